@@ -1,0 +1,1 @@
+"""Image classifiers that also know which images are not theirs."""

@@ -1,0 +1,9 @@
+"""What a user did wrong, said in one line."""
+
+
+class InputError(ValueError):
+    """The input is wrong: a parameter, a file, a value in a file.
+
+    The message is one line that names what is wrong, where, what came and what was wanted.
+    A program prints it and ends with exit code 2; a library's caller sees a `ValueError`.
+    """

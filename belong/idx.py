@@ -1,0 +1,70 @@
+"""Read IDX files, the format of MNIST: a magic number, the sizes, the bytes.
+
+Magic: two zero bytes, the type of the values (8: unsigned byte), the number of axes; then each
+axis as a big-endian 32-bit integer; then the values, last axis fastest.
+"""
+
+import gzip
+import math
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from belong.errors import InputError
+
+UNSIGNED_BYTE = 8
+MOST_VALUES = 2**34  # 16 GiB: a header that claims more is taken for a damaged one
+
+
+def read_idx(path: Path, axes: int) -> np.ndarray:
+    """Read an IDX file of unsigned bytes with `axes` axes, gzipped if its name ends in .gz.
+
+    Returns:
+        uint8 array with the shape that the file states.
+
+    Raises:
+        InputError: missing, not IDX, another type or number of axes, too short or too long.
+    """
+    try:
+        opened = gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
+        with opened as file:
+            start = file.read(4)
+            wanted = bytes([0, 0, UNSIGNED_BYTE, axes])
+            if start != wanted:
+                raise InputError(
+                    f"{path}: starts with {_seen(start)}; an IDX file of bytes with {axes} "
+                    f"{'axis' if axes == 1 else 'axes'} starts with {wanted.hex(' ')}"
+                )
+            header = file.read(4 * axes)
+            if len(header) < 4 * axes:
+                raise InputError(f"{path}: ends inside its header, after {4 + len(header)} bytes")
+            shape = struct.unpack(f">{axes}I", header)
+            count = math.prod(shape)
+            if count > MOST_VALUES:
+                raise InputError(f"{path}: its header claims {count} values; damaged?")
+            # One byte more than stated shows a file that is too long, without reading it all.
+            values = file.read(count + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(f"{path}: no such file") from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: cannot be read: {error}") from None
+    if len(values) != count:
+        has = f"{len(values)}" if len(values) < count else "more"
+        sizes = " x ".join(str(size) for size in shape)
+        raise InputError(f"{path}: states {sizes} = {count} values but has {has}")
+    return np.frombuffer(values, dtype=np.uint8).reshape(shape)
+
+
+def _seen(start: bytes) -> str:
+    kinds = {
+        b"\x89PNG": " (a PNG image)",
+        b"\xff\xd8": " (a JPEG image)",
+        b"GIF8": " (a GIF image)",
+        b"BM": " (a BMP image)",
+        b"\x1f\x8b": " (gzip: name it .gz)",
+        b"PK": " (a zip archive)",
+    }
+    kind = next((name for magic, name in kinds.items() if start.startswith(magic)), "")
+    return f"{start.hex(' ') or 'nothing'}{kind}"

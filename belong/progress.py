@@ -1,0 +1,10 @@
+"""Progress on standard error, and only where somebody watches."""
+
+from typing import Any
+
+from tqdm import tqdm
+
+
+def bar(total: int, what: str, unit: str) -> "tqdm[Any]":
+    """Return a progress bar with the time left, silent where stderr is no terminal."""
+    return tqdm(total=total, desc=what, unit=unit, disable=None, dynamic_ncols=True, leave=True)

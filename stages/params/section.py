@@ -1,0 +1,85 @@
+"""Read params.yaml into typed, frozen sections, and say plainly what is wrong with it."""
+
+import difflib
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from ruamel.yaml import YAML, YAMLError
+
+from belong.errors import InputError
+
+
+class Section(BaseModel):
+    """A part of params.yaml: no unknown, missing, mistyped or out-of-range key gets through."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read the keys of params.yaml that this stage depends on.
+
+        Raises:
+            InputError: a line for each key that is wrong: where, what came, what was wanted.
+        """
+        values = read(path)
+        known = {field.alias or name for name, field in cls.model_fields.items()}
+        return cls.parse({key: values[key] for key in values if key in known}, path)
+
+    @classmethod
+    def parse(cls, values: dict[str, Any], path: Path) -> Self:
+        """Check `values`, which came from `path`."""
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            lines = [_line(cls, dict(problem)) for problem in error.errors()]
+            raise InputError("\n".join(f"{path}: {line}" for line in lines)) from None
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read a YAML 1.2 mapping, as DVC does: `1e-05` is a number, a key stands there once."""
+    try:
+        values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 text (byte {error.start})") from None
+    except YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" in line {mark.line + 1}" if mark else ""
+        problem = str(getattr(error, "problem", error)).splitlines()[0]
+        raise InputError(f"{path}: not valid YAML{where}: {problem}") from None
+    if not isinstance(values, dict):
+        came = "nothing" if values is None else type(values).__name__
+        raise InputError(f"{path}: wanted `key: value` lines, got {came}")
+    return values
+
+
+def _line(model: type[BaseModel], problem: dict[str, Any]) -> str:
+    location = [part for part in problem["loc"] if _is_key(part)]
+    key = ".".join(str(part) for part in location)
+    if problem["type"] == "extra_forbidden":
+        nearest = difflib.get_close_matches(key, _keys(model), n=1, cutoff=0.0)
+        return f"{key}: unknown key; the nearest known key is {nearest[0]}"
+    if problem["type"] == "missing":
+        return f"{key}: missing"
+    wanted = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    if problem["type"] == "value_error":
+        return f"{key}: {wanted}" if key else wanted
+    return f"{key}: got {problem['input']!r}, wanted {wanted}"
+
+
+def _is_key(part: object) -> bool:
+    # pydantic puts the tried branch of a union into the location, too: `list[int]`, `str`.
+    return isinstance(part, str) and part.replace("_", "").isalnum() and part not in ("str", "int")
+
+
+def _keys(model: type[BaseModel], prefix: str = "") -> list[str]:
+    """Return every dotted key that `model` knows."""
+    keys = []
+    for name, field in model.model_fields.items():
+        key = prefix + (field.alias or name)
+        keys.append(key)
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            keys += _keys(field.annotation, key + ".")
+    return keys

@@ -1,0 +1,26 @@
+"""Parameters of the stage train: cross entropy + lambda x center loss."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from stages.params import computing
+from stages.params.section import Section
+
+
+class TrainSection(Section):
+    """How the classifier is trained."""
+
+    epochs: Annotated[int, Field(ge=1)]
+    batch_size: Annotated[int, Field(ge=1)]
+    learning_rate: Annotated[float, Field(gt=0)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    center_rate: Annotated[float, Field(ge=0, le=1)]
+
+
+class Params(computing.Params):
+    """What `train` reads from params.yaml."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    lambda_: Annotated[float, Field(ge=0, alias="lambda")]
+    train: TrainSection

@@ -1,0 +1,34 @@
+"""Run a stage's `main` from the command line: paths in the order of its arguments."""
+
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from belong.errors import InputError
+
+USER_MISTAKE = 2
+INTERRUPTED = 130
+
+
+def run(main: Callable[..., None]) -> None:
+    """Call `main` with the command line's paths; end with its exit code.
+
+    A user's mistake is one line on standard error and exit code 2. Any other exception is a
+    fault of this program and keeps its trace.
+    """
+    wanted = list(inspect.signature(main).parameters)
+    paths = [Path(argument) for argument in sys.argv[1:]]
+    program = Path(sys.argv[0]).stem
+    if len(paths) != len(wanted):
+        usage = " ".join(name.upper() for name in wanted)
+        print(f"usage: python -m stages.{program} {usage}", file=sys.stderr)  # noqa: T201
+        sys.exit(USER_MISTAKE)
+    try:
+        main(*paths)
+    except InputError as error:
+        print(f"{program}: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(USER_MISTAKE)
+    except KeyboardInterrupt:
+        print(f"{program}: interrupted; nothing was changed", file=sys.stderr)  # noqa: T201
+        sys.exit(INTERRUPTED)
