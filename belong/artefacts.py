@@ -10,13 +10,16 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from belong.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @contextmanager
@@ -26,7 +29,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     part = _part_of(path)
     try:
         yield part
-        os.replace(part, path)
+        part.replace(path)
     finally:
         part.unlink(missing_ok=True)
 
@@ -40,8 +43,8 @@ def whole_folder(path: Path) -> Iterator[Path]:
     try:
         yield part
         if path.exists():
-            os.replace(path, old)
-        os.replace(part, path)
+            path.replace(old)
+        part.replace(path)
     finally:
         shutil.rmtree(part, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
@@ -60,6 +63,12 @@ def save_text(path: Path, text: str) -> None:
 def save_json(path: Path, value: object) -> None:
     """Write `value` as indented JSON; not-a-number is refused, for JSON has none."""
     save_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def save_csv(path: Path, table: "pd.DataFrame") -> None:
+    """Write a table without its index, numbers with six digits."""
+    with whole_file(path) as part:
+        table.to_csv(part, index=False, float_format="%.6g", lineterminator="\n")
 
 
 def save_arrays(

@@ -90,9 +90,7 @@ def chosen(data: DataSet, classes: str | int | Sequence[str | int], path: Path) 
     )
 
 
-def _positions(
-    classes: str | int | Sequence[str | int], names: list[str], path: Path
-) -> list[int]:
+def _positions(classes: str | int | Sequence[str | int], names: list[str], path: Path) -> list[int]:
     if classes == "all":
         return list(range(len(names)))
     if isinstance(classes, str) and classes not in names:

@@ -9,6 +9,7 @@ import math
 import struct
 import zlib
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import numpy as np
 
@@ -28,8 +29,7 @@ def read_idx(path: Path, axes: int) -> np.ndarray:
         InputError: missing, not IDX, another type or number of axes, too short or too long.
     """
     try:
-        opened = gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
-        with opened as file:
+        with path.open("rb") as raw, _unzipped(raw, path) as file:
             start = file.read(4)
             wanted = bytes([0, 0, UNSIGNED_BYTE, axes])
             if start != wanted:
@@ -55,6 +55,10 @@ def read_idx(path: Path, axes: int) -> np.ndarray:
         sizes = " x ".join(str(size) for size in shape)
         raise InputError(f"{path}: states {sizes} = {count} values but has {has}")
     return np.frombuffer(values, dtype=np.uint8).reshape(shape)
+
+
+def _unzipped(raw: BinaryIO, path: Path) -> BinaryIO:
+    return cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if path.suffix == ".gz" else raw
 
 
 def _seen(start: bytes) -> str:

@@ -14,6 +14,7 @@ class TrainSection(Section):
     epochs: Annotated[int, Field(ge=1)]
     batch_size: Annotated[int, Field(ge=1)]
     learning_rate: Annotated[float, Field(gt=0)]
+    momentum: Annotated[float, Field(ge=0, lt=1)]
     weight_decay: Annotated[float, Field(ge=0)]
     center_rate: Annotated[float, Field(ge=0, le=1)]
 

@@ -1,0 +1,39 @@
+# make        sets up a virtual environment and runs the pipeline
+# make test   sets it up and runs the tests
+# make check  looks at style and types only; make readme writes the README's table anew
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# DVC and the tests start `python` by name: the environment's comes first.
+export PATH := $(abspath $(BIN)):$(PATH)
+
+.PHONY: all test check readme clean
+
+all: $(VENV)/.pipeline
+	dvc repro
+
+test: $(VENV)/.test
+	pytest
+
+check: $(VENV)/.test
+	ruff format --check .
+	ruff check .
+	mypy
+
+readme: $(VENV)/.pipeline
+	python -m stages.readme params.yaml reports/metrics.json dvc.yaml README.md
+
+clean:
+	rm -rf $(VENV) build *.egg-info
+
+$(VENV)/.pipeline: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "belong wants Python 3.11 or newer, got $$($(PYTHON) --version 2>&1); try: make PYTHON=python3.12" >&2; exit 2; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+$(VENV)/.test: $(VENV)/.pipeline
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	touch $@

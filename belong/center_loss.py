@@ -1,0 +1,46 @@
+"""Center loss: pull each feature vector towards the center of its class.
+
+Paper A, eq. (2), second term; Wen et al., A Discriminative Feature Learning Approach for Deep
+Face Recognition, ECCV 2016, eq. (2) to (4).
+"""
+
+import torch
+from torch import Tensor
+
+
+def center_loss(features: Tensor, labels: Tensor, centers: Tensor) -> Tensor:
+    """Return half the squared distance to the own center, averaged over the batch.
+
+    Eq. (2) of the paper sums both its terms over the batch. Here both are means, so that
+    lambda weighs them as in the paper whatever the size of the batch.
+
+    Args:
+        features: (n, d).
+        labels: (n,) int64, 0..c-1.
+        centers: (c, d); no gradient reaches them.
+
+    Returns:
+        Scalar.
+    """
+    return (features - centers[labels].detach()).square().sum(dim=1).mean() / 2
+
+
+@torch.no_grad()
+def moved_centers(centers: Tensor, features: Tensor, labels: Tensor, *, rate: float) -> Tensor:
+    """Return the centers after their own step towards the features of one batch.
+
+    c_j - rate * sum over class j of (c_j - x_i) / (1 + n_j), Wen et al. eq. (4): independent
+    of lambda, and a class that is not in the batch keeps its center.
+
+    Args:
+        centers: (c, d).
+        features: (n, d).
+        labels: (n,) int64, 0..c-1.
+        rate: alpha of Wen et al., from 0 (fixed) to 1.
+
+    Returns:
+        (c, d).
+    """
+    pull = torch.zeros_like(centers).index_add_(0, labels, features - centers[labels])
+    count = torch.zeros_like(centers[:, 0]).index_add_(0, labels, torch.ones_like(features[:, 0]))
+    return centers + rate * pull / (1 + count)[:, None]

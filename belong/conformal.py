@@ -1,0 +1,66 @@
+"""Turn scores into verdicts that keep a promise: split conformal prediction.
+
+For images held out of the fit, the share of normal images that is wrongly rejected is at most
+alpha, whatever the detector and the data, as long as new normal images are exchangeable with
+the held-out ones (Vovk, Gammerman and Shafer, Algorithmic Learning in a Random World, 2005;
+Angelopoulos and Bates, A Gentle Introduction to Conformal Prediction, 2021, appendix D).
+"""
+
+import math
+
+import numpy as np
+from scipy.stats import betabinom
+
+from belong.errors import InputError
+
+
+def p_values(calibration: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Return (1 + number of calibration scores >= s) / (n + 1) for every score s.
+
+    Args:
+        calibration: (n,) scores of held-out normal images.
+        scores: (m,).
+
+    Returns:
+        (m,) float64 in 1 / (n + 1) .. 1; an image belongs if its p-value is above alpha.
+    """
+    n = len(calibration)
+    at_least = n - np.searchsorted(np.sort(calibration), scores, side="left")
+    return np.asarray((1 + at_least) / (n + 1))
+
+
+def threshold(calibration: np.ndarray, *, alpha: float) -> float:
+    """Return the score up to which an image belongs: s <= threshold exactly if p(s) > alpha.
+
+    Args:
+        calibration: (n,) scores of held-out normal images.
+        alpha: promised share of normal images that are rejected, between 0 and 1.
+
+    Raises:
+        InputError: n is too small for this alpha: no image could ever be rejected.
+    """
+    n = len(calibration)
+    rank = _rank(n, alpha)
+    if rank < 1:
+        raise InputError(
+            f"alpha {alpha:g} wants at least {math.ceil(1 / alpha - 1 - 1e-9)} calibration "
+            f"images, got {n}"
+        )
+    return float(np.sort(calibration)[n - rank])
+
+
+def promised_range(n: int, m: int, *, alpha: float, level: float = 0.95) -> tuple[float, float]:
+    """Return where the false-reject rate lies on m new images after calibrating on n.
+
+    The number of false rejects follows a beta-binomial law when no two scores tie; the range
+    holds it with probability `level`.
+    """
+    rank = _rank(n, alpha)
+    law = betabinom(m, rank, n + 1 - rank)
+    tail = (1 - level) / 2
+    return float(law.ppf(tail)) / m, float(law.ppf(1 - tail)) / m
+
+
+def _rank(n: int, alpha: float) -> int:
+    """Return how many of n calibration scores may be as large as an accepted one."""
+    return math.floor(alpha * (n + 1) + 1e-9)  # 0.1 * 10 must count as 1

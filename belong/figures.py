@@ -1,0 +1,162 @@
+"""Draw what the papers draw, and the score histograms that they lack.
+
+Every function takes values and returns a figure; nothing here reads or writes a file.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+from sklearn.decomposition import PCA
+
+# Two colours that stay apart for every kind of colour vision (Okabe and Ito, 2008).
+NORMAL, ANOMALY = "#0072B2", "#D55E00"
+DETECTOR_COLORS = ("#0072B2", "#56B4E9", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#000000")
+
+STYLE = {
+    "figure.dpi": 160,
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 10,
+    "axes.grid": True,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+}
+
+
+def roc(curves: Mapping[str, pd.DataFrame], auroc: Mapping[str, float]) -> Figure:
+    """Draw the ROC curve of every detector: whole, and its corner on a logarithmic axis.
+
+    Paper A, figure 5. A curve has the columns `false_positive_rate` and `true_positive_rate`.
+    """
+    with rc_context(STYLE):
+        figure = Figure(figsize=(8.4, 3.9), layout="constrained")
+        whole, corner = figure.subplots(1, 2)
+        for (name, curve), color in zip(curves.items(), DETECTOR_COLORS, strict=False):
+            x, y = curve["false_positive_rate"], curve["true_positive_rate"]
+            label = f"{name}  (AUROC {auroc[name]:.4f})"
+            whole.plot(x, y, color=color, label=label, drawstyle="steps-post")
+            corner.plot(x, y, color=color, drawstyle="steps-post")
+        whole.plot([0, 1], [0, 1], color="#999999", linewidth=0.8, linestyle=":")
+        whole.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), title="ROC, normal is positive")
+        whole.legend(loc="lower right")
+        corner.set(xscale="log", xlim=(1e-4, 1), ylim=(0.8, 1.002), title="Its upper left corner")
+        for axes in (whole, corner):
+            axes.set(xlabel="anomalies accepted (false-positive rate)")
+        whole.set(ylabel="normal images accepted (true-positive rate)")
+    return figure
+
+
+def features(
+    normal: np.ndarray, anomaly: np.ndarray, centroids: np.ndarray, names: list[str], title: str
+) -> Figure:
+    """Draw the features on their first two principal components.
+
+    Paper A, figure 6.
+
+    Args:
+        normal: (n, d) features of normal test images.
+        anomaly: (m, d) features of anomalies.
+        centroids: (c, d) mean features of the classes.
+        names: the c class names.
+        title: what the features come from.
+    """
+    # svd_solver is named: "auto" draws random numbers for some shapes.
+    pca = PCA(2, svd_solver="covariance_eigh").fit(np.concatenate((normal, anomaly)))
+    with rc_context(STYLE):
+        figure = Figure(figsize=(6.2, 5.4), layout="constrained")
+        axes = figure.subplots()
+        for points, color, label in ((normal, NORMAL, "normal"), (anomaly, ANOMALY, "anomaly")):
+            x, y = pca.transform(points).T
+            axes.scatter(x, y, s=3, color=color, alpha=0.25, linewidths=0, rasterized=True)
+            axes.scatter([], [], s=20, color=color, label=f"{label} ({len(points)} images)")
+        x, y = pca.transform(centroids).T
+        axes.scatter(
+            x, y, s=150, facecolor="white", edgecolor="black", zorder=3, label="class centroid"
+        )
+        for name, *place in zip(names, x, y, strict=True):
+            axes.annotate(name, place, ha="center", va="center_baseline", fontsize=8, zorder=4)
+        shares = pca.explained_variance_ratio_
+        axes.set(
+            title=title,
+            xlabel=f"first principal component ({shares[0]:.0%} of the variance)",
+            ylabel=f"second principal component ({shares[1]:.0%})",
+            aspect="equal",
+        )
+        figure.legend(loc="outside lower center", ncols=3)
+    return figure
+
+
+def score_histograms(
+    scores: Mapping[str, Mapping[str, np.ndarray]],
+    thresholds: Mapping[str, Mapping[str, float]],
+) -> Figure:
+    """Draw for each detector the scores of both kinds of test image, and its thresholds.
+
+    Args:
+        scores: detector -> kind ("normal", "anomaly") -> (n,).
+        thresholds: detector -> kind of threshold ("training", "calibrated") -> score.
+    """
+    with rc_context(STYLE):
+        figure = Figure(figsize=(8.4, 2.3 * len(scores)), layout="constrained")
+        rows = figure.subplots(len(scores), 1, squeeze=False)[:, 0]
+        for axes, (name, kinds) in zip(rows, scores.items(), strict=True):
+            _histogram(axes, name, kinds, thresholds[name])
+        rows[0].legend(loc="upper right")
+        rows[-1].set(xlabel="score: to the right of the threshold an image does not belong")
+    return figure
+
+
+def _histogram(
+    axes: Axes, name: str, kinds: Mapping[str, np.ndarray], thresholds: Mapping[str, float]
+) -> None:
+    everything = np.concatenate(list(kinds.values()))
+    low, high = everything.min(), everything.max()
+    # Distances spread over powers of ten; scores that may be negative do not.
+    logarithmic = low > 0
+    bins = np.geomspace(low, high, 90) if logarithmic else np.linspace(low, high, 90)
+    for (kind, values), color in zip(kinds.items(), (NORMAL, ANOMALY), strict=True):
+        shares = np.full(len(values), 1 / len(values))
+        axes.hist(values, bins, weights=shares, color=color, alpha=0.6, label=kind)
+    for kind, line in (("calibrated", "-"), ("training", "--")):
+        axes.axvline(
+            thresholds[kind], color="black", linestyle=line, linewidth=1, label=f"{kind} threshold"
+        )
+    if logarithmic:
+        axes.set_xscale("log")
+    axes.set(title=name, ylabel="share of the images")
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+
+
+def training(history: pd.DataFrame) -> Figure:
+    """Draw loss and accuracy over the epochs."""
+    with rc_context(STYLE):
+        figure = Figure(figsize=(8.4, 3.4), layout="constrained")
+        losses, accuracies = figure.subplots(1, 2)
+        epochs = history["epoch"]
+        for column, color, style in (
+            ("loss", "black", "-"),
+            ("cross_entropy", NORMAL, "--"),
+            ("center_loss", ANOMALY, ":"),
+        ):
+            label = column.replace("_", " ")
+            losses.plot(epochs, history[column], color=color, linestyle=style, label=label)
+        losses.set(yscale="log", title="Loss, mean per training image", xlabel="epoch")
+        losses.legend()
+        for column, color, label in (
+            ("accuracy", NORMAL, "training images, while training"),
+            ("calibration_accuracy", ANOMALY, "held-out images, after the epoch"),
+        ):
+            accuracies.plot(epochs, 1 - history[column], color=color, label=label)
+        accuracies.set(yscale="log", title="Classification error", xlabel="epoch")
+        accuracies.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
+        accuracies.yaxis.set_minor_formatter(PercentFormatter(1, decimals=1))
+        accuracies.legend()
+    return figure

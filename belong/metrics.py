@@ -1,0 +1,149 @@
+"""Measure detectors: how well scores rank, and what verdicts cost.
+
+`normal` and `anomaly` are the scores (n,) and (m,) of the two kinds of test images; higher is
+more anomalous. Rates are shares, not percent.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import average_precision_score, f1_score, roc_auc_score, roc_curve
+
+from belong import conformal
+
+
+def ranking(normal: np.ndarray, anomaly: np.ndarray) -> dict[str, float]:
+    """Return what no threshold enters: AUROC, FPR95, and AUPR with each kind as the positive."""
+    is_anomaly = np.repeat([False, True], [len(normal), len(anomaly)])
+    scores = np.concatenate((normal, anomaly))
+    return {
+        "auroc": float(roc_auc_score(is_anomaly, scores)),
+        "fpr95": fpr95(normal, anomaly),
+        "aupr_normal": float(average_precision_score(~is_anomaly, -scores)),
+        "aupr_anomaly": float(average_precision_score(is_anomaly, scores)),
+    }
+
+
+def fpr95(normal: np.ndarray, anomaly: np.ndarray) -> float:
+    """Return the share of anomalies accepted where at least 95 % of normal images are."""
+    enough = int(np.ceil(0.95 * len(normal) - 1e-9))
+    threshold = np.sort(normal)[enough - 1]
+    return float(np.mean(anomaly <= threshold))
+
+
+def detector(normal: np.ndarray, anomaly: np.ndarray, *, threshold: float) -> dict[str, float]:
+    """Return all numbers of one detector: its ranking, and its verdicts at `threshold`.
+
+    F1 is given with each kind as the positive, at the natural balance n : m and, so that pairs
+    of data sets can be compared, at 1 : 1.
+    """
+    n, m = len(normal), len(anomaly)
+    reject, accept = rejected(normal, threshold), 1 - rejected(anomaly, threshold)
+    return {
+        **ranking(normal, anomaly),
+        "f1_normal": _f1(n * (1 - reject), n * reject, m * accept),
+        "f1_anomaly": _f1(m * (1 - accept), m * accept, n * reject),
+        "f1_normal_balanced": _f1(1 - reject, reject, accept),
+        "f1_anomaly_balanced": _f1(1 - accept, accept, reject),
+        "false_reject": reject,
+        "false_accept": accept,
+    }
+
+
+def floors(normal: int, anomaly: int) -> dict[str, dict[str, float]]:
+    """Return the F1 of verdicts that look at nothing, on that many images of each kind."""
+    return {
+        "accept_all": {
+            "f1_normal": _f1(normal, 0, anomaly),
+            "f1_normal_balanced": _f1(1, 0, 1),
+        },
+        "reject_all": {
+            "f1_anomaly": _f1(anomaly, 0, normal),
+            "f1_anomaly_balanced": _f1(1, 0, 1),
+        },
+    }
+
+
+def classification(truth: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+    """Return how well images are classified; `truth` and `predicted` are labels (n,)."""
+    return {
+        "accuracy": float(np.mean(truth == predicted)),
+        "f1_macro": float(f1_score(truth, predicted, average="macro")),
+        "n": len(truth),
+    }
+
+
+def calibration(
+    held_out: np.ndarray, test: np.ndarray, training_threshold: float, *, alpha: float
+) -> dict[str, float]:
+    """Return the false-reject rate that is promised, and what both kinds of threshold achieve.
+
+    Args:
+        held_out: (k,) scores of the calibration images.
+        test: (n,) scores of normal test images.
+        training_threshold: the threshold that was taken from the training images.
+        alpha: the promised rate.
+    """
+    low, high = conformal.promised_range(len(held_out), len(test), alpha=alpha)
+    return {
+        "alpha": alpha,
+        "false_reject_training": rejected(test, training_threshold),
+        "false_reject_calibrated": rejected(test, conformal.threshold(held_out, alpha=alpha)),
+        "false_reject_expected_low": low,
+        "false_reject_expected_high": high,
+        "n_calibration": len(held_out),
+    }
+
+
+def _f1(true_positive: float, missed: float, wrong: float) -> float:
+    # Never 0 / 0: there are images of each kind, and each is either a true positive or missed.
+    return 2 * true_positive / (2 * true_positive + missed + wrong)
+
+
+def rejected(scores: np.ndarray, threshold: float) -> float:
+    """Return the share of scores (n,) above the threshold."""
+    return float(np.mean(scores > threshold))
+
+
+def roc_points(normal: np.ndarray, anomaly: np.ndarray, *, most: int) -> pd.DataFrame:
+    """Return the ROC curve with "normal" as the positive class, thinned to about `most` rows.
+
+    Both ends are kept, and the rows between are spread along the curve's length. Columns:
+    `false_positive_rate` (anomalies accepted), `true_positive_rate` (normal images accepted),
+    `threshold` (the score up to which an image is accepted).
+    """
+    is_normal = np.repeat([True, False], [len(normal), len(anomaly)])
+    fpr, tpr, thresholds = roc_curve(is_normal, -np.concatenate((normal, anomaly)))
+    along = fpr + tpr
+    rows = np.unique(np.searchsorted(along, np.linspace(0, 2, most)).clip(max=len(along) - 1))
+    return pd.DataFrame(
+        {
+            "false_positive_rate": fpr[rows],
+            "true_positive_rate": tpr[rows],
+            "threshold": -thresholds[rows],
+        }
+    )
+
+
+def histogram(scores: Mapping[str, np.ndarray], *, bins: int, reach: float = 0.999) -> pd.DataFrame:
+    """Return for each kind of image the share of its scores in each bin.
+
+    Scores have long tails: the bins run to the `reach` quantile of all scores, and what lies
+    beyond counts in the last bin. Columns: `score` (the middle of the bin), then the kinds.
+    """
+    low, high = np.quantile(np.concatenate(list(scores.values())), [0, reach])
+    edges = np.linspace(low, high if high > low else low + 1, bins + 1)
+    shares = {
+        kind: np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0] / len(values)
+        for kind, values in scores.items()
+    }
+    return pd.DataFrame({"score": (edges[:-1] + edges[1:]) / 2} | shares)
+
+
+def rounded(value: Any) -> Any:
+    """Return nested dictionaries of numbers with four decimals."""
+    if isinstance(value, dict):
+        return {key: rounded(one) for key, one in value.items()}
+    return round(value, 4) if isinstance(value, float) else value

@@ -1,0 +1,41 @@
+"""Make the page of `dvc plots show` and `dvc plots diff`, with its scripts inside.
+
+DVC's own page loads Vega from a content network and stays blank without one.
+
+Writes  page   html: a template for DVC; the scripts come from the package vl-convert-python
+"""
+
+from pathlib import Path
+
+import vl_convert
+
+from belong.artefacts import save_text
+from stages.program import run
+
+# `{plot_divs}` is where DVC puts its plots. `{scripts}`, the links to the network, is left out.
+PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>belong: plots</title>
+<style>body {{ font-family: sans-serif }} img {{ max-width: 100% }}</style>
+<script>
+{scripts}
+</script>
+</head>
+<body>
+{{plot_divs}}
+</body>
+</html>
+"""
+
+
+def main(page: Path) -> None:
+    """Write the template."""
+    # The oldest of the packaged versions that speaks the schema of DVC's templates, v5.
+    scripts = vl_convert.javascript_bundle(vl_version="5.21")
+    save_text(page, PAGE.format(scripts=scripts))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,38 @@
+"""Train the supervised head on the features of normal images and of known anomalies.
+
+Reads   features   safetensors: `normal/train/features` (n, d), `anomaly/head/features` (m, d)
+Writes  history    csv: one row per epoch: loss, accuracy
+        head       safetensors: the weights of the layers 256-256-1
+"""
+
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from belong import device
+from belong.artefacts import load_arrays, save_arrays, save_csv
+from belong.detectors import supervised_head
+from stages.params.train_head import Params
+from stages.program import run
+
+
+def main(params: Path, features: Path, history: Path, head: Path) -> None:
+    """Train and save."""
+    values = Params.load(params)
+    device.compute_repeatably(values.threads)
+    place = device.choose(values.device)
+    given = load_arrays(features, "normal/train/features", "anomaly/head/features")
+    normal, anomalies = (torch.from_numpy(array).to(place) for array in given.values())
+    fitted, rows = supervised_head.fit(
+        normal,
+        anomalies,
+        generator=torch.Generator().manual_seed(values.seed),
+        **values.head.model_dump(),
+    )
+    save_csv(history, pd.DataFrame(rows))
+    save_arrays(head, fitted.arrays())
+
+
+if __name__ == "__main__":
+    run(main)

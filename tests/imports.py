@@ -1,0 +1,36 @@
+"""Which files of the project a program imports, directly or through another."""
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("belong", "stages", "tests", "benchmarks")
+
+
+def imported_by(program: Path) -> set[str]:
+    """Return the paths, from the root, of `program` and all that it imports.
+
+    A package's `__init__.py` is left out: `test_an_init_file_holds_only_its_docstring` keeps
+    it from mattering.
+    """
+    found: set[Path] = set()
+    todo = [program]
+    while todo:
+        file = todo.pop()
+        if file not in found:
+            found.add(file)
+            todo += _direct(file)
+    return {str(file.relative_to(ROOT)) for file in found}
+
+
+def _direct(file: Path) -> list[Path]:
+    names: list[str] = []
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    files = [ROOT / (name.replace(".", "/") + ".py") for name in names]
+    return [
+        file for file in files if file.is_file() and file.relative_to(ROOT).parts[0] in PACKAGES
+    ]
