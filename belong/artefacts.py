@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from belong.errors import InputError
 
@@ -44,10 +44,14 @@ def whole_folder(path: Path) -> Iterator[Path]:
         yield part
         if path.exists():
             path.replace(old)
-        part.replace(path)
+        try:
+            part.replace(path)
+        except BaseException:
+            old.replace(path)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(part, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
 
 
 def _part_of(path: Path) -> Path:
@@ -83,7 +87,7 @@ def save_arrays(
     metadata = {"about": json.dumps(about, sort_keys=True)} if about is not None else None
     whole = {name: np.ascontiguousarray(arrays[name]) for name in sorted(arrays)}
     with whole_file(path) as part:
-        save_file(whole, part, metadata=metadata)
+        part.write_bytes(save(whole, metadata))
 
 
 def load_arrays(path: Path, *names: str) -> dict[str, np.ndarray]:

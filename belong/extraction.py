@@ -7,7 +7,7 @@ from belong.lenet import LeNet
 
 
 @torch.no_grad()
-def extract(network: LeNet, images: Tensor, *, batch_size: int = 2000) -> tuple[Tensor, Tensor]:
+def extract(network: LeNet, images: Tensor, *, batch_size: int = 256) -> tuple[Tensor, Tensor]:
     """Return features (n, d) and logits (n, c) of the images (n, ch, h, w) uint8."""
     network.eval()
     results = [network(batch) for batch in images.split(batch_size)]

@@ -36,8 +36,9 @@ SIZES = {
     "t10k-labels-idx1-ubyte": 8 + 10_000,
 }
 
-# Of the unzipped files, in the order of SIZES. torchvision publishes the MD5 of the .gz only; the
-# content behind these values was shown to be the same.
+# Of the unzipped files, in the order of SIZES. torchvision lists only the MD5s of the .gz. These
+# are of the registries' copies: zipped again with the original header (name and date), all eight
+# have torchvision's MD5s.
 SHA256 = {
     "fashion-mnist": (
         "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
@@ -117,11 +118,13 @@ def fetch(files: Sequence[RawFile], sources: Iterable[Source], by_hand: Path, ou
         files: what is wanted.
         sources: where to ask, in this order, until one has all the files.
         by_hand: a folder that is asked before them; it need not exist.
-        out: replaced as a whole, or left as it is.
+        out: replaced as a whole, or left as it is; left if it holds the files already.
 
     Raises:
         InputError: no source has the files; the lines say what was tried and what to do.
     """
+    if _holds(out, files):
+        return
     tried = []
     with whole_folder(out) as part:
         for source in chain([Folder(by_hand)], sources):
@@ -133,6 +136,17 @@ def fetch(files: Sequence[RawFile], sources: Iterable[Source], by_hand: Path, ou
         names = ", ".join(file.name for file in files)
         advice = f"put {names} into {by_hand} (.gz is fine too) and run this again"
         raise InputError("\n".join([f"{out}: no source has the files; tried:", *tried, advice]))
+
+
+def _holds(folder: Path, files: Sequence[RawFile]) -> bool:
+    """Return whether a folder has the files, whole and unzipped, and nothing else."""
+    if not folder.is_dir() or {path.name for path in folder.iterdir()} != {f.name for f in files}:
+        return False
+    for file in files:
+        with (folder / file.name).open("rb") as stream:
+            if hashlib.file_digest(stream, "sha256").hexdigest() != file.sha256:
+                return False
+    return True
 
 
 def _take(files: Sequence[RawFile], source: Source, to: Path) -> None:
@@ -208,7 +222,6 @@ class Mirror:
             (scratch / zipped).open("wb") as out,
             bar(answer.length or 0, zipped, "B") as progress,
         ):
-            progress.unit_scale = True  # 26.4M, not 26421880
             stated = answer.length or 0
             for chunk in _chunks(answer.read, zipped, most=file.size + GZIP_OVERHEAD):
                 out.write(chunk)

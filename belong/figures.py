@@ -4,20 +4,21 @@ Every function takes values and returns a figure; nothing here reads or writes a
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter
 from sklearn.decomposition import PCA
 
 # Two colours that stay apart for every kind of colour vision (Okabe and Ito, 2008).
 NORMAL, ANOMALY = "#0072B2", "#D55E00"
 DETECTOR_COLORS = ("#0072B2", "#56B4E9", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#000000")
 
-STYLE = {
+STYLE: Any = {
     "figure.dpi": 160,
     "font.size": 9,
     "axes.spines.top": False,
@@ -82,7 +83,9 @@ def features(
             x, y, s=150, facecolor="white", edgecolor="black", zorder=3, label="class centroid"
         )
         for name, *place in zip(names, x, y, strict=True):
-            axes.annotate(name, place, ha="center", va="center_baseline", fontsize=8, zorder=4)
+            axes.annotate(
+                name, (place[0], place[1]), ha="center", va="center_baseline", fontsize=8, zorder=4
+            )
         shares = pca.explained_variance_ratio_
         axes.set(
             title=title,
@@ -109,7 +112,7 @@ def score_histograms(
         rows = figure.subplots(len(scores), 1, squeeze=False)[:, 0]
         for axes, (name, kinds) in zip(rows, scores.items(), strict=True):
             _histogram(axes, name, kinds, thresholds[name])
-        rows[0].legend(loc="upper right")
+        figure.legend(*rows[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
         rows[-1].set(xlabel="score: to the right of the threshold an image does not belong")
     return figure
 
@@ -117,14 +120,15 @@ def score_histograms(
 def _histogram(
     axes: Axes, name: str, kinds: Mapping[str, np.ndarray], thresholds: Mapping[str, float]
 ) -> None:
-    everything = np.concatenate(list(kinds.values()))
-    low, high = everything.min(), everything.max()
+    # A few scores lie far out and would squeeze all others; they count in the outermost bins.
+    low, high = np.quantile(np.concatenate(list(kinds.values())), [0.0005, 0.9995])
     # Distances spread over powers of ten; scores that may be negative do not.
     logarithmic = low > 0
-    bins = np.geomspace(low, high, 90) if logarithmic else np.linspace(low, high, 90)
+    spaced = np.geomspace if logarithmic else np.linspace
+    bins = spaced(low, high, 90).tolist()
     for (kind, values), color in zip(kinds.items(), (NORMAL, ANOMALY), strict=True):
         shares = np.full(len(values), 1 / len(values))
-        axes.hist(values, bins, weights=shares, color=color, alpha=0.6, label=kind)
+        axes.hist(values.clip(low, high), bins, weights=shares, color=color, alpha=0.6, label=kind)
     for kind, line in (("calibrated", "-"), ("training", "--")):
         axes.axvline(
             thresholds[kind], color="black", linestyle=line, linewidth=1, label=f"{kind} threshold"
@@ -156,7 +160,8 @@ def training(history: pd.DataFrame) -> Figure:
         ):
             accuracies.plot(epochs, 1 - history[column], color=color, label=label)
         accuracies.set(yscale="log", title="Classification error", xlabel="epoch")
+        accuracies.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         accuracies.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
-        accuracies.yaxis.set_minor_formatter(PercentFormatter(1, decimals=1))
+        accuracies.yaxis.set_minor_formatter(NullFormatter())
         accuracies.legend()
     return figure

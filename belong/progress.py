@@ -7,4 +7,6 @@ from tqdm import tqdm
 
 def bar(total: int, what: str, unit: str) -> "tqdm[Any]":
     """Return a progress bar with the time left, silent where stderr is no terminal."""
-    return tqdm(total=total, desc=what, unit=unit, disable=None, dynamic_ncols=True, leave=True)
+    return tqdm(
+        total=total, desc=what, unit=unit, unit_scale=True, disable=None, dynamic_ncols=True
+    )

@@ -97,7 +97,7 @@ def train_classifier(
                 cross_entropy = F.cross_entropy(logits, truth)
                 pull = center_loss(features, truth, centers)
                 optimizer.zero_grad()
-                (cross_entropy + lambda_ * pull).backward()  # type: ignore[no-untyped-call]
+                (cross_entropy + lambda_ * pull).backward()
                 optimizer.step()
                 schedule.step()
                 centers = moved_centers(centers, features.detach(), truth, rate=center_rate)

@@ -33,8 +33,8 @@ PAGE = """<!DOCTYPE html>
 def main(page: Path) -> None:
     """Write the template."""
     # The oldest of the packaged versions that speaks the schema of DVC's templates, v5.
-    scripts = vl_convert.javascript_bundle(vl_version="5.21")
-    save_text(page, PAGE.format(scripts=scripts))
+    scripts = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed", "5.21")
+    save_text(page, PAGE.format(scripts=scripts.replace("</script", "<\\/script")))
 
 
 if __name__ == "__main__":

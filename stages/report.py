@@ -41,7 +41,8 @@ def main(
             {name: numbers["auroc"] for name, numbers in measured.items()},
         ),
         "features": draw.features(
-            *vectors.values(),
+            vectors["normal/test/features"],
+            vectors["anomaly/test/features"],
             load_arrays(gaussians, "means")["means"],
             about["class_names"],
             f"Features of the last hidden layer, lambda = {lambda_:g}",

@@ -75,6 +75,10 @@ def nothing_and_hangs_up(handler: BaseHTTPRequestHandler, body: bytes) -> None: 
     handler.close_connection = True
 
 
+def another_protocol(handler: BaseHTTPRequestHandler, body: bytes) -> None:  # noqa: ARG001
+    handler.wfile.write(b"220 mail\r\n")
+
+
 def a_body_without_end(handler: BaseHTTPRequestHandler, body: bytes) -> None:  # noqa: ARG001
     handler.send_response(200)
     handler.end_headers()
@@ -249,6 +253,7 @@ def test_files_of_a_mirror_are_downloaded_once_and_unzipped(
         (the_first_half, "images.gz: its MD5 is"),
         (half_of_what_it_states, "images.gz: ended after"),
         (nothing_and_hangs_up, "Remote end closed connection without response"),
+        (another_protocol, "220 mail"),
         (a_body_without_end, "images.gz: longer than"),
     ],
 )

@@ -47,7 +47,7 @@ class SupervisedHead(nn.Module):
         Not the sigmoid itself: in float32 it is exactly 0 or 1 for most images, and images
         that differ would tie.
         """
-        return -self(features)
+        return -self.forward(features)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return every weight and buffer, by name, on the CPU."""
@@ -103,7 +103,7 @@ def fit(
                 logits = head(features[batch])
                 loss = F.binary_cross_entropy_with_logits(logits, truth[batch])
                 optimizer.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
+                loss.backward()
                 optimizer.step()
                 schedule.step()
                 hits = ((logits.detach() > 0) == (truth[batch] > 0)).sum()

@@ -1,0 +1,81 @@
+"""Write the generated parts of the README anew: `make readme`.
+
+It is no stage of dvc.yaml: the README is written by hand, but for what stands between the
+markers `<!-- NAME: generated -->` and `<!-- NAME: end -->`.
+
+Reads   params    params.yaml: lambda and the pair
+        metrics   json: the numbers
+        dag       text: what `dvc dag --md` prints
+        diff      text: what `dvc metrics diff` prints for lambda 0.1
+Writes  readme    markdown; all outside the markers is kept
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from belong.artefacts import save_text
+from belong.errors import InputError
+from stages.params.section import read
+from stages.program import run
+
+HEADINGS = ("detector", "AUROC", "FPR95", "AUPR, anomaly", "false rejects", "false accepts")
+COLUMNS = ("auroc", "fpr95", "aupr_anomaly", "false_reject", "false_accept")
+
+
+def main(params: Path, metrics: Path, dag: Path, diff: Path, readme: Path) -> None:
+    """Replace what stands between the markers."""
+    text = readme.read_text(encoding="utf-8")
+    numbers = json.loads(metrics.read_text(encoding="utf-8"))
+    text = replaced(text, "results", results(numbers, read(params)))
+    text = replaced(text, "pipeline", dag.read_text(encoding="utf-8").strip())
+    shown = diff.read_text(encoding="utf-8").rstrip().splitlines()
+    text = replaced(text, "diff", "\n".join(["```text", *shown, "```"]))
+    save_text(readme, text)
+
+
+def replaced(text: str, name: str, new: str) -> str:
+    """Put `new` between the markers `name` of `text`."""
+    start, end = f"<!-- {name}: generated -->", f"<!-- {name}: end -->"
+    whole, count = re.subn(
+        f"({re.escape(start)}\n).*?(\n{re.escape(end)})",
+        lambda found: found[1] + new + found[2],
+        text,
+        flags=re.DOTALL,
+    )
+    if count != 1:
+        raise InputError(f"README: wanted {start} ... {end} once, got it {count} times")
+    return whole
+
+
+def results(numbers: dict[str, Any], values: dict[str, Any]) -> str:
+    """Return the results of the default run: a sentence, a table, a sentence."""
+    data, classes, promise = (numbers[key] for key in ("data", "classification", "calibration"))
+    normal, anomaly = (Path(values[kind]["path"]).name for kind in ("normal", "anomaly"))
+    rows = [
+        [f"`{name}`", *(f"{measured[column]:.4f}" for column in COLUMNS)]
+        for name, measured in numbers["detectors"].items()
+    ]
+    table = [HEADINGS, ["---", *(["---:"] * len(COLUMNS))], *rows]
+    return "\n".join(
+        [
+            f"{normal} against {anomaly}, lambda {values['lambda']}, one run (seed "
+            f"{values['seed']}): accuracy {classes['accuracy']:.4f} on {classes['n']:,} test "
+            f"images; detection on {data['normal_test']:,} normal test images and "
+            f"{data['anomaly_test']:,} anomalies.",
+            "",
+            *("| " + " | ".join(row) + " |" for row in table),
+            "",
+            f"False rejects: at most {promise['alpha']:.1%} of the images that belong are promised "
+            f"to be rejected, and {promise['false_reject_calibrated']:.2%} are by `mahalanobis` "
+            f"(on {data['normal_test']:,} images {promise['false_reject_expected_low']:.2%} to "
+            f"{promise['false_reject_expected_high']:.2%} is to be expected); with the paper's "
+            f"threshold, taken from the training images, it is "
+            f"{promise['false_reject_training']:.2%}.",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,135 @@
+"""dvc.yaml and the code say the same; else DVC serves a stale result or retrains for nothing."""
+
+import ast
+import hashlib
+import importlib
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from stages.params.every import Params as EveryParams
+from stages.params.section import read
+from tests.imports import ROOT, imported_by
+
+
+def stages_of(path: Path) -> dict[str, dict[str, Any]]:
+    stages: dict[str, dict[str, Any]] = YAML(typ="safe").load(path.read_text())["stages"]
+    return {name: stage.get("do", stage) for name, stage in stages.items()}
+
+
+STAGES = stages_of(ROOT / "dvc.yaml")
+ALL_STAGES = STAGES | stages_of(ROOT / "data" / "dvc.yaml")
+LOCK = YAML(typ="safe").load((ROOT / "dvc.lock").read_text())["stages"]
+
+
+def program_of(stage: dict[str, Any]) -> str:
+    (name,) = re.findall(r"python -m stages\.(\w+)", stage["cmd"])
+    return str(name)
+
+
+def test_every_program_is_a_stage_and_every_stage_a_program() -> None:
+    not_stages = {"__init__", "program", "readme"}
+    programs = {path.stem for path in (ROOT / "stages").glob("*.py")} - not_stages
+    assert {program_of(stage) for stage in ALL_STAGES.values()} == programs
+
+
+@pytest.mark.parametrize("name", ALL_STAGES)
+def test_a_stage_depends_on_exactly_the_project_files_that_it_imports(name: str) -> None:
+    stage = ALL_STAGES[name]
+    listed = [dep for dep in stage["deps"] if dep.endswith(".py")]
+    imported = imported_by(ROOT / "stages" / f"{program_of(stage)}.py")
+    assert listed == sorted(imported), "\n".join(f"    - {file}" for file in sorted(imported))
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_lists_exactly_the_parameters_that_it_reads(name: str) -> None:
+    stage = STAGES[name]
+    source = (ROOT / "stages" / f"{program_of(stage)}.py").read_text()
+    modules = re.findall(r"from (stages\.params\.\w+) import Params", source)
+    if name == "check_params":
+        assert stage["params"] == [{"params.yaml": None}]
+        return
+    known = {
+        field.alias or key
+        for module in modules
+        for key, field in importlib.import_module(module).Params.model_fields.items()
+    }
+    assert set(stage.get("params", [])) == known
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_command_names_its_inputs_and_outputs_in_the_order_of_the_file(name: str) -> None:
+    stage = STAGES[name]
+    data = [dep for dep in stage["deps"] if not dep.endswith(".py")]
+    listed = [out for kind in ("metrics", "outs") for out in stage.get(kind, [])]
+    outputs = [out if isinstance(out, str) else next(iter(out)) for out in listed]
+    in_command = [word for word in stage["cmd"].split() if word.startswith(("data/", "reports/"))]
+    not_in_command = {"data/params.valid", "${normal.path}", "${anomaly.path}"}
+    if name == "check_params":
+        not_in_command = set()
+    assert in_command == [dep for dep in data if dep not in not_in_command] + outputs
+
+
+@pytest.mark.parametrize("name", ALL_STAGES)
+def test_an_output_is_either_restored_from_the_cache_or_left_when_its_stage_fails(
+    name: str,
+) -> None:
+    """DVC's run cache restores nothing of a stage with an output that persists."""
+    stage = ALL_STAGES[name]
+    outputs = [*stage.get("outs", []), *stage.get("metrics", [])]
+    options = [next(iter(out.values())) if isinstance(out, dict) else {} for out in outputs]
+    assert all(options_ == {} for options_ in options) or all(
+        options_["persist"] for options_ in options
+    )
+
+
+@pytest.mark.parametrize("path", [ROOT / "params.yaml", ROOT / "tests" / "data" / "params.yaml"])
+def test_the_parameter_files_are_valid(path: Path) -> None:
+    values = EveryParams.parse(read(path), path)
+    assert values.model_dump(by_alias=True) == read(path)
+
+
+def test_the_committed_results_are_those_of_the_committed_code() -> None:
+    """Every file that dvc.lock saw and git holds is still the same; so are the parameters."""
+    params, changed = read(ROOT / "params.yaml"), []
+    for name, stage in LOCK.items():
+        for file in [*stage.get("deps", []), *stage.get("outs", [])]:
+            path = ROOT / file["path"]
+            if path.suffix in (".py", ".json") and digest(path) != file["md5"]:
+                changed.append(f"{name}: {file['path']}")
+        for key, value in stage.get("params", {}).get("params.yaml", {}).items():
+            if params[key] != value:
+                changed.append(f"{name}: {key}")
+    assert set(LOCK) == set(STAGES)
+    assert changed == [], "run `dvc repro` and commit dvc.lock and reports/"
+
+
+def digest(path: Path) -> str:
+    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("[bs]*/**/__init__.py")), ids=str)
+def test_an_init_file_holds_only_its_docstring(path: Path) -> None:
+    (only,) = ast.parse(path.read_text()).body
+    assert isinstance(only, ast.Expr)
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("belong/**/*.py")), ids=lambda path: path.stem)
+def test_the_library_imports_no_stage(path: Path) -> None:
+    assert [file for file in imported_by(path) if not file.startswith("belong/")] == []
+
+
+@pytest.mark.parametrize("name", ALL_STAGES)
+def test_no_stage_imports_a_stage(name: str) -> None:
+    program = f"stages/{program_of(ALL_STAGES[name])}.py"
+    others = {file for file in imported_by(ROOT / program) if re.fullmatch(r"stages/\w+\.py", file)}
+    assert others - {program} <= {"stages/program.py"}
+
+
+@pytest.mark.parametrize("name", ["check_params", "split", "evaluate", "report", "plots_page"])
+def test_a_stage_without_tensors_does_not_import_torch(name: str) -> None:
+    text = "".join((ROOT / file).read_text() for file in imported_by(ROOT / f"stages/{name}.py"))
+    assert not re.search(r"^(import|from) torch", text, re.MULTILINE)

@@ -1,0 +1,239 @@
+"""Every image gets one part, and no image vouches for itself."""
+
+import hashlib
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from belong.datasets import DataSet
+from belong.errors import InputError
+from belong.parts import PARTS, assign
+
+NAMES = ("ant", "bee", "cat")
+
+
+def data_set(
+    train: Iterable[int], test: Iterable[int], *, labels: list[int] | None = None
+) -> DataSet:
+    """Return a data set whose images are numbers: equal numbers, equal images.
+
+    The labels, training images first, run 0, 1, 2, 0, ... if they are not given.
+    """
+    train, test = list(train), list(test)
+    numbers = np.array(train + test, dtype=np.uint32)
+    given = np.arange(len(numbers)) % 3 if labels is None else np.array(labels)
+    return DataSet(
+        images=numbers.view(np.uint8).reshape(-1, 1, 2, 2),
+        labels=given,
+        class_names=NAMES,
+        is_test=np.repeat([False, True], [len(train), len(test)]),
+        sources=np.array([f"file/{i}" for i in range(len(numbers))]),
+    )
+
+
+def parts_of(
+    normal: DataSet, anomaly: DataSet, *, fraction: float = 0.1, seed: int = 0
+) -> pd.DataFrame:
+    return assign(normal, anomaly, calibration_fraction=fraction, rng=np.random.default_rng(seed))
+
+
+def part_and_reason(manifest: pd.DataFrame, row: int, *, is_anomaly: bool) -> tuple[str, str]:
+    found = manifest[(manifest["row"] == row) & (manifest["is_anomaly"] == is_anomaly)]
+    return str(found["part"].item()), str(found["reason"].item())
+
+
+# 90 training and 30 test images of three classes; 40 and 20 anomalies; no image twice.
+NORMAL = data_set(range(90), range(90, 120))
+ANOMALY = data_set(range(200, 240), range(240, 260))
+
+
+def test_images_without_repeats_go_where_their_official_split_and_the_fraction_say() -> None:
+    manifest = parts_of(NORMAL, ANOMALY, fraction=0.2)
+    assert manifest["part"].value_counts().to_dict() == {
+        "normal/train": 72,
+        "normal/calibration": 18,
+        "normal/test": 30,
+        "anomaly/head": 40,
+        "anomaly/test": 20,
+    }
+    for part, is_anomaly, rows in (
+        ("normal/test", False, range(90, 120)),
+        ("anomaly/head", True, range(40)),
+        ("anomaly/test", True, range(40, 60)),
+    ):
+        found = manifest[manifest["part"] == part]
+        assert found["row"].tolist() == list(rows)
+        assert set(found["is_anomaly"]) == {is_anomaly}
+
+
+@pytest.mark.parametrize(
+    ("fraction", "held_out"),
+    # Of 40, 10 and 4 training images; rounded, and at least one.
+    [(0.1, (4, 1, 1)), (0.25, (10, 2, 1)), (0.5, (20, 5, 2))],
+)
+def test_the_same_fraction_of_every_class_is_held_out(
+    fraction: float, held_out: tuple[int, int, int]
+) -> None:
+    labels = [0] * 40 + [1] * 10 + [2] * 4
+    normal = data_set(range(54), range(90, 96), labels=labels + [0, 1, 2] * 2)
+    manifest = parts_of(normal, ANOMALY, fraction=fraction)
+    counts = manifest[manifest["part"] == "normal/calibration"]["class_name"].value_counts()
+    assert tuple(counts[name] for name in NAMES) == held_out
+
+
+def test_the_manifest_has_the_class_the_source_and_the_hash_of_each_image() -> None:
+    manifest = parts_of(NORMAL, ANOMALY)
+    for row in manifest.itertuples():
+        data = ANOMALY if row.is_anomaly else NORMAL
+        number = int(str(row.row))
+        assert row.class_name == NAMES[number % 3]
+        assert row.label == (-1 if row.is_anomaly else number % 3)
+        assert row.source == f"file/{number}"
+        assert row.sha256 == hashlib.sha256(data.images[number].tobytes()).hexdigest()
+
+
+def test_rows_are_sorted_by_part_and_then_by_their_place_in_the_data_set() -> None:
+    manifest = parts_of(NORMAL, data_set([0, 1, *range(200, 240)], [2, *range(240, 260)]))
+    order = [*PARTS, "dropped"]
+    places = [
+        (order.index(part), row)
+        for part, row in zip(manifest["part"], manifest["row"], strict=True)
+    ]
+    assert places == sorted(places)
+
+
+# The normal images hold 0..89 for training and 90..119 for the test.
+@pytest.mark.parametrize(
+    ("normal", "anomaly", "row", "is_anomaly", "kept_in"),
+    [
+        # The training image 7 once more among the test images: the training one goes.
+        (data_set(range(90), [*range(90, 119), 7]), ANOMALY, 7, False, "normal/test"),
+        (NORMAL, data_set([*range(200, 239), 95], range(240, 260)), 39, True, "normal/test"),
+        (NORMAL, data_set(range(200, 240), [*range(240, 259), 95]), 59, True, "normal/test"),
+        (NORMAL, data_set([*range(200, 239), 250], range(240, 260)), 39, True, "anomaly/test"),
+    ],
+    ids=["train-test", "head-test", "anomaly test-test", "head-anomaly test"],
+)
+def test_an_image_that_is_in_two_parts_is_dropped_from_the_later_one_with_the_reason(
+    normal: DataSet, anomaly: DataSet, row: int, is_anomaly: bool, kept_in: str
+) -> None:
+    manifest = parts_of(normal, anomaly)
+    part_and_why = part_and_reason(manifest, row, is_anomaly=is_anomaly)
+    assert part_and_why == ("dropped", f"the same image is in {kept_in}")
+    assert manifest["reason"].value_counts().to_dict() == {
+        "": len(normal.images) + len(anomaly.images) - 1,
+        f"the same image is in {kept_in}": 1,
+    }
+
+
+def test_an_anomaly_that_is_also_a_normal_training_image_is_dropped() -> None:
+    anomaly = data_set([*range(200, 239), 7], [*range(240, 259), 8])
+    manifest = parts_of(NORMAL, anomaly)
+    for row, number in ((39, 7), (59, 8)):
+        kept_in, _ = part_and_reason(manifest, number, is_anomaly=False)
+        assert kept_in in ("normal/train", "normal/calibration")
+        dropped = part_and_reason(manifest, row, is_anomaly=True)
+        assert dropped == ("dropped", f"the same image is in {kept_in}")
+
+
+def test_of_equal_training_images_those_held_out_keep_the_others_from_training() -> None:
+    # 0..59 twice, both copies in the same class: at half held out many pairs are split.
+    normal = data_set([*range(60)] * 2, range(90, 120))
+    manifest = parts_of(normal, ANOMALY, fraction=0.5)
+    hashes = manifest.groupby("part")["sha256"].agg(set)
+    assert not hashes["normal/train"] & hashes["normal/calibration"]
+    reasons = manifest[manifest["part"] == "dropped"]["reason"]
+    assert set(reasons) == {"the same image is in normal/calibration"}
+    assert (manifest["part"] == "normal/calibration").sum() == 60
+
+
+def test_equal_images_of_the_same_part_all_stay() -> None:
+    normal = data_set(range(90), [*range(90, 118), 90, 91])
+    manifest = parts_of(normal, ANOMALY)
+    assert (manifest["part"] == "normal/test").sum() == 30
+    assert "dropped" not in set(manifest["part"])
+
+
+numbers = st.lists(st.integers(0, 80), min_size=0, max_size=30)
+
+
+@given(numbers, numbers, numbers, numbers, st.integers(0, 9))
+def test_no_image_is_in_two_parts_and_every_image_is_in_the_manifest_once(
+    train: list[int], test: list[int], head: list[int], anomalies: list[int], seed: int
+) -> None:
+    # Beside the drawn numbers, enough images of their own for every class.
+    normal = data_set([*range(100, 130), *train], [*range(130, 136), *test])
+    anomaly = data_set(head, [*range(200, 203), *anomalies])
+    manifest = parts_of(normal, anomaly, fraction=0.3, seed=seed)
+
+    kept = manifest[manifest["part"] != "dropped"]
+    assert kept.groupby("sha256")["part"].nunique().max() == 1
+    every = set(manifest["sha256"])
+    assert set(kept["sha256"]) == every  # of each image one copy stays
+    places = sorted(zip(manifest["is_anomaly"], manifest["row"], strict=True))
+    assert places == [(False, row) for row in range(len(normal.images))] + [
+        (True, row) for row in range(len(anomaly.images))
+    ]
+
+
+def test_the_same_seed_gives_the_same_manifest() -> None:
+    pd.testing.assert_frame_equal(
+        parts_of(NORMAL, ANOMALY, seed=3), parts_of(NORMAL, ANOMALY, seed=3)
+    )
+
+
+def test_another_seed_holds_out_other_images_and_moves_no_test_image() -> None:
+    first, second = (
+        parts_of(NORMAL, ANOMALY, seed=seed).groupby("part")["row"].agg(list) for seed in (0, 1)
+    )
+    assert first["normal/calibration"] != second["normal/calibration"]
+    for part in ("normal/test", "anomaly/test", "anomaly/head"):
+        assert first[part] == second[part]
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "message"),
+    [
+        # Of two training images one is held out; of three, two are left: just enough.
+        ([3, 2, 3], [1, 1, 1], "class bee of the normal images has 1 in normal/train; .* 2"),
+        ([3, 3, 1], [1, 1, 1], "class cat of the normal images has 0 in normal/train; .* 2"),
+        ([3, 3, 3], [1, 0, 1], "class bee of the normal images has 0 in normal/test; .* 1"),
+    ],
+)
+def test_a_class_with_too_few_images_is_refused_by_name(
+    train: list[int], test: list[int], message: str
+) -> None:
+    labels = [label for counts in (train, test) for label in np.repeat(range(3), counts)]
+    normal = data_set(range(sum(train)), range(90, 90 + sum(test)), labels=labels)
+    with pytest.raises(InputError, match=message):
+        parts_of(normal, ANOMALY)
+
+
+def test_three_training_images_and_one_test_image_of_a_class_are_enough() -> None:
+    manifest = parts_of(data_set(range(9), range(90, 93)), ANOMALY)
+    counts = manifest[~manifest["is_anomaly"]].groupby(["class_name", "part"]).size()
+    for name in NAMES:
+        assert counts[name].to_dict() == {
+            "normal/calibration": 1,
+            "normal/test": 1,
+            "normal/train": 2,
+        }
+
+
+def test_anomalies_that_are_all_normal_images_are_refused() -> None:
+    with pytest.raises(InputError, match="no anomaly is left for the test: all are among"):
+        parts_of(NORMAL, data_set(range(20), range(90, 110)))
+
+
+def test_a_class_that_is_left_with_too_few_images_after_the_repeats_is_refused() -> None:
+    # The test repeats all but one of the training images of class ant (0, 3, 6, ...).
+    ants = list(range(0, 87, 3))
+    normal = data_set(
+        range(90), [*ants, 91, 92], labels=[*np.arange(90) % 3, *[0] * len(ants), 1, 2]
+    )
+    with pytest.raises(InputError, match="class ant of the normal images has . in normal/"):
+        parts_of(normal, ANOMALY)

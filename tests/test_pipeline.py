@@ -1,0 +1,177 @@
+"""The four uses of the pipeline, in a clone, on a few real images: no part of it is replaced."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from matplotlib.image import imread
+
+from ruamel.yaml import YAML
+
+from belong.detectors.registry import DETECTORS
+from tests.imports import ROOT
+
+ENVIRONMENT = os.environ | {
+    "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+    "GIT_AUTHOR_NAME": "test",
+    "GIT_AUTHOR_EMAIL": "test@example.org",
+    "GIT_COMMITTER_NAME": "test",
+    "GIT_COMMITTER_EMAIL": "test@example.org",
+}
+
+
+PIPELINE = tuple(YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"])
+
+
+def call(folder: Path, *command: str, fails: bool = False) -> str:
+    done = subprocess.run(
+        command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode != 0) == fails, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def clone_to(folder: Path) -> Path:
+    """Make a repository of the files that git would clone if all were committed, small."""
+    listed = call(ROOT, "git", "ls-files", "--cached", "--others", "--exclude-standard")
+    for name in listed.splitlines():
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    shutil.copy(ROOT / "tests" / "data" / "params.yaml", folder / "params.yaml")
+    call(folder, "git", "init", "-q")
+    commit(folder)
+    return folder
+
+
+def commit(folder: Path) -> None:
+    call(folder, "git", "add", "--all")
+    call(folder, "git", "commit", "--quiet", "--message", "all")
+
+
+def metrics_of(folder: Path) -> dict[str, dict[str, dict[str, float]]]:
+    numbers: dict[str, dict[str, dict[str, float]]] = json.loads(
+        (folder / "reports" / "metrics.json").read_text()
+    )
+    return numbers
+
+
+def charts_of(page: str) -> list[dict[str, Any]]:
+    """Return the Vega-Lite specifications in a page of `dvc plots`."""
+    return [json.loads(spec) for spec in re.findall(r"var spec = (\{.*\});", page)]
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = clone_to(tmp_path_factory.mktemp("clone"))
+    call(folder, "dvc", "repro")
+    commit(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def experiments(clone: Path) -> dict[str, str]:
+    """Run lambda 0.1, then 1.0 again; return what each printed."""
+    return {
+        value: call(clone, "dvc", "exp", "run", "-n", name, "-S", f"lambda={value}")
+        for value, name in (("0.1", "tenth"), ("1.0", "one"))
+    }
+
+
+def test_repro_measures_every_detector_on_all_test_images(clone: Path) -> None:
+    numbers = metrics_of(clone)
+    assert set(numbers["detectors"]) == set(DETECTORS)
+    assert numbers["classification"]["n"] == 500
+    assert numbers["data"] == {
+        "anomaly_head": 600,
+        "anomaly_test": 300,
+        "normal_calibration": 400,
+        "normal_test": 500,
+        "normal_train": 1600,
+    }
+
+
+def test_a_few_epochs_on_two_thousand_digits_already_classify_and_detect(clone: Path) -> None:
+    numbers = metrics_of(clone)
+    assert numbers["classification"]["accuracy"] > 0.8
+    assert numbers["detectors"]["mlp_head"]["auroc"] > 0.95
+
+
+def test_the_figures_are_pictures_of_a_printable_size(clone: Path) -> None:
+    figures = sorted((clone / "reports" / "figures").iterdir())
+    assert [figure.name for figure in figures] == [
+        "features.png", "roc.png", "scores.png", "training.png",
+    ]  # fmt: skip
+    assert min(min(imread(figure).shape[:2]) for figure in figures) >= 500
+
+
+def test_a_second_repro_has_nothing_to_do(clone: Path) -> None:
+    assert "Data and pipelines are up to date." in call(clone, "dvc", "repro")
+    assert "up to date" in call(clone, "dvc", "status", *PIPELINE)
+
+
+def test_a_second_clone_gives_the_same_bytes(clone: Path, tmp_path: Path) -> None:
+    second = clone_to(tmp_path)
+    call(second, "dvc", "repro")
+    for path in ("reports/metrics.json", "dvc.lock"):
+        assert (second / path).read_bytes() == (clone / path).read_bytes(), path
+
+
+def test_another_lambda_trains_anew_but_neither_splits_nor_fetches(
+    experiments: dict[str, str],
+) -> None:
+    ran = re.findall(r"Running stage '([\w-]+)'", experiments["0.1"])
+    assert ran[:3] == ["check_params", "train", "extract"]
+    assert "split" not in ran
+
+
+def test_going_back_to_an_earlier_lambda_trains_nothing(experiments: dict[str, str]) -> None:
+    ran = re.findall(r"Running stage '([\w-]+)'", experiments["1.0"])
+    assert set(ran) <= {"evaluate", "report"}
+
+
+@pytest.mark.usefixtures("experiments")
+def test_metrics_diff_shows_both_values_of_two_experiments(clone: Path) -> None:
+    shown = json.loads(call(clone, "dvc", "metrics", "diff", "--json", "one", "tenth"))
+    auroc = shown["reports/metrics.json"]["detectors.mahalanobis.auroc"]
+    assert auroc["old"] == metrics_of(clone)["detectors"]["mahalanobis"]["auroc"]
+    assert auroc["new"] != auroc["old"]
+
+
+@pytest.mark.usefixtures("clone")
+def test_plots_show_draws_all_detectors_in_one_chart_and_needs_no_network(clone: Path) -> None:
+    call(clone, "dvc", "plots", "show")
+    page = (clone / "dvc_plots" / "index.html").read_text()
+    assert "window.vegaEmbed" in page
+    assert re.findall(r"<(?:script|link)[^>]*(?:src|href)=", page) == []
+    (roc,) = [chart for chart in charts_of(page) if chart["title"]["text"].startswith("ROC")]
+    drawn = {row["filename"] for row in roc["data"]["values"]}
+    assert drawn == {f"{name}.csv" for name in DETECTORS}
+
+
+@pytest.mark.usefixtures("experiments")
+def test_plots_diff_draws_both_revisions(clone: Path) -> None:
+    call(clone, "dvc", "plots", "diff", "one", "tenth")
+    page = (clone / "dvc_plots" / "index.html").read_text()
+    for chart in charts_of(page):
+        assert {row["rev"] for row in chart["data"]["values"]} == {"one", "tenth"}
+
+
+def test_a_mistake_in_params_stops_the_run_before_any_work(clone: Path) -> None:
+    params = clone / "params.yaml"
+    good, before = params.read_text(), (clone / "reports" / "metrics.json").read_bytes()
+    params.write_text(good.replace("lambda: 1.0", "lambda: -1.0"))
+    try:
+        said = call(clone, "dvc", "repro", fails=True)
+    finally:
+        params.write_text(good)
+    assert "check_params: params.yaml: lambda: got -1.0, wanted greater than or equal to 0" in said
+    assert re.findall(r"Running stage '([\w-]+)'", said) == ["check_params"]
+    assert (clone / "reports" / "metrics.json").read_bytes() == before
+    assert "Traceback" not in said

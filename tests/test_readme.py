@@ -1,0 +1,56 @@
+"""What the README says is what the pipeline made."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from stages.params.section import read
+from stages.readme import results
+from tests.imports import ROOT
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+NUMBERS = json.loads((ROOT / "reports" / "metrics.json").read_text(encoding="utf-8"))
+
+
+def generated(name: str) -> str:
+    found = re.search(
+        rf"<!-- {name}: generated -->\n(.*?)\n<!-- {name}: end -->", README, re.DOTALL
+    )
+    assert found, f"README.md has no part {name}"
+    return found[1]
+
+
+def test_the_table_of_results_is_made_from_the_committed_metrics() -> None:
+    assert generated("results") == results(NUMBERS, read(ROOT / "params.yaml")), "make readme"
+
+
+def test_the_pipeline_is_drawn_as_dvc_draws_it() -> None:
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    drawn = subprocess.run(
+        ["dvc", "dag", "--md"],
+        cwd=ROOT,
+        env=os.environ | {"PATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert generated("pipeline") == drawn.stdout.strip(), "make readme"
+
+
+def test_the_example_of_metrics_diff_starts_from_the_committed_metrics() -> None:
+    rows = re.findall(r"reports/metrics\.json +([\w.]+) +([\d.]+) ", generated("diff"))
+    assert len(rows) >= 3
+    for key, shown in rows:
+        value: object = NUMBERS
+        for part in key.split("."):
+            assert isinstance(value, dict)
+            value = value[part]
+        assert float(shown) == value, key
+
+
+def test_every_file_that_the_readme_links_to_exists() -> None:
+    links = re.findall(r"\]\((?!http)([^)#]+)\)", README)
+    assert [link for link in links if not (ROOT / link).exists()] == []
