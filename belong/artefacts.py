@@ -85,7 +85,7 @@ def save_arrays(
     # One metadata key: safetensors keeps the keys in a hash map, so that the order of several
     # would differ from run to run.
     metadata = {"about": json.dumps(about, sort_keys=True)} if about is not None else None
-    whole = {name: np.ascontiguousarray(arrays[name]) for name in sorted(arrays)}
+    whole = {name: np.asarray(arrays[name], order="C") for name in sorted(arrays)}
     with whole_file(path) as part:
         part.write_bytes(save(whole, metadata))
 

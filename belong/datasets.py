@@ -99,6 +99,8 @@ def _positions(classes: str | int | Sequence[str | int], names: list[str], path:
             first, last = int(ends[1]), int(ends[2])
             if first > last:
                 raise InputError(f"{path}: the range of classes {classes} runs backwards")
+            # The first class that is missing, if one is, before a list is made up to the last.
+            _position(min(last, max(first, len(names))), names, path)
             classes = list(range(first, last + 1))
     wanted = [classes] if isinstance(classes, str | int) else classes
     if not wanted:
@@ -133,8 +135,6 @@ def _read_idx_pair(folder: Path, stem: str) -> tuple[np.ndarray, np.ndarray]:
             f"{folder}: {image_path.name} has {len(images)} images but {label_path.name} has "
             f"{len(labels)} labels"
         )
-    if images.size == 0:
-        raise InputError(f"{image_path}: holds no image")
     return images, labels
 
 

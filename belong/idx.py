@@ -17,6 +17,7 @@ from belong.errors import InputError
 
 UNSIGNED_BYTE = 8
 MOST_VALUES = 2**34  # 16 GiB: a header that claims more is taken for a damaged one
+PIECE = 2**18
 
 
 def read_idx(path: Path, axes: int) -> np.ndarray:
@@ -42,19 +43,32 @@ def read_idx(path: Path, axes: int) -> np.ndarray:
                 raise InputError(f"{path}: ends inside its header, after {4 + len(header)} bytes")
             shape = struct.unpack(f">{axes}I", header)
             count = math.prod(shape)
+            if count == 0:
+                raise InputError(f"{path}: states {_product(shape)} = 0 values: it holds nothing")
             if count > MOST_VALUES:
                 raise InputError(f"{path}: its header claims {count} values; damaged?")
             # One byte more than stated shows a file that is too long, without reading it all.
-            values = file.read(count + 1)
+            values = _read_up_to(file, count + 1)
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(f"{path}: no such file") from None
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: cannot be read: {error}") from None
     if len(values) != count:
         has = f"{len(values)}" if len(values) < count else "more"
-        sizes = " x ".join(str(size) for size in shape)
-        raise InputError(f"{path}: states {sizes} = {count} values but has {has}")
+        raise InputError(f"{path}: states {_product(shape)} = {count} values but has {has}")
     return np.frombuffer(values, dtype=np.uint8).reshape(shape)
+
+
+def _product(shape: tuple[int, ...]) -> str:
+    return " x ".join(str(size) for size in shape)
+
+
+def _read_up_to(file: BinaryIO, most: int) -> bytearray:
+    """Read piece by piece, so that memory grows with the file and not with what it claims."""
+    values = bytearray()
+    while piece := file.read(min(PIECE, most - len(values))):
+        values += piece
+    return values
 
 
 def _unzipped(raw: BinaryIO, path: Path) -> BinaryIO:

@@ -67,7 +67,6 @@ def train_classifier(
         InputError: the loss is no longer finite.
     """
     n, c = len(images), network.classifier.out_features
-    steps = math.ceil(n / batch_size)
     optimizer = torch.optim.SGD(
         network.parameters(),
         lr=learning_rate,
@@ -76,11 +75,12 @@ def train_classifier(
         nesterov=momentum > 0,
         fused=True,
     )
+    steps = epochs * math.ceil(n / batch_size)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer,
         max_lr=learning_rate,
-        epochs=epochs,
-        steps_per_epoch=steps,
+        # torch divides by zero in a cycle of 5 steps: their first fifth, less one, is none.
+        total_steps=6 if steps == 5 else steps,
         pct_start=0.2,
         cycle_momentum=False,
     )

@@ -56,7 +56,7 @@ def test_gradient_of_the_center_loss_is_the_way_from_the_center_over_the_batch_s
 ) -> None:
     features, labels, centers = a_batch(generator, n=7)
     features.requires_grad_()
-    center_loss(features, labels, centers).backward()  # type: ignore[no-untyped-call]
+    center_loss(features, labels, centers).backward()
     assert features.grad is not None
     assert_close(features.grad, (features.detach() - centers[labels]) / 7)
 
@@ -65,7 +65,7 @@ def test_center_loss_sends_no_gradient_to_the_centers(generator: torch.Generator
     features, labels, centers = a_batch(generator, n=7)
     features.requires_grad_()
     centers.requires_grad_()
-    center_loss(features, labels, centers).backward()  # type: ignore[no-untyped-call]
+    center_loss(features, labels, centers).backward()
     assert centers.grad is None
 
 

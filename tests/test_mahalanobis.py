@@ -231,14 +231,14 @@ def test_without_ridge_fewer_images_than_features_are_refused(generator: torch.G
         fit_all(features, labels)
 
 
-@pytest.mark.xfail(strict=True, reason="rounding makes the last pivot a little more than zero")
 def test_without_ridge_a_feature_that_is_the_sum_of_two_others_is_refused(
     generator: torch.Generator,
 ) -> None:
-    features, labels = clusters(generator, d=3)
-    features = torch.cat((features, features[:, :1] + features[:, 1:2]), dim=1)
-    with pytest.raises(InputError, match="has no inverse"):
-        fit_all(features, labels)
+    for _ in range(20):  # on some of them rounding makes it a little less than zero
+        features, labels = clusters(generator, d=3)
+        features = torch.cat((features, features[:, :1] + features[:, 1:2]), dim=1)
+        with pytest.raises(InputError, match="has no inverse"):
+            fit_all(features, labels)
 
 
 def test_with_a_ridge_fewer_images_than_features_give_scipys_distances(
@@ -278,7 +278,6 @@ def test_a_feature_that_is_not_finite_is_refused_by_its_row(
         fit_all(features, labels, ridge=0.001)
 
 
-@pytest.mark.xfail(strict=True, reason="the threshold is 0, and 0 / 0 is not a number")
 def test_a_class_whose_images_are_nearly_all_equal_gives_a_score_to_every_image() -> None:
     features = torch.tensor([0.0] * 98 + [-1.0, 1.0])[:, None]
     with contextlib.suppress(InputError):  # a refusal in words would do as well

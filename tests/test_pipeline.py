@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 from matplotlib.image import imread
-
 from ruamel.yaml import YAML
 
 from belong.detectors.registry import DETECTORS
@@ -55,11 +54,8 @@ def commit(folder: Path) -> None:
     call(folder, "git", "commit", "--quiet", "--message", "all")
 
 
-def metrics_of(folder: Path) -> dict[str, dict[str, dict[str, float]]]:
-    numbers: dict[str, dict[str, dict[str, float]]] = json.loads(
-        (folder / "reports" / "metrics.json").read_text()
-    )
-    return numbers
+def metrics_of(folder: Path) -> Any:
+    return json.loads((folder / "reports" / "metrics.json").read_text())
 
 
 def charts_of(page: str) -> list[dict[str, Any]]:

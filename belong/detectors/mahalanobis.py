@@ -76,8 +76,8 @@ def fit(
             but a feature that is 0 on all images of a class leaves S without an inverse.
 
     Raises:
-        InputError: a feature is not finite, a class has fewer than 2 images, all its images
-            have equal features, or S cannot be inverted with this ridge.
+        InputError: a feature is not finite, a class has fewer than 2 images, (almost) all its
+            images have equal features, or S cannot be inverted with this ridge.
     """
     finite = features.isfinite().all(dim=1)
     if not finite.all():
@@ -107,11 +107,19 @@ def _fit_class(
         raise InputError(f"all {n} training images of class {name} have the same features")
     covariance.diagonal().add_(ridge * spread)
     lower, failed = torch.linalg.cholesky_ex(covariance)
-    if failed:
+    # Where features depend on each other, rounding may leave a pivot a little above 0.
+    rounding = max(n, d) * torch.finfo(x.dtype).eps * covariance.trace()
+    if failed or lower.diagonal().min().square() <= rounding:
         raise InputError(
             f"the covariance of class {name} ({n} images, {d} features) has no inverse with "
             f"ridge {ridge:g}; a larger mahalanobis.ridge gives it one"
         )
     whitening = torch.linalg.solve_triangular(lower, torch.eye(d, dtype=x.dtype), upper=False).T
     distances = torch.linalg.vector_norm((x - mean) @ whitening, dim=1)
-    return mean, whitening, torch.quantile(distances, quantile)
+    threshold = torch.quantile(distances, quantile)
+    if threshold == 0:
+        raise InputError(
+            f"at least {quantile:.1%} of the {n} training images of class {name} have the same "
+            f"features, so that its threshold is 0"
+        )
+    return mean, whitening, threshold

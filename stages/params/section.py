@@ -33,7 +33,7 @@ class Section(BaseModel):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            lines = [_line(cls, dict(problem)) for problem in error.errors()]
+            lines = _lines(cls, [dict(problem) for problem in error.errors()])
             raise InputError("\n".join(f"{path}: {line}" for line in lines)) from None
 
 
@@ -56,23 +56,30 @@ def read(path: Path) -> dict[str, Any]:
     return values
 
 
-def _line(model: type[BaseModel], problem: dict[str, Any]) -> str:
-    location = [part for part in problem["loc"] if _is_key(part)]
-    key = ".".join(str(part) for part in location)
-    if problem["type"] == "extra_forbidden":
-        nearest = difflib.get_close_matches(key, _keys(model), n=1, cutoff=0.0)
-        return f"{key}: unknown key; the nearest known key is {nearest[0]}"
-    if problem["type"] == "missing":
-        return f"{key}: missing"
-    wanted = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    if problem["type"] == "value_error":
-        return f"{key}: {wanted}" if key else wanted
-    return f"{key}: got {problem['input']!r}, wanted {wanted}"
+def _lines(model: type[BaseModel], problems: list[dict[str, Any]]) -> list[str]:
+    """Say each problem in one line; a misspelt key is one problem, not an unknown and a missing."""
+    keyed = [(".".join(str(part) for part in one["loc"]), one) for one in problems]
+    known = _keys(model)
+    meant = {
+        key: difflib.get_close_matches(key, known, n=1, cutoff=0.0)[0]
+        for key, one in keyed
+        if one["type"] == "extra_forbidden"
+    }
+    lines = []
+    for key, one in keyed:
+        if key in meant:
+            lines.append(f"{key}: unknown key; the nearest known key is {meant[key]}")
+        elif one["type"] != "missing":
+            lines.append(f"{key}: got {one['input']!r}, wanted {_wanted(one['msg'])}")
+        elif key not in meant.values():
+            lines.append(f"{key}: missing")
+    return lines
 
 
-def _is_key(part: object) -> bool:
-    # pydantic puts the tried branch of a union into the location, too: `list[int]`, `str`.
-    return isinstance(part, str) and part.replace("_", "").isalnum() and part not in ("str", "int")
+def _wanted(message: str) -> str:
+    for start in ("Value error, ", "Input should be ", "String should have "):
+        message = message.removeprefix(start)
+    return message
 
 
 def _keys(model: type[BaseModel], prefix: str = "") -> list[str]:

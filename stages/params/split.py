@@ -2,12 +2,21 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, PlainValidator
 
 from stages.params.section import Section
 
-# "all", one class, a range of positions "0-9", or a list; `belong.datasets.chosen` reads it.
-Classes = str | Annotated[int, Field(ge=0)] | list[str | int]
+
+def _classes(value: object) -> object:
+    """Check the form only; which classes there are, the data set knows."""
+    ones = value if isinstance(value, list) else [value]
+    for one in ones:
+        if isinstance(one, bool) or not isinstance(one, str | int) or one == "":
+            raise ValueError("all, a class, a list of classes or a range such as 0-9")
+    return value
+
+
+Classes = Annotated[str | int | list[str | int], PlainValidator(_classes)]
 
 
 class DataSet(Section):

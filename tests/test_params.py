@@ -1,0 +1,120 @@
+"""A mistake in params.yaml is one line that says where, what came and what was wanted."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.imports import ROOT
+
+GOOD = (ROOT / "params.yaml").read_text(encoding="utf-8")
+
+
+def check(params: Path) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "stages.check_params", params, params.with_name("valid")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "instead", "message"),
+    [
+        ("  epochs: 12", "  epoch: 12", "train.epoch: unknown key; the nearest known key is train.epochs"),
+        ("seed: 0", "sede: 0", "sede: unknown key; the nearest known key is seed"),
+        ("  epochs: 12", "  epochs: many", "train.epochs: got 'many', wanted a valid integer"),
+        ("  epochs: 12", "  epochs: 1.5", "train.epochs: got 1.5, wanted a valid integer"),
+        ("  epochs: 12", "  epochs: true", "train.epochs: got True, wanted a valid integer"),
+        ("lambda: 1.0", "lambda: -1", "lambda: got -1, wanted greater than or equal to 0"),
+        ("lambda: 1.0", "lambda: '1.0'", "lambda: got '1.0', wanted a valid number"),
+        ("lambda: 1.0", "lambda: .nan", "lambda: got nan, wanted a finite number"),
+        ("lambda: 1.0", "lambda:", "lambda: got None, wanted a valid number"),
+        ("  batch_size: 128", "  batch_size: 0", "train.batch_size: got 0, wanted greater than or equal to 1"),
+        ("  quantile: 0.975", "  quantile: 97.5", "mahalanobis.quantile: got 97.5, wanted less than or equal to 1"),
+        ("  alpha: 0.025", "  alpha: 1", "calibration.alpha: got 1, wanted less than 1"),
+        ("  threshold: calibrated", "  threshold: exact", "calibration.threshold: got 'exact', wanted 'calibrated' or 'training'"),
+        ("device: auto", "device: gpu", "device: got 'gpu', wanted 'auto', 'cpu' or 'cuda'"),
+        ("threads: 1", "threads: 0", "threads: got 0, wanted greater than or equal to 1"),
+        ("  path: data/raw/mnist", "  path: ''", "normal.path: got '', wanted at least 1 character"),
+        ("seed: 0", "", "seed: missing"),
+        ("  path: data/raw/mnist\n  classes: all", "  path: data/raw/mnist\n  classes: 1.5", "normal.classes: got 1.5, wanted all, a class, a list of classes or a range such as 0-9"),
+        ("  path: data/raw/mnist\n  classes: all", "  path: data/raw/mnist\n  classes: [0, true]", "normal.classes: got [0, True], wanted all, a class, a list of classes or a range such as 0-9"),
+        ("seed: 0", "seed: 0\nseed: 1", "not valid YAML in line 6: found duplicate key \"seed\""),
+        ("seed: 0", "seed: [0", "not valid YAML in line 8: "),
+    ],
+    ids=lambda text: text.strip().replace("\n", " ")[:40],
+)  # fmt: skip
+def test_a_mistake_is_named_with_its_place(
+    tmp_path: Path, line: str, instead: str, message: str
+) -> None:
+    params = tmp_path / "params.yaml"
+    assert GOOD.count(line) == 1
+    params.write_text(GOOD.replace(line, instead), encoding="utf-8")
+    done = check(params)
+    first = done.stderr.splitlines()[0]
+    assert done.returncode == 2
+    assert first.startswith(f"check_params: {params}: {message}"), done.stderr
+    assert not (tmp_path / "valid").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "wanted `key: value` lines, got nothing"),
+        (b"- 1\n", "wanted `key: value` lines, got list"),
+        (b"\xff\xfe", "not UTF-8 text (byte 0)"),
+    ],
+)
+def test_a_file_that_is_no_mapping_is_refused_in_one_line(
+    tmp_path: Path, content: bytes, message: str
+) -> None:
+    params = tmp_path / "params.yaml"
+    params.write_bytes(content)
+    done = check(params)
+    assert (done.returncode, done.stderr) == (2, f"check_params: {params}: {message}\n")
+
+
+def test_a_missing_file_is_refused_in_one_line(tmp_path: Path) -> None:
+    done = check(tmp_path / "params.yaml")
+    wanted = f"check_params: {tmp_path / 'params.yaml'}: no such file\n"
+    assert (done.returncode, done.stderr) == (2, wanted)
+
+
+def test_two_mistakes_are_two_lines(tmp_path: Path) -> None:
+    params = tmp_path / "params.yaml"
+    text = GOOD.replace("lambda: 1.0", "lambda: -1").replace("  alpha: 0.025", "  alpha: 2")
+    params.write_text(text, encoding="utf-8")
+    lines = check(params).stderr.splitlines()
+    assert sorted(line.split(": ")[-2] for line in lines) == ["calibration.alpha", "lambda"]
+
+
+def test_a_small_number_as_dvc_writes_it_is_a_number(tmp_path: Path) -> None:
+    """`-S lambda=0.00001` writes 1e-05, which YAML 1.1 reads as a string."""
+    params = tmp_path / "params.yaml"
+    params.write_text(GOOD.replace("lambda: 1.0", "lambda: 1e-05"), encoding="utf-8")
+    assert check(params).returncode == 0
+    assert (tmp_path / "valid").read_text() == "valid\n"
+
+
+def test_other_valid_parameters_give_the_same_bytes(tmp_path: Path) -> None:
+    """Else everything behind check_params would run again for every parameter."""
+    params = tmp_path / "params.yaml"
+    written = []
+    for text in (GOOD, GOOD.replace("lambda: 1.0", "lambda: 0.5")):
+        params.write_text(text, encoding="utf-8")
+        assert check(params).returncode == 0
+        written.append((tmp_path / "valid").read_bytes())
+    assert written[0] == written[1]
+
+
+def test_a_wrong_number_of_paths_prints_the_usage() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "stages.check_params"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    wanted = "usage: python -m stages.check_params PARAMS VALID\n"
+    assert (done.returncode, done.stderr) == (2, wanted)

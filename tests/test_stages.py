@@ -1,0 +1,307 @@
+"""Each stage's program on files in a temporary folder, and what it answers to bad ones."""
+
+import gzip
+import shutil
+import struct
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from belong import conformal
+from belong.artefacts import load_about, load_arrays, save_arrays
+from belong.detectors.mahalanobis import ClassGaussians
+from belong.parts import PARTS
+from stages import evaluate, extract, fit_mahalanobis, report, score, split, train, train_head
+from tests.imports import ROOT
+
+DATA = ROOT / "tests" / "data"
+PARAMS = (
+    (DATA / "params.yaml")
+    .read_text(encoding="utf-8")
+    .replace("path: tests/data", f"path: {DATA}")
+    .replace("  epochs: 3", "  epochs: 1")
+)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run all stages, one after the other; return the folder with what they made."""
+    to = tmp_path_factory.mktemp("made")
+    params = to / "params.yaml"
+    params.write_text(PARAMS, encoding="utf-8")
+    images, manifest = to / "images", to / "manifest"
+    split.main(params, manifest, images)
+    train.main(params, images, to / "history", to / "network")
+    extract.main(params, to / "network", images, to / "features")
+    fit_mahalanobis.main(params, to / "features", to / "gaussians")
+    train_head.main(params, to / "features", to / "head_history", to / "head")
+    fitted = to / "gaussians", to / "head"
+    score.main(params, manifest, to / "features", *fitted, to / "verdicts", to / "scores")
+    evaluate.main(params, manifest, to / "history", to / "scores", to / "metrics", to / "plots")
+    report.main(
+        params, to / "metrics", to / "plots", to / "features", to / "gaussians", to / "scores",
+        to / "figures",
+    )  # fmt: skip
+    return to
+
+
+def test_split_packs_the_images_that_the_manifest_lists(made: Path) -> None:
+    manifest, arrays = pd.read_csv(made / "manifest"), load_arrays(made / "images")
+    for part in PARTS:
+        listed = manifest[manifest["part"] == part]
+        assert len(arrays[f"{part}/images"]) == len(listed)
+        np.testing.assert_array_equal(arrays[f"{part}/labels"], listed["label"])
+
+
+def test_train_writes_one_row_for_each_epoch_whose_loss_is_the_sum_of_its_terms(made: Path) -> None:
+    (row,) = pd.read_csv(made / "history").to_dict("records")
+    assert row["loss"] == pytest.approx(row["cross_entropy"] + row["center_loss"], rel=1e-4)
+
+
+def test_extract_gives_the_logits_that_the_classifier_gives_for_its_features(made: Path) -> None:
+    network, arrays = load_arrays(made / "network"), load_arrays(made / "features")
+    logits = (
+        arrays["normal/test/features"] @ network["classifier.weight"].T + network["classifier.bias"]
+    )
+    np.testing.assert_allclose(arrays["normal/test/logits"], logits, atol=1e-4)
+
+
+def test_fit_mahalanobis_takes_the_mean_of_each_class(made: Path) -> None:
+    arrays = load_arrays(made / "features", "normal/train/features", "normal/train/labels")
+    zeros = arrays["normal/train/features"][arrays["normal/train/labels"] == 0]
+    means = load_arrays(made / "gaussians", "means")["means"]
+    np.testing.assert_allclose(means[0], zeros.mean(axis=0), atol=1e-5)
+
+
+def test_score_writes_what_the_fitted_gaussians_say(made: Path) -> None:
+    gaussians = ClassGaussians.from_arrays(load_arrays(made / "gaussians"))
+    features = load_arrays(made / "features", "anomaly/test/features")["anomaly/test/features"]
+    scores = load_arrays(made / "scores", "anomaly/test/mahalanobis")["anomaly/test/mahalanobis"]
+    np.testing.assert_array_equal(scores, gaussians.score(torch.from_numpy(features)))
+
+
+def test_a_verdict_is_belongs_exactly_where_the_p_value_is_above_alpha(made: Path) -> None:
+    verdicts = pd.read_csv(made / "verdicts")
+    assert len(verdicts) == 800
+    for name in load_about(made / "scores")["thresholds"]:
+        above = verdicts[f"{name}_p_value"] > 0.025
+        pd.testing.assert_series_equal(verdicts[f"{name}_belongs"], above, check_names=False)
+
+
+def test_the_papers_threshold_rejects_its_share_of_training_images_of_each_class(
+    made: Path,
+) -> None:
+    """A class's own threshold rejects 2.5 % of its images; another class may still take them."""
+    scores = load_arrays(made / "scores", "normal/train/mahalanobis")["normal/train/mahalanobis"]
+    assert load_about(made / "scores")["thresholds"]["mahalanobis"]["training"] == 1
+    assert np.mean(scores > 1) <= 0.03
+
+
+def test_a_threshold_from_the_training_images_can_be_put_in_force(
+    made: Path, tmp_path: Path
+) -> None:
+    params = tmp_path / "params.yaml"
+    params.write_text(PARAMS.replace("threshold: calibrated", "threshold: training"))
+    fitted = made / "gaussians", made / "head"
+    made_now = tmp_path / "verdicts", tmp_path / "scores"
+    score.main(params, made / "manifest", made / "features", *fitted, *made_now)
+    verdicts = pd.read_csv(tmp_path / "verdicts")
+    at_most_one = verdicts["mahalanobis_score"] <= 1
+    pd.testing.assert_series_equal(verdicts["mahalanobis_belongs"], at_most_one, check_names=False)
+
+
+def test_evaluate_reports_the_rates_of_the_verdicts(made: Path) -> None:
+    verdicts = pd.read_csv(made / "verdicts")
+    normal = verdicts[verdicts["part"] == "normal/test"]
+    numbers = pd.read_json(made / "metrics", typ="series")
+    detectors, calibration = numbers["detectors"], numbers["calibration"]
+    false_reject = float(1 - normal["mahalanobis_belongs"].mean())
+    assert detectors["mahalanobis"]["false_reject"] == pytest.approx(false_reject, abs=1e-4)
+    assert calibration["false_reject_calibrated"] == pytest.approx(false_reject, abs=1e-4)
+    right = (normal["predicted_class"].astype(str) == normal["class_name"].astype(str)).mean()
+    assert numbers["classification"]["accuracy"] == pytest.approx(float(right), abs=1e-4)
+
+
+def test_the_expected_range_is_that_of_the_number_of_images(made: Path) -> None:
+    calibration = pd.read_json(made / "metrics", typ="series")["calibration"]
+    low, high = conformal.promised_range(400, 500, alpha=0.025)
+    shown = calibration["false_reject_expected_low"], calibration["false_reject_expected_high"]
+    assert shown == (round(low, 4), round(high, 4))
+
+
+# --- bad data ------------------------------------------------------------------------------------
+
+
+def run(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", *map(str, arguments)],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def rewritten(file: str, change: Callable[[bytes], bytes]) -> Callable[[Path], None]:
+    def do(folder: Path) -> None:
+        path = folder / f"{file}.gz"
+        path.write_bytes(gzip.compress(change(gzip.decompress(path.read_bytes()))))
+
+    return do
+
+
+def without_last_image(content: bytes) -> bytes:
+    magic, n, *size = struct.unpack(">4I", content[:16])
+    return struct.pack(">4I", magic, n - 1, *size) + content[16 : -28 * 28]
+
+
+BAD_DATA: dict[str, tuple[Callable[[Path], object], str]] = {
+    "missing": (shutil.rmtree, "mnist: no such folder"),
+    "a file is missing": (
+        lambda folder: (folder / "t10k-labels-idx1-ubyte.gz").unlink(),
+        "t10k-labels-idx1-ubyte: no such file",
+    ),
+    "truncated": (
+        rewritten("train-images-idx3-ubyte", lambda content: content[:-1]),
+        "train-images-idx3-ubyte.gz: states 2000 x 28 x 28 = 1568000 values but has 1567999",
+    ),
+    "truncated gzip": (
+        lambda folder: (folder / "train-labels-idx1-ubyte.gz").write_bytes(
+            (folder / "train-labels-idx1-ubyte.gz").read_bytes()[:-30]
+        ),
+        "train-labels-idx1-ubyte.gz: cannot be read: Compressed file ended before",
+    ),
+    "wrong magic number": (
+        rewritten("train-images-idx3-ubyte", lambda content: b"\0\0\x0d" + content[3:]),
+        "train-images-idx3-ubyte.gz: starts with 00 00 0d 03; an IDX file of bytes with 3 axes "
+        "starts with 00 00 08 03",
+    ),
+    "a picture": (
+        rewritten("t10k-images-idx3-ubyte", lambda _: b"\x89PNG\r\n\x1a\n and so on"),
+        "t10k-images-idx3-ubyte.gz: starts with 89 50 4e 47 (a PNG image); an IDX file",
+    ),
+    "counts differ": (
+        rewritten("train-images-idx3-ubyte", without_last_image),
+        "mnist: train-images-idx3-ubyte.gz has 1999 images but train-labels-idx1-ubyte.gz has "
+        "2000 labels",
+    ),
+    "test label out of range": (
+        rewritten("t10k-labels-idx1-ubyte", lambda content: content[:-1] + b"\x63"),
+        "mnist: test label 99 (image 499) in a data set of 10 classes (0..9)",
+    ),
+    "training label out of range": (
+        rewritten("train-labels-idx1-ubyte", lambda content: content[:-1] + b"\x63"),
+        "mnist: the training labels run up to 99, but class 10 has no image; wanted labels "
+        "0..c-1 without a gap",
+    ),
+    "a class without an image": (
+        rewritten(
+            "train-labels-idx1-ubyte",
+            lambda content: content[:8] + content[8:].replace(b"\3", b"\4"),
+        ),
+        "mnist: the training labels run up to 9, but class 3 has no image",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD_DATA)
+def test_bad_data_is_one_line_and_leaves_the_last_good_outputs(case: str, tmp_path: Path) -> None:
+    spoil, message = BAD_DATA[case]
+    folder = tmp_path / "mnist"
+    shutil.copytree(DATA / "mnist-small", folder)
+    spoil(folder)
+    assert_refused(PARAMS.replace(str(DATA / "mnist-small"), str(folder)), message, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("normal", "anomaly", "message"),
+    [
+        ("{classes: [7, 12], path: M}", "{classes: all, path: F}",
+         "has no class 12; its 10 classes are 0, 1, 2, 3, 4, 5, 6, 7, 8, 9"),
+        ("{classes: all, path: M}", "{classes: 0, path: M}", "and share the classes 0"),
+        ("{classes: 0-4, path: M}", "{classes: 4-9, path: M/.}", "and share the classes 4"),
+        ("{classes: 4, path: M}", "{classes: all, path: F}",
+         "normal.classes: wanted at least 2 classes of"),
+        ("{classes: [], path: M}", "{classes: all, path: F}", "no class is chosen; wanted all"),
+        ("{classes: [1, '1'], path: M}", "{classes: all, path: F}", "class 1 is chosen twice"),
+    ],
+)  # fmt: skip
+def test_a_choice_of_classes_that_cannot_be_is_one_line(
+    normal: str, anomaly: str, message: str, tmp_path: Path
+) -> None:
+    start, rest = PARAMS.split("normal:\n")
+    rest = rest.split("split:\n", 1)[1]
+    chosen = f"normal: {normal}\nanomaly: {anomaly}\nsplit:\n"
+    chosen = chosen.replace("path: M", f"path: {DATA}/mnist-small")
+    chosen = chosen.replace("path: F", f"path: {DATA}/fashion-mnist-small")
+    assert_refused(start + chosen + rest, message, tmp_path)
+
+
+def assert_refused(params: str, message: str, folder: Path) -> None:
+    """Run split with these parameters over outputs of an earlier run."""
+    (folder / "params.yaml").write_text(params, encoding="utf-8")
+    outputs = [folder / "manifest.csv", folder / "images.safetensors"]
+    for output in outputs:
+        output.write_text("the last good one")
+    before = sorted(path.name for path in folder.iterdir())
+    done = run("stages.split", folder / "params.yaml", *outputs)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("split: ")
+    assert message in line
+    assert [output.read_text() for output in outputs] == ["the last good one"] * 2
+    assert sorted(path.name for path in folder.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("line", "instead", "message"),
+    [
+        ("  learning_rate: 0.05", "  learning_rate: 100000000.0",
+         "train: the loss is nan after epoch 1"),
+        pytest.param(
+            "device: auto", "device: cuda",
+            "train: device: cuda was asked for, but torch sees no GPU; use auto or cpu",
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here"),
+        ),
+    ],
+)  # fmt: skip
+def test_a_training_that_cannot_be_is_one_line_and_leaves_the_last_network(
+    made: Path, tmp_path: Path, line: str, instead: str, message: str
+) -> None:
+    assert PARAMS.count(line) == 1
+    (tmp_path / "params.yaml").write_text(PARAMS.replace(line, instead), encoding="utf-8")
+    network = tmp_path / "network"
+    network.write_text("the last good one")
+    done = run(
+        "stages.train", tmp_path / "params.yaml", made / "images", tmp_path / "history", network
+    )
+    assert done.returncode == 2
+    (said,) = done.stderr.splitlines()
+    assert said.startswith(message)
+    assert network.read_text() == "the last good one"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["network", "params.yaml"]
+
+
+@pytest.mark.parametrize("content", [b"", b"no tensors", b"\xff" * 100], ids=repr)
+def test_a_damaged_artefact_is_one_line(made: Path, tmp_path: Path, content: bytes) -> None:
+    damaged = tmp_path / "features"
+    damaged.write_bytes(content)
+    done = run("stages.fit_mahalanobis", made / "params.yaml", damaged, tmp_path / "out")
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"fit_mahalanobis: {damaged}: cannot be read as safetensors: ")
+
+
+def test_features_that_are_not_finite_name_the_image(made: Path, tmp_path: Path) -> None:
+    arrays = load_arrays(made / "features")
+    spoiled = arrays["normal/train/features"].copy()
+    spoiled[7, 3] = np.nan
+    about = load_about(made / "features")
+    save_arrays(tmp_path / "features", arrays | {"normal/train/features": spoiled}, about)
+    files = made / "params.yaml", tmp_path / "features", tmp_path / "out"
+    done = run("stages.fit_mahalanobis", *files)
+    wanted = "fit_mahalanobis: the features of training image 7 are not finite\n"
+    assert (done.returncode, done.stderr) == (2, wanted)
