@@ -67,11 +67,11 @@ def results(numbers: dict[str, Any], values: dict[str, Any]) -> str:
             "",
             *("| " + " | ".join(row) + " |" for row in table),
             "",
-            f"False rejects: at most {promise['alpha']:.1%} of the images that belong are promised "
-            f"to be rejected, and {promise['false_reject_calibrated']:.2%} are by `mahalanobis` "
-            f"(on {data['normal_test']:,} images {promise['false_reject_expected_low']:.2%} to "
-            f"{promise['false_reject_expected_high']:.2%} is to be expected); with the paper's "
-            f"threshold, taken from the training images, it is "
+            f"The promise: at most {promise['alpha']:.1%} of the images that belong are rejected. "
+            f"`mahalanobis` rejects {promise['false_reject_calibrated']:.2%} (on "
+            f"{data['normal_test']:,} images, {promise['false_reject_expected_low']:.2%} to "
+            f"{promise['false_reject_expected_high']:.2%} is to be expected). With the paper's "
+            f"threshold, taken from the training images, it rejects "
             f"{promise['false_reject_training']:.2%}.",
         ]
     )
