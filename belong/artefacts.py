@@ -39,6 +39,8 @@ def whole_folder(path: Path) -> Iterator[Path]:
     """Yield an empty temporary folder; put it in the place of `path` if the block succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part, old = _part_of(path), _part_of(path.with_name(path.name + ".old"))
+    for left_by_a_kill in (part, old):  # an earlier process may have had the same number
+        shutil.rmtree(left_by_a_kill, ignore_errors=True)
     part.mkdir()
     try:
         yield part
@@ -47,7 +49,8 @@ def whole_folder(path: Path) -> Iterator[Path]:
         try:
             part.replace(path)
         except BaseException:
-            old.replace(path)
+            if old.exists():
+                old.replace(path)
             raise
         shutil.rmtree(old, ignore_errors=True)
     finally:

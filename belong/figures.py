@@ -3,6 +3,8 @@
 Every function takes values and returns a figure; nothing here reads or writes a file.
 """
 
+import itertools
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,7 +18,9 @@ from sklearn.decomposition import PCA
 
 # Two colours that stay apart for every kind of colour vision (Okabe and Ito, 2008).
 NORMAL, ANOMALY = "#0072B2", "#D55E00"
-DETECTOR_COLORS = ("#0072B2", "#56B4E9", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#000000")
+# The two methods of paper A, and all together; the others are drawn thin.
+STRONG = {"mahalanobis": "#0072B2", "mlp_head": "#D55E00", "combined": "#000000"}
+WEAK = ("#56B4E9", "#009E73", "#CC79A7", "#E69F00", "#8c8c8c")
 
 STYLE: Any = {
     "figure.dpi": 160,
@@ -36,22 +40,35 @@ def roc(curves: Mapping[str, pd.DataFrame], auroc: Mapping[str, float]) -> Figur
     """Draw the ROC curve of every detector: whole, and its corner on a logarithmic axis.
 
     Paper A, figure 5. A curve has the columns `false_positive_rate` and `true_positive_rate`.
+    The detectors of `STRONG` stand out; the legend runs from the best to the worst.
     """
     with rc_context(STYLE):
-        figure = Figure(figsize=(8.4, 3.9), layout="constrained")
+        figure = Figure(figsize=(10.6, 4.2), layout="constrained")
         whole, corner = figure.subplots(1, 2)
-        for (name, curve), color in zip(curves.items(), DETECTOR_COLORS, strict=False):
-            x, y = curve["false_positive_rate"], curve["true_positive_rate"]
-            label = f"{name}  (AUROC {auroc[name]:.4f})"
-            whole.plot(x, y, color=color, label=label, drawstyle="steps-post")
-            corner.plot(x, y, color=color, drawstyle="steps-post")
+        weak = itertools.cycle(itertools.product(("-", "--", ":"), WEAK))
+        for name in sorted(curves, key=lambda name: -auroc[name]):
+            x, y = curves[name]["false_positive_rate"], curves[name]["true_positive_rate"]
+            style, color = ("-", STRONG[name]) if name in STRONG else next(weak)
+            for axes in (whole, corner):
+                axes.plot(
+                    x,
+                    y,
+                    color=color,
+                    linestyle=style,
+                    linewidth=2 if name in STRONG else 1,
+                    zorder=3 if name in STRONG else 2,
+                    label=f"{auroc[name]:.4f}  {name}",
+                    drawstyle="steps-post",
+                )
         whole.plot([0, 1], [0, 1], color="#999999", linewidth=0.8, linestyle=":")
         whole.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), title="ROC, normal is positive")
-        whole.legend(loc="lower right")
         corner.set(xscale="log", xlim=(1e-4, 1), ylim=(0.8, 1.002), title="Its upper left corner")
         for axes in (whole, corner):
             axes.set(xlabel="anomalies accepted (false-positive rate)")
         whole.set(ylabel="normal images accepted (true-positive rate)")
+        figure.legend(
+            *corner.get_legend_handles_labels(), loc="outside right center", title="AUROC"
+        )
     return figure
 
 
@@ -105,15 +122,24 @@ def score_histograms(
 
     Args:
         scores: detector -> kind ("normal", "anomaly") -> (n,).
-        thresholds: detector -> kind of threshold ("training", "calibrated") -> score.
+        thresholds: detector -> kind of threshold ("calibrated", perhaps "training") -> score.
     """
+    columns = min(3, len(scores))
+    rows = math.ceil(len(scores) / columns)
     with rc_context(STYLE):
-        figure = Figure(figsize=(8.4, 2.3 * len(scores)), layout="constrained")
-        rows = figure.subplots(len(scores), 1, squeeze=False)[:, 0]
-        for axes, (name, kinds) in zip(rows, scores.items(), strict=True):
+        figure = Figure(figsize=(3.6 * columns, 1.9 * rows + 0.6), layout="constrained")
+        panels = figure.subplots(rows, columns, squeeze=False).flat
+        for axes, (name, kinds) in zip(panels, scores.items(), strict=False):
             _histogram(axes, name, kinds, thresholds[name])
-        figure.legend(*rows[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
-        rows[-1].set(xlabel="score: to the right of the threshold an image does not belong")
+        for axes in list(figure.axes)[len(scores) :]:
+            axes.remove()
+        drawn = {}
+        for axes in figure.axes:
+            handles, labels = axes.get_legend_handles_labels()
+            drawn |= dict(zip(labels, handles, strict=True))
+        figure.legend(drawn.values(), drawn.keys(), loc="outside upper center", ncols=4)
+        figure.supxlabel("score: to the right of the threshold an image does not belong", size=9)
+        figure.supylabel("share of the images", size=9)
     return figure
 
 
@@ -130,12 +156,12 @@ def _histogram(
         shares = np.full(len(values), 1 / len(values))
         axes.hist(values.clip(low, high), bins, weights=shares, color=color, alpha=0.6, label=kind)
     for kind, line in (("calibrated", "-"), ("training", "--")):
-        axes.axvline(
-            thresholds[kind], color="black", linestyle=line, linewidth=1, label=f"{kind} threshold"
-        )
+        if kind in thresholds:
+            label = f"{kind} threshold"
+            axes.axvline(thresholds[kind], color="black", linestyle=line, linewidth=1, label=label)
     if logarithmic:
         axes.set_xscale("log")
-    axes.set(title=name, ylabel="share of the images")
+    axes.set(title=name)
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
 
 

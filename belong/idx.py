@@ -81,7 +81,7 @@ def _seen(start: bytes) -> str:
         b"\xff\xd8": " (a JPEG image)",
         b"GIF8": " (a GIF image)",
         b"BM": " (a BMP image)",
-        b"\x1f\x8b": " (gzip: name it .gz)",
+        b"\x1f\x8b": " (gzip; one layer of it is read where the name ends in .gz)",
         b"PK": " (a zip archive)",
     }
     kind = next((name for magic, name in kinds.items() if start.startswith(magic)), "")

@@ -68,20 +68,23 @@ class LeNet(nn.Module):
         self.mean.copy_(mean)
         self.std.copy_(std)
 
-    def features(self, images: Tensor) -> Tensor:
-        """(n, ch, h, w) uint8 -> (n, d)."""
+    def layers(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(n, ch, h, w) uint8 -> first maps (n, 6, h / 2, w / 2), hidden (n, 120), features (n, d).
+
+        All after their ReLU.
+        """
         x = images.to(self.mean.dtype).div_(255)
         x = (x - self.mean[:, None, None]) / self.std[:, None, None]
         x = x.contiguous(memory_format=torch.channels_last)
         # ReLU after the pooling: the same values, on a quarter of the pixels.
-        x = F.relu(F.max_pool2d(self.conv1(x), 2))
-        x = F.relu(F.max_pool2d(self.conv2(x), 2))
-        x = F.relu(self.hidden1(x.flatten(1)))
-        return F.relu(self.hidden2(x))
+        maps = F.relu(F.max_pool2d(self.conv1(x), 2))
+        x = F.relu(F.max_pool2d(self.conv2(maps), 2))
+        hidden = F.relu(self.hidden1(x.flatten(1)))
+        return maps, hidden, F.relu(self.hidden2(hidden))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """(n, ch, h, w) uint8 -> features (n, d), logits (n, c)."""
-        features = self.features(images)
+        *_, features = self.layers(images)
         return features, self.classifier(features)
 
 

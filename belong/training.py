@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812  (the name that all of torch's users know)
 from torch import Tensor
 
+from belong.accuracy import accuracy
 from belong.center_loss import center_loss, moved_centers
 from belong.errors import InputError
-from belong.extraction import accuracy
 from belong.lenet import FEATURES, LeNet
 from belong.progress import bar
 

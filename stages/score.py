@@ -1,29 +1,35 @@
 """Score every image with every detector, and set the thresholds on held-out normal images.
 
 Reads   manifest    csv: where each image came from
-        features    safetensors: features, logits and labels of every part
+        features    safetensors: the views and labels of every part
         gaussians   safetensors: the fitted Gaussians
         head        safetensors: the supervised head
+        detectors   safetensors: all other fitted detectors
 Writes  verdicts    csv: for each test image and detector: score, p-value, belongs
         scores      safetensors: `PART/DETECTOR` (n,) float32, `PART/predicted` and
                     `PART/labels` (n,) int64; about: the class names, and for each detector
-                    its threshold of both kinds and the one in force
+                    its calibrated threshold, that of its paper if it has one, and the one in
+                    force
 """
 
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 
 from belong import conformal, device
 from belong.artefacts import load_about, load_arrays, save_arrays, save_csv
-from belong.detectors.registry import DETECTORS
+from belong.combination import Combination
+from belong.detectors.registry import DETECTORS, GAUSSIANS, HEAD
+from belong.progress import bar
+from belong.views import Views
 from stages.params.score import Params
 from stages.program import run
 
-SCORED = ("normal/train", "normal/calibration", "normal/test", "anomaly/test")
 TESTED = ("normal/test", "anomaly/test")
+SCORED = ("normal/calibration", *TESTED)
+
+Arrays = dict[str, np.ndarray]
 
 
 def main(
@@ -32,43 +38,75 @@ def main(
     features: Path,
     gaussians: Path,
     head: Path,
+    detectors: Path,
     verdicts: Path,
     scores: Path,
 ) -> None:
     """Score, calibrate, decide."""
     values = Params.load(params)
     device.compute_repeatably(values.threads)
-    artefacts = {"mahalanobis": gaussians, "head": head}
-    fitted = {
-        name: detector.load(load_arrays(artefacts[detector.fitted]))
-        for name, detector in DETECTORS.items()
-    }
     names = load_about(features)["class_names"]
-    arrays: dict[str, np.ndarray] = {}
+    given = load_arrays(
+        features,
+        *(f"{part}/labels" for part in SCORED),
+        *(n for p in SCORED for n in Views.names(p)),
+    )
+    views = {part: Views.from_arrays(given, part) for part in SCORED}
+    arrays = {f"{part}/labels": given[f"{part}/labels"] for part in SCORED}
     for part in SCORED:
-        given = load_arrays(features, *(f"{part}/{x}" for x in ("features", "labels", "logits")))
-        vectors = torch.from_numpy(given[f"{part}/features"])
-        for name, detector in DETECTORS.items():
-            arrays[f"{part}/{name}"] = detector.score(fitted[name], vectors).numpy()
         arrays[f"{part}/predicted"] = given[f"{part}/logits"].argmax(axis=1)
-        arrays[f"{part}/labels"] = given[f"{part}/labels"]
+    fitted = arrays_of_detectors(gaussians, head, detectors)
+    with bar(len(DETECTORS), "score", "detector") as progress:
+        for name, detector in DETECTORS.items():
+            loaded = detector.load(fitted[name])
+            for part in SCORED:
+                arrays[f"{part}/{name}"] = detector.score(loaded, views[part]).numpy()
+            progress.update()
+    combine(arrays, values.combined.members, values.combined.tail)
 
-    alpha = values.calibration.alpha
+    alpha, force = values.calibration.alpha, values.calibration.threshold
     thresholds = {}
-    for name, detector in DETECTORS.items():
-        fixed = detector.threshold
-        training, held_out = arrays[f"normal/train/{name}"], arrays[f"normal/calibration/{name}"]
-        both = {
-            "training": float(np.quantile(training, 1 - alpha)) if fixed is None else fixed,
-            "calibrated": conformal.threshold(held_out, alpha=alpha),
-        }
-        thresholds[name] = both | {"in_force": both[values.calibration.threshold]}
+    for name in (*DETECTORS, "combined"):
+        kinds = {"calibrated": conformal.threshold(arrays[f"{SCORED[0]}/{name}"], alpha=alpha)}
+        own = DETECTORS[name].threshold if name in DETECTORS else None
+        if own is not None:
+            kinds["training"] = own
+        thresholds[name] = kinds | {"in_force": kinds.get(force, kinds["calibrated"])}
 
     tables = [verdicts_of(part, arrays, thresholds, names) for part in TESTED]
     rows = pd.read_csv(manifest, usecols=["part", "class_name", "source"])
     whole = rows[rows["part"].isin(TESTED)].reset_index(drop=True)
     save_csv(verdicts, pd.concat([whole, pd.concat(tables, ignore_index=True)], axis=1))
     save_arrays(scores, arrays, {"class_names": names, "alpha": alpha, "thresholds": thresholds})
+
+
+def arrays_of_detectors(gaussians: Path, head: Path, detectors: Path) -> dict[str, Arrays]:
+    """Return for each detector the arrays that it is loaded from."""
+    arrays: dict[str, Arrays] = {name: {} for name in DETECTORS}
+    for name, array in load_arrays(detectors).items():
+        detector, key = name.split("/")
+        arrays[detector][key] = array
+    return (
+        arrays
+        | dict.fromkeys(GAUSSIANS, load_arrays(gaussians))
+        | dict.fromkeys(HEAD, load_arrays(head))
+    )
+
+
+def combine(arrays: Arrays, members: list[str], tail: float) -> None:
+    """Add `combined`: every other calibration image fits it, and the rest calibrate it.
+
+    The images that set its threshold have no part in its p-values, so that they and new normal
+    images are alike to it, as the guarantee wants.
+    """
+    held_out = SCORED[0]
+    fits = {name: arrays[f"{held_out}/{name}"][::2] for name in members}
+    combination = Combination.fit(fits, tail=tail)
+    rest = {name: arrays[f"{held_out}/{name}"][1::2] for name in members}
+    arrays[f"{held_out}/combined"] = combination.score(rest)
+    for part in TESTED:
+        tested = {name: arrays[f"{part}/{name}"] for name in members}
+        arrays[f"{part}/combined"] = combination.score(tested)
 
 
 def verdicts_of(

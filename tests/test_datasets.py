@@ -155,6 +155,7 @@ ALL_NAMES = "0, 1, 2, 3, 4, 5, 6, 7, 8, 9"
         ([3, "3"], "class 3 is chosen twice"),
         ([], "no class is chosen; wanted all, a list, or a range such as 0-9"),
         ("7-3", "the range of classes 7-3 runs backwards"),
+        ("4-3", "the range of classes 4-3 runs backwards"),
     ],
 )
 def test_a_choice_that_cannot_be_made_is_refused(
@@ -225,10 +226,11 @@ def test_a_gap_in_the_training_labels_is_refused_with_the_class_that_is_missing(
         read(tmp_path)
 
 
+@pytest.mark.parametrize("test_labels", [[0, 2, 3], [0, 2, 3, 7]])
 def test_a_test_label_that_no_training_image_has_is_refused_with_its_place(
-    tmp_path: Path,
+    tmp_path: Path, test_labels: list[int]
 ) -> None:
-    write_folder(tmp_path, train_labels=[0, 1, 2], test_labels=[0, 2, 3, 7])
+    write_folder(tmp_path, train_labels=[0, 1, 2], test_labels=test_labels)
     message = re.escape("test label 3 (image 2) in a data set of 3 classes (0..2)")
     with pytest.raises(InputError, match=message):
         read(tmp_path)

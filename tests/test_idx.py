@@ -119,6 +119,13 @@ def test_a_gzip_file_with_one_byte_changed_is_refused(tmp_path: Path) -> None:
         read_bytes(tmp_path, bytes(content), name="images.gz")
 
 
+def test_a_gzip_file_with_a_block_of_no_known_kind_is_refused(tmp_path: Path) -> None:
+    content = bytearray(gzip.compress(GOOD))
+    content[10] |= 0b110  # the first block's kind, after the header's ten bytes
+    with pytest.raises(InputError, match=r"cannot be read: .* invalid block type"):
+        read_bytes(tmp_path, bytes(content), name="images.gz")
+
+
 def test_labels_are_not_taken_for_images_nor_images_for_labels(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="IDX file of bytes with 1 axis starts with 00 00 08 01"):
         read_bytes(tmp_path, GOOD, axes=1)

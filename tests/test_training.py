@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812  (the name that all of torch's users know)
-from torch import Tensor
+from torch import Tensor, nn
 from torch.testing import assert_close
 
 from belong.artefacts import load_about, load_arrays, save_arrays
@@ -227,6 +227,19 @@ def test_logits_are_the_classifier_on_84_features_that_are_not_negative(
     assert features.shape == (200, FEATURES) == (200, 84)
     assert features.min() == 0  # the ReLU is part of the features
     assert_close(logits, network.classifier(features).detach())
+
+
+def test_the_network_is_the_papers_lenet_built_from_torchs_own_layers() -> None:
+    images, _ = noise(5, height=28, width=28)
+    network = untrained(images)
+    same = nn.Sequential(
+        network.conv1, nn.ReLU(), nn.MaxPool2d(2),
+        network.conv2, nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+        network.hidden1, nn.ReLU(), network.hidden2, nn.ReLU(),
+    )  # fmt: skip
+    pixels = images / 255
+    features = same((pixels - pixels.mean()) / pixels.std(correction=0)).detach()
+    assert_close(extract(network, images)[0], features, rtol=1e-4, atol=1e-5)
 
 
 def test_accuracy_by_hand_is_the_share_of_largest_logits_that_are_the_label(

@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from belong.detectors.contract import finite
+from belong.detectors.gaussian import whitening
 from belong.errors import InputError
 
 
@@ -33,9 +35,9 @@ class ClassGaussians:
         """Return the Mahalanobis distance of each image to each class: (n, d) -> (n, c)."""
         distances = torch.empty(len(features), len(self.means))
         # The mean is taken off before whitening: after it, two large numbers would cancel.
-        for c, (mean, whitening) in enumerate(zip(self.means, self.whitening, strict=True)):
+        for c, (mean, root) in enumerate(zip(self.means, self.whitening, strict=True)):
             for rows in torch.arange(len(features)).split(chunk):
-                white = (features[rows] - mean) @ whitening
+                white = (features[rows] - mean) @ root
                 distances[rows, c] = torch.linalg.vector_norm(white, dim=1)
         return distances
 
@@ -79,47 +81,31 @@ def fit(
         InputError: a feature is not finite, a class has fewer than 2 images, (almost) all its
             images have equal features, or S cannot be inverted with this ridge.
     """
-    finite = features.isfinite().all(dim=1)
-    if not finite.all():
-        row = int(torch.nonzero(~finite)[0])
-        raise InputError(f"the features of training image {row} are not finite")
+    finite(features, "features")
+    if labels.max() >= len(class_names):
+        raise InputError(f"label {int(labels.max())} in a set of {len(class_names)} classes")
     fitted = [
         _fit_class(features[labels == label].double(), name, quantile, ridge)
         for label, name in enumerate(class_names)
     ]
-    means, whitening, thresholds = (
-        torch.stack(values).float() for values in zip(*fitted, strict=True)
-    )
-    return ClassGaussians(means, whitening, thresholds)
+    means, roots, thresholds = (torch.stack(values).float() for values in zip(*fitted, strict=True))
+    return ClassGaussians(means, roots, thresholds)
 
 
 def _fit_class(
     x: Tensor, name: str, quantile: float, ridge: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return mean (d,), whitening (d, d) and threshold () of one class's features (n, d)."""
-    n, d = x.shape
+    n = len(x)
     if n < 2:
         raise InputError(f"class {name} has {n} training image(s); a covariance wants at least 2")
     mean = x.mean(dim=0)
-    covariance = (x - mean).T @ (x - mean) / (n - 1)
-    spread = covariance.trace() / d
-    if spread == 0:
-        raise InputError(f"all {n} training images of class {name} have the same features")
-    covariance.diagonal().add_(ridge * spread)
-    lower, failed = torch.linalg.cholesky_ex(covariance)
-    # Where features depend on each other, rounding may leave a pivot a little above 0.
-    rounding = max(n, d) * torch.finfo(x.dtype).eps * covariance.trace()
-    if failed or lower.diagonal().min().square() <= rounding:
-        raise InputError(
-            f"the covariance of class {name} ({n} images, {d} features) has no inverse with "
-            f"ridge {ridge:g}; a larger mahalanobis.ridge gives it one"
-        )
-    whitening = torch.linalg.solve_triangular(lower, torch.eye(d, dtype=x.dtype), upper=False).T
-    distances = torch.linalg.vector_norm((x - mean) @ whitening, dim=1)
+    root = whitening(x - mean, ridge=ridge, freedom=n - 1, what=f"class {name}")
+    distances = torch.linalg.vector_norm((x - mean) @ root, dim=1)
     threshold = torch.quantile(distances, quantile)
     if threshold == 0:
         raise InputError(
             f"at least {quantile:.1%} of the {n} training images of class {name} have the same "
             f"features, so that its threshold is 0"
         )
-    return mean, whitening, threshold
+    return mean, root, threshold

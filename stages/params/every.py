@@ -1,6 +1,16 @@
 """The whole of params.yaml: the keys of every stage, and no others."""
 
-from stages.params import evaluate, fit_mahalanobis, report, score, split, train, train_head
+from stages.params import (
+    detectors,
+    evaluate,
+    fit_mahalanobis,
+    report,
+    score,
+    split,
+    train,
+    train_autoencoder,
+    train_head,
+)
 
 
 class Params(
@@ -8,6 +18,8 @@ class Params(
     train.Params,
     fit_mahalanobis.Params,
     train_head.Params,
+    train_autoencoder.Params,
+    detectors.Params,
     score.Params,
     evaluate.Params,
     report.Params,

@@ -35,7 +35,7 @@ class SplitSection(Section):
 class Params(Section):
     """What `split` reads from params.yaml."""
 
-    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
     normal: DataSet
     anomaly: DataSet
     split: SplitSection

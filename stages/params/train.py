@@ -22,6 +22,6 @@ class TrainSection(Section):
 class Params(computing.Params):
     """What `train` reads from params.yaml."""
 
-    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
     lambda_: Annotated[float, Field(ge=0, alias="lambda")]
     train: TrainSection

@@ -19,5 +19,5 @@ class HeadSection(Section):
 class Params(computing.Params):
     """What `train_head` reads from params.yaml."""
 
-    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
     head: HeadSection

@@ -1,0 +1,100 @@
+"""The autoencoder of paper B: pixels - 50 units - pixels, learned on normal images only.
+
+Sigmoid units, as the time of the paper had them; it names neither loss nor training, so mean
+squared error and Adam with a one-cycle schedule are our choice.
+"""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from belong.errors import InputError
+from belong.progress import bar
+
+
+class Autoencoder(nn.Module):
+    """(n, ch, h, w) uint8 -> codes (n, units), squared error per pixel (n,)."""
+
+    def __init__(self, pixels: int, units: int) -> None:
+        super().__init__()
+        self.encoder = nn.Linear(pixels, units)
+        self.decoder = nn.Linear(units, pixels)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return codes and errors of one batch."""
+        pixels = images.flatten(1).float() / 255
+        codes = self.encoder(pixels).sigmoid()
+        drawn = self.decoder(codes).sigmoid()
+        return codes, (drawn - pixels).square().mean(dim=1)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return every weight, by name, on the CPU."""
+        return {name: x.detach().cpu().numpy() for name, x in self.state_dict().items()}
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "Autoencoder":
+        """Build the autoencoder from what `arrays()` gave."""
+        units, pixels = arrays["encoder.weight"].shape
+        made = cls(pixels, units)
+        made.load_state_dict({name: torch.from_numpy(x) for name, x in arrays.items()})
+        return made
+
+
+def fit(
+    images: Tensor,
+    *,
+    units: int,
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    generator: torch.Generator,
+) -> tuple[Autoencoder, list[dict[str, float]]]:
+    """Train an autoencoder; return it with one row per epoch.
+
+    Args:
+        images: (n, ch, h, w) uint8, normal training images.
+        units: in the hidden layer; the paper takes 50.
+        epochs: passes over the images.
+        batch_size: images per step.
+        learning_rate: the highest rate of the cycle.
+        generator: on the CPU; draws the weights and orders the images.
+
+    Raises:
+        InputError: the error is no longer finite.
+    """
+    n = len(images)
+    made = Autoencoder(images[0].numel(), units)
+    for layer in (made.encoder, made.decoder):
+        # Glorot and Bengio 2010, with their factor 4 for sigmoid units in the encoder.
+        gain = 4 if layer is made.encoder else 1
+        nn.init.xavier_uniform_(layer.weight, gain=gain, generator=generator)
+        nn.init.zeros_(layer.bias)
+    made.to(images.device)
+    optimizer = torch.optim.Adam(made.parameters(), lr=learning_rate, fused=True)
+    steps = epochs * math.ceil(n / batch_size)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, max_lr=learning_rate, total_steps=steps, pct_start=0.3, cycle_momentum=False
+    )
+    history = []
+    with bar(epochs * n, "train autoencoder", "image") as progress:
+        for epoch in range(1, epochs + 1):
+            total = torch.zeros((), device=images.device)
+            for batch in torch.randperm(n, generator=generator).to(images.device).split(batch_size):
+                _, errors = made(images[batch])
+                optimizer.zero_grad()
+                errors.mean().backward()
+                optimizer.step()
+                schedule.step()
+                total += errors.detach().sum()
+                progress.update(len(batch))
+            mean = total.item() / n
+            if not math.isfinite(mean):
+                raise InputError(
+                    f"the reconstruction error is {mean} after epoch {epoch}; a smaller "
+                    f"autoencoder.learning_rate keeps it finite"
+                )
+            history.append({"epoch": epoch, "reconstruction_error": mean})
+            progress.set_postfix(error=f"{mean:.4f}")
+    return made, history

@@ -1,0 +1,77 @@
+"""One score from several detectors: the sum of the surprises, minus log p, of their scores.
+
+Fisher (Statistical Methods for Research Workers, 1925) adds minus the logarithms of p-values. His
+law for the sum holds for independent tests, and detectors on one network are far from that, so no
+law is assumed: the sum is a score like any other, and its own threshold is calibrated on held-out
+images that the p-values were not taken from.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from belong.errors import InputError
+
+LEAST_IMAGES = 20  # fewer leave no tail to measure
+
+
+@dataclass(frozen=True)
+class Surprise:
+    """Turns one detector's scores into minus log p.
+
+    Below the start of the tail p is the share of held-out scores that are at least as large;
+    beyond it an exponential law with the tail's mean excess, so that scores above all held-out
+    ones still differ.
+
+    Attributes:
+        held_out: (n,) sorted scores of held-out normal images.
+        start: the score at which the tail begins.
+        share: of the held-out scores that lie beyond it.
+        mean_excess: by which they do so on average.
+    """
+
+    held_out: np.ndarray
+    start: float
+    share: float
+    mean_excess: float
+
+    @classmethod
+    def fit(cls, held_out: np.ndarray, *, tail: float) -> Self:
+        """Measure the tail, the largest share `tail` of the scores (n,)."""
+        n = len(held_out)
+        if n < LEAST_IMAGES:
+            raise InputError(f"combined wants {LEAST_IMAGES} calibration images, got {n} (a half)")
+        ordered = np.sort(held_out).astype(np.float64)
+        start = ordered[n - 1 - max(1, round(tail * n))]
+        beyond = ordered[ordered > start]
+        # Scores that are all equal have no tail: any larger one is then a full surprise.
+        excess = float((beyond - start).mean()) if len(beyond) else np.finfo(np.float64).tiny
+        return cls(ordered, float(start), max(len(beyond), 1) / n, excess)
+
+    def __call__(self, scores: np.ndarray) -> np.ndarray:
+        """(n,) -> (n,), never falling as the score grows."""
+        at_least = len(self.held_out) - np.searchsorted(self.held_out, scores, side="left")
+        share = np.maximum(at_least / len(self.held_out), self.share)
+        beyond = np.maximum(scores.astype(np.float64) - self.start, 0) / self.mean_excess
+        return np.asarray(
+            np.where(scores > self.start, -np.log(self.share) + beyond, -np.log(share))
+        )
+
+
+@dataclass(frozen=True)
+class Combination:
+    """The surprises of the members, each fitted to the same held-out normal images."""
+
+    surprises: Mapping[str, Surprise]
+
+    @classmethod
+    def fit(cls, held_out: Mapping[str, np.ndarray], *, tail: float) -> Self:
+        """Fit to the scores (n,) of each member."""
+        return cls({name: Surprise.fit(x, tail=tail) for name, x in held_out.items()})
+
+    def score(self, scores: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Return the sum of the members' surprises: (n,) for each member -> (n,) float32."""
+        parts = [surprise(scores[name]) for name, surprise in self.surprises.items()]
+        return np.asarray(np.sum(parts, axis=0), dtype=np.float32)

@@ -1,0 +1,57 @@
+"""Rarity of the pattern of active nodes (paper B, idea ii).
+
+Paper B says that the pattern of a network's active nodes may give an anomaly away, and not how.
+Here a node is active where its ReLU lets something through (the classifier's two hidden layers).
+The pattern's rarity is minus its log likelihood under the class that explains it best, each node
+being active with the frequency that it has in that class, independently of the others.
+
+Why this statistic: the Hamming distance to the nearest training patterns is the same model with
+all nodes weighed alike, and costs a pass over all training images for each image; weighed by their
+frequencies, a node that is never active in a class counts for much and an unsteady one for little.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from belong.detectors.contract import Detector, Training, finite
+from belong.views import Views
+
+
+@dataclass(frozen=True)
+class ActiveNodes(Detector):
+    """Minus the log likelihood of the pattern under the best class.
+
+    Attributes:
+        frequency: (c, b) float32, how often each node is active in each class, in 0..1 without
+            its ends (Laplace's rule: one more active and one more inactive image).
+    """
+
+    frequency: Tensor
+
+    @classmethod
+    def fit(cls, training: Training) -> Self:
+        """Count the active nodes in each class."""
+        finite(training.views.features, "features")
+        patterns = _patterns(training.views)
+        classes = range(len(training.class_names))
+        counts = [
+            (patterns[training.labels == label].sum(dim=0) + 1)
+            / ((training.labels == label).sum() + 2)
+            for label in classes
+        ]
+        return cls(torch.stack(counts))
+
+    def score(self, views: Views) -> Tensor:
+        """(n,)."""
+        active = _patterns(views)
+        log_odds = self.frequency.logit()
+        inactive = (-self.frequency).log1p().sum(dim=1)
+        return -(active @ log_odds.T + inactive).amax(dim=1)
+
+
+def _patterns(views: Views) -> Tensor:
+    """Return which nodes are active: (n, b) float32 of 0 and 1."""
+    return torch.cat((views.hidden > 0, views.features > 0), dim=1).float()

@@ -1,0 +1,35 @@
+"""Distance to the k-th nearest training image, on the codes of the autoencoder (paper B)."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from belong.detectors.contract import Detector, Training, finite
+from belong.neighbors import kth_distance
+from belong.views import Views
+
+
+@dataclass(frozen=True)
+class CodeNeighbors(Detector):
+    """Distance to the k-th neighbor.
+
+    Attributes:
+        codes: (n, 50) float32 of the training images.
+        k: () int64.
+    """
+
+    codes: Tensor
+    k: Tensor
+
+    @classmethod
+    def fit(cls, training: Training, *, k: int) -> Self:
+        """Keep the codes of the training images."""
+        codes = finite(training.views.codes, "codes")
+        kth_distance(codes[:0], codes, k=k)  # refuses a k that is too large
+        return cls(codes, torch.tensor(k))
+
+    def score(self, views: Views) -> Tensor:
+        """(n,)."""
+        return kth_distance(views.codes, self.codes, k=int(self.k))

@@ -1,0 +1,69 @@
+"""What every detector is: fitted on normal training images, one score for each image."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from belong.errors import InputError
+from belong.views import Views
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a detector may be fitted to: normal training images and the classifier's last layer.
+
+    Attributes:
+        views: of the n training images.
+        labels: (n,) int64, 0..c-1.
+        class_names: the c names, for messages.
+        weight: (c, d) and
+        bias: (c,) of the classifier's last layer: logits = features weight^T + bias.
+    """
+
+    views: Views
+    labels: Tensor
+    class_names: list[str]
+    weight: Tensor
+    bias: Tensor
+
+
+@dataclass(frozen=True)
+class Detector(ABC):
+    """A fitted detector: a frozen dataclass whose fields are tensors, saved under their names.
+
+    Attributes:
+        fit: class method (training, keyword parameters) -> the fitted detector; its keywords are
+            the detector's section of params.yaml, each detector has its own.
+    """
+
+    fit: ClassVar[Callable[..., Any]]
+
+    @abstractmethod
+    def score(self, views: Views) -> Tensor:
+        """Return a score for each image, higher is more anomalous: (n,) float32."""
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return what was fitted, by name."""
+        return {name: values.numpy() for name, values in vars(self).items()}
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> Self:
+        """Build the detector from what `arrays()` gave."""
+        return cls(**{name: torch.from_numpy(values) for name, values in arrays.items()})
+
+
+def finite(values: Tensor, what: str) -> Tensor:
+    """Return `values` (n, ...) if all are finite.
+
+    Raises:
+        InputError: names the first image that has one that is not.
+    """
+    bad = torch.nonzero(~values.isfinite().flatten(1).all(dim=1))
+    if len(bad):
+        raise InputError(f"the {what} of training image {int(bad[0])} are not finite")
+    return values

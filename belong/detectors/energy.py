@@ -1,0 +1,27 @@
+"""Energy of the logits, at temperature 1.
+
+Liu et al., Energy-based Out-of-distribution Detection, NeurIPS 2020,
+https://arxiv.org/abs/2010.03759, eq. (4).
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+from torch import Tensor
+
+from belong.detectors.contract import Detector, Training
+from belong.views import Views
+
+
+@dataclass(frozen=True)
+class Energy(Detector):
+    """Minus the logarithm of the sum of the exponentials of the logits; nothing is fitted."""
+
+    @classmethod
+    def fit(cls, training: Training) -> Self:  # noqa: ARG003
+        """Return the detector."""
+        return cls()
+
+    def score(self, views: Views) -> Tensor:
+        """(n,)."""
+        return -views.logits.logsumexp(dim=1)

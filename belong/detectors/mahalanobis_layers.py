@@ -1,0 +1,58 @@
+"""Mahalanobis distance per class on an early, a middle and the last hidden layer together.
+
+Lee et al. (2018) weigh the layers by logistic regression on anomalies. There are none here: the
+scores of the layers, each in thresholds of its classes, count the same.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from belong.detectors.contract import Detector, Training
+from belong.detectors.mahalanobis_earlier import (
+    FeaturesMahalanobis,
+    HiddenMahalanobis,
+    MapsMahalanobis,
+    OneLayer,
+)
+from belong.views import Views
+
+LAYERS: tuple[type[OneLayer], ...] = (MapsMahalanobis, HiddenMahalanobis, FeaturesMahalanobis)
+
+
+@dataclass(frozen=True)
+class LayerMahalanobis(Detector):
+    """Sum of the scores of the layers.
+
+    Attributes: means, whitening and thresholds of each layer.
+    """
+
+    maps_means: Tensor
+    maps_whitening: Tensor
+    maps_thresholds: Tensor
+    hidden_means: Tensor
+    hidden_whitening: Tensor
+    hidden_thresholds: Tensor
+    features_means: Tensor
+    features_whitening: Tensor
+    features_thresholds: Tensor
+
+    @classmethod
+    def fit(cls, training: Training, *, quantile: float, ridge: float) -> Self:
+        """Fit one Gaussian per layer and class."""
+        fitted: dict[str, Tensor] = {}
+        for kind in LAYERS:
+            one = kind.fit(training, quantile=quantile, ridge=ridge)
+            fitted |= {f"{kind.layer}_{name}": values for name, values in vars(one).items()}
+        return cls(**fitted)
+
+    def score(self, views: Views) -> Tensor:
+        """(n,)."""
+        own = vars(self)
+        scores = [
+            kind(*(own[f"{kind.layer}_{name}"] for name in ("means", "whitening", "thresholds")))
+            for kind in LAYERS
+        ]
+        return torch.stack([one.score(views) for one in scores]).sum(dim=0)

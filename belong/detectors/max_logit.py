@@ -1,0 +1,27 @@
+"""Maximum logit.
+
+Hendrycks et al., Scaling Out-of-Distribution Detection for Real-World Settings, ICML 2022,
+https://arxiv.org/abs/1911.11132.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+from torch import Tensor
+
+from belong.detectors.contract import Detector, Training
+from belong.views import Views
+
+
+@dataclass(frozen=True)
+class MaximumLogit(Detector):
+    """Minus the largest logit; nothing is fitted."""
+
+    @classmethod
+    def fit(cls, training: Training) -> Self:  # noqa: ARG003
+        """Return the detector."""
+        return cls()
+
+    def score(self, views: Views) -> Tensor:
+        """(n,)."""
+        return -views.logits.amax(dim=1)

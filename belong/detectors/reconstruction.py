@@ -1,0 +1,23 @@
+"""Reconstruction error of the autoencoder (paper B)."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from torch import Tensor
+
+from belong.detectors.contract import Detector, Training
+from belong.views import Views
+
+
+@dataclass(frozen=True)
+class ReconstructionError(Detector):
+    """Mean squared error per pixel; nothing is fitted beyond the autoencoder itself."""
+
+    @classmethod
+    def fit(cls, training: Training) -> Self:  # noqa: ARG003
+        """Return the detector."""
+        return cls()
+
+    def score(self, views: Views) -> Tensor:
+        """(n,)."""
+        return views.reconstruction_error

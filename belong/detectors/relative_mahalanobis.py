@@ -1,0 +1,46 @@
+"""Relative Mahalanobis distance: to the nearest class, less the one to all images together.
+
+Ren et al., A Simple Fix to Mahalanobis Distance for Improving Near-OOD Detection, 2021,
+https://arxiv.org/abs/2106.09022, eq. (3).
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+from torch import Tensor
+
+from belong.detectors.contract import Detector, Training
+from belong.detectors.gaussian import whitening
+from belong.detectors.mahalanobis_tied import TiedMahalanobis
+from belong.views import Views
+
+
+@dataclass(frozen=True)
+class RelativeMahalanobis(Detector):
+    """Difference of two squared distances.
+
+    Attributes:
+        means: (c, d) and
+        whitening: (d, d) of the tied Gaussians.
+        mean: (d,) and
+        whitening_all: (d, d) of one Gaussian for all training images.
+    """
+
+    means: Tensor
+    whitening: Tensor
+    mean: Tensor
+    whitening_all: Tensor
+
+    @classmethod
+    def fit(cls, training: Training, *, ridge: float) -> Self:
+        """Fit in float64; `ridge` is a share of the mean variance."""
+        tied = TiedMahalanobis.fit(training, ridge=ridge)
+        x = training.views.features.double()
+        mean = x.mean(dim=0)
+        root = whitening(x - mean, ridge=ridge, freedom=len(x), what="all images")
+        return cls(tied.means, tied.whitening, mean.float(), root.float())
+
+    def score(self, views: Views) -> Tensor:
+        """(n,)."""
+        whole = ((views.features - self.mean) @ self.whitening_all).square().sum(dim=1)
+        return TiedMahalanobis(self.means, self.whitening).score(views) - whole

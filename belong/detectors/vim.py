@@ -1,0 +1,51 @@
+"""Virtual-logit matching: what the classifier's last layer does not see, as one more logit.
+
+Wang et al., ViM: Out-Of-Distribution with Virtual-logit Matching, CVPR 2022,
+https://arxiv.org/abs/2203.10807, eq. (5) to (8).
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from belong.detectors.contract import Detector, Training, finite
+from belong.errors import InputError
+from belong.views import Views
+
+
+@dataclass(frozen=True)
+class VirtualLogit(Detector):
+    """The virtual logit less the energy's logarithm of sums.
+
+    Attributes:
+        origin: (d,) the point where all logits are equal to 0, or nearest to it.
+        residual: (d, d - principal) float32, basis of what the principal space leaves out.
+        scale: () brings the virtual logit to the size of the largest logit.
+    """
+
+    origin: Tensor
+    residual: Tensor
+    scale: Tensor
+
+    @classmethod
+    def fit(cls, training: Training, *, principal: int) -> Self:
+        """Fit to the training features; `principal` dimensions are the principal space."""
+        x = finite(training.views.features, "features").double()
+        d = x.shape[1]
+        if principal >= d:
+            raise InputError(f"vim.principal is {principal}, but the features have {d} dimensions")
+        origin = -torch.linalg.pinv(training.weight.double()) @ training.bias.double()
+        centered = x - origin
+        _, vectors = torch.linalg.eigh(centered.T @ centered / len(x))  # ascending
+        residual = vectors[:, : d - principal]
+        norms = torch.linalg.vector_norm(centered @ residual, dim=1)
+        scale = training.views.logits.double().amax(dim=1).mean() / norms.mean()
+        return cls(origin.float(), residual.float(), scale.float())
+
+    def score(self, views: Views) -> Tensor:
+        """(n,)."""
+        left_out = (views.features - self.origin) @ self.residual
+        norms: Tensor = torch.linalg.vector_norm(left_out, dim=1)
+        return self.scale * norms - views.logits.logsumexp(dim=1)

@@ -1,0 +1,55 @@
+"""What the detectors look at: every image as the vectors that the networks make of it."""
+
+from dataclasses import dataclass, fields
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Views:
+    """The vectors of n images.
+
+    Attributes:
+        features: (n, d) last hidden layer of the classifier, after its ReLU.
+        logits: (n, c).
+        hidden: (n, e) the classifier's layer before, after its ReLU.
+        maps: (n, m) the maps of its first convolution, after pooling and ReLU.
+        codes: (n, 50) hidden layer of the autoencoder.
+        reconstruction_error: (n,) mean squared error per pixel.
+    """
+
+    features: Tensor
+    logits: Tensor
+    hidden: Tensor
+    maps: Tensor
+    codes: Tensor
+    reconstruction_error: Tensor
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def rows(self, which: Tensor) -> Self:
+        """Return the views of some of the images; `which` is an index or a mask (n,)."""
+        return type(self)(**{name: values[which] for name, values in vars(self).items()})
+
+    def arrays(self, part: str) -> dict[str, np.ndarray]:
+        """Return the vectors by name, `PART/NAME`."""
+        return {f"{part}/{name}": values.numpy() for name, values in vars(self).items()}
+
+    @classmethod
+    def names(cls, part: str) -> list[str]:
+        """Return the names that `arrays` gives."""
+        return [f"{part}/{field.name}" for field in fields(cls)]
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, np.ndarray], part: str) -> Self:
+        """Build the views from what `arrays(part)` gave."""
+        return cls(
+            **{
+                field.name: torch.from_numpy(arrays[f"{part}/{field.name}"])
+                for field in fields(cls)
+            }
+        )

@@ -1,0 +1,50 @@
+"""Fit the detectors that learn from normal training images alone.
+
+Reads   network    safetensors: `classifier.weight`, `classifier.bias`
+        features   safetensors: the views of the training images and their labels
+Writes  detectors  safetensors: `DETECTOR/ARRAY` of every detector
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from belong import device
+from belong.artefacts import load_about, load_arrays, save_arrays
+from belong.detectors.contract import Training
+from belong.detectors.registry import KINDS
+from belong.progress import bar
+from belong.views import Views
+from stages.params.detectors import Params
+from stages.program import run
+
+PART = "normal/train"
+
+
+def main(params: Path, network: Path, features: Path, detectors: Path) -> None:
+    """Fit one after the other, and save them all."""
+    values = Params.load(params)
+    device.compute_repeatably(values.threads)
+    layer = load_arrays(network, "classifier.weight", "classifier.bias")
+    given = load_arrays(features, f"{PART}/labels", *Views.names(PART))
+    training = Training(
+        views=Views.from_arrays(given, PART),
+        labels=torch.from_numpy(given[f"{PART}/labels"]),
+        class_names=load_about(features)["class_names"],
+        weight=torch.from_numpy(layer["classifier.weight"]),
+        bias=torch.from_numpy(layer["classifier.bias"]),
+    )
+    sections = values.detectors.model_dump()
+    sections["code_iforest"]["seed"] = values.seed
+    arrays: dict[str, np.ndarray] = {}
+    with bar(len(KINDS), "fit detectors", "detector") as progress:
+        for name, kind in KINDS.items():
+            fitted = kind.fit(training, **sections.get(name, {}))
+            arrays |= {f"{name}/{key}": array for key, array in fitted.arrays().items()}
+            progress.update()
+    save_arrays(detectors, arrays)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,79 @@
+"""Parameters of the detectors that the stage fit_detectors fits: a section for each that has any.
+
+A detector is named here as in `belong.detectors.registry.KINDS`.
+"""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from stages.params.section import Section
+
+Neighbors = Annotated[int, Field(ge=1)]
+Ridge = Annotated[float, Field(ge=0)]
+
+
+class CodeNeighbors(Section):
+    """Parameters of `code_knn`."""
+
+    k: Neighbors
+
+
+class CodeIsolation(Section):
+    """Parameters of `code_iforest`."""
+
+    trees: Annotated[int, Field(ge=1)]
+    sample: Annotated[int, Field(ge=2)]
+
+
+class TiedMahalanobis(Section):
+    """Parameters of `mahalanobis_tied`."""
+
+    ridge: Ridge
+
+
+class RelativeMahalanobis(Section):
+    """Parameters of `relative_mahalanobis`."""
+
+    ridge: Ridge
+
+
+class FeatureNeighbors(Section):
+    """Parameters of `feature_knn`."""
+
+    k: Neighbors
+
+
+class VirtualLogit(Section):
+    """Parameters of `vim`."""
+
+    principal: Annotated[int, Field(ge=1)]
+
+
+class PerClassMahalanobis(Section):
+    """Parameters of the detectors with a Gaussian for each class of a layer."""
+
+    quantile: Annotated[float, Field(gt=0, le=1)]
+    ridge: Ridge
+
+
+class DetectorsSection(Section):
+    """The sections of all detectors."""
+
+    code_knn: CodeNeighbors
+    code_iforest: CodeIsolation
+    mahalanobis_tied: TiedMahalanobis
+    relative_mahalanobis: RelativeMahalanobis
+    feature_knn: FeatureNeighbors
+    vim: VirtualLogit
+    mahalanobis_maps: PerClassMahalanobis
+    mahalanobis_hidden: PerClassMahalanobis
+    mahalanobis_layers: PerClassMahalanobis
+
+
+class Params(Section):
+    """What `fit_detectors` reads from params.yaml."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    threads: Annotated[int, Field(ge=1, le=1024)]
+    detectors: DetectorsSection
