@@ -11,6 +11,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 .PHONY: all test check readme clean
 
 all: $(VENV)/.pipeline
+	@python -m stages.check_params params.yaml data/params.valid
 	dvc repro
 
 test: $(VENV)/.test

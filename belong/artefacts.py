@@ -1,9 +1,11 @@
 """Write files whole or not at all; keep arrays as safetensors.
 
 Everything that a program leaves behind goes through here. A file appears under its name only
-when it is complete, so an interruption at any moment leaves the last good one in place.
+when it is complete, so an interruption leaves the last good one in place. What a killed process
+was writing stays under a name that starts with a dot, until the same file is written again.
 """
 
+import glob
 import json
 import os
 import shutil
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside `path`; rename it to `path` if the block succeeds."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = _part_of(path)
     try:
         yield part
@@ -37,10 +38,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
     """Yield an empty temporary folder; put it in the place of `path` if the block succeeds."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     part, old = _part_of(path), _part_of(path.with_name(path.name + ".old"))
-    for left_by_a_kill in (part, old):  # an earlier process may have had the same number
-        shutil.rmtree(left_by_a_kill, ignore_errors=True)
     part.mkdir()
     try:
         yield part
@@ -58,7 +56,24 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 
 def _part_of(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.part")
+    """Return a temporary name for `path`, and remove those that killed processes left."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    own = path.with_name(f".{path.name}.{os.getpid()}.part")
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        number = left.name.split(".")[-2]
+        if left == own or (number.isdecimal() and not _is_running(int(number))):
+            shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
+    return own
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True  # another user's
+    return True
 
 
 def save_text(path: Path, text: str) -> None:
@@ -107,11 +122,40 @@ def load_arrays(path: Path, *names: str) -> dict[str, np.ndarray]:
         return {name: file.get_tensor(name) for name in names or known}
 
 
-def load_about(path: Path) -> dict[str, Any]:
-    """Read what `save_arrays` was told about the file (empty if nothing)."""
+def load_about(path: Path, *keys: str) -> dict[str, Any]:
+    """Read what `save_arrays` was told about the file; `keys` must be among it.
+
+    Raises:
+        InputError: the file is missing or not safetensors, or says nothing of a key.
+    """
     with _opened(path) as file:
         about: dict[str, Any] = json.loads((file.metadata() or {}).get("about", "{}"))
+    for key in keys:
+        if key not in about:
+            raise InputError(f"{path}: says nothing of {key!r}; is it the file of another stage?")
     return about
+
+
+def load_csv(path: Path, *columns: str) -> "pd.DataFrame":
+    """Read a table, or the named columns of it.
+
+    Raises:
+        InputError: the file is missing or no table, or has no such column.
+    """
+    import pandas as pd  # not at the top: most stages have no tables, and it takes half a second
+
+    try:
+        table = pd.read_csv(path)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; `dvc repro` makes it") from None
+    except (ValueError, OSError) as error:
+        raise InputError(f"{path}: cannot be read as a table: {error}") from None
+    for column in columns:
+        if column not in table:
+            raise InputError(
+                f"{path}: has no column {column!r}; it has {', '.join(map(str, table.columns))}"
+            )
+    return table[list(columns)] if columns else table
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib import rc_context
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter
@@ -91,9 +92,13 @@ def features(
     with rc_context(STYLE):
         figure = Figure(figsize=(6.2, 5.4), layout="constrained")
         axes = figure.subplots()
+        # In turn, so that neither kind covers the other.
+        when = [np.linspace(0, 1, len(points)) for points in (normal, anomaly)]
+        turn = np.argsort(np.concatenate(when), kind="stable")
+        x, y = pca.transform(np.concatenate((normal, anomaly))[turn]).T
+        colors = np.repeat([NORMAL, ANOMALY], [len(normal), len(anomaly)])[turn]
+        axes.scatter(x, y, s=3, c=colors, alpha=0.3, linewidths=0, rasterized=True)
         for points, color, label in ((normal, NORMAL, "normal"), (anomaly, ANOMALY, "anomaly")):
-            x, y = pca.transform(points).T
-            axes.scatter(x, y, s=3, color=color, alpha=0.25, linewidths=0, rasterized=True)
             axes.scatter([], [], s=20, color=color, label=f"{label} ({len(points)} images)")
         x, y = pca.transform(centroids).T
         axes.scatter(
@@ -133,11 +138,11 @@ def score_histograms(
             _histogram(axes, name, kinds, thresholds[name])
         for axes in list(figure.axes)[len(scores) :]:
             axes.remove()
-        drawn = {}
+        drawn: dict[str, Artist] = {}  # a label stands in the legend once, whatever panel has it
         for axes in figure.axes:
             handles, labels = axes.get_legend_handles_labels()
             drawn |= dict(zip(labels, handles, strict=True))
-        figure.legend(drawn.values(), drawn.keys(), loc="outside upper center", ncols=4)
+        figure.legend(list(drawn.values()), list(drawn), loc="outside upper center", ncols=4)
         figure.supxlabel("score: to the right of the threshold an image does not belong", size=9)
         figure.supylabel("share of the images", size=9)
     return figure
@@ -161,8 +166,36 @@ def _histogram(
             axes.axvline(thresholds[kind], color="black", linestyle=line, linewidth=1, label=label)
     if logarithmic:
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1,) if high / low > 30 else (1, 2, 5)))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set(title=name)
-    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
+
+
+def anomaly_sets(matrix: pd.DataFrame) -> Figure:
+    """Draw the AUROC of each detector on each set of anomalies as a heat map.
+
+    Args:
+        matrix: columns `detector`, `anomalies`, `auroc`. The detectors are sorted by their mean.
+    """
+    table = matrix.pivot_table(index="detector", columns="anomalies", values="auroc", sort=False)
+    table = table.loc[table.mean(axis=1).sort_values(ascending=False).index]
+    with rc_context(STYLE | {"axes.grid": False}):
+        figure = Figure(figsize=(8.4, 0.3 * len(table) + 1.6), layout="constrained")
+        axes = figure.subplots()
+        shown = axes.imshow(table, cmap="viridis", vmin=0.5, vmax=1, aspect="auto")
+        for (row, column), value in np.ndenumerate(table.to_numpy()):
+            color = "black" if value > 0.8 else "white"
+            text = f"{value:.4f}"
+            axes.text(column, row, text, ha="center", va="center", color=color, fontsize=8)
+        names = [name.replace("_", " ") for name in table.columns]
+        axes.set_xticks(range(len(names)), names, rotation=20, ha="right")
+        axes.set_yticks(range(len(table)), table.index)
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+        figure.colorbar(shown, ax=axes, label="AUROC (0.5 and less: no better than chance)")
+    return figure
 
 
 def training(history: pd.DataFrame) -> Figure:

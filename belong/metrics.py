@@ -19,11 +19,17 @@ def ranking(normal: np.ndarray, anomaly: np.ndarray) -> dict[str, float]:
     is_anomaly = np.repeat([False, True], [len(normal), len(anomaly)])
     scores = np.concatenate((normal, anomaly))
     return {
-        "auroc": float(roc_auc_score(is_anomaly, scores)),
+        "auroc": roc_auc(normal, anomaly),
         "fpr95": fpr95(normal, anomaly),
         "aupr_normal": float(average_precision_score(~is_anomaly, -scores)),
         "aupr_anomaly": float(average_precision_score(is_anomaly, scores)),
     }
+
+
+def roc_auc(normal: np.ndarray, anomaly: np.ndarray) -> float:
+    """Return the probability that an anomaly scores higher than a normal image (ties: half)."""
+    is_anomaly = np.repeat([False, True], [len(normal), len(anomaly)])
+    return float(roc_auc_score(is_anomaly, np.concatenate((normal, anomaly))))
 
 
 def fpr95(normal: np.ndarray, anomaly: np.ndarray) -> float:
@@ -50,6 +56,35 @@ def detector(normal: np.ndarray, anomaly: np.ndarray, *, threshold: float) -> di
         "false_reject": reject,
         "false_accept": accept,
     }
+
+
+def anomaly_sets(
+    normal: Mapping[str, np.ndarray],
+    sets: Mapping[str, Mapping[str, np.ndarray]],
+    thresholds: Mapping[str, float],
+) -> pd.DataFrame:
+    """Return one row for each detector and each set of anomalies.
+
+    Args:
+        normal: detector -> scores of the normal test images (n,).
+        sets: set of anomalies -> detector -> scores (m,).
+        thresholds: detector -> its threshold in force.
+
+    Returns:
+        Columns: `detector`, `anomalies`, `n_anomalies`, `auroc`, `fpr95`, `false_accept`.
+    """
+    return pd.DataFrame(
+        {
+            "detector": name,
+            "anomalies": kind,
+            "n_anomalies": len(scores[name]),
+            "auroc": roc_auc(normal[name], scores[name]),
+            "fpr95": fpr95(normal[name], scores[name]),
+            "false_accept": 1 - rejected(scores[name], thresholds[name]),
+        }
+        for kind, scores in sets.items()
+        for name in scores
+    )
 
 
 def floors(normal: int, anomaly: int) -> dict[str, dict[str, float]]:
@@ -127,13 +162,14 @@ def roc_points(normal: np.ndarray, anomaly: np.ndarray, *, most: int) -> pd.Data
     )
 
 
-def histogram(scores: Mapping[str, np.ndarray], *, bins: int, reach: float = 0.999) -> pd.DataFrame:
+def histogram(scores: Mapping[str, np.ndarray], *, bins: int, reach: float = 0.998) -> pd.DataFrame:
     """Return for each kind of image the share of its scores in each bin.
 
-    Scores have long tails: the bins run to the `reach` quantile of all scores, and what lies
-    beyond counts in the last bin. Columns: `score` (the middle of the bin), then the kinds.
+    Scores have long tails: the bins span the middle share `reach` of all scores, and what lies
+    beyond counts in the outermost bins. Columns: `score` (the middle of the bin), then the kinds.
     """
-    low, high = np.quantile(np.concatenate(list(scores.values())), [0, reach])
+    ends = [(1 - reach) / 2, (1 + reach) / 2]
+    low, high = np.quantile(np.concatenate(list(scores.values())), ends)
     edges = np.linspace(low, high if high > low else low + 1, bins + 1)
     shares = {
         kind: np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0] / len(values)

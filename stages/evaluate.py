@@ -4,7 +4,8 @@ Reads   manifest     csv: how many images each part has
         history      csv: the training, epoch by epoch
         scores       safetensors: scores, labels and predictions; about: thresholds
 Writes  metrics      json: the numbers, rates as shares with four decimals
-        plots        folder of csv: roc/DETECTOR, histogram/DETECTOR, training, confusion
+        plots        folder of csv: roc/DETECTOR, histogram/DETECTOR, training, confusion, and
+                     anomaly_sets: each detector on each set of anomalies
 """
 
 from pathlib import Path
@@ -13,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 from belong import metrics as measure
-from belong.artefacts import load_about, load_arrays, save_csv, save_json, whole_folder
+from belong.artefacts import load_about, load_arrays, load_csv, save_csv, save_json, whole_folder
+from belong.derived import DERIVED
 from stages.params.evaluate import Params
 from stages.program import run
 
@@ -25,15 +27,24 @@ def main(
 ) -> None:
     """Measure, and write down."""
     values = Params.load(params).evaluate
-    about, arrays = load_about(scores), load_arrays(scores)
+    about, arrays = load_about(scores, "class_names", "alpha", "thresholds"), load_arrays(scores)
     names, alpha, thresholds = (about[key] for key in ("class_names", "alpha", "thresholds"))
     truth, predicted = arrays["normal/test/labels"], arrays["normal/test/predicted"]
     tested = {
         name: {kind: arrays[f"{kind}/test/{name}"] for kind in ("normal", "anomaly")}
         for name in thresholds
     }
+    sets = {"anomaly/test": {name: pair["anomaly"] for name, pair in tested.items()}}
+    for kind in DERIVED:
+        sets[kind] = {name: arrays[f"derived/{kind}/{name}"] for name in thresholds}
     with whole_folder(plots) as folder:
-        save_csv(folder / "training.csv", pd.read_csv(history))
+        matrix = measure.anomaly_sets(
+            {name: pair["normal"] for name, pair in tested.items()},
+            sets,
+            {name: kinds["in_force"] for name, kinds in thresholds.items()},
+        )
+        save_csv(folder / "anomaly_sets.csv", matrix)
+        save_csv(folder / "training.csv", load_csv(history))
         save_csv(folder / "confusion.csv", named(truth, predicted, names))
         for name, pair in tested.items():
             roc = measure.roc_points(**pair, most=values.curve_points)
@@ -60,7 +71,7 @@ def main(
 
 def counts(manifest: Path) -> dict[str, int]:
     """Return the number of images of each part, and of those that were dropped."""
-    parts = pd.read_csv(manifest, usecols=["part"])["part"].value_counts().sort_index()
+    parts = load_csv(manifest, "part")["part"].value_counts().sort_index()
     return {str(part).replace("/", "_"): int(n) for part, n in parts.items()}
 
 

@@ -31,7 +31,7 @@ def main(params: Path, network: Path, features: Path, detectors: Path) -> None:
     training = Training(
         views=Views.from_arrays(given, PART),
         labels=torch.from_numpy(given[f"{PART}/labels"]),
-        class_names=load_about(features)["class_names"],
+        class_names=load_about(features, "class_names")["class_names"],
         weight=torch.from_numpy(layer["classifier.weight"]),
         bias=torch.from_numpy(layer["classifier.bias"]),
     )

@@ -23,7 +23,7 @@ def main(params: Path, features: Path, gaussians: Path) -> None:
     fitted = mahalanobis.fit(
         torch.from_numpy(given["normal/train/features"]),
         torch.from_numpy(given["normal/train/labels"]),
-        load_about(features)["class_names"],
+        load_about(features, "class_names")["class_names"],
         **values.mahalanobis.model_dump(),
     )
     save_arrays(gaussians, fitted.arrays())

@@ -1,6 +1,7 @@
 """Run a stage's `main` from the command line: paths in the order of its arguments."""
 
 import inspect
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -24,11 +25,21 @@ def run(main: Callable[..., None]) -> None:
         usage = " ".join(name.upper() for name in wanted)
         print(f"usage: python -m stages.{program} {usage}", file=sys.stderr)  # noqa: T201
         sys.exit(USER_MISTAKE)
+    signal.signal(signal.SIGTERM, _interrupt)  # clean up as after Ctrl-C
     try:
         main(*paths)
     except InputError as error:
         print(f"{program}: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(USER_MISTAKE)
+    except OSError as error:
+        # The disk, a permission, a name: the message of the system names the file.
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"{program}: {where}{error.strerror or error}", file=sys.stderr)  # noqa: T201
+        sys.exit(USER_MISTAKE)
     except KeyboardInterrupt:
-        print(f"{program}: interrupted; nothing was changed", file=sys.stderr)  # noqa: T201
+        print(f"{program}: interrupted; no output was written", file=sys.stderr)  # noqa: T201
         sys.exit(INTERRUPTED)
+
+
+def _interrupt(_signal: int, _frame: object) -> None:
+    raise KeyboardInterrupt

@@ -55,7 +55,9 @@ def results(numbers: dict[str, Any], values: dict[str, Any]) -> str:
     normal, anomaly = (Path(values[kind]["path"]).name for kind in ("normal", "anomaly"))
     rows = [
         [f"`{name}`", *(f"{measured[column]:.4f}" for column in COLUMNS)]
-        for name, measured in numbers["detectors"].items()
+        for name, measured in sorted(
+            numbers["detectors"].items(), key=lambda item: -item[1]["auroc"]
+        )
     ]
     table = [HEADINGS, ["---", *(["---:"] * len(COLUMNS))], *rows]
     return "\n".join(
@@ -67,8 +69,8 @@ def results(numbers: dict[str, Any], values: dict[str, Any]) -> str:
             "",
             *("| " + " | ".join(row) + " |" for row in table),
             "",
-            f"The promise: at most {promise['alpha']:.1%} of the images that belong are rejected. "
-            f"`mahalanobis` rejects {promise['false_reject_calibrated']:.2%} (on "
+            f"The promise: of the images that belong, {promise['alpha']:.1%} are rejected on average, "
+            f"if they are like those that set the threshold. `mahalanobis` rejects {promise['false_reject_calibrated']:.2%} (on "
             f"{data['normal_test']:,} images, {promise['false_reject_expected_low']:.2%} to "
             f"{promise['false_reject_expected_high']:.2%} is to be expected). With the paper's "
             f"threshold, taken from the training images, it rejects "

@@ -1,20 +1,19 @@
 """Draw the figures.
 
 Reads   metrics    json: AUROC of each detector
-        plots      folder of csv: roc/DETECTOR, training
+        plots      folder of csv: roc/DETECTOR, anomaly_sets, training
         features   safetensors: features of the test images
         gaussians  safetensors: `means`, the centroids of the classes
         scores     safetensors: scores; about: thresholds
-Writes  figures    folder of png: roc (paper A, figure 5), features (figure 6), scores, training
+Writes  figures    folder of png: roc (paper A, figure 5), features (figure 6), scores,
+                   anomaly_sets, training
 """
 
 import json
 from pathlib import Path
 
-import pandas as pd
-
 from belong import figures as draw
-from belong.artefacts import load_about, load_arrays, whole_folder
+from belong.artefacts import load_about, load_arrays, load_csv, whole_folder
 from stages.params.report import Params
 from stages.program import run
 
@@ -33,11 +32,11 @@ def main(
     """Draw each figure from what was measured."""
     lambda_ = Params.load(params).lambda_
     measured = json.loads(metrics.read_text(encoding="utf-8"))["detectors"]
-    about, arrays = load_about(scores), load_arrays(scores)
+    about, arrays = load_about(scores, "class_names", "thresholds"), load_arrays(scores)
     vectors = load_arrays(features, *(f"{kind}/test/features" for kind in KINDS))
     drawn = {
         "roc": draw.roc(
-            {name: pd.read_csv(plots / "roc" / f"{name}.csv") for name in measured},
+            {name: load_csv(plots / "roc" / f"{name}.csv") for name in measured},
             {name: numbers["auroc"] for name, numbers in measured.items()},
         ),
         "features": draw.features(
@@ -51,7 +50,8 @@ def main(
             {name: {kind: arrays[f"{kind}/test/{name}"] for kind in KINDS} for name in measured},
             about["thresholds"],
         ),
-        "training": draw.training(pd.read_csv(plots / "training.csv")),
+        "anomaly_sets": draw.anomaly_sets(load_csv(plots / "anomaly_sets.csv")),
+        "training": draw.training(load_csv(plots / "training.csv")),
     }
     with whole_folder(figures) as folder:
         for name, figure in drawn.items():

@@ -18,8 +18,9 @@ import numpy as np
 import pandas as pd
 
 from belong import conformal, device
-from belong.artefacts import load_about, load_arrays, save_arrays, save_csv
+from belong.artefacts import load_about, load_arrays, load_csv, save_arrays, save_csv
 from belong.combination import Combination
+from belong.derived import DERIVED
 from belong.detectors.registry import DETECTORS, GAUSSIANS, HEAD
 from belong.progress import bar
 from belong.views import Views
@@ -27,7 +28,9 @@ from stages.params.score import Params
 from stages.program import run
 
 TESTED = ("normal/test", "anomaly/test")
-SCORED = ("normal/calibration", *TESTED)
+HELD_OUT = "normal/calibration"
+LABELLED = (HELD_OUT, *TESTED)
+SCORED = (*LABELLED, *(f"derived/{kind}" for kind in DERIVED))
 
 Arrays = dict[str, np.ndarray]
 
@@ -45,15 +48,11 @@ def main(
     """Score, calibrate, decide."""
     values = Params.load(params)
     device.compute_repeatably(values.threads)
-    names = load_about(features)["class_names"]
-    given = load_arrays(
-        features,
-        *(f"{part}/labels" for part in SCORED),
-        *(n for p in SCORED for n in Views.names(p)),
-    )
+    names = load_about(features, "class_names")["class_names"]
+    given = load_arrays(features, *(name for part in SCORED for name in Views.names(part)))
     views = {part: Views.from_arrays(given, part) for part in SCORED}
-    arrays = {f"{part}/labels": given[f"{part}/labels"] for part in SCORED}
-    for part in SCORED:
+    arrays = load_arrays(features, *(f"{part}/labels" for part in LABELLED))
+    for part in LABELLED:
         arrays[f"{part}/predicted"] = given[f"{part}/logits"].argmax(axis=1)
     fitted = arrays_of_detectors(gaussians, head, detectors)
     with bar(len(DETECTORS), "score", "detector") as progress:
@@ -67,14 +66,14 @@ def main(
     alpha, force = values.calibration.alpha, values.calibration.threshold
     thresholds = {}
     for name in (*DETECTORS, "combined"):
-        kinds = {"calibrated": conformal.threshold(arrays[f"{SCORED[0]}/{name}"], alpha=alpha)}
+        kinds = {"calibrated": conformal.threshold(arrays[f"{HELD_OUT}/{name}"], alpha=alpha)}
         own = DETECTORS[name].threshold if name in DETECTORS else None
         if own is not None:
             kinds["training"] = own
         thresholds[name] = kinds | {"in_force": kinds.get(force, kinds["calibrated"])}
 
     tables = [verdicts_of(part, arrays, thresholds, names) for part in TESTED]
-    rows = pd.read_csv(manifest, usecols=["part", "class_name", "source"])
+    rows = load_csv(manifest, "part", "class_name", "source")
     whole = rows[rows["part"].isin(TESTED)].reset_index(drop=True)
     save_csv(verdicts, pd.concat([whole, pd.concat(tables, ignore_index=True)], axis=1))
     save_arrays(scores, arrays, {"class_names": names, "alpha": alpha, "thresholds": thresholds})
@@ -99,12 +98,11 @@ def combine(arrays: Arrays, members: list[str], tail: float) -> None:
     The images that set its threshold have no part in its p-values, so that they and new normal
     images are alike to it, as the guarantee wants.
     """
-    held_out = SCORED[0]
-    fits = {name: arrays[f"{held_out}/{name}"][::2] for name in members}
+    fits = {name: arrays[f"{HELD_OUT}/{name}"][::2] for name in members}
     combination = Combination.fit(fits, tail=tail)
-    rest = {name: arrays[f"{held_out}/{name}"][1::2] for name in members}
-    arrays[f"{held_out}/combined"] = combination.score(rest)
-    for part in TESTED:
+    rest = {name: arrays[f"{HELD_OUT}/{name}"][1::2] for name in members}
+    arrays[f"{HELD_OUT}/combined"] = combination.score(rest)
+    for part in {name.rpartition("/")[0] for name in arrays} - {HELD_OUT}:
         tested = {name: arrays[f"{part}/{name}"] for name in members}
         arrays[f"{part}/combined"] = combination.score(tested)
 

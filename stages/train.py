@@ -23,7 +23,7 @@ def main(params: Path, images: Path, history: Path, network: Path) -> None:
     values = Params.load(params)
     device.compute_repeatably(values.threads)
     place = device.choose(values.device)
-    names = load_about(images)["class_names"]
+    names = load_about(images, "class_names")["class_names"]
     arrays = load_arrays(
         images,
         "normal/train/images",

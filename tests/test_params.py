@@ -34,7 +34,7 @@ def check(params: Path) -> "subprocess.CompletedProcess[str]":
         ("lambda: 1.0", "lambda: .nan", "lambda: got nan, wanted a finite number"),
         ("lambda: 1.0", "lambda:", "lambda: got None, wanted a valid number"),
         ("  batch_size: 128", "  batch_size: 0", "train.batch_size: got 0, wanted greater than or equal to 1"),
-        ("  quantile: 0.975", "  quantile: 97.5", "mahalanobis.quantile: got 97.5, wanted less than or equal to 1"),
+        ("mahalanobis:\n  # A class's threshold is this quantile of its own training distances (the paper's 97.5 %).\n  quantile: 0.975", "mahalanobis:\n  quantile: 97.5", "mahalanobis.quantile: got 97.5, wanted less than or equal to 1"),
         ("  alpha: 0.025", "  alpha: 1", "calibration.alpha: got 1, wanted less than 1"),
         ("  threshold: calibrated", "  threshold: exact", "calibration.threshold: got 'exact', wanted 'calibrated' or 'training'"),
         ("device: auto", "device: gpu", "device: got 'gpu', wanted 'auto', 'cpu' or 'cuda'"),

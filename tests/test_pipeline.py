@@ -82,7 +82,7 @@ def experiments(clone: Path) -> dict[str, str]:
 
 def test_repro_measures_every_detector_on_all_test_images(clone: Path) -> None:
     numbers = metrics_of(clone)
-    assert set(numbers["detectors"]) == set(DETECTORS)
+    assert set(numbers["detectors"]) == {*DETECTORS, "combined"}
     assert numbers["classification"]["n"] == 500
     assert numbers["data"] == {
         "anomaly_head": 600,
@@ -102,7 +102,7 @@ def test_a_few_epochs_on_two_thousand_digits_already_classify_and_detect(clone: 
 def test_the_figures_are_pictures_of_a_printable_size(clone: Path) -> None:
     figures = sorted((clone / "reports" / "figures").iterdir())
     assert [figure.name for figure in figures] == [
-        "features.png", "roc.png", "scores.png", "training.png",
+        "anomaly_sets.png", "features.png", "roc.png", "scores.png", "training.png",
     ]  # fmt: skip
     assert min(min(imread(figure).shape[:2]) for figure in figures) >= 500
 
@@ -148,7 +148,7 @@ def test_plots_show_draws_all_detectors_in_one_chart_and_needs_no_network(clone:
     assert re.findall(r"<(?:script|link)[^>]*(?:src|href)=", page) == []
     (roc,) = [chart for chart in charts_of(page) if chart["title"]["text"].startswith("ROC")]
     drawn = {row["filename"] for row in roc["data"]["values"]}
-    assert drawn == {f"{name}.csv" for name in DETECTORS}
+    assert drawn == {f"{name}.csv" for name in (*DETECTORS, "combined")}
 
 
 @pytest.mark.usefixtures("experiments")

@@ -10,10 +10,10 @@ import torch.nn.functional as F  # noqa: N812  (the name that all of torch's use
 from torch import Tensor, nn
 from torch.testing import assert_close
 
+from belong.accuracy import accuracy
 from belong.artefacts import load_about, load_arrays, save_arrays
 from belong.datasets import read
 from belong.errors import InputError
-from belong.extraction import accuracy, extract
 from belong.lenet import FEATURES, LeNet
 from belong.training import Epoch, train_classifier
 
@@ -28,6 +28,13 @@ def digits() -> tuple[Labelled, Labelled]:
     data = read(SMALL)
     images, labels = torch.from_numpy(data.images), torch.from_numpy(data.labels)
     return (images[:1000], labels[:1000]), (images[2000:2200], labels[2000:2200])
+
+
+@torch.no_grad()
+def forward(network: LeNet, images: Tensor, batch_size: int = 256) -> tuple[Tensor, Tensor]:
+    """Return features (n, d) and logits (n, c), batch by batch."""
+    features, logits = zip(*(network(some) for some in images.split(batch_size)), strict=True)
+    return torch.cat(features), torch.cat(logits)
 
 
 def noise(n: int, *, channels: int = 1, height: int = 12, width: int = 12) -> Labelled:
@@ -129,7 +136,7 @@ def test_the_center_loss_draws_classes_together_relative_to_the_space_between_th
     ratios = {}
     for lambda_ in (0.0, 1.0):
         network, _ = trained(*digits, lambda_=lambda_, epochs=6)
-        ratios[lambda_] = scatter_ratio(extract(network, digits[1][0])[0], digits[1][1])
+        ratios[lambda_] = scatter_ratio(forward(network, digits[1][0])[0], digits[1][1])
     assert ratios[1.0] < ratios[0.0]
 
 
@@ -148,7 +155,7 @@ def test_each_image_counts_once_in_the_losses_of_an_epoch_whatever_the_batches(
 ) -> None:
     given = noise(9)
     network = untrained(given[0])
-    features, logits = extract(network, given[0])
+    features, logits = forward(network, given[0])
     # Steps too small to be seen; the centers stay at zero.
     _, (row,) = trained(
         given, lambda_=0.3, epochs=1, batch_size=batch_size, learning_rate=1e-9, center_rate=0
@@ -213,7 +220,7 @@ def test_features_and_logits_do_not_depend_on_the_batches(
     images = digits[1][0][:60]
     network, _ = trained(first(digits[0], 100))
     for split, whole in zip(
-        extract(network, images, batch_size=batch_size), network(images), strict=True
+        forward(network, images, batch_size=batch_size), network(images), strict=True
     ):
         assert_close(split, whole.detach(), rtol=1e-4, atol=1e-5)
 
@@ -223,7 +230,7 @@ def test_logits_are_the_classifier_on_84_features_that_are_not_negative(
 ) -> None:
     images = digits[1][0]
     network, _ = trained(first(digits[0], 100))
-    features, logits = extract(network, images)
+    features, logits = forward(network, images)
     assert features.shape == (200, FEATURES) == (200, 84)
     assert features.min() == 0  # the ReLU is part of the features
     assert_close(logits, network.classifier(features).detach())
@@ -239,7 +246,7 @@ def test_the_network_is_the_papers_lenet_built_from_torchs_own_layers() -> None:
     )  # fmt: skip
     pixels = images / 255
     features = same((pixels - pixels.mean()) / pixels.std(correction=0)).detach()
-    assert_close(extract(network, images)[0], features, rtol=1e-4, atol=1e-5)
+    assert_close(forward(network, images)[0], features, rtol=1e-4, atol=1e-5)
 
 
 def test_accuracy_by_hand_is_the_share_of_largest_logits_that_are_the_label(
@@ -247,7 +254,7 @@ def test_accuracy_by_hand_is_the_share_of_largest_logits_that_are_the_label(
 ) -> None:
     images = digits[1][0][:8]
     network, _ = trained(first(digits[0], 100))
-    predicted = extract(network, images)[1].argmax(dim=1)
+    predicted = forward(network, images)[1].argmax(dim=1)
     labels = predicted.clone()
     labels[:3] = (labels[:3] + 1) % 10
     assert accuracy(network, images, labels) == 5 / 8
@@ -277,8 +284,8 @@ def test_brighter_training_images_of_more_contrast_give_the_same_features() -> N
     images, _ = noise(20)
     images //= 4
     for plain, changed in zip(
-        extract(untrained(images), images),
-        extract(untrained(3 * images + 20), 3 * images + 20),
+        forward(untrained(images), images),
+        forward(untrained(3 * images + 20), 3 * images + 20),
         strict=True,
     ):
         assert_close(changed, plain, rtol=1e-3, atol=1e-5)
@@ -309,7 +316,7 @@ def test_images_that_are_not_square_are_trained_on(height: int, width: int, inpu
     given = noise(12, height=height, width=width)
     network, _ = trained(given)
     assert network.hidden1.in_features == inputs
-    features, logits = extract(network, given[0])
+    features, logits = forward(network, given[0])
     assert (features.shape, logits.shape) == ((12, 84), (12, 10))
 
 
@@ -321,6 +328,6 @@ def test_a_network_that_was_saved_and_loaded_gives_the_same_features(
     save_arrays(path, network.arrays(), {"shape": network.shape})
     loaded = LeNet.from_arrays(load_arrays(path), load_about(path)["shape"])
     for before, after in zip(
-        extract(network, digits[1][0]), extract(loaded, digits[1][0]), strict=True
+        forward(network, digits[1][0]), forward(loaded, digits[1][0]), strict=True
     ):
         assert torch.equal(before, after)

@@ -10,8 +10,8 @@ from stages.params.section import Section
 class EvaluateSection(Section):
     """The resolution of the curves; no number in metrics.json depends on it."""
 
-    curve_points: Annotated[int, Field(ge=10)]
-    histogram_bins: Annotated[int, Field(ge=2)]
+    curve_points: Annotated[int, Field(ge=10, le=100_000)]
+    histogram_bins: Annotated[int, Field(ge=2, le=10_000)]
 
 
 class Params(Section):

@@ -1,6 +1,7 @@
 """The whole of params.yaml: the keys of every stage, and no others."""
 
 from stages.params import (
+    derive,
     detectors,
     evaluate,
     fit_mahalanobis,
@@ -15,6 +16,7 @@ from stages.params import (
 
 class Params(
     split.Params,
+    derive.Params,
     train.Params,
     fit_mahalanobis.Params,
     train_head.Params,

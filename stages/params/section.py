@@ -70,7 +70,9 @@ def _lines(model: type[BaseModel], problems: list[dict[str, Any]]) -> list[str]:
         if key in meant:
             lines.append(f"{key}: unknown key; the nearest known key is {meant[key]}")
         elif one["type"] != "missing":
-            lines.append(f"{key}: got {one['input']!r}, wanted {_wanted(one['msg'])}")
+            section = one["type"] == "model_type"
+            wanted = "a section of its own, `key: value` lines" if section else _wanted(one["msg"])
+            lines.append(f"{key}: got {one['input']!r}, wanted {wanted}")
         elif key not in meant.values():
             lines.append(f"{key}: missing")
     return lines

@@ -1,0 +1,67 @@
+"""Anomalies that need no data set: noise, and normal images that something was done to.
+
+No detector has seen any of them, the supervised head included. Each function takes images
+(n, ch, h, w) uint8 and a generator and returns as many of the same kind.
+"""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from scipy.ndimage import gaussian_filter
+
+Derive = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+
+BLUR_PX = 2.0  # standard deviation of the blur
+PATCHES = 4  # a shuffled image is cut into 4 x 4 of them
+
+
+def uniform_noise(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Every value equally likely, whatever the image."""
+    return rng.integers(0, 256, images.shape, dtype=np.uint8)
+
+
+def gaussian_noise(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Normal noise with the mean and the spread of the images' pixels, cut to 0..255."""
+    noise = rng.normal(images.mean(), images.std(), images.shape)
+    return noise.round().clip(0, 255).astype(np.uint8)
+
+
+def inverted(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:  # noqa: ARG001
+    """Dark for light."""
+    return 255 - images
+
+
+def blurred(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:  # noqa: ARG001
+    """Out of focus."""
+    return np.asarray(gaussian_filter(images, sigma=(0, 0, BLUR_PX, BLUR_PX)))
+
+
+def shuffled(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Cut into patches, and these put together in another order, for each image its own."""
+    n, channels, height, width = images.shape
+    h, w = height // PATCHES, width // PATCHES
+    made = images.copy()  # pixels that make no whole patch stay where they are
+    cut = images[..., : PATCHES * h, : PATCHES * w]
+    cut = cut.reshape(n, channels, PATCHES, h, PATCHES, w).transpose(0, 2, 4, 1, 3, 5)
+    patches = cut.reshape(n, PATCHES**2, channels, h, w)
+    order = rng.permuted(np.tile(np.arange(PATCHES**2), (n, 1)), axis=1)
+    patches = np.take_along_axis(patches, order[:, :, None, None, None], axis=1)
+    back = patches.reshape(n, PATCHES, PATCHES, channels, h, w).transpose(0, 3, 1, 4, 2, 5)
+    whole = (n, channels, PATCHES * h, PATCHES * w)
+    made[..., : PATCHES * h, : PATCHES * w] = back.reshape(whole)
+    return made
+
+
+def rotated(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:  # noqa: ARG001
+    """Turned by 180 degrees, the one turn that keeps the size of any image."""
+    return np.ascontiguousarray(images[..., ::-1, ::-1])
+
+
+DERIVED: Mapping[str, Derive] = {
+    "uniform_noise": uniform_noise,
+    "gaussian_noise": gaussian_noise,
+    "inverted": inverted,
+    "blurred": blurred,
+    "shuffled": shuffled,
+    "rotated": rotated,
+}
