@@ -152,9 +152,8 @@ def load_csv(path: Path, *columns: str) -> "pd.DataFrame":
         raise InputError(f"{path}: cannot be read as a table: {error}") from None
     for column in columns:
         if column not in table:
-            raise InputError(
-                f"{path}: has no column {column!r}; it has {', '.join(map(str, table.columns))}"
-            )
+            known = ", ".join(map(str, table.columns))
+            raise InputError(f"{path}: has no column {column!r}; it has {known}")
     return table[list(columns)] if columns else table
 
 

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from belong.errors import InputError
 from belong.progress import bar
 
+LEAST_BRIGHTNESS = 1e-3  # a pixel that is always black would want a bias of minus infinity
+
 
 class Autoencoder(nn.Module):
     """(n, ch, h, w) uint8 -> codes (n, units), squared error per pixel (n,)."""
@@ -71,6 +73,9 @@ def fit(
         gain = 4 if layer is made.encoder else 1
         nn.init.xavier_uniform_(layer.weight, gain=gain, generator=generator)
         nn.init.zeros_(layer.bias)
+    # The decoder starts from the mean image; else the units learn that first, and many get stuck.
+    mean = images.flatten(1).sum(dim=0, dtype=torch.int64).cpu() / (255 * n)
+    made.decoder.bias.data.copy_(mean.clamp(LEAST_BRIGHTNESS, 1 - LEAST_BRIGHTNESS).logit())
     made.to(images.device)
     optimizer = torch.optim.Adam(made.parameters(), lr=learning_rate, fused=True)
     steps = epochs * math.ceil(n / batch_size)
@@ -89,12 +94,12 @@ def fit(
                 schedule.step()
                 total += errors.detach().sum()
                 progress.update(len(batch))
-            mean = total.item() / n
-            if not math.isfinite(mean):
+            error = total.item() / n
+            if not math.isfinite(error):
                 raise InputError(
-                    f"the reconstruction error is {mean} after epoch {epoch}; a smaller "
+                    f"the reconstruction error is {error} after epoch {epoch}; a smaller "
                     f"autoencoder.learning_rate keeps it finite"
                 )
-            history.append({"epoch": epoch, "reconstruction_error": mean})
-            progress.set_postfix(error=f"{mean:.4f}")
+            history.append({"epoch": epoch, "reconstruction_error": error})
+            progress.set_postfix(error=f"{error:.4f}")
     return made, history

@@ -44,10 +44,9 @@ class Surprise:
         if n < LEAST_IMAGES:
             raise InputError(f"combined wants {LEAST_IMAGES} calibration images, got {n} (a half)")
         ordered = np.sort(held_out).astype(np.float64)
-        start = ordered[n - 1 - max(1, round(tail * n))]
+        start = ordered[n - 1 - min(max(1, round(tail * n)), n - 1)]
         beyond = ordered[ordered > start]
-        # Scores that are all equal have no tail: any larger one is then a full surprise.
-        excess = float((beyond - start).mean()) if len(beyond) else np.finfo(np.float64).tiny
+        excess = float((beyond - start).mean()) if len(beyond) else _step(ordered)
         return cls(ordered, float(start), max(len(beyond), 1) / n, excess)
 
     def __call__(self, scores: np.ndarray) -> np.ndarray:
@@ -58,6 +57,12 @@ class Surprise:
         return np.asarray(
             np.where(scores > self.start, -np.log(self.share) + beyond, -np.log(share))
         )
+
+
+def _step(ordered: np.ndarray) -> float:
+    """Return a scale for scores whose largest ones tie, so that they have no tail to go by."""
+    distinct = np.unique(ordered)
+    return float(distinct[-1] - distinct[-2]) if len(distinct) > 1 else abs(distinct[0]) or 1.0
 
 
 @dataclass(frozen=True)

@@ -27,9 +27,12 @@ def kth_distance(queries: Tensor, reference: Tensor, *, k: int, chunk: int = 512
     """
     if k > len(reference):
         raise InputError(f"k is {k}, but there are only {len(reference)} training images")
+    # Around their mean the vectors are short, and short ones lose fewer digits in a product.
+    center = reference.mean(dim=0)
+    reference = reference - center
     half_norms = reference.square().sum(dim=1) / 2
     distances = []
-    for some in queries.split(chunk):
+    for some in (queries - center).split(chunk):
         # Half the squared distance, less a term that is the same for all reference vectors.
         near = torch.addmm(half_norms, some, reference.T, alpha=-1)
         kth = near.topk(k, dim=1, largest=False).indices[:, -1]

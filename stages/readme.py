@@ -69,8 +69,9 @@ def results(numbers: dict[str, Any], values: dict[str, Any]) -> str:
             "",
             *("| " + " | ".join(row) + " |" for row in table),
             "",
-            f"The promise: of the images that belong, {promise['alpha']:.1%} are rejected on average, "
-            f"if they are like those that set the threshold. `mahalanobis` rejects {promise['false_reject_calibrated']:.2%} (on "
+            f"The promise: of the images that belong, {promise['alpha']:.1%} are rejected on "
+            f"average, if they are like those that set the threshold. `mahalanobis` rejects "
+            f"{promise['false_reject_calibrated']:.2%} (on "
             f"{data['normal_test']:,} images, {promise['false_reject_expected_low']:.2%} to "
             f"{promise['false_reject_expected_high']:.2%} is to be expected). With the paper's "
             f"threshold, taken from the training images, it rejects "

@@ -236,11 +236,12 @@ def test_a_histogram_by_hand() -> None:
     assert table["anomaly"].tolist() == [0, 0, 0, 1]
 
 
-def test_scores_beyond_the_reach_of_a_histogram_count_in_its_last_bin() -> None:
-    # Of 0..10 and 1000, the 0.9 quantile lies at position 9.9: between 9 and 10.
-    table = metrics.histogram({"all": np.array([*range(11), 1000.0])}, bins=2, reach=0.9)
-    assert table["score"].tolist() == pytest.approx([9.9 / 4, 9.9 * 3 / 4])
-    assert table["all"].tolist() == pytest.approx([5 / 12, 7 / 12])
+def test_scores_beyond_the_reach_of_a_histogram_count_in_its_outermost_bins() -> None:
+    # Of -1000, 0..9 and 1000, the middle 0.8 runs from position 1.1 to 9.9: from 0.1 to 8.9.
+    values = np.array([-1000.0, *range(10), 1000.0])
+    table = metrics.histogram({"all": values}, bins=2, reach=0.8)
+    assert table["score"].tolist() == pytest.approx([0.1 + 8.8 / 4, 0.1 + 8.8 * 3 / 4])
+    assert table["all"].tolist() == pytest.approx([6 / 12, 6 / 12])
 
 
 @pytest.mark.parametrize(("normal", "anomaly"), EXAMPLES)

@@ -36,9 +36,8 @@ def generated(name: str) -> str:
 
 
 def test_the_table_of_results_is_made_from_the_committed_metrics() -> None:
-    assert generated("results") == results(
-        NUMBERS, YAML(typ="safe", pure=True).load(committed("params.yaml"))
-    ), "make readme"
+    params = YAML(typ="safe", pure=True).load(committed("params.yaml"))
+    assert generated("results") == results(NUMBERS, params), "make readme"
 
 
 def test_the_pipeline_is_drawn_as_dvc_draws_it(tmp_path: Path) -> None:

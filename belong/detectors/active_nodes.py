@@ -34,6 +34,7 @@ class ActiveNodes(Detector):
     @classmethod
     def fit(cls, training: Training) -> Self:
         """Count the active nodes in each class."""
+        finite(training.views.hidden, "hidden layer's values")
         finite(training.views.features, "features")
         patterns = _patterns(training.views)
         classes = range(len(training.class_names))

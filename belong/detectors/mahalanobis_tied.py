@@ -39,7 +39,9 @@ class TiedMahalanobis(Detector):
 
     def score(self, views: Views) -> Tensor:
         """(n,)."""
-        # White vectors and means once, then squared distances without an (n, c, d) step.
         center = self.means.mean(dim=0)
         white = (views.features - center) @ self.whitening
-        return torch.cdist(white, (self.means - center) @ self.whitening).square().amin(dim=1)
+        means = (self.means - center) @ self.whitening
+        # Differences, not a product: that loses the digits of small distances.
+        distances = torch.cdist(white, means, compute_mode="donot_use_mm_for_euclid_dist")
+        return distances.square().amin(dim=1)
