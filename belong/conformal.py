@@ -3,8 +3,10 @@
 A normal image is wrongly rejected with a probability of at most alpha, whatever the detector
 and the data, as long as new normal images are exchangeable with those held out of the fit.
 That is the rate on average over draws of the held-out images; `promised_range` says how far the
-rate of one draw may lie from it. Vovk, Gammerman and Shafer, Algorithmic Learning in a Random
-World, 2005; Angelopoulos and Bates, A Gentle Introduction to Conformal Prediction, 2021, appendix D.
+rate of one draw may lie from it.
+
+Vovk, Gammerman and Shafer, Algorithmic Learning in a Random World, 2005; Angelopoulos and Bates,
+A Gentle Introduction to Conformal Prediction, 2021, appendix D.
 """
 
 import math

@@ -26,7 +26,8 @@ def main(
     params: Path, manifest: Path, history: Path, scores: Path, metrics: Path, plots: Path
 ) -> None:
     """Measure, and write down."""
-    values = Params.load(params).evaluate
+    loaded = Params.load(params)
+    values, seed = loaded.evaluate, loaded.seed
     about, arrays = load_about(scores, "class_names", "alpha", "thresholds"), load_arrays(scores)
     names, alpha, thresholds = (about[key] for key in ("class_names", "alpha", "thresholds"))
     truth, predicted = arrays["normal/test/labels"], arrays["normal/test/predicted"]
@@ -62,6 +63,14 @@ def main(
         ),
         "detectors": {
             name: measure.detector(**pair, threshold=thresholds[name]["in_force"])
+            | measure.auroc_interval(
+                **pair, resamples=values.resamples, rng=np.random.default_rng(seed)
+            )
+            | {
+                "open_set_accuracy": measure.open_set_accuracy(
+                    pair["normal"], truth == predicted, thresholds[name]["in_force"]
+                )
+            }
             for name, pair in tested.items()
         },
         "floor": measure.floors(**{kind: len(x) for kind, x in tested["mahalanobis"].items()}),

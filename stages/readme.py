@@ -20,8 +20,8 @@ from belong.errors import InputError
 from stages.params.section import read
 from stages.program import run
 
-HEADINGS = ("detector", "AUROC", "FPR95", "AUPR, anomaly", "false rejects", "false accepts")
-COLUMNS = ("auroc", "fpr95", "aupr_anomaly", "false_reject", "false_accept")
+HEADINGS = ("detector", "AUROC", "95 % of resamples", "FPR95", "false rejects", "false accepts")
+COLUMNS = ("fpr95", "false_reject", "false_accept")
 
 
 def main(params: Path, metrics: Path, dag: Path, diff: Path, readme: Path) -> None:
@@ -54,12 +54,17 @@ def results(numbers: dict[str, Any], values: dict[str, Any]) -> str:
     data, classes, promise = (numbers[key] for key in ("data", "classification", "calibration"))
     normal, anomaly = (Path(values[kind]["path"]).name for kind in ("normal", "anomaly"))
     rows = [
-        [f"`{name}`", *(f"{measured[column]:.4f}" for column in COLUMNS)]
+        [
+            f"`{name}`",
+            f"{measured['auroc']:.4f}",
+            f"{measured['auroc_low']:.4f} to {measured['auroc_high']:.4f}",
+            *(f"{measured[column]:.4f}" for column in COLUMNS),
+        ]
         for name, measured in sorted(
             numbers["detectors"].items(), key=lambda item: -item[1]["auroc"]
         )
     ]
-    table = [HEADINGS, ["---", *(["---:"] * len(COLUMNS))], *rows]
+    table = [HEADINGS, ["---", *(["---:"] * (len(HEADINGS) - 1))], *rows]
     return "\n".join(
         [
             f"{normal} against {anomaly}, lambda {values['lambda']}, one run (seed "

@@ -166,6 +166,44 @@ def test_floors_are_what_a_detector_with_a_threshold_beyond_all_scores_reaches()
         assert {name: found[name] for name in floors[kind]} == pytest.approx(floors[kind])
 
 
+def test_the_bootstrap_interval_of_the_auroc_is_that_of_delongs_variance() -> None:
+    """DeLong et al. 1988: the variance is that of the placements of each kind in the other."""
+    rng = np.random.default_rng(0)
+    normal, anomaly = rng.normal(0, 1, 400), rng.normal(1.5, 1, 300)
+    beats = (anomaly[:, None] > normal).astype(float)
+    auroc = beats.mean()
+    variance = beats.mean(axis=1).var(ddof=1) / 300 + beats.mean(axis=0).var(ddof=1) / 400
+    found = metrics.auroc_interval(normal, anomaly, resamples=4000, rng=rng)
+    expected = [auroc - 1.96 * variance**0.5, auroc + 1.96 * variance**0.5]
+    assert list(found.values()) == pytest.approx(expected, abs=0.002)
+
+
+def test_scores_that_all_tie_have_an_auroc_interval_at_one_half() -> None:
+    equal = np.ones(10)
+    found = metrics.auroc_interval(equal, equal, resamples=20, rng=np.random.default_rng(0))
+    assert found == {"auroc_low": 0.5, "auroc_high": 0.5}
+
+
+def test_open_set_accuracy_counts_images_that_are_accepted_and_classified_right() -> None:
+    scores, right = np.array([1.0, 1.0, 3.0, 3.0]), np.array([True, False, True, False])
+    assert metrics.open_set_accuracy(scores, right, 1.0) == 1 / 4
+    assert metrics.open_set_accuracy(scores, right, 3.0) == 2 / 4
+
+
+def test_the_matrix_has_a_row_for_each_detector_and_set_of_anomalies() -> None:
+    normal = {"a": np.array([1.0, 2.0]), "b": np.array([1.0, 2.0])}
+    sets = {"far": {"a": np.array([3.0]), "b": np.array([0.0])}}
+    table = metrics.anomaly_sets(normal, sets, {"a": 2.0, "b": 2.0})
+    assert table.to_dict("list") == {
+        "detector": ["a", "b"],
+        "anomalies": ["far", "far"],
+        "n_anomalies": [1, 1],
+        "auroc": [1.0, 0.0],
+        "fpr95": [0.0, 1.0],
+        "false_accept": [0.0, 1.0],
+    }
+
+
 def test_classification_by_hand() -> None:
     # Class 0: both found, and one image of class 1 beside them: F1 4/5. Class 1: 1 of 2
     # found: F1 2/3. Class 2: its only image found: F1 1.

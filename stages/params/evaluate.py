@@ -1,4 +1,4 @@
-"""Parameters of the stage evaluate: how finely its curves are drawn."""
+"""Parameters of the stage evaluate: how finely it measures and draws."""
 
 from typing import Annotated
 
@@ -8,8 +8,9 @@ from stages.params.section import Section
 
 
 class EvaluateSection(Section):
-    """The resolution of the curves; no number in metrics.json depends on it."""
+    """The resolution of the curves, and of the intervals."""
 
+    resamples: Annotated[int, Field(ge=20, le=100_000)]
     curve_points: Annotated[int, Field(ge=10, le=100_000)]
     histogram_bins: Annotated[int, Field(ge=2, le=10_000)]
 
@@ -17,4 +18,5 @@ class EvaluateSection(Section):
 class Params(Section):
     """What `evaluate` reads from params.yaml."""
 
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
     evaluate: EvaluateSection
