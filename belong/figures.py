@@ -13,6 +13,7 @@ import pandas as pd
 from matplotlib import rc_context
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter
 from sklearn.decomposition import PCA
@@ -171,6 +172,68 @@ def _histogram(
         axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set(title=name)
     axes.yaxis.set_major_formatter(PercentFormatter(1))
+
+
+def gallery(
+    images: np.ndarray, captions: np.ndarray, rows: Mapping[str, tuple[np.ndarray, np.ndarray]]
+) -> Figure:
+    """Draw images in rows, with their class and score under each (paper B, figure 1).
+
+    Args:
+        images: (n, ch, h, w) uint8.
+        captions: (n,) str, the class of each image.
+        rows: title -> places of its images (k,) and their scores (k,).
+    """
+    count = max(len(places) for places, _ in rows.values())
+    _, _, height, width = images.shape
+    gap = width // 8
+    with rc_context(STYLE | {"axes.grid": False}):
+        figure = Figure(figsize=(0.6 * count, 0.95 * len(rows)), layout="constrained")
+        lines = figure.subplots(len(rows), 1, squeeze=False)[:, 0]
+        for axes, (title, (places, scores)) in zip(lines, rows.items(), strict=True):
+            # One picture for the row, not one for each image: that takes seconds, not minutes.
+            strip = np.full((height, count * (width + gap), images.shape[1]), 255, dtype=np.uint8)
+            for at, (place, score) in enumerate(zip(places, scores, strict=True)):
+                left = at * (width + gap)
+                picture = images[place].transpose(1, 2, 0)
+                # Grey images are shown dark on white, as on paper.
+                strip[:, left : left + width] = 255 - picture if images.shape[1] == 1 else picture
+                caption = f"{captions[place]}\n{score:.3g}"
+                middle = left + width / 2
+                axes.text(middle, height + 1, caption, ha="center", va="top", fontsize=6)
+            axes.imshow(strip.squeeze(axis=2) if strip.shape[2] == 1 else strip, cmap="gray")
+            axes.set_title(title, loc="left", fontsize=8, pad=2)
+            axes.set_axis_off()
+    return figure
+
+
+def picked_classes(table: pd.DataFrame) -> Figure:
+    """Draw which classes each detector finds most anomalous, as multiples of their own share.
+
+    Args:
+        table: columns `detector`, `class_name`, `share_of_top`, `share_of_all`.
+    """
+    shares = table.pivot_table(
+        index="detector", columns="class_name", values=["share_of_top", "share_of_all"], sort=False
+    )
+    top = shares["share_of_top"]
+    ratios = (top / shares["share_of_all"]).to_numpy()
+    with rc_context(STYLE | {"axes.grid": False}):
+        figure = Figure(figsize=(8.4, 0.3 * len(top) + 1.4), layout="constrained")
+        axes = figure.subplots()
+        shown = axes.imshow(ratios, cmap="RdBu_r", norm=TwoSlopeNorm(1, 0, 4), aspect="auto")
+        for (row, column), value in np.ndenumerate(top.to_numpy()):
+            color = "black" if 0.35 < ratios[row, column] < 3 else "white"
+            axes.text(
+                column, row, f"{value:.0%}", ha="center", va="center", color=color, fontsize=8
+            )
+        axes.set_xticks(range(len(top.columns)), [str(name) for name in top.columns])
+        axes.set_yticks(range(len(top)), [str(name) for name in top.index])
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+        axes.set(xlabel="class", title="Share of each class among the most anomalous normal images")
+        figure.colorbar(shown, ax=axes, label="times its share of all images")
+    return figure
 
 
 def anomaly_sets(matrix: pd.DataFrame) -> Figure:

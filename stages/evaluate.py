@@ -5,7 +5,8 @@ Reads   manifest     csv: how many images each part has
         scores       safetensors: scores, labels and predictions; about: thresholds
 Writes  metrics      json: the numbers, rates as shares with four decimals
         plots        folder of csv: roc/DETECTOR, histogram/DETECTOR, training, confusion, and
-                     anomaly_sets: each detector on each set of anomalies
+                     anomaly_sets: each detector on each set of anomalies; agreement and
+                     picked_classes: which normal images the detectors find anomalous
 """
 
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from belong import metrics as measure
+from belong.agreement import between_detectors, picked_classes
 from belong.artefacts import load_about, load_arrays, load_csv, save_csv, save_json, whole_folder
 from belong.derived import DERIVED
 from stages.params.evaluate import Params
@@ -35,16 +37,20 @@ def main(
         name: {kind: arrays[f"{kind}/test/{name}"] for kind in ("normal", "anomaly")}
         for name in thresholds
     }
-    sets = {"anomaly/test": {name: pair["anomaly"] for name, pair in tested.items()}}
+    sets = {"anomaly": {name: pair["anomaly"] for name, pair in tested.items()}}
     for kind in DERIVED:
         sets[kind] = {name: arrays[f"derived/{kind}/{name}"] for name in thresholds}
+    normal = {name: pair["normal"] for name, pair in tested.items()}
     with whole_folder(plots) as folder:
         matrix = measure.anomaly_sets(
-            {name: pair["normal"] for name, pair in tested.items()},
+            normal,
             sets,
             {name: kinds["in_force"] for name, kinds in thresholds.items()},
         )
         save_csv(folder / "anomaly_sets.csv", matrix)
+        save_csv(folder / "agreement.csv", between_detectors(normal, top=values.top_images))
+        picked = picked_classes(normal, truth, names, share=values.top_share)
+        save_csv(folder / "picked_classes.csv", picked)
         save_csv(folder / "training.csv", load_csv(history))
         save_csv(folder / "confusion.csv", named(truth, predicted, names))
         for name, pair in tested.items():

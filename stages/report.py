@@ -2,17 +2,21 @@
 
 Reads   metrics    json: AUROC of each detector
         plots      folder of csv: roc/DETECTOR, anomaly_sets, training
+        images     safetensors: the normal test images
         features   safetensors: features of the test images
         gaussians  safetensors: `means`, the centroids of the classes
         scores     safetensors: scores; about: thresholds
-Writes  figures    folder of png: roc (paper A, figure 5), features (figure 6), scores,
-                   anomaly_sets, training
+Writes  figures    folder of png: roc (paper A, figure 5), features (figure 6), gallery (paper B,
+                   figure 1), picked_classes, scores, anomaly_sets, training
 """
 
 import json
 from pathlib import Path
 
+import numpy as np
+
 from belong import figures as draw
+from belong.agreement import most_anomalous
 from belong.artefacts import load_about, load_arrays, load_csv, whole_folder
 from stages.params.report import Params
 from stages.program import run
@@ -24,13 +28,15 @@ def main(
     params: Path,
     metrics: Path,
     plots: Path,
+    images: Path,
     features: Path,
     gaussians: Path,
     scores: Path,
     figures: Path,
 ) -> None:
     """Draw each figure from what was measured."""
-    lambda_ = Params.load(params).lambda_
+    values = Params.load(params)
+    lambda_, count = values.lambda_, values.evaluate.top_images
     measured = json.loads(metrics.read_text(encoding="utf-8"))["detectors"]
     about, arrays = load_about(scores, "class_names", "thresholds"), load_arrays(scores)
     vectors = load_arrays(features, *(f"{kind}/test/features" for kind in KINDS))
@@ -50,12 +56,29 @@ def main(
             {name: {kind: arrays[f"{kind}/test/{name}"] for kind in KINDS} for name in measured},
             about["thresholds"],
         ),
+        "gallery": draw.gallery(
+            load_arrays(images, "normal/test/images")["normal/test/images"],
+            np.take(about["class_names"], arrays["normal/test/labels"]),
+            gallery_rows({name: arrays[f"normal/test/{name}"] for name in measured}, count),
+        ),
+        "picked_classes": draw.picked_classes(load_csv(plots / "picked_classes.csv")),
         "anomaly_sets": draw.anomaly_sets(load_csv(plots / "anomaly_sets.csv")),
         "training": draw.training(load_csv(plots / "training.csv")),
     }
     with whole_folder(figures) as folder:
         for name, figure in drawn.items():
             figure.savefig(folder / f"{name}.png")
+
+
+def gallery_rows(
+    scores: dict[str, np.ndarray], count: int
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return the most anomalous images of each detector, and the least of the reconstruction."""
+    chosen = {name: most_anomalous(values, count) for name, values in scores.items()}
+    rows = {name: (places, scores[name][places]) for name, places in chosen.items()}
+    errors = scores["reconstruction"]
+    least = most_anomalous(-errors, count)
+    return {"reconstruction, lowest": (least, errors[least])} | rows
 
 
 if __name__ == "__main__":

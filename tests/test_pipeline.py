@@ -102,7 +102,10 @@ def test_a_few_epochs_on_two_thousand_digits_already_classify_and_detect(clone: 
 def test_the_figures_are_pictures_of_a_printable_size(clone: Path) -> None:
     figures = sorted((clone / "reports" / "figures").iterdir())
     assert [figure.name for figure in figures] == [
-        "anomaly_sets.png", "features.png", "roc.png", "scores.png", "training.png",
+        f"{name}.png"
+        for name in (
+            "anomaly_sets", "features", "gallery", "picked_classes", "roc", "scores", "training",
+        )
     ]  # fmt: skip
     assert min(min(imread(figure).shape[:2]) for figure in figures) >= 500
 

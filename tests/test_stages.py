@@ -60,10 +60,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fitted = to / "gaussians", to / "head", to / "detectors"
     score.main(params, manifest, to / "features", *fitted, to / "verdicts", to / "scores")
     evaluate.main(params, manifest, to / "history", to / "scores", to / "metrics", to / "plots")
-    report.main(
-        params, to / "metrics", to / "plots", to / "features", to / "gaussians", to / "scores",
-        to / "figures",
-    )  # fmt: skip
+    measured = to / "metrics", to / "plots"
+    vectors = images, to / "features", to / "gaussians", to / "scores"
+    report.main(params, *measured, *vectors, to / "figures")
     return to
 
 

@@ -11,6 +11,8 @@ class EvaluateSection(Section):
     """The resolution of the curves, and of the intervals."""
 
     resamples: Annotated[int, Field(ge=20, le=100_000)]
+    top_images: Annotated[int, Field(ge=1, le=100)]
+    top_share: Annotated[float, Field(gt=0, le=1)]
     curve_points: Annotated[int, Field(ge=10, le=100_000)]
     histogram_bins: Annotated[int, Field(ge=2, le=10_000)]
 

@@ -23,7 +23,7 @@ class Params(
     train_autoencoder.Params,
     detectors.Params,
     score.Params,
-    evaluate.Params,
     report.Params,
+    evaluate.Params,
 ):
     """What params.yaml holds."""

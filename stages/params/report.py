@@ -1,13 +1,13 @@
-"""Parameters of the stage report: what a figure's title says."""
+"""Parameters of the stage report: what the figures show."""
 
 from typing import Annotated
 
 from pydantic import Field
 
-from stages.params.section import Section
+from stages.params import evaluate
 
 
-class Params(Section):
+class Params(evaluate.Params):
     """What `report` reads from params.yaml."""
 
     lambda_: Annotated[float, Field(ge=0, alias="lambda")]

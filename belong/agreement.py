@@ -1,0 +1,67 @@
+"""Do detectors find the same images anomalous, and which classes do they pick?
+
+Paper B compares its detectors by eye, on pictures of the 20 images that each finds most anomalous;
+these are the numbers to the pictures.
+"""
+
+from collections.abc import Mapping
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from scipy.stats import rankdata
+
+
+def most_anomalous(scores: np.ndarray, count: int) -> np.ndarray:
+    """Return the places of the `count` highest scores (n,), highest first; ties by place."""
+    return np.argsort(-scores, kind="stable")[:count]
+
+
+def between_detectors(scores: Mapping[str, np.ndarray], *, top: int) -> pd.DataFrame:
+    """Return for each pair of detectors how far they agree on the same images.
+
+    Args:
+        scores: detector -> (n,).
+        top: how many of the most anomalous images are compared.
+
+    Returns:
+        Columns: `first`, `second`, `overlap` (share of the first's top that is in the second's)
+        and `rank_correlation` (Spearman's).
+    """
+    tops = {name: set(most_anomalous(values, top)) for name, values in scores.items()}
+    ranks = np.stack([rankdata(values) for values in scores.values()])
+    correlation = pd.DataFrame(np.corrcoef(ranks), index=list(scores), columns=list(scores))
+    return pd.DataFrame(
+        {
+            "first": first,
+            "second": second,
+            "overlap": len(tops[first] & tops[second]) / len(tops[first]),
+            "rank_correlation": correlation.loc[first, second],
+        }
+        for first, second in combinations(scores, 2)
+    )
+
+
+def picked_classes(
+    scores: Mapping[str, np.ndarray], labels: np.ndarray, names: list[str], *, share: float
+) -> pd.DataFrame:
+    """Return the share of each class among the most anomalous images of each detector.
+
+    Args:
+        scores: detector -> (n,).
+        labels: (n,) int64, 0..c-1.
+        names: the c class names.
+        share: of the images that count as most anomalous, 0 to 1.
+
+    Returns:
+        Columns: `detector`, `class_name`, `share_of_top`, `share_of_all`.
+    """
+    top = max(1, round(share * len(labels)))
+    all_of = np.bincount(labels, minlength=len(names)) / len(labels)
+    parts = []
+    for name, values in scores.items():
+        picked = labels[most_anomalous(values, top)]
+        share_of_top = np.bincount(picked, minlength=len(names)) / top
+        columns = {"class_name": names, "share_of_top": share_of_top, "share_of_all": all_of}
+        parts.append(pd.DataFrame({"detector": name} | columns))
+    return pd.concat(parts, ignore_index=True)
