@@ -164,7 +164,7 @@ def test_at_the_papers_threshold_far_away_images_do_not_belong_and_most_training
     name: str, score: Score
 ) -> None:
     threshold = DETECTORS[name].threshold
-    assert threshold is not None
+    assert isinstance(threshold, float)
     assert (score(far_away_views()) > threshold).all()
     # The paper's 97.5 % per class; an image may lie within another class's threshold as well.
     assert (score(training_views()[0]) <= threshold).float().mean() >= 0.96
