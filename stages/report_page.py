@@ -20,6 +20,7 @@ import numpy as np
 from belong.artefacts import load_about, load_arrays, load_csv, save_text
 from belong.errors import InputError
 from belong.page import curves, machine
+from belong.page.facts import facts, flat
 from belong.page.matrix import matrix
 from belong.page.render import Contents, StageTime, render
 from belong.page.scoreboard import scoreboard
@@ -74,7 +75,7 @@ def main(
     cards = [*best_rebuilt, *(card for one in showcases.values() for card in one.cards())]
     contents = Contents(
         title=f"{Path(values.normal.path).name} against {Path(values.anomaly.path).name}",
-        facts=facts(values, numbers),
+        facts=facts(given, numbers["calibration"], numbers["classification"]),
         parts=numbers["data"],
         board=scoreboard(numbers["detectors"], numbers["floor"]),
         charts=charts(plots, parts, thresholds, bins=values.evaluate.histogram_bins),
@@ -123,34 +124,6 @@ def charts(
     return drawn
 
 
-def facts(values: Params, numbers: dict[str, Any]) -> dict[str, str]:
-    """Return what was run, in words."""
-    promise, classes = numbers["calibration"], numbers["classification"]
-    in_force = {
-        "calibrated": f"calibrated, on {promise['n_calibration']:,} held-out images",
-        "training": "the paper's, from the training images",
-    }
-    return {
-        "normal images": f"{values.normal.path}, classes {in_words(values.normal.classes)}",
-        "anomalies": f"{values.anomaly.path}, classes {in_words(values.anomaly.classes)}",
-        "weight of the center loss, lambda": f"{values.lambda_:g}",
-        "seed": str(values.seed),
-        "threshold in force": in_force[values.calibration.threshold],
-        "promised false rejects, alpha": f"{values.calibration.alpha:g}",
-        "false rejects of mahalanobis": (
-            f"{promise['false_reject_calibrated']:.4f} "
-            f"({promise['false_reject_expected_low']:.4f} to "
-            f"{promise['false_reject_expected_high']:.4f} expected)"
-        ),
-        "accuracy": f"{classes['accuracy']:.4f} on {classes['n']:,} test images",
-    }
-
-
-def in_words(classes: object) -> str:
-    """Return a choice of classes as one would say it."""
-    return ", ".join(map(str, classes)) if isinstance(classes, list) else str(classes)
-
-
 def pictured(images: Path, wanted: set[str]) -> Arrays:
     """Return the images (ch, h, w) of the cards, each once, by PART/ROW."""
     names = sorted({image.rpartition("/")[0] for image in wanted})
@@ -177,17 +150,6 @@ def taken_by(path: Path) -> tuple[float, float]:
             f"{path}: wanted JSON with the numbers seconds and peak_mib; remove the file, the "
             "next run of its stage writes it anew"
         ) from None
-
-
-def flat(values: dict[str, Any], prefix: str = "") -> dict[str, str]:
-    """Return nested parameters by their dotted keys."""
-    lines: dict[str, str] = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            lines |= flat(value, f"{prefix}{key}.")
-        else:
-            lines[prefix + key] = in_words(value)
-    return lines
 
 
 if __name__ == "__main__":
