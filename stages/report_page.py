@@ -20,7 +20,7 @@ import numpy as np
 from belong.artefacts import load_about, load_arrays, load_csv, save_text
 from belong.errors import InputError
 from belong.page import curves, machine
-from belong.page.facts import facts, flat
+from belong.page.facts import facts, flat, title
 from belong.page.matrix import matrix
 from belong.page.render import Contents, StageTime, render
 from belong.page.scoreboard import scoreboard
@@ -74,7 +74,7 @@ def main(
     best_rebuilt = least_anomalous(parts[NORMAL], rebuilt, held_out[rebuilt], count=count)
     cards = [*best_rebuilt, *(card for one in showcases.values() for card in one.cards())]
     contents = Contents(
-        title=f"{Path(values.normal.path).name} against {Path(values.anomaly.path).name}",
+        title=title(given["normal"], given["anomaly"]),
         facts=facts(given, numbers["calibration"], numbers["classification"]),
         parts=numbers["data"],
         board=scoreboard(numbers["detectors"], numbers["floor"]),

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import precision_recall_curve
 
 from belong import conformal
 from belong.artefacts import load_about, load_arrays, load_csv, save_arrays, save_csv
@@ -22,8 +21,8 @@ PARAMS = (
     .replace("path: tests/data", f"path: {DATA}")
 )  # fmt: skip
 ALPHA = 0.025
-ALPHAS = (0.01, 0.02, 0.05, 0.1, 0.2)
-LABELLED = ("normal/calibration", "normal/test", "anomaly/test")
+TESTED = ("normal/test", "anomaly/test")
+LABELLED = ("normal/calibration", *TESTED)
 
 
 def make_inputs(to: Path) -> None:
@@ -34,9 +33,10 @@ def make_inputs(to: Path) -> None:
     derive.main(params, images, to / "derived")
     save_scores(images, to / "derived", to / "scores")
     save_csv(to / "history", pd.DataFrame({"epoch": [1], "loss": [0.5]}))
+    save_features(images, to / "features", to / "gaussians")
+    vectors = to / "features", to / "gaussians"
     made = to / "metrics", to / "plots"
-    evaluate.main(params, to / "manifest", to / "history", to / "scores", *made)
-    save_curves(to / "scores", to / "plots")
+    evaluate.main(params, to / "manifest", to / "history", *vectors, to / "scores", *made)
 
 
 def make_page(to: Path) -> Path:
@@ -69,30 +69,23 @@ def save_scores(images: Path, derived: Path, scores: Path) -> None:
         limit = conformal.threshold(made[f"normal/calibration/{name}"], alpha=ALPHA)
         thresholds[name] = {"calibrated": limit, "in_force": limit}
     thresholds["mahalanobis"]["training"] = 0.05
-    save_arrays(scores, made, {"class_names": names, "alpha": ALPHA, "thresholds": thresholds})
+    about = {"class_names": names, "alpha": ALPHA, "thresholds": thresholds}
+    missing = {"mlp_head": "there is no anomaly to train it with"}
+    save_arrays(scores, made, about | {"missing": missing})
 
 
-def save_curves(scores: Path, plots: Path) -> None:
-    """Write the precision-recall curves and the calibration curve of each detector."""
-    arrays, rows = load_arrays(scores), []
-    for name in load_about(scores)["thresholds"]:
-        normal, anomaly, held_out = (
-            arrays[f"{part}/{name}"] for part in ("normal/test", "anomaly/test", LABELLED[0])
-        )
-        is_normal = np.repeat([True, False], [len(normal), len(anomaly)])
-        both = np.concatenate((normal, anomaly))
-        tables = []
-        for kind, truth, order in (("normal", is_normal, -both), ("anomaly", ~is_normal, both)):
-            precision, recall, _ = precision_recall_curve(truth, order)
-            columns = {"kind": kind, "recall": recall, "precision": precision}
-            tables.append(pd.DataFrame(columns))
-        save_csv(plots / "pr" / f"{name}.csv", pd.concat(tables))
-        for alpha in ALPHAS:
-            rejected = float(np.mean(normal > conformal.threshold(held_out, alpha=alpha)))
-            low, high = conformal.promised_range(len(held_out), len(normal), alpha=alpha)
-            rows.append((name, alpha, rejected, low, high))
-    names = ["detector", "alpha", "false_reject", "expected_low", "expected_high"]
-    save_csv(plots / "calibration_curve.csv", pd.DataFrame(rows, columns=names))
+def save_features(images: Path, features: Path, gaussians: Path) -> None:
+    """Take the pixels for the features."""
+    arrays = load_arrays(images)
+    pixels = {
+        part: arrays[f"{part}/images"].reshape(len(arrays[f"{part}/images"]), -1) / 255
+        for part in ("normal/train", *TESTED)
+    }
+    labels = arrays["normal/train/labels"]
+    classes = range(len(load_about(images)["class_names"]))
+    means = [pixels["normal/train"][labels == label].mean(axis=0) for label in classes]
+    save_arrays(features, {f"{part}/features": pixels[part] for part in TESTED})
+    save_arrays(gaussians, {"means": np.stack(means)})
 
 
 def rename_classes(to: Path, new: dict[str, str]) -> None:

@@ -218,16 +218,16 @@ def test_precision_and_recall_are_told_apart_by_kind_and_run_with_the_recall() -
 def test_a_calibration_curve_is_that_of_its_detector_in_the_order_of_alpha() -> None:
     table = pd.DataFrame(
         {
-            "detector": ["a", "b", "a"],
-            "alpha": [0.2, 0.1, 0.1],
-            "false_reject": [0.19, 0.5, None],
-            "expected_low": [0.15, 0.0, 0.05],
-            "expected_high": [0.25, 0.0, 0.15],
+            "detector": ["a", "b", "a", "a"],
+            "alpha": [0.2, 0.1, 0.1, 0.3],
+            "false_reject": [0.19, 0.5, 0.08, None],
+            "expected_low": [0.15, 0.0, 0.05, 0.25],
+            "expected_high": [0.25, 0.0, 0.15, 0.35],
         }
     )
     assert calibration(table, "a") == {
         "alpha": [0.1, 0.2],
-        "false_reject": [None, 0.19],
+        "false_reject": [0.08, 0.19],
         "expected_low": [0.05, 0.15],
         "expected_high": [0.15, 0.25],
     }

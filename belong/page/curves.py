@@ -44,11 +44,11 @@ def histogram(
     }
 
 
-def calibration(table: pd.DataFrame, detector: str) -> dict[str, list[float | None]]:
-    """Return the columns of the calibration curve of one detector, in the order of alpha."""
+def calibration(table: pd.DataFrame, detector: str) -> dict[str, list[float]]:
+    """Return the columns of the calibration curve of one detector, in the order of alpha.
+
+    Where something was not measured, the row is left out.
+    """
     rows = table[table["detector"] == detector].sort_values("alpha", kind="stable")
-    columns = ("alpha", "false_reject", "expected_low", "expected_high")
-    return {
-        column: [None if pd.isna(value) else float(value) for value in rows[column]]
-        for column in columns
-    }
+    whole = rows[["alpha", "false_reject", "expected_low", "expected_high"]].dropna()
+    return {str(column): values.tolist() for column, values in whole.items()}

@@ -1,6 +1,7 @@
 """What was run, in words."""
 
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any
 
 IN_FORCE = {
@@ -34,6 +35,12 @@ def facts(
         ),
         "accuracy": f"{classes['accuracy']:.4f} on {classes['n']:,} test images",
     }
+
+
+def title(normal: Mapping[str, Any], anomaly: Mapping[str, Any]) -> str:
+    """Return which pair this is, or that there are no anomalies."""
+    names = [PurePath(chosen["path"]).name for chosen in (normal, anomaly)]
+    return names[0] if anomaly["classes"] == "none" else " against ".join(names)
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

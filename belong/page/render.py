@@ -21,6 +21,8 @@ ROLES = {
     "normal_test": "measure: how many are rejected, and are they classified right",
     "anomaly_head": "train the supervised head, and nothing else",
     "anomaly_test": "measure: how many are accepted",
+    "left_out_test": "measure too: classes of the normal data set that nothing else is made of",
+    "unseen_test": "measure too: another data set, which nothing was trained with",
     "dropped": "left out, for the same image is in another part; the manifest says which",
 }
 DASHES = {"-": "", "--": "7 4", ":": "2 3"}  # matplotlib's styles of a line, in SVG
@@ -82,7 +84,8 @@ def render(contents: Contents) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    ranked = [row.name for row in contents.board if not row.floor]
+    # Those that were measured; the scoreboard also says which are missing, and why.
+    ranked = [row.name for row in contents.board if row.name in contents.charts]
     turns = {
         name: {"color": color, "dash": DASHES[style]}
         for name, (color, style) in lines(ranked).items()
