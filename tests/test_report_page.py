@@ -23,6 +23,7 @@ from belong.page import machine, thumbnails
 from belong.page.curves import calibration, points, precision_recall
 from belong.page.facts import flat
 from belong.page.matrix import matrix, shade
+from belong.page.render import short
 from belong.page.scoreboard import COLUMNS, reasons, scoreboard
 from belong.page.showcase import Part, least_anomalous, showcase
 from belong.page.thumbnails import thumbnails as thumbnails_of
@@ -177,6 +178,16 @@ def test_a_card_names_the_class_the_predicted_class_and_the_p_value() -> None:
 def test_without_anomalies_none_is_accepted() -> None:
     made = showcase("a", part("normal/test", [1.0]), None, CALIBRATION, threshold=3, count=2)
     assert (len(made.most_anomalous), made.rejected, made.accepted) == (1, [], [])
+
+
+@pytest.mark.parametrize(
+    ("score", "text"),
+    [(0.0, "0"), (0.00091, "9.1e-04"), (-0.5, "-0.5"), (35.89, "35.9"), (-3478.2, "-3,478")],
+)
+def test_a_score_stands_under_a_picture_in_at_most_seven_characters(
+    score: float, text: str
+) -> None:
+    assert short(score) == text
 
 
 # --- curves -------------------------------------------------------------------------------------

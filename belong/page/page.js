@@ -95,10 +95,10 @@ function drawCalibration(box) {
         const d = pathThrough([curve.alpha, curve.false_reject], X, Y);
         plot.append(svgNode("path", { class: "curve", d, stroke: "#c4ccd3" }));
       }
-      const inForce = { x1: X(ALPHA), x2: X(ALPHA), y1: Y(axis.from), y2: Y(axis.to) };
-      plot.append(svgNode("line", { ...inForce, stroke: "#17212b", "stroke-dasharray": "5 4" }));
+      const upright = { x1: X(ALPHA), x2: X(ALPHA), y1: Y(axis.from), y2: Y(axis.to) };
+      plot.append(svgNode("line", { ...upright, stroke: "#17212b", "stroke-dasharray": "5 4" }));
       const place = { x: X(ALPHA) + 6, y: Y(axis.from) - 8, class: "mark" };
-      plot.append(svgNode("text", place, `in force: ${percent(ALPHA)}`));
+      plot.append(svgNode("text", place, `alpha: ${percent(ALPHA)}`));
       const measured = [alpha, CURVES[picker.value].calibration.false_reject];
       const d = pathThrough(measured, X, Y);
       plot.append(svgNode("path", { class: "curve", d, stroke: "#17212b", "stroke-width": 2 }));

@@ -84,6 +84,7 @@ def render(contents: Contents) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["short"] = short
     # Those that were measured; the scoreboard also says which are missing, and why.
     ranked = [row.name for row in contents.board if row.name in contents.charts]
     turns = {
@@ -100,3 +101,10 @@ def render(contents: Contents) -> str:
         has_anomalies=any(chart["pr"] for chart in contents.charts.values()),
         data={"charts": contents.charts, "lines": turns, "alpha": contents.alpha},
     )
+
+
+def short(number: float) -> str:
+    """Return a score with three digits, or with as many as stand before the point."""
+    if abs(number) >= 1000:
+        return f"{number:,.0f}"
+    return f"{number:.1e}" if 0 < abs(number) < 0.001 else f"{number:.3g}"
