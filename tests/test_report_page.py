@@ -69,12 +69,17 @@ def test_an_interval_shows_both_ends_and_sorts_by_the_lower_one() -> None:
 
 def test_a_number_that_is_missing_is_a_dash_with_its_reason() -> None:
     missing = NUMBERS | {"auroc": None, "auroc_high": None, "reason": "no anomalies"}
-    rows = scoreboard({"a": missing}, {})
+    rows = scoreboard({"a": missing, "b": NUMBERS | {"auroc": None, "reason": "no time"}}, {})
     cells = [rows[0].cells[AT[key]] for key in ("auroc", "auroc_low", "f1_normal")]
     assert [(cell.text, cell.number, cell.reason) for cell in cells] == [
         (DASH, None, "no anomalies"), (DASH, None, "no anomalies"), ("0.5000", 0.5, ""),
     ]  # fmt: skip
-    assert reasons(rows) == ["no anomalies"]
+    assert reasons(rows) == ["a: no anomalies", "b: no time"]
+
+
+def test_a_reason_of_several_detectors_is_given_once_and_without_a_name() -> None:
+    missing = NUMBERS | {"auroc": None, "reason": "no anomalies"}
+    assert reasons(scoreboard({"a": missing, "b": missing}, {"accept_all": {}})) == ["no anomalies"]
 
 
 # --- the table of anomaly sets ------------------------------------------------------------------
@@ -331,7 +336,7 @@ def test_a_run_without_anomalies_has_no_roc_and_says_why(made: Path, tmp_path: P
     shutil.rmtree(to / "plots" / "pr")
     text = make_page(to).read_text(encoding="utf-8")
     assert f'data-number="" title="no anomalies in the test part">{DASH}</td>' in text
-    assert f"{DASH}: no anomalies in the test part." in text
+    assert "A dash: no anomalies in the test part." in text
     assert 'data-chart="roc"' not in text
     data = Parts(text).json["curves-data"]
     assert isinstance(data, dict)

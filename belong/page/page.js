@@ -49,7 +49,7 @@ function drawHistogram(box) {
   drawChart(box, {
     label: `Histogram of the scores of ${picker.value}`,
     x: { ...ends, title: logarithmic ? "score, on a logarithmic axis" : "score", format: plain },
-    y: { from: 0, to: highest * 1.05, title: "share of the images", format: percent },
+    y: { from: 0, to: highest * 1.12, title: "share of the images", format: percent },
     draw(plot, X, Y) {
       for (const [kind, color] of [["normal", NORMAL], ["anomaly", ANOMALY]]) {
         (shares[kind] ?? []).forEach((height, at) => {
@@ -64,7 +64,7 @@ function drawHistogram(box) {
       const { in_force: inForce, ...kinds } = thresholds;
       Object.entries(kinds).forEach(([kind, score], at) => {
         const x = X(score);
-        const line = { x1: x, x2: x, y1: Y(highest * 1.05), y2: Y(0), stroke: "#17212b" };
+        const line = { x1: x, x2: x, y1: Y(highest * 1.12), y2: Y(0), stroke: "#17212b" };
         const dash = score === inForce ? "" : "5 4";
         plot.append(svgNode("line", { ...line, "stroke-width": 1.6, "stroke-dasharray": dash }));
         const left = x > box.clientWidth / 2;

@@ -93,8 +93,16 @@ def scoreboard(
 
 
 def reasons(rows: list[Row]) -> list[str]:
-    """Return why numbers of detectors are missing, each reason once."""
-    return sorted({cell.reason for row in rows if not row.floor for cell in row.cells} - {""})
+    """Return why numbers are missing: each reason once, and whose it is if it is of one only."""
+    names: dict[str, set[str]] = {}
+    for row in rows:
+        for cell in row.cells:
+            if cell.reason and not row.floor:
+                names.setdefault(cell.reason, set()).add(row.name)
+    return [
+        f"{next(iter(who))}: {reason}" if len(who) == 1 else reason
+        for reason, who in sorted(names.items())
+    ]
 
 
 def _row(name: str, numbers: Mapping[str, Any], otherwise: str) -> Row:
