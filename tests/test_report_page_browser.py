@@ -101,6 +101,16 @@ def test_a_click_sorts_by_numbers_and_a_second_one_turns_the_order_round(page: P
     assert falling == [*reversed(numbers), *missing]  # without a number: always last
 
 
+def test_what_has_no_number_is_sorted_behind_all_that_have_whichever_way(page: Page) -> None:
+    """Before, accept all, which has an F1, stands between two rows that have none."""
+    button = page.get_by_role("button", name="F1 normal", exact=True)
+    for turned_round in (True, False):
+        button.click()
+        numbers = column(page, 7)
+        assert numbers[:4] == sorted(numbers[:4], key=float, reverse=turned_round)
+        assert numbers[4:] == ["\N{EN DASH}"] * 2
+
+
 def test_the_keyboard_sorts_too(page: Page) -> None:
     button = page.get_by_role("button", name="detector", exact=True)
     button.focus()
