@@ -14,7 +14,7 @@ all: $(VENV)/.pipeline
 	@python -m stages.check_params params.yaml data/params.valid
 	dvc repro
 
-test: $(VENV)/.test
+test: $(VENV)/.test $(VENV)/.browser
 	pytest
 
 check: $(VENV)/.test
@@ -41,4 +41,9 @@ $(VENV)/.pipeline: pyproject.toml constraints.txt
 
 $(VENV)/.test: $(VENV)/.pipeline
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	touch $@
+
+# A browser for the tests of the report's page; without one they are skipped, and the others run.
+$(VENV)/.browser: $(VENV)/.pipeline
+	@sh tests/browser.sh
 	touch $@

@@ -3,7 +3,6 @@
 Every function takes values and returns a figure; nothing here reads or writes a file.
 """
 
-import itertools
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -17,13 +16,9 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter
 
+from belong.colors import ANOMALY, NORMAL, STRONG, lines
 from belong.projection import Plane
-
-# Two colours that stay apart for every kind of colour vision (Okabe and Ito, 2008).
-NORMAL, ANOMALY = "#0072B2", "#D55E00"
-# The two methods of paper A, and all together; the others are drawn thin.
-STRONG = {"mahalanobis": "#0072B2", "mlp_head": "#D55E00", "combined": "#000000"}
-WEAK = ("#56B4E9", "#009E73", "#CC79A7", "#E69F00", "#8c8c8c")
+from belong.score_bins import score_edges
 
 STYLE: Any = {
     "figure.dpi": 160,
@@ -48,10 +43,9 @@ def roc(curves: Mapping[str, pd.DataFrame], auroc: Mapping[str, float]) -> Figur
     with rc_context(STYLE):
         figure = Figure(figsize=(10.6, 4.2), layout="constrained")
         whole, corner = figure.subplots(1, 2)
-        weak = itertools.cycle(itertools.product(("-", "--", ":"), WEAK))
-        for name in sorted(curves, key=lambda name: -auroc[name]):
+        ranked = sorted(curves, key=lambda name: -auroc[name])
+        for name, (color, style) in lines(ranked).items():
             x, y = curves[name]["false_positive_rate"], curves[name]["true_positive_rate"]
-            style, color = ("-", STRONG[name]) if name in STRONG else next(weak)
             for axes in (whole, corner):
                 axes.plot(
                     x,
@@ -155,15 +149,12 @@ def score_histograms(
 def _histogram(
     axes: Axes, name: str, kinds: Mapping[str, np.ndarray], thresholds: Mapping[str, float]
 ) -> None:
-    # A few scores lie far out and would squeeze all others; they count in the outermost bins.
-    low, high = np.quantile(np.concatenate(list(kinds.values())), [0.0005, 0.9995])
-    # Distances spread over powers of ten; scores that may be negative do not.
-    logarithmic = low > 0
-    spaced = np.geomspace if logarithmic else np.linspace
-    bins = spaced(low, high, 90).tolist()
+    edges, logarithmic = score_edges(list(kinds.values()), bins=90)
+    low, high = edges[0], edges[-1]
     for (kind, values), color in zip(kinds.items(), (NORMAL, ANOMALY), strict=False):
         shares = np.full(len(values), 1 / len(values))
-        axes.hist(values.clip(low, high), bins, weights=shares, color=color, alpha=0.6, label=kind)
+        inside = values.clip(low, high)
+        axes.hist(inside, edges.tolist(), weights=shares, color=color, alpha=0.6, label=kind)
     for kind, line in (("calibrated", "-"), ("training", "--")):
         if kind in thresholds:
             label = f"{kind} threshold"
@@ -188,7 +179,6 @@ def calibration(curve: pd.DataFrame) -> Figure:
     with rc_context(STYLE):
         figure = Figure(figsize=(7.6, 4.6), layout="constrained")
         axes = figure.subplots()
-        weak = itertools.cycle(itertools.product(("-", "--", ":"), WEAK))
         by_name = {str(name): rows for name, rows in curve.groupby("detector", sort=False)}
         first = next(iter(by_name.values()))
         axes.fill_between(
@@ -200,8 +190,8 @@ def calibration(curve: pd.DataFrame) -> Figure:
             label="expected of 95 % of runs",
         )
         axes.plot(first["alpha"], first["alpha"], color="#777777", linewidth=0.8)
-        for name, rows in by_name.items():
-            style, color = ("-", STRONG[name]) if name in STRONG else next(weak)
+        for name, (color, style) in lines(by_name).items():
+            rows = by_name[name]
             axes.plot(
                 rows["alpha"],
                 rows["false_reject"],

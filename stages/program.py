@@ -1,15 +1,23 @@
 """Run a stage's `main` from the command line: paths in the order of its arguments."""
 
+import contextlib
 import inspect
+import os
+import resource
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
+from belong.artefacts import save_json
 from belong.errors import InputError
 
 USER_MISTAKE = 2
 INTERRUPTED = 130
+
+# How long the last run of each stage took: a file for each, for the report's page.
+TIMES = Path("data/times")
 
 
 def say(text: str) -> None:
@@ -31,8 +39,10 @@ def run(main: Callable[..., None]) -> None:
         print(f"usage: python -m stages.{program} {usage}", file=sys.stderr)  # noqa: T201
         sys.exit(USER_MISTAKE)
     signal.signal(signal.SIGTERM, _interrupt)  # clean up as after Ctrl-C
+    start = time.perf_counter()
     try:
         main(*paths)
+        _note_time(time.perf_counter() - start)
     except InputError as error:
         print(f"{program}: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(USER_MISTAKE)
@@ -48,3 +58,16 @@ def run(main: Callable[..., None]) -> None:
 
 def _interrupt(_signal: int, _frame: object) -> None:
     raise KeyboardInterrupt
+
+
+def _note_time(seconds: float) -> None:
+    """Write down the time and the peak memory of a stage that DVC runs, and of no other call."""
+    address = os.environ.get("DVC_STAGE")  # such as train, or data/dvc.yaml:fetch@mnist
+    if address is None or not TIMES.parent.is_dir():
+        return
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB on Linux, bytes on a Mac
+    mib = peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+    noted = {"seconds": round(seconds, 3), "peak_mib": round(mib, 1)}
+    # The stage's outputs are whole: that its time cannot be written is no failure of the stage.
+    with contextlib.suppress(OSError):
+        save_json(TIMES / f"{address.rpartition(':')[2]}.json", noted)

@@ -22,6 +22,10 @@ def stages_of(path: Path) -> dict[str, dict[str, Any]]:
 
 STAGES = stages_of(ROOT / "dvc.yaml")
 ALL_STAGES = STAGES | stages_of(ROOT / "data" / "dvc.yaml")
+# These read all of params.yaml.
+OF_ALL_PARAMETERS = ("check_params", "report_page")
+# What the report's page reads and writes differs from run to run: DVC does not watch it.
+UNWATCHED = {"report_page": ["data/times", "reports/report.html"]}
 LOCK = YAML(typ="safe").load((ROOT / "dvc.lock").read_text())["stages"]
 
 
@@ -49,7 +53,7 @@ def test_a_stage_lists_exactly_the_parameters_that_it_reads(name: str) -> None:
     stage = STAGES[name]
     source = (ROOT / "stages" / f"{program_of(stage)}.py").read_text()
     modules = re.findall(r"from (stages\.params\.\w+) import .*\bParams\b", source)  # one, or none
-    if name == "check_params":
+    if name in OF_ALL_PARAMETERS:
         assert stage["params"] == [{"params.yaml": None}]
         return
     known = {
@@ -63,14 +67,29 @@ def test_a_stage_lists_exactly_the_parameters_that_it_reads(name: str) -> None:
 @pytest.mark.parametrize("name", STAGES)
 def test_a_command_names_its_inputs_and_outputs_in_the_order_of_the_file(name: str) -> None:
     stage = STAGES[name]
-    data = [dep for dep in stage["deps"] if not dep.endswith(".py")]
+    data = [dep for dep in stage["deps"] if not dep.startswith(("belong/", "stages/"))]
     listed = [out for kind in ("metrics", "outs") for out in stage.get(kind, [])]
     outputs = [out if isinstance(out, str) else next(iter(out)) for out in listed]
     in_command = [word for word in stage["cmd"].split() if word.startswith(("data/", "reports/"))]
     not_in_command = {"data/params.valid", *re.findall(r"\$\{\w+\.path\}", " ".join(data))}
     if name == "check_params":
         not_in_command = set()
-    assert in_command == [dep for dep in data if dep not in not_in_command] + outputs
+    watched = [dep for dep in data if dep not in not_in_command] + outputs
+    assert in_command == watched + UNWATCHED.get(name, [])
+
+
+def test_the_page_depends_on_every_file_that_it_is_put_together_from() -> None:
+    listed = [dep for dep in STAGES["report_page"]["deps"] if dep.startswith("belong/page/")]
+    files = [path for path in (ROOT / "belong" / "page").iterdir() if path.is_file()]
+    assert sorted(listed) == sorted(
+        str(path.relative_to(ROOT)) for path in files if path.name != "__init__.py"
+    )
+
+
+def test_the_page_has_no_output_in_dvc_lock_but_stands_in_git() -> None:
+    """Its bytes differ from run to run; a clone shows it nevertheless."""
+    assert "outs" not in STAGES["report_page"]
+    assert (ROOT / "reports" / "report.html").is_file()
 
 
 @pytest.mark.parametrize("name", ALL_STAGES)
@@ -129,7 +148,9 @@ def test_no_stage_imports_a_stage(name: str) -> None:
     assert others - {program} <= {"stages/program.py"}
 
 
-@pytest.mark.parametrize("name", ["check_params", "split", "evaluate", "report", "plots_page"])
+@pytest.mark.parametrize(
+    "name", ["check_params", "split", "evaluate", "report", "report_page", "plots_page"]
+)
 def test_a_stage_without_tensors_does_not_import_torch(name: str) -> None:
     text = "".join((ROOT / file).read_text() for file in imported_by(ROOT / f"stages/{name}.py"))
     assert not re.search(r"^(import|from) torch", text, re.MULTILINE)

@@ -1,0 +1,127 @@
+"""The scoreboard: every number of every detector, and what verdicts that look at nothing score."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+NOT_MEASURED = "not measured"
+DASH = "\N{EN DASH}"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the scoreboard.
+
+    Attributes:
+        key: of the number in metrics.json, which the column is sorted by.
+        label: its heading.
+        explains: what the number is.
+        best: which end is the better one, `max` or `min`.
+        to: the key of the upper end, where the column shows an interval.
+    """
+
+    key: str
+    label: str
+    explains: str
+    best: str
+    to: str | None = None
+
+
+COLUMNS = (
+    Column("auroc", "AUROC", "the chance that an anomaly scores higher than a normal image", "max"),
+    Column(
+        "auroc_low", "95 % interval", "of the AUROC, from bootstrap resamples", "max", "auroc_high"
+    ),
+    Column("fpr95", "FPR95", "anomalies accepted where 95 % of normal images are", "min"),
+    Column("aupr_normal", "AUPR normal", "average precision, normal is the positive", "max"),
+    Column("aupr_anomaly", "AUPR anomaly", "average precision, anomaly is the positive", "max"),
+    Column("f1_normal", "F1 normal", "normal is the positive, the numbers as they are", "max"),
+    Column("f1_anomaly", "F1 anomaly", "anomaly is the positive, the numbers as they are", "max"),
+    Column("f1_normal_balanced", "F1 normal 1:1", "as if there were as many of each", "max"),
+    Column("f1_anomaly_balanced", "F1 anomaly 1:1", "as if there were as many of each", "max"),
+    Column("false_reject", "false rejects", "share of the normal images rejected", "min"),
+    Column("false_accept", "false accepts", "share of the anomalies accepted", "min"),
+    Column(
+        "open_set_accuracy",
+        "open-set accuracy",
+        "share of the normal images accepted and classified right",
+        "max",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What stands in one place: its text, the number to sort by, and why there is none."""
+
+    text: str
+    number: float | None
+    reason: str = ""
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """A detector, or a rule that looks at nothing."""
+
+    name: str
+    cells: tuple[Cell, ...]
+    floor: bool
+
+
+def scoreboard(
+    detectors: Mapping[str, Mapping[str, Any]], floor: Mapping[str, Mapping[str, Any]]
+) -> list[Row]:
+    """Return the detectors from the highest AUROC to the lowest, then the rules of `floor`.
+
+    Args:
+        detectors: detector -> number -> value; a value is None where there is no number, and
+            `reason` then says why.
+        floor: rule -> number -> value, those numbers that it has.
+    """
+    rows = [_row(name, numbers, NOT_MEASURED) for name, numbers in detectors.items()]
+    best = []
+    for at, column in enumerate(COLUMNS):
+        numbers = [cell.number for row in rows if (cell := row.cells[at]).number is not None]
+        pick = max if column.best == "max" else min
+        best.append(pick(numbers, default=None))
+    rows = [replace(row, cells=tuple(map(_marked, row.cells, best))) for row in rows]
+    rows.sort(key=_worst_last)
+    looks_at_nothing = "a rule that looks at nothing does not rank"
+    floors = [_row(name, numbers, looks_at_nothing) for name, numbers in floor.items()]
+    return rows + [replace(row, floor=True) for row in floors]
+
+
+def reasons(rows: list[Row]) -> list[str]:
+    """Return why numbers are missing: each reason once, and whose it is if it is of one only."""
+    names: dict[str, set[str]] = {}
+    for row in rows:
+        for cell in row.cells:
+            if cell.reason and not row.floor:
+                names.setdefault(cell.reason, set()).add(row.name)
+    return [
+        f"{next(iter(who))}: {reason}" if len(who) == 1 else reason
+        for reason, who in sorted(names.items())
+    ]
+
+
+def _row(name: str, numbers: Mapping[str, Any], otherwise: str) -> Row:
+    reason = str(numbers.get("reason") or otherwise)
+    cells = []
+    for column in COLUMNS:
+        ends = [numbers.get(key) for key in (column.key, column.to) if key]
+        known = [end for end in ends if end is not None]
+        if len(known) < len(ends):
+            cells.append(Cell(DASH, None, reason))
+        else:
+            cells.append(Cell(DASH.join(f"{end:.4f}" for end in known), known[0]))
+    return Row(name, tuple(cells), floor=False)
+
+
+def _marked(cell: Cell, best: float | None) -> Cell:
+    return replace(cell, best=cell.number is not None and cell.number == best)
+
+
+def _worst_last(row: Row) -> tuple[bool, float, str]:
+    auroc = row.cells[0].number
+    return auroc is None, -(auroc or 0.0), row.name

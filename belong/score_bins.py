@@ -1,0 +1,27 @@
+"""Bins that show scores whose tails are long and whose scales differ from detector to detector."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def score_edges(scores: Sequence[np.ndarray], *, bins: int) -> tuple[np.ndarray, bool]:
+    """Return the edges (bins + 1,) of the bins for all `scores`, and if they are logarithmic.
+
+    Distances spread over powers of ten; scores that may be negative do not. A few scores lie far
+    out and would squeeze all others: the bins span all but one in a thousand, and what lies
+    beyond counts, clipped, in the outermost bins.
+    """
+    low, high = np.quantile(np.concatenate(scores), [0.0005, 0.9995])
+    logarithmic = bool(low > 0)
+    if not high > low:  # all scores are the same
+        high = low * 2 if logarithmic else low + 1
+    spaced = np.geomspace if logarithmic else np.linspace
+    edges = np.asarray(spaced(low, high, bins + 1), dtype=np.float64)
+    return edges, logarithmic
+
+
+def shares(scores: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Return the share of the scores (n,) in each bin (bins,); those beyond the ends included."""
+    counted = np.histogram(scores.clip(edges[0], edges[-1]), edges)[0]
+    return np.asarray(counted / len(scores))

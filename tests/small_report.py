@@ -1,0 +1,98 @@
+"""A small run to make the report's page of: real images, scored by simple rules on their pixels.
+
+Nothing is trained, so that it is made in seconds; the stages before and after are the real ones.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from belong import conformal
+from belong.artefacts import load_about, load_arrays, load_csv, save_arrays, save_csv
+from belong.derived import DERIVED
+from stages import derive, evaluate, report_page, split
+from tests.imports import ROOT
+
+DATA = ROOT / "tests" / "data"
+PARAMS = (
+    (DATA / "params.yaml")
+    .read_text(encoding="utf-8")
+    .replace("path: tests/data", f"path: {DATA}")
+)  # fmt: skip
+ALPHA = 0.025
+TESTED = ("normal/test", "anomaly/test")
+LABELLED = ("normal/calibration", *TESTED)
+
+
+def make_inputs(to: Path) -> None:
+    """Make all that the stage report_page reads."""
+    params, images = to / "params.yaml", to / "images"
+    params.write_text(PARAMS, encoding="utf-8")
+    split.main(params, to / "manifest", images)
+    derive.main(params, images, to / "derived")
+    save_scores(images, to / "derived", to / "scores")
+    save_csv(to / "history", pd.DataFrame({"epoch": [1], "loss": [0.5]}))
+    save_features(images, to / "features", to / "gaussians")
+    vectors = to / "features", to / "gaussians"
+    made = to / "metrics", to / "plots"
+    evaluate.main(params, to / "manifest", to / "history", *vectors, to / "scores", *made)
+
+
+def make_page(to: Path) -> Path:
+    """Write the page of these inputs with the stage; return its path."""
+    page = to / "report.html"
+    read = to / "manifest", to / "images", to / "scores", to / "metrics", to / "plots"
+    report_page.main(to / "params.yaml", ROOT / "dvc.yaml", *read, to / "times", page)
+    return page
+
+
+def save_scores(images: Path, derived: Path, scores: Path) -> None:
+    """Score every image by its distance to the nearest mean image, by its ink, and by both."""
+    arrays, names = load_arrays(images), load_about(images)["class_names"]
+    train, labels = arrays["normal/train/images"] / 255, arrays["normal/train/labels"]
+    means = np.stack([train[labels == label].mean(axis=0).ravel() for label in range(len(names))])
+    seen = {part: arrays[f"{part}/images"] for part in LABELLED}
+    seen |= {f"derived/{kind}": load_arrays(derived)[f"derived/{kind}/images"] for kind in DERIVED}
+    made: dict[str, np.ndarray] = {}
+    for part, pictures in seen.items():
+        vectors = pictures.reshape(len(pictures), -1) / 255
+        distances = ((vectors[:, None] - means) ** 2).mean(axis=2)
+        made[f"{part}/mahalanobis"] = distances.min(axis=1)
+        made[f"{part}/reconstruction"] = vectors.mean(axis=1)
+        made[f"{part}/combined"] = distances.min(axis=1) + vectors.mean(axis=1)
+        if part in LABELLED:
+            made[f"{part}/predicted"] = distances.argmin(axis=1)
+            made[f"{part}/labels"] = arrays[f"{part}/labels"]
+    thresholds = {}
+    for name in ("mahalanobis", "reconstruction", "combined"):
+        limit = conformal.threshold(made[f"normal/calibration/{name}"], alpha=ALPHA)
+        thresholds[name] = {"calibrated": limit, "in_force": limit}
+    thresholds["mahalanobis"]["training"] = 0.05
+    about = {"class_names": names, "alpha": ALPHA, "thresholds": thresholds}
+    missing = {"mlp_head": "there is no anomaly to train it with"}
+    save_arrays(scores, made, about | {"missing": missing})
+
+
+def save_features(images: Path, features: Path, gaussians: Path) -> None:
+    """Take the pixels for the features."""
+    arrays = load_arrays(images)
+    pixels = {
+        part: arrays[f"{part}/images"].reshape(len(arrays[f"{part}/images"]), -1) / 255
+        for part in ("normal/train", *TESTED)
+    }
+    labels = arrays["normal/train/labels"]
+    classes = range(len(load_about(images)["class_names"]))
+    means = [pixels["normal/train"][labels == label].mean(axis=0) for label in classes]
+    save_arrays(features, {f"{part}/features": pixels[part] for part in TESTED})
+    save_arrays(gaussians, {"means": np.stack(means)})
+
+
+def rename_classes(to: Path, new: dict[str, str]) -> None:
+    """Give the classes of all images other names."""
+    manifest = load_csv(to / "manifest")
+    names = manifest["class_name"].astype(str)
+    save_csv(to / "manifest", manifest.assign(class_name=names.replace(new)))
+    about = load_about(to / "scores")
+    about["class_names"] = [new.get(name, name) for name in about["class_names"]]
+    save_arrays(to / "scores", load_arrays(to / "scores"), about)

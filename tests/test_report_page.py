@@ -1,0 +1,407 @@
+"""What the report's page is made of: numbers worked out by hand, and a run without anomalies."""
+
+import base64
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from ruamel.yaml import YAML
+
+from belong.artefacts import load_about, load_arrays, load_csv, save_arrays, save_csv, save_json
+from belong.page import machine, thumbnails
+from belong.page.curves import calibration, points, precision_recall
+from belong.page.facts import flat
+from belong.page.matrix import matrix, shade
+from belong.page.render import short
+from belong.page.scoreboard import COLUMNS, reasons, scoreboard
+from belong.page.showcase import Part, least_anomalous, showcase
+from belong.page.thumbnails import thumbnails as thumbnails_of
+from belong.score_bins import score_edges, shares
+from tests.imports import ROOT
+from tests.small_report import make_inputs, make_page
+
+DASH = "\N{EN DASH}"
+NUMBERS: dict[str, Any] = {column.key: 0.5 for column in COLUMNS} | {"auroc_high": 0.6}
+AT = {column.key: at for at, column in enumerate(COLUMNS)}
+
+
+# --- the scoreboard -----------------------------------------------------------------------------
+
+
+def test_detectors_come_from_the_highest_auroc_to_the_lowest_and_the_floor_last() -> None:
+    detectors = {
+        "none": NUMBERS | {"auroc": None},
+        "low": NUMBERS | {"auroc": 0.2},
+        "high": NUMBERS | {"auroc": 0.9},
+    }
+    rows = scoreboard(detectors, {"accept_all": {"f1_normal": 0.6667}})
+    assert [(row.name, row.floor) for row in rows] == [
+        ("high", False), ("low", False), ("none", False), ("accept_all", True),
+    ]  # fmt: skip
+
+
+def test_the_best_number_of_a_column_is_its_lowest_where_low_is_good() -> None:
+    detectors = {
+        "a": NUMBERS | {"auroc": 0.9, "fpr95": 0.3},
+        "b": NUMBERS | {"auroc": 0.8, "fpr95": 0.1},
+    }
+    a, b = scoreboard(detectors, {})
+    best = [(row.cells[AT["auroc"]].best, row.cells[AT["fpr95"]].best) for row in (a, b)]
+    assert best == [(True, False), (False, True)]
+
+
+def test_an_interval_shows_both_ends_and_sorts_by_the_lower_one() -> None:
+    (row,) = scoreboard({"a": NUMBERS | {"auroc_low": 0.25, "auroc_high": 0.75}}, {})
+    cell = row.cells[AT["auroc_low"]]
+    assert (cell.text, cell.number) == (f"0.2500{DASH}0.7500", 0.25)
+
+
+def test_a_number_that_is_missing_is_a_dash_with_its_reason() -> None:
+    missing = NUMBERS | {"auroc": None, "auroc_high": None, "reason": "no anomalies"}
+    rows = scoreboard({"a": missing, "b": NUMBERS | {"auroc": None, "reason": "no time"}}, {})
+    cells = [rows[0].cells[AT[key]] for key in ("auroc", "auroc_low", "f1_normal")]
+    assert [(cell.text, cell.number, cell.reason) for cell in cells] == [
+        (DASH, None, "no anomalies"), (DASH, None, "no anomalies"), ("0.5000", 0.5, ""),
+    ]  # fmt: skip
+    assert reasons(rows) == ["a: no anomalies", "b: no time"]
+
+
+def test_a_reason_of_several_detectors_is_given_once_and_without_a_name() -> None:
+    missing = NUMBERS | {"auroc": None, "reason": "no anomalies"}
+    assert reasons(scoreboard({"a": missing, "b": missing}, {"accept_all": {}})) == ["no anomalies"]
+
+
+# --- the table of anomaly sets ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("auroc", "dark"), [(0.3, 0), (0.5, 0), (0.9995, 1), (1.0, 1)])
+def test_a_shade_runs_from_chance_to_one_wrong_pair_in_two_thousand(
+    auroc: float, dark: float
+) -> None:
+    assert shade(auroc) == pytest.approx(dark)
+
+
+def test_ten_times_fewer_errors_are_the_same_step_of_shade_everywhere() -> None:
+    """From 0.5 to 0.0005 are three powers of ten."""
+    assert shade(0.95) == pytest.approx(1 / 3)
+    assert shade(0.995) == pytest.approx(2 / 3)
+
+
+def test_the_matrix_runs_from_the_highest_mean_and_leaves_gaps_where_there_is_no_number() -> None:
+    table = pd.DataFrame(
+        {
+            "detector": ["a", "b", "a", "b"],
+            "anomalies": ["x", "x", "y", "y"],
+            "n_anomalies": [5, 5, 7, 7],
+            "auroc": [0.6, 0.9, 0.4, None],
+            "fpr95": [0.1, 0.2, 0.3, None],
+            "false_accept": [0.1, 0.2, 0.3, None],
+        }
+    )
+    made = matrix(table)
+    assert made.sets == [("x", 5), ("y", 7)]
+    assert [name for name, _ in made.rows] == ["b", "a"]
+    (b, missing), (_, worse) = (row for _, row in made.rows)
+    assert b is not None
+    assert worse is not None
+    assert (b.text, b.more) == ("0.9000", "FPR95 0.2000, false accepts 0.2000")
+    assert (missing, b.worse, worse.worse) == (None, False, True)
+
+
+# --- pictures -----------------------------------------------------------------------------------
+
+
+def opened(uri: str) -> Image.Image:
+    kind, _, content = uri.partition(",")
+    assert kind == "data:image/png;base64"
+    return Image.open(io.BytesIO(base64.b64decode(content)))
+
+
+def test_a_gray_image_is_shown_dark_on_white_and_not_enlarged() -> None:
+    image = np.array([[[0, 55], [155, 255]]], np.uint8)
+    shown = opened(thumbnails_of({"a": image})["a"])
+    np.testing.assert_array_equal(np.asarray(shown), [[255, 200], [100, 0]])
+
+
+def test_a_large_image_is_reduced_to_64_pixels_and_keeps_its_shape_and_colours() -> None:
+    image = np.zeros((3, 100, 200), np.uint8)
+    image[0] = 250
+    shown = opened(thumbnails_of({"a": image})["a"]).convert("RGB")
+    assert shown.size == (64, 32)
+    assert shown.getpixel((30, 15)) == (250, 0, 0)
+
+
+def test_pictures_that_are_too_large_together_are_made_smaller(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (20, 3, 64, 64), dtype=np.uint8)
+    images = {str(at): image for at, image in enumerate(noise)}
+    monkeypatch.setattr(thumbnails, "MOST_CHARACTERS", 80_000)
+    made = thumbnails_of(images)
+    assert {opened(uri).size for uri in made.values()} == {(32, 32)}
+    assert sum(map(len, made.values())) <= 80_000
+
+
+# --- which images -------------------------------------------------------------------------------
+
+
+def part(name: str, scores: list[float]) -> Part:
+    classes = np.array([f"class {at}" for at in range(len(scores))])
+    return Part(name, classes, classes[::-1], {"a": np.array(scores)})
+
+
+CALIBRATION = np.array([1.0, 2.0, 3.0])
+
+
+def test_rejected_are_the_normal_images_beyond_the_threshold_and_accepted_anomalies_up_to_it() -> (
+    None
+):
+    normal, anomaly = part("normal/test", [1, 4, 3, 9]), part("anomaly/test", [5, 3, 2, 8])
+    made = showcase("a", normal, anomaly, CALIBRATION, threshold=3, count=3)
+    assert [card.image for card in made.most_anomalous] == [f"normal/test/{at}" for at in (3, 1, 2)]
+    assert [card.score for card in made.rejected] == [9, 4]
+    assert [card.image for card in made.accepted] == ["anomaly/test/2", "anomaly/test/1"]
+
+
+def test_a_card_names_the_class_the_predicted_class_and_the_p_value() -> None:
+    (card,) = least_anomalous(part("normal/test", [2.5, 2, 7]), "a", CALIBRATION, count=1)
+    assert (card.class_name, card.predicted, card.score) == ("class 1", "class 1", 2)
+    assert card.p_value == pytest.approx(3 / 4)  # (1 + two of three as high) / (3 + 1)
+
+
+def test_without_anomalies_none_is_accepted() -> None:
+    made = showcase("a", part("normal/test", [1.0]), None, CALIBRATION, threshold=3, count=2)
+    assert (len(made.most_anomalous), made.rejected, made.accepted) == (1, [], [])
+
+
+@pytest.mark.parametrize(
+    ("score", "text"),
+    [(0.0, "0"), (0.00091, "9.1e-04"), (-0.5, "-0.5"), (35.89, "35.9"), (-3478.2, "-3,478")],
+)
+def test_a_score_stands_under_a_picture_in_at_most_seven_characters(
+    score: float, text: str
+) -> None:
+    assert short(score) == text
+
+
+# --- curves -------------------------------------------------------------------------------------
+
+
+def test_positive_scores_are_shown_on_a_logarithmic_axis_and_others_on_an_even_one() -> None:
+    edges, logarithmic = score_edges([np.array([1.0, 1.0]), np.array([100.0, 100.0])], bins=2)
+    assert logarithmic
+    np.testing.assert_allclose(edges, [1, 10, 100])
+    edges, logarithmic = score_edges([np.array([-1.0, -1.0, 1.0, 1.0])], bins=2)
+    assert not logarithmic
+    np.testing.assert_allclose(edges, [-1, 0, 1])
+
+
+@pytest.mark.parametrize("score", [-2.0, 0.0, 3.0])
+def test_scores_that_are_all_the_same_stand_in_one_bin(score: float) -> None:
+    scores = np.full(5, score)
+    edges, _ = score_edges([scores], bins=4)
+    assert (np.diff(edges) > 0).all()
+    assert shares(scores, edges).tolist() == [1, 0, 0, 0]
+
+
+def test_scores_beyond_the_ends_count_in_the_outermost_bins() -> None:
+    assert shares(np.array([-9, 0.5, 1.5, 9]), np.array([0.0, 1.0, 2.0])).tolist() == [0.5, 0.5]
+
+
+def test_a_point_that_misses_a_coordinate_is_left_out() -> None:
+    table = pd.DataFrame({"x": [0, None, 1], "y": [0.1234567, 1, 1]})
+    assert points(table, "x", "y") == [[0, 1], [0.12346, 1]]
+
+
+def test_precision_and_recall_are_told_apart_by_kind_and_run_with_the_recall() -> None:
+    table = pd.DataFrame(
+        {"kind": ["normal", "anomaly", "normal"], "recall": [1, 1, 0], "precision": [0.5, 0.4, 1]}
+    )
+    assert precision_recall(table) == {"anomaly": [[1], [0.4]], "normal": [[0, 1], [1, 0.5]]}
+
+
+def test_a_calibration_curve_is_that_of_its_detector_in_the_order_of_alpha() -> None:
+    table = pd.DataFrame(
+        {
+            "detector": ["a", "b", "a", "a"],
+            "alpha": [0.2, 0.1, 0.1, 0.3],
+            "false_reject": [0.19, 0.5, 0.08, None],
+            "expected_low": [0.15, 0.0, 0.05, 0.25],
+            "expected_high": [0.25, 0.0, 0.15, 0.35],
+        }
+    )
+    assert calibration(table, "a") == {
+        "alpha": [0.1, 0.2],
+        "false_reject": [0.08, 0.19],
+        "expected_low": [0.05, 0.15],
+        "expected_high": [0.15, 0.25],
+    }
+
+
+def test_nested_parameters_are_shown_by_their_dotted_keys() -> None:
+    values = {"seed": 0, "split": {"deep": {"share": 0.1}}, "classes": [1, "two"]}
+    assert flat(values) == {"seed": "0", "split.deep.share": "0.1", "classes": "1, two"}
+
+
+def test_the_packages_whose_versions_are_shown_are_dependencies_of_the_project() -> None:
+    text = (ROOT / "pyproject.toml").read_text()
+    listed = re.findall(r'^  "([\w.-]+)[>"]', text.split("optional-dependencies")[0], re.MULTILINE)
+    assert set(machine.PACKAGES) <= set(listed)
+
+
+# --- the stage ----------------------------------------------------------------------------------
+
+
+class Parts(HTMLParser):
+    """Collects what the page would load, and the JSON that it carries."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.loads: list[str] = []
+        self.json: dict[str, object] = {}
+        self.reads: str | None = None
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:  # noqa: ARG002
+        named = dict(attributes)
+        self.loads += [named[key] or "" for key in ("src", "href") if key in named]
+        self.reads = named["id"] if named.get("type") == "application/json" else None
+
+    def handle_data(self, text: str) -> None:
+        if self.reads:
+            self.json[self.reads] = json.loads(text)
+            self.reads = None
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    to = tmp_path_factory.mktemp("report")
+    make_inputs(to)
+    return to
+
+
+def copied(made: Path, to: Path) -> Path:
+    return Path(shutil.copytree(made, to / "copy"))
+
+
+def test_the_page_loads_no_other_file(made: Path) -> None:
+    parts = Parts(make_page(made).read_text(encoding="utf-8"))
+    assert all(link.startswith(("#", "data:")) for link in parts.loads)
+
+
+def test_each_image_of_the_cards_stands_in_the_page_once(made: Path) -> None:
+    text = make_page(made).read_text(encoding="utf-8")
+    pictures = Parts(text).json["pictures-data"]
+    assert isinstance(pictures, dict)
+    assert set(re.findall(r'data-image="([^"]+)"', text)) == set(pictures)
+
+
+def test_a_card_shows_the_image_at_its_place_in_the_part(made: Path) -> None:
+    pictures = Parts(make_page(made).read_text(encoding="utf-8")).json["pictures-data"]
+    assert isinstance(pictures, dict)
+    images = load_arrays(made / "images", "normal/test/images", "anomaly/test/images")
+    for name, picture in pictures.items():
+        part_name, _, place = name.rpartition("/")
+        image = images[f"{part_name}/images"][int(place), 0]
+        np.testing.assert_array_equal(np.asarray(opened(picture)), 255 - image)
+
+
+def test_a_run_without_anomalies_has_no_roc_and_says_why(made: Path, tmp_path: Path) -> None:
+    to = copied(made, tmp_path)
+    arrays = {
+        name: array
+        for name, array in load_arrays(to / "scores").items()
+        if not name.startswith("anomaly/")
+    }
+    save_arrays(to / "scores", arrays, load_about(to / "scores"))
+    numbers = json.loads((to / "metrics").read_text())
+    for detector in numbers["detectors"].values():
+        ranked = ("auroc", "auroc_low", "auroc_high", "fpr95", "f1_normal", "false_accept")
+        detector |= dict.fromkeys(ranked) | {"reason": "no anomalies in the test part"}
+    save_json(to / "metrics", numbers)
+    sets = load_csv(to / "plots" / "anomaly_sets.csv")
+    save_csv(to / "plots" / "anomaly_sets.csv", sets[sets["anomalies"] != "anomaly"])
+    shutil.rmtree(to / "plots" / "roc")
+    shutil.rmtree(to / "plots" / "pr")
+    text = make_page(to).read_text(encoding="utf-8")
+    assert f'data-number="" title="no anomalies in the test part">{DASH}</td>' in text
+    assert "A dash: no anomalies in the test part." in text
+    assert 'data-chart="roc"' not in text
+    data = Parts(text).json["curves-data"]
+    assert isinstance(data, dict)
+    assert list(data["charts"]["combined"]["histogram"]["shares"]) == ["normal"]
+
+
+def test_the_times_are_those_that_were_noted_and_a_dash_stands_for_the_others(
+    made: Path, tmp_path: Path
+) -> None:
+    to = copied(made, tmp_path)
+    save_json(to / "times" / "train.json", {"seconds": 1234.56, "peak_mib": 812.4})
+    save_json(to / "times" / "fetch@mnist.json", {"seconds": 2.0, "peak_mib": 90})
+    text = make_page(to).read_text(encoding="utf-8")
+    rows = re.findall(
+        r'<code>([\w@-]+)</code></th><td class="number">(.+?)</td><td class="number">(.+?)</td>',
+        text,
+    )
+    assert rows[0] == ("fetch@mnist", "2.0", "90")
+    assert ("train", "1,234.6", "812") in rows
+    assert ("split", DASH, DASH) in rows
+    pipeline = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
+    assert [name for name, _, _ in rows[1:]] == list(pipeline)
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"seconds": 1}', '{"seconds": "x", "peak_mib": 1}'])
+def test_a_damaged_note_of_a_time_is_one_line(made: Path, tmp_path: Path, content: str) -> None:
+    to = copied(made, tmp_path)
+    (to / "times").mkdir()
+    (to / "times" / "train.json").write_text(content)
+    names = ("manifest", "images", "scores", "metrics", "plots", "times", "report.html")
+    done = subprocess.run(
+        [sys.executable, "-m", "stages.report_page", to / "params.yaml", "dvc.yaml",
+         *(to / name for name in names)],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 2
+    start = f"report_page: {to}/times/train.json: wanted JSON with the numbers seconds and peak_mib"
+    assert line.startswith(start)
+
+
+# --- the notes of the times ---------------------------------------------------------------------
+
+
+def check_params(folder: Path, **variables: str) -> None:
+    environment = {key: value for key, value in os.environ.items() if key != "DVC_STAGE"}
+    subprocess.run(
+        [sys.executable, "-m", "stages.check_params", ROOT / "params.yaml", folder / "valid"],
+        cwd=folder, env=environment | variables | {"PYTHONPATH": str(ROOT)}, check=True,
+    )  # fmt: skip
+
+
+def test_a_stage_that_dvc_runs_notes_its_time_and_memory_under_its_name(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    check_params(tmp_path, DVC_STAGE="data/dvc.yaml:fetch@mnist")
+    (note,) = (tmp_path / "data" / "times").iterdir()
+    noted = json.loads(note.read_text())
+    assert note.name == "fetch@mnist.json"
+    assert 0 < noted["seconds"] < 60
+    assert 10 < noted["peak_mib"] < 2000
+
+
+def test_a_stage_called_by_hand_or_outside_of_the_project_notes_nothing(tmp_path: Path) -> None:
+    check_params(tmp_path, DVC_STAGE="check_params")
+    assert [path.name for path in tmp_path.iterdir()] == ["valid"]
+    (tmp_path / "data").mkdir()
+    check_params(tmp_path)
+    assert list((tmp_path / "data").iterdir()) == []
