@@ -129,7 +129,9 @@ def test_no_stage_imports_a_stage(name: str) -> None:
     assert others - {program} <= {"stages/program.py"}
 
 
-@pytest.mark.parametrize("name", ["check_params", "split", "evaluate", "report", "plots_page"])
+@pytest.mark.parametrize(
+    "name", ["check_params", "split", "evaluate", "report", "paper", "plots_page"]
+)
 def test_a_stage_without_tensors_does_not_import_torch(name: str) -> None:
     text = "".join((ROOT / file).read_text() for file in imported_by(ROOT / f"stages/{name}.py"))
     assert not re.search(r"^(import|from) torch", text, re.MULTILINE)
