@@ -9,6 +9,9 @@ import pytest
 from matplotlib.image import imread
 
 from belong.artefacts import save_csv
+from belong.paper import figures as draw
+from belong.paper.published import checked
+from belong.paper.rows import balances_of
 from stages import paper
 from tests.imports import ROOT
 from tests.paper_grid import LAMBDAS, PAIRS, grid_of, plausible
@@ -42,7 +45,7 @@ def tables(folder: Path, grid: pd.DataFrame) -> list[Path]:
                 "pair": pair,
                 "lambda": lambda_,
                 "kind": np.repeat(["normal", "anomaly", "centroid"], [30, 30, 2]),
-                "class_name": np.resize([1, 2], 62),
+                "class_name": np.repeat([np.nan, 1, 2], [60, 1, 1]),
                 "x": rng.normal(size=62),
                 "y": rng.normal(size=62),
             }
@@ -188,6 +191,31 @@ def test_a_pair_that_the_paper_lacks_is_shown_by_its_own_name(tmp_path: Path) ->
     paper.main(*tables(tmp_path, grid))
     assert "### zoo" in (tmp_path / "README.md").read_text(encoding="utf-8")
     assert (tmp_path / "figures" / "sweep_zoo.png").exists()
+
+
+def test_a_centroid_bears_the_name_of_its_class(made: Path) -> None:
+    points = pd.read_csv(made / "features.csv")
+    (first, *_) = draw.features(points, PAIRS).axes
+    assert [text.get_text() for text in first.texts] == ["1", "2"]
+
+
+def test_the_line_of_f1_breaks_where_the_balance_of_the_published_rows_changes(made: Path) -> None:
+    grid, published = pd.read_csv(made / "grid.csv"), checked(pd.read_csv(PUBLISHED))
+    balances = balances_of(published, grid)
+    figure = draw.detection(grid, published, balances, "mahalanobis", PAIRS[:1])
+    solid = [line.get_xdata() for line in figure.axes[0].lines if line.get_linestyle() == "-"]
+    assert [np.asarray(x).tolist() for x in solid] == [[-4.0, -3.0], [-2.0, -1.0, 0.0]]
+    shown = [text.get_text() for text in figure.axes[0].texts]
+    assert shown[-2:] == ["normal positive, 1 : 1", "normal positive, 10 : 1"]
+
+
+def test_the_finer_scale_marks_where_each_detector_is_best(made: Path) -> None:
+    grid = pd.read_csv(made / "grid.csv")
+    labels = draw.sweep(grid, PAIRS[0]).legends[0].get_texts()
+    column = "detectors.mahalanobis.auroc"
+    means = grid[grid["pair"] == PAIRS[0]].groupby("lambda")[column].mean()
+    expected = f"{means.max():.4f} at {means.idxmax():g}  mahalanobis"
+    assert expected in [label.get_text() for label in labels]
 
 
 @pytest.mark.parametrize(

@@ -378,7 +378,19 @@ def _cloud(axes: Axes, points: pd.DataFrame) -> None:
         centroids["x"], centroids["y"], s=110, facecolor="white", edgecolor="black", zorder=3
     )
     for name, x, y in centroids[["class_name", "x", "y"]].itertuples(index=False):
-        axes.annotate(str(name), (x, y), ha="center", va="center_baseline", fontsize=7, zorder=4)
+        # Digits beside empty cells are read as 7.0, not as 7.
+        label = f"{name:g}" if isinstance(name, float) else str(name)
+        above = 0 if len(label) <= 2 else 9  # points; a word does not fit in the circle
+        axes.annotate(
+            label,
+            (x, y),
+            (0, above),
+            textcoords="offset points",
+            ha="center",
+            va="center_baseline",
+            fontsize=7,
+            zorder=4,
+        )
 
 
 def _few() -> MaxNLocator:

@@ -152,7 +152,8 @@ def _lambdas(grid: pd.DataFrame) -> str:
     """Return the best lambda of each detector, and from which one on accuracy falls."""
     lines = [
         "These lambdas were chosen with the test images in sight: the AUROC that picks the best "
-        "one is that which is reported, and lambda 1 of params.yaml was taken from such numbers. "
+        "one is that which is reported, and the lambda of params.yaml was taken from such "
+        "numbers. "
         "So did the paper, which names a best lambda by the F1 of its test sets and tells of no "
         "images held out to choose it. An honest choice would need anomalies that measure nothing "
         "else. The gain is paired by seed, its interval widened for the choice.",
