@@ -82,6 +82,14 @@ def test_without_the_cells_of_one_pair_the_other_alone_does_not_confirm() -> Non
     assert claim.evidence.startswith("1 of 1 differences above zero, 1 without two seeds; ")
 
 
+def test_without_lambda_zero_on_one_pair_a_best_lambda_on_the_other_does_not_confirm() -> None:
+    grid = changed("classification.accuracy", lambda _, lambda_, __: 0.98 + 0.01 * lambda_)
+    words = "improves the accuracy of LeNet"
+    left = grid[(grid["pair"] == PAIRS[0]) | (grid["lambda"] > 0)]
+    assert claim_of(words, grid).verdict == CONFIRMED
+    assert claim_of(words, left).verdict == NOT_TESTABLE
+
+
 def test_cells_that_are_missing_leave_the_seeds_that_both_sides_have() -> None:
     grid = changed(SEMI, lambda _, lambda_, __: 0.9 + 0.02 * lambda_)
     gone = (grid["lambda"] == 1) & (grid["seed"] == 3) | (grid["lambda"] == 0) & (grid["seed"] == 1)
