@@ -16,7 +16,7 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter
 
-from belong.colors import ANOMALY, NORMAL, STRONG, lines
+from belong.colors import ANOMALY, NORMAL, STRONG, WEAK, lines
 from belong.projection import Plane
 from belong.score_bins import score_edges
 

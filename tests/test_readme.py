@@ -4,17 +4,22 @@ The committed README is held to the committed results, so that experiments in th
 which change reports/ and params.yaml, do not matter.
 """
 
+import io
 import json
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 from ruamel.yaml import YAML
 
-from stages.readme import results
+from stages.readme import results, seeds
 from tests.imports import ROOT
+from tests.paper_grid import grid_of, plausible
 
 
 def committed(path: str) -> str:
@@ -38,6 +43,53 @@ def generated(name: str) -> str:
 def test_the_table_of_results_is_made_from_the_committed_metrics() -> None:
     params = YAML(typ="safe", pure=True).load(committed("params.yaml"))
     assert generated("results") == results(NUMBERS, params), "make readme"
+
+
+def committed_grid() -> pd.DataFrame:
+    return pd.read_csv(io.StringIO(committed("reports/paper/grid.csv")))
+
+
+def test_the_tables_over_seeds_are_made_from_the_committed_grid() -> None:
+    lambda_ = YAML(typ="safe", pure=True).load(committed("params.yaml"))["lambda"]
+    assert generated("seeds") == seeds(committed_grid(), lambda_), "make readme"
+
+
+def test_the_tables_over_seeds_hold_each_pair_at_the_lambda_with_the_best_detector_first() -> None:
+    tables = seeds(grid_of(plausible, lambdas=(0.0, 1.0)), 1.0).split("\n\n")
+    accuracies = [plausible("digit-0", 1.0, seed)["classification.accuracy"] for seed in range(5)]
+    mean, sd = np.mean(accuracies), np.std(accuracies, ddof=1)
+    assert tables[2] == (
+        "MNIST 1 to 9 against 0, lambda 1, mean ± standard deviation (number of seeds): "
+        f"accuracy {mean:.4f} ± {sd:.4f} (5)."
+    )
+    rows = [line.split(" | ") for line in tables[3].splitlines()[2:]]
+    assert [row[0].strip("| ") for row in rows] == ["`mlp_head`", "`energy`", "`mahalanobis`"]
+
+
+def test_a_pair_that_was_not_run_at_the_lambda_has_no_table() -> None:
+    grid = grid_of(plausible, lambdas=(0.0, 1.0), seeds=range(2))
+    left = grid[(grid["pair"] != "digit-0") | (grid["lambda"] == 0)]
+    assert "MNIST 1 to 9" not in seeds(left, 1.0)
+
+
+def test_the_grid_has_the_default_cell_with_every_number_of_the_committed_metrics() -> None:
+    """Else grid.csv is of other code or other parameters: gather the grid again."""
+    params = YAML(typ="safe", pure=True).load(committed("params.yaml"))
+    pair = "-".join(Path(params[kind]["path"]).name for kind in ("normal", "anomaly"))
+    cell = {"pair": pair, "lambda": params["lambda"], "seed": params["seed"]}
+    grid = committed_grid()
+    (row,) = grid[(grid[list(cell)] == pd.Series(cell)).all(axis=1)].to_dict("records")
+    expected = dict(numbers_of(NUMBERS))
+    assert {key: row.get(key) for key in expected} == expected
+
+
+def numbers_of(value: object, path: str = "") -> Iterator[tuple[str, float]]:
+    """Yield every number of nested dictionaries with its dotted path; texts and nulls have none."""
+    if isinstance(value, dict):
+        for key, one in value.items():
+            yield from numbers_of(one, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, int | float):
+        yield path, value
 
 
 def test_the_pipeline_is_drawn_as_dvc_draws_it(tmp_path: Path) -> None:

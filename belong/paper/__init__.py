@@ -1,0 +1,1 @@
+"""Paper A's published results beside ours."""

@@ -1,0 +1,42 @@
+"""Set paper A's results beside ours.
+
+Reads   grid       csv: a row for each cell (pair, lambda, seed) with the numbers of its metrics
+        roc        csv: ROC curves at two lambdas
+        features   csv: features in a plane, at two lambdas
+        published  csv: the rows that the paper published
+Writes  readme     markdown: the published rows beside ours, a verdict for each claim, caveats
+        figures    folder of png: classification (paper A, figure 2), semi_supervised (3),
+                   supervised (4), roc (5), features (6), and sweep for each pair that was run at
+                   more lambdas than the paper's
+"""
+
+from pathlib import Path
+
+from belong.artefacts import load_csv, save_text, whole_folder
+from belong.paper import figures as draw
+from belong.paper import published as paper
+from belong.paper.page import page
+from belong.paper.rows import balances_of
+from belong.paper.seeds import check
+from stages.program import run
+
+
+def main(
+    grid: Path, roc: Path, features: Path, published: Path, readme: Path, figures: Path
+) -> None:
+    """Draw the figures and write the page."""
+    cells = load_csv(grid)
+    check(cells)
+    rows = paper.checked(load_csv(published, *paper.COLUMNS))
+    curves = load_csv(roc, *draw.ROC_COLUMNS)
+    points = load_csv(features, *draw.FEATURE_COLUMNS)
+    drawn = draw.all_figures(cells, rows, balances_of(rows, cells), curves, points)
+    with whole_folder(figures) as folder:
+        for name, (figure, _) in drawn.items():
+            figure.savefig(folder / f"{name}.png")
+    captions = {name: caption for name, (_, caption) in drawn.items()}
+    save_text(readme, page(cells, rows, captions))
+
+
+if __name__ == "__main__":
+    run(main)
