@@ -96,10 +96,10 @@ def _make(
 ) -> dict[Cell, str]:
     """Run cells; return those that failed, each with the reason."""
     threads = currency.params["threads"]
-    cores = os.cpu_count() or 1
-    if given.engine == "local" and given.jobs * threads > cores:
+    jobs, cores = min(given.jobs, len(cells)), os.cpu_count() or 1
+    if given.engine == "local" and jobs * threads > cores:
         _say(
-            f"--jobs {given.jobs} with {threads} threads each on {cores} cores: they will wait for "
+            f"--jobs {jobs} with {threads} threads each on {cores} cores: they will wait for "
             f"each other, up to twenty times longer"
         )
     logs = BUILD / "logs"
@@ -118,7 +118,7 @@ def _make(
             cells,
             lambda cell: workshop.run(cell, grid.pairs[cell.pair]),
             engine.stop,
-            jobs=given.jobs,
+            jobs=jobs,
         )
     return {cell: f"{why}; see {logs / cell.name}.log" for cell, why in failed.items()}
 

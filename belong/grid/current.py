@@ -10,7 +10,12 @@ from belong.grid.cells import Cell, Values, changed
 from belong.grid.repository import Experiment, Repository
 
 PARAMS = "params.yaml"
-PIPELINES = ("dvc.yaml", "data/dvc.yaml")
+PIPELINE = "dvc.yaml"
+# The stage that a cell is run up to: what comes after it draws, and no table needs it. The images
+# are fetched by data/dvc.yaml, which compares them with their published sums.
+TARGET = "evaluate"
+# What it makes is one word for all valid parameters.
+CHECKS = {"check_params"}
 
 
 class Currency:
@@ -27,7 +32,7 @@ class Currency:
 
     def edited(self) -> list[str]:
         """Return the files of parameters and code that differ from what is committed."""
-        used = {PARAMS, *PIPELINES, *(file for _, files in self.code.values() for file in files)}
+        used = {PARAMS, PIPELINE, *(file for _, files in self.code.values() for file in files)}
         return [path for path in self.repository.changes() if path in used]
 
     def finished(self, cells: Iterable[Cell]) -> dict[Cell, Experiment]:
@@ -51,17 +56,34 @@ class Currency:
 def code(repository: Repository, files: Mapping[str, str]) -> dict[str, Any]:
     """Return what makes the results, but for parameters and images.
 
-    That is each stage's command and the content of each file of code that it depends on. A new
-    comment in dvc.yaml changes nothing, nor does a file that no stage depends on.
+    That is the command of each stage up to TARGET, and the content of each file of code that it
+    depends on. A new comment in dvc.yaml changes nothing, nor does a new figure.
     """
-    found = {}
-    for pipeline in PIPELINES:
-        stages = _yaml(repository.text(files[pipeline]))["stages"] if pipeline in files else {}
-        for name, entry in stages.items():
-            stage = entry.get("do", entry)  # below `foreach`, the stage itself
-            deps = [dep for dep in stage.get("deps", []) if str(dep).endswith(".py")]
-            found[f"{pipeline}:{name}"] = stage["cmd"], {dep: files.get(dep) for dep in deps}
-    return found
+    stages = _yaml(repository.text(files[PIPELINE]))["stages"]
+    return {
+        name: (stages[name]["cmd"], {dep: files.get(dep) for dep in _listed(stages[name], ".py")})
+        for name in upstream(stages, TARGET)
+        if name not in CHECKS
+    }
+
+
+def upstream(stages: Mapping[str, Any], target: str) -> set[str]:
+    """Return the names of the stages that `target` needs, directly or not, and its own."""
+    needed, todo = set[str](), [target]
+    while todo:
+        name = todo.pop()
+        needed.add(name)
+        wanted = set(_listed(stages[name]))
+        for other, stage in stages.items():
+            listed = [*stage.get("outs", []), *stage.get("metrics", [])]
+            made = [out if isinstance(out, str) else next(iter(out)) for out in listed]
+            if other not in needed and wanted.intersection(made):
+                todo.append(other)
+    return needed
+
+
+def _listed(stage: Mapping[str, Any], ending: str = "") -> list[str]:
+    return [dep for dep in stage.get("deps", []) if dep.endswith(ending)]
 
 
 @functools.lru_cache(maxsize=10_000)

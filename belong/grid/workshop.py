@@ -18,6 +18,7 @@ from configobj import ConfigObj
 
 from belong.grid.cells import Cell, Values, assignments
 from belong.grid.command import Command
+from belong.grid.current import TARGET
 from belong.grid.engines.contract import Engine
 from belong.grid.repository import Repository
 
@@ -67,7 +68,11 @@ class Workshop:
         with self._clone(cell.name) as folder:
             settings = assignments(cell.settings(pair))
             command = Command(
-                words=("dvc", "exp", "run", "--name", cell.name, *_each("--set-param", settings)),
+                words=(
+                    *("dvc", "exp", "run", "--name", cell.name),
+                    *(word for setting in settings for word in ("--set-param", setting)),
+                    TARGET,
+                ),
                 folder=folder,
                 environment=self.repository.identity(),
                 log=self.log_of(cell),
@@ -99,7 +104,3 @@ class Workshop:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _each(option: str, values: list[str]) -> list[str]:
-    return [word for value in values for word in (option, value)]
