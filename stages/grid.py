@@ -24,6 +24,7 @@ from belong.grid.engines.registry import ENGINES, engine_of
 from belong.grid.gathering import gather
 from belong.grid.repository import Repository
 from belong.grid.running import run_all
+from belong.grid.sources import not_kept
 from belong.grid.workplace import workplace
 from belong.grid.workshop import Workshop, cache_of
 from stages.params.every import Params as EveryParams
@@ -55,7 +56,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _run(given: argparse.Namespace) -> int:
     grid = Params.load(given.grid)
-    asked = {cell for sweep in grid.chosen(given.sweep, given.grid) for cell in sweep.cells()}
+    asked = grid.chosen(given.sweep, given.grid)
     repository = Repository(Path.cwd())
     currency = Currency(repository, repository.head(), grid.pairs)
     failed: dict[Cell, str] = {}
@@ -80,14 +81,22 @@ def _run(given: argparse.Namespace) -> int:
 def _check(path: Path, currency: Currency, grid: Params, cells: Iterable[Cell]) -> None:
     """Find the mistakes before any work: in params.yaml, in what the pairs set, in the folder."""
     EveryParams.parse(currency.params, Path(PARAMS))
+    folders: dict[str, str] = {}
     for cell in sorted({cell.pair: cell for cell in cells}.values()):
         params = changed(currency.params, cell.settings(grid.pairs[cell.pair]))
-        EveryParams.parse(params, Path(f"{path}: pairs.{cell.pair}"))
+        values = EveryParams.parse(params, Path(f"{path}: pairs.{cell.pair}"))
+        folders |= dict.fromkeys((values.normal.path, values.anomaly.path), cell.pair)
+    committed = currency.repository.files(currency.commit)
+    for folder in not_kept(currency.repository.root, committed, folders):
+        raise InputError(
+            f"{path}: pairs.{folders[folder]}: {folder} is neither in git nor in DVC, so that no "
+            f"experiment has it: `dvc add {folder}`, and commit what that makes"
+        )
     if edited := currency.edited():
         more = f" and {len(edited) - 1} more" if len(edited) > 1 else ""
         raise InputError(
-            f"{edited[0]}{more}: edited, but the grid runs what is committed; `git commit` or "
-            f"`git stash` it first"
+            f"{edited[0]}{more}: edited since the last commit, and the grid runs what is "
+            f"committed; `git commit` or `git stash` it first"
         )
 
 
@@ -145,6 +154,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--sweep",
         action="append",
+        default=[],
         metavar="NAME",
         help="run this sweep of the file (may be repeated; default: those that are by_default)",
     )

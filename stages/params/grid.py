@@ -1,5 +1,7 @@
 """The grid file: which pairs, with which lambdas and seeds."""
 
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar
 
@@ -9,22 +11,22 @@ from belong.errors import InputError
 from belong.grid.cells import Cell, product
 from stages.params.section import Section, read
 
+NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 Value = TypeVar("Value")
 
 
 def _each_once(values: list[Value]) -> list[Value]:
+    if not values:
+        raise ValueError("at least one")
     if len(set(values)) < len(values):
-        raise ValueError("each value once")
+        raise ValueError("each of them once")
     return values
 
 
-Names = Annotated[list[str], Field(min_length=1), AfterValidator(_each_once)]
-Lambdas = Annotated[
-    list[Annotated[float, Field(ge=0)]], Field(min_length=1), AfterValidator(_each_once)
-]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
-# A part of an experiment's name, and so of a ref of git.
-Name = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+Seeds = Annotated[list[Seed], AfterValidator(_each_once)]
+Lambdas = Annotated[list[Annotated[float, Field(ge=0)]], AfterValidator(_each_once)]
+Names = Annotated[list[str], AfterValidator(_each_once)]
 
 
 class Sweep(Section):
@@ -33,7 +35,7 @@ class Sweep(Section):
     by_default: bool
     pairs: Names
     lambdas: Lambdas
-    seeds: Annotated[list[Seed], Field(min_length=1), AfterValidator(_each_once)]
+    seeds: Seeds
 
     def cells(self) -> set[Cell]:
         """Return its cells."""
@@ -51,8 +53,8 @@ class Curves(Section):
 class Params(Section):
     """What the grid file holds."""
 
-    pairs: Annotated[dict[Name, dict[str, Any]], Field(min_length=1)]
-    sweeps: Annotated[dict[Name, Sweep], Field(min_length=1)]
+    pairs: dict[str, dict[str, Any]]
+    sweeps: dict[str, Sweep]
     curves: Curves
 
     @classmethod
@@ -63,37 +65,35 @@ class Params(Section):
             InputError: a line for each mistake.
         """
         values = cls.parse(read(path), path)
-        lines = [
-            f"{path}: sweeps.{name}.pairs: no pair {pair!r}; there are {', '.join(values.pairs)}"
-            for name, sweep in values.sweeps.items()
-            for pair in sweep.pairs
-            if pair not in values.pairs
-        ]
-        lines += [
-            f"{path}: pairs.{pair}.{key}: stands in the sweeps, not in a pair"
-            for pair, settings in values.pairs.items()
-            for key in ("lambda", "seed")
-            if key in settings
-        ]
-        if lines:
-            raise InputError("\n".join(lines))
+        if lines := list(values._mistakes()):
+            raise InputError("\n".join(f"{path}: {line}" for line in lines))
         return values
 
-    def chosen(self, names: list[str] | None, path: Path) -> list[Sweep]:
-        """Return the named sweeps, or those that are run by default.
+    def _mistakes(self) -> Iterator[str]:
+        """Yield what is wrong between the sections."""
+        for pair, settings in self.pairs.items():
+            if not NAME.fullmatch(pair):  # it is a part of the name of an experiment, and of a ref
+                yield f"pairs.{pair}: wanted a name of a-z and 0-9, with single hyphens between"
+            for key in {"lambda", "seed"} & set(settings):
+                yield f"pairs.{pair}.{key}: belongs to a sweep, not to a pair"
+        for name, sweep in self.sweeps.items():
+            for pair in sweep.pairs:
+                if pair not in self.pairs:
+                    known = ", ".join(self.pairs)
+                    yield f"sweeps.{name}.pairs: got {pair!r}, wanted one of {known}"
+
+    def chosen(self, names: Sequence[str], path: Path) -> set[Cell]:
+        """Return the cells of the named sweeps, or of those that are run by default.
 
         Raises:
             InputError: there is no sweep of a name.
         """
-        for name in names or []:
+        for name in names:
             if name not in self.sweeps:
                 known = ", ".join(self.sweeps)
-                raise InputError(f"{path}: no sweep {name!r}; there are {known}")
-        return [
-            sweep
-            for name, sweep in self.sweeps.items()
-            if (name in names if names else sweep.by_default)
-        ]
+                raise InputError(f"{path}: sweeps: got {name!r}, wanted one of {known}")
+        default = [name for name, sweep in self.sweeps.items() if sweep.by_default]
+        return {cell for name in names or default for cell in self.sweeps[name].cells()}
 
     def cells(self) -> set[Cell]:
         """Return the cells of all sweeps; those that two sweeps share are there once."""
