@@ -3,6 +3,7 @@
 All machines need the repository's folder and DVC's cache under the same path.
 """
 
+import signal
 from typing import Any
 
 import ray
@@ -16,7 +17,9 @@ class OnRay:
 
     def __init__(self, *, threads: int) -> None:
         """Start Ray or join it; each command gets `threads` processors."""
-        ray.init(log_to_driver=False, include_dashboard=False)
+        ours = signal.getsignal(signal.SIGTERM)
+        ray.init(log_to_driver=False, include_dashboard=False, logging_level="ERROR")
+        signal.signal(signal.SIGTERM, ours)  # Ray's own ends the program without a word of it
         self._task: Any = ray.remote(num_cpus=threads, max_retries=0)(_call)
         self._stopped = False
 

@@ -5,6 +5,7 @@ and the like come from the variables that `sbatch` reads itself, SBATCH_PARTITIO
 """
 
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import submitit
@@ -29,14 +30,16 @@ class OnSlurm:
             name="belong", cpus_per_task=threads, timeout_min=LIMIT_MINUTES
         )
         self._jobs: list[Any] = []
+        self._submitting = Lock()
         self._stopped = False
 
     def run(self, command: Command) -> int:
         """Run a command."""
         if self._stopped:
             return STOPPED
-        job = self._executor.submit(command)
-        self._jobs.append(job)
+        with self._submitting:
+            job = self._executor.submit(command)
+            self._jobs.append(job)
         try:
             return int(job.result())
         except submitit.core.utils.UncompletedJobError:
