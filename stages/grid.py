@@ -38,8 +38,6 @@ BUILD = Path("build", "grid")
 def main(arguments: Sequence[str]) -> int:
     """Run what is not finished, gather what is; return the exit code."""
     given = _parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # clean up as after Ctrl-C
-    signal.signal(signal.SIGHUP, signal.default_int_handler)
     try:
         return _run(given)
     except InputError as error:
@@ -115,6 +113,8 @@ def _make(
     logs.mkdir(parents=True, exist_ok=True)
     with workplace(BUILD.resolve()) as clones:
         engine = engine_of(given.engine, clones=clones, logs=logs.resolve(), threads=threads)
+        for ending in (signal.SIGTERM, signal.SIGHUP):  # not before: Ray has handlers of its own
+            signal.signal(ending, signal.default_int_handler)  # clean up as after Ctrl-C
         workshop = Workshop(
             repository=currency.repository,
             commit=currency.commit,
@@ -146,7 +146,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="cells that run at a time (default: 1). Each computes with `threads` of params.yaml, "
         "so that the numbers do not depend on N; N x threads should not exceed the cores. On a GPU "
-        "the cells share it: 2 to 4, as long as its memory holds them",
+        "the cells share its memory: begin with 2",
     )
     parser.add_argument(
         "--engine", choices=ENGINES, default="local", help="where they run (default: local)"

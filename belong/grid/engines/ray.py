@@ -3,7 +3,7 @@
 All machines need the repository's folder and DVC's cache under the same path.
 """
 
-import signal
+from threading import Lock
 from typing import Any
 
 import ray
@@ -17,25 +17,30 @@ class OnRay:
 
     def __init__(self, *, threads: int) -> None:
         """Start Ray or join it; each command gets `threads` processors."""
-        ours = signal.getsignal(signal.SIGTERM)
         ray.init(log_to_driver=False, include_dashboard=False, logging_level="ERROR")
-        signal.signal(signal.SIGTERM, ours)  # Ray's own ends the program without a word of it
         self._task: Any = ray.remote(num_cpus=threads, max_retries=0)(_call)
+        self._results: list[Any] = []
+        self._starting = Lock()
         self._stopped = False
 
     def run(self, command: Command) -> int:
         """Run a command."""
-        if self._stopped:
-            return STOPPED
+        with self._starting:
+            if self._stopped:
+                return STOPPED
+            result = self._task.remote(command)
+            self._results.append(result)
         try:
-            return int(ray.get(self._task.remote(command)))
+            return int(ray.get(result))
         except ray.exceptions.RayError:
             return STOPPED
 
     def stop(self) -> None:
-        """Leave Ray, which ends the tasks of those who leave."""
-        self._stopped = True
-        ray.shutdown()
+        """Cancel the tasks."""
+        with self._starting:
+            self._stopped = True
+            for result in self._results:
+                ray.cancel(result, force=True)
 
 
 def _call(command: Command) -> int:

@@ -30,14 +30,14 @@ class OnSlurm:
             name="belong", cpus_per_task=threads, timeout_min=LIMIT_MINUTES
         )
         self._jobs: list[Any] = []
-        self._submitting = Lock()
+        self._starting = Lock()
         self._stopped = False
 
     def run(self, command: Command) -> int:
         """Run a command."""
-        if self._stopped:
-            return STOPPED
-        with self._submitting:
+        with self._starting:
+            if self._stopped:
+                return STOPPED
             job = self._executor.submit(command)
             self._jobs.append(job)
         try:
@@ -47,6 +47,7 @@ class OnSlurm:
 
     def stop(self) -> None:
         """Cancel the jobs."""
-        self._stopped = True
-        for job in self._jobs:
-            job.cancel(check=False)
+        with self._starting:
+            self._stopped = True
+            for job in self._jobs:
+                job.cancel(check=False)
