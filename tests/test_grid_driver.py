@@ -62,6 +62,9 @@ pairs:
     derive: {images: 1}
   slow:
     derive: {images: 600}
+  plain:
+    derive: {images: 1}
+    train: {batch_size: 14}
   refused:
     derive: {images: 1}
     train: {batch_size: 13}
@@ -80,6 +83,11 @@ sweeps:
     by_default: false
     pairs: [slow]
     lambdas: [0]
+    seeds: [0]
+  plain:
+    by_default: false
+    pairs: [plain]
+    lambdas: [1]
     seeds: [0]
   refused:
     by_default: false
@@ -299,6 +307,22 @@ def test_a_cell_that_fails_is_named_with_its_log_and_left_out(copy: Path) -> Non
         in (copy / "build" / "grid" / "logs" / f"{name}.log").read_text()
     )
     assert set(pd.read_csv(copy / "out" / "grid.csv")["pair"]) == {"own"}
+
+
+def test_an_experiment_without_features_or_a_curve_is_named(copy: Path) -> None:
+    edit(copy / "grid.yaml", "[mahalanobis, mlp_head]", "[mahalanobis, mlp_heed]")
+    done = grid(copy, "--sweep", "plain")
+    assert done.returncode == 0
+    assert done.stderr.splitlines()[-3:] == [
+        f"grid: {pair}-lambda-1.0-seed-0: has no reports/plots/{file}; {table} is without it"
+        for pair, file, table in (
+            ("own", "roc/mlp_heed.csv", "roc.csv"),
+            ("plain", "roc/mlp_heed.csv", "roc.csv"),
+            ("plain", "features.csv", "features.csv"),
+        )
+    ]
+    assert set(pd.read_csv(copy / "out" / "features.csv")["pair"]) == {"own"}
+    assert set(pd.read_csv(copy / "out" / "roc.csv")["detector"]) == {"mahalanobis"}
 
 
 def test_the_numbers_do_not_depend_on_how_many_cells_run_at_a_time(

@@ -47,7 +47,7 @@ class Currency:
 
     def _is_current(self, experiment: Experiment, cell: Cell) -> bool:
         files = self.repository.files(experiment.commit)
-        if PARAMS not in files or code(self.repository, files) != self.code:
+        if not {PARAMS, PIPELINE} <= set(files) or code(self.repository, files) != self.code:
             return False
         params = changed(self.params, cell.settings(self._pairs[cell.pair]))
         return bool(_yaml(self.repository.text(files[PARAMS])) == params)

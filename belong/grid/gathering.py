@@ -40,27 +40,27 @@ def gather(
     """
     if not finished:
         raise InputError(f"{folder}: no cell of the grid is finished, so there is nothing to write")
-    rows, rates, points, lacks = [], [], [], []
+    rows, lacks = [], []
+    tables: dict[str, list[pd.DataFrame]] = {"roc.csv": [], "features.csv": []}
     for cell in sorted(finished):
         files = repository.files(finished[cell].commit)
         metrics = json.loads(repository.text(files[METRICS]))
         rows.append(_key(cell) | {"seed": cell.seed} | dict(numbers(metrics)))
-        if cell not in curves:
-            continue
-        for detector in detectors:
-            table = _table(repository, files, ROC.format(detector))
-            rates.append(
-                pd.DataFrame(_key(cell) | {"detector": detector}, table.index).join(table[RATES])
-            )
-        if FEATURES in files:
-            table = _table(repository, files, FEATURES)
-            points.append(pd.DataFrame(_key(cell), table.index).join(table))
-        else:
-            lacks.append(f"{cell.name}: has no {FEATURES}; features.csv is without it")
+        wanted = [("roc.csv", ROC.format(name), {"detector": name}) for name in detectors]
+        wanted.append(("features.csv", FEATURES, {}))
+        for name, path, key in wanted if cell in curves else []:
+            if path in files:
+                table = pd.read_csv(io.StringIO(repository.text(files[path])))
+                table = table[RATES] if path != FEATURES else table
+                tables[name].append(pd.DataFrame(_key(cell) | key, table.index).join(table))
+            else:
+                lacks.append(f"{cell.name}: has no {path}; {name} is without it")
     save_csv(folder / "grid.csv", pd.DataFrame(rows))
-    for name, tables in (("roc.csv", rates), ("features.csv", points)):
-        if tables:
-            save_csv(folder / name, pd.concat(tables))
+    for name, parts in tables.items():
+        if parts:
+            save_csv(folder / name, pd.concat(parts))
+        else:
+            (folder / name).unlink(missing_ok=True)  # what it held is of earlier code
     return lacks
 
 
@@ -75,7 +75,3 @@ def numbers(value: object, path: str = "") -> Iterator[tuple[str, float]]:
 
 def _key(cell: Cell) -> dict[str, Any]:
     return {"pair": cell.pair, "lambda": cell.weight}
-
-
-def _table(repository: Repository, files: Mapping[str, str], path: str) -> pd.DataFrame:
-    return pd.read_csv(io.StringIO(repository.text(files[path])))

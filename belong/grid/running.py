@@ -33,9 +33,10 @@ def run_all(
         bar(len(cells), "grid", "cell") as progress,
         ThreadPoolExecutor(max_workers=jobs) as pool,
     ):
+        progress.set_postfix(running=jobs, failed=0)
         futures = {pool.submit(timed, cell): cell for cell in cells}
         try:
-            for future in as_completed(futures):
+            for done, future in enumerate(as_completed(futures), start=1):
                 name = futures[future].name
                 try:
                     line = f"{name}: {future.result():.1f} s"
@@ -44,7 +45,7 @@ def run_all(
                     line = f"{name}: failed, {error}"
                 progress.write(line, file=sys.stderr)
                 progress.update()
-                running = min(jobs, len(cells) - int(progress.n))
+                running = min(jobs, len(cells) - done)
                 progress.set_postfix(running=running, failed=len(failed))
         except BaseException:
             for future in futures:
