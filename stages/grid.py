@@ -83,7 +83,8 @@ def _check(path: Path, currency: Currency, grid: Params, cells: Iterable[Cell]) 
     for cell in sorted({cell.pair: cell for cell in cells}.values()):
         params = changed(currency.params, cell.settings(grid.pairs[cell.pair]))
         values = EveryParams.parse(params, Path(f"{path}: pairs.{cell.pair}"))
-        folders |= dict.fromkeys((values.normal.path, values.anomaly.path), cell.pair)
+        for images in (values.normal, values.anomaly, values.unseen):
+            folders[images.path] = cell.pair
     committed = currency.repository.files(currency.commit)
     for folder in not_kept(currency.repository.root, committed, folders):
         raise InputError(
