@@ -1,14 +1,16 @@
 # make        sets up a virtual environment and runs the pipeline
 # make test   sets it up and runs the tests
 # make check  looks at style and types only; make readme writes the README's table anew
+# make grid   runs the paper's grid, JOBS cells at a time
 
 PYTHON ?= python3
 VENV ?= .venv
+JOBS ?= 1
 BIN := $(VENV)/bin
 # DVC and the tests start `python` by name: the environment's comes first.
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: all test check readme clean
+.PHONY: all test check readme grid clean
 
 all: $(VENV)/.pipeline
 	@python -m stages.check_params params.yaml data/params.valid
@@ -28,6 +30,9 @@ readme: $(VENV)/.pipeline
 	dvc metrics diff HEAD tenth | grep -E '^Path|classification|\.auroc ' > build/diff
 	dvc dag --md > build/dag
 	python -m stages.readme params.yaml reports/metrics.json reports/paper/grid.csv build/dag build/diff README.md
+
+grid: $(VENV)/.pipeline
+	python -m stages.grid reports/paper/params.yaml reports/paper --jobs $(JOBS)
 
 clean:
 	rm -rf $(VENV) build *.egg-info

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from matplotlib.image import imread
 from ruamel.yaml import YAML
@@ -175,3 +176,26 @@ def test_a_mistake_in_params_stops_the_run_before_any_work(clone: Path) -> None:
     assert re.findall(r"Running stage '([\w-]+)'", said) == ["check_params"]
     assert (clone / "reports" / "metrics.json").read_bytes() == before
     assert "Traceback" not in said
+
+
+@pytest.mark.usefixtures("experiments")
+def test_a_cell_of_the_grid_has_the_numbers_of_the_same_experiment_by_hand(
+    clone: Path, tmp_path: Path
+) -> None:
+    second = tmp_path / "second"
+    call(tmp_path, "git", "clone", "--quiet", str(clone), str(second))
+    call(second, "dvc", "config", "--local", "cache.dir", str(clone / ".dvc" / "cache"))
+    grid = {
+        "pairs": {"own": {}},
+        "sweeps": {"one": {"by_default": True, "pairs": ["own"], "lambdas": [0.1], "seeds": [0]}},
+        "curves": {"lambdas": [0.1], "seed": 0, "detectors": ["mahalanobis"]},
+    }
+    (tmp_path / "grid.yaml").write_text(json.dumps(grid))
+    call(second, "python", "-m", "stages.grid", str(tmp_path / "grid.yaml"), str(tmp_path / "out"))
+    (row,) = pd.read_csv(tmp_path / "out" / "grid.csv").to_dict("records")
+    (ref,) = call(clone, "git", "for-each-ref", "--format=%(refname)", "**/tenth").split()
+    by_hand = json.loads(call(clone, "git", "show", f"{ref}:reports/metrics.json"))
+    assert {name: row[f"detectors.{name}.auroc"] for name in by_hand["detectors"]} == {
+        name: numbers["auroc"] for name, numbers in by_hand["detectors"].items()
+    }
+    assert row["classification.accuracy"] == by_hand["classification"]["accuracy"]

@@ -2,7 +2,7 @@
 
 import difflib
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeGuard, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from ruamel.yaml import YAML
@@ -33,7 +33,8 @@ class Section(BaseModel):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            lines = _lines(cls, [dict(problem) for problem in error.errors()])
+            problems = [dict(problem) for problem in error.errors()]
+            lines = _lines(_keys(cls, values), problems)
             raise InputError("\n".join(f"{path}: {line}" for line in lines)) from None
 
 
@@ -56,10 +57,9 @@ def read(path: Path) -> dict[str, Any]:
     return values
 
 
-def _lines(model: type[BaseModel], problems: list[dict[str, Any]]) -> list[str]:
+def _lines(known: list[str], problems: list[dict[str, Any]]) -> list[str]:
     """Say each problem in one line; a misspelt key is one problem, not an unknown and a missing."""
     keyed = [(".".join(str(part) for part in one["loc"]), one) for one in problems]
-    known = _keys(model)
     meant = {
         key: difflib.get_close_matches(key, known, n=1, cutoff=0.0)[0]
         for key, one in keyed
@@ -84,12 +84,20 @@ def _wanted(message: str) -> str:
     return message
 
 
-def _keys(model: type[BaseModel], prefix: str = "") -> list[str]:
-    """Return every dotted key that `model` knows."""
+def _keys(model: type[BaseModel], values: Any, prefix: str = "") -> list[str]:
+    """Return every dotted key that `model` knows; a section under a free name is in `values`."""
     keys = []
     for name, field in model.model_fields.items():
-        key = prefix + (field.alias or name)
-        keys.append(key)
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            keys += _keys(field.annotation, key + ".")
+        key = field.alias or name
+        keys.append(prefix + key)
+        inner = values.get(key) if isinstance(values, dict) else None
+        if _is_section(field.annotation):
+            keys += _keys(field.annotation, inner, f"{prefix}{key}.")
+        elif isinstance(inner, dict) and _is_section(of := get_args(field.annotation)[-1]):
+            for free, section in inner.items():
+                keys += _keys(of, section, f"{prefix}{key}.{free}.")
     return keys
+
+
+def _is_section(kind: Any) -> TypeGuard[type[BaseModel]]:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)

@@ -1,0 +1,43 @@
+"""A command that any engine can run: a line, a folder, a log."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Command:
+    """What runs one cell.
+
+    Attributes:
+        words: module of this Python, then its arguments.
+        folder: where it runs.
+        environment: variables on top of those that are there.
+        log: the file that gets all it prints.
+    """
+
+    words: tuple[str, ...]
+    folder: Path
+    environment: Mapping[str, str]
+    log: Path
+
+    def start(self) -> "subprocess.Popen[bytes]":
+        """Start it."""
+        # The stages start `python` by name: it has to be this one, activated or not.
+        programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+        with self.log.open("wb") as log:
+            return subprocess.Popen(  # noqa: S603
+                [sys.executable, "-m", *self.words],
+                cwd=self.folder,
+                env={**os.environ, **self.environment, "PATH": programs},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    def __call__(self) -> int:
+        """Run it and return its exit code."""
+        return self.start().wait()

@@ -1,0 +1,1 @@
+"""Where the cells of the grid run: this machine, Ray or Slurm."""

@@ -1,0 +1,77 @@
+"""The results of many experiments in three tables."""
+
+import io
+import json
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from belong.artefacts import save_csv
+from belong.errors import InputError
+from belong.grid.cells import Cell
+from belong.grid.repository import Experiment, Repository
+
+METRICS = "reports/metrics.json"
+ROC = "reports/plots/roc/{}.csv"
+FEATURES = "reports/plots/features.csv"
+RATES = ["false_positive_rate", "true_positive_rate"]
+
+
+def gather(
+    repository: Repository,
+    finished: Mapping[Cell, Experiment],
+    curves: Collection[Cell],
+    detectors: Collection[str],
+    folder: Path,
+) -> list[str]:
+    """Write grid.csv, roc.csv and features.csv; return what they lack, a line for each.
+
+    Args:
+        repository: holds the experiments.
+        finished: the cells to gather, with their experiments.
+        curves: the cells whose curves and features are wanted.
+        detectors: the detectors whose curves are wanted.
+        folder: where the tables go. The same experiments give the same bytes.
+
+    Raises:
+        InputError: no cell is finished; the tables stay as they are.
+    """
+    if not finished:
+        raise InputError(f"{folder}: no cell of the grid is finished, so there is nothing to write")
+    rows, lacks = [], []
+    tables: dict[str, list[pd.DataFrame]] = {"roc.csv": [], "features.csv": []}
+    for cell in sorted(finished):
+        files = repository.files(finished[cell].commit)
+        metrics = json.loads(repository.text(files[METRICS]))
+        rows.append(_key(cell) | {"seed": cell.seed} | dict(numbers(metrics)))
+        wanted = [("roc.csv", ROC.format(name), {"detector": name}) for name in detectors]
+        wanted.append(("features.csv", FEATURES, {}))
+        for name, path, key in wanted if cell in curves else []:
+            if path in files:
+                table = pd.read_csv(io.StringIO(repository.text(files[path])))
+                table = table[RATES] if path != FEATURES else table
+                tables[name].append(pd.DataFrame(_key(cell) | key, table.index).join(table))
+            else:
+                lacks.append(f"{cell.name}: has no {path}; {name} is without it")
+    save_csv(folder / "grid.csv", pd.DataFrame(rows))
+    for name, parts in tables.items():
+        if parts:
+            save_csv(folder / name, pd.concat(parts))
+        else:
+            (folder / name).unlink(missing_ok=True)  # what it held is of earlier code
+    return lacks
+
+
+def numbers(value: object, path: str = "") -> Iterator[tuple[str, float]]:
+    """Yield every number in nested mappings, under its dotted path."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from numbers(inner, f"{path}.{key}" if path else key)
+    elif isinstance(value, int | float):
+        yield path, value
+
+
+def _key(cell: Cell) -> dict[str, Any]:
+    return {"pair": cell.pair, "lambda": cell.weight}

@@ -1,0 +1,184 @@
+"""The parts of the grid that need neither git nor DVC."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dvc.utils.hydra import apply_overrides
+from ruamel.yaml import YAML
+
+from belong.errors import InputError
+from belong.grid.cells import Cell, assignments, changed, in_running_order, product
+from belong.grid.current import upstream
+from belong.grid.gathering import numbers
+from stages.params.grid import Params
+from tests.imports import ROOT
+
+GRID = ROOT / "reports" / "paper" / "params.yaml"
+
+
+def test_the_paper_and_the_finer_scale_are_75_different_cells() -> None:
+    """2 pairs x 5 lambdas x 5 seeds, and 5 lambdas more for one pair."""
+    assert len(Params.load(GRID).chosen([], GRID)) == 2 * 5 * 5 + 5 * 5
+
+
+def test_the_imagenet_half_is_75_cells_that_run_when_asked_for() -> None:
+    grid = Params.load(GRID)
+    assert len(grid.chosen(["imagenet30"], GRID)) == 3 * 5 * 5
+    assert len(grid.cells()) == 150
+
+
+def test_the_name_of_a_cell_says_its_pair_lambda_and_seed() -> None:
+    assert Cell("digit-0", 0.001, 4).name == "digit-0-lambda-0.001-seed-4"
+
+
+def test_a_whole_lambda_is_given_to_dvc_as_a_float() -> None:
+    (cell,) = product(["own"], [1], [0])
+    assert assignments(cell.settings({})) == ["lambda=1.0", "seed=0"]
+
+
+def test_one_cell_of_each_pair_and_seed_runs_before_the_others() -> None:
+    cells = in_running_order(product(["a", "b"], [0, 0.1, 1], [0, 1]))
+    assert len(cells) == 12
+    assert {(cell.pair, cell.seed) for cell in cells[:4]} == {
+        ("a", 0), ("a", 1), ("b", 0), ("b", 1),
+    }  # fmt: skip
+    assert [cell.seed for cell in cells[4:]] == [0, 0, 0, 0, 1, 1, 1, 1]
+
+
+def test_the_order_of_the_cells_is_the_same_for_any_order_that_they_come_in() -> None:
+    cells = product(["a", "b"], [0, 0.1, 1], [0, 1, 2])
+    assert in_running_order(sorted(cells)) == in_running_order(sorted(cells, reverse=True))
+
+
+def test_a_setting_replaces_one_key_of_a_section_and_a_list_as_a_whole() -> None:
+    params = {"normal": {"path": "a", "classes": [0, 1, 2]}, "seed": 0}
+    assert changed(params, {"normal": {"classes": [7]}, "new": {"k": 1}}) == {
+        "normal": {"path": "a", "classes": [7]},
+        "seed": 0,
+        "new": {"k": 1},
+    }
+    assert params["normal"] == {"path": "a", "classes": [0, 1, 2]}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        0, 3, 0.0, 1.0, 1e-05, 0.001, True, None, "all", "1-9", "007", "0", "null", "3.5", "",
+        "photos/our cats, and dogs", "it's", "a=b", "{x}", "[1]", "ä ö", "#no comment", "$HOME",
+        [1, 2, 3], ["0", 1, "two words"], [],
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_dvc_reads_an_assignment_as_the_value_that_it_was_made_from(
+    tmp_path: Path, value: object
+) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text("normal:\n  classes: all\n")
+    apply_overrides(str(path), assignments({"normal": {"classes": value}}))
+    read = YAML(typ="safe", pure=True).load(path.read_text())["normal"]["classes"]
+    assert (read, type(read)) == (value, type(value))
+
+
+def test_the_numbers_of_a_report_stand_under_their_dotted_paths() -> None:
+    report = {"a": {"b": {"auroc": 0.5, "n": 3}, "reason": "text", "none": None}, "c": [1.0]}
+    assert list(numbers(report)) == [("a.b.auroc", 0.5), ("a.b.n", 3)]
+
+
+def test_what_comes_after_a_stage_is_not_upstream_of_it() -> None:
+    stages: dict[str, Any] = {
+        "split": {"deps": ["split.py"], "outs": ["images"]},
+        "train": {"deps": ["train.py", "images"], "outs": [{"network": {"cache": False}}]},
+        "evaluate": {"deps": ["network"], "metrics": ["metrics"]},
+        "report": {"deps": ["metrics", "images"], "outs": ["figures"]},
+        "page": {},
+    }
+    assert upstream(stages, "evaluate") == {"split", "train", "evaluate"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "    lambdas: [0, 0.001, 0.003",
+            "    lambdaz: [0, 0.001, 0.003",
+            "sweeps.fine.lambdaz: unknown key; the nearest known key is sweeps.fine.lambdas",
+        ),
+        (
+            "[0, 1]",
+            "[0, 1, 1.0]",
+            "curves.lambdas: got [0, 1, 1.0], wanted each of them once",
+        ),
+        (
+            "[0, 1]",
+            "[]",
+            "curves.lambdas: got [], wanted at least one",
+        ),
+        (
+            "3, 10]",
+            "3, -10]",
+            "sweeps.fine.lambdas.9: got -10, wanted greater than or equal to 0",
+        ),
+        (
+            "digit-0]",
+            "digit_0]",
+            "sweeps.paper.pairs: got 'digit_0', wanted one of mnist-fashion-mnist, digit-0, "
+            "imagenet30-a, imagenet30-b, imagenet30-c",
+        ),
+        (
+            "  digit-0:\n",
+            "  digit-0:\n    lambda: 1.0\n",
+            "pairs.digit-0.lambda: belongs to a sweep, not to a pair",
+        ),
+        (
+            "# Every pair of a sweep",
+            "  a/b: {}\n# Every pair of a sweep",
+            "pairs.a/b: wanted a name of a-z and 0-9, with single hyphens between",
+        ),
+        (
+            "  seed: 0",
+            "  seed: first",
+            "curves.seed: got 'first', wanted a valid integer",
+        ),
+        (
+            "  fine:\n    by_default: true\n",
+            "  fine:\n",
+            "sweeps.fine.by_default: missing",
+        ),
+    ],
+    ids=lambda text: str(text).strip()[:30],
+)
+def test_a_mistake_in_the_grid_file_is_named_with_its_place(
+    tmp_path: Path, old: str, new: str, message: str
+) -> None:
+    path, text = tmp_path / "grid.yaml", GRID.read_text()
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new))
+    with pytest.raises(InputError) as caught:
+        Params.load(path)
+    assert str(caught.value) == f"{path}: {message}"
+
+
+def test_an_unknown_sweep_is_named_with_the_known_ones() -> None:
+    with pytest.raises(InputError, match=r"got 'fien', wanted one of paper, fine, imagenet30$"):
+        Params.load(GRID).chosen(["fien"], GRID)
+
+
+@pytest.mark.parametrize(("engine", "package"), [("ray", "ray"), ("slurm", "submitit")])
+def test_the_packages_of_other_engines_are_imported_only_when_asked_for(
+    engine: str, package: str
+) -> None:
+    program = (
+        "import sys, pathlib, stages.grid; from belong.grid.engines.registry import engine_of;"
+        f"assert '{package}' not in sys.modules; sys.modules['{package}'] = None;"
+        f"engine_of('{engine}', clones=pathlib.Path(), logs=pathlib.Path(), threads=1)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.stderr.splitlines()[-1] == (
+        f"belong.errors.InputError: --engine {engine} wants the package {package}: "
+        f"pip install -c constraints.txt -e '.[{engine}]'"
+    )

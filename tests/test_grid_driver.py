@@ -1,0 +1,416 @@
+"""The driver of the grid, with DVC and git as they are, on a pipeline of one quick stage.
+
+The stage stands for the real ones: it reads lambda and seed, and writes metrics and curves where
+they do. What the driver does with the real pipeline is in test_pipeline.py.
+"""
+
+import fcntl
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pandas as pd
+import psutil
+import pytest
+
+from tests.imports import ROOT
+
+STAGE = """
+import json, pathlib, sys, time
+from ruamel.yaml import YAML
+
+params = YAML(typ="safe", pure=True).load(pathlib.Path("params.yaml"))
+weight, seed, batch = params["lambda"], params["seed"], params["train"]["batch_size"]
+time.sleep(params["derive"]["images"] / 10)
+if batch == 13:
+    sys.exit("toy: 13 images in a batch are refused")
+plots = pathlib.Path("reports/plots/roc")
+plots.mkdir(parents=True, exist_ok=True)
+for detector in ("mahalanobis", "mlp_head"):
+    roc = f"false_positive_rate,true_positive_rate,threshold\\n0,{weight},-inf\\n1,1,inf\\n"
+    (plots / f"{detector}.csv").write_text(roc)
+if batch != 14:
+    points = f"kind,class_name,x,y\\nnormal,zero,{weight},{seed}\\n"
+    (plots.parent / "features.csv").write_text(points)
+metrics = {"detectors": {"mahalanobis": {"auroc": weight / 100 + seed, "reason": "none"}}}
+pathlib.Path("reports/metrics.json").write_text(json.dumps(metrics))
+"""
+
+PIPELINE = """
+stages:
+  evaluate:
+    cmd: python toy.py
+    deps: [toy.py]
+    params: [lambda, seed, train, derive]
+    outs:
+    - reports/plots: {persist: true, cache: false}
+    metrics:
+    - reports/metrics.json: {persist: true, cache: false}
+"""
+
+GRID = """
+pairs:
+  own:
+    derive: {images: 1}
+  slow:
+    derive: {images: 600}
+  plain:
+    derive: {images: 1}
+    train: {batch_size: 14}
+  refused:
+    derive: {images: 1}
+    train: {batch_size: 13}
+sweeps:
+  first:
+    by_default: true
+    pairs: [own]
+    lambdas: [0, 1]
+    seeds: [0]
+  second:
+    by_default: false
+    pairs: [own]
+    lambdas: [1, 0.00001]
+    seeds: [0]
+  slow:
+    by_default: false
+    pairs: [slow]
+    lambdas: [0]
+    seeds: [0]
+  plain:
+    by_default: false
+    pairs: [plain]
+    lambdas: [1]
+    seeds: [0]
+  refused:
+    by_default: false
+    pairs: [own, refused]
+    lambdas: [1]
+    seeds: [0]
+curves:
+  lambdas: [1]
+  seed: 0
+  detectors: [mahalanobis, mlp_head]
+"""
+
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | {
+    "PYTHONPATH": str(ROOT),
+    "GIT_CONFIG_GLOBAL": os.devnull,  # a user of whom git knows nothing
+}
+MAKER = ("-c", "user.name=test", "-c", "user.email=test@example.org")
+
+
+def git(folder: Path, *words: str) -> str:
+    return subprocess.run(
+        ["git", *MAKER, *words],
+        cwd=folder,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+
+def repository(folder: Path) -> Path:
+    """Make a repository with the quick pipeline and the parameters of the tests."""
+    folder.mkdir()
+    git(folder, "init", "--quiet")
+    subprocess.run([sys.executable, "-m", "dvc", "init", "-q"], cwd=folder, check=True)
+    (folder / "toy.py").write_text(STAGE)
+    (folder / "dvc.yaml").write_text(PIPELINE)
+    shutil.copy(ROOT / "tests" / "data" / "params.yaml", folder / "params.yaml")
+    for name in ("mnist-small", "fashion-mnist-small"):
+        (folder / "tests" / "data" / name).mkdir(parents=True)
+        (folder / "tests" / "data" / name / "images").write_text("")
+    (folder / ".gitignore").write_text("/build/\n/out/\n/grid.yaml\n")
+    (folder / ".dvcignore").write_text("build\n")
+    (folder / "grid.yaml").write_text(GRID)
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--message", "all")
+    return folder
+
+
+def grid(folder: Path, *options: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "stages.grid", "grid.yaml", "out", *options],
+        cwd=folder,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def names_of(folder: Path) -> list[str]:
+    """Return the names of the experiments, sorted."""
+    listed = git(folder, "for-each-ref", "--format=%(refname)", "refs/exps/??/*/*")
+    return sorted(line.rpartition("/")[2] for line in listed.splitlines())
+
+
+def ran(done: "subprocess.CompletedProcess[str]") -> list[str]:
+    """Return the names of the cells that were run."""
+    return sorted(re.findall(r"^([\w.-]+): [\d.]+ s$", done.stderr, re.MULTILINE))
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def tables(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted((folder / "out").iterdir())}
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository in which the first sweep has run."""
+    folder = repository(tmp_path_factory.mktemp("grid") / "first")
+    done = grid(folder)
+    assert done.returncode == 0, done.stderr
+    assert ran(done) == ["own-lambda-0.0-seed-0", "own-lambda-1.0-seed-0"]
+    return folder
+
+
+@pytest.fixture
+def copy(first: Path, tmp_path: Path) -> Path:
+    """The same, to be changed."""
+    return Path(shutil.copytree(first, tmp_path / "copy"))
+
+
+def test_each_cell_is_an_experiment_and_a_row(first: Path) -> None:
+    assert names_of(first) == ["own-lambda-0.0-seed-0", "own-lambda-1.0-seed-0"]
+    rows = pd.read_csv(first / "out" / "grid.csv").to_dict("records")
+    auroc = "detectors.mahalanobis.auroc"
+    assert rows == [
+        {"pair": "own", "lambda": 0.0, "seed": 0, auroc: 0.0},
+        {"pair": "own", "lambda": 1.0, "seed": 0, auroc: 0.01},
+    ]
+
+
+def test_curves_and_features_are_those_of_the_cells_that_the_file_names(first: Path) -> None:
+    roc = pd.read_csv(first / "out" / "roc.csv")
+    assert list(roc.columns) == [
+        "pair", "lambda", "detector", "false_positive_rate", "true_positive_rate",
+    ]  # fmt: skip
+    assert roc[["lambda", "detector"]].drop_duplicates().to_numpy().tolist() == [
+        [1, "mahalanobis"],
+        [1, "mlp_head"],
+    ]
+    features = pd.read_csv(first / "out" / "features.csv").to_dict("records")
+    point = {"kind": "normal", "class_name": "zero", "x": 1, "y": 0}
+    assert features == [{"pair": "own", "lambda": 1, **point}]
+
+
+def test_the_working_tree_is_as_it_was(first: Path) -> None:
+    assert git(first, "status", "--porcelain") == ""
+    assert not (first / "reports").exists()
+    assert list((first / "build" / "grid" / "clones").iterdir()) == []
+
+
+def test_dvc_knows_the_experiments(first: Path) -> None:
+    shown = subprocess.run(
+        [sys.executable, "-m", "dvc", "exp", "show", "--json"],
+        cwd=first, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    experiments = [
+        one["name"] for commit in json.loads(shown) for one in commit["experiments"] or []
+    ]
+    assert sorted(experiments) == names_of(first)
+
+
+def test_a_second_start_runs_nothing_and_writes_the_same_bytes(copy: Path) -> None:
+    before = tables(copy)
+    done = grid(copy)
+    assert (done.returncode, ran(done)) == (0, [])
+    assert tables(copy) == before
+
+
+def test_gathering_alone_writes_the_same_bytes(copy: Path) -> None:
+    before = tables(copy)
+    shutil.rmtree(copy / "out")
+    assert grid(copy, "--gather").returncode == 0
+    assert tables(copy) == before
+
+
+def test_one_more_lambda_runs_one_cell(copy: Path) -> None:
+    edit(copy / "grid.yaml", "lambdas: [0, 1]", "lambdas: [0, 0.00001, 1]")
+    done = grid(copy)
+    assert (done.returncode, ran(done)) == (0, ["own-lambda-1e-05-seed-0"])
+    assert pd.read_csv(copy / "out" / "grid.csv")["lambda"].tolist() == [0, 1e-05, 1]
+
+
+def test_a_cell_that_left_the_file_leaves_the_table_and_stays_an_experiment(copy: Path) -> None:
+    edit(copy / "grid.yaml", "lambdas: [0, 1]", "lambdas: [1]")
+    assert grid(copy, "--gather").returncode == 0
+    assert pd.read_csv(copy / "out" / "grid.csv")["lambda"].tolist() == [1]
+    assert "own-lambda-0.0-seed-0" in names_of(copy)
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "is_stale"),
+    [
+        ("toy.py", "weight / 100", "weight / 50", True),
+        ("dvc.yaml", "cmd: python toy.py", "cmd: python ./toy.py", True),
+        ("params.yaml", "momentum: 0.9", "momentum: 0.8", True),
+        ("dvc.yaml", "stages:", "# a comment\nstages:", False),
+    ],
+    ids=["code", "command", "parameter", "comment"],
+)
+def test_a_committed_change_makes_old_results_stale_unless_it_is_a_comment(
+    copy: Path, file: str, old: str, new: str, is_stale: bool
+) -> None:
+    edit(copy / file, old, new)
+    git(copy, "commit", "--quiet", "--all", "--message", "change")
+    before = tables(copy)
+    done = grid(copy, "--gather")
+    nothing = "grid: out: no cell of the grid is finished, so there is nothing to write\n"
+    assert done.stderr == (nothing if is_stale else "")
+    assert tables(copy) == before
+
+
+def test_stale_results_are_replaced(copy: Path) -> None:
+    edit(copy / "toy.py", "weight / 100", "weight / 50")
+    git(copy, "commit", "--quiet", "--all", "--amend", "--message", "change")
+    edit(copy / "grid.yaml", "lambdas: [0, 1]", "lambdas: [1]")
+    assert len(ran(grid(copy))) == 1
+    assert pd.read_csv(copy / "out" / "grid.csv")["detectors.mahalanobis.auroc"].tolist() == [0.02]
+
+
+def test_an_edited_file_of_the_pipeline_is_refused_in_one_line(copy: Path) -> None:
+    edit(copy / "toy.py", "weight / 100", "weight / 50")
+    done = grid(copy)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "grid: toy.py: edited since the last commit, and the grid runs what is committed; "
+        "`git commit` or `git stash` it first\n"
+    )
+
+
+def test_a_cell_that_fails_is_named_with_its_log_and_left_out(copy: Path) -> None:
+    done = grid(copy, "--sweep", "refused")
+    name = "refused-lambda-1.0-seed-0"
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        f"grid: {name}: missing: ended with code 255; see build/grid/logs/{name}.log"
+    )
+    assert (
+        "toy: 13 images in a batch are refused"
+        in (copy / "build" / "grid" / "logs" / f"{name}.log").read_text()
+    )
+    assert set(pd.read_csv(copy / "out" / "grid.csv")["pair"]) == {"own"}
+
+
+def test_an_experiment_without_features_or_a_curve_is_named(copy: Path) -> None:
+    edit(copy / "grid.yaml", "[mahalanobis, mlp_head]", "[mahalanobis, mlp_heed]")
+    done = grid(copy, "--sweep", "plain")
+    assert done.returncode == 0
+    assert done.stderr.splitlines()[-3:] == [
+        f"grid: {pair}-lambda-1.0-seed-0: has no reports/plots/{file}; {table} is without it"
+        for pair, file, table in (
+            ("own", "roc/mlp_heed.csv", "roc.csv"),
+            ("plain", "roc/mlp_heed.csv", "roc.csv"),
+            ("plain", "features.csv", "features.csv"),
+        )
+    ]
+    assert set(pd.read_csv(copy / "out" / "features.csv")["pair"]) == {"own"}
+    assert set(pd.read_csv(copy / "out" / "roc.csv")["detector"]) == {"mahalanobis"}
+
+
+def test_the_numbers_do_not_depend_on_how_many_cells_run_at_a_time(
+    first: Path, tmp_path: Path
+) -> None:
+    second = repository(tmp_path / "second")
+    assert grid(second, "--jobs", "2").returncode == 0
+    assert tables(second) == tables(first)
+
+
+@pytest.mark.parametrize(
+    ("name", "left_running"), [(signal.SIGKILL, True), (signal.SIGTERM, False)], ids=str
+)
+def test_after_a_signal_the_next_start_finds_nothing_in_its_way(
+    copy: Path, name: signal.Signals, left_running: bool
+) -> None:
+    """A driver that is killed leaves DVC and its stage behind; the next one ends them."""
+    driver = subprocess.Popen(
+        [sys.executable, "-m", "stages.grid", "grid.yaml", "out", "--sweep", "slow"],
+        cwd=copy,
+        env=ENVIRONMENT,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    clones = copy / "build" / "grid" / "clones"
+    wait_for(lambda: "toy.py" in programs_in(clones))
+    driver.send_signal(name)
+    _, said = driver.communicate(timeout=30)
+    assert bool(programs_in(clones)) == left_running
+    assert ("the same command goes on" in said) != left_running
+    edit(copy / "grid.yaml", "images: 600", "images: 1")
+    done = grid(copy, "--sweep", "slow")
+    assert (done.returncode, ran(done)) == (0, ["slow-lambda-0.0-seed-0"])
+    assert programs_in(clones) == []
+
+
+def test_a_second_driver_is_refused_while_one_is_at_work(copy: Path) -> None:
+    lock = copy / "build" / "grid" / "lock"
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        done = grid(copy, "--sweep", "second")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == (
+        f"grid: {lock.parent}: another grid is running here; wait for it"
+    )
+
+
+def test_a_cell_whose_worker_is_killed_is_a_failure_of_that_cell_alone(copy: Path) -> None:
+    edit(copy / "grid.yaml", "pairs: [slow]", "pairs: [slow, own]")
+    edit(copy / "grid.yaml", "lambdas: [0]", "lambdas: [2]")
+    driver = subprocess.Popen(
+        [sys.executable, "-m", "stages.grid", "grid.yaml", "out", "--sweep", "slow", "--jobs", "2"],
+        cwd=copy,
+        env=ENVIRONMENT,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    clones = copy / "build" / "grid" / "clones"
+    wait_for(lambda: "own-lambda-2.0-seed-0" in names_of(copy))
+    for process in processes_in(clones):
+        process.kill()
+    _, said = driver.communicate(timeout=60)
+    assert driver.returncode == 1
+    assert "grid: slow-lambda-2.0-seed-0: missing: ended with code -9; see " in said
+    assert pd.read_csv(copy / "out" / "grid.csv")["lambda"].tolist() == [0, 1, 2]
+
+
+def processes_in(folder: Path) -> list[psutil.Process]:
+    """Return the processes that work in a folder."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if Path(process.cwd()).is_relative_to(folder):
+                found.append(process)
+    return found
+
+
+def programs_in(folder: Path) -> list[str]:
+    """Return the last word of each command that runs in a folder."""
+    words = []
+    for process in processes_in(folder):
+        with suppress(psutil.Error):
+            words += process.cmdline()[-1:]
+    return words
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.1)
