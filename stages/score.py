@@ -73,7 +73,7 @@ def main(
         thresholds[name] = kinds | {"in_force": kinds.get(force, kinds["calibrated"])}
 
     tables = [verdicts_of(part, arrays, thresholds, names) for part in TESTED]
-    rows = load_csv(manifest, "part", "class_name", "source")
+    rows = load_csv(manifest, "part", "class_name", "source", as_text=True)
     whole = rows[rows["part"].isin(TESTED)].reset_index(drop=True)
     save_csv(verdicts, pd.concat([whole, pd.concat(tables, ignore_index=True)], axis=1))
     save_arrays(scores, arrays, {"class_names": names, "alpha": alpha, "thresholds": thresholds})

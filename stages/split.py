@@ -1,6 +1,7 @@
-"""Pack the images of both data sets into one file, divided into parts.
+"""Choose the classes of both data sets and divide their images into parts.
 
-Reads   the two data sets; their folders are parameters, normal.path and anomaly.path
+Reads   rows       csv: one row per packed image: its data set, file, class, label, is_test
+        pack       safetensors: for each data set, named by its path, (n, ch, h, w) uint8
 Writes  manifest   csv: one row per image: its part, class, source and hash; repeats are dropped
         images     safetensors: for each part `PART/images` (n, ch, h, w) uint8 and
                    `PART/labels` (n,) int64; about: the class names
@@ -10,20 +11,32 @@ from pathlib import Path
 
 import numpy as np
 
-from belong.artefacts import save_arrays, save_csv
-from belong.datasets import DataSet, chosen, read
+from belong.artefacts import load_arrays, load_csv, save_arrays, save_csv
+from belong.datasets import DataSet, chosen, with_test_part
 from belong.errors import InputError
+from belong.packed import COLUMNS, data_set
 from belong.parts import PARTS, assign
 from stages.params.split import Params
 from stages.program import run
 
 
-def main(params: Path, manifest: Path, images: Path) -> None:
-    """Read, divide, pack."""
+def main(params: Path, rows: Path, pack: Path, manifest: Path, images: Path) -> None:
+    """Choose, divide."""
     values = Params.load(params)
     normal, anomaly = Path(values.normal.path), Path(values.anomaly.path)
-    inside = chosen(read(normal), values.normal.classes, normal)
-    outside = chosen(read(anomaly), values.anomaly.classes, anomaly)
+    packed, listed = load_arrays(pack), load_csv(rows, *COLUMNS, as_text=True)
+    read = {
+        name: with_test_part(
+            data_set(name, listed, packed),
+            fraction=values.split.test_fraction,
+            # Another stream than that of the calibration part, and the same for each data set, so
+            # that an image's part depends neither on the other data set nor on chosen classes.
+            rng=np.random.default_rng([values.seed, 1]),
+        )
+        for name in (values.normal.path, values.anomaly.path)
+    }
+    inside = chosen(read[values.normal.path], values.normal.classes, normal)
+    outside = chosen(read[values.anomaly.path], values.anomaly.classes, anomaly)
     check_pair(inside, outside, normal, anomaly)
     table = assign(
         inside,
@@ -33,16 +46,16 @@ def main(params: Path, manifest: Path, images: Path) -> None:
     )
     arrays = {}
     for part in PARTS:
-        rows = table[table["part"] == part]
+        in_part = table[table["part"] == part]
         source = outside if part.startswith("anomaly/") else inside
-        arrays[f"{part}/images"] = source.images[rows["row"]]
-        arrays[f"{part}/labels"] = rows["label"].to_numpy()
+        arrays[f"{part}/images"] = source.images[in_part["row"]]
+        arrays[f"{part}/labels"] = in_part["label"].to_numpy()
     save_arrays(images, arrays, {"class_names": inside.class_names})
     save_csv(manifest, table.drop(columns="row"))
 
 
 def check_pair(inside: DataSet, outside: DataSet, normal: Path, anomaly: Path) -> None:
-    """Refuse two data sets that cannot be told apart, or cannot be compared."""
+    """Refuse two data sets that cannot be told apart."""
     if len(inside.class_names) < 2:
         raise InputError(
             f"normal.classes: wanted at least 2 classes of {normal}, got {inside.class_names[0]}"
@@ -51,12 +64,6 @@ def check_pair(inside: DataSet, outside: DataSet, normal: Path, anomaly: Path) -
     if both and normal.resolve() == anomaly.resolve():
         raise InputError(
             f"normal and anomaly are both {normal} and share the classes {', '.join(both)}"
-        )
-    if inside.images.shape[1:] != outside.images.shape[1:]:
-        sizes = ["x".join(map(str, data.images.shape[1:])) for data in (inside, outside)]
-        raise InputError(
-            f"{normal} has images of {sizes[0]} (channels x height x width), {anomaly} of "
-            f"{sizes[1]}; wanted the same size"
         )
 
 

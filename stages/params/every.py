@@ -5,6 +5,7 @@ from stages.params import (
     detectors,
     evaluate,
     fit_mahalanobis,
+    pack,
     report,
     score,
     split,
@@ -16,6 +17,7 @@ from stages.params import (
 
 class Params(
     split.Params,
+    pack.Params,
     derive.Params,
     train.Params,
     fit_mahalanobis.Params,
@@ -27,3 +29,7 @@ class Params(
     evaluate.Params,
 ):
     """What params.yaml holds."""
+
+    # Of these, `pack` reads only where they lie.
+    normal: split.DataSet
+    anomaly: split.DataSet
