@@ -107,7 +107,10 @@ def save_arrays(
     with whole_file(path) as part:
         part.touch()
         mode = part.stat().st_mode
-        save_file(whole, part, metadata)
+        try:
+            save_file(whole, part, metadata)
+        except SafetensorError as error:  # the disk is full
+            raise OSError(str(error)) from None
         part.chmod(mode)  # as of any other file: safetensors shuts others out
 
 
