@@ -99,8 +99,14 @@ def pack(found: DataSet | ImageFiles, form: Form, *, background: Rgb, most_pixel
     )
 
 
-def check_enough(packed: Packed, path: Path, *, max_bad_fraction: float) -> None:
+def check_enough(packed: Packed, path: Path, *, max_bad_fraction: float, listed: Path) -> None:
     """Refuse a data set with too many unreadable files, or with a class of which none is left.
+
+    Args:
+        packed: the data set.
+        path: where it lies, for the message.
+        max_bad_fraction: the share of its files that may be unreadable.
+        listed: where all of them are listed, for the message.
 
     Raises:
         TooManyBadFilesError: names how many, the first of them, and why.
@@ -108,17 +114,16 @@ def check_enough(packed: Packed, path: Path, *, max_bad_fraction: float) -> None
     data, bad = packed.data, packed.unreadable
     count = len(bad) + len(data.labels)
     first = "; ".join(f"{file} ({reason})" for file, reason in bad[:3])
+    which = f"{listed} lists all, the first: {first}"
     if len(bad) > max_bad_fraction * count:
         raise TooManyBadFilesError(
             f"{path}: {len(bad)} of {count} images ({len(bad) / count:.1%}) cannot be read, and "
-            f"images.max_bad_fraction allows {max_bad_fraction:.1%}; the first: {first}"
+            f"images.max_bad_fraction allows {max_bad_fraction:.1%}; {which}"
         )
     left = np.bincount(data.labels, minlength=len(data.class_names))
     for name, number in zip(data.class_names, left, strict=True):
         if number == 0:
-            raise TooManyBadFilesError(
-                f"{path}: of class {name} no image can be read; the first that cannot: {first}"
-            )
+            raise TooManyBadFilesError(f"{path}: of class {name} no image can be read; {which}")
 
 
 def _for_each(work: Callable[[int], str], count: int, what: str) -> list[str]:

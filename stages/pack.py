@@ -39,7 +39,8 @@ def main(params: Path, rows: Path, unreadable: Path, ignored: Path, images: Path
     save_csv(unreadable, _listed({path: one.unreadable for path, one in packs.items()}))
     save_csv(ignored, _listed({path: one.ignored for path, one in packs.items()}))
     for path, one in packs.items():
-        check_enough(one, Path(path), max_bad_fraction=options.max_bad_fraction)
+        limit = options.max_bad_fraction
+        check_enough(one, Path(path), max_bad_fraction=limit, listed=unreadable)
     save_csv(rows, pd.concat([packed.rows(path, one.data) for path, one in packs.items()]))
     save_arrays(images, {path: one.data.images for path, one in packs.items()})
 
