@@ -10,6 +10,7 @@ Writes  rows        csv: one row per image: data set (its path), file, class, la
         images      safetensors: for each path `PATH` (n, ch, h, w) uint8
 """
 
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -41,6 +42,10 @@ def main(params: Path, rows: Path, unreadable: Path, ignored: Path, images: Path
     for path, one in packs.items():
         limit = options.max_bad_fraction
         check_enough(one, Path(path), max_bad_fraction=limit, listed=unreadable)
+        if one.unreadable:
+            count = len(one.unreadable) + len(one.data.labels)
+            left_out = f"{len(one.unreadable)} of {count} images cannot be read and are left out"
+            print(f"pack: {path}: {left_out}; {unreadable} lists them", file=sys.stderr)  # noqa: T201
     save_csv(rows, pd.concat([packed.rows(path, one.data) for path, one in packs.items()]))
     save_arrays(images, {path: one.data.images for path, one in packs.items()})
 

@@ -154,6 +154,14 @@ def test_too_many_bad_files_are_refused_with_their_count_share_and_the_first(
         check_enough(made, tmp_path, max_bad_fraction=0.09, listed=LIST)
 
 
+def test_a_share_that_is_exactly_the_one_allowed_is_enough(tmp_path: Path) -> None:
+    """29 of 100; 0.29 x 100 is 28.999999999999996."""
+    write_images(tmp_path, *(f"a/{i}.png" for i in range(71)))
+    for i in range(71, 100):
+        (tmp_path / "a" / f"{i}.png").touch()
+    check_enough(packed(tmp_path), tmp_path, max_bad_fraction=0.29, listed=LIST)
+
+
 def test_a_class_of_which_no_image_can_be_read_is_refused_whatever_is_allowed(
     tmp_path: Path,
 ) -> None:

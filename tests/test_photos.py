@@ -150,7 +150,12 @@ def test_few_enough_bad_files_are_left_out_and_listed(photos: Path) -> None:
     (photos / "ours" / "ant" / "3.png").write_text("no image")
     (photos / "ours" / "ant" / "notes.txt").touch()
     params = PARAMS.replace("max_bad_fraction: 0.01", "max_bad_fraction: 0.05")
-    assert succeeded(packed(photos, photos / "ours", photos / "odd", params))
+    done = packed(photos, photos / "ours", photos / "odd", params)
+    wanted = (
+        f"pack: {photos}/ours: 1 of 20 images cannot be read and are left out; "
+        f"{photos}/unreadable.csv lists them\n"
+    )
+    assert (done.returncode, done.stderr) == (0, wanted)
     assert pd.read_csv(photos / "unreadable.csv")["file"].tolist() == ["ant/3.png"]
     assert pd.read_csv(photos / "ignored.csv")["file"].tolist() == ["ant/notes.txt"]
     assert len(pd.read_csv(photos / "rows.csv")) == 24
