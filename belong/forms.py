@@ -6,6 +6,8 @@ from typing import Literal, Self
 import numpy as np
 from PIL import Image, ImageOps
 
+from belong.progress import bar
+
 # auto: grey if all images are, to be found out by decoding them.
 Color = Literal["auto", "grey", "rgb"]
 
@@ -40,3 +42,16 @@ def formed(image: Image.Image, form: Form) -> np.ndarray:
     if form.channels == 1:
         return np.asarray(fitted.convert("L"))[None]
     return np.asarray(fitted.convert("RGB")).transpose(2, 0, 1)
+
+
+def all_formed(images: np.ndarray, form: Form) -> np.ndarray:
+    """Bring images (n, ch, h, w) to a form, or leave them as they are if they have it."""
+    if Form.of(images) == form:
+        return images
+    made = np.empty((len(images), form.channels, form.height, form.width), np.uint8)
+    with bar(len(images), "resizing", "image") as progress:
+        for row, image in enumerate(images):
+            one = Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0))
+            made[row] = formed(one, form)
+            progress.update()
+    return made

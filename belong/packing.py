@@ -1,4 +1,4 @@
-"""Bring all images of a data set to one form, in one array: from files, or from IDX.
+"""Bring the image files of a data set to one form, in one array; IDX images stay as they are.
 
 Photos of 1 to 2 megapixels take 8 ms of a processor each, 19 without decoding JPEGs smaller
 (2,000 of them, to 224 x 224; Pillow 13, libjpeg-turbo 3.2, two shared cores of a server). Threads
@@ -9,11 +9,10 @@ import os
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from belong import idx_folders
 from belong.class_folders import ImageFiles, list_images, printable
@@ -29,7 +28,7 @@ class Packed:
     """A data set in one array, and what was left out of it.
 
     Attributes:
-        data: the images that could be read.
+        data: the images that could be read, in one form.
         unreadable: (file, reason) of the others.
         ignored: (file or folder, reason) of what is no image by its name.
     """
@@ -63,16 +62,16 @@ def own_form(found: DataSet | ImageFiles, *, side_px: int, color: Color) -> Form
 
 
 def pack(found: DataSet | ImageFiles, form: Form, *, background: Rgb, most_pixels: int) -> Packed:
-    """Bring the images to a form; where its color is auto, they decide it.
+    """Bring image files to a form; where its color is auto, they decide it.
 
     Args:
-        found: what `look` found.
-        form: of all the images.
+        found: what `look` found; what is in an array already stays as it is.
+        form: of what is made of files.
         background: lies below the transparent parts.
         most_pixels: larger files are taken for unreadable.
     """
     if isinstance(found, DataSet):
-        return Packed(_formed_anew(found, form), [], [])
+        return Packed(found, [], [])
     images = np.empty((len(found.files), form.channels, form.height, form.width), np.uint8)
     needed_px = max(form.height, form.width)
 
@@ -158,17 +157,3 @@ def _closed_up(images: np.ndarray, kept: np.ndarray) -> np.ndarray:
 
 def _all_grey(images: np.ndarray) -> bool:
     return all((image == image[:1]).all() for image in images)
-
-
-def _formed_anew(data: DataSet, form: Form) -> DataSet:
-    """Bring grey images (n, 1, h, w) to a form, or leave them as they are if they have it."""
-    if Form.of(data.images) == form:
-        return data
-    images = np.empty((len(data.images), form.channels, form.height, form.width), np.uint8)
-
-    def resize(row: int) -> str:
-        images[row] = formed(Image.fromarray(data.images[row, 0]), form)
-        return ""
-
-    _for_each(resize, len(images), "resizing")
-    return replace(data, images=images)

@@ -2,7 +2,7 @@
 
 Reads   network      safetensors: the trained classifier
         autoencoder  safetensors: the trained autoencoder
-        images       safetensors: `PART/images`, `PART/labels` of every part
+        images       safetensors: `PART/images`, `PART/labels` of the parts that there are
         derived      safetensors: `PART/images` of the derived anomalies
 Writes  features     safetensors: for each part the arrays of `belong.views.Views`,
                      `PART/features` (n, d) float32 and so on, and `PART/labels` (n,) int64 where
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from belong import device
-from belong.artefacts import load_about, load_arrays, save_arrays
+from belong.artefacts import load_about, load_arrays, names_in, save_arrays
 from belong.autoencoder import Autoencoder
 from belong.derived import DERIVED
 from belong.extraction import extract
@@ -39,12 +39,13 @@ def main(
     lenet = LeNet.from_arrays(load_arrays(network), about["shape"]).to(place)
     coder = Autoencoder.from_arrays(load_arrays(autoencoder)).to(place)
     arrays: dict[str, np.ndarray] = {}
-    files = dict.fromkeys(PARTS, images) | {f"derived/{kind}": derived for kind in DERIVED}
+    parts = [part for part in PARTS if f"{part}/images" in names_in(images)]
+    files = dict.fromkeys(parts, images) | {f"derived/{kind}": derived for kind in DERIVED}
     for part, file in files.items():
         pixels = torch.from_numpy(load_arrays(file, f"{part}/images")[f"{part}/images"])
         kept = extract(lenet, coder, pixels.to(place)).arrays(part)
         arrays |= {f"{HEAD}/features": kept[f"{HEAD}/features"]} if part == HEAD else kept
-    arrays |= load_arrays(images, *(f"{part}/labels" for part in PARTS))
+    arrays |= load_arrays(images, *(f"{part}/labels" for part in parts))
     save_arrays(features, arrays, {"class_names": about["class_names"]})
 
 

@@ -1,9 +1,9 @@
-"""Pack the images of both data sets, brought to one form, into one file.
+"""Bring image files to one form, and pack the images of all data sets into one file.
 
-The form, height, width and grey or colour, is that of the normal images. Images in IDX files
-that have it stay as they are to the byte.
+The form, height, width and grey or color, is that of the normal images. Images in IDX files stay
+as they are; what is chosen of them gets the form in `split`.
 
-Reads   the two data sets; their folders are parameters, normal.path and anomaly.path
+Reads   the data sets; their folders are parameters: normal.path, anomaly.path, unseen.path
 Writes  rows        csv: one row per image: data set (its path), file, class, label, is_test
         unreadable  csv: data set, file, reason: image files that could not be read
         ignored     csv: data set, file, reason: what is no image by its name, or is hidden
@@ -26,8 +26,8 @@ def main(params: Path, rows: Path, unreadable: Path, ignored: Path, images: Path
     """Look, decode, pack."""
     values = Params.load(params)
     options = values.images
-    # Once, if both are the same folder. All folders are looked at before an image is decoded.
-    paths = dict.fromkeys([values.normal.path, values.anomaly.path])
+    # Each folder once. All folders are looked at before an image is decoded.
+    paths = dict.fromkeys([values.normal.path, values.anomaly.path, values.unseen.path])
     found = {path: look(Path(path)) for path in paths}
     form = own_form(found[values.normal.path], side_px=options.side_px, color=options.color)
     packs = {}
@@ -35,7 +35,7 @@ def main(params: Path, rows: Path, unreadable: Path, ignored: Path, images: Path
         packs[path] = pack(
             images_or_files, form, background=options.background_rgb, most_pixels=options.max_pixels
         )
-        form = packs[path].form
+        form = packs[values.normal.path].form  # the first: now its color is known
     # Before the check, so that the whole list is there when too many are bad.
     save_csv(unreadable, _listed({path: one.unreadable for path, one in packs.items()}))
     save_csv(ignored, _listed({path: one.ignored for path, one in packs.items()}))

@@ -1,19 +1,23 @@
-"""Choose the classes of both data sets and divide their images into parts.
+"""Choose the classes of all data sets and divide their images into parts.
+
+Every image is brought to the form of the normal ones. Those in image files have it already.
 
 Reads   rows       csv: one row per packed image: its data set, file, class, label, is_test
         pack       safetensors: for each data set, named by its path, (n, ch, h, w) uint8
 Writes  manifest   csv: one row per image: its part, class, source and hash; repeats are dropped
-        images     safetensors: for each part `PART/images` (n, ch, h, w) uint8 and
-                   `PART/labels` (n,) int64; about: the class names
+        images     safetensors: for each part that has images `PART/images` (n, ch, h, w) uint8
+                   and `PART/labels` (n,) int64; about: the class names
 """
 
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
 
 from belong.artefacts import load_arrays, load_csv, save_arrays, save_csv
-from belong.datasets import DataSet, chosen, with_test_part
+from belong.datasets import DataSet, chosen, with_test_part, without
 from belong.errors import InputError
+from belong.forms import Form, all_formed
 from belong.packed import COLUMNS, data_set
 from belong.parts import PARTS, assign
 from stages.params.split import Params
@@ -23,48 +27,64 @@ from stages.program import run
 def main(params: Path, rows: Path, pack: Path, manifest: Path, images: Path) -> None:
     """Choose, divide."""
     values = Params.load(params)
-    normal, anomaly = Path(values.normal.path), Path(values.anomaly.path)
+    wanted = {kind: getattr(values, kind) for kind in ("normal", "anomaly", "unseen")}
+    paths = {kind: Path(section.path) for kind, section in wanted.items()}
     packed, listed = load_arrays(pack), load_csv(rows, *COLUMNS, as_text=True)
-    read = {
-        name: with_test_part(
-            data_set(name, listed, packed),
-            fraction=values.split.test_fraction,
-            # Another stream than that of the calibration part, and the same for each data set, so
-            # that an image's part depends neither on the other data set nor on chosen classes.
-            rng=np.random.default_rng([values.seed, 1]),
-        )
-        for name in (values.normal.path, values.anomaly.path)
+    whole = {kind: data_set(section.path, listed, packed) for kind, section in wanted.items()}
+    divided = {kind: with_test(whole[kind], values) for kind in ("normal", "anomaly")}
+    sets = {
+        kind: chosen(divided.get(kind, whole[kind]), section.classes, paths[kind])
+        for kind, section in wanted.items()
     }
-    inside = chosen(read[values.normal.path], values.normal.classes, normal)
-    outside = chosen(read[values.anomaly.path], values.anomaly.classes, anomaly)
-    check_pair(inside, outside, normal, anomaly)
+    check_pair(sets["normal"], sets["anomaly"], paths["normal"], paths["anomaly"])
+    sets["left_out"] = whole["normal"]
+    keep_unused(sets, paths | {"left_out": paths["normal"]})
     table = assign(
-        inside,
-        outside,
+        sets["normal"],
+        sets["anomaly"],
+        {kind: sets[kind] for kind in ("left_out", "unseen")},
         calibration_fraction=values.split.calibration_fraction,
         rng=np.random.default_rng(values.seed),
     )
+    form = Form.of(whole["normal"].images)
     arrays = {}
     for part in PARTS:
-        in_part = table[table["part"] == part]
-        source = outside if part.startswith("anomaly/") else inside
-        arrays[f"{part}/images"] = source.images[in_part["row"]]
-        arrays[f"{part}/labels"] = in_part["label"].to_numpy()
-    save_arrays(images, arrays, {"class_names": inside.class_names})
+        own = table[table["part"] == part]
+        if len(own):
+            source = sets[part.split("/")[0]]
+            arrays[f"{part}/images"] = all_formed(source.images[own["row"]], form)
+            arrays[f"{part}/labels"] = own["label"].to_numpy()
+    save_arrays(images, arrays, {"class_names": sets["normal"].class_names})
     save_csv(manifest, table.drop(columns="row"))
 
 
+def with_test(data: DataSet, values: Params) -> DataSet:
+    """Draw a test part where there is none; of all classes, so that no choice of them moves it."""
+    # Another stream than that of the calibration part.
+    rng = np.random.default_rng([values.seed, 1])
+    return with_test_part(data, fraction=values.split.test_fraction, rng=rng)
+
+
 def check_pair(inside: DataSet, outside: DataSet, normal: Path, anomaly: Path) -> None:
-    """Refuse two data sets that cannot be told apart."""
+    """Refuse classes that leave nothing to tell apart."""
     if len(inside.class_names) < 2:
-        raise InputError(
-            f"normal.classes: wanted at least 2 classes of {normal}, got {inside.class_names[0]}"
-        )
+        got = inside.class_names[0] if inside.class_names else "none"
+        raise InputError(f"normal.classes: wanted at least 2 classes of {normal}, got {got}")
     both = sorted(set(inside.class_names) & set(outside.class_names))
     if both and normal.resolve() == anomaly.resolve():
         raise InputError(
             f"normal and anomaly are both {normal} and share the classes {', '.join(both)}"
         )
+
+
+def keep_unused(sets: dict[str, DataSet], paths: dict[str, Path]) -> None:
+    """Leave the further anomalies only the classes that nothing else is made of."""
+    used: dict[Path, set[str]] = defaultdict(set)
+    for kind in ("normal", "anomaly", "left_out", "unseen"):
+        taken = used[paths[kind].resolve()]
+        if kind in ("left_out", "unseen"):
+            sets[kind] = without(sets[kind], taken)
+        taken.update(sets[kind].class_names)
 
 
 if __name__ == "__main__":

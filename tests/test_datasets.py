@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from belong.datasets import DataSet, chosen, with_test_part
+from belong.datasets import DataSet, chosen, with_test_part, without
 from belong.errors import InputError
 
 HERE = Path("some/folder")
@@ -174,3 +174,15 @@ def test_a_data_set_with_official_test_images_keeps_them_and_draws_none() -> Non
     data = ten_classes()
     assert with_test_part(data, fraction=0.2, rng=rng) is data
     assert rng.random() == np.random.default_rng(0).random()
+
+
+def test_none_chooses_no_image() -> None:
+    data = chosen(ten_classes(), "none", HERE)
+    assert (len(data.images), data.class_names) == (0, ())
+
+
+def test_without_some_classes_the_others_are_kept_and_numbered_anew() -> None:
+    data = without(ten_classes(), {"0", "1", "2", "4", "9", "no such class"})
+    assert data.class_names == ("3", "5", "6", "7", "8")
+    assert data.labels.tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    assert data.images.flatten().tolist() == [6, 7, 10, 11, 12, 13, 14, 15, 16, 17]

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from belong.errors import InputError, TooManyBadFilesError
-from belong.forms import Form, formed
+from belong.forms import Form, all_formed, formed
 from belong.packing import Packed, check_enough, look, own_form, pack
 from tests.idx_files import some_images, write_folder
 from tests.photo_folders import write_images
@@ -79,19 +79,22 @@ def test_grey_saved_as_color_counts_as_grey(tmp_path: Path) -> None:
     assert packed(tmp_path, Form(8, 8, "auto")).form == Form(8, 8, "grey")
 
 
-def test_idx_images_that_have_the_form_stay_as_they_are(tmp_path: Path) -> None:
+def test_idx_images_stay_as_they_are(tmp_path: Path) -> None:
     found = look(write_folder(tmp_path, train_labels=[0, 1], test_labels=[1]))
-    made = pack(found, Form(3, 2, "grey"), background=(0, 0, 0), most_pixels=1)
+    made = pack(found, RGB, background=(0, 0, 0), most_pixels=1)
     assert made.data is found
 
 
-def test_idx_images_are_brought_to_the_form_of_photos(tmp_path: Path) -> None:
-    # 2 x 1 pixels to a square: both columns are one pixel wide, the middle of the rows is kept.
-    images = np.array([[[10, 200], [10, 200]]], np.uint8)
-    write_folder(
-        tmp_path, train_labels=[0], test_labels=[0], train_images=images, test_images=images
-    )
-    assert packed(tmp_path, Form(2, 2, "rgb")).data.images[0].tolist() == [[[10, 200]] * 2] * 3
+def test_images_of_another_form_are_brought_to_it() -> None:
+    images = np.array([[[[10, 200], [10, 200]]]], np.uint8)
+    color = all_formed(images, Form(2, 2, "rgb"))
+    assert color.tolist() == [[[[10, 200], [10, 200]]] * 3]
+    assert all_formed(color, Form(2, 2, "grey")).tolist() == images.tolist()
+
+
+def test_images_that_have_the_form_are_not_touched() -> None:
+    images = np.zeros((2, 3, 8, 8), np.uint8)
+    assert all_formed(images, RGB) is images
 
 
 # --- files ---------------------------------------------------------------------------------------

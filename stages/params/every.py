@@ -33,3 +33,4 @@ class Params(
     # Of these, `pack` reads only where they lie.
     normal: split.DataSet
     anomaly: split.DataSet
+    unseen: split.DataSet

@@ -51,4 +51,5 @@ class Params(Section):
 
     normal: Folder
     anomaly: Folder
+    unseen: Folder
     images: ImagesSection
