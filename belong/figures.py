@@ -225,6 +225,40 @@ def calibration(curve: pd.DataFrame) -> Figure:
     return figure
 
 
+def acceptance(table: pd.DataFrame, promised: float) -> Figure:
+    """Draw the share of fresh normal images that is accepted against the images per feature.
+
+    Args:
+        table: as `belong.acceptance.acceptance` returns it.
+        promised: the share that a calibrated threshold promises to accept.
+    """
+    kinds = {
+        "paper": ("per_class, threshold from training images (the paper)", ANOMALY, "s"),
+        "auto": ("covariance auto, threshold from training images", WEAK[1], "^"),
+        "auto, calibrated": ("covariance auto, calibrated threshold (ours)", NORMAL, "o"),
+    }
+    with rc_context(STYLE):
+        figure = Figure(figsize=(6.6, 4.2), layout="constrained")
+        axes = figure.subplots()
+        axes.axhline(promised, color="#777777", linewidth=0.8)
+        for recipe, (label, color, mark) in kinds.items():
+            rows = table[table["recipe"] == recipe].groupby("images_per_feature")["accepted"]
+            middle, low, high = rows.mean(), rows.min(), rows.max()
+            axes.plot(middle.index, middle, color=color, marker=mark, markersize=4, label=label)
+            axes.fill_between(middle.index, low, high, color=color, alpha=0.2, linewidth=0)
+        axes.set(
+            xscale="log",
+            ylim=(0, 1.02),
+            xlabel="training images of each class for each feature (n / d)",
+            ylabel="fresh normal images accepted",
+            title=f"Mean and range of the draws; promised: {promised:.1%}",
+        )
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_major_formatter(PercentFormatter(1))
+        axes.legend(loc="lower right")
+    return figure
+
+
 def gallery(
     images: np.ndarray, captions: np.ndarray, rows: Mapping[str, tuple[np.ndarray, np.ndarray]]
 ) -> Figure:

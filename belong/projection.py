@@ -52,5 +52,7 @@ def plane(vectors: Mapping[str, np.ndarray], centroids: np.ndarray, names: list[
 def thinned(points: pd.DataFrame, *, most: int) -> pd.DataFrame:
     """Keep every centroid and about `most` of the other points, evenly spread over the rows."""
     others = points[points["kind"] != "centroid"]
-    step = max(1, len(others) // most)
-    return pd.concat((others.iloc[::step], points[points["kind"] == "centroid"]))
+    # By the place within the own kind: the kinds stand in turn, and every second row is one of them.
+    place = others.groupby("kind").cumcount()
+    kept = others[place % max(1, len(others) // most) == 0]
+    return pd.concat((kept, points[points["kind"] == "centroid"]))

@@ -1,7 +1,8 @@
 """Fit one Gaussian per class to the features of the training images.
 
 Reads   features   safetensors: `normal/train/features` (n, d), `normal/train/labels` (n,)
-Writes  gaussians  safetensors: `means` (c, d), `whitening` (c, d, d), `thresholds` (c,)
+Writes  gaussians  safetensors: `means` (c, d), `whitening` (c, d, k), `thresholds` (c,); about:
+                   which `covariance` was fitted, and `why`
 """
 
 from pathlib import Path
@@ -11,8 +12,9 @@ import torch
 from belong import device
 from belong.artefacts import load_about, load_arrays, save_arrays
 from belong.detectors import mahalanobis
+from belong.detectors.covariance import choose
 from stages.params.fit_mahalanobis import Params
-from stages.program import run
+from stages.program import run, say
 
 
 def main(params: Path, features: Path, gaussians: Path) -> None:
@@ -20,13 +22,17 @@ def main(params: Path, features: Path, gaussians: Path) -> None:
     values = Params.load(params)
     device.compute_repeatably(values.threads)
     given = load_arrays(features, "normal/train/features", "normal/train/labels")
+    vectors, labels = (torch.from_numpy(array) for array in given.values())
     fitted = mahalanobis.fit(
-        torch.from_numpy(given["normal/train/features"]),
-        torch.from_numpy(given["normal/train/labels"]),
+        vectors,
+        labels,
         load_about(features, "class_names")["class_names"],
         **values.mahalanobis.model_dump(),
     )
-    save_arrays(gaussians, fitted.arrays())
+    least = int(torch.bincount(labels).min())
+    kind, why = choose(values.mahalanobis.covariance, least, vectors.shape[1])
+    say(f"covariance {kind}: {why}")
+    save_arrays(gaussians, fitted.arrays(), {"covariance": kind, "why": why})
 
 
 if __name__ == "__main__":

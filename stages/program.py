@@ -12,6 +12,11 @@ USER_MISTAKE = 2
 INTERRUPTED = 130
 
 
+def say(text: str) -> None:
+    """Tell the user something, in one line on standard error."""
+    print(f"{Path(sys.argv[0]).stem}: {text}", file=sys.stderr)  # noqa: T201
+
+
 def run(main: Callable[..., None]) -> None:
     """Call `main` with the command line's paths; end with its exit code.
 

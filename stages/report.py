@@ -2,13 +2,14 @@
 
 Reads   metrics    json: AUROC of each detector
         plots      folder of csv: roc/DETECTOR, anomaly_sets, calibration_curve, training
+        acceptance csv: of fresh images, by images per feature
         images     safetensors: the normal test images
         features   safetensors: features of the test images
         gaussians  safetensors: `means`, the centroids of the classes
         scores     safetensors: scores; about: thresholds
 Writes  figures    folder of png: roc (paper A, figure 5; where there are anomalies), features
                    (figure 6), gallery (paper B, figure 1), picked_classes, scores, calibration,
-                   anomaly_sets, training
+                   anomaly_sets, acceptance, training
 """
 
 import json
@@ -30,6 +31,7 @@ def main(
     params: Path,
     metrics: Path,
     plots: Path,
+    acceptance: Path,
     images: Path,
     features: Path,
     gaussians: Path,
@@ -65,6 +67,7 @@ def main(
         "calibration": draw.calibration(load_csv(plots / "calibration_curve.csv")),
         "picked_classes": draw.picked_classes(load_csv(plots / "picked_classes.csv")),
         "anomaly_sets": draw.anomaly_sets(load_csv(plots / "anomaly_sets.csv")),
+        "acceptance": draw.acceptance(load_csv(acceptance), 1 - values.calibration.alpha),
         "training": draw.training(load_csv(plots / "training.csv")),
     }
     if "anomaly" in vectors:

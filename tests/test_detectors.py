@@ -33,9 +33,9 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "relative_mahalanobis": {"ridge": 0.001},
     "feature_knn": {"k": 5},
     "vim": {"principal": 3},
-    "mahalanobis_maps": {"quantile": 0.975, "ridge": 0.001},
-    "mahalanobis_hidden": {"quantile": 0.975, "ridge": 0.001},
-    "mahalanobis_layers": {"quantile": 0.975, "ridge": 0.001},
+    "mahalanobis_maps": {"quantile": 0.975, "ridge": 0.001, "covariance": "per_class"},
+    "mahalanobis_hidden": {"quantile": 0.975, "ridge": 0.001, "covariance": "per_class"},
+    "mahalanobis_layers": {"quantile": 0.975, "ridge": 0.001, "covariance": "per_class"},
 }
 
 
@@ -104,7 +104,9 @@ def fit_kind(kind: str, given: Training | None = None) -> Any:
 
 def fit_gaussians() -> mahalanobis.ClassGaussians:
     views, labels = training_views()
-    return mahalanobis.fit(views.features, labels, list(CLASSES), quantile=0.975, ridge=0.001)
+    return mahalanobis.fit(
+        views.features, labels, list(CLASSES), quantile=0.975, ridge=0.001, covariance="per_class"
+    )
 
 
 def fit_head() -> supervised_head.SupervisedHead:

@@ -29,10 +29,15 @@ def clusters(
 
 
 def fit_all(
-    features: Tensor, labels: Tensor, *, quantile: float = 0.975, ridge: float = 0.0
+    features: Tensor,
+    labels: Tensor,
+    *,
+    quantile: float = 0.975,
+    ridge: float = 0.0,
+    covariance: str = "per_class",
 ) -> ClassGaussians:
     names = NAMES[: int(labels.max()) + 1]
-    return fit(features, labels, names, quantile=quantile, ridge=ridge)
+    return fit(features, labels, names, quantile=quantile, ridge=ridge, covariance=covariance)
 
 
 def distances_by_scipy(features: Tensor, labels: Tensor, x: Tensor, ridge: float) -> np.ndarray:

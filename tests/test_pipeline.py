@@ -104,7 +104,7 @@ def test_the_figures_are_pictures_of_a_printable_size(clone: Path) -> None:
     assert [figure.name for figure in figures] == [
         f"{name}.png"
         for name in (
-            "anomaly_sets", "calibration", "features", "gallery", "picked_classes", "roc",
+            "acceptance", "anomaly_sets", "calibration", "features", "gallery", "picked_classes", "roc",
             "scores", "training",
         )
     ]  # fmt: skip

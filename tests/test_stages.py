@@ -29,6 +29,7 @@ from stages import (
     report,
     score,
     split,
+    study_covariance,
     train,
     train_autoencoder,
     train_head,
@@ -72,7 +73,8 @@ def run_all(to: Path, text: str) -> Path:
     evaluate.main(params, manifest, to / "history", *results)
     measured = to / "metrics", to / "plots"
     vectors = images, to / "features", to / "gaussians", to / "scores"
-    report.main(params, *measured, *vectors, to / "figures")
+    study_covariance.main(params, to / "features", to / "acceptance")
+    report.main(params, *measured, to / "acceptance", *vectors, to / "figures")
     return to
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from belong.detectors.contract import finite
-from belong.detectors.gaussian import whitening
+from belong.detectors.covariance import choose, whitenings
 from belong.errors import InputError
 
 
@@ -23,7 +23,8 @@ class ClassGaussians:
 
     Attributes:
         means: (c, d) float32.
-        whitening: (c, d, d) float32, W with W W^T = S^-1, so that D = |(x - mean) W|.
+        whitening: (c, d, k) float32, W with W W^T = S^-1, so that D = |(x - mean) W|; k = d, but
+            for principal components.
         thresholds: (c,) float32, theta.
     """
 
@@ -63,7 +64,13 @@ class ClassGaussians:
 
 
 def fit(
-    features: Tensor, labels: Tensor, class_names: list[str], *, quantile: float, ridge: float
+    features: Tensor,
+    labels: Tensor,
+    class_names: list[str],
+    *,
+    quantile: float,
+    ridge: float,
+    covariance: str,
 ) -> ClassGaussians:
     """Fit a Gaussian to the features of each class, in float64.
 
@@ -76,6 +83,7 @@ def fit(
         ridge: added to the diagonal of S, as a share of its mean. Relative, for the center
             loss shrinks all features: an absolute ridge would swamp S. The paper names none,
             but a feature that is 0 on all images of a class leaves S without an inverse.
+        covariance: the kind of S, see `covariance.choose`.
 
     Raises:
         InputError: a feature is not finite, a class has fewer than 2 images, (almost) all its
@@ -84,28 +92,31 @@ def fit(
     finite(features, "features")
     if labels.max() >= len(class_names):
         raise InputError(f"label {int(labels.max())} in a set of {len(class_names)} classes")
-    fitted = [
-        _fit_class(features[labels == label].double(), name, quantile, ridge)
-        for label, name in enumerate(class_names)
+    means, centered = [], []
+    for label, name in enumerate(class_names):
+        x = features[labels == label].double()
+        if len(x) < 2:
+            raise InputError(
+                f"class {name} has {len(x)} training image(s); a covariance wants at least 2"
+            )
+        means.append(x.mean(dim=0))
+        centered.append(x - means[-1])
+    kind, _ = choose(covariance, min(map(len, centered)), features.shape[1])
+    roots = whitenings(centered, class_names, covariance=kind, ridge=ridge)
+    thresholds = [
+        _threshold(x @ root, name, quantile)
+        for x, root, name in zip(centered, roots, class_names, strict=True)
     ]
-    means, roots, thresholds = (torch.stack(values).float() for values in zip(*fitted, strict=True))
-    return ClassGaussians(means, roots, thresholds)
+    fitted = (torch.stack(values).float() for values in (means, roots, thresholds))
+    return ClassGaussians(*fitted)
 
 
-def _fit_class(
-    x: Tensor, name: str, quantile: float, ridge: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return mean (d,), whitening (d, d) and threshold () of one class's features (n, d)."""
-    n = len(x)
-    if n < 2:
-        raise InputError(f"class {name} has {n} training image(s); a covariance wants at least 2")
-    mean = x.mean(dim=0)
-    root = whitening(x - mean, ridge=ridge, freedom=n - 1, what=f"class {name}")
-    distances = torch.linalg.vector_norm((x - mean) @ root, dim=1)
-    threshold = torch.quantile(distances, quantile)
+def _threshold(white: Tensor, name: str, quantile: float) -> Tensor:
+    """Return the quantile of the lengths of a class's whitened features (n, k): ()."""
+    threshold = torch.quantile(torch.linalg.vector_norm(white, dim=1), quantile)
     if threshold == 0:
         raise InputError(
-            f"at least {quantile:.1%} of the {n} training images of class {name} have the same "
-            f"features, so that its threshold is 0"
+            f"at least {quantile:.1%} of the {len(white)} training images of class {name} have "
+            f"the same features, so that its threshold is 0"
         )
-    return mean, root, threshold
+    return threshold

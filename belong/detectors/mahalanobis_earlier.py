@@ -28,7 +28,7 @@ class OneLayer(Detector):
     thresholds: Tensor
 
     @classmethod
-    def fit(cls, training: Training, *, quantile: float, ridge: float) -> Self:
+    def fit(cls, training: Training, *, quantile: float, ridge: float, covariance: str) -> Self:
         """Fit one Gaussian per class."""
         gaussians = mahalanobis.fit(
             getattr(training.views, cls.layer),
@@ -36,6 +36,7 @@ class OneLayer(Detector):
             training.class_names,
             quantile=quantile,
             ridge=ridge,
+            covariance=covariance,
         )
         return cls(**vars(gaussians))
 

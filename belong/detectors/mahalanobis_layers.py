@@ -40,11 +40,11 @@ class LayerMahalanobis(Detector):
     features_thresholds: Tensor
 
     @classmethod
-    def fit(cls, training: Training, *, quantile: float, ridge: float) -> Self:
+    def fit(cls, training: Training, *, quantile: float, ridge: float, covariance: str) -> Self:
         """Fit one Gaussian per layer and class."""
         fitted: dict[str, Tensor] = {}
         for kind in LAYERS:
-            one = kind.fit(training, quantile=quantile, ridge=ridge)
+            one = kind.fit(training, quantile=quantile, ridge=ridge, covariance=covariance)
             fitted |= {f"{kind.layer}_{name}": values for name, values in vars(one).items()}
         return cls(**fitted)
 

@@ -34,7 +34,7 @@ class TiedMahalanobis(Detector):
         classes = range(len(training.class_names))
         means = torch.stack([x[training.labels == label].mean(dim=0) for label in classes])
         centered = x - means[training.labels]
-        root = whitening(centered, ridge=ridge, freedom=len(x), what="all classes")
+        root = whitening(centered, ridge=ridge, what="all classes")
         return cls(means.float(), root.float())
 
     def score(self, views: Views) -> Tensor:

@@ -37,7 +37,7 @@ class RelativeMahalanobis(Detector):
         tied = TiedMahalanobis.fit(training, ridge=ridge)
         x = training.views.features.double()
         mean = x.mean(dim=0)
-        root = whitening(x - mean, ridge=ridge, freedom=len(x), what="all images")
+        root = whitening(x - mean, ridge=ridge, what="all images")
         return cls(tied.means, tied.whitening, mean.float(), root.float())
 
     def score(self, views: Views) -> Tensor:

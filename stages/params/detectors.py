@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from stages.params.fit_mahalanobis import MahalanobisSection
 from stages.params.section import Section
 
 Neighbors = Annotated[int, Field(ge=1)]
@@ -50,13 +51,6 @@ class VirtualLogit(Section):
     principal: Annotated[int, Field(ge=1)]
 
 
-class PerClassMahalanobis(Section):
-    """Parameters of the detectors with a Gaussian for each class of a layer."""
-
-    quantile: Annotated[float, Field(gt=0, le=1)]
-    ridge: Ridge
-
-
 class DetectorsSection(Section):
     """The sections of all detectors."""
 
@@ -66,9 +60,10 @@ class DetectorsSection(Section):
     relative_mahalanobis: RelativeMahalanobis
     feature_knn: FeatureNeighbors
     vim: VirtualLogit
-    mahalanobis_maps: PerClassMahalanobis
-    mahalanobis_hidden: PerClassMahalanobis
-    mahalanobis_layers: PerClassMahalanobis
+    # A Gaussian for each class, as on the features.
+    mahalanobis_maps: MahalanobisSection
+    mahalanobis_hidden: MahalanobisSection
+    mahalanobis_layers: MahalanobisSection
 
 
 class Params(Section):

@@ -1,10 +1,12 @@
 """Parameters of the stage fit_mahalanobis: one Gaussian per class."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from stages.params.section import Section
+
+Covariance = Literal["auto", "per_class", "shrunk", "tied", "pca"]
 
 
 class MahalanobisSection(Section):
@@ -12,6 +14,7 @@ class MahalanobisSection(Section):
 
     quantile: Annotated[float, Field(gt=0, le=1)]
     ridge: Annotated[float, Field(ge=0)]
+    covariance: Covariance
 
 
 class Params(Section):

@@ -1,0 +1,87 @@
+"""The covariance of each class, also where images are few or features many.
+
+The empirical covariance of n images in d dimensions has an inverse only for n > d, and a useful
+one only for n well above d: with n = 1000 and d = 1280 it takes none of the fresh images of its
+class (stages/study_covariance.py measures this).
+"""
+
+from collections.abc import Sequence
+
+import torch
+from sklearn.covariance import ledoit_wolf
+from torch import Tensor
+
+from belong.detectors.gaussian import inverse_root
+from belong.errors import InputError
+
+# Images of the smallest class for each feature, from which auto takes each kind.
+PER_CLASS, SHRUNK = 5.0, 1.0
+
+
+def choose(covariance: str, n: int, d: int) -> tuple[str, str]:
+    """Return the kind of covariance that is fitted, and why.
+
+    Args:
+        covariance: "per_class": the empirical one of each class (the paper's). "shrunk": each
+            moved towards a multiple of the identity (Ledoit and Wolf, A well-conditioned
+            estimator for large-dimensional covariance matrices, 2004). "tied": one for all
+            classes, shrunk. "pca": each class's own, on as many principal components of all
+            classes as it has tens of images. "auto": one of the first three.
+        n: images of the smallest class.
+        d: features.
+    """
+    ratio = f"{n} images of the smallest class for {d} features"
+    if covariance != "auto":
+        return covariance, f"asked for; {ratio}"
+    if n >= PER_CLASS * d:
+        return "per_class", f"{ratio}, at least {PER_CLASS:g} each"
+    if n >= SHRUNK * d:
+        return "shrunk", f"{ratio}, less than {PER_CLASS:g} each"
+    return "tied", f"{ratio}, less than {SHRUNK:g} each"
+
+
+def whitenings(
+    classes: Sequence[Tensor], names: Sequence[str], *, covariance: str, ridge: float
+) -> list[Tensor]:
+    """Return for each class W (d, k) float64: |x W| is the distance of x from its mean.
+
+    k = d, but for "pca".
+
+    Args:
+        classes: the features (n, d) of each class, float64, less their mean.
+        names: of the classes, for messages.
+        covariance: as `choose` returns it.
+        ridge: see `inverse_root`.
+
+    Raises:
+        InputError: a class has images that are all alike, or its covariance no inverse.
+    """
+    if covariance == "tied":
+        every = torch.cat(list(classes))
+        root = inverse_root(_shrunk(every), len(every), ridge=ridge, what="all classes")
+        return [root] * len(classes)
+    axes = _principal(classes) if covariance == "pca" else None
+    roots = []
+    for x, name in zip(classes, names, strict=True):
+        seen = x if axes is None else x @ axes
+        matrix = _shrunk(seen) if covariance == "shrunk" else seen.T @ seen / (len(seen) - 1)
+        root = inverse_root(matrix, len(seen), ridge=ridge, what=f"class {name}")
+        roots.append(root if axes is None else axes @ root)
+    return roots
+
+
+def _shrunk(x: Tensor) -> Tensor:
+    """Return Ledoit and Wolf's covariance of centered features (n, d): (d, d)."""
+    matrix, _ = ledoit_wolf(x.numpy(), assume_centered=True)
+    return torch.from_numpy(matrix)
+
+
+def _principal(classes: Sequence[Tensor]) -> Tensor:
+    """Return the principal components of all classes about their means: (d, k)."""
+    every = torch.cat(list(classes))
+    if not every.any():
+        raise InputError(f"all {len(every)} training images have the features of their class")
+    k = max(1, min(every.shape[1], min(map(len, classes)) // 10))
+    _, axes = torch.linalg.eigh(every.T @ every)
+    principal: Tensor = axes[:, -k:]
+    return principal

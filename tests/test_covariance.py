@@ -1,0 +1,132 @@
+"""Covariances where images are few, against scikit-learn, and what they accept."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.covariance import LedoitWolf
+from sklearn.decomposition import PCA
+from torch import Tensor
+
+from belong.acceptance import acceptance
+from belong.detectors.covariance import choose, whitenings
+from belong.detectors.mahalanobis import fit
+
+NAMES = ["ant", "bee"]
+
+
+def two_classes(n: int, d: int, *, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Return features (2 n, d), of which some depend on each other, and labels."""
+    generator = torch.Generator().manual_seed(seed)
+    mix = torch.eye(d) + 0.3 * torch.randn(d, d, generator=torch.Generator().manual_seed(9))
+    labels = torch.arange(2).repeat_interleave(n)
+    noise = torch.randn(2 * n, d, generator=generator) @ mix
+    return noise + 20 * labels[:, None], labels
+
+
+def centered(n: int, d: int) -> list[Tensor]:
+    features, labels = two_classes(n, d)
+    classes = [features[labels == label].double() for label in (0, 1)]
+    return [x - x.mean(dim=0) for x in classes]
+
+
+def lengths(x: Tensor, root: Tensor) -> np.ndarray:
+    return np.asarray(torch.linalg.vector_norm(x @ root, dim=1))
+
+
+@pytest.mark.parametrize("n", [5, 12, 80])
+def test_shrunk_distances_are_those_of_scikit_learn(n: int) -> None:
+    classes = centered(n, 12)
+    for x, root in zip(
+        classes, whitenings(classes, NAMES, covariance="shrunk", ridge=0.0), strict=True
+    ):
+        squared = LedoitWolf(assume_centered=True).fit(x).mahalanobis(x)
+        np.testing.assert_allclose(lengths(x, root) ** 2, squared, rtol=1e-8)
+
+
+def test_tied_distances_are_those_of_scikit_learn_on_all_classes_about_their_means() -> None:
+    classes = centered(7, 12)
+    theirs = LedoitWolf(assume_centered=True).fit(torch.cat(classes))
+    for x, root in zip(
+        classes, whitenings(classes, NAMES, covariance="tied", ridge=0.0), strict=True
+    ):
+        np.testing.assert_allclose(lengths(x, root) ** 2, theirs.mahalanobis(x), rtol=1e-8)
+
+
+def test_pca_distances_are_those_on_a_tenth_as_many_components_as_a_class_has_images() -> None:
+    classes = centered(45, 12)
+    pca = PCA(4, svd_solver="full").fit(torch.cat(classes))
+    for x, root in zip(
+        classes, whitenings(classes, NAMES, covariance="pca", ridge=0.0), strict=True
+    ):
+        seen = x.numpy() @ pca.components_.T
+        inverse = np.linalg.inv(seen.T @ seen / (len(seen) - 1))
+        squared = np.einsum("ni,ij,nj->n", seen, inverse, seen)
+        np.testing.assert_allclose(lengths(x, root) ** 2, squared, rtol=1e-8)
+        assert root.shape == (12, 4)
+
+
+@pytest.mark.parametrize(
+    ("n", "d", "kind"),
+    [(420, 84, "per_class"), (419, 84, "shrunk"), (84, 84, "shrunk"), (83, 84, "tied")],
+)
+def test_auto_goes_by_the_images_for_each_feature(n: int, d: int, kind: str) -> None:
+    chosen, why = choose("auto", n, d)
+    assert chosen == kind
+    assert f"{n} images of the smallest class for {d} features" in why
+
+
+@pytest.mark.parametrize("kind", ["per_class", "shrunk", "tied", "pca"])
+def test_what_is_asked_for_is_taken(kind: str) -> None:
+    assert choose(kind, 3, 1000)[0] == kind
+
+
+def test_auto_fits_what_it_says() -> None:
+    features, labels = two_classes(30, 12)
+    fitted = {
+        kind: fit(features, labels, NAMES, quantile=0.975, ridge=0.0, covariance=kind)
+        for kind in ("auto", "shrunk", "tied")
+    }
+    assert torch.equal(fitted["auto"].whitening, fitted["shrunk"].whitening)
+    assert not torch.allclose(fitted["auto"].whitening, fitted["tied"].whitening)
+
+
+def test_fresh_images_are_accepted_as_promised_where_the_papers_recipe_rejects_a_third() -> None:
+    """500 images of a class in 84 dimensions: the second case of the design's trials."""
+    training, calibration = two_classes(500, 84), two_classes(100, 84, seed=1)
+    test, _ = two_classes(1000, 84, seed=2)
+    table = acceptance(
+        training,
+        calibration,
+        test,
+        NAMES,
+        ratios=[500 / 84, 100.0],
+        draws=1,
+        quantile=0.975,
+        ridge=0.0,
+        alpha=0.025,
+        rng=np.random.default_rng(0),
+    )
+    assert set(table["images_per_class"]) == {500}  # there are not 8,400
+    accepted = table.set_index("recipe")["accepted"]
+    assert accepted["paper"] == pytest.approx(0.65, abs=0.05)
+    assert accepted["auto, calibrated"] == pytest.approx(0.975, abs=0.02)
+
+
+def test_with_as_few_images_as_features_the_papers_recipe_accepts_none() -> None:
+    training, calibration = two_classes(66, 64), two_classes(100, 64, seed=1)
+    test, _ = two_classes(500, 64, seed=2)
+    table = acceptance(
+        training,
+        calibration,
+        test,
+        NAMES,
+        ratios=[66 / 64],
+        draws=1,
+        quantile=0.975,
+        ridge=0.0,
+        alpha=0.025,
+        rng=np.random.default_rng(0),
+    )
+    accepted = table.set_index("recipe")["accepted"]
+    assert accepted["paper"] == 0
+    assert accepted["auto, calibrated"] >= 0.93
