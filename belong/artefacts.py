@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
+from safetensors.numpy import save_file
 
 from belong.errors import InputError
 
@@ -105,7 +105,13 @@ def save_arrays(
     metadata = {"about": json.dumps(about, sort_keys=True)} if about is not None else None
     whole = {name: np.asarray(arrays[name], order="C") for name in sorted(arrays)}
     with whole_file(path) as part:
-        part.write_bytes(save(whole, metadata))
+        part.touch()
+        mode = part.stat().st_mode
+        try:
+            save_file(whole, part, metadata)
+        except SafetensorError as error:  # the disk is full
+            raise OSError(str(error)) from None
+        part.chmod(mode)  # as of any other file: safetensors shuts others out
 
 
 def load_arrays(path: Path, *names: str) -> dict[str, np.ndarray]:
@@ -157,8 +163,10 @@ def load_about(path: Path, *keys: str) -> dict[str, Any]:
     return about
 
 
-def load_csv(path: Path, *columns: str) -> "pd.DataFrame":
+def load_csv(path: Path, *columns: str, as_text: bool = False) -> "pd.DataFrame":
     """Read a table, or the named columns of it.
+
+    As text, all stays as it is written: a class may be called NA or 007.
 
     Raises:
         InputError: the file is missing or no table, or has no such column.
@@ -166,7 +174,7 @@ def load_csv(path: Path, *columns: str) -> "pd.DataFrame":
     import pandas as pd  # not at the top: most stages have no tables, and it takes half a second
 
     try:
-        table = pd.read_csv(path)
+        table = pd.read_csv(path, dtype=str, na_filter=False) if as_text else pd.read_csv(path)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; `dvc repro` makes it") from None
     except (ValueError, OSError) as error:

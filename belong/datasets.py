@@ -1,19 +1,13 @@
-"""A data set is a folder: its images as one tensor, with labels and class names.
-
-Known form: the four IDX files of MNIST and its relatives, gzipped or not.
-"""
+"""A data set: its images as one array, with labels, class names and official test images."""
 
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from belong.errors import InputError
-from belong.idx import read_idx
-
-IDX_STEMS = {"train": "train", "test": "t10k"}
 
 
 @dataclass(frozen=True)
@@ -33,35 +27,6 @@ class DataSet:
     class_names: tuple[str, ...]
     is_test: np.ndarray
     sources: np.ndarray
-
-
-def read(path: Path) -> DataSet:
-    """Read the data set in the folder `path`.
-
-    Raises:
-        InputError: no such folder, not a known form, or a damaged file in it.
-    """
-    if not path.exists():
-        raise InputError(f"{path}: no such folder")
-    if not path.is_dir():
-        raise InputError(f"{path}: wanted a folder with IDX files, got a file")
-    parts = {part: _read_idx_pair(path, stem) for part, stem in IDX_STEMS.items()}
-    _same_size(path, parts["train"][0], parts["test"][0])
-    labels = np.concatenate([labels for _, labels in parts.values()]).astype(np.int64)
-    classes = _count_classes(path, parts["train"][1], parts["test"][1])
-    counts = [len(labels) for _, labels in parts.values()]
-    return DataSet(
-        images=np.concatenate([images for images, _ in parts.values()])[:, None],
-        labels=labels,
-        class_names=tuple(str(number) for number in range(classes)),
-        is_test=np.repeat([False, True], counts),
-        sources=np.concatenate(
-            [
-                np.char.add(f"{stem}-images-idx3-ubyte/", np.arange(count).astype(str))
-                for stem, count in zip(IDX_STEMS.values(), counts, strict=True)
-            ]
-        ),
-    )
 
 
 def chosen(data: DataSet, classes: str | int | Sequence[str | int], path: Path) -> DataSet:
@@ -96,6 +61,20 @@ def _kept(data: DataSet, positions: list[int]) -> DataSet:
         is_test=data.is_test[rows],
         sources=data.sources[rows],
     )
+
+
+def with_test_part(data: DataSet, *, fraction: float, rng: np.random.Generator) -> DataSet:
+    """Draw test images, the same fraction of every class, if the data set has none of its own.
+
+    Of a data set with official test images nothing is drawn, and it is returned as it is.
+    """
+    if data.is_test.any():
+        return data
+    is_test = np.zeros(len(data.labels), bool)
+    for label in range(len(data.class_names)):
+        rows = np.flatnonzero(data.labels == label)
+        is_test[rng.permutation(rows)[: max(1, round(fraction * len(rows)))]] = True
+    return replace(data, is_test=is_test)
 
 
 def _positions(classes: str | int | Sequence[str | int], names: list[str], path: Path) -> list[int]:
@@ -134,47 +113,3 @@ def _position(one: str | int, names: list[str], path: Path) -> int:
 
 def _shortened(names: list[str]) -> str:
     return ", ".join(names if len(names) <= 12 else [*names[:5], "...", *names[-3:]])
-
-
-def _read_idx_pair(folder: Path, stem: str) -> tuple[np.ndarray, np.ndarray]:
-    image_path = _plain_or_gzipped(folder / f"{stem}-images-idx3-ubyte")
-    label_path = _plain_or_gzipped(folder / f"{stem}-labels-idx1-ubyte")
-    images, labels = read_idx(image_path, axes=3), read_idx(label_path, axes=1)
-    if len(images) != len(labels):
-        raise InputError(
-            f"{folder}: {image_path.name} has {len(images)} images but {label_path.name} has "
-            f"{len(labels)} labels"
-        )
-    return images, labels
-
-
-def _plain_or_gzipped(path: Path) -> Path:
-    gzipped = path.with_name(path.name + ".gz")
-    return gzipped if gzipped.exists() and not path.exists() else path
-
-
-def _same_size(folder: Path, train: np.ndarray, test: np.ndarray) -> None:
-    if train.shape[1:] != test.shape[1:]:
-        train_size, test_size = ("x".join(map(str, x.shape[1:])) for x in (train, test))
-        raise InputError(
-            f"{folder}: the training images have {train_size} pixels, the test images {test_size}"
-        )
-
-
-def _count_classes(folder: Path, train: np.ndarray, test: np.ndarray) -> int:
-    """Return c, given that the training labels are 0..c-1 without a gap."""
-    counts = np.bincount(train)
-    classes = len(counts)
-    empty = np.flatnonzero(counts == 0)
-    if len(empty):
-        raise InputError(
-            f"{folder}: the training labels run up to {classes - 1}, but class {empty[0]} has no "
-            f"image; wanted labels 0..c-1 without a gap"
-        )
-    if test.max() >= classes:
-        row = int(np.argmax(test >= classes))
-        raise InputError(
-            f"{folder}: test label {test[row]} (image {row}) in a data set of {classes} classes "
-            f"(0..{classes - 1})"
-        )
-    return classes

@@ -28,8 +28,8 @@ def say(text: str) -> None:
 def run(main: Callable[..., None]) -> None:
     """Call `main` with the command line's paths; end with its exit code.
 
-    A user's mistake is one line on standard error and exit code 2. Any other exception is a
-    fault of this program and keeps its trace.
+    A user's mistake is one line on standard error and exit code 2, or 3 if too many of his files
+    are bad. Any other exception is a fault of this program and keeps its trace.
     """
     wanted = list(inspect.signature(main).parameters)
     paths = [Path(argument) for argument in sys.argv[1:]]
@@ -45,7 +45,7 @@ def run(main: Callable[..., None]) -> None:
         _note_time(time.perf_counter() - start)
     except InputError as error:
         print(f"{program}: {error}", file=sys.stderr)  # noqa: T201
-        sys.exit(USER_MISTAKE)
+        sys.exit(error.exit_code)
     except OSError as error:
         # The disk, a permission, a name: the message of the system names the file.
         where = f"{error.filename}: " if error.filename else ""

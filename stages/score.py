@@ -77,7 +77,7 @@ def main(
         decide.table(made[part], made[HELD_OUT], thresholds, np.take(names, predicted[part]))
         for part in tested
     ]
-    rows = load_csv(manifest, "part", "class_name", "source")
+    rows = load_csv(manifest, "part", "class_name", "source", as_text=True)
     whole = rows[rows["part"].isin(tested)].reset_index(drop=True)
     save_csv(verdicts, pd.concat([whole, pd.concat(tables, ignore_index=True)], axis=1))
     kept = {f"{part}/{name}": x for part, by_name in made.items() for name, x in by_name.items()}

@@ -1,6 +1,9 @@
-"""Pack the images of all data sets into one file, divided into parts.
+"""Choose the classes of all data sets and divide their images into parts.
 
-Reads   the data sets; their folders are parameters: normal.path, anomaly.path, unseen.path
+Every image is brought to the form of the normal ones. Those in image files have it already.
+
+Reads   rows       csv: one row per packed image: its data set, file, class, label, is_test
+        pack       safetensors: for each data set, named by its path, (n, ch, h, w) uint8
 Writes  manifest   csv: one row per image: its part, class, source and hash; repeats are dropped
         images     safetensors: for each part that has images `PART/images` (n, ch, h, w) uint8
                    and `PART/labels` (n,) int64; about: the class names
@@ -11,27 +14,30 @@ from pathlib import Path
 
 import numpy as np
 
-from belong.artefacts import save_arrays, save_csv
-from belong.datasets import DataSet, chosen, read, without
+from belong.artefacts import load_arrays, load_csv, save_arrays, save_csv
+from belong.datasets import DataSet, chosen, with_test_part, without
 from belong.errors import InputError
+from belong.forms import Form, all_formed
+from belong.packed import COLUMNS, data_set
 from belong.parts import PARTS, assign
 from stages.params.split import Params
 from stages.program import run
 
 
-def main(params: Path, manifest: Path, images: Path) -> None:
-    """Read, divide, pack."""
+def main(params: Path, rows: Path, pack: Path, manifest: Path, images: Path) -> None:
+    """Choose, divide."""
     values = Params.load(params)
     wanted = {kind: getattr(values, kind) for kind in ("normal", "anomaly", "unseen")}
-    paths = {kind: Path(data_set.path) for kind, data_set in wanted.items()}
-    whole = {path: read(path) for path in dict.fromkeys(paths.values())}
-    check_sizes({path: data.images.shape[1:] for path, data in whole.items()})
+    paths = {kind: Path(section.path) for kind, section in wanted.items()}
+    packed, listed = load_arrays(pack), load_csv(rows, *COLUMNS, as_text=True)
+    whole = {kind: data_set(section.path, listed, packed) for kind, section in wanted.items()}
+    divided = {kind: with_test(whole[kind], values) for kind in ("normal", "anomaly")}
     sets = {
-        kind: chosen(whole[paths[kind]], data_set.classes, paths[kind])
-        for kind, data_set in wanted.items()
+        kind: chosen(divided.get(kind, whole[kind]), section.classes, paths[kind])
+        for kind, section in wanted.items()
     }
     check_pair(sets["normal"], sets["anomaly"], paths["normal"], paths["anomaly"])
-    sets["left_out"] = whole[paths["normal"]]
+    sets["left_out"] = whole["normal"]
     keep_unused(sets, paths | {"left_out": paths["normal"]})
     table = assign(
         sets["normal"],
@@ -40,26 +46,23 @@ def main(params: Path, manifest: Path, images: Path) -> None:
         calibration_fraction=values.split.calibration_fraction,
         rng=np.random.default_rng(values.seed),
     )
+    form = Form.of(whole["normal"].images)
     arrays = {}
     for part in PARTS:
-        rows = table[table["part"] == part]
-        if len(rows):
-            arrays[f"{part}/images"] = sets[part.split("/")[0]].images[rows["row"]]
-            arrays[f"{part}/labels"] = rows["label"].to_numpy()
+        own = table[table["part"] == part]
+        if len(own):
+            source = sets[part.split("/")[0]]
+            arrays[f"{part}/images"] = all_formed(source.images[own["row"]], form)
+            arrays[f"{part}/labels"] = own["label"].to_numpy()
     save_arrays(images, arrays, {"class_names": sets["normal"].class_names})
     save_csv(manifest, table.drop(columns="row"))
 
 
-def check_sizes(sizes: dict[Path, tuple[int, ...]]) -> None:
-    """Refuse data sets that cannot be compared."""
-    first, *others = sizes
-    for other in others:
-        if sizes[other] != sizes[first]:
-            one, two = ("x".join(map(str, sizes[path])) for path in (first, other))
-            raise InputError(
-                f"{first} has images of {one} (channels x height x width), {other} of {two}; "
-                f"wanted the same size"
-            )
+def with_test(data: DataSet, values: Params) -> DataSet:
+    """Draw a test part where there is none; of all classes, so that no choice of them moves it."""
+    # Another stream than that of the calibration part.
+    rng = np.random.default_rng([values.seed, 1])
+    return with_test_part(data, fraction=values.split.test_fraction, rng=rng)
 
 
 def check_pair(inside: DataSet, outside: DataSet, normal: Path, anomaly: Path) -> None:

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from belong.artefacts import load_arrays, save_arrays
 from belong.autoencoder import Autoencoder, fit
-from belong.datasets import read
 from belong.errors import InputError
+from belong.idx_folders import read
 
 SMALL = Path(__file__).parent / "data" / "mnist-small"
 

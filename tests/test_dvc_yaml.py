@@ -11,7 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from stages.params.every import Params as EveryParams
-from stages.params.section import read
+from stages.params.section import Section, read
 from tests.imports import ROOT, imported_by
 
 
@@ -56,12 +56,24 @@ def test_a_stage_lists_exactly_the_parameters_that_it_reads(name: str) -> None:
     if name in OF_ALL_PARAMETERS:
         assert stage["params"] == [{"params.yaml": None}]
         return
-    known = {
-        field.alias or key
-        for module in modules
-        for key, field in importlib.import_module(module).Params.model_fields.items()
-    }
+    known = {key for module in modules for key in keys_of(importlib.import_module(module).Params)}
     assert set(stage.get("params", [])) == known
+
+
+def keys_of(params: type[Section]) -> list[str]:
+    """Return the keys that DVC has to watch: sections, or what is read of one that holds more."""
+    keys = []
+    for name, field in params.model_fields.items():
+        key, kind = field.alias or name, field.annotation
+        if isinstance(kind, type) and issubclass(kind, Section) and is_a_part(kind):
+            keys += [f"{key}.{inside}" for inside in kind.model_fields]
+        else:
+            keys.append(key)
+    return keys
+
+
+def is_a_part(section: type[Section]) -> bool:
+    return section.model_config.get("extra") == "ignore"
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -150,7 +162,8 @@ def test_no_stage_imports_a_stage(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["check_params", "split", "evaluate", "report", "report_page", "paper", "plots_page"]
+    "name",
+    ["check_params", "pack", "split", "evaluate", "report", "report_page", "paper", "plots_page"],
 )
 def test_a_stage_without_tensors_does_not_import_torch(name: str) -> None:
     text = "".join((ROOT / file).read_text() for file in imported_by(ROOT / f"stages/{name}.py"))

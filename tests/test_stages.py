@@ -25,6 +25,7 @@ from stages import (
     extract,
     fit_detectors,
     fit_mahalanobis,
+    pack,
     report,
     score,
     split,
@@ -55,7 +56,9 @@ def run_all(to: Path, text: str) -> Path:
     params = to / "params.yaml"
     params.write_text(text, encoding="utf-8")
     images, manifest = to / "images", to / "manifest"
-    split.main(params, manifest, images)
+    lists = to / "unreadable", to / "ignored"
+    pack.main(params, to / "rows", *lists, to / "pack")
+    split.main(params, to / "rows", to / "pack", manifest, images)
     train.main(params, images, to / "history", to / "network")
     train_autoencoder.main(params, images, to / "autoencoder_history", to / "autoencoder")
     derive.main(params, images, to / "derived")
@@ -272,7 +275,9 @@ def test_bad_data_is_one_line_and_leaves_the_last_good_outputs(case: str, tmp_pa
     folder = tmp_path / "mnist"
     shutil.copytree(DATA / "mnist-small", folder)
     spoil(folder)
-    assert_refused(PARAMS.replace(str(DATA / "mnist-small"), str(folder)), message, tmp_path)
+    params = PARAMS.replace(str(DATA / "mnist-small"), str(folder))
+    outputs = ("pack.csv", "unreadable.csv", "ignored.csv", "pack.safetensors")
+    assert_refused("pack", params, (), outputs, message, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -296,22 +301,34 @@ def test_a_choice_of_classes_that_cannot_be_is_one_line(
     chosen = f"normal: {normal}\nanomaly: {anomaly}\nunseen:\n"
     chosen = chosen.replace("path: M", f"path: {DATA}/mnist-small")
     chosen = chosen.replace("path: F", f"path: {DATA}/fashion-mnist-small")
-    assert_refused(start + chosen + rest, message, tmp_path)
+    params = tmp_path / "params.yaml"
+    params.write_text(start + chosen + rest, encoding="utf-8")
+    files = tmp_path / "rows", tmp_path / "pack"
+    pack.main(params, files[0], tmp_path / "unreadable", tmp_path / "ignored", files[1])
+    outputs = ("manifest.csv", "images.safetensors")
+    assert_refused("split", start + chosen + rest, files, outputs, message, tmp_path)
 
 
-def assert_refused(params: str, message: str, folder: Path) -> None:
-    """Run split with these parameters over outputs of an earlier run."""
+def assert_refused(
+    stage: str,
+    params: str,
+    inputs: tuple[Path, ...],
+    names: tuple[str, ...],
+    message: str,
+    folder: Path,
+) -> None:
+    """Run a stage with these parameters over outputs of an earlier run."""
     (folder / "params.yaml").write_text(params, encoding="utf-8")
-    outputs = [folder / "manifest.csv", folder / "images.safetensors"]
+    outputs = [folder / name for name in names]
     for output in outputs:
         output.write_text("the last good one")
     before = sorted(path.name for path in folder.iterdir())
-    done = run("stages.split", folder / "params.yaml", *outputs)
+    done = run(f"stages.{stage}", folder / "params.yaml", *inputs, *outputs)
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
-    assert line.startswith("split: ")
+    assert line.startswith(f"{stage}: ")
     assert message in line
-    assert [output.read_text() for output in outputs] == ["the last good one"] * 2
+    assert {output.read_text() for output in outputs} == {"the last good one"}
     assert sorted(path.name for path in folder.iterdir()) == before
 
 

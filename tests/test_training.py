@@ -12,8 +12,8 @@ from torch.testing import assert_close
 
 from belong.accuracy import accuracy
 from belong.artefacts import load_about, load_arrays, save_arrays
-from belong.datasets import read
 from belong.errors import InputError
+from belong.idx_folders import read
 from belong.lenet import FEATURES, LeNet
 from belong.training import Epoch, train_classifier
 

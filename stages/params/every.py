@@ -4,6 +4,7 @@ from stages.params import (
     derive,
     detectors,
     evaluate,
+    pack,
     report,
     score,
     split,
@@ -16,6 +17,7 @@ from stages.params import (
 
 class Params(
     split.Params,
+    pack.Params,
     derive.Params,
     train.Params,
     study_covariance.Params,  # and fit_mahalanobis
@@ -27,3 +29,8 @@ class Params(
     evaluate.Params,
 ):
     """What params.yaml holds."""
+
+    # Of these, `pack` reads only where they lie.
+    normal: split.DataSet
+    anomaly: split.DataSet
+    unseen: split.DataSet

@@ -2,8 +2,9 @@
 
 from typing import Annotated
 
-from pydantic import Field, PlainValidator
+from pydantic import ConfigDict, Field, PlainValidator
 
+from stages.params.pack import Folder
 from stages.params.section import Section
 
 
@@ -19,16 +20,18 @@ def _classes(value: object) -> object:
 Classes = Annotated[str | int | list[str | int], PlainValidator(_classes)]
 
 
-class DataSet(Section):
+class DataSet(Folder):
     """A data set: where it lies and which of its classes are meant."""
 
-    path: Annotated[str, Field(min_length=1)]
+    model_config = ConfigDict(extra="forbid")
+
     classes: Classes
 
 
 class SplitSection(Section):
-    """How the normal images are divided."""
+    """How the images are divided."""
 
+    test_fraction: Annotated[float, Field(gt=0, lt=1)]
     calibration_fraction: Annotated[float, Field(gt=0, lt=1)]
 
 

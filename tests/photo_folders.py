@@ -1,0 +1,16 @@
+"""Folders of image files, each file another one."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+
+def write_images(folder: Path, *names: str, side_px: int = 12, grey: bool = False) -> Path:
+    """Write noise under each name, `<class>/<name>.png` for example, drawn from the name itself."""
+    for name in names:
+        rng = np.random.default_rng(list(name.encode()))
+        shape = (side_px, side_px) if grey else (side_px, side_px, 3)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, shape, np.uint8)).save(folder / name)
+    return folder

@@ -1,0 +1,324 @@
+"""Every color form of an image file, against values worked out by hand; and no half of a file."""
+
+import io
+import os
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from belong.image_files import UnreadableError, is_image_name, read_image
+
+WHITE = (255, 255, 255)
+
+
+def read(
+    path: Path, *, needed_px: int = 1000, background: tuple[int, int, int] = WHITE
+) -> Image.Image:
+    return read_image(path, needed_px=needed_px, most_pixels=1_000_000, background=background)
+
+
+def pixels(path: Path, *, background: tuple[int, int, int] = WHITE) -> list[object]:
+    """Return the values of the image, row by row: numbers if it is grey, else triples."""
+    image = np.asarray(read(path, background=background))
+    return list(image.reshape(-1, *image.shape[2:]).tolist())
+
+
+def saved(path: Path, mode: str, values: list[Any], **options: Any) -> Path:
+    """Save an image of one row."""
+    image = Image.new(mode, (len(values), 1))
+    image.putdata(values)
+    image.save(path, **options)
+    return path
+
+
+def photo(width: int = 320, height: int = 200) -> Image.Image:
+    """Return smooth waves of color, with grain, as a camera would take them."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:height, :width]
+    waves = [np.sin(x / 31 + k) * np.cos(y / (17 + k)) for k in range(3)]
+    values = 128 + 90 * np.stack(waves, axis=-1) + rng.normal(0, 4, (height, width, 3))
+    return Image.fromarray(values.clip(0, 255).astype(np.uint8))
+
+
+# --- colors --------------------------------------------------------------------------------------
+
+
+def test_grey_stays_grey(tmp_path: Path) -> None:
+    assert pixels(saved(tmp_path / "a.png", "L", [0, 7, 255])) == [0, 7, 255]
+
+
+def test_color_stays_color(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.png", "RGB", [(1, 2, 3), (250, 0, 9)])
+    assert pixels(path) == [[1, 2, 3], [250, 0, 9]]
+
+
+def test_the_one_bit_of_a_scan_is_black_or_white(tmp_path: Path) -> None:
+    assert pixels(saved(tmp_path / "a.png", "1", [0, 255, 0])) == [0, 255, 0]
+
+
+def test_a_palette_is_looked_up(tmp_path: Path) -> None:
+    image = Image.new("P", (2, 1))
+    image.putpalette([10, 20, 30, 40, 50, 60])
+    image.putdata([1, 0])
+    image.save(tmp_path / "a.png")
+    assert pixels(tmp_path / "a.png") == [[40, 50, 60], [10, 20, 30]]
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+def test_sixteen_bits_are_scaled_to_eight_and_not_clipped(tmp_path: Path, name: str) -> None:
+    # v / 257, rounded: 65535 / 257 = 255 exactly, 300 / 257 = 1.17, 32768 / 257 = 127.50.
+    values = np.array([[0, 300, 32768, 65535]], np.uint16)
+    Image.fromarray(values).save(tmp_path / name)
+    assert pixels(tmp_path / name) == [0, 1, 128, 255]
+
+
+def test_sixteen_bits_with_a_transparent_value_show_the_background_there(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(png(bits=16, rows=[b"\0" + struct.pack(">2H", 300, 65535)], clear=300))
+    assert pixels(path, background=(1, 2, 3)) == [[1, 2, 3], [255, 255, 255]]
+
+
+def test_32_bit_grey_is_read_where_its_values_are_those_of_16_bits(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[0, 65535]], np.int32)).save(tmp_path / "a.tif")
+    assert pixels(tmp_path / "a.tif") == [0, 255]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (np.array([[0, 70000]], np.int32), "grey from 0 to 70000; wanted 0 to 65535"),
+        (np.array([[0.5, 1]], np.float32), "grey with fractions, whose white is not known"),
+    ],
+    ids=["32 bits", "float"],
+)
+def test_grey_whose_white_is_not_known_is_refused(
+    tmp_path: Path, values: np.ndarray, message: str
+) -> None:
+    Image.fromarray(values).save(tmp_path / "a.tif")
+    with pytest.raises(UnreadableError, match=message):
+        read(tmp_path / "a.tif")
+
+
+def test_alpha_mixes_the_color_with_the_background(tmp_path: Path) -> None:
+    # 0.2 of 200 and 0.8 of the background: 51 / 255 = 0.2.
+    path = saved(tmp_path / "a.png", "RGBA", [(200, 0, 100, 51), (9, 9, 9, 0), (9, 8, 7, 255)])
+    assert pixels(path, background=(0, 100, 200)) == [[40, 80, 180], [0, 100, 200], [9, 8, 7]]
+
+
+def test_alpha_of_a_grey_image_on_a_grey_background_leaves_equal_channels(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.png", "LA", [(100, 51), (100, 255)])
+    assert pixels(path) == [[224, 224, 224], [100, 100, 100]]  # 0.2 x 100 + 0.8 x 255
+
+
+def test_the_transparent_color_of_a_palette_shows_the_background(tmp_path: Path) -> None:
+    image = Image.new("P", (2, 1))
+    image.putpalette([10, 20, 30, 40, 50, 60])
+    image.putdata([1, 0])
+    image.save(tmp_path / "a.png", transparency=0)
+    assert pixels(tmp_path / "a.png", background=(0, 0, 0)) == [[40, 50, 60], [0, 0, 0]]
+
+
+@pytest.mark.parametrize(("mode", "clear", "other"), [("L", 7, 9), ("RGB", (1, 2, 3), (4, 5, 6))])
+def test_a_transparent_value_without_alpha_shows_the_background(
+    tmp_path: Path, mode: str, clear: Any, other: Any
+) -> None:
+    path = saved(tmp_path / "a.png", mode, [clear, other], transparency=clear)
+    assert pixels(path) == [[255, 255, 255], [9, 9, 9] if other == 9 else [4, 5, 6]]
+
+
+@pytest.mark.parametrize("form", ["tif", "jpg"])
+def test_cmyk_is_ink_on_white_paper(tmp_path: Path, form: str) -> None:
+    """No ink is white, full cyan takes the red away, full black takes all; JPEGs invert it."""
+    path = tmp_path / f"a.{form}"
+    inks = [(0, 0, 0, 0), (255, 0, 0, 0), (0, 0, 0, 255)]
+    image = Image.new("CMYK", (24, 8))
+    for place, ink in enumerate(inks):
+        image.paste(ink, (8 * place, 0, 8 * place + 8, 8))
+    image.save(path, quality=100)
+    seen = np.asarray(read(path))[4, 4::8].astype(int)
+    assert np.abs(seen - [[255, 255, 255], [0, 255, 255], [0, 0, 0]]).max() <= 2
+
+
+def test_ycck_as_photoshop_writes_it_gives_the_color_that_was_meant(tmp_path: Path) -> None:
+    """An Adobe marker with transform 2: the inverted inks went through RGB to YCbCr."""
+    # Stored Y, Cb, Cr = 76, 85, 255 are R, G, B = 255, 0, 0, and so C, M, Y = 0, 255, 255 (each
+    # 255 less). Adobe stores inks inverted, K = 255 too: all cyan and nothing else is printed.
+    # Pillow inverts when it saves, hence the 255 less here.
+    stored = Image.new("CMYK", (8, 8), tuple(255 - value for value in (76, 85, 255, 255)))
+    content = io.BytesIO()
+    stored.save(content, "JPEG", quality=100)
+    (tmp_path / "a.jpg").write_bytes(with_adobe_transform(content.getvalue(), 2))
+    red, green, blue = np.asarray(read(tmp_path / "a.jpg"))[4, 4].astype(int).tolist()
+    assert (red, green, blue) == pytest.approx((0, 255, 255), abs=6)
+
+
+def with_adobe_transform(jpeg: bytes, transform: int) -> bytes:
+    """Set the transform in the Adobe marker (its last byte): 2 says YCCK."""
+    start = jpeg.index(b"\xff\xee\x00\x0eAdobe")
+    return jpeg[: start + 15] + bytes([transform]) + jpeg[start + 16 :]
+
+
+def png(*, bits: int, rows: list[bytes], clear: int) -> bytes:
+    """Write a grey PNG, two pixels wide: Pillow writes none of 16 bits with a transparent value."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(content))
+            + kind
+            + content
+            + struct.pack(">I", zlib.crc32(kind + content))
+        )
+
+    header = struct.pack(">IIBBBBB", 2, len(rows), bits, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        (
+            chunk(b"IHDR", header),
+            chunk(b"tRNS", struct.pack(">H", clear)),
+            chunk(b"IDAT", zlib.compress(b"".join(rows))),
+            chunk(b"IEND", b""),
+        )
+    )
+
+
+# --- orientation, frames, content ----------------------------------------------------------------
+
+# A corner of each color; what the numbers mean stands in the EXIF standard: where the stored
+# first row and first column belong.
+CORNERS = np.array([[10, 60], [120, 240]], np.uint8)
+UPRIGHT = {
+    1: [[10, 60], [120, 240]],
+    2: [[60, 10], [240, 120]],  # first column at the right
+    3: [[240, 120], [60, 10]],
+    4: [[120, 240], [10, 60]],  # first row at the bottom
+    5: [[10, 120], [60, 240]],  # first row at the left
+    6: [[120, 10], [240, 60]],  # first row at the right
+    7: [[240, 60], [120, 10]],
+    8: [[60, 240], [10, 120]],
+}
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp", "a.tif"])
+def test_an_image_is_turned_as_its_camera_was_held(
+    tmp_path: Path, orientation: int, name: str
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    large = Image.fromarray(CORNERS.repeat(16, axis=0).repeat(16, axis=1))
+    large.save(tmp_path / name, exif=exif, quality=100)
+    seen = np.asarray(read(tmp_path / name).convert("L"))[8::16, 8::16].astype(int)
+    assert np.abs(seen - np.array(UPRIGHT[orientation])).max() <= 3
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+def test_damaged_notes_of_the_camera_do_not_cost_the_picture(tmp_path: Path) -> None:
+    photo(32, 32).save(tmp_path / "a.jpg", exif=b"Exif\0\0MM\0\x2a\xff\xff\xff\xff")
+    assert read(tmp_path / "a.jpg").size == (32, 32)
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a.webp", "a.png"])
+def test_of_an_animation_the_first_frame_is_read(tmp_path: Path, name: str) -> None:
+    frames = [Image.new("RGB", (8, 8), color) for color in ((250, 0, 0), (0, 250, 0))]
+    frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:])
+    red, green, _ = np.asarray(read(tmp_path / name))[4, 4].tolist()
+    assert (red, green) == pytest.approx((250, 0), abs=3)
+
+
+def test_the_content_says_what_a_file_is_not_its_name(tmp_path: Path) -> None:
+    saved(tmp_path / "a.png", "L", [5]).rename(tmp_path / "a.jpg")
+    assert pixels(tmp_path / "a.jpg") == [5]
+
+
+def test_a_large_jpeg_is_decoded_smaller_but_twice_as_large_as_needed(tmp_path: Path) -> None:
+    photo(1200, 800).save(tmp_path / "a.jpg", quality=95)
+    small = read(tmp_path / "a.jpg", needed_px=100)
+    assert small.size == (300, 200)
+    whole = read(tmp_path / "a.jpg").resize(small.size, Image.Resampling.BOX)
+    difference = np.asarray(small).astype(float) - np.asarray(whole)
+    assert np.abs(difference).mean() < 1
+
+
+@pytest.mark.parametrize(
+    ("name", "is_image"),
+    [("a.jpg", True), ("a.JPEG", True), ("a.b.TIFF", True), ("a.heic", True), ("a.txt", False),
+     ("jpg", False), ("a.csv", False), ("Thumbs.db", False), (os.fsdecode(b"\xff.png"), True)],
+)  # fmt: skip
+def test_a_name_says_whether_a_file_ought_to_be_an_image(name: str, is_image: bool) -> None:
+    assert is_image_name(name) == is_image
+
+
+# --- what is refused -----------------------------------------------------------------------------
+
+FORMS: dict[str, dict[str, Any]] = {
+    "a.jpg": {},
+    "progressive.jpg": {"progressive": True},
+    "a.png": {},
+    "a.gif": {},
+    "a.webp": {},
+    "lossless.webp": {"lossless": True},
+    "a.bmp": {},
+    "a.ppm": {},
+    "a.tif": {},
+    "lzw.tif": {"compression": "tiff_lzw"},
+    "a.avif": {},
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.5, 0.9, 0.99])
+@pytest.mark.parametrize("needed_px", [1000, 20], ids=["whole", "smaller"])
+def test_a_file_that_was_cut_off_is_never_half_an_image(
+    tmp_path: Path, name: str, share: float, needed_px: int
+) -> None:
+    photo().save(tmp_path / name, **FORMS[name])
+    content = (tmp_path / name).read_bytes()
+    assert read(tmp_path / name, needed_px=needed_px).mode == "RGB"
+    (tmp_path / name).write_bytes(content[: int(share * len(content))])
+    with pytest.raises(UnreadableError):
+        read(tmp_path / name, needed_px=needed_px)
+
+
+def truncated(path: Path) -> None:
+    photo().save(path)
+    path.write_bytes(path.read_bytes()[:-500])
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil", "message"),
+    [
+        ("a.jpg", lambda path: path.write_bytes(b""), "empty: 0 bytes"),
+        ("a.jpg", lambda path: path.write_text("hello"), "not an image, or of no kind that is re"),
+        ("a.jpg", truncated, r"cut off: .*truncated"),
+        ("a.png", lambda path: photo(1001, 1000).save(path),
+         "1001 x 1000 is 1.0 megapixels; 1 are allowed"),
+        ("a.png", lambda path: Image.new("1", (10000, 20000)).save(path),
+         "too large; 1 megapixels are allowed"),
+        ("a.heic", lambda path: path.write_bytes(b"x"),
+         ".heic is not read; save it as JPEG or PNG"),
+        ("a.jpg", lambda path: path.symlink_to("nowhere"), "a link to nothing"),
+        ("a.jpg", os.mkfifo, "not a regular file"),
+        ("a.jpg", lambda path: path.symlink_to(path), "a link to nothing"),
+    ],
+    ids=["empty", "text", "cut", "large", "huge", "heic", "broken link", "pipe", "circle"],
+)  # fmt: skip
+def test_why_a_file_gives_no_image_is_said_in_plain_words(
+    tmp_path: Path, name: str, spoil: object, message: str
+) -> None:
+    assert callable(spoil)
+    spoil(tmp_path / name)
+    with pytest.raises(UnreadableError, match=f"^{message}"):
+        read(tmp_path / name)
+
+
+def test_an_image_that_is_too_large_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    """Only the header is there; decoding it would say that the rest is missing."""
+    photo(1001, 1000).save(tmp_path / "a.png")
+    content = (tmp_path / "a.png").read_bytes()
+    (tmp_path / "a.png").write_bytes(content[:100])
+    with pytest.raises(UnreadableError, match="megapixels"):
+        read(tmp_path / "a.png")
