@@ -33,6 +33,7 @@ def assign(
     further: Mapping[str, DataSet],
     *,
     calibration_fraction: float,
+    further_images: int,
     rng: np.random.Generator,
 ) -> pd.DataFrame:
     """Return the manifest: one row per image, sorted by part.
@@ -46,6 +47,7 @@ def assign(
         further: "left_out" and "unseen": more that do not. Of a data set with an official test
             part only that is taken.
         calibration_fraction: of every class's training images, held out to set thresholds.
+        further_images: of each of the further sets; as many are drawn, if there are more.
         rng: draws them.
 
     Raises:
@@ -55,7 +57,7 @@ def assign(
         [
             _rows(normal, _normal_parts(normal, calibration_fraction, rng), is_anomaly=False),
             _rows(anomaly, _anomaly_parts(anomaly), is_anomaly=True),
-            *(_tests_of(data, name) for name, data in further.items()),
+            *(_tests_of(data, name, further_images, rng) for name, data in further.items()),
         ],
         ignore_index=True,
     )
@@ -83,9 +85,11 @@ def _anomaly_parts(data: DataSet) -> np.ndarray:
     return np.where(data.is_test, "anomaly/test", "anomaly/head").astype(object)
 
 
-def _tests_of(data: DataSet, name: str) -> pd.DataFrame:
-    rows = _rows(data, np.full(len(data.labels), f"{name}/test", object), is_anomaly=True)
-    return rows[data.is_test] if data.is_test.any() else rows
+def _tests_of(data: DataSet, name: str, most: int, rng: np.random.Generator) -> pd.DataFrame:
+    rows = np.flatnonzero(data.is_test if data.is_test.any() else ~data.is_test)
+    drawn = np.sort(rng.permutation(rows)[:most])
+    table = _rows(data, np.full(len(data.labels), f"{name}/test", object), is_anomaly=True)
+    return table.iloc[drawn]
 
 
 def _rows(data: DataSet, parts: np.ndarray, *, is_anomaly: bool) -> pd.DataFrame:

@@ -44,6 +44,7 @@ def main(params: Path, rows: Path, pack: Path, manifest: Path, images: Path) -> 
         sets["anomaly"],
         {kind: sets[kind] for kind in ("left_out", "unseen")},
         calibration_fraction=values.split.calibration_fraction,
+        further_images=values.split.further_images,
         rng=np.random.default_rng(values.seed),
     )
     form = Form.of(whole["normal"].images)

@@ -11,7 +11,7 @@ import pandas as pd
 from belong import conformal
 from belong.artefacts import load_about, load_arrays, load_csv, save_arrays, save_csv
 from belong.derived import DERIVED
-from stages import derive, evaluate, report_page, split
+from stages import derive, evaluate, pack, report_page, split
 from tests.imports import ROOT
 
 DATA = ROOT / "tests" / "data"
@@ -29,7 +29,9 @@ def make_inputs(to: Path) -> None:
     """Make all that the stage report_page reads."""
     params, images = to / "params.yaml", to / "images"
     params.write_text(PARAMS, encoding="utf-8")
-    split.main(params, to / "manifest", images)
+    lists = to / "unreadable", to / "ignored"
+    pack.main(params, to / "rows", *lists, to / "pack")
+    split.main(params, to / "rows", to / "pack", to / "manifest", images)
     derive.main(params, images, to / "derived")
     save_scores(images, to / "derived", to / "scores")
     save_csv(to / "history", pd.DataFrame({"epoch": [1], "loss": [0.5]}))

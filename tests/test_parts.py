@@ -42,9 +42,17 @@ def parts_of(
     *,
     fraction: float = 0.1,
     seed: int = 0,
+    most: int = 1000,
 ) -> pd.DataFrame:
     rng = np.random.default_rng(seed)
-    return assign(normal, anomaly, further or {}, calibration_fraction=fraction, rng=rng)
+    return assign(
+        normal,
+        anomaly,
+        further or {},
+        calibration_fraction=fraction,
+        further_images=most,
+        rng=rng,
+    )
 
 
 def part_and_reason(manifest: pd.DataFrame, row: int, *, is_anomaly: bool) -> tuple[str, str]:
@@ -246,6 +254,14 @@ def test_further_anomalies_are_only_for_the_test_and_of_an_official_test_part_on
         assert found["row"].tolist() == list(rows)
         assert found["is_anomaly"].all()
     assert len(manifest) == 120 + 60 + 5 + 3
+
+
+def test_of_a_further_set_at_most_so_many_are_drawn_and_the_other_parts_stay_as_they_are() -> None:
+    further = {"unseen": data_set(range(400, 450), [])}
+    few, all_of_them = (parts_of(NORMAL, ANOMALY, further, most=most) for most in (7, 1000))
+    assert (few["part"] == "unseen/test").sum() == 7
+    first, second = (table[table["part"] != "unseen/test"] for table in (few, all_of_them))
+    pd.testing.assert_frame_equal(first, second)
 
 
 def test_a_further_anomaly_that_trains_the_head_is_dropped() -> None:

@@ -175,7 +175,7 @@ def test_a_further_set_is_measured_beside_the_anomalies_and_trains_nothing(tmp_p
     sets = matrix.groupby("anomalies")["n_anomalies"].first()
     arrays = load_arrays(to / "images")
     manifest = pd.read_csv(to / "manifest", dtype=str)
-    assert sets["unseen"] == 300
+    assert sets["unseen"] == 250
     assert sets["left_out"] == (manifest["part"] == "left_out/test").sum()
     assert set(manifest.loc[manifest["part"] == "left_out/test", "class_name"]) == {"9"}
     assert len(arrays["anomaly/head/images"]) == (manifest["part"] == "anomaly/head").sum()

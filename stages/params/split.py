@@ -32,6 +32,7 @@ class SplitSection(Section):
     """How the images are divided."""
 
     test_fraction: Annotated[float, Field(gt=0, lt=1)]
+    further_images: Annotated[int, Field(ge=1)]
     calibration_fraction: Annotated[float, Field(gt=0, lt=1)]
 
 
