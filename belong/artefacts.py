@@ -122,6 +122,16 @@ def load_arrays(path: Path, *names: str) -> dict[str, np.ndarray]:
         return {name: file.get_tensor(name) for name in names or known}
 
 
+def array_names(path: Path) -> list[str]:
+    """Return the names of the arrays in a safetensors file, sorted.
+
+    Raises:
+        InputError: the file is missing or not safetensors.
+    """
+    with _opened(path) as file:
+        return sorted(file.keys())
+
+
 def load_about(path: Path, *keys: str) -> dict[str, Any]:
     """Read what `save_arrays` was told about the file; `keys` must be among it.
 

@@ -27,7 +27,12 @@ def digits() -> Tensor:
 
 
 def fitted_to(
-    images: Tensor, *, epochs: int = 12, seed: int = 0, learning_rate: float = 0.008
+    images: Tensor,
+    *,
+    epochs: int = 12,
+    seed: int = 0,
+    learning_rate: float = 0.008,
+    most_side_px: int = 32,
 ) -> Fitted:
     return fit(
         images,
@@ -35,6 +40,7 @@ def fitted_to(
         epochs=epochs,
         batch_size=20,
         learning_rate=learning_rate,
+        most_side_px=most_side_px,
         generator=torch.Generator().manual_seed(seed),
     )
 

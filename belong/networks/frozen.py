@@ -1,0 +1,51 @@
+"""What is trained on a frozen backbone: one hidden layer and the classifier.
+
+The backbone's own vectors are the same whatever is learned above them, so that center loss on
+them could change nothing. It acts on the hidden layer, which then are the features.
+"""
+
+import torch
+import torch.nn.functional as F  # noqa: N812  (the name that all of torch's users know)
+from torch import Tensor, nn
+
+from belong.networks.contract import Network
+from belong.networks.efficientnet import SIZES
+
+
+class FrozenEfficientNetB0(Network):
+    """vectors of the backbone - embedding - c; it takes what `Backbone.vectors` gave.
+
+    Attributes:
+        mean, std: (1280,) of the training images' last vectors, which are standardized: their
+            scales are those of ImageNet's classes and differ widely.
+    """
+
+    batch = 4096
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, *, classes: int, embedding: int) -> None:
+        super().__init__()
+        self.shape = {"classes": classes, "embedding": embedding}
+        self.embedding = nn.Linear(SIZES[-1], embedding)
+        self.classifier = nn.Linear(embedding, classes)
+        self.register_buffer("mean", torch.zeros(SIZES[-1]))
+        self.register_buffer("std", torch.ones(SIZES[-1]))
+
+    def initialize(self, inputs: Tensor, generator: torch.Generator) -> None:
+        """Draw the weights, as torch does by default, and measure the vectors (n, v)."""
+        for layer in (self.embedding, self.classifier):
+            bound = layer.in_features**-0.5
+            for values in layer.parameters():
+                nn.init.uniform_(values, -bound, bound, generator=generator)
+        std, mean = torch.std_mean(inputs[:, -SIZES[-1] :], dim=0)
+        self.mean.copy_(mean)
+        self.std.copy_(torch.where(std > 0, std, 1))  # a dead value stays 0
+
+    def layers(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(n, v) -> means of stage 5 (n, 112), of the last stage (n, 1280), features (n, d).
+
+        The features after their ReLU. The layers before are the backbone's own, whatever lambda.
+        """
+        _, middle, last = inputs.split(SIZES, dim=1)
+        return middle, last, F.relu(self.embedding((last - self.mean) / self.std))
