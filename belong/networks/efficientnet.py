@@ -99,16 +99,21 @@ class EfficientNetB0(Backbone, Network):
         return cls(classes=classes)
 
     def initialize(self, inputs: Tensor, generator: torch.Generator) -> None:  # noqa: ARG002
-        """Draw the weights as torchvision does; the pixels are standardized by ImageNet's."""
+        """Draw the weights; the pixels are standardized by ImageNet's mean and deviation.
+
+        Convolutions as torchvision draws them. The classifier as torch does by default: the
+        bound of torchvision is one over the root of its classes, which with few of them makes
+        a loss of many units.
+        """
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight, mode="fan_out", generator=generator)
                 if layer.bias is not None:
                     nn.init.zeros_(layer.bias)
             elif isinstance(layer, nn.Linear):
-                bound = layer.out_features**-0.5
-                nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
-                nn.init.zeros_(layer.bias)
+                bound = layer.in_features**-0.5
+                for values in layer.parameters():
+                    nn.init.uniform_(values, -bound, bound, generator=generator)
 
     def start_from(self, backbone: dict[str, np.ndarray]) -> None:
         """Take over the arrays of a backbone; the classifier stays as it was drawn."""

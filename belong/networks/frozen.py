@@ -17,7 +17,8 @@ class FrozenEfficientNetB0(Network):
 
     Attributes:
         mean, std: (1280,) of the training images' last vectors, which are standardized: their
-            scales are those of ImageNet's classes and differ widely.
+            scales differ widely. A value that hardly changes from image to image is not
+            stretched to the spread of the others.
     """
 
     batch = 4096
@@ -40,7 +41,7 @@ class FrozenEfficientNetB0(Network):
                 nn.init.uniform_(values, -bound, bound, generator=generator)
         std, mean = torch.std_mean(inputs[:, -SIZES[-1] :], dim=0)
         self.mean.copy_(mean)
-        self.std.copy_(torch.where(std > 0, std, 1))  # a dead value stays 0
+        self.std.copy_(torch.where(std > std.mean() / 100, std, 1))
 
     def layers(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(n, v) -> means of stage 5 (n, 112), of the last stage (n, 1280), features (n, d).
