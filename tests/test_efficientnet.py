@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.testing import assert_close
-from torchvision.models import EfficientNet_B0_Weights, efficientnet_b0, mobilenet_v2
+from torchvision.models import EfficientNet, EfficientNet_B0_Weights, efficientnet_b0, mobilenet_v2
 from torchvision.transforms import v2
 
 from belong.artefacts import load_about, load_arrays, save_arrays
@@ -23,7 +23,7 @@ from belong.embedding import embed
 from belong.errors import InputError
 from belong.networks.efficientnet import Backbone, EfficientNetB0
 from belong.networks.frozen import FrozenEfficientNetB0
-from belong.networks.weights import from_file
+from belong.networks.weights import from_file, imagenet
 from belong.training import Epoch, train_classifier
 from stages import backbone, derive, extract, train, train_autoencoder
 from stages import embed as embed_stage
@@ -47,7 +47,7 @@ def photos(
 
 
 @pytest.fixture(scope="module")
-def theirs() -> nn.Module:
+def theirs() -> EfficientNet:
     """Return torchvision's network; its batch normalization knows the spread of a few images."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
@@ -62,13 +62,13 @@ def theirs() -> nn.Module:
 def preprocessed(images: Tensor) -> Tensor:
     """Prepare images as torchvision says for its weights, but for the change of size."""
     known = EfficientNet_B0_Weights.IMAGENET1K_V1.transforms()
-    return v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize(known.mean, known.std)])(
-        images
-    )
+    as_floats = v2.ToDtype(torch.float32, scale=True)(images)
+    standardized: Tensor = v2.Normalize(known.mean, known.std)(as_floats)
+    return standardized
 
 
 @pytest.fixture(scope="module")
-def weights(theirs: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def weights(theirs: EfficientNet, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a file with all of torchvision's arrays, the classifier's too."""
     path = tmp_path_factory.mktemp("weights") / "photos.safetensors"
     save_file(theirs.state_dict(), path)
@@ -126,7 +126,7 @@ def bytes_of(network: EfficientNetB0 | FrozenEfficientNetB0) -> dict[str, bytes]
 
 @torch.no_grad()
 def test_the_logits_are_those_of_torchvisions_own_network_with_the_same_weights(
-    theirs: nn.Module, weights: Path
+    theirs: EfficientNet, weights: Path
 ) -> None:
     images = photos(6)
     ours = EfficientNetB0(classes=1000)
@@ -140,7 +140,7 @@ def test_the_logits_are_those_of_torchvisions_own_network_with_the_same_weights(
 
 @torch.no_grad()
 def test_the_layers_are_the_averaged_channels_of_torchvisions_stages(
-    theirs: nn.Module, trunk: Backbone
+    theirs: EfficientNet, trunk: Backbone
 ) -> None:
     images, seen = photos(3), []
     x = preprocessed(images)
@@ -342,7 +342,7 @@ SPOILED: dict[str, tuple[Callable[[dict[str, Tensor]], object], str]] = {
 
 @pytest.mark.parametrize("case", SPOILED)
 def test_a_file_with_other_weights_is_one_line_that_says_what_differs(
-    case: str, theirs: nn.Module, tmp_path: Path
+    case: str, theirs: EfficientNet, tmp_path: Path
 ) -> None:
     spoil, message = SPOILED[case]
     state = theirs.state_dict()
@@ -360,7 +360,7 @@ def test_the_weights_of_another_network_are_refused(tmp_path: Path) -> None:
         from_file(tmp_path / "weights")
 
 
-def test_weights_that_are_not_finite_are_refused(theirs: nn.Module, tmp_path: Path) -> None:
+def test_weights_that_are_not_finite_are_refused(theirs: EfficientNet, tmp_path: Path) -> None:
     state = {name: values.clone() for name, values in theirs.state_dict().items()}
     state["features.3.0.block.0.0.weight"][0, 0] = torch.nan
     save_file(state, tmp_path / "weights")
@@ -404,6 +404,34 @@ def test_without_a_network_the_download_is_refused_in_one_line(tmp_path: Path) -
     assert line.startswith(f"backbone: efficientnet.weights: imagenet cannot be had from {url}: ")
     assert "Connection refused" in line
     assert not (tmp_path / "backbone").exists()
+
+
+@pytest.fixture
+def downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return where torchvision looks for what it downloaded before."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    path = tmp_path / "hub" / "checkpoints" / Path(EfficientNet_B0_Weights.IMAGENET1K_V1.url).name
+    path.parent.mkdir(parents=True)
+    return path
+
+
+def test_downloaded_weights_are_all_taken_but_the_classifiers(
+    theirs: EfficientNet, downloaded: Path
+) -> None:
+    torch.save(theirs.state_dict(), downloaded)
+    arrays = imagenet()
+    assert set(theirs.state_dict()) - set(arrays) == {"classifier.1.weight", "classifier.1.bias"}
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(array, theirs.state_dict()[name])
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>Sorry", b"PK\3\4 cut off"], ids=repr)
+def test_a_damaged_download_is_one_line(content: bytes, downloaded: Path) -> None:
+    downloaded.write_bytes(content)
+    with pytest.raises(InputError) as refused:
+        imagenet()
+    message = f"imagenet: {downloaded} is damaged; without it, it is downloaded anew"
+    assert str(refused.value) == f"efficientnet.weights: {message}"
 
 
 def test_a_misspelt_source_of_weights_is_one_line(tmp_path: Path) -> None:

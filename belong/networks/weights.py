@@ -2,8 +2,10 @@
 
 from http.client import HTTPException
 from pathlib import Path
+from pickle import UnpicklingError
 
 import numpy as np
+import torch
 from torchvision.models import EfficientNet_B0_Weights
 
 from belong.artefacts import load_arrays
@@ -22,16 +24,21 @@ def imagenet() -> Arrays:
     They come as a pickle, of which torch is told to read tensors only.
 
     Raises:
-        InputError: they cannot be downloaded.
+        InputError: they cannot be downloaded, or the file downloaded before is damaged.
     """
     known = EfficientNet_B0_Weights.IMAGENET1K_V1
+    file = Path(torch.hub.get_dir()) / "checkpoints" / Path(known.url).name
     try:
         state = known.get_state_dict(progress=False, check_hash=True, weights_only=True)
-    except (OSError, HTTPException, RuntimeError) as error:
+    except (OSError, EOFError, HTTPException, RuntimeError, UnpicklingError) as error:
+        if file.exists():
+            raise InputError(
+                f"{HERE}: imagenet: {file} is damaged; without it, it is downloaded anew"
+            ) from None
         reason = " ".join(str(error).split()).strip("<>")
         raise InputError(
-            f"{HERE}: imagenet cannot be had from {known.url}: {reason}; download it elsewhere, "
-            f"and name it as a .safetensors file"
+            f"{HERE}: imagenet cannot be had from {known.url}: {reason}; put that file into "
+            f"{file.parent} by hand, or name a .safetensors file"
         ) from None
     return checked({name: values.numpy() for name, values in state.items()}, "imagenet")
 
