@@ -295,13 +295,22 @@ def test_the_features_are_the_embedding_of_standardized_vectors_after_a_relu(
 ) -> None:
     network = above_frozen(vectors)
     last = vectors[:, -1280:].double().numpy()
-    spread = last.std(axis=0, ddof=1)
-    standard = (last - last.mean(axis=0)) / np.where(spread > 0, spread, 1)
+    # 1280 values of deviation 1 have a mean squared length of 1280; it is brought to 64.
+    standard = (last - last.mean(axis=0)) / last.std(axis=0, ddof=1) * (64 / 1280) ** 0.5
     arrays = {name: x.astype(np.float64) for name, x in network.arrays().items()}
     embedded = standard @ arrays["embedding.weight"].T + arrays["embedding.bias"]
     features, logits = network(vectors)
     np.testing.assert_allclose(features, np.maximum(embedded, 0), rtol=1e-3, atol=1e-4)
     assert_close(logits, network.classifier(features))
+
+
+def test_a_value_that_hardly_changes_is_centered_and_not_stretched(vectors: Tensor) -> None:
+    spoiled = vectors.clone()
+    spoiled[:, -1] = 5
+    spoiled[0, -1] = 5.0001
+    scale = above_frozen(spoiled).scale
+    assert scale[-1].item() == pytest.approx(20**0.5)
+    assert_close(scale[:-1], above_frozen(vectors).scale[:-1])
 
 
 def test_two_trainings_above_frozen_give_the_same_bytes(vectors: Tensor) -> None:
