@@ -24,7 +24,7 @@ class FrozenEfficientNetB0(Network):
             merely standardized vectors, the training's rate is too high for the center loss.
     """
 
-    batch = 4096
+    batch = 256
     mean: Tensor
     scale: Tensor
 
