@@ -9,7 +9,7 @@ import glob
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -122,14 +122,25 @@ def load_arrays(path: Path, *names: str) -> dict[str, np.ndarray]:
         return {name: file.get_tensor(name) for name in names or known}
 
 
-def array_names(path: Path) -> list[str]:
-    """Return the names of the arrays in a safetensors file, sorted.
+def names_in(path: Path) -> list[str]:
+    """Return the names of the arrays of a safetensors file, sorted.
 
     Raises:
         InputError: the file is missing or not safetensors.
     """
     with _opened(path) as file:
         return sorted(file.keys())
+
+
+def load_kinds(path: Path, kinds: Iterable[str], name: str) -> dict[str, np.ndarray]:
+    """Read `KIND/NAME` of those kinds that the file has; return kind -> array.
+
+    A run may have no anomalies.
+    """
+    there = names_in(path)
+    kept = [kind for kind in kinds if f"{kind}/{name}" in there]
+    arrays = load_arrays(path, *(f"{kind}/{name}" for kind in kept))
+    return dict(zip(kept, arrays.values(), strict=True))
 
 
 def load_about(path: Path, *keys: str) -> dict[str, Any]:

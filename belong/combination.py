@@ -6,7 +6,7 @@ law is assumed: the sum is a score like any other, and its own threshold is cali
 images that the p-values were not taken from.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -80,3 +80,36 @@ class Combination:
         """Return the sum of the members' surprises: (n,) for each member -> (n,) float32."""
         parts = [surprise(scores[name]) for name, surprise in self.surprises.items()]
         return np.asarray(np.sum(parts, axis=0), dtype=np.float32)
+
+
+def combined(
+    scores: Mapping[str, Mapping[str, np.ndarray]],
+    held_out: str,
+    members: Collection[str],
+    *,
+    tail: float,
+) -> dict[str, np.ndarray]:
+    """Return the combined score of every part.
+
+    Every other held-out image fits the p-values, and only the rest are scored: the images that
+    set the threshold have no part in the p-values, so that they and new normal images are alike
+    to the combination, as the guarantee wants.
+
+    Args:
+        scores: part -> detector -> (n,).
+        held_out: the part that the combination is fitted to and calibrated on.
+        members: the detectors that enter.
+        tail: see `Surprise.fit`.
+
+    Returns:
+        part -> (n,) float32; of `held_out`, half as many.
+    """
+    combination = Combination.fit(
+        {name: scores[held_out][name][::2] for name in members}, tail=tail
+    )
+    rest = {name: scores[held_out][name][1::2] for name in members}
+    tested = {
+        part: rest if part == held_out else {name: by_name[name] for name in members}
+        for part, by_name in scores.items()
+    }
+    return {part: combination.score(by_name) for part, by_name in tested.items()}

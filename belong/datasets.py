@@ -4,7 +4,7 @@ Known form: the four IDX files of MNIST and its relatives, gzipped or not.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,22 +69,30 @@ def chosen(data: DataSet, classes: str | int | Sequence[str | int], path: Path) 
 
     Args:
         data: the data set.
-        classes: "all", a class, a list of classes, or a range of positions such as "0-9" (both
-            ends included). A class is given by its name, or else by its position.
+        classes: "all", "none", a class, a list of classes, or a range of positions such as "0-9"
+            (both ends included). A class is given by its name, or else by its position.
         path: where the data set came from, for the message.
 
     Raises:
-        InputError: a class that the data set has not, one named twice, or none.
+        InputError: a class that the data set has not, one named twice, or an empty list.
     """
-    names = list(data.class_names)
-    kept = sorted(_positions(classes, names, path))
-    labels = np.full(len(names), -1)
-    labels[kept] = np.arange(len(kept))
+    return _kept(data, sorted(_positions(classes, list(data.class_names), path)))
+
+
+def without(data: DataSet, names: Collection[str]) -> DataSet:
+    """Keep the images of all classes but those called `names`, numbered anew from 0."""
+    classes = enumerate(data.class_names)
+    return _kept(data, [position for position, name in classes if name not in names])
+
+
+def _kept(data: DataSet, positions: list[int]) -> DataSet:
+    labels = np.full(len(data.class_names), -1)
+    labels[positions] = np.arange(len(positions))
     rows = np.flatnonzero(labels[data.labels] >= 0)
     return DataSet(
         images=data.images[rows],
         labels=labels[data.labels[rows]],
-        class_names=tuple(names[position] for position in kept),
+        class_names=tuple(data.class_names[position] for position in positions),
         is_test=data.is_test[rows],
         sources=data.sources[rows],
     )
@@ -93,6 +101,8 @@ def chosen(data: DataSet, classes: str | int | Sequence[str | int], path: Path) 
 def _positions(classes: str | int | Sequence[str | int], names: list[str], path: Path) -> list[int]:
     if classes == "all":
         return list(range(len(names)))
+    if classes == "none" and "none" not in names:
+        return []
     if isinstance(classes, str) and classes not in names:
         ends = re.fullmatch(r"(\d+)-(\d+)", classes)
         if ends:

@@ -16,7 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter
-from sklearn.decomposition import PCA
+
+from belong.projection import Plane
 
 # Two colours that stay apart for every kind of colour vision (Okabe and Ito, 2008).
 NORMAL, ANOMALY = "#0072B2", "#D55E00"
@@ -74,46 +75,48 @@ def roc(curves: Mapping[str, pd.DataFrame], auroc: Mapping[str, float]) -> Figur
     return figure
 
 
-def features(
-    normal: np.ndarray, anomaly: np.ndarray, centroids: np.ndarray, names: list[str], title: str
-) -> Figure:
-    """Draw the features on their first two principal components.
-
-    Paper A, figure 6.
+def features(plane: Plane, title: str) -> Figure:
+    """Draw the features on their first two principal components (paper A, figure 6).
 
     Args:
-        normal: (n, d) features of normal test images.
-        anomaly: (m, d) features of anomalies.
-        centroids: (c, d) mean features of the classes.
-        names: the c class names.
+        plane: what lies where.
         title: what the features come from.
     """
-    # svd_solver is named: "auto" draws random numbers for some shapes.
-    pca = PCA(2, svd_solver="covariance_eigh").fit(np.concatenate((normal, anomaly)))
+    colors = {"normal": NORMAL, "anomaly": ANOMALY}
+    points = plane.points[plane.points["kind"] != "centroid"]
+    centroids = plane.points[plane.points["kind"] == "centroid"]
     with rc_context(STYLE):
         figure = Figure(figsize=(6.2, 5.4), layout="constrained")
         axes = figure.subplots()
-        # In turn, so that neither kind covers the other.
-        when = [np.linspace(0, 1, len(points)) for points in (normal, anomaly)]
-        turn = np.argsort(np.concatenate(when), kind="stable")
-        x, y = pca.transform(np.concatenate((normal, anomaly))[turn]).T
-        colors = np.repeat([NORMAL, ANOMALY], [len(normal), len(anomaly)])[turn]
-        axes.scatter(x, y, s=3, c=colors, alpha=0.3, linewidths=0, rasterized=True)
-        for points, color, label in ((normal, NORMAL, "normal"), (anomaly, ANOMALY, "anomaly")):
-            axes.scatter([], [], s=20, color=color, label=f"{label} ({len(points)} images)")
-        x, y = pca.transform(centroids).T
         axes.scatter(
-            x, y, s=150, facecolor="white", edgecolor="black", zorder=3, label="class centroid"
+            points["x"],
+            points["y"],
+            s=3,
+            c=points["kind"].map(colors),
+            alpha=0.3,
+            linewidths=0,
+            rasterized=True,
         )
-        for name, *place in zip(names, x, y, strict=True):
+        for kind, count in points["kind"].value_counts(sort=False).items():
+            label = f"{kind} ({count} images)"
+            axes.scatter([], [], s=20, color=colors[str(kind)], label=label)
+        axes.scatter(
+            centroids["x"],
+            centroids["y"],
+            s=150,
+            facecolor="white",
+            edgecolor="black",
+            zorder=3,
+            label="class centroid",
+        )
+        for x, y, name in zip(centroids["x"], centroids["y"], centroids["class_name"], strict=True):
             axes.annotate(
-                name, (place[0], place[1]), ha="center", va="center_baseline", fontsize=8, zorder=4
+                str(name), (x, y), ha="center", va="center_baseline", fontsize=8, zorder=4
             )
-        shares = pca.explained_variance_ratio_
         axes.set(
             title=title,
-            xlabel=f"first principal component ({shares[0]:.0%} of the variance)",
-            ylabel=f"second principal component ({shares[1]:.0%})",
+            xlabel=f"first principal component ({plane.shares[0]:.0%} of the variance)",
+            ylabel=f"second principal component ({plane.shares[1]:.0%})",
             aspect="equal",
         )
         figure.legend(loc="outside lower center", ncols=3)
@@ -158,7 +161,7 @@ def _histogram(
     logarithmic = low > 0
     spaced = np.geomspace if logarithmic else np.linspace
     bins = spaced(low, high, 90).tolist()
-    for (kind, values), color in zip(kinds.items(), (NORMAL, ANOMALY), strict=True):
+    for (kind, values), color in zip(kinds.items(), (NORMAL, ANOMALY), strict=False):
         shares = np.full(len(values), 1 / len(values))
         axes.hist(values.clip(low, high), bins, weights=shares, color=color, alpha=0.6, label=kind)
     for kind, line in (("calibrated", "-"), ("training", "--")):
@@ -172,6 +175,54 @@ def _histogram(
         axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set(title=name)
     axes.yaxis.set_major_formatter(PercentFormatter(1))
+
+
+def calibration(curve: pd.DataFrame) -> Figure:
+    """Draw the false-reject rate that each detector achieves against the one that is promised.
+
+    Args:
+        curve: columns `detector`, `alpha`, `false_reject`, `expected_low`, `expected_high`. The
+            band is drawn of the first detector; the others have it too, if as many images
+            calibrated them.
+    """
+    with rc_context(STYLE):
+        figure = Figure(figsize=(7.6, 4.6), layout="constrained")
+        axes = figure.subplots()
+        weak = itertools.cycle(itertools.product(("-", "--", ":"), WEAK))
+        by_name = {str(name): rows for name, rows in curve.groupby("detector", sort=False)}
+        first = next(iter(by_name.values()))
+        axes.fill_between(
+            first["alpha"],
+            first["expected_low"],
+            first["expected_high"],
+            color="#dddddd",
+            linewidth=0,
+            label="expected of 95 % of runs",
+        )
+        axes.plot(first["alpha"], first["alpha"], color="#777777", linewidth=0.8)
+        for name, rows in by_name.items():
+            style, color = ("-", STRONG[name]) if name in STRONG else next(weak)
+            axes.plot(
+                rows["alpha"],
+                rows["false_reject"],
+                color=color,
+                linestyle=style,
+                linewidth=2 if name in STRONG else 1,
+                zorder=3 if name in STRONG else 2,
+                label=name,
+            )
+        axes.set(
+            xscale="log",
+            yscale="log",
+            xlim=(1e-3, 0.5),
+            ylim=(5e-4, 0.6),
+            xlabel="promised false-reject rate (alpha)",
+            ylabel="achieved on normal test images",
+        )
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter("{x:g}")
+        figure.legend(loc="outside right center")
+    return figure
 
 
 def gallery(

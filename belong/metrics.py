@@ -9,9 +9,31 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import average_precision_score, f1_score, roc_auc_score, roc_curve
+from sklearn.metrics import (
+    average_precision_score,
+    f1_score,
+    precision_recall_curve,
+    roc_auc_score,
+    roc_curve,
+)
 
 from belong import conformal
+
+# What cannot be said of a detector without a single anomaly.
+WANTS_ANOMALIES = (
+    "auroc",
+    "fpr95",
+    "aupr_normal",
+    "aupr_anomaly",
+    "f1_normal",
+    "f1_anomaly",
+    "f1_normal_balanced",
+    "f1_anomaly_balanced",
+    "false_accept",
+    "auroc_low",
+    "auroc_high",
+)
+NO_ANOMALY = "there is no anomaly to test with"
 
 
 def ranking(normal: np.ndarray, anomaly: np.ndarray) -> dict[str, float]:
@@ -63,22 +85,47 @@ def open_set_accuracy(scores: np.ndarray, right_class: np.ndarray, threshold: fl
     return float(np.mean(right_class & (scores <= threshold)))
 
 
-def detector(normal: np.ndarray, anomaly: np.ndarray, *, threshold: float) -> dict[str, float]:
+def detector(
+    normal: np.ndarray,
+    anomaly: np.ndarray,
+    right_class: np.ndarray,
+    *,
+    threshold: float,
+    resamples: int,
+    rng: np.random.Generator,
+) -> dict[str, float | str | None]:
     """Return all numbers of one detector: its ranking, and its verdicts at `threshold`.
 
     F1 is given with each kind as the positive, at the natural balance n : m and, so that pairs
-    of data sets can be compared, at 1 : 1.
+    of data sets can be compared, at 1 : 1. Without an anomaly, what wants some is None, and
+    `reason` says why.
+
+    Args:
+        normal: (n,) scores.
+        anomaly: (m,) scores; m may be 0.
+        right_class: (n,) bool, whether the normal images were classified right.
+        threshold: the score up to which an image belongs.
+        resamples: of the bootstrap, for the interval of the AUROC.
+        rng: draws them.
     """
     n, m = len(normal), len(anomaly)
-    reject, accept = rejected(normal, threshold), 1 - rejected(anomaly, threshold)
+    reject = rejected(normal, threshold)
+    verdicts = {
+        "false_reject": reject,
+        "open_set_accuracy": open_set_accuracy(normal, right_class, threshold),
+    }
+    if m == 0:
+        return verdicts | dict.fromkeys(WANTS_ANOMALIES) | {"reason": NO_ANOMALY}
+    accept = 1 - rejected(anomaly, threshold)
     return {
         **ranking(normal, anomaly),
+        **auroc_interval(normal, anomaly, resamples=resamples, rng=rng),
         "f1_normal": _f1(n * (1 - reject), n * reject, m * accept),
         "f1_anomaly": _f1(m * (1 - accept), m * accept, n * reject),
         "f1_normal_balanced": _f1(1 - reject, reject, accept),
         "f1_anomaly_balanced": _f1(1 - accept, accept, reject),
-        "false_reject": reject,
         "false_accept": accept,
+        **verdicts,
     }
 
 
@@ -184,6 +231,63 @@ def roc_points(normal: np.ndarray, anomaly: np.ndarray, *, most: int) -> pd.Data
             "threshold": -thresholds[rows],
         }
     )
+
+
+def precision_recall_points(normal: np.ndarray, anomaly: np.ndarray, *, most: int) -> pd.DataFrame:
+    """Return both precision-recall curves, thinned to about `most` rows each.
+
+    Columns: `kind` (which is the positive: "normal" or "anomaly"), `recall`, `precision`.
+    """
+    is_anomaly = np.repeat([False, True], [len(normal), len(anomaly)])
+    scores = np.concatenate((normal, anomaly))
+    curves = []
+    for kind, truth, sign in (("normal", ~is_anomaly, -1), ("anomaly", is_anomaly, 1)):
+        precision, recall, _ = precision_recall_curve(truth, sign * scores)
+        # Recall falls along the curve. Of rows with the same recall the last is the most precise;
+        # the very last, recall 0, is no verdict but a convention.
+        along = 1 - recall
+        rows = np.searchsorted(along, np.linspace(0, 1, most), side="right") - 1
+        rows = rows.clip(max=len(along) - 2)
+        kept = np.unique(rows)[::-1]
+        curves.append(
+            pd.DataFrame({"kind": kind, "recall": recall[kept], "precision": precision[kept]})
+        )
+    return pd.concat(curves, ignore_index=True)
+
+
+def calibration_curve(
+    held_out: Mapping[str, np.ndarray], test: Mapping[str, np.ndarray], *, points: int
+) -> pd.DataFrame:
+    """Return the false-reject rate that each detector achieves for each rate that is promised.
+
+    Args:
+        held_out: detector -> scores of the calibration images (k,).
+        test: detector -> scores of normal test images (n,).
+        points: how many rates are promised, between the least that k images can and one half.
+
+    Returns:
+        Columns: `detector`, `alpha`, `false_reject`, and `expected_low`, `expected_high`, between
+        which 95 % of such rates lie.
+    """
+    parts = []
+    bands: dict[tuple[int, int], pd.DataFrame] = {}
+    for name, scores in held_out.items():
+        k, n = len(scores), len(test[name])
+        if (k, n) not in bands:
+            alphas = np.unique(np.geomspace(1 / (k + 1), 0.5, points).round(4).clip(1 / (k + 1)))
+            ranges = [conformal.promised_range(k, n, alpha=alpha) for alpha in alphas]
+            low, high = zip(*ranges, strict=True)
+            bands[k, n] = pd.DataFrame(
+                {"alpha": alphas, "expected_low": low, "expected_high": high}
+            )
+        band = bands[k, n]
+        achieved = [
+            rejected(test[name], conformal.threshold(scores, alpha=alpha))
+            for alpha in band["alpha"]
+        ]
+        parts.append(band.assign(detector=name, false_reject=achieved))
+    columns = ["detector", "alpha", "false_reject", "expected_low", "expected_high"]
+    return pd.concat(parts, ignore_index=True)[columns]
 
 
 def histogram(scores: Mapping[str, np.ndarray], *, bins: int, reach: float = 0.998) -> pd.DataFrame:

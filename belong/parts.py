@@ -2,9 +2,11 @@
 
 Normal images: `train` (fits), `calibration` (held out; sets the thresholds), `test` (measures).
 Anomalies: `head` (trains the supervised head), `test` (measures).
+Further anomalies, which nothing has seen, the supervised head included: `test` only.
 """
 
 import hashlib
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -13,25 +15,47 @@ from belong.datasets import DataSet
 from belong.errors import InputError
 
 # Of images that are alike to the byte, the one in the earliest of these parts is kept, so that
-# the official test sets stay as published.
-PARTS = ("normal/test", "normal/calibration", "normal/train", "anomaly/test", "anomaly/head")
+# the official test sets stay as published. A run may lack all but the normal ones.
+PARTS = (
+    "normal/test",
+    "normal/calibration",
+    "normal/train",
+    "anomaly/test",
+    "anomaly/head",
+    "left_out/test",  # classes of the normal data set that are neither normal nor anomaly
+    "unseen/test",  # another data set
+)
 
 
 def assign(
-    normal: DataSet, anomaly: DataSet, *, calibration_fraction: float, rng: np.random.Generator
+    normal: DataSet,
+    anomaly: DataSet,
+    further: Mapping[str, DataSet],
+    *,
+    calibration_fraction: float,
+    rng: np.random.Generator,
 ) -> pd.DataFrame:
     """Return the manifest: one row per image, sorted by part.
 
     Columns: `part` (one of PARTS, or "dropped"), `is_anomaly`, `class_name`, `label` (of normal
     images, else -1), `source`, `row` (in its data set), `sha256`, `reason` (of a dropped image).
 
+    Args:
+        normal: the images that belong.
+        anomaly: those that do not; may be empty.
+        further: "left_out" and "unseen": more that do not. Of a data set with an official test
+            part only that is taken.
+        calibration_fraction: of every class's training images, held out to set thresholds.
+        rng: draws them.
+
     Raises:
-        InputError: a class is left with too few images to fit or to calibrate, or no anomaly is.
+        InputError: a class is left with too few images to fit or to calibrate.
     """
     manifest = pd.concat(
         [
             _rows(normal, _normal_parts(normal, calibration_fraction, rng), is_anomaly=False),
             _rows(anomaly, _anomaly_parts(anomaly), is_anomaly=True),
+            *(_tests_of(data, name) for name, data in further.items()),
         ],
         ignore_index=True,
     )
@@ -59,8 +83,13 @@ def _anomaly_parts(data: DataSet) -> np.ndarray:
     return np.where(data.is_test, "anomaly/test", "anomaly/head").astype(object)
 
 
+def _tests_of(data: DataSet, name: str) -> pd.DataFrame:
+    rows = _rows(data, np.full(len(data.labels), f"{name}/test", object), is_anomaly=True)
+    return rows[data.is_test] if data.is_test.any() else rows
+
+
 def _rows(data: DataSet, parts: np.ndarray, *, is_anomaly: bool) -> pd.DataFrame:
-    names = np.array(data.class_names)
+    names = np.array(data.class_names, dtype=object)
     return pd.DataFrame(
         {
             "part": parts,
@@ -87,8 +116,6 @@ def _without_repeats(manifest: pd.DataFrame) -> pd.DataFrame:
 
 
 def _enough_of_each_class(manifest: pd.DataFrame, names: tuple[str, ...]) -> None:
-    if not (manifest["part"] == "anomaly/test").any():
-        raise InputError("no anomaly is left for the test: all are among the normal images")
     counts = pd.crosstab(manifest["label"], manifest["part"])
     counts = counts.reindex(index=range(len(names)), columns=list(PARTS), fill_value=0)
     for part, least in (("normal/train", 2), ("normal/calibration", 1), ("normal/test", 1)):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from belong.artefacts import array_names, load_arrays, save_arrays
+from belong.artefacts import load_arrays, names_in, save_arrays
 from stages.params.embed import Params
 from stages.program import run
 
@@ -36,7 +36,7 @@ def vectors(values: Params, weights: Path, images: Path, derived: Path) -> dict[
     backbone = Backbone().loaded(load_arrays(weights))
     made: dict[str, np.ndarray] = {}
     for file in (images, derived):
-        for name in array_names(file):
+        for name in names_in(file):
             part, _, kind = name.rpartition("/")
             if kind == "images":
                 pixels = torch.from_numpy(load_arrays(file, name)[name])

@@ -2,89 +2,130 @@
 
 Reads   manifest     csv: how many images each part has
         history      csv: the training, epoch by epoch
-        scores       safetensors: scores, labels and predictions; about: thresholds
-Writes  metrics      json: the numbers, rates as shares with four decimals
-        plots        folder of csv: roc/DETECTOR, histogram/DETECTOR, training, confusion, and
-                     anomaly_sets: each detector on each set of anomalies; agreement and
-                     picked_classes: which normal images the detectors find anomalous
+        features     safetensors: features of the test images
+        gaussians    safetensors: `means`, the centroids of the classes
+        scores       safetensors: scores, labels and predictions; about: thresholds, and the
+                     detectors that are missing
+Writes  metrics      json: the numbers, rates as shares with four decimals; null, with a reason,
+                     where there is nothing to measure
+        plots        folder of csv: roc/DETECTOR, pr/DETECTOR, histogram/DETECTOR, training,
+                     confusion, features, calibration_curve, and anomaly_sets: each detector on
+                     each set of anomalies; agreement and picked_classes: which normal images the
+                     detectors find anomalous
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from belong import metrics as measure
 from belong.agreement import between_detectors, picked_classes
-from belong.artefacts import load_about, load_arrays, load_csv, save_csv, save_json, whole_folder
-from belong.derived import DERIVED
-from stages.params.evaluate import Params
+from belong.artefacts import (
+    load_about,
+    load_arrays,
+    load_csv,
+    load_kinds,
+    save_csv,
+    save_json,
+    whole_folder,
+)
+from belong.projection import plane, thinned
+from stages.params.evaluate import EvaluateSection, Params
 from stages.program import run
 
-Arrays = dict[str, np.ndarray]
+NORMAL, HELD_OUT, ANOMALY = "normal/test", "normal/calibration", "anomaly/test"
+KINDS = ("normal", "anomaly")
+ABOUT = ("class_names", "alpha", "thresholds", "missing")
+
+Scores = dict[str, dict[str, np.ndarray]]
 
 
 def main(
-    params: Path, manifest: Path, history: Path, scores: Path, metrics: Path, plots: Path
+    params: Path,
+    manifest: Path,
+    history: Path,
+    features: Path,
+    gaussians: Path,
+    scores: Path,
+    metrics: Path,
+    plots: Path,
 ) -> None:
     """Measure, and write down."""
     loaded = Params.load(params)
     values, seed = loaded.evaluate, loaded.seed
-    about, arrays = load_about(scores, "class_names", "alpha", "thresholds"), load_arrays(scores)
-    names, alpha, thresholds = (about[key] for key in ("class_names", "alpha", "thresholds"))
-    truth, predicted = arrays["normal/test/labels"], arrays["normal/test/predicted"]
-    tested = {
-        name: {kind: arrays[f"{kind}/test/{name}"] for kind in ("normal", "anomaly")}
-        for name in thresholds
-    }
-    sets = {"anomaly": {name: pair["anomaly"] for name, pair in tested.items()}}
-    for kind in DERIVED:
-        sets[kind] = {name: arrays[f"derived/{kind}/{name}"] for name in thresholds}
-    normal = {name: pair["normal"] for name, pair in tested.items()}
+    about = load_about(scores, *ABOUT)
+    names, thresholds = about["class_names"], about["thresholds"]
+    arrays = load_arrays(scores)
+    truth, predicted = arrays[f"{NORMAL}/labels"], arrays[f"{NORMAL}/predicted"]
+    made = by_part(arrays, list(thresholds))
+    normal, held_out = made.pop(NORMAL), made.pop(HELD_OUT)
+    anomaly = made.get(ANOMALY, {name: np.empty(0, np.float32) for name in thresholds})
+    in_force = {name: kinds["in_force"] for name, kinds in thresholds.items()}
     with whole_folder(plots) as folder:
-        matrix = measure.anomaly_sets(
-            normal,
-            sets,
-            {name: kinds["in_force"] for name, kinds in thresholds.items()},
-        )
+        sets = {part.removeprefix("derived/").removesuffix("/test"): x for part, x in made.items()}
+        matrix = measure.anomaly_sets(normal, sets, in_force)
         save_csv(folder / "anomaly_sets.csv", matrix)
         save_csv(folder / "agreement.csv", between_detectors(normal, top=values.top_images))
         picked = picked_classes(normal, truth, names, share=values.top_share)
         save_csv(folder / "picked_classes.csv", picked)
         save_csv(folder / "training.csv", load_csv(history))
         save_csv(folder / "confusion.csv", named(truth, predicted, names))
-        for name, pair in tested.items():
-            roc = measure.roc_points(**pair, most=values.curve_points)
-            save_csv(folder / "roc" / f"{name}.csv", roc)
-            bars = measure.histogram(pair, bins=values.histogram_bins)
-            save_csv(folder / "histogram" / f"{name}.csv", bars)
+        curve = measure.calibration_curve(held_out, normal, points=values.calibration_points)
+        save_csv(folder / "calibration_curve.csv", curve)
+        vectors = load_kinds(features, KINDS, "test/features")
+        drawn = plane(vectors, load_arrays(gaussians, "means")["means"], names).points
+        save_csv(folder / "features.csv", thinned(drawn, most=values.feature_points))
+        for name in thresholds:
+            curves(folder, name, normal[name], anomaly[name], values)
     report = {
         "data": counts(manifest),
         "classification": measure.classification(truth, predicted),
         "calibration": measure.calibration(
-            arrays["normal/calibration/mahalanobis"],
-            tested["mahalanobis"]["normal"],
+            held_out["mahalanobis"],
+            normal["mahalanobis"],
             thresholds["mahalanobis"]["training"],
-            alpha=alpha,
+            alpha=about["alpha"],
         ),
         "detectors": {
-            name: measure.detector(**pair, threshold=thresholds[name]["in_force"])
-            | measure.auroc_interval(
-                **pair, resamples=values.resamples, rng=np.random.default_rng(seed)
+            name: measure.detector(
+                normal[name],
+                anomaly[name],
+                truth == predicted,
+                threshold=threshold,
+                resamples=values.resamples,
+                rng=np.random.default_rng(seed),
             )
-            | {
-                "open_set_accuracy": measure.open_set_accuracy(
-                    pair["normal"], truth == predicted, thresholds[name]["in_force"]
-                )
-            }
-            for name, pair in tested.items()
-        },
-        "floor": measure.floors(**{kind: len(x) for kind, x in tested["mahalanobis"].items()}),
+            for name, threshold in in_force.items()
+        }
+        | {name: {"auroc": None, "reason": why} for name, why in about["missing"].items()},
+        "floor": measure.floors(normal=len(truth), anomaly=len(anomaly["mahalanobis"])),
     }
     save_json(metrics, measure.rounded(report))
 
 
-def counts(manifest: Path) -> dict[str, int]:
+def by_part(arrays: dict[str, np.ndarray], detectors: list[str]) -> Scores:
+    """Return part -> detector -> scores (n,)."""
+    parts = dict.fromkeys(name.rpartition("/")[0] for name in arrays)
+    return {part: {name: arrays[f"{part}/{name}"] for name in detectors} for part in parts}
+
+
+def curves(
+    folder: Path, name: str, normal: np.ndarray, anomaly: np.ndarray, values: EvaluateSection
+) -> None:
+    """Write what is drawn of one detector; without anomalies, only its histogram."""
+    kinds = {"normal": normal} | ({"anomaly": anomaly} if len(anomaly) else {})
+    bars = measure.histogram(kinds, bins=values.histogram_bins)
+    save_csv(folder / "histogram" / f"{name}.csv", bars)
+    if len(anomaly):
+        roc = measure.roc_points(normal, anomaly, most=values.curve_points)
+        save_csv(folder / "roc" / f"{name}.csv", roc)
+        points = measure.precision_recall_points(normal, anomaly, most=values.curve_points)
+        save_csv(folder / "pr" / f"{name}.csv", points)
+
+
+def counts(manifest: Path) -> dict[str, Any]:
     """Return the number of images of each part, and of those that were dropped."""
     parts = load_csv(manifest, "part")["part"].value_counts().sort_index()
     return {str(part).replace("/", "_"): int(n) for part, n in parts.items()}

@@ -2,7 +2,7 @@
 
 Reads   network      safetensors: the trained classifier
         autoencoder  safetensors: the trained autoencoder
-        images       safetensors: `PART/images`, `PART/labels` of every part
+        images       safetensors: `PART/images`, `PART/labels` of the parts that there are
         derived      safetensors: `PART/images` of the derived anomalies
         embedded     safetensors: `PART/vectors` of all of them, where the backbone is frozen
 Writes  features     safetensors: for each part the arrays of `belong.views.Views`,
@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from belong import device
-from belong.artefacts import load_about, load_arrays, save_arrays
+from belong.artefacts import load_about, load_arrays, names_in, save_arrays
 from belong.autoencoder import Autoencoder
 from belong.derived import DERIVED
 from belong.extraction import extract
@@ -44,11 +44,12 @@ def main(
     device.compute_repeatably(values.threads)
     place = device.choose(values.device)
     about = load_about(network, "shape", "class_names")
-    kind = FrozenEfficientNetB0 if values.is_frozen else NETWORKS[values.network]
-    classifier = kind.from_arrays(load_arrays(network), about["shape"]).to(place)
+    built = FrozenEfficientNetB0 if values.is_frozen else NETWORKS[values.network]
+    classifier = built.from_arrays(load_arrays(network), about["shape"]).to(place)
     coder = Autoencoder.from_arrays(load_arrays(autoencoder)).to(place)
     arrays: dict[str, np.ndarray] = {}
-    files = dict.fromkeys(PARTS, images) | {f"derived/{kind}": derived for kind in DERIVED}
+    parts = [part for part in PARTS if f"{part}/images" in names_in(images)]
+    files = dict.fromkeys(parts, images) | {f"derived/{kind}": derived for kind in DERIVED}
     for part, file in files.items():
         pixels = torch.from_numpy(load_arrays(file, f"{part}/images")[f"{part}/images"])
         inputs = pixels
@@ -56,7 +57,7 @@ def main(
             inputs = torch.from_numpy(load_arrays(embedded, f"{part}/vectors")[f"{part}/vectors"])
         kept = extract(classifier, coder, inputs, pixels, place=place).arrays(part)
         arrays |= {f"{HEAD}/features": kept[f"{HEAD}/features"]} if part == HEAD else kept
-    arrays |= load_arrays(images, *(f"{part}/labels" for part in PARTS))
+    arrays |= load_arrays(images, *(f"{part}/labels" for part in parts))
     save_arrays(features, arrays, {"class_names": about["class_names"]})
 
 

@@ -1,13 +1,14 @@
 """Draw the figures.
 
 Reads   metrics    json: AUROC of each detector
-        plots      folder of csv: roc/DETECTOR, anomaly_sets, training
+        plots      folder of csv: roc/DETECTOR, anomaly_sets, calibration_curve, training
         images     safetensors: the normal test images
         features   safetensors: features of the test images
         gaussians  safetensors: `means`, the centroids of the classes
         scores     safetensors: scores; about: thresholds
-Writes  figures    folder of png: roc (paper A, figure 5), features (figure 6), gallery (paper B,
-                   figure 1), picked_classes, scores, anomaly_sets, training
+Writes  figures    folder of png: roc (paper A, figure 5; where there are anomalies), features
+                   (figure 6), gallery (paper B, figure 1), picked_classes, scores, calibration,
+                   anomaly_sets, training
 """
 
 import json
@@ -17,7 +18,8 @@ import numpy as np
 
 from belong import figures as draw
 from belong.agreement import most_anomalous
-from belong.artefacts import load_about, load_arrays, load_csv, whole_folder
+from belong.artefacts import load_about, load_arrays, load_csv, load_kinds, whole_folder
+from belong.projection import plane
 from stages.params.report import Params
 from stages.program import run
 
@@ -36,35 +38,40 @@ def main(
 ) -> None:
     """Draw each figure from what was measured."""
     values = Params.load(params)
-    lambda_, count = values.lambda_, values.evaluate.top_images
     measured = json.loads(metrics.read_text(encoding="utf-8"))["detectors"]
     about, arrays = load_about(scores, "class_names", "thresholds"), load_arrays(scores)
-    vectors = load_arrays(features, *(f"{kind}/test/features" for kind in KINDS))
+    names, thresholds = about["class_names"], about["thresholds"]
+    vectors = load_kinds(features, KINDS, "test/features")
     drawn = {
-        "roc": draw.roc(
-            {name: load_csv(plots / "roc" / f"{name}.csv") for name in measured},
-            {name: numbers["auroc"] for name, numbers in measured.items()},
-        ),
         "features": draw.features(
-            vectors["normal/test/features"],
-            vectors["anomaly/test/features"],
-            load_arrays(gaussians, "means")["means"],
-            about["class_names"],
-            f"Features of the last hidden layer, lambda = {lambda_:g}",
+            plane(vectors, load_arrays(gaussians, "means")["means"], names),
+            f"Features of the last hidden layer, lambda = {values.lambda_:g}",
         ),
         "scores": draw.score_histograms(
-            {name: {kind: arrays[f"{kind}/test/{name}"] for kind in KINDS} for name in measured},
-            about["thresholds"],
+            {
+                name: {kind: arrays[f"{kind}/test/{name}"] for kind in vectors}
+                for name in thresholds
+            },
+            thresholds,
         ),
         "gallery": draw.gallery(
             load_arrays(images, "normal/test/images")["normal/test/images"],
-            np.take(about["class_names"], arrays["normal/test/labels"]),
-            gallery_rows({name: arrays[f"normal/test/{name}"] for name in measured}, count),
+            np.take(names, arrays["normal/test/labels"]),
+            gallery_rows(
+                {name: arrays[f"normal/test/{name}"] for name in thresholds},
+                values.evaluate.top_images,
+            ),
         ),
+        "calibration": draw.calibration(load_csv(plots / "calibration_curve.csv")),
         "picked_classes": draw.picked_classes(load_csv(plots / "picked_classes.csv")),
         "anomaly_sets": draw.anomaly_sets(load_csv(plots / "anomaly_sets.csv")),
         "training": draw.training(load_csv(plots / "training.csv")),
     }
+    if "anomaly" in vectors:
+        drawn["roc"] = draw.roc(
+            {name: load_csv(plots / "roc" / f"{name}.csv") for name in thresholds},
+            {name: measured[name]["auroc"] for name in thresholds},
+        )
     with whole_folder(figures) as folder:
         for name, figure in drawn.items():
             figure.savefig(folder / f"{name}.png")

@@ -2,7 +2,8 @@
 
 Reads   features   safetensors: `normal/train/features` (n, d), `anomaly/head/features` (m, d)
 Writes  history    csv: one row per epoch: loss, accuracy
-        head       safetensors: the weights of the layers 256-256-1
+        head       safetensors: the weights of the layers 256-256-1; without anomalies none, and
+                   about: `missing`, the reason
 """
 
 from pathlib import Path
@@ -11,10 +12,12 @@ import pandas as pd
 import torch
 
 from belong import device
-from belong.artefacts import load_arrays, save_arrays, save_csv
+from belong.artefacts import load_arrays, names_in, save_arrays, save_csv
 from belong.detectors import supervised_head
 from stages.params.train_head import Params
 from stages.program import run
+
+ANOMALIES = "anomaly/head/features"
 
 
 def main(params: Path, features: Path, history: Path, head: Path) -> None:
@@ -22,7 +25,11 @@ def main(params: Path, features: Path, history: Path, head: Path) -> None:
     values = Params.load(params)
     device.compute_repeatably(values.threads)
     place = device.choose(values.device)
-    given = load_arrays(features, "normal/train/features", "anomaly/head/features")
+    if ANOMALIES not in names_in(features):
+        save_csv(history, pd.DataFrame(columns=["epoch", "loss", "accuracy"]))
+        save_arrays(head, {}, {"missing": "there is no anomaly to train it with"})
+        return
+    given = load_arrays(features, "normal/train/features", ANOMALIES)
     normal, anomalies = (torch.from_numpy(array).to(place) for array in given.values())
     fitted, rows = supervised_head.fit(
         normal,

@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from belong import conformal
-from belong.combination import LEAST_IMAGES, Combination, Surprise
+from belong.combination import LEAST_IMAGES, Combination, Surprise, combined
 from belong.errors import InputError
-from stages.score import combine
 
 tails = st.sampled_from([0.02, 0.1, 0.25, 0.5, 0.9])
 # Few distinct values, so that ties are common.
@@ -155,17 +154,16 @@ def test_the_mean_false_reject_rate_of_combined_is_at_most_alpha(
     repetitions, m = 1000, 50
     rates = []
     for seed in range(repetitions):
-        drawn = of_all_kinds(seed, n + 2 * m)
+        drawn = of_all_kinds(seed, n + m)
         if digits is not None:
             drawn = {name: x.round(digits) for name, x in drawn.items()}
-        arrays: dict[str, np.ndarray] = {}
-        for name, x in drawn.items():
-            parts = ("normal/calibration", "normal/test", "anomaly/test")
-            for part, scores in zip(parts, np.split(x, [n, n + m]), strict=True):
-                arrays[f"{part}/{name}"] = scores
-        combine(arrays, list(drawn), 0.1)
-        threshold = conformal.threshold(arrays["normal/calibration/combined"], alpha=alpha)
-        rates.append((arrays["normal/test/combined"] > threshold).mean())
+        scores = {
+            "calibration": {name: x[:n] for name, x in drawn.items()},
+            "test": {name: x[n : n + m] for name, x in drawn.items()},
+        }
+        score = combined(scores, "calibration", list(drawn), tail=0.1)
+        threshold = conformal.threshold(score["calibration"], alpha=alpha)
+        rates.append((score["test"] > threshold).mean())
     error = np.std(rates) / math.sqrt(repetitions)
     assert np.mean(rates) <= alpha + 3 * error
     if digits is None:

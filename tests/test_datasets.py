@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from belong.datasets import DataSet, chosen, read
+from belong.datasets import DataSet, chosen, read, without
 from belong.errors import InputError
 from tests.idx_files import some_images, write_folder
 
@@ -253,3 +253,15 @@ def test_a_file_without_images_is_refused(tmp_path: Path, part: str) -> None:
     )
     with pytest.raises(InputError, match=f"{part}-images-idx3-ubyte: states 0 x 3 x 2 = 0 values"):
         read(tmp_path)
+
+
+def test_none_chooses_no_image() -> None:
+    data = chosen(ten_classes(), "none", HERE)
+    assert (len(data.images), data.class_names) == (0, ())
+
+
+def test_without_some_classes_the_others_are_kept_and_numbered_anew() -> None:
+    data = without(ten_classes(), {"0", "1", "2", "4", "9", "no such class"})
+    assert data.class_names == ("3", "5", "6", "7", "8")
+    assert data.labels.tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    assert data.images.flatten().tolist() == [6, 7, 10, 11, 12, 13, 14, 15, 16, 17]

@@ -2,6 +2,7 @@
 
 import math
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from pytorch_ood.metrics import FPRAtTPR
 from scipy.stats import mannwhitneyu
 from sklearn.metrics import accuracy_score, average_precision_score, f1_score, roc_auc_score
 
-from belong import metrics
+from belong import conformal, metrics
 
 # Four normal images and two anomalies, one of them among the normal ones.
 NORMAL = np.array([1.0, 2.0, 3.0, 4.0])
@@ -44,11 +45,22 @@ def test_ranking_by_hand() -> None:
     assert metrics.ranking(NORMAL, ANOMALY) == pytest.approx(expected)
 
 
+def measured(normal: np.ndarray, anomaly: np.ndarray, threshold: float) -> dict[str, Any]:
+    return metrics.detector(
+        normal,
+        anomaly,
+        np.ones(len(normal), bool),
+        threshold=threshold,
+        resamples=20,
+        rng=np.random.default_rng(0),
+    )
+
+
 def test_verdicts_by_hand() -> None:
     # Accepted up to 3: of the normal images 3 of 4, of the anomalies none.
     # F1 normal: 2 x 3 / (2 x 3 + 1 + 0). F1 anomaly: 2 x 2 / (2 x 2 + 0 + 1).
     # At 1:1, as shares: 2 x 3/4 / (2 x 3/4 + 1/4) and 2 x 1 / (2 x 1 + 1/4).
-    found = metrics.detector(NORMAL, ANOMALY, threshold=3.0)
+    found = measured(NORMAL, ANOMALY, 3.0)
     expected = {
         "false_reject": 1 / 4,
         "false_accept": 0,
@@ -121,7 +133,7 @@ def test_every_f1_is_that_of_scikit_learn_on_the_verdicts(
     is_anomaly, scores = truth_and_scores(normal, anomaly)
     verdicts = (scores > threshold).astype(int)
     balance = np.where(is_anomaly, 1 / len(anomaly), 1 / len(normal))
-    found = metrics.detector(normal, anomaly, threshold=threshold)
+    found = measured(normal, anomaly, threshold)
     for name, positive in (("normal", 0), ("anomaly", 1)):
         natural, balanced = (
             f1_score(is_anomaly, verdicts, pos_label=positive, sample_weight=weights)
@@ -133,9 +145,7 @@ def test_every_f1_is_that_of_scikit_learn_on_the_verdicts(
 
 def test_balanced_f1_does_not_change_when_every_anomaly_is_there_ten_times() -> None:
     normal, anomaly = EXAMPLES[0]
-    once, often = (
-        metrics.detector(normal, np.tile(anomaly, times), threshold=1.0) for times in (1, 10)
-    )
+    once, often = (measured(normal, np.tile(anomaly, times), 1.0) for times in (1, 10))
     for name in ("f1_normal_balanced", "f1_anomaly_balanced"):
         assert often[name] == pytest.approx(once[name])
 
@@ -162,7 +172,7 @@ def test_floors_are_what_a_detector_with_a_threshold_beyond_all_scores_reaches()
     normal, anomaly = EXAMPLES[1]
     floors = metrics.floors(len(normal), len(anomaly))
     for kind, threshold in (("accept_all", math.inf), ("reject_all", -math.inf)):
-        found = metrics.detector(normal, anomaly, threshold=threshold)
+        found = measured(normal, anomaly, threshold)
         assert {name: found[name] for name in floors[kind]} == pytest.approx(floors[kind])
 
 
@@ -303,3 +313,70 @@ def test_numbers_are_rounded_to_four_decimals_at_every_depth_and_counts_are_kept
         "n": 12345,
         "b": {"c": {"d": 0.6667}, "name": "x"},
     }
+
+
+def test_without_an_anomaly_what_wants_one_is_null_with_a_reason_and_the_rest_is_measured() -> None:
+    found = measured(NORMAL, np.empty(0), 3.0)
+    assert {name for name, value in found.items() if value is None} == {*metrics.WANTS_ANOMALIES}
+    said = {name: value for name, value in found.items() if value is not None}
+    assert said == {
+        "false_reject": 1 / 4,
+        "open_set_accuracy": 3 / 4,
+        "reason": "there is no anomaly to test with",
+    }
+
+
+def test_with_anomalies_nothing_is_null() -> None:
+    assert None not in measured(NORMAL, ANOMALY, 3.0).values()
+
+
+def test_precision_and_recall_by_hand() -> None:
+    points = metrics.precision_recall_points(NORMAL, ANOMALY, most=1000)
+    curves = {
+        kind: set(zip(rows["recall"], rows["precision"], strict=True))
+        for kind, rows in points.groupby("kind")
+    }
+    # Anomalies from the top: 5 (a), 4, 3.5 (a), 3, 2, 1. Normal images from below: 1, 2, 3, 3.5
+    # (a), 4, 5 (a).
+    assert curves["anomaly"] >= {(0.5, 1.0), (1.0, 2 / 3)}
+    assert curves["normal"] >= {(0.25, 1.0), (0.5, 1.0), (0.75, 1.0), (1.0, 4 / 5)}
+    assert all(recall > 0 for recall, _ in curves["anomaly"] | curves["normal"])
+
+
+def test_a_thinned_precision_recall_curve_keeps_full_recall_and_lies_on_the_whole_one() -> None:
+    rng = np.random.default_rng(0)
+    normal, anomaly = rng.normal(0, 1, 3000), rng.normal(2, 1, 2000)
+    whole, thin = (
+        metrics.precision_recall_points(normal, anomaly, most=most) for most in (10**6, 50)
+    )
+    assert len(thin) <= 100
+    for kind in ("normal", "anomaly"):
+        points = {
+            name: set(zip(rows["recall"], rows["precision"], strict=True))
+            for name, rows in (
+                ("whole", whole[whole["kind"] == kind]),
+                ("thin", thin[thin["kind"] == kind]),
+            )
+        }
+        assert points["thin"] <= points["whole"]
+        assert max(recall for recall, _ in points["thin"]) == 1
+
+
+def test_the_calibration_curve_gives_the_rate_at_the_calibrated_threshold() -> None:
+    rng = np.random.default_rng(0)
+    held_out, test = {"a": rng.normal(size=999)}, {"a": rng.normal(size=500)}
+    curve = metrics.calibration_curve(held_out, test, points=9)
+    assert curve["alpha"].iloc[[0, -1]].tolist() == [0.001, 0.5]
+    for row in curve.to_dict("records"):
+        threshold = conformal.threshold(held_out["a"], alpha=row["alpha"])
+        assert row["false_reject"] == np.mean(test["a"] > threshold)
+        low, high = conformal.promised_range(999, 500, alpha=row["alpha"])
+        assert (row["expected_low"], row["expected_high"]) == (low, high)
+
+
+@pytest.mark.parametrize("images", [1, 2, 37, 400])
+def test_the_calibration_curve_starts_where_the_number_of_images_allows(images: int) -> None:
+    scores = {"a": np.arange(float(images))}
+    curve = metrics.calibration_curve(scores, scores, points=25)
+    assert curve["alpha"].min() == pytest.approx(1 / (images + 1), abs=1e-4)
+    assert curve["alpha"].is_monotonic_increasing

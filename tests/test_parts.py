@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from belong.datasets import DataSet
+from belong.datasets import DataSet, without
 from belong.errors import InputError
 from belong.parts import PARTS, assign
 
@@ -36,9 +36,15 @@ def data_set(
 
 
 def parts_of(
-    normal: DataSet, anomaly: DataSet, *, fraction: float = 0.1, seed: int = 0
+    normal: DataSet,
+    anomaly: DataSet,
+    further: dict[str, DataSet] | None = None,
+    *,
+    fraction: float = 0.1,
+    seed: int = 0,
 ) -> pd.DataFrame:
-    return assign(normal, anomaly, calibration_fraction=fraction, rng=np.random.default_rng(seed))
+    rng = np.random.default_rng(seed)
+    return assign(normal, anomaly, further or {}, calibration_fraction=fraction, rng=rng)
 
 
 def part_and_reason(manifest: pd.DataFrame, row: int, *, is_anomaly: bool) -> tuple[str, str]:
@@ -224,9 +230,37 @@ def test_three_training_images_and_one_test_image_of_a_class_are_enough() -> Non
         }
 
 
-def test_anomalies_that_are_all_normal_images_are_refused() -> None:
-    with pytest.raises(InputError, match="no anomaly is left for the test: all are among"):
-        parts_of(NORMAL, data_set(range(20), range(90, 110)))
+def test_anomalies_that_are_all_normal_images_are_dropped() -> None:
+    manifest = parts_of(NORMAL, data_set(range(20), range(90, 110)))
+    assert set(manifest.loc[manifest["is_anomaly"], "part"]) == {"dropped"}
+
+
+def test_further_anomalies_are_only_for_the_test_and_of_an_official_test_part_only_that() -> None:
+    further = {
+        "left_out": data_set(range(300, 320), range(320, 325)),
+        "unseen": data_set(range(400, 403), []),
+    }
+    manifest = parts_of(NORMAL, ANOMALY, further)
+    for name, rows in (("left_out", range(20, 25)), ("unseen", range(3))):
+        found = manifest[manifest["part"] == f"{name}/test"]
+        assert found["row"].tolist() == list(rows)
+        assert found["is_anomaly"].all()
+    assert len(manifest) == 120 + 60 + 5 + 3
+
+
+def test_a_further_anomaly_that_trains_the_head_is_dropped() -> None:
+    further = {"unseen": data_set([239, 500], [])}
+    manifest = parts_of(NORMAL, ANOMALY, further)
+    (repeat,) = manifest[manifest["part"] == "dropped"].to_dict("records")
+    assert repeat["reason"] == "the same image is in anomaly/head"
+    assert (manifest["part"] == "unseen/test").sum() == 1
+
+
+def test_a_run_without_anomalies_has_only_normal_parts() -> None:
+    none = without(ANOMALY, NAMES)
+    assert set(parts_of(NORMAL, none)["part"]) == {
+        "normal/train", "normal/calibration", "normal/test"
+    }  # fmt: skip
 
 
 def test_a_class_that_is_left_with_too_few_images_after_the_repeats_is_refused() -> None:

@@ -104,7 +104,8 @@ def test_the_figures_are_pictures_of_a_printable_size(clone: Path) -> None:
     assert [figure.name for figure in figures] == [
         f"{name}.png"
         for name in (
-            "anomaly_sets", "features", "gallery", "picked_classes", "roc", "scores", "training",
+            "anomaly_sets", "calibration", "features", "gallery", "picked_classes", "roc",
+            "scores", "training",
         )
     ]  # fmt: skip
     assert min(min(imread(figure).shape[:2]) for figure in figures) >= 500

@@ -1,6 +1,7 @@
 """Each stage's program on files in a temporary folder, and what it answers to bad ones."""
 
 import gzip
+import json
 import shutil
 import struct
 import subprocess
@@ -15,6 +16,7 @@ import torch
 
 from belong import conformal
 from belong.artefacts import load_about, load_arrays, save_arrays
+from belong.derived import DERIVED
 from belong.detectors.mahalanobis import ClassGaussians
 from belong.parts import PARTS
 from stages import (
@@ -46,9 +48,13 @@ PARAMS = (
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Run all stages, one after the other; return the folder with what they made."""
-    to = tmp_path_factory.mktemp("made")
+    return run_all(tmp_path_factory.mktemp("made"), PARAMS)
+
+
+def run_all(to: Path, text: str) -> Path:
+    """Run all stages in the folder `to` with the text of a params.yaml."""
     params = to / "params.yaml"
-    params.write_text(PARAMS, encoding="utf-8")
+    params.write_text(text, encoding="utf-8")
     images, manifest = to / "images", to / "manifest"
     split.main(params, manifest, images)
     derive.main(params, images, to / "derived")
@@ -65,7 +71,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fit_detectors.main(params, to / "network", to / "features", to / "detectors")
     fitted = to / "gaussians", to / "head", to / "detectors"
     score.main(params, manifest, to / "features", *fitted, to / "verdicts", to / "scores")
-    evaluate.main(params, manifest, to / "history", to / "scores", to / "metrics", to / "plots")
+    results = to / "features", to / "gaussians", to / "scores", to / "metrics", to / "plots"
+    evaluate.main(params, manifest, to / "history", *results)
     measured = to / "metrics", to / "plots"
     vectors = images, to / "features", to / "gaussians", to / "scores"
     report.main(params, *measured, *vectors, to / "figures")
@@ -74,7 +81,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_split_packs_the_images_that_the_manifest_lists(made: Path) -> None:
     manifest, arrays = pd.read_csv(made / "manifest"), load_arrays(made / "images")
-    for part in PARTS:
+    for part in {*PARTS} - {"left_out/test", "unseen/test"}:
         listed = manifest[manifest["part"] == part]
         assert len(arrays[f"{part}/images"]) == len(listed)
         np.testing.assert_array_equal(arrays[f"{part}/labels"], listed["label"])
@@ -156,6 +163,39 @@ def test_the_expected_range_is_that_of_the_number_of_images(made: Path) -> None:
     low, high = conformal.promised_range(400, 500, alpha=0.025)
     shown = calibration["false_reject_expected_low"], calibration["false_reject_expected_high"]
     assert shown == (round(low, 4), round(high, 4))
+
+
+def test_a_further_set_is_measured_beside_the_anomalies_and_trains_nothing(tmp_path: Path) -> None:
+    """Digits 1 to 8 are normal, 9 is left out, clothes are unseen, 0 is the anomaly."""
+    pair = PARAMS.replace("classes: all", "classes: 1-8", 1)
+    pair = pair.replace(
+        f"{DATA}/fashion-mnist-small\n  classes: all", f"{DATA}/mnist-small\n  classes: 0", 1
+    )
+    to = run_all(tmp_path, pair)
+    matrix = pd.read_csv(to / "plots" / "anomaly_sets.csv")
+    sets = matrix.groupby("anomalies")["n_anomalies"].first()
+    arrays = load_arrays(to / "images")
+    manifest = pd.read_csv(to / "manifest", dtype=str)
+    assert sets["unseen"] == 300
+    assert sets["left_out"] == (manifest["part"] == "left_out/test").sum()
+    assert set(manifest.loc[manifest["part"] == "left_out/test", "class_name"]) == {"9"}
+    assert len(arrays["anomaly/head/images"]) == (manifest["part"] == "anomaly/head").sum()
+    assert set(manifest.loc[manifest["part"] == "anomaly/head", "class_name"]) == {"0"}
+
+
+def test_without_anomalies_all_that_needs_none_is_measured(tmp_path: Path) -> None:
+    start, rest = PARAMS.split("anomaly:\n")
+    to = run_all(tmp_path, start + "anomaly:\n" + rest.replace("classes: all", "classes: none", 1))
+    numbers = json.loads((to / "metrics").read_text())
+    head, rest_of = numbers["detectors"].pop("mlp_head"), numbers["detectors"]
+    assert head == {"auroc": None, "reason": "there is no anomaly to train it with"}
+    assert {one["auroc"] for one in rest_of.values()} == {None}
+    assert {one["reason"] for one in rest_of.values()} == {"there is no anomaly to test with"}
+    assert all(0 <= one["false_reject"] < 0.2 for one in rest_of.values())
+    assert set(pd.read_csv(to / "plots" / "anomaly_sets.csv")["anomalies"]) == {*DERIVED, "unseen"}
+    drawn = {figure.stem for figure in (to / "figures").iterdir()}
+    assert "scores" in drawn
+    assert "roc" not in drawn
 
 
 # --- bad data ------------------------------------------------------------------------------------
@@ -256,8 +296,8 @@ def test_a_choice_of_classes_that_cannot_be_is_one_line(
     normal: str, anomaly: str, message: str, tmp_path: Path
 ) -> None:
     start, rest = PARAMS.split("normal:\n")
-    rest = rest.split("split:\n", 1)[1]
-    chosen = f"normal: {normal}\nanomaly: {anomaly}\nsplit:\n"
+    rest = rest.split("unseen:\n", 1)[1]
+    chosen = f"normal: {normal}\nanomaly: {anomaly}\nunseen:\n"
     chosen = chosen.replace("path: M", f"path: {DATA}/mnist-small")
     chosen = chosen.replace("path: F", f"path: {DATA}/fashion-mnist-small")
     assert_refused(start + chosen + rest, message, tmp_path)

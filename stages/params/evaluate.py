@@ -14,6 +14,8 @@ class EvaluateSection(Section):
     top_images: Annotated[int, Field(ge=1, le=100)]
     top_share: Annotated[float, Field(gt=0, le=1)]
     curve_points: Annotated[int, Field(ge=10, le=100_000)]
+    calibration_points: Annotated[int, Field(ge=2, le=1000)]
+    feature_points: Annotated[int, Field(ge=2, le=100_000)]
     histogram_bins: Annotated[int, Field(ge=2, le=10_000)]
 
 

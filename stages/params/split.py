@@ -12,7 +12,7 @@ def _classes(value: object) -> object:
     ones = value if isinstance(value, list) else [value]
     for one in ones:
         if isinstance(one, bool) or not isinstance(one, str | int) or one == "":
-            raise ValueError("all, a class, a list of classes or a range such as 0-9")
+            raise ValueError("all, none, a class, a list of classes or a range such as 0-9")
     return value
 
 
@@ -38,4 +38,5 @@ class Params(Section):
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     normal: DataSet
     anomaly: DataSet
+    unseen: DataSet
     split: SplitSection

@@ -1,0 +1,56 @@
+"""Features on a plane, as paper A draws them (figure 6)."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from sklearn.decomposition import PCA
+
+
+class Plane(NamedTuple):
+    """What lies where on the first two principal components.
+
+    Attributes:
+        points: one row per point: `kind` ("normal", "anomaly" or "centroid"), `class_name` (of a
+            centroid, else empty), `x`, `y`. Normal images and anomalies in turn, so that neither
+            kind covers the other when they are drawn.
+        shares: of the variance, for each of the two components.
+    """
+
+    points: pd.DataFrame
+    shares: tuple[float, float]
+
+
+def plane(vectors: Mapping[str, np.ndarray], centroids: np.ndarray, names: list[str]) -> Plane:
+    """Project features on their first two principal components.
+
+    Args:
+        vectors: "normal", and "anomaly" if there are any -> features of test images (n, d).
+        centroids: (c, d) mean features of the classes.
+        names: the c class names.
+    """
+    both = np.concatenate(list(vectors.values()))
+    # svd_solver is named: "auto" draws random numbers for some shapes.
+    pca = PCA(2, svd_solver="covariance_eigh").fit(both)
+    when = [np.linspace(0, 1, len(points)) for points in vectors.values()]
+    turn = np.argsort(np.concatenate(when), kind="stable")
+    kinds = np.repeat(list(vectors), [len(points) for points in vectors.values()])[turn]
+    x, y = np.concatenate((pca.transform(both[turn]), pca.transform(centroids))).T
+    points = pd.DataFrame(
+        {
+            "kind": [*kinds, *["centroid"] * len(names)],
+            "class_name": [*[""] * len(kinds), *names],
+            "x": x,
+            "y": y,
+        }
+    )
+    first, second = pca.explained_variance_ratio_
+    return Plane(points, (float(first), float(second)))
+
+
+def thinned(points: pd.DataFrame, *, most: int) -> pd.DataFrame:
+    """Keep every centroid and about `most` of the other points, evenly spread over the rows."""
+    others = points[points["kind"] != "centroid"]
+    step = max(1, len(others) // most)
+    return pd.concat((others.iloc[::step], points[points["kind"] == "centroid"]))
