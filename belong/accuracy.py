@@ -3,15 +3,17 @@
 import torch
 from torch import Tensor
 
-from belong.lenet import LeNet
+from belong.networks.contract import Network
 
 
 @torch.no_grad()
-def accuracy(network: LeNet, images: Tensor, labels: Tensor, *, batch_size: int = 256) -> float:
-    """Return the share of images (n, ch, h, w) whose largest logit is their label (n,)."""
+def accuracy(network: Network, inputs: Tensor, labels: Tensor) -> float:
+    """Return the share of the n inputs whose largest logit is their label (n,)."""
     network.eval()
     hits = [
         (network(some)[1].argmax(dim=1) == truth).sum()
-        for some, truth in zip(images.split(batch_size), labels.split(batch_size), strict=True)
+        for some, truth in zip(
+            inputs.split(network.batch), labels.split(network.batch), strict=True
+        )
     ]
     return torch.stack(hits).sum().item() / len(labels)

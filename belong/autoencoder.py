@@ -5,19 +5,25 @@ squared error and Adam with a one-cycle schedule are our choice.
 """
 
 import math
+from typing import Self
 
 import numpy as np
 import torch
+import torch.nn.functional as F  # noqa: N812  (the name that all of torch's users know)
 from torch import Tensor, nn
 
 from belong.errors import InputError
 from belong.progress import bar
+from belong.stored import Stored
 
 LEAST_BRIGHTNESS = 1e-3  # a pixel that is always black would want a bias of minus infinity
 
 
-class Autoencoder(nn.Module):
-    """(n, ch, h, w) uint8 -> codes (n, units), squared error per pixel (n,)."""
+class Autoencoder(Stored):
+    """(n, ch, h, w) uint8 -> codes (n, units), squared error per pixel (n,).
+
+    Images with more values than `pixels` are averaged down first.
+    """
 
     def __init__(self, pixels: int, units: int) -> None:
         super().__init__()
@@ -26,22 +32,39 @@ class Autoencoder(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return codes and errors of one batch."""
+        images = averaged_down(images, most_values=self.encoder.in_features)
         pixels = images.flatten(1).float() / 255
         codes = self.encoder(pixels).sigmoid()
         drawn = self.decoder(codes).sigmoid()
         return codes, (drawn - pixels).square().mean(dim=1)
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Return every weight, by name, on the CPU."""
-        return {name: x.detach().cpu().numpy() for name, x in self.state_dict().items()}
-
     @classmethod
-    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "Autoencoder":
+    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> Self:
         """Build the autoencoder from what `arrays()` gave."""
         units, pixels = arrays["encoder.weight"].shape
-        made = cls(pixels, units)
-        made.load_state_dict({name: torch.from_numpy(x) for name, x in arrays.items()})
-        return made
+        return cls(pixels, units).loaded(arrays)
+
+
+def averaged_down(images: Tensor, *, most_values: int) -> Tensor:
+    """Average each image over squares of pixels, the smallest that leave at most so many values.
+
+    Fifty units cannot redraw a photo, and two layers from all its pixels to them and back would
+    be larger than the classifier.
+
+    Args:
+        images: (n, ch, h, w) uint8.
+        most_values: of one image, all channels together.
+
+    Returns:
+        (n, ch, h / k, w / k) uint8, sides rounded up: at the far edges the squares are cut.
+    """
+    _, channels, height, width = images.shape
+    k = 1
+    while channels * math.ceil(height / k) * math.ceil(width / k) > most_values:
+        k += 1
+    if k == 1:
+        return images
+    return F.avg_pool2d(images.float(), k, ceil_mode=True).round().to(torch.uint8)
 
 
 def fit(
@@ -51,6 +74,7 @@ def fit(
     epochs: int,
     batch_size: int,
     learning_rate: float,
+    most_side_px: int,
     generator: torch.Generator,
 ) -> tuple[Autoencoder, list[dict[str, float]]]:
     """Train an autoencoder; return it with one row per epoch.
@@ -61,12 +85,17 @@ def fit(
         epochs: passes over the images.
         batch_size: images per step.
         learning_rate: the highest rate of the cycle.
+        most_side_px: larger images are averaged down to it.
         generator: on the CPU; draws the weights and orders the images.
 
     Raises:
         InputError: the error is no longer finite.
     """
-    n = len(images)
+    n, channels, height, width = images.shape
+    k = math.ceil(max(height, width) / most_side_px)
+    values = channels * math.ceil(height / k) * math.ceil(width / k)
+    # All at once would want their float32 in memory; from here on they are small.
+    images = torch.cat([averaged_down(some, most_values=values) for some in images.split(256)])
     made = Autoencoder(images[0].numel(), units)
     for layer in (made.encoder, made.decoder):
         # Glorot and Bengio 2010, with their factor 4 for sigmoid units in the encoder.

@@ -1,29 +1,41 @@
 """Pass images through the trained networks."""
 
 import torch
-import torch.nn.functional as F  # noqa: N812  (the name that all of torch's users know)
 from torch import Tensor
 
 from belong.autoencoder import Autoencoder
-from belong.lenet import LeNet
+from belong.networks.contract import Network
 from belong.progress import bar
 from belong.views import Views
 
-BATCH = 256  # fits the cache: larger batches take longer on a CPU
-MAPS_SIDE = 7  # the first maps are averaged to this size, whatever the size of the images
-
 
 @torch.no_grad()
-def extract(network: LeNet, autoencoder: Autoencoder, images: Tensor) -> Views:
-    """Return the views of the images (n, ch, h, w) uint8, on the CPU."""
+def extract(
+    network: Network,
+    autoencoder: Autoencoder,
+    inputs: Tensor,
+    images: Tensor,
+    *,
+    place: torch.device,
+) -> Views:
+    """Return the views of n images, on the CPU.
+
+    Args:
+        network: the trained classifier.
+        autoencoder: the trained one.
+        inputs: what the network takes: the images, or what a frozen backbone made of them.
+        images: (n, ch, h, w) uint8, for the autoencoder.
+        place: where both networks are; the images come there batch by batch.
+    """
     network.eval()
     batches = []
     with bar(len(images), "extract", "image") as progress:
-        for batch in images.split(BATCH):
-            maps, hidden, features = network.layers(batch)
-            small = F.adaptive_avg_pool2d(maps, MAPS_SIDE).flatten(1)
+        for some, pixels in zip(
+            inputs.split(network.batch), images.split(network.batch), strict=True
+        ):
+            maps, hidden, features = network.layers(some.to(place))
             logits = network.classifier(features)
-            views = (features, logits, hidden, small, *autoencoder(batch))
+            views = (features, logits, hidden, maps, *autoencoder(pixels.to(place)))
             batches.append([view.cpu() for view in views])
-            progress.update(len(batch))
+            progress.update(len(pixels))
     return Views(*(torch.cat(view) for view in zip(*batches, strict=True)))

@@ -1,7 +1,7 @@
 """Train a classifier with cross entropy + lambda x center loss (paper A, eq. 1 and 2).
 
-The images stay one uint8 tensor on the device; a batch is a slice of a permutation of it, and
-no number leaves the device before the epoch ends.
+The inputs stay one tensor on the device; a batch is a slice of a permutation of it, and no
+number leaves the device before the epoch ends.
 """
 
 import math
@@ -12,9 +12,10 @@ import torch.nn.functional as F  # noqa: N812  (the name that all of torch's use
 from torch import Tensor
 
 from belong.accuracy import accuracy
+from belong.augmentation import augmented
 from belong.center_loss import center_loss, moved_centers
 from belong.errors import InputError
-from belong.lenet import FEATURES, LeNet
+from belong.networks.contract import Network
 from belong.progress import bar
 
 
@@ -30,8 +31,8 @@ class Epoch(TypedDict):
 
 
 def train_classifier(
-    network: LeNet,
-    images: Tensor,
+    network: Network,
+    inputs: Tensor,
     labels: Tensor,
     held_out: tuple[Tensor, Tensor],
     *,
@@ -42,6 +43,8 @@ def train_classifier(
     momentum: float,
     weight_decay: float,
     center_rate: float,
+    shift_px: int,
+    flip: bool,
     generator: torch.Generator,
 ) -> list[Epoch]:
     """Train `network` in place; return one row per epoch.
@@ -50,23 +53,33 @@ def train_classifier(
     no optimizer; in our trials AdamW classified as well but separated anomalies less.
 
     Args:
-        network: on the device of the images.
-        images: (n, ch, h, w) uint8.
+        network: on the device of the inputs.
+        inputs: (n, ch, h, w) uint8 images, or (n, v) float32 vectors of a frozen backbone.
         labels: (n,) int64, 0..c-1.
-        held_out: images and labels that are measured after each epoch, and choose nothing.
+        held_out: inputs and labels that are measured after each epoch, and choose nothing.
         lambda_: weight of the center loss, >= 0.
-        epochs: passes over the images.
-        batch_size: images per step; the last batch of an epoch may be smaller.
+        epochs: passes over the inputs.
+        batch_size: inputs per step; the last batch of an epoch may be smaller.
         learning_rate: the highest rate of the cycle.
         momentum: Nesterov's, 0 to 1.
         weight_decay: >= 0.
         center_rate: how far the centers move to the batch, 0 to 1.
-        generator: on the CPU; orders the images.
+        shift_px: how far the images of a batch are moved, and
+        flip: whether they are mirrored, at random (see `belong.augmentation`).
+        generator: on the CPU; orders the inputs, moves and mirrors them. Dropout and stochastic
+            depth draw from torch's own generators, which take its seed here and get their state
+            back in the end.
 
     Raises:
-        InputError: the loss is no longer finite.
+        InputError: the loss is no longer finite, or vectors would have to be moved.
     """
-    n, c = len(images), network.classifier.out_features
+    moves = shift_px > 0 or flip
+    if moves and inputs.ndim == 2:
+        raise InputError(
+            f"train.shift_px is {shift_px} and train.flip {str(flip).lower()}, but a frozen "
+            f"backbone sees each image once, as it is; wanted 0 and false"
+        )
+    n, c = len(inputs), network.classifier.out_features
     optimizer = torch.optim.SGD(
         network.parameters(),
         lr=learning_rate,
@@ -84,15 +97,20 @@ def train_classifier(
         pct_start=0.2,
         cycle_momentum=False,
     )
-    centers = torch.zeros(c, FEATURES, device=images.device)
+    centers = torch.zeros(c, network.feature_size, device=inputs.device)
     history: list[Epoch] = []
-    with bar(epochs * n, "train", "image") as progress:
+    gpus = list(range(torch.cuda.device_count()))
+    with torch.random.fork_rng(gpus), bar(epochs * n, "train", "image") as progress:
+        torch.manual_seed(generator.initial_seed())
         for epoch in range(1, epochs + 1):
             network.train()
-            sums = torch.zeros(3, device=images.device)
-            order = torch.randperm(n, generator=generator).to(images.device)
+            sums = torch.zeros(3, device=inputs.device)
+            order = torch.randperm(n, generator=generator).to(inputs.device)
             for batch in order.split(batch_size):
-                features, logits = network(images[batch])
+                some = inputs[batch]
+                if moves:
+                    some = augmented(some, shift_px=shift_px, flip=flip, generator=generator)
+                features, logits = network(some)
                 truth = labels[batch]
                 cross_entropy = F.cross_entropy(logits, truth)
                 pull = center_loss(features, truth, centers)

@@ -13,10 +13,11 @@ class Views:
     """The vectors of n images.
 
     Attributes:
-        features: (n, d) last hidden layer of the classifier, after its ReLU.
+        features: (n, d) last hidden layer of the classifier.
         logits: (n, c).
-        hidden: (n, e) the classifier's layer before, after its ReLU.
-        maps: (n, m) the maps of its first convolution, after pooling and ReLU.
+        hidden: (n, e) a layer in its middle.
+        maps: (n, m) an early layer, averaged over (parts of) the image. Which layers these are,
+            the network's `layers` says.
         codes: (n, 50) hidden layer of the autoencoder.
         reconstruction_error: (n,) mean squared error per pixel.
     """

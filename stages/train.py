@@ -1,6 +1,8 @@
 """Train the classifier: cross entropy + lambda x center loss.
 
-Reads   images    safetensors: `normal/train/*`, `normal/calibration/*` of the stage split
+Reads   backbone  safetensors: the weights to start from, if there are any
+        images    safetensors: `normal/train/*`, `normal/calibration/*` of the stage split
+        embedded  safetensors: the vectors of the same parts, where the backbone is frozen
 Writes  history   csv: one row per epoch: loss and its two parts, accuracy
         network   safetensors: the weights; about: the network's shape, the class names
 """
@@ -12,43 +14,53 @@ import torch
 
 from belong import device
 from belong.artefacts import load_about, load_arrays, save_arrays, save_csv
-from belong.lenet import LeNet
+from belong.networks.contract import Network
+from belong.networks.efficientnet import EfficientNetB0
+from belong.networks.frozen import FrozenEfficientNetB0
+from belong.networks.registry import NETWORKS
 from belong.training import train_classifier
 from stages.params.train import Params
 from stages.program import run
 
+TRAIN, HELD_OUT = "normal/train", "normal/calibration"
 
-def main(params: Path, images: Path, history: Path, network: Path) -> None:
+
+def main(
+    params: Path, backbone: Path, images: Path, embedded: Path, history: Path, network: Path
+) -> None:
     """Train, and save what came out."""
     values = Params.load(params)
     device.compute_repeatably(values.threads)
     place = device.choose(values.device)
     names = load_about(images, "class_names")["class_names"]
-    arrays = load_arrays(
-        images,
-        "normal/train/images",
-        "normal/train/labels",
-        "normal/calibration/images",
-        "normal/calibration/labels",
-    )
-    pixels, labels, held_out_pixels, held_out_labels = (
-        torch.from_numpy(array).to(place) for array in arrays.values()
-    )
+    file, kind = (embedded, "vectors") if values.is_frozen else (images, "images")
+    given = load_arrays(file, f"{TRAIN}/{kind}", f"{HELD_OUT}/{kind}")
+    given |= load_arrays(images, f"{TRAIN}/labels", f"{HELD_OUT}/labels")
+    inputs, held_out_inputs, labels, held_out_labels = map(torch.from_numpy, given.values())
     generator = torch.Generator().manual_seed(values.seed)
-    _, channels, height, width = pixels.shape
-    lenet = LeNet(classes=len(names), channels=channels, height=height, width=width)
-    lenet.initialize(pixels.cpu(), generator)
+    trained = untrained(values, inputs, len(names))
+    trained.initialize(inputs, generator)
+    start = load_arrays(backbone)
+    if isinstance(trained, EfficientNetB0) and start:
+        trained.start_from(start)
     rows = train_classifier(
-        lenet.to(place),
-        pixels,
-        labels,
-        (held_out_pixels, held_out_labels),
+        trained.to(place),
+        inputs.to(place),
+        labels.to(place),
+        (held_out_inputs.to(place), held_out_labels.to(place)),
         lambda_=values.lambda_,
         generator=generator,
-        **values.train.model_dump(),
+        **values.train.model_dump(exclude={"embedding"}),
     )
     save_csv(history, pd.DataFrame(rows))
-    save_arrays(network, lenet.arrays(), {"class_names": names, "shape": lenet.shape})
+    save_arrays(network, trained.arrays(), {"class_names": names, "shape": trained.shape})
+
+
+def untrained(values: Params, inputs: torch.Tensor, classes: int) -> Network:
+    """Build the network for these inputs."""
+    if values.is_frozen:
+        return FrozenEfficientNetB0(classes=classes, embedding=values.train.embedding)
+    return NETWORKS[values.network].for_images(inputs, classes=classes)
 
 
 if __name__ == "__main__":

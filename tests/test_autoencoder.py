@@ -10,7 +10,7 @@ from scipy.special import expit
 from torch import Tensor
 
 from belong.artefacts import load_arrays, save_arrays
-from belong.autoencoder import Autoencoder, fit
+from belong.autoencoder import Autoencoder, averaged_down, fit
 from belong.errors import InputError
 from belong.idx_folders import read
 
@@ -27,7 +27,12 @@ def digits() -> Tensor:
 
 
 def fitted_to(
-    images: Tensor, *, epochs: int = 12, seed: int = 0, learning_rate: float = 0.008
+    images: Tensor,
+    *,
+    epochs: int = 12,
+    seed: int = 0,
+    learning_rate: float = 0.008,
+    most_side_px: int = 32,
 ) -> Fitted:
     return fit(
         images,
@@ -35,6 +40,7 @@ def fitted_to(
         epochs=epochs,
         batch_size=20,
         learning_rate=learning_rate,
+        most_side_px=most_side_px,
         generator=torch.Generator().manual_seed(seed),
     )
 
@@ -115,3 +121,31 @@ def test_images_of_several_channels_are_drawn_pixel_by_pixel_and_channel_by_chan
 def test_a_learning_rate_under_which_the_error_is_no_number_is_refused(digits: Tensor) -> None:
     with pytest.raises(InputError, match=r"the reconstruction error is nan after epoch \d+"):
         fitted_to(digits[:200], learning_rate=1e38)
+
+
+def test_an_image_is_averaged_over_squares_and_what_is_left_of_them_at_the_edges() -> None:
+    image = torch.tensor([[0, 10, 4], [20, 30, 8], [1, 5, 250]], dtype=torch.uint8)[None, None]
+    # Two by two: (0 + 10 + 20 + 30) / 4, (4 + 8) / 2; (1 + 5) / 2, 250.
+    expected = torch.tensor([[15, 6], [3, 250]], dtype=torch.uint8)[None, None]
+    for most_values in (4, 5, 8):
+        assert torch.equal(averaged_down(image, most_values=most_values), expected)
+
+
+def test_images_that_are_small_enough_stay_as_they_are() -> None:
+    images = torch.arange(24, dtype=torch.uint8).reshape(2, 1, 3, 4)
+    assert averaged_down(images, most_values=12) is images
+
+
+# 40 px: squares of 2 give 20, of 3 give 14 (the last one cut), of 4 give 10.
+@pytest.mark.parametrize(("most_side_px", "side"), [(39, 20), (20, 20), (19, 14), (13, 10)])
+def test_the_longer_side_is_brought_to_at_most_so_many_pixels_before_training(
+    most_side_px: int, side: int
+) -> None:
+    generator = torch.Generator().manual_seed(5)
+    images = torch.randint(0, 256, (30, 3, 40, 40), dtype=torch.uint8, generator=generator)
+    made, _ = fitted_to(images, epochs=1, most_side_px=most_side_px)
+    assert made.encoder.in_features == 3 * side * side
+    small = averaged_down(images, most_values=3 * side * side)
+    assert small.shape == (30, 3, side, side)
+    for large, already in zip(forward(made, images), forward(made, small), strict=True):
+        assert torch.equal(large, already)

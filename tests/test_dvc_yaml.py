@@ -76,6 +76,12 @@ def is_a_part(section: type[Section]) -> bool:
     return section.model_config.get("extra") == "ignore"
 
 
+def test_another_lambda_or_another_training_leaves_the_frozen_backbones_work_alone() -> None:
+    assert set(STAGES["embed"]["params"]) == {"network", "efficientnet", "device", "threads"}
+    data = [dep for dep in STAGES["embed"]["deps"] if dep.startswith("data/")]
+    assert not set(data) & set(STAGES["train"]["outs"])
+
+
 @pytest.mark.parametrize("name", STAGES)
 def test_a_command_names_its_inputs_and_outputs_in_the_order_of_the_file(name: str) -> None:
     stage = STAGES[name]

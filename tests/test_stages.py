@@ -20,7 +20,9 @@ from belong.derived import DERIVED
 from belong.detectors.mahalanobis import ClassGaussians
 from belong.parts import PARTS
 from stages import (
+    backbone,
     derive,
+    embed,
     evaluate,
     extract,
     fit_detectors,
@@ -59,11 +61,15 @@ def run_all(to: Path, text: str) -> Path:
     lists = to / "unreadable", to / "ignored"
     pack.main(params, to / "rows", *lists, to / "pack")
     split.main(params, to / "rows", to / "pack", manifest, images)
-    train.main(params, images, to / "history", to / "network")
-    train_autoencoder.main(params, images, to / "autoencoder_history", to / "autoencoder")
     derive.main(params, images, to / "derived")
+    backbone.main(params, to / "backbone")
+    pixels = images, to / "derived"
+    embed.main(params, to / "backbone", *pixels, to / "embedded")
+    given = to / "backbone", images, to / "embedded"
+    train.main(params, *given, to / "history", to / "network")
+    train_autoencoder.main(params, images, to / "autoencoder_history", to / "autoencoder")
     networks = to / "network", to / "autoencoder"
-    extract.main(params, *networks, images, to / "derived", to / "features")
+    extract.main(params, *networks, *pixels, to / "embedded", to / "features")
     fit_mahalanobis.main(params, to / "features", to / "gaussians")
     train_head.main(params, to / "features", to / "head_history", to / "head")
     fit_detectors.main(params, to / "network", to / "features", to / "detectors")
@@ -351,9 +357,8 @@ def test_a_training_that_cannot_be_is_one_line_and_leaves_the_last_network(
     (tmp_path / "params.yaml").write_text(PARAMS.replace(line, instead), encoding="utf-8")
     network = tmp_path / "network"
     network.write_text("the last good one")
-    done = run(
-        "stages.train", tmp_path / "params.yaml", made / "images", tmp_path / "history", network
-    )
+    given = (made / name for name in ("backbone", "images", "embedded"))
+    done = run("stages.train", tmp_path / "params.yaml", *given, tmp_path / "history", network)
     assert done.returncode == 2
     (said,) = done.stderr.splitlines()
     assert said.startswith(message)

@@ -14,7 +14,7 @@ from belong.accuracy import accuracy
 from belong.artefacts import load_about, load_arrays, save_arrays
 from belong.errors import InputError
 from belong.idx_folders import read
-from belong.lenet import FEATURES, LeNet
+from belong.networks.lenet import FEATURES, LeNet
 from belong.training import Epoch, train_classifier
 
 SMALL = Path(__file__).parent / "data" / "mnist-small"
@@ -63,6 +63,8 @@ def trained(
     learning_rate: float = 0.02,
     momentum: float = 0.9,
     center_rate: float = 0.5,
+    shift_px: int = 0,
+    flip: bool = False,
 ) -> tuple[LeNet, list[Epoch]]:
     network = untrained(given[0], seed=seed)
     history = train_classifier(
@@ -76,6 +78,8 @@ def trained(
         momentum=momentum,
         weight_decay=0.0005,
         center_rate=center_rate,
+        shift_px=shift_px,
+        flip=flip,
         generator=torch.Generator().manual_seed(seed),
     )
     return network, history

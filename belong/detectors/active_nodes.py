@@ -1,7 +1,8 @@
 """Rarity of the pattern of active nodes (paper B, idea ii).
 
 Paper B says that the pattern of a network's active nodes may give an anomaly away, and not how.
-Here a node is active where its ReLU lets something through (the classifier's two hidden layers).
+Here a node is active where its ReLU lets something through (LeNet's two hidden layers); in
+EfficientNet, which has no ReLU, where its mean over the image is above 0.
 The pattern's rarity is minus its log likelihood under the class that explains it best, each node
 being active with the frequency that it has in that class, independently of the others.
 

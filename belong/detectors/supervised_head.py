@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 from belong.errors import InputError
 from belong.progress import bar
+from belong.stored import Stored
 
 
-class SupervisedHead(nn.Module):
+class SupervisedHead(Stored):
     """(n, d) features -> (n,) logit of being normal.
 
     Attributes:
@@ -49,16 +50,10 @@ class SupervisedHead(nn.Module):
         """
         return -self.forward(features)
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Return every weight and buffer, by name, on the CPU."""
-        return {name: x.detach().cpu().numpy() for name, x in self.state_dict().items()}
-
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> Self:
         """Build the head from what `arrays()` gave."""
-        head = cls(len(arrays["mean"]))
-        head.load_state_dict({name: torch.from_numpy(x) for name, x in arrays.items()})
-        return head
+        return cls(len(arrays["mean"])).loaded(arrays)
 
 
 def fit(

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from stages.params import computing
+from stages.params import computing, network
 from stages.params.section import Section
 
 
@@ -17,9 +17,12 @@ class TrainSection(Section):
     momentum: Annotated[float, Field(ge=0, lt=1)]
     weight_decay: Annotated[float, Field(ge=0)]
     center_rate: Annotated[float, Field(ge=0, le=1)]
+    shift_px: Annotated[int, Field(ge=0)]
+    flip: bool
+    embedding: Annotated[int, Field(ge=1)]
 
 
-class Params(computing.Params):
+class Params(computing.Params, network.Params):
     """What `train` reads from params.yaml."""
 
     seed: Annotated[int, Field(ge=0, lt=2**32)]

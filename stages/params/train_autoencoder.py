@@ -15,6 +15,7 @@ class AutoencoderSection(Section):
     epochs: Annotated[int, Field(ge=1)]
     batch_size: Annotated[int, Field(ge=1)]
     learning_rate: Annotated[float, Field(gt=0)]
+    most_side_px: Annotated[int, Field(ge=1)]
 
 
 class Params(computing.Params):

@@ -8,24 +8,26 @@ worse in our trials.
 import math
 from typing import Self
 
-import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812  (the name that all of torch's users know)
 from torch import Tensor, nn
 
 from belong.errors import InputError
+from belong.networks.contract import Network
 
 FEATURES = 84
+MAPS_SIDE = 7  # the first maps are averaged to this size, whatever the size of the images
 LEAST_SIDE_PX = 12  # below it nothing is left after the second pooling
 
 
-class LeNet(nn.Module):
+class LeNet(Network):
     """Classifier for small images; takes uint8 pixels and standardizes them itself.
 
     Attributes:
         mean, std: (ch,) of the training pixels, in 0..1.
     """
 
+    batch = 256
     mean: Tensor
     std: Tensor
 
@@ -47,32 +49,36 @@ class LeNet(nn.Module):
         self.to(memory_format=torch.channels_last)  # a fifth faster on a CPU
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, np.ndarray], shape: dict[str, int]) -> Self:
-        """Build the network from what `arrays()` and `shape` gave."""
-        network = cls(**shape)
-        network.load_state_dict({name: torch.from_numpy(x) for name, x in arrays.items()})
-        return network
+    def for_images(cls, images: Tensor, *, classes: int) -> Self:
+        """Build the network for images (n, ch, h, w) of this size."""
+        _, channels, height, width = images.shape
+        return cls(classes=classes, channels=channels, height=height, width=width)
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Return every weight and buffer, by name, on the CPU."""
-        return {name: x.detach().cpu().numpy() for name, x in self.state_dict().items()}
-
-    def initialize(self, images: Tensor, generator: torch.Generator) -> None:
-        """Draw the weights, as torch does by default, and measure the pixels of `images`."""
+    def initialize(self, inputs: Tensor, generator: torch.Generator) -> None:
+        """Draw the weights, as torch does by default, and measure the pixels of the images."""
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d | nn.Linear):
                 bound = 1 / math.sqrt(layer.weight[0].numel())
                 for values in layer.parameters():
                     nn.init.uniform_(values, -bound, bound, generator=generator)
-        mean, std = _pixel_moments(images)
+        mean, std = _pixel_moments(inputs)
         self.mean.copy_(mean)
         self.std.copy_(std)
 
-    def layers(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(n, ch, h, w) uint8 -> first maps (n, 6, h / 2, w / 2), hidden (n, 120), features (n, d).
+    def layers(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(n, ch, h, w) uint8 -> first maps (n, 6 x 7 x 7), hidden (n, 120), features (n, d).
 
-        All after their ReLU.
+        All after their ReLU; the maps averaged to 7 x 7.
         """
+        maps, hidden, features = self._activations(inputs)
+        return F.adaptive_avg_pool2d(maps, MAPS_SIDE).flatten(1), hidden, features
+
+    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """(n, ch, h, w) uint8 -> features (n, d), logits (n, c)."""
+        *_, features = self._activations(inputs)
+        return features, self.classifier(features)
+
+    def _activations(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         x = images.to(self.mean.dtype).div_(255)
         x = (x - self.mean[:, None, None]) / self.std[:, None, None]
         x = x.contiguous(memory_format=torch.channels_last)
@@ -81,11 +87,6 @@ class LeNet(nn.Module):
         x = F.relu(F.max_pool2d(self.conv2(maps), 2))
         hidden = F.relu(self.hidden1(x.flatten(1)))
         return maps, hidden, F.relu(self.hidden2(hidden))
-
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """(n, ch, h, w) uint8 -> features (n, d), logits (n, c)."""
-        *_, features = self.layers(images)
-        return features, self.classifier(features)
 
 
 def _pixel_moments(images: Tensor) -> tuple[Tensor, Tensor]:

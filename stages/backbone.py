@@ -1,0 +1,30 @@
+"""Get the weights that the network starts from.
+
+Writes  backbone   safetensors: all weights but the classifier's, under torchvision's names; no
+                   array where the network starts from weights drawn anew, as LeNet does
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from belong.artefacts import save_arrays
+from stages.params.backbone import Params
+from stages.program import run
+
+
+def main(params: Path, backbone: Path) -> None:
+    """Download, or read the file, check, and save."""
+    values = Params.load(params)
+    arrays: dict[str, np.ndarray] = {}
+    if values.has_backbone and values.efficientnet.weights != "none":
+        # Not at the top: it imports torch (2 s), which nothing else here needs.
+        from belong.networks import weights
+
+        source = values.efficientnet.weights
+        arrays = weights.imagenet() if source == "imagenet" else weights.from_file(Path(source))
+    save_arrays(backbone, arrays)
+
+
+if __name__ == "__main__":
+    run(main)
