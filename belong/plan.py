@@ -152,7 +152,8 @@ def _network(found: DataSet | ImageFiles, has_weights: bool) -> tuple[str, int, 
 def typical_side(found: DataSet | ImageFiles) -> int:
     """Return the median of the shorter sides, in pixels, of some of the images."""
     if isinstance(found, DataSet):
-        return min(found.images.shape[2:])
+        _, _, height, width = found.images.shape
+        return int(min(height, width))
     step = max(1, len(found.files) // LOOKED_AT)
     sides = [_shorter_side(found.folder / file) for file in found.files[::step]]
     known = [side for side in sides if side]
@@ -163,7 +164,7 @@ def _shorter_side(path: Path) -> int:
     """Return the shorter side by the file's header; 0 if it has none that can be read."""
     try:
         with Image.open(path) as image:
-            return min(image.size)
+            return int(min(image.size))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return 0  # `pack` says what is wrong with it
 

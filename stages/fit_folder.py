@@ -132,7 +132,7 @@ def places(folder: Path, anomalies: Path | None, weights: str | None) -> dict[st
     """Return where the images and weights lie."""
     own = str(folder.resolve())
     other = own if anomalies is None else str(anomalies.resolve())
-    set_ = {
+    set_: dict[str, object] = {
         "normal.path": own,
         "normal.classes": "all",
         "anomaly.path": other,
