@@ -1,13 +1,13 @@
 """A trained model as one folder: `manifest.json`, and arrays as safetensors; nothing is pickled.
 
-    network       the classifier; of a frozen backbone, what was trained above it
-    backbone      the frozen backbone, if there is one
-    autoencoder   if a detector wants it
-    detectors     `DETECTOR/ARRAY` of the detectors that are asked
-    calibration   `DETECTOR` (n,) of the detector in force: what p-values are taken from;
-                  `member/DETECTOR` (n,) what the surprises of `combined` are fitted to
-    training      some of the training images: `features` (m, d) float32, `labels` (m,) int64,
-                  `thumbnails` (m, ch, h, w) uint8
+network       the classifier; of a frozen backbone, what was trained above it
+backbone      the frozen backbone, if there is one
+autoencoder   if a detector wants it
+detectors     `DETECTOR/ARRAY` of the detectors that are asked
+calibration   `DETECTOR` (n,) of the detector in force: what p-values are taken from;
+              `member/DETECTOR` (n,) what the surprises of `combined` are fitted to
+training      some of the training images: `features` (m, d) float32, `labels` (m,) int64,
+              `thumbnails` (m, ch, h, w) uint8
 """
 
 import hashlib

@@ -163,17 +163,18 @@ class Manifest(_Facts):
         altered = IntegrityError(f"{where}: is cut off or altered; it is not what was saved")
         try:
             values = json.loads(content)
-        except ValueError:
+            again = _dumped(values) if isinstance(values, dict) else ""
+        except (ValueError, RecursionError):
             raise altered from None
         if not isinstance(values, dict) or "format" not in values:
             raise IntegrityError(f"{where}: is not the manifest of a model of `belong`")
         if values["format"] != FORMAT:
             raise IntegrityError(
-                f"{where}: is of format {_shown(values['format'])}; this version of belong reads "
-                f"format {FORMAT}"
+                f"{where}: is of format {json.dumps(values['format'])[:20]}; this version of "
+                f"belong reads format {FORMAT}"
             )
         body = {key: value for key, value in values.items() if key != "sha256"}
-        if values.get("sha256") != _sha256(_dumped(body)) or _dumped(values).encode() != content:
+        if again.encode() != content or values.get("sha256") != _sha256(_dumped(body)):
             raise altered
         try:
             return cls.model_validate_json(_dumped(body))
@@ -189,7 +190,3 @@ def _dumped(values: dict[str, Any]) -> str:
 
 def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _shown(value: object) -> str:
-    return json.dumps(value)[:20]
