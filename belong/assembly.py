@@ -1,7 +1,7 @@
 """Put a model together from what the pipeline made: only what its verdicts need."""
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
@@ -36,7 +36,8 @@ def of_detectors(
     """Return the arrays of the detectors that are asked, as `DETECTOR/ARRAY`.
 
     Args:
-        gaussians, head: the arrays of `mahalanobis` and of `mlp_head`.
+        gaussians: the arrays of `mahalanobis`.
+        head: those of `mlp_head`.
         others: `DETECTOR/ARRAY` of all others.
         uses: the detectors that are asked.
     """
@@ -50,19 +51,19 @@ def image_form(
     images: np.ndarray, *, background: tuple[int, int, int], max_pixels: int
 ) -> ImageForm:
     """Return the form of images (n, ch, h, w), and how files come to it."""
-    form = Form.of(images)
+    _, channels, height, width = images.shape
     return ImageForm(
-        channels=form.channels,
-        height=form.height,
-        width=form.width,
-        color=form.color,
+        channels=1 if channels == 1 else 3,
+        height=height,
+        width=width,
+        color="grey" if channels == 1 else "rgb",
         resize="cover",
         background=background,
         max_pixels=max_pixels,
     )
 
 
-def kind_of(thresholds: Mapping[str, float]) -> str:
+def kind_of(thresholds: Mapping[str, float]) -> Literal["calibrated", "training"]:
     """Return which of a detector's thresholds is the one in force."""
     is_own = thresholds["in_force"] != thresholds["calibrated"]
     return "training" if is_own else "calibrated"
@@ -129,6 +130,6 @@ def thumbnail(image: np.ndarray) -> np.ndarray:
     longer = max(height, width)
     if longer <= THUMBNAIL_PX:
         return image
-    small = (max(1, round(side * THUMBNAIL_PX / longer)) for side in (height, width))
-    form = Form(*small, "grey" if channels == 1 else "rgb")
+    rows, columns = (max(1, round(side * THUMBNAIL_PX / longer)) for side in (height, width))
+    form = Form(rows, columns, "grey" if channels == 1 else "rgb")
     return formed(Image.fromarray(image[0] if channels == 1 else image.transpose(1, 2, 0)), form)

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from belong.errors import InputError
 
 NAME = "manifest.json"
-FORMAT = 1  # of the folder; a new number wherever an older `belong` would misread it
+FORMAT: Literal[1] = 1  # of the folder; a new number wherever an older `belong` would misread it
 
 Count = Annotated[int, Field(ge=0)]
 Rate = Annotated[float, Field(ge=0, le=1)]

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from belong import device
 from belong.artefacts import save_json
@@ -81,7 +82,7 @@ def score_files(
     if not overwrite:
         check_free(out, source, bundle.manifest.digest)
     place = device.choose(device_name)
-    device.compute_repeatably(THREADS)
+    torch.set_num_threads(THREADS)
     run = f"{bundle.manifest.digest} {batch_size} {place.type}"
     batches = list(_batches(incoming, out / UNFINISHED, run, batch_size))
     todo = [batch for batch in batches if _kept(batch) is None]

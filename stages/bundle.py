@@ -15,6 +15,7 @@ Writes  bundle       folder: a model, see `belong.bundle`
 """
 
 import json
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +62,7 @@ def main(
     pixels, labels, vectors = train.values()
     manifest = Manifest(
         format=FORMAT,
-        created_by=versions(),
+        created_by={"belong": version("belong")} | versions(),
         class_names=about["class_names"],
         form=assembly.image_form(
             pixels, background=values.images.background_rgb, max_pixels=values.images.max_pixels
