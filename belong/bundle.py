@@ -26,7 +26,9 @@ from belong.manifest import NAME, IntegrityError, Manifest, StoredFile
 
 Arrays = Mapping[str, np.ndarray]
 
-FILES = ("network", "backbone", "autoencoder", "detectors", "calibration", "training")
+NEEDED = ("network", "detectors", "calibration", "training")
+OPTIONAL = ("backbone", "autoencoder")
+FILES = (*NEEDED, *OPTIONAL)
 
 
 @dataclass(frozen=True)
@@ -83,13 +85,14 @@ class Bundle:
         except FileNotFoundError:
             raise InputError(f"{folder}: has no {NAME}; wanted the folder of a model") from None
         manifest = Manifest.parse(content, str(path))
-        arrays = {}
-        for name, wanted in manifest.files.items():
-            stem = name.removesuffix(".safetensors")
-            if stem not in FILES:
-                raise IntegrityError(f"{path}: names a file {name}, which no model has")
-            arrays[stem] = _checked(folder / name, wanted)
-        return cls(manifest, arrays)
+        named = {Path(name).stem for name in manifest.files}
+        if not set(NEEDED) <= named <= set(FILES):
+            raise IntegrityError(
+                f"{path}: names the files {', '.join(sorted(named))}; wanted {', '.join(NEEDED)}, "
+                f"and no others but {', '.join(OPTIONAL)}"
+            )
+        files = manifest.files.items()
+        return cls(manifest, {Path(name).stem: _checked(folder / name, it) for name, it in files})
 
 
 def _checked(path: Path, wanted: StoredFile) -> Arrays:

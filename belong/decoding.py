@@ -2,7 +2,7 @@
 
 import warnings
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -37,7 +37,7 @@ def decode(path: Path, form: ImageForm) -> np.ndarray | str:
 
 def decoded(
     batches: Iterable[Sequence[Path]], form: ImageForm, *, jobs: int
-) -> Iterator[list[np.ndarray | str]]:
+) -> Generator[list[np.ndarray | str]]:
     """Yield of each batch what `decode` says of its files; `jobs` threads decode."""
     waiting: deque[list[Future[list[np.ndarray | str]]]] = deque()
     pool = ThreadPoolExecutor(jobs)

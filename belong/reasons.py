@@ -35,7 +35,7 @@ def reason(
         nearest: the nearest class.
         distance: to it, in its thresholds.
     """
-    share = f"{_percent(p_value)} of the images that belong are as unusual as this one"
+    share = f"{_percent(p_value)} of the images that belong are at least as unusual"
     if belongs:
         return f"like {name}; {share}"
     where = f"{distance:.2g} thresholds from the nearest class, {nearest}"

@@ -12,6 +12,7 @@ import json
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,19 +83,21 @@ def score_files(
     if not overwrite:
         check_free(out, source, bundle.manifest.digest)
     place = device.choose(device_name)
+    out.mkdir(parents=True, exist_ok=True)  # now, and not after the first batch
     torch.set_num_threads(THREADS)
     run = f"{bundle.manifest.digest} {batch_size} {place.type}"
     batches = list(_batches(incoming, out / UNFINISHED, run, batch_size))
     todo = [batch for batch in batches if _kept(batch) is None]
     n, now = len(incoming.files), sum(len(batch.files) for batch in todo)
-    with bar(n, "score", "image") as progress:
+    paths = ([incoming.path(file) for file in batch.files] for batch in todo)
+    with (
+        bar(n, "score", "image") as progress,
+        closing(decoded(paths, bundle.manifest.form, jobs=jobs)) as images,
+    ):
         progress.update(n - now)
         try:
             scorer = Scorer(bundle, place=place)
-            paths = ([incoming.path(file) for file in batch.files] for batch in todo)
-            for batch, pictures in zip(
-                todo, decoded(paths, bundle.manifest.form, jobs=jobs), strict=True
-            ):
+            for batch, pictures in zip(todo, images, strict=True):
                 save_json(batch.kept, _scored(batch, pictures, scorer))
                 progress.update(len(batch.files))
         except KeyboardInterrupt:

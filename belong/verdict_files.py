@@ -13,7 +13,7 @@ from belong.class_folders import printable
 from belong.errors import InputError
 from belong.manifest import Manifest
 from belong.reasons import reason
-from belong.scoring import Scored
+from belong.scored import Scored
 
 PREDICTIONS, UNREADABLE, SUMMARY = "predictions.csv", "unreadable.csv", "summary.json"
 COLUMNS = (
