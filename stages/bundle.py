@@ -81,7 +81,7 @@ def main(
         ),
         trained_on=TrainedOn(
             normal=Path(values.normal.path).name,
-            anomalies=Path(values.anomaly.path).name,
+            anomalies=Path(values.anomaly.path).name if "anomaly_test" in numbers["data"] else None,
             images=numbers["data"],
             weight=values.lambda_,
             seed=values.seed,

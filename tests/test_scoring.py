@@ -17,14 +17,18 @@ from belong import conformal
 from belong.artefacts import load_arrays
 from belong.bundle import Bundle
 from belong.command.main import main
+from belong.detectors.registry import DETECTORS
+from belong.embedding import embed
 from belong.incoming import Incoming, below
+from belong.networks.efficientnet import Backbone
+from belong.networks.frozen import FrozenEfficientNetB0
 from belong.reasons import ODD, reason
 from belong.scored import Scored
 from belong.scoring import Scorer
 from belong.scoring_run import UNFINISHED, score_files
 from belong.verdict_files import COLUMNS
 from tests.imports import ROOT
-from tests.small_bundle import make_bundle
+from tests.small_bundle import a_bundle, make_bundle
 
 CPU = torch.device("cpu")
 PARTS = ("normal/test", "anomaly/test")
@@ -134,6 +138,31 @@ def test_the_detector_that_decided_is_the_member_with_the_largest_surprise(
     assert float(said.score[0]) == pytest.approx(sum(surprise.values()), rel=1e-4)
 
 
+def test_a_network_on_a_frozen_backbone_is_given_what_the_backbone_makes_of_images() -> None:
+    network = FrozenEfficientNetB0(classes=2, embedding=8)
+    backbone = Backbone()
+    gaussians = {"means": np.zeros((2, 8), np.float32), "thresholds": np.ones(2, np.float32)}
+    gaussians["whitening"] = np.stack([np.eye(8, dtype=np.float32)] * 2)
+    arrays = {
+        "network": network.arrays(),
+        "backbone": backbone.arrays(),
+        "detectors": {f"mahalanobis/{name}": array for name, array in gaussians.items()},
+        "calibration": {"energy": np.zeros(3, np.float32)},
+        "training": {"features": np.zeros((1, 8), np.float32)},
+    }
+    manifest = a_bundle().manifest
+    form = manifest.form.model_copy(update={"height": 40, "width": 40})
+    facts = {"network": "frozen_efficientnet_b0", "shape": network.shape, "form": form}
+    images = np.random.default_rng(0).integers(0, 256, (3, 1, 40, 40), np.uint8)
+    said = Scorer(Bundle(manifest.model_copy(update=facts), arrays), place=CPU).score(images)
+    vectors = embed(backbone, torch.from_numpy(images), place=CPU)
+    with torch.no_grad():
+        features, logits = network(vectors)
+    np.testing.assert_allclose(said.features, features, **CLOSE)
+    np.testing.assert_allclose(said.score, -logits.logsumexp(dim=1), **CLOSE)
+    np.testing.assert_allclose(said.distance, features.norm(dim=1), **CLOSE)
+
+
 def test_a_kept_training_image_is_its_own_nearest_one(model: Path) -> None:
     bundle = Bundle.load(model)
     kept = bundle.arrays["training"]
@@ -151,8 +180,6 @@ def test_images_of_another_form_are_refused(model: Path) -> None:
 
 
 def test_every_detector_has_its_words() -> None:
-    from belong.detectors.registry import DETECTORS
-
     assert set(ODD) == set(DETECTORS)
 
 
