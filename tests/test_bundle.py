@@ -78,14 +78,15 @@ def rewritten(**changes: object) -> Callable[[Path], None]:
     return write
 
 
+def replaced_by_a_file(model: Path) -> None:
+    shutil.rmtree(model)
+    model.write_text("")
+
+
 STORED = {"sha256": "0" * 64, "bytes": 0}
 SPOILED: dict[str, tuple[Callable[[Path], object], int, str]] = {
     "no folder": (shutil.rmtree, 2, "no such folder; wanted the folder of a model"),
-    "a file": (
-        lambda model: (shutil.rmtree(model), model.write_text("")),
-        2,
-        "is a file; wanted the folder of a model",
-    ),
+    "a file": (replaced_by_a_file, 2, "is a file; wanted the folder of a model"),
     "not a model": (
         lambda model: (model / "manifest.json").unlink(),
         2,
