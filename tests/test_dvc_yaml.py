@@ -169,8 +169,11 @@ def test_no_stage_imports_a_stage(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["check_params", "pack", "split", "evaluate", "report", "report_page", "paper", "plots_page"],
-)
+    [
+        "check_params", "pack", "split", "evaluate", "report", "bundle", "report_page", "paper",
+        "plots_page",
+    ],
+)  # fmt: skip
 def test_a_stage_without_tensors_does_not_import_torch(name: str) -> None:
     text = "".join((ROOT / file).read_text() for file in imported_by(ROOT / f"stages/{name}.py"))
     assert not re.search(r"^(import|from) torch", text, re.MULTILINE)

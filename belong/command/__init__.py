@@ -1,0 +1,1 @@
+"""The command `belong`: a folder of images in, a verdict for each image out."""

@@ -1,0 +1,91 @@
+"""`belong score`: a folder of images in, a verdict for each image out."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what `belong score` takes."""
+    parser.add_argument(
+        "images", metavar="FOLDER",
+        help="images, in sub-folders too; or one file; or -: paths from standard input",
+    )  # fmt: skip
+    parser.add_argument(
+        "--model", type=Path, required=True, metavar="FOLDER", help="the model, such as data/bundle"
+    )
+    parser.add_argument(
+        "-o", "--out", type=Path, required=True, metavar="FOLDER",
+        help="for predictions.csv, unreadable.csv and summary.json",
+    )  # fmt: skip
+    parser.add_argument(
+        "--jobs", type=_number, default=os.cpu_count() or 1, metavar="N",
+        help="threads that decode images (default: the processors)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--batch-size", type=_number, default=256, metavar="N",
+        help="images that are scored at a time (default: 256)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto",
+        help="where to compute; auto takes a GPU if there is one (default)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace the results of another run in the folder"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Score, and say in two lines what came out."""
+    # Not at the top: this imports torch, and the help needs none. The model is looked at first,
+    # so that a mistake in its name is answered at once.
+    from belong.bundle import Bundle
+    from belong.class_folders import printable
+    from belong.errors import InputError
+    from belong.incoming import below, listed
+
+    bundle = Bundle.load(arguments.model)
+    given, source = Path(arguments.images), printable(arguments.images)
+    if source == "-":
+        incoming, source = listed(sys.stdin.buffer), "standard input"
+    elif given.is_dir():
+        incoming = below(given)
+    elif given.exists() or given.is_symlink():
+        incoming = listed([os.fsencode(given)])
+    else:
+        raise InputError(f"{source}: no such file or folder")
+
+    from belong.scoring_run import score_files
+
+    summary = score_files(
+        incoming,
+        bundle,
+        arguments.out,
+        source=source,
+        jobs=arguments.jobs,
+        batch_size=arguments.batch_size,
+        device_name=arguments.device,
+        overwrite=arguments.overwrite,
+    )
+    say(summary, printable(arguments.out))
+    return 0
+
+
+def say(summary: dict[str, Any], out: str) -> None:
+    """Print what came out."""
+    promised = summary["promised"]
+    left_out = f", {summary['unreadable']} cannot be read" if summary["unreadable"] else ""
+    print(  # noqa: T201
+        f"{summary['images']} images{left_out}; {summary['rejected']} do not belong "
+        f"({summary['rejected_share']:.2%}; if all belonged, {promised['low']:.2%} to "
+        f"{promised['high']:.2%} would be rejected)\n{out} has the verdict of each image"
+    )
+
+
+def _number(text: str) -> int:
+    number = int(text) if text.isdecimal() else 0
+    if not 1 <= number <= 65_536:
+        raise argparse.ArgumentTypeError(f"got {text!r}, wanted a whole number from 1 to 65536")
+    return number

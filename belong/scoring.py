@@ -1,0 +1,152 @@
+"""Say of images whether they belong, with a model: the verdicts of the pipeline, image by image.
+
+Scores depend on the other images of a batch in their last bits only: a matrix product adds in
+another order when it has another number of rows. tests/test_scoring.py says how far.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from belong import conformal
+from belong.autoencoder import Autoencoder
+from belong.bundle import Bundle
+from belong.combination import Combination
+from belong.detectors.mahalanobis import ClassGaussians
+from belong.detectors.registry import DETECTORS
+from belong.errors import InputError
+from belong.networks.contract import Network
+from belong.scored import Scored
+from belong.views import Views
+
+NOTHING = torch.empty(0, 0), torch.empty(0)  # what an autoencoder would see, where none is needed
+
+
+class Scorer:
+    """A model at work.
+
+    Attributes:
+        manifest: what the model says of itself.
+    """
+
+    def __init__(self, bundle: Bundle, *, place: torch.device) -> None:
+        """Build the networks and detectors; `place` is where the networks compute."""
+        self.manifest = manifest = bundle.manifest
+        self._place = place
+        self._network = _network(bundle).to(place).eval()
+        self._backbone = _backbone(bundle, place)
+        coder = bundle.arrays.get("autoencoder")
+        self._coder = Autoencoder.from_arrays(dict(coder)).to(place) if coder else None
+        self._detectors = {
+            name: (DETECTORS[name], DETECTORS[name].load(bundle.of_detector(name)))
+            for name in manifest.uses
+        }
+        self._gaussians: ClassGaussians = self._detectors["mahalanobis"][1]
+        held_out = bundle.arrays["calibration"]
+        self._held_out = held_out[manifest.detector]
+        self._combination = Combination.fit(
+            {name: held_out[f"member/{name}"] for name in manifest.members}, tail=manifest.tail
+        )
+        self._training = torch.from_numpy(bundle.arrays["training"]["features"])
+
+    def score(self, images: np.ndarray) -> Scored:
+        """Score images (n, ch, h, w) uint8 that have the model's form.
+
+        Raises:
+            InputError: they have another.
+        """
+        form = self.manifest.form
+        wanted = (form.channels, form.height, form.width)
+        if images.dtype != np.uint8 or images.shape[1:] != wanted:
+            came = f"{images.dtype} (n, {', '.join(map(str, images.shape[1:]))})"
+            raise InputError(
+                f"the model wants uint8 (n, {', '.join(map(str, wanted))}), got {came}"
+            )
+        with torch.no_grad():
+            views = self._views(torch.from_numpy(images))
+            scores = {
+                name: entry.score(fitted, views).numpy()
+                for name, (entry, fitted) in self._detectors.items()
+            }
+            in_thresholds = self._gaussians.distances(views.features) / self._gaussians.thresholds
+            distance, nearest = in_thresholds.min(dim=1)
+            probability, label = views.logits.softmax(dim=1).max(dim=1)
+        score, detector = self._in_force(scores)
+        return Scored(
+            label=label.numpy(),
+            probability=probability.numpy(),
+            belongs=score <= self.manifest.threshold,
+            p_value=conformal.p_values(self._held_out, score),
+            score=score,
+            nearest=nearest.numpy(),
+            distance=distance.numpy(),
+            detector=detector,
+            features=views.features.numpy(),
+        )
+
+    def nearest_training_images(
+        self, features: np.ndarray, *, most: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return which of the kept training images are nearest, the nearest first.
+
+        Args:
+            features: (n, d), as `score` gives them.
+            most: k.
+
+        Returns:
+            Their rows in the file `training` (n, k) int64, and their distances (n, k) float32.
+        """
+        distances = torch.cdist(
+            torch.from_numpy(features),
+            self._training,
+            compute_mode="donot_use_mm_for_euclid_dist",
+        )
+        near = distances.topk(min(most, len(self._training)), dim=1, largest=False)
+        return near.indices.numpy(), near.values.numpy()
+
+    def _in_force(self, scores: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Return the score that decides, and the name of the detector that is behind it."""
+        members, chosen = self.manifest.members, self.manifest.detector
+        if not members:
+            return scores[chosen], np.full(len(scores[chosen]), chosen)
+        surprise = np.stack([self._combination.surprises[name](scores[name]) for name in members])
+        return self._combination.score(scores), np.take(members, surprise.argmax(axis=0))
+
+    def _views(self, images: Tensor) -> Views:
+        """Return what the detectors look at, as `belong.extraction` makes it."""
+        batches = []
+        for pixels in images.split(self._network.batch):
+            there = pixels.to(self._place)
+            maps, hidden, features = self._network.layers(self._backbone(there))
+            codes, error = self._coder(there) if self._coder else NOTHING
+            views = (features, self._network.classifier(features), hidden, maps, codes, error)
+            batches.append([view.cpu() for view in views])
+        return Views(*(torch.cat(view) for view in zip(*batches, strict=True)))
+
+
+def _network(bundle: Bundle) -> Network:
+    # Not at the top: LeNet alone is there a second sooner, for the others bring torchvision along.
+    arrays, shape = dict(bundle.arrays["network"]), bundle.manifest.shape
+    if bundle.manifest.network == "lenet":
+        from belong.networks.lenet import LeNet
+
+        return LeNet.from_arrays(arrays, shape)
+    if bundle.manifest.network == "efficientnet_b0":
+        from belong.networks.efficientnet import EfficientNetB0
+
+        return EfficientNetB0.from_arrays(arrays, shape)
+    from belong.networks.frozen import FrozenEfficientNetB0
+
+    return FrozenEfficientNetB0.from_arrays(arrays, shape)
+
+
+def _backbone(bundle: Bundle, place: torch.device) -> Callable[[Tensor], Tensor]:
+    """Return what makes of images the inputs of the network: nothing, or a frozen backbone."""
+    if "backbone" not in bundle.arrays:
+        return lambda images: images
+    from belong.networks.efficientnet import BATCH, Backbone
+
+    backbone = Backbone().loaded(dict(bundle.arrays["backbone"])).folded().to(place)
+    return lambda images: torch.cat([backbone.vectors(some) for some in images.split(BATCH)])

@@ -1,0 +1,173 @@
+"""Score image files and write down what comes out; after an interruption, go on where it was.
+
+Files are taken in batches, in the order of their sorted paths, and what is said of a batch is kept
+in a file of its own, named by the hash of the model and of the batch's paths, sizes and times of
+change. The same run finds those that are finished. A batch is kept whole or not at all, for scores
+depend on the rest of their batch in their last bits: so the tables are, byte for byte, those of a
+run that was not interrupted. Memory holds two batches, and the names of all files.
+"""
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from belong import device
+from belong.artefacts import save_json
+from belong.bundle import Bundle
+from belong.class_folders import printable
+from belong.decoding import decoded
+from belong.errors import InputError, TooManyBadFilesError
+from belong.incoming import Incoming
+from belong.progress import bar
+from belong.scoring import Scorer
+from belong.verdict_files import (
+    SUMMARY,
+    UNREADABLE,
+    Rows,
+    check_free,
+    rows_of,
+    save_tables,
+    summary_of,
+)
+
+UNFINISHED = ".unfinished"  # the folder of the finished batches, while others are not
+THREADS = 1  # that the networks compute with: as many as the pipeline, and the same last bits
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Files that are scored together, and the file that keeps what is said of them."""
+
+    files: list[str]
+    kept: Path
+
+
+def score_files(
+    incoming: Incoming,
+    bundle: Bundle,
+    out: Path,
+    *,
+    source: str,
+    jobs: int,
+    batch_size: int,
+    device_name: str,
+    overwrite: bool,
+) -> dict[str, Any]:
+    """Write predictions.csv, unreadable.csv and summary.json; return the summary.
+
+    Args:
+        incoming: the files.
+        bundle: the model.
+        out: folder for the results; it is made if it is not there.
+        source: what the user calls the files.
+        jobs: threads that decode.
+        batch_size: images that are scored together.
+        device_name: see `belong.device.choose`.
+        overwrite: whether the results of another run may be replaced; no other file ever is.
+
+    Raises:
+        InputError: there are results of another run, or there is no such device.
+        TooManyBadFilesError: no image can be read; the files are written nevertheless.
+        KeyboardInterrupt: says how far it came.
+    """
+    start = time.perf_counter()
+    if not overwrite:
+        check_free(out, source, bundle.manifest.digest)
+    place = device.choose(device_name)
+    out.mkdir(parents=True, exist_ok=True)  # now, and not after the first batch
+    torch.set_num_threads(THREADS)
+    run = f"{bundle.manifest.digest} {batch_size} {place.type}"
+    batches = list(_batches(incoming, out / UNFINISHED, run, batch_size))
+    todo = [batch for batch in batches if _kept(batch) is None]
+    n, now = len(incoming.files), sum(len(batch.files) for batch in todo)
+    paths = ([incoming.path(file) for file in batch.files] for batch in todo)
+    with (
+        bar(n, "score", "image") as progress,
+        closing(decoded(paths, bundle.manifest.form, jobs=jobs)) as images,
+    ):
+        progress.update(n - now)
+        try:
+            scorer = Scorer(bundle, place=place)
+            for batch, pictures in zip(todo, images, strict=True):
+                save_json(batch.kept, _scored(batch, pictures, scorer))
+                progress.update(len(batch.files))
+        except KeyboardInterrupt:
+            done = sum(len(batch.files) for batch in batches if batch.kept.exists())
+            raise KeyboardInterrupt(
+                f"interrupted; {done} of {n} images are done, and the same command goes on from "
+                f"there"
+            ) from None
+    counts = save_tables(out, _pieces(batches, incoming, printable(out)))
+    seconds = time.perf_counter() - start
+    summary = summary_of(counts, bundle.manifest) | {
+        "ignored": len(incoming.ignored),
+        "source": source,
+        "seconds": round(seconds, 3),
+        "images_per_second": round(now / seconds, 1),
+    }
+    save_json(out / SUMMARY, summary)
+    shutil.rmtree(out / UNFINISHED, ignore_errors=True)
+    if summary["images"] == 0:
+        raise TooManyBadFilesError(
+            f"{source}: no image can be read; {printable(out / UNREADABLE)} says why"
+        )
+    return summary
+
+
+def _batches(incoming: Incoming, folder: Path, run: str, size: int) -> Iterator[Batch]:
+    for at in range(0, len(incoming.files), size):
+        files = incoming.files[at : at + size]
+        state = [run, incoming.top, *((file, _state(incoming.path(file))) for file in files)]
+        key = hashlib.sha256(json.dumps(state).encode()).hexdigest()
+        yield Batch(files, folder / f"{key}.json")
+
+
+def _state(path: Path) -> tuple[int, int] | None:
+    """Return what changes when a file does."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_size, found.st_mtime_ns
+
+
+def _kept(batch: Batch) -> tuple[Rows, Rows] | None:
+    """Return the rows of a batch that is finished."""
+    try:
+        said = json.loads(batch.kept.read_text(encoding="utf-8"))
+        return said["read"], said["unreadable"]
+    except (FileNotFoundError, ValueError, KeyError):  # a crash may have left half of it
+        return None
+
+
+def _pieces(batches: list[Batch], incoming: Incoming, out: str) -> Iterator[tuple[Rows, Rows]]:
+    for batch in batches:
+        rows = _kept(batch)
+        if rows is None:
+            raise InputError(
+                f"{out}: {UNFINISHED} was changed meanwhile; the same command mends it"
+            )
+        yield rows
+    yield [], [(printable(folder), why) for folder, why in incoming.shut]
+
+
+def _scored(batch: Batch, pictures: list[np.ndarray | str], scorer: Scorer) -> dict[str, Rows]:
+    """Return the rows of a batch, as `_kept` wants them."""
+    names = [printable(file) for file in batch.files]
+    both = list(zip(names, pictures, strict=True))
+    read = [(name, image) for name, image in both if not isinstance(image, str)]
+    bad = [(name, why) for name, why in both if isinstance(why, str)]
+    rows: Rows = []
+    if read:
+        scored = scorer.score(np.stack([image for _, image in read]))
+        rows = rows_of([name for name, _ in read], scored, scorer.manifest.class_names)
+    return {"read": rows, "unreadable": bad}

@@ -1,0 +1,108 @@
+"""Put the trained model into one folder, for the command `belong`.
+
+Reads   backbone     safetensors: the weights of the backbone
+        images       safetensors: `normal/train/images`, `normal/train/labels`
+        network      safetensors: the trained classifier; about: its shape, the class names
+        autoencoder  safetensors: the trained autoencoder
+        features     safetensors: `normal/train/features`
+        gaussians    safetensors: the fitted Gaussians
+        head         safetensors: the supervised head
+        detectors    safetensors: all other fitted detectors
+        scores       safetensors: scores of the calibration images; about: thresholds, and the
+                     detectors that are missing
+        metrics      json: what was measured
+Writes  bundle       folder: a model, see `belong.bundle`
+"""
+
+import json
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from belong import assembly
+from belong.artefacts import load_about, load_arrays
+from belong.bundle import Bundle
+from belong.manifest import FORMAT, Manifest, TrainedOn
+from belong.page.machine import versions
+from stages.params.bundle import Params
+from stages.program import run
+
+TRAIN, HELD_OUT = "normal/train", "normal/calibration"
+DETECTOR = "combined"  # the one in force
+TRAINING_IMAGES = 5000  # so many are kept, to show the nearest ones beside a new image
+
+
+def main(
+    params: Path,
+    backbone: Path,
+    images: Path,
+    network: Path,
+    autoencoder: Path,
+    features: Path,
+    gaussians: Path,
+    head: Path,
+    detectors: Path,
+    scores: Path,
+    metrics: Path,
+    bundle: Path,
+) -> None:
+    """Gather, and save."""
+    values = Params.load(params)
+    alpha, members = values.calibration.alpha, values.combined.members
+    about = load_about(network, "shape", "class_names")
+    thresholds = load_about(scores, "thresholds")["thresholds"][DETECTOR]
+    numbers = json.loads(metrics.read_text(encoding="utf-8"))
+    held_out = {
+        name: load_arrays(scores, f"{HELD_OUT}/{name}")[f"{HELD_OUT}/{name}"]
+        for name in (DETECTOR, *members)
+    }
+    train = load_arrays(images, f"{TRAIN}/images", f"{TRAIN}/labels")
+    train |= load_arrays(features, f"{TRAIN}/features")
+    pixels, labels, vectors = train.values()
+    manifest = Manifest(
+        format=FORMAT,
+        created_by={"belong": version("belong")} | versions(),
+        class_names=about["class_names"],
+        form=assembly.image_form(
+            pixels, background=values.images.background_rgb, max_pixels=values.images.max_pixels
+        ),
+        network="frozen_efficientnet_b0" if values.is_frozen else values.network,
+        shape=about["shape"],
+        detector=DETECTOR,
+        members=members,
+        tail=values.combined.tail,
+        alpha=alpha,
+        n_calibration=len(held_out[DETECTOR]),
+        threshold=thresholds["in_force"],
+        threshold_from=assembly.kind_of(thresholds),
+        measured=assembly.measured(
+            numbers, DETECTOR, held_out=len(held_out[DETECTOR]), alpha=alpha
+        ),
+        trained_on=TrainedOn(
+            normal=Path(values.normal.path).name,
+            anomalies=Path(values.anomaly.path).name if "anomaly_test" in numbers["data"] else None,
+            images=numbers["data"],
+            weight=values.lambda_,
+            seed=values.seed,
+        ),
+        files={},
+    )
+    uses = manifest.uses
+    fitted = assembly.of_detectors(
+        load_arrays(gaussians), load_arrays(head), load_arrays(detectors), uses
+    )
+    rng = np.random.default_rng([values.seed, 2])  # another stream than those of the stage split
+    arrays = {
+        "network": load_arrays(network),
+        "backbone": load_arrays(backbone) if values.is_frozen else {},
+        "autoencoder": load_arrays(autoencoder) if assembly.CODED.intersection(uses) else {},
+        "detectors": fitted,
+        "calibration": assembly.calibration(held_out, DETECTOR, members),
+        "training": assembly.training(pixels, vectors, labels, most=TRAINING_IMAGES, rng=rng),
+    }
+    Bundle(manifest, arrays).save(bundle)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,91 @@
+"""Models to test with: one that only fits together, and one that the stages made of real digits."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from belong.bundle import Bundle
+from belong.manifest import ImageForm, Manifest, Measured, TrainedOn
+from stages import (
+    backbone,
+    bundle,
+    derive,
+    embed,
+    extract,
+    fit_detectors,
+    fit_mahalanobis,
+    pack,
+    score,
+    split,
+    train,
+    train_autoencoder,
+    train_head,
+)
+from tests.small_report import PARAMS
+
+METRICS = {
+    "data": {"normal_test": 500, "anomaly_test": 300, "normal_train": 1600},
+    "classification": {"accuracy": 0.75},
+    "detectors": {"combined": {"auroc": 0.875, "false_reject": 0.03, "false_accept": 0.125}},
+}
+FILES = ("network", "detectors", "calibration", "training")
+
+
+def a_bundle() -> Bundle:
+    """Return a model of two classes that fits together, with arrays of three numbers."""
+    manifest = Manifest(
+        format=1,
+        created_by={"belong": "0.1.0"},
+        class_names=["cat", "dog"],
+        form=ImageForm(
+            channels=1, height=28, width=28, color="grey", resize="cover",
+            background=(255, 255, 255), max_pixels=1000,
+        ),
+        network="lenet",
+        shape={"classes": 2},
+        detector="energy",
+        members=[],
+        tail=0.1,
+        alpha=0.025,
+        n_calibration=3,
+        threshold=0.1,
+        threshold_from="calibrated",
+        measured=Measured(
+            accuracy=0.5, normal_images=2, anomalies=0, auroc=None, false_reject=0.5,
+            expected=(0.0, 0.5), false_accept=None,
+        ),
+        trained_on=TrainedOn(
+            normal="pets", anomalies=None, images={"normal_train": 4}, weight=1.0, seed=0
+        ),
+        files={},
+    )  # fmt: skip
+    return Bundle(manifest, {name: {"x": np.arange(3.0)} for name in FILES})
+
+
+def make_bundle(to: Path) -> Path:
+    """Run the stages in the folder `to`, but for what measures and draws; return the model."""
+    text = PARAMS.replace("  epochs: 3", "  epochs: 1").replace("  trees: 50", "  trees: 5")
+    params, images = to / "params.yaml", to / "images"
+    params.write_text(text, encoding="utf-8")
+    pack.main(params, to / "rows", to / "unreadable", to / "ignored", to / "pack")
+    split.main(params, to / "rows", to / "pack", to / "manifest", images)
+    derive.main(params, images, to / "derived")
+    backbone.main(params, to / "backbone")
+    embed.main(params, to / "backbone", images, to / "derived", to / "embedded")
+    given = to / "backbone", images, to / "embedded"
+    train.main(params, *given, to / "history", to / "network")
+    train_autoencoder.main(params, images, to / "autoencoder_history", to / "autoencoder")
+    networks = to / "network", to / "autoencoder"
+    extract.main(params, *networks, images, to / "derived", to / "embedded", to / "features")
+    fit_mahalanobis.main(params, to / "features", to / "gaussians")
+    train_head.main(params, to / "features", to / "head_history", to / "head")
+    fit_detectors.main(params, to / "network", to / "features", to / "detectors")
+    fitted = to / "gaussians", to / "head", to / "detectors"
+    score.main(params, to / "manifest", to / "features", *fitted, to / "verdicts", to / "scores")
+    (to / "metrics").write_text(json.dumps(METRICS), encoding="utf-8")
+    bundle.main(
+        params, to / "backbone", images, *networks, to / "features", *fitted, to / "scores",
+        to / "metrics", to / "model",
+    )  # fmt: skip
+    return to / "model"

@@ -1,0 +1,156 @@
+"""A model is what was saved, to the bit, or it is not loaded."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from belong.bundle import Bundle
+from belong.command.main import main
+from tests.small_bundle import FILES, a_bundle
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    a_bundle().save(tmp_path / "model")
+    return tmp_path / "model"
+
+
+def test_what_is_loaded_is_what_was_saved(tmp_path: Path) -> None:
+    saved = a_bundle().save(tmp_path / "model")
+    loaded = Bundle.load(tmp_path / "model")
+    assert loaded.manifest == saved.manifest
+    assert set(loaded.arrays) == set(FILES)
+    for one in loaded.arrays.values():
+        np.testing.assert_array_equal(one["x"], [0, 1, 2])
+
+
+def test_the_same_model_gives_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        a_bundle().save(tmp_path / name)
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
+
+
+def test_a_file_of_the_user_beside_those_of_the_model_is_left_alone(model: Path) -> None:
+    (model / "report.html").write_text("mine")
+    assert Bundle.load(model).manifest.class_names == ["cat", "dog"]
+
+
+def test_mahalanobis_is_asked_too_for_it_names_the_nearest_class() -> None:
+    assert a_bundle().manifest.uses == ["energy", "mahalanobis"]
+
+
+@pytest.mark.parametrize("name", ["manifest.json", *(f"{name}.safetensors" for name in FILES)])
+def test_one_bit_anywhere_is_found(
+    model: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    path = model / name
+    good = path.read_bytes()
+    for place in range(0, len(good), 7):
+        path.write_bytes(good[:place] + bytes([good[place] ^ 4]) + good[place + 1 :])
+        assert main(["info", str(model)]) == 4
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"belong info: {path}: ")
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "network.safetensors"])
+def test_a_file_that_is_cut_off_is_found(
+    model: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    path = model / name
+    path.write_bytes(path.read_bytes()[:-1])
+    assert main(["info", str(model)]) == 4
+    assert str(path) in capsys.readouterr().err
+
+
+def rewritten(**changes: object) -> Callable[[Path], None]:
+    """Return what writes a manifest anew, with its own sum as it should be."""
+
+    def write(model: Path) -> None:
+        manifest = Bundle.load(model).manifest
+        (model / "manifest.json").write_text(manifest.model_copy(update=changes).text)
+
+    return write
+
+
+def replaced_by_a_file(model: Path) -> None:
+    shutil.rmtree(model)
+    model.write_text("")
+
+
+STORED = {"sha256": "0" * 64, "bytes": 0}
+SPOILED: dict[str, tuple[Callable[[Path], object], int, str]] = {
+    "no folder": (shutil.rmtree, 2, "no such folder; wanted the folder of a model"),
+    "a file": (replaced_by_a_file, 2, "is a file; wanted the folder of a model"),
+    "not a model": (
+        lambda model: (model / "manifest.json").unlink(),
+        2,
+        "has no manifest.json; wanted the folder of a model",
+    ),
+    "another manifest": (
+        lambda model: (model / "manifest.json").write_text("[1]"),
+        4,
+        "is not the manifest of a model of `belong`",
+    ),
+    "not finite": (
+        lambda model: (model / "manifest.json").write_text('{"format": NaN}'),
+        4,
+        "is cut off or altered",
+    ),
+    "another format": (
+        rewritten(format=2), 4, "is of format 2; this version of belong reads format 1"
+    ),
+    "a missing file": (
+        lambda model: (model / "training.safetensors").unlink(),
+        4,
+        "training.safetensors: is missing; manifest.json names it",
+    ),
+    "a name that leaves the folder": (
+        rewritten(files={"../../network.safetensors": STORED}), 4, "should match pattern"
+    ),
+    "a file that no model has": (
+        rewritten(files={"other.safetensors": STORED}), 4, "names the files other; wanted network"
+    ),
+    "no class": (rewritten(class_names=[]), 4, "class_names: list should have at least 2 items"),
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")  # the values are wrong
+@pytest.mark.parametrize("case", SPOILED)
+def test_what_is_no_whole_model_is_one_line_with_its_exit_code(
+    model: Path, capsys: pytest.CaptureFixture[str], case: str
+) -> None:
+    spoil, code, message = SPOILED[case]
+    spoil(model)
+    assert main(["info", str(model)]) == code
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("belong info: ")
+    assert message in line
+
+
+def test_info_prints_the_manifest_as_it_is(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", str(model), "--json"]) == 0
+    assert capsys.readouterr().out == (model / "manifest.json").read_text()
+
+
+def test_the_card_says_what_was_promised_and_what_was_measured(
+    model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["info", str(model)]) == 0
+    said = capsys.readouterr().out
+    assert "accuracy          0.5000 on 2 test images" in said
+    assert "50.00% of 2 test images; 2.50% were promised" in said
+    assert "(after 3 calibration images, 0.00% to 50.00% is to be expected)" in said
+    assert "was not measured: there were none." in said
+    assert "AUROC" not in said
+
+
+def test_the_digest_of_a_model_is_that_of_its_manifest_file(model: Path) -> None:
+    digest = Bundle.load(model).manifest.digest
+    assert digest == hashlib.sha256((model / "manifest.json").read_bytes()).hexdigest()
+    assert json.loads((model / "manifest.json").read_text())["sha256"] != digest

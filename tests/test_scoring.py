@@ -1,0 +1,441 @@
+"""A model says of an image what the pipeline said of it; files, interruptions and bad input."""
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from belong import conformal
+from belong.artefacts import load_arrays
+from belong.bundle import Bundle
+from belong.command.main import main
+from belong.detectors.registry import DETECTORS
+from belong.embedding import embed
+from belong.incoming import Incoming, below
+from belong.networks.efficientnet import Backbone
+from belong.networks.frozen import FrozenEfficientNetB0
+from belong.reasons import ODD, reason
+from belong.scored import Scored
+from belong.scoring import Scorer
+from belong.scoring_run import UNFINISHED, score_files
+from belong.verdict_files import COLUMNS
+from tests.imports import ROOT
+from tests.small_bundle import a_bundle, make_bundle
+
+CPU = torch.device("cpu")
+PARTS = ("normal/test", "anomaly/test")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run the pipeline; return the folder with what it made."""
+    folder = tmp_path_factory.mktemp("made")
+    make_bundle(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(made: Path) -> Path:
+    return made / "model"
+
+
+@pytest.fixture(scope="module")
+def tested(made: Path) -> np.ndarray:
+    """Return the test images (n, 1, 28, 28), in the order of verdicts.csv."""
+    names = [f"{part}/images" for part in PARTS]
+    return np.concatenate(list(load_arrays(made / "images", *names).values()))
+
+
+@pytest.fixture(scope="module")
+def photos(tested: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write 13 digits and 7 clothes as PNG, and what else lies in a folder of uploads."""
+    folder = tmp_path_factory.mktemp("photos")
+    for row in (*range(13), *range(500, 507)):
+        place = folder / ("digits" if row < 500 else "clothes")
+        place.mkdir(exist_ok=True)
+        Image.fromarray(tested[row, 0]).save(place / f"{row:03}.png")
+    good = (folder / "digits" / "000.png").read_bytes()
+    (folder / "digits" / "005a.png").write_bytes(good[:-30])
+    (folder / "empty.jpg").write_bytes(b"")
+    (folder / "notes.txt").write_text("no image")
+    (folder / "<b>caf\udce9,\n.png").write_bytes(good)
+    return folder
+
+
+def run(photos: Path, model: Path, out: Path, *more: str) -> int:
+    words = ["--model", str(model), "-o", str(out), "--device", "cpu", *more]
+    return main(["score", str(photos), *words])
+
+
+def rows_in(out: Path, name: str = "predictions.csv") -> list[dict[str, str]]:
+    with (out / name).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def done(photos: Path, model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Score the folder in batches of four; return the folder of results."""
+    out = tmp_path_factory.mktemp("done") / "out"
+    assert run(photos, model, out, "--batch-size", "4") == 0
+    return out
+
+
+# --- the verdicts --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [1000, 64, 1])
+def test_the_verdicts_are_those_of_the_pipeline(
+    made: Path, model: Path, tested: np.ndarray, size: int
+) -> None:
+    scorer = Scorer(Bundle.load(model), place=CPU)
+    rows = range(0, len(tested), 1 if size > 1 else 16)
+    images = tested[rows.start : rows.stop : rows.step]
+    said = [scorer.score(images[at : at + size]) for at in range(0, len(images), size)]
+    verdicts = pd.read_csv(made / "verdicts").iloc[rows.start : rows.stop : rows.step]
+    scores = load_arrays(made / "scores", *(f"{part}/combined" for part in PARTS))
+    wanted = np.concatenate(list(scores.values()))[:: rows.step]
+    np.testing.assert_array_equal(joined(said, "belongs"), verdicts["combined_belongs"])
+    np.testing.assert_array_equal(joined(said, "label"), verdicts["predicted_class"])
+    assert_close(joined(said, "score"), wanted)
+    assert_close(joined(said, "distance"), verdicts["mahalanobis_score"])
+    np.testing.assert_allclose(joined(said, "p_value"), verdicts["combined_p_value"], rtol=1e-5)
+
+
+def assert_close(got: object, wanted: object) -> None:
+    """Assert that numbers differ in their last bits at most: a batch adds in its own order."""
+    np.testing.assert_allclose(np.asarray(got), np.asarray(wanted), rtol=1e-4, atol=1e-5)
+
+
+def joined(said: list[Scored], name: str) -> np.ndarray:
+    return np.concatenate([getattr(one, name) for one in said])
+
+
+def test_the_detector_that_decided_is_the_member_with_the_largest_surprise(
+    made: Path, model: Path, tested: np.ndarray
+) -> None:
+    """Beyond the tail a surprise grows by one for each mean excess; see `combination`."""
+    said = Scorer(Bundle.load(model), place=CPU).score(tested[500:501])
+    members = Bundle.load(model).manifest.members
+    names = [f"{part}/{name}" for part in ("normal/calibration", PARTS[1]) for name in members]
+    scores = load_arrays(made / "scores", *names)
+    surprise = {}
+    for name in members:
+        held_out = np.sort(scores[f"normal/calibration/{name}"][::2].astype(np.float64))
+        start = held_out[len(held_out) - 21]  # a tenth of 200 lies beyond it
+        score = float(scores[f"{PARTS[1]}/{name}"][0])
+        excess = (held_out[held_out > start] - start).mean()
+        surprise[name] = (
+            -np.log((held_out > start).mean()) + (score - start) / excess
+            if score > start
+            else -np.log((held_out >= score).mean())
+        )
+    assert said.detector[0] == max(surprise, key=lambda name: surprise[name])
+    assert float(said.score[0]) == pytest.approx(sum(surprise.values()), rel=1e-4)
+
+
+def test_a_network_on_a_frozen_backbone_is_given_what_the_backbone_makes_of_images() -> None:
+    network = FrozenEfficientNetB0(classes=2, embedding=8)
+    backbone = Backbone()
+    gaussians = {"means": np.zeros((2, 8), np.float32), "thresholds": np.ones(2, np.float32)}
+    gaussians["whitening"] = np.stack([np.eye(8, dtype=np.float32)] * 2)
+    arrays = {
+        "network": network.arrays(),
+        "backbone": backbone.arrays(),
+        "detectors": {f"mahalanobis/{name}": array for name, array in gaussians.items()},
+        "calibration": {"energy": np.zeros(3, np.float32)},
+        "training": {"features": np.zeros((1, 8), np.float32)},
+    }
+    manifest = a_bundle().manifest
+    form = manifest.form.model_copy(update={"height": 40, "width": 40})
+    facts = {"network": "frozen_efficientnet_b0", "shape": network.shape, "form": form}
+    images = np.random.default_rng(0).integers(0, 256, (3, 1, 40, 40), np.uint8)
+    said = Scorer(Bundle(manifest.model_copy(update=facts), arrays), place=CPU).score(images)
+    vectors = embed(backbone, torch.from_numpy(images), place=CPU)
+    with torch.no_grad():
+        features, logits = network(vectors)
+    assert_close(said.features, features)
+    assert_close(said.score, -logits.logsumexp(dim=1))
+    assert_close(said.distance, features.norm(dim=1))
+
+
+def test_a_kept_training_image_is_its_own_nearest_one(model: Path) -> None:
+    bundle = Bundle.load(model)
+    kept = bundle.arrays["training"]
+    scorer = Scorer(bundle, place=CPU)
+    seen = scorer.score(kept["thumbnails"][:5])  # digits are smaller than thumbnails may be
+    rows, distances = scorer.nearest_training_images(seen.features, most=3)
+    np.testing.assert_array_equal(rows[:, 0], np.arange(5))
+    np.testing.assert_allclose(distances[:, 0], 0, atol=1e-4)
+    assert (np.diff(distances) >= 0).all()
+
+
+def test_images_of_another_form_are_refused(model: Path) -> None:
+    with pytest.raises(ValueError, match=r"wants uint8 \(n, 1, 28, 28\), got uint8 \(n, 3, 28, 28"):
+        Scorer(Bundle.load(model), place=CPU).score(np.zeros((2, 3, 28, 28), np.uint8))
+
+
+def test_every_detector_has_its_words() -> None:
+    assert set(ODD) == set(DETECTORS)
+
+
+def test_the_reason_names_the_class_or_what_is_odd() -> None:
+    like = reason(
+        belongs=True, p_value=0.4375, detector="energy", name="7", nearest="7", distance=0.5
+    )
+    assert like == "like 7; 43.8 % of the images that belong are at least as unusual"
+    odd = reason(
+        belongs=False, p_value=0.0004, detector="code_knn", name="7", nearest="3", distance=2.14
+    )
+    assert odd == (
+        "no training image looks much like it; less than 0.1 % of the images that belong are at "
+        "least as unusual; 2.1 thresholds from the nearest class, 3"
+    )
+
+
+# --- files ---------------------------------------------------------------------------------------
+
+
+def test_there_is_a_row_for_each_image_in_the_order_of_sorted_paths(done: Path) -> None:
+    rows = rows_in(done)
+    assert tuple(rows[0]) == COLUMNS
+    assert [row["path"] for row in rows] == [
+        "<b>caf\\xe9,\n.png",
+        *(f"clothes/{row:03}.png" for row in range(500, 507)),
+        *(f"digits/{row:03}.png" for row in range(13)),
+    ]
+
+
+def test_the_rows_of_a_file_are_the_verdicts_of_its_pixels(done: Path, made: Path) -> None:
+    verdicts = pd.read_csv(made / "verdicts")
+    for row in rows_in(done)[1:]:
+        wanted = verdicts.iloc[int(Path(row["path"]).stem)]
+        assert row["belongs"] == str(wanted["combined_belongs"])
+        assert row["class"] == str(wanted["predicted_class"])
+        assert float(row["p_value"]) == pytest.approx(wanted["combined_p_value"], rel=1e-5)
+        assert float(row["score"]) == pytest.approx(wanted["combined_score"], rel=1e-4)
+
+
+def test_what_cannot_be_read_is_listed_with_the_reason(done: Path) -> None:
+    rows = rows_in(done, "unreadable.csv")
+    assert [row["path"] for row in rows] == ["digits/005a.png", "empty.jpg"]
+    assert rows[0]["reason"].startswith("cut off: ")
+    assert rows[1]["reason"] == "empty: 0 bytes"
+
+
+def test_the_summary_counts_the_rows_and_says_what_was_promised(done: Path, model: Path) -> None:
+    summary, rows = json.loads((done / "summary.json").read_text()), rows_in(done)
+    rejected = sum(row["belongs"] == "False" for row in rows)
+    low, high = conformal.promised_range(200, 21, alpha=0.025)
+    counts = [summary[name] for name in ("images", "rejected", "unreadable", "ignored")]
+    assert counts == [21, rejected, 2, 1]
+    assert summary["belongs"] == 21 - rejected
+    assert summary["rejected_share"] == round(rejected / 21, 6)
+    assert summary["promised"] == {"alpha": 0.025, "low": round(low, 6), "high": round(high, 6)}
+    assert sum(sum(one.values()) for one in summary["classes"].values()) == 21
+    assert summary["model"]["manifest_sha256"] == Bundle.load(model).manifest.digest
+
+
+def test_nothing_but_the_results_is_left(done: Path) -> None:
+    assert sorted(path.name for path in done.iterdir()) == [
+        "predictions.csv", "summary.json", "unreadable.csv",
+    ]  # fmt: skip
+
+
+def test_one_file_is_scored_by_itself(
+    photos: Path, model: Path, done: Path, tmp_path: Path
+) -> None:
+    file = photos / "digits" / "003.png"
+    assert run(file, model, tmp_path / "out") == 0
+    (row,) = rows_in(tmp_path / "out")
+    (before,) = [one for one in rows_in(done) if one["path"] == "digits/003.png"]
+    assert row["path"] == str(file)
+    assert (row["class"], row["belongs"]) == (before["class"], before["belongs"])
+
+
+# --- interruptions -------------------------------------------------------------------------------
+
+
+class Interrupted(Incoming):
+    """Files of which one is asked for only before an interruption."""
+
+    def path(self, file: str) -> Path:
+        if file == "digits/008.png" and file in self.ignored:
+            raise KeyboardInterrupt
+        self.ignored.append(file)  # asked for the first time: to look at its size
+        return super().path(file)
+
+
+def interrupted(photos: Path, model: Path, out: Path) -> str:
+    found = below(photos)
+    files = Interrupted(found.top, found.files, found.shut, [])
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        score_files(
+            files, Bundle.load(model), out, source=str(photos), jobs=1, batch_size=4,
+            device_name="cpu", overwrite=False,
+        )  # fmt: skip
+    return str(stopped.value)
+
+
+def test_an_interrupted_run_leaves_no_table_and_says_how_far_it_came(
+    photos: Path, model: Path, tmp_path: Path
+) -> None:
+    said = interrupted(photos, model, tmp_path)
+    assert said == (
+        "interrupted; 12 of 23 images are done, and the same command goes on from there"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == [UNFINISHED]
+
+
+def test_after_an_interruption_the_tables_are_those_of_a_run_without_one(
+    photos: Path, model: Path, done: Path, tmp_path: Path
+) -> None:
+    interrupted(photos, model, tmp_path)
+    assert run(photos, model, tmp_path, "--batch-size", "4") == 0
+    for name in ("predictions.csv", "unreadable.csv"):
+        assert (tmp_path / name).read_bytes() == (done / name).read_bytes()
+
+
+def test_what_is_done_is_not_done_again_unless_a_file_has_changed(
+    photos: Path, model: Path, tmp_path: Path
+) -> None:
+    folder, out = tmp_path / "photos", tmp_path / "out"
+    shutil.copytree(photos, folder, symlinks=True)
+    interrupted(folder, model, out)
+    for kept in (out / UNFINISHED).iterdir():
+        kept.write_text(kept.read_text().replace('"like ', '"kept: like '))
+    (folder / "clothes" / "500.png").touch()  # in the first batch of four
+    assert run(folder, model, out, "--batch-size", "4") == 0
+    like = [row["reason"] for row in rows_in(out) if row["belongs"] == "True"]
+    batches = {file: at // 4 for at, file in enumerate(below(folder).files)}
+    for row in rows_in(out):
+        name = row["path"].replace("\\xe9", "\udce9")
+        if row["belongs"] == "True":
+            assert row["reason"].startswith("kept: ") == (batches[name] in (1, 2))
+    assert like
+
+
+def test_half_a_batch_that_a_crash_left_is_scored_again(
+    photos: Path, model: Path, done: Path, tmp_path: Path
+) -> None:
+    interrupted(photos, model, tmp_path)
+    for kept in (tmp_path / UNFINISHED).iterdir():
+        kept.write_text(kept.read_text()[:20])
+    assert run(photos, model, tmp_path, "--batch-size", "4") == 0
+    assert (tmp_path / "predictions.csv").read_bytes() == (done / "predictions.csv").read_bytes()
+
+
+# --- the command, and bad input ------------------------------------------------------------------
+
+
+def test_the_same_run_may_replace_its_own_results(
+    photos: Path, model: Path, done: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(done, tmp_path / "out")
+    assert run(photos, model, tmp_path / "out", "--batch-size", "4") == 0
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_results_of_another_run_are_replaced_only_if_that_is_asked_for(
+    photos: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], overwrite: bool
+) -> None:
+    (tmp_path / "predictions.csv").write_text("mine")
+    (tmp_path / "notes.txt").write_text("mine")
+    code = run(photos / "digits" / "001.png", model, tmp_path, *["--overwrite"] * overwrite)
+    assert (code, (tmp_path / "predictions.csv").read_text() == "mine") == (
+        (0, False) if overwrite else (2, True)
+    )
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+    assert overwrite or capsys.readouterr().err == (
+        f"belong score: {tmp_path}: has the predictions.csv of other images or of another model; "
+        f"wanted another folder, or --overwrite\n"
+    )
+
+
+def test_a_folder_of_which_nothing_can_be_read_has_its_own_exit_code(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.png").write_text("x")
+    out = tmp_path / "out"
+    assert run(tmp_path / "in", model, out) == 3
+    said = f"{tmp_path}/in: no image can be read; {out}/unreadable.csv says why"
+    assert capsys.readouterr().err == f"belong score: {said}\n"
+    (row,) = rows_in(out, "unreadable.csv")
+    assert row == {"path": "a.png", "reason": "not an image, or of no kind that is read"}
+
+
+def test_a_result_that_cannot_be_written_is_one_line(
+    photos: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out").write_text("a file")
+    assert run(photos, model, tmp_path / "out") == 2
+    assert capsys.readouterr().err == f"belong score: {tmp_path}/out: File exists\n"
+
+
+@pytest.mark.parametrize(
+    ("images", "more", "message"),
+    [
+        ("gone", [], "gone: no such file or folder"),
+        ("empty", [], "empty: no image in it, 0 other files and folders"),
+        pytest.param(
+            "photos", ["--device", "cuda"], "cuda was asked for, but torch sees no GPU",
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here"),
+        ),
+    ],
+)  # fmt: skip
+def test_a_mistake_of_the_user_is_one_line(
+    photos: Path,
+    model: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    images: str,
+    more: list[str],
+    message: str,
+) -> None:
+    (tmp_path / "empty").mkdir()
+    given = photos if images == "photos" else tmp_path / images
+    assert run(given, model, tmp_path / "out", *more) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("belong score: ")
+    assert message in line
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "many", "1.5"])
+def test_a_number_that_is_none_is_refused_by_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], number: str
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        run(tmp_path, tmp_path, tmp_path, f"--jobs={number}")
+    assert stopped.value.code == 2
+    assert f"argument --jobs: got '{number}', wanted a whole number" in capsys.readouterr().err
+
+
+def test_paths_come_from_standard_input(photos: Path, model: Path, tmp_path: Path) -> None:
+    given = f"{photos}/digits/001.png\n{photos}/clothes/500.png\n"
+    words = ("score", "-", "--model", str(model), "-o", str(tmp_path / "out"))
+    done = subprocess.run(
+        [sys.executable, "-m", "belong", *words],
+        cwd=ROOT, input=given, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("2 images; ")
+    assert [row["path"] for row in rows_in(tmp_path / "out")] == sorted(given.split())
+
+
+def test_the_help_needs_neither_torch_nor_pandas() -> None:
+    code = "import sys; from belong.command.main import parser, COMMANDS; "
+    code += "[parser(name).format_help() for name in ['', *COMMANDS]]; "
+    code += "print(sorted({'torch', 'pandas', 'numpy', 'matplotlib'} & set(sys.modules)))"
+    said = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert said.stdout == "[]\n"
