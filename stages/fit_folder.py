@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from belong.artefacts import whole_file
 from belong.errors import InputError
@@ -65,7 +66,10 @@ def setting(text: str) -> tuple[str, object]:
     key, equals, value = text.partition("=")
     if not (key and equals):
         raise InputError(f"--set {text}: wanted KEY=VALUE, such as train.epochs=30")
-    return key, YAML(typ="safe", pure=True).load(value)
+    try:
+        return key, YAML(typ="safe", pure=True).load(value)
+    except YAMLError:
+        raise InputError(f"--set {text}: not valid YAML behind the =") from None
 
 
 def fit(
@@ -94,9 +98,11 @@ def fit(
     """
     if model is not None and model.exists():
         raise InputError(f"{model}: exists already; wanted the name of a new folder")
+    own = dict(settings or {}) | ({"calibration.alpha": alpha} if alpha is not None else {})
     values = read(DEFAULTS)
+    put(values, places(folder, anomalies, weights) | own)
+    Params.parse(values, Path("--set"))
     found = look(folder)
-    put(values, {"calibration.alpha": alpha} if alpha is not None else {})
     made = plan(
         found,
         alpha=values["calibration"]["alpha"],
@@ -106,10 +112,8 @@ def fit(
         batch_size=values["train"]["batch_size"],
         epochs=values["train"]["epochs"],
     )
-    put(values, overrides(made))
-    put(values, places(folder, anomalies, weights))
-    put(values, settings or {})
-    Params.parse(values, Path("belong fit"))
+    put(values, {key: value for key, value in overrides(made).items() if key not in own})
+    Params.parse(values, Path("--set"))
     tell(folder, made, values)
     if model is not None:
         run_all(values, model)

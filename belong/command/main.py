@@ -15,6 +15,7 @@ from belong.errors import InputError
 
 # name -> its module, and what it does in one line.
 COMMANDS = {
+    "fit": ("stages.fit_folder", "train a model on a folder of images for each class"),
     "score": ("belong.command.score", "say of every image in a folder whether it belongs"),
     "info": ("belong.command.info", "say what a model was trained on and how good it is"),
 }

@@ -1,0 +1,129 @@
+"""`belong fit` on a folder of images for each class: the pipeline's own stages, without DVC."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from belong.bundle import Bundle
+from belong.command.main import main
+from belong.errors import InputError
+from belong.idx_folders import read
+from stages.fit_folder import setting
+from tests.imports import ROOT
+
+DIGITS = ROOT / "tests" / "data" / "mnist-small"
+QUICK = ("train.epochs=25", "autoencoder.epochs=2", "derive.images=50",
+         "detectors.code_iforest.trees=20", "evaluate.resamples=50")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """200 real digits of each class as PNG files, and one file that is no image."""
+    data, folder = read(DIGITS), tmp_path_factory.mktemp("photos")
+    for label, name in enumerate(data.class_names):
+        (folder / name).mkdir()
+        for row in np.flatnonzero(data.labels == label)[:200]:
+            Image.fromarray(data.images[row, 0]).save(folder / name / f"{row}.png")
+    (folder / "3" / "broken.jpg").write_text("no image")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    to = tmp_path_factory.mktemp("models") / "model"
+    settings = [word for one in QUICK for word in ("--set", one)]
+    assert main(["fit", str(digits), "-o", str(to), "--alpha", "0.05", *settings]) == 0
+    return to
+
+
+def test_a_folder_of_images_becomes_a_whole_model_and_nothing_else_is_left(model: Path) -> None:
+    bundle = Bundle.load(model)
+    assert bundle.manifest.class_names == list("0123456789")
+    assert (bundle.manifest.alpha, bundle.manifest.network) == (0.05, "lenet")
+    assert "<html" in (model / "report.html").read_text(encoding="utf-8")
+    assert [path.name for path in model.parent.iterdir()] == ["model"]
+
+
+def test_the_model_knows_a_digit_and_rejects_noise(model: Path, tmp_path: Path) -> None:
+    data = read(DIGITS)
+    images = tmp_path / "new"
+    images.mkdir()
+    tested = np.flatnonzero(data.is_test)[:40]
+    for row in tested:
+        Image.fromarray(data.images[row, 0]).save(images / f"digit-{row}.png")
+    noise = np.random.default_rng(0).integers(0, 256, (20, 28, 28), np.uint8)
+    for row, image in enumerate(noise):
+        Image.fromarray(image).save(images / f"noise-{row}.png")
+    assert main(["score", str(images), "--model", str(model), "-o", str(tmp_path / "out")]) == 0
+    lines = (tmp_path / "out" / "predictions.csv").read_text(encoding="utf-8").splitlines()
+    belongs = {line.split(",")[0]: line.split(",")[3] == "True" for line in lines[1:]}
+    digits_in = [verdict for path, verdict in belongs.items() if path.startswith("digit")]
+    noise_in = [verdict for path, verdict in belongs.items() if path.startswith("noise")]
+    assert sum(digits_in) >= 34  # 2 in 40 are to be expected outside
+    assert sum(noise_in) == 0
+
+
+def test_a_plan_is_told_and_nothing_is_written(
+    digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["fit", str(digits), "-o", str(tmp_path / "model"), "--plan"]) == 0
+    said = capsys.readouterr().err
+    assert "2,001 images of 10 classes, 200 at least (0)" in said
+    assert "network: lenet at 28 px" in said
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nowhere"], "belong fit: nowhere: no such folder"),
+        ([str(DIGITS), "--set", "train.epoch=3"],
+         "belong fit: --set: train.epoch: unknown key; the nearest known key is train.epochs"),
+        ([str(DIGITS), "--alpha", "2"],
+         "belong fit: --set: calibration.alpha: got 2.0, wanted less than 1"),
+        ([str(DIGITS), "--set", "seed"], "belong fit: --set seed: wanted KEY=VALUE"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_line(
+    words: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["fit", *words, "-o", str(tmp_path / "model")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(message)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_model_that_is_there_is_not_written_over(
+    model: Path, digits: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path: path.read_bytes() for path in model.iterdir()}
+    assert main(["fit", str(digits), "-o", str(model)]) == 2
+    assert "exists already" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in model.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a.b=3", ("a.b", 3)),
+        ("x=true", ("x", True)),
+        ("x=[1, 2]", ("x", [1, 2])),
+        ("x=a=b", ("x", "a=b")),
+    ],
+)
+def test_a_setting_is_read_as_yaml(text: str, expected: tuple[str, object]) -> None:
+    assert setting(text) == expected
+
+
+def test_a_setting_that_is_no_yaml_is_one_line() -> None:
+    with pytest.raises(InputError, match=r"--set x=\[1: not valid YAML"):
+        setting("x=[1")
+
+
+def test_a_model_says_how_well_it_classifies_what_it_was_not_fitted_to(model: Path) -> None:
+    measured = Bundle.load(model).manifest.measured
+    assert measured.normal_images == 400  # a fifth of each class
+    assert measured.accuracy > 0.8
+    assert measured.auroc is None  # no anomalies were given
