@@ -4,6 +4,7 @@ The paper takes each class's threshold from the distances of the images that its
 fitted to. With few images for each feature these lie too near: the covariance knows them.
 """
 
+import math
 from collections.abc import Sequence
 from functools import partial
 
@@ -19,6 +20,7 @@ from belong.progress import bar
 
 # Every tenth image of a class is held out to calibrate, as in the pipeline.
 FITTED_FOR_EACH_HELD_OUT = 9
+COLUMNS = ["images_per_feature", "images_per_class", "recipe", "draw", "accepted"]
 
 
 def acceptance(
@@ -51,7 +53,8 @@ def acceptance(
     Returns:
         Columns: `images_per_feature`, `images_per_class`, `recipe` ("paper": per_class and the
         training threshold; "auto": covariance auto and the training threshold; "auto, calibrated"),
-        `draw` and `accepted`, the share of the test images.
+        `draw` and `accepted`, the share of the test images. No rows, where every ratio wants more
+        images than there are; no calibrated ones, where too few are held out.
     """
     features, labels = training
     d = features.shape[1]
@@ -59,9 +62,10 @@ def acceptance(
     least = int(torch.bincount(labels).min())
     kept = {ratio: size for ratio, size in sizes.items() if size <= least}
     rows = []
+    least = math.ceil(1 / alpha)
     with bar(len(kept) * draws, "study covariance", "draw") as progress:
         for ratio, size in kept.items():
-            held_out = max(size // FITTED_FOR_EACH_HELD_OUT, _least(alpha, len(class_names)))
+            held_out = max(size // FITTED_FOR_EACH_HELD_OUT, math.ceil(least / len(class_names)))
             for draw in range(draws):
                 some = _drawn(labels, size, rng)
                 fit = partial(
@@ -76,13 +80,11 @@ def acceptance(
                 kind, _ = choose("auto", size, d)
                 auto = paper if kind == "per_class" else fit(covariance=kind)
                 others = calibration[0][_drawn(calibration[1], held_out, rng)]
-                calibrated = conformal.threshold(auto.score(others).numpy(), alpha=alpha)
                 scores, own = paper.score(test), auto.score(test)
-                shares = {
-                    "paper": scores <= 1,
-                    "auto": own <= 1,
-                    "auto, calibrated": own <= calibrated,
-                }
+                shares = {"paper": scores <= 1, "auto": own <= 1}
+                if len(others) >= least:
+                    calibrated = conformal.threshold(auto.score(others).numpy(), alpha=alpha)
+                    shares["auto, calibrated"] = own <= calibrated
                 rows += [
                     {
                         "images_per_feature": ratio,
@@ -94,12 +96,7 @@ def acceptance(
                     for recipe, accepted in shares.items()
                 ]
                 progress.update()
-    return pd.DataFrame(rows)
-
-
-def _least(alpha: float, classes: int) -> int:
-    """Return how many images of each class calibrate at least, so that alpha can be kept."""
-    return int(np.ceil(1 / alpha / classes))
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def _drawn(labels: Tensor, count: int, rng: np.random.Generator) -> Tensor:

@@ -125,7 +125,14 @@ def load_arrays(path: Path, *names: str) -> dict[str, np.ndarray]:
         for name in names:
             if name not in known:
                 raise InputError(f"{path}: has no array {name!r}; it has {', '.join(known)}")
-        return {name: file.get_tensor(name) for name in names or known}
+        return {name: _tensor(file, name, path) for name in names or known}
+
+
+def _tensor(file: Any, name: str, path: Path) -> np.ndarray:
+    try:
+        return np.asarray(file.get_tensor(name))
+    except TypeError as error:  # bfloat16 and other types that NumPy has not
+        raise InputError(f"{path}: array {name!r} cannot be read: {error}") from None
 
 
 def names_in(path: Path) -> list[str]:

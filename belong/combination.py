@@ -6,6 +6,7 @@ law is assumed: the sum is a score like any other, and its own threshold is cali
 images that the p-values were not taken from.
 """
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Self
@@ -15,6 +16,11 @@ import numpy as np
 from belong.errors import InputError
 
 LEAST_IMAGES = 20  # fewer leave no tail to measure
+
+
+def least_held_out(alpha: float) -> int:
+    """Return how many images calibrate `combined` at least: a half fits it, a half keeps alpha."""
+    return 2 * max(LEAST_IMAGES, math.ceil(1 / alpha - 1 - 1e-9))
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,16 @@
 """A data set: its images as one array, with labels, class names and official test images."""
 
+import hashlib
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from belong.errors import InputError
+from belong.forms import Form, one_formed
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,8 @@ def chosen(data: DataSet, classes: str | int | Sequence[str | int], path: Path) 
     Args:
         data: the data set.
         classes: "all", "none", a class, a list of classes, or a range of positions such as "0-9"
-            (both ends included). A class is given by its name, or else by its position.
+            (both ends included). One class is given by its name, or else by its position; a range
+            is of positions, whatever the names.
         path: where the data set came from, for the message.
 
     Raises:
@@ -63,16 +67,53 @@ def _kept(data: DataSet, positions: list[int]) -> DataSet:
     )
 
 
+def hashes(images: np.ndarray, form: Form | None = None) -> np.ndarray:
+    """Return the SHA-256 of each image's pixels, in `form` if one is given: (n,) str."""
+    if form is not None and Form.of(images) != form:
+        formed_one = (one_formed(image, form) for image in images)
+        return np.array([hashlib.sha256(one.tobytes()).hexdigest() for one in formed_one], object)
+    return np.array([hashlib.sha256(image.data).hexdigest() for image in images], object)
+
+
+def copies(data: DataSet, sha256: np.ndarray) -> np.ndarray:
+    """Return why an image is left out before any part is drawn: (n,) str, empty where it is kept.
+
+    Of images of one class that are alike to the byte the first is kept: were all drawn from, an
+    image with many copies would be likelier in the test than elsewhere. Images that stand in two
+    classes say nothing of either, and all are left out. Test images stay as they are.
+
+    Args:
+        data: the data set.
+        sha256: (n,) as `hashes` returns them.
+    """
+    reasons = np.full(len(data.labels), "", dtype=object)
+    pool = np.flatnonzero(~data.is_test)
+    table = pd.DataFrame({"sha256": sha256[pool], "label": data.labels[pool]})
+    contradicts = (table.groupby("sha256")["label"].transform("nunique") > 1).to_numpy()
+    is_copy = table["sha256"].duplicated().to_numpy() & ~contradicts
+    first = dict(zip(sha256[pool][::-1], data.sources[pool][::-1], strict=True))
+    reasons[pool[is_copy]] = [f"the same image as {first[one]}" for one in sha256[pool[is_copy]]]
+    named = table["label"].map(dict(enumerate(data.class_names)))
+    classes = (
+        named[contradicts].groupby(table["sha256"]).agg(lambda own: " and ".join(sorted(set(own))))
+    )
+    mixed = pool[contradicts]
+    reasons[mixed] = [f"the same image is in {classes[one]}" for one in sha256[mixed]]
+    return reasons
+
+
 def with_test_part(data: DataSet, *, fraction: float, rng: np.random.Generator) -> DataSet:
     """Draw test images, the same fraction of every class, if the data set has none of its own.
 
-    Of a data set with official test images nothing is drawn, and it is returned as it is.
+    Copies are not drawn. Of a data set with official test images nothing is drawn, and it is
+    returned as it is.
     """
     if data.is_test.any():
         return data
+    kept = copies(data, hashes(data.images)) == ""
     is_test = np.zeros(len(data.labels), bool)
     for label in range(len(data.class_names)):
-        rows = np.flatnonzero(data.labels == label)
+        rows = np.flatnonzero((data.labels == label) & kept)
         is_test[rng.permutation(rows)[: max(1, round(fraction * len(rows)))]] = True
     return replace(data, is_test=is_test)
 
@@ -88,9 +129,12 @@ def _positions(classes: str | int | Sequence[str | int], names: list[str], path:
             first, last = int(ends[1]), int(ends[2])
             if first > last:
                 raise InputError(f"{path}: the range of classes {classes} runs backwards")
-            # The first class that is missing, if one is, before a list is made up to the last.
-            _position(min(last, max(first, len(names))), names, path)
-            classes = list(range(first, last + 1))
+            if last >= len(names):
+                raise InputError(
+                    f"{path}: the range of classes {classes} ends beyond the last one; its "
+                    f"{len(names)} classes are {_shortened(names)}, from 0 to {len(names) - 1}"
+                )
+            return list(range(first, last + 1))
     wanted = [classes] if isinstance(classes, str | int) else classes
     if not wanted:
         raise InputError(f"{path}: no class is chosen; wanted all, a list, or a range such as 0-9")

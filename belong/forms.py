@@ -51,7 +51,12 @@ def all_formed(images: np.ndarray, form: Form) -> np.ndarray:
     made = np.empty((len(images), form.channels, form.height, form.width), np.uint8)
     with bar(len(images), "resizing", "image") as progress:
         for row, image in enumerate(images):
-            one = Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0))
-            made[row] = formed(one, form)
+            made[row] = one_formed(image, form)
             progress.update()
     return made
+
+
+def one_formed(image: np.ndarray, form: Form) -> np.ndarray:
+    """Bring one image (ch, h, w) uint8 to a form."""
+    pixels = image[0] if len(image) == 1 else image.transpose(1, 2, 0)
+    return formed(Image.fromarray(np.ascontiguousarray(pixels)), form)

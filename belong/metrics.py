@@ -33,7 +33,6 @@ WANTS_ANOMALIES = (
     "auroc_low",
     "auroc_high",
 )
-NO_ANOMALY = "there is no anomaly to test with"
 
 
 def ranking(normal: np.ndarray, anomaly: np.ndarray) -> dict[str, float]:
@@ -93,6 +92,7 @@ def detector(
     threshold: float,
     resamples: int,
     rng: np.random.Generator,
+    why_none: str,
 ) -> dict[str, float | str | None]:
     """Return all numbers of one detector: its ranking, and its verdicts at `threshold`.
 
@@ -107,6 +107,7 @@ def detector(
         threshold: the score up to which an image belongs.
         resamples: of the bootstrap, for the interval of the AUROC.
         rng: draws them.
+        why_none: the reason, if m is 0.
     """
     n, m = len(normal), len(anomaly)
     reject = rejected(normal, threshold)
@@ -115,7 +116,7 @@ def detector(
         "open_set_accuracy": open_set_accuracy(normal, right_class, threshold),
     }
     if m == 0:
-        return verdicts | dict.fromkeys(WANTS_ANOMALIES) | {"reason": NO_ANOMALY}
+        return verdicts | dict.fromkeys(WANTS_ANOMALIES) | {"reason": why_none}
     accept = 1 - rejected(anomaly, threshold)
     return {
         **ranking(normal, anomaly),
@@ -158,8 +159,16 @@ def anomaly_sets(
     )
 
 
-def floors(normal: int, anomaly: int) -> dict[str, dict[str, float]]:
-    """Return the F1 of verdicts that look at nothing, on that many images of each kind."""
+def floors(normal: int, anomaly: int) -> dict[str, dict[str, float | None]]:
+    """Return the F1 of verdicts that look at nothing, on that many images of each kind.
+
+    None without an anomaly, as the F1 of the detectors.
+    """
+    if anomaly == 0:
+        return {
+            "accept_all": dict.fromkeys(("f1_normal", "f1_normal_balanced")),
+            "reject_all": dict.fromkeys(("f1_anomaly", "f1_anomaly_balanced")),
+        }
     return {
         "accept_all": {
             "f1_normal": _f1(normal, 0, anomaly),

@@ -5,14 +5,14 @@ Anomalies: `head` (trains the supervised head), `test` (measures).
 Further anomalies, which nothing has seen, the supervised head included: `test` only.
 """
 
-import hashlib
 from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
-from belong.datasets import DataSet
+from belong.datasets import DataSet, copies, hashes
 from belong.errors import InputError
+from belong.forms import Form
 
 # Of images that are alike to the byte, the one in the earliest of these parts is kept, so that
 # the official test sets stay as published. A run may lack all but the normal ones.
@@ -32,6 +32,7 @@ def assign(
     anomaly: DataSet,
     further: Mapping[str, DataSet],
     *,
+    form: Form,
     calibration_fraction: float,
     further_images: int,
     rng: np.random.Generator,
@@ -46,6 +47,7 @@ def assign(
         anomaly: those that do not; may be empty.
         further: "left_out" and "unseen": more that do not. Of a data set with an official test
             part only that is taken.
+        form: that all images are given: those that are then alike to the byte are one image.
         calibration_fraction: of every class's training images, held out to set thresholds.
         further_images: of each of the further sets; as many are drawn, if there are more.
         rng: draws them.
@@ -53,14 +55,15 @@ def assign(
     Raises:
         InputError: a class is left with too few images to fit or to calibrate.
     """
-    manifest = pd.concat(
-        [
-            _rows(normal, _normal_parts(normal, calibration_fraction, rng), is_anomaly=False),
-            _rows(anomaly, _anomaly_parts(anomaly), is_anomaly=True),
-            *(_tests_of(data, name, further_images, rng) for name, data in further.items()),
-        ],
-        ignore_index=True,
-    )
+    sha256 = hashes(normal.images, form)
+    left_out = copies(normal, sha256)
+    parts = _normal_parts(normal, left_out == "", calibration_fraction, rng)
+    tables = [_rows(normal, parts, sha256, left_out, is_anomaly=False)]
+    tables.append(_anomalies(anomaly, _anomaly_parts(anomaly), form))
+    for name, data in further.items():
+        some = _tests_of(data, further_images, rng)
+        tables.append(_anomalies(data, np.full(len(data.labels), f"{name}/test"), form, some))
+    manifest = pd.concat(tables, ignore_index=True)
     manifest = _without_repeats(manifest)
     _enough_of_each_class(manifest, normal.class_names)
     order = pd.Categorical(manifest["part"], [*PARTS, "dropped"], ordered=True)
@@ -71,11 +74,13 @@ def assign(
     )
 
 
-def _normal_parts(data: DataSet, fraction: float, rng: np.random.Generator) -> np.ndarray:
-    """Hold out the same fraction of every class."""
+def _normal_parts(
+    data: DataSet, kept: np.ndarray, fraction: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Hold out the same fraction of every class; kept (n,) bool are those that are drawn from."""
     parts = np.where(data.is_test, "normal/test", "normal/train").astype(object)
     for label in range(len(data.class_names)):
-        rows = np.flatnonzero((data.labels == label) & ~data.is_test)
+        rows = np.flatnonzero((data.labels == label) & ~data.is_test & kept)
         held_out = rng.permutation(rows)[: max(1, round(fraction * len(rows)))]
         parts[held_out] = "normal/calibration"
     return parts
@@ -85,31 +90,59 @@ def _anomaly_parts(data: DataSet) -> np.ndarray:
     return np.where(data.is_test, "anomaly/test", "anomaly/head").astype(object)
 
 
-def _tests_of(data: DataSet, name: str, most: int, rng: np.random.Generator) -> pd.DataFrame:
+def _tests_of(data: DataSet, most: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw the places of at most so many images, of the official test part if there is one."""
     rows = np.flatnonzero(data.is_test if data.is_test.any() else ~data.is_test)
-    drawn = np.sort(rng.permutation(rows)[:most])
-    table = _rows(data, np.full(len(data.labels), f"{name}/test", object), is_anomaly=True)
-    return table.iloc[drawn]
+    return np.sort(rng.permutation(rows)[:most])
 
 
-def _rows(data: DataSet, parts: np.ndarray, *, is_anomaly: bool) -> pd.DataFrame:
+def _anomalies(
+    data: DataSet, parts: np.ndarray, form: Form, places: np.ndarray | None = None
+) -> pd.DataFrame:
+    """Return the rows of anomalies, or of those at some places; their classes do not matter."""
+    some = np.arange(len(data.labels)) if places is None else places
+    sha256 = np.full(len(data.labels), "", object)
+    sha256[some] = hashes(data.images[some], form)
+    reasons = np.full(len(data.labels), "", object)
+    own = DataSet(
+        images=data.images[:0],
+        labels=np.zeros(len(some), np.int64),
+        class_names=("anomaly",),
+        is_test=data.is_test[some],
+        sources=data.sources[some],
+    )
+    reasons[some] = copies(own, sha256[some])
+    return _rows(data, parts, sha256, reasons, is_anomaly=True).iloc[some]
+
+
+def _rows(
+    data: DataSet,
+    parts: np.ndarray,
+    sha256: np.ndarray,
+    left_out: np.ndarray,
+    *,
+    is_anomaly: bool,
+) -> pd.DataFrame:
     names = np.array(data.class_names, dtype=object)
     return pd.DataFrame(
         {
-            "part": parts,
+            "part": np.where(left_out == "", parts.astype(object), "dropped"),
             "is_anomaly": is_anomaly,
             "class_name": names[data.labels],
             "label": -1 if is_anomaly else data.labels,
             "source": data.sources,
             "row": np.arange(len(data.labels)),
-            "sha256": [hashlib.sha256(image.data).hexdigest() for image in data.images],
-            "reason": "",
+            "sha256": sha256,
+            "reason": left_out,
         }
     )
 
 
 def _without_repeats(manifest: pd.DataFrame) -> pd.DataFrame:
-    """Drop an image that stands, alike to the byte, in an earlier part."""
+    """Drop an image that stands, alike to the byte, in an earlier part.
+
+    What has no part any more has no rank, and nothing is dropped for its sake.
+    """
     rank = manifest["part"].map({part: rank for rank, part in enumerate(PARTS)})
     best = rank.groupby(manifest["sha256"]).transform("min")
     dropped = rank > best

@@ -79,6 +79,7 @@ def main(
         save_csv(folder / "features.csv", thinned(drawn, most=values.feature_points))
         for name in thresholds:
             curves(folder, name, normal[name], anomaly[name], values)
+    reason = why_none(manifest)
     report = {
         "data": counts(manifest),
         "classification": measure.classification(truth, predicted),
@@ -96,6 +97,7 @@ def main(
                 threshold=threshold,
                 resamples=values.resamples,
                 rng=np.random.default_rng(seed),
+                why_none=reason,
             )
             for name, threshold in in_force.items()
         }
@@ -123,6 +125,15 @@ def curves(
         save_csv(folder / "roc" / f"{name}.csv", roc)
         points = measure.precision_recall_points(normal, anomaly, most=values.curve_points)
         save_csv(folder / "pr" / f"{name}.csv", points)
+
+
+def why_none(manifest: Path) -> str:
+    """Return why there is no anomaly among the test images, if there is none."""
+    rows = load_csv(manifest, "part", "is_anomaly")
+    given = int((rows["is_anomaly"] & (rows["part"] == "dropped")).sum())
+    if given:
+        return f"all {given:,} anomalies are among the normal images, or in another part"
+    return "there is no anomaly to test with"
 
 
 def counts(manifest: Path) -> dict[str, Any]:

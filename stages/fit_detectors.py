@@ -13,11 +13,13 @@ import torch
 from belong import device
 from belong.artefacts import load_about, load_arrays, save_arrays
 from belong.detectors.contract import Training
+from belong.detectors.covariance import choose
+from belong.detectors.mahalanobis_earlier import OneLayer
 from belong.detectors.registry import KINDS
 from belong.progress import bar
 from belong.views import Views
 from stages.params.detectors import Params
-from stages.program import run
+from stages.program import run, say
 
 PART = "normal/train"
 
@@ -40,6 +42,10 @@ def main(params: Path, network: Path, features: Path, detectors: Path) -> None:
     arrays: dict[str, np.ndarray] = {}
     with bar(len(KINDS), "fit detectors", "detector") as progress:
         for name, kind in KINDS.items():
+            if issubclass(kind, OneLayer):
+                n, d = training.least_of_a_class, getattr(training.views, kind.layer).shape[1]
+                chosen, why = choose(sections[name]["covariance"], n, d)
+                say(f"{name}: covariance {chosen}: {why}")
             fitted = kind.fit(training, **sections.get(name, {}))
             arrays |= {f"{name}/{key}": array for key, array in fitted.arrays().items()}
             progress.update()

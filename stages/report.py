@@ -9,7 +9,8 @@ Reads   metrics    json: AUROC of each detector
         scores     safetensors: scores; about: thresholds
 Writes  figures    folder of png: roc (paper A, figure 5; where there are anomalies), features
                    (figure 6), gallery (paper B, figure 1), picked_classes, scores, calibration,
-                   anomaly_sets, acceptance, training
+                   anomaly_sets, training, acceptance
+                   (where a class has enough images)
 """
 
 import json
@@ -67,9 +68,11 @@ def main(
         "calibration": draw.calibration(load_csv(plots / "calibration_curve.csv")),
         "picked_classes": draw.picked_classes(load_csv(plots / "picked_classes.csv")),
         "anomaly_sets": draw.anomaly_sets(load_csv(plots / "anomaly_sets.csv")),
-        "acceptance": draw.acceptance(load_csv(acceptance), 1 - values.calibration.alpha),
         "training": draw.training(load_csv(plots / "training.csv")),
     }
+    accepted = load_csv(acceptance)
+    if len(accepted):
+        drawn["acceptance"] = draw.acceptance(accepted, 1 - values.calibration.alpha)
     if "anomaly" in vectors:
         drawn["roc"] = draw.roc(
             {name: load_csv(plots / "roc" / f"{name}.csv") for name in thresholds},

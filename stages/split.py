@@ -9,19 +9,22 @@ Writes  manifest   csv: one row per image: its part, class, source and hash; rep
                    and `PART/labels` (n,) int64; about: the class names
 """
 
+import sys
 from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from belong.artefacts import load_arrays, load_csv, save_arrays, save_csv
+from belong.combination import least_held_out
 from belong.datasets import DataSet, chosen, with_test_part, without
 from belong.errors import InputError
 from belong.forms import Form, all_formed
 from belong.packed import COLUMNS, data_set
 from belong.parts import PARTS, assign
 from stages.params.split import Params
-from stages.program import run
+from stages.program import run, say
 
 
 def main(params: Path, rows: Path, pack: Path, manifest: Path, images: Path) -> None:
@@ -39,15 +42,19 @@ def main(params: Path, rows: Path, pack: Path, manifest: Path, images: Path) -> 
     check_pair(sets["normal"], sets["anomaly"], paths["normal"], paths["anomaly"])
     sets["left_out"] = whole["normal"]
     keep_unused(sets, paths | {"left_out": paths["normal"]})
+    form = Form.of(whole["normal"].images)
+    check_size(sets, form, values)
     table = assign(
         sets["normal"],
         sets["anomaly"],
         {kind: sets[kind] for kind in ("left_out", "unseen")},
+        form=form,
         calibration_fraction=values.split.calibration_fraction,
         further_images=values.split.further_images,
         rng=np.random.default_rng(values.seed),
     )
-    form = Form.of(whole["normal"].images)
+    check_calibration(table, values)
+    tell_repeats(table, manifest)
     arrays = {}
     for part in PARTS:
         own = table[table["part"] == part]
@@ -64,6 +71,41 @@ def with_test(data: DataSet, values: Params) -> DataSet:
     # Another stream than that of the calibration part.
     rng = np.random.default_rng([values.seed, 1])
     return with_test_part(data, fraction=values.split.test_fraction, rng=rng)
+
+
+def check_size(sets: dict[str, DataSet], form: Form, values: Params) -> None:
+    """Refuse what would not fit into memory, before the work."""
+    most = {"left_out": values.split.further_images, "unseen": values.split.further_images}
+    images = {
+        kind: min(len(data.labels), most.get(kind, sys.maxsize)) for kind, data in sets.items()
+    }
+    size = sum(images.values()) * form.channels * form.height * form.width
+    if size > values.split.max_gigabytes * 1e9:
+        listed = ", ".join(f"{count:,} {kind}" for kind, count in images.items() if count)
+        raise InputError(
+            f"{listed} images of {form.height} x {form.width} px ({form.color}) take "
+            f"{size / 1e9:.1f} GB, and split.max_gigabytes is {values.split.max_gigabytes:g}; "
+            f"fewer classes, anomaly.classes none or a smaller images.side_px would do"
+        )
+
+
+def check_calibration(table: pd.DataFrame, values: Params) -> None:
+    """Refuse, before anything is trained, too few images to calibrate."""
+    held_out, alpha = int((table["part"] == "normal/calibration").sum()), values.calibration.alpha
+    least = least_held_out(alpha)
+    if held_out < least:
+        raise InputError(
+            f"{held_out} images are held out to calibrate; at alpha {alpha:g} combined wants "
+            f"{least}, half of them for its p-values; a larger split.calibration_fraction or "
+            f"calibration.alpha, or more images, would do"
+        )
+
+
+def tell_repeats(table: pd.DataFrame, manifest: Path) -> None:
+    """Say how many images stand in the data sets more than once."""
+    dropped = int((table["part"] == "dropped").sum())
+    if dropped:
+        say(f"{dropped:,} of {len(table):,} images are repeats and left out; {manifest} lists them")
 
 
 def check_pair(inside: DataSet, outside: DataSet, normal: Path, anomaly: Path) -> None:

@@ -1,5 +1,7 @@
 """Covariances where images are few, against scikit-learn, and what they accept."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -8,8 +10,9 @@ from sklearn.decomposition import PCA
 from torch import Tensor
 
 from belong.acceptance import acceptance
+from belong.artefacts import load_arrays, save_arrays
 from belong.detectors.covariance import choose, whitenings
-from belong.detectors.mahalanobis import fit
+from belong.detectors.mahalanobis import ClassGaussians, fit
 
 NAMES = ["ant", "bee"]
 
@@ -46,9 +49,8 @@ def test_shrunk_distances_are_those_of_scikit_learn(n: int) -> None:
 def test_tied_distances_are_those_of_scikit_learn_on_all_classes_about_their_means() -> None:
     classes = centered(7, 12)
     theirs = LedoitWolf(assume_centered=True).fit(torch.cat(classes))
-    for x, root in zip(
-        classes, whitenings(classes, NAMES, covariance="tied", ridge=0.0), strict=True
-    ):
+    (root,) = whitenings(classes, NAMES, covariance="tied", ridge=0.0)
+    for x in classes:
         np.testing.assert_allclose(lengths(x, root) ** 2, theirs.mahalanobis(x), rtol=1e-8)
 
 
@@ -130,3 +132,47 @@ def test_with_as_few_images_as_features_the_papers_recipe_accepts_none() -> None
     accepted = table.set_index("recipe")["accepted"]
     assert accepted["paper"] == 0
     assert accepted["auto, calibrated"] >= 0.93
+
+
+def test_one_covariance_for_all_classes_is_kept_once_and_read_back(tmp_path: Path) -> None:
+    features, labels = two_classes(30, 12)
+    fitted = fit(features, labels, NAMES, quantile=0.975, ridge=0.0, covariance="tied")
+    assert fitted.whitening.shape == (1, 12, 12)
+    save_arrays(tmp_path / "gaussians", fitted.arrays())
+    again = ClassGaussians.from_arrays(load_arrays(tmp_path / "gaussians"))
+    assert torch.equal(again.score(features), fitted.score(features))
+
+
+def test_where_every_ratio_wants_more_images_than_there_are_the_study_is_empty() -> None:
+    training, test = two_classes(30, 12), two_classes(30, 12, seed=1)[0]
+    table = acceptance(
+        training,
+        training,
+        test,
+        NAMES,
+        ratios=[5.0],
+        draws=1,
+        quantile=0.975,
+        ridge=0.0,
+        alpha=0.025,
+        rng=np.random.default_rng(0),
+    )
+    assert (len(table), "accepted" in table) == (0, True)
+
+
+def test_where_too_few_images_calibrate_the_study_leaves_out_our_recipe() -> None:
+    training, test = two_classes(30, 12), two_classes(30, 12, seed=1)[0]
+    few = training[0][:20], training[1][:20]
+    table = acceptance(
+        training,
+        few,
+        test,
+        NAMES,
+        ratios=[2.0],
+        draws=1,
+        quantile=0.975,
+        ridge=0.0,
+        alpha=0.025,
+        rng=np.random.default_rng(0),
+    )
+    assert set(table["recipe"]) == {"paper", "auto"}

@@ -1,5 +1,6 @@
 """Data sets: the choice of their classes, and of test images where there are none."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -101,7 +102,11 @@ ALL_NAMES = "0, 1, 2, 3, 4, 5, 6, 7, 8, 9"
         ("shoe", f"has no class shoe; its 10 classes are {ALL_NAMES}"),
         (10, f"has no class 10; its 10 classes are {ALL_NAMES}"),
         ([3, -1], f"has no class -1; its 10 classes are {ALL_NAMES}"),
-        ("5-12", f"has no class 10; its 10 classes are {ALL_NAMES}"),
+        (
+            "5-12",
+            f"the range of classes 5-12 ends beyond the last one; its 10 classes are {ALL_NAMES}, "
+            "from 0 to 9",
+        ),
         ("", f"has no class ; its 10 classes are {ALL_NAMES}"),
         ([3, 4, 3], "class 3 is chosen twice"),
         ([3, "3"], "class 3 is chosen twice"),
@@ -118,7 +123,7 @@ def test_a_choice_that_cannot_be_made_is_refused(
 
 
 def test_a_range_with_a_slip_of_the_finger_is_refused() -> None:
-    with pytest.raises(InputError, match="has no class 10"):
+    with pytest.raises(InputError, match="ends beyond the last one"):
         chosen(ten_classes(), "0-3000000000000000000", HERE)
 
 
@@ -186,3 +191,9 @@ def test_without_some_classes_the_others_are_kept_and_numbered_anew() -> None:
     assert data.class_names == ("3", "5", "6", "7", "8")
     assert data.labels.tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
     assert data.images.flatten().tolist() == [6, 7, 10, 11, 12, 13, 14, 15, 16, 17]
+
+
+def test_a_range_is_of_positions_whatever_the_names() -> None:
+    data = replace(ten_classes(), class_names=("1", "10", "2", "3", "4", "5", "6", "7", "8", "9"))
+    assert chosen(data, "0-2", HERE).class_names == ("1", "10", "2")
+    assert chosen(data, [1, 2], HERE).class_names == ("1", "2")

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from belong.datasets import DataSet, without
 from belong.errors import InputError
+from belong.forms import Form, all_formed
 from belong.parts import PARTS, assign
 
 NAMES = ("ant", "bee", "cat")
@@ -49,6 +51,7 @@ def parts_of(
         normal,
         anomaly,
         further or {},
+        form=Form.of(normal.images),
         calibration_fraction=fraction,
         further_images=most,
         rng=rng,
@@ -154,18 +157,17 @@ def test_an_anomaly_that_is_also_a_normal_training_image_is_dropped() -> None:
         assert dropped == ("dropped", f"the same image is in {kept_in}")
 
 
-def test_of_equal_training_images_those_held_out_keep_the_others_from_training() -> None:
-    # 0..59 twice, both copies in the same class: at half held out many pairs are split.
+def test_of_equal_training_images_one_is_drawn_from() -> None:
+    # 0..59 twice, both copies in the same class.
     normal = data_set([*range(60)] * 2, range(90, 120))
     manifest = parts_of(normal, ANOMALY, fraction=0.5)
     hashes = manifest.groupby("part")["sha256"].agg(set)
     assert not hashes["normal/train"] & hashes["normal/calibration"]
-    reasons = manifest[manifest["part"] == "dropped"]["reason"]
-    assert set(reasons) == {"the same image is in normal/calibration"}
-    assert (manifest["part"] == "normal/calibration").sum() == 60
+    assert sorted(manifest[manifest["part"] == "dropped"]["row"]) == list(range(60, 120))
+    assert (manifest["part"] == "normal/calibration").sum() == 30
 
 
-def test_equal_images_of_the_same_part_all_stay() -> None:
+def test_equal_images_of_an_official_test_all_stay() -> None:
     normal = data_set(range(90), [*range(90, 118), 90, 91])
     manifest = parts_of(normal, ANOMALY)
     assert (manifest["part"] == "normal/test").sum() == 30
@@ -186,8 +188,10 @@ def test_no_image_is_in_two_parts_and_every_image_is_in_the_manifest_once(
 
     kept = manifest[manifest["part"] != "dropped"]
     assert kept.groupby("sha256")["part"].nunique().max() == 1
-    every = set(manifest["sha256"])
-    assert set(kept["sha256"]) == every  # of each image one copy stays
+    # Of each image one copy stays, but of those that stand in two classes of the training.
+    mixed = manifest["reason"].str.contains(" and ")
+    every = set(manifest["sha256"][~mixed])
+    assert set(kept["sha256"]) == every
     places = sorted(zip(manifest["is_anomaly"], manifest["row"], strict=True))
     assert places == [(False, row) for row in range(len(normal.images))] + [
         (True, row) for row in range(len(anomaly.images))
@@ -287,3 +291,58 @@ def test_a_class_that_is_left_with_too_few_images_after_the_repeats_is_refused()
     )
     with pytest.raises(InputError, match=r"class ant of the normal images has [01] in normal/"):
         parts_of(normal, ANOMALY)
+
+
+def test_of_images_that_are_alike_in_one_class_the_first_is_kept_and_the_others_are_named() -> None:
+    # The first three training images of class ant (0, 3, 6) once more, at the end.
+    manifest = parts_of(data_set([*range(90), 0, 3, 6], range(90, 120), labels=COPIED), ANOMALY)
+    dropped = manifest[manifest["part"] == "dropped"].sort_values("row")
+    assert dropped["row"].tolist() == [90, 91, 92]
+    assert dropped["reason"].tolist() == [f"the same image as file/{i}" for i in (0, 3, 6)]
+
+
+COPIED = [i % 3 for i in range(90)] + [0, 0, 0] + [i % 3 for i in range(30)]
+
+
+def test_a_training_image_that_the_test_has_too_is_dropped_from_the_training() -> None:
+    manifest = parts_of(
+        data_set([*range(90), 90], range(90, 120), labels=COPIED[:91] + COPIED[93:]), ANOMALY
+    )
+    (repeat,) = manifest[manifest["part"] == "dropped"].to_dict("records")
+    assert (repeat["row"], repeat["reason"]) == (90, "the same image is in normal/test")
+
+
+def test_an_image_that_stands_in_two_classes_is_left_out_of_both() -> None:
+    labels = [i % 3 for i in range(90)] + [1] + [i % 3 for i in range(30)]
+    manifest = parts_of(data_set([*range(90), 0], range(90, 120), labels=labels), ANOMALY)
+    dropped = manifest[manifest["part"] == "dropped"]
+    assert sorted(dropped["row"]) == [0, 90]
+    assert set(dropped["reason"]) == {"the same image is in ant and bee"}
+
+
+def test_copies_do_not_change_how_likely_an_image_is_to_be_held_out() -> None:
+    """Half of the images ten times over: each image is one draw, whatever its copies."""
+    numbers = [*range(300), *(i for i in range(0, 300, 2) for _ in range(9))]
+    labels = [i % 3 for i in [*numbers, *range(300, 330)]]
+    data = data_set(numbers, range(300, 330), labels=labels)
+    shares = []
+    for seed in range(20):
+        manifest = parts_of(data, ANOMALY, seed=seed)
+        held_out = manifest[manifest["part"] == "normal/calibration"]
+        shares.append((held_out["row"] % 2 == 0).mean())
+    assert np.mean(shares) == pytest.approx(0.5, abs=0.05)
+
+
+def test_images_that_are_alike_only_in_the_form_of_the_normal_ones_are_one_image() -> None:
+    """An IDX image that is enlarged, and the same one, enlarged before."""
+    small = data_set(range(500, 503), range(503, 506))
+    form = Form(8, 8, "grey")
+    large = replace(NORMAL, images=all_formed(NORMAL.images, form))
+    same = replace(small, images=np.concatenate((small.images[:-1], NORMAL.images[:1])))
+    manifest = assign(
+        large, same, {}, form=form, calibration_fraction=0.1, further_images=9,
+        rng=np.random.default_rng(0),
+    )  # fmt: skip
+    (repeat,) = manifest[manifest["part"] == "dropped"].to_dict("records")
+    assert repeat["row"] == 5
+    assert repeat["reason"].startswith("the same image is in normal/")

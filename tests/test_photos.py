@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from belong.artefacts import load_about, load_arrays
+from belong.idx_folders import read
 from tests.imports import ROOT
 from tests.photo_folders import write_images
 
@@ -21,8 +22,8 @@ NORMAL, ANOMALY = "tests/data/mnist-small", "tests/data/fashion-mnist-small"
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """Two classes of ten, and five odd ones without classes."""
-    names = [f"ours/{name}/{i}.png" for name in ("ant", "bee") for i in range(10)]
+    """Two classes of 250, and five odd ones without classes."""
+    names = [f"ours/{name}/{i}.png" for name in ("ant", "bee") for i in range(250)]
     return write_images(tmp_path, *names, *(f"odd/{i}.png" for i in range(5)), side_px=40)
 
 
@@ -56,19 +57,19 @@ def test_photos_are_packed_and_divided_by_class(photos: Path) -> None:
     assert succeeded(packed(photos, photos / "ours", photos / "odd"))
     assert succeeded(divided(photos))
     manifest = pd.read_csv(photos / "manifest.csv")
-    # Of each class of 10: 2 for the test, a fifth of the rest (1.6, rounded) to calibrate.
+    # Of each class of 250: a fifth for the test, and a fifth of the rest to calibrate.
     assert manifest.value_counts(["part", "class_name"]).to_dict() == {
-        ("normal/test", "ant"): 2,
-        ("normal/test", "bee"): 2,
-        ("normal/calibration", "ant"): 2,
-        ("normal/calibration", "bee"): 2,
-        ("normal/train", "ant"): 6,
-        ("normal/train", "bee"): 6,
+        ("normal/test", "ant"): 50,
+        ("normal/test", "bee"): 50,
+        ("normal/calibration", "ant"): 40,
+        ("normal/calibration", "bee"): 40,
+        ("normal/train", "ant"): 160,
+        ("normal/train", "bee"): 160,
         ("anomaly/head", "odd"): 4,
         ("anomaly/test", "odd"): 1,
     }
     arrays = load_arrays(photos / "images")
-    assert arrays["normal/train/images"].shape == (12, 3, 32, 32)
+    assert arrays["normal/train/images"].shape == (320, 3, 32, 32)
     assert load_about(photos / "images")["class_names"] == ["ant", "bee"]
 
 
@@ -89,12 +90,60 @@ def test_the_same_photo_is_kept_in_one_part_only_whatever_its_name_and_class(pho
     shutil.copy(photos / "ours" / "bee" / "3.png", photos / "odd" / "b.png")
     shutil.copy(photos / "ours" / "bee" / "4.png", photos / "ours" / "ant" / "x.png")
     assert succeeded(packed(photos, photos / "ours", photos / "odd"))
-    assert succeeded(divided(photos))
-    manifest = pd.read_csv(photos / "manifest.csv").set_index("source")
+    done = divided(photos)
+    listed = photos / "manifest.csv"
+    said = f"split: 4 of 508 images are repeats and left out; {listed} lists them\n"
+    assert (done.returncode, done.stderr) == (0, said)
+    manifest = pd.read_csv(listed).set_index("source")
     assert manifest.loc[["a.bmp", "b.png"], "part"].tolist() == ["dropped", "dropped"]
+    both = manifest.loc[["ant/x.png", "bee/4.png"], "reason"]
+    assert set(both) == {"the same image is in ant and bee"}
     kept = manifest[manifest["part"] != "dropped"]
     assert kept.groupby("sha256")["part"].nunique().max() == 1
-    assert set(manifest["sha256"]) == set(kept["sha256"])
+
+
+def test_an_idx_image_that_is_a_normal_photo_trains_no_head_even_if_it_is_enlarged(
+    tmp_path: Path,
+) -> None:
+    """The digits of an IDX folder, as PNG files, are normal; the folder itself is the anomaly."""
+    digits = read(ROOT / NORMAL)
+    for row, (image, label) in enumerate(zip(digits.images[:600], digits.labels, strict=False)):
+        file = tmp_path / "ours" / digits.class_names[label] / f"{row}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image[0]).save(file)
+    text = PARAMS.replace("side_px: 32", "side_px: 56").replace(
+        "calibration_fraction: 0.2", "calibration_fraction: 0.3"
+    )
+    assert succeeded(packed(tmp_path, tmp_path / "ours", ROOT / NORMAL, text))
+    assert divided(tmp_path).returncode == 0
+    arrays = load_arrays(tmp_path / "images")
+    normal = {x.tobytes() for part in ("train", "test") for x in arrays[f"normal/{part}/images"]}
+    for part in ("head", "test"):
+        assert not normal & {image.tobytes() for image in arrays[f"anomaly/{part}/images"]}
+
+
+def test_too_few_photos_to_calibrate_are_refused_before_anything_is_trained(photos: Path) -> None:
+    text = PARAMS.replace("calibration_fraction: 0.2", "calibration_fraction: 0.1")
+    assert succeeded(packed(photos, photos / "ours", photos / "odd", text))
+    done = divided(photos)
+    wanted = (
+        "split: 40 images are held out to calibrate; at alpha 0.025 combined wants 78, half of "
+        "them for its p-values; a larger split.calibration_fraction or calibration.alpha, or more "
+        "images, would do\n"
+    )
+    assert (done.returncode, done.stderr) == (2, wanted)
+
+
+def test_more_pixels_than_memory_is_meant_to_hold_are_refused(photos: Path) -> None:
+    text = PARAMS.replace("max_gigabytes: 8.0", "max_gigabytes: 0.001")
+    assert succeeded(packed(photos, photos / "ours", photos / "odd", text))
+    done = divided(photos)
+    wanted = (
+        "split: 500 normal, 5 anomaly images of 32 x 32 px (rgb) take 0.0 GB, and "
+        "split.max_gigabytes is 0.001; fewer classes, anomaly.classes none or a smaller "
+        "images.side_px would do\n"
+    )
+    assert (done.returncode, done.stderr) == (2, wanted)
 
 
 def test_photos_follow_the_form_of_idx_images_and_idx_images_that_of_photos(photos: Path) -> None:
@@ -110,7 +159,7 @@ def test_photos_follow_the_form_of_idx_images_and_idx_images_that_of_photos(phot
 def test_a_path_that_is_both_data_sets_is_packed_once(photos: Path) -> None:
     assert succeeded(packed(photos, photos / "ours", photos / "ours"))
     assert list(load_arrays(photos / "pack")) == [str(photos / "ours")]
-    assert len(pd.read_csv(photos / "rows.csv")) == 20
+    assert len(pd.read_csv(photos / "rows.csv")) == 500
 
 
 def test_another_calibration_fraction_moves_no_photo_into_or_out_of_the_test(photos: Path) -> None:
@@ -129,10 +178,11 @@ def test_another_calibration_fraction_moves_no_photo_into_or_out_of_the_test(pho
 def test_too_many_bad_files_end_with_code_3_and_leave_their_list(photos: Path) -> None:
     (photos / "ours" / "ant" / "3.png").write_text("no image")
     (photos / "pack").write_text("the last good one")
-    done = packed(photos, photos / "ours", photos / "odd")
+    strict = PARAMS.replace("max_bad_fraction: 0.01", "max_bad_fraction: 0.001")
+    done = packed(photos, photos / "ours", photos / "odd", strict)
     wanted = (
-        f"pack: {photos}/ours: 1 of 20 images (5.0%) cannot be read, and images.max_bad_fraction "
-        f"allows 1.0%; {photos}/unreadable.csv lists all, the first: ant/3.png (not an image, or "
+        f"pack: {photos}/ours: 1 of 500 images (0.2%) cannot be read, and images.max_bad_fraction "
+        f"allows 0.1%; {photos}/unreadable.csv lists all, the first: ant/3.png (not an image, or "
         "of no kind that is read)\n"
     )
     assert (done.returncode, done.stderr) == (3, wanted)
@@ -148,16 +198,15 @@ def test_too_many_bad_files_end_with_code_3_and_leave_their_list(photos: Path) -
 def test_few_enough_bad_files_are_left_out_and_listed(photos: Path) -> None:
     (photos / "ours" / "ant" / "3.png").write_text("no image")
     (photos / "ours" / "ant" / "notes.txt").touch()
-    params = PARAMS.replace("max_bad_fraction: 0.01", "max_bad_fraction: 0.05")
-    done = packed(photos, photos / "ours", photos / "odd", params)
+    done = packed(photos, photos / "ours", photos / "odd")
     wanted = (
-        f"pack: {photos}/ours: 1 of 20 images cannot be read and are left out; "
+        f"pack: {photos}/ours: 1 of 500 images cannot be read and are left out; "
         f"{photos}/unreadable.csv lists them\n"
     )
     assert (done.returncode, done.stderr) == (0, wanted)
     assert pd.read_csv(photos / "unreadable.csv")["file"].tolist() == ["ant/3.png"]
     assert pd.read_csv(photos / "ignored.csv")["file"].tolist() == ["ant/notes.txt"]
-    assert len(pd.read_csv(photos / "rows.csv")) == 24
+    assert len(pd.read_csv(photos / "rows.csv")) == 504
 
 
 def test_a_class_with_one_photo_is_refused_by_name(photos: Path) -> None:

@@ -31,6 +31,11 @@ class Training:
     weight: Tensor
     bias: Tensor
 
+    @property
+    def least_of_a_class(self) -> int:
+        """The images of the smallest class."""
+        return int(torch.bincount(self.labels, minlength=len(self.class_names)).min())
+
 
 @dataclass(frozen=True)
 class Detector(ABC):

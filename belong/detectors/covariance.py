@@ -45,7 +45,7 @@ def whitenings(
 ) -> list[Tensor]:
     """Return for each class W (d, k) float64: |x W| is the distance of x from its mean.
 
-    k = d, but for "pca".
+    k = d, but for "pca"; one W for all classes, if it is "tied".
 
     Args:
         classes: the features (n, d) of each class, float64, less their mean.
@@ -59,7 +59,7 @@ def whitenings(
     if covariance == "tied":
         every = torch.cat(list(classes))
         root = inverse_root(_shrunk(every), len(every), ridge=ridge, what="all classes")
-        return [root] * len(classes)
+        return [root]
     axes = _principal(classes) if covariance == "pca" else None
     roots = []
     for x, name in zip(classes, names, strict=True):

@@ -24,7 +24,7 @@ class ClassGaussians:
     Attributes:
         means: (c, d) float32.
         whitening: (c, d, k) float32, W with W W^T = S^-1, so that D = |(x - mean) W|; k = d, but
-            for principal components.
+            for principal components. (1, d, k) if all classes have one.
         thresholds: (c,) float32, theta.
     """
 
@@ -36,7 +36,8 @@ class ClassGaussians:
         """Return the Mahalanobis distance of each image to each class: (n, d) -> (n, c)."""
         distances = torch.empty(len(features), len(self.means))
         # The mean is taken off before whitening: after it, two large numbers would cancel.
-        for c, (mean, root) in enumerate(zip(self.means, self.whitening, strict=True)):
+        roots = self.whitening.expand(len(self.means), -1, -1)
+        for c, (mean, root) in enumerate(zip(self.means, roots, strict=True)):
             for rows in torch.arange(len(features)).split(chunk):
                 white = (features[rows] - mean) @ root
                 distances[rows, c] = torch.linalg.vector_norm(white, dim=1)
@@ -103,9 +104,10 @@ def fit(
         centered.append(x - means[-1])
     kind, _ = choose(covariance, min(map(len, centered)), features.shape[1])
     roots = whitenings(centered, class_names, covariance=kind, ridge=ridge)
+    of_each = roots * (len(means) // len(roots))  # one root may be that of all classes
     thresholds = [
         _threshold(x @ root, name, quantile)
-        for x, root, name in zip(centered, roots, class_names, strict=True)
+        for x, root, name in zip(centered, of_each, class_names, strict=True)
     ]
     fitted = (torch.stack(values).float() for values in (means, roots, thresholds))
     return ClassGaussians(*fitted)

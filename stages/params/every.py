@@ -34,3 +34,5 @@ class Params(
     normal: split.DataSet
     anomaly: split.DataSet
     unseen: split.DataSet
+    # Of this, `split` reads only alpha.
+    calibration: score.CalibrationSection

@@ -3,9 +3,10 @@
 import difflib
 from typing import Annotated, Literal
 
-from pydantic import Field, PlainValidator
+from pydantic import ConfigDict, Field, PlainValidator
 
 from stages.params.section import Section
+from stages.params.split import AlphaSection
 
 # The detectors that may be combined: those that have seen no anomaly. A test holds this list to
 # the registry, which cannot be imported here: it brings torch along, and this is to be quick.
@@ -46,11 +47,12 @@ class CombinedSection(Section):
     tail: Annotated[float, Field(gt=0, lt=1)]
 
 
-class CalibrationSection(Section):
+class CalibrationSection(AlphaSection):
     """How a score becomes a verdict."""
 
+    model_config = ConfigDict(extra="forbid")
+
     threshold: Literal["calibrated", "training"]
-    alpha: Annotated[float, Field(gt=0, lt=1)]
 
 
 class Params(Section):

@@ -32,8 +32,17 @@ class SplitSection(Section):
     """How the images are divided."""
 
     test_fraction: Annotated[float, Field(gt=0, lt=1)]
+    max_gigabytes: Annotated[float, Field(gt=0)]
     further_images: Annotated[int, Field(ge=1)]
     calibration_fraction: Annotated[float, Field(gt=0, lt=1)]
+
+
+class AlphaSection(Section):
+    """The promised rate; what else is said of calibration, other stages read."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    alpha: Annotated[float, Field(gt=0, lt=1)]
 
 
 class Params(Section):
@@ -44,3 +53,4 @@ class Params(Section):
     anomaly: DataSet
     unseen: DataSet
     split: SplitSection
+    calibration: AlphaSection

@@ -19,7 +19,7 @@ class TrainSection(Section):
     center_rate: Annotated[float, Field(ge=0, le=1)]
     shift_px: Annotated[int, Field(ge=0)]
     flip: bool
-    embedding: Annotated[int, Field(ge=1)]
+    embedding: Annotated[int, Field(ge=2)]
 
 
 class Params(computing.Params, network.Params):

@@ -1,0 +1,182 @@
+"""What to do with a person's own folder of images: network, size, parts, passes.
+
+The choices go by the images alone, and each says why. They are made from the listing and from the
+headers of some files; nothing is decoded.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from belong.class_folders import ImageFiles
+from belong.datasets import DataSet
+from belong.errors import InputError
+
+LOOKED_AT = 200  # files whose size is read
+SMALL_PX = 64  # images up to this side are seen whole by a small network
+LEAST_PX = 28
+STEPS = 2000  # of training, at least: a few hundred images need more passes than many thousands
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be done.
+
+    Attributes:
+        classes: (name, training images, test images) of each class, before the division.
+        network: "lenet" or "efficientnet_b0".
+        side_px: of the square that every image becomes.
+        why: these two, in a sentence.
+        test_fraction: of each class, where there is no test part.
+        calibration_fraction: of each class's training images.
+        batch_size: images per step.
+        epochs: passes over the training images.
+        train_images: that the network is fitted to.
+    """
+
+    classes: list[tuple[str, int, int]]
+    network: str
+    side_px: int
+    why: str
+    test_fraction: float
+    calibration_fraction: float
+    batch_size: int
+    epochs: int
+    train_images: int
+
+
+def plan(
+    found: DataSet | ImageFiles,
+    *,
+    alpha: float,
+    has_weights: bool,
+    test_fraction: float,
+    calibration_fraction: float,
+    batch_size: int,
+    epochs: int,
+) -> Plan:
+    """Choose, by what the folder holds.
+
+    Args:
+        found: the images that belong, as `belong.packing.look` returns them.
+        alpha: share of the images that belong that may be rejected.
+        has_weights: whether there are learned weights to start from.
+        test_fraction: the least share of each class that measures, where there is no test part.
+        calibration_fraction: the least share of each class's training images that is held out.
+        batch_size: the largest.
+        epochs: the fewest.
+
+    Raises:
+        InputError: fewer than two classes, or too few images to keep the promise at alpha.
+    """
+    trained, tested = counts(found)
+    _check_classes(found, trained)
+    if not sum(tested):
+        own_test = [max(1, round(test_fraction * count)) for count in trained]
+        trained = [count - test for count, test in zip(trained, own_test, strict=True)]
+    held_out = _held_out(sum(trained), alpha, calibration_fraction)
+    fitted = sum(trained) - math.ceil(held_out * sum(trained))
+    batch = max(8, min(batch_size, fitted // 10))
+    network, side_px, why = _network(found, has_weights)
+    return Plan(
+        classes=list(zip(found.class_names, *counts(found), strict=True)),
+        network=network,
+        side_px=side_px,
+        why=why,
+        test_fraction=test_fraction,
+        calibration_fraction=held_out,
+        batch_size=batch,
+        epochs=max(epochs, math.ceil(STEPS * batch / fitted)),
+        train_images=fitted,
+    )
+
+
+def counts(found: DataSet | ImageFiles) -> tuple[list[int], list[int]]:
+    """Return how many images each class has for training, and in an official test part."""
+    classes = len(found.class_names)
+    train = np.bincount(found.labels[~found.is_test], minlength=classes)
+    test = np.bincount(found.labels[found.is_test], minlength=classes)
+    return train.tolist(), test.tolist()
+
+
+def _check_classes(found: DataSet | ImageFiles, trained: Sequence[int]) -> None:
+    if len(found.class_names) < 2:
+        raise InputError(
+            f"the images have one class, {found.class_names[0]}; wanted at least 2: a folder for "
+            f"each class"
+        )
+    for name, count in zip(found.class_names, trained, strict=True):
+        if count < LEAST_IMAGES:
+            raise InputError(
+                f"class {name} has {count} training image(s); wanted at least {LEAST_IMAGES}"
+            )
+
+
+LEAST_IMAGES = 5  # 2 to fit, and 1 each to calibrate and to measure, with one that may repeat
+
+
+def _held_out(images: int, alpha: float, least: float) -> float:
+    """Return the share of the training images that calibrates.
+
+    `combined` takes every other of them for its p-values; the rest have to be 1 / alpha - 1.
+    """
+    needed = 2 * math.ceil(1 / alpha) + 2
+    share = max(least, needed / images)
+    if share > 0.5:
+        raise InputError(
+            f"alpha {alpha:g} wants {needed} images to calibrate, and as many to train; there are "
+            f"{images} in all; a larger alpha, or more images, would do"
+        )
+    return share
+
+
+def _network(found: DataSet | ImageFiles, has_weights: bool) -> tuple[str, int, str]:
+    side = typical_side(found)
+    if has_weights:
+        return "efficientnet_b0", 224, "learned weights are given: the layer above is trained"
+    shown = f"images of about {side} px, no learned weights"
+    if side <= SMALL_PX:
+        return "lenet", max(side, LEAST_PX), f"{shown}: a small network is trained from scratch"
+    return (
+        "lenet",
+        SMALL_PX,
+        f"{shown}: a small network is trained from scratch on {SMALL_PX} px; for photos, "
+        f"EfficientNet-B0 with --weights does far better",
+    )
+
+
+def typical_side(found: DataSet | ImageFiles) -> int:
+    """Return the median of the shorter sides, in pixels, of some of the images."""
+    if isinstance(found, DataSet):
+        _, _, height, width = found.images.shape
+        return int(min(height, width))
+    step = max(1, len(found.files) // LOOKED_AT)
+    sides = [_shorter_side(found.folder / file) for file in found.files[::step]]
+    known = [side for side in sides if side]
+    return int(np.median(known)) if known else SMALL_PX
+
+
+def _shorter_side(path: Path) -> int:
+    """Return the shorter side by the file's header; 0 if it has none that can be read."""
+    try:
+        with Image.open(path) as image:
+            return int(min(image.size))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return 0  # `pack` says what is wrong with it
+
+
+def overrides(made: Plan) -> Mapping[str, object]:
+    """Return the keys of params.yaml that the plan sets, dotted."""
+    return {
+        "network": made.network,
+        "images.side_px": made.side_px,
+        "split.test_fraction": made.test_fraction,
+        "split.calibration_fraction": made.calibration_fraction,
+        "train.batch_size": made.batch_size,
+        "train.epochs": made.epochs,
+        "detectors.feature_knn.k": max(1, min(50, made.train_images // 20)),
+    }

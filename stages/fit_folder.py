@@ -1,0 +1,186 @@
+"""`belong fit FOLDER -o MODEL`: a folder of images for each class in, a model out.
+
+The stages of dvc.yaml run one after the other in a folder of their own, without DVC: what is fitted
+here is fitted as `dvc repro` does it. It is no stage itself.
+"""
+
+import argparse
+import shutil
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from belong.artefacts import whole_file
+from belong.errors import InputError
+from belong.packing import look
+from belong.plan import Plan, overrides, plan
+from stages.params.every import Params
+from stages.params.section import read
+from stages.sequence import Step, run_steps, steps_to
+
+HERE = Path(__file__).parent
+# Links to the project's own two files, so that they are in an installed package too.
+PIPELINE, DEFAULTS = HERE / "pipeline.yaml", HERE / "defaults.yaml"
+
+TARGETS = ("bundle", "report_page")
+BUNDLE, PAGE = Path("data/bundle"), Path("reports/report.html")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command line."""
+    parser.add_argument("folder", type=Path, help="a folder of images for each class in it")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="the model, a new folder")
+    parser.add_argument("--anomalies", type=Path, help="a folder of images that do not belong")
+    parser.add_argument("--alpha", type=float, help="share of images that belong to be rejected")
+    parser.add_argument("--weights", help="of EfficientNet-B0: imagenet, or a .safetensors file")
+    parser.add_argument("--seed", type=int, help="draws parts and weights")
+    parser.add_argument("--threads", type=int, help="to compute with")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), help="to compute on")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
+                        help="any other key of params.yaml, such as train.epochs=30")  # fmt: skip
+    parser.add_argument("--plan", action="store_true", help="say what would be done, and stop")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Fit, and say what came out."""
+    own = {key: getattr(arguments, key) for key in ("seed", "threads", "device")}
+    fit(
+        arguments.folder,
+        None if arguments.plan else arguments.output,
+        anomalies=arguments.anomalies,
+        alpha=arguments.alpha,
+        weights=arguments.weights,
+        settings={key: value for key, value in own.items() if value is not None}
+        | dict(setting(text) for text in arguments.set),
+    )
+    return 0
+
+
+def setting(text: str) -> tuple[str, object]:
+    """Return key and value of `KEY=VALUE`; the value is read as YAML."""
+    key, equals, value = text.partition("=")
+    if not (key and equals):
+        raise InputError(f"--set {text}: wanted KEY=VALUE, such as train.epochs=30")
+    return key, YAML(typ="safe", pure=True).load(value)
+
+
+def fit(
+    folder: Path,
+    model: Path | None,
+    *,
+    anomalies: Path | None = None,
+    alpha: float | None = None,
+    weights: str | None = None,
+    settings: Mapping[str, object] | None = None,
+) -> Plan:
+    """Fit a model to the images in `folder` and write it to the new folder `model`.
+
+    Args:
+        folder: class folders or IDX files, as `belong.packing.look` takes them.
+        model: the bundle, with `report.html` beside its files; None to plan only.
+        anomalies: images that do not belong, for the supervised head and for the report.
+        alpha: share of the images that belong that may be rejected; that of params.yaml if None.
+        weights: "imagenet", or a .safetensors file for EfficientNet-B0; None trains a small
+            network from scratch.
+        settings: other keys of params.yaml, dotted.
+
+    Raises:
+        InputError: what is wrong with the folder or a setting; TooManyBadFilesError if too many
+            files cannot be read.
+    """
+    if model is not None and model.exists():
+        raise InputError(f"{model}: exists already; wanted the name of a new folder")
+    values = read(DEFAULTS)
+    found = look(folder)
+    put(values, {"calibration.alpha": alpha} if alpha is not None else {})
+    made = plan(
+        found,
+        alpha=values["calibration"]["alpha"],
+        has_weights=weights is not None,
+        test_fraction=values["split"]["test_fraction"],
+        calibration_fraction=values["split"]["calibration_fraction"],
+        batch_size=values["train"]["batch_size"],
+        epochs=values["train"]["epochs"],
+    )
+    put(values, overrides(made))
+    put(values, places(folder, anomalies, weights))
+    put(values, settings or {})
+    Params.parse(values, Path("belong fit"))
+    tell(folder, made, values)
+    if model is not None:
+        run_all(values, model)
+    return made
+
+
+def put(values: dict[str, Any], dotted: Mapping[str, object]) -> None:
+    """Set the keys of nested `values`; an unknown one stays for `Params` to refuse."""
+    for key, value in dotted.items():
+        *sections, last = key.split(".")
+        inside = values
+        for section in sections:
+            inside = inside.setdefault(section, {})
+            if not isinstance(inside, dict):
+                raise InputError(f"{key}: {section} has no keys of its own")
+        inside[last] = value
+
+
+def places(folder: Path, anomalies: Path | None, weights: str | None) -> dict[str, object]:
+    """Return where the images and weights lie."""
+    own = str(folder.resolve())
+    other = own if anomalies is None else str(anomalies.resolve())
+    set_: dict[str, object] = {
+        "normal.path": own,
+        "normal.classes": "all",
+        "anomaly.path": other,
+        "anomaly.classes": "none" if anomalies is None else "all",
+        "unseen.path": own,
+        "unseen.classes": "none",
+    }
+    if weights is not None:
+        given = weights if weights == "imagenet" else str(Path(weights).resolve())
+        set_ |= {"efficientnet.weights": given, "efficientnet.frozen": True}
+    return set_
+
+
+def tell(folder: Path, made: Plan, values: Mapping[str, Any]) -> None:
+    """Print the plan."""
+    least = min(made.classes, key=lambda one: one[1])
+    total = sum(train + test for _, train, test in made.classes)
+    print(  # noqa: T201
+        f"{folder}: {total:,} images of {len(made.classes)} classes, {least[1]:,} at least "
+        f"({least[0]})\n"
+        f"network: {made.network} at {made.side_px} px; {made.why}\n"
+        f"training: {made.train_images:,} images, {made.epochs} passes of {made.batch_size}; "
+        f"{made.calibration_fraction:.0%} of each class calibrate\n"
+        f"promise: {values['calibration']['alpha']:.1%} of the images that belong are rejected",
+        file=sys.stderr,
+    )
+
+
+def run_all(values: dict[str, Any], model: Path) -> None:
+    """Run the stages beside `model`, and put the bundle in its place when all is done."""
+    work = model.with_name(f".{model.name}.work")
+    if work.exists():
+        shutil.rmtree(work)
+    (work / "data").mkdir(parents=True)
+    try:
+        params = work / "params.yaml"
+        with whole_file(params) as part, part.open("w", encoding="utf-8") as file:
+            YAML().dump(values, file)
+        start = time.perf_counter()
+        run_steps(steps_to(TARGETS, PIPELINE), params, PIPELINE, work, before=announce)
+        shutil.copy(work / PAGE, work / BUNDLE / PAGE.name)
+        (work / BUNDLE).replace(model)
+        seconds = time.perf_counter() - start
+        print(f"{model}: ready after {seconds:.0f} s", file=sys.stderr)  # noqa: T201
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def announce(step: Step) -> None:
+    """Name the stage that begins."""
+    print(f"{step.name}: {step.desc}", file=sys.stderr)  # noqa: T201
