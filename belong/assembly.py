@@ -4,11 +4,10 @@ from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
 import numpy as np
-from PIL import Image
 
 from belong.bundle import Arrays
 from belong.conformal import promised_range
-from belong.forms import Form, formed
+from belong.forms import Form, one_formed
 from belong.manifest import ImageForm, Measured
 
 # These look at the codes of the autoencoder, or at what it redraws.
@@ -132,4 +131,4 @@ def thumbnail(image: np.ndarray) -> np.ndarray:
         return image
     rows, columns = (max(1, round(side * THUMBNAIL_PX / longer)) for side in (height, width))
     form = Form(rows, columns, "grey" if channels == 1 else "rgb")
-    return formed(Image.fromarray(image[0] if channels == 1 else image.transpose(1, 2, 0)), form)
+    return one_formed(image, form)

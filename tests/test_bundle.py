@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -131,6 +132,12 @@ def test_what_is_no_whole_model_is_one_line_with_its_exit_code(
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("belong info: ")
     assert message in line
+
+
+def test_a_command_leaves_the_signals_of_its_caller_as_they_were(model: Path) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    main(["info", str(model)])
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_info_prints_the_manifest_as_it_is(model: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     given = parser(words[0] if words else "").parse_args(words)
-    signal.signal(signal.SIGTERM, _interrupt)  # clean up as after Ctrl-C
+    before = signal.signal(signal.SIGTERM, _interrupt)  # clean up as after Ctrl-C
     try:
         code: int = importlib.import_module(COMMANDS[given.command][0]).run(given)
         sys.stdout.flush()
@@ -48,6 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _say(given.command, f"{where}{error.strerror or error}", USER_MISTAKE)
     except KeyboardInterrupt as interruption:
         return _say(given.command, str(interruption) or "interrupted", INTERRUPTED)
+    finally:
+        signal.signal(signal.SIGTERM, before)
     return code
 
 
