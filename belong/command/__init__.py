@@ -1,1 +1,1 @@
-"""The command `belong`: a file for each sub-command, a thin shell over the library."""
+"""The command `belong`: a folder of images in, a verdict for each image out."""

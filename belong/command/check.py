@@ -6,8 +6,6 @@ Exit code 0: it can be trained on. 1: something will spoil the result. 2: it can
 import argparse
 from pathlib import Path
 
-from belong.artefacts import save_csv, save_json
-from belong.checking.check import check
 from belong.command.numbers import count, share
 
 SPOILED = 1
@@ -55,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--jobs", type=count, metavar="N", help="threads (default: all processors)")
     parser.add_argument(
         "-o",
-        "--output",
+        "--out",
         type=Path,
         metavar="FOLDER",
         help="write check.json and findings.csv (path, finding, detail) there",
@@ -64,6 +62,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Look, say what was found, write it down."""
+    # Not at the top: the help needs none of it.
+    from belong.artefacts import save_csv, save_json
+    from belong.checking.check import check
+
     report = check(
         arguments.folder,
         arguments.anomalies,
@@ -76,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
         jobs=arguments.jobs,
     )
     print(report.text())  # noqa: T201
-    if arguments.output:
-        save_json(arguments.output / "check.json", report.about())
-        save_csv(arguments.output / "findings.csv", report.images())
+    if arguments.out:
+        save_json(arguments.out / "check.json", report.about())
+        save_csv(arguments.out / "findings.csv", report.images())
     return 0 if report.can_be_trained_on else SPOILED

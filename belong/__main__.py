@@ -1,0 +1,8 @@
+"""`python -m belong` is the command `belong`."""
+
+import sys
+
+from belong.command.main import main
+
+if __name__ == "__main__":
+    sys.exit(main())

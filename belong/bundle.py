@@ -1,0 +1,109 @@
+"""A trained model as one folder: `manifest.json`, and arrays as safetensors; nothing is pickled.
+
+    network       the classifier; of a frozen backbone, what was trained above it
+    backbone      the frozen backbone, if there is one
+    autoencoder   if a detector wants it
+    detectors     `DETECTOR/ARRAY` of the detectors that are asked
+    calibration   `DETECTOR` (n,) of the detector in force: what p-values are taken from;
+                  `member/DETECTOR` (n,) what the surprises of `combined` are fitted to
+    training      some of the training images: `features` (m, d) float32, `labels` (m,) int64,
+                  `thumbnails` (m, ch, h, w) uint8
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load
+
+from belong.artefacts import save_arrays, save_text, whole_folder
+from belong.errors import InputError
+from belong.manifest import NAME, IntegrityError, Manifest, StoredFile
+
+Arrays = Mapping[str, np.ndarray]
+
+FILES = ("network", "backbone", "autoencoder", "detectors", "calibration", "training")
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A model, complete.
+
+    Attributes:
+        manifest: what it says of itself.
+        arrays: file, one of FILES, -> its arrays; a file without any is not there.
+    """
+
+    manifest: Manifest
+    arrays: Mapping[str, Arrays]
+
+    def of_detector(self, name: str) -> dict[str, np.ndarray]:
+        """Return the arrays that a detector is loaded from."""
+        start = f"{name}/"
+        own = self.arrays.get("detectors", {}).items()
+        return {key.removeprefix(start): array for key, array in own if key.startswith(start)}
+
+    def save(self, folder: Path) -> Self:
+        """Write the folder, whole or not at all, in the place of what is there.
+
+        Returns:
+            The same model with the manifest that was written: it names the files.
+        """
+        with whole_folder(folder) as part:
+            files = {}
+            for name in FILES:
+                if self.arrays.get(name):
+                    path = part / f"{name}.safetensors"
+                    save_arrays(path, self.arrays[name])
+                    content = path.read_bytes()
+                    digest = hashlib.sha256(content).hexdigest()
+                    files[path.name] = StoredFile(sha256=digest, bytes=len(content))
+            manifest = self.manifest.model_copy(update={"files": files})
+            save_text(part / NAME, manifest.text)
+        return type(self)(manifest, self.arrays)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read a folder that `save` wrote; what lies beside its files is left alone.
+
+        Raises:
+            InputError: no such folder, or no manifest in it.
+            IntegrityError: another format, or a file that is missing, cut off or altered.
+        """
+        if not folder.is_dir():
+            raise InputError(f"{folder}: {'is a file' if folder.exists() else 'no such folder'}; "
+                             f"wanted the folder of a model")  # fmt: skip
+        path = folder / NAME
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            raise InputError(f"{folder}: has no {NAME}; wanted the folder of a model") from None
+        manifest = Manifest.parse(content, str(path))
+        arrays = {}
+        for name, wanted in manifest.files.items():
+            stem = name.removesuffix(".safetensors")
+            if stem not in FILES:
+                raise IntegrityError(f"{path}: names a file {name}, which no model has")
+            arrays[stem] = _checked(folder / name, wanted)
+        return cls(manifest, arrays)
+
+
+def _checked(path: Path, wanted: StoredFile) -> Arrays:
+    """Read the arrays of a file, once it is known to be the one that was saved."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise IntegrityError(f"{path}: is missing; {NAME} names it") from None
+    if len(content) != wanted.bytes:
+        raise IntegrityError(f"{path}: has {len(content)} bytes; {wanted.bytes} were saved")
+    if hashlib.sha256(content).hexdigest() != wanted.sha256:
+        raise IntegrityError(f"{path}: is altered; its SHA-256 is not the one in {NAME}")
+    try:
+        arrays: Arrays = load(content)
+    except SafetensorError as error:
+        raise IntegrityError(f"{path}: cannot be read as safetensors: {error}") from None
+    return arrays
