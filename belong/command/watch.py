@@ -83,7 +83,7 @@ def _promise(arguments: argparse.Namespace) -> tuple[float, int]:
             raise InputError("wanted --model, or both --alpha and --calibration-images")
         return given
     if given != (None, None):
-        raise InputError("--model has alpha and calibration images; wanted it, or the two, not all")
+        raise InputError("--model has alpha and the number of calibration images: give it alone")
     path = arguments.model / NAME
     if not path.is_file():
         raise InputError(f"{path}: no such file; wanted the folder of a model")

@@ -70,7 +70,10 @@ def _one(path: Path) -> pd.DataFrame:
     name = printable(path)
     if not path.is_file():
         raise InputError(f"{name}: no such file; `belong score` makes predictions.csv")
-    table = load_csv(path, *COLUMNS, as_text=True)
+    try:
+        table = load_csv(path, *COLUMNS, as_text=True)
+    except InputError as error:  # pandas ends some of its messages with a new line
+        raise InputError(" ".join(str(error).split())) from None
     if table.empty:
         raise InputError(f"{name}: has no row; wanted the predictions of at least one image")
     p_values = pd.to_numeric(table["p_value"], errors="coerce")
