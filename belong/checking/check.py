@@ -70,7 +70,9 @@ def check(
         tables.append(table)
         thumbnails += [glance.thumbnail for glance in glances if isinstance(glance, Glance)]
     seen = pd.concat(tables, ignore_index=True)
-    read = seen[seen["reason"] == ""]
+    # What was missing of unreadable files had made numbers of pixels fractions.
+    whole = {"shorter_px": int, "longer_px": int}
+    read = seen[seen["reason"] == ""].infer_objects().astype(whole)
     normal = read[~read["is_anomaly"]]
     counted = _counts(seen[~seen["is_anomaly"]])
     parts = counts.division(
