@@ -17,7 +17,7 @@ PROMISE = ("--alpha", "0.05", "--calibration-images", "999")
 
 
 def every(step: int, images: int) -> np.ndarray:
-    return np.arange(images) % step == 0
+    return np.asarray(np.arange(images) % step == 0)
 
 
 def watched(folder: Path, table: pd.DataFrame, *more: str) -> int:
