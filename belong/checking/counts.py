@@ -1,0 +1,137 @@
+"""Whether there are enough images: to train, to fit, to set a threshold that keeps its promise."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from belong.checking.finding import Finding, counted
+from belong.conformal import promised_range
+
+# Images of a class for each feature, from which a covariance of its own is fitted; and features of
+# each network (belong/detectors/covariance.py and belong/networks say the same; they take torch
+# and seconds to import, so that a test holds these to them).
+PER_CLASS = 5
+FEATURES = {"lenet": 84, "efficientnet_b0": 1280}
+# A rule of thumb, no more: below, a class is learned by heart.
+LEAST_TO_TRAIN = 50
+IMBALANCE = 10
+
+
+@dataclass(frozen=True)
+class Division:
+    """How a training divides the images of each class: class -> images."""
+
+    train: Mapping[str, int]
+    calibration: Mapping[str, int]
+    test: Mapping[str, int]
+
+
+def division(
+    counts: pd.DataFrame, *, test_fraction: float, calibration_fraction: float
+) -> Division:
+    """Return how many images of each class come into which part, as in `belong.parts`.
+
+    Args:
+        counts: index: the classes; columns `train` and `test`, images that can be read.
+        test_fraction: of each class, if there is no test part at all.
+        calibration_fraction: of what is left of each class.
+    """
+    drawn = not counts["test"].any()
+    train, calibration, test = {}, {}, {}
+    for name, some, official in counts[["train", "test"]].itertuples():
+        test[name] = min(some, max(1, round(test_fraction * some))) if drawn else official
+        rest = some - test[name] if drawn else some
+        calibration[name] = min(rest, max(1, round(calibration_fraction * rest)))
+        train[name] = rest - calibration[name]
+    return Division(train, calibration, test)
+
+
+def least_to_calibrate(alpha: float) -> int:
+    """Return how many held-out images a threshold wants that rejects a share alpha of the rest."""
+    return math.ceil(1 / alpha - 1 - 1e-9)
+
+
+def too_few(parts: Division, *, alpha: float) -> Iterator[Finding]:
+    """Find what cannot be trained, fitted or calibrated with so few images."""
+    names = list(parts.train)
+    if len(names) < 2:
+        yield Finding("one_class", "spoils", f"one class, {names[0]}; wanted at least 2")
+    for part, own, least in (
+        ("training", parts.train, 2),
+        ("calibration", parts.calibration, 1),
+        ("test", parts.test, 1),
+    ):
+        few = [name for name in names if own[name] < least]
+        if few:
+            sentence = f"{_of(few)}: less than {counted(least, f'{part} image')}; a training stops"
+            yield Finding("too_few_to_divide", "spoils", sentence)
+    few = [name for name in names if parts.train[name] < LEAST_TO_TRAIN]
+    if few:
+        least = min(parts.train[name] for name in few)
+        sentence = (
+            f"{_of(few)}: less than {LEAST_TO_TRAIN} images to train with, at the least {least}; "
+            f"expect that they are learned by heart"
+        )
+        yield Finding("few_to_train", "matters", sentence)
+    yield from _to_calibrate(parts.calibration, alpha)
+
+
+def _to_calibrate(own: Mapping[str, int], alpha: float) -> Iterator[Finding]:
+    n, least = sum(own.values()), least_to_calibrate(alpha)
+    at = f"at alpha {alpha:g}"
+    images = counted(n, "calibration image")
+    if n < least:
+        sentence = f"{images}; {at} a threshold wants {least}, or it could not reject anything"
+        yield Finding("too_few_to_calibrate", "spoils", sentence)
+        return
+    low, high = promised_range(n, 10_000, alpha=alpha)
+    sentence = (
+        f"{images}: {low:.1%} to {high:.1%} of fresh images will be rejected (in 19 of 20 "
+        f"calibrations), on average at most {alpha:.1%}"
+    )
+    yield Finding("promise", "matters" if high > 2 * alpha else "note", sentence)
+    if n // 2 < least:
+        sentence = (
+            f"{images}; {at} the detector `combined` wants {2 * least}, for one half sets the "
+            f"threshold"
+        )
+        yield Finding("too_few_for_combined", "matters", sentence)
+    few = [name for name, count in own.items() if count < least]
+    if few:
+        sentence = (
+            f"{_of(few)}: less than {least} calibration images, what a threshold of its own wants "
+            f"{at}; the share that is promised holds for all classes together only"
+        )
+        yield Finding("too_few_per_class", "note", sentence)
+
+
+def covariance(parts: Division) -> Iterator[Finding]:
+    """Tell whether a covariance can be fitted to each class on its own."""
+    least = min(parts.train.values())
+    wanted = {network: PER_CLASS * d for network, d in FEATURES.items()}
+    few = [f"{count:,} with {name}" for name, count in wanted.items() if least < count]
+    if few:
+        sentence = (
+            f"{counted(least, 'training image')} in the smallest class; a covariance of its own "
+            f"wants {', '.join(few)}: with less, it is shrunk or shared"
+        )
+        yield Finding("covariance", "note", sentence)
+
+
+def imbalance(parts: Division) -> Iterator[Finding]:
+    """Find classes that are far larger than others."""
+    train = parts.train
+    most, fewest = (how(train, key=lambda name: train[name]) for how in (max, min))
+    if train[most] >= IMBALANCE * max(1, train[fewest]):
+        sentence = (
+            f"class {most} has {train[most]:,} training images and class {fewest} "
+            f"{train[fewest]:,}: small classes are taken for large ones"
+        )
+        yield Finding("imbalance", "matters", sentence)
+
+
+def _of(names: list[str]) -> str:
+    shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    return f"{counted(len(names), 'class', 'classes')} ({shown})"

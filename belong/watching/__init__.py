@@ -1,0 +1,1 @@
+"""Whether a stream of new images is still what the thresholds were calibrated on."""

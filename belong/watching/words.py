@@ -1,0 +1,59 @@
+"""What a stream says, for a terminal."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from belong.watching.drift import Drift
+from belong.watching.watch import Watched
+
+SHOWN = 10  # classes
+
+
+def text(seen: Watched, paths: Sequence[str], rejected: np.ndarray) -> str:
+    """Return some lines.
+
+    Args:
+        seen: what came out.
+        paths: of the n images, in the order of time.
+        rejected: (n,) bool.
+    """
+    low, high = seen.expected
+    share = seen.rejected / seen.images
+    lines = [
+        f"{seen.images:,} images, {seen.rejected:,} rejected ({share:.2%}); {low:.2%} to "
+        f"{high:.2%} is to be expected (of 19 in 20 streams, at a single look)",
+        _verdict(seen, paths, rejected, is_outside=not low <= share <= high),
+        f"highest evidence 10^{seen.evidence.max():.1f}; the alarm is at 10^{seen.limit:.1f}, of a "
+        f"class at 10^{seen.class_limit:.1f}",
+        "",
+        "class: images, rejected, highest evidence against its own past",
+    ]
+    for name, own in seen.classes.head(SHOWN).iterrows():
+        drift = seen.class_drifts.get(str(name))
+        lines.append(
+            f"  {name}: {own['images']:,.0f}, {own['rejected'] / own['images']:.2%}, "
+            f"10^{own['evidence']:.1f}{'; drifts ' + _when(drift, paths) if drift else ''}"
+        )
+    more = len(seen.classes) - SHOWN
+    return "\n".join([*lines, *([f"  and {more:,} more"] if more > 0 else [])])
+
+
+def _verdict(seen: Watched, paths: Sequence[str], rejected: np.ndarray, *, is_outside: bool) -> str:
+    if seen.drift is not None:
+        since = rejected[seen.drift.begun : seen.drift.noticed + 1].mean()
+        return f"The rate has left its band: {since:.2%} {_when(seen.drift, paths)}."
+    if seen.class_drifts:
+        return (
+            f"The rate is within its band, but not of each class: {', '.join(seen.class_drifts)}."
+        )
+    if is_outside:
+        return "Outside at this one look, as 1 in 20 good streams is; no alarm, for it may be luck."
+    return "Within its band."
+
+
+def _when(drift: Drift, paths: Sequence[str]) -> str:
+    return (
+        f"since about image {drift.begun + 1:,} ({paths[drift.begun]}), noticed at image "
+        f"{drift.noticed + 1:,} ({paths[drift.noticed]})"
+    )

@@ -1,0 +1,319 @@
+"""`belong check`: what is wrong with a folder, found by image, by class and by number."""
+
+import json
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image, ImageFilter
+from ruamel.yaml import YAML
+
+from belong.checking import alike, check, counts, glance
+from belong.checking.report import Report
+from belong.command import check as command
+from belong.command.main import main
+from belong.datasets import DataSet, with_test_part
+from belong.detectors import covariance
+from belong.networks import efficientnet, lenet
+from belong.parts import assign
+from tests.imports import ROOT
+from tests.photo_folders import write_images
+
+PARAMS = YAML(typ="safe").load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+
+
+def picture(seed: int, side_px: int = 64) -> Image.Image:
+    """A smooth picture, unlike that of every other seed."""
+    rng = np.random.default_rng(seed)
+    spots = Image.fromarray(rng.integers(0, 256, (6, 6, 3), np.uint8))
+    return spots.resize((side_px, side_px), Image.Resampling.BICUBIC)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Two classes of 40, each picture another one."""
+    folder = tmp_path / "photos"
+    for name, first in (("ant", 0), ("bee", 100)):
+        (folder / name).mkdir(parents=True)
+        for place in range(40):
+            picture(first + place).save(folder / name / f"{place}.png")
+    return folder
+
+
+def checked(folder: Path, anomalies: Path | None = None, alpha: float = 0.2) -> Report:
+    return check.check(
+        folder,
+        anomalies,
+        alpha=alpha,
+        test_fraction=0.2,
+        calibration_fraction=0.1,
+        max_bad_fraction=0.01,
+        most_pixels=1_000_000,
+        background=(255, 255, 255),
+        jobs=1,
+    )
+
+
+def images_of(report: Report, name: str) -> dict[str, str]:
+    (found,) = [dict(one.images) for one in report.findings if one.name == name]
+    return found
+
+
+def levels(report: Report) -> dict[str, str]:
+    return {one.name: one.level for one in report.findings}
+
+
+def test_of_a_folder_with_nothing_wrong_only_the_small_numbers_are_said(photos: Path) -> None:
+    report = checked(photos)
+    # Of each 40: 8 for the test, 3 of the other 32 to calibrate, 29 to train.
+    assert levels(report) == {
+        "few_to_train": "matters",
+        "promise": "matters",
+        "too_few_for_combined": "matters",
+        "too_few_per_class": "note",
+        "covariance": "note",
+    }
+    assert report.can_be_trained_on
+    assert report.counts["train"].to_dict() == {"ant": 40, "bee": 40}
+
+
+def test_the_same_picture_is_found_whatever_its_name_class_and_part(photos: Path) -> None:
+    shutil.copy(photos / "ant/3.png", photos / "ant/x.png")
+    Image.open(photos / "ant/5.png").save(photos / "bee/5 again.bmp")
+    report = checked(photos)
+    assert images_of(report, "same_within_class") == {
+        "ant/3.png": "as ant/x.png",
+        "ant/x.png": "as ant/3.png",
+    }
+    assert images_of(report, "same_across_classes") == {
+        "ant/5.png": "as bee/5 again.bmp",
+        "bee/5 again.bmp": "as ant/5.png",
+    }
+    assert not any(name.startswith("near") for name in levels(report))
+
+
+def test_a_picture_saved_anew_is_found_across_training_and_test(tmp_path: Path) -> None:
+    for part, first in (("train", 0), ("test", 200)):
+        for name, offset in (("ant", 0), ("bee", 50)):
+            (tmp_path / part / name).mkdir(parents=True)
+            for place in range(10):
+                picture(first + offset + place).save(tmp_path / part / name / f"{place}.png")
+    picture(3).resize((40, 40)).save(tmp_path / "test/ant/small.jpg", quality=40)
+    report = checked(tmp_path)
+    assert images_of(report, "near_across_parts") == {
+        "train/ant/3.png": "as test/ant/small.jpg",
+        "test/ant/small.jpg": "as train/ant/3.png",
+    }
+    # 1 of 21 test images, more than 2 %.
+    assert levels(report)["near_across_parts"] == "spoils"
+
+
+def test_a_normal_picture_among_the_anomalies_is_found(photos: Path, tmp_path: Path) -> None:
+    odd = write_images(tmp_path / "odd", *(f"{i}.png" for i in range(5)))
+    shutil.copy(photos / "ant/7.png", odd / "7 again.png")
+    report = checked(photos, odd)
+    other = f"{odd}/7 again.png"
+    assert images_of(report, "same_across_anomalies") == {
+        "ant/7.png": f"as {other}",
+        other: "as ant/7.png",
+    }
+    assert report.anomalies["train"].to_dict() == {"odd": 6}
+
+
+def test_odd_files_are_named_each_with_its_reason(photos: Path) -> None:
+    (photos / "ant/empty.png").touch()
+    (photos / "ant/notes.txt").touch()
+    (photos / "ant/phone.heic").write_bytes(b"x")
+    whole = (photos / "bee/1.png").read_bytes()
+    (photos / "bee/cut.png").write_bytes(whole[: len(whole) // 2])
+    Image.new("RGB", (64, 64), (9, 9, 9)).save(photos / "ant/black.png")
+    picture(900, 8).save(photos / "ant/tiny.png")
+    picture(901).resize((64, 400)).save(photos / "ant/narrow.png")
+    picture(902).convert("L").save(photos / "ant/grey.png")
+    picture(903).save(photos / "bee/really.png", format="BMP")
+    frames = [picture(904), picture(905)]
+    frames[0].save(photos / "bee/moves.gif", save_all=True, append_images=frames[1:])
+    report = checked(photos)
+    unreadable = images_of(report, "unreadable")
+    assert unreadable["ant/empty.png"] == "empty: 0 bytes"
+    assert unreadable["ant/phone.heic"] == ".heic is not read; save it as JPEG or PNG"
+    assert set(unreadable) == {"ant/empty.png", "ant/phone.heic", "bee/cut.png"}
+    assert levels(report)["unreadable"] == "spoils"  # 3 of 89
+    assert images_of(report, "ignored") == {"ant/notes.txt": "not an image, by its name"}
+    assert set(images_of(report, "blank")) == {"ant/black.png"}
+    assert images_of(report, "tiny") == {"ant/tiny.png": "8 x 8 pixels"}
+    assert images_of(report, "odd_shape") == {"ant/narrow.png": "64 x 400 pixels"}
+    assert set(images_of(report, "other_color")) == {"ant/grey.png"}
+    assert images_of(report, "misnamed") == {"bee/really.png": "is BMP"}
+    assert set(images_of(report, "animated")) == {"bee/moves.gif"}
+    assert not report.can_be_trained_on
+
+
+def test_classes_that_differ_in_color_and_size_are_told_by_the_file(tmp_path: Path) -> None:
+    for place in range(10):
+        for name, image in (
+            ("ant", picture(place).convert("L")),
+            ("bee", picture(50 + place, 160)),
+        ):
+            (tmp_path / name).mkdir(exist_ok=True)
+            image.save(tmp_path / name / f"{place}.png")
+    assert {"class_by_color", "class_by_size"} <= set(levels(checked(tmp_path)))
+
+
+def test_two_folders_of_idx_files_are_checked_like_photos() -> None:
+    report = checked(ROOT / "tests/data/mnist-small", ROOT / "tests/data/fashion-mnist-small")
+    assert len(report.counts) == len(report.anomalies) == 10
+    assert not {"unreadable", "blank", "tiny", "same_across_parts"} & set(levels(report))
+
+
+@pytest.mark.parametrize(("alpha", "least"), [(0.025, 39), (0.1, 9), (0.05, 19)])
+def test_one_calibration_image_too_few_spoils_and_one_more_does_not(
+    alpha: float, least: int
+) -> None:
+    parts = counts.Division({"a": 100, "b": 100}, {"a": least - 2, "b": 1}, {"a": 9, "b": 9})
+    assert "too_few_to_calibrate" in {one.name for one in counts.too_few(parts, alpha=alpha)}
+    enough = replace(parts, calibration={"a": least - 1, "b": 1})
+    assert all(one.level != "spoils" for one in counts.too_few(enough, alpha=alpha))
+
+
+def test_a_class_ten_times_as_large_as_another_is_named() -> None:
+    parts = counts.Division({"a": 500, "b": 50}, {"a": 50, "b": 5}, {"a": 9, "b": 9})
+    (found,) = counts.imbalance(parts)
+    assert found.sentence.startswith("class a has 500 training images and class b 50")
+    assert not list(counts.imbalance(replace(parts, train={"a": 499, "b": 50})))
+
+
+@pytest.mark.parametrize("sizes", [(4, 7), (13, 40), (25, 105)])
+def test_the_images_are_divided_as_the_pipeline_divides_them(sizes: tuple[int, int]) -> None:
+    n = sum(sizes)
+    rng = np.random.default_rng(0)
+    data = DataSet(
+        rng.integers(0, 256, (n, 1, 4, 4), np.uint8),
+        np.repeat([0, 1], sizes),
+        ("a", "b"),
+        np.zeros(n, bool),
+        np.arange(n).astype(str),
+    )
+    divided = with_test_part(data, fraction=0.2, rng=rng)
+    none = replace(data, images=data.images[:0], labels=data.labels[:0], is_test=data.is_test[:0],
+                   sources=data.sources[:0])  # fmt: skip
+    table = assign(
+        divided, none, {}, calibration_fraction=0.1, further_images=0, rng=rng
+    ).value_counts(["part", "class_name"])
+    every = pd.DataFrame({"train": sizes, "test": [0, 0]}, index=["a", "b"])
+    parts = counts.division(every, test_fraction=0.2, calibration_fraction=0.1)
+    for part in ("train", "calibration", "test"):
+        assert getattr(parts, part) == {name: table[f"normal/{part}", name] for name in "ab"}
+
+
+def test_what_is_said_of_networks_and_covariances_is_what_they_are() -> None:
+    assert counts.PER_CLASS == covariance.PER_CLASS
+    assert {
+        "lenet": lenet.FEATURES,
+        "efficientnet_b0": efficientnet.SIZES[-1],
+    } == counts.FEATURES
+
+
+def test_the_defaults_are_those_of_the_pipeline() -> None:
+    assert PARAMS["calibration"]["alpha"] == command.ALPHA
+    assert PARAMS["split"]["test_fraction"] == command.TEST_FRACTION
+    assert PARAMS["split"]["calibration_fraction"] == command.CALIBRATION_FRACTION
+    assert PARAMS["images"]["max_bad_fraction"] == command.MAX_BAD_FRACTION
+    assert PARAMS["images"]["max_pixels"] == command.MAX_PIXELS
+    assert PARAMS["images"]["background"] == "white"
+
+
+def test_a_film_of_alike_frames_is_one_group_and_all_its_frames_are_in_it() -> None:
+    base = np.asarray(picture(0, 16).convert("L")).astype(int)
+    rng = np.random.default_rng(0)
+    frames = np.clip(base + rng.integers(-3, 4, (300, 16, 16)), 0, 255).astype(np.uint8)
+    assert (alike.nearly_same(frames) == 0).all()
+
+
+def test_near_pairs_are_those_of_comparing_all_with_all() -> None:
+    rng = np.random.default_rng(0)
+    flat = np.stack([np.asarray(picture(seed, 16).convert("L")) for seed in range(150)])
+    spoiled = flat[:50] + rng.normal(0, 6, (50, 16, 16)) * (np.arange(50) % 5)[:, None, None]
+    every = np.concatenate([flat, spoiled.clip(0, 255).astype(np.uint8)])
+    lengths = np.corrcoef(every.reshape(200, -1).astype(np.float64)) - np.eye(200)
+    # Unit vectors at a distance of 0.1 have a correlation of 1 - 0.1 ** 2 / 2.
+    assert ((lengths >= 0.995).any(axis=1) == (alike.nearly_same(every) >= 0)).all()
+
+
+def test_blurring_brightening_and_saving_anew_leave_a_picture_nearly_the_same(
+    tmp_path: Path,
+) -> None:
+    image = picture(1, 200)
+    versions = {
+        "whole.png": image,
+        "half.png": image.resize((100, 100)),
+        "blurred.png": image.filter(ImageFilter.GaussianBlur(2)),
+        "poor.jpg": image,
+        "darker.png": image.point(lambda value: value * 0.8),
+        "other.png": picture(2, 200),
+    }
+    thumbnails = []
+    for name, version in versions.items():
+        version.save(tmp_path / name, quality=20)  # which a PNG has none of
+        seen = glance.at_file(tmp_path / name, most_pixels=10**6, background=(255, 255, 255))
+        thumbnails.append(seen.thumbnail)
+    assert alike.nearly_same(np.array(thumbnails)).tolist() == [0, 0, 0, 0, 0, -1]
+
+
+def test_the_command_writes_what_it_says_and_ends_with_1_where_the_result_is_spoiled(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(photos / "ant/3.png", photos / "ant/x.png")
+    # Of 81 images 6 calibrate, and alpha 0.025 wants 39.
+    assert main(["check", str(photos), "-o", str(tmp_path / "out")]) == 1
+    said = capsys.readouterr().out
+    assert said.endswith("Not to be trained on as it is: 1 problem will spoil the result.\n")
+    about = json.loads((tmp_path / "out/check.json").read_text())
+    assert about["findings"][0]["finding"] == "too_few_to_calibrate"
+    assert about["classes"]["ant"] == {"train": 41, "test": 0, "unreadable": 0}
+    table = pd.read_csv(tmp_path / "out/findings.csv")
+    assert table["path"].tolist() == ["ant/3.png", "ant/x.png"]
+    assert main(["check", str(photos), "--alpha", "0.2"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ([], "no image in it, nor IDX files"),
+        (["Cat/1.png", "cat/2.png"], "the classes Cat and cat differ only in case"),
+        (["cat/1.png", "2.png"], "1 images lie beside the class folders"),
+    ],
+)
+def test_a_folder_that_is_no_data_set_is_refused_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], names: list[str], message: str
+) -> None:
+    write_images(tmp_path, *names)
+    assert main(["check", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"belong check: {tmp_path}: {message}")
+    assert said.count("\n") == 1
+
+
+def test_a_folder_of_which_nothing_can_be_read_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("ant", "bee"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.png").write_text("not a picture")
+    assert main(["check", str(tmp_path)]) == 2
+    wanted = "none of 2 images can be read; the first: ant/1.png (not an image, or of no kind that"
+    assert wanted in capsys.readouterr().err
+
+
+def test_a_name_that_is_not_utf8_is_written_with_its_bytes(photos: Path, tmp_path: Path) -> None:
+    try:
+        (photos / "ant" / os.fsdecode(b"caf\xe9.png")).touch()
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    main(["check", str(photos), "-o", str(tmp_path / "out")])
+    table = pd.read_csv(tmp_path / "out/findings.csv")
+    assert table.to_numpy().tolist() == [[r"ant/caf\xe9.png", "unreadable", "empty: 0 bytes"]]
