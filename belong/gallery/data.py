@@ -23,7 +23,7 @@ def page_data(
     rows: pd.DataFrame,
     pictures: Mapping[int, np.ndarray],
     nearest: Mapping[int, Nearest],
-    training_pictures: Mapping[int, np.ndarray],
+    training_pictures: Mapping[int, np.ndarray] | np.ndarray,
     training_classes: Sequence[str],
     *,
     threshold: float,
@@ -71,9 +71,9 @@ def histogram(scores: np.ndarray, threshold: float) -> dict[str, Any]:
     """
     weight = len(scores) // 500 + 1
     edges, logarithmic = score_edges([scores, np.full(weight, threshold)], bins=BINS)
-    edges = np.array([_rounded(edge) for edge in edges])
+    edges, shown = (np.array(list(map(_rounded, values)), float) for values in (edges, scores))
     # As the script counts those it shows: a score on an edge belongs to the bin above it.
-    bins = np.searchsorted(edges[1:-1], [_rounded(score) for score in scores], side="right")
+    bins = np.searchsorted(edges[1:-1], shown, side="right")
     counts = np.bincount(bins, minlength=BINS)
     return {"edges": edges.tolist(), "logarithmic": logarithmic, "counts": counts.tolist()}
 

@@ -78,26 +78,29 @@ function drawHistogram(view, shown) {
 
 // Call take({from, to}) while a range is dragged. A click on the one bar in view lets all back in.
 function onRange(take, current) {
-  let start = null;
-  let before = null;
+  let drag = null; // the bars where it began and where it is, and the range before it
+  const taken = () => rangeOf(drag.start, drag.end);
   chart.addEventListener("pointerdown", (event) => {
     if (event.button !== 0) return;
     event.preventDefault();
     chart.setPointerCapture(event.pointerId);
-    start = barAt(event);
-    before = current();
-    take(rangeOf(start, start));
+    const start = barAt(event);
+    drag = { start, end: start, before: current() };
+    take(taken());
   });
   chart.addEventListener("pointermove", (event) => {
-    if (start !== null) take(rangeOf(start, barAt(event)));
+    if (!drag || drag.end === barAt(event)) return;
+    drag.end = barAt(event);
+    take(taken());
   });
-  chart.addEventListener("pointerup", (event) => {
-    const now = rangeOf(start, barAt(event));
-    if (before.from === now.from && before.to === now.to) take({ from: "", to: "" });
-    start = null;
+  chart.addEventListener("pointerup", () => {
+    if (!drag) return;
+    const { from, to } = taken();
+    if (drag.before.from === from && drag.before.to === to) take({ from: "", to: "" });
+    drag = null;
   });
   chart.addEventListener("pointercancel", () => {
-    take(before);
-    start = null;
+    if (drag) take(drag.before);
+    drag = null;
   });
 }

@@ -16,7 +16,7 @@ async function copyPaths() {
 function savePaths() {
   const href = URL.createObjectURL(new Blob([pathsShown()], { type: "text/plain" }));
   node("a", { href, download: "paths.txt" }).click();
-  URL.revokeObjectURL(href);
+  setTimeout(() => URL.revokeObjectURL(href), 60_000); // not before the browser has read it
   done.textContent = `${whole(onTiles.length)} paths saved`;
 }
 

@@ -27,8 +27,8 @@ function pictureOf({ uris, width, height, across }, place, side) {
   return canvas;
 }
 
-// As near to the wanted size as whole pixels allow.
+// Where pixels are drawn as squares, as near to the wanted size as whole squares allow.
 function sideNear(wanted, { width, height }) {
   const longer = Math.max(width, height, 1);
-  return longer * Math.max(1, Math.round(wanted / longer));
+  return longer > SMALL_PX ? wanted : longer * Math.max(1, Math.round(wanted / longer));
 }

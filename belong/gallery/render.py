@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 from jinja2 import Environment, PackageLoader, PrefixLoader, StrictUndefined, select_autoescape
-from markupsafe import Markup
 
 from belong.class_folders import printable
 from belong.gallery.data import Nearest, page_data
@@ -36,7 +35,7 @@ def gallery_page(
     rows: pd.DataFrame,
     pictures: Mapping[int, np.ndarray],
     nearest: Mapping[int, Nearest],
-    training_pictures: Mapping[int, np.ndarray],
+    training_pictures: Mapping[int, np.ndarray] | np.ndarray,
     training_classes: Sequence[str],
     *,
     title: str,
@@ -53,7 +52,8 @@ def gallery_page(
             holds. `belong.gallery.selection.telling` chooses them, `belong.gallery.sheets.reduced`
             makes them small.
         nearest: place in `rows` -> its nearest training images; it may lack some or all.
-        training_pictures: place -> (ch, h, w) uint8, all of one shape, for each that is near one.
+        training_pictures: place -> (ch, h, w) uint8, all of one shape; only those that are
+            near an image go into the page.
         training_classes: their classes, by the same places.
         title: the heading: what was scored.
         threshold: the score up to which an image belongs.
@@ -84,8 +84,8 @@ def gallery_page(
     return environment.get_template("gallery/gallery.html").render(
         title=printable(title),
         policy=policy(style=style, script=script),
-        style=Markup(style),  # noqa: S704 -- ours, and the policy holds its hash
-        script=Markup(script),  # noqa: S704
+        style=style,
+        script=script,
         facts=facts,
         threshold=threshold,
         total=len(rows),

@@ -44,10 +44,13 @@ function drawTiles() {
     tile.remove();
     drawn.delete(place);
   }
-  for (let place = first; place < end; place++) {
-    if (drawn.has(place)) continue;
-    drawn.set(place, tileOf(place));
-    tiles.append(drawn.get(place));
+  let next = null; // from the last to the first: each is put before the one that follows it
+  for (let place = end - 1; place >= first; place--) {
+    if (!drawn.has(place)) {
+      drawn.set(place, tileOf(place));
+      tiles.insertBefore(drawn.get(place), next);
+    }
+    next = drawn.get(place);
   }
   if (!drawn.has(current)) current = Math.min(Math.max(first, Math.floor(above / high) * columns), end - 1);
   for (const [place, tile] of drawn) tile.tabIndex = place === current ? 0 : -1;
