@@ -119,7 +119,7 @@ def test_a_verdict_and_a_class_filter_together_and_the_numbers_say_so(
     page: Page, small: Small
 ) -> None:
     rows = by_score(small.rows)
-    page.get_by_label("does not belong").check()
+    page.get_by_role("radio", name="does not belong").check()
     assert shown(page) == paths(rows[~rows["belongs"]])
     page.get_by_label("Predicted class").select_option(CLASSES[0])
     both = rows[~rows["belongs"] & (rows["class"] == CLASSES[0])]
@@ -303,7 +303,7 @@ def test_the_arrow_keys_move_by_rows_and_to_both_ends(page: Page) -> None:
 
 
 def test_the_address_brings_the_same_view_back(page: Page, browser: Browser) -> None:
-    page.get_by_label("does not belong").check()
+    page.get_by_role("radio", name="does not belong").check()
     page.get_by_label("Predicted class").select_option(CLASSES[0])
     page.get_by_label("Order").select_option("least")
     page.get_by_label("Part of the path").fill("image")

@@ -96,7 +96,8 @@ function onRange(take, current) {
   chart.addEventListener("pointerup", () => {
     if (!drag) return;
     const { from, to } = taken();
-    if (drag.before.from === from && drag.before.to === to) take({ from: "", to: "" });
+    const again = drag.before.from === from && drag.before.to === to;
+    if (again && drag.start === drag.end) take({ from: "", to: "" });
     drag = null;
   });
   chart.addEventListener("pointercancel", () => {
