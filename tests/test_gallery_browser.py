@@ -73,7 +73,8 @@ def shown(page: Page) -> list[str]:
 def paths(rows: pd.DataFrame) -> list[str]:
     """Return their paths in the order of the rows, as the page writes them in a list."""
     in_list = SHOWN_PATHS | {0: "a\\u000ab/\u202egnp.<b>x</b>"}
-    return [in_list.get(int(row), rows.loc[row, "path"]) for row in rows.index]
+    listed = zip(rows.index.tolist(), rows["path"].tolist(), strict=True)
+    return [in_list.get(place, path) for place, path in listed]
 
 
 def by_score(rows: pd.DataFrame) -> pd.DataFrame:
@@ -235,8 +236,8 @@ def test_a_click_shows_the_image_its_numbers_and_its_nearest_training_images(
     page: Page, small: Small
 ) -> None:
     tile(page, 3).click()
-    row = by_score(small.rows).iloc[3]
-    place = int(row.name)  # type: ignore[call-overload]
+    rows = by_score(small.rows)
+    row, place = rows.iloc[3], rows.index.tolist()[3]
     panel = page.get_by_role("dialog")
     expect(panel).to_be_visible()
     expect(panel.locator("h2")).to_have_text("Does not belong")
