@@ -89,13 +89,16 @@ def tile(page: Page, place: int) -> Locator:
 def pixels(canvas: Locator) -> np.ndarray:
     """Return what is drawn, (h, w), once it is."""
     expect(canvas).to_have_js_property("width", 28)
+    # On a copy: of a canvas that is read again and again the browser complains in the console.
+    read = """canvas => {
+      const copy = new OffscreenCanvas(28, 28).getContext("2d", { willReadFrequently: true });
+      copy.drawImage(canvas, 0, 0);
+      return [...copy.getImageData(0, 0, 28, 28).data];
+    }"""
     canvas.page.wait_for_function(
-        "canvas => canvas.getContext('2d').getImageData(0, 0, 28, 28).data.some(Boolean)",
-        arg=canvas.element_handle(),
+        f"canvas => ({read})(canvas).some(Boolean)", arg=canvas.element_handle()
     )
-    drawn = canvas.evaluate(
-        "canvas => [...canvas.getContext('2d').getImageData(0, 0, 28, 28).data]"
-    )
+    drawn = canvas.evaluate(read)
     return np.array(drawn).reshape(28, 28, 4)[:, :, 0]
 
 
