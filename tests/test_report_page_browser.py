@@ -4,23 +4,16 @@ The classes of the run have names as bad as a folder's name can be.
 """
 
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
+from tests import chromium
 from tests.small_report import make_inputs, make_page, rename_classes
 
-BROWSER = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-
-pytestmark = pytest.mark.skipif(
-    BROWSER is None,
-    reason="no Chromium here to open the page in; Debian has one: apt-get install chromium",
-)
+pytestmark = chromium.needed
 
 BAD_NAMES = {
     "0": "</script><script>document.title = 'taken'</script>",
@@ -32,12 +25,8 @@ BAD_NAMES = {
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(
-            executable_path=BROWSER, args=["--no-sandbox", "--disable-gpu"]
-        )
+    with chromium.launched() as launched:
         yield launched
-        launched.close()
 
 
 @pytest.fixture(scope="module")
@@ -50,18 +39,8 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def page(browser: Browser, file: Path) -> Iterator[Page]:
-    """Open the page; afterwards nothing may have gone wrong, and nothing been asked for."""
-    opened = browser.new_page(viewport={"width": 1400, "height": 900})
-    opened.set_default_timeout(5000)
-    wrong: list[str] = []
-    opened.on("console", lambda message: wrong.append(message.text))
-    opened.on("pageerror", lambda error: wrong.append(str(error)))
-    opened.on("request", lambda request: wrong.append(request.url))
-    opened.goto(file.as_uri())
-    yield opened
-    elsewhere = [one for one in wrong if one != file.as_uri() and not one.startswith("data:")]
-    opened.close()
-    assert elsewhere == []
+    with chromium.opened(browser, file.as_uri()) as opened:
+        yield opened
 
 
 def column(page: Page, place: int) -> list[str]:

@@ -47,9 +47,10 @@ function roundsWithin(axis, most) {
 }
 
 // Draw the axes into `box` and call draw(plot, X, Y) for what they hold; X and Y give pixels.
-function drawChart(box, { label, x, y, draw }) {
+// Without a height the chart is as high as its width asks for.
+function drawChart(box, { label, x, y, draw, height: given }) {
   const width = Math.max(box.clientWidth, 240);
-  const height = Math.round(Math.min(Math.max(width * 0.66, 240), 400));
+  const height = given ?? Math.round(Math.min(Math.max(width * 0.66, 240), 400));
   const right = width - MARGIN.right;
   const bottom = height - MARGIN.bottom;
   const svg = svgNode("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label });

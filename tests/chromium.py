@@ -1,0 +1,44 @@
+"""The browser that the pages are opened in, and what none of them may do there."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+BROWSER = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+
+needed = pytest.mark.skipif(
+    BROWSER is None,
+    reason="no Chromium here to open the page in; Debian has one: apt-get install chromium",
+)
+
+
+@contextmanager
+def launched() -> Iterator[Browser]:
+    """Start the browser."""
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(
+            executable_path=BROWSER, args=["--no-sandbox", "--disable-gpu"]
+        )
+        yield started
+        started.close()
+
+
+@contextmanager
+def opened(browser: Browser, uri: str) -> Iterator[Page]:
+    """Open a page; afterwards nothing may have gone wrong, and nothing been asked for."""
+    page = browser.new_page(viewport={"width": 1400, "height": 900})
+    page.set_default_timeout(5000)
+    wrong: list[str] = []
+    page.on("console", lambda message: wrong.append(message.text))
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("request", lambda request: wrong.append(request.url))
+    page.goto(uri)
+    yield page
+    elsewhere = [one for one in wrong if one != uri and not one.startswith(("data:", "blob:"))]
+    page.close()
+    assert elsewhere == []

@@ -1,0 +1,76 @@
+"""A small folder with verdicts to make a gallery of: real images, scored by their pixels."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from belong.gallery.render import gallery_page
+from belong.idx_folders import read
+from tests.imports import ROOT
+
+DIGITS, CLOTHES = 200, 100  # how many images of each
+
+
+@dataclass(frozen=True)
+class Small:
+    """What the page is made of; see `gallery_page`."""
+
+    rows: pd.DataFrame
+    pictures: np.ndarray
+    nearest: list[list[tuple[int, float]]]
+    training_pictures: np.ndarray
+    training_classes: list[str]
+    threshold: float
+
+    def page(self, *, held: Sequence[int] | None = None, **changed: Any) -> str:
+        """Return the page of it, which holds the given rows, or else all."""
+        places = range(len(self.rows)) if held is None else held
+        values: dict[str, Any] = vars(self) | {
+            "pictures": {place: self.pictures[place] for place in places},
+            "nearest": dict(enumerate(self.nearest)),
+            "title": "uploads",
+            "facts": {"model": "small"},
+        }
+        return gallery_page(**values | changed)
+
+
+def small_gallery(class_names: Sequence[str] = tuple("0123456789")) -> Small:
+    """Score digits and clothes by the distance to the nearest mean image of a digit."""
+    digits, clothes = (
+        read(ROOT / "tests/data" / name) for name in ("mnist-small", "fashion-mnist-small")
+    )
+    train, labels = digits.images[~digits.is_test], digits.labels[~digits.is_test]
+    seen = np.concatenate(
+        [digits.images[digits.is_test][:DIGITS], clothes.images[clothes.is_test][:CLOTHES]]
+    )
+    known, vectors = (images.reshape(len(images), -1) / 255 for images in (train, seen))
+    means = np.stack([known[labels == label].mean(axis=0) for label in range(10)])
+    distances = np.linalg.norm(vectors[:, None] - means, axis=2)
+    score, predicted = distances.min(axis=1), distances.argmin(axis=1)
+    threshold = float(np.quantile(score[:DIGITS], 0.975))
+    classes = np.array(class_names, dtype=object)[predicted]
+    rows = pd.DataFrame(
+        {
+            "path": [f"folder/Image {place:03}.png" for place in range(len(seen))],
+            "class": classes,
+            "probability": 1 / (1 + score),
+            "belongs": score <= threshold,
+            "p_value": [(1 + (score[:DIGITS] >= one).sum()) / (1 + DIGITS) for one in score],
+            "score": score,
+            "nearest_class": classes,
+            "distance": score / threshold,
+            "detector": "mean image",
+            "reason": [f"It lies {one:.2f} from the mean image." for one in score],
+        }
+    )
+    to_known = (vectors**2).sum(axis=1)[:, None] + (known**2).sum(axis=1) - 2 * vectors @ known.T
+    near = np.argsort(to_known, axis=1, kind="stable")[:, :5]
+    nearest = [
+        [(int(place), float(np.sqrt(to_known[row, place]))) for place in places]
+        for row, places in enumerate(near)
+    ]
+    names = [class_names[label] for label in labels]
+    return Small(rows, seen, nearest, train, names, threshold)

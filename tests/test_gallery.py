@@ -1,0 +1,209 @@
+"""What the gallery is made of: which images, their pictures, and what the page may do."""
+
+import base64
+import hashlib
+import io
+import itertools
+import json
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from belong.gallery.data import histogram
+from belong.gallery.selection import telling
+from belong.gallery.sheets import reduced, sheets
+from tests.small_gallery import Small, small_gallery
+
+
+@pytest.fixture(scope="module")
+def small() -> Small:
+    return small_gallery()
+
+
+def data_of(page: str) -> dict[str, Any]:
+    """Return the JSON that the page carries."""
+    (text,) = re.findall(r'id="gallery-data">(.*?)</script>', page, re.DOTALL)
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+# --- which images -------------------------------------------------------------------------------
+
+
+def test_two_fifths_are_the_most_anomalous_two_fifths_near_the_threshold_and_the_rest_drawn() -> (
+    None
+):
+    scores = np.array([0, 9, 2, 8, 4, 5, 6, 7, 1, 3.0])
+    seen = set()
+    for seed in range(30):
+        made = telling(scores, threshold=4.6, most=5, generator=np.random.default_rng(seed))
+        assert (np.diff(made) > 0).all()
+        chosen = {int(scores[place]) for place in made}
+        assert chosen > {9, 8, 5, 4}
+        seen |= chosen
+    assert seen == set(range(10))
+
+
+def test_of_no_more_images_than_the_page_can_carry_all_are_held() -> None:
+    scores = np.array([3.0, 1.0, 2.0])
+    made = telling(scores, threshold=1, most=3, generator=np.random.default_rng(0))
+    assert made.tolist() == [0, 1, 2]
+
+
+def test_a_page_that_does_not_hold_all_says_which_and_counts_all(small: Small) -> None:
+    page = small.page(held=range(10))
+    assert (
+        "holds 10 of the 300 images: the 4 most anomalous, the 4 nearest to the threshold, and 2 "
+        "of the others"
+    ) in page
+    assert "<dt>images</dt><dd>300</dd>" in page
+    assert sum(data_of(page)["histogram"]["counts"]) == 300
+    assert "holds" not in small.page().split("gallery-data")[0].split("<main>")[1]
+
+
+# --- pictures -----------------------------------------------------------------------------------
+
+
+def sheet(uri: str) -> np.ndarray:
+    kind, _, content = uri.partition(",")
+    assert kind == "data:image/webp;base64"
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(content))).convert("RGB"))
+
+
+def test_a_small_gray_picture_keeps_each_pixel_and_its_place_on_the_sheet(small: Small) -> None:
+    made = sheets(list(small.pictures[:123]))
+    assert (len(made.uris), made.width, made.height, made.across) == (2, 28, 28, 10)
+    first, second = map(sheet, made.uris)
+    assert (first.shape, second.shape) == ((280, 280, 3), (84, 280, 3))
+    np.testing.assert_array_equal(first[28:56, 56:84, 0], small.pictures[12, 0])
+    np.testing.assert_array_equal(second[56:84, 56:84, 0], small.pictures[122, 0])
+
+
+def test_a_color_picture_keeps_its_colors_up_to_a_pixel_from_its_neighbor() -> None:
+    red, blue = np.zeros((2, 3, 64, 64), np.uint8)
+    red[0], blue[2] = 200, 200
+    shown = sheet(sheets([red, blue]).uris[0])[:, :128].astype(int)
+    assert np.abs(shown[:, :63] - [200, 0, 0]).max() < 12
+    assert np.abs(shown[:, 65:127] - [0, 0, 200]).max() < 12
+
+
+def test_pictures_of_two_shapes_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"picture 1: shape \(1, 3, 2\); wanted \(1, 2, 2\)"):
+        sheets([np.zeros((1, 2, 2), np.uint8), np.zeros((1, 3, 2), np.uint8)])
+
+
+@pytest.mark.parametrize(
+    ("shape", "small_shape"),
+    [((3, 100, 200), (3, 32, 64)), ((1, 28, 28), (1, 28, 28)), ((1, 130, 65), (1, 64, 32))],
+)
+def test_a_large_image_is_reduced_to_64_pixels_and_keeps_its_shape(
+    shape: tuple[int, ...], small_shape: tuple[int, ...]
+) -> None:
+    image = np.full(shape, 77, np.uint8)
+    made = reduced(image)
+    assert made.shape == small_shape
+    assert (made == 77).all()
+
+
+# --- numbers ------------------------------------------------------------------------------------
+
+
+def test_the_bars_count_each_score_once_and_one_on_an_edge_in_the_bar_above() -> None:
+    scores = np.linspace(-1, 1, 61)  # the ends of 60 bars
+    made = histogram(scores, 0.0)
+    counts, edges = np.array(made["counts"]), np.array(made["edges"])
+    assert counts.sum() == 61
+    inner = slice(1, -1)
+    by_hand = [((scores >= low) & (scores < high)).sum() for low, high in itertools.pairwise(edges)]
+    np.testing.assert_array_equal(counts[inner], by_hand[inner])
+
+
+@pytest.mark.parametrize("threshold", [0.01, 50.0])
+def test_a_threshold_beyond_all_scores_lies_on_the_axis(threshold: float) -> None:
+    scores = np.random.default_rng(0).uniform(1, 2, 10_000)
+    edges = histogram(scores, threshold)["edges"]
+    assert edges[0] <= threshold <= edges[-1]
+
+
+def test_without_an_image_there_are_bars_of_height_zero() -> None:
+    made = histogram(np.array([]), 2.0)
+    assert (len(made["edges"]), sum(made["counts"])) == (61, 0)
+
+
+def test_the_images_come_with_the_highest_score_first_and_only_training_images_near_one(
+    small: Small,
+) -> None:
+    data = data_of(small.page(held=[5, 250, 17]))
+    rows = small.rows.loc[data["images"]["row"]]
+    assert rows["score"].is_monotonic_decreasing
+    used = sorted({place for row in (5, 17, 250) for place, _ in small.nearest[row]})
+    assert data["training"]["class"] == [small.training_classes[place] for place in used]
+    first = data["images"]["nearest"][0]
+    assert [used[place] for place, _ in first] == [
+        place for place, _ in small.nearest[rows.index[0]]
+    ]
+
+
+def test_what_is_missing_in_a_row_is_null(small: Small) -> None:
+    rows = small.rows.astype({"class": object})
+    rows.loc[3, ["probability", "distance"]] = np.inf, np.nan
+    rows.loc[3, ["class", "reason"]] = None
+    images = data_of(small.page(rows=rows, held=[3]))["images"]
+    keys = ("probability", "distance", "class", "reason", "nearest_class")
+    assert [images[key] for key in keys] == [[None]] * 4 + [[small.rows["nearest_class"][3]]]
+
+
+def test_a_column_that_is_missing_is_named(small: Small) -> None:
+    with pytest.raises(ValueError, match="rows: no column p_value, belongs; wanted path, class"):
+        small.page(rows=small.rows.drop(columns=["belongs", "p_value"]))
+
+
+def test_a_score_that_is_no_number_is_refused_with_its_path(small: Small) -> None:
+    rows = small.rows.assign(score=small.rows["score"].where(small.rows.index != 7))
+    with pytest.raises(ValueError, match=r"^folder/Image 007\.png: score nan; wanted a finite"):
+        small.page(rows=rows)
+
+
+# --- what the page may do -----------------------------------------------------------------------
+
+
+def test_the_policy_allows_the_style_and_the_script_of_the_page_and_pictures_in_it(
+    small: Small,
+) -> None:
+    page = small.page()
+
+    def digest(pattern: str) -> str:
+        (text,) = re.findall(pattern, page, re.DOTALL)
+        return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+    (policy,) = re.findall(r'Content-Security-Policy" content="([^"]+)"', page)
+    assert policy.replace("&#39;", "'") == (
+        "default-src 'none'; img-src data:; "
+        f"style-src 'sha256-{digest('<style>(.*?)</style>')}'; "
+        f"script-src 'sha256-{digest('<script>(.*?)</script>')}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def test_there_is_no_handler_no_style_and_no_link_in_the_markup(small: Small) -> None:
+    markup = re.sub(r"<(style|script)[^>]*>.*?</\1>", "", small.page(), flags=re.DOTALL)
+    assert re.findall(r"\s(?:on\w+|style|src)=", markup) == []
+    assert re.findall(r'href="([^"]+)"', markup) == ["data:,"]
+
+
+def test_the_same_rows_make_the_same_page_to_the_byte(small: Small) -> None:
+    assert small.page() == small.page()
+
+
+def test_markup_and_bytes_that_are_no_text_pass_through_every_text_of_the_page(
+    small: Small,
+) -> None:
+    bad = "</script><script>'\"&\udcff"
+    rows = small.rows.assign(path=bad, reason=bad, detector=bad, nearest_class=bad)
+    page = small.page(rows=rows, held=[0], title=bad, facts={bad[:-1]: bad[:-1]})
+    page.encode("utf-8")
+    assert page.count("</script>") == 2
+    assert data_of(page)["images"]["path"] == ["</script><script>'\"&\\xff"]

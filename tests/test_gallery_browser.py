@@ -1,0 +1,433 @@
+"""The gallery as a reader meets it: in a browser, with clicks, drags and keys.
+
+Its classes and paths have names as bad as a file's name can be.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+import pandas as pd
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from belong.gallery.data import histogram
+from tests import chromium
+from tests.small_gallery import Small, small_gallery
+
+pytestmark = chromium.needed
+
+CLASSES = (
+    "</script><script>document.title = 'taken'</script>",
+    "<img src=x onerror=\"document.title = 'taken'\">",
+    "a 'very' \"long\" name " + "x" * 234,
+    "{{ 7 * 7 }}",
+    "two\nlines",
+    "turned\u202egnp.round",
+    "&amp;",
+    "日本語",
+    "8",
+    "9",
+)
+BAD_PATHS = {0: "a\nb/\u202egnp.<b>x</b>", 1: "x" * 255, 2: "bytes \udcff", 3: "a,b;c\"d'e\\f"}
+SHOWN_PATHS = {0: "a\\u000ab/\\u202egnp.<b>x</b>", 2: "bytes \\xff"} | {
+    place: BAD_PATHS[place] for place in (1, 3)
+}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium.launched() as launched:
+        yield launched
+
+
+@pytest.fixture(scope="module")
+def small() -> Small:
+    made = small_gallery(CLASSES)
+    for place, path in BAD_PATHS.items():
+        made.rows.loc[place, "path"] = path
+    return made
+
+
+@pytest.fixture(scope="module")
+def file(small: Small, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("gallery") / "gallery.html"
+    made.write_text(small.page(), encoding="utf-8")
+    return made
+
+
+@pytest.fixture
+def page(browser: Browser, file: Path) -> Iterator[Page]:
+    with chromium.opened(browser, file.as_uri()) as opened:
+        yield opened
+
+
+def shown(page: Page) -> list[str]:
+    """Return the paths of all images that are shown, in their order, as the page saves them."""
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Save paths").click()
+    return saved.value.path().read_text(encoding="utf-8").splitlines()
+
+
+def paths(rows: pd.DataFrame) -> list[str]:
+    """Return their paths in the order of the rows, as the page writes them in a list."""
+    in_list = SHOWN_PATHS | {0: "a\\u000ab/\u202egnp.<b>x</b>"}
+    listed = zip(rows.index.tolist(), rows["path"].tolist(), strict=True)
+    return [in_list.get(place, path) for place, path in listed]
+
+
+def by_score(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.sort_values("score", ascending=False, kind="stable")
+
+
+def tile(page: Page, place: int) -> Locator:
+    """Return the tile of the place in the order shown at first."""
+    return page.locator(f'.tile[data-at="{place}"]')
+
+
+def pixels(canvas: Locator) -> np.ndarray:
+    """Return what is drawn, (h, w), once it is."""
+    expect(canvas).to_have_js_property("width", 28)
+    # On a copy: of a canvas that is read again and again the browser complains in the console.
+    read = """canvas => {
+      const copy = new OffscreenCanvas(28, 28).getContext("2d", { willReadFrequently: true });
+      copy.drawImage(canvas, 0, 0);
+      return [...copy.getImageData(0, 0, 28, 28).data];
+    }"""
+    canvas.page.wait_for_function(
+        f"canvas => ({read})(canvas).some(Boolean)", arg=canvas.element_handle()
+    )
+    drawn = canvas.evaluate(read)
+    return np.array(drawn).reshape(28, 28, 4)[:, :, 0]
+
+
+# --- order and filters --------------------------------------------------------------------------
+
+
+def test_the_most_anomalous_come_first_and_the_order_can_be_another(
+    page: Page, small: Small
+) -> None:
+    rows = by_score(small.rows)
+    assert shown(page) == paths(rows)
+    for order, wanted in {
+        "least": rows.sort_values("score", kind="stable"),
+        "near": rows.iloc[np.argsort(np.abs(rows["score"] - small.threshold), kind="stable")],
+        "path": small.rows,
+    }.items():
+        page.get_by_label("Order").select_option(order)
+        assert shown(page) == paths(wanted)
+
+
+def test_a_verdict_and_a_class_filter_together_and_the_numbers_say_so(
+    page: Page, small: Small
+) -> None:
+    rows = by_score(small.rows)
+    page.get_by_role("radio", name="does not belong").check()
+    assert shown(page) == paths(rows[~rows["belongs"]])
+    page.get_by_label("Predicted class").select_option(CLASSES[0])
+    both = rows[~rows["belongs"] & (rows["class"] == CLASSES[0])]
+    assert 0 < len(both) < len(rows)
+    assert shown(page) == paths(both)
+    expect(page.locator("#count")).to_have_text(f"{len(both)} of 300 images shown")
+    of_class = rows[rows["class"] == CLASSES[0]]
+    counts = len(of_class), len(both), len(of_class) - len(both)
+    assert page.locator("[data-count]").all_inner_texts() == [str(count) for count in counts]
+
+
+def test_every_class_is_offered_with_its_number_of_images(page: Page, small: Small) -> None:
+    options = (
+        page.get_by_label("Predicted class")
+        .locator("option")
+        .evaluate_all(
+            "all => Object.fromEntries(all.map((one) => [one.value, one.text.split('(').at(-1)]))"
+        )
+    )
+    counts = small.rows["class"].value_counts()
+    assert options == {"": "all classes"} | {name: f"{n})" for name, n in counts.items()}
+
+
+def test_a_part_of_the_path_is_found_whether_large_or_small(page: Page, small: Small) -> None:
+    page.get_by_label("Part of the path").fill("iMaGe 01")
+    found = small.rows[small.rows["path"].str.contains("Image 01")]
+    assert len(found) == 10
+    assert shown(page) == paths(by_score(found))
+    page.get_by_label("Part of the path").fill("nowhere")
+    assert shown(page) == []
+    expect(page.get_by_text("No image is like this.")).to_be_visible()
+
+
+def test_all_can_be_shown_again(page: Page, small: Small) -> None:
+    page.get_by_label("Part of the path").fill("nowhere")
+    page.get_by_label("Order").select_option("path")
+    page.get_by_role("button", name="Show all again").click()
+    assert shown(page) == paths(by_score(small.rows))
+    assert "#" not in page.url
+
+
+# --- the histogram ------------------------------------------------------------------------------
+
+
+def drag(page: Page, first: int, last: int) -> None:
+    """Drag from one bar to another."""
+    ends = [page.locator("#histogram rect.reach").nth(bar).bounding_box() for bar in (first, last)]
+    points = [(box["x"] + box["width"] / 2, box["y"] + 30) for box in ends if box]
+    page.mouse.move(*points[0])
+    page.mouse.down()
+    page.mouse.move(*points[1], steps=4)
+    page.mouse.up()
+
+
+def test_dragging_across_bars_shows_the_scores_from_the_first_to_the_end_of_the_last(
+    page: Page, small: Small
+) -> None:
+    edges = histogram(small.rows["score"].to_numpy(), small.threshold)["edges"]
+    rows = by_score(small.rows)
+    for first, last in ((20, 30), (30, 20)):
+        drag(page, first, last)
+        within = rows[(rows["score"] >= edges[20]) & (rows["score"] < edges[31])]
+        assert 0 < len(within) < 300
+        assert shown(page) == paths(within)
+        assert float(page.get_by_label("Score from").input_value()) == edges[20]
+        assert float(page.get_by_label("below").input_value()) == edges[31]
+
+
+def test_the_outermost_bar_holds_all_scores_beyond_it(page: Page, small: Small) -> None:
+    made = histogram(small.rows["score"].to_numpy(), small.threshold)
+    drag(page, 57, 59)
+    assert len(shown(page)) == sum(made["counts"][57:])
+    assert page.get_by_label("below").input_value() == ""
+
+
+def test_a_second_click_on_a_bar_lets_all_scores_back_in(page: Page) -> None:
+    drag(page, 25, 25)
+    assert len(shown(page)) < 300
+    drag(page, 25, 25)
+    assert len(shown(page)) == 300
+
+
+def test_a_range_may_be_typed(page: Page, small: Small) -> None:
+    page.get_by_label("Score from").fill(str(small.threshold))
+    assert set(shown(page)) == set(paths(small.rows[small.rows["score"] >= small.threshold]))
+
+
+def test_bars_of_what_is_shown_are_as_high_as_all_and_lie_on_their_verdict_s_side(
+    page: Page, small: Small
+) -> None:
+    heights = {
+        kind: np.array(
+            page.locator(f"#histogram rect.{kind}").evaluate_all(
+                "bars => bars.map((bar) => bar.height.baseVal.value)"
+            )
+        )
+        for kind in ("rest", "belongs", "rejected")
+    }
+    np.testing.assert_allclose(heights["belongs"] + heights["rejected"], heights["rest"], atol=0.01)
+    share = (~small.rows["belongs"]).mean()
+    assert heights["rejected"].sum() / heights["rest"].sum() == pytest.approx(share, abs=1e-4)
+    limit = float(page.locator("#histogram .limit").get_attribute("x1") or "nan")
+    lefts = page.locator("#histogram rect.rejected").evaluate_all(
+        "bars => bars.map((bar) => bar.x.baseVal.value + bar.width.baseVal.value)"
+    )
+    assert min(np.array(lefts)[heights["rejected"] > 0]) > limit
+
+
+# --- one image ----------------------------------------------------------------------------------
+
+
+def test_a_click_shows_the_image_its_numbers_and_its_nearest_training_images(
+    page: Page, small: Small
+) -> None:
+    tile(page, 3).click()
+    rows = by_score(small.rows)
+    row, place = rows.iloc[3], rows.index.tolist()[3]
+    panel = page.get_by_role("dialog")
+    expect(panel).to_be_visible()
+    expect(panel.locator("h2")).to_have_text("Does not belong")
+    expect(panel.locator(".path")).to_have_text(row["path"])
+    expect(panel.locator(".reason")).to_have_text(row["reason"])
+    numbers = dict(
+        zip(
+            panel.locator("dt").all_inner_texts(),
+            panel.locator("dd").all_text_contents(),
+            strict=True,
+        )
+    )
+    assert numbers["score"] == f"{row['score']:.4g}, threshold {small.threshold:.4g}"
+    assert float(numbers["probability"]) == pytest.approx(row["probability"], rel=1e-3)
+    assert float(numbers["p-value"]) == pytest.approx(row["p_value"], rel=1e-3)
+    assert float(numbers["distance, in thresholds of that class"]) == pytest.approx(
+        row["distance"], rel=1e-3
+    )
+    assert numbers["detector that decided"] == "mean image"
+    np.testing.assert_array_equal(
+        pixels(panel.locator(".picture canvas")), small.pictures[place, 0]
+    )
+    near = panel.locator(".nearest li")
+    assert near.count() == 5
+    for item, (training, distance) in zip(near.all(), small.nearest[place], strict=True):
+        np.testing.assert_array_equal(
+            pixels(item.locator("canvas")), small.training_pictures[training, 0]
+        )
+        assert float(item.locator("span").inner_text()) == pytest.approx(distance, rel=0.01)
+    panel.get_by_role("button", name="Close").click()
+    expect(panel).to_be_hidden()
+
+
+def test_the_keyboard_goes_to_an_image_opens_it_leafs_on_and_comes_back(
+    page: Page, small: Small
+) -> None:
+    page.get_by_role("button", name="Save paths").focus()
+    page.keyboard.press("Tab")
+    expect(tile(page, 0)).to_be_focused()
+    assert tile(page, 0).evaluate("tile => getComputedStyle(tile).outlineStyle") == "solid"
+    page.keyboard.press("ArrowRight")
+    expect(tile(page, 1)).to_be_focused()
+    page.keyboard.press("Enter")
+    path = page.get_by_role("dialog").locator(".path")
+    expect(path).to_have_text(by_score(small.rows)["path"].iloc[1])
+    page.keyboard.press("ArrowRight")
+    expect(path).to_have_text(by_score(small.rows)["path"].iloc[2])
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    expect(tile(page, 2)).to_be_focused()
+
+
+def test_the_arrow_keys_move_by_rows_and_to_both_ends(page: Page) -> None:
+    tile(page, 0).focus()
+    tops = page.locator(".tile").evaluate_all("all => all.map((one) => one.style.top)")
+    columns = tops.count("0px")
+    for key, place in (("ArrowDown", columns), ("ArrowUp", 0), ("End", 299), ("Home", 0)):
+        page.keyboard.press(key)
+        expect(tile(page, place)).to_be_focused()
+        expect(tile(page, place)).to_be_in_viewport(ratio=1)
+
+
+# --- the address, and the list ------------------------------------------------------------------
+
+
+def test_the_address_brings_the_same_view_back(page: Page, browser: Browser) -> None:
+    page.get_by_role("radio", name="does not belong").check()
+    page.get_by_label("Predicted class").select_option(CLASSES[0])
+    page.get_by_label("Order").select_option("least")
+    page.get_by_label("Part of the path").fill("image")
+    page.get_by_label("Score from").fill("6.5")
+    wanted = shown(page)
+    assert 0 < len(wanted) < 300
+    page.locator(".tile").first.click()
+    path = page.locator(".path").inner_text()
+    with chromium.opened(browser, page.url) as other:
+        expect(other.locator(".path")).to_have_text(path)
+        other.keyboard.press("Escape")
+        assert shown(other) == wanted
+        assert "image=" not in other.url.split("path=image")[1]
+
+
+def test_an_address_that_says_nonsense_shows_all(browser: Browser, file: Path) -> None:
+    said = "verdict=perhaps&class=none&order=random&from=low&image=nowhere&__proto__=x"
+    with chromium.opened(browser, f"{file.as_uri()}#{said}") as page:
+        assert len(shown(page)) == 300
+        expect(page.get_by_role("dialog")).to_be_hidden()
+
+
+def test_going_to_another_address_changes_the_view(page: Page, small: Small) -> None:
+    page.evaluate(f"location.hash = 'class={quote(CLASSES[8])}&verdict=belongs'")
+    expect(page.get_by_label("Predicted class")).to_have_value(CLASSES[8])
+    rows = by_score(small.rows)
+    assert shown(page) == paths(rows[(rows["class"] == CLASSES[8]) & rows["belongs"]])
+
+
+def test_the_paths_of_what_is_shown_are_copied(page: Page, small: Small) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_label("Part of the path").fill("image 01")
+    page.get_by_role("button", name="Copy paths").click()
+    expect(page.locator("#done")).to_have_text("10 paths copied")
+    found = by_score(small.rows[small.rows["path"].str.contains("Image 01")])
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied.splitlines() == paths(found)
+
+
+# --- bad names, many images, few pixels ---------------------------------------------------------
+
+
+def test_bad_names_are_shown_as_they_are_and_do_nothing(page: Page) -> None:
+    page.get_by_label("Order").select_option("path")
+    labels = page.locator(".tile").evaluate_all("all => all.slice(0, 4).map((one) => one.title)")
+    assert labels == [SHOWN_PATHS[place] for place in range(4)]
+    names = page.get_by_label("Predicted class").locator("option").all_text_contents()
+    assert {name.rpartition(" (")[0] for name in names[1:]} == {
+        *CLASSES, "two\\u000alines", "turned\\u202egnp.round"
+    } - {"two\nlines", "turned\u202egnp.round"}  # fmt: skip
+    assert page.locator("main b b, main img").count() == 0
+    assert page.title() == "uploads · belong"
+
+
+def test_a_script_that_came_into_the_page_all_the_same_is_not_run(
+    browser: Browser, file: Path
+) -> None:
+    with browser.new_page() as page:
+        page.goto(file.as_uri())
+        page.evaluate(
+            """() => {
+              const script = document.createElement("script");
+              script.textContent = "document.title = 'taken'";
+              document.body.append(script);
+              document.body.insertAdjacentHTML(
+                "beforeend", `<img src="data:," onerror="document.title = 'taken'">`);
+            }"""
+        )
+        page.wait_for_timeout(100)
+        assert page.title() == "uploads · belong"
+
+
+def test_of_five_thousand_images_only_those_near_the_window_are_in_the_page(
+    browser: Browser, small: Small, tmp_path: Path
+) -> None:
+    rows = pd.concat([small.rows] * 17, ignore_index=True).iloc[:5000]
+    rows["path"] = [f"{place:04}.png" for place in rows.index]
+    rows["score"] = np.linspace(100, 1, 5000)
+    pictures = {place: small.pictures[place % 300] for place in rows.index}
+    many = tmp_path / "many.html"
+    many.write_text(small.page(rows=rows, pictures=pictures, nearest={}), encoding="utf-8")
+    with chromium.opened(browser, many.as_uri()) as page:
+        assert len(shown(page)) == 5000
+        tile(page, 0).focus()
+        page.keyboard.press("End")
+        assert page.locator(".tile").count() < 300
+        np.testing.assert_array_equal(
+            pixels(tile(page, 4999).locator("canvas")), small.pictures[4999 % 300, 0]
+        )
+        tile(page, 4999).click()
+        expect(page.get_by_role("dialog").locator(".path")).to_have_text("4999.png")
+        expect(page.get_by_text("Nearest training images")).to_be_hidden()
+
+
+def test_an_empty_folder_has_a_page_that_says_so(
+    browser: Browser, small: Small, tmp_path: Path
+) -> None:
+    empty = tmp_path / "empty.html"
+    empty.write_text(small.page(rows=small.rows.iloc[:0], held=[]), encoding="utf-8")
+    with chromium.opened(browser, empty.as_uri()) as page:
+        expect(page.get_by_text("There is no image.")).to_be_visible()
+        assert shown(page) == []
+
+
+@pytest.mark.parametrize("width", [390, 700, 1000, 1400])
+def test_the_page_does_not_scroll_sideways(page: Page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 844})
+    page.wait_for_timeout(100)  # it is drawn anew for the next frame
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    tile(page, 0).click()
+    assert (
+        page.get_by_role("dialog").evaluate("panel => panel.scrollWidth - panel.clientWidth") <= 0
+    )
+
+
+def test_on_a_narrow_window_tab_still_goes_from_top_to_bottom(page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.wait_for_timeout(100)
+    tops = []
+    for _ in range(9):
+        page.keyboard.press("Tab")
+        tops.append(page.evaluate("document.activeElement.getBoundingClientRect().top + scrollY"))
+    assert tops == sorted(tops)
