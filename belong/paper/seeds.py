@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from scipy.stats import t
 
 from belong.errors import InputError
@@ -114,7 +115,7 @@ class Comparison:
     looks: int = 1
 
     @classmethod
-    def of(cls, what: str, differences: Sequence[float], looks: int = 1) -> "Comparison":
+    def of(cls, what: str, differences: ArrayLike, looks: int = 1) -> "Comparison":
         """Take the differences (n,) of n seeds."""
         values = np.asarray(differences, dtype=float)
         n = len(values)
