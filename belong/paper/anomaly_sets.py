@@ -3,6 +3,9 @@
 A table of sets has a row for each cell, detector and set, with the columns `COLUMNS`.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 
 from belong.markdown import table
@@ -45,16 +48,18 @@ def against_best_single(sets: pd.DataFrame) -> pd.DataFrame:
         detector, there is no row.
     """
     rows = []
-    for (pair, lambda_, anomalies), some in sets.groupby(["pair", "lambda", "anomalies"]):
+    for _, some in sets.groupby(["pair", "lambda", "anomalies"]):
+        pair, anomalies = (str(some[name].iloc[0]) for name in ("pair", "anomalies"))
+        lambda_ = float(some["lambda"].iloc[0])
         means = some.groupby("detector")["auroc"].mean().dropna()
         if COMBINED not in means or len(means) < 2:
             continue
         best = str(means.drop(COMBINED).idxmax())
         at_best, combined = (
-            auroc_of(sets, str(pair), lambda_, name, str(anomalies)) for name in (best, COMBINED)
+            auroc_of(sets, pair, lambda_, name, anomalies) for name in (best, COMBINED)
         )
-        apart = Comparison.between(str(anomalies), combined, at_best)
-        rows.append((str(pair), lambda_, str(anomalies), best, at_best, combined, apart))
+        apart = Comparison.between(anomalies, combined, at_best)
+        rows.append((pair, lambda_, anomalies, best, at_best, combined, apart))
     columns = ["pair", "lambda", "anomalies", "best", "at_best", "combined", "apart"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -85,15 +90,15 @@ def text(sets: pd.DataFrame) -> str:
     return "\n\n".join(lines)
 
 
-def _row(row: "dict[str, object]") -> list[str]:
-    apart = row["apart"]
+def _row(row: Mapping[Any, Any]) -> list[str]:
+    apart: Comparison = row["apart"]
     interval = "-"
     if apart.holds is not None:
         low, high = apart.interval
         interval = f"{low:+.4f} to {high:+.4f}"
     mean = f"{apart.mean:+.4f}"
     return [
-        named(str(row["anomalies"])),
+        named(row["anomalies"]),
         f"`{row['best']}`",
         mean_and_sd(row["at_best"]),
         mean_and_sd(row["combined"]),

@@ -139,11 +139,11 @@ class Comparison:
         n = min(len(first), len(second))
         if n < 2:
             return cls.of(what, [])
-        of_first, of_second = (side.var() / len(side) for side in (first, second))
+        of_first, of_second = (float(side.var()) / len(side) for side in (first, second))
         error = of_first + of_second
         parts = of_first**2 / (len(first) - 1) + of_second**2 / (len(second) - 1)
         freedom = error**2 / parts if parts else n - 1  # no spread at all: any number will do
-        return cls(what, n, first.mean() - second.mean(), error**0.5, freedom)
+        return cls(what, n, float(first.mean() - second.mean()), error**0.5, freedom)
 
     def plus(self, most: float) -> "Comparison":
         """Return the same with so much added to the difference."""
