@@ -25,6 +25,8 @@ check: $(VENV)/.test
 	mypy
 
 readme: $(VENV)/.pipeline
+	@test -f reports/paper/grid.csv || \
+	  { echo "reports/paper/grid.csv: no such file; \`make grid\` makes it" >&2; exit 2; }
 	mkdir -p build
 	dvc exp run --quiet --temp --force --name tenth -S lambda=0.1
 	dvc metrics diff HEAD tenth | grep -E '^Path|classification|\.auroc ' > build/diff
@@ -40,7 +42,8 @@ clean:
 $(VENV)/.pipeline: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "belong wants Python 3.11 or newer, got $$($(PYTHON) --version 2>&1); try: make PYTHON=python3.12" >&2; exit 2; }
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@# An environment that was left half made, for want of python3-venv, has no pip.
+	$(BIN)/python -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
 	touch $@
 

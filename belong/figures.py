@@ -172,23 +172,29 @@ def calibration(curve: pd.DataFrame) -> Figure:
     """Draw the false-reject rate that each detector achieves against the one that is promised.
 
     Args:
-        curve: columns `detector`, `alpha`, `false_reject`, `expected_low`, `expected_high`. The
-            band is drawn of the first detector; the others have it too, if as many images
-            calibrated them.
+        curve: columns `detector`, `alpha`, `false_reject`, `expected_low`, `expected_high`.
+            Detectors that as many images calibrated have the same band; each band is drawn once.
     """
     with rc_context(STYLE):
         figure = Figure(figsize=(7.6, 4.6), layout="constrained")
         axes = figure.subplots()
         by_name = {str(name): rows for name, rows in curve.groupby("detector", sort=False)}
+        bands: dict[tuple[float, ...], list[str]] = {}
+        for name, rows in by_name.items():
+            ends = rows[["expected_low", "expected_high"]].to_numpy()
+            bands.setdefault(tuple(ends.ravel().tolist()), []).append(name)
+        for names in sorted(bands.values(), key=len):  # what most have lies on top
+            rows = by_name[names[0]]
+            whose = "" if len(bands) == 1 else f", {', '.join(names) if len(names) < 3 else 'most'}"
+            axes.fill_between(
+                rows["alpha"],
+                rows["expected_low"],
+                rows["expected_high"],
+                color="#dddddd" if len(names) == max(map(len, bands.values())) else "#f0e6c8",
+                linewidth=0,
+                label=f"expected of 95 % of runs{whose}",
+            )
         first = next(iter(by_name.values()))
-        axes.fill_between(
-            first["alpha"],
-            first["expected_low"],
-            first["expected_high"],
-            color="#dddddd",
-            linewidth=0,
-            label="expected of 95 % of runs",
-        )
         axes.plot(first["alpha"], first["alpha"], color="#777777", linewidth=0.8)
         for name, (color, style) in lines(by_name).items():
             rows = by_name[name]
@@ -250,7 +256,11 @@ def acceptance(table: pd.DataFrame, promised: float) -> Figure:
 
 
 def gallery(
-    images: np.ndarray, captions: np.ndarray, rows: Mapping[str, tuple[np.ndarray, np.ndarray]]
+    images: np.ndarray,
+    captions: np.ndarray,
+    rows: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    *,
+    ink: bool,
 ) -> Figure:
     """Draw images in rows, with their class and score under each (paper B, figure 1).
 
@@ -258,6 +268,7 @@ def gallery(
         images: (n, ch, h, w) uint8.
         captions: (n,) str, the class of each image.
         rows: title -> places of its images (k,) and their scores (k,).
+        ink: whether images of one channel are shown inverted, dark on white.
     """
     count = max(len(places) for places, _ in rows.values())
     _, _, height, width = images.shape
@@ -271,12 +282,17 @@ def gallery(
             for at, (place, score) in enumerate(zip(places, scores, strict=True)):
                 left = at * (width + gap)
                 picture = images[place].transpose(1, 2, 0)
-                # Grey images are shown dark on white, as on paper.
-                strip[:, left : left + width] = 255 - picture if images.shape[1] == 1 else picture
+                inverted = ink and images.shape[1] == 1
+                strip[:, left : left + width] = 255 - picture if inverted else picture
                 caption = f"{captions[place]}\n{score:.3g}"
                 middle = left + width / 2
                 axes.text(middle, height + 1, caption, ha="center", va="top", fontsize=6)
-            axes.imshow(strip.squeeze(axis=2) if strip.shape[2] == 1 else strip, cmap="gray")
+            axes.imshow(
+                strip.squeeze(axis=2) if strip.shape[2] == 1 else strip,
+                cmap="gray",
+                vmin=0,
+                vmax=255,
+            )
             axes.set_title(title, loc="left", fontsize=8, pad=2)
             axes.set_axis_off()
     return figure

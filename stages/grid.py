@@ -7,7 +7,8 @@ and parameters is not run again, so that after an interruption it goes on where 
 
 Reads   grid    yaml: pairs, lambdas, seeds
 Writes  folder  grid.csv: a row for each finished cell, with every number of its metrics.json;
-                roc.csv, features.csv: curves and features of some of the cells
+                roc.csv, features.csv, anomaly_sets.csv: of some of the cells, curves, features, and
+                the detectors on each set of anomalies
 """
 
 import argparse

@@ -3,6 +3,7 @@
 Reads   grid       csv: a row for each cell (pair, lambda, seed) with the numbers of its metrics
         roc        csv: ROC curves at two lambdas
         features   csv: features in a plane, at two lambdas
+        sets       csv: detectors on each set of anomalies, at two lambdas
         published  csv: the rows that the paper published
 Writes  readme     markdown: the published rows beside ours, a verdict for each claim, caveats
         figures    folder of png: classification (paper A, figure 2), semi_supervised (3),
@@ -13,6 +14,8 @@ Writes  readme     markdown: the published rows beside ours, a verdict for each 
 from pathlib import Path
 
 from belong.artefacts import load_csv, save_text, whole_folder
+from belong.errors import InputError
+from belong.paper import anomaly_sets
 from belong.paper import figures as draw
 from belong.paper import published as paper
 from belong.paper.page import page
@@ -22,20 +25,30 @@ from stages.program import run
 
 
 def main(
-    grid: Path, roc: Path, features: Path, published: Path, readme: Path, figures: Path
+    grid: Path,
+    roc: Path,
+    features: Path,
+    sets: Path,
+    published: Path,
+    readme: Path,
+    figures: Path,
 ) -> None:
     """Draw the figures and write the page."""
+    for table in (grid, roc, features, sets):
+        if not table.exists():  # no stage makes it: `dvc repro` would not
+            raise InputError(f"{table}: no such file; `make grid` makes it")
     cells = load_csv(grid)
     check(cells)
     rows = paper.checked(load_csv(published, *paper.COLUMNS))
     curves = load_csv(roc, *draw.ROC_COLUMNS)
     points = load_csv(features, *draw.FEATURE_COLUMNS)
+    others = load_csv(sets, *anomaly_sets.COLUMNS)
     drawn = draw.all_figures(cells, rows, balances_of(rows, cells), curves, points)
     with whole_folder(figures) as folder:
         for name, (figure, _) in drawn.items():
             figure.savefig(folder / f"{name}.png")
     captions = {name: caption for name, (_, caption) in drawn.items()}
-    save_text(readme, page(cells, rows, captions))
+    save_text(readme, page(cells, rows, others, captions))
 
 
 if __name__ == "__main__":

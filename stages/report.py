@@ -3,6 +3,7 @@
 Reads   metrics    json: AUROC of each detector
         plots      folder of csv: roc/DETECTOR, anomaly_sets, calibration_curve, training
         acceptance csv: of fresh images, by images per feature
+        manifest   csv: the files that the images come from
         images     safetensors: the normal test images
         features   safetensors: features of the test images
         gaussians  safetensors: `means`, the centroids of the classes
@@ -21,6 +22,7 @@ import numpy as np
 from belong import figures as draw
 from belong.agreement import most_anomalous
 from belong.artefacts import load_about, load_arrays, load_csv, load_kinds, whole_folder
+from belong.ink import is_ink
 from belong.projection import plane
 from stages.params.report import Params
 from stages.program import run
@@ -33,6 +35,7 @@ def main(
     metrics: Path,
     plots: Path,
     acceptance: Path,
+    manifest: Path,
     images: Path,
     features: Path,
     gaussians: Path,
@@ -45,6 +48,7 @@ def main(
     about, arrays = load_about(scores, "class_names", "thresholds"), load_arrays(scores)
     names, thresholds = about["class_names"], about["thresholds"]
     vectors = load_kinds(features, KINDS, "test/features")
+    rows = load_csv(manifest, "part", "source")
     drawn = {
         "features": draw.features(
             plane(vectors, load_arrays(gaussians, "means")["means"], names),
@@ -64,6 +68,7 @@ def main(
                 {name: arrays[f"normal/test/{name}"] for name in thresholds},
                 values.evaluate.top_images,
             ),
+            ink=is_ink(rows.loc[rows["part"] == "normal/test", "source"]),
         ),
         "calibration": draw.calibration(load_csv(plots / "calibration_curve.csv")),
         "picked_classes": draw.picked_classes(load_csv(plots / "picked_classes.csv")),

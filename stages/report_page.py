@@ -2,7 +2,7 @@
 
 Reads   params      params.yaml: all of it is shown
         pipeline    dvc.yaml: the stages, and what they do
-        manifest    csv: the classes of the images
+        manifest    csv: the classes of the images, and the files that they come from
         images      safetensors: the test images
         scores      safetensors: scores, labels and predictions; about: thresholds
         metrics     json: the scoreboard
@@ -19,6 +19,7 @@ import numpy as np
 
 from belong.artefacts import load_about, load_arrays, load_csv, save_text
 from belong.errors import InputError
+from belong.ink import is_ink
 from belong.page import curves, machine
 from belong.page.facts import facts, flat, title
 from belong.page.matrix import matrix
@@ -52,7 +53,8 @@ def main(
     numbers = json.loads(metrics.read_text(encoding="utf-8"))
     about, arrays = load_about(scores, "class_names", "thresholds"), load_arrays(scores)
     thresholds, count = about["thresholds"], values.evaluate.top_images
-    rows = load_csv(manifest, "part", "class_name")
+    rows = load_csv(manifest, "part", "class_name", "source")
+    ink = {name for name, some in rows.groupby("part") if is_ink(some["source"])}
     parts = {
         name: part_of(name, arrays, rows.loc[rows["part"] == name, "class_name"], about)
         for name in (NORMAL, ANOMALY)
@@ -73,6 +75,7 @@ def main(
     rebuilt = "reconstruction"
     best_rebuilt = least_anomalous(parts[NORMAL], rebuilt, held_out[rebuilt], count=count)
     cards = [*best_rebuilt, *(card for one in showcases.values() for card in one.cards())]
+    pictures = pictured(images, {card.image for card in cards})
     contents = Contents(
         title=title(given["normal"], given["anomaly"]),
         facts=facts(given, numbers["calibration"], numbers["classification"]),
@@ -83,7 +86,9 @@ def main(
         matrix=matrix(load_csv(plots / "anomaly_sets.csv")),
         showcases=showcases,
         best_rebuilt=best_rebuilt,
-        pictures=thumbnails(pictured(images, {card.image for card in cards})),
+        pictures=thumbnails(
+            pictures, {image for image in pictures if image.rpartition("/")[0] in ink}
+        ),
         times=times_of(pipeline, times),
         parameters=flat(given),
         versions=machine.versions(),

@@ -1,13 +1,16 @@
 """dvc.yaml and the code say the same; else DVC serves a stale result or retrains for nothing."""
 
 import ast
-import hashlib
+import functools
 import importlib
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from dvc_data.hashfile.build import build
+from dvc_data.hashfile.db import HashFileDB
+from dvc_objects.fs import LocalFileSystem
 from ruamel.yaml import YAML
 
 from stages.params.every import Params as EveryParams
@@ -130,23 +133,81 @@ def test_the_parameter_files_are_valid(path: Path) -> None:
 
 
 def test_the_committed_results_are_those_of_the_committed_code() -> None:
-    """Every file that dvc.lock saw and git holds is still the same; so are the parameters."""
-    params, changed = read(ROOT / "params.yaml"), []
-    for name, stage in LOCK.items():
-        for file in [*stage.get("deps", []), *stage.get("outs", [])]:
-            path = ROOT / file["path"]
-            in_git = path.is_file() and not path.is_relative_to(ROOT / "data")
-            if in_git and digest(path) != file["md5"]:
-                changed.append(f"{name}: {file['path']}")
-        for key, value in stage.get("params", {}).get("params.yaml", {}).items():
-            if params[key] != value:
-                changed.append(f"{name}: {key}")
+    """Every file and folder that dvc.lock saw and git holds is still the same; so are the
+    parameters."""
     assert set(LOCK) == set(STAGES)
-    assert changed == [], "run `dvc repro` and commit dvc.lock and reports/"
+    found = differing(LOCK, ROOT)
+    assert found == [], "run `dvc repro` and commit dvc.lock and reports/"
 
 
-def digest(path: Path) -> str:
-    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+def differing(lock: dict[str, dict[str, Any]], root: Path) -> list[str]:
+    """Return "STAGE: PATH" and "STAGE: KEY" for what is not as the stage saw or left it."""
+    params, found = read(root / "params.yaml"), []
+    for name, stage in lock.items():
+        for file in [*stage.get("deps", []), *stage.get("outs", [])]:
+            in_git = not Path(file["path"]).is_relative_to("data")
+            if in_git and digest(root / file["path"]) != file["md5"]:
+                found.append(f"{name}: {file['path']}")
+        for key, value in stage.get("params", {}).get("params.yaml", {}).items():
+            if value_of(params, key) != value:
+                found.append(f"{name}: {key}")
+    return found
+
+
+@functools.cache
+def digest(path: Path) -> str | None:
+    """Return the sum that DVC keeps of a file, or of a folder; None of what is not there."""
+    if not path.exists():
+        return None
+    system = LocalFileSystem()
+    _, _, built = build(HashFileDB(system, ""), str(path), system, "md5", dry_run=True)
+    return str(built.hash_info.value)
+
+
+def value_of(params: Any, key: str) -> Any:
+    """Return the value under a dotted key."""
+    for part in key.split("."):
+        params = params[part]
+    return params
+
+
+@pytest.mark.parametrize(
+    ("edited", "new", "found"),
+    [
+        ("code.py", "other", "draw: code.py"),
+        ("reports/plots/roc/energy.csv", "other", "draw: reports/plots"),
+        ("reports/plots/roc/energy.csv", None, "draw: reports/plots"),
+        ("reports/metrics.json", None, "draw: reports/metrics.json"),
+        ("params.yaml", "normal: {path: other}", "draw: normal.path"),
+    ],
+)
+def test_what_was_changed_behind_dvcs_back_is_named(
+    edited: str, new: str | None, found: str, tmp_path: Path
+) -> None:
+    texts = {
+        "code.py": "code",
+        "params.yaml": "normal: {path: here}",
+        "reports/metrics.json": "{}",
+        "reports/plots/roc/energy.csv": "x",
+        "reports/plots/training.csv": "y",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    paths = {"deps": ["code.py"], "outs": ["reports/metrics.json", "reports/plots"]}
+    stage: dict[str, Any] = {
+        kind: [{"path": path, "md5": digest(tmp_path / path)} for path in some]
+        for kind, some in paths.items()
+    }
+    lock = {"draw": stage | {"params": {"params.yaml": {"normal.path": "here"}}}}
+    digest.cache_clear()
+    assert differing(lock, tmp_path) == []
+    digest.cache_clear()
+    if new is None:
+        (tmp_path / edited).unlink()
+    else:
+        (tmp_path / edited).write_text(new)
+    assert differing(lock, tmp_path) == [found]
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("[bs]*/**/__init__.py")), ids=str)

@@ -1,5 +1,6 @@
 """The parts of the grid that need neither git nor DVC."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,9 +12,11 @@ from ruamel.yaml import YAML
 
 from belong.errors import InputError
 from belong.grid.cells import Cell, assignments, changed, in_running_order, product
-from belong.grid.current import upstream
+from belong.grid.current import kept, upstream
 from belong.grid.gathering import numbers
+from stages.params.every import Params as EveryParams
 from stages.params.grid import Params
+from stages.params.section import read
 from tests.imports import ROOT
 
 GRID = ROOT / "reports" / "paper" / "params.yaml"
@@ -96,6 +99,37 @@ def test_what_comes_after_a_stage_is_not_upstream_of_it() -> None:
         "page": {},
     }
     assert upstream(stages, "evaluate") == {"split", "train", "evaluate"}
+
+
+def test_a_new_pointer_of_dvc_and_a_changed_image_are_seen_and_their_neighbors_are_not() -> None:
+    files = {
+        "photos/ours/cat/1.png": "a1",
+        "photos/others/1.png": "b2",
+        "photos/ours.dvc": "c3",
+        "photos.dvc": "d4",
+        "photos/ours2.dvc": "e5",
+        "README.md": "f6",
+    }
+    assert set(kept(files, ["photos/ours"])) == {
+        "photos/ours/cat/1.png", "photos/ours.dvc", "photos.dvc",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("pair", ["imagenet30-a", "imagenet30-b", "imagenet30-c"])
+def test_photos_are_trained_in_the_grid_as_the_readme_says(pair: str) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"dvc exp run -S network=efficientnet_b0.*\\\n.*", readme)
+    settings = Params.load(GRID).pairs[pair]
+    given = read(ROOT / "params.yaml")
+    wanted = changed(given, settings)
+    for key, value in re.findall(r"-S ([\w.]+)=(\S+)", command):
+        if key != "lambda":  # the grid tries several
+            found: Any = wanted
+            for part in key.split("."):
+                found = found[part]
+            assert str(found).lower() == value, key
+    EveryParams.parse(wanted, GRID)
+    assert wanted["detectors"]["vim"]["principal"] == 1280 // 2
 
 
 @pytest.mark.parametrize(

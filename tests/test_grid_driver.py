@@ -40,6 +40,9 @@ for detector in ("mahalanobis", "mlp_head"):
 if batch != 14:
     points = f"kind,class_name,x,y\\nnormal,zero,{weight},{seed}\\n"
     (plots.parent / "features.csv").write_text(points)
+if batch != 14:
+    sets = f"detector,anomalies,n_anomalies,auroc,fpr95\\nenergy,anomaly,9,{weight},{seed}\\n"
+    (plots.parent / "anomaly_sets.csv").write_text(sets)
 metrics = {"detectors": {"mahalanobis": {"auroc": weight / 100 + seed, "reason": "none"}}}
 pathlib.Path("reports/metrics.json").write_text(json.dumps(metrics))
 """
@@ -48,7 +51,7 @@ PIPELINE = """
 stages:
   evaluate:
     cmd: python toy.py
-    deps: [toy.py]
+    deps: [toy.py, "${normal.path}"]
     params: [lambda, seed, train, derive]
     outs:
     - reports/plots: {persist: true, cache: false}
@@ -128,7 +131,7 @@ def repository(folder: Path) -> Path:
     shutil.copy(ROOT / "tests" / "data" / "params.yaml", folder / "params.yaml")
     for name in ("mnist-small", "fashion-mnist-small"):
         (folder / "tests" / "data" / name).mkdir(parents=True)
-        (folder / "tests" / "data" / name / "images").write_text("")
+        (folder / "tests" / "data" / name / "images").write_text("old")
     (folder / ".gitignore").write_text("/build/\n/out/\n/grid.yaml\n")
     (folder / ".dvcignore").write_text("build\n")
     (folder / "grid.yaml").write_text(GRID)
@@ -208,6 +211,9 @@ def test_curves_and_features_are_those_of_the_cells_that_the_file_names(first: P
     features = pd.read_csv(first / "out" / "features.csv").to_dict("records")
     point = {"kind": "normal", "class_name": "zero", "x": 1, "y": 0}
     assert features == [{"pair": "own", "lambda": 1, **point}]
+    sets = pd.read_csv(first / "out" / "anomaly_sets.csv").to_dict("records")
+    row = {"detector": "energy", "anomalies": "anomaly", "auroc": 1, "fpr95": 0}
+    assert sets == [{"pair": "own", "lambda": 1, "seed": 0, **row}]
 
 
 def test_the_working_tree_is_as_it_was(first: Path) -> None:
@@ -261,11 +267,13 @@ def test_a_cell_that_left_the_file_leaves_the_table_and_stays_an_experiment(copy
         ("toy.py", "weight / 100", "weight / 50", True),
         ("dvc.yaml", "cmd: python toy.py", "cmd: python ./toy.py", True),
         ("params.yaml", "momentum: 0.9", "momentum: 0.8", True),
+        ("tests/data/mnist-small/images", "old", "new", True),
+        ("tests/data/fashion-mnist-small/images", "old", "new", False),
         ("dvc.yaml", "stages:", "# a comment\nstages:", False),
     ],
-    ids=["code", "command", "parameter", "comment"],
+    ids=["code", "command", "parameter", "images", "images that no stage reads", "comment"],
 )
-def test_a_committed_change_makes_old_results_stale_unless_it_is_a_comment(
+def test_a_committed_change_makes_old_results_stale_unless_no_stage_sees_it(
     copy: Path, file: str, old: str, new: str, is_stale: bool
 ) -> None:
     edit(copy / file, old, new)
@@ -313,12 +321,13 @@ def test_an_experiment_without_features_or_a_curve_is_named(copy: Path) -> None:
     edit(copy / "grid.yaml", "[mahalanobis, mlp_head]", "[mahalanobis, mlp_heed]")
     done = grid(copy, "--sweep", "plain")
     assert done.returncode == 0
-    assert done.stderr.splitlines()[-3:] == [
+    assert done.stderr.splitlines()[-4:] == [
         f"grid: {pair}-lambda-1.0-seed-0: has no reports/plots/{file}; {table} is without it"
         for pair, file, table in (
             ("own", "roc/mlp_heed.csv", "roc.csv"),
             ("plain", "roc/mlp_heed.csv", "roc.csv"),
             ("plain", "features.csv", "features.csv"),
+            ("plain", "anomaly_sets.csv", "anomaly_sets.csv"),
         )
     ]
     assert set(pd.read_csv(copy / "out" / "features.csv")["pair"]) == {"own"}

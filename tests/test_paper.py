@@ -14,7 +14,7 @@ from belong.paper.published import checked
 from belong.paper.rows import balances_of
 from stages import paper
 from tests.imports import ROOT
-from tests.paper_grid import LAMBDAS, PAIRS, grid_of, plausible
+from tests.paper_grid import LAMBDAS, PAIRS, grid_of, plausible, sets_of
 from tests.test_stages import run
 
 PUBLISHED = ROOT / "reports" / "paper" / "published.csv"
@@ -55,8 +55,10 @@ def tables(folder: Path, grid: pd.DataFrame) -> list[Path]:
     save_csv(folder / "grid.csv", grid)
     save_csv(folder / "roc.csv", pd.concat(curves))
     save_csv(folder / "features.csv", pd.concat(points))
+    save_csv(folder / "anomaly_sets.csv", sets_of(grid))
     shutil.copy(PUBLISHED, folder / "published.csv")
-    inputs = [folder / f"{name}.csv" for name in ("grid", "roc", "features", "published")]
+    names = ("grid", "roc", "features", "anomaly_sets", "published")
+    inputs = [folder / f"{name}.csv" for name in names]
     return [*inputs, folder / "README.md", folder / "figures"]
 
 
@@ -155,7 +157,7 @@ def test_the_text_follows_the_numbers(page: str, tmp_path: Path) -> None:
     paper.main(*tables(tmp_path, grid))
     after = (tmp_path / "README.md").read_text(encoding="utf-8")
     for text, verdict in ((page, "**confirmed**"), (after, "**not confirmed**")):
-        (row,) = [one for one in rows_of(text, "7") if "raises the AUROC" in one[1]]
+        (row,) = [one for one in rows_of(text, "14") if "raises the AUROC" in one[1]]
         assert row[3] == verdict
 
 
@@ -172,7 +174,7 @@ def test_a_grid_with_gaps_names_them_and_counts_the_seeds_that_are_left(tmp_path
 def test_a_single_cell_makes_a_page_that_decides_nothing(tmp_path: Path) -> None:
     paper.main(*tables(tmp_path, grid_of(plausible, pairs=PAIRS[:1], lambdas=[1.0], seeds=[0])))
     text = (tmp_path / "README.md").read_text(encoding="utf-8")
-    assert "0 confirmed, 0 not confirmed, 15 not testable here" in text
+    assert "0 confirmed, 0 not confirmed, 18 not testable here" in text
     assert "There is but one seed: nothing can be decided." in text
     assert "nan" not in text
 
@@ -222,7 +224,9 @@ def test_the_finer_scale_marks_where_each_detector_is_best(made: Path) -> None:
     ("name", "content", "message"),
     [
         ("grid.csv", "pair,lambda,seed\n", "the grid has no column 'data.normal_test'"),
-        ("grid.csv", None, "grid.csv: no such file; `dvc repro` makes it"),
+        ("grid.csv", None, "grid.csv: no such file; `make grid` makes it"),
+        ("anomaly_sets.csv", None, "anomaly_sets.csv: no such file; `make grid` makes it"),
+        ("anomaly_sets.csv", "pair\n", "anomaly_sets.csv: has no column 'lambda'; it has pair"),
         ("roc.csv", "pair,lambda\n", "roc.csv: has no column 'detector'; it has pair, lambda"),
         ("published.csv", "network\nlenet\n", "published.csv: has no column 'normal'; it has net"),
     ],

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import ttest_1samp
+from scipy.stats import ttest_1samp, ttest_ind
 from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score
 
 from belong.errors import InputError
@@ -160,27 +160,47 @@ def test_a_statement_agrees_once_the_table_does() -> None:
 
 
 def test_the_interval_excludes_zero_exactly_where_students_test_is_significant() -> None:
+    """Of numbers so large that rounding to four decimals is nothing."""
     rng = np.random.default_rng(0)
-    for mean in np.linspace(0, 2, 21):
-        differences = rng.normal(mean, 1, 5)
+    for mean in np.linspace(0, 2000, 21):
+        differences = rng.normal(mean, 1000, 5)
         significant = ttest_1samp(differences, 0).pvalue < 0.05 and differences.mean() > 0
-        assert Comparison("", differences).holds == significant
+        assert Comparison.of("", differences).holds == significant
 
 
-def test_the_interval_of_four_looks_is_that_of_a_fourth_of_five_percent() -> None:
+def test_the_interval_of_four_looks_is_that_of_a_fourth_of_five_percent_and_the_rounding() -> None:
     differences = np.array([0.1, 0.3, 0.2, 0.5, 0.4])
-    interval = ttest_1samp(differences, 0).confidence_interval(1 - 0.05 / 4)
-    assert Comparison("", differences, looks=4).interval == pytest.approx(tuple(interval))
+    low, high = ttest_1samp(differences, 0).confidence_interval(1 - 0.05 / 4)
+    found = Comparison.of("", differences, looks=4).interval
+    assert found == pytest.approx((low - 1e-4, high + 1e-4))
+
+
+def test_unpaired_numbers_of_unequal_spread_and_count_have_welchs_interval() -> None:
+    first, second = pd.Series([0.9, 0.2, 0.5, 0.7, 0.1]), pd.Series([0.31, 0.30, 0.33])
+    expected = ttest_ind(first, second, equal_var=False).confidence_interval()
+    found = Comparison.unpaired("", first, second)
+    assert found.interval == pytest.approx((expected.low - 1e-4, expected.high + 1e-4))
+    assert found.n == 3
+
+
+def test_unpaired_numbers_without_any_spread_differ_by_their_difference() -> None:
+    found = Comparison.unpaired("", pd.Series([0.5, 0.5]), pd.Series([0.2, 0.2]))
+    assert found.interval == pytest.approx((0.2999, 0.3001))
+
+
+def test_a_side_with_one_seed_leaves_unpaired_numbers_undecided() -> None:
+    assert Comparison.unpaired("", pd.Series([0.5, 0.6]), pd.Series([0.2])).holds is None
 
 
 def test_a_comparison_takes_the_seeds_that_both_sides_have() -> None:
     first = pd.Series({0: 3.0, 1: 4.0, 3: 9.0})
     second = pd.Series({1: 1.0, 0: 1.0, 2: 7.0})
-    np.testing.assert_array_equal(Comparison.between("", first, second).differences, [2.0, 3.0])
+    found = Comparison.between("", first, second)
+    assert (found.n, found.mean, found.error) == (2, 2.5, 0.5)
 
 
 def test_one_seed_decides_nothing() -> None:
-    assert Comparison("", np.array([0.5])).holds is None
+    assert Comparison.of("", [0.5]).holds is None
 
 
 def test_mean_and_spread_say_their_number_of_seeds() -> None:

@@ -12,12 +12,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from ruamel.yaml import YAML
+from scipy.stats import betabinom
 
-from stages.readme import results, seeds
+from belong.promise import expected, outside
+from stages.readme import promised, results, seeds
 from tests.imports import ROOT
 from tests.paper_grid import grid_of, plausible
 
@@ -117,6 +120,53 @@ def test_the_example_of_metrics_diff_starts_from_the_committed_metrics() -> None
         assert float(shown) == value, key
 
 
-def test_every_file_that_the_readme_links_to_exists() -> None:
+def test_every_file_that_the_readme_links_to_is_committed() -> None:
     links = re.findall(r"\]\((?!http)([^)#]+)\)", README)
-    assert [link for link in links if not (ROOT / link).exists()] == []
+    listed = subprocess.run(
+        ["git", "ls-tree", "-r", "-t", "--name-only", "HEAD"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout.splitlines()  # fmt: skip
+    assert {link.rstrip("/") for link in links} - set(listed) == set()
+
+
+def run_with(rates: dict[str, float]) -> dict[str, Any]:
+    """Return numbers of a run: 1000 images calibrate, 500 half of them, and 1000 are tested."""
+    return {
+        "data": {"normal_test": 1000, "anomaly_test": 10},
+        "classification": {"accuracy": 0.9, "n": 1000},
+        "calibration": {
+            "alpha": 0.025,
+            "n_calibration": 1000,
+            "false_reject_training": 0.051,
+            "false_reject_calibrated": 0.026,
+            "false_reject_expected_low": 0.0123,
+            "false_reject_expected_high": 0.0412,
+        },
+        "detectors": {name: {"false_reject": rate} for name, rate in rates.items()}
+        | {"mlp_head": {"auroc": None, "reason": "no anomaly"}},
+    }
+
+
+def test_a_detector_is_held_to_the_range_of_as_many_images_as_calibrated_it() -> None:
+    """Of 1000 images, 13 to 40 are expected after 1000 have calibrated, and 10 to 42 after 500."""
+    numbers = run_with({"energy": 0.0410, "combined": 0.0410, "vim": 0.0250, "msp": 0.0100})
+    assert outside(numbers) == {"energy": 0.041, "msp": 0.01}
+    for name, n in (("energy", 1000), ("combined", 500)):
+        rank = int(0.025 * (n + 1))
+        law = betabinom(1000, rank, n + 1 - rank)
+        low, high = expected(name, numbers["calibration"], 1000)
+        assert law.cdf(round(1000 * low) - 1) < 0.025 <= law.cdf(round(1000 * low))
+        assert law.cdf(round(1000 * high) - 1) < 0.975 <= law.cdf(round(1000 * high))
+
+
+def test_the_readme_says_how_many_detectors_keep_the_promise_and_names_the_others() -> None:
+    said = promised(run_with({"energy": 0.041, "combined": 0.041, "vim": 0.025}), "calibrated")
+    assert "Within their range are 2 of 3 detectors, outside `energy` (4.10%)." in said
+    kept = promised(run_with({"vim": 0.025}), "calibrated")
+    assert "Within their range are 1 of 1 detectors. " in kept
+
+
+def test_with_the_papers_threshold_in_force_the_readme_promises_nothing() -> None:
+    said = promised(run_with({"vim": 0.025}), "training")
+    assert "promises nothing of fresh ones: `mahalanobis` rejects 5.10%." in said
+    assert "Within their range" not in said

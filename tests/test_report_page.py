@@ -19,9 +19,10 @@ from PIL import Image
 from ruamel.yaml import YAML
 
 from belong.artefacts import load_about, load_arrays, load_csv, save_arrays, save_csv, save_json
+from belong.ink import is_ink
 from belong.page import machine, thumbnails
 from belong.page.curves import calibration, points, precision_recall
-from belong.page.facts import flat
+from belong.page.facts import facts, flat, title
 from belong.page.matrix import matrix, shade
 from belong.page.render import short
 from belong.page.scoreboard import COLUMNS, reasons, scoreboard
@@ -34,6 +35,50 @@ from tests.small_report import make_inputs, make_page
 DASH = "\N{EN DASH}"
 NUMBERS: dict[str, Any] = {column.key: 0.5 for column in COLUMNS} | {"auroc_high": 0.6}
 AT = {column.key: at for at, column in enumerate(COLUMNS)}
+
+
+# --- what was run -------------------------------------------------------------------------------
+
+PROMISE = {
+    "n_calibration": 5999,
+    "false_reject_calibrated": 0.0225,
+    "false_reject_training": 0.0341,
+    "false_reject_expected_low": 0.0202,
+    "false_reject_expected_high": 0.0302,
+}
+
+
+@pytest.mark.parametrize(
+    ("threshold", "rate"),
+    [("calibrated", "0.0225 (0.0202 to 0.0302 expected)"), ("training", "0.0341")],
+)
+def test_the_rate_beside_the_threshold_in_force_is_its_own(threshold: str, rate: str) -> None:
+    given = {
+        "calibration": {"alpha": 0.025, "threshold": threshold},
+        "normal": {"path": "data/a", "classes": "all"},
+        "anomaly": {"path": "data/b", "classes": [1, 2]},
+        "lambda": 1.0,
+        "seed": 0,
+    }
+    found = facts(given, PROMISE, {"accuracy": 0.9938, "n": 10000})
+    assert found["false rejects of mahalanobis"] == rate
+    assert found["threshold in force"].startswith("the paper's") == (threshold == "training")
+    assert "calibrated, on 5,999 held-out images" in found["threshold in force"]
+
+
+@pytest.mark.parametrize(
+    ("normal", "anomaly", "expected"),
+    [
+        (("raw/mnist", "1-9"), ("raw/mnist", 0), "mnist 1-9 against mnist 0"),
+        (("raw/mnist", "all"), ("raw/fashion", "all"), "mnist against fashion"),
+        (("raw/mnist", "all"), ("raw/mnist", "none"), "mnist"),
+    ],
+)
+def test_two_choices_of_one_data_set_are_told_apart_by_their_classes(
+    normal: tuple[str, Any], anomaly: tuple[str, Any], expected: str
+) -> None:
+    chosen = ({"path": path, "classes": classes} for path, classes in (normal, anomaly))
+    assert title(*chosen) == expected
 
 
 # --- the scoreboard -----------------------------------------------------------------------------
@@ -128,16 +173,26 @@ def opened(uri: str) -> Image.Image:
     return Image.open(io.BytesIO(base64.b64decode(content)))
 
 
-def test_a_gray_image_is_shown_dark_on_white_and_not_enlarged() -> None:
+@pytest.mark.parametrize(
+    ("ink", "expected"), [(["a"], [[255, 200], [100, 0]]), ([], [[0, 55], [155, 255]])]
+)
+def test_ink_is_shown_dark_on_white_a_gray_photo_as_it_is_and_neither_is_enlarged(
+    ink: list[str], expected: list[list[int]]
+) -> None:
     image = np.array([[[0, 55], [155, 255]]], np.uint8)
-    shown = opened(thumbnails_of({"a": image})["a"])
-    np.testing.assert_array_equal(np.asarray(shown), [[255, 200], [100, 0]])
+    shown = opened(thumbnails_of({"a": image}, ink)["a"])
+    np.testing.assert_array_equal(np.asarray(shown), expected)
+
+
+def test_images_of_idx_files_are_ink_and_those_of_image_files_are_not(made: Path) -> None:
+    assert is_ink(load_csv(made / "manifest")["source"])
+    assert not is_ink(pd.Series(["cat/1.png", "cat/idx3/2.jpg"]))
 
 
 def test_a_large_image_is_reduced_to_64_pixels_and_keeps_its_shape_and_colours() -> None:
     image = np.zeros((3, 100, 200), np.uint8)
     image[0] = 250
-    shown = opened(thumbnails_of({"a": image})["a"]).convert("RGB")
+    shown = opened(thumbnails_of({"a": image}, [])["a"]).convert("RGB")
     assert shown.size == (64, 32)
     assert shown.getpixel((30, 15)) == (250, 0, 0)
 
@@ -148,7 +203,7 @@ def test_pictures_that_are_too_large_together_are_made_smaller(
     noise = np.random.default_rng(0).integers(0, 256, (20, 3, 64, 64), dtype=np.uint8)
     images = {str(at): image for at, image in enumerate(noise)}
     monkeypatch.setattr(thumbnails, "MOST_CHARACTERS", 80_000)
-    made = thumbnails_of(images)
+    made = thumbnails_of(images, [])
     assert {opened(uri).size for uri in made.values()} == {(32, 32)}
     assert sum(map(len, made.values())) <= 80_000
 

@@ -80,7 +80,7 @@ def run_all(to: Path, text: str) -> Path:
     measured = to / "metrics", to / "plots"
     vectors = images, to / "features", to / "gaussians", to / "scores"
     study_covariance.main(params, to / "features", to / "acceptance")
-    report.main(params, *measured, to / "acceptance", *vectors, to / "figures")
+    report.main(params, *measured, to / "acceptance", manifest, *vectors, to / "figures")
     return to
 
 

@@ -1,7 +1,9 @@
-"""Which cells are finished: an experiment of that name has the wanted parameters and code."""
+"""Which cells are finished: an experiment of that name has the wanted code, images, parameters."""
 
 import functools
+import re
 from collections.abc import Iterable, Mapping
+from pathlib import PurePosixPath
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -11,22 +13,22 @@ from belong.grid.repository import Experiment, Repository
 
 PARAMS = "params.yaml"
 PIPELINE = "dvc.yaml"
-# The stage that a cell is run up to: what comes after it draws, and no table needs it. The images
-# are fetched by data/dvc.yaml, which compares them with their published sums.
+LOCK = "dvc.lock"
+# The stage that a cell is run up to: what comes after it draws, and no table needs it.
 TARGET = "evaluate"
 # What it makes is one word for all valid parameters.
 CHECKS = {"check_params"}
 
 
 class Currency:
-    """Tells experiments of the present code and parameters from those of earlier ones."""
+    """Tells experiments of the present code, parameters and images from those of earlier ones."""
 
     def __init__(self, repository: Repository, commit: str, pairs: Mapping[str, Values]) -> None:
-        """Compare with the code and the parameters of `commit`, and what the pairs set."""
+        """Compare with the code, parameters and images of `commit`, and what the pairs set."""
         self.repository = repository
         self.commit = commit
         self._pairs = pairs
-        files = repository.files(commit)
+        self._files = files = repository.files(commit)
         self.params: dict[str, Any] = _yaml(repository.text(files[PARAMS]))
         self.code = code(repository, files)
 
@@ -50,7 +52,53 @@ class Currency:
         if not {PARAMS, PIPELINE} <= set(files) or code(self.repository, files) != self.code:
             return False
         params = changed(self.params, cell.settings(self._pairs[cell.pair]))
-        return bool(_yaml(self.repository.text(files[PARAMS])) == params)
+        if _yaml(self.repository.text(files[PARAMS])) != params:
+            return False
+        folders = data_sets(self.repository, files, params)
+        if kept(files, folders) != kept(self._files, folders):
+            return False
+        then = fetched(self.repository, files, folders)
+        # Before the first run nothing here knows what will be fetched: nothing to compare with.
+        now = fetched(self.repository, self._files, folders)
+        return all(then.get(folder) == content for folder, content in now.items())
+
+
+def data_sets(repository: Repository, files: Mapping[str, str], params: Values) -> list[str]:
+    """Return the folders of images that the stages up to TARGET read, `${normal.path}` in them."""
+    stages = _yaml(repository.text(files[PIPELINE]))["stages"]
+    found = set()
+    for name in upstream(stages, TARGET):
+        for key in re.findall(r"\$\{([\w.]+)\}", " ".join(_listed(stages[name]))):
+            value: Any = params
+            for part in key.split("."):
+                value = value[part]
+            found.add(str(value))
+    return sorted(found)
+
+
+def kept(files: Mapping[str, str], folders: Iterable[str]) -> dict[str, str]:
+    """Return the content of each image in the folders that git keeps, and of their .dvc files."""
+    inside = [PurePosixPath(folder) for folder in folders]
+    pointers = {f"{place}.dvc" for folder in inside for place in (folder, *folder.parents)}
+    return {
+        path: content
+        for path, content in files.items()
+        if path in pointers or any(PurePosixPath(path).is_relative_to(one) for one in inside)
+    }
+
+
+def fetched(
+    repository: Repository, files: Mapping[str, str], folders: Iterable[str]
+) -> dict[str, str]:
+    """Return the sums of those folders that a stage below the top folder makes: data/dvc.yaml."""
+    outs = [
+        out
+        for path, content in files.items()
+        if path.endswith(f"/{LOCK}")
+        for stage in _yaml(repository.text(content))["stages"].values()
+        for out in stage.get("outs", [])
+    ]
+    return {out["path"]: out["md5"] for out in outs if out["path"] in set(folders)}
 
 
 def code(repository: Repository, files: Mapping[str, str]) -> dict[str, Any]:

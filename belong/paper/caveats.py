@@ -128,8 +128,10 @@ def _recall(published: pd.DataFrame) -> str:
         for network, recall in recalls.items()
     )
     lines = [
-        "**The recall that a threshold gives.** The text sets thresholds at the 97.5th percentile, "
-        "which accepts about 0.975 of normal images. The recall of the semi-supervised rows is "
+        "**The recall that a threshold gives.** The text sets the threshold of each class at the "
+        "97.5th percentile of its distances, and accepts what any class accepts (eq. 4): at least "
+        "0.975 of the images that the thresholds come from. Of fresh images it promises nothing. "
+        "The recall of the semi-supervised rows is "
         f"{ranges}."
     ]
     for network, recall in recalls.items():

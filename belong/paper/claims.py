@@ -1,5 +1,10 @@
 """The claims of paper A, each decided by our grid and a rule.
 
+What the paper says of the F1 of detection is decided by FPR95. The paper names no threshold for
+the supervised detector, and no cell has its threshold for the other; at ours, which rejects a
+fixed share of normal images, F1 says more of how nearly that share was met than of the detector.
+At a fixed recall, F1 and accuracy rise exactly as the false accepts fall.
+
 A claim is a list of differences that must all be above zero. It is confirmed if every one of
 their 95 % intervals is above zero; as all of them have to be, testing many makes a wrong
 "confirmed" no likelier (an intersection-union test: Berger, Technometrics 24, 1982). It is not
@@ -8,12 +13,12 @@ or too few.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
-import numpy as np
 import pandas as pd
 
+from belong.paper.anomaly_sets import OWN, auroc_of, further
 from belong.paper.published import title
 from belong.paper.seeds import Comparison, best_of, by_seed
 
@@ -27,12 +32,13 @@ WORST_ACCURACY, WORST_F1 = 0.0052, 0.005295
 F1_OF_CLASSIFICATION = dict.fromkeys(LENET, (0.9852, 0.9915)) | dict.fromkeys(
     IMAGENET, (0.9897, 0.9989)
 )
-PROMISED = 0.025
-# How far the rate of false rejects may lie from the promised one and still count as kept.
-LEEWAY = 0.005
 
 ACCURACY, CLASS_F1 = "classification.accuracy", "classification.f1_macro"
 SEMI, SUPERVISED = "detectors.mahalanobis", "detectors.mlp_head"
+NO_THRESHOLD = (
+    "it is of a threshold that no cell has: the supervised detector's is published nowhere, the "
+    "other's is taken from the training images"
+)
 
 
 @dataclass(frozen=True)
@@ -75,13 +81,16 @@ class Claim:
         )
 
 
-def claims(grid: pd.DataFrame, lambdas: Sequence[float]) -> list[Claim]:
+def claims(grid: pd.DataFrame, lambdas: Sequence[float], sets: pd.DataFrame) -> list[Claim]:
     """Return the claims of the paper, in its order.
 
     Args:
         grid: a row for each cell.
         lambdas: those that the paper tried, 0 among them.
+        sets: the columns of `anomaly_sets.COLUMNS`.
     """
+    found = {f"{one}.found_at_95": 1 - grid[f"{one}.fpr95"] for one in (SEMI, SUPERVISED)}
+    grid = pd.concat([grid, pd.DataFrame(found)], axis=1)
     ran = set(grid["pair"])
     here = [pair for pair in (*LENET, *IMAGENET) if pair in ran]
     lenet = [pair for pair in LENET if pair in ran]
@@ -112,7 +121,7 @@ def claims(grid: pd.DataFrame, lambdas: Sequence[float]) -> list[Claim]:
             if first is None or second is None:
                 # Said to be untested, lest the other pairs confirm the claim alone.
                 run = listed(others if first is not None else some)
-                found.append(Comparison(f"{title(pair)}: not run at {run}", np.array([])))
+                found.append(Comparison.of(f"{title(pair)}: not run at {run}", []))
             else:
                 what = f"{title(pair)}: best {named(column)} of {listed(some)} (at {first:g}) less "
                 what += f"that at {second:g}"
@@ -127,7 +136,7 @@ def claims(grid: pd.DataFrame, lambdas: Sequence[float]) -> list[Claim]:
     ) -> list[Comparison]:
         """Compare a number itself with fixed bounds, at each lambda of each pair."""
         return [
-            Comparison(f"{title(pair)}, lambda {one:g}: {named(column)} {what}", values.to_numpy())
+            Comparison.of(f"{title(pair)}, lambda {one:g}: {named(column)} {what}", values)
             for pair in pairs
             for one in sorted(lambdas)
             for what, values in sides(at(pair, one, column))
@@ -152,10 +161,15 @@ def claims(grid: pd.DataFrame, lambdas: Sequence[float]) -> list[Claim]:
             best(lenet, positive, [0.0], ACCURACY),
         ),
         Claim(
+            "Center loss improves the results for ImageNet-30 in one of the three experiments.",
+            "III, first paragraph",
+            largest(best(imagenet, positive, [0.0], ACCURACY)),
+        ),
+        Claim(
             f"Center loss costs at most {WORST_ACCURACY} of accuracy and {WORST_F1} of F1.",
             "III, first paragraph; IV",
             [
-                Comparison(f"{comparison.what}, plus {most}", comparison.differences + most)
+                comparison.plus(most)
                 for column, most in ((ACCURACY, WORST_ACCURACY), (CLASS_F1, WORST_F1))
                 for one in positive
                 for comparison in change(here, one, 0.0, column)
@@ -169,52 +183,42 @@ def claims(grid: pd.DataFrame, lambdas: Sequence[float]) -> list[Claim]:
         Claim(
             "Center loss improves the F1 of the semi-supervised detector in all experiments.",
             "III, figure 3",
-            best(here, positive, [0.0], f"{SEMI}.f1_normal"),
+            best(here, positive, [0.0], f"{SEMI}.found_at_95"),
+        ),
+        Claim(
+            "It rises by more than 0.03 in three of the five.",
+            "III, figure 3",
+            note=NO_THRESHOLD,
         ),
         Claim(
             "The best lambda for the semi-supervised detector is 0.1 or 1.",
             "III, figure 3",
-            best(here, RECOMMENDED, others, f"{SEMI}.f1_normal"),
-        ),
-        Claim(
-            f"A high lambda ({last:g}) raises the AUROC of the semi-supervised detector.",
-            "III, figure 5",
-            change(here, last, 0.0, f"{SEMI}.auroc"),
-        ),
-        Claim(
-            "The larger lambda, the larger the AUROC of the semi-supervised detector.",
-            "IV, second paragraph",
-            [
-                comparison
-                for smaller, larger in pairwise(sorted(lambdas))
-                for comparison in change(here, larger, smaller, f"{SEMI}.auroc")
-            ],
+            best(here, RECOMMENDED, others, f"{SEMI}.found_at_95"),
         ),
         Claim(
             "The supervised detector has its best F1 without center loss.",
             "III, figure 4",
-            [
-                comparison
-                for one in positive
-                for comparison in change(here, 0.0, one, f"{SUPERVISED}.f1_normal")
-            ],
+            note=NO_THRESHOLD,
         ),
         Claim(
-            "Center loss lowers the AUROC of the supervised detector.",
-            "III, figure 5; IV",
-            change(here, 0.0, last, f"{SUPERVISED}.auroc"),
+            "Center loss costs it 0.19 in the worst case.",
+            "III, figure 4",
+            note=NO_THRESHOLD,
         ),
         Claim(
             "That harm is greater for photos and the deeper network.",
-            "III, figure 4",
+            "III, figure 4; of AUROC here",
             [
-                Comparison.between(
+                Comparison.unpaired(
                     f"loss on {title(photos)} less that on {title(digits)}, "
                     f"{named(f'{SUPERVISED}.auroc')}, lambda 0 against {last:g}",
-                    at(photos, 0.0, f"{SUPERVISED}.auroc")
-                    - at(photos, last, f"{SUPERVISED}.auroc"),
-                    at(digits, 0.0, f"{SUPERVISED}.auroc")
-                    - at(digits, last, f"{SUPERVISED}.auroc"),
+                    *(
+                        (
+                            at(pair, 0.0, f"{SUPERVISED}.auroc")
+                            - at(pair, last, f"{SUPERVISED}.auroc")
+                        ).dropna()
+                        for pair in (photos, digits)
+                    ),
                 )
                 for photos in imagenet
                 for digits in lenet
@@ -225,31 +229,32 @@ def claims(grid: pd.DataFrame, lambdas: Sequence[float]) -> list[Claim]:
             "III, figures 3 and 4; IV",
             [
                 Comparison.between(
-                    f"{title(pair)}, lambda {one:g}: {measure} of mlp_head less that of "
-                    "mahalanobis",
+                    f"{title(pair)}, lambda {one:g}: {named(f'{SUPERVISED}.{number}')} less the "
+                    "same of mahalanobis",
                     at(pair, one, f"{SUPERVISED}.{number}"),
                     at(pair, one, f"{SEMI}.{number}"),
                 )
-                for measure, number in (("AUROC", "auroc"), ("F1", "f1_normal"))
+                for number in ("auroc", "found_at_95")
                 for pair in here
                 for one in sorted(lambdas)
             ],
         ),
         Claim(
-            "The supervised detector depends on the choice of its anomalies.",
-            "IV, last paragraph",
-            note="the grid measures the pair's own anomalies only; reports/plots/anomaly_sets.csv "
-            "has others, for one cell",
+            "F1 lies between 0.8695 and 0.9913 (semi-supervised) and between 0.9881 and 0.9990 "
+            "(supervised) with LeNet, between 0.7172 and 0.8149 and between 0.8083 and 0.9727 with "
+            "EfficientNet-B0.",
+            "III, after figure 3",
+            note=NO_THRESHOLD,
         ),
         Claim(
-            "The 97.5th percentile of the training distances is a threshold that rejects 2.5 % of "
-            "normal images (the paper implies it; we allow half a percent).",
-            "II, Mahalanobis distance",
-            above(
-                here,
-                "calibration.false_reject_training",
-                within(PROMISED - LEEWAY, PROMISED + LEEWAY),
-            ),
+            f"A high lambda ({last:g}) raises the AUROC of the semi-supervised detector.",
+            "III, figure 5",
+            change(here, last, 0.0, f"{SEMI}.auroc"),
+        ),
+        Claim(
+            "Center loss lowers the AUROC of the supervised detector.",
+            "III, figure 5; IV",
+            change(here, 0.0, last, f"{SUPERVISED}.auroc"),
         ),
         Claim(
             "With center loss normal images lie around their centroids and anomalies around the "
@@ -257,7 +262,51 @@ def claims(grid: pd.DataFrame, lambdas: Sequence[float]) -> list[Claim]:
             "III, figure 6; IV",
             note="a plane does not show it: see our figure 6",
         ),
+        Claim(
+            "The larger lambda, the larger the accuracy and the AUROC of the semi-supervised "
+            "detector.",
+            "IV, second paragraph",
+            [
+                comparison
+                for number in ("found_at_95", "auroc")
+                for smaller, larger in pairwise(sorted(lambdas))
+                for comparison in change(here, larger, smaller, f"{SEMI}.{number}")
+            ],
+        ),
+        Claim(
+            "The supervised detector depends on the choice of its anomalies.",
+            "IV, last paragraph",
+            [
+                comparison
+                for pair in here
+                for one in sorted(set(sets.loc[sets["pair"] == pair, "lambda"]))
+                for comparison in largest(on_others(sets, pair, one))
+            ],
+        ),
     ]
+
+
+def on_others(sets: pd.DataFrame, pair: str, lambda_: float) -> list[Comparison]:
+    """Compare the supervised detector on the anomalies of its kind with it on each other set."""
+    own = auroc_of(sets, pair, lambda_, "mlp_head", OWN)
+    return [
+        Comparison.between(
+            f"{title(pair)}, lambda {lambda_:g}: AUROC of mlp_head on the pair's own anomalies "
+            f"less that on {anomalies.replace('_', ' ')}",
+            own,
+            auroc_of(sets, pair, lambda_, "mlp_head", anomalies),
+        )
+        for anomalies in further(sets, pair, lambda_)
+    ]
+
+
+def largest(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """Return the comparison with the largest mean, widened for the choice; none of none."""
+    measured = [one for one in comparisons if one.n]
+    if not measured:
+        return list(comparisons)
+    first = max(measured, key=lambda one: one.mean)
+    return [replace(first, looks=first.looks * len(measured))]
 
 
 def within(low: float, high: float) -> Callable[[pd.Series], list[tuple[str, pd.Series]]]:
@@ -274,9 +323,8 @@ def named(column: str) -> str:
     words = {
         "accuracy": "accuracy",
         "f1_macro": "macro F1",
-        "false_reject_training": "false rejects",
         "auroc": f"AUROC of {of}",
-        "f1_normal": f"F1 of {of}",
+        "found_at_95": f"1 - FPR95 of {of}",
     }
     return words[number]
 

@@ -1,14 +1,16 @@
-"""Numbers over seeds: mean and spread, and paired differences with their interval.
+"""Numbers over seeds: mean and spread, and differences with their interval.
 
 A grid has a row for each cell, with the columns `pair`, `lambda` and `seed`, and one for every
 number that was measured. Cells may be missing; nothing is put in their place.
 """
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from scipy.stats import t
 
 from belong.errors import InputError
@@ -24,7 +26,7 @@ NEEDED = [
     *(
         f"detectors.{detector}.{number}"
         for detector in ("mahalanobis", "mlp_head")
-        for number in ("auroc", "f1_normal", "false_reject", "false_accept")
+        for number in ("auroc", "fpr95", "false_reject", "false_accept")
     ),
 ]
 
@@ -82,47 +84,75 @@ def mean_and_sd(values: pd.Series) -> str:
     return f"{values.mean():.4f} ± {values.std():.4f} ({len(values)})"
 
 
-def widening(n: int, looks: int = 1) -> float:
-    """Return how many standard errors a 95 % interval of n >= 2 numbers reaches to either side."""
-    return float(t.ppf(1 - 0.025 / looks, n - 1))
+# The numbers of the grid have four decimals: each side of a difference may be off by half of it.
+ROUNDING = 1e-4
+
+
+def widening(freedom: float, looks: int = 1) -> float:
+    """Return how many standard errors a 95 % interval reaches to either side."""
+    return float(t.ppf(1 - 0.025 / looks, freedom))
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A difference that a claim says is above zero, over the seeds that have both sides.
+    """A difference that a claim says is above zero, measured over seeds.
 
     Attributes:
         what: the difference in words.
-        differences: (n,) one for each seed.
-        looks: from how many candidates the first side was chosen for its mean; the interval is
-            widened for it (Bonferroni).
+        n: how many seeds it was measured with.
+        mean: the mean difference; nan if n is 0.
+        error: the standard error of the mean; nan below two seeds.
+        freedom: degrees of freedom of the error.
+        looks: from how many candidates a side was chosen for its mean; the interval is widened
+            for it (Bonferroni).
     """
 
     what: str
-    differences: np.ndarray
+    n: int
+    mean: float
+    error: float
+    freedom: float
     looks: int = 1
+
+    @classmethod
+    def of(cls, what: str, differences: ArrayLike, looks: int = 1) -> "Comparison":
+        """Take the differences (n,) of n seeds."""
+        values = np.asarray(differences, dtype=float)
+        n = len(values)
+        mean = float(values.mean()) if n else math.nan
+        error = float(values.std(ddof=1)) / n**0.5 if n > 1 else math.nan
+        return cls(what, n, mean, error, n - 1, looks)
 
     @classmethod
     def between(
         cls, what: str, first: pd.Series, second: pd.Series, looks: int = 1
     ) -> "Comparison":
         """Pair two numbers by their seeds; a seed that lacks one of them is left out."""
-        return cls(what, (first - second).dropna().to_numpy(), looks)
+        return cls.of(what, (first - second).dropna().to_numpy(), looks)
 
-    @property
-    def n(self) -> int:
-        """Return the number of seeds."""
-        return len(self.differences)
+    @classmethod
+    def unpaired(cls, what: str, first: pd.Series, second: pd.Series) -> "Comparison":
+        """Compare two numbers that have nothing in common but the count of seeds.
 
-    @property
-    def mean(self) -> float:
-        """Return the mean difference."""
-        return float(self.differences.mean())
+        Welch (Biometrika 34, 1947): neither spread is taken for the other's.
+        """
+        n = min(len(first), len(second))
+        if n < 2:
+            return cls.of(what, [])
+        of_first, of_second = (float(side.var()) / len(side) for side in (first, second))
+        error = of_first + of_second
+        parts = of_first**2 / (len(first) - 1) + of_second**2 / (len(second) - 1)
+        freedom = error**2 / parts if parts else n - 1  # no spread at all: any number will do
+        return cls(what, n, float(first.mean() - second.mean()), error**0.5, freedom)
+
+    def plus(self, most: float) -> "Comparison":
+        """Return the same with so much added to the difference."""
+        return replace(self, what=f"{self.what}, plus {most}", mean=self.mean + most)
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Return Student's 95 % interval of the mean difference; it wants two seeds."""
-        half = widening(self.n, self.looks) * float(self.differences.std(ddof=1)) / self.n**0.5
+        """Return Student's 95 % interval of the mean, and the rounding; it wants two seeds."""
+        half = widening(self.freedom, self.looks) * self.error + ROUNDING
         return self.mean - half, self.mean + half
 
     @property

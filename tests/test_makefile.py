@@ -1,0 +1,56 @@
+"""What `make` does on a machine that is not as it should be."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.imports import ROOT
+
+
+def program(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.parametrize(("pip_code", "made_anew"), [(1, True), (0, False)])
+def test_an_environment_without_pip_is_made_anew_and_a_whole_one_is_kept(
+    pip_code: int, made_anew: bool, tmp_path: Path
+) -> None:
+    """Debian's Python without python3-venv leaves a folder with a python that has no pip."""
+    log = tmp_path / "log"
+    ours = (
+        f'case "$*" in *--version) exit {pip_code};; esac; exit 1'  # installing fails: no network
+    )
+    program(tmp_path / "venv" / "bin" / "python", ours)
+    python = program(tmp_path / "python3", f'echo "$@" >> {log}')
+    venv = tmp_path / "venv"
+    subprocess.run(
+        ["make", f"{venv}/.pipeline", f"VENV={venv}", f"PYTHON={python}"],
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
+    )
+    assert (f"-m venv --clear {venv}" in log.read_text()) == made_anew
+
+
+def test_the_readme_is_not_begun_without_the_tables_of_the_grid(tmp_path: Path) -> None:
+    (tmp_path / "Makefile").write_text((ROOT / "Makefile").read_text())
+    venv = tmp_path / "venv"
+    for name in ("pyproject.toml", "constraints.txt"):
+        (tmp_path / name).touch()
+    program(venv / "bin" / "dvc", f"touch {tmp_path}/ran")
+    (venv / ".pipeline").touch()
+    done = subprocess.run(
+        ["make", "readme", f"VENV={venv}"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr.splitlines()[0] == (
+        "reports/paper/grid.csv: no such file; `make grid` makes it"
+    )
+    assert not (tmp_path / "ran").exists()
