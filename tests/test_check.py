@@ -18,6 +18,7 @@ from belong.command import check as command
 from belong.command.main import main
 from belong.datasets import DataSet, with_test_part
 from belong.detectors import covariance
+from belong.forms import Form
 from belong.networks import efficientnet, lenet
 from belong.parts import assign
 from tests.imports import ROOT
@@ -202,7 +203,13 @@ def test_the_images_are_divided_as_the_pipeline_divides_them(sizes: tuple[int, i
     none = replace(data, images=data.images[:0], labels=data.labels[:0], is_test=data.is_test[:0],
                    sources=data.sources[:0])  # fmt: skip
     table = assign(
-        divided, none, {}, calibration_fraction=0.1, further_images=0, rng=rng
+        divided,
+        none,
+        {},
+        form=Form.of(data.images),
+        calibration_fraction=0.1,
+        further_images=0,
+        rng=rng,
     ).value_counts(["part", "class_name"])
     every = pd.DataFrame({"train": sizes, "test": [0, 0]}, index=["a", "b"])
     parts = counts.division(every, test_fraction=0.2, calibration_fraction=0.1)
