@@ -48,8 +48,9 @@ def odd_shape(read: pd.DataFrame) -> Iterator[Finding]:
 
 
 def other_color(read: pd.DataFrame) -> Iterator[Finding]:
-    """Find the few grey images among colored ones, or the other way round."""
-    grey = read["is_grey"].astype(bool)
+    """Find the few grey images among colored ones, or the other way round; blank ones aside."""
+    read = read[~read["is_blank"]]
+    grey = read["is_grey"]
     for rows, what in ((read[grey], "grey among colored"), (read[~grey], "colored among grey")):
         if 0 < len(rows) < FEW * len(read):
             sentence = f"{counted(len(rows), 'image')} {what} ones"
