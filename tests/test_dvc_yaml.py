@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from dvc_data.hashfile.build import build
 from dvc_data.hashfile.db import HashFileDB
-from dvc_objects.fs import LocalFileSystem
+from dvc_objects.fs.local import LocalFileSystem
 from ruamel.yaml import YAML
 
 from stages.params.every import Params as EveryParams
