@@ -1,0 +1,39 @@
+"""`belong fit FOLDER -o MODEL`: a folder of images for each class in, a model out.
+
+It is no stage; the work is in `stages.fit_folder`, which is imported when it is called.
+"""
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command line."""
+    parser.add_argument("folder", type=Path, help="a folder of images for each class in it")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="the model, a new folder")
+    parser.add_argument("--anomalies", type=Path, help="a folder of images that do not belong")
+    parser.add_argument("--alpha", type=float, help="share of images that belong to be rejected")
+    parser.add_argument("--weights", help="of EfficientNet-B0: imagenet, or a .safetensors file")
+    parser.add_argument("--seed", type=int, help="draws parts and weights")
+    parser.add_argument("--threads", type=int, help="to compute with")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), help="to compute on")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
+                        help="any other key of params.yaml, such as train.epochs=30")  # fmt: skip
+    parser.add_argument("--plan", action="store_true", help="say what would be done, and stop")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Fit, and say what came out."""
+    from stages.fit_folder import fit, setting
+
+    own = {key: getattr(arguments, key) for key in ("seed", "threads", "device")}
+    fit(
+        arguments.folder,
+        None if arguments.plan else arguments.output,
+        anomalies=arguments.anomalies,
+        alpha=arguments.alpha,
+        weights=arguments.weights,
+        settings={key: value for key, value in own.items() if value is not None}
+        | dict(setting(text) for text in arguments.set),
+    )
+    return 0
