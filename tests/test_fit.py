@@ -63,6 +63,8 @@ def test_the_model_knows_a_digit_and_rejects_noise(model: Path, tmp_path: Path) 
     noise_in = [verdict for path, verdict in belongs.items() if path.startswith("noise")]
     assert sum(digits_in) >= 34  # 2 in 40 are to be expected outside
     assert sum(noise_in) == 0
+    page = (tmp_path / "out" / "gallery.html").read_text(encoding="utf-8")
+    assert all(f"noise-{row}.png" in page for row in range(20))
 
 
 def test_a_plan_is_told_and_nothing_is_written(

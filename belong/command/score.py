@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "-o", "--out", type=Path, required=True, metavar="FOLDER",
-        help="for predictions.csv, unreadable.csv and summary.json",
+        help="for predictions.csv, unreadable.csv, summary.json and gallery.html",
     )  # fmt: skip
     parser.add_argument(
         "--jobs", type=_number, default=os.cpu_count() or 1, metavar="N",
@@ -35,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--overwrite", action="store_true", help="replace the results of another run in the folder"
     )
+    parser.add_argument("--no-gallery", action="store_true", help="write no gallery.html")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -69,6 +70,18 @@ def run(arguments: argparse.Namespace) -> int:
         device_name=arguments.device,
         overwrite=arguments.overwrite,
     )
+    if not arguments.no_gallery:
+        from belong.gallery.of_folder import save_gallery
+
+        save_gallery(
+            incoming,
+            bundle,
+            arguments.out,
+            source=source,
+            jobs=arguments.jobs,
+            batch_size=arguments.batch_size,
+            device_name=arguments.device,
+        )
     say(summary, printable(arguments.out))
     return 0
 
