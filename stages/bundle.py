@@ -15,6 +15,7 @@ Writes  bundle       folder: a model, see `belong.bundle`
 """
 
 import json
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
@@ -62,7 +63,10 @@ def main(
     pixels, labels, vectors = train.values()
     manifest = Manifest(
         format=FORMAT,
-        created_by={"belong": version("belong")} | versions(),
+        # Of Python not the last number: it changes no byte of what was fitted.
+        created_by={"belong": version("belong")}
+        | versions()
+        | {"Python": "{}.{}".format(*sys.version_info)},
         class_names=about["class_names"],
         form=assembly.image_form(
             pixels, background=values.images.background_rgb, max_pixels=values.images.max_pixels
