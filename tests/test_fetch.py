@@ -10,6 +10,7 @@ import gzip
 import hashlib
 import io
 import os
+import shlex
 import socket
 import subprocess
 import sys
@@ -143,8 +144,12 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, st
     monkeypatch.setenv("PATH", str(programs))
 
     def make(name: str, source: str) -> None:
-        program = programs / name
-        program.write_text(f"#!{sys.executable}\nimport pathlib, shutil, sys, time\n{source}")
+        code, program = programs / f"{name}.py", programs / name
+        code.write_text(f"import pathlib, shutil, sys, time\n{source}")
+        # By a shell: the first line of a program cannot name an interpreter with a space in it.
+        program.write_text(
+            f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {shlex.quote(str(code))} "$@"\n'
+        )
         program.chmod(0o755)
 
     return make
