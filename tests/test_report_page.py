@@ -157,11 +157,14 @@ def test_the_matrix_runs_from_the_highest_mean_and_leaves_gaps_where_there_is_no
     made = matrix(table)
     assert made.sets == [("x", 5), ("y", 7)]
     assert [name for name, _ in made.rows] == ["b", "a"]
-    (b, missing), (_, worse) = (row for _, row in made.rows)
-    assert b is not None
-    assert worse is not None
-    assert (b.text, b.more) == ("0.9000", "FPR95 0.2000, false accepts 0.2000")
-    assert (missing, b.worse, worse.worse) == (None, False, True)
+    shown = [[cell and (cell.text, cell.more, cell.worse) for cell in row] for _, row in made.rows]
+    assert shown == [
+        [("0.9000", "FPR95 0.2000, false accepts 0.2000", False), None],
+        [
+            ("0.6000", "FPR95 0.1000, false accepts 0.1000", False),
+            ("0.4000", "FPR95 0.3000, false accepts 0.3000", True),
+        ],
+    ]
 
 
 # --- pictures -----------------------------------------------------------------------------------

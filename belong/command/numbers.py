@@ -14,8 +14,10 @@ def share(text: str) -> float:
     return value
 
 
-def count(text: str) -> int:
-    """Return a whole number from 1 on."""
-    if not (text.isascii() and text.isdecimal()) or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"got {text!r}, wanted a whole number from 1 on")
-    return int(text)
+def count(text: str, *, most: int | None = None) -> int:
+    """Return a whole number from 1 on, or up to `most`."""
+    number = int(text) if text.isascii() and text.isdecimal() else 0
+    if number < 1 or (most is not None and number > most):
+        wanted = "on" if most is None else f"to {most}"
+        raise argparse.ArgumentTypeError(f"got {text!r}, wanted a whole number from 1 {wanted}")
+    return number

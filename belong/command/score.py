@@ -3,12 +3,18 @@
 import argparse
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from belong.command.numbers import count
+
+MOST = 65_536  # threads, or images at a time
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what `belong score` takes."""
+    number = partial(count, most=MOST)
     parser.add_argument(
         "images", metavar="FOLDER",
         help="images, in sub-folders too; or one file; or -: paths from standard input",
@@ -21,11 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="for predictions.csv, unreadable.csv, summary.json and gallery.html",
     )  # fmt: skip
     parser.add_argument(
-        "--jobs", type=_number, default=os.cpu_count() or 1, metavar="N",
+        "--jobs", type=number, default=os.cpu_count() or 1, metavar="N",
         help="threads that decode images (default: the processors)",
     )  # fmt: skip
     parser.add_argument(
-        "--batch-size", type=_number, default=256, metavar="N",
+        "--batch-size", type=number, default=256, metavar="N",
         help="images that are scored at a time (default: 256)",
     )  # fmt: skip
     parser.add_argument(
@@ -95,10 +101,3 @@ def say(summary: dict[str, Any], out: str) -> None:
         f"({summary['rejected_share']:.2%}; if all belonged, {promised['low']:.2%} to "
         f"{promised['high']:.2%} would be rejected)\n{out} has the verdict of each image"
     )
-
-
-def _number(text: str) -> int:
-    number = int(text) if text.isdecimal() else 0
-    if not 1 <= number <= 65_536:
-        raise argparse.ArgumentTypeError(f"got {text!r}, wanted a whole number from 1 to 65536")
-    return number
