@@ -11,6 +11,7 @@ import pytest
 from belong.grid.command import Command
 from belong.grid.engines.contract import STOPPED, Engine
 from belong.grid.engines.local import Local
+from belong.grid.processes import end_processes_in
 
 
 def engine_named(name: str, folder: Path) -> Engine:
@@ -68,3 +69,9 @@ def test_stopping_ends_what_is_running_and_runs_nothing_more(
         assert running.result(timeout=60) != 0
     assert engine.run(program(tmp_path, "late", "")) == STOPPED
     assert not (tmp_path / "late.log").exists()
+
+
+def test_a_command_that_was_ended_has_not_succeeded(tmp_path: Path) -> None:
+    process = program(tmp_path, "sleeps", "import time; time.sleep(120)").start()
+    end_processes_in(tmp_path)
+    assert process.wait() != 0
