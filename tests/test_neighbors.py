@@ -94,3 +94,31 @@ def test_no_queries_get_no_distances(generator: torch.Generator) -> None:
     distances = kth_distance(reference[:0], reference, k=2)
     assert distances.shape == (0,)
     assert distances.dtype == torch.float32
+
+
+@pytest.mark.parametrize("n", [1, 31, 32, 33, 64, 1000])
+@pytest.mark.parametrize("k", [1, 3, 40, 1000])
+def test_any_number_of_vectors_fills_its_groups(generator: torch.Generator, n: int, k: int) -> None:
+    reference = torch.randn(n, 4, generator=generator)
+    queries = torch.randn(20, 4, generator=generator)
+    k = min(k, n)
+    by_definition = (queries[:, None] - reference).norm(dim=2).sort(dim=1).values[:, k - 1]
+    assert_close(kth_distance(queries, reference, k=k), by_definition)
+
+
+def test_neighbors_that_lie_in_one_group_are_all_found() -> None:
+    reference = torch.full((96, 1), 100.0)
+    groups = reference.view(32, 3)  # groups of the three columns
+    groups[:, 1] = torch.arange(32.0)
+    queries = torch.tensor([[-1.0]])
+    nearest = [kth_distance(queries, reference, k=k).item() for k in range(1, 34)]
+    assert nearest == [*range(1, 33), 101]
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+def test_a_query_that_is_not_finite_has_a_distance_that_is_not(
+    generator: torch.Generator, value: float
+) -> None:
+    reference = torch.randn(33, 4, generator=generator)
+    queries = torch.full((1, 4), value)
+    assert not kth_distance(queries, reference, k=2).isfinite().any()
