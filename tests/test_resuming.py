@@ -1,6 +1,7 @@
 """A training that was interrupted after any epoch gives the bytes of one that was not."""
 
 import json
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -171,7 +172,7 @@ def test_checkpoints_take_a_fiftieth_of_the_time_after_the_first(
     """An epoch takes 10 s, a checkpoint 1 s: one is written every five epochs."""
     monkeypatch.setattr(checkpoint, "SHARE", 0.02)
     seconds, written = [0.0], []
-    monkeypatch.setattr(checkpoint.time, "monotonic", lambda: seconds[0])
+    monkeypatch.setattr(time, "monotonic", lambda: seconds[0])
 
     def slow(_path: Path, _arrays: object, about: dict[str, Any]) -> None:
         seconds[0] += 1
