@@ -12,9 +12,11 @@ import torch
 import torch.nn.functional as F  # noqa: N812  (the name that all of torch's users know)
 from torch import Tensor, nn
 
+from belong.checkpoint import Checkpoint
 from belong.errors import InputError
 from belong.progress import bar
 from belong.stored import Stored
+from belong.training_state import TrainingState
 
 LEAST_BRIGHTNESS = 1e-3  # a pixel that is always black would want a bias of minus infinity
 
@@ -76,6 +78,7 @@ def fit(
     learning_rate: float,
     most_side_px: int,
     generator: torch.Generator,
+    checkpoint: Checkpoint | None = None,
 ) -> tuple[Autoencoder, list[dict[str, float]]]:
     """Train an autoencoder; return it with one row per epoch.
 
@@ -87,6 +90,7 @@ def fit(
         learning_rate: the highest rate of the cycle.
         most_side_px: larger images are averaged down to it.
         generator: on the CPU; draws the weights and orders the images.
+        checkpoint: where to go on from, and where to keep how far the training came.
 
     Raises:
         InputError: the error is no longer finite.
@@ -111,9 +115,13 @@ def fit(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, max_lr=learning_rate, total_steps=steps, pct_start=0.3, cycle_momentum=False
     )
-    history = []
+    history: list[dict[str, float]] = []
+    state = TrainingState(made, optimizer, schedule, generator, history)
     with bar(epochs * n, "train autoencoder", "image") as progress:
-        for epoch in range(1, epochs + 1):
+        if checkpoint:
+            checkpoint.take_up(state)
+        progress.update(len(history) * n)
+        for epoch in range(len(history) + 1, epochs + 1):
             total = torch.zeros((), device=images.device)
             for batch in torch.randperm(n, generator=generator).to(images.device).split(batch_size):
                 _, errors = made(images[batch])
@@ -130,5 +138,7 @@ def fit(
                     f"autoencoder.learning_rate keeps it finite"
                 )
             history.append({"epoch": epoch, "reconstruction_error": error})
+            if checkpoint:
+                checkpoint.keep(state)
             progress.set_postfix(error=f"{error:.4f}")
     return made, history

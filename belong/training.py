@@ -14,9 +14,11 @@ from torch import Tensor
 from belong.accuracy import accuracy
 from belong.augmentation import augmented
 from belong.center_loss import center_loss, moved_centers
+from belong.checkpoint import Checkpoint
 from belong.errors import InputError
 from belong.networks.contract import Network
 from belong.progress import bar
+from belong.training_state import TrainingState
 
 
 class Epoch(TypedDict):
@@ -46,6 +48,7 @@ def train_classifier(
     shift_px: int,
     flip: bool,
     generator: torch.Generator,
+    checkpoint: Checkpoint | None = None,
 ) -> list[Epoch]:
     """Train `network` in place; return one row per epoch.
 
@@ -69,6 +72,7 @@ def train_classifier(
         generator: on the CPU; orders the inputs, moves and mirrors them. Dropout and stochastic
             depth draw from torch's own generators, which take its seed here and get their state
             back in the end.
+        checkpoint: where to go on from, and where to keep how far the training came.
 
     Raises:
         InputError: the loss is no longer finite, or vectors would have to be moved.
@@ -99,10 +103,14 @@ def train_classifier(
     )
     centers = torch.zeros(c, network.feature_size, device=inputs.device)
     history: list[Epoch] = []
+    state = TrainingState(network, optimizer, schedule, generator, history, {"centers": centers})
     gpus = list(range(torch.cuda.device_count()))
     with torch.random.fork_rng(gpus), bar(epochs * n, "train", "image") as progress:
         torch.manual_seed(generator.initial_seed())
-        for epoch in range(1, epochs + 1):
+        if checkpoint:
+            checkpoint.take_up(state)
+        progress.update(len(history) * n)
+        for epoch in range(len(history) + 1, epochs + 1):
             network.train()
             sums = torch.zeros(3, device=inputs.device)
             order = torch.randperm(n, generator=generator).to(inputs.device)
@@ -118,13 +126,15 @@ def train_classifier(
                 (cross_entropy + lambda_ * pull).backward()
                 optimizer.step()
                 schedule.step()
-                centers = moved_centers(centers, features.detach(), truth, rate=center_rate)
+                centers.copy_(moved_centers(centers, features.detach(), truth, rate=center_rate))
                 hits = (logits.detach().argmax(dim=1) == truth).sum()
                 parts = torch.stack((cross_entropy.detach(), pull.detach()))
                 sums += torch.cat((parts * len(batch), hits[None]))
                 progress.update(len(batch))
             row = _row(epoch, (sums / n).tolist(), lambda_, accuracy(network, *held_out))
             history.append(row)
+            if checkpoint:
+                checkpoint.keep(state)
             progress.set_postfix(loss=f"{row['loss']:.4f}", accuracy=f"{row['accuracy']:.4f}")
     return history
 

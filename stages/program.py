@@ -12,12 +12,15 @@ from pathlib import Path
 
 from belong.artefacts import save_json
 from belong.errors import InputError
+from belong.one_writer import end_with_starter, one_writer
 
 USER_MISTAKE = 2
 INTERRUPTED = 130
 
 # How long the last run of each stage took: a file for each, for the report's page.
 TIMES = Path("data/times")
+# DVC sets it for every stage: such as train, or data/dvc.yaml:fetch@mnist.
+STAGE = "DVC_STAGE"
 
 
 def say(text: str) -> None:
@@ -30,6 +33,9 @@ def run(main: Callable[..., None]) -> None:
 
     A user's mistake is one line on standard error and exit code 2, or 3 if too many of his files
     are bad. Any other exception is a fault of this program and keeps its trace.
+
+    The last path is an output: two processes never write it at a time. A stage that DVC runs ends
+    with DVC.
     """
     wanted = list(inspect.signature(main).parameters)
     paths = [Path(argument) for argument in sys.argv[1:]]
@@ -39,10 +45,13 @@ def run(main: Callable[..., None]) -> None:
         print(f"usage: python -m stages.{program} {usage}", file=sys.stderr)  # noqa: T201
         sys.exit(USER_MISTAKE)
     signal.signal(signal.SIGTERM, _interrupt)  # clean up as after Ctrl-C
-    start = time.perf_counter()
+    if STAGE in os.environ:
+        end_with_starter()
     try:
-        main(*paths)
-        _note_time(time.perf_counter() - start)
+        with one_writer(paths[-1], say):
+            start = time.perf_counter()
+            main(*paths)
+            _note_time(time.perf_counter() - start)
     except InputError as error:
         print(f"{program}: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(error.exit_code)
@@ -62,7 +71,7 @@ def _interrupt(_signal: int, _frame: object) -> None:
 
 def _note_time(seconds: float) -> None:
     """Write down the time and the peak memory of a stage that DVC runs, and of no other call."""
-    address = os.environ.get("DVC_STAGE")  # such as train, or data/dvc.yaml:fetch@mnist
+    address = os.environ.get(STAGE)
     if address is None or not TIMES.parent.is_dir():
         return
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB on Linux, bytes on a Mac

@@ -14,13 +14,15 @@ import torch
 
 from belong import device
 from belong.artefacts import load_about, load_arrays, save_arrays, save_csv
+from belong.checkpoint import checkpoint_beside
+from belong.fingerprint import fingerprint
 from belong.networks.contract import Network
 from belong.networks.efficientnet import EfficientNetB0
 from belong.networks.frozen import FrozenEfficientNetB0
 from belong.networks.registry import NETWORKS
 from belong.training import train_classifier
 from stages.params.train import Params
-from stages.program import run
+from stages.program import run, say
 
 TRAIN, HELD_OUT = "normal/train", "normal/calibration"
 
@@ -43,17 +45,20 @@ def main(
     start = load_arrays(backbone)
     if isinstance(trained, EfficientNetB0) and start:
         trained.start_from(start)
-    rows = train_classifier(
-        trained.to(place),
-        inputs.to(place),
-        labels.to(place),
-        (held_out_inputs.to(place), held_out_labels.to(place)),
-        lambda_=values.lambda_,
-        generator=generator,
-        **values.train.model_dump(exclude={"embedding"}),
-    )
-    save_csv(history, pd.DataFrame(rows))
-    save_arrays(network, trained.arrays(), {"class_names": names, "shape": trained.shape})
+    key = fingerprint(values.model_dump(), place, backbone, images, embedded)
+    with checkpoint_beside(network, key, say) as checkpoint:
+        rows = train_classifier(
+            trained.to(place),
+            inputs.to(place),
+            labels.to(place),
+            (held_out_inputs.to(place), held_out_labels.to(place)),
+            lambda_=values.lambda_,
+            generator=generator,
+            checkpoint=checkpoint,
+            **values.train.model_dump(exclude={"embedding"}),
+        )
+        save_csv(history, pd.DataFrame(rows))
+        save_arrays(network, trained.arrays(), {"class_names": names, "shape": trained.shape})
 
 
 def untrained(values: Params, inputs: torch.Tensor, classes: int) -> Network:

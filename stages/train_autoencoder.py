@@ -13,8 +13,10 @@ import torch
 from belong import autoencoder as autoencoders
 from belong import device
 from belong.artefacts import load_arrays, save_arrays, save_csv
+from belong.checkpoint import checkpoint_beside
+from belong.fingerprint import fingerprint
 from stages.params.train_autoencoder import Params
-from stages.program import run
+from stages.program import run, say
 
 
 def main(params: Path, images: Path, history: Path, autoencoder: Path) -> None:
@@ -23,13 +25,16 @@ def main(params: Path, images: Path, history: Path, autoencoder: Path) -> None:
     device.compute_repeatably(values.threads)
     place = device.choose(values.device)
     given = load_arrays(images, "normal/train/images")
-    fitted, rows = autoencoders.fit(
-        torch.from_numpy(given["normal/train/images"]).to(place),
-        generator=torch.Generator().manual_seed(values.seed),
-        **values.autoencoder.model_dump(),
-    )
-    save_csv(history, pd.DataFrame(rows))
-    save_arrays(autoencoder, fitted.arrays())
+    key = fingerprint(values.model_dump(), place, images)
+    with checkpoint_beside(autoencoder, key, say) as checkpoint:
+        fitted, rows = autoencoders.fit(
+            torch.from_numpy(given["normal/train/images"]).to(place),
+            generator=torch.Generator().manual_seed(values.seed),
+            checkpoint=checkpoint,
+            **values.autoencoder.model_dump(),
+        )
+        save_csv(history, pd.DataFrame(rows))
+        save_arrays(autoencoder, fitted.arrays())
 
 
 if __name__ == "__main__":

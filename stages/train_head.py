@@ -13,9 +13,11 @@ import torch
 
 from belong import device
 from belong.artefacts import load_arrays, names_in, save_arrays, save_csv
+from belong.checkpoint import checkpoint_beside
 from belong.detectors import supervised_head
+from belong.fingerprint import fingerprint
 from stages.params.train_head import Params
-from stages.program import run
+from stages.program import run, say
 
 ANOMALIES = "anomaly/head/features"
 
@@ -31,14 +33,17 @@ def main(params: Path, features: Path, history: Path, head: Path) -> None:
         return
     given = load_arrays(features, "normal/train/features", ANOMALIES)
     normal, anomalies = (torch.from_numpy(array).to(place) for array in given.values())
-    fitted, rows = supervised_head.fit(
-        normal,
-        anomalies,
-        generator=torch.Generator().manual_seed(values.seed),
-        **values.head.model_dump(),
-    )
-    save_csv(history, pd.DataFrame(rows))
-    save_arrays(head, fitted.arrays())
+    key = fingerprint(values.model_dump(), place, features)
+    with checkpoint_beside(head, key, say) as checkpoint:
+        fitted, rows = supervised_head.fit(
+            normal,
+            anomalies,
+            generator=torch.Generator().manual_seed(values.seed),
+            checkpoint=checkpoint,
+            **values.head.model_dump(),
+        )
+        save_csv(history, pd.DataFrame(rows))
+        save_arrays(head, fitted.arrays())
 
 
 if __name__ == "__main__":

@@ -12,9 +12,11 @@ import torch
 import torch.nn.functional as F  # noqa: N812  (the name that all of torch's users know)
 from torch import Tensor, nn
 
+from belong.checkpoint import Checkpoint
 from belong.errors import InputError
 from belong.progress import bar
 from belong.stored import Stored
+from belong.training_state import TrainingState
 
 
 class SupervisedHead(Stored):
@@ -64,6 +66,7 @@ def fit(
     batch_size: int,
     learning_rate: float,
     generator: torch.Generator,
+    checkpoint: Checkpoint | None = None,
 ) -> tuple[SupervisedHead, list[dict[str, float]]]:
     """Train a head; return it with one row per epoch (loss and accuracy).
 
@@ -74,6 +77,7 @@ def fit(
         batch_size: images per step.
         learning_rate: the highest rate of Adam's one-cycle schedule.
         generator: on the CPU; draws the weights and orders the images.
+        checkpoint: where to go on from, and where to keep how far the training came.
 
     Raises:
         InputError: there is no anomaly to learn from, or the loss is no longer finite.
@@ -89,9 +93,13 @@ def fit(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, max_lr=learning_rate, epochs=epochs, steps_per_epoch=steps
     )
-    history = []
+    history: list[dict[str, float]] = []
+    state = TrainingState(head, optimizer, schedule, generator, history)
     with bar(epochs * len(features), "train head", "image") as progress:
-        for epoch in range(1, epochs + 1):
+        if checkpoint:
+            checkpoint.take_up(state)
+        progress.update(len(history) * len(features))
+        for epoch in range(len(history) + 1, epochs + 1):
             sums = torch.zeros(2, device=features.device)
             order = torch.randperm(len(features), generator=generator).to(features.device)
             for batch in order.split(batch_size):
@@ -111,6 +119,8 @@ def fit(
                     f"head.learning_rate keeps it finite"
                 )
             history.append({"epoch": epoch, "loss": loss_mean, "accuracy": accuracy})
+            if checkpoint:
+                checkpoint.keep(state)
             progress.set_postfix(loss=f"{loss_mean:.4f}", accuracy=f"{accuracy:.4f}")
     return head, history
 

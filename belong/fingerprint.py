@@ -1,0 +1,44 @@
+"""Stand for all that a computation depends on by one number."""
+
+import hashlib
+import json
+import platform
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+PROJECT = Path(__file__).parent.parent
+CODE = ("belong", "stages")
+PACKAGES = ("numpy", "torch", "torchvision")
+
+
+def fingerprint(settings: Mapping[str, Any], place: torch.device, *inputs: Path) -> str:
+    """Return a SHA-256: equal ones mean that equal bytes come out.
+
+    Args:
+        settings: JSON values.
+        place: the device to compute on.
+        inputs: files.
+    """
+    gpu = torch.cuda.get_device_name(place) if place.type == "cuda" else None
+    parts = {
+        "settings": settings,
+        "machine": [platform.machine(), torch.backends.cpu.get_cpu_capability(), gpu],
+        "threads": torch.get_num_threads(),
+        "versions": [platform.python_version(), *(version(name) for name in PACKAGES)],
+        "code": [
+            [str(file.relative_to(PROJECT)), _sha256(file)]
+            for folder in CODE
+            for file in sorted((PROJECT / folder).rglob("*.py"))
+        ],
+        "inputs": [_sha256(file) for file in inputs],
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,260 @@
+"""Kill what runs at random moments, run the same command again, and compare every byte.
+
+    python -m tests.kills 32 build/kills      # 32 kills, in a small repository in a new folder
+
+writes build/kills/kills.csv: a row for each kill, with what was killed, when, and what the same
+command then gave. The kills are drawn from seed 0. Exit code 1 if one of them did any harm.
+"""
+
+import csv
+import hashlib
+import random
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import psutil
+from PIL import Image
+
+from belong.idx_folders import read
+from tests.imports import ROOT
+from tests.test_grid_driver import ENVIRONMENT as GRID_ENVIRONMENT
+from tests.test_grid_driver import edit, repository
+from tests.test_pipeline import ENVIRONMENT, PIPELINE, call, clone_to, commit
+
+# Its page holds the time of day; DVC watches no output of it.
+STAGES = [name for name in PIPELINE if name not in ("report_page", "paper")]
+PATIENCE_SECONDS = 1200
+STEP_SECONDS = 0.01
+
+
+@dataclass(frozen=True)
+class Target:
+    """A command, and what of it is killed.
+
+    Attributes:
+        killed: the command's own process, or the word that the one to be killed has in its line.
+        name: of the command.
+        folder: where it runs.
+        command: what runs, and is killed.
+        again: what has to mend it.
+        outputs: files and folders, from `folder`.
+        environment: of both.
+    """
+
+    killed: str
+    name: str
+    folder: Path
+    command: tuple[str, ...]
+    again: tuple[str, ...]
+    outputs: tuple[str, ...]
+    environment: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Row:
+    """What came of a kill; all but the first four have to be 0, True, 0, 0 and 0."""
+
+    killed: str
+    name: str
+    second: float
+    was_running: bool
+    exit_code: int
+    same_bytes: bool
+    left_files: int
+    left_processes: int
+    stack_traces: int
+
+    @property
+    def is_harmless(self) -> bool:
+        """Whether the second run mended everything."""
+        harm = self.exit_code or self.left_files or self.left_processes or self.stack_traces
+        return self.same_bytes and not harm
+
+
+def start(target: Target, command: tuple[str, ...]) -> "subprocess.Popen[str]":
+    """Start a command of a target."""
+    return subprocess.Popen(
+        command, cwd=target.folder, env=target.environment,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+
+
+def undisturbed(target: Target) -> tuple[float, dict[str, str]]:
+    """Run the command; return how long what is to be killed runs, and all that comes out."""
+    process = start(target, target.command)
+    seconds = 0.0
+    if victim := awaited(target, process):
+        began = time.monotonic()
+        while process.poll() is None and victim.is_running():
+            time.sleep(STEP_SECONDS)
+        seconds = time.monotonic() - began
+    said, _ = process.communicate(timeout=PATIENCE_SECONDS)
+    if process.returncode:
+        raise RuntimeError(f"{target.name}: {said}")
+    return seconds, digests(target)
+
+
+def awaited(target: Target, process: "subprocess.Popen[str]") -> psutil.Process | None:
+    """Return the process that is to be killed, as soon as it is there."""
+    whole = psutil.Process(process.pid)
+    if target.killed == "command":
+        return whole
+    while process.poll() is None:
+        with suppress(psutil.Error):
+            for one in whole.children(recursive=True):
+                if target.killed in " ".join(one.cmdline()):
+                    return one
+        time.sleep(STEP_SECONDS)
+    return None
+
+
+def kill(target: Target, share: float, seconds: float, wanted: dict[str, str]) -> Row:
+    """Kill after a share of the time that it takes, and run it again."""
+    process = start(target, target.command)
+    victim = awaited(target, process)
+    time.sleep(share * seconds)
+    was_running = victim is not None and victim.is_running() and process.poll() is None
+    if victim is not None:
+        with suppress(psutil.NoSuchProcess):
+            victim.kill()
+    said, _ = process.communicate(timeout=PATIENCE_SECONDS)
+    second = start(target, target.again)
+    then_said, _ = second.communicate(timeout=PATIENCE_SECONDS)
+    if second.returncode:
+        print(then_said, file=sys.stderr)  # noqa: T201
+    return Row(
+        killed=target.killed,
+        name=target.name,
+        second=round(share * seconds, 2),
+        was_running=was_running,
+        exit_code=second.returncode,
+        same_bytes=digests(target) == wanted,
+        left_files=len(list(leftovers(target.folder))),
+        left_processes=sum(works_in(one, target.folder) for one in psutil.process_iter()),
+        stack_traces=(said + then_said).count("Traceback (most recent call last)"),
+    )
+
+
+def digests(target: Target) -> dict[str, str]:
+    """Return the SHA-256 of every file that comes out, but for the times that the stages took."""
+    tops = [target.folder / name for name in target.outputs]
+    files = [file for top in tops for file in ([top] if top.is_file() else top.rglob("*"))]
+    return {
+        str(file.relative_to(target.folder)): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in sorted(files)
+        if file.is_file() and "times" not in file.parts
+    }
+
+
+def leftovers(folder: Path) -> Iterator[Path]:
+    """Find what only a running process may have beside an output."""
+    for ending in ("part", "lock", "checkpoint"):
+        yield from (file for file in folder.rglob(f".*.{ending}") if ".dvc" not in file.parts)
+
+
+def works_in(process: psutil.Process, folder: Path) -> bool:
+    """Say whether a process that is not over works in a folder."""
+    try:
+        return Path(process.cwd()).is_relative_to(folder) and process.status() != "zombie"
+    except (psutil.Error, OSError):
+        return False
+
+
+def pipeline(folder: Path) -> list[Target]:
+    """Run the pipeline once, small; return a target for each of its stages, and for DVC itself."""
+    clone = clone_to(folder)
+    call(clone, "dvc", "repro")
+    commit(clone)
+    targets = []
+    for stage in STAGES:
+        # Not the run cache: it would restore what is to be made again.
+        repro = ("dvc", "repro", "--no-run-cache", "--single-item")
+        targets += [
+            Target(
+                killed, f"dvc repro {stage}", clone, (*repro, "--force", stage), (*repro, stage),
+                ("data", "reports/metrics.json", "reports/plots", "reports/figures", "dvc.lock"),
+                ENVIRONMENT,
+            )
+            for killed in ("python -m stages.", "command")
+        ]  # fmt: skip
+    return targets
+
+
+def scoring(folder: Path, model: Path) -> Target:
+    """Return the target `belong score`, with 300 digits in a folder."""
+    photos = folder / "photos"
+    photos.mkdir(parents=True)
+    for number, image in enumerate(read(ROOT / "tests" / "data" / "mnist-small").images[:300]):
+        Image.fromarray(np.asarray(image[0])).save(photos / f"{number:03}.png")
+    command = ("belong", "score", "photos", "--model", str(model), "-o", "out", "--jobs", "1",
+               "--batch-size", "10")  # fmt: skip
+    outputs = ("out/predictions.csv", "out/unreadable.csv")
+    return Target("command", "belong score", folder, command, command, outputs, ENVIRONMENT)
+
+
+def a_grid(folder: Path) -> list[Target]:
+    """Return the targets of a grid of quick cells: its worker, its stage, and itself."""
+    folder.mkdir()
+    made = repository(folder / "grid")
+    edit(made / "grid.yaml", "images: 1", "images: 20")
+    command = (sys.executable, "-m", "stages.grid", "grid.yaml", "out")
+    return [
+        Target(killed, "grid", made, command, command, ("out",), GRID_ENVIRONMENT)
+        for killed in ("-m dvc exp run", "python toy.py", "command")
+    ]
+
+
+def forget_cells(target: Target) -> None:
+    """Make the grid run its cells anew."""
+    if target.name == "grid":
+        listed = call(target.folder, "git", "for-each-ref", "--format=%(refname)", "refs/exps")
+        for ref in listed.split():
+            call(target.folder, "git", "update-ref", "-d", ref)
+        shutil.rmtree(target.folder / ".dvc" / "cache", ignore_errors=True)
+
+
+def rows_of(targets: Sequence[Target], kills: int, rng: random.Random) -> Iterator[Row]:
+    """Kill so many times; each target has its turn, and the first ones have it again."""
+    known: dict[Target, tuple[float, dict[str, str]]] = {}
+    drawn = rng.sample(list(targets), len(targets))
+    for number in range(kills):
+        target = drawn[number % len(drawn)]
+        if target not in known:
+            forget_cells(target)
+            shutil.rmtree(target.folder / "out", ignore_errors=True)
+            known[target] = undisturbed(target)
+        forget_cells(target)
+        shutil.rmtree(target.folder / "out", ignore_errors=True)
+        yield kill(target, rng.random(), *known[target])
+
+
+def main(kills: int, folder: Path) -> int:
+    """Kill, and write down what came of it."""
+    folder.mkdir(parents=True)
+    folder = folder.resolve()
+    targets = pipeline(folder / "clone")
+    score = scoring(folder / "score", folder / "clone" / "data" / "bundle")
+    # As many kills of the rest as of the stages would be too many: each takes its fifth turn.
+    targets += [score] * 4 + a_grid(folder / "cells") * 2
+    rows = []
+    with (folder / "kills.csv").open("w", encoding="utf-8", newline="") as file:
+        table = csv.DictWriter(file, list(Row.__annotations__), lineterminator="\n")
+        table.writeheader()
+        for row in rows_of(targets, kills, random.Random(0)):  # noqa: S311
+            table.writerow(asdict(row))
+            file.flush()
+            rows.append(row)
+    harmful = [row for row in rows if not row.is_harmless]
+    print(f"{len(rows)} kills, {len(harmful)} of them did harm")  # noqa: T201
+    return int(bool(harmful))
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1]), Path(sys.argv[2])))

@@ -1,0 +1,130 @@
+"""An output has one writer at a time, and a stage does not outlive DVC."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from belong.one_writer import one_writer
+from tests.imports import ROOT
+
+# A stage that writes its number into its output after a while.
+STAGE = """
+import sys, time
+from pathlib import Path
+from belong.artefacts import save_text
+from stages.program import run
+
+def main(number: Path, seconds: Path, out: Path) -> None:
+    print("begins", flush=True)
+    time.sleep(float(seconds.name))
+    save_text(out, number.name)
+
+run(main)
+"""
+
+
+def start(folder: Path, number: int, seconds: float, **more: str) -> "subprocess.Popen[str]":
+    (folder / "stage.py").write_text(STAGE)
+    words = [sys.executable, "stage.py", str(number), str(seconds), "out"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)} | more
+    return subprocess.Popen(
+        words,
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def begun(process: "subprocess.Popen[str]") -> "subprocess.Popen[str]":
+    assert process.stdout is not None
+    assert process.stdout.readline() == "begins\n"
+    return process
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.name != "stage.py")
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+def test_the_newer_of_two_stages_waits_and_writes_last(tmp_path: Path) -> None:
+    older = begun(start(tmp_path, 1, 2))
+    newer = start(tmp_path, 2, 0)
+    _, said = newer.communicate(timeout=120)
+    assert older.wait() == newer.returncode == 0
+    assert said == f"stage: out: waits for process {older.pid}, which writes it\n"
+    older.communicate()
+    assert (tmp_path / "out").read_text() == "2"
+    assert names_in(tmp_path) == ["out"]
+
+
+def test_three_stages_at_once_write_one_after_the_other(tmp_path: Path) -> None:
+    stages = [start(tmp_path, number, 0.3) for number in range(3)]
+    assert [stage.wait() for stage in stages] == [0, 0, 0]
+    for stage in stages:
+        stage.communicate()
+    assert names_in(tmp_path) == ["out"]
+
+
+def test_the_lock_of_a_killed_stage_is_taken_over(tmp_path: Path) -> None:
+    killed = begun(start(tmp_path, 1, 600))
+    killed.kill()
+    killed.communicate()
+    assert names_in(tmp_path) == [".out.lock"]
+    newer = start(tmp_path, 2, 0)
+    assert newer.communicate(timeout=120) == ("begins\n", "")
+    assert names_in(tmp_path) == ["out"]
+
+
+@pytest.mark.parametrize("mistake", [OSError, KeyboardInterrupt])
+def test_a_writer_that_fails_leaves_no_lock(tmp_path: Path, mistake: type[BaseException]) -> None:
+    with pytest.raises(mistake), one_writer(tmp_path / "out", print):
+        raise mistake
+    assert names_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("shell", ["", "sh -c 'true; "], ids=["directly", "through a shell"])
+def test_a_stage_ends_when_the_program_that_started_it_is_killed(
+    shell: str, tmp_path: Path
+) -> None:
+    """The starter stands for DVC; a shell in between does not hide its end."""
+    (tmp_path / "stage.py").write_text(STAGE)
+    command = f"{shell}{sys.executable} stage.py 1 600 out{chr(39) if shell else ''}"
+    starter = subprocess.Popen(
+        [sys.executable, "-c", f"import os; os.system({command!r})"],
+        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT), "DVC_STAGE": "stage"},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    found = psutil.Process(begun(starter).pid).children(recursive=True)
+    (stage,) = [one for one in found if "stage.py" in one.cmdline()]
+    starter.kill()
+    wait_for(lambda: not stage.is_running())
+    assert starter.communicate()[1] == "stage: interrupted; no output was written\n"
+    assert names_in(tmp_path) == []
+
+
+def test_a_stage_that_somebody_starts_by_hand_goes_on_when_the_starter_ends(tmp_path: Path) -> None:
+    (tmp_path / "stage.py").write_text(STAGE)
+    command = f"{sys.executable} stage.py 1 1 out"
+    environment = {name: value for name, value in os.environ.items() if name != "DVC_STAGE"}
+    starter = subprocess.Popen(
+        [sys.executable, "-c", f"import os; os.system({command!r})"],
+        cwd=tmp_path, env=environment | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    begun(starter).kill()
+    starter.communicate()
+    wait_for((tmp_path / "out").exists)
