@@ -20,6 +20,7 @@ COMMANDS = {
     "score": ("belong.command.score", "say of every image in a folder whether it belongs"),
     "info": ("belong.command.info", "say what a model was trained on and how good it is"),
     "watch": ("belong.command.watch", "say whether images are still rejected as often as promised"),
+    "verify": ("belong.command.verify", "say whether every byte is still what was made"),
 }
 USER_MISTAKE = 2
 INTERRUPTED = 130
