@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from belong.artefacts import save_json
-from belong.errors import InputError
+from belong.errors import OUT_OF_MEMORY, InputError, no_memory_left
 
 USER_MISTAKE = 2
 INTERRUPTED = 130
@@ -29,7 +29,8 @@ def run(main: Callable[..., None]) -> None:
     """Call `main` with the command line's paths; end with its exit code.
 
     A user's mistake is one line on standard error and exit code 2, or 3 if too many of his files
-    are bad. Any other exception is a fault of this program and keeps its trace.
+    are bad; so is want of memory. Any other exception is a fault of this program and keeps its
+    trace.
     """
     wanted = list(inspect.signature(main).parameters)
     paths = [Path(argument) for argument in sys.argv[1:]]
@@ -50,6 +51,11 @@ def run(main: Callable[..., None]) -> None:
         # The disk, a permission, a name: the message of the system names the file.
         where = f"{error.filename}: " if error.filename else ""
         print(f"{program}: {where}{error.strerror or error}", file=sys.stderr)  # noqa: T201
+        sys.exit(USER_MISTAKE)
+    except (MemoryError, RuntimeError) as error:
+        if not no_memory_left(error):
+            raise
+        print(f"{program}: {OUT_OF_MEMORY}", file=sys.stderr)  # noqa: T201
         sys.exit(USER_MISTAKE)
     except KeyboardInterrupt:
         print(f"{program}: interrupted; no output was written", file=sys.stderr)  # noqa: T201

@@ -32,6 +32,7 @@ class Fault:
         code: the exit code that must be.
         where: the file, from the folder, that holds the answer; or the command's own output.
         environment: other than ours; the command then runs in a process of its own.
+        most_bytes: of a file that it may write, as on a disk that is full; likewise.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Fault:
     code: int = 0
     where: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
+    most_bytes: int | None = None
 
     @property
     def promise(self) -> str:
@@ -81,8 +83,8 @@ def answer_to(fault: Fault, folder: Path, model: Path) -> Answer:
     (folder / INPUT).mkdir()
     words = fault.spoil(folder, model)
     before = _sums(folder)
-    if fault.environment:
-        code, said = _in_a_process(words, fault.environment)
+    if fault.environment or fault.most_bytes:
+        code, said = _in_a_process(words, fault.environment, fault.most_bytes)
     else:
         code, said = _here(words)
     after = _sums(folder)
@@ -131,10 +133,13 @@ def _here(words: list[str]) -> tuple[int | None, str]:
     return code, out.getvalue()
 
 
-def _in_a_process(words: list[str], environment: Mapping[str, str]) -> tuple[int | None, str]:
+def _in_a_process(
+    words: list[str], environment: Mapping[str, str], most_bytes: int | None
+) -> tuple[int | None, str]:
+    limit = ["prlimit", f"--fsize={most_bytes}"] if most_bytes else []
     done = subprocess.run(
-        [sys.executable, "-m", *words], cwd=ROOT, env=os.environ | environment, check=False,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        [*limit, sys.executable, "-m", *words], cwd=ROOT, env=os.environ | environment,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
     )  # fmt: skip
     said = done.stdout.decode("utf-8", "backslashreplace")
     return None if "Traceback" in said else done.returncode, said
