@@ -89,11 +89,32 @@ FAULTS = [
         "(gzip; one layer of it is read where the name ends in .gz)", 2,
     ),
     Fault(
-        "labels of one class only", _with(labels=CLASSES * 0, test_labels=CLASSES[:500] * 0),
-        "one class", 2,
+        "labels of one class only",
+        _with(labels=CLASSES * 0, test_labels=CLASSES[:500] * 0),
+        "spoils the result: - one class, 0; wanted at least 2",
+        1,
     ),
-    Fault("a class of one image", _with(labels=np.r_[CLASSES % 9, 9][-2000:]), "9", 2),
-    Fault("the same image everywhere", _with(images=ALL_ALIKE), "same", 1),
-    Fault("images in training and test", _with(test_images=TRAINING[:500]), "test", 1),
-    Fault("normal images among the anomalies", _normal_among_the_anomalies, "anomal", 1),
+    Fault(
+        "class of one image",
+        _with(labels=np.r_[CLASSES % 9, 9][-len(CLASSES) :]),
+        "spoils the result: - 1 class (9): less than 2 training images; a training stops",
+        1,
+    ),
+    Fault(
+        "the same image everywhere",
+        _with(images=ALL_ALIKE),
+        "spoils the result: - 2,000 images are in two classes or more",
+        1,
+    ),
+    Fault(
+        "images in training and test",
+        _with(test_images=TRAINING[:500], test_labels=CLASSES[:500]),
+        "500 test images of 500 also in training: the same image",
+    ),
+    Fault(
+        "normal images among the anomalies",
+        _normal_among_the_anomalies,
+        "spoils the result: - 5,000 images stand among the normal ones and the anomalies",
+        1,
+    ),
 ]  # fmt: skip

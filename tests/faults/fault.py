@@ -47,7 +47,8 @@ class Fault:
     def promise(self) -> str:
         """What is promised, in words."""
         place = f" in {Path(self.where).name}" if self.where else ""
-        return f"exit code {self.code}, `{self.says}`{place}"
+        marks = "``" if "`" in self.says else "`"
+        return f"exit code {self.code}, {marks}{self.says}{marks}{place}"
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,9 @@ FAULTS = [
         "clock of another year", _times, '"images": 2', where=f"{OUTPUT}/summary.json",
     ),
     Fault(
-        "home that cannot be written", _drawn, "within", environment={"HOME": "/proc/none"},
+        "home that cannot be written",
+        _drawn,
+        "Within its band.",
+        environment={"HOME": "/proc/none"},
     ),
 ]  # fmt: skip

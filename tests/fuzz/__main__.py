@@ -4,8 +4,8 @@
 
 SHARE of the inputs are tried (default: 1, all). Of each fault the input is kept in build/fuzz,
 and the exit code is 1. A row for each reader: how many inputs it read, how many it refused in the
-words that it should, and its faults: anything else raised, no answer within 10 seconds, a process
-that ended, more than 1 GiB of memory.
+words that it should, and its faults: anything else raised, more than 10 seconds of the processor,
+a process that ended, more than 1 GiB of memory.
 """
 
 import json
