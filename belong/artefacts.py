@@ -186,6 +186,8 @@ def load_csv(path: Path, *columns: str, as_text: bool = False) -> "pd.DataFrame"
         raise InputError(f"{path}: no such file; `dvc repro` makes it") from None
     except (ValueError, OSError) as error:
         raise InputError(f"{path}: cannot be read as a table: {error}") from None
+    if not isinstance(table.index, pd.RangeIndex):  # pandas takes what is too much for names
+        raise InputError(f"{path}: has rows with more values than the {len(table.columns)} columns")
     for column in columns:
         if column not in table:
             known = ", ".join(map(str, table.columns))

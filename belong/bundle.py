@@ -97,12 +97,12 @@ class Bundle:
 
 def _checked(path: Path, wanted: StoredFile) -> Arrays:
     """Read the arrays of a file, once it is known to be the one that was saved."""
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise IntegrityError(f"{path}: is missing; {NAME} names it") from None
-    if len(content) != wanted.bytes:
-        raise IntegrityError(f"{path}: has {len(content)} bytes; {wanted.bytes} were saved")
+    if not path.is_file():  # a pipe would keep us waiting
+        what = "is no file" if path.exists() else "is missing"
+        raise IntegrityError(f"{path}: {what}; {NAME} names it")
+    if (size := path.stat().st_size) != wanted.bytes:
+        raise IntegrityError(f"{path}: has {size} bytes; {wanted.bytes} were saved")
+    content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != wanted.sha256:
         raise IntegrityError(f"{path}: is altered; its SHA-256 is not the one in {NAME}")
     try:

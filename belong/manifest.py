@@ -16,6 +16,7 @@ from belong.errors import InputError
 NAME = "manifest.json"
 FORMAT: Literal[1] = 1  # of the folder; a new number wherever an older `belong` would misread it
 
+MOST_SIDE = 4096  # pixels: a model of a stranger's may not claim all memory
 Count = Annotated[int, Field(ge=0)]
 Rate = Annotated[float, Field(ge=0, le=1)]
 
@@ -43,8 +44,8 @@ class ImageForm(_Facts):
     """
 
     channels: Literal[1, 3]
-    height: Annotated[int, Field(ge=1)]
-    width: Annotated[int, Field(ge=1)]
+    height: Annotated[int, Field(ge=1, le=MOST_SIDE)]
+    width: Annotated[int, Field(ge=1, le=MOST_SIDE)]
     color: Literal["grey", "rgb"]
     resize: Literal["cover"]
     background: tuple[int, int, int]

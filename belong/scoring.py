@@ -17,11 +17,15 @@ from belong.combination import Combination
 from belong.detectors.mahalanobis import ClassGaussians
 from belong.detectors.registry import DETECTORS
 from belong.errors import InputError
+from belong.manifest import IntegrityError
 from belong.networks.contract import Network
 from belong.scored import Scored
 from belong.views import Views
 
 NOTHING = torch.empty(0, 0), torch.empty(0)  # what an autoencoder would see, where none is needed
+# What arrays of another network, or of another number of classes, make torch and NumPy raise.
+UNFIT = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+REASON = 200  # characters
 
 
 class Scorer:
@@ -32,13 +36,31 @@ class Scorer:
     """
 
     def __init__(self, bundle: Bundle, *, place: torch.device) -> None:
-        """Build the networks and detectors; `place` is where the networks compute."""
-        self.manifest = manifest = bundle.manifest
+        """Build the networks and detectors; `place` is where the networks compute.
+
+        Raises:
+            IntegrityError: what the model says of itself and its arrays do not fit together. The
+                sums may be right all the same, for whoever makes a model makes these too.
+        """
+        self.manifest = bundle.manifest
         self._place = place
-        self._network = _network(bundle).to(place).eval()
-        self._backbone = _backbone(bundle, place)
+        try:
+            self._build(bundle)
+            self._try_on_a_blank_image(bundle)
+        except InputError:
+            raise
+        except UNFIT as error:
+            reason = " ".join(str(error).split())[:REASON]
+            raise IntegrityError(
+                f"the model does not fit together: {type(error).__name__}: {reason}"
+            ) from None
+
+    def _build(self, bundle: Bundle) -> None:
+        manifest = self.manifest
+        self._network = _network(bundle).to(self._place).eval()
+        self._backbone = _backbone(bundle, self._place)
         coder = bundle.arrays.get("autoencoder")
-        self._coder = Autoencoder.from_arrays(dict(coder)).to(place) if coder else None
+        self._coder = Autoencoder.from_arrays(dict(coder)).to(self._place) if coder else None
         self._detectors = {
             name: (DETECTORS[name], DETECTORS[name].load(bundle.of_detector(name)))
             for name in manifest.uses
@@ -50,6 +72,18 @@ class Scorer:
             {name: held_out[f"member/{name}"] for name in manifest.members}, tail=manifest.tail
         )
         self._training = torch.from_numpy(bundle.arrays["training"]["features"])
+
+    def _try_on_a_blank_image(self, bundle: Bundle) -> None:
+        form, training = self.manifest.form, bundle.arrays["training"]
+        shape = form.channels, form.height, form.width
+        scored = self.score(np.zeros((1, *shape), np.uint8))
+        self.nearest_training_images(scored.features, most=1)
+        c = len(self.manifest.class_names)
+        classes = self._network.classifier.out_features, len(self._gaussians.thresholds)
+        if set(classes) != {c} or not 0 <= training["labels"].min() <= training["labels"].max() < c:
+            raise ValueError(f"it names {c} classes, and its arrays have others")
+        if {len(training["thumbnails"]), len(training["labels"])} != {len(self._training)}:
+            raise ValueError("its training images are not as many as their labels and features")
 
     def score(self, images: np.ndarray) -> Scored:
         """Score images (n, ch, h, w) uint8 that have the model's form.

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from belong.artefacts import save_json
-from belong.errors import InputError
+from belong.errors import OUT_OF_MEMORY, InputError, no_memory_left
 from belong.one_writer import end_with_starter, one_writer
 
 USER_MISTAKE = 2
@@ -32,7 +32,8 @@ def run(main: Callable[..., None]) -> None:
     """Call `main` with the command line's paths; end with its exit code.
 
     A user's mistake is one line on standard error and exit code 2, or 3 if too many of his files
-    are bad. Any other exception is a fault of this program and keeps its trace.
+    are bad; so is want of memory. Any other exception is a fault of this program and keeps its
+    trace.
 
     The last path is an output: two processes never write it at a time. A stage that DVC runs ends
     with DVC.
@@ -59,6 +60,11 @@ def run(main: Callable[..., None]) -> None:
         # The disk, a permission, a name: the message of the system names the file.
         where = f"{error.filename}: " if error.filename else ""
         print(f"{program}: {where}{error.strerror or error}", file=sys.stderr)  # noqa: T201
+        sys.exit(USER_MISTAKE)
+    except (MemoryError, RuntimeError) as error:
+        if not no_memory_left(error):
+            raise
+        print(f"{program}: {OUT_OF_MEMORY}", file=sys.stderr)  # noqa: T201
         sys.exit(USER_MISTAKE)
     except KeyboardInterrupt:
         print(f"{program}: interrupted; no output was written", file=sys.stderr)  # noqa: T201

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 
 from belong.bundle import Bundle
-from belong.manifest import ImageForm, Manifest, Measured, TrainedOn
 from stages import (
     backbone,
     bundle,
@@ -22,6 +21,7 @@ from stages import (
     train_autoencoder,
     train_head,
 )
+from tests.small_manifest import a_manifest
 from tests.small_report import PARAMS
 
 METRICS = {
@@ -34,33 +34,7 @@ FILES = ("network", "detectors", "calibration", "training")
 
 def a_bundle() -> Bundle:
     """Return a model of two classes that fits together, with arrays of three numbers."""
-    manifest = Manifest(
-        format=1,
-        created_by={"belong": "0.1.0"},
-        class_names=["cat", "dog"],
-        form=ImageForm(
-            channels=1, height=28, width=28, color="grey", resize="cover",
-            background=(255, 255, 255), max_pixels=1000,
-        ),
-        network="lenet",
-        shape={"classes": 2},
-        detector="energy",
-        members=[],
-        tail=0.1,
-        alpha=0.025,
-        n_calibration=3,
-        threshold=0.1,
-        threshold_from="calibrated",
-        measured=Measured(
-            accuracy=0.5, normal_images=2, anomalies=0, auroc=None, false_reject=0.5,
-            expected=(0.0, 0.5), false_accept=None,
-        ),
-        trained_on=TrainedOn(
-            normal="pets", anomalies=None, images={"normal_train": 4}, weight=1.0, seed=0
-        ),
-        files={},
-    )  # fmt: skip
-    return Bundle(manifest, {name: {"x": np.arange(3.0)} for name in FILES})
+    return Bundle(a_manifest(), {name: {"x": np.arange(3.0)} for name in FILES})
 
 
 def make_bundle(to: Path) -> Path:

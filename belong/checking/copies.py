@@ -58,14 +58,14 @@ def _across(
     rows = table[_differ(table, column)]
     if rows.empty:
         return
-    groups = rows["group"].nunique()
+    copied = len(rows) - rows["group"].nunique()  # one of each group is no copy
     images = counted(len(rows), "image")
     level: Level
     if column == "is_anomaly":
-        level = graver(groups, total)
+        level = graver(copied, total)
         sentence = f"{images} stand among the normal ones and the anomalies: {KINDS[kind]}"
     elif column == "class_name":
-        level = graver(groups, total) if kind == "same" else "matters"
+        level = graver(copied, total) if kind == "same" else "matters"
         sentence = f"{images} are in two classes or more: {KINDS[kind]} under different labels"
     else:
         in_test = int((rows["part"] == "test").sum())

@@ -6,12 +6,13 @@ imported only if it is called, and imports what is slow in `run`: `belong --help
 
 import argparse
 import importlib
+import io
 import os
 import signal
 import sys
 from collections.abc import Sequence
 
-from belong.errors import InputError
+from belong.errors import OUT_OF_MEMORY, InputError, no_memory_left
 
 # name -> its module, and what it does in one line.
 COMMANDS = {
@@ -20,6 +21,7 @@ COMMANDS = {
     "score": ("belong.command.score", "say of every image in a folder whether it belongs"),
     "info": ("belong.command.info", "say what a model was trained on and how good it is"),
     "watch": ("belong.command.watch", "say whether images are still rejected as often as promised"),
+    "verify": ("belong.command.verify", "say whether every byte is still what was made"),
 }
 USER_MISTAKE = 2
 INTERRUPTED = 130
@@ -33,6 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     be read. 4: a model is damaged. 130: interrupted. Other codes are a command's own answers.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names that a terminal cannot show
     given = parser(words[0] if words else "").parse_args(words)
     before = signal.signal(signal.SIGTERM, _interrupt)  # clean up as after Ctrl-C
     try:
@@ -48,6 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The disk, a permission, a name: the message of the system names the file.
         where = f"{error.filename}: " if error.filename else ""
         return _say(given.command, f"{where}{error.strerror or error}", USER_MISTAKE)
+    except (MemoryError, RuntimeError) as error:
+        if not no_memory_left(error):
+            raise
+        return _say(given.command, OUT_OF_MEMORY, USER_MISTAKE)
     except KeyboardInterrupt as interruption:
         return _say(given.command, str(interruption) or "interrupted", INTERRUPTED)
     finally:

@@ -1,0 +1,50 @@
+"""`belong verify [FOLDER]`: whether every byte is still what was made.
+
+Exit code 0: all is. 2: there is nothing to compare with. 4: something does not match.
+"""
+
+import argparse
+from pathlib import Path
+
+DIFFERS = 4
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what `belong verify` takes."""
+    parser.epilog = "exit code: 0 all is as it was made, 2 bad input, 4 something does not match"
+    parser.add_argument(
+        "folder", type=Path, nargs="?", default=Path(), metavar="FOLDER",
+        help="of a pipeline, with its dvc.lock, or of a model (default: the one that you are in)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--whole-cache", action="store_true",
+        help="of a pipeline: read all that DVC's cache holds, of other runs too",
+    )  # fmt: skip
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Read, and say in a line each what does not match and what mends it."""
+    # Not at the top: the help needs none of it.
+    from belong.class_folders import printable
+    from belong.errors import InputError
+    from belong.manifest import NAME
+    from belong.verifying import lock, model, pipeline
+
+    folder: Path = arguments.folder
+    if (folder / lock.NAME).exists():
+        verified = pipeline.verify(folder, whole_cache=arguments.whole_cache)
+    elif (folder / NAME).exists():
+        verified = model.verify(folder)
+    else:
+        raise InputError(
+            f"{printable(folder)}: wanted the folder of a pipeline, with its {lock.NAME}, or of a "
+            f"model, with its {NAME}"
+        )
+    for finding in verified.findings:
+        print(finding.line)  # noqa: T201
+    wrong = len(verified.findings)
+    print(  # noqa: T201
+        f"{verified.files} files were read; {wrong or 'nothing'} "
+        f"{'do' if wrong > 1 else 'does'} not match"
+    )
+    return DIFFERS if wrong else 0

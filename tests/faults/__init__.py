@@ -1,0 +1,1 @@
+"""What may go wrong, each driven through a person's command, and what must be answered."""

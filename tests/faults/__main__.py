@@ -1,0 +1,36 @@
+"""Drive every fault, and write down what was answered: `python -m tests.faults reports/faults.md`.
+
+The exit code is 1 if a promise was not kept. A second argument is the folder of a model to score
+with; without it a small one is made, in a minute.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from belong.artefacts import save_text
+from tests.faults.fault import answer_to
+from tests.faults.table import FAULTS, markdown
+from tests.small_bundle import make_bundle
+
+
+def main() -> int:
+    """Drive, save, and say what was not kept."""
+    answers, broken = [], 0
+    with tempfile.TemporaryDirectory() as top:
+        (Path(top) / "made").mkdir()
+        model = Path(sys.argv[2]) if len(sys.argv) > 2 else make_bundle(Path(top) / "made")
+        for number, fault in enumerate(FAULTS.values()):
+            folder = Path(top, f"{number}")
+            folder.mkdir()
+            answer = answer_to(fault, folder, model)
+            answers.append((fault, answer))
+            if not answer.keeps(fault) or answer.lost or answer.left:
+                broken += 1
+                print(f"{fault.name}: {fault.promise}; came: {answer}", file=sys.stderr)  # noqa: T201
+    save_text(Path(sys.argv[1]), markdown(answers))
+    return int(broken > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,158 @@
+"""One thing that may go wrong: how it comes about, the command, and what is promised then."""
+
+import contextlib
+import hashlib
+import io
+import os
+import runpy
+import signal
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from belong.command.main import main
+from tests.imports import ROOT
+
+INPUT, OUTPUT = "input", "output"  # what is the person's, and what the command may write
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A row of the table.
+
+    Attributes:
+        name: what goes wrong.
+        spoil: makes it go wrong in an empty folder, where a small model lies beside it, and
+            returns the words of the command. What is the person's it puts into the folder's
+            INPUT; the command may write OUTPUT.
+        says: what must be answered.
+        code: the exit code that must be.
+        where: the file, from the folder, that holds the answer; or the command's own output.
+        environment: other than ours; the command then runs in a process of its own.
+        most_bytes: of a file that it may write, as on a disk that is full; likewise.
+    """
+
+    name: str
+    spoil: Callable[[Path, Path], list[str]]
+    says: str
+    code: int = 0
+    where: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    most_bytes: int | None = None
+
+    @property
+    def promise(self) -> str:
+        """What is promised, in words."""
+        place = f" in {Path(self.where).name}" if self.where else ""
+        marks = "``" if "`" in self.says else "`"
+        return f"exit code {self.code}, {marks}{self.says}{marks}{place}"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came of a command.
+
+    Attributes:
+        code: its exit code; None if it ended with a stack trace.
+        said: all that it wrote to standard output and error.
+        found: what the promised place holds.
+        lost: files of the person's that are gone or altered.
+        left: files that it left where it failed, or half written.
+    """
+
+    code: int | None
+    said: str
+    found: str
+    lost: list[str]
+    left: list[str]
+
+    def keeps(self, fault: Fault) -> bool:
+        """Return whether this is what was promised."""
+        return self.code == fault.code and fault.says in self.found and not self.shows_a_trace
+
+    @property
+    def shows_a_trace(self) -> bool:
+        """Return whether a person sees a stack trace."""
+        return "Traceback" in self.said
+
+
+def answer_to(fault: Fault, folder: Path, model: Path) -> Answer:
+    """Let it go wrong in an empty folder; return what came of it."""
+    (folder / INPUT).mkdir()
+    words = fault.spoil(folder, model)
+    before = _sums(folder)
+    if fault.environment or fault.most_bytes:
+        code, said = _in_a_process(words, fault.environment, fault.most_bytes)
+    else:
+        code, said = _here(words)
+    after = _sums(folder)
+    place = folder / fault.where
+    found = place.read_text(encoding="utf-8") if fault.where and place.is_file() else said
+    new = after.keys() - before.keys()
+    return Answer(
+        code=code,
+        said=said,
+        found=" ".join(found.split()),
+        lost=sorted(name for name, digest in before.items() if after.get(name) != digest),
+        left=sorted(name for name in new if (code != 0 and _is_left(name)) or ".part" in name),
+    )
+
+
+def _is_left(name: str) -> bool:
+    """Return whether a file should not be there after a failure.
+
+    The list of what cannot be read is there on purpose, as are finished batches and the cache.
+    """
+    kept = ("unreadable.csv", "predictions.csv", "summary.json", "ignored.csv", ".unfinished")
+    return not any(part in name for part in (*kept, ".dvc", "findings.csv", "check.json"))
+
+
+def _here(words: list[str]) -> tuple[int | None, str]:
+    """Run `belong ...`, or `stages.NAME ...` as `python -m` does, in this process."""
+    out = io.StringIO()
+    argv, handler = sys.argv, signal.getsignal(signal.SIGTERM)
+    code: int | None
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+        try:
+            if words[0] == "belong":
+                code = main(words[1:])
+            else:
+                sys.argv = words
+                runpy.run_module(words[0], run_name="__main__", alter_sys=True)
+                code = 0
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        except Exception:  # what a person would see
+            code = None
+            out.write(traceback.format_exc())
+        finally:
+            sys.argv = argv
+            signal.signal(signal.SIGTERM, handler)
+    return code, out.getvalue()
+
+
+def _in_a_process(
+    words: list[str], environment: Mapping[str, str], most_bytes: int | None
+) -> tuple[int | None, str]:
+    limit = ["prlimit", f"--fsize={most_bytes}"] if most_bytes else []
+    done = subprocess.run(
+        [*limit, sys.executable, "-m", *words], cwd=ROOT, env=os.environ | environment,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+    )  # fmt: skip
+    said = done.stdout.decode("utf-8", "backslashreplace")
+    return None if "Traceback" in said else done.returncode, said
+
+
+def _sums(folder: Path) -> dict[str, str]:
+    """Return file -> sum of its bytes; links are what they point to as text."""
+    sums = {}
+    for top, _, names in os.walk(folder):
+        for name in names:
+            path = Path(top, name)
+            content = os.fsencode(path.readlink()) if path.is_symlink() else path.read_bytes()
+            key = os.fsencode(path.relative_to(folder)).decode("utf-8", "backslashreplace")
+            sums[key] = hashlib.sha256(content).hexdigest()
+    return sums

@@ -1,0 +1,71 @@
+"""The machine around: its language, its clock, a home that cannot be written, a terminal."""
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from tests.faults.fault import INPUT, OUTPUT, Fault
+from tests.faults.images import PNG
+from tests.faults.images import score as score_words
+from tests.imports import ROOT
+from tests.photo_folders import write_images
+from tests.predictions import predictions, write_predictions
+
+YEARS = {"1970.png": 0, "2100.png": 4_102_444_800}
+
+
+def _other_letters(folder: Path, _model: Path) -> list[str]:
+    """Check classes whose names are no ASCII, and one that Turkish rules would write otherwise."""
+    names = [f"{name}/{i}.png" for name in ("caf\u00e9", "IRIS") for i in range(4)]
+    write_images(folder / INPUT, *names)
+    return ["belong", "check", f"{folder / INPUT}"]
+
+
+def _a_card(folder: Path, model: Path) -> list[str]:
+    named = folder / INPUT / "caf\u00e9"
+    shutil.copytree(model, named)
+    return ["belong", "info", f"{named}"]
+
+
+def _times(folder: Path, model: Path) -> list[str]:
+    for name, seconds in YEARS.items():
+        (folder / INPUT / name).write_bytes(PNG)
+        os.utime(folder / INPUT / name, (seconds, seconds))
+    return score_words(folder, model, "--no-gallery")
+
+
+def _drawn(folder: Path, _model: Path) -> list[str]:
+    """Watch a stream and draw it: Matplotlib wants to keep things at home."""
+    stream = predictions(np.arange(200) % 20 == 0, ["ant", "bee"])
+    path = write_predictions(folder / INPUT / "predictions.csv", stream)
+    promise = ["--alpha", "0.05", "--calibration-images", "999"]
+    return ["belong", "watch", f"{path}", *promise, "-o", f"{folder / OUTPUT}"]
+
+
+def _packed(folder: Path, _model: Path) -> list[str]:
+    params = folder / INPUT / "params.yaml"
+    shutil.copy(ROOT / "tests" / "data" / "params.yaml", params)
+    names = ("pack.csv", "unreadable.csv", "ignored.csv", "pack.safetensors")
+    return ["stages.pack", f"{params}", *(f"{folder / OUTPUT / name}" for name in names)]
+
+
+FAULTS = [
+    Fault("disk full", _packed, "File too large", 2, most_bytes=100_000),
+    Fault("LC_ALL=C", _other_letters, "caf\u00e9", 1, environment={"LC_ALL": "C"}),
+    Fault("LC_ALL=tr_TR.UTF-8", _other_letters, "IRIS", 1, environment={"LC_ALL": "tr_TR.UTF-8"}),
+    Fault(
+        "terminal that knows ASCII only", _a_card, "caf\\xe9",
+        environment={"PYTHONIOENCODING": "ascii"},
+    ),
+    Fault(
+        "clock of another year", _times, '"images": 2', where=f"{OUTPUT}/summary.json",
+    ),
+    Fault(
+        "home that cannot be written",
+        _drawn,
+        "Within its band.",
+        environment={"HOME": "/proc/none"},
+    ),
+]  # fmt: skip

@@ -1,0 +1,74 @@
+"""Nothing in the sources runs what a file says, as SECURITY.md promises."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.imports import ROOT
+
+SOURCES = sorted(path for folder in ("belong", "stages") for path in (ROOT / folder).rglob("*.py"))
+# Modules that build objects, or code, from bytes.
+UNSAFE_MODULES = {"cPickle", "cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve"}
+UNSAFE_CALLS = {"eval", "exec", "compile", "__import__"}
+UNSAFE_METHODS = {
+    "os.system", "os.popen", "torch.load", "torch.jit.load", "torch.package.PackageImporter",
+    "np.fromregex", "pd.read_pickle", "yaml.load", "yaml.unsafe_load", "tarfile.extractall",
+}  # fmt: skip
+# The one exception class that torchvision's own download, of tensors alone, may raise.
+ALLOWED = {"belong/networks/weights.py: imports UnpicklingError of pickle"}
+
+
+def unsafe_in(source: str) -> Iterator[str]:
+    """Yield what a source does that it must not."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (
+                f"imports {alias.name}" for alias in node.names if alias.name in UNSAFE_MODULES
+            )
+        elif isinstance(node, ast.ImportFrom) and node.module in UNSAFE_MODULES:
+            yield from (f"imports {alias.name} of {node.module}" for alias in node.names)
+        elif isinstance(node, ast.Call):
+            name = ast.unparse(node.func)
+            if name in UNSAFE_CALLS | UNSAFE_METHODS or name.endswith(".extractall"):
+                yield f"calls {name}"
+            for keyword in node.keywords:
+                value = ast.unparse(keyword.value)
+                if (keyword.arg, value) in (("shell", "True"), ("allow_pickle", "True")):
+                    yield f"calls {name} with {keyword.arg}={value}"
+                if keyword.arg == "weights_only" and value != "True":
+                    yield f"calls {name} with weights_only={value}"
+                if keyword.arg == "typ" and value not in ("'safe'", "'rt'"):
+                    yield f"reads YAML of typ {value}"
+
+
+def test_no_source_runs_what_a_file_says() -> None:
+    found = {
+        f"{path.relative_to(ROOT)}: {unsafe}"
+        for path in SOURCES
+        for unsafe in unsafe_in(path.read_text(encoding="utf-8"))
+    }
+    assert found == ALLOWED
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("import pickle", "imports pickle"),
+        ("torch.load(path)", "calls torch.load"),
+        ("eval(text)", "calls eval"),
+        ("subprocess.run(words, shell=True)", "calls subprocess.run with shell=True"),
+        ("np.load(path, allow_pickle=True)", "calls np.load with allow_pickle=True"),
+        ("get(weights_only=False)", "calls get with weights_only=False"),
+        ("YAML(typ='unsafe')", "reads YAML of typ 'unsafe'"),
+        ("archive.extractall(folder)", "calls archive.extractall"),
+    ],
+)
+def test_what_is_unsafe_is_found(source: str, found: str) -> None:
+    assert list(unsafe_in(source)) == [found]
+
+
+def test_ruff_looks_for_the_same_and_more() -> None:
+    """The rules S: flake8-bandit; each exception stands in the code with its reason."""
+    assert '"S"' in Path(ROOT / "pyproject.toml").read_text(encoding="utf-8")
