@@ -18,6 +18,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from belong.endings import exit_code_of
 from belong.errors import InputError
 from belong.grid.cells import Cell, changed, in_running_order
 from belong.grid.current import PARAMS, Currency
@@ -30,7 +31,6 @@ from belong.grid.workplace import workplace
 from belong.grid.workshop import Workshop, cache_of
 from stages.params.every import Params as EveryParams
 from stages.params.grid import Params
-from stages.program import INTERRUPTED, USER_MISTAKE
 
 FAILED = 1
 BUILD = Path("build", "grid")
@@ -39,18 +39,11 @@ BUILD = Path("build", "grid")
 def main(arguments: Sequence[str]) -> int:
     """Run what is not finished, gather what is; return the exit code."""
     given = _parser().parse_args(arguments)
-    try:
-        return _run(given)
-    except InputError as error:
-        _say(str(error))
-        return USER_MISTAKE
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        _say(f"{where}{error.strerror or error}")
-        return USER_MISTAKE
-    except KeyboardInterrupt:
-        _say("interrupted; the same command goes on with the cells that are not finished")
-        return INTERRUPTED
+    return exit_code_of(
+        lambda: _run(given),
+        _say,
+        interrupted="interrupted; the same command goes on with the cells that are not finished",
+    )
 
 
 def _run(given: argparse.Namespace) -> int:

@@ -4,18 +4,14 @@ import contextlib
 import inspect
 import os
 import resource
-import signal
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from belong.artefacts import save_json
-from belong.errors import OUT_OF_MEMORY, InputError, no_memory_left
+from belong.endings import USER_MISTAKE, exit_code_of
 from belong.one_writer import end_with_starter, one_writer
-
-USER_MISTAKE = 2
-INTERRUPTED = 130
 
 # How long the last run of each stage took: a file for each, for the report's page.
 TIMES = Path("data/times")
@@ -40,39 +36,25 @@ def run(main: Callable[..., None]) -> None:
     """
     wanted = list(inspect.signature(main).parameters)
     paths = [Path(argument) for argument in sys.argv[1:]]
-    program = Path(sys.argv[0]).stem
     if len(paths) != len(wanted):
         usage = " ".join(name.upper() for name in wanted)
+        program = Path(sys.argv[0]).stem
         print(f"usage: python -m stages.{program} {usage}", file=sys.stderr)  # noqa: T201
         sys.exit(USER_MISTAKE)
-    signal.signal(signal.SIGTERM, _interrupt)  # clean up as after Ctrl-C
     if STAGE in os.environ:
         end_with_starter()
-    try:
-        with one_writer(paths[-1], say):
-            start = time.perf_counter()
-            main(*paths)
-            _note_time(time.perf_counter() - start)
-    except InputError as error:
-        print(f"{program}: {error}", file=sys.stderr)  # noqa: T201
-        sys.exit(error.exit_code)
-    except OSError as error:
-        # The disk, a permission, a name: the message of the system names the file.
-        where = f"{error.filename}: " if error.filename else ""
-        print(f"{program}: {where}{error.strerror or error}", file=sys.stderr)  # noqa: T201
-        sys.exit(USER_MISTAKE)
-    except (MemoryError, RuntimeError) as error:
-        if not no_memory_left(error):
-            raise
-        print(f"{program}: {OUT_OF_MEMORY}", file=sys.stderr)  # noqa: T201
-        sys.exit(USER_MISTAKE)
-    except KeyboardInterrupt:
-        print(f"{program}: interrupted; no output was written", file=sys.stderr)  # noqa: T201
-        sys.exit(INTERRUPTED)
+    ended = exit_code_of(
+        lambda: _done(main, paths), say, interrupted="interrupted; no output was written"
+    )
+    sys.exit(ended)
 
 
-def _interrupt(_signal: int, _frame: object) -> None:
-    raise KeyboardInterrupt
+def _done(main: Callable[..., None], paths: list[Path]) -> int:
+    with one_writer(paths[-1], say):
+        start = time.perf_counter()
+        main(*paths)
+        _note_time(time.perf_counter() - start)
+    return 0
 
 
 def _note_time(seconds: float) -> None:

@@ -5,14 +5,14 @@ imported only if it is called, and imports what is slow in `run`: `belong --help
 """
 
 import argparse
+import functools
 import importlib
 import io
 import os
-import signal
 import sys
 from collections.abc import Sequence
 
-from belong.errors import OUT_OF_MEMORY, InputError, no_memory_left
+from belong.endings import exit_code_of
 
 # name -> its module, and what it does in one line.
 COMMANDS = {
@@ -23,8 +23,6 @@ COMMANDS = {
     "watch": ("belong.command.watch", "say whether images are still rejected as often as promised"),
     "verify": ("belong.command.verify", "say whether every byte is still what was made"),
 }
-USER_MISTAKE = 2
-INTERRUPTED = 130
 READER_GONE = 141  # as of a program that a closed pipe ends
 
 
@@ -38,28 +36,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names that a terminal cannot show
     given = parser(words[0] if words else "").parse_args(words)
-    before = signal.signal(signal.SIGTERM, _interrupt)  # clean up as after Ctrl-C
+    return exit_code_of(lambda: _run(given), functools.partial(_say, given.command))
+
+
+def _run(given: argparse.Namespace) -> int:
     try:
         code: int = importlib.import_module(COMMANDS[given.command][0]).run(given)
         sys.stdout.flush()
-    except InputError as error:
-        return _say(given.command, str(error), error.exit_code)
     except BrokenPipeError:
         # Nobody reads on, `belong info model | head -1`; the flush at the end would fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return READER_GONE
-    except OSError as error:
-        # The disk, a permission, a name: the message of the system names the file.
-        where = f"{error.filename}: " if error.filename else ""
-        return _say(given.command, f"{where}{error.strerror or error}", USER_MISTAKE)
-    except (MemoryError, RuntimeError) as error:
-        if not no_memory_left(error):
-            raise
-        return _say(given.command, OUT_OF_MEMORY, USER_MISTAKE)
-    except KeyboardInterrupt as interruption:
-        return _say(given.command, str(interruption) or "interrupted", INTERRUPTED)
-    finally:
-        signal.signal(signal.SIGTERM, before)
     return code
 
 
@@ -76,11 +63,6 @@ def parser(called: str) -> argparse.ArgumentParser:
     return made
 
 
-def _say(command: str, text: str, code: int) -> int:
+def _say(command: str, text: str) -> None:
     shown = text.encode("utf-8", "backslashreplace").decode("utf-8")
     print(f"belong {command}: {shown}", file=sys.stderr)  # noqa: T201
-    return code
-
-
-def _interrupt(_signal: int, _frame: object) -> None:
-    raise KeyboardInterrupt
