@@ -1,6 +1,7 @@
 """The whole of params.yaml: the keys of every stage, and no others."""
 
 from stages.params import (
+    bundle,
     derive,
     detectors,
     evaluate,
@@ -27,6 +28,7 @@ class Params(
     score.Params,
     report.Params,
     evaluate.Params,
+    bundle.Params,
 ):
     """What params.yaml holds."""
 
