@@ -76,9 +76,9 @@ def read_image(path: Path, *, needed_px: int, most_pixels: int, background: Rgb)
 
 
 def _no_file(path: Path) -> str:
-    if path.is_symlink():
-        return "a link to nothing"
-    return "not a regular file" if path.exists() else "no such file"
+    if path.exists():
+        return "not a regular file"
+    return "a link to nothing" if path.is_symlink() else "no such file"
 
 
 def _plainly(error: Exception) -> str:

@@ -10,6 +10,7 @@ from stages.params import (
     score,
     split,
     study_covariance,
+    study_promise,
     train,
     train_autoencoder,
     train_head,
@@ -28,6 +29,7 @@ class Params(
     score.Params,
     report.Params,
     evaluate.Params,
+    study_promise.Params,
     bundle.Params,
 ):
     """What params.yaml holds."""
