@@ -31,6 +31,10 @@ def whole_file(path: Path) -> Iterator[Path]:
     try:
         yield part
         part.replace(path)
+    except OSError as error:
+        if error.strerror and error.filename is None:  # a full disk: the system names no file
+            error.filename = str(path)
+        raise
     finally:
         part.unlink(missing_ok=True)
 

@@ -12,6 +12,7 @@ character (10 before 9), as torchvision's ImageFolder does it, so that labels ag
 """
 
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,15 +53,19 @@ def list_images(folder: Path) -> ImageFiles:
 
     Raises:
         InputError: no image, a class without one, images beside the class folders, two classes
-            that differ only in case, or a class that is in test and not in train.
+            that differ only in case, or a class that is in test and not in train; a line for each
+            thing that is wrong.
     """
     ignored: list[tuple[Path, str]] = []
-    train, test = _by_part(folder, ignored)
+    wrong: list[str] = []
+    train, test = _by_part(folder, ignored, wrong)
     names = sorted({*train, *test})
-    _check_names(folder, names)
+    wrong += _alike(folder, names)
     if test:
-        _check_parts(folder, train, test)
-    _check_counts(folder, [*train.items(), *test.items()])
+        wrong += _not_trained(folder, train, test)
+    wrong += _without_images(folder, [*train.items(), *test.items()])
+    if wrong:
+        raise InputError("\n".join(dict.fromkeys(wrong)))
     listed = [
         (file.relative_to(folder), names.index(name), part is test)
         for part in (train, test)
@@ -85,31 +90,40 @@ def printable(path: Path | str) -> str:
 Classes = dict[str, list[Path]]
 
 
-def _by_part(folder: Path, ignored: list[tuple[Path, str]]) -> tuple[Classes, Classes]:
+def _by_part(
+    folder: Path, ignored: list[tuple[Path, str]], wrong: list[str]
+) -> tuple[Classes, Classes]:
     """Return the files of each class, for training and for the test."""
     inside = sorted(path for path in folder.iterdir() if _is_class_folder(path))
-    _check_names(folder, [path.name for path in inside])
+    wrong += _alike(folder, [path.name for path in inside])
     folders = {path.name.lower(): path for path in inside}
     if len(PARTS & set(folders)) < 2:
-        return _by_class(folder, folder, ignored), {}
+        return _by_class(folder, folder, ignored, wrong), {}
     if set(folders) != {"train", "test"}:
         names = ", ".join(printable(path.name) for path in inside)
-        raise InputError(
+        wrong.append(
             f"{folder}: has the folders {names}; wanted train and test and no other, or one folder "
             f"for each class"
         )
+        raise InputError("\n".join(wrong))  # what the classes are cannot be said
+    loose = []
     for path in sorted(folder.iterdir()):
-        if path not in folders.values():
-            if is_image_name(path.name) and not _is_hidden(path):
-                raise InputError(
-                    f"{printable(path)}: lies beside train and test; wanted every image in them"
-                )
+        if path in folders.values():
+            continue
+        if is_image_name(path.name) and not _is_hidden(path):
+            loose.append(path)
+        else:
             ignored.append((path, _why_ignored(path)))
-    train, test = (_by_class(folders[part], folder, ignored) for part in ("train", "test"))
+    if loose:
+        wrong.append(
+            f"{folder}: {len(loose)} images lie beside train and test, {printable(loose[0].name)} "
+            f"is one; wanted every image in them"
+        )
+    train, test = (_by_class(folders[part], folder, ignored, wrong) for part in ("train", "test"))
     return train, test
 
 
-def _by_class(top: Path, root: Path, ignored: list[tuple[Path, str]]) -> Classes:
+def _by_class(top: Path, root: Path, ignored: list[tuple[Path, str]], wrong: list[str]) -> Classes:
     """Return the files of each class below `top`; without class folders, all are one class."""
     found: Classes = {}
     loose = []
@@ -125,7 +139,7 @@ def _by_class(top: Path, root: Path, ignored: list[tuple[Path, str]]) -> Classes
         else:
             ignored.append((path, _why_ignored(path)))
     if found and loose:
-        raise InputError(
+        wrong.append(
             f"{top}: {len(loose)} images lie beside the class folders, {printable(loose[0].name)} "
             f"is one; wanted every image in the folder of its class"
         )
@@ -165,32 +179,33 @@ def _why_ignored(path: Path) -> str:
     return "a hidden folder" if path.is_dir() else "a hidden file"
 
 
-def _check_names(folder: Path, names: list[str]) -> None:
-    """Refuse names that are one name on a system that ignores case or composes accents."""
+def _alike(folder: Path, names: list[str]) -> Iterator[str]:
+    """Find names that are one name on a system that ignores case or composes accents."""
     known: dict[str, str] = {}
     for name in names:
         other = known.setdefault(unicodedata.normalize("NFC", name).casefold(), name)
         if other != name:
-            raise InputError(
+            yield (
                 f"{folder}: the classes {printable(other)} and {printable(name)} differ only in "
                 f"case or accents' encoding; on other systems they would be one"
             )
 
 
-def _check_parts(folder: Path, train: Classes, test: Classes) -> None:
+def _not_trained(folder: Path, train: Classes, test: Classes) -> Iterator[str]:
     for name in sorted(set(test) - set(train)):
-        raise InputError(
+        yield (
             f"{folder}: class {printable(name)} has {len(test[name])} images in test but none in "
             f"train"
         )
 
 
-def _check_counts(folder: Path, classes: list[tuple[str, list[Path]]]) -> None:
+def _without_images(folder: Path, classes: list[tuple[str, list[Path]]]) -> Iterator[str]:
     if not any(files for _, files in classes):
-        raise InputError(
+        yield (
             f"{folder}: no image in it, nor IDX files; wanted one folder of images for each class, "
             f"or the four files of MNIST's format"
         )
+        return
     for name, files in classes:
         if not files:
-            raise InputError(f"{folder}: the folder of class {printable(name)} has no image in it")
+            yield f"{folder}: the folder of class {printable(name)} has no image in it"

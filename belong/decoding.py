@@ -30,8 +30,6 @@ def decode(path: Path, form: ImageForm) -> np.ndarray | str:
         )
     except UnreadableError as error:
         return str(error)
-    except OSError as error:  # the folder is shut, or the name too long
-        return error.strerror or str(error)
     return formed(image, Form(form.height, form.width, form.color))
 
 

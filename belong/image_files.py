@@ -47,11 +47,11 @@ def read_image(path: Path, *, needed_px: int, most_pixels: int, background: Rgb)
     """
     if path.suffix.lower() in NOT_READ:
         raise UnreadableError(f"{path.suffix.lower()} is not read; save it as JPEG or PNG")
-    if not path.is_file():
-        raise UnreadableError("a link to nothing" if path.is_symlink() else "not a regular file")
-    if path.stat().st_size == 0:
-        raise UnreadableError("empty: 0 bytes")
     try:
+        if not path.is_file():
+            raise UnreadableError(_no_file(path))
+        if path.stat().st_size == 0:
+            raise UnreadableError("empty: 0 bytes")
         with Image.open(path, formats=FORMATS) as image:
             width, height = image.size
             if width * height > most_pixels:
@@ -73,6 +73,12 @@ def read_image(path: Path, *, needed_px: int, most_pixels: int, background: Rgb)
         raise UnreadableError(f"too large; {most_pixels / 1e6:g} megapixels are allowed") from None
     except Exception as error:  # a damaged file makes a decoder raise anything
         raise UnreadableError(_plainly(error)) from None
+
+
+def _no_file(path: Path) -> str:
+    if path.exists():
+        return "not a regular file"
+    return "a link to nothing" if path.is_symlink() else "no such file"
 
 
 def _plainly(error: Exception) -> str:

@@ -23,7 +23,14 @@ ODD = {
 
 
 def reason(
-    *, belongs: bool, p_value: float, detector: str, name: str, nearest: str, distance: float
+    *,
+    belongs: bool,
+    p_value: float,
+    detector: str,
+    name: str,
+    nearest: str,
+    distance: float,
+    frames: int = 1,
 ) -> str:
     """Return the sentence.
 
@@ -34,12 +41,14 @@ def reason(
         name: the predicted class.
         nearest: the nearest class.
         distance: to it, in its thresholds.
+        frames: in the file, whose first one this is.
     """
+    which = f"; the first of {frames} frames" if frames > 1 else ""
     share = f"{_percent(p_value)} of the images that belong are at least as unusual"
     if belongs:
-        return f"like {name}; {share}"
+        return f"like {name}; {share}{which}"
     where = f"{distance:.2g} thresholds from the nearest class, {nearest}"
-    return f"{ODD[detector]}; {share}; {where}"
+    return f"{ODD[detector]}; {share}; {where}{which}"
 
 
 def _percent(share: float) -> str:

@@ -26,6 +26,7 @@ from belong.bundle import Bundle
 from belong.class_folders import printable
 from belong.decoding import decoded
 from belong.errors import InputError, TooManyBadFilesError
+from belong.frames import frames_in
 from belong.incoming import Incoming
 from belong.progress import bar
 from belong.scoring import Scorer
@@ -83,7 +84,8 @@ def score_files(
     if not overwrite:
         check_free(out, source, bundle.manifest.digest)
     place = device.choose(device_name)
-    out.mkdir(parents=True, exist_ok=True)  # now, and not after the first batch
+    for folder in (out, out / UNFINISHED):  # now, and not after the first batch
+        folder.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(THREADS)
     run = f"{bundle.manifest.digest} {batch_size} {place.type}"
     batches = list(_batches(incoming, out / UNFINISHED, run, batch_size))
@@ -98,7 +100,7 @@ def score_files(
         try:
             scorer = Scorer(bundle, place=place)
             for batch, pictures in zip(todo, images, strict=True):
-                save_json(batch.kept, _scored(batch, pictures, scorer))
+                save_json(batch.kept, _scored(batch, pictures, incoming, scorer))
                 progress.update(len(batch.files))
         except KeyboardInterrupt:
             done = sum(len(batch.files) for batch in batches if batch.kept.exists())
@@ -160,14 +162,20 @@ def _pieces(batches: list[Batch], incoming: Incoming, out: str) -> Iterator[tupl
     yield [], [(printable(folder), why) for folder, why in incoming.shut]
 
 
-def _scored(batch: Batch, pictures: list[np.ndarray | str], scorer: Scorer) -> dict[str, Rows]:
+def _scored(
+    batch: Batch, pictures: list[np.ndarray | str], incoming: Incoming, scorer: Scorer
+) -> dict[str, Rows]:
     """Return the rows of a batch, as `_kept` wants them."""
-    names = [printable(file) for file in batch.files]
-    both = list(zip(names, pictures, strict=True))
-    read = [(name, image) for name, image in both if not isinstance(image, str)]
-    bad = [(name, why) for name, why in both if isinstance(why, str)]
+    both = list(zip(batch.files, pictures, strict=True))
+    read = [(file, image) for file, image in both if not isinstance(image, str)]
+    bad = [(printable(file), why) for file, why in both if isinstance(why, str)]
     rows: Rows = []
     if read:
         scored = scorer.score(np.stack([image for _, image in read]))
-        rows = rows_of([name for name, _ in read], scored, scorer.manifest.class_names)
+        rows = rows_of(
+            [printable(file) for file, _ in read],
+            scored,
+            scorer.manifest.class_names,
+            frames=[frames_in(incoming.path(file)) for file, _ in read],
+        )
     return {"read": rows, "unreadable": bad}

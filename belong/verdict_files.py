@@ -24,8 +24,17 @@ COLUMNS = (
 Rows = Sequence[Sequence[str]]
 
 
-def rows_of(paths: Sequence[str], scored: Scored, class_names: Sequence[str]) -> list[list[str]]:
-    """Return a row of COLUMNS for each of n images, numbers with six digits."""
+def rows_of(
+    paths: Sequence[str], scored: Scored, class_names: Sequence[str], *, frames: Sequence[int]
+) -> list[list[str]]:
+    """Return a row of COLUMNS for each of n images, numbers with six digits.
+
+    Args:
+        paths: n, printable.
+        scored: what a model says of them.
+        class_names: c.
+        frames: in each of the n files; the first one was scored.
+    """
     rows = []
     for i, path in enumerate(paths):
         name, nearest = class_names[scored.label[i]], class_names[scored.nearest[i]]
@@ -38,6 +47,7 @@ def rows_of(paths: Sequence[str], scored: Scored, class_names: Sequence[str]) ->
             name=name,
             nearest=nearest,
             distance=distance,
+            frames=frames[i],
         )
         numbers = (scored.probability[i], p_value, scored.score[i], distance)
         probability, p, score, far = (f"{number:.6g}" for number in numbers)

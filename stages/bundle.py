@@ -24,14 +24,13 @@ import numpy as np
 from belong import assembly
 from belong.artefacts import load_about, load_arrays
 from belong.bundle import Bundle
+from belong.errors import InputError
 from belong.manifest import FORMAT, Manifest, TrainedOn
 from belong.page.machine import versions
 from stages.params.bundle import Params
 from stages.program import run
 
 TRAIN, HELD_OUT = "normal/train", "normal/calibration"
-DETECTOR = "combined"  # the one in force
-TRAINING_IMAGES = 5000  # so many are kept, to show the nearest ones beside a new image
 
 
 def main(
@@ -50,13 +49,18 @@ def main(
 ) -> None:
     """Gather, and save."""
     values = Params.load(params)
-    alpha, members = values.calibration.alpha, values.combined.members
+    detector, alpha = values.bundle.detector, values.calibration.alpha
+    members = values.combined.members if detector == "combined" else []
     about = load_about(network, "shape", "class_names")
-    thresholds = load_about(scores, "thresholds")["thresholds"][DETECTOR]
+    scored = load_about(scores, "thresholds", "missing")
+    if detector not in scored["thresholds"]:
+        why = scored["missing"].get(detector, "it has no scores")
+        raise InputError(f"{params}: bundle.detector: got {detector!r}, but {why}")
+    thresholds = scored["thresholds"][detector]
     numbers = json.loads(metrics.read_text(encoding="utf-8"))
     held_out = {
         name: load_arrays(scores, f"{HELD_OUT}/{name}")[f"{HELD_OUT}/{name}"]
-        for name in (DETECTOR, *members)
+        for name in (detector, *members)
     }
     train = load_arrays(images, f"{TRAIN}/images", f"{TRAIN}/labels")
     train |= load_arrays(features, f"{TRAIN}/features")
@@ -73,15 +77,15 @@ def main(
         ),
         network="frozen_efficientnet_b0" if values.is_frozen else values.network,
         shape=about["shape"],
-        detector=DETECTOR,
+        detector=detector,
         members=members,
         tail=values.combined.tail,
         alpha=alpha,
-        n_calibration=len(held_out[DETECTOR]),
+        n_calibration=len(held_out[detector]),
         threshold=thresholds["in_force"],
         threshold_from=assembly.kind_of(thresholds),
         measured=assembly.measured(
-            numbers, DETECTOR, held_out=len(held_out[DETECTOR]), alpha=alpha
+            numbers, detector, held_out=len(held_out[detector]), alpha=alpha
         ),
         trained_on=TrainedOn(
             normal=Path(values.normal.path).name,
@@ -102,8 +106,10 @@ def main(
         "backbone": load_arrays(backbone) if values.is_frozen else {},
         "autoencoder": load_arrays(autoencoder) if assembly.CODED.intersection(uses) else {},
         "detectors": fitted,
-        "calibration": assembly.calibration(held_out, DETECTOR, members),
-        "training": assembly.training(pixels, vectors, labels, most=TRAINING_IMAGES, rng=rng),
+        "calibration": assembly.calibration(held_out, detector, members),
+        "training": assembly.training(
+            pixels, vectors, labels, most=values.bundle.training_images, rng=rng
+        ),
     }
     Bundle(manifest, arrays).save(bundle)
 

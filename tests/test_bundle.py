@@ -122,16 +122,23 @@ SPOILED: dict[str, tuple[Callable[[Path], object], int, str]] = {
 
 
 @pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")  # the values are wrong
+@pytest.mark.parametrize("command", ["info", "score"])
 @pytest.mark.parametrize("case", SPOILED)
 def test_what_is_no_whole_model_is_one_line_with_its_exit_code(
-    model: Path, capsys: pytest.CaptureFixture[str], case: str
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], case: str, command: str
 ) -> None:
     spoil, code, message = SPOILED[case]
     spoil(model)
-    assert main(["info", str(model)]) == code
+    out = tmp_path / "out"
+    words = {
+        "info": ["info", str(model)],
+        "score": ["score", str(tmp_path), "--model", str(model), "-o", str(out)],
+    }
+    assert main(words[command]) == code
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("belong info: ")
+    assert line.startswith(f"belong {command}: ")
     assert message in line
+    assert not out.exists()
 
 
 def test_a_command_leaves_the_signals_of_its_caller_as_they_were(model: Path) -> None:

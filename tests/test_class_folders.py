@@ -150,9 +150,10 @@ REFUSED: dict[str, tuple[list[str], str]] = {
     "beside": (["cat/1.jpg", "2.jpg", "3.jpg"],
                "F: 2 images lie beside the class folders, 2.jpg is one; wanted every image in the"),
     "beside the parts": (["train/a/1.jpg", "test/a/2.jpg", "3.jpg"],
-                         "F/3.jpg: lies beside train and test; wanted every image in them"),
+                         "F: 1 images lie beside train and test, 3.jpg is one; wanted every image"),
     "case": (["Cat/1.jpg", "cat/2.jpg"], "F: the classes Cat and cat differ only in case"),
-    "case, in parts": (["train/Cat/1.jpg", "test/cat/2.jpg"], "F: the classes Cat and cat differ"),
+    "case, in parts": (["train/Cat/1.jpg", "train/cat/2.jpg", "test/cat/3.jpg"],
+                       "F: the classes Cat and cat differ"),
     "accents": (["caf\u00e9/1.jpg", "cafe\u0301/2.jpg"], "F: the classes cafe\u0301 and caf\u00e9"),
     "case of parts": (["train/a/1.jpg", "Train/a/1.jpg", "test/a/2.jpg"],
                       "F: the classes Train and train differ only in case"),
@@ -178,3 +179,16 @@ def test_a_folder_that_is_no_data_set_is_refused_in_one_line(tmp_path: Path, cas
     wanted = re.escape(message.replace("F", str(tmp_path), 1))
     with pytest.raises(InputError, match=f"^{wanted}[^\n]*$"):
         list_images(tmp_path)
+
+
+def test_all_that_is_wrong_is_said_at_once_a_line_for_each(tmp_path: Path) -> None:
+    touched(tmp_path, "train/a/1.jpg", "train/b/x.txt", "train/2.jpg", "test/c/3.jpg", "4.jpg")
+    with pytest.raises(InputError) as refused:
+        list_images(tmp_path)
+    assert str(refused.value).splitlines() == [
+        f"{tmp_path}: 1 images lie beside train and test, 4.jpg is one; wanted every image in them",
+        f"{tmp_path}/train: 1 images lie beside the class folders, 2.jpg is one; wanted every "
+        f"image in the folder of its class",
+        f"{tmp_path}: class c has 1 images in test but none in train",
+        f"{tmp_path}: the folder of class b has no image in it",
+    ]

@@ -198,6 +198,10 @@ def test_the_reason_names_the_class_or_what_is_odd() -> None:
         "no training image looks much like it; less than 0.1 % of the images that belong are at "
         "least as unusual; 2.1 thresholds from the nearest class, 3"
     )
+    first = reason(
+        belongs=True, p_value=0.5, detector="energy", name="7", nearest="7", distance=1, frames=4
+    )
+    assert first.endswith("; the first of 4 frames")
 
 
 # --- files ---------------------------------------------------------------------------------------
@@ -258,6 +262,23 @@ def test_one_file_is_scored_by_itself(
     (before,) = [one for one in rows_in(done) if one["path"] == "digits/003.png"]
     assert row["path"] == str(file)
     assert (row["class"], row["belongs"]) == (before["class"], before["belongs"])
+
+
+def test_a_folder_is_scored_and_then_watched_with_the_same_model(
+    done: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = str(done / "predictions.csv")
+    code = main(["watch", table, "--model", str(model), "-o", str(tmp_path)])
+    rows = rows_in(done)
+    rejected = sum(row["belongs"] == "False" for row in rows)
+    low, high = conformal.promised_range(200, 21, alpha=0.025)
+    said = capsys.readouterr().out
+    assert said.startswith(
+        f"21 images, {rejected} rejected ({rejected / 21:.2%}); {low:.2%} to {high:.2%} is to be"
+    )
+    blocks = pd.read_csv(tmp_path / "watch.csv", keep_default_na=False)
+    assert blocks.loc[blocks["class"] == "", "rejected"].sum() == rejected
+    assert code == int("\nWithin its band.\n" not in said and "Outside at this one" not in said)
 
 
 # --- interruptions -------------------------------------------------------------------------------

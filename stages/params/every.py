@@ -1,6 +1,7 @@
 """The whole of params.yaml: the keys of every stage, and no others."""
 
 from stages.params import (
+    bundle,
     derive,
     detectors,
     evaluate,
@@ -9,6 +10,7 @@ from stages.params import (
     score,
     split,
     study_covariance,
+    study_promise,
     train,
     train_autoencoder,
     train_head,
@@ -27,6 +29,8 @@ class Params(
     score.Params,
     report.Params,
     evaluate.Params,
+    study_promise.Params,
+    bundle.Params,
 ):
     """What params.yaml holds."""
 

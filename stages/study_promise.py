@@ -1,0 +1,40 @@
+"""Split the normal images that nothing was fitted to anew, and count how often the promise is kept.
+
+Reads   scores   safetensors: of each detector `normal/calibration/NAME`, `normal/test/NAME`; about:
+                 `thresholds` of the detectors that have scores
+Writes  promise  csv: a row for each detector, see `belong.resplits`
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from belong.artefacts import load_about, load_arrays, save_csv
+from belong.resplits import resplits
+from stages.params.study_promise import Params
+from stages.program import run
+
+PARTS = ("normal/calibration", "normal/test")
+
+
+def main(params: Path, scores: Path, promise: Path) -> None:
+    """Split, count, write down."""
+    values = Params.load(params)
+    names = sorted(load_about(scores, "thresholds")["thresholds"])
+    held_out, test = (
+        dict(zip(names, load_arrays(scores, *(f"{part}/{name}" for name in names)).values(),
+                 strict=True))
+        for part in PARTS
+    )  # fmt: skip
+    table = resplits(
+        held_out,
+        test,
+        splits=values.promise.splits,
+        alpha=values.calibration.alpha,
+        rng=np.random.default_rng(values.seed),
+    )
+    save_csv(promise, table)
+
+
+if __name__ == "__main__":
+    run(main)

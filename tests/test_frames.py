@@ -1,0 +1,36 @@
+"""How many frames a file has is said by its content."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from belong.frames import frames_in
+
+
+def pictures(count: int) -> list[Image.Image]:
+    return [Image.new("RGB", (8, 8), (60 * place, 0, 99)) for place in range(count)]
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a.webp", "a.png", "a.tif", "a.avif"])
+@pytest.mark.parametrize("count", [1, 3])
+def test_the_frames_of_a_file_are_counted(tmp_path: Path, name: str, count: int) -> None:
+    first, *rest = pictures(count)
+    first.save(tmp_path / name, save_all=True, append_images=rest)
+    assert frames_in(tmp_path / name) == count
+
+
+def test_the_name_does_not_matter(tmp_path: Path) -> None:
+    first, *rest = pictures(2)
+    first.save(tmp_path / "a.jpg", format="GIF", save_all=True, append_images=rest)
+    assert frames_in(tmp_path / "a.jpg") == 2
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"GIF89a and no more", b"RIFF"])
+def test_a_file_that_is_no_image_counts_as_one_frame(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.gif").write_bytes(content)
+    assert frames_in(tmp_path / "a.gif") == 1
+
+
+def test_a_file_that_is_not_there_counts_as_one_frame(tmp_path: Path) -> None:
+    assert frames_in(tmp_path / "a.gif") == 1

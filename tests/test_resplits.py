@@ -1,0 +1,54 @@
+"""The promise over many splits of the same images."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from belong import conformal
+from belong.artefacts import load_about, load_csv
+from belong.resplits import COLUMNS, rates, resplits
+from stages import study_promise
+from tests.imports import ROOT
+
+SCORES = ROOT / "data" / "scores.safetensors"
+
+
+def test_of_ten_scores_nine_calibrate_and_the_tenth_is_rejected_if_it_is_the_largest() -> None:
+    """At alpha 0.1 the threshold of nine images is the largest of them."""
+    achieved = rates(
+        np.arange(10.0), calibration=9, splits=500, alpha=0.1, rng=np.random.default_rng(0)
+    )
+    assert set(achieved) == {0.0, 1.0}
+    assert achieved.mean() == pytest.approx(0.1, abs=0.03)
+
+
+def test_as_many_splits_are_within_the_band_as_it_says() -> None:
+    """Of 2,000, 95 % and a little more, for rates are whole images; 0.015 is 3 deviations."""
+    drawn = np.random.default_rng(1).normal(size=700)
+    low, high = conformal.promised_range(400, 300, alpha=0.1)
+    achieved = rates(drawn, calibration=400, splits=2000, alpha=0.1, rng=np.random.default_rng(2))
+    share = ((low <= achieved) & (achieved <= high)).mean()
+    assert share >= 0.95 - 0.015
+    assert achieved.mean() == pytest.approx(40 / 401, abs=0.003)  # rank / (n + 1)
+
+
+def test_scores_that_are_all_alike_reject_nothing_and_are_outside_the_band() -> None:
+    table = resplits(
+        {"flat": np.zeros(40)}, {"flat": np.zeros(100)}, splits=5, alpha=0.2,
+        rng=np.random.default_rng(0),
+    )  # fmt: skip
+    (row,) = table.to_dict("records")
+    assert list(table.columns) == COLUMNS
+    assert (row["within"], row["most"]) == (0, 0.0)
+
+
+@pytest.mark.skipif(not SCORES.is_file(), reason="wants data/scores.safetensors: dvc repro")
+def test_the_model_of_this_pipeline_keeps_its_promise_in_nineteen_of_twenty_splits(
+    tmp_path: Path,
+) -> None:
+    """Of 100 splits, 89 to 99 are to be expected in 99 of 100 trials."""
+    study_promise.main(ROOT / "params.yaml", SCORES, tmp_path / "promise.csv")
+    table = load_csv(tmp_path / "promise.csv").set_index("detector")
+    assert set(table.index) == set(load_about(SCORES)["thresholds"])
+    assert table.loc["combined", "within"] >= 0.89 * table.loc["combined", "splits"]
