@@ -322,14 +322,14 @@ def test_the_words_name_who_gains_who_loses_and_who_stays() -> None:
     )
     assert said == (
         "Center loss lifts the AUROC of 2 of 4 detectors, the largest gain first: `vim` from "
-        "0.9000 to 0.9500 at 10, `energy` from 0.9500 to 0.9700 at 1. No lambda clearly lifts that "
-        "of the others; they are best: `msp` at 0. It is the same at every lambda for "
-        "`code_knn`. AUROC lies below that at 0 by more than its spread: "
-        "`energy` from 10 on, `msp` from 1 on. The accuracy of classification is 0.9900 at 0, "
-        "highest at 1 (0.9920), and has fallen by more than its spread from 10 on (0.9700 there). "
-        "The macro F1 of classification is 0.9900 at 0, highest at 1 (0.9920), and has fallen by "
-        "more than its spread from 10 on (0.9700 there). 1 of the 2 gains are largest at a smaller "
-        "lambda than that."
+        "0.9000 to 0.9500 at 10, `energy` from 0.9500 to 0.9700 at 1. No lambda clearly lifts "
+        "that of the others; they are best: `msp` at 0. It is the same at every lambda for "
+        "`code_knn`. AUROC lies below that at 0 by more than its spread: `energy` from 10 on, "
+        "`msp` from 1 on. The accuracy of classification is 0.9900 at 0, highest at 1 (0.9920), "
+        "and has fallen by more than its spread from 10 on (0.9700 there). The macro F1 of "
+        "classification is 0.9900 at 0, highest at 1 (0.9920), and has fallen by more than its "
+        "spread from 10 on (0.9700 there). Of the 2 gains, 1 are largest at a smaller lambda than"
+        " that."
     )
 
 
@@ -342,3 +342,29 @@ def test_where_nothing_falls_the_words_say_so() -> None:
     said = in_words_of({"vim": {0.0: 0.90, 1.0: 0.93}}, {0.0: 0.990, 1.0: 0.992})
     assert "(0.9920), and falls for good at no lambda that was run." in said
     assert "AUROC lies below" not in said
+
+
+def test_a_loss_that_four_decimals_cannot_tell_is_none() -> None:
+    grid = grid_of(
+        lambda _, lambda_, seed: {"auroc": 1.0 - 0.0001 * (lambda_ > 0 and seed == 0)},
+        pairs=["digit-0"],
+        lambdas=(0.0, 1.0),
+    )
+    assert against_zero(grid, "digit-0", "auroc")["fallen"].tolist() == [False, False]
+
+
+def test_a_lambda_with_fewer_seeds_than_others_is_named() -> None:
+    grid = grid_of(plausible, pairs=["digit-0"])
+    said = in_words(grid.drop(grid[(grid["lambda"] == 1) & (grid["seed"] > 2)].index), "digit-0")
+    assert said.endswith("At 1 only 3 of 5 seeds have a result.")
+
+
+def test_the_best_lambda_is_not_one_whose_harder_seeds_are_missing() -> None:
+    """Seeds differ, lambdas do not; at 10 only the two easiest seeds ended well."""
+    grid = grid_of(
+        lambda _, __, seed: {"auroc": 0.9 + 0.01 * seed},
+        pairs=["digit-0"],
+        lambdas=(0.0, 1.0, 10.0),
+    )
+    grid = grid.drop(grid[(grid["lambda"] == 10) & (grid["seed"] < 3)].index)
+    assert best_of(grid, "digit-0", [0.0, 1.0, 10.0], "auroc") == 0.0

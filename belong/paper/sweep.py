@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from belong.paper.seeds import Comparison, best_of, by_seed
+from belong.paper.seeds import ROUNDING, Comparison, best_of, by_seed
 
 ACCURACY = "classification.accuracy"
 F1 = "classification.f1_macro"
@@ -38,7 +38,7 @@ def against_zero(grid: pd.DataFrame, pair: str, column: str) -> pd.DataFrame:
     """Return a number of a pair's classifier at each lambda, and whether it has fallen.
 
     It has fallen where its mean is below that at lambda 0 by more than the spread over seeds
-    there (one standard deviation).
+    there (one standard deviation), and by more than four decimals can tell.
 
     Returns:
         Columns: `lambda`, `values` (by seed), `change` (comparison with lambda 0), `fallen`
@@ -49,7 +49,8 @@ def against_zero(grid: pd.DataFrame, pair: str, column: str) -> pd.DataFrame:
     for one in sorted(grid.loc[grid["pair"] == pair, "lambda"].unique()):
         values = by_seed(grid, pair, one, column)
         change = Comparison.between(f"{one:g}", values, zero)
-        fallen = None if len(zero) < 2 else bool(zero.mean() - values.mean() > zero.std())
+        least = max(zero.std(), ROUNDING)
+        fallen = None if len(zero) < 2 else bool(zero.mean() - values.mean() > least)
         rows.append((one, values, change, fallen))
     return pd.DataFrame(rows, columns=["lambda", "values", "change", "fallen"])
 

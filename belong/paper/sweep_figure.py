@@ -18,7 +18,7 @@ from belong.colors import ANOMALY, NORMAL
 from belong.figures import STYLE
 from belong.paper.lambda_axis import draw_seeds, lambda_axis, places
 from belong.paper.published import title
-from belong.paper.seeds import over_seeds
+from belong.paper.seeds import best_of, over_seeds
 from belong.paper.sweep import ACCURACY, F1, against_zero, detectors, falls_from
 
 COLUMNS = 4
@@ -36,8 +36,12 @@ def sweep(grid: pd.DataFrame, pair: str) -> Figure:
     cells = grid[grid["pair"] == pair]
     lambdas = sorted(cells["lambda"].unique())
     found = {name: over_seeds(cells, f"detectors.{name}.auroc") for name in detectors(cells)}
-    tables = {name: table for name, table in found.items() if len(table)}
-    ranked = sorted(tables, key=lambda name: -tables[name]["mean"].max())
+    tables = {name: table.set_index("lambda") for name, table in found.items() if len(table)}
+    best = {
+        name: best_of(cells, pair, list(table.index), f"detectors.{name}.auroc")
+        for name, table in tables.items()
+    }
+    ranked = sorted(tables, key=lambda name: -tables[name]["mean"][best[name]])
     rows = math.ceil(len(ranked) / COLUMNS)
     start = falls_from(against_zero(cells, pair, ACCURACY))
     x = places(lambdas)
@@ -47,7 +51,7 @@ def sweep(grid: pd.DataFrame, pair: str) -> Figure:
         panels = _panels(upper, rows, len(ranked))
         for axes, name in zip(panels, ranked, strict=True):
             axes.set_title(name, fontsize=9, loc="left")
-            _detector(axes, tables[name])
+            _detector(axes, tables[name], best[name])
         halves = lower.subplots(1, 2)
         for axes, column, of in zip(halves, (ACCURACY, F1), ("accuracy", "macro F1"), strict=True):
             axes.set_title(f"classification: {of}", fontsize=9, loc="left")
@@ -85,35 +89,26 @@ def _panels(figure: SubFigure, rows: int, n: int) -> list[Axes]:
     return panels
 
 
-def _detector(axes: Axes, table: pd.DataFrame) -> None:
+def _detector(axes: Axes, table: pd.DataFrame, best: float | None) -> None:
     """Draw the AUROC of one detector.
 
     Args:
         axes: a panel of `_panels`.
-        table: `lambda`, `mean` and `sd`, as of `over_seeds`.
+        table: `mean` and `sd` by lambda.
+        best: the lambda that is marked.
     """
-    x = places(list(table["lambda"]))
-    at = list(x.values())
+    x = places(list(table.index))
     spread = table["sd"].fillna(0.0)
     low, middle, high = (
         (1 - table["mean"] - shift).clip(lower=LEAST_MISSING) for shift in (-spread, 0.0, spread)
     )
-    axes.fill_between(at, low, high, color=NORMAL, alpha=0.2, linewidth=0)
-    axes.plot(at, middle, color=NORMAL, linewidth=1.4)
+    axes.fill_between(list(x.values()), low, high, color=NORMAL, alpha=0.2, linewidth=0)
+    axes.plot(list(x.values()), middle, color=NORMAL, linewidth=1.4)
     if 0 in x:
-        axes.axhline(middle[table["lambda"] == 0].item(), color="#555555", linestyle="--",
-                     linewidth=0.8, zorder=1)  # fmt: skip
-    best = table["mean"].idxmax()
-    axes.plot(x[table["lambda"][best]], middle[best], "o", color=NORMAL, markersize=5)
-    axes.text(
-        0.99,
-        1.02,
-        f"{table['mean'][best]:.4f} at {table['lambda'][best]:g}",
-        transform=axes.transAxes,
-        ha="right",
-        va="bottom",
-        fontsize=8,
-        color="#555555",
+        axes.axhline(middle[0], color="#555555", linestyle="--", linewidth=0.8, zorder=1)
+    axes.plot(x[best], middle[best], "o", color=NORMAL, markersize=5)
+    axes.set_title(
+        f"{table['mean'][best]:.4f} at {best:g}", fontsize=8, loc="right", color="#555555"
     )
 
 

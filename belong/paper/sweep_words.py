@@ -42,8 +42,9 @@ def in_words(grid: pd.DataFrame, pair: str) -> str:
     if start is not None and len(gains):
         before = int((gains["lambda"] < start).sum())
         said.append(
-            f"{before} of the {len(gains)} gains are largest at a smaller lambda than that."
+            f"Of the {len(gains)} gains, {before} are largest at a smaller lambda than that."
         )
+    said += _few_seeds(grid, pair)
     return " ".join(said)
 
 
@@ -79,6 +80,13 @@ def _classes(grid: pd.DataFrame, pair: str, words: str, column: str) -> str:
         f"The {words} of classification is {zero:.4f} at 0, highest at {found['lambda'][best]:g} "
         f"({means[best]:.4f}), and {falls}."
     )
+
+
+def _few_seeds(grid: pd.DataFrame, pair: str) -> Iterator[str]:
+    """Say at which lambdas seeds are missing: the means there are those of the others."""
+    counts = grid[grid["pair"] == pair].groupby("lambda")["seed"].nunique()
+    for lambda_, count in counts[counts < counts.max()].items():
+        yield f"At {lambda_:g} only {count} of {counts.max()} seeds have a result."
 
 
 def _code(name: str) -> str:
