@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 
 from belong.errors import InputError
 from belong.grid.cells import Cell, assignments, changed, in_running_order, product
-from belong.grid.current import kept, upstream
+from belong.grid.current import kept, keys_read, picked, upstream
 from belong.grid.gathering import numbers
 from stages.params.every import Params as EveryParams
 from stages.params.grid import Params
@@ -99,6 +99,29 @@ def test_what_comes_after_a_stage_is_not_upstream_of_it() -> None:
         "page": {},
     }
     assert upstream(stages, "evaluate") == {"split", "train", "evaluate"}
+
+
+def test_the_keys_that_decide_are_those_that_the_stages_up_to_the_results_read() -> None:
+    stages: dict[str, Any] = {
+        "check_params": {"params": [{"params.yaml": None}], "outs": ["valid"]},
+        "pack": {"deps": ["valid", "${normal.path}"], "params": ["images"], "outs": ["pack"]},
+        "evaluate": {"deps": ["pack"], "params": ["seed", "calibration.alpha"]},
+        "report": {"deps": ["metrics"], "params": ["colors"]},
+    }
+    assert keys_read(stages) == {"images", "normal.path", "seed", "calibration.alpha"}
+
+
+def test_every_key_of_the_project_but_those_of_a_later_stage_decides() -> None:
+    """The study of the covariance is drawn in the report, beside the results."""
+    read_by_stages = keys_read(read(ROOT / "dvc.yaml")["stages"])
+    sections = {key.partition(".")[0] for key in read_by_stages}
+    assert set(read(ROOT / "params.yaml")) - sections == {"study"}
+
+
+def test_of_a_section_only_the_named_key_is_picked_and_a_missing_one_left_out() -> None:
+    params = {"calibration": {"alpha": 0.1, "threshold": "training"}, "seed": 0, "study": {}}
+    wanted = ["calibration.alpha", "calibration.beta", "seed", "seed.first", "epochs"]
+    assert picked(params, wanted) == {"calibration.alpha": 0.1, "seed": 0}
 
 
 def test_a_new_pointer_of_dvc_and_a_changed_image_are_seen_and_their_neighbors_are_not() -> None:

@@ -267,11 +267,31 @@ def test_a_cell_that_left_the_file_leaves_the_table_and_stays_an_experiment(copy
         ("toy.py", "weight / 100", "weight / 50", True),
         ("dvc.yaml", "cmd: python toy.py", "cmd: python ./toy.py", True),
         ("params.yaml", "momentum: 0.9", "momentum: 0.8", True),
+        ("params.yaml", "momentum: 0.9", "momentum: 0.9\n  new: 1", True),
+        ("params.yaml", "resamples: 50", "resamples: 60", False),
+        ("params.yaml", "seed: 0", "seed: 0\nnew: {key: 1}", False),
+        (
+            "params.yaml",
+            "normal:\n  path: tests/data/",
+            "normal:\n  path: tests/data/fashion-",
+            True,
+        ),
         ("tests/data/mnist-small/images", "old", "new", True),
         ("tests/data/fashion-mnist-small/images", "old", "new", False),
         ("dvc.yaml", "stages:", "# a comment\nstages:", False),
     ],
-    ids=["code", "command", "parameter", "images", "images that no stage reads", "comment"],
+    ids=[
+        "code",
+        "command",
+        "parameter",
+        "new parameter in a section that is read",
+        "parameter that no stage reads",
+        "new section",
+        "other folder",
+        "images",
+        "images that no stage reads",
+        "comment",
+    ],
 )
 def test_a_committed_change_makes_old_results_stale_unless_no_stage_sees_it(
     copy: Path, file: str, old: str, new: str, is_stale: bool

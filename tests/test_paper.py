@@ -10,8 +10,10 @@ from matplotlib.image import imread
 
 from belong.artefacts import save_csv
 from belong.paper import figures as draw
+from belong.paper.lambda_axis import labelled, places
 from belong.paper.published import checked
 from belong.paper.rows import balances_of
+from belong.paper.sweep_figure import sweep
 from stages import paper
 from tests.imports import ROOT
 from tests.paper_grid import LAMBDAS, PAIRS, grid_of, plausible, sets_of
@@ -211,13 +213,44 @@ def test_the_line_of_f1_breaks_where_the_balance_of_the_published_rows_changes(m
     assert shown[-2:] == ["normal positive, 1 : 1", "normal positive, 10 : 1"]
 
 
-def test_the_finer_scale_marks_where_each_detector_is_best(made: Path) -> None:
+def test_the_finer_scale_has_a_panel_for_each_detector_and_two_for_the_classifier(
+    made: Path,
+) -> None:
     grid = pd.read_csv(made / "grid.csv")
-    labels = draw.sweep(grid, PAIRS[0]).legends[0].get_texts()
-    column = "detectors.mahalanobis.auroc"
-    means = grid[grid["pair"] == PAIRS[0]].groupby("lambda")[column].mean()
-    expected = f"{means.max():.4f} at {means.idxmax():g}  mahalanobis"
-    assert expected in [label.get_text() for label in labels]
+    figure = sweep(grid, PAIRS[0])
+    drawn = [axes.get_title(loc="left") for axes in figure.axes]
+    assert sorted(drawn[:3]) == ["energy", "mahalanobis", "mlp_head"]
+    assert drawn[3:] == ["classification: accuracy", "classification: macro F1"]
+    panel = figure.axes[drawn.index("mahalanobis")]
+    means = grid[grid["pair"] == PAIRS[0]].groupby("lambda")["detectors.mahalanobis.auroc"].mean()
+    assert panel.get_title(loc="right") == f"{means.max():.4f} at {means.idxmax():g}"
+
+
+def test_a_panel_shows_mean_and_spread_over_the_seeds_as_what_is_missing_to_1() -> None:
+    """0.98 and 0.96 at lambda 0, and twice 1 at lambda 1, which no logarithm has."""
+    grid = grid_of(
+        lambda _, lambda_, seed: {
+            "detectors.energy.auroc": 1.0 if lambda_ else 0.98 - 0.02 * seed,
+            "classification.accuracy": 0.99,
+            "classification.f1_macro": 0.99,
+        },
+        pairs=PAIRS[:1],
+        lambdas=(0.0, 1.0),
+        seeds=range(2),
+    )
+    panel = sweep(grid, PAIRS[0]).axes[0]
+    mean, _, best = panel.lines
+    assert np.asarray(mean.get_ydata()).tolist() == pytest.approx([0.03, 5e-5])
+    assert np.asarray(best.get_xdata()).tolist() == [0.0]  # the logarithm of 1
+    (band,) = panel.collections
+    at_zero = {round(y, 6) for x, y in band.get_paths()[0].vertices if x == -1}
+    sd = 0.02 / 2**0.5
+    assert at_zero == {round(0.03 - sd, 6), round(0.03 + sd, 6)}
+
+
+def test_lambdas_that_lie_close_are_not_all_labelled() -> None:
+    lambdas = [0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 10.0]
+    assert labelled(places(lambdas)) == [0.0, 0.001, 0.01, 0.1, 10.0]
 
 
 @pytest.mark.parametrize(

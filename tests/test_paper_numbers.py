@@ -13,7 +13,8 @@ from belong.paper.balance import Balance, balance_of, known_balances
 from belong.paper.published import checked, in_order, share_of_positives
 from belong.paper.seeds import Comparison, best_of, by_seed, check, mean_and_sd, missing_cells
 from belong.paper.slips import mirrored, same_accuracy, same_auroc, statements
-from belong.paper.sweep import accuracy_by_lambda, best_lambdas, falls_from
+from belong.paper.sweep import ACCURACY, against_zero, best_lambdas, falls_from
+from belong.paper.sweep_words import in_words
 from tests.imports import ROOT
 from tests.paper_grid import grid_of, plausible
 
@@ -260,7 +261,7 @@ def accuracies(means: dict[float, float]) -> pd.DataFrame:
         lambdas=means,
         seeds=range(3),
     )
-    return accuracy_by_lambda(grid, "digit-0")
+    return against_zero(grid, "digit-0", ACCURACY)
 
 
 def test_accuracy_has_fallen_where_it_is_lower_by_more_than_the_spread_at_zero() -> None:
@@ -287,3 +288,83 @@ def test_the_best_lambda_of_each_detector_comes_with_its_gain_by_seed() -> None:
     assert table["lambda"].tolist() == [0.0, 0.1]
     gain = table["gain"].iloc[1]
     assert (gain.n, gain.looks, round(gain.mean, 9)) == (5, 4, 0.05)
+
+
+def in_words_of(auroc: dict[str, dict[float, float]], accuracy: dict[float, float]) -> str:
+    """Return what is said of a grid of three seeds with these means; seeds differ by 0.001."""
+    grid = grid_of(
+        lambda _, lambda_, seed: (
+            {
+                "classification.accuracy": accuracy[lambda_] + 0.001 * (seed - 1),
+                "classification.f1_macro": accuracy[lambda_] + 0.001 * (seed - 1),
+            }
+            | {
+                f"detectors.{name}.auroc": of[lambda_] + 0.001 * (seed - 1)
+                for name, of in auroc.items()
+            }
+        ),
+        pairs=["digit-0"],
+        lambdas=accuracy,
+        seeds=range(3),
+    )
+    return in_words(grid, "digit-0")
+
+
+def test_the_words_name_who_gains_who_loses_and_who_stays() -> None:
+    said = in_words_of(
+        {
+            "vim": {0.0: 0.90, 1.0: 0.93, 10.0: 0.95},
+            "energy": {0.0: 0.95, 1.0: 0.97, 10.0: 0.94},
+            "msp": {0.0: 0.96, 1.0: 0.95, 10.0: 0.94},
+            "code_knn": {0.0: 0.98, 1.0: 0.98, 10.0: 0.98},
+        },
+        {0.0: 0.990, 1.0: 0.992, 10.0: 0.97},
+    )
+    assert said == (
+        "Center loss lifts the AUROC of 2 of 4 detectors, the largest gain first: `vim` from "
+        "0.9000 to 0.9500 at 10, `energy` from 0.9500 to 0.9700 at 1. No lambda clearly lifts "
+        "that of the others; they are best: `msp` at 0. It is the same at every lambda for "
+        "`code_knn`. AUROC lies below that at 0 by more than its spread: `energy` from 10 on, "
+        "`msp` from 1 on. The accuracy of classification is 0.9900 at 0, highest at 1 (0.9920), "
+        "and has fallen by more than its spread from 10 on (0.9700 there). The macro F1 of "
+        "classification is 0.9900 at 0, highest at 1 (0.9920), and has fallen by more than its "
+        "spread from 10 on (0.9700 there). Of the 2 gains, 1 are largest at a smaller lambda than"
+        " that."
+    )
+
+
+def test_without_lambda_0_the_words_say_that_nothing_can_be_said() -> None:
+    said = in_words_of({"vim": {1.0: 0.93, 10.0: 0.95}}, {1.0: 0.99, 10.0: 0.97})
+    assert said.startswith("What center loss does cannot be said")
+
+
+def test_where_nothing_falls_the_words_say_so() -> None:
+    said = in_words_of({"vim": {0.0: 0.90, 1.0: 0.93}}, {0.0: 0.990, 1.0: 0.992})
+    assert "(0.9920), and falls for good at no lambda that was run." in said
+    assert "AUROC lies below" not in said
+
+
+def test_a_loss_that_four_decimals_cannot_tell_is_none() -> None:
+    grid = grid_of(
+        lambda _, lambda_, seed: {"auroc": 1.0 - 0.0001 * (lambda_ > 0 and seed == 0)},
+        pairs=["digit-0"],
+        lambdas=(0.0, 1.0),
+    )
+    assert against_zero(grid, "digit-0", "auroc")["fallen"].tolist() == [False, False]
+
+
+def test_a_lambda_with_fewer_seeds_than_others_is_named() -> None:
+    grid = grid_of(plausible, pairs=["digit-0"])
+    said = in_words(grid.drop(grid[(grid["lambda"] == 1) & (grid["seed"] > 2)].index), "digit-0")
+    assert said.endswith("At 1 only 3 of 5 seeds have a result.")
+
+
+def test_the_best_lambda_is_not_one_whose_harder_seeds_are_missing() -> None:
+    """Seeds differ, lambdas do not; at 10 only the two easiest seeds ended well."""
+    grid = grid_of(
+        lambda _, __, seed: {"auroc": 0.9 + 0.01 * seed},
+        pairs=["digit-0"],
+        lambdas=(0.0, 1.0, 10.0),
+    )
+    grid = grid.drop(grid[(grid["lambda"] == 10) & (grid["seed"] < 3)].index)
+    assert best_of(grid, "digit-0", [0.0, 1.0, 10.0], "auroc") == 0.0

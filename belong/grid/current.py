@@ -30,6 +30,7 @@ class Currency:
         self._pairs = pairs
         self._files = files = repository.files(commit)
         self.params: dict[str, Any] = _yaml(repository.text(files[PARAMS]))
+        self._keys = keys_read(_stages(repository, files))
         self.code = code(repository, files)
 
     def edited(self) -> list[str]:
@@ -52,9 +53,10 @@ class Currency:
         if not {PARAMS, PIPELINE} <= set(files) or code(self.repository, files) != self.code:
             return False
         params = changed(self.params, cell.settings(self._pairs[cell.pair]))
-        if _yaml(self.repository.text(files[PARAMS])) != params:
+        ran_with = _yaml(self.repository.text(files[PARAMS]))
+        if picked(ran_with, self._keys) != picked(params, self._keys):
             return False
-        folders = data_sets(self.repository, files, params)
+        folders = data_sets(_stages(self.repository, files), params)
         if kept(files, folders) != kept(self._files, folders):
             return False
         then = fetched(self.repository, files, folders)
@@ -63,17 +65,34 @@ class Currency:
         return all(then.get(folder) == content for folder, content in now.items())
 
 
-def data_sets(repository: Repository, files: Mapping[str, str], params: Values) -> list[str]:
+def keys_read(stages: Mapping[str, Any]) -> set[str]:
+    """Return the keys of params.yaml that the stages up to TARGET read, `calibration.alpha`.
+
+    A new key that none of them reads makes no result stale, nor does a key of a figure.
+    """
+    needed = upstream(stages, TARGET)
+    read = (key for name in needed - CHECKS for key in stages[name].get("params", []))
+    return {*read, *(key for name in needed for key in _filled_in(stages[name]))}
+
+
+def picked(params: Values, keys: Iterable[str]) -> dict[str, Any]:
+    """Return the value of each dotted key that is there."""
+    found = {}
+    for key in keys:
+        value: Any = params
+        for part in key.split("."):
+            if not isinstance(value, Mapping) or part not in value:
+                break
+            value = value[part]
+        else:
+            found[key] = value
+    return found
+
+
+def data_sets(stages: Mapping[str, Any], params: Values) -> list[str]:
     """Return the folders of images that the stages up to TARGET read, `${normal.path}` in them."""
-    stages = _yaml(repository.text(files[PIPELINE]))["stages"]
-    found = set()
-    for name in upstream(stages, TARGET):
-        for key in re.findall(r"\$\{([\w.]+)\}", " ".join(_listed(stages[name]))):
-            value: Any = params
-            for part in key.split("."):
-                value = value[part]
-            found.add(str(value))
-    return sorted(found)
+    named = {key for name in upstream(stages, TARGET) for key in _filled_in(stages[name])}
+    return sorted({str(value) for value in picked(params, named).values()})
 
 
 def kept(files: Mapping[str, str], folders: Iterable[str]) -> dict[str, str]:
@@ -107,7 +126,7 @@ def code(repository: Repository, files: Mapping[str, str]) -> dict[str, Any]:
     That is the command of each stage up to TARGET, and the content of each file of code that it
     depends on. A new comment in dvc.yaml changes nothing, nor does a new figure.
     """
-    stages = _yaml(repository.text(files[PIPELINE]))["stages"]
+    stages = _stages(repository, files)
     return {
         name: (stages[name]["cmd"], {dep: files.get(dep) for dep in _listed(stages[name], ".py")})
         for name in upstream(stages, TARGET)
@@ -128,6 +147,15 @@ def upstream(stages: Mapping[str, Any], target: str) -> set[str]:
             if other not in needed and wanted.intersection(made):
                 todo.append(other)
     return needed
+
+
+def _stages(repository: Repository, files: Mapping[str, str]) -> Any:
+    return _yaml(repository.text(files[PIPELINE]))["stages"]
+
+
+def _filled_in(stage: Mapping[str, Any]) -> list[str]:
+    """Return the keys of params.yaml whose values are dependencies, `${normal.path}`."""
+    return re.findall(r"\$\{([\w.]+)\}", " ".join(_listed(stage)))
 
 
 def _listed(stage: Mapping[str, Any], ending: str = "") -> list[str]:

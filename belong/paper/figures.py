@@ -1,11 +1,10 @@
-"""Draw paper A's figures 2 to 6 from our grid, its published values beside, and a finer sweep.
+"""Draw paper A's figures 2 to 6 from our grid, its published values beside.
 
 Every function takes values and returns a figure; nothing here reads or writes a file. Points are
 single seeds, lines their mean, bars one standard deviation; an open diamond is a published value.
 """
 
 import itertools
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -14,16 +13,17 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter, NullLocator
+from matplotlib.ticker import MaxNLocator
 
-from belong.colors import ANOMALY, NORMAL, STRONG, WEAK
+from belong.colors import ANOMALY, NORMAL, STRONG
 from belong.figures import STYLE
 from belong.paper.balance import Balance
 from belong.paper.claims import F1_OF_CLASSIFICATION, IMAGENET, LENET
+from belong.paper.lambda_axis import draw_seeds, lambda_axis, places
 from belong.paper.published import title
 from belong.paper.rows import Balances
-from belong.paper.seeds import CELL, by_seed, over_seeds
-from belong.paper.sweep import ACCURACY, accuracy_by_lambda, detectors, falls_from
+from belong.paper.seeds import CELL
+from belong.paper.sweep_figure import sweep
 
 PUBLISHED = "#000000"
 ROC_COLUMNS = ("pair", "lambda", "detector", "false_positive_rate", "true_positive_rate")
@@ -67,8 +67,9 @@ def all_figures(
         if set(cells["lambda"]) - set(lambdas):
             figures[f"sweep_{pair}"] = (
                 sweep(grid, str(pair)),
-                "All detectors against lambda on a finer scale, and accuracy: where center loss "
-                "helps which detector, and where it begins to harm classification.",
+                f"{title(str(pair))}: each detector against lambda on a finer scale, mean and one "
+                "standard deviation over seeds, the best first, and classification below: where "
+                "center loss helps which detector, and where it begins to harm classification.",
             )
     return figures
 
@@ -83,8 +84,8 @@ def classification(grid: pd.DataFrame, pairs: Sequence[str], lambdas: Sequence[f
         panels = figure.subplots(1, len(pairs), squeeze=False, sharey=True)[0]
         for axes, pair in zip(panels, pairs, strict=True):
             axes.axhspan(*F1_OF_CLASSIFICATION[pair], color="#000000", alpha=0.07, linewidth=0)
-            _seeds(axes, grid, pair, lambdas, "classification.f1_macro", NORMAL)
-            _lambda_axis(axes, lambdas)
+            draw_seeds(axes, grid, pair, lambdas, "classification.f1_macro", NORMAL)
+            lambda_axis(axes, lambdas)
             axes.set(title=title(pair))
         panels[0].set(ylabel="F1 of classification, mean of the classes")
         band = Line2D([], [], color="#000000", alpha=0.15, linewidth=7)
@@ -132,14 +133,14 @@ def detection(
                     here = cells["lambda"].isin(run) & (cells["pair"] == pair)
                     cells.loc[here, "f1"] = balance.f1(*rates)[here]
             for run in runs:
-                _seeds(upper, cells, pair, run, "f1", color, lambdas)
-            _seeds(lower, grid, pair, lambdas, f"detectors.{detector}.auroc", color)
-            x = _places(lambdas)
+                draw_seeds(upper, cells, pair, run, "f1", color, lambdas)
+            draw_seeds(lower, grid, pair, lambdas, f"detectors.{detector}.auroc", color)
+            x = places(lambdas)
             for axes, number in ((upper, "f1"), (lower, "auroc")):
                 marks = [x[one] for one in rows["lambda"]]
                 axes.plot(marks, rows[number], "D", markersize=6, markerfacecolor="none",
                           markeredgecolor=PUBLISHED, markeredgewidth=1.2, zorder=4)  # fmt: skip
-                _lambda_axis(axes, lambdas)
+                lambda_axis(axes, lambdas)
             upper.set(title=title(pair), xlabel="")
             lowest, highest = upper.get_ylim()
             lowest -= 0.1 * (highest - lowest)  # room for the balances
@@ -245,125 +246,6 @@ def features(points: pd.DataFrame, pairs: Sequence[str]) -> Figure:
         shown = [*dots, (circle, "centroid of a class")]
         figure.legend(*zip(*shown, strict=True), loc="outside lower center", ncols=3)
     return figure
-
-
-def sweep(grid: pd.DataFrame, pair: str) -> Figure:
-    """Draw the AUROC of all detectors against lambda on a fine scale, and accuracy below.
-
-    The AUROC axis is logarithmic in what is missing to 1. Where accuracy has fallen by more than
-    its spread over seeds (`falls_from`), both panels are shaded.
-    """
-    cells = grid[grid["pair"] == pair]
-    lambdas = sorted(cells["lambda"].unique())
-    x = _places(lambdas)
-    means: dict[str, dict[float, float]] = {}
-    for name in detectors(cells):
-        table = over_seeds(cells, f"detectors.{name}.auroc")
-        if len(table):
-            means[name] = dict(zip(table["lambda"], table["mean"], strict=True))
-    weak = itertools.cycle(itertools.product(("-", "--", ":"), WEAK))
-    with rc_context(STYLE):
-        figure = Figure(figsize=(9.6, 6.6), layout="constrained")
-        upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1.2))
-        for name in sorted(means, key=lambda name: -max(means[name].values())):
-            strong = name in STRONG
-            style, color = ("-", STRONG[name]) if strong else next(weak)
-            best = max(means[name], key=lambda one: means[name][one])
-            # Numbers have four decimals: a mean above 0.99995 is drawn there.
-            missing = {x[one]: max(1 - mean, 5e-5) for one, mean in means[name].items()}
-            upper.plot(
-                list(missing),
-                list(missing.values()),
-                color=color,
-                linestyle=style,
-                linewidth=2 if strong else 1.1,
-                marker="o",
-                markersize=5 if strong else 3.5,
-                markevery=[list(means[name]).index(best)],
-                zorder=3 if strong else 2,
-                label=f"{means[name][best]:.4f} at {best:g}  {name}",
-            )
-        upper.set_yscale("log")
-        upper.invert_yaxis()
-        upper.yaxis.set_major_locator(
-            FixedLocator([0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 5e-3, 2e-3, 1e-3, 5e-4, 2e-4, 1e-4])
-        )
-        upper.yaxis.set_minor_locator(NullLocator())
-        upper.yaxis.set_major_formatter(FuncFormatter(lambda missing, _: f"{1 - missing:.4g}"))
-        upper.set(ylabel="AUROC, mean over seeds", title=title(pair))
-        _seeds(lower, cells, pair, lambdas, ACCURACY, NORMAL)
-        _lambda_axis(lower, lambdas)
-        lower.set(ylabel="accuracy")
-        start = falls_from(accuracy_by_lambda(cells, pair))
-        if start is not None:
-            for axes in (upper, lower):
-                axes.axvspan(
-                    x[start] - 0.2, x[max(lambdas)] + 0.2, color=ANOMALY, alpha=0.08, linewidth=0
-                )
-            label = "accuracy below that at 0\nby more than its spread"
-            upper.fill_between([], [], color=ANOMALY, alpha=0.15, linewidth=0, label=label)
-        figure.legend(
-            *upper.get_legend_handles_labels(),
-            loc="outside right upper",
-            title="best mean AUROC, and its lambda",
-            fontsize=8,
-            alignment="left",
-        )
-    return figure
-
-
-def _places(lambdas: Sequence[float]) -> dict[float, float]:
-    """Return where each lambda stands: by its logarithm, and 0 one step left of the smallest."""
-    positive = [one for one in lambdas if one > 0]
-    zero = math.log10(min(positive)) - 1 if positive else 0.0
-    return {one: math.log10(one) if one > 0 else zero for one in lambdas}
-
-
-def _lambda_axis(axes: Axes, lambdas: Sequence[float]) -> None:
-    """Label the lambdas; a break in the axis sets 0, which has no logarithm, apart."""
-    x = _places(lambdas)
-    axes.set_xticks(list(x.values()), [f"{one:g}" for one in x])
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set(
-        xlabel="lambda, weight of the center loss",
-        xlim=(min(x.values()) - 0.4, max(x.values()) + 0.4),
-    )
-    if 0 in x and len(x) > 1:
-        axes.text(
-            x[0] + 0.5,
-            0,
-            "//",
-            transform=axes.get_xaxis_transform(),
-            ha="center",
-            va="center",
-            bbox={"color": "white", "pad": 0.4},
-            zorder=5,
-        )
-
-
-def _seeds(
-    axes: Axes,
-    grid: pd.DataFrame,
-    pair: str,
-    lambdas: Sequence[float],
-    column: str,
-    color: str,
-    axis: Sequence[float] | None = None,
-) -> None:
-    """Draw a number against lambda: every seed, their mean and one standard deviation."""
-    x = _places(axis or lambdas)
-    means, spreads, at = [], [], []
-    for one in lambdas:
-        values = by_seed(grid, pair, one, column)
-        if values.empty:
-            continue
-        # Seeds stand beside each other, so that none covers another.
-        beside = x[one] + 0.12 * np.linspace(-1, 1, len(values)) if len(values) > 1 else [x[one]]
-        axes.plot(beside, values, "o", color=color, alpha=0.35, markersize=3.2, markeredgewidth=0)
-        at.append(x[one])
-        means.append(values.mean())
-        spreads.append(values.std() if len(values) > 1 else 0.0)
-    axes.errorbar(at, means, spreads, color=color, linewidth=1.6, elinewidth=1, capsize=3, zorder=3)
 
 
 def _cloud(axes: Axes, points: pd.DataFrame) -> None:

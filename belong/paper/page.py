@@ -15,7 +15,8 @@ from belong.paper.claims import CONFIRMED, NOT_CONFIRMED, NOT_TESTABLE, Claim, c
 from belong.paper.published import in_order, title
 from belong.paper.rows import balances_of, beside_ours
 from belong.paper.seeds import ROUNDING, Comparison, mean_and_sd, missing_cells, widening
-from belong.paper.sweep import accuracy_by_lambda, best_lambdas, falls_from
+from belong.paper.sweep import ACCURACY, against_zero, best_lambdas, falls_from
+from belong.paper.sweep_words import in_words
 
 
 def page(
@@ -184,13 +185,14 @@ def _lambdas(grid: pd.DataFrame) -> str:
             )
         headings = ["detector", "best lambda", "AUROC there", "AUROC at 0", "gain",
                     "95 % interval", "above zero"]  # fmt: skip
-        lines += ["", f"### {title(pair)}", "", table(headings, rows), "", _falls(grid, pair)]
+        lines += ["", f"### {title(pair)}", "", in_words(grid, pair), "", table(headings, rows)]
+        lines += ["", _falls(grid, pair)]
     return "\n".join(lines)
 
 
 def _falls(grid: pd.DataFrame, pair: str) -> str:
     """Return the accuracy at each lambda, and say where it begins to fall."""
-    found = accuracy_by_lambda(grid, pair)
+    found = against_zero(grid, pair, ACCURACY)
     start = falls_from(found)
     rows = []
     for lambda_, accuracy, change, fallen in found.itertuples(index=False):

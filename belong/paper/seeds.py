@@ -162,7 +162,15 @@ class Comparison:
 
 
 def best_of(grid: pd.DataFrame, pair: str, lambdas: Sequence[float], column: str) -> float | None:
-    """Return the lambda with the highest mean, the smallest of equals; None if none was run."""
-    means = {one: by_seed(grid, pair, one, column).mean() for one in sorted(lambdas)}
-    run = {one: mean for one, mean in means.items() if not np.isnan(mean)}
-    return max(run, key=lambda one: run[one]) if run else None
+    """Return the lambda with the highest mean, the smallest of equals; None if none was run.
+
+    The means are those of the seeds that all these lambdas have, if there are any: where a large
+    lambda ended well with some seeds only, these may be the easier ones.
+    """
+    every = {one: by_seed(grid, pair, one, column) for one in sorted(lambdas)}
+    run = {one: values for one, values in every.items() if len(values)}
+    if not run:
+        return None
+    seeds = sorted(set.intersection(*(set(values.index) for values in run.values())))
+    means = {one: (values[seeds] if seeds else values).mean() for one, values in run.items()}
+    return max(means, key=lambda one: means[one])

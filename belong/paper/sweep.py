@@ -2,9 +2,10 @@
 
 import pandas as pd
 
-from belong.paper.seeds import Comparison, best_of, by_seed
+from belong.paper.seeds import ROUNDING, Comparison, best_of, by_seed
 
 ACCURACY = "classification.accuracy"
+F1 = "classification.f1_macro"
 
 
 def detectors(grid: pd.DataFrame) -> list[str]:
@@ -33,28 +34,29 @@ def best_lambdas(grid: pd.DataFrame, pair: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["detector", "lambda", "at_best", "at_zero", "gain"])
 
 
-def accuracy_by_lambda(grid: pd.DataFrame, pair: str) -> pd.DataFrame:
-    """Return the accuracy of a pair at each lambda, and whether it has fallen.
+def against_zero(grid: pd.DataFrame, pair: str, column: str) -> pd.DataFrame:
+    """Return a number of a pair's classifier at each lambda, and whether it has fallen.
 
     It has fallen where its mean is below that at lambda 0 by more than the spread over seeds
-    there (one standard deviation).
+    there (one standard deviation), and by more than four decimals can tell.
 
     Returns:
-        Columns: `lambda`, `accuracy` (by seed), `change` (comparison with lambda 0), `fallen`
+        Columns: `lambda`, `values` (by seed), `change` (comparison with lambda 0), `fallen`
         (None if lambda 0 has not two seeds).
     """
-    zero = by_seed(grid, pair, 0.0, ACCURACY)
+    zero = by_seed(grid, pair, 0.0, column)
     rows = []
     for one in sorted(grid.loc[grid["pair"] == pair, "lambda"].unique()):
-        values = by_seed(grid, pair, one, ACCURACY)
+        values = by_seed(grid, pair, one, column)
         change = Comparison.between(f"{one:g}", values, zero)
-        fallen = None if len(zero) < 2 else bool(zero.mean() - values.mean() > zero.std())
+        least = max(zero.std(), ROUNDING)
+        fallen = None if len(zero) < 2 else bool(zero.mean() - values.mean() > least)
         rows.append((one, values, change, fallen))
-    return pd.DataFrame(rows, columns=["lambda", "accuracy", "change", "fallen"])
+    return pd.DataFrame(rows, columns=["lambda", "values", "change", "fallen"])
 
 
 def falls_from(table: pd.DataFrame) -> float | None:
-    """Return the lambda from which on accuracy has fallen at every larger one; None if nowhere."""
+    """Return the lambda from which on it has fallen at every larger one; None if nowhere."""
     start = None
     for lambda_, fallen in zip(table["lambda"], table["fallen"], strict=True):
         if not fallen:

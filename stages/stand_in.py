@@ -1,0 +1,32 @@
+"""Say what the grid of photos found, the stand-in for ImageNet-30.
+
+Reads   pairs   yaml: the grid file, for what each pair sets in params.yaml
+        grid    csv: a row for each cell (pair, lambda, seed) with the numbers of its metrics
+        sets    csv: detectors on each set of anomalies
+Writes  readme  markdown: what was run, and its accuracy and AUROC
+"""
+
+from pathlib import Path
+
+from belong.artefacts import load_csv, save_text
+from belong.errors import InputError
+from belong.paper import anomaly_sets
+from belong.paper.seeds import check
+from belong.paper.stand_in import page
+from stages.params import grid as grid_file
+from stages.program import run
+
+
+def main(pairs: Path, grid: Path, sets: Path, readme: Path) -> None:
+    """Write the page."""
+    for table in (grid, sets):
+        if not table.exists():  # no stage makes it: `dvc repro` would not
+            raise InputError(f"{table}: no such file; `python -m stages.grid {pairs}` makes it")
+    cells = load_csv(grid)
+    check(cells)
+    settings = grid_file.Params.load(pairs).pairs
+    save_text(readme, page(cells, load_csv(sets, *anomaly_sets.COLUMNS), settings))
+
+
+if __name__ == "__main__":
+    run(main)
