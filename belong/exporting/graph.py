@@ -5,9 +5,10 @@ images where a detector goes by chunks, and took minutes (torch 2.15, two shared
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
-from onnx import ModelProto, TensorProto, checker, helper, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, checker, helper, numpy_helper
 
 OPSET, IR_VERSION = 20, 10  # of 2024; onnxruntime 1.18 and later read them
 ELEMENTS = {np.dtype(np.uint8): TensorProto.UINT8, np.dtype(np.float32): TensorProto.FLOAT,
@@ -22,16 +23,14 @@ class Graph:
     """Nodes and constants; what a node gives goes by a name of its own."""
 
     def __init__(self) -> None:
-        self._nodes: list[object] = []
+        self._nodes: list[NodeProto] = []
         self._constants: dict[int, tuple[str, np.ndarray | np.generic]] = {}
 
-    def __call__(self, operator: str, *inputs: Value, **attributes: object) -> str:
+    def __call__(self, operator: str, *inputs: Value, **attributes: Any) -> str:
         """Add a node with one output; return its name."""
         return self.several(1, operator, *inputs, **attributes)[0]
 
-    def several(
-        self, outputs: int, operator: str, *inputs: Value, **attributes: object
-    ) -> list[str]:
+    def several(self, outputs: int, operator: str, *inputs: Value, **attributes: Any) -> list[str]:
         """Add a node with several outputs; return their names."""
         names = [self._name(value) for value in inputs]
         made = [f"{operator}_{len(self._nodes)}_{i}" for i in range(outputs)]
@@ -95,5 +94,5 @@ class Graph:
         return self._constants.setdefault(id(value), fresh)[0]
 
 
-def _described(name: str, kind: type[np.generic], shape: Shape) -> object:
+def _described(name: str, kind: type[np.generic], shape: Shape) -> ValueInfoProto:
     return helper.make_tensor_value_info(name, ELEMENTS[np.dtype(kind)], shape)

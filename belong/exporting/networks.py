@@ -150,4 +150,6 @@ def _windows(side: int, parts: int) -> np.ndarray:
 
 def _squares(side: int, k: int) -> np.ndarray:
     """Return which of `side` places are in each stretch of k; the last may be cut."""
-    return (np.arange(side) // k == np.arange(math.ceil(side / k))[:, None]).astype(np.float32)
+    made = np.zeros((math.ceil(side / k), side), np.float32)
+    made[np.arange(side) // k, np.arange(side)] = 1
+    return made

@@ -1,5 +1,6 @@
 """Whether a graph says of images what the library says of them."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,12 @@ import torch
 
 from belong.bundle import Bundle
 from belong.combination import Combination
+from belong.exporting.whole import PATTERN
 from belong.manifest import IntegrityError
 from belong.scoring import Scorer
 
 MOST = 1e-4  # that scores may differ by
+MOST_STEPS = 0.001  # share of the images, rounded up
 THREADS = 1
 
 
@@ -24,8 +27,10 @@ class Compared:
     Attributes:
         n: the images.
         labels, verdicts: so many differ.
-        detectors: the largest difference of a detector's score, in standard deviations of its
-            held-out scores.
+        steps: so many scores of `active_nodes` differ by more than is allowed. A node whose value
+            is 0 in one and 1e-8 in the other is active in one of them only, and the score jumps.
+        detectors: the largest difference of another detector's score, in standard deviations of
+            its held-out scores.
         combined: the largest difference between the graph's score and what `belong.combination`
             makes of the graph's own scores of the members.
         score: the largest difference of the score in force. Of `combined` it goes by steps: a
@@ -35,14 +40,16 @@ class Compared:
     n: int = 0
     labels: int = 0
     verdicts: int = 0
+    steps: int = 0
     detectors: float = 0.0
     combined: float = 0.0
     score: float = 0.0
 
     @property
     def is_same(self) -> bool:
-        """No flip, and no score that differs by more than a ten-thousandth."""
-        return not (self.labels or self.verdicts) and max(self.detectors, self.combined) <= MOST
+        """No flip, and no score that differs by more than a ten-thousandth, steps apart."""
+        flips, steps = self.labels + self.verdicts, math.ceil(MOST_STEPS * self.n)
+        return not flips and self.steps <= steps and max(self.detectors, self.combined) <= MOST
 
     @property
     def text(self) -> str:
@@ -50,8 +57,8 @@ class Compared:
         return (
             f"{self.n} images compared: label flips {self.labels}, verdict flips {self.verdicts}, "
             f"largest difference {self.detectors:.2g} of a detector's score (in standard "
-            f"deviations of its held-out scores), {self.combined:.2g} of their combination; "
-            f"{MOST:g} is allowed"
+            f"deviations of its held-out scores), {self.combined:.2g} of their combination, where "
+            f"{MOST:g} is allowed; {self.steps} steps of {PATTERN}"
         )
 
 
@@ -77,11 +84,14 @@ def compare(bundle: Bundle, model: Path, batches: Iterable[np.ndarray]) -> Compa
         seen.labels += int((got["label"] != wanted.label).sum())
         seen.verdicts += int((got["belongs"] != wanted.belongs).sum())
         for name, values in own.items():
-            off = _largest(values, scores[name]) / (float(spread[name].std()) or 1.0)
-            seen.detectors = max(seen.detectors, off)
+            off = _apart(values, scores[name]) / (float(spread[name].std()) or 1.0)
+            if name == PATTERN:
+                seen.steps += int((off > MOST).sum())
+            else:
+                seen.detectors = max(seen.detectors, off.max())
         if fitted:
-            seen.combined = max(seen.combined, _largest(got["score"], combination.score(own)))
-        seen.score = max(seen.score, _largest(got["score"], wanted.score))
+            seen.combined = max(seen.combined, _apart(got["score"], combination.score(own)).max())
+        seen.score = max(seen.score, _apart(got["score"], wanted.score).max())
     return seen
 
 
@@ -95,7 +105,7 @@ def check(compared: Compared, model: str) -> None:
         raise IntegrityError(f"{model}: differs from the model; {compared.text}")
 
 
-def _largest(got: np.ndarray, wanted: np.ndarray) -> float:
-    """Return the largest difference; one that is not a number is larger than all."""
+def _apart(got: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Return how far numbers lie apart; what is not a number is further off than all others."""
     off = np.abs(got.astype(np.float64) - wanted.astype(np.float64))
-    return float(np.nan_to_num(off, nan=np.inf).max(initial=0.0))
+    return np.nan_to_num(off, nan=np.inf)
