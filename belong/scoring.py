@@ -100,10 +100,7 @@ class Scorer:
             )
         with torch.no_grad():
             views = self._views(torch.from_numpy(images))
-            scores = {
-                name: entry.score(fitted, views).numpy()
-                for name, (entry, fitted) in self._detectors.items()
-            }
+            scores = self._scores(views)
             in_thresholds = self._gaussians.distances(views.features) / self._gaussians.thresholds
             distance, nearest = in_thresholds.min(dim=1)
             probability, label = views.logits.softmax(dim=1).max(dim=1)
@@ -119,6 +116,11 @@ class Scorer:
             detector=detector,
             features=views.features.numpy(),
         )
+
+    def detector_scores(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """Return what each detector that is asked says of images, before any are combined: (n,)."""
+        with torch.no_grad():
+            return self._scores(self._views(torch.from_numpy(images)))
 
     def nearest_training_images(
         self, features: np.ndarray, *, most: int
@@ -139,6 +141,12 @@ class Scorer:
         )
         near = distances.topk(min(most, len(self._training)), dim=1, largest=False)
         return near.indices.numpy(), near.values.numpy()
+
+    def _scores(self, views: Views) -> dict[str, np.ndarray]:
+        return {
+            name: entry.score(fitted, views).numpy()
+            for name, (entry, fitted) in self._detectors.items()
+        }
 
     def _in_force(self, scores: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Return the score that decides, and the name of the detector that is behind it."""

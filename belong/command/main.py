@@ -19,6 +19,7 @@ COMMANDS = {
     "check": ("belong.command.check", "say what is wrong with a folder of images before training"),
     "fit": ("stages.fit_command", "train a model on a folder of images for each class"),
     "score": ("belong.command.score", "say of every image in a folder whether it belongs"),
+    "export": ("belong.command.export", "write a model as one ONNX graph, which wants no torch"),
     "info": ("belong.command.info", "say what a model was trained on and how good it is"),
     "watch": ("belong.command.watch", "say whether images are still rejected as often as promised"),
     "verify": ("belong.command.verify", "say whether every byte is still what was made"),

@@ -1,0 +1,350 @@
+"""A graph says of images what the model says of them, without torch."""
+
+import csv
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from PIL import Image
+
+from belong import assembly
+from belong.artefacts import load_arrays
+from belong.autoencoder import Autoencoder
+from belong.bundle import Bundle
+from belong.command.main import main
+from belong.detectors.registry import DETECTORS
+from belong.exporting import networks
+from belong.exporting.detectors import NODES
+from belong.exporting.verify import MOST, Compared, check, compare
+from belong.exporting.whole import model as graph_of
+from belong.manifest import IntegrityError
+from belong.networks.efficientnet import Backbone, EfficientNetB0
+from belong.networks.frozen import FrozenEfficientNetB0
+from belong.networks.lenet import MAPS_SIDE, LeNet
+from belong.scoring import Scorer
+from tests.imports import ROOT
+from tests.small_bundle import a_bundle, make_bundle
+
+PARTS = ("normal/test", "anomaly/test")
+EXAMPLE = ROOT / "examples" / "onnx_verdict.py"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run the pipeline; return the folder with what it made."""
+    folder = tmp_path_factory.mktemp("made")
+    make_bundle(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bundle(made: Path) -> Bundle:
+    return Bundle.load(made / "model")
+
+
+@pytest.fixture(scope="module")
+def tested(made: Path) -> np.ndarray:
+    """Return the test images (n, 1, 28, 28)."""
+    names = [f"{part}/images" for part in PARTS]
+    return np.concatenate(list(load_arrays(made / "images", *names).values()))
+
+
+@pytest.fixture(scope="module")
+def photos(tested: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write 6 digits and 6 clothes as PNG, one of them in colour and of another size."""
+    folder = tmp_path_factory.mktemp("photos")
+    for row in (*range(6), *range(500, 506)):
+        Image.fromarray(tested[row, 0]).save(folder / f"{row:03}.png")
+    Image.fromarray(tested[0, 0]).convert("RGB").resize((50, 40)).save(folder / "color.png")
+    return folder
+
+
+def written(bundle: Bundle, to: Path) -> Path:
+    to.write_bytes(graph_of(bundle).SerializeToString(deterministic=True))
+    return to
+
+
+def said(bundle: Bundle, images: np.ndarray) -> dict[str, np.ndarray]:
+    """Run the graph on images (n, ch, h, w)."""
+    session = onnxruntime.InferenceSession(graph_of(bundle).SerializeToString())
+    names = [output.name for output in session.get_outputs()]
+    return dict(
+        zip(names, session.run(None, {"images": images.transpose(0, 2, 3, 1)}), strict=True)
+    )
+
+
+def with_facts(bundle: Bundle, arrays: dict[str, dict[str, np.ndarray]], **facts: object) -> Bundle:
+    """Return a bundle with some other arrays, and another manifest."""
+    return Bundle(bundle.manifest.model_copy(update=facts), {**bundle.arrays, **arrays})
+
+
+# --- the verdicts --------------------------------------------------------------------------------
+
+
+def test_the_graph_says_what_the_model_says(
+    bundle: Bundle, tested: np.ndarray, tmp_path: Path
+) -> None:
+    file = written(bundle, tmp_path / "model.onnx")
+    got = compare(bundle, file, [tested[:300], tested[300:301], tested[301:]])
+    assert (got.n, got.labels, got.verdicts) == (len(tested), 0, 0)
+    assert got.detectors <= MOST
+    assert got.combined <= MOST
+    check(got, "model.onnx")
+
+
+def test_probability_and_p_value_are_those_of_the_model(bundle: Bundle, tested: np.ndarray) -> None:
+    got = said(bundle, tested[:50])
+    wanted = Scorer(bundle, place=torch.device("cpu")).score(tested[:50])
+    np.testing.assert_allclose(got["probability"], wanted.probability, rtol=1e-5)
+    steps = np.abs(got["p_value"] - wanted.p_value) * (bundle.manifest.n_calibration + 1)
+    assert steps.max() <= 1 + 1e-9  # one held-out image, where scores tie but for the last bit
+    np.testing.assert_array_equal(got["logits"].argmax(axis=1), got["label"])
+    assert got["threshold"] == np.float32(bundle.manifest.threshold)
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_each_detector_scores_as_in_the_library(
+    made: Path, bundle: Bundle, tested: np.ndarray, name: str
+) -> None:
+    uses = {name, "mahalanobis"}
+    fitted = [load_arrays(made / file) for file in ("gaussians", "head", "detectors")]
+    arrays = {
+        "detectors": assembly.of_detectors(*fitted, uses),
+        "autoencoder": load_arrays(made / "autoencoder"),
+        "calibration": {name: np.arange(3, dtype=np.float32)},
+    }
+    alone = with_facts(bundle, arrays, detector=name, members=[])
+    images = np.concatenate((tested[:20], tested[-20:]))
+    wanted = Scorer(alone, place=torch.device("cpu")).score(images).score
+    got = said(alone, images)["score"]
+    np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-4 * wanted.std())
+
+
+def test_every_detector_has_its_nodes() -> None:
+    assert set(NODES) == set(DETECTORS)
+
+
+# --- the networks --------------------------------------------------------------------------------
+
+
+def of_network(kind: str, shape: tuple[int, int, int], arrays: dict[str, object]) -> Bundle:
+    """Return a bundle with this network for images (ch, h, w); `energy` is in force."""
+    channels, height, width = shape
+    network = arrays["network"]
+    assert isinstance(network, LeNet | EfficientNetB0 | FrozenEfficientNetB0)
+    d = network.feature_size
+    gaussians = {
+        "mahalanobis/means": np.zeros((2, d), np.float32),
+        "mahalanobis/thresholds": np.ones(2, np.float32),
+        "mahalanobis/whitening": np.eye(d, dtype=np.float32)[None],
+    }
+    form = a_bundle().manifest.form.model_copy(
+        update={"channels": channels, "height": height, "width": width}
+    )
+    stored = {name: one.arrays() for name, one in arrays.items()}  # type: ignore[attr-defined]
+    stored |= {"detectors": gaussians, "calibration": {"energy": np.zeros(3, np.float32)}}
+    stored["training"] = {"features": np.zeros((1, d), np.float32)}
+    facts = {"network": kind, "shape": network.shape, "form": form}
+    return Bundle(a_bundle().manifest.model_copy(update=facts), stored)
+
+
+def pixels(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+
+
+def assert_same(bundle: Bundle, images: np.ndarray) -> None:
+    got, wanted = said(bundle, images), Scorer(bundle, place=torch.device("cpu")).score(images)
+    np.testing.assert_allclose(got["score"], wanted.score, rtol=1e-4)
+    np.testing.assert_array_equal(got["label"], wanted.label)
+
+
+@pytest.mark.parametrize("shape", [(1, 40, 40), (3, 40, 47)])
+def test_a_frozen_backbone_is_in_the_graph(shape: tuple[int, int, int]) -> None:
+    arrays = {"network": FrozenEfficientNetB0(classes=2, embedding=8), "backbone": Backbone()}
+    assert_same(of_network("frozen_efficientnet_b0", shape, arrays), pixels(3, *shape))
+
+
+def test_efficientnet_is_in_the_graph() -> None:
+    bundle = of_network("efficientnet_b0", (3, 64, 64), {"network": EfficientNetB0(classes=2)})
+    assert_same(bundle, pixels(2, 3, 64, 64))
+
+
+def test_maps_and_codes_of_images_of_odd_sizes_are_those_of_the_library() -> None:
+    """Neither 25 / 2 nor 31 / 2 is a multiple of 7, and 25 x 31 pixels are averaged to 13 x 16."""
+    network = LeNet(classes=2, channels=3, height=25, width=31)
+    coder = Autoencoder(3 * 13 * 16, 5)
+    bundle = of_network("lenet", (3, 25, 31), {"network": network, "autoencoder": coder})
+    m = 6 * MAPS_SIDE**2
+    bundle.arrays["detectors"] |= {  # type: ignore[operator]
+        "mahalanobis_maps/means": np.zeros((2, m), np.float32),
+        "mahalanobis_maps/thresholds": np.ones(2, np.float32),
+        "mahalanobis_maps/whitening": np.eye(m, dtype=np.float32)[None],
+    }
+    for name in ("mahalanobis_maps", "reconstruction"):
+        calibration = {name: np.zeros(3, np.float32)}
+        assert_same(
+            with_facts(bundle, {"calibration": calibration}, detector=name), pixels(4, 3, 25, 31)
+        )
+
+
+def test_the_maps_have_the_side_of_the_library() -> None:
+    assert networks.MAPS_SIDE == MAPS_SIDE
+
+
+# --- the file ------------------------------------------------------------------------------------
+
+
+def test_the_same_model_gives_the_same_bytes(bundle: Bundle, tmp_path: Path) -> None:
+    first, again = (written(bundle, tmp_path / name).read_bytes() for name in ("a", "b"))
+    assert first == again
+
+
+def test_the_metadata_says_what_the_manifest_does(bundle: Bundle) -> None:
+    session = onnxruntime.InferenceSession(graph_of(bundle).SerializeToString())
+    about, manifest = session.get_modelmeta().custom_metadata_map, bundle.manifest
+    assert json.loads(about["class_names"]) == manifest.class_names
+    assert json.loads(about["form"])["resize"] == "cover"
+    assert json.loads(about["detectors"]) == manifest.members
+    assert about["manifest_sha256"] == manifest.digest
+    assert float(about["threshold"]) == manifest.threshold
+
+
+# --- the command ---------------------------------------------------------------------------------
+
+
+def test_the_command_writes_a_graph_and_says_that_nothing_differs(
+    made: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "model.onnx"
+    words = [str(made / "model"), "--onnx", str(file), "--verify", str(photos)]
+    assert main(["export", *words]) == 0
+    compared, size = capsys.readouterr().out.splitlines()
+    assert compared.startswith("13 images compared: label flips 0, verdict flips 0, ")
+    assert re.fullmatch(rf"{re.escape(str(file))}: \d+\.\d MB", size)
+    assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
+
+
+def test_the_example_gives_the_verdicts_of_score_where_there_is_no_torch(
+    made: Path, bundle: Bundle, photos: Path, tmp_path: Path
+) -> None:
+    model = str(made / "model")
+    assert main(["score", str(photos), "--model", model, "-o", str(tmp_path), "--no-gallery"]) == 0
+    file = written(bundle, tmp_path / "model.onnx")
+    paths = sorted(map(str, photos.iterdir()))
+    code = "import runpy, sys; sys.modules.update(dict.fromkeys(['torch', 'belong'])); "
+    code += "sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0])"
+    done = subprocess.run(
+        [sys.executable, "-c", code, EXAMPLE, file, *paths],
+        cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    with (tmp_path / "predictions.csv").open(encoding="utf-8", newline="") as opened:
+        rows = list(csv.DictReader(opened))
+    got = [line.split() for line in done.stdout.splitlines()]
+    wanted = [[str(photos / row["path"]), row["class"], row["belongs"]] for row in rows]
+    assert [[path, name, belongs] for path, name, _, belongs, _ in got] == wanted
+
+
+def test_a_graph_of_another_threshold_is_told_by_its_verdicts(
+    bundle: Bundle, tested: np.ndarray, tmp_path: Path
+) -> None:
+    other = written(with_facts(bundle, {}, threshold=0.0), tmp_path / "other.onnx")
+    got = compare(bundle, other, [tested[:50]])
+    belongs = Scorer(bundle, place=torch.device("cpu")).score(tested[:50]).belongs
+    assert (got.labels, got.verdicts) == (0, belongs.sum())
+    with pytest.raises(IntegrityError, match=r"^other: differs from the model; 50 images compared"):
+        check(got, "other")
+
+
+@pytest.mark.parametrize(
+    "found",
+    [{"labels": 1}, {"verdicts": 1}, {"steps": 2}, {"detectors": 2e-4}, {"combined": 2e-4}],
+    ids=str,
+)
+def test_a_difference_is_an_error_of_integrity(found: dict[str, int]) -> None:
+    with pytest.raises(IntegrityError) as raised:
+        check(Compared(n=1000, **found), "model.onnx")  # type: ignore[arg-type]
+    assert raised.value.exit_code == 4
+
+
+def refused(words: list[object], capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    """Return the exit code and the line."""
+    code = main(["export", *map(str, words)])
+    (line,) = capsys.readouterr().err.splitlines()
+    return code, line
+
+
+def test_a_folder_that_is_no_model_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, line = refused([tmp_path, "--onnx", tmp_path / "a.onnx"], capsys)
+    assert code == 2
+    assert line == (
+        f"belong export: {tmp_path}: has no manifest.json; wanted the folder of a model"
+    )
+
+
+def test_an_altered_model_is_one_line(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(made / "model", tmp_path / "model")
+    file = tmp_path / "model" / "detectors.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    code, line = refused([tmp_path / "model", "--onnx", tmp_path / "a.onnx"], capsys)
+    assert code == 4
+    assert line.endswith("is altered; its SHA-256 is not the one in manifest.json")
+    assert not (tmp_path / "a.onnx").exists()
+
+
+def test_a_file_that_is_there_is_not_replaced(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.onnx").write_text("mine")
+    code, line = refused([made / "model", "--onnx", tmp_path / "a.onnx"], capsys)
+    assert code == 2
+    assert line == f"belong export: {tmp_path / 'a.onnx'}: exists; wanted the name of a new file"
+    assert (tmp_path / "a.onnx").read_text() == "mine"
+
+
+def test_a_missing_folder_for_the_graph_is_named(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, line = refused([made / "model", "--onnx", tmp_path / "no" / "a.onnx"], capsys)
+    assert code == 2
+    assert line == f"belong export: {tmp_path / 'no'}: no such folder; a.onnx was to go there"
+
+
+def test_a_folder_without_images_leaves_no_graph(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "none").mkdir()
+    file = tmp_path / "a.onnx"
+    words = [made / "model", "--onnx", file, "--verify", tmp_path / "none"]
+    code, line = refused(words, capsys)
+    assert code == 2
+    assert "none: no image in it" in line
+    assert not file.exists()
+
+
+@pytest.mark.parametrize("package", ["onnx", "onnxruntime"])
+def test_without_its_packages_the_command_says_what_brings_them(
+    made: Path, tmp_path: Path, package: str
+) -> None:
+    code = f"import sys; sys.modules['{package}'] = None; "
+    code += "from belong.command.main import main; sys.exit(main())"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "export", made / "model", "--onnx", tmp_path / "a.onnx"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"belong export: {package} is not installed; pip install 'belong[onnx]' brings it\n"
+    )
