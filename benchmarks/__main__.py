@@ -12,10 +12,11 @@ import argparse
 import os
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 from belong.errors import InputError
-from benchmarks.alone import FailedError
+from benchmarks.alone import FailedError, measure_alone
 from benchmarks.contract import Race, Setting
 from benchmarks.machine import described
 from benchmarks.registry import LONG, ROWS, SHORT
@@ -23,6 +24,7 @@ from benchmarks.runner import LEAST_ROUNDS, run_growth, run_race
 from benchmarks.table import growth_row, race_row, save
 from benchmarks.threads import compute_with
 
+DESCRIPTION = "Measure our work beside that of named peers, in turns."
 WORK = Path("build/benchmarks")
 USER_MISTAKE = 2
 GROWTH_ROUNDS = 2
@@ -40,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    made = argparse.ArgumentParser(prog="python -m benchmarks", description=(__doc__ or "")[24:69])
+    made = argparse.ArgumentParser(prog="python -m benchmarks", description=DESCRIPTION)
     made.add_argument("--rows", nargs="+", choices=ROWS, metavar="NAME", help="these rows only")
     made.add_argument("--long", action="store_true", help="the long rows too, an hour and more")
     made.add_argument("--list", action="store_true", help="print the names of all rows, and stop")
@@ -67,14 +69,19 @@ def run(given: argparse.Namespace) -> int:
     for name in given.rows or (ROWS if given.long else SHORT):
         tell(f"{name}: preparing")
         prepared = ROWS[name](setting)
+        alone = partial(measure_alone, name, setting=setting)
         races, growths = [], []
         if isinstance(prepared, Race):
-            for outcome in run_race(name, prepared, setting, rounds=given.rounds, tell=tell):
-                tell(in_words(outcome.peer, outcome.ratio and outcome.ratio.median, outcome.note))
+            for outcome in run_race(name, prepared, rounds=given.rounds, alone=alone, tell=tell):
+                tell(
+                    in_words(
+                        outcome.peer, outcome.ratio.median if outcome.ratio else None, outcome.note
+                    )
+                )
                 races.append(race_row(outcome, **about))
         else:
             rounds = min(GROWTH_ROUNDS, given.rounds)
-            found = run_growth(name, prepared, setting, rounds=rounds, tell=tell)
+            found = run_growth(name, prepared, rounds=rounds, alone=alone, tell=tell)
             growths = [growth_row(one, **about) for one in found]
         save(out, races, growths, list(ROWS))
     tell(f"{out}: written after {time.perf_counter() - start:.0f} s")

@@ -66,14 +66,18 @@ def labels(tolerance: float) -> Checker:
     return check
 
 
-def mean_of_seeds(ours: Sequence[Any], theirs: Sequence[Any]) -> Check:
-    """Compare a number over seeds: its means may differ by what 99 of 100 such pairs do (Welch).
+def mean_of_seeds(once: float) -> Checker:
+    """Compare a number over seeds: its means may differ as those of 99 in 100 such pairs do.
 
-    One round alone has no spread: half a point is then allowed.
+    That is Student's test of two means. One round alone has no spread: `once` is then allowed.
     """
-    a, b = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
-    difference, what = float(abs(a.mean() - b.mean())), "difference of the means"
-    if len(a) == 1:
-        return Check(what, difference, 0.005)
-    error = np.sqrt((a.var(ddof=1) + b.var(ddof=1)) / len(a))
-    return Check(what, difference, float(error * t.ppf(0.995, 2 * len(a) - 2)))
+
+    def check(ours: Sequence[Any], theirs: Sequence[Any]) -> Check:
+        a, b = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
+        difference, what = float(abs(a.mean() - b.mean())), "difference of the means"
+        if len(a) == 1:
+            return Check(what, difference, once)
+        error = np.sqrt((a.var(ddof=1) + b.var(ddof=1)) / len(a))
+        return Check(what, difference, float(error * t.ppf(0.995, 2 * len(a) - 2)))
+
+    return check

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from benchmarks.alone import measure_alone
-from benchmarks.contract import Check, Growth, Peer, Race, Setting, Work
+from benchmarks.alone import Alone
+from benchmarks.contract import Check, Growth, Peer, Race, Work
 from benchmarks.statistics import Spread, exponent, ratios
 
 OURS = "belong"
@@ -76,9 +76,24 @@ class Grown:
 
 
 def run_race(
-    row: str, race: Race, setting: Setting, *, rounds: int, tell: Callable[[str], None]
+    row: str,
+    race: Race,
+    *,
+    rounds: int,
+    alone: Callable[[str], Alone],
+    tell: Callable[[str], None],
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Iterator[Outcome]:
-    """Yield an outcome for each peer, or one if there is none."""
+    """Yield an outcome for each peer, or one if there is none.
+
+    Args:
+        row: its name.
+        race: the work.
+        rounds: how often everybody does it; 5 and more say how far the ratios wander.
+        alone: who -> what the work takes in a process of its own.
+        tell: is told each step before it begins.
+        clock: seconds.
+    """
     here = {name: peer for name, peer in race.peers.items() if peer.is_here}
     works: dict[str, Work] = {OURS: race.ours} | {name: peer.work for name, peer in here.items()}
     seconds: dict[str, list[float]] = {name: [] for name in works}
@@ -91,14 +106,14 @@ def run_race(
         for name in list(works)[:: -1 if number % 2 else 1]:
             tell(f"{row}: round {number + 1} of {rounds}, {name}")
             part = here[name].part if name in here else 1.0
-            spent, result = timed(works[name], number)
+            spent, result = timed(works[name], number, clock)
             seconds[name].append(spent / part)
             results[name].append(race.kept(result))
             del result
     mib = {}
     for name in works:
         tell(f"{row}: memory, {name}")
-        mib[name] = measure_alone(row, name, setting).mib
+        mib[name] = alone(name).mib
     shares = [best / own for best, own in zip(possible, seconds[OURS], strict=False)]
     ours = Outcome(
         row,
@@ -152,15 +167,20 @@ def against(
 
 
 def run_growth(
-    row: str, growth: Growth, setting: Setting, *, rounds: int, tell: Callable[[str], None]
+    row: str,
+    growth: Growth,
+    *,
+    rounds: int,
+    alone: Callable[[str], Alone],
+    tell: Callable[[str], None],
 ) -> list[Grown]:
-    """Return a line for each size, each done in a process of its own."""
+    """Return a line for each size, each done in a process of its own; arguments as above."""
     seconds, mib = [], []
     for size in growth.sizes:
         runs = []
         for number in range(rounds):
             tell(f"{row}: {growth.axis} = {size:,}, {number + 1} of {rounds}")
-            runs.append(measure_alone(row, str(size), setting))
+            runs.append(alone(str(size)))
         seconds.append(min(run.seconds for run in runs))
         mib.append(max(run.mib for run in runs))
     time_exponent, memory_exponent = (exponent(growth.sizes, of) for of in (seconds, mib))
@@ -171,9 +191,9 @@ def run_growth(
     ]  # fmt: skip
 
 
-def timed(work: Work, number: int) -> tuple[float, Any]:
+def timed(work: Work, number: int, clock: Callable[[], float]) -> tuple[float, Any]:
     """Do the work once; return the seconds, and its result."""
     gc.collect()
-    start = time.perf_counter()
+    start = clock()
     result = work(number)
-    return time.perf_counter() - start, result
+    return clock() - start, result

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -117,7 +118,7 @@ def page(races: pd.DataFrame, growths: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def _race_cells(row: "pd.Series[object]") -> list[str]:
+def _race_cells(row: "pd.Series[Any]") -> list[str]:
     spread = f"{_shown(row['ratio_low'])} to {_shown(row['ratio_high'])}"
     return [
         str(row["what"]), _words(row["peer"]), _shown(row["our_seconds"]),
@@ -129,7 +130,7 @@ def _race_cells(row: "pd.Series[object]") -> list[str]:
     ]  # fmt: skip
 
 
-def _growth_cells(row: "pd.Series[object]") -> list[str]:
+def _growth_cells(row: "pd.Series[Any]") -> list[str]:
     return [
         str(row["what"]), str(row["axis"]), _shown(row["size"], "{:,}"), _shown(row["seconds"]),
         _shown(row["peak_mib"], "{:,.0f}"), _shown(row["time_exponent"], "{:.2f}"),
@@ -141,13 +142,13 @@ def _median(spread: Spread | None) -> float | None:
     return spread.median if spread else None
 
 
-def _words(value: object) -> str:
-    return "" if pd.isna(value) else str(value)  # type: ignore[call-overload]
+def _words(value: Any) -> str:
+    return "" if pd.isna(value) else str(value)
 
 
-def _shown(value: object, form: str = "{:.3g}") -> str:
-    return "" if pd.isna(value) else form.format(value)  # type: ignore[call-overload]
+def _shown(value: Any, form: str = "{:.3g}") -> str:
+    return "" if pd.isna(value) else form.format(value)
 
 
-def _bar(sign: str, value: object, form: str = "{:g}") -> str:
+def _bar(sign: str, value: Any, form: str = "{:g}") -> str:
     return f"{sign} {_shown(value, form)}" if _shown(value) else ""

@@ -64,7 +64,9 @@ def scoring(setting: Setting, *, n: int, d: int, loop: int) -> Race:
         one.location_, one.precision_, one.n_features_in_ = mean, precision, d
 
     def scikit_learn(_: int) -> np.ndarray:
-        return np.sqrt(np.stack([one.mahalanobis(rows) for one in covariances], axis=1))
+        squares = np.stack([one.mahalanobis(rows) for one in covariances], axis=1)
+        distances: np.ndarray = np.sqrt(squares)
+        return distances
 
     def pytorch_ood(_: int) -> np.ndarray:
         columns = [detector.predict_features(features) for detector in detectors]

@@ -28,7 +28,7 @@ def knn(setting: Setting, *, d: int, k: int) -> Race:
     def pyod(_: int) -> np.ndarray:
         from pyod.models.knn import KNN
 
-        model = KNN(n_neighbors=k, algorithm="brute", n_jobs=setting.threads)
+        model = KNN(n_neighbors=k, n_jobs=setting.threads)
         # Its own `fit` would also score all reference vectors, which nobody else here does.
         model.neigh_.fit(y)
         model.decision_scores_ = model.threshold_ = model.labels_ = np.empty(0)

@@ -9,6 +9,7 @@ import argparse
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -74,9 +75,9 @@ def train_autoencoder(root: Path, *, epochs: int) -> Autoencoder:
     return autoencoder
 
 
-def distances(train: np.ndarray, labels: np.ndarray, ridge: float) -> list[Callable[..., object]]:
+def distances(train: np.ndarray, labels: np.ndarray, ridge: float) -> list[Callable[..., Any]]:
     """Return for each class the function that gives distances in thresholds of it."""
-    made: list[Callable[..., object]] = []
+    made: list[Callable[..., Any]] = []
     for label in range(10):
         own = train[labels == label].astype(np.float64)
         model = EmpiricalCovariance().fit(own)
@@ -95,7 +96,7 @@ def nearest(train: np.ndarray, k: int) -> Callable[[np.ndarray], np.ndarray]:
 
 def scorers(
     network: LeNet, train: Views, labels: np.ndarray, head_anomalies: np.ndarray, *, trees: int
-) -> dict[str, Callable[[Views], object]]:
+) -> dict[str, Callable[[Views], Any]]:
     """Fit every detector; return its score of views, higher for anomalies."""
     features, _, hidden, maps, codes, _ = train
     as_tensor = torch.from_numpy
@@ -104,7 +105,8 @@ def scorers(
     weight, bias = network.classifier.weight.detach(), network.classifier.bias.detach()
     vim = ViM(None, 42, weight, bias).fit_features(as_tensor(features), as_tensor(labels))
     feature_knn, code_knn = nearest(unit(features), 50), nearest(codes, 5)
-    forest = IsolationForest(trees, max_samples=256, random_state=0, n_jobs=-1).fit(codes)
+    forest = IsolationForest(n_estimators=trees, max_samples=256, random_state=0, n_jobs=-1)
+    forest.fit(codes)
     patterns = BernoulliNB().fit(active(train), labels)
     scaler = StandardScaler().fit(np.concatenate((features, head_anomalies)))
     head = MLPClassifier((256, 256), batch_size=1024, max_iter=20, n_iter_no_change=20)
@@ -135,7 +137,9 @@ def scorers(
 
 def unit(x: np.ndarray) -> np.ndarray:
     """Return the vectors at length 1."""
-    return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+    lengths: np.ndarray = np.linalg.norm(x, axis=1, keepdims=True)
+    made: np.ndarray = x / np.maximum(lengths, 1e-12)
+    return made
 
 
 def active(views: Views) -> np.ndarray:

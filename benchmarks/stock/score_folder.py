@@ -55,7 +55,7 @@ def main(folder: Path, weights: Path, training: Path, out: Path) -> None:
     kept = load_file(training)["features"]
     detector = Mahalanobis(None).fit_features(kept, network.classifier(kept).argmax(dim=1))
     files = sorted(folder.rglob("*.png"))
-    rows = []
+    rows: list[tuple[float, ...]] = []
     for images in DataLoader(Folder(files, mean, std), batch_size=256, num_workers=WORKERS):
         features, logits = network(images)
         rows += zip(
