@@ -1,6 +1,7 @@
 # make        sets up a virtual environment and runs the pipeline
 # make test   sets it up and runs the tests
 # make check  looks at style and types only; make readme writes the README's table anew
+# make bench  measures our work beside that of others
 # make grid   runs the paper's grid, JOBS cells at a time
 
 PYTHON ?= python3
@@ -10,7 +11,7 @@ BIN := $(VENV)/bin
 # DVC and the tests start `python` by name: the environment's comes first.
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: all test check readme grid clean
+.PHONY: all test check readme bench grid clean
 
 all: $(VENV)/.pipeline
 	@python -m stages.check_params params.yaml data/params.valid
@@ -36,6 +37,9 @@ readme: $(VENV)/.pipeline
 grid: $(VENV)/.pipeline
 	python -m stages.grid reports/paper/params.yaml reports/paper --jobs $(JOBS)
 
+bench: $(VENV)/.bench
+	python -m benchmarks
+
 clean:
 	rm -rf $(VENV) build *.egg-info
 
@@ -49,6 +53,10 @@ $(VENV)/.pipeline: pyproject.toml constraints.txt
 
 $(VENV)/.test: $(VENV)/.pipeline
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	touch $@
+
+$(VENV)/.bench: $(VENV)/.pipeline
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	touch $@
 
 # A browser for the tests of the report's page; without one they are skipped, and the others run.

@@ -1,0 +1,1 @@
+"""Ratios against named peers, measured in turns in one run: `python -m benchmarks`."""

@@ -1,0 +1,104 @@
+"""`python -m benchmarks`: measure, and write reports/benchmarks.csv and .md.
+
+    python -m benchmarks                      all but the long rows
+    python -m benchmarks --long               all
+    python -m benchmarks --rows knn-50 features
+    python -m benchmarks --quick              tiny sizes, to see that all works
+
+It wants to be alone on the machine: ratios stand a busy one, but not well.
+"""
+
+import argparse
+import os
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+from belong.errors import InputError
+from benchmarks.alone import FailedError, measure_alone
+from benchmarks.contract import Race, Setting
+from benchmarks.machine import described
+from benchmarks.registry import LONG, ROWS, SHORT
+from benchmarks.runner import LEAST_ROUNDS, run_growth, run_race
+from benchmarks.table import growth_row, race_row, save
+from benchmarks.threads import compute_with
+
+DESCRIPTION = "Measure our work beside that of named peers, in turns."
+WORK = Path("build/benchmarks")
+USER_MISTAKE = 2
+GROWTH_ROUNDS = 2
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the rows; return the exit code."""
+    given = parser().parse_args(arguments)
+    try:
+        return run(given)
+    except (InputError, FailedError) as error:
+        tell(str(error))
+        return USER_MISTAKE
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    made = argparse.ArgumentParser(prog="python -m benchmarks", description=DESCRIPTION)
+    made.add_argument("--rows", nargs="+", choices=ROWS, metavar="NAME", help="these rows only")
+    made.add_argument("--long", action="store_true", help="the long rows too, an hour and more")
+    made.add_argument("--list", action="store_true", help="print the names of all rows, and stop")
+    made.add_argument("--quick", action="store_true", help="tiny sizes; the times say nothing")
+    made.add_argument("--rounds", type=int, default=LEAST_ROUNDS, help="default: %(default)s")
+    made.add_argument("--threads", type=int, default=os.cpu_count(), help="default: the processors")
+    made.add_argument("--out", type=Path, help="folder for the tables; default: reports")
+    return made
+
+
+def run(given: argparse.Namespace) -> int:
+    """Run the rows that were asked for, and write the tables after each."""
+    if given.list:
+        print("\n".join(f"{name}{'  (long)' * (name in LONG)}" for name in ROWS))  # noqa: T201
+        return 0
+    if given.rounds < 1 or given.threads < 1:
+        raise InputError("--rounds and --threads want at least 1")
+    compute_with(given.threads)
+    WORK.mkdir(parents=True, exist_ok=True)
+    setting = Setting(given.quick, given.threads, WORK)
+    out = given.out or (WORK / "quick" if given.quick else Path("reports"))
+    about = {"threads": given.threads, "machine": described(given.threads)}
+    start = time.perf_counter()
+    for name in given.rows or (ROWS if given.long else SHORT):
+        tell(f"{name}: preparing")
+        prepared = ROWS[name](setting)
+        alone = partial(measure_alone, name, setting=setting)
+        races, growths = [], []
+        if isinstance(prepared, Race):
+            for outcome in run_race(name, prepared, rounds=given.rounds, alone=alone, tell=tell):
+                tell(
+                    in_words(
+                        outcome.peer, outcome.ratio.median if outcome.ratio else None, outcome.note
+                    )
+                )
+                races.append(race_row(outcome, **about))
+        else:
+            rounds = min(GROWTH_ROUNDS, given.rounds)
+            found = run_growth(name, prepared, rounds=rounds, alone=alone, tell=tell)
+            growths = [growth_row(one, **about) for one in found]
+        save(out, races, growths, list(ROWS))
+    tell(f"{out}: written after {time.perf_counter() - start:.0f} s")
+    return 0
+
+
+def in_words(peer: str, ratio: float | None, note: str) -> str:
+    """Return one result, as it comes."""
+    if ratio is None:
+        return f"  {peer or 'ours alone'}: {note or 'done'}"
+    return f"  {ratio:.3g} of the time of {peer}"
+
+
+def tell(text: str) -> None:
+    """Say how far it is, on standard error."""
+    print(f"benchmarks: {text}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,127 @@
+"""Do one work in a process of its own, to see its time and how much memory it takes.
+
+`python -m benchmarks.alone ROW WHO --threads N --folder FOLDER [--quick]` prepares the row, says
+that it is ready, waits for a line, does the work of WHO once (belong, a peer, or the size of a
+growth), and says how long it took. The process that started it looks at its memory meanwhile.
+"""
+
+import argparse
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from benchmarks.contract import Race, Setting, Work
+
+READY = "ready"
+LOOK_SECONDS = 0.02
+
+
+class FailedError(RuntimeError):
+    """The process ended before its work was done."""
+
+
+@dataclass(frozen=True)
+class Alone:
+    """What one work took: its time, and its memory in MiB."""
+
+    seconds: float
+    mib: float
+
+
+def measure_alone(row: str, who: str, setting: Setting) -> Alone:
+    """Return the time and the peak memory of one work, of all its processes together.
+
+    The memory is what the work takes on top of what is there when it begins: its inputs, and the
+    libraries. Pages that processes share count once.
+
+    Raises:
+        FailedError: says what the process said.
+    """
+    words = [sys.executable, "-m", "benchmarks.alone", row, who]
+    words += ["--threads", str(setting.threads), "--folder", str(setting.folder)]
+    words += ["--quick"] if setting.quick else []
+    with subprocess.Popen(  # noqa: S603  (our own module)
+        words,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin  # noqa: S101  (for mypy: all three are pipes)
+        assert process.stdout  # noqa: S101
+        assert process.stderr  # noqa: S101
+        said: list[str] = []
+        errors = process.stderr
+        reader = threading.Thread(target=lambda: said.append(errors.read()))
+        reader.start()
+        started = process.stdout.readline().strip() == READY
+        before = peak = memory_of(process.pid)
+        if started:
+            process.stdin.write("\n")
+            process.stdin.flush()
+        while process.poll() is None:
+            peak = max(peak, memory_of(process.pid))
+            time.sleep(LOOK_SECONDS)
+        reader.join()
+        answer = process.stdout.read().strip()
+    if not started or process.returncode:
+        raise FailedError(f"{row}, {who}: {' '.join(said).strip()[-2000:]}")
+    return Alone(float(answer), (peak - before) / 2**20)
+
+
+def memory_of(process: int) -> int:
+    """Return the bytes that a process and those that it started hold now."""
+    try:
+        top = psutil.Process(process)
+        family = [top, *top.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return 0
+    total = 0
+    for one in family:
+        try:
+            held = one.memory_full_info()
+            total += getattr(held, "pss", held.uss)  # pss: shared pages are shared out; Linux only
+        except psutil.Error:  # it has just ended
+            continue
+    return total
+
+
+def work_of(row: str, who: str, setting: Setting) -> Work:
+    """Prepare a row, and return the work of one of those who do it."""
+    from benchmarks.registry import ROWS  # the rows import what starts this program
+    from benchmarks.runner import OURS
+
+    prepared = ROWS[row](setting)
+    if isinstance(prepared, Race):
+        return prepared.ours if who == OURS else prepared.peers[who].work
+    once = prepared.work(int(who))
+    return lambda _: once()
+
+
+def main() -> None:
+    """Prepare, say so, work, and say how long it took."""
+    from benchmarks.threads import compute_with
+
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("row")
+    parser.add_argument("who")
+    parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--quick", action="store_true")
+    given = parser.parse_args()
+    compute_with(given.threads)
+    work = work_of(given.row, given.who, Setting(given.quick, given.threads, given.folder))
+    print(READY, flush=True)  # noqa: T201
+    sys.stdin.readline()
+    start = time.perf_counter()
+    work(0)
+    print(time.perf_counter() - start)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""What a row of the table is: the same work, done by us and by others.
+
+Others are called peers. A time counts only if the results agree; how far they may differ is part
+of the row.
+"""
+
+import importlib.util
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+# The work of one round; it is told which one, 0 and up, and returns what is compared.
+Work = Callable[[int], Any]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What every row is told.
+
+    Attributes:
+        quick: tiny sizes, to see that all works; the times then say nothing.
+        threads: that we and every peer compute with.
+        folder: where a row may keep files.
+    """
+
+    quick: bool
+    threads: int
+    folder: Path
+
+    def size(self, full: int, tiny: int) -> int:
+        """Return how many, `full` or, in a quick run, `tiny`."""
+        return tiny if self.quick else full
+
+
+@dataclass(frozen=True)
+class Check:
+    """How far two results differ, and how far they may.
+
+    Attributes:
+        what: the difference, in words.
+        difference: at least 0.
+        tolerance: the largest difference that is none.
+    """
+
+    what: str
+    difference: float
+    tolerance: float
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the results are the same; never if the difference is not a number."""
+        return self.difference <= self.tolerance
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Somebody else who does the work.
+
+    Attributes:
+        work: does it.
+        check: (our results, its results), one for each round -> whether they agree.
+        part: the share of the work that it does; its time is taken as `part` of the whole. For
+            loops that would take minutes, and whose time is proportional to their length.
+        bar: the ratio, our time over its time, that we want to stay below.
+        package: that has to be installed for it, by the name that Python imports.
+    """
+
+    work: Work
+    check: Callable[[Sequence[Any], Sequence[Any]], Check]
+    part: float = 1.0
+    bar: float | None = None
+    package: str | None = None
+
+    @property
+    def is_here(self) -> bool:
+        """Whether its package is installed."""
+        return self.package is None or importlib.util.find_spec(self.package) is not None
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What the machine could do at best.
+
+    Attributes:
+        what: in words.
+        seconds: measures, now, the time that the work takes at best.
+        bar: the share of the limit's speed that we want to reach.
+    """
+
+    what: str
+    seconds: Callable[[], float]
+    bar: float | None = None
+
+
+@dataclass(frozen=True)
+class Race:
+    """The same work, ready to be done by us and by peers in turns.
+
+    Attributes:
+        what: the work, in words, with its size.
+        ours: does it our way.
+        peers: name -> who else does it.
+        limit: what would be possible.
+        kept: what of a result is kept for the check; taken when the clock stands.
+    """
+
+    what: str
+    ours: Work
+    peers: Mapping[str, Peer] = field(default_factory=dict)
+    limit: Limit | None = None
+    kept: Callable[[Any], Any] = lambda result: result
+
+
+@dataclass(frozen=True)
+class Growth:
+    """One work of ours at several sizes: how time and memory grow.
+
+    Attributes:
+        what: the work, in words.
+        axis: the letter of what grows.
+        sizes: ascending.
+        work: size -> does the work once. What it prepares before it returns is not timed.
+        bar: the exponent that we want to stay below.
+    """
+
+    what: str
+    axis: str
+    sizes: Sequence[int]
+    work: Callable[[int], Callable[[], Any]]
+    bar: float | None = None
+
+
+Prepare = Callable[[Setting], Race | Growth]

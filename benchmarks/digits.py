@@ -1,0 +1,45 @@
+"""The digits that rows work on: MNIST, as the pipeline fetched it; its small copy if quick."""
+
+import gzip
+from pathlib import Path
+
+from belong import idx_folders
+from belong.artefacts import whole_file
+from belong.datasets import DataSet
+from belong.errors import InputError
+from benchmarks.contract import Setting
+
+FULL, SMALL = Path("data/raw/mnist"), Path("tests/data/mnist-small")
+
+
+def folder(setting: Setting) -> Path:
+    """Return where the four IDX files lie, zipped.
+
+    Raises:
+        InputError: nobody fetched them.
+    """
+    where = SMALL if setting.quick else FULL
+    if not where.is_dir():
+        raise InputError(f"{where}: no such folder; `dvc repro data/dvc.yaml:fetch@mnist` makes it")
+    return where
+
+
+def read(setting: Setting) -> DataSet:
+    """Return all digits."""
+    return idx_folders.read(folder(setting))
+
+
+def for_torchvision(setting: Setting) -> Path:
+    """Return a folder in which torchvision's MNIST finds the digits."""
+    name = "digits-small" if setting.quick else "digits"
+    return unzipped(folder(setting), setting.folder / name)
+
+
+def unzipped(zipped: Path, root: Path) -> Path:
+    """Unzip IDX files, once, to where torchvision's MNIST looks for them below `root`."""
+    for packed in zipped.glob("*.gz"):
+        plain = root / "MNIST" / "raw" / packed.stem
+        if not plain.exists():
+            with whole_file(plain) as part:
+                part.write_bytes(gzip.decompress(packed.read_bytes()))
+    return root

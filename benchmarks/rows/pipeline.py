@@ -1,0 +1,168 @@
+"""The whole pipeline in a clone: from the images to the report, with nothing of it made before."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from belong.errors import InputError
+from benchmarks import digits
+from benchmarks.agreement import Checker
+from benchmarks.contract import Check, Peer, Race, Setting, Work
+
+SMALL_PARAMS = Path("tests/data/params.yaml")
+FASHION = Path("data/raw/fashion-mnist"), Path("tests/data/fashion-mnist-small")
+# Another seed and other parts of the images move an AUROC by so much (reports/paper/grid.csv);
+# few images, by more.
+TOLERANCE, TINY_TOLERANCE = 0.05, 0.5
+
+
+def whole(setting: Setting) -> Race:
+    """`dvc repro` in a fresh clone with an empty cache, against the plain script."""
+
+    def ours(number: int) -> dict[str, float]:
+        with tempfile.TemporaryDirectory(dir=setting.folder) as folder:
+            clone = fresh_clone(setting, Path(folder) / "clone")
+            params = clone / "params.yaml"
+            text = params.read_text("utf-8").replace("\nseed: 0\n", f"\nseed: {number}\n")
+            params.write_text(text, encoding="utf-8")
+            dvc(clone, "repro")
+            return numbers_of(clone)
+
+    return Race(
+        what="dvc repro, nothing made before",
+        ours=ours,
+        peers={"stock script": Peer(_stock(setting), checker(setting), bar=0.5)},
+    )
+
+
+def nothing_to_do(setting: Setting) -> Race:
+    """`dvc repro` when all is up to date: what DVC itself costs."""
+    clone = ready_clone(setting)
+    return Race(
+        what="dvc repro, nothing to do",
+        ours=lambda _: dvc(clone, "repro"),
+        peers={"dvc --version": Peer(lambda _: dvc(clone, "--version"), no_failure)},
+    )
+
+
+def another_lambda(setting: Setting) -> Race:
+    """`dvc exp run -S lambda=...` when all is up to date, against the plain script."""
+    clone = ready_clone(setting)
+
+    def ours(number: int) -> dict[str, float]:
+        # A weight that no run had before: DVC would have its results in the cache.
+        weight = 1 + int.from_bytes(os.urandom(3)) / 2**34 + number / 2**10
+        dvc(clone, "exp", "run", "--quiet", "-S", f"lambda={weight}")
+        return numbers_of(clone)
+
+    return Race(
+        what="dvc exp run -S lambda=..., all else made before",
+        ours=ours,
+        peers={"stock script": Peer(_stock(setting), checker(setting), bar=0.5)},
+    )
+
+
+def _stock(setting: Setting) -> Work:
+    root, fashion = digits.for_torchvision(setting), fashion_for_torchvision(setting)
+
+    def work(number: int) -> dict[str, float]:
+        with tempfile.TemporaryDirectory() as folder:
+            out = Path(folder) / "numbers.json"
+            words = [str(root), str(fashion), str(out), "--seed", str(number)]
+            words += ["--quick"] if setting.quick else []
+            command = [sys.executable, "-m", "benchmarks.stock.pipeline", *words]
+            run(command, Path.cwd())
+            numbers: dict[str, float] = json.loads(out.read_text("utf-8"))
+            return numbers
+
+    return work
+
+
+def checker(setting: Setting) -> Checker:
+    """Return the check of accuracy and AUROCs, their means over the rounds."""
+
+    def check(ours: Sequence[dict[str, float]], theirs: Sequence[dict[str, float]]) -> Check:
+        worst = max(
+            abs(float(np.mean([one[name] for one in ours]) - np.mean([o[name] for o in theirs])))
+            for name in theirs[0]
+        )
+        tolerance = TINY_TOLERANCE if setting.quick else TOLERANCE
+        return Check("accuracy and AUROC, largest difference", worst, tolerance)
+
+    return check
+
+
+def no_failure(_ours: Sequence[str], _theirs: Sequence[str]) -> Check:
+    """Say that both agree: a command that fails raises."""
+    return Check("largest exit code", 0.0, 0.0)
+
+
+def fresh_clone(setting: Setting, clone: Path) -> Path:
+    """Clone what is committed, with the fetched images, an empty cache and nothing made."""
+    run(["git", "clone", "--quiet", ".", str(clone)], Path.cwd())
+    (clone / "dvc.lock").unlink()
+    if setting.quick:
+        shutil.copy(SMALL_PARAMS, clone / "params.yaml")
+        (clone / "data" / "dvc.yaml").unlink()
+    else:
+        for folder in (digits.FULL, FASHION[0]):
+            shutil.copytree(folder, clone / folder)
+    return clone
+
+
+def ready_clone(setting: Setting) -> Path:
+    """Return a clone in which all is made; it is kept, and made anew for another commit."""
+    commit = run(["git", "rev-parse", "HEAD"], Path.cwd()).strip()
+    clone = setting.folder / f"ready-{'small-' if setting.quick else ''}{commit[:12]}"
+    done = clone / ".git" / "all-is-made"
+    if not done.exists():
+        shutil.rmtree(clone, ignore_errors=True)
+        dvc(fresh_clone(setting, clone), "repro")
+        run(["git", "add", "--all"], clone)
+        run(["git", "commit", "--quiet", "--message", "all is made"], clone)
+        done.touch()
+    return clone
+
+
+def numbers_of(clone: Path) -> dict[str, float]:
+    """Return the accuracy, and the AUROC of each detector."""
+    metrics = json.loads((clone / "reports" / "metrics.json").read_text("utf-8"))
+    aurocs = {name: one["auroc"] for name, one in metrics["detectors"].items()}
+    return {"accuracy": metrics["classification"]["accuracy"]} | aurocs
+
+
+def fashion_for_torchvision(setting: Setting) -> Path:
+    """Return the folder in which torchvision's MNIST finds the clothes."""
+    return digits.unzipped(
+        FASHION[setting.quick], setting.folder / ("fashion-small" if setting.quick else "fashion")
+    )
+
+
+def dvc(clone: Path, *words: str) -> str:
+    """Run DVC in the clone; return what it said."""
+    return run([sys.executable, "-m", "dvc", *words], clone)
+
+
+def run(command: Sequence[str], folder: Path) -> str:
+    """Run a command in a folder; return what it said.
+
+    Raises:
+        InputError: it failed.
+    """
+    who = {f"GIT_{role}_{what}": "benchmarks@localhost" for role in ("AUTHOR", "COMMITTER")
+           for what in ("NAME", "EMAIL")}  # fmt: skip
+    environment = os.environ | who
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(  # noqa: S603  (git, DVC and our own modules)
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise InputError(f"{' '.join(command)}: {(done.stdout + done.stderr).strip()[-2000:]}")
+    return done.stdout

@@ -1,0 +1,152 @@
+"""`belong score` on a folder of image files, from the command line to the written table."""
+
+import csv
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from belong.bundle import Bundle
+from belong.errors import InputError
+from belong.scoring import Scorer
+from benchmarks import digits
+from benchmarks.agreement import labels
+from benchmarks.contract import Growth, Limit, Peer, Race, Setting
+from benchmarks.rows.decoding import decode_all
+from benchmarks.stock.network import LeNet
+from benchmarks.timing import seconds_of
+
+MODEL = Path("data/bundle")
+BATCH = 256
+# Both round: of two classes that are all but equally likely, either may come first.
+OTHERS = 0.001
+
+
+def folder(setting: Setting) -> Race:
+    """Score PNG files of digits with the model of the pipeline."""
+    n = setting.size(10_000, 60)
+    model, files = model_folder(setting), png_folder(setting, n)
+    bundle = Bundle.load(model)
+    scorer = Scorer(bundle, place=torch.device("cpu"))
+    paths = sorted(files.rglob("*.png"))
+    images = np.stack([np.asarray(Image.open(path))[None] for path in paths])
+    network = LeNet()
+    weights = load_file(model / "network.safetensors")
+    network.load_state_dict({key: weights[key] for key in network.state_dict()})
+
+    def ours(_: int) -> list[int]:
+        return score(files, model, setting.threads)
+
+    def in_memory(_: int) -> list[int]:
+        batches = [images[at : at + BATCH] for at in range(0, n, BATCH)]
+        return [int(label) for batch in batches for label in scorer.score(batch).label]
+
+    def stock(_: int) -> list[int]:
+        with tempfile.TemporaryDirectory() as out:
+            table = Path(out) / "scores.csv"
+            given = [files, model / "network.safetensors", model / "training.safetensors", table]
+            call("benchmarks.stock.score_folder", *map(str, given))
+            return classes_in(table)
+
+    @torch.no_grad()
+    def network_alone() -> None:
+        for batch in torch.from_numpy(images).split(BATCH):
+            network(batch.float().div(255))
+
+    return Race(
+        what=f"belong score, {n:,} PNG files of 28 px, {bundle.manifest.detector}",
+        ours=ours,
+        peers={
+            "torchvision and pytorch-ood": Peer(stock, labels(OTHERS), package="pytorch_ood"),
+            "our model alone, in memory": Peer(in_memory, labels(0.0)),
+        },
+        limit=Limit(
+            f"the slower of decoding ({setting.threads} threads) and the network, alone",
+            lambda: max(
+                seconds_of(lambda: decode_all(paths, setting.threads)), seconds_of(network_alone)
+            ),
+            bar=0.8,
+        ),
+    )
+
+
+def growth(setting: Setting) -> Growth:
+    """Score ever more files."""
+    model = model_folder(setting)
+
+    def work(n: int) -> Callable[[], Any]:
+        files = png_folder(setting, n)
+        return lambda: score(files, model, setting.threads)
+
+    sizes = (20, 40, 80) if setting.quick else (1_000, 10_000, 100_000)
+    return Growth("belong score, PNG files of 28 px", "n", sizes, work, bar=1.1)
+
+
+def score(files: Path, model: Path, threads: int) -> list[int]:
+    """Call `belong score`; return the class of each image."""
+    with tempfile.TemporaryDirectory() as out:
+        given = [str(files), "--model", str(model), "--out", out, "--jobs", str(threads)]
+        call("belong", "score", *given, "--device", "cpu", "--no-gallery")
+        return classes_in(Path(out) / "predictions.csv")
+
+
+def call(module: str, *words: str) -> None:
+    """Run a program of the project in a process of its own."""
+    done = subprocess.run(  # noqa: S603  (our own modules)
+        [sys.executable, "-m", module, *words], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise InputError(f"{module}: {done.stderr.strip()}")
+
+
+def classes_in(table: Path) -> list[int]:
+    """Return the column `class`; the digits are called 0 to 9."""
+    with table.open(encoding="utf-8", newline="") as file:
+        return [int(row["class"]) for row in csv.DictReader(file)]
+
+
+def png_folder(setting: Setting, n: int) -> Path:
+    """Write n digits as files, once; from the 10,001st on they are links to the first."""
+    where = setting.folder / f"png-{n}"
+    ready = where.with_suffix(".ready")
+    if ready.exists():
+        return where
+    images = digits.read(setting).images[:10_000, 0]
+    for number in range(n):
+        file = where / f"{number // 1000:03}" / f"{number:06}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.unlink(missing_ok=True)
+        first = number % len(images)
+        if first == number:
+            Image.fromarray(images[number]).save(file)
+        else:
+            os.link(where / f"{first // 1000:03}" / f"{first:06}.png", file)
+    ready.touch()
+    return where
+
+
+def model_folder(setting: Setting) -> Path:
+    """Return the pipeline's model; if quick, one of few digits, fitted here once.
+
+    Raises:
+        InputError: the pipeline has not run.
+    """
+    if not setting.quick:
+        if not MODEL.is_dir():
+            raise InputError(f"{MODEL}: no such folder; `dvc repro` makes it")
+        return MODEL
+    from stages.fit_folder import fit
+
+    model = setting.folder / "model-small"
+    if not model.is_dir():
+        few = {"train.epochs": 1, "autoencoder.epochs": 1, "detectors.code_iforest.trees": 5}
+        fit(digits.SMALL, model, settings=few)
+    return model

@@ -1,0 +1,199 @@
+"""Run a row: everybody in turns, round after round, and each once alone to see its memory."""
+
+import gc
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from benchmarks.alone import Alone
+from benchmarks.contract import Check, Growth, Peer, Race, Work
+from benchmarks.statistics import Spread, exponent, ratios
+
+OURS = "belong"
+LEAST_ROUNDS = 5
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One line of the table: we and one peer, or we alone.
+
+    Attributes:
+        row, what: the work.
+        peer: who else did it; empty if nobody.
+        ours: our seconds.
+        theirs: the peer's seconds.
+        ratio: ours over theirs, of each round; none if the results do not agree.
+        rounds: how many.
+        bar: what the ratio should stay below.
+        check: whether the results agree.
+        limit: what the limit is, in words.
+        share: the time of the limit over ours, of each round.
+        share_bar: what the share should reach.
+        our_mib, their_mib: peak memory of a process that does it once.
+        note: why there are no numbers.
+    """
+
+    row: str
+    what: str
+    peer: str = ""
+    ours: Spread | None = None
+    theirs: Spread | None = None
+    ratio: Spread | None = None
+    rounds: int = 0
+    bar: float | None = None
+    check: Check | None = None
+    limit: str = ""
+    share: Spread | None = None
+    share_bar: float | None = None
+    our_mib: float | None = None
+    their_mib: float | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Grown:
+    """One line of the table of growth: a work at one size.
+
+    Attributes:
+        row, what, axis: the work, and what grows.
+        size: how much of it.
+        seconds: the least of the rounds.
+        mib: peak memory.
+        time_exponent, memory_exponent: p of size^p, over all sizes of the work.
+        bar: what the exponent of the time should stay below.
+    """
+
+    row: str
+    what: str
+    axis: str
+    size: int
+    seconds: float
+    mib: float
+    time_exponent: float
+    memory_exponent: float
+    bar: float | None
+
+
+def run_race(
+    row: str,
+    race: Race,
+    *,
+    rounds: int,
+    alone: Callable[[str], Alone],
+    tell: Callable[[str], None],
+    clock: Callable[[], float] = time.perf_counter,
+) -> Iterator[Outcome]:
+    """Yield an outcome for each peer, or one if there is none.
+
+    Args:
+        row: its name.
+        race: the work.
+        rounds: how often everybody does it; 5 and more say how far the ratios wander.
+        alone: who -> what the work takes in a process of its own.
+        tell: is told each step before it begins.
+        clock: seconds.
+    """
+    here = {name: peer for name, peer in race.peers.items() if peer.is_here}
+    works: dict[str, Work] = {OURS: race.ours} | {name: peer.work for name, peer in here.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in works}
+    results: dict[str, list[Any]] = {name: [] for name in works}
+    possible: list[float] = []
+    for number in range(rounds):
+        if race.limit is not None:
+            possible.append(race.limit.seconds())
+        # Every other round runs backwards: a machine that grows slower favours nobody.
+        for name in list(works)[:: -1 if number % 2 else 1]:
+            tell(f"{row}: round {number + 1} of {rounds}, {name}")
+            part = here[name].part if name in here else 1.0
+            spent, result = timed(works[name], number, clock)
+            seconds[name].append(spent / part)
+            results[name].append(race.kept(result))
+            del result
+    mib = {}
+    for name in works:
+        tell(f"{row}: memory, {name}")
+        mib[name] = alone(name).mib
+    shares = [best / own for best, own in zip(possible, seconds[OURS], strict=False)]
+    ours = Outcome(
+        row,
+        race.what,
+        ours=Spread.of(seconds[OURS]),
+        rounds=rounds,
+        our_mib=mib[OURS],
+        limit=race.limit.what if race.limit else "",
+        share=Spread.of(shares) if shares else None,
+        share_bar=race.limit.bar if race.limit else None,
+    )
+    if not race.peers:
+        yield ours
+    for name, peer in race.peers.items():
+        if name in here:
+            check = peer.check(results[OURS], results[name])
+            yield against(ours, name, peer, check, seconds, mib[name])
+        else:
+            package = f"{name} is not installed; pip install -e '.[bench]' brings it"
+            yield replace(ours, peer=name, bar=peer.bar, note=package)
+
+
+def against(
+    ours: Outcome,
+    name: str,
+    peer: Peer,
+    check: Check,
+    seconds: dict[str, list[float]],
+    their_mib: float,
+) -> Outcome:
+    """Return `ours` beside a peer: without times if the results do not agree."""
+    if not check.agrees:
+        note = (
+            f"the results do not agree: {check.what} {check.difference:.3g}, "
+            f"at most {check.tolerance:.3g} wanted"
+        )
+        return Outcome(
+            ours.row, ours.what, peer=name, rounds=ours.rounds, check=check, bar=peer.bar, note=note
+        )
+    part = f"did {peer.part:.3g} of the work, its time is scaled" if peer.part < 1 else ""
+    return replace(
+        ours,
+        peer=name,
+        theirs=Spread.of(seconds[name]),
+        ratio=ratios(seconds[OURS], seconds[name]),
+        bar=peer.bar,
+        check=check,
+        their_mib=their_mib,
+        note=part,
+    )
+
+
+def run_growth(
+    row: str,
+    growth: Growth,
+    *,
+    rounds: int,
+    alone: Callable[[str], Alone],
+    tell: Callable[[str], None],
+) -> list[Grown]:
+    """Return a line for each size, each done in a process of its own; arguments as above."""
+    seconds, mib = [], []
+    for size in growth.sizes:
+        runs = []
+        for number in range(rounds):
+            tell(f"{row}: {growth.axis} = {size:,}, {number + 1} of {rounds}")
+            runs.append(alone(str(size)))
+        seconds.append(min(run.seconds for run in runs))
+        mib.append(max(run.mib for run in runs))
+    time_exponent, memory_exponent = (exponent(growth.sizes, of) for of in (seconds, mib))
+    return [
+        Grown(row, growth.what, growth.axis, size, spent, peak, time_exponent, memory_exponent,
+              growth.bar)
+        for size, spent, peak in zip(growth.sizes, seconds, mib, strict=True)
+    ]  # fmt: skip
+
+
+def timed(work: Work, number: int, clock: Callable[[], float]) -> tuple[float, Any]:
+    """Do the work once; return the seconds, and its result."""
+    gc.collect()
+    start = clock()
+    result = work(number)
+    return clock() - start, result
