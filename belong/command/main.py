@@ -17,6 +17,10 @@ from belong.errors import InputError
 COMMANDS = {
     "check": ("belong.command.check", "say what is wrong with a folder of images before training"),
     "fit": ("stages.fit_command", "train a model on a folder of images for each class"),
+    "clean": (
+        "stages.clean_command",
+        "say which images of a labelled folder are not of their class",
+    ),
     "score": ("belong.command.score", "say of every image in a folder whether it belongs"),
     "info": ("belong.command.info", "say what a model was trained on and how good it is"),
     "watch": ("belong.command.watch", "say whether images are still rejected as often as promised"),
