@@ -69,7 +69,8 @@ def clean(
         raise InputError(
             f"--folds {folds}: wanted at least 2: each network judges what it has not seen"
         )
-    values = _values(folder, weights, settings or {})
+    own = dict(settings or {})
+    values = values_of(places(folder, None, weights) | own)
     device.compute_repeatably(values.threads)
     found = look(folder)
     if not isinstance(found, ImageFiles):
@@ -78,20 +79,13 @@ def clean(
         )
     _, side_px, why = network_for(found, has_weights=weights is not None)
     fitted = len(found.files) * (folds - 1) // folds
-    batch_size, epochs = steps(
-        fitted, batch_size=values.train.batch_size, epochs=values.train.epochs
-    )
-    planned = {"batch_size": batch_size, "epochs": epochs}
-    train = values.train.model_dump() | {
-        key: value for key, value in planned.items() if f"train.{key}" not in (settings or {})
-    }
+    recipe = recipe_of(values, own, fitted)
     print(  # noqa: T201
         f"{printable(folder)}: {len(found.files):,} images of {len(found.class_names)} classes; "
-        f"{why}\n{folds} networks, each on {fitted:,} images or fewer, {train['epochs']} passes of "
-        f"{train['batch_size']}",
+        f"{why}\n{folds} networks, each on {fitted:,} images or fewer, {recipe.epochs} passes of "
+        f"{recipe.batch_size}",
         file=sys.stderr,
     )
-    gaussians = values.detectors.mahalanobis_layers.model_dump()
     return cleaning.clean(
         found,
         out,
@@ -102,7 +96,7 @@ def clean(
             background=values.images.background_rgb,
             jobs=jobs or os.cpu_count() or 1,
         ),
-        recipe=Recipe(lambda_=values.lambda_, **train, **gaussians),
+        recipe=recipe,
         backbone=None if weights is None else _arrays(weights),
         fold_count=folds,
         false_alarms=false_alarms,
@@ -114,10 +108,25 @@ def clean(
     )
 
 
-def _values(folder: Path, weights: str | None, settings: Mapping[str, object]) -> Params:
+def values_of(settings: Mapping[str, object]) -> Params:
+    """Return params.yaml with some keys, dotted, changed."""
     values = read(DEFAULTS)
-    put(values, places(folder, None, weights) | dict(settings))
+    put(values, settings)
     return Params.parse(values, Path("--set"))
+
+
+def recipe_of(values: Params, settings: Mapping[str, object], fitted: int) -> Recipe:
+    """Return how a network is fitted to so many images: as `belong fit` does, or as set."""
+    batch_size, epochs = steps(
+        fitted, batch_size=values.train.batch_size, epochs=values.train.epochs
+    )
+    planned = {"batch_size": batch_size, "epochs": epochs}
+    own = {key: value for key, value in planned.items() if f"train.{key}" not in settings}
+    return Recipe(
+        lambda_=values.lambda_,
+        **values.train.model_dump() | own,
+        **values.detectors.mahalanobis_layers.model_dump(),
+    )
 
 
 def _arrays(weights: str) -> dict[str, np.ndarray]:

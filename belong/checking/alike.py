@@ -37,6 +37,8 @@ def nearly_same(thumbnails: np.ndarray) -> np.ndarray:
             they would take all the places of the nearest ones.
     """
     n = len(thumbnails)
+    if n == 0:
+        return np.empty(0, np.int64)
     first, second, _ = near_pairs(thumbnails)
     links = coo_array((np.ones(len(first), bool), (first, second)), shape=(n, n))
     _, groups = connected_components(links, directed=False)

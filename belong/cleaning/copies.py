@@ -50,7 +50,7 @@ def near_images(
         (n,) int64, and the remarks.
     """
     groups = nearly_same(thumbnails)
-    nearest = _nearest(rows, thumbnails)
+    nearest = _nearest(rows, thumbnails) if (groups >= 0).any() else {}
     remarks = []
     for group in _members(rows, groups):
         is_mixed = len(set(table["class"].iloc[group])) > 1

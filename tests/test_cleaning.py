@@ -1,0 +1,293 @@
+"""The parts of `belong clean`: folds, p-values, copies, verdicts, and where the results may go."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from belong.checking.glance import Glance, at_file
+from belong.class_folders import list_images
+from belong.cleaning.copies import near_images, same_images
+from belong.cleaning.files import files
+from belong.cleaning.folds import folds
+from belong.cleaning.manifest import manifest
+from belong.cleaning.out_of_fold import Judged
+from belong.cleaning.page import suspects_page
+from belong.cleaning.planting import found, plant
+from belong.cleaning.remark import Remark
+from belong.cleaning.results import check_place
+from belong.cleaning.suspects import remarks, suspects
+from belong.cleaning.tree import build
+from belong.cleaning.typicality import p_values
+from belong.datasets import DataSet
+from belong.errors import InputError
+from tests.photo_folders import write_images
+
+ALONE = -1
+
+
+def drawn(labels: np.ndarray, groups: np.ndarray, count: int = 5) -> np.ndarray:
+    return folds(labels, groups, count=count, rng=np.random.default_rng(0))
+
+
+def test_each_fold_has_a_fifth_of_each_class() -> None:
+    labels = np.repeat([0, 1, 2], [50, 25, 10])
+    counts = pd.crosstab(labels, drawn(labels, np.full(85, ALONE)))
+    assert counts.to_numpy().tolist() == [[10] * 5, [5] * 5, [2] * 5]
+
+
+def test_images_of_one_group_are_in_one_fold() -> None:
+    groups = np.full(40, ALONE)
+    groups[[3, 20, 39]], groups[[0, 1]] = 0, 1
+    fold = drawn(np.repeat([0, 1], 20), groups)
+    assert len(set(fold[[3, 20, 39]])) == len(set(fold[[0, 1]])) == 1
+
+
+def exponential(n: int, scale: float = 1.0) -> np.ndarray:
+    """Distances whose logarithms are the n quantiles of an exponential law of this mean."""
+    return np.exp(-scale * np.log1p(-(np.arange(n) + 0.5) / n))
+
+
+def test_beyond_the_bulk_p_falls_as_the_exponential_law_through_it() -> None:
+    own = exponential(1000, scale=0.5)
+    start, mean = 0.5 * math.log(10), 0.5
+    far = np.exp(start + mean * np.array([5.0, 10.0]))
+    distances = np.concatenate([own, far])[:, None]
+    labels = np.append(np.zeros(1000, np.int64), [1, 1])
+    p = p_values(np.hstack([distances, distances]), labels)[-2:, 0]
+    assert np.allclose(p, 0.1 * np.exp([-5.0, -10.0]), rtol=0.05)
+
+
+def test_within_the_bulk_p_is_the_share_of_the_class_that_is_as_far() -> None:
+    own = np.arange(1.0, 10.0)[:, None]
+    assert p_values(own, np.zeros(9, np.int64))[4, 0] == 6 / 10
+
+
+def test_p_values_of_right_images_are_uniform_where_the_law_holds() -> None:
+    distances = np.exp(np.random.default_rng(0).exponential(size=(20_000, 1)))
+    p = p_values(distances, np.zeros(20_000, np.int64))[:, 0]
+    for alpha in (0.5, 0.1, 0.01, 0.001):
+        assert (p <= alpha).mean() == pytest.approx(alpha, rel=0.5)
+
+
+def test_wrong_images_among_a_class_do_not_hide_each_other() -> None:
+    distances = np.append(exponential(980), np.full(20, 1e4))[:, None]
+    p = p_values(distances, np.zeros(1000, np.int64))[:, 0]
+    assert p[-20:].max() < 1e-3
+    # By their rank alone they would be as typical as the farthest 2 % of any class.
+    assert 10 * p[-20:].max() < 20 / 1000
+
+
+@pytest.fixture
+def judged() -> tuple[Judged, np.ndarray]:
+    """200 images of two classes; 0 is of class b, 1 of neither, 2 far though known again."""
+    labels = np.repeat([0, 1], 100)
+    own = exponential(100, scale=0.2)
+    near, far = np.tile(own, 2), np.full(200, 1e3)
+    distances = np.where(labels[:, None] == [0, 1], near[:, None], far[:, None])
+    probabilities = np.where(labels[:, None] == [0, 1], 0.9, 0.1)
+    distances[:3] = [[1e3, 1.0], [1e3, 1e3], [1e3, 1.0]]
+    probabilities[0] = [0.2, 0.8]
+    return Judged(distances.astype(np.float32), probabilities.astype(np.float32)), labels
+
+
+def test_wrong_labels_foreign_and_odd_images_are_told_apart(
+    judged: tuple[Judged, np.ndarray],
+) -> None:
+    known = suspects(*judged, ["a", "b"])
+    said = remarks(known, np.arange(200), false_alarms=0.05)
+    assert [(one.row, one.verdict, one.problem) for one in said] == [
+        (0, "quarantine", "wrong_class"),
+        (1, "quarantine", "foreign"),
+        (2, "review", "odd"),
+    ]
+    assert said[0].sentence.endswith("and like b")
+
+
+def test_false_alarms_are_those_of_benjamini_and_hochberg(
+    judged: tuple[Judged, np.ndarray],
+) -> None:
+    known = suspects(*judged, ["a", "b"])
+    p = np.sort(known["p_own_class"])
+    adjusted = np.minimum.accumulate((p * 200 / np.arange(1, 201))[::-1])[::-1]
+    assert np.allclose(np.sort(known["false_alarms"]), np.minimum(adjusted, 1))
+
+
+TABLE = pd.DataFrame(
+    {
+        "path": [f"{row}.png" for row in range(6)],
+        "part": ["train", "train", "train", "test", "train", "train"],
+        "class": ["a", "a", "b", "b", "a", "b"],
+    }
+)
+
+
+def test_of_copies_the_first_stays() -> None:
+    (remark,) = same_images(TABLE, np.array([0, 1, 5]), np.array(["x", "x", "y"]))
+    assert (remark.row, remark.verdict, remark.other) == (1, "quarantine", 0)
+    assert remark.sentence == "the same image as 0.png"
+
+
+def test_of_a_copy_in_the_test_the_one_in_training_goes() -> None:
+    (remark,) = same_images(TABLE, np.array([2, 3]), np.array(["x", "x"]))
+    assert (remark.row, remark.sentence) == (2, "the same image as 3.png, in test")
+
+
+def test_of_one_image_in_two_classes_neither_stays() -> None:
+    said = same_images(TABLE, np.array([0, 2, 4]), np.array(["x", "x", "x"]))
+    assert [(one.row, one.verdict, one.other) for one in said] == [
+        (0, "review", 2),
+        (2, "review", 0),
+        (4, "review", 2),
+    ]
+    assert said[0].sentence == "the same image is in class b"
+
+
+def test_a_brighter_copy_is_found_and_named() -> None:
+    rng = np.random.default_rng(0)
+    pictures = rng.integers(0, 100, (4, 16, 16), np.uint8)
+    pictures[3] = pictures[1] + 50
+    groups, said = near_images(TABLE, np.array([0, 1, 2, 4]), pictures)
+    assert (groups[1] == groups[3], groups[0], groups[2]) == (True, ALONE, ALONE)
+    assert [(one.row, one.verdict, one.sentence) for one in said] == [
+        (4, "review", "nearly the same image as 1.png")
+    ]
+
+
+def test_no_image_has_no_copies() -> None:
+    none = np.empty(0, np.int64)
+    groups, said = near_images(TABLE, none, np.empty((0, 16, 16), np.uint8))
+    assert (groups.tolist(), said) == ([], [])
+
+
+def looks(folder: Path, *pictures: Image.Image) -> list[Glance | str]:
+    seen: list[Glance | str] = []
+    for place, picture in enumerate(pictures):
+        picture.save(folder / f"{place}.png")
+        seen.append(at_file(folder / f"{place}.png", most_pixels=10**6, background=(0, 0, 0)))
+    return seen
+
+
+def test_blank_tiny_and_unreadable_files_are_named(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (40, 60), np.uint8)
+    faint = (100 + noise // 40).astype(np.uint8)
+    small = Image.fromarray(noise).resize((9, 9))
+    blank = Image.new("L", (40, 40), 7)
+    seen = looks(tmp_path, Image.fromarray(noise), blank, small, Image.fromarray(faint))
+    said = list(files([*seen, "empty: 0 bytes"], least_side_px=None))
+    assert [(one.row, one.verdict, one.problem) for one in said] == [
+        (1, "quarantine", "blank"),
+        (2, "review", "tiny"),
+        (3, "review", "nearly_blank"),
+        (4, "quarantine", "unreadable"),
+    ]
+    assert (
+        said[1].sentence == "the shorter side has 9 pixels, less than a quarter of the median, 40"
+    )
+    assert said[3].sentence == "cannot be read: empty: 0 bytes"
+
+
+def test_the_stated_side_decides_what_is_tiny(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (40, 60), np.uint8)
+    (remark,) = files(looks(tmp_path, Image.fromarray(noise)), least_side_px=41)
+    assert remark.sentence == "the shorter side has 40 pixels, wanted at least 41"
+
+
+def test_the_gravest_remark_decides_and_all_are_told() -> None:
+    said = [
+        Remark(1, "review", "tiny", "too small"),
+        Remark(1, "quarantine", "foreign", "like nothing"),
+        Remark(2, "review", "near_copy", "as 0.png", 0),
+    ]
+    made = manifest(TABLE, said, np.empty(0, np.int64), None)
+    assert made["verdict"].to_list() == ["keep", "quarantine", "review", "keep", "keep", "keep"]
+    assert (made["problem"][1], made["reason"][1]) == ("foreign", "like nothing; too small")
+    assert (made["copy_of"][2], made["copy_of"][1]) == ("0.png", "")
+
+
+@pytest.mark.parametrize("inside", [".", "out", "a/out"])
+def test_nothing_is_written_among_the_images(tmp_path: Path, inside: str) -> None:
+    folder = write_images(tmp_path / "photos", "a/0.png", "b/0.png")
+    with pytest.raises(InputError, match="in which nothing is changed"):
+        check_place(folder / inside, folder, overwrite=True)
+
+
+def test_nothing_is_written_around_the_images(tmp_path: Path) -> None:
+    folder = write_images(tmp_path / "out" / "cleaned", "a/0.png", "b/0.png")
+    with pytest.raises(InputError, match=r"holds .*cleaned; wanted another folder"):
+        check_place(tmp_path / "out", folder, overwrite=True)
+
+
+def test_results_of_another_run_are_only_replaced_if_asked(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "manifest.csv").write_text("mine")
+    with pytest.raises(InputError, match=r"has the manifest\.csv of another run"):
+        check_place(out, tmp_path / "photos", overwrite=False)
+    check_place(out, tmp_path / "photos", overwrite=True)
+
+
+@pytest.mark.parametrize("tree", ["link", "copy"])
+def test_a_tree_has_the_same_images_at_the_same_places(tmp_path: Path, tree: str) -> None:
+    folder = write_images(tmp_path / "photos", "a/0.png", "a/deep/1.png", "b/2.png")
+    kept = [Path("a/deep/1.png"), Path("b/2.png")]
+    build(tmp_path / "cleaned", folder, kept, tree="link" if tree == "link" else "copy")
+    made = list_images(tmp_path / "cleaned")
+    assert (made.files, made.class_names) == (kept, ("a", "b"))
+    for file in kept:
+        assert (tmp_path / "cleaned" / file).is_symlink() == (tree == "link")
+        assert (tmp_path / "cleaned" / file).read_bytes() == (folder / file).read_bytes()
+
+
+def test_names_on_the_page_are_text() -> None:
+    table = TABLE.assign(path=["<script>x</script>.png", *TABLE["path"][1:]])
+    said = [Remark(0, "review", "tiny", "too <b>small</b>")]
+    made = manifest(table, said, np.empty(0, np.int64), None)
+    page = suspects_page(made, {}, title="<i>mine</i>", facts={"review": 1})
+    assert "&lt;script&gt;x&lt;/script&gt;.png" in page
+    assert not any(tag in page for tag in ("<script", "<b>", "<i>"))
+
+
+def spoiled(n: int, side_px: int = 4) -> DataSet:
+    rng = np.random.default_rng(n)
+    return DataSet(
+        images=rng.integers(0, 256, (n, 1, side_px, side_px), np.uint8),
+        labels=np.arange(n) % 3,
+        class_names=("a", "b", "c"),
+        is_test=np.arange(n) >= n - 10,
+        sources=np.array([str(row) for row in range(n)], object),
+    )
+
+
+def test_swapped_labels_are_wrong_and_the_others_right() -> None:
+    rng = np.random.default_rng(0)
+    planted = plant(spoiled(110), spoiled(60), images=100, share=0.1, rng=rng)
+    kinds, counts = np.unique(planted.kind.astype(str), return_counts=True)
+    assert dict(zip(kinds, counts, strict=True)) == {"": 90, "foreign": 10, "swapped": 10}
+    assert ((planted.labels != planted.truth) == (planted.kind != "")).all()
+
+
+def test_precision_and_recall_are_counted_by_kind_and_level() -> None:
+    kind = np.array(["foreign", "foreign", "swapped", "swapped", "", ""], object)
+    made = pd.DataFrame(
+        {
+            "problem": ["foreign", "wrong_class", "wrong_class", "", "foreign", "copy"],
+            "verdict": ["quarantine", "quarantine", "review", "keep", "review", "quarantine"],
+        }
+    )
+    rows = {(one["planted"], one["verdict"]): one for one in found(made, kind)}
+    numbers = {
+        key: tuple(one[name] for name in ("images", "named", "right")) for key, one in rows.items()
+    }
+    assert numbers == {
+        ("foreign", "quarantine"): (2, 1, 1),
+        ("foreign", "or review"): (2, 2, 1),
+        ("swapped", "quarantine"): (2, 1, 0),
+        ("swapped", "or review"): (2, 2, 1),
+        ("either", "quarantine"): (4, 2, 2),
+        ("either", "or review"): (4, 4, 3),
+    }
+    assert rows["either", "or review"]["precision"] == rows["either", "or review"]["recall"] == 0.75
