@@ -1,15 +1,16 @@
 """The parts of `belong clean`: folds, p-values, copies, verdicts, and where the results may go."""
 
-import math
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from scipy.stats import norm
 
 from belong.checking.glance import Glance, at_file
 from belong.class_folders import list_images
+from belong.cleaning.bulk import p_values
 from belong.cleaning.copies import near_images, same_images
 from belong.cleaning.files import files
 from belong.cleaning.folds import folds
@@ -21,7 +22,6 @@ from belong.cleaning.remark import Remark
 from belong.cleaning.results import check_place
 from belong.cleaning.suspects import remarks, suspects
 from belong.cleaning.tree import build
-from belong.cleaning.typicality import p_values
 from belong.datasets import DataSet
 from belong.errors import InputError
 from tests.photo_folders import write_images
@@ -46,74 +46,66 @@ def test_images_of_one_group_are_in_one_fold() -> None:
     assert len(set(fold[[3, 20, 39]])) == len(set(fold[[0, 1]])) == 1
 
 
-def exponential(n: int, scale: float = 1.0) -> np.ndarray:
-    """Distances whose logarithms are the n quantiles of an exponential law of this mean."""
-    return np.exp(-scale * np.log1p(-(np.arange(n) + 0.5) / n))
+def test_p_values_of_a_normal_law_are_its_own() -> None:
+    scores = norm.ppf((np.arange(1000) + 0.5) / 1000, loc=3, scale=2)
+    assert np.allclose(p_values(scores), norm.sf(scores, loc=3, scale=2), rtol=0.05)
 
 
-def test_beyond_the_bulk_p_falls_as_the_exponential_law_through_it() -> None:
-    own = exponential(1000, scale=0.5)
-    start, mean = 0.5 * math.log(10), 0.5
-    far = np.exp(start + mean * np.array([5.0, 10.0]))
-    distances = np.concatenate([own, far])[:, None]
-    labels = np.append(np.zeros(1000, np.int64), [1, 1])
-    p = p_values(np.hstack([distances, distances]), labels)[-2:, 0]
-    assert np.allclose(p, 0.1 * np.exp([-5.0, -10.0]), rtol=0.05)
+def test_a_few_wrong_images_hardly_move_the_law() -> None:
+    scores = np.append(norm.ppf((np.arange(980) + 0.5) / 980), np.full(20, 8.0))
+    p = p_values(scores)
+    assert p[-20:].max() < 1e-9  # by their rank they would be the farthest 2 % of any folder
+    assert p[:980] == pytest.approx(norm.sf(scores[:980]), abs=0.03)
 
 
-def test_within_the_bulk_p_is_the_share_of_the_class_that_is_as_far() -> None:
-    own = np.arange(1.0, 10.0)[:, None]
-    assert p_values(own, np.zeros(9, np.int64))[4, 0] == 6 / 10
-
-
-def test_p_values_of_right_images_are_uniform_where_the_law_holds() -> None:
-    distances = np.exp(np.random.default_rng(0).exponential(size=(20_000, 1)))
-    p = p_values(distances, np.zeros(20_000, np.int64))[:, 0]
-    for alpha in (0.5, 0.1, 0.01, 0.001):
-        assert (p <= alpha).mean() == pytest.approx(alpha, rel=0.5)
-
-
-def test_wrong_images_among_a_class_do_not_hide_each_other() -> None:
-    distances = np.append(exponential(980), np.full(20, 1e4))[:, None]
-    p = p_values(distances, np.zeros(1000, np.int64))[:, 0]
-    assert p[-20:].max() < 1e-3
-    # By their rank alone they would be as typical as the farthest 2 % of any class.
-    assert 10 * p[-20:].max() < 20 / 1000
+def test_where_most_scores_are_alike_nothing_is_rare() -> None:
+    assert p_values(np.append(np.zeros(99), 5.0)).tolist() == [1.0] * 100
 
 
 @pytest.fixture
 def judged() -> tuple[Judged, np.ndarray]:
-    """200 images of two classes; 0 is of class b, 1 of neither, 2 far though known again."""
-    labels = np.repeat([0, 1], 100)
-    own = exponential(100, scale=0.2)
-    near, far = np.tile(own, 2), np.full(200, 1e3)
-    distances = np.where(labels[:, None] == [0, 1], near[:, None], far[:, None])
+    """400 images of two classes; 0 is nearer to class b, 1 far from both."""
+    labels = np.repeat([0, 1], 200)
+    own = np.exp(0.2 * np.tile(norm.ppf((np.arange(200) + 0.5) / 200), 2))
+    distances = np.where(labels[:, None] == [0, 1], own[:, None], 5.0)
     probabilities = np.where(labels[:, None] == [0, 1], 0.9, 0.1)
-    distances[:3] = [[1e3, 1.0], [1e3, 1e3], [1e3, 1.0]]
+    distances[:2] = [[5.0, 1.0], [5.0, 25.0]]
     probabilities[0] = [0.2, 0.8]
-    return Judged(distances.astype(np.float32), probabilities.astype(np.float32)), labels
+    return Judged(distances, distances.min(axis=1), probabilities), labels
 
 
-def test_wrong_labels_foreign_and_odd_images_are_told_apart(
-    judged: tuple[Judged, np.ndarray],
-) -> None:
+def test_wrong_labels_and_foreign_images_are_told_apart(judged: tuple[Judged, np.ndarray]) -> None:
     known = suspects(*judged, ["a", "b"])
-    said = remarks(known, np.arange(200), false_alarms=0.05)
+    said = remarks(known, np.arange(400), false_alarms=0.05)
     assert [(one.row, one.verdict, one.problem) for one in said] == [
         (0, "quarantine", "wrong_class"),
         (1, "quarantine", "foreign"),
-        (2, "review", "odd"),
     ]
-    assert said[0].sentence.endswith("and like b")
+    assert said[0].sentence.startswith("nearer to class b; ")
+    assert known["predicted_class"][:2].to_list() == ["b", "a"]
+
+
+def test_an_image_is_reviewed_up_to_four_times_the_share_of_false_alarms() -> None:
+    known = pd.DataFrame(
+        {
+            "problem": ["foreign"] * 3,
+            "false_alarms": [0.05, 0.2, 0.21],
+            "nearest_class": ["a"] * 3,
+        }
+    )
+    said = remarks(known, np.array([7, 8, 9]), false_alarms=0.05)
+    assert [(one.row, one.verdict) for one in said] == [(7, "quarantine"), (8, "review")]
 
 
 def test_false_alarms_are_those_of_benjamini_and_hochberg(
     judged: tuple[Judged, np.ndarray],
 ) -> None:
     known = suspects(*judged, ["a", "b"])
-    p = np.sort(known["p_own_class"])
-    adjusted = np.minimum.accumulate((p * 200 / np.arange(1, 201))[::-1])[::-1]
-    assert np.allclose(np.sort(known["false_alarms"]), np.minimum(adjusted, 1))
+    p = np.sort(known["p_foreign"])
+    adjusted = np.minimum.accumulate((p * 400 / np.arange(1, 401))[::-1])[::-1]
+    assert known["false_alarms"].min() == pytest.approx(
+        min(adjusted[0], known["p_wrong_class"].min() * 400)
+    )
 
 
 TABLE = pd.DataFrame(

@@ -10,7 +10,7 @@ from belong.cleaning.remark import VERDICTS, Remark
 
 # What is known of judged images only: see `belong.cleaning.suspects`.
 KNOWN = (
-    "predicted_class", "probability", "p_own_class", "nearest_class", "p_nearest_class",
+    "predicted_class", "probability", "nearest_class", "p_wrong_class", "p_foreign",
     "false_alarms",
 )  # fmt: skip
 COLUMNS = ("path", "part", "class", "verdict", "problem", "reason", *KNOWN, "copy_of")

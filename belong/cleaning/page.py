@@ -17,7 +17,6 @@ from belong.page.thumbnails import thumbnails
 HEADINGS = {
     "wrong_class": "Looks like another class",
     "foreign": "Looks like no class",
-    "odd": "Far from its class, though taken for it",
     "two_classes": "The same image in two classes",
     "near_copy": "Nearly the same image",
     "nearly_blank": "Nearly one color",
@@ -48,9 +47,7 @@ def suspects_page(
     """
     sections, shown = [], []
     for problem, heading in HEADINGS.items():
-        rows = manifest[manifest["problem"] == problem].sort_values(
-            ["false_alarms", "p_own_class"], kind="stable"
-        )
+        rows = manifest[manifest["problem"] == problem].sort_values("false_alarms", kind="stable")
         if len(rows):
             first = rows.head(MOST)
             records = first.reset_index(names="row").to_dict("records")

@@ -11,8 +11,8 @@ from belong.datasets import DataSet
 # What is planted, and the problems by which it is named; "either" asks only whether it was seen.
 KINDS = {
     "foreign": ("foreign",),
-    "swapped": ("wrong_class", "odd"),
-    "either": ("foreign", "wrong_class", "odd"),
+    "swapped": ("wrong_class",),
+    "either": ("foreign", "wrong_class"),
 }
 LEVELS = {"quarantine": ("quarantine",), "or review": ("quarantine", "review")}
 

@@ -1,11 +1,14 @@
-"""Which images are not of their class, and whether they are of another one or of none.
+"""Which images have the wrong label, and which are foreign: of no class at all.
 
-An image is a suspect if it is too far from its own class. So that not every large folder has its
-suspects, Benjamini and Hochberg's procedure (Controlling the False Discovery Rate, 1995) is run
-over all images: of those that it names, the stated share on average is named wrongly, as far as the
-law of the distances holds (`belong.cleaning.typicality`). A suspect that is near another class has
-the wrong label, if the classifier that has not seen it says so too; one that is near no class is
-foreign.
+A label is wrong where an image is farther from its class than from another, and more so than the
+images of its class are. An image is foreign where it is farther from every class than images are.
+Both are p-values over the bulk (`belong.cleaning.bulk`), of the logarithms: over the images of a
+class the first, for classes lie closer to some than to others, and over all images the second, for
+foreign images gather near one class and would be its bulk.
+
+So that not every large folder has its suspects, Benjamini and Hochberg's procedure (Controlling the
+False Discovery Rate, 1995) is run over all images, for either: of those that it names, the stated
+share on average is named wrongly, as far as the law through the bulk holds.
 """
 
 from collections.abc import Sequence
@@ -14,11 +17,10 @@ import numpy as np
 import pandas as pd
 from scipy.stats import false_discovery_control
 
+from belong.cleaning.bulk import p_values
 from belong.cleaning.out_of_fold import Judged
-from belong.cleaning.remark import Remark
-from belong.cleaning.typicality import p_values
+from belong.cleaning.remark import Remark, Verdict
 
-NEAR = 0.05  # a class is near if at least this share of its images lies as far away
 REVIEWED = 4  # times the share of false alarms, at which an image is still worth a look
 
 
@@ -27,34 +29,34 @@ def suspects(judged: Judged, labels: np.ndarray, class_names: Sequence[str]) -> 
 
     Args:
         judged: the n images.
-        labels: (n,) int64, 0..c-1, as they are given.
+        labels: (n,) int64, 0..c-1, as they are given; each class has images.
         class_names: the c names.
 
     Returns:
-        n rows: `predicted_class`, `probability` of it; `p_own_class`; `false_alarms`: the smallest
-        share of false alarms at which the image is named; `nearest_class`, of the others, and
-        `p_nearest_class`; `problem`: "wrong_class", "foreign", or "odd", if the classifier still
-        takes it for its own class.
+        n rows: `predicted_class`, `probability` of it; `nearest_class`, of the others than its
+        own; `p_wrong_class`; `p_foreign`; `problem`: "wrong_class" or "foreign", whichever is
+        named the sooner; `false_alarms`: the least share of them at which it is named.
     """
     names = np.array(class_names, dtype=object)
-    p = p_values(judged.distances, labels)
     here = np.arange(len(labels))
-    own = p[here, labels]
-    others = p.copy()
-    others[here, labels] = -1
-    nearest = others.argmax(axis=1)
-    predicted = judged.probabilities.argmax(axis=1)
-    is_near = others[here, nearest] >= NEAR
-    problem = np.where(~is_near, "foreign", np.where(predicted == labels, "odd", "wrong_class"))
+    others = judged.distances.astype(np.float64)
+    own = others[here, labels]
+    others[here, labels] = np.inf
+    nearer_to_other = np.log(_above_zero(own) / _above_zero(others.min(axis=1)))
+    wrong = np.empty(len(labels))
+    for label in range(len(names)):
+        wrong[labels == label] = p_values(nearer_to_other[labels == label])
+    foreign = p_values(np.log(_above_zero(judged.to_nearest)))
+    shares = np.stack([false_discovery_control(p, method="bh") for p in (wrong, foreign)])
     return pd.DataFrame(
         {
-            "predicted_class": names[predicted],
+            "predicted_class": names[judged.probabilities.argmax(axis=1)],
             "probability": judged.probabilities.max(axis=1),
-            "p_own_class": own,
-            "false_alarms": false_discovery_control(own, method="bh"),
-            "nearest_class": names[nearest],
-            "p_nearest_class": others[here, nearest],
-            "problem": problem,
+            "nearest_class": names[others.argmin(axis=1)],
+            "p_wrong_class": wrong,
+            "p_foreign": foreign,
+            "false_alarms": shares.min(axis=0),
+            "problem": np.where(shares[0] <= shares[1], "wrong_class", "foreign"),
         }
     )
 
@@ -65,25 +67,23 @@ def remarks(known: pd.DataFrame, rows: np.ndarray, *, false_alarms: float) -> li
     Args:
         known: what `suspects` returns.
         rows: (n,) int64, of its images.
-        false_alarms: the stated share, between 0 and 1, of those that are put aside.
+        false_alarms: the stated share, between 0 and 1, of those that are put aside; at four
+            times as many an image is still to be looked at.
     """
-    made = []
     named = known.assign(row=rows)[known["false_alarms"] <= REVIEWED * false_alarms]
-    for image in named.itertuples(index=False):
-        sure = image.false_alarms <= false_alarms and image.problem != "odd"
-        sentence = _sentence(image.problem, image.p_own_class, image.nearest_class)
-        verdict = "quarantine" if sure else "review"
-        made.append(Remark(image.row, verdict, image.problem, sentence))
+    made = []
+    for row, problem, share, nearest in zip(
+        named["row"], named["problem"], named["false_alarms"], named["nearest_class"], strict=True
+    ):
+        verdict: Verdict = "quarantine" if share <= false_alarms else "review"
+        sentence = "far from every class" if problem == "foreign" else f"nearer to class {nearest}"
+        sure = f"of images named as surely, {_percent(share)} are false alarms"
+        made.append(Remark(int(row), verdict, problem, f"{sentence}; {sure}"))
     return made
 
 
-def _sentence(problem: str, p: float, nearest: str) -> str:
-    far = f"far from its class ({_percent(p)} of it would be as far)"
-    if problem == "foreign":
-        return f"{far}, and from every other"
-    if problem == "odd":
-        return f"{far}, though it is still taken for it"
-    return f"{far}, and like {nearest}"
+def _above_zero(distances: np.ndarray) -> np.ndarray:
+    return np.maximum(distances, np.finfo(np.float32).tiny)
 
 
 def _percent(share: float) -> str:
