@@ -80,8 +80,8 @@ def plan(
         trained = [count - test for count, test in zip(trained, own_test, strict=True)]
     held_out = _held_out(sum(trained), alpha, calibration_fraction)
     fitted = sum(trained) - math.ceil(held_out * sum(trained))
-    batch = max(8, min(batch_size, fitted // 10))
-    network, side_px, why = _network(found, has_weights)
+    batch, passes = steps(fitted, batch_size=batch_size, epochs=epochs)
+    network, side_px, why = network_for(found, has_weights=has_weights)
     return Plan(
         classes=list(zip(found.class_names, *counts(found), strict=True)),
         network=network,
@@ -90,7 +90,7 @@ def plan(
         test_fraction=test_fraction,
         calibration_fraction=held_out,
         batch_size=batch,
-        epochs=max(epochs, math.ceil(STEPS * batch / fitted)),
+        epochs=passes,
         train_images=fitted,
     )
 
@@ -134,7 +134,20 @@ def _held_out(images: int, alpha: float, least: float) -> float:
     return share
 
 
-def _network(found: DataSet | ImageFiles, has_weights: bool) -> tuple[str, int, str]:
+def steps(fitted: int, *, batch_size: int, epochs: int) -> tuple[int, int]:
+    """Return the images per step, at most `batch_size`, and the passes, at least `epochs`.
+
+    Args:
+        fitted: images that the network is fitted to.
+        batch_size: the largest.
+        epochs: the fewest.
+    """
+    batch = max(8, min(batch_size, fitted // 10))
+    return batch, max(epochs, math.ceil(STEPS * batch / fitted))
+
+
+def network_for(found: DataSet | ImageFiles, *, has_weights: bool) -> tuple[str, int, str]:
+    """Return the network, the side in pixels that every image is given, and why."""
     side = typical_side(found)
     if has_weights:
         return "efficientnet_b0", 224, "learned weights are given: the layer above is trained"

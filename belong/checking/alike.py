@@ -37,24 +37,34 @@ def nearly_same(thumbnails: np.ndarray) -> np.ndarray:
             they would take all the places of the nearest ones.
     """
     n = len(thumbnails)
-    flat = thumbnails.reshape(n, -1).astype(np.float32)
+    if n == 0:
+        return np.empty(0, np.int64)
+    first, second, _ = near_pairs(thumbnails)
+    links = coo_array((np.ones(len(first), bool), (first, second)), shape=(n, n))
+    _, groups = connected_components(links, directed=False)
+    return _without_lone(groups, np.bincount(groups))
+
+
+def near_pairs(thumbnails: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return pairs of images that are nearly the same: their places, and how far apart they are.
+
+    A pair may stand there once, or twice: in each order.
+
+    Args:
+        thumbnails: as above.
+    """
+    flat = thumbnails.reshape(len(thumbnails), -1).astype(np.float32)
     flat -= flat.mean(axis=1, keepdims=True)
     lengths = np.linalg.norm(flat, axis=1)
     seen = np.flatnonzero(lengths >= LEAST_CONTRAST * np.sqrt(flat.shape[1]))
-    groups = np.full(n, -1)
-    if len(seen) > 1:
-        groups[seen] = _linked(flat[seen] / lengths[seen, None])
-    return groups
-
-
-def _linked(points: np.ndarray) -> np.ndarray:
-    """(n, d) of length 1 -> groups (n,) of points within `NEARLY` of each other."""
-    n = len(points)
+    if len(seen) < 2:
+        none = np.empty(0, np.int64)
+        return none, none, np.empty(0)
+    points = flat[seen] / lengths[seen, None]
     first, second = _candidates(points)
-    near = np.linalg.norm(points[first] - points[second], axis=1) <= NEARLY
-    links = coo_array((near[near], (first[near], second[near])), shape=(n, n))
-    _, groups = connected_components(links, directed=False)
-    return _without_lone(groups, np.bincount(groups))
+    far = np.linalg.norm(points[first] - points[second], axis=1)
+    near = far <= NEARLY
+    return seen[first[near]], seen[second[near]], far[near]
 
 
 def _candidates(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

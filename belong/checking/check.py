@@ -61,7 +61,7 @@ def check(
     found = {path: look(path) for path in (folder, anomalies) if path is not None}
     tables, thumbnails = [], []
     for path, one in found.items():
-        glances = _glances(one, path, jobs or os.cpu_count() or 1, most_pixels, background)
+        glances = glances_of(one, path, jobs or os.cpu_count() or 1, most_pixels, background)
         own = "" if path == folder else f"{path}/"
         table = _table(one, glances, own).assign(folder=str(path), is_anomaly=path != folder)
         if (table["reason"] != "").all():
@@ -96,7 +96,7 @@ def check(
     return Report.of(str(folder), counted, _counts(seen[seen["is_anomaly"]]), findings)
 
 
-def _glances(
+def glances_of(
     found: DataSet | ImageFiles, path: Path, jobs: int, most_pixels: int, background: Rgb
 ) -> list[Glance | str]:
     """Return for each image what a look tells, or why it cannot be read."""

@@ -18,6 +18,10 @@ from belong.endings import exit_code_of
 COMMANDS = {
     "check": ("belong.command.check", "say what is wrong with a folder of images before training"),
     "fit": ("stages.fit_command", "train a model on a folder of images for each class"),
+    "clean": (
+        "stages.clean_command",
+        "say which images of a labelled folder are not of their class",
+    ),
     "score": ("belong.command.score", "say of every image in a folder whether it belongs"),
     "export": ("belong.command.export", "write a model as one ONNX graph, which wants no torch"),
     "info": ("belong.command.info", "say what a model was trained on and how good it is"),

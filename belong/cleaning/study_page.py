@@ -1,0 +1,63 @@
+"""The page of the study: what a cleaning found of planted images, and what a training gained."""
+
+import pandas as pd
+
+from belong.markdown import table
+
+
+def page(
+    found: pd.DataFrame, accuracy: pd.DataFrame, names: tuple[str, str], *, images: int
+) -> str:
+    """Return README.md of the results.
+
+    Args:
+        found: a row for each seed, kind and level: `seed`, `planted`, `verdict`, `images`,
+            `named`, `right`.
+        accuracy: a row for each seed and set: `seed`, `trained_on`, `images`, `accuracy`.
+        names: of the images that belong, and of the foreign ones.
+        images: that were drawn for each seed.
+    """
+    sums = found.groupby(["planted", "verdict"], sort=False)[["images", "named", "right"]].sum()
+    rows = [
+        [
+            planted,
+            verdict,
+            f"{one['images']:,}",
+            f"{one['named']:,}",
+            f"{one['right']:,}",
+            f"{one['right'] / max(1, one['named']):.3f}",
+            f"{one['right'] / max(1, one['images']):.3f}",
+        ]
+        for (planted, verdict), one in sums.iterrows()
+    ]
+    means = accuracy.groupby("trained_on", sort=False).agg(
+        images=("images", "mean"), mean=("accuracy", "mean"), std=("accuracy", "std")
+    )
+    seeds = accuracy["seed"].nunique()
+    spread = [f" ± {std:.4f}" if seeds > 1 else "" for std in means["std"]]
+    learned = [
+        [str(name), f"{one['images']:,.0f}", f"{one['mean']:.4f}{own}"]
+        for (name, one), own in zip(means.iterrows(), spread, strict=True)
+    ]
+    swapped = int(found.loc[found["planted"] == "swapped", "images"].iloc[0])
+    headings = ["planted", "put aside", "images", "named", "rightly", "precision", "recall"]
+    return "\n".join(
+        [
+            f"# What `belong clean` finds: {names[0]} with {names[1]} planted",
+            "",
+            f"Of {images:,} training images of {names[0]}, {swapped:,} were given the label of "
+            f"another class, and {swapped:,} of {names[1]} were added under labels drawn at "
+            f"random; {seeds} seed(s), counted together. An image counts as found where it is "
+            f"named for what it is; `either` asks only whether it is named at all.",
+            "",
+            table(headings, rows, left=2),
+            "",
+            "A network trained on each set, on the official test images:",
+            "",
+            table(["trained on", "images", "accuracy"], learned),
+            "",
+            "`python -m stages.clean_study` remakes this page; found.csv and accuracy.csv have "
+            "each seed.",
+            "",
+        ]
+    )

@@ -1,0 +1,90 @@
+"""Which images have the wrong label, and which are foreign: of no class at all.
+
+A label is wrong where an image is farther from its class than from another, and more so than the
+images of its class are. An image is foreign where it is farther from every class than images are.
+Both are p-values over the bulk (`belong.cleaning.bulk`), of the logarithms: over the images of a
+class the first, for classes lie closer to some than to others, and over all images the second, for
+foreign images gather near one class and would be its bulk.
+
+So that not every large folder has its suspects, Benjamini and Hochberg's procedure (Controlling the
+False Discovery Rate, 1995) is run over all images, for either: of those that it names, the stated
+share on average is named wrongly, as far as the law through the bulk holds.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from scipy.stats import false_discovery_control
+
+from belong.cleaning.bulk import p_values
+from belong.cleaning.out_of_fold import Judged
+from belong.cleaning.remark import Remark, Verdict
+
+REVIEWED = 4  # times the share of false alarms, at which an image is still worth a look
+
+
+def suspects(judged: Judged, labels: np.ndarray, class_names: Sequence[str]) -> pd.DataFrame:
+    """Return what is known of each image.
+
+    Args:
+        judged: the n images.
+        labels: (n,) int64, 0..c-1, as they are given; each class has images.
+        class_names: the c names.
+
+    Returns:
+        n rows: `predicted_class`, `probability` of it; `nearest_class`, of the others than its
+        own; `p_wrong_class`; `p_foreign`; `problem`: "wrong_class" or "foreign", whichever is
+        named the sooner; `false_alarms`: the least share of them at which it is named.
+    """
+    names = np.array(class_names, dtype=object)
+    here = np.arange(len(labels))
+    others = judged.distances.astype(np.float64)
+    own = others[here, labels]
+    others[here, labels] = np.inf
+    nearer_to_other = np.log(_above_zero(own) / _above_zero(others.min(axis=1)))
+    wrong = np.empty(len(labels))
+    for label in range(len(names)):
+        wrong[labels == label] = p_values(nearer_to_other[labels == label])
+    foreign = p_values(np.log(_above_zero(judged.to_nearest)))
+    shares = np.stack([false_discovery_control(p, method="bh") for p in (wrong, foreign)])
+    return pd.DataFrame(
+        {
+            "predicted_class": names[judged.probabilities.argmax(axis=1)],
+            "probability": judged.probabilities.max(axis=1),
+            "nearest_class": names[others.argmin(axis=1)],
+            "p_wrong_class": wrong,
+            "p_foreign": foreign,
+            "false_alarms": shares.min(axis=0),
+            "problem": np.where(shares[0] <= shares[1], "wrong_class", "foreign"),
+        }
+    )
+
+
+def remarks(known: pd.DataFrame, rows: np.ndarray, *, false_alarms: float) -> list[Remark]:
+    """Remark on those that are not of their class.
+
+    Args:
+        known: what `suspects` returns.
+        rows: (n,) int64, of its images.
+        false_alarms: the stated share, between 0 and 1, of those that are put aside; at four
+            times as many an image is still to be looked at.
+    """
+    named = known.assign(row=rows)[known["false_alarms"] <= REVIEWED * false_alarms]
+    made = []
+    for row, problem, share, nearest in zip(
+        named["row"], named["problem"], named["false_alarms"], named["nearest_class"], strict=True
+    ):
+        verdict: Verdict = "quarantine" if share <= false_alarms else "review"
+        sentence = "far from every class" if problem == "foreign" else f"nearer to class {nearest}"
+        sure = f"of images named as surely, {_percent(share)} are false alarms"
+        made.append(Remark(int(row), verdict, problem, f"{sentence}; {sure}"))
+    return made
+
+
+def _above_zero(distances: np.ndarray) -> np.ndarray:
+    return np.maximum(distances, np.finfo(np.float32).tiny)
+
+
+def _percent(share: float) -> str:
+    return "less than 0.01 %" if share < 1e-4 else f"{share * 100:.2g} %"

@@ -1,0 +1,137 @@
+"""Measure what `belong clean` finds of images that are planted, and what a training gains by it.
+
+    python -m stages.clean_study data/raw/fashion-mnist data/raw/mnist reports/cleaning
+
+It is no stage of dvc.yaml: it takes minutes, and nothing depends on it. `dvc checkout`, or
+`dvc repro data/dvc.yaml`, brings the images.
+
+Reads   normal   IDX files: the images that belong
+        foreign  IDX files of the same form: some of them are planted
+Writes  folder   found.csv: precision and recall for what was planted; accuracy.csv: of networks
+                 trained before and after, and on what a perfect cleaning would leave; README.md
+"""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image
+
+from belong import device, idx_folders
+from belong.accuracy import accuracy
+from belong.artefacts import save_csv, save_text
+from belong.cleaning.out_of_fold import fitted_network
+from belong.cleaning.planting import Planted, found, plant
+from belong.cleaning.study_page import page
+from belong.command.numbers import count, share
+from belong.datasets import DataSet
+from belong.errors import InputError
+from stages.clean_folder import clean, recipe_of, values_of
+from stages.program import INTERRUPTED, USER_MISTAKE, say
+
+IMAGES, SHARE, SEEDS = 12_000, 0.02, 3
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Plant, clean, count, train; return the exit code."""
+    given = _parser().parse_args(arguments)
+    try:
+        _study(given)
+    except InputError as error:
+        say(str(error))
+        return USER_MISTAKE
+    except KeyboardInterrupt:
+        say("interrupted; no output was written")
+        return INTERRUPTED
+    return 0
+
+
+def _study(given: argparse.Namespace) -> None:
+    normal, foreign = (idx_folders.read(path) for path in (given.normal, given.foreign))
+    rows, accuracies = [], []
+    for seed in range(given.seeds):
+        rng = np.random.default_rng(seed)
+        planted = plant(normal, foreign, images=given.images, share=given.share, rng=rng)
+        settings = {"seed": seed, **({"train.epochs": given.epochs} if given.epochs else {})}
+        manifest = _cleaned(planted, normal.class_names, settings)
+        rows += [{"seed": seed, **row} for row in found(manifest, planted.kind)]
+        kept = (manifest["verdict"] == "keep").to_numpy()
+        accuracies += [
+            {"seed": seed, **row} for row in _accuracies(planted, kept, normal, settings)
+        ]
+    tables = pd.DataFrame(rows), pd.DataFrame(accuracies)
+    save_csv(given.folder / "found.csv", tables[0])
+    save_csv(given.folder / "accuracy.csv", tables[1])
+    names = given.normal.name, given.foreign.name
+    save_text(given.folder / "README.md", page(*tables, names, images=given.images))
+
+
+def _cleaned(
+    planted: Planted, class_names: Sequence[str], settings: Mapping[str, object]
+) -> pd.DataFrame:
+    """Write the images as files, clean the folder, and return its manifest in their order."""
+    with tempfile.TemporaryDirectory() as work:
+        folder, out = Path(work, "images"), Path(work, "out")
+        paths = [f"{class_names[label]}/{row:06d}.png" for row, label in enumerate(planted.labels)]
+        for path, image in zip(paths, planted.images, strict=True):
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0)).save(
+                folder / path
+            )
+        clean(folder, out, settings=settings)
+        manifest = pd.read_csv(out / "manifest.csv", keep_default_na=False)
+        return manifest.set_index("path").loc[paths].reset_index()
+
+
+def _accuracies(
+    planted: Planted, kept: np.ndarray, normal: DataSet, settings: Mapping[str, object]
+) -> Iterator[dict[str, object]]:
+    """Yield the accuracy on the test images of networks trained on three sets."""
+    values = values_of(settings)
+    place = device.choose(values.device)
+    test = (
+        torch.from_numpy(normal.images[normal.is_test]).to(place),
+        torch.from_numpy(normal.labels[normal.is_test]).to(place),
+    )
+    every, right = np.ones(len(kept), bool), planted.truth >= 0
+    for name, rows, labels in (
+        ("as it is", every, planted.labels),
+        ("cleaned", kept, planted.labels),
+        ("the truth", right, planted.truth),
+    ):
+        inputs, own = torch.from_numpy(planted.images[rows]), torch.from_numpy(labels[rows])
+        network = fitted_network(
+            inputs,
+            own,
+            (inputs[:1], own[:1]),
+            len(normal.class_names),
+            recipe=recipe_of(values, settings, len(own)),
+            seed=values.seed,
+            place=place,
+        )
+        yield {"trained_on": name, "images": len(own), "accuracy": accuracy(network, *test)}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m stages.clean_study", description="Measure what belong clean finds."
+    )
+    parser.add_argument("normal", type=Path, help="IDX files of the images that belong")
+    parser.add_argument("foreign", type=Path, help="IDX files of those that are planted")
+    parser.add_argument("folder", type=Path, help="for the tables and README.md")
+    parser.add_argument("--images", type=count, default=IMAGES, help=f"default: {IMAGES}")
+    parser.add_argument(
+        "--share", type=share, default=SHARE, help=f"of each kind planted (default: {SHARE})"
+    )
+    parser.add_argument("--seeds", type=count, default=SEEDS, help=f"default: {SEEDS}")
+    parser.add_argument("--epochs", type=count, help="passes (default: as `belong fit` has them)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,285 @@
+"""The parts of `belong clean`: folds, p-values, copies, verdicts, and where the results may go."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from scipy.stats import norm
+
+from belong.checking.glance import Glance, at_file
+from belong.class_folders import list_images
+from belong.cleaning.bulk import p_values
+from belong.cleaning.copies import near_images, same_images
+from belong.cleaning.files import files
+from belong.cleaning.folds import folds
+from belong.cleaning.manifest import manifest
+from belong.cleaning.out_of_fold import Judged
+from belong.cleaning.page import suspects_page
+from belong.cleaning.planting import found, plant
+from belong.cleaning.remark import Remark
+from belong.cleaning.results import check_place
+from belong.cleaning.suspects import remarks, suspects
+from belong.cleaning.tree import build
+from belong.datasets import DataSet
+from belong.errors import InputError
+from tests.photo_folders import write_images
+
+ALONE = -1
+
+
+def drawn(labels: np.ndarray, groups: np.ndarray, count: int = 5) -> np.ndarray:
+    return folds(labels, groups, count=count, rng=np.random.default_rng(0))
+
+
+def test_each_fold_has_a_fifth_of_each_class() -> None:
+    labels = np.repeat([0, 1, 2], [50, 25, 10])
+    counts = pd.crosstab(labels, drawn(labels, np.full(85, ALONE)))
+    assert counts.to_numpy().tolist() == [[10] * 5, [5] * 5, [2] * 5]
+
+
+def test_images_of_one_group_are_in_one_fold() -> None:
+    groups = np.full(40, ALONE)
+    groups[[3, 20, 39]], groups[[0, 1]] = 0, 1
+    fold = drawn(np.repeat([0, 1], 20), groups)
+    assert len(set(fold[[3, 20, 39]])) == len(set(fold[[0, 1]])) == 1
+
+
+def test_p_values_of_a_normal_law_are_its_own() -> None:
+    scores = norm.ppf((np.arange(1000) + 0.5) / 1000, loc=3, scale=2)
+    assert np.allclose(p_values(scores), norm.sf(scores, loc=3, scale=2), rtol=0.05)
+
+
+def test_a_few_wrong_images_hardly_move_the_law() -> None:
+    scores = np.append(norm.ppf((np.arange(980) + 0.5) / 980), np.full(20, 8.0))
+    p = p_values(scores)
+    assert p[-20:].max() < 1e-9  # by their rank they would be the farthest 2 % of any folder
+    assert p[:980] == pytest.approx(norm.sf(scores[:980]), abs=0.03)
+
+
+def test_where_most_scores_are_alike_nothing_is_rare() -> None:
+    assert p_values(np.append(np.zeros(99), 5.0)).tolist() == [1.0] * 100
+
+
+@pytest.fixture
+def judged() -> tuple[Judged, np.ndarray]:
+    """400 images of two classes; 0 is nearer to class b, 1 far from both."""
+    labels = np.repeat([0, 1], 200)
+    own = np.exp(0.2 * np.tile(norm.ppf((np.arange(200) + 0.5) / 200), 2))
+    distances = np.where(labels[:, None] == [0, 1], own[:, None], 5.0)
+    probabilities = np.where(labels[:, None] == [0, 1], 0.9, 0.1)
+    distances[:2] = [[5.0, 1.0], [5.0, 25.0]]
+    probabilities[0] = [0.2, 0.8]
+    return Judged(distances, distances.min(axis=1), probabilities), labels
+
+
+def test_wrong_labels_and_foreign_images_are_told_apart(judged: tuple[Judged, np.ndarray]) -> None:
+    known = suspects(*judged, ["a", "b"])
+    said = remarks(known, np.arange(400), false_alarms=0.05)
+    assert [(one.row, one.verdict, one.problem) for one in said] == [
+        (0, "quarantine", "wrong_class"),
+        (1, "quarantine", "foreign"),
+    ]
+    assert said[0].sentence.startswith("nearer to class b; ")
+    assert known["predicted_class"][:2].to_list() == ["b", "a"]
+
+
+def test_an_image_is_reviewed_up_to_four_times_the_share_of_false_alarms() -> None:
+    known = pd.DataFrame(
+        {
+            "problem": ["foreign"] * 3,
+            "false_alarms": [0.05, 0.2, 0.21],
+            "nearest_class": ["a"] * 3,
+        }
+    )
+    said = remarks(known, np.array([7, 8, 9]), false_alarms=0.05)
+    assert [(one.row, one.verdict) for one in said] == [(7, "quarantine"), (8, "review")]
+
+
+def test_false_alarms_are_those_of_benjamini_and_hochberg(
+    judged: tuple[Judged, np.ndarray],
+) -> None:
+    known = suspects(*judged, ["a", "b"])
+    p = np.sort(known["p_foreign"])
+    adjusted = np.minimum.accumulate((p * 400 / np.arange(1, 401))[::-1])[::-1]
+    assert known["false_alarms"].min() == pytest.approx(
+        min(adjusted[0], known["p_wrong_class"].min() * 400)
+    )
+
+
+TABLE = pd.DataFrame(
+    {
+        "path": [f"{row}.png" for row in range(6)],
+        "part": ["train", "train", "train", "test", "train", "train"],
+        "class": ["a", "a", "b", "b", "a", "b"],
+    }
+)
+
+
+def test_of_copies_the_first_stays() -> None:
+    (remark,) = same_images(TABLE, np.array([0, 1, 5]), np.array(["x", "x", "y"]))
+    assert (remark.row, remark.verdict, remark.other) == (1, "quarantine", 0)
+    assert remark.sentence == "the same image as 0.png"
+
+
+def test_of_a_copy_in_the_test_the_one_in_training_goes() -> None:
+    (remark,) = same_images(TABLE, np.array([2, 3]), np.array(["x", "x"]))
+    assert (remark.row, remark.sentence) == (2, "the same image as 3.png, in test")
+
+
+def test_of_one_image_in_two_classes_neither_stays() -> None:
+    said = same_images(TABLE, np.array([0, 2, 4]), np.array(["x", "x", "x"]))
+    assert [(one.row, one.verdict, one.other) for one in said] == [
+        (0, "review", 2),
+        (2, "review", 0),
+        (4, "review", 2),
+    ]
+    assert said[0].sentence == "the same image is in class b"
+
+
+def test_a_brighter_copy_is_found_and_named() -> None:
+    rng = np.random.default_rng(0)
+    pictures = rng.integers(0, 100, (4, 16, 16), np.uint8)
+    pictures[3] = pictures[1] + 50
+    groups, said = near_images(TABLE, np.array([0, 1, 2, 4]), pictures)
+    assert (groups[1] == groups[3], groups[0], groups[2]) == (True, ALONE, ALONE)
+    assert [(one.row, one.verdict, one.sentence) for one in said] == [
+        (4, "review", "nearly the same image as 1.png")
+    ]
+
+
+def test_no_image_has_no_copies() -> None:
+    none = np.empty(0, np.int64)
+    groups, said = near_images(TABLE, none, np.empty((0, 16, 16), np.uint8))
+    assert (groups.tolist(), said) == ([], [])
+
+
+def looks(folder: Path, *pictures: Image.Image) -> list[Glance | str]:
+    seen: list[Glance | str] = []
+    for place, picture in enumerate(pictures):
+        picture.save(folder / f"{place}.png")
+        seen.append(at_file(folder / f"{place}.png", most_pixels=10**6, background=(0, 0, 0)))
+    return seen
+
+
+def test_blank_tiny_and_unreadable_files_are_named(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (40, 60), np.uint8)
+    faint = (100 + noise // 40).astype(np.uint8)
+    small = Image.fromarray(noise).resize((9, 9))
+    blank = Image.new("L", (40, 40), 7)
+    seen = looks(tmp_path, Image.fromarray(noise), blank, small, Image.fromarray(faint))
+    said = list(files([*seen, "empty: 0 bytes"], least_side_px=None))
+    assert [(one.row, one.verdict, one.problem) for one in said] == [
+        (1, "quarantine", "blank"),
+        (2, "review", "tiny"),
+        (3, "review", "nearly_blank"),
+        (4, "quarantine", "unreadable"),
+    ]
+    assert (
+        said[1].sentence == "the shorter side has 9 pixels, less than a quarter of the median, 40"
+    )
+    assert said[3].sentence == "cannot be read: empty: 0 bytes"
+
+
+def test_the_stated_side_decides_what_is_tiny(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (40, 60), np.uint8)
+    (remark,) = files(looks(tmp_path, Image.fromarray(noise)), least_side_px=41)
+    assert remark.sentence == "the shorter side has 40 pixels, wanted at least 41"
+
+
+def test_the_gravest_remark_decides_and_all_are_told() -> None:
+    said = [
+        Remark(1, "review", "tiny", "too small"),
+        Remark(1, "quarantine", "foreign", "like nothing"),
+        Remark(2, "review", "near_copy", "as 0.png", 0),
+    ]
+    made = manifest(TABLE, said, np.empty(0, np.int64), None)
+    assert made["verdict"].to_list() == ["keep", "quarantine", "review", "keep", "keep", "keep"]
+    assert (made["problem"][1], made["reason"][1]) == ("foreign", "like nothing; too small")
+    assert (made["copy_of"][2], made["copy_of"][1]) == ("0.png", "")
+
+
+@pytest.mark.parametrize("inside", [".", "out", "a/out"])
+def test_nothing_is_written_among_the_images(tmp_path: Path, inside: str) -> None:
+    folder = write_images(tmp_path / "photos", "a/0.png", "b/0.png")
+    with pytest.raises(InputError, match="in which nothing is changed"):
+        check_place(folder / inside, folder, overwrite=True)
+
+
+def test_nothing_is_written_around_the_images(tmp_path: Path) -> None:
+    folder = write_images(tmp_path / "out" / "cleaned", "a/0.png", "b/0.png")
+    with pytest.raises(InputError, match=r"holds .*cleaned; wanted another folder"):
+        check_place(tmp_path / "out", folder, overwrite=True)
+
+
+def test_results_of_another_run_are_only_replaced_if_asked(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "manifest.csv").write_text("mine")
+    with pytest.raises(InputError, match=r"has the manifest\.csv of another run"):
+        check_place(out, tmp_path / "photos", overwrite=False)
+    check_place(out, tmp_path / "photos", overwrite=True)
+
+
+@pytest.mark.parametrize("tree", ["link", "copy"])
+def test_a_tree_has_the_same_images_at_the_same_places(tmp_path: Path, tree: str) -> None:
+    folder = write_images(tmp_path / "photos", "a/0.png", "a/deep/1.png", "b/2.png")
+    kept = [Path("a/deep/1.png"), Path("b/2.png")]
+    build(tmp_path / "cleaned", folder, kept, tree="link" if tree == "link" else "copy")
+    made = list_images(tmp_path / "cleaned")
+    assert (made.files, made.class_names) == (kept, ("a", "b"))
+    for file in kept:
+        assert (tmp_path / "cleaned" / file).is_symlink() == (tree == "link")
+        assert (tmp_path / "cleaned" / file).read_bytes() == (folder / file).read_bytes()
+
+
+def test_names_on_the_page_are_text() -> None:
+    table = TABLE.assign(path=["<script>x</script>.png", *TABLE["path"][1:]])
+    said = [Remark(0, "review", "tiny", "too <b>small</b>")]
+    made = manifest(table, said, np.empty(0, np.int64), None)
+    page = suspects_page(made, {}, title="<i>mine</i>", facts={"review": 1})
+    assert "&lt;script&gt;x&lt;/script&gt;.png" in page
+    assert not any(tag in page for tag in ("<script", "<b>", "<i>"))
+
+
+def spoiled(n: int, side_px: int = 4) -> DataSet:
+    rng = np.random.default_rng(n)
+    return DataSet(
+        images=rng.integers(0, 256, (n, 1, side_px, side_px), np.uint8),
+        labels=np.arange(n) % 3,
+        class_names=("a", "b", "c"),
+        is_test=np.arange(n) >= n - 10,
+        sources=np.array([str(row) for row in range(n)], object),
+    )
+
+
+def test_swapped_labels_are_wrong_and_the_others_right() -> None:
+    rng = np.random.default_rng(0)
+    planted = plant(spoiled(110), spoiled(60), images=100, share=0.1, rng=rng)
+    kinds, counts = np.unique(planted.kind.astype(str), return_counts=True)
+    assert dict(zip(kinds, counts, strict=True)) == {"": 90, "foreign": 10, "swapped": 10}
+    assert ((planted.labels != planted.truth) == (planted.kind != "")).all()
+
+
+def test_precision_and_recall_are_counted_by_kind_and_level() -> None:
+    kind = np.array(["foreign", "foreign", "swapped", "swapped", "", ""], object)
+    made = pd.DataFrame(
+        {
+            "problem": ["foreign", "wrong_class", "wrong_class", "", "foreign", "copy"],
+            "verdict": ["quarantine", "quarantine", "review", "keep", "review", "quarantine"],
+        }
+    )
+    rows = {(one["planted"], one["verdict"]): one for one in found(made, kind)}
+    numbers = {
+        key: tuple(one[name] for name in ("images", "named", "right")) for key, one in rows.items()
+    }
+    assert numbers == {
+        ("foreign", "quarantine"): (2, 1, 1),
+        ("foreign", "or review"): (2, 2, 1),
+        ("swapped", "quarantine"): (2, 1, 0),
+        ("swapped", "or review"): (2, 2, 1),
+        ("either", "quarantine"): (4, 2, 2),
+        ("either", "or review"): (4, 4, 3),
+    }
+    assert rows["either", "or review"]["precision"] == rows["either", "or review"]["recall"] == 0.75
