@@ -56,8 +56,8 @@ class Compared:
         """One line."""
         return (
             f"{self.n} images compared: label flips {self.labels}, verdict flips {self.verdicts}, "
-            f"largest difference of a detector's score {self.detectors:.2g} (of the score, or of the "
-            f"spread of held-out ones) and of their combination {self.combined:.2g}, where "
+            f"largest difference of a detector's score {self.detectors:.2g} (of the score, or of "
+            f"the spread of held-out ones) and of their combination {self.combined:.2g}, where "
             f"{MOST:g} is allowed; {self.steps} steps of {PATTERN}"
         )
 
@@ -91,8 +91,9 @@ def compare(bundle: Bundle, model: Path, batches: Iterable[np.ndarray]) -> Compa
             else:
                 seen.detectors = max(seen.detectors, float(off.max()))
         if fitted:
-            seen.combined = max(seen.combined, _apart(got["score"], combination.score(own)).max())
-        seen.score = max(seen.score, _apart(got["score"], wanted.score).max())
+            off = _apart(got["score"], combination.score(own))
+            seen.combined = max(seen.combined, float(off.max()))
+        seen.score = max(seen.score, float(_apart(got["score"], wanted.score).max()))
     return seen
 
 
