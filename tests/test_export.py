@@ -6,7 +6,9 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -17,7 +19,7 @@ from PIL import Image
 from belong import assembly
 from belong.artefacts import load_arrays
 from belong.autoencoder import Autoencoder
-from belong.bundle import Bundle
+from belong.bundle import Arrays, Bundle
 from belong.command.main import main
 from belong.detectors.registry import DETECTORS
 from belong.exporting import networks
@@ -29,6 +31,7 @@ from belong.networks.efficientnet import Backbone, EfficientNetB0
 from belong.networks.frozen import FrozenEfficientNetB0
 from belong.networks.lenet import MAPS_SIDE, LeNet
 from belong.scoring import Scorer
+from belong.stored import Stored
 from tests.imports import ROOT
 from tests.small_bundle import a_bundle, make_bundle
 
@@ -80,7 +83,7 @@ def said(bundle: Bundle, images: np.ndarray) -> dict[str, np.ndarray]:
     )
 
 
-def with_facts(bundle: Bundle, arrays: dict[str, dict[str, np.ndarray]], **facts: object) -> Bundle:
+def with_facts(bundle: Bundle, arrays: Mapping[str, Arrays], **facts: object) -> Bundle:
     """Return a bundle with some other arrays, and another manifest."""
     return Bundle(bundle.manifest.model_copy(update=facts), {**bundle.arrays, **arrays})
 
@@ -114,9 +117,11 @@ def test_each_detector_scores_as_in_the_library(
     made: Path, bundle: Bundle, tested: np.ndarray, name: str
 ) -> None:
     uses = {name, "mahalanobis"}
-    fitted = [load_arrays(made / file) for file in ("gaussians", "head", "detectors")]
+    gaussians, head, others = (
+        load_arrays(made / file) for file in ("gaussians", "head", "detectors")
+    )
     arrays = {
-        "detectors": assembly.of_detectors(*fitted, uses),
+        "detectors": assembly.of_detectors(gaussians, head, others, uses),
         "autoencoder": load_arrays(made / "autoencoder"),
         "calibration": {name: np.arange(3, dtype=np.float32)},
     }
@@ -134,7 +139,7 @@ def test_every_detector_has_its_nodes() -> None:
 # --- the networks --------------------------------------------------------------------------------
 
 
-def of_network(kind: str, shape: tuple[int, int, int], arrays: dict[str, object]) -> Bundle:
+def of_network(kind: str, shape: tuple[int, int, int], arrays: Mapping[str, Stored]) -> Bundle:
     """Return a bundle with this network for images (ch, h, w); `energy` is in force."""
     channels, height, width = shape
     network = arrays["network"]
@@ -148,7 +153,7 @@ def of_network(kind: str, shape: tuple[int, int, int], arrays: dict[str, object]
     form = a_bundle().manifest.form.model_copy(
         update={"channels": channels, "height": height, "width": width}
     )
-    stored = {name: one.arrays() for name, one in arrays.items()}  # type: ignore[attr-defined]
+    stored: dict[str, Arrays] = {name: one.arrays() for name, one in arrays.items()}
     stored |= {"detectors": gaussians, "calibration": {"energy": np.zeros(3, np.float32)}}
     stored["training"] = {"features": np.zeros((1, d), np.float32)}
     facts = {"network": kind, "shape": network.shape, "form": form}
@@ -182,7 +187,8 @@ def test_maps_and_codes_of_images_of_odd_sizes_are_those_of_the_library() -> Non
     coder = Autoencoder(3 * 13 * 16, 5)
     bundle = of_network("lenet", (3, 25, 31), {"network": network, "autoencoder": coder})
     m = 6 * MAPS_SIDE**2
-    bundle.arrays["detectors"] |= {  # type: ignore[operator]
+    detectors = {
+        **bundle.arrays["detectors"],
         "mahalanobis_maps/means": np.zeros((2, m), np.float32),
         "mahalanobis_maps/thresholds": np.ones(2, np.float32),
         "mahalanobis_maps/whitening": np.eye(m, dtype=np.float32)[None],
@@ -190,7 +196,8 @@ def test_maps_and_codes_of_images_of_odd_sizes_are_those_of_the_library() -> Non
     for name in ("mahalanobis_maps", "reconstruction"):
         calibration = {name: np.zeros(3, np.float32)}
         assert_same(
-            with_facts(bundle, {"calibration": calibration}, detector=name), pixels(4, 3, 25, 31)
+            with_facts(bundle, {"calibration": calibration, "detectors": detectors}, detector=name),
+            pixels(4, 3, 25, 31),
         )
 
 
@@ -267,9 +274,9 @@ def test_a_graph_of_another_threshold_is_told_by_its_verdicts(
     [{"labels": 1}, {"verdicts": 1}, {"steps": 2}, {"detectors": 2e-4}, {"combined": 2e-4}],
     ids=str,
 )
-def test_a_difference_is_an_error_of_integrity(found: dict[str, int]) -> None:
+def test_a_difference_is_an_error_of_integrity(found: dict[str, Any]) -> None:
     with pytest.raises(IntegrityError) as raised:
-        check(Compared(n=1000, **found), "model.onnx")  # type: ignore[arg-type]
+        check(Compared(n=1000, **found), "model.onnx")
     assert raised.value.exit_code == 4
 
 

@@ -29,8 +29,8 @@ class Compared:
         labels, verdicts: so many differ.
         steps: so many scores of `active_nodes` differ by more than is allowed. A node whose value
             is 0 in one and 1e-8 in the other is active in one of them only, and the score jumps.
-        detectors: the largest difference of another detector's score, in standard deviations of
-            its held-out scores.
+        detectors: the largest difference of another detector's score, as a share of the score,
+            or of the standard deviation of the held-out scores where that is larger.
         combined: the largest difference between the graph's score and what `belong.combination`
             makes of the graph's own scores of the members.
         score: the largest difference of the score in force. Of `combined` it goes by steps: a
@@ -56,8 +56,8 @@ class Compared:
         """One line."""
         return (
             f"{self.n} images compared: label flips {self.labels}, verdict flips {self.verdicts}, "
-            f"largest difference {self.detectors:.2g} of a detector's score (in standard "
-            f"deviations of its held-out scores), {self.combined:.2g} of their combination, where "
+            f"largest difference of a detector's score {self.detectors:.2g} (of the score, or of "
+            f"the spread of held-out ones) and of their combination {self.combined:.2g}, where "
             f"{MOST:g} is allowed; {self.steps} steps of {PATTERN}"
         )
 
@@ -84,14 +84,16 @@ def compare(bundle: Bundle, model: Path, batches: Iterable[np.ndarray]) -> Compa
         seen.labels += int((got["label"] != wanted.label).sum())
         seen.verdicts += int((got["belongs"] != wanted.belongs).sum())
         for name, values in own.items():
-            off = _apart(values, scores[name]) / (float(spread[name].std()) or 1.0)
+            unit = np.maximum(np.abs(scores[name]), spread[name].std())
+            off = _apart(values, scores[name]) / np.where(unit > 0, unit, 1)
             if name == PATTERN:
                 seen.steps += int((off > MOST).sum())
             else:
-                seen.detectors = max(seen.detectors, off.max())
+                seen.detectors = max(seen.detectors, float(off.max()))
         if fitted:
-            seen.combined = max(seen.combined, _apart(got["score"], combination.score(own)).max())
-        seen.score = max(seen.score, _apart(got["score"], wanted.score).max())
+            off = _apart(got["score"], combination.score(own))
+            seen.combined = max(seen.combined, float(off.max()))
+        seen.score = max(seen.score, float(_apart(got["score"], wanted.score).max()))
     return seen
 
 
