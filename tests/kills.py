@@ -24,10 +24,10 @@ import psutil
 from PIL import Image
 
 from belong.idx_folders import read
+from tests.clones import ENVIRONMENT, PIPELINE, call, clone_to, commit
 from tests.imports import ROOT
 from tests.test_grid_driver import ENVIRONMENT as GRID_ENVIRONMENT
 from tests.test_grid_driver import edit, repository
-from tests.test_pipeline import ENVIRONMENT, PIPELINE, call, clone_to, commit
 
 # Its page holds the time of day; DVC watches no output of it.
 STAGES = [name for name in PIPELINE if name not in ("report_page", "paper")]
