@@ -137,13 +137,17 @@ def digests(target: Target) -> dict[str, str]:
     return {
         str(file.relative_to(target.folder)): hashlib.sha256(file.read_bytes()).hexdigest()
         for file in sorted(files)
-        if file.is_file() and "times" not in file.parts
+        if file.is_file() and "times" not in file.parts and not file.name.startswith(".")
     }
 
 
 def leftovers(folder: Path) -> Iterator[Path]:
-    """Find what only a running process may have beside an output."""
-    for ending in ("part", "lock", "checkpoint"):
+    """Find what only a running process may have beside an output.
+
+    The lock of a stage that was killed behind its last byte stays: DVC has nothing to run again.
+    It keeps nobody out.
+    """
+    for ending in ("part", "checkpoint"):
         yield from (file for file in folder.rglob(f".*.{ending}") if ".dvc" not in file.parts)
 
 
