@@ -45,9 +45,9 @@ def run(main: Callable[..., None]) -> None:
         print(f"usage: python -m stages.{program} {usage}", file=sys.stderr)  # noqa: T201
         sys.exit(USER_MISTAKE)
     signal.signal(signal.SIGTERM, _interrupt)  # clean up as after Ctrl-C
-    if STAGE in os.environ:
-        end_with_starter()
     try:
+        if STAGE in os.environ:
+            end_with_starter()
         with one_writer(paths[-1], say):
             start = time.perf_counter()
             main(*paths)
