@@ -41,8 +41,6 @@ def run(main: Callable[..., None]) -> None:
         program = Path(sys.argv[0]).stem
         print(f"usage: python -m stages.{program} {usage}", file=sys.stderr)  # noqa: T201
         sys.exit(USER_MISTAKE)
-    if STAGE in os.environ:
-        end_with_starter()
     ended = exit_code_of(
         lambda: _done(main, paths), say, interrupted="interrupted; no output was written"
     )
@@ -50,6 +48,8 @@ def run(main: Callable[..., None]) -> None:
 
 
 def _done(main: Callable[..., None], paths: list[Path]) -> int:
+    if STAGE in os.environ:
+        end_with_starter()
     with one_writer(paths[-1], say):
         start = time.perf_counter()
         main(*paths)

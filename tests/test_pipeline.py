@@ -1,58 +1,17 @@
 """The four uses of the pipeline, in a clone, on a few real images: no part of it is replaced."""
 
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 from matplotlib.image import imread
-from ruamel.yaml import YAML
 
 from belong.detectors.registry import DETECTORS
-from tests.imports import ROOT
-
-ENVIRONMENT = os.environ | {
-    "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
-    "GIT_AUTHOR_NAME": "test",
-    "GIT_AUTHOR_EMAIL": "test@example.org",
-    "GIT_COMMITTER_NAME": "test",
-    "GIT_COMMITTER_EMAIL": "test@example.org",
-}
-
-
-PIPELINE = tuple(YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"])
-
-
-def call(folder: Path, *command: str, fails: bool = False) -> str:
-    done = subprocess.run(
-        command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False
-    )
-    assert (done.returncode != 0) == fails, done.stdout + done.stderr
-    return done.stdout + done.stderr
-
-
-def clone_to(folder: Path) -> Path:
-    """Make a repository of the files that git would clone if all were committed, small."""
-    listed = call(ROOT, "git", "ls-files", "--cached", "--others", "--exclude-standard")
-    for name in listed.splitlines():
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / name)
-    shutil.copy(ROOT / "tests" / "data" / "params.yaml", folder / "params.yaml")
-    call(folder, "git", "init", "-q")
-    commit(folder)
-    return folder
-
-
-def commit(folder: Path) -> None:
-    call(folder, "git", "add", "--all")
-    call(folder, "git", "commit", "--quiet", "--message", "all")
+from tests.clones import PIPELINE, call, clone_to, commit
+from tests.kills import digests, forget, kill, scoring, stages_of, start
 
 
 def metrics_of(folder: Path) -> Any:
@@ -200,3 +159,35 @@ def test_a_cell_of_the_grid_has_the_numbers_of_the_same_experiment_by_hand(
         name: numbers["auroc"] for name, numbers in by_hand["detectors"].items()
     }
     assert row["classification.accuracy"] == by_hand["classification"]["accuracy"]
+
+
+@pytest.mark.parametrize(
+    ("killed", "stage", "share"),
+    [
+        ("python -m stages.", "train", 0.9),
+        ("command", "train", 0.8),
+        ("command", "train_autoencoder", 0.6),
+        ("python -m stages.", "score", 0.5),
+        ("command", "split", 0.4),
+    ],
+)
+def test_after_a_kill_at_any_moment_the_same_command_gives_the_same_bytes(
+    clone: Path, killed: str, stage: str, share: float
+) -> None:
+    """`python -m tests.kills` kills every stage, and the grid, as often as you like."""
+    (target,) = [
+        one for one in stages_of(clone) if (one.killed, one.name) == (killed, f"dvc repro {stage}")
+    ]
+    row = kill(target, share * target.seconds, digests(target))
+    assert row.is_harmless
+
+
+def test_a_scoring_that_was_killed_goes_on_and_gives_the_same_bytes(
+    clone: Path, tmp_path: Path
+) -> None:
+    target = scoring(tmp_path, clone / "data" / "bundle")
+    start(target, target.command).communicate()
+    wanted = digests(target)
+    forget(target)
+    row = kill(target, 0.8 * target.seconds, wanted)
+    assert row.is_harmless
