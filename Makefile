@@ -2,6 +2,7 @@
 # make test   sets it up and runs the tests
 # make check  looks at style and types only; make readme writes the README's table anew
 # make grid   runs the paper's grid, JOBS cells at a time
+# make screenshot  takes the README's picture of a gallery anew, from data/bundle
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -10,7 +11,7 @@ BIN := $(VENV)/bin
 # DVC and the tests start `python` by name: the environment's comes first.
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: all test check readme grid clean
+.PHONY: all test check readme grid screenshot clean
 
 all: $(VENV)/.pipeline
 	@python -m stages.check_params params.yaml data/params.valid
@@ -35,6 +36,9 @@ readme: $(VENV)/.pipeline
 
 grid: $(VENV)/.pipeline
 	python -m stages.grid reports/paper/params.yaml reports/paper --jobs $(JOBS)
+
+screenshot: $(VENV)/.test $(VENV)/.browser
+	python -m tests.screenshot data/bundle data/raw/mnist data/raw/fashion-mnist docs/gallery.png
 
 clean:
 	rm -rf $(VENV) build *.egg-info
