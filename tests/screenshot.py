@@ -17,7 +17,7 @@ from tests import chromium
 
 UPLOADS, OUT = Path("build/uploads"), Path("build/scored")
 IMAGES = {"digits": 300, "clothes": 60}
-COLORS = 64  # in the picture
+COLORS = 128  # in the picture
 
 
 def upload(data: Path, folder: Path, count: int) -> None:
@@ -29,13 +29,12 @@ def upload(data: Path, folder: Path, count: int) -> None:
 
 
 def take(page_file: Path, picture: Path) -> None:
-    """Open the page, with one image at large, and save what is seen."""
+    """Open the page, and save what is seen first."""
     with (
         chromium.launched() as browser,
         chromium.opened(browser, page_file.resolve().as_uri()) as page,
     ):
-        page.set_viewport_size({"width": 1280, "height": 800})
-        page.locator(".tile").nth(3).click()
+        page.set_viewport_size({"width": 1280, "height": 860})
         page.wait_for_timeout(1000)  # until the pictures are drawn
         seen = Image.open(io.BytesIO(page.screenshot()))
     with whole_file(picture) as part:
