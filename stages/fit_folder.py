@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from belong.artefacts import whole_file
+from belong.bundle import Bundle
 from belong.class_folders import ImageFiles
 from belong.datasets import DataSet
 from belong.errors import InputError
@@ -175,9 +176,22 @@ def run_all(values: dict[str, Any], model: Path) -> None:
         shutil.copy(work / PAGE, work / BUNDLE / PAGE.name)
         (work / BUNDLE).replace(model)
         seconds = time.perf_counter() - start
-        print(f"{model}: ready after {seconds:.0f} s", file=sys.stderr)  # noqa: T201
+        print(f"{model}: ready after {seconds:.0f} s\n{summary(model)}", file=sys.stderr)  # noqa: T201
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def summary(model: Path) -> str:
+    """Return in two lines how good the model is."""
+    manifest = Bundle.load(model).manifest
+    own = manifest.measured
+    low, high = own.expected
+    found = "" if own.auroc is None else f", AUROC {own.auroc:.4f} on {own.anomalies:,} anomalies"
+    return (
+        f"accuracy: {own.accuracy:.4f} on {own.normal_images:,} test images{found}\n"
+        f"rejected: {own.false_reject:.1%} of them; {manifest.alpha:.1%} were promised, which is "
+        f"{low:.1%} to {high:.1%} of so many; `belong info {model}` says more"
+    )
 
 
 def announce(step: Step) -> None:

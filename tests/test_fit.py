@@ -12,7 +12,7 @@ from belong.bundle import Bundle
 from belong.command.main import main
 from belong.errors import InputError
 from belong.idx_folders import read
-from stages.fit_folder import setting
+from stages.fit_folder import setting, summary
 from tests.imports import ROOT
 
 DIGITS = ROOT / "tests" / "data" / "mnist-small"
@@ -132,6 +132,9 @@ def test_a_setting_that_is_no_yaml_is_one_line() -> None:
 def test_a_model_says_how_well_it_classifies_what_it_was_not_fitted_to(model: Path) -> None:
     measured = Bundle.load(model).manifest.measured
     assert measured.normal_images == 400  # a fifth of each class
+    said = summary(model).splitlines()
+    assert said[0] == f"accuracy: {measured.accuracy:.4f} on 400 test images"
+    assert said[1].startswith(f"rejected: {measured.false_reject:.1%} of them; 5.0% were promised")
     assert measured.accuracy > 0.8
     assert measured.auroc is None  # no anomalies were given
 

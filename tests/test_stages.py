@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from belong import conformal
-from belong.artefacts import load_about, load_arrays, save_arrays
+from belong.artefacts import load_about, load_arrays, load_csv, save_arrays
 from belong.derived import DERIVED
 from belong.detectors.mahalanobis import ClassGaussians
 from belong.parts import PARTS
