@@ -3,6 +3,7 @@
 # make check  looks at style and types only; make readme writes the README's table anew
 # make bench  measures our work beside that of others
 # make grid   runs the paper's grid, JOBS cells at a time
+# make screenshot  takes the README's picture of a gallery anew, from data/bundle
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -11,7 +12,7 @@ BIN := $(VENV)/bin
 # DVC and the tests start `python` by name: the environment's comes first.
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: all test check readme bench grid clean
+.PHONY: all test check readme bench grid screenshot clean
 
 all: $(VENV)/.pipeline
 	@python -m stages.check_params params.yaml data/params.valid
@@ -39,6 +40,9 @@ grid: $(VENV)/.pipeline
 
 bench: $(VENV)/.bench
 	python -m benchmarks
+
+screenshot: $(VENV)/.test $(VENV)/.browser
+	python -m tests.screenshot data/bundle data/raw/mnist data/raw/fashion-mnist docs/gallery.png
 
 clean:
 	rm -rf $(VENV) build *.egg-info

@@ -9,18 +9,25 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from belong.artefacts import whole_file
+from belong.bundle import Bundle
+from belong.class_folders import ImageFiles
+from belong.datasets import DataSet
 from belong.errors import InputError
 from belong.packing import look
 from belong.plan import Plan, overrides, plan
+from stages.params import pack
 from stages.params.every import Params
 from stages.params.section import read
 from stages.sequence import Step, run_steps, steps_to
+
+if TYPE_CHECKING:
+    from belong.estimate import Estimate
 
 HERE = Path(__file__).parent
 # Links to the project's own two files, so that they are in an installed package too.
@@ -83,7 +90,7 @@ def fit(
     )
     put(values, {key: value for key, value in overrides(made).items() if key not in own})
     Params.parse(values, Path("--set"))
-    tell(folder, made, values)
+    tell(folder, made, values, time_for(found, made, values))
     if model is not None:
         run_all(values, model)
     return made
@@ -119,7 +126,26 @@ def places(folder: Path, anomalies: Path | None, weights: str | None) -> dict[st
     return set_
 
 
-def tell(folder: Path, made: Plan, values: Mapping[str, Any]) -> None:
+def time_for(found: DataSet | ImageFiles, made: Plan, values: Mapping[str, Any]) -> "Estimate":
+    """Return how long the plan will take."""
+    # Not at the top: torch comes with it, and a mistake in the folder is answered before.
+    from belong import device
+    from belong.estimate import estimate
+
+    device.compute_repeatably(values["threads"])
+    return estimate(
+        found,
+        made,
+        is_frozen=made.network == "efficientnet_b0" and values["efficientnet"]["frozen"],
+        embedding=values["train"]["embedding"],
+        derived_images=values["derive"]["images"],
+        background=pack.ImagesSection.model_validate(values["images"]).background_rgb,
+        most_pixels=values["images"]["max_pixels"],
+        place=device.choose(values["device"]),
+    )
+
+
+def tell(folder: Path, made: Plan, values: Mapping[str, Any], time_wanted: "Estimate") -> None:
     """Print the plan."""
     least = min(made.classes, key=lambda one: one[1])
     total = sum(train + test for _, train, test in made.classes)
@@ -129,7 +155,8 @@ def tell(folder: Path, made: Plan, values: Mapping[str, Any]) -> None:
         f"network: {made.network} at {made.side_px} px; {made.why}\n"
         f"training: {made.train_images:,} images, {made.epochs} passes of {made.batch_size}; "
         f"{made.calibration_fraction:.0%} of each class calibrate\n"
-        f"promise: {values['calibration']['alpha']:.1%} of the images that belong are rejected",
+        f"promise: {values['calibration']['alpha']:.1%} of the images that belong are rejected\n"
+        f"time: {time_wanted}, if the machine stays as busy as it is",
         file=sys.stderr,
     )
 
@@ -149,9 +176,22 @@ def run_all(values: dict[str, Any], model: Path) -> None:
         shutil.copy(work / PAGE, work / BUNDLE / PAGE.name)
         (work / BUNDLE).replace(model)
         seconds = time.perf_counter() - start
-        print(f"{model}: ready after {seconds:.0f} s", file=sys.stderr)  # noqa: T201
+        print(f"{model}: ready after {seconds:.0f} s\n{summary(model)}", file=sys.stderr)  # noqa: T201
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def summary(model: Path) -> str:
+    """Return in two lines how good the model is."""
+    manifest = Bundle.load(model).manifest
+    own = manifest.measured
+    low, high = own.expected
+    found = "" if own.auroc is None else f", AUROC {own.auroc:.4f} on {own.anomalies:,} anomalies"
+    return (
+        f"accuracy: {own.accuracy:.4f} on {own.normal_images:,} test images{found}\n"
+        f"rejected: {own.false_reject:.1%} of them; {manifest.alpha:.1%} were promised, which is "
+        f"{low:.1%} to {high:.1%} of so many; `belong info {model}` says more"
+    )
 
 
 def announce(step: Step) -> None:

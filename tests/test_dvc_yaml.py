@@ -232,7 +232,7 @@ def test_no_stage_imports_a_stage(name: str) -> None:
     "name",
     [
         "check_params", "pack", "split", "evaluate", "report", "bundle", "report_page", "paper",
-        "stand_in", "plots_page",
+        "stand_in", "plots_page", "study_promise",
     ],
 )  # fmt: skip
 def test_a_stage_without_tensors_does_not_import_torch(name: str) -> None:

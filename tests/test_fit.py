@@ -1,5 +1,7 @@
 """`belong fit` on a folder of images for each class: the pipeline's own stages, without DVC."""
 
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ from belong.bundle import Bundle
 from belong.command.main import main
 from belong.errors import InputError
 from belong.idx_folders import read
-from stages.fit_folder import setting
+from stages.fit_folder import setting, summary
 from tests.imports import ROOT
 
 DIGITS = ROOT / "tests" / "data" / "mnist-small"
@@ -74,6 +76,9 @@ def test_a_plan_is_told_and_nothing_is_written(
     said = capsys.readouterr().err
     assert "2,001 images of 10 classes, 200 at least (0)" in said
     assert "network: lenet at 28 px" in said
+    assert re.search(
+        r"^time: about \d+ \w+ \(\d+ \w+ to \d+ \w+\), if the machine", said, re.MULTILINE
+    )
     assert not list(tmp_path.iterdir())
 
 
@@ -127,5 +132,21 @@ def test_a_setting_that_is_no_yaml_is_one_line() -> None:
 def test_a_model_says_how_well_it_classifies_what_it_was_not_fitted_to(model: Path) -> None:
     measured = Bundle.load(model).manifest.measured
     assert measured.normal_images == 400  # a fifth of each class
+    said = summary(model).splitlines()
+    assert said[0] == f"accuracy: {measured.accuracy:.4f} on 400 test images"
+    assert said[1].startswith(f"rejected: {measured.false_reject:.1%} of them; 5.0% were promised")
     assert measured.accuracy > 0.8
     assert measured.auroc is None  # no anomalies were given
+
+
+def test_more_unreadable_images_than_allowed_stop_before_the_training_and_leave_nothing(
+    digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(digits, tmp_path / "photos")
+    for number in range(30):
+        (tmp_path / "photos" / "3" / f"empty {number}.png").touch()
+    assert main(["fit", str(tmp_path / "photos"), "-o", str(tmp_path / "model")]) == 3
+    said = capsys.readouterr().err
+    assert "31 of 2031 images (1.5%) cannot be read" in said
+    assert "train:" not in said
+    assert [path.name for path in tmp_path.iterdir()] == ["photos"]

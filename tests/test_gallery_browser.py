@@ -178,6 +178,28 @@ def drag(page: Page, first: int, last: int) -> None:
     page.mouse.up()
 
 
+def test_the_arrow_keys_move_a_range_from_the_threshold_on_and_escape_shows_all_again(
+    page: Page, small: Small
+) -> None:
+    edges = histogram(small.rows["score"].to_numpy(), small.threshold)["edges"]
+    bar = int(np.searchsorted(edges, small.threshold, side="right")) - 1
+    rows, chart = by_score(small.rows), page.locator("#histogram")
+    chart.focus()
+    for keys, first, last in (
+        (["ArrowRight"], bar, bar),
+        (["Shift+ArrowRight", "Shift+ArrowRight"], bar, bar + 2),
+        (["ArrowLeft"], bar - 1, bar + 1),
+        (["Shift+ArrowLeft", "Shift+ArrowLeft", "Shift+ArrowLeft"], bar - 1, bar - 1),
+    ):
+        for key in keys:
+            chart.press(key)
+        inside = (rows["score"] >= edges[first]) & (rows["score"] < edges[last + 1])
+        expect(page.locator("#count")).to_have_text(f"{inside.sum()} of {len(rows)} images shown")
+        expect(page.get_by_label("Score from")).to_have_value(str(edges[first]))
+    chart.press("Escape")
+    expect(page.locator("#count")).to_have_text(f"{len(rows)} of {len(rows)} images shown")
+
+
 def test_dragging_across_bars_shows_the_scores_from_the_first_to_the_end_of_the_last(
     page: Page, small: Small
 ) -> None:

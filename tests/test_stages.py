@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from belong import conformal
-from belong.artefacts import load_about, load_arrays, save_arrays
+from belong.artefacts import load_about, load_arrays, load_csv, save_arrays
 from belong.derived import DERIVED
 from belong.detectors.mahalanobis import ClassGaussians
 from belong.parts import PARTS
@@ -32,6 +32,7 @@ from stages import (
     score,
     split,
     study_covariance,
+    study_promise,
     train,
     train_autoencoder,
     train_head,
@@ -80,6 +81,7 @@ def run_all(to: Path, text: str) -> Path:
     measured = to / "metrics", to / "plots"
     vectors = images, to / "features", to / "gaussians", to / "scores"
     study_covariance.main(params, to / "features", to / "acceptance")
+    study_promise.main(params, to / "scores", to / "promise")
     report.main(params, *measured, to / "acceptance", manifest, *vectors, to / "figures")
     return to
 
@@ -168,6 +170,16 @@ def test_the_expected_range_is_that_of_the_number_of_images(made: Path) -> None:
     low, high = conformal.promised_range(400, 500, alpha=0.025)
     shown = calibration["false_reject_expected_low"], calibration["false_reject_expected_high"]
     assert shown == (round(low, 4), round(high, 4))
+
+
+def test_the_promise_is_studied_with_the_images_that_set_the_threshold_of_each_detector(
+    made: Path,
+) -> None:
+    table = load_csv(made / "promise").set_index("detector")
+    assert set(table.index) == set(load_about(made / "scores")["thresholds"])
+    own = load_arrays(made / "scores", "normal/calibration/combined", "normal/test/combined")
+    sizes = table.loc["combined", ["calibration_images", "fresh_images"]]
+    assert sizes.tolist() == [len(scores) for scores in own.values()]
 
 
 def test_a_further_set_is_measured_beside_the_anomalies_and_trains_nothing(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
-// The scores, with those of the images that are shown in colour; a range of bars can be dragged.
+// The scores, with those of the images that are shown in colour; a range of bars can be dragged, or
+// moved with the arrow keys.
 
 const { edges: EDGES, counts: COUNTS, logarithmic: LOGARITHMIC } = DATA.histogram;
 const BARS = COUNTS.length;
@@ -76,8 +77,31 @@ function drawHistogram(view, shown) {
   });
 }
 
-// Call take({from, to}) while a range is dragged. A click on the one bar in view lets all back in.
+// The first and the last bar of a range; of all scores none.
+function barsOf({ from, to }) {
+  if (from === "" && to === "") return null;
+  const last = to === "" ? BARS - 1 : barOf(Number(to)) - (EDGES.includes(Number(to)) ? 1 : 0);
+  return [from === "" ? 0 : barOf(Number(from)), last];
+}
+
+// The range one bar further, left (-1) or right (1); where there is none, the bar of the threshold.
+function moved(range, by, isLonger) {
+  const bars = barsOf(range);
+  if (bars === null) return rangeOf(barOf(DATA.threshold), barOf(DATA.threshold));
+  const [first, last] = bars;
+  if (last + by >= BARS || (isLonger ? last + by < first : first + by < 0)) return range;
+  return rangeOf(isLonger ? first : first + by, last + by);
+}
+
+// Call take({from, to}) while a range is dragged, or moved with keys. A click on the one bar in view,
+// or Escape, lets all back in.
 function onRange(take, current) {
+  chart.addEventListener("keydown", (event) => {
+    const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (by === undefined && event.key !== "Escape") return;
+    event.preventDefault();
+    take(by === undefined ? { from: "", to: "" } : moved(current(), by, event.shiftKey));
+  });
   let drag = null; // the bars where it began and where it is, and the range before it
   const taken = () => rangeOf(drag.start, drag.end);
   chart.addEventListener("pointerdown", (event) => {

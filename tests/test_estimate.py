@@ -1,0 +1,54 @@
+"""How long a fit will take: the work is counted, and said with its range."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from belong.class_folders import list_images
+from belong.estimate import Estimate, Pace, estimate
+from belong.plan import Plan
+from tests.photo_folders import write_images
+
+PLAN = Plan(
+    classes=[("ant", 10, 0), ("bee", 10, 0)], network="lenet", side_px=28, why="",
+    test_fraction=0.2, calibration_fraction=0.25, batch_size=8, epochs=3, train_images=12,
+)  # fmt: skip
+
+
+def test_each_kind_of_work_is_counted_as_often_as_it_is_done() -> None:
+    """Of 20 files 50 images are made; what is not networks is 150,000 passes and 5 an image."""
+    decoded = Pace(decoding=1.0, embedding=0.0, training=0.0, small=0.0)
+    embedded = Pace(decoding=0.0, embedding=1.0, training=0.0, small=0.0)
+    trained = Pace(decoding=0.0, embedding=0.0, training=1.0, small=0.0)
+    rest = Pace(decoding=0.0, embedding=0.0, training=0.0, small=1.0)
+    taken = [one.of(PLAN, files=20, images=50) for one in (decoded, embedded, trained, rest)]
+    assert taken == [20, 50, 36, 150_250]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (40.0, "about 40 s (20 s to 80 s)"),
+        (600.0, "about 10 min (5 min to 20 min)"),
+        (7200.0, "about 2.0 h (60 min to 4.0 h)"),
+    ],
+)
+def test_the_time_is_said_in_units_that_people_use(seconds: float, said: str) -> None:
+    assert str(Estimate(seconds, seconds / 2, seconds * 2)) == said
+
+
+@pytest.mark.parametrize("is_frozen", [False, True])
+def test_more_passes_of_the_same_plan_take_longer(tmp_path: Path, is_frozen: bool) -> None:
+    """A thousand million passes: no noise of the machine hides them."""
+    write_images(tmp_path, *(f"{name}/{i}.png" for name in ("ant", "bee") for i in range(10)))
+    found = list_images(tmp_path)
+    taken = [
+        estimate(
+            found, Plan(**vars(PLAN) | {"epochs": epochs}), is_frozen=is_frozen, embedding=4,
+            derived_images=10, background=(255, 255, 255), most_pixels=1000,
+            place=torch.device("cpu"),
+        )
+        for epochs in (1, 10**9)
+    ]  # fmt: skip
+    assert 0 < taken[0].low < taken[0].seconds < taken[0].high < taken[1].low
