@@ -110,26 +110,26 @@ def clean(
     )
     looks = glances_of(found, found.folder, reading.jobs, reading.most_pixels, reading.background)
     remarks = list(files(looks, least_side_px=reading.least_side_px))
-    rows, about_copies = _without_copies(table, looks)
-    remarks += about_copies
     if all(isinstance(look, str) for look in looks):
-        results.save_manifest(out, manifest(table, remarks, rows, None))
+        results.save_manifest(out, manifest(table, remarks, np.empty(0, np.int64), None))
         raise TooManyBadFilesError(
             f"{printable(found.folder)}: none of {len(looks)} images can be read; the first: "
             f"{table['path'].iloc[0]} ({looks[0]}); {printable(out / results.MANIFEST)} has all"
         )
-    data, rows, unread = _packed(found, rows, reading)
-    remarks += unread
+    data, read, unread = _packed(found, looks, reading)
+    rows, about_copies = _without_copies(table, looks, read)
+    remarks += unread + about_copies
     groups, about_near = near_images(table, rows, _thumbnails(looks, rows))
     remarks += about_near
     enough = _classes_with_enough(found, rows, groups, LEAST_PER_FOLD * fold_count)
     remarks += _too_few(found, rows, enough)
-    judged = np.isin(data.labels, enough)
-    labels = np.searchsorted(enough, data.labels[judged])
-    inputs = torch.from_numpy(data.images[judged])
+    is_judged = np.isin(found.labels[rows], enough)
+    judged = rows[is_judged]
+    labels = np.searchsorted(enough, found.labels[judged])
+    inputs = torch.from_numpy(data.images[np.searchsorted(read, judged)])
     if backbone is not None:
         inputs = embed(Backbone().loaded(dict(backbone)), inputs, place=place)
-    fold = folds(labels, groups[judged], count=fold_count, rng=np.random.default_rng(seed))
+    fold = folds(labels, groups[is_judged], count=fold_count, rng=np.random.default_rng(seed))
     said = judge(
         inputs,
         torch.from_numpy(labels),
@@ -140,13 +140,13 @@ def clean(
         place=place,
     )
     known = suspects.suspects(said, labels, list(names[enough]))
-    remarks += suspects.remarks(known, rows[judged], false_alarms=false_alarms)
-    made = manifest(table, remarks, rows[judged], known)
+    remarks += suspects.remarks(known, judged, false_alarms=false_alarms)
+    made = manifest(table, remarks, judged, known)
     return results.save(
         out,
         made,
         found,
-        dict(zip(rows.tolist(), data.images, strict=True)),
+        dict(zip(read.tolist(), data.images, strict=True)),
         false_alarms=false_alarms,
         fold_count=fold_count,
         tree=tree,
@@ -163,13 +163,13 @@ def _check_classes(found: ImageFiles) -> None:
 
 
 def _without_copies(
-    table: pd.DataFrame, looks: list[Glance | str]
+    table: pd.DataFrame, looks: list[Glance | str], read: np.ndarray
 ) -> tuple[np.ndarray, list[Remark]]:
-    """Return the rows that can be learned from: shown, not blank, and no copies of each other."""
+    """Return the rows that can be learned from: not blank, and no copies of each other."""
     seen = {
         row: look
-        for row, look in enumerate(looks)
-        if isinstance(look, Glance) and not look.is_blank
+        for row in read.tolist()
+        if isinstance(look := looks[row], Glance) and not look.is_blank
     }
     rows = np.array(list(seen), np.int64)
     remarks = same_images(table, rows, np.array([look.digest for look in seen.values()], object))
@@ -177,9 +177,10 @@ def _without_copies(
 
 
 def _packed(
-    found: ImageFiles, rows: np.ndarray, reading: Reading
+    found: ImageFiles, looks: list[Glance | str], reading: Reading
 ) -> tuple[DataSet, np.ndarray, list[Remark]]:
-    """Return some of the images in one form, and their rows; some may be gone since the look."""
+    """Return the images in one form, and their rows; some may be gone since the look."""
+    rows = np.array([row for row, look in enumerate(looks) if isinstance(look, Glance)], np.int64)
     some = replace(
         found,
         files=[found.files[row] for row in rows],

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from belong.detectors import mahalanobis
 from belong.detectors.mahalanobis import ClassGaussians
+from belong.errors import InputError
 from belong.networks.contract import Network
 from belong.networks.frozen import FrozenEfficientNetB0
 from belong.networks.lenet import LeNet
@@ -57,8 +58,8 @@ class Judged:
     """What the networks that have not seen an image say of it.
 
     Attributes:
-        distances: (n, c) float32, to each class, in thresholds of that class: Mahalanobis
-            distances on the early, the middle and the last layer, summed.
+        distances: (n, c) float32, to each class, in thresholds of that class: the mean of
+            the Mahalanobis distances on the early, the middle and the last layer.
         to_nearest: (n,) float32, the same to the nearest class, by the second fit.
         probabilities: (n, c) float32, of each class.
     """
@@ -105,10 +106,10 @@ def judge(
         )
         seen, _ = layers(network, inputs[known], place)
         held_out, logits = layers(network, inputs[unseen], place)
-        fits = [_twice_fitted(layer, labels[known], class_names, recipe) for layer in seen]
+        fits = _fits(seen, labels[known], class_names, recipe)
         first, second = (
-            np.sum([_in_thresholds(*one) for one in zip(gaussians, held_out, strict=True)], axis=0)
-            for gaussians in zip(*fits, strict=True)
+            np.mean([_in_thresholds(fit[which], held_out[layer]) for layer, fit in fits], axis=0)
+            for which in (0, 1)
         )
         distances[unseen], to_nearest[unseen] = first, second.min(axis=1)
         probabilities[unseen] = logits.softmax(dim=1).numpy()
@@ -162,6 +163,28 @@ def layers(network: Network, inputs: Tensor, place: torch.device) -> tuple[list[
         batches.append([x.cpu() for x in (early, middle, features, network.classifier(features))])
     *three, logits = (torch.cat(parts) for parts in zip(*batches, strict=True))
     return three, logits
+
+
+def _fits(
+    layers: Sequence[Tensor], labels: Tensor, class_names: Sequence[str], recipe: Recipe
+) -> list[tuple[int, tuple[ClassGaussians, ClassGaussians]]]:
+    """Return the place of each layer and its Gaussians, but for layers that have none.
+
+    The center loss may draw all images of a class to one point of the last layer, mostly after a
+    short training; the layers before still tell them apart.
+
+    Raises:
+        InputError: no layer has any.
+    """
+    fits, why = [], None
+    for place, layer in enumerate(layers):
+        try:
+            fits.append((place, _twice_fitted(layer, labels, class_names, recipe)))
+        except InputError as error:
+            why = error
+    if not fits and why is not None:
+        raise why
+    return fits
 
 
 def _twice_fitted(

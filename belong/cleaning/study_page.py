@@ -6,7 +6,12 @@ from belong.markdown import table
 
 
 def page(
-    found: pd.DataFrame, accuracy: pd.DataFrame, names: tuple[str, str], *, images: int
+    found: pd.DataFrame,
+    accuracy: pd.DataFrame,
+    names: tuple[str, str],
+    *,
+    images: int,
+    epochs: int | None,
 ) -> str:
     """Return README.md of the results.
 
@@ -16,6 +21,7 @@ def page(
         accuracy: a row for each seed and set: `seed`, `trained_on`, `images`, `accuracy`.
         names: of the images that belong, and of the foreign ones.
         images: that were drawn for each seed.
+        epochs: of each training; None as `belong fit` plans them.
     """
     sums = found.groupby(["planted", "verdict"], sort=False)[["images", "named", "right"]].sum()
     rows = [
@@ -39,6 +45,7 @@ def page(
         [str(name), f"{one['images']:,.0f}", f"{one['mean']:.4f}{own}"]
         for (name, one), own in zip(means.iterrows(), spread, strict=True)
     ]
+    passes = f"{epochs} passes" if epochs else "as many passes as `belong fit` plans"
     swapped = int(found.loc[found["planted"] == "swapped", "images"].iloc[0])
     headings = ["planted", "put aside", "images", "named", "rightly", "precision", "recall"]
     return "\n".join(
@@ -47,8 +54,11 @@ def page(
             "",
             f"Of {images:,} training images of {names[0]}, {swapped:,} were given the label of "
             f"another class, and {swapped:,} of {names[1]} were added under labels drawn at "
-            f"random; {seeds} seed(s), counted together. An image counts as found where it is "
-            f"named for what it is; `either` asks only whether it is named at all.",
+            f"random; {seeds} draw(s), counted together; {passes}. An image is named rightly where "
+            "it is named for what it is; `either` asks only whether it is named. Images go into "
+            "quarantine at a stated share of false alarms of 0.05, and up to 0.2 they are to be "
+            "reviewed: one less the precision is what that came to, with what is odd about the "
+            "images themselves.",
             "",
             table(headings, rows, left=2),
             "",
