@@ -320,17 +320,19 @@ def test_the_words_name_who_gains_who_loses_and_who_stays() -> None:
         },
         {0.0: 0.990, 1.0: 0.992, 10.0: 0.97},
     )
-    assert said == (
-        "Center loss lifts the AUROC of 2 of 4 detectors, the largest gain first: `vim` from "
-        "0.9000 to 0.9500 at 10, `energy` from 0.9500 to 0.9700 at 1. No lambda clearly lifts "
-        "that of the others; they are best: `msp` at 0. It is the same at every lambda for "
-        "`code_knn`. AUROC lies below that at 0 by more than its spread: `energy` from 10 on, "
-        "`msp` from 1 on. The accuracy of classification is 0.9900 at 0, highest at 1 (0.9920), "
-        "and has fallen by more than its spread from 10 on (0.9700 there). The macro F1 of "
-        "classification is 0.9900 at 0, highest at 1 (0.9920), and has fallen by more than its "
-        "spread from 10 on (0.9700 there). Of the 2 gains, 1 are largest at a smaller lambda than"
-        " that."
-    )
+    assert said.splitlines() == [
+        "- Center loss lifts the AUROC of 2 of 4 detectors, the largest gain first: `vim` from "
+        "0.9000 to 0.9500 at 10, `energy` from 0.9500 to 0.9700 at 1.",
+        "- No lambda clearly lifts that of the others; they are best: `msp` at 0.",
+        "- It is the same at every lambda for `code_knn`.",
+        "- AUROC lies below that at 0 by more than its spread: `energy` from 10 on, `msp` from 1 "
+        "on.",
+        "- The accuracy of classification is 0.9900 at 0, highest at 1 (0.9920), and has fallen by "
+        "more than its spread from 10 on (0.9700 there).",
+        "- The macro F1 of classification is 0.9900 at 0, highest at 1 (0.9920), and has fallen by "
+        "more than its spread from 10 on (0.9700 there).",
+        "- Of the 2 gains, 1 are largest at a lambda below 10.",
+    ]
 
 
 def test_without_lambda_0_the_words_say_that_nothing_can_be_said() -> None:

@@ -9,7 +9,7 @@ from belong.paper.sweep import ACCURACY, F1, against_zero, best_lambdas, falls_f
 
 
 def in_words(grid: pd.DataFrame, pair: str) -> str:
-    """Return a paragraph; all that it says is worked out from the cells.
+    """Return a list in Markdown; all that it says is worked out from the cells.
 
     A detector gains if the interval of its gain, widened for the choice of the best lambda, lies
     above zero; like accuracy, it has fallen where its mean is below that at lambda 0 by more than
@@ -41,11 +41,9 @@ def in_words(grid: pd.DataFrame, pair: str) -> str:
     start = falls_from(against_zero(grid, pair, ACCURACY))
     if start is not None and len(gains):
         before = int((gains["lambda"] < start).sum())
-        said.append(
-            f"Of the {len(gains)} gains, {before} are largest at a smaller lambda than that."
-        )
+        said.append(f"Of the {len(gains)} gains, {before} are largest at a lambda below {start:g}.")
     said += _few_seeds(grid, pair)
-    return " ".join(said)
+    return "\n".join(f"- {sentence}" for sentence in said)
 
 
 def _is_still(grid: pd.DataFrame, pair: str, name: str) -> bool:
