@@ -167,7 +167,11 @@ def load_about(path: Path, *keys: str) -> dict[str, Any]:
         InputError: the file is missing or not safetensors, or says nothing of a key.
     """
     with _opened(path) as file:
-        about: dict[str, Any] = json.loads((file.metadata() or {}).get("about", "{}"))
+        text = (file.metadata() or {}).get("about", "{}")
+    try:
+        about: dict[str, Any] = dict(json.loads(text))
+    except (ValueError, TypeError, RecursionError):
+        raise InputError(f"{path}: what it says about itself is cut off or altered") from None
     for key in keys:
         if key not in about:
             raise InputError(f"{path}: says nothing of {key!r}; is it the file of another stage?")

@@ -80,11 +80,9 @@ class Bundle:
             raise InputError(f"{folder}: {'is a file' if folder.exists() else 'no such folder'}; "
                              f"wanted the folder of a model")  # fmt: skip
         path = folder / NAME
-        try:
-            content = path.read_bytes()
-        except FileNotFoundError:
-            raise InputError(f"{folder}: has no {NAME}; wanted the folder of a model") from None
-        manifest = Manifest.parse(content, str(path))
+        if not path.is_file():
+            raise InputError(f"{folder}: has no {NAME}; wanted the folder of a model")
+        manifest = Manifest.read(path)
         named = {Path(name).stem for name in manifest.files}
         if not set(NEEDED) <= named <= set(FILES):
             raise IntegrityError(

@@ -7,6 +7,7 @@ could make a new manifest; whoever wants that compares its SHA-256 (`Manifest.di
 
 import hashlib
 import json
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -16,6 +17,7 @@ from belong.errors import InputError
 NAME = "manifest.json"
 FORMAT: Literal[1] = 1  # of the folder; a new number wherever an older `belong` would misread it
 
+MOST_BYTES = 2**24
 MOST_SIDE = 4096  # pixels: a model of a stranger's may not claim all memory
 Count = Annotated[int, Field(ge=0)]
 Rate = Annotated[float, Field(ge=0, le=1)]
@@ -153,6 +155,17 @@ class Manifest(_Facts):
     def digest(self) -> str:
         """The SHA-256 of manifest.json, which stands for the whole model."""
         return _sha256(self.text)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read manifest.json.
+
+        Raises:
+            IntegrityError: as of `parse`, or it is too large to be one.
+        """
+        if (size := path.stat().st_size) > MOST_BYTES:
+            raise IntegrityError(f"{path}: has {size} bytes; no manifest has above {MOST_BYTES}")
+        return cls.parse(path.read_bytes(), str(path))
 
     @classmethod
     def parse(cls, content: bytes, where: str) -> Self:

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from safetensors.numpy import save
 
+from belong.artefacts import load_about
 from belong.errors import InputError
 from belong.watching import stream
 from tests.fuzz.__main__ import SEED
@@ -46,3 +48,12 @@ def test_a_row_with_more_values_than_columns_is_refused(tmp_path: Path) -> None:
     path.write_text("path,class,belongs,p_value\n1,a.png,cat,True,0.5\n1,b.png,dog,True,2\n")
     with pytest.raises(InputError, match="rows with more values than the 4 columns"):
         stream.read([path], None)
+
+
+@pytest.mark.parametrize("about", ['{"shape" 3}', "[", "7", "[7]", "[" * 100_000], ids=range(5))
+def test_what_a_file_says_about_itself_that_is_no_json_is_refused(
+    about: str, tmp_path: Path
+) -> None:
+    (tmp_path / "arrays").write_bytes(save({}, {"about": about}))
+    with pytest.raises(InputError, match="arrays: what it says about itself is cut off or altered"):
+        load_about(tmp_path / "arrays")

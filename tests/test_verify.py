@@ -197,13 +197,18 @@ def test_a_whole_model_matches(model: Path, capsys: pytest.CaptureFixture[str]) 
     assert verified(model, capsys) == (0, ["2 files were read; nothing does not match"])
 
 
+def a_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
 @pytest.mark.parametrize(
     ("spoil", "what"),
     [
         (altered, "is altered"),
         (lambda path: path.write_bytes(MODEL[:3]), "has 3 bytes, 7 were saved"),
         (Path.unlink, "is missing"),
-        (lambda path: (path.unlink(), os.mkfifo(path)), "is no file"),
+        (a_pipe, "is no file"),
     ],
     ids=["altered", "cut off", "missing", "a pipe"],
 )

@@ -87,7 +87,7 @@ def _promise(arguments: argparse.Namespace) -> tuple[float, int]:
     path = arguments.model / NAME
     if not path.is_file():
         raise InputError(f"{path}: no such file; wanted the folder of a model")
-    manifest = Manifest.parse(path.read_bytes(), str(path))
+    manifest = Manifest.read(path)
     if manifest.threshold_from != "calibrated":
         raise InputError(f"{path}: the threshold is the paper's; only a calibrated one promises")
     return manifest.alpha, manifest.n_calibration

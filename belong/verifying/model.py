@@ -21,7 +21,7 @@ def verify(folder: Path) -> Verified:
     path = folder / NAME
     if not path.is_file():
         raise InputError(f"{printable(path)}: is no file; wanted the manifest of a model")
-    manifest = Manifest.parse(path.read_bytes(), printable(path))
+    manifest = Manifest.read(path)
     wanted = {folder / name: stored for name, stored in manifest.files.items()}
     sums = digests(wanted, "sha256")
     findings = [

@@ -143,7 +143,10 @@ def _reads_manifest(path: Path) -> bool:
 
 
 def _safetensors_seeds() -> list[bytes]:
-    arrays = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b/c": np.arange(3)}
+    arrays: dict[str, np.ndarray] = {
+        "a": np.arange(6, dtype=np.float32).reshape(2, 3),
+        "b/c": np.arange(3),
+    }
     about = json.dumps({"shape": {"classes": 2}})
     return [save(arrays, {"about": about}), save({}), save({"x": np.zeros((0, 3), np.uint8)})]
 

@@ -1,0 +1,57 @@
+"""What is no mistake of a person's, and still no stack trace: memory that is used up."""
+
+import argparse
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from belong.command.main import COMMANDS, main
+from belong.errors import OUT_OF_MEMORY, no_memory_left
+from stages.program import run as run_stage
+
+OF_A_GPU = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+OF_TORCH = RuntimeError(
+    "[enforce fail at alloc_cpu.cpp:115] DefaultCPUAllocator: can't allocate memory"
+)
+
+
+def add_arguments(_parser: argparse.ArgumentParser) -> None:
+    """Take nothing: this module is the command `hungry` of these tests."""
+
+
+def run(_arguments: argparse.Namespace) -> int:
+    raise OF_A_GPU
+
+
+@pytest.mark.parametrize(
+    "error", [OF_A_GPU, OF_TORCH, MemoryError()], ids=["gpu", "torch", "plain"]
+)
+def test_memory_that_is_used_up_is_known_whoever_says_so(error: Exception) -> None:
+    assert no_memory_left(error)
+
+
+def test_another_error_of_torch_is_not_taken_for_it() -> None:
+    assert not no_memory_left(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+
+
+def test_a_command_that_finds_no_memory_says_so_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(COMMANDS, "hungry", (__name__, "want more than there is"))
+    assert main(["hungry"]) == 2
+    assert capsys.readouterr().err == f"belong hungry: {OUT_OF_MEMORY}\n"
+
+
+def test_a_stage_that_finds_no_memory_says_so_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def hungry(output: Path) -> None:
+        raise MemoryError(output)
+
+    monkeypatch.setattr(sys, "argv", ["hungry.py", str(tmp_path / "out")])
+    with pytest.raises(SystemExit) as ended:
+        run_stage(hungry)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == f"hungry: {OUT_OF_MEMORY}\n"

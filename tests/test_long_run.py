@@ -1,0 +1,47 @@
+"""The long run in small: every file is accounted for; and what it measures, by hand."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from belong.command.main import main
+from tests.long_run import Sample, accounted, generate, is_flat, tenths
+from tests.small_bundle import make_bundle
+
+IMAGES = 1500
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_bundle(tmp_path_factory.mktemp("made"))
+
+
+def test_of_many_files_each_is_accounted_for_once(model: Path, tmp_path: Path) -> None:
+    images, out = tmp_path / "images", tmp_path / "out"
+    generate(images, IMAGES)
+    words = [str(images), "--model", str(model), "-o", str(out), "--no-gallery"]
+    assert main(["score", *words]) == 0
+    assert accounted(out, IMAGES)
+    assert not accounted(out, IMAGES + 1)
+
+
+def test_a_tenth_by_hand() -> None:
+    samples = [Sample(1, 0, 2**20), Sample(2, 50, 3 * 2**20), Sample(4, 90, 2 * 2**20)]
+    (row,) = tenths(samples, 1000).to_dict("records")
+    assert row == {"tenth": 1, "images_per_second": 20, "peak_mib": 3}
+
+
+@pytest.mark.parametrize(
+    ("peaks", "rates", "flat"),
+    [
+        ((300, 310, 329), (10, 20, 20), True),
+        ((300, 310, 331), (20, 20, 20), False),
+        ((300, 300, 300), (20, 20, 6), False),
+    ],
+)
+def test_growing_memory_and_a_run_that_slows_down_are_not_flat(
+    peaks: tuple[int, ...], rates: tuple[int, ...], flat: bool
+) -> None:
+    table = pd.DataFrame({"tenth": [2, 3, 4], "images_per_second": rates, "peak_mib": peaks})
+    assert is_flat(table) == flat
