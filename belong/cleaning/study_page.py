@@ -23,18 +23,16 @@ def page(
         images: that were drawn for each seed.
         epochs: of each training; None as `belong fit` plans them.
     """
-    sums = found.groupby(["planted", "verdict"], sort=False)[["images", "named", "right"]].sum()
+    counts = found.groupby(["planted", "verdict"], sort=False)[["images", "named", "right"]].sum()
     rows = [
         [
-            planted,
-            verdict,
-            f"{one['images']:,}",
-            f"{one['named']:,}",
-            f"{one['right']:,}",
-            f"{one['right'] / max(1, one['named']):.3f}",
-            f"{one['right'] / max(1, one['images']):.3f}",
+            str(one.planted),
+            str(one.verdict),
+            *(f"{n:,}" for n in (one.images, one.named, one.right)),
+            f"{one.right / max(1, one.named):.3f}",
+            f"{one.right / max(1, one.images):.3f}",
         ]
-        for (planted, verdict), one in sums.iterrows()
+        for one in counts.reset_index().itertuples()
     ]
     means = accuracy.groupby("trained_on", sort=False).agg(
         images=("images", "mean"), mean=("accuracy", "mean"), std=("accuracy", "std")

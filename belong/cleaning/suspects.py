@@ -83,7 +83,7 @@ def remarks(known: pd.DataFrame, rows: np.ndarray, *, false_alarms: float) -> li
 
 
 def _above_zero(distances: np.ndarray) -> np.ndarray:
-    return np.maximum(distances, np.finfo(np.float32).tiny)
+    return np.asarray(np.maximum(distances, np.finfo(np.float32).tiny))
 
 
 def _percent(share: float) -> str:
