@@ -24,15 +24,19 @@ def page(
         epochs: of each training; None as `belong fit` plans them.
     """
     counts = found.groupby(["planted", "verdict"], sort=False)[["images", "named", "right"]].sum()
+    counts = counts.reset_index()
+    numbers = counts[["images", "named", "right"]].to_numpy()
     rows = [
         [
-            str(one.planted),
-            str(one.verdict),
-            *(f"{n:,}" for n in (one.images, one.named, one.right)),
-            f"{one.right / max(1, one.named):.3f}",
-            f"{one.right / max(1, one.images):.3f}",
+            planted,
+            verdict,
+            *(f"{n:,}" for n in (wanted, named, right)),
+            f"{right / max(1, named):.3f}",
+            f"{right / max(1, wanted):.3f}",
         ]
-        for one in counts.reset_index().itertuples()
+        for planted, verdict, (wanted, named, right) in zip(
+            counts["planted"], counts["verdict"], numbers.tolist(), strict=True
+        )
     ]
     means = accuracy.groupby("trained_on", sort=False).agg(
         images=("images", "mean"), mean=("accuracy", "mean"), std=("accuracy", "std")
