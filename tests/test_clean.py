@@ -45,7 +45,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
         files[label] = sorted((folder / str(label)).iterdir())
     shutil.move(files[0][0], folder / "1" / "swapped.png")
     shutil.copy(files[0][1], folder / "0" / ODD_NAME)
-    shutil.copy(files[0][2], os.fsencode(folder / "0") + b"/z\xff.png")
+    shutil.copy(files[0][2], folder / "0" / os.fsdecode(b"z\xff.png"))
     shutil.copy(files[7][0], folder / "1" / "both.png")
     (folder / "7" / "broken.jpg").write_text("no image")
     Image.new("L", (28, 28), 7).save(folder / "7" / "blank.png")

@@ -91,10 +91,19 @@ def test_an_image_is_reviewed_up_to_four_times_the_share_of_false_alarms() -> No
             "problem": ["foreign"] * 3,
             "false_alarms": [0.05, 0.2, 0.21],
             "nearest_class": ["a"] * 3,
+            "is_recognized": [True, False, False],
         }
     )
     said = remarks(known, np.array([7, 8, 9]), false_alarms=0.05)
     assert [(one.row, one.verdict) for one in said] == [(7, "quarantine"), (8, "review")]
+
+
+def test_a_label_that_the_classifier_does_not_doubt_is_only_reviewed(
+    judged: tuple[Judged, np.ndarray],
+) -> None:
+    judged[0].probabilities[0] = [0.9, 0.1]
+    said = remarks(suspects(*judged, ["a", "b"]), np.arange(400), false_alarms=0.05)
+    assert (said[0].row, said[0].verdict, said[0].problem) == (0, "review", "wrong_class")
 
 
 def test_false_alarms_are_those_of_benjamini_and_hochberg(

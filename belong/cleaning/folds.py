@@ -30,7 +30,8 @@ def folds(
     order = rng.permutation(len(first))
     order = order[np.argsort(of_unit[order], kind="stable")]
     drawn[order] = np.arange(len(first)) % count
-    return drawn[unit]
+    of_each: np.ndarray = drawn[unit]
+    return of_each
 
 
 def units(groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

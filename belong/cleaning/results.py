@@ -69,7 +69,9 @@ def save(
     """
     summary = _summary(manifest) | {"false_alarms": false_alarms, "folds": fold_count}
     source = printable(found.folder)
-    page = suspects_page(manifest, images, title=source, facts=summary["verdicts"])
+    page = suspects_page(
+        manifest, images, title=source, facts={"images": len(manifest), **summary["verdicts"]}
+    )
     save_csv(out / MANIFEST, manifest)
     save_text(out / PAGE, page)
     if tree is not None:

@@ -23,18 +23,20 @@ def page(
         images: that were drawn for each seed.
         epochs: of each training; None as `belong fit` plans them.
     """
-    sums = found.groupby(["planted", "verdict"], sort=False)[["images", "named", "right"]].sum()
+    counts = found.groupby(["planted", "verdict"], sort=False)[["images", "named", "right"]].sum()
+    counts = counts.reset_index()
+    numbers = counts[["images", "named", "right"]].to_numpy()
     rows = [
         [
             planted,
             verdict,
-            f"{one['images']:,}",
-            f"{one['named']:,}",
-            f"{one['right']:,}",
-            f"{one['right'] / max(1, one['named']):.3f}",
-            f"{one['right'] / max(1, one['images']):.3f}",
+            *(f"{n:,}" for n in (wanted, named, right)),
+            f"{right / max(1, named):.3f}",
+            f"{right / max(1, wanted):.3f}",
         ]
-        for (planted, verdict), one in sums.iterrows()
+        for planted, verdict, (wanted, named, right) in zip(
+            counts["planted"], counts["verdict"], numbers.tolist(), strict=True
+        )
     ]
     means = accuracy.groupby("trained_on", sort=False).agg(
         images=("images", "mean"), mean=("accuracy", "mean"), std=("accuracy", "std")

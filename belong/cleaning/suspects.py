@@ -35,7 +35,8 @@ def suspects(judged: Judged, labels: np.ndarray, class_names: Sequence[str]) -> 
     Returns:
         n rows: `predicted_class`, `probability` of it; `nearest_class`, of the others than its
         own; `p_wrong_class`; `p_foreign`; `problem`: "wrong_class" or "foreign", whichever is
-        named the sooner; `false_alarms`: the least share of them at which it is named.
+        named the sooner; `false_alarms`: the least share of them at which it is named;
+        `is_recognized`: the classifier that has not seen it takes it for its own class.
     """
     names = np.array(class_names, dtype=object)
     here = np.arange(len(labels))
@@ -47,16 +48,18 @@ def suspects(judged: Judged, labels: np.ndarray, class_names: Sequence[str]) -> 
     for label in range(len(names)):
         wrong[labels == label] = p_values(nearer_to_other[labels == label])
     foreign = p_values(np.log(_above_zero(judged.to_nearest)))
+    predicted = judged.probabilities.argmax(axis=1)
     shares = np.stack([false_discovery_control(p, method="bh") for p in (wrong, foreign)])
     return pd.DataFrame(
         {
-            "predicted_class": names[judged.probabilities.argmax(axis=1)],
+            "predicted_class": names[predicted],
             "probability": judged.probabilities.max(axis=1),
             "nearest_class": names[others.argmin(axis=1)],
             "p_wrong_class": wrong,
             "p_foreign": foreign,
             "false_alarms": shares.min(axis=0),
             "problem": np.where(shares[0] <= shares[1], "wrong_class", "foreign"),
+            "is_recognized": predicted == labels,
         }
     )
 
@@ -68,22 +71,31 @@ def remarks(known: pd.DataFrame, rows: np.ndarray, *, false_alarms: float) -> li
         known: what `suspects` returns.
         rows: (n,) int64, of its images.
         false_alarms: the stated share, between 0 and 1, of those that are put aside; at four
-            times as many an image is still to be looked at.
+            times as many an image is still to be looked at, and so is one with a wrong label
+            that the classifier does not doubt.
     """
     named = known.assign(row=rows)[known["false_alarms"] <= REVIEWED * false_alarms]
+    is_sure = (named["false_alarms"] <= false_alarms) & ~(
+        named["is_recognized"] & (named["problem"] == "wrong_class")
+    )
     made = []
-    for row, problem, share, nearest in zip(
-        named["row"], named["problem"], named["false_alarms"], named["nearest_class"], strict=True
+    for row, problem, share, nearest, sure in zip(
+        named["row"],
+        named["problem"],
+        named["false_alarms"],
+        named["nearest_class"],
+        is_sure,
+        strict=True,
     ):
-        verdict: Verdict = "quarantine" if share <= false_alarms else "review"
+        verdict: Verdict = "quarantine" if sure else "review"
         sentence = "far from every class" if problem == "foreign" else f"nearer to class {nearest}"
-        sure = f"of images named as surely, {_percent(share)} are false alarms"
-        made.append(Remark(int(row), verdict, problem, f"{sentence}; {sure}"))
+        among = f"of images named as surely, about {_percent(share)} are false alarms"
+        made.append(Remark(int(row), verdict, problem, f"{sentence}; {among}"))
     return made
 
 
 def _above_zero(distances: np.ndarray) -> np.ndarray:
-    return np.maximum(distances, np.finfo(np.float32).tiny)
+    return np.asarray(np.maximum(distances, np.finfo(np.float32).tiny))
 
 
 def _percent(share: float) -> str:
