@@ -243,7 +243,8 @@ def test_a_panel_shows_mean_and_spread_over_the_seeds_as_what_is_missing_to_1() 
     assert np.asarray(mean.get_ydata()).tolist() == pytest.approx([0.03, 5e-5])
     assert np.asarray(best.get_xdata()).tolist() == [0.0]  # the logarithm of 1
     (band,) = panel.collections
-    at_zero = {round(y, 6) for x, y in band.get_paths()[0].vertices if x == -1}
+    outline = np.asarray(band.get_paths()[0].vertices)
+    at_zero = {round(y, 6) for y in outline[outline[:, 0] == -1, 1]}
     sd = 0.02 / 2**0.5
     assert at_zero == {round(0.03 - sd, 6), round(0.03 + sd, 6)}
 

@@ -37,22 +37,21 @@ def sweep(grid: pd.DataFrame, pair: str) -> Figure:
     lambdas = sorted(cells["lambda"].unique())
     found = {name: over_seeds(cells, f"detectors.{name}.auroc") for name in detectors(cells)}
     tables = {name: table.set_index("lambda") for name, table in found.items() if len(table)}
-    best = {
-        name: best_of(cells, pair, list(table.index), f"detectors.{name}.auroc")
-        for name, table in tables.items()
-    }
-    ranked = sorted(tables, key=lambda name: -tables[name]["mean"][best[name]])
+    bests = {name: best_of(cells, pair, lambdas, f"detectors.{name}.auroc") for name in tables}
+    best = {name: one for name, one in bests.items() if one is not None}
+    ranked = sorted(best, key=lambda name: -tables[name]["mean"][best[name]])
     rows = math.ceil(len(ranked) / COLUMNS)
     start = falls_from(against_zero(cells, pair, ACCURACY))
     x = places(lambdas)
     with rc_context(STYLE):
         figure = Figure(figsize=(10.4, 1.7 * rows + 3.2), layout="constrained")
-        upper, lower = figure.subfigures(2, 1, height_ratios=(1.7 * rows, 2.8))
+        heights = (1.7 * rows, 2.8)
+        upper, lower = figure.subfigures(2, 1, squeeze=False, height_ratios=heights)[:, 0]
         panels = _panels(upper, rows, len(ranked))
         for axes, name in zip(panels, ranked, strict=True):
             axes.set_title(name, fontsize=9, loc="left")
             _detector(axes, tables[name], best[name])
-        halves = lower.subplots(1, 2)
+        halves = lower.subplots(1, 2, squeeze=False)[0]
         for axes, column, of in zip(halves, (ACCURACY, F1), ("accuracy", "macro F1"), strict=True):
             axes.set_title(f"classification: {of}", fontsize=9, loc="left")
             draw_seeds(axes, cells, pair, lambdas, column, NORMAL)
@@ -89,7 +88,7 @@ def _panels(figure: SubFigure, rows: int, n: int) -> list[Axes]:
     return panels
 
 
-def _detector(axes: Axes, table: pd.DataFrame, best: float | None) -> None:
+def _detector(axes: Axes, table: pd.DataFrame, best: float) -> None:
     """Draw the AUROC of one detector.
 
     Args:
