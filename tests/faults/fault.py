@@ -2,9 +2,9 @@
 
 import contextlib
 import hashlib
+import importlib
 import io
 import os
-import runpy
 import signal
 import subprocess
 import sys
@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from belong.command.main import main
+from stages.program import run
 from tests.imports import ROOT
 
 INPUT, OUTPUT = "input", "output"  # what is the person's, and what the command may write
@@ -120,8 +121,8 @@ def _here(words: list[str]) -> tuple[int | None, str]:
             if words[0] == "belong":
                 code = main(words[1:])
             else:
-                sys.argv = words
-                runpy.run_module(words[0], run_name="__main__", alter_sys=True)
+                sys.argv = [f"{words[0].rpartition('.')[2]}.py", *words[1:]]
+                run(importlib.import_module(words[0]).main)
                 code = 0
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else int(end.code is not None)
