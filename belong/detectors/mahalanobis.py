@@ -32,15 +32,15 @@ class ClassGaussians:
     whitening: Tensor
     thresholds: Tensor
 
-    def distances(self, features: Tensor, *, chunk: int = 8192) -> Tensor:
+    def distances(self, features: Tensor, *, chunk: int = 2048) -> Tensor:
         """Return the Mahalanobis distance of each image to each class: (n, d) -> (n, c)."""
         distances = torch.empty(len(features), len(self.means))
-        # The mean is taken off before whitening: after it, two large numbers would cancel.
         roots = self.whitening.expand(len(self.means), -1, -1)
-        for c, (mean, root) in enumerate(zip(self.means, roots, strict=True)):
-            for rows in torch.arange(len(features)).split(chunk):
-                white = (features[rows] - mean) @ root
-                distances[rows, c] = torch.linalg.vector_norm(white, dim=1)
+        # All classes of a chunk one after the other: it stays in the processor's cache meanwhile.
+        for rows, some in zip(distances.split(chunk), features.split(chunk), strict=True):
+            for c, (mean, root) in enumerate(zip(self.means, roots, strict=True)):
+                # The mean is taken off before whitening: after it, two large numbers would cancel.
+                rows[:, c] = torch.linalg.vector_norm((some - mean) @ root, dim=1)
         return distances
 
     def score(self, features: Tensor) -> Tensor:

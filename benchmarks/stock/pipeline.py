@@ -157,7 +157,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--quick", action="store_true")
     given = parser.parse_args()
-    epochs, code_epochs, trees = (1, 1, 20) if given.quick else (12, 15, 2000)
+    epochs, code_epochs, trees = (8, 8, 20) if given.quick else (12, 15, 2000)
     network = train_with_centers(given.digits, weight=given.weight, epochs=epochs, seed=given.seed)
     autoencoder = train_autoencoder(given.digits, epochs=code_epochs)
     accuracy = stock_train.accuracy(network, given.digits)

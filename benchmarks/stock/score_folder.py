@@ -52,8 +52,8 @@ def main(folder: Path, weights: Path, training: Path, out: Path) -> None:
     network = LeNet()
     network.load_state_dict(given)
     network.eval()
-    kept = load_file(training)["features"]
-    detector = Mahalanobis(None).fit_features(kept, network.classifier(kept).argmax(dim=1))
+    kept = load_file(training)
+    detector = Mahalanobis(None).fit_features(kept["features"], kept["labels"])
     files = sorted(folder.rglob("*.png"))
     rows: list[tuple[float, ...]] = []
     for images in DataLoader(Folder(files, mean, std), batch_size=256, num_workers=WORKERS):
