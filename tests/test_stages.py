@@ -175,11 +175,11 @@ def test_the_expected_range_is_that_of_the_number_of_images(made: Path) -> None:
 def test_the_promise_is_studied_with_the_images_that_set_the_threshold_of_each_detector(
     made: Path,
 ) -> None:
-    table = load_csv(made / "promise").set_index("detector")
-    assert set(table.index) == set(load_about(made / "scores")["thresholds"])
+    rows = load_csv(made / "promise").set_index("detector").to_dict("index")
+    assert set(rows) == set(load_about(made / "scores")["thresholds"])
     own = load_arrays(made / "scores", "normal/calibration/combined", "normal/test/combined")
-    sizes = table.loc["combined", ["calibration_images", "fresh_images"]]
-    assert sizes.tolist() == [len(scores) for scores in own.values()]
+    sizes = [rows["combined"][part] for part in ("calibration_images", "fresh_images")]
+    assert sizes == [len(scores) for scores in own.values()]
 
 
 def test_a_further_set_is_measured_beside_the_anomalies_and_trains_nothing(tmp_path: Path) -> None:
