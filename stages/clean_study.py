@@ -30,9 +30,9 @@ from belong.cleaning.planting import Planted, found, plant
 from belong.cleaning.study_page import page
 from belong.command.numbers import count, share
 from belong.datasets import DataSet
-from belong.errors import InputError
+from belong.endings import exit_code_of
 from stages.clean_folder import clean, recipe_of, values_of
-from stages.program import INTERRUPTED, USER_MISTAKE, say
+from stages.program import say
 
 IMAGES, SHARE, SEEDS = 12_000, 0.02, 3
 
@@ -40,18 +40,14 @@ IMAGES, SHARE, SEEDS = 12_000, 0.02, 3
 def main(arguments: Sequence[str]) -> int:
     """Plant, clean, count, train; return the exit code."""
     given = _parser().parse_args(arguments)
-    try:
-        _study(given)
-    except InputError as error:
-        say(str(error))
-        return USER_MISTAKE
-    except KeyboardInterrupt:
-        say("interrupted; the draws that were finished are written")
-        return INTERRUPTED
-    return 0
+    return exit_code_of(
+        lambda: _study(given),
+        say,
+        interrupted="interrupted; the draws that were finished are written",
+    )
 
 
-def _study(given: argparse.Namespace) -> None:
+def _study(given: argparse.Namespace) -> int:
     normal, foreign = (idx_folders.read(path) for path in (given.normal, given.foreign))
     rows: list[dict[str, object]] = []
     accuracies: list[dict[str, object]] = []
@@ -67,6 +63,7 @@ def _study(given: argparse.Namespace) -> None:
             {"seed": seed, **row} for row in _accuracies(planted, kept, normal, settings)
         ]
         _save(given, pd.DataFrame(rows), pd.DataFrame(accuracies))  # of those that are finished
+    return 0
 
 
 def _save(given: argparse.Namespace, rows: pd.DataFrame, accuracies: pd.DataFrame) -> None:

@@ -9,9 +9,9 @@ import pandas as pd
 
 from belong.paper.published import PAIRS
 from stages.params.grid import Params
+from tests.clones import call, clone_to, commit
 from tests.imports import ROOT
 from tests.photo_folders import write_images
-from tests.test_pipeline import call, clone_to, commit
 
 GRID = ROOT / "reports" / "paper" / "params.yaml"
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from belong.command.main import COMMANDS, main
-from belong.errors import OUT_OF_MEMORY, no_memory_left
+from belong.endings import OUT_OF_MEMORY, exit_code_of
 from stages.program import run as run_stage
 
 OF_A_GPU = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
@@ -29,11 +29,17 @@ def run(_arguments: argparse.Namespace) -> int:
     "error", [OF_A_GPU, OF_TORCH, MemoryError()], ids=["gpu", "torch", "plain"]
 )
 def test_memory_that_is_used_up_is_known_whoever_says_so(error: Exception) -> None:
-    assert no_memory_left(error)
+    def work() -> int:
+        raise error
+
+    said: list[str] = []
+    assert exit_code_of(work, said.append) == 2
+    assert said == [OUT_OF_MEMORY]
 
 
-def test_another_error_of_torch_is_not_taken_for_it() -> None:
-    assert not no_memory_left(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+def test_another_error_of_torch_is_a_fault_and_keeps_its_trace() -> None:
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        exit_code_of(lambda: int(torch.ones(2, 3) @ torch.ones(2)), print)
 
 
 def test_a_command_that_finds_no_memory_says_so_in_one_line(
