@@ -57,10 +57,9 @@ def _study(given: argparse.Namespace) -> int:
         planted = plant(normal, foreign, images=given.images, share=given.share, rng=rng)
         settings = {"seed": seed, **({"train.epochs": given.epochs} if given.epochs else {})}
         manifest = _cleaned(planted, normal.class_names, settings)
-        kept = (manifest["verdict"] == "keep").to_numpy()
         rows += [{"seed": seed, **row} for row in found(manifest, planted.kind)]
         accuracies += [
-            {"seed": seed, **row} for row in _accuracies(planted, kept, normal, settings)
+            {"seed": seed, **row} for row in _accuracies(planted, manifest, normal, settings)
         ]
         _save(given, pd.DataFrame(rows), pd.DataFrame(accuracies))  # of those that are finished
     return 0
@@ -92,19 +91,21 @@ def _cleaned(
 
 
 def _accuracies(
-    planted: Planted, kept: np.ndarray, normal: DataSet, settings: Mapping[str, object]
+    planted: Planted, manifest: pd.DataFrame, normal: DataSet, settings: Mapping[str, object]
 ) -> Iterator[dict[str, object]]:
-    """Yield the accuracy on the test images of networks trained on three sets."""
+    """Yield the accuracy on the test images of networks trained on four sets."""
     values = values_of(settings)
     place = device.choose(values.device)
     test = (
         torch.from_numpy(normal.images[normal.is_test]).to(place),
         torch.from_numpy(normal.labels[normal.is_test]).to(place),
     )
-    every, right = np.ones(len(kept), bool), planted.truth >= 0
+    verdict = manifest["verdict"].to_numpy()
+    every, right = np.ones(len(verdict), bool), planted.truth >= 0
     for name, rows, labels in (
         ("as it is", every, planted.labels),
-        ("cleaned", kept, planted.labels),
+        ("without quarantine", verdict != "quarantine", planted.labels),
+        ("keep alone", verdict == "keep", planted.labels),
         ("the truth", right, planted.truth),
     ):
         inputs, own = torch.from_numpy(planted.images[rows]), torch.from_numpy(labels[rows])
