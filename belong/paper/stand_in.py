@@ -48,8 +48,8 @@ def page(grid: pd.DataFrame, sets: pd.DataFrame, pairs: Mapping[str, Mapping[str
         "## Detection",
         "",
         "AUROC on the anomalies of the pair; the last columns compare the largest lambda with the "
-        f"smallest. Guessing has 0.5. So many of the detectors that no anomaly has trained (all but "
-        f"`{SUPERVISED}`) are no better than that:",
+        f"smallest. Guessing has 0.5; so many detectors that no anomaly has trained, all but "
+        f"`{SUPERVISED}`, are no better:",
         "",
         *(_guessing(grid, pair) for pair in run),
         *(_detection(grid, pair) for pair in run),
