@@ -73,10 +73,10 @@ def test_a_cell_of_imagenet30_runs_on_a_folder_for_each_of_the_thirty_classes(
     assert counted == {
         "data.anomaly_head": 300,
         "data.anomaly_test": 40,
+        "data.left_out_test": 40,
         "data.normal_calibration": 90,
         "data.normal_test": 40,
         "data.normal_train": 210,
-        "data.unseen_test": 40,
     }
     (ref,) = call(folder, "git", "for-each-ref", "--format=%(refname)", "refs/exps/??/*/*").split()
     confusion = call(folder, "git", "show", f"{ref}:reports/plots/confusion.csv")

@@ -39,7 +39,7 @@ def sets_of(grid: pd.DataFrame) -> pd.DataFrame:
         {name: cell[name] for name in ("pair", "lambda", "seed")}
         | {"detector": "mlp_head", "anomalies": anomalies, "auroc": auroc, "fpr95": 0.5}
         for cell in grid.to_dict("records")
-        for anomalies, auroc in (("anomaly", 0.8), ("unseen", 0.6))
+        for anomalies, auroc in (("anomaly", 0.8), ("left_out", 0.6))
     )
 
 
@@ -84,6 +84,15 @@ def test_one_seed_has_a_change_and_no_interval() -> None:
     for row in rows_of(text_of(), "`energy`"):
         assert (row[2].endswith(" (1)"), row[4]) == (True, "-")
     assert "nan" not in text_of()
+
+
+def test_a_detector_that_is_worse_than_guessing_is_counted() -> None:
+    """Both that no anomaly has trained, energy at one of the two lambdas."""
+    grid = grid_of(measured, pairs=["cifar10-a"], lambdas=LAMBDAS, seeds=[0])
+    grid["detectors.mahalanobis.auroc"] = 0.4
+    grid["detectors.energy.auroc"] = [0.5, 0.6]
+    wanted = "- cifar10-a: at lambda 0, 2 of 2; at lambda 0.01, 1 of 2"
+    assert wanted in page(grid, sets_of(grid), PAIRS).splitlines()
 
 
 def test_the_detectors_of_each_pair_are_sorted_by_their_auroc() -> None:
