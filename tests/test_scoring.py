@@ -151,7 +151,11 @@ def test_a_network_on_a_frozen_backbone_is_given_what_the_backbone_makes_of_imag
         "backbone": backbone.arrays(),
         "detectors": {f"mahalanobis/{name}": array for name, array in gaussians.items()},
         "calibration": {"energy": np.zeros(3, np.float32)},
-        "training": {"features": np.zeros((1, 8), np.float32)},
+        "training": {
+            "features": np.zeros((1, 8), np.float32),
+            "labels": np.zeros(1, np.int64),
+            "thumbnails": np.zeros((1, 1, 40, 40), np.uint8),
+        },
     }
     manifest = a_bundle().manifest
     form = manifest.form.model_copy(update={"height": 40, "width": 40})
