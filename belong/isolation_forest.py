@@ -69,8 +69,10 @@ def _trees(forest: Forest, d: int) -> Iterator[tuple[Tree, np.ndarray]]:
     """Yield each tree as scikit-learn's, and the depth of its nodes."""
     start = 0
     for count in forest.nodes.tolist():
-        *cuts, depth = (values[start : start + count].numpy() for values in forest[1:])
-        yield _tree(*cuts, d), depth
+        axis, cut, left, right, depth = (
+            values[start : start + count].numpy() for values in forest[1:]
+        )
+        yield _tree(axis, cut, left, right, d), depth
         start += count
 
 
