@@ -81,14 +81,19 @@ def memory_of(process: int) -> int:
         family = [top, *top.children(recursive=True)]
     except psutil.NoSuchProcess:
         return 0
-    total = 0
-    for one in family:
-        try:
-            held = one.memory_full_info()
-            total += getattr(held, "pss", held.uss)  # pss: shared pages are shared out; Linux only
-        except psutil.Error:  # it has just ended
-            continue
-    return total
+    return sum(_own_memory(one) for one in family)
+
+
+def _own_memory(process: psutil.Process) -> int:
+    """Return the bytes that hold data, and no program; those that processes share, shared out."""
+    rollup = Path(f"/proc/{process.pid}/smaps_rollup")  # Linux only
+    try:
+        if not rollup.exists():
+            return int(process.memory_full_info().uss)
+        lines = [line.split() for line in rollup.read_text(encoding="utf-8").splitlines()]
+    except (psutil.Error, OSError):  # it has just ended
+        return 0
+    return sum(int(kib) << 10 for name, kib, *_ in lines if name in ("Pss_Anon:", "Pss_Shmem:"))
 
 
 def work_of(row: str, who: str, setting: Setting) -> Work:

@@ -72,6 +72,13 @@ def test_a_vector_far_out_is_isolated_sooner_than_the_middle_one(
     assert far_out < middle - 2
 
 
+@pytest.mark.parametrize("chunk", [1, 39, 40, 41])
+def test_the_size_of_a_chunk_does_not_change_a_bit(generator: torch.Generator, chunk: int) -> None:
+    x = vectors(generator, 40)
+    forest = fit(x, trees=10, sample=16, seed=0)
+    assert torch.equal(mean_depth(forest, x, chunk=chunk), mean_depth(forest, x))
+
+
 def test_no_vectors_get_no_depths(generator: torch.Generator) -> None:
     forest = fit(vectors(generator, 50), trees=5, sample=16, seed=0)
     assert mean_depth(forest, torch.empty(0, 4)).shape == (0,)
