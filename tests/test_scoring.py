@@ -146,7 +146,7 @@ def test_a_network_on_a_frozen_backbone_is_given_what_the_backbone_makes_of_imag
     backbone = Backbone()
     gaussians = {"means": np.zeros((2, 8), np.float32), "thresholds": np.ones(2, np.float32)}
     gaussians["whitening"] = np.stack([np.eye(8, dtype=np.float32)] * 2)
-    arrays = {
+    arrays: dict[str, dict[str, np.ndarray]] = {
         "network": network.arrays(),
         "backbone": backbone.arrays(),
         "detectors": {f"mahalanobis/{name}": array for name, array in gaussians.items()},
