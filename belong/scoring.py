@@ -19,6 +19,9 @@ from belong.detectors.registry import DETECTORS
 from belong.errors import InputError
 from belong.manifest import IntegrityError
 from belong.networks.contract import Network
+from belong.networks.efficientnet import BATCH, Backbone
+from belong.networks.frozen import FrozenEfficientNetB0
+from belong.networks.registry import NETWORKS
 from belong.scored import Scored
 from belong.views import Views
 
@@ -169,26 +172,14 @@ class Scorer:
 
 
 def _network(bundle: Bundle) -> Network:
-    # Not at the top: LeNet alone is there a second sooner, for the others bring torchvision along.
-    arrays, shape = dict(bundle.arrays["network"]), bundle.manifest.shape
-    if bundle.manifest.network == "lenet":
-        from belong.networks.lenet import LeNet
-
-        return LeNet.from_arrays(arrays, shape)
-    if bundle.manifest.network == "efficientnet_b0":
-        from belong.networks.efficientnet import EfficientNetB0
-
-        return EfficientNetB0.from_arrays(arrays, shape)
-    from belong.networks.frozen import FrozenEfficientNetB0
-
-    return FrozenEfficientNetB0.from_arrays(arrays, shape)
+    kinds: dict[str, type[Network]] = {"frozen_efficientnet_b0": FrozenEfficientNetB0, **NETWORKS}
+    kind = kinds[bundle.manifest.network]
+    return kind.from_arrays(dict(bundle.arrays["network"]), bundle.manifest.shape)
 
 
 def _backbone(bundle: Bundle, place: torch.device) -> Callable[[Tensor], Tensor]:
     """Return what makes of images the inputs of the network: nothing, or a frozen backbone."""
     if "backbone" not in bundle.arrays:
         return lambda images: images
-    from belong.networks.efficientnet import BATCH, Backbone
-
     backbone = Backbone().loaded(dict(bundle.arrays["backbone"])).folded().to(place)
     return lambda images: torch.cat([backbone.vectors(some) for some in images.split(BATCH)])

@@ -15,8 +15,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
-from torchvision.models import efficientnet_b0
-from torchvision.ops.misc import Conv2dNormActivation
 
 from belong.errors import InputError
 from belong.networks.contract import Network
@@ -46,6 +44,9 @@ class Backbone(Stored):
 
     def __init__(self) -> None:
         super().__init__()
+        # Not at the top: a program that knows this network, and uses LeNet, starts a second sooner.
+        from torchvision.models import efficientnet_b0
+
         with torch.random.fork_rng(devices=[]):  # torchvision draws weights; ours come later
             self.features = efficientnet_b0().features
         for name, values in (("pixel_mean", MEAN), ("pixel_std", STD)):
@@ -74,6 +75,8 @@ class Backbone(Stored):
         Each batch normalization is a scale and a shift once nothing is learned, and the
         convolution before it can do both.
         """
+        from torchvision.ops.misc import Conv2dNormActivation
+
         made = copy.deepcopy(self).eval()
         for block in made.modules():
             if isinstance(block, Conv2dNormActivation):
