@@ -11,7 +11,7 @@ import pandas as pd
 from belong.markdown import table
 from belong.paper import anomaly_sets
 from belong.paper.caveats import caveats
-from belong.paper.claims import CONFIRMED, NOT_CONFIRMED, NOT_TESTABLE, Claim, claims
+from belong.paper.claims import CONFIRMED, IMAGENET, NOT_CONFIRMED, NOT_TESTABLE, Claim, claims
 from belong.paper.published import in_order, title
 from belong.paper.rows import balances_of, beside_ours
 from belong.paper.seeds import ROUNDING, Comparison, mean_and_sd, missing_cells, widening
@@ -81,9 +81,14 @@ def _cells(grid: pd.DataFrame, published: pd.DataFrame) -> str:
         seeds = ", ".join(str(seed) for seed in sorted(cells["seed"].unique()))
         rows.append([title(pair), lambdas, seeds, str(len(cells))])
     lines = [table(["pair", "lambdas", "seeds", "cells"], rows, left=3), ""]
-    not_run = [title(pair) for pair in published["pair"].unique() if pair not in set(grid["pair"])]
+    not_run = [pair for pair in published["pair"].unique() if pair not in set(grid["pair"])]
     if not_run:
-        lines.append(f"Not run: {', '.join(not_run)}.")
+        lines.append(f"Not run: {', '.join(map(title, not_run))}.")
+    if set(not_run) & set(IMAGENET):
+        lines.append(
+            "[Small photos of other things](../stand-in/README.md) went through the same stages; "
+            "they stand for none of these numbers."
+        )
     missing = [
         f"{title(pair)}, lambda {one:g}, seed {seed}" for pair, one, seed in missing_cells(grid)
     ]
