@@ -10,7 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -33,9 +33,15 @@ def one_writer(path: Path, say: Callable[[str], None]) -> Iterator[None]:
         say: is told, in a line, which process has to end first.
     """
     lock = path.with_name(f".{path.name}.lock")
+    is_new = not lock.parent.exists()
     lock.parent.mkdir(parents=True, exist_ok=True)
-    with _held(lock, lambda other: say(f"{path}: waits for process {other}, which writes it")):
-        yield
+    try:
+        with _held(lock, lambda other: say(f"{path}: waits for process {other}, which writes it")):
+            yield
+    finally:
+        if is_new:
+            with suppress(OSError):  # it is not empty: the output is there
+                lock.parent.rmdir()
 
 
 @contextmanager

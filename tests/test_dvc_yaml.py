@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 
 from stages.params.every import Params as EveryParams
 from stages.params.section import Section, read
-from tests.imports import ROOT, imported_by
+from tests.imports import NO_STAGES, ROOT, imported_by
 
 
 def stages_of(path: Path) -> dict[str, dict[str, Any]]:
@@ -38,8 +38,7 @@ def program_of(stage: dict[str, Any]) -> str:
 
 
 def test_every_program_is_a_stage_and_every_stage_a_program() -> None:
-    not_stages = {"__init__", "fit_command", "fit_folder", "grid", "program", "readme", "sequence"}
-    programs = {path.stem for path in (ROOT / "stages").glob("*.py")} - not_stages
+    programs = {path.stem for path in (ROOT / "stages").glob("*.py")} - NO_STAGES
     assert {program_of(stage) for stage in ALL_STAGES.values()} == programs
 
 

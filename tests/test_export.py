@@ -155,7 +155,11 @@ def of_network(kind: str, shape: tuple[int, int, int], arrays: Mapping[str, Stor
     )
     stored: dict[str, Arrays] = {name: one.arrays() for name, one in arrays.items()}
     stored |= {"detectors": gaussians, "calibration": {"energy": np.zeros(3, np.float32)}}
-    stored["training"] = {"features": np.zeros((1, d), np.float32)}
+    stored["training"] = {
+        "features": np.zeros((1, d), np.float32),
+        "labels": np.zeros(1, np.int64),
+        "thumbnails": np.zeros((1, channels, height, width), np.uint8),
+    }
     facts = {"network": kind, "shape": network.shape, "form": form}
     return Bundle(a_bundle().manifest.model_copy(update=facts), stored)
 
