@@ -13,7 +13,7 @@ FULL, SMALL = Path("data/raw/mnist"), Path("tests/data/mnist-small")
 
 
 def folder(setting: Setting) -> Path:
-    """Return where the four IDX files lie, zipped.
+    """Return where the four IDX files lie.
 
     Raises:
         InputError: nobody fetched them.
@@ -35,11 +35,12 @@ def for_torchvision(setting: Setting) -> Path:
     return unzipped(folder(setting), setting.folder / name)
 
 
-def unzipped(zipped: Path, root: Path) -> Path:
-    """Unzip IDX files, once, to where torchvision's MNIST looks for them below `root`."""
-    for packed in zipped.glob("*.gz"):
-        plain = root / "MNIST" / "raw" / packed.stem
+def unzipped(given: Path, root: Path) -> Path:
+    """Bring IDX files, zipped or not, to where torchvision's MNIST looks for them below `root`."""
+    for file in sorted(given.glob("*-ubyte*")):
+        plain = root / "MNIST" / "raw" / file.name.removesuffix(".gz")
         if not plain.exists():
+            content = file.read_bytes()
             with whole_file(plain) as part:
-                part.write_bytes(gzip.decompress(packed.read_bytes()))
+                part.write_bytes(gzip.decompress(content) if file.suffix == ".gz" else content)
     return root

@@ -1,5 +1,6 @@
 """The arithmetic of the benchmarks and the turns that they take; no time is looked at."""
 
+import gzip
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -9,10 +10,13 @@ import pandas as pd
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
+from torchvision.datasets import MNIST
 
+from belong.idx import read_idx
 from benchmarks.agreement import labels, mean_of_seeds, order, pixels, relative
 from benchmarks.alone import Alone, FailedError, measure_alone, memory_of
 from benchmarks.contract import Check, Growth, Limit, Peer, Race, Setting
+from benchmarks.digits import unzipped
 from benchmarks.rows.training import epoch_flop_per_image, forward_flop_per_image
 from benchmarks.runner import Outcome, run_growth, run_race
 from benchmarks.statistics import Spread, exponent, ratios
@@ -258,3 +262,16 @@ def test_an_unknown_row_and_no_rounds_are_answered_with_what_is_wanted(tmp_path:
     none = run_benchmarks("--rounds", "0", "--out", str(tmp_path))
     assert none.returncode == 2
     assert none.stderr == "benchmarks: --rounds and --threads want at least 1\n"
+
+
+def test_idx_files_are_found_by_torchvision_whether_zipped_or_not(tmp_path: Path) -> None:
+    small = ROOT / "tests" / "data" / "mnist-small"
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    for file in small.glob("*-ubyte.gz"):
+        (plain / file.stem).write_bytes(gzip.decompress(file.read_bytes()))
+    one, other = (
+        MNIST(str(unzipped(given, tmp_path / given.name)), train=False) for given in (small, plain)
+    )
+    assert len(one) == len(read_idx(small / "t10k-labels-idx1-ubyte.gz", 1))
+    assert torch.equal(one.data, other.data)
