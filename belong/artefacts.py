@@ -8,6 +8,7 @@ was writing stays under a name that starts with a dot, until the same file is wr
 import glob
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -113,8 +114,11 @@ def save_arrays(
         mode = part.stat().st_mode
         try:
             save_file(whole, part, metadata)
-        except SafetensorError as error:  # the disk is full
-            raise OSError(str(error)) from None
+        except SafetensorError as error:  # the disk is full; the system's number is in the text
+            number = re.search(r"\(os error (\d+)\)", str(error))
+            if number is None:
+                raise OSError(str(error)) from None
+            raise OSError(int(number[1]), os.strerror(int(number[1]))) from None
         part.chmod(mode)  # as of any other file: safetensors shuts others out
 
 

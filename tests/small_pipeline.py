@@ -14,6 +14,8 @@ LOCK = """schema: '2.0'
 stages:
   train:
     cmd: python -m stages.train
+    deps:
+    - path: data/raw/mnist
     outs:
     - path: data/model.bin
       hash: md5
@@ -34,7 +36,13 @@ stages:
       md5: {raw}
       nfiles: 1
 """
-STAGES = "stages:\n  train:\n    cmd: python -m stages.train\n"
+STAGES = """stages:
+  train:
+    cmd: python -m stages.train
+    outs:
+    - data/model.bin
+    - data/plots
+"""
 FETCH_STAGES = "stages:\n  fetch:\n    matrix: {name: [mnist]}\n    wdir: ..\n    cmd: x\n"
 
 

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import resource
 from itertools import permutations
 from pathlib import Path
 
@@ -202,6 +203,23 @@ def test_of_arrays_that_nothing_was_said_about_nothing_is_read_back(tmp_path: Pa
 def test_only_the_named_arrays_are_read_and_in_the_order_asked_for(tmp_path: Path) -> None:
     save_arrays(tmp_path / "file", ARRAYS)
     assert list(load_arrays(tmp_path / "file", "means", "belongs")) == ["means", "belongs"]
+
+
+def test_arrays_that_the_disk_does_not_hold_name_the_file_and_the_old_one_stays(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "x.safetensors"
+    save_arrays(path, {"x": np.zeros(1)})
+    before, limits = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as caught:
+            save_arrays(path, {"x": np.zeros(100_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (caught.value.filename, caught.value.strerror) == (str(path), "File too large")
+    assert [*tmp_path.iterdir()] == [path]
+    assert path.read_bytes() == before
 
 
 def test_an_array_that_is_not_in_the_file_is_refused_with_those_that_are(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -170,6 +171,42 @@ def test_a_dvc_lock_that_is_cut_off_is_one_line_with_what_brings_it_back(
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"belong verify: {lock}: it is cut off or altered: ")
     assert line.endswith(f"`git restore {lock}` brings back the committed one")
+
+
+@pytest.mark.parametrize("last", ["outs:", "- path: data/plots"])
+def test_a_dvc_lock_that_is_cut_off_between_two_lines_names_the_stage(
+    last: str, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lock = root / "dvc.lock"
+    whole = lock.read_text()
+    before = whole.index(last)
+    lock.write_text(whole[:before].rstrip(" "))
+    code, lines = verified(root, capsys)
+    assert code == 4
+    assert lines[-2] == (
+        f"train: {lock}: is cut off, or the stage has not been run; to mend it: cd {root} && "
+        f"dvc repro train"
+    )
+
+
+@pytest.mark.parametrize("sum_", ["", "7", "zz", "../../../../etc/passwd"])
+def test_a_sum_in_dvc_lock_that_is_none_is_one_line(
+    sum_: str, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lock = root / "dvc.lock"
+    lock.write_text(re.sub(r"md5: [0-9a-f]+", f"md5: {sum_}", lock.read_text(), count=1))
+    assert main(["verify", str(root)]) == 4
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"belong verify: {lock}: the outputs of train")
+
+
+def test_what_no_stage_reads_need_not_have_been_fetched(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lock = root / "dvc.lock"
+    lock.write_text(lock.read_text().replace("data/raw/mnist", "photos/ours"))
+    shutil.rmtree(root / "data" / "raw" / "mnist")
+    assert verified(root, capsys)[0] == 0
 
 
 def test_a_folder_that_is_neither_pipeline_nor_model_is_refused(

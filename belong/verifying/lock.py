@@ -1,5 +1,6 @@
 """What `dvc.lock` says of the outputs of each stage."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -11,6 +12,7 @@ from ruamel.yaml.error import YAMLError
 from belong.manifest import IntegrityError
 
 NAME = "dvc.lock"
+MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
 
 
 @dataclass(frozen=True)
@@ -29,13 +31,52 @@ class Output:
 
 
 def outputs(root: Path) -> list[Output]:
-    """Return all outputs that the dvc.lock of a folder, and those of the folders in it, name.
+    """Return the outputs that the dvc.lock of a folder, and those of the folders in it, name.
+
+    What a folder in it fetches and no stage of `root` reads counts only if it is there: a run on
+    somebody's own images wants no digits.
 
     Raises:
         IntegrityError: a dvc.lock, or the dvc.yaml beside it, is damaged.
     """
-    locks = [root / NAME, *sorted(root.glob(f"*/{NAME}"))]
-    return [output for lock in locks if lock.is_file() for output in _outputs(root, lock)]
+    lock, beside = root / NAME, sorted(root.glob(f"*/{NAME}"))
+    own = list(_outputs(root, lock)) if lock.is_file() else []
+    read = _dependencies(lock) if lock.is_file() else set()
+    return own + [
+        output
+        for one in beside
+        if one.is_file()
+        for output in _outputs(root, one)
+        if output.path in read or (root / output.path).exists()
+    ]
+
+
+def incomplete(root: Path) -> list[str]:
+    """Return the stages of dvc.yaml that dvc.lock says nothing of, or not all outputs.
+
+    Cut off after a whole line, a dvc.lock is still YAML.
+    """
+    locked = _stages(root / NAME)
+    described = _stages(root / "dvc.yaml")
+    return [
+        name
+        for name, stage in described.items()
+        if name not in locked or len(locked[name].get("outs") or []) < _count(stage)
+    ]
+
+
+def _count(stage: dict[str, Any]) -> int:
+    return sum(len(stage.get(kind) or []) for kind in ("outs", "metrics", "plots"))
+
+
+def _dependencies(lock: Path) -> set[str]:
+    """Return the paths that the stages of a dvc.lock read."""
+    return {
+        str(dependency.get("path"))
+        for stage in _stages(lock).values()
+        for dependency in stage.get("deps") or []
+        if isinstance(dependency, dict)
+    }
 
 
 def _outputs(root: Path, lock: Path) -> Iterator[Output]:
@@ -47,8 +88,10 @@ def _outputs(root: Path, lock: Path) -> Iterator[Output]:
         one = described.get(name.partition("@")[0]) or {}
         at = one.get("do", one).get("wdir", ".")  # paths in the lock are relative to it
         try:
-            for out in stage.get("outs", []):
+            for out in stage.get("outs") or []:
                 path = _plain(inside / at / out["path"])
+                if not MD5.fullmatch(out["md5"]):
+                    raise TypeError
                 yield Output(f"{start}{name}", path, out["md5"])
         except (AttributeError, KeyError, TypeError):
             raise _damaged(lock, f"the outputs of {name} have no path and md5") from None

@@ -15,7 +15,7 @@ from belong.class_folders import printable
 from belong.verifying.cache import FOLDER, cache_of, kept_for, listing, members, name_of
 from belong.verifying.digests import digests
 from belong.verifying.finding import Finding, Verified
-from belong.verifying.lock import Output, outputs
+from belong.verifying.lock import NAME, Output, incomplete, outputs
 
 SHOWN = 3  # files of a folder that a line names
 
@@ -58,6 +58,11 @@ def verify(root: Path, *, whole_cache: bool) -> Verified:
     seen = Seen(root, sums, {path for path in ours | others if sums[path] != name_of(path)})
     findings = [one for output in found if (one := _finding(output, cache, seen))]
     findings += [
+        Finding(f"{stage}: {root / NAME}", "is cut off, or the stage has not been run",
+                " && ".join([*_steps(root), f"dvc repro {shlex.quote(stage)}"]))
+        for stage in incomplete(root)
+    ]  # fmt: skip
+    findings += [
         Finding(f"DVC's cache: {printable(path)}", "is altered; another run left it",
                 f"rm -f {_typed([path])}")
         for path in sorted(seen.spoiled - ours)
@@ -72,7 +77,7 @@ def _finding(output: Output, cache: Path, seen: Seen) -> Finding | None:
     wrong = _wrong(output, listed, seen)
     if not wrong and not spoiled:
         return None
-    steps = [] if seen.root == Path() else [f"cd {_typed([seen.root])}"]
+    steps = _steps(seen.root)
     if spoiled:
         steps.append(f"rm -f {_typed(spoiled)}")
     if wrong and wrong != MISSING:
@@ -86,6 +91,11 @@ def _finding(output: Output, cache: Path, seen: Seen) -> Finding | None:
     in_cache = "what DVC's cache keeps of it is altered" if spoiled else ""
     what = ", and ".join(text for text in (wrong, in_cache) if text)
     return Finding(f"{output.stage}: {output.path}", what, " && ".join(steps))
+
+
+def _steps(root: Path) -> list[str]:
+    """Return what has to be typed before DVC's commands."""
+    return [] if root == Path() else [f"cd {_typed([root])}"]
 
 
 MISSING = "is missing"
