@@ -76,10 +76,9 @@ def plan(
     trained, tested = counts(found)
     _check_classes(found, trained)
     if not sum(tested):
-        own_test = [max(1, round(test_fraction * count)) for count in trained]
-        trained = [count - test for count, test in zip(trained, own_test, strict=True)]
-    held_out = _held_out(sum(trained), alpha, calibration_fraction)
-    fitted = sum(trained) - math.ceil(held_out * sum(trained))
+        trained = without_test(trained, test_fraction)
+    calibrates = held_out(sum(trained), alpha=alpha, least=calibration_fraction)
+    fitted = sum(trained) - math.ceil(calibrates * sum(trained))
     batch, passes = steps(fitted, batch_size=batch_size, epochs=epochs)
     network, side_px, why = network_for(found, has_weights=has_weights)
     return Plan(
@@ -88,7 +87,7 @@ def plan(
         side_px=side_px,
         why=why,
         test_fraction=test_fraction,
-        calibration_fraction=held_out,
+        calibration_fraction=calibrates,
         batch_size=batch,
         epochs=passes,
         train_images=fitted,
@@ -119,13 +118,26 @@ def _check_classes(found: DataSet | ImageFiles, trained: Sequence[int]) -> None:
 LEAST_IMAGES = 5  # 2 to fit, and 1 each to calibrate and to measure, with one that may repeat
 
 
-def _held_out(images: int, alpha: float, least: float) -> float:
+def without_test(trained: Sequence[int], test_fraction: float) -> list[int]:
+    """Return the images of each class less the share that becomes the test."""
+    return [count - max(1, round(test_fraction * count)) for count in trained]
+
+
+def held_out(images: int, *, alpha: float, least: float) -> float:
     """Return the share of the training images that calibrates.
 
     `combined` takes every other of them for its p-values; the rest have to be 1 / alpha - 1.
+
+    Args:
+        images: for training, without the test.
+        alpha: share of the images that belong that may be rejected.
+        least: the share, where images are many.
+
+    Raises:
+        InputError: it would be more than half of them.
     """
     needed = 2 * math.ceil(1 / alpha) + 2
-    share = max(least, needed / images)
+    share = max(least, needed / max(1, images))
     if share > 0.5:
         raise InputError(
             f"alpha {alpha:g} wants {needed} images to calibrate, and as many to train; there are "

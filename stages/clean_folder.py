@@ -78,7 +78,7 @@ def clean(
             f"{printable(folder)}: holds IDX files; wanted a folder of image files for each class"
         )
     _, side_px, why = network_for(found, has_weights=weights is not None)
-    fitted = len(found.files) * (folds - 1) // folds
+    fitted = max(1, len(found.files) * (folds - 1) // folds)
     recipe = recipe_of(values, own, fitted)
     print(  # noqa: T201
         f"{printable(folder)}: {len(found.files):,} images of {len(found.class_names)} classes; "

@@ -61,7 +61,8 @@ def fit(
 
     Args:
         folder: class folders or IDX files, as `belong.packing.look` takes them.
-        model: the bundle, with `report.html` beside its files; None to plan only.
+        model: the bundle, with `report.html` beside its files, outside of the images; None to
+            plan only.
         anomalies: images that do not belong, for the supervised head and for the report.
         alpha: share of the images that belong that may be rejected; that of params.yaml if None.
         weights: "imagenet", or a .safetensors file for EfficientNet-B0; None trains a small
@@ -74,11 +75,18 @@ def fit(
     """
     if model is not None and model.exists():
         raise InputError(f"{model}: exists already; wanted the name of a new folder")
+    for images in (folder, anomalies):
+        if model is not None and images is not None and images.resolve() in model.resolve().parents:
+            raise InputError(
+                f"{model}: is in {images}, where it would be a class without images; wanted a "
+                f"folder outside"
+            )
     own = dict(settings or {}) | ({"calibration.alpha": alpha} if alpha is not None else {})
     values = read(DEFAULTS)
     put(values, places(folder, anomalies, weights) | own)
     Params.parse(values, Path("--set"))
     found = look(folder)
+    check_beside(folder, anomalies, weights)
     made = plan(
         found,
         alpha=values["calibration"]["alpha"],
@@ -94,6 +102,23 @@ def fit(
     if model is not None:
         run_all(values, model)
     return made
+
+
+def check_beside(folder: Path, anomalies: Path | None, weights: str | None) -> None:
+    """Refuse at once what a stage would refuse after the plan.
+
+    Raises:
+        InputError: the anomalies are no folder of images or are the images that belong, or there
+            is no such file of weights.
+    """
+    if anomalies is not None:
+        if anomalies.resolve() == folder.resolve():
+            raise InputError(f"{anomalies}: is the folder of the normal images; wanted another one")
+        look(anomalies)
+    if weights not in (None, "imagenet") and not Path(weights).is_file():
+        raise InputError(
+            f"--weights {weights}: no such file; wanted imagenet or a .safetensors file"
+        )
 
 
 def put(values: dict[str, Any], dotted: Mapping[str, object]) -> None:

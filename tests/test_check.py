@@ -18,9 +18,11 @@ from belong.command import check as command
 from belong.command.main import main
 from belong.datasets import DataSet, with_test_part
 from belong.detectors import covariance
+from belong.errors import InputError
 from belong.forms import Form
 from belong.networks import efficientnet, lenet
 from belong.parts import assign
+from belong.plan import plan
 from tests.imports import ROOT
 from tests.photo_folders import write_images
 
@@ -217,6 +219,34 @@ def test_the_images_are_divided_as_the_pipeline_divides_them(sizes: tuple[int, i
         assert getattr(parts, part) == {name: table[f"normal/{part}", name] for name in "ab"}
 
 
+@pytest.mark.parametrize(("sizes", "alpha"), [((120, 120, 120), 0.025), ((60, 60), 0.025),
+                                              ((90, 4), 0.2), ((5, 50), 0.2)])  # fmt: skip
+def test_check_refuses_what_fit_refuses_and_divides_the_rest_as_fit_does(
+    sizes: tuple[int, ...], alpha: float
+) -> None:
+    names = tuple("abc"[: len(sizes)])
+    table = pd.DataFrame({"train": sizes, "test": 0}, index=list(names))
+    share, refused = counts.as_fitted(table, alpha=alpha, test_fraction=0.2, least=0.1)
+    n = sum(sizes)
+    data = DataSet(
+        np.zeros((n, 1, 28, 28), np.uint8),
+        np.repeat(range(len(sizes)), sizes),
+        names,
+        np.zeros(n, bool),
+        np.arange(n).astype(str),
+    )
+    try:
+        fitted = plan(
+            data, alpha=alpha, has_weights=False, test_fraction=0.2, calibration_fraction=0.1,
+            batch_size=128, epochs=1,
+        )  # fmt: skip
+    except InputError:
+        assert refused
+    else:
+        assert not refused
+        assert share == fitted.calibration_fraction
+
+
 def test_what_is_said_of_networks_and_covariances_is_what_they_are() -> None:
     assert counts.PER_CLASS == covariance.PER_CLASS
     assert {
@@ -228,7 +258,7 @@ def test_what_is_said_of_networks_and_covariances_is_what_they_are() -> None:
 def test_the_defaults_are_those_of_the_pipeline() -> None:
     assert PARAMS["calibration"]["alpha"] == command.ALPHA
     assert PARAMS["split"]["test_fraction"] == command.TEST_FRACTION
-    assert PARAMS["split"]["calibration_fraction"] == command.CALIBRATION_FRACTION
+    assert PARAMS["split"]["calibration_fraction"] == check.CALIBRATION_FRACTION
     assert PARAMS["images"]["max_bad_fraction"] == command.MAX_BAD_FRACTION
     assert PARAMS["images"]["max_pixels"] == command.MAX_PIXELS
     assert PARAMS["images"]["background"] == "white"
@@ -275,7 +305,7 @@ def test_the_command_writes_what_it_says_and_ends_with_1_where_the_result_is_spo
     photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copy(photos / "ant/3.png", photos / "ant/x.png")
-    # Of 81 images 6 calibrate, and alpha 0.025 wants 39.
+    # Of 81 images 65 are not for the test, and alpha 0.025 wants 82 to calibrate.
     assert main(["check", str(photos), "-o", str(tmp_path / "out")]) == 1
     said = capsys.readouterr().out
     assert said.endswith("Not to be trained on as it is: 1 problem will spoil the result.\n")

@@ -195,6 +195,12 @@ def test_a_folder_of_one_class_is_refused(
     assert (code, "has one class, ant; wanted at least 2" in said) == (2, True)
 
 
+def test_a_single_image_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write_images(tmp_path / "photos", "ant/0.png")
+    code, said = refused(capsys, folder, "-o", tmp_path / "out")
+    assert (code, "has one class, ant; wanted at least 2" in said) == (2, True)
+
+
 def test_classes_with_too_few_images_are_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -91,6 +91,11 @@ def test_a_plan_is_told_and_nothing_is_written(
         ([str(DIGITS), "--alpha", "2"],
          "belong fit: --set: calibration.alpha: got 2.0, wanted less than 1"),
         ([str(DIGITS), "--set", "seed"], "belong fit: --set seed: wanted KEY=VALUE"),
+        ([str(DIGITS), "--plan", "--anomalies", "nowhere"], "belong fit: nowhere: no such folder"),
+        ([str(DIGITS), "--plan", "--anomalies", str(DIGITS)],
+         f"belong fit: {DIGITS}: is the folder of the normal images; wanted another one"),
+        ([str(DIGITS), "--plan", "--weights", "nowhere.safetensors"],
+         "belong fit: --weights nowhere.safetensors: no such file; wanted imagenet or"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_line(
@@ -109,6 +114,14 @@ def test_a_model_that_is_there_is_not_written_over(
     assert main(["fit", str(digits), "-o", str(model)]) == 2
     assert "exists already" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in model.iterdir()} == before
+
+
+def test_a_model_among_its_images_is_refused(
+    digits: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["fit", str(digits), "-o", str(digits / "model")]) == 2
+    assert f"is in {digits}, where it would be a class" in capsys.readouterr().err
+    assert not list(digits.glob("*model*"))
 
 
 @pytest.mark.parametrize(

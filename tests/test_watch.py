@@ -163,6 +163,22 @@ def test_a_promise_that_is_not_known_is_refused_in_one_line(
     assert capsys.readouterr().err.startswith(f"belong watch: {message}")
 
 
+def test_of_one_image_there_is_no_evidence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert watched(tmp_path, predictions(np.zeros(1, bool), ["ant"])) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("1 image, 0 rejected")
+    assert "10^-0.0" not in said
+
+
+def test_a_folder_in_the_place_of_predictions_is_called_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["watch", str(tmp_path), *PROMISE]) == 2
+    assert "is a folder; wanted the predictions.csv" in capsys.readouterr().err
+
+
 def test_a_missing_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["watch", str(tmp_path / "nothing.csv"), *PROMISE]) == 2
     assert "nothing.csv: no such file; `belong score` makes predictions.csv" in (

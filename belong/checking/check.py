@@ -25,6 +25,7 @@ from belong.image_files import Rgb, UnreadableError
 from belong.packing import look
 from belong.progress import bar
 
+CALIBRATION_FRACTION = 0.1  # as in params.yaml, which an installed command does not have
 AT_A_TIME = 1000  # what waits for a processor is bounded
 
 
@@ -34,7 +35,7 @@ def check(
     *,
     alpha: float,
     test_fraction: float,
-    calibration_fraction: float,
+    calibration_fraction: float | None,
     max_bad_fraction: float,
     most_pixels: int,
     background: Rgb,
@@ -47,7 +48,8 @@ def check(
         anomalies: the same, or images without classes.
         alpha: share of the images that belong that a threshold may reject, between 0 and 1.
         test_fraction: of every class becomes the test, if the folder has none.
-        calibration_fraction: of every class is held out to set thresholds.
+        calibration_fraction: of every class is held out to set thresholds; None: what `belong fit`
+            holds out, and what it refuses spoils.
         max_bad_fraction: share of unreadable files above which a training stops.
         most_pixels: larger images are unreadable.
         background: lies below transparent parts.
@@ -75,11 +77,18 @@ def check(
     read = seen[seen["reason"] == ""].infer_objects().astype(whole)
     normal = read[~read["is_anomaly"]]
     counted = _counts(seen[~seen["is_anomaly"]])
+    refused: list[Finding] = []
+    if calibration_fraction is None:
+        calibration_fraction, refused = counts.as_fitted(
+            counted, alpha=alpha, test_fraction=test_fraction, least=CALIBRATION_FRACTION
+        )
+    known = {one.name for one in refused}
     parts = counts.division(
         counted, test_fraction=test_fraction, calibration_fraction=calibration_fraction
     )
     findings: list[Finding] = [
-        *counts.too_few(parts, alpha=alpha),
+        *refused,
+        *(one for one in counts.too_few(parts, alpha=alpha) if one.name not in known),
         *files.unreadable(seen, max_bad_fraction=max_bad_fraction),
         *copies(read, np.array(thumbnails).reshape(-1, THUMBNAIL_PX, THUMBNAIL_PX)),
         *looks.blank(read),

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from belong import plan
 from belong.checking.finding import Finding, counted
 from belong.conformal import promised_range
+from belong.errors import InputError
 
 # Images of a class for each feature, from which a covariance of its own is fitted; and features of
 # each network (belong/detectors/covariance.py and belong/networks say the same; they take torch
@@ -46,6 +48,30 @@ def division(
         calibration[name] = min(rest, max(1, round(calibration_fraction * rest)))
         train[name] = rest - calibration[name]
     return Division(train, calibration, test)
+
+
+def as_fitted(
+    counts: pd.DataFrame, *, alpha: float, test_fraction: float, least: float
+) -> tuple[float, list[Finding]]:
+    """Return the share that `belong fit` holds out to calibrate, and why it would not train.
+
+    Args:
+        counts: as `division` takes them.
+        alpha: share of the images that belong that a threshold may reject.
+        test_fraction: of each class, if there is no test part at all.
+        least: the share, where images are many.
+    """
+    trained, refused = counts["train"].tolist(), []
+    few = [str(name) for name, some in counts["train"].items() if some < plan.LEAST_IMAGES]
+    if few:
+        sentence = f"{_of(few)}: less than {plan.LEAST_IMAGES} training images; `belong fit` stops"
+        refused.append(Finding("too_few_to_fit", "spoils", sentence))
+    if not counts["test"].any():
+        trained = plan.without_test(trained, test_fraction)
+    try:
+        return plan.held_out(sum(trained), alpha=alpha, least=least), refused
+    except InputError as error:
+        return least, [*refused, Finding("too_few_to_calibrate", "spoils", str(error))]
 
 
 def least_to_calibrate(alpha: float) -> int:

@@ -13,7 +13,6 @@ SPOILED = 1
 # As in params.yaml, which an installed command does not have; a test holds them to it.
 ALPHA = 0.025
 TEST_FRACTION = 0.2
-CALIBRATION_FRACTION = 0.1
 MAX_BAD_FRACTION = 0.01
 MAX_PIXELS = 50_000_000
 WHITE = (255, 255, 255)
@@ -46,9 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--calibration-fraction",
         type=share,
-        default=CALIBRATION_FRACTION,
         metavar="SHARE",
-        help=f"is held out to set thresholds (default: {CALIBRATION_FRACTION})",
+        help="is held out to set thresholds (default: as `belong fit`, more where images are few)",
     )
     parser.add_argument("--jobs", type=count, metavar="N", help="threads (default: all processors)")
     parser.add_argument(

@@ -68,6 +68,10 @@ def rejected(rows: pd.DataFrame, *, alpha: float, n: int) -> np.ndarray:
 
 def _one(path: Path) -> pd.DataFrame:
     name = printable(path)
+    if path.is_dir():
+        raise InputError(
+            f"{name}: is a folder; wanted the predictions.csv that `belong score` makes of one"
+        )
     if not path.is_file():
         raise InputError(f"{name}: no such file; `belong score` makes predictions.csv")
     try:

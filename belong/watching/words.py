@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from belong.checking.finding import counted
 from belong.watching.drift import Drift
 from belong.watching.watch import Watched
 
@@ -21,11 +22,11 @@ def text(seen: Watched, paths: Sequence[str], rejected: np.ndarray) -> str:
     low, high = seen.expected
     share = seen.rejected / seen.images
     lines = [
-        f"{seen.images:,} images, {seen.rejected:,} rejected ({share:.2%}); {low:.2%} to "
+        f"{counted(seen.images, 'image')}, {seen.rejected:,} rejected ({share:.2%}); {low:.2%} to "
         f"{high:.2%} is to be expected (of 19 in 20 streams, at a single look)",
         _verdict(seen, paths, rejected, is_outside=not low <= share <= high),
-        f"highest evidence 10^{seen.evidence.max():.1f}; the alarm is at 10^{seen.limit:.1f}, of a "
-        f"class at 10^{seen.class_limit:.1f}",
+        f"highest evidence {_power(seen.evidence.max())}; the alarm is at {_power(seen.limit)}, of "
+        f"a class at {_power(seen.class_limit)}",
         "",
         "class: images, rejected, highest evidence against its own past",
     ]
@@ -33,7 +34,7 @@ def text(seen: Watched, paths: Sequence[str], rejected: np.ndarray) -> str:
         drift = seen.class_drifts.get(str(name))
         lines.append(
             f"  {name}: {own['images']:,.0f}, {own['rejected'] / own['images']:.2%}, "
-            f"10^{own['evidence']:.1f}{'; drifts ' + _when(drift, paths) if drift else ''}"
+            f"{_power(own['evidence'])}{'; drifts ' + _when(drift, paths) if drift else ''}"
         )
     more = len(seen.classes) - SHOWN
     return "\n".join([*lines, *([f"  and {more:,} more"] if more > 0 else [])])
@@ -50,6 +51,10 @@ def _verdict(seen: Watched, paths: Sequence[str], rejected: np.ndarray, *, is_ou
     if is_outside:
         return "Outside at this one look, as 1 in 20 good streams is; no alarm, for it may be luck."
     return "Within its band."
+
+
+def _power(exponent: float) -> str:
+    return f"10^{round(exponent, 1) + 0.0:.1f}"  # -0.0 + 0.0 is 0.0
 
 
 def _when(drift: Drift, paths: Sequence[str]) -> str:
