@@ -19,6 +19,7 @@ from belong.bundle import Bundle
 from belong.class_folders import ImageFiles
 from belong.datasets import DataSet
 from belong.errors import InputError
+from belong.one_writer import one_writer
 from belong.packing import look
 from belong.plan import Plan, overrides, plan
 from stages.params import pack
@@ -73,8 +74,8 @@ def fit(
         InputError: what is wrong with the folder or a setting; TooManyBadFilesError if too many
             files cannot be read.
     """
-    if model is not None and model.exists():
-        raise InputError(f"{model}: exists already; wanted the name of a new folder")
+    if model is not None:
+        check_new(model)
     for images in (folder, anomalies):
         if model is not None and images is not None and images.resolve() in model.resolve().parents:
             raise InputError(
@@ -100,8 +101,20 @@ def fit(
     Params.parse(values, Path("--set"))
     tell(folder, made, values, time_for(found, made, values))
     if model is not None:
-        run_all(values, model)
+        with one_writer(model, lambda text: print(text, file=sys.stderr)):  # noqa: T201
+            check_new(model)  # another run may have ended with it
+            run_all(values, model)
     return made
+
+
+def check_new(model: Path) -> None:
+    """Refuse to write over anything.
+
+    Raises:
+        InputError: there is something of this name.
+    """
+    if model.exists():
+        raise InputError(f"{model}: exists already; wanted the name of a new folder")
 
 
 def check_beside(folder: Path, anomalies: Path | None, weights: str | None) -> None:

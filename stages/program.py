@@ -21,7 +21,9 @@ STAGE = "DVC_STAGE"
 
 def say(text: str) -> None:
     """Tell the user something, in one line on standard error."""
-    print(f"{Path(sys.argv[0]).stem}: {text}", file=sys.stderr)  # noqa: T201
+    program = Path(sys.argv[0])
+    name = program.parent.name if program.stem == "__main__" else program.stem  # python -m belong
+    print(f"{name}: {text}", file=sys.stderr)  # noqa: T201
 
 
 def run(main: Callable[..., None]) -> None:

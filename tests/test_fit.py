@@ -1,5 +1,6 @@
 """`belong fit` on a folder of images for each class: the pipeline's own stages, without DVC."""
 
+import fcntl
 import re
 import shutil
 from pathlib import Path
@@ -12,6 +13,7 @@ from belong.bundle import Bundle
 from belong.command.main import main
 from belong.errors import InputError
 from belong.idx_folders import read
+from stages import fit_folder
 from stages.fit_folder import setting, summary
 from tests.imports import ROOT
 
@@ -114,6 +116,22 @@ def test_a_model_that_is_there_is_not_written_over(
     assert main(["fit", str(digits), "-o", str(model)]) == 2
     assert "exists already" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in model.iterdir()} == before
+
+
+def test_while_a_model_is_made_no_other_process_makes_it(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def make(_values: object, model: Path) -> None:
+        with model.with_name(f".{model.name}.lock").open() as lock:
+            with pytest.raises(BlockingIOError):
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            asked.append(model)
+
+    monkeypatch.setattr(fit_folder, "run_all", make)
+    assert main(["fit", str(digits), "-o", str(tmp_path / "model")]) == 0
+    assert asked == [tmp_path / "model"]
 
 
 def test_a_model_among_its_images_is_refused(

@@ -331,7 +331,7 @@ def test_the_words_name_who_gains_who_loses_and_who_stays() -> None:
         "more than its spread from 10 on (0.9700 there).",
         "- The macro F1 of classification is 0.9900 at 0, highest at 1 (0.9920), and has fallen by "
         "more than its spread from 10 on (0.9700 there).",
-        "- Of the 2 gains, 1 are largest at a lambda below 10.",
+        "- 1 of the 2 gains are largest at a lambda below 10.",
     ]
 
 
@@ -342,7 +342,7 @@ def test_without_lambda_0_the_words_say_that_nothing_can_be_said() -> None:
 
 def test_where_nothing_falls_the_words_say_so() -> None:
     said = in_words_of({"vim": {0.0: 0.90, 1.0: 0.93}}, {0.0: 0.990, 1.0: 0.992})
-    assert "(0.9920), and falls for good at no lambda that was run." in said
+    assert "(0.9920), and has fallen by more than its spread at no lambda that was run." in said
     assert "AUROC lies below" not in said
 
 

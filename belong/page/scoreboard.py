@@ -18,6 +18,7 @@ class Column:
         explains: what the number is.
         best: which end is the better one, `max` or `min`.
         to: the key of the upper end, where the column shows an interval.
+        ranks: whether the best number is marked.
     """
 
     key: str
@@ -25,6 +26,7 @@ class Column:
     explains: str
     best: str
     to: str | None = None
+    ranks: bool = True
 
 
 COLUMNS = (
@@ -39,7 +41,9 @@ COLUMNS = (
     Column("f1_anomaly", "F1 anomaly", "anomaly is the positive, the numbers as they are", "max"),
     Column("f1_normal_balanced", "F1 normal 1:1", "as if there were as many of each", "max"),
     Column("f1_anomaly_balanced", "F1 anomaly 1:1", "as if there were as many of each", "max"),
-    Column("false_reject", "false rejects", "share of the normal images rejected", "min"),
+    Column(
+        "false_reject", "false rejects", "share of the normal images rejected", "min", ranks=False
+    ),
     Column("false_accept", "false accepts", "share of the anomalies accepted", "min"),
     Column(
         "open_set_accuracy",
@@ -84,7 +88,7 @@ def scoreboard(
     for at, column in enumerate(COLUMNS):
         numbers = [cell.number for row in rows if (cell := row.cells[at]).number is not None]
         pick = max if column.best == "max" else min
-        best.append(pick(numbers, default=None))
+        best.append(pick(numbers, default=None) if column.ranks else None)
     rows = [replace(row, cells=tuple(map(_marked, row.cells, best))) for row in rows]
     rows.sort(key=_worst_last)
     looks_at_nothing = "a rule that looks at nothing does not rank"

@@ -312,8 +312,8 @@ def largest(comparisons: Sequence[Comparison]) -> list[Comparison]:
 def within(low: float, high: float) -> Callable[[pd.Series], list[tuple[str, pd.Series]]]:
     """Return what turns a number into its distances from two bounds, both above zero between."""
     return lambda number: [
-        (f"less {low:g}", number - low),
-        (f"below {high:g} by", high - number),
+        (f"over {low:g}", number - low),
+        (f"under {high:g}", high - number),
     ]
 
 

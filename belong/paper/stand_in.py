@@ -48,8 +48,8 @@ def page(grid: pd.DataFrame, sets: pd.DataFrame, pairs: Mapping[str, Mapping[str
         "## Detection",
         "",
         "AUROC on the anomalies of the pair; the last columns compare the largest lambda with the "
-        f"smallest. Guessing has 0.5; so many detectors that no anomaly has trained, all but "
-        f"`{SUPERVISED}`, are no better:",
+        f"smallest. Guessing has 0.5. Of the detectors, `{SUPERVISED}` left out, which anomalies "
+        "have trained, so many are no better than guessing:",
         "",
         *(_guessing(grid, pair) for pair in run),
         *(_detection(grid, pair) for pair in run),

@@ -41,7 +41,7 @@ def in_words(grid: pd.DataFrame, pair: str) -> str:
     start = falls_from(against_zero(grid, pair, ACCURACY))
     if start is not None and gains:
         before = sum(row["lambda"] < start for row in gains)
-        said.append(f"Of the {len(gains)} gains, {before} are largest at a lambda below {start:g}.")
+        said.append(f"{before} of the {len(gains)} gains are largest at a lambda below {start:g}.")
     said += _few_seeds(grid, pair)
     return "\n".join(f"- {sentence}" for sentence in said)
 
@@ -72,7 +72,7 @@ def _classes(grid: pd.DataFrame, pair: str, words: str, column: str) -> str:
     }
     best = max(means, key=lambda one: means[one])
     start = falls_from(found)
-    falls = "falls for good at no lambda that was run"
+    falls = "has fallen by more than its spread at no lambda that was run"
     if start is not None:
         falls = f"has fallen by more than its spread from {start:g} on ({means[start]:.4f} there)"
     return (
