@@ -102,7 +102,7 @@ def test_a_stage_ends_when_the_program_that_started_it_is_killed(
 ) -> None:
     """The starter stands for DVC; a shell in between does not hide its end."""
     (tmp_path / "stage.py").write_text(STAGE)
-    command = f"{shell}{sys.executable} stage.py 1 600 out{chr(39) if shell else ''}"
+    command = f'{shell}"{sys.executable}" stage.py 1 600 out{chr(39) if shell else str()}'
     starter = subprocess.Popen(
         [sys.executable, "-c", f"import os; os.system({command!r})"],
         cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT), "DVC_STAGE": "stage"},
@@ -118,7 +118,7 @@ def test_a_stage_ends_when_the_program_that_started_it_is_killed(
 
 def test_a_stage_that_somebody_starts_by_hand_goes_on_when_the_starter_ends(tmp_path: Path) -> None:
     (tmp_path / "stage.py").write_text(STAGE)
-    command = f"{sys.executable} stage.py 1 1 out"
+    command = f'"{sys.executable}" stage.py 1 1 out'
     environment = {name: value for name, value in os.environ.items() if name != "DVC_STAGE"}
     starter = subprocess.Popen(
         [sys.executable, "-c", f"import os; os.system({command!r})"],

@@ -42,7 +42,8 @@ def knn(setting: Setting, *, d: int, k: int) -> Race:
         index = library.IndexFlatL2(d)
         index.add(y)
         squares, _ids = index.search(x, k)
-        return np.sqrt(squares[:, -1])
+        distances: np.ndarray = np.sqrt(squares[:, -1])
+        return distances
 
     return Race(
         what=f"distance to neighbor {k}, {m:,} x {n:,} x {d}",
