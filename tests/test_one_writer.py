@@ -102,7 +102,8 @@ def test_a_stage_ends_when_the_program_that_started_it_is_killed(
 ) -> None:
     """The starter stands for DVC; a shell in between does not hide its end."""
     (tmp_path / "stage.py").write_text(STAGE)
-    command = f'{shell}"{sys.executable}" stage.py 1 600 out{chr(39) if shell else str()}'
+    end = "'" if shell else ""
+    command = f'{shell}"{sys.executable}" stage.py 1 600 out{end}'
     starter = subprocess.Popen(
         [sys.executable, "-c", f"import os; os.system({command!r})"],
         cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT), "DVC_STAGE": "stage"},
