@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO, cast
 
 import psutil
 import pytest
@@ -44,8 +45,7 @@ def start(folder: Path, number: int, seconds: float, **more: str) -> "subprocess
 
 
 def begun(process: "subprocess.Popen[str]") -> "subprocess.Popen[str]":
-    assert process.stdout is not None
-    assert process.stdout.readline() == "begins\n"
+    assert cast("IO[str]", process.stdout).readline() == "begins\n"
     return process
 
 

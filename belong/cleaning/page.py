@@ -8,9 +8,9 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, PackageLoader, PrefixLoader, StrictUndefined, select_autoescape
 
 from belong.gallery.render import policy
+from belong.gallery.templates import environment, joined
 from belong.page.thumbnails import thumbnails
 
 # problem -> its heading, those that an eye decides first.
@@ -54,18 +54,9 @@ def suspects_page(
             sections.append((problem, heading, len(rows), records))
             shown += first.index.tolist()
     pictures = thumbnails({str(row): images[row] for row in shown if row in images}, ())
-    loader = PrefixLoader(
-        {name: PackageLoader(f"belong.{name}", ".") for name in ("cleaning", "page")}
-    )
-    environment = Environment(
-        loader=loader,
-        autoescape=select_autoescape(),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    style = "".join(loader.get_source(environment, file)[0] for file in STYLES)
-    return environment.get_template("cleaning/page.html").render(
+    templates = environment("cleaning", "page")
+    style = joined(templates, STYLES)
+    return templates.get_template("cleaning/page.html").render(
         title=title,
         policy=policy(style=style, script=""),
         style=style,

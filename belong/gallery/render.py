@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, PackageLoader, PrefixLoader, StrictUndefined, select_autoescape
 
 from belong.class_folders import printable
 from belong.gallery.data import Nearest, page_data
 from belong.gallery.selection import shares
+from belong.gallery.templates import environment, joined
 
 STYLES = ("page/family.css", "gallery/gallery.css")
 SCRIPTS = (
@@ -63,25 +63,13 @@ def gallery_page(
     Raises:
         ValueError: a column is missing, a score is not a finite number, or shapes differ.
     """
-    loader = PrefixLoader(
-        {name: PackageLoader(f"belong.{name}", ".") for name in ("gallery", "page")}
-    )
-    environment = Environment(
-        loader=loader,
-        autoescape=select_autoescape(),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-    def joined(files: Sequence[str]) -> str:
-        return "".join(loader.get_source(environment, file)[0] for file in files)
-
-    style, script = joined(STYLES), '"use strict";\n\n' + joined(SCRIPTS)
+    templates = environment("gallery", "page")
+    style = joined(templates, STYLES)
+    script = '"use strict";\n\n' + joined(templates, SCRIPTS)
     data = page_data(
         rows, pictures, nearest, training_pictures, training_classes, threshold=threshold
     )
-    return environment.get_template("gallery/gallery.html").render(
+    return templates.get_template("gallery/gallery.html").render(
         title=printable(title),
         policy=policy(style=style, script=script),
         style=style,
