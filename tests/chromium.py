@@ -32,7 +32,7 @@ def launched() -> Iterator[Browser]:
 def opened(browser: Browser, uri: str) -> Iterator[Page]:
     """Open a page; afterwards nothing may have gone wrong, and nothing been asked for."""
     page = browser.new_page(viewport={"width": 1400, "height": 900})
-    page.set_default_timeout(5000)
+    page.set_default_timeout(30_000)
     wrong: list[str] = []
     page.on("console", lambda message: wrong.append(message.text))
     page.on("pageerror", lambda error: wrong.append(str(error)))

@@ -10,7 +10,8 @@ function offerClasses() {
   form.elements.class.append(...options);
 }
 
-function show() {
+// Says nothing in the address: one that is new and not read yet must not be lost.
+function draw() {
   const view = viewInForm();
   const { any, shown } = chosen(view);
   for (const place of form.querySelectorAll("[data-count]"))
@@ -20,7 +21,11 @@ function show() {
   done.textContent = "";
   drawHistogram(view, shown);
   layTiles(shown);
-  writeAddress(view, opened);
+}
+
+function show() {
+  draw();
+  writeAddress(viewInForm(), opened);
 }
 
 // What is shown starts at its first row again.
@@ -61,6 +66,6 @@ window.addEventListener("scroll", () => {
 });
 let width = 0;
 new ResizeObserver(([{ contentRect }]) => {
-  if (Math.abs(contentRect.width - width) > 1) requestAnimationFrame(show);
+  if (Math.abs(contentRect.width - width) > 1) requestAnimationFrame(draw);
   width = contentRect.width;
 }).observe(tiles);
