@@ -35,12 +35,13 @@ class ClassGaussians:
     def distances(self, features: Tensor, *, chunk: int = 2048) -> Tensor:
         """Return the Mahalanobis distance of each image to each class: (n, d) -> (n, c)."""
         distances = torch.empty(len(features), len(self.means))
-        roots = self.whitening.expand(len(self.means), -1, -1)
+        roots = [_blocks(root) for root in self.whitening]
+        roots *= len(self.means) // len(roots)
         # All classes of a chunk one after the other: it stays in the processor's cache meanwhile.
         for rows, some in zip(distances.split(chunk), features.split(chunk), strict=True):
             for c, (mean, root) in enumerate(zip(self.means, roots, strict=True)):
                 # The mean is taken off before whitening: after it, two large numbers would cancel.
-                rows[:, c] = torch.linalg.vector_norm((some - mean) @ root, dim=1)
+                rows[:, c] = torch.linalg.vector_norm(_whitened(some - mean, root), dim=1)
         return distances
 
     def score(self, features: Tensor) -> Tensor:
@@ -111,6 +112,28 @@ def fit(
     ]
     fitted = (torch.stack(values).float() for values in (means, roots, thresholds))
     return ClassGaussians(*fitted)
+
+
+def _blocks(root: Tensor) -> list[Tensor]:
+    """Return the columns of W (d, k) in two halves, of the left half the rows that are not 0.
+
+    W is triangular if it comes from a Cholesky factor; a quarter of the work is then left out.
+    """
+    half = root.shape[1] // 2
+    if root[half:, :half].any():
+        return [root]
+    return [root[:half, :half].contiguous(), root[:, half:].contiguous()]
+
+
+def _whitened(x: Tensor, blocks: list[Tensor]) -> Tensor:
+    """Return x W: (n, d) -> (n, k)."""
+    white = x.new_empty(len(x), sum(block.shape[1] for block in blocks))
+    at = 0
+    for block in blocks:
+        rows, columns = block.shape
+        torch.mm(x[:, :rows], block, out=white[:, at : at + columns])
+        at += columns
+    return white
 
 
 def _threshold(white: Tensor, name: str, quantile: float) -> Tensor:
