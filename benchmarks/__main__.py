@@ -14,6 +14,7 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from belong.errors import InputError
 from benchmarks.alone import FailedError, measure_alone
@@ -35,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser().parse_args(arguments)
     try:
         return run(given)
-    except (InputError, FailedError) as error:
+    except InputError as error:
         tell(str(error))
         return USER_MISTAKE
 
@@ -66,26 +67,41 @@ def run(given: argparse.Namespace) -> int:
     out = given.out or (WORK / "quick" if given.quick else Path("reports"))
     about = {"threads": given.threads, "machine": described(given.threads)}
     start = time.perf_counter()
+    failed = []
     for name in given.rows or (ROWS if given.long else SHORT):
-        tell(f"{name}: preparing")
-        prepared = ROWS[name](setting)
-        alone = partial(measure_alone, name, setting=setting)
-        races, growths = [], []
-        if isinstance(prepared, Race):
-            for outcome in run_race(name, prepared, rounds=given.rounds, alone=alone, tell=tell):
-                tell(
-                    in_words(
-                        outcome.peer, outcome.ratio.median if outcome.ratio else None, outcome.note
-                    )
-                )
-                races.append(race_row(outcome, **about))
+        try:
+            races, growths = run_row(name, setting, given.rounds, about)
+        except (InputError, FailedError) as error:  # the other rows say something all the same
+            tell(f"{name}: {error}")
+            failed.append(name)
         else:
-            rounds = min(GROWTH_ROUNDS, given.rounds)
-            found = run_growth(name, prepared, rounds=rounds, alone=alone, tell=tell)
-            growths = [growth_row(one, **about) for one in found]
-        save(out, races, growths, list(ROWS))
+            save(out, races, growths, list(ROWS))
     tell(f"{out}: written after {time.perf_counter() - start:.0f} s")
-    return 0
+    if failed:
+        tell(f"not measured, see above: {', '.join(failed)}")
+    return USER_MISTAKE if failed else 0
+
+
+def run_row(
+    name: str, setting: Setting, rounds: int, about: dict[str, Any]
+) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
+    """Measure one row; return its lines of the table of races, and of the table of growth.
+
+    Raises:
+        FailedError, InputError: it could not be measured.
+    """
+    tell(f"{name}: preparing")
+    prepared = ROWS[name](setting)
+    alone = partial(measure_alone, name, setting=setting)
+    if isinstance(prepared, Race):
+        races = []
+        for outcome in run_race(name, prepared, rounds=rounds, alone=alone, tell=tell):
+            ratio = outcome.ratio.median if outcome.ratio else None
+            tell(in_words(outcome.peer, ratio, outcome.note))
+            races.append(race_row(outcome, **about))
+        return races, []
+    found = run_growth(name, prepared, rounds=min(GROWTH_ROUNDS, rounds), alone=alone, tell=tell)
+    return [], [growth_row(one, **about) for one in found]
 
 
 def in_words(peer: str, ratio: float | None, note: str) -> str:

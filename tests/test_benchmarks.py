@@ -12,11 +12,15 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.datasets import MNIST
 
+from belong.errors import InputError
 from belong.idx import read_idx
+from benchmarks import profile
+from benchmarks.__main__ import main
 from benchmarks.agreement import labels, mean_of_seeds, order, pixels, relative
 from benchmarks.alone import Alone, FailedError, measure_alone, memory_of
 from benchmarks.contract import Check, Growth, Limit, Peer, Race, Setting
 from benchmarks.digits import unzipped
+from benchmarks.registry import ROWS
 from benchmarks.rows.training import epoch_flop_per_image, forward_flop_per_image
 from benchmarks.runner import Outcome, run_growth, run_race
 from benchmarks.statistics import Spread, exponent, ratios
@@ -275,3 +279,30 @@ def test_idx_files_are_found_by_torchvision_whether_zipped_or_not(tmp_path: Path
     )
     assert len(one) == len(read_idx(small / "t10k-labels-idx1-ubyte.gz", 1))
     assert torch.equal(one.data, other.data)
+
+
+def test_a_row_that_cannot_be_measured_is_named_and_the_others_are_written(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def missing(_: Setting) -> Race:
+        raise InputError("digits: no such folder")
+
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setitem(ROWS, "features", missing)
+    words = ["--quick", "--rounds", "1", "--threads", "1", "--out", str(tmp_path)]
+    assert main([*words, "--rows", "features", "start-help"]) == 2
+    said = capfd.readouterr().err
+    assert "benchmarks: features: digits: no such folder\n" in said
+    assert said.endswith("benchmarks: not measured, see above: features\n")
+    assert set(pd.read_csv(tmp_path / "benchmarks.csv")["row"]) == {"start-help"}
+
+
+def test_a_profile_names_the_matrix_product_and_its_shares_add_up(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(ROOT)
+    words = ["--quick", "--threads", "1", "--rows", "knn-50", "--out", str(tmp_path)]
+    assert profile.main(words) == 0
+    found = pd.read_csv(tmp_path / "benchmarks_profile.csv")
+    assert "aten::mm" in set(found["operator"])
+    assert found["share"].sum() == pytest.approx(1)
