@@ -12,12 +12,12 @@ from torch import Tensor
 from belong.errors import InputError
 
 # By measurement: a chunk's products then stay in the cache, 54,000 x 64 x 4 bytes.
-QUERIES = 64
+QUERIES = 64  # of each thread
 VECTORS = 16  # in a group
 GROUPS = 8  # in a group of groups
 
 
-def kth_distance(queries: Tensor, reference: Tensor, *, k: int, chunk: int = QUERIES) -> Tensor:
+def kth_distance(queries: Tensor, reference: Tensor, *, k: int, chunk: int | None = None) -> Tensor:
     """Return the Euclidean distance of each query to its k-th nearest reference vector.
 
     Memory is bounded by chunk x n; the neighbor is found with one matrix product, and its
@@ -28,7 +28,7 @@ def kth_distance(queries: Tensor, reference: Tensor, *, k: int, chunk: int = QUE
         queries: (m, d).
         reference: (n, d).
         k: 1..n; 1 is the nearest.
-        chunk: queries at a time.
+        chunk: queries at a time; by default what is fastest.
 
     Returns:
         (m,).
@@ -43,6 +43,7 @@ def kth_distance(queries: Tensor, reference: Tensor, *, k: int, chunk: int = QUE
     center = reference.mean(dim=0)
     reference = reference - center
     columns = _with_half_norms(reference)
+    chunk = chunk or QUERIES * torch.get_num_threads()
     products = queries.new_empty(min(chunk, len(queries)), columns.shape[1])
     distances = []
     for some in (queries - center).split(chunk):
