@@ -7,13 +7,14 @@ so that they can be saved without pickle.
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
-from sklearn.ensemble import IsolationForest
-from sklearn.tree._tree import NODE_DTYPE, Tree
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from sklearn.tree._tree import Tree
 
 
 class Forest(NamedTuple):
@@ -38,6 +39,8 @@ class Forest(NamedTuple):
 
 def fit(x: Tensor, *, trees: int, sample: int, seed: int) -> Forest:
     """Grow the trees, each on a random sample of the vectors (n, d)."""
+    from sklearn.ensemble import IsolationForest  # not at the top: other detectors need none of it
+
     grown = IsolationForest(
         n_estimators=trees, max_samples=min(sample, len(x)), random_state=seed
     ).fit(x.numpy())
@@ -73,7 +76,7 @@ def mean_depth(forest: Forest, x: Tensor, *, chunk: int = 8192) -> Tensor:
     return torch.from_numpy(total / len(forest.nodes)).float()
 
 
-def _trees(forest: Forest, d: int) -> Iterator[tuple[Tree, np.ndarray]]:
+def _trees(forest: Forest, d: int) -> "Iterator[tuple[Tree, np.ndarray]]":
     """Yield each tree as scikit-learn's, and the depth of its nodes."""
     start = 0
     for count in forest.nodes.tolist():
@@ -84,8 +87,10 @@ def _trees(forest: Forest, d: int) -> Iterator[tuple[Tree, np.ndarray]]:
         start += count
 
 
-def _tree(axis: np.ndarray, cut: np.ndarray, left: np.ndarray, right: np.ndarray, d: int) -> Tree:
+def _tree(axis: np.ndarray, cut: np.ndarray, left: np.ndarray, right: np.ndarray, d: int) -> "Tree":
     """Give scikit-learn one of its trees back."""
+    from sklearn.tree._tree import NODE_DTYPE, Tree  # as above
+
     nodes = np.zeros(len(axis), dtype=NODE_DTYPE)
     for name, values in (
         ("feature", axis), ("threshold", cut), ("left_child", left), ("right_child", right),
@@ -103,7 +108,7 @@ def _tree(axis: np.ndarray, cut: np.ndarray, left: np.ndarray, right: np.ndarray
     return tree
 
 
-def _depth(tree: Tree) -> np.ndarray:
+def _depth(tree: "Tree") -> np.ndarray:
     """Return the depth of each node of a tree, as `Forest` counts it: (q,) float32."""
     left, right = tree.children_left, tree.children_right
     depth = np.zeros(len(left))

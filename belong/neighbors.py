@@ -17,42 +17,48 @@ VECTORS = 16  # in a group
 GROUPS = 8  # in a group of groups
 
 
-def kth_distance(queries: Tensor, reference: Tensor, *, k: int, chunk: int | None = None) -> Tensor:
-    """Return the Euclidean distance of each query to its k-th nearest reference vector.
+class Neighbors:
+    """Vectors, ready to be asked how far they are."""
 
-    Memory is bounded by chunk x n; the neighbor is found with one matrix product, and its
-    distance is then taken from the difference, for the product loses digits where vectors are
-    close.
+    def __init__(self, reference: Tensor) -> None:
+        """Prepare vectors (n, d)."""
+        # Around their mean the vectors are short, and short ones lose fewer digits in a product.
+        self._center = reference.mean(dim=0)
+        self._vectors = reference - self._center
+        self._columns = _with_half_norms(self._vectors)
 
-    Args:
-        queries: (m, d).
-        reference: (n, d).
-        k: 1..n; 1 is the nearest.
-        chunk: queries at a time; by default what is fastest.
+    def kth_distance(self, queries: Tensor, *, k: int, chunk: int | None = None) -> Tensor:
+        """Return the Euclidean distance of each query to its k-th nearest vector.
 
-    Returns:
-        (m,).
+        Memory is bounded by chunk x n; the neighbor is found with one matrix product, and its
+        distance is then taken from the difference, for the product loses digits where vectors are
+        close.
 
-    Raises:
-        InputError: k is larger than n.
-    """
-    n = len(reference)
-    if k > n:
-        raise InputError(f"k is {k}, but there are only {n} training images")
-    # Around their mean the vectors are short, and short ones lose fewer digits in a product.
-    center = reference.mean(dim=0)
-    reference = reference - center
-    columns = _with_half_norms(reference)
-    chunk = chunk or QUERIES * torch.get_num_threads()
-    products = queries.new_empty(min(chunk, len(queries)), columns.shape[1])
-    distances = []
-    for some in (queries - center).split(chunk):
-        # Half the squared distance, less a term that is the same for all reference vectors.
-        near = torch.mm(F.pad(some.neg(), (0, 1), value=1), columns, out=products[: len(some)])
-        # A query that is not finite has no neighbor; any one then gives a distance that is not.
-        kth = _kth_smallest(near, k).clamp_(max=n - 1)
-        distances.append(torch.linalg.vector_norm(some - reference[kth], dim=1))
-    return torch.cat(distances) if distances else queries.new_empty(0)
+        Args:
+            queries: (m, d).
+            k: 1..n; 1 is the nearest.
+            chunk: queries at a time; by default what is fastest.
+
+        Returns:
+            (m,).
+
+        Raises:
+            InputError: k is larger than n.
+        """
+        n = len(self._vectors)
+        if k > n:
+            raise InputError(f"k is {k}, but there are only {n} training images")
+        chunk = chunk or QUERIES * torch.get_num_threads()
+        products = queries.new_empty(min(chunk, len(queries)), self._columns.shape[1])
+        distances = []
+        for some in (queries - self._center).split(chunk):
+            # Half the squared distance, less a term that is the same for all vectors.
+            with_one = F.pad(some.neg(), (0, 1), value=1)
+            near = torch.mm(with_one, self._columns, out=products[: len(some)])
+            # A query that is not finite has no neighbor; any one then gives a distance that is not.
+            kth = _kth_smallest(near, k).clamp_(max=n - 1)
+            distances.append(torch.linalg.vector_norm(some - self._vectors[kth], dim=1))
+        return torch.cat(distances) if distances else queries.new_empty(0)
 
 
 def _with_half_norms(reference: Tensor) -> Tensor:

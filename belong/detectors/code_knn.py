@@ -1,13 +1,14 @@
 """Distance to the k-th nearest training image, on the codes of the autoencoder (paper B)."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import torch
 from torch import Tensor
 
 from belong.detectors.contract import Detector, Training, finite
-from belong.neighbors import kth_distance
+from belong.neighbors import Neighbors
 from belong.views import Views
 
 
@@ -27,9 +28,14 @@ class CodeNeighbors(Detector):
     def fit(cls, training: Training, *, k: int) -> Self:
         """Keep the codes of the training images."""
         codes = finite(training.views.codes, "codes")
-        kth_distance(codes[:0], codes, k=k)  # refuses a k that is too large
-        return cls(codes, torch.tensor(k))
+        fitted = cls(codes, torch.tensor(k))
+        fitted._neighbors.kth_distance(codes[:0], k=k)  # refuses a k that is too large
+        return fitted
+
+    @cached_property
+    def _neighbors(self) -> Neighbors:
+        return Neighbors(self.codes)
 
     def score(self, views: Views) -> Tensor:
         """(n,)."""
-        return kth_distance(views.codes, self.codes, k=int(self.k))
+        return self._neighbors.kth_distance(views.codes, k=int(self.k))

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -54,7 +54,7 @@ class Detector(ABC):
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return what was fitted, by name."""
-        return {name: values.numpy() for name, values in vars(self).items()}
+        return {field.name: getattr(self, field.name).numpy() for field in fields(self)}
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> Self:

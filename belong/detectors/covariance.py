@@ -8,7 +8,6 @@ class (stages/study_covariance.py measures this).
 from collections.abc import Sequence
 
 import torch
-from sklearn.covariance import ledoit_wolf
 from torch import Tensor
 
 from belong.detectors.gaussian import inverse_root
@@ -72,6 +71,8 @@ def whitenings(
 
 def _shrunk(x: Tensor) -> Tensor:
     """Return Ledoit and Wolf's covariance of centered features (n, d): (d, d)."""
+    from sklearn.covariance import ledoit_wolf  # not at the top: scoring needs none of it
+
     matrix, _ = ledoit_wolf(x.numpy(), assume_centered=True)
     return torch.from_numpy(matrix)
 

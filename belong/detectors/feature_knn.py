@@ -5,6 +5,7 @@ https://arxiv.org/abs/2204.06507.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import torch
@@ -12,7 +13,7 @@ import torch.nn.functional as F  # noqa: N812  (the name that all of torch's use
 from torch import Tensor
 
 from belong.detectors.contract import Detector, Training, finite
-from belong.neighbors import kth_distance
+from belong.neighbors import Neighbors
 from belong.views import Views
 
 
@@ -32,10 +33,15 @@ class FeatureNeighbors(Detector):
     def fit(cls, training: Training, *, k: int) -> Self:
         """Keep the directions of the training features."""
         directions = F.normalize(finite(training.views.features, "features"), dim=1)
-        kth_distance(directions[:0], directions, k=k)  # refuses a k that is too large
-        return cls(directions, torch.tensor(k))
+        fitted = cls(directions, torch.tensor(k))
+        fitted._neighbors.kth_distance(directions[:0], k=k)  # refuses a k that is too large
+        return fitted
+
+    @cached_property
+    def _neighbors(self) -> Neighbors:
+        return Neighbors(self.directions)
 
     def score(self, views: Views) -> Tensor:
         """(n,)."""
         directions = F.normalize(views.features, dim=1)
-        return kth_distance(directions, self.directions, k=int(self.k))
+        return self._neighbors.kth_distance(directions, k=int(self.k))

@@ -5,7 +5,8 @@ D = sqrt((x - mean)^T S^-1 (x - mean)); the class's threshold theta is a percent
 distances of its own training images.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -32,11 +33,14 @@ class ClassGaussians:
     whitening: Tensor
     thresholds: Tensor
 
+    @cached_property
+    def _roots(self) -> list[list[Tensor]]:
+        return [_blocks(root) for root in self.whitening]
+
     def distances(self, features: Tensor, *, chunk: int = 2048) -> Tensor:
         """Return the Mahalanobis distance of each image to each class: (n, d) -> (n, c)."""
         distances = torch.empty(len(features), len(self.means))
-        roots = [_blocks(root) for root in self.whitening]
-        roots *= len(self.means) // len(roots)
+        roots = self._roots * (len(self.means) // len(self._roots))
         # All classes of a chunk one after the other: it stays in the processor's cache meanwhile.
         for rows, some in zip(distances.split(chunk), features.split(chunk), strict=True):
             for c, (mean, root) in enumerate(zip(self.means, roots, strict=True)):
@@ -57,7 +61,7 @@ class ClassGaussians:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return what was fitted, by name."""
-        return {name: values.numpy() for name, values in vars(self).items()}
+        return {field.name: getattr(self, field.name).numpy() for field in fields(self)}
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> Self:

@@ -6,6 +6,7 @@ covariance per class, as in paper A.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar, Self
 
 from torch import Tensor
@@ -38,12 +39,15 @@ class OneLayer(Detector):
             ridge=ridge,
             covariance=covariance,
         )
-        return cls(**vars(gaussians))
+        return cls(gaussians.means, gaussians.whitening, gaussians.thresholds)
+
+    @cached_property
+    def _gaussians(self) -> mahalanobis.ClassGaussians:
+        return mahalanobis.ClassGaussians(self.means, self.whitening, self.thresholds)
 
     def score(self, views: Views) -> Tensor:
         """(n,)."""
-        gaussians = mahalanobis.ClassGaussians(self.means, self.whitening, self.thresholds)
-        return gaussians.score(getattr(views, self.layer))
+        return self._gaussians.score(getattr(views, self.layer))
 
 
 class MapsMahalanobis(OneLayer):

@@ -5,6 +5,7 @@ scores of the layers, each in thresholds of its classes, count the same.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import torch
@@ -20,6 +21,7 @@ from belong.detectors.mahalanobis_earlier import (
 from belong.views import Views
 
 LAYERS: tuple[type[OneLayer], ...] = (MapsMahalanobis, HiddenMahalanobis, FeaturesMahalanobis)
+OF_LAYER = "means", "whitening", "thresholds"
 
 
 @dataclass(frozen=True)
@@ -45,14 +47,15 @@ class LayerMahalanobis(Detector):
         fitted: dict[str, Tensor] = {}
         for kind in LAYERS:
             one = kind.fit(training, quantile=quantile, ridge=ridge, covariance=covariance)
-            fitted |= {f"{kind.layer}_{name}": values for name, values in vars(one).items()}
+            fitted |= {f"{kind.layer}_{name}": getattr(one, name) for name in OF_LAYER}
         return cls(**fitted)
+
+    @cached_property
+    def _layers(self) -> list[OneLayer]:
+        return [
+            kind(*(getattr(self, f"{kind.layer}_{name}") for name in OF_LAYER)) for kind in LAYERS
+        ]
 
     def score(self, views: Views) -> Tensor:
         """(n,)."""
-        own = vars(self)
-        scores = [
-            kind(*(own[f"{kind.layer}_{name}"] for name in ("means", "whitening", "thresholds")))
-            for kind in LAYERS
-        ]
-        return torch.stack([one.score(views) for one in scores]).sum(dim=0)
+        return torch.stack([one.score(views) for one in self._layers]).sum(dim=0)

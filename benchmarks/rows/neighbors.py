@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
-from belong.neighbors import kth_distance
+from belong.neighbors import Neighbors
 from benchmarks import matrix_rate
 from benchmarks.agreement import relative
 from benchmarks.contract import Peer, Race, Setting
@@ -47,7 +47,7 @@ def knn(setting: Setting, *, d: int, k: int) -> Race:
 
     return Race(
         what=f"distance to neighbor {k}, {m:,} x {n:,} x {d}",
-        ours=lambda _: kth_distance(queries, reference, k=k).numpy(),
+        ours=lambda _: Neighbors(reference).kth_distance(queries, k=k).numpy(),
         peers={
             "scikit-learn": Peer(scikit_learn, relative(1e-5), bar=0.5),
             "pyod": Peer(pyod, relative(1e-5), package="pyod"),
