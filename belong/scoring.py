@@ -120,6 +120,11 @@ class Scorer:
             features=views.features.numpy(),
         )
 
+    def features(self, images: np.ndarray) -> np.ndarray:
+        """Return the features of images (n, ch, h, w) uint8 of the model's form, alone: (n, d)."""
+        with torch.no_grad():
+            return self._views(torch.from_numpy(images)).features.numpy()
+
     def detector_scores(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """Return what each detector that is asked says of images, before any are combined: (n,)."""
         with torch.no_grad():

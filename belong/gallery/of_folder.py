@@ -1,6 +1,6 @@
 """The gallery of what `belong.scoring_run.score_files` wrote: `gallery.html` beside its tables.
 
-The images that the page holds are decoded and scored once more: no run has to keep thousands of
+The images that the page holds are decoded once more: no run has to keep thousands of
 pictures for a page that may not be wanted.
 """
 
@@ -100,7 +100,7 @@ def _nearest(
     images: Mapping[int, np.ndarray], scorer: Scorer
 ) -> Iterator[tuple[int, list[tuple[int, float]]]]:
     """Yield the place of each image, and its nearest training images with their distances."""
-    features = scorer.score(np.stack(list(images.values()))).features
+    features = scorer.features(np.stack(list(images.values())))
     rows, distances = scorer.nearest_training_images(features, most=NEIGHBORS)
     for place, own, far in zip(images, rows.tolist(), distances.tolist(), strict=True):
         yield place, list(zip(own, far, strict=True))
