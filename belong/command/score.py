@@ -3,18 +3,14 @@
 import argparse
 import os
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from belong.command.numbers import count
-
-MOST = 65_536  # threads, or images at a time
+from belong.command.computing import add_computing
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what `belong score` takes."""
-    number = partial(count, most=MOST)
     parser.add_argument(
         "images", metavar="FOLDER",
         help="images, in sub-folders too; or one file; or -: paths from standard input",
@@ -26,21 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o", "--out", type=Path, required=True, metavar="FOLDER",
         help="for predictions.csv, unreadable.csv, summary.json and gallery.html",
     )  # fmt: skip
-    parser.add_argument(
-        "--jobs", type=number, default=os.cpu_count() or 1, metavar="N",
-        help="threads that decode images (default: the processors)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--batch-size", type=number, default=256, metavar="N",
-        help="images that are scored at a time (default: 256)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), default="auto",
-        help="where to compute; auto takes a GPU if there is one (default)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--overwrite", action="store_true", help="replace the results of another run in the folder"
-    )
+    add_computing(parser)
     parser.add_argument("--no-gallery", action="store_true", help="write no gallery.html")
 
 
