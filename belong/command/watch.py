@@ -87,15 +87,15 @@ def run(arguments: argparse.Namespace) -> int:
         delta=arguments.delta,
         rng=np.random.default_rng(SEED),
     )
-    print(text(seen, rows["path"].to_list(), rejected))  # noqa: T201
-    if unreadable:
-        print(left_out(unreadable, arguments.out))  # noqa: T201
     if arguments.out:
         from belong.watching.figure import over_time
 
         save_csv(arguments.out / TABLE, seen.blocks)
         with whole_file(arguments.out / PICTURE) as part:
             over_time(seen, alpha=alpha).savefig(part, format="png")
+    print(text(seen, rows["path"].to_list(), rejected))  # noqa: T201
+    if unreadable:
+        print(left_out(unreadable, arguments.out))  # noqa: T201
     return 0 if seen.is_within else LEFT
 
 
