@@ -9,6 +9,10 @@ from pathlib import Path
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command line."""
+    parser.epilog = (
+        "after an interruption the same command goes on where it was; .MODEL.work beside the model "
+        "keeps what is done until then"
+    )
     parser.add_argument("folder", type=Path, help="a folder of images for each class in it")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the model, a new folder")
     parser.add_argument("--anomalies", type=Path, help="a folder of images that do not belong")

@@ -1,13 +1,14 @@
 """Fit a model to a folder of images for each class: the work of `belong fit`.
 
 The stages of dvc.yaml run one after the other in a folder of their own, without DVC: what is fitted
-here is fitted as `dvc repro` does it. It is no stage itself.
+here is fitted as `dvc repro` does it. After an interruption the same call goes on behind the last
+stage that was finished, and a training behind its last epoch. It is no stage itself.
 """
 
 import shutil
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from belong.errors import InputError
 from belong.one_writer import one_writer
 from belong.packing import look
 from belong.plan import Plan, overrides, plan
+from stages.finished import Finished
 from stages.params import pack
 from stages.params.every import Params
 from stages.params.section import read
@@ -101,9 +103,10 @@ def fit(
     Params.parse(values, Path("--set"))
     tell(folder, made, values, time_for(found, made, values))
     if model is not None:
-        with one_writer(model, lambda text: print(text, file=sys.stderr)):  # noqa: T201
+        with one_writer(model, say):
             check_new(model)  # another run may have ended with it
-            run_all(values, model)
+            given = [folder] if anomalies is None else [folder, anomalies]
+            run_all(values, model, key_of(values, given, weights))
     return made
 
 
@@ -187,36 +190,86 @@ def tell(folder: Path, made: Plan, values: Mapping[str, Any], time_wanted: "Esti
     """Print the plan."""
     least = min(made.classes, key=lambda one: one[1])
     total = sum(train + test for _, train, test in made.classes)
-    print(  # noqa: T201
+    say(
         f"{folder}: {total:,} images of {len(made.classes)} classes, {least[1]:,} at least "
         f"({least[0]})\n"
         f"network: {made.network} at {made.side_px} px; {made.why}\n"
         f"training: {made.train_images:,} images, {made.epochs} passes of {made.batch_size}; "
         f"{made.calibration_fraction:.0%} of each class calibrate\n"
         f"promise: {values['calibration']['alpha']:.1%} of the images that belong are rejected\n"
-        f"time: {time_wanted}, if the machine stays as busy as it is",
-        file=sys.stderr,
+        f"time: {time_wanted}, if the machine stays as busy as it is"
     )
 
 
-def run_all(values: dict[str, Any], model: Path) -> None:
-    """Run the stages beside `model`, and put the bundle in its place when all is done."""
+def key_of(values: Mapping[str, Any], images: Sequence[Path], weights: str | None) -> str:
+    """Return what stands for all that a fit depends on.
+
+    Of images these are the names, sizes and times of change.
+    """
+    from belong import device
+    from belong.fingerprint import fingerprint
+
+    listed = [[str(path), *state] for top in images for path, state in states(top)]
+    files = [PIPELINE] if weights in (None, "imagenet") else [PIPELINE, Path(str(weights))]
+    settings = {"params": values, "images": listed}
+    return fingerprint(settings, device.choose(values["device"]), *files)
+
+
+def states(folder: Path) -> Iterator[tuple[Path, tuple[int, int]]]:
+    """Yield each file below a folder of images, with what changes when it does."""
+    found = look(folder)
+    names = found.files if isinstance(found, ImageFiles) else sorted(folder.iterdir())
+    for path in (folder / name for name in names):
+        try:
+            state = path.stat()
+        except OSError:  # a link to nothing
+            state = path.lstat()
+        yield path, (state.st_size, state.st_mtime_ns)
+
+
+def run_all(values: dict[str, Any], model: Path, key: str) -> None:
+    """Run the stages beside `model`, and put the bundle in its place when all is done.
+
+    Args:
+        values: those of params.yaml.
+        model: the new folder; what is finished is kept in `.NAME.work` beside it until all is.
+        key: stands for all that the stages depend on.
+
+    Raises:
+        InputError: what a stage refuses; nothing is kept then, for it would refuse it again.
+        KeyboardInterrupt: says what is kept.
+    """
     work = model.with_name(f".{model.name}.work")
-    if work.exists():
+    steps = steps_to(TARGETS, PIPELINE)
+    finished = Finished(work, key)
+    left = finished.left(steps)
+    if len(left) < len(steps):
+        where = f"with the stage {left[0].name}" if left else "behind the last stage"
+        say(f"{model}: goes on {where}, where it was interrupted; the time is that of the whole")
+    elif finished.is_other:
+        say(f"{model}: begins anew; {work} was of other images, settings or versions")
         shutil.rmtree(work)
-    (work / "data").mkdir(parents=True)
+    (work / "data").mkdir(parents=True, exist_ok=True)
+    kept = f"{work} keeps what is done, and the same command goes on from there"
     try:
         params = work / "params.yaml"
         with whole_file(params) as part, part.open("w", encoding="utf-8") as file:
             YAML().dump(values, file)
         start = time.perf_counter()
-        run_steps(steps_to(TARGETS, PIPELINE), params, PIPELINE, work, before=announce)
+        run_steps(left, params, PIPELINE, work, before=announce, after=finished.note)
         shutil.copy(work / PAGE, work / BUNDLE / PAGE.name)
         (work / BUNDLE).replace(model)
         seconds = time.perf_counter() - start
-        print(f"{model}: ready after {seconds:.0f} s\n{summary(model)}", file=sys.stderr)  # noqa: T201
-    finally:
+        say(f"{model}: ready after {seconds:.0f} s\n{summary(model)}")
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"interrupted; {kept}") from None
+    except InputError:
         shutil.rmtree(work, ignore_errors=True)
+        raise
+    except Exception:  # a full disk, want of memory
+        say(kept)
+        raise
+    shutil.rmtree(work, ignore_errors=True)
 
 
 def summary(model: Path) -> str:
@@ -234,4 +287,9 @@ def summary(model: Path) -> str:
 
 def announce(step: Step) -> None:
     """Name the stage that begins."""
-    print(f"{step.name}: {step.desc}", file=sys.stderr)  # noqa: T201
+    say(f"{step.name}: {step.desc}")
+
+
+def say(text: str) -> None:
+    """Tell the user something on standard error."""
+    print(text, file=sys.stderr)  # noqa: T201
