@@ -114,8 +114,20 @@ def with_test_part(data: DataSet, *, fraction: float, rng: np.random.Generator) 
     is_test = np.zeros(len(data.labels), bool)
     for label in range(len(data.class_names)):
         rows = np.flatnonzero((data.labels == label) & kept)
-        is_test[rng.permutation(rows)[: max(1, round(fraction * len(rows)))]] = True
+        is_test[rng.permutation(rows)[: drawn(len(rows), fraction)]] = True
     return replace(data, is_test=is_test)
+
+
+def drawn(images: int, fraction: float) -> int:
+    """Return how many of a class's images are drawn where a fraction of every class is.
+
+    At least one of any. All that divides, plans or checks a division counts with this.
+
+    Args:
+        images: of the class.
+        fraction: between 0 and 1.
+    """
+    return min(images, max(1, round(fraction * images)))
 
 
 def _positions(classes: str | int | Sequence[str | int], names: list[str], path: Path) -> list[int]:

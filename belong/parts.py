@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from belong.datasets import DataSet, copies, hashes
+from belong.datasets import DataSet, copies, drawn, hashes
 from belong.errors import InputError
 from belong.forms import Form
 
@@ -81,7 +81,7 @@ def _normal_parts(
     parts = np.where(data.is_test, "normal/test", "normal/train").astype(object)
     for label in range(len(data.class_names)):
         rows = np.flatnonzero((data.labels == label) & ~data.is_test & kept)
-        held_out = rng.permutation(rows)[: max(1, round(fraction * len(rows)))]
+        held_out = rng.permutation(rows)[: drawn(len(rows), fraction)]
         parts[held_out] = "normal/calibration"
     return parts
 

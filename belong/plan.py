@@ -13,12 +13,15 @@ import numpy as np
 from PIL import Image
 
 from belong.class_folders import ImageFiles
-from belong.datasets import DataSet
+from belong.combination import least_held_out
+from belong.datasets import DataSet, drawn
 from belong.errors import InputError
 
 LOOKED_AT = 200  # files whose size is read
 SMALL_PX = 64  # images up to this side are seen whole by a small network
 LEAST_PX = 28
+SPARE = 4  # images, beyond what calibrates at least
+LEAST_NEEDED = least_held_out(0.5) + SPARE  # at any alpha
 STEPS = 2000  # of training, at least: a few hundred images need more passes than many thousands
 
 
@@ -77,8 +80,8 @@ def plan(
     _check_classes(found, trained)
     if not sum(tested):
         trained = without_test(trained, test_fraction)
-    calibrates = held_out(sum(trained), alpha=alpha, least=calibration_fraction)
-    fitted = sum(trained) - math.ceil(calibrates * sum(trained))
+    calibrates = held_out(trained, alpha=alpha, least=calibration_fraction)
+    fitted = sum(count - drawn(count, calibrates) for count in trained)
     batch, passes = steps(fitted, batch_size=batch_size, epochs=epochs)
     network, side_px, why = network_for(found, has_weights=has_weights)
     return Plan(
@@ -120,30 +123,41 @@ LEAST_IMAGES = 5  # 2 to fit, and 1 each to calibrate and to measure, with one t
 
 def without_test(trained: Sequence[int], test_fraction: float) -> list[int]:
     """Return the images of each class less the share that becomes the test."""
-    return [count - max(1, round(test_fraction * count)) for count in trained]
+    return [count - drawn(count, test_fraction) for count in trained]
 
 
-def held_out(images: int, *, alpha: float, least: float) -> float:
-    """Return the share of the training images that calibrates.
+def held_out(trained: Sequence[int], *, alpha: float, least: float) -> float:
+    """Return the share of each class's training images that calibrates.
 
-    `combined` takes every other of them for its p-values; the rest have to be 1 / alpha - 1.
+    It gives as many as `combined` wants, and some to spare: a few may turn out to be copies. Whole
+    images are drawn of each class; where classes are many and small, the share is raised until
+    their sum is enough.
 
     Args:
-        images: for training, without the test.
+        trained: images of each class for training, without the test.
         alpha: share of the images that belong that may be rejected.
         least: the share, where images are many.
 
     Raises:
         InputError: it would be more than half of them.
     """
-    needed = 2 * math.ceil(1 / alpha) + 2
+    images, needed = sum(trained), least_held_out(alpha) + SPARE
     share = max(least, needed / max(1, images))
+    while share <= 0.5 and sum(drawn(count, share) for count in trained) < needed:
+        share = _next(share, trained)
     if share > 0.5:
+        helps = "a larger alpha, or more images," if needed > LEAST_NEEDED else "more images"
         raise InputError(
             f"alpha {alpha:g} wants {needed} images to calibrate, and as many to train; there are "
-            f"{images} in all; a larger alpha, or more images, would do"
+            f"{images} in all; {helps} would do"
         )
     return share
+
+
+def _next(share: float, trained: Sequence[int]) -> float:
+    """Return a share, of four digits, at which one more image is drawn of some class."""
+    more = min((drawn(count, share) + 0.5) / count for count in trained if count)
+    return (math.floor(more * 1e4) + 1) / 1e4
 
 
 def steps(fitted: int, *, batch_size: int, epochs: int) -> tuple[int, int]:

@@ -8,7 +8,9 @@ import pandas as pd
 
 from belong import plan
 from belong.checking.finding import Finding, counted
+from belong.combination import least_held_out
 from belong.conformal import promised_range
+from belong.datasets import drawn
 from belong.errors import InputError
 
 # Images of a class for each feature, from which a covariance of its own is fitted; and features of
@@ -40,12 +42,12 @@ def division(
         test_fraction: of each class, if there is no test part at all.
         calibration_fraction: of what is left of each class.
     """
-    drawn = not counts["test"].any()
+    has_test = bool(counts["test"].any())
     train, calibration, test = {}, {}, {}
     for name, some, official in counts[["train", "test"]].itertuples():
-        test[name] = min(some, max(1, round(test_fraction * some))) if drawn else official
-        rest = some - test[name] if drawn else some
-        calibration[name] = min(rest, max(1, round(calibration_fraction * rest)))
+        test[name] = official if has_test else drawn(some, test_fraction)
+        rest = some if has_test else some - test[name]
+        calibration[name] = drawn(rest, calibration_fraction)
         train[name] = rest - calibration[name]
     return Division(train, calibration, test)
 
@@ -69,7 +71,7 @@ def as_fitted(
     if not counts["test"].any():
         trained = plan.without_test(trained, test_fraction)
     try:
-        return plan.held_out(sum(trained), alpha=alpha, least=least), refused
+        return plan.held_out(trained, alpha=alpha, least=least), refused
     except InputError as error:
         return least, [*refused, Finding("too_few_to_calibrate", "spoils", str(error))]
 
@@ -118,9 +120,10 @@ def _to_calibrate(own: Mapping[str, int], alpha: float) -> Iterator[Finding]:
         f"calibrations), on average at most {alpha:.1%}"
     )
     yield Finding("promise", "matters" if high > 2 * alpha else "note", sentence)
-    if n // 2 < least:
+    wanted = least_held_out(alpha)
+    if n < wanted:
         sentence = (
-            f"{images}; {at} the detector `combined` wants {2 * least}, for one half sets the "
+            f"{images}; {at} the detector `combined` wants {wanted}, for one half sets the "
             f"threshold"
         )
         yield Finding("too_few_for_combined", "matters", sentence)
