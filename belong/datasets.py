@@ -12,6 +12,8 @@ import pandas as pd
 from belong.errors import InputError
 from belong.forms import Form, one_formed
 
+IS_IN = "the same image is in "  # begins a reason: two classes, or a part of the division follow
+
 
 @dataclass(frozen=True)
 class DataSet:
@@ -98,7 +100,7 @@ def copies(data: DataSet, sha256: np.ndarray) -> np.ndarray:
         named[contradicts].groupby(table["sha256"]).agg(lambda own: " and ".join(sorted(set(own))))
     )
     mixed = pool[contradicts]
-    reasons[mixed] = [f"the same image is in {classes[one]}" for one in sha256[mixed]]
+    reasons[mixed] = [f"{IS_IN}{classes[one]}" for one in sha256[mixed]]
     return reasons
 
 
