@@ -6,7 +6,7 @@ headers of some files; nothing is decoded.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from PIL import Image
 
 from belong.class_folders import ImageFiles
 from belong.combination import least_held_out
+from belong.counted import counted
 from belong.datasets import DataSet, drawn
 from belong.errors import InputError
 
@@ -23,6 +24,17 @@ LEAST_PX = 28
 SPARE = 4  # images, beyond what calibrates at least
 LEAST_NEEDED = least_held_out(0.5) + SPARE  # at any alpha
 STEPS = 2000  # of training, at least: a few hundred images need more passes than many thousands
+
+
+# Keys of params.yaml, and what of a plan they hold.
+SET_BY_PLAN = {
+    "network": "network",
+    "images.side_px": "side_px",
+    "split.test_fraction": "test_fraction",
+    "split.calibration_fraction": "calibration_fraction",
+    "train.batch_size": "batch_size",
+    "train.epochs": "epochs",
+}
 
 
 @dataclass(frozen=True)
@@ -97,6 +109,17 @@ def plan(
     )
 
 
+def as_given(made: Plan, own: Mapping[str, object]) -> Plan:
+    """Return the plan with what a person has set himself in its place.
+
+    Args:
+        made: the plan.
+        own: keys of params.yaml, dotted; those that no plan sets are passed over.
+    """
+    given = {name: own[key] for key, name in SET_BY_PLAN.items() if key in own}
+    return replace(made, **given)  # type: ignore[arg-type]  # each is checked with params.yaml
+
+
 def counts(found: DataSet | ImageFiles) -> tuple[list[int], list[int]]:
     """Return how many images each class has for training, and in an official test part."""
     classes = len(found.class_names)
@@ -114,7 +137,8 @@ def _check_classes(found: DataSet | ImageFiles, trained: Sequence[int]) -> None:
     for name, count in zip(found.class_names, trained, strict=True):
         if count < LEAST_IMAGES:
             raise InputError(
-                f"class {name} has {count} training image(s); wanted at least {LEAST_IMAGES}"
+                f"class {name} has {counted(count, 'training image')}; wanted at least "
+                f"{LEAST_IMAGES}"
             )
 
 
@@ -210,12 +234,6 @@ def _shorter_side(path: Path) -> int:
 
 def overrides(made: Plan) -> Mapping[str, object]:
     """Return the keys of params.yaml that the plan sets, dotted."""
-    return {
-        "network": made.network,
-        "images.side_px": made.side_px,
-        "split.test_fraction": made.test_fraction,
-        "split.calibration_fraction": made.calibration_fraction,
-        "train.batch_size": made.batch_size,
-        "train.epochs": made.epochs,
+    return {key: getattr(made, name) for key, name in SET_BY_PLAN.items()} | {
         "detectors.feature_knn.k": max(1, min(50, made.train_images // 20)),
     }

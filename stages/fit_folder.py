@@ -22,7 +22,7 @@ from belong.datasets import DataSet
 from belong.errors import InputError
 from belong.one_writer import one_writer
 from belong.packing import look
-from belong.plan import Plan, overrides, plan
+from belong.plan import Plan, as_given, overrides, plan
 from stages.finished import Finished
 from stages.params import pack
 from stages.params.every import Params
@@ -67,7 +67,8 @@ def fit(
         model: the bundle, with `report.html` beside its files, outside of the images; None to
             plan only.
         anomalies: images that do not belong, for the supervised head and for the report.
-        alpha: share of the images that belong that may be rejected; that of params.yaml if None.
+        alpha: share of the images that belong that may be rejected, between 0 and 1; that of
+            params.yaml if None.
         weights: "imagenet", or a .safetensors file for EfficientNet-B0; None trains a small
             network from scratch.
         settings: other keys of params.yaml, dotted.
@@ -99,6 +100,7 @@ def fit(
         batch_size=values["train"]["batch_size"],
         epochs=values["train"]["epochs"],
     )
+    made = as_given(made, own)
     put(values, {key: value for key, value in overrides(made).items() if key not in own})
     Params.parse(values, Path("--set"))
     tell(folder, made, values, time_for(found, made, values))
@@ -243,8 +245,9 @@ def run_all(values: dict[str, Any], model: Path, key: str) -> None:
     steps = steps_to(TARGETS, PIPELINE)
     finished = Finished(work, key)
     left = finished.left(steps)
+    told = [step for step in left if step.name not in idle(values)]
     if len(left) < len(steps):
-        where = f"with the stage {left[0].name}" if left else "behind the last stage"
+        where = f"with the stage {told[0].name}" if told else "behind the last stage"
         say(f"{model}: goes on {where}, where it was interrupted; the time is that of the whole")
     elif finished.is_other:
         say(f"{model}: begins anew; {work} was of other images, settings or versions")
@@ -256,7 +259,14 @@ def run_all(values: dict[str, Any], model: Path, key: str) -> None:
         with whole_file(params) as part, part.open("w", encoding="utf-8") as file:
             YAML().dump(values, file)
         start = time.perf_counter()
-        run_steps(left, params, PIPELINE, work, before=announce, after=finished.note)
+        run_steps(
+            left,
+            params,
+            PIPELINE,
+            work,
+            before=lambda step: announce(step) if step in told else None,
+            after=finished.note,
+        )
         shutil.copy(work / PAGE, work / BUNDLE / PAGE.name)
         (work / BUNDLE).replace(model)
         seconds = time.perf_counter() - start
@@ -283,6 +293,13 @@ def summary(model: Path) -> str:
         f"rejected: {own.false_reject:.1%} of them; {manifest.alpha:.1%} were promised, which is "
         f"{low:.1%} to {high:.1%} of so many; `belong info {model}` says more"
     )
+
+
+def idle(values: Mapping[str, Any]) -> set[str]:
+    """Return the stages that have nothing to do, and of which a user is told nothing."""
+    of_backbone = {"backbone", "embed"} if values["network"] == "lenet" else set()
+    of_anomalies = {"train_head"} if values["anomaly"]["classes"] == "none" else set()
+    return of_backbone | of_anomalies
 
 
 def announce(step: Step) -> None:

@@ -98,7 +98,7 @@ def test_a_plan_is_told_and_nothing_is_written(
         (["nowhere"], "belong fit: nowhere: no such folder"),
         ([str(DIGITS), "--set", "train.epoch=3"],
          "belong fit: --set: train.epoch: unknown key; the nearest known key is train.epochs"),
-        ([str(DIGITS), "--alpha", "2"],
+        ([str(DIGITS), "--set", "calibration.alpha=2.0"],
          "belong fit: --set: calibration.alpha: got 2.0, wanted less than 1"),
         ([str(DIGITS), "--set", "seed"], "belong fit: --set seed: wanted KEY=VALUE"),
         ([str(DIGITS), "--plan", "--anomalies", "nowhere"], "belong fit: nowhere: no such folder"),
@@ -115,6 +115,31 @@ def test_a_mistake_is_one_line(
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(message)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("option", "wanted"),
+    [
+        ("--alpha=2", "argument --alpha: got '2', wanted a number between 0 and 1"),
+        ("--threads=0", "argument --threads: got '0', wanted a whole number from 1 on"),
+        ("--seed=-1", "argument --seed: got '-1', wanted a whole number from 0 on"),
+    ],
+)
+def test_a_number_that_cannot_be_is_refused_under_the_name_that_it_was_given_by(
+    option: str, wanted: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["fit", str(DIGITS), "-o", str(tmp_path / "model"), option])
+    assert stopped.value.code == 2
+    assert wanted in capsys.readouterr().err
+
+
+def test_the_plan_that_is_told_has_what_the_user_has_set_himself(
+    digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["--set", "train.epochs=7", "--set", "train.batch_size=50"]
+    assert main(["fit", str(digits), "-o", str(tmp_path / "model"), "--plan", *given]) == 0
+    assert re.search(r"training: [\d,]+ images, 7 passes of 50; ", capsys.readouterr().err)
 
 
 def test_a_model_that_is_there_is_not_written_over(
@@ -235,7 +260,9 @@ def test_a_fit_that_is_killed_and_interrupted_gives_the_bytes_of_one_that_is_not
     draw = random.Random(0)  # noqa: S311  the moments
     model = tmp_path / "model"
     names = [step.name for step in steps_to(TARGETS, PIPELINE)]
-    first, second = sorted(draw.sample(names[1:-1], 2), key=names.index)
+    quiet = {"backbone", "embed", "train_head"}
+    heard = [name for name in names[1:-1] if name not in quiet]
+    first, second = sorted(draw.sample(heard, 2), key=names.index)
     code, _ = broken_off(words(few, model), first, draw.random() / 10, signal.SIGKILL)
     assert code == -signal.SIGKILL
     code, said = broken_off(words(few, model), second, 0, signal.SIGINT)
@@ -248,6 +275,8 @@ def test_a_fit_that_is_killed_and_interrupted_gives_the_bytes_of_one_that_is_not
     assert [path.name for path in tmp_path.iterdir()] == [".model.work"]
     assert main(words(few, model)) == 0
     again = capsys.readouterr().err
+    # Of the backbone and of the head, which take no part, nothing is told.
+    assert not re.search("^(backbone|embed|train_head): ", said + again, re.MULTILINE)
     found = re.search(f"{model}: goes on with the stage (.*), where it was interrupted", again)
     assert found
     assert names.index(found[1]) >= names.index(second)  # that one may have ended meanwhile

@@ -1,15 +1,16 @@
 """Whether there are enough images: to train, to fit, to set a threshold that keeps its promise."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
 
 from belong import plan
-from belong.checking.finding import Finding, counted
+from belong.checking.finding import Finding
 from belong.combination import least_held_out
 from belong.conformal import promised_range
+from belong.counted import counted
 from belong.datasets import drawn
 from belong.errors import InputError
 
@@ -30,6 +31,12 @@ class Division:
     train: Mapping[str, int]
     calibration: Mapping[str, int]
     test: Mapping[str, int]
+
+    def without(self, names: Collection[str]) -> "Division":
+        """Return the division of the other classes."""
+        kept = [name for name in self.train if name not in names]
+        each = (self.train, self.calibration, self.test)
+        return Division(*({name: part[name] for name in kept} for part in each))
 
 
 def division(
@@ -52,6 +59,11 @@ def division(
     return Division(train, calibration, test)
 
 
+def too_small(counts: pd.DataFrame) -> list[str]:
+    """Return the classes that `belong fit` refuses; `counts` as `division` takes them."""
+    return [str(name) for name, some in counts["train"].items() if some < plan.LEAST_IMAGES]
+
+
 def as_fitted(
     counts: pd.DataFrame, *, alpha: float, test_fraction: float, least: float
 ) -> tuple[float, list[Finding]]:
@@ -64,7 +76,7 @@ def as_fitted(
         least: the share, where images are many.
     """
     trained, refused = counts["train"].tolist(), []
-    few = [str(name) for name, some in counts["train"].items() if some < plan.LEAST_IMAGES]
+    few = too_small(counts)
     if few:
         sentence = f"{_of(few)}: less than {plan.LEAST_IMAGES} training images; `belong fit` stops"
         refused.append(Finding("too_few_to_fit", "spoils", sentence))
@@ -81,8 +93,14 @@ def least_to_calibrate(alpha: float) -> int:
     return math.ceil(1 / alpha - 1 - 1e-9)
 
 
-def too_few(parts: Division, *, alpha: float) -> Iterator[Finding]:
-    """Find what cannot be trained, fitted or calibrated with so few images."""
+def too_few(parts: Division, *, alpha: float, named: Collection[str] = ()) -> Iterator[Finding]:
+    """Find what cannot be trained, fitted or calibrated with so few images.
+
+    Args:
+        parts: how the images would be divided.
+        alpha: share of the images that belong that a threshold may reject.
+        named: classes of which it is said already.
+    """
     names = list(parts.train)
     if len(names) < 2:
         yield Finding("one_class", "spoils", f"one class, {names[0]}; wanted at least 2")
@@ -91,16 +109,17 @@ def too_few(parts: Division, *, alpha: float) -> Iterator[Finding]:
         ("calibration", parts.calibration, 1),
         ("test", parts.test, 1),
     ):
-        few = [name for name in names if own[name] < least]
+        few = [name for name in names if own[name] < least and name not in named]
         if few:
             sentence = f"{_of(few)}: less than {counted(least, f'{part} image')}; a training stops"
             yield Finding("too_few_to_divide", "spoils", sentence)
-    few = [name for name in names if parts.train[name] < LEAST_TO_TRAIN]
+            named = {*named, *few}
+    few = [name for name in names if parts.train[name] < LEAST_TO_TRAIN and name not in named]
     if few:
         least = min(parts.train[name] for name in few)
         sentence = (
-            f"{_of(few)}: less than {LEAST_TO_TRAIN} images to train with, at the least {least}; "
-            f"expect that they are learned by heart"
+            f"{_of(few)}: less than {LEAST_TO_TRAIN} images to train with, {least} in the "
+            f"smallest; expect that they are learned by heart"
         )
         yield Finding("few_to_train", "matters", sentence)
     yield from _to_calibrate(parts.calibration, alpha)
@@ -138,10 +157,10 @@ def _to_calibrate(own: Mapping[str, int], alpha: float) -> Iterator[Finding]:
 
 def covariance(parts: Division) -> Iterator[Finding]:
     """Tell whether a covariance can be fitted to each class on its own."""
-    least = min(parts.train.values())
+    least = min(parts.train.values(), default=0)
     wanted = {network: PER_CLASS * d for network, d in FEATURES.items()}
     few = [f"{count:,} with {name}" for name, count in wanted.items() if least < count]
-    if few:
+    if least and few:
         sentence = (
             f"{counted(least, 'training image')} in the smallest class; a covariance of its own "
             f"wants {', '.join(few)}: with less, it is shrunk or shared"
@@ -152,6 +171,8 @@ def covariance(parts: Division) -> Iterator[Finding]:
 def imbalance(parts: Division) -> Iterator[Finding]:
     """Find classes that are far larger than others."""
     train = parts.train
+    if not train:
+        return
     most, fewest = (how(train, key=lambda name: train[name]) for how in (max, min))
     if train[most] >= IMBALANCE * max(1, train[fewest]):
         sentence = (

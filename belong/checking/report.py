@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from belong.checking.finding import LEVELS, Finding, Level, counted
+from belong.checking.finding import LEVELS, Finding, Level
+from belong.counted import counted
 
 EXAMPLES = 2
 HEADINGS: dict[Level, str] = {

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from belong.command.computing import add_computing
+from belong.counted import counted
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -77,9 +78,10 @@ def run(arguments: argparse.Namespace) -> int:
 def say(summary: dict[str, Any], out: str) -> None:
     """Print what came out."""
     promised = summary["promised"]
-    left_out = f", {summary['unreadable']} cannot be read" if summary["unreadable"] else ""
+    left_out = f", {summary['unreadable']:,} cannot be read" if summary["unreadable"] else ""
+    images, rejected = counted(summary["images"], "image"), summary["rejected"]
     print(  # noqa: T201
-        f"{summary['images']} images{left_out}; {summary['rejected']} do not belong "
+        f"{images}{left_out}; {rejected:,} {'does' if rejected == 1 else 'do'} not belong "
         f"({summary['rejected_share']:.2%}; if all belonged, {promised['low']:.2%} to "
         f"{promised['high']:.2%} would be rejected)\n{out} has the verdict of each image"
     )

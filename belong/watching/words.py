@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from belong.checking.finding import counted
 from belong.class_folders import printable
+from belong.counted import counted
 from belong.verdict_files import UNREADABLE
 from belong.watching.drift import Drift
 from belong.watching.watch import Watched
