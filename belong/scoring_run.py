@@ -35,6 +35,7 @@ from belong.verdict_files import (
     UNREADABLE,
     Rows,
     check_free,
+    check_outside,
     rows_of,
     save_tables,
     summary_of,
@@ -76,11 +77,13 @@ def score_files(
         overwrite: whether the results of another run may be replaced; no other file ever is.
 
     Raises:
-        InputError: there are results of another run, or there is no such device.
+        InputError: `out` is among the images or has the results of another run, or there is no
+            such device.
         TooManyBadFilesError: no image can be read; the files are written nevertheless.
         KeyboardInterrupt: says how far it came.
     """
     start = time.perf_counter()
+    check_outside(out, incoming.top)
     if not overwrite:
         check_free(out, source, bundle.manifest.digest)
     place = device.choose(device_name)

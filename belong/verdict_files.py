@@ -124,6 +124,27 @@ def summary_of(counts: Counter[tuple[str, bool]], manifest: Manifest) -> dict[st
     }
 
 
+def check_outside(out: Path, images: str) -> None:
+    """Refuse results among the images: the next run would look through them too.
+
+    Args:
+        out: the folder for the results.
+        images: the folder of the images; empty if they are given one by one.
+
+    Raises:
+        InputError: one is in the other, or is it.
+    """
+    if not images:
+        return
+    to, source = out.resolve(), Path(images).resolve()
+    if to == source or source in to.parents:
+        where = "is" if to == source else "is in"
+        raise InputError(
+            f"{printable(out)}: {where} the folder of the images, {printable(images)}, where the "
+            f"next run would look for images; wanted a folder outside"
+        )
+
+
 def check_free(out: Path, source: str, model: str) -> None:
     """Refuse a folder that holds the results of other images, or of another model.
 

@@ -578,6 +578,23 @@ def test_a_mistake_of_the_user_is_one_line(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("command", ["score", "watch"])
+@pytest.mark.parametrize(("inside", "where"), [("", "is"), ("out", "is in"), ("a/b", "is in")])
+def test_results_among_the_images_are_refused_and_nothing_is_written(
+    photos: Path,
+    model: Path,
+    capsys: pytest.CaptureFixture[str],
+    inside: str,
+    where: str,
+    command: str,
+) -> None:
+    before = sorted(photos.rglob("*"))
+    out = photos / "digits" / ".." / inside
+    assert main([command, str(photos), "--model", str(model), "-o", str(out)]) == 2
+    assert f": {where} the folder of the images, {photos}, where the" in capsys.readouterr().err
+    assert sorted(photos.rglob("*")) == before
+
+
 @pytest.mark.parametrize("number", ["0", "-1", "many", "1.5"])
 def test_a_number_that_is_none_is_refused_by_name(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], number: str
