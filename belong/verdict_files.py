@@ -30,7 +30,7 @@ def rows_of(
     """Return a row of COLUMNS for each of n images, numbers with six digits.
 
     Args:
-        paths: n, printable.
+        paths: n, as `belong.table_paths.in_table` writes them.
         scored: what a model says of them.
         class_names: c.
         frames: in each of the n files; the first one was scored.

@@ -363,6 +363,16 @@ def test_a_folder_of_which_nothing_can_be_read_is_refused(
     assert wanted in capsys.readouterr().err
 
 
+def test_a_class_that_is_a_formula_to_a_spreadsheet_is_none_in_the_table(
+    photos: Path, tmp_path: Path
+) -> None:
+    (photos / "ant").rename(photos / "=ant")
+    (photos / "=ant/a.png").touch()
+    main(["check", str(photos), "-o", str(tmp_path / "out")])
+    table = pd.read_csv(tmp_path / "out/findings.csv")
+    assert table.to_numpy().tolist() == [["./=ant/a.png", "unreadable", "empty: 0 bytes"]]
+
+
 def test_a_name_that_is_not_utf8_is_written_with_its_bytes(photos: Path, tmp_path: Path) -> None:
     try:
         (photos / "ant" / os.fsdecode(b"caf\xe9.png")).touch()

@@ -417,6 +417,25 @@ def test_what_cannot_be_watched_is_refused_before_anything_is_scored(
     assert {path.name for path in tmp_path.iterdir()} == {"photos", "both", "M"}
 
 
+def test_no_path_in_a_table_is_a_formula_and_each_still_names_its_file(
+    photos: Path, model: Path, tmp_path: Path
+) -> None:
+    folder, out = tmp_path / "=photos", tmp_path / "out"
+    names = ["+1.png", "-1.png", "0.png", "=1+1.png", "@a.png", "\tb.png", "\uff1dc.png"]
+    folder.mkdir()
+    for place, name in enumerate(names):
+        shutil.copy(photos / "digits" / f"{place:03}.png", folder / name)
+    (folder / "-empty.png").touch()
+    assert watch(folder, model, "-o", str(out)) in {0, 1}
+    written = {row["path"] for row in rows_in(out)}
+    assert written == {"0.png", *(f"./{name}" for name in names if name != "0.png")}
+    assert {str(Path(path)) for path in written} == set(names)
+    assert all((folder / path).is_file() for path in written)
+    assert rows_in(out, "unreadable.csv") == [{"path": "./-empty.png", "reason": "empty: 0 bytes"}]
+    assert run(folder, model, out) == 0
+    assert "./=1+1.png" in (out / "gallery.html").read_text(encoding="utf-8")
+
+
 # --- interruptions -------------------------------------------------------------------------------
 
 

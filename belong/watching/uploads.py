@@ -10,10 +10,10 @@ import pandas as pd
 
 from belong.artefacts import load_csv
 from belong.bundle import Bundle
-from belong.class_folders import printable
 from belong.errors import TooManyBadFilesError
 from belong.incoming import Incoming
 from belong.scoring_run import score_files
+from belong.table_paths import in_table
 from belong.verdict_files import PREDICTIONS, UNREADABLE
 from belong.watching import stream
 
@@ -59,7 +59,7 @@ def scored(
         KeyboardInterrupt: says what of it is kept.
     """
     # Before they are scored: what goes away meanwhile is then one that cannot be read.
-    times = {printable(file): _changed(incoming.path(file)) for file in incoming.files}
+    times = {in_table(file): _changed(incoming.path(file)) for file in incoming.files}
     with _kept(out, source) as folder:
         score_files(
             incoming,
