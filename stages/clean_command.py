@@ -34,8 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--with-review", action="store_true",
                         help="and of those to review (default: these are left out)")  # fmt: skip
     parser.add_argument("--false-alarms", type=share, default=FALSE_ALARMS, metavar="SHARE",
-                        help="of right images among those put aside as wrong or foreign, on "
-                        f"average (default: {FALSE_ALARMS})")  # fmt: skip
+                        help="of right images among those put aside as wrong or foreign, by the "
+                        "law of the bulk of distances; hard images make it more, see "
+                        f"reports/cleaning (default: {FALSE_ALARMS})")  # fmt: skip
     parser.add_argument("--least-side", type=count, metavar="PX", help="smaller images are tiny "
                         "(default: a quarter of the median)")  # fmt: skip
     parser.add_argument("--folds", type=partial(count, most=MOST_FOLDS), default=FOLDS,
