@@ -19,7 +19,7 @@ from belong.artefacts import whole_file
 from belong.bundle import Bundle
 from belong.class_folders import ImageFiles
 from belong.datasets import DataSet
-from belong.errors import InputError
+from belong.errors import InputError, TooManyBadFilesError
 from belong.one_writer import one_writer
 from belong.packing import look
 from belong.plan import Plan, as_given, overrides, plan
@@ -38,6 +38,7 @@ PIPELINE, DEFAULTS = HERE / "pipeline.yaml", HERE / "defaults.yaml"
 
 TARGETS = ("bundle", "report_page")
 BUNDLE, PAGE = Path("data/bundle"), Path("reports/report.html")
+UNREADABLE = Path("data/unreadable.csv")
 
 
 def setting(text: str) -> tuple[str, object]:
@@ -273,8 +274,11 @@ def run_all(values: dict[str, Any], model: Path, key: str) -> None:
         say(f"{model}: ready after {seconds:.0f} s\n{summary(model)}")
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"interrupted; {kept}") from None
-    except InputError:
+    except InputError as error:
         shutil.rmtree(work, ignore_errors=True)
+        if isinstance(error, TooManyBadFilesError):  # its list is gone with the folder
+            said = str(error).replace(f"{work / UNREADABLE} lists", "`belong check -o OUT` lists")
+            raise TooManyBadFilesError(said) from None
         raise
     except Exception:  # a full disk, want of memory
         say(kept)
