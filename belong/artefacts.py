@@ -19,7 +19,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from belong.errors import InputError
+from belong.errors import InputError, MissingFileError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -188,14 +188,14 @@ def load_csv(path: Path, *columns: str, as_text: bool = False) -> "pd.DataFrame"
     As text, all stays as it is written: a class may be called NA or 007.
 
     Raises:
-        InputError: the file is missing or no table, or has no such column.
+        InputError: the file is missing (a MissingFileError) or no table, or has no such column.
     """
     import pandas as pd  # not at the top: most stages have no tables, and it takes half a second
 
     try:
         table = pd.read_csv(path, dtype=str, na_filter=False) if as_text else pd.read_csv(path)
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file; `dvc repro` makes it") from None
+        raise MissingFileError(path) from None
     except (ValueError, OSError) as error:
         raise InputError(f"{path}: cannot be read as a table: {error}") from None
     if not isinstance(table.index, pd.RangeIndex):  # pandas takes what is too much for names
@@ -213,6 +213,6 @@ def _opened(path: Path) -> Iterator[Any]:
         with safe_open(path, framework="numpy") as file:
             yield file
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file; `dvc repro` makes it") from None
+        raise MissingFileError(path) from None
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path}: cannot be read as safetensors: {error}") from None

@@ -116,8 +116,8 @@ def _by_part(
             ignored.append((path, _why_ignored(path)))
     if loose:
         wrong.append(
-            f"{folder}: {len(loose)} images lie beside train and test, {printable(loose[0].name)} "
-            f"is one; wanted every image in them"
+            f"{folder}: images beside train and test: {_first_of(loose)}; wanted every image in "
+            f"them"
         )
     train, test = (_by_class(folders[part], folder, ignored, wrong) for part in ("train", "test"))
     return train, test
@@ -140,8 +140,8 @@ def _by_class(top: Path, root: Path, ignored: list[tuple[Path, str]], wrong: lis
             ignored.append((path, _why_ignored(path)))
     if found and loose:
         wrong.append(
-            f"{top}: {len(loose)} images lie beside the class folders, {printable(loose[0].name)} "
-            f"is one; wanted every image in the folder of its class"
+            f"{top}: images beside the class folders: {_first_of(loose)}; wanted every image in "
+            f"the folder of its class"
         )
     return found or {root.resolve().name: loose}
 
@@ -163,6 +163,11 @@ def _images_below(folder: Path, seen: set[Path], ignored: list[tuple[Path, str]]
         else:
             ignored.append((path, _why_ignored(path)))
     return images
+
+
+def _first_of(files: list[Path]) -> str:
+    more = f" and {len(files) - 1:,} more" if len(files) > 1 else ""
+    return f"{printable(files[0].name)}{more}"
 
 
 def _is_class_folder(path: Path) -> bool:
@@ -194,7 +199,7 @@ def _alike(folder: Path, names: list[str]) -> Iterator[str]:
 def _not_trained(folder: Path, train: Classes, test: Classes) -> Iterator[str]:
     for name in sorted(set(test) - set(train)):
         yield (
-            f"{folder}: class {printable(name)} has {len(test[name])} images in test but none in "
+            f"{folder}: class {printable(name)} has images in test ({len(test[name])}) but none in "
             f"train"
         )
 

@@ -12,6 +12,8 @@ import pandas as pd
 from belong.errors import InputError
 from belong.forms import Form, one_formed
 
+IS_IN = "the same image is in "  # begins a reason: two classes, or a part of the division follow
+
 
 @dataclass(frozen=True)
 class DataSet:
@@ -98,7 +100,7 @@ def copies(data: DataSet, sha256: np.ndarray) -> np.ndarray:
         named[contradicts].groupby(table["sha256"]).agg(lambda own: " and ".join(sorted(set(own))))
     )
     mixed = pool[contradicts]
-    reasons[mixed] = [f"the same image is in {classes[one]}" for one in sha256[mixed]]
+    reasons[mixed] = [f"{IS_IN}{classes[one]}" for one in sha256[mixed]]
     return reasons
 
 
@@ -114,8 +116,20 @@ def with_test_part(data: DataSet, *, fraction: float, rng: np.random.Generator) 
     is_test = np.zeros(len(data.labels), bool)
     for label in range(len(data.class_names)):
         rows = np.flatnonzero((data.labels == label) & kept)
-        is_test[rng.permutation(rows)[: max(1, round(fraction * len(rows)))]] = True
+        is_test[rng.permutation(rows)[: drawn(len(rows), fraction)]] = True
     return replace(data, is_test=is_test)
+
+
+def drawn(images: int, fraction: float) -> int:
+    """Return how many of a class's images are drawn where a fraction of every class is.
+
+    At least one of any. All that divides, plans or checks a division counts with this.
+
+    Args:
+        images: of the class.
+        fraction: between 0 and 1.
+    """
+    return min(images, max(1, round(fraction * images)))
 
 
 def _positions(classes: str | int | Sequence[str | int], names: list[str], path: Path) -> list[int]:

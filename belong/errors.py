@@ -1,5 +1,7 @@
 """What a user did wrong, said in one line."""
 
+from pathlib import Path
+
 
 class InputError(ValueError):
     """The input is wrong: a parameter, a file, a value in a file.
@@ -9,6 +11,18 @@ class InputError(ValueError):
     """
 
     exit_code = 2
+
+
+class MissingFileError(InputError):
+    """A file is not there.
+
+    Attributes:
+        path: the file; who knows what makes it can say so.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path}: no such file")
+        self.path = path
 
 
 class TooManyBadFilesError(InputError):

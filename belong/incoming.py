@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from belong.class_folders import NOT_OURS, printable
+from belong.counted import counted
 from belong.errors import InputError
 from belong.image_files import is_image_name
 
@@ -48,8 +49,8 @@ def below(folder: Path) -> Incoming:
     found = Incoming(str(folder), [], [], [])
     _walk(found, "", {os.path.realpath(folder)})
     if not found.files and not found.shut:
-        others = len(found.ignored)
-        raise InputError(f"{printable(folder)}: no image in it, {others} other files and folders")
+        others = counted(len(found.ignored), "other file or folder", "other files and folders")
+        raise InputError(f"{printable(folder)}: no image in it, {others}")
     return found
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from belong.datasets import DataSet, copies, hashes
+from belong.datasets import IS_IN, DataSet, copies, drawn, hashes
 from belong.errors import InputError
 from belong.forms import Form
 
@@ -81,7 +81,7 @@ def _normal_parts(
     parts = np.where(data.is_test, "normal/test", "normal/train").astype(object)
     for label in range(len(data.class_names)):
         rows = np.flatnonzero((data.labels == label) & ~data.is_test & kept)
-        held_out = rng.permutation(rows)[: max(1, round(fraction * len(rows)))]
+        held_out = rng.permutation(rows)[: drawn(len(rows), fraction)]
         parts[held_out] = "normal/calibration"
     return parts
 
@@ -146,7 +146,7 @@ def _without_repeats(manifest: pd.DataFrame) -> pd.DataFrame:
     rank = manifest["part"].map({part: rank for rank, part in enumerate(PARTS)})
     best = rank.groupby(manifest["sha256"]).transform("min")
     dropped = rank > best
-    reasons = "the same image is in " + best.map(dict(enumerate(PARTS)))
+    reasons = IS_IN + best.map(dict(enumerate(PARTS)))
     manifest.loc[dropped, "reason"] = reasons[dropped]
     manifest.loc[dropped, "part"] = "dropped"
     return manifest
@@ -158,7 +158,26 @@ def _enough_of_each_class(manifest: pd.DataFrame, names: tuple[str, ...]) -> Non
     for part, least in (("normal/train", 2), ("normal/calibration", 1), ("normal/test", 1)):
         for label, count in counts[part].items():
             if count < least:
+                own = manifest[manifest["label"] == label]
                 raise InputError(
                     f"class {names[int(str(label))]} of the normal images has {count} in "
-                    f"{part}; wanted at least {least}"
+                    f"{part}; wanted at least {least}{left_out(own)}"
                 )
+
+
+def left_out(manifest: pd.DataFrame) -> str:
+    """Return what is left out of some images, and why, to be said behind a refusal.
+
+    Args:
+        manifest: rows of what `assign` returns, those of anomalies aside.
+
+    Returns:
+        A part of a sentence that begins with "; ", or nothing where all images have a part.
+    """
+    reasons = manifest.loc[manifest["part"] == "dropped", "reason"]
+    elsewhere = reasons[reasons.str.startswith(IS_IN)].str.removeprefix(IS_IN)
+    mixed = int((~elsewhere.isin(PARTS)).sum())
+    said = [f"; {mixed:,} left out: they stand in two classes"] if mixed else []
+    if repeats := len(reasons) - mixed:
+        said.append(f"; {repeats:,} left out: they repeat others")
+    return "".join(said)

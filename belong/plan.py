@@ -6,20 +6,35 @@ headers of some files; nothing is decoded.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from belong.class_folders import ImageFiles
-from belong.datasets import DataSet
+from belong.combination import least_held_out
+from belong.counted import counted
+from belong.datasets import DataSet, drawn
 from belong.errors import InputError
 
 LOOKED_AT = 200  # files whose size is read
 SMALL_PX = 64  # images up to this side are seen whole by a small network
 LEAST_PX = 28
+SPARE = 4  # images, beyond what calibrates at least
+LEAST_NEEDED = least_held_out(0.5) + SPARE  # at any alpha
 STEPS = 2000  # of training, at least: a few hundred images need more passes than many thousands
+
+
+# Keys of params.yaml, and what of a plan they hold.
+SET_BY_PLAN = {
+    "network": "network",
+    "images.side_px": "side_px",
+    "split.test_fraction": "test_fraction",
+    "split.calibration_fraction": "calibration_fraction",
+    "train.batch_size": "batch_size",
+    "train.epochs": "epochs",
+}
 
 
 @dataclass(frozen=True)
@@ -77,8 +92,8 @@ def plan(
     _check_classes(found, trained)
     if not sum(tested):
         trained = without_test(trained, test_fraction)
-    calibrates = held_out(sum(trained), alpha=alpha, least=calibration_fraction)
-    fitted = sum(trained) - math.ceil(calibrates * sum(trained))
+    calibrates = held_out(trained, alpha=alpha, least=calibration_fraction)
+    fitted = sum(count - drawn(count, calibrates) for count in trained)
     batch, passes = steps(fitted, batch_size=batch_size, epochs=epochs)
     network, side_px, why = network_for(found, has_weights=has_weights)
     return Plan(
@@ -92,6 +107,17 @@ def plan(
         epochs=passes,
         train_images=fitted,
     )
+
+
+def as_given(made: Plan, own: Mapping[str, object]) -> Plan:
+    """Return the plan with what a person has set himself in its place.
+
+    Args:
+        made: the plan.
+        own: keys of params.yaml, dotted; those that no plan sets are passed over.
+    """
+    given = {name: own[key] for key, name in SET_BY_PLAN.items() if key in own}
+    return replace(made, **given)  # type: ignore[arg-type]  # each is checked with params.yaml
 
 
 def counts(found: DataSet | ImageFiles) -> tuple[list[int], list[int]]:
@@ -111,7 +137,8 @@ def _check_classes(found: DataSet | ImageFiles, trained: Sequence[int]) -> None:
     for name, count in zip(found.class_names, trained, strict=True):
         if count < LEAST_IMAGES:
             raise InputError(
-                f"class {name} has {count} training image(s); wanted at least {LEAST_IMAGES}"
+                f"class {name} has {counted(count, 'training image')}; wanted at least "
+                f"{LEAST_IMAGES}"
             )
 
 
@@ -120,30 +147,41 @@ LEAST_IMAGES = 5  # 2 to fit, and 1 each to calibrate and to measure, with one t
 
 def without_test(trained: Sequence[int], test_fraction: float) -> list[int]:
     """Return the images of each class less the share that becomes the test."""
-    return [count - max(1, round(test_fraction * count)) for count in trained]
+    return [count - drawn(count, test_fraction) for count in trained]
 
 
-def held_out(images: int, *, alpha: float, least: float) -> float:
-    """Return the share of the training images that calibrates.
+def held_out(trained: Sequence[int], *, alpha: float, least: float) -> float:
+    """Return the share of each class's training images that calibrates.
 
-    `combined` takes every other of them for its p-values; the rest have to be 1 / alpha - 1.
+    It gives as many as `combined` wants, and some to spare: a few may turn out to be copies. Whole
+    images are drawn of each class; where classes are many and small, the share is raised until
+    their sum is enough.
 
     Args:
-        images: for training, without the test.
+        trained: images of each class for training, without the test.
         alpha: share of the images that belong that may be rejected.
         least: the share, where images are many.
 
     Raises:
         InputError: it would be more than half of them.
     """
-    needed = 2 * math.ceil(1 / alpha) + 2
+    images, needed = sum(trained), least_held_out(alpha) + SPARE
     share = max(least, needed / max(1, images))
+    while share <= 0.5 and sum(drawn(count, share) for count in trained) < needed:
+        share = _next(share, trained)
     if share > 0.5:
+        helps = "a larger alpha, or more images," if needed > LEAST_NEEDED else "more images"
         raise InputError(
             f"alpha {alpha:g} wants {needed} images to calibrate, and as many to train; there are "
-            f"{images} in all; a larger alpha, or more images, would do"
+            f"{images} in all; {helps} would do"
         )
     return share
+
+
+def _next(share: float, trained: Sequence[int]) -> float:
+    """Return a share, of four digits, at which one more image is drawn of some class."""
+    more = min((drawn(count, share) + 0.5) / count for count in trained if count)
+    return (math.floor(more * 1e4) + 1) / 1e4
 
 
 def steps(fitted: int, *, batch_size: int, epochs: int) -> tuple[int, int]:
@@ -196,12 +234,6 @@ def _shorter_side(path: Path) -> int:
 
 def overrides(made: Plan) -> Mapping[str, object]:
     """Return the keys of params.yaml that the plan sets, dotted."""
-    return {
-        "network": made.network,
-        "images.side_px": made.side_px,
-        "split.test_fraction": made.test_fraction,
-        "split.calibration_fraction": made.calibration_fraction,
-        "train.batch_size": made.batch_size,
-        "train.epochs": made.epochs,
+    return {key: getattr(made, name) for key, name in SET_BY_PLAN.items()} | {
         "detectors.feature_knn.k": max(1, min(50, made.train_images // 20)),
     }

@@ -30,11 +30,13 @@ from belong.frames import frames_in
 from belong.incoming import Incoming
 from belong.progress import bar
 from belong.scoring import Scorer
+from belong.table_paths import in_table
 from belong.verdict_files import (
     SUMMARY,
     UNREADABLE,
     Rows,
     check_free,
+    check_outside,
     rows_of,
     save_tables,
     summary_of,
@@ -76,11 +78,13 @@ def score_files(
         overwrite: whether the results of another run may be replaced; no other file ever is.
 
     Raises:
-        InputError: there are results of another run, or there is no such device.
+        InputError: `out` is among the images or has the results of another run, or there is no
+            such device.
         TooManyBadFilesError: no image can be read; the files are written nevertheless.
         KeyboardInterrupt: says how far it came.
     """
     start = time.perf_counter()
+    check_outside(out, incoming.top)
     if not overwrite:
         check_free(out, source, bundle.manifest.digest)
     place = device.choose(device_name)
@@ -159,7 +163,7 @@ def _pieces(batches: list[Batch], incoming: Incoming, out: str) -> Iterator[tupl
                 f"{out}: {UNFINISHED} was changed meanwhile; the same command mends it"
             )
         yield rows
-    yield [], [(printable(folder), why) for folder, why in incoming.shut]
+    yield [], [(in_table(folder), why) for folder, why in incoming.shut]
 
 
 def _scored(
@@ -168,12 +172,12 @@ def _scored(
     """Return the rows of a batch, as `_kept` wants them."""
     both = list(zip(batch.files, pictures, strict=True))
     read = [(file, image) for file, image in both if not isinstance(image, str)]
-    bad = [(printable(file), why) for file, why in both if isinstance(why, str)]
+    bad = [(in_table(file), why) for file, why in both if isinstance(why, str)]
     rows: Rows = []
     if read:
         scored = scorer.score(np.stack([image for _, image in read]))
         rows = rows_of(
-            [printable(file) for file, _ in read],
+            [in_table(file) for file, _ in read],
             scored,
             scorer.manifest.class_names,
             frames=[frames_in(incoming.path(file)) for file, _ in read],

@@ -30,7 +30,7 @@ def rows_of(
     """Return a row of COLUMNS for each of n images, numbers with six digits.
 
     Args:
-        paths: n, printable.
+        paths: n, as `belong.table_paths.in_table` writes them.
         scored: what a model says of them.
         class_names: c.
         frames: in each of the n files; the first one was scored.
@@ -122,6 +122,27 @@ def summary_of(counts: Counter[tuple[str, bool]], manifest: Manifest) -> dict[st
             "manifest_sha256": manifest.digest,
         },
     }
+
+
+def check_outside(out: Path, images: str) -> None:
+    """Refuse results among the images: the next run would look through them too.
+
+    Args:
+        out: the folder for the results.
+        images: the folder of the images; empty if they are given one by one.
+
+    Raises:
+        InputError: one is in the other, or is it.
+    """
+    if not images:
+        return
+    to, source = out.resolve(), Path(images).resolve()
+    if to == source or source in to.parents:
+        where = "is" if to == source else "is in"
+        raise InputError(
+            f"{printable(out)}: {where} the folder of the images, {printable(images)}, where the "
+            f"next run would look for images; wanted a folder outside"
+        )
 
 
 def check_free(out: Path, source: str, model: str) -> None:

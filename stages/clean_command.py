@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from belong.command.numbers import count, share
+from belong.command.numbers import count, share, whole
+from belong.counted import counted
 
 FOLDS = 5  # four fifths of the images train each network
 FALSE_ALARMS = 0.05
@@ -33,15 +34,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--with-review", action="store_true",
                         help="and of those to review (default: these are left out)")  # fmt: skip
     parser.add_argument("--false-alarms", type=share, default=FALSE_ALARMS, metavar="SHARE",
-                        help="of right images among those put aside as wrong or foreign, on "
-                        f"average (default: {FALSE_ALARMS})")  # fmt: skip
+                        help="of right images among those put aside as wrong or foreign, by the "
+                        "law of the bulk of distances; hard images make it more, see "
+                        f"reports/cleaning (default: {FALSE_ALARMS})")  # fmt: skip
     parser.add_argument("--least-side", type=count, metavar="PX", help="smaller images are tiny "
                         "(default: a quarter of the median)")  # fmt: skip
     parser.add_argument("--folds", type=partial(count, most=MOST_FOLDS), default=FOLDS,
                         metavar="N", help="networks; each judges what it has not seen "
                         f"(default: {FOLDS})")  # fmt: skip
     parser.add_argument("--weights", help="of EfficientNet-B0: imagenet, or a .safetensors file")
-    parser.add_argument("--seed", type=int, help="draws folds and weights")
+    parser.add_argument("--seed", type=whole, help="draws folds and weights")
     parser.add_argument("--threads", type=count, help="to compute with")
     parser.add_argument("--jobs", type=count, metavar="N", help="threads that read files")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), help="to compute on")
@@ -79,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
 def said(summary: dict[str, Any], out: str) -> str:
     """Return what came out, in some lines."""
     verdicts = summary["verdicts"]
-    lines = [f"{summary['images']:,} images: {verdicts['keep']:,} to keep"]
+    lines = [f"{counted(summary['images'], 'image')}: {verdicts['keep']:,} to keep"]
     for verdict in ("review", "quarantine"):
         why = summary["problems"].get(verdict, {})
         named = ", ".join(f"{name} {n:,}" for name, n in why.items())

@@ -6,16 +6,22 @@ It is no stage; the work is in `stages.fit_folder`, which is imported when it is
 import argparse
 from pathlib import Path
 
+from belong.command.numbers import count, share, whole
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command line."""
+    parser.epilog = (
+        "after an interruption the same command goes on where it was; .MODEL.work beside the model "
+        "keeps what is done until then"
+    )
     parser.add_argument("folder", type=Path, help="a folder of images for each class in it")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the model, a new folder")
     parser.add_argument("--anomalies", type=Path, help="a folder of images that do not belong")
-    parser.add_argument("--alpha", type=float, help="share of images that belong to be rejected")
+    parser.add_argument("--alpha", type=share, help="share of images that belong to be rejected")
     parser.add_argument("--weights", help="of EfficientNet-B0: imagenet, or a .safetensors file")
-    parser.add_argument("--seed", type=int, help="draws parts and weights")
-    parser.add_argument("--threads", type=int, help="to compute with")
+    parser.add_argument("--seed", type=whole, help="draws parts and weights")
+    parser.add_argument("--threads", type=count, help="to compute with")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), help="to compute on")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
                         help="any other key of params.yaml, such as train.epochs=30")  # fmt: skip

@@ -1,13 +1,14 @@
 """Fit a model to a folder of images for each class: the work of `belong fit`.
 
 The stages of dvc.yaml run one after the other in a folder of their own, without DVC: what is fitted
-here is fitted as `dvc repro` does it. It is no stage itself.
+here is fitted as `dvc repro` does it. After an interruption the same call goes on behind the last
+stage that was finished, and a training behind its last epoch. It is no stage itself.
 """
 
 import shutil
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +19,11 @@ from belong.artefacts import whole_file
 from belong.bundle import Bundle
 from belong.class_folders import ImageFiles
 from belong.datasets import DataSet
-from belong.errors import InputError
+from belong.errors import InputError, TooManyBadFilesError
 from belong.one_writer import one_writer
 from belong.packing import look
-from belong.plan import Plan, overrides, plan
+from belong.plan import Plan, as_given, overrides, plan
+from stages.finished import Finished
 from stages.params import pack
 from stages.params.every import Params
 from stages.params.section import read
@@ -36,6 +38,7 @@ PIPELINE, DEFAULTS = HERE / "pipeline.yaml", HERE / "defaults.yaml"
 
 TARGETS = ("bundle", "report_page")
 BUNDLE, PAGE = Path("data/bundle"), Path("reports/report.html")
+UNREADABLE = Path("data/unreadable.csv")
 
 
 def setting(text: str) -> tuple[str, object]:
@@ -65,7 +68,8 @@ def fit(
         model: the bundle, with `report.html` beside its files, outside of the images; None to
             plan only.
         anomalies: images that do not belong, for the supervised head and for the report.
-        alpha: share of the images that belong that may be rejected; that of params.yaml if None.
+        alpha: share of the images that belong that may be rejected, between 0 and 1; that of
+            params.yaml if None.
         weights: "imagenet", or a .safetensors file for EfficientNet-B0; None trains a small
             network from scratch.
         settings: other keys of params.yaml, dotted.
@@ -97,13 +101,15 @@ def fit(
         batch_size=values["train"]["batch_size"],
         epochs=values["train"]["epochs"],
     )
+    made = as_given(made, own)
     put(values, {key: value for key, value in overrides(made).items() if key not in own})
     Params.parse(values, Path("--set"))
     tell(folder, made, values, time_for(found, made, values))
     if model is not None:
-        with one_writer(model, lambda text: print(text, file=sys.stderr)):  # noqa: T201
+        with one_writer(model, say):
             check_new(model)  # another run may have ended with it
-            run_all(values, model)
+            given = [folder] if anomalies is None else [folder, anomalies]
+            run_all(values, model, key_of(values, given, weights))
     return made
 
 
@@ -187,36 +193,97 @@ def tell(folder: Path, made: Plan, values: Mapping[str, Any], time_wanted: "Esti
     """Print the plan."""
     least = min(made.classes, key=lambda one: one[1])
     total = sum(train + test for _, train, test in made.classes)
-    print(  # noqa: T201
+    say(
         f"{folder}: {total:,} images of {len(made.classes)} classes, {least[1]:,} at least "
         f"({least[0]})\n"
         f"network: {made.network} at {made.side_px} px; {made.why}\n"
         f"training: {made.train_images:,} images, {made.epochs} passes of {made.batch_size}; "
         f"{made.calibration_fraction:.0%} of each class calibrate\n"
         f"promise: {values['calibration']['alpha']:.1%} of the images that belong are rejected\n"
-        f"time: {time_wanted}, if the machine stays as busy as it is",
-        file=sys.stderr,
+        f"time: {time_wanted}, if the machine stays as busy as it is"
     )
 
 
-def run_all(values: dict[str, Any], model: Path) -> None:
-    """Run the stages beside `model`, and put the bundle in its place when all is done."""
+def key_of(values: Mapping[str, Any], images: Sequence[Path], weights: str | None) -> str:
+    """Return what stands for all that a fit depends on.
+
+    Of images these are the names, sizes and times of change.
+    """
+    from belong import device
+    from belong.fingerprint import fingerprint
+
+    listed = [[str(path), *state] for top in images for path, state in states(top)]
+    files = [PIPELINE] if weights in (None, "imagenet") else [PIPELINE, Path(str(weights))]
+    settings = {"params": values, "images": listed}
+    return fingerprint(settings, device.choose(values["device"]), *files)
+
+
+def states(folder: Path) -> Iterator[tuple[Path, tuple[int, int]]]:
+    """Yield each file below a folder of images, with what changes when it does."""
+    found = look(folder)
+    names = found.files if isinstance(found, ImageFiles) else sorted(folder.iterdir())
+    for path in (folder / name for name in names):
+        try:
+            state = path.stat()
+        except OSError:  # a link to nothing
+            state = path.lstat()
+        yield path, (state.st_size, state.st_mtime_ns)
+
+
+def run_all(values: dict[str, Any], model: Path, key: str) -> None:
+    """Run the stages beside `model`, and put the bundle in its place when all is done.
+
+    Args:
+        values: those of params.yaml.
+        model: the new folder; what is finished is kept in `.NAME.work` beside it until all is.
+        key: stands for all that the stages depend on.
+
+    Raises:
+        InputError: what a stage refuses; nothing is kept then, for it would refuse it again.
+        KeyboardInterrupt: says what is kept.
+    """
     work = model.with_name(f".{model.name}.work")
-    if work.exists():
+    steps = steps_to(TARGETS, PIPELINE)
+    finished = Finished(work, key)
+    left = finished.left(steps)
+    told = [step for step in left if step.name not in idle(values)]
+    if len(left) < len(steps):
+        where = f"with the stage {told[0].name}" if told else "behind the last stage"
+        say(f"{model}: goes on {where}, where it was interrupted; the time is that of the whole")
+    elif finished.is_other:
+        say(f"{model}: begins anew; {work} was of other images, settings or versions")
         shutil.rmtree(work)
-    (work / "data").mkdir(parents=True)
+    (work / "data").mkdir(parents=True, exist_ok=True)
+    kept = f"{work} keeps what is done, and the same command goes on from there"
     try:
         params = work / "params.yaml"
         with whole_file(params) as part, part.open("w", encoding="utf-8") as file:
             YAML().dump(values, file)
         start = time.perf_counter()
-        run_steps(steps_to(TARGETS, PIPELINE), params, PIPELINE, work, before=announce)
+        run_steps(
+            left,
+            params,
+            PIPELINE,
+            work,
+            before=lambda step: announce(step) if step in told else None,
+            after=finished.note,
+        )
         shutil.copy(work / PAGE, work / BUNDLE / PAGE.name)
         (work / BUNDLE).replace(model)
         seconds = time.perf_counter() - start
-        print(f"{model}: ready after {seconds:.0f} s\n{summary(model)}", file=sys.stderr)  # noqa: T201
-    finally:
+        say(f"{model}: ready after {seconds:.0f} s\n{summary(model)}")
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"interrupted; {kept}") from None
+    except InputError as error:
         shutil.rmtree(work, ignore_errors=True)
+        if isinstance(error, TooManyBadFilesError):  # its list is gone with the folder
+            said = str(error).replace(f"{work / UNREADABLE} lists", "`belong check -o OUT` lists")
+            raise TooManyBadFilesError(said) from None
+        raise
+    except Exception:  # a full disk, want of memory
+        say(kept)
+        raise
+    shutil.rmtree(work, ignore_errors=True)
 
 
 def summary(model: Path) -> str:
@@ -232,6 +299,18 @@ def summary(model: Path) -> str:
     )
 
 
+def idle(values: Mapping[str, Any]) -> set[str]:
+    """Return the stages that have nothing to do, and of which a user is told nothing."""
+    of_backbone = {"backbone", "embed"} if values["network"] == "lenet" else set()
+    of_anomalies = {"train_head"} if values["anomaly"]["classes"] == "none" else set()
+    return of_backbone | of_anomalies
+
+
 def announce(step: Step) -> None:
     """Name the stage that begins."""
-    print(f"{step.name}: {step.desc}", file=sys.stderr)  # noqa: T201
+    say(f"{step.name}: {step.desc}")
+
+
+def say(text: str) -> None:
+    """Tell the user something on standard error."""
+    print(text, file=sys.stderr)  # noqa: T201

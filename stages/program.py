@@ -11,6 +11,7 @@ from pathlib import Path
 
 from belong.artefacts import save_json
 from belong.endings import USER_MISTAKE, exit_code_of
+from belong.errors import InputError, MissingFileError
 from belong.one_writer import end_with_starter, one_writer
 
 # How long the last run of each stage took: a file for each, for the report's page.
@@ -54,7 +55,12 @@ def _done(main: Callable[..., None], paths: list[Path]) -> int:
         end_with_starter()
     with one_writer(paths[-1], say):
         start = time.perf_counter()
-        main(*paths)
+        try:
+            main(*paths)
+        except MissingFileError as error:
+            if not {error.path, *error.path.parents}.intersection(paths):
+                raise  # a file that the parameters name
+            raise InputError(f"{error}; `dvc repro` makes it") from None
         _note_time(time.perf_counter() - start)
     return 0
 

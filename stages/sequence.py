@@ -74,6 +74,7 @@ def run_steps(
     folder: Path,
     *,
     before: Callable[[Step], None] = lambda _: None,
+    after: Callable[[Step], None] = lambda _: None,
 ) -> None:
     """Run the stages in this process.
 
@@ -83,9 +84,11 @@ def run_steps(
         pipeline: dvc.yaml itself, which one of the stages shows.
         folder: takes the place of the project's: data/x becomes FOLDER/data/x.
         before: is told each stage before it runs.
+        after: is told each stage when its outputs are there.
     """
     known = {"params.yaml": params, "dvc.yaml": pipeline}
     for step in steps:
         before(step)
         module = importlib.import_module(f"stages.{step.program}")
         module.main(*(known.get(word, folder / word) for word in step.words))
+        after(step)

@@ -22,7 +22,7 @@ from belong.datasets import DataSet, chosen, with_test_part, without
 from belong.errors import InputError
 from belong.forms import Form, all_formed
 from belong.packed import COLUMNS, data_set
-from belong.parts import PARTS, assign
+from belong.parts import PARTS, assign, left_out
 from stages.params.split import Params
 from stages.program import run, say
 
@@ -91,21 +91,22 @@ def check_size(sets: dict[str, DataSet], form: Form, values: Params) -> None:
 
 def check_calibration(table: pd.DataFrame, values: Params) -> None:
     """Refuse, before anything is trained, too few images to calibrate."""
-    held_out, alpha = int((table["part"] == "normal/calibration").sum()), values.calibration.alpha
+    normal = table[~table["is_anomaly"]]
+    held_out, alpha = int((normal["part"] == "normal/calibration").sum()), values.calibration.alpha
     least = least_held_out(alpha)
     if held_out < least:
         raise InputError(
             f"{held_out} images are held out to calibrate; at alpha {alpha:g} combined wants "
             f"{least}, half of them for its p-values; a larger split.calibration_fraction or "
-            f"calibration.alpha, or more images, would do"
+            f"calibration.alpha, or more images, would do{left_out(normal)}"
         )
 
 
 def tell_repeats(table: pd.DataFrame, manifest: Path) -> None:
     """Say how many images stand in the data sets more than once."""
-    dropped = int((table["part"] == "dropped").sum())
+    dropped = left_out(table)
     if dropped:
-        say(f"{dropped:,} of {len(table):,} images are repeats and left out; {manifest} lists them")
+        say(f"{len(table):,} images{dropped}; {manifest} lists them")
 
 
 def check_pair(inside: DataSet, outside: DataSet, normal: Path, anomaly: Path) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 # Programs in stages/ that no dvc.yaml runs.
 NO_STAGES = {
-    "__init__", "clean_command", "clean_folder", "clean_study", "fit_command", "fit_folder", "grid",
-    "program", "readme", "sequence",
+    "__init__", "clean_command", "clean_folder", "clean_study", "finished", "fit_command",
+    "fit_folder", "grid", "program", "readme", "sequence",
 }  # fmt: skip
 PACKAGES = ("belong", "stages", "tests", "benchmarks")
 

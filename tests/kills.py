@@ -202,6 +202,23 @@ def scoring(folder: Path, model: Path) -> Target:
     return Target("command", "belong score", folder, command, command, outputs, own, 8)
 
 
+def fitting(folder: Path) -> Target:
+    """Return the target `belong fit`, with 60 digits of each of three classes in folders."""
+    data = read(ROOT / "tests" / "data" / "mnist-small")
+    for label in range(3):
+        (folder / "photos" / str(label)).mkdir(parents=True)
+        for row in np.flatnonzero(data.labels == label)[:60]:
+            to = folder / "photos" / str(label) / f"{row}.png"
+            Image.fromarray(np.asarray(data.images[row, 0])).save(to)
+    settings = ("train.epochs=5", "autoencoder.epochs=2", "detectors.code_iforest.trees=20")
+    given = [word for one in settings for word in ("--set", one)]
+    options = ("photos", "-o", "out", "--alpha", "0.05", *given)
+    command = (sys.executable, "-m", "belong", "fit", *options)
+    outputs = ("out/manifest.json", "out/report.html")  # the first has the sums of the others
+    own = ENVIRONMENT | {"PYTHONPATH": str(ROOT)}
+    return Target("command", "belong fit", folder, command, command, outputs, own, 10)
+
+
 def a_grid(folder: Path) -> list[Target]:
     """Return the targets of a grid of quick cells: its worker, its stage, and itself."""
     folder.mkdir()
@@ -222,6 +239,7 @@ def forget(target: Target) -> None:
             call(target.folder, "git", "update-ref", "-d", ref)
         shutil.rmtree(target.folder / ".dvc" / "cache", ignore_errors=True)
     shutil.rmtree(target.folder / "out", ignore_errors=True)
+    shutil.rmtree(target.folder / ".out.work", ignore_errors=True)  # of one killed behind its end
 
 
 def rows_of(targets: Sequence[Target], kills: int, rng: random.Random) -> Iterator[Row]:
@@ -250,7 +268,8 @@ def main(kills: int, folder: Path) -> int:
     folder = folder.resolve()
     targets = pipeline(folder / "clone")
     score = scoring(folder / "score", folder / "clone" / "data" / "bundle")
-    targets += [score] * 4 + a_grid(folder / "cells") * 2
+    fit = fitting(folder / "fit")
+    targets += [score] * 4 + [fit] * 4 + a_grid(folder / "cells") * 2
     rows = []
     with (folder / "kills.csv").open("w", encoding="utf-8", newline="") as file:
         table = csv.DictWriter(file, list(Row.__annotations__), lineterminator="\n")

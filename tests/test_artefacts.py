@@ -15,6 +15,7 @@ from safetensors.numpy import load_file
 from belong.artefacts import (
     load_about,
     load_arrays,
+    load_csv,
     save_arrays,
     save_csv,
     save_json,
@@ -22,7 +23,7 @@ from belong.artefacts import (
     whole_file,
     whole_folder,
 )
-from belong.errors import InputError
+from belong.errors import InputError, MissingFileError
 
 ARRAYS = {
     "means": np.arange(6, dtype=np.float32).reshape(2, 3),
@@ -232,8 +233,8 @@ def test_an_array_that_is_not_in_the_file_is_refused_with_those_that_are(tmp_pat
 
 def test_a_missing_file_is_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "nothing"
-    for load in (load_arrays, load_about):
-        with pytest.raises(InputError, match=f"^{path}: no such file; `dvc repro` makes it$"):
+    for load in (load_arrays, load_about, load_csv):
+        with pytest.raises(MissingFileError, match=f"^{path}: no such file$"):
             load(path)
 
 

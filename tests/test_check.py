@@ -183,6 +183,22 @@ def test_one_calibration_image_too_few_spoils_and_one_more_does_not(
     assert all(one.level != "spoils" for one in counts.too_few(enough, alpha=alpha))
 
 
+@pytest.mark.parametrize("fraction", ["", "--calibration-fraction=0.1"])
+def test_a_class_of_one_image_is_named_once_and_not_counted_further(
+    photos: Path, capsys: pytest.CaptureFixture[str], fraction: str
+) -> None:
+    write_images(photos, "cow/1.png", side_px=64)
+    assert main(["check", str(photos), "--alpha=0.2", *[fraction] * bool(fraction)]) == 1
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  - ")]
+    first = "less than 2 training images; a training stops"
+    if not fraction:
+        first = "less than 5 training images; `belong fit` stops"
+    assert f"  - 1 class (cow): {first}" in said
+    named = [line for line in said if "cow" in line and "calibration images, what" not in line]
+    assert len(named) == 1
+    assert not any(" 0 in the smallest" in line or "  - 0 " in line for line in said)
+
+
 def test_a_class_ten_times_as_large_as_another_is_named() -> None:
     parts = counts.Division({"a": 500, "b": 50}, {"a": 50, "b": 5}, {"a": 9, "b": 9})
     (found,) = counts.imbalance(parts)
@@ -314,7 +330,8 @@ def test_the_command_writes_what_it_says_and_ends_with_1_where_the_result_is_spo
     assert about["classes"]["ant"] == {"train": 41, "test": 0, "unreadable": 0}
     table = pd.read_csv(tmp_path / "out/findings.csv")
     assert table["path"].tolist() == ["ant/3.png", "ant/x.png"]
-    assert main(["check", str(photos), "--alpha", "0.2"]) == 0
+    # `belong fit` would want 40 at any alpha; another training may do with the few of a tenth.
+    assert main(["check", str(photos), "--alpha", "0.2", "--calibration-fraction", "0.1"]) == 0
 
 
 @pytest.mark.parametrize(
@@ -322,7 +339,7 @@ def test_the_command_writes_what_it_says_and_ends_with_1_where_the_result_is_spo
     [
         ([], "no image in it, nor IDX files"),
         (["Cat/1.png", "cat/2.png"], "the classes Cat and cat differ only in case"),
-        (["cat/1.png", "2.png"], "1 images lie beside the class folders"),
+        (["cat/1.png", "2.png"], "images beside the class folders: 2.png; wanted"),
     ],
 )
 def test_a_folder_that_is_no_data_set_is_refused_in_one_line(
@@ -344,6 +361,16 @@ def test_a_folder_of_which_nothing_can_be_read_is_refused(
     assert main(["check", str(tmp_path)]) == 2
     wanted = "none of 2 images can be read; the first: ant/1.png (not an image, or of no kind that"
     assert wanted in capsys.readouterr().err
+
+
+def test_a_class_that_is_a_formula_to_a_spreadsheet_is_none_in_the_table(
+    photos: Path, tmp_path: Path
+) -> None:
+    (photos / "ant").rename(photos / "=ant")
+    (photos / "=ant/a.png").touch()
+    main(["check", str(photos), "-o", str(tmp_path / "out")])
+    table = pd.read_csv(tmp_path / "out/findings.csv")
+    assert table.to_numpy().tolist() == [["./=ant/a.png", "unreadable", "empty: 0 bytes"]]
 
 
 def test_a_name_that_is_not_utf8_is_written_with_its_bytes(photos: Path, tmp_path: Path) -> None:

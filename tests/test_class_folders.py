@@ -148,9 +148,9 @@ REFUSED: dict[str, tuple[list[str], str]] = {
     "empty classes": (["cat/a.txt", "dog/"], "F: no image in it, nor IDX files"),
     "an empty class": (["cat/1.jpg", "dog/"], "F: the folder of class dog has no image in it"),
     "beside": (["cat/1.jpg", "2.jpg", "3.jpg"],
-               "F: 2 images lie beside the class folders, 2.jpg is one; wanted every image in the"),
+               "F: images beside the class folders: 2.jpg and 1 more; wanted every image in the"),
     "beside the parts": (["train/a/1.jpg", "test/a/2.jpg", "3.jpg"],
-                         "F: 1 images lie beside train and test, 3.jpg is one; wanted every image"),
+                         "F: images beside train and test: 3.jpg; wanted every image"),
     "case": (["Cat/1.jpg", "cat/2.jpg"], "F: the classes Cat and cat differ only in case"),
     "case, in parts": (["train/Cat/1.jpg", "train/cat/2.jpg", "test/cat/3.jpg"],
                        "F: the classes Cat and cat differ"),
@@ -158,7 +158,7 @@ REFUSED: dict[str, tuple[list[str], str]] = {
     "case of parts": (["train/a/1.jpg", "Train/a/1.jpg", "test/a/2.jpg"],
                       "F: the classes Train and train differ only in case"),
     "only in test": (["train/a/1.jpg", "test/a/2.jpg", "test/b/3.jpg", "test/b/4.jpg"],
-                     "F: class b has 2 images in test but none in train"),
+                     "F: class b has images in test (2) but none in train"),
     "three parts": (["train/a/1.jpg", "test/a/2.jpg", "val/a/3.jpg"],
                     "F: has the folders test, train, val; wanted train and test and no other"),
     "other parts": (["train/a/1.jpg", "val/a/3.jpg"],
@@ -186,9 +186,9 @@ def test_all_that_is_wrong_is_said_at_once_a_line_for_each(tmp_path: Path) -> No
     with pytest.raises(InputError) as refused:
         list_images(tmp_path)
     assert str(refused.value).splitlines() == [
-        f"{tmp_path}: 1 images lie beside train and test, 4.jpg is one; wanted every image in them",
-        f"{tmp_path}/train: 1 images lie beside the class folders, 2.jpg is one; wanted every "
+        f"{tmp_path}: images beside train and test: 4.jpg; wanted every image in them",
+        f"{tmp_path}/train: images beside the class folders: 2.jpg; wanted every "
         f"image in the folder of its class",
-        f"{tmp_path}: class c has 1 images in test but none in train",
+        f"{tmp_path}: class c has images in test (1) but none in train",
         f"{tmp_path}: the folder of class b has no image in it",
     ]

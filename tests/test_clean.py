@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from belong.class_folders import list_images
+from belong.cleaning.study_page import page
 from belong.command.main import main
 from belong.idx_folders import read
 from stages import clean_study
@@ -239,6 +240,29 @@ def test_where_no_image_can_be_read_the_manifest_says_why(
     assert "none of 2 images can be read; the first: ant/0.png (empty: 0 bytes)" in said
     rows = pd.read_csv(tmp_path / "out" / "manifest.csv")
     assert rows["problem"].to_list() == ["unreadable"] * 2
+
+
+def test_a_path_that_is_a_formula_to_a_spreadsheet_is_none_in_the_manifest(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("=ant", "bee"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        (tmp_path / "photos" / name / "0.png").write_bytes(b"")
+    refused(capsys, tmp_path / "photos", "-o", tmp_path / "out")
+    rows = pd.read_csv(tmp_path / "out" / "manifest.csv")
+    assert rows["path"].to_list() == ["./=ant/0.png", "bee/0.png"]
+
+
+def test_the_page_of_the_study_is_made_of_its_tables_and_says_what_the_stated_share_came_to() -> (
+    None
+):
+    folder = ROOT / "reports" / "cleaning"
+    found, learned = (pd.read_csv(folder / f"{name}.csv") for name in ("found", "accuracy"))
+    said = page(found, learned, ("fashion-mnist", "mnist"), images=12_000, epochs=12)
+    assert (folder / "README.md").read_text("utf-8") == said
+    named = found[(found["planted"] == "either") & (found["verdict"] == "quarantine")]
+    share = 1 - named["right"].sum() / named["named"].sum()
+    assert f"In quarantine, stated as 0.05, it came to {share:.2f};" in said
 
 
 def test_the_study_counts_what_it_planted(tmp_path: Path) -> None:

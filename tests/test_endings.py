@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from belong.artefacts import load_csv
 from belong.command.main import COMMANDS, main
 from belong.endings import OUT_OF_MEMORY, exit_code_of
 from stages.program import run as run_stage
@@ -48,6 +49,27 @@ def test_a_command_that_finds_no_memory_says_so_in_one_line(
     monkeypatch.setitem(COMMANDS, "hungry", (__name__, "want more than there is"))
     assert main(["hungry"]) == 2
     assert capsys.readouterr().err == f"belong hungry: {OUT_OF_MEMORY}\n"
+
+
+@pytest.mark.parametrize(("own", "hint"), [(True, "; `dvc repro` makes it"), (False, "")])
+def test_only_of_a_stages_own_input_is_it_said_that_dvc_makes_it(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    own: bool,
+    hint: str,
+) -> None:
+    weights = tmp_path / "weights.safetensors"  # that the parameters name
+
+    def reads(plots: Path, _output: Path) -> None:
+        load_csv(plots / "roc.csv" if own else weights)
+
+    monkeypatch.setattr(sys, "argv", ["reads.py", str(tmp_path / "plots"), str(tmp_path / "out")])
+    with pytest.raises(SystemExit) as ended:
+        run_stage(reads)
+    assert ended.value.code == 2
+    file = tmp_path / "plots/roc.csv" if own else weights
+    assert capsys.readouterr().err == f"reads: {file}: no such file{hint}\n"
 
 
 def test_a_stage_that_finds_no_memory_says_so_in_one_line(

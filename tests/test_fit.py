@@ -1,8 +1,14 @@
 """`belong fit` on a folder of images for each class: the pipeline's own stages, without DVC."""
 
 import fcntl
+import os
+import random
 import re
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +20,9 @@ from belong.command.main import main
 from belong.errors import InputError
 from belong.idx_folders import read
 from stages import fit_folder
-from stages.fit_folder import setting, summary
+from stages.finished import Finished
+from stages.fit_folder import PIPELINE, TARGETS, setting, summary
+from stages.sequence import Step, steps_to
 from tests.imports import ROOT
 
 DIGITS = ROOT / "tests" / "data" / "mnist-small"
@@ -90,7 +98,7 @@ def test_a_plan_is_told_and_nothing_is_written(
         (["nowhere"], "belong fit: nowhere: no such folder"),
         ([str(DIGITS), "--set", "train.epoch=3"],
          "belong fit: --set: train.epoch: unknown key; the nearest known key is train.epochs"),
-        ([str(DIGITS), "--alpha", "2"],
+        ([str(DIGITS), "--set", "calibration.alpha=2.0"],
          "belong fit: --set: calibration.alpha: got 2.0, wanted less than 1"),
         ([str(DIGITS), "--set", "seed"], "belong fit: --set seed: wanted KEY=VALUE"),
         ([str(DIGITS), "--plan", "--anomalies", "nowhere"], "belong fit: nowhere: no such folder"),
@@ -109,6 +117,31 @@ def test_a_mistake_is_one_line(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("option", "wanted"),
+    [
+        ("--alpha=2", "argument --alpha: got '2', wanted a number between 0 and 1"),
+        ("--threads=0", "argument --threads: got '0', wanted a whole number from 1 on"),
+        ("--seed=-1", "argument --seed: got '-1', wanted a whole number from 0 on"),
+    ],
+)
+def test_a_number_that_cannot_be_is_refused_under_the_name_that_it_was_given_by(
+    option: str, wanted: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["fit", str(DIGITS), "-o", str(tmp_path / "model"), option])
+    assert stopped.value.code == 2
+    assert wanted in capsys.readouterr().err
+
+
+def test_the_plan_that_is_told_has_what_the_user_has_set_himself(
+    digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["--set", "train.epochs=7", "--set", "train.batch_size=50"]
+    assert main(["fit", str(digits), "-o", str(tmp_path / "model"), "--plan", *given]) == 0
+    assert re.search(r"training: [\d,]+ images, 7 passes of 50; ", capsys.readouterr().err)
+
+
 def test_a_model_that_is_there_is_not_written_over(
     model: Path, digits: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -123,7 +156,7 @@ def test_while_a_model_is_made_no_other_process_makes_it(
 ) -> None:
     asked = []
 
-    def make(_values: object, model: Path) -> None:
+    def make(_values: object, model: Path, _key: str) -> None:
         with model.with_name(f".{model.name}.lock").open() as lock:
             with pytest.raises(BlockingIOError):
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -179,5 +212,128 @@ def test_more_unreadable_images_than_allowed_stop_before_the_training_and_leave_
     assert main(["fit", str(tmp_path / "photos"), "-o", str(tmp_path / "model")]) == 3
     said = capsys.readouterr().err
     assert "31 of 2031 images (1.5%) cannot be read" in said
+    assert "; `belong check -o OUT` lists all, the first: 3/broken.jpg" in said
     assert "train:" not in said
     assert [path.name for path in tmp_path.iterdir()] == ["photos"]
+
+
+# --- interruptions -------------------------------------------------------------------------------
+
+SETTINGS = [word for one in ("train.epochs=5", *QUICK[1:]) for word in ("--set", one)]
+
+
+@pytest.fixture(scope="module")
+def few(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """60 digits of each of three classes."""
+    folder = tmp_path_factory.mktemp("few")
+    for name in "012":
+        (folder / name).mkdir()
+        for file in sorted((digits / name).iterdir())[:60]:
+            shutil.copy2(file, folder / name)
+    return folder
+
+
+def words(few: Path, model: Path, *more: str) -> list[str]:
+    return ["fit", str(few), "-o", str(model), "--alpha", "0.05", *SETTINGS, *more]
+
+
+def broken_off(given: list[str], stage: str, seconds: float, by: signal.Signals) -> tuple[int, str]:
+    """Run the command, and interrupt it so long after a stage began; return what came of it."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "belong", *given],
+        cwd=ROOT, stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    ) as process:  # fmt: skip
+        assert process.stderr
+        said = ""
+        for line in process.stderr:
+            said += line
+            if line.startswith(f"{stage}: "):
+                break
+        time.sleep(seconds)
+        process.send_signal(by)
+        said += process.stderr.read()
+        return process.wait(), said
+
+
+def test_a_fit_that_is_killed_and_interrupted_gives_the_bytes_of_one_that_is_not(
+    few: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    draw = random.Random(0)  # noqa: S311  the moments
+    model = tmp_path / "model"
+    names = [step.name for step in steps_to(TARGETS, PIPELINE)]
+    quiet = {"backbone", "embed", "train_head"}
+    heard = [name for name in names[1:-1] if name not in quiet]
+    first, second = sorted(draw.sample(heard, 2), key=names.index)
+    code, _ = broken_off(words(few, model), first, draw.random() / 10, signal.SIGKILL)
+    assert code == -signal.SIGKILL
+    code, said = broken_off(words(few, model), second, 0, signal.SIGINT)
+    assert code == 130
+    assert f"{model}: goes on with the stage " in said
+    assert said.endswith(
+        f"belong fit: interrupted; {tmp_path}/.model.work keeps what is done, and the same command "
+        f"goes on from there\n"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == [".model.work"]
+    assert main(words(few, model)) == 0
+    again = capsys.readouterr().err
+    # Of the backbone and of the head, which take no part, nothing is told.
+    assert not re.search("^(backbone|embed|train_head): ", said + again, re.MULTILINE)
+    found = re.search(f"{model}: goes on with the stage (.*), where it was interrupted", again)
+    assert found
+    assert names.index(found[1]) >= names.index(second)  # that one may have ended meanwhile
+    assert "pack: " not in again
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert main(words(few, tmp_path / "undisturbed")) == 0
+    files = {path.name: path.read_bytes() for path in model.iterdir()}
+    assert files == {path.name: path.read_bytes() for path in (tmp_path / "undisturbed").iterdir()}
+
+
+def stop(*_paths: Path) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("change", ["image", "setting"])
+def test_of_other_images_or_settings_nothing_is_taken_over(
+    few: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    change: str,
+) -> None:
+    images, model = tmp_path / "images", tmp_path / "model"
+    shutil.copytree(few, images)
+    monkeypatch.setattr("stages.train.main", stop)
+    for _ in range(2):
+        assert main(words(images, model)) == 130
+    assert "goes on with the stage train" in capsys.readouterr().err
+    monkeypatch.setattr("stages.pack.main", stop)
+    if change == "image":
+        os.utime(min((images / "0").iterdir()), (1, 1))
+    assert main(words(images, model, *["--seed=1"] * (change == "setting"))) == 130
+    said = capsys.readouterr().err
+    assert f"begins anew; {tmp_path}/.model.work was of other images, settings or ver" in said
+    assert "goes on with" not in said
+
+
+def a_step(folder: Path) -> Step:
+    (folder / "data").mkdir()
+    (folder / "data" / "b").write_text("made")
+    return Step("one", "", "one", ("data/a", "data/b"), frozenset({"data/b"}))
+
+
+def test_a_stage_whose_output_was_cut_off_is_not_finished(tmp_path: Path) -> None:
+    step = a_step(tmp_path)
+    Finished(tmp_path, "key").note(step)
+    assert Finished(tmp_path, "key").left([step]) == []
+    assert Finished(tmp_path, "another").left([step]) == [step]
+    (tmp_path / "data" / "b").write_text("mad")
+    assert Finished(tmp_path, "key").left([step]) == [step]
+
+
+def test_half_a_note_counts_for_nothing(tmp_path: Path) -> None:
+    step = a_step(tmp_path)
+    Finished(tmp_path, "key").note(step)
+    note = tmp_path / "finished.json"
+    note.write_text(note.read_text()[:-5])
+    found = Finished(tmp_path, "key")
+    assert (found.left([step]), found.is_other) == ([step], False)

@@ -70,7 +70,7 @@ def test_a_folder_that_is_gone_meanwhile_is_listed_with_the_reason(tmp_path: Pat
 
 def test_a_folder_without_an_image_says_what_else_is_in_it(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("")
-    with pytest.raises(InputError, match="no image in it, 1 other files and folders"):
+    with pytest.raises(InputError, match="no image in it, 1 other file or folder"):
         below(tmp_path)
 
 

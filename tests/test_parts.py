@@ -293,6 +293,19 @@ def test_a_class_that_is_left_with_too_few_images_after_the_repeats_is_refused()
         parts_of(normal, ANOMALY)
 
 
+def test_where_a_class_is_refused_it_is_said_how_many_of_it_stand_in_two_classes() -> None:
+    # Of class ant all but one of the training images (0, 3, 6, ...) stand in bee too, one twice.
+    ants = list(range(0, 87, 3))
+    labels = [*np.arange(90) % 3, *[1] * len(ants), 0, 1, 2, 0]
+    normal = data_set([*range(90), *ants], [90, 91, 92, 87], labels=labels)
+    with pytest.raises(
+        InputError,
+        match=r"ant of the normal images has 0 in normal/train; wanted at least 2; 29 left out: "
+        r"they stand in two classes; 1 left out: they repeat others$",
+    ):
+        parts_of(normal, ANOMALY)
+
+
 def test_of_images_that_are_alike_in_one_class_the_first_is_kept_and_the_others_are_named() -> None:
     # The first three training images of class ant (0, 3, 6) once more, at the end.
     manifest = parts_of(data_set([*range(90), 0, 3, 6], range(90, 120), labels=COPIED), ANOMALY)

@@ -92,7 +92,10 @@ def test_the_same_photo_is_kept_in_one_part_only_whatever_its_name_and_class(pho
     assert succeeded(packed(photos, photos / "ours", photos / "odd"))
     done = divided(photos)
     listed = photos / "manifest.csv"
-    said = f"split: 4 of 508 images are repeats and left out; {listed} lists them\n"
+    said = (
+        f"split: 508 images; 2 left out: they stand in two classes; 2 left out: they repeat "
+        f"others; {listed} lists them\n"
+    )
     assert (done.returncode, done.stderr) == (0, said)
     manifest = pd.read_csv(listed).set_index("source")
     assert manifest.loc[["a.bmp", "b.png"], "part"].tolist() == ["dropped", "dropped"]
@@ -132,6 +135,13 @@ def test_too_few_photos_to_calibrate_are_refused_before_anything_is_trained(phot
         "images, would do\n"
     )
     assert (done.returncode, done.stderr) == (2, wanted)
+    for number in range(10):
+        shutil.copy(
+            photos / "ours" / "bee" / f"{number}.png", photos / "ours" / "ant" / f"x{number}.png"
+        )
+    assert succeeded(packed(photos, photos / "ours", photos / "odd", text))
+    done = divided(photos)
+    assert done.stderr.endswith("images, would do; 20 left out: they stand in two classes\n")
 
 
 def test_more_pixels_than_memory_is_meant_to_hold_are_refused(photos: Path) -> None:

@@ -1,5 +1,6 @@
 """What is chosen for a person's own folder, and what is refused."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +8,11 @@ import pytest
 from PIL import Image
 
 from belong.class_folders import list_images
-from belong.datasets import DataSet
+from belong.combination import least_held_out
+from belong.datasets import DataSet, with_test_part
 from belong.errors import InputError
+from belong.forms import Form
+from belong.parts import assign
 from belong.plan import Plan, plan, typical_side
 
 
@@ -50,6 +54,40 @@ def test_a_fifth_of_each_class_is_the_test_where_there_is_none() -> None:
     assert made.train_images == 1200 - 120
 
 
+@pytest.mark.parametrize("alpha", [0.025, 0.05, 0.2])
+@pytest.mark.parametrize(
+    "sizes", [(31,) * 33, (7,) * 60, (5, 400), (25, 105), (200, 7, 7, 7, 7)], ids=str
+)
+def test_what_is_planned_is_what_the_images_are_divided_into(
+    sizes: tuple[int, ...], alpha: float
+) -> None:
+    found = images(*sizes)
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, found.images.shape, np.uint8)
+    found = replace(found, images=pixels, sources=np.arange(len(pixels)).astype(str))
+    try:
+        made = planned(found, alpha=alpha)
+    except InputError:
+        assert sum(sizes) * 0.8 < 2.5 * least_held_out(alpha)
+        return
+    none = replace(found, images=pixels[:0], labels=found.labels[:0], is_test=found.is_test[:0],
+                   sources=found.sources[:0])  # fmt: skip
+    parts = assign(
+        with_test_part(found, fraction=made.test_fraction, rng=rng), none, {},
+        form=Form.of(pixels), calibration_fraction=made.calibration_fraction, further_images=0,
+        rng=rng,
+    )["part"]  # fmt: skip
+    assert (parts == "normal/train").sum() == made.train_images
+    assert (parts == "normal/calibration").sum() >= least_held_out(alpha)
+
+
+def test_of_33_classes_of_31_images_three_each_calibrate() -> None:
+    """6 are for the test; of 25, a tenth is 2.5, which rounds to 2: 66, and 78 are wanted."""
+    made = planned(images(*(31,) * 33))
+    assert made.train_images == 33 * 22
+    assert made.calibration_fraction == pytest.approx(0.1001)
+
+
 def test_few_images_are_passed_often_enough_for_two_thousand_steps() -> None:
     made = planned(images(300, 300))
     assert made.batch_size < 128
@@ -68,9 +106,11 @@ def test_enough_images_calibrate_half_of_combined_at_alpha(alpha: float) -> None
     ("found", "alpha", "message"),
     [
         (images(500), 0.025, "the images have one class, c0; wanted at least 2"),
-        (images(500, 4), 0.025, "class c1 has 4 training image.s.; wanted at least 5"),
+        (images(500, 4), 0.025, "class c1 has 4 training images; wanted at least 5"),
         (images(50, 50), 0.025, "alpha 0.025 wants 82 images to calibrate, and as many to train; "
-                                "there are 80 in all"),
+                                "there are 80 in all; a larger alpha, or more images, would do"),
+        (images(50, 50), 0.2, "alpha 0.2 wants 44 images to calibrate, and as many to train; "
+                              "there are 80 in all; more images would do"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_one_line(found: DataSet, alpha: float, message: str) -> None:

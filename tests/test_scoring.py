@@ -2,9 +2,11 @@
 
 import csv
 import json
+import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from PIL import Image
 from belong import conformal
 from belong.artefacts import load_arrays
 from belong.bundle import Bundle
+from belong.class_folders import printable
 from belong.command.main import main
 from belong.detectors.registry import DETECTORS
 from belong.embedding import embed
@@ -27,6 +30,8 @@ from belong.scored import Scored
 from belong.scoring import Scorer
 from belong.scoring_run import UNFINISHED, score_files
 from belong.verdict_files import COLUMNS
+from belong.watching.given import look
+from belong.watching.uploads import Uploads, scored
 from tests.imports import ROOT
 from tests.small_bundle import a_bundle, make_bundle
 
@@ -285,22 +290,180 @@ def test_a_folder_is_scored_and_then_watched_with_the_same_model(
     assert code == int("\nWithin its band.\n" not in said and "Outside at this one" not in said)
 
 
+# --- a folder of new images, scored and watched in one command ----------------------------------
+
+
+def watch(given: Path, model: Path, *more: str) -> int:
+    return main(["watch", str(given), "--model", str(model), "--device", "cpu", *more])
+
+
+def uploads(found: Incoming, model: Path, out: Path | None) -> Uploads:
+    return scored(
+        found, Bundle.load(model), out, source="photos", jobs=1, batch_size=4, device_name="cpu",
+        overwrite=False,
+    )  # fmt: skip
+
+
+def test_watching_a_folder_of_images_is_scoring_it_and_watching_what_came_out(
+    photos: Path, model: Path, done: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for place, file in enumerate(below(photos).files):  # the times go with the paths
+        os.utime(photos / file, (place, place), follow_symlinks=False)
+    code = watch(photos, model, "--batch-size", "4", "-o", str(tmp_path / "out"))
+    said = capsys.readouterr().out
+    assert code == watch(done, model, "-o", str(tmp_path / "then"))
+    assert said == capsys.readouterr().out + (
+        f"left out: 2 files that cannot be read, the first: digits/005a.png (cut off: image file "
+        f"is truncated); {tmp_path}/out/unreadable.csv lists them\n"
+    )
+    for name in ("predictions.csv", "unreadable.csv"):
+        assert (tmp_path / "out" / name).read_bytes() == (done / name).read_bytes()
+    watched = (tmp_path / "out/watch.csv").read_bytes()
+    assert watched == (tmp_path / "then/watch.csv").read_bytes()
+
+
+def test_a_folder_of_images_is_taken_in_the_order_of_the_times_of_its_files(
+    photos: Path, model: Path
+) -> None:
+    found = below(photos)
+    for place, file in enumerate(found.files):
+        os.utime(photos / file, (1000 - place, 1000 - place))
+    names = [printable(file) for file in found.files]
+    rows = uploads(found, model, None).rows
+    bad = {"digits/005a.png", "empty.jpg"}
+    assert rows["path"].to_list() == [name for name in reversed(names) if name not in bad]
+
+
+def test_without_a_folder_for_the_results_nothing_is_kept(
+    photos: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert watch(photos, model) in {0, 1}
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(KeyboardInterrupt, match="interrupted; nothing is kept without -o FOLDER"):
+        uploads(broken_off(photos, WatchedInterrupted), model, None)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_interrupted_watch_keeps_what_is_scored_and_goes_on_from_there(
+    photos: Path, model: Path, done: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(KeyboardInterrupt, match="12 of 23 images are done, and the same command"):
+        uploads(broken_off(photos, WatchedInterrupted), model, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [UNFINISHED]
+    uploads(below(photos), model, tmp_path)
+    assert (tmp_path / "predictions.csv").read_bytes() == (done / "predictions.csv").read_bytes()
+
+
+def test_predictions_of_before_and_a_folder_of_images_are_one_stream(
+    photos: Path, model: Path, done: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["watch", str(done), str(photos), "--model", str(model)]) in {0, 1}
+    assert capsys.readouterr().out.startswith("42 images, ")
+
+
+def test_the_folder_with_what_was_scored_stands_for_its_predictions(
+    done: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(done, tmp_path / "out")
+    Image.new("L", (5, 5)).save(tmp_path / "out/watch.png")  # of a look before
+    assert look(tmp_path / "out") == tmp_path / "out/predictions.csv"
+
+
+def test_where_no_new_image_can_be_read_the_first_is_named(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.png").touch()
+    assert watch(tmp_path, model) == 3
+    assert capsys.readouterr().err == (
+        f"belong watch: {tmp_path}: no image can be read; the first: a.png (empty: 0 bytes)\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["photos", "photos", "--model", "M"], "photos: is a second folder of images; wanted one"),
+        (["photos"], "photos: is a folder of images; wanted --model, to score them"),
+        (["photos", "--model", "M", "--images", "photos"],
+         "photos: is a folder of images; --images is for predictions without them"),
+        (["photos/a.png", "--model", "M"],
+         "photos/a.png: is an image; wanted a folder of images, or predictions.csv"),
+        (["both", "--model", "M"], "both: has predictions.csv and images, a.png is one; wanted"),
+        (["M", "--model", "M"], "M: has no image in it, and no predictions.csv; wanted"),
+        (["photos", "--model", "photos"], "photos/manifest.json: no such file; wanted the folder"),
+        (["photos", "gone.csv", "--model", "M"], "gone.csv: no such file; `belong score` makes"),
+        (["photos", "--model", "M", "-o", "both"], "both: has the predictions.csv of other images"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_watched_is_refused_before_anything_is_scored(
+    done: Path,
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    message: str,
+) -> None:
+    for folder in ("photos", "both"):
+        (tmp_path / folder).mkdir()
+        Image.new("L", (28, 28)).save(tmp_path / folder / "a.png")
+    shutil.copy(done / "predictions.csv", tmp_path / "both")
+    (tmp_path / "M").symlink_to(model)
+    monkeypatch.chdir(tmp_path)
+    assert main(["watch", *words]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"belong watch: {message}")
+    assert {path.name for path in tmp_path.iterdir()} == {"photos", "both", "M"}
+
+
+def test_no_path_in_a_table_is_a_formula_and_each_still_names_its_file(
+    photos: Path, model: Path, tmp_path: Path
+) -> None:
+    folder, out = tmp_path / "=photos", tmp_path / "out"
+    names = ["+1.png", "-1.png", "0.png", "=1+1.png", "@a.png", "\tb.png", "\uff1dc.png"]
+    folder.mkdir()
+    for place, name in enumerate(names):
+        shutil.copy(photos / "digits" / f"{place:03}.png", folder / name)
+    (folder / "-empty.png").touch()
+    assert watch(folder, model, "-o", str(out)) in {0, 1}
+    written = {row["path"] for row in rows_in(out)}
+    assert written == {"0.png", *(f"./{name}" for name in names if name != "0.png")}
+    assert {str(Path(path)) for path in written} == set(names)
+    assert all((folder / path).is_file() for path in written)
+    assert rows_in(out, "unreadable.csv") == [{"path": "./-empty.png", "reason": "empty: 0 bytes"}]
+    assert run(folder, model, out) == 0
+    assert "./=1+1.png" in (out / "gallery.html").read_text(encoding="utf-8")
+
+
 # --- interruptions -------------------------------------------------------------------------------
 
 
 class Interrupted(Incoming):
     """Files of which one is asked for only before an interruption."""
 
+    looks = 1  # at its size
+
     def path(self, file: str) -> Path:
-        if file == "digits/008.png" and file in self.ignored:
+        if file == "digits/008.png" and self.ignored.count(file) == self.looks:
             raise KeyboardInterrupt
-        self.ignored.append(file)  # asked for the first time: to look at its size
+        self.ignored.append(file)
         return super().path(file)
 
 
-def interrupted(photos: Path, model: Path, out: Path) -> str:
+class WatchedInterrupted(Interrupted):
+    """The same, where the time is asked for first."""
+
+    looks = 2
+
+
+def broken_off(photos: Path, kind: type[Interrupted]) -> Incoming:
     found = below(photos)
-    files = Interrupted(found.top, found.files, found.shut, [])
+    return kind(found.top, found.files, found.shut, [])
+
+
+def interrupted(photos: Path, model: Path, out: Path) -> str:
+    files = broken_off(photos, Interrupted)
     with pytest.raises(KeyboardInterrupt) as stopped:
         score_files(
             files, Bundle.load(model), out, source=str(photos), jobs=1, batch_size=4,
@@ -432,6 +595,23 @@ def test_a_mistake_of_the_user_is_one_line(
     assert line.startswith("belong score: ")
     assert message in line
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("command", ["score", "watch"])
+@pytest.mark.parametrize(("inside", "where"), [("", "is"), ("out", "is in"), ("a/b", "is in")])
+def test_results_among_the_images_are_refused_and_nothing_is_written(
+    photos: Path,
+    model: Path,
+    capsys: pytest.CaptureFixture[str],
+    inside: str,
+    where: str,
+    command: str,
+) -> None:
+    before = sorted(photos.rglob("*"))
+    out = photos / "digits" / ".." / inside
+    assert main([command, str(photos), "--model", str(model), "-o", str(out)]) == 2
+    assert f": {where} the folder of the images, {photos}, where the" in capsys.readouterr().err
+    assert sorted(photos.rglob("*")) == before
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "many", "1.5"])

@@ -35,7 +35,7 @@ def verified(folder: Path, capsys: pytest.CaptureFixture[str], *more: str) -> tu
 
 def test_what_nobody_has_touched_matches(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     # Four outputs, and in the cache the same four and the lists of the two folders.
-    assert verified(root, capsys) == (0, ["10 files were read; nothing does not match"])
+    assert verified(root, capsys) == (0, ["10 files read; all match"])
 
 
 def test_the_list_of_a_folder_is_the_one_that_dvc_makes(root: Path) -> None:
@@ -231,7 +231,7 @@ def model(tmp_path: Path) -> Path:
 
 
 def test_a_whole_model_matches(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert verified(model, capsys) == (0, ["2 files were read; nothing does not match"])
+    assert verified(model, capsys) == (0, ["2 files read; all match"])
 
 
 def a_pipe(path: Path) -> None:

@@ -172,11 +172,11 @@ def test_of_one_image_there_is_no_evidence(
     assert "10^-0.0" not in said
 
 
-def test_a_folder_in_the_place_of_predictions_is_called_one(
+def test_a_folder_of_neither_images_nor_predictions_is_called_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["watch", str(tmp_path), *PROMISE]) == 2
-    assert "is a folder; wanted the predictions.csv" in capsys.readouterr().err
+    assert "has no image in it, and no predictions.csv; wanted" in capsys.readouterr().err
 
 
 def test_a_missing_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

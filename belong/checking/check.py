@@ -78,26 +78,29 @@ def check(
     normal = read[~read["is_anomaly"]]
     counted = _counts(seen[~seen["is_anomaly"]])
     refused: list[Finding] = []
+    small: list[str] = []  # of which it is said once, and that is enough
     if calibration_fraction is None:
         calibration_fraction, refused = counts.as_fitted(
             counted, alpha=alpha, test_fraction=test_fraction, least=CALIBRATION_FRACTION
         )
+        small = counts.too_small(counted)
     known = {one.name for one in refused}
     parts = counts.division(
         counted, test_fraction=test_fraction, calibration_fraction=calibration_fraction
     )
+    trained = parts.without({*small, *(name for name, some in parts.train.items() if some < 2)})
     findings: list[Finding] = [
         *refused,
-        *(one for one in counts.too_few(parts, alpha=alpha) if one.name not in known),
+        *(one for one in counts.too_few(parts, alpha=alpha, named=small) if one.name not in known),
         *files.unreadable(seen, max_bad_fraction=max_bad_fraction),
         *copies(read, np.array(thumbnails).reshape(-1, THUMBNAIL_PX, THUMBNAIL_PX)),
         *looks.blank(read),
-        *counts.imbalance(parts),
+        *counts.imbalance(trained),
         *looks.told_by_the_file(normal),
         *looks.tiny(normal),
         *looks.odd_shape(normal),
         *looks.other_color(normal),
-        *counts.covariance(parts),
+        *counts.covariance(trained),
         *files.misnamed(read),
         *files.animated(read),
         *files.ignored([one for path, files_ in found.items() for one in _ignored(files_)]),

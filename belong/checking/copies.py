@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from belong.checking.alike import nearly_same, same
-from belong.checking.finding import Finding, Level, about, counted, graver, is_many
+from belong.checking.finding import Finding, Level, about, graver, is_many
+from belong.counted import counted
 
 KINDS = {"same": "the same image", "near": "nearly the same image"}
 

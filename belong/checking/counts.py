@@ -1,14 +1,17 @@
 """Whether there are enough images: to train, to fit, to set a threshold that keeps its promise."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
 
 from belong import plan
-from belong.checking.finding import Finding, counted
+from belong.checking.finding import Finding
+from belong.combination import least_held_out
 from belong.conformal import promised_range
+from belong.counted import counted
+from belong.datasets import drawn
 from belong.errors import InputError
 
 # Images of a class for each feature, from which a covariance of its own is fitted; and features of
@@ -29,6 +32,12 @@ class Division:
     calibration: Mapping[str, int]
     test: Mapping[str, int]
 
+    def without(self, names: Collection[str]) -> "Division":
+        """Return the division of the other classes."""
+        kept = [name for name in self.train if name not in names]
+        each = (self.train, self.calibration, self.test)
+        return Division(*({name: part[name] for name in kept} for part in each))
+
 
 def division(
     counts: pd.DataFrame, *, test_fraction: float, calibration_fraction: float
@@ -40,14 +49,19 @@ def division(
         test_fraction: of each class, if there is no test part at all.
         calibration_fraction: of what is left of each class.
     """
-    drawn = not counts["test"].any()
+    has_test = bool(counts["test"].any())
     train, calibration, test = {}, {}, {}
     for name, some, official in counts[["train", "test"]].itertuples():
-        test[name] = min(some, max(1, round(test_fraction * some))) if drawn else official
-        rest = some - test[name] if drawn else some
-        calibration[name] = min(rest, max(1, round(calibration_fraction * rest)))
+        test[name] = official if has_test else drawn(some, test_fraction)
+        rest = some if has_test else some - test[name]
+        calibration[name] = drawn(rest, calibration_fraction)
         train[name] = rest - calibration[name]
     return Division(train, calibration, test)
+
+
+def too_small(counts: pd.DataFrame) -> list[str]:
+    """Return the classes that `belong fit` refuses; `counts` as `division` takes them."""
+    return [str(name) for name, some in counts["train"].items() if some < plan.LEAST_IMAGES]
 
 
 def as_fitted(
@@ -62,14 +76,14 @@ def as_fitted(
         least: the share, where images are many.
     """
     trained, refused = counts["train"].tolist(), []
-    few = [str(name) for name, some in counts["train"].items() if some < plan.LEAST_IMAGES]
+    few = too_small(counts)
     if few:
         sentence = f"{_of(few)}: less than {plan.LEAST_IMAGES} training images; `belong fit` stops"
         refused.append(Finding("too_few_to_fit", "spoils", sentence))
     if not counts["test"].any():
         trained = plan.without_test(trained, test_fraction)
     try:
-        return plan.held_out(sum(trained), alpha=alpha, least=least), refused
+        return plan.held_out(trained, alpha=alpha, least=least), refused
     except InputError as error:
         return least, [*refused, Finding("too_few_to_calibrate", "spoils", str(error))]
 
@@ -79,8 +93,14 @@ def least_to_calibrate(alpha: float) -> int:
     return math.ceil(1 / alpha - 1 - 1e-9)
 
 
-def too_few(parts: Division, *, alpha: float) -> Iterator[Finding]:
-    """Find what cannot be trained, fitted or calibrated with so few images."""
+def too_few(parts: Division, *, alpha: float, named: Collection[str] = ()) -> Iterator[Finding]:
+    """Find what cannot be trained, fitted or calibrated with so few images.
+
+    Args:
+        parts: how the images would be divided.
+        alpha: share of the images that belong that a threshold may reject.
+        named: classes of which it is said already.
+    """
     names = list(parts.train)
     if len(names) < 2:
         yield Finding("one_class", "spoils", f"one class, {names[0]}; wanted at least 2")
@@ -89,16 +109,17 @@ def too_few(parts: Division, *, alpha: float) -> Iterator[Finding]:
         ("calibration", parts.calibration, 1),
         ("test", parts.test, 1),
     ):
-        few = [name for name in names if own[name] < least]
+        few = [name for name in names if own[name] < least and name not in named]
         if few:
             sentence = f"{_of(few)}: less than {counted(least, f'{part} image')}; a training stops"
             yield Finding("too_few_to_divide", "spoils", sentence)
-    few = [name for name in names if parts.train[name] < LEAST_TO_TRAIN]
+            named = {*named, *few}
+    few = [name for name in names if parts.train[name] < LEAST_TO_TRAIN and name not in named]
     if few:
         least = min(parts.train[name] for name in few)
         sentence = (
-            f"{_of(few)}: less than {LEAST_TO_TRAIN} images to train with, at the least {least}; "
-            f"expect that they are learned by heart"
+            f"{_of(few)}: less than {LEAST_TO_TRAIN} images to train with, {least} in the "
+            f"smallest; expect that they are learned by heart"
         )
         yield Finding("few_to_train", "matters", sentence)
     yield from _to_calibrate(parts.calibration, alpha)
@@ -118,9 +139,10 @@ def _to_calibrate(own: Mapping[str, int], alpha: float) -> Iterator[Finding]:
         f"calibrations), on average at most {alpha:.1%}"
     )
     yield Finding("promise", "matters" if high > 2 * alpha else "note", sentence)
-    if n // 2 < least:
+    wanted = least_held_out(alpha)
+    if n < wanted:
         sentence = (
-            f"{images}; {at} the detector `combined` wants {2 * least}, for one half sets the "
+            f"{images}; {at} the detector `combined` wants {wanted}, for one half sets the "
             f"threshold"
         )
         yield Finding("too_few_for_combined", "matters", sentence)
@@ -135,10 +157,10 @@ def _to_calibrate(own: Mapping[str, int], alpha: float) -> Iterator[Finding]:
 
 def covariance(parts: Division) -> Iterator[Finding]:
     """Tell whether a covariance can be fitted to each class on its own."""
-    least = min(parts.train.values())
+    least = min(parts.train.values(), default=0)
     wanted = {network: PER_CLASS * d for network, d in FEATURES.items()}
     few = [f"{count:,} with {name}" for name, count in wanted.items() if least < count]
-    if few:
+    if least and few:
         sentence = (
             f"{counted(least, 'training image')} in the smallest class; a covariance of its own "
             f"wants {', '.join(few)}: with less, it is shrunk or shared"
@@ -149,6 +171,8 @@ def covariance(parts: Division) -> Iterator[Finding]:
 def imbalance(parts: Division) -> Iterator[Finding]:
     """Find classes that are far larger than others."""
     train = parts.train
+    if not train:
+        return
     most, fewest = (how(train, key=lambda name: train[name]) for how in (max, min))
     if train[most] >= IMBALANCE * max(1, train[fewest]):
         sentence = (

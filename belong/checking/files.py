@@ -6,7 +6,8 @@ from pathlib import PurePath
 import pandas as pd
 from PIL import Image
 
-from belong.checking.finding import Finding, about, counted
+from belong.checking.finding import Finding, about
+from belong.counted import counted
 from belong.image_files import FORMATS
 
 

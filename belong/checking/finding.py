@@ -44,8 +44,3 @@ def about(rows: pd.DataFrame, details: "pd.Series[str] | str" = "") -> list[tupl
     """Return (path, detail) of the images in `rows`."""
     texts = [details] * len(rows) if isinstance(details, str) else list(details)
     return list(zip(rows["path"], texts, strict=True))
-
-
-def counted(count: int, one: str, more: str = "") -> str:
-    """Return "1 image", "2 images", "1,000 classes"."""
-    return f"{count:,} {one if count == 1 else more or one + 's'}"

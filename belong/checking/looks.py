@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from belong.checking.finding import Finding, about, counted, graver
+from belong.checking.finding import Finding, about, graver
+from belong.counted import counted
 
 # An image is tiny, or of an odd shape, if it differs from the median by such a factor.
 TINY = 4

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from belong.checking.finding import LEVELS, Finding, Level, counted
+from belong.checking.finding import LEVELS, Finding, Level
+from belong.counted import counted
+from belong.table_paths import in_table
 
 EXAMPLES = 2
 HEADINGS: dict[Level, str] = {
@@ -91,7 +93,11 @@ class Report:
 
     def images(self) -> pd.DataFrame:
         """Return columns `path`, `finding`, `detail`: a row for each image of each finding."""
-        rows = [(path, one.name, detail) for one in self.findings for path, detail in one.images]
+        rows = [
+            (in_table(path), one.name, detail)
+            for one in self.findings
+            for path, detail in one.images
+        ]
         return pd.DataFrame(rows, columns=["path", "finding", "detail"])
 
 

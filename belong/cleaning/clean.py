@@ -32,6 +32,7 @@ from belong.forms import Form
 from belong.image_files import Rgb
 from belong.networks.efficientnet import Backbone
 from belong.packing import pack
+from belong.table_paths import in_table
 
 # Of each class for each fold, near copies counted once: with fewer there is nothing to go by.
 LEAST_PER_FOLD = 2
@@ -103,7 +104,7 @@ def clean(
     names = np.array(found.class_names, dtype=object)
     table = pd.DataFrame(
         {
-            "path": [printable(file) for file in found.files],
+            "path": [in_table(file) for file in found.files],
             "part": np.where(found.is_test, "test", "train"),
             "class": names[found.labels],
         }

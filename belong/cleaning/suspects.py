@@ -8,7 +8,8 @@ foreign images gather near one class and would be its bulk.
 
 So that not every large folder has its suspects, Benjamini and Hochberg's procedure (Controlling the
 False Discovery Rate, 1995) is run over all images, for either: of those that it names, the stated
-share on average is named wrongly, as far as the law through the bulk holds.
+share on average is named wrongly, as far as the law through the bulk holds. Hard images lie beyond
+the law, and two such procedures name more than one: reports/cleaning has what the share came to.
 """
 
 from collections.abc import Sequence
@@ -90,7 +91,8 @@ def remarks(known: pd.DataFrame, rows: np.ndarray, *, false_alarms: float) -> li
         verdict: Verdict = "quarantine" if sure else "review"
         sentence = "far from every class" if problem == "foreign" else f"nearer to class {nearest}"
         among = f"of images named as surely, about {_percent(share)} are false alarms"
-        made.append(Remark(int(row), verdict, problem, f"{sentence}; {among}"))
+        reason = f"{sentence}; {among} by the law of the bulk"
+        made.append(Remark(int(row), verdict, problem, reason))
     return made
 
 

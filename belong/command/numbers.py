@@ -16,8 +16,21 @@ def share(text: str) -> float:
 
 def count(text: str, *, most: int | None = None) -> int:
     """Return a whole number from 1 on, or up to `most`."""
-    number = int(text) if text.isascii() and text.isdecimal() else 0
+    number = _number(text)
     if number < 1 or (most is not None and number > most):
         wanted = "on" if most is None else f"to {most}"
         raise argparse.ArgumentTypeError(f"got {text!r}, wanted a whole number from 1 {wanted}")
     return number
+
+
+def whole(text: str) -> int:
+    """Return a whole number from 0 on."""
+    number = _number(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"got {text!r}, wanted a whole number from 0 on")
+    return number
+
+
+def _number(text: str) -> int:
+    """Return a whole number, and -1 of what is none."""
+    return int(text) if text.isascii() and text.isdecimal() else -1

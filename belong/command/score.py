@@ -3,18 +3,15 @@
 import argparse
 import os
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from belong.command.numbers import count
-
-MOST = 65_536  # threads, or images at a time
+from belong.command.computing import add_computing
+from belong.counted import counted
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what `belong score` takes."""
-    number = partial(count, most=MOST)
     parser.add_argument(
         "images", metavar="FOLDER",
         help="images, in sub-folders too; or one file; or -: paths from standard input",
@@ -26,21 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o", "--out", type=Path, required=True, metavar="FOLDER",
         help="for predictions.csv, unreadable.csv, summary.json and gallery.html",
     )  # fmt: skip
-    parser.add_argument(
-        "--jobs", type=number, default=os.cpu_count() or 1, metavar="N",
-        help="threads that decode images (default: the processors)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--batch-size", type=number, default=256, metavar="N",
-        help="images that are scored at a time (default: 256)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), default="auto",
-        help="where to compute; auto takes a GPU if there is one (default)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--overwrite", action="store_true", help="replace the results of another run in the folder"
-    )
+    add_computing(parser)
     parser.add_argument("--no-gallery", action="store_true", help="write no gallery.html")
 
 
@@ -95,9 +78,10 @@ def run(arguments: argparse.Namespace) -> int:
 def say(summary: dict[str, Any], out: str) -> None:
     """Print what came out."""
     promised = summary["promised"]
-    left_out = f", {summary['unreadable']} cannot be read" if summary["unreadable"] else ""
+    left_out = f", {summary['unreadable']:,} cannot be read" if summary["unreadable"] else ""
+    images, rejected = counted(summary["images"], "image"), summary["rejected"]
     print(  # noqa: T201
-        f"{summary['images']} images{left_out}; {summary['rejected']} do not belong "
+        f"{images}{left_out}; {rejected:,} {'does' if rejected == 1 else 'do'} not belong "
         f"({summary['rejected_share']:.2%}; if all belonged, {promised['low']:.2%} to "
         f"{promised['high']:.2%} would be rejected)\n{out} has the verdict of each image"
     )

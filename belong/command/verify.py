@@ -26,6 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Read, and say in a line each what does not match and what mends it."""
     # Not at the top: the help needs none of it.
     from belong.class_folders import printable
+    from belong.counted import counted
     from belong.errors import InputError
     from belong.manifest import NAME
     from belong.verifying import lock, model, pipeline
@@ -43,8 +44,6 @@ def run(arguments: argparse.Namespace) -> int:
     for finding in verified.findings:
         print(finding.line)  # noqa: T201
     wrong = len(verified.findings)
-    print(  # noqa: T201
-        f"{verified.files} files were read; {wrong or 'nothing'} "
-        f"{'do' if wrong > 1 else 'does'} not match"
-    )
+    judged = f"{wrong:,} {'does' if wrong == 1 else 'do'} not match" if wrong else "all match"
+    print(f"{counted(verified.files, 'file')} read; {judged}")  # noqa: T201
     return DIFFERS if wrong else 0

@@ -1,12 +1,24 @@
-"""`belong watch PREDICTIONS ...`: whether images are still rejected as often as was promised.
+"""`belong watch FOLDER ...`: whether images are still rejected as often as was promised.
 
-Exit code 0: within the band. 1: the rate has left it, or a class drifts. 2: bad input.
+Exit code 0: within the band. 1: the rate has left it, or a class drifts. 2: bad input. 3: of a
+folder of images none can be read. 4: the model is damaged.
 """
 
 import argparse
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from belong.command.computing import add_computing
 from belong.command.numbers import count, share
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+    from belong.incoming import Incoming
+    from belong.watching.uploads import Uploads
 
 LEFT = 1
 DELTA = 0.01
@@ -15,12 +27,18 @@ SEED = 0  # breaks ties between p-values: the same input gives the same answer
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what `belong watch` takes."""
-    parser.epilog = "exit code: 0 within the band, 1 the rate has left it, 2 bad input"
+    parser.epilog = (
+        "exit code: 0 within the band, 1 the rate has left it, 2 bad input, 3 no image can be "
+        "read, 4 the model is damaged"
+    )
     parser.add_argument(
-        "predictions", type=Path, nargs="+", metavar="PREDICTIONS",
-        help="predictions.csv of `belong score`; several in the order of time",
+        "given", type=Path, nargs="+", metavar="FOLDER",
+        help="new images, which are scored, in the order of their files' times; or what `belong "
+        "score` made of some: its folder, or predictions.csv; several in the order of time",
     )  # fmt: skip
-    parser.add_argument("--model", type=Path, metavar="FOLDER", help="the model that scored them")
+    parser.add_argument(
+        "--model", type=Path, metavar="FOLDER", help="the model: that scores, or has scored, them"
+    )
     parser.add_argument(
         "--alpha", type=share, help="without a model: the promised share of false rejects"
     )
@@ -30,29 +48,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--images", type=Path, metavar="FOLDER",
-        help="where the images lie: sort by the time of their files, not by row",
+        help="where the images of predictions lie: sort by their files' times, not by row",
     )  # fmt: skip
     parser.add_argument(
         "--delta", type=share, default=DELTA,
         help=f"chance of a false alarm, however often one looks (default: {DELTA})",
     )  # fmt: skip
     parser.add_argument(
-        "-o", "--out", type=Path, metavar="FOLDER", help="write watch.csv and watch.png there"
-    )
+        "-o", "--out", type=Path, metavar="FOLDER",
+        help="write watch.csv and watch.png there; of images that are scored predictions.csv, "
+        "unreadable.csv and summary.json too",
+    )  # fmt: skip
+    add_computing(parser.add_argument_group("of a folder of new images"))
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Read the stream, look at it, say what it says."""
+    """Score what is not scored yet, look at the stream, say what it says."""
     # Not at the top: the help needs none of it.
     import numpy as np
 
     from belong.artefacts import save_csv, whole_file
     from belong.watching import stream
-    from belong.watching.watch import watch
-    from belong.watching.words import text
+    from belong.watching.given import PICTURE, TABLE, look
+    from belong.watching.watch import check_promise, watch
+    from belong.watching.words import left_out, text
 
+    given = [look(path) for path in arguments.given]
+    _check_new(given, arguments)
     alpha, n = _promise(arguments)
-    rows = stream.read(arguments.predictions, arguments.images)
+    check_promise(alpha=alpha, n_calibration=n)
+    rows, unreadable = _rows(given, arguments, alpha, n)
     rejected = stream.rejected(rows, alpha=alpha, n=n)
     seen = watch(
         rows,
@@ -62,14 +87,83 @@ def run(arguments: argparse.Namespace) -> int:
         delta=arguments.delta,
         rng=np.random.default_rng(SEED),
     )
-    print(text(seen, rows["path"].to_list(), rejected))  # noqa: T201
     if arguments.out:
         from belong.watching.figure import over_time
 
-        save_csv(arguments.out / "watch.csv", seen.blocks)
-        with whole_file(arguments.out / "watch.png") as part:
+        save_csv(arguments.out / TABLE, seen.blocks)
+        with whole_file(arguments.out / PICTURE) as part:
             over_time(seen, alpha=alpha).savefig(part, format="png")
+    print(text(seen, rows["path"].to_list(), rejected))  # noqa: T201
+    if unreadable:
+        print(left_out(unreadable, arguments.out))  # noqa: T201
     return 0 if seen.is_within else LEFT
+
+
+def _check_new(given: "Sequence[Path | Incoming]", arguments: argparse.Namespace) -> None:
+    """Refuse images that cannot be scored here, and what is said of none."""
+    from belong.class_folders import printable
+    from belong.errors import InputError
+
+    new = [one for one in given if not isinstance(one, Path)]
+    if not new:
+        return
+    if len(new) > 1:
+        raise InputError(
+            f"{printable(new[1].top)}: is a second folder of images; wanted one, and of the others "
+            f"what `belong score` makes of them"
+        )
+    name = printable(new[0].top)
+    if arguments.model is None:
+        raise InputError(f"{name}: is a folder of images; wanted --model, to score them")
+    if arguments.images is not None:
+        raise InputError(f"{name}: is a folder of images; --images is for predictions without them")
+
+
+def _rows(
+    given: "Sequence[Path | Incoming]", arguments: argparse.Namespace, alpha: float, n: int
+) -> "tuple[pd.DataFrame, list[tuple[str, str]]]":
+    """Return the stream, and (path, reason) of files that cannot be read."""
+    import pandas as pd
+
+    from belong.watching import stream
+
+    tables = [one for one in given if isinstance(one, Path)]
+    if len(tables) == len(given):
+        images = arguments.images
+        return stream.read(tables, partial(stream.time_below, images) if images else None), []
+    # What is scored already first: a mistake in it is answered at once.
+    read = {table: stream.read([table]) for table in tables}
+    for rows in read.values():
+        stream.rejected(rows, alpha=alpha, n=n)
+    parts, unreadable = [], []
+    for one in given:
+        if isinstance(one, Path):
+            parts.append(read[one])
+        else:
+            uploads = _scored(one, arguments)
+            parts.append(uploads.rows)
+            unreadable = uploads.unreadable
+    return pd.concat(parts, ignore_index=True), unreadable
+
+
+def _scored(new: "Incoming", arguments: argparse.Namespace) -> "Uploads":
+    from belong.bundle import Bundle
+    from belong.class_folders import printable
+
+    bundle = Bundle.load(arguments.model)
+
+    from belong.watching.uploads import scored  # torch comes with it: the model is looked at first
+
+    return scored(
+        new,
+        bundle,
+        arguments.out,
+        source=printable(new.top),
+        jobs=arguments.jobs,
+        batch_size=arguments.batch_size,
+        device_name=arguments.device,
+        overwrite=arguments.overwrite,
+    )
 
 
 def _promise(arguments: argparse.Namespace) -> tuple[float, int]:

@@ -11,6 +11,7 @@ import torch
 
 from belong.bundle import Bundle
 from belong.combination import Combination
+from belong.counted import counted
 from belong.exporting.whole import PATTERN
 from belong.manifest import IntegrityError
 from belong.scoring import Scorer
@@ -55,10 +56,10 @@ class Compared:
     def text(self) -> str:
         """One line."""
         return (
-            f"{self.n} images compared: label flips {self.labels}, verdict flips {self.verdicts}, "
-            f"largest difference of a detector's score {self.detectors:.2g} (of the score, or of "
-            f"the spread of held-out ones) and of their combination {self.combined:.2g}, where "
-            f"{MOST:g} is allowed; {self.steps} steps of {PATTERN}"
+            f"{counted(self.n, 'image')} compared: label flips {self.labels}, verdict flips "
+            f"{self.verdicts}, largest difference of a detector's score {self.detectors:.2g} (of "
+            f"the score, or of the spread of held-out ones) and of their combination "
+            f"{self.combined:.2g}, where {MOST:g} is allowed; {self.steps} steps of {PATTERN}"
         )
 
 

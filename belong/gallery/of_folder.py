@@ -14,7 +14,6 @@ import pandas as pd
 from belong import device
 from belong.artefacts import save_text
 from belong.bundle import Bundle
-from belong.class_folders import printable
 from belong.decoding import decoded
 from belong.gallery.render import gallery_page
 from belong.gallery.selection import telling
@@ -22,6 +21,7 @@ from belong.gallery.sheets import reduced
 from belong.incoming import Incoming
 from belong.progress import bar
 from belong.scoring import Scorer
+from belong.table_paths import in_table
 from belong.verdict_files import PREDICTIONS, UNREADABLE
 
 GALLERY = "gallery.html"
@@ -55,7 +55,7 @@ def save_gallery(
     )
     unreadable = pd.read_csv(out / UNREADABLE, dtype=str, keep_default_na=False)
     left_out = set(unreadable["path"])
-    files = [file for file in incoming.files if printable(file) not in left_out]
+    files = [file for file in incoming.files if in_table(file) not in left_out]
     places = telling(
         rows["score"].to_numpy(),
         threshold=bundle.manifest.threshold,

@@ -1,6 +1,6 @@
 """Read the predictions of new images, in the order of time."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,25 +15,37 @@ COLUMNS = ("path", "class", "belongs", "p_value")
 ROUNDING = 1e-5
 
 
-def read(paths: Sequence[Path], images: Path | None) -> pd.DataFrame:
-    """Return the rows of all files, one after the other, or by the time of the images' files.
+def read(paths: Sequence[Path], time_of: Callable[[str], int] | None = None) -> pd.DataFrame:
+    """Return the rows of all files, one after the other, or by the time of their images.
 
     Args:
         paths: predictions.csv, as `belong score` writes it.
-        images: the folder that holds the images, to sort by the time of their last change.
+        time_of: an image's time, by its path in the table; images of one time stay in their order.
 
     Returns:
         Columns: `path`, `class`, `belongs` (bool) and `p_value` (float64).
 
     Raises:
         InputError: a file is missing, no table, or has no row; a column is missing; a value is not
-            what it should be; an image is not in the folder.
+            what it should be.
     """
     rows = pd.concat([_one(path) for path in paths], ignore_index=True)
-    if images is None:
+    if time_of is None:
         return rows
-    times = [_time(images, path) for path in rows["path"]]
+    times = [time_of(path) for path in rows["path"]]
     return rows.iloc[np.argsort(times, kind="stable")].reset_index(drop=True)
+
+
+def time_below(images: Path, path: str) -> int:
+    """Return when a file below the folder was last changed, in nanoseconds.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    try:
+        return (images / path).stat().st_mtime_ns
+    except FileNotFoundError:
+        raise InputError(f"{printable(images)}: has no {path}; wanted every image in it") from None
 
 
 def rejected(rows: pd.DataFrame, *, alpha: float, n: int) -> np.ndarray:
@@ -68,10 +80,6 @@ def rejected(rows: pd.DataFrame, *, alpha: float, n: int) -> np.ndarray:
 
 def _one(path: Path) -> pd.DataFrame:
     name = printable(path)
-    if path.is_dir():
-        raise InputError(
-            f"{name}: is a folder; wanted the predictions.csv that `belong score` makes of one"
-        )
     if not path.is_file():
         raise InputError(f"{name}: no such file; `belong score` makes predictions.csv")
     try:
@@ -93,10 +101,3 @@ def _check(
         row = int(np.argmin(good))
         text = table[column][row]
         raise InputError(f"{name}: row {row + 1}: {column} is {text!r}; wanted {wanted}")
-
-
-def _time(images: Path, path: str) -> int:
-    try:
-        return (images / path).stat().st_mtime_ns
-    except FileNotFoundError:
-        raise InputError(f"{printable(images)}: has no {path}; wanted every image in it") from None

@@ -68,6 +68,19 @@ class Watched:
         return self.drift is None and not self.class_drifts
 
 
+def check_promise(*, alpha: float, n_calibration: int) -> None:
+    """Refuse so few calibration images that nothing can be rejected at alpha.
+
+    Raises:
+        InputError: names how many there have to be.
+    """
+    least = least_to_calibrate(alpha)
+    if n_calibration < least:
+        raise InputError(
+            f"{n_calibration} calibration images; alpha {alpha:g} wants at least {least}"
+        )
+
+
 def watch(
     rows: pd.DataFrame,
     rejected: np.ndarray,
@@ -90,11 +103,7 @@ def watch(
     Raises:
         InputError: with so few calibration images nothing can be rejected at this alpha.
     """
-    least = least_to_calibrate(alpha)
-    if n_calibration < least:
-        raise InputError(
-            f"{n_calibration} calibration images; alpha {alpha:g} wants at least {least}"
-        )
+    check_promise(alpha=alpha, n_calibration=n_calibration)
     # As in `conformal`: so many calibration scores may be as large as an accepted one.
     rank = math.floor(alpha * (n_calibration + 1) + 1e-9)
     chances = pooled_chances(rejected, rank=rank, n=n_calibration)

@@ -1,10 +1,13 @@
 """What a stream says, for a terminal."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
-from belong.checking.finding import counted
+from belong.class_folders import printable
+from belong.counted import counted
+from belong.verdict_files import UNREADABLE
 from belong.watching.drift import Drift
 from belong.watching.watch import Watched
 
@@ -38,6 +41,21 @@ def text(seen: Watched, paths: Sequence[str], rejected: np.ndarray) -> str:
         )
     more = len(seen.classes) - SHOWN
     return "\n".join([*lines, *([f"  and {more:,} more"] if more > 0 else [])])
+
+
+def left_out(unreadable: Sequence[tuple[str, str]], out: Path | None) -> str:
+    """Return a line on files that are no part of the stream, for they cannot be read.
+
+    Args:
+        unreadable: (path, reason) of them, at least one.
+        out: the folder with the list of them, if it is kept.
+    """
+    path, reason = unreadable[0]
+    listed = f"; {printable(out / UNREADABLE)} lists them" if out else ""
+    return (
+        f"left out: {counted(len(unreadable), 'file')} that cannot be read, the first: {path} "
+        f"({reason}){listed}"
+    )
 
 
 def _verdict(seen: Watched, paths: Sequence[str], rejected: np.ndarray, *, is_outside: bool) -> str:

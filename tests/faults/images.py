@@ -176,11 +176,11 @@ FAULTS = [
     ),
     Fault("folder that is missing", _missing, "input: no such file or folder", 2),
     Fault("folder that is empty", score, "no image in it, 0 other files and folders", 2),
-    Fault("folder with hidden files only", _hidden, "no image in it, 1 other files", 2),
+    Fault("folder with hidden files only", _hidden, "no image in it, 1 other file or folder", 2),
     Fault("links in a circle", _circle, "round.png,a link to nothing", where=UNREAD),
     Fault("foreign files", _foreign, '"ignored": 2', where=f"{OUTPUT}/summary.json"),
     Fault(
-        "folder of 100,000 files", partial(_many, files=100_000), "1 images, 99999 cannot be read"
+        "folder of 100,000 files", partial(_many, files=100_000), "1 image, 99,999 cannot be read"
     ),
     Fault("results of another run in the way", _there_already, "has the predictions.csv of", 2),
     Fault("a file in the place of the results", _a_file_in_the_way, "output: File exists", 2),

@@ -37,5 +37,5 @@ FAULTS = [
         "dvc.lock cut off", _verified(lambda root: (root / "dvc.lock").write_text("a: [")),
         "dvc.lock: it is cut off or altered: not valid YAML; `git restore ", 4,
     ),
-    Fault("no git repository", _verified(lambda _: None), "nothing does not match"),
+    Fault("no git repository", _verified(lambda _: None), "all match"),
 ]  # fmt: skip
