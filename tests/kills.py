@@ -1,9 +1,10 @@
 """Kill what runs at random moments, run the same command again, and compare every byte.
 
-    python -m tests.kills 32 build/kills      # 32 kills, in a small repository in a new folder
+    python -m tests.kills reports/kills.csv 32 build/kills
 
-writes build/kills/kills.csv: a row for each kill, with what was killed, when, and what the same
-command then gave. The kills are drawn from seed 0. Exit code 1 if one of them did any harm.
+kills 32 times, in small repositories in the new folder build/kills, and writes the table: a row for
+each kill, with what was killed, when, and what the same command then gave. The kills are drawn from
+seed 0. Exit code 1 if one of them did any harm.
 """
 
 import csv
@@ -17,12 +18,14 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from itertools import chain, cycle, repeat
 from pathlib import Path
 
 import numpy as np
 import psutil
 from PIL import Image
 
+from belong.bundle import FILES
 from belong.idx_folders import read
 from tests.clones import ENVIRONMENT, PIPELINE, call, clone_to, commit
 from tests.imports import ROOT
@@ -32,6 +35,9 @@ from tests.test_grid_driver import edit, repository
 # The report's page holds the time of day, and DVC watches no output of it; the other two run only
 # where the grid's tables are.
 STAGES = [name for name in PIPELINE if name not in ("report_page", "paper", "stand_in")]
+# For a fit of few images and little time.
+FEW = ("calibration.alpha=0.1", "train.epochs=5", "autoencoder.epochs=2", "derive.images=50",
+       "detectors.code_iforest.trees=20", "evaluate.resamples=50")  # fmt: skip
 PATIENCE_SECONDS = 1200
 STEP_SECONDS = 0.01
 
@@ -150,7 +156,7 @@ def leftovers(folder: Path, *, ran: bool) -> Iterator[Path]:
     The lock of a stage that was killed behind its last byte stays, and so does its checkpoint: DVC
     has nothing to run again. The lock keeps nobody out, the next training removes the checkpoint.
     """
-    for ending in ("part", "checkpoint") if ran else ("part",):
+    for ending in ("part", "work", "checkpoint") if ran else ("part",):
         yield from (file for file in folder.rglob(f".*.{ending}") if ".dvc" not in file.parts)
 
 
@@ -202,6 +208,22 @@ def scoring(folder: Path, model: Path) -> Target:
     return Target("command", "belong score", folder, command, command, outputs, own, 8)
 
 
+def fitting(folder: Path) -> Target:
+    """Return the target `belong fit`, with 80 digits of each of three classes in a folder."""
+    data = read(ROOT / "tests" / "data" / "mnist-small")
+    for label in range(3):
+        photos = folder / "photos" / f"{label}"
+        photos.mkdir(parents=True)
+        for row in np.flatnonzero(data.labels == label)[:80]:
+            Image.fromarray(data.images[row, 0]).save(photos / f"{row}.png")
+    settings = [word for one in FEW for word in ("--set", one)]
+    command = (sys.executable, "-m", "belong", "fit", "photos", "-o", "out", *settings)
+    # Not the report's page, which holds the time of day.
+    outputs = ("out/manifest.json", *(f"out/{name}.safetensors" for name in FILES))
+    own = ENVIRONMENT | {"PYTHONPATH": str(ROOT)}
+    return Target("command", "belong fit", folder, command, command, outputs, own, 15)
+
+
 def a_grid(folder: Path) -> list[Target]:
     """Return the targets of a grid of quick cells: its worker, its stage, and itself."""
     folder.mkdir()
@@ -224,14 +246,19 @@ def forget(target: Target) -> None:
     shutil.rmtree(target.folder / "out", ignore_errors=True)
 
 
-def rows_of(targets: Sequence[Target], kills: int, rng: random.Random) -> Iterator[Row]:
-    """Kill so many times, after a random share of the time that a random command takes.
+def shuffled(targets: Sequence[Target], rng: random.Random) -> Iterator[Target]:
+    """Go through the targets again and again, in one drawn order."""
+    return cycle(rng.sample(targets, len(targets)))
+
+
+def rows_of(targets: Iterator[Target], kills: int, rng: random.Random) -> Iterator[Row]:
+    """Kill so many times, each after a random share of the time that the command takes.
 
     One that was over before it was killed does not count.
     """
     known: dict[str, dict[str, str]] = {}
     while kills:
-        target = rng.choice(targets)
+        target = next(targets)
         forget(target)
         # The pipeline has run; what the others give is to be seen first.
         if str(target.folder) not in known:
@@ -244,19 +271,25 @@ def rows_of(targets: Sequence[Target], kills: int, rng: random.Random) -> Iterat
         yield row
 
 
-def main(kills: int, folder: Path) -> int:
+def main(table: Path, kills: int, folder: Path) -> int:
     """Kill, and write down what came of it."""
     folder.mkdir(parents=True)
     folder = folder.resolve()
-    targets = pipeline(folder / "clone")
-    score = scoring(folder / "score", folder / "clone" / "data" / "bundle")
-    targets += [score] * 4 + a_grid(folder / "cells") * 2
+    rng = random.Random(0)  # noqa: S311
+    every = pipeline(folder / "clone")
+    stages = shuffled([one for one in every if one.killed != "command"], rng)
+    dvc = shuffled([one for one in every if one.killed == "command"], rng)
+    grid = shuffled(a_grid(folder / "cells"), rng)
+    score = repeat(scoring(folder / "score", folder / "clone" / "data" / "bundle"))
+    fit = repeat(fitting(folder / "fit"))
+    # zip takes the next stage for each time that the stages stand here.
+    targets = chain.from_iterable(zip(stages, dvc, score, stages, fit, stages, dvc, grid))
     rows = []
-    with (folder / "kills.csv").open("w", encoding="utf-8", newline="") as file:
-        table = csv.DictWriter(file, list(Row.__annotations__), lineterminator="\n")
-        table.writeheader()
-        for row in rows_of(targets, kills, random.Random(0)):  # noqa: S311
-            table.writerow(asdict(row))
+    with table.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(Row.__annotations__), lineterminator="\n")
+        writer.writeheader()
+        for row in rows_of(targets, kills, rng):
+            writer.writerow(asdict(row))
             file.flush()
             rows.append(row)
     harmful = [row for row in rows if not row.is_harmless]
@@ -265,4 +298,4 @@ def main(kills: int, folder: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]), Path(sys.argv[2])))
+    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])))
