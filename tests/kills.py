@@ -27,6 +27,8 @@ from PIL import Image
 
 from belong.bundle import FILES
 from belong.idx_folders import read
+from belong.manifest import IntegrityError
+from belong.verifying.lock import NAME, outputs
 from tests.clones import ENVIRONMENT, PIPELINE, call, clone_to, commit
 from tests.imports import ROOT
 from tests.test_grid_driver import ENVIRONMENT as GRID_ENVIRONMENT
@@ -69,12 +71,27 @@ class Target:
 
 @dataclass(frozen=True)
 class Row:
-    """What came of a kill; all but the first four have to be 0, True, 0, 0 and 0."""
+    """What came of a kill.
+
+    Attributes:
+        killed: what of the command.
+        name: of the command.
+        second: when.
+        was_running: whether it was not over by then.
+        restored_lock: whether DVC was killed while it wrote its dvc.lock, so that `git restore`
+            had to mend that first, as `belong verify` says.
+        exit_code: of the second run; this one and all that follow are to be 0, and
+        same_bytes: True.
+        left_files: what only a running process may have.
+        left_processes: still at work.
+        stack_traces: in what both runs said.
+    """
 
     killed: str
     name: str
     second: float
     was_running: bool
+    restored_lock: bool
     exit_code: int
     same_bytes: bool
     left_files: int
@@ -98,11 +115,11 @@ def start(target: Target, command: tuple[str, ...]) -> "subprocess.Popen[str]":
 
 def awaited(process: "subprocess.Popen[str]", word: str) -> psutil.Process | None:
     """Return the process with this word in its line as soon as it is there; or the command's."""
-    whole = psutil.Process(process.pid)
-    if word == "command":
-        return whole
     while process.poll() is None:
         with suppress(psutil.Error):
+            whole = psutil.Process(process.pid)
+            if word == "command":
+                return whole
             for one in whole.children(recursive=True):
                 if word in " ".join(one.cmdline()):
                     return one
@@ -121,6 +138,7 @@ def kill(target: Target, seconds: float, wanted: dict[str, str], *, behind: str 
         with suppress(psutil.NoSuchProcess):
             victim.kill()
     said, _ = process.communicate(timeout=PATIENCE_SECONDS)
+    restored_lock = restored(target)
     second = start(target, target.again)
     then_said, _ = second.communicate(timeout=PATIENCE_SECONDS)
     ran = target.again[0] != "dvc" or "Running stage" in then_said
@@ -131,12 +149,25 @@ def kill(target: Target, seconds: float, wanted: dict[str, str], *, behind: str 
         name=target.name,
         second=round(seconds, 2),
         was_running=was_running,
+        restored_lock=restored_lock,
         exit_code=second.returncode,
         same_bytes=digests(target) == wanted,
         left_files=len(list(leftovers(target.folder, ran=ran))),
         left_processes=sum(works_in(one, target.folder) for one in psutil.process_iter()),
         stack_traces=(said + then_said).count("Traceback (most recent call last)"),
     )
+
+
+def restored(target: Target) -> bool:
+    """Bring a dvc.lock back that is cut off, in the way that it is said; return whether it was."""
+    try:
+        outputs(target.folder)
+    except IntegrityError as error:
+        if f"`git restore {target.folder / NAME}`" not in str(error):
+            raise
+        call(target.folder, "git", "restore", NAME)
+        return True
+    return False
 
 
 def digests(target: Target) -> dict[str, str]:
@@ -203,9 +234,9 @@ def scoring(folder: Path, model: Path) -> Target:
         Image.fromarray(np.asarray(image[0])).save(photos / f"{number:03}.png")
     options = ("--model", str(model), "-o", "out", "--jobs", "1", "--batch-size", "10")
     command = (sys.executable, "-m", "belong", "score", "photos", *options)
-    outputs = ("out/predictions.csv", "out/unreadable.csv")
+    tables = ("out/predictions.csv", "out/unreadable.csv")
     own = ENVIRONMENT | {"PYTHONPATH": str(ROOT)}
-    return Target("command", "belong score", folder, command, command, outputs, own, 8)
+    return Target("command", "belong score", folder, command, command, tables, own, 8)
 
 
 def fitting(folder: Path) -> Target:
@@ -219,9 +250,9 @@ def fitting(folder: Path) -> Target:
     settings = [word for one in FEW for word in ("--set", one)]
     command = (sys.executable, "-m", "belong", "fit", "photos", "-o", "out", *settings)
     # Not the report's page, which holds the time of day.
-    outputs = ("out/manifest.json", *(f"out/{name}.safetensors" for name in FILES))
+    files = ("out/manifest.json", *(f"out/{name}.safetensors" for name in FILES))
     own = ENVIRONMENT | {"PYTHONPATH": str(ROOT)}
-    return Target("command", "belong fit", folder, command, command, outputs, own, 15)
+    return Target("command", "belong fit", folder, command, command, files, own, 15)
 
 
 def a_grid(folder: Path) -> list[Target]:
@@ -283,7 +314,9 @@ def main(table: Path, kills: int, folder: Path) -> int:
     score = repeat(scoring(folder / "score", folder / "clone" / "data" / "bundle"))
     fit = repeat(fitting(folder / "fit"))
     # zip takes the next stage for each time that the stages stand here.
-    targets = chain.from_iterable(zip(stages, dvc, score, stages, fit, stages, dvc, grid))
+    targets = chain.from_iterable(
+        zip(stages, dvc, score, stages, fit, stages, dvc, grid, strict=True)
+    )
     rows = []
     with table.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(Row.__annotations__), lineterminator="\n")
