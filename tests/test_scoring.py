@@ -304,7 +304,7 @@ def interrupted(photos: Path, model: Path, out: Path) -> str:
     with pytest.raises(KeyboardInterrupt) as stopped:
         score_files(
             files, Bundle.load(model), out, source=str(photos), jobs=1, batch_size=4,
-            device_name="cpu", overwrite=False,
+            device_name="cpu", overwrite=False, say=print,
         )  # fmt: skip
     return str(stopped.value)
 
