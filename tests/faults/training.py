@@ -55,7 +55,7 @@ def _scored(folder: Path, model: Path) -> list[str]:
 
 def _without_memory(_folder: Path) -> AbstractContextManager[object]:
     error = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
-    return patch.object(LeNet, "layers", side_effect=error)
+    return patch.object(LeNet, "_activations", side_effect=error)
 
 
 @contextmanager
