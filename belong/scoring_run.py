@@ -113,8 +113,8 @@ def score_files(
             except KeyboardInterrupt:
                 done = sum(len(batch.files) for batch in batches if batch.kept.exists())
                 raise KeyboardInterrupt(
-                    f"interrupted; {done} of {n} images are done, and the same command goes on from "
-                    f"there"
+                    f"interrupted; {done} of {n} images are done, and the same command goes on "
+                    f"from there"
                 ) from None
         counts = save_tables(out, _pieces(batches, incoming, printable(out)))
         seconds = time.perf_counter() - start

@@ -1,7 +1,7 @@
 """No network, and a mirror that answers with something else."""
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -28,7 +28,7 @@ class _ErrorPage(BaseHTTPRequestHandler):
         pass
 
 
-def _proxies(port: int) -> Mapping[str, str]:
+def _proxies(port: int) -> dict[str, str]:
     """Return the environment of a process whose requests all go to a port of this machine."""
     way = f"http://127.0.0.1:{port}"
     return {"http_proxy": way, "https_proxy": way, "no_proxy": ""}

@@ -1,13 +1,11 @@
 """The outputs of the pipeline, DVC's cache and dvc.lock, altered behind DVC's back; and git."""
 
 import contextlib
+import fcntl
 import os
 import subprocess
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
 from pathlib import Path
-
-from zc.lockfile import LockFile
 
 from tests.faults.fault import INPUT, Fault
 from tests.imports import ROOT
@@ -55,8 +53,12 @@ def _grid(folder: Path, _model: Path) -> list[str]:
     return ["stages.grid", f"{ROOT / 'reports' / 'paper' / 'params.yaml'}", f"{folder / 'out'}"]
 
 
-def _another_dvc(folder: Path) -> AbstractContextManager[object]:
-    return contextlib.closing(LockFile(f"{folder / INPUT / '.dvc' / 'tmp' / 'lock'}"))
+@contextlib.contextmanager
+def _another_dvc(folder: Path) -> Iterator[None]:
+    """Hold the lock that DVC holds while it runs."""
+    with (folder / INPUT / ".dvc" / "tmp" / "lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 NOBODY = {  # of whom git knows nothing

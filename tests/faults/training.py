@@ -11,6 +11,7 @@ from unittest.mock import patch
 
 import torch
 
+from belong import accuracy as measuring
 from belong import training
 from belong.artefacts import load_about, load_arrays, save_arrays
 from belong.endings import OUT_OF_MEMORY
@@ -60,10 +61,10 @@ def _without_memory(_folder: Path) -> AbstractContextManager[object]:
 
 @contextmanager
 def _weights_spoiled_after_two_epochs(_folder: Path) -> Iterator[None]:
-    measured, epochs = training.accuracy, []
+    epochs: list[float] = []
 
-    def accuracy(network: LeNet, *held_out: torch.Tensor) -> float:
-        epochs.append(measured(network, *held_out))
+    def accuracy(network: LeNet, images: torch.Tensor, labels: torch.Tensor) -> float:
+        epochs.append(measuring.accuracy(network, images, labels))
         if len(epochs) == 2:
             with torch.no_grad():
                 network.classifier.weight.fill_(torch.nan)
