@@ -114,7 +114,14 @@ def check_new(model: Path) -> None:
         InputError: there is something of this name.
     """
     if model.exists():
+        # A run that was killed when its model was there already has left the rest.
+        shutil.rmtree(work_beside(model), ignore_errors=True)
         raise InputError(f"{model}: exists already; wanted the name of a new folder")
+
+
+def work_beside(model: Path) -> Path:
+    """Return the folder in which the stages work."""
+    return model.with_name(f".{model.name}.work")
 
 
 def check_beside(folder: Path, anomalies: Path | None, weights: str | None) -> None:
@@ -201,7 +208,7 @@ def tell(folder: Path, made: Plan, values: Mapping[str, Any], time_wanted: "Esti
 
 def run_all(values: dict[str, Any], model: Path) -> None:
     """Run the stages beside `model`, and put the bundle in its place when all is done."""
-    work = model.with_name(f".{model.name}.work")
+    work = work_beside(model)
     if work.exists():
         shutil.rmtree(work)
     (work / "data").mkdir(parents=True)

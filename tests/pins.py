@@ -50,7 +50,7 @@ def needed(requirements: Iterable[Requirement]) -> dict[str, str]:
 
 def pinned(constraints: Path) -> dict[str, str]:
     """Return name -> version of a file of constraints; the version is "" if it is not exact."""
-    pins = {}
+    pins: dict[str, str] = {}
     for line in constraints.read_text(encoding="utf-8").splitlines():
         requirement = Requirement(line)
         exact = [one.version for one in requirement.specifier if one.operator == "=="]
