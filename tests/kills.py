@@ -20,6 +20,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import chain, cycle, repeat
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import psutil
@@ -43,6 +44,8 @@ FEW = ("calibration.alpha=0.2", "split.calibration_fraction=0.3", "train.epochs=
        "evaluate.resamples=50")  # fmt: skip
 PATIENCE_SECONDS = 1200
 STEP_SECONDS = 0.01
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -277,7 +280,7 @@ def forget(target: Target) -> None:
     shutil.rmtree(target.folder / "out", ignore_errors=True)
 
 
-def shuffled(targets: Sequence[Target], rng: random.Random) -> Iterator[Target]:
+def shuffled(targets: Sequence[T], rng: random.Random) -> Iterator[T]:
     """Go through the targets again and again, in one drawn order."""
     return cycle(rng.sample(targets, len(targets)))
 
