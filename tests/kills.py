@@ -265,8 +265,8 @@ def a_grid(folder: Path) -> list[Target]:
     edit(made / "grid.yaml", "images: 1", "images: 20")
     command = (sys.executable, "-m", "stages.grid", "grid.yaml", "out")
     return [
-        Target(killed, "grid", made, command, command, ("out",), GRID_ENVIRONMENT, 8)
-        for killed in ("-m dvc exp run", "python toy.py", "command")
+        Target(killed, "grid", made, command, command, ("out",), GRID_ENVIRONMENT, seconds)
+        for killed, seconds in (("-m dvc exp run", 4), ("python toy.py", 2), ("command", 8))
     ]
 
 
