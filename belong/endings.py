@@ -34,7 +34,7 @@ def exit_code_of(
         say(f"{where}{error.strerror or error}")
         return USER_MISTAKE
     except (MemoryError, RuntimeError) as error:
-        if not _no_memory_left(error):
+        if not no_memory_left(error):
             raise
         say(OUT_OF_MEMORY)
         return USER_MISTAKE
@@ -45,7 +45,7 @@ def exit_code_of(
         signal.signal(signal.SIGTERM, before)
 
 
-def _no_memory_left(error: BaseException) -> bool:
+def no_memory_left(error: BaseException) -> bool:
     """Return whether an exception says that memory, of the machine or of a GPU, is used up.
 
     torch has a class of its own for a GPU, which is known by its name, for many commands need no

@@ -34,7 +34,6 @@ def one_writer(path: Path, say: Callable[[str], None]) -> Iterator[None]:
     """
     lock = path.with_name(f".{path.name}.lock")
     is_new = not lock.parent.exists()
-    lock.parent.mkdir(parents=True, exist_ok=True)
     try:
         with _held(lock, lambda other: say(f"{path}: waits for process {other}, which writes it")):
             yield
@@ -61,6 +60,7 @@ def _held(lock: Path, wait: Callable[[str], None]) -> Iterator[None]:
 
 
 def _locked(lock: Path, wait: Callable[[str], None]) -> IO[str]:
+    lock.parent.mkdir(parents=True, exist_ok=True)  # who had it may have taken an empty one away
     file = lock.open("a+", encoding="utf-8")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -16,6 +16,7 @@ from belong.bundle import Bundle
 from belong.combination import Combination
 from belong.detectors.mahalanobis import ClassGaussians
 from belong.detectors.registry import DETECTORS
+from belong.endings import no_memory_left
 from belong.errors import InputError
 from belong.manifest import IntegrityError
 from belong.networks.contract import Network
@@ -53,6 +54,8 @@ class Scorer:
         except InputError:
             raise
         except UNFIT as error:
+            if no_memory_left(error):  # torch says so by a RuntimeError; the model may be whole
+                raise
             reason = " ".join(str(error).split())[:REASON]
             raise IntegrityError(
                 f"the model does not fit together: {type(error).__name__}: {reason}"

@@ -11,7 +11,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,10 +28,12 @@ from belong.decoding import decoded
 from belong.errors import InputError, TooManyBadFilesError
 from belong.frames import frames_in
 from belong.incoming import Incoming
+from belong.one_writer import one_writer
 from belong.progress import bar
 from belong.scoring import Scorer
 from belong.table_paths import in_table
 from belong.verdict_files import (
+    PREDICTIONS,
     SUMMARY,
     UNREADABLE,
     Rows,
@@ -64,8 +66,11 @@ def score_files(
     batch_size: int,
     device_name: str,
     overwrite: bool,
+    say: Callable[[str], None],
 ) -> dict[str, Any]:
     """Write predictions.csv, unreadable.csv and summary.json; return the summary.
+
+    Two runs into one folder take turns.
 
     Args:
         incoming: the files.
@@ -76,6 +81,7 @@ def score_files(
         batch_size: images that are scored together.
         device_name: see `belong.device.choose`.
         overwrite: whether the results of another run may be replaced; no other file ever is.
+        say: is told which process has to end first, if one writes into the folder.
 
     Raises:
         InputError: `out` is among the images or has the results of another run, or there is no
@@ -88,45 +94,47 @@ def score_files(
     if not overwrite:
         check_free(out, source, bundle.manifest.digest)
     place = device.choose(device_name)
-    for folder in (out, out / UNFINISHED):  # now, and not after the first batch
-        folder.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(THREADS)
-    run = f"{bundle.manifest.digest} {batch_size} {place.type}"
-    batches = list(_batches(incoming, out / UNFINISHED, run, batch_size))
-    todo = [batch for batch in batches if _kept(batch) is None]
-    n, now = len(incoming.files), sum(len(batch.files) for batch in todo)
-    paths = ([incoming.path(file) for file in batch.files] for batch in todo)
-    with (
-        bar(n, "score", "image") as progress,
-        closing(decoded(paths, bundle.manifest.form, jobs=jobs)) as images,
-    ):
-        progress.update(n - now)
-        try:
-            scorer = Scorer(bundle, place=place)
-            for batch, pictures in zip(todo, images, strict=True):
-                save_json(batch.kept, _scored(batch, pictures, incoming, scorer))
-                progress.update(len(batch.files))
-        except KeyboardInterrupt:
-            done = sum(len(batch.files) for batch in batches if batch.kept.exists())
-            raise KeyboardInterrupt(
-                f"interrupted; {done} of {n} images are done, and the same command goes on from "
-                f"there"
-            ) from None
-    counts = save_tables(out, _pieces(batches, incoming, printable(out)))
-    seconds = time.perf_counter() - start
-    summary = summary_of(counts, bundle.manifest) | {
-        "ignored": len(incoming.ignored),
-        "source": source,
-        "seconds": round(seconds, 3),
-        "images_per_second": round(now / seconds, 1),
-    }
-    save_json(out / SUMMARY, summary)
-    shutil.rmtree(out / UNFINISHED, ignore_errors=True)
-    if summary["images"] == 0:
-        raise TooManyBadFilesError(
-            f"{source}: no image can be read; {printable(out / UNREADABLE)} says why"
-        )
-    return summary
+    with one_writer(out / PREDICTIONS, say):
+        if not overwrite:
+            check_free(out, source, bundle.manifest.digest)  # another run may have ended with it
+        (out / UNFINISHED).mkdir(exist_ok=True)  # now, and not after the first batch
+        torch.set_num_threads(THREADS)
+        run = f"{bundle.manifest.digest} {batch_size} {place.type}"
+        batches = list(_batches(incoming, out / UNFINISHED, run, batch_size))
+        todo = [batch for batch in batches if _kept(batch) is None]
+        n, now = len(incoming.files), sum(len(batch.files) for batch in todo)
+        paths = ([incoming.path(file) for file in batch.files] for batch in todo)
+        with (
+            bar(n, "score", "image") as progress,
+            closing(decoded(paths, bundle.manifest.form, jobs=jobs)) as images,
+        ):
+            progress.update(n - now)
+            try:
+                scorer = Scorer(bundle, place=place)
+                for batch, pictures in zip(todo, images, strict=True):
+                    save_json(batch.kept, _scored(batch, pictures, incoming, scorer))
+                    progress.update(len(batch.files))
+            except KeyboardInterrupt:
+                done = sum(len(batch.files) for batch in batches if batch.kept.exists())
+                raise KeyboardInterrupt(
+                    f"interrupted; {done} of {n} images are done, and the same command goes on "
+                    f"from there"
+                ) from None
+        counts = save_tables(out, _pieces(batches, incoming, printable(out)))
+        seconds = time.perf_counter() - start
+        summary = summary_of(counts, bundle.manifest) | {
+            "ignored": len(incoming.ignored),
+            "source": source,
+            "seconds": round(seconds, 3),
+            "images_per_second": round(now / seconds, 1),
+        }
+        save_json(out / SUMMARY, summary)
+        shutil.rmtree(out / UNFINISHED, ignore_errors=True)
+        if summary["images"] == 0:
+            raise TooManyBadFilesError(
+                f"{source}: no image can be read; {printable(out / UNREADABLE)} says why"
+            )
+        return summary
 
 
 def _batches(incoming: Incoming, folder: Path, run: str, size: int) -> Iterator[Batch]:

@@ -120,7 +120,14 @@ def check_new(model: Path) -> None:
         InputError: there is something of this name.
     """
     if model.exists():
+        # A run that was killed when its model was there already has left the rest.
+        shutil.rmtree(work_beside(model), ignore_errors=True)
         raise InputError(f"{model}: exists already; wanted the name of a new folder")
+
+
+def work_beside(model: Path) -> Path:
+    """Return the folder in which the stages work."""
+    return model.with_name(f".{model.name}.work")
 
 
 def check_beside(folder: Path, anomalies: Path | None, weights: str | None) -> None:
@@ -242,7 +249,7 @@ def run_all(values: dict[str, Any], model: Path, key: str) -> None:
         InputError: what a stage refuses; nothing is kept then, for it would refuse it again.
         KeyboardInterrupt: says what is kept.
     """
-    work = model.with_name(f".{model.name}.work")
+    work = work_beside(model)
     steps = steps_to(TARGETS, PIPELINE)
     finished = Finished(work, key)
     left = finished.left(steps)

@@ -165,7 +165,7 @@ def test_a_folder_that_may_not_be_written_to_is_one_line_at_once(
     out = tmp_path / "out"
     out.mkdir(mode=0o500)
     done = ran([*as_any_user(), *scoring(uploads / "a", model, out)])
-    said = f"belong score: {out}/.unfinished: Permission denied\n"
+    said = f"belong score: {out}/.predictions.csv.lock: Permission denied\n"
     assert (done.returncode, done.stderr) == (2, said)
 
 

@@ -151,6 +151,15 @@ def test_a_model_that_is_there_is_not_written_over(
     assert {path: path.read_bytes() for path in model.iterdir()} == before
 
 
+def test_what_a_run_killed_behind_its_last_stage_left_is_taken_away(
+    digits: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / ".model.work" / "data").mkdir(parents=True)
+    assert main(["fit", str(digits), "-o", str(tmp_path / "model")]) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
 def test_while_a_model_is_made_no_other_process_makes_it(
     digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -77,6 +78,23 @@ def test_three_stages_at_once_write_one_after_the_other(tmp_path: Path) -> None:
     for stage in stages:
         stage.communicate()
     assert names_in(tmp_path) == ["out"]
+
+
+def test_who_waited_for_one_that_wrote_nothing_finds_the_folder_again(tmp_path: Path) -> None:
+    """The first made the folder, and takes it away, for it is empty."""
+    out = tmp_path / "new" / "out"
+    waits = threading.Event()
+
+    def second() -> None:
+        with one_writer(out, lambda _: waits.set()):
+            out.write_text("2")
+
+    other = threading.Thread(target=second)
+    with one_writer(out, print):
+        other.start()
+        assert waits.wait(60)
+    other.join()
+    assert out.read_text() == "2"
 
 
 def test_the_lock_of_a_killed_stage_is_taken_over(tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 """Nothing in the sources runs what a file says, as SECURITY.md promises."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from stages.params.section import read
 from tests.imports import ROOT
 
 SOURCES = sorted(path for folder in ("belong", "stages") for path in (ROOT / folder).rglob("*.py"))
@@ -67,6 +69,16 @@ def test_no_source_runs_what_a_file_says() -> None:
 )
 def test_what_is_unsafe_is_found(source: str, found: str) -> None:
     assert list(unsafe_in(source)) == [found]
+
+
+@pytest.mark.parametrize("pipeline", ["dvc.yaml", "data/dvc.yaml"])
+def test_no_line_that_dvc_hands_to_a_shell_holds_a_value_of_params_yaml(pipeline: str) -> None:
+    """Of what is filled in, `item` is a word of the same file."""
+    stages = read(ROOT / pipeline)["stages"].values()
+    lines = [stage.get("do", stage)["cmd"] for stage in stages]
+    filled_in = {name for line in lines for name in re.findall(r"\$\{(\w+)", line)}
+    assert lines
+    assert filled_in <= {"item"}
 
 
 def test_ruff_looks_for_the_same_and_more() -> None:

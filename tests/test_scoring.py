@@ -300,7 +300,7 @@ def watch(given: Path, model: Path, *more: str) -> int:
 def uploads(found: Incoming, model: Path, out: Path | None) -> Uploads:
     return scored(
         found, Bundle.load(model), out, source="photos", jobs=1, batch_size=4, device_name="cpu",
-        overwrite=False,
+        overwrite=False, say=lambda _: None,
     )  # fmt: skip
 
 
@@ -467,7 +467,7 @@ def interrupted(photos: Path, model: Path, out: Path) -> str:
     with pytest.raises(KeyboardInterrupt) as stopped:
         score_files(
             files, Bundle.load(model), out, source=str(photos), jobs=1, batch_size=4,
-            device_name="cpu", overwrite=False,
+            device_name="cpu", overwrite=False, say=print,
         )  # fmt: skip
     return str(stopped.value)
 

@@ -58,6 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
         batch_size=arguments.batch_size,
         device_name=arguments.device,
         overwrite=arguments.overwrite,
+        say=lambda text: print(text, file=sys.stderr),  # noqa: T201
     )
     if not arguments.no_gallery:
         from belong.gallery.of_folder import save_gallery

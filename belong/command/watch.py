@@ -5,6 +5,7 @@ folder of images none can be read. 4: the model is damaged.
 """
 
 import argparse
+import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -163,6 +164,7 @@ def _scored(new: "Incoming", arguments: argparse.Namespace) -> "Uploads":
         batch_size=arguments.batch_size,
         device_name=arguments.device,
         overwrite=arguments.overwrite,
+        say=lambda text: print(text, file=sys.stderr),  # noqa: T201
     )
 
 

@@ -1,6 +1,6 @@
 """Score a folder of new images, as `belong score` does, for a look at their stream."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +41,7 @@ def scored(
     batch_size: int,
     device_name: str,
     overwrite: bool,
+    say: Callable[[str], None],
 ) -> Uploads:
     """Score the images, and put them into the order of time.
 
@@ -53,6 +54,7 @@ def scored(
         batch_size: images that are scored together.
         device_name: see `belong.device.choose`.
         overwrite: whether the results of another run in `out` may be replaced.
+        say: is told which process has to end first, if one writes into `out`.
 
     Raises:
         InputError: as `score_files`; TooManyBadFilesError: no image can be read.
@@ -70,6 +72,7 @@ def scored(
             batch_size=batch_size,
             device_name=device_name,
             overwrite=overwrite,
+            say=say,
         )
         rows = stream.read([folder / PREDICTIONS], times.__getitem__)
         return Uploads(rows, _unreadable(folder))

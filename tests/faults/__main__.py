@@ -1,7 +1,6 @@
 """Drive every fault, and write down what was answered: `python -m tests.faults reports/faults.md`.
 
-The exit code is 1 if a promise was not kept. A second argument is the folder of a model to score
-with; without it a small one is made, in a minute.
+The exit code is 1 if a promise was not kept. A small model to score with is made first.
 """
 
 import sys
@@ -19,7 +18,7 @@ def main() -> int:
     answers, broken = [], 0
     with tempfile.TemporaryDirectory() as top:
         (Path(top) / "made").mkdir()
-        model = Path(sys.argv[2]) if len(sys.argv) > 2 else make_bundle(Path(top) / "made")
+        model = make_bundle(Path(top) / "made")
         for number, fault in enumerate(FAULTS.values()):
             folder = Path(top, f"{number}")
             folder.mkdir()

@@ -7,11 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from belong.idx import read_idx
-from tests.faults.fault import INPUT, Fault
+from tests.faults.fault import INPUT, OUTPUT, Fault
 from tests.idx_files import idx_bytes
 from tests.imports import ROOT
+from tests.photo_folders import write_images
 
 DIGITS = ROOT / "tests" / "data" / "mnist-small"
 IMAGES, LABELS = "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"
@@ -64,6 +66,24 @@ def _normal_among_the_anomalies(folder: Path, _model: Path) -> list[str]:
     return ["belong", "check", f"{to}", "--anomalies", f"{DIGITS}"]
 
 
+def _of_one_image(folder: Path, _model: Path) -> list[str]:
+    write_images(folder / INPUT, "ant/0.png")
+    return ["belong", "check", f"{folder / INPUT}"]
+
+
+def _with_a_swapped_label(folder: Path, _model: Path) -> list[str]:
+    """Put a nought among the ones, and look for what is not of its class."""
+    for label in (0, 1):
+        (folder / INPUT / f"{label}").mkdir()
+        for row in np.flatnonzero(label == CLASSES)[:40]:
+            digit = Image.fromarray(TRAINING[row])
+            digit.save(folder / INPUT / f"{label}" / f"{row:04}.png")
+    swapped = min((folder / INPUT / "0").iterdir())
+    swapped.replace(folder / INPUT / "1" / "swapped.png")
+    quick = ["--folds", "2", "--threads", "1", "--set", "train.epochs=20"]
+    return ["belong", "clean", f"{folder / INPUT}", "-o", f"{folder / OUTPUT}", *quick]
+
+
 TRAINING = read_idx(DIGITS / IMAGES, axes=3)
 TEST = read_idx(DIGITS / TEST_IMAGES, axes=3)
 CLASSES = read_idx(DIGITS / LABELS, axes=1)
@@ -99,6 +119,14 @@ FAULTS = [
         _with(labels=np.r_[CLASSES % 9, 9][-len(CLASSES) :]),
         "spoils the result: - 1 class (9): less than 5 training images; `belong fit` stops",
         1,
+    ),
+    Fault(
+        "data set of one image", _of_one_image,
+        "- one class, ant; wanted at least 2", 1,
+    ),
+    Fault(
+        "swapped label", _with_a_swapped_label,
+        "1/swapped.png,train,1,quarantine,wrong_class", where=f"{OUTPUT}/manifest.csv",
     ),
     Fault(
         "the same image everywhere",

@@ -10,13 +10,16 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from belong.command.main import main
+from stages import grid
 from stages.program import run
 from tests.imports import ROOT
 
+COMMANDS = {"belong": main, "stages.grid": grid.main}
 INPUT, OUTPUT = "input", "output"  # what is the person's, and what the command may write
 
 
@@ -34,6 +37,8 @@ class Fault:
         where: the file, from the folder, that holds the answer; or the command's own output.
         environment: other than ours; the command then runs in a process of its own.
         most_bytes: of a file that it may write, as on a disk that is full; likewise.
+        before: words that run the command with fewer rights; likewise.
+        around: what goes on in the folder while the command runs.
     """
 
     name: str
@@ -43,6 +48,8 @@ class Fault:
     where: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
     most_bytes: int | None = None
+    before: Callable[[], list[str]] = list
+    around: Callable[[Path], AbstractContextManager[object]] = contextlib.nullcontext
 
     @property
     def promise(self) -> str:
@@ -85,10 +92,13 @@ def answer_to(fault: Fault, folder: Path, model: Path) -> Answer:
     (folder / INPUT).mkdir()
     words = fault.spoil(folder, model)
     before = _sums(folder)
-    if fault.environment or fault.most_bytes:
-        code, said = _in_a_process(words, fault.environment, fault.most_bytes)
-    else:
-        code, said = _here(words)
+    limit = ["prlimit", f"--fsize={fault.most_bytes}"] if fault.most_bytes else []
+    start = [*limit, *fault.before()]
+    with fault.around(folder):
+        if start or fault.environment or words[0] == "dvc":
+            code, said = _in_a_process([*start, sys.executable, "-m", *words], fault.environment)
+        else:
+            code, said = _here(words)
     after = _sums(folder)
     place = folder / fault.where
     found = place.read_text(encoding="utf-8") if fault.where and place.is_file() else said
@@ -112,14 +122,14 @@ def _is_left(name: str) -> bool:
 
 
 def _here(words: list[str]) -> tuple[int | None, str]:
-    """Run `belong ...`, or `stages.NAME ...` as `python -m` does, in this process."""
+    """Run a command, or `stages.NAME ...` as `python -m` does, in this process."""
     out = io.StringIO()
     argv, handler = sys.argv, signal.getsignal(signal.SIGTERM)
     code: int | None
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
         try:
-            if words[0] == "belong":
-                code = main(words[1:])
+            if words[0] in COMMANDS:
+                code = COMMANDS[words[0]](words[1:])
             else:
                 sys.argv = [f"{words[0].rpartition('.')[2]}.py", *words[1:]]
                 run(importlib.import_module(words[0]).main)
@@ -135,12 +145,9 @@ def _here(words: list[str]) -> tuple[int | None, str]:
     return code, out.getvalue()
 
 
-def _in_a_process(
-    words: list[str], environment: Mapping[str, str], most_bytes: int | None
-) -> tuple[int | None, str]:
-    limit = ["prlimit", f"--fsize={most_bytes}"] if most_bytes else []
+def _in_a_process(words: list[str], environment: Mapping[str, str]) -> tuple[int | None, str]:
     done = subprocess.run(
-        [*limit, sys.executable, "-m", *words], cwd=ROOT, env=os.environ | environment,
+        words, cwd=ROOT, env=os.environ | environment,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
     )  # fmt: skip
     said = done.stdout.decode("utf-8", "backslashreplace")

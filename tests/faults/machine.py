@@ -2,16 +2,23 @@
 
 import os
 import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 
+from belong.one_writer import one_writer
 from tests.faults.fault import INPUT, OUTPUT, Fault
 from tests.faults.images import PNG
 from tests.faults.images import score as score_words
 from tests.imports import ROOT
 from tests.photo_folders import write_images
 from tests.predictions import predictions, write_predictions
+from tests.privileges import as_any_user
 
 YEARS = {"1970.png": 0, "2100.png": 4_102_444_800}
 
@@ -51,6 +58,44 @@ def _packed(folder: Path, _model: Path) -> list[str]:
     return ["stages.pack", f"{params}", *(f"{folder / OUTPUT / name}" for name in names)]
 
 
+def _read_only(folder: Path, model: Path) -> list[str]:
+    (folder / INPUT / "a.png").write_bytes(PNG)
+    (folder / OUTPUT).mkdir(mode=0o555)
+    return score_words(folder, model, "--no-gallery")
+
+
+def _model_where_nobody_may_write(folder: Path, _model: Path) -> list[str]:
+    (folder / OUTPUT).mkdir(mode=0o555)
+    digits = ROOT / "tests" / "data" / "mnist-small"
+    return ["belong", "fit", f"{digits}", "-o", f"{folder / OUTPUT / 'model'}"]
+
+
+def _two_images(folder: Path, model: Path) -> list[str]:
+    for name in ("a.png", "b.png"):
+        (folder / INPUT / name).write_bytes(PNG)
+    return score_words(folder, model, "--no-gallery")
+
+
+@contextmanager
+def _another_run(folder: Path) -> Iterator[None]:
+    """Write into the same folder for a second."""
+
+    def write() -> None:
+        with one_writer(folder / OUTPUT / "predictions.csv", print):
+            begun.set()
+            time.sleep(1)
+
+    begun, other = threading.Event(), threading.Thread(target=write)
+    other.start()
+    begun.wait()
+    yield
+    other.join()
+
+
+def _stopped_in(seconds: float) -> Callable[[Path], AbstractContextManager[object]]:
+    return lambda _folder: patch("time.time", return_value=seconds)
+
+
 FAULTS = [
     Fault("disk full", _packed, "File too large", 2, most_bytes=100_000),
     Fault("LC_ALL=C", _other_letters, "caf\u00e9", 1, environment={"LC_ALL": "C"}),
@@ -60,7 +105,26 @@ FAULTS = [
         environment={"PYTHONIOENCODING": "ascii"},
     ),
     Fault(
-        "clock of another year", _times, '"images": 2', where=f"{OUTPUT}/summary.json",
+        "files of 1970 and of 2100", _times, '"images": 2', where=f"{OUTPUT}/summary.json",
+    ),
+    *(
+        Fault(
+            f"clock that stands in {year.removesuffix('.png')}", _two_images, '"images": 2',
+            where=f"{OUTPUT}/summary.json", around=_stopped_in(seconds),
+        )
+        for year, seconds in YEARS.items()
+    ),
+    Fault(
+        "read-only output", _read_only, "output/.predictions.csv.lock: Permission denied", 2,
+        before=as_any_user,
+    ),
+    Fault(
+        "read-only output of a training", _model_where_nobody_may_write,
+        "output/.model.lock: Permission denied", 2, before=as_any_user,
+    ),
+    Fault(
+        "two runs at once into one folder", _two_images,
+        "predictions.csv: waits for process ", around=_another_run,
     ),
     Fault(
         "home that cannot be written",

@@ -105,6 +105,7 @@ def _weights(content: bytes) -> Callable[[Path, Path], list[str]]:
     return spoil
 
 
+PICKLE = pickle.dumps({"weight": [1.0]})
 NO_MODEL = "the model does not fit together"
 NOT_ARRAYS = "network.safetensors: cannot be read as safetensors: "
 FAULTS = [
@@ -114,7 +115,7 @@ FAULTS = [
     Fault("weights with a huge header", _scored_by(_vouched(_huge_header)), NOT_ARRAYS, 4),
     Fault(
         "pickle under the name of weights",
-        _scored_by(_vouched(lambda _: pickle.dumps({"weight": [1.0]}))), NOT_ARRAYS, 4,
+        _scored_by(_vouched(lambda _: PICKLE)), NOT_ARRAYS, 4,
     ),
     Fault(
         "weights of another network", _scored_by(_vouched(_of_another_network)), NO_MODEL, 4
@@ -131,6 +132,14 @@ FAULTS = [
     Fault(
         "weights to start from, cut off", _weights(save({"x": np.zeros(9)})[:-1]),
         "cannot be read as safetensors", 2,
+    ),
+    Fault(
+        "pickle under the name of weights to start from", _weights(PICKLE),
+        "cannot be read as safetensors", 2,
+    ),
+    Fault(
+        "weights to start from, with a huge header",
+        _weights(_huge_header(save({"x": np.zeros(9)}))), "cannot be read as safetensors", 2,
     ),
     Fault(
         "weights to start from, of another network", _weights(save({"x": np.zeros(9)})),

@@ -4,7 +4,17 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from tests.faults import data_sets, features, images, machine, models, params, pipeline
+from tests.faults import (
+    data_sets,
+    features,
+    images,
+    machine,
+    models,
+    network,
+    params,
+    pipeline,
+    training,
+)
 from tests.faults.elsewhere import HELD_BY
 from tests.faults.fault import Answer, Fault
 
@@ -12,9 +22,11 @@ GROUPS = {
     "uploads": images.FAULTS,
     "data sets": data_sets.FAULTS,
     "features": features.FAULTS,
+    "training": training.FAULTS,
     "parameters": params.FAULTS,
     "models": models.FAULTS,
     "pipeline": pipeline.FAULTS,
+    "network": network.FAULTS,
     "machine": machine.FAULTS,
 }
 FAULTS = {fault.name: fault for group in GROUPS.values() for fault in group}

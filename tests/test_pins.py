@@ -1,0 +1,44 @@
+"""Every package that this one needs, directly or through another, has one version in the pins.
+
+So `pip-audit`, which SECURITY.md describes, is asked about all that runs. It wants the internet.
+"""
+
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tests.imports import ROOT
+from tests.pins import declared, needed, pinned
+
+PINS = pinned(ROOT / "constraints.txt")
+
+
+def test_every_package_that_is_needed_is_pinned() -> None:
+    """Here: another system or Python may need another one."""
+    found = needed(declared(ROOT / "pyproject.toml"))
+    assert {"dvc", "pygit2", "torch", "sympy"} <= found.keys()  # asked for, and needed by these
+    assert found.keys() - PINS.keys() == set()
+
+
+def test_every_pin_is_one_version() -> None:
+    assert [name for name, version in PINS.items() if not version] == []
+
+
+def test_every_pin_is_what_the_project_asks_for() -> None:
+    asked = declared(ROOT / "pyproject.toml")
+    named = [(one, PINS[canonicalize_name(one.name)]) for one in asked]
+    outside = [str(one) for one, version in named if not one.specifier.contains(version)]
+    assert outside == []
+
+
+def test_what_is_needed_by_what_is_needed_is_found() -> None:
+    assert {"jinja2", "markupsafe"} <= needed([Requirement("jinja2")]).keys()
+    assert needed([Requirement("no-such-package")]) == {"no-such-package": ""}
+
+
+@pytest.mark.parametrize("line", ["a>=1", "a==1.*", "a==1,!=2", "a"])
+def test_a_pin_that_leaves_a_choice_is_none(line: str, tmp_path: Path) -> None:
+    (tmp_path / "pins").write_text(f"{line}\nB_b==2.0\n")
+    assert pinned(tmp_path / "pins") == {"a": "", "b-b": "2.0"}
