@@ -97,7 +97,8 @@ def _make(
     given: argparse.Namespace, grid: Params, currency: Currency, cells: Sequence[Cell]
 ) -> dict[Cell, str]:
     """Run cells; return those that failed, each with the reason."""
-    threads = currency.params["threads"]
+    every = [changed(currency.params, cell.settings(grid.pairs[cell.pair])) for cell in cells]
+    threads = max(params["threads"] for params in every)
     jobs, cores = min(given.jobs, len(cells)), os.cpu_count() or 1
     if given.engine == "local" and jobs * threads > cores:
         _say(
@@ -139,7 +140,7 @@ def _parser() -> argparse.ArgumentParser:
         type=_count,
         default=1,
         metavar="N",
-        help="cells that run at a time (default: 1). Each computes with `threads` of params.yaml, "
+        help="cells that run at a time (default: 1). Each computes with `threads` of its parameters, "
         "so that the numbers do not depend on N; N x threads should not exceed the cores. On a GPU "
         "the cells share its memory: begin with 2",
     )

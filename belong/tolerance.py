@@ -1,0 +1,69 @@
+"""How far the same run elsewhere may lie from this one, and how far one with other threads lies.
+
+Another count of threads adds in another order. The last bits differ, training makes more of them,
+and what comes out is another network, as good as the first: as if the seed were another, or less.
+So the tolerance is what another seed does, and it is known before anything is compared.
+"""
+
+import pandas as pd
+
+from belong.errors import InputError
+from belong.paper.seeds import ROUNDING, by_seed, widening
+from belong.paper.sweep import ACCURACY, detectors
+
+OF_DETECTORS = ("auroc", "fpr95", "false_reject")
+COLUMNS = ["threads", "metric", "seeds", "mean", "sd", "tolerance", "largest"]
+
+
+def tolerance(values: pd.Series) -> float:
+    """Return how near two runs lie in 95 of 100 cases that differ in nothing but the seed.
+
+    The difference of two runs has twice the variance of one, which is estimated from the seeds:
+    Student's t with n - 1 degrees of freedom. Metrics have four decimals; rounding may add to it.
+
+    Args:
+        values: a metric (n,) of n runs, each with another seed; at least two.
+    """
+    return widening(len(values) - 1) * 2**0.5 * float(values.std()) + ROUNDING
+
+
+def compared(grid: pd.DataFrame, first: str, second: str, threads: int) -> pd.DataFrame:
+    """Set each metric of one pair beside the same of another, seed by seed.
+
+    Args:
+        grid: a row for each cell; all of one lambda.
+        first: the pair whose spread over seeds gives the tolerance.
+        second: the pair that differs from it in the count of threads.
+        threads: that count.
+
+    Returns:
+        COLUMNS: `seeds` that both have; `mean` and `sd` over the seeds, and the `tolerance`, of the
+        first; the `largest` absolute difference between the two.
+
+    Raises:
+        InputError: there is not one lambda, or a pair has too few seeds.
+    """
+    lambdas = sorted(grid["lambda"].unique())
+    if len(lambdas) != 1:
+        raise InputError(f"wanted one lambda, got {', '.join(f'{one:g}' for one in lambdas)}")
+    rows = []
+    for metric in (
+        ACCURACY,
+        *(f"detectors.{name}.{number}" for name in detectors(grid) for number in OF_DETECTORS),
+    ):
+        ours, theirs = (by_seed(grid, pair, lambdas[0], metric) for pair in (first, second))
+        # Four decimals: the subtraction of binary fractions adds some at the seventeenth.
+        apart = (ours - theirs).abs().dropna().round(6)
+        if len(ours) < 2 or apart.empty:
+            raise InputError(
+                f"{metric}: {first} has {len(ours)} seeds, of which {second} has {len(apart)}; "
+                f"wanted at least 2 and 1"
+            )
+        own = ours.mean(), ours.std(), tolerance(ours)
+        rows.append((threads, metric, len(apart), *own, apart.max()))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def outside(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of COLUMNS whose largest difference is beyond the tolerance."""
+    return table[table["largest"] > table["tolerance"]]
