@@ -5,6 +5,9 @@ and what comes out is another network, as good as the first: as if the seed were
 So the tolerance is what another seed does, and it is known before anything is compared.
 """
 
+import itertools
+from collections.abc import Mapping
+
 import pandas as pd
 
 from belong.errors import InputError
@@ -12,7 +15,7 @@ from belong.paper.seeds import ROUNDING, by_seed, widening
 from belong.paper.sweep import ACCURACY, detectors
 
 OF_DETECTORS = ("auroc", "fpr95", "false_reject")
-COLUMNS = ["threads", "metric", "seeds", "mean", "sd", "tolerance", "largest"]
+COLUMNS = ["threads", "other_threads", "metric", "seeds", "mean", "sd", "tolerance", "largest"]
 
 
 def tolerance(values: pd.Series) -> float:
@@ -27,14 +30,13 @@ def tolerance(values: pd.Series) -> float:
     return widening(len(values) - 1) * 2**0.5 * float(values.std()) + ROUNDING
 
 
-def compared(grid: pd.DataFrame, first: str, second: str, threads: int) -> pd.DataFrame:
-    """Set each metric of one pair beside the same of another, seed by seed.
+def compared(grid: pd.DataFrame, threads: Mapping[str, int]) -> pd.DataFrame:
+    """Set each metric of one pair beside the same of the others, seed by seed.
 
     Args:
         grid: a row for each cell; all of one lambda.
-        first: the pair whose spread over seeds gives the tolerance.
-        second: the pair that differs from it in the count of threads.
-        threads: that count.
+        threads: of each pair the threads that it was computed with. The first is what the others
+            are compared with, and its spread over seeds gives the tolerance.
 
     Returns:
         COLUMNS: `seeds` that both have; `mean` and `sd` over the seeds, and the `tolerance`, of the
@@ -45,22 +47,26 @@ def compared(grid: pd.DataFrame, first: str, second: str, threads: int) -> pd.Da
     """
     lambdas = sorted(grid["lambda"].unique())
     if len(lambdas) != 1:
-        raise InputError(f"wanted one lambda, got {', '.join(f'{one:g}' for one in lambdas)}")
-    rows = []
-    for metric in (
+        raise InputError(
+            f"wanted cells of one lambda, got {', '.join(map('{:g}'.format, lambdas))}"
+        )
+    first, *others = threads
+    measured = [
         ACCURACY,
         *(f"detectors.{name}.{number}" for name in detectors(grid) for number in OF_DETECTORS),
-    ):
-        ours, theirs = (by_seed(grid, pair, lambdas[0], metric) for pair in (first, second))
-        # Four decimals: the subtraction of binary fractions adds some at the seventeenth.
+    ]
+    rows = []
+    for other, metric in itertools.product(others, measured):
+        ours, theirs = (by_seed(grid, pair, lambdas[0], metric) for pair in (first, other))
+        # The numbers have four decimals, and binary fractions differ by some 1e-17 more.
         apart = (ours - theirs).abs().dropna().round(6)
         if len(ours) < 2 or apart.empty:
             raise InputError(
-                f"{metric}: {first} has {len(ours)} seeds, of which {second} has {len(apart)}; "
+                f"{metric}: {first} has {len(ours)} seeds, and {other} {len(apart)} of them; "
                 f"wanted at least 2 and 1"
             )
         own = ours.mean(), ours.std(), tolerance(ours)
-        rows.append((threads, metric, len(apart), *own, apart.max()))
+        rows.append((threads[first], threads[other], metric, len(apart), *own, apart.max()))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

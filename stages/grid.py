@@ -140,9 +140,9 @@ def _parser() -> argparse.ArgumentParser:
         type=_count,
         default=1,
         metavar="N",
-        help="cells that run at a time (default: 1). Each computes with `threads` of its parameters, "
-        "so that the numbers do not depend on N; N x threads should not exceed the cores. On a GPU "
-        "the cells share its memory: begin with 2",
+        help="cells that run at a time (default: 1). Each computes with the `threads` of its "
+        "parameters, so that the numbers do not depend on N; N x threads should not exceed the "
+        "cores. On a GPU the cells share its memory: begin with 2",
     )
     parser.add_argument(
         "--engine", choices=ENGINES, default="local", help="where they run (default: local)"
