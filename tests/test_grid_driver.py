@@ -324,11 +324,11 @@ def test_an_edited_file_of_the_pipeline_is_refused_in_one_line(copy: Path) -> No
 
 
 def test_more_threads_than_cores_are_named_where_a_pair_sets_them(copy: Path) -> None:
-    edit(copy / "grid.yaml", "own:\n", "own:\n    threads: 9999\n")
+    edit(copy / "grid.yaml", "own:\n", "own:\n    threads: 1024\n")
     edit(copy / "grid.yaml", "lambdas: [0, 1]", "lambdas: [2]")
     done = grid(copy)
     assert done.returncode == 0
-    assert f"--jobs 1 with 9999 threads each on {os.cpu_count()} cores: they will" in done.stderr
+    assert f"--jobs 1 with 1024 threads each on {os.cpu_count()} cores: they will" in done.stderr
 
 
 def test_cells_that_the_disk_cannot_hold_are_refused_before_any_runs(copy: Path) -> None:
