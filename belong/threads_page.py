@@ -7,10 +7,10 @@ import pandas as pd
 
 from belong.markdown import table
 from belong.paper.sweep import ACCURACY
-from belong.tolerance import OF_DETECTORS, outside
+from belong.tolerance import OF_DETECTORS, SHARE, outside
 
 WORDS = {"auroc": "AUROC", "fpr95": "FPR95", "false_reject": "false rejects"}
-OF_METRICS = ("metric", "mean", "standard deviation", "tolerance", "largest difference")
+OF_METRICS = ("metric", "mean", "standard deviation", "tolerance", "largest difference", "within")
 
 
 def page(differences: pd.DataFrame) -> str:
@@ -31,10 +31,13 @@ def page(differences: pd.DataFrame) -> str:
         "seeds on one machine. Another processor may add in another order, too: that was not "
         "measured.",
         "",
-        "The tolerance is what another seed does. Two runs that differ in nothing but the seed lie "
-        "within it of each other in 95 of 100 cases: Student's t, times √2, times the standard "
-        "deviation over the seeds, and 0.0001 for four decimals. It is taken from the runs with "
-        f"{_threads(differences['threads'].iloc[0])} alone, as are mean and standard deviation.",
+        "The tolerance is what another seed does, and was fixed before the runs. Two that differ "
+        f"in nothing but the seed lie within it of each other in {SHARE:.0%} of all cases: "
+        "Student's t, times √2, times the standard deviation over the seeds, and 0.0001 for four "
+        f"decimals. It is taken from the runs with {_threads(differences['threads'].iloc[0])} "
+        "alone, as are mean and standard deviation. The last column says with how many seeds the "
+        "difference is within it. The metrics of a run are not independent: where one network is "
+        "worse than the other, most detectors see it.",
     ]
     for _, rows in differences.groupby("other_threads", sort=False):
         shown = [_row(row) for row in rows.to_dict("records")]
@@ -43,7 +46,7 @@ def page(differences: pd.DataFrame) -> str:
 
 
 def summary(differences: pd.DataFrame) -> str:
-    """Return a paragraph: by how much the metrics differ at most, and how many lie within.
+    """Return a paragraph: by how much the metrics differ at most, and how many are within.
 
     Args:
         differences: see `belong.tolerance.COLUMNS`; all with the same two counts of threads.
@@ -56,22 +59,27 @@ def summary(differences: pd.DataFrame) -> str:
         of_number = {name: one for name, one in largest.items() if name.endswith(f".{number}")}
         worst = max(of_number, key=lambda name: of_number[name])
         most.append(f"{WORDS[number]} by {of_number[worst]:.4f} (`{worst.split('.')[1]}`)")
-    off = [
-        f"{_words(row['metric'])} ({row['largest']:.4f}; tolerance {row['tolerance']:.4f})"
-        for row in outside(differences).to_dict("records")
-    ]
-    named = f"; outside: {', '.join(off)}" if off else ""
     seeds = " to ".join(map(str, sorted(set(differences["seeds"].agg(["min", "max"])))))
-    return (
-        f"{_title(differences)}, over {seeds} seeds: {', '.join(most)}. Of {len(largest)} metrics "
-        f"{list(largest.values()).count(0)} are the same in their four decimals, and "
-        f"{len(largest) - len(off)} within the tolerance{named}."
+    compared, within = differences["seeds"].sum(), differences["within"].sum()
+    said = (
+        f"{_title(differences)}, over {seeds} seeds: {', '.join(most)}. Of {compared} comparisons, "
+        f"{len(differences)} metrics with each seed, {within} are within the tolerance "
+        f"({within / compared:.1%}; another seed would have {SHARE:.0%})"
     )
+    beyond = outside(differences)
+    if len(beyond):
+        row = beyond.loc[(beyond["largest"] / beyond["tolerance"]).idxmax()]
+        said += (
+            f"; farthest beyond it is {_words(row['metric'])}, {row['largest']:.4f} where "
+            f"{row['tolerance']:.4f} is the tolerance"
+        )
+    return f"{said}."
 
 
 def _row(row: Mapping[Hashable, Any]) -> list[str]:
     numbers = ("mean", "sd", "tolerance", "largest")
-    return [_words(row["metric"]), *(f"{row[number]:.4f}" for number in numbers)]
+    shown = (f"{row[number]:.4f}" for number in numbers)
+    return [_words(row["metric"]), *shown, f"{row['within']} of {row['seeds']}"]
 
 
 def _words(metric: str) -> str:

@@ -1,8 +1,8 @@
 """How far the same run elsewhere may lie from this one, and how far one with other threads lies.
 
 Another count of threads adds in another order. The last bits differ, training makes more of them,
-and what comes out is another network, as good as the first: as if the seed were another, or less.
-So the tolerance is what another seed does, and it is known before anything is compared.
+and what comes out is another network, as good as the first: as if the seed were another. So the
+tolerance is what another seed does, and it is known before anything is compared.
 """
 
 import itertools
@@ -15,7 +15,11 @@ from belong.paper.seeds import ROUNDING, by_seed, widening
 from belong.paper.sweep import ACCURACY, detectors
 
 OF_DETECTORS = ("auroc", "fpr95", "false_reject")
-COLUMNS = ["threads", "other_threads", "metric", "seeds", "mean", "sd", "tolerance", "largest"]
+COLUMNS = [
+    "threads", "other_threads", "metric", "seeds", "mean", "sd", "tolerance", "within", "largest",
+]  # fmt: skip
+# Of runs that differ in nothing but the seed, this share lies within the tolerance.
+SHARE = 0.95
 
 
 def tolerance(values: pd.Series) -> float:
@@ -40,7 +44,8 @@ def compared(grid: pd.DataFrame, threads: Mapping[str, int]) -> pd.DataFrame:
 
     Returns:
         COLUMNS: `seeds` that both have; `mean` and `sd` over the seeds, and the `tolerance`, of the
-        first; the `largest` absolute difference between the two.
+        first; with how many seeds the two lie `within` the tolerance of each other; the `largest`
+        absolute difference.
 
     Raises:
         InputError: there is not one lambda, or a pair has too few seeds.
@@ -65,11 +70,12 @@ def compared(grid: pd.DataFrame, threads: Mapping[str, int]) -> pd.DataFrame:
                 f"{metric}: {first} has {len(ours)} seeds, and {other} {len(apart)} of them; "
                 f"wanted at least 2 and 1"
             )
-        own = ours.mean(), ours.std(), tolerance(ours)
-        rows.append((threads[first], threads[other], metric, len(apart), *own, apart.max()))
+        most = tolerance(ours)
+        found = ours.mean(), ours.std(), most, (apart <= most).sum(), apart.max()
+        rows.append((threads[first], threads[other], metric, len(apart), *found))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def outside(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of COLUMNS whose largest difference is beyond the tolerance."""
-    return table[table["largest"] > table["tolerance"]]
+    """Return the rows of COLUMNS of which a difference is beyond the tolerance."""
+    return table[table["within"] < table["seeds"]]

@@ -11,7 +11,7 @@ from belong.artefacts import save_csv
 from belong.errors import InputError
 from belong.paper.seeds import CELL, ROUNDING
 from belong.threads_page import page, summary
-from belong.tolerance import COLUMNS, compared, outside, tolerance
+from belong.tolerance import COLUMNS, SHARE, compared, outside, tolerance
 from stages import study_threads
 from stages.params.grid import Params
 from tests.imports import ROOT
@@ -62,8 +62,9 @@ def test_runs_that_are_all_alike_may_differ_by_the_rounding_of_four_decimals() -
     grid["detectors.energy.fpr95"] = 0.3
     moved = with_value(grid, "two", 0, "detectors.energy.fpr95", 0.3001)
     row = row_of(compared(moved, THREADS), "detectors.energy.fpr95")
-    assert (row["sd"], row["tolerance"], row["largest"]) == (0, 1e-4, 1e-4)
-    assert outside(compared(moved, THREADS)).empty
+    assert (row["sd"], row["tolerance"], row["largest"], row["within"]) == (0, 1e-4, 1e-4, 3)
+    farther = with_value(grid, "two", 0, "detectors.energy.fpr95", 0.3002)
+    assert outside(compared(farther, THREADS))["metric"].tolist() == ["detectors.energy.fpr95"]
 
 
 def test_the_difference_is_that_of_equal_seeds() -> None:
@@ -78,6 +79,7 @@ def test_the_difference_is_that_of_equal_seeds() -> None:
         "mean": pytest.approx(0.98),
         "sd": pytest.approx(0.01),
         "tolerance": pytest.approx(0.060949, abs=1e-6),
+        "within": 3,
         "largest": 0.03,
     }
 
@@ -97,22 +99,34 @@ def test_every_metric_is_there_once_for_each_other_count_of_threads() -> None:
     assert table["other_threads"].value_counts().to_dict() == {2: 1 + 3 * 3, 4: 1 + 3 * 3}
 
 
-def test_the_page_names_what_lies_outside_and_counts_what_is_the_same() -> None:
+def test_the_page_counts_what_is_within_and_names_what_is_farthest_beyond() -> None:
+    """Two of 30: one seed of energy's AUROC, farther than one of its FPR95."""
     moved = with_value(small(), "two", 1, "detectors.energy.auroc", 0.5)
+    moved = with_value(moved, "two", 0, "detectors.energy.fpr95", 0.1)
     moved = with_value(moved, "two", 2, "classification.accuracy", 0.9887)
     table = compared(moved, THREADS)
-    wanted = row_of(table, "detectors.energy.auroc")
+    auroc, fpr95 = (row_of(table, f"detectors.energy.{name}") for name in ("auroc", "fpr95"))
+    assert auroc["largest"] / auroc["tolerance"] > fpr95["largest"] / fpr95["tolerance"] > 1
     said = summary(table)
-    assert said.startswith(
+    assert said == (
         "2 threads in the place of 1, over 3 seeds: the accuracy differs by 0.0013 at most, AUROC "
-        f"by {wanted['largest']:.4f} (`energy`), FPR95 by 0.0000 ("
+        f"by {auroc['largest']:.4f} (`energy`), FPR95 by {fpr95['largest']:.4f} (`energy`), false "
+        "rejects by 0.0000 (`energy`). Of 30 comparisons, 10 metrics with each seed, 28 are within "
+        "the tolerance (93.3%; another seed would have 95%); farthest beyond it is `energy` AUROC, "
+        f"{auroc['largest']:.4f} where {auroc['tolerance']:.4f} is the tolerance."
     )
-    assert said.endswith(
-        "Of 10 metrics 8 are the same in their four decimals, and 9 within the tolerance; outside: "
-        f"`energy` AUROC ({wanted['largest']:.4f}; tolerance {wanted['tolerance']:.4f})."
+    lines = page(table).splitlines()
+    assert said in lines
+    assert "| accuracy | 0.9800 | 0.0100 | 0.0609 | 0.0013 | 3 of 3 |" in lines
+    assert [line for line in lines if line.endswith("| 2 of 3 |")] == [
+        line for line in lines if line.startswith(("| `energy` AUROC", "| `energy` FPR95"))
+    ]
+
+
+def test_where_all_is_within_nothing_is_named() -> None:
+    assert summary(compared(small(), THREADS)).endswith(
+        "30 are within the tolerance (100.0%; another seed would have 95%)."
     )
-    assert said in page(table).splitlines()
-    assert "| accuracy | 0.9800 | 0.0100 | 0.0609 | 0.0013 |" in page(table).splitlines()
 
 
 @pytest.mark.parametrize(
@@ -188,11 +202,11 @@ def test_the_plan_is_the_default_cell_over_five_seeds_with_either_count_of_threa
     assert {cell.weight for cell in cells} == {params["lambda"]}
 
 
-def test_what_was_measured_with_two_threads_lies_within_the_tolerance() -> None:
+def test_two_threads_are_as_often_within_the_tolerance_as_another_seed() -> None:
     cells = pd.read_csv(MEASURED / "grid.csv")
     table = compared(cells, study_threads.threads_of(MEASURED / "params.yaml"))
     assert set(table["seeds"]) == {5}
-    assert outside(table)["metric"].tolist() == []
+    assert table["within"].sum() >= SHARE * table["seeds"].sum()
 
 
 def test_one_thread_gave_every_number_of_the_papers_grid_again() -> None:
