@@ -66,9 +66,8 @@ def summary(differences: pd.DataFrame) -> str:
         f"{len(differences)} metrics with each seed, {within} are within the tolerance "
         f"({within / compared:.1%}; another seed would have {SHARE:.0%})"
     )
-    beyond = outside(differences)
-    if len(beyond):
-        row = beyond.loc[(beyond["largest"] / beyond["tolerance"]).idxmax()]
+    if beyond := outside(differences).to_dict("records"):
+        row = max(beyond, key=lambda row: row["largest"] / row["tolerance"])
         said += (
             f"; farthest beyond it is {_words(row['metric'])}, {row['largest']:.4f} where "
             f"{row['tolerance']:.4f} is the tolerance"
