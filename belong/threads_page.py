@@ -33,11 +33,12 @@ def page(differences: pd.DataFrame) -> str:
         "",
         "The tolerance is what another seed does, and was fixed before the runs. Two that differ "
         f"in nothing but the seed lie within it of each other in {SHARE:.0%} of all cases: "
-        "Student's t, times √2, times the standard deviation over the seeds, and 0.0001 for four "
-        f"decimals. It is taken from the runs with {_threads(differences['threads'].iloc[0])} "
-        "alone, as are mean and standard deviation. The last column says with how many seeds the "
-        "difference is within it. The metrics of a run are not independent: where one network is "
-        "worse than the other, most detectors see it.",
+        "Student's t, for numbers that are normally distributed, times √2, times the standard "
+        "deviation over the seeds, and 0.0001 for four decimals. It is taken from the runs with "
+        f"{_threads(differences['threads'].iloc[0])} alone, as are mean and standard deviation. "
+        "The last column says with how many seeds the difference is within it. The metrics of a "
+        "run are not independent: where one network is worse than the other, most detectors see "
+        "it.",
     ]
     for _, rows in differences.groupby("other_threads", sort=False):
         shown = [_row(row) for row in rows.to_dict("records")]
