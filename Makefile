@@ -33,7 +33,8 @@ readme: $(VENV)/.pipeline
 	dvc exp run --quiet --temp --force --name tenth -S lambda=0.1
 	dvc metrics diff HEAD tenth | grep -E '^Path|classification|\.auroc ' > build/diff
 	dvc dag --md > build/dag
-	python -m stages.readme params.yaml reports/metrics.json reports/paper/grid.csv build/dag build/diff README.md
+	python -m stages.readme params.yaml reports/metrics.json reports/paper/grid.csv \
+	  reports/threads/differences.csv build/dag build/diff README.md
 
 grid: $(VENV)/.pipeline
 	python -m stages.grid reports/paper/params.yaml reports/paper --jobs $(JOBS)

@@ -27,6 +27,7 @@ from belong.grid.gathering import gather
 from belong.grid.repository import Repository
 from belong.grid.running import run_all
 from belong.grid.sources import not_kept
+from belong.grid.space import free, needed
 from belong.grid.workplace import workplace
 from belong.grid.workshop import Workshop, cache_of
 from stages.params.every import Params as EveryParams
@@ -58,7 +59,10 @@ def _run(given: argparse.Namespace) -> int:
         todo = in_running_order(asked - set(done))
         _say(f"{len(asked)} cells, {len(done)} of them finished")
         if todo:
-            failed = _make(given, grid, currency, todo)
+            cache = cache_of(repository.root)
+            _check_space(currency, todo, cache)
+            failed = _make(given, grid, currency, todo, cache)
+            _say("`dvc gc -w` frees what the cells left in DVC's cache; the tables stay")
     finished = currency.finished(grid.cells())
     for line in gather(
         repository, finished, grid.with_curves(), grid.curves.detectors, given.folder
@@ -93,11 +97,28 @@ def _check(path: Path, currency: Currency, grid: Params, cells: Iterable[Cell]) 
         )
 
 
+def _check_space(currency: Currency, cells: Sequence[Cell], cache: Path) -> None:
+    """Say how much of the disk the cells will fill; refuse them if there is less."""
+    need, left = needed(currency.stages, currency.last_run(), cells) / 1e9, free(cache) / 1e9
+    cells_need = f"{len(cells)} cells need about {need:,.1f} GB"
+    if need > left:
+        raise InputError(
+            f"{cache}: {cells_need} of DVC's cache, and {left:,.1f} GB are free; `dvc gc -w` frees "
+            f"what the working tree does not use, and `--sweep` runs fewer cells"
+        )
+    _say(f"{cells_need} of DVC's cache; {left:,.1f} GB are free")
+
+
 def _make(
-    given: argparse.Namespace, grid: Params, currency: Currency, cells: Sequence[Cell]
+    given: argparse.Namespace,
+    grid: Params,
+    currency: Currency,
+    cells: Sequence[Cell],
+    cache: Path,
 ) -> dict[Cell, str]:
     """Run cells; return those that failed, each with the reason."""
-    threads = currency.params["threads"]
+    every = [changed(currency.params, cell.settings(grid.pairs[cell.pair])) for cell in cells]
+    threads = max(params["threads"] for params in every)
     jobs, cores = min(given.jobs, len(cells)), os.cpu_count() or 1
     if given.engine == "local" and jobs * threads > cores:
         _say(
@@ -113,7 +134,7 @@ def _make(
         workshop = Workshop(
             repository=currency.repository,
             commit=currency.commit,
-            cache=cache_of(currency.repository.root),
+            cache=cache,
             place=clones,
             logs=logs.resolve(),
             engine=engine,
@@ -139,9 +160,9 @@ def _parser() -> argparse.ArgumentParser:
         type=_count,
         default=1,
         metavar="N",
-        help="cells that run at a time (default: 1). Each computes with `threads` of params.yaml, "
-        "so that the numbers do not depend on N; N x threads should not exceed the cores. On a GPU "
-        "the cells share its memory: begin with 2",
+        help="cells that run at a time (default: 1). Each computes with the `threads` of its "
+        "parameters, so that the numbers do not depend on N; N x threads should not exceed the "
+        "cores. On a GPU the cells share its memory: begin with 2",
     )
     parser.add_argument(
         "--engine", choices=ENGINES, default="local", help="where they run (default: local)"

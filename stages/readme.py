@@ -6,6 +6,7 @@ markers `<!-- NAME: generated -->` and `<!-- NAME: end -->`.
 Reads   params    params.yaml: lambda and the pair
         metrics   json: the numbers
         grid      csv: the numbers of all cells, to show those of this lambda over seeds
+        threads   csv: what another count of threads changes
         dag       text: what `dvc dag --md` prints
         diff      text: what `dvc metrics diff` prints for lambda 0.1
 Writes  readme    markdown; all outside the markers is kept
@@ -26,6 +27,8 @@ from belong.paper.published import in_order, title
 from belong.paper.seeds import by_seed, mean_and_sd
 from belong.paper.sweep import detectors
 from belong.promise import COMBINED, expected, outside
+from belong.threads_page import summary
+from belong.tolerance import COLUMNS as OF_THREADS
 from stages.params.section import read
 from stages.program import run
 
@@ -33,7 +36,9 @@ HEADINGS = ("detector", "AUROC", "95 % of resamples", "FPR95", "false rejects", 
 COLUMNS = ("fpr95", "false_reject", "false_accept")
 
 
-def main(params: Path, metrics: Path, grid: Path, dag: Path, diff: Path, readme: Path) -> None:
+def main(
+    params: Path, metrics: Path, grid: Path, threads: Path, dag: Path, diff: Path, readme: Path
+) -> None:
     """Replace what stands between the markers."""
     if not grid.exists():  # no stage makes it: `dvc repro` would not
         raise InputError(f"{grid}: no such file; `make grid` makes it")
@@ -41,6 +46,7 @@ def main(params: Path, metrics: Path, grid: Path, dag: Path, diff: Path, readme:
     numbers = json.loads(metrics.read_text(encoding="utf-8"))
     text = replaced(text, "results", results(numbers, read(params)))
     text = replaced(text, "seeds", seeds(load_csv(grid), read(params)["lambda"]))
+    text = replaced(text, "threads", summary(load_csv(threads, *OF_THREADS)))
     text = replaced(text, "pipeline", dag.read_text(encoding="utf-8").strip())
     shown = diff.read_text(encoding="utf-8").rstrip().splitlines()
     text = replaced(text, "diff", "\n".join(["```text", *shown, "```"]))

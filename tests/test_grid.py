@@ -1,6 +1,7 @@
 """The parts of the grid that need neither git nor DVC."""
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from belong.errors import InputError
 from belong.grid.cells import Cell, assignments, changed, in_running_order, product
 from belong.grid.current import kept, keys_read, picked, upstream
 from belong.grid.gathering import numbers
+from belong.grid.space import free, needed
 from stages.params.every import Params as EveryParams
 from stages.params.grid import Params
 from stages.params.section import read
@@ -99,6 +101,35 @@ def test_what_comes_after_a_stage_is_not_upstream_of_it() -> None:
         "page": {},
     }
     assert upstream(stages, "evaluate") == {"split", "train", "evaluate"}
+
+
+def test_a_cell_needs_the_space_of_what_depends_on_lambda_and_the_first_of_a_seed_more() -> None:
+    """Two pairs, two seeds, three lambdas; by hand, and what is behind the results left out."""
+    stages: dict[str, Any] = {
+        "check_params": {"params": [{"params.yaml": None}], "outs": ["valid"]},
+        "pack": {"deps": ["valid"], "params": ["images"], "outs": ["pack"]},
+        "split": {"deps": ["pack"], "params": ["seed"], "outs": ["images"]},
+        "train": {"deps": ["images"], "params": ["seed", "lambda"], "outs": ["network"]},
+        "evaluate": {"deps": ["network"], "outs": [{"plots": {"cache": True}}]},
+        "report": {"deps": ["plots"], "outs": ["page"]},
+    }
+    sizes = {"pack": 100_000, "split": 10_000, "train": 1_000, "evaluate": 1, "report": 10**9}
+    lock = {name: {"outs": [{"size": size}, {"size": size}]} for name, size in sizes.items()}
+    cells = product(["a", "b"], [0, 0.1, 1], [0, 1])
+    assert needed(stages, lock, cells) == 2 * (2 * 100_000 + 4 * 10_000 + 12 * 1_001)
+    assert needed(stages, {}, cells) == 0
+
+
+def test_the_space_of_a_cache_that_is_not_there_yet_is_that_of_the_folder_above(
+    tmp_path: Path,
+) -> None:
+    assert free(tmp_path / "not" / "there") == pytest.approx(shutil.disk_usage(tmp_path).free, 0.1)
+
+
+def test_a_grid_file_may_ask_for_no_curves(tmp_path: Path) -> None:
+    path, text = tmp_path / "grid.yaml", GRID.read_text()
+    path.write_text(text.partition("curves:")[0])
+    assert Params.load(path).with_curves() == set()
 
 
 def test_the_keys_that_decide_are_those_that_the_stages_up_to_the_results_read() -> None:

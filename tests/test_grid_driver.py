@@ -323,6 +323,43 @@ def test_an_edited_file_of_the_pipeline_is_refused_in_one_line(copy: Path) -> No
     )
 
 
+def test_more_threads_than_cores_are_named_where_a_pair_sets_them(copy: Path) -> None:
+    edit(copy / "grid.yaml", "own:\n", "own:\n    threads: 1024\n")
+    edit(copy / "grid.yaml", "lambdas: [0, 1]", "lambdas: [2]")
+    done = grid(copy)
+    assert done.returncode == 0
+    assert f"--jobs 1 with 1024 threads each on {os.cpu_count()} cores: they will" in done.stderr
+
+
+def test_cells_that_the_disk_cannot_hold_are_refused_before_any_runs(copy: Path) -> None:
+    """By what the last run left: its one stage depends on lambda, so that each cell makes it."""
+    outs = "    - {path: reports/plots, hash: md5, md5: 0.dir, size: 8000000000000000}\n"
+    (copy / "dvc.lock").write_text(f"schema: '2.0'\nstages:\n  evaluate:\n    outs:\n{outs}")
+    git(copy, "add", "dvc.lock")
+    git(copy, "commit", "--quiet", "--message", "lock")
+    before = names_of(copy)
+    edit(copy / "grid.yaml", "lambdas: [0, 1]", "lambdas: [2, 3]")
+    done = grid(copy)
+    assert (done.returncode, names_of(copy)) == (2, before)
+    said = done.stderr.splitlines()[-1]
+    assert re.sub(r"and [\d,.]+ GB", "and so many GB", said) == (
+        f"grid: {copy}/.dvc/cache: 2 cells need about 16,000,000.0 GB of DVC's cache, and so many "
+        "GB are free; `dvc gc -w` frees what the working tree does not use, and `--sweep` runs "
+        "fewer cells"
+    )
+
+
+def test_collecting_the_garbage_leaves_the_tables_and_runs_nothing_again(copy: Path) -> None:
+    """As the last line of a run says."""
+    edit(copy / "grid.yaml", "lambdas: [0, 1]", "lambdas: [0, 1, 2]")
+    said = grid(copy).stderr.splitlines()
+    assert said[-1] == "grid: `dvc gc -w` frees what the cells left in DVC's cache; the tables stay"
+    before = tables(copy)
+    subprocess.run([sys.executable, "-m", "dvc", "gc", "-w", "-f", "-q"], cwd=copy, check=True)
+    again = grid(copy)
+    assert (again.returncode, ran(again), tables(copy)) == (0, [], before)
+
+
 def test_a_cell_that_fails_is_named_with_its_log_and_left_out(copy: Path) -> None:
     done = grid(copy, "--sweep", "refused")
     name = "refused-lambda-1.0-seed-0"

@@ -83,6 +83,23 @@ def test_a_second_clone_gives_the_same_bytes(clone: Path, tmp_path: Path) -> Non
         assert (second / path).read_bytes() == (clone / path).read_bytes(), path
 
 
+def test_with_two_threads_each_metric_lies_within_the_95_percent_interval_of_one(
+    clone: Path, tmp_path: Path
+) -> None:
+    """That of the AUROC is of resamples, that of the accuracy of as many tosses as test images."""
+    second = tmp_path / "second"
+    call(tmp_path, "git", "clone", "--quiet", str(clone), str(second))
+    call(second, "dvc", "config", "--local", "cache.dir", str(clone / ".dvc" / "cache"))
+    call(second, "dvc", "exp", "run", "-S", "threads=2", "evaluate")
+    one, two = metrics_of(clone), metrics_of(second)
+    accuracy, n = one["classification"]["accuracy"], one["classification"]["n"]
+    half = 1.96 * (accuracy * (1 - accuracy) / n) ** 0.5
+    assert two["classification"]["accuracy"] == pytest.approx(accuracy, abs=half)
+    for name, ours in one["detectors"].items():
+        auroc = two["detectors"][name]["auroc"]
+        assert ours["auroc_low"] <= auroc <= ours["auroc_high"], name
+
+
 def test_another_lambda_trains_anew_but_neither_splits_nor_fetches(
     experiments: dict[str, str],
 ) -> None:

@@ -20,6 +20,7 @@ from ruamel.yaml import YAML
 from scipy.stats import betabinom
 
 from belong.promise import expected, outside
+from belong.threads_page import summary
 from stages.readme import promised, results, seeds
 from tests.imports import ROOT
 from tests.paper_grid import grid_of, plausible
@@ -55,6 +56,11 @@ def committed_grid() -> pd.DataFrame:
 def test_the_tables_over_seeds_are_made_from_the_committed_grid() -> None:
     lambda_ = YAML(typ="safe", pure=True).load(committed("params.yaml"))["lambda"]
     assert generated("seeds") == seeds(committed_grid(), lambda_), "make readme"
+
+
+def test_what_another_count_of_threads_changes_is_made_from_the_committed_differences() -> None:
+    differences = pd.read_csv(io.StringIO(committed("reports/threads/differences.csv")))
+    assert generated("threads") == summary(differences), "make readme"
 
 
 def test_the_tables_over_seeds_hold_each_pair_at_the_lambda_with_the_best_detector_first() -> None:

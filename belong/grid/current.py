@@ -30,8 +30,16 @@ class Currency:
         self._pairs = pairs
         self._files = files = repository.files(commit)
         self.params: dict[str, Any] = _yaml(repository.text(files[PARAMS]))
-        self._keys = keys_read(_stages(repository, files))
+        self.stages: dict[str, Any] = _stages(repository, files)
+        self._keys = keys_read(self.stages)
         self.code = code(repository, files)
+
+    def last_run(self) -> dict[str, Any]:
+        """Return what dvc.lock says of each stage; nothing before a first run."""
+        made: dict[str, Any] = {}
+        if LOCK in self._files:
+            made = _yaml(self.repository.text(self._files[LOCK]))["stages"]
+        return made
 
     def edited(self) -> list[str]:
         """Return the files of parameters and code that differ from what is committed."""

@@ -1,0 +1,45 @@
+"""Say what another count of threads changes, beside what another seed does.
+
+Reads   pairs        yaml: the grid file; its pairs differ in their `threads` alone
+        grid         csv: a row for each cell (pair, lambda, seed) with the numbers of its metrics
+Writes  differences  csv: a row for each count of threads but the first, and metric; see
+                     `belong.tolerance`
+        readme       markdown: the same for people
+"""
+
+from pathlib import Path
+
+from belong.artefacts import load_csv, save_csv, save_text
+from belong.errors import InputError
+from belong.paper.seeds import check
+from belong.threads_page import page
+from belong.tolerance import compared
+from stages.params import grid as grid_file
+from stages.program import run
+
+
+def main(pairs: Path, grid: Path, differences: Path, readme: Path) -> None:
+    """Compare, write down."""
+    if not grid.exists():  # no stage makes it: `dvc repro` would not
+        raise InputError(f"{grid}: no such file; `python -m stages.grid {pairs}` makes it")
+    cells = load_csv(grid)
+    check(cells)
+    table = compared(cells, threads_of(pairs))
+    save_csv(differences, table)
+    save_text(readme, page(table))
+
+
+def threads_of(path: Path) -> dict[str, int]:
+    """Return the threads of each pair of a grid file, in the order of the file."""
+    pairs = grid_file.Params.load(path).pairs
+    for pair, settings in pairs.items():
+        if set(settings) != {"threads"}:
+            came = ", ".join(settings) or "nothing"
+            raise InputError(f"{path}: pairs.{pair}: wanted `threads` alone, got {came}")
+    if len(pairs) < 2:
+        raise InputError(f"{path}: pairs: got one, wanted another to compare it with")
+    return {pair: settings["threads"] for pair, settings in pairs.items()}
+
+
+if __name__ == "__main__":
+    run(main)
