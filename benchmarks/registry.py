@@ -25,7 +25,7 @@ SHORT: dict[str, Prepare] = {
     "mahalanobis-fit-84": partial(mahalanobis.fitting, n=70_000, d=84),
     "mahalanobis-fit-1280": partial(mahalanobis.fitting, n=10_000, d=1280),
     "mahalanobis-score-84": partial(mahalanobis.scoring, n=70_000, d=84, loop=1000),
-    "mahalanobis-score-1280": partial(mahalanobis.scoring, n=10_000, d=1280, loop=50),
+    "mahalanobis-score-1280": partial(mahalanobis.scoring, n=10_000, d=1280, loop=50, part=0.1),
     "knn-50": partial(neighbors.knn, d=50, k=5),
     "knn-84": partial(neighbors.knn, d=84, k=50),
     "isolation-forest": partial(isolation.fit_and_score, n=60_000, d=50, trees=2000),
