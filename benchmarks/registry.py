@@ -23,7 +23,7 @@ SHORT: dict[str, Prepare] = {
     "decode-photos": decoding.photos,
     "features": features.of_digits,
     "mahalanobis-fit-84": partial(mahalanobis.fitting, n=70_000, d=84),
-    "mahalanobis-fit-1280": partial(mahalanobis.fitting, n=10_000, d=1280),
+    "mahalanobis-fit-1280": partial(mahalanobis.fitting, n=10_000, d=1280, part=0.1),
     "mahalanobis-score-84": partial(mahalanobis.scoring, n=70_000, d=84, loop=1000),
     "mahalanobis-score-1280": partial(mahalanobis.scoring, n=10_000, d=1280, loop=50, part=0.1),
     "knn-50": partial(neighbors.knn, d=50, k=5),
