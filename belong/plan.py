@@ -173,7 +173,7 @@ def held_out(trained: Sequence[int], *, alpha: float, least: float) -> float:
         helps = "a larger alpha, or more images," if needed > LEAST_NEEDED else "more images"
         raise InputError(
             f"alpha {alpha:g} wants {needed} images to calibrate, and as many to train; there are "
-            f"{images} in all; {helps} would do"
+            f"{images} beside the test; {helps} would do"
         )
     return share
 

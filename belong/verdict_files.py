@@ -1,6 +1,5 @@
 """The files with the verdicts: a row for each image, those that cannot be read, and the counts."""
 
-import csv
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -14,6 +13,7 @@ from belong.errors import InputError
 from belong.manifest import Manifest
 from belong.reasons import reason
 from belong.scored import Scored
+from belong.table_lines import save_rows
 
 PREDICTIONS, UNREADABLE, SUMMARY = "predictions.csv", "unreadable.csv", "summary.json"
 COLUMNS = (
@@ -72,13 +72,11 @@ def save_tables(out: Path, pieces: Iterable[tuple[Rows, Rows]]) -> Counter[tuple
         read_part.open("w", encoding="utf-8", newline="") as read_file,
         unread_part.open("w", encoding="utf-8", newline="") as unread_file,
     ):
-        read = csv.writer(read_file, lineterminator="\n")
-        unread = csv.writer(unread_file, lineterminator="\n")
-        read.writerow(COLUMNS)
-        unread.writerow(("path", "reason"))
+        save_rows(read_file, [COLUMNS])
+        save_rows(unread_file, [("path", "reason")])
         for rows, bad in pieces:
-            read.writerows(rows)
-            unread.writerows(bad)
+            save_rows(read_file, rows)
+            save_rows(unread_file, bad)
             counts.update((row[1], row[3] == "True") for row in rows)
             counts.update(("", False) for _ in bad)
     return counts

@@ -108,9 +108,10 @@ def test_enough_images_calibrate_half_of_combined_at_alpha(alpha: float) -> None
         (images(500), 0.025, "the images have one class, c0; wanted at least 2"),
         (images(500, 4), 0.025, "class c1 has 4 training images; wanted at least 5"),
         (images(50, 50), 0.025, "alpha 0.025 wants 82 images to calibrate, and as many to train; "
-                                "there are 80 in all; a larger alpha, or more images, would do"),
+                                "there are 80 beside the test; a larger alpha, or more images, "
+                                "would do"),
         (images(50, 50), 0.2, "alpha 0.2 wants 44 images to calibrate, and as many to train; "
-                              "there are 80 in all; more images would do"),
+                              "there are 80 beside the test; more images would do"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_one_line(found: DataSet, alpha: float, message: str) -> None:

@@ -436,6 +436,18 @@ def test_no_path_in_a_table_is_a_formula_and_each_still_names_its_file(
     assert "./=1+1.png" in (out / "gallery.html").read_text(encoding="utf-8")
 
 
+def test_a_name_with_a_carriage_return_is_scored_shown_and_watched(
+    photos: Path, model: Path, tmp_path: Path
+) -> None:
+    folder, out = tmp_path / "uploads", tmp_path / "out"
+    folder.mkdir()
+    for place, name in enumerate(["a\rb.png", "c.png"]):
+        shutil.copy(photos / "digits" / f"{place:03}.png", folder / name)
+    assert run(folder, model, out) == 0
+    assert [row["path"] for row in rows_in(out)] == ["a\rb.png", "c.png"]
+    assert watch(out, model, "--images", str(folder)) in {0, 1}
+
+
 # --- interruptions -------------------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 The exit code is 1 if a promise was not kept. A small model to score with is made first.
 """
 
+import argparse
 import sys
 import tempfile
 from pathlib import Path
@@ -15,6 +16,9 @@ from tests.small_bundle import make_bundle
 
 def main() -> int:
     """Drive, save, and say what was not kept."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("table", type=Path, help="what is written, such as reports/faults.md")
+    table = parser.parse_args().table
     answers, broken = [], 0
     with tempfile.TemporaryDirectory() as top:
         (Path(top) / "made").mkdir()
@@ -27,7 +31,7 @@ def main() -> int:
             if not answer.keeps(fault) or answer.lost or answer.left:
                 broken += 1
                 print(f"{fault.name}: {fault.promise}; came: {answer}", file=sys.stderr)  # noqa: T201
-    save_text(Path(sys.argv[1]), markdown(answers))
+    save_text(table, markdown(answers))
     return int(broken > 0)
 
 
