@@ -3,6 +3,7 @@
 The exit code is 1 if a promise was not kept. A small model to score with is made first.
 """
 
+import argparse
 import sys
 import tempfile
 from pathlib import Path
@@ -13,7 +14,7 @@ from tests.faults.table import FAULTS, markdown
 from tests.small_bundle import make_bundle
 
 
-def main() -> int:
+def main(table: Path) -> int:
     """Drive, save, and say what was not kept."""
     answers, broken = [], 0
     with tempfile.TemporaryDirectory() as top:
@@ -27,9 +28,11 @@ def main() -> int:
             if not answer.keeps(fault) or answer.lost or answer.left:
                 broken += 1
                 print(f"{fault.name}: {fault.promise}; came: {answer}", file=sys.stderr)  # noqa: T201
-    save_text(Path(sys.argv[1]), markdown(answers))
+    save_text(table, markdown(answers))
     return int(broken > 0)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    parser = argparse.ArgumentParser(prog="python -m tests.faults")
+    parser.add_argument("table", type=Path, help="Markdown file to write")
+    sys.exit(main(parser.parse_args().table))
