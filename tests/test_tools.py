@@ -1,5 +1,6 @@
 """The programs that make the tables of reports/: what they write, and where."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,8 +16,8 @@ def test_whoever_asks_for_help_gets_it_and_no_file_of_that_name(
 ) -> None:
     done = subprocess.run(
         [sys.executable, "-m", program, "--help"],
-        cwd=tmp_path, env={"PYTHONPATH": f"{ROOT}"}, capture_output=True, text=True, check=False,
-        timeout=60,
+        cwd=tmp_path, env=os.environ | {"PYTHONPATH": f"{ROOT}"}, capture_output=True, text=True,
+        check=False,
     )  # fmt: skip
     assert done.stdout.startswith(f"usage: python -m {program} "), done.stderr
     assert list(tmp_path.iterdir()) == []
