@@ -16,6 +16,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 
 all: $(VENV)/.pipeline
 	@python -m stages.check_params params.yaml data/params.valid
+	@python -m stages.mend .
 	dvc repro
 
 test: $(VENV)/.test $(VENV)/.browser

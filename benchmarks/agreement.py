@@ -1,6 +1,6 @@
 """How far results differ."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,7 @@ def pixels(tolerance: float) -> Checker:
     """Compare images: the mean difference, in levels of 0..255."""
 
     def check(ours: Sequence[Any], theirs: Sequence[Any]) -> Check:
-        worst = max(
+        worst = _largest(
             float(np.abs(np.asarray(one, np.float64) - np.asarray(other, np.float64)).mean())
             for one, other in zip(ours, theirs, strict=True)
         )
@@ -44,7 +44,7 @@ def order(tolerance: float) -> Checker:
     """Compare scores: 1 less Spearman's correlation of their ranks, where chance has a hand."""
 
     def check(ours: Sequence[Any], theirs: Sequence[Any]) -> Check:
-        worst = max(
+        worst = _largest(
             1 - float(spearmanr(one, other).statistic)
             for one, other in zip(ours, theirs, strict=True)
         )
@@ -64,6 +64,11 @@ def labels(tolerance: float) -> Checker:
         return Check("share of other classes", worst, tolerance)
 
     return check
+
+
+def _largest(differences: Iterable[float]) -> float:
+    """Return the largest; no number, if one of them is none: Python's `max` would pass it over."""
+    return float(np.max(list(differences)))
 
 
 def mean_of_seeds(once: float) -> Checker:

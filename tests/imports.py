@@ -7,7 +7,7 @@ ROOT = Path(__file__).parent.parent
 # Programs in stages/ that no dvc.yaml runs.
 NO_STAGES = {
     "__init__", "clean_command", "clean_folder", "clean_study", "finished", "fit_command",
-    "fit_folder", "grid", "program", "readme", "sequence",
+    "fit_folder", "grid", "mend", "program", "readme", "sequence",
 }  # fmt: skip
 PACKAGES = ("belong", "stages", "tests", "benchmarks")
 

@@ -7,6 +7,7 @@ each kill, with what was killed, when, and what the same command then gave. The 
 seed 0. Exit code 1 if one of them did any harm.
 """
 
+import argparse
 import csv
 import hashlib
 import json
@@ -338,4 +339,9 @@ def main(table: Path, kills: int, folder: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])))
+    parser = argparse.ArgumentParser(prog="python -m tests.kills")
+    parser.add_argument("table", type=Path, help="CSV file to write")
+    parser.add_argument("kills", type=int, help="how many")
+    parser.add_argument("folder", type=Path, help="that is made, for the repositories")
+    given = parser.parse_args()
+    sys.exit(main(given.table, given.kills, given.folder))

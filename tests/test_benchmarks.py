@@ -16,7 +16,7 @@ from belong.errors import InputError
 from belong.idx import read_idx
 from benchmarks import profile
 from benchmarks.__main__ import main
-from benchmarks.agreement import labels, mean_of_seeds, order, pixels, relative
+from benchmarks.agreement import Checker, labels, mean_of_seeds, order, pixels, relative
 from benchmarks.alone import Alone, FailedError, measure_alone, memory_of
 from benchmarks.contract import Check, Growth, Limit, Peer, Race, Setting
 from benchmarks.digits import unzipped
@@ -132,6 +132,13 @@ def test_a_peer_that_is_not_installed_is_named_and_the_others_run() -> None:
     assert absent.note == "absent is not installed; pip install -e '.[bench]' brings it"
     assert here.ratio == Spread(0.5, 0.5, 0.5)
     assert "absent" not in diary
+
+
+@pytest.mark.parametrize("check", [relative(1.0), pixels(255.0), order(2.0)])
+def test_a_result_that_is_no_number_in_a_later_round_is_no_agreement(check: Checker) -> None:
+    whole, spoiled = [1.0, 2.0, 4.0], [1.0, float("nan"), 4.0]
+    assert check([whole, whole], [whole, whole]).agrees
+    assert not check([whole, whole], [whole, spoiled]).agrees
 
 
 def test_a_difference_that_is_not_a_number_is_no_agreement() -> None:

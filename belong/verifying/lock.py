@@ -12,6 +12,7 @@ from ruamel.yaml.error import YAMLError
 from belong.manifest import IntegrityError
 
 NAME = "dvc.lock"
+DVC_REFUSES = "DVC does not read it"
 MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
 
 
@@ -39,16 +40,33 @@ def outputs(root: Path) -> list[Output]:
     Raises:
         IntegrityError: a dvc.lock, or the dvc.yaml beside it, is damaged.
     """
-    lock, beside = root / NAME, sorted(root.glob(f"*/{NAME}"))
+    lock, beside = root / NAME, [one for one in sorted(root.glob(f"*/{NAME}")) if one.is_file()]
     own = list(_outputs(root, lock)) if lock.is_file() else []
     read = _dependencies(lock) if lock.is_file() else set()
-    return own + [
+    found = own + [
         output
         for one in beside
-        if one.is_file()
         for output in _outputs(root, one)
         if output.path in read or (root / output.path).exists()
     ]
+    for one in [lock, *beside]:
+        if one.is_file() and (wrong := refused(one)):
+            raise wrong
+    return found
+
+
+def refused(lock: Path) -> IntegrityError | None:
+    """Return what is wrong with a dvc.lock that DVC does not read; nothing if it reads it."""
+    from dvc.schema import COMPILED_LOCKFILE_SCHEMA  # not at the top: the help needs none of it
+    from voluptuous import Invalid
+
+    try:
+        COMPILED_LOCKFILE_SCHEMA(_content(lock))
+    except Invalid:
+        return _damaged(lock, f"it is cut off or altered: {DVC_REFUSES}")
+    except IntegrityError as error:
+        return error
+    return None
 
 
 def incomplete(root: Path) -> list[str]:
@@ -109,16 +127,21 @@ def _plain(path: PurePosixPath) -> str:
 
 
 def _stages(path: Path) -> dict[str, Any]:
+    content = _content(path)
     try:
-        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
         stages: dict[str, Any] = content["stages"]
         if not all(isinstance(stage, dict) for stage in stages.values()):
             raise TypeError
-    except (YAMLError, ValueError):
-        raise _damaged(path, "it is cut off or altered: not valid YAML") from None
     except (TypeError, KeyError, AttributeError):
         raise _damaged(path, "it is cut off or altered: it has no stages") from None
     return stages
+
+
+def _content(path: Path) -> Any:
+    try:
+        return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except (YAMLError, ValueError):
+        raise _damaged(path, "it is cut off or altered: not valid YAML") from None
 
 
 def _damaged(path: Path, what: str) -> IntegrityError:

@@ -14,7 +14,7 @@ from tests.faults.table import FAULTS, markdown
 from tests.small_bundle import make_bundle
 
 
-def main() -> int:
+def main(table: Path) -> int:
     """Drive, save, and say what was not kept."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("table", type=Path, help="what is written, such as reports/faults.md")
@@ -36,4 +36,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    parser = argparse.ArgumentParser(prog="python -m tests.faults")
+    parser.add_argument("table", type=Path, help="Markdown file to write")
+    sys.exit(main(parser.parse_args().table))

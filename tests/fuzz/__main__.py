@@ -8,6 +8,7 @@ words that it should, and its faults: anything else raised, more than 10 seconds
 a process that ended, more than 1 GiB of memory.
 """
 
+import argparse
 import json
 import shutil
 import subprocess
@@ -74,15 +75,18 @@ def _keep(reader: str, number: int, fault: str) -> None:
     print(f"{reader} {number}: {fault}", file=sys.stderr)  # noqa: T201
 
 
-def main() -> int:
+def main(to: Path, share: float) -> int:
     """Try all, save the table, say whether there was a fault."""
-    share = float(sys.argv[2]) if len(sys.argv) > 2 else 1.0
     shutil.rmtree(KEPT, ignore_errors=True)
     rows = [run(name, max(1, round(share * one.inputs))) for name, one in READERS.items()]
     table = pd.DataFrame(rows)
-    save_csv(Path(sys.argv[1]), table)
+    save_csv(to, table)
     return int(table["faults"].sum() > 0)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz")
+    parser.add_argument("table", type=Path, help="CSV file to write")
+    parser.add_argument("share", type=float, nargs="?", default=1.0, help="of all inputs")
+    given = parser.parse_args()
+    sys.exit(main(given.table, given.share))
