@@ -228,8 +228,11 @@ def key_of(values: Mapping[str, Any], images: Sequence[Path], weights: str | Non
 def states(folder: Path) -> Iterator[tuple[Path, tuple[int, int]]]:
     """Yield each file below a folder of images, with what changes when it does."""
     found = look(folder)
-    names = found.files if isinstance(found, ImageFiles) else sorted(folder.iterdir())
-    for path in (folder / name for name in names):
+    if isinstance(found, ImageFiles):
+        paths = [folder / name for name in found.files]
+    else:
+        paths = sorted(folder.iterdir())
+    for path in paths:
         try:
             state = path.stat()
         except OSError:  # a link to nothing

@@ -16,9 +16,6 @@ from tests.small_bundle import make_bundle
 
 def main(table: Path) -> int:
     """Drive, save, and say what was not kept."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("table", type=Path, help="what is written, such as reports/faults.md")
-    table = parser.parse_args().table
     answers, broken = [], 0
     with tempfile.TemporaryDirectory() as top:
         (Path(top) / "made").mkdir()

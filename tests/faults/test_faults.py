@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.__main__ import main
 from tests.faults.elsewhere import HELD_BY
 from tests.faults.fault import Answer, Fault, answer_to
 from tests.faults.table import FAULTS, GROUPS, markdown
@@ -32,17 +31,6 @@ def test_the_test_that_holds_a_fault_is_there(name: str) -> None:
     file, _, test = HELD_BY[name].partition("::")
     tree = ast.parse((ROOT / "tests" / file).read_text(encoding="utf-8"))
     assert test in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
-
-
-def test_asking_for_help_writes_no_file_of_that_name(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("sys.argv", ["faults", "--help"])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert ended.value.code == 0
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_no_fault_stands_twice() -> None:
