@@ -18,6 +18,8 @@ HELD_BY = {
     "kill of a stage, and of DVC":
         "test_pipeline.py::test_after_a_kill_of_a_stage_or_of_dvc_the_same_command_gives_the_same_"
         "bytes",
+    "dvc.lock cut off, for make":
+        "test_mending.py::test_a_lock_that_dvc_refuses_is_brought_back_as_it_was_committed",
     "kill of `belong score`":
         "test_pipeline.py::test_a_scoring_that_was_killed_goes_on_and_gives_the_same_bytes",
     "kill of a grid's worker":
