@@ -13,13 +13,14 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from belong.errors import InputError, MissingFileError
+from belong.table_lines import ENDS, Lines
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,8 +95,9 @@ def save_json(path: Path, value: object) -> None:
 
 def save_csv(path: Path, table: "pd.DataFrame") -> None:
     """Write a table without its index, numbers with six digits."""
-    with whole_file(path) as part:
-        table.to_csv(part, index=False, float_format="%.6g", lineterminator="\n")
+    with whole_file(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+        lines = cast("TextIO", Lines(file))  # all that pandas does with it is to write
+        table.to_csv(lines, index=False, float_format="%.6g", lineterminator=ENDS)
 
 
 def save_arrays(

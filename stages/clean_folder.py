@@ -22,6 +22,7 @@ from belong.class_folders import ImageFiles, printable
 from belong.cleaning import clean as cleaning
 from belong.cleaning.out_of_fold import Recipe
 from belong.cleaning.tree import Tree
+from belong.counted import counted
 from belong.errors import InputError
 from belong.networks import weights as learned
 from belong.packing import look
@@ -80,8 +81,9 @@ def clean(
     _, side_px, why = network_for(found, has_weights=weights is not None)
     fitted = max(1, len(found.files) * (folds - 1) // folds)
     recipe = recipe_of(values, own, fitted)
+    classes = counted(len(found.class_names), "class", "classes")
     print(  # noqa: T201
-        f"{printable(folder)}: {len(found.files):,} images of {len(found.class_names)} classes; "
+        f"{printable(folder)}: {counted(len(found.files), 'image')} of {classes}; "
         f"{why}\n{folds} networks, each on {fitted:,} images or fewer, {recipe.epochs} passes of "
         f"{recipe.batch_size}",
         file=sys.stderr,

@@ -190,9 +190,9 @@ def test_a_class_of_one_image_is_named_once_and_not_counted_further(
     write_images(photos, "cow/1.png", side_px=64)
     assert main(["check", str(photos), "--alpha=0.2", *[fraction] * bool(fraction)]) == 1
     said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  - ")]
-    first = "less than 2 training images; a training stops"
+    first = "fewer than 2 training images; a training stops"
     if not fraction:
-        first = "less than 5 training images; `belong fit` stops"
+        first = "fewer than 5 training images; `belong fit` stops"
     assert f"  - 1 class (cow): {first}" in said
     named = [line for line in said if "cow" in line and "calibration images, what" not in line]
     assert len(named) == 1

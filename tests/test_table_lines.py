@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from belong.artefacts import load_csv, save_csv
 from belong.table_lines import save_rows
 from belong.verdict_files import COLUMNS, PREDICTIONS, UNREADABLE, save_tables
 
@@ -19,6 +20,13 @@ def test_a_name_is_read_from_the_tables_as_it_was_written(name: str, tmp_path: P
     assert read.to_numpy().tolist() == [row, row]
     unread = pd.read_csv(tmp_path / UNREADABLE, dtype=str)
     assert unread.to_numpy().tolist() == [[name, "empty: 0 bytes"]]
+
+
+@pytest.mark.parametrize("name", ["a\rb", "a\nb", "a\r\nb", "a,b"])
+def test_a_table_of_pandas_is_read_as_it_was_written(name: str, tmp_path: Path) -> None:
+    save_csv(tmp_path / "table.csv", pd.DataFrame({"path": [name, "b"], "score": [0.5, 2.0]}))
+    assert load_csv(tmp_path / "table.csv")["path"].tolist() == [name, "b"]
+    assert (tmp_path / "table.csv").read_bytes().endswith(b"\nb,2\n")
 
 
 def test_a_row_ends_with_a_line_feed_alone() -> None:

@@ -78,7 +78,7 @@ def as_fitted(
     trained, refused = counts["train"].tolist(), []
     few = too_small(counts)
     if few:
-        sentence = f"{_of(few)}: less than {plan.LEAST_IMAGES} training images; `belong fit` stops"
+        sentence = f"{_of(few)}: fewer than {plan.LEAST_IMAGES} training images; `belong fit` stops"
         refused.append(Finding("too_few_to_fit", "spoils", sentence))
     if not counts["test"].any():
         trained = plan.without_test(trained, test_fraction)
@@ -111,14 +111,14 @@ def too_few(parts: Division, *, alpha: float, named: Collection[str] = ()) -> It
     ):
         few = [name for name in names if own[name] < least and name not in named]
         if few:
-            sentence = f"{_of(few)}: less than {counted(least, f'{part} image')}; a training stops"
+            sentence = f"{_of(few)}: fewer than {counted(least, f'{part} image')}; a training stops"
             yield Finding("too_few_to_divide", "spoils", sentence)
             named = {*named, *few}
     few = [name for name in names if parts.train[name] < LEAST_TO_TRAIN and name not in named]
     if few:
         least = min(parts.train[name] for name in few)
         sentence = (
-            f"{_of(few)}: less than {LEAST_TO_TRAIN} images to train with, {least} in the "
+            f"{_of(few)}: fewer than {LEAST_TO_TRAIN} images to train with, {least} in the "
             f"smallest; expect that they are learned by heart"
         )
         yield Finding("few_to_train", "matters", sentence)
@@ -149,7 +149,7 @@ def _to_calibrate(own: Mapping[str, int], alpha: float) -> Iterator[Finding]:
     few = [name for name, count in own.items() if count < least]
     if few:
         sentence = (
-            f"{_of(few)}: less than {least} calibration images, what a threshold of its own wants "
+            f"{_of(few)}: fewer than {least} calibration images, what a threshold of its own wants "
             f"{at}; the share that is promised holds for all classes together only"
         )
         yield Finding("too_few_per_class", "note", sentence)

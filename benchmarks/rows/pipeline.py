@@ -89,12 +89,12 @@ def checker(setting: Setting) -> Checker:
     """Return the check of accuracy and AUROCs, their means over the rounds."""
 
     def check(ours: Sequence[dict[str, float]], theirs: Sequence[dict[str, float]]) -> Check:
-        worst = max(
-            abs(float(np.mean([one[name] for one in ours]) - np.mean([o[name] for o in theirs])))
+        apart = [
+            abs(np.mean([one[name] for one in ours]) - np.mean([one[name] for one in theirs]))
             for name in theirs[0]
-        )
+        ]
         tolerance = TINY_TOLERANCE if setting.quick else TOLERANCE
-        return Check("accuracy and AUROC, largest difference", worst, tolerance)
+        return Check("accuracy and AUROC, largest difference", float(np.max(apart)), tolerance)
 
     return check
 

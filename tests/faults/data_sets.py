@@ -117,7 +117,7 @@ FAULTS = [
     Fault(
         "class of one image",
         _with(labels=np.r_[CLASSES % 9, 9][-len(CLASSES) :]),
-        "spoils the result: - 1 class (9): less than 5 training images; `belong fit` stops",
+        "spoils the result: - 1 class (9): fewer than 5 training images; `belong fit` stops",
         1,
     ),
     Fault(
