@@ -246,7 +246,7 @@ def words(few: Path, model: Path, *more: str) -> list[str]:
 
 
 BREAKS_OFF = """
-import os, sys, threading
+import os, signal, sys, threading
 from belong.command.main import main
 from stages import fit_folder
 
@@ -261,6 +261,7 @@ def announce(step):
         os.kill(os.getpid(), by)
 
 fit_folder.announce = announce
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may ignore it
 sys.exit(main(sys.argv[4:]))
 """
 

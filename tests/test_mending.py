@@ -90,7 +90,7 @@ def test_what_dvc_refuses_for_want_of_a_value_is_no_lock_for_verify_either(root:
 
 def test_make_mends_before_it_runs_dvc(tmp_path: Path) -> None:
     told = subprocess.run(
-        ["make", "--dry-run", "all", f"VENV={tmp_path}"], cwd=ROOT, capture_output=True, text=True,
-        check=True,
+        ["make", "--dry-run", "--no-print-directory", "all", f"VENV={tmp_path}"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
     ).stdout.splitlines()  # fmt: skip
     assert told[-2:] == ["python -m stages.mend .", "dvc repro"]
