@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy.stats import betabinom
 
 from belong.conformal import p_values, promised_range, threshold
 from belong.errors import InputError
@@ -82,6 +83,18 @@ def test_mean_false_reject_rate_is_the_largest_multiple_of_1_over_n_plus_1_withi
 def test_mean_false_reject_rate_stays_within_alpha_when_scores_tie(levels: int) -> None:
     rates = false_rejects(39, 0.1, m=50, repetitions=4000, levels=levels)
     assert rates.mean() <= 0.1 + 4 * rates.std() / math.sqrt(4000)
+
+
+@pytest.mark.parametrize(
+    ("n", "m", "alpha"),
+    [(40, 1, 0.1), (200, 21, 0.025), (1000, 10_000, 0.05), (6000, 200_000, 0.5)],
+)
+def test_promised_range_is_that_of_the_beta_binomial_law_of_scipy(
+    n: int, m: int, alpha: float
+) -> None:
+    rank = int(alpha * (n + 1))
+    low, high = betabinom(m, rank, n + 1 - rank).ppf((0.025, 0.975)) / m
+    assert promised_range(n, m, alpha=alpha) == (low, high)
 
 
 def test_promised_range_of_one_calibration_image_at_one_half_is_that_of_a_uniform_law() -> None:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -298,10 +299,11 @@ def watch(given: Path, model: Path, *more: str) -> int:
 
 
 def uploads(found: Incoming, model: Path, out: Path | None) -> Uploads:
-    return scored(
-        found, Bundle.load(model), out, source="photos", jobs=1, batch_size=4, device_name="cpu",
-        overwrite=False, say=lambda _: None,
+    score = partial(
+        score_files, found, Bundle.load(model), source="photos", jobs=1, batch_size=4,
+        device_name="cpu", overwrite=False, say=lambda _: None,
     )  # fmt: skip
+    return scored(found, out, source="photos", score=score)
 
 
 def test_watching_a_folder_of_images_is_scoring_it_and_watching_what_came_out(

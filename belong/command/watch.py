@@ -153,19 +153,22 @@ def _scored(new: "Incoming", arguments: argparse.Namespace) -> "Uploads":
 
     bundle = Bundle.load(arguments.model)
 
-    from belong.watching.uploads import scored  # torch comes with it: the model is looked at first
+    from belong.scoring_run import score_files  # torch comes with it: the model is looked at first
+    from belong.watching.uploads import scored
 
-    return scored(
+    source = printable(new.top)
+    score = partial(
+        score_files,
         new,
         bundle,
-        arguments.out,
-        source=printable(new.top),
+        source=source,
         jobs=arguments.jobs,
         batch_size=arguments.batch_size,
         device_name=arguments.device,
         overwrite=arguments.overwrite,
         say=lambda text: print(text, file=sys.stderr),  # noqa: T201
     )
+    return scored(new, arguments.out, source=source, score=score)
 
 
 def _promise(arguments: argparse.Namespace) -> tuple[float, int]:

@@ -9,10 +9,8 @@ from tempfile import TemporaryDirectory
 import pandas as pd
 
 from belong.artefacts import load_csv
-from belong.bundle import Bundle
 from belong.errors import TooManyBadFilesError
 from belong.incoming import Incoming
-from belong.scoring_run import score_files
 from belong.table_paths import in_table
 from belong.verdict_files import PREDICTIONS, UNREADABLE
 from belong.watching import stream
@@ -32,29 +30,15 @@ class Uploads:
 
 
 def scored(
-    incoming: Incoming,
-    bundle: Bundle,
-    out: Path | None,
-    *,
-    source: str,
-    jobs: int,
-    batch_size: int,
-    device_name: str,
-    overwrite: bool,
-    say: Callable[[str], None],
+    incoming: Incoming, out: Path | None, *, source: str, score: Callable[[Path], object]
 ) -> Uploads:
     """Score the images, and put them into the order of time.
 
     Args:
         incoming: the files.
-        bundle: the model.
-        out: keeps the tables of `score_files`, whose other arguments these are; None: nothing does.
+        out: keeps the tables; None: nothing does.
         source: what the user calls the files.
-        jobs: threads that decode.
-        batch_size: images that are scored together.
-        device_name: see `belong.device.choose`.
-        overwrite: whether the results of another run in `out` may be replaced.
-        say: is told which process has to end first, if one writes into `out`.
+        score: `belong.scoring_run.score_files` of these files, but for the folder of its tables.
 
     Raises:
         InputError: as `score_files`; TooManyBadFilesError: no image can be read.
@@ -63,17 +47,7 @@ def scored(
     # Before they are scored: what goes away meanwhile is then one that cannot be read.
     times = {in_table(file): _changed(incoming.path(file)) for file in incoming.files}
     with _kept(out, source) as folder:
-        score_files(
-            incoming,
-            bundle,
-            folder,
-            source=source,
-            jobs=jobs,
-            batch_size=batch_size,
-            device_name=device_name,
-            overwrite=overwrite,
-            say=say,
-        )
+        score(folder)
         rows = stream.read([folder / PREDICTIONS], times.__getitem__)
         return Uploads(rows, _unreadable(folder))
 
