@@ -11,7 +11,7 @@ from sklearn.covariance import EmpiricalCovariance
 from torch import Tensor
 from torch.testing import assert_close
 
-from belong.detectors.mahalanobis import ClassGaussians, fit
+from belong.detectors.mahalanobis import MANY_FEATURES, ClassGaussians, fit
 from belong.errors import InputError
 
 NAMES = ["ant", "bee", "cat"]
@@ -58,6 +58,16 @@ def test_distances_are_those_of_scipy(generator: torch.Generator, ridge: float) 
     x = 5 * torch.randn(40, 4, generator=generator)
     ours = fit_all(features, labels, ridge=ridge).distances(x)
     np.testing.assert_allclose(ours, distances_by_scipy(features, labels, x, ridge), rtol=1e-4)
+
+
+@pytest.mark.parametrize("d", [2, 5, MANY_FEATURES - 1, MANY_FEATURES, MANY_FEATURES + 3])
+def test_distances_are_those_of_scipy_however_many_parts_the_root_is_cut_into(
+    generator: torch.Generator, d: int
+) -> None:
+    features, labels = clusters(generator, n=20, d=d, c=2)
+    x = 5 * torch.randn(3, d, generator=generator)
+    ours = fit_all(features, labels, ridge=0.1).distances(x)
+    np.testing.assert_allclose(ours, distances_by_scipy(features, labels, x, 0.1), rtol=1e-4)
 
 
 def test_squared_distances_are_those_of_scikit_learn_over_n_instead_of_n_minus_1(
