@@ -41,7 +41,7 @@ def photos(setting: Setting) -> Race:
             ]
         )
         images = datasets.ImageFolder(str(folder), transform)
-        loader = DataLoader(images, batch_size=64, num_workers=2)
+        loader = DataLoader(images, batch_size=64, num_workers=setting.threads)
         return torch.cat([batch for batch, _ in loader]).numpy()
 
     def pillow(_: int) -> np.ndarray:
@@ -55,7 +55,7 @@ def photos(setting: Setting) -> Race:
         what=f"decode, resize and pack {n:,} JPEG photos, 500 x 375 to {SIDE_PX} px",
         ours=ours,
         peers={
-            "torchvision, 2 workers": Peer(torchvision, pixels(LEVELS)),
+            "torchvision and DataLoader": Peer(torchvision, pixels(LEVELS)),
             "Pillow loop": Peer(pillow, pixels(LEVELS)),
         },
         limit=Limit(

@@ -31,7 +31,7 @@ def fit_and_score(setting: Setting, *, n: int, d: int, trees: int) -> Race:
 
     def scikit_learn(number: int) -> Any:
         forest = IsolationForest(
-            n_estimators=trees, max_samples=SAMPLE, n_jobs=2, random_state=number
+            n_estimators=trees, max_samples=SAMPLE, n_jobs=setting.threads, random_state=number
         )
         return -forest.fit(x).score_samples(x)
 
@@ -39,7 +39,9 @@ def fit_and_score(setting: Setting, *, n: int, d: int, trees: int) -> Race:
         from pyod.models.iforest import IForest
 
         # Its `fit` scores the vectors that it is given.
-        model = IForest(n_estimators=trees, max_samples=SAMPLE, n_jobs=2, random_state=number)
+        model = IForest(
+            n_estimators=trees, max_samples=SAMPLE, n_jobs=setting.threads, random_state=number
+        )
         return model.fit(x).decision_scores_
 
     def coniferest(number: int) -> Any:
@@ -54,8 +56,8 @@ def fit_and_score(setting: Setting, *, n: int, d: int, trees: int) -> Race:
         what=f"isolation forest, {trees:,} trees, {n:,} x {d}, fit and score",
         ours=ours,
         peers={
-            "scikit-learn, 2 jobs": Peer(scikit_learn, check, bar=1.0),
-            "pyod, 2 jobs": Peer(pyod, check, bar=1.0, package="pyod"),
+            "scikit-learn": Peer(scikit_learn, check, bar=1.0),
+            "pyod": Peer(pyod, check, bar=1.0, package="pyod"),
             "coniferest": Peer(coniferest, check, bar=1.0, package="coniferest"),
         },
     )
