@@ -13,6 +13,7 @@ import torch.nn.functional as F  # noqa: N812  (the name that all of torch's use
 from torch import Tensor, nn
 
 from belong.checkpoint import Checkpoint
+from belong.eager_optimizer import eager
 from belong.errors import InputError
 from belong.progress import bar
 from belong.stored import Stored
@@ -110,7 +111,7 @@ def fit(
     mean = images.flatten(1).sum(dim=0, dtype=torch.int64).cpu() / (255 * n)
     made.decoder.bias.data.copy_(mean.clamp(LEAST_BRIGHTNESS, 1 - LEAST_BRIGHTNESS).logit())
     made.to(images.device)
-    optimizer = torch.optim.Adam(made.parameters(), lr=learning_rate, fused=True)
+    optimizer = eager(torch.optim.Adam)(made.parameters(), lr=learning_rate, fused=True)
     steps = epochs * math.ceil(n / batch_size)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, max_lr=learning_rate, total_steps=steps, pct_start=0.3, cycle_momentum=False
@@ -124,7 +125,7 @@ def fit(
         for epoch in range(len(history) + 1, epochs + 1):
             total = torch.zeros((), device=images.device)
             for batch in torch.randperm(n, generator=generator).to(images.device).split(batch_size):
-                _, errors = made(images[batch])
+                _, errors = made(images.index_select(0, batch))  # rows: images[batch] goes by bytes
                 optimizer.zero_grad()
                 errors.mean().backward()
                 optimizer.step()

@@ -12,7 +12,6 @@ A Gentle Introduction to Conformal Prediction, 2021, appendix D.
 import math
 
 import numpy as np
-from scipy.special import betaln, gammaln
 
 from belong.errors import InputError
 
@@ -58,11 +57,14 @@ def promised_range(n: int, m: int, *, alpha: float, level: float = 0.95) -> tupl
     The number of false rejects follows a beta-binomial law when no two scores tie; the range
     holds it with probability `level`.
     """
+    # scipy.stats has this law too, and takes half a second to be imported; this is a third of it,
+    # and not at the top: verdicts need none of it.
+    from scipy.special import betaln, gammaln
+
     rank = _rank(n, alpha)
     if rank < 1:
         return 0.0, 0.0  # nothing can be rejected
     tail = (1 - level) / 2
-    # scipy.stats has this law too, and takes half a second to be imported.
     count, others = np.arange(m + 1), m - np.arange(m + 1)
     ways = gammaln(m + 1) - gammaln(count + 1) - gammaln(others + 1)
     chance = np.exp(ways + betaln(count + rank, others + n + 1 - rank) - betaln(rank, n + 1 - rank))

@@ -57,6 +57,8 @@ def without(data: DataSet, names: Collection[str]) -> DataSet:
 
 
 def _kept(data: DataSet, positions: list[int]) -> DataSet:
+    if positions == list(range(len(data.class_names))):
+        return data  # all of them: no second copy
     labels = np.full(len(data.class_names), -1)
     labels[positions] = np.arange(len(positions))
     rows = np.flatnonzero(labels[data.labels] >= 0)

@@ -7,7 +7,6 @@ No detector has seen any of them, the supervised head included. Each function ta
 from collections.abc import Callable, Mapping
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
 
 Derive = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
@@ -43,6 +42,8 @@ def inverted(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:  # noq
 
 def blurred(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:  # noqa: ARG001
     """Out of focus."""
+    from scipy.ndimage import gaussian_filter  # not at the top: most want only the names
+
     return np.asarray(gaussian_filter(images, sigma=(0, 0, BLUR_PX, BLUR_PX)))
 
 

@@ -65,16 +65,17 @@ def auroc_interval(
 ) -> dict[str, float]:
     """Return the 95 % bootstrap interval of the AUROC; both kinds are drawn anew, each by itself.
 
-    The scores are ranked once; a resample is a count for each rank, so that it costs one pass.
+    The scores are ranked once; a resample counts the normal images at each rank, so that it
+    costs one pass.
     """
     values, place = np.unique(np.concatenate((normal, anomaly)), return_inverse=True)
     n, m, kinds = len(normal), len(anomaly), len(values)
     drawn = []
     for _ in range(resamples):
         normals = np.bincount(rng.choice(place[:n], n), minlength=kinds)
-        anomalies = np.bincount(rng.choice(place[n:], m), minlength=kinds)
         # An anomaly beats the normal images below it, and half of those that tie with it.
-        drawn.append((anomalies * (np.cumsum(normals) - normals / 2)).sum() / (n * m))
+        beaten = np.cumsum(normals) - normals / 2
+        drawn.append(beaten[rng.choice(place[n:], m)].sum() / (n * m))
     low, high = np.quantile(drawn, [0.025, 0.975])
     return {"auroc_low": float(low), "auroc_high": float(high)}
 

@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from sklearn.decomposition import PCA
 
 
 class Plane(NamedTuple):
@@ -30,6 +29,8 @@ def plane(vectors: Mapping[str, np.ndarray], centroids: np.ndarray, names: list[
         centroids: (c, d) mean features of the classes.
         names: the c class names.
     """
+    from sklearn.decomposition import PCA  # not at the top: the figures of the paper need none
+
     both = np.concatenate(list(vectors.values()))
     # svd_solver is named: "auto" draws random numbers for some shapes.
     pca = PCA(2, svd_solver="covariance_eigh").fit(both)

@@ -13,6 +13,7 @@ import torch.nn.functional as F  # noqa: N812  (the name that all of torch's use
 from torch import Tensor, nn
 
 from belong.checkpoint import Checkpoint
+from belong.eager_optimizer import eager
 from belong.errors import InputError
 from belong.progress import bar
 from belong.stored import Stored
@@ -88,7 +89,7 @@ def fit(
     truth = torch.zeros(len(features), device=features.device)
     truth[: len(normal)] = 1
     head = _drawn_head(features, generator)
-    optimizer = torch.optim.Adam(head.parameters(), lr=learning_rate, fused=True)
+    optimizer = eager(torch.optim.Adam)(head.parameters(), lr=learning_rate, fused=True)
     steps = math.ceil(len(features) / batch_size)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, max_lr=learning_rate, epochs=epochs, steps_per_epoch=steps
@@ -103,7 +104,7 @@ def fit(
             sums = torch.zeros(2, device=features.device)
             order = torch.randperm(len(features), generator=generator).to(features.device)
             for batch in order.split(batch_size):
-                logits = head(features[batch])
+                logits = head(features.index_select(0, batch))
                 loss = F.binary_cross_entropy_with_logits(logits, truth[batch])
                 optimizer.zero_grad()
                 loss.backward()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy.stats import t
+from scipy.special import stdtrit
 
 from belong.errors import InputError
 
@@ -73,8 +73,9 @@ def over_seeds(grid: pd.DataFrame, column: str) -> pd.DataFrame:
 
 def by_seed(grid: pd.DataFrame, pair: str, lambda_: float, column: str) -> pd.Series:
     """Return one number of the cells of a pair and lambda, with the seeds as index."""
-    cells = grid[(grid["pair"] == pair) & (grid["lambda"] == lambda_)]
-    return cells.set_index("seed")[column].dropna()
+    here = (grid["pair"] == pair) & (grid["lambda"] == lambda_)
+    # One column from the start: the rows of all of them take a hundred times as long.
+    return grid[column].set_axis(grid["seed"])[here.to_numpy()].dropna()
 
 
 def mean_and_sd(values: pd.Series) -> str:
@@ -90,7 +91,8 @@ ROUNDING = 1e-4
 
 def widening(freedom: float, looks: int = 1) -> float:
     """Return how many standard errors a 95 % interval reaches to either side."""
-    return float(t.ppf(1 - 0.025 / looks, freedom))
+    # Student's quantile; scipy.stats has it too, and takes half a second to be imported.
+    return float(stdtrit(freedom, 1 - 0.025 / looks))
 
 
 @dataclass(frozen=True)
