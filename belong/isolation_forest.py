@@ -52,7 +52,7 @@ class Level(NamedTuple):
 
 def fit(x: Tensor, *, trees: int, sample: int, seed: int) -> Forest:
     """Grow the trees, each on a random sample of the vectors (n, d), to a balanced tree's depth."""
-    vectors, random = x.numpy(), np.random.default_rng(seed)
+    vectors, random = x.float().numpy(), np.random.default_rng(seed)
     size = min(sample, len(x))
     # The vectors of a node stand side by side, in the order of the nodes.
     rows = np.concatenate([random.choice(len(x), size, replace=False) for _ in range(trees)])
@@ -76,12 +76,12 @@ def fit(x: Tensor, *, trees: int, sample: int, seed: int) -> Forest:
     return _forest(levels, trees)
 
 
-def mean_depth(forest: Forest, x: Tensor, *, chunk: int = 4096) -> Tensor:
+def mean_depth(forest: Forest, x: Tensor, *, chunk: int = 8192) -> Tensor:
     """Return the average depth at which the trees isolate each vector: (n, d) -> (n,).
 
     Runs on torch's number of threads, and is the same for each.
     """
-    groves = list(_groves(forest))
+    groves = _groves(forest)
     total = np.zeros(len(x))
 
     def go_down(at: int) -> None:
@@ -95,15 +95,12 @@ def mean_depth(forest: Forest, x: Tensor, *, chunk: int = 4096) -> Tensor:
     return torch.from_numpy(total / len(forest.nodes)).float()
 
 
-def _groves(forest: Forest, *, trees: int = 100) -> list[Grove]:
-    """Return the forest in parts: what one of them is gone down with fits the nearer caches."""
-    ends = torch.cumsum(forest.nodes, 0).tolist()
-    starts = [0, *ends[trees - 1 : -1 : trees]]
-    stops = [*starts[1:], ends[-1]]
+def _groves(forest: Forest, *, trees: int = 50) -> list[Grove]:
+    """Return the forest in parts: what vectors need to go down one stays in the caches."""
     counts = forest.nodes.split(trees)
+    parts = [values.split([int(count.sum()) for count in counts]) for values in forest[1:]]
     return [
-        grove(of_part.numpy(), *(values[start:stop].numpy() for values in forest[1:]))
-        for of_part, start, stop in zip(counts, starts, stops, strict=True)
+        grove(*(values.numpy() for values in part)) for part in zip(counts, *parts, strict=True)
     ]
 
 
@@ -164,9 +161,7 @@ def _forest(levels: list[Level], trees: int) -> Forest:
         children[inner] = place[children[inner]]
     depth = level + np.where(inner, 0, _expected_depth(count))
     columns = (axis, cut, left, right, depth.astype(np.float32))
-    return Forest(
-        torch.from_numpy(nodes), *(torch.from_numpy(column[order]) for column in columns)
-    )
+    return Forest(torch.from_numpy(nodes), *(torch.from_numpy(column[order]) for column in columns))
 
 
 def _expected_depth(n: np.ndarray) -> np.ndarray:
