@@ -41,13 +41,13 @@ class Level(NamedTuple):
         tree: (m,) int64, the tree of each.
         axis: (m,) int64, -2 in a leaf.
         cut: (m,) float64, -2 in a leaf.
-        count: (m,) int64, the number of vectors in it.
+        size: (m,) int64, the number of vectors in it.
     """
 
     tree: np.ndarray
     axis: np.ndarray
     cut: np.ndarray
-    count: np.ndarray
+    size: np.ndarray
 
 
 def fit(x: Tensor, *, trees: int, sample: int, seed: int) -> Forest:
