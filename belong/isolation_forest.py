@@ -76,7 +76,7 @@ def fit(x: Tensor, *, trees: int, sample: int, seed: int) -> Forest:
     return _forest(levels, trees)
 
 
-def mean_depth(forest: Forest, x: Tensor, *, chunk: int = 8192) -> Tensor:
+def mean_depth(forest: Forest, x: Tensor, *, chunk: int = 6144) -> Tensor:
     """Return the average depth at which the trees isolate each vector: (n, d) -> (n,).
 
     Runs on torch's number of threads, and is the same for each.
