@@ -24,7 +24,8 @@ class CodeIsolation(Section):
     """Parameters of `code_iforest`."""
 
     trees: Annotated[int, Field(ge=1)]
-    sample: Annotated[int, Field(ge=2)]
+    # Each vector is compared with every cut of a tree: of larger samples there are too many.
+    sample: Annotated[int, Field(ge=2, le=4096)]
 
 
 class TiedMahalanobis(Section):
