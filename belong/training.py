@@ -15,6 +15,7 @@ from belong.accuracy import accuracy
 from belong.augmentation import augmented
 from belong.center_loss import center_loss, moved_centers
 from belong.checkpoint import Checkpoint
+from belong.eager_optimizer import eager
 from belong.errors import InputError
 from belong.networks.contract import Network
 from belong.progress import bar
@@ -84,7 +85,7 @@ def train_classifier(
             f"backbone sees each image once, as it is; wanted 0 and false"
         )
     n, c = len(inputs), network.classifier.out_features
-    optimizer = torch.optim.SGD(
+    optimizer = eager(torch.optim.SGD)(
         network.parameters(),
         lr=learning_rate,
         momentum=momentum,
@@ -115,11 +116,11 @@ def train_classifier(
             sums = torch.zeros(3, device=inputs.device)
             order = torch.randperm(n, generator=generator).to(inputs.device)
             for batch in order.split(batch_size):
-                some = inputs[batch]
+                some = inputs.index_select(0, batch)
                 if moves:
                     some = augmented(some, shift_px=shift_px, flip=flip, generator=generator)
                 features, logits = network(some)
-                truth = labels[batch]
+                truth = labels.index_select(0, batch)
                 cross_entropy = F.cross_entropy(logits, truth)
                 pull = center_loss(features, truth, centers)
                 optimizer.zero_grad()
