@@ -72,7 +72,7 @@ def folder(setting: Setting) -> Race:
             "our model alone, in memory": Peer(in_memory, labels(0.0)),
         },
         limit=Limit(
-            f"the slower of decoding ({setting.threads} threads) and the network, alone",
+            f"the slower of decoding ({setting.threads} threads) and the network, alone; no start",
             lambda: max(
                 seconds_of(lambda: decode_all(paths, setting.threads)), seconds_of(network_alone)
             ),
@@ -106,7 +106,7 @@ def photos(setting: Setting) -> Race:
         peers={"our model alone, in memory": Peer(in_memory, labels(0.0))},
         limit=Limit(
             f"the slower of decoding ({setting.threads} threads, to no less than {least_px} px) "
-            f"and the network, alone",
+            f"and the network, alone; no start",
             lambda: max(
                 seconds_of(lambda: decode_all(paths, setting.threads, least_px=least_px)),
                 seconds_of(lambda: [scorer.features(batch) for batch in images]),
