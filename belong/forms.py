@@ -38,10 +38,11 @@ def formed(image: Image.Image, form: Form) -> np.ndarray:
     Resized, antialiased, until it just covers the form, and cut at its center. Colour becomes
     grey by its luma (ITU-R 601: 0.299 red, 0.587 green, 0.114 blue).
     """
-    fitted = ImageOps.fit(image, (form.width, form.height), Image.Resampling.BICUBIC)
-    if form.channels == 1:
-        return np.asarray(fitted.convert("L"))[None]
-    return np.asarray(fitted.convert("RGB")).transpose(2, 0, 1)
+    size = form.width, form.height
+    fitted = image if image.size == size else ImageOps.fit(image, size, Image.Resampling.BICUBIC)
+    mode = "L" if form.channels == 1 else "RGB"
+    pixels = np.asarray(fitted if fitted.mode == mode else fitted.convert(mode))
+    return pixels[None] if form.channels == 1 else pixels.transpose(2, 0, 1)
 
 
 def all_formed(images: np.ndarray, form: Form) -> np.ndarray:

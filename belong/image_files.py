@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 # Of what Pillow knows. Not EPS, which it has Ghostscript run; not JPEG 2000, of which it takes
 # half a file for a whole one.
@@ -17,6 +17,7 @@ NOT_READ = {
     ".arw", ".cr2", ".cr3", ".dng", ".heic", ".heif", ".j2k", ".jp2", ".jxl", ".nef", ".orf",
     ".raf", ".rw2",
 }  # fmt: skip
+NAMED = EXTENSIONS | NOT_READ
 
 Rgb = tuple[int, int, int]
 
@@ -27,7 +28,7 @@ class UnreadableError(Exception):
 
 def is_image_name(name: str) -> bool:
     """Return whether a file of this name ought to be an image."""
-    return Path(name).suffix.lower() in EXTENSIONS | NOT_READ
+    return Path(name).suffix.lower() in NAMED
 
 
 def read_image(path: Path, *, needed_px: int, most_pixels: int, background: Rgb) -> Image.Image:
@@ -93,6 +94,8 @@ def _plainly(error: Exception) -> str:
 def _upright(image: Image.Image) -> Image.Image:
     """Turn it as the camera says that it was held (EXIF)."""
     try:
+        if image.getexif().get(ExifTags.Base.Orientation, 1) == 1:
+            return image  # as most are; Pillow would copy it
         return ImageOps.exif_transpose(image)
     except Exception:  # the camera's notes are damaged in any way; the picture is whole
         return image
@@ -120,4 +123,5 @@ def _opaque(image: Image.Image, background: Rgb) -> Image.Image:
         below = Image.new("RGBA", image.size, background)
         below.alpha_composite(image.convert("RGBA"))
         return below.convert("RGB")
-    return image.convert("L" if image.mode in ("1", "L") else "RGB")
+    mode = "L" if image.mode in ("1", "L") else "RGB"
+    return image if image.mode == mode else image.convert(mode)

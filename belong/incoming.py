@@ -76,14 +76,13 @@ def _walk(found: Incoming, inside: str, seen: set[str]) -> None:
         found.shut.append((inside or ".", error.strerror or str(error)))
         return
     for entry in there:
-        path = str(Path(inside, entry.name))
-        real = os.path.realpath(entry.path)
+        path = f"{inside}/{entry.name}" if inside else entry.name
         if entry.name.startswith(".") or entry.name in NOT_OURS:
             found.ignored.append(path)
         elif not _is_folder(entry):
             is_picture = is_image_name(path) or Path(path).suffix.lower() in NOT_PIXELS
             (found.files if is_picture else found.ignored).append(path)
-        elif real in seen:
+        elif (real := os.path.realpath(entry.path)) in seen:
             found.ignored.append(path)
         else:
             seen.add(real)

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from belong import device
-from belong.artefacts import save_json
+from belong.artefacts import save_json, save_text
 from belong.bundle import Bundle
 from belong.class_folders import printable
 from belong.decoding import decoded
@@ -112,7 +112,7 @@ def score_files(
             try:
                 scorer = Scorer(bundle, place=place)
                 for batch, pictures in zip(todo, images, strict=True):
-                    save_json(batch.kept, _scored(batch, pictures, incoming, scorer))
+                    save_text(batch.kept, json.dumps(_scored(batch, pictures, incoming, scorer)))
                     progress.update(len(batch.files))
             except KeyboardInterrupt:
                 done = sum(len(batch.files) for batch in batches if batch.kept.exists())

@@ -30,6 +30,7 @@ SHORT: dict[str, Prepare] = {
     "knn-84": partial(neighbors.knn, d=84, k=50),
     "isolation-forest": partial(isolation.fit_and_score, n=60_000, d=50, trees=2000),
     "score-folder": scoring.folder,
+    "score-photos": scoring.photos,
     "start-help": starting.help_text,
     "growth-score": scoring.growth,
     "growth-fit": mahalanobis.growth,

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +15,20 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from belong.bundle import Bundle
+from belong.decoding import decoded
 from belong.errors import InputError
 from belong.scoring import Scorer
 from benchmarks import digits
 from benchmarks.agreement import labels
 from benchmarks.contract import Growth, Limit, Peer, Race, Setting
-from benchmarks.rows.decoding import decode_all
+from benchmarks.rows.decoding import decode_all, photo_folder
 from benchmarks.stock.network import LeNet
 from benchmarks.timing import seconds_of
 
 MODEL = Path("data/bundle")
 BATCH = 256
+PHOTO_SIDE_PX = 64
+FEW = {"train.epochs": 1, "autoencoder.epochs": 1, "detectors.code_iforest.trees": 5}
 # Both round: of two classes that are all but equally likely, either may come first.
 OTHERS = 0.001
 
@@ -69,9 +72,44 @@ def folder(setting: Setting) -> Race:
             "our model alone, in memory": Peer(in_memory, labels(0.0)),
         },
         limit=Limit(
-            f"the slower of decoding ({setting.threads} threads) and the network, alone",
+            f"the slower of decoding ({setting.threads} threads) and the network, alone; no start",
             lambda: max(
                 seconds_of(lambda: decode_all(paths, setting.threads)), seconds_of(network_alone)
+            ),
+            bar=0.8,
+        ),
+    )
+
+
+def photos(setting: Setting) -> Race:
+    """Score JPEG photos of 500 x 375 pixels, most of them links, with a model of 64 px."""
+    drawn, n = setting.size(600, 12), setting.size(6_000, 24)
+    given = photo_folder(setting.folder / f"photos-{drawn}", drawn)
+    model, files = photo_model(setting, given), linked(given, setting.folder / f"links-{n}", n)
+    bundle = Bundle.load(model)
+    form, scorer = bundle.manifest.form, Scorer(bundle, place=torch.device("cpu"))
+    paths = sorted(files.glob("*.jpg"))
+    batches = [paths[at : at + BATCH] for at in range(0, n, BATCH)]
+    images = [np.stack(batch) for batch in decoded(batches, form, jobs=setting.threads)]
+
+    def ours(_: int) -> list[int]:
+        return score(files, model, setting.threads)
+
+    def in_memory(_: int) -> list[int]:
+        return [int(label) for batch in images for label in scorer.score(batch).label]
+
+    # As `belong.image_files.read_image` has JPEGs decoded: at less than their full size.
+    least_px = 2 * max(form.height, form.width)
+    return Race(
+        what=f"belong score, {n:,} JPEG photos, 500 x 375 to {form.width} px",
+        ours=ours,
+        peers={"our model alone, in memory": Peer(in_memory, labels(0.0))},
+        limit=Limit(
+            f"the slower of decoding ({setting.threads} threads, to no less than {least_px} px) "
+            f"and the network, alone; no start",
+            lambda: max(
+                seconds_of(lambda: decode_all(paths, setting.threads, least_px=least_px)),
+                seconds_of(lambda: [scorer.features(batch) for batch in images]),
             ),
             bar=0.8,
         ),
@@ -108,9 +146,9 @@ def call(module: str, *words: str) -> None:
 
 
 def classes_in(table: Path) -> list[int]:
-    """Return the column `class`; the digits are called 0 to 9."""
+    """Return the column `class` as numbers; photos are called class-0 and so on."""
     with table.open(encoding="utf-8", newline="") as file:
-        return [int(row["class"]) for row in csv.DictReader(file)]
+        return [int(row["class"].removeprefix("class-")) for row in csv.DictReader(file)]
 
 
 def png_folder(setting: Setting, n: int) -> Path:
@@ -143,10 +181,31 @@ def model_folder(setting: Setting) -> Path:
         if not MODEL.is_dir():
             raise InputError(f"{MODEL}: no such folder; `dvc repro` makes it")
         return MODEL
+    return fitted(digits.SMALL, setting.folder / "model-small")
+
+
+def linked(photos: Path, where: Path, n: int) -> Path:
+    """Make of the photos in class folders one folder of n links to them, once."""
+    where.mkdir(exist_ok=True)
+    files = sorted(photos.glob("*/*.jpg"))
+    for number in range(n):
+        link = where / f"{number:06}.jpg"
+        if not link.exists():
+            os.link(files[number % len(files)], link)
+    return where
+
+
+def photo_model(setting: Setting, photos: Path) -> Path:
+    """Return a model of the photos, fitted here once; if quick, of digits: 12 photos fit none."""
+    if setting.quick:
+        return model_folder(setting)
+    return fitted(photos, setting.folder / "model-photos", {"images.side_px": PHOTO_SIDE_PX})
+
+
+def fitted(images: Path, model: Path, settings: Mapping[str, object] | None = None) -> Path:
+    """Return a model that was fitted in seconds, once: it need not be good to take its time."""
     from stages.fit_folder import fit
 
-    model = setting.folder / "model-small"
     if not model.is_dir():
-        few = {"train.epochs": 1, "autoencoder.epochs": 1, "detectors.code_iforest.trees": 5}
-        fit(digits.SMALL, model, settings=few)
+        fit(images, model, settings=FEW | dict(settings or {}))
     return model
