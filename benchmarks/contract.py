@@ -103,6 +103,7 @@ class Race:
         peers: name -> who else does it.
         limit: what would be possible.
         kept: what of a result is kept for the check; taken when the clock stands.
+        parts: name -> what of our work can be done by itself; `benchmarks.profile` times it.
     """
 
     what: str
@@ -110,6 +111,7 @@ class Race:
     peers: Mapping[str, Peer] = field(default_factory=dict)
     limit: Limit | None = None
     kept: Callable[[Any], Any] = lambda result: result
+    parts: Mapping[str, Callable[[], object]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

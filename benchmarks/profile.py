@@ -1,13 +1,16 @@
-"""`python -m benchmarks.profile`: where our own time goes, operator by operator.
+"""`python -m benchmarks.profile`: where our own time goes.
 
     python -m benchmarks.profile                     the rows that a limit is set beside
     python -m benchmarks.profile --rows knn-50
 
-Writes reports/benchmarks_profile.csv and .md. torch's profiler slows the work down; the shares
-say where the time goes, `python -m benchmarks` says how much it is.
+Writes reports/benchmarks_profile.csv, operator by operator; reports/benchmarks_parts.csv, of a
+program what it does, each by itself, and of the pipeline its stages; and .md with both. torch's
+profiler slows the work down; the shares say where the time goes, `python -m benchmarks` says how
+much it is.
 """
 
 import argparse
+import json
 import os
 import sys
 from pathlib import Path
@@ -20,12 +23,20 @@ from belong.markdown import table
 from benchmarks.contract import Race, Setting
 from benchmarks.registry import ROWS
 from benchmarks.threads import compute_with
+from benchmarks.timing import seconds_of
 
-WITH_LIMIT = ("train-epoch", "features", "mahalanobis-score-84", "knn-50", "knn-84")
+WITH_LIMIT = (
+    "train-epoch", "features", "mahalanobis-score-84", "mahalanobis-score-1280", "knn-50", "knn-84",
+    "score-folder", "score-photos",
+)  # fmt: skip
+TIMES = Path("data/times")  # each stage of the pipeline leaves here how long it took
+NO_OPERATORS = pd.DataFrame(columns=["what", "operator", "calls", "share"])
 WORK, REPORTS = Path("build/benchmarks"), Path("reports")
 SHOWN = 12  # operators of a row; the others are added up
 OTHERS = "others"
 HEADINGS = ("work", "operator", "calls", "share of the time")
+PARTS_HEADINGS = ("work", "part", "s")
+WHOLE = "all of it"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -42,16 +53,42 @@ def main(arguments: list[str] | None = None) -> int:
     compute_with(given.threads)
     WORK.mkdir(parents=True, exist_ok=True)
     setting = Setting(given.quick, given.threads, WORK)
-    tables = []
+    operators: list[pd.DataFrame] = []
+    parts = [of_stages(TIMES)]
     for name in given.rows:
         print(f"benchmarks: {name}", file=sys.stderr, flush=True)  # noqa: T201
         prepared = ROWS[name](setting)
-        if isinstance(prepared, Race):
-            tables.append(by_operator(prepared))
-    whole = pd.concat(tables, ignore_index=True)
-    save_csv(given.out / "benchmarks_profile.csv", whole)
-    save_text(given.out / "benchmarks_profile.md", page(whole, given.threads))
+        if isinstance(prepared, Race) and prepared.parts:
+            parts.append(by_part(prepared))
+        elif isinstance(prepared, Race):
+            operators.append(by_operator(prepared))
+    profiles = pd.concat(operators, ignore_index=True) if operators else NO_OPERATORS
+    pieces = pd.concat(parts, ignore_index=True)
+    save_csv(given.out / "benchmarks_profile.csv", profiles)
+    save_csv(given.out / "benchmarks_parts.csv", pieces)
+    save_text(given.out / "benchmarks_profile.md", page(profiles, pieces, given.threads))
     return 0
+
+
+def by_part(race: Race) -> pd.DataFrame:
+    """Do all of our work, and then each part of it by itself: what, part, seconds."""
+    seconds = {WHOLE: seconds_of(lambda: race.ours(0))}
+    seconds |= {name: seconds_of(work) for name, work in race.parts.items()}
+    return pd.DataFrame(
+        {"what": race.what, "part": list(seconds), "seconds": list(seconds.values())}
+    )
+
+
+def of_stages(times: Path) -> pd.DataFrame:
+    """Return what the last `dvc repro` here says of its stages, the longest first, as above."""
+    seconds = {
+        file.stem: json.loads(file.read_text("utf-8"))["seconds"] for file in times.glob("*.json")
+    }
+    rows = [
+        ("dvc repro, each stage without its start", name, seconds[name])
+        for name in sorted(seconds, key=lambda name: -seconds[name])
+    ]
+    return pd.DataFrame(rows, columns=["what", "part", "seconds"])
 
 
 def by_operator(race: Race) -> pd.DataFrame:
@@ -77,12 +114,13 @@ def by_operator(race: Race) -> pd.DataFrame:
     return shown
 
 
-def page(profiles: pd.DataFrame, threads: int) -> str:
+def page(profiles: pd.DataFrame, parts: pd.DataFrame, threads: int) -> str:
     """Return the page: Markdown."""
     cells = [
         [row["what"], f"`{row['operator']}`", f"{row['calls']:,}", f"{row['share']:.1%}"]
         for _, row in profiles.iterrows()
     ]
+    pieces = [[row["what"], row["part"], f"{row['seconds']:.3g}"] for _, row in parts.iterrows()]
     return "\n".join(
         [
             "# Where our time goes",
@@ -91,6 +129,14 @@ def page(profiles: pd.DataFrame, threads: int) -> str:
             "operator is its own, without that of others that it calls.",
             "",
             table(HEADINGS, cells, left=2),
+            "",
+            "## Part by part",
+            "",
+            "Each part by itself, with the machine to itself. Where they run side by side, all of "
+            "it takes less than their sum. The stages ran one after the other, on as many threads "
+            "as params.yaml says.",
+            "",
+            table(PARTS_HEADINGS, pieces, left=2),
             "",
         ]
     )

@@ -304,6 +304,27 @@ def test_a_row_that_cannot_be_measured_is_named_and_the_others_are_written(
     assert set(pd.read_csv(tmp_path / "benchmarks.csv")["row"]) == {"start-help"}
 
 
+def test_the_parts_of_a_work_are_each_done_once_after_all_of_it() -> None:
+    done: list[str] = []
+    race = Race(
+        what="both",
+        ours=lambda _: done.append("whole"),
+        parts={"first": lambda: done.append("first"), "second": lambda: done.append("second")},
+    )
+    found = profile.by_part(race)
+    assert done == ["whole", "first", "second"]
+    assert list(found["part"]) == [profile.WHOLE, "first", "second"]
+    assert (found["seconds"] >= 0).all()
+
+
+def test_the_stages_of_the_last_run_are_listed_the_longest_first(tmp_path: Path) -> None:
+    for name, seconds in (("pack", 0.7), ("train", 57.0), ("fetch@mnist", 1.5)):
+        (tmp_path / f"{name}.json").write_text(f'{{"seconds": {seconds}, "peak_mib": 1.0}}')
+    found = profile.of_stages(tmp_path)
+    assert list(found["part"]) == ["train", "fetch@mnist", "pack"]
+    assert list(found["seconds"]) == [57.0, 1.5, 0.7]
+
+
 def test_a_profile_names_the_matrix_product_and_its_shares_add_up(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

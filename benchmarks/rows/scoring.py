@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from benchmarks.timing import seconds_of
 
 MODEL = Path("data/bundle")
 BATCH = 256
+ONE = "one image, start included"
 PHOTO_SIDE_PX = 64
 FEW = {"train.epochs": 1, "autoencoder.epochs": 1, "detectors.code_iforest.trees": 5}
 # Both round: of two classes that are all but equally likely, either may come first.
@@ -49,8 +50,7 @@ def folder(setting: Setting) -> Race:
         return score(files, model, setting.threads)
 
     def in_memory(_: int) -> list[int]:
-        batches = [images[at : at + BATCH] for at in range(0, n, BATCH)]
-        return [int(label) for batch in batches for label in scorer.score(batch).label]
+        return classes_of([images[at : at + BATCH] for at in range(0, n, BATCH)], scorer)
 
     def stock(_: int) -> list[int]:
         with tempfile.TemporaryDirectory() as out:
@@ -78,6 +78,11 @@ def folder(setting: Setting) -> Race:
             ),
             bar=0.8,
         ),
+        parts={
+            ONE: lambda: score(paths[0], model, setting.threads),
+            "decoding alone": lambda: decode_all(paths, setting.threads),
+            "the model alone, in memory": lambda: in_memory(0),
+        },
     )
 
 
@@ -96,7 +101,10 @@ def photos(setting: Setting) -> Race:
         return score(files, model, setting.threads)
 
     def in_memory(_: int) -> list[int]:
-        return [int(label) for batch in images for label in scorer.score(batch).label]
+        return classes_of(images, scorer)
+
+    def decoding() -> None:
+        decode_all(paths, setting.threads, least_px=least_px)
 
     # As `belong.image_files.read_image` has JPEGs decoded: at less than their full size.
     least_px = 2 * max(form.height, form.width)
@@ -108,11 +116,15 @@ def photos(setting: Setting) -> Race:
             f"the slower of decoding ({setting.threads} threads, to no less than {least_px} px) "
             f"and the network, alone; no start",
             lambda: max(
-                seconds_of(lambda: decode_all(paths, setting.threads, least_px=least_px)),
-                seconds_of(lambda: [scorer.features(batch) for batch in images]),
+                seconds_of(decoding), seconds_of(lambda: [scorer.features(some) for some in images])
             ),
             bar=0.8,
         ),
+        parts={
+            ONE: lambda: score(paths[0], model, setting.threads),
+            "decoding alone": decoding,
+            "the model alone, in memory": lambda: in_memory(0),
+        },
     )
 
 
@@ -126,6 +138,11 @@ def growth(setting: Setting) -> Growth:
 
     sizes = (20, 40, 80) if setting.quick else (1_000, 10_000, 100_000)
     return Growth("belong score, PNG files of 28 px", "n", sizes, work, bar=1.1)
+
+
+def classes_of(batches: Sequence[np.ndarray], scorer: Scorer) -> list[int]:
+    """Score images that are in memory; return the class of each."""
+    return [int(label) for batch in batches for label in scorer.score(batch).label]
 
 
 def score(files: Path, model: Path, threads: int) -> list[int]:
