@@ -4,33 +4,32 @@ Files are taken in batches, in the order of their sorted paths, and what is said
 in a file of its own, named by the hash of the model and of the batch's paths, sizes and times of
 change. The same run finds those that are finished. A batch is kept whole or not at all, for scores
 depend on the rest of their batch in their last bits: so the tables are, byte for byte, those of a
-run that was not interrupted. Memory holds two batches, and the names of all files.
+run that was not interrupted. Memory holds what `belong.decoding` decodes ahead, and the names of
+all files. Decoding begins before torch is imported, which takes longer than many a folder.
 """
 
 import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
-from belong import device
 from belong.artefacts import save_json, save_text
 from belong.bundle import Bundle
 from belong.class_folders import printable
+from belong.decoders import Answers
 from belong.decoding import decoded
 from belong.errors import InputError, TooManyBadFilesError
 from belong.frames import frames_in
 from belong.incoming import Incoming
 from belong.one_writer import one_writer
 from belong.progress import bar
-from belong.scoring import Scorer
 from belong.table_paths import in_table
 from belong.verdict_files import (
     PREDICTIONS,
@@ -43,6 +42,9 @@ from belong.verdict_files import (
     save_tables,
     summary_of,
 )
+
+if TYPE_CHECKING:
+    from belong.scoring import Scorer
 
 UNFINISHED = ".unfinished"  # the folder of the finished batches, while others are not
 THREADS = 1  # that the networks compute with: as many as the pipeline, and the same last bits
@@ -77,7 +79,7 @@ def score_files(
         bundle: the model.
         out: folder for the results; it is made if it is not there.
         source: what the user calls the files.
-        jobs: threads that decode.
+        jobs: processes that decode.
         batch_size: images that are scored together.
         device_name: see `belong.device.choose`.
         overwrite: whether the results of another run may be replaced; no other file ever is.
@@ -93,26 +95,41 @@ def score_files(
     check_outside(out, incoming.top)
     if not overwrite:
         check_free(out, source, bundle.manifest.digest)
-    place = device.choose(device_name)
-    with one_writer(out / PREDICTIONS, say):
+    states = list(_states(incoming, batch_size))
+    # What an earlier run has left counts if it computed in the same place, which torch will say.
+    early = [] if (out / UNFINISHED).exists() else [files for files, _ in states]
+    with ExitStack() as open_:
+
+        def pictures(batches: Sequence[list[str]]) -> Generator[Answers]:
+            paths = ([incoming.path(file) for file in files] for files in batches)
+            images = decoded(paths, bundle.manifest.form, jobs=jobs)
+            return open_.enter_context(closing(images))
+
+        images = pictures(early)
+        import torch  # not at the top: meanwhile, files are decoded
+
+        from belong import device
+        from belong.scoring import Scorer
+
+        place = device.choose(device_name)
+        open_.enter_context(one_writer(out / PREDICTIONS, say))
         if not overwrite:
             check_free(out, source, bundle.manifest.digest)  # another run may have ended with it
         (out / UNFINISHED).mkdir(exist_ok=True)  # now, and not after the first batch
         torch.set_num_threads(THREADS)
         run = f"{bundle.manifest.digest} {batch_size} {place.type}"
-        batches = list(_batches(incoming, out / UNFINISHED, run, batch_size))
+        batches = [Batch(files, out / UNFINISHED / _name(run, state)) for files, state in states]
         todo = [batch for batch in batches if _kept(batch) is None]
+        if [batch.files for batch in todo] != early:
+            images.close()
+            images = pictures([batch.files for batch in todo])
         n, now = len(incoming.files), sum(len(batch.files) for batch in todo)
-        paths = ([incoming.path(file) for file in batch.files] for batch in todo)
-        with (
-            bar(n, "score", "image") as progress,
-            closing(decoded(paths, bundle.manifest.form, jobs=jobs)) as images,
-        ):
+        with bar(n, "score", "image") as progress:
             progress.update(n - now)
             try:
                 scorer = Scorer(bundle, place=place)
-                for batch, pictures in zip(todo, images, strict=True):
-                    save_text(batch.kept, json.dumps(_scored(batch, pictures, incoming, scorer)))
+                for batch, some in zip(todo, images, strict=True):
+                    save_text(batch.kept, json.dumps(_scored(batch, some, incoming, scorer)))
                     progress.update(len(batch.files))
             except KeyboardInterrupt:
                 done = sum(len(batch.files) for batch in batches if batch.kept.exists())
@@ -137,12 +154,12 @@ def score_files(
         return summary
 
 
-def _batches(incoming: Incoming, folder: Path, run: str, size: int) -> Iterator[Batch]:
+def _states(incoming: Incoming, size: int) -> Iterator[tuple[list[str], str]]:
+    """Yield the files of each batch, and a hash of their paths, sizes and times of change."""
     for at in range(0, len(incoming.files), size):
         files = incoming.files[at : at + size]
-        state = [run, incoming.top, *((file, _state(incoming.path(file))) for file in files)]
-        key = hashlib.sha256(json.dumps(state).encode()).hexdigest()
-        yield Batch(files, folder / f"{key}.json")
+        state = [incoming.top, *((file, _state(incoming.path(file))) for file in files)]
+        yield files, hashlib.sha256(json.dumps(state).encode()).hexdigest()
 
 
 def _state(path: Path) -> tuple[int, int] | None:
@@ -152,6 +169,10 @@ def _state(path: Path) -> tuple[int, int] | None:
     except (OSError, ValueError):
         return None
     return found.st_size, found.st_mtime_ns
+
+
+def _name(run: str, state: str) -> str:
+    return hashlib.sha256(f"{run} {state}".encode()).hexdigest() + ".json"
 
 
 def _kept(batch: Batch) -> tuple[Rows, Rows] | None:
@@ -175,7 +196,7 @@ def _pieces(batches: list[Batch], incoming: Incoming, out: str) -> Iterator[tupl
 
 
 def _scored(
-    batch: Batch, pictures: list[np.ndarray | str], incoming: Incoming, scorer: Scorer
+    batch: Batch, pictures: Answers, incoming: Incoming, scorer: "Scorer"
 ) -> dict[str, Rows]:
     """Return the rows of a batch, as `_kept` wants them."""
     both = list(zip(batch.files, pictures, strict=True))

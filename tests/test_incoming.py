@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from belong.decoding import AHEAD, decode, decoded
+from belong.decoder import Wanted, decode
+from belong.decoding import AHEAD, decoded
 from belong.errors import InputError
 from belong.incoming import below, listed
 from belong.manifest import ImageForm
@@ -18,6 +19,7 @@ FORM = ImageForm(
     channels=1, height=4, width=4, color="grey", resize="cover", background=(255, 255, 255),
     max_pixels=1000,
 )  # fmt: skip
+WANTED = Wanted.of(FORM)
 
 
 def test_files_come_in_the_order_of_their_sorted_paths(tmp_path: Path) -> None:
@@ -41,7 +43,7 @@ def test_pictures_of_kinds_that_are_not_read_are_named_and_not_passed_over(
 ) -> None:
     (tmp_path / name).write_text("x")
     assert below(tmp_path).files == [name]
-    why = decode(tmp_path / name, FORM)
+    why = decode(tmp_path / name, WANTED)
     assert why == f"{Path(name).suffix.lower()} is not read; save it as JPEG or PNG"
 
 
@@ -52,7 +54,7 @@ def test_links_that_run_in_a_circle_are_followed_once(tmp_path: Path) -> None:
     (tmp_path / "self.png").symlink_to(tmp_path / "self.png")
     found = below(tmp_path)
     assert found.files == ["in/a.png", "self.png"]
-    assert decode(tmp_path / "self.png", FORM) == "a link to nothing"
+    assert decode(tmp_path / "self.png", WANTED) == "a link to nothing"
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read every folder")
@@ -86,7 +88,7 @@ def test_an_empty_list_is_a_mistake() -> None:
 
 def test_a_file_is_brought_to_the_form_of_the_model(tmp_path: Path) -> None:
     Image.new("RGB", (12, 8), (255, 0, 0)).save(tmp_path / "red.png")
-    pixels = decode(tmp_path / "red.png", FORM)
+    pixels = decode(tmp_path / "red.png", WANTED)
     # The luma of red: 0.299 x 255 = 76.2.
     np.testing.assert_array_equal(pixels, np.full((1, 4, 4), 76, np.uint8))
 
@@ -97,11 +99,11 @@ def test_a_file_is_brought_to_the_form_of_the_model(tmp_path: Path) -> None:
 )
 def test_a_file_without_pixels_says_why(tmp_path: Path, content: bytes, why: str) -> None:
     (tmp_path / "a.png").write_bytes(content)
-    assert decode(tmp_path / "a.png", FORM) == why
+    assert decode(tmp_path / "a.png", WANTED) == why
 
 
 def test_a_name_that_is_too_long_says_so(tmp_path: Path) -> None:
-    assert decode(tmp_path / ("a" * 300 + ".png"), FORM) == "File name too long"
+    assert decode(tmp_path / ("a" * 300 + ".png"), WANTED) == "File name too long"
 
 
 def test_batches_come_in_order_and_only_so_many_are_asked_for_ahead(tmp_path: Path) -> None:
@@ -116,5 +118,5 @@ def test_batches_come_in_order_and_only_so_many_are_asked_for_ahead(tmp_path: Pa
 
     for row, (picture,) in enumerate(decoded(batches(), FORM, jobs=2)):
         assert len(asked) <= row + AHEAD
-        np.testing.assert_array_equal(picture, decode(tmp_path / f"{row}.png", FORM))
+        np.testing.assert_array_equal(picture, decode(tmp_path / f"{row}.png", WANTED))
     assert asked == list(range(10))

@@ -29,8 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Score, and say in two lines what came out."""
-    # Not at the top: this imports torch, and the help needs none. The model is looked at first,
-    # so that a mistake in its name is answered at once.
+    # Not at the top: the help needs none of it. The model is looked at first, so that a mistake in
+    # its name is answered at once.
     from belong.bundle import Bundle
     from belong.class_folders import printable
     from belong.errors import InputError

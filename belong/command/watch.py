@@ -150,12 +150,10 @@ def _rows(
 def _scored(new: "Incoming", arguments: argparse.Namespace) -> "Uploads":
     from belong.bundle import Bundle
     from belong.class_folders import printable
-
-    bundle = Bundle.load(arguments.model)
-
-    from belong.scoring_run import score_files  # torch comes with it: the model is looked at first
+    from belong.scoring_run import score_files
     from belong.watching.uploads import scored
 
+    bundle = Bundle.load(arguments.model)
     source = printable(new.top)
     score = partial(
         score_files,

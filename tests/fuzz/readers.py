@@ -17,7 +17,7 @@ from PIL import Image
 from safetensors.numpy import save
 
 from belong.artefacts import load_about, load_arrays
-from belong.decoding import decode
+from belong.decoder import Wanted, decode
 from belong.errors import InputError
 from belong.idx import read_idx
 from belong.manifest import ImageForm, Manifest
@@ -109,8 +109,8 @@ def _image_seeds() -> list[bytes]:
 
 def _reads_image(path: Path) -> bool:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # as `belong.decoding.decoded` does for its threads
-        pixels = decode(path, FORM)
+        warnings.simplefilter("ignore")  # as `belong.decoder` does
+        pixels = decode(path, Wanted.of(FORM))
     if isinstance(pixels, str):
         if "\n" in pixels or not pixels:
             raise ValueError(f"the reason is no line: {pixels!r}")

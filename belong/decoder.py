@@ -1,0 +1,108 @@
+"""`python -m belong.decoder`: a program that decodes image files for the one that started it.
+
+It imports what decoding needs and no more, so that it works while its parent still imports torch.
+Question, on standard input: the number of files (4 bytes), and of each path its length in bytes (4)
+and the path. Answer, on standard output, file by file: 1 if there are pixels (1 byte), the length
+(4), and the pixels, or the reason why there are none. It ends with its input.
+"""
+
+import json
+import os
+import struct
+import sys
+import warnings
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Self
+
+import numpy as np
+
+from belong.forms import Color, Form, formed
+from belong.image_files import UnreadableError, read_image
+from belong.incoming import NOT_PIXELS
+
+if TYPE_CHECKING:
+    from belong.manifest import ImageForm  # 0.1 s to import
+
+READY = b"!"  # the first byte that it writes: its imports are done
+COUNT, ANSWER = struct.Struct(">I"), struct.Struct(">?I")
+TEXT = "utf-8", "surrogatepass"  # any name, and any message with a name in it
+BUFFER = 2**16  # bytes, as a pipe has
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What pixels a model wants: the fields of `belong.manifest.ImageForm` that decoding needs."""
+
+    height: int
+    width: int
+    color: Color
+    background: tuple[int, int, int]
+    max_pixels: int
+
+    @classmethod
+    def of(cls, form: "ImageForm") -> Self:
+        """Take them from the form of a model."""
+        return cls(form.height, form.width, form.color, form.background, form.max_pixels)
+
+    @property
+    def word(self) -> str:
+        """The one argument of the program."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def read(cls, word: str) -> Self:
+        """Read what `word` gave."""
+        fields = json.loads(word)
+        return cls(**fields | {"background": tuple(fields["background"])})
+
+
+def decode(path: Path, wanted: Wanted) -> np.ndarray | str:
+    """Return the pixels (ch, h, w) uint8 of a file in this form, or why it has none."""
+    if path.suffix.lower() in NOT_PIXELS:
+        return f"{path.suffix.lower()} is not read; save it as JPEG or PNG"
+    try:
+        image = read_image(
+            path,
+            needed_px=max(wanted.height, wanted.width),
+            most_pixels=wanted.max_pixels,
+            background=wanted.background,
+        )
+    except UnreadableError as error:
+        return str(error)
+    return formed(image, Form(wanted.height, wanted.width, wanted.color))
+
+
+def question(paths: Sequence[Path]) -> bytes:
+    """Return what asks the program for these files."""
+    names = [str(path).encode(*TEXT) for path in paths]
+    return COUNT.pack(len(names)) + b"".join(COUNT.pack(len(name)) + name for name in names)
+
+
+def main(wanted: Wanted, questions: BinaryIO, answers: BinaryIO) -> None:
+    """Answer until there are no more questions, or nobody who reads."""
+    warnings.simplefilter("ignore")  # Pillow warns of odd notes in files that it reads all the same
+    with suppress(BrokenPipeError):
+        answers.write(READY)
+        answers.flush()
+        while head := questions.read(COUNT.size):
+            for path in [_path(questions) for _ in range(*COUNT.unpack(head))]:
+                said = decode(path, wanted)
+                content = said.encode(*TEXT) if isinstance(said, str) else said.tobytes()
+                answers.write(ANSWER.pack(not isinstance(said, str), len(content)))
+                answers.write(content)
+            answers.flush()
+
+
+def _path(questions: BinaryIO) -> Path:
+    (size,) = COUNT.unpack(questions.read(COUNT.size))
+    return Path(questions.read(size).decode(*TEXT))
+
+
+if __name__ == "__main__":
+    # What a library prints must not get among the answers.
+    with os.fdopen(os.dup(sys.stdout.fileno()), "wb", BUFFER) as own:
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+        main(Wanted.read(sys.argv[1]), sys.stdin.buffer, own)
