@@ -1,18 +1,24 @@
 """All that ought to be an image is found, in order, whatever else lies in a folder of uploads."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from PIL import Image
 
 from belong.decoder import Wanted, decode
-from belong.decoding import AHEAD, decoded
+from belong.decoders import ENDED
+from belong.decoding import AHEAD_BYTES, FEW, decoded
 from belong.errors import InputError
 from belong.incoming import below, listed
 from belong.manifest import ImageForm
+from tests.imports import ROOT
 from tests.photo_folders import write_images
 
 FORM = ImageForm(
@@ -106,17 +112,124 @@ def test_a_name_that_is_too_long_says_so(tmp_path: Path) -> None:
     assert decode(tmp_path / ("a" * 300 + ".png"), WANTED) == "File name too long"
 
 
-def test_batches_come_in_order_and_only_so_many_are_asked_for_ahead(tmp_path: Path) -> None:
+@pytest.mark.parametrize("n", [FEW, FEW + 1])
+def test_batches_come_in_order_from_threads_and_from_processes(tmp_path: Path, n: int) -> None:
+    names = [f"{i}.png" for i in range(n)]
+    write_images(tmp_path, *names, grey=True)
+    (tmp_path / "5.png").write_bytes(b"hello")
+    batches = [[tmp_path / name for name in names[at : at + 4]] for at in range(0, n, 4)]
+    came = list(decoded(batches, FORM, jobs=2))
+    assert [len(some) for some in came] == [len(batch) for batch in batches]
+    for path, said in zip(chain(*batches), chain(*came), strict=True):
+        np.testing.assert_array_equal(said, decode(path, WANTED))
+
+
+def test_only_so_many_are_asked_for_ahead(tmp_path: Path) -> None:
     """Memory holds the batches that are decoded; there may be any number of them."""
-    write_images(tmp_path, *(f"{i}.png" for i in range(10)), grey=True)
+    large = FORM.model_copy(update={"height": 1024, "width": 1024})
+    write_images(tmp_path, "a.png", grey=True)
     asked = []
 
     def batches() -> Iterator[list[Path]]:
-        for i in range(10):
+        for i in range(80):
             asked.append(i)
-            yield [tmp_path / f"{i}.png"]
+            yield [tmp_path / "a.png"]
 
-    for row, (picture,) in enumerate(decoded(batches(), FORM, jobs=2)):
-        assert len(asked) <= row + AHEAD
-        np.testing.assert_array_equal(picture, decode(tmp_path / f"{row}.png", WANTED))
-    assert asked == list(range(10))
+    for row, _ in enumerate(decoded(batches(), large, jobs=2)):
+        assert len(asked) <= max(FEW + 1, row + AHEAD_BYTES // 1024**2)
+    assert asked == list(range(80))
+
+
+# --- decoders that end ---------------------------------------------------------------------------
+
+KILLER = """
+import os, signal, sys
+from PIL import Image
+plain = Image.open
+def open(path, *more, **options):
+    if "KILLER" in str(path):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return plain(path, *more, **options)
+Image.open = open
+"""
+
+
+@pytest.fixture
+def killers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let every decoder be killed, as for want of memory, on a file whose name says so."""
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(KILLER)
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    return tmp_path
+
+
+def test_a_file_over_which_its_decoder_is_killed_is_named_and_all_others_are_read(
+    killers: Path,
+) -> None:
+    names = ["KILLER.png" if i in (0, 37, 38, 99) else f"{i}.png" for i in range(100)]
+    write_images(killers, *names, grey=True)
+    paths = [killers / name for name in names]
+    for path, said in zip(paths, chain(*decoded([paths], FORM, jobs=2)), strict=True):
+        wanted = ENDED if path.name == "KILLER.png" else decode(path, WANTED)
+        np.testing.assert_array_equal(said, wanted)
+
+
+def test_decoders_that_somebody_kills_cost_no_file(tmp_path: Path) -> None:
+    write_images(tmp_path, "a.png", grey=True)
+    large = FORM.model_copy(update={"height": 512, "width": 512})
+    images = decoded([[tmp_path / "a.png"] * 40] * 6, large, jobs=2)
+    came = next(images)
+    for process in decoders():
+        process.kill()
+    came += chain(*images)
+    assert [type(said) for said in came] == [np.ndarray] * 240
+
+
+def test_where_no_decoder_can_start_files_are_decoded_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_images(tmp_path, "a.png", grey=True)
+    wanted = decode(tmp_path / "a.png", WANTED)
+    for program in ("", str(tmp_path / "gone"), "/bin/false"):
+        monkeypatch.setattr(sys, "executable", program)
+        (came,) = decoded([[tmp_path / "a.png"] * 40], FORM, jobs=2)
+        np.testing.assert_array_equal(came, [wanted] * 40)
+
+
+@pytest.mark.parametrize("files", [0, 40])
+def test_nothing_runs_on_when_nobody_takes_any_more(tmp_path: Path, files: int) -> None:
+    write_images(tmp_path, "a.png", grey=True)
+    images = decoded([[tmp_path / "a.png"] * 40] * 1000, FORM, jobs=2)
+    for _ in range(files // 40):
+        next(images)
+    assert decoders()
+    images.close()
+    assert not decoders()
+
+
+def test_a_decoder_whose_parent_is_killed_ends_too(tmp_path: Path) -> None:
+    write_images(tmp_path, "a.png", grey=True)
+    code = (
+        "import sys, time; from pathlib import Path; from belong.decoding import decoded; "
+        "from tests.test_incoming import FORM; "
+        "images = decoded([[Path(sys.argv[1])] * 40] * 10_000, FORM, jobs=2); next(images); "
+        "print('decoding', flush=True); time.sleep(60)"
+    )
+    words = [sys.executable, "-c", code, str(tmp_path / "a.png")]
+    with subprocess.Popen(
+        words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as parent:
+        assert parent.stdout
+        assert parent.stderr
+        assert parent.stdout.readline() == b"decoding\n"
+        started = psutil.Process(parent.pid).children()
+        assert len(started) == 2
+        parent.kill()
+        assert parent.stderr.read() == b""  # until the last decoder has closed it
+    psutil.wait_procs(started, timeout=20)
+    assert not any(process.is_running() and process.status() != "zombie" for process in started)
+
+
+def decoders() -> list[psutil.Process]:
+    """Return the decoders that this process has started."""
+    return [one for one in psutil.Process().children() if "belong.decoder" in one.cmdline()]
