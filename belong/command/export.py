@@ -7,6 +7,7 @@ something else than the model.
 import argparse
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,10 +84,11 @@ def batches(folder: Path, form: "ImageForm") -> "Iterator[np.ndarray]":
     found, n = below(folder), 0
     files = [found.path(file) for file in found.files]
     parts = (files[at : at + BATCH] for at in range(0, len(files), BATCH))
-    for some in decoded(parts, form, jobs=os.cpu_count() or 1):
-        read = [image for image in some if not isinstance(image, str)]
-        n += len(read)
-        if read:
-            yield np.stack(read)
+    with closing(decoded(parts, form, jobs=os.cpu_count() or 1)) as images:
+        for some in images:
+            read = [image for image in some if not isinstance(image, str)]
+            n += len(read)
+            if read:
+                yield np.stack(read)
     if not n:
         raise InputError(f"{printable(folder)}: no image in it can be read")

@@ -46,7 +46,7 @@ def save_gallery(
         bundle: the model.
         out: folder of the results.
         source: what the user calls the files.
-        jobs: threads that decode.
+        jobs: processes that decode.
         batch_size: images that are scored together.
         device_name: see `belong.device.choose`.
     """
