@@ -84,11 +84,11 @@ def question(paths: Sequence[Path]) -> bytes:
 def main(wanted: Wanted, questions: BinaryIO, answers: BinaryIO) -> None:
     """Answer until there are no more questions, or nobody who reads."""
     warnings.simplefilter("ignore")  # Pillow warns of odd notes in files that it reads all the same
-    with suppress(BrokenPipeError):
+    with suppress(BrokenPipeError, EOFError):
         answers.write(READY)
         answers.flush()
-        while head := questions.read(COUNT.size):
-            for path in [_path(questions) for _ in range(*COUNT.unpack(head))]:
+        while True:
+            for path in [_path(questions) for _ in range(_number(questions))]:
                 said = decode(path, wanted)
                 content = said.encode(*TEXT) if isinstance(said, str) else said.tobytes()
                 answers.write(ANSWER.pack(not isinstance(said, str), len(content)))
@@ -97,12 +97,29 @@ def main(wanted: Wanted, questions: BinaryIO, answers: BinaryIO) -> None:
 
 
 def _path(questions: BinaryIO) -> Path:
-    (size,) = COUNT.unpack(questions.read(COUNT.size))
-    return Path(questions.read(size).decode(*TEXT))
+    return Path(_all_of(questions, _number(questions)).decode(*TEXT))
+
+
+def _number(questions: BinaryIO) -> int:
+    (number,) = COUNT.unpack(_all_of(questions, COUNT.size))
+    return int(number)
+
+
+def _all_of(questions: BinaryIO, size: int) -> bytes:
+    """Read so many bytes.
+
+    Raises:
+        EOFError: there are less, for who asks has ended, perhaps within a question.
+    """
+    read = questions.read(size)
+    if len(read) < size:
+        raise EOFError
+    return read
 
 
 if __name__ == "__main__":
     # What a library prints must not get among the answers.
-    with os.fdopen(os.dup(sys.stdout.fileno()), "wb", BUFFER) as own:
-        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-        main(Wanted.read(sys.argv[1]), sys.stdin.buffer, own)
+    own = os.fdopen(os.dup(sys.stdout.fileno()), "wb", BUFFER)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    main(Wanted.read(sys.argv[1]), sys.stdin.buffer, own)
+    os._exit(0)  # nothing is left to write, or nobody who reads: closing would say so once more

@@ -1,5 +1,6 @@
 """All that ought to be an image is found, in order, whatever else lies in a folder of uploads."""
 
+import io
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from belong.decoder import Wanted, decode
+from belong.decoder import READY, Wanted, decode, main, question
 from belong.decoders import ENDED
 from belong.decoding import AHEAD_BYTES, FEW, decoded
 from belong.errors import InputError
@@ -205,6 +206,16 @@ def test_nothing_runs_on_when_nobody_takes_any_more(tmp_path: Path, files: int) 
     assert decoders()
     images.close()
     assert not decoders()
+
+
+def test_a_question_that_breaks_off_anywhere_ends_the_decoder_without_an_answer(
+    tmp_path: Path,
+) -> None:
+    whole = question([tmp_path / "a.png", tmp_path / "ü.png"])
+    for size in range(len(whole)):
+        answers = io.BytesIO()
+        main(WANTED, io.BytesIO(whole[:size]), answers)
+        assert answers.getvalue() == READY
 
 
 def test_a_decoder_whose_parent_is_killed_ends_too(tmp_path: Path) -> None:
