@@ -333,4 +333,4 @@ def test_a_profile_names_the_matrix_product_and_its_shares_add_up(
     assert profile.main(words) == 0
     found = pd.read_csv(tmp_path / "benchmarks_profile.csv")
     assert "aten::mm" in set(found["operator"])
-    assert found["share"].sum() == pytest.approx(1)
+    assert found["share"].sum() == pytest.approx(1, abs=1e-5)  # of 13 rounded numbers
