@@ -20,14 +20,13 @@ from belong.errors import InputError
 from belong.scoring import Scorer
 from benchmarks import digits
 from benchmarks.agreement import labels
-from benchmarks.contract import Growth, Limit, Peer, Race, Setting
+from benchmarks.contract import Growth, Limit, Peer, Race, Setting, Work
 from benchmarks.rows.decoding import decode_all, photo_folder
 from benchmarks.stock.network import LeNet
 from benchmarks.timing import seconds_of
 
 MODEL = Path("data/bundle")
 BATCH = 256
-ONE = "one image, start included"
 PHOTO_SIDE_PX = 64
 FEW = {"train.epochs": 1, "autoencoder.epochs": 1, "detectors.code_iforest.trees": 5}
 # Both round: of two classes that are all but equally likely, either may come first.
@@ -59,6 +58,9 @@ def folder(setting: Setting) -> Race:
             call("benchmarks.stock.score_folder", *map(str, given))
             return classes_in(table)
 
+    def decoding() -> None:
+        decode_all(paths, setting.threads)
+
     @torch.no_grad()
     def network_alone() -> None:
         for batch in torch.from_numpy(images).split(BATCH):
@@ -73,16 +75,10 @@ def folder(setting: Setting) -> Race:
         },
         limit=Limit(
             f"the slower of decoding ({setting.threads} threads) and the network, alone; no start",
-            lambda: max(
-                seconds_of(lambda: decode_all(paths, setting.threads)), seconds_of(network_alone)
-            ),
+            lambda: max(seconds_of(decoding), seconds_of(network_alone)),
             bar=0.8,
         ),
-        parts={
-            ONE: lambda: score(paths[0], model, setting.threads),
-            "decoding alone": lambda: decode_all(paths, setting.threads),
-            "the model alone, in memory": lambda: in_memory(0),
-        },
+        parts=parts_of(paths[0], model, setting.threads, decoding, in_memory),
     )
 
 
@@ -120,11 +116,7 @@ def photos(setting: Setting) -> Race:
             ),
             bar=0.8,
         ),
-        parts={
-            ONE: lambda: score(paths[0], model, setting.threads),
-            "decoding alone": decoding,
-            "the model alone, in memory": lambda: in_memory(0),
-        },
+        parts=parts_of(paths[0], model, setting.threads, decoding, in_memory),
     )
 
 
@@ -138,6 +130,17 @@ def growth(setting: Setting) -> Growth:
 
     sizes = (20, 40, 80) if setting.quick else (1_000, 10_000, 100_000)
     return Growth("belong score, PNG files of 28 px", "n", sizes, work, bar=1.1)
+
+
+def parts_of(
+    file: Path, model: Path, threads: int, decoding: Callable[[], None], in_memory: Work
+) -> dict[str, Callable[[], object]]:
+    """Return what `belong score` does, as `Race.parts` wants it; `file` is one of the images."""
+    return {
+        "one image, start included": lambda: score(file, model, threads),
+        "decoding alone": decoding,
+        "the model alone, in memory": lambda: in_memory(0),
+    }
 
 
 def classes_of(batches: Sequence[np.ndarray], scorer: Scorer) -> list[int]:
