@@ -12,8 +12,8 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,6 +44,8 @@ from belong.verdict_files import (
 )
 
 if TYPE_CHECKING:
+    import torch
+
     from belong.scoring import Scorer
 
 UNFINISHED = ".unfinished"  # the folder of the finished batches, while others are not
@@ -96,62 +98,93 @@ def score_files(
     if not overwrite:
         check_free(out, source, bundle.manifest.digest)
     states = list(_states(incoming, batch_size))
-    # What an earlier run has left counts if it computed in the same place, which torch will say.
-    early = [] if (out / UNFINISHED).exists() else [files for files, _ in states]
-    with ExitStack() as open_:
-
-        def pictures(batches: Sequence[list[str]]) -> Generator[Answers]:
-            paths = ([incoming.path(file) for file in files] for files in batches)
-            images = decoded(paths, bundle.manifest.form, jobs=jobs)
-            return open_.enter_context(closing(images))
-
-        images = pictures(early)
+    with closing(_Pictures(incoming, bundle, jobs)) as pictures:
+        if not (out / UNFINISHED).exists():  # what it has counts if it was computed in this place
+            pictures.begin([files for files, _ in states])
         import torch  # not at the top: meanwhile, files are decoded
 
         from belong import device
-        from belong.scoring import Scorer
 
         place = device.choose(device_name)
-        open_.enter_context(one_writer(out / PREDICTIONS, say))
-        if not overwrite:
-            check_free(out, source, bundle.manifest.digest)  # another run may have ended with it
-        (out / UNFINISHED).mkdir(exist_ok=True)  # now, and not after the first batch
         torch.set_num_threads(THREADS)
-        run = f"{bundle.manifest.digest} {batch_size} {place.type}"
-        batches = [Batch(files, out / UNFINISHED / _name(run, state)) for files, state in states]
-        todo = [batch for batch in batches if _kept(batch) is None]
-        if [batch.files for batch in todo] != early:
-            images.close()
-            images = pictures([batch.files for batch in todo])
-        n, now = len(incoming.files), sum(len(batch.files) for batch in todo)
-        with bar(n, "score", "image") as progress:
-            progress.update(n - now)
-            try:
-                scorer = Scorer(bundle, place=place)
-                for batch, some in zip(todo, images, strict=True):
-                    save_text(batch.kept, json.dumps(_scored(batch, some, incoming, scorer)))
-                    progress.update(len(batch.files))
-            except KeyboardInterrupt:
-                done = sum(len(batch.files) for batch in batches if batch.kept.exists())
-                raise KeyboardInterrupt(
-                    f"interrupted; {done} of {n} images are done, and the same command goes on "
-                    f"from there"
-                ) from None
-        counts = save_tables(out, _pieces(batches, incoming, printable(out)))
-        seconds = time.perf_counter() - start
-        summary = summary_of(counts, bundle.manifest) | {
-            "ignored": len(incoming.ignored),
-            "source": source,
-            "seconds": round(seconds, 3),
-            "images_per_second": round(now / seconds, 1),
-        }
-        save_json(out / SUMMARY, summary)
-        shutil.rmtree(out / UNFINISHED, ignore_errors=True)
-        if summary["images"] == 0:
-            raise TooManyBadFilesError(
-                f"{source}: no image can be read; {printable(out / UNREADABLE)} says why"
-            )
-        return summary
+        with one_writer(out / PREDICTIONS, say):
+            if not overwrite:  # another run may have ended with it
+                check_free(out, source, bundle.manifest.digest)
+            (out / UNFINISHED).mkdir(exist_ok=True)  # now, and not after the first batch
+            run = f"{bundle.manifest.digest} {batch_size} {place.type}"
+            batches = [Batch(files, out / UNFINISHED / _name(run, at)) for files, at in states]
+            now = _score_the_rest(batches, pictures, bundle, place)
+            counts = save_tables(out, _pieces(batches, incoming, printable(out)))
+            seconds = time.perf_counter() - start
+            summary = summary_of(counts, bundle.manifest) | {
+                "ignored": len(incoming.ignored),
+                "source": source,
+                "seconds": round(seconds, 3),
+                "images_per_second": round(now / seconds, 1),
+            }
+            save_json(out / SUMMARY, summary)
+            shutil.rmtree(out / UNFINISHED, ignore_errors=True)
+    if summary["images"] == 0:
+        raise TooManyBadFilesError(
+            f"{source}: no image can be read; {printable(out / UNREADABLE)} says why"
+        )
+    return summary
+
+
+class _Pictures:
+    """The images of batches of files, decoded ahead: of those that are wanted, it is guessed."""
+
+    def __init__(self, incoming: Incoming, bundle: Bundle, jobs: int) -> None:
+        self.incoming = incoming
+        self._form = bundle.manifest.form
+        self._jobs = jobs
+        self._begun: list[list[str]] = []
+        self._images: Generator[Answers] | None = None
+
+    def begin(self, batches: list[list[str]]) -> Generator[Answers]:
+        """Begin to decode the files of these batches, and of no others."""
+        self.close()
+        paths = ([self.incoming.path(file) for file in files] for files in batches)
+        self._begun = batches
+        self._images = decoded(paths, self._form, jobs=self._jobs)
+        return self._images
+
+    def of(self, batches: list[list[str]]) -> Generator[Answers]:
+        """Return the images of each of these batches; begin anew if others were begun."""
+        if self._images is not None and batches == self._begun:
+            return self._images
+        return self.begin(batches)
+
+    def close(self) -> None:
+        """End the decoding."""
+        if self._images is not None:
+            self._images.close()
+
+
+def _score_the_rest(
+    batches: list[Batch], pictures: _Pictures, bundle: Bundle, place: "torch.device"
+) -> int:
+    """Score the batches that are not finished; return how many files these have."""
+    from belong.scoring import Scorer
+
+    todo = [batch for batch in batches if _kept(batch) is None]
+    n, now = (sum(len(batch.files) for batch in some) for some in (batches, todo))
+    images = pictures.of([batch.files for batch in todo])
+    with bar(n, "score", "image") as progress:
+        progress.update(n - now)
+        try:
+            scorer = Scorer(bundle, place=place)
+            for batch, some in zip(todo, images, strict=True):
+                scored = _scored(batch, some, pictures.incoming, scorer)
+                save_text(batch.kept, json.dumps(scored))
+                progress.update(len(batch.files))
+        except KeyboardInterrupt:
+            done = sum(len(batch.files) for batch in batches if batch.kept.exists())
+            raise KeyboardInterrupt(
+                f"interrupted; {done} of {n} images are done, and the same command goes on "
+                f"from there"
+            ) from None
+    return now
 
 
 def _states(incoming: Incoming, size: int) -> Iterator[tuple[list[str], str]]:
