@@ -19,6 +19,7 @@ from benchmarks.contract import Race, Setting, Work
 
 READY = "ready"
 LOOK_SECONDS = 0.02
+BETWEEN_LOOKS = 30  # seconds, for each that a look took
 
 
 class FailedError(RuntimeError):
@@ -65,8 +66,11 @@ def measure_alone(row: str, who: str, setting: Setting) -> Alone:
             process.stdin.write("\n")
             process.stdin.flush()
         while process.poll() is None:
+            start = time.perf_counter()
             peak = max(peak, memory_of(process.pid))
-            time.sleep(LOOK_SECONDS)
+            looked = time.perf_counter() - start
+            # A look takes longer the more memory there is, and holds the process up meanwhile.
+            time.sleep(max(LOOK_SECONDS, BETWEEN_LOOKS * looked))
         reader.join()
         answer = process.stdout.read().strip()
     if not started or process.returncode:
@@ -103,7 +107,8 @@ def work_of(row: str, who: str, setting: Setting) -> Work:
 
     prepared = ROWS[row](setting)
     if isinstance(prepared, Race):
-        return prepared.ours if who == OURS else prepared.peers[who].work
+        works = {OURS: prepared.ours, **prepared.also}
+        return works[who] if who in works else prepared.peers[who].work
     once = prepared.work(int(who))
     return lambda _: once()
 

@@ -38,7 +38,6 @@ SHORT: dict[str, Prepare] = {
 LONG: dict[str, Prepare] = {
     "dvc-repro": pipeline.whole,
     "dvc-nothing": pipeline.nothing_to_do,
-    "dvc-lambda": pipeline.another_lambda,
     **starting.all_stages(),
 }
 ROWS = SHORT | LONG

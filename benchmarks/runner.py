@@ -2,7 +2,7 @@
 
 import gc
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -84,7 +84,7 @@ def run_race(
     tell: Callable[[str], None],
     clock: Callable[[], float] = time.perf_counter,
 ) -> Iterator[Outcome]:
-    """Yield an outcome for each peer, or one if there is none.
+    """Yield an outcome of each work of ours for each peer, or one if there is none.
 
     Args:
         row: its name.
@@ -95,7 +95,8 @@ def run_race(
         clock: seconds.
     """
     here = {name: peer for name, peer in race.peers.items() if peer.is_here}
-    works: dict[str, Work] = {OURS: race.ours} | {name: peer.work for name, peer in here.items()}
+    own: dict[str, Work] = {OURS: race.ours, **race.also}
+    works = own | {name: peer.work for name, peer in here.items()}
     seconds: dict[str, list[float]] = {name: [] for name in works}
     results: dict[str, list[Any]] = {name: [] for name in works}
     possible: list[float] = []
@@ -115,7 +116,11 @@ def run_race(
         tell(f"{row}: memory, {name}")
         mib[name] = alone(name).mib
     shares = [best / own for best, own in zip(possible, seconds[OURS], strict=False)]
-    ours = Outcome(
+    outcomes = {
+        name: Outcome(row, name, ours=Spread.of(seconds[name]), rounds=rounds, our_mib=mib[name])
+        for name in race.also
+    }
+    outcomes[OURS] = Outcome(
         row,
         race.what,
         ours=Spread.of(seconds[OURS]),
@@ -125,15 +130,18 @@ def run_race(
         share=Spread.of(shares) if shares else None,
         share_bar=race.limit.bar if race.limit else None,
     )
-    if not race.peers:
-        yield ours
-    for name, peer in race.peers.items():
-        if name in here:
-            check = peer.check(results[OURS], results[name])
-            yield against(ours, name, peer, check, seconds, mib[name])
-        else:
-            package = f"{name} is not installed; pip install -e '.[bench]' brings it"
-            yield replace(ours, peer=name, bar=peer.bar, note=package)
+    for who in own:
+        ours = outcomes[who]
+        if not race.peers:
+            yield ours
+        for name, peer in race.peers.items():
+            if name in here:
+                check = peer.check(results[who], results[name])
+                times = seconds[who], seconds[name]
+                yield against(ours, name, peer, check, times, mib[name])
+            else:
+                package = f"{name} is not installed; pip install -e '.[bench]' brings it"
+                yield replace(ours, peer=name, bar=peer.bar, note=package)
 
 
 def against(
@@ -141,10 +149,14 @@ def against(
     name: str,
     peer: Peer,
     check: Check,
-    seconds: dict[str, list[float]],
+    times: tuple[Sequence[float], Sequence[float]],
     their_mib: float,
 ) -> Outcome:
-    """Return `ours` beside a peer: without times if the results do not agree."""
+    """Return `ours` beside a peer: without times if the results do not agree.
+
+    `times` are the seconds of each round, ours and the peer's.
+    """
+    our_seconds, their_seconds = times
     if not check.agrees:
         note = (
             f"the results do not agree: {check.what} {check.difference:.3g}, "
@@ -157,8 +169,8 @@ def against(
     return replace(
         ours,
         peer=name,
-        theirs=Spread.of(seconds[name]),
-        ratio=ratios(seconds[OURS], seconds[name]),
+        theirs=Spread.of(their_seconds),
+        ratio=ratios(our_seconds, their_seconds),
         bar=peer.bar,
         check=check,
         their_mib=their_mib,

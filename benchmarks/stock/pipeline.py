@@ -22,6 +22,7 @@ from sklearn.naive_bayes import BernoulliNB
 from sklearn.neighbors import NearestNeighbors
 from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import StandardScaler
+from torch import Tensor, nn
 
 from benchmarks.stock import features as stock_features
 from benchmarks.stock import train as stock_train
@@ -61,6 +62,7 @@ def train_autoencoder(root: Path, *, epochs: int) -> Autoencoder:
     """Train the autoencoder on the same images."""
     batches = stock_train.loader(root, train=True, batch_size=256, shuffle=True)
     autoencoder = Autoencoder()
+    start_from_the_mean(autoencoder, stock_train.dataset(root, train=True).data)
     optimizer = torch.optim.Adam(autoencoder.parameters(), lr=0.008)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, 0.008, total_steps=epochs * len(batches), cycle_momentum=False
@@ -73,6 +75,15 @@ def train_autoencoder(root: Path, *, epochs: int) -> Autoencoder:
             optimizer.step()
             schedule.step()
     return autoencoder
+
+
+def start_from_the_mean(autoencoder: Autoencoder, images: Tensor) -> None:
+    """Draw weights for sigmoid units (Glorot, Bengio 2010), and let it draw the mean image."""
+    for layer, gain in ((autoencoder.encoder, 4.0), (autoencoder.decoder, 1.0)):
+        nn.init.xavier_uniform_(layer.weight, gain=gain)
+        nn.init.zeros_(layer.bias)
+    mean = images.flatten(1).double().mean(dim=0) / 255
+    autoencoder.decoder.bias.data.copy_(mean.logit(eps=0.001))
 
 
 def distances(train: np.ndarray, labels: np.ndarray, ridge: float) -> list[Callable[..., Any]]:
