@@ -100,8 +100,8 @@ class Race:
     Attributes:
         what: the work, in words, with its size.
         ours: does it our way.
-        also: other work of ours, by what it is; set beside the same peers, in the same rounds.
         peers: name -> who else does it.
+        also: other work of ours, by what it is; set beside the same peers, in the same rounds.
         limit: what would be possible; of `ours`.
         kept: what of a result is kept for the check; taken when the clock stands.
         parts: name -> what of our work can be done by itself; `benchmarks.profile` times it.
@@ -109,8 +109,8 @@ class Race:
 
     what: str
     ours: Work
-    also: Mapping[str, Work] = field(default_factory=dict)
     peers: Mapping[str, Peer] = field(default_factory=dict)
+    also: Mapping[str, Work] = field(default_factory=dict)
     limit: Limit | None = None
     kept: Callable[[Any], Any] = lambda result: result
     parts: Mapping[str, Callable[[], object]] = field(default_factory=dict)

@@ -102,6 +102,22 @@ def test_an_outcome_has_the_times_of_its_own_peer() -> None:
     assert fast.ratio == Spread(4.0, 2.0, 6.0)
 
 
+def test_other_work_of_ours_stands_beside_the_same_runs_of_a_peer() -> None:
+    clock, diary = Clock(), list[str]()
+    race = Race(
+        "all",
+        clock.work("ours", [2.0, 2.0, 2.0], diary),
+        {"peer": Peer(clock.work("peer", [4.0, 4.0, 8.0], diary), agreeing)},
+        also={"again": clock.work("again", [1.0, 1.0, 1.0], diary)},
+        limit=Limit("a second", lambda: 1.0),
+    )
+    both = outcomes_of(race, clock)
+    assert diary.count("peer") == 3
+    assert [(one.what, one.peer) for one in both] == [("all", "peer"), ("again", "peer")]
+    assert [one.ratio for one in both] == [Spread(0.5, 0.25, 0.5), Spread(0.25, 0.125, 0.25)]
+    assert [one.share for one in both] == [Spread(0.5, 0.5, 0.5), None]
+
+
 def test_the_time_of_a_peer_that_does_a_tenth_of_the_work_counts_ten_times() -> None:
     clock, diary = Clock(), list[str]()
     tenth = Peer(clock.work("tenth", [1.0] * 3, diary), agreeing, part=0.1)
