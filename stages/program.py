@@ -1,8 +1,6 @@
 """Run a stage's `main` from the command line: paths in the order of its arguments."""
 
-import atexit
 import contextlib
-import gc
 import inspect
 import os
 import resource
@@ -12,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from belong.artefacts import save_json
-from belong.endings import USER_MISTAKE, exit_code_of
+from belong.endings import USER_MISTAKE, end_at_once, exit_code_of
 from belong.errors import InputError, MissingFileError
 from belong.one_writer import end_with_starter, one_writer
 
@@ -46,8 +44,7 @@ def run(main: Callable[..., None]) -> None:
         program = Path(sys.argv[0]).stem
         print(f"usage: python -m stages.{program} {usage}", file=sys.stderr)  # noqa: T201
         sys.exit(USER_MISTAKE)
-    # All that torch has made would be searched for circles once more at the end: 0.25 s.
-    atexit.register(gc.freeze)
+    end_at_once()
     ended = exit_code_of(
         lambda: _done(main, paths), say, interrupted="interrupted; no output was written"
     )

@@ -1,6 +1,7 @@
 """What is no mistake of a person's, and still no stack trace: memory that is used up."""
 
 import argparse
+import subprocess
 import sys
 from pathlib import Path
 
@@ -83,3 +84,12 @@ def test_a_stage_that_finds_no_memory_says_so_in_one_line(
         run_stage(hungry)
     assert ended.value.code == 2
     assert capsys.readouterr().err == f"hungry: {OUT_OF_MEMORY}\n"
+
+
+@pytest.mark.parametrize("library", ["torch", "torchvision"])
+def test_a_program_that_ends_at_once_says_nothing_of_leaks(library: str) -> None:
+    program = f"from belong.endings import end_at_once; end_at_once(); import {library}"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")

@@ -5,16 +5,14 @@ imported only if it is called, and imports what is slow in `run`: `belong --help
 """
 
 import argparse
-import atexit
 import functools
-import gc
 import importlib
 import io
 import os
 import sys
 from collections.abc import Sequence
 
-from belong.endings import exit_code_of
+from belong.endings import end_at_once, exit_code_of
 
 # name -> its module, and what it does in one line.
 COMMANDS = {
@@ -43,8 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names that a terminal cannot show
     given = parser(words[0] if words else "").parse_args(words)
-    # All that torch has made would be searched for circles once more at the end: 0.25 s.
-    atexit.register(gc.freeze)
+    end_at_once()
     return exit_code_of(lambda: _run(given), functools.partial(_say, given.command))
 
 
