@@ -115,23 +115,14 @@ def run_race(
     for name in works:
         tell(f"{row}: memory, {name}")
         mib[name] = alone(name).mib
-    shares = [best / own for best, own in zip(possible, seconds[OURS], strict=False)]
-    outcomes = {
-        name: Outcome(row, name, ours=Spread.of(seconds[name]), rounds=rounds, our_mib=mib[name])
-        for name in race.also
-    }
-    outcomes[OURS] = Outcome(
-        row,
-        race.what,
-        ours=Spread.of(seconds[OURS]),
-        rounds=rounds,
-        our_mib=mib[OURS],
-        limit=race.limit.what if race.limit else "",
-        share=Spread.of(shares) if shares else None,
-        share_bar=race.limit.bar if race.limit else None,
-    )
+    shares = [best / spent for best, spent in zip(possible, seconds[OURS], strict=False)]
     for who in own:
-        ours = outcomes[who]
+        what = race.what if who == OURS else who
+        ours = Outcome(row, what, ours=Spread.of(seconds[who]), rounds=rounds, our_mib=mib[who])
+        if race.limit and who == OURS:
+            ours = replace(
+                ours, limit=race.limit.what, share=Spread.of(shares), share_bar=race.limit.bar
+            )
         if not race.peers:
             yield ours
         for name, peer in race.peers.items():

@@ -1,4 +1,4 @@
-"""What is no mistake of a person's, and still no stack trace: memory that is used up."""
+"""How programs end: memory that is used up is no stack trace, and a good end says nothing."""
 
 import argparse
 import subprocess

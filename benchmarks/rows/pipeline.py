@@ -82,13 +82,14 @@ def checker(setting: Setting) -> Checker:
     """Return the check of accuracy and AUROCs, their means over the rounds."""
 
     def check(ours: Sequence[dict[str, float]], theirs: Sequence[dict[str, float]]) -> Check:
-        apart = {
-            name: abs(np.mean([one[name] for one in ours]) - np.mean([one[name] for one in theirs]))
-            for name in theirs[0]
-        }
-        farthest = max(apart, key=lambda name: np.nan_to_num(apart[name], nan=np.inf))
+        names = list(theirs[0])
+        apart = [
+            abs(np.mean([one[name] for one in ours]) - np.mean([one[name] for one in theirs]))
+            for name in names
+        ]
+        farthest = int(np.argmax(apart))  # the first NaN, if there is one
         tolerance = TINY_TOLERANCE if setting.quick else TOLERANCE
-        what = "accuracy" if farthest == "accuracy" else f"AUROC of {farthest}"
+        what = names[farthest] if names[farthest] == "accuracy" else f"AUROC of {names[farthest]}"
         return Check(f"largest difference, {what}", float(apart[farthest]), tolerance)
 
     return check
