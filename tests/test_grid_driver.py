@@ -13,14 +13,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pandas as pd
 import psutil
 import pytest
 
+from belong.grid.processes import end_processes_in
 from tests.imports import ROOT
 
 STAGE = """
@@ -150,6 +151,24 @@ def grid(folder: Path, *options: str) -> "subprocess.CompletedProcess[str]":
         check=False,
         timeout=120,
     )
+
+
+@contextmanager
+def started(folder: Path, *options: str) -> "Iterator[subprocess.Popen[str]]":
+    """A driver at work; whatever becomes of the test, it and its cells are over afterwards."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "stages.grid", "grid.yaml", "out", *options],
+        cwd=folder,
+        env=ENVIRONMENT,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as driver:
+        try:
+            yield driver
+        except BaseException:
+            driver.kill()
+            end_processes_in(folder)
+            raise
 
 
 def names_of(folder: Path) -> list[str]:
@@ -406,17 +425,11 @@ def test_after_a_signal_the_next_start_finds_nothing_in_its_way(
     copy: Path, name: signal.Signals, left_running: bool
 ) -> None:
     """A driver that is killed leaves DVC and its stage behind; the next one ends them."""
-    driver = subprocess.Popen(
-        [sys.executable, "-m", "stages.grid", "grid.yaml", "out", "--sweep", "slow"],
-        cwd=copy,
-        env=ENVIRONMENT,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
     clones = copy / "build" / "grid" / "clones"
-    wait_for(lambda: "toy.py" in programs_in(clones))
-    driver.send_signal(name)
-    _, said = driver.communicate(timeout=30)
+    with started(copy, "--sweep", "slow") as driver:
+        wait_for(lambda: "toy.py" in programs_in(clones))
+        driver.send_signal(name)
+        _, said = driver.communicate(timeout=30)
     assert bool(programs_in(clones)) == left_running
     assert ("the same command goes on" in said) != left_running
     edit(copy / "grid.yaml", "images: 600", "images: 1")
@@ -439,18 +452,15 @@ def test_a_second_driver_is_refused_while_one_is_at_work(copy: Path) -> None:
 def test_a_cell_whose_worker_is_killed_is_a_failure_of_that_cell_alone(copy: Path) -> None:
     edit(copy / "grid.yaml", "pairs: [slow]", "pairs: [slow, own]")
     edit(copy / "grid.yaml", "lambdas: [0]", "lambdas: [2]")
-    driver = subprocess.Popen(
-        [sys.executable, "-m", "stages.grid", "grid.yaml", "out", "--sweep", "slow", "--jobs", "2"],
-        cwd=copy,
-        env=ENVIRONMENT,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
     clones = copy / "build" / "grid" / "clones"
-    wait_for(lambda: "own-lambda-2.0-seed-0" in names_of(copy))
-    for process in processes_in(clones):
-        process.kill()
-    _, said = driver.communicate(timeout=60)
+    with started(copy, "--sweep", "slow", "--jobs", "2") as driver:
+        wait_for(
+            lambda: "own-lambda-2.0-seed-0" in names_of(copy) and "toy.py" in programs_in(clones)
+        )
+        for process in processes_in(clones):
+            with suppress(psutil.NoSuchProcess):  # the driver ends what its worker left, too
+                process.kill()
+        _, said = driver.communicate(timeout=60)
     assert driver.returncode == 1
     assert "grid: slow-lambda-2.0-seed-0: missing: ended with code -9; see " in said
     assert pd.read_csv(copy / "out" / "grid.csv")["lambda"].tolist() == [0, 1, 2]

@@ -15,30 +15,30 @@ import pytest
 from belong.one_writer import one_writer
 from tests.imports import ROOT
 
-# A stage that writes its number into its output after a while.
+# A stage that writes its number into its output once its standard input ends.
 STAGE = """
-import sys, time
+import sys
 from pathlib import Path
 from belong.artefacts import save_text
 from stages.program import run
 
-def main(number: Path, seconds: Path, out: Path) -> None:
+def main(number: Path, out: Path) -> None:
     print("begins", flush=True)
-    time.sleep(float(seconds.name))
+    sys.stdin.read()
     save_text(out, number.name)
 
 run(main)
 """
 
 
-def start(folder: Path, number: int, seconds: float, **more: str) -> "subprocess.Popen[str]":
+def start(folder: Path, number: int, *, told: bool = False) -> "subprocess.Popen[str]":
+    """Start a stage that ends at once, or, where it is to be told, with `communicate`."""
     (folder / "stage.py").write_text(STAGE)
-    words = [sys.executable, "stage.py", str(number), str(seconds), "out"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)} | more
     return subprocess.Popen(
-        words,
+        [sys.executable, "stage.py", str(number), "out"],
         cwd=folder,
-        env=environment,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE if told else subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -62,21 +62,25 @@ def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
 
 
 def test_the_newer_of_two_stages_waits_and_writes_last(tmp_path: Path) -> None:
-    older = begun(start(tmp_path, 1, 2))
-    newer = start(tmp_path, 2, 0)
-    _, said = newer.communicate(timeout=120)
-    assert older.wait() == newer.returncode == 0
-    assert said == f"stage: out: waits for process {older.pid}, which writes it\n"
-    older.communicate()
+    older = begun(start(tmp_path, 1, told=True))
+    newer = start(tmp_path, 2)
+    waits = f"stage: out: waits for process {older.pid}, which writes it\n"
+    assert cast("IO[str]", newer.stderr).readline() == waits
+    assert older.communicate(timeout=120) == ("", "")
+    assert newer.communicate(timeout=120) == ("begins\n", "")
+    assert older.returncode == newer.returncode == 0
     assert (tmp_path / "out").read_text() == "2"
     assert names_in(tmp_path) == ["out"]
 
 
 def test_three_stages_at_once_write_one_after_the_other(tmp_path: Path) -> None:
-    stages = [start(tmp_path, number, 0.3) for number in range(3)]
-    assert [stage.wait() for stage in stages] == [0, 0, 0]
-    for stage in stages:
-        stage.communicate()
+    first = begun(start(tmp_path, 0, told=True))
+    others = [start(tmp_path, number) for number in (1, 2)]
+    for stage in others:
+        assert "waits for" in cast("IO[str]", stage.stderr).readline()
+    for stage in (first, *others):
+        stage.communicate(timeout=120)
+    assert [stage.returncode for stage in (first, *others)] == [0, 0, 0]
     assert names_in(tmp_path) == ["out"]
 
 
@@ -98,11 +102,11 @@ def test_who_waited_for_one_that_wrote_nothing_finds_the_folder_again(tmp_path: 
 
 
 def test_the_lock_of_a_killed_stage_is_taken_over(tmp_path: Path) -> None:
-    killed = begun(start(tmp_path, 1, 600))
+    killed = begun(start(tmp_path, 1, told=True))
     killed.kill()
     killed.communicate()
     assert names_in(tmp_path) == [".out.lock"]
-    newer = start(tmp_path, 2, 0)
+    newer = start(tmp_path, 2)
     assert newer.communicate(timeout=120) == ("begins\n", "")
     assert names_in(tmp_path) == ["out"]
 
@@ -121,11 +125,11 @@ def test_a_stage_ends_when_the_program_that_started_it_is_killed(
     """The starter stands for DVC; a shell in between does not hide its end."""
     (tmp_path / "stage.py").write_text(STAGE)
     end = "'" if shell else ""
-    command = f'{shell}"{sys.executable}" stage.py 1 600 out{end}'
+    command = f'{shell}"{sys.executable}" stage.py 1 out{end}'
     starter = subprocess.Popen(
         [sys.executable, "-c", f"import os; os.system({command!r})"],
         cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT), "DVC_STAGE": "stage"},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     found = psutil.Process(begun(starter).pid).children(recursive=True)
     (stage,) = [one for one in found if "stage.py" in one.cmdline()]
@@ -137,12 +141,12 @@ def test_a_stage_ends_when_the_program_that_started_it_is_killed(
 
 def test_a_stage_that_somebody_starts_by_hand_goes_on_when_the_starter_ends(tmp_path: Path) -> None:
     (tmp_path / "stage.py").write_text(STAGE)
-    command = f'"{sys.executable}" stage.py 1 1 out'
+    command = f'"{sys.executable}" stage.py 1 out'
     environment = {name: value for name, value in os.environ.items() if name != "DVC_STAGE"}
     starter = subprocess.Popen(
         [sys.executable, "-c", f"import os; os.system({command!r})"],
         cwd=tmp_path, env=environment | {"PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     begun(starter).kill()
     starter.communicate()
