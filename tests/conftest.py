@@ -1,5 +1,7 @@
 """What every test starts from: one thread, one seed, the same examples in every run."""
 
+import os
+
 import pytest
 import torch
 from hypothesis import settings
@@ -8,6 +10,9 @@ from hypothesis import settings
 # stays red until something is mended.
 settings.register_profile("belong", deadline=None, derandomize=True)
 settings.load_profile("belong")
+
+# The programs that tests start have it, too: DVC would leave one behind that wants to phone home.
+os.environ["DVC_NO_ANALYTICS"] = "1"
 
 
 @pytest.fixture(scope="session", autouse=True)
