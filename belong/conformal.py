@@ -57,17 +57,18 @@ def promised_range(n: int, m: int, *, alpha: float, level: float = 0.95) -> tupl
     The number of false rejects follows a beta-binomial law when no two scores tie; the range
     holds it with probability `level`.
     """
-    # scipy.stats has this law too, and takes half a second to be imported; this is a third of it,
-    # and not at the top: verdicts need none of it.
-    from scipy.special import betaln, gammaln
-
     rank = _rank(n, alpha)
     if rank < 1:
         return 0.0, 0.0  # nothing can be rejected
     tail = (1 - level) / 2
-    count, others = np.arange(m + 1), m - np.arange(m + 1)
-    ways = gammaln(m + 1) - gammaln(count + 1) - gammaln(others + 1)
-    chance = np.exp(ways + betaln(count + rank, others + n + 1 - rank) - betaln(rank, n + 1 - rank))
+    count = np.arange(m + 1)
+    # Written out, for scipy.stats, which has this law too, takes half a second to be imported.
+    log_factorial = np.zeros(n + m + 1, dtype=np.longdouble)
+    log_factorial[1:] = np.log(np.arange(1, n + m + 1)).cumsum(dtype=np.longdouble)
+    ways = log_factorial[m] - log_factorial[count] - log_factorial[m - count]
+    given = log_factorial[n] - log_factorial[rank - 1] - log_factorial[n - rank]
+    both = log_factorial[count + rank - 1] + log_factorial[m - count + n - rank]
+    chance = np.exp((ways + given + both - log_factorial[n + m]).astype(np.float64))
     low, high = np.searchsorted(chance.cumsum(), (tail, 1 - tail))
     return float(low) / m, float(high) / m
 

@@ -10,9 +10,12 @@ all files. Decoding begins before torch is imported, which takes longer than man
 
 import hashlib
 import json
+import os
 import shutil
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,7 +52,9 @@ if TYPE_CHECKING:
     from belong.scoring import Scorer
 
 UNFINISHED = ".unfinished"  # the folder of the finished batches, while others are not
-THREADS = 1  # that the networks compute with: as many as the pipeline, and the same last bits
+# That the networks compute with, for each batch: as many as the pipeline, and the same last bits.
+THREADS = 1
+MOST_AT_ONCE = 8  # batches that are scored at a time; more would only take memory
 
 
 @dataclass(frozen=True)
@@ -165,19 +170,33 @@ def _score_the_rest(
     batches: list[Batch], pictures: _Pictures, bundle: Bundle, place: "torch.device"
 ) -> int:
     """Score the batches that are not finished; return how many files these have."""
+    import torch
+
     from belong.scoring import Scorer
 
     todo = [batch for batch in batches if _kept(batch) is None]
     n, now = (sum(len(batch.files) for batch in some) for some in (batches, todo))
     images = pictures.of([batch.files for batch in todo])
+    at_once = _at_once(place)
+
+    def finish(batch: Batch, some: Answers) -> int:
+        scored = _scored(batch, some, pictures.incoming, scorer)
+        save_text(batch.kept, json.dumps(scored))
+        return len(batch.files)
+
     with bar(n, "score", "image") as progress:
         progress.update(n - now)
         try:
             scorer = Scorer(bundle, place=place)
-            for batch, some in zip(todo, images, strict=True):
-                scored = _scored(batch, some, pictures.incoming, scorer)
-                save_text(batch.kept, json.dumps(scored))
-                progress.update(len(batch.files))
+            # Each thread computes with as many as the first one.
+            with ThreadPoolExecutor(at_once, None, torch.set_num_threads, (THREADS,)) as pool:
+                running: deque[Future[int]] = deque()
+                for batch, some in zip(todo, images, strict=True):
+                    running.append(pool.submit(finish, batch, some))
+                    if len(running) > at_once:
+                        progress.update(running.popleft().result())
+                for one in running:
+                    progress.update(one.result())
         except KeyboardInterrupt:
             done = sum(len(batch.files) for batch in batches if batch.kept.exists())
             raise KeyboardInterrupt(
@@ -185,6 +204,11 @@ def _score_the_rest(
                 f"from there"
             ) from None
     return now
+
+
+def _at_once(place: "torch.device") -> int:
+    """Return how many batches are scored at a time: a GPU takes one, processors one each."""
+    return min(os.cpu_count() or 1, MOST_AT_ONCE) if place.type == "cpu" else 1
 
 
 def _states(incoming: Incoming, size: int) -> Iterator[tuple[list[str], str]]:

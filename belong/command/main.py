@@ -6,6 +6,7 @@ imported only if it is called, and imports what is slow in `run`: `belong --help
 
 import argparse
 import functools
+import gc
 import importlib
 import io
 import os
@@ -29,6 +30,9 @@ COMMANDS = {
     "verify": ("belong.command.verify", "say whether every byte is still what was made"),
 }
 READER_GONE = 141  # as of a program that a closed pipe ends
+# Objects that are made before Python looks for circles among them. An import of torch makes many
+# times its usual 700, and none of them is garbage.
+SELDOM = 50_000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names that a terminal cannot show
     given = parser(words[0] if words else "").parse_args(words)
+    gc.set_threshold(SELDOM)
     end_at_once()
     return exit_code_of(lambda: _run(given), functools.partial(_say, given.command))
 
