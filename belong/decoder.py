@@ -2,8 +2,8 @@
 
 It imports what decoding needs and no more, so that it works while its parent still imports torch.
 Question, on standard input: the number of files (4 bytes), and of each path its length in bytes (4)
-and the path. Answer, on standard output, file by file: 1 if there are pixels (1 byte), the length
-(4), and the pixels, or the reason why there are none. It ends with its input.
+and the path. Answer, on standard output, file by file: its frames (4 bytes), 0 if there are no
+pixels, the length (4), and the pixels, or the reason why there are none. It ends with its input.
 """
 
 import json
@@ -15,11 +15,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Self
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Self
 
 import numpy as np
 
 from belong.forms import Color, Form, formed
+from belong.frames import frames_in
 from belong.image_files import UnreadableError, read_image
 from belong.incoming import NOT_PIXELS
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from belong.manifest import ImageForm  # 0.1 s to import
 
 READY = b"!"  # the first byte that it writes: its imports are done
-COUNT, ANSWER = struct.Struct(">I"), struct.Struct(">?I")
+COUNT, ANSWER = struct.Struct(">I"), struct.Struct(">II")
 TEXT = "utf-8", "surrogatepass"  # any name, and any message with a name in it
 BUFFER = 2**16  # bytes, as a pipe has
 
@@ -59,8 +60,20 @@ class Wanted:
         return cls(**fields | {"background": tuple(fields["background"])})
 
 
-def decode(path: Path, wanted: Wanted) -> np.ndarray | str:
-    """Return the pixels (ch, h, w) uint8 of a file in this form, or why it has none."""
+class Picture(NamedTuple):
+    """What a file gives.
+
+    Attributes:
+        pixels: (ch, h, w) uint8, of the first frame.
+        frames: how many it has.
+    """
+
+    pixels: np.ndarray
+    frames: int
+
+
+def decode(path: Path, wanted: Wanted) -> Picture | str:
+    """Return what a file gives in this form, or why it gives nothing."""
     if path.suffix.lower() in NOT_PIXELS:
         return f"{path.suffix.lower()} is not read; save it as JPEG or PNG"
     try:
@@ -72,7 +85,8 @@ def decode(path: Path, wanted: Wanted) -> np.ndarray | str:
         )
     except UnreadableError as error:
         return str(error)
-    return formed(image, Form(wanted.height, wanted.width, wanted.color))
+    pixels = formed(image, Form(wanted.height, wanted.width, wanted.color))
+    return Picture(pixels, frames_in(path))
 
 
 def question(paths: Sequence[Path]) -> bytes:
@@ -90,8 +104,11 @@ def main(wanted: Wanted, questions: BinaryIO, answers: BinaryIO) -> None:
         while True:
             for path in [_path(questions) for _ in range(_number(questions))]:
                 said = decode(path, wanted)
-                content = said.encode(*TEXT) if isinstance(said, str) else said.tobytes()
-                answers.write(ANSWER.pack(not isinstance(said, str), len(content)))
+                if isinstance(said, str):
+                    frames, content = 0, said.encode(*TEXT)
+                else:
+                    frames, content = said.frames, said.pixels.tobytes()
+                answers.write(ANSWER.pack(frames, len(content)))
                 answers.write(content)
             answers.flush()
 

@@ -10,7 +10,7 @@ from typing import IO, cast
 
 import numpy as np
 
-from belong.decoder import ANSWER, BUFFER, READY, TEXT, Wanted, question
+from belong.decoder import ANSWER, BUFFER, READY, TEXT, Picture, Wanted, question
 
 
 class DecoderProcess:
@@ -41,9 +41,9 @@ class DecoderProcess:
         """Wait until it has imported what it needs; return whether it could."""
         return self._answers.read(len(READY)) == READY
 
-    def ask(self, paths: Sequence[Path]) -> list[np.ndarray | str]:
+    def ask(self, paths: Sequence[Path]) -> list[Picture | str]:
         """Return what `decode` says of the files; of the first few, if it ended over the next."""
-        answers: list[np.ndarray | str] = []
+        answers: list[Picture | str] = []
         with suppress(BrokenPipeError):
             self._questions.write(question(paths))
             self._questions.flush()
@@ -51,12 +51,13 @@ class DecoderProcess:
                 head = self._answers.read(ANSWER.size)
                 if len(head) < ANSWER.size:
                     break
-                has_pixels, size = ANSWER.unpack(head)
+                frames, size = ANSWER.unpack(head)
                 content = self._answers.read(size)
                 if len(content) < size:
                     break
-                if has_pixels:
-                    answers.append(np.frombuffer(content, np.uint8).reshape(self._shape))
+                if frames:
+                    pixels = np.frombuffer(content, np.uint8).reshape(self._shape)
+                    answers.append(Picture(pixels, frames))
                 else:
                     answers.append(content.decode(*TEXT))
         return answers

@@ -5,14 +5,12 @@ from collections.abc import Sequence
 from concurrent.futures import CancelledError
 from pathlib import Path
 
-import numpy as np
-
-from belong.decoder import Wanted, decode
+from belong.decoder import Picture, Wanted, decode
 from belong.decoder_process import DecoderProcess
 
 ENDED = "the decoder ended while it read this file: damaged, or too large for the memory"
 
-Answers = list[np.ndarray | str]
+Answers = list[Picture | str]
 
 
 class Decoders:

@@ -29,7 +29,6 @@ from belong.class_folders import printable
 from belong.decoders import Answers
 from belong.decoding import decoded
 from belong.errors import InputError, TooManyBadFilesError
-from belong.frames import frames_in
 from belong.incoming import Incoming
 from belong.one_writer import one_writer
 from belong.progress import bar
@@ -180,7 +179,7 @@ def _score_the_rest(
     at_once = _at_once(place)
 
     def finish(batch: Batch, some: Answers) -> int:
-        scored = _scored(batch, some, pictures.incoming, scorer)
+        scored = _scored(batch, some, scorer)
         save_text(batch.kept, json.dumps(scored))
         return len(batch.files)
 
@@ -189,7 +188,9 @@ def _score_the_rest(
         try:
             scorer = Scorer(bundle, place=place)
             # Each thread computes with as many as the first one.
-            with ThreadPoolExecutor(at_once, None, torch.set_num_threads, (THREADS,)) as pool:
+            with ThreadPoolExecutor(
+                at_once, initializer=torch.set_num_threads, initargs=(THREADS,)
+            ) as pool:
                 running: deque[Future[int]] = deque()
                 for batch, some in zip(todo, images, strict=True):
                     running.append(pool.submit(finish, batch, some))
@@ -215,14 +216,14 @@ def _states(incoming: Incoming, size: int) -> Iterator[tuple[list[str], str]]:
     """Yield the files of each batch, and a hash of their paths, sizes and times of change."""
     for at in range(0, len(incoming.files), size):
         files = incoming.files[at : at + size]
-        state = [incoming.top, *((file, _state(incoming.path(file))) for file in files)]
+        state = [incoming.top, *((file, _state(incoming.top, file)) for file in files)]
         yield files, hashlib.sha256(json.dumps(state).encode()).hexdigest()
 
 
-def _state(path: Path) -> tuple[int, int] | None:
+def _state(top: str, file: str) -> tuple[int, int] | None:
     """Return what changes when a file does."""
     try:
-        found = path.stat()
+        found = os.stat(os.path.join(top, file))  # noqa: PTH116, PTH118  (a Path takes as long)
     except (OSError, ValueError):
         return None
     return found.st_size, found.st_mtime_ns
@@ -252,20 +253,18 @@ def _pieces(batches: list[Batch], incoming: Incoming, out: str) -> Iterator[tupl
     yield [], [(in_table(folder), why) for folder, why in incoming.shut]
 
 
-def _scored(
-    batch: Batch, pictures: Answers, incoming: Incoming, scorer: "Scorer"
-) -> dict[str, Rows]:
+def _scored(batch: Batch, pictures: Answers, scorer: "Scorer") -> dict[str, Rows]:
     """Return the rows of a batch, as `_kept` wants them."""
     both = list(zip(batch.files, pictures, strict=True))
-    read = [(file, image) for file, image in both if not isinstance(image, str)]
+    read = [(file, said) for file, said in both if not isinstance(said, str)]
     bad = [(in_table(file), why) for file, why in both if isinstance(why, str)]
     rows: Rows = []
     if read:
-        scored = scorer.score(np.stack([image for _, image in read]))
+        scored = scorer.score(np.stack([picture.pixels for _, picture in read]))
         rows = rows_of(
             [in_table(file) for file, _ in read],
             scored,
             scorer.manifest.class_names,
-            frames=[frames_in(incoming.path(file)) for file, _ in read],
+            frames=[picture.frames for _, picture in read],
         )
     return {"read": rows, "unreadable": bad}

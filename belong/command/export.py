@@ -86,7 +86,7 @@ def batches(folder: Path, form: "ImageForm") -> "Iterator[np.ndarray]":
     parts = (files[at : at + BATCH] for at in range(0, len(files), BATCH))
     with closing(decoded(parts, form, jobs=os.cpu_count() or 1)) as images:
         for some in images:
-            read = [image for image in some if not isinstance(image, str)]
+            read = [said.pixels for said in some if not isinstance(said, str)]
             n += len(read)
             if read:
                 yield np.stack(read)

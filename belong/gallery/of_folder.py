@@ -73,9 +73,9 @@ def save_gallery(
         for batch, decoded_ones in zip(batches, images, strict=True):
             # A file may have gone since it was scored.
             there = {
-                int(place): image
-                for place, image in zip(batch, decoded_ones, strict=True)
-                if not isinstance(image, str)
+                int(place): said.pixels
+                for place, said in zip(batch, decoded_ones, strict=True)
+                if not isinstance(said, str)
             }
             if there:
                 pictures |= {place: reduced(image) for place, image in there.items()}

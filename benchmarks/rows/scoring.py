@@ -91,7 +91,10 @@ def photos(setting: Setting) -> Race:
     form, scorer = bundle.manifest.form, Scorer(bundle, place=torch.device("cpu"))
     paths = sorted(files.glob("*.jpg"))
     batches = [paths[at : at + BATCH] for at in range(0, n, BATCH)]
-    images = [np.stack(batch) for batch in decoded(batches, form, jobs=setting.threads)]
+    images = [
+        np.stack([said.pixels for said in some if not isinstance(said, str)])
+        for some in decoded(batches, form, jobs=setting.threads)
+    ]
 
     def ours(_: int) -> list[int]:
         return score(files, model, setting.threads)

@@ -110,11 +110,12 @@ def _image_seeds() -> list[bytes]:
 def _reads_image(path: Path) -> bool:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # as `belong.decoder` does
-        pixels = decode(path, Wanted.of(FORM))
-    if isinstance(pixels, str):
-        if "\n" in pixels or not pixels:
-            raise ValueError(f"the reason is no line: {pixels!r}")
+        said = decode(path, Wanted.of(FORM))
+    if isinstance(said, str):
+        if "\n" in said or not said:
+            raise ValueError(f"the reason is no line: {said!r}")
         return False
+    pixels = said.pixels
     if pixels.shape != (3, 8, 8) or pixels.dtype != np.uint8:
         raise ValueError(f"decoded to {pixels.dtype} {pixels.shape}")
     return True
