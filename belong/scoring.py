@@ -4,7 +4,9 @@ Scores depend on the other images of a batch in their last bits only: a matrix p
 another order when it has another number of rows. tests/test_scoring.py says how far.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from concurrent.futures import CancelledError
+from threading import Event
 
 import numpy as np
 import torch
@@ -48,6 +50,7 @@ class Scorer:
         """
         self.manifest = bundle.manifest
         self._place = place
+        self._stopped = Event()
         try:
             self._build(bundle)
             self._try_on_a_blank_image(bundle)
@@ -96,6 +99,7 @@ class Scorer:
 
         Raises:
             InputError: they have another.
+            CancelledError: `stop` was called meanwhile.
         """
         form = self.manifest.form
         wanted = (form.channels, form.height, form.width)
@@ -122,6 +126,10 @@ class Scorer:
             detector=detector,
             features=views.features.numpy(),
         )
+
+    def stop(self) -> None:
+        """Have what is scored in other threads end soon, with CancelledError."""
+        self._stopped.set()
 
     def features(self, images: np.ndarray) -> np.ndarray:
         """Return the features of images (n, ch, h, w) uint8 of the model's form, alone: (n, d)."""
@@ -170,13 +178,25 @@ class Scorer:
     def _views(self, images: Tensor) -> Views:
         """Return what the detectors look at, as `belong.extraction` makes it."""
         batches = []
-        for pixels in images.split(self._network.batch):
+        for pixels in self._pieces(images, self._network.batch):
             there = pixels.to(self._place)
-            maps, hidden, features = self._network.layers(self._backbone(there))
+            maps, hidden, features = self._network.layers(self._inputs(there))
             codes, error = self._coder(there) if self._coder else NOTHING
             views = (features, self._network.classifier(features), hidden, maps, codes, error)
             batches.append([view.cpu() for view in views])
         return Views(*(torch.cat(view) for view in zip(*batches, strict=True)))
+
+    def _inputs(self, images: Tensor) -> Tensor:
+        """Return what the network takes of images."""
+        if self._backbone is None:
+            return images
+        return torch.cat([self._backbone.vectors(some) for some in self._pieces(images, BATCH)])
+
+    def _pieces(self, images: Tensor, size: int) -> Iterator[Tensor]:
+        for piece in images.split(size):
+            if self._stopped.is_set():
+                raise CancelledError
+            yield piece
 
 
 def _network(bundle: Bundle) -> Network:
@@ -185,9 +205,8 @@ def _network(bundle: Bundle) -> Network:
     return kind.from_arrays(dict(bundle.arrays["network"]), bundle.manifest.shape)
 
 
-def _backbone(bundle: Bundle, place: torch.device) -> Callable[[Tensor], Tensor]:
-    """Return what makes of images the inputs of the network: nothing, or a frozen backbone."""
+def _backbone(bundle: Bundle, place: torch.device) -> Backbone | None:
+    """Return what makes of images the inputs of the network, if it takes others than images."""
     if "backbone" not in bundle.arrays:
-        return lambda images: images
-    backbone = Backbone().loaded(dict(bundle.arrays["backbone"])).folded().to(place)
-    return lambda images: torch.cat([backbone.vectors(some) for some in images.split(BATCH)])
+        return None
+    return Backbone().loaded(dict(bundle.arrays["backbone"])).folded().to(place)

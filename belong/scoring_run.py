@@ -1,11 +1,8 @@
 """Score image files and write down what comes out; after an interruption, go on where it was.
 
-Files are taken in batches, in the order of their sorted paths, and what is said of a batch is kept
-in a file of its own, named by the hash of the model and of the batch's paths, sizes and times of
-change. The same run finds those that are finished. A batch is kept whole or not at all, for scores
-depend on the rest of their batch in their last bits: so the tables are, byte for byte, those of a
-run that was not interrupted. Memory holds what `belong.decoding` decodes ahead, and the names of
-all files. Decoding begins before torch is imported, which takes longer than many a folder.
+Files are taken in batches, in the order of their sorted paths; `belong.scored_batches` keeps what
+is said of each. Memory holds what `belong.decoding` decodes ahead, the batches at work, and the
+names of all files. Decoding begins before torch is imported, which takes longer than many a folder.
 """
 
 import hashlib
@@ -13,17 +10,12 @@ import json
 import os
 import shutil
 import time
-from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from belong.artefacts import save_json, save_text
+from belong.artefacts import save_json
 from belong.bundle import Bundle
 from belong.class_folders import printable
 from belong.decoders import Answers
@@ -40,7 +32,6 @@ from belong.verdict_files import (
     Rows,
     check_free,
     check_outside,
-    rows_of,
     save_tables,
     summary_of,
 )
@@ -48,20 +39,9 @@ from belong.verdict_files import (
 if TYPE_CHECKING:
     import torch
 
-    from belong.scoring import Scorer
+    from belong.scored_batches import Batch
 
 UNFINISHED = ".unfinished"  # the folder of the finished batches, while others are not
-# That the networks compute with, for each batch: as many as the pipeline, and the same last bits.
-THREADS = 1
-MOST_AT_ONCE = 8  # batches that are scored at a time; more would only take memory
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Files that are scored together, and the file that keeps what is said of them."""
-
-    files: list[str]
-    kept: Path
 
 
 def score_files(
@@ -108,6 +88,7 @@ def score_files(
         import torch  # not at the top: meanwhile, files are decoded
 
         from belong import device
+        from belong.scored_batches import THREADS, Batch
 
         place = device.choose(device_name)
         torch.set_num_threads(THREADS)
@@ -166,38 +147,21 @@ class _Pictures:
 
 
 def _score_the_rest(
-    batches: list[Batch], pictures: _Pictures, bundle: Bundle, place: "torch.device"
+    batches: "list[Batch]", pictures: _Pictures, bundle: Bundle, place: "torch.device"
 ) -> int:
     """Score the batches that are not finished; return how many files these have."""
-    import torch
-
+    from belong.scored_batches import finish
     from belong.scoring import Scorer
 
-    todo = [batch for batch in batches if _kept(batch) is None]
+    todo = [batch for batch in batches if batch.rows() is None]
     n, now = (sum(len(batch.files) for batch in some) for some in (batches, todo))
     images = pictures.of([batch.files for batch in todo])
-    at_once = _at_once(place)
-
-    def finish(batch: Batch, some: Answers) -> int:
-        scored = _scored(batch, some, scorer)
-        save_text(batch.kept, json.dumps(scored))
-        return len(batch.files)
-
     with bar(n, "score", "image") as progress:
         progress.update(n - now)
         try:
-            scorer = Scorer(bundle, place=place)
-            # Each thread computes with as many as the first one.
-            with ThreadPoolExecutor(
-                at_once, initializer=torch.set_num_threads, initargs=(THREADS,)
-            ) as pool:
-                running: deque[Future[int]] = deque()
-                for batch, some in zip(todo, images, strict=True):
-                    running.append(pool.submit(finish, batch, some))
-                    if len(running) > at_once:
-                        progress.update(running.popleft().result())
-                for one in running:
-                    progress.update(one.result())
+            with closing(finish(todo, images, Scorer(bundle, place=place), place=place)) as counts:
+                for files in counts:
+                    progress.update(files)
         except KeyboardInterrupt:
             done = sum(len(batch.files) for batch in batches if batch.kept.exists())
             raise KeyboardInterrupt(
@@ -205,11 +169,6 @@ def _score_the_rest(
                 f"from there"
             ) from None
     return now
-
-
-def _at_once(place: "torch.device") -> int:
-    """Return how many batches are scored at a time: a GPU takes one, processors one each."""
-    return min(os.cpu_count() or 1, MOST_AT_ONCE) if place.type == "cpu" else 1
 
 
 def _states(incoming: Incoming, size: int) -> Iterator[tuple[list[str], str]]:
@@ -233,38 +192,12 @@ def _name(run: str, state: str) -> str:
     return hashlib.sha256(f"{run} {state}".encode()).hexdigest() + ".json"
 
 
-def _kept(batch: Batch) -> tuple[Rows, Rows] | None:
-    """Return the rows of a batch that is finished."""
-    try:
-        said = json.loads(batch.kept.read_text(encoding="utf-8"))
-        return said["read"], said["unreadable"]
-    except (FileNotFoundError, ValueError, KeyError):  # a crash may have left half of it
-        return None
-
-
-def _pieces(batches: list[Batch], incoming: Incoming, out: str) -> Iterator[tuple[Rows, Rows]]:
+def _pieces(batches: "list[Batch]", incoming: Incoming, out: str) -> Iterator[tuple[Rows, Rows]]:
     for batch in batches:
-        rows = _kept(batch)
+        rows = batch.rows()
         if rows is None:
             raise InputError(
                 f"{out}: {UNFINISHED} was changed meanwhile; the same command mends it"
             )
         yield rows
     yield [], [(in_table(folder), why) for folder, why in incoming.shut]
-
-
-def _scored(batch: Batch, pictures: Answers, scorer: "Scorer") -> dict[str, Rows]:
-    """Return the rows of a batch, as `_kept` wants them."""
-    both = list(zip(batch.files, pictures, strict=True))
-    read = [(file, said) for file, said in both if not isinstance(said, str)]
-    bad = [(in_table(file), why) for file, why in both if isinstance(why, str)]
-    rows: Rows = []
-    if read:
-        scored = scorer.score(np.stack([picture.pixels for _, picture in read]))
-        rows = rows_of(
-            [in_table(file) for file, _ in read],
-            scored,
-            scorer.manifest.class_names,
-            frames=[picture.frames for _, picture in read],
-        )
-    return {"read": rows, "unreadable": bad}

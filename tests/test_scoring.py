@@ -1,12 +1,17 @@
 """A model says of an image what the pipeline said of it; files, interruptions and bad input."""
 
 import csv
+import itertools
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from concurrent.futures import CancelledError
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +21,7 @@ import pytest
 import torch
 from PIL import Image
 
-from belong import conformal
+from belong import conformal, scored_batches
 from belong.artefacts import load_arrays
 from belong.bundle import Bundle
 from belong.class_folders import printable
@@ -342,16 +347,18 @@ def test_without_a_folder_for_the_results_nothing_is_kept(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     assert watch(photos, model) in {0, 1}
     assert not list(tmp_path.iterdir())
-    with pytest.raises(KeyboardInterrupt, match="interrupted; nothing is kept without -o FOLDER"):
-        uploads(broken_off(photos, WatchedInterrupted), model, None)
+    said = "interrupted; nothing is kept without -o FOLDER"
+    with interruption(), pytest.raises(KeyboardInterrupt, match=said):
+        uploads(below(photos), model, None)
     assert not list(tmp_path.iterdir())
 
 
 def test_an_interrupted_watch_keeps_what_is_scored_and_goes_on_from_there(
     photos: Path, model: Path, done: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(KeyboardInterrupt, match="16 of 23 images are done, and the same command"):
-        uploads(broken_off(photos, WatchedInterrupted), model, tmp_path)
+    said = "16 of 23 images are done, and the same command"
+    with interruption(), pytest.raises(KeyboardInterrupt, match=said):
+        uploads(below(photos), model, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [UNFINISHED]
     uploads(below(photos), model, tmp_path)
     assert (tmp_path / "predictions.csv").read_bytes() == (done / "predictions.csv").read_bytes()
@@ -453,34 +460,26 @@ def test_a_name_with_a_carriage_return_is_scored_shown_and_watched(
 # --- interruptions -------------------------------------------------------------------------------
 
 
-class Interrupted(Incoming):
-    """Files of which one is asked for only before an interruption: while its batch is scored."""
+@contextmanager
+def interruption() -> Iterator[None]:
+    """Have Ctrl-C come while the fifth batch is scored, one after the other."""
+    score, calls = Scorer.score, itertools.count()
 
-    looks = 2  # at its size, and at its pixels
-
-    def path(self, file: str) -> Path:
-        if file == "digits/008.png" and self.ignored.count(file) == self.looks:
+    def broken_off(self: Scorer, images: np.ndarray) -> Scored:
+        if next(calls) == 5:  # the first is that of the blank image
             raise KeyboardInterrupt
-        self.ignored.append(file)
-        return super().path(file)
+        return score(self, images)
 
-
-class WatchedInterrupted(Interrupted):
-    """The same, where the time is asked for first."""
-
-    looks = 3
-
-
-def broken_off(photos: Path, kind: type[Interrupted]) -> Incoming:
-    found = below(photos)
-    return kind(found.top, found.files, found.shut, [])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Scorer, "score", broken_off)
+        patch.setattr(scored_batches, "AT_ONCE", 1)
+        yield
 
 
 def interrupted(photos: Path, model: Path, out: Path) -> str:
-    files = broken_off(photos, Interrupted)
-    with pytest.raises(KeyboardInterrupt) as stopped:
+    with interruption(), pytest.raises(KeyboardInterrupt) as stopped:
         score_files(
-            files, Bundle.load(model), out, source=str(photos), jobs=1, batch_size=4,
+            below(photos), Bundle.load(model), out, source=str(photos), jobs=1, batch_size=4,
             device_name="cpu", overwrite=False, say=print,
         )  # fmt: skip
     return str(stopped.value)
@@ -532,6 +531,42 @@ def test_half_a_batch_that_a_crash_left_is_scored_again(
         kept.write_text(kept.read_text()[:20])
     assert run(photos, model, tmp_path, "--batch-size", "4") == 0
     assert (tmp_path / "predictions.csv").read_bytes() == (done / "predictions.csv").read_bytes()
+
+
+def test_ctrl_c_ends_batches_that_are_at_work_and_the_same_command_goes_on(
+    tested: np.ndarray, model: Path, tmp_path: Path
+) -> None:
+    """With decoders in processes and a thread for each processor; a batch for each image."""
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    photos.mkdir()
+    Image.fromarray(tested[0, 0]).save(photos / "0000.png")
+    for number in range(1, 400):
+        os.link(photos / "0000.png", photos / f"{number:04}.png")
+    words = [str(photos), "--model", str(model), "--device", "cpu", "--batch-size", "1"]
+    command = [sys.executable, "-m", "belong", "score", *words, "-o", str(out)]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as begun:
+        while not any((out / UNFINISHED).glob("*.json")):
+            assert begun.poll() is None
+        begun.send_signal(signal.SIGINT)
+        _, said = begun.communicate(timeout=120)
+    kept = len(list((out / UNFINISHED).glob("*.json")))
+    assert (begun.returncode, said) == (
+        130,
+        f"belong score: interrupted; {kept} of 400 images are done, and the same command goes on "
+        f"from there\n",
+    )
+    assert [path.name for path in out.iterdir()] == [UNFINISHED]
+    assert run(photos, model, out, "--batch-size", "1", "--no-gallery") == 0
+    rows = rows_in(out)
+    assert [row.pop("path") for row in rows] == [f"{number:04}.png" for number in range(400)]
+    assert all(row == rows[0] for row in rows)
+
+
+def test_a_scorer_that_is_stopped_scores_no_more(model: Path, tested: np.ndarray) -> None:
+    scorer = Scorer(Bundle.load(model), place=CPU)
+    scorer.stop()
+    with pytest.raises(CancelledError):
+        scorer.score(tested[:3])
 
 
 # --- the command, and bad input ------------------------------------------------------------------
