@@ -18,7 +18,8 @@ from belong.decoders import Answers, Decoders
 from belong.manifest import ImageForm
 
 AHEAD = 2  # batches in memory: one at work, one being decoded
-AHEAD_BYTES = 2**25  # or more of them, if their pixels take no more than this
+AHEAD_BYTES = 2**22  # or more of them, if their pixels take no more than this
+FIRST_BYTES = 2**24  # the same until somebody takes the first: torch is imported meanwhile
 AT_ONCE = 32  # files that are decoded in one go, at most
 FEW = 32  # files that are decoded before a process has started
 PER_PROCESSOR = 4  # processes, at most: some wait for a slow disk; more would only take memory
@@ -53,7 +54,7 @@ def _by_threads(batches: Iterator[Sequence[Path]], wanted: Wanted, jobs: int) ->
     # threads, so it is set around them.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        images = _in_order(batches, several, jobs=jobs, ahead=0)
+        images = _in_order(batches, several, jobs=jobs, ahead=(0, 0))
         next(images)
         yield from images
 
@@ -62,8 +63,9 @@ def _by_processes(
     batches: Iterator[Sequence[Path]], wanted: Wanted, channels: int, jobs: int
 ) -> Generator[Answers]:
     jobs = min(jobs, PER_PROCESSOR * (os.cpu_count() or 1))
-    ahead = AHEAD_BYTES // (channels * wanted.height * wanted.width)
+    pixels = channels * wanted.height * wanted.width
     decoders = Decoders(wanted, channels)
+    ahead = FIRST_BYTES // pixels, AHEAD_BYTES // pixels
     return _in_order(batches, decoders.decode, jobs=jobs, ahead=ahead, end=decoders.end)
 
 
@@ -72,7 +74,7 @@ def _in_order(
     several: Callable[[Sequence[Path]], Answers],
     *,
     jobs: int,
-    ahead: int,
+    ahead: tuple[int, int],
     end: Callable[[], None] = lambda: None,
 ) -> Generator[Answers]:
     """Yield nothing once work has begun, and then the answers of each batch.
@@ -81,16 +83,17 @@ def _in_order(
         batches: the files.
         several: decodes files; it is called by `jobs` threads.
         jobs: threads.
-        ahead: files in memory, where they are more than those of AHEAD batches.
+        ahead: files in memory, where they are more than those of AHEAD batches: before the first
+            batch is taken, and then.
         end: makes calls of `several` return soon.
     """
     waiting: deque[list[Future[Answers]]] = deque()
     files = 0  # in them
     pool = ThreadPoolExecutor(jobs)
 
-    def look_ahead() -> None:
+    def look_ahead(most: int) -> None:
         nonlocal files
-        while len(waiting) < AHEAD or files < ahead:
+        while len(waiting) < AHEAD or files < most:
             batch = next(batches, None)
             if batch is None:
                 return
@@ -100,13 +103,13 @@ def _in_order(
             files += len(batch)
 
     try:
-        look_ahead()
+        look_ahead(ahead[0])
         yield []
         while waiting:
             answers = [one for some in waiting.popleft() for one in some.result()]
             files -= len(answers)
             yield answers
-            look_ahead()
+            look_ahead(ahead[1])
     finally:
         end()
         pool.shutdown(cancel_futures=True)
