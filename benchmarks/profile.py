@@ -27,7 +27,7 @@ from benchmarks.timing import seconds_of
 
 WITH_LIMIT = (
     "train-epoch", "features", "mahalanobis-score-84", "mahalanobis-score-1280", "knn-50", "knn-84",
-    "score-folder", "score-photos",
+    "score-folder", "score-photos", "score-camera",
 )  # fmt: skip
 TIMES = Path("data/times")  # each stage of the pipeline leaves here how long it took
 NO_OPERATORS = pd.DataFrame(columns=["what", "operator", "calls", "share"])

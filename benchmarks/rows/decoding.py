@@ -88,17 +88,18 @@ def _decode(least_px: int | None, file: Path) -> None:
         image.load()
 
 
-def photo_folder(folder: Path, n: int) -> Path:
+def photo_folder(folder: Path, n: int, *, width: int = 500) -> Path:
     """Draw n photos in class folders, as full of detail as a landscape; they are drawn once."""
+    height = width * 3 // 4
     rng = np.random.default_rng(0)
     for number in range(n):
         file = folder / f"class-{number % CLASSES}" / f"{number:05}.jpg"
         coarse = Image.fromarray(rng.integers(0, 256, (9, 12, 3), np.uint8))
-        fine = rng.normal(0, 12, (375, 500, 1))
+        fine = rng.normal(0, 12, (height, width, 1))
         if file.exists():
             continue
         file.parent.mkdir(parents=True, exist_ok=True)
-        smooth = np.asarray(coarse.resize((500, 375), Image.Resampling.BICUBIC), np.float32)
+        smooth = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC), np.float32)
         whole = (smooth + fine).clip(0, 255).astype(np.uint8)
         Image.fromarray(whole).save(file, quality=90)
     return folder

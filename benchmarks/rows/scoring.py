@@ -82,11 +82,19 @@ def folder(setting: Setting) -> Race:
     )
 
 
-def photos(setting: Setting) -> Race:
-    """Score JPEG photos of 500 x 375 pixels, most of them links, with a model of 64 px."""
-    drawn, n = setting.size(600, 12), setting.size(6_000, 24)
-    given = photo_folder(setting.folder / f"photos-{drawn}", drawn)
-    model, files = photo_model(setting, given), linked(given, setting.folder / f"links-{n}", n)
+def photos(setting: Setting, *, n: int, width: int, drawn: int) -> Race:
+    """Score n JPEG photos, all but the first few of them links, with a model of 64 px.
+
+    Args:
+        setting: of the run.
+        n: photos; few, if the run is quick.
+        width: of each, px.
+        drawn: photos that are no links.
+    """
+    n, drawn = setting.size(n, 24), setting.size(drawn, 12)
+    given = photo_folder(setting.folder / f"photos-{drawn}-{width}", drawn, width=width)
+    files = linked(given, setting.folder / f"links-{n}-{width}", n)
+    model = photo_model(setting)
     bundle = Bundle.load(model)
     form, scorer = bundle.manifest.form, Scorer(bundle, place=torch.device("cpu"))
     paths = sorted(files.glob("*.jpg"))
@@ -108,7 +116,7 @@ def photos(setting: Setting) -> Race:
     # As `belong.image_files.read_image` has JPEGs decoded: at less than their full size.
     least_px = 2 * max(form.height, form.width)
     return Race(
-        what=f"belong score, {n:,} JPEG photos, 500 x 375 to {form.width} px",
+        what=f"belong score, {n:,} JPEG photos, {width} x {width * 3 // 4} to {form.width} px",
         ours=ours,
         peers={"our model alone, in memory": Peer(in_memory, labels(0.0))},
         limit=Limit(
@@ -218,10 +226,11 @@ def linked(photos: Path, where: Path, n: int) -> Path:
     return where
 
 
-def photo_model(setting: Setting, photos: Path) -> Path:
-    """Return a model of the photos, fitted here once; if quick, of digits: 12 photos fit none."""
+def photo_model(setting: Setting) -> Path:
+    """Return a model of photos, fitted here once; if quick, of digits: 12 photos fit none."""
     if setting.quick:
         return model_folder(setting)
+    photos = photo_folder(setting.folder / "photos-600", 600)
     return fitted(photos, setting.folder / "model-photos", {"images.side_px": PHOTO_SIDE_PX})
 
 
