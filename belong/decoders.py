@@ -31,7 +31,8 @@ class Decoders:
         """
         answers = self._asked(paths)
         for path in paths[len(answers) :]:  # over one of these the process ended: over which?
-            answers += self._asked([path]) or [ENDED]
+            # Of those that wait, several may have been killed: a new one has the last word.
+            answers += self._asked([path]) or self._asked([path], anew=True) or [ENDED]
         return answers
 
     def end(self) -> None:
@@ -43,9 +44,9 @@ class Decoders:
             for process in self._idle:
                 process.close()
 
-    def _asked(self, paths: Sequence[Path]) -> Answers:
-        """Ask a process; it answers less if it ends."""
-        process = self._taken()
+    def _asked(self, paths: Sequence[Path], *, anew: bool = False) -> Answers:
+        """Ask a process, or a new one; it answers less if it ends."""
+        process = self._taken(anew=anew)
         if process is None:
             return [decode(path, self._wanted) for path in paths]
         answers = process.ask(paths)
@@ -56,12 +57,15 @@ class Decoders:
                 self._forget(process)
         return answers
 
-    def _taken(self) -> DecoderProcess | None:
-        """Return a process that waits for a question; None if none can be started here."""
+    def _taken(self, *, anew: bool) -> DecoderProcess | None:
+        """Return a process that waits for a question; None if none can be started here.
+
+        One that has answered before, if there is one, or a new one.
+        """
         with self._lock:
             if self._is_over:
                 raise CancelledError
-            if self._idle:
+            if self._idle and not anew:
                 return self._idle.pop()
             if not self._can_start:
                 return None

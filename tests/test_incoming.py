@@ -4,6 +4,7 @@ import io
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -181,13 +182,16 @@ def test_a_file_over_which_its_decoder_is_killed_is_named_and_all_others_are_rea
         assert same(said, wanted)
 
 
-def test_decoders_that_somebody_kills_cost_no_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("seconds", [0, 1], ids=["at work", "waiting"])
+def test_decoders_that_somebody_kills_cost_no_file(tmp_path: Path, seconds: float) -> None:
     write_images(tmp_path, "a.png", grey=True)
     large = FORM.model_copy(update={"height": 512, "width": 512})
     images = decoded([[tmp_path / "a.png"] * 40] * 6, large, jobs=2)
     came = next(images)
+    time.sleep(seconds)  # what is decoded ahead is then decoded
     for process in decoders():
         process.kill()
+        process.wait()
     came += chain(*images)
     assert [type(said) for said in came] == [Picture] * 240
 
