@@ -25,7 +25,7 @@ from belong.verdict_files import Rows, rows_of
 
 # That the networks compute with, for each batch: as many as the pipeline, and the same last bits.
 THREADS = 1
-AT_ONCE = 8  # batches, at most; more would only take memory
+AT_ONCE = 8  # batches, at most: each takes memory
 
 
 @dataclass(frozen=True)
@@ -45,14 +45,13 @@ class Batch:
 
 
 def finish(
-    batches: Iterable[Batch], images: Iterable[Answers], scorer: Scorer, *, place: torch.device
+    batches: Iterable[Batch], images: Iterable[Answers], scorer: Scorer, *, at_once: int
 ) -> Generator[int]:
     """Score batches and keep what is said; yield the number of files of each that is finished.
 
-    On processors each batch has a thread of its own, a GPU takes one after the other. Where this
-    ends early, so do those that are at work: without a trace.
+    Each batch has a thread of its own. Where this ends early, so do those that are at work, and
+    nothing is kept of them.
     """
-    at_once = min(os.cpu_count() or 1, AT_ONCE) if place.type == "cpu" else 1
     running: deque[Future[int]] = deque()
     with ThreadPoolExecutor(
         at_once, initializer=torch.set_num_threads, initargs=(THREADS,)
@@ -68,6 +67,11 @@ def finish(
             pool.shutdown(wait=False, cancel_futures=True)
             scorer.stop()
             raise
+
+
+def most_at_once(jobs: int, place: torch.device) -> int:
+    """Return how many batches to score at a time: a GPU takes one, and a processor one each."""
+    return min(jobs, os.cpu_count() or 1, AT_ONCE) if place.type == "cpu" else 1
 
 
 def _finish(batch: Batch, some: Answers, scorer: Scorer) -> int:

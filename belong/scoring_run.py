@@ -65,7 +65,7 @@ def score_files(
         bundle: the model.
         out: folder for the results; it is made if it is not there.
         source: what the user calls the files.
-        jobs: processes that decode.
+        jobs: processes that decode, and threads that score on processors, at most.
         batch_size: images that are scored together.
         device_name: see `belong.device.choose`.
         overwrite: whether the results of another run may be replaced; no other file ever is.
@@ -98,7 +98,7 @@ def score_files(
             (out / UNFINISHED).mkdir(exist_ok=True)  # now, and not after the first batch
             run = f"{bundle.manifest.digest} {batch_size} {place.type}"
             batches = [Batch(files, out / UNFINISHED / _name(run, at)) for files, at in states]
-            now = _score_the_rest(batches, pictures, bundle, place)
+            now = _score_the_rest(batches, pictures, bundle, jobs, place)
             counts = save_tables(out, _pieces(batches, incoming, printable(out)))
             seconds = time.perf_counter() - start
             summary = summary_of(counts, bundle.manifest) | {
@@ -147,10 +147,10 @@ class _Pictures:
 
 
 def _score_the_rest(
-    batches: "list[Batch]", pictures: _Pictures, bundle: Bundle, place: "torch.device"
+    batches: "list[Batch]", pictures: _Pictures, bundle: Bundle, jobs: int, place: "torch.device"
 ) -> int:
     """Score the batches that are not finished; return how many files these have."""
-    from belong.scored_batches import finish
+    from belong.scored_batches import finish, most_at_once
     from belong.scoring import Scorer
 
     todo = [batch for batch in batches if batch.rows() is None]
@@ -159,8 +159,9 @@ def _score_the_rest(
     with bar(n, "score", "image") as progress:
         progress.update(n - now)
         try:
-            with closing(finish(todo, images, Scorer(bundle, place=place), place=place)) as counts:
-                for files in counts:
+            scorer, several = Scorer(bundle, place=place), most_at_once(jobs, place)
+            with closing(finish(todo, images, scorer, at_once=several)) as finished:
+                for files in finished:
                     progress.update(files)
         except KeyboardInterrupt:
             done = sum(len(batch.files) for batch in batches if batch.kept.exists())

@@ -3,42 +3,50 @@
 Those of LONG take more than a few minutes together and run when asked for, by name or `--long`.
 """
 
-from functools import partial
+from importlib import import_module
+from typing import Any
 
-from benchmarks.contract import Prepare
-from benchmarks.rows import (
-    decoding,
-    features,
-    isolation,
-    mahalanobis,
-    neighbors,
-    pipeline,
-    scoring,
-    starting,
-    training,
-)
+from benchmarks.contract import Growth, Prepare, Race, Setting
+from benchmarks.rows import starting
+
+
+def row(module: str, function: str, **given: Any) -> Prepare:
+    """Return what prepares a row, and imports only then what all who do its work need.
+
+    Each is measured alone once, in a process of its own: with all that all rows import, 5 seconds
+    would pass before each.
+    """
+
+    def prepare(setting: Setting) -> Race | Growth:
+        made: Race | Growth = getattr(import_module(f"benchmarks.rows.{module}"), function)(
+            setting, **given
+        )
+        return made
+
+    return prepare
+
 
 SHORT: dict[str, Prepare] = {
-    "train-epoch": training.epoch,
-    "decode-photos": decoding.photos,
-    "features": features.of_digits,
-    "mahalanobis-fit-84": partial(mahalanobis.fitting, n=70_000, d=84),
-    "mahalanobis-fit-1280": partial(mahalanobis.fitting, n=10_000, d=1280, part=0.1),
-    "mahalanobis-score-84": partial(mahalanobis.scoring, n=70_000, d=84, loop=1000),
-    "mahalanobis-score-1280": partial(mahalanobis.scoring, n=10_000, d=1280, loop=50, part=0.1),
-    "knn-50": partial(neighbors.knn, d=50, k=5),
-    "knn-84": partial(neighbors.knn, d=84, k=50),
-    "isolation-forest": partial(isolation.fit_and_score, n=60_000, d=50, trees=2000),
-    "score-folder": scoring.folder,
-    "score-photos": partial(scoring.photos, n=6_000, width=500, drawn=600),
-    "score-camera": partial(scoring.photos, n=300, width=4000, drawn=20),
-    "start-help": starting.help_text,
-    "growth-score": scoring.growth,
-    "growth-fit": mahalanobis.growth,
+    "train-epoch": row("training", "epoch"),
+    "decode-photos": row("decoding", "photos"),
+    "features": row("features", "of_digits"),
+    "mahalanobis-fit-84": row("mahalanobis", "fitting", n=70_000, d=84),
+    "mahalanobis-fit-1280": row("mahalanobis", "fitting", n=10_000, d=1280, part=0.1),
+    "mahalanobis-score-84": row("mahalanobis", "scoring", n=70_000, d=84, loop=1000),
+    "mahalanobis-score-1280": row("mahalanobis", "scoring", n=10_000, d=1280, loop=50, part=0.1),
+    "knn-50": row("neighbors", "knn", d=50, k=5),
+    "knn-84": row("neighbors", "knn", d=84, k=50),
+    "isolation-forest": row("isolation", "fit_and_score", n=60_000, d=50, trees=2000),
+    "score-folder": row("scoring", "folder"),
+    "score-photos": row("scoring", "photos", n=6_000, width=500, drawn=600),
+    "score-camera": row("scoring", "photos", n=300, width=4000, drawn=20),
+    "start-help": row("starting", "help_text"),
+    "growth-score": row("scoring", "growth"),
+    "growth-fit": row("mahalanobis", "growth"),
 }
 LONG: dict[str, Prepare] = {
-    "dvc-repro": pipeline.whole,
-    "dvc-nothing": pipeline.nothing_to_do,
+    "dvc-repro": row("pipeline", "whole"),
+    "dvc-nothing": row("pipeline", "nothing_to_do"),
     **starting.all_stages(),
 }
 ROWS = SHORT | LONG

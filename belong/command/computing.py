@@ -1,4 +1,4 @@
-"""What commands are told that score images: how many processes, how many at a time, and where."""
+"""What commands are told that score images: how many at a time, by how many, and where."""
 
 import argparse
 import os
@@ -14,7 +14,7 @@ def add_computing(to: "argparse.ArgumentParser | argparse._ArgumentGroup") -> No
     number = partial(count, most=MOST)
     to.add_argument(
         "--jobs", type=number, default=os.cpu_count() or 1, metavar="N",
-        help="processes that decode images (default: the processors)",
+        help="processes that decode images, and threads that score them (default: the processors)",
     )  # fmt: skip
     to.add_argument(
         "--batch-size", type=number, default=256, metavar="N",

@@ -21,7 +21,7 @@ from belong.scoring import Scorer
 from benchmarks import digits
 from benchmarks.agreement import labels
 from benchmarks.contract import Growth, Limit, Peer, Race, Setting, Work
-from benchmarks.rows.decoding import decode_all, photo_folder
+from benchmarks.photos import decode_all, photo_folder
 from benchmarks.stock.network import LeNet
 from benchmarks.timing import seconds_of
 
