@@ -120,7 +120,7 @@ class _Pictures:
     """The images of batches of files, decoded ahead: of those that are wanted, it is guessed."""
 
     def __init__(self, incoming: Incoming, bundle: Bundle, jobs: int) -> None:
-        self.incoming = incoming
+        self._incoming = incoming
         self._form = bundle.manifest.form
         self._jobs = jobs
         self._begun: list[list[str]] = []
@@ -129,7 +129,7 @@ class _Pictures:
     def begin(self, batches: list[list[str]]) -> Generator[Answers]:
         """Begin to decode the files of these batches, and of no others."""
         self.close()
-        paths = ([self.incoming.path(file) for file in files] for files in batches)
+        paths = ([self._incoming.path(file) for file in files] for files in batches)
         self._begun = batches
         self._images = decoded(paths, self._form, jobs=self._jobs)
         return self._images
