@@ -14,6 +14,7 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from belong.errors import InputError
@@ -92,7 +93,7 @@ def run_row(
     """
     tell(f"{name}: preparing")
     prepared = ROWS[name](setting)
-    alone = partial(measure_alone, name, setting=setting)
+    alone = partial(measure_alone, name, setting=setting, turn=Lock())
     if isinstance(prepared, Race):
         races = []
         for outcome in run_race(name, prepared, rounds=rounds, alone=alone, tell=tell):

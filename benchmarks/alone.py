@@ -12,6 +12,7 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 
 import psutil
 
@@ -34,11 +35,17 @@ class Alone:
     mib: float
 
 
-def measure_alone(row: str, who: str, setting: Setting) -> Alone:
+def measure_alone(row: str, who: str, setting: Setting, *, turn: Lock) -> Alone:
     """Return the time and the peak memory of one work, of all its processes together.
 
     The memory is what the work takes on top of what is there when it begins: its inputs, and the
     libraries. Pages that processes share count once.
+
+    Args:
+        row, who: the work.
+        setting: of the run.
+        turn: held while the work is done. Processes may be prepared side by side, but threads of
+            two that compute would wait for each other.
 
     Raises:
         FailedError: says what the process said.
@@ -61,16 +68,17 @@ def measure_alone(row: str, who: str, setting: Setting) -> Alone:
         reader = threading.Thread(target=lambda: said.append(errors.read()))
         reader.start()
         started = process.stdout.readline().strip() == READY
-        before = peak = memory_of(process.pid)
-        if started:
-            process.stdin.write("\n")
-            process.stdin.flush()
-        while process.poll() is None:
-            start = time.perf_counter()
-            peak = max(peak, memory_of(process.pid))
-            looked = time.perf_counter() - start
-            # A look takes longer the more memory there is, and holds the process up meanwhile.
-            time.sleep(max(LOOK_SECONDS, BETWEEN_LOOKS * looked))
+        with turn:
+            before = peak = memory_of(process.pid)
+            if started:
+                process.stdin.write("\n")
+                process.stdin.flush()
+            while process.poll() is None:
+                start = time.perf_counter()
+                peak = max(peak, memory_of(process.pid))
+                looked = time.perf_counter() - start
+                # A look takes longer the more memory there is, and holds the process up meanwhile.
+                time.sleep(max(LOOK_SECONDS, BETWEEN_LOOKS * looked))
         reader.join()
         answer = process.stdout.read().strip()
     if not started or process.returncode:

@@ -13,7 +13,7 @@ from benchmarks.statistics import Spread, exponent, ratios
 
 OURS = "belong"
 LEAST_ROUNDS = 5
-AT_ONCE = 2  # processes whose memory is looked at
+AT_ONCE = 2  # processes that are prepared to be measured alone, while one of them is
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def run_race(
         tell(f"{row}: memory, {name}")
         return alone(name).mib
 
-    with ThreadPoolExecutor(AT_ONCE) as threads:  # no time counts here
+    with ThreadPoolExecutor(AT_ONCE) as threads:
         mib = dict(zip(works, threads.map(memory, works), strict=True))
     shares = [best / spent for best, spent in zip(possible, seconds[OURS], strict=False)]
     for who in own:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Lock
 
 import pandas as pd
 import pytest
@@ -233,7 +234,7 @@ def test_the_memory_of_a_process_counts_what_it_and_its_children_hold() -> None:
 def test_a_work_that_fails_alone_says_what_went_wrong(tmp_path: Path) -> None:
     setting = Setting(quick=True, threads=1, folder=tmp_path)
     with pytest.raises(FailedError, match=r"knn-50, nobody: (?s:.)*KeyError: 'nobody'"):
-        measure_alone("knn-50", "nobody", setting)
+        measure_alone("knn-50", "nobody", setting, turn=Lock())
 
 
 def line(row: str, ratio: float) -> dict[str, object]:
