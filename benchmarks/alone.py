@@ -42,7 +42,8 @@ def measure_alone(row: str, who: str, setting: Setting, *, turn: Lock) -> Alone:
     libraries. Pages that processes share count once.
 
     Args:
-        row, who: the work.
+        row: whose work.
+        who: does it.
         setting: of the run.
         turn: held while the work is done. Processes may be prepared side by side, but threads of
             two that compute would wait for each other.
