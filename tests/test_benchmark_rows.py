@@ -33,7 +33,7 @@ def spoiled(result: Any) -> Any:
 
 # From Python 3.12 on, the DataLoader of a peer makes Python warn of threads and fork.
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-@pytest.mark.parametrize("name", [*RACES, "start-train"])
+@pytest.mark.parametrize("name", [*RACES, "score-camera", "start-train"])
 def test_we_agree_with_every_peer_that_is_installed_and_would_not_if_we_were_wrong(
     name: str, setting: Setting
 ) -> None:
