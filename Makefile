@@ -16,7 +16,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 
 all: $(VENV)/.pipeline
 	@python -m stages.check_params params.yaml data/params.valid
-	@python -m stages.mend .
+	@python -m belong.commands.verify.mend .
 	dvc repro
 
 test: $(VENV)/.test $(VENV)/.browser
@@ -34,11 +34,11 @@ readme: $(VENV)/.pipeline
 	dvc exp run --quiet --temp --force --name tenth -S lambda=0.1
 	dvc metrics diff HEAD tenth | grep -E '^Path|classification|\.auroc ' > build/diff
 	dvc dag --md > build/dag
-	python -m stages.readme params.yaml reports/metrics.json reports/paper/grid.csv \
+	python -m reproduction.readme params.yaml reports/metrics.json reports/paper/grid.csv \
 	  reports/threads/differences.csv build/dag build/diff README.md
 
 grid: $(VENV)/.pipeline
-	python -m stages.grid reports/paper/params.yaml reports/paper --jobs $(JOBS)
+	python -m reproduction.grid reports/paper/params.yaml reports/paper --jobs $(JOBS)
 
 bench: $(VENV)/.bench
 	python -m benchmarks

@@ -2,7 +2,7 @@
 
 import sys
 
-from belong.command.main import main
+from belong.commands.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -17,7 +17,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from belong.errors import InputError
+from belong.runtime.errors import InputError
 from benchmarks.alone import FailedError, measure_alone
 from benchmarks.contract import Race, Setting
 from benchmarks.machine import described

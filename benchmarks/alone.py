@@ -111,8 +111,8 @@ def _own_memory(process: psutil.Process) -> int:
 
 def work_of(row: str, who: str, setting: Setting) -> Work:
     """Prepare a row, and return the work of one of those who do it."""
+    from benchmarks.contract import OURS
     from benchmarks.registry import ROWS  # the rows import what starts this program
-    from benchmarks.runner import OURS
 
     prepared = ROWS[row](setting)
     if isinstance(prepared, Race):

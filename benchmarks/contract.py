@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+OURS = "belong"
+
+
 # The work of one round; it is told which one, 0 and up, and returns what is compared.
 Work = Callable[[int], Any]
 

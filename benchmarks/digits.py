@@ -3,10 +3,10 @@
 import gzip
 from pathlib import Path
 
-from belong import idx_folders
-from belong.artefacts import whole_file
-from belong.datasets import DataSet
-from belong.errors import InputError
+from belong.data import idx
+from belong.data.dataset import DataSet
+from belong.runtime.errors import InputError
+from belong.runtime.storage import whole_file
 from benchmarks.contract import Setting
 
 FULL, SMALL = Path("data/raw/mnist"), Path("tests/data/mnist-small")
@@ -26,7 +26,7 @@ def folder(setting: Setting) -> Path:
 
 def read(setting: Setting) -> DataSet:
     """Return all digits."""
-    return idx_folders.read(folder(setting))
+    return idx.read(folder(setting))
 
 
 def for_torchvision(setting: Setting) -> Path:

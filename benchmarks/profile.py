@@ -18,8 +18,8 @@ from pathlib import Path
 import pandas as pd
 from torch.profiler import ProfilerActivity, profile
 
-from belong.artefacts import save_csv, save_text
-from belong.markdown import table
+from belong.runtime.storage import save_csv, save_text
+from belong.runtime.text import table
 from benchmarks.contract import Race, Setting
 from benchmarks.registry import ROWS
 from benchmarks.threads import compute_with

@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from benchmarks.alone import Alone
-from benchmarks.contract import Check, Growth, Peer, Race, Work
+from benchmarks.contract import OURS, Check, Growth, Peer, Race, Work
 from benchmarks.statistics import Spread, exponent, ratios
 
-OURS = "belong"
 LEAST_ROUNDS = 5
 AT_ONCE = 2  # processes that are prepared to be measured alone, while one of them is
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from belong.artefacts import load_csv, save_csv, save_text
-from belong.markdown import table
+from belong.runtime.storage import load_csv, save_csv, save_text
+from belong.runtime.text import table
 from benchmarks.runner import Grown, Outcome
 from benchmarks.statistics import Spread
 

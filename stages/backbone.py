@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from belong.artefacts import save_arrays
+from belong.runtime.storage import save_arrays
 from stages.params.backbone import Params
-from stages.program import run
+from stages.runner import run
 
 
 def main(params: Path, backbone: Path) -> None:
@@ -19,10 +19,12 @@ def main(params: Path, backbone: Path) -> None:
     arrays: dict[str, np.ndarray] = {}
     if values.has_backbone and values.efficientnet.weights != "none":
         # Not at the top: it imports torch (2 s), which nothing else here needs.
-        from belong.networks import weights
+        from belong.models import pretrained
 
         source = values.efficientnet.weights
-        arrays = weights.imagenet() if source == "imagenet" else weights.from_file(Path(source))
+        arrays = (
+            pretrained.imagenet() if source == "imagenet" else pretrained.from_file(Path(source))
+        )
     save_arrays(backbone, arrays)
 
 

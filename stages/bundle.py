@@ -11,7 +11,7 @@ Reads   backbone     safetensors: the weights of the backbone
         scores       safetensors: scores of the calibration images; about: thresholds, and the
                      detectors that are missing
         metrics      json: what was measured
-Writes  bundle       folder: a model, see `belong.bundle`
+Writes  bundle       folder: a model, see `belong.prediction.bundle`
 """
 
 import json
@@ -21,14 +21,14 @@ from pathlib import Path
 
 import numpy as np
 
-from belong import assembly
-from belong.artefacts import load_about, load_arrays
-from belong.bundle import Bundle
-from belong.errors import InputError
-from belong.manifest import FORMAT, Manifest, TrainedOn
-from belong.page.machine import versions
+from belong.prediction import build_bundle
+from belong.prediction.bundle import Bundle
+from belong.prediction.manifest import FORMAT, Manifest, TrainedOn
+from belong.runtime.environment import versions
+from belong.runtime.errors import InputError
+from belong.runtime.storage import load_about, load_arrays
 from stages.params.bundle import Params
-from stages.program import run
+from stages.runner import run
 
 TRAIN, HELD_OUT = "normal/train", "normal/calibration"
 
@@ -72,7 +72,7 @@ def main(
         | versions()
         | {"Python": "{}.{}".format(*sys.version_info)},
         class_names=about["class_names"],
-        form=assembly.image_form(
+        form=build_bundle.image_form(
             pixels, background=values.images.background_rgb, max_pixels=values.images.max_pixels
         ),
         network="frozen_efficientnet_b0" if values.is_frozen else values.network,
@@ -83,8 +83,8 @@ def main(
         alpha=alpha,
         n_calibration=len(held_out[detector]),
         threshold=thresholds["in_force"],
-        threshold_from=assembly.kind_of(thresholds),
-        measured=assembly.measured(
+        threshold_from=build_bundle.kind_of(thresholds),
+        measured=build_bundle.measured(
             numbers, detector, held_out=len(held_out[detector]), alpha=alpha
         ),
         trained_on=TrainedOn(
@@ -97,17 +97,17 @@ def main(
         files={},
     )
     uses = manifest.uses
-    fitted = assembly.of_detectors(
+    fitted = build_bundle.of_detectors(
         load_arrays(gaussians), load_arrays(head), load_arrays(detectors), uses
     )
     rng = np.random.default_rng([values.seed, 2])  # another stream than those of the stage split
     arrays = {
         "network": load_arrays(network),
         "backbone": load_arrays(backbone) if values.is_frozen else {},
-        "autoencoder": load_arrays(autoencoder) if assembly.CODED.intersection(uses) else {},
+        "autoencoder": load_arrays(autoencoder) if build_bundle.CODED.intersection(uses) else {},
         "detectors": fitted,
-        "calibration": assembly.calibration(held_out, detector, members),
-        "training": assembly.training(
+        "calibration": build_bundle.calibration(held_out, detector, members),
+        "training": build_bundle.training(
             pixels, vectors, labels, most=values.bundle.training_images, rng=rng
         ),
     }

@@ -7,10 +7,10 @@ Writes  valid         the word "valid": the same bytes for all valid parameters,
 
 from pathlib import Path
 
-from belong.artefacts import save_text
+from belong.runtime.storage import save_text
+from belong.runtime.typed_yaml import read
 from stages.params.every import Params
-from stages.params.section import read
-from stages.program import run
+from stages.runner import run
 
 
 def main(params: Path, valid: Path) -> None:

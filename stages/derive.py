@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from belong.artefacts import load_arrays, save_arrays
-from belong.derived import DERIVED
+from belong.data.synthetic_anomalies import DERIVED
+from belong.runtime.storage import load_arrays, save_arrays
 from stages.params.derive import Params
-from stages.program import run
+from stages.runner import run
 
 
 def main(params: Path, images: Path, derived: Path) -> None:

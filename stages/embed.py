@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from belong.artefacts import load_arrays, names_in, save_arrays
+from belong.runtime.storage import load_arrays, names_in, save_arrays
 from stages.params.embed import Params
-from stages.program import run
+from stages.runner import run
 
 
 def main(params: Path, backbone: Path, images: Path, derived: Path, embedded: Path) -> None:
@@ -27,9 +27,9 @@ def vectors(values: Params, weights: Path, images: Path, derived: Path) -> dict[
     # Not at the top: they import torch (2 s), which an empty file does not need.
     import torch
 
-    from belong import device
-    from belong.embedding import embed
-    from belong.networks.efficientnet import Backbone
+    from belong.models import device
+    from belong.models.efficientnet import Backbone
+    from belong.models.feature_extraction import embed
 
     device.compute_repeatably(values.threads)
     place = device.choose(values.device)

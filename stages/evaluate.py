@@ -15,14 +15,14 @@ Writes  metrics      json: the numbers, rates as shares with four decimals; null
 """
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from belong import metrics as measure
-from belong.agreement import between_detectors, picked_classes
-from belong.artefacts import (
+from belong.evaluation import metrics as measure
+from belong.evaluation.detector_agreement import between_detectors, picked_classes
+from belong.evaluation.metrics import by_part, counts, named, why_none
+from belong.evaluation.pca import plane, thinned
+from belong.runtime.storage import (
     load_about,
     load_arrays,
     load_csv,
@@ -31,9 +31,8 @@ from belong.artefacts import (
     save_json,
     whole_folder,
 )
-from belong.projection import plane, thinned
 from stages.params.evaluate import EvaluateSection, Params
-from stages.program import run
+from stages.runner import run
 
 NORMAL, HELD_OUT, ANOMALY = "normal/test", "normal/calibration", "anomaly/test"
 KINDS = ("normal", "anomaly")
@@ -107,12 +106,6 @@ def main(
     save_json(metrics, measure.rounded(report))
 
 
-def by_part(arrays: dict[str, np.ndarray], detectors: list[str]) -> Scores:
-    """Return part -> detector -> scores (n,)."""
-    parts = dict.fromkeys(name.rpartition("/")[0] for name in arrays)
-    return {part: {name: arrays[f"{part}/{name}"] for name in detectors} for part in parts}
-
-
 def curves(
     folder: Path, name: str, normal: np.ndarray, anomaly: np.ndarray, values: EvaluateSection
 ) -> None:
@@ -125,26 +118,6 @@ def curves(
         save_csv(folder / "roc" / f"{name}.csv", roc)
         points = measure.precision_recall_points(normal, anomaly, most=values.curve_points)
         save_csv(folder / "pr" / f"{name}.csv", points)
-
-
-def why_none(manifest: Path) -> str:
-    """Return why there is no anomaly among the test images, if there is none."""
-    rows = load_csv(manifest, "part", "is_anomaly")
-    given = int((rows["is_anomaly"] & (rows["part"] == "dropped")).sum())
-    if given:
-        return f"all {given:,} anomalies are among the normal images, or in another part"
-    return "there is no anomaly to test with"
-
-
-def counts(manifest: Path) -> dict[str, Any]:
-    """Return the number of images of each part, and of those that were dropped."""
-    parts = load_csv(manifest, "part")["part"].value_counts().sort_index()
-    return {str(part).replace("/", "_"): int(n) for part, n in parts.items()}
-
-
-def named(truth: np.ndarray, predicted: np.ndarray, names: list[str]) -> pd.DataFrame:
-    """Return one row per image: its class and the predicted one, by name."""
-    return pd.DataFrame({"actual": np.take(names, truth), "predicted": np.take(names, predicted)})
 
 
 if __name__ == "__main__":

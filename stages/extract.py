@@ -5,7 +5,7 @@ Reads   network      safetensors: the trained classifier
         images       safetensors: `PART/images`, `PART/labels` of the parts that there are
         derived      safetensors: `PART/images` of the derived anomalies
         embedded     safetensors: `PART/vectors` of all of them, where the backbone is frozen
-Writes  features     safetensors: for each part the arrays of `belong.views.Views`,
+Writes  features     safetensors: for each part the arrays of `belong.models.activations.Views`,
                      `PART/features` (n, d) float32 and so on, and `PART/labels` (n,) int64 where
                      there are any; of the anomalies that train the supervised head, the
                      features only
@@ -16,16 +16,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from belong import device
-from belong.artefacts import load_about, load_arrays, names_in, save_arrays
-from belong.autoencoder import Autoencoder
-from belong.derived import DERIVED
-from belong.extraction import extract
-from belong.networks.frozen import FrozenEfficientNetB0
-from belong.networks.registry import NETWORKS
-from belong.parts import PARTS
+from belong.data.splits import PARTS
+from belong.data.synthetic_anomalies import DERIVED
+from belong.models import device
+from belong.models.autoencoder import Autoencoder
+from belong.models.feature_extraction import extract
+from belong.models.frozen_backbone import FrozenEfficientNetB0
+from belong.models.registry import NETWORKS
+from belong.runtime.storage import load_about, load_arrays, names_in, save_arrays
 from stages.params.embed import Params
-from stages.program import run
+from stages.runner import run
 
 HEAD = "anomaly/head"
 

@@ -8,8 +8,8 @@ Writes  out       a folder with the four IDX files, unzipped and checked; its na
 
 from pathlib import Path
 
-from belong.fetching import fetch, known_files, known_sources
-from stages.program import run
+from belong.data.download import fetch, known_files, known_sources
+from stages.runner import run
 
 
 def main(by_hand: Path, out: Path) -> None:

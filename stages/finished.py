@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from belong.artefacts import save_json
+from belong.runtime.storage import save_json
 from stages.sequence import Step
 
 NAME = "finished.json"
@@ -29,7 +29,7 @@ class Finished:
 
         Args:
             folder: takes the place of the project's, see `stages.sequence.run_steps`.
-            key: stands for all that the sequence depends on, see `belong.fingerprint`.
+            key: stands for all that the sequence depends on, see `belong.runtime.fingerprint`.
         """
         self._folder, self._key = folder, key
         found = self._read()

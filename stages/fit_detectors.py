@@ -10,16 +10,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from belong import device
-from belong.artefacts import load_about, load_arrays, save_arrays
-from belong.detectors.contract import Training
+from belong.detectors.base import Training
 from belong.detectors.covariance import choose
-from belong.detectors.mahalanobis_earlier import OneLayer
+from belong.detectors.mahalanobis_layers import OneLayer
 from belong.detectors.registry import KINDS
-from belong.progress import bar
-from belong.views import Views
+from belong.models import device
+from belong.models.activations import Views
+from belong.runtime.progress import bar
+from belong.runtime.storage import load_about, load_arrays, save_arrays
+from belong.runtime.text import say
 from stages.params.detectors import Params
-from stages.program import run, say
+from stages.runner import run
 
 PART = "normal/train"
 

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import torch
 
-from belong import device
-from belong.artefacts import load_about, load_arrays, save_arrays
 from belong.detectors import mahalanobis
 from belong.detectors.covariance import choose
+from belong.models import device
+from belong.runtime.storage import load_about, load_arrays, save_arrays
+from belong.runtime.text import say
 from stages.params.fit_mahalanobis import Params
-from stages.program import run, say
+from stages.runner import run
 
 
 def main(params: Path, features: Path, gaussians: Path) -> None:

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from belong import packed
-from belong.artefacts import save_arrays, save_csv
-from belong.packing import check_enough, look, own_form, pack
+from belong.data import dataset
+from belong.data.loader import check_enough, look, own_form, pack
+from belong.runtime.storage import save_arrays, save_csv
 from stages.params.pack import Params
-from stages.program import run
+from stages.runner import run
 
 
 def main(params: Path, rows: Path, unreadable: Path, ignored: Path, images: Path) -> None:
@@ -46,7 +46,7 @@ def main(params: Path, rows: Path, unreadable: Path, ignored: Path, images: Path
             count = len(one.unreadable) + len(one.data.labels)
             left_out = f"{len(one.unreadable)} of {count} images cannot be read and are left out"
             print(f"pack: {path}: {left_out}; {unreadable} lists them", file=sys.stderr)  # noqa: T201
-    save_csv(rows, pd.concat([packed.rows(path, one.data) for path, one in packs.items()]))
+    save_csv(rows, pd.concat([dataset.rows(path, one.data) for path, one in packs.items()]))
     save_arrays(images, {path: one.data.images for path, one in packs.items()})
 
 

@@ -13,15 +13,15 @@ Writes  readme     markdown: the published rows beside ours, a verdict for each 
 
 from pathlib import Path
 
-from belong.artefacts import load_csv, save_text, whole_folder
-from belong.errors import InputError
-from belong.paper import anomaly_sets
-from belong.paper import figures as draw
-from belong.paper import published as paper
-from belong.paper.page import page
-from belong.paper.rows import balances_of
-from belong.paper.seeds import check
-from stages.program import run
+from belong.runtime.errors import InputError
+from belong.runtime.storage import load_csv, save_text, whole_folder
+from reproduction.paper import anomaly_sets
+from reproduction.paper import figures as draw
+from reproduction.paper import published as paper
+from reproduction.paper.page import page
+from reproduction.paper.published_rows import balances_of
+from reproduction.paper.seed_statistics import check
+from stages.runner import run
 
 
 def main(

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import vl_convert
 
-from belong.artefacts import save_text
-from stages.program import run
+from belong.runtime.storage import save_text
+from stages.runner import run
 
 # `{plot_divs}` is where DVC puts its plots. `{scripts}`, the links to the network, is left out.
 PAGE = """<!DOCTYPE html>

@@ -19,13 +19,13 @@ from pathlib import Path
 
 import numpy as np
 
-from belong import figures as draw
-from belong.agreement import most_anomalous
-from belong.artefacts import load_about, load_arrays, load_csv, load_kinds, whole_folder
-from belong.ink import is_ink
-from belong.projection import plane
+from belong.evaluation.pca import plane
+from belong.reporting import figures as draw
+from belong.reporting.figures import gallery_rows
+from belong.reporting.palette import is_ink
+from belong.runtime.storage import load_about, load_arrays, load_csv, load_kinds, whole_folder
 from stages.params.report import Params
-from stages.program import run
+from stages.runner import run
 
 KINDS = ("normal", "anomaly")
 
@@ -86,17 +86,6 @@ def main(
     with whole_folder(figures) as folder:
         for name, figure in drawn.items():
             figure.savefig(folder / f"{name}.png")
-
-
-def gallery_rows(
-    scores: dict[str, np.ndarray], count: int
-) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Return the most anomalous images of each detector, and the least of the reconstruction."""
-    chosen = {name: most_anomalous(values, count) for name, values in scores.items()}
-    rows = {name: (places, scores[name][places]) for name, places in chosen.items()}
-    errors = scores["reconstruction"]
-    least = most_anomalous(-errors, count)
-    return {"reconstruction, lowest": (least, errors[least])} | rows
 
 
 if __name__ == "__main__":

@@ -17,19 +17,21 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from belong import device
-from belong import verdicts as decide
-from belong.artefacts import load_about, load_arrays, load_csv, names_in, save_arrays, save_csv
-from belong.combination import combined
-from belong.detectors.registry import DETECTORS, GAUSSIANS, HEAD
-from belong.progress import bar
-from belong.views import Views
+from belong.calibration import thresholds as decide
+from belong.detectors.combined import combined
+from belong.detectors.registry import DETECTORS, HEAD
+from belong.detectors.score_parts import HELD_OUT, TESTED, arrays_of_detectors, load_views
+from belong.models import device
+from belong.runtime.progress import bar
+from belong.runtime.storage import (
+    load_about,
+    load_arrays,
+    load_csv,
+    save_arrays,
+    save_csv,
+)
 from stages.params.score import Params
-from stages.program import run
-
-TESTED = ("normal/test", "anomaly/test")
-HELD_OUT = "normal/calibration"
-FITTED = "normal/train"
+from stages.runner import run
 
 Scores = dict[str, dict[str, np.ndarray]]
 
@@ -85,32 +87,6 @@ def main(
     kept |= labels | {f"{part}/predicted": predicted[part] for part in (HELD_OUT, *tested)}
     about = {"class_names": names, "alpha": values.calibration.alpha}
     save_arrays(scores, kept, about | {"thresholds": thresholds, "missing": absent})
-
-
-def load_views(features: Path) -> dict[str, Views]:
-    """Return the views of every part but the one that the detectors were fitted to."""
-    known = names_in(features)
-    parts = [name.removesuffix("/logits") for name in known if name.endswith("/logits")]
-    return {
-        part: Views.from_arrays(load_arrays(features, *Views.names(part)), part)
-        for part in parts
-        if part != FITTED
-    }
-
-
-def arrays_of_detectors(
-    gaussians: Path, head: Path, detectors: Path
-) -> dict[str, dict[str, np.ndarray]]:
-    """Return for each detector the arrays that it is loaded from."""
-    arrays: dict[str, dict[str, np.ndarray]] = {name: {} for name in DETECTORS}
-    for name, array in load_arrays(detectors).items():
-        detector, key = name.split("/")
-        arrays[detector][key] = array
-    return (
-        arrays
-        | dict.fromkeys(GAUSSIANS, load_arrays(gaussians))
-        | dict.fromkeys(HEAD, load_arrays(head))
-    )
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from belong.errors import InputError
-from stages.params.section import read
+from belong.runtime.errors import InputError
+from belong.runtime.typed_yaml import read
 
 PROGRAM = re.compile(r"python -m stages\.(\w+) ")
 

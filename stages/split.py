@@ -10,21 +10,19 @@ Writes  manifest   csv: one row per image: its part, class, source and hash; rep
 """
 
 import sys
-from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from belong.artefacts import load_arrays, load_csv, save_arrays, save_csv
-from belong.combination import least_held_out
-from belong.datasets import DataSet, chosen, with_test_part, without
-from belong.errors import InputError
-from belong.forms import Form, all_formed
-from belong.packed import COLUMNS, data_set
-from belong.parts import PARTS, assign, left_out
+from belong.calibration.sample_size import least_held_out
+from belong.data.dataset import COLUMNS, DataSet, chosen, data_set, with_test_part
+from belong.data.resize import Form, all_formed
+from belong.data.splits import PARTS, assign, check_pair, keep_unused, left_out, tell_repeats
+from belong.runtime.errors import InputError
+from belong.runtime.storage import load_arrays, load_csv, save_arrays, save_csv
 from stages.params.split import Params
-from stages.program import run, say
+from stages.runner import run
 
 
 def main(params: Path, rows: Path, pack: Path, manifest: Path, images: Path) -> None:
@@ -100,35 +98,6 @@ def check_calibration(table: pd.DataFrame, values: Params) -> None:
             f"{least}, half of them for its p-values; a larger split.calibration_fraction or "
             f"calibration.alpha, or more images, would do{left_out(normal)}"
         )
-
-
-def tell_repeats(table: pd.DataFrame, manifest: Path) -> None:
-    """Say how many images stand in the data sets more than once."""
-    dropped = left_out(table)
-    if dropped:
-        say(f"{len(table):,} images{dropped}; {manifest} lists them")
-
-
-def check_pair(inside: DataSet, outside: DataSet, normal: Path, anomaly: Path) -> None:
-    """Refuse classes that leave nothing to tell apart."""
-    if len(inside.class_names) < 2:
-        got = inside.class_names[0] if inside.class_names else "none"
-        raise InputError(f"normal.classes: wanted at least 2 classes of {normal}, got {got}")
-    both = sorted(set(inside.class_names) & set(outside.class_names))
-    if both and normal.resolve() == anomaly.resolve():
-        raise InputError(
-            f"normal and anomaly are both {normal} and share the classes {', '.join(both)}"
-        )
-
-
-def keep_unused(sets: dict[str, DataSet], paths: dict[str, Path]) -> None:
-    """Leave the further anomalies only the classes that nothing else is made of."""
-    used: dict[Path, set[str]] = defaultdict(set)
-    for kind in ("normal", "anomaly", "left_out", "unseen"):
-        taken = used[paths[kind].resolve()]
-        if kind in ("left_out", "unseen"):
-            sets[kind] = without(sets[kind], taken)
-        taken.update(sets[kind].class_names)
 
 
 if __name__ == "__main__":

@@ -8,20 +8,22 @@ Writes  readme  markdown: what was run, and its accuracy and AUROC
 
 from pathlib import Path
 
-from belong.artefacts import load_csv, save_text
-from belong.errors import InputError
-from belong.paper import anomaly_sets
-from belong.paper.seeds import check
-from belong.paper.stand_in import page
-from stages.params import grid as grid_file
-from stages.program import run
+from belong.runtime.errors import InputError
+from belong.runtime.storage import load_csv, save_text
+from reproduction.grid import grid_file
+from reproduction.paper import anomaly_sets
+from reproduction.paper.cifar10_page import page
+from reproduction.paper.seed_statistics import check
+from stages.runner import run
 
 
 def main(pairs: Path, grid: Path, sets: Path, readme: Path) -> None:
     """Write the page."""
     for table in (grid, sets):
         if not table.exists():  # no stage makes it: `dvc repro` would not
-            raise InputError(f"{table}: no such file; `python -m stages.grid {pairs}` makes it")
+            raise InputError(
+                f"{table}: no such file; `python -m reproduction.grid {pairs}` makes it"
+            )
     cells = load_csv(grid)
     check(cells)
     settings = grid_file.Params.load(pairs).pairs

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from belong import device
-from belong.acceptance import acceptance as measure
-from belong.artefacts import load_about, load_arrays, save_csv
+from belong.evaluation.acceptance_study import acceptance as measure
+from belong.models import device
+from belong.runtime.storage import load_about, load_arrays, save_csv
 from stages.params.study_covariance import Params
-from stages.program import run
+from stages.runner import run
 
 PARTS = ("normal/train", "normal/calibration")
 

@@ -2,17 +2,17 @@
 
 Reads   scores   safetensors: of each detector `normal/calibration/NAME`, `normal/test/NAME`; about:
                  `thresholds` of the detectors that have scores
-Writes  promise  csv: a row for each detector, see `belong.resplits`
+Writes  promise  csv: a row for each detector, see `belong.calibration.coverage`
 """
 
 from pathlib import Path
 
 import numpy as np
 
-from belong.artefacts import load_about, load_arrays, save_csv
-from belong.resplits import resplits
+from belong.calibration.coverage import resplits
+from belong.runtime.storage import load_about, load_arrays, save_csv
 from stages.params.study_promise import Params
-from stages.program import run
+from stages.runner import run
 
 PARTS = ("normal/calibration", "normal/test")
 

@@ -3,25 +3,25 @@
 Reads   pairs        yaml: the grid file; its pairs differ in their `threads` alone
         grid         csv: a row for each cell (pair, lambda, seed) with the numbers of its metrics
 Writes  differences  csv: a row for each count of threads but the first, and metric; see
-                     `belong.tolerance`
+                     `reproduction.threads.tolerance`
         readme       markdown: the same for people
 """
 
 from pathlib import Path
 
-from belong.artefacts import load_csv, save_csv, save_text
-from belong.errors import InputError
-from belong.paper.seeds import check
-from belong.threads_page import page
-from belong.tolerance import compared
-from stages.params import grid as grid_file
-from stages.program import run
+from belong.runtime.errors import InputError
+from belong.runtime.storage import load_csv, save_csv, save_text
+from reproduction.grid import grid_file
+from reproduction.paper.seed_statistics import check
+from reproduction.threads.page import page
+from reproduction.threads.tolerance import compared
+from stages.runner import run
 
 
 def main(pairs: Path, grid: Path, differences: Path, readme: Path) -> None:
     """Compare, write down."""
     if not grid.exists():  # no stage makes it: `dvc repro` would not
-        raise InputError(f"{grid}: no such file; `python -m stages.grid {pairs}` makes it")
+        raise InputError(f"{grid}: no such file; `python -m reproduction.grid {pairs}` makes it")
     cells = load_csv(grid)
     check(cells)
     table = compared(cells, threads_of(pairs))

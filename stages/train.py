@@ -12,17 +12,18 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from belong import device
-from belong.artefacts import load_about, load_arrays, save_arrays, save_csv
-from belong.checkpoint import checkpoint_beside
-from belong.fingerprint import fingerprint
-from belong.networks.contract import Network
-from belong.networks.efficientnet import EfficientNetB0
-from belong.networks.frozen import FrozenEfficientNetB0
-from belong.networks.registry import NETWORKS
-from belong.training import train_classifier
+from belong.models import device
+from belong.models.base import Network
+from belong.models.checkpoint import checkpoint_beside
+from belong.models.efficientnet import EfficientNetB0
+from belong.models.frozen_backbone import FrozenEfficientNetB0
+from belong.models.registry import NETWORKS
+from belong.models.train_classifier import train_classifier
+from belong.runtime.fingerprint import fingerprint
+from belong.runtime.storage import load_about, load_arrays, save_arrays, save_csv
+from belong.runtime.text import say
 from stages.params.train import Params
-from stages.program import run, say
+from stages.runner import run
 
 TRAIN, HELD_OUT = "normal/train", "normal/calibration"
 

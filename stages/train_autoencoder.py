@@ -10,13 +10,14 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from belong import autoencoder as autoencoders
-from belong import device
-from belong.artefacts import load_arrays, save_arrays, save_csv
-from belong.checkpoint import checkpoint_beside
-from belong.fingerprint import fingerprint
+from belong.models import autoencoder as autoencoders
+from belong.models import device
+from belong.models.checkpoint import checkpoint_beside
+from belong.runtime.fingerprint import fingerprint
+from belong.runtime.storage import load_arrays, save_arrays, save_csv
+from belong.runtime.text import say
 from stages.params.train_autoencoder import Params
-from stages.program import run, say
+from stages.runner import run
 
 
 def main(params: Path, images: Path, history: Path, autoencoder: Path) -> None:

@@ -11,13 +11,14 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from belong import device
-from belong.artefacts import load_arrays, names_in, save_arrays, save_csv
-from belong.checkpoint import checkpoint_beside
-from belong.detectors import supervised_head
-from belong.fingerprint import fingerprint
+from belong.detectors import mlp_head
+from belong.models import device
+from belong.models.checkpoint import checkpoint_beside
+from belong.runtime.fingerprint import fingerprint
+from belong.runtime.storage import load_arrays, names_in, save_arrays, save_csv
+from belong.runtime.text import say
 from stages.params.train_head import Params
-from stages.program import run, say
+from stages.runner import run
 
 ANOMALIES = "anomaly/head/features"
 
@@ -35,7 +36,7 @@ def main(params: Path, features: Path, history: Path, head: Path) -> None:
     normal, anomalies = (torch.from_numpy(array).to(place) for array in given.values())
     key = fingerprint(values.model_dump(), place, features)
     with checkpoint_beside(head, key, say) as checkpoint:
-        fitted, rows = supervised_head.fit(
+        fitted, rows = mlp_head.fit(
             normal,
             anomalies,
             generator=torch.Generator().manual_seed(values.seed),

@@ -5,11 +5,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 # Programs in stages/ that no dvc.yaml runs.
-NO_STAGES = {
-    "__init__", "clean_command", "clean_folder", "clean_study", "finished", "fit_command",
-    "fit_folder", "grid", "mend", "program", "readme", "sequence",
-}  # fmt: skip
-PACKAGES = ("belong", "stages", "tests", "benchmarks")
+NO_STAGES = {"__init__", "finished", "runner", "sequence"}
+PACKAGES = ("belong", "reproduction", "stages", "tests", "benchmarks")
 
 
 def imported_by(program: Path) -> set[str]:

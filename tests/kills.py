@@ -27,10 +27,10 @@ import numpy as np
 import psutil
 from PIL import Image
 
-from belong.bundle import FILES
-from belong.idx_folders import read
-from belong.manifest import IntegrityError
-from belong.verifying.lock import NAME, outputs
+from belong.commands.verify.dvc_lock import NAME, outputs
+from belong.data.idx import read
+from belong.prediction.bundle import FILES
+from belong.prediction.manifest import IntegrityError
 from tests.clones import ENVIRONMENT, PIPELINE, call, clone_to, commit
 from tests.imports import ROOT
 from tests.test_grid_driver import ENVIRONMENT as GRID_ENVIRONMENT
@@ -265,7 +265,7 @@ def a_grid(folder: Path) -> list[Target]:
     folder.mkdir()
     made = repository(folder / "grid")
     edit(made / "grid.yaml", "images: 1", "images: 20")
-    command = (sys.executable, "-m", "stages.grid", "grid.yaml", "out")
+    command = (sys.executable, "-m", "reproduction.grid", "grid.yaml", "out")
     return [
         Target(killed, "grid", made, command, command, ("out",), GRID_ENVIRONMENT, seconds)
         for killed, seconds in (("-m dvc exp run", 4), ("python toy.py", 2), ("command", 8))

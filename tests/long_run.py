@@ -28,8 +28,8 @@ import pandas as pd
 import psutil
 from PIL import Image
 
-from belong.artefacts import save_csv
-from belong.scoring_run import UNFINISHED
+from belong.prediction.batch_prediction import UNFINISHED
+from belong.runtime.storage import save_csv
 
 TENTHS = 10
 BAD_OF = 100  # one of so many files is none

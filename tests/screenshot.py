@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from belong.artefacts import whole_file
-from belong.command.main import main
-from belong.idx_folders import read
+from belong.commands.main import main
+from belong.data.idx import read
+from belong.runtime.storage import whole_file
 from tests import chromium
 
 UPLOADS, OUT = Path("build/uploads"), Path("build/scored")

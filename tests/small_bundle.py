@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from belong.bundle import Bundle
+from belong.prediction.bundle import Bundle
 from stages import (
     backbone,
     bundle,

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from belong.gallery.render import gallery_page
-from belong.idx_folders import read
+from belong.data.idx import read
+from belong.reporting.gallery.render import gallery_page
 from tests.imports import ROOT
 
 DIGITS, CLOTHES = 200, 100  # how many images of each

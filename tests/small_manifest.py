@@ -1,6 +1,7 @@
 """What a model of two classes says of itself."""
 
-from belong.manifest import ImageForm, Manifest, Measured, TrainedOn
+from belong.data.image_form import ImageForm
+from belong.prediction.manifest import Manifest, Measured, TrainedOn
 
 
 def a_manifest() -> Manifest:

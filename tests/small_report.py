@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from belong import conformal
-from belong.artefacts import load_about, load_arrays, load_csv, save_arrays, save_csv
-from belong.derived import DERIVED
+from belong.calibration import conformal
+from belong.data.synthetic_anomalies import DERIVED
+from belong.runtime.storage import load_about, load_arrays, load_csv, save_arrays, save_csv
 from stages import derive, evaluate, pack, report_page, split
 from tests.imports import ROOT
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from belong.agreement import between_detectors, most_anomalous, picked_classes
+from belong.evaluation.detector_agreement import between_detectors, most_anomalous, picked_classes
 
 
 def test_the_most_anomalous_come_first_and_ties_stand_in_their_order() -> None:

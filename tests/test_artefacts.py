@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 from safetensors.numpy import load_file
 
-from belong.artefacts import (
+from belong.runtime.errors import InputError, MissingFileError
+from belong.runtime.storage import (
     load_about,
     load_arrays,
     load_csv,
@@ -23,7 +24,6 @@ from belong.artefacts import (
     whole_file,
     whole_folder,
 )
-from belong.errors import InputError, MissingFileError
 
 ARRAYS = {
     "means": np.arange(6, dtype=np.float32).reshape(2, 3),

@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional
 
-from belong.augmentation import augmented
-from belong.errors import InputError
+from belong.data.augmentation import augmented
+from belong.runtime.errors import InputError
 
 
 def numbered(n: int, *, channels: int = 2, height: int = 5, width: int = 6) -> Tensor:

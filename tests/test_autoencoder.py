@@ -9,10 +9,10 @@ import torch
 from scipy.special import expit
 from torch import Tensor
 
-from belong.artefacts import load_arrays, save_arrays
-from belong.autoencoder import Autoencoder, averaged_down, fit
-from belong.errors import InputError
-from belong.idx_folders import read
+from belong.data.idx import read
+from belong.models.autoencoder import Autoencoder, averaged_down, fit
+from belong.runtime.errors import InputError
+from belong.runtime.storage import load_arrays, save_arrays
 
 SMALL = Path(__file__).parent / "data" / "mnist-small"
 

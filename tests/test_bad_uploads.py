@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from belong.idx_folders import read
+from belong.data.idx import read
 from tests.imports import ROOT
 from tests.privileges import as_any_user, with_own_disks
 from tests.untrained_bundle import save_untrained

@@ -13,8 +13,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.datasets import MNIST
 
-from belong.errors import InputError
-from belong.idx import read_idx
+from belong.data.idx import read_idx
+from belong.runtime.errors import InputError
 from benchmarks import profile
 from benchmarks.__main__ import main
 from benchmarks.agreement import Checker, labels, mean_of_seeds, order, pixels, relative

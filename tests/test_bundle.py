@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from belong.bundle import Bundle
-from belong.command.main import main
+from belong.commands.main import main
+from belong.prediction.bundle import Bundle
 from tests.small_bundle import FILES, a_bundle
 
 

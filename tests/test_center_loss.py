@@ -5,7 +5,7 @@ import torch
 from pytorch_ood.loss import CenterLoss
 from torch.testing import assert_close
 
-from belong.center_loss import center_loss, moved_centers
+from belong.models.center_loss import center_loss, moved_centers
 
 CENTERS = torch.tensor([[0.0, 0.0], [10.0, 10.0], [-5.0, 3.0]])
 FEATURES = torch.tensor([[2.0, 0.0], [4.0, 6.0], [12.0, 8.0]])

@@ -12,17 +12,17 @@ import pytest
 from PIL import Image, ImageFilter
 from ruamel.yaml import YAML
 
-from belong.checking import alike, check, counts, glance
-from belong.checking.report import Report
-from belong.command import check as command
-from belong.command.main import main
-from belong.datasets import DataSet, with_test_part
+from belong.commands.check import check, duplicates, image_stats, sample_sizes
+from belong.commands.check import command as command
+from belong.commands.check.report import Report
+from belong.commands.fit.plan import plan
+from belong.commands.main import main
+from belong.data.dataset import DataSet, with_test_part
+from belong.data.resize import Form
+from belong.data.splits import assign
 from belong.detectors import covariance
-from belong.errors import InputError
-from belong.forms import Form
-from belong.networks import efficientnet, lenet
-from belong.parts import assign
-from belong.plan import plan
+from belong.models import efficientnet, lenet
+from belong.runtime.errors import InputError
 from tests.imports import ROOT
 from tests.photo_folders import write_images
 
@@ -177,10 +177,10 @@ def test_two_folders_of_idx_files_are_checked_like_photos() -> None:
 def test_one_calibration_image_too_few_spoils_and_one_more_does_not(
     alpha: float, least: int
 ) -> None:
-    parts = counts.Division({"a": 100, "b": 100}, {"a": least - 2, "b": 1}, {"a": 9, "b": 9})
-    assert "too_few_to_calibrate" in {one.name for one in counts.too_few(parts, alpha=alpha)}
+    parts = sample_sizes.Division({"a": 100, "b": 100}, {"a": least - 2, "b": 1}, {"a": 9, "b": 9})
+    assert "too_few_to_calibrate" in {one.name for one in sample_sizes.too_few(parts, alpha=alpha)}
     enough = replace(parts, calibration={"a": least - 1, "b": 1})
-    assert all(one.level != "spoils" for one in counts.too_few(enough, alpha=alpha))
+    assert all(one.level != "spoils" for one in sample_sizes.too_few(enough, alpha=alpha))
 
 
 @pytest.mark.parametrize("fraction", ["", "--calibration-fraction=0.1"])
@@ -200,10 +200,10 @@ def test_a_class_of_one_image_is_named_once_and_not_counted_further(
 
 
 def test_a_class_ten_times_as_large_as_another_is_named() -> None:
-    parts = counts.Division({"a": 500, "b": 50}, {"a": 50, "b": 5}, {"a": 9, "b": 9})
-    (found,) = counts.imbalance(parts)
+    parts = sample_sizes.Division({"a": 500, "b": 50}, {"a": 50, "b": 5}, {"a": 9, "b": 9})
+    (found,) = sample_sizes.imbalance(parts)
     assert found.sentence.startswith("class a has 500 training images and class b 50")
-    assert not list(counts.imbalance(replace(parts, train={"a": 499, "b": 50})))
+    assert not list(sample_sizes.imbalance(replace(parts, train={"a": 499, "b": 50})))
 
 
 @pytest.mark.parametrize("sizes", [(4, 7), (13, 40), (25, 105)])
@@ -230,7 +230,7 @@ def test_the_images_are_divided_as_the_pipeline_divides_them(sizes: tuple[int, i
         rng=rng,
     ).value_counts(["part", "class_name"])
     every = pd.DataFrame({"train": sizes, "test": [0, 0]}, index=["a", "b"])
-    parts = counts.division(every, test_fraction=0.2, calibration_fraction=0.1)
+    parts = sample_sizes.division(every, test_fraction=0.2, calibration_fraction=0.1)
     for part in ("train", "calibration", "test"):
         assert getattr(parts, part) == {name: table[f"normal/{part}", name] for name in "ab"}
 
@@ -242,7 +242,7 @@ def test_check_refuses_what_fit_refuses_and_divides_the_rest_as_fit_does(
 ) -> None:
     names = tuple("abc"[: len(sizes)])
     table = pd.DataFrame({"train": sizes, "test": 0}, index=list(names))
-    share, refused = counts.as_fitted(table, alpha=alpha, test_fraction=0.2, least=0.1)
+    share, refused = sample_sizes.as_fitted(table, alpha=alpha, test_fraction=0.2, least=0.1)
     n = sum(sizes)
     data = DataSet(
         np.zeros((n, 1, 28, 28), np.uint8),
@@ -264,11 +264,11 @@ def test_check_refuses_what_fit_refuses_and_divides_the_rest_as_fit_does(
 
 
 def test_what_is_said_of_networks_and_covariances_is_what_they_are() -> None:
-    assert counts.PER_CLASS == covariance.PER_CLASS
+    assert sample_sizes.PER_CLASS == covariance.PER_CLASS
     assert {
         "lenet": lenet.FEATURES,
         "efficientnet_b0": efficientnet.SIZES[-1],
-    } == counts.FEATURES
+    } == sample_sizes.FEATURES
 
 
 def test_the_defaults_are_those_of_the_pipeline() -> None:
@@ -284,7 +284,7 @@ def test_a_film_of_alike_frames_is_one_group_and_all_its_frames_are_in_it() -> N
     base = np.asarray(picture(0, 16).convert("L")).astype(int)
     rng = np.random.default_rng(0)
     frames = np.clip(base + rng.integers(-3, 4, (300, 16, 16)), 0, 255).astype(np.uint8)
-    assert (alike.nearly_same(frames) == 0).all()
+    assert (duplicates.nearly_same(frames) == 0).all()
 
 
 def test_near_pairs_are_those_of_comparing_all_with_all() -> None:
@@ -294,7 +294,7 @@ def test_near_pairs_are_those_of_comparing_all_with_all() -> None:
     every = np.concatenate([flat, spoiled.clip(0, 255).astype(np.uint8)])
     lengths = np.corrcoef(every.reshape(200, -1).astype(np.float64)) - np.eye(200)
     # Unit vectors at a distance of 0.1 have a correlation of 1 - 0.1 ** 2 / 2.
-    assert ((lengths >= 0.995).any(axis=1) == (alike.nearly_same(every) >= 0)).all()
+    assert ((lengths >= 0.995).any(axis=1) == (duplicates.nearly_same(every) >= 0)).all()
 
 
 def test_blurring_brightening_and_saving_anew_leave_a_picture_nearly_the_same(
@@ -312,9 +312,9 @@ def test_blurring_brightening_and_saving_anew_leave_a_picture_nearly_the_same(
     thumbnails = []
     for name, version in versions.items():
         version.save(tmp_path / name, quality=20)  # which a PNG has none of
-        seen = glance.at_file(tmp_path / name, most_pixels=10**6, background=(255, 255, 255))
+        seen = image_stats.at_file(tmp_path / name, most_pixels=10**6, background=(255, 255, 255))
         thumbnails.append(seen.thumbnail)
-    assert alike.nearly_same(np.array(thumbnails)).tolist() == [0, 0, 0, 0, 0, -1]
+    assert duplicates.nearly_same(np.array(thumbnails)).tolist() == [0, 0, 0, 0, 0, -1]
 
 
 def test_the_command_writes_what_it_says_and_ends_with_1_where_the_result_is_spoiled(

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from torchvision.datasets import ImageFolder
 
-from belong.class_folders import ImageFiles, list_images
-from belong.errors import InputError
+from belong.data.image_folder import ImageFiles, list_images
+from belong.runtime.errors import InputError
 from tests.photo_folders import write_images
 
 

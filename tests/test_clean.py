@@ -12,11 +12,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from belong.class_folders import list_images
-from belong.cleaning.study_page import page
-from belong.command.main import main
-from belong.idx_folders import read
-from stages import clean_study
+from belong.commands.main import main
+from belong.data.idx import read
+from belong.data.image_folder import list_images
+from reproduction.clean_study import study
+from reproduction.clean_study.page import page
 from tests.imports import ROOT
 from tests.photo_folders import write_images
 
@@ -267,7 +267,7 @@ def test_the_page_of_the_study_is_made_of_its_tables_and_says_what_the_stated_sh
 
 def test_the_study_counts_what_it_planted(tmp_path: Path) -> None:
     words = ["--images", "200", "--share", "0.05", "--seeds", "1", "--epochs", "1"]
-    assert clean_study.main([str(CLOTHES), str(DIGITS), str(tmp_path), *words]) == 0
+    assert study.main([str(CLOTHES), str(DIGITS), str(tmp_path), *words]) == 0
     rows = pd.read_csv(tmp_path / "found.csv")
     assert rows["images"].to_list() == [10, 10, 10, 10, 20, 20]
     assert pd.read_csv(tmp_path / "accuracy.csv")["images"].to_list()[::3] == [210, 200]

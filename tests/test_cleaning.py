@@ -8,22 +8,22 @@ import pytest
 from PIL import Image
 from scipy.stats import norm
 
-from belong.checking.glance import Glance, at_file
-from belong.class_folders import list_images
-from belong.cleaning.bulk import p_values
-from belong.cleaning.copies import near_images, same_images
-from belong.cleaning.files import files
-from belong.cleaning.folds import folds
-from belong.cleaning.manifest import manifest
-from belong.cleaning.out_of_fold import Judged
-from belong.cleaning.page import suspects_page
-from belong.cleaning.planting import found, plant
-from belong.cleaning.remark import Remark
-from belong.cleaning.results import check_place
-from belong.cleaning.suspects import remarks, suspects
-from belong.cleaning.tree import build
-from belong.datasets import DataSet
-from belong.errors import InputError
+from belong.commands.check.image_stats import Glance, at_file
+from belong.commands.clean.cleaned_tree import build
+from belong.commands.clean.duplicate_issues import near_images, same_images
+from belong.commands.clean.file_issues import files
+from belong.commands.clean.folds import folds
+from belong.commands.clean.issue import Remark
+from belong.commands.clean.label_issues import remarks, suspects
+from belong.commands.clean.manifest import manifest
+from belong.commands.clean.out_of_fold import Judged
+from belong.commands.clean.page import suspects_page
+from belong.commands.clean.robust_null import p_values
+from belong.commands.clean.write_results import check_place
+from belong.data.dataset import DataSet
+from belong.data.image_folder import list_images
+from belong.runtime.errors import InputError
+from reproduction.clean_study.planted_errors import found, plant
 from tests.photo_folders import write_images
 
 ALONE = -1

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from belong import conformal
-from belong.combination import LEAST_IMAGES, Combination, Surprise, combined
-from belong.errors import InputError
+from belong.calibration import conformal
+from belong.calibration.sample_size import LEAST_IMAGES
+from belong.detectors.combined import Combination, Surprise, combined
+from belong.runtime.errors import InputError
 
 tails = st.sampled_from([0.02, 0.1, 0.25, 0.5, 0.9])
 # Few distinct values, so that ties are common.

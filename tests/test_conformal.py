@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.stats import betabinom
 
-from belong.conformal import p_values, promised_range, threshold
-from belong.errors import InputError
+from belong.calibration.conformal import p_values, promised_range, threshold
+from belong.runtime.errors import InputError
 
 # Few distinct values, so that ties are common.
 tied_scores = hnp.arrays(np.float32, st.integers(1, 40), elements=st.integers(-3, 3).map(float))

@@ -9,10 +9,10 @@ from sklearn.covariance import LedoitWolf
 from sklearn.decomposition import PCA
 from torch import Tensor
 
-from belong.acceptance import acceptance
-from belong.artefacts import load_arrays, save_arrays
 from belong.detectors.covariance import choose, whitenings
 from belong.detectors.mahalanobis import ClassGaussians, fit
+from belong.evaluation.acceptance_study import acceptance
+from belong.runtime.storage import load_arrays, save_arrays
 
 NAMES = ["ant", "bee"]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from belong.datasets import DataSet, chosen, with_test_part, without
-from belong.errors import InputError
+from belong.data.dataset import DataSet, chosen, with_test_part, without
+from belong.runtime.errors import InputError
 
 HERE = Path("some/folder")
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from belong.derived import DERIVED, PATCHES
+from belong.data.synthetic_anomalies import DERIVED, PATCHES
 
 
 @pytest.fixture

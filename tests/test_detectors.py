@@ -11,12 +11,12 @@ import torch.nn.functional as F  # noqa: N812  (the name that all of torch's use
 from torch import Tensor
 from torch.testing import assert_close
 
-from belong.artefacts import load_arrays, save_arrays
-from belong.detectors import mahalanobis, supervised_head
-from belong.detectors.contract import Training
+from belong.detectors import mahalanobis, mlp_head
+from belong.detectors.base import Training
 from belong.detectors.registry import DETECTORS, GAUSSIANS, HEAD, KINDS
-from belong.errors import InputError
-from belong.views import Views
+from belong.models.activations import Views
+from belong.runtime.errors import InputError
+from belong.runtime.storage import load_arrays, save_arrays
 from stages.params.detectors import DetectorsSection
 from stages.params.score import COMBINABLE
 
@@ -109,8 +109,8 @@ def fit_gaussians() -> mahalanobis.ClassGaussians:
     )
 
 
-def fit_head() -> supervised_head.SupervisedHead:
-    head, _ = supervised_head.fit(
+def fit_head() -> mlp_head.SupervisedHead:
+    head, _ = mlp_head.fit(
         training_views()[0].features,
         far_away_views().features,
         epochs=10,

@@ -18,13 +18,13 @@ from torch.testing import assert_close
 from torchvision.models import EfficientNet, EfficientNet_B0_Weights, efficientnet_b0, mobilenet_v2
 from torchvision.transforms import v2
 
-from belong.artefacts import load_about, load_arrays, save_arrays
-from belong.embedding import embed
-from belong.errors import InputError
-from belong.networks.efficientnet import Backbone, EfficientNetB0
-from belong.networks.frozen import FrozenEfficientNetB0
-from belong.networks.weights import from_file, imagenet
-from belong.training import Epoch, train_classifier
+from belong.models.efficientnet import Backbone, EfficientNetB0
+from belong.models.feature_extraction import embed
+from belong.models.frozen_backbone import FrozenEfficientNetB0
+from belong.models.pretrained import from_file, imagenet
+from belong.models.train_classifier import Epoch, train_classifier
+from belong.runtime.errors import InputError
+from belong.runtime.storage import load_about, load_arrays, save_arrays
 from stages import backbone, derive, extract, train, train_autoencoder
 from stages import embed as embed_stage
 from tests.imports import ROOT

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from belong.artefacts import load_csv
-from belong.command.main import COMMANDS, main
-from belong.endings import OUT_OF_MEMORY, exit_code_of
-from stages.program import run as run_stage
+from belong.commands.main import COMMANDS, main
+from belong.runtime.exit_codes import OUT_OF_MEMORY, exit_code_of
+from belong.runtime.storage import load_csv
+from stages.runner import run as run_stage
 
 OF_A_GPU = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
 OF_TORCH = RuntimeError(
@@ -88,7 +88,7 @@ def test_a_stage_that_finds_no_memory_says_so_in_one_line(
 
 @pytest.mark.parametrize("library", ["torch", "torchvision"])
 def test_a_program_that_ends_at_once_says_nothing_of_leaks(library: str) -> None:
-    program = f"from belong.endings import end_at_once; end_at_once(); import {library}"
+    program = f"from belong.runtime.exit_codes import end_at_once; end_at_once(); import {library}"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
     )

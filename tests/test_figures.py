@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from belong.figures import calibration, gallery
+from belong.reporting.figures import calibration, gallery
 
 
 def curve(high: dict[str, float]) -> pd.DataFrame:

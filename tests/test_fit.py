@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from belong.bundle import Bundle
-from belong.command.main import main
-from belong.errors import InputError
-from belong.idx_folders import read
-from stages import fit_folder
+from belong.commands.fit import fit
+from belong.commands.fit.fit import PIPELINE, TARGETS, setting, summary
+from belong.commands.main import main
+from belong.data.idx import read
+from belong.prediction.bundle import Bundle
+from belong.runtime.errors import InputError
 from stages.finished import Finished
-from stages.fit_folder import PIPELINE, TARGETS, setting, summary
 from stages.sequence import Step, steps_to
 from tests.imports import ROOT
 
@@ -170,7 +170,7 @@ def test_while_a_model_is_made_no_other_process_makes_it(
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             asked.append(model)
 
-    monkeypatch.setattr(fit_folder, "run_all", make)
+    monkeypatch.setattr(fit, "run_all", make)
     assert main(["fit", str(digits), "-o", str(tmp_path / "model")]) == 0
     assert asked == [tmp_path / "model"]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from belong.frames import frames_in
+from belong.data.image_reader import frames_in
 
 
 def pictures(count: int) -> list[Image.Image]:

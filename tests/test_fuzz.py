@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 from safetensors.numpy import save
 
-from belong.artefacts import load_about
-from belong.errors import InputError
-from belong.watching import stream
+from belong.commands.watch import predictions
+from belong.runtime.errors import InputError
+from belong.runtime.storage import load_about
 from tests.fuzz.__main__ import SEED
 from tests.fuzz.mutations import mutated
 from tests.fuzz.readers import READERS
@@ -47,7 +47,7 @@ def test_a_row_with_more_values_than_columns_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "predictions.csv"
     path.write_text("path,class,belongs,p_value\n1,a.png,cat,True,0.5\n1,b.png,dog,True,2\n")
     with pytest.raises(InputError, match="rows with more values than the 4 columns"):
-        stream.read([path], None)
+        predictions.read([path], None)
 
 
 @pytest.mark.parametrize("about", ['{"shape" 3}', "[", "7", "[7]", "[" * 100_000], ids=range(5))

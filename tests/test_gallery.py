@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from belong.gallery.data import histogram
-from belong.gallery.selection import telling
-from belong.gallery.sheets import reduced, sheets
+from belong.reporting.gallery.data import histogram
+from belong.reporting.gallery.selection import telling
+from belong.reporting.gallery.sprite_sheets import reduced, sheets
 from tests.small_gallery import Small, small_gallery
 
 

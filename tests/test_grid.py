@@ -11,14 +11,14 @@ import pytest
 from dvc.utils.hydra import apply_overrides
 from ruamel.yaml import YAML
 
-from belong.errors import InputError
-from belong.grid.cells import Cell, assignments, changed, in_running_order, product
-from belong.grid.current import kept, keys_read, picked, upstream
-from belong.grid.gathering import numbers
-from belong.grid.space import free, needed
+from belong.runtime.errors import InputError
+from belong.runtime.typed_yaml import read
+from reproduction.grid.cells import Cell, assignments, changed, in_running_order, product
+from reproduction.grid.collect import numbers
+from reproduction.grid.disk_space import free, needed
+from reproduction.grid.freshness import kept, keys_read, picked, upstream
+from reproduction.grid.grid_file import Params
 from stages.params.every import Params as EveryParams
-from stages.params.grid import Params
-from stages.params.section import read
 from tests.imports import ROOT
 
 GRID = ROOT / "reports" / "paper" / "params.yaml"
@@ -259,7 +259,8 @@ def test_the_packages_of_other_engines_are_imported_only_when_asked_for(
     engine: str, package: str
 ) -> None:
     program = (
-        "import sys, pathlib, stages.grid; from belong.grid.engines.registry import engine_of;"
+        "import sys, pathlib, reproduction.grid.__main__;"
+        "from reproduction.grid.engines.registry import engine_of;"
         f"assert '{package}' not in sys.modules; sys.modules['{package}'] = None;"
         f"engine_of('{engine}', clones=pathlib.Path(), logs=pathlib.Path(), threads=1)"
     )
@@ -267,6 +268,6 @@ def test_the_packages_of_other_engines_are_imported_only_when_asked_for(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.stderr.splitlines()[-1] == (
-        f"belong.errors.InputError: --engine {engine} wants the package {package}: "
+        f"belong.runtime.errors.InputError: --engine {engine} wants the package {package}: "
         f"pip install -c constraints.txt -e '.[{engine}]'"
     )

@@ -21,7 +21,7 @@ import pandas as pd
 import psutil
 import pytest
 
-from belong.grid.processes import end_processes_in
+from reproduction.grid.orphans import end_processes_in
 from tests.imports import ROOT
 
 STAGE = """
@@ -143,7 +143,7 @@ def repository(folder: Path) -> Path:
 
 def grid(folder: Path, *options: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-m", "stages.grid", "grid.yaml", "out", *options],
+        [sys.executable, "-m", "reproduction.grid", "grid.yaml", "out", *options],
         cwd=folder,
         env=ENVIRONMENT,
         capture_output=True,
@@ -157,7 +157,7 @@ def grid(folder: Path, *options: str) -> "subprocess.CompletedProcess[str]":
 def started(folder: Path, *options: str) -> "Iterator[subprocess.Popen[str]]":
     """A driver at work; whatever becomes of the test, it and its cells are over afterwards."""
     with subprocess.Popen(
-        [sys.executable, "-m", "stages.grid", "grid.yaml", "out", *options],
+        [sys.executable, "-m", "reproduction.grid", "grid.yaml", "out", *options],
         cwd=folder,
         env=ENVIRONMENT,
         stderr=subprocess.PIPE,

@@ -8,21 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from belong.grid.command import Command
-from belong.grid.engines.contract import STOPPED, Engine
-from belong.grid.engines.local import Local
-from belong.grid.processes import end_processes_in
+from reproduction.grid.command import Command
+from reproduction.grid.engines.base import STOPPED, Engine
+from reproduction.grid.engines.local import Local
+from reproduction.grid.orphans import end_processes_in
 
 
 def engine_named(name: str, folder: Path) -> Engine:
     if name == "ray":
         pytest.importorskip("ray", reason="Ray is not installed: pip install -e '.[ray]'")
-        from belong.grid.engines.ray import OnRay
+        from reproduction.grid.engines.ray import OnRay
 
         return OnRay(threads=1)
     if name == "slurm":
         pytest.importorskip("submitit", reason="no submitit: pip install -e '.[slurm]'")
-        from belong.grid.engines.slurm import OnSlurm
+        from reproduction.grid.engines.slurm import OnSlurm
 
         # Without Slurm, submitit's own processes take its place.
         return OnSlurm(folder, threads=1, cluster="slurm" if shutil.which("srun") else "local")

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torchvision.datasets.mnist import read_sn3_pascalvincent_tensor
 
-from belong.errors import InputError
-from belong.idx import read_idx
+from belong.data.idx import read_idx
+from belong.runtime.errors import InputError
 from tests.idx_files import idx_bytes, some_images
 
 DATA = Path(__file__).parent / "data"

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from belong.errors import InputError
-from belong.idx_folders import read
+from belong.data.idx import read
+from belong.runtime.errors import InputError
 from tests.idx_files import some_images, write_folder
 
 SMALL = Path(__file__).parent / "data" / "mnist-small"

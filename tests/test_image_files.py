@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from belong.image_files import UnreadableError, is_image_name, read_image
+from belong.data.image_reader import UnreadableError, is_image_name, read_image
 
 WHITE = (255, 255, 255)
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from belong.paper.published import PAIRS
-from stages.params.grid import Params
+from reproduction.grid.grid_file import Params
+from reproduction.paper.published import PAIRS
 from tests.clones import call, clone_to, commit
 from tests.imports import ROOT
 from tests.photo_folders import write_images
@@ -67,7 +67,14 @@ def test_a_cell_of_imagenet30_runs_on_a_folder_for_each_of_the_thirty_classes(
     }
     (tmp_path / "grid.yaml").write_text(json.dumps(grid))
     commit(folder)
-    call(folder, "python", "-m", "stages.grid", str(tmp_path / "grid.yaml"), str(tmp_path / "out"))
+    call(
+        folder,
+        "python",
+        "-m",
+        "reproduction.grid",
+        str(tmp_path / "grid.yaml"),
+        str(tmp_path / "out"),
+    )
     (row,) = pd.read_csv(tmp_path / "out" / "grid.csv").to_dict("records")
     counted = {key: number for key, number in row.items() if str(key).startswith("data.")}
     assert counted == {

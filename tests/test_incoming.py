@@ -14,12 +14,12 @@ import psutil
 import pytest
 from PIL import Image
 
-from belong.decoder import READY, Picture, Wanted, decode, main, question
-from belong.decoders import ENDED
-from belong.decoding import AHEAD_BYTES, FEW, decoded
-from belong.errors import InputError
-from belong.incoming import below, listed
-from belong.manifest import ImageForm
+from belong.data.decode_pool import AHEAD_BYTES, FEW, decoded
+from belong.data.decoder import READY, Picture, Wanted, decode, main, question
+from belong.data.decoders import ENDED
+from belong.data.file_discovery import below, listed
+from belong.data.image_form import ImageForm
+from belong.runtime.errors import InputError
 from tests.imports import ROOT
 from tests.photo_folders import write_images
 
@@ -232,7 +232,7 @@ def test_a_question_that_breaks_off_anywhere_ends_the_decoder_without_an_answer(
 def test_a_decoder_whose_parent_is_killed_ends_too(tmp_path: Path) -> None:
     write_images(tmp_path, "a.png", grey=True)
     code = (
-        "import sys, time; from pathlib import Path; from belong.decoding import decoded; "
+        "import sys, time; from pathlib import Path; from belong.data.decode_pool import decoded; "
         "from tests.test_incoming import FORM; "
         "images = decoded([[Path(sys.argv[1])] * 40] * 10_000, FORM, jobs=2); next(images); "
         "print('decoding', flush=True); time.sleep(60)"
@@ -254,4 +254,4 @@ def test_a_decoder_whose_parent_is_killed_ends_too(tmp_path: Path) -> None:
 
 def decoders() -> list[psutil.Process]:
     """Return the decoders that this process has started."""
-    return [one for one in psutil.Process().children() if "belong.decoder" in one.cmdline()]
+    return [one for one in psutil.Process().children() if "belong.data.decoder" in one.cmdline()]

@@ -10,8 +10,8 @@ import torch
 from sklearn.ensemble import IsolationForest
 from torch import Tensor
 
-from belong.artefacts import load_arrays, save_arrays
-from belong.isolation_forest import Forest, fit, mean_depth
+from belong.detectors.isolation_forest import Forest, fit, mean_depth
+from belong.runtime.storage import load_arrays, save_arrays
 
 
 def vectors(generator: torch.Generator, n: int) -> Tensor:

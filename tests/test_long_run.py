@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from belong.command.main import main
+from belong.commands.main import main
 from tests.imports import ROOT
 from tests.long_run import BAD_OF, TENTHS, Sample, accounted, generate, is_flat, tenths
 from tests.small_bundle import make_bundle

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from belong.detectors.mahalanobis import MANY_FEATURES, ClassGaussians, fit
-from belong.errors import InputError
+from belong.runtime.errors import InputError
 
 NAMES = ["ant", "bee", "cat"]
 

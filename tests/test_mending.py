@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from belong.verifying.lock import outputs, refused
-from stages.mend import main
+from belong.commands.verify.dvc_lock import outputs, refused
+from belong.commands.verify.mend import main
 from tests.clones import call, commit
 from tests.imports import ROOT
 from tests.small_pipeline import make_pipeline
@@ -93,4 +93,4 @@ def test_make_mends_before_it_runs_dvc(tmp_path: Path) -> None:
         ["make", "--dry-run", "--no-print-directory", "all", f"VENV={tmp_path}"],
         cwd=ROOT, capture_output=True, text=True, check=True,
     ).stdout.splitlines()  # fmt: skip
-    assert told[-2:] == ["python -m stages.mend .", "dvc repro"]
+    assert told[-2:] == ["python -m belong.commands.verify.mend .", "dvc repro"]

@@ -13,7 +13,8 @@ from pytorch_ood.metrics import FPRAtTPR
 from scipy.stats import mannwhitneyu
 from sklearn.metrics import accuracy_score, average_precision_score, f1_score, roc_auc_score
 
-from belong import conformal, metrics
+from belong.calibration import conformal
+from belong.evaluation import metrics
 
 # Four normal images and two anomalies, one of them among the normal ones.
 NORMAL = np.array([1.0, 2.0, 3.0, 4.0])

@@ -7,8 +7,8 @@ from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 from torch.testing import assert_close
 
-from belong.errors import InputError
-from belong.neighbors import Neighbors
+from belong.detectors.knn_search import Neighbors
+from belong.runtime.errors import InputError
 
 
 def distances_by_scikit_learn(queries: Tensor, reference: Tensor, k: int) -> np.ndarray:

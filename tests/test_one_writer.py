@@ -12,7 +12,7 @@ from typing import IO, cast
 import psutil
 import pytest
 
-from belong.one_writer import one_writer
+from belong.runtime.process_lock import one_writer
 from tests.imports import ROOT
 
 # A stage that writes its number into its output once its standard input ends.

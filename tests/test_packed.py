@@ -6,10 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from belong.artefacts import load_csv, save_csv
-from belong.datasets import DataSet
-from belong.errors import InputError
-from belong.packed import COLUMNS, data_set, rows
+from belong.data.dataset import COLUMNS, DataSet, data_set, rows
+from belong.runtime.errors import InputError
+from belong.runtime.storage import load_csv, save_csv
 
 # Names that a table might take for numbers, for nothing, or for two columns.
 NAMES = ("007", "7", "1e3", "NA", "True", 'a, "b"\nc', "null", "é")

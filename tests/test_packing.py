@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from belong.errors import InputError, TooManyBadFilesError
-from belong.forms import Form, all_formed, formed
-from belong.packing import Packed, check_enough, look, own_form, pack
+from belong.data.loader import Packed, check_enough, look, own_form, pack
+from belong.data.resize import Form, all_formed, formed
+from belong.runtime.errors import InputError, TooManyBadFilesError
 from tests.idx_files import some_images, write_folder
 from tests.photo_folders import write_images
 

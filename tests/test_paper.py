@@ -8,12 +8,12 @@ import pandas as pd
 import pytest
 from matplotlib.image import imread
 
-from belong.artefacts import save_csv
-from belong.paper import figures as draw
-from belong.paper.lambda_axis import labelled, places
-from belong.paper.published import checked
-from belong.paper.rows import balances_of
-from belong.paper.sweep_figure import sweep
+from belong.runtime.storage import save_csv
+from reproduction.paper import figures as draw
+from reproduction.paper.lambda_axis import labelled, places
+from reproduction.paper.published import checked
+from reproduction.paper.published_rows import balances_of
+from reproduction.paper.sweep_figure import sweep
 from stages import paper
 from tests.imports import ROOT
 from tests.paper_grid import LAMBDAS, PAIRS, grid_of, plausible, sets_of

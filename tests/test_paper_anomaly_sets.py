@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from belong.paper.anomaly_sets import against_best_single, text
+from reproduction.paper.anomaly_sets import against_best_single, text
 
 AUROCS = {
     # (detector, set) -> AUROC of seed 0 and of seed 1

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from scipy.stats import ttest_ind
 
-from belong.paper.claims import CONFIRMED, NOT_CONFIRMED, NOT_TESTABLE, Claim, claims
+from reproduction.paper.claims import CONFIRMED, NOT_CONFIRMED, NOT_TESTABLE, Claim, claims
 from tests.paper_grid import LAMBDAS, PAIRS, grid_of, plausible, sets_of
 
 

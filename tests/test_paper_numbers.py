@@ -8,13 +8,20 @@ import pytest
 from scipy.stats import ttest_1samp, ttest_ind
 from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score
 
-from belong.errors import InputError
-from belong.paper.balance import Balance, balance_of, known_balances
-from belong.paper.published import checked, in_order, share_of_positives
-from belong.paper.seeds import Comparison, best_of, by_seed, check, mean_and_sd, missing_cells
-from belong.paper.slips import mirrored, same_accuracy, same_auroc, statements
-from belong.paper.sweep import ACCURACY, against_zero, best_lambdas, falls_from
-from belong.paper.sweep_words import in_words
+from belong.runtime.errors import InputError
+from reproduction.paper.class_balance import Balance, balance_of, known_balances
+from reproduction.paper.consistency_checks import mirrored, same_accuracy, same_auroc, statements
+from reproduction.paper.lambda_sweep import ACCURACY, against_zero, best_lambdas, falls_from
+from reproduction.paper.published import checked, in_order, share_of_positives
+from reproduction.paper.seed_statistics import (
+    Comparison,
+    best_of,
+    by_seed,
+    check,
+    mean_and_sd,
+    missing_cells,
+)
+from reproduction.paper.sweep_text import in_words
 from tests.imports import ROOT
 from tests.paper_grid import grid_of, plausible
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from belong.datasets import DataSet, without
-from belong.errors import InputError
-from belong.forms import Form, all_formed
-from belong.parts import PARTS, assign
+from belong.data.dataset import DataSet, without
+from belong.data.resize import Form, all_formed
+from belong.data.splits import PARTS, assign
+from belong.runtime.errors import InputError
 
 NAMES = ("ant", "bee", "cat")
 

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from belong.artefacts import load_about, load_arrays
-from belong.idx_folders import read
+from belong.data.idx import read
+from belong.runtime.storage import load_about, load_arrays
 from tests.imports import ROOT
 from tests.photo_folders import write_images
 

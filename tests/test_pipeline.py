@@ -169,7 +169,14 @@ def test_a_cell_of_the_grid_has_the_numbers_of_the_same_experiment_by_hand(
         "curves": {"lambdas": [0.1], "seed": 0, "detectors": ["mahalanobis"]},
     }
     (tmp_path / "grid.yaml").write_text(json.dumps(grid))
-    call(second, "python", "-m", "stages.grid", str(tmp_path / "grid.yaml"), str(tmp_path / "out"))
+    call(
+        second,
+        "python",
+        "-m",
+        "reproduction.grid",
+        str(tmp_path / "grid.yaml"),
+        str(tmp_path / "out"),
+    )
     (row,) = pd.read_csv(tmp_path / "out" / "grid.csv").to_dict("records")
     (ref,) = call(clone, "git", "for-each-ref", "--format=%(refname)", "**/tenth").split()
     by_hand = json.loads(call(clone, "git", "show", f"{ref}:reports/metrics.json"))

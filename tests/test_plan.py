@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from belong.class_folders import list_images
-from belong.combination import least_held_out
-from belong.datasets import DataSet, with_test_part
-from belong.errors import InputError
-from belong.forms import Form
-from belong.parts import assign
-from belong.plan import Plan, plan, typical_side
+from belong.calibration.sample_size import least_held_out
+from belong.commands.fit.plan import Plan, plan, typical_side
+from belong.data.dataset import DataSet, with_test_part
+from belong.data.image_folder import list_images
+from belong.data.resize import Form
+from belong.data.splits import assign
+from belong.runtime.errors import InputError
 
 
 def images(*counts: int, side: int = 28, tests: int = 0) -> DataSet:

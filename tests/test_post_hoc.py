@@ -7,7 +7,7 @@ from pytorch_ood.detector import KNN, RMD, EnergyBased, Mahalanobis, MaxLogit, M
 from scipy.special import log_softmax, logsumexp
 from torch import Tensor
 
-from belong.detectors.contract import Training
+from belong.detectors.base import Training
 from belong.detectors.energy import Energy
 from belong.detectors.feature_knn import FeatureNeighbors
 from belong.detectors.mahalanobis_tied import TiedMahalanobis
@@ -15,7 +15,7 @@ from belong.detectors.max_logit import MaximumLogit
 from belong.detectors.msp import MaximumSoftmaxProbability
 from belong.detectors.relative_mahalanobis import RelativeMahalanobis
 from belong.detectors.vim import VirtualLogit
-from belong.views import Views
+from belong.models.activations import Views
 
 N, D, C = 180, 6, 3
 

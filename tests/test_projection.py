@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
-from belong.projection import plane, thinned
+from belong.evaluation.pca import plane, thinned
 
 RNG = np.random.default_rng(0)
 NORMAL, ANOMALY = RNG.normal(size=(30, 5)) * [5, 3, 1, 1, 1], RNG.normal(size=(20, 5)) + 4

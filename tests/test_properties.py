@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.testing import assert_close
 
-from belong import conformal
-from belong.artefacts import load_arrays, save_arrays
+from belong.calibration import conformal
 from belong.detectors.mahalanobis import ClassGaussians, fit
+from belong.runtime.storage import load_arrays, save_arrays
 
 NAMES = ["ant", "bee", "cat", "dog"]
 # A class of too few images for its features has no covariance of its own.

@@ -19,9 +19,9 @@ import pandas as pd
 from ruamel.yaml import YAML
 from scipy.stats import betabinom
 
-from belong.promise import expected, outside
-from belong.threads_page import summary
-from stages.readme import promised, results, seeds
+from belong.calibration.coverage import expected, outside
+from reproduction.readme import promised, results, seeds
+from reproduction.threads.page import summary
 from tests.imports import ROOT
 from tests.paper_grid import grid_of, plausible
 

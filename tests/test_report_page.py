@@ -18,17 +18,25 @@ import pytest
 from PIL import Image
 from ruamel.yaml import YAML
 
-from belong.artefacts import load_about, load_arrays, load_csv, save_arrays, save_csv, save_json
-from belong.ink import is_ink
-from belong.page import machine, thumbnails
-from belong.page.curves import calibration, points, precision_recall
-from belong.page.facts import facts, flat, title
-from belong.page.matrix import matrix, shade
-from belong.page.render import short
-from belong.page.scoreboard import COLUMNS, reasons, scoreboard
-from belong.page.showcase import Part, least_anomalous, showcase
-from belong.page.thumbnails import thumbnails as thumbnails_of
-from belong.score_bins import score_edges, shares
+from belong.reporting.histogram_bins import score_edges, shares
+from belong.reporting.palette import is_ink
+from belong.reporting.report import thumbnails
+from belong.reporting.report.auroc_matrix import matrix, shade
+from belong.reporting.report.curves import calibration, points, precision_recall
+from belong.reporting.report.examples import Part, least_anomalous, showcase
+from belong.reporting.report.render import short
+from belong.reporting.report.run_summary import facts, flat, title
+from belong.reporting.report.scoreboard import COLUMNS, reasons, scoreboard
+from belong.reporting.report.thumbnails import thumbnails as thumbnails_of
+from belong.runtime import environment as machine
+from belong.runtime.storage import (
+    load_about,
+    load_arrays,
+    load_csv,
+    save_arrays,
+    save_csv,
+    save_json,
+)
 from tests.imports import ROOT
 from tests.small_report import make_inputs, make_page
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from belong import conformal
-from belong.artefacts import load_about, load_csv
-from belong.resplits import COLUMNS, rates, resplits
+from belong.calibration import conformal
+from belong.calibration.coverage import COLUMNS, rates, resplits
+from belong.runtime.storage import load_about, load_csv
 from stages import study_promise
 from tests.imports import ROOT
 

@@ -11,16 +11,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from belong import autoencoder, checkpoint
-from belong.artefacts import load_about, load_arrays, save_arrays
-from belong.checkpoint import Checkpoint, checkpoint_beside
-from belong.detectors import supervised_head
-from belong.errors import InputError
-from belong.fingerprint import fingerprint
-from belong.networks.efficientnet import EfficientNetB0
-from belong.networks.lenet import LeNet
-from belong.training import train_classifier
-from belong.training_state import TrainingState
+from belong.detectors import mlp_head
+from belong.models import autoencoder, checkpoint
+from belong.models.checkpoint import Checkpoint, TrainingState, checkpoint_beside
+from belong.models.efficientnet import EfficientNetB0
+from belong.models.lenet import LeNet
+from belong.models.train_classifier import train_classifier
+from belong.runtime.errors import InputError
+from belong.runtime.fingerprint import fingerprint
+from belong.runtime.storage import load_about, load_arrays, save_arrays
 
 EPOCHS = 4
 KEY = "the same run"
@@ -85,7 +84,7 @@ def paper_b(kept: Checkpoint | None) -> Any:
 
 def head(kept: Checkpoint | None) -> Any:
     features = images(26).flatten(1).float()
-    return supervised_head.fit(
+    return mlp_head.fit(
         features[:13], features[13:], epochs=EPOCHS, batch_size=4, learning_rate=0.01,
         generator=torch.Generator().manual_seed(3), checkpoint=kept,
     )  # fmt: skip

@@ -21,23 +21,23 @@ import pytest
 import torch
 from PIL import Image
 
-from belong import conformal, scored_batches
-from belong.artefacts import load_arrays
-from belong.bundle import Bundle
-from belong.class_folders import printable
-from belong.command.main import main
+from belong.calibration import conformal
+from belong.commands.main import main
+from belong.commands.watch.inputs import look
+from belong.commands.watch.score_uploads import Uploads, scored
+from belong.data.file_discovery import Incoming, below
 from belong.detectors.registry import DETECTORS
-from belong.embedding import embed
-from belong.incoming import Incoming, below
-from belong.networks.efficientnet import Backbone
-from belong.networks.frozen import FrozenEfficientNetB0
-from belong.reasons import ODD, reason
-from belong.scored import Scored
-from belong.scoring import Scorer
-from belong.scoring_run import UNFINISHED, score_files
-from belong.verdict_files import COLUMNS
-from belong.watching.given import look
-from belong.watching.uploads import Uploads, scored
+from belong.models.efficientnet import Backbone
+from belong.models.feature_extraction import embed
+from belong.models.frozen_backbone import FrozenEfficientNetB0
+from belong.prediction import batch_prediction
+from belong.prediction.batch_prediction import UNFINISHED, score_files
+from belong.prediction.bundle import Bundle
+from belong.prediction.explanations import ODD, reason
+from belong.prediction.prediction_files import COLUMNS
+from belong.prediction.predictor import Scored, Scorer
+from belong.runtime.storage import load_arrays
+from belong.runtime.text import printable
 from tests.imports import ROOT
 from tests.small_bundle import a_bundle, make_bundle
 
@@ -472,7 +472,7 @@ def interruption() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Scorer, "score", broken_off)
-        patch.setattr(scored_batches, "AT_ONCE", 1)
+        patch.setattr(batch_prediction, "AT_ONCE", 1)
         yield
 
 
@@ -686,7 +686,7 @@ def test_paths_come_from_standard_input(photos: Path, model: Path, tmp_path: Pat
 
 
 def test_the_help_needs_neither_torch_nor_pandas() -> None:
-    code = "import sys; from belong.command.main import parser, COMMANDS; "
+    code = "import sys; from belong.commands.main import parser, COMMANDS; "
     code += "[parser(name).format_help() for name in ['', *COMMANDS]]; "
     code += "print(sorted({'torch', 'pandas', 'numpy', 'matplotlib'} & set(sys.modules)))"
     said = subprocess.run(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from belong.errors import InputError
+from belong.runtime.errors import InputError
 from stages.sequence import Step, run_steps, steps_to
 from tests.imports import ROOT
 

@@ -14,11 +14,11 @@ import pandas as pd
 import pytest
 import torch
 
-from belong import conformal
-from belong.artefacts import load_about, load_arrays, load_csv, save_arrays
-from belong.derived import DERIVED
+from belong.calibration import conformal
+from belong.data.splits import PARTS
+from belong.data.synthetic_anomalies import DERIVED
 from belong.detectors.mahalanobis import ClassGaussians
-from belong.parts import PARTS
+from belong.runtime.storage import load_about, load_arrays, load_csv, save_arrays
 from stages import (
     backbone,
     derive,

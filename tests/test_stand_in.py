@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from belong.artefacts import save_csv
-from belong.paper.stand_in import page
+from belong.runtime.storage import save_csv
+from reproduction.grid.grid_file import Params
+from reproduction.paper.cifar10_page import page
 from stages import stand_in
-from stages.params.grid import Params
 from tests.imports import ROOT
 from tests.paper_grid import DETECTORS, grid_of, plausible
 from tests.test_stages import run
@@ -120,7 +120,8 @@ def test_without_its_tables_the_stage_says_what_makes_them(tmp_path: Path) -> No
     done = run("stages.stand_in", *files)
     assert (done.returncode, done.stderr) == (
         2,
-        f"stand_in: {tmp_path}/sets.csv: no such file; `python -m stages.grid {GRID}` makes it\n",
+        f"stand_in: {tmp_path}/sets.csv: no such file; "
+        f"`python -m reproduction.grid {GRID}` makes it\n",
     )
     save_csv(tmp_path / "sets.csv", sets_of(grid))
     stand_in.main(*files)

@@ -6,9 +6,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from belong.artefacts import load_csv, save_csv
-from belong.table_lines import save_rows
-from belong.verdict_files import COLUMNS, PREDICTIONS, UNREADABLE, save_tables
+from belong.prediction.prediction_files import COLUMNS, PREDICTIONS, UNREADABLE, save_tables
+from belong.runtime.storage import load_csv, save_csv, save_rows
 
 
 @pytest.mark.parametrize("name", ["a\rb", "a\nb", "a\r\nb", "\r", "a\r\n", 'a"b', "a,b"])

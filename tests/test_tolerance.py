@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
-from belong.artefacts import save_csv
-from belong.errors import InputError
-from belong.paper.seeds import CELL, ROUNDING
-from belong.threads_page import page, summary
-from belong.tolerance import COLUMNS, SHARE, compared, outside, tolerance
+from belong.runtime.errors import InputError
+from belong.runtime.storage import save_csv
+from reproduction.grid.grid_file import Params
+from reproduction.paper.seed_statistics import CELL, ROUNDING
+from reproduction.threads.page import page, summary
+from reproduction.threads.tolerance import COLUMNS, SHARE, compared, outside, tolerance
 from stages import study_threads
-from stages.params.grid import Params
 from tests.imports import ROOT
 from tests.paper_grid import grid_of, plausible
 from tests.test_stages import run
@@ -183,7 +183,7 @@ def test_without_its_cells_the_stage_says_what_makes_them(tmp_path: Path) -> Non
     done = run("stages.study_threads", *files)
     assert (done.returncode, done.stderr) == (
         2,
-        f"study_threads: {files[1]}: no such file; `python -m stages.grid {path}` makes it\n",
+        f"study_threads: {files[1]}: no such file; `python -m reproduction.grid {path}` makes it\n",
     )
     save_csv(files[1], small())
     study_threads.main(*files)

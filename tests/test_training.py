@@ -10,12 +10,11 @@ import torch.nn.functional as F  # noqa: N812  (the name that all of torch's use
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from belong.accuracy import accuracy
-from belong.artefacts import load_about, load_arrays, save_arrays
-from belong.errors import InputError
-from belong.idx_folders import read
-from belong.networks.lenet import FEATURES, LeNet
-from belong.training import Epoch, train_classifier
+from belong.data.idx import read
+from belong.models.lenet import FEATURES, LeNet
+from belong.models.train_classifier import Epoch, accuracy, train_classifier
+from belong.runtime.errors import InputError
+from belong.runtime.storage import load_about, load_arrays, save_arrays
 
 SMALL = Path(__file__).parent / "data" / "mnist-small"
 

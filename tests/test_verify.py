@@ -12,9 +12,9 @@ from dvc_data.hashfile.build import build
 from dvc_data.hashfile.db import HashFileDB
 from dvc_objects.fs.local import LocalFileSystem
 
-from belong.command.main import main
-from belong.manifest import StoredFile
-from belong.verifying.cache import listing
+from belong.commands.main import main
+from belong.commands.verify.dvc_cache import listing
+from belong.prediction.manifest import StoredFile
 from tests.small_manifest import a_manifest
 from tests.small_pipeline import FILES, cached, make_pipeline
 

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from belong.command.main import main
-from belong.conformal import promised_range
+from belong.calibration.conformal import promised_range
+from belong.commands.main import main
 from tests.predictions import predictions, write_predictions
 
 PROMISE = ("--alpha", "0.05", "--calibration-images", "999")

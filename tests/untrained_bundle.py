@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from belong.bundle import Bundle
-from belong.idx_folders import read
-from belong.networks.lenet import FEATURES, LeNet
+from belong.data.idx import read
+from belong.models.lenet import FEATURES, LeNet
+from belong.prediction.bundle import Bundle
 from tests.imports import ROOT
 from tests.small_bundle import a_bundle
 

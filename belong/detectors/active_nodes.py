@@ -17,8 +17,8 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from belong.detectors.contract import Detector, Training, finite
-from belong.views import Views
+from belong.detectors.base import Detector, Training, finite
+from belong.models.activations import Views
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from typing import Self
 
 from torch import Tensor
 
-from belong import isolation_forest
-from belong.detectors.contract import Detector, Training, finite
-from belong.views import Views
+from belong.detectors import isolation_forest
+from belong.detectors.base import Detector, Training, finite
+from belong.models.activations import Views
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from belong.detectors.contract import Detector, Training, finite
-from belong.neighbors import Neighbors
-from belong.views import Views
+from belong.detectors.base import Detector, Training, finite
+from belong.detectors.knn_search import Neighbors
+from belong.models.activations import Views
 
 
 @dataclass(frozen=True)

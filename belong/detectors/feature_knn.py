@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812  (the name that all of torch's users know)
 from torch import Tensor
 
-from belong.detectors.contract import Detector, Training, finite
-from belong.neighbors import Neighbors
-from belong.views import Views
+from belong.detectors.base import Detector, Training, finite
+from belong.detectors.knn_search import Neighbors
+from belong.models.activations import Views
 
 
 @dataclass(frozen=True)

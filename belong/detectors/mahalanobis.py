@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from belong.detectors.contract import finite
+from belong.detectors.base import finite
 from belong.detectors.covariance import choose, whitenings
-from belong.errors import InputError
+from belong.runtime.errors import InputError
 
 MANY_FEATURES = 512
 

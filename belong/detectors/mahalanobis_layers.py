@@ -6,19 +6,67 @@ scores of the layers, each in thresholds of its classes, count the same.
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
 
-from belong.detectors.contract import Detector, Training
-from belong.detectors.mahalanobis_earlier import (
-    FeaturesMahalanobis,
-    HiddenMahalanobis,
-    MapsMahalanobis,
-    OneLayer,
-)
-from belong.views import Views
+from belong.detectors import mahalanobis
+from belong.detectors.base import Detector, Training
+from belong.models.activations import Views
+
+
+@dataclass(frozen=True)
+class OneLayer(Detector):
+    """Distance to the nearest class, in thresholds of that class (see `mahalanobis`).
+
+    Attributes: those of `mahalanobis.ClassGaussians`, on the view called `layer`.
+    """
+
+    layer: ClassVar[str]
+    means: Tensor
+    whitening: Tensor
+    thresholds: Tensor
+
+    @classmethod
+    def fit(cls, training: Training, *, quantile: float, ridge: float, covariance: str) -> Self:
+        """Fit one Gaussian per class."""
+        gaussians = mahalanobis.fit(
+            getattr(training.views, cls.layer),
+            training.labels,
+            training.class_names,
+            quantile=quantile,
+            ridge=ridge,
+            covariance=covariance,
+        )
+        return cls(gaussians.means, gaussians.whitening, gaussians.thresholds)
+
+    @cached_property
+    def _gaussians(self) -> mahalanobis.ClassGaussians:
+        return mahalanobis.ClassGaussians(self.means, self.whitening, self.thresholds)
+
+    def score(self, views: Views) -> Tensor:
+        """(n,)."""
+        return self._gaussians.score(getattr(views, self.layer))
+
+
+class MapsMahalanobis(OneLayer):
+    """On the maps of the first convolution."""
+
+    layer = "maps"
+
+
+class HiddenMahalanobis(OneLayer):
+    """On the layer before the last hidden one."""
+
+    layer = "hidden"
+
+
+class FeaturesMahalanobis(OneLayer):
+    """On the last hidden layer, as paper A has it."""
+
+    layer = "features"
+
 
 LAYERS: tuple[type[OneLayer], ...] = (MapsMahalanobis, HiddenMahalanobis, FeaturesMahalanobis)
 OF_LAYER = "means", "whitening", "thresholds"

@@ -10,9 +10,9 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from belong.detectors.contract import Detector, Training, finite
-from belong.detectors.gaussian import whitening
-from belong.views import Views
+from belong.detectors.base import Detector, Training, finite
+from belong.detectors.covariance import whitening
+from belong.models.activations import Views
 
 
 @dataclass(frozen=True)

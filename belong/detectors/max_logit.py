@@ -9,8 +9,8 @@ from typing import Self
 
 from torch import Tensor
 
-from belong.detectors.contract import Detector, Training
-from belong.views import Views
+from belong.detectors.base import Detector, Training
+from belong.models.activations import Views
 
 
 @dataclass(frozen=True)

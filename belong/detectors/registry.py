@@ -1,6 +1,6 @@
 """All detectors by name. A new one is a file, a line here and, if it has any, a section of params.
 
-`combined` is not among them: it is made of their scores (`belong.combination`).
+`combined` is not among them: it is made of their scores (`belong.detectors.combined`).
 """
 
 from collections.abc import Callable
@@ -11,22 +11,21 @@ import numpy as np
 from torch import Tensor
 
 from belong.detectors.active_nodes import ActiveNodes
+from belong.detectors.base import Detector
 from belong.detectors.code_iforest import CodeIsolation
 from belong.detectors.code_knn import CodeNeighbors
-from belong.detectors.contract import Detector
 from belong.detectors.energy import Energy
 from belong.detectors.feature_knn import FeatureNeighbors
 from belong.detectors.mahalanobis import ClassGaussians
-from belong.detectors.mahalanobis_earlier import HiddenMahalanobis, MapsMahalanobis
-from belong.detectors.mahalanobis_layers import LayerMahalanobis
+from belong.detectors.mahalanobis_layers import HiddenMahalanobis, LayerMahalanobis, MapsMahalanobis
 from belong.detectors.mahalanobis_tied import TiedMahalanobis
 from belong.detectors.max_logit import MaximumLogit
+from belong.detectors.mlp_head import SupervisedHead
 from belong.detectors.msp import MaximumSoftmaxProbability
 from belong.detectors.reconstruction import ReconstructionError
 from belong.detectors.relative_mahalanobis import RelativeMahalanobis
-from belong.detectors.supervised_head import SupervisedHead
 from belong.detectors.vim import VirtualLogit
-from belong.views import Views
+from belong.models.activations import Views
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from typing import Self
 
 from torch import Tensor
 
-from belong.detectors.contract import Detector, Training
-from belong.detectors.gaussian import whitening
+from belong.detectors.base import Detector, Training
+from belong.detectors.covariance import whitening
 from belong.detectors.mahalanobis_tied import TiedMahalanobis
-from belong.views import Views
+from belong.models.activations import Views
 
 
 @dataclass(frozen=True)

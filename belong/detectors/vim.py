@@ -10,9 +10,9 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from belong.detectors.contract import Detector, Training, finite
-from belong.errors import InputError
-from belong.views import Views
+from belong.detectors.base import Detector, Training, finite
+from belong.models.activations import Views
+from belong.runtime.errors import InputError
 
 
 @dataclass(frozen=True)

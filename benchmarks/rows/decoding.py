@@ -6,8 +6,8 @@ from PIL import Image, ImageOps
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
-from belong.forms import Form
-from belong.packing import look, pack
+from belong.data.loader import look, pack
+from belong.data.resize import Form
 from benchmarks.agreement import pixels
 from benchmarks.contract import Limit, Peer, Race, Setting
 from benchmarks.photos import decode_all, photo_folder

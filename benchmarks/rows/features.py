@@ -3,9 +3,9 @@
 import numpy as np
 import torch
 
-from belong.autoencoder import Autoencoder
-from belong.extraction import extract
-from belong.networks.lenet import LeNet
+from belong.models.autoencoder import Autoencoder
+from belong.models.feature_extraction import extract
+from belong.models.lenet import LeNet
 from benchmarks import digits, matrix_rate
 from benchmarks.agreement import relative
 from benchmarks.contract import Peer, Race, Setting

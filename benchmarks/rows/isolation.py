@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from sklearn.ensemble import IsolationForest
 
-from belong import isolation_forest
+from belong.detectors import isolation_forest
 from benchmarks.agreement import order
 from benchmarks.contract import Peer, Race, Setting
 from benchmarks.rows.mahalanobis import features_of_classes

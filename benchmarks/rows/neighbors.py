@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
-from belong.neighbors import Neighbors
+from belong.detectors.knn_search import Neighbors
 from benchmarks import matrix_rate
 from benchmarks.agreement import relative
 from benchmarks.contract import Peer, Race, Setting

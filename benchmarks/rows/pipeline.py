@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from belong.errors import InputError
+from belong.runtime.errors import InputError
 from benchmarks import digits
 from benchmarks.agreement import Checker
 from benchmarks.contract import Check, Peer, Race, Setting, Work

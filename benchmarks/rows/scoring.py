@@ -14,10 +14,10 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from belong.bundle import Bundle
-from belong.decoding import decoded
-from belong.errors import InputError
-from belong.scoring import Scorer
+from belong.data.decode_pool import decoded
+from belong.prediction.bundle import Bundle
+from belong.prediction.predictor import Scorer
+from belong.runtime.errors import InputError
 from benchmarks import digits
 from benchmarks.agreement import labels
 from benchmarks.contract import Growth, Limit, Peer, Race, Setting, Work
@@ -113,7 +113,7 @@ def photos(setting: Setting, *, n: int, width: int, drawn: int) -> Race:
     def decoding() -> None:
         decode_all(paths, setting.threads, least_px=least_px)
 
-    # As `belong.image_files.read_image` has JPEGs decoded: at less than their full size.
+    # As `belong.data.image_reader.read_image` has JPEGs decoded: at less than their full size.
     least_px = 2 * max(form.height, form.width)
     return Race(
         what=f"belong score, {n:,} JPEG photos, {width} x {width * 3 // 4} to {form.width} px",
@@ -236,7 +236,7 @@ def photo_model(setting: Setting) -> Path:
 
 def fitted(images: Path, model: Path, settings: Mapping[str, object] | None = None) -> Path:
     """Return a model that was fitted in seconds, once: it need not be good to take its time."""
-    from stages.fit_folder import fit
+    from belong.commands.fit.fit import fit
 
     if not model.is_dir():
         fit(images, model, settings=FEW | dict(settings or {}))

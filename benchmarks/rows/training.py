@@ -2,8 +2,8 @@
 
 import torch
 
-from belong.networks.lenet import LeNet
-from belong.training import train_classifier
+from belong.models.lenet import LeNet
+from belong.models.train_classifier import train_classifier
 from benchmarks import digits, matrix_rate
 from benchmarks.agreement import mean_of_seeds
 from benchmarks.contract import Peer, Race, Setting

@@ -5,10 +5,10 @@ from typing import Annotated
 
 from pydantic import Field, PlainValidator
 
+from belong.runtime.typed_yaml import Section
 from stages.params import network
 from stages.params.pack import Folder, ImagesSection
 from stages.params.score import COMBINABLE, CalibrationSection, CombinedSection
-from stages.params.section import Section
 
 CHOICES = ("combined", "mlp_head", *COMBINABLE)
 

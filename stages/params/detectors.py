@@ -7,8 +7,8 @@ from typing import Annotated
 
 from pydantic import Field
 
+from belong.runtime.typed_yaml import Section
 from stages.params.fit_mahalanobis import MahalanobisSection
-from stages.params.section import Section
 
 Neighbors = Annotated[int, Field(ge=1)]
 Ridge = Annotated[float, Field(ge=0)]

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from stages.params.section import Section
+from belong.runtime.typed_yaml import Section
 
 Covariance = Literal["auto", "per_class", "shrunk", "tied", "pca"]
 

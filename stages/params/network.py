@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from stages.params.section import Section
+from belong.runtime.typed_yaml import Section
 
 
 class EfficientNetSection(Section):

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, PlainValidator
 
-from stages.params.section import Section
+from belong.runtime.typed_yaml import Section
 
 NAMED = {"white": (255, 255, 255), "black": (0, 0, 0)}
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, PlainValidator
 
-from stages.params.section import Section
+from belong.runtime.typed_yaml import Section
 from stages.params.split import AlphaSection
 
 # The detectors that may be combined: those that have seen no anomaly. A test holds this list to

@@ -4,8 +4,8 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field, PlainValidator
 
+from belong.runtime.typed_yaml import Section
 from stages.params.pack import Folder
-from stages.params.section import Section
 
 
 def _classes(value: object) -> object:

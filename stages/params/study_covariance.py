@@ -4,9 +4,9 @@ from typing import Annotated
 
 from pydantic import Field
 
+from belong.runtime.typed_yaml import Section
 from stages.params import fit_mahalanobis
 from stages.params.score import CalibrationSection
-from stages.params.section import Section
 
 
 class StudySection(Section):

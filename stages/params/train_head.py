@@ -4,8 +4,8 @@ from typing import Annotated
 
 from pydantic import Field
 
+from belong.runtime.typed_yaml import Section
 from stages.params import computing
-from stages.params.section import Section
 
 
 class HeadSection(Section):

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from belong.artefacts import save_text
+from belong.runtime.storage import save_text
 from tests.faults.fault import answer_to
 from tests.faults.table import FAULTS, markdown
 from tests.small_bundle import make_bundle

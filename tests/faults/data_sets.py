@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from belong.idx import read_idx
+from belong.data.idx import read_idx
 from tests.faults.fault import INPUT, OUTPUT, Fault
 from tests.idx_files import idx_bytes
 from tests.imports import ROOT

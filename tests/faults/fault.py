@@ -14,12 +14,12 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from belong.command.main import main
-from stages import grid
-from stages.program import run
+from belong.commands.main import main
+from reproduction.grid import __main__
+from stages.runner import run
 from tests.imports import ROOT
 
-COMMANDS = {"belong": main, "stages.grid": grid.main}
+COMMANDS = {"belong": main, "reproduction.grid": __main__.main}
 INPUT, OUTPUT = "input", "output"  # what is the person's, and what the command may write
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from belong.artefacts import save_arrays
+from belong.runtime.storage import save_arrays
 from tests.faults.fault import INPUT, OUTPUT, Fault
 from tests.imports import ROOT
 

@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 import numpy as np
 
-from belong.one_writer import one_writer
+from belong.runtime.process_lock import one_writer
 from tests.faults.fault import INPUT, OUTPUT, Fault
 from tests.faults.images import PNG
 from tests.faults.images import score as score_words

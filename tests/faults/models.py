@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load, save
 
-from belong.artefacts import save_text
-from belong.manifest import NAME, Manifest, StoredFile
+from belong.prediction.manifest import NAME, Manifest, StoredFile
+from belong.runtime.storage import save_text
 from tests.faults.fault import INPUT, OUTPUT, Fault
 from tests.faults.images import PNG
 from tests.faults.images import score as score_words

@@ -50,7 +50,11 @@ def _without_git(folder: Path, _model: Path) -> list[str]:
 
 
 def _grid(folder: Path, _model: Path) -> list[str]:
-    return ["stages.grid", f"{ROOT / 'reports' / 'paper' / 'params.yaml'}", f"{folder / 'out'}"]
+    return [
+        "reproduction.grid",
+        f"{ROOT / 'reports' / 'paper' / 'params.yaml'}",
+        f"{folder / 'out'}",
+    ]
 
 
 @contextlib.contextmanager

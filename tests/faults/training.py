@@ -11,11 +11,11 @@ from unittest.mock import patch
 
 import torch
 
-from belong import accuracy as measuring
-from belong import training
-from belong.artefacts import load_about, load_arrays, save_arrays
-from belong.endings import OUT_OF_MEMORY
-from belong.networks.lenet import LeNet
+from belong.models import train_classifier
+from belong.models import train_classifier as measuring
+from belong.models.lenet import LeNet
+from belong.runtime.exit_codes import OUT_OF_MEMORY
+from belong.runtime.storage import load_about, load_arrays, save_arrays
 from tests.faults.fault import INPUT, OUTPUT, Fault
 from tests.faults.images import PNG
 from tests.faults.images import score as score_words
@@ -70,7 +70,7 @@ def _weights_spoiled_after_two_epochs(_folder: Path) -> Iterator[None]:
                 network.classifier.weight.fill_(torch.nan)
         return epochs[-1]
 
-    with patch.object(training, "accuracy", accuracy):
+    with patch.object(train_classifier, "accuracy", accuracy):
         yield
 
 

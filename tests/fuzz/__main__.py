@@ -19,7 +19,7 @@ from typing import Any
 
 import pandas as pd
 
-from belong.artefacts import save_csv
+from belong.runtime.storage import save_csv
 from tests.fuzz.mutations import mutated
 from tests.fuzz.readers import READERS
 

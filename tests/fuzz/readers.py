@@ -16,14 +16,15 @@ import pandas as pd
 from PIL import Image
 from safetensors.numpy import save
 
-from belong.artefacts import load_about, load_arrays
-from belong.decoder import Wanted, decode
-from belong.errors import InputError
-from belong.idx import read_idx
-from belong.manifest import ImageForm, Manifest
-from belong.watching import stream
+from belong.commands.watch import predictions
+from belong.data.decoder import Wanted, decode
+from belong.data.idx import read_idx
+from belong.data.image_form import ImageForm
+from belong.prediction.manifest import Manifest
+from belong.runtime.errors import InputError
+from belong.runtime.storage import load_about, load_arrays
+from belong.runtime.typed_yaml import read
 from stages.params.every import Params
-from stages.params.section import read
 from tests.idx_files import idx_bytes, some_images
 from tests.imports import ROOT
 from tests.small_manifest import a_manifest
@@ -109,7 +110,7 @@ def _image_seeds() -> list[bytes]:
 
 def _reads_image(path: Path) -> bool:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # as `belong.decoder` does
+        warnings.simplefilter("ignore")  # as `belong.data.decoder` does
         said = decode(path, Wanted.of(FORM))
     if isinstance(said, str):
         if "\n" in said or not said:
@@ -179,7 +180,7 @@ def _reads_csv(path: Path) -> bool:
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # pandas says it so where it takes a column for another
         warnings.simplefilter("ignore", pd.errors.ParserWarning)
-        return _refuses(lambda: stream.read([path], None))
+        return _refuses(lambda: predictions.read([path], None))
 
 
 READERS = {

@@ -1,0 +1,1 @@
+"""Conformal p-values, thresholds, and what they promise."""

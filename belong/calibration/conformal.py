@@ -1,0 +1,78 @@
+"""Turn scores into verdicts that keep a promise: split conformal prediction.
+
+A normal image is wrongly rejected with a probability of at most alpha, whatever the detector
+and the data, as long as new normal images are exchangeable with those held out of the fit.
+That is the rate on average over draws of the held-out images; `promised_range` says how far the
+rate of one draw may lie from it.
+
+Vovk, Gammerman and Shafer, Algorithmic Learning in a Random World, 2005; Angelopoulos and Bates,
+A Gentle Introduction to Conformal Prediction, 2021, appendix D.
+"""
+
+import math
+
+import numpy as np
+
+from belong.runtime.errors import InputError
+
+
+def p_values(calibration: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Return (1 + number of calibration scores >= s) / (n + 1) for every score s.
+
+    Args:
+        calibration: (n,) scores of held-out normal images.
+        scores: (m,).
+
+    Returns:
+        (m,) float64 in 1 / (n + 1) .. 1; an image belongs if its p-value is above alpha.
+    """
+    n = len(calibration)
+    at_least = n - np.searchsorted(np.sort(calibration), scores, side="left")
+    return np.asarray((1 + at_least) / (n + 1))
+
+
+def threshold(calibration: np.ndarray, *, alpha: float) -> float:
+    """Return the score up to which an image belongs: s <= threshold exactly if p(s) > alpha.
+
+    Args:
+        calibration: (n,) scores of held-out normal images.
+        alpha: promised share of normal images that are rejected, between 0 and 1.
+
+    Raises:
+        InputError: n is too small for this alpha: no image could ever be rejected.
+    """
+    n = len(calibration)
+    rank = _rank(n, alpha)
+    if rank < 1:
+        raise InputError(
+            f"alpha {alpha:g} wants at least {math.ceil(1 / alpha - 1 - 1e-9)} calibration "
+            f"images, got {n}"
+        )
+    return float(np.sort(calibration)[n - rank])
+
+
+def promised_range(n: int, m: int, *, alpha: float, level: float = 0.95) -> tuple[float, float]:
+    """Return where the false-reject rate lies on m new images after calibrating on n.
+
+    The number of false rejects follows a beta-binomial law when no two scores tie; the range
+    holds it with probability `level`.
+    """
+    rank = _rank(n, alpha)
+    if rank < 1:
+        return 0.0, 0.0  # nothing can be rejected
+    tail = (1 - level) / 2
+    count = np.arange(m + 1)
+    # Written out, for scipy.stats, which has this law too, takes half a second to be imported.
+    log_factorial = np.zeros(n + m + 1, dtype=np.longdouble)
+    log_factorial[1:] = np.log(np.arange(1, n + m + 1)).cumsum(dtype=np.longdouble)
+    ways = log_factorial[m] - log_factorial[count] - log_factorial[m - count]
+    given = log_factorial[n] - log_factorial[rank - 1] - log_factorial[n - rank]
+    both = log_factorial[count + rank - 1] + log_factorial[m - count + n - rank]
+    chance = np.exp((ways + given + both - log_factorial[n + m]).astype(np.float64))
+    low, high = np.searchsorted(chance.cumsum(), (tail, 1 - tail))
+    return float(low) / m, float(high) / m
+
+
+def _rank(n: int, alpha: float) -> int:
+    """Return how many of n calibration scores may be as large as an accepted one."""
+    return math.floor(alpha * (n + 1) + 1e-9)  # 0.1 * 10 must count as 1

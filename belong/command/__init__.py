@@ -1,1 +1,0 @@
-"""The command `belong`: a folder of images in, a verdict for each image out."""

@@ -1,0 +1,1 @@
+"""The commands of `belong`, named as they are typed."""

@@ -1,0 +1,61 @@
+"""Numbers on the command line."""
+
+import argparse
+import os
+from functools import partial
+
+
+def share(text: str) -> float:
+    """Return a number between 0 and 1, neither of both."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"got {text!r}, wanted a number between 0 and 1")
+    return value
+
+
+def count(text: str, *, most: int | None = None) -> int:
+    """Return a whole number from 1 on, or up to `most`."""
+    number = _number(text)
+    if number < 1 or (most is not None and number > most):
+        wanted = "on" if most is None else f"to {most}"
+        raise argparse.ArgumentTypeError(f"got {text!r}, wanted a whole number from 1 {wanted}")
+    return number
+
+
+def whole(text: str) -> int:
+    """Return a whole number from 0 on."""
+    number = _number(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"got {text!r}, wanted a whole number from 0 on")
+    return number
+
+
+def _number(text: str) -> int:
+    """Return a whole number, and -1 of what is none."""
+    return int(text) if text.isascii() and text.isdecimal() else -1
+
+
+MOST = 65_536  # processes, or images at a time
+
+
+def add_computing(to: "argparse.ArgumentParser | argparse._ArgumentGroup") -> None:
+    """Add what belongs to scoring alone."""
+    number = partial(count, most=MOST)
+    to.add_argument(
+        "--jobs", type=number, default=os.cpu_count() or 1, metavar="N",
+        help="processes that decode images, and threads that score them (default: the processors)",
+    )  # fmt: skip
+    to.add_argument(
+        "--batch-size", type=number, default=256, metavar="N",
+        help="images that are scored at a time (default: 256)",
+    )  # fmt: skip
+    to.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto",
+        help="where to compute; auto takes a GPU if there is one (default)",
+    )  # fmt: skip
+    to.add_argument(
+        "--overwrite", action="store_true", help="replace the results of another run in the folder"
+    )

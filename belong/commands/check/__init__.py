@@ -1,0 +1,1 @@
+"""`belong check`: examine a folder of images before training."""

@@ -1,0 +1,177 @@
+"""Say what is wrong with a folder of images, before anything is trained on it.
+
+Every file is decoded once, as a training would read it, and kept as a thumbnail of 256 bytes.
+"""
+
+import os
+import warnings
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from belong.commands.check import file_findings, outlier_findings, sample_sizes
+from belong.commands.check.duplicate_findings import copies
+from belong.commands.check.finding import Finding
+from belong.commands.check.image_stats import THUMBNAIL_PX, Glance, at_array, at_file
+from belong.commands.check.report import Report
+from belong.data.dataset import DataSet
+from belong.data.image_folder import ImageFiles
+from belong.data.image_reader import Rgb, UnreadableError
+from belong.data.loader import look
+from belong.runtime.errors import InputError
+from belong.runtime.progress import bar
+from belong.runtime.text import printable
+
+CALIBRATION_FRACTION = 0.1  # as in params.yaml, which an installed command does not have
+AT_A_TIME = 1000  # what waits for a processor is bounded
+
+
+def check(
+    folder: Path,
+    anomalies: Path | None = None,
+    *,
+    alpha: float,
+    test_fraction: float,
+    calibration_fraction: float | None,
+    max_bad_fraction: float,
+    most_pixels: int,
+    background: Rgb,
+    jobs: int | None = None,
+) -> Report:
+    """Look at every image of a folder.
+
+    Args:
+        folder: class folders of images, or IDX files.
+        anomalies: the same, or images without classes.
+        alpha: share of the images that belong that a threshold may reject, between 0 and 1.
+        test_fraction: of every class becomes the test, if the folder has none.
+        calibration_fraction: of every class is held out to set thresholds; None: what `belong fit`
+            holds out, and what it refuses spoils.
+        max_bad_fraction: share of unreadable files above which a training stops.
+        most_pixels: larger images are unreadable.
+        background: lies below transparent parts.
+        jobs: threads; all processors, if none is given.
+
+    Raises:
+        InputError: there is no such folder, it is no data set, or no image in it can be read.
+    """
+    if anomalies is not None and anomalies.resolve() == folder.resolve():
+        raise InputError(f"{anomalies}: is the folder of the normal images; wanted another one")
+    found = {path: look(path) for path in (folder, anomalies) if path is not None}
+    tables, thumbnails = [], []
+    for path, one in found.items():
+        glances = glances_of(one, path, jobs or os.cpu_count() or 1, most_pixels, background)
+        own = "" if path == folder else f"{path}/"
+        table = _table(one, glances, own).assign(folder=str(path), is_anomaly=path != folder)
+        if (table["reason"] != "").all():
+            first = f"{table['path'].iloc[0]} ({table['reason'].iloc[0]})"
+            raise InputError(f"{path}: none of {len(table)} images can be read; the first: {first}")
+        tables.append(table)
+        thumbnails += [glance.thumbnail for glance in glances if isinstance(glance, Glance)]
+    seen = pd.concat(tables, ignore_index=True)
+    # What was missing of unreadable files had made numbers of pixels fractions.
+    whole = {"shorter_px": int, "longer_px": int}
+    read = seen[seen["reason"] == ""].infer_objects().astype(whole)
+    normal = read[~read["is_anomaly"]]
+    counted = _counts(seen[~seen["is_anomaly"]])
+    refused: list[Finding] = []
+    small: list[str] = []  # of which it is said once, and that is enough
+    if calibration_fraction is None:
+        calibration_fraction, refused = sample_sizes.as_fitted(
+            counted, alpha=alpha, test_fraction=test_fraction, least=CALIBRATION_FRACTION
+        )
+        small = sample_sizes.too_small(counted)
+    known = {one.name for one in refused}
+    parts = sample_sizes.division(
+        counted, test_fraction=test_fraction, calibration_fraction=calibration_fraction
+    )
+    trained = parts.without({*small, *(name for name, some in parts.train.items() if some < 2)})
+    findings: list[Finding] = [
+        *refused,
+        *(
+            one
+            for one in sample_sizes.too_few(parts, alpha=alpha, named=small)
+            if one.name not in known
+        ),
+        *file_findings.unreadable(seen, max_bad_fraction=max_bad_fraction),
+        *copies(read, np.array(thumbnails).reshape(-1, THUMBNAIL_PX, THUMBNAIL_PX)),
+        *outlier_findings.blank(read),
+        *sample_sizes.imbalance(trained),
+        *outlier_findings.told_by_the_file(normal),
+        *outlier_findings.tiny(normal),
+        *outlier_findings.odd_shape(normal),
+        *outlier_findings.other_color(normal),
+        *sample_sizes.covariance(trained),
+        *file_findings.misnamed(read),
+        *file_findings.animated(read),
+        *file_findings.ignored([one for path, files_ in found.items() for one in _ignored(files_)]),
+    ]
+    return Report.of(str(folder), counted, _counts(seen[seen["is_anomaly"]]), findings)
+
+
+def glances_of(
+    found: DataSet | ImageFiles, path: Path, jobs: int, most_pixels: int, background: Rgb
+) -> list[Glance | str]:
+    """Return for each image what a look tells, or why it cannot be read."""
+
+    def at(row: int) -> Glance | str:
+        if isinstance(found, DataSet):
+            return at_array(found.images[row])
+        file = found.folder / found.files[row]
+        try:
+            return at_file(file, most_pixels=most_pixels, background=background)
+        except UnreadableError as error:
+            return str(error)
+
+    return _for_each(at, len(found.labels), f"reading {path.name}", jobs)
+
+
+def _for_each(
+    work: Callable[[int], Glance | str], count: int, what: str, jobs: int
+) -> list[Glance | str]:
+    answers: list[Glance | str] = []
+    pool = ThreadPoolExecutor(jobs)
+    # Pillow warns of odd notes in files that it reads all the same.
+    with warnings.catch_warnings(), bar(count, what, "image") as progress:
+        warnings.simplefilter("ignore")
+        try:
+            for start in range(0, count, AT_A_TIME):
+                for answer in pool.map(work, range(start, min(start + AT_A_TIME, count))):
+                    answers.append(answer)
+                    progress.update()
+        finally:
+            pool.shutdown(cancel_futures=True)
+    return answers
+
+
+def _table(found: DataSet | ImageFiles, glances: list[Glance | str], own: str) -> pd.DataFrame:
+    """Return a row for each image; what a look tells is missing where there was none."""
+    names = found.sources if isinstance(found, DataSet) else [printable(f) for f in found.files]
+    told = [{} if isinstance(glance, str) else asdict(glance) for glance in glances]
+    return (
+        pd.DataFrame(told)
+        .drop(columns="thumbnail", errors="ignore")
+        .assign(
+            path=[f"{own}{name}" for name in names],
+            class_name=np.array(found.class_names, dtype=object)[found.labels],
+            part=np.where(found.is_test, "test", "train"),
+            reason=[glance if isinstance(glance, str) else "" for glance in glances],
+        )
+    )
+
+
+def _counts(seen: pd.DataFrame) -> pd.DataFrame:
+    """Return for each class its readable images in training and test, and the unreadable ones."""
+    where = seen["part"].where(seen["reason"] == "", "unreadable")
+    table = pd.crosstab(seen["class_name"], where)
+    return table.reindex(columns=["train", "test", "unreadable"], fill_value=0)
+
+
+def _ignored(found: DataSet | ImageFiles) -> list[tuple[str, str]]:
+    if isinstance(found, DataSet):
+        return []
+    return [(printable(path), reason) for path, reason in found.ignored]

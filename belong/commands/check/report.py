@@ -1,0 +1,123 @@
+"""What a check found, in words and in tables."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from belong.commands.check.finding import LEVELS, Finding, Level
+from belong.runtime.text import counted, in_table
+
+EXAMPLES = 2
+HEADINGS: dict[Level, str] = {
+    "spoils": "spoils the result",
+    "matters": "matters",
+    "note": "good to know",
+}
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was found.
+
+    Attributes:
+        folder: the one that was looked at.
+        counts: index: the classes; columns `train`, `test`, `unreadable`.
+        anomalies: the same of the anomalies; empty if there are none.
+        findings: those that matter most first.
+    """
+
+    folder: str
+    counts: pd.DataFrame
+    anomalies: pd.DataFrame
+    findings: list[Finding]
+
+    @classmethod
+    def of(
+        cls, folder: str, counts: pd.DataFrame, anomalies: pd.DataFrame, findings: list[Finding]
+    ) -> "Report":
+        """Sort the findings: by level, and of a level those about most images first."""
+        key = {level: place for place, level in enumerate(LEVELS)}
+        ranked = sorted(findings, key=lambda one: (key[one.level], -len(one.images)))
+        return cls(folder, counts, anomalies, ranked)
+
+    @property
+    def can_be_trained_on(self) -> bool:
+        """Whether nothing was found that spoils the result."""
+        return all(finding.level != "spoils" for finding in self.findings)
+
+    @property
+    def verdict(self) -> str:
+        """One sentence."""
+        number = {level: sum(one.level == level for one in self.findings) for level in LEVELS}
+        if number["spoils"]:
+            grave = counted(number["spoils"], "problem")
+            return f"Not to be trained on as it is: {grave} will spoil the result."
+        if number["matters"]:
+            return f"Can be trained on; {counted(number['matters'], 'thing')} should be mended."
+        return "Can be trained on."
+
+    def text(self) -> str:
+        """Return the report for a terminal."""
+        lines = [f"{self.folder}: {_summed(self.counts)}", *_table(self.counts)]
+        if len(self.anomalies):
+            lines += [f"anomalies: {_summed(self.anomalies)}"]
+        for level, heading in HEADINGS.items():
+            own = [one for one in self.findings if one.level == level]
+            lines += ["", f"{heading}:"] if own else []
+            for finding in own:
+                lines.append(f"  - {finding.sentence}")
+                lines += [f"      {_example(*one)}" for one in finding.images[:EXAMPLES]]
+                more = len(finding.images) - EXAMPLES
+                lines += [f"      and {more:,} more"] if more > 0 else []
+        return "\n".join([*lines, "", self.verdict])
+
+    def about(self) -> dict[str, object]:
+        """Return all but the single images, for JSON."""
+        return {
+            "folder": self.folder,
+            "can_be_trained_on": self.can_be_trained_on,
+            "verdict": self.verdict,
+            "classes": self.counts.to_dict("index"),
+            "anomalies": self.anomalies.to_dict("index"),
+            "findings": [
+                {
+                    "finding": one.name,
+                    "level": one.level,
+                    "sentence": one.sentence,
+                    "images": len(one.images),
+                }
+                for one in self.findings
+            ],
+        }
+
+    def images(self) -> pd.DataFrame:
+        """Return columns `path`, `finding`, `detail`: a row for each image of each finding."""
+        rows = [
+            (in_table(path), one.name, detail)
+            for one in self.findings
+            for path, detail in one.images
+        ]
+        return pd.DataFrame(rows, columns=["path", "finding", "detail"])
+
+
+def _summed(counts: pd.DataFrame) -> str:
+    whole = counts.sum()
+    parts = f"{counted(int(whole['train']), 'image')}"
+    if whole["test"]:
+        parts = f"{whole['train']:,} training and {whole['test']:,} test images"
+    bad = f", {whole['unreadable']:,} unreadable" if whole["unreadable"] else ""
+    return f"{parts} in {counted(len(counts), 'class', 'classes')}{bad}"
+
+
+def _table(counts: pd.DataFrame) -> list[str]:
+    shown = counts.loc[:, ["train", *(c for c in ("test", "unreadable") if counts[c].any())]]
+    if len(shown) > 30:
+        shown = shown.sort_values("train").iloc[[*range(10), *range(-10, 0)]]
+        title = [f"  the 10 smallest and the 10 largest of {len(counts):,}:"]
+    else:
+        title = []
+    return [*title, *(f"  {line}" for line in shown.rename_axis(None).to_string().splitlines())]
+
+
+def _example(path: str, detail: str) -> str:
+    return f"{path}: {detail}" if detail else path

@@ -1,0 +1,1 @@
+"""`belong clean`: find the wrong labels and foreign images of a folder."""

@@ -1,0 +1,90 @@
+"""`belong clean FOLDER -o OUT`: which images of a labelled folder to keep, and why not the others.
+
+The work is in `clean_folder`, which is imported when it is called.
+"""
+
+import argparse
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from belong.commands.arguments import count, share, whole
+from belong.commands.clean.clean import FALSE_ALARMS, FOLDS
+from belong.runtime.text import counted
+
+MOST_FOLDS = 100
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what `belong clean` takes."""
+    parser.epilog = (
+        "Nothing in FOLDER is changed or deleted. Verdicts: keep; review: somebody should look; "
+        "quarantine: it would do harm. Exit code 3: no image can be read."
+    )
+    parser.add_argument("folder", type=Path, metavar="FOLDER",
+                        help="a folder of images for each class")  # fmt: skip
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="FOLDER",
+                        help="for manifest.csv, suspects.html, summary.json")  # fmt: skip
+    tree = parser.add_mutually_exclusive_group()
+    tree.add_argument("--link", dest="tree", action="store_const", const="link",
+                      help="build OUT/cleaned of links to the images that are kept")  # fmt: skip
+    tree.add_argument("--copy", dest="tree", action="store_const", const="copy",
+                      help="build it of copies")  # fmt: skip
+    parser.add_argument("--with-review", action="store_true",
+                        help="and of those to review (default: these are left out)")  # fmt: skip
+    parser.add_argument("--false-alarms", type=share, default=FALSE_ALARMS, metavar="SHARE",
+                        help="of right images among those put aside as wrong or foreign, by the "
+                        "law of the bulk of distances; hard images make it more, see "
+                        f"reports/cleaning (default: {FALSE_ALARMS})")  # fmt: skip
+    parser.add_argument("--least-side", type=count, metavar="PX", help="smaller images are tiny "
+                        "(default: a quarter of the median)")  # fmt: skip
+    parser.add_argument("--folds", type=partial(count, most=MOST_FOLDS), default=FOLDS,
+                        metavar="N", help="networks; each judges what it has not seen "
+                        f"(default: {FOLDS})")  # fmt: skip
+    parser.add_argument("--weights", help="of EfficientNet-B0: imagenet, or a .safetensors file")
+    parser.add_argument("--seed", type=whole, help="draws folds and weights")
+    parser.add_argument("--threads", type=count, help="to compute with")
+    parser.add_argument("--jobs", type=count, metavar="N", help="threads that read files")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), help="to compute on")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
+                        help="any other key of params.yaml, such as train.epochs=30")  # fmt: skip
+    parser.add_argument("--overwrite", action="store_true",
+                        help="replace the results of another run in OUT")  # fmt: skip
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Clean, and say what came out."""
+    from belong.commands.clean.clean_folder import clean
+    from belong.commands.fit.fit import setting
+    from belong.runtime.text import printable
+
+    own = {key: getattr(arguments, key) for key in ("seed", "threads", "device")}
+    summary = clean(
+        arguments.folder,
+        arguments.out,
+        folds=arguments.folds,
+        false_alarms=arguments.false_alarms,
+        least_side_px=arguments.least_side,
+        tree=arguments.tree,
+        with_review=arguments.with_review,
+        weights=arguments.weights,
+        overwrite=arguments.overwrite,
+        jobs=arguments.jobs,
+        settings={key: value for key, value in own.items() if value is not None}
+        | dict(setting(text) for text in arguments.set),
+    )
+    print(said(summary, printable(arguments.out)))  # noqa: T201
+    return 0
+
+
+def said(summary: dict[str, Any], out: str) -> str:
+    """Return what came out, in some lines."""
+    verdicts = summary["verdicts"]
+    lines = [f"{counted(summary['images'], 'image')}: {verdicts['keep']:,} to keep"]
+    for verdict in ("review", "quarantine"):
+        why = summary["problems"].get(verdict, {})
+        named = ", ".join(f"{name} {n:,}" for name, n in why.items())
+        lines.append(f"  {verdict} {verdicts[verdict]:,}" + (f": {named}" if named else ""))
+    if "tree" in summary:
+        lines.append(f"{out}/cleaned has {summary['tree']['images']:,} of them")
+    return "\n".join([*lines, f"{out}/suspects.html shows them, manifest.csv has every image"])

@@ -1,0 +1,49 @@
+"""One table of all images, with the verdict and the reason of each."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from belong.commands.clean.issue import VERDICTS, Remark
+
+# What is known of judged images only: see `belong.commands.clean.label_issues`.
+KNOWN = (
+    "predicted_class", "probability", "nearest_class", "p_wrong_class", "p_foreign",
+    "false_alarms",
+)  # fmt: skip
+COLUMNS = ("path", "part", "class", "verdict", "problem", "reason", *KNOWN, "copy_of")
+
+
+def manifest(
+    table: pd.DataFrame, remarks: Iterable[Remark], rows: np.ndarray, known: pd.DataFrame | None
+) -> pd.DataFrame:
+    """Return COLUMNS, a row for each file.
+
+    The verdict and the problem are those of the gravest remark, of equally grave ones of the
+    first; the reason is all of them.
+
+    Args:
+        table: `path`, `part`, `class` of each file.
+        remarks: what is said against them.
+        rows: (m,) int64, of the images that were judged.
+        known: KNOWN of these; None if none was.
+    """
+    of_row: defaultdict[int, list[Remark]] = defaultdict(list)
+    for remark in remarks:
+        of_row[remark.row].append(remark)
+    said = [
+        sorted(of_row[row], key=lambda one: VERDICTS.index(one.verdict))
+        for row in range(len(table))
+    ]
+    paths = table["path"].to_list()
+    made = table.assign(
+        verdict=[own[0].verdict if own else "keep" for own in said],
+        problem=[own[0].problem if own else "" for own in said],
+        reason=["; ".join(one.sentence for one in own) for own in said],
+        copy_of=[next((paths[one.other] for one in own if one.other >= 0), "") for own in said],
+    )
+    if known is not None:
+        made = made.join(known.set_index(rows)[list(KNOWN)])
+    return made.reindex(columns=list(COLUMNS))

@@ -1,0 +1,66 @@
+"""The images to look at, on one page: pictures, the class that each stands in, and the reason.
+
+Paths and names of classes are whatever somebody called a file: the template escapes every value,
+and the page's own policy allows no script and no request.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from belong.reporting.gallery.render import policy
+from belong.reporting.gallery.templates import environment, joined
+from belong.reporting.report.thumbnails import thumbnails
+
+# problem -> its heading, those that an eye decides first.
+HEADINGS = {
+    "wrong_class": "Looks like another class",
+    "foreign": "Looks like no class",
+    "two_classes": "The same image in two classes",
+    "near_copy": "Nearly the same image",
+    "nearly_blank": "Nearly one color",
+    "tiny": "Tiny",
+    "too_few": "Class with too few images",
+    "copy": "The same image",
+    "blank": "One color",
+    "unreadable": "Cannot be read",
+}
+MOST = 300  # images under one heading; the manifest has all
+STYLES = ("page/family.css", "cleaning/page.css")
+
+
+def suspects_page(
+    manifest: pd.DataFrame,
+    images: Mapping[int, np.ndarray],
+    *,
+    title: str,
+    facts: Mapping[str, int],
+) -> str:
+    """Return the page: HTML that needs no other file.
+
+    Args:
+        manifest: see `belong.commands.clean.manifest`.
+        images: row -> (ch, h, w) uint8, of those that can be shown.
+        title: the heading: the folder that was cleaned.
+        facts: label -> number.
+    """
+    sections, shown = [], []
+    for problem, heading in HEADINGS.items():
+        rows = manifest[manifest["problem"] == problem].sort_values("false_alarms", kind="stable")
+        if len(rows):
+            first = rows.head(MOST)
+            records = first.reset_index(names="row").to_dict("records")
+            sections.append((problem, heading, len(rows), records))
+            shown += first.index.tolist()
+    pictures = thumbnails({str(row): images[row] for row in shown if row in images}, ())
+    templates = environment("cleaning", "page")
+    style = joined(templates, STYLES)
+    return templates.get_template("cleaning/page.html").render(
+        title=title,
+        policy=policy(style=style, script=""),
+        style=style,
+        facts=facts,
+        sections=sections,
+        pictures=pictures,
+    )

@@ -1,0 +1,1 @@
+"""`belong fit`: train a model on a folder of images."""

@@ -1,0 +1,45 @@
+"""`belong fit FOLDER -o MODEL`: a folder of images for each class in, a model out.
+
+The work is in `belong.commands.fit.fit`, which is imported when it is called.
+"""
+
+import argparse
+from pathlib import Path
+
+from belong.commands.arguments import count, share, whole
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command line."""
+    parser.epilog = (
+        "after an interruption the same command goes on where it was; .MODEL.work beside the model "
+        "keeps what is done until then"
+    )
+    parser.add_argument("folder", type=Path, help="a folder of images for each class in it")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="the model, a new folder")
+    parser.add_argument("--anomalies", type=Path, help="a folder of images that do not belong")
+    parser.add_argument("--alpha", type=share, help="share of images that belong to be rejected")
+    parser.add_argument("--weights", help="of EfficientNet-B0: imagenet, or a .safetensors file")
+    parser.add_argument("--seed", type=whole, help="draws parts and weights")
+    parser.add_argument("--threads", type=count, help="to compute with")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), help="to compute on")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
+                        help="any other key of params.yaml, such as train.epochs=30")  # fmt: skip
+    parser.add_argument("--plan", action="store_true", help="say what would be done, and stop")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Fit, and say what came out."""
+    from belong.commands.fit.fit import fit, setting
+
+    own = {key: getattr(arguments, key) for key in ("seed", "threads", "device")}
+    fit(
+        arguments.folder,
+        None if arguments.plan else arguments.output,
+        anomalies=arguments.anomalies,
+        alpha=arguments.alpha,
+        weights=arguments.weights,
+        settings={key: value for key, value in own.items() if value is not None}
+        | dict(setting(text) for text in arguments.set),
+    )
+    return 0

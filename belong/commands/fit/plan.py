@@ -1,0 +1,239 @@
+"""What to do with a person's own folder of images: network, size, parts, passes.
+
+The choices go by the images alone, and each says why. They are made from the listing and from the
+headers of some files; nothing is decoded.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from belong.calibration.sample_size import least_held_out
+from belong.data.dataset import DataSet, drawn
+from belong.data.image_folder import ImageFiles
+from belong.runtime.errors import InputError
+from belong.runtime.text import counted
+
+LOOKED_AT = 200  # files whose size is read
+SMALL_PX = 64  # images up to this side are seen whole by a small network
+LEAST_PX = 28
+SPARE = 4  # images, beyond what calibrates at least
+LEAST_NEEDED = least_held_out(0.5) + SPARE  # at any alpha
+STEPS = 2000  # of training, at least: a few hundred images need more passes than many thousands
+
+
+# Keys of params.yaml, and what of a plan they hold.
+SET_BY_PLAN = {
+    "network": "network",
+    "images.side_px": "side_px",
+    "split.test_fraction": "test_fraction",
+    "split.calibration_fraction": "calibration_fraction",
+    "train.batch_size": "batch_size",
+    "train.epochs": "epochs",
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be done.
+
+    Attributes:
+        classes: (name, training images, test images) of each class, before the division.
+        network: "lenet" or "efficientnet_b0".
+        side_px: of the square that every image becomes.
+        why: these two, in a sentence.
+        test_fraction: of each class, where there is no test part.
+        calibration_fraction: of each class's training images.
+        batch_size: images per step.
+        epochs: passes over the training images.
+        train_images: that the network is fitted to.
+    """
+
+    classes: list[tuple[str, int, int]]
+    network: str
+    side_px: int
+    why: str
+    test_fraction: float
+    calibration_fraction: float
+    batch_size: int
+    epochs: int
+    train_images: int
+
+
+def plan(
+    found: DataSet | ImageFiles,
+    *,
+    alpha: float,
+    has_weights: bool,
+    test_fraction: float,
+    calibration_fraction: float,
+    batch_size: int,
+    epochs: int,
+) -> Plan:
+    """Choose, by what the folder holds.
+
+    Args:
+        found: the images that belong, as `belong.data.loader.look` returns them.
+        alpha: share of the images that belong that may be rejected.
+        has_weights: whether there are learned weights to start from.
+        test_fraction: the least share of each class that measures, where there is no test part.
+        calibration_fraction: the least share of each class's training images that is held out.
+        batch_size: the largest.
+        epochs: the fewest.
+
+    Raises:
+        InputError: fewer than two classes, or too few images to keep the promise at alpha.
+    """
+    trained, tested = counts(found)
+    _check_classes(found, trained)
+    if not sum(tested):
+        trained = without_test(trained, test_fraction)
+    calibrates = held_out(trained, alpha=alpha, least=calibration_fraction)
+    fitted = sum(count - drawn(count, calibrates) for count in trained)
+    batch, passes = steps(fitted, batch_size=batch_size, epochs=epochs)
+    network, side_px, why = network_for(found, has_weights=has_weights)
+    return Plan(
+        classes=list(zip(found.class_names, *counts(found), strict=True)),
+        network=network,
+        side_px=side_px,
+        why=why,
+        test_fraction=test_fraction,
+        calibration_fraction=calibrates,
+        batch_size=batch,
+        epochs=passes,
+        train_images=fitted,
+    )
+
+
+def as_given(made: Plan, own: Mapping[str, object]) -> Plan:
+    """Return the plan with what a person has set himself in its place.
+
+    Args:
+        made: the plan.
+        own: keys of params.yaml, dotted; those that no plan sets are passed over.
+    """
+    given = {name: own[key] for key, name in SET_BY_PLAN.items() if key in own}
+    return replace(made, **given)  # type: ignore[arg-type]  # each is checked with params.yaml
+
+
+def counts(found: DataSet | ImageFiles) -> tuple[list[int], list[int]]:
+    """Return how many images each class has for training, and in an official test part."""
+    classes = len(found.class_names)
+    train = np.bincount(found.labels[~found.is_test], minlength=classes)
+    test = np.bincount(found.labels[found.is_test], minlength=classes)
+    return train.tolist(), test.tolist()
+
+
+def _check_classes(found: DataSet | ImageFiles, trained: Sequence[int]) -> None:
+    if len(found.class_names) < 2:
+        raise InputError(
+            f"the images have one class, {found.class_names[0]}; wanted at least 2: a folder for "
+            f"each class"
+        )
+    for name, count in zip(found.class_names, trained, strict=True):
+        if count < LEAST_IMAGES:
+            raise InputError(
+                f"class {name} has {counted(count, 'training image')}; wanted at least "
+                f"{LEAST_IMAGES}"
+            )
+
+
+LEAST_IMAGES = 5  # 2 to fit, and 1 each to calibrate and to measure, with one that may repeat
+
+
+def without_test(trained: Sequence[int], test_fraction: float) -> list[int]:
+    """Return the images of each class less the share that becomes the test."""
+    return [count - drawn(count, test_fraction) for count in trained]
+
+
+def held_out(trained: Sequence[int], *, alpha: float, least: float) -> float:
+    """Return the share of each class's training images that calibrates.
+
+    It gives as many as `combined` wants, and some to spare: a few may turn out to be copies. Whole
+    images are drawn of each class; where classes are many and small, the share is raised until
+    their sum is enough.
+
+    Args:
+        trained: images of each class for training, without the test.
+        alpha: share of the images that belong that may be rejected.
+        least: the share, where images are many.
+
+    Raises:
+        InputError: it would be more than half of them.
+    """
+    images, needed = sum(trained), least_held_out(alpha) + SPARE
+    share = max(least, needed / max(1, images))
+    while share <= 0.5 and sum(drawn(count, share) for count in trained) < needed:
+        share = _next(share, trained)
+    if share > 0.5:
+        helps = "a larger alpha, or more images," if needed > LEAST_NEEDED else "more images"
+        raise InputError(
+            f"alpha {alpha:g} wants {needed} images to calibrate, and as many to train; there are "
+            f"{images} beside the test; {helps} would do"
+        )
+    return share
+
+
+def _next(share: float, trained: Sequence[int]) -> float:
+    """Return a share, of four digits, at which one more image is drawn of some class."""
+    more = min((drawn(count, share) + 0.5) / count for count in trained if count)
+    return (math.floor(more * 1e4) + 1) / 1e4
+
+
+def steps(fitted: int, *, batch_size: int, epochs: int) -> tuple[int, int]:
+    """Return the images per step, at most `batch_size`, and the passes, at least `epochs`.
+
+    Args:
+        fitted: images that the network is fitted to.
+        batch_size: the largest.
+        epochs: the fewest.
+    """
+    batch = max(8, min(batch_size, fitted // 10))
+    return batch, max(epochs, math.ceil(STEPS * batch / fitted))
+
+
+def network_for(found: DataSet | ImageFiles, *, has_weights: bool) -> tuple[str, int, str]:
+    """Return the network, the side in pixels that every image is given, and why."""
+    side = typical_side(found)
+    if has_weights:
+        return "efficientnet_b0", 224, "learned weights are given: the layer above is trained"
+    shown = f"images of about {side} px, no learned weights"
+    if side <= SMALL_PX:
+        return "lenet", max(side, LEAST_PX), f"{shown}: a small network is trained from scratch"
+    return (
+        "lenet",
+        SMALL_PX,
+        f"{shown}: a small network is trained from scratch on {SMALL_PX} px; for photos, "
+        f"EfficientNet-B0 with --weights does far better",
+    )
+
+
+def typical_side(found: DataSet | ImageFiles) -> int:
+    """Return the median of the shorter sides, in pixels, of some of the images."""
+    if isinstance(found, DataSet):
+        _, _, height, width = found.images.shape
+        return int(min(height, width))
+    step = max(1, len(found.files) // LOOKED_AT)
+    sides = [_shorter_side(found.folder / file) for file in found.files[::step]]
+    known = [side for side in sides if side]
+    return int(np.median(known)) if known else SMALL_PX
+
+
+def _shorter_side(path: Path) -> int:
+    """Return the shorter side by the file's header; 0 if it has none that can be read."""
+    try:
+        with Image.open(path) as image:
+            return int(min(image.size))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return 0  # `pack` says what is wrong with it
+
+
+def overrides(made: Plan) -> Mapping[str, object]:
+    """Return the keys of params.yaml that the plan sets, dotted."""
+    return {key: getattr(made, name) for key, name in SET_BY_PLAN.items()} | {
+        "detectors.feature_knn.k": max(1, min(50, made.train_images // 20)),
+    }

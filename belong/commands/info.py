@@ -1,0 +1,22 @@
+"""`belong info`: a model, checked, and what it says of itself."""
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what `belong info` takes."""
+    parser.add_argument("model", type=Path, metavar="FOLDER", help="the model, such as data/bundle")
+    parser.add_argument("--json", action="store_true", help="print manifest.json as it is")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the model card."""
+    from belong.prediction.bundle import Bundle
+    from belong.prediction.model_card import card
+    from belong.runtime.text import printable
+
+    manifest = Bundle.load(arguments.model).manifest
+    text = manifest.text if arguments.json else card(manifest, printable(arguments.model))
+    print(text, end="")  # noqa: T201
+    return 0

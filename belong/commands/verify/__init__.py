@@ -1,0 +1,1 @@
+"""`belong verify`: compare every byte with what was recorded."""

@@ -1,0 +1,148 @@
+"""What `dvc.lock` says of the outputs of each stage."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from belong.prediction.manifest import IntegrityError
+
+NAME = "dvc.lock"
+DVC_REFUSES = "DVC does not read it"
+MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
+
+
+@dataclass(frozen=True)
+class Output:
+    """A file or folder that a stage left.
+
+    Attributes:
+        stage: its address, as dvc takes it: train, or data/dvc.yaml:fetch@mnist.
+        path: from the folder of the pipeline.
+        md5: as DVC keeps it; of a folder it ends with .dir.
+    """
+
+    stage: str
+    path: str
+    md5: str
+
+
+def outputs(root: Path) -> list[Output]:
+    """Return the outputs that the dvc.lock of a folder, and those of the folders in it, name.
+
+    What a folder in it fetches and no stage of `root` reads counts only if it is there: a run on
+    somebody's own images wants no digits.
+
+    Raises:
+        IntegrityError: a dvc.lock, or the dvc.yaml beside it, is damaged.
+    """
+    lock, beside = root / NAME, [one for one in sorted(root.glob(f"*/{NAME}")) if one.is_file()]
+    own = list(_outputs(root, lock)) if lock.is_file() else []
+    read = _dependencies(lock) if lock.is_file() else set()
+    found = own + [
+        output
+        for one in beside
+        for output in _outputs(root, one)
+        if output.path in read or (root / output.path).exists()
+    ]
+    for one in [lock, *beside]:
+        if one.is_file() and (wrong := refused(one)):
+            raise wrong
+    return found
+
+
+def refused(lock: Path) -> IntegrityError | None:
+    """Return what is wrong with a dvc.lock that DVC does not read; nothing if it reads it."""
+    from dvc.schema import COMPILED_LOCKFILE_SCHEMA  # not at the top: the help needs none of it
+    from voluptuous import Invalid
+
+    try:
+        COMPILED_LOCKFILE_SCHEMA(_content(lock))
+    except Invalid:
+        return _damaged(lock, f"it is cut off or altered: {DVC_REFUSES}")
+    except IntegrityError as error:
+        return error
+    return None
+
+
+def incomplete(root: Path) -> list[str]:
+    """Return the stages of dvc.yaml that dvc.lock says nothing of, or not all outputs.
+
+    Cut off after a whole line, a dvc.lock is still YAML.
+    """
+    locked = _stages(root / NAME)
+    described = _stages(root / "dvc.yaml")
+    return [
+        name
+        for name, stage in described.items()
+        if name not in locked or len(locked[name].get("outs") or []) < _count(stage)
+    ]
+
+
+def _count(stage: dict[str, Any]) -> int:
+    return sum(len(stage.get(kind) or []) for kind in ("outs", "metrics", "plots"))
+
+
+def _dependencies(lock: Path) -> set[str]:
+    """Return the paths that the stages of a dvc.lock read."""
+    return {
+        str(dependency.get("path"))
+        for stage in _stages(lock).values()
+        for dependency in stage.get("deps") or []
+        if isinstance(dependency, dict)
+    }
+
+
+def _outputs(root: Path, lock: Path) -> Iterator[Output]:
+    stages = _stages(lock)
+    described = _stages(lock.with_name("dvc.yaml"))
+    inside = PurePosixPath(lock.parent.relative_to(root).as_posix())
+    start = "" if lock.parent == root else f"{inside}/dvc.yaml:"
+    for name, stage in stages.items():
+        one = described.get(name.partition("@")[0]) or {}
+        at = one.get("do", one).get("wdir", ".")  # paths in the lock are relative to it
+        try:
+            for out in stage.get("outs") or []:
+                path = _plain(inside / at / out["path"])
+                if not MD5.fullmatch(out["md5"]):
+                    raise TypeError
+                yield Output(f"{start}{name}", path, out["md5"])
+        except (AttributeError, KeyError, TypeError):
+            raise _damaged(lock, f"the outputs of {name} have no path and md5") from None
+
+
+def _plain(path: PurePosixPath) -> str:
+    """Return the path without its `..`: data/../x is x."""
+    parts: list[str] = []
+    for part in path.parts:
+        if part == ".." and parts:
+            parts.pop()
+        else:
+            parts.append(part)
+    return "/".join(parts)
+
+
+def _stages(path: Path) -> dict[str, Any]:
+    content = _content(path)
+    try:
+        stages: dict[str, Any] = content["stages"]
+        if not all(isinstance(stage, dict) for stage in stages.values()):
+            raise TypeError
+    except (TypeError, KeyError, AttributeError):
+        raise _damaged(path, "it is cut off or altered: it has no stages") from None
+    return stages
+
+
+def _content(path: Path) -> Any:
+    try:
+        return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except (YAMLError, ValueError):
+        raise _damaged(path, "it is cut off or altered: not valid YAML") from None
+
+
+def _damaged(path: Path, what: str) -> IntegrityError:
+    return IntegrityError(f"{path}: {what}; `git restore {path}` brings back the committed one")

@@ -1,0 +1,75 @@
+"""Mend what a kill of DVC leaves: a dvc.lock that was being written, and files that were.
+
+DVC writes dvc.lock in place, and refuses one that is cut off before it runs anything; what else a
+kill leaves is mended by the stage that runs again, if it does.
+"""
+
+import fcntl
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from belong.commands.verify.dvc_lock import NAME, refused
+from belong.prediction.manifest import IntegrityError
+from belong.runtime.text import printable
+
+PART = re.compile(r"\..+\.(\d+)\.part")  # of the process that writes it: belong/runtime/storage.py
+WRITTEN = ("data", "reports")  # folders of the pipeline that stages write to
+
+
+def mend(root: Path, say: Callable[[str], None]) -> None:
+    """Bring back what is cut off, and remove what nobody will finish; nothing, while DVC runs.
+
+    Args:
+        root: the folder of the pipeline.
+        say: is told, in a line each, what was mended.
+
+    Raises:
+        IntegrityError: a dvc.lock is cut off, and git has no committed one.
+    """
+    with _alone(root) as is_alone:
+        if not is_alone:  # it may be writing right now, and says itself that it runs
+            return
+        for lock in sorted([*root.glob(NAME), *root.glob(f"*/{NAME}")]):
+            if wrong := refused(lock):
+                _restore(lock, wrong)
+                say(f"{printable(lock)}: was cut off; the committed one is back")
+        for part in _left(root):
+            shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
+            say(f"{printable(part)}: removed; a killed process left it half written")
+
+
+def _restore(lock: Path, wrong: IntegrityError) -> None:
+    words = ["git", "restore", "--", lock.name]
+    try:
+        subprocess.run(words, cwd=lock.parent, check=True, capture_output=True)  # noqa: S603
+    except (OSError, subprocess.CalledProcessError):
+        raise wrong from None
+
+
+def _left(root: Path) -> Iterator[Path]:
+    """Find files and folders whose writer is gone."""
+    for folder in WRITTEN:
+        for path in sorted((root / folder).rglob(".*.part")):
+            number = PART.fullmatch(path.name)
+            if number and not psutil.pid_exists(int(number[1])):
+                yield path
+
+
+@contextmanager
+def _alone(root: Path) -> Iterator[bool]:
+    """Keep DVC out of a folder, with the lock that it takes itself; say whether it was out."""
+    path = root / ".dvc" / "tmp" / "lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True

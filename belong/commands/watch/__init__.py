@@ -1,0 +1,1 @@
+"""`belong watch`: test whether the false-rejection rate still holds."""

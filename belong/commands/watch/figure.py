@@ -1,0 +1,58 @@
+"""Draw a stream over time: the rate in its band, and the evidence that it has left it."""
+
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from belong.commands.watch.watch import Watched
+from belong.reporting.figures import STYLE
+from belong.reporting.palette import ANOMALY, NORMAL, WEAK
+
+
+def over_time(seen: Watched, *, alpha: float) -> Figure:
+    """Draw the share of rejected images by blocks, and the evidence of all and of five classes."""
+    table = seen.blocks
+    whole = table[table["class"] == ""]
+    middles = (whole["first"] + whole["last"]) / 2
+    outside = (whole["rate"] < whole["expected_low"]) | (whole["rate"] > whole["expected_high"])
+    with rc_context(STYLE):
+        figure = Figure(figsize=(8.4, 5.4), layout="constrained")
+        rates, evidence = figure.subplots(2, 1, sharex=True)
+        rates.fill_between(
+            middles,
+            whole["expected_low"],
+            whole["expected_high"],
+            color="#dddddd",
+            linewidth=0,
+            label="expected of 19 in 20 blocks",
+        )
+        rates.axhline(alpha, color="#777777", linewidth=0.8)
+        rates.plot(middles, whole["rate"], color=NORMAL, linewidth=1)
+        for some, color, label in ((~outside, NORMAL, "within"), (outside, ANOMALY, "outside")):
+            rates.scatter(middles[some], whole["rate"][some], s=14, color=color, label=label)
+        rates.set(ylabel="share rejected", ylim=(0, None))
+        rates.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
+
+        evidence.plot(whole["last"], whole["evidence"], color="black", linewidth=2, label="all")
+        for name, color in zip(seen.classes.index, WEAK, strict=False):
+            own = table[table["class"] == name]
+            evidence.plot(own["last"], own["evidence"], color=color, linewidth=1, label=str(name))
+        evidence.axhline(
+            seen.limit, color="black", linestyle="--", linewidth=0.8, label="alarm, all"
+        )
+        evidence.axhline(
+            seen.class_limit, color="#777777", linestyle="--", linewidth=0.8, label="alarm, a class"
+        )
+        evidence.set(xlabel="image, in the order of time", ylabel="evidence (log10)")
+        if seen.drift is not None:
+            for axes in (rates, evidence):
+                axes.axvline(
+                    seen.drift.begun + 1,
+                    color=ANOMALY,
+                    linewidth=0.8,
+                    linestyle=":",
+                    label="begun" if axes is evidence else None,
+                )
+        for axes in (rates, evidence):
+            axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    return figure

@@ -1,0 +1,103 @@
+"""Read the predictions of new images, in the order of time."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from belong.runtime.errors import InputError
+from belong.runtime.storage import load_csv
+from belong.runtime.text import printable
+
+COLUMNS = ("path", "class", "belongs", "p_value")
+# p-values are written with six digits: so far they may be off, as a share.
+ROUNDING = 1e-5
+
+
+def read(paths: Sequence[Path], time_of: Callable[[str], int] | None = None) -> pd.DataFrame:
+    """Return the rows of all files, one after the other, or by the time of their images.
+
+    Args:
+        paths: predictions.csv, as `belong score` writes it.
+        time_of: an image's time, by its path in the table; images of one time stay in their order.
+
+    Returns:
+        Columns: `path`, `class`, `belongs` (bool) and `p_value` (float64).
+
+    Raises:
+        InputError: a file is missing, no table, or has no row; a column is missing; a value is not
+            what it should be.
+    """
+    rows = pd.concat([_one(path) for path in paths], ignore_index=True)
+    if time_of is None:
+        return rows
+    times = [time_of(path) for path in rows["path"]]
+    return rows.iloc[np.argsort(times, kind="stable")].reset_index(drop=True)
+
+
+def time_below(images: Path, path: str) -> int:
+    """Return when a file below the folder was last changed, in nanoseconds.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    try:
+        return (images / path).stat().st_mtime_ns
+    except FileNotFoundError:
+        raise InputError(f"{printable(images)}: has no {path}; wanted every image in it") from None
+
+
+def rejected(rows: pd.DataFrame, *, alpha: float, n: int) -> np.ndarray:
+    """Return which images have a p-value of at most alpha: (m,) bool.
+
+    Args:
+        rows: as `read` returns them.
+        alpha: the promised share of false rejects.
+        n: calibration images; their p-values are multiples of 1 / (n + 1).
+
+    Raises:
+        InputError: the rows are of another alpha, or of another number of calibration images.
+    """
+    p_values = rows["p_value"].to_numpy()
+    ranks = p_values * (n + 1)
+    odd = np.flatnonzero(np.abs(ranks - np.round(ranks)) > ROUNDING * ranks)
+    if len(odd):
+        raise InputError(
+            f"{rows['path'][int(odd[0])]}: p-value {p_values[odd[0]]:g}; of {n} calibration images "
+            f"it is a multiple of 1/{n + 1}: the predictions are of another model"
+        )
+    low = p_values <= alpha * (1 + ROUNDING)
+    differ = np.flatnonzero(low == rows["belongs"].to_numpy())
+    if len(differ):
+        path, belongs, p_value = rows.loc[int(differ[0]), ["path", "belongs", "p_value"]]
+        raise InputError(
+            f"{path}: belongs is {belongs} at p-value {p_value:g}; that is not the verdict at "
+            f"alpha {alpha:g}: the predictions are of another model, or of another threshold"
+        )
+    return np.asarray(low)
+
+
+def _one(path: Path) -> pd.DataFrame:
+    name = printable(path)
+    if not path.is_file():
+        raise InputError(f"{name}: no such file; `belong score` makes predictions.csv")
+    try:
+        table = load_csv(path, *COLUMNS, as_text=True)
+    except InputError as error:  # pandas ends some of its messages with a new line
+        raise InputError(" ".join(str(error).split())) from None
+    if table.empty:
+        raise InputError(f"{name}: has no row; wanted the predictions of at least one image")
+    p_values = pd.to_numeric(table["p_value"], errors="coerce")
+    _check(name, "p_value", table, (p_values > 0) & (p_values <= 1), "above 0, at most 1")
+    _check(name, "belongs", table, table["belongs"].isin(["True", "False"]), "True or False")
+    return table.assign(p_value=p_values, belongs=table["belongs"] == "True")
+
+
+def _check(
+    name: str, column: str, table: pd.DataFrame, good: "pd.Series[bool]", wanted: str
+) -> None:
+    if not good.all():
+        row = int(np.argmin(good))
+        text = table[column][row]
+        raise InputError(f"{name}: row {row + 1}: {column} is {text!r}; wanted {wanted}")

@@ -1,0 +1,1 @@
+"""From files to arrays: downloads, image folders, decoding, splits."""

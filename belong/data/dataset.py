@@ -1,0 +1,216 @@
+"""A data set: its images as one array, with labels, class names and official test images."""
+
+import hashlib
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from belong.data.resize import Form, one_formed
+from belong.runtime.errors import InputError
+
+IS_IN = "the same image is in "  # begins a reason: two classes, or a part of the division follow
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Labelled images.
+
+    Attributes:
+        images: (n, ch, h, w) uint8.
+        labels: (n,) int64, 0..c-1.
+        class_names: the c names, in the order of the labels.
+        is_test: (n,) bool, the official test images.
+        sources: (n,) str, the file (and the place in it) that each image came from.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+    is_test: np.ndarray
+    sources: np.ndarray
+
+
+def chosen(data: DataSet, classes: str | int | Sequence[str | int], path: Path) -> DataSet:
+    """Keep the images of some classes, numbered anew from 0 in the order of the data set.
+
+    Args:
+        data: the data set.
+        classes: "all", "none", a class, a list of classes, or a range of positions such as "0-9"
+            (both ends included). One class is given by its name, or else by its position; a range
+            is of positions, whatever the names.
+        path: where the data set came from, for the message.
+
+    Raises:
+        InputError: a class that the data set has not, one named twice, or an empty list.
+    """
+    return _kept(data, sorted(_positions(classes, list(data.class_names), path)))
+
+
+def without(data: DataSet, names: Collection[str]) -> DataSet:
+    """Keep the images of all classes but those called `names`, numbered anew from 0."""
+    classes = enumerate(data.class_names)
+    return _kept(data, [position for position, name in classes if name not in names])
+
+
+def _kept(data: DataSet, positions: list[int]) -> DataSet:
+    if positions == list(range(len(data.class_names))):
+        return data  # all of them: no second copy
+    labels = np.full(len(data.class_names), -1)
+    labels[positions] = np.arange(len(positions))
+    rows = np.flatnonzero(labels[data.labels] >= 0)
+    return DataSet(
+        images=data.images[rows],
+        labels=labels[data.labels[rows]],
+        class_names=tuple(data.class_names[position] for position in positions),
+        is_test=data.is_test[rows],
+        sources=data.sources[rows],
+    )
+
+
+def hashes(images: np.ndarray, form: Form | None = None) -> np.ndarray:
+    """Return the SHA-256 of each image's pixels, in `form` if one is given: (n,) str."""
+    if form is not None and Form.of(images) != form:
+        formed_one = (one_formed(image, form) for image in images)
+        return np.array([hashlib.sha256(one.tobytes()).hexdigest() for one in formed_one], object)
+    return np.array([hashlib.sha256(image.data).hexdigest() for image in images], object)
+
+
+def copies(data: DataSet, sha256: np.ndarray) -> np.ndarray:
+    """Return why an image is left out before any part is drawn: (n,) str, empty where it is kept.
+
+    Of images of one class that are alike to the byte the first is kept: were all drawn from, an
+    image with many copies would be likelier in the test than elsewhere. Images that stand in two
+    classes say nothing of either, and all are left out. Test images stay as they are.
+
+    Args:
+        data: the data set.
+        sha256: (n,) as `hashes` returns them.
+    """
+    reasons = np.full(len(data.labels), "", dtype=object)
+    pool = np.flatnonzero(~data.is_test)
+    table = pd.DataFrame({"sha256": sha256[pool], "label": data.labels[pool]})
+    contradicts = (table.groupby("sha256")["label"].transform("nunique") > 1).to_numpy()
+    is_copy = table["sha256"].duplicated().to_numpy() & ~contradicts
+    first = dict(zip(sha256[pool][::-1], data.sources[pool][::-1], strict=True))
+    reasons[pool[is_copy]] = [f"the same image as {first[one]}" for one in sha256[pool[is_copy]]]
+    named = table["label"].map(dict(enumerate(data.class_names)))
+    classes = (
+        named[contradicts].groupby(table["sha256"]).agg(lambda own: " and ".join(sorted(set(own))))
+    )
+    mixed = pool[contradicts]
+    reasons[mixed] = [f"{IS_IN}{classes[one]}" for one in sha256[mixed]]
+    return reasons
+
+
+def with_test_part(data: DataSet, *, fraction: float, rng: np.random.Generator) -> DataSet:
+    """Draw test images, the same fraction of every class, if the data set has none of its own.
+
+    Copies are not drawn. Of a data set with official test images nothing is drawn, and it is
+    returned as it is.
+    """
+    if data.is_test.any():
+        return data
+    kept = copies(data, hashes(data.images)) == ""
+    is_test = np.zeros(len(data.labels), bool)
+    for label in range(len(data.class_names)):
+        rows = np.flatnonzero((data.labels == label) & kept)
+        is_test[rng.permutation(rows)[: drawn(len(rows), fraction)]] = True
+    return replace(data, is_test=is_test)
+
+
+def drawn(images: int, fraction: float) -> int:
+    """Return how many of a class's images are drawn where a fraction of every class is.
+
+    At least one of any. All that divides, plans or checks a division counts with this.
+
+    Args:
+        images: of the class.
+        fraction: between 0 and 1.
+    """
+    return min(images, max(1, round(fraction * images)))
+
+
+def _positions(classes: str | int | Sequence[str | int], names: list[str], path: Path) -> list[int]:
+    if classes == "all":
+        return list(range(len(names)))
+    if classes == "none" and "none" not in names:
+        return []
+    if isinstance(classes, str) and classes not in names:
+        ends = re.fullmatch(r"(\d+)-(\d+)", classes)
+        if ends:
+            first, last = int(ends[1]), int(ends[2])
+            if first > last:
+                raise InputError(f"{path}: the range of classes {classes} runs backwards")
+            if last >= len(names):
+                raise InputError(
+                    f"{path}: the range of classes {classes} ends beyond the last one; its "
+                    f"{len(names)} classes are {_shortened(names)}, from 0 to {len(names) - 1}"
+                )
+            return list(range(first, last + 1))
+    wanted = [classes] if isinstance(classes, str | int) else classes
+    if not wanted:
+        raise InputError(f"{path}: no class is chosen; wanted all, a list, or a range such as 0-9")
+    positions = [_position(one, names, path) for one in wanted]
+    for one, position in zip(wanted, positions, strict=True):
+        if positions.count(position) > 1:
+            raise InputError(f"{path}: class {one} is chosen twice")
+    return positions
+
+
+def _position(one: str | int, names: list[str], path: Path) -> int:
+    if str(one) in names:
+        return names.index(str(one))
+    if str(one).isdecimal() and int(one) < len(names):
+        return int(one)
+    raise InputError(
+        f"{path}: has no class {one}; its {len(names)} classes are {_shortened(names)}"
+    )
+
+
+def _shortened(names: list[str]) -> str:
+    return ", ".join(names if len(names) <= 12 else [*names[:5], "...", *names[-3:]])
+
+
+COLUMNS = ("data_set", "source", "class_name", "label", "is_test")
+
+
+def rows(name: str, data: DataSet) -> pd.DataFrame:
+    """Return the rows of a data set, in the order of its images; its array is called `name`."""
+    return pd.DataFrame(
+        {
+            "data_set": name,
+            "source": data.sources,
+            "class_name": np.array(data.class_names)[data.labels],
+            "label": data.labels,
+            "is_test": data.is_test,
+        }
+    )
+
+
+def data_set(name: str, table: pd.DataFrame, arrays: Mapping[str, np.ndarray]) -> DataSet:
+    """Return the data set `name`, as it was before `rows`.
+
+    Args:
+        name: of the data set and its array.
+        table: COLUMNS, all as text, of every data set.
+        arrays: (n, ch, h, w) uint8 of every data set.
+
+    Raises:
+        InputError: it is not in both, with as many images.
+    """
+    own = table[table["data_set"] == name]
+    if name not in arrays or len(own) != len(arrays[name]) or own.empty:
+        raise InputError(f"{name}: is not packed; `dvc repro pack` packs it")
+    labels = own["label"].astype(np.int64).to_numpy()
+    classes = own.drop_duplicates("label").set_index("label")["class_name"]
+    return DataSet(
+        images=arrays[name],
+        labels=labels,
+        class_names=tuple(classes[str(label)] for label in range(len(classes))),
+        is_test=(own["is_test"] == "True").to_numpy(),
+        sources=own["source"].to_numpy(),
+    )

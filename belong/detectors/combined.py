@@ -1,0 +1,114 @@
+"""One score from several detectors: the sum of the surprises, minus log p, of their scores.
+
+Fisher (Statistical Methods for Research Workers, 1925) adds minus the logarithms of p-values. His
+law for the sum holds for independent tests, and detectors on one network are far from that, so no
+law is assumed: the sum is a score like any other, and its own threshold is calibrated on held-out
+images that the p-values were not taken from.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from belong.calibration.sample_size import LEAST_IMAGES
+from belong.runtime.errors import InputError
+
+
+@dataclass(frozen=True)
+class Surprise:
+    """Turns one detector's scores into minus log p.
+
+    Below the start of the tail p is the share of held-out scores that are at least as large;
+    beyond it an exponential law with the tail's mean excess, so that scores above all held-out
+    ones still differ.
+
+    Attributes:
+        held_out: (n,) sorted scores of held-out normal images.
+        start: the score at which the tail begins.
+        share: of the held-out scores that lie beyond it.
+        mean_excess: by which they do so on average.
+    """
+
+    held_out: np.ndarray
+    start: float
+    share: float
+    mean_excess: float
+
+    @classmethod
+    def fit(cls, held_out: np.ndarray, *, tail: float) -> Self:
+        """Measure the tail, the largest share `tail` of the scores (n,)."""
+        n = len(held_out)
+        if n < LEAST_IMAGES:
+            raise InputError(f"combined wants {LEAST_IMAGES} calibration images, got {n} (a half)")
+        ordered = np.sort(held_out).astype(np.float64)
+        start = ordered[n - 1 - min(max(1, round(tail * n)), n - 1)]
+        beyond = ordered[ordered > start]
+        excess = float((beyond - start).mean()) if len(beyond) else _step(ordered)
+        return cls(ordered, float(start), max(len(beyond), 1) / n, excess)
+
+    def __call__(self, scores: np.ndarray) -> np.ndarray:
+        """(n,) -> (n,), never falling as the score grows."""
+        at_least = len(self.held_out) - np.searchsorted(self.held_out, scores, side="left")
+        share = np.maximum(at_least / len(self.held_out), self.share)
+        beyond = np.maximum(scores.astype(np.float64) - self.start, 0) / self.mean_excess
+        return np.asarray(
+            np.where(scores > self.start, -np.log(self.share) + beyond, -np.log(share))
+        )
+
+
+def _step(ordered: np.ndarray) -> float:
+    """Return a scale for scores whose largest ones tie, so that they have no tail to go by."""
+    distinct = np.unique(ordered)
+    return float(distinct[-1] - distinct[-2]) if len(distinct) > 1 else abs(distinct[0]) or 1.0
+
+
+@dataclass(frozen=True)
+class Combination:
+    """The surprises of the members, each fitted to the same held-out normal images."""
+
+    surprises: Mapping[str, Surprise]
+
+    @classmethod
+    def fit(cls, held_out: Mapping[str, np.ndarray], *, tail: float) -> Self:
+        """Fit to the scores (n,) of each member."""
+        return cls({name: Surprise.fit(x, tail=tail) for name, x in held_out.items()})
+
+    def score(self, scores: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Return the sum of the members' surprises: (n,) for each member -> (n,) float32."""
+        parts = [surprise(scores[name]) for name, surprise in self.surprises.items()]
+        return np.asarray(np.sum(parts, axis=0), dtype=np.float32)
+
+
+def combined(
+    scores: Mapping[str, Mapping[str, np.ndarray]],
+    held_out: str,
+    members: Collection[str],
+    *,
+    tail: float,
+) -> dict[str, np.ndarray]:
+    """Return the combined score of every part.
+
+    Every other held-out image fits the p-values, and only the rest are scored: the images that
+    set the threshold have no part in the p-values, so that they and new normal images are alike
+    to the combination, as the guarantee wants.
+
+    Args:
+        scores: part -> detector -> (n,).
+        held_out: the part that the combination is fitted to and calibrated on.
+        members: the detectors that enter.
+        tail: see `Surprise.fit`.
+
+    Returns:
+        part -> (n,) float32; of `held_out`, half as many.
+    """
+    combination = Combination.fit(
+        {name: scores[held_out][name][::2] for name in members}, tail=tail
+    )
+    rest = {name: scores[held_out][name][1::2] for name in members}
+    tested = {
+        part: rest if part == held_out else {name: by_name[name] for name in members}
+        for part, by_name in scores.items()
+    }
+    return {part: combination.score(by_name) for part, by_name in tested.items()}

@@ -1,0 +1,171 @@
+"""Isolation forest: how few random cuts set a vector apart from a sample of the others.
+
+Liu, Ting and Zhou, Isolation Forest, ICDM 2008; paper B takes 2000 trees and the average depth.
+All trees grow at once, a level at a time, as plain arrays that are saved without pickle.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from belong.detectors.forest_traversal import Grove, depths, grove
+
+
+class Forest(NamedTuple):
+    """Trees as arrays: t trees, one behind the other, with q nodes in all.
+
+    Attributes:
+        nodes: (t,) int64, the number of nodes of each tree.
+        axis: (q,) int64, the axis that is cut; negative in a leaf.
+        cut: (q,) float64; up to it goes to `left`, the rest to `right`.
+        left, right: (q,) int64, place of the next node in its tree; -1 in a leaf.
+        depth: (q,) float32, the number of cuts above a node and, in a leaf, those to be expected
+            inside it were it grown to single vectors.
+    """
+
+    nodes: Tensor
+    axis: Tensor
+    cut: Tensor
+    left: Tensor
+    right: Tensor
+    depth: Tensor
+
+
+class Level(NamedTuple):
+    """The nodes of one depth, of all trees; behind the left children come the right ones.
+
+    Attributes:
+        tree: (m,) int64, the tree of each.
+        axis: (m,) int64, -2 in a leaf.
+        cut: (m,) float64, -2 in a leaf.
+        size: (m,) int64, the number of vectors in it.
+    """
+
+    tree: np.ndarray
+    axis: np.ndarray
+    cut: np.ndarray
+    size: np.ndarray
+
+
+def fit(x: Tensor, *, trees: int, sample: int, seed: int) -> Forest:
+    """Grow the trees, each on a random sample of the vectors (n, d), to a balanced tree's depth."""
+    vectors, random = x.float().numpy(), np.random.default_rng(seed)
+    size = min(sample, len(x))
+    # The vectors of a node stand side by side, in the order of the nodes.
+    rows = np.concatenate([random.choice(len(x), size, replace=False) for _ in range(trees)])
+    tree, count = np.arange(trees), np.full(trees, size)
+    levels = []
+    for _ in range((size - 1).bit_length()):
+        axis, cut = np.full(len(tree), -2), np.full(len(tree), -2.0)
+        several = count > 1
+        rows = rows[np.repeat(several, count)]
+        axis[several], cut[several] = _cuts(vectors, rows, count[several], random)
+        levels.append(Level(tree, axis, cut, count))
+        inner = axis >= 0
+        rows = rows[np.repeat(inner[several], count[several])]
+        of_node = np.repeat(np.flatnonzero(inner), count[inner])
+        goes_left = vectors[rows, axis[of_node]] <= cut[of_node]
+        left = np.bincount(of_node[goes_left], minlength=len(tree))[inner]
+        rows = np.concatenate([rows[goes_left], rows[~goes_left]])
+        count = np.concatenate([left, count[inner] - left])
+        tree = np.tile(tree[inner], 2)
+    levels.append(Level(tree, np.full(len(tree), -2), np.full(len(tree), -2.0), count))
+    return _forest(levels, trees)
+
+
+def mean_depth(forest: Forest, x: Tensor, *, chunk: int = 6144) -> Tensor:
+    """Return the average depth at which the trees isolate each vector: (n, d) -> (n,).
+
+    Runs on torch's number of threads, and is the same for each.
+    """
+    groves = _groves(forest)
+    total = np.zeros(len(x))
+
+    def go_down(at: int) -> None:
+        part = slice(at, at + chunk)
+        columns = np.ascontiguousarray(x[part].numpy().T, dtype=np.float32)
+        for trees in groves:
+            depths(trees, columns, out=total[part])
+
+    with ThreadPoolExecutor(torch.get_num_threads()) as threads:
+        list(threads.map(go_down, range(0, len(x), chunk)))  # raises what a thread raised
+    return torch.from_numpy(total / len(forest.nodes)).float()
+
+
+def _groves(forest: Forest, *, trees: int = 50) -> list[Grove]:
+    """Return the forest in parts: what vectors need to go down one stays in the caches."""
+    counts = forest.nodes.split(trees)
+    parts = [values.split([int(count.sum()) for count in counts]) for values in forest[1:]]
+    return [
+        grove(*(values.numpy() for values in part)) for part in zip(counts, *parts, strict=True)
+    ]
+
+
+def _cuts(
+    vectors: np.ndarray, rows: np.ndarray, count: np.ndarray, random: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return a random axis and cut for each of m nodes; axis and cut -2 where all are equal.
+
+    Args:
+        vectors: (n, d).
+        rows: the vectors of the first node, of the second, ...
+        count: (m,) how many each has; 1 or more.
+        random: the source of chance.
+    """
+    starts = np.cumsum(count) - count
+    axis = random.integers(vectors.shape[1], size=len(count))
+    low, high = _ends(vectors[rows, np.repeat(axis, count)], starts)
+    # Where the vectors are equal on that axis, one of those is drawn on which they are not.
+    equal = low == high
+    inside = vectors[rows[np.repeat(equal, count)]]
+    lows, highs = _ends(inside, np.cumsum(count[equal]) - count[equal])
+    chance = random.random(lows.shape) * (lows < highs)
+    drawn = chance.argmax(axis=1)
+    each = np.arange(len(drawn))
+    axis[equal], low[equal], high[equal] = drawn, lows[each, drawn], highs[each, drawn]
+
+    cut = low + random.random(len(low)) * (high.astype(float) - low)
+    cut = np.where(cut < high, cut, low)  # rounded up to the end, it would leave nobody behind it
+    cuts = low < high
+    return np.where(cuts, axis, -2), np.where(cuts, cut, -2.0)
+
+
+def _ends(values: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the least and the greatest value of each node, whose values begin at `starts`."""
+    if not len(starts):
+        return values[:0], values[:0]
+    return np.minimum.reduceat(values, starts), np.maximum.reduceat(values, starts)
+
+
+def _forest(levels: list[Level], trees: int) -> Forest:
+    """Put the nodes of each tree side by side, a parent before its children."""
+    tree, axis, cut, count = (np.concatenate(column) for column in zip(*levels, strict=True))
+    nodes = np.bincount(tree, minlength=trees)
+    inner = axis >= 0
+    level = np.repeat(np.arange(len(levels)), [len(each.tree) for each in levels])
+    cuts = np.array([(each.axis >= 0).sum() for each in levels])
+    left, right = np.full((2, len(tree)), -1)
+    ends = np.cumsum([len(each.tree) for each in levels])
+    # The children of a level begin where it ends: as many left ones as it has cuts, then the right.
+    nth = np.arange(inner.sum()) - np.repeat(np.cumsum(cuts) - cuts, cuts)
+    left[inner] = np.repeat(ends, cuts) + nth
+    right[inner] = left[inner] + np.repeat(cuts, cuts)
+
+    order = np.argsort(tree, kind="stable")
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order)) - np.repeat(np.cumsum(nodes) - nodes, nodes)
+    for children in (left, right):
+        children[inner] = place[children[inner]]
+    depth = level + np.where(inner, 0, _expected_depth(count))
+    columns = (axis, cut, left, right, depth.astype(np.float32))
+    return Forest(torch.from_numpy(nodes), *(torch.from_numpy(column[order]) for column in columns))
+
+
+def _expected_depth(n: np.ndarray) -> np.ndarray:
+    """Average depth of an unsuccessful search in a binary tree of n vectors (Liu et al., eq. 1)."""
+    sure = np.maximum(n, 3)
+    harmonic = np.log(sure - 1.0) + np.euler_gamma
+    return np.where(n <= 1, 0.0, np.where(n == 2, 1.0, 2 * harmonic - 2 * (sure - 1) / sure))

@@ -1,0 +1,139 @@
+"""The supervised head: a multi-layer perceptron on the features, trained with anomalies.
+
+Paper A, section II: three fully connected layers (256, 256, 1), ReLU, sigmoid, binary cross
+entropy; 1 is normal, 0 an anomaly; the network under it is not changed.
+"""
+
+import math
+from typing import Self
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812  (the name that all of torch's users know)
+from torch import Tensor, nn
+
+from belong.models.base import Stored
+from belong.models.checkpoint import Checkpoint, TrainingState
+from belong.models.optimizers import eager
+from belong.runtime.errors import InputError
+from belong.runtime.progress import bar
+
+
+class SupervisedHead(Stored):
+    """(n, d) features -> (n,) logit of being normal.
+
+    Attributes:
+        mean, std: (d,) of the training features. Departure from the paper: it feeds the
+            features as they are, but their scale changes with lambda, and so would the training.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, d: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(d, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 1)
+        )
+        self.register_buffer("mean", torch.zeros(d))
+        self.register_buffer("std", torch.ones(d))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(n, d) -> (n,) logits."""
+        logits: Tensor = self.layers((features - self.mean) / self.std)
+        return logits.squeeze(1)
+
+    @torch.no_grad()
+    def score(self, features: Tensor) -> Tensor:
+        """Return minus the logit: (n, d) -> (n,); above 0 the paper's verdict is "anomaly".
+
+        Not the sigmoid itself: in float32 it is exactly 0 or 1 for most images, and images
+        that differ would tie.
+        """
+        return -self.forward(features)
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> Self:
+        """Build the head from what `arrays()` gave."""
+        return cls(len(arrays["mean"])).loaded(arrays)
+
+
+def fit(
+    normal: Tensor,
+    anomalies: Tensor,
+    *,
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    generator: torch.Generator,
+    checkpoint: Checkpoint | None = None,
+) -> tuple[SupervisedHead, list[dict[str, float]]]:
+    """Train a head; return it with one row per epoch (loss and accuracy).
+
+    Args:
+        normal: (n, d) features of normal training images.
+        anomalies: (m, d) features of anomalies.
+        epochs: passes over both.
+        batch_size: images per step.
+        learning_rate: the highest rate of Adam's one-cycle schedule.
+        generator: on the CPU; draws the weights and orders the images.
+        checkpoint: where to go on from, and where to keep how far the training came.
+
+    Raises:
+        InputError: there is no anomaly to learn from, or the loss is no longer finite.
+    """
+    if len(anomalies) == 0:
+        raise InputError("the supervised head wants anomalies to train on, got none")
+    features = torch.cat((normal, anomalies))
+    truth = torch.zeros(len(features), device=features.device)
+    truth[: len(normal)] = 1
+    head = _drawn_head(features, generator)
+    optimizer = eager(torch.optim.Adam)(head.parameters(), lr=learning_rate, fused=True)
+    steps = math.ceil(len(features) / batch_size)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, max_lr=learning_rate, epochs=epochs, steps_per_epoch=steps
+    )
+    history: list[dict[str, float]] = []
+    state = TrainingState(head, optimizer, schedule, generator, history)
+    with bar(epochs * len(features), "train head", "image") as progress:
+        if checkpoint:
+            checkpoint.take_up(state)
+        progress.update(len(history) * len(features))
+        for epoch in range(len(history) + 1, epochs + 1):
+            sums = torch.zeros(2, device=features.device)
+            order = torch.randperm(len(features), generator=generator).to(features.device)
+            for batch in order.split(batch_size):
+                logits = head(features.index_select(0, batch))
+                loss = F.binary_cross_entropy_with_logits(logits, truth[batch])
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                schedule.step()
+                hits = ((logits.detach() > 0) == (truth[batch] > 0)).sum()
+                sums += torch.stack((loss.detach() * len(batch), hits))
+                progress.update(len(batch))
+            loss_mean, accuracy = (sums / len(features)).tolist()
+            if not math.isfinite(loss_mean):
+                raise InputError(
+                    f"the head's loss is {loss_mean} after epoch {epoch}; a smaller "
+                    f"head.learning_rate keeps it finite"
+                )
+            history.append({"epoch": epoch, "loss": loss_mean, "accuracy": accuracy})
+            if checkpoint:
+                checkpoint.keep(state)
+            progress.set_postfix(loss=f"{loss_mean:.4f}", accuracy=f"{accuracy:.4f}")
+    return head, history
+
+
+def _drawn_head(features: Tensor, generator: torch.Generator) -> SupervisedHead:
+    """Return an untrained head that standardizes as `features` (n, d) ask for."""
+    head = SupervisedHead(features.shape[1])
+    for layer in head.layers:
+        if isinstance(layer, nn.Linear):
+            bound = 1 / math.sqrt(layer.in_features)
+            for values in layer.parameters():
+                nn.init.uniform_(values, -bound, bound, generator=generator)
+    std, mean = torch.std_mean(features, dim=0)
+    head.mean.copy_(mean)
+    head.std.copy_(torch.where(std > 0, std, 1))  # a dead feature stays 0
+    return head.to(features.device)

@@ -1,0 +1,107 @@
+"""How many fresh images of its classes a Mahalanobis detector accepts, by images per feature.
+
+The paper takes each class's threshold from the distances of the images that its covariance was
+fitted to. With few images for each feature these lie too near: the covariance knows them.
+"""
+
+import math
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from belong.calibration import conformal
+from belong.detectors import mahalanobis
+from belong.detectors.covariance import choose
+from belong.runtime.progress import bar
+
+# Every tenth image of a class is held out to calibrate, as in the pipeline.
+FITTED_FOR_EACH_HELD_OUT = 9
+COLUMNS = ["images_per_feature", "images_per_class", "recipe", "draw", "accepted"]
+
+
+def acceptance(
+    training: tuple[Tensor, Tensor],
+    calibration: tuple[Tensor, Tensor],
+    test: Tensor,
+    class_names: list[str],
+    *,
+    ratios: Sequence[float],
+    draws: int,
+    quantile: float,
+    ridge: float,
+    alpha: float,
+    rng: np.random.Generator,
+) -> pd.DataFrame:
+    """Fit to some of the images of each class, and count the test images that are accepted.
+
+    Args:
+        training: features (n, d) and labels (n,).
+        calibration: features and labels of held-out images.
+        test: (m, d) features of fresh images of the same classes.
+        class_names: the c names.
+        ratios: images of each class for each feature; those that there are not are left out.
+        draws: of the images, for each ratio.
+        quantile: the paper's, for the threshold from the training images.
+        ridge: see `mahalanobis.fit`.
+        alpha: share of the images that a calibrated threshold may reject.
+        rng: draws the images.
+
+    Returns:
+        Columns: `images_per_feature`, `images_per_class`, `recipe` ("paper": per_class and the
+        training threshold; "auto": covariance auto and the training threshold; "auto, calibrated"),
+        `draw` and `accepted`, the share of the test images. No rows, where every ratio wants more
+        images than there are; no calibrated ones, where too few are held out.
+    """
+    features, labels = training
+    d = features.shape[1]
+    sizes = {ratio: max(2, round(ratio * d)) for ratio in ratios}
+    least = int(torch.bincount(labels).min())
+    kept = {ratio: size for ratio, size in sizes.items() if size <= least}
+    rows = []
+    least = math.ceil(1 / alpha)
+    with bar(len(kept) * draws, "study covariance", "draw") as progress:
+        for ratio, size in kept.items():
+            held_out = max(size // FITTED_FOR_EACH_HELD_OUT, math.ceil(least / len(class_names)))
+            for draw in range(draws):
+                some = _drawn(labels, size, rng)
+                fit = partial(
+                    mahalanobis.fit,
+                    features[some],
+                    labels[some],
+                    class_names,
+                    quantile=quantile,
+                    ridge=ridge,
+                )
+                paper = fit(covariance="per_class")
+                kind, _ = choose("auto", size, d)
+                auto = paper if kind == "per_class" else fit(covariance=kind)
+                others = calibration[0][_drawn(calibration[1], held_out, rng)]
+                scores, own = paper.score(test), auto.score(test)
+                shares = {"paper": scores <= 1, "auto": own <= 1}
+                if len(others) >= least:
+                    calibrated = conformal.threshold(auto.score(others).numpy(), alpha=alpha)
+                    shares["auto, calibrated"] = own <= calibrated
+                rows += [
+                    {
+                        "images_per_feature": ratio,
+                        "images_per_class": size,
+                        "recipe": recipe,
+                        "draw": draw,
+                        "accepted": accepted.float().mean().item(),
+                    }
+                    for recipe, accepted in shares.items()
+                ]
+                progress.update()
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _drawn(labels: Tensor, count: int, rng: np.random.Generator) -> Tensor:
+    """Return the places of `count` images of each class, or of all if there are fewer."""
+    places = [
+        torch.nonzero(labels == label)[:, 0].numpy() for label in range(int(labels.max()) + 1)
+    ]
+    return torch.from_numpy(np.concatenate([rng.permutation(own)[:count] for own in places]))

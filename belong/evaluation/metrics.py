@@ -1,0 +1,356 @@
+"""Measure detectors: how well scores rank, and what verdicts cost.
+
+`normal` and `anomaly` are the scores (n,) and (m,) of the two kinds of test images; higher is
+more anomalous. Rates are shares, not percent.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import (
+    average_precision_score,
+    f1_score,
+    precision_recall_curve,
+    roc_auc_score,
+    roc_curve,
+)
+
+from belong.calibration import conformal
+from belong.runtime.storage import (
+    load_csv,
+)
+
+Scores = dict[str, dict[str, np.ndarray]]
+
+
+def by_part(arrays: dict[str, np.ndarray], detectors: list[str]) -> Scores:
+    """Return part -> detector -> scores (n,)."""
+    parts = dict.fromkeys(name.rpartition("/")[0] for name in arrays)
+    return {part: {name: arrays[f"{part}/{name}"] for name in detectors} for part in parts}
+
+
+def why_none(manifest: Path) -> str:
+    """Return why there is no anomaly among the test images, if there is none."""
+    rows = load_csv(manifest, "part", "is_anomaly")
+    given = int((rows["is_anomaly"] & (rows["part"] == "dropped")).sum())
+    if given:
+        return f"all {given:,} anomalies are among the normal images, or in another part"
+    return "there is no anomaly to test with"
+
+
+def counts(manifest: Path) -> dict[str, Any]:
+    """Return the number of images of each part, and of those that were dropped."""
+    parts = load_csv(manifest, "part")["part"].value_counts().sort_index()
+    return {str(part).replace("/", "_"): int(n) for part, n in parts.items()}
+
+
+def named(truth: np.ndarray, predicted: np.ndarray, names: list[str]) -> pd.DataFrame:
+    """Return one row per image: its class and the predicted one, by name."""
+    return pd.DataFrame({"actual": np.take(names, truth), "predicted": np.take(names, predicted)})
+
+
+# What cannot be said of a detector without a single anomaly.
+WANTS_ANOMALIES = (
+    "auroc",
+    "fpr95",
+    "aupr_normal",
+    "aupr_anomaly",
+    "f1_normal",
+    "f1_anomaly",
+    "f1_normal_balanced",
+    "f1_anomaly_balanced",
+    "false_accept",
+    "auroc_low",
+    "auroc_high",
+)
+
+
+def ranking(normal: np.ndarray, anomaly: np.ndarray) -> dict[str, float]:
+    """Return what no threshold enters: AUROC, FPR95, and AUPR with each kind as the positive."""
+    is_anomaly = np.repeat([False, True], [len(normal), len(anomaly)])
+    scores = np.concatenate((normal, anomaly))
+    return {
+        "auroc": roc_auc(normal, anomaly),
+        "fpr95": fpr95(normal, anomaly),
+        "aupr_normal": float(average_precision_score(~is_anomaly, -scores)),
+        "aupr_anomaly": float(average_precision_score(is_anomaly, scores)),
+    }
+
+
+def roc_auc(normal: np.ndarray, anomaly: np.ndarray) -> float:
+    """Return the probability that an anomaly scores higher than a normal image (ties: half)."""
+    is_anomaly = np.repeat([False, True], [len(normal), len(anomaly)])
+    return float(roc_auc_score(is_anomaly, np.concatenate((normal, anomaly))))
+
+
+def fpr95(normal: np.ndarray, anomaly: np.ndarray) -> float:
+    """Return the share of anomalies accepted where at least 95 % of normal images are."""
+    enough = int(np.ceil(0.95 * len(normal) - 1e-9))
+    threshold = np.sort(normal)[enough - 1]
+    return float(np.mean(anomaly <= threshold))
+
+
+def auroc_interval(
+    normal: np.ndarray, anomaly: np.ndarray, *, resamples: int, rng: np.random.Generator
+) -> dict[str, float]:
+    """Return the 95 % bootstrap interval of the AUROC; both kinds are drawn anew, each by itself.
+
+    The scores are ranked once; a resample counts the normal images at each rank, so that it
+    costs one pass.
+    """
+    values, place = np.unique(np.concatenate((normal, anomaly)), return_inverse=True)
+    n, m, kinds = len(normal), len(anomaly), len(values)
+    drawn = []
+    for _ in range(resamples):
+        normals = np.bincount(rng.choice(place[:n], n), minlength=kinds)
+        # An anomaly beats the normal images below it, and half of those that tie with it.
+        beaten = np.cumsum(normals) - normals / 2
+        drawn.append(beaten[rng.choice(place[n:], m)].sum() / (n * m))
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return {"auroc_low": float(low), "auroc_high": float(high)}
+
+
+def open_set_accuracy(scores: np.ndarray, right_class: np.ndarray, threshold: float) -> float:
+    """Return the share of normal images (n,) that are accepted and classified right."""
+    return float(np.mean(right_class & (scores <= threshold)))
+
+
+def detector(
+    normal: np.ndarray,
+    anomaly: np.ndarray,
+    right_class: np.ndarray,
+    *,
+    threshold: float,
+    resamples: int,
+    rng: np.random.Generator,
+    why_none: str,
+) -> dict[str, float | str | None]:
+    """Return all numbers of one detector: its ranking, and its verdicts at `threshold`.
+
+    F1 is given with each kind as the positive, at the natural balance n : m and, so that pairs
+    of data sets can be compared, at 1 : 1. Without an anomaly, what wants some is None, and
+    `reason` says why.
+
+    Args:
+        normal: (n,) scores.
+        anomaly: (m,) scores; m may be 0.
+        right_class: (n,) bool, whether the normal images were classified right.
+        threshold: the score up to which an image belongs.
+        resamples: of the bootstrap, for the interval of the AUROC.
+        rng: draws them.
+        why_none: the reason, if m is 0.
+    """
+    n, m = len(normal), len(anomaly)
+    reject = rejected(normal, threshold)
+    verdicts = {
+        "false_reject": reject,
+        "open_set_accuracy": open_set_accuracy(normal, right_class, threshold),
+    }
+    if m == 0:
+        return verdicts | dict.fromkeys(WANTS_ANOMALIES) | {"reason": why_none}
+    accept = 1 - rejected(anomaly, threshold)
+    return {
+        **ranking(normal, anomaly),
+        **auroc_interval(normal, anomaly, resamples=resamples, rng=rng),
+        "f1_normal": _f1(n * (1 - reject), n * reject, m * accept),
+        "f1_anomaly": _f1(m * (1 - accept), m * accept, n * reject),
+        "f1_normal_balanced": _f1(1 - reject, reject, accept),
+        "f1_anomaly_balanced": _f1(1 - accept, accept, reject),
+        "false_accept": accept,
+        **verdicts,
+    }
+
+
+def anomaly_sets(
+    normal: Mapping[str, np.ndarray],
+    sets: Mapping[str, Mapping[str, np.ndarray]],
+    thresholds: Mapping[str, float],
+) -> pd.DataFrame:
+    """Return one row for each detector and each set of anomalies.
+
+    Args:
+        normal: detector -> scores of the normal test images (n,).
+        sets: set of anomalies -> detector -> scores (m,).
+        thresholds: detector -> its threshold in force.
+
+    Returns:
+        Columns: `detector`, `anomalies`, `n_anomalies`, `auroc`, `fpr95`, `false_accept`.
+    """
+    return pd.DataFrame(
+        {
+            "detector": name,
+            "anomalies": kind,
+            "n_anomalies": len(scores[name]),
+            "auroc": roc_auc(normal[name], scores[name]),
+            "fpr95": fpr95(normal[name], scores[name]),
+            "false_accept": 1 - rejected(scores[name], thresholds[name]),
+        }
+        for kind, scores in sets.items()
+        for name in scores
+    )
+
+
+def floors(normal: int, anomaly: int) -> dict[str, dict[str, float | None]]:
+    """Return the F1 of verdicts that look at nothing, on that many images of each kind.
+
+    None without an anomaly, as the F1 of the detectors.
+    """
+    if anomaly == 0:
+        return {
+            "accept_all": dict.fromkeys(("f1_normal", "f1_normal_balanced")),
+            "reject_all": dict.fromkeys(("f1_anomaly", "f1_anomaly_balanced")),
+        }
+    return {
+        "accept_all": {
+            "f1_normal": _f1(normal, 0, anomaly),
+            "f1_normal_balanced": _f1(1, 0, 1),
+        },
+        "reject_all": {
+            "f1_anomaly": _f1(anomaly, 0, normal),
+            "f1_anomaly_balanced": _f1(1, 0, 1),
+        },
+    }
+
+
+def classification(truth: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+    """Return how well images are classified; `truth` and `predicted` are labels (n,)."""
+    return {
+        "accuracy": float(np.mean(truth == predicted)),
+        "f1_macro": float(f1_score(truth, predicted, average="macro")),
+        "n": len(truth),
+    }
+
+
+def calibration(
+    held_out: np.ndarray, test: np.ndarray, training_threshold: float, *, alpha: float
+) -> dict[str, float]:
+    """Return the false-reject rate that is promised, and what both kinds of threshold achieve.
+
+    Args:
+        held_out: (k,) scores of the calibration images.
+        test: (n,) scores of normal test images.
+        training_threshold: the threshold that was taken from the training images.
+        alpha: the promised rate.
+    """
+    low, high = conformal.promised_range(len(held_out), len(test), alpha=alpha)
+    return {
+        "alpha": alpha,
+        "false_reject_training": rejected(test, training_threshold),
+        "false_reject_calibrated": rejected(test, conformal.threshold(held_out, alpha=alpha)),
+        "false_reject_expected_low": low,
+        "false_reject_expected_high": high,
+        "n_calibration": len(held_out),
+    }
+
+
+def _f1(true_positive: float, missed: float, wrong: float) -> float:
+    # Never 0 / 0: there are images of each kind, and each is either a true positive or missed.
+    return 2 * true_positive / (2 * true_positive + missed + wrong)
+
+
+def rejected(scores: np.ndarray, threshold: float) -> float:
+    """Return the share of scores (n,) above the threshold."""
+    return float(np.mean(scores > threshold))
+
+
+def roc_points(normal: np.ndarray, anomaly: np.ndarray, *, most: int) -> pd.DataFrame:
+    """Return the ROC curve with "normal" as the positive class, thinned to about `most` rows.
+
+    Both ends are kept, and the rows between are spread along the curve's length. Columns:
+    `false_positive_rate` (anomalies accepted), `true_positive_rate` (normal images accepted),
+    `threshold` (the score up to which an image is accepted).
+    """
+    is_normal = np.repeat([True, False], [len(normal), len(anomaly)])
+    fpr, tpr, thresholds = roc_curve(is_normal, -np.concatenate((normal, anomaly)))
+    along = fpr + tpr
+    rows = np.unique(np.searchsorted(along, np.linspace(0, 2, most)).clip(max=len(along) - 1))
+    return pd.DataFrame(
+        {
+            "false_positive_rate": fpr[rows],
+            "true_positive_rate": tpr[rows],
+            "threshold": -thresholds[rows],
+        }
+    )
+
+
+def precision_recall_points(normal: np.ndarray, anomaly: np.ndarray, *, most: int) -> pd.DataFrame:
+    """Return both precision-recall curves, thinned to about `most` rows each.
+
+    Columns: `kind` (which is the positive: "normal" or "anomaly"), `recall`, `precision`.
+    """
+    is_anomaly = np.repeat([False, True], [len(normal), len(anomaly)])
+    scores = np.concatenate((normal, anomaly))
+    curves = []
+    for kind, truth, sign in (("normal", ~is_anomaly, -1), ("anomaly", is_anomaly, 1)):
+        precision, recall, _ = precision_recall_curve(truth, sign * scores)
+        # Recall falls along the curve. Of rows with the same recall the last is the most precise;
+        # the very last, recall 0, is no verdict but a convention.
+        along = 1 - recall
+        rows = np.searchsorted(along, np.linspace(0, 1, most), side="right") - 1
+        rows = rows.clip(max=len(along) - 2)
+        kept = np.unique(rows)[::-1]
+        curves.append(
+            pd.DataFrame({"kind": kind, "recall": recall[kept], "precision": precision[kept]})
+        )
+    return pd.concat(curves, ignore_index=True)
+
+
+def calibration_curve(
+    held_out: Mapping[str, np.ndarray], test: Mapping[str, np.ndarray], *, points: int
+) -> pd.DataFrame:
+    """Return the false-reject rate that each detector achieves for each rate that is promised.
+
+    Args:
+        held_out: detector -> scores of the calibration images (k,).
+        test: detector -> scores of normal test images (n,).
+        points: how many rates are promised, between the least that k images can and one half.
+
+    Returns:
+        Columns: `detector`, `alpha`, `false_reject`, and `expected_low`, `expected_high`, between
+        which 95 % of such rates lie.
+    """
+    parts = []
+    bands: dict[tuple[int, int], pd.DataFrame] = {}
+    for name, scores in held_out.items():
+        k, n = len(scores), len(test[name])
+        if (k, n) not in bands:
+            alphas = np.unique(np.geomspace(1 / (k + 1), 0.5, points).round(4).clip(1 / (k + 1)))
+            ranges = [conformal.promised_range(k, n, alpha=alpha) for alpha in alphas]
+            low, high = zip(*ranges, strict=True)
+            bands[k, n] = pd.DataFrame(
+                {"alpha": alphas, "expected_low": low, "expected_high": high}
+            )
+        band = bands[k, n]
+        achieved = [
+            rejected(test[name], conformal.threshold(scores, alpha=alpha))
+            for alpha in band["alpha"]
+        ]
+        parts.append(band.assign(detector=name, false_reject=achieved))
+    columns = ["detector", "alpha", "false_reject", "expected_low", "expected_high"]
+    return pd.concat(parts, ignore_index=True)[columns]
+
+
+def histogram(scores: Mapping[str, np.ndarray], *, bins: int, reach: float = 0.998) -> pd.DataFrame:
+    """Return for each kind of image the share of its scores in each bin.
+
+    Scores have long tails: the bins span the middle share `reach` of all scores, and what lies
+    beyond counts in the outermost bins. Columns: `score` (the middle of the bin), then the kinds.
+    """
+    ends = [(1 - reach) / 2, (1 + reach) / 2]
+    low, high = np.quantile(np.concatenate(list(scores.values())), ends)
+    edges = np.linspace(low, high if high > low else low + 1, bins + 1)
+    shares = {
+        kind: np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0] / len(values)
+        for kind, values in scores.items()
+    }
+    return pd.DataFrame({"score": (edges[:-1] + edges[1:]) / 2} | shares)
+
+
+def rounded(value: Any) -> Any:
+    """Return nested dictionaries of numbers with four decimals."""
+    if isinstance(value, dict):
+        return {key: rounded(one) for key, one in value.items()}
+    return round(value, 4) if isinstance(value, float) else value

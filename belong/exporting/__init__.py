@@ -1,1 +1,0 @@
-"""A model as one ONNX graph: images in, verdicts out, without torch."""

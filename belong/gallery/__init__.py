@@ -1,1 +1,0 @@
-"""The images of a folder with their verdicts as one page of HTML: values in, text out."""

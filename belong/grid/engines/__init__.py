@@ -1,1 +1,0 @@
-"""Where the cells of the grid run: this machine, Ray or Slurm."""

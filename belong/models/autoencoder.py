@@ -1,0 +1,144 @@
+"""The autoencoder of paper B: pixels - 50 units - pixels, learned on normal images only.
+
+Sigmoid units, as the time of the paper had them; it names neither loss nor training, so mean
+squared error and Adam with a one-cycle schedule are our choice.
+"""
+
+import math
+from typing import Self
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812  (the name that all of torch's users know)
+from torch import Tensor, nn
+
+from belong.models.base import Stored
+from belong.models.checkpoint import Checkpoint, TrainingState
+from belong.models.optimizers import eager
+from belong.runtime.errors import InputError
+from belong.runtime.progress import bar
+
+LEAST_BRIGHTNESS = 1e-3  # a pixel that is always black would want a bias of minus infinity
+
+
+class Autoencoder(Stored):
+    """(n, ch, h, w) uint8 -> codes (n, units), squared error per pixel (n,).
+
+    Images with more values than `pixels` are averaged down first.
+    """
+
+    def __init__(self, pixels: int, units: int) -> None:
+        super().__init__()
+        self.encoder = nn.Linear(pixels, units)
+        self.decoder = nn.Linear(units, pixels)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return codes and errors of one batch."""
+        images = averaged_down(images, most_values=self.encoder.in_features)
+        pixels = images.flatten(1).float() / 255
+        codes = self.encoder(pixels).sigmoid()
+        drawn = self.decoder(codes).sigmoid()
+        return codes, (drawn - pixels).square().mean(dim=1)
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> Self:
+        """Build the autoencoder from what `arrays()` gave."""
+        units, pixels = arrays["encoder.weight"].shape
+        return cls(pixels, units).loaded(arrays)
+
+
+def averaged_down(images: Tensor, *, most_values: int) -> Tensor:
+    """Average each image over squares of pixels, the smallest that leave at most so many values.
+
+    Fifty units cannot redraw a photo, and two layers from all its pixels to them and back would
+    be larger than the classifier.
+
+    Args:
+        images: (n, ch, h, w) uint8.
+        most_values: of one image, all channels together.
+
+    Returns:
+        (n, ch, h / k, w / k) uint8, sides rounded up: at the far edges the squares are cut.
+    """
+    _, channels, height, width = images.shape
+    k = 1
+    while channels * math.ceil(height / k) * math.ceil(width / k) > most_values:
+        k += 1
+    if k == 1:
+        return images
+    return F.avg_pool2d(images.float(), k, ceil_mode=True).round().to(torch.uint8)
+
+
+def fit(
+    images: Tensor,
+    *,
+    units: int,
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    most_side_px: int,
+    generator: torch.Generator,
+    checkpoint: Checkpoint | None = None,
+) -> tuple[Autoencoder, list[dict[str, float]]]:
+    """Train an autoencoder; return it with one row per epoch.
+
+    Args:
+        images: (n, ch, h, w) uint8, normal training images.
+        units: in the hidden layer; the paper takes 50.
+        epochs: passes over the images.
+        batch_size: images per step.
+        learning_rate: the highest rate of the cycle.
+        most_side_px: larger images are averaged down to it.
+        generator: on the CPU; draws the weights and orders the images.
+        checkpoint: where to go on from, and where to keep how far the training came.
+
+    Raises:
+        InputError: the error is no longer finite.
+    """
+    n, channels, height, width = images.shape
+    k = math.ceil(max(height, width) / most_side_px)
+    values = channels * math.ceil(height / k) * math.ceil(width / k)
+    # All at once would want their float32 in memory; from here on they are small.
+    images = torch.cat([averaged_down(some, most_values=values) for some in images.split(256)])
+    made = Autoencoder(images[0].numel(), units)
+    for layer in (made.encoder, made.decoder):
+        # Glorot and Bengio 2010, with their factor 4 for sigmoid units in the encoder.
+        gain = 4 if layer is made.encoder else 1
+        nn.init.xavier_uniform_(layer.weight, gain=gain, generator=generator)
+        nn.init.zeros_(layer.bias)
+    # The decoder starts from the mean image; else the units learn that first, and many get stuck.
+    mean = images.flatten(1).sum(dim=0, dtype=torch.int64).cpu() / (255 * n)
+    made.decoder.bias.data.copy_(mean.clamp(LEAST_BRIGHTNESS, 1 - LEAST_BRIGHTNESS).logit())
+    made.to(images.device)
+    optimizer = eager(torch.optim.Adam)(made.parameters(), lr=learning_rate, fused=True)
+    steps = epochs * math.ceil(n / batch_size)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, max_lr=learning_rate, total_steps=steps, pct_start=0.3, cycle_momentum=False
+    )
+    history: list[dict[str, float]] = []
+    state = TrainingState(made, optimizer, schedule, generator, history)
+    with bar(epochs * n, "train autoencoder", "image") as progress:
+        if checkpoint:
+            checkpoint.take_up(state)
+        progress.update(len(history) * n)
+        for epoch in range(len(history) + 1, epochs + 1):
+            total = torch.zeros((), device=images.device)
+            for batch in torch.randperm(n, generator=generator).to(images.device).split(batch_size):
+                _, errors = made(images.index_select(0, batch))  # rows: images[batch] goes by bytes
+                optimizer.zero_grad()
+                errors.mean().backward()
+                optimizer.step()
+                schedule.step()
+                total += errors.detach().sum()
+                progress.update(len(batch))
+            error = total.item() / n
+            if not math.isfinite(error):
+                raise InputError(
+                    f"the reconstruction error is {error} after epoch {epoch}; a smaller "
+                    f"autoencoder.learning_rate keeps it finite"
+                )
+            history.append({"epoch": epoch, "reconstruction_error": error})
+            if checkpoint:
+                checkpoint.keep(state)
+            progress.set_postfix(error=f"{error:.4f}")
+    return made, history

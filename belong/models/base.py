@@ -1,0 +1,62 @@
+"""What every network is: it makes features and logits of an image, and shows two layers before."""
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+
+class Stored(nn.Module):
+    """A module that gives its weights and buffers away by name, and takes them back."""
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return every weight and buffer, by name, on the CPU."""
+        return {name: x.detach().cpu().numpy() for name, x in self.state_dict().items()}
+
+    def loaded(self, arrays: dict[str, np.ndarray]) -> Self:
+        """Take over what `arrays()` of a module of the same shape gave; return the module."""
+        self.load_state_dict({name: torch.from_numpy(x) for name, x in arrays.items()})
+        return self
+
+
+class Network(Stored, ABC):
+    """A classifier of c classes on d features.
+
+    It takes images (n, ch, h, w) uint8 and standardizes them itself; a network on a frozen
+    backbone takes the vectors (n, v) float32 that the backbone made of them.
+
+    Attributes:
+        shape: the keywords that it was built with, as JSON values.
+        classifier: the last layer, features (n, d) -> logits (n, c).
+        batch: images that pass at once where nothing is learned; more than fit the processor's
+            cache take longer.
+    """
+
+    shape: dict[str, int]
+    classifier: nn.Linear
+    batch: ClassVar[int]
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, np.ndarray], shape: dict[str, Any]) -> Self:
+        """Build the network from what `arrays()` and `shape` gave."""
+        return cls(**shape).loaded(arrays)
+
+    @property
+    def feature_size(self) -> int:
+        """The number of features d."""
+        return self.classifier.in_features
+
+    @abstractmethod
+    def initialize(self, inputs: Tensor, generator: torch.Generator) -> None:
+        """Draw the weights, and measure what the training inputs have to be standardized by."""
+
+    @abstractmethod
+    def layers(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return of each input an early layer (n, m), a middle one (n, e), the features (n, d)."""
+
+    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return features (n, d) and logits (n, c)."""
+        *_, features = self.layers(inputs)
+        return features, self.classifier(features)

@@ -1,0 +1,183 @@
+"""Keep the state of a training in a file, and go on from there after an interruption.
+
+What an uninterrupted training would have given comes out, byte for byte: the state is all that the
+next epoch depends on. It is a safetensors file: tensors, and JSON in its header.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from belong.runtime.errors import InputError
+from belong.runtime.storage import load_about, load_arrays, save_arrays
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """The moving parts of a training.
+
+    Attributes:
+        network: its weights, and its buffers.
+        optimizer: of these weights.
+        schedule: of its learning rate.
+        generator: on the CPU. torch's own generators, from which dropout draws, are kept as well.
+        history: a row of JSON values for each epoch that is done.
+        tensors: others by name, which are changed in place.
+    """
+
+    network: nn.Module
+    optimizer: Optimizer
+    schedule: LRScheduler
+    generator: torch.Generator
+    history: list[Any]
+    tensors: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return every tensor, on the CPU, by KIND/NAME."""
+        kept = {f"network/{name}": x for name, x in self.network.state_dict().items()}
+        for number, values in self.optimizer.state_dict()["state"].items():
+            kept |= {f"optimizer/{number}/{name}": x for name, x in values.items()}
+        kept |= {f"tensor/{name}": x for name, x in self.tensors.items()}
+        kept["generator/own"] = self.generator.get_state()
+        kept["generator/cpu"] = torch.get_rng_state()
+        for number, state in enumerate(torch.cuda.get_rng_state_all()):
+            kept[f"generator/cuda/{number}"] = state
+        return {name: x.detach().cpu().numpy() for name, x in kept.items()}
+
+    def about(self) -> dict[str, Any]:
+        """Return all that is no tensor, as JSON values."""
+        return {
+            "groups": self.optimizer.state_dict()["param_groups"],
+            "schedule": self.schedule.state_dict(),
+            # As pairs: JSON objects come back with their keys sorted.
+            "history": [list(row.items()) for row in self.history],
+        }
+
+    def take_up(self, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:
+        """Set everything to what `arrays()` and `about()` gave."""
+        # Copies: what was read from a file may lie at any address, and torch chooses by it how to
+        # add up.
+        given = {name: torch.from_numpy(x).clone() for name, x in arrays.items()}
+        self.network.load_state_dict(_below("network", given))
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, x in _below("optimizer", given).items():
+            number, _, kind = name.partition("/")
+            moments.setdefault(int(number), {})[kind] = x
+        self.optimizer.load_state_dict({"state": moments, "param_groups": about["groups"]})
+        self._lay_out_moments()
+        self.schedule.load_state_dict(dict(about["schedule"]))
+        for name, x in _below("tensor", given).items():
+            self.tensors[name].copy_(x)
+        self.generator.set_state(given["generator/own"])
+        torch.set_rng_state(given["generator/cpu"])
+        torch.cuda.set_rng_state_all(list(_below("generator/cuda", given).values()))
+        self.history[:] = [dict(row) for row in about["history"]]
+
+    def _lay_out_moments(self) -> None:
+        """Lay each moment out in memory as its weights are: fused optimizers go by the address."""
+        for weights, values in self.optimizer.state.items():
+            for name, x in values.items():
+                if x.shape == weights.shape:
+                    values[name] = torch.empty_like(weights).copy_(x)
+
+
+def _below(kind: str, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors KIND/NAME by NAME, in their order."""
+    start = f"{kind}/"
+    return {name.removeprefix(start): x for name, x in given.items() if name.startswith(start)}
+
+
+SHARE = 0.02  # of the time of a training, to write checkpoints in
+
+
+class Checkpoint:
+    """The state after an epoch, under a name beside the training's output.
+
+    Attributes:
+        epochs: so many are done; the training starts behind them.
+    """
+
+    def __init__(self, path: Path, key: str) -> None:
+        """Read what an interrupted run has left.
+
+        Args:
+            path: the file.
+            key: stands for all that the training depends on; the state of another is not read.
+        """
+        self._path, self._key = path, key
+        self._found = self._read()
+        self.epochs = len(self._found[1]["history"]) if self._found else 0
+        self._seconds, self._at = 0.0, time.monotonic()
+
+    def take_up(self, state: TrainingState) -> None:
+        """Bring a training that has not begun to where it was interrupted, if it was."""
+        if self._found:
+            state.take_up(*self._found)
+            self._found = None
+
+    def keep(self, state: TrainingState) -> None:
+        """Write down the state after an epoch, unless the last time was too short ago."""
+        start = time.monotonic()
+        if self._seconds > SHARE * (start - self._at):
+            return
+        arrays, about = state.arrays(), state.about()
+        sealed = about | {"key": self._key, "digest": _digest(arrays, about)}
+        with suppress(OSError):  # the disk may be full: the training needs no checkpoint
+            save_arrays(self._path, arrays, sealed)
+        self._at = time.monotonic()
+        self._seconds = self._at - start
+
+    def remove(self) -> None:
+        """Forget the state: there is nothing left to go on with."""
+        self._path.unlink(missing_ok=True)
+
+    def _read(self) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
+        try:
+            about = load_about(self._path, "key", "digest")
+            key, digest = about.pop("key"), about.pop("digest")
+            arrays = load_arrays(self._path) if key == self._key else {}
+        except InputError:  # none, or a power cut left half of it
+            return None
+        return (arrays, about) if key == self._key and digest == _digest(arrays, about) else None
+
+
+def _digest(arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> str:
+    made = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
+    for name in sorted(arrays):
+        made.update(f"{name} {arrays[name].dtype} {arrays[name].shape}".encode())
+        made.update(np.ascontiguousarray(arrays[name]).data)
+    return made.hexdigest()
+
+
+@contextmanager
+def checkpoint_beside(output: Path, key: str, say: Callable[[str], None]) -> Iterator[Checkpoint]:
+    """Yield the checkpoint of the training that writes `output`, `.NAME.checkpoint` beside it.
+
+    It is removed when the block ends, unless it is interrupted: after an `InputError` the same
+    training would only fail again.
+
+    Args:
+        output: what comes out.
+        key: stands for all that the training depends on, see `belong.runtime.fingerprint`.
+        say: is told, in a line, where the training goes on.
+    """
+    made = Checkpoint(output.with_name(f".{output.name}.checkpoint"), key)
+    if made.epochs:
+        say(f"goes on after epoch {made.epochs}, where it was interrupted")
+    try:
+        yield made
+    except InputError:
+        made.remove()
+        raise
+    made.remove()

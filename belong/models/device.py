@@ -1,0 +1,31 @@
+"""Choose the device to compute on, in one place."""
+
+import torch
+
+from belong.runtime.errors import InputError
+
+
+def choose(name: str) -> torch.device:
+    """Return the device called `name`: "cpu", "cuda", or "auto" for a GPU if there is one.
+
+    Raises:
+        InputError: "cuda" was asked for and there is none.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError("device: cuda was asked for, but torch sees no GPU; use auto or cpu")
+    return torch.device(name)
+
+
+def compute_repeatably(threads: int) -> None:
+    """Make equal inputs give equal bytes: fixed thread count, deterministic kernels.
+
+    One and two threads add numbers in different orders and give different last bits, so the
+    count is a parameter and not the number of cores at hand.
+    """
+    torch.set_num_threads(threads)
+    # The same as use_deterministic_algorithms(True), which imports torch's compiler: 1.3 s.
+    torch.set_deterministic_debug_mode("error")
+    # It would write into every new tensor before its values; nothing here reads any before.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

@@ -1,9 +1,0 @@
-"""All networks by name. A new one is a file and a line here."""
-
-from belong.networks.efficientnet import EfficientNetB0
-from belong.networks.lenet import LeNet
-
-NETWORKS: dict[str, type[LeNet | EfficientNetB0]] = {
-    "lenet": LeNet,
-    "efficientnet_b0": EfficientNetB0,
-}

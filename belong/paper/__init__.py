@@ -1,1 +1,0 @@
-"""Paper A's published results beside ours."""

@@ -1,0 +1,1 @@
+"""Model bundles, predictions, and their files."""

@@ -1,0 +1,110 @@
+"""A trained model as one folder: `manifest.json`, and arrays as safetensors; nothing is pickled.
+
+network       the classifier; of a frozen backbone, what was trained above it
+backbone      the frozen backbone, if there is one
+autoencoder   if a detector wants it
+detectors     `DETECTOR/ARRAY` of the detectors that are asked
+calibration   `DETECTOR` (n,) of the detector in force: what p-values are taken from;
+              `member/DETECTOR` (n,) what the surprises of `combined` are fitted to
+training      some of the training images: `features` (m, d) float32, `labels` (m,) int64,
+              `thumbnails` (m, ch, h, w) uint8
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load
+
+from belong.prediction.manifest import NAME, IntegrityError, Manifest, StoredFile
+from belong.runtime.errors import InputError
+from belong.runtime.storage import save_arrays, save_text, whole_folder
+
+Arrays = Mapping[str, np.ndarray]
+
+NEEDED = ("network", "detectors", "calibration", "training")
+OPTIONAL = ("backbone", "autoencoder")
+FILES = (*NEEDED, *OPTIONAL)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A model, complete.
+
+    Attributes:
+        manifest: what it says of itself.
+        arrays: file, one of FILES, -> its arrays; a file without any is not there.
+    """
+
+    manifest: Manifest
+    arrays: Mapping[str, Arrays]
+
+    def of_detector(self, name: str) -> dict[str, np.ndarray]:
+        """Return the arrays that a detector is loaded from."""
+        start = f"{name}/"
+        own = self.arrays.get("detectors", {}).items()
+        return {key.removeprefix(start): array for key, array in own if key.startswith(start)}
+
+    def save(self, folder: Path) -> Self:
+        """Write the folder, whole or not at all, in the place of what is there.
+
+        Returns:
+            The same model with the manifest that was written: it names the files.
+        """
+        with whole_folder(folder) as part:
+            files = {}
+            for name in FILES:
+                if self.arrays.get(name):
+                    path = part / f"{name}.safetensors"
+                    save_arrays(path, self.arrays[name])
+                    content = path.read_bytes()
+                    digest = hashlib.sha256(content).hexdigest()
+                    files[path.name] = StoredFile(sha256=digest, bytes=len(content))
+            manifest = self.manifest.model_copy(update={"files": files})
+            save_text(part / NAME, manifest.text)
+        return type(self)(manifest, self.arrays)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read a folder that `save` wrote; what lies beside its files is left alone.
+
+        Raises:
+            InputError: no such folder, or no manifest in it.
+            IntegrityError: another format, or a file that is missing, cut off or altered.
+        """
+        if not folder.is_dir():
+            raise InputError(f"{folder}: {'is a file' if folder.exists() else 'no such folder'}; "
+                             f"wanted the folder of a model")  # fmt: skip
+        path = folder / NAME
+        if not path.is_file():
+            raise InputError(f"{folder}: has no {NAME}; wanted the folder of a model")
+        manifest = Manifest.read(path)
+        named = {Path(name).stem for name in manifest.files}
+        if not set(NEEDED) <= named <= set(FILES):
+            raise IntegrityError(
+                f"{path}: names the files {', '.join(sorted(named))}; wanted {', '.join(NEEDED)}, "
+                f"and no others but {', '.join(OPTIONAL)}"
+            )
+        files = manifest.files.items()
+        return cls(manifest, {Path(name).stem: _checked(folder / name, it) for name, it in files})
+
+
+def _checked(path: Path, wanted: StoredFile) -> Arrays:
+    """Read the arrays of a file, once it is known to be the one that was saved."""
+    if not path.is_file():  # a pipe would keep us waiting
+        what = "is no file" if path.exists() else "is missing"
+        raise IntegrityError(f"{path}: {what}; {NAME} names it")
+    if (size := path.stat().st_size) != wanted.bytes:
+        raise IntegrityError(f"{path}: has {size} bytes; {wanted.bytes} were saved")
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != wanted.sha256:
+        raise IntegrityError(f"{path}: is altered; its SHA-256 is not the one in {NAME}")
+    try:
+        arrays: Arrays = load(content)
+    except SafetensorError as error:
+        raise IntegrityError(f"{path}: cannot be read as safetensors: {error}") from None
+    return arrays

@@ -1,0 +1,181 @@
+"""What a model says of itself: `manifest.json`, which also vouches for the files beside it.
+
+It holds the SHA-256 of each other file and, in its last line, the one of its own text before: a
+bit that has changed anywhere is found. That guards against damage, not against an attacker, who
+could make a new manifest; whoever wants that compares its SHA-256 (`Manifest.digest`).
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, ValidationError
+
+from belong.data.image_form import ImageForm, _Facts
+from belong.runtime.errors import InputError
+
+NAME = "manifest.json"
+FORMAT: Literal[1] = 1  # of the folder; a new number wherever an older `belong` would misread it
+
+MOST_BYTES = 2**24
+Count = Annotated[int, Field(ge=0)]
+Rate = Annotated[float, Field(ge=0, le=1)]
+
+
+class IntegrityError(InputError):
+    """A model is not, byte for byte, what was saved, or of a format that is not known."""
+
+    exit_code = 4
+
+
+class Measured(_Facts):
+    """What the model was measured at, on images that nothing was fitted to.
+
+    Attributes:
+        accuracy: share of the normal test images whose class is right.
+        normal_images, anomalies: so many there were.
+        auroc: of the detector in force; None without anomalies.
+        false_reject: share of the normal test images that it rejects.
+        expected: the range that holds this share in 95 of 100 cases, given alpha and the numbers
+            of images.
+        false_accept: share of the anomalies that it accepts; None without any.
+    """
+
+    accuracy: Rate
+    normal_images: Count
+    anomalies: Count
+    auroc: Rate | None
+    false_reject: Rate
+    expected: tuple[Rate, Rate]
+    false_accept: Rate | None
+
+
+class TrainedOn(_Facts):
+    """What it was trained on.
+
+    Attributes:
+        normal, anomalies: the names of the data sets; of the latter, those that measure it.
+        images: part -> number.
+        weight: lambda, of the center loss.
+        seed: drew the parts, the weights and the order.
+    """
+
+    normal: str
+    anomalies: str | None
+    images: dict[str, Count]
+    weight: float
+    seed: int
+
+
+class StoredFile(_Facts):
+    """Another file of the folder."""
+
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    bytes: Count
+
+
+class Manifest(_Facts):
+    """All that is known of a model but its arrays.
+
+    Attributes:
+        format: of the folder.
+        created_by: versions of Python and of the packages that it was made with.
+        class_names: the c classes, in the order of the logits.
+        form: of the images.
+        network: "lenet", "efficientnet_b0", or "frozen_efficientnet_b0": the file `backbone` and
+            what was trained above it.
+        shape: the keywords that the network is built with.
+        detector: the one in force: its verdict is the model's.
+        members: the detectors that `combined` is made of, if it is in force; else none.
+        tail: of the calibration scores, see `belong.detectors.combined`.
+        alpha: the promised share of false rejects.
+        n_calibration: the number of held-out images that set the threshold.
+        threshold: the score up to which an image belongs.
+        threshold_from: "calibrated" (held-out images) or "training" (the paper's).
+        measured, trained_on: for the reader.
+        files: name -> what it must be.
+    """
+
+    format: Literal[1]
+    created_by: dict[str, str]
+    class_names: Annotated[list[str], Field(min_length=2)]
+    form: ImageForm
+    network: Literal["lenet", "efficientnet_b0", "frozen_efficientnet_b0"]
+    shape: dict[str, int]
+    detector: str
+    members: list[str]
+    tail: Annotated[float, Field(gt=0, lt=1)]
+    alpha: Annotated[float, Field(gt=0, lt=1)]
+    n_calibration: Annotated[int, Field(ge=1)]
+    threshold: float
+    threshold_from: Literal["calibrated", "training"]
+    measured: Measured
+    trained_on: TrainedOn
+    files: dict[Annotated[str, Field(pattern=r"^[a-z_]+\.safetensors$")], StoredFile]
+
+    @property
+    def uses(self) -> list[str]:
+        """The detectors that are asked, but for `combined` itself."""
+        asked = self.members or [self.detector]
+        return asked if "mahalanobis" in asked else [*asked, "mahalanobis"]
+
+    @property
+    def text(self) -> str:
+        """The content of manifest.json."""
+        body = self.model_dump(mode="json")
+        return _dumped(body | {"sha256": _sha256(_dumped(body))})
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of manifest.json, which stands for the whole model."""
+        return _sha256(self.text)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read manifest.json.
+
+        Raises:
+            IntegrityError: as of `parse`, or it is too large to be one.
+        """
+        if (size := path.stat().st_size) > MOST_BYTES:
+            raise IntegrityError(f"{path}: has {size} bytes; no manifest has above {MOST_BYTES}")
+        return cls.parse(path.read_bytes(), str(path))
+
+    @classmethod
+    def parse(cls, content: bytes, where: str) -> Self:
+        """Read what `text` gave; `where` is the file, for messages.
+
+        Raises:
+            IntegrityError: another format, or not exactly what was written.
+        """
+        altered = IntegrityError(f"{where}: is cut off or altered; it is not what was saved")
+        try:
+            values = json.loads(content)
+            again = _dumped(values) if isinstance(values, dict) else ""
+        except (ValueError, RecursionError):
+            raise altered from None
+        if not isinstance(values, dict) or "format" not in values:
+            raise IntegrityError(f"{where}: is not the manifest of a model of `belong`")
+        if values["format"] != FORMAT:
+            raise IntegrityError(
+                f"{where}: is of format {json.dumps(values['format'])[:20]}; this version of "
+                f"belong reads format {FORMAT}"
+            )
+        body = {key: value for key, value in values.items() if key != "sha256"}
+        if again.encode() != content or values.get("sha256") != _sha256(_dumped(body)):
+            raise altered
+        try:
+            return cls.model_validate_json(_dumped(body))
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(map(str, first["loc"]))
+            raise IntegrityError(f"{where}: {key}: {first['msg'].lower()}") from None
+
+
+def _dumped(values: dict[str, Any]) -> str:
+    return json.dumps(values, indent=2, allow_nan=False) + "\n"
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

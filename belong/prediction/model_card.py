@@ -1,0 +1,87 @@
+"""A model card in plain text: how good a model is, what it was trained on, where it ends.
+
+After Mitchell et al., Model Cards for Model Reporting, 2019, https://arxiv.org/abs/1810.03993.
+"""
+
+import textwrap
+from collections.abc import Iterable
+
+from belong.prediction.manifest import Manifest
+
+WIDTH, INDENT = 100, 18
+
+
+def card(manifest: Manifest, name: str) -> str:
+    """Return the card of the model that lies in the folder `name`."""
+    form, made = manifest.form, manifest.trained_on
+    parts = [f"{count:,} {part.replace('_', ' ')}" for part, count in made.images.items()]
+    detector = manifest.detector
+    if manifest.members:
+        detector += f" of {', '.join(manifest.members)}"
+    lines = [
+        ("model", name),
+        ("classes", f"{len(manifest.class_names)}: {', '.join(manifest.class_names)}"),
+        ("network", f"{manifest.network}, {_numbers(manifest.shape)}"),
+        ("images", f"{form.height} x {form.width} px, {form.color}; files are resized until they "
+         "just cover that, and cut at the center"),
+        ("detector", detector),
+        ("", ""),
+        ("trained on", f"{made.normal}, lambda {made.weight:g}, seed {made.seed}"),
+        ("", "; ".join(parts)),
+        ("", ""),
+        *_measured(manifest),
+        ("", ""),
+        *(("limits" if not i else "", limit) for i, limit in enumerate(limits(manifest))),
+        ("", ""),
+        ("made with", _numbers(manifest.created_by)),
+        ("files", _numbers({file: f"{one.bytes:,} bytes" for file, one in manifest.files.items()})),
+        ("SHA-256", f"{manifest.digest} (manifest.json, which holds those of the files)"),
+    ]  # fmt: skip
+    return "\n".join(_wrapped(label, text) for label, text in lines) + "\n"
+
+
+def limits(manifest: Manifest) -> list[str]:
+    """Return what the model cannot say, in plain sentences."""
+    n, alpha = manifest.n_calibration, manifest.alpha
+    said = [
+        f"A rejected image is not wrong: of those that belong, {alpha:.1%} are rejected too.",
+        f"That rate holds on average, for images that are like the {n:,} that set the threshold: "
+        "another camera or another time may change it.",
+        "Every image that belongs is given one of the classes; the model knows no others.",
+    ]
+    if manifest.threshold_from == "training":
+        said[0] = (
+            "The threshold is the paper's, of training images: fresh ones are rejected more often."
+        )
+    if manifest.measured.anomalies:
+        said.append(
+            f"How well it finds anomalies was measured on {manifest.trained_on.anomalies} only; "
+            "other anomalies may be harder."
+        )
+    else:
+        said.append("How well it finds anomalies was not measured: there were none.")
+    return said
+
+
+def _measured(manifest: Manifest) -> Iterable[tuple[str, str]]:
+    got = manifest.measured
+    low, high = got.expected
+    normal, other = f"{got.normal_images:,} test images", f"{got.anomalies:,} anomalies"
+    yield "accuracy", f"{got.accuracy:.4f} on {normal}"
+    if got.auroc is not None and got.false_accept is not None:
+        yield "AUROC", f"{got.auroc:.4f} on the same images and {other}"
+        yield "false accepts", f"{got.false_accept:.2%} of {other}"
+    yield "false rejects", f"{got.false_reject:.2%} of {normal}; {manifest.alpha:.2%} were promised"
+    held_out = f"{manifest.n_calibration:,} calibration images"
+    yield "", f"(after {held_out}, {low:.2%} to {high:.2%} is to be expected)"
+
+
+def _numbers(values: dict[str, str] | dict[str, int]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items())
+
+
+def _wrapped(label: str, text: str) -> str:
+    start, more = label.ljust(INDENT), " " * INDENT
+    return textwrap.fill(
+        text, WIDTH, initial_indent=start, subsequent_indent=more, break_long_words=False
+    )

@@ -1,0 +1,119 @@
+"""A model as one ONNX graph: from the pixels to the verdict.
+
+images        (n, h, w, ch) uint8, as a decoder gives them, brought to the model's form
+logits        (n, c) float32
+probability   (n,) float32, of the predicted class
+label         (n,) int64, the predicted class, 0..c-1
+score         (n,) float32, of the detector in force, higher is more anomalous
+p_value       (n,) float64, share of the held-out images that are at least as anomalous
+detectors     (n, m) float32, the scores of the members of `combined`, or of the detector in force
+threshold     () float32, the score up to which an image belongs
+belongs       (n,) bool
+
+n is free; what the neighbors want is memory for n x training images, so a few hundred at a time.
+"""
+
+import json
+from collections.abc import Iterable
+
+import numpy as np
+from onnx import ModelProto
+
+from belong.detectors.combined import Surprise
+from belong.prediction.bundle import Bundle
+from belong.prediction.onnx import networks
+from belong.prediction.onnx.detectors import NODES
+from belong.prediction.onnx.graph import Graph
+
+PATTERN = "active_nodes"  # the one whose scores tie: images with the same pattern have the same
+ROUNDING = 1e-6  # of the held-out scores' deviation
+
+
+def model(bundle: Bundle) -> ModelProto:
+    """Return the graph; its metadata says what the manifest does of classes and images."""
+    manifest, graph = bundle.manifest, Graph()
+    form = manifest.form
+    pixels = graph("Transpose", graph.cast("images", np.float32), perm=[0, 3, 1, 2])
+    seen = networks.views(graph, pixels, bundle)
+    asked = manifest.members or [manifest.detector]
+    scores = {name: NODES[name](graph, seen, bundle.of_detector(name)) for name in asked}
+    if PATTERN in manifest.members:
+        fitted = bundle.arrays["calibration"][f"member/{PATTERN}"]
+        scores[PATTERN] = _snapped(graph, scores[PATTERN], fitted)
+    score = _combined(graph, scores, bundle) if manifest.members else scores[manifest.detector]
+    held_out = bundle.arrays["calibration"][manifest.detector]
+    n = len(held_out)
+    more = graph("Add", _at_least(graph, held_out, score), np.float64(1))
+    likely = graph("Softmax", seen.logits, axis=1)
+    threshold = np.float32(manifest.threshold)
+    return graph.model(
+        inputs={"images": (np.uint8, ("n", form.height, form.width, form.channels))},
+        outputs={
+            "logits": (seen.logits, np.float32, ("n", len(manifest.class_names))),
+            "probability": (graph.reduced("Max", likely, 1), np.float32, ("n",)),
+            "label": (graph("ArgMax", likely, axis=1, keepdims=0), np.int64, ("n",)),
+            "score": (score, np.float32, ("n",)),
+            "p_value": (graph("Div", more, np.float64(n + 1)), np.float64, ("n",)),
+            "detectors": (_columns(graph, scores.values()), np.float32, ("n", len(asked))),
+            "threshold": (threshold, np.float32, ()),
+            "belongs": (graph("LessOrEqual", score, threshold), np.bool_, ("n",)),
+        },
+        about={
+            "class_names": json.dumps(manifest.class_names),
+            "form": form.model_dump_json(),
+            "detector": manifest.detector,
+            "detectors": json.dumps(asked),
+            "threshold": repr(manifest.threshold),
+            "alpha": repr(manifest.alpha),
+            "manifest_sha256": manifest.digest,
+        },
+    )
+
+
+def _columns(graph: Graph, scores: Iterable[str]) -> str:
+    """Put scores (n,) of m detectors beside each other: (n, m)."""
+    each = [graph("Unsqueeze", one, np.array([1])) for one in scores]
+    return graph("Concat", *each, axis=1)
+
+
+def _snapped(graph: Graph, scores: str, held_out: np.ndarray) -> str:
+    """Replace scores (n,) by the held-out one that they differ from by rounding only.
+
+    Torch and onnxruntime add in another order. Where many held-out scores tie, a last bit would
+    say whether all of them are at least as large.
+    """
+    known = np.unique(held_out)
+    column = graph("Unsqueeze", scores, np.array([1]))
+    apart = graph("Abs", graph("Sub", column, known[None]))
+    least, nearest = graph.several(2, "TopK", apart, np.array([1]), axis=1, largest=0)
+    is_same = graph("Less", least, np.float32(ROUNDING * held_out.std()))
+    made = graph("Where", is_same, graph("Gather", known, nearest), column)
+    return graph("Squeeze", made, np.array([1]))
+
+
+def _combined(graph: Graph, scores: dict[str, str], bundle: Bundle) -> str:
+    """Return the sum of the members' surprises, see belong.detectors.combined: (n,) float32."""
+    held_out, tail = bundle.arrays["calibration"], bundle.manifest.tail
+    parts = [
+        _surprise(graph, Surprise.fit(held_out[f"member/{name}"], tail=tail), score)
+        for name, score in scores.items()
+    ]
+    return graph.cast(graph("Sum", *parts), np.float32)
+
+
+def _surprise(graph: Graph, of: Surprise, score: str) -> str:
+    """Return minus log p of scores (n,) float32: (n,) float64."""
+    precise = graph.cast(score, np.float64)
+    share = graph("Div", _at_least(graph, of.held_out, precise), np.float64(len(of.held_out)))
+    below = graph("Neg", graph("Log", graph("Max", share, np.float64(of.share))))
+    excess = graph("Div", graph("Sub", precise, np.float64(of.start)), np.float64(of.mean_excess))
+    beyond = graph("Add", excess, -np.log(np.float64(of.share)))
+    is_beyond = graph("Greater", precise, np.float64(of.start))
+    return graph("Where", is_beyond, beyond, below)
+
+
+def _at_least(graph: Graph, held_out: np.ndarray, scores: str) -> str:
+    """Return how many held-out scores are at least as large as each of (n,): (n,) float64."""
+    column = graph("Unsqueeze", scores, np.array([1]))
+    is_larger = graph("GreaterOrEqual", held_out[None], column)
+    return graph.reduced("Sum", graph.cast(is_larger, np.float64), 1)

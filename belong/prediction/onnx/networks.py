@@ -1,0 +1,155 @@
+"""The networks as nodes of a graph: what `layers` of each does, and the autoencoder."""
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from belong.prediction.bundle import Bundle
+from belong.prediction.onnx.graph import Graph, Value
+
+Arrays = Mapping[str, np.ndarray]
+MAPS_SIDE = 7  # as in belong.models.lenet, which brings torch along; a test holds it to that
+
+
+class Seen(NamedTuple):
+    """The names of what the detectors look at: the fields of `belong.models.activations.Views`."""
+
+    features: str
+    logits: str
+    hidden: str
+    maps: str
+    codes: str
+    reconstruction_error: str
+
+
+def views(graph: Graph, images: str, bundle: Bundle) -> Seen:
+    """Add the networks; `images` is (n, ch, h, w) float32, 0..255."""
+    network = bundle.arrays["network"]
+    kind, form = bundle.manifest.network, bundle.manifest.form
+    if kind == "lenet":
+        maps, hidden, features = _lenet(graph, images, network, form.height, form.width)
+    elif kind == "efficientnet_b0":
+        maps, hidden, features = _backbone(graph, images, network)
+    else:
+        _, maps, hidden = _backbone(graph, images, bundle.arrays["backbone"])
+        centered = graph("Div", graph("Sub", hidden, network["mean"]), network["scale"])
+        features = graph("Relu", graph.linear(centered, network, "embedding"))
+    logits = graph.linear(features, network, "classifier")
+    codes = error = ""
+    if "autoencoder" in bundle.arrays:
+        codes, error = _coder(graph, images, bundle.arrays["autoencoder"], bundle)
+    return Seen(features, logits, hidden, maps, codes, error)
+
+
+def _lenet(
+    graph: Graph, images: str, arrays: Arrays, height: int, width: int
+) -> tuple[str, str, str]:
+    """See belong.models.lenet."""
+    pixels = graph("Div", images, np.float32(255))
+    x = graph("Sub", pixels, arrays["mean"][:, None, None])
+    x = graph("Div", x, arrays["std"][:, None, None])
+    stages = []
+    for layer, pads in (("conv1", [2, 2, 2, 2]), ("conv2", [0, 0, 0, 0])):
+        x = graph("Conv", x, arrays[f"{layer}.weight"], arrays[f"{layer}.bias"], pads=pads)
+        x = graph("Relu", graph("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2]))
+        stages.append(x)
+    rows, columns = (_windows(side // 2, MAPS_SIDE) for side in (height, width))
+    maps = graph("Flatten", _averaged(graph, stages[0], rows, columns))
+    hidden = graph("Relu", graph.linear(graph("Flatten", x), arrays, "hidden1"))
+    return maps, hidden, graph("Relu", graph.linear(hidden, arrays, "hidden2"))
+
+
+def _backbone(graph: Graph, images: str, arrays: Arrays) -> tuple[str, str, str]:
+    """See belong.models.efficientnet; its layers are walked one by one."""
+    # Not at the top: LeNet wants neither of both.
+    from torch import nn
+    from torchvision.models.efficientnet import MBConv
+    from torchvision.ops.misc import SqueezeExcitation
+
+    from belong.models.efficientnet import EARLY, MEAN, MIDDLE, STD, Backbone
+
+    def through(x: str, layer: nn.Module) -> str:
+        if isinstance(layer, nn.Conv2d):
+            bias = [] if layer.bias is None else [layer.bias.detach().numpy()]
+            pads = [*map(int, layer.padding)] * 2
+            return graph("Conv", x, layer.weight.detach().numpy(), *bias,
+                         strides=list(layer.stride), pads=pads, group=layer.groups)  # fmt: skip
+        if isinstance(layer, nn.SiLU):
+            return graph("Mul", x, graph("Sigmoid", x))
+        if isinstance(layer, SqueezeExcitation):
+            squeezed = through(graph("GlobalAveragePool", x), layer.fc1)
+            excited = through(through(squeezed, layer.activation), layer.fc2)
+            return graph("Mul", x, graph("Sigmoid", excited))
+        if isinstance(layer, MBConv):
+            made = through(x, layer.block)
+            return graph("Add", x, made) if layer.use_res_connect else made
+        if isinstance(layer, nn.Sequential):
+            for one in layer:
+                x = through(x, one)
+            return x
+        if isinstance(layer, nn.Identity):
+            return x
+        raise TypeError(f"no node for a {type(layer).__name__}")
+
+    backbone = Backbone()
+    own = {name: arrays[name] for name in backbone.arrays()}
+    backbone = backbone.loaded(own).folded()
+    mean, std = (np.array(values, np.float32)[:, None, None] for values in (MEAN, STD))
+    x = graph("Div", graph("Sub", graph("Div", images, np.float32(255)), mean), std)
+    means = {}
+    for stage, blocks in enumerate(backbone.features):
+        x = through(x, blocks)
+        means[stage] = x
+    wanted = (EARLY, MIDDLE, len(means) - 1)
+    early, middle, last = (
+        graph("ReduceMean", means[stage], np.array([2, 3]), keepdims=0) for stage in wanted
+    )
+    return early, middle, last
+
+
+def _coder(graph: Graph, images: str, arrays: Arrays, bundle: Bundle) -> tuple[str, str]:
+    """See belong.models.autoencoder."""
+    form = bundle.manifest.form
+    most, k = arrays["encoder.weight"].shape[1], 1
+    while form.channels * math.ceil(form.height / k) * math.ceil(form.width / k) > most:
+        k += 1
+    if k > 1:
+        rows, columns = (_squares(side, k) for side in (form.height, form.width))
+        images = graph("Round", _averaged(graph, images, rows, columns))
+    pixels = graph("Div", graph("Flatten", images), np.float32(255))
+    codes = graph("Sigmoid", graph.linear(pixels, arrays, "encoder"))
+    drawn = graph("Sigmoid", graph.linear(codes, arrays, "decoder"))
+    off = graph("Sub", drawn, pixels)
+    return codes, graph.reduced("Mean", graph("Mul", off, off), 1)
+
+
+def _averaged(graph: Graph, x: Value, rows: np.ndarray, columns: np.ndarray) -> str:
+    """Average x (n, ch, h, w) over rectangles.
+
+    The sum is divided once, as torch does it: of whole numbers it is exact.
+
+    Args:
+        graph: to add to.
+        x: the images.
+        rows: (r, h) of 0 and 1, which rows each rectangle has.
+        columns: (s, w), which columns.
+    """
+    sums = graph("MatMul", graph("MatMul", rows, x), columns.T)
+    return graph("Div", sums, np.outer(rows.sum(axis=1), columns.sum(axis=1)))
+
+
+def _windows(side: int, parts: int) -> np.ndarray:
+    """Return which of `side` places are in each of the parts of torch's adaptive pooling."""
+    made = np.zeros((parts, side), np.float32)
+    for i in range(parts):
+        made[i, i * side // parts : math.ceil((i + 1) * side / parts)] = 1
+    return made
+
+
+def _squares(side: int, k: int) -> np.ndarray:
+    """Return which of `side` places are in each stretch of k; the last may be cut."""
+    made = np.zeros((math.ceil(side / k), side), np.float32)
+    made[np.arange(side) // k, np.arange(side)] = 1
+    return made

@@ -1,0 +1,166 @@
+"""The files with the verdicts: a row for each image, those that cannot be read, and the counts."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from belong.calibration import conformal
+from belong.prediction.explanations import reason
+from belong.prediction.manifest import Manifest
+from belong.prediction.predictor import Scored
+from belong.runtime.errors import InputError
+from belong.runtime.storage import save_rows, whole_file
+from belong.runtime.text import printable
+
+PREDICTIONS, UNREADABLE, SUMMARY = "predictions.csv", "unreadable.csv", "summary.json"
+COLUMNS = (
+    "path", "class", "probability", "belongs", "p_value", "score", "nearest_class", "distance",
+    "detector", "reason",
+)  # fmt: skip
+
+Rows = Sequence[Sequence[str]]
+
+
+def rows_of(
+    paths: Sequence[str], scored: Scored, class_names: Sequence[str], *, frames: Sequence[int]
+) -> list[list[str]]:
+    """Return a row of COLUMNS for each of n images, numbers with six digits.
+
+    Args:
+        paths: n, as `belong.runtime.text.in_table` writes them.
+        scored: what a model says of them.
+        class_names: c.
+        frames: in each of the n files; the first one was scored.
+    """
+    rows = []
+    for i, path in enumerate(paths):
+        name, nearest = class_names[scored.label[i]], class_names[scored.nearest[i]]
+        belongs, detector = bool(scored.belongs[i]), str(scored.detector[i])
+        p_value, distance = float(scored.p_value[i]), float(scored.distance[i])
+        why = reason(
+            belongs=belongs,
+            p_value=p_value,
+            detector=detector,
+            name=name,
+            nearest=nearest,
+            distance=distance,
+            frames=frames[i],
+        )
+        numbers = (scored.probability[i], p_value, scored.score[i], distance)
+        probability, p, score, far = (f"{number:.6g}" for number in numbers)
+        rows.append([path, name, probability, str(belongs), p, score, nearest, far, detector, why])
+    return rows
+
+
+def save_tables(out: Path, pieces: Iterable[tuple[Rows, Rows]]) -> Counter[tuple[str, bool]]:
+    """Write predictions.csv and unreadable.csv; of both, all rows or no file.
+
+    Args:
+        out: the folder.
+        pieces: rows of COLUMNS, and of (path, reason), piece after piece.
+
+    Returns:
+        (class, belongs) -> number of images.
+    """
+    counts: Counter[tuple[str, bool]] = Counter()
+    with (
+        whole_file(out / PREDICTIONS) as read_part,
+        whole_file(out / UNREADABLE) as unread_part,
+        read_part.open("w", encoding="utf-8", newline="") as read_file,
+        unread_part.open("w", encoding="utf-8", newline="") as unread_file,
+    ):
+        save_rows(read_file, [COLUMNS])
+        save_rows(unread_file, [("path", "reason")])
+        for rows, bad in pieces:
+            save_rows(read_file, rows)
+            save_rows(unread_file, bad)
+            counts.update((row[1], row[3] == "True") for row in rows)
+            counts.update(("", False) for _ in bad)
+    return counts
+
+
+def summary_of(counts: Counter[tuple[str, bool]], manifest: Manifest) -> dict[str, Any]:
+    """Return what is to be said of all images together.
+
+    Args:
+        counts: as `save_tables` returns them.
+        manifest: of the model.
+
+    Returns:
+        `images`, `belongs`, `rejected`, `unreadable`; `rejected_share`, and `promised`: the range
+        that holds it in 95 of 100 cases if all images belong; `classes`; `model`.
+    """
+    unreadable = counts["", False]
+    of_class = {
+        name: {"belongs": counts[name, True], "rejected": counts[name, False]}
+        for name in manifest.class_names
+    }
+    belongs = sum(one["belongs"] for one in of_class.values())
+    rejected = sum(one["rejected"] for one in of_class.values())
+    images, alpha, n = belongs + rejected, manifest.alpha, manifest.n_calibration
+    share = promised = None
+    if images:
+        share = round(rejected / images, 6)
+        low, high = conformal.promised_range(n, images, alpha=alpha)
+        promised = {"alpha": alpha, "low": round(low, 6), "high": round(high, 6)}
+    return {
+        "images": images,
+        "belongs": belongs,
+        "rejected": rejected,
+        "unreadable": unreadable,
+        "rejected_share": share,
+        "promised": promised,
+        "classes": of_class,
+        "model": {
+            "detector": manifest.detector,
+            "network": manifest.network,
+            "manifest_sha256": manifest.digest,
+        },
+    }
+
+
+def check_outside(out: Path, images: str) -> None:
+    """Refuse results among the images: the next run would look through them too.
+
+    Args:
+        out: the folder for the results.
+        images: the folder of the images; empty if they are given one by one.
+
+    Raises:
+        InputError: one is in the other, or is it.
+    """
+    if not images:
+        return
+    to, source = out.resolve(), Path(images).resolve()
+    if to == source or source in to.parents:
+        where = "is" if to == source else "is in"
+        raise InputError(
+            f"{printable(out)}: {where} the folder of the images, {printable(images)}, where the "
+            f"next run would look for images; wanted a folder outside"
+        )
+
+
+def check_free(out: Path, source: str, model: str) -> None:
+    """Refuse a folder that holds the results of other images, or of another model.
+
+    Args:
+        out: the folder.
+        source: what the images are called in its summary.json.
+        model: the digest of the manifest.
+
+    Raises:
+        InputError: names the first file that would be lost.
+    """
+    there = [name for name in (PREDICTIONS, UNREADABLE, SUMMARY) if (out / name).exists()]
+    try:
+        before = json.loads((out / SUMMARY).read_text(encoding="utf-8"))
+        is_own = (before["source"], before["model"]["manifest_sha256"]) == (source, model)
+    except (OSError, ValueError, KeyError, TypeError):
+        is_own = False
+    if there and not is_own:
+        raise InputError(
+            f"{printable(out)}: has the {there[0]} of other images or of another model; wanted "
+            f"another folder, or --overwrite"
+        )

@@ -1,0 +1,240 @@
+"""Say of images whether they belong, with a model: the verdicts of the pipeline, image by image.
+
+Scores depend on the other images of a batch in their last bits only: a matrix product adds in
+another order when it has another number of rows. tests/test_scoring.py says how far.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import CancelledError
+from dataclasses import dataclass
+from threading import Event
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from belong.calibration import conformal
+from belong.detectors.combined import Combination
+from belong.detectors.mahalanobis import ClassGaussians
+from belong.detectors.registry import DETECTORS
+from belong.models.activations import Views
+from belong.models.autoencoder import Autoencoder
+from belong.models.base import Network
+from belong.models.efficientnet import BATCH, Backbone
+from belong.models.frozen_backbone import FrozenEfficientNetB0
+from belong.models.registry import NETWORKS
+from belong.prediction.bundle import Bundle
+from belong.prediction.manifest import IntegrityError
+from belong.runtime.errors import InputError
+from belong.runtime.exit_codes import no_memory_left
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a model says of n images.
+
+    Attributes:
+        label: (n,) int64, the predicted class, 0..c-1.
+        probability: (n,) float32, of that class.
+        belongs: (n,) bool.
+        p_value: (n,) float64, share of the held-out images that are at least as anomalous.
+        score: (n,) float32, of the detector in force, higher is more anomalous.
+        nearest: (n,) int64, the class nearest in thresholds of its own.
+        distance: (n,) float32, to that class, in its thresholds.
+        detector: (n,) str, that decided: of `combined` the most surprised member.
+        features: (n, d) float32, the classifier's last hidden layer.
+    """
+
+    label: np.ndarray
+    probability: np.ndarray
+    belongs: np.ndarray
+    p_value: np.ndarray
+    score: np.ndarray
+    nearest: np.ndarray
+    distance: np.ndarray
+    detector: np.ndarray
+    features: np.ndarray
+
+
+NOTHING = torch.empty(0, 0), torch.empty(0)  # what an autoencoder would see, where none is needed
+# What arrays of another network, or of another number of classes, make torch and NumPy raise.
+UNFIT = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+REASON = 200  # characters
+
+
+class Scorer:
+    """A model at work.
+
+    Attributes:
+        manifest: what the model says of itself.
+    """
+
+    def __init__(self, bundle: Bundle, *, place: torch.device) -> None:
+        """Build the networks and detectors; `place` is where the networks compute.
+
+        Raises:
+            IntegrityError: what the model says of itself and its arrays do not fit together. The
+                sums may be right all the same, for whoever makes a model makes these too.
+        """
+        self.manifest = bundle.manifest
+        self._place = place
+        self._stopped = Event()
+        try:
+            self._build(bundle)
+            self._try_on_a_blank_image(bundle)
+        except InputError:
+            raise
+        except UNFIT as error:
+            if no_memory_left(error):  # torch says so by a RuntimeError; the model may be whole
+                raise
+            reason = " ".join(str(error).split())[:REASON]
+            raise IntegrityError(
+                f"the model does not fit together: {type(error).__name__}: {reason}"
+            ) from None
+
+    def _build(self, bundle: Bundle) -> None:
+        manifest = self.manifest
+        self._network = _network(bundle).to(self._place).eval()
+        self._backbone = _backbone(bundle, self._place)
+        coder = bundle.arrays.get("autoencoder")
+        self._coder = Autoencoder.from_arrays(dict(coder)).to(self._place) if coder else None
+        self._detectors = {
+            name: (DETECTORS[name], DETECTORS[name].load(bundle.of_detector(name)))
+            for name in manifest.uses
+        }
+        self._gaussians: ClassGaussians = self._detectors["mahalanobis"][1]
+        held_out = bundle.arrays["calibration"]
+        self._held_out = held_out[manifest.detector]
+        self._combination = Combination.fit(
+            {name: held_out[f"member/{name}"] for name in manifest.members}, tail=manifest.tail
+        )
+        self._training = torch.from_numpy(bundle.arrays["training"]["features"])
+
+    def _try_on_a_blank_image(self, bundle: Bundle) -> None:
+        form, training = self.manifest.form, bundle.arrays["training"]
+        shape = form.channels, form.height, form.width
+        scored = self.score(np.zeros((1, *shape), np.uint8))
+        self.nearest_training_images(scored.features, most=1)
+        c = len(self.manifest.class_names)
+        classes = self._network.classifier.out_features, len(self._gaussians.thresholds)
+        if set(classes) != {c} or not 0 <= training["labels"].min() <= training["labels"].max() < c:
+            raise ValueError(f"it names {c} classes, and its arrays have others")
+        if {len(training["thumbnails"]), len(training["labels"])} != {len(self._training)}:
+            raise ValueError("its training images are not as many as their labels and features")
+
+    def score(self, images: np.ndarray) -> Scored:
+        """Score images (n, ch, h, w) uint8 that have the model's form.
+
+        Raises:
+            InputError: they have another.
+            CancelledError: `stop` was called meanwhile.
+        """
+        form = self.manifest.form
+        wanted = (form.channels, form.height, form.width)
+        if images.dtype != np.uint8 or images.shape[1:] != wanted:
+            came = f"{images.dtype} (n, {', '.join(map(str, images.shape[1:]))})"
+            raise InputError(
+                f"the model wants uint8 (n, {', '.join(map(str, wanted))}), got {came}"
+            )
+        with torch.no_grad():
+            views = self._views(torch.from_numpy(images))
+            scores = self._scores(views)
+            in_thresholds = self._gaussians.distances(views.features) / self._gaussians.thresholds
+            distance, nearest = in_thresholds.min(dim=1)
+            probability, label = views.logits.softmax(dim=1).max(dim=1)
+        score, detector = self._in_force(scores)
+        return Scored(
+            label=label.numpy(),
+            probability=probability.numpy(),
+            belongs=score <= self.manifest.threshold,
+            p_value=conformal.p_values(self._held_out, score),
+            score=score,
+            nearest=nearest.numpy(),
+            distance=distance.numpy(),
+            detector=detector,
+            features=views.features.numpy(),
+        )
+
+    def stop(self) -> None:
+        """Have what is scored in other threads end soon, with CancelledError."""
+        self._stopped.set()
+
+    def features(self, images: np.ndarray) -> np.ndarray:
+        """Return the features of images (n, ch, h, w) uint8 of the model's form, alone: (n, d)."""
+        with torch.no_grad():
+            return self._views(torch.from_numpy(images)).features.numpy()
+
+    def detector_scores(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """Return what each detector that is asked says of images, before any are combined: (n,)."""
+        with torch.no_grad():
+            return self._scores(self._views(torch.from_numpy(images)))
+
+    def nearest_training_images(
+        self, features: np.ndarray, *, most: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return which of the kept training images are nearest, the nearest first.
+
+        Args:
+            features: (n, d), as `score` gives them.
+            most: k.
+
+        Returns:
+            Their rows in the file `training` (n, k) int64, and their distances (n, k) float32.
+        """
+        distances = torch.cdist(
+            torch.from_numpy(features),
+            self._training,
+            compute_mode="donot_use_mm_for_euclid_dist",
+        )
+        near = distances.topk(min(most, len(self._training)), dim=1, largest=False)
+        return near.indices.numpy(), near.values.numpy()
+
+    def _scores(self, views: Views) -> dict[str, np.ndarray]:
+        return {
+            name: entry.score(fitted, views).numpy()
+            for name, (entry, fitted) in self._detectors.items()
+        }
+
+    def _in_force(self, scores: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Return the score that decides, and the name of the detector that is behind it."""
+        members, chosen = self.manifest.members, self.manifest.detector
+        if not members:
+            return scores[chosen], np.full(len(scores[chosen]), chosen)
+        surprise = np.stack([self._combination.surprises[name](scores[name]) for name in members])
+        return self._combination.score(scores), np.take(members, surprise.argmax(axis=0))
+
+    def _views(self, images: Tensor) -> Views:
+        """Return what the detectors look at, as `belong.models.feature_extraction` makes it."""
+        batches = []
+        for pixels in self._pieces(images, self._network.batch):
+            there = pixels.to(self._place)
+            maps, hidden, features = self._network.layers(self._inputs(there))
+            codes, error = self._coder(there) if self._coder else NOTHING
+            views = (features, self._network.classifier(features), hidden, maps, codes, error)
+            batches.append([view.cpu() for view in views])
+        return Views(*(torch.cat(view) for view in zip(*batches, strict=True)))
+
+    def _inputs(self, images: Tensor) -> Tensor:
+        """Return what the network takes of images."""
+        if self._backbone is None:
+            return images
+        return torch.cat([self._backbone.vectors(some) for some in self._pieces(images, BATCH)])
+
+    def _pieces(self, images: Tensor, size: int) -> Iterator[Tensor]:
+        for piece in images.split(size):
+            if self._stopped.is_set():
+                raise CancelledError
+            yield piece
+
+
+def _network(bundle: Bundle) -> Network:
+    kinds: dict[str, type[Network]] = {"frozen_efficientnet_b0": FrozenEfficientNetB0, **NETWORKS}
+    kind = kinds[bundle.manifest.network]
+    return kind.from_arrays(dict(bundle.arrays["network"]), bundle.manifest.shape)
+
+
+def _backbone(bundle: Bundle, place: torch.device) -> Backbone | None:
+    """Return what makes of images the inputs of the network, if it takes others than images."""
+    if "backbone" not in bundle.arrays:
+        return None
+    return Backbone().loaded(dict(bundle.arrays["backbone"])).folded().to(place)

@@ -1,0 +1,1 @@
+"""Figures, the report's page and the gallery."""

@@ -1,0 +1,1 @@
+"""The gallery of predictions: one HTML page that needs no network."""

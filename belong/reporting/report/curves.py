@@ -1,0 +1,54 @@
+"""The curves of one detector, as the lists of numbers that the page's script draws."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from belong.reporting.histogram_bins import score_edges, shares
+
+DIGITS = 5  # of a rate: the logarithmic corner begins at 0.0001
+
+
+def points(table: pd.DataFrame, x: str, y: str) -> list[list[float]]:
+    """Return two columns of a curve as [xs, ys]; rows where one is missing are left out."""
+    whole = table[[x, y]].dropna()
+    return [whole[column].round(DIGITS).tolist() for column in (x, y)]
+
+
+def precision_recall(table: pd.DataFrame) -> dict[str, list[list[float]]]:
+    """Return the curve of each `kind` of image as the positive, in the order of its recall."""
+    sorted_ = table.sort_values("recall", kind="stable")
+    return {
+        str(kind): points(rows, "recall", "precision") for kind, rows in sorted_.groupby("kind")
+    }
+
+
+def histogram(
+    scores: Mapping[str, np.ndarray], thresholds: Mapping[str, float], *, bins: int
+) -> dict[str, Any]:
+    """Return the shares of the scores of each kind of image, and the thresholds to draw.
+
+    Args:
+        scores: kind ("normal", perhaps "anomaly") -> (n,).
+        thresholds: kind of threshold -> score.
+        bins: how many.
+    """
+    edges, logarithmic = score_edges(list(scores.values()), bins=bins)
+    return {
+        "edges": [float(f"{edge:.6g}") for edge in edges],
+        "logarithmic": logarithmic,
+        "shares": {kind: shares(s, edges).round(DIGITS).tolist() for kind, s in scores.items()},
+        "thresholds": {kind: float(f"{score:.6g}") for kind, score in thresholds.items()},
+    }
+
+
+def calibration(table: pd.DataFrame, detector: str) -> dict[str, list[float]]:
+    """Return the columns of the calibration curve of one detector, in the order of alpha.
+
+    Where something was not measured, the row is left out.
+    """
+    rows = table[table["detector"] == detector].sort_values("alpha", kind="stable")
+    whole = rows[["alpha", "false_reject", "expected_low", "expected_high"]].dropna()
+    return {str(column): values.tolist() for column, values in whole.items()}

@@ -1,0 +1,107 @@
+"""Which images the page shows for a detector: the most anomalous ones, and its mistakes."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from belong.calibration import conformal
+from belong.evaluation.detector_agreement import most_anomalous
+
+
+@dataclass(frozen=True)
+class Part:
+    """The images of one part, as the detectors saw them.
+
+    Attributes:
+        name: "normal/test" or "anomaly/test".
+        class_names: (n,) str, the true class of each image.
+        predicted: (n,) str, the class that the classifier gives it.
+        scores: detector -> (n,).
+    """
+
+    name: str
+    class_names: np.ndarray
+    predicted: np.ndarray
+    scores: Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Card:
+    """An image and what is said under it; `image` is PART/ROW."""
+
+    image: str
+    class_name: str
+    predicted: str
+    score: float
+    p_value: float
+
+
+@dataclass(frozen=True)
+class Showcase:
+    """The images that one detector singles out.
+
+    Attributes:
+        most_anomalous: of the normal images, highest score first.
+        rejected: those of them beyond the threshold.
+        accepted: anomalies up to the threshold, lowest score first.
+    """
+
+    most_anomalous: list[Card]
+    rejected: list[Card]
+    accepted: list[Card]
+
+    def cards(self) -> Iterable[Card]:
+        """Return all cards."""
+        return [*self.most_anomalous, *self.rejected, *self.accepted]
+
+
+def showcase(
+    detector: str,
+    normal: Part,
+    anomaly: Part | None,
+    calibration: np.ndarray,
+    *,
+    threshold: float,
+    count: int,
+) -> Showcase:
+    """Return the images that `detector` singles out, at most `count` of each kind.
+
+    Args:
+        detector: its name.
+        normal: the normal test images.
+        anomaly: the anomalies of the pair's own test part, or None if there are none.
+        calibration: (n,) its scores of the held-out images, which give the p-values.
+        threshold: the score up to which an image belongs.
+        count: how many.
+    """
+    top = cards(normal, detector, most_anomalous(normal.scores[detector], count), calibration)
+    lowest = [] if anomaly is None else least_anomalous(anomaly, detector, calibration, count=count)
+    return Showcase(
+        top,
+        [card for card in top if card.score > threshold],
+        [card for card in lowest if card.score <= threshold],
+    )
+
+
+def least_anomalous(
+    part: Part, detector: str, calibration: np.ndarray, *, count: int
+) -> list[Card]:
+    """Return the `count` images with the lowest scores, lowest first; ties by place."""
+    return cards(part, detector, most_anomalous(-part.scores[detector], count), calibration)
+
+
+def cards(part: Part, detector: str, places: np.ndarray, calibration: np.ndarray) -> list[Card]:
+    """Return a card for each of the places (k,)."""
+    scores = part.scores[detector][places]
+    p_values = conformal.p_values(calibration, scores)
+    return [
+        Card(
+            f"{part.name}/{place}",
+            str(part.class_names[place]),
+            str(part.predicted[place]),
+            float(score),
+            float(p_value),
+        )
+        for place, score, p_value in zip(places, scores, p_values, strict=True)
+    ]

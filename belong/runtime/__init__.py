@@ -1,0 +1,1 @@
+"""The ground floor: errors, exit codes, storage, locks, progress, text."""

@@ -1,0 +1,238 @@
+"""Write files whole or not at all; keep arrays as safetensors.
+
+Everything that a program leaves behind goes through here. A file appears under its name only
+when it is complete, so an interruption leaves the last good one in place. What a killed process
+was writing stays under a name that starts with a dot, until the same file is written again.
+"""
+
+import glob
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO, cast
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from belong.runtime.errors import InputError, MissingFileError
+
+if TYPE_CHECKING:
+    import pandas as pd
+import csv
+
+ENDS = "\r\n"  # what makes `csv` quote a cell with either
+
+
+class Lines:
+    """A file in which each row ends with a line feed alone."""
+
+    def __init__(self, file: TextIO) -> None:
+        self.file = file
+
+    def write(self, row: str) -> int:
+        """Write what `csv` makes of a row: it calls this once for each."""
+        return self.file.write(row.removesuffix(ENDS) + "\n")
+
+
+def save_rows(file: TextIO, rows: Iterable[Iterable[object]]) -> None:
+    """Write rows into a file that was opened with `newline=""`."""
+    csv.writer(Lines(file), lineterminator=ENDS).writerows(rows)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary name beside `path`; rename it to `path` if the block succeeds."""
+    part = _part_of(path)
+    try:
+        yield part
+        part.replace(path)
+    except OSError as error:
+        if error.strerror and error.filename is None:  # a full disk: the system names no file
+            error.filename = str(path)
+        raise
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty temporary folder; put it in the place of `path` if the block succeeds."""
+    part, old = _part_of(path), _part_of(path.with_name(path.name + ".old"))
+    part.mkdir()
+    try:
+        yield part
+        if path.exists():
+            path.replace(old)
+        try:
+            part.replace(path)
+        except BaseException:
+            if old.exists():
+                old.replace(path)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _part_of(path: Path) -> Path:
+    """Return a temporary name for `path`, and remove those that killed processes left."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    own = path.with_name(f".{path.name}.{os.getpid()}.part")
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        number = left.name.split(".")[-2]
+        if left == own or (number.isdecimal() and not _is_running(int(number))):
+            shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
+    return own
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True  # another user's
+    return True
+
+
+def save_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8."""
+    with whole_file(path) as part:
+        part.write_text(text, encoding="utf-8", newline="\n")
+
+
+def save_json(path: Path, value: object) -> None:
+    """Write `value` as indented JSON; not-a-number is refused, for JSON has none."""
+    save_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def save_csv(path: Path, table: "pd.DataFrame") -> None:
+    """Write a table without its index, numbers with six digits."""
+    with whole_file(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+        lines = cast("TextIO", Lines(file))  # all that pandas does with it is to write
+        table.to_csv(lines, index=False, float_format="%.6g", lineterminator=ENDS)
+
+
+def save_arrays(
+    path: Path, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any] | None = None
+) -> None:
+    """Write arrays, and `about` (JSON values) as metadata, as one safetensors file.
+
+    The bytes depend on the names and values only, not on the order in which they came.
+    """
+    # One metadata key: safetensors keeps the keys in a hash map, so that the order of several
+    # would differ from run to run.
+    metadata = {"about": json.dumps(about, sort_keys=True)} if about is not None else None
+    whole = {name: np.asarray(arrays[name], order="C") for name in sorted(arrays)}
+    with whole_file(path) as part:
+        part.touch()
+        mode = part.stat().st_mode
+        try:
+            save_file(whole, part, metadata)
+        except SafetensorError as error:  # the disk is full; the system's number is in the text
+            number = re.search(r"\(os error (\d+)\)", str(error))
+            if number is None:
+                raise OSError(str(error)) from None
+            raise OSError(int(number[1]), os.strerror(int(number[1]))) from None
+        part.chmod(mode)  # as of any other file: safetensors shuts others out
+
+
+def load_arrays(path: Path, *names: str) -> dict[str, np.ndarray]:
+    """Read the named arrays of a safetensors file, or all of them if none is named.
+
+    Raises:
+        InputError: the file is missing or not safetensors, or an array is not in it.
+    """
+    with _opened(path) as file:
+        known = sorted(file.keys())
+        for name in names:
+            if name not in known:
+                raise InputError(f"{path}: has no array {name!r}; it has {', '.join(known)}")
+        return {name: _tensor(file, name, path) for name in names or known}
+
+
+def _tensor(file: Any, name: str, path: Path) -> np.ndarray:
+    try:
+        return np.asarray(file.get_tensor(name))
+    except TypeError as error:  # bfloat16 and other types that NumPy has not
+        raise InputError(f"{path}: array {name!r} cannot be read: {error}") from None
+
+
+def names_in(path: Path) -> list[str]:
+    """Return the names of the arrays of a safetensors file, sorted.
+
+    Raises:
+        InputError: the file is missing or not safetensors.
+    """
+    with _opened(path) as file:
+        return sorted(file.keys())
+
+
+def load_kinds(path: Path, kinds: Iterable[str], name: str) -> dict[str, np.ndarray]:
+    """Read `KIND/NAME` of those kinds that the file has; return kind -> array.
+
+    A run may have no anomalies.
+    """
+    there = names_in(path)
+    kept = [kind for kind in kinds if f"{kind}/{name}" in there]
+    arrays = load_arrays(path, *(f"{kind}/{name}" for kind in kept))
+    return dict(zip(kept, arrays.values(), strict=True))
+
+
+def load_about(path: Path, *keys: str) -> dict[str, Any]:
+    """Read what `save_arrays` was told about the file; `keys` must be among it.
+
+    Raises:
+        InputError: the file is missing or not safetensors, or says nothing of a key.
+    """
+    with _opened(path) as file:
+        text = (file.metadata() or {}).get("about", "{}")
+    try:
+        about: dict[str, Any] = dict(json.loads(text))
+    except (ValueError, TypeError, RecursionError):
+        raise InputError(f"{path}: what it says about itself is cut off or altered") from None
+    for key in keys:
+        if key not in about:
+            raise InputError(f"{path}: says nothing of {key!r}; is it the file of another stage?")
+    return about
+
+
+def load_csv(path: Path, *columns: str, as_text: bool = False) -> "pd.DataFrame":
+    """Read a table, or the named columns of it.
+
+    As text, all stays as it is written: a class may be called NA or 007.
+
+    Raises:
+        InputError: the file is missing (a MissingFileError) or no table, or has no such column.
+    """
+    import pandas as pd  # not at the top: most stages have no tables, and it takes half a second
+
+    try:
+        table = pd.read_csv(path, dtype=str, na_filter=False) if as_text else pd.read_csv(path)
+    except FileNotFoundError:
+        raise MissingFileError(path) from None
+    except (ValueError, OSError) as error:
+        raise InputError(f"{path}: cannot be read as a table: {error}") from None
+    if not isinstance(table.index, pd.RangeIndex):  # pandas takes what is too much for names
+        raise InputError(f"{path}: has rows with more values than the {len(table.columns)} columns")
+    for column in columns:
+        if column not in table:
+            known = ", ".join(map(str, table.columns))
+            raise InputError(f"{path}: has no column {column!r}; it has {known}")
+    return table[list(columns)] if columns else table
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    try:
+        with safe_open(path, framework="numpy") as file:
+            yield file
+    except FileNotFoundError:
+        raise MissingFileError(path) from None
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path}: cannot be read as safetensors: {error}") from None

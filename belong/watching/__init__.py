@@ -1,1 +1,0 @@
-"""Whether a stream of new images is still what the thresholds were calibrated on."""

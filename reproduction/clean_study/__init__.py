@@ -1,0 +1,1 @@
+"""How many planted errors `belong clean` finds."""

@@ -1,0 +1,1 @@
+"""The papers' grid of experiments, on three engines."""

@@ -1,0 +1,193 @@
+"""Run the grid of the paper: every cell is an experiment of the pipeline.
+
+    python -m reproduction.grid reports/paper/params.yaml reports/paper --jobs 2
+
+It is no stage of dvc.yaml: it runs the pipeline. A cell that has an experiment with today's code
+and parameters is not run again, so that after an interruption it goes on where it was.
+
+Reads   grid    yaml: pairs, lambdas, seeds
+Writes  folder  grid.csv: a row for each finished cell, with every number of its metrics.json;
+                roc.csv, features.csv, anomaly_sets.csv: of some of the cells, curves, features, and
+                the detectors on each set of anomalies
+"""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from belong.runtime.errors import InputError
+from belong.runtime.exit_codes import exit_code_of
+from reproduction.grid.cell_run import Workshop, cache_of
+from reproduction.grid.cells import Cell, changed, in_running_order
+from reproduction.grid.clone_folder import workplace
+from reproduction.grid.collect import gather
+from reproduction.grid.disk_space import free, needed
+from reproduction.grid.engines.registry import ENGINES, engine_of
+from reproduction.grid.freshness import PARAMS, Currency
+from reproduction.grid.grid_file import Params
+from reproduction.grid.pool import run_all
+from reproduction.grid.repository import Repository
+from reproduction.grid.tracked_data import not_kept
+from stages.params.every import Params as EveryParams
+
+FAILED = 1
+BUILD = Path("build", "grid")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run what is not finished, gather what is; return the exit code."""
+    given = _parser().parse_args(arguments)
+    return exit_code_of(
+        lambda: _run(given),
+        _say,
+        interrupted="interrupted; the same command goes on with the cells that are not finished",
+    )
+
+
+def _run(given: argparse.Namespace) -> int:
+    grid = Params.load(given.grid)
+    asked = grid.chosen(given.sweep, given.grid)
+    repository = Repository(Path.cwd())
+    currency = Currency(repository, repository.head(), grid.pairs)
+    failed: dict[Cell, str] = {}
+    if not given.gather:
+        _check(given.grid, currency, grid, asked)
+        done = currency.finished(asked)
+        todo = in_running_order(asked - set(done))
+        _say(f"{len(asked)} cells, {len(done)} of them finished")
+        if todo:
+            cache = cache_of(repository.root)
+            _check_space(currency, todo, cache)
+            failed = _make(given, grid, currency, todo, cache)
+            _say("`dvc gc -w` frees what the cells left in DVC's cache; the tables stay")
+    finished = currency.finished(grid.cells())
+    for line in gather(
+        repository, finished, grid.with_curves(), grid.curves.detectors, given.folder
+    ):
+        _say(line)
+    for cell in sorted(asked - set(finished)):
+        reason = failed.get(cell, "not run, or with other code or parameters")
+        _say(f"{cell.name}: missing: {reason}")
+    return FAILED if failed else 0
+
+
+def _check(path: Path, currency: Currency, grid: Params, cells: Iterable[Cell]) -> None:
+    """Find the mistakes before any work: in params.yaml, in what the pairs set, in the folder."""
+    EveryParams.parse(currency.params, Path(PARAMS))
+    folders: dict[str, str] = {}
+    for cell in sorted({cell.pair: cell for cell in cells}.values()):
+        params = changed(currency.params, cell.settings(grid.pairs[cell.pair]))
+        values = EveryParams.parse(params, Path(f"{path}: pairs.{cell.pair}"))
+        for images in (values.normal, values.anomaly, values.unseen):
+            folders[images.path] = cell.pair
+    committed = currency.repository.files(currency.commit)
+    for folder in not_kept(currency.repository.root, committed, folders):
+        raise InputError(
+            f"{path}: pairs.{folders[folder]}: {folder} is neither in git nor in DVC, so that no "
+            f"experiment has it: `dvc add {folder}`, and commit what that makes"
+        )
+    if edited := currency.edited():
+        more = f" and {len(edited) - 1} more" if len(edited) > 1 else ""
+        raise InputError(
+            f"{edited[0]}{more}: edited since the last commit, and the grid runs what is "
+            f"committed; `git commit` or `git stash` it first"
+        )
+
+
+def _check_space(currency: Currency, cells: Sequence[Cell], cache: Path) -> None:
+    """Say how much of the disk the cells will fill; refuse them if there is less."""
+    need, left = needed(currency.stages, currency.last_run(), cells) / 1e9, free(cache) / 1e9
+    cells_need = f"{len(cells)} cells need about {need:,.1f} GB"
+    if need > left:
+        raise InputError(
+            f"{cache}: {cells_need} of DVC's cache, and {left:,.1f} GB are free; `dvc gc -w` frees "
+            f"what the working tree does not use, and `--sweep` runs fewer cells"
+        )
+    _say(f"{cells_need} of DVC's cache; {left:,.1f} GB are free")
+
+
+def _make(
+    given: argparse.Namespace,
+    grid: Params,
+    currency: Currency,
+    cells: Sequence[Cell],
+    cache: Path,
+) -> dict[Cell, str]:
+    """Run cells; return those that failed, each with the reason."""
+    every = [changed(currency.params, cell.settings(grid.pairs[cell.pair])) for cell in cells]
+    threads = max(params["threads"] for params in every)
+    jobs, cores = min(given.jobs, len(cells)), os.cpu_count() or 1
+    if given.engine == "local" and jobs * threads > cores:
+        _say(
+            f"--jobs {jobs} with {threads} threads each on {cores} cores: they will wait for "
+            f"each other, up to twenty times longer"
+        )
+    logs = BUILD / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    with workplace(BUILD.resolve()) as clones:
+        engine = engine_of(given.engine, clones=clones, logs=logs.resolve(), threads=threads)
+        for ending in (signal.SIGTERM, signal.SIGHUP):  # not before: Ray has handlers of its own
+            signal.signal(ending, signal.default_int_handler)  # clean up as after Ctrl-C
+        workshop = Workshop(
+            repository=currency.repository,
+            commit=currency.commit,
+            cache=cache,
+            place=clones,
+            logs=logs.resolve(),
+            engine=engine,
+        )
+        failed = run_all(
+            cells,
+            lambda cell: workshop.run(cell, grid.pairs[cell.pair]),
+            engine.stop,
+            jobs=jobs,
+        )
+    return {cell: f"{why}; see {logs / cell.name}.log" for cell, why in failed.items()}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m reproduction.grid",
+        description="Run what is not finished of a grid of experiments, and gather the results.",
+    )
+    parser.add_argument("grid", type=Path, help="yaml: pairs, lambdas, seeds")
+    parser.add_argument("folder", type=Path, help="where the tables go")
+    parser.add_argument(
+        "--jobs",
+        type=_count,
+        default=1,
+        metavar="N",
+        help="cells that run at a time (default: 1). Each computes with the `threads` of its "
+        "parameters, so that the numbers do not depend on N; N x threads should not exceed the "
+        "cores. On a GPU the cells share its memory: begin with 2",
+    )
+    parser.add_argument(
+        "--engine", choices=ENGINES, default="local", help="where they run (default: local)"
+    )
+    parser.add_argument(
+        "--sweep",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="run this sweep of the file (may be repeated; default: those that are by_default)",
+    )
+    parser.add_argument("--gather", action="store_true", help="run nothing, only write the tables")
+    return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"got {text!r}, wanted a number from 1 on")
+    return int(text)
+
+
+def _say(text: str) -> None:
+    for line in text.splitlines():
+        print(f"grid: {line}", file=sys.stderr)  # noqa: T201
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,106 @@
+"""Run one cell, away from the user's files.
+
+Each cell runs in a clone of its own. DVC has `exp run --temp` for that, but it first writes the new
+parameters into the user's params.yaml and takes them out again with `git reset --hard`, all
+experiments of a repository share one stash, and the first to finish may take up what another has
+just put there. A clone costs a tenth of a second, whatever is killed leaves nothing but a folder,
+and all cells run from the same commit, whatever the user does in the meantime.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from configobj import ConfigObj
+
+from reproduction.grid.cells import Cell, Values, assignments
+from reproduction.grid.command import Command
+from reproduction.grid.engines.base import Engine
+from reproduction.grid.freshness import TARGET
+from reproduction.grid.repository import Repository
+
+
+def cache_of(root: Path) -> Path:
+    """Return the folder of DVC's cache."""
+    from dvc.repo import Repo  # not at the top: it takes a second
+
+    with Repo(str(root)) as repo:
+        return Path(repo.cache.local_cache_dir)
+
+
+class CellError(Exception):
+    """Why a cell has no result, in one line."""
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """What all cells have in common.
+
+    Attributes:
+        repository: where the experiments are wanted.
+        commit: what they start from.
+        cache: DVC's cache: each cell takes from it what an earlier one has made.
+        place: a folder for the clones, empty but for those at work.
+        logs: a folder for what DVC and the stages print, a file for each cell.
+        engine: runs the commands.
+    """
+
+    repository: Repository
+    commit: str
+    cache: Path
+    place: Path
+    logs: Path
+    engine: Engine
+
+    def log_of(self, cell: Cell) -> Path:
+        """Return where what a cell prints is kept."""
+        return self.logs / f"{cell.name}.log"
+
+    def run(self, cell: Cell, pair: Values) -> None:
+        """Make the experiment of a cell.
+
+        Raises:
+            CellError: DVC or a stage failed; the log says why.
+        """
+        with self._clone(cell.name) as folder:
+            settings = assignments(cell.settings(pair))
+            command = Command(
+                words=(
+                    *("dvc", "exp", "run", "--name", cell.name),
+                    *(word for setting in settings for word in ("--set-param", setting)),
+                    TARGET,
+                ),
+                folder=folder,
+                environment=self.repository.identity(),
+                log=self.log_of(cell),
+            )
+            code = self.engine.run(command)
+            if code != 0:
+                raise CellError(f"ended with code {code}")
+            self.repository.take(folder, cell.name, self.commit)
+
+    @contextmanager
+    def _clone(self, name: str) -> Iterator[Path]:
+        folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.place))
+        try:
+            self.repository.git(
+                "clone",
+                "--quiet",
+                "--shared",
+                "--no-checkout",
+                str(self.repository.root),
+                str(folder),
+            )
+            Repository(folder).git("checkout", "--quiet", "--detach", self.commit)
+            own = ConfigObj(str(folder / ".dvc" / "config.local"))
+            # Links: a cell's images and features are some hundred MB, and stay in the cache.
+            own["cache"] = {"dir": str(self.cache), "type": "hardlink,symlink,copy"}
+            # Else DVC leaves a folder for every clone in a place of the whole machine.
+            own["core"] = {"site_cache_dir": str(folder / ".dvc" / "tmp")}
+            own.write()
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)

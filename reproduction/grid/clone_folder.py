@@ -1,0 +1,31 @@
+"""The folder that a driver works in: one driver at a time, and nothing left of those before."""
+
+import fcntl
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from belong.runtime.errors import InputError
+from reproduction.grid.orphans import end_processes_in
+
+
+@contextmanager
+def workplace(folder: Path) -> Iterator[Path]:
+    """Yield the empty folder `folder`/clones, for nobody else until the block ends.
+
+    Raises:
+        InputError: another driver is at work.
+    """
+    clones = folder / "clones"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the system frees it, come what may
+        except BlockingIOError:
+            raise InputError(f"{folder}: another grid is running here; wait for it") from None
+        # A driver that was killed leaves its workers running, at cells that are run again now.
+        end_processes_in(clones)
+        shutil.rmtree(clones, ignore_errors=True)
+        clones.mkdir()
+        yield clones

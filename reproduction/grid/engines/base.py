@@ -1,0 +1,17 @@
+"""What every engine does: it runs a command, and several of them when several threads ask."""
+
+from typing import Protocol
+
+from reproduction.grid.command import Command
+
+STOPPED = -1
+
+
+class Engine(Protocol):
+    """A place to compute."""
+
+    def run(self, command: Command) -> int:
+        """Run a command, wait for it, return its exit code; after `stop`, return STOPPED."""
+
+    def stop(self) -> None:
+        """End what is running, and run nothing more."""

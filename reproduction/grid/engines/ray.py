@@ -1,0 +1,47 @@
+"""Cells as tasks of Ray, on a cluster if RAY_ADDRESS names one, else on this machine.
+
+All machines need the repository's folder and DVC's cache under the same path.
+"""
+
+from threading import Lock
+from typing import Any
+
+import ray
+
+from reproduction.grid.command import Command
+from reproduction.grid.engines.base import STOPPED
+
+
+class OnRay:
+    """Runs commands as tasks of Ray."""
+
+    def __init__(self, *, threads: int) -> None:
+        """Start Ray or join it; each command gets `threads` processors."""
+        ray.init(log_to_driver=False, include_dashboard=False, logging_level="ERROR")
+        self._task: Any = ray.remote(num_cpus=threads, max_retries=0)(_call)
+        self._results: list[Any] = []
+        self._starting = Lock()
+        self._stopped = False
+
+    def run(self, command: Command) -> int:
+        """Run a command."""
+        with self._starting:
+            if self._stopped:
+                return STOPPED
+            result = self._task.remote(command)
+            self._results.append(result)
+        try:
+            return int(ray.get(result))
+        except ray.exceptions.RayError:
+            return STOPPED
+
+    def stop(self) -> None:
+        """Cancel the tasks."""
+        with self._starting:
+            self._stopped = True
+            for result in self._results:
+                ray.cancel(result, force=True)
+
+
+def _call(command: Command) -> int:
+    return command()

@@ -1,0 +1,53 @@
+"""Cells as jobs of Slurm, by submitit.
+
+All machines need the repository's folder and DVC's cache under the same path. Partition, account
+and the like come from the variables that `sbatch` reads itself, SBATCH_PARTITION and so on.
+"""
+
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import submitit
+
+from belong.runtime.errors import InputError
+from reproduction.grid.command import Command
+from reproduction.grid.engines.base import STOPPED
+
+LIMIT_MINUTES = 24 * 60
+
+
+class OnSlurm:
+    """Runs commands as jobs of Slurm; `cluster` is Slurm, or what submitit has instead of it."""
+
+    def __init__(self, logs: Path, *, threads: int, cluster: str = "slurm") -> None:
+        """Look for Slurm; each command gets `threads` processors."""
+        try:
+            self._executor = submitit.AutoExecutor(folder=logs / "slurm", cluster=cluster)
+        except RuntimeError as error:
+            raise InputError(f"--engine slurm: {error}") from None
+        self._executor.update_parameters(
+            name="belong", cpus_per_task=threads, timeout_min=LIMIT_MINUTES
+        )
+        self._jobs: list[Any] = []
+        self._starting = Lock()
+        self._stopped = False
+
+    def run(self, command: Command) -> int:
+        """Run a command."""
+        with self._starting:
+            if self._stopped:
+                return STOPPED
+            job = self._executor.submit(command)
+            self._jobs.append(job)
+        try:
+            return int(job.result())
+        except submitit.core.utils.UncompletedJobError:
+            return STOPPED
+
+    def stop(self) -> None:
+        """Cancel the jobs."""
+        with self._starting:
+            self._stopped = True
+            for job in self._jobs:
+                job.cancel(check=False)

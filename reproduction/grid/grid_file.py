@@ -1,0 +1,108 @@
+"""The grid file: which pairs, with which lambdas and seeds."""
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Self, TypeVar
+
+from pydantic import AfterValidator, Field
+
+from belong.runtime.errors import InputError
+from belong.runtime.typed_yaml import Section, read
+from reproduction.grid.cells import Cell, product
+
+NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+Value = TypeVar("Value")
+
+
+def _each_once(values: list[Value]) -> list[Value]:
+    if not values:
+        raise ValueError("at least one")
+    if len(set(values)) < len(values):
+        raise ValueError("each of them once")
+    return values
+
+
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Seeds = Annotated[list[Seed], AfterValidator(_each_once)]
+Lambdas = Annotated[list[Annotated[float, Field(ge=0)]], AfterValidator(_each_once)]
+Names = Annotated[list[str], AfterValidator(_each_once)]
+
+
+class Sweep(Section):
+    """Every pair with every lambda and every seed."""
+
+    by_default: bool
+    pairs: Names
+    lambdas: Lambdas
+    seeds: Seeds
+
+    def cells(self) -> set[Cell]:
+        """Return its cells."""
+        return product(self.pairs, self.lambdas, self.seeds)
+
+
+class Curves(Section):
+    """The cells whose curves and features are kept, and the detectors whose curves."""
+
+    lambdas: Lambdas
+    seed: Seed
+    detectors: Names
+
+
+# Past the checks, which want at least one of each.
+NO_CURVES = Curves.model_construct(lambdas=[], seed=0, detectors=[])
+
+
+class Params(Section):
+    """What the grid file holds."""
+
+    pairs: dict[str, dict[str, Any]]
+    sweeps: dict[str, Sweep]
+    curves: Curves = NO_CURVES
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read the grid file.
+
+        Raises:
+            InputError: a line for each mistake.
+        """
+        values = cls.parse(read(path), path)
+        if lines := list(values._mistakes()):
+            raise InputError("\n".join(f"{path}: {line}" for line in lines))
+        return values
+
+    def _mistakes(self) -> Iterator[str]:
+        """Yield what is wrong between the sections."""
+        for pair, settings in self.pairs.items():
+            if not NAME.fullmatch(pair):  # it is a part of the name of an experiment, and of a ref
+                yield f"pairs.{pair}: wanted a name of a-z and 0-9, with single hyphens between"
+            for key in {"lambda", "seed"} & set(settings):
+                yield f"pairs.{pair}.{key}: belongs to a sweep, not to a pair"
+        for name, sweep in self.sweeps.items():
+            for pair in sweep.pairs:
+                if pair not in self.pairs:
+                    known = ", ".join(self.pairs)
+                    yield f"sweeps.{name}.pairs: got {pair!r}, wanted one of {known}"
+
+    def chosen(self, names: Sequence[str], path: Path) -> set[Cell]:
+        """Return the cells of the named sweeps, or of those that are run by default.
+
+        Raises:
+            InputError: there is no sweep of a name.
+        """
+        for name in names:
+            if name not in self.sweeps:
+                known = ", ".join(self.sweeps)
+                raise InputError(f"{path}: sweeps: got {name!r}, wanted one of {known}")
+        default = [name for name, sweep in self.sweeps.items() if sweep.by_default]
+        return {cell for name in names or default for cell in self.sweeps[name].cells()}
+
+    def cells(self) -> set[Cell]:
+        """Return the cells of all sweeps; those that two sweeps share are there once."""
+        return {cell for sweep in self.sweeps.values() for cell in sweep.cells()}
+
+    def with_curves(self) -> set[Cell]:
+        """Return the cells whose curves are kept."""
+        return product(self.pairs, self.curves.lambdas, [self.curves.seed])

@@ -1,0 +1,186 @@
+"""Say what the published numbers say of themselves, with the arithmetic that shows it."""
+
+import pandas as pd
+
+from belong.runtime.text import table
+from reproduction.paper.claims import listed
+from reproduction.paper.class_balance import REACH, Balance
+from reproduction.paper.consistency_checks import (
+    mirrored,
+    row_name,
+    same_accuracy,
+    same_auroc,
+    statements,
+)
+from reproduction.paper.published import ROUNDING, title
+from reproduction.paper.published_rows import Balances
+
+# More than ImageNet-30 has in the test images of ten classes.
+IMAGES = 10_000
+
+
+def caveats(published: pd.DataFrame, balances: Balances) -> str:
+    """Return the caveats as Markdown, each worked out from the rows.
+
+    Args:
+        published: the checked rows.
+        balances: (pair, detector, lambda) -> at which the published F1 was measured.
+    """
+    parts = [
+        _exchanged(published),
+        _shares(published, balances),
+        _floors(),
+        _recall(published),
+        _repeated(published),
+        _text(published),
+    ]
+    return "\n\n".join(parts)
+
+
+def _exchanged(published: pd.DataFrame) -> str:
+    off = (published["f1_recomputed"] - published["f1"]).abs() > ROUNDING
+    rows = [
+        [
+            row_name(row),
+            *(f"{row[column]:.4f}" for column in ("precision", "recall", "f1", "f1_recomputed")),
+            f"{2 * row['f1'] * row['recall'] / (row['f1'] + row['recall']):.4f}",
+        ]
+        for _, row in published[off].iterrows()
+    ]
+    headings = ["row", "precision", "recall", "F1", "2pr / (p + r)", "the same with F1 as p"]
+    return "\n".join(
+        [
+            f"**F1 that is not 2pr / (p + r).** {off.sum()} of {len(published)} rows are off by "
+            f"more than rounding explains ({ROUNDING:.0e}); in "
+            f"{published.loc[off, 'exchanged'].sum()} of them precision and F1 look exchanged, for "
+            "with F1 in the place of precision the formula gives the printed precision:",
+            "",
+            table(headings, rows),
+        ]
+    )
+
+
+def _shares(published: pd.DataFrame, balances: Balances) -> str:
+    rows, unknown = [], []
+    known: dict[tuple[str, str], list[Balance]] = {}
+    for _, some in published.groupby(["pair", "detector"], sort=False):
+        pair, detector = str(some["pair"].iloc[0]), str(some["detector"].iloc[0])
+        measured = pd.Series([balances[pair, detector, one] for one in some["lambda"]], some.index)
+        known[pair, detector] = [one for one in measured.unique() if one is not None]
+        for balance in measured.unique():
+            of_it = some[measured.isna() if balance is None else measured == balance]
+            said = "no balance that we know" if balance is None else str(balance)
+            share = f"{of_it['share'].min():.3f} to {of_it['share'].max():.3f}"
+            rows.append([title(pair), f"`{detector}`", listed(of_it["lambda"]), said, share])
+        unknown += [row_name(row) for _, row in some[measured.isna()].iterrows()]
+    first = published.iloc[0]
+    lines = [
+        "**The positives, and how many.** From accuracy a, precision p and recall r follows the "
+        "share of positives among the test images, s = (1 - a) / (1 - r (2 - 1 / p)). For "
+        f"{row_name(first)} it is (1 - {first['accuracy']:.4f}) / (1 - {first['recall']:.4f} · "
+        f"(2 - 1 / {first['precision']:.4f})) = {first['share']:.3f}. A row is taken for the "
+        f"nearest balance that we know, if its share lies within {REACH} of it (exchanged numbers "
+        "put back):",
+        "",
+        table(
+            ["pair", "detector", "lambdas", "positive, normal : anomalies", "share"], rows, left=4
+        ),
+        "",
+    ]
+    for (pair, detector), several in known.items():
+        if len(several) > 1:
+            changes = " and ".join(sorted(map(str, several)))
+            lines.append(
+                f"- {title(pair)}, `{detector}`: the balance changes along lambda ({changes}), and "
+                "F1 with it."
+            )
+        if any(balance.positive == "anomaly" for balance in several):
+            lines.append(
+                f"- {title(pair)}, `{detector}`: with so few positives these are the anomalies, or "
+                "else there were many anomalies for each normal image. Either way this F1 is not "
+                "that of the other detector."
+            )
+    if unknown:
+        lines.append(
+            f"- In {len(unknown)} rows the three numbers fit no test set that we know: "
+            f"{'; '.join(unknown)}."
+        )
+    return "\n".join(lines)
+
+
+def _floors() -> str:
+    shown = [Balance("normal", 1, 1), Balance("normal", 9020, 980), Balance("normal", 10, 1)]
+    worked = "; ".join(
+        f"{one.normal:,} : {one.anomaly:,}, 2 · {one.normal:,} / (2 · {one.normal:,} + "
+        f"{one.anomaly:,}) = {one.floor:.4f}"
+        for one in shown
+    )
+    return (
+        "**What accepting everything scores.** With normal images as the positives, a detector "
+        "that accepts every image has no missed normal image, and every anomaly is a wrong one: "
+        f"F1 = 2n / (2n + m) for n normal images and m anomalies. {worked}."
+    )
+
+
+def _recall(published: pd.DataFrame) -> str:
+    recalls = {
+        str(network): rows["recall"]
+        for network, rows in published[published["detector"] == "mahalanobis"].groupby(
+            "network", sort=False
+        )
+    }
+    ranges = ", ".join(
+        f"{recall.min():.4f} to {recall.max():.4f} in {len(recall)} rows ({network})"
+        for network, recall in recalls.items()
+    )
+    lines = [
+        "**The recall that a threshold gives.** The text sets the threshold of each class at the "
+        "97.5th percentile of its distances, and accepts what any class accepts (eq. 4): at least "
+        "0.975 of the images that the thresholds come from. Of fresh images it promises nothing. "
+        "The recall of the semi-supervised rows is "
+        f"{ranges}."
+    ]
+    for network, recall in recalls.items():
+        rate, apart = recall.mean(), recall.max() - recall.min()
+        scatter = (rate * (1 - rate) / IMAGES) ** 0.5
+        if apart < scatter:
+            lines.append(
+                f"With {network} that is a threshold at {rate:.0%}, met too well: on as many as "
+                f"{IMAGES:,} fresh images the recall of each row would scatter by "
+                f"sqrt({rate:.2f} · {1 - rate:.2f} / {IMAGES:,}) = {scatter:.4f}, but all rows lie "
+                f"within {apart:.4f}. They look scored on the images that set the threshold."
+            )
+    return " ".join(lines)
+
+
+def _repeated(published: pd.DataFrame) -> str:
+    lines = ["**Numbers that return.**"]
+    for detector, one, other in same_auroc(published):
+        values = published[(published["pair"] == one) & (published["detector"] == detector)][
+            "auroc"
+        ]
+        lines.append(
+            f"- AUROC of `{detector}` is the same for {title(one)} and for {title(other)} at every "
+            f"lambda: {', '.join(f'{value:.4f}' for value in values)}."
+        )
+    for accuracy, names in same_accuracy(published):
+        lines.append(f"- Accuracy {accuracy:.4f} with different F1: {'; '.join(names)}.")
+    for one, other in mirrored(published):
+        lines.append(
+            f"- {one} and {other} have the same accuracy and F1, and each other's precision and "
+            "recall."
+        )
+    return "\n".join(lines) if len(lines) > 1 else f"{lines[0]} None."
+
+
+def _text(published: pd.DataFrame) -> str:
+    said = statements(published)
+    rows = [[one.text, one.found, "yes" if one.agrees else "**no**"] for one in said]
+    off = sum(not one.agrees for one in said)
+    return "\n".join(
+        [
+            f"**The text against its table.** {off} of {len(said)} statements do not agree:",
+            "",
+            table(["the text", "the table", "agree"], rows, left=3),
+        ]
+    )

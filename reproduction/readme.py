@@ -1,0 +1,157 @@
+"""Write the generated parts of the README anew: `make readme`.
+
+It is no stage of dvc.yaml: the README is written by hand, but for what stands between the
+markers `<!-- NAME: generated -->` and `<!-- NAME: end -->`.
+
+Reads   params    params.yaml: lambda and the pair
+        metrics   json: the numbers
+        grid      csv: the numbers of all cells, to show those of this lambda over seeds
+        threads   csv: what another count of threads changes
+        dag       text: what `dvc dag --md` prints
+        diff      text: what `dvc metrics diff` prints for lambda 0.1
+Writes  readme    markdown; all outside the markers is kept
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from belong.calibration.coverage import COMBINED, expected, outside
+from belong.reporting.report import run_summary
+from belong.runtime.errors import InputError
+from belong.runtime.storage import load_csv, save_text
+from belong.runtime.text import table
+from belong.runtime.typed_yaml import read
+from reproduction.paper.lambda_sweep import detectors
+from reproduction.paper.published import in_order, title
+from reproduction.paper.seed_statistics import by_seed, mean_and_sd
+from reproduction.threads.page import summary
+from reproduction.threads.tolerance import COLUMNS as OF_THREADS
+from stages.runner import run
+
+HEADINGS = ("detector", "AUROC", "95 % of resamples", "FPR95", "false rejects", "false accepts")
+COLUMNS = ("fpr95", "false_reject", "false_accept")
+
+
+def main(
+    params: Path, metrics: Path, grid: Path, threads: Path, dag: Path, diff: Path, readme: Path
+) -> None:
+    """Replace what stands between the markers."""
+    if not grid.exists():  # no stage makes it: `dvc repro` would not
+        raise InputError(f"{grid}: no such file; `make grid` makes it")
+    text = readme.read_text(encoding="utf-8")
+    numbers = json.loads(metrics.read_text(encoding="utf-8"))
+    text = replaced(text, "results", results(numbers, read(params)))
+    text = replaced(text, "seeds", seeds(load_csv(grid), read(params)["lambda"]))
+    text = replaced(text, "threads", summary(load_csv(threads, *OF_THREADS)))
+    text = replaced(text, "pipeline", dag.read_text(encoding="utf-8").strip())
+    shown = diff.read_text(encoding="utf-8").rstrip().splitlines()
+    text = replaced(text, "diff", "\n".join(["```text", *shown, "```"]))
+    save_text(readme, text)
+
+
+def replaced(text: str, name: str, new: str) -> str:
+    """Put `new` between the markers `name` of `text`."""
+    start, end = f"<!-- {name}: generated -->", f"<!-- {name}: end -->"
+    whole, count = re.subn(
+        f"({re.escape(start)}\n).*?(\n{re.escape(end)})",
+        lambda found: found[1] + new + found[2],
+        text,
+        flags=re.DOTALL,
+    )
+    if count != 1:
+        raise InputError(f"README: wanted {start} ... {end} once, got it {count} times")
+    return whole
+
+
+def results(numbers: dict[str, Any], values: dict[str, Any]) -> str:
+    """Return the results of the default run: a sentence, a table, a sentence."""
+    data, classes = numbers["data"], numbers["classification"]
+    rows = [
+        [
+            f"`{name}`",
+            f"{measured['auroc']:.4f}",
+            f"{measured['auroc_low']:.4f} to {measured['auroc_high']:.4f}",
+            *(f"{measured[column]:.4f}" for column in COLUMNS),
+        ]
+        for name, measured in sorted(
+            numbers["detectors"].items(), key=lambda item: -item[1]["auroc"]
+        )
+    ]
+    return "\n".join(
+        [
+            f"{run_summary.title(values['normal'], values['anomaly'])}, "
+            f"lambda {values['lambda']}, one run (seed {values['seed']}): "
+            f"accuracy {classes['accuracy']:.4f} on {classes['n']:,} test images; detection "
+            f"on {data['normal_test']:,} normal test images and "
+            f"{data['anomaly_test']:,} anomalies.",
+            "",
+            table(HEADINGS, rows),
+            "",
+            promised(numbers, values["calibration"]["threshold"]),
+        ]
+    )
+
+
+def promised(numbers: dict[str, Any], threshold: str) -> str:
+    """Return what the threshold in force promises, and how many detectors keep it."""
+    promise, n = numbers["calibration"], numbers["data"]["normal_test"]
+    calibrated, training = (
+        f"{promise[f'false_reject_{kind}']:.2%}" for kind in ("calibrated", "training")
+    )
+    low, high = promise["false_reject_expected_low"], promise["false_reject_expected_high"]
+    usual = f"on {n:,} images, {low:.2%} to {high:.2%} is to be expected"
+    if threshold == "training":
+        return (
+            "In force is the paper's threshold, taken from the training images, for the detectors "
+            f"that have one there; it promises nothing of fresh ones: `mahalanobis` rejects "
+            f"{training}. Calibrated on held-out images it would reject {calibrated} ({usual})."
+        )
+    measured = [name for name, one in numbers["detectors"].items() if "false_reject" in one]
+    off = outside(numbers)
+    named = ", ".join(f"`{name}` ({rate:.2%})" for name, rate in sorted(off.items()))
+    half = "{:.2%} to {:.2%}".format(*expected(COMBINED, promise, n))
+    return (
+        f"The promise: of the images that belong, {promise['alpha']:.1%} are rejected on average "
+        f"over such runs, if they are like those that set the threshold ({usual}; {half} for "
+        f"`{COMBINED}`, which half as many images calibrate). Within their range are "
+        f"{len(measured) - len(off)} of {len(measured)} detectors"
+        f"{f', outside {named}' if off else ''}. `mahalanobis` rejects {calibrated}; with the "
+        f"paper's threshold, taken from the training images, it rejects {training}."
+    )
+
+
+def seeds(grid: pd.DataFrame, lambda_: float) -> str:
+    """Return the detectors of each pair at one lambda, over its seeds, best mean AUROC first."""
+    parts = []
+    for pair in in_order(grid["pair"].unique()):
+        accuracy = by_seed(grid, pair, lambda_, "classification.accuracy")
+        aurocs = {
+            name: by_seed(grid, pair, lambda_, f"detectors.{name}.auroc").mean()
+            for name in detectors(grid)
+        }
+        if accuracy.empty:
+            continue
+        rows = [
+            [
+                f"`{name}`",
+                *(
+                    mean_and_sd(by_seed(grid, pair, lambda_, f"detectors.{name}.{number}"))
+                    for number in ("auroc", "fpr95", "false_reject")
+                ),
+            ]
+            for name in sorted(aurocs, key=lambda name: -aurocs[name])
+        ]
+        parts += [
+            f"{title(pair)}, lambda {lambda_:g}, mean ± standard deviation (number of seeds): "
+            f"accuracy {mean_and_sd(accuracy)}.",
+            table(("detector", "AUROC", "FPR95", "false rejects"), rows),
+        ]
+    return "\n\n".join(parts)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,1 @@
+"""How much the thread count changes the results."""

@@ -1,0 +1,81 @@
+"""How far the same run elsewhere may lie from this one, and how far one with other threads lies.
+
+Another count of threads adds in another order. The last bits differ, training makes more of them,
+and what comes out is another network, as good as the first: as if the seed were another. So the
+tolerance is what another seed does, and it is known before anything is compared.
+"""
+
+import itertools
+from collections.abc import Mapping
+
+import pandas as pd
+
+from belong.runtime.errors import InputError
+from reproduction.paper.lambda_sweep import ACCURACY, detectors
+from reproduction.paper.seed_statistics import ROUNDING, by_seed, widening
+
+OF_DETECTORS = ("auroc", "fpr95", "false_reject")
+COLUMNS = [
+    "threads", "other_threads", "metric", "seeds", "mean", "sd", "tolerance", "within", "largest",
+]  # fmt: skip
+# Of runs that differ in nothing but the seed, this share lies within the tolerance.
+SHARE = 0.95
+
+
+def tolerance(values: pd.Series) -> float:
+    """Return how near two runs lie in 95 of 100 cases that differ in nothing but the seed.
+
+    The difference of two runs has twice the variance of one, which is estimated from the seeds:
+    Student's t with n - 1 degrees of freedom. Metrics have four decimals; rounding may add to it.
+
+    Args:
+        values: a metric (n,) of n runs, each with another seed; at least two.
+    """
+    return widening(len(values) - 1) * 2**0.5 * float(values.std()) + ROUNDING
+
+
+def compared(grid: pd.DataFrame, threads: Mapping[str, int]) -> pd.DataFrame:
+    """Set each metric of one pair beside the same of the others, seed by seed.
+
+    Args:
+        grid: a row for each cell; all of one lambda.
+        threads: of each pair the threads that it was computed with. The first is what the others
+            are compared with, and its spread over seeds gives the tolerance.
+
+    Returns:
+        COLUMNS: `seeds` that both have; `mean` and `sd` over the seeds, and the `tolerance`, of the
+        first; with how many seeds the two lie `within` the tolerance of each other; the `largest`
+        absolute difference.
+
+    Raises:
+        InputError: there is not one lambda, or a pair has too few seeds.
+    """
+    lambdas = sorted(grid["lambda"].unique())
+    if len(lambdas) != 1:
+        raise InputError(
+            f"wanted cells of one lambda, got {', '.join(map('{:g}'.format, lambdas))}"
+        )
+    first, *others = threads
+    measured = [
+        ACCURACY,
+        *(f"detectors.{name}.{number}" for name in detectors(grid) for number in OF_DETECTORS),
+    ]
+    rows = []
+    for other, metric in itertools.product(others, measured):
+        ours, theirs = (by_seed(grid, pair, lambdas[0], metric) for pair in (first, other))
+        # The numbers have four decimals, and binary fractions differ by some 1e-17 more.
+        apart = (ours - theirs).abs().dropna().round(6)
+        if len(ours) < 2 or apart.empty:
+            raise InputError(
+                f"{metric}: {first} has {len(ours)} seeds, and {other} {len(apart)} of them; "
+                f"wanted at least 2 and 1"
+            )
+        most = tolerance(ours)
+        found = ours.mean(), ours.std(), most, (apart <= most).sum(), apart.max()
+        rows.append((threads[first], threads[other], metric, len(apart), *found))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def outside(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of COLUMNS of which a difference is beyond the tolerance."""
+    return table[table["within"] < table["seeds"]]
