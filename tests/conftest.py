@@ -1,6 +1,7 @@
 """What every test starts from: one thread, one seed, the same examples in every run."""
 
 import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,6 +14,17 @@ settings.load_profile("belong")
 
 # The programs that tests start have it, too: DVC would leave one behind that wants to phone home.
 os.environ["DVC_NO_ANALYTICS"] = "1"
+
+
+MARKED = ("pipeline", "browser", "robustness")  # folders whose tests have a marker of that name
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of these folders."""
+    for item in items:
+        folder = Path(item.path).relative_to(Path(__file__).parent).parts[0]
+        if folder in MARKED:
+            item.add_marker(folder)
 
 
 @pytest.fixture(scope="session", autouse=True)

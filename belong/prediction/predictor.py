@@ -1,7 +1,8 @@
 """Say of images whether they belong, with a model: the verdicts of the pipeline, image by image.
 
 Scores depend on the other images of a batch in their last bits only: a matrix product adds in
-another order when it has another number of rows. tests/test_scoring.py says how far.
+another order when it has another number of rows.
+tests/prediction/test_batch_prediction.py says how far.
 """
 
 from collections.abc import Iterator

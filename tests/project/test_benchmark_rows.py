@@ -1,0 +1,61 @@
+"""Every row of the benchmarks at tiny sizes: the results agree, and a changed one is noticed."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.contract import Growth, Race, Setting
+from benchmarks.registry import LONG, SHORT
+from tests.imports import NO_STAGES, ROOT
+
+# Of the long rows, those of DVC run what tests/pipeline/test_pipeline.py runs, and for as long.
+RACES = [name for name in SHORT if not name.startswith("growth-")]
+GROWTHS = [name for name in SHORT if name.startswith("growth-")]
+
+
+@pytest.fixture(scope="module")
+def setting(tmp_path_factory: pytest.TempPathFactory) -> Setting:
+    return Setting(quick=True, threads=1, folder=tmp_path_factory.mktemp("benchmarks"))
+
+
+@pytest.fixture(autouse=True)
+def in_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+
+
+def spoiled(result: Any) -> Any:
+    """Return a result of the same shape in which nothing is as it was."""
+    values = np.asarray(result, np.float64)
+    return values + 1 if values.ndim == 0 else values[::-1] + 1
+
+
+# From Python 3.12 on, the DataLoader of a peer makes Python warn of threads and fork.
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.parametrize("name", [*RACES, "score-camera", "start-train"])
+def test_we_agree_with_every_peer_that_is_installed_and_would_not_if_we_were_wrong(
+    name: str, setting: Setting
+) -> None:
+    race = (SHORT | LONG)[name](setting)
+    assert isinstance(race, Race)
+    ours = race.kept(race.ours(0))
+    for who, peer in race.peers.items():
+        if peer.is_here:
+            theirs = race.kept(peer.work(0))
+            assert peer.check([ours], [theirs]).agrees, who
+            assert not peer.check([spoiled(ours)], [theirs]).agrees, who
+
+
+@pytest.mark.parametrize("name", GROWTHS)
+def test_a_work_that_grows_runs_at_its_smallest_size(name: str, setting: Setting) -> None:
+    growth = SHORT[name](setting)
+    assert isinstance(growth, Growth)
+    assert list(growth.sizes) == sorted(growth.sizes)
+    growth.work(growth.sizes[0])()
+
+
+def test_every_stage_of_the_pipeline_has_a_row_for_its_start() -> None:
+    programs = {path.stem for path in Path(ROOT, "stages").glob("*.py")} - NO_STAGES
+    programs.add("readme")  # `make readme` runs it as DVC runs a stage
+    assert {name for name in LONG if name.startswith("start-")} == {f"start-{p}" for p in programs}

@@ -1,0 +1,43 @@
+"""params.yaml: slips of the finger, and files that are none."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.imports import ROOT
+from tests.robustness.faults.fault import INPUT, OUTPUT, Fault
+
+GOOD = (ROOT / "params.yaml").read_text(encoding="utf-8")
+
+
+def _of(text: str) -> Callable[[Path, Path], list[str]]:
+    def spoil(folder: Path, _model: Path) -> list[str]:
+        params = folder / INPUT / "params.yaml"
+        params.write_text(text, encoding="utf-8")
+        return ["stages.check_params", f"{params}", f"{folder / OUTPUT}"]
+
+    return spoil
+
+
+def _instead(line: str, other: str) -> Callable[[Path, Path], list[str]]:
+    if GOOD.count(line) != 1:
+        raise ValueError(f"params.yaml has {GOOD.count(line)} times {line!r}")
+    return _of(GOOD.replace(line, other))
+
+
+FAULTS = [
+    Fault("misspelt key", _instead("\nseed: 0", "\nsede: 0"), "the nearest known key is seed", 2),
+    Fault(
+        "value of another type", _instead("  epochs: 12", "  epochs: many"),
+        "train.epochs: got 'many', wanted a valid integer", 2,
+    ),
+    Fault(
+        "value out of range", _instead("lambda: 1.0", "lambda: -1.0"),
+        "lambda: got -1.0, wanted greater than or equal to 0", 2,
+    ),
+    Fault(
+        "number as DVC writes it", _instead("lambda: 1.0", "lambda: 1e-05"), "valid", where=OUTPUT
+    ),
+    Fault("empty params.yaml", _of(""), "wanted `key: value` lines, got nothing", 2),
+    Fault("params.yaml that is not YAML", _of("seed: [0"), "not valid YAML in line 1", 2),
+    Fault("key that stands there twice", _of(f"{GOOD}\nseed: 1\n"), 'duplicate key "seed"', 2),
+]  # fmt: skip
