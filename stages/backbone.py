@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
+from belong.parameters import Parameters
 from belong.runtime.storage import save_arrays
-from stages.params.backbone import Params
 from stages.runner import run
 
 
 def main(params: Path, backbone: Path) -> None:
     """Download, or read the file, check, and save."""
-    values = Params.load(params)
+    values = Parameters.load(params)
     arrays: dict[str, np.ndarray] = {}
     if values.has_backbone and values.efficientnet.weights != "none":
         # Not at the top: it imports torch (2 s), which nothing else here needs.

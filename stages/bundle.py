@@ -21,13 +21,13 @@ from pathlib import Path
 
 import numpy as np
 
+from belong.parameters import Parameters
 from belong.prediction import build_bundle
 from belong.prediction.bundle import Bundle
 from belong.prediction.manifest import FORMAT, Manifest, TrainedOn
 from belong.runtime.environment import versions
 from belong.runtime.errors import InputError
 from belong.runtime.storage import load_about, load_arrays
-from stages.params.bundle import Params
 from stages.runner import run
 
 TRAIN, HELD_OUT = "normal/train", "normal/calibration"
@@ -48,7 +48,7 @@ def main(
     bundle: Path,
 ) -> None:
     """Gather, and save."""
-    values = Params.load(params)
+    values = Parameters.load(params)
     detector, alpha = values.bundle.detector, values.calibration.alpha
     members = values.combined.members if detector == "combined" else []
     about = load_about(network, "shape", "class_names")

@@ -7,15 +7,14 @@ Writes  valid         the word "valid": the same bytes for all valid parameters,
 
 from pathlib import Path
 
+from belong.parameters import Parameters
 from belong.runtime.storage import save_text
-from belong.runtime.typed_yaml import read
-from stages.params.every import Params
 from stages.runner import run
 
 
 def main(params: Path, valid: Path) -> None:
     """Check every key, its type and its range."""
-    Params.parse(read(params), params)
+    Parameters.load(params)
     save_text(valid, "valid\n")
 
 

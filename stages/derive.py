@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from belong.data.synthetic_anomalies import DERIVED
+from belong.parameters import Parameters
 from belong.runtime.storage import load_arrays, save_arrays
-from stages.params.derive import Params
 from stages.runner import run
 
 
 def main(params: Path, images: Path, derived: Path) -> None:
     """Draw the images and spoil them."""
-    values = Params.load(params)
+    values = Parameters.load(params)
     rng = np.random.default_rng(values.seed)
     given = load_arrays(images, "normal/test/images")["normal/test/images"]
     count = min(values.derive.images, len(given))

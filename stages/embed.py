@@ -11,18 +11,20 @@ from pathlib import Path
 
 import numpy as np
 
+from belong.parameters import Parameters
 from belong.runtime.storage import load_arrays, names_in, save_arrays
-from stages.params.embed import Params
 from stages.runner import run
 
 
 def main(params: Path, backbone: Path, images: Path, derived: Path, embedded: Path) -> None:
     """Embed each part, if there is something to embed them with."""
-    values = Params.load(params)
+    values = Parameters.load(params)
     save_arrays(embedded, vectors(values, backbone, images, derived) if values.is_frozen else {})
 
 
-def vectors(values: Params, weights: Path, images: Path, derived: Path) -> dict[str, np.ndarray]:
+def vectors(
+    values: Parameters, weights: Path, images: Path, derived: Path
+) -> dict[str, np.ndarray]:
     """Return the vectors of every part."""
     # Not at the top: they import torch (2 s), which an empty file does not need.
     import torch

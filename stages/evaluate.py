@@ -22,6 +22,7 @@ from belong.evaluation import metrics as measure
 from belong.evaluation.detector_agreement import between_detectors, picked_classes
 from belong.evaluation.metrics import by_part, counts, named, why_none
 from belong.evaluation.pca import plane, thinned
+from belong.parameters import EvaluateSection, Parameters
 from belong.runtime.storage import (
     load_about,
     load_arrays,
@@ -31,7 +32,6 @@ from belong.runtime.storage import (
     save_json,
     whole_folder,
 )
-from stages.params.evaluate import EvaluateSection, Params
 from stages.runner import run
 
 NORMAL, HELD_OUT, ANOMALY = "normal/test", "normal/calibration", "anomaly/test"
@@ -52,7 +52,7 @@ def main(
     plots: Path,
 ) -> None:
     """Measure, and write down."""
-    loaded = Params.load(params)
+    loaded = Parameters.load(params)
     values, seed = loaded.evaluate, loaded.seed
     about = load_about(scores, *ABOUT)
     names, thresholds = about["class_names"], about["thresholds"]

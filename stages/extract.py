@@ -23,8 +23,8 @@ from belong.models.autoencoder import Autoencoder
 from belong.models.feature_extraction import extract
 from belong.models.frozen_backbone import FrozenEfficientNetB0
 from belong.models.registry import NETWORKS
+from belong.parameters import Parameters
 from belong.runtime.storage import load_about, load_arrays, names_in, save_arrays
-from stages.params.embed import Params
 from stages.runner import run
 
 HEAD = "anomaly/head"
@@ -40,7 +40,7 @@ def main(
     features: Path,
 ) -> None:
     """Extract the views of every part."""
-    values = Params.load(params)
+    values = Parameters.load(params)
     device.compute_repeatably(values.threads)
     place = device.choose(values.device)
     about = load_about(network, "shape", "class_names")

@@ -16,10 +16,10 @@ from belong.detectors.mahalanobis_layers import OneLayer
 from belong.detectors.registry import KINDS
 from belong.models import device
 from belong.models.activations import Views
+from belong.parameters import Parameters
 from belong.runtime.progress import bar
 from belong.runtime.storage import load_about, load_arrays, save_arrays
 from belong.runtime.text import say
-from stages.params.detectors import Params
 from stages.runner import run
 
 PART = "normal/train"
@@ -27,7 +27,7 @@ PART = "normal/train"
 
 def main(params: Path, network: Path, features: Path, detectors: Path) -> None:
     """Fit one after the other, and save them all."""
-    values = Params.load(params)
+    values = Parameters.load(params)
     device.compute_repeatably(values.threads)
     layer = load_arrays(network, "classifier.weight", "classifier.bias")
     given = load_arrays(features, f"{PART}/labels", *Views.names(PART))

@@ -12,15 +12,15 @@ import torch
 from belong.detectors import mahalanobis
 from belong.detectors.covariance import choose
 from belong.models import device
+from belong.parameters import Parameters
 from belong.runtime.storage import load_about, load_arrays, save_arrays
 from belong.runtime.text import say
-from stages.params.fit_mahalanobis import Params
 from stages.runner import run
 
 
 def main(params: Path, features: Path, gaussians: Path) -> None:
     """Fit and save."""
-    values = Params.load(params)
+    values = Parameters.load(params)
     device.compute_repeatably(values.threads)
     given = load_arrays(features, "normal/train/features", "normal/train/labels")
     vectors, labels = (torch.from_numpy(array) for array in given.values())

@@ -17,14 +17,14 @@ import pandas as pd
 
 from belong.data import dataset
 from belong.data.loader import check_enough, look, own_form, pack
+from belong.parameters import Parameters
 from belong.runtime.storage import save_arrays, save_csv
-from stages.params.pack import Params
 from stages.runner import run
 
 
 def main(params: Path, rows: Path, unreadable: Path, ignored: Path, images: Path) -> None:
     """Look, decode, pack."""
-    values = Params.load(params)
+    values = Parameters.load(params)
     options = values.images
     # Each folder once. All folders are looked at before an image is decoded.
     paths = dict.fromkeys([values.normal.path, values.anomaly.path, values.unseen.path])

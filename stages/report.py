@@ -20,11 +20,11 @@ from pathlib import Path
 import numpy as np
 
 from belong.evaluation.pca import plane
+from belong.parameters import Parameters
 from belong.reporting import figures as draw
 from belong.reporting.figures import gallery_rows
 from belong.reporting.palette import is_ink
 from belong.runtime.storage import load_about, load_arrays, load_csv, load_kinds, whole_folder
-from stages.params.report import Params
 from stages.runner import run
 
 KINDS = ("normal", "anomaly")
@@ -43,7 +43,7 @@ def main(
     figures: Path,
 ) -> None:
     """Draw each figure from what was measured."""
-    values = Params.load(params)
+    values = Parameters.load(params)
     measured = json.loads(metrics.read_text(encoding="utf-8"))["detectors"]
     about, arrays = load_about(scores, "class_names", "thresholds"), load_arrays(scores)
     names, thresholds = about["class_names"], about["thresholds"]

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from belong.parameters import Parameters
 from belong.reporting.palette import is_ink
 from belong.reporting.report.auroc_matrix import matrix
 from belong.reporting.report.contents import (
@@ -35,7 +36,6 @@ from belong.reporting.report.thumbnails import thumbnails
 from belong.runtime import environment
 from belong.runtime.storage import load_about, load_arrays, load_csv, save_text
 from belong.runtime.typed_yaml import read
-from stages.params.every import Params
 from stages.runner import run
 
 Arrays = dict[str, np.ndarray]
@@ -54,7 +54,7 @@ def main(
 ) -> None:
     """Gather what the page shows, and write it."""
     given = read(params)
-    values = Params.parse(given, params)
+    values = Parameters.parse(given, params)
     numbers = json.loads(metrics.read_text(encoding="utf-8"))
     about, arrays = load_about(scores, "class_names", "thresholds"), load_arrays(scores)
     thresholds, count = about["thresholds"], values.evaluate.top_images

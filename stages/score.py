@@ -22,6 +22,7 @@ from belong.detectors.combined import combined
 from belong.detectors.registry import DETECTORS, HEAD
 from belong.detectors.score_parts import HELD_OUT, TESTED, arrays_of_detectors, load_views
 from belong.models import device
+from belong.parameters import Parameters
 from belong.runtime.progress import bar
 from belong.runtime.storage import (
     load_about,
@@ -30,7 +31,6 @@ from belong.runtime.storage import (
     save_arrays,
     save_csv,
 )
-from stages.params.score import Params
 from stages.runner import run
 
 Scores = dict[str, dict[str, np.ndarray]]
@@ -47,7 +47,7 @@ def main(
     scores: Path,
 ) -> None:
     """Score, calibrate, decide."""
-    values = Params.load(params)
+    values = Parameters.load(params)
     device.compute_repeatably(values.threads)
     names = load_about(features, "class_names")["class_names"]
     views = load_views(features)

@@ -19,16 +19,16 @@ from belong.calibration.sample_size import least_held_out
 from belong.data.dataset import COLUMNS, DataSet, chosen, data_set, with_test_part
 from belong.data.resize import Form, all_formed
 from belong.data.splits import PARTS, assign, check_pair, keep_unused, left_out, tell_repeats
+from belong.parameters import Parameters
 from belong.runtime.errors import InputError
 from belong.runtime.storage import load_arrays, load_csv, save_arrays, save_csv
-from stages.params.split import Params
 from stages.runner import run
 
 
 def main(params: Path, rows: Path, pack: Path, manifest: Path, images: Path) -> None:
     """Choose, divide."""
-    values = Params.load(params)
-    wanted = {kind: getattr(values, kind) for kind in ("normal", "anomaly", "unseen")}
+    values = Parameters.load(params)
+    wanted = {"normal": values.normal, "anomaly": values.anomaly, "unseen": values.unseen}
     paths = {kind: Path(section.path) for kind, section in wanted.items()}
     packed, listed = load_arrays(pack), load_csv(rows, *COLUMNS, as_text=True)
     whole = {kind: data_set(section.path, listed, packed) for kind, section in wanted.items()}
@@ -64,14 +64,14 @@ def main(params: Path, rows: Path, pack: Path, manifest: Path, images: Path) -> 
     save_csv(manifest, table.drop(columns="row"))
 
 
-def with_test(data: DataSet, values: Params) -> DataSet:
+def with_test(data: DataSet, values: Parameters) -> DataSet:
     """Draw a test part where there is none; of all classes, so that no choice of them moves it."""
     # Another stream than that of the calibration part.
     rng = np.random.default_rng([values.seed, 1])
     return with_test_part(data, fraction=values.split.test_fraction, rng=rng)
 
 
-def check_size(sets: dict[str, DataSet], form: Form, values: Params) -> None:
+def check_size(sets: dict[str, DataSet], form: Form, values: Parameters) -> None:
     """Refuse what would not fit into memory, before the work."""
     most = {"left_out": values.split.further_images, "unseen": values.split.further_images}
     images = {
@@ -87,7 +87,7 @@ def check_size(sets: dict[str, DataSet], form: Form, values: Params) -> None:
         )
 
 
-def check_calibration(table: pd.DataFrame, values: Params) -> None:
+def check_calibration(table: pd.DataFrame, values: Parameters) -> None:
     """Refuse, before anything is trained, too few images to calibrate."""
     normal = table[~table["is_anomaly"]]
     held_out, alpha = int((normal["part"] == "normal/calibration").sum()), values.calibration.alpha

@@ -26,7 +26,7 @@ def main(pairs: Path, grid: Path, sets: Path, readme: Path) -> None:
             )
     cells = load_csv(grid)
     check(cells)
-    settings = grid_file.Params.load(pairs).pairs
+    settings = grid_file.GridFile.load(pairs).pairs
     save_text(readme, page(cells, load_csv(sets, *anomaly_sets.COLUMNS), settings))
 
 

@@ -12,8 +12,8 @@ import torch
 
 from belong.evaluation.acceptance_study import acceptance as measure
 from belong.models import device
+from belong.parameters import Parameters
 from belong.runtime.storage import load_about, load_arrays, save_csv
-from stages.params.study_covariance import Params
 from stages.runner import run
 
 PARTS = ("normal/train", "normal/calibration")
@@ -21,7 +21,7 @@ PARTS = ("normal/train", "normal/calibration")
 
 def main(params: Path, features: Path, acceptance: Path) -> None:
     """Fit, count, write down."""
-    values = Params.load(params)
+    values = Parameters.load(params)
     device.compute_repeatably(values.threads)
     names = [f"{part}/{name}" for part in PARTS for name in ("features", "labels")]
     given = load_arrays(features, *names, "normal/test/features")

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from belong.calibration.coverage import resplits
+from belong.parameters import Parameters
 from belong.runtime.storage import load_about, load_arrays, save_csv
-from stages.params.study_promise import Params
 from stages.runner import run
 
 PARTS = ("normal/calibration", "normal/test")
@@ -19,7 +19,7 @@ PARTS = ("normal/calibration", "normal/test")
 
 def main(params: Path, scores: Path, promise: Path) -> None:
     """Split, count, write down."""
-    values = Params.load(params)
+    values = Parameters.load(params)
     names = sorted(load_about(scores, "thresholds")["thresholds"])
     held_out, test = (
         dict(zip(names, load_arrays(scores, *(f"{part}/{name}" for name in names)).values(),

@@ -31,7 +31,7 @@ def main(pairs: Path, grid: Path, differences: Path, readme: Path) -> None:
 
 def threads_of(path: Path) -> dict[str, int]:
     """Return the threads of each pair of a grid file, in the order of the file."""
-    pairs = grid_file.Params.load(path).pairs
+    pairs = grid_file.GridFile.load(path).pairs
     for pair, settings in pairs.items():
         if set(settings) != {"threads"}:
             came = ", ".join(settings) or "nothing"

@@ -19,12 +19,14 @@ from belong.models.efficientnet import EfficientNetB0
 from belong.models.frozen_backbone import FrozenEfficientNetB0
 from belong.models.registry import NETWORKS
 from belong.models.train_classifier import train_classifier
+from belong.parameters import Parameters
 from belong.runtime.fingerprint import fingerprint
 from belong.runtime.storage import load_about, load_arrays, save_arrays, save_csv
 from belong.runtime.text import say
-from stages.params.train import Params
 from stages.runner import run
 
+# What the training depends on of the parameters: a checkpoint is of these.
+READ = {"seed", "lambda_", "network", "efficientnet", "device", "threads", "train"}
 TRAIN, HELD_OUT = "normal/train", "normal/calibration"
 
 
@@ -32,7 +34,7 @@ def main(
     params: Path, backbone: Path, images: Path, embedded: Path, history: Path, network: Path
 ) -> None:
     """Train, and save what came out."""
-    values = Params.load(params)
+    values = Parameters.load(params)
     device.compute_repeatably(values.threads)
     place = device.choose(values.device)
     names = load_about(images, "class_names")["class_names"]
@@ -46,7 +48,7 @@ def main(
     start = load_arrays(backbone)
     if isinstance(trained, EfficientNetB0) and start:
         trained.start_from(start)
-    key = fingerprint(values.model_dump(), place, backbone, images, embedded)
+    key = fingerprint(values.model_dump(include=READ), place, backbone, images, embedded)
     with checkpoint_beside(network, key, say) as checkpoint:
         rows = train_classifier(
             trained.to(place),
@@ -62,7 +64,7 @@ def main(
         save_arrays(network, trained.arrays(), {"class_names": names, "shape": trained.shape})
 
 
-def untrained(values: Params, inputs: torch.Tensor, classes: int) -> Network:
+def untrained(values: Parameters, inputs: torch.Tensor, classes: int) -> Network:
     """Build the network for these inputs."""
     if values.is_frozen:
         return FrozenEfficientNetB0(classes=classes, embedding=values.train.embedding)

@@ -13,20 +13,22 @@ import torch
 from belong.models import autoencoder as autoencoders
 from belong.models import device
 from belong.models.checkpoint import checkpoint_beside
+from belong.parameters import Parameters
 from belong.runtime.fingerprint import fingerprint
 from belong.runtime.storage import load_arrays, save_arrays, save_csv
 from belong.runtime.text import say
-from stages.params.train_autoencoder import Params
 from stages.runner import run
 
 
 def main(params: Path, images: Path, history: Path, autoencoder: Path) -> None:
     """Train and save."""
-    values = Params.load(params)
+    values = Parameters.load(params)
     device.compute_repeatably(values.threads)
     place = device.choose(values.device)
     given = load_arrays(images, "normal/train/images")
-    key = fingerprint(values.model_dump(), place, images)
+    key = fingerprint(
+        values.model_dump(include={"seed", "device", "threads", "autoencoder"}), place, images
+    )
     with checkpoint_beside(autoencoder, key, say) as checkpoint:
         fitted, rows = autoencoders.fit(
             torch.from_numpy(given["normal/train/images"]).to(place),

@@ -14,10 +14,10 @@ import torch
 from belong.detectors import mlp_head
 from belong.models import device
 from belong.models.checkpoint import checkpoint_beside
+from belong.parameters import Parameters
 from belong.runtime.fingerprint import fingerprint
 from belong.runtime.storage import load_arrays, names_in, save_arrays, save_csv
 from belong.runtime.text import say
-from stages.params.train_head import Params
 from stages.runner import run
 
 ANOMALIES = "anomaly/head/features"
@@ -25,7 +25,7 @@ ANOMALIES = "anomaly/head/features"
 
 def main(params: Path, features: Path, history: Path, head: Path) -> None:
     """Train and save."""
-    values = Params.load(params)
+    values = Parameters.load(params)
     device.compute_repeatably(values.threads)
     place = device.choose(values.device)
     if ANOMALIES not in names_in(features):
@@ -34,7 +34,9 @@ def main(params: Path, features: Path, history: Path, head: Path) -> None:
         return
     given = load_arrays(features, "normal/train/features", ANOMALIES)
     normal, anomalies = (torch.from_numpy(array).to(place) for array in given.values())
-    key = fingerprint(values.model_dump(), place, features)
+    key = fingerprint(
+        values.model_dump(include={"seed", "device", "threads", "head"}), place, features
+    )
     with checkpoint_beside(head, key, say) as checkpoint:
         fitted, rows = mlp_head.fit(
             normal,

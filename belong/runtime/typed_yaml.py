@@ -18,14 +18,12 @@ class Section(BaseModel):
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read the keys of params.yaml that this stage depends on.
+        """Read and check a file.
 
         Raises:
             InputError: a line for each key that is wrong: where, what came, what was wanted.
         """
-        values = read(path)
-        known = {field.alias or name for name, field in cls.model_fields.items()}
-        return cls.parse({key: values[key] for key in values if key in known}, path)
+        return cls.parse(read(path), path)
 
     @classmethod
     def parse(cls, values: dict[str, Any], path: Path) -> Self:

@@ -18,6 +18,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from belong.parameters import Parameters
 from belong.runtime.errors import InputError
 from belong.runtime.exit_codes import exit_code_of
 from reproduction.grid.cell_run import Workshop, cache_of
@@ -27,11 +28,10 @@ from reproduction.grid.collect import gather
 from reproduction.grid.disk_space import free, needed
 from reproduction.grid.engines.registry import ENGINES, engine_of
 from reproduction.grid.freshness import PARAMS, Currency
-from reproduction.grid.grid_file import Params
+from reproduction.grid.grid_file import GridFile
 from reproduction.grid.pool import run_all
 from reproduction.grid.repository import Repository
 from reproduction.grid.tracked_data import not_kept
-from stages.params.every import Params as EveryParams
 
 FAILED = 1
 BUILD = Path("build", "grid")
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _run(given: argparse.Namespace) -> int:
-    grid = Params.load(given.grid)
+    grid = GridFile.load(given.grid)
     asked = grid.chosen(given.sweep, given.grid)
     repository = Repository(Path.cwd())
     currency = Currency(repository, repository.head(), grid.pairs)
@@ -74,13 +74,13 @@ def _run(given: argparse.Namespace) -> int:
     return FAILED if failed else 0
 
 
-def _check(path: Path, currency: Currency, grid: Params, cells: Iterable[Cell]) -> None:
+def _check(path: Path, currency: Currency, grid: GridFile, cells: Iterable[Cell]) -> None:
     """Find the mistakes before any work: in params.yaml, in what the pairs set, in the folder."""
-    EveryParams.parse(currency.params, Path(PARAMS))
+    Parameters.parse(currency.params, Path(PARAMS))
     folders: dict[str, str] = {}
     for cell in sorted({cell.pair: cell for cell in cells}.values()):
         params = changed(currency.params, cell.settings(grid.pairs[cell.pair]))
-        values = EveryParams.parse(params, Path(f"{path}: pairs.{cell.pair}"))
+        values = Parameters.parse(params, Path(f"{path}: pairs.{cell.pair}"))
         for images in (values.normal, values.anomaly, values.unseen):
             folders[images.path] = cell.pair
     committed = currency.repository.files(currency.commit)
@@ -111,7 +111,7 @@ def _check_space(currency: Currency, cells: Sequence[Cell], cache: Path) -> None
 
 def _make(
     given: argparse.Namespace,
-    grid: Params,
+    grid: GridFile,
     currency: Currency,
     cells: Sequence[Cell],
     cache: Path,

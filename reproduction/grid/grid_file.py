@@ -54,7 +54,7 @@ class Curves(Section):
 NO_CURVES = Curves.model_construct(lambdas=[], seed=0, detectors=[])
 
 
-class Params(Section):
+class GridFile(Section):
     """What the grid file holds."""
 
     pairs: dict[str, dict[str, Any]]

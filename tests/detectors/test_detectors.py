@@ -15,10 +15,9 @@ from belong.detectors import mahalanobis, mlp_head
 from belong.detectors.base import Training
 from belong.detectors.registry import DETECTORS, GAUSSIANS, HEAD, KINDS
 from belong.models.activations import Views
+from belong.parameters import COMBINABLE, DetectorsSection
 from belong.runtime.errors import InputError
 from belong.runtime.storage import load_arrays, save_arrays
-from stages.params.detectors import DetectorsSection
-from stages.params.score import COMBINABLE
 
 Score = Callable[[Views], Tensor]
 

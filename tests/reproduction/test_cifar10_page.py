@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from belong.runtime.storage import save_csv
-from reproduction.grid.grid_file import Params
+from reproduction.grid.grid_file import GridFile
 from reproduction.paper.cifar10_page import page
 from stages import stand_in
 from tests.imports import ROOT
@@ -18,7 +18,7 @@ from tests.paper_grid import DETECTORS, grid_of, plausible
 from tests.pipeline.test_stages import run
 
 GRID = ROOT / "reports" / "stand-in" / "params.yaml"
-PAIRS = Params.load(GRID).pairs
+PAIRS = GridFile.load(GRID).pairs
 LAMBDAS = (0.0, 0.01)
 
 

@@ -11,14 +11,14 @@ import pytest
 from dvc.utils.hydra import apply_overrides
 from ruamel.yaml import YAML
 
+from belong.parameters import Parameters
 from belong.runtime.errors import InputError
 from belong.runtime.typed_yaml import read
 from reproduction.grid.cells import Cell, assignments, changed, in_running_order, product
 from reproduction.grid.collect import numbers
 from reproduction.grid.disk_space import free, needed
 from reproduction.grid.freshness import kept, keys_read, picked, upstream
-from reproduction.grid.grid_file import Params
-from stages.params.every import Params as EveryParams
+from reproduction.grid.grid_file import GridFile
 from tests.imports import ROOT
 
 GRID = ROOT / "reports" / "paper" / "params.yaml"
@@ -26,11 +26,11 @@ GRID = ROOT / "reports" / "paper" / "params.yaml"
 
 def test_the_paper_and_the_finer_scale_are_75_different_cells() -> None:
     """2 pairs x 5 lambdas x 5 seeds, and 5 lambdas more for one pair."""
-    assert len(Params.load(GRID).chosen([], GRID)) == 2 * 5 * 5 + 5 * 5
+    assert len(GridFile.load(GRID).chosen([], GRID)) == 2 * 5 * 5 + 5 * 5
 
 
 def test_the_imagenet_half_is_75_cells_that_run_when_asked_for() -> None:
-    grid = Params.load(GRID)
+    grid = GridFile.load(GRID)
     assert len(grid.chosen(["imagenet30"], GRID)) == 3 * 5 * 5
     assert len(grid.cells()) == 150
 
@@ -129,7 +129,7 @@ def test_the_space_of_a_cache_that_is_not_there_yet_is_that_of_the_folder_above(
 def test_a_grid_file_may_ask_for_no_curves(tmp_path: Path) -> None:
     path, text = tmp_path / "grid.yaml", GRID.read_text()
     path.write_text(text.partition("curves:")[0])
-    assert Params.load(path).with_curves() == set()
+    assert GridFile.load(path).with_curves() == set()
 
 
 def test_the_keys_that_decide_are_those_that_the_stages_up_to_the_results_read() -> None:
@@ -173,7 +173,7 @@ def test_a_new_pointer_of_dvc_and_a_changed_image_are_seen_and_their_neighbors_a
 def test_photos_are_trained_in_the_grid_as_the_readme_says(pair: str) -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     (command,) = re.findall(r"dvc exp run -S network=efficientnet_b0.*\\\n.*", readme)
-    settings = Params.load(GRID).pairs[pair]
+    settings = GridFile.load(GRID).pairs[pair]
     given = read(ROOT / "params.yaml")
     wanted = changed(given, settings)
     for key, value in re.findall(r"-S ([\w.]+)=(\S+)", command):
@@ -182,7 +182,7 @@ def test_photos_are_trained_in_the_grid_as_the_readme_says(pair: str) -> None:
             for part in key.split("."):
                 found = found[part]
             assert str(found).lower() == value, key
-    EveryParams.parse(wanted, GRID)
+    Parameters.parse(wanted, GRID)
     assert wanted["detectors"]["vim"]["principal"] == 1280 // 2
 
 
@@ -245,13 +245,13 @@ def test_a_mistake_in_the_grid_file_is_named_with_its_place(
     assert text.count(old) == 1
     path.write_text(text.replace(old, new))
     with pytest.raises(InputError) as caught:
-        Params.load(path)
+        GridFile.load(path)
     assert str(caught.value) == f"{path}: {message}"
 
 
 def test_an_unknown_sweep_is_named_with_the_known_ones() -> None:
     with pytest.raises(InputError, match=r"got 'fien', wanted one of paper, fine, imagenet30$"):
-        Params.load(GRID).chosen(["fien"], GRID)
+        GridFile.load(GRID).chosen(["fien"], GRID)
 
 
 @pytest.mark.parametrize(("engine", "package"), [("ray", "ray"), ("slurm", "submitit")])

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from reproduction.grid.grid_file import Params
+from reproduction.grid.grid_file import GridFile
 from reproduction.paper.published import PAIRS
 from tests.clones import call, clone_to, commit
 from tests.imports import ROOT
@@ -18,7 +18,7 @@ GRID = ROOT / "reports" / "paper" / "params.yaml"
 
 def parts() -> dict[str, list[str]]:
     """Return the class names of the parts a, b and c, as the grid file has them."""
-    pairs = Params.load(GRID).pairs
+    pairs = GridFile.load(GRID).pairs
     return {part: pairs[f"imagenet30-{part}"]["normal"]["classes"] for part in "abc"}
 
 
@@ -29,7 +29,7 @@ def test_the_parts_are_thirty_classes_in_the_order_of_their_names_ten_each() -> 
 
 
 def test_each_part_is_normal_once_against_the_anomalies_of_the_published_table() -> None:
-    pairs, classes = Params.load(GRID).pairs, parts()
+    pairs, classes = GridFile.load(GRID).pairs, parts()
     for (normal, anomaly), name in PAIRS.items():
         if name in pairs and name.startswith("imagenet30"):
             known = {normal[-1], anomaly[-1]}
@@ -52,7 +52,7 @@ def test_a_cell_of_imagenet30_runs_on_a_folder_for_each_of_the_thirty_classes(
     ]
     write_images(folder / "data" / "raw" / "imagenet30", *images, side_px=33)
     call(folder, "dvc", "add", "data/raw/imagenet30")
-    pair: dict[str, Any] = Params.load(GRID).pairs["imagenet30-a"]
+    pair: dict[str, Any] = GridFile.load(GRID).pairs["imagenet30-a"]
     small = {
         "efficientnet": {"weights": "none"},
         "images": {"side_px": 33},

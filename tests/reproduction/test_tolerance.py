@@ -9,7 +9,7 @@ from ruamel.yaml import YAML
 
 from belong.runtime.errors import InputError
 from belong.runtime.storage import save_csv
-from reproduction.grid.grid_file import Params
+from reproduction.grid.grid_file import GridFile
 from reproduction.paper.seed_statistics import CELL, ROUNDING
 from reproduction.threads.page import page, summary
 from reproduction.threads.tolerance import COLUMNS, SHARE, compared, outside, tolerance
@@ -193,7 +193,7 @@ def test_without_its_cells_the_stage_says_what_makes_them(tmp_path: Path) -> Non
 
 def test_the_plan_is_the_default_cell_over_five_seeds_with_either_count_of_threads() -> None:
     params = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    grid = Params.load(MEASURED / "params.yaml")
+    grid = GridFile.load(MEASURED / "params.yaml")
     assert study_threads.threads_of(MEASURED / "params.yaml") == {"threads-1": 1, "threads-2": 2}
     cells = grid.chosen([], MEASURED)
     assert {(cell.pair, cell.seed) for cell in cells} == {

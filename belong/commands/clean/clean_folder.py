@@ -27,10 +27,10 @@ from belong.data.image_folder import ImageFiles
 from belong.data.loader import look
 from belong.models import device
 from belong.models import pretrained as learned
+from belong.parameters import Parameters
 from belong.runtime.errors import InputError
 from belong.runtime.text import counted, printable
 from belong.runtime.typed_yaml import read
-from stages.params.every import Params
 
 
 def clean(
@@ -110,14 +110,14 @@ def clean(
     )
 
 
-def values_of(settings: Mapping[str, object]) -> Params:
+def values_of(settings: Mapping[str, object]) -> Parameters:
     """Return params.yaml with some keys, dotted, changed."""
     values = read(DEFAULTS)
     put(values, settings)
-    return Params.parse(values, Path("--set"))
+    return Parameters.parse(values, Path("--set"))
 
 
-def recipe_of(values: Params, settings: Mapping[str, object], fitted: int) -> Recipe:
+def recipe_of(values: Parameters, settings: Mapping[str, object], fitted: int) -> Recipe:
     """Return how a network is fitted to so many images: as `belong fit` does, or as set.
 
     But the rate is as much smaller as the batches are (Goyal et al., Accurate, Large Minibatch

@@ -19,14 +19,13 @@ from belong.commands.fit.plan import Plan, as_given, overrides, plan
 from belong.data.dataset import DataSet
 from belong.data.image_folder import ImageFiles
 from belong.data.loader import look
+from belong.parameters import ImagesSection, Parameters
 from belong.prediction.bundle import Bundle
 from belong.runtime.errors import InputError, TooManyBadFilesError
 from belong.runtime.process_lock import one_writer
 from belong.runtime.storage import whole_file
 from belong.runtime.typed_yaml import read
 from stages.finished import Finished
-from stages.params import pack
-from stages.params.every import Params
 from stages.sequence import Step, run_steps, steps_to
 
 if TYPE_CHECKING:
@@ -89,7 +88,7 @@ def fit(
     own = dict(settings or {}) | ({"calibration.alpha": alpha} if alpha is not None else {})
     values = read(DEFAULTS)
     put(values, places(folder, anomalies, weights) | own)
-    Params.parse(values, Path("--set"))
+    Parameters.parse(values, Path("--set"))
     found = look(folder)
     check_beside(folder, anomalies, weights)
     made = plan(
@@ -103,7 +102,7 @@ def fit(
     )
     made = as_given(made, own)
     put(values, {key: value for key, value in overrides(made).items() if key not in own})
-    Params.parse(values, Path("--set"))
+    Parameters.parse(values, Path("--set"))
     tell(folder, made, values, time_for(found, made, values))
     if model is not None:
         with one_writer(model, say):
@@ -148,7 +147,7 @@ def check_beside(folder: Path, anomalies: Path | None, weights: str | None) -> N
 
 
 def put(values: dict[str, Any], dotted: Mapping[str, object]) -> None:
-    """Set the keys of nested `values`; an unknown one stays for `Params` to refuse."""
+    """Set the keys of nested `values`; an unknown one stays for `Parameters` to refuse."""
     for key, value in dotted.items():
         *sections, last = key.split(".")
         inside = values
@@ -190,7 +189,7 @@ def time_for(found: DataSet | ImageFiles, made: Plan, values: Mapping[str, Any])
         is_frozen=made.network == "efficientnet_b0" and values["efficientnet"]["frozen"],
         embedding=values["train"]["embedding"],
         derived_images=values["derive"]["images"],
-        background=pack.ImagesSection.model_validate(values["images"]).background_rgb,
+        background=ImagesSection.model_validate(values["images"]).background_rgb,
         most_pixels=values["images"]["max_pixels"],
         place=device.choose(values["device"]),
     )

@@ -20,11 +20,11 @@ from belong.commands.watch import predictions
 from belong.data.decoder import Wanted, decode
 from belong.data.idx import read_idx
 from belong.data.image_form import ImageForm
+from belong.parameters import Parameters
 from belong.prediction.manifest import Manifest
 from belong.runtime.errors import InputError
 from belong.runtime.storage import load_about, load_arrays
 from belong.runtime.typed_yaml import read
-from stages.params.every import Params
 from tests.idx_files import idx_bytes, some_images
 from tests.imports import ROOT
 from tests.small_manifest import a_manifest
@@ -166,7 +166,7 @@ def _params_seeds() -> list[bytes]:
 
 
 def _reads_params(path: Path) -> bool:
-    return _refuses(lambda: Params.parse(read(path), path))
+    return _refuses(lambda: Parameters.parse(read(path), path))
 
 
 def _csv_seeds() -> list[bytes]:

@@ -1,7 +1,8 @@
 """Try a range of inputs in a process of its own, which a hang or a crash may end.
 
 `python -m tests.robustness.fuzz.worker READER SEED FIRST LAST FOLDER` prints a line of JSON for
-each fault, and one with the counts. FOLDER/input holds the bytes at work, FOLDER/number which they are.
+each fault, and one with the counts. FOLDER/input holds the bytes at work, FOLDER/number which
+they are.
 """
 
 import json

@@ -1,0 +1,316 @@
+"""params.yaml as typed, frozen models: every key with its type and its range.
+
+    parameters = Parameters.load(Path("params.yaml"))
+    parameters.train.epochs
+
+`belong.runtime.typed_yaml` says what is wrong with a file. params.yaml explains the
+keys. A new detector with something to choose has its section here, in `DetectorsSection`.
+"""
+
+import difflib
+from collections.abc import Sequence
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, PlainValidator, model_validator
+
+from belong.runtime.typed_yaml import Section
+
+# The detectors that may be combined: those that have seen no anomaly. The registry of detectors
+# comes with torch and stands above this file; a test holds the two together.
+COMBINABLE = (
+    "mahalanobis",
+    "mahalanobis_min",
+    "reconstruction",
+    "code_knn",
+    "code_iforest",
+    "active_nodes",
+    "msp",
+    "max_logit",
+    "energy",
+    "mahalanobis_tied",
+    "relative_mahalanobis",
+    "feature_knn",
+    "vim",
+    "mahalanobis_maps",
+    "mahalanobis_hidden",
+    "mahalanobis_layers",
+)
+CHOICES = ("combined", "mlp_head", *COMBINABLE)
+COLORS = {"white": (255, 255, 255), "black": (0, 0, 0)}
+
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+Ridge = Annotated[float, Field(ge=0)]
+Rate = Annotated[float, Field(gt=0)]
+Quantile = Annotated[float, Field(gt=0, le=1)]
+Path = Annotated[str, Field(min_length=1)]
+
+
+def _classes(value: object) -> object:
+    """Check the form only; which classes there are, the data set knows."""
+    for name in value if isinstance(value, list) else [value]:
+        if isinstance(name, bool) or not isinstance(name, str | int) or name == "":
+            raise ValueError("all, none, a class, a list of classes or a range such as 0-9")
+    return value
+
+
+def _color(value: object) -> object:
+    if isinstance(value, list):
+        right = len(value) == 3 and all(type(part) is int and 0 <= part <= 255 for part in value)
+    else:
+        right = isinstance(value, str) and value in COLORS
+    if not right:
+        raise ValueError("white, black or three numbers from 0 to 255")
+    return value
+
+
+def _members(value: object) -> list[str]:
+    if not isinstance(value, list) or len(value) < 2 or len(set(map(str, value))) < len(value):
+        raise ValueError("a list of at least 2 detectors, each once")
+    for name in map(str, value):
+        if name not in COMBINABLE:
+            raise ValueError(
+                f"detectors that learn without anomalies; nearest is {_nearest(name, COMBINABLE)}"
+            )
+    return value
+
+
+def _detector(value: object) -> str:
+    if value not in CHOICES:
+        raise ValueError(f"combined or a detector; nearest is {_nearest(str(value), CHOICES)}")
+    return str(value)
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    return difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
+
+
+class DataSetSection(Section):
+    """A data set: where it lies and which of its classes are meant."""
+
+    path: Path
+    classes: Annotated[str | int | list[str | int], PlainValidator(_classes)]
+
+
+class ImagesSection(Section):
+    """How image files become pixels."""
+
+    side_px: Count
+    color: Literal["auto", "grey", "rgb"]
+    background: Annotated[str | list[int], PlainValidator(_color)]
+    max_bad_fraction: Annotated[float, Field(ge=0, le=1)]
+    # Pillow itself refuses what is larger.
+    max_pixels: Annotated[int, Field(ge=1, le=178_956_970)]
+
+    @property
+    def background_rgb(self) -> tuple[int, int, int]:
+        """The background as three numbers."""
+        if isinstance(self.background, str):
+            return COLORS[self.background]
+        red, green, blue = self.background
+        return red, green, blue
+
+
+class SplitSection(Section):
+    """How the images are divided."""
+
+    test_fraction: Share
+    max_gigabytes: Rate
+    further_images: Count
+    calibration_fraction: Share
+
+
+class DeriveSection(Section):
+    """How many derived anomalies there are of each kind."""
+
+    images: Count
+
+
+class EfficientNetSection(Section):
+    """How EfficientNet-B0 starts, and whether all of it is trained."""
+
+    weights: Path
+    frozen: bool
+
+    @model_validator(mode="after")
+    def _frozen_weights_are_given(self) -> Self:
+        if self.frozen and self.weights == "none":
+            raise ValueError("weights where the backbone is frozen: imagenet or a file")
+        return self
+
+
+class TrainSection(Section):
+    """Stochastic gradient descent on cross entropy + lambda x center loss."""
+
+    epochs: Count
+    batch_size: Count
+    learning_rate: Rate
+    momentum: Annotated[float, Field(ge=0, lt=1)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    center_rate: Annotated[float, Field(ge=0, le=1)]
+    shift_px: Annotated[int, Field(ge=0)]
+    flip: bool
+    embedding: Annotated[int, Field(ge=2)]
+
+
+class MahalanobisSection(Section):
+    """How the Gaussians and their thresholds are fitted."""
+
+    quantile: Quantile
+    ridge: Ridge
+    covariance: Literal["auto", "per_class", "shrunk", "tied", "pca"]
+
+
+class HeadSection(Section):
+    """How the supervised head 256-256-1 is trained."""
+
+    epochs: Count
+    batch_size: Count
+    learning_rate: Rate
+
+
+class AutoencoderSection(Section):
+    """Paper B's hidden layer of 50 units, and its training."""
+
+    units: Count
+    epochs: Count
+    batch_size: Count
+    learning_rate: Rate
+    most_side_px: Count
+
+
+class CodeKnnSection(Section):
+    """Parameters of `code_knn`."""
+
+    k: Count
+
+
+class CodeIforestSection(Section):
+    """Parameters of `code_iforest`."""
+
+    trees: Count
+    # Each vector is compared with every cut of a tree: of larger samples there are too many.
+    sample: Annotated[int, Field(ge=2, le=4096)]
+
+
+class TiedMahalanobisSection(Section):
+    """Parameters of `mahalanobis_tied`."""
+
+    ridge: Ridge
+
+
+class RelativeMahalanobisSection(Section):
+    """Parameters of `relative_mahalanobis`."""
+
+    ridge: Ridge
+
+
+class FeatureKnnSection(Section):
+    """Parameters of `feature_knn`."""
+
+    k: Count
+
+
+class VimSection(Section):
+    """Parameters of `vim`."""
+
+    principal: Count
+
+
+class DetectorsSection(Section):
+    """A section for each detector that has anything to choose, by its name in the registry."""
+
+    code_knn: CodeKnnSection
+    code_iforest: CodeIforestSection
+    mahalanobis_tied: TiedMahalanobisSection
+    relative_mahalanobis: RelativeMahalanobisSection
+    feature_knn: FeatureKnnSection
+    vim: VimSection
+    # A Gaussian for each class, as on the features.
+    mahalanobis_maps: MahalanobisSection
+    mahalanobis_hidden: MahalanobisSection
+    mahalanobis_layers: MahalanobisSection
+
+
+class CombinedSection(Section):
+    """What `combined` is made of."""
+
+    members: Annotated[list[str], PlainValidator(_members)]
+    tail: Share
+
+
+class CalibrationSection(Section):
+    """How a score becomes a verdict."""
+
+    threshold: Literal["calibrated", "training"]
+    alpha: Share
+
+
+class StudySection(Section):
+    """How few images the Gaussians of `study_covariance` are fitted to."""
+
+    ratios: Annotated[list[Rate], Field(min_length=1)]
+    draws: Count
+
+
+class PromiseSection(Section):
+    """How often `study_promise` splits the normal images again."""
+
+    splits: Count
+
+
+class EvaluateSection(Section):
+    """The resolution of the curves, and of the intervals."""
+
+    resamples: Annotated[int, Field(ge=20, le=100_000)]
+    top_images: Annotated[int, Field(ge=1, le=100)]
+    top_share: Quantile
+    curve_points: Annotated[int, Field(ge=10, le=100_000)]
+    calibration_points: Annotated[int, Field(ge=2, le=1000)]
+    feature_points: Annotated[int, Field(ge=2, le=100_000)]
+    histogram_bins: Annotated[int, Field(ge=2, le=10_000)]
+
+
+class BundleSection(Section):
+    """What is put into the model."""
+
+    detector: Annotated[str, PlainValidator(_detector)]
+    training_images: Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+class Parameters(Section):
+    """What params.yaml holds, in its order."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    lambda_: Annotated[float, Field(ge=0, alias="lambda")]
+    network: Literal["lenet", "efficientnet_b0"]
+    efficientnet: EfficientNetSection
+    device: Literal["auto", "cpu", "cuda"]
+    threads: Annotated[int, Field(ge=1, le=1024)]
+    normal: DataSetSection
+    anomaly: DataSetSection
+    unseen: DataSetSection
+    images: ImagesSection
+    split: SplitSection
+    derive: DeriveSection
+    train: TrainSection
+    mahalanobis: MahalanobisSection
+    head: HeadSection
+    autoencoder: AutoencoderSection
+    detectors: DetectorsSection
+    combined: CombinedSection
+    calibration: CalibrationSection
+    study: StudySection
+    promise: PromiseSection
+    evaluate: EvaluateSection
+    bundle: BundleSection
+
+    @property
+    def has_backbone(self) -> bool:
+        """Whether the network has a backbone that may start from learned weights."""
+        return self.network == "efficientnet_b0"
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether only what is above the backbone is trained."""
+        return self.has_backbone and self.efficientnet.frozen

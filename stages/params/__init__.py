@@ -1,1 +1,0 @@
-"""What params.yaml may hold: one typed section for each stage, beside the others."""

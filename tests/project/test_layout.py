@@ -1,0 +1,69 @@
+"""The floor plan: wings whose imports run one way, and one top-level name in the wheel."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.imports import ROOT
+
+# A wing imports only what stands before it. `parameters` is a single module.
+ORDER = [
+    "runtime", "parameters", "calibration", "data", "models", "detectors", "evaluation",
+    "prediction", "reporting", "commands",
+]  # fmt: skip
+OUTSIDE = ("benchmarks", "examples", "reproduction", "stages", "tests")
+NAME = re.compile(r"(belong|benchmarks|examples|reproduction|stages|tests)(\.\w+)+")
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Yield the dotted names that a file imports, those named as strings included."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Constant) and NAME.fullmatch(str(node.value)):
+            yield str(node.value)
+
+
+def wing(path: Path) -> str:
+    return path.relative_to(ROOT / "belong").parts[0].removesuffix(".py")
+
+
+def upward(path: Path) -> list[str]:
+    """Return what a file of a wing imports from its own floor's ceiling upwards."""
+    below = ORDER[: ORDER.index(wing(path)) + 1]
+    names = [name for name in imports(path) if name.split(".")[0] in ("belong", *OUTSIDE)]
+    return [name for name in names if not any(name.startswith(f"belong.{one}") for one in below)]
+
+
+def test_imports_run_down_the_list_of_wings() -> None:
+    files = [ROOT / "belong" / "parameters.py", *(ROOT / "belong").glob("*/**/*.py")]
+    assert {str(path.relative_to(ROOT)): found for path in files if (found := upward(path))} == {}
+
+
+def test_an_import_that_runs_up_is_found_named_as_a_string_too(tmp_path: Path) -> None:
+    path = tmp_path / "one.py"
+    path.write_text(
+        'import belong.data.idx\nNAME = "belong.commands.fit"\nfrom belong import data\n'
+    )
+    assert list(imports(path)) == ["belong.data.idx", "belong.data", "belong.commands.fit"]
+
+
+def test_the_library_is_its_wings_and_three_modules() -> None:
+    entries = {path.name for path in (ROOT / "belong").iterdir() if path.name != "__pycache__"}
+    assert entries == {"__init__.py", "__main__.py", "parameters.py", *ORDER} - {"parameters"}
+    assert len(entries) - 3 <= 12
+
+
+def test_a_folder_of_the_library_has_a_docstring_that_says_its_subject() -> None:
+    folders = [path for path in (ROOT / "belong").rglob("*") if path.is_dir()]
+    packages = [path for path in folders if any(path.glob("*.py"))]
+    missing = [
+        str(path)
+        for path in packages
+        if not ast.get_docstring(ast.parse((path / "__init__.py").read_text()))
+    ]
+    assert missing == []
