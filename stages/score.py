@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from belong.calibration import thresholds as decide
+from belong.calibration.thresholds import thresholds as thresholds_of
+from belong.calibration.verdict_table import verdict_table
 from belong.detectors.combined import combined
 from belong.detectors.registry import DETECTORS, HEAD
 from belong.detectors.score_parts import HELD_OUT, TESTED, arrays_of_detectors, load_views
@@ -67,7 +68,7 @@ def main(
     ).items():
         made[part]["combined"] = scored
 
-    thresholds = decide.thresholds(
+    thresholds = thresholds_of(
         made[HELD_OUT],
         {name: entry.threshold for name, entry in entries.items() if entry.threshold is not None},
         alpha=values.calibration.alpha,
@@ -76,7 +77,7 @@ def main(
     predicted = {part: seen.logits.argmax(dim=1).numpy() for part, seen in views.items()}
     tested = [part for part in TESTED if part in made]
     tables = [
-        decide.table(made[part], made[HELD_OUT], thresholds, np.take(names, predicted[part]))
+        verdict_table(made[part], made[HELD_OUT], thresholds, np.take(names, predicted[part]))
         for part in tested
     ]
     rows = load_csv(manifest, "part", "class_name", "source", as_text=True)
