@@ -173,8 +173,8 @@ class Model:
             >>> with Image.open("photos/a.png") as image:
             ...     of_image, of_array = model.predict(image), model.predict(np.asarray(image))
             >>> of_file = model.predict("photos/a.png")
-            >>> of_file.score[0] == of_image.score[0] == of_array.score[0]
-            np.True_
+            >>> bool(of_file.score[0] == of_image.score[0] == of_array.score[0])
+            True
             >>> model.predict(np.zeros((5, 28, 28, 3), np.uint8)).label.shape
             (5,)
         """

@@ -55,8 +55,8 @@ def check(
         >>> report = belong.check("digits")
         >>> report.can_be_trained_on, len(report)
         (True, 3)
-        >>> report.counts.loc["0", "train"]
-        np.int64(40)
+        >>> int(report.counts.loc["0", "train"])
+        70
     """
     folder, anomalies = Path(folder), None if anomalies is None else Path(anomalies)
     return _check(folder, anomalies, options or CheckOptions())

@@ -68,8 +68,8 @@ class WatchResult:
 
         Example:
             >>> table = belong.watch("predictions", model="model").to_pandas()
-            >>> table.loc[table["class"] == "", "images"].sum()
-            np.int64(2)
+            >>> int(table.loc[table["class"] == "", "images"].sum())
+            2
         """
         return self.analysis.blocks
 
