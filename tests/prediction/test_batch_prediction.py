@@ -173,7 +173,7 @@ def test_a_network_on_a_frozen_backbone_is_given_what_the_backbone_makes_of_imag
     facts = {"network": "frozen_efficientnet_b0", "shape": network.shape, "form": form}
     images = np.random.default_rng(0).integers(0, 256, (3, 1, 40, 40), np.uint8)
     said = Scorer(Bundle(manifest.model_copy(update=facts), arrays), place=CPU).score(images)
-    vectors = embed(backbone, torch.from_numpy(images), place=CPU)
+    vectors = embed(backbone, torch.from_numpy(images), device=CPU)
     with torch.no_grad():
         features, logits = network(vectors)
     assert_close(said.features, features)
