@@ -64,10 +64,11 @@ def score_parts(
         scores[part]["combined"] = sums
     own = {name: entry.threshold for name, entry in entries.items() if entry.threshold is not None}
     alpha, kind = calibration.alpha, calibration.threshold
+    limits = thresholds(scores[HELD_OUT], own, alpha=alpha, in_force=kind)
     about = {
         "class_names": class_names,
         "alpha": alpha,
-        "thresholds": thresholds(scores[HELD_OUT], own, alpha=alpha, in_force=kind),
+        "thresholds": dict(sorted(limits.items())),
         "missing": missing,
     }
     by_name = {f"{part}/{name}": x for part, one in scores.items() for name, x in one.items()}

@@ -94,8 +94,8 @@ def evaluate(
 
 
 def by_part(arrays: Mapping[str, np.ndarray], detectors: list[str]) -> Scores:
-    """Return part -> detector -> scores (n,)."""
-    parts = dict.fromkeys(name.rpartition("/")[0] for name in arrays)
+    """Return part -> detector -> scores (n,), the parts in alphabetical order."""
+    parts = sorted({name.rpartition("/")[0] for name in arrays})
     return {part: {name: arrays[f"{part}/{name}"] for name in detectors} for part in parts}
 
 
