@@ -23,7 +23,7 @@ from belong.models.base import Stored
 from belong.models.efficientnet import Backbone, EfficientNetB0
 from belong.models.frozen_backbone import FrozenEfficientNetB0
 from belong.models.lenet import MAPS_SIDE, LeNet
-from belong.prediction import build_bundle
+from belong.prediction.build_bundle import of_detectors
 from belong.prediction.bundle import Arrays, Bundle
 from belong.prediction.manifest import IntegrityError
 from belong.prediction.onnx import networks
@@ -121,7 +121,7 @@ def test_each_detector_scores_as_in_the_library(
         load_arrays(made / file) for file in ("gaussians", "head", "detectors")
     )
     arrays = {
-        "detectors": build_bundle.of_detectors(gaussians, head, others, uses),
+        "detectors": of_detectors(gaussians, head, others, uses),
         "autoencoder": load_arrays(made / "autoencoder"),
         "calibration": {name: np.arange(3, dtype=np.float32)},
     }
