@@ -70,7 +70,12 @@ def decided(
     names, thresholds = about["class_names"], about["thresholds"]
     tested = [part for part in TESTED if f"{part}/predicted" in arrays]
     held_out, *scored = (
-        {name: arrays[f"{part}/{name}"] for name in thresholds} for part in (HELD_OUT, *tested)
+        {
+            name: array
+            for key, array in arrays.items()
+            if key.startswith(f"{part}/") and (name := key.rpartition("/")[2]) in thresholds
+        }
+        for part in (HELD_OUT, *tested)
     )
     tables = [
         table(scores, held_out, thresholds, np.take(names, arrays[f"{part}/predicted"]))

@@ -8,8 +8,8 @@ import torch
 from belong.detectors import mahalanobis
 from belong.detectors.base import Training
 from belong.detectors.covariance import choose
-from belong.detectors.mahalanobis_layers import OneLayer
-from belong.detectors.registry import KINDS
+from belong.detectors.mahalanobis import OneLayer
+from belong.detectors.registry import DETECTORS, stored_in
 from belong.models.activations import Views
 from belong.parameters import DetectorsSection, MahalanobisSection
 from belong.runtime.progress import bar
@@ -51,7 +51,7 @@ def fit_detectors(
     options: DetectorsSection,
     seed: int,
 ) -> Arrays:
-    """Fit the detectors of `KINDS`, one after the other.
+    """Fit the detectors that learn from normal training images alone, one after the other.
 
     Args:
         views: `normal/train/VIEW` of the training images, and `normal/train/labels`.
@@ -74,8 +74,10 @@ def fit_detectors(
     sections = options.model_dump()
     sections["code_iforest"]["seed"] = seed
     arrays: Arrays = {}
-    with bar(len(KINDS), "fit detectors", "detector") as progress:
-        for name, kind in KINDS.items():
+    names = stored_in("detectors")
+    with bar(len(names), "fit detectors", "detector") as progress:
+        for name in names:
+            kind = DETECTORS[name]
             if issubclass(kind, OneLayer):
                 n, d = training.least_of_a_class, getattr(training.views, kind.layer).shape[1]
                 chosen, why = choose(sections[name]["covariance"], n, d)

@@ -7,7 +7,7 @@ import numpy as np
 
 from belong.calibration.thresholds import thresholds
 from belong.detectors.combined import combined
-from belong.detectors.registry import DETECTORS, GAUSSIANS, HEAD
+from belong.detectors.registry import DETECTORS, stored_in
 from belong.models.activations import Views
 from belong.parameters import CalibrationSection, CombinedSection
 from belong.runtime.progress import bar
@@ -50,21 +50,21 @@ def score_parts(
     parts = [name.removesuffix("/logits") for name in features if name.endswith("/logits")]
     views = {part: Views.from_arrays(dict(features), part) for part in parts if part != FITTED}
     arrays = _by_detector(gaussians, head, detectors)
-    missing = dict.fromkeys(HEAD, why_no_head) if why_no_head else {}
-    entries = {name: entry for name, entry in DETECTORS.items() if name not in missing}
+    missing = dict.fromkeys(stored_in("head"), why_no_head) if why_no_head else {}
+    kinds = {name: kind for name, kind in DETECTORS.items() if name not in missing}
     scores: dict[str, dict[str, np.ndarray]] = {part: {} for part in views}
-    with bar(len(entries), "score", "detector") as progress:
-        for name, entry in entries.items():
-            fitted = entry.load(arrays[name])
+    with bar(len(kinds), "score", "detector") as progress:
+        for name, kind in kinds.items():
+            fitted = kind.from_arrays(arrays[name])
             for part, seen in views.items():
-                scores[part][name] = entry.score(fitted, seen).numpy()
+                scores[part][name] = fitted.score(seen).numpy()
             progress.update()
     members, tail = combination.members, combination.tail
     for part, sums in combined(scores, HELD_OUT, members, tail=tail).items():
         scores[part]["combined"] = sums
-    own = {name: entry.threshold for name, entry in entries.items() if entry.threshold is not None}
-    alpha, kind = calibration.alpha, calibration.threshold
-    limits = thresholds(scores[HELD_OUT], own, alpha=alpha, in_force=kind)
+    own = {name: kind.threshold for name, kind in kinds.items() if kind.threshold is not None}
+    alpha, in_force = calibration.alpha, calibration.threshold
+    limits = thresholds(scores[HELD_OUT], own, alpha=alpha, in_force=in_force)
     about = {
         "class_names": class_names,
         "alpha": alpha,
@@ -85,4 +85,5 @@ def _by_detector(gaussians: Arrays, head: Arrays, detectors: Arrays) -> dict[str
     for name, array in detectors.items():
         detector, key = name.split("/")
         arrays[detector][key] = array
-    return arrays | dict.fromkeys(GAUSSIANS, gaussians) | dict.fromkeys(HEAD, head)
+    arrays |= dict.fromkeys(stored_in("gaussians"), gaussians)
+    return arrays | dict.fromkeys(stored_in("head"), head)

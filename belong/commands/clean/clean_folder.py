@@ -4,7 +4,7 @@ What `clean.clean` is told comes from params.yaml, the network and its training 
 `belong.commands.fit.plan`, as `belong fit` has them.
 
     from pathlib import Path
-    from stages.clean_folder import clean
+    from belong.commands.clean.clean_folder import clean
 
     summary = clean(Path("photos/ours"), Path("build/cleaned"), tree="link")
 """
