@@ -8,6 +8,7 @@ tests/prediction/test_batch_prediction.py says how far.
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from threading import Event
+from typing import cast
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from torch import Tensor
 from belong.calibration import conformal
 from belong.calibration.thresholds import decide
 from belong.detectors.combined import Combination
-from belong.detectors.mahalanobis import ClassGaussians
+from belong.detectors.mahalanobis import Mahalanobis
 from belong.detectors.registry import DETECTORS
 from belong.models.activations import Views
 from belong.models.autoencoder import Autoencoder
@@ -72,10 +73,9 @@ class Predictor:
         coder = bundle.arrays.get("autoencoder")
         self._coder = Autoencoder.from_arrays(dict(coder)).to(self._device) if coder else None
         self._detectors = {
-            name: (DETECTORS[name], DETECTORS[name].load(bundle.of_detector(name)))
-            for name in manifest.uses
+            name: DETECTORS[name].from_arrays(bundle.of_detector(name)) for name in manifest.uses
         }
-        self._gaussians: ClassGaussians = self._detectors["mahalanobis"][1]
+        self._gaussians = cast(Mahalanobis, self._detectors["mahalanobis"]).gaussians
         held_out = bundle.arrays["calibration"]
         self._held_out = held_out[manifest.detector]
         self._combination = Combination.fit(
@@ -163,10 +163,7 @@ class Predictor:
         return near.indices.numpy(), near.values.numpy()
 
     def _scores(self, views: Views) -> dict[str, np.ndarray]:
-        return {
-            name: entry.score(fitted, views).numpy()
-            for name, (entry, fitted) in self._detectors.items()
-        }
+        return {name: detector.score(views).numpy() for name, detector in self._detectors.items()}
 
     def _in_force(self, scores: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Return the score that decides, and the name of the detector that is behind it."""
