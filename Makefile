@@ -54,7 +54,7 @@ $(VENV)/.pipeline: pyproject.toml constraints.txt
 	  { echo "belong wants Python 3.11 or newer, got $$($(PYTHON) --version 2>&1); try: make PYTHON=python3.12" >&2; exit 2; }
 	@# An environment that was left half made, for want of python3-venv, has no pip.
 	$(BIN)/python -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[pipeline]'
 	touch $@
 
 $(VENV)/.test: $(VENV)/.pipeline
@@ -65,7 +65,8 @@ $(VENV)/.bench: $(VENV)/.pipeline
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	touch $@
 
-# A browser for the tests of the report's page; without one they are skipped, and the others run.
+# A browser for the tests of the pages. Without one they are skipped, except where CI is set: there
+# this fails.
 $(VENV)/.browser: $(VENV)/.pipeline
 	@sh tests/browser.sh
 	touch $@

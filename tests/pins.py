@@ -13,11 +13,12 @@ from packaging.utils import canonicalize_name
 
 
 def declared(pyproject: Path) -> list[Requirement]:
-    """Return what a pyproject.toml asks for, with all its extras."""
+    """Return what a pyproject.toml asks for, with all its extras; they may name each other."""
     project = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]
     extras: Iterable[list[str]] = project.get("optional-dependencies", {}).values()
     asked = [*project["dependencies"], *(one for extra in extras for one in extra)]
-    return [Requirement(one) for one in asked]
+    requirements = map(Requirement, asked)
+    return [one for one in requirements if one.name != project["name"]]
 
 
 def needed(requirements: Iterable[Requirement]) -> dict[str, str]:

@@ -4,6 +4,7 @@ Paper A, section II: three fully connected layers (256, 256, 1), ReLU, sigmoid, 
 entropy; 1 is normal, 0 an anomaly; the network under it is not changed.
 """
 
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
@@ -11,6 +12,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812  (the name that all of torch's users know)
 from torch import Tensor, nn
 
+from belong.detectors.base import Detector
+from belong.detectors.onnx_graph import Graph, ViewNames
+from belong.models.activations import Views
 from belong.models.base import Stored, draw_weights
 from belong.models.checkpoint import Checkpoint
 from belong.models.optimizers import eager
@@ -42,19 +46,42 @@ class SupervisedHead(Stored):
         logits: Tensor = self.layers((features - self.mean) / self.std)
         return logits.squeeze(1)
 
-    @torch.no_grad()
-    def score(self, features: Tensor) -> Tensor:
-        """Return minus the logit: (n, d) -> (n,); above 0 the paper's verdict is "anomaly".
 
-        Not the sigmoid itself: in float32 it is exactly 0 or 1 for most images, and images
-        that differ would tie.
-        """
-        return -self.forward(features)
+@dataclass(frozen=True)
+class MlpHead(Detector):
+    """Minus the logit of the supervised head.
+
+    Not the sigmoid itself: in float32 it is exactly 0 or 1 for most images, and images that differ
+    would tie.
+    """
+
+    odd = "it is like the anomalies that the model has seen"
+    threshold = 0.0  # where the paper's sigmoid is one half
+    file = "head"
+    head: SupervisedHead
+
+    @torch.no_grad()
+    def score(self, views: Views) -> Tensor:
+        """(n,)."""
+        logits: Tensor = self.head(views.features)
+        return -logits
+
+    def onnx(self, graph: Graph, views: ViewNames) -> str:
+        """(n,)."""
+        own = self.arrays()
+        x = graph("Div", graph("Sub", views.features, own["mean"]), own["std"])
+        for layer in ("layers.0", "layers.2"):
+            x = graph("Relu", graph.linear(x, own, layer))
+        return graph("Neg", graph("Squeeze", graph.linear(x, own, "layers.4"), np.array([1])))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return the weights of the head."""
+        return self.head.arrays()
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> Self:
-        """Build the head from what `arrays()` gave."""
-        return cls(len(arrays["mean"])).loaded(arrays)
+        """Build the detector from what `arrays()` gave."""
+        return cls(SupervisedHead(len(arrays["mean"])).loaded(arrays))
 
 
 def fit(

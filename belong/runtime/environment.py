@@ -2,7 +2,8 @@
 
 import os
 import platform
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 
 # Those whose version may change a digit.
 PACKAGES = (
@@ -12,8 +13,12 @@ PACKAGES = (
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Python and of the packages."""
-    return {"Python": platform.python_version()} | {name: version(name) for name in PACKAGES}
+    """Return the versions of Python and of the packages that are installed; DVC is an extra."""
+    versions = {"Python": platform.python_version()}
+    for name in PACKAGES:
+        with suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    return versions
 
 
 def machine() -> dict[str, str]:

@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -216,6 +217,16 @@ def test_a_folder_that_is_neither_pipeline_nor_model_is_refused(
     assert capsys.readouterr().err == (
         f"belong verify: {tmp_path}: wanted the folder of a pipeline, with its dvc.lock, or of a "
         f"model, with its manifest.json\n"
+    )
+
+
+def test_without_dvc_a_pipeline_is_one_line_with_what_brings_it(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "dvc", None)
+    assert main(["verify", str(root)]) == 2
+    assert capsys.readouterr().err == (
+        "belong verify: dvc is not installed; pip install 'belong[pipeline]' brings it\n"
     )
 
 

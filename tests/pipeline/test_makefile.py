@@ -1,6 +1,7 @@
 """What `make` does on a machine that is not as it should be."""
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,3 +55,23 @@ def test_the_readme_is_not_begun_without_the_tables_of_the_grid(tmp_path: Path) 
         "reports/paper/grid.csv: no such file; `make grid` makes it"
     )
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("required", ["CI", "BELONG_REQUIRE_BROWSER", ""])
+def test_without_a_browser_ci_fails_and_elsewhere_its_tests_are_skipped(
+    required: str, tmp_path: Path
+) -> None:
+    environment = {"PATH": str(tmp_path), required or "NOTHING": "true"}
+    made = subprocess.run(
+        ["/bin/sh", ROOT / "tests" / "browser.sh"],
+        env=environment,
+        check=False,
+        capture_output=True,
+    )
+    assert made.returncode == (2 if required else 0)
+    tested = subprocess.run(
+        [sys.executable, "-m", "pytest", "-n", "0", "tests/browser", "-k", "sorts_too"],
+        cwd=ROOT, env=environment, check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    assert "no Chromium here" in tested.stdout
+    assert tested.returncode == (1 if required else 0)

@@ -4,6 +4,7 @@ Exit code 0: all is. 2: there is nothing to compare with. 4: something does not 
 """
 
 import argparse
+from importlib.util import find_spec
 from pathlib import Path
 
 DIFFERS = 4
@@ -32,6 +33,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     folder: Path = arguments.folder
     if (folder / dvc_lock.NAME).exists():
+        if find_spec("dvc") is None:
+            raise InputError("dvc is not installed; pip install 'belong[pipeline]' brings it")
         verified = pipeline.verify(folder, whole_cache=arguments.whole_cache)
     elif (folder / NAME).exists():
         verified = model.verify(folder)

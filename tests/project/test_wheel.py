@@ -1,0 +1,149 @@
+"""The wheel is built, installed into a fresh environment, and used from an empty folder.
+
+The environment sees the libraries of the one that runs the tests, but neither the checkout nor the
+packages of the extra `pipeline`.
+"""
+
+import os
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from belong.data.idx import read
+from tests.clones import call
+from tests.imports import ROOT
+
+pytestmark = pytest.mark.pipeline
+
+ABSENT = ("configobj", "dvc", "vl_convert")
+QUICK = {"train.epochs": 5, "autoencoder.epochs": 1, "derive.images": 20,
+         "detectors.code_iforest.trees": 5, "evaluate.resamples": 20}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def archives(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the sdist, and the wheel from it, of the files that git would clone."""
+    source, built = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("dist")
+    wanted = ("belong", "LICENSE", "README.md", "pyproject.toml")
+    listed = call(ROOT, "git", "ls-files", "--cached", "--others", "--exclude-standard", *wanted)
+    for name in listed.splitlines():
+        if (ROOT / name).is_file():
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            (source / name).write_bytes((ROOT / name).read_bytes())
+    call(source, sys.executable, "-m", "build", "--no-isolation", "--outdir", str(built))
+    return built
+
+
+@pytest.fixture(scope="module")
+def wheel(archives: Path) -> Path:
+    (path,) = archives.glob("*.whl")
+    return path
+
+
+@pytest.fixture(scope="module")
+def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Install the wheel; return the folder of the environment."""
+    folder = tmp_path_factory.mktemp("environment")
+    venv.create(folder, symlinks=True)
+    python = folder / "bin" / "python"
+    pip = (sys.executable, "-m", "pip", "--python", str(python))
+    call(folder, *pip, "install", "--quiet", "--no-deps", "--no-index", str(wheel))
+    (packages,) = folder.glob("lib/*/site-packages")
+    # A folder in a .pth file is searched; .pth files in it, such as the checkout's, are not read.
+    (packages / "libraries.pth").write_text(f"{sysconfig.get_path('purelib')}\nimport absent\n")
+    (packages / "absent.py").write_text(
+        f"import sys\nsys.modules.update(dict.fromkeys({ABSENT}))\n"
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder that holds 150 digits of three classes, and twelve others, as PNG files."""
+    folder, digits = tmp_path_factory.mktemp("empty"), read(ROOT / "tests" / "data" / "mnist-small")
+    for label in range(3):
+        rows = np.flatnonzero(digits.labels == label)
+        for to, some in ((f"photos/{label}", rows[:150]), ("new", rows[150:154])):
+            (folder / to).mkdir(parents=True, exist_ok=True)
+            for row in some:
+                Image.fromarray(digits.images[row, 0]).save(folder / to / f"{row}.png")
+    return folder
+
+
+def use(environment: Path, folder: Path, *command: str) -> str:
+    """Run a program of the environment; return what it prints."""
+    variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    program = environment / "bin" / command[0]
+    done = subprocess.run(
+        [program, *command[1:]],
+        cwd=folder, env=variables, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def model(environment: Path, empty: Path) -> Path:
+    settings = [word for key, value in QUICK.items() for word in ("--set", f"{key}={value}")]
+    use(environment, empty, "belong", "fit", "photos", "-o", "model", "--alpha", "0.05", *settings)
+    return empty / "model"
+
+
+def test_an_index_takes_both_archives(archives: Path) -> None:
+    names = sorted(path.name for path in archives.iterdir())
+    assert [name.partition("-")[0] for name in names] == ["belong", "belong"]
+    call(archives, sys.executable, "-m", "twine", "check", "--strict", *names)
+
+
+def test_the_wheel_has_one_top_level_name(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        tops = {name.partition("/")[0] for name in archive.namelist()}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"belong"}
+
+
+def test_nothing_of_the_checkout_is_in_the_environment(environment: Path, empty: Path) -> None:
+    code = (
+        "import belong, importlib.util; print(belong.__file__); "
+        "print([name for name in ('benchmarks', 'dvc', 'examples', 'reproduction', 'stages', "
+        "'tests') if importlib.util.find_spec(name)])"
+    )
+    file, others = use(environment, empty, "python", "-c", code).splitlines()
+    assert Path(file).is_relative_to(environment)
+    assert others == "[]"
+
+
+def test_the_help_names_the_commands(environment: Path, empty: Path) -> None:
+    assert "fit" in use(environment, empty, "belong", "--help")
+
+
+def test_the_command_fits_scores_and_describes(environment: Path, empty: Path, model: Path) -> None:
+    use(environment, empty, "belong", "score", "new", "--model", "model", "-o", "scored")
+    lines = (empty / "scored" / "predictions.csv").read_text().splitlines()
+    assert len(lines) == 1 + 12
+    assert "<html" in (empty / "scored" / "gallery.html").read_text()
+    assert "<html" in (model / "report.html").read_text()
+    assert "lenet" in use(environment, empty, "belong", "info", "model")
+
+
+def test_the_python_api_says_what_the_command_says(
+    environment: Path, empty: Path, model: Path
+) -> None:
+    use(environment, empty, "belong", "score", "new", "--model", "model", "-o", "by-command")
+    code = (
+        "import belong\n"
+        "predictions = belong.load_model('model').predict('new')\n"
+        "predictions.to_pandas().to_csv('by-api.csv', index=False)\n"
+        f"belong.fit('photos', 'model-of-api', alpha=0.05, settings={QUICK})\n"
+    )
+    use(environment, empty, "python", "-c", code)
+    by_command = empty / "by-command" / "predictions.csv"
+    assert (empty / "by-api.csv").read_bytes() == by_command.read_bytes()
+    for name in ("manifest.json", "network.safetensors"):
+        assert (empty / "model-of-api" / name).read_bytes() == (model / name).read_bytes()
