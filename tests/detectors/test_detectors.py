@@ -5,7 +5,7 @@ It may need its keywords in PARAMETERS, and its view in VIEWS if it is fitted to
 
 import inspect
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from belong.detectors import mlp_head
-from belong.detectors.base import Detector, Training
+from belong.detectors.base import Detector, Training, Unfitted
 from belong.detectors.registry import DETECTORS, stored_in
 from belong.models.activations import Views
 from belong.parameters import COMBINABLE, DetectorsSection
@@ -332,15 +332,15 @@ def test_what_the_bundle_is_built_by_is_what_the_detectors_say_of_themselves() -
     assert needing == build_bundle.CODED
 
 
+def keywords_of(kind: type[Detector]) -> set[str]:
+    if issubclass(kind, Unfitted):
+        return {field.name for field in fields(kind)}
+    parameters = inspect.signature(kind.fit).parameters.values()
+    return {one.name for one in parameters if one.kind is inspect.Parameter.KEYWORD_ONLY}
+
+
 def test_the_keys_of_each_detectors_section_are_the_keywords_of_its_fit() -> None:
-    keywords = {
-        name: {
-            parameter.name
-            for parameter in inspect.signature(DETECTORS[name].fit).parameters.values()
-            if parameter.kind is inspect.Parameter.KEYWORD_ONLY
-        }
-        for name in stored_in("detectors")
-    }
+    keywords = {name: keywords_of(DETECTORS[name]) for name in stored_in("detectors")}
     keywords["code_iforest"].remove("seed")  # a parameter of the whole pipeline
     sections = {
         name: set(getattr(field.annotation, "model_fields"))  # noqa: B009  (a class, to mypy)
