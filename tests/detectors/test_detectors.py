@@ -34,6 +34,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "mahalanobis_min": GAUSSIANS,
     "code_knn": {"k": 5},
     "code_iforest": {"trees": 50, "sample": 64, "seed": 0},
+    "gen": {"gamma": 0.1, "top": 100},
     "mahalanobis_tied": {"ridge": 0.001},
     "relative_mahalanobis": {"ridge": 0.001},
     "feature_knn": {"k": 5},
