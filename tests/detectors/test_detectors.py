@@ -276,7 +276,7 @@ def test_the_order_of_the_training_images_does_not_matter(name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "view"), VIEWS)
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 def test_a_training_image_whose_vector_is_not_finite_is_refused_by_its_number(
     name: str, view: str, value: float
 ) -> None:
