@@ -314,3 +314,8 @@ class Parameters(Section):
     def is_frozen(self) -> bool:
         """Whether only what is above the backbone is trained."""
         return self.has_backbone and self.efficientnet.frozen
+
+    @property
+    def network_name(self) -> str:
+        """The name of the network in the registry, where one on a frozen backbone has its own."""
+        return f"frozen_{self.network}" if self.is_frozen else self.network

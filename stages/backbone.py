@@ -19,12 +19,9 @@ def main(params: Path, backbone: Path) -> None:
     arrays: dict[str, np.ndarray] = {}
     if values.has_backbone and values.efficientnet.weights != "none":
         # Not at the top: it imports torch (2 s), which nothing else here needs.
-        from belong.models import pretrained
+        from belong.models.pretrained import weights_from
 
-        source = values.efficientnet.weights
-        arrays = (
-            pretrained.imagenet() if source == "imagenet" else pretrained.from_file(Path(source))
-        )
+        arrays = weights_from(values.efficientnet.weights)
     save_arrays(backbone, arrays)
 
 

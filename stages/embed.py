@@ -7,6 +7,7 @@ Writes  embedded   safetensors: `PART/vectors` (n, v) float32 of each part, of w
                    extract make the rest; no array where all of the network is trained
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,31 +20,25 @@ from stages.runner import run
 def main(params: Path, backbone: Path, images: Path, derived: Path, embedded: Path) -> None:
     """Embed each part, if there is something to embed them with."""
     values = Parameters.load(params)
-    save_arrays(embedded, vectors(values, backbone, images, derived) if values.is_frozen else {})
+    vectors: dict[str, np.ndarray] = {}
+    if values.is_frozen:
+        # Not at the top: they import torch (2 s), which an empty file does not need.
+        from belong.models import device as devices
+        from belong.models.feature_extraction import embed_parts
+
+        devices.compute_repeatably(values.threads)
+        device = devices.choose(values.device)
+        vectors = embed_parts(load_arrays(backbone), parts_in(images, derived), device=device)
+    save_arrays(embedded, vectors)
 
 
-def vectors(
-    values: Parameters, weights: Path, images: Path, derived: Path
-) -> dict[str, np.ndarray]:
-    """Return the vectors of every part."""
-    # Not at the top: they import torch (2 s), which an empty file does not need.
-    import torch
-
-    from belong.models import device
-    from belong.models.efficientnet import Backbone
-    from belong.models.feature_extraction import embed
-
-    device.compute_repeatably(values.threads)
-    place = device.choose(values.device)
-    backbone = Backbone().loaded(load_arrays(weights))
-    made: dict[str, np.ndarray] = {}
-    for file in (images, derived):
+def parts_in(*files: Path) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the name and the images of each part."""
+    for file in files:
         for name in names_in(file):
             part, _, kind = name.rpartition("/")
             if kind == "images":
-                pixels = torch.from_numpy(load_arrays(file, name)[name])
-                made[f"{part}/vectors"] = embed(backbone, pixels, place=place).numpy()
-    return made
+                yield part, load_arrays(file, name)[name]
 
 
 if __name__ == "__main__":

@@ -11,23 +11,20 @@ Writes  features     safetensors: for each part the arrays of `belong.models.act
                      features only
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from belong.data.splits import PARTS
 from belong.data.synthetic_anomalies import DERIVED
-from belong.models import device
+from belong.models import device as devices
 from belong.models.autoencoder import Autoencoder
-from belong.models.feature_extraction import extract
-from belong.models.frozen_backbone import FrozenEfficientNetB0
+from belong.models.feature_extraction import extract_parts
 from belong.models.registry import NETWORKS
 from belong.parameters import Parameters
 from belong.runtime.storage import load_about, load_arrays, names_in, save_arrays
 from stages.runner import run
-
-HEAD = "anomaly/head"
 
 
 def main(
@@ -41,24 +38,28 @@ def main(
 ) -> None:
     """Extract the views of every part."""
     values = Parameters.load(params)
-    device.compute_repeatably(values.threads)
-    place = device.choose(values.device)
+    devices.compute_repeatably(values.threads)
     about = load_about(network, "shape", "class_names")
-    built = FrozenEfficientNetB0 if values.is_frozen else NETWORKS[values.network]
-    classifier = built.from_arrays(load_arrays(network), about["shape"]).to(place)
-    coder = Autoencoder.from_arrays(load_arrays(autoencoder)).to(place)
-    arrays: dict[str, np.ndarray] = {}
     parts = [part for part in PARTS if f"{part}/images" in names_in(images)]
     files = dict.fromkeys(parts, images) | {f"derived/{kind}": derived for kind in DERIVED}
-    for part, file in files.items():
-        pixels = torch.from_numpy(load_arrays(file, f"{part}/images")[f"{part}/images"])
-        inputs = pixels
-        if values.is_frozen:
-            inputs = torch.from_numpy(load_arrays(embedded, f"{part}/vectors")[f"{part}/vectors"])
-        kept = extract(classifier, coder, inputs, pixels, place=place).arrays(part)
-        arrays |= {f"{HEAD}/features": kept[f"{HEAD}/features"]} if part == HEAD else kept
+    arrays = extract_parts(
+        NETWORKS[values.network_name].from_arrays(load_arrays(network), about["shape"]),
+        Autoencoder.from_arrays(load_arrays(autoencoder)),
+        parts_in(files, embedded if values.is_frozen else None),
+        device=devices.choose(values.device),
+    )
     arrays |= load_arrays(images, *(f"{part}/labels" for part in parts))
     save_arrays(features, arrays, {"class_names": about["class_names"]})
+
+
+def parts_in(
+    files: dict[str, Path], embedded: Path | None
+) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """Yield the name of each part, what the network takes, and the images."""
+    for part, file in files.items():
+        images = load_arrays(file, f"{part}/images")[f"{part}/images"]
+        vectors = f"{part}/vectors"
+        yield part, load_arrays(embedded, vectors)[vectors] if embedded else images, images
 
 
 if __name__ == "__main__":

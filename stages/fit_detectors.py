@@ -12,8 +12,8 @@ import torch
 
 from belong.detectors.base import Training
 from belong.detectors.covariance import choose
-from belong.detectors.mahalanobis_layers import OneLayer
-from belong.detectors.registry import KINDS
+from belong.detectors.mahalanobis import OneLayer
+from belong.detectors.registry import DETECTORS, stored_in
 from belong.models import device
 from belong.models.activations import Views
 from belong.parameters import Parameters
@@ -41,8 +41,10 @@ def main(params: Path, network: Path, features: Path, detectors: Path) -> None:
     sections = values.detectors.model_dump()
     sections["code_iforest"]["seed"] = values.seed
     arrays: dict[str, np.ndarray] = {}
-    with bar(len(KINDS), "fit detectors", "detector") as progress:
-        for name, kind in KINDS.items():
+    names = stored_in("detectors")
+    with bar(len(names), "fit detectors", "detector") as progress:
+        for name in names:
+            kind = DETECTORS[name]
             if issubclass(kind, OneLayer):
                 n, d = training.least_of_a_class, getattr(training.views, kind.layer).shape[1]
                 chosen, why = choose(sections[name]["covariance"], n, d)

@@ -19,7 +19,7 @@ import pandas as pd
 
 from belong.calibration import thresholds as decide
 from belong.detectors.combined import combined
-from belong.detectors.registry import DETECTORS, HEAD
+from belong.detectors.registry import DETECTORS, stored_in
 from belong.detectors.score_parts import HELD_OUT, TESTED, arrays_of_detectors, load_views
 from belong.models import device
 from belong.parameters import Parameters
@@ -53,14 +53,14 @@ def main(
     views = load_views(features)
     arrays = arrays_of_detectors(gaussians, head, detectors)
     missing = load_about(head).get("missing")
-    absent = dict.fromkeys(HEAD, missing) if missing else {}
-    entries = {name: entry for name, entry in DETECTORS.items() if name not in absent}
+    absent = dict.fromkeys(stored_in("head"), missing) if missing else {}
+    kinds = {name: kind for name, kind in DETECTORS.items() if name not in absent}
     made: Scores = {part: {} for part in views}
-    with bar(len(entries), "score", "detector") as progress:
-        for name, entry in entries.items():
-            fitted = entry.load(arrays[name])
+    with bar(len(kinds), "score", "detector") as progress:
+        for name, kind in kinds.items():
+            fitted = kind.from_arrays(arrays[name])
             for part, seen in views.items():
-                made[part][name] = entry.score(fitted, seen).numpy()
+                made[part][name] = fitted.score(seen).numpy()
             progress.update()
     for part, scored in combined(
         made, HELD_OUT, values.combined.members, tail=values.combined.tail
@@ -69,7 +69,7 @@ def main(
 
     thresholds = decide.thresholds(
         made[HELD_OUT],
-        {name: entry.threshold for name, entry in entries.items() if entry.threshold is not None},
+        {name: kind.threshold for name, kind in kinds.items() if kind.threshold is not None},
         alpha=values.calibration.alpha,
         in_force=values.calibration.threshold,
     )

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 
 from belong.models import autoencoder as autoencoders
-from belong.models import device
+from belong.models import device as devices
 from belong.models.checkpoint import checkpoint_beside
 from belong.parameters import Parameters
 from belong.runtime.fingerprint import fingerprint
@@ -19,19 +19,21 @@ from belong.runtime.storage import load_arrays, save_arrays, save_csv
 from belong.runtime.text import say
 from stages.runner import run
 
+TRAIN = "normal/train/images"
+
 
 def main(params: Path, images: Path, history: Path, autoencoder: Path) -> None:
     """Train and save."""
     values = Parameters.load(params)
-    device.compute_repeatably(values.threads)
-    place = device.choose(values.device)
-    given = load_arrays(images, "normal/train/images")
+    devices.compute_repeatably(values.threads)
+    device = devices.choose(values.device)
+    pixels = load_arrays(images, TRAIN)[TRAIN]
     key = fingerprint(
-        values.model_dump(include={"seed", "device", "threads", "autoencoder"}), place, images
+        values.model_dump(include={"seed", "device", "threads", "autoencoder"}), device, images
     )
     with checkpoint_beside(autoencoder, key, say) as checkpoint:
         fitted, rows = autoencoders.fit(
-            torch.from_numpy(given["normal/train/images"]).to(place),
+            torch.from_numpy(pixels).to(device),
             generator=torch.Generator().manual_seed(values.seed),
             checkpoint=checkpoint,
             **values.autoencoder.model_dump(),

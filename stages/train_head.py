@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 
 from belong.detectors import mlp_head
-from belong.models import device
+from belong.models import device as devices
 from belong.models.checkpoint import checkpoint_beside
 from belong.parameters import Parameters
 from belong.runtime.fingerprint import fingerprint
@@ -20,22 +20,22 @@ from belong.runtime.storage import load_arrays, names_in, save_arrays, save_csv
 from belong.runtime.text import say
 from stages.runner import run
 
-ANOMALIES = "anomaly/head/features"
+NORMAL, ANOMALIES = "normal/train/features", "anomaly/head/features"
 
 
 def main(params: Path, features: Path, history: Path, head: Path) -> None:
     """Train and save."""
     values = Parameters.load(params)
-    device.compute_repeatably(values.threads)
-    place = device.choose(values.device)
+    devices.compute_repeatably(values.threads)
+    device = devices.choose(values.device)
     if ANOMALIES not in names_in(features):
         save_csv(history, pd.DataFrame(columns=["epoch", "loss", "accuracy"]))
         save_arrays(head, {}, {"missing": "there is no anomaly to train it with"})
         return
-    given = load_arrays(features, "normal/train/features", ANOMALIES)
-    normal, anomalies = (torch.from_numpy(array).to(place) for array in given.values())
+    arrays = load_arrays(features, NORMAL, ANOMALIES)
+    normal, anomalies = (torch.from_numpy(arrays[name]).to(device) for name in (NORMAL, ANOMALIES))
     key = fingerprint(
-        values.model_dump(include={"seed", "device", "threads", "head"}), place, features
+        values.model_dump(include={"seed", "device", "threads", "head"}), device, features
     )
     with checkpoint_beside(head, key, say) as checkpoint:
         fitted, rows = mlp_head.fit(

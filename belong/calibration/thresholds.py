@@ -1,6 +1,7 @@
 """From scores to verdicts: thresholds set on held-out normal images, and a table to read."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -8,10 +9,11 @@ import pandas as pd
 from belong.calibration import conformal
 
 Thresholds = Mapping[str, Mapping[str, float]]
+Kind = Literal["calibrated", "training"]
 
 
 def thresholds(
-    held_out: Mapping[str, np.ndarray], own: Mapping[str, float], *, alpha: float, in_force: str
+    held_out: Mapping[str, np.ndarray], own: Mapping[str, float], *, alpha: float, in_force: Kind
 ) -> dict[str, dict[str, float]]:
     """Return for each detector the scores up to which an image belongs.
 
@@ -30,8 +32,18 @@ def thresholds(
         kinds = {"calibrated": conformal.threshold(scores, alpha=alpha)}
         if name in own:
             kinds["training"] = own[name]
-        chosen[name] = kinds | {"in_force": kinds.get(in_force, kinds["calibrated"])}
+        chosen[name] = kinds | {"in_force": kinds[kind_in_force(kinds, in_force)]}
     return chosen
+
+
+def kind_in_force(kinds: Collection[str], wanted: Kind) -> Kind:
+    """Return which of a detector's thresholds decides: the one that the parameters name.
+
+    Args:
+        kinds: the thresholds that the detector has; every detector has a calibrated one.
+        wanted: `calibration.threshold` of the parameters.
+    """
+    return wanted if wanted in kinds else "calibrated"
 
 
 def table(

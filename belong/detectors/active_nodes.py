@@ -14,10 +14,12 @@ frequencies, a node that is never active in a class counts for much and an unste
 from dataclasses import dataclass
 from typing import Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from belong.detectors.base import Detector, Training, finite
+from belong.detectors.onnx_graph import Graph, ViewNames
 from belong.models.activations import Views
 
 
@@ -29,6 +31,8 @@ class ActiveNodes(Detector):
         frequency: (c, b) float32, how often each node is active in each class, in 0..1 without
             its ends (Laplace's rule: one more active and one more inactive image).
     """
+
+    odd = "it sets off nodes of the network that no class sets off together"
 
     frequency: Tensor
 
@@ -52,6 +56,16 @@ class ActiveNodes(Detector):
         log_odds = self.frequency.logit()
         inactive = (-self.frequency).log1p().sum(dim=1)
         return -(active @ log_odds.T + inactive).amax(dim=1)
+
+    def onnx(self, graph: Graph, views: ViewNames) -> str:
+        """(n,)."""
+        positive = [graph("Greater", x, np.float32(0)) for x in (views.hidden, views.features)]
+        active = graph.cast(graph("Concat", *positive, axis=1), np.float32)
+        frequency = self.frequency.numpy()
+        inactive = np.log1p(-frequency)
+        log_odds = np.log(frequency / (1 - frequency))
+        likely = graph("Add", graph("MatMul", active, log_odds.T), inactive.sum(axis=1))
+        return graph("Neg", graph.reduced("Max", likely, 1))
 
 
 def _patterns(views: Views) -> Tensor:

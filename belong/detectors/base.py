@@ -3,12 +3,13 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from belong.detectors.onnx_graph import Graph, ViewNames
 from belong.models.activations import Views
 from belong.runtime.errors import InputError
 
@@ -42,15 +43,28 @@ class Detector(ABC):
     """A fitted detector: a frozen dataclass whose fields are tensors, saved under their names.
 
     Attributes:
+        odd: what is odd about an image that this detector finds anomalous, in words.
+        threshold: the score up to which an image belongs by the paper's own rule, if it has one.
+        needs_autoencoder: whether it looks at the codes, or at what is drawn from them.
+        file: which of the pipeline's files has its arrays; each is that of one stage:
+            fit_mahalanobis, train_head, or fit_detectors for all that learn from normal images.
         fit: class method (training, keyword parameters) -> the fitted detector; its keywords are
             the detector's section of params.yaml, each detector has its own.
     """
 
+    odd: ClassVar[str]
+    threshold: ClassVar[float | None] = None
+    needs_autoencoder: ClassVar[bool] = False
+    file: ClassVar[Literal["gaussians", "head", "detectors"]] = "detectors"
     fit: ClassVar[Callable[..., Any]]
 
     @abstractmethod
     def score(self, views: Views) -> Tensor:
         """Return a score for each image, higher is more anomalous: (n,) float32."""
+
+    def onnx(self, graph: Graph, views: ViewNames) -> str | None:  # noqa: ARG002
+        """Add the score (n,) float32 to a graph and return its name; None: it has no such form."""
+        return None
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return what was fitted, by name."""

@@ -3,16 +3,21 @@
 from dataclasses import dataclass
 from typing import Self
 
+import numpy as np
 from torch import Tensor
 
 from belong.detectors import isolation_forest
 from belong.detectors.base import Detector, Training, finite
+from belong.detectors.onnx_graph import Graph, ViewNames
 from belong.models.activations import Views
 
 
 @dataclass(frozen=True)
 class CodeIsolation(Detector):
     """Minus the average depth; the attributes are those of `isolation_forest.Forest`."""
+
+    odd = "its code lies apart from those of training images"
+    needs_autoencoder = True
 
     nodes: Tensor
     axis: Tensor
@@ -31,3 +36,25 @@ class CodeIsolation(Detector):
         """(n,)."""
         forest = isolation_forest.Forest(*vars(self).values())
         return -isolation_forest.mean_depth(forest, views.codes)
+
+    def onnx(self, graph: Graph, views: ViewNames) -> str:
+        """(n,); all trees are gone down at once, level by level."""
+        own = self.arrays()
+        starts = np.cumsum(own["nodes"]) - own["nodes"]
+        offset = np.repeat(starts, own["nodes"])  # of each node, where its tree starts
+        is_leaf, here = own["left"] < 0, np.arange(len(offset))
+        left = np.where(is_leaf, here, own["left"] + offset)  # in a leaf one stays
+        right = np.where(is_leaf, here, own["right"] + offset)
+        axis = np.where(is_leaf, 0, own["axis"])
+        codes = graph.cast(views.codes, np.float64)
+        n = graph("Shape", views.codes, start=0, end=1)
+        node = graph("Expand", starts[None], graph("Concat", n, np.array([1]), axis=0))
+        level = starts
+        while not is_leaf[level].all():
+            value = graph("GatherElements", codes, graph("Gather", axis, node), axis=1)
+            goes_left = graph("LessOrEqual", value, graph("Gather", own["cut"], node))
+            children = (graph("Gather", side, node) for side in (left, right))
+            node = graph("Where", goes_left, *children)
+            level = np.unique(np.concatenate((left[level], right[level])))
+        depths = graph("Gather", own["depth"].astype(np.float64), node)
+        return graph("Neg", graph.cast(graph.reduced("Mean", depths, 1), np.float32))

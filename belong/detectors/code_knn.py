@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from belong.detectors.base import Detector, Training, finite
-from belong.detectors.knn_search import Neighbors
+from belong.detectors.knn_search import Neighbors, kth_distance_in
+from belong.detectors.onnx_graph import Graph, ViewNames
 from belong.models.activations import Views
 
 
@@ -20,6 +21,9 @@ class CodeNeighbors(Detector):
         codes: (n, 50) float32 of the training images.
         k: () int64.
     """
+
+    odd = "no training image looks much like it"
+    needs_autoencoder = True
 
     codes: Tensor
     k: Tensor
@@ -39,3 +43,7 @@ class CodeNeighbors(Detector):
     def score(self, views: Views) -> Tensor:
         """(n,)."""
         return self._neighbors.kth_distance(views.codes, k=int(self.k))
+
+    def onnx(self, graph: Graph, views: ViewNames) -> str:
+        """(n,)."""
+        return kth_distance_in(graph, views.codes, self.codes.numpy(), k=int(self.k))

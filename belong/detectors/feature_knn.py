@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812  (the name that all of torch's users know)
 from torch import Tensor
 
 from belong.detectors.base import Detector, Training, finite
-from belong.detectors.knn_search import Neighbors
+from belong.detectors.knn_search import Neighbors, kth_distance_in
+from belong.detectors.onnx_graph import Graph, ViewNames
 from belong.models.activations import Views
 
 
@@ -25,6 +27,8 @@ class FeatureNeighbors(Detector):
         directions: (n, d) float32, the training features, each of length 1.
         k: () int64.
     """
+
+    odd = "no training image has features like its own"
 
     directions: Tensor
     k: Tensor
@@ -45,3 +49,9 @@ class FeatureNeighbors(Detector):
         """(n,)."""
         directions = F.normalize(views.features, dim=1)
         return self._neighbors.kth_distance(directions, k=int(self.k))
+
+    def onnx(self, graph: Graph, views: ViewNames) -> str:
+        """(n,)."""
+        length = graph("ReduceL2", views.features, np.array([1]))
+        directions = graph("Div", views.features, graph("Max", length, np.float32(1e-12)))
+        return kth_distance_in(graph, directions, self.directions.numpy(), k=int(self.k))

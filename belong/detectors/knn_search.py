@@ -5,10 +5,12 @@ whose nearest are nearest, so that `topk`, which is slow, has only k groups to s
 of vectors is true of groups, and groups of groups come before them.
 """
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812  (the name that all of torch's users know)
 from torch import Tensor
 
+from belong.detectors.onnx_graph import Graph
 from belong.runtime.errors import InputError
 
 # By measurement: a chunk's products then stay in the cache, 54,000 x 64 x 4 bytes.
@@ -59,6 +61,18 @@ class Neighbors:
             kth = _kth_smallest(near, k).clamp_(max=n - 1)
             distances.append(torch.linalg.vector_norm(some - self._vectors[kth], dim=1))
         return torch.cat(distances) if distances else queries.new_empty(0)
+
+
+def kth_distance_in(graph: Graph, queries: str, reference: np.ndarray, *, k: int) -> str:
+    """Add `Neighbors.kth_distance` to a graph, of all queries (n, d) at once: (n,)."""
+    center = reference.mean(axis=0, dtype=np.float64).astype(np.float32)
+    reference = reference - center
+    half_norms = (reference * reference).sum(axis=1) / 2
+    centered = graph("Sub", queries, center)
+    near = graph("Gemm", centered, reference, half_norms, alpha=-1.0, transB=1)
+    _, rows = graph.several(2, "TopK", near, np.array([k]), axis=1, largest=0)
+    kth = graph("Gather", rows, np.array(k - 1), axis=1)
+    return graph.length(graph("Sub", centered, graph("Gather", reference, kth)), axis=1)
 
 
 def _with_half_norms(reference: Tensor) -> Tensor:

@@ -8,14 +8,16 @@ distances of its own training images.
 from dataclasses import dataclass, fields
 from functools import cached_property
 from itertools import pairwise
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from belong.detectors.base import finite
+from belong.detectors.base import Detector, Training, finite
 from belong.detectors.covariance import choose, whitenings
+from belong.detectors.onnx_graph import Graph, ViewNames
+from belong.models.activations import Views
 from belong.runtime.errors import InputError
 
 MANY_FEATURES = 512
@@ -68,6 +70,12 @@ class ClassGaussians:
         """Return min over classes of D_c, the score of the paper's ROC curves: (n, d) -> (n,)."""
         return self.distances(features).amin(dim=1)
 
+    def onnx_distances(self, graph: Graph, features: str) -> str:
+        """Add `distances` to a graph: (n, d) -> (c, n)."""
+        own = self.arrays()
+        off = graph("Sub", graph("Unsqueeze", features, np.array([0])), own["means"][:, None])
+        return graph.length(graph("MatMul", off, own["whitening"]), axis=2)
+
     def arrays(self) -> dict[str, np.ndarray]:
         """Return what was fitted, by name."""
         return {field.name: getattr(self, field.name).numpy() for field in fields(self)}
@@ -76,6 +84,78 @@ class ClassGaussians:
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> Self:
         """Build the Gaussians from what `arrays()` gave."""
         return cls(**{name: torch.from_numpy(values) for name, values in arrays.items()})
+
+
+@dataclass(frozen=True)
+class OneLayer(Detector):
+    """Distance to the nearest class on one layer, in thresholds of that class.
+
+    Attributes:
+        gaussians: one of each class.
+        layer: the view that they are fitted to.
+    """
+
+    layer: ClassVar[str]
+    gaussians: ClassGaussians
+
+    @classmethod
+    def fit(cls, training: Training, *, quantile: float, ridge: float, covariance: str) -> Self:
+        """Fit one Gaussian per class; the keywords are those of the function `fit`."""
+        return cls(
+            fit(
+                getattr(training.views, cls.layer),
+                training.labels,
+                training.class_names,
+                quantile=quantile,
+                ridge=ridge,
+                covariance=covariance,
+            )
+        )
+
+    def score(self, views: Views) -> Tensor:
+        """(n,)."""
+        return self.gaussians.score(getattr(views, self.layer))
+
+    def onnx(self, graph: Graph, views: ViewNames) -> str:
+        """(n,)."""
+        distances = self.gaussians.onnx_distances(graph, getattr(views, self.layer))
+        thresholds = self.gaussians.thresholds.numpy()
+        return graph.reduced("Min", graph("Div", distances, thresholds[:, None]), 0)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return the Gaussians' arrays."""
+        return self.gaussians.arrays()
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> Self:
+        """Build the detector from what `arrays()` gave."""
+        return cls(ClassGaussians.from_arrays(arrays))
+
+
+class Mahalanobis(OneLayer):
+    """On the last hidden layer: paper A's verdict is "belongs" up to 1, a class's own threshold."""
+
+    odd = "its features are far from those of every class"
+    threshold = 1.0
+    file = "gaussians"
+    layer = "features"
+
+
+class MahalanobisInUnits(OneLayer):
+    """Distance to the nearest class in its own units: the score of the paper's ROC curves."""
+
+    odd = Mahalanobis.odd
+    file = "gaussians"
+    layer = "features"
+
+    def score(self, views: Views) -> Tensor:
+        """(n,)."""
+        return self.gaussians.score_in_units(getattr(views, self.layer))
+
+    def onnx(self, graph: Graph, views: ViewNames) -> str:
+        """(n,)."""
+        distances = self.gaussians.onnx_distances(graph, getattr(views, self.layer))
+        return graph.reduced("Min", distances, 0)
 
 
 def fit(

@@ -1,109 +1,87 @@
-"""Mahalanobis distance per class on an early, a middle and the last hidden layer together.
+"""Mahalanobis distance per class on an early and a middle layer, and on three layers together.
 
-Lee et al. (2018) weigh the layers by logistic regression on anomalies. There are none here: the
-scores of the layers, each in thresholds of its classes, count the same.
+Lee et al., A Simple Unified Framework for Detecting Out-of-Distribution Samples and Adversarial
+Attacks, NeurIPS 2018, https://arxiv.org/abs/1807.03888, section 2.2. They weigh the layers by
+logistic regression on anomalies. There are none here: the scores of the layers, each in thresholds
+of its classes, count the same.
 """
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import ClassVar, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from belong.detectors import mahalanobis
 from belong.detectors.base import Detector, Training
+from belong.detectors.mahalanobis import Mahalanobis, OneLayer
+from belong.detectors.onnx_graph import Graph, ViewNames
 from belong.models.activations import Views
-
-
-@dataclass(frozen=True)
-class OneLayer(Detector):
-    """Distance to the nearest class, in thresholds of that class (see `mahalanobis`).
-
-    Attributes: those of `mahalanobis.ClassGaussians`, on the view called `layer`.
-    """
-
-    layer: ClassVar[str]
-    means: Tensor
-    whitening: Tensor
-    thresholds: Tensor
-
-    @classmethod
-    def fit(cls, training: Training, *, quantile: float, ridge: float, covariance: str) -> Self:
-        """Fit one Gaussian per class."""
-        gaussians = mahalanobis.fit(
-            getattr(training.views, cls.layer),
-            training.labels,
-            training.class_names,
-            quantile=quantile,
-            ridge=ridge,
-            covariance=covariance,
-        )
-        return cls(gaussians.means, gaussians.whitening, gaussians.thresholds)
-
-    @cached_property
-    def _gaussians(self) -> mahalanobis.ClassGaussians:
-        return mahalanobis.ClassGaussians(self.means, self.whitening, self.thresholds)
-
-    def score(self, views: Views) -> Tensor:
-        """(n,)."""
-        return self._gaussians.score(getattr(views, self.layer))
 
 
 class MapsMahalanobis(OneLayer):
     """On the maps of the first convolution."""
 
+    odd = "its edges and textures are unlike those of every class"
     layer = "maps"
 
 
 class HiddenMahalanobis(OneLayer):
     """On the layer before the last hidden one."""
 
+    odd = "its parts are unlike those of every class"
     layer = "hidden"
-
-
-class FeaturesMahalanobis(OneLayer):
-    """On the last hidden layer, as paper A has it."""
-
-    layer = "features"
-
-
-LAYERS: tuple[type[OneLayer], ...] = (MapsMahalanobis, HiddenMahalanobis, FeaturesMahalanobis)
-OF_LAYER = "means", "whitening", "thresholds"
 
 
 @dataclass(frozen=True)
 class LayerMahalanobis(Detector):
-    """Sum of the scores of the layers.
+    """Sum of the scores on the maps, the layer before the last hidden one, and the features.
 
-    Attributes: means, whitening and thresholds of each layer.
+    Attributes:
+        layers: the detector of each layer; its arrays go by the layer's name, as `maps_means`.
     """
 
-    maps_means: Tensor
-    maps_whitening: Tensor
-    maps_thresholds: Tensor
-    hidden_means: Tensor
-    hidden_whitening: Tensor
-    hidden_thresholds: Tensor
-    features_means: Tensor
-    features_whitening: Tensor
-    features_thresholds: Tensor
+    odd = "its layers are unlike those of every class"
+    kinds: ClassVar[tuple[type[OneLayer], ...]] = (
+        MapsMahalanobis,
+        HiddenMahalanobis,
+        Mahalanobis,
+    )
+    layers: tuple[OneLayer, ...]
 
     @classmethod
     def fit(cls, training: Training, *, quantile: float, ridge: float, covariance: str) -> Self:
         """Fit one Gaussian per layer and class."""
-        fitted: dict[str, Tensor] = {}
-        for kind in LAYERS:
-            one = kind.fit(training, quantile=quantile, ridge=ridge, covariance=covariance)
-            fitted |= {f"{kind.layer}_{name}": getattr(one, name) for name in OF_LAYER}
-        return cls(**fitted)
-
-    @cached_property
-    def _layers(self) -> list[OneLayer]:
-        return [
-            kind(*(getattr(self, f"{kind.layer}_{name}") for name in OF_LAYER)) for kind in LAYERS
-        ]
+        return cls(
+            tuple(
+                kind.fit(training, quantile=quantile, ridge=ridge, covariance=covariance)
+                for kind in cls.kinds
+            )
+        )
 
     def score(self, views: Views) -> Tensor:
         """(n,)."""
-        return torch.stack([one.score(views) for one in self._layers]).sum(dim=0)
+        return torch.stack([one.score(views) for one in self.layers]).sum(dim=0)
+
+    def onnx(self, graph: Graph, views: ViewNames) -> str:
+        """(n,)."""
+        return graph("Sum", *(one.onnx(graph, views) for one in self.layers))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return the arrays of all layers."""
+        return {
+            f"{one.layer}_{name}": array
+            for one in self.layers
+            for name, array in one.arrays().items()
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> Self:
+        """Build the detector from what `arrays()` gave."""
+
+        def of(layer: str) -> dict[str, np.ndarray]:
+            start = f"{layer}_"
+            own = arrays.items()
+            return {name.removeprefix(start): x for name, x in own if name.startswith(start)}
+
+        return cls(tuple(kind.from_arrays(of(kind.layer)) for kind in cls.kinds))

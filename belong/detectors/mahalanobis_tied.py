@@ -7,11 +7,13 @@ Attacks, NeurIPS 2018, https://arxiv.org/abs/1807.03888, eq. (1) and (2), on the
 from dataclasses import dataclass
 from typing import Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from belong.detectors.base import Detector, Training, finite
 from belong.detectors.covariance import whitening
+from belong.detectors.onnx_graph import Graph, ViewNames
 from belong.models.activations import Views
 
 
@@ -23,6 +25,8 @@ class TiedMahalanobis(Detector):
         means: (c, d) float32.
         whitening: (d, d) float32, W with W W^T = S^-1 of the tied covariance S.
     """
+
+    odd = "its features are far from those of every class"
 
     means: Tensor
     whitening: Tensor
@@ -45,3 +49,12 @@ class TiedMahalanobis(Detector):
         # Differences, not a product: that loses the digits of small distances.
         distances = torch.cdist(white, means, compute_mode="donot_use_mm_for_euclid_dist")
         return distances.square().amin(dim=1)
+
+    def onnx(self, graph: Graph, views: ViewNames) -> str:
+        """(n,)."""
+        own = self.arrays()
+        center = own["means"].mean(axis=0)
+        means = (own["means"] - center) @ own["whitening"]
+        white = graph("MatMul", graph("Sub", views.features, center), own["whitening"])
+        off = graph("Sub", graph("Unsqueeze", white, np.array([1])), means)
+        return graph.reduced("Min", graph.reduced("SumSquare", off, 2), 1)

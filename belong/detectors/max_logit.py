@@ -10,12 +10,15 @@ from typing import Self
 from torch import Tensor
 
 from belong.detectors.base import Detector, Training
+from belong.detectors.onnx_graph import Graph, ViewNames
 from belong.models.activations import Views
 
 
 @dataclass(frozen=True)
 class MaximumLogit(Detector):
     """Minus the largest logit; nothing is fitted."""
+
+    odd = "the classifier recognizes no class in it"
 
     @classmethod
     def fit(cls, training: Training) -> Self:  # noqa: ARG003
@@ -25,3 +28,7 @@ class MaximumLogit(Detector):
     def score(self, views: Views) -> Tensor:
         """(n,)."""
         return -views.logits.amax(dim=1)
+
+    def onnx(self, graph: Graph, views: ViewNames) -> str:
+        """(n,)."""
+        return graph("Neg", graph.reduced("Max", views.logits, 1))

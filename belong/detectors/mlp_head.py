@@ -4,7 +4,7 @@ Paper A, section II: three fully connected layers (256, 256, 1), ReLU, sigmoid, 
 entropy; 1 is normal, 0 an anomaly; the network under it is not changed.
 """
 
-import math
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
@@ -12,11 +12,14 @@ import torch
 import torch.nn.functional as F  # noqa: N812  (the name that all of torch's users know)
 from torch import Tensor, nn
 
-from belong.models.base import Stored
-from belong.models.checkpoint import Checkpoint, TrainingState
+from belong.detectors.base import Detector
+from belong.detectors.onnx_graph import Graph, ViewNames
+from belong.models.activations import Views
+from belong.models.base import Stored, draw_weights
+from belong.models.checkpoint import Checkpoint
 from belong.models.optimizers import eager
+from belong.models.training_loop import Objective, Row, train
 from belong.runtime.errors import InputError
-from belong.runtime.progress import bar
 
 
 class SupervisedHead(Stored):
@@ -43,19 +46,42 @@ class SupervisedHead(Stored):
         logits: Tensor = self.layers((features - self.mean) / self.std)
         return logits.squeeze(1)
 
-    @torch.no_grad()
-    def score(self, features: Tensor) -> Tensor:
-        """Return minus the logit: (n, d) -> (n,); above 0 the paper's verdict is "anomaly".
 
-        Not the sigmoid itself: in float32 it is exactly 0 or 1 for most images, and images
-        that differ would tie.
-        """
-        return -self.forward(features)
+@dataclass(frozen=True)
+class MlpHead(Detector):
+    """Minus the logit of the supervised head.
+
+    Not the sigmoid itself: in float32 it is exactly 0 or 1 for most images, and images that differ
+    would tie.
+    """
+
+    odd = "it is like the anomalies that the model has seen"
+    threshold = 0.0  # where the paper's sigmoid is one half
+    file = "head"
+    head: SupervisedHead
+
+    @torch.no_grad()
+    def score(self, views: Views) -> Tensor:
+        """(n,)."""
+        logits: Tensor = self.head(views.features)
+        return -logits
+
+    def onnx(self, graph: Graph, views: ViewNames) -> str:
+        """(n,)."""
+        own = self.arrays()
+        x = graph("Div", graph("Sub", views.features, own["mean"]), own["std"])
+        for layer in ("layers.0", "layers.2"):
+            x = graph("Relu", graph.linear(x, own, layer))
+        return graph("Neg", graph("Squeeze", graph.linear(x, own, "layers.4"), np.array([1])))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return the weights of the head."""
+        return self.head.arrays()
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> Self:
-        """Build the head from what `arrays()` gave."""
-        return cls(len(arrays["mean"])).loaded(arrays)
+        """Build the detector from what `arrays()` gave."""
+        return cls(SupervisedHead(len(arrays["mean"])).loaded(arrays))
 
 
 def fit(
@@ -67,12 +93,12 @@ def fit(
     learning_rate: float,
     generator: torch.Generator,
     checkpoint: Checkpoint | None = None,
-) -> tuple[SupervisedHead, list[dict[str, float]]]:
+) -> tuple[SupervisedHead, list[Row]]:
     """Train a head; return it with one row per epoch (loss and accuracy).
 
     Args:
-        normal: (n, d) features of normal training images.
-        anomalies: (m, d) features of anomalies.
+        normal: (n, d) features of normal training images, and
+        anomalies: (m, d) features of anomalies, both on the device to train on.
         epochs: passes over both.
         batch_size: images per step.
         learning_rate: the highest rate of Adam's one-cycle schedule.
@@ -87,52 +113,37 @@ def fit(
     features = torch.cat((normal, anomalies))
     truth = torch.zeros(len(features), device=features.device)
     truth[: len(normal)] = 1
-    head = _drawn_head(features, generator)
-    optimizer = eager(torch.optim.Adam)(head.parameters(), lr=learning_rate, fused=True)
-    steps = math.ceil(len(features) / batch_size)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, max_lr=learning_rate, epochs=epochs, steps_per_epoch=steps
+    n, head = len(features), _drawn_head(features, generator)
+
+    def batch_loss(batch: Tensor) -> tuple[Tensor, Tensor]:
+        logits, is_normal = head(features.index_select(0, batch)), truth[batch]
+        loss = F.binary_cross_entropy_with_logits(logits, is_normal)
+        hits = ((logits.detach() > 0) == (is_normal > 0)).sum()
+        return loss, torch.stack((loss.detach() * len(batch), hits))
+
+    def row(sums: Tensor) -> Row:
+        loss, accuracy = (sums / n).tolist()
+        return {"loss": loss, "accuracy": accuracy}
+
+    history = train(
+        head,
+        Objective(batch_loss, row, name="head's loss", remedy="head.learning_rate"),
+        eager(torch.optim.Adam)(head.parameters(), lr=learning_rate, fused=True),
+        n=n,
+        epochs=epochs,
+        batch_size=batch_size,
+        generator=generator,
+        description="train head",
+        cycle_momentum=True,
+        checkpoint=checkpoint,
     )
-    history: list[dict[str, float]] = []
-    state = TrainingState(head, optimizer, schedule, generator, history)
-    with bar(epochs * len(features), "train head", "image") as progress:
-        if checkpoint:
-            checkpoint.take_up(state)
-        progress.update(len(history) * len(features))
-        for epoch in range(len(history) + 1, epochs + 1):
-            sums = torch.zeros(2, device=features.device)
-            order = torch.randperm(len(features), generator=generator).to(features.device)
-            for batch in order.split(batch_size):
-                logits = head(features.index_select(0, batch))
-                loss = F.binary_cross_entropy_with_logits(logits, truth[batch])
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-                schedule.step()
-                hits = ((logits.detach() > 0) == (truth[batch] > 0)).sum()
-                sums += torch.stack((loss.detach() * len(batch), hits))
-                progress.update(len(batch))
-            loss_mean, accuracy = (sums / len(features)).tolist()
-            if not math.isfinite(loss_mean):
-                raise InputError(
-                    f"the head's loss is {loss_mean} after epoch {epoch}; a smaller "
-                    f"head.learning_rate keeps it finite"
-                )
-            history.append({"epoch": epoch, "loss": loss_mean, "accuracy": accuracy})
-            if checkpoint:
-                checkpoint.keep(state)
-            progress.set_postfix(loss=f"{loss_mean:.4f}", accuracy=f"{accuracy:.4f}")
     return head, history
 
 
 def _drawn_head(features: Tensor, generator: torch.Generator) -> SupervisedHead:
     """Return an untrained head that standardizes as `features` (n, d) ask for."""
     head = SupervisedHead(features.shape[1])
-    for layer in head.layers:
-        if isinstance(layer, nn.Linear):
-            bound = 1 / math.sqrt(layer.in_features)
-            for values in layer.parameters():
-                nn.init.uniform_(values, -bound, bound, generator=generator)
+    draw_weights(head, generator)
     std, mean = torch.std_mean(features, dim=0)
     head.mean.copy_(mean)
     head.std.copy_(torch.where(std > 0, std, 1))  # a dead feature stays 0

@@ -7,9 +7,11 @@ Neural Networks, ICLR 2017, https://arxiv.org/abs/1610.02136.
 from dataclasses import dataclass
 from typing import Self
 
+import numpy as np
 from torch import Tensor
 
 from belong.detectors.base import Detector, Training
+from belong.detectors.onnx_graph import Graph, ViewNames
 from belong.models.activations import Views
 
 
@@ -19,6 +21,8 @@ class MaximumSoftmaxProbability(Detector):
 
     The logarithm ranks as the probability does, and does not tie where that rounds to 1.
     """
+
+    odd = "the classifier wavers between classes"
 
     @classmethod
     def fit(cls, training: Training) -> Self:  # noqa: ARG003
@@ -31,3 +35,13 @@ class MaximumSoftmaxProbability(Detector):
         # Without the largest term, 1, next to which the others would round away.
         others = (views.logits - largest).exp().scatter(1, at, 0).sum(dim=1)
         return others.log1p()
+
+    def onnx(self, graph: Graph, views: ViewNames) -> str:
+        """(n,)."""
+        largest, at = graph.several(2, "TopK", views.logits, np.array([1]), axis=1)
+        terms = graph("Exp", graph("Sub", views.logits, largest))
+        zero = graph("Mul", largest, np.float32(0))
+        others = graph.reduced("Sum", graph("ScatterElements", terms, at, zero, axis=1), 1)
+        # log(1 + x) in float64: the least x that matters is 1e-16 or so.
+        more = graph("Add", graph.cast(others, np.float64), np.float64(1))
+        return graph.cast(graph("Log", more), np.float32)

@@ -6,6 +6,7 @@ from typing import Self
 from torch import Tensor
 
 from belong.detectors.base import Detector, Training
+from belong.detectors.onnx_graph import Graph, ViewNames
 from belong.models.activations import Views
 
 
@@ -13,11 +14,18 @@ from belong.models.activations import Views
 class ReconstructionError(Detector):
     """Mean squared error per pixel; nothing is fitted beyond the autoencoder itself."""
 
+    odd = "it cannot be redrawn from what training images have in common"
+    needs_autoencoder = True
+
     @classmethod
     def fit(cls, training: Training) -> Self:  # noqa: ARG003
         """Return the detector."""
         return cls()
 
     def score(self, views: Views) -> Tensor:
+        """(n,)."""
+        return views.reconstruction_error
+
+    def onnx(self, graph: Graph, views: ViewNames) -> str:  # noqa: ARG002
         """(n,)."""
         return views.reconstruction_error

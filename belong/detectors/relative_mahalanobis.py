@@ -12,6 +12,7 @@ from torch import Tensor
 from belong.detectors.base import Detector, Training
 from belong.detectors.covariance import whitening
 from belong.detectors.mahalanobis_tied import TiedMahalanobis
+from belong.detectors.onnx_graph import Graph, ViewNames
 from belong.models.activations import Views
 
 
@@ -25,6 +26,8 @@ class RelativeMahalanobis(Detector):
         mean: (d,) and
         whitening_all: (d, d) of one Gaussian for all training images.
     """
+
+    odd = "its features are far from those of every class"
 
     means: Tensor
     whitening: Tensor
@@ -43,4 +46,15 @@ class RelativeMahalanobis(Detector):
     def score(self, views: Views) -> Tensor:
         """(n,)."""
         whole = ((views.features - self.mean) @ self.whitening_all).square().sum(dim=1)
-        return TiedMahalanobis(self.means, self.whitening).score(views) - whole
+        return self._tied.score(views) - whole
+
+    def onnx(self, graph: Graph, views: ViewNames) -> str:
+        """(n,)."""
+        own = self.arrays()
+        off = graph("Sub", views.features, own["mean"])
+        whole = graph.reduced("SumSquare", graph("MatMul", off, own["whitening_all"]), 1)
+        return graph("Sub", self._tied.onnx(graph, views), whole)
+
+    @property
+    def _tied(self) -> TiedMahalanobis:
+        return TiedMahalanobis(self.means, self.whitening)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from belong.detectors.registry import DETECTORS, GAUSSIANS, HEAD
+from belong.detectors.registry import DETECTORS, stored_in
 from belong.models.activations import Views
 from belong.runtime.storage import (
     load_arrays,
@@ -41,6 +41,6 @@ def arrays_of_detectors(
         arrays[detector][key] = array
     return (
         arrays
-        | dict.fromkeys(GAUSSIANS, load_arrays(gaussians))
-        | dict.fromkeys(HEAD, load_arrays(head))
+        | dict.fromkeys(stored_in("gaussians"), load_arrays(gaussians))
+        | dict.fromkeys(stored_in("head"), load_arrays(head))
     )

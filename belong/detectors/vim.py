@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from belong.detectors.base import Detector, Training, finite
+from belong.detectors.onnx_graph import Graph, ViewNames
 from belong.models.activations import Views
 from belong.runtime.errors import InputError
 
@@ -24,6 +25,8 @@ class VirtualLogit(Detector):
         residual: (d, d - principal) float32, basis of what the principal space leaves out.
         scale: () brings the virtual logit to the size of the largest logit.
     """
+
+    odd = "its features have a part that no class has"
 
     origin: Tensor
     residual: Tensor
@@ -49,3 +52,10 @@ class VirtualLogit(Detector):
         left_out = (views.features - self.origin) @ self.residual
         norms: Tensor = torch.linalg.vector_norm(left_out, dim=1)
         return self.scale * norms - views.logits.logsumexp(dim=1)
+
+    def onnx(self, graph: Graph, views: ViewNames) -> str:
+        """(n,)."""
+        own = self.arrays()
+        off = graph("MatMul", graph("Sub", views.features, own["origin"]), own["residual"])
+        virtual = graph("Mul", own["scale"], graph.length(off, axis=1))
+        return graph("Sub", virtual, graph.reduced("LogSumExp", views.logits, 1))

@@ -13,10 +13,9 @@ import torch.nn.functional as F  # noqa: N812  (the name that all of torch's use
 from torch import Tensor, nn
 
 from belong.models.base import Stored
-from belong.models.checkpoint import Checkpoint, TrainingState
+from belong.models.checkpoint import Checkpoint
 from belong.models.optimizers import eager
-from belong.runtime.errors import InputError
-from belong.runtime.progress import bar
+from belong.models.training_loop import Objective, Row, train
 
 LEAST_BRIGHTNESS = 1e-3  # a pixel that is always black would want a bias of minus infinity
 
@@ -79,11 +78,11 @@ def fit(
     most_side_px: int,
     generator: torch.Generator,
     checkpoint: Checkpoint | None = None,
-) -> tuple[Autoencoder, list[dict[str, float]]]:
+) -> tuple[Autoencoder, list[Row]]:
     """Train an autoencoder; return it with one row per epoch.
 
     Args:
-        images: (n, ch, h, w) uint8, normal training images.
+        images: (n, ch, h, w) uint8, normal training images, on the device to train on.
         units: in the hidden layer; the paper takes 50.
         epochs: passes over the images.
         batch_size: images per step.
@@ -100,45 +99,35 @@ def fit(
     values = channels * math.ceil(height / k) * math.ceil(width / k)
     # All at once would want their float32 in memory; from here on they are small.
     images = torch.cat([averaged_down(some, most_values=values) for some in images.split(256)])
-    made = Autoencoder(images[0].numel(), units)
-    for layer in (made.encoder, made.decoder):
+    autoencoder = Autoencoder(images[0].numel(), units)
+    for layer in (autoencoder.encoder, autoencoder.decoder):
         # Glorot and Bengio 2010, with their factor 4 for sigmoid units in the encoder.
-        gain = 4 if layer is made.encoder else 1
+        gain = 4 if layer is autoencoder.encoder else 1
         nn.init.xavier_uniform_(layer.weight, gain=gain, generator=generator)
         nn.init.zeros_(layer.bias)
     # The decoder starts from the mean image; else the units learn that first, and many get stuck.
     mean = images.flatten(1).sum(dim=0, dtype=torch.int64).cpu() / (255 * n)
-    made.decoder.bias.data.copy_(mean.clamp(LEAST_BRIGHTNESS, 1 - LEAST_BRIGHTNESS).logit())
-    made.to(images.device)
-    optimizer = eager(torch.optim.Adam)(made.parameters(), lr=learning_rate, fused=True)
-    steps = epochs * math.ceil(n / batch_size)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, max_lr=learning_rate, total_steps=steps, pct_start=0.3, cycle_momentum=False
+    autoencoder.decoder.bias.data.copy_(mean.clamp(LEAST_BRIGHTNESS, 1 - LEAST_BRIGHTNESS).logit())
+    autoencoder.to(images.device)
+
+    def batch_errors(batch: Tensor) -> tuple[Tensor, Tensor]:
+        _, errors = autoencoder(images.index_select(0, batch))  # images[batch] goes byte by byte
+        return errors.mean(), errors.detach().sum()
+
+    history = train(
+        autoencoder,
+        Objective(
+            batch_errors,
+            lambda total: {"reconstruction_error": total.item() / n},
+            name="reconstruction error",
+            remedy="autoencoder.learning_rate",
+        ),
+        eager(torch.optim.Adam)(autoencoder.parameters(), lr=learning_rate, fused=True),
+        n=n,
+        epochs=epochs,
+        batch_size=batch_size,
+        generator=generator,
+        description="train autoencoder",
+        checkpoint=checkpoint,
     )
-    history: list[dict[str, float]] = []
-    state = TrainingState(made, optimizer, schedule, generator, history)
-    with bar(epochs * n, "train autoencoder", "image") as progress:
-        if checkpoint:
-            checkpoint.take_up(state)
-        progress.update(len(history) * n)
-        for epoch in range(len(history) + 1, epochs + 1):
-            total = torch.zeros((), device=images.device)
-            for batch in torch.randperm(n, generator=generator).to(images.device).split(batch_size):
-                _, errors = made(images.index_select(0, batch))  # rows: images[batch] goes by bytes
-                optimizer.zero_grad()
-                errors.mean().backward()
-                optimizer.step()
-                schedule.step()
-                total += errors.detach().sum()
-                progress.update(len(batch))
-            error = total.item() / n
-            if not math.isfinite(error):
-                raise InputError(
-                    f"the reconstruction error is {error} after epoch {epoch}; a smaller "
-                    f"autoencoder.learning_rate keeps it finite"
-                )
-            history.append({"epoch": epoch, "reconstruction_error": error})
-            if checkpoint:
-                checkpoint.keep(state)
-            progress.set_postfix(error=f"{error:.4f}")
-    return made, history
+    return autoencoder, history

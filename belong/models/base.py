@@ -1,6 +1,11 @@
-"""What every network is: it makes features and logits of an image, and shows two layers before."""
+"""What every network is: it makes features and logits of an image, and shows two layers before.
+
+`Stored` turns a module into arrays and back; `Network` is a classifier. A new network is a file
+with a subclass of it and a line in `belong.models.registry`.
+"""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -15,7 +20,7 @@ class Stored(nn.Module):
         """Return every weight and buffer, by name, on the CPU."""
         return {name: x.detach().cpu().numpy() for name, x in self.state_dict().items()}
 
-    def loaded(self, arrays: dict[str, np.ndarray]) -> Self:
+    def loaded(self, arrays: Mapping[str, np.ndarray]) -> Self:
         """Take over what `arrays()` of a module of the same shape gave; return the module."""
         self.load_state_dict({name: torch.from_numpy(x) for name, x in arrays.items()})
         return self
@@ -39,7 +44,7 @@ class Network(Stored, ABC):
     batch: ClassVar[int]
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, np.ndarray], shape: dict[str, Any]) -> Self:
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray], shape: Mapping[str, Any]) -> Self:
         """Build the network from what `arrays()` and `shape` gave."""
         return cls(**shape).loaded(arrays)
 
@@ -60,3 +65,15 @@ class Network(Stored, ABC):
         """Return features (n, d) and logits (n, c)."""
         *_, features = self.layers(inputs)
         return features, self.classifier(features)
+
+
+def draw_weights(layers: nn.Module, generator: torch.Generator) -> None:
+    """Draw weights and biases of all convolutions and linear layers, as torch does by default.
+
+    Uniformly, within one over the root of a unit's inputs.
+    """
+    for layer in layers.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            bound = layer.weight[0].numel() ** -0.5
+            for values in layer.parameters():
+                nn.init.uniform_(values, -bound, bound, generator=generator)

@@ -9,6 +9,7 @@ images that are not laid out channels last more than half as long again.
 """
 
 import copy
+from collections.abc import Mapping
 from typing import Self
 
 import numpy as np
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from belong.models.base import Network, Stored
+from belong.models.base import Network, Stored, draw_weights
 from belong.runtime.errors import InputError
 
 EARLY, MIDDLE = 2, 5  # the stages, of 0 to 8, that the views show besides the last one
@@ -76,11 +77,11 @@ class Backbone(Stored):
         """
         from torchvision.ops.misc import Conv2dNormActivation
 
-        made = copy.deepcopy(self).eval()
-        for block in made.modules():
+        folded = copy.deepcopy(self).eval()
+        for block in folded.modules():
             if isinstance(block, Conv2dNormActivation):
                 block[0], block[1] = fuse_conv_bn_eval(block[0], block[1]), nn.Identity()
-        return made
+        return folded
 
 
 class EfficientNetB0(Backbone, Network):
@@ -112,14 +113,11 @@ class EfficientNetB0(Backbone, Network):
                 nn.init.kaiming_normal_(layer.weight, mode="fan_out", generator=generator)
                 if layer.bias is not None:
                     nn.init.zeros_(layer.bias)
-            elif isinstance(layer, nn.Linear):
-                bound = layer.in_features**-0.5
-                for values in layer.parameters():
-                    nn.init.uniform_(values, -bound, bound, generator=generator)
+        draw_weights(self.classifier, generator)
 
-    def start_from(self, backbone: dict[str, np.ndarray]) -> None:
+    def start_from(self, backbone: Mapping[str, np.ndarray]) -> None:
         """Take over the arrays of a backbone; the classifier stays as it was drawn."""
-        self.loaded(self.arrays() | backbone)
+        self.loaded(self.arrays() | dict(backbone))
 
     def layers(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(n, ch, h, w) uint8 -> means of stage 2 (n, 24), of 5 (n, 112), features (n, 1280)."""

@@ -1,5 +1,13 @@
-"""Pass images through a frozen backbone, and through the trained networks."""
+"""Pass images through a frozen backbone, and through the trained networks.
 
+`embed_parts` and `extract_parts` do it for all parts of the data, one after the other: what the
+pipeline and `belong fit` call. The parts come lazily, so that the images of one at a time are in
+memory.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -7,30 +15,86 @@ from belong.models.activations import Views
 from belong.models.autoencoder import Autoencoder
 from belong.models.base import Network
 from belong.models.efficientnet import BATCH, Backbone, check_size
-from belong.runtime.progress import bar
+from belong.models.forward_pass import forward_pass
+
+HEAD = "anomaly/head"  # the part whose features train the supervised head; nothing else needs it
 
 
-@torch.no_grad()
-def embed(backbone: Backbone, images: Tensor, *, place: torch.device) -> Tensor:
-    """Return the backbone's vectors (n, v) float32 of images (n, ch, h, w) uint8, on the CPU."""
+def embed_parts(
+    weights: Mapping[str, np.ndarray],
+    parts: Iterable[tuple[str, np.ndarray]],
+    *,
+    device: torch.device,
+) -> dict[str, np.ndarray]:
+    """Return `PART/vectors` (n, v) float32 of each part's images.
+
+    Args:
+        weights: of the backbone, by torchvision's names.
+        parts: names, and images (n, ch, h, w) uint8.
+        device: to compute on.
+
+    Raises:
+        InputError: the backbone cannot take images of this size.
+    """
+    backbone = Backbone().loaded(weights)
+    return {
+        f"{part}/vectors": embed(backbone, torch.from_numpy(images), device=device).numpy()
+        for part, images in parts
+    }
+
+
+def extract_parts(
+    network: Network,
+    autoencoder: Autoencoder,
+    parts: Iterable[tuple[str, np.ndarray, np.ndarray]],
+    *,
+    device: torch.device,
+) -> dict[str, np.ndarray]:
+    """Return the views of each part by name, as `belong.models.activations.Views.arrays` has them.
+
+    Of the anomalies that train the supervised head, the features only.
+
+    Args:
+        network: the trained classifier.
+        autoencoder: the trained one.
+        parts: names, what the network takes (see `extract`), and images (n, ch, h, w) uint8.
+        device: to compute on; both networks are moved there.
+    """
+    network.to(device)
+    autoencoder.to(device)
+    arrays: dict[str, np.ndarray] = {}
+    for part, inputs, images in parts:
+        given = torch.from_numpy(inputs), torch.from_numpy(images)
+        views = extract(network, autoencoder, *given, device=device).arrays(part)
+        arrays |= {f"{HEAD}/features": views[f"{HEAD}/features"]} if part == HEAD else views
+    return arrays
+
+
+def embed(backbone: Backbone, images: Tensor, *, device: torch.device) -> Tensor:
+    """Return the backbone's vectors (n, v) float32 of images (n, ch, h, w) uint8, on the CPU.
+
+    Raises:
+        InputError: the backbone cannot take images of this size.
+    """
     check_size(images)
-    backbone = backbone.folded().to(place)
-    vectors = []
-    with bar(len(images), "embed", "image") as progress:
-        for batch in images.split(BATCH):
-            vectors.append(backbone.vectors(batch.to(place)).cpu())
-            progress.update(len(batch))
-    return torch.cat(vectors)
+    folded = backbone.folded().to(device)
+    (vectors,) = forward_pass(
+        lambda batch: [folded.vectors(batch)],
+        images,
+        batch_size=BATCH,
+        device=device,
+        description="embed",
+    )
+    return vectors
 
 
-@torch.no_grad()
 def extract(
     network: Network,
     autoencoder: Autoencoder,
     inputs: Tensor,
     images: Tensor,
     *,
-    place: torch.device,
+    device: torch.device,
 ) -> Views:
     """Return the views of n images, on the CPU.
 
@@ -39,17 +103,21 @@ def extract(
         autoencoder: the trained one.
         inputs: what the network takes: the images, or what a frozen backbone made of them.
         images: (n, ch, h, w) uint8, for the autoencoder.
-        place: where both networks are; the images come there batch by batch.
+        device: where both networks are.
     """
     network.eval()
-    batches = []
-    with bar(len(images), "extract", "image") as progress:
-        for some, pixels in zip(
-            inputs.split(network.batch), images.split(network.batch), strict=True
-        ):
-            maps, hidden, features = network.layers(some.to(place))
-            logits = network.classifier(features)
-            views = (features, logits, hidden, maps, *autoencoder(pixels.to(place)))
-            batches.append([view.cpu() for view in views])
-            progress.update(len(pixels))
-    return Views(*(torch.cat(view) for view in zip(*batches, strict=True)))
+    layers = forward_pass(
+        lambda batch, pixels: (*layers_of(network, batch), *autoencoder(pixels)),
+        inputs,
+        images,
+        batch_size=network.batch,
+        device=device,
+        description="extract",
+    )
+    return Views(*layers)
+
+
+def layers_of(network: Network, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return features, logits, hidden and maps of one batch, in the order of `Views`."""
+    maps, hidden, features = network.layers(inputs)
+    return features, network.classifier(features), hidden, maps

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812  (the name that all of torch's users know)
 from torch import Tensor, nn
 
-from belong.models.base import Network
+from belong.models.base import Network, draw_weights
 from belong.models.efficientnet import SIZES
 
 SQUARED_LENGTH = 64
@@ -38,10 +38,7 @@ class FrozenEfficientNetB0(Network):
 
     def initialize(self, inputs: Tensor, generator: torch.Generator) -> None:
         """Draw the weights, as torch does by default, and measure the vectors (n, v)."""
-        for layer in (self.embedding, self.classifier):
-            bound = layer.in_features**-0.5
-            for values in layer.parameters():
-                nn.init.uniform_(values, -bound, bound, generator=generator)
+        draw_weights(self, generator)
         std, mean = torch.std_mean(inputs[:, -SIZES[-1] :], dim=0)
         # A value that hardly changes from image to image is not stretched like the others.
         std = torch.where(std > std.mean() / 100, std, 1)

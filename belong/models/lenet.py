@@ -5,14 +5,13 @@
 worse in our trials.
 """
 
-import math
 from typing import Self
 
 import torch
 import torch.nn.functional as F  # noqa: N812  (the name that all of torch's users know)
 from torch import Tensor, nn
 
-from belong.models.base import Network
+from belong.models.base import Network, draw_weights
 from belong.runtime.errors import InputError
 
 FEATURES = 84
@@ -56,11 +55,7 @@ class LeNet(Network):
 
     def initialize(self, inputs: Tensor, generator: torch.Generator) -> None:
         """Draw the weights, as torch does by default, and measure the pixels of the images."""
-        for layer in self.modules():
-            if isinstance(layer, nn.Conv2d | nn.Linear):
-                bound = 1 / math.sqrt(layer.weight[0].numel())
-                for values in layer.parameters():
-                    nn.init.uniform_(values, -bound, bound, generator=generator)
+        draw_weights(self, generator)
         mean, std = _pixel_moments(inputs)
         self.mean.copy_(mean)
         self.std.copy_(std)

@@ -18,6 +18,17 @@ CLASSIFIER = "classifier."  # of the 1000 classes of ImageNet: ours is another
 Arrays = dict[str, np.ndarray]
 
 
+def weights_from(source: str) -> Arrays:
+    """Return the weights that a network starts from: "none" (no array), "imagenet" or a file.
+
+    Raises:
+        InputError: they cannot be had, or are those of another network.
+    """
+    if source == "none":
+        return {}
+    return imagenet() if source == "imagenet" else from_file(Path(source))
+
+
 def imagenet() -> Arrays:
     """Return torchvision's weights, which it downloads once and checks against their hash.
 

@@ -1,9 +1,32 @@
 """All networks by name. A new one is a file and a line here."""
 
+from torch import Tensor
+
+from belong.models.base import Network
 from belong.models.efficientnet import EfficientNetB0
+from belong.models.frozen_backbone import FrozenEfficientNetB0
 from belong.models.lenet import LeNet
 
-NETWORKS: dict[str, type[LeNet | EfficientNetB0]] = {
+FOR_IMAGES: dict[str, type[LeNet | EfficientNetB0]] = {
     "lenet": LeNet,
     "efficientnet_b0": EfficientNetB0,
 }
+FROZEN = "frozen_efficientnet_b0"
+NETWORKS: dict[str, type[Network]] = {**FOR_IMAGES, FROZEN: FrozenEfficientNetB0}
+
+
+def build(name: str, inputs: Tensor, *, classes: int, embedding: int) -> Network:
+    """Build a network whose weights are not drawn yet.
+
+    Args:
+        name: one of `NETWORKS`.
+        inputs: images (n, ch, h, w), or vectors (n, v) for the network on a frozen backbone.
+        classes: c, the number of logits.
+        embedding: units of the layer above a frozen backbone; the others have none.
+
+    Raises:
+        InputError: the network cannot take images of this size.
+    """
+    if name == FROZEN:
+        return FrozenEfficientNetB0(classes=classes, embedding=embedding)
+    return FOR_IMAGES[name].for_images(inputs, classes=classes)

@@ -1,15 +1,23 @@
-"""Put a model together from what the pipeline made: only what its verdicts need."""
+"""Put a model together from what was trained, fitted and measured: only what its verdicts need."""
 
-from collections.abc import Collection, Mapping
-from typing import Any, Literal
+import sys
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from belong.calibration.conformal import promised_range
+from belong.calibration.thresholds import kind_in_force
 from belong.data.image_form import ImageForm
 from belong.data.resize import Form, one_formed
-from belong.prediction.bundle import Arrays
-from belong.prediction.manifest import Measured
+from belong.parameters import BundleSection, CalibrationSection, CombinedSection, ImagesSection
+from belong.prediction.bundle import Arrays, Bundle
+from belong.prediction.manifest import FORMAT, Manifest, Measured, NetworkName, TrainedOn
+from belong.runtime.environment import versions
+from belong.runtime.errors import InputError
 
 # These look at the codes of the autoencoder, or at what it redraws.
 CODED = {"reconstruction", "code_knn", "code_iforest"}
@@ -17,7 +25,140 @@ GAUSSIANS, HEAD = ("mahalanobis", "mahalanobis_min"), "mlp_head"
 THUMBNAIL_PX = 64  # the longer side; smaller images stay as they are
 
 
-def calibration(held_out: Arrays, detector: str, members: list[str]) -> dict[str, np.ndarray]:
+@dataclass(frozen=True)
+class Fitted:
+    """Everything that a model is put together from.
+
+    Attributes:
+        images: (n, ch, h, w) uint8, the training images.
+        labels: (n,) int64, their classes, 0..c-1.
+        features: (n, d) float32, their features.
+        class_names: c.
+        shape: the keywords that the network is built with.
+        network: the arrays of the classifier.
+        backbone: those of the backbone; used only if it is frozen.
+        autoencoder: those of the autoencoder; used only if a detector needs it.
+        gaussians: those of `mahalanobis`.
+        head: those of `mlp_head`.
+        detectors: `DETECTOR/ARRAY` of all other detectors.
+        held_out: detector -> scores (m,) of the calibration images; half as many for `combined`.
+        thresholds: detector -> its thresholds, see `belong.calibration.thresholds`.
+        missing: detector -> why it has no scores.
+        metrics: the content of metrics.json.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    features: np.ndarray
+    class_names: Sequence[str]
+    shape: Mapping[str, int]
+    network: Arrays
+    backbone: Arrays
+    autoencoder: Arrays
+    gaussians: Arrays
+    head: Arrays
+    detectors: Arrays
+    held_out: Arrays
+    thresholds: Mapping[str, Mapping[str, float]]
+    missing: Mapping[str, str]
+    metrics: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What parameters decide about a model.
+
+    Attributes:
+        seed: drew the parts, the weights and the order; draws the training images that are kept.
+        lambda_: weight of the center loss.
+        network: "lenet", "efficientnet_b0" or "frozen_efficientnet_b0".
+        normal, anomaly: the paths of the data sets.
+        images, combined, calibration, bundle: sections of the parameters.
+    """
+
+    seed: int
+    lambda_: float
+    network: NetworkName
+    normal: str
+    anomaly: str
+    images: ImagesSection
+    combined: CombinedSection
+    calibration: CalibrationSection
+    bundle: BundleSection
+
+
+def build_bundle(fitted: Fitted, settings: Settings, *, where: Path) -> Bundle:
+    """Return the model, with a manifest that names no file yet: `Bundle.save` writes both.
+
+    Args:
+        fitted: the parts.
+        settings: the parameters.
+        where: the file of the parameters, for messages.
+
+    Raises:
+        InputError: the detector that is to decide has no scores.
+    """
+    detector, calibration = settings.bundle.detector, settings.calibration
+    if detector not in fitted.thresholds:
+        why = fitted.missing.get(detector, "it has no scores")
+        raise InputError(f"{where}: bundle.detector: got {detector!r}, but {why}")
+    thresholds = fitted.thresholds[detector]
+    n = len(fitted.held_out[detector])
+    data = fitted.metrics["data"]
+    manifest = Manifest(
+        format=FORMAT,
+        # Without the last part of Python's version: it changes no byte of what was fitted.
+        created_by={"belong": version("belong")}
+        | versions()
+        | {"Python": "{}.{}".format(*sys.version_info)},
+        class_names=list(fitted.class_names),
+        form=image_form(
+            fitted.images,
+            background=settings.images.background_rgb,
+            max_pixels=settings.images.max_pixels,
+        ),
+        network=settings.network,
+        shape=dict(fitted.shape),
+        detector=detector,
+        members=settings.combined.members if detector == "combined" else [],
+        tail=settings.combined.tail,
+        alpha=calibration.alpha,
+        n_calibration=n,
+        threshold=thresholds["in_force"],
+        threshold_from=kind_in_force(thresholds, calibration.threshold),
+        measured=measured(fitted.metrics, detector, held_out=n, alpha=calibration.alpha),
+        trained_on=TrainedOn(
+            normal=Path(settings.normal).name,
+            anomalies=Path(settings.anomaly).name if "anomaly_test" in data else None,
+            images=data,
+            weight=settings.lambda_,
+            seed=settings.seed,
+        ),
+        files={},
+    )
+    uses = manifest.uses
+    is_frozen = settings.network == "frozen_efficientnet_b0"
+    rng = np.random.default_rng([settings.seed, 2])  # another stream than those of the stage split
+    arrays = {
+        "network": fitted.network,
+        "backbone": fitted.backbone if is_frozen else {},
+        "autoencoder": fitted.autoencoder if CODED.intersection(uses) else {},
+        "detectors": of_detectors(fitted.gaussians, fitted.head, fitted.detectors, uses),
+        "calibration": held_out_scores(fitted.held_out, detector, manifest.members),
+        "training": training_images(
+            fitted.images,
+            fitted.features,
+            fitted.labels,
+            most=settings.bundle.training_images,
+            rng=rng,
+        ),
+    }
+    return Bundle(manifest, arrays)
+
+
+def held_out_scores(
+    held_out: Arrays, detector: str, members: Collection[str]
+) -> dict[str, np.ndarray]:
     """Return what p-values are taken from, and what the surprises of `combined` are fitted to.
 
     Args:
@@ -63,12 +204,6 @@ def image_form(
     )
 
 
-def kind_of(thresholds: Mapping[str, float]) -> Literal["calibrated", "training"]:
-    """Return which of a detector's thresholds is the one in force."""
-    is_own = thresholds["in_force"] != thresholds["calibrated"]
-    return "training" if is_own else "calibrated"
-
-
 def measured(metrics: Mapping[str, Any], detector: str, *, held_out: int, alpha: float) -> Measured:
     """Return what the pipeline measured of the detector in force.
 
@@ -92,7 +227,7 @@ def measured(metrics: Mapping[str, Any], detector: str, *, held_out: int, alpha:
     )
 
 
-def training(
+def training_images(
     images: np.ndarray,
     features: np.ndarray,
     labels: np.ndarray,

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError
 
+from belong.calibration.thresholds import Kind
 from belong.data.image_form import ImageForm, _Facts
 from belong.runtime.errors import InputError
 
@@ -21,6 +22,7 @@ FORMAT: Literal[1] = 1  # of the folder; a new number wherever an older `belong`
 MOST_BYTES = 2**24
 Count = Annotated[int, Field(ge=0)]
 Rate = Annotated[float, Field(ge=0, le=1)]
+NetworkName = Literal["lenet", "efficientnet_b0", "frozen_efficientnet_b0"]
 
 
 class IntegrityError(InputError):
@@ -101,7 +103,7 @@ class Manifest(_Facts):
     created_by: dict[str, str]
     class_names: Annotated[list[str], Field(min_length=2)]
     form: ImageForm
-    network: Literal["lenet", "efficientnet_b0", "frozen_efficientnet_b0"]
+    network: NetworkName
     shape: dict[str, int]
     detector: str
     members: list[str]
@@ -109,7 +111,7 @@ class Manifest(_Facts):
     alpha: Annotated[float, Field(gt=0, lt=1)]
     n_calibration: Annotated[int, Field(ge=1)]
     threshold: float
-    threshold_from: Literal["calibrated", "training"]
+    threshold_from: Kind
     measured: Measured
     trained_on: TrainedOn
     files: dict[Annotated[str, Field(pattern=r"^[a-z_]+\.safetensors$")], StoredFile]

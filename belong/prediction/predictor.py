@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from threading import Event
+from typing import cast
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from belong.calibration import conformal
 from belong.detectors.combined import Combination
-from belong.detectors.mahalanobis import ClassGaussians
+from belong.detectors.mahalanobis import Mahalanobis
 from belong.detectors.registry import DETECTORS
 from belong.models.activations import Views
 from belong.models.autoencoder import Autoencoder
@@ -100,10 +101,9 @@ class Scorer:
         coder = bundle.arrays.get("autoencoder")
         self._coder = Autoencoder.from_arrays(dict(coder)).to(self._place) if coder else None
         self._detectors = {
-            name: (DETECTORS[name], DETECTORS[name].load(bundle.of_detector(name)))
-            for name in manifest.uses
+            name: DETECTORS[name].from_arrays(bundle.of_detector(name)) for name in manifest.uses
         }
-        self._gaussians: ClassGaussians = self._detectors["mahalanobis"][1]
+        self._gaussians = cast(Mahalanobis, self._detectors["mahalanobis"]).gaussians
         held_out = bundle.arrays["calibration"]
         self._held_out = held_out[manifest.detector]
         self._combination = Combination.fit(
@@ -191,10 +191,7 @@ class Scorer:
         return near.indices.numpy(), near.values.numpy()
 
     def _scores(self, views: Views) -> dict[str, np.ndarray]:
-        return {
-            name: entry.score(fitted, views).numpy()
-            for name, (entry, fitted) in self._detectors.items()
-        }
+        return {name: detector.score(views).numpy() for name, detector in self._detectors.items()}
 
     def _in_force(self, scores: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Return the score that decides, and the name of the detector that is behind it."""

@@ -4,7 +4,6 @@ DVC does not end a stage when it is killed itself. Without a lock the stage that
 its output over that of the next run.
 """
 
-import fcntl
 import os
 import signal
 import threading
@@ -12,9 +11,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
 
 import psutil
+from filelock import BaseFileLock, FileLock, Timeout
 
 RUNNERS = ("dvc", "python")  # the first process of a container may be the starter itself
 SHELLS = {"bash", "dash", "fish", "ksh", "sh", "zsh"}
@@ -32,50 +31,39 @@ def one_writer(path: Path, say: Callable[[str], None]) -> Iterator[None]:
         path: what is going to be written.
         say: is told, in a line, which process has to end first.
     """
-    lock = path.with_name(f".{path.name}.lock")
-    is_new = not lock.parent.exists()
+    file = path.with_name(f".{path.name}.lock")
+    is_new = not path.parent.exists()
+    lock = FileLock(file, poll_interval=STEP_SECONDS)
     try:
-        with _held(lock, lambda other: say(f"{path}: waits for process {other}, which writes it")):
-            yield
+        try:
+            _acquire(lock, timeout=0)
+        except Timeout:
+            say(f"{path}: waits for process {_owner(file)}, which writes it")
+            _acquire(lock, timeout=-1)
+        file.write_text(f"{os.getpid()}\n", encoding="utf-8")
+        yield
     finally:
+        if lock.is_locked:
+            with suppress(PermissionError):  # Windows removes no file that is open
+                file.unlink(missing_ok=True)
+            lock.release(force=True)
         if is_new:
             with suppress(OSError):  # it is not empty: the output is there
-                lock.parent.rmdir()
+                path.parent.rmdir()
 
 
-@contextmanager
-def _held(lock: Path, wait: Callable[[str], None]) -> Iterator[None]:
-    file = _locked(lock, wait)
-    while not _is_still(lock, file):  # who had it has removed it: it keeps nobody out
-        file.close()
-        file = _locked(lock, wait)
-    with file:
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
-        try:
-            yield
-        finally:
-            lock.unlink(missing_ok=True)
+def _acquire(lock: BaseFileLock, *, timeout: float) -> None:
+    while not lock.is_locked:
+        Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):  # who had the lock has taken its empty folder away
+            lock.acquire(timeout=timeout)
 
 
-def _locked(lock: Path, wait: Callable[[str], None]) -> IO[str]:
-    lock.parent.mkdir(parents=True, exist_ok=True)  # who had it may have taken an empty one away
-    file = lock.open("a+", encoding="utf-8")
+def _owner(file: Path) -> str:
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.seek(0)
-        wait(file.read().strip() or "of unknown number")
-        fcntl.flock(file, fcntl.LOCK_EX)
-    return file
-
-
-def _is_still(lock: Path, file: IO[str]) -> bool:
-    try:
-        return lock.stat().st_ino == os.fstat(file.fileno()).st_ino
-    except FileNotFoundError:
-        return False
+        return file.read_text(encoding="utf-8").strip() or "of unknown number"
+    except OSError:
+        return "of unknown number"
 
 
 def end_with_starter() -> None:

@@ -5,8 +5,12 @@ from typing import Any
 from tqdm import tqdm
 
 
-def bar(total: int, what: str, unit: str) -> "tqdm[Any]":
-    """Return a progress bar with the time left, silent where stderr is no terminal."""
+def bar(total: int, what: str | None, unit: str) -> "tqdm[Any]":
+    """Return a progress bar with the time left, silent where stderr is no terminal.
+
+    Without a name `what` it is silent everywhere.
+    """
+    silent = None if what else True  # None: where stderr is no terminal
     return tqdm(
-        total=total, desc=what, unit=unit, unit_scale=True, disable=None, dynamic_ncols=True
+        total=total, desc=what, unit=unit, unit_scale=True, disable=silent, dynamic_ncols=True
     )

@@ -5,6 +5,7 @@ when it is complete, so an interruption leaves the last good one in place. What 
 was writing stays under a name that starts with a dot, until the same file is written again.
 """
 
+import csv
 import glob
 import json
 import os
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import numpy as np
+import psutil
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
@@ -23,7 +25,6 @@ from belong.runtime.errors import InputError, MissingFileError
 
 if TYPE_CHECKING:
     import pandas as pd
-import csv
 
 ENDS = "\r\n"  # what makes `csv` quote a cell with either
 
@@ -85,19 +86,9 @@ def _part_of(path: Path) -> Path:
     own = path.with_name(f".{path.name}.{os.getpid()}.part")
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
         number = left.name.split(".")[-2]
-        if left == own or (number.isdecimal() and not _is_running(int(number))):
+        if left == own or (number.isdecimal() and not psutil.pid_exists(int(number))):
             shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
     return own
-
-
-def _is_running(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True  # another user's
-    return True
 
 
 def save_text(path: Path, text: str) -> None:

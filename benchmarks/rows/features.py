@@ -32,8 +32,8 @@ def of_digits(setting: Setting) -> Race:
     autoencoder.load_state_dict(torch_autoencoder.state_dict())
 
     def ours(_: int) -> np.ndarray:
-        place = torch.device("cpu")
-        return extract(network, autoencoder, images, images, place=place).features.numpy()
+        device = torch.device("cpu")
+        return extract(network, autoencoder, images, images, device=device).features.numpy()
 
     def theirs(_: int) -> np.ndarray:
         return stock.extract(torch_network, torch_autoencoder, root, train=True)[0]

@@ -2,8 +2,7 @@
 
 import torch
 
-from belong.models.lenet import LeNet
-from belong.models.train_classifier import train_classifier
+from belong.models.train_classifier import TrainingOptions, fit_classifier
 from benchmarks import digits, matrix_rate
 from benchmarks.agreement import mean_of_seeds
 from benchmarks.contract import Peer, Race, Setting
@@ -18,35 +17,38 @@ def epoch(setting: Setting) -> Race:
     data = digits.read(setting)
     images, labels = torch.from_numpy(data.images), torch.from_numpy(data.labels)
     is_test = torch.from_numpy(data.is_test)
-    given = images[~is_test], labels[~is_test]
+    train = images[~is_test], labels[~is_test]
     held_out = images[is_test], labels[is_test]
     root = digits.for_torchvision(setting)
+    options = TrainingOptions(
+        lambda_=0.0,
+        epochs=1,
+        batch_size=stock.BATCH_SIZE,
+        learning_rate=stock.LEARNING_RATE,
+        momentum=stock.MOMENTUM,
+        weight_decay=stock.WEIGHT_DECAY,
+        center_rate=0.5,
+        shift_px=0,
+        flip=False,
+        embedding=0,
+    )
 
     def ours(number: int) -> float:
-        generator = torch.Generator().manual_seed(number)
-        network = LeNet.for_images(given[0], classes=10)
-        network.initialize(given[0], generator)
-        (row,) = train_classifier(
-            network,
-            *given,
+        _, (row,) = fit_classifier(
+            *train,
             held_out,
-            lambda_=0.0,
-            epochs=1,
-            batch_size=stock.BATCH_SIZE,
-            learning_rate=stock.LEARNING_RATE,
-            momentum=stock.MOMENTUM,
-            weight_decay=stock.WEIGHT_DECAY,
-            center_rate=0.5,
-            shift_px=0,
-            flip=False,
-            generator=generator,
+            network="lenet",
+            classes=10,
+            options=options,
+            generator=torch.Generator().manual_seed(number),
+            device=torch.device("cpu"),
         )
         return row["calibration_accuracy"]
 
     def theirs(number: int) -> float:
         return stock.accuracy(stock.train(root, epochs=1, seed=number), root)
 
-    n = len(given[0])
+    n = len(train[0])
     check = mean_of_seeds(0.3 if setting.quick else 0.005)  # of few images anything comes out
     return Race(
         what=f"one epoch of LeNet, {n:,} images of 28 px, and its accuracy",

@@ -25,11 +25,10 @@ from PIL import Image
 
 from belong.commands.arguments import count, share
 from belong.commands.clean.clean_folder import clean, recipe_of, values_of
-from belong.commands.clean.out_of_fold import fitted_network
 from belong.data import idx
 from belong.data.dataset import DataSet
-from belong.models import device
-from belong.models.train_classifier import accuracy
+from belong.models import device as devices
+from belong.models.train_classifier import accuracy, fit_classifier
 from belong.runtime.exit_codes import exit_code_of
 from belong.runtime.storage import save_csv, save_text
 from belong.runtime.text import say
@@ -97,10 +96,10 @@ def _accuracies(
 ) -> Iterator[dict[str, object]]:
     """Yield the accuracy on the test images of networks trained on four sets."""
     values = values_of(settings)
-    place = device.choose(values.device)
+    device = devices.choose(values.device)
     test = (
-        torch.from_numpy(normal.images[normal.is_test]).to(place),
-        torch.from_numpy(normal.labels[normal.is_test]).to(place),
+        torch.from_numpy(normal.images[normal.is_test]).to(device),
+        torch.from_numpy(normal.labels[normal.is_test]).to(device),
     )
     verdict = manifest["verdict"].to_numpy()
     every, right = np.ones(len(verdict), bool), planted.truth >= 0
@@ -111,14 +110,15 @@ def _accuracies(
         ("the truth", right, planted.truth),
     ):
         inputs, own = torch.from_numpy(planted.images[rows]), torch.from_numpy(labels[rows])
-        network = fitted_network(
+        network, _ = fit_classifier(
             inputs,
             own,
             (inputs[:1], own[:1]),
-            len(normal.class_names),
-            recipe=recipe_of(values, settings, len(own)),
-            seed=values.seed,
-            place=place,
+            network="lenet",
+            classes=len(normal.class_names),
+            options=recipe_of(values, settings, len(own)).training,
+            generator=torch.Generator().manual_seed(values.seed),
+            device=device,
         )
         yield {"trained_on": name, "images": len(own), "accuracy": accuracy(network, *test)}
 

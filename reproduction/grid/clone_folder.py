@@ -1,10 +1,11 @@
 """The folder that a driver works in: one driver at a time, and nothing left of those before."""
 
-import fcntl
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from belong.runtime.errors import InputError
 from reproduction.grid.orphans import end_processes_in
@@ -19,11 +20,12 @@ def workplace(folder: Path) -> Iterator[Path]:
     """
     clones = folder / "clones"
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the system frees it, come what may
-        except BlockingIOError:
-            raise InputError(f"{folder}: another grid is running here; wait for it") from None
+    lock = FileLock(folder / "lock", blocking=False)  # the system frees it, come what may
+    try:
+        held = lock.acquire()
+    except Timeout:
+        raise InputError(f"{folder}: another grid is running here; wait for it") from None
+    with held:
         # A driver that was killed leaves its workers running, at cells that are run again now.
         end_processes_in(clones)
         shutil.rmtree(clones, ignore_errors=True)

@@ -249,7 +249,7 @@ def words(few: Path, model: Path, *more: str) -> list[str]:
 
 BREAKS_OFF = """
 import os, signal, sys, threading
-from belong.command.main import main
+from belong.commands.main import main
 from stages import fit_folder
 
 stage, seconds, by = sys.argv[1], float(sys.argv[2]), int(sys.argv[3])

@@ -1,7 +1,11 @@
-"""The contract that every detector of the registry keeps."""
+"""The contract that every detector of the registry keeps: a new one is in these tests by its line.
+
+It may need its keywords in PARAMETERS, and its view in VIEWS if it is fitted to any.
+"""
 
 import inspect
-from collections.abc import Callable
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,31 +15,52 @@ import torch.nn.functional as F  # noqa: N812  (the name that all of torch's use
 from torch import Tensor
 from torch.testing import assert_close
 
-from belong.detectors import mahalanobis, mlp_head
-from belong.detectors.base import Training
-from belong.detectors.registry import DETECTORS, GAUSSIANS, HEAD, KINDS
+from belong.detectors import mlp_head
+from belong.detectors.base import Detector, Training
+from belong.detectors.registry import DETECTORS, stored_in
 from belong.models.activations import Views
 from belong.parameters import COMBINABLE, DetectorsSection
+from belong.prediction import build_bundle
 from belong.runtime.errors import InputError
 from belong.runtime.storage import load_arrays, save_arrays
-
-Score = Callable[[Views], Tensor]
 
 # Three classes of 50 images, 6 features; two features are dead, as after a ReLU they often are.
 N, D, CLASSES = 50, 6, ("ant", "bee", "cat")
 MAPS, NODES_OF_A_CLASS, CODES = 5, 4, 8
 
+GAUSSIANS = {"quantile": 0.975, "ridge": 0.001, "covariance": "per_class"}
 PARAMETERS: dict[str, dict[str, Any]] = {
+    "mahalanobis": GAUSSIANS,
+    "mahalanobis_min": GAUSSIANS,
     "code_knn": {"k": 5},
     "code_iforest": {"trees": 50, "sample": 64, "seed": 0},
     "mahalanobis_tied": {"ridge": 0.001},
     "relative_mahalanobis": {"ridge": 0.001},
     "feature_knn": {"k": 5},
     "vim": {"principal": 3},
-    "mahalanobis_maps": {"quantile": 0.975, "ridge": 0.001, "covariance": "per_class"},
-    "mahalanobis_hidden": {"quantile": 0.975, "ridge": 0.001, "covariance": "per_class"},
-    "mahalanobis_layers": {"quantile": 0.975, "ridge": 0.001, "covariance": "per_class"},
+    "mahalanobis_maps": GAUSSIANS,
+    "mahalanobis_hidden": GAUSSIANS,
+    "mahalanobis_layers": GAUSSIANS,
 }
+# The views that a detector is fitted to; those that are not here are fitted to none.
+VIEWS = [
+    ("mahalanobis", "features"),
+    ("mahalanobis_min", "features"),
+    ("code_knn", "codes"),
+    ("code_iforest", "codes"),
+    ("active_nodes", "hidden"),
+    ("active_nodes", "features"),
+    ("mahalanobis_tied", "features"),
+    ("relative_mahalanobis", "features"),
+    ("feature_knn", "features"),
+    ("vim", "features"),
+    ("mahalanobis_maps", "maps"),
+    ("mahalanobis_hidden", "hidden"),
+    ("mahalanobis_layers", "maps"),
+    ("mahalanobis_layers", "hidden"),
+    ("mahalanobis_layers", "features"),
+]
+FITTED = [name for name in DETECTORS if name != "mlp_head"]  # to normal images alone
 
 
 def training_views() -> tuple[Views, Tensor]:
@@ -97,33 +122,23 @@ def training(**changed: Tensor) -> Training:
     )
 
 
-def fit_kind(kind: str, given: Training | None = None) -> Any:
-    return KINDS[kind].fit(given or training(), **PARAMETERS.get(kind, {}))
+def fit(name: str, given: Training | None = None) -> Detector:
+    if name == "mlp_head":
+        head, _ = mlp_head.fit(
+            training_views()[0].features,
+            far_away_views().features,
+            epochs=10,
+            batch_size=32,
+            learning_rate=0.003,
+            generator=torch.Generator().manual_seed(0),
+        )
+        return mlp_head.MlpHead(head)
+    fitted: Detector = DETECTORS[name].fit(given or training(), **PARAMETERS.get(name, {}))
+    return fitted
 
 
-def fit_gaussians() -> mahalanobis.ClassGaussians:
-    views, labels = training_views()
-    return mahalanobis.fit(
-        views.features, labels, list(CLASSES), quantile=0.975, ridge=0.001, covariance="per_class"
-    )
-
-
-def fit_head() -> mlp_head.SupervisedHead:
-    head, _ = mlp_head.fit(
-        training_views()[0].features,
-        far_away_views().features,
-        epochs=10,
-        batch_size=32,
-        learning_rate=0.003,
-        generator=torch.Generator().manual_seed(0),
-    )
-    return head
-
-
-def fit(name: str) -> Any:
-    if name in GAUSSIANS:
-        return fit_gaussians()
-    return fit_head() if name in HEAD else fit_kind(name)
+def bits(detector: Detector) -> dict[str, bytes]:
+    return {name: array.tobytes() for name, array in detector.arrays().items()}
 
 
 @pytest.fixture(params=DETECTORS, scope="module")
@@ -132,27 +147,24 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def fitted(name: str) -> Any:
+def detector(name: str) -> Detector:
     return fit(name)
 
 
-@pytest.fixture(scope="module")
-def score(name: str, fitted: Any) -> Score:
-    return lambda views: DETECTORS[name].score(fitted, views)
-
-
 @pytest.mark.parametrize("n", [0, 1, 2, 150])
-def test_n_images_get_n_finite_float32_scores(score: Score, n: int) -> None:
-    scores = score(training_views()[0].rows(torch.arange(n)))
+def test_n_images_get_n_finite_float32_scores(detector: Detector, n: int) -> None:
+    scores = detector.score(training_views()[0].rows(torch.arange(n)))
     assert scores.shape == (n,)
     assert scores.dtype == torch.float32
     assert scores.isfinite().all()
 
 
 def test_every_far_away_image_scores_higher_than_95_percent_of_the_training_images(
-    score: Score,
+    detector: Detector,
 ) -> None:
-    assert score(far_away_views()).min() > score(training_views()[0]).quantile(0.95)
+    assert detector.score(far_away_views()).min() > detector.score(training_views()[0]).quantile(
+        0.95
+    )
 
 
 @pytest.mark.parametrize(
@@ -162,129 +174,146 @@ def test_every_far_away_image_scores_higher_than_95_percent_of_the_training_imag
     scope="module",
 )
 def test_at_the_papers_threshold_far_away_images_do_not_belong_and_most_training_images_do(
-    name: str, score: Score
+    name: str, detector: Detector
 ) -> None:
     threshold = DETECTORS[name].threshold
     assert isinstance(threshold, float)
-    assert (score(far_away_views()) > threshold).all()
+    assert (detector.score(far_away_views()) > threshold).all()
     # The paper's 97.5 % per class; an image may lie within another class's threshold as well.
-    assert (score(training_views()[0]) <= threshold).float().mean() >= 0.96
+    assert (detector.score(training_views()[0]) <= threshold).float().mean() >= 0.96
 
 
-def test_images_scored_one_by_one_score_as_in_a_batch(score: Score) -> None:
+def test_images_scored_one_by_one_score_as_in_a_batch(detector: Detector) -> None:
     views = all_views()
-    one_by_one = torch.cat([score(views.rows(torch.tensor([i]))) for i in range(len(views))])
-    assert_close(one_by_one, score(views), rtol=1e-4, atol=1e-5)
+    one_by_one = torch.cat(
+        [detector.score(views.rows(torch.tensor([i]))) for i in range(len(views))]
+    )
+    assert_close(one_by_one, detector.score(views), rtol=1e-4, atol=1e-5)
 
 
-def test_shuffled_images_get_their_scores_in_the_new_order(score: Score) -> None:
+def test_shuffled_images_get_their_scores_in_the_new_order(detector: Detector) -> None:
     views = all_views()
     order = torch.randperm(len(views), generator=torch.Generator().manual_seed(2))
-    assert_close(score(views.rows(order)), score(views)[order], rtol=1e-4, atol=1e-5)
+    assert_close(
+        detector.score(views.rows(order)), detector.score(views)[order], rtol=1e-4, atol=1e-5
+    )
 
 
-def test_scoring_twice_gives_the_same_bits(score: Score) -> None:
+def test_scoring_twice_gives_the_same_bits(detector: Detector) -> None:
     views = all_views()
-    assert torch.equal(score(views), score(views))
+    assert torch.equal(detector.score(views), detector.score(views))
 
 
-def test_fitting_twice_gives_the_same_bits(name: str, fitted: Any) -> None:
-    first, second = fitted.arrays(), fit(name).arrays()
-    assert {key: x.tobytes() for key, x in first.items()} == {
-        key: x.tobytes() for key, x in second.items()
-    }
+def test_fitting_twice_gives_the_same_bits(name: str, detector: Detector) -> None:
+    assert bits(fit(name)) == bits(detector)
 
 
 def test_a_detector_that_was_saved_and_loaded_gives_the_same_scores(
-    name: str, fitted: Any, score: Score, tmp_path: Path
+    name: str, detector: Detector, tmp_path: Path
 ) -> None:
-    save_arrays(tmp_path / "fitted.safetensors", fitted.arrays())
-    loaded = DETECTORS[name].load(load_arrays(tmp_path / "fitted.safetensors"))
+    save_arrays(tmp_path / "fitted.safetensors", detector.arrays())
+    loaded = DETECTORS[name].from_arrays(load_arrays(tmp_path / "fitted.safetensors"))
     views = all_views()
-    assert torch.equal(DETECTORS[name].score(loaded, views), score(views))
+    assert torch.equal(loaded.score(views), detector.score(views))
 
 
-def test_scoring_does_not_change_the_views(score: Score) -> None:
+def test_scoring_does_not_change_the_views(detector: Detector) -> None:
     views = all_views()
-    score(views)
+    detector.score(views)
     for view, values in vars(all_views()).items():
         assert torch.equal(getattr(views, view), values)
 
 
-def test_scoring_does_not_change_what_was_fitted(fitted: Any, score: Score) -> None:
-    before = {key: x.tobytes() for key, x in fitted.arrays().items()}
-    score(far_away_views())
-    assert {key: x.tobytes() for key, x in fitted.arrays().items()} == before
+def test_scoring_does_not_change_what_was_fitted(detector: Detector) -> None:
+    before = bits(detector)
+    detector.score(far_away_views())
+    assert bits(detector) == before
 
 
-def test_scores_carry_no_gradient(score: Score) -> None:
-    assert not score(training_views()[0]).requires_grad
+def test_scores_carry_no_gradient(detector: Detector) -> None:
+    assert not detector.score(training_views()[0]).requires_grad
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_fitting_does_not_change_what_it_is_fitted_to(kind: str) -> None:
+def test_it_says_in_the_middle_of_a_sentence_what_is_odd(detector: Detector) -> None:
+    assert re.fullmatch(r"(it|its|no|the) [^.;]+", detector.odd)
+
+
+# A forest knows the axes that it cuts, and not how many there are: it takes longer vectors.
+@pytest.mark.parametrize(
+    ("name", "view", "more"),
+    [
+        (name, view, more)
+        for name, view in [*VIEWS, ("mlp_head", "features")]
+        for more in (-1, 1)
+        if (name, more) != ("code_iforest", 1)
+    ],
+)
+def test_vectors_of_another_width_than_those_that_it_was_fitted_to_are_refused(
+    name: str, view: str, more: int
+) -> None:
+    other = F.pad(getattr(all_views(), view), (0, more))
+    with pytest.raises((RuntimeError, IndexError)):
+        fit(name).score(Views(**(vars(all_views()) | {view: other})))
+
+
+@pytest.mark.parametrize("name", FITTED)
+def test_fitting_does_not_change_what_it_is_fitted_to(name: str) -> None:
     given = training()
-    fit_kind(kind, given)
+    fit(name, given)
     for view, values in vars(training_views()[0]).items():
         assert torch.equal(getattr(given.views, view), values)
 
 
-@pytest.mark.parametrize(
-    ("kind", "view"),
-    [
-        ("code_knn", "codes"),
-        ("code_iforest", "codes"),
-        ("active_nodes", "features"),
-        ("mahalanobis_tied", "features"),
-        ("relative_mahalanobis", "features"),
-        ("feature_knn", "features"),
-        ("vim", "features"),
-        ("mahalanobis_maps", "maps"),
-        ("mahalanobis_hidden", "hidden"),
-        ("mahalanobis_layers", "maps"),
-        ("mahalanobis_layers", "hidden"),
-        ("mahalanobis_layers", "features"),
-    ],
-)
+# A tree draws its sample by place.
+@pytest.mark.parametrize("name", [name for name in FITTED if name != "code_iforest"])
+def test_the_order_of_the_training_images_does_not_matter(name: str) -> None:
+    given = training()
+    order = torch.randperm(len(given.labels), generator=torch.Generator().manual_seed(4))
+    shuffled = replace(given, views=given.views.rows(order), labels=given.labels[order])
+    scores = fit(name, shuffled).score(all_views())
+    assert_close(scores, fit(name, given).score(all_views()), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(("name", "view"), VIEWS)
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_training_image_whose_vector_is_not_finite_is_refused_by_its_number(
-    kind: str, view: str, value: float
+    name: str, view: str, value: float
 ) -> None:
     values = getattr(training_views()[0], view)
     values[17, 2] = value
     values[90, 0] = value
     with pytest.raises(InputError, match="training image 17 are not finite"):
-        fit_kind(kind, training(**{view: values}))
+        fit(name, training(**{view: values}))
 
 
-@pytest.mark.parametrize("kind", ["code_knn", "feature_knn"])
-def test_a_k_larger_than_the_training_part_is_refused(kind: str) -> None:
+@pytest.mark.parametrize("name", ["code_knn", "feature_knn"])
+def test_a_k_larger_than_the_training_part_is_refused(name: str) -> None:
     with pytest.raises(InputError, match="k is 151, but there are only 150 training images"):
-        KINDS[kind].fit(training(), k=151)
+        DETECTORS[name].fit(training(), k=151)
 
 
 @pytest.mark.parametrize("principal", [D, D + 1])
 def test_a_principal_space_of_all_dimensions_is_refused(principal: int) -> None:
     with pytest.raises(InputError, match=rf"vim\.principal is {principal}, .* have 6 dimensions"):
-        KINDS["vim"].fit(training(), principal=principal)
+        DETECTORS["vim"].fit(training(), principal=principal)
 
 
-@pytest.mark.parametrize("kind", [kind for kind, own in PARAMETERS.items() if "ridge" in own])
+@pytest.mark.parametrize("name", [name for name, own in PARAMETERS.items() if "ridge" in own])
 def test_with_a_ridge_an_image_off_a_constant_value_is_more_anomalous_than_one_on_it(
-    kind: str,
+    name: str,
 ) -> None:
     views = training_views()[0]
     constant = {view: getattr(views, view) for view in ("features", "hidden", "maps")}
     for values in constant.values():
         values[:, 1] = 2
     given = training(**constant)
-    fitted = fit_kind(kind, given)
+    fitted = fit(name, given)
     on = fitted.score(given.views)
     for values in constant.values():
         values[:, 1] = 3
     off = fitted.score(training(**constant).views)
     assert on.isfinite().all()
-    if kind == "relative_mahalanobis":
+    if name == "relative_mahalanobis":
         # All images agree there as those of each class do: both distances grow alike, but for
         # the ridge, which is a share of two different variances.
         assert off.isfinite().all()
@@ -296,18 +325,25 @@ def test_all_detectors_but_the_one_that_learns_from_anomalies_can_be_combined() 
     assert sorted(COMBINABLE) == sorted(set(DETECTORS) - {"mlp_head"})
 
 
+def test_what_the_bundle_is_built_by_is_what_the_detectors_say_of_themselves() -> None:
+    assert list(build_bundle.GAUSSIANS) == stored_in("gaussians")
+    assert stored_in("head") == [build_bundle.HEAD]
+    needing = {name for name, kind in DETECTORS.items() if kind.needs_autoencoder}
+    assert needing == build_bundle.CODED
+
+
 def test_the_keys_of_each_detectors_section_are_the_keywords_of_its_fit() -> None:
     keywords = {
-        kind: {
+        name: {
             parameter.name
-            for parameter in inspect.signature(KINDS[kind].fit).parameters.values()
+            for parameter in inspect.signature(DETECTORS[name].fit).parameters.values()
             if parameter.kind is inspect.Parameter.KEYWORD_ONLY
         }
-        for kind in KINDS
+        for name in stored_in("detectors")
     }
     keywords["code_iforest"].remove("seed")  # a parameter of the whole pipeline
     sections = {
         name: set(getattr(field.annotation, "model_fields"))  # noqa: B009  (a class, to mypy)
         for name, field in DetectorsSection.model_fields.items()
     }
-    assert sections == {kind: names for kind, names in keywords.items() if names}
+    assert sections == {name: names for name, names in keywords.items() if names}

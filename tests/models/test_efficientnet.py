@@ -22,7 +22,8 @@ from belong.models.efficientnet import Backbone, EfficientNetB0
 from belong.models.feature_extraction import embed
 from belong.models.frozen_backbone import FrozenEfficientNetB0
 from belong.models.pretrained import from_file, imagenet
-from belong.models.train_classifier import Epoch, train_classifier
+from belong.models.train_classifier import TrainingOptions, train_classifier
+from belong.models.training_loop import Row
 from belong.runtime.errors import InputError
 from belong.runtime.storage import load_about, load_arrays, save_arrays
 from stages import backbone, derive, extract, train, train_autoencoder
@@ -101,21 +102,24 @@ def trained(
     batch_size: int = 4,
     shift_px: int = 0,
     flip: bool = False,
-) -> list[Epoch]:
+) -> list[Row]:
     return train_classifier(
         network,
         inputs,
         labels,
         (inputs, labels),
-        lambda_=0.1,
-        epochs=epochs,
-        batch_size=batch_size,
-        learning_rate=0.02,
-        momentum=0.9,
-        weight_decay=0.0005,
-        center_rate=0.5,
-        shift_px=shift_px,
-        flip=flip,
+        options=TrainingOptions(
+            lambda_=0.1,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=0.02,
+            momentum=0.9,
+            weight_decay=0.0005,
+            center_rate=0.5,
+            shift_px=shift_px,
+            flip=flip,
+            embedding=7,
+        ),
         generator=torch.Generator().manual_seed(seed),
     )
 
@@ -166,12 +170,12 @@ def test_folding_the_batch_normalization_changes_no_value(trunk: Backbone) -> No
 
 def test_the_vectors_of_an_image_do_not_depend_on_the_batch_it_is_in(trunk: Backbone) -> None:
     images = photos(21)  # a whole batch and a rest
-    one_by_one = torch.cat([embed(trunk, image[None], place=CPU) for image in images])
-    assert_close(embed(trunk, images, place=CPU), one_by_one, rtol=1e-3, atol=1e-4)
+    one_by_one = torch.cat([embed(trunk, image[None], device=CPU) for image in images])
+    assert_close(embed(trunk, images, device=CPU), one_by_one, rtol=1e-3, atol=1e-4)
 
 
 def test_a_part_without_images_has_no_vectors(trunk: Backbone) -> None:
-    assert embed(trunk, photos(1)[:0], place=CPU).shape == (0, 24 + 112 + 1280)
+    assert embed(trunk, photos(1)[:0], device=CPU).shape == (0, 24 + 112 + 1280)
 
 
 def test_drawn_weights_spread_as_torchs_and_torchvisions_do() -> None:
@@ -194,7 +198,7 @@ def test_building_and_training_leave_torchs_own_generator_where_it_was() -> None
 
 
 @pytest.fixture(scope="module")
-def trained_twice() -> list[tuple[EfficientNetB0, list[Epoch]]]:
+def trained_twice() -> list[tuple[EfficientNetB0, list[Row]]]:
     """Train twice from the same seed, torch's own generator being elsewhere each time."""
     images, made = photos(10), []
     for elsewhere in (5, 6):
@@ -207,7 +211,7 @@ def trained_twice() -> list[tuple[EfficientNetB0, list[Epoch]]]:
 
 
 def test_equal_seeds_give_equal_bytes_with_dropout_and_stochastic_depth_and_moved_images(
-    trained_twice: list[tuple[EfficientNetB0, list[Epoch]]],
+    trained_twice: list[tuple[EfficientNetB0, list[Row]]],
 ) -> None:
     one, two = trained_twice
     assert bytes_of(one[0]) == bytes_of(two[0])
@@ -239,7 +243,7 @@ def test_a_last_batch_of_one_image_can_be_trained() -> None:
 
 
 def test_a_network_that_was_saved_and_loaded_gives_the_same_features_and_logits(
-    trained_twice: list[tuple[EfficientNetB0, list[Epoch]]], tmp_path: Path
+    trained_twice: list[tuple[EfficientNetB0, list[Row]]], tmp_path: Path
 ) -> None:
     network, images = trained_twice[0][0].eval(), photos(4)
     save_arrays(tmp_path / "network", network.arrays(), {"shape": network.shape})
@@ -260,7 +264,7 @@ def test_images_that_it_cannot_take_are_refused(images: Tensor, message: str) ->
     with pytest.raises(InputError, match=message):
         EfficientNetB0.for_images(images, classes=2)
     with pytest.raises(InputError, match=message):
-        embed(Backbone(), images, place=CPU)
+        embed(Backbone(), images, device=CPU)
 
 
 # --- above a frozen backbone ---------------------------------------------------------------------
@@ -268,7 +272,7 @@ def test_images_that_it_cannot_take_are_refused(images: Tensor, message: str) ->
 
 @pytest.fixture(scope="module")
 def vectors(trunk: Backbone) -> Tensor:
-    return embed(trunk, photos(24), place=CPU)
+    return embed(trunk, photos(24), device=CPU)
 
 
 def above_frozen(vectors: Tensor) -> FrozenEfficientNetB0:

@@ -42,8 +42,8 @@ def test_the_weights_are_those_of_torchs_own_after_every_step(name: str) -> None
 
 def test_a_training_imports_no_compiler() -> None:
     program = (
-        "import sys, torch; from belong import autoencoder, device;"
-        "from belong.detectors import supervised_head as head;"
+        "import sys, torch; from belong.models import autoencoder, device;"
+        "from belong.detectors import mlp_head as head;"
         "device.compute_repeatably(1); draw = torch.Generator().manual_seed(0);"
         "pixels = torch.randint(0, 255, (8, 1, 4, 4), generator=draw).to(torch.uint8);"
         "autoencoder.fit(pixels, units=2, epochs=1, batch_size=4, learning_rate=0.01,"
@@ -57,7 +57,7 @@ def test_a_training_imports_no_compiler() -> None:
 
 def test_kernels_that_cannot_repeat_themselves_are_refused_as_torch_would() -> None:
     program = (
-        "import sys, torch; from belong import device; device.compute_repeatably(1);"
+        "import sys, torch; from belong.models import device; device.compute_repeatably(1);"
         "sys.exit(not torch.are_deterministic_algorithms_enabled()"
         " or torch.is_deterministic_algorithms_warn_only_enabled())"
     )

@@ -16,7 +16,7 @@ from belong.models import autoencoder, checkpoint
 from belong.models.checkpoint import Checkpoint, TrainingState, checkpoint_beside
 from belong.models.efficientnet import EfficientNetB0
 from belong.models.lenet import LeNet
-from belong.models.train_classifier import train_classifier
+from belong.models.train_classifier import TrainingOptions, train_classifier
 from belong.runtime.errors import InputError
 from belong.runtime.fingerprint import fingerprint
 from belong.runtime.storage import load_about, load_arrays, save_arrays
@@ -57,11 +57,13 @@ def classifier(network: LeNet | EfficientNetB0, pixels: Tensor, kept: Checkpoint
     generator = torch.Generator().manual_seed(3)
     network.initialize(pixels, generator)
     labels = torch.arange(len(pixels)) % 3
+    options = TrainingOptions(
+        lambda_=0.5, epochs=EPOCHS, batch_size=4, learning_rate=0.01, momentum=0.9,
+        weight_decay=0.0005, center_rate=0.5, shift_px=1, flip=True, embedding=2,
+    )  # fmt: skip
     rows = train_classifier(
         network, pixels, labels, (pixels, labels),
-        lambda_=0.5, epochs=EPOCHS, batch_size=4, learning_rate=0.01, momentum=0.9,
-        weight_decay=0.0005, center_rate=0.5, shift_px=1, flip=True, generator=generator,
-        checkpoint=kept,
+        options=options, generator=generator, checkpoint=kept,
     )  # fmt: skip
     return network, rows
 

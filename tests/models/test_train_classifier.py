@@ -12,7 +12,8 @@ from torch.testing import assert_close
 
 from belong.data.idx import read
 from belong.models.lenet import FEATURES, LeNet
-from belong.models.train_classifier import Epoch, accuracy, train_classifier
+from belong.models.train_classifier import TrainingOptions, accuracy, train_classifier
+from belong.models.training_loop import Row
 from belong.runtime.errors import InputError
 from belong.runtime.storage import load_about, load_arrays, save_arrays
 from tests.imports import ROOT
@@ -65,21 +66,24 @@ def trained(
     center_rate: float = 0.5,
     shift_px: int = 0,
     flip: bool = False,
-) -> tuple[LeNet, list[Epoch]]:
+) -> tuple[LeNet, list[Row]]:
     network = untrained(given[0], seed=seed)
     history = train_classifier(
         network,
         *given,
         held_out or given,
-        lambda_=lambda_,
-        epochs=epochs,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        momentum=momentum,
-        weight_decay=0.0005,
-        center_rate=center_rate,
-        shift_px=shift_px,
-        flip=flip,
+        options=TrainingOptions(
+            lambda_=lambda_,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            momentum=momentum,
+            weight_decay=0.0005,
+            center_rate=center_rate,
+            shift_px=shift_px,
+            flip=flip,
+            embedding=2,
+        ),
         generator=torch.Generator().manual_seed(seed),
     )
     return network, history

@@ -26,14 +26,13 @@ from belong.commands.main import main
 from belong.commands.watch.inputs import look
 from belong.commands.watch.score_uploads import Uploads, scored
 from belong.data.file_discovery import Incoming, below
-from belong.detectors.registry import DETECTORS
 from belong.models.efficientnet import Backbone
 from belong.models.feature_extraction import embed
 from belong.models.frozen_backbone import FrozenEfficientNetB0
 from belong.prediction import batch_prediction
 from belong.prediction.batch_prediction import UNFINISHED, score_files
 from belong.prediction.bundle import Bundle
-from belong.prediction.explanations import ODD, reason
+from belong.prediction.explanations import reason
 from belong.prediction.prediction_files import COLUMNS
 from belong.prediction.predictor import Scored, Scorer
 from belong.runtime.storage import load_arrays
@@ -173,7 +172,7 @@ def test_a_network_on_a_frozen_backbone_is_given_what_the_backbone_makes_of_imag
     facts = {"network": "frozen_efficientnet_b0", "shape": network.shape, "form": form}
     images = np.random.default_rng(0).integers(0, 256, (3, 1, 40, 40), np.uint8)
     said = Scorer(Bundle(manifest.model_copy(update=facts), arrays), place=CPU).score(images)
-    vectors = embed(backbone, torch.from_numpy(images), place=CPU)
+    vectors = embed(backbone, torch.from_numpy(images), device=CPU)
     with torch.no_grad():
         features, logits = network(vectors)
     assert_close(said.features, features)
@@ -195,10 +194,6 @@ def test_a_kept_training_image_is_its_own_nearest_one(model: Path) -> None:
 def test_images_of_another_form_are_refused(model: Path) -> None:
     with pytest.raises(ValueError, match=r"wants uint8 \(n, 1, 28, 28\), got uint8 \(n, 3, 28, 28"):
         Scorer(Bundle.load(model), place=CPU).score(np.zeros((2, 3, 28, 28), np.uint8))
-
-
-def test_every_detector_has_its_words() -> None:
-    assert set(ODD) == set(DETECTORS)
 
 
 def test_the_reason_names_the_class_or_what_is_odd() -> None:

@@ -17,17 +17,18 @@ import torch
 from PIL import Image
 
 from belong.commands.main import main
+from belong.detectors.base import Detector
+from belong.detectors.energy import Energy
 from belong.detectors.registry import DETECTORS
 from belong.models.autoencoder import Autoencoder
 from belong.models.base import Stored
 from belong.models.efficientnet import Backbone, EfficientNetB0
 from belong.models.frozen_backbone import FrozenEfficientNetB0
 from belong.models.lenet import MAPS_SIDE, LeNet
-from belong.prediction import build_bundle
+from belong.prediction.build_bundle import of_detectors
 from belong.prediction.bundle import Arrays, Bundle
 from belong.prediction.manifest import IntegrityError
 from belong.prediction.onnx import networks
-from belong.prediction.onnx.detectors import NODES
 from belong.prediction.onnx.export import model as graph_of
 from belong.prediction.onnx.verify import MOST, Compared, check, compare
 from belong.prediction.predictor import Scorer
@@ -112,7 +113,7 @@ def test_probability_and_p_value_are_those_of_the_model(bundle: Bundle, tested: 
     assert got["threshold"] == np.float32(bundle.manifest.threshold)
 
 
-@pytest.mark.parametrize("name", NODES)
+@pytest.mark.parametrize("name", DETECTORS)
 def test_each_detector_scores_as_in_the_library(
     made: Path, bundle: Bundle, tested: np.ndarray, name: str
 ) -> None:
@@ -121,7 +122,7 @@ def test_each_detector_scores_as_in_the_library(
         load_arrays(made / file) for file in ("gaussians", "head", "detectors")
     )
     arrays = {
-        "detectors": build_bundle.of_detectors(gaussians, head, others, uses),
+        "detectors": of_detectors(gaussians, head, others, uses),
         "autoencoder": load_arrays(made / "autoencoder"),
         "calibration": {name: np.arange(3, dtype=np.float32)},
     }
@@ -130,10 +131,6 @@ def test_each_detector_scores_as_in_the_library(
     wanted = Scorer(alone, place=torch.device("cpu")).score(images).score
     got = said(alone, images)["score"]
     np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-4 * wanted.std())
-
-
-def test_every_detector_has_its_nodes() -> None:
-    assert set(NODES) == set(DETECTORS)
 
 
 # --- the networks --------------------------------------------------------------------------------
@@ -313,6 +310,23 @@ def test_an_altered_model_is_one_line(
     assert code == 4
     assert line.endswith("is altered; its SHA-256 is not the one in manifest.json")
     assert not (tmp_path / "a.onnx").exists()
+
+
+def test_a_detector_without_an_onnx_form_is_one_line(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Formless(Energy):
+        """As `energy`, but for its ONNX form."""
+
+        onnx = Detector.onnx  # type: ignore[assignment]
+
+    monkeypatch.setitem(DETECTORS, "energy", Formless)
+    code, line = refused([made / "model", "--onnx", tmp_path / "a.onnx"], capsys)
+    assert code == 2
+    assert line == (
+        "belong export: the detector energy has no ONNX form; every other command works with it"
+    )
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_that_is_there_is_not_replaced(

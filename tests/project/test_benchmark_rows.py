@@ -59,5 +59,4 @@ def test_a_work_that_grows_runs_at_its_smallest_size(name: str, setting: Setting
 
 def test_every_stage_of_the_pipeline_has_a_row_for_its_start() -> None:
     programs = {path.stem for path in Path(ROOT, "stages").glob("*.py")} - NO_STAGES
-    programs.add("readme")  # `make readme` runs it as DVC runs a stage
     assert {name for name in LONG if name.startswith("start-")} == {f"start-{p}" for p in programs}

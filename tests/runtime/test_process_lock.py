@@ -19,8 +19,8 @@ from tests.imports import ROOT
 STAGE = """
 import sys
 from pathlib import Path
-from belong.artefacts import save_text
-from stages.program import run
+from belong.runtime.storage import save_text
+from stages.runner import run
 
 def main(number: Path, out: Path) -> None:
     print("begins", flush=True)

@@ -28,7 +28,7 @@ from belong.data.image_folder import ImageFiles
 from belong.data.image_reader import Rgb
 from belong.data.loader import pack
 from belong.data.resize import Form
-from belong.models import device
+from belong.models import device as devices
 from belong.models.efficientnet import Backbone
 from belong.models.feature_extraction import embed
 from belong.runtime.errors import InputError, TooManyBadFilesError
@@ -106,7 +106,7 @@ def clean(
     """
     write_results.check_place(out, found.folder, overwrite=overwrite)
     _check_classes(found)
-    place = device.choose(device_name)
+    device = devices.choose(device_name)
     names = np.array(found.class_names, dtype=object)
     table = pd.DataFrame(
         {
@@ -136,7 +136,7 @@ def clean(
     labels = np.searchsorted(enough, found.labels[judged])
     inputs = torch.from_numpy(data.images[np.searchsorted(read, judged)])
     if backbone is not None:
-        inputs = embed(Backbone().loaded(dict(backbone)), inputs, place=place)
+        inputs = embed(Backbone().loaded(backbone), inputs, device=device)
     fold = folds(labels, groups[is_judged], count=fold_count, rng=np.random.default_rng(seed))
     said = judge(
         inputs,
@@ -145,7 +145,7 @@ def clean(
         list(names[enough]),
         recipe=recipe,
         seed=seed,
-        place=place,
+        device=device,
     )
     known = label_issues.suspects(said, labels, list(names[enough]))
     remarks += label_issues.remarks(known, judged, false_alarms=false_alarms)

@@ -4,7 +4,7 @@ What `clean.clean` is told comes from params.yaml, the network and its training 
 `belong.commands.fit.plan`, as `belong fit` has them.
 
     from pathlib import Path
-    from stages.clean_folder import clean
+    from belong.commands.clean.clean_folder import clean
 
     summary = clean(Path("photos/ours"), Path("build/cleaned"), tree="link")
 """
@@ -15,8 +15,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from belong.commands.clean import clean as cleaning
 from belong.commands.clean.clean import FALSE_ALARMS, FOLDS
 from belong.commands.clean.cleaned_tree import Tree
@@ -26,7 +24,8 @@ from belong.commands.fit.plan import network_for, steps
 from belong.data.image_folder import ImageFiles
 from belong.data.loader import look
 from belong.models import device
-from belong.models import pretrained as learned
+from belong.models.pretrained import weights_from
+from belong.models.train_classifier import TrainingOptions
 from belong.parameters import Parameters
 from belong.runtime.errors import InputError
 from belong.runtime.text import counted, printable
@@ -84,8 +83,8 @@ def clean(
     classes = counted(len(found.class_names), "class", "classes")
     print(  # noqa: T201
         f"{printable(folder)}: {counted(len(found.files), 'image')} of {classes}; "
-        f"{why}\n{folds} networks, each on {fitted:,} images or fewer, {recipe.epochs} passes of "
-        f"{recipe.batch_size}",
+        f"{why}\n{folds} networks, each on {fitted:,} images or fewer, {recipe.training.epochs} "
+        f"passes of {recipe.training.batch_size}",
         file=sys.stderr,
     )
     return cleaning.clean(
@@ -99,7 +98,7 @@ def clean(
             jobs=jobs or os.cpu_count() or 1,
         ),
         recipe=recipe,
-        backbone=None if weights is None else _arrays(weights),
+        backbone=None if weights is None else weights_from(weights),
         fold_count=folds,
         false_alarms=false_alarms,
         tree=tree,
@@ -130,11 +129,6 @@ def recipe_of(values: Parameters, settings: Mapping[str, object], fitted: int) -
     planned = {"batch_size": batch_size, "epochs": epochs, "learning_rate": rate}
     own = {key: value for key, value in planned.items() if f"train.{key}" not in settings}
     return Recipe(
-        lambda_=values.lambda_,
-        **values.train.model_dump() | own,
+        training=TrainingOptions(lambda_=values.lambda_, **values.train.model_dump() | own),
         **values.detectors.mahalanobis_layers.model_dump(),
     )
-
-
-def _arrays(weights: str) -> dict[str, np.ndarray]:
-    return learned.imagenet() if weights == "imagenet" else learned.from_file(Path(weights))

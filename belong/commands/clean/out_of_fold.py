@@ -17,9 +17,10 @@ from torch import Tensor
 from belong.detectors import mahalanobis
 from belong.detectors.mahalanobis import ClassGaussians
 from belong.models.base import Network
-from belong.models.frozen_backbone import FrozenEfficientNetB0
-from belong.models.lenet import LeNet
-from belong.models.train_classifier import train_classifier
+from belong.models.feature_extraction import layers_of
+from belong.models.forward_pass import forward_pass
+from belong.models.registry import FROZEN
+from belong.models.train_classifier import TrainingOptions, fit_classifier
 from belong.runtime.errors import InputError
 
 TRIMMED = 0.07  # of each class, by distance, in the second fit
@@ -31,23 +32,11 @@ class Recipe:
     """How the networks and the Gaussians are fitted; params.yaml explains each number.
 
     Attributes:
-        lambda_: weight of the center loss.
-        epochs, batch_size, learning_rate, momentum, weight_decay, center_rate, shift_px, flip: of
-            the training, see `belong.models.train_classifier.train_classifier`.
-        embedding: units of the layer above a frozen backbone.
+        training: of the networks.
         quantile, ridge, covariance: of the Gaussians, see `belong.detectors.mahalanobis.fit`.
     """
 
-    lambda_: float
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    momentum: float
-    weight_decay: float
-    center_rate: float
-    shift_px: int
-    flip: bool
-    embedding: int
+    training: TrainingOptions
     quantile: float
     ridge: float
     covariance: str
@@ -77,7 +66,7 @@ def judge(
     *,
     recipe: Recipe,
     seed: int,
-    place: torch.device,
+    device: torch.device,
 ) -> Judged:
     """Train a network for each fold, on the other folds, and have it judge the fold.
 
@@ -88,24 +77,25 @@ def judge(
         class_names: the c names, for messages.
         recipe: how to fit.
         seed: of the weights and the order of the images.
-        place: where the networks are.
+        device: where the networks are.
     """
     distances = np.empty((len(inputs), len(class_names)), np.float32)
     to_nearest, probabilities = np.empty(len(inputs), np.float32), np.empty_like(distances)
     for one in fold.unique().tolist():
         known, unseen = (torch.nonzero(mask).flatten() for mask in (fold != one, fold == one))
         watched = unseen[:WATCHED]
-        network = fitted_network(
+        network, _ = fit_classifier(
             inputs[known],
             labels[known],
             (inputs[watched], labels[watched]),
-            len(class_names),
-            recipe=recipe,
-            seed=seed + one,
-            place=place,
+            network=FROZEN if inputs.ndim == 2 else "lenet",
+            classes=len(class_names),
+            options=recipe.training,
+            generator=torch.Generator().manual_seed(seed + one),
+            device=device,
         )
-        seen, _ = layers(network, inputs[known], place)
-        held_out, logits = layers(network, inputs[unseen], place)
+        seen, _ = layers(network, inputs[known], device)
+        held_out, logits = layers(network, inputs[unseen], device)
         fits = _fits(seen, labels[known], class_names, recipe)
         first, second = (
             np.mean([_in_thresholds(fit[which], held_out[layer]) for layer, fit in fits], axis=0)
@@ -116,59 +106,19 @@ def judge(
     return Judged(distances, to_nearest, probabilities)
 
 
-def fitted_network(
-    inputs: Tensor,
-    labels: Tensor,
-    watched: tuple[Tensor, Tensor],
-    classes: int,
-    *,
-    recipe: Recipe,
-    seed: int,
-    place: torch.device,
-) -> Network:
-    """Return a network that is trained on the inputs."""
-    generator = torch.Generator().manual_seed(seed)
-    network: Network = (
-        FrozenEfficientNetB0(classes=classes, embedding=recipe.embedding)
-        if inputs.ndim == 2
-        else LeNet.for_images(inputs, classes=classes)
-    )
-    network.initialize(inputs, generator)
-    train_classifier(
-        network.to(place),
-        inputs.to(place),
-        labels.to(place),
-        (watched[0].to(place), watched[1].to(place)),
-        lambda_=recipe.lambda_,
-        epochs=recipe.epochs,
-        batch_size=recipe.batch_size,
-        learning_rate=recipe.learning_rate,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
-        center_rate=recipe.center_rate,
-        shift_px=recipe.shift_px,
-        flip=recipe.flip,
-        generator=generator,
-    )
-    return network
-
-
-@torch.no_grad()
-def layers(network: Network, inputs: Tensor, place: torch.device) -> tuple[list[Tensor], Tensor]:
+def layers(network: Network, inputs: Tensor, device: torch.device) -> tuple[list[Tensor], Tensor]:
     """Return the three layers, (n, m), (n, e) and (n, d), and the logits (n, c), on the CPU."""
     network.eval()
-    batches = []
-    for some in inputs.split(network.batch):
-        early, middle, features = network.layers(some.to(place))
-        batches.append([x.cpu() for x in (early, middle, features, network.classifier(features))])
-    *three, logits = (torch.cat(parts) for parts in zip(*batches, strict=True))
-    return three, logits
+    features, logits, hidden, maps = forward_pass(
+        lambda batch: layers_of(network, batch), inputs, batch_size=network.batch, device=device
+    )
+    return [maps, hidden, features], logits
 
 
 def _fits(
     layers: Sequence[Tensor], labels: Tensor, class_names: Sequence[str], recipe: Recipe
 ) -> list[tuple[int, tuple[ClassGaussians, ClassGaussians]]]:
-    """Return the place of each layer and its Gaussians, but for layers that have none.
+    """Return the number of each layer and its Gaussians, but for layers that have none.
 
     The center loss may draw all images of a class to one point of the last layer, mostly after a
     short training; the layers before still tell them apart.
@@ -177,9 +127,9 @@ def _fits(
         InputError: no layer has any.
     """
     fits, why = [], None
-    for place, layer in enumerate(layers):
+    for number, layer in enumerate(layers):
         try:
-            fits.append((place, _twice_fitted(layer, labels, class_names, recipe)))
+            fits.append((number, _twice_fitted(layer, labels, class_names, recipe)))
         except InputError as error:
             why = error
     if not fits and why is not None:

@@ -27,7 +27,7 @@ HEADINGS = {
     "unreadable": "Cannot be read",
 }
 MOST = 300  # images under one heading; the manifest has all
-STYLES = ("page/family.css", "cleaning/page.css")
+STYLES = ("reporting/report/family.css", "commands/clean/page.css")
 
 
 def suspects_page(
@@ -54,9 +54,9 @@ def suspects_page(
             sections.append((problem, heading, len(rows), records))
             shown += first.index.tolist()
     pictures = thumbnails({str(row): images[row] for row in shown if row in images}, ())
-    templates = environment("cleaning", "page")
+    templates = environment()
     style = joined(templates, STYLES)
-    return templates.get_template("cleaning/page.html").render(
+    return templates.get_template("commands/clean/page.html").render(
         title=title,
         policy=policy(style=style, script=""),
         style=style,

@@ -31,7 +31,7 @@ from stages.sequence import Step, run_steps, steps_to
 if TYPE_CHECKING:
     from belong.commands.fit.time_estimate import Estimate
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[3] / "stages"
 # Links to the project's own two files, so that they are in an installed package too.
 PIPELINE, DEFAULTS = HERE / "pipeline.yaml", HERE / "defaults.yaml"
 

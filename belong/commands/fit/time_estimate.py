@@ -25,7 +25,7 @@ from belong.models.base import Network
 from belong.models.efficientnet import BATCH, SIZES, Backbone
 from belong.models.frozen_backbone import FrozenEfficientNetB0
 from belong.models.lenet import LeNet
-from belong.models.registry import NETWORKS
+from belong.models.registry import FOR_IMAGES
 
 DECODED = 12  # files, and
 TIMED_SECONDS = 0.2  # as long as this at least, each kind of work
@@ -120,7 +120,7 @@ def estimate(
         embed = _seconds(lambda: _seen(backbone, some)) / len(some)
     else:
         inputs = pixels if made.network == "lenet" else pixels[:BATCH]
-        network = NETWORKS[made.network].for_images(inputs, classes=classes)
+        network = FOR_IMAGES[made.network].for_images(inputs, classes=classes)
     digits = _noise(128, 1, LEAST_PX)
     small = LeNet.for_images(digits, classes=classes)
     pace = Pace(

@@ -4,7 +4,6 @@ DVC writes dvc.lock in place, and refuses one that is cut off before it runs any
 kill leaves is mended by the stage that runs again, if it does.
 """
 
-import fcntl
 import re
 import shutil
 import subprocess
@@ -13,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
+from filelock import FileLock, Timeout
 
 from belong.commands.verify.dvc_lock import NAME, refused
 from belong.prediction.manifest import IntegrityError
@@ -66,10 +66,8 @@ def _alone(root: Path) -> Iterator[bool]:
     """Keep DVC out of a folder, with the lock that it takes itself; say whether it was out."""
     path = root / ".dvc" / "tmp" / "lock"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
+    try:
+        with FileLock(path, blocking=False):
             yield True
+    except Timeout:
+        yield False

@@ -20,23 +20,29 @@ import numpy as np
 from onnx import ModelProto
 
 from belong.detectors.combined import Surprise
+from belong.detectors.onnx_graph import Graph, ViewNames
+from belong.detectors.registry import DETECTORS
 from belong.prediction.bundle import Bundle
 from belong.prediction.onnx import networks
-from belong.prediction.onnx.detectors import NODES
-from belong.prediction.onnx.graph import Graph
+from belong.prediction.onnx.graph import onnx_model
+from belong.runtime.errors import InputError
 
 PATTERN = "active_nodes"  # the one whose scores tie: images with the same pattern have the same
 ROUNDING = 1e-6  # of the held-out scores' deviation
 
 
 def model(bundle: Bundle) -> ModelProto:
-    """Return the graph; its metadata says what the manifest does of classes and images."""
+    """Return the graph; its metadata says what the manifest does of classes and images.
+
+    Raises:
+        InputError: a detector that is asked has no ONNX form.
+    """
     manifest, graph = bundle.manifest, Graph()
     form = manifest.form
     pixels = graph("Transpose", graph.cast("images", np.float32), perm=[0, 3, 1, 2])
     seen = networks.views(graph, pixels, bundle)
     asked = manifest.members or [manifest.detector]
-    scores = {name: NODES[name](graph, seen, bundle.of_detector(name)) for name in asked}
+    scores = {name: _score(graph, seen, name, bundle) for name in asked}
     if PATTERN in manifest.members:
         fitted = bundle.arrays["calibration"][f"member/{PATTERN}"]
         scores[PATTERN] = _snapped(graph, scores[PATTERN], fitted)
@@ -46,7 +52,8 @@ def model(bundle: Bundle) -> ModelProto:
     more = graph("Add", _at_least(graph, held_out, score), np.float64(1))
     likely = graph("Softmax", seen.logits, axis=1)
     threshold = np.float32(manifest.threshold)
-    return graph.model(
+    return onnx_model(
+        graph,
         inputs={"images": (np.uint8, ("n", form.height, form.width, form.channels))},
         outputs={
             "logits": (seen.logits, np.float32, ("n", len(manifest.class_names))),
@@ -68,6 +75,14 @@ def model(bundle: Bundle) -> ModelProto:
             "manifest_sha256": manifest.digest,
         },
     )
+
+
+def _score(graph: Graph, views: ViewNames, name: str, bundle: Bundle) -> str:
+    """Return what a detector says: (n,) float32."""
+    score = DETECTORS[name].from_arrays(bundle.of_detector(name)).onnx(graph, views)
+    if score is None:
+        raise InputError(f"the detector {name} has no ONNX form; every other command works with it")
+    return score
 
 
 def _columns(graph: Graph, scores: Iterable[str]) -> str:

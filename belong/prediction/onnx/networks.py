@@ -2,29 +2,17 @@
 
 import math
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import numpy as np
 
+from belong.detectors.onnx_graph import Graph, Value, ViewNames
 from belong.prediction.bundle import Bundle
-from belong.prediction.onnx.graph import Graph, Value
 
 Arrays = Mapping[str, np.ndarray]
 MAPS_SIDE = 7  # as in belong.models.lenet, which brings torch along; a test holds it to that
 
 
-class Seen(NamedTuple):
-    """The names of what the detectors look at: the fields of `belong.models.activations.Views`."""
-
-    features: str
-    logits: str
-    hidden: str
-    maps: str
-    codes: str
-    reconstruction_error: str
-
-
-def views(graph: Graph, images: str, bundle: Bundle) -> Seen:
+def views(graph: Graph, images: str, bundle: Bundle) -> ViewNames:
     """Add the networks; `images` is (n, ch, h, w) float32, 0..255."""
     network = bundle.arrays["network"]
     kind, form = bundle.manifest.network, bundle.manifest.form
@@ -40,7 +28,7 @@ def views(graph: Graph, images: str, bundle: Bundle) -> Seen:
     codes = error = ""
     if "autoencoder" in bundle.arrays:
         codes, error = _coder(graph, images, bundle.arrays["autoencoder"], bundle)
-    return Seen(features, logits, hidden, maps, codes, error)
+    return ViewNames(features, logits, hidden, maps, codes, error)
 
 
 def _lenet(

@@ -17,17 +17,17 @@ from belong.reporting.gallery.selection import shares
 from belong.reporting.gallery.templates import environment, joined
 from belong.runtime.text import printable
 
-STYLES = ("page/family.css", "gallery/gallery.css")
+STYLES = ("reporting/report/family.css", "reporting/gallery/gallery.css")
 SCRIPTS = (
-    "page/charts.js",
-    "gallery/text.js",
-    "gallery/view.js",
-    "gallery/pictures.js",
-    "gallery/histogram.js",
-    "gallery/tiles.js",
-    "gallery/panel.js",
-    "gallery/paths.js",
-    "gallery/gallery.js",
+    "reporting/report/charts.js",
+    "reporting/gallery/text.js",
+    "reporting/gallery/view.js",
+    "reporting/gallery/pictures.js",
+    "reporting/gallery/histogram.js",
+    "reporting/gallery/tiles.js",
+    "reporting/gallery/panel.js",
+    "reporting/gallery/paths.js",
+    "reporting/gallery/gallery.js",
 )
 
 
@@ -62,13 +62,13 @@ def gallery_page(
     Raises:
         ValueError: a column is missing, a score is not a finite number, or shapes differ.
     """
-    templates = environment("gallery", "page")
+    templates = environment()
     style = joined(templates, STYLES)
     script = '"use strict";\n\n' + joined(templates, SCRIPTS)
     data = page_data(
         rows, pictures, nearest, training_pictures, training_classes, threshold=threshold
     )
-    return templates.get_template("gallery/gallery.html").render(
+    return templates.get_template("reporting/gallery/gallery.html").render(
         title=printable(title),
         policy=policy(style=style, script=script),
         style=style,

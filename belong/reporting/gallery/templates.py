@@ -7,16 +7,15 @@ from jinja2 import (
     BaseLoader,
     Environment,
     PackageLoader,
-    PrefixLoader,
     StrictUndefined,
     select_autoescape,
 )
 
 
-def environment(*packages: str) -> Environment:
-    """Return the templates of packages of `belong`, by PACKAGE/FILE; what they show is escaped."""
+def environment() -> Environment:
+    """Return the templates of `belong`, named by their paths in it; every value is escaped."""
     return Environment(
-        loader=PrefixLoader({name: PackageLoader(f"belong.{name}", ".") for name in packages}),
+        loader=PackageLoader("belong", "."),
         autoescape=select_autoescape(),
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -12,7 +12,6 @@ from unittest.mock import patch
 import torch
 
 from belong.models import train_classifier
-from belong.models import train_classifier as measuring
 from belong.models.lenet import LeNet
 from belong.runtime.exit_codes import OUT_OF_MEMORY
 from belong.runtime.storage import load_about, load_arrays, save_arrays
@@ -62,9 +61,10 @@ def _without_memory(_folder: Path) -> AbstractContextManager[object]:
 @contextmanager
 def _weights_spoiled_after_two_epochs(_folder: Path) -> Iterator[None]:
     epochs: list[float] = []
+    measured = train_classifier.accuracy
 
     def accuracy(network: LeNet, images: torch.Tensor, labels: torch.Tensor) -> float:
-        epochs.append(measuring.accuracy(network, images, labels))
+        epochs.append(measured(network, images, labels))
         if len(epochs) == 2:
             with torch.no_grad():
                 network.classifier.weight.fill_(torch.nan)

@@ -1,0 +1,84 @@
+"""A graph of ONNX operators that grows node by node: `graph("MatMul", x, weights)`.
+
+The package onnx is not needed to build one; `belong.prediction.onnx.graph` writes it as a model.
+The nodes are written one by one, not traced from torch: torch's own exporter fixed the number of
+images where a detector goes by chunks, and took minutes (torch 2.15, two shared cores).
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+Value = str | np.ndarray | np.generic  # what another node, or the input, gives; or a constant
+
+
+class ViewNames(NamedTuple):
+    """The names of what the detectors look at: the fields of `belong.models.activations.Views`."""
+
+    features: str
+    logits: str
+    hidden: str
+    maps: str
+    codes: str
+    reconstruction_error: str
+
+
+class Node(NamedTuple):
+    """An operator and the names of its inputs and outputs; attributes may be NumPy's types."""
+
+    operator: str
+    inputs: list[str]
+    outputs: list[str]
+    attributes: dict[str, Any]
+
+
+class Graph:
+    """Nodes and constants; what a node gives goes by a name of its own."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+        self._constants: dict[int, tuple[str, np.ndarray | np.generic]] = {}
+
+    def __call__(self, operator: str, *inputs: Value, **attributes: Any) -> str:
+        """Add a node with one output; return its name."""
+        return self.several(1, operator, *inputs, **attributes)[0]
+
+    def several(self, outputs: int, operator: str, *inputs: Value, **attributes: Any) -> list[str]:
+        """Add a node with several outputs; return their names."""
+        names = [self._name(value) for value in inputs]
+        own = [f"{operator}_{len(self.nodes)}_{i}" for i in range(outputs)]
+        self.nodes.append(Node(operator, names, own, attributes))
+        return own
+
+    def output(self, name: str, value: Value) -> None:
+        """Let a value go by the name of an output of the graph."""
+        self.nodes.append(Node("Identity", [self._name(value)], [name], {}))
+
+    def cast(self, x: Value, kind: type[np.generic]) -> str:
+        """Return x as numbers of another kind."""
+        return self("Cast", x, to=kind)
+
+    def linear(self, x: Value, arrays: Mapping[str, np.ndarray], layer: str) -> str:
+        """Pass x (n, d) through a layer with `LAYER.weight` (e, d) and `LAYER.bias` (e,)."""
+        return self("Gemm", x, arrays[f"{layer}.weight"], arrays[f"{layer}.bias"], transB=1)
+
+    def length(self, x: Value, axis: int) -> str:
+        """Return the Euclidean length of x along an axis, which is left out."""
+        return self("ReduceL2", x, np.array([axis]), keepdims=0)
+
+    def reduced(self, how: str, x: Value, axis: int) -> str:
+        """Return the sum, the largest and so on (`Sum`, `Max`) along an axis, left out."""
+        return self(f"Reduce{how}", x, np.array([axis]), keepdims=0)
+
+    @property
+    def constants(self) -> list[tuple[str, np.ndarray | np.generic]]:
+        """The constants with their names."""
+        return list(self._constants.values())
+
+    def _name(self, value: Value) -> str:
+        if isinstance(value, str):
+            return value
+        # Known by its id, for the array is kept: what two nodes share is in the file once.
+        fresh = f"constant_{len(self._constants)}", value
+        return self._constants.setdefault(id(value), fresh)[0]

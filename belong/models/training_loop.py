@@ -1,0 +1,125 @@
+"""The training loop of every network: epochs, batches, schedule, progress and checkpoints.
+
+A batch is a slice of a permutation of the rows, and no number leaves the device before the epoch
+ends.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import OneCycleLR
+
+from belong.models.checkpoint import Checkpoint, TrainingState
+from belong.runtime.errors import InputError
+from belong.runtime.progress import bar
+
+Row = dict[str, float]  # of the history: the epoch, and what was measured in it
+SHOWN = "loss", "reconstruction_error", "accuracy"  # columns that the progress bar shows
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What a training minimizes.
+
+    Attributes:
+        batch: rows (b,) of the training data -> the loss (), whose gradient is followed, and sums
+            (s,) over the rows.
+        row: sums (s,) over all n rows of an epoch -> the columns of the history; the first is the
+            loss.
+        name: of the loss, in the message where it is not finite, and
+        remedy: the parameters that a user should make smaller then.
+        parts: the columns that this message shows besides.
+    """
+
+    batch: Callable[[Tensor], tuple[Tensor, Tensor]]
+    row: Callable[[Tensor], Row]
+    name: str
+    remedy: str
+    parts: tuple[str, ...] = ()
+
+
+def train(
+    network: nn.Module,
+    objective: Objective,
+    optimizer: Optimizer,
+    *,
+    n: int,
+    epochs: int,
+    batch_size: int,
+    generator: torch.Generator,
+    description: str,
+    warm_up: float = 0.3,
+    cycle_momentum: bool = False,
+    tensors: Mapping[str, Tensor] | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> list[Row]:
+    """Train `network` in place, with a one-cycle schedule; return one row per epoch.
+
+    Args:
+        network: on the device of the training data.
+        objective: the loss, and what is measured.
+        optimizer: of the network's weights; its rate is the highest of the cycle.
+        n: rows of the training data.
+        epochs: passes over them.
+        batch_size: rows per step; the last batch of an epoch may be smaller.
+        generator: on the CPU; orders the rows. Dropout and stochastic depth draw from torch's own
+            generators, which take its seed here and get their state back in the end.
+        description: of the progress bar.
+        warm_up: share of the steps in which the rate rises, 0 to 1.
+        cycle_momentum: whether the momentum falls while the rate rises.
+        tensors: others that the training changes in place, by name.
+        checkpoint: where to go on from, and where to keep how far the training came.
+
+    Raises:
+        InputError: the loss is no longer finite.
+    """
+    device = next(network.parameters()).device
+    steps = epochs * math.ceil(n / batch_size)
+    schedule = OneCycleLR(
+        optimizer,
+        max_lr=optimizer.defaults["lr"],
+        # torch divides by zero where the rate rises for one step: that one, less one, is none.
+        total_steps=steps + (steps * warm_up == 1),
+        pct_start=warm_up,
+        cycle_momentum=cycle_momentum,
+    )
+    history: list[Row] = []
+    state = TrainingState(network, optimizer, schedule, generator, history, tensors or {})
+    gpus = list(range(torch.cuda.device_count()))
+    with torch.random.fork_rng(gpus), bar(epochs * n, description, "image") as progress:
+        torch.manual_seed(generator.initial_seed())
+        if checkpoint:
+            checkpoint.take_up(state)
+        progress.update(len(history) * n)
+        for epoch in range(len(history) + 1, epochs + 1):
+            network.train()
+            sums = torch.zeros((), device=device)
+            for batch in torch.randperm(n, generator=generator).to(device).split(batch_size):
+                loss, batch_sums = objective.batch(batch)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                schedule.step()
+                sums = sums + batch_sums
+                progress.update(len(batch))
+            row = objective.row(sums)
+            _check_finite(row, objective, epoch)
+            history.append({"epoch": epoch, **row})
+            if checkpoint:
+                checkpoint.keep(state)
+            progress.set_postfix({name: f"{row[name]:.4f}" for name in SHOWN if name in row})
+    return history
+
+
+def _check_finite(row: Row, objective: Objective, epoch: int) -> None:
+    loss = next(iter(row.values()))
+    if not math.isfinite(loss):
+        parts = ", ".join(f"{name.replace('_', ' ')} {row[name]:g}" for name in objective.parts)
+        raise InputError(
+            f"the {objective.name} is {loss} after epoch {epoch}{f' ({parts})' if parts else ''}; "
+            f"a smaller {objective.remedy} keeps it finite"
+        )
