@@ -325,6 +325,6 @@ class Parameters(Section):
         return self.has_backbone and self.efficientnet.frozen
 
     @property
-    def network_name(self) -> str:
+    def network_name(self) -> Literal["lenet", "efficientnet_b0", "frozen_efficientnet_b0"]:
         """The name of the network in the registry, where one on a frozen backbone has its own."""
-        return f"frozen_{self.network}" if self.is_frozen else self.network
+        return "frozen_efficientnet_b0" if self.is_frozen else self.network

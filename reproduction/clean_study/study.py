@@ -24,7 +24,8 @@ import torch
 from PIL import Image
 
 from belong.commands.arguments import count, share
-from belong.commands.clean.clean_folder import clean, recipe_of, values_of
+from belong.commands.clean.clean_folder import clean, recipe_of
+from belong.commands.fit.settings import parameters
 from belong.data import idx
 from belong.data.dataset import DataSet
 from belong.models import device as devices
@@ -95,7 +96,7 @@ def _accuracies(
     planted: Planted, manifest: pd.DataFrame, normal: DataSet, settings: Mapping[str, object]
 ) -> Iterator[dict[str, object]]:
     """Yield the accuracy on the test images of networks trained on four sets."""
-    values = values_of(settings)
+    values = parameters(settings)
     device = devices.choose(values.device)
     test = (
         torch.from_numpy(normal.images[normal.is_test]).to(device),

@@ -19,8 +19,8 @@ from belong.commands.clean import clean as cleaning
 from belong.commands.clean.clean import FALSE_ALARMS, FOLDS
 from belong.commands.clean.cleaned_tree import Tree
 from belong.commands.clean.out_of_fold import Recipe
-from belong.commands.fit.fit import DEFAULTS, places, put
 from belong.commands.fit.plan import network_for, steps
+from belong.commands.fit.settings import parameters, sources
 from belong.data.image_folder import ImageFiles
 from belong.data.loader import look
 from belong.models import device
@@ -29,7 +29,6 @@ from belong.models.train_classifier import TrainingOptions
 from belong.parameters import Parameters
 from belong.runtime.errors import InputError
 from belong.runtime.text import counted, printable
-from belong.runtime.typed_yaml import read
 
 
 def clean(
@@ -70,7 +69,7 @@ def clean(
             f"--folds {folds}: wanted at least 2: each network judges what it has not seen"
         )
     own = dict(settings or {})
-    values = values_of(places(folder, None, weights) | own)
+    values = parameters(sources(folder, None, weights) | own)
     device.compute_repeatably(values.threads)
     found = look(folder)
     if not isinstance(found, ImageFiles):
@@ -107,13 +106,6 @@ def clean(
         seed=values.seed,
         device_name=values.device,
     )
-
-
-def values_of(settings: Mapping[str, object]) -> Parameters:
-    """Return params.yaml with some keys, dotted, changed."""
-    values = read(DEFAULTS)
-    put(values, settings)
-    return Parameters.parse(values, Path("--set"))
 
 
 def recipe_of(values: Parameters, settings: Mapping[str, object], fitted: int) -> Recipe:

@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Clean, and say what came out."""
     from belong.commands.clean.clean_folder import clean
-    from belong.commands.fit.fit import setting
+    from belong.commands.fit.settings import setting
     from belong.runtime.text import printable
 
     own = {key: getattr(arguments, key) for key in ("seed", "threads", "device")}
