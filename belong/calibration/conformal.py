@@ -9,11 +9,10 @@ Vovk, Gammerman and Shafer, Algorithmic Learning in a Random World, 2005; Angelo
 A Gentle Introduction to Conformal Prediction, 2021, appendix D.
 """
 
-import math
-
 import numpy as np
 from scipy.stats import betabinom
 
+from belong.calibration.sample_size import least_to_calibrate, rejectable
 from belong.runtime.errors import InputError
 
 
@@ -43,11 +42,11 @@ def threshold(calibration: np.ndarray, *, alpha: float) -> float:
         InputError: n is too small for this alpha: no image could ever be rejected.
     """
     n = len(calibration)
-    rank = _rank(n, alpha)
+    rank = rejectable(n, alpha)
     if rank < 1:
         raise InputError(
-            f"alpha {alpha:g} wants at least {math.ceil(1 / alpha - 1 - 1e-9)} calibration "
-            f"images, got {n}"
+            f"alpha {alpha:g} wants at least {least_to_calibrate(alpha)} calibration images, "
+            f"got {n}"
         )
     return float(np.sort(calibration)[n - rank])
 
@@ -58,13 +57,8 @@ def promised_range(n: int, m: int, *, alpha: float, level: float = 0.95) -> tupl
     The number of false rejects follows a beta-binomial law when no two scores tie; the range
     holds it with probability `level`.
     """
-    rank = _rank(n, alpha)
+    rank = rejectable(n, alpha)
     if rank < 1:
         return 0.0, 0.0  # nothing can be rejected
     low, high = betabinom(m, rank, n + 1 - rank).interval(level)
     return float(low) / m, float(high) / m
-
-
-def _rank(n: int, alpha: float) -> int:
-    """Return how many of n calibration scores may be as large as an accepted one."""
-    return math.floor(alpha * (n + 1) + 1e-9)  # 0.1 * 10 must count as 1
