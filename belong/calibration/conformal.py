@@ -10,6 +10,7 @@ A Gentle Introduction to Conformal Prediction, 2021, appendix D.
 """
 
 import numpy as np
+from scipy.stats import betabinom
 
 from belong.calibration.sample_size import least_to_calibrate, rejectable
 from belong.runtime.errors import InputError
@@ -59,14 +60,5 @@ def promised_range(n: int, m: int, *, alpha: float, level: float = 0.95) -> tupl
     rank = rejectable(n, alpha)
     if rank < 1:
         return 0.0, 0.0  # nothing can be rejected
-    tail = (1 - level) / 2
-    count = np.arange(m + 1)
-    # Written out, for scipy.stats, which has this law too, takes half a second to be imported.
-    log_factorial = np.zeros(n + m + 1, dtype=np.longdouble)
-    log_factorial[1:] = np.log(np.arange(1, n + m + 1)).cumsum(dtype=np.longdouble)
-    ways = log_factorial[m] - log_factorial[count] - log_factorial[m - count]
-    given = log_factorial[n] - log_factorial[rank - 1] - log_factorial[n - rank]
-    both = log_factorial[count + rank - 1] + log_factorial[m - count + n - rank]
-    chance = np.exp((ways + given + both - log_factorial[n + m]).astype(np.float64))
-    low, high = np.searchsorted(chance.cumsum(), (tail, 1 - tail))
+    low, high = betabinom(m, rank, n + 1 - rank).interval(level)
     return float(low) / m, float(high) / m

@@ -531,6 +531,7 @@ def test_half_a_batch_that_a_crash_left_is_scored_again(
     assert (tmp_path / "predictions.csv").read_bytes() == (done / "predictions.csv").read_bytes()
 
 
+@pytest.mark.robustness
 def test_a_signal_ends_batches_that_are_at_work_and_the_same_command_goes_on(
     tested: np.ndarray, model: Path, tmp_path: Path
 ) -> None:
