@@ -27,6 +27,7 @@ COMBINABLE = (
     "msp",
     "max_logit",
     "energy",
+    "gen",
     "mahalanobis_tied",
     "relative_mahalanobis",
     "feature_knn",
@@ -193,6 +194,13 @@ class CodeIforestSection(Section):
     sample: Annotated[int, Field(ge=2, le=4096)]
 
 
+class GenSection(Section):
+    """Parameters of `gen`."""
+
+    gamma: Share
+    top: Count
+
+
 class TiedMahalanobisSection(Section):
     """Parameters of `mahalanobis_tied`."""
 
@@ -222,6 +230,7 @@ class DetectorsSection(Section):
 
     code_knn: CodeKnnSection
     code_iforest: CodeIforestSection
+    gen: GenSection
     mahalanobis_tied: TiedMahalanobisSection
     relative_mahalanobis: RelativeMahalanobisSection
     feature_knn: FeatureKnnSection

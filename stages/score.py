@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from belong.calibration.thresholds import table
+from belong.calibration.verdict_table import verdict_table
 from belong.detectors.score_parts import FITTED, HELD_OUT, TESTED, score_parts
 from belong.models import device
 from belong.parameters import Parameters
@@ -78,7 +78,7 @@ def decided(
         for part in (HELD_OUT, *tested)
     )
     tables = [
-        table(scores, held_out, thresholds, np.take(names, arrays[f"{part}/predicted"]))
+        verdict_table(scores, held_out, thresholds, np.take(names, arrays[f"{part}/predicted"]))
         for part, scores in zip(tested, scored, strict=True)
     ]
     whole = rows[rows["part"].isin(tested)].reset_index(drop=True)

@@ -36,8 +36,8 @@ class Autoencoder(Stored):
         images = averaged_down(images, most_values=self.encoder.in_features)
         pixels = images.flatten(1).float() / 255
         codes = self.encoder(pixels).sigmoid()
-        drawn = self.decoder(codes).sigmoid()
-        return codes, (drawn - pixels).square().mean(dim=1)
+        reconstruction = self.decoder(codes).sigmoid()
+        return codes, (reconstruction - pixels).square().mean(dim=1)
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> Self:
@@ -98,7 +98,7 @@ def fit(
     k = math.ceil(max(height, width) / most_side_px)
     values = channels * math.ceil(height / k) * math.ceil(width / k)
     # All at once would want their float32 in memory; from here on they are small.
-    images = torch.cat([averaged_down(some, most_values=values) for some in images.split(256)])
+    images = torch.cat([averaged_down(batch, most_values=values) for batch in images.split(256)])
     autoencoder = Autoencoder(images[0].numel(), units)
     for layer in (autoencoder.encoder, autoencoder.decoder):
         # Glorot and Bengio 2010, with their factor 4 for sigmoid units in the encoder.

@@ -2,6 +2,9 @@
 
 What an uninterrupted training would have given comes out, byte for byte: the state is all that the
 next epoch depends on. It is a safetensors file: tensors, and JSON in its header.
+
+`checkpoint_beside` yields the `Checkpoint` of an output; `belong.models.training_loop` writes its
+`TrainingState` into it after each epoch.
 """
 
 import hashlib
@@ -21,6 +24,8 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from belong.runtime.errors import InputError
 from belong.runtime.storage import load_about, load_arrays, save_arrays
+
+SHARE = 0.02  # of the time of a training, to write checkpoints in
 
 
 @dataclass(frozen=True)
@@ -45,15 +50,15 @@ class TrainingState:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return every tensor, on the CPU, by KIND/NAME."""
-        kept = {f"network/{name}": x for name, x in self.network.state_dict().items()}
+        tensors = {f"network/{name}": x for name, x in self.network.state_dict().items()}
         for number, values in self.optimizer.state_dict()["state"].items():
-            kept |= {f"optimizer/{number}/{name}": x for name, x in values.items()}
-        kept |= {f"tensor/{name}": x for name, x in self.tensors.items()}
-        kept["generator/own"] = self.generator.get_state()
-        kept["generator/cpu"] = torch.get_rng_state()
+            tensors |= {f"optimizer/{number}/{name}": x for name, x in values.items()}
+        tensors |= {f"tensor/{name}": x for name, x in self.tensors.items()}
+        tensors["generator/own"] = self.generator.get_state()
+        tensors["generator/cpu"] = torch.get_rng_state()
         for number, state in enumerate(torch.cuda.get_rng_state_all()):
-            kept[f"generator/cuda/{number}"] = state
-        return {name: x.detach().cpu().numpy() for name, x in kept.items()}
+            tensors[f"generator/cuda/{number}"] = state
+        return {name: x.detach().cpu().numpy() for name, x in tensors.items()}
 
     def about(self) -> dict[str, Any]:
         """Return all that is no tensor, as JSON values."""
@@ -68,20 +73,20 @@ class TrainingState:
         """Set everything to what `arrays()` and `about()` gave."""
         # Copies: what was read from a file may lie at any address, and torch chooses by it how to
         # add up.
-        given = {name: torch.from_numpy(x).clone() for name, x in arrays.items()}
-        self.network.load_state_dict(_below("network", given))
+        tensors = {name: torch.from_numpy(x).clone() for name, x in arrays.items()}
+        self.network.load_state_dict(_below("network", tensors))
         moments: dict[int, dict[str, Tensor]] = {}
-        for name, x in _below("optimizer", given).items():
+        for name, x in _below("optimizer", tensors).items():
             number, _, kind = name.partition("/")
             moments.setdefault(int(number), {})[kind] = x
         self.optimizer.load_state_dict({"state": moments, "param_groups": about["groups"]})
         self._lay_out_moments()
         self.schedule.load_state_dict(dict(about["schedule"]))
-        for name, x in _below("tensor", given).items():
+        for name, x in _below("tensor", tensors).items():
             self.tensors[name].copy_(x)
-        self.generator.set_state(given["generator/own"])
-        torch.set_rng_state(given["generator/cpu"])
-        torch.cuda.set_rng_state_all(list(_below("generator/cuda", given).values()))
+        self.generator.set_state(tensors["generator/own"])
+        torch.set_rng_state(tensors["generator/cpu"])
+        torch.cuda.set_rng_state_all(list(_below("generator/cuda", tensors).values()))
         self.history[:] = [dict(row) for row in about["history"]]
 
     def _lay_out_moments(self) -> None:
@@ -90,15 +95,6 @@ class TrainingState:
             for name, x in values.items():
                 if x.shape == weights.shape:
                     values[name] = torch.empty_like(weights).copy_(x)
-
-
-def _below(kind: str, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors KIND/NAME by NAME, in their order."""
-    start = f"{kind}/"
-    return {name.removeprefix(start): x for name, x in given.items() if name.startswith(start)}
-
-
-SHARE = 0.02  # of the time of a training, to write checkpoints in
 
 
 class Checkpoint:
@@ -152,14 +148,6 @@ class Checkpoint:
         return (arrays, about) if key == self._key and digest == _digest(arrays, about) else None
 
 
-def _digest(arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> str:
-    made = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
-    for name in sorted(arrays):
-        made.update(f"{name} {arrays[name].dtype} {arrays[name].shape}".encode())
-        made.update(np.ascontiguousarray(arrays[name]).data)
-    return made.hexdigest()
-
-
 @contextmanager
 def checkpoint_beside(output: Path, key: str, say: Callable[[str], None]) -> Iterator[Checkpoint]:
     """Yield the checkpoint of the training that writes `output`, `.NAME.checkpoint` beside it.
@@ -172,12 +160,26 @@ def checkpoint_beside(output: Path, key: str, say: Callable[[str], None]) -> Ite
         key: stands for all that the training depends on, see `belong.runtime.fingerprint`.
         say: is told, in a line, where the training goes on.
     """
-    made = Checkpoint(output.with_name(f".{output.name}.checkpoint"), key)
-    if made.epochs:
-        say(f"goes on after epoch {made.epochs}, where it was interrupted")
+    checkpoint = Checkpoint(output.with_name(f".{output.name}.checkpoint"), key)
+    if checkpoint.epochs:
+        say(f"goes on after epoch {checkpoint.epochs}, where it was interrupted")
     try:
-        yield made
+        yield checkpoint
     except InputError:
-        made.remove()
+        checkpoint.remove()
         raise
-    made.remove()
+    checkpoint.remove()
+
+
+def _below(kind: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors KIND/NAME by NAME, in their order."""
+    start = f"{kind}/"
+    return {name.removeprefix(start): x for name, x in tensors.items() if name.startswith(start)}
+
+
+def _digest(arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> str:
+    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
+    for name in sorted(arrays):
+        digest.update(f"{name} {arrays[name].dtype} {arrays[name].shape}".encode())
+        digest.update(np.ascontiguousarray(arrays[name]).data)
+    return digest.hexdigest()

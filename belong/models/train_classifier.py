@@ -116,14 +116,7 @@ def train_classifier(
     Stochastic gradient descent with Nesterov momentum and a one-cycle schedule. The paper names
     no optimizer; in our trials AdamW classified as well but separated anomalies less.
 
-    Args:
-        network: on the device of the inputs, as are labels and `held_out`.
-        inputs: (n, ch, h, w) uint8 images, or (n, v) float32 vectors of a frozen backbone.
-        labels: (n,) int64, 0..c-1.
-        held_out: inputs and labels that are measured after each epoch, and choose nothing.
-        options: how it is trained.
-        generator: on the CPU; orders the inputs, moves and mirrors them.
-        checkpoint: where to go on from, and where to keep how far the training came.
+    The arguments are those of `fit_classifier`, all tensors on the device of the network.
 
     Returns:
         For each epoch `epoch`, the means per image `loss`, `cross_entropy` and `center_loss`, and

@@ -24,6 +24,8 @@ from belong.prediction.bundle import Bundle
 from belong.runtime.errors import InputError
 from tests.imports import ROOT
 
+pytestmark = pytest.mark.pipeline
+
 DIGITS = ROOT / "tests" / "data" / "mnist-small"
 QUICK = ("train.epochs=25", "autoencoder.epochs=2", "derive.images=50",
          "detectors.code_iforest.trees=20", "evaluate.resamples=50")  # fmt: skip

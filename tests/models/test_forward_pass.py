@@ -1,0 +1,112 @@
+"""The one pass of images through a network, and the function that builds and trains one."""
+
+from typing import get_args
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from belong.models.efficientnet import Backbone, EfficientNetB0
+from belong.models.forward_pass import forward_pass
+from belong.models.registry import FROZEN, NETWORKS, build
+from belong.models.train_classifier import TrainingOptions, fit_classifier, train_classifier
+from belong.prediction.manifest import Manifest
+
+CPU = torch.device("cpu")
+OPTIONS = TrainingOptions(
+    lambda_=0.5, epochs=1, batch_size=4, learning_rate=0.01, momentum=0.9, weight_decay=0.0005,
+    center_rate=0.5, shift_px=0, flip=False, embedding=3,
+)  # fmt: skip
+
+
+def images(n: int, side_px: int) -> Tensor:
+    generator = torch.Generator().manual_seed(5)
+    shape = n, 1, side_px, side_px
+    return torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
+
+
+def test_batches_of_two_inputs_go_side_by_side_and_their_results_come_back_in_order() -> None:
+    sizes = []
+
+    def function(numbers: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        sizes.append((len(numbers), len(rows)))
+        return numbers + rows[:, 0], 2 * rows
+
+    numbers, rows = torch.arange(5), torch.arange(10).reshape(5, 2)
+    total, doubled = forward_pass(function, numbers, rows, batch_size=2, device=CPU)
+    assert sizes == [(2, 2), (2, 2), (1, 1)]
+    assert total.tolist() == [0, 3, 6, 9, 12]
+    assert torch.equal(doubled, 2 * rows)
+
+
+def test_nothing_is_recorded_for_a_gradient() -> None:
+    weights = torch.ones(1, requires_grad=True)
+    (product,) = forward_pass(lambda x: [x * weights], torch.ones(3), batch_size=2, device=CPU)
+    assert not product.requires_grad
+
+
+def test_no_rows_give_an_empty_result_of_the_same_form() -> None:
+    (product,) = forward_pass(lambda x: [x @ torch.ones(2, 7)], torch.ones(0, 2), batch_size=2,
+                              device=CPU)  # fmt: skip
+    assert product.shape == (0, 7)
+
+
+def test_what_the_function_raises_ends_the_pass() -> None:
+    batches = []
+
+    def stopped(batch: Tensor) -> list[Tensor]:
+        batches.append(batch)
+        if len(batches) == 2:
+            raise KeyboardInterrupt
+        return [batch]
+
+    with pytest.raises(KeyboardInterrupt):
+        forward_pass(stopped, torch.ones(9), batch_size=2, device=CPU)
+    assert len(batches) == 2
+
+
+def test_a_model_can_name_every_network_of_the_registry_and_no_other() -> None:
+    assert set(get_args(Manifest.model_fields["network"].annotation)) == set(NETWORKS)
+
+
+@pytest.mark.parametrize("name", sorted(NETWORKS))
+def test_a_network_that_is_built_by_name_has_a_logit_for_each_class(name: str) -> None:
+    inputs = torch.rand(2, 24 + 112 + 1280) if name == FROZEN else images(2, side_px=33)
+    network = build(name, inputs, classes=4, embedding=3)
+    assert type(network) is NETWORKS[name]
+    assert network.eval()(inputs)[1].shape == (2, 4)
+
+
+def test_fitting_is_building_drawing_the_weights_and_training_in_turn() -> None:
+    inputs, labels = images(9, side_px=12), torch.arange(9) % 3
+    generator = torch.Generator().manual_seed(3)
+    network, rows = fit_classifier(
+        inputs, labels, (inputs, labels), network="lenet", classes=3, options=OPTIONS,
+        generator=generator, device=CPU,
+    )  # fmt: skip
+    again, generator = build("lenet", inputs, classes=3, embedding=3), generator.manual_seed(3)
+    again.initialize(inputs, generator)
+    assert rows == train_classifier(
+        again, inputs, labels, (inputs, labels), options=OPTIONS, generator=generator
+    )
+    for name, values in network.arrays().items():
+        np.testing.assert_array_equal(values, again.arrays()[name])
+
+
+def test_fitting_starts_from_the_weights_of_a_backbone() -> None:
+    inputs, labels = images(4, side_px=33), torch.arange(4) % 2
+    backbone = Backbone().arrays()
+    start = EfficientNetB0(classes=2)
+    start.initialize(inputs, torch.Generator().manual_seed(3))
+    first = "features.0.0.weight"
+    moved = {}
+    for name, weights in (("given", backbone), ("drawn", None)):
+        network, _ = fit_classifier(
+            inputs, labels, (inputs, labels), network="efficientnet_b0", classes=2,
+            options=OPTIONS, generator=torch.Generator().manual_seed(3), device=CPU,
+            backbone=weights,
+        )  # fmt: skip
+        near = weights[first] if weights else start.arrays()[first]
+        moved[name] = float(np.abs(network.arrays()[first] - near).max())
+    assert max(moved.values()) < 0.1 < float(np.abs(start.arrays()[first] - backbone[first]).max())
