@@ -42,7 +42,13 @@ def of_folder(model: belong.Model, folder: Path) -> belong.Predictions:
 
 
 def pixels(folder: Path) -> np.ndarray:
-    return np.stack([np.asarray(Image.open(path)) for path in files(folder)])
+    return np.stack([np.asarray(opened(path)) for path in files(folder)])
+
+
+def opened(path: Path) -> Image.Image:
+    with Image.open(path) as image:
+        image.load()
+    return image
 
 
 def files(folder: Path) -> list[Path]:
@@ -56,7 +62,7 @@ def test_pixels_in_memory_have_the_verdicts_of_png_files(
     grey = pixels(folder)
     images: dict[str, Images] = {
         "paths": [str(path) for path in files(folder)],
-        "images": [Image.open(path) for path in files(folder)],
+        "images": [opened(path) for path in files(folder)],
         "grey": grey,
         "channel": grey[..., None],
         "rgb": np.repeat(grey[..., None], 3, axis=-1),

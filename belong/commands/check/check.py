@@ -52,7 +52,7 @@ def check(
         InputError: there is no such folder, it is no data set, or no image in it can be read.
 
     Example:
-        >>> report = belong.check("digits")
+        >>> report = belong.check("digits", options=belong.CheckOptions(alpha=0.2))
         >>> report.can_be_trained_on, len(report)
         (True, 3)
         >>> int(report.counts.loc["0", "train"])

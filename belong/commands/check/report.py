@@ -50,7 +50,8 @@ class Report:
         `images`, the number of images that it is about. `images()` has a row for each of them.
 
         Example:
-            >>> belong.check("digits").to_pandas()["level"].tolist()
+            >>> report = belong.check("digits", options=belong.CheckOptions(alpha=0.2))
+            >>> report.to_pandas()["level"].tolist()
             ['matters', 'note', 'note']
         """
         rows = [(one.name, one.level, one.sentence, len(one.images)) for one in self.findings]
