@@ -175,16 +175,15 @@ def clean(
     """
     from pathlib import Path
 
-    from belong.commands.clean.clean_folder import clean as clean_folder
+    from belong.commands.clean.clean import clean as clean_folder
     from belong.commands.clean.clean_result import CleanResult
+    from belong.commands.clean.options import CleanOptions
 
-    summary = clean_folder(
-        Path(folder),
-        Path(output),
+    options = CleanOptions(
         tree=tree,
         with_review=with_review,
         weights=weights,
         overwrite=overwrite,
-        settings=settings,
+        settings=settings or {},
     )
-    return CleanResult(Path(output), summary)
+    return CleanResult(Path(output), clean_folder(Path(folder), Path(output), options=options))

@@ -77,6 +77,16 @@ def test_the_tables_over_seeds_hold_each_pair_at_the_lambda_with_the_best_detect
     assert [row[0].strip("| ") for row in rows] == ["`mlp_head`", "`energy`", "`mahalanobis`"]
 
 
+def test_a_detector_that_joined_when_a_pair_had_been_run_is_a_dash_below_the_others_there() -> None:
+    grid = grid_of(plausible, lambdas=(1.0,))
+    own = grid.filter(like="detectors.energy.").where(grid["pair"] != "digit-0")
+    joined = own.rename(columns=lambda column: column.replace("energy", "aardvark"))
+    parts = seeds(pd.concat([grid, joined], axis=1), 1.0).split("\n\n")
+    last = parts[3].splitlines()[-1]
+    assert parts[2].startswith("MNIST 1 to 9 against 0, ")
+    assert last.split(" | ") == ["| `aardvark`", "-", "-", "- |"]
+
+
 def test_a_pair_that_was_not_run_at_the_lambda_has_no_table() -> None:
     grid = grid_of(plausible, lambdas=(0.0, 1.0), seeds=range(2))
     left = grid[(grid["pair"] != "digit-0") | (grid["lambda"] == 0)]

@@ -178,7 +178,6 @@ def make(job: Job, output: Path) -> "Bundle":
     """
     from belong.commands.fit.recipe import STEPS, make_model
     from belong.commands.fit.workspace import Workspace
-    from belong.prediction.bundle import Bundle
 
     work, start = work_beside(output), time.perf_counter()
     workspace = Workspace(work, key_of(job))
@@ -196,7 +195,7 @@ def make(job: Job, output: Path) -> "Bundle":
         bundle, page = make_model(
             job.values, workspace, announce=lambda step: say(f"{step}: {STEPS[step]}")
         )
-        bundle.save(work / "bundle")
+        bundle = bundle.save(work / "bundle")
         save_text(work / "bundle" / PAGE, page)
         (work / "bundle").replace(output)
     except KeyboardInterrupt:
@@ -208,9 +207,8 @@ def make(job: Job, output: Path) -> "Bundle":
         say(kept)
         raise
     shutil.rmtree(work, ignore_errors=True)
-    fitted = Bundle.load(output)
-    say(f"{output}: ready after {time.perf_counter() - start:.0f} s\n{summary(fitted, output)}")
-    return fitted
+    say(f"{output}: ready after {time.perf_counter() - start:.0f} s\n{summary(bundle, output)}")
+    return bundle
 
 
 def key_of(job: Job) -> str:
