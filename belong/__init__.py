@@ -11,13 +11,14 @@ Every name of `__all__` is imported at its first use: `import belong` takes no t
 
 import importlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from belong.commands.check.check import check
     from belong.commands.check.options import CheckOptions
     from belong.commands.check.report import Report
     from belong.commands.clean.clean_result import CleanResult
+    from belong.commands.clean.options import CleanOptions
     from belong.commands.export import ExportedModel, export
     from belong.commands.watch.watch import WatchResult, watch
     from belong.prediction.manifest import IntegrityError
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CheckOptions",
+    "CleanOptions",
     "CleanResult",
     "ExportedModel",
     "InputError",
@@ -51,6 +53,7 @@ __all__ = [
 # name -> the module that has it; `fit` and `clean` stand below.
 _MODULES = {
     "CheckOptions": "belong.commands.check.options",
+    "CleanOptions": "belong.commands.clean.options",
     "CleanResult": "belong.commands.clean.clean_result",
     "ExportedModel": "belong.commands.export",
     "InputError": "belong.runtime.errors",
@@ -141,12 +144,7 @@ def fit(
 def clean(
     folder: "ImagePath",
     output: "ImagePath",
-    *,
-    tree: 'Literal["link", "copy"] | None' = None,
-    with_review: bool = False,
-    weights: str | None = None,
-    overwrite: bool = False,
-    settings: Mapping[str, object] | None = None,
+    options: "CleanOptions | None" = None,
 ) -> "CleanResult":
     """Find the images of a labeled folder that are mislabeled, foreign, copies or unreadable.
 
@@ -155,21 +153,18 @@ def clean(
     Args:
         folder: a folder of images for each class in it.
         output: folder for manifest.csv, suspects.html, summary.json and the tree `cleaned`.
-        tree: "link" or "copy" builds `output/cleaned` of the images to keep.
-        with_review: whether the images that somebody should look at are in the tree too.
-        weights: "imagenet", or a .safetensors file for EfficientNet-B0; None trains small networks.
-        overwrite: whether the results of another run in `output` may be replaced.
-        settings: other keys of params.yaml, dotted.
+        options: the folds, the tree and other choices; the defaults of `belong clean` if None.
 
     Returns:
         The verdict for each image.
 
     Raises:
-        InputError: the folder, `output` or a setting is wrong.
+        InputError: the folder, `output` or an option is wrong.
         TooManyBadFilesError: no image can be read.
 
     Example:
-        >>> result = belong.clean("digits", "cleaned", settings={"train.epochs": 1})
+        >>> options = belong.CleanOptions(folds=2, settings={"train.epochs": 1})
+        >>> result = belong.clean("digits", "cleaned", options)
         >>> len(result.to_pandas()), sorted(path.name for path in result.output.iterdir())
         (140, ['manifest.csv', 'summary.json', 'suspects.html'])
     """
@@ -179,11 +174,5 @@ def clean(
     from belong.commands.clean.clean_result import CleanResult
     from belong.commands.clean.options import CleanOptions
 
-    options = CleanOptions(
-        tree=tree,
-        with_review=with_review,
-        weights=weights,
-        overwrite=overwrite,
-        settings=settings or {},
-    )
-    return CleanResult(Path(output), clean_folder(Path(folder), Path(output), options=options))
+    summary = clean_folder(Path(folder), Path(output), options=options or CleanOptions())
+    return CleanResult(Path(output), summary)

@@ -50,15 +50,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names that a terminal cannot show
-    given = parser(words[0] if words else "").parse_args(words)
+    options = parser(words[0] if words else "").parse_args(words)
     gc.set_threshold(SELDOM)
     end_at_once()
-    return exit_code_of(lambda: _run(given), functools.partial(_say, given.command))
+    return exit_code_of(lambda: _run(options), functools.partial(_say, options.command))
 
 
-def _run(given: argparse.Namespace) -> int:
+def _run(options: argparse.Namespace) -> int:
     try:
-        code: int = importlib.import_module(COMMANDS[given.command][0]).run(given)
+        code: int = importlib.import_module(COMMANDS[options.command][0]).run(options)
         sys.stdout.flush()
     except BrokenPipeError:
         # Nobody reads on, `belong info model | head -1`; the flush at the end would fail again.
@@ -69,15 +69,15 @@ def _run(given: argparse.Namespace) -> int:
 
 def parser(called: str) -> argparse.ArgumentParser:
     """Return the parser of the command line; of the commands, `called` knows its arguments."""
-    made = argparse.ArgumentParser(
+    top = argparse.ArgumentParser(
         prog="belong", description="Which images belong to those that a model was trained on?"
     )
-    commands = made.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, (module, does) in COMMANDS.items():
         one = commands.add_parser(name, help=does, description=f"{does[0].upper()}{does[1:]}.")
         if name == called:
             importlib.import_module(module).add_arguments(one)
-    return made
+    return top
 
 
 def _say(command: str, text: str) -> None:

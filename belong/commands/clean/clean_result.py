@@ -28,7 +28,8 @@ class CleanResult:
         """Return a row for each image, as text: the table manifest.csv.
 
         Example:
-            >>> result = belong.clean("digits", "cleaned", settings={"train.epochs": 1})
+            >>> options = belong.CleanOptions(folds=2, settings={"train.epochs": 1})
+            >>> result = belong.clean("digits", "cleaned", options)
             >>> result.to_pandas()["class"].unique().tolist()
             ['0', '1']
         """
