@@ -1,5 +1,5 @@
 # make        sets up a virtual environment and runs the pipeline
-# make test   sets it up and runs the tests
+# make test   sets it up, looks at style and types, and runs the tests
 # make check  looks at style and types only; make readme writes the README's table anew
 # make bench  measures our work beside that of others
 # make grid   runs the paper's grid, JOBS cells at a time
@@ -19,7 +19,7 @@ all: $(VENV)/.pipeline
 	@python -m belong.commands.verify.mend .
 	dvc repro
 
-test: $(VENV)/.test $(VENV)/.browser
+test: check $(VENV)/.browser
 	pytest
 
 check: $(VENV)/.test

@@ -27,6 +27,7 @@ COMBINABLE = (
     "msp",
     "max_logit",
     "energy",
+    "gen",
     "mahalanobis_tied",
     "relative_mahalanobis",
     "feature_knn",
@@ -193,6 +194,13 @@ class CodeIforestSection(Section):
     sample: Annotated[int, Field(ge=2, le=4096)]
 
 
+class GenSection(Section):
+    """Parameters of `gen`."""
+
+    gamma: Share
+    top: Count
+
+
 class TiedMahalanobisSection(Section):
     """Parameters of `mahalanobis_tied`."""
 
@@ -222,6 +230,7 @@ class DetectorsSection(Section):
 
     code_knn: CodeKnnSection
     code_iforest: CodeIforestSection
+    gen: GenSection
     mahalanobis_tied: TiedMahalanobisSection
     relative_mahalanobis: RelativeMahalanobisSection
     feature_knn: FeatureKnnSection
@@ -316,6 +325,6 @@ class Parameters(Section):
         return self.has_backbone and self.efficientnet.frozen
 
     @property
-    def network_name(self) -> str:
+    def network_name(self) -> Literal["lenet", "efficientnet_b0", "frozen_efficientnet_b0"]:
         """The name of the network in the registry, where one on a frozen backbone has its own."""
-        return f"frozen_{self.network}" if self.is_frozen else self.network
+        return "frozen_efficientnet_b0" if self.is_frozen else self.network

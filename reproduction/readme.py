@@ -17,6 +17,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from belong.calibration.coverage import COMBINED, expected, outside
@@ -143,7 +144,7 @@ def seeds(grid: pd.DataFrame, lambda_: float) -> str:
                     for number in ("auroc", "fpr95", "false_reject")
                 ),
             ]
-            for name in sorted(aurocs, key=lambda name: -aurocs[name])
+            for name in sorted(aurocs, key=lambda name: -np.nan_to_num(aurocs[name]))
         ]
         parts += [
             f"{title(pair)}, lambda {lambda_:g}, mean ± standard deviation (number of seeds): "

@@ -67,7 +67,7 @@ def main(
     settings = Settings(
         seed=values.seed,
         lambda_=values.lambda_,
-        network="frozen_efficientnet_b0" if values.is_frozen else values.network,
+        network=values.network_name,
         normal=values.normal.path,
         anomaly=values.anomaly.path,
         images=values.images,

@@ -16,8 +16,6 @@ from pathlib import Path
 
 import numpy as np
 
-from belong.data.splits import PARTS
-from belong.data.synthetic_anomalies import DERIVED
 from belong.models import device as devices
 from belong.models.autoencoder import Autoencoder
 from belong.models.feature_extraction import extract_parts
@@ -40,15 +38,20 @@ def main(
     values = Parameters.load(params)
     devices.compute_repeatably(values.threads)
     about = load_about(network, "shape", "class_names")
-    parts = [part for part in PARTS if f"{part}/images" in names_in(images)]
-    files = dict.fromkeys(parts, images) | {f"derived/{kind}": derived for kind in DERIVED}
+    files = {
+        name.removesuffix("/images"): file
+        for file in (images, derived)
+        for name in names_in(file)
+        if name.endswith("/images")
+    }
     arrays = extract_parts(
         NETWORKS[values.network_name].from_arrays(load_arrays(network), about["shape"]),
         Autoencoder.from_arrays(load_arrays(autoencoder)),
         parts_in(files, embedded if values.is_frozen else None),
         device=devices.choose(values.device),
     )
-    arrays |= load_arrays(images, *(f"{part}/labels" for part in parts))
+    labels = [name for name in names_in(images) if name.endswith("/labels")]
+    arrays |= load_arrays(images, *labels)
     save_arrays(features, arrays, {"class_names": about["class_names"]})
 
 

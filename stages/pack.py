@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 from belong.data import dataset
-from belong.data.loader import check_enough, look, own_form, pack
+from belong.data.loader import check_enough, pack_all
 from belong.parameters import Parameters
 from belong.runtime.storage import save_arrays, save_csv
 from stages.runner import run
@@ -25,22 +25,13 @@ from stages.runner import run
 def main(params: Path, rows: Path, unreadable: Path, ignored: Path, images: Path) -> None:
     """Look, decode, pack."""
     values = Parameters.load(params)
-    options = values.images
-    # Each folder once. All folders are looked at before an image is decoded.
-    paths = dict.fromkeys([values.normal.path, values.anomaly.path, values.unseen.path])
-    found = {path: look(Path(path)) for path in paths}
-    form = own_form(found[values.normal.path], side_px=options.side_px, color=options.color)
-    packs = {}
-    for path, images_or_files in found.items():
-        packs[path] = pack(
-            images_or_files, form, background=options.background_rgb, most_pixels=options.max_pixels
-        )
-        form = packs[values.normal.path].form  # the first: now its color is known
+    paths = [values.normal.path, values.anomaly.path, values.unseen.path]
+    packs = pack_all(paths, options=values.images)
     # Before the check, so that the whole list is there when too many are bad.
     save_csv(unreadable, _listed({path: one.unreadable for path, one in packs.items()}))
     save_csv(ignored, _listed({path: one.ignored for path, one in packs.items()}))
     for path, one in packs.items():
-        limit = options.max_bad_fraction
+        limit = values.images.max_bad_fraction
         check_enough(one, Path(path), max_bad_fraction=limit, listed=unreadable)
         if one.unreadable:
             count = len(one.unreadable) + len(one.data.labels)

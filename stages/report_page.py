@@ -14,31 +14,20 @@ Writes  page        html
 import json
 from pathlib import Path
 
-import numpy as np
-
 from belong.parameters import Parameters
-from belong.reporting.palette import is_ink
-from belong.reporting.report.auroc_matrix import matrix
-from belong.reporting.report.contents import (
-    ANOMALY,
-    HELD_OUT,
-    NORMAL,
-    charts,
-    part_of,
-    pictured,
-    times_of,
+from belong.reporting.report.contents import report_page
+from belong.reporting.report.render import StageTime
+from belong.runtime.errors import InputError
+from belong.runtime.storage import (
+    load_about,
+    load_arrays,
+    load_csv,
+    load_kinds,
+    load_tables,
+    save_text,
 )
-from belong.reporting.report.examples import least_anomalous, showcase
-from belong.reporting.report.render import Contents, render
-from belong.reporting.report.run_summary import facts, flat, title
-from belong.reporting.report.scoreboard import scoreboard
-from belong.reporting.report.thumbnails import thumbnails
-from belong.runtime import environment
-from belong.runtime.storage import load_about, load_arrays, load_csv, save_text
 from belong.runtime.typed_yaml import read
 from stages.runner import run
-
-Arrays = dict[str, np.ndarray]
 
 
 def main(
@@ -53,53 +42,40 @@ def main(
     page: Path,
 ) -> None:
     """Gather what the page shows, and write it."""
-    given = read(params)
-    values = Parameters.parse(given, params)
-    numbers = json.loads(metrics.read_text(encoding="utf-8"))
-    about, arrays = load_about(scores, "class_names", "thresholds"), load_arrays(scores)
-    thresholds, count = about["thresholds"], values.evaluate.top_images
-    rows = load_csv(manifest, "part", "class_name", "source")
-    ink = {name for name, some in rows.groupby("part") if is_ink(some["source"])}
-    parts = {
-        name: part_of(name, arrays, rows.loc[rows["part"] == name, "class_name"], about)
-        for name in (NORMAL, ANOMALY)
-        if len(arrays.get(f"{name}/predicted", ()))
-    }
-    held_out = {name: arrays[f"{HELD_OUT}/{name}"] for name in thresholds}
-    showcases = {
-        name: showcase(
-            name,
-            parts[NORMAL],
-            parts.get(ANOMALY),
-            held_out[name],
-            threshold=thresholds[name]["in_force"],
-            count=count,
-        )
-        for name in thresholds
-    }
-    rebuilt = "reconstruction"
-    best_rebuilt = least_anomalous(parts[NORMAL], rebuilt, held_out[rebuilt], count=count)
-    cards = [*best_rebuilt, *(card for one in showcases.values() for card in one.cards())]
-    pictures = pictured(images, {card.image for card in cards})
-    contents = Contents(
-        title=title(given["normal"], given["anomaly"]),
-        facts=facts(given, numbers["calibration"], numbers["classification"]),
-        parts=numbers["data"],
-        board=scoreboard(numbers["detectors"], numbers["floor"]),
-        charts=charts(plots, parts, thresholds, bins=values.evaluate.histogram_bins),
-        alpha=values.calibration.alpha,
-        matrix=matrix(load_csv(plots / "anomaly_sets.csv")),
-        showcases=showcases,
-        best_rebuilt=best_rebuilt,
-        pictures=thumbnails(
-            pictures, {image for image in pictures if image.rpartition("/")[0] in ink}
-        ),
+    parameters = read(params)
+    values = Parameters.parse(parameters, params)
+    text = report_page(
+        load_arrays(scores),
+        load_about(scores, "class_names", "alpha", "thresholds"),
+        manifest=load_csv(manifest, "part", "class_name", "source", as_text=True),
+        images=load_kinds(images, ("normal", "anomaly"), "test/images"),
+        numbers=json.loads(metrics.read_text(encoding="utf-8")),
+        tables=load_tables(plots),
+        options=values.evaluate,
+        parameters=parameters,
         times=times_of(pipeline, times),
-        parameters=flat(given),
-        versions=environment.versions(),
-        machine=environment.machine(),
     )
-    save_text(page, render(contents))
+    save_text(page, text)
+
+
+def times_of(pipeline: Path, times: Path) -> list[StageTime]:
+    """Return the stages of dvc.yaml with the time of their last run, after the fetched sets."""
+    does = {name: stage.get("desc", "") for name, stage in read(pipeline)["stages"].items()}
+    taken = {path.stem: taken_by(path) for path in sorted(times.glob("*.json"))}
+    names = [*(name for name in taken if name not in does), *does]
+    return [StageTime(name, does.get(name, ""), *taken.get(name, (None, None))) for name in names]
+
+
+def taken_by(path: Path) -> tuple[float, float]:
+    """Return the seconds and the peak memory, in MiB, that a stage noted."""
+    try:
+        noted = json.loads(path.read_text(encoding="utf-8"))
+        return float(noted["seconds"]), float(noted["peak_mib"])
+    except (ValueError, KeyError, TypeError):
+        raise InputError(
+            f"{path}: wanted JSON with the numbers seconds and peak_mib; remove the file, the "
+            "next run of its stage writes it anew"
+        ) from None
 
 
 if __name__ == "__main__":

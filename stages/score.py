@@ -12,28 +12,26 @@ Writes  verdicts    csv: for each test image and detector: score, p-value, belon
                     the detectors that are missing, and why
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from belong.calibration import thresholds as decide
-from belong.detectors.combined import combined
-from belong.detectors.registry import DETECTORS, stored_in
-from belong.detectors.score_parts import HELD_OUT, TESTED, arrays_of_detectors, load_views
+from belong.calibration.verdict_table import verdict_table
+from belong.detectors.score_parts import FITTED, HELD_OUT, TESTED, score_parts
 from belong.models import device
 from belong.parameters import Parameters
-from belong.runtime.progress import bar
 from belong.runtime.storage import (
     load_about,
     load_arrays,
     load_csv,
+    names_in,
     save_arrays,
     save_csv,
 )
 from stages.runner import run
-
-Scores = dict[str, dict[str, np.ndarray]]
 
 
 def main(
@@ -49,44 +47,42 @@ def main(
     """Score, calibrate, decide."""
     values = Parameters.load(params)
     device.compute_repeatably(values.threads)
-    names = load_about(features, "class_names")["class_names"]
-    views = load_views(features)
-    arrays = arrays_of_detectors(gaussians, head, detectors)
-    missing = load_about(head).get("missing")
-    absent = dict.fromkeys(stored_in("head"), missing) if missing else {}
-    kinds = {name: kind for name, kind in DETECTORS.items() if name not in absent}
-    made: Scores = {part: {} for part in views}
-    with bar(len(kinds), "score", "detector") as progress:
-        for name, kind in kinds.items():
-            fitted = kind.from_arrays(arrays[name])
-            for part, seen in views.items():
-                made[part][name] = fitted.score(seen).numpy()
-            progress.update()
-    for part, scored in combined(
-        made, HELD_OUT, values.combined.members, tail=values.combined.tail
-    ).items():
-        made[part]["combined"] = scored
-
-    thresholds = decide.thresholds(
-        made[HELD_OUT],
-        {name: kind.threshold for name, kind in kinds.items() if kind.threshold is not None},
-        alpha=values.calibration.alpha,
-        in_force=values.calibration.threshold,
+    seen = [name for name in names_in(features) if not name.startswith(f"{FITTED}/")]
+    arrays, about = score_parts(
+        load_arrays(features, *seen),
+        load_about(features, "class_names")["class_names"],
+        gaussians=load_arrays(gaussians),
+        head=load_arrays(head),
+        detectors=load_arrays(detectors),
+        why_no_head=load_about(head).get("missing"),
+        combination=values.combined,
+        calibration=values.calibration,
     )
-    predicted = {part: seen.logits.argmax(dim=1).numpy() for part, seen in views.items()}
-    tested = [part for part in TESTED if part in made]
-    tables = [
-        decide.table(made[part], made[HELD_OUT], thresholds, np.take(names, predicted[part]))
-        for part in tested
-    ]
     rows = load_csv(manifest, "part", "class_name", "source", as_text=True)
+    save_csv(verdicts, decided(arrays, about, rows))
+    save_arrays(scores, arrays, about)
+
+
+def decided(
+    arrays: Mapping[str, np.ndarray], about: Mapping[str, Any], rows: pd.DataFrame
+) -> pd.DataFrame:
+    """Return the verdict of each detector on each test image, beside its row of the manifest."""
+    names, thresholds = about["class_names"], about["thresholds"]
+    tested = [part for part in TESTED if f"{part}/predicted" in arrays]
+    held_out, *scored = (
+        {
+            name: array
+            for key, array in arrays.items()
+            if key.startswith(f"{part}/") and (name := key.rpartition("/")[2]) in thresholds
+        }
+        for part in (HELD_OUT, *tested)
+    )
+    tables = [
+        verdict_table(scores, held_out, thresholds, np.take(names, arrays[f"{part}/predicted"]))
+        for part, scores in zip(tested, scored, strict=True)
+    ]
     whole = rows[rows["part"].isin(tested)].reset_index(drop=True)
-    save_csv(verdicts, pd.concat([whole, pd.concat(tables, ignore_index=True)], axis=1))
-    kept = {f"{part}/{name}": x for part, by_name in made.items() for name, x in by_name.items()}
-    labels = load_arrays(features, *(f"{part}/labels" for part in (HELD_OUT, *tested)))
-    kept |= labels | {f"{part}/predicted": predicted[part] for part in (HELD_OUT, *tested)}
-    about = {"class_names": names, "alpha": values.calibration.alpha}
-    save_arrays(scores, kept, about | {"thresholds": thresholds, "missing": absent})
+    return pd.concat([whole, pd.concat(tables, ignore_index=True)], axis=1)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ def main(params: Path, features: Path, history: Path, head: Path) -> None:
     device = devices.choose(values.device)
     if ANOMALIES not in names_in(features):
         save_csv(history, pd.DataFrame(columns=["epoch", "loss", "accuracy"]))
-        save_arrays(head, {}, {"missing": "there is no anomaly to train it with"})
+        save_arrays(head, {}, {"missing": mlp_head.NO_ANOMALIES})
         return
     arrays = load_arrays(features, NORMAL, ANOMALIES)
     normal, anomalies = (torch.from_numpy(arrays[name]).to(device) for name in (NORMAL, ANOMALIES))

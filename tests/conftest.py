@@ -1,5 +1,6 @@
 """What every test starts from: one thread, one seed, the same examples in every run."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -20,11 +21,17 @@ MARKED = ("pipeline", "browser", "robustness")  # folders whose tests have a mar
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of these folders."""
+    """Mark the tests of these folders; slow tests elsewhere are marked where they stand."""
     for item in items:
         folder = Path(item.path).relative_to(Path(__file__).parent).parts[0]
         if folder in MARKED:
             item.add_marker(folder)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def imports_are_no_garbage() -> None:
+    """Let `gc.collect`, which the benchmarks call in each turn, pass over what is imported."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 # Programs in stages/ that no dvc.yaml runs.
-NO_STAGES = {"__init__", "finished", "runner", "sequence"}
+NO_STAGES = {"__init__", "runner"}
 PACKAGES = ("belong", "reproduction", "stages", "tests", "benchmarks")
 
 

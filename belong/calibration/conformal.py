@@ -9,10 +9,10 @@ Vovk, Gammerman and Shafer, Algorithmic Learning in a Random World, 2005; Angelo
 A Gentle Introduction to Conformal Prediction, 2021, appendix D.
 """
 
-import math
-
 import numpy as np
+from scipy.stats import betabinom
 
+from belong.calibration.sample_size import least_to_calibrate, rejectable
 from belong.runtime.errors import InputError
 
 
@@ -42,11 +42,11 @@ def threshold(calibration: np.ndarray, *, alpha: float) -> float:
         InputError: n is too small for this alpha: no image could ever be rejected.
     """
     n = len(calibration)
-    rank = _rank(n, alpha)
+    rank = rejectable(n, alpha)
     if rank < 1:
         raise InputError(
-            f"alpha {alpha:g} wants at least {math.ceil(1 / alpha - 1 - 1e-9)} calibration "
-            f"images, got {n}"
+            f"alpha {alpha:g} wants at least {least_to_calibrate(alpha)} calibration images, "
+            f"got {n}"
         )
     return float(np.sort(calibration)[n - rank])
 
@@ -57,22 +57,8 @@ def promised_range(n: int, m: int, *, alpha: float, level: float = 0.95) -> tupl
     The number of false rejects follows a beta-binomial law when no two scores tie; the range
     holds it with probability `level`.
     """
-    rank = _rank(n, alpha)
+    rank = rejectable(n, alpha)
     if rank < 1:
         return 0.0, 0.0  # nothing can be rejected
-    tail = (1 - level) / 2
-    count = np.arange(m + 1)
-    # Written out, for scipy.stats, which has this law too, takes half a second to be imported.
-    log_factorial = np.zeros(n + m + 1, dtype=np.longdouble)
-    log_factorial[1:] = np.log(np.arange(1, n + m + 1)).cumsum(dtype=np.longdouble)
-    ways = log_factorial[m] - log_factorial[count] - log_factorial[m - count]
-    given = log_factorial[n] - log_factorial[rank - 1] - log_factorial[n - rank]
-    both = log_factorial[count + rank - 1] + log_factorial[m - count + n - rank]
-    chance = np.exp((ways + given + both - log_factorial[n + m]).astype(np.float64))
-    low, high = np.searchsorted(chance.cumsum(), (tail, 1 - tail))
+    low, high = betabinom(m, rank, n + 1 - rank).interval(level)
     return float(low) / m, float(high) / m
-
-
-def _rank(n: int, alpha: float) -> int:
-    """Return how many of n calibration scores may be as large as an accepted one."""
-    return math.floor(alpha * (n + 1) + 1e-9)  # 0.1 * 10 must count as 1

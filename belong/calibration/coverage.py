@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from belong.calibration import conformal
+from belong.calibration.thresholds import decide
 
 # Half of the held-out images give its p-values, and only the rest set its threshold.
 COMBINED = "combined"
@@ -68,7 +69,7 @@ def rates(
     for split in range(splits):
         drawn = rng.permutation(scores)
         limit = conformal.threshold(drawn[:calibration], alpha=alpha)
-        achieved[split] = (drawn[calibration:] > limit).mean()
+        achieved[split] = (~decide(drawn[calibration:], limit)).mean()
     return achieved
 
 

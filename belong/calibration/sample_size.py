@@ -1,16 +1,21 @@
-"""How many held-out images a threshold needs."""
+"""The number of calibration images: what a threshold needs, and what a number of images allows."""
 
 import math
 
+LEAST_IMAGES = 20  # fewer leave no tail to measure
+ROUNDING = 1e-9  # 0.1 * 10 must count as 1
+
+
+def rejectable(n: int, alpha: float) -> int:
+    """Return how many of n calibration scores may be as large as an accepted one: 0..n."""
+    return math.floor(alpha * (n + 1) + ROUNDING)
+
 
 def least_to_calibrate(alpha: float) -> int:
-    """Return how many held-out images a threshold wants that rejects a share alpha of the rest."""
-    return math.ceil(1 / alpha - 1 - 1e-9)
-
-
-LEAST_IMAGES = 20  # fewer leave no tail to measure
+    """Return the least n of which one is `rejectable`: with fewer, nothing could be rejected."""
+    return math.ceil(1 / alpha - 1 - ROUNDING)
 
 
 def least_held_out(alpha: float) -> int:
     """Return how many images calibrate `combined` at least: a half fits it, a half keeps alpha."""
-    return 2 * max(LEAST_IMAGES, math.ceil(1 / alpha - 1 - 1e-9))
+    return 2 * max(LEAST_IMAGES, least_to_calibrate(alpha))

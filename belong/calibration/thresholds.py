@@ -1,19 +1,23 @@
-"""From scores to verdicts: thresholds set on held-out normal images, and a table to read."""
+"""From scores to verdicts: thresholds set on held-out normal images, and the decision."""
 
 from collections.abc import Collection, Mapping
 from typing import Literal
 
 import numpy as np
-import pandas as pd
 
 from belong.calibration import conformal
+from belong.calibration.sample_size import rejectable
 
 Thresholds = Mapping[str, Mapping[str, float]]
-Kind = Literal["calibrated", "training"]
+ThresholdKind = Literal["calibrated", "training"]
 
 
 def thresholds(
-    held_out: Mapping[str, np.ndarray], own: Mapping[str, float], *, alpha: float, in_force: Kind
+    held_out: Mapping[str, np.ndarray],
+    own: Mapping[str, float],
+    *,
+    alpha: float,
+    in_force: ThresholdKind,
 ) -> dict[str, dict[str, float]]:
     """Return for each detector the scores up to which an image belongs.
 
@@ -36,7 +40,7 @@ def thresholds(
     return chosen
 
 
-def kind_in_force(kinds: Collection[str], wanted: Kind) -> Kind:
+def kind_in_force(kinds: Collection[str], wanted: ThresholdKind) -> ThresholdKind:
     """Return which of a detector's thresholds decides: the one that the parameters name.
 
     Args:
@@ -46,27 +50,30 @@ def kind_in_force(kinds: Collection[str], wanted: Kind) -> Kind:
     return wanted if wanted in kinds else "calibrated"
 
 
-def table(
-    scores: Mapping[str, np.ndarray],
-    held_out: Mapping[str, np.ndarray],
-    thresholds: Thresholds,
-    predicted: np.ndarray,
-) -> pd.DataFrame:
-    """Return one row per image: its predicted class, and what each detector says of it.
+def decide(scores: np.ndarray, threshold: float) -> np.ndarray:
+    """Decide: an image belongs if its score is at most the threshold.
+
+    This is the one place where a verdict is decided. Where only p-values are known, minus the
+    p-value is the score, and `p_value_threshold` gives its threshold.
 
     Args:
-        scores: detector -> (n,).
-        held_out: detector -> scores of the calibration images.
-        thresholds: as `thresholds` returns them.
-        predicted: (n,) str, the class names.
+        scores: (n,), higher is more anomalous.
+        threshold: the one in force.
 
     Returns:
-        Columns: `predicted_class`, and for each detector `DETECTOR_score`, `DETECTOR_p_value` and
-        `DETECTOR_belongs`.
+        (n,) bool.
     """
-    columns: dict[str, np.ndarray] = {"predicted_class": predicted}
-    for name, values in scores.items():
-        columns[f"{name}_score"] = values
-        columns[f"{name}_p_value"] = conformal.p_values(held_out[name], values)
-        columns[f"{name}_belongs"] = values <= thresholds[name]["in_force"]
-    return pd.DataFrame(columns)
+    return np.asarray(scores <= threshold)
+
+
+def p_value_threshold(n: int, *, alpha: float) -> float:
+    """Return the threshold of minus the p-value: the verdicts of the calibrated threshold.
+
+    It lies half a step above the largest p-value that is rejected: a p-value that was written with
+    six digits has the same verdict.
+
+    Args:
+        n: calibration images; p-values are multiples of 1 / (n + 1).
+        alpha: promised share of normal images that are rejected, between 0 and 1.
+    """
+    return -(rejectable(n, alpha) + 0.5) / (n + 1)

@@ -4,6 +4,11 @@ import argparse
 import os
 from functools import partial
 
+from belong.prediction.scoring_options import ScoringOptions
+from belong.runtime.errors import InputError
+
+DELTA = 0.01  # of `belong watch`
+
 
 def share(text: str) -> float:
     """Return a number between 0 and 1, neither of both."""
@@ -14,6 +19,16 @@ def share(text: str) -> float:
     if not 0 < value < 1:
         raise argparse.ArgumentTypeError(f"got {text!r}, wanted a number between 0 and 1")
     return value
+
+
+def check_share(name: str, value: float) -> None:
+    """Refuse a number that is not between 0 and 1.
+
+    Raises:
+        InputError: names it.
+    """
+    if not 0 < value < 1:
+        raise InputError(f"{name}: expected a number between 0 and 1, got {value:g}")
 
 
 def count(text: str, *, most: int | None = None) -> int:
@@ -41,8 +56,8 @@ def _number(text: str) -> int:
 MOST = 65_536  # processes, or images at a time
 
 
-def add_computing(to: "argparse.ArgumentParser | argparse._ArgumentGroup") -> None:
-    """Add what belongs to scoring alone."""
+def add_scoring_options(to: "argparse.ArgumentParser | argparse._ArgumentGroup") -> None:
+    """Add the options of `belong.prediction.scoring_options`, and the device."""
     number = partial(count, most=MOST)
     to.add_argument(
         "--jobs", type=number, default=os.cpu_count() or 1, metavar="N",
@@ -59,3 +74,8 @@ def add_computing(to: "argparse.ArgumentParser | argparse._ArgumentGroup") -> No
     to.add_argument(
         "--overwrite", action="store_true", help="replace the results of another run in the folder"
     )
+
+
+def scoring_options(arguments: argparse.Namespace) -> ScoringOptions:
+    """Return the options that were given."""
+    return ScoringOptions(arguments.jobs, arguments.batch_size, arguments.overwrite)

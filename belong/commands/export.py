@@ -8,6 +8,7 @@ import argparse
 import os
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from belong.data.image_form import ImageForm
+    from belong.prediction.model import ImagePath, Model
+    from belong.prediction.onnx.verify import Compared
 
 BATCH = 256
 
@@ -33,20 +36,67 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the graph, and say how it compares."""
+    from belong.runtime.text import printable
+
+    exported = export(arguments.model, arguments.onnx, verify=arguments.verify)
+    if exported.comparison:
+        print(exported.comparison.text)  # noqa: T201
+    print(f"{printable(arguments.onnx)}: {exported.bytes / 1e6:.1f} MB")  # noqa: T201
+    return 0
+
+
+@dataclass(frozen=True)
+class ExportedModel:
+    """The file that `belong.export` wrote.
+
+    Attributes:
+        path: the ONNX graph.
+        bytes: its size.
+        comparison: with the model, if `verify` was given.
+    """
+
+    path: Path
+    bytes: int
+    comparison: "Compared | None"
+
+
+def export(
+    model: "ImagePath | Model", path: "ImagePath", *, verify: "ImagePath | None" = None
+) -> ExportedModel:
+    """Write a model as one ONNX graph, from uint8 pixels (n, h, w, ch) to the verdict.
+
+    Args:
+        model: the model, or its folder.
+        path: the graph, a new file.
+        verify: a folder of images, on which both are run; a graph that differs is not written.
+
+    Raises:
+        InputError: `path` exists, a folder is missing, or onnx is not installed.
+        IntegrityError: the model is damaged, or the graph differs from it.
+
+    Example:
+        >>> exported = belong.export("model", "model.onnx", verify="photos")
+        >>> exported.path.name, exported.comparison.n, exported.comparison.verdicts
+        ('model.onnx', 2, 0)
+        >>> belong.export("model", "model.onnx")
+        Traceback (most recent call last):
+        ...
+        belong.runtime.errors.InputError: model.onnx: exists; wanted the name of a new file
+    """
     # Not at the top: the help needs none of it. The input is looked at first.
-    from belong.prediction.bundle import Bundle
+    from belong.prediction.model import Model, load_model
     from belong.runtime.errors import InputError
     from belong.runtime.storage import whole_file
     from belong.runtime.text import printable
 
-    out, name = arguments.onnx, printable(arguments.onnx)
+    out, name = Path(path), printable(Path(path))
     if out.exists() or out.is_symlink():
         raise InputError(f"{name}: exists; wanted the name of a new file")
     if not out.parent.is_dir():
         raise InputError(f"{printable(out.parent)}: no such folder; {out.name} was to go there")
-    bundle = Bundle.load(arguments.model)
+    bundle = (model if isinstance(model, Model) else load_model(model)).bundle
     try:
-        from belong.prediction.onnx.export import model
+        from belong.prediction.onnx.export import model as onnx_model
         from belong.prediction.onnx.verify import check, compare
     except ModuleNotFoundError as error:
         if str(error.name).split(".")[0] not in ("onnx", "onnxruntime"):
@@ -55,15 +105,13 @@ def run(arguments: argparse.Namespace) -> int:
             f"{error.name} is not installed; pip install 'belong[onnx]' brings it"
         ) from None
 
+    comparison = None
     with whole_file(out) as part:
-        part.write_bytes(model(bundle).SerializeToString(deterministic=True))
-        if arguments.verify:
-            images = batches(arguments.verify, bundle.manifest.form)
-            compared = compare(bundle, part, images)
-            check(compared, name)
-            print(compared.text)  # noqa: T201
-    print(f"{name}: {out.stat().st_size / 1e6:.1f} MB")  # noqa: T201
-    return 0
+        part.write_bytes(onnx_model(bundle).SerializeToString(deterministic=True))
+        if verify is not None:
+            comparison = compare(bundle, part, batches(Path(verify), bundle.manifest.form))
+            check(comparison, name)
+    return ExportedModel(out, out.stat().st_size, comparison)
 
 
 def batches(folder: Path, form: "ImageForm") -> "Iterator[np.ndarray]":

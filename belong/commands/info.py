@@ -12,11 +12,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the model card."""
-    from belong.prediction.bundle import Bundle
-    from belong.prediction.model_card import card
-    from belong.runtime.text import printable
+    from belong.prediction.model import load_model
 
-    manifest = Bundle.load(arguments.model).manifest
-    text = manifest.text if arguments.json else card(manifest, printable(arguments.model))
-    print(text, end="")  # noqa: T201
+    model = load_model(arguments.model)
+    print(model.info.text if arguments.json else model.card, end="")  # noqa: T201
     return 0

@@ -4,10 +4,13 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from belong.commands.arguments import add_computing
+from belong.commands.arguments import add_scoring_options, scoring_options
 from belong.runtime.text import counted
+
+if TYPE_CHECKING:
+    from belong.data.file_discovery import Incoming
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,57 +26,57 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o", "--out", type=Path, required=True, metavar="FOLDER",
         help="for predictions.csv, unreadable.csv, summary.json and gallery.html",
     )  # fmt: skip
-    add_computing(parser)
+    add_scoring_options(parser)
     parser.add_argument("--no-gallery", action="store_true", help="write no gallery.html")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Score, and say in two lines what came out."""
-    # Not at the top: the help needs none of it. The model is looked at first, so that a mistake in
+    # Not at the top: the help needs none of it. The model is loaded first, so that a mistake in
     # its name is answered at once.
+    from belong.prediction.model import load_model
+    from belong.prediction.scoring_run import score_files
+    from belong.runtime.text import printable
+
+    model = load_model(arguments.model, device=arguments.device)
+    incoming, source = find(arguments.images)
+    output, options = arguments.out, scoring_options(arguments)
+    kept: Any = None
+    if not arguments.no_gallery:
+        from belong.reporting.gallery.kept_images import KeptImages
+
+        kept = KeptImages()
+    summary = score_files(
+        incoming,
+        model,
+        output,
+        options,
+        source=source,
+        say=lambda text: print(text, file=sys.stderr),  # noqa: T201
+        observe=kept and kept.observe,
+    )
+    if kept:
+        from belong.reporting.gallery.gallery import save_gallery
+
+        save_gallery(incoming, model, output, options, source=source, kept=kept)
+    say(summary, printable(output))
+    return 0
+
+
+def find(images: str) -> "tuple[Incoming, str]":
+    """Return the files that an argument stands for, and their name for people."""
     from belong.data.file_discovery import below, listed
-    from belong.prediction.bundle import Bundle
     from belong.runtime.errors import InputError
     from belong.runtime.text import printable
 
-    bundle = Bundle.load(arguments.model)
-    given, source = Path(arguments.images), printable(arguments.images)
+    given, source = Path(images), printable(images)
     if source == "-":
-        incoming, source = listed(sys.stdin.buffer), "standard input"
-    elif given.is_dir():
-        incoming = below(given)
-    elif given.exists() or given.is_symlink():
-        incoming = listed([os.fsencode(given)])
-    else:
-        raise InputError(f"{source}: no such file or folder")
-
-    from belong.prediction.batch_prediction import score_files
-
-    summary = score_files(
-        incoming,
-        bundle,
-        arguments.out,
-        source=source,
-        jobs=arguments.jobs,
-        batch_size=arguments.batch_size,
-        device_name=arguments.device,
-        overwrite=arguments.overwrite,
-        say=lambda text: print(text, file=sys.stderr),  # noqa: T201
-    )
-    if not arguments.no_gallery:
-        from belong.reporting.gallery.gallery import save_gallery
-
-        save_gallery(
-            incoming,
-            bundle,
-            arguments.out,
-            source=source,
-            jobs=arguments.jobs,
-            batch_size=arguments.batch_size,
-            device_name=arguments.device,
-        )
-    say(summary, printable(arguments.out))
-    return 0
+        return listed(sys.stdin.buffer), "standard input"
+    if given.is_dir():
+        return below(given), source
+    if given.exists() or given.is_symlink():
+        return listed([os.fsencode(given)]), source
+    raise InputError(f"{source}: no such file or folder")
 
 
 def say(summary: dict[str, Any], out: str) -> None:

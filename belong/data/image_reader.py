@@ -1,5 +1,7 @@
 """Decode one image file to 8-bit grey or RGB: upright, opaque and whole, or not at all."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -48,24 +50,49 @@ def read_image(path: Path, *, needed_px: int, most_pixels: int, background: Rgb)
     """
     if path.suffix.lower() in NOT_READ:
         raise UnreadableError(f"{path.suffix.lower()} is not read; save it as JPEG or PNG")
-    try:
+    with _plain_reasons(most_pixels):
         if not path.is_file():
             raise UnreadableError(_no_file(path))
         if path.stat().st_size == 0:
             raise UnreadableError("empty: 0 bytes")
         with Image.open(path, formats=FORMATS) as image:
-            width, height = image.size
-            if width * height > most_pixels:
-                raise UnreadableError(
-                    f"{width} x {height} is {width * height / 1e6:.1f} megapixels; "
-                    f"{most_pixels / 1e6:g} are allowed"
-                )
+            _check_size(image, most_pixels)
             # A JPEG comes at 1/2, 1/4 or 1/8 of its size for a fraction of the work. Twice the
             # size that is needed leaves the last step to the better filter, as in Pillow's own
             # `thumbnail`.
             image.draft(None, (2 * needed_px, 2 * needed_px))
-            image.load()
-            return _opaque(_eight_bits(_upright(image)), background)
+            return _plain(image, background)
+
+
+def plain_image(image: Image.Image, *, most_pixels: int, background: Rgb) -> Image.Image:
+    """Return an image in memory as `read_image` returns that of a file.
+
+    Raises:
+        UnreadableError: damaged, cut off, too large, or of a kind that is not read.
+    """
+    with _plain_reasons(most_pixels):
+        _check_size(image, most_pixels)
+        return _plain(image, background)
+
+
+def _check_size(image: Image.Image, most_pixels: int) -> None:
+    width, height = image.size
+    if width * height > most_pixels:
+        raise UnreadableError(
+            f"{width} x {height} is {width * height / 1e6:.1f} megapixels; "
+            f"{most_pixels / 1e6:g} are allowed"
+        )
+
+
+def _plain(image: Image.Image, background: Rgb) -> Image.Image:
+    image.load()
+    return _opaque(_eight_bits(_upright(image)), background)
+
+
+@contextmanager
+def _plain_reasons(most_pixels: int) -> Iterator[None]:
+    try:
+        yield
     except UnreadableError:
         raise
     except UnidentifiedImageError:

@@ -7,7 +7,7 @@ do as well as processes, for Pillow decodes outside of Python's lock: 22 to 25 s
 
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from belong.data.dataset import DataSet
 from belong.data.image_folder import ImageFiles, list_images
 from belong.data.image_reader import Rgb, UnreadableError, read_image
 from belong.data.resize import Color, Form, formed
+from belong.parameters import ImagesSection
 from belong.runtime.errors import InputError, TooManyBadFilesError
 from belong.runtime.progress import bar
 from belong.runtime.text import printable
@@ -104,7 +105,31 @@ def pack(found: DataSet | ImageFiles, form: Form, *, background: Rgb, most_pixel
     )
 
 
-def check_enough(packed: Packed, path: Path, *, max_bad_fraction: float, listed: Path) -> None:
+def pack_all(folders: Iterable[str], *, options: ImagesSection) -> dict[str, Packed]:
+    """Bring the images of several folders to the form of the first one; return folder -> images.
+
+    All folders are looked at before an image is decoded.
+
+    Args:
+        folders: the first has the normal images; one that is named twice is read once.
+        options: size and color of the form, and what is refused.
+    """
+    found = {folder: look(Path(folder)) for folder in folders}
+    form: Form | None = None
+    packs: dict[str, Packed] = {}
+    for folder, images_or_files in found.items():
+        form = form or own_form(images_or_files, side_px=options.side_px, color=options.color)
+        packs[folder] = pack(
+            images_or_files, form, background=options.background_rgb, most_pixels=options.max_pixels
+        )
+        if len(packs) == 1:
+            form = packs[folder].form  # now its color is known
+    return packs
+
+
+def check_enough(
+    packed: Packed, path: Path, *, max_bad_fraction: float, listed: Path | str
+) -> None:
     """Refuse a data set with too many unreadable files, or with a class of which none is left.
 
     Args:

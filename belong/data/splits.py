@@ -5,24 +5,29 @@ Anomalies: `head` (trains the supervised head), `test` (measures).
 Further anomalies, which nothing has seen, the supervised head included: `test` only.
 """
 
+import sys
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from belong.calibration.sample_size import least_held_out
 from belong.data.dataset import (
     IS_IN,
     DataSet,
+    chosen,
     copies,
     drawn,
     hashes,
+    with_test_part,
     without,
 )
-from belong.data.resize import Form
+from belong.data.resize import Form, all_formed
+from belong.parameters import DataSetSection, SplitSection
 from belong.runtime.errors import InputError
-from belong.runtime.text import say
 
 # Of images that are alike to the byte, the one in the earliest of these parts is kept, so that
 # the official test sets stay as published. A run may lack all but the normal ones.
@@ -35,6 +40,109 @@ PARTS = (
     "left_out/test",  # classes of the normal data set that are neither normal nor anomaly
     "unseen/test",  # another data set
 )
+
+
+@dataclass(frozen=True)
+class Split:
+    """All images, each in one part.
+
+    Attributes:
+        manifest: see `assign`.
+        arrays: for each part that has images `PART/images` (n, ch, h, w) uint8, in the form of the
+            normal ones, and `PART/labels` (n,) int64.
+        class_names: of the normal images, in the order of the labels.
+    """
+
+    manifest: pd.DataFrame
+    arrays: dict[str, np.ndarray]
+    class_names: tuple[str, ...]
+
+
+def split(
+    whole: Mapping[str, DataSet],
+    choices: Mapping[str, DataSetSection],
+    *,
+    options: SplitSection,
+    alpha: float,
+    seed: int,
+) -> Split:
+    """Choose the classes of all data sets and divide their images into parts.
+
+    Args:
+        whole: path -> the data set that lies there, with all of its classes.
+        choices: "normal", "anomaly" and "unseen" -> which classes of which data set.
+        options: the shares of the parts, and how much memory they may take.
+        alpha: share of the images that belong that may be rejected.
+        seed: draws the parts.
+
+    Raises:
+        InputError: a choice that cannot be, more pixels than allowed, or too few images to fit or
+            to calibrate.
+    """
+    paths = {kind: Path(section.path) for kind, section in choices.items()}
+    sources = {kind: whole[section.path] for kind, section in choices.items()}
+    for kind in ("normal", "anomaly"):
+        # Of all classes, so that no choice of them moves it; another stream than that of the
+        # calibration part.
+        rng = np.random.default_rng([seed, 1])
+        fraction = options.test_fraction
+        sources[kind] = with_test_part(sources[kind], fraction=fraction, rng=rng)
+    sets = {
+        kind: chosen(sources[kind], section.classes, paths[kind])
+        for kind, section in choices.items()
+    }
+    check_pair(sets["normal"], sets["anomaly"], paths["normal"], paths["anomaly"])
+    normal = whole[choices["normal"].path]
+    sets["left_out"] = normal
+    keep_unused(sets, paths | {"left_out": paths["normal"]})
+    form = Form.of(normal.images)
+    _check_size(sets, form, options)
+    manifest = assign(
+        sets["normal"],
+        sets["anomaly"],
+        {kind: sets[kind] for kind in ("left_out", "unseen")},
+        form=form,
+        calibration_fraction=options.calibration_fraction,
+        further_images=options.further_images,
+        rng=np.random.default_rng(seed),
+    )
+    _check_calibration(manifest, alpha)
+    arrays = {}
+    for part in PARTS:
+        own = manifest[manifest["part"] == part]
+        if len(own):
+            images = sets[part.split("/")[0]].images[own["row"]]
+            arrays[f"{part}/images"] = all_formed(images, form)
+            arrays[f"{part}/labels"] = own["label"].to_numpy()
+    return Split(manifest.drop(columns="row"), arrays, sets["normal"].class_names)
+
+
+def _check_size(sets: Mapping[str, DataSet], form: Form, options: SplitSection) -> None:
+    """Refuse what would not fit into memory, before the work."""
+    most = {"left_out": options.further_images, "unseen": options.further_images}
+    images = {
+        kind: min(len(data.labels), most.get(kind, sys.maxsize)) for kind, data in sets.items()
+    }
+    size = sum(images.values()) * form.channels * form.height * form.width
+    if size > options.max_gigabytes * 1e9:
+        listed = ", ".join(f"{count:,} {kind}" for kind, count in images.items() if count)
+        raise InputError(
+            f"{listed} images of {form.height} x {form.width} px ({form.color}) take "
+            f"{size / 1e9:.1f} GB, and split.max_gigabytes is {options.max_gigabytes:g}; "
+            f"fewer classes, anomaly.classes none or a smaller images.side_px would do"
+        )
+
+
+def _check_calibration(manifest: pd.DataFrame, alpha: float) -> None:
+    """Refuse, before anything is trained, too few images to calibrate."""
+    normal = manifest[~manifest["is_anomaly"]]
+    held_out, least = int((normal["part"] == "normal/calibration").sum()), least_held_out(alpha)
+    if held_out < least:
+        raise InputError(
+            f"{held_out} images are held out to calibrate; at alpha {alpha:g} combined wants "
+            f"{least}, half of them for its p-values; a larger split.calibration_fraction or "
+            f"calibration.alpha, or more images, would do{left_out(normal)}"
+        )
 
 
 def assign(
@@ -191,13 +299,6 @@ def left_out(manifest: pd.DataFrame) -> str:
     if repeats := len(reasons) - mixed:
         said.append(f"; {repeats:,} left out: they repeat others")
     return "".join(said)
-
-
-def tell_repeats(table: pd.DataFrame, manifest: Path) -> None:
-    """Say how many images stand in the data sets more than once."""
-    dropped = left_out(table)
-    if dropped:
-        say(f"{len(table):,} images{dropped}; {manifest} lists them")
 
 
 def check_pair(inside: DataSet, outside: DataSet, normal: Path, anomaly: Path) -> None:

@@ -76,3 +76,17 @@ DERIVED: Mapping[str, Derive] = {
     "shuffled": shuffled,
     "rotated": rotated,
 }
+
+
+def derive(images: np.ndarray, *, most: int, seed: int) -> dict[str, np.ndarray]:
+    """Return anomalies of each kind, `derived/KIND/images` (m, ch, h, w) uint8.
+
+    Args:
+        images: (n, ch, h, w) uint8, of which they are made.
+        most: of each kind; as many as there are images, if these are fewer.
+        seed: draws the images, and what is done to them.
+    """
+    rng = np.random.default_rng(seed)
+    count = min(most, len(images))
+    drawn = images[np.sort(rng.choice(len(images), count, replace=False))]
+    return {f"derived/{kind}/images": spoil(drawn, rng) for kind, spoil in DERIVED.items()}

@@ -76,6 +76,16 @@ class Detector(ABC):
         return cls(**{name: torch.from_numpy(values) for name, values in arrays.items()})
 
 
+@dataclass(frozen=True)
+class Unfitted(Detector):
+    """A detector that nothing is fitted for: its fields, if any, are its parameters, () each."""
+
+    @classmethod
+    def fit(cls, training: Training, **parameters: float) -> Self:  # noqa: ARG003
+        """Return the detector with its parameters."""
+        return cls(**{name: torch.from_numpy(np.asarray(x)) for name, x in parameters.items()})
+
+
 def finite(values: Tensor, what: str) -> Tensor:
     """Return `values` (n, ...) if all are finite.
 

@@ -1,8 +1,10 @@
-"""The covariance of each class, also where images are few or features many.
+"""The covariance S of each class, also where images are few or features many.
 
 The empirical covariance of n images in d dimensions has an inverse only for n > d, and a useful
 one only for n well above d: with n = 1000 and d = 1280 it takes none of the fresh images of its
-class (stages/study_covariance.py measures this).
+class (stages/study_covariance.py measures this). `choose` says which kind is fitted instead;
+`whitenings` fits it to each class, and `whitening` to one set of vectors. Both return W with
+W W^T = S^-1, which `inverse_root` takes from a Cholesky factor.
 """
 
 from collections.abc import Sequence
@@ -11,52 +13,6 @@ import torch
 from torch import Tensor
 
 from belong.runtime.errors import InputError
-
-
-def whitening(x: Tensor, *, ridge: float, what: str) -> Tensor:
-    """Return W (d, d) float64 with W W^T = S^-1, so that |x W| is the Mahalanobis distance.
-
-    Args:
-        x: (n, d) float64, centered; S = x^T x / n.
-        ridge: see `inverse_root`.
-        what: whose covariance it is, for the message.
-
-    Raises:
-        InputError: all vectors are equal, or S has no inverse with this ridge.
-    """
-    return inverse_root(x.T @ x / len(x), len(x), ridge=ridge, what=what)
-
-
-def inverse_root(covariance: Tensor, n: int, *, ridge: float, what: str) -> Tensor:
-    """Return W (d, d) with W W^T = S^-1 of a covariance S (d, d) float64.
-
-    Args:
-        covariance: S; it is changed.
-        n: images that it was fitted to, for the message.
-        ridge: added to the diagonal of S, as a share of its mean. Relative, for the center loss
-            shrinks all features: an absolute ridge would swamp S.
-        what: whose covariance it is, for the message.
-
-    Raises:
-        InputError: S is 0, or has no inverse with this ridge.
-    """
-    d = len(covariance)
-    spread = covariance.trace() / d
-    if spread == 0:
-        raise InputError(f"all {n} training images of {what} have the same features")
-    covariance.diagonal().add_(ridge * spread)
-    lower, failed = torch.linalg.cholesky_ex(covariance)
-    # Where features depend on each other, rounding may leave a pivot a little above 0.
-    rounding = max(n, d) * torch.finfo(covariance.dtype).eps * covariance.trace()
-    if failed or lower.diagonal().min().square() <= rounding:
-        raise InputError(
-            f"the covariance of {what} ({n} images, {d} features) has no inverse with ridge "
-            f"{ridge:g}; a larger ridge gives it one"
-        )
-    eye = torch.eye(d, dtype=covariance.dtype)
-    inverse: Tensor = torch.linalg.solve_triangular(lower, eye, upper=False)
-    return inverse.T
-
 
 # Images of the smallest class for each feature, from which auto takes each kind.
 PER_CLASS, SHRUNK = 5.0, 1.0
@@ -112,6 +68,51 @@ def whitenings(
         root = inverse_root(matrix, len(seen), ridge=ridge, what=f"class {name}")
         roots.append(root if axes is None else axes @ root)
     return roots
+
+
+def whitening(x: Tensor, *, ridge: float, what: str) -> Tensor:
+    """Return W (d, d) float64 with W W^T = S^-1, so that |x W| is the Mahalanobis distance.
+
+    Args:
+        x: (n, d) float64, centered; S = x^T x / n.
+        ridge: see `inverse_root`.
+        what: whose covariance it is, for the message.
+
+    Raises:
+        InputError: all vectors are equal, or S has no inverse with this ridge.
+    """
+    return inverse_root(x.T @ x / len(x), len(x), ridge=ridge, what=what)
+
+
+def inverse_root(covariance: Tensor, n: int, *, ridge: float, what: str) -> Tensor:
+    """Return W (d, d) with W W^T = S^-1 of a covariance S (d, d) float64.
+
+    Args:
+        covariance: S; it is changed.
+        n: images that it was fitted to, for the message.
+        ridge: added to the diagonal of S, as a share of its mean. Relative, for the center loss
+            shrinks all features: an absolute ridge would swamp S.
+        what: whose covariance it is, for the message.
+
+    Raises:
+        InputError: S is 0, or has no inverse with this ridge.
+    """
+    d = len(covariance)
+    spread = covariance.trace() / d
+    if spread == 0:
+        raise InputError(f"all {n} training images of {what} have the same features")
+    covariance.diagonal().add_(ridge * spread)
+    lower, failed = torch.linalg.cholesky_ex(covariance)
+    # Where features depend on each other, rounding may leave a pivot a little above 0.
+    rounding = max(n, d) * torch.finfo(covariance.dtype).eps * covariance.trace()
+    if failed or lower.diagonal().min().square() <= rounding:
+        raise InputError(
+            f"the covariance of {what} ({n} images, {d} features) has no inverse with ridge "
+            f"{ridge:g}; a larger ridge gives it one"
+        )
+    eye = torch.eye(d, dtype=covariance.dtype)
+    inverse: Tensor = torch.linalg.solve_triangular(lower, eye, upper=False)
+    return inverse.T
 
 
 def _shrunk(x: Tensor) -> Tensor:

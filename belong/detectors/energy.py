@@ -5,25 +5,19 @@ https://arxiv.org/abs/2010.03759, eq. (4).
 """
 
 from dataclasses import dataclass
-from typing import Self
 
 from torch import Tensor
 
-from belong.detectors.base import Detector, Training
+from belong.detectors.base import Unfitted
 from belong.detectors.onnx_graph import Graph, ViewNames
 from belong.models.activations import Views
 
 
 @dataclass(frozen=True)
-class Energy(Detector):
+class Energy(Unfitted):
     """Minus the logarithm of the sum of the exponentials of the logits; nothing is fitted."""
 
     odd = "the classifier recognizes no class in it"
-
-    @classmethod
-    def fit(cls, training: Training) -> Self:  # noqa: ARG003
-        """Return the detector."""
-        return cls()
 
     def score(self, views: Views) -> Tensor:
         """(n,)."""

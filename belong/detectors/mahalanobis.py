@@ -2,7 +2,7 @@
 
 Every class's features get a mean and a covariance S. The distance to the class is
 D = sqrt((x - mean)^T S^-1 (x - mean)); the class's threshold theta is a percentile of the
-distances of its own training images.
+distances of its own training images. The score is the least D / theta of all classes.
 """
 
 from dataclasses import dataclass, fields
@@ -86,6 +86,55 @@ class ClassGaussians:
         return cls(**{name: torch.from_numpy(values) for name, values in arrays.items()})
 
 
+def fit(
+    features: Tensor,
+    labels: Tensor,
+    class_names: list[str],
+    *,
+    quantile: float,
+    ridge: float,
+    covariance: str,
+) -> ClassGaussians:
+    """Fit a Gaussian to the features of each class, in float64.
+
+    Args:
+        features: (n, d) of the training images.
+        labels: (n,) int64, 0..c-1.
+        class_names: the c names, for messages.
+        quantile: of a class's own training distances that its threshold is, 0 to 1; the paper
+            takes 0.975.
+        ridge: added to the diagonal of S, as a share of its mean. Relative, for the center
+            loss shrinks all features: an absolute ridge would swamp S. The paper names none,
+            but a feature that is 0 on all images of a class leaves S without an inverse.
+        covariance: the kind of S, see `covariance.choose`.
+
+    Raises:
+        InputError: a feature is not finite, a class has fewer than 2 images, (almost) all its
+            images have equal features, or S cannot be inverted with this ridge.
+    """
+    finite(features, "features")
+    if labels.max() >= len(class_names):
+        raise InputError(f"label {int(labels.max())} in a set of {len(class_names)} classes")
+    means, centered = [], []
+    for label, name in enumerate(class_names):
+        x = features[labels == label].double()
+        if len(x) < 2:
+            raise InputError(
+                f"class {name} has {len(x)} training image(s); a covariance wants at least 2"
+            )
+        means.append(x.mean(dim=0))
+        centered.append(x - means[-1])
+    kind, _ = choose(covariance, min(map(len, centered)), features.shape[1])
+    roots = whitenings(centered, class_names, covariance=kind, ridge=ridge)
+    of_each = roots * (len(means) // len(roots))  # one root may be that of all classes
+    thresholds = [
+        _threshold(x @ root, name, quantile)
+        for x, root, name in zip(centered, of_each, class_names, strict=True)
+    ]
+    fitted = (torch.stack(values).float() for values in (means, roots, thresholds))
+    return ClassGaussians(*fitted)
+
+
 @dataclass(frozen=True)
 class OneLayer(Detector):
     """Distance to the nearest class on one layer, in thresholds of that class.
@@ -156,55 +205,6 @@ class MahalanobisInUnits(OneLayer):
         """(n,)."""
         distances = self.gaussians.onnx_distances(graph, getattr(views, self.layer))
         return graph.reduced("Min", distances, 0)
-
-
-def fit(
-    features: Tensor,
-    labels: Tensor,
-    class_names: list[str],
-    *,
-    quantile: float,
-    ridge: float,
-    covariance: str,
-) -> ClassGaussians:
-    """Fit a Gaussian to the features of each class, in float64.
-
-    Args:
-        features: (n, d) of the training images.
-        labels: (n,) int64, 0..c-1.
-        class_names: the c names, for messages.
-        quantile: of a class's own training distances that its threshold is, 0 to 1; the paper
-            takes 0.975.
-        ridge: added to the diagonal of S, as a share of its mean. Relative, for the center
-            loss shrinks all features: an absolute ridge would swamp S. The paper names none,
-            but a feature that is 0 on all images of a class leaves S without an inverse.
-        covariance: the kind of S, see `covariance.choose`.
-
-    Raises:
-        InputError: a feature is not finite, a class has fewer than 2 images, (almost) all its
-            images have equal features, or S cannot be inverted with this ridge.
-    """
-    finite(features, "features")
-    if labels.max() >= len(class_names):
-        raise InputError(f"label {int(labels.max())} in a set of {len(class_names)} classes")
-    means, centered = [], []
-    for label, name in enumerate(class_names):
-        x = features[labels == label].double()
-        if len(x) < 2:
-            raise InputError(
-                f"class {name} has {len(x)} training image(s); a covariance wants at least 2"
-            )
-        means.append(x.mean(dim=0))
-        centered.append(x - means[-1])
-    kind, _ = choose(covariance, min(map(len, centered)), features.shape[1])
-    roots = whitenings(centered, class_names, covariance=kind, ridge=ridge)
-    of_each = roots * (len(means) // len(roots))  # one root may be that of all classes
-    thresholds = [
-        _threshold(x @ root, name, quantile)
-        for x, root, name in zip(centered, of_each, class_names, strict=True)
-    ]
-    fitted = (torch.stack(values).float() for values in (means, roots, thresholds))
-    return ClassGaussians(*fitted)
 
 
 def _blocks(root: Tensor) -> list[Tensor]:

@@ -5,25 +5,19 @@ https://arxiv.org/abs/1911.11132.
 """
 
 from dataclasses import dataclass
-from typing import Self
 
 from torch import Tensor
 
-from belong.detectors.base import Detector, Training
+from belong.detectors.base import Unfitted
 from belong.detectors.onnx_graph import Graph, ViewNames
 from belong.models.activations import Views
 
 
 @dataclass(frozen=True)
-class MaximumLogit(Detector):
+class MaximumLogit(Unfitted):
     """Minus the largest logit; nothing is fitted."""
 
     odd = "the classifier recognizes no class in it"
-
-    @classmethod
-    def fit(cls, training: Training) -> Self:  # noqa: ARG003
-        """Return the detector."""
-        return cls()
 
     def score(self, views: Views) -> Tensor:
         """(n,)."""

@@ -21,6 +21,8 @@ from belong.models.optimizers import eager
 from belong.models.training_loop import Objective, Row, train
 from belong.runtime.errors import InputError
 
+NO_ANOMALIES = "there is no anomaly to train it with"
+
 
 class SupervisedHead(Stored):
     """(n, d) features -> (n,) logit of being normal.

@@ -5,29 +5,23 @@ Neural Networks, ICLR 2017, https://arxiv.org/abs/1610.02136.
 """
 
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 from torch import Tensor
 
-from belong.detectors.base import Detector, Training
+from belong.detectors.base import Unfitted
 from belong.detectors.onnx_graph import Graph, ViewNames
 from belong.models.activations import Views
 
 
 @dataclass(frozen=True)
-class MaximumSoftmaxProbability(Detector):
+class MaximumSoftmaxProbability(Unfitted):
     """Minus the logarithm of the largest class probability; nothing is fitted.
 
     The logarithm ranks as the probability does, and does not tie where that rounds to 1.
     """
 
     odd = "the classifier wavers between classes"
-
-    @classmethod
-    def fit(cls, training: Training) -> Self:  # noqa: ARG003
-        """Return the detector."""
-        return cls()
 
     def score(self, views: Views) -> Tensor:
         """(n,)."""

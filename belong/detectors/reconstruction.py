@@ -1,26 +1,20 @@
 """Reconstruction error of the autoencoder (paper B)."""
 
 from dataclasses import dataclass
-from typing import Self
 
 from torch import Tensor
 
-from belong.detectors.base import Detector, Training
+from belong.detectors.base import Unfitted
 from belong.detectors.onnx_graph import Graph, ViewNames
 from belong.models.activations import Views
 
 
 @dataclass(frozen=True)
-class ReconstructionError(Detector):
+class ReconstructionError(Unfitted):
     """Mean squared error per pixel; nothing is fitted beyond the autoencoder itself."""
 
     odd = "it cannot be redrawn from what training images have in common"
     needs_autoencoder = True
-
-    @classmethod
-    def fit(cls, training: Training) -> Self:  # noqa: ARG003
-        """Return the detector."""
-        return cls()
 
     def score(self, views: Views) -> Tensor:
         """(n,)."""

@@ -9,6 +9,7 @@ from belong.detectors.code_iforest import CodeIsolation
 from belong.detectors.code_knn import CodeNeighbors
 from belong.detectors.energy import Energy
 from belong.detectors.feature_knn import FeatureNeighbors
+from belong.detectors.gen import GeneralizedEntropy
 from belong.detectors.mahalanobis import Mahalanobis, MahalanobisInUnits
 from belong.detectors.mahalanobis_layers import (
     HiddenMahalanobis,
@@ -34,6 +35,7 @@ DETECTORS: dict[str, type[Detector]] = {
     "msp": MaximumSoftmaxProbability,
     "max_logit": MaximumLogit,
     "energy": Energy,
+    "gen": GeneralizedEntropy,
     "mahalanobis_tied": TiedMahalanobis,
     "relative_mahalanobis": RelativeMahalanobis,
     "feature_knn": FeatureNeighbors,

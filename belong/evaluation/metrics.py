@@ -5,7 +5,6 @@ more anomalous. Rates are shares, not percent.
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,31 +18,19 @@ from sklearn.metrics import (
 )
 
 from belong.calibration import conformal
-from belong.runtime.storage import (
-    load_csv,
-)
-
-Scores = dict[str, dict[str, np.ndarray]]
 
 
-def by_part(arrays: dict[str, np.ndarray], detectors: list[str]) -> Scores:
-    """Return part -> detector -> scores (n,)."""
-    parts = dict.fromkeys(name.rpartition("/")[0] for name in arrays)
-    return {part: {name: arrays[f"{part}/{name}"] for name in detectors} for part in parts}
-
-
-def why_none(manifest: Path) -> str:
+def why_none(manifest: pd.DataFrame) -> str:
     """Return why there is no anomaly among the test images, if there is none."""
-    rows = load_csv(manifest, "part", "is_anomaly")
-    given = int((rows["is_anomaly"] & (rows["part"] == "dropped")).sum())
+    given = int((manifest["is_anomaly"] & (manifest["part"] == "dropped")).sum())
     if given:
         return f"all {given:,} anomalies are among the normal images, or in another part"
     return "there is no anomaly to test with"
 
 
-def counts(manifest: Path) -> dict[str, Any]:
+def counts(manifest: pd.DataFrame) -> dict[str, int]:
     """Return the number of images of each part, and of those that were dropped."""
-    parts = load_csv(manifest, "part")["part"].value_counts().sort_index()
+    parts = manifest["part"].value_counts().sort_index()
     return {str(part).replace("/", "_"): int(n) for part, n in parts.items()}
 
 

@@ -16,7 +16,7 @@ def reason(
     Args:
         belongs: the verdict.
         p_value: the share of the held-out images that are at least as unusual.
-        detector: that decided, see `belong.prediction.predictor.Scored`.
+        detector: that decided, see `belong.prediction.predictions.Scores`.
         name: the predicted class.
         nearest: the nearest class.
         distance: to it, in its thresholds.

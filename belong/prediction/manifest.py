@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError
 
-from belong.calibration.thresholds import Kind
+from belong.calibration.thresholds import ThresholdKind
 from belong.data.image_form import ImageForm, _Facts
 from belong.runtime.errors import InputError
 
@@ -111,7 +111,7 @@ class Manifest(_Facts):
     alpha: Annotated[float, Field(gt=0, lt=1)]
     n_calibration: Annotated[int, Field(ge=1)]
     threshold: float
-    threshold_from: Kind
+    threshold_from: ThresholdKind
     measured: Measured
     trained_on: TrainedOn
     files: dict[Annotated[str, Field(pattern=r"^[a-z_]+\.safetensors$")], StoredFile]

@@ -7,51 +7,33 @@ from pathlib import Path
 from typing import Any
 
 from belong.calibration import conformal
-from belong.prediction.explanations import reason
 from belong.prediction.manifest import Manifest
-from belong.prediction.predictor import Scored
+from belong.prediction.predictions import COLUMNS, Predictions
 from belong.runtime.errors import InputError
 from belong.runtime.storage import save_rows, whole_file
 from belong.runtime.text import printable
 
 PREDICTIONS, UNREADABLE, SUMMARY = "predictions.csv", "unreadable.csv", "summary.json"
-COLUMNS = (
-    "path", "class", "probability", "belongs", "p_value", "score", "nearest_class", "distance",
-    "detector", "reason",
-)  # fmt: skip
-
 Rows = Sequence[Sequence[str]]
 
 
-def rows_of(
-    paths: Sequence[str], scored: Scored, class_names: Sequence[str], *, frames: Sequence[int]
-) -> list[list[str]]:
-    """Return a row of COLUMNS for each of n images, numbers with six digits.
-
-    Args:
-        paths: n, as `belong.runtime.text.in_table` writes them.
-        scored: what a model says of them.
-        class_names: c.
-        frames: in each of the n files; the first one was scored.
-    """
-    rows = []
-    for i, path in enumerate(paths):
-        name, nearest = class_names[scored.label[i]], class_names[scored.nearest[i]]
-        belongs, detector = bool(scored.belongs[i]), str(scored.detector[i])
-        p_value, distance = float(scored.p_value[i]), float(scored.distance[i])
-        why = reason(
-            belongs=belongs,
-            p_value=p_value,
-            detector=detector,
-            name=name,
-            nearest=nearest,
-            distance=distance,
-            frames=frames[i],
-        )
-        numbers = (scored.probability[i], p_value, scored.score[i], distance)
-        probability, p, score, far = (f"{number:.6g}" for number in numbers)
-        rows.append([path, name, probability, str(belongs), p, score, nearest, far, detector, why])
-    return rows
+def rows_of(predictions: Predictions) -> list[list[str]]:
+    """Return a row of COLUMNS for each image, numbers with six digits."""
+    return [
+        [
+            one.path,
+            one.label,
+            f"{one.probability:.6g}",
+            str(one.belongs),
+            f"{one.p_value:.6g}",
+            f"{one.score:.6g}",
+            one.nearest_class,
+            f"{one.distance:.6g}",
+            one.detector,
+            one.reason,
+        ]
+        for one in predictions
+    ]
 
 
 def save_tables(out: Path, pieces: Iterable[tuple[Rows, Rows]]) -> Counter[tuple[str, bool]]:

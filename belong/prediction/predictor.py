@@ -7,7 +7,6 @@ tests/prediction/test_batch_prediction.py says how far.
 
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
-from dataclasses import dataclass
 from threading import Event
 from typing import cast
 
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor
 
 from belong.calibration import conformal
+from belong.calibration.thresholds import decide
 from belong.detectors.combined import Combination
 from belong.detectors.mahalanobis import Mahalanobis
 from belong.detectors.registry import DETECTORS
@@ -27,36 +27,9 @@ from belong.models.frozen_backbone import FrozenEfficientNetB0
 from belong.models.registry import NETWORKS
 from belong.prediction.bundle import Bundle
 from belong.prediction.manifest import IntegrityError
+from belong.prediction.predictions import Scores
 from belong.runtime.errors import InputError
 from belong.runtime.exit_codes import no_memory_left
-
-
-@dataclass(frozen=True)
-class Scored:
-    """What a model says of n images.
-
-    Attributes:
-        label: (n,) int64, the predicted class, 0..c-1.
-        probability: (n,) float32, of that class.
-        belongs: (n,) bool.
-        p_value: (n,) float64, share of the held-out images that are at least as anomalous.
-        score: (n,) float32, of the detector in force, higher is more anomalous.
-        nearest: (n,) int64, the class nearest in thresholds of its own.
-        distance: (n,) float32, to that class, in its thresholds.
-        detector: (n,) str, that decided: of `combined` the most surprised member.
-        features: (n, d) float32, the classifier's last hidden layer.
-    """
-
-    label: np.ndarray
-    probability: np.ndarray
-    belongs: np.ndarray
-    p_value: np.ndarray
-    score: np.ndarray
-    nearest: np.ndarray
-    distance: np.ndarray
-    detector: np.ndarray
-    features: np.ndarray
-
 
 NOTHING = torch.empty(0, 0), torch.empty(0)  # what an autoencoder would see, where none is needed
 # What arrays of another network, or of another number of classes, make torch and NumPy raise.
@@ -64,23 +37,22 @@ UNFIT = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, 
 REASON = 200  # characters
 
 
-class Scorer:
-    """A model at work.
+class Predictor:
+    """The networks and detectors of a model, ready to score images.
 
     Attributes:
         manifest: what the model says of itself.
     """
 
-    def __init__(self, bundle: Bundle, *, place: torch.device) -> None:
-        """Build the networks and detectors; `place` is where the networks compute.
+    def __init__(self, bundle: Bundle, *, device: torch.device) -> None:
+        """Build the networks and detectors; `device` is where the networks compute.
 
         Raises:
             IntegrityError: what the model says of itself and its arrays do not fit together. The
                 sums may be right all the same, for whoever makes a model makes these too.
         """
         self.manifest = bundle.manifest
-        self._place = place
-        self._stopped = Event()
+        self._device = device
         try:
             self._build(bundle)
             self._try_on_a_blank_image(bundle)
@@ -96,10 +68,10 @@ class Scorer:
 
     def _build(self, bundle: Bundle) -> None:
         manifest = self.manifest
-        self._network = _network(bundle).to(self._place).eval()
-        self._backbone = _backbone(bundle, self._place)
+        self._network = _network(bundle).to(self._device).eval()
+        self._backbone = _backbone(bundle, self._device)
         coder = bundle.arrays.get("autoencoder")
-        self._coder = Autoencoder.from_arrays(dict(coder)).to(self._place) if coder else None
+        self._coder = Autoencoder.from_arrays(dict(coder)).to(self._device) if coder else None
         self._detectors = {
             name: DETECTORS[name].from_arrays(bundle.of_detector(name)) for name in manifest.uses
         }
@@ -123,12 +95,16 @@ class Scorer:
         if {len(training["thumbnails"]), len(training["labels"])} != {len(self._training)}:
             raise ValueError("its training images are not as many as their labels and features")
 
-    def score(self, images: np.ndarray) -> Scored:
+    def score(self, images: np.ndarray, *, stopped: Event | None = None) -> Scores:
         """Score images (n, ch, h, w) uint8 that have the model's form.
 
+        Args:
+            images: the pixels.
+            stopped: another thread sets it to have this call end soon.
+
         Raises:
-            InputError: they have another.
-            CancelledError: `stop` was called meanwhile.
+            InputError: they have another form.
+            CancelledError: `stopped` was set.
         """
         form = self.manifest.form
         wanted = (form.channels, form.height, form.width)
@@ -138,16 +114,16 @@ class Scorer:
                 f"the model wants uint8 (n, {', '.join(map(str, wanted))}), got {came}"
             )
         with torch.no_grad():
-            views = self._views(torch.from_numpy(images))
+            views = self._views(torch.from_numpy(images), stopped)
             scores = self._scores(views)
             in_thresholds = self._gaussians.distances(views.features) / self._gaussians.thresholds
             distance, nearest = in_thresholds.min(dim=1)
             probability, label = views.logits.softmax(dim=1).max(dim=1)
         score, detector = self._in_force(scores)
-        return Scored(
+        return Scores(
             label=label.numpy(),
             probability=probability.numpy(),
-            belongs=score <= self.manifest.threshold,
+            belongs=decide(score, self.manifest.threshold),
             p_value=conformal.p_values(self._held_out, score),
             score=score,
             nearest=nearest.numpy(),
@@ -155,10 +131,6 @@ class Scorer:
             detector=detector,
             features=views.features.numpy(),
         )
-
-    def stop(self) -> None:
-        """Have what is scored in other threads end soon, with CancelledError."""
-        self._stopped.set()
 
     def features(self, images: np.ndarray) -> np.ndarray:
         """Return the features of images (n, ch, h, w) uint8 of the model's form, alone: (n, d)."""
@@ -201,28 +173,29 @@ class Scorer:
         surprise = np.stack([self._combination.surprises[name](scores[name]) for name in members])
         return self._combination.score(scores), np.take(members, surprise.argmax(axis=0))
 
-    def _views(self, images: Tensor) -> Views:
+    def _views(self, images: Tensor, stopped: Event | None = None) -> Views:
         """Return what the detectors look at, as `belong.models.feature_extraction` makes it."""
         batches = []
-        for pixels in self._pieces(images, self._network.batch):
-            there = pixels.to(self._place)
-            maps, hidden, features = self._network.layers(self._inputs(there))
+        for pixels in _pieces(images, self._network.batch, stopped):
+            there = pixels.to(self._device)
+            maps, hidden, features = self._network.layers(self._inputs(there, stopped))
             codes, error = self._coder(there) if self._coder else NOTHING
             views = (features, self._network.classifier(features), hidden, maps, codes, error)
             batches.append([view.cpu() for view in views])
         return Views(*(torch.cat(view) for view in zip(*batches, strict=True)))
 
-    def _inputs(self, images: Tensor) -> Tensor:
+    def _inputs(self, images: Tensor, stopped: Event | None) -> Tensor:
         """Return what the network takes of images."""
         if self._backbone is None:
             return images
-        return torch.cat([self._backbone.vectors(some) for some in self._pieces(images, BATCH)])
+        return torch.cat([self._backbone.vectors(some) for some in _pieces(images, BATCH, stopped)])
 
-    def _pieces(self, images: Tensor, size: int) -> Iterator[Tensor]:
-        for piece in images.split(size):
-            if self._stopped.is_set():
-                raise CancelledError
-            yield piece
+
+def _pieces(images: Tensor, size: int, stopped: Event | None) -> Iterator[Tensor]:
+    for piece in images.split(size):
+        if stopped is not None and stopped.is_set():
+            raise CancelledError
+        yield piece
 
 
 def _network(bundle: Bundle) -> Network:
@@ -231,8 +204,8 @@ def _network(bundle: Bundle) -> Network:
     return kind.from_arrays(dict(bundle.arrays["network"]), bundle.manifest.shape)
 
 
-def _backbone(bundle: Bundle, place: torch.device) -> Backbone | None:
+def _backbone(bundle: Bundle, device: torch.device) -> Backbone | None:
     """Return what makes of images the inputs of the network, if it takes others than images."""
     if "backbone" not in bundle.arrays:
         return None
-    return Backbone().loaded(dict(bundle.arrays["backbone"])).folded().to(place)
+    return Backbone().loaded(dict(bundle.arrays["backbone"])).folded().to(device)

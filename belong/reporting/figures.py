@@ -17,21 +17,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter
 
 from belong.evaluation.detector_agreement import most_anomalous
-from belong.evaluation.pca import Plane
+from belong.evaluation.pca import Plane, plane
 from belong.reporting.histogram_bins import score_edges
 from belong.reporting.palette import ANOMALY, NORMAL, STRONG, WEAK, lines
-
-
-def gallery_rows(
-    scores: dict[str, np.ndarray], count: int
-) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Return the most anomalous images of each detector, and the least of the reconstruction."""
-    chosen = {name: most_anomalous(values, count) for name, values in scores.items()}
-    rows = {name: (places, scores[name][places]) for name, places in chosen.items()}
-    errors = scores["reconstruction"]
-    least = most_anomalous(-errors, count)
-    return {"reconstruction, lowest": (least, errors[least])} | rows
-
 
 STYLE: Any = {
     "figure.dpi": 160,
@@ -45,6 +33,70 @@ STYLE: Any = {
     "axes.axisbelow": True,
     "legend.frameon": False,
 }
+
+
+def every_figure(
+    scores: Mapping[str, np.ndarray],
+    about: Mapping[str, Any],
+    *,
+    numbers: Mapping[str, Any],
+    tables: Mapping[str, pd.DataFrame],
+    images: np.ndarray,
+    ink: bool,
+    vectors: Mapping[str, np.ndarray],
+    centroids: np.ndarray,
+    lambda_: float,
+    alpha: float,
+    top_images: int,
+) -> dict[str, Figure]:
+    """Draw all that there is something to draw of; return the figures by name.
+
+    Args:
+        scores: `PART/DETECTOR` (n,) and `normal/test/labels`.
+        about: `class_names`, and `thresholds`, detector -> kind -> score.
+        numbers: `detectors` of metrics.json.
+        tables: those of `belong.evaluation.evaluate`, `training` and `acceptance`.
+        images: (n, ch, h, w) uint8, the normal test images.
+        ink: whether those of one channel are shown inverted.
+        vectors: "normal", and "anomaly" if there are any -> features of test images (n, d).
+        centroids: (c, d) mean features of the classes.
+        lambda_: weight of the center loss.
+        alpha: the promised share of false rejects.
+        top_images: so many in a row of the gallery.
+    """
+    names, thresholds = about["class_names"], about["thresholds"]
+    normal = {name: scores[f"normal/test/{name}"] for name in thresholds}
+    figures = {
+        "features": features(
+            plane(vectors, centroids, names),
+            f"Features of the last hidden layer, lambda = {lambda_:g}",
+        ),
+        "scores": score_histograms(
+            {
+                name: {kind: scores[f"{kind}/test/{name}"] for kind in vectors}
+                for name in thresholds
+            },
+            thresholds,
+        ),
+        "gallery": gallery(
+            images,
+            np.take(names, scores["normal/test/labels"]),
+            gallery_rows(normal, top_images),
+            ink=ink,
+        ),
+        "calibration": calibration(tables["calibration_curve"]),
+        "picked_classes": picked_classes(tables["picked_classes"]),
+        "anomaly_sets": anomaly_sets(tables["anomaly_sets"]),
+        "training": training(tables["training"]),
+    }
+    if len(tables["acceptance"]):
+        figures["acceptance"] = acceptance(tables["acceptance"], 1 - alpha)
+    if "anomaly" in vectors:
+        figures["roc"] = roc(
+            {name: tables[f"roc/{name}"] for name in thresholds},
+            {name: numbers[name]["auroc"] for name in thresholds},
+        )
+    return figures
 
 
 def roc(curves: Mapping[str, pd.DataFrame], auroc: Mapping[str, float]) -> Figure:
@@ -82,16 +134,16 @@ def roc(curves: Mapping[str, pd.DataFrame], auroc: Mapping[str, float]) -> Figur
     return figure
 
 
-def features(plane: Plane, title: str) -> Figure:
+def features(projected: Plane, title: str) -> Figure:
     """Draw the features on their first two principal components (paper A, figure 6).
 
     Args:
-        plane: what lies where.
+        projected: what lies where.
         title: what the features come from.
     """
     colors = {"normal": NORMAL, "anomaly": ANOMALY}
-    points = plane.points[plane.points["kind"] != "centroid"]
-    centroids = plane.points[plane.points["kind"] == "centroid"]
+    points = projected.points[projected.points["kind"] != "centroid"]
+    centroids = projected.points[projected.points["kind"] == "centroid"]
     with rc_context(STYLE):
         figure = Figure(figsize=(6.2, 5.4), layout="constrained")
         axes = figure.subplots()
@@ -122,8 +174,8 @@ def features(plane: Plane, title: str) -> Figure:
             )
         axes.set(
             title=title,
-            xlabel=f"first principal component ({plane.shares[0]:.0%} of the variance)",
-            ylabel=f"second principal component ({plane.shares[1]:.0%})",
+            xlabel=f"first principal component ({projected.shares[0]:.0%} of the variance)",
+            ylabel=f"second principal component ({projected.shares[1]:.0%})",
             aspect="equal",
         )
         figure.legend(loc="outside lower center", ncols=3)
@@ -309,6 +361,17 @@ def gallery(
             axes.set_title(title, loc="left", fontsize=8, pad=2)
             axes.set_axis_off()
     return figure
+
+
+def gallery_rows(
+    scores: dict[str, np.ndarray], count: int
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return the most anomalous images of each detector, and the least of the reconstruction."""
+    chosen = {name: most_anomalous(values, count) for name, values in scores.items()}
+    rows = {name: (places, scores[name][places]) for name, places in chosen.items()}
+    errors = scores["reconstruction"]
+    least = most_anomalous(-errors, count)
+    return {"reconstruction, lowest": (least, errors[least])} | rows
 
 
 def picked_classes(table: pd.DataFrame) -> Figure:

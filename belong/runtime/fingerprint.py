@@ -10,8 +10,7 @@ from typing import Any
 
 import torch
 
-PROJECT = Path(__file__).parent.parent
-CODE = ("belong", "stages")
+LIBRARY = Path(__file__).parent.parent  # its code is all that computes anything
 PACKAGES = ("numpy", "torch", "torchvision")
 
 
@@ -30,9 +29,8 @@ def fingerprint(settings: Mapping[str, Any], place: torch.device, *inputs: Path)
         "threads": torch.get_num_threads(),
         "versions": [platform.python_version(), *(version(name) for name in PACKAGES)],
         "code": [
-            [str(file.relative_to(PROJECT)), _sha256(file)]
-            for folder in CODE
-            for file in sorted((PROJECT / folder).rglob("*.py"))
+            [file.relative_to(LIBRARY).as_posix(), _sha256(file)]
+            for file in sorted(LIBRARY.rglob("*.py"))
         ],
         "inputs": [_sha256(file) for file in inputs],
     }

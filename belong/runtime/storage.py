@@ -218,6 +218,20 @@ def load_csv(path: Path, *columns: str, as_text: bool = False) -> "pd.DataFrame"
     return table[list(columns)] if columns else table
 
 
+def load_tables(folder: Path) -> "dict[str, pd.DataFrame]":
+    """Read every table below a folder; return its path without `.csv`, such as roc/NAME -> table.
+
+    Raises:
+        InputError: there is no such folder (a MissingFileError), or a file is no table.
+    """
+    if not folder.is_dir():
+        raise MissingFileError(folder)
+    return {
+        path.relative_to(folder).with_suffix("").as_posix(): load_csv(path)
+        for path in sorted(folder.rglob("*.csv"))
+    }
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     try:

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from belong.data.decode_pool import decoded
 from belong.prediction.bundle import Bundle
-from belong.prediction.predictor import Scorer
+from belong.prediction.predictor import Predictor
 from belong.runtime.errors import InputError
 from benchmarks import digits
 from benchmarks.agreement import labels
@@ -38,7 +38,7 @@ def folder(setting: Setting) -> Race:
     n = setting.size(10_000, 60)
     model, files = model_folder(setting), png_folder(setting, n)
     bundle = Bundle.load(model)
-    scorer = Scorer(bundle, place=torch.device("cpu"))
+    predictor = Predictor(bundle, device=torch.device("cpu"))
     paths = sorted(files.rglob("*.png"))
     images = np.stack([np.asarray(Image.open(path))[None] for path in paths])
     network = LeNet()
@@ -49,7 +49,7 @@ def folder(setting: Setting) -> Race:
         return score(files, model, setting.threads)
 
     def in_memory(_: int) -> list[int]:
-        return classes_of([images[at : at + BATCH] for at in range(0, n, BATCH)], scorer)
+        return classes_of([images[at : at + BATCH] for at in range(0, n, BATCH)], predictor)
 
     def stock(_: int) -> list[int]:
         with tempfile.TemporaryDirectory() as out:
@@ -96,7 +96,7 @@ def photos(setting: Setting, *, n: int, width: int, drawn: int) -> Race:
     files = linked(given, setting.folder / f"links-{n}-{width}", n)
     model = photo_model(setting)
     bundle = Bundle.load(model)
-    form, scorer = bundle.manifest.form, Scorer(bundle, place=torch.device("cpu"))
+    form, predictor = bundle.manifest.form, Predictor(bundle, device=torch.device("cpu"))
     paths = sorted(files.glob("*.jpg"))
     batches = [paths[at : at + BATCH] for at in range(0, n, BATCH)]
     images = [
@@ -108,7 +108,7 @@ def photos(setting: Setting, *, n: int, width: int, drawn: int) -> Race:
         return score(files, model, setting.threads)
 
     def in_memory(_: int) -> list[int]:
-        return classes_of(images, scorer)
+        return classes_of(images, predictor)
 
     def decoding() -> None:
         decode_all(paths, setting.threads, least_px=least_px)
@@ -123,7 +123,8 @@ def photos(setting: Setting, *, n: int, width: int, drawn: int) -> Race:
             f"the slower of decoding ({setting.threads} threads, to no less than {least_px} px) "
             f"and the network, alone; no start",
             lambda: max(
-                seconds_of(decoding), seconds_of(lambda: [scorer.features(some) for some in images])
+                seconds_of(decoding),
+                seconds_of(lambda: [predictor.features(some) for some in images]),
             ),
             bar=0.8,
         ),
@@ -154,9 +155,9 @@ def parts_of(
     }
 
 
-def classes_of(batches: Sequence[np.ndarray], scorer: Scorer) -> list[int]:
+def classes_of(batches: Sequence[np.ndarray], predictor: Predictor) -> list[int]:
     """Score images that are in memory; return the class of each."""
-    return [int(label) for batch in batches for label in scorer.score(batch).label]
+    return [int(label) for batch in batches for label in predictor.score(batch).label]
 
 
 def score(files: Path, model: Path, threads: int) -> list[int]:

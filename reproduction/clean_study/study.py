@@ -24,7 +24,9 @@ import torch
 from PIL import Image
 
 from belong.commands.arguments import count, share
-from belong.commands.clean.clean_folder import clean, recipe_of, values_of
+from belong.commands.clean.clean import clean, recipe_of
+from belong.commands.clean.options import CleanOptions
+from belong.commands.fit.settings import parameters
 from belong.data import idx
 from belong.data.dataset import DataSet
 from belong.models import device as devices
@@ -86,7 +88,7 @@ def _cleaned(
             Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0)).save(
                 folder / path
             )
-        clean(folder, out, settings=settings)
+        clean(folder, out, options=CleanOptions(settings=settings))
         manifest = pd.read_csv(out / "manifest.csv", keep_default_na=False)
         return manifest.set_index("path").loc[paths].reset_index()
 
@@ -95,7 +97,7 @@ def _accuracies(
     planted: Planted, manifest: pd.DataFrame, normal: DataSet, settings: Mapping[str, object]
 ) -> Iterator[dict[str, object]]:
     """Yield the accuracy on the test images of networks trained on four sets."""
-    values = values_of(settings)
+    values = parameters(settings)
     device = devices.choose(values.device)
     test = (
         torch.from_numpy(normal.images[normal.is_test]).to(device),

@@ -13,7 +13,7 @@ from PIL import Image, ImageFilter
 from ruamel.yaml import YAML
 
 from belong.commands.check import check, duplicates, image_stats, sample_sizes
-from belong.commands.check import command as command
+from belong.commands.check.options import CheckOptions
 from belong.commands.check.report import Report
 from belong.commands.fit.plan import plan
 from belong.commands.main import main
@@ -51,13 +51,7 @@ def checked(folder: Path, anomalies: Path | None = None, alpha: float = 0.2) -> 
     return check.check(
         folder,
         anomalies,
-        alpha=alpha,
-        test_fraction=0.2,
-        calibration_fraction=0.1,
-        max_bad_fraction=0.01,
-        most_pixels=1_000_000,
-        background=(255, 255, 255),
-        jobs=1,
+        CheckOptions(alpha=alpha, calibration_fraction=0.1, max_pixels=1_000_000, jobs=1),
     )
 
 
@@ -272,12 +266,13 @@ def test_what_is_said_of_networks_and_covariances_is_what_they_are() -> None:
 
 
 def test_the_defaults_are_those_of_the_pipeline() -> None:
-    assert PARAMS["calibration"]["alpha"] == command.ALPHA
-    assert PARAMS["split"]["test_fraction"] == command.TEST_FRACTION
+    options = CheckOptions()
+    assert PARAMS["calibration"]["alpha"] == options.alpha
+    assert PARAMS["split"]["test_fraction"] == options.test_fraction
     assert PARAMS["split"]["calibration_fraction"] == check.CALIBRATION_FRACTION
-    assert PARAMS["images"]["max_bad_fraction"] == command.MAX_BAD_FRACTION
-    assert PARAMS["images"]["max_pixels"] == command.MAX_PIXELS
-    assert PARAMS["images"]["background"] == "white"
+    assert PARAMS["images"]["max_bad_fraction"] == options.max_bad_fraction
+    assert PARAMS["images"]["max_pixels"] == options.max_pixels
+    assert (PARAMS["images"]["background"], options.background) == ("white", (255, 255, 255))
 
 
 def test_a_film_of_alike_frames_is_one_group_and_all_its_frames_are_in_it() -> None:

@@ -20,6 +20,8 @@ from reproduction.clean_study.page import page
 from tests.imports import ROOT
 from tests.photo_folders import write_images
 
+pytestmark = pytest.mark.pipeline
+
 DIGITS = ROOT / "tests" / "data" / "mnist-small"
 CLOTHES = ROOT / "tests" / "data" / "fashion-mnist-small"
 QUICK = ("--folds", "2", "--set", "train.epochs=1")

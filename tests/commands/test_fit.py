@@ -1,4 +1,4 @@
-"""`belong fit` on a folder of images for each class: the pipeline's own stages, without DVC."""
+"""`belong fit` on a folder of images for each class: what the pipeline does, without DVC."""
 
 import fcntl
 import os
@@ -14,15 +14,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from belong.commands.fit import fit
-from belong.commands.fit.fit import PIPELINE, TARGETS, setting, summary
+from belong.commands.fit import fit, recipe
+from belong.commands.fit.fit import summary
+from belong.commands.fit.settings import DEFAULTS, setting
+from belong.commands.fit.workspace import Workspace
 from belong.commands.main import main
 from belong.data.idx import read
 from belong.prediction.bundle import Bundle
 from belong.runtime.errors import InputError
-from stages.finished import Finished
-from stages.sequence import Step, steps_to
 from tests.imports import ROOT
+
+pytestmark = pytest.mark.pipeline
 
 DIGITS = ROOT / "tests" / "data" / "mnist-small"
 QUICK = ("train.epochs=25", "autoencoder.epochs=2", "derive.images=50",
@@ -164,13 +166,13 @@ def test_while_a_model_is_made_no_other_process_makes_it(
 ) -> None:
     asked = []
 
-    def make(_values: object, model: Path, _key: str) -> None:
+    def make(_job: object, model: Path) -> None:
         with model.with_name(f".{model.name}.lock").open() as lock:
             with pytest.raises(BlockingIOError):
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             asked.append(model)
 
-    monkeypatch.setattr(fit, "run_all", make)
+    monkeypatch.setattr(fit, "make", make)
     assert main(["fit", str(digits), "-o", str(tmp_path / "model")]) == 0
     assert asked == [tmp_path / "model"]
 
@@ -202,9 +204,10 @@ def test_a_setting_that_is_no_yaml_is_one_line() -> None:
 
 
 def test_a_model_says_how_well_it_classifies_what_it_was_not_fitted_to(model: Path) -> None:
-    measured = Bundle.load(model).manifest.measured
+    bundle = Bundle.load(model)
+    measured = bundle.manifest.measured
     assert measured.normal_images == 400  # a fifth of each class
-    said = summary(model).splitlines()
+    said = summary(bundle, model).splitlines()
     assert said[0] == f"accuracy: {measured.accuracy:.4f} on 400 test images"
     assert said[1].startswith(f"rejected: {measured.false_reject:.1%} of them; 5.0% were promised")
     assert measured.accuracy > 0.8
@@ -247,20 +250,20 @@ def words(few: Path, model: Path, *more: str) -> list[str]:
 
 BREAKS_OFF = """
 import os, signal, sys, threading
+from belong.commands.fit import fit
 from belong.commands.main import main
-from stages import fit_folder
 
-stage, seconds, by = sys.argv[1], float(sys.argv[2]), int(sys.argv[3])
-told = fit_folder.announce
+step, seconds, by = sys.argv[1], float(sys.argv[2]), int(sys.argv[3])
+told = fit.say
 
-def announce(step):
-    told(step)
-    if step.name == stage and seconds:
+def say(text):
+    told(text)
+    if text.startswith(f"{step}: ") and seconds:
         threading.Timer(seconds, os.kill, (os.getpid(), by)).start()
-    elif step.name == stage:
+    elif text.startswith(f"{step}: "):
         os.kill(os.getpid(), by)
 
-fit_folder.announce = announce
+fit.say = say
 signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may ignore it
 sys.exit(main(sys.argv[4:]))
 """
@@ -280,10 +283,8 @@ def test_a_fit_that_is_killed_and_interrupted_gives_the_bytes_of_one_that_is_not
 ) -> None:
     draw = random.Random(0)  # noqa: S311  the moments
     model = tmp_path / "model"
-    names = [step.name for step in steps_to(TARGETS, PIPELINE)]
-    quiet = {"backbone", "embed", "train_head"}
-    heard = [name for name in names[1:-1] if name not in quiet]
-    first, second = sorted(draw.sample(heard, 2), key=names.index)
+    first = draw.choice(("train", "train_autoencoder"))
+    second = draw.choice(("extract", "fit_detectors", "score", "evaluate"))
     code, _ = broken_off(words(few, model), first, draw.random() / 10, signal.SIGKILL)
     assert code == -signal.SIGKILL
     code, said = broken_off(words(few, model), second, 0, signal.SIGINT)
@@ -297,18 +298,17 @@ def test_a_fit_that_is_killed_and_interrupted_gives_the_bytes_of_one_that_is_not
     assert main(words(few, model)) == 0
     again = capsys.readouterr().err
     # Of the backbone and of the head, which take no part, nothing is told.
-    assert not re.search("^(backbone|embed|train_head): ", said + again, re.MULTILINE)
-    found = re.search(f"{model}: goes on with the stage (.*), where it was interrupted", again)
-    assert found
-    assert names.index(found[1]) >= names.index(second)  # that one may have ended meanwhile
-    assert "pack: " not in again
+    assert not re.search("^(embed|train_head): ", said + again, re.MULTILINE)
+    assert f"{model}: goes on with the stage extract, where it was interrupted" in again
+    # What was finished is not done again.
+    assert not re.search("^(pack|split|train|train_autoencoder): ", again, re.MULTILINE)
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
     assert main(words(few, tmp_path / "undisturbed")) == 0
     files = {path.name: path.read_bytes() for path in model.iterdir()}
     assert files == {path.name: path.read_bytes() for path in (tmp_path / "undisturbed").iterdir()}
 
 
-def stop(*_paths: Path) -> None:
+def stop(*_arguments: object, **_options: object) -> None:
     raise KeyboardInterrupt
 
 
@@ -322,11 +322,11 @@ def test_of_other_images_or_settings_nothing_is_taken_over(
 ) -> None:
     images, model = tmp_path / "images", tmp_path / "model"
     shutil.copytree(few, images)
-    monkeypatch.setattr("stages.train.main", stop)
+    monkeypatch.setattr(recipe, "fit_classifier", stop)
     for _ in range(2):
         assert main(words(images, model)) == 130
     assert "goes on with the stage train" in capsys.readouterr().err
-    monkeypatch.setattr("stages.pack.main", stop)
+    monkeypatch.setattr(recipe, "pack_all", stop)
     if change == "image":
         os.utime(min((images / "0").iterdir()), (1, 1))
     assert main(words(images, model, *["--seed=1"] * (change == "setting"))) == 130
@@ -335,25 +335,46 @@ def test_of_other_images_or_settings_nothing_is_taken_over(
     assert "goes on with" not in said
 
 
-def a_step(folder: Path) -> Step:
-    (folder / "data").mkdir()
-    (folder / "data" / "b").write_text("made")
-    return Step("one", "", "one", ("data/a", "data/b"), frozenset({"data/b"}))
+def test_the_defaults_are_the_parameters_of_the_project() -> None:
+    assert DEFAULTS.resolve() == ROOT / "params.yaml"
 
 
-def test_a_stage_whose_output_was_cut_off_is_not_finished(tmp_path: Path) -> None:
-    step = a_step(tmp_path)
-    Finished(tmp_path, "key").note(step)
-    assert Finished(tmp_path, "key").left([step]) == []
-    assert Finished(tmp_path, "another").left([step]) == [step]
-    (tmp_path / "data" / "b").write_text("mad")
-    assert Finished(tmp_path, "key").left([step]) == [step]
+# --- what is kept --------------------------------------------------------------------------------
 
 
-def test_half_a_note_counts_for_nothing(tmp_path: Path) -> None:
-    step = a_step(tmp_path)
-    Finished(tmp_path, "key").note(step)
-    note = tmp_path / "finished.json"
-    note.write_text(note.read_text()[:-5])
-    found = Finished(tmp_path, "key")
-    assert (found.left([step]), found.is_other) == ([step], False)
+def kept(folder: Path, value: int, key: str = "key") -> int:
+    """Return the value that is kept under a name, or keep this one."""
+    arrays, about = Workspace(folder, key).keep(
+        "one", lambda: ({"value": np.array([value])}, {"value": value})
+    )
+    assert about["value"] == arrays["value"][0]
+    return int(arrays["value"][0])
+
+
+def test_what_is_kept_is_not_computed_again(tmp_path: Path) -> None:
+    assert kept(tmp_path / "work", 1) == 1
+    assert kept(tmp_path / "work", 2) == 1
+    assert not Workspace(tmp_path / "work", "key").is_other
+
+
+def test_a_result_that_was_cut_off_is_computed_again(tmp_path: Path) -> None:
+    kept(tmp_path / "work", 1)
+    file = tmp_path / "work" / "one.safetensors"
+    file.write_bytes(file.read_bytes()[:-1])
+    assert not Workspace(tmp_path / "work", "key").has("one")
+    assert kept(tmp_path / "work", 2) == 2
+
+
+def test_a_result_without_its_sum_is_computed_again(tmp_path: Path) -> None:
+    """The process was killed between the two."""
+    kept(tmp_path / "work", 1)
+    (tmp_path / "work" / "one.sha256").unlink()
+    assert kept(tmp_path / "work", 2) == 2
+
+
+def test_of_another_key_or_of_half_a_key_nothing_is_kept(tmp_path: Path) -> None:
+    kept(tmp_path / "work", 1)
+    assert kept(tmp_path / "work", 2, "another") == 2
+    (tmp_path / "work" / "key").write_text("anoth")
+    assert Workspace(tmp_path / "work", "another").is_other
+    assert [path.name for path in (tmp_path / "work").iterdir()] == ["key"]

@@ -1,11 +1,12 @@
 """How long a fit will take: the work is counted, and said with its range."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
 from belong.commands.fit.plan import Plan
+from belong.commands.fit.settings import parameters
 from belong.commands.fit.time_estimate import Estimate, Pace, estimate
 from belong.data.image_folder import list_images
 from tests.photo_folders import write_images
@@ -43,12 +44,11 @@ def test_more_passes_of_the_same_plan_take_longer(tmp_path: Path, is_frozen: boo
     """A thousand million passes: no noise of the machine hides them."""
     write_images(tmp_path, *(f"{name}/{i}.png" for name in ("ant", "bee") for i in range(10)))
     found = list_images(tmp_path)
-    taken = [
-        estimate(
-            found, Plan(**vars(PLAN) | {"epochs": epochs}), is_frozen=is_frozen, embedding=4,
-            derived_images=10, background=(255, 255, 255), most_pixels=1000,
-            place=torch.device("cpu"),
-        )
-        for epochs in (1, 10**9)
-    ]  # fmt: skip
+    settings: dict[str, object] = {"train.embedding": 4, "derive.images": 10}
+    plan = PLAN
+    if is_frozen:
+        plan = replace(PLAN, network="efficientnet_b0", side_px=40)
+        settings |= {"efficientnet.weights": "imagenet", "efficientnet.frozen": True}
+    values = parameters(settings | {"network": plan.network})
+    taken = [estimate(found, replace(plan, epochs=n), values) for n in (1, 10**9)]
     assert 0 < taken[0].low < taken[0].seconds < taken[0].high < taken[1].low

@@ -518,6 +518,7 @@ def run_stage(by_hand: Path, out: Path, programs: Path) -> "subprocess.Completed
         )
 
 
+@pytest.mark.pipeline
 @pytest.mark.parametrize(
     ("name", "mirrors", "package"),
     [
@@ -555,6 +556,7 @@ def test_without_a_network_the_program_names_all_it_tried_and_keeps_the_old_fold
     assert list(out.parent.iterdir()) == [out]
 
 
+@pytest.mark.pipeline
 def test_an_unknown_name_is_one_line_with_the_known_names(tmp_path: Path) -> None:
     done = run_stage(tmp_path / "by-hand", tmp_path / "raw" / "mnits", tmp_path)
     assert done.returncode == 2

@@ -171,6 +171,7 @@ def killers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.robustness
 def test_a_file_over_which_its_decoder_is_killed_is_named_and_all_others_are_read(
     killers: Path,
 ) -> None:
@@ -182,6 +183,7 @@ def test_a_file_over_which_its_decoder_is_killed_is_named_and_all_others_are_rea
         assert same(said, wanted)
 
 
+@pytest.mark.robustness
 @pytest.mark.parametrize("seconds", [0, 1], ids=["at work", "waiting"])
 def test_decoders_that_somebody_kills_cost_no_file(tmp_path: Path, seconds: float) -> None:
     write_images(tmp_path, "a.png", grey=True)
@@ -229,6 +231,7 @@ def test_a_question_that_breaks_off_anywhere_ends_the_decoder_without_an_answer(
         assert answers.getvalue() == READY
 
 
+@pytest.mark.robustness
 def test_a_decoder_whose_parent_is_killed_ends_too(tmp_path: Path) -> None:
     write_images(tmp_path, "a.png", grey=True)
     code = (

@@ -5,7 +5,7 @@ It may need its keywords in PARAMETERS, and its view in VIEWS if it is fitted to
 
 import inspect
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from belong.detectors import mlp_head
-from belong.detectors.base import Detector, Training
+from belong.detectors.base import Detector, Training, Unfitted
 from belong.detectors.registry import DETECTORS, stored_in
 from belong.models.activations import Views
 from belong.parameters import COMBINABLE, DetectorsSection
@@ -34,6 +34,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "mahalanobis_min": GAUSSIANS,
     "code_knn": {"k": 5},
     "code_iforest": {"trees": 50, "sample": 64, "seed": 0},
+    "gen": {"gamma": 0.1, "top": 100},
     "mahalanobis_tied": {"ridge": 0.001},
     "relative_mahalanobis": {"ridge": 0.001},
     "feature_knn": {"k": 5},
@@ -275,7 +276,7 @@ def test_the_order_of_the_training_images_does_not_matter(name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "view"), VIEWS)
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 def test_a_training_image_whose_vector_is_not_finite_is_refused_by_its_number(
     name: str, view: str, value: float
 ) -> None:
@@ -332,15 +333,15 @@ def test_what_the_bundle_is_built_by_is_what_the_detectors_say_of_themselves() -
     assert needing == build_bundle.CODED
 
 
+def keywords_of(kind: type[Detector]) -> set[str]:
+    if issubclass(kind, Unfitted):
+        return {field.name for field in fields(kind)}
+    parameters = inspect.signature(kind.fit).parameters.values()
+    return {one.name for one in parameters if one.kind is inspect.Parameter.KEYWORD_ONLY}
+
+
 def test_the_keys_of_each_detectors_section_are_the_keywords_of_its_fit() -> None:
-    keywords = {
-        name: {
-            parameter.name
-            for parameter in inspect.signature(DETECTORS[name].fit).parameters.values()
-            if parameter.kind is inspect.Parameter.KEYWORD_ONLY
-        }
-        for name in stored_in("detectors")
-    }
+    keywords = {name: keywords_of(DETECTORS[name]) for name in stored_in("detectors")}
     keywords["code_iforest"].remove("seed")  # a parameter of the whole pipeline
     sections = {
         name: set(getattr(field.annotation, "model_fields"))  # noqa: B009  (a class, to mypy)

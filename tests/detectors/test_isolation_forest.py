@@ -1,7 +1,6 @@
 """Isolation forest, against scikit-learn's own scores."""
 
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,6 @@ from sklearn.ensemble import IsolationForest
 from torch import Tensor
 
 from belong.detectors.isolation_forest import Forest, fit, mean_depth
-from belong.runtime.storage import load_arrays, save_arrays
 
 
 def vectors(generator: torch.Generator, n: int) -> Tensor:
@@ -146,18 +144,6 @@ def test_vectors_that_are_all_equal_score_as_in_scikit_learn() -> None:
     np.testing.assert_allclose(depth, search_depth(16), rtol=1e-6)
 
 
-def test_a_forest_that_was_saved_and_loaded_gives_the_same_depths(
-    generator: torch.Generator, tmp_path: Path
-) -> None:
-    x = vectors(generator, 100)
-    forest = fit(x, trees=20, sample=32, seed=0)
-    arrays = {name: values.numpy() for name, values in forest._asdict().items()}
-    save_arrays(tmp_path / "forest.safetensors", arrays)
-    loaded = load_arrays(tmp_path / "forest.safetensors")
-    again = Forest(**{name: torch.from_numpy(loaded[name]) for name in Forest._fields})
-    assert torch.equal(mean_depth(again, x), mean_depth(forest, x))
-
-
 def test_the_same_seed_grows_the_same_forest_and_another_seed_another(
     generator: torch.Generator,
 ) -> None:
@@ -180,8 +166,3 @@ def test_the_size_of_a_chunk_does_not_change_a_bit(generator: torch.Generator, c
     x = vectors(generator, 40)
     forest = fit(x, trees=10, sample=16, seed=0)
     assert torch.equal(mean_depth(forest, x, chunk=chunk), mean_depth(forest, x))
-
-
-def test_no_vectors_get_no_depths(generator: torch.Generator) -> None:
-    forest = fit(vectors(generator, 50), trees=5, sample=16, seed=0)
-    assert mean_depth(forest, torch.empty(0, 4)).shape == (0,)

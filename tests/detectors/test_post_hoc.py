@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 import torch
-from pytorch_ood.detector import KNN, RMD, EnergyBased, Mahalanobis, MaxLogit, MaxSoftmax, ViM
+from pytorch_ood.detector import GEN, KNN, RMD, EnergyBased, Mahalanobis, MaxLogit, MaxSoftmax, ViM
 from scipy.special import log_softmax, logsumexp
 from torch import Tensor
 
 from belong.detectors.base import Training
 from belong.detectors.energy import Energy
 from belong.detectors.feature_knn import FeatureNeighbors
+from belong.detectors.gen import GeneralizedEntropy
 from belong.detectors.mahalanobis_tied import TiedMahalanobis
 from belong.detectors.max_logit import MaximumLogit
 from belong.detectors.msp import MaximumSoftmaxProbability
@@ -116,6 +117,36 @@ def test_energy_of_equal_logits_is_minus_their_value_less_the_logarithm_of_their
     logits = torch.full((1, 4), 2.0)
     score = Energy.fit(training).score(views_of(logits, logits))
     np.testing.assert_allclose(score, [-2 - np.log(4)], rtol=1e-6)
+
+
+@pytest.mark.parametrize(("gamma", "top"), [(0.1, 100), (0.1, 2), (0.5, 1)])
+def test_gen_is_pytorch_oods_times_the_number_of_terms(
+    training: Training, tested: Views, gamma: float, top: int
+) -> None:
+    logits = tested.logits / 20  # theirs takes no probability below 1e-7
+    theirs = GEN(None, gamma=gamma, M=min(top, C)).predict_logits(logits.double())
+    fitted = GeneralizedEntropy.fit(training, gamma=gamma, top=top)
+    ours = fitted.score(views_of(tested.features, logits))
+    np.testing.assert_allclose(ours, theirs * min(top, C), rtol=1e-5)
+
+
+def test_gen_by_hand(training: Training) -> None:
+    # Probabilities 1/2, 1/4, 1/4: sqrt(1/4) = 1/2 of the first, sqrt(3/16) of the others.
+    logits = torch.tensor([[0.0, np.log(2), 0.0]])
+    two, all_ = (
+        GeneralizedEntropy.fit(training, gamma=0.5, top=top).score(views_of(logits, logits))
+        for top in (2, 9)
+    )
+    np.testing.assert_allclose(two, [0.5 + 3**0.5 / 4], rtol=1e-6)
+    np.testing.assert_allclose(all_, [0.5 + 3**0.5 / 2], rtol=1e-6)
+
+
+def test_gen_of_one_probability_keeps_what_is_missing_to_1(training: Training) -> None:
+    # Beside exp(z) and two of 1, the largest lacks 2 / (exp(z) + 2) to 1: also where it rounds.
+    logits = torch.tensor([[z, 0.0, 0.0] for z in (5.0, 40.0, 80.0)])
+    score = GeneralizedEntropy.fit(training, gamma=0.1, top=1).score(views_of(logits, logits))
+    whole = np.exp([5.0, 40.0, 80.0])
+    np.testing.assert_allclose(score, (whole * 2 / (whole + 2) ** 2) ** 0.1, rtol=1e-6)
 
 
 @pytest.mark.parametrize("principal", [1, 3, 5])

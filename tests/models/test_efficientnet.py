@@ -396,6 +396,7 @@ def test_without_weights_the_stage_backbone_writes_no_array(tmp_path: Path) -> N
     assert load_arrays(tmp_path / "backbone") == {}
 
 
+@pytest.mark.pipeline
 def test_without_a_network_the_download_is_refused_in_one_line(tmp_path: Path) -> None:
     params = with_efficientnet(tmp_path, weights="imagenet", frozen=False)
     with socket.socket() as closed:

@@ -101,6 +101,7 @@ def outcome(made: Any) -> tuple[dict[str, bytes], str]:
     return {name: x.tobytes() for name, x in network.arrays().items()}, json.dumps(rows)
 
 
+@pytest.mark.robustness
 @pytest.mark.parametrize("train", [lenet, efficientnet, paper_b, head])
 def test_a_training_killed_after_every_epoch_gives_the_bytes_of_one_that_was_not(
     train: Training, tmp_path: Path

@@ -14,6 +14,7 @@ from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pandas as pd
@@ -30,11 +31,13 @@ from belong.models.efficientnet import Backbone
 from belong.models.feature_extraction import embed
 from belong.models.frozen_backbone import FrozenEfficientNetB0
 from belong.prediction import batch_prediction
-from belong.prediction.batch_prediction import UNFINISHED, score_files
 from belong.prediction.bundle import Bundle
 from belong.prediction.explanations import reason
-from belong.prediction.prediction_files import COLUMNS
-from belong.prediction.predictor import Scored, Scorer
+from belong.prediction.model import load_model
+from belong.prediction.predictions import COLUMNS, Scores
+from belong.prediction.predictor import Predictor
+from belong.prediction.scoring_options import ScoringOptions
+from belong.prediction.scoring_run import UNFINISHED, score_files
 from belong.runtime.storage import load_arrays
 from belong.runtime.text import printable
 from tests.imports import ROOT
@@ -105,10 +108,10 @@ def done(photos: Path, model: Path, tmp_path_factory: pytest.TempPathFactory) ->
 def test_the_verdicts_are_those_of_the_pipeline(
     made: Path, model: Path, tested: np.ndarray, size: int
 ) -> None:
-    scorer = Scorer(Bundle.load(model), place=CPU)
+    predictor = Predictor(Bundle.load(model), device=CPU)
     rows = range(0, len(tested), 1 if size > 1 else 16)
     images = tested[rows.start : rows.stop : rows.step]
-    said = [scorer.score(images[at : at + size]) for at in range(0, len(images), size)]
+    said = [predictor.score(images[at : at + size]) for at in range(0, len(images), size)]
     verdicts = pd.read_csv(made / "verdicts").iloc[rows.start : rows.stop : rows.step]
     scores = load_arrays(made / "scores", *(f"{part}/combined" for part in PARTS))
     wanted = np.concatenate(list(scores.values()))[:: rows.step]
@@ -124,7 +127,7 @@ def assert_close(got: object, wanted: object) -> None:
     np.testing.assert_allclose(np.asarray(got), np.asarray(wanted), rtol=1e-4, atol=1e-5)
 
 
-def joined(said: list[Scored], name: str) -> np.ndarray:
+def joined(said: list[Scores], name: str) -> np.ndarray:
     return np.concatenate([getattr(one, name) for one in said])
 
 
@@ -132,7 +135,7 @@ def test_the_detector_that_decided_is_the_member_with_the_largest_surprise(
     made: Path, model: Path, tested: np.ndarray
 ) -> None:
     """Beyond the tail a surprise grows by one for each mean excess; see `combination`."""
-    said = Scorer(Bundle.load(model), place=CPU).score(tested[500:501])
+    said = Predictor(Bundle.load(model), device=CPU).score(tested[500:501])
     members = Bundle.load(model).manifest.members
     names = [f"{part}/{name}" for part in ("normal/calibration", PARTS[1]) for name in members]
     scores = load_arrays(made / "scores", *names)
@@ -171,7 +174,7 @@ def test_a_network_on_a_frozen_backbone_is_given_what_the_backbone_makes_of_imag
     form = manifest.form.model_copy(update={"height": 40, "width": 40})
     facts = {"network": "frozen_efficientnet_b0", "shape": network.shape, "form": form}
     images = np.random.default_rng(0).integers(0, 256, (3, 1, 40, 40), np.uint8)
-    said = Scorer(Bundle(manifest.model_copy(update=facts), arrays), place=CPU).score(images)
+    said = Predictor(Bundle(manifest.model_copy(update=facts), arrays), device=CPU).score(images)
     vectors = embed(backbone, torch.from_numpy(images), device=CPU)
     with torch.no_grad():
         features, logits = network(vectors)
@@ -183,9 +186,9 @@ def test_a_network_on_a_frozen_backbone_is_given_what_the_backbone_makes_of_imag
 def test_a_kept_training_image_is_its_own_nearest_one(model: Path) -> None:
     bundle = Bundle.load(model)
     kept = bundle.arrays["training"]
-    scorer = Scorer(bundle, place=CPU)
-    seen = scorer.score(kept["thumbnails"][:5])  # digits are smaller than thumbnails may be
-    rows, distances = scorer.nearest_training_images(seen.features, most=3)
+    predictor = Predictor(bundle, device=CPU)
+    seen = predictor.score(kept["thumbnails"][:5])  # digits are smaller than thumbnails may be
+    rows, distances = predictor.nearest_training_images(seen.features, most=3)
     np.testing.assert_array_equal(rows[:, 0], np.arange(5))
     np.testing.assert_allclose(distances[:, 0], 0, atol=1e-4)
     assert (np.diff(distances) >= 0).all()
@@ -193,7 +196,7 @@ def test_a_kept_training_image_is_its_own_nearest_one(model: Path) -> None:
 
 def test_images_of_another_form_are_refused(model: Path) -> None:
     with pytest.raises(ValueError, match=r"wants uint8 \(n, 1, 28, 28\), got uint8 \(n, 3, 28, 28"):
-        Scorer(Bundle.load(model), place=CPU).score(np.zeros((2, 3, 28, 28), np.uint8))
+        Predictor(Bundle.load(model), device=CPU).score(np.zeros((2, 3, 28, 28), np.uint8))
 
 
 def test_the_reason_names_the_class_or_what_is_odd() -> None:
@@ -300,8 +303,8 @@ def watch(given: Path, model: Path, *more: str) -> int:
 
 def uploads(found: Incoming, model: Path, out: Path | None) -> Uploads:
     score = partial(
-        score_files, found, Bundle.load(model), source="photos", jobs=1, batch_size=4,
-        device_name="cpu", overwrite=False, say=lambda _: None,
+        score_files, found, load_model(model, device="cpu"), options=ScoringOptions(1, 4),
+        source="photos", say=lambda _: None,
     )  # fmt: skip
     return scored(found, out, source="photos", score=score)
 
@@ -458,15 +461,15 @@ def test_a_name_with_a_carriage_return_is_scored_shown_and_watched(
 @contextmanager
 def interruption() -> Iterator[None]:
     """Have Ctrl-C come while the fifth batch is scored, one after the other, and none go on."""
-    score, calls = Scorer.score, itertools.count()
+    score, calls = Predictor.score, itertools.count()
 
-    def broken_off(self: Scorer, images: np.ndarray) -> Scored:
+    def broken_off(self: Predictor, images: np.ndarray, *, stopped: Event | None = None) -> Scores:
         if next(calls) >= 5:  # the first is that of the blank image
             raise KeyboardInterrupt
-        return score(self, images)
+        return score(self, images, stopped=stopped)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Scorer, "score", broken_off)
+        patch.setattr(Predictor, "score", broken_off)
         patch.setattr(batch_prediction, "AT_ONCE", 1)
         yield
 
@@ -474,8 +477,8 @@ def interruption() -> Iterator[None]:
 def interrupted(photos: Path, model: Path, out: Path) -> str:
     with interruption(), pytest.raises(KeyboardInterrupt) as stopped:
         score_files(
-            below(photos), Bundle.load(model), out, source=str(photos), jobs=1, batch_size=4,
-            device_name="cpu", overwrite=False, say=print,
+            below(photos), load_model(model, device="cpu"), out, ScoringOptions(1, 4),
+            source=str(photos), say=print,
         )  # fmt: skip
     return str(stopped.value)
 
@@ -528,6 +531,7 @@ def test_half_a_batch_that_a_crash_left_is_scored_again(
     assert (tmp_path / "predictions.csv").read_bytes() == (done / "predictions.csv").read_bytes()
 
 
+@pytest.mark.robustness
 def test_a_signal_ends_batches_that_are_at_work_and_the_same_command_goes_on(
     tested: np.ndarray, model: Path, tmp_path: Path
 ) -> None:
@@ -557,11 +561,11 @@ def test_a_signal_ends_batches_that_are_at_work_and_the_same_command_goes_on(
     assert all(row == rows[0] for row in rows)
 
 
-def test_a_scorer_that_is_stopped_scores_no_more(model: Path, tested: np.ndarray) -> None:
-    scorer = Scorer(Bundle.load(model), place=CPU)
-    scorer.stop()
+def test_a_predictor_that_is_stopped_scores_no_more(model: Path, tested: np.ndarray) -> None:
+    stopped = Event()
+    stopped.set()
     with pytest.raises(CancelledError):
-        scorer.score(tested[:3])
+        Predictor(Bundle.load(model), device=CPU).score(tested[:3], stopped=stopped)
 
 
 # --- the command, and bad input ------------------------------------------------------------------

@@ -31,7 +31,7 @@ from belong.prediction.manifest import IntegrityError
 from belong.prediction.onnx import networks
 from belong.prediction.onnx.export import model as graph_of
 from belong.prediction.onnx.verify import MOST, Compared, check, compare
-from belong.prediction.predictor import Scorer
+from belong.prediction.predictor import Predictor
 from belong.runtime.storage import load_arrays
 from tests.imports import ROOT
 from tests.small_bundle import a_bundle, make_bundle
@@ -105,7 +105,7 @@ def test_the_graph_says_what_the_model_says(
 
 def test_probability_and_p_value_are_those_of_the_model(bundle: Bundle, tested: np.ndarray) -> None:
     got = said(bundle, tested[:50])
-    wanted = Scorer(bundle, place=torch.device("cpu")).score(tested[:50])
+    wanted = Predictor(bundle, device=torch.device("cpu")).score(tested[:50])
     np.testing.assert_allclose(got["probability"], wanted.probability, rtol=1e-5)
     steps = np.abs(got["p_value"] - wanted.p_value) * (bundle.manifest.n_calibration + 1)
     assert steps.max() <= 1 + 1e-9  # one held-out image, where scores tie but for the last bit
@@ -128,7 +128,7 @@ def test_each_detector_scores_as_in_the_library(
     }
     alone = with_facts(bundle, arrays, detector=name, members=[])
     images = np.concatenate((tested[:20], tested[-20:]))
-    wanted = Scorer(alone, place=torch.device("cpu")).score(images).score
+    wanted = Predictor(alone, device=torch.device("cpu")).score(images).score
     got = said(alone, images)["score"]
     np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-4 * wanted.std())
 
@@ -166,7 +166,7 @@ def pixels(*shape: int) -> np.ndarray:
 
 
 def assert_same(bundle: Bundle, images: np.ndarray) -> None:
-    got, wanted = said(bundle, images), Scorer(bundle, place=torch.device("cpu")).score(images)
+    got, wanted = said(bundle, images), Predictor(bundle, device=torch.device("cpu")).score(images)
     np.testing.assert_allclose(got["score"], wanted.score, rtol=1e-4)
     np.testing.assert_array_equal(got["label"], wanted.label)
 
@@ -264,7 +264,7 @@ def test_a_graph_of_another_threshold_is_told_by_its_verdicts(
 ) -> None:
     other = written(with_facts(bundle, {}, threshold=0.0), tmp_path / "other.onnx")
     got = compare(bundle, other, [tested[:50]])
-    belongs = Scorer(bundle, place=torch.device("cpu")).score(tested[:50]).belongs
+    belongs = Predictor(bundle, device=torch.device("cpu")).score(tested[:50]).belongs
     assert (got.labels, got.verdicts) == (0, belongs.sum())
     with pytest.raises(IntegrityError, match=r"^other: differs from the model; 50 images compared"):
         check(got, "other")

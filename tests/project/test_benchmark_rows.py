@@ -10,6 +10,8 @@ from benchmarks.contract import Growth, Race, Setting
 from benchmarks.registry import LONG, SHORT
 from tests.imports import NO_STAGES, ROOT
 
+pytestmark = pytest.mark.pipeline
+
 # Of the long rows, those of DVC run what tests/pipeline/test_pipeline.py runs, and for as long.
 RACES = [name for name in SHORT if not name.startswith("growth-")]
 GROWTHS = [name for name in SHORT if name.startswith("growth-")]

@@ -231,6 +231,7 @@ def test_the_memory_of_a_process_counts_what_it_and_its_children_hold() -> None:
     assert memory_of(process.pid) == 0  # it has ended
 
 
+@pytest.mark.pipeline
 def test_a_work_that_fails_alone_says_what_went_wrong(tmp_path: Path) -> None:
     setting = Setting(quick=True, threads=1, folder=tmp_path)
     with pytest.raises(FailedError, match=r"knn-50, nobody: (?s:.)*KeyError: 'nobody'"):
@@ -272,6 +273,7 @@ def run_benchmarks(*words: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
+@pytest.mark.pipeline
 def test_the_command_writes_the_rows_that_it_was_asked_for(tmp_path: Path) -> None:
     asked = ("--quick", "--rounds", "2", "--threads", "1", "--rows", "start-help")
     done = run_benchmarks(*asked, "--out", str(tmp_path))
@@ -283,6 +285,7 @@ def test_the_command_writes_the_rows_that_it_was_asked_for(tmp_path: Path) -> No
     assert (tmp_path / "benchmarks.md").read_text().startswith("# How fast, beside others\n")
 
 
+@pytest.mark.pipeline
 def test_an_unknown_row_and_no_rounds_are_answered_with_what_is_wanted(tmp_path: Path) -> None:
     unknown = run_benchmarks("--rows", "knn")
     assert unknown.returncode == 2
@@ -305,6 +308,7 @@ def test_idx_files_are_found_by_torchvision_whether_zipped_or_not(tmp_path: Path
     assert torch.equal(one.data, other.data)
 
 
+@pytest.mark.pipeline
 def test_a_row_that_cannot_be_measured_is_named_and_the_others_are_written(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

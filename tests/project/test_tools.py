@@ -10,6 +10,7 @@ import pytest
 from tests.imports import ROOT
 
 
+@pytest.mark.robustness
 @pytest.mark.parametrize(
     "program", ["tests.robustness.faults", "tests.robustness.fuzz", "tests.robustness.kills"]
 )

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pytest
 
 from reproduction.grid.grid_file import GridFile
 from reproduction.paper.published import PAIRS
@@ -38,6 +39,7 @@ def test_each_part_is_normal_once_against_the_anomalies_of_the_published_table()
             assert found == [classes[normal[-1]], classes[anomaly[-1]], classes[third]]
 
 
+@pytest.mark.pipeline
 def test_a_cell_of_imagenet30_runs_on_a_folder_for_each_of_the_thirty_classes(
     tmp_path: Path,
 ) -> None:

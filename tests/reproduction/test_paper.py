@@ -19,6 +19,8 @@ from tests.imports import ROOT
 from tests.paper_grid import LAMBDAS, PAIRS, grid_of, plausible, sets_of
 from tests.pipeline.test_stages import run
 
+pytestmark = pytest.mark.pipeline
+
 PUBLISHED = ROOT / "reports" / "paper" / "published.csv"
 DETECTORS = ("mahalanobis", "mlp_head")
 

@@ -28,7 +28,7 @@ import pandas as pd
 import psutil
 from PIL import Image
 
-from belong.prediction.batch_prediction import UNFINISHED
+from belong.prediction.scoring_run import UNFINISHED
 from belong.runtime.storage import save_csv
 
 TENTHS = 10

@@ -6,7 +6,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from belong.prediction.prediction_files import COLUMNS, PREDICTIONS, UNREADABLE, save_tables
+from belong.prediction.prediction_files import PREDICTIONS, UNREADABLE, save_tables
+from belong.prediction.predictions import COLUMNS
 from belong.runtime.storage import load_csv, save_csv, save_rows
 
 

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from belong.commands.check import file_findings, outlier_findings, sample_sizes
 from belong.commands.check.duplicate_findings import copies
 from belong.commands.check.finding import Finding
 from belong.commands.check.image_stats import THUMBNAIL_PX, Glance, at_array, at_file
+from belong.commands.check.options import CheckOptions
 from belong.commands.check.report import Report
 from belong.data.dataset import DataSet
 from belong.data.image_folder import ImageFiles
@@ -31,40 +33,44 @@ AT_A_TIME = 1000  # what waits for a processor is bounded
 
 
 def check(
-    folder: Path,
-    anomalies: Path | None = None,
-    *,
-    alpha: float,
-    test_fraction: float,
-    calibration_fraction: float | None,
-    max_bad_fraction: float,
-    most_pixels: int,
-    background: Rgb,
-    jobs: int | None = None,
+    folder: str | PathLike[str],
+    anomalies: str | PathLike[str] | None = None,
+    options: CheckOptions | None = None,
 ) -> Report:
-    """Look at every image of a folder.
+    """Look at every image of a folder, and say what would spoil a training on it.
 
     Args:
         folder: class folders of images, or IDX files.
         anomalies: the same, or images without classes.
-        alpha: share of the images that belong that a threshold may reject, between 0 and 1.
-        test_fraction: of every class becomes the test, if the folder has none.
-        calibration_fraction: of every class is held out to set thresholds; None: what `belong fit`
-            holds out, and what it refuses spoils.
-        max_bad_fraction: share of unreadable files above which a training stops.
-        most_pixels: larger images are unreadable.
-        background: lies below transparent parts.
-        jobs: threads; all processors, if none is given.
+        options: what a training would do; the defaults of `belong check` if None.
+
+    Returns:
+        The findings, those that matter most first; `can_be_trained_on` is False if one of them
+        spoils the result.
 
     Raises:
         InputError: there is no such folder, it is no data set, or no image in it can be read.
+
+    Example:
+        >>> report = belong.check("digits", options=belong.CheckOptions(alpha=0.2))
+        >>> report.can_be_trained_on, len(report)
+        (True, 3)
+        >>> int(report.counts.loc["0", "train"])
+        70
     """
+    folder, anomalies = Path(folder), None if anomalies is None else Path(anomalies)
+    return _check(folder, anomalies, options or CheckOptions())
+
+
+def _check(folder: Path, anomalies: Path | None, options: CheckOptions) -> Report:
     if anomalies is not None and anomalies.resolve() == folder.resolve():
         raise InputError(f"{anomalies}: is the folder of the normal images; wanted another one")
     found = {path: look(path) for path in (folder, anomalies) if path is not None}
     tables, thumbnails = [], []
     for path, one in found.items():
-        glances = glances_of(one, path, jobs or os.cpu_count() or 1, most_pixels, background)
+        glances = glances_of(
+            one, path, options.jobs or os.cpu_count() or 1, options.max_pixels, options.background
+        )
         own = "" if path == folder else f"{path}/"
         table = _table(one, glances, own).assign(folder=str(path), is_anomaly=path != folder)
         if (table["reason"] != "").all():
@@ -79,15 +85,16 @@ def check(
     normal = read[~read["is_anomaly"]]
     counted = _counts(seen[~seen["is_anomaly"]])
     refused: list[Finding] = []
+    alpha, calibration_fraction = options.alpha, options.calibration_fraction
     small: list[str] = []  # of which it is said once, and that is enough
     if calibration_fraction is None:
         calibration_fraction, refused = sample_sizes.as_fitted(
-            counted, alpha=alpha, test_fraction=test_fraction, least=CALIBRATION_FRACTION
+            counted, alpha=alpha, test_fraction=options.test_fraction, least=CALIBRATION_FRACTION
         )
         small = sample_sizes.too_small(counted)
     known = {one.name for one in refused}
     parts = sample_sizes.division(
-        counted, test_fraction=test_fraction, calibration_fraction=calibration_fraction
+        counted, test_fraction=options.test_fraction, calibration_fraction=calibration_fraction
     )
     trained = parts.without({*small, *(name for name, some in parts.train.items() if some < 2)})
     findings: list[Finding] = [
@@ -97,7 +104,7 @@ def check(
             for one in sample_sizes.too_few(parts, alpha=alpha, named=small)
             if one.name not in known
         ),
-        *file_findings.unreadable(seen, max_bad_fraction=max_bad_fraction),
+        *file_findings.unreadable(seen, max_bad_fraction=options.max_bad_fraction),
         *copies(read, np.array(thumbnails).reshape(-1, THUMBNAIL_PX, THUMBNAIL_PX)),
         *outlier_findings.blank(read),
         *sample_sizes.imbalance(trained),

@@ -7,15 +7,10 @@ import argparse
 from pathlib import Path
 
 from belong.commands.arguments import count, share
+from belong.commands.check.options import CheckOptions
 
 SPOILED = 1
-
-# As in params.yaml, which an installed command does not have; a test holds them to it.
-ALPHA = 0.025
-TEST_FRACTION = 0.2
-MAX_BAD_FRACTION = 0.01
-MAX_PIXELS = 50_000_000
-WHITE = (255, 255, 255)
+DEFAULTS = CheckOptions()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,15 +27,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--alpha",
         type=share,
-        default=ALPHA,
-        help=f"share of the images that belong that may be rejected (default: {ALPHA})",
+        default=DEFAULTS.alpha,
+        help=f"share of the images that belong that may be rejected (default: {DEFAULTS.alpha})",
     )
     parser.add_argument(
         "--test-fraction",
         type=share,
-        default=TEST_FRACTION,
+        default=DEFAULTS.test_fraction,
         metavar="SHARE",
-        help=f"becomes the test, if there is none (default: {TEST_FRACTION})",
+        help=f"becomes the test, if there is none (default: {DEFAULTS.test_fraction})",
     )
     parser.add_argument(
         "--calibration-fraction",
@@ -67,13 +62,12 @@ def run(arguments: argparse.Namespace) -> int:
     report = check(
         arguments.folder,
         arguments.anomalies,
-        alpha=arguments.alpha,
-        test_fraction=arguments.test_fraction,
-        calibration_fraction=arguments.calibration_fraction,
-        max_bad_fraction=MAX_BAD_FRACTION,
-        most_pixels=MAX_PIXELS,
-        background=WHITE,
-        jobs=arguments.jobs,
+        CheckOptions(
+            alpha=arguments.alpha,
+            test_fraction=arguments.test_fraction,
+            calibration_fraction=arguments.calibration_fraction,
+            jobs=arguments.jobs,
+        ),
     )
     print(report.text())  # noqa: T201
     if arguments.out:

@@ -17,7 +17,7 @@ HEADINGS: dict[Level, str] = {
 
 @dataclass(frozen=True)
 class Report:
-    """What was found.
+    """The findings of `belong.check`.
 
     Attributes:
         folder: the one that was looked at.
@@ -39,6 +39,23 @@ class Report:
         key = {level: place for place, level in enumerate(LEVELS)}
         ranked = sorted(findings, key=lambda one: (key[one.level], -len(one.images)))
         return cls(folder, counts, anomalies, ranked)
+
+    def __len__(self) -> int:
+        return len(self.findings)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return a row for each finding, those that matter most first.
+
+        Columns: `finding` (its name), `level` ("spoils", "matters" or "note"), `sentence`, and
+        `images`, the number of images that it is about. `images()` has a row for each of them.
+
+        Example:
+            >>> report = belong.check("digits", options=belong.CheckOptions(alpha=0.2))
+            >>> report.to_pandas()["level"].tolist()
+            ['matters', 'note', 'note']
+        """
+        rows = [(one.name, one.level, one.sentence, len(one.images)) for one in self.findings]
+        return pd.DataFrame(rows, columns=["finding", "level", "sentence", "images"])
 
     @property
     def can_be_trained_on(self) -> bool:
@@ -79,15 +96,7 @@ class Report:
             "verdict": self.verdict,
             "classes": self.counts.to_dict("index"),
             "anomalies": self.anomalies.to_dict("index"),
-            "findings": [
-                {
-                    "finding": one.name,
-                    "level": one.level,
-                    "sentence": one.sentence,
-                    "images": len(one.images),
-                }
-                for one in self.findings
-            ],
+            "findings": self.to_pandas().to_dict("records"),
         }
 
     def images(self) -> pd.DataFrame:

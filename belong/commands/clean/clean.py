@@ -4,8 +4,10 @@ Nothing in the folder is changed. Each image is judged by a network that was tra
 (`belong.commands.clean.out_of_fold`); what is unreadable, blank or a copy takes no part in that.
 """
 
+import os
+import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,149 +18,145 @@ import torch
 from belong.commands.check.check import glances_of
 from belong.commands.check.image_stats import THUMBNAIL_PX, Glance
 from belong.commands.clean import label_issues, write_results
-from belong.commands.clean.cleaned_tree import Tree
 from belong.commands.clean.duplicate_issues import near_images, same_images
-from belong.commands.clean.file_issues import files
+from belong.commands.clean.file_issues import files as file_remarks
 from belong.commands.clean.folds import folds, units
 from belong.commands.clean.issue import Remark
 from belong.commands.clean.manifest import manifest
+from belong.commands.clean.options import CleanOptions
 from belong.commands.clean.out_of_fold import Recipe, judge
+from belong.commands.fit.plan import network_for, steps
+from belong.commands.fit.settings import parameters, sources
 from belong.data.dataset import DataSet
 from belong.data.image_folder import ImageFiles
-from belong.data.image_reader import Rgb
-from belong.data.loader import pack
+from belong.data.loader import look, pack
 from belong.data.resize import Form
 from belong.models import device as devices
 from belong.models.efficientnet import Backbone
 from belong.models.feature_extraction import embed
+from belong.models.pretrained import weights_from
+from belong.models.train_classifier import TrainingOptions
+from belong.parameters import ImagesSection, Parameters
 from belong.runtime.errors import InputError, TooManyBadFilesError
-from belong.runtime.text import in_table, printable
+from belong.runtime.text import counted, in_table, printable
 
-FOLDS = 5  # four fifths of the images train each network
-
-
-FALSE_ALARMS = 0.05
-
-
+DEFAULTS = CleanOptions()
 # Of each class for each fold, near copies counted once: with fewer there is nothing to go by.
 LEAST_PER_FOLD = 2
 
 
-@dataclass(frozen=True)
-class Reading:
-    """How files are read.
-
-    Attributes:
-        side_px: of the square that every image becomes.
-        least_side_px: an image whose shorter side is smaller is tiny; None: smaller than a
-            quarter of the median of the folder.
-        most_pixels: larger images are unreadable.
-        background: lies below transparent parts.
-        jobs: threads that look.
-    """
-
-    side_px: int
-    least_side_px: int | None
-    most_pixels: int
-    background: Rgb
-    jobs: int
-
-
-def clean(
-    found: ImageFiles,
-    out: Path,
-    *,
-    reading: Reading,
-    recipe: Recipe,
-    backbone: Mapping[str, np.ndarray] | None,
-    fold_count: int,
-    false_alarms: float,
-    tree: Tree | None,
-    with_review: bool,
-    overwrite: bool,
-    seed: int,
-    device_name: str,
-) -> dict[str, Any]:
+def clean(folder: Path, out: Path, *, options: CleanOptions = DEFAULTS) -> dict[str, Any]:
     """Write manifest.csv, suspects.html, summary.json and, if asked for, the cleaned tree.
 
+    The network and its training are those of `belong fit`.
+
     Args:
-        found: the files, as `belong.data.image_folder.list_images` lists them.
+        folder: class folders, as `belong.data.image_folder` takes them; nothing in it is changed.
         out: folder for the results; it is made if it is not there.
-        reading: how the files are read.
-        recipe: how networks and Gaussians are fitted.
-        backbone: weights of EfficientNet-B0, which stay as they are; None trains a LeNet.
-        fold_count: networks, each of which judges the images that it has not seen.
-        false_alarms: the share of right images, on average, among those that are put aside as
-            wrong or foreign.
-        tree: whether `out/cleaned` is built, of links or of copies.
-        with_review: whether the images that somebody should look at are in it too.
-        overwrite: whether the results of another run may be replaced.
-        seed: draws folds, weights and orders.
-        device_name: see `belong.models.device.choose`.
+        options: all else.
 
     Returns:
         What summary.json holds.
 
     Raises:
-        InputError: `out` is in the folder or has results in it; or fewer than two classes have
-            enough images to be judged.
+        InputError: what is wrong with the folder or a setting; `out` is in the folder or has
+            results in it; or fewer than two classes have enough images to be judged.
         TooManyBadFilesError: no image can be read; manifest.csv is written and says why.
     """
-    write_results.check_place(out, found.folder, overwrite=overwrite)
-    _check_classes(found)
-    device = devices.choose(device_name)
-    names = np.array(found.class_names, dtype=object)
+    if options.folds < 2:
+        raise InputError(
+            f"--folds {options.folds}: wanted at least 2: each network judges what it has not seen"
+        )
+    own = dict(options.settings)
+    values = parameters(sources(folder, None, options.weights) | own)
+    devices.compute_repeatably(values.threads)
+    files = look(folder)
+    if not isinstance(files, ImageFiles):
+        raise InputError(
+            f"{printable(folder)}: holds IDX files; wanted a folder of image files for each class"
+        )
+    _, side_px, why = network_for(files, has_weights=options.weights is not None)
+    fitted = max(1, len(files.files) * (options.folds - 1) // options.folds)
+    recipe = recipe_of(values, own, fitted)
+    classes = counted(len(files.class_names), "class", "classes")
+    print(  # noqa: T201
+        f"{printable(folder)}: {counted(len(files.files), 'image')} of {classes}; "
+        f"{why}\n{options.folds} networks, each on {fitted:,} images or fewer, "
+        f"{recipe.training.epochs} passes of {recipe.training.batch_size}",
+        file=sys.stderr,
+    )
+    backbone = None if options.weights is None else weights_from(options.weights)
+    write_results.check_place(out, files.folder, overwrite=options.overwrite)
+    _check_classes(files)
+    device = devices.choose(values.device)
+    names = np.array(files.class_names, dtype=object)
     table = pd.DataFrame(
         {
-            "path": [in_table(file) for file in found.files],
-            "part": np.where(found.is_test, "test", "train"),
-            "class": names[found.labels],
+            "path": [in_table(file) for file in files.files],
+            "part": np.where(files.is_test, "test", "train"),
+            "class": names[files.labels],
         }
     )
-    looks = glances_of(found, found.folder, reading.jobs, reading.most_pixels, reading.background)
-    remarks = list(files(looks, least_side_px=reading.least_side_px))
+    jobs, images = options.jobs or os.cpu_count() or 1, values.images
+    looks = glances_of(files, files.folder, jobs, images.max_pixels, images.background_rgb)
+    remarks = list(file_remarks(looks, least_side_px=options.least_side_px))
     if all(isinstance(look, str) for look in looks):
         write_results.save_manifest(out, manifest(table, remarks, np.empty(0, np.int64), None))
         raise TooManyBadFilesError(
-            f"{printable(found.folder)}: none of {len(looks)} images can be read; the first: "
+            f"{printable(files.folder)}: none of {len(looks)} images can be read; the first: "
             f"{table['path'].iloc[0]} ({looks[0]}); {printable(out / write_results.MANIFEST)} "
             "has all"
         )
-    data, read, unread = _packed(found, looks, reading)
+    data, read, unread = _packed(files, looks, side_px, images)
     rows, about_copies = _without_copies(table, looks, read)
     remarks += unread + about_copies
     groups, about_near = near_images(table, rows, _thumbnails(looks, rows))
     remarks += about_near
-    enough = _classes_with_enough(found, rows, groups, LEAST_PER_FOLD * fold_count)
-    remarks += _too_few(found, rows, enough)
-    is_judged = np.isin(found.labels[rows], enough)
+    enough = _classes_with_enough(files, rows, groups, LEAST_PER_FOLD * options.folds)
+    remarks += _too_few(files, rows, enough)
+    is_judged = np.isin(files.labels[rows], enough)
     judged = rows[is_judged]
-    labels = np.searchsorted(enough, found.labels[judged])
+    labels = np.searchsorted(enough, files.labels[judged])
     inputs = torch.from_numpy(data.images[np.searchsorted(read, judged)])
     if backbone is not None:
         inputs = embed(Backbone().loaded(backbone), inputs, device=device)
-    fold = folds(labels, groups[is_judged], count=fold_count, rng=np.random.default_rng(seed))
-    said = judge(
+    rng = np.random.default_rng(values.seed)
+    fold = folds(labels, groups[is_judged], count=options.folds, rng=rng)
+    judgment = judge(
         inputs,
         torch.from_numpy(labels),
         torch.from_numpy(fold),
         list(names[enough]),
         recipe=recipe,
-        seed=seed,
+        seed=values.seed,
         device=device,
     )
-    known = label_issues.suspects(said, labels, list(names[enough]))
-    remarks += label_issues.remarks(known, judged, false_alarms=false_alarms)
-    made = manifest(table, remarks, judged, known)
+    suspects = label_issues.suspects(judgment, labels, list(names[enough]))
+    remarks += label_issues.remarks(suspects, judged, false_alarms=options.false_alarms)
     return write_results.save(
         out,
-        made,
-        found,
+        manifest(table, remarks, judged, suspects),
+        files,
         dict(zip(read.tolist(), data.images, strict=True)),
-        false_alarms=false_alarms,
-        fold_count=fold_count,
-        tree=tree,
-        with_review=with_review,
+        options=options,
+    )
+
+
+def recipe_of(values: Parameters, settings: Mapping[str, object], fitted: int) -> Recipe:
+    """Return how a network is fitted to so many images: as `belong fit` does, or as set.
+
+    But the rate is as much smaller as the batches are (Goyal et al., Accurate, Large Minibatch
+    SGD, 2017): on batches of 19 images LeNet died at 0.05, and a cleaning is of small folders too.
+    """
+    batch_size, epochs = steps(
+        fitted, batch_size=values.train.batch_size, epochs=values.train.epochs
+    )
+    rate = values.train.learning_rate * batch_size / values.train.batch_size
+    planned = {"batch_size": batch_size, "epochs": epochs, "learning_rate": rate}
+    own = {key: value for key, value in planned.items() if f"train.{key}" not in settings}
+    return Recipe(
+        training=TrainingOptions(lambda_=values.lambda_, **values.train.model_dump() | own),
+        **values.detectors.mahalanobis_layers.model_dump(),
     )
 
 
@@ -185,7 +183,7 @@ def _without_copies(
 
 
 def _packed(
-    found: ImageFiles, looks: list[Glance | str], reading: Reading
+    found: ImageFiles, looks: list[Glance | str], side_px: int, options: ImagesSection
 ) -> tuple[DataSet, np.ndarray, list[Remark]]:
     """Return the images in one form, and their rows; some may be gone since the look."""
     rows = np.array([row for row, look in enumerate(looks) if isinstance(look, Glance)], np.int64)
@@ -195,8 +193,8 @@ def _packed(
         labels=found.labels[rows],
         is_test=found.is_test[rows],
     )
-    form = Form(reading.side_px, reading.side_px, "auto")
-    packed = pack(some, form, background=reading.background, most_pixels=reading.most_pixels)
+    form, background = Form(side_px, side_px, "auto"), options.background_rgb
+    packed = pack(some, form, background=background, most_pixels=options.max_pixels)
     why = dict(packed.unreadable)
     bad = np.array([printable(file) in why for file in some.files], bool)
     remarks = [

@@ -1,6 +1,6 @@
 """`belong clean FOLDER -o OUT`: which images of a labelled folder to keep, and why not the others.
 
-The work is in `clean_folder`, which is imported when it is called.
+The work is in `clean`, which is imported when it is called.
 """
 
 import argparse
@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from belong.commands.arguments import count, share, whole
-from belong.commands.clean.clean import FALSE_ALARMS, FOLDS
-from belong.runtime.text import counted
-
-MOST_FOLDS = 100
+from belong.commands.clean.options import FALSE_ALARMS, FOLDS, MOST_FOLDS, CleanOptions
+from belong.runtime.text import counted, printable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,14 +52,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Clean, and say what came out."""
-    from belong.commands.clean.clean_folder import clean
-    from belong.commands.fit.fit import setting
-    from belong.runtime.text import printable
+    from belong.commands.clean.clean import clean
+    from belong.commands.fit.settings import setting
 
     own = {key: getattr(arguments, key) for key in ("seed", "threads", "device")}
-    summary = clean(
-        arguments.folder,
-        arguments.out,
+    options = CleanOptions(
         folds=arguments.folds,
         false_alarms=arguments.false_alarms,
         least_side_px=arguments.least_side,
@@ -73,6 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
         settings={key: value for key, value in own.items() if value is not None}
         | dict(setting(text) for text in arguments.set),
     )
+    summary = clean(arguments.folder, arguments.out, options=options)
     print(said(summary, printable(arguments.out)))  # noqa: T201
     return 0
 

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from belong.commands.clean.cleaned_tree import Tree, build
+from belong.commands.clean.cleaned_tree import build
 from belong.commands.clean.issue import VERDICTS
+from belong.commands.clean.options import CleanOptions
 from belong.commands.clean.page import suspects_page
 from belong.data.image_folder import ImageFiles
 from belong.runtime.errors import InputError
@@ -51,10 +52,7 @@ def save(
     found: ImageFiles,
     images: Mapping[int, np.ndarray],
     *,
-    false_alarms: float,
-    fold_count: int,
-    tree: Tree | None,
-    with_review: bool,
+    options: CleanOptions,
 ) -> dict[str, Any]:
     """Write all; return what summary.json holds.
 
@@ -63,24 +61,25 @@ def save(
         manifest: see `belong.commands.clean.manifest`.
         found: the files, in the order of its rows.
         images: row -> (ch, h, w) uint8, of those that can be shown.
-        false_alarms: the stated share.
-        fold_count: so many networks judged.
-        tree: whether `out/cleaned` is built, of links or of copies.
-        with_review: whether the images that somebody should look at are in it too.
+        options: the stated share, the number of folds, and which tree is built.
     """
-    summary = _summary(manifest) | {"false_alarms": false_alarms, "folds": fold_count}
+    stated = {"false_alarms": options.false_alarms, "folds": options.folds}
+    summary = _summary(manifest) | stated
     source = printable(found.folder)
     page = suspects_page(
         manifest, images, title=source, facts={"images": len(manifest), **summary["verdicts"]}
     )
     save_csv(out / MANIFEST, manifest)
     save_text(out / PAGE, page)
+    tree = options.tree
     if tree is not None:
-        wanted = {"keep", "review"} if with_review else {"keep"}
+        wanted = {"keep", "review"} if options.with_review else {"keep"}
         kept = manifest["verdict"].isin(wanted).to_numpy()
         files = [file for file, is_kept in zip(found.files, kept, strict=True) if is_kept]
         build(out / TREE, found.folder, files, tree=tree)
-        summary |= {"tree": {"made_of": tree, "with_review": with_review, "images": len(files)}}
+        summary |= {
+            "tree": {"made_of": tree, "with_review": options.with_review, "images": len(files)}
+        }
     summary = {"source": source, **summary}
     save_json(out / SUMMARY, summary)
     return summary

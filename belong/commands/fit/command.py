@@ -30,16 +30,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Fit, and say what came out."""
-    from belong.commands.fit.fit import fit, setting
+    from belong.commands.fit.fit import fit, prepare, tell
+    from belong.commands.fit.settings import setting
 
     own = {key: getattr(arguments, key) for key in ("seed", "threads", "device")}
-    fit(
-        arguments.folder,
-        None if arguments.plan else arguments.output,
-        anomalies=arguments.anomalies,
-        alpha=arguments.alpha,
-        weights=arguments.weights,
-        settings={key: value for key, value in own.items() if value is not None}
-        | dict(setting(text) for text in arguments.set),
-    )
+    settings = {key: value for key, value in own.items() if value is not None}
+    options = {
+        "anomalies": arguments.anomalies,
+        "alpha": arguments.alpha,
+        "weights": arguments.weights,
+        "settings": settings | dict(setting(text) for text in arguments.set),
+    }
+    if arguments.plan:
+        tell(prepare(arguments.folder, **options))
+    else:
+        fit(arguments.folder, arguments.output, **options)
     return 0

@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from PIL import Image
@@ -63,6 +64,15 @@ class Plan:
     epochs: int
     train_images: int
 
+    def with_settings(self, settings: Mapping[str, object]) -> Self:
+        """Return the plan with what a person has set himself in its place.
+
+        Args:
+            settings: keys of params.yaml, dotted; those that no plan sets are passed over.
+        """
+        own = {name: settings[key] for key, name in SET_BY_PLAN.items() if key in settings}
+        return replace(self, **own)  # type: ignore[arg-type]  # each is checked with params.yaml
+
 
 def plan(
     found: DataSet | ImageFiles,
@@ -107,17 +117,6 @@ def plan(
         epochs=passes,
         train_images=fitted,
     )
-
-
-def as_given(made: Plan, own: Mapping[str, object]) -> Plan:
-    """Return the plan with what a person has set himself in its place.
-
-    Args:
-        made: the plan.
-        own: keys of params.yaml, dotted; those that no plan sets are passed over.
-    """
-    given = {name: own[key] for key, name in SET_BY_PLAN.items() if key in own}
-    return replace(made, **given)  # type: ignore[arg-type]  # each is checked with params.yaml
 
 
 def counts(found: DataSet | ImageFiles) -> tuple[list[int], list[int]]:
@@ -232,7 +231,7 @@ def _shorter_side(path: Path) -> int:
         return 0  # `pack` says what is wrong with it
 
 
-def overrides(made: Plan) -> Mapping[str, object]:
+def overrides(made: Plan) -> dict[str, object]:
     """Return the keys of params.yaml that the plan sets, dotted."""
     return {key: getattr(made, name) for key, name in SET_BY_PLAN.items()} | {
         "detectors.feature_knn.k": max(1, min(50, made.train_images // 20)),

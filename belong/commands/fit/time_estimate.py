@@ -8,8 +8,8 @@ network, as they were on the pipeline's own run. A machine that others use too s
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,14 +18,15 @@ from torch import Tensor, nn
 from belong.commands.fit.plan import LEAST_PX, Plan
 from belong.data.dataset import DataSet
 from belong.data.image_folder import ImageFiles
-from belong.data.image_reader import Rgb, UnreadableError, read_image
+from belong.data.image_reader import UnreadableError, read_image
 from belong.data.resize import Form, formed
 from belong.data.synthetic_anomalies import DERIVED
+from belong.models import device as devices
 from belong.models.base import Network
 from belong.models.efficientnet import BATCH, SIZES, Backbone
-from belong.models.frozen_backbone import FrozenEfficientNetB0
-from belong.models.lenet import LeNet
-from belong.models.registry import FOR_IMAGES
+from belong.models.feature_extraction import embed
+from belong.models.registry import build
+from belong.parameters import ImagesSection, Parameters
 
 DECODED = 12  # files, and
 TIMED_SECONDS = 0.2  # as long as this at least, each kind of work
@@ -52,18 +53,18 @@ class Pace:
     training: float
     small: float
 
-    def of(self, made: Plan, *, files: int, images: int) -> float:
+    def of(self, plan: Plan, *, files: int, images: int) -> float:
         """Return the seconds of a plan.
 
         Args:
-            made: the plan.
+            plan: the plan.
             files: to decode.
             images: these and what is derived of them.
         """
         return (
             files * self.decoding
             + images * self.embedding
-            + made.epochs * made.train_images * self.training
+            + plan.epochs * plan.train_images * self.training
             + (PASSES_OF_ALL + PASSES_OF_EACH * images) * self.small
         )
 
@@ -81,77 +82,58 @@ class Estimate:
         return f"about {_plainly(self.seconds)} ({_plainly(self.low)} to {_plainly(self.high)})"
 
 
-def estimate(
-    found: DataSet | ImageFiles,
-    made: Plan,
-    *,
-    is_frozen: bool,
-    embedding: int,
-    derived_images: int,
-    background: Rgb,
-    most_pixels: int,
-    place: torch.device,
-) -> Estimate:
-    """Time some of the work of `made`, and count all of it.
+def estimate(found: DataSet | ImageFiles, plan: Plan, values: Parameters) -> Estimate:
+    """Time some of the work of `plan`, and count all of it.
 
     Args:
         found: the images that belong; anomalies are not counted.
-        made: the plan.
-        is_frozen: whether the backbone is EfficientNet-B0 with its weights as they are.
-        embedding: units of the layer above it.
-        derived_images: of each kind.
-        background: lies below transparent parts.
-        most_pixels: larger files are not read.
-        place: where the networks compute.
+        plan: what will be done.
+        values: the parameters, those of the plan among them.
     """
-    n, classes, side = len(found.labels), len(made.classes), made.side_px
-    tested = n - round(made.train_images / (1 - made.calibration_fraction))
-    if isinstance(found, DataSet):
-        decoding, channels = 0.0, found.images.shape[1]
-    else:
-        form = Form(side, side, "auto")
-        decoding, channels = _decoding(found, form, background, most_pixels)
-    pixels, embed = _noise(made.batch_size, channels, side), 0.0
-    if is_frozen:
-        inputs = torch.rand(made.batch_size, sum(SIZES))
-        network: Network = FrozenEfficientNetB0(classes=classes, embedding=embedding)
-        backbone = Backbone().folded().to(place)
-        some = pixels[:BATCH].to(place)
-        embed = _seconds(lambda: _seen(backbone, some)) / len(some)
-    else:
-        inputs = pixels if made.network == "lenet" else pixels[:BATCH]
-        network = FOR_IMAGES[made.network].for_images(inputs, classes=classes)
+    devices.compute_repeatably(values.threads)
+    device = devices.choose(values.device)
+    n, classes = len(found.labels), len(plan.classes)
+    decoding, channels = _decoding(found, plan.side_px, values.images)
+    pixels, embedding = _noise(plan.batch_size, channels, plan.side_px), 0.0
+    inputs = pixels if values.network == "lenet" else pixels[:BATCH]
+    if values.is_frozen:
+        backbone, images = Backbone(), pixels[:BATCH]
+        embedding = _seconds(lambda: embed(backbone, images, device=device)) / len(images)
+        inputs = torch.rand(plan.batch_size, sum(SIZES))
+    network = build(values.network_name, inputs, classes=classes, embedding=values.train.embedding)
     digits = _noise(128, 1, LEAST_PX)
-    small = LeNet.for_images(digits, classes=classes)
+    small = build("lenet", digits, classes=classes, embedding=0)
     pace = Pace(
         decoding=decoding / (os.cpu_count() or 1),
-        embedding=embed,
-        training=_seconds(_step(network, inputs, place)) / len(inputs),
-        small=_seconds(_step(small, digits, place)) / len(digits),
+        embedding=embedding,
+        training=_seconds(_step(network, inputs, device)) / len(inputs),
+        small=_seconds(_step(small, digits, device)) / len(digits),
     )
-    seconds = pace.of(made, files=n, images=n + len(DERIVED) * min(derived_images, tested))
+    tested = n - round(plan.train_images / (1 - plan.calibration_fraction))
+    images_of_all = n + len(DERIVED) * min(values.derive.images, tested)
+    seconds = pace.of(plan, files=n, images=images_of_all)
     return Estimate(seconds, LOW * seconds, HIGH * seconds)
 
 
 def _decoding(
-    found: ImageFiles, form: Form, background: Rgb, most_pixels: int
+    found: DataSet | ImageFiles, side_px: int, options: ImagesSection
 ) -> tuple[float, int]:
     """Return the seconds that a file takes, and the channels of the images."""
+    if isinstance(found, DataSet):
+        return 0.0, found.images.shape[1]
     step = max(1, len(found.files) // DECODED)
-    start, grey = time.perf_counter(), True
+    start, channels = time.perf_counter(), 1
     for file in found.files[::step][:DECODED]:
-        grey = grey and _is_grey(found.folder / file, form, background, most_pixels)
-    return (time.perf_counter() - start) / min(DECODED, len(found.files)), 1 if grey else 3
-
-
-def _is_grey(path: Path, form: Form, background: Rgb, most_pixels: int) -> bool:
-    try:
-        image = read_image(
-            path, needed_px=form.height, most_pixels=most_pixels, background=background
-        )
-    except UnreadableError:
-        return True
-    return bool(np.ptp(formed(image, form), axis=0).max() == 0)
+        with suppress(UnreadableError):
+            image = read_image(
+                found.folder / file,
+                needed_px=side_px,
+                most_pixels=options.max_pixels,
+                background=options.background_rgb,
+            )
+            if np.ptp(formed(image, Form(side_px, side_px, "auto")), axis=0).max():
+                channels = 3
+    return (time.perf_counter() - start) / min(DECODED, len(found.files)), channels
 
 
 def _noise(n: int, channels: int, side_px: int) -> Tensor:
@@ -162,24 +144,19 @@ def _noise(n: int, channels: int, side_px: int) -> Tensor:
     )  # fmt: skip
 
 
-def _step(network: Network, inputs: Tensor, place: torch.device) -> Callable[[], object]:
+def _step(network: Network, inputs: Tensor, device: torch.device) -> Callable[[], object]:
     """Return what passes the inputs through the network, and the gradients back."""
-    network.to(place).train()
-    there = inputs.to(place)
-    truth = torch.zeros(len(there), dtype=torch.int64, device=place)
+    network.to(device).train()
+    batch = inputs.to(device)
+    truth = torch.zeros(len(batch), dtype=torch.int64, device=device)
 
     def step() -> float:
-        _, logits = network(there)
+        _, logits = network(batch)
         loss = nn.functional.cross_entropy(logits, truth)
         loss.backward()
         return loss.item()  # waits for a GPU
 
     return step
-
-
-@torch.no_grad()
-def _seen(backbone: Backbone, images: Tensor) -> float:
-    return backbone.vectors(images).sum().item()
 
 
 def _seconds(work: Callable[[], object]) -> float:

@@ -4,12 +4,12 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from belong.commands.watch.watch import Watched
+from belong.commands.watch.stream_analysis import StreamAnalysis
 from belong.reporting.figures import STYLE
 from belong.reporting.palette import ANOMALY, NORMAL, WEAK
 
 
-def over_time(seen: Watched, *, alpha: float) -> Figure:
+def over_time(seen: StreamAnalysis, *, alpha: float) -> Figure:
     """Draw the share of rejected images by blocks, and the evidence of all and of five classes."""
     table = seen.blocks
     whole = table[table["class"] == ""]

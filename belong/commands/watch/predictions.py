@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from belong.calibration.thresholds import decide, p_value_threshold
 from belong.runtime.errors import InputError
 from belong.runtime.storage import load_csv
 from belong.runtime.text import printable
@@ -49,7 +50,7 @@ def time_below(images: Path, path: str) -> int:
 
 
 def rejected(rows: pd.DataFrame, *, alpha: float, n: int) -> np.ndarray:
-    """Return which images have a p-value of at most alpha: (m,) bool.
+    """Return which images are rejected, as their p-values say: (m,) bool.
 
     Args:
         rows: as `read` returns them.
@@ -67,15 +68,15 @@ def rejected(rows: pd.DataFrame, *, alpha: float, n: int) -> np.ndarray:
             f"{rows['path'][int(odd[0])]}: p-value {p_values[odd[0]]:g}; of {n} calibration images "
             f"it is a multiple of 1/{n + 1}: the predictions are of another model"
         )
-    low = p_values <= alpha * (1 + ROUNDING)
-    differ = np.flatnonzero(low == rows["belongs"].to_numpy())
+    belong = decide(-p_values, p_value_threshold(n, alpha=alpha))
+    differ = np.flatnonzero(belong != rows["belongs"].to_numpy())
     if len(differ):
         path, belongs, p_value = rows.loc[int(differ[0]), ["path", "belongs", "p_value"]]
         raise InputError(
             f"{path}: belongs is {belongs} at p-value {p_value:g}; that is not the verdict at "
             f"alpha {alpha:g}: the predictions are of another model, or of another threshold"
         )
-    return np.asarray(low)
+    return ~belong
 
 
 def _one(path: Path) -> pd.DataFrame:

@@ -38,7 +38,7 @@ def scored(
         incoming: the files.
         out: keeps the tables; None: nothing does.
         source: what the user calls the files.
-        score: `batch_prediction.score_files` of these files, but for the folder of its tables.
+        score: `scoring_run.score_files` of these files, but for the folder of its tables.
 
     Raises:
         InputError: as `score_files`; TooManyBadFilesError: no image can be read.

@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 
 from belong.commands.watch.drift import Drift
-from belong.commands.watch.watch import Watched
+from belong.commands.watch.stream_analysis import StreamAnalysis
 from belong.prediction.prediction_files import UNREADABLE
 from belong.runtime.text import counted, printable
 
 SHOWN = 10  # classes
 
 
-def text(seen: Watched, paths: Sequence[str], rejected: np.ndarray) -> str:
+def text(seen: StreamAnalysis, paths: Sequence[str], rejected: np.ndarray) -> str:
     """Return some lines.
 
     Args:
@@ -57,7 +57,9 @@ def left_out(unreadable: Sequence[tuple[str, str]], out: Path | None) -> str:
     )
 
 
-def _verdict(seen: Watched, paths: Sequence[str], rejected: np.ndarray, *, is_outside: bool) -> str:
+def _verdict(
+    seen: StreamAnalysis, paths: Sequence[str], rejected: np.ndarray, *, is_outside: bool
+) -> str:
     if seen.drift is not None:
         since = rejected[seen.drift.begun : seen.drift.noticed + 1].mean()
         return f"The rate has left its band: {since:.2%} {_when(seen.drift, paths)}."

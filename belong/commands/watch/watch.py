@@ -1,145 +1,229 @@
-"""Say whether new images are still rejected as often as the calibration promises.
+"""Test whether new images are still rejected as often as the model promised."""
 
-Two questions; the chance that either is answered wrongly by bad luck is at most delta, however
-often one looks:
-
-- Has the rate left its band? The bets are against the law that the finite number of calibration
-  images gives (`betting.pooled_chances`), at half of delta.
-- Which class drifts? The promise holds for all classes together: one may well be rejected more
-  often than another from the start. So each predicted class is compared with its own past in the
-  stream (`own_past`), at its share of the other half (Bonferroni). What is wrong with a class from
-  the first image on can only be found by the first question.
-
-Both take the images as exchangeable: of a stream that is sorted by class, and not by time, the
-first may say that it drifts. Where scores tie, fewer images are rejected than promised; then the
-bets on a higher rate lose, and those on a lower one may win.
-
-In simulations with 5,999 calibration images, alpha 2.5 % and delta 1 %, half of the streams whose
-rate is 5 % from the start are noticed within 780 images, with 10 % within 120; after 2,000 quiet
-images it takes 1,220 and 210. Of quiet streams of 1,500 images 1 in 400 raises an alarm at 1 %.
-"""
-
-import math
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from belong.calibration import conformal
-from belong.calibration.sample_size import least_to_calibrate
-from belong.commands.watch import rank_p_values
-from belong.commands.watch.blocks import blocks
-from belong.commands.watch.drift import Drift, first_drift
-from belong.commands.watch.martingale import log_capital, pooled_chances
+from belong.commands.arguments import DELTA, check_share
+from belong.commands.watch import predictions
+from belong.commands.watch.inputs import PICTURE, TABLE, look
+from belong.commands.watch.score_uploads import Uploads, scored
+from belong.commands.watch.stream_analysis import StreamAnalysis, analyze, check_promise
+from belong.commands.watch.summary import left_out, text
+from belong.data.file_discovery import Incoming
+from belong.prediction.manifest import NAME, Manifest
+from belong.prediction.model import ImagePath, Model, load_model
+from belong.prediction.scoring_options import ScoringOptions
+from belong.prediction.scoring_run import score_files
 from belong.runtime.errors import InputError
+from belong.runtime.storage import save_csv, whole_file
+from belong.runtime.text import printable
+
+SEED = 0  # breaks ties between p-values: the same input gives the same answer
 
 
 @dataclass(frozen=True)
-class Watched:
-    """What a stream says.
+class WatchResult:
+    """The answer of `belong.watch`.
 
     Attributes:
-        images, rejected: their numbers.
-        expected: holds the share of rejected images in 19 of 20 streams of this length.
-        evidence: (n,) log10 of the capital after each image.
-        limit: the evidence at which the rate has left its band.
-        drift: of the rate of all images, if there is one.
-        classes: index: the predicted classes, those with the most evidence first; columns
-            `images`, `rejected`, `evidence` (the highest).
-        class_limit: the evidence at which a class drifts.
-        class_drifts: class -> its drift, in places of the whole stream.
-        blocks: see `blocks`.
+        images: a row for each of n images, in the order of time; columns `path`, `class`,
+            `belongs`, `p_value`.
+        rejected: (n,) bool.
+        analysis: the rate, its evidence and its drift, of all images and of each class.
+        unreadable: (path, reason) of files that are no part of the stream.
+        output: the folder of the tables, if any were written.
     """
 
-    images: int
-    rejected: int
-    expected: tuple[float, float]
-    evidence: np.ndarray
-    limit: float
-    drift: Drift | None
-    classes: pd.DataFrame
-    class_limit: float
-    class_drifts: dict[str, Drift]
-    blocks: pd.DataFrame
+    images: pd.DataFrame
+    rejected: np.ndarray
+    analysis: StreamAnalysis
+    unreadable: list[tuple[str, str]]
+    output: Path | None
 
     @property
     def is_within(self) -> bool:
-        """Whether nothing drifts."""
-        return self.drift is None and not self.class_drifts
+        """Whether the rate is within its band, and no class drifts."""
+        return self.analysis.is_within
 
+    @property
+    def text(self) -> str:
+        """The answer in some lines, as `belong watch` prints it."""
+        lines = [text(self.analysis, self.images["path"].to_list(), self.rejected)]
+        if self.unreadable:
+            lines.append(left_out(self.unreadable, self.output))
+        return "\n".join(lines)
 
-def check_promise(*, alpha: float, n_calibration: int) -> None:
-    """Refuse so few calibration images that nothing can be rejected at alpha.
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the stream in blocks over time: the table watch.csv.
 
-    Raises:
-        InputError: names how many there have to be.
-    """
-    least = least_to_calibrate(alpha)
-    if n_calibration < least:
-        raise InputError(
-            f"{n_calibration} calibration images; alpha {alpha:g} wants at least {least}"
-        )
+        Columns: `class` (empty for all images), `first` and `last` (images, from 1 on), `images`,
+        `rejected`, `rate` (0..1), `expected_low` and `expected_high` (hold the rate in 19 of 20
+        blocks), `evidence` (log10).
+
+        Example:
+            >>> table = belong.watch("predictions", model="model").to_pandas()
+            >>> int(table.loc[table["class"] == "", "images"].sum())
+            2
+        """
+        return self.analysis.blocks
 
 
 def watch(
-    rows: pd.DataFrame,
-    rejected: np.ndarray,
-    *,
-    alpha: float,
-    n_calibration: int,
-    delta: float,
-    rng: np.random.Generator,
-) -> Watched:
-    """Look at a stream of predictions.
+    *images: ImagePath,
+    model: ImagePath | Model | None = None,
+    alpha: float | None = None,
+    n_calibration: int | None = None,
+    images_folder: ImagePath | None = None,
+    delta: float = DELTA,
+    output: ImagePath | None = None,
+    device: str = "auto",
+    options: ScoringOptions | None = None,
+) -> WatchResult:
+    """Test whether new images are still rejected as often as the model promised.
 
     Args:
-        rows: columns `class` and `p_value` of n images, in the order of time.
-        rejected: (n,) bool.
-        alpha: promised share of the images that belong that is rejected.
-        n_calibration: held-out images that set the threshold.
-        delta: the chance of a false alarm.
-        rng: breaks ties between p-values.
+        images: new images in a folder, which are scored, in the order of their files' times; or
+            the output of `belong score`: its folder, or predictions.csv; several in the order of
+            time.
+        model: the model that scores, or has scored, the images; or its folder.
+        alpha: without a model: the promised share of false rejects, between 0 and 1.
+        n_calibration: without a model: the held-out images that set its threshold.
+        images_folder: the folder of the images of predictions: sort by their files' times.
+        delta: chance of a false alarm, however often one looks, between 0 and 1.
+        output: folder for watch.csv and watch.png; for images that are scored, also for
+            predictions.csv, unreadable.csv and summary.json. None writes nothing.
+        device: "cpu", "cuda", or "auto" for a GPU if there is one, where `model` is a folder.
+        options: how new images are scored.
+
+    Returns:
+        The answer; `is_within` is False if the rate has left its band, or a class drifts.
 
     Raises:
-        InputError: with so few calibration images nothing can be rejected at this alpha.
-    """
-    check_promise(alpha=alpha, n_calibration=n_calibration)
-    # As in `conformal`: so many calibration scores may be as large as an accepted one.
-    rank = math.floor(alpha * (n_calibration + 1) + 1e-9)
-    chances = pooled_chances(rejected, rank=rank, n=n_calibration)
-    evidence = log_capital(rejected, chances) / math.log(10)
-    limit = math.log10(2 / delta)
-    every = np.arange(len(rows))
+        InputError: an input cannot be watched, or does not fit the model.
+        TooManyBadFilesError: no image of a folder can be read.
+        IntegrityError: the model is damaged.
 
-    names, p_values = rows["class"].to_numpy(str), rows["p_value"].to_numpy()
-    places = {str(name): np.flatnonzero(names == name) for name in np.unique(names)}
-    class_limit = limit + math.log10(len(places))
-    of_class, drifts = {}, {}
-    for name, own in places.items():
-        hits = rank_p_values.p_values(p_values[own], rng) <= alpha
-        own_chances = np.full(len(own), alpha)
-        of_class[name] = log_capital(hits, own_chances) / math.log(10)
-        drift = first_drift(hits, own_chances, of_class[name], own, limit=class_limit)
-        if drift is not None:
-            drifts[name] = drift
-    classes = pd.DataFrame(
-        {
-            "images": {name: len(own) for name, own in places.items()},
-            "rejected": {name: int(rejected[own].sum()) for name, own in places.items()},
-            "evidence": {name: float(capital.max()) for name, capital in of_class.items()},
-        }
+    Example:
+        >>> result = belong.watch("predictions", model="model")
+        >>> result.is_within, len(result.images)
+        (True, 2)
+        >>> print(result.text.splitlines()[1])
+        Within its band.
+        >>> belong.watch("predictions")
+        Traceback (most recent call last):
+        ...
+        belong.runtime.errors.InputError: wanted --model, or both --alpha and --calibration-images
+    """
+    check_share("delta", delta)
+    inputs = [look(Path(path)) for path in images]
+    if not inputs:
+        raise InputError("expected a folder of images or the output of `belong score`, got none")
+    folder = None if images_folder is None else Path(images_folder)
+    _check_new(inputs, model, folder)
+    share, n = _promise(model, alpha, n_calibration)
+    check_promise(alpha=share, n_calibration=n)
+    to = None if output is None else Path(output)
+
+    def score(new: Incoming) -> Uploads:
+        own = model if isinstance(model, Model) else load_model(model or "", device=device)
+        source = printable(new.top)
+        run = partial(
+            score_files,
+            new,
+            own,
+            options=options or ScoringOptions(),
+            source=source,
+            say=lambda text: print(text, file=sys.stderr),  # noqa: T201
+        )
+        return scored(new, to, source=source, score=run)
+
+    reject = partial(predictions.rejected, alpha=share, n=n)
+    rows, unreadable = _stream(inputs, folder, reject, score)
+    rejected = reject(rows)
+    analysis = analyze(
+        rows,
+        rejected,
+        alpha=share,
+        n_calibration=n,
+        delta=delta,
+        rng=np.random.default_rng(SEED),
     )
-    return Watched(
-        images=len(rows),
-        rejected=int(rejected.sum()),
-        expected=conformal.promised_range(n_calibration, len(rows), alpha=alpha),
-        evidence=evidence,
-        limit=limit,
-        drift=first_drift(rejected, chances, evidence, every, limit=limit),
-        classes=classes.sort_values("evidence", ascending=False, kind="stable"),
-        class_limit=class_limit,
-        class_drifts=drifts,
-        blocks=blocks(
-            names, rejected, evidence, of_class, alpha=alpha, n_calibration=n_calibration
-        ),
-    )
+    if to is not None:
+        from belong.commands.watch.figure import over_time  # not at the top: it brings matplotlib
+
+        save_csv(to / TABLE, analysis.blocks)
+        with whole_file(to / PICTURE) as part:
+            over_time(analysis, alpha=share).savefig(part, format="png")
+    return WatchResult(rows, rejected, analysis, unreadable, to)
+
+
+def _check_new(
+    inputs: Sequence[Path | Incoming], model: ImagePath | Model | None, folder: Path | None
+) -> None:
+    """Refuse images that cannot be scored here, and a folder of images without predictions."""
+    new = [one for one in inputs if not isinstance(one, Path)]
+    if not new:
+        return
+    if len(new) > 1:
+        raise InputError(
+            f"{printable(new[1].top)}: is a second folder of images; wanted one, and of the others "
+            f"what `belong score` makes of them"
+        )
+    name = printable(new[0].top)
+    if model is None:
+        raise InputError(f"{name}: is a folder of images; wanted --model, to score them")
+    if folder is not None:
+        raise InputError(f"{name}: is a folder of images; --images is for predictions without them")
+
+
+def _promise(
+    model: ImagePath | Model | None, alpha: float | None, n_calibration: int | None
+) -> tuple[float, int]:
+    """Return alpha and the number of calibration images, of the model or as they are given."""
+    if model is None:
+        if alpha is None or n_calibration is None:
+            raise InputError("wanted --model, or both --alpha and --calibration-images")
+        check_share("alpha", alpha)
+        return alpha, n_calibration
+    if alpha is not None or n_calibration is not None:
+        raise InputError("--model has alpha and the number of calibration images: give it alone")
+    path = (model.folder if isinstance(model, Model) else Path(model)) / NAME
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; wanted the folder of a model")
+    manifest = Manifest.read(path)
+    if manifest.threshold_from != "calibrated":
+        raise InputError(f"{path}: the threshold is the paper's; only a calibrated one promises")
+    return manifest.alpha, manifest.n_calibration
+
+
+def _stream(
+    inputs: Sequence[Path | Incoming],
+    folder: Path | None,
+    reject: Callable[[pd.DataFrame], np.ndarray],
+    score: Callable[[Incoming], Uploads],
+) -> tuple[pd.DataFrame, list[tuple[str, str]]]:
+    """Return the stream, and (path, reason) of files that cannot be read."""
+    tables = [one for one in inputs if isinstance(one, Path)]
+    if len(tables) == len(inputs):
+        return predictions.read(
+            tables, partial(predictions.time_below, folder) if folder else None
+        ), []
+    # First the predictions: a mistake in them is answered at once.
+    read = {table: predictions.read([table]) for table in tables}
+    for rows in read.values():
+        reject(rows)
+    parts, unreadable = [], []
+    for one in inputs:
+        if isinstance(one, Path):
+            parts.append(read[one])
+        else:
+            uploads = score(one)
+            parts.append(uploads.rows)
+            unreadable = uploads.unreadable
+    return pd.concat(parts, ignore_index=True), unreadable

@@ -13,7 +13,7 @@ from belong.detectors.combined import Combination
 from belong.prediction.bundle import Bundle
 from belong.prediction.manifest import IntegrityError
 from belong.prediction.onnx.export import PATTERN
-from belong.prediction.predictor import Scorer
+from belong.prediction.predictor import Predictor
 from belong.runtime.text import counted
 
 MOST = 1e-4  # that scores may differ by
@@ -71,7 +71,7 @@ def compare(bundle: Bundle, model: Path, batches: Iterable[np.ndarray]) -> Compa
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     outputs = [output.name for output in session.get_outputs()]
     manifest, held_out = bundle.manifest, bundle.arrays["calibration"]
-    scorer = Scorer(bundle, place=torch.device("cpu"))
+    predictor = Predictor(bundle, device=torch.device("cpu"))
     fitted = {name: held_out[f"member/{name}"] for name in manifest.members}
     combination = Combination.fit(fitted, tail=manifest.tail)
     spread = fitted or {manifest.detector: held_out[manifest.detector]}
@@ -79,7 +79,7 @@ def compare(bundle: Bundle, model: Path, batches: Iterable[np.ndarray]) -> Compa
     for images in batches:
         pixels = np.ascontiguousarray(images.transpose(0, 2, 3, 1))
         got = dict(zip(outputs, session.run(None, {"images": pixels}), strict=True))
-        wanted, scores = scorer.score(images), scorer.detector_scores(images)
+        wanted, scores = predictor.score(images), predictor.detector_scores(images)
         own = dict(zip(spread, got["detectors"].T, strict=True))
         seen.n += len(images)
         seen.labels += int((got["label"] != wanted.label).sum())

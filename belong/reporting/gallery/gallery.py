@@ -1,10 +1,5 @@
-"""The gallery of what `batch_prediction.score_files` wrote: `gallery.html` beside its tables.
+"""The gallery beside the tables of `belong score`: `gallery.html`."""
 
-The images that the page holds are decoded once more: no run has to keep thousands of
-pictures for a page that may not be wanted.
-"""
-
-from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 
@@ -13,10 +8,10 @@ import pandas as pd
 
 from belong.data.decode_pool import decoded
 from belong.data.file_discovery import Incoming
-from belong.models import device
-from belong.prediction.bundle import Bundle
+from belong.prediction.model import Model
 from belong.prediction.prediction_files import PREDICTIONS, UNREADABLE
-from belong.prediction.predictor import Scorer
+from belong.prediction.scoring_options import ScoringOptions
+from belong.reporting.gallery.kept_images import KeptImages
 from belong.reporting.gallery.render import gallery_page
 from belong.reporting.gallery.selection import telling
 from belong.reporting.gallery.sprite_sheets import reduced
@@ -31,76 +26,72 @@ WORDS = ("path", "class", "nearest_class", "detector", "reason")
 
 def save_gallery(
     incoming: Incoming,
-    bundle: Bundle,
-    out: Path,
+    model: Model,
+    output: Path,
+    options: ScoringOptions,
     *,
     source: str,
-    jobs: int,
-    batch_size: int,
-    device_name: str,
+    kept: KeptImages,
 ) -> None:
-    """Write `gallery.html` into `out`, where the tables of these files are.
+    """Write `gallery.html` into `output`, where the tables of these files are.
 
     Args:
         incoming: the files that were scored.
-        bundle: the model.
-        out: folder of the results.
-        source: what the user calls the files.
-        jobs: processes that decode.
-        batch_size: images that are scored together.
-        device_name: see `belong.models.device.choose`.
+        model: it scored them.
+        output: folder of the results.
+        options: how they were scored.
+        source: the user's name for the files.
+        kept: the images that need not be decoded again.
     """
     rows = pd.read_csv(
-        out / PREDICTIONS, dtype=dict.fromkeys(WORDS, str), keep_default_na=False, na_values=[]
+        output / PREDICTIONS, dtype=dict.fromkeys(WORDS, str), keep_default_na=False, na_values=[]
     )
-    unreadable = pd.read_csv(out / UNREADABLE, dtype=str, keep_default_na=False)
+    unreadable = pd.read_csv(output / UNREADABLE, dtype=str, keep_default_na=False)
     left_out = set(unreadable["path"])
     files = [file for file in incoming.files if in_table(file) not in left_out]
+    manifest, training = model.info, model.bundle.arrays["training"]
     places = telling(
         rows["score"].to_numpy(),
-        threshold=bundle.manifest.threshold,
+        threshold=manifest.threshold,
         generator=np.random.default_rng(0),  # the same images for the same scores
-    )
-    scorer = Scorer(bundle, place=device.choose(device_name))
-    pictures: dict[int, np.ndarray] = {}
-    nearest: dict[int, list[tuple[int, float]]] = {}
-    batches = [places[start : start + batch_size] for start in range(0, len(places), batch_size)]
-    paths = ([incoming.path(files[place]) for place in batch] for batch in batches)
+    ).tolist()
+    images = {place: one for place in places if (one := kept.take(files[place]))}
+    missing = _batches([place for place in places if place not in images], options.batch_size)
+    paths = ([incoming.path(files[place]) for place in batch] for batch in missing)
     with (
         bar(len(places), "gallery", "image") as progress,
-        closing(decoded(paths, bundle.manifest.form, jobs=jobs)) as images,
+        closing(decoded(paths, manifest.form, jobs=options.jobs)) as answers,
     ):
-        for batch, decoded_ones in zip(batches, images, strict=True):
-            # A file may have gone since it was scored.
-            there = {
-                int(place): said.pixels
-                for place, said in zip(batch, decoded_ones, strict=True)
-                if not isinstance(said, str)
+        progress.update(len(images))
+        for batch, some in zip(missing, answers, strict=True):
+            pixels = {
+                place: answer.pixels
+                for place, answer in zip(batch, some, strict=True)
+                if not isinstance(answer, str)  # a file may have gone since it was scored
             }
-            if there:
-                pictures |= {place: reduced(image) for place, image in there.items()}
-                nearest |= dict(_nearest(there, scorer))
+            if pixels:
+                features = model.predictor.features(np.stack(list(pixels.values())))
+                small = [reduced(image) for image in pixels.values()]
+                images |= dict(zip(pixels, zip(small, features, strict=True), strict=True))
             progress.update(len(batch))
-    training = bundle.arrays["training"]
-    names = bundle.manifest.class_names
+    nearest: dict[int, list[tuple[int, float]]] = {}
+    for batch in _batches(sorted(images), options.batch_size):
+        features = np.stack([images[place][1] for place in batch])
+        near, distances = model.predictor.nearest_training_images(features, most=NEIGHBORS)
+        for place, own, far in zip(batch, near.tolist(), distances.tolist(), strict=True):
+            nearest[place] = list(zip(own, far, strict=True))
     page = gallery_page(
         rows,
-        pictures,
+        {place: picture for place, (picture, _) in images.items()},
         nearest,
         training["thumbnails"],
-        [names[label] for label in training["labels"]],
+        [manifest.class_names[label] for label in training["labels"]],
         title=source,
-        threshold=bundle.manifest.threshold,
-        facts={"detector": bundle.manifest.detector, "promised": f"{bundle.manifest.alpha:.1%}"},
+        threshold=manifest.threshold,
+        facts={"detector": manifest.detector, "promised": f"{manifest.alpha:.1%}"},
     )
-    save_text(out / GALLERY, page)
+    save_text(output / GALLERY, page)
 
 
-def _nearest(
-    images: Mapping[int, np.ndarray], scorer: Scorer
-) -> Iterator[tuple[int, list[tuple[int, float]]]]:
-    """Yield the place of each image, and its nearest training images with their distances."""
-    features = scorer.features(np.stack(list(images.values())))
-    rows, distances = scorer.nearest_training_images(features, most=NEIGHBORS)
-    for place, own, far in zip(images, rows.tolist(), distances.tolist(), strict=True):
-        yield place, list(zip(own, far, strict=True))
+def _batches(places: list[int], size: int) -> list[list[int]]:
+    return [places[at : at + size] for at in range(0, len(places), size)]

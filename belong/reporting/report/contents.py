@@ -1,78 +1,136 @@
-"""Gather what the report's page shows."""
+"""Gather what the report's page shows, and make the page."""
 
-import json
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from belong.parameters import EvaluateSection
+from belong.reporting.palette import is_ink
 from belong.reporting.report import curves
-from belong.reporting.report.examples import Part
-from belong.reporting.report.render import StageTime
-from belong.runtime.errors import InputError
-from belong.runtime.storage import load_arrays, load_csv
-from belong.runtime.typed_yaml import read
+from belong.reporting.report.auroc_matrix import matrix
+from belong.reporting.report.examples import Part, least_anomalous, showcase
+from belong.reporting.report.render import Contents, StageTime, render
+from belong.reporting.report.run_summary import facts, flat, title
+from belong.reporting.report.scoreboard import scoreboard
+from belong.reporting.report.thumbnails import thumbnails
+from belong.runtime import environment
 
 NORMAL, ANOMALY, HELD_OUT = "normal/test", "anomaly/test", "normal/calibration"
+REBUILT = "reconstruction"
 
-Arrays = dict[str, np.ndarray]
+Arrays = Mapping[str, np.ndarray]
 
 
-def part_of(name: str, arrays: Arrays, class_names: Any, about: dict[str, Any]) -> Part:
-    """Return the images of a part as the detectors saw them."""
-    return Part(
-        name,
-        class_names.astype(str).to_numpy(),
-        np.take(np.array(about["class_names"], dtype=object), arrays[f"{name}/predicted"]),
-        {detector: arrays[f"{name}/{detector}"] for detector in about["thresholds"]},
+def report_page(
+    scores: Arrays,
+    about: Mapping[str, Any],
+    *,
+    manifest: pd.DataFrame,
+    images: Arrays,
+    numbers: Mapping[str, Any],
+    tables: Mapping[str, pd.DataFrame],
+    options: EvaluateSection,
+    parameters: Mapping[str, Any],
+    times: Sequence[StageTime] = (),
+) -> str:
+    """Return the report as one page: HTML that needs no other file and no network.
+
+    Args:
+        scores: `PART/DETECTOR` (n,), `PART/predicted` (n,) int64.
+        about: `class_names`; `alpha`; `thresholds`, detector -> kind -> score.
+        manifest: columns `part`, `class_name`, `source`, all text, a row for each image.
+        images: "normal", and "anomaly" if there are any -> test images (n, ch, h, w) uint8.
+        numbers: and
+        tables: what `belong.evaluation.evaluate` returns.
+        options: how many images are shown, and how fine the histograms are.
+        parameters: what params.yaml holds: all of it is shown.
+        times: of the stages, where stages made all this.
+    """
+    thresholds = about["thresholds"]
+    parts = {
+        name: _part(name, scores, manifest.loc[manifest["part"] == name, "class_name"], about)
+        for name in (NORMAL, ANOMALY)
+        if len(scores.get(f"{name}/predicted", ()))
+    }
+    held_out = {name: scores[f"{HELD_OUT}/{name}"] for name in thresholds}
+    showcases = {
+        name: showcase(
+            name,
+            parts[NORMAL],
+            parts.get(ANOMALY),
+            held_out[name],
+            threshold=thresholds[name]["in_force"],
+            count=options.top_images,
+        )
+        for name in thresholds
+    }
+    best_rebuilt = least_anomalous(
+        parts[NORMAL], REBUILT, held_out[REBUILT], count=options.top_images
+    )
+    cards = [*best_rebuilt, *(card for one in showcases.values() for card in one.cards())]
+    return render(
+        Contents(
+            title=title(parameters["normal"], parameters["anomaly"]),
+            facts=facts(parameters, numbers["calibration"], numbers["classification"]),
+            parts=numbers["data"],
+            board=scoreboard(numbers["detectors"], numbers["floor"]),
+            charts={
+                name: _charts(name, parts, tables, thresholds[name], bins=options.histogram_bins)
+                for name in thresholds
+            },
+            alpha=about["alpha"],
+            matrix=matrix(tables["anomaly_sets"]),
+            showcases=showcases,
+            best_rebuilt=best_rebuilt,
+            pictures=_pictures({card.image for card in cards}, images, manifest),
+            times=times,
+            parameters=flat(parameters),
+            versions=environment.versions(),
+            machine=environment.machine(),
+        )
     )
 
 
-def charts(
-    plots: Path, parts: dict[str, Part], thresholds: dict[str, dict[str, float]], *, bins: int
+def _part(name: str, scores: Arrays, classes: pd.Series, about: Mapping[str, Any]) -> Part:
+    """Return the images of a part as the detectors saw them."""
+    return Part(
+        name,
+        classes.to_numpy(),
+        np.take(np.array(about["class_names"], dtype=object), scores[f"{name}/predicted"]),
+        {detector: scores[f"{name}/{detector}"] for detector in about["thresholds"]},
+    )
+
+
+def _charts(
+    name: str,
+    parts: Mapping[str, Part],
+    tables: Mapping[str, pd.DataFrame],
+    thresholds: Mapping[str, float],
+    *,
+    bins: int,
 ) -> dict[str, Any]:
-    """Return the curves of each detector; without anomalies there are no ROC and no precision."""
-    calibration = load_csv(plots / "calibration_curve.csv")
-    drawn: dict[str, Any] = {}
-    for name in thresholds:
-        kinds = {part.split("/")[0]: seen.scores[name] for part, seen in parts.items()}
-        drawn[name] = {
-            "roc": None,
-            "pr": {},
-            "histogram": curves.histogram(kinds, thresholds[name], bins=bins),
-            "calibration": curves.calibration(calibration, name),
-        }
-        if ANOMALY in parts:
-            roc = load_csv(plots / "roc" / f"{name}.csv")
-            drawn[name]["roc"] = curves.points(roc, "false_positive_rate", "true_positive_rate")
-            pr = load_csv(plots / "pr" / f"{name}.csv", "kind", "recall", "precision")
-            drawn[name]["pr"] = curves.precision_recall(pr)
+    """Return the curves of a detector; without anomalies there are no ROC and no precision."""
+    kinds = {part.split("/")[0]: seen.scores[name] for part, seen in parts.items()}
+    drawn: dict[str, Any] = {
+        "roc": None,
+        "pr": {},
+        "histogram": curves.histogram(kinds, thresholds, bins=bins),
+        "calibration": curves.calibration(tables["calibration_curve"], name),
+    }
+    if ANOMALY in parts:
+        roc, precision_recall = tables[f"roc/{name}"], tables[f"pr/{name}"]
+        drawn["roc"] = curves.points(roc, "false_positive_rate", "true_positive_rate")
+        drawn["pr"] = curves.precision_recall(precision_recall)
     return drawn
 
 
-def pictured(images: Path, wanted: set[str]) -> Arrays:
-    """Return the images (ch, h, w) of the cards, each once, by PART/ROW."""
-    names = sorted({image.rpartition("/")[0] for image in wanted})
-    arrays = load_arrays(images, *(f"{part}/images" for part in names))
+def _pictures(wanted: set[str], images: Arrays, manifest: pd.DataFrame) -> dict[str, str]:
+    """Return the pictures of the cards as data URIs, each once, by PART/ROW."""
+    ink = {part for part, rows in manifest.groupby("part") if is_ink(rows["source"])}
     places = {image: image.rpartition("/") for image in sorted(wanted)}
-    return {image: arrays[f"{part}/images"][int(row)] for image, (part, _, row) in places.items()}
-
-
-def times_of(pipeline: Path, times: Path) -> list[StageTime]:
-    """Return the stages of dvc.yaml with the time of their last run, after the fetched sets."""
-    does = {name: stage.get("desc", "") for name, stage in read(pipeline)["stages"].items()}
-    taken = {path.stem: taken_by(path) for path in sorted(times.glob("*.json"))}
-    names = [*(name for name in taken if name not in does), *does]
-    return [StageTime(name, does.get(name, ""), *taken.get(name, (None, None))) for name in names]
-
-
-def taken_by(path: Path) -> tuple[float, float]:
-    """Return the seconds and the peak memory, in MiB, that a stage noted."""
-    try:
-        noted = json.loads(path.read_text(encoding="utf-8"))
-        return float(noted["seconds"]), float(noted["peak_mib"])
-    except (ValueError, KeyError, TypeError):
-        raise InputError(
-            f"{path}: wanted JSON with the numbers seconds and peak_mib; remove the file, the "
-            "next run of its stage writes it anew"
-        ) from None
+    pictures = {
+        image: images[part.split("/")[0]][int(row)] for image, (part, _, row) in places.items()
+    }
+    return thumbnails(pictures, {image for image in pictures if places[image][0] in ink})

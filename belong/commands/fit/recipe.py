@@ -1,0 +1,261 @@
+"""All that makes a model, in the order of dvc.yaml: from folders of images to a bundle and a page.
+
+The stages of dvc.yaml call the same functions, each on the files of those before it: equal images
+and parameters give the same bytes. What takes long is kept in a `Workspace`; the rest is computed
+again after an interruption.
+"""
+
+import io
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from belong.commands.fit.workspace import Arrays, Result, Workspace
+from belong.data.loader import check_enough, pack_all
+from belong.data.splits import left_out, split
+from belong.data.synthetic_anomalies import derive
+from belong.detectors import mlp_head
+from belong.detectors.fit import fit_detectors, fit_gaussians
+from belong.detectors.score_parts import HELD_OUT, score_parts
+from belong.evaluation.evaluate import evaluate
+from belong.models import autoencoder as autoencoders
+from belong.models import device as devices
+from belong.models.checkpoint import Checkpoint
+from belong.models.feature_extraction import HEAD, embed_parts, extract_parts
+from belong.models.pretrained import weights_from
+from belong.models.registry import NETWORKS
+from belong.models.train_classifier import TrainingOptions, fit_classifier
+from belong.parameters import Parameters
+from belong.prediction.build_bundle import Fitted, Settings, build_bundle
+from belong.prediction.bundle import Bundle
+from belong.reporting.report.contents import report_page
+from belong.runtime.text import say
+
+TRAIN = "normal/train"
+ELSEWHERE = "`belong check -o OUT`"  # lists what cannot be read
+COLUMNS = ["part", "is_anomaly", "class_name", "source"]  # of the manifest, that the rest needs
+STEPS = {
+    "pack": "Bring image files to one form, and pack the images of all data sets",
+    "split": "Choose the classes of the data sets, and divide their images into parts",
+    "embed": "Pass every image through the backbone once",
+    "train": "Train the classifier with cross entropy + lambda x center loss",
+    "train_autoencoder": "Train paper B's autoencoder on the normal images",
+    "extract": "Pass every image through the networks once",
+    "train_head": "Train the supervised head on normal images and known anomalies",
+    "fit_detectors": "Fit all other detectors to the normal training images",
+    "score": "Score every image with every detector, and set the thresholds",
+    "evaluate": "Measure the classifier and every detector on the test images",
+}
+
+
+def make_model(
+    values: Parameters, workspace: Workspace, *, announce: Callable[[str], None]
+) -> tuple[Bundle, str]:
+    """Return a model, and the report's page.
+
+    Args:
+        values: all parameters.
+        workspace: keeps what takes long.
+        announce: is told each of `STEPS` before it begins.
+
+    Raises:
+        InputError: what is wrong with the images or a parameter; TooManyBadFilesError if too many
+            files cannot be read.
+    """
+    devices.compute_repeatably(values.threads)
+    device, seed = devices.choose(values.device), values.seed
+
+    def generator() -> torch.Generator:
+        return torch.Generator().manual_seed(seed)
+
+    images, about = workspace.keep("pack", lambda: _images(values, announce))
+    manifest, names = _table(images.pop("manifest")), about["class_names"]
+    derived = derive(images["normal/test/images"], most=values.derive.images, seed=seed)
+    every = dict(_parts(images)) | dict(_parts(derived))
+    train_labels = images[f"{TRAIN}/labels"]
+
+    backbone = weights_from(values.efficientnet.weights if values.has_backbone else "none")
+
+    def embed() -> Result:
+        announce("embed")
+        return embed_parts(backbone, every.items(), device=device), {}
+
+    inputs = every
+    if values.is_frozen:
+        embedded, _ = workspace.keep("embed", embed)
+        inputs = {part: embedded[f"{part}/vectors"] for part in every}
+
+    def train(checkpoint: Checkpoint) -> Result:
+        announce("train")
+        trained, _ = fit_classifier(
+            torch.from_numpy(inputs[TRAIN]),
+            torch.from_numpy(train_labels),
+            (torch.from_numpy(inputs[HELD_OUT]), torch.from_numpy(images[f"{HELD_OUT}/labels"])),
+            network=values.network_name,
+            classes=len(names),
+            options=TrainingOptions(lambda_=values.lambda_, **values.train.model_dump()),
+            generator=generator(),
+            device=device,
+            backbone=backbone,
+            checkpoint=checkpoint,
+        )
+        return trained.arrays(), trained.shape
+
+    network, shape = workspace.keep_training("train", train)
+
+    def train_autoencoder(checkpoint: Checkpoint) -> Result:
+        announce("train_autoencoder")
+        pixels = torch.from_numpy(images[f"{TRAIN}/images"]).to(device)
+        trained, _ = autoencoders.fit(
+            pixels,
+            generator=generator(),
+            checkpoint=checkpoint,
+            **values.autoencoder.model_dump(),
+        )
+        return trained.arrays(), {}
+
+    autoencoder, _ = workspace.keep_training("train_autoencoder", train_autoencoder)
+
+    announce("extract")
+    features = extract_parts(
+        NETWORKS[values.network_name].from_arrays(network, shape),
+        autoencoders.Autoencoder.from_arrays(autoencoder),
+        ((part, inputs[part], pixels) for part, pixels in every.items()),
+        device=device,
+    )
+    features |= {name: labels for name, labels in images.items() if name.endswith("/labels")}
+    vectors = features[f"{TRAIN}/features"]
+
+    def train_head(checkpoint: Checkpoint) -> Result:
+        announce("train_head")
+        trained, _ = mlp_head.fit(
+            torch.from_numpy(vectors).to(device),
+            torch.from_numpy(features[f"{HEAD}/features"]).to(device),
+            generator=generator(),
+            checkpoint=checkpoint,
+            **values.head.model_dump(),
+        )
+        return trained.arrays(), {}
+
+    head: Arrays = {}
+    if f"{HEAD}/features" in features:
+        head, _ = workspace.keep_training("train_head", train_head)
+
+    announce("fit_detectors")
+    gaussians, _ = fit_gaussians(vectors, train_labels, names, options=values.mahalanobis)
+    detectors = fit_detectors(
+        features,
+        names,
+        weight=network["classifier.weight"],
+        bias=network["classifier.bias"],
+        options=values.detectors,
+        seed=seed,
+    )
+    announce("score")
+    scores, of_scores = score_parts(
+        features,
+        names,
+        gaussians=gaussians,
+        head=head,
+        detectors=detectors,
+        why_no_head=None if head else mlp_head.NO_ANOMALIES,
+        combination=values.combined,
+        calibration=values.calibration,
+    )
+    announce("evaluate")
+    numbers, tables = evaluate(
+        scores,
+        of_scores,
+        manifest=manifest,
+        vectors=_of_kinds(features, "test/features"),
+        centroids=gaussians["means"],
+        options=values.evaluate,
+        seed=seed,
+    )
+    fitted = Fitted(
+        images=images[f"{TRAIN}/images"],
+        labels=train_labels,
+        features=vectors,
+        class_names=names,
+        shape=shape,
+        network=network,
+        backbone=backbone,
+        autoencoder=autoencoder,
+        gaussians=gaussians,
+        head=head,
+        detectors=detectors,
+        held_out={name: scores[f"{HELD_OUT}/{name}"] for name in of_scores["thresholds"]},
+        thresholds=of_scores["thresholds"],
+        missing=of_scores["missing"],
+        metrics=numbers,
+    )
+    settings = Settings(
+        seed=seed,
+        lambda_=values.lambda_,
+        network=values.network_name,
+        normal=values.normal.path,
+        anomaly=values.anomaly.path,
+        images=values.images,
+        combined=values.combined,
+        calibration=values.calibration,
+        bundle=values.bundle,
+    )
+    page = report_page(
+        scores,
+        of_scores,
+        manifest=manifest,
+        images=_of_kinds(images, "test/images"),
+        numbers=numbers,
+        tables=tables,
+        options=values.evaluate,
+        parameters=values.model_dump(by_alias=True),
+    )
+    return build_bundle(fitted, settings, where=Path("--set")), page
+
+
+def _images(values: Parameters, announce: Callable[[str], None]) -> Result:
+    """Return the images of every part, and their manifest as the bytes of a table."""
+    announce("pack")
+    folders = [values.normal.path, values.anomaly.path, values.unseen.path]
+    packs = pack_all(folders, options=values.images)
+    for folder, packed in packs.items():
+        limit = values.images.max_bad_fraction
+        check_enough(packed, Path(folder), max_bad_fraction=limit, listed=ELSEWHERE)
+        if bad := len(packed.unreadable):
+            count = bad + len(packed.data.labels)
+            say(f"{folder}: {bad} of {count} images cannot be read; {ELSEWHERE} lists them")
+    announce("split")
+    divided = split(
+        {folder: packed.data for folder, packed in packs.items()},
+        {"normal": values.normal, "anomaly": values.anomaly, "unseen": values.unseen},
+        options=values.split,
+        alpha=values.calibration.alpha,
+        seed=values.seed,
+    )
+    if repeats := left_out(divided.manifest):
+        say(f"{len(divided.manifest):,} images{repeats}; {ELSEWHERE} lists them")
+    table = divided.manifest[COLUMNS].to_csv(index=False).encode()
+    arrays = divided.arrays | {"manifest": np.frombuffer(table, np.uint8)}
+    return arrays, {"class_names": list(divided.class_names)}
+
+
+def _table(content: np.ndarray) -> pd.DataFrame:
+    """Return the manifest, all of it text but `is_anomaly`."""
+    table = pd.read_csv(io.BytesIO(content.tobytes()), dtype=str, na_filter=False)
+    return table.assign(is_anomaly=table["is_anomaly"] == "True")
+
+
+def _parts(arrays: Arrays) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the name and the images of each part."""
+    for name, array in arrays.items():
+        if name.endswith("/images"):
+            yield name.removesuffix("/images"), array
+
+
+def _of_kinds(arrays: Arrays, name: str) -> dict[str, np.ndarray]:
+    """Return kind -> `KIND/NAME`, for those that there are."""
+    kinds = ("normal", "anomaly")
+    return {kind: arrays[f"{kind}/{name}"] for kind in kinds if f"{kind}/{name}" in arrays}

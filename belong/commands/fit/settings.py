@@ -1,0 +1,61 @@
+"""The parameters of a command: the defaults, with what a person has set in their place."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from belong.parameters import Parameters
+from belong.runtime.errors import InputError
+from belong.runtime.typed_yaml import read
+
+# A link to the project's own params.yaml; in an installed package it is a file.
+DEFAULTS = Path(__file__).with_name("defaults.yaml")
+
+
+def setting(text: str) -> tuple[str, object]:
+    """Return key and value of `KEY=VALUE`; the value is read as YAML."""
+    key, equals, value = text.partition("=")
+    if not (key and equals):
+        raise InputError(f"--set {text}: wanted KEY=VALUE, such as train.epochs=30")
+    try:
+        return key, YAML(typ="safe", pure=True).load(value)
+    except YAMLError:
+        raise InputError(f"--set {text}: not valid YAML behind the =") from None
+
+
+def parameters(settings: Mapping[str, object]) -> Parameters:
+    """Return the default parameters with some keys, dotted, changed.
+
+    Raises:
+        InputError: there is no such key, or the value cannot be.
+    """
+    values = read(DEFAULTS)
+    for key, value in settings.items():
+        *sections, last = key.split(".")
+        inside: Any = values
+        for section in sections:
+            inside = inside.setdefault(section, {})
+            if not isinstance(inside, dict):
+                raise InputError(f"{key}: {section} has no keys of its own")
+        inside[last] = value  # an unknown one is refused with the rest
+    return Parameters.parse(values, Path("--set"))
+
+
+def sources(folder: Path, anomalies: Path | None, weights: str | None) -> dict[str, object]:
+    """Return the settings that say where the images and weights lie."""
+    own = str(folder.resolve())
+    settings: dict[str, object] = {
+        "normal.path": own,
+        "normal.classes": "all",
+        "anomaly.path": own if anomalies is None else str(anomalies.resolve()),
+        "anomaly.classes": "none" if anomalies is None else "all",
+        "unseen.path": own,
+        "unseen.classes": "none",
+    }
+    if weights is not None:
+        source = weights if weights == "imagenet" else str(Path(weights).resolve())
+        settings |= {"efficientnet.weights": source, "efficientnet.frozen": True}
+    return settings

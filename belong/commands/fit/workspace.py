@@ -1,0 +1,77 @@
+"""The folder in which a fit keeps its slow results, so that an interrupted one goes on from there.
+
+Each is a safetensors file with its SHA-256 beside it: what a power failure has cut off is computed
+again. The file `key` stands for all that the results depend on.
+"""
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from belong.models.checkpoint import Checkpoint, checkpoint_beside
+from belong.runtime.storage import load_about, load_arrays, save_arrays, save_text
+from belong.runtime.text import say
+
+Arrays = dict[str, np.ndarray]
+Result = tuple[Arrays, dict[str, Any]]  # arrays, and what is to be said about them
+
+
+class Workspace:
+    """The results that are kept in a folder.
+
+    Attributes:
+        is_other: what was found in it was of another key, and is removed.
+    """
+
+    def __init__(self, folder: Path, key: str) -> None:
+        """Look at what an interrupted run has left.
+
+        Args:
+            folder: is made, if it is not there.
+            key: see `belong.runtime.fingerprint`.
+        """
+        self._folder, self._key, note = folder, key, folder / "key"
+        found = note.read_bytes() if note.is_file() else b""
+        self.is_other = bool(found) and found != key.encode()
+        if found != key.encode():
+            shutil.rmtree(folder, ignore_errors=True)
+            save_text(note, key)
+
+    def has(self, name: str) -> bool:
+        """Return whether a result is there as it was computed."""
+        try:
+            return self._sum(name).read_text(encoding="utf-8") == _sha256(self._path(name))
+        except (OSError, UnicodeDecodeError):  # none, or a power cut left half of it
+            return False
+
+    def keep(self, name: str, compute: Callable[[], Result]) -> Result:
+        """Return a result: the one that is there, or else it is computed and kept."""
+        if not self.has(name):
+            self._save(name, compute())
+        return load_arrays(self._path(name)), load_about(self._path(name))
+
+    def keep_training(self, name: str, train: Callable[[Checkpoint], Result]) -> Result:
+        """Return the result of a training, which goes on behind its last epoch if interrupted."""
+        if not self.has(name):
+            with checkpoint_beside(self._path(name), self._key, say) as checkpoint:
+                self._save(name, train(checkpoint))
+        return load_arrays(self._path(name)), load_about(self._path(name))
+
+    def _save(self, name: str, result: Result) -> None:
+        save_arrays(self._path(name), *result)
+        save_text(self._sum(name), _sha256(self._path(name)))
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{name}.safetensors"
+
+    def _sum(self, name: str) -> Path:
+        return self._folder / f"{name}.sha256"
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

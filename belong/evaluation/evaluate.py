@@ -1,0 +1,110 @@
+"""Measure the classifier and every detector on the test images: all numbers and all curves."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from belong.evaluation import metrics as measure
+from belong.evaluation.detector_agreement import between_detectors, picked_classes
+from belong.evaluation.pca import plane, thinned
+from belong.parameters import EvaluateSection
+
+NORMAL, HELD_OUT, ANOMALY = "normal/test", "normal/calibration", "anomaly/test"
+
+Scores = dict[str, dict[str, np.ndarray]]
+Tables = dict[str, pd.DataFrame]
+
+
+def evaluate(
+    scores: Mapping[str, np.ndarray],
+    about: Mapping[str, Any],
+    *,
+    manifest: pd.DataFrame,
+    vectors: Mapping[str, np.ndarray],
+    centroids: np.ndarray,
+    options: EvaluateSection,
+    seed: int,
+) -> tuple[dict[str, Any], Tables]:
+    """Return the numbers, rates as shares with four decimals, and the curves.
+
+    Args:
+        scores: `PART/DETECTOR` (n,) float32, `PART/predicted` and `PART/labels` (n,) int64.
+        about: `class_names`; `alpha`; `thresholds`, detector -> kind -> score; `missing`, detector
+            -> why it has no scores.
+        manifest: columns `part` and `is_anomaly`, a row for each image.
+        vectors: "normal", and "anomaly" if there are any -> features of test images (n, d).
+        centroids: (c, d) mean features of the classes.
+        options: how finely the curves are drawn, and so on.
+        seed: draws the resamples of each detector.
+
+    Returns:
+        The numbers: None, with a `reason`, where there is nothing to measure. The tables:
+        `roc/DETECTOR`, `pr/DETECTOR`, `histogram/DETECTOR`, `confusion`, `features`,
+        `calibration_curve`, `anomaly_sets` (each detector on each set of anomalies), `agreement`
+        and `picked_classes` (which normal images the detectors find anomalous).
+    """
+    names, thresholds = about["class_names"], about["thresholds"]
+    truth, predicted = scores[f"{NORMAL}/labels"], scores[f"{NORMAL}/predicted"]
+    parts = by_part(scores, list(thresholds))
+    normal, held_out = parts.pop(NORMAL), parts.pop(HELD_OUT)
+    anomaly = parts.get(ANOMALY, {name: np.empty(0, np.float32) for name in thresholds})
+    in_force = {name: kinds["in_force"] for name, kinds in thresholds.items()}
+    sets = {part.removeprefix("derived/").removesuffix("/test"): x for part, x in parts.items()}
+    points = plane(vectors, centroids, names).points
+    tables = {
+        "anomaly_sets": measure.anomaly_sets(normal, sets, in_force),
+        "agreement": between_detectors(normal, top=options.top_images),
+        "picked_classes": picked_classes(normal, truth, names, share=options.top_share),
+        "confusion": measure.named(truth, predicted, names),
+        "calibration_curve": measure.calibration_curve(
+            held_out, normal, points=options.calibration_points
+        ),
+        "features": thinned(points, most=options.feature_points),
+    }
+    for name in thresholds:
+        tables |= curves(name, normal[name], anomaly[name], options)
+    reason = measure.why_none(manifest)
+    numbers = {
+        "data": measure.counts(manifest),
+        "classification": measure.classification(truth, predicted),
+        "calibration": measure.calibration(
+            held_out["mahalanobis"],
+            normal["mahalanobis"],
+            thresholds["mahalanobis"]["training"],
+            alpha=about["alpha"],
+        ),
+        "detectors": {
+            name: measure.detector(
+                normal[name],
+                anomaly[name],
+                truth == predicted,
+                threshold=threshold,
+                resamples=options.resamples,
+                rng=np.random.default_rng(seed),
+                why_none=reason,
+            )
+            for name, threshold in in_force.items()
+        }
+        | {name: {"auroc": None, "reason": why} for name, why in about["missing"].items()},
+        "floor": measure.floors(normal=len(truth), anomaly=len(anomaly["mahalanobis"])),
+    }
+    return measure.rounded(numbers), tables
+
+
+def by_part(arrays: Mapping[str, np.ndarray], detectors: list[str]) -> Scores:
+    """Return part -> detector -> scores (n,), the parts in alphabetical order."""
+    parts = sorted({name.rpartition("/")[0] for name in arrays})
+    return {part: {name: arrays[f"{part}/{name}"] for name in detectors} for part in parts}
+
+
+def curves(name: str, normal: np.ndarray, anomaly: np.ndarray, options: EvaluateSection) -> Tables:
+    """Return what is drawn of one detector; without anomalies, only its histogram."""
+    kinds = {"normal": normal} | ({"anomaly": anomaly} if len(anomaly) else {})
+    tables = {f"histogram/{name}": measure.histogram(kinds, bins=options.histogram_bins)}
+    if len(anomaly):
+        most = options.curve_points
+        tables[f"roc/{name}"] = measure.roc_points(normal, anomaly, most=most)
+        tables[f"pr/{name}"] = measure.precision_recall_points(normal, anomaly, most=most)
+    return tables

@@ -1,0 +1,303 @@
+"""A fitted model: its facts, and its predictions for images."""
+
+import os
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import cached_property, partial
+from os import PathLike
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING, TypeAlias, cast
+
+import numpy as np
+from PIL import Image
+
+from belong.data.decode_pool import decoded
+from belong.data.decoder import Picture
+from belong.data.decoders import Answers
+from belong.data.file_discovery import below
+from belong.data.image_form import ImageForm
+from belong.data.image_reader import UnreadableError, plain_image
+from belong.data.resize import Form, formed
+from belong.prediction.batch_prediction import in_threads, predict_batch, threads_for
+from belong.prediction.bundle import Bundle
+from belong.prediction.manifest import Manifest
+from belong.prediction.model_card import card
+from belong.prediction.predictions import Predictions, predictions_of
+from belong.prediction.scoring_options import ScoringOptions
+from belong.runtime.errors import InputError
+from belong.runtime.text import in_table, printable
+
+if TYPE_CHECKING:
+    import torch
+
+    from belong.prediction.predictor import Predictor
+
+DEVICES = ("auto", "cpu", "cuda")
+CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
+ImagePath: TypeAlias = str | PathLike[str]
+Pixels: TypeAlias = Image.Image | np.ndarray
+Images: TypeAlias = ImagePath | Pixels | Sequence[ImagePath] | Sequence[Pixels]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A fitted model; `belong.load_model` and `belong.fit` return it.
+
+    The networks are built at the first prediction, once.
+
+    Attributes:
+        bundle: its arrays, and its manifest.
+        folder: where it lies.
+        device: "cpu", "cuda", or "auto" for a GPU if there is one.
+
+    Example:
+        >>> model = belong.load_model("model")
+        >>> model.class_names
+        ('cat', 'dog')
+        >>> model.alpha, model.n_calibration, model.detector
+        (0.025, 40, 'energy')
+        >>> model.image_shape
+        (28, 28, 1)
+    """
+
+    bundle: Bundle
+    folder: Path
+    device: str = "auto"
+
+    @property
+    def info(self) -> Manifest:
+        """The manifest: what the model was fitted to and how good it is, as frozen fields.
+
+        Example:
+            >>> belong.load_model("model").info.measured.accuracy
+            0.5
+        """
+        return self.bundle.manifest
+
+    @property
+    def card(self) -> str:
+        """The model card, as `belong info` prints it.
+
+        Example:
+            >>> print(belong.load_model("model").card.splitlines()[1])
+            classes           2: cat, dog
+        """
+        return card(self.info, printable(self.folder))
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The c classes, in the order of the logits."""
+        return tuple(self.info.class_names)
+
+    @property
+    def alpha(self) -> float:
+        """The promised share of images that belong and are rejected, between 0 and 1."""
+        return self.info.alpha
+
+    @property
+    def n_calibration(self) -> int:
+        """The number of held-out images that set the threshold."""
+        return self.info.n_calibration
+
+    @property
+    def detector(self) -> str:
+        """The name of the detector that decides."""
+        return self.info.detector
+
+    @property
+    def threshold(self) -> float:
+        """The score up to which an image belongs."""
+        return self.info.threshold
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height and width in pixels, and channels, to which every image is brought."""
+        form = self.info.form
+        return form.height, form.width, form.channels
+
+    @cached_property
+    def torch_device(self) -> "torch.device":
+        """The device that the networks compute on.
+
+        Raises:
+            InputError: there is no GPU.
+        """
+        from belong.models import device  # not at the top: torch takes more than a second
+
+        return device.choose(self.device)
+
+    @cached_property
+    def predictor(self) -> "Predictor":
+        """The networks and detectors, built once.
+
+        Raises:
+            InputError: there is no GPU; IntegrityError: the arrays do not fit together.
+        """
+        from belong.prediction.predictor import Predictor  # not at the top, as above
+
+        return Predictor(self.bundle, device=self.torch_device)
+
+    def predict(
+        self, images: Images, *, batch_size: int = 256, jobs: int | None = None
+    ) -> Predictions:
+        """Predict the class of each image, and whether it belongs.
+
+        The verdicts are those of `belong score`: an image in memory has the verdict of a PNG file
+        with the same pixels. A file or an image that cannot be read keeps a row that says why.
+
+        Args:
+            images: a folder, with its sub-folders; a file; a list of files; a PIL image or a list
+                of them; or uint8 pixels: one image (h, w) or (h, w, ch), n of them (n, h, w) or
+                (n, h, w, ch), or a list of single ones. ch is 1, 3 (RGB) or 4 (RGBA). Three axes
+                are one image if the last one has 1, 3 or 4 places, and n grey images otherwise.
+                Each image is resized and cropped to the form of the model.
+            batch_size: images that are scored together.
+            jobs: processes that decode, and threads that score; all processors if None.
+
+        Returns:
+            A row for each image: in the order of the input; of sorted paths for a folder.
+
+        Raises:
+            InputError: there is no such file or folder, or no image in it; an array has another
+                shape or type; there is no GPU.
+            IntegrityError: the arrays of the model do not fit together.
+
+        Example:
+            >>> import numpy as np
+            >>> from PIL import Image
+            >>> model = belong.load_model("model")
+            >>> len(model.predict("photos")), len(model.predict(["photos/b.png", "photos/a.png"]))
+            (3, 2)
+            >>> with Image.open("photos/a.png") as image:
+            ...     of_image, of_array = model.predict(image), model.predict(np.asarray(image))
+            >>> of_file = model.predict("photos/a.png")
+            >>> bool(of_file.score[0] == of_image.score[0] == of_array.score[0])
+            True
+            >>> model.predict(np.zeros((5, 28, 28, 3), np.uint8)).label.shape
+            (5,)
+        """
+        options = ScoringOptions(os.cpu_count() or 1 if jobs is None else jobs, batch_size)
+        names, answers, unread = _decoded(images, self.info.form, options)
+        size, stopped = options.batch_size, Event()
+        starts = range(0, len(names), size)
+        with closing(answers):
+            tasks = (
+                partial(
+                    predict_batch,
+                    names[at : at + size],
+                    some,
+                    predictor=self.predictor,
+                    stopped=stopped,
+                )
+                for at, some in zip(starts, answers, strict=True)
+            )
+            threads = threads_for(self.torch_device, options.jobs)
+            parts = list(in_threads(tasks, threads=threads, stopped=stopped))
+        paths, reasons = [in_table(path) for path, _ in unread], [why for _, why in unread]
+        return Predictions.joined([*parts, predictions_of(paths, reasons, None, self.class_names)])
+
+
+def load_model(folder: ImagePath, *, device: str = "auto") -> Model:
+    """Load a model that `belong.fit`, `belong fit` or the pipeline wrote.
+
+    Args:
+        folder: the model.
+        device: "cpu", "cuda", or "auto" for a GPU if there is one.
+
+    Returns:
+        The model; every file of it is checked against its SHA-256.
+
+    Raises:
+        InputError: there is no such folder, it is no model, or `device` has another value.
+        IntegrityError: the model is damaged, or of a format that this version does not know.
+
+    Example:
+        >>> belong.load_model("model").class_names
+        ('cat', 'dog')
+        >>> belong.load_model("photos")
+        Traceback (most recent call last):
+        ...
+        belong.runtime.errors.InputError: photos: has no manifest.json; wanted the folder of a model
+    """
+    if device not in DEVICES:
+        raise InputError(f"device: expected {', '.join(DEVICES)}, got {device!r}")
+    return Model(Bundle.load(Path(folder)), Path(folder), device)
+
+
+Decoded = tuple[list[str], Generator[Answers], list[tuple[str, str]]]
+
+
+def _decoded(images: Images, form: ImageForm, options: ScoringOptions) -> Decoded:
+    """Return names of the images, their pixels batch by batch, and folders that are shut."""
+    if isinstance(images, str | PathLike):
+        given = Path(images)
+        if given.is_dir():
+            incoming = below(given)
+            paths = [incoming.path(file) for file in incoming.files]
+            return incoming.files, _of_files(paths, form, options), incoming.shut
+        if not (given.exists() or given.is_symlink()):
+            raise InputError(f"{printable(given)}: no such file or folder")
+        images = [given]
+    if isinstance(images, np.ndarray | Image.Image):
+        images = _single_images(images)
+    if not isinstance(images, Sequence):
+        raise InputError(f"images: expected paths, PIL images or an array, got {_type(images)}")
+    if images and all(isinstance(one, str | PathLike) for one in images):
+        files = [Path(one) for one in cast(Sequence[ImagePath], images)]
+        return [str(file) for file in files], _of_files(files, form, options), []
+    pictures = [_picture(one) for one in images]
+    names = [str(place) for place in range(len(pictures))]
+    return names, _of_pictures(pictures, form, options.batch_size), []
+
+
+def _of_files(paths: list[Path], form: ImageForm, options: ScoringOptions) -> Generator[Answers]:
+    size = options.batch_size
+    batches = (paths[at : at + size] for at in range(0, len(paths), size))
+    return decoded(batches, form, jobs=options.jobs)
+
+
+def _of_pictures(
+    pictures: list[Image.Image], form: ImageForm, batch_size: int
+) -> Generator[Answers]:
+    for at in range(0, len(pictures), batch_size):
+        yield [_answer(picture, form) for picture in pictures[at : at + batch_size]]
+
+
+def _answer(picture: Image.Image, form: ImageForm) -> Picture | str:
+    """Return the pixels of an image as `belong.data.decoder.decode` returns those of a file."""
+    try:
+        image = plain_image(picture, most_pixels=form.max_pixels, background=form.background)
+    except UnreadableError as error:
+        return str(error)
+    pixels = formed(image, Form(form.height, form.width, form.color))
+    return Picture(pixels, int(getattr(picture, "n_frames", 1)))
+
+
+def _single_images(images: Pixels) -> Sequence[Pixels]:
+    """Return the single images of one image, or of an array of several."""
+    if isinstance(images, Image.Image) or images.ndim <= 2:
+        return [images]
+    is_one = images.ndim == 3 and images.shape[-1] in CHANNELS
+    return [images] if is_one else list(images)
+
+
+def _picture(image: object) -> Image.Image:
+    """Return one image in memory as Pillow has it."""
+    if isinstance(image, Image.Image):
+        return image
+    if not isinstance(image, np.ndarray):
+        raise InputError(f"images: expected paths, PIL images or arrays alone, got {_type(image)}")
+    is_image = image.ndim == 2 or (image.ndim == 3 and image.shape[-1] in CHANNELS)
+    if image.dtype != np.uint8 or not is_image or not image.size:
+        raise InputError(
+            f"images: expected uint8 of shape (h, w) or (h, w, ch) for each, ch 1, 3 or 4, got "
+            f"{image.dtype} of shape {image.shape}"
+        )
+    grey = image.ndim == 3 and image.shape[-1] == 1
+    return Image.fromarray(np.ascontiguousarray(image[..., 0] if grey else image))
+
+
+def _type(value: object) -> str:
+    return type(value).__name__

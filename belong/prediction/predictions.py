@@ -1,0 +1,204 @@
+"""The predictions for n images: the scores of a model, and the verdicts that people read."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+import numpy as np
+
+from belong.prediction.explanations import reason
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = (
+    "path", "class", "probability", "belongs", "p_value", "score", "nearest_class", "distance",
+    "detector", "reason",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The output of a model for n images.
+
+    Attributes:
+        label: (n,) int64, the predicted class, 0..c-1.
+        probability: (n,) float32, of that class.
+        belongs: (n,) bool.
+        p_value: (n,) float64, share of the held-out images that are at least as anomalous.
+        score: (n,) float32, of the detector in force, higher is more anomalous.
+        nearest: (n,) int64, the class nearest in thresholds of its own.
+        distance: (n,) float32, to that class, in its thresholds.
+        detector: (n,) str, that decided: of `combined` the most surprised member.
+        features: (n, d) float32, the classifier's last hidden layer.
+    """
+
+    label: np.ndarray
+    probability: np.ndarray
+    belongs: np.ndarray
+    p_value: np.ndarray
+    score: np.ndarray
+    nearest: np.ndarray
+    distance: np.ndarray
+    detector: np.ndarray
+    features: np.ndarray
+
+
+class Prediction(NamedTuple):
+    """The prediction for one image; the fields are those of `Predictions`."""
+
+    path: str
+    label: str
+    probability: float
+    belongs: bool
+    p_value: float
+    score: float
+    nearest_class: str
+    distance: float
+    detector: str
+    reason: str
+    is_readable: bool
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """The predictions of a model for n images, in the order of the input.
+
+    A file that cannot be read keeps its row: `is_readable` is False, `reason` says why, `belongs`
+    is False, numbers are NaN and names are empty.
+
+    Attributes:
+        path: (n,) str, the file; its place in the input, from 0 on, for an image in memory.
+        label: (n,) str, the predicted class.
+        probability: (n,) float32, of that class, 0..1.
+        belongs: (n,) bool, the verdict.
+        p_value: (n,) float64, share of the calibration images that are at least as anomalous, 0..1.
+        score: (n,) float32, of the detector in force; higher is more anomalous.
+        nearest_class: (n,) str, the class whose features are nearest.
+        distance: (n,) float32, to that class, in units of its threshold.
+        detector: (n,) str, the detector that decided.
+        reason: (n,) str, one sentence.
+        is_readable: (n,) bool.
+
+    Example:
+        >>> predictions = belong.load_model("model").predict("photos")
+        >>> len(predictions)
+        3
+        >>> predictions.belongs.shape, predictions.p_value.dtype
+        ((3,), dtype('float64'))
+        >>> [prediction.path for prediction in predictions]
+        ['a.png', 'b.png', 'broken.png']
+        >>> predictions.is_readable.tolist(), predictions.reason[2]
+        ([True, True, False], 'empty: 0 bytes')
+    """
+
+    path: np.ndarray
+    label: np.ndarray
+    probability: np.ndarray
+    belongs: np.ndarray
+    p_value: np.ndarray
+    score: np.ndarray
+    nearest_class: np.ndarray
+    distance: np.ndarray
+    detector: np.ndarray
+    reason: np.ndarray
+    is_readable: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.path)
+
+    def __iter__(self) -> Iterator[Prediction]:
+        columns = (getattr(self, field.name).tolist() for field in fields(self))
+        return (Prediction(*row) for row in zip(*columns, strict=True))
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return a row for each image, with the columns of predictions.csv.
+
+        Columns: `path`, `class`, `probability`, `belongs`, `p_value`, `score`, `nearest_class`,
+        `distance`, `detector`, `reason`. `belongs` is of pandas' type boolean: it is missing for
+        a file that cannot be read, as are numbers and names.
+
+        Example:
+            >>> table = belong.load_model("model").predict("photos").to_pandas()
+            >>> table.loc[:, ["path", "belongs"]].shape
+            (3, 2)
+            >>> table["p_value"].isna().tolist()
+            [False, False, True]
+        """
+        import pandas as pd  # 0.3 s, which arrays alone do not need
+
+        read = pd.Series(self.is_readable)
+        values = {field.name: pd.Series(getattr(self, field.name)) for field in fields(self)}
+        for name in ("label", "nearest_class", "detector"):
+            values[name] = values[name].where(read)
+        values["belongs"] = values["belongs"].astype("boolean").where(read)
+        values["class"] = values["label"]
+        return pd.DataFrame({name: values[name] for name in COLUMNS})
+
+    def take(self, rows: np.ndarray) -> Self:
+        """Return some rows: (k,) places, or (n,) bool."""
+        return type(self)(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """Return the rows of all parts, at least one, in their order."""
+        names = [field.name for field in fields(cls)]
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
+def predictions_of(
+    paths: Sequence[str],
+    outcomes: Sequence[int | str],
+    scores: Scores | None,
+    class_names: Sequence[str],
+) -> Predictions:
+    """Return the predictions for n files.
+
+    Args:
+        paths: n.
+        outcomes: for each file its number of frames, of which the first was scored; or why it
+            cannot be read.
+        scores: of the files that can be read, in their order; None if there are none.
+        class_names: c.
+    """
+    n = len(paths)
+    read = np.array([not isinstance(outcome, str) for outcome in outcomes], bool)
+    texts = {name: np.full(n, "", object) for name in ("label", "nearest", "detector", "reason")}
+    numbers = {
+        name: np.full(n, np.nan, np.float32) for name in ("probability", "score", "distance")
+    }
+    p_value, belongs = np.full(n, np.nan), np.zeros(n, bool)
+    if scores is not None:
+        names = np.array(class_names, object)
+        texts["label"][read], texts["nearest"][read] = names[scores.label], names[scores.nearest]
+        texts["detector"][read] = scores.detector.tolist()
+        for name, values in numbers.items():
+            values[read] = getattr(scores, name)
+        p_value[read], belongs[read] = scores.p_value, scores.belongs
+    for row, outcome in enumerate(outcomes):
+        texts["reason"][row] = (
+            outcome
+            if isinstance(outcome, str)
+            else reason(
+                belongs=bool(belongs[row]),
+                p_value=float(p_value[row]),
+                detector=texts["detector"][row],
+                name=texts["label"][row],
+                nearest=texts["nearest"][row],
+                distance=float(numbers["distance"][row]),
+                frames=outcome,
+            )
+        )
+    return Predictions(
+        path=np.array(paths, object),
+        label=texts["label"],
+        probability=numbers["probability"],
+        belongs=belongs,
+        p_value=p_value,
+        score=numbers["score"],
+        nearest_class=texts["nearest"],
+        distance=numbers["distance"],
+        detector=texts["detector"],
+        reason=texts["reason"],
+        is_readable=read,
+    )

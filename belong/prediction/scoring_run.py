@@ -1,0 +1,254 @@
+"""Score image files in batches and write the predictions; after an interruption, resume.
+
+`score_files` is the whole run; the parts that it needs follow in the order of their use. Files are
+taken in the order of their sorted paths. Memory holds what `belong.data.decode_pool` decodes ahead,
+the batches at work, and the names of all files. Decoding begins before torch is imported, which
+takes longer than many a folder.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+from belong.data.decode_pool import decoded
+from belong.data.decoders import Answers
+from belong.data.file_discovery import Incoming
+from belong.data.image_form import ImageForm
+from belong.prediction.batch_prediction import (
+    THREADS,
+    Observer,
+    in_threads,
+    predict_batch,
+    threads_for,
+)
+from belong.prediction.model import Model
+from belong.prediction.prediction_files import (
+    PREDICTIONS,
+    SUMMARY,
+    UNREADABLE,
+    Rows,
+    check_free,
+    check_outside,
+    rows_of,
+    save_tables,
+    summary_of,
+)
+from belong.prediction.scoring_options import ScoringOptions
+from belong.runtime.errors import InputError, TooManyBadFilesError
+from belong.runtime.process_lock import one_writer
+from belong.runtime.progress import bar
+from belong.runtime.storage import save_json, save_text
+from belong.runtime.text import in_table, printable
+
+if TYPE_CHECKING:
+    from belong.prediction.predictor import Predictor
+
+UNFINISHED = ".unfinished"  # the folder of the finished batches, while others are not
+
+
+def score_files(
+    incoming: Incoming,
+    model: Model,
+    output: Path,
+    options: ScoringOptions,
+    *,
+    source: str,
+    say: Callable[[str], None],
+    observe: Observer | None = None,
+) -> dict[str, Any]:
+    """Write predictions.csv, unreadable.csv and summary.json; return the summary.
+
+    Two runs into one folder take turns.
+
+    Args:
+        incoming: the files.
+        model: scores them.
+        output: folder for the results; it is made if it is not there.
+        options: how to score.
+        source: the user's name for the files.
+        say: is told which process has to end first, if one writes into the folder.
+        observe: is called by several threads with each batch that this run scores.
+
+    Raises:
+        InputError: `output` is among the images or has the results of another run, or there is no
+            such device.
+        TooManyBadFilesError: no image can be read; the files are written nevertheless.
+        KeyboardInterrupt: says how far it came.
+    """
+    start = time.perf_counter()
+    manifest = model.info
+    check_outside(output, incoming.top)
+    if not options.overwrite:
+        check_free(output, source, manifest.digest)
+    states = list(_states(incoming, options.batch_size))
+    with closing(_DecodingAhead(incoming, manifest.form, options.jobs)) as decoding:
+        if not (output / UNFINISHED).exists():  # else some batches may be finished already
+            decoding.begin([files for files, _ in states])
+        import torch  # not at the top: meanwhile, files are decoded
+
+        device = model.torch_device
+        torch.set_num_threads(THREADS)
+        with one_writer(output / PREDICTIONS, say):
+            if not options.overwrite:  # another run may have ended with it
+                check_free(output, source, manifest.digest)
+            (output / UNFINISHED).mkdir(exist_ok=True)  # now, and not after the first batch
+            run = f"{manifest.digest} {options.batch_size} {device.type}"
+            batches = [Batch(files, output / UNFINISHED / _name(run, at)) for files, at in states]
+            scored = _score_unfinished(batches, decoding, model, options.jobs, observe)
+            counts = save_tables(output, _pieces(batches, incoming, printable(output)))
+            seconds = time.perf_counter() - start
+            summary = summary_of(counts, manifest) | {
+                "ignored": len(incoming.ignored),
+                "source": source,
+                "seconds": round(seconds, 3),
+                "images_per_second": round(scored / seconds, 1),
+            }
+            save_json(output / SUMMARY, summary)
+            shutil.rmtree(output / UNFINISHED, ignore_errors=True)
+    if summary["images"] == 0:
+        raise TooManyBadFilesError(
+            f"{source}: no image can be read; {printable(output / UNREADABLE)} says why"
+        )
+    return summary
+
+
+# --- the batches of a run -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Files that are scored together, and the file that keeps their rows."""
+
+    files: list[str]
+    kept: Path
+
+    def rows(self) -> tuple[Rows, Rows] | None:
+        """Return the rows of predictions.csv and of unreadable.csv, if the batch is finished."""
+        try:
+            rows = json.loads(self.kept.read_text(encoding="utf-8"))
+            return rows["read"], rows["unreadable"]
+        except (FileNotFoundError, ValueError, KeyError):  # a crash may have left half of it
+            return None
+
+
+def _states(incoming: Incoming, size: int) -> Iterator[tuple[list[str], str]]:
+    """Yield the files of each batch, and a hash of their paths, sizes and times of change."""
+    for at in range(0, len(incoming.files), size):
+        files = incoming.files[at : at + size]
+        state = [incoming.top, *((file, _state(incoming.top, file)) for file in files)]
+        yield files, hashlib.sha256(json.dumps(state).encode()).hexdigest()
+
+
+def _state(top: str, file: str) -> tuple[int, int] | None:
+    """Return what changes when a file does."""
+    try:
+        found = os.stat(os.path.join(top, file))  # noqa: PTH116, PTH118  (a Path takes as long)
+    except (OSError, ValueError):
+        return None
+    return found.st_size, found.st_mtime_ns
+
+
+def _name(run: str, state: str) -> str:
+    return hashlib.sha256(f"{run} {state}".encode()).hexdigest() + ".json"
+
+
+def _score_unfinished(
+    batches: list[Batch],
+    decoding: "_DecodingAhead",
+    model: Model,
+    jobs: int,
+    observe: Observer | None,
+) -> int:
+    """Score the batches that are not finished; return how many files these have."""
+    unfinished = [batch for batch in batches if batch.rows() is None]
+    n, left = (sum(len(batch.files) for batch in some) for some in (batches, unfinished))
+    images = decoding.of([batch.files for batch in unfinished])
+    stopped = Event()
+    with bar(n, "score", "image") as progress:
+        progress.update(n - left)
+        try:
+            finish = partial(_finish, predictor=model.predictor, observe=observe, stopped=stopped)
+            tasks = (partial(finish, *one) for one in zip(unfinished, images, strict=True))
+            threads = threads_for(model.torch_device, jobs)
+            with closing(in_threads(tasks, threads=threads, stopped=stopped)) as finished:
+                for files in finished:
+                    progress.update(files)
+        except KeyboardInterrupt:
+            done = sum(len(batch.files) for batch in batches if batch.kept.exists())
+            raise KeyboardInterrupt(
+                f"interrupted; {done} of {n} images are done, and the same command goes on "
+                f"from there"
+            ) from None
+    return left
+
+
+def _finish(
+    batch: Batch,
+    answers: Answers,
+    *,
+    predictor: "Predictor",
+    observe: Observer | None,
+    stopped: Event,
+) -> int:
+    """Score a batch and keep its rows; return how many files it has."""
+    predictions = predict_batch(
+        batch.files, answers, predictor=predictor, observe=observe, stopped=stopped
+    )
+    read = predictions.is_readable
+    unreadable = [(one.path, one.reason) for one in predictions.take(~read)]
+    rows = {"read": rows_of(predictions.take(read)), "unreadable": unreadable}
+    save_text(batch.kept, json.dumps(rows))
+    return len(batch.files)
+
+
+def _pieces(batches: list[Batch], incoming: Incoming, output: str) -> Iterator[tuple[Rows, Rows]]:
+    for batch in batches:
+        rows = batch.rows()
+        if rows is None:
+            raise InputError(
+                f"{output}: {UNFINISHED} was changed meanwhile; the same command mends it"
+            )
+        yield rows
+    yield [], [(in_table(folder), why) for folder, why in incoming.shut]
+
+
+# --- decoding ahead ----------------------------------------------------------------------------
+
+
+class _DecodingAhead:
+    """The images of batches of files, decoded before it is known which batches are unfinished."""
+
+    def __init__(self, incoming: Incoming, form: ImageForm, jobs: int) -> None:
+        self._incoming = incoming
+        self._form = form
+        self._jobs = jobs
+        self._begun: list[list[str]] = []
+        self._images: Generator[Answers] | None = None
+
+    def begin(self, batches: list[list[str]]) -> Generator[Answers]:
+        """Begin to decode the files of these batches, and of no others."""
+        self.close()
+        paths = ([self._incoming.path(file) for file in files] for files in batches)
+        self._begun = batches
+        self._images = decoded(paths, self._form, jobs=self._jobs)
+        return self._images
+
+    def of(self, batches: list[list[str]]) -> Generator[Answers]:
+        """Return the images of each of these batches; begin again if others were begun."""
+        if self._images is not None and batches == self._begun:
+            return self._images
+        return self.begin(batches)
+
+    def close(self) -> None:
+        """End the decoding."""
+        if self._images is not None:
+            self._images.close()

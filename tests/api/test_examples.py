@@ -1,0 +1,65 @@
+"""The examples of the public names are run, each in a folder with a small model and some images."""
+
+import doctest
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import belong
+from belong.commands.main import main
+from belong.data.idx import read
+from tests.imports import ROOT
+from tests.untrained_bundle import save_untrained
+
+OF_EACH = 70  # digits
+FUNCTIONS = [name for name in belong.__all__ if name.islower()]
+WITH_EXAMPLES = [*FUNCTIONS, "CleanResult", "Model", "Predictions", "Report", "WatchResult"]
+
+
+def examples() -> Iterator[doctest.DocTest]:
+    finder = doctest.DocTestFinder(exclude_empty=True)
+    for name in belong.__all__:
+        for test in finder.find(getattr(belong, name), name, globs={"belong": belong}):
+            if test.examples:
+                yield test
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write `model`, `photos` (one of three is broken), their `predictions`, and `digits`."""
+    to = tmp_path_factory.mktemp("examples")
+    save_untrained(to / "model")
+    data = read(ROOT / "tests" / "data" / "mnist-small")
+    (to / "photos").mkdir()
+    for name, image in zip("ab", data.images, strict=False):
+        Image.fromarray(image[0]).save(to / "photos" / f"{name}.png")
+    (to / "photos" / "broken.png").touch()
+    words = ["--model", str(to / "model"), "-o", str(to / "predictions")]
+    assert main(["score", str(to / "photos"), *words]) == 0
+    for label in (0, 1):
+        own = to / "digits" / str(label)
+        own.mkdir(parents=True)
+        for place, image in enumerate(data.images[data.labels == label][:OF_EACH]):
+            Image.fromarray(image[0]).save(own / f"{place:02}.png")
+    return to
+
+
+@pytest.mark.parametrize("example", list(examples()), ids=lambda test: test.name)
+def test_an_example_gives_what_it_shows(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, example: doctest.DocTest
+) -> None:
+    shutil.copytree(folder, tmp_path / "here")
+    monkeypatch.chdir(tmp_path / "here")
+    said: list[str] = []
+    options = doctest.NORMALIZE_WHITESPACE
+    runner = doctest.DocTestRunner(optionflags=options, verbose=False)
+    failed, _ = runner.run(example, out=said.append)
+    assert not failed, "".join(said)
+
+
+@pytest.mark.parametrize("name", WITH_EXAMPLES)
+def test_a_public_name_has_an_example(name: str) -> None:
+    assert name in {test.name.split(".")[0] for test in examples()}

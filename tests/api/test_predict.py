@@ -1,0 +1,203 @@
+"""Equal pixels have equal verdicts, however they are given; bad input is a typed exception."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+import belong
+from belong.commands.main import main
+from belong.data.idx import read
+from belong.prediction.model import Images
+from belong.prediction.predictions import COLUMNS
+from tests.imports import ROOT
+from tests.untrained_bundle import save_untrained
+
+N = 30
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    to = tmp_path_factory.mktemp("predict")
+    save_untrained(to / "model")
+    (to / "photos").mkdir()
+    for place, image in enumerate(read(ROOT / "tests" / "data" / "mnist-small").images[:N]):
+        Image.fromarray(image[0]).save(to / "photos" / f"{place:02}.png")
+    return to
+
+
+@pytest.fixture(scope="module")
+def model(folder: Path) -> belong.Model:
+    return belong.load_model(str(folder / "model"), device="cpu")
+
+
+@pytest.fixture(scope="module")
+def of_folder(model: belong.Model, folder: Path) -> belong.Predictions:
+    return model.predict(folder / "photos")
+
+
+def pixels(folder: Path) -> np.ndarray:
+    return np.stack([np.asarray(opened(path)) for path in files(folder)])
+
+
+def opened(path: Path) -> Image.Image:
+    with Image.open(path) as image:
+        image.load()
+    return image
+
+
+def files(folder: Path) -> list[Path]:
+    return sorted((folder / "photos").iterdir())
+
+
+@pytest.mark.parametrize("kind", ["paths", "images", "grey", "channel", "rgb", "rgba", "list"])
+def test_pixels_in_memory_have_the_verdicts_of_png_files(
+    model: belong.Model, folder: Path, of_folder: belong.Predictions, kind: str
+) -> None:
+    grey = pixels(folder)
+    images: dict[str, Images] = {
+        "paths": [str(path) for path in files(folder)],
+        "images": [opened(path) for path in files(folder)],
+        "grey": grey,
+        "channel": grey[..., None],
+        "rgb": np.repeat(grey[..., None], 3, axis=-1),
+        "rgba": np.stack([grey, grey, grey, np.full_like(grey, 255)], axis=-1),
+        "list": list(grey),
+    }
+    predictions = model.predict(images[kind])
+    assert len(predictions) == N
+    for name in ("label", "belongs", "p_value", "score", "nearest_class", "distance", "reason"):
+        np.testing.assert_array_equal(getattr(predictions, name), getattr(of_folder, name))
+
+
+@pytest.mark.parametrize("mode", ["LA", "P", "I;16", "RGB"])
+def test_an_image_of_any_mode_and_size_has_the_verdict_of_its_png_file(
+    model: belong.Model, tmp_path: Path, mode: str
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (25, 35), np.uint8)
+    image = (
+        Image.fromarray(noise.astype(np.uint16) * 257)
+        if mode == "I;16"
+        else Image.fromarray(noise).convert(mode)
+    )
+    image.save(tmp_path / "a.png")
+    of_file, of_image = model.predict(tmp_path / "a.png"), model.predict(image)
+    assert of_file.is_readable.all()
+    np.testing.assert_array_equal(of_file.score, of_image.score)
+
+
+def test_the_table_is_that_of_predictions_csv(
+    folder: Path, of_folder: belong.Predictions, tmp_path: Path
+) -> None:
+    words = ["--model", str(folder / "model"), "-o", str(tmp_path), "--device", "cpu"]
+    assert main(["score", str(folder / "photos"), *words]) == 0
+    table, written = of_folder.to_pandas(), pd.read_csv(tmp_path / "predictions.csv")
+    assert tuple(table.columns) == tuple(written.columns) == COLUMNS
+    for name in COLUMNS:
+        if name in ("probability", "p_value", "score", "distance"):
+            np.testing.assert_allclose(table[name], written[name], rtol=1e-5)
+        else:
+            assert table[name].tolist() == written[name].tolist()
+
+
+def test_a_file_that_cannot_be_read_keeps_its_row_and_its_reason(
+    model: belong.Model, folder: Path, of_folder: belong.Predictions
+) -> None:
+    first, gone = files(folder)[0], folder / "gone.png"
+    predictions = model.predict([gone, first])
+    assert predictions.path.tolist() == [str(gone), str(first)]
+    assert predictions.is_readable.tolist() == [False, True]
+    assert predictions.reason[0] == "no such file"
+    assert predictions.score[1] == pytest.approx(of_folder.score[0], rel=1e-5)
+    table = predictions.to_pandas()
+    assert table["belongs"].isna().tolist() == [True, False]
+    assert len(table[table["belongs"]]) + len(table[~table["belongs"]]) == 1
+
+
+def test_no_images_have_no_predictions(model: belong.Model) -> None:
+    assert len(model.predict([])) == 0
+    assert model.predict([]).to_pandas().empty
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (np.zeros((28, 28), np.float32), "uint8 of shape .* got float32 of shape \\(28, 28\\)"),
+        (np.zeros((2, 28, 28, 2), np.uint8), "got uint8 of shape \\(28, 28, 2\\)"),
+        (np.array(3, np.uint8), "got uint8 of shape \\(\\)"),
+        (["a.png", np.zeros((28, 28), np.uint8)], "PIL images or arrays alone, got str"),
+        (7, "expected paths, PIL images or an array, got int"),
+        ("nowhere", "nowhere: no such file or folder"),
+    ],
+)
+def test_what_is_no_image_is_refused_by_name(
+    model: belong.Model, images: Images, message: str
+) -> None:
+    with pytest.raises(belong.InputError, match=message):
+        model.predict(images)
+
+
+def test_after_an_interruption_the_same_model_predicts_again(
+    model: belong.Model, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(model.predictor), "score", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            model.predict(folder / "photos", batch_size=4)
+    assert model.predict(folder / "photos").is_readable.all()
+
+
+def test_the_networks_are_built_once(model: belong.Model, folder: Path) -> None:
+    before = model.predictor
+    model.predict(files(folder)[:2])
+    assert model.predictor is before
+
+
+def test_a_damaged_model_is_a_typed_exception_with_the_line_of_the_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_untrained(tmp_path)
+    (tmp_path / "network.safetensors").write_bytes(b"")
+    with pytest.raises(belong.IntegrityError) as raised:
+        belong.load_model(tmp_path)
+    assert main(["info", str(tmp_path)]) == raised.value.exit_code == 4
+    assert capsys.readouterr().err == f"belong info: {raised.value}\n"
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        ("belong.load_model('m', device='tpu')", "device: expected auto, cpu, cuda, got 'tpu'"),
+        ("belong.watch('p', alpha=2, n_calibration=9)", "alpha: expected a number between 0 and 1"),
+        ("belong.watch()", "expected a folder of images or the output of `belong score`, got none"),
+        ("belong.CheckOptions(alpha=1)", "alpha: expected a number between 0 and 1, got 1"),
+        ("belong.ScoringOptions(jobs=0)", "jobs: expected at least 1, got 0"),
+    ],
+)
+def test_an_option_out_of_its_range_is_refused_by_name(call: str, message: str) -> None:
+    with pytest.raises(belong.InputError, match=message.replace("(", "\\(")):
+        eval(call)  # noqa: S307
+
+
+def test_the_package_imports_nothing_until_a_name_is_used() -> None:
+    code = (
+        "import sys, json, belong; before = set(sys.modules); names = dir(belong); "
+        "print(json.dumps([sorted(before & {'numpy', 'pandas', 'torch', 'pydantic', 'PIL'}), "
+        "set(belong.__all__) <= set(names), hasattr(belong, 'nothing')]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout) == [[], True, False]
+
+
+def test_every_public_name_is_there() -> None:
+    assert [name for name in belong.__all__ if getattr(belong, name).__doc__ is None] == []
