@@ -18,6 +18,7 @@ from sklearn.metrics import (
 )
 
 from belong.calibration import conformal
+from belong.calibration.thresholds import decide
 
 
 def why_none(manifest: pd.DataFrame) -> str:
@@ -102,7 +103,7 @@ def auroc_interval(
 
 def open_set_accuracy(scores: np.ndarray, right_class: np.ndarray, threshold: float) -> float:
     """Return the share of normal images (n,) that are accepted and classified right."""
-    return float(np.mean(right_class & (scores <= threshold)))
+    return float(np.mean(right_class & decide(scores, threshold)))
 
 
 def detector(
@@ -240,7 +241,7 @@ def _f1(true_positive: float, missed: float, wrong: float) -> float:
 
 def rejected(scores: np.ndarray, threshold: float) -> float:
     """Return the share of scores (n,) above the threshold."""
-    return float(np.mean(scores > threshold))
+    return float(np.mean(~decide(scores, threshold)))
 
 
 def roc_points(normal: np.ndarray, anomaly: np.ndarray, *, most: int) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from os import PathLike
 from pathlib import Path
@@ -41,7 +41,7 @@ Pixels: TypeAlias = Image.Image | np.ndarray
 Images: TypeAlias = ImagePath | Pixels | Sequence[ImagePath] | Sequence[Pixels]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Model:
     """A fitted model; `belong.load_model` and `belong.fit` return it.
 
@@ -62,7 +62,7 @@ class Model:
         (28, 28, 1)
     """
 
-    bundle: Bundle
+    bundle: Bundle = field(repr=False)
     folder: Path
     device: str = "auto"
 

@@ -60,7 +60,7 @@ class Prediction(NamedTuple):
     is_readable: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Predictions:
     """The predictions of a model for n images, in the order of the input.
 
@@ -82,8 +82,8 @@ class Predictions:
 
     Example:
         >>> predictions = belong.load_model("model").predict("photos")
-        >>> len(predictions)
-        3
+        >>> predictions
+        Predictions(3 images: 2 belong, 0 rejected, 1 unreadable)
         >>> predictions.belongs.shape, predictions.p_value.dtype
         ((3,), dtype('float64'))
         >>> [prediction.path for prediction in predictions]
@@ -103,6 +103,11 @@ class Predictions:
     detector: np.ndarray
     reason: np.ndarray
     is_readable: np.ndarray
+
+    def __repr__(self) -> str:
+        read, belong = int(self.is_readable.sum()), int(self.belongs.sum())
+        counts = f"{belong} belong, {read - belong} rejected, {len(self) - read} unreadable"
+        return f"Predictions({len(self)} images: {counts})"
 
     def __len__(self) -> int:
         return len(self.path)

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from functools import partial
@@ -26,7 +26,10 @@ from belong.calibration import conformal
 from belong.commands.main import main
 from belong.commands.watch.inputs import look
 from belong.commands.watch.score_uploads import Uploads, scored
+from belong.data.decode_pool import decoded
+from belong.data.decoders import Answers
 from belong.data.file_discovery import Incoming, below
+from belong.data.image_form import ImageForm
 from belong.models.efficientnet import Backbone
 from belong.models.feature_extraction import embed
 from belong.models.frozen_backbone import FrozenEfficientNetB0
@@ -38,6 +41,7 @@ from belong.prediction.predictions import COLUMNS, Scores
 from belong.prediction.predictor import Predictor
 from belong.prediction.scoring_options import ScoringOptions
 from belong.prediction.scoring_run import UNFINISHED, score_files
+from belong.reporting.gallery import gallery, kept_images
 from belong.runtime.storage import load_arrays
 from belong.runtime.text import printable
 from tests.imports import ROOT
@@ -453,6 +457,35 @@ def test_a_name_with_a_carriage_return_is_scored_shown_and_watched(
     assert run(folder, model, out) == 0
     assert [row["path"] for row in rows_in(out)] == ["a\rb.png", "c.png"]
     assert watch(out, model, "--images", str(folder)) in {0, 1}
+
+
+def test_a_file_is_decoded_once_and_the_networks_are_built_once(
+    photos: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    again: list[Path] = []
+    built: list[Predictor] = []
+    build = Predictor._build
+
+    def recorded(
+        batches: Iterable[Sequence[Path]], form: ImageForm, *, jobs: int
+    ) -> Generator[Answers]:
+        paths = list(batches)
+        again.extend(path for some in paths for path in some)
+        return decoded(paths, form, jobs=jobs)
+
+    def counted(self: Predictor, bundle: Bundle) -> None:
+        built.append(self)
+        build(self, bundle)
+
+    monkeypatch.setattr(gallery, "decoded", recorded)
+    monkeypatch.setattr(Predictor, "_build", counted)
+    assert run(photos, model, tmp_path / "out") == 0
+    assert (len(built), again) == (1, [])
+    monkeypatch.setattr(kept_images, "KEPT_BYTES", 0)
+    assert run(photos, model, tmp_path / "none_kept") == 0
+    assert (len(built), len(again)) == (2, 21)
+    one, other = (tmp_path / name / "gallery.html" for name in ("out", "none_kept"))
+    assert abs(len(one.read_bytes()) - len(other.read_bytes())) < 200  # last digits of distances
 
 
 # --- interruptions -------------------------------------------------------------------------------

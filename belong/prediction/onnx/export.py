@@ -63,6 +63,7 @@ def model(bundle: Bundle) -> ModelProto:
             "p_value": (graph("Div", more, np.float64(n + 1)), np.float64, ("n",)),
             "detectors": (_columns(graph, scores.values()), np.float32, ("n", len(asked))),
             "threshold": (threshold, np.float32, ()),
+            # As `belong.calibration.thresholds.decide`, which `verify` holds it to.
             "belongs": (graph("LessOrEqual", score, threshold), np.bool_, ("n",)),
         },
         about={
