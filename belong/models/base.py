@@ -48,11 +48,6 @@ class Network(Stored, ABC):
         """Build the network from what `arrays()` and `shape` gave."""
         return cls(**shape).loaded(arrays)
 
-    @property
-    def feature_size(self) -> int:
-        """The number of features d."""
-        return self.classifier.in_features
-
     @abstractmethod
     def initialize(self, inputs: Tensor, generator: torch.Generator) -> None:
         """Draw the weights, and measure what the training inputs have to be standardized by."""

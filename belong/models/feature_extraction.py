@@ -64,8 +64,8 @@ def extract_parts(
     autoencoder.to(device)
     arrays: dict[str, np.ndarray] = {}
     for part, inputs, images in parts:
-        given = torch.from_numpy(inputs), torch.from_numpy(images)
-        views = extract(network, autoencoder, *given, device=device).arrays(part)
+        tensors = torch.from_numpy(inputs), torch.from_numpy(images)
+        views = extract(network, autoencoder, *tensors, device=device).arrays(part)
         arrays |= {f"{HEAD}/features": views[f"{HEAD}/features"]} if part == HEAD else views
     return arrays
 

@@ -20,10 +20,10 @@ def eager(kind: type[Kind]) -> type[Kind]:
     """Return the same optimizer, whose steps are the same to the bit, without the compiler.
 
     Args:
-        kind: such as torch.optim.Adam; what it makes must not be handed to `torch.compile`, nor be
+        kind: such as torch.optim.Adam; its optimizers must not be handed to `torch.compile`, nor be
             differentiable.
     """
     methods = {name: inspect.unwrap(getattr(kind, name)) for name in WRAPPED}
     methods["step"] = torch.no_grad()(inspect.unwrap(kind.step))
-    made: type[Kind] = type(kind.__name__, (kind,), methods)
-    return made
+    uncompiled: type[Kind] = type(kind.__name__, (kind,), methods)
+    return uncompiled

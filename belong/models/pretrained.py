@@ -73,20 +73,22 @@ def checked(arrays: Arrays, where: str) -> Arrays:
     Raises:
         InputError: names the first array that is missing, of another shape, too much or not finite.
     """
-    given = {name: array for name, array in arrays.items() if not name.startswith(CLASSIFIER)}
-    wanted = {name: array.shape for name, array in Backbone().arrays().items()}
+    weights = {name: array for name, array in arrays.items() if not name.startswith(CLASSIFIER)}
+    shapes = {name: array.shape for name, array in Backbone().arrays().items()}
     start = f"{HERE}: {where}: not the weights of torchvision's EfficientNet-B0: "
-    for name, shape in wanted.items():
-        if name not in given:
-            missing = len(wanted.keys() - given.keys())
-            raise InputError(f"{start}{missing} of {len(wanted)} arrays are missing, first {name}")
-        if given[name].shape != shape:
-            came, due = (
-                "x".join(map(str, one)) or "one number" for one in (given[name].shape, shape)
-            )
-            raise InputError(f"{start}{name} is {came}, wanted {due}")
-        if not np.isfinite(given[name]).all():
+    for name, shape in shapes.items():
+        if name not in weights:
+            missing = len(shapes.keys() - weights.keys())
+            raise InputError(f"{start}{missing} of {len(shapes)} arrays are missing, first {name}")
+        if weights[name].shape != shape:
+            got, wanted = _in_words(weights[name].shape), _in_words(shape)
+            raise InputError(f"{start}{name} is {got}, wanted {wanted}")
+        if not np.isfinite(weights[name]).all():
             raise InputError(f"{HERE}: {where}: {name} has values that are not finite")
-    for name in sorted(given.keys() - wanted.keys()):
+    for name in sorted(weights.keys() - shapes.keys()):
         raise InputError(f"{start}it has an array {name} as well")
-    return given
+    return weights
+
+
+def _in_words(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape)) or "one number"

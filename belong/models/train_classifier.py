@@ -132,8 +132,7 @@ def train_classifier(
             f"train.shift_px is {shift_px} and train.flip {str(flip).lower()}, but a frozen "
             f"backbone sees each image once, as it is; wanted 0 and false"
         )
-    n, c = len(inputs), network.classifier.out_features
-    centers = torch.zeros(c, network.feature_size, device=inputs.device)
+    n, centers = len(inputs), torch.zeros_like(network.classifier.weight)  # (c, d)
 
     def batch_loss(batch: Tensor) -> tuple[Tensor, Tensor]:
         images, truth = inputs.index_select(0, batch), labels.index_select(0, batch)

@@ -141,7 +141,7 @@ def of_network(kind: str, shape: tuple[int, int, int], arrays: Mapping[str, Stor
     channels, height, width = shape
     network = arrays["network"]
     assert isinstance(network, LeNet | EfficientNetB0 | FrozenEfficientNetB0)
-    d = network.feature_size
+    d = network.classifier.in_features
     gaussians = {
         "mahalanobis/means": np.zeros((2, d), np.float32),
         "mahalanobis/thresholds": np.ones(2, np.float32),
