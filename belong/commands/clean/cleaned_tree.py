@@ -3,12 +3,10 @@
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
 
+from belong.commands.clean.options import Tree
 from belong.runtime.progress import bar
 from belong.runtime.storage import whole_folder
-
-Tree = Literal["link", "copy"]
 
 
 def build(to: Path, source: Path, files: Iterable[Path], *, tree: Tree) -> None:

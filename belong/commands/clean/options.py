@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
-from belong.commands.clean.cleaned_tree import Tree
-
+Tree = Literal["link", "copy"]
 FOLDS, MOST_FOLDS = 5, 100  # four fifths of the images train each network
 FALSE_ALARMS = 0.05
 
