@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from belong.commands.watch.drift import Drift
+from belong.commands.watch.martingale import Drift
 from belong.commands.watch.stream_analysis import StreamAnalysis
 from belong.prediction.prediction_files import UNREADABLE
 from belong.runtime.text import counted, printable
