@@ -84,7 +84,8 @@ def scored(
             source=source,
             say=lambda text: print(text, file=sys.stderr),  # noqa: T201
         )
-        return predictions.read([folder / PREDICTIONS], times.__getitem__), _unreadable(folder)
+        rows = predictions.read(folder / PREDICTIONS)
+        return predictions.by_time(rows, times.__getitem__), _unreadable(folder)
 
 
 def _changed(path: Path) -> int:

@@ -143,13 +143,7 @@ def _blocks(
 ) -> pd.DataFrame:
     """Divide a stream of n images into at most 40 blocks of the same length.
 
-    Args:
-        names: (n,) str, the predicted classes.
-        rejected: (n,) bool.
-        evidence: (n,) log10 of the capital.
-        of_class: class -> the same of its own images.
-        alpha: promised share of rejected images.
-        n_calibration: held-out images that set the threshold.
+    `names` (n,) are the predicted classes; `of_class` has the evidence of each on its own images.
 
     Returns:
         A row for each block, and for each class in it, with the columns of

@@ -1,6 +1,5 @@
 """Test whether new images are still rejected as often as the model promised."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -123,16 +122,22 @@ def watch(
     if not inputs:
         raise InputError("expected a folder of images or the output of `belong score`, got none")
     folder = None if images_folder is None else Path(images_folder)
-    _check_new(inputs, model, folder)
+    new = [one for one in inputs if isinstance(one, Incoming)]
+    _check_new(new, model, folder)
     share, n = _promise(model, alpha, n_calibration)
     to = None if output is None else Path(output)
-
-    def score(new: Incoming) -> tuple[pd.DataFrame, Reasons]:
-        own = model if isinstance(model, Model) else load_model(model or "", device=device)
-        return scored(new, own, to, options or ScoringOptions())
-
     reject = partial(predictions.rejected, alpha=share, n=n)
-    rows, unreadable = _stream(inputs, folder, reject, score)
+    read = {one: predictions.read(one) for one in inputs if isinstance(one, Path)}
+    uploads, unreadable = pd.DataFrame(), Reasons()
+    if new:
+        for rows in read.values():  # a mistake in what was scored before is answered at once
+            reject(rows)
+        own = model if isinstance(model, Model) else load_model(model or "", device=device)
+        uploads, unreadable = scored(new[0], own, to, options or ScoringOptions())
+    parts = [read[one] if isinstance(one, Path) else uploads for one in inputs]
+    rows = pd.concat(parts, ignore_index=True)
+    if folder is not None:
+        rows = predictions.by_time(rows, partial(predictions.time_below, folder))
     rejected = reject(rows)
     analysis = analyze(
         rows,
@@ -151,11 +156,8 @@ def watch(
     return WatchResult(rows, rejected, analysis, unreadable, to)
 
 
-def _check_new(
-    inputs: Sequence[Path | Incoming], model: ImagePath | Model | None, folder: Path | None
-) -> None:
+def _check_new(new: list[Incoming], model: ImagePath | Model | None, folder: Path | None) -> None:
     """Refuse images that cannot be scored here, and a folder of images without predictions."""
-    new = [one for one in inputs if not isinstance(one, Path)]
     if not new:
         return
     if len(new) > 1:
@@ -199,30 +201,3 @@ def _of_model(model: ImagePath | Model) -> tuple[float, int]:
     if manifest.threshold_from != "calibrated":
         raise InputError(f"{path}: the threshold is the paper's; only a calibrated one promises")
     return manifest.alpha, manifest.n_calibration
-
-
-def _stream(
-    inputs: Sequence[Path | Incoming],
-    folder: Path | None,
-    reject: Callable[[pd.DataFrame], np.ndarray],
-    score: Callable[[Incoming], tuple[pd.DataFrame, Reasons]],
-) -> tuple[pd.DataFrame, Reasons]:
-    """Return the stream, and (path, reason) of files that cannot be read."""
-    tables = [one for one in inputs if isinstance(one, Path)]
-    if len(tables) == len(inputs):
-        return predictions.read(
-            tables, partial(predictions.time_below, folder) if folder else None
-        ), []
-    # First the predictions: a mistake in them is answered at once.
-    read = {table: predictions.read([table]) for table in tables}
-    for rows in read.values():
-        reject(rows)
-    parts: list[pd.DataFrame] = []
-    unreadable: Reasons = []
-    for one in inputs:
-        if isinstance(one, Path):
-            parts.append(read[one])
-        else:
-            rows, unreadable = score(one)
-            parts.append(rows)
-    return pd.concat(parts, ignore_index=True), unreadable
