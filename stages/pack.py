@@ -33,7 +33,7 @@ def main(params: Path, rows: Path, unreadable: Path, ignored: Path, images: Path
     packs = {}
     for path, images_or_files in found.items():
         packs[path] = pack(
-            images_or_files, form, background=options.background_rgb, most_pixels=options.max_pixels
+            images_or_files, form, background=options.background_rgb, max_pixels=options.max_pixels
         )
         form = packs[values.normal.path].form  # the first: now its color is known
     # Before the check, so that the whole list is there when too many are bad.

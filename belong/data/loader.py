@@ -5,10 +5,6 @@ Photos of 1 to 2 megapixels take 8 ms of a processor each, 19 without decoding J
 do as well as processes, for Pillow decodes outside of Python's lock: 22 to 25 s against 27 s.
 """
 
-import os
-import warnings
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,11 +12,11 @@ import numpy as np
 
 from belong.data import idx
 from belong.data.dataset import DataSet
+from belong.data.decode_pool import each_image
 from belong.data.image_folder import ImageFiles, list_images
 from belong.data.image_reader import Rgb, UnreadableError, read_image
 from belong.data.resize import Color, Form, formed
 from belong.runtime.errors import InputError, TooManyBadFilesError
-from belong.runtime.progress import bar
 from belong.runtime.text import printable
 
 
@@ -62,14 +58,14 @@ def own_form(found: DataSet | ImageFiles, *, side_px: int, color: Color) -> Form
     return Form.of(found.images) if isinstance(found, DataSet) else Form(side_px, side_px, color)
 
 
-def pack(found: DataSet | ImageFiles, form: Form, *, background: Rgb, most_pixels: int) -> Packed:
+def pack(found: DataSet | ImageFiles, form: Form, *, background: Rgb, max_pixels: int) -> Packed:
     """Bring image files to a form; where its color is auto, they decide it.
 
     Args:
         found: what `look` found; what is in an array already stays as it is.
         form: of what is made of files.
         background: lies below the transparent parts.
-        most_pixels: larger files are taken for unreadable.
+        max_pixels: larger files are taken for unreadable.
     """
     if isinstance(found, DataSet):
         return Packed(found, [], [])
@@ -82,7 +78,7 @@ def pack(found: DataSet | ImageFiles, form: Form, *, background: Rgb, most_pixel
             image = read_image(
                 found.folder / found.files[row],
                 needed_px=needed_px,
-                most_pixels=most_pixels,
+                max_pixels=max_pixels,
                 background=background,
             )
         except UnreadableError as error:
@@ -90,7 +86,9 @@ def pack(found: DataSet | ImageFiles, form: Form, *, background: Rgb, most_pixel
         images[row] = formed(image, form)
         return ""
 
-    reasons = np.array(_for_each(decode, len(images), f"reading {found.folder.name}"), dtype=object)
+    reasons = np.array(
+        each_image(decode, len(images), f"reading {found.folder.name}"), dtype=object
+    )
     names = np.array([printable(file) for file in found.files], dtype=object)
     read = np.flatnonzero(reasons == "")
     bad = np.flatnonzero(reasons != "")
@@ -129,23 +127,6 @@ def check_enough(packed: Packed, path: Path, *, max_bad_fraction: float, listed:
     for name, number in zip(data.class_names, left, strict=True):
         if number == 0:
             raise TooManyBadFilesError(f"{path}: of class {name} no image can be read; {which}")
-
-
-def _for_each(work: Callable[[int], str], count: int, what: str) -> list[str]:
-    """Call `work` with 0..count-1, on all processors; return the answers in this order."""
-    answers = []
-    pool = ThreadPoolExecutor(os.cpu_count())
-    # Pillow warns of odd notes in files that it reads all the same. The filter holds for all
-    # threads, so it is set around them.
-    with warnings.catch_warnings(), bar(count, what, "image") as progress:
-        warnings.simplefilter("ignore")
-        try:
-            for answer in pool.map(work, range(count)):
-                answers.append(answer)
-                progress.update()
-        finally:
-            pool.shutdown(cancel_futures=True)
-    return answers
 
 
 def _closed_up(images: np.ndarray, kept: np.ndarray) -> np.ndarray:

@@ -15,8 +15,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from belong.data.decode_pool import decoded
-from belong.data.decoders import Answers
+from belong.data.decode_pool import Answers, decoded
 from belong.data.file_discovery import Incoming
 from belong.prediction.bundle import Bundle
 from belong.prediction.prediction_files import (

@@ -46,7 +46,7 @@ def test_more_passes_of_the_same_plan_take_longer(tmp_path: Path, is_frozen: boo
     taken = [
         estimate(
             found, Plan(**vars(PLAN) | {"epochs": epochs}), is_frozen=is_frozen, embedding=4,
-            derived_images=10, background=(255, 255, 255), most_pixels=1000,
+            derived_images=10, background=(255, 255, 255), max_pixels=1000,
             place=torch.device("cpu"),
         )
         for epochs in (1, 10**9)

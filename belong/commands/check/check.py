@@ -4,9 +4,6 @@ Every file is decoded once, as a training would read it, and kept as a thumbnail
 """
 
 import os
-import warnings
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
@@ -19,15 +16,14 @@ from belong.commands.check.finding import Finding
 from belong.commands.check.image_stats import THUMBNAIL_PX, Glance, at_array, at_file
 from belong.commands.check.report import Report
 from belong.data.dataset import DataSet
+from belong.data.decode_pool import each_image
 from belong.data.image_folder import ImageFiles
 from belong.data.image_reader import Rgb, UnreadableError
 from belong.data.loader import look
 from belong.runtime.errors import InputError
-from belong.runtime.progress import bar
 from belong.runtime.text import printable
 
 CALIBRATION_FRACTION = 0.1  # as in params.yaml, which an installed command does not have
-AT_A_TIME = 1000  # what waits for a processor is bounded
 
 
 def check(
@@ -38,7 +34,7 @@ def check(
     test_fraction: float,
     calibration_fraction: float | None,
     max_bad_fraction: float,
-    most_pixels: int,
+    max_pixels: int,
     background: Rgb,
     jobs: int | None = None,
 ) -> Report:
@@ -52,7 +48,7 @@ def check(
         calibration_fraction: of every class is held out to set thresholds; None: what `belong fit`
             holds out, and what it refuses spoils.
         max_bad_fraction: share of unreadable files above which a training stops.
-        most_pixels: larger images are unreadable.
+        max_pixels: larger images are unreadable.
         background: lies below transparent parts.
         jobs: threads; all processors, if none is given.
 
@@ -64,7 +60,7 @@ def check(
     found = {path: look(path) for path in (folder, anomalies) if path is not None}
     tables, thumbnails = [], []
     for path, one in found.items():
-        glances = glances_of(one, path, jobs or os.cpu_count() or 1, most_pixels, background)
+        glances = glances_of(one, path, jobs or os.cpu_count() or 1, max_pixels, background)
         own = "" if path == folder else f"{path}/"
         table = _table(one, glances, own).assign(folder=str(path), is_anomaly=path != folder)
         if (table["reason"] != "").all():
@@ -114,7 +110,7 @@ def check(
 
 
 def glances_of(
-    found: DataSet | ImageFiles, path: Path, jobs: int, most_pixels: int, background: Rgb
+    found: DataSet | ImageFiles, path: Path, jobs: int, max_pixels: int, background: Rgb
 ) -> list[Glance | str]:
     """Return for each image what a look tells, or why it cannot be read."""
 
@@ -123,29 +119,11 @@ def glances_of(
             return at_array(found.images[row])
         file = found.folder / found.files[row]
         try:
-            return at_file(file, most_pixels=most_pixels, background=background)
+            return at_file(file, max_pixels=max_pixels, background=background)
         except UnreadableError as error:
             return str(error)
 
-    return _for_each(at, len(found.labels), f"reading {path.name}", jobs)
-
-
-def _for_each(
-    work: Callable[[int], Glance | str], count: int, what: str, jobs: int
-) -> list[Glance | str]:
-    answers: list[Glance | str] = []
-    pool = ThreadPoolExecutor(jobs)
-    # Pillow warns of odd notes in files that it reads all the same.
-    with warnings.catch_warnings(), bar(count, what, "image") as progress:
-        warnings.simplefilter("ignore")
-        try:
-            for start in range(0, count, AT_A_TIME):
-                for answer in pool.map(work, range(start, min(start + AT_A_TIME, count))):
-                    answers.append(answer)
-                    progress.update()
-        finally:
-            pool.shutdown(cancel_futures=True)
-    return answers
+    return each_image(at, len(found.labels), f"reading {path.name}", jobs=jobs)
 
 
 def _table(found: DataSet | ImageFiles, glances: list[Glance | str], own: str) -> pd.DataFrame:

@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
         test_fraction=arguments.test_fraction,
         calibration_fraction=arguments.calibration_fraction,
         max_bad_fraction=MAX_BAD_FRACTION,
-        most_pixels=MAX_PIXELS,
+        max_pixels=MAX_PIXELS,
         background=WHITE,
         jobs=arguments.jobs,
     )

@@ -52,14 +52,14 @@ class Reading:
         side_px: of the square that every image becomes.
         least_side_px: an image whose shorter side is smaller is tiny; None: smaller than a
             quarter of the median of the folder.
-        most_pixels: larger images are unreadable.
+        max_pixels: larger images are unreadable.
         background: lies below transparent parts.
         jobs: threads that look.
     """
 
     side_px: int
     least_side_px: int | None
-    most_pixels: int
+    max_pixels: int
     background: Rgb
     jobs: int
 
@@ -115,7 +115,7 @@ def clean(
             "class": names[found.labels],
         }
     )
-    looks = glances_of(found, found.folder, reading.jobs, reading.most_pixels, reading.background)
+    looks = glances_of(found, found.folder, reading.jobs, reading.max_pixels, reading.background)
     remarks = list(files(looks, least_side_px=reading.least_side_px))
     if all(isinstance(look, str) for look in looks):
         write_results.save_manifest(out, manifest(table, remarks, np.empty(0, np.int64), None))
@@ -196,7 +196,7 @@ def _packed(
         is_test=found.is_test[rows],
     )
     form = Form(reading.side_px, reading.side_px, "auto")
-    packed = pack(some, form, background=reading.background, most_pixels=reading.most_pixels)
+    packed = pack(some, form, background=reading.background, max_pixels=reading.max_pixels)
     why = dict(packed.unreadable)
     bad = np.array([printable(file) in why for file in some.files], bool)
     remarks = [

@@ -94,7 +94,7 @@ def clean(
         reading=cleaning.Reading(
             side_px=side_px,
             least_side_px=least_side_px,
-            most_pixels=values.images.max_pixels,
+            max_pixels=values.images.max_pixels,
             background=values.images.background_rgb,
             jobs=jobs or os.cpu_count() or 1,
         ),

@@ -190,7 +190,7 @@ def time_for(found: DataSet | ImageFiles, made: Plan, values: Mapping[str, Any])
         embedding=values["train"]["embedding"],
         derived_images=values["derive"]["images"],
         background=ImagesSection.model_validate(values["images"]).background_rgb,
-        most_pixels=values["images"]["max_pixels"],
+        max_pixels=values["images"]["max_pixels"],
         place=device.choose(values["device"]),
     )
 

@@ -89,7 +89,7 @@ def estimate(
     embedding: int,
     derived_images: int,
     background: Rgb,
-    most_pixels: int,
+    max_pixels: int,
     place: torch.device,
 ) -> Estimate:
     """Time some of the work of `made`, and count all of it.
@@ -101,7 +101,7 @@ def estimate(
         embedding: units of the layer above it.
         derived_images: of each kind.
         background: lies below transparent parts.
-        most_pixels: larger files are not read.
+        max_pixels: larger files are not read.
         place: where the networks compute.
     """
     n, classes, side = len(found.labels), len(made.classes), made.side_px
@@ -110,7 +110,7 @@ def estimate(
         decoding, channels = 0.0, found.images.shape[1]
     else:
         form = Form(side, side, "auto")
-        decoding, channels = _decoding(found, form, background, most_pixels)
+        decoding, channels = _decoding(found, form, background, max_pixels)
     pixels, embed = _noise(made.batch_size, channels, side), 0.0
     if is_frozen:
         inputs = torch.rand(made.batch_size, sum(SIZES))
@@ -133,21 +133,19 @@ def estimate(
     return Estimate(seconds, LOW * seconds, HIGH * seconds)
 
 
-def _decoding(
-    found: ImageFiles, form: Form, background: Rgb, most_pixels: int
-) -> tuple[float, int]:
+def _decoding(found: ImageFiles, form: Form, background: Rgb, max_pixels: int) -> tuple[float, int]:
     """Return the seconds that a file takes, and the channels of the images."""
     step = max(1, len(found.files) // DECODED)
     start, grey = time.perf_counter(), True
     for file in found.files[::step][:DECODED]:
-        grey = grey and _is_grey(found.folder / file, form, background, most_pixels)
+        grey = grey and _is_grey(found.folder / file, form, background, max_pixels)
     return (time.perf_counter() - start) / min(DECODED, len(found.files)), 1 if grey else 3
 
 
-def _is_grey(path: Path, form: Form, background: Rgb, most_pixels: int) -> bool:
+def _is_grey(path: Path, form: Form, background: Rgb, max_pixels: int) -> bool:
     try:
         image = read_image(
-            path, needed_px=form.height, most_pixels=most_pixels, background=background
+            path, needed_px=form.height, max_pixels=max_pixels, background=background
         )
     except UnreadableError:
         return True
