@@ -86,7 +86,7 @@ def _table(
         found,
         path.name,
         jobs=options.jobs,
-        most_pixels=options.max_pixels,
+        max_pixels=options.max_pixels,
         background=options.background,
     ).assign(
         path=[f"{start}{name}" for name in names],

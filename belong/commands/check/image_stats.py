@@ -14,9 +14,9 @@ import pandas as pd
 from PIL import Image
 
 from belong.data.dataset import DataSet
+from belong.data.decode_pool import each_image
 from belong.data.image_folder import ImageFiles
-from belong.data.image_reader import FORMATS, Rgb, UnreadableError, read_image
-from belong.runtime.progress import for_each_image
+from belong.data.image_reader import Rgb, UnreadableError, read_file
 
 # Images are compared as grey squares of this side.
 THUMBNAIL_PX = 16
@@ -60,11 +60,11 @@ def table_of(looks: Sequence[Glance | str]) -> pd.DataFrame:
 
 
 def look_at_all(
-    found: DataSet | ImageFiles, name: str, *, jobs: int | None, most_pixels: int, background: Rgb
+    found: DataSet | ImageFiles, name: str, *, jobs: int | None, max_pixels: int, background: Rgb
 ) -> pd.DataFrame:
     """Look at each image of a data set, in `jobs` threads; return a row for each, see `table_of`.
 
-    `name` stands on the progress bar; the other options are those of `read_image`.
+    `name` stands on the progress bar; the other options are those of `read_file`.
     """
 
     def look(row: int) -> Glance | str:
@@ -72,21 +72,17 @@ def look_at_all(
             return at_array(found.images[row])
         file = found.folder / found.files[row]
         try:
-            return at_file(file, most_pixels=most_pixels, background=background)
+            return at_file(file, max_pixels=max_pixels, background=background)
         except UnreadableError as error:
             return str(error)
 
-    return table_of(for_each_image(look, len(found.labels), f"reading {name}", jobs=jobs))
+    return table_of(each_image(look, len(found.labels), f"reading {name}", jobs=jobs))
 
 
-def at_file(path: Path, *, most_pixels: int, background: Rgb) -> Glance:
-    """Look at a file; the options and errors are those of `read_image`."""
-    image = read_image(path, needed_px=NEEDED_PX, most_pixels=most_pixels, background=background)
-    # The header once more, for what `read_image` does not tell; the file is in memory by now.
-    with Image.open(path, formats=FORMATS) as header:
-        kind, size = header.format or "", header.size
-        animated = getattr(header, "is_animated", False)
-    return _glance(image, size, kind=kind, is_animated=animated)
+def at_file(path: Path, *, max_pixels: int, background: Rgb) -> Glance:
+    """Look at a file; the options and errors are those of `read_file`."""
+    content = read_file(path, needed_px=NEEDED_PX, max_pixels=max_pixels, background=background)
+    return _glance(content.image, content.size, kind=content.kind, is_animated=content.frames > 1)
 
 
 def at_array(pixels: np.ndarray) -> Glance:

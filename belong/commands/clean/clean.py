@@ -136,7 +136,7 @@ def clean(
         files,
         folder.name,
         jobs=options.jobs,
-        most_pixels=images.max_pixels,
+        max_pixels=images.max_pixels,
         background=images.background_rgb,
     )
     remarks = list(image_issues.files(looks, least_side_px=options.least_side_px))
@@ -219,7 +219,7 @@ def _packed(
         is_test=found.is_test[rows],
     )
     form, background = Form(side_px, side_px, "auto"), options.background_rgb
-    packed = pack(some, form, background=background, most_pixels=options.max_pixels)
+    packed = pack(some, form, background=background, max_pixels=options.max_pixels)
     why = dict(packed.unreadable)
     bad = np.array([printable(file) in why for file in some.files], bool)
     remarks = [

@@ -90,8 +90,6 @@ def fit(
         ...
         belong.runtime.errors.InputError: new: exists already; wanted the name of a new folder
     """
-    from belong.prediction.model import Model  # not at the top: a mistake is answered before
-
     output = Path(output)
     check_new(output)
     for images in (folder, anomalies):
@@ -104,7 +102,7 @@ def fit(
     tell(job)
     with one_writer(output, say):
         check_new(output)  # another run may have ended with it
-        return Model(make(job, output), output)
+        return make(job, output)
 
 
 def prepare(
@@ -178,7 +176,7 @@ def tell(job: Job) -> None:
     )
 
 
-def make(job: Job, output: Path) -> "Bundle":
+def make(job: Job, output: Path) -> "Model":
     """Make the model beside `output`, and put it there when all is done.
 
     What is finished is kept in `.NAME.work` until all is.
@@ -190,6 +188,7 @@ def make(job: Job, output: Path) -> "Bundle":
     """
     from belong.commands.fit.recipe import STEPS, make_model
     from belong.commands.fit.workspace import Workspace
+    from belong.prediction.model import load_model
 
     work, start = work_beside(output), time.perf_counter()
     workspace = Workspace(work, key_of(job))
@@ -220,7 +219,7 @@ def make(job: Job, output: Path) -> "Bundle":
         raise
     shutil.rmtree(work, ignore_errors=True)
     say(f"{output}: ready after {time.perf_counter() - start:.0f} s\n{summary(bundle, output)}")
-    return bundle
+    return load_model(output)
 
 
 def key_of(job: Job) -> str:
