@@ -73,13 +73,7 @@ def whitenings(
 def whitening(x: Tensor, *, ridge: float, what: str) -> Tensor:
     """Return W (d, d) float64 with W W^T = S^-1, so that |x W| is the Mahalanobis distance.
 
-    Args:
-        x: (n, d) float64, centered; S = x^T x / n.
-        ridge: see `inverse_root`.
-        what: whose covariance it is, for the message.
-
-    Raises:
-        InputError: all vectors are equal, or S has no inverse with this ridge.
+    x is (n, d) float64, centered; S = x^T x / n; the rest as of `inverse_root`.
     """
     return inverse_root(x.T @ x / len(x), len(x), ridge=ridge, what=what)
 

@@ -4,6 +4,7 @@ Paper A, section II: three fully connected layers (256, 256, 1), ReLU, sigmoid, 
 entropy; 1 is normal, 0 an anomaly; the network under it is not changed.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -81,7 +82,7 @@ class MlpHead(Detector):
         return self.head.arrays()
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> Self:
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
         """Build the detector from what `arrays()` gave."""
         return cls(SupervisedHead(len(arrays["mean"])).loaded(arrays))
 

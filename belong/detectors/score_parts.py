@@ -48,7 +48,7 @@ def score_parts(
         `belong.calibration.thresholds`) and `missing`, detector -> why it has no scores.
     """
     parts = [name.removesuffix("/logits") for name in features if name.endswith("/logits")]
-    views = {part: Views.from_arrays(dict(features), part) for part in parts if part != FITTED}
+    views = {part: Views.from_arrays(features, part) for part in parts if part != FITTED}
     arrays = _by_detector(gaussians, head, detectors)
     missing = dict.fromkeys(stored_in("head"), why_no_head) if why_no_head else {}
     kinds = {name: kind for name, kind in DETECTORS.items() if name not in missing}

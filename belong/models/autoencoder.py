@@ -5,6 +5,7 @@ squared error and Adam with a one-cycle schedule are our choice.
 """
 
 import math
+from collections.abc import Mapping
 from typing import Self
 
 import numpy as np
@@ -40,7 +41,7 @@ class Autoencoder(Stored):
         return codes, (reconstruction - pixels).square().mean(dim=1)
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> Self:
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
         """Build the autoencoder from what `arrays()` gave."""
         units, pixels = arrays["encoder.weight"].shape
         return cls(pixels, units).loaded(arrays)
