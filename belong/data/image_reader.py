@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,8 @@ NOT_READ = {
     ".arw", ".cr2", ".cr3", ".dng", ".heic", ".heif", ".j2k", ".jp2", ".jxl", ".nef", ".orf",
     ".raf", ".rw2",
 }  # fmt: skip
+# To count their frames takes a walk through the file, which ends the image that is at hand.
+COUNTED_BY_A_WALK = ("GIF", "TIFF")
 NAMED = EXTENSIONS | NOT_READ
 
 Rgb = tuple[int, int, int]
@@ -33,54 +36,77 @@ def is_image_name(name: str) -> bool:
     return Path(name).suffix.lower() in NAMED
 
 
-def read_image(path: Path, *, needed_px: int, most_pixels: int, background: Rgb) -> Image.Image:
+@dataclass(frozen=True)
+class ImageContent:
+    """The content of an image file.
+
+    Attributes:
+        image: of mode L or RGB: the first frame. Colour profiles are not applied.
+        size: width and height of the file, before a JPEG is decoded smaller.
+        kind: the format that the content has, as Pillow calls it.
+        frames: how many there are.
+    """
+
+    image: Image.Image
+    size: tuple[int, int]
+    kind: str
+    frames: int
+
+
+def read_image(path: Path, *, needed_px: int, max_pixels: int, background: Rgb) -> Image.Image:
+    """Return the image alone of what `read_file` returns."""
+    content = read_file(path, needed_px=needed_px, max_pixels=max_pixels, background=background)
+    return content.image
+
+
+def read_file(path: Path, *, needed_px: int, max_pixels: int, background: Rgb) -> ImageContent:
     """Decode the file, or the first frame of it.
 
     Args:
         path: the file; its content says what it is, not its name.
         needed_px: a JPEG may be decoded smaller, down to twice this for its shorter side.
-        most_pixels: a larger image is refused by its header, before it is decoded.
+        max_pixels: a larger image is refused by its header, before it is decoded.
         background: lies below the transparent parts.
-
-    Returns:
-        An image of mode L or RGB. Colour profiles are not applied.
 
     Raises:
         UnreadableError: not an image, damaged, cut off, too large, or of a kind that is not read.
     """
     if path.suffix.lower() in NOT_READ:
         raise UnreadableError(f"{path.suffix.lower()} is not read; save it as JPEG or PNG")
-    with _plain_reasons(most_pixels):
+    with _plain_reasons(max_pixels):
         if not path.is_file():
             raise UnreadableError(_no_file(path))
         if path.stat().st_size == 0:
             raise UnreadableError("empty: 0 bytes")
         with Image.open(path, formats=FORMATS) as image:
-            _check_size(image, most_pixels)
+            size = image.size
+            _check_size(image, max_pixels)
             # A JPEG comes at 1/2, 1/4 or 1/8 of its size for a fraction of the work. Twice the
             # size that is needed leaves the last step to the better filter, as in Pillow's own
             # `thumbnail`.
             image.draft(None, (2 * needed_px, 2 * needed_px))
-            return _plain(image, background)
+            return ImageContent(
+                _plain(image, background), size, image.format or "", _frames(image, path)
+            )
 
 
-def plain_image(image: Image.Image, *, most_pixels: int, background: Rgb) -> Image.Image:
+def plain_image(image: Image.Image, *, max_pixels: int, background: Rgb) -> Image.Image:
     """Return an image in memory as `read_image` returns that of a file.
 
     Raises:
         UnreadableError: damaged, cut off, too large, or of a kind that is not read.
     """
-    with _plain_reasons(most_pixels):
-        _check_size(image, most_pixels)
+    with _plain_reasons(max_pixels):
+        _check_size(image, max_pixels)
         return _plain(image, background)
 
 
-def _check_size(image: Image.Image, most_pixels: int) -> None:
+def _check_size(image: Image.Image, max_pixels: int) -> None:
     width, height = image.size
-    if width * height > most_pixels:
+    if width * height > max_pixels:
         raise UnreadableError(
             f"{width} x {height} is {width * height / 1e6:.1f} megapixels; "
-            f"{most_pixels / 1e6:g} are allowed"
+            f"{max_pixels / 1e6:g} are allowed"
         )
 
 
@@ -90,7 +116,7 @@ def _plain(image: Image.Image, background: Rgb) -> Image.Image:
 
 
 @contextmanager
-def _plain_reasons(most_pixels: int) -> Iterator[None]:
+def _plain_reasons(max_pixels: int) -> Iterator[None]:
     try:
         yield
     except UnreadableError:
@@ -98,9 +124,20 @@ def _plain_reasons(most_pixels: int) -> Iterator[None]:
     except UnidentifiedImageError:
         raise UnreadableError("not an image, or of no kind that is read") from None
     except Image.DecompressionBombError:
-        raise UnreadableError(f"too large; {most_pixels / 1e6:g} megapixels are allowed") from None
+        raise UnreadableError(f"too large; {max_pixels / 1e6:g} megapixels are allowed") from None
     except Exception as error:  # a damaged file makes a decoder raise anything
         raise UnreadableError(_plainly(error)) from None
+
+
+def _frames(image: Image.Image, path: Path) -> int:
+    """Count the frames; what lies behind the first one may be damaged, and counts as none."""
+    try:
+        if image.format in COUNTED_BY_A_WALK:
+            with Image.open(path, formats=FORMATS) as another:
+                return int(getattr(another, "n_frames", 1))
+        return int(getattr(image, "n_frames", 1))
+    except Exception:  # a damaged file makes a decoder raise anything
+        return 1
 
 
 def _no_file(path: Path) -> str:
@@ -152,22 +189,3 @@ def _opaque(image: Image.Image, background: Rgb) -> Image.Image:
         return below.convert("RGB")
     mode = "L" if image.mode in ("1", "L") else "RGB"
     return image if image.mode == mode else image.convert(mode)
-
-
-# GIF, WebP and TIFF begin so; an animated PNG or AVIF says that it is one before its first frame.
-SEVERAL = (b"GIF8", b"RIFF", b"II*\0", b"MM\0*")
-ANIMATED = (b"acTL", b"avis")
-HEAD_BYTES = 4096
-
-
-def frames_in(path: Path) -> int:
-    """Return the number of frames; 1 of a file that cannot be read, too."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(HEAD_BYTES)
-            if not head.startswith(SEVERAL) and not any(mark in head for mark in ANIMATED):
-                return 1
-            with Image.open(file, formats=FORMATS) as image:
-                return int(getattr(image, "n_frames", 1))
-    except Exception:  # a damaged file makes a decoder raise anything; what, `read_image` says
-        return 1

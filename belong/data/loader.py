@@ -5,10 +5,7 @@ Photos of 1 to 2 megapixels take 8 ms of a processor each, 19 without decoding J
 do as well as processes, for Pillow decodes outside of Python's lock: 22 to 25 s against 27 s.
 """
 
-import os
-import warnings
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,12 +13,12 @@ import numpy as np
 
 from belong.data import idx
 from belong.data.dataset import DataSet
+from belong.data.decode_pool import each_image
 from belong.data.image_folder import ImageFiles, list_images
 from belong.data.image_reader import Rgb, UnreadableError, read_image
 from belong.data.resize import Color, Form, formed
 from belong.parameters import ImagesSection
 from belong.runtime.errors import InputError, TooManyBadFilesError
-from belong.runtime.progress import bar
 from belong.runtime.text import printable
 
 
@@ -63,14 +60,14 @@ def own_form(found: DataSet | ImageFiles, *, side_px: int, color: Color) -> Form
     return Form.of(found.images) if isinstance(found, DataSet) else Form(side_px, side_px, color)
 
 
-def pack(found: DataSet | ImageFiles, form: Form, *, background: Rgb, most_pixels: int) -> Packed:
+def pack(found: DataSet | ImageFiles, form: Form, *, background: Rgb, max_pixels: int) -> Packed:
     """Bring image files to a form; where its color is auto, they decide it.
 
     Args:
         found: what `look` found; what is in an array already stays as it is.
         form: of what is made of files.
         background: lies below the transparent parts.
-        most_pixels: larger files are taken for unreadable.
+        max_pixels: larger files are taken for unreadable.
     """
     if isinstance(found, DataSet):
         return Packed(found, [], [])
@@ -83,7 +80,7 @@ def pack(found: DataSet | ImageFiles, form: Form, *, background: Rgb, most_pixel
             image = read_image(
                 found.folder / found.files[row],
                 needed_px=needed_px,
-                most_pixels=most_pixels,
+                max_pixels=max_pixels,
                 background=background,
             )
         except UnreadableError as error:
@@ -91,7 +88,9 @@ def pack(found: DataSet | ImageFiles, form: Form, *, background: Rgb, most_pixel
         images[row] = formed(image, form)
         return ""
 
-    reasons = np.array(_for_each(decode, len(images), f"reading {found.folder.name}"), dtype=object)
+    reasons = np.array(
+        each_image(decode, len(images), f"reading {found.folder.name}"), dtype=object
+    )
     names = np.array([printable(file) for file in found.files], dtype=object)
     read = np.flatnonzero(reasons == "")
     bad = np.flatnonzero(reasons != "")
@@ -120,7 +119,7 @@ def pack_all(folders: Iterable[str], *, options: ImagesSection) -> dict[str, Pac
     for folder, images_or_files in found.items():
         form = form or own_form(images_or_files, side_px=options.side_px, color=options.color)
         packs[folder] = pack(
-            images_or_files, form, background=options.background_rgb, most_pixels=options.max_pixels
+            images_or_files, form, background=options.background_rgb, max_pixels=options.max_pixels
         )
         if len(packs) == 1:
             form = packs[folder].form  # now its color is known
@@ -154,23 +153,6 @@ def check_enough(
     for name, number in zip(data.class_names, left, strict=True):
         if number == 0:
             raise TooManyBadFilesError(f"{path}: of class {name} no image can be read; {which}")
-
-
-def _for_each(work: Callable[[int], str], count: int, what: str) -> list[str]:
-    """Call `work` with 0..count-1, on all processors; return the answers in this order."""
-    answers = []
-    pool = ThreadPoolExecutor(os.cpu_count())
-    # Pillow warns of odd notes in files that it reads all the same. The filter holds for all
-    # threads, so it is set around them.
-    with warnings.catch_warnings(), bar(count, what, "image") as progress:
-        warnings.simplefilter("ignore")
-        try:
-            for answer in pool.map(work, range(count)):
-                answers.append(answer)
-                progress.update()
-        finally:
-            pool.shutdown(cancel_futures=True)
-    return answers
 
 
 def _closed_up(images: np.ndarray, kept: np.ndarray) -> np.ndarray:

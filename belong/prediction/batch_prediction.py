@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from belong.data.decoders import Answers
+from belong.data.decode_pool import Answers
 from belong.prediction.predictions import Predictions, Scores, predictions_of
 from belong.runtime.text import in_table
 

@@ -13,9 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 import numpy as np
 from PIL import Image
 
-from belong.data.decode_pool import decoded
-from belong.data.decoder import Picture
-from belong.data.decoders import Answers
+from belong.data.decode_pool import Answers, Picture, decoded
 from belong.data.file_discovery import below
 from belong.data.image_form import ImageForm
 from belong.data.image_reader import UnreadableError, plain_image
@@ -266,9 +264,9 @@ def _of_pictures(
 
 
 def _answer(picture: Image.Image, form: ImageForm) -> Picture | str:
-    """Return the pixels of an image as `belong.data.decoder.decode` returns those of a file."""
+    """Return the pixels of an image as `Decoder.decode` returns those of a file."""
     try:
-        image = plain_image(picture, most_pixels=form.max_pixels, background=form.background)
+        image = plain_image(picture, max_pixels=form.max_pixels, background=form.background)
     except UnreadableError as error:
         return str(error)
     pixels = formed(image, Form(form.height, form.width, form.color))

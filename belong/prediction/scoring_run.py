@@ -19,8 +19,7 @@ from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
-from belong.data.decode_pool import decoded
-from belong.data.decoders import Answers
+from belong.data.decode_pool import Answers, decoded
 from belong.data.file_discovery import Incoming
 from belong.data.image_form import ImageForm
 from belong.prediction.batch_prediction import (

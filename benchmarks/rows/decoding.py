@@ -26,7 +26,7 @@ def photos(setting: Setting) -> Race:
 
     def ours(_: int) -> np.ndarray:
         form = Form(SIDE_PX, SIDE_PX, "rgb")
-        packed = pack(look(folder), form, background=(255, 255, 255), most_pixels=50_000_000)
+        packed = pack(look(folder), form, background=(255, 255, 255), max_pixels=50_000_000)
         return packed.data.images
 
     def torchvision(_: int) -> np.ndarray:

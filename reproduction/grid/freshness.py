@@ -139,13 +139,14 @@ def code(repository: Repository, files: Mapping[str, str]) -> dict[str, Any]:
     """
     stages = _stages(repository, files)
     return {
-        name: (stages[name]["cmd"], _code_of(stages[name], files))
+        name: (stages[name]["cmd"], code_of(stages[name], files))
         for name in upstream(stages, TARGET)
         if name not in CHECKS
     }
 
 
-def _code_of(stage: Mapping[str, Any], files: Mapping[str, str]) -> dict[str, str | None]:
+def code_of(stage: Mapping[str, Any], files: Mapping[str, str]) -> dict[str, str | None]:
+    """Return the content of each file of code that a stage lists, or that is below a wing."""
     listed = _listed(stage)
     found = {dep: files.get(dep) for dep in listed if dep.endswith(".py")}
     folders = [PurePosixPath(dep) for dep in listed if dep.startswith(WINGS) and dep not in found]

@@ -307,7 +307,7 @@ def test_blurring_brightening_and_saving_anew_leave_a_picture_nearly_the_same(
     thumbnails = []
     for name, version in versions.items():
         version.save(tmp_path / name, quality=20)  # which a PNG has none of
-        seen = image_stats.at_file(tmp_path / name, most_pixels=10**6, background=(255, 255, 255))
+        seen = image_stats.at_file(tmp_path / name, max_pixels=10**6, background=(255, 255, 255))
         thumbnails.append(seen.thumbnail)
     assert duplicates.nearly_same(np.array(thumbnails)).tolist() == [0, 0, 0, 0, 0, -1]
 

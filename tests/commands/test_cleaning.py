@@ -168,7 +168,7 @@ def looks(folder: Path, *pictures: Image.Image) -> list[Glance | str]:
     seen: list[Glance | str] = []
     for place, picture in enumerate(pictures):
         picture.save(folder / f"{place}.png")
-        seen.append(at_file(folder / f"{place}.png", most_pixels=10**6, background=(0, 0, 0)))
+        seen.append(at_file(folder / f"{place}.png", max_pixels=10**6, background=(0, 0, 0)))
     return seen
 
 

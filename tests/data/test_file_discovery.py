@@ -1,12 +1,13 @@
 """All that ought to be an image is found, in order, whatever else lies in a folder of uploads."""
 
-import io
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import chain
+from multiprocessing import spawn
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from belong.data.decode_pool import AHEAD_BYTES, FEW, decoded
-from belong.data.decoder import READY, Picture, Wanted, decode, main, question
-from belong.data.decoders import ENDED
+from belong.data.decode_pool import AHEAD_BYTES, ENDED, FEW, Decoder, Picture, decoded
 from belong.data.file_discovery import below, listed
 from belong.data.image_form import ImageForm
 from belong.runtime.errors import InputError
@@ -27,7 +26,7 @@ FORM = ImageForm(
     channels=1, height=4, width=4, color="grey", resize="cover", background=(255, 255, 255),
     max_pixels=1000,
 )  # fmt: skip
-WANTED = Wanted.of(FORM)
+DECODER = Decoder.of(FORM)
 
 
 def test_files_come_in_the_order_of_their_sorted_paths(tmp_path: Path) -> None:
@@ -51,7 +50,7 @@ def test_pictures_of_kinds_that_are_not_read_are_named_and_not_passed_over(
 ) -> None:
     (tmp_path / name).write_text("x")
     assert below(tmp_path).files == [name]
-    why = decode(tmp_path / name, WANTED)
+    why = DECODER.decode(tmp_path / name)
     assert why == f"{Path(name).suffix.lower()} is not read; save it as JPEG or PNG"
 
 
@@ -62,7 +61,7 @@ def test_links_that_run_in_a_circle_are_followed_once(tmp_path: Path) -> None:
     (tmp_path / "self.png").symlink_to(tmp_path / "self.png")
     found = below(tmp_path)
     assert found.files == ["in/a.png", "self.png"]
-    assert decode(tmp_path / "self.png", WANTED) == "a link to nothing"
+    assert DECODER.decode(tmp_path / "self.png") == "a link to nothing"
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read every folder")
@@ -102,7 +101,7 @@ def same(said: Picture | str, wanted: Picture | str) -> bool:
 
 def test_a_file_is_brought_to_the_form_of_the_model(tmp_path: Path) -> None:
     Image.new("RGB", (12, 8), (255, 0, 0)).save(tmp_path / "red.png")
-    said = decode(tmp_path / "red.png", WANTED)
+    said = DECODER.decode(tmp_path / "red.png")
     # The luma of red: 0.299 x 255 = 76.2.
     assert same(said, Picture(np.full((1, 4, 4), 76, np.uint8), frames=1))
 
@@ -113,11 +112,11 @@ def test_a_file_is_brought_to_the_form_of_the_model(tmp_path: Path) -> None:
 )
 def test_a_file_without_pixels_says_why(tmp_path: Path, content: bytes, why: str) -> None:
     (tmp_path / "a.png").write_bytes(content)
-    assert decode(tmp_path / "a.png", WANTED) == why
+    assert DECODER.decode(tmp_path / "a.png") == why
 
 
 def test_a_name_that_is_too_long_says_so(tmp_path: Path) -> None:
-    assert decode(tmp_path / ("a" * 300 + ".png"), WANTED) == "File name too long"
+    assert DECODER.decode(tmp_path / ("a" * 300 + ".png")) == "File name too long"
 
 
 @pytest.mark.parametrize("n", [FEW, FEW + 1])
@@ -129,7 +128,7 @@ def test_batches_come_in_order_from_threads_and_from_processes(tmp_path: Path, n
     came = list(decoded(batches, FORM, jobs=2))
     assert [len(some) for some in came] == [len(batch) for batch in batches]
     for path, said in zip(chain(*batches), chain(*came), strict=True):
-        assert same(said, decode(path, WANTED))
+        assert same(said, DECODER.decode(path))
 
 
 def test_only_so_many_are_asked_for_ahead(tmp_path: Path) -> None:
@@ -167,7 +166,7 @@ def killers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Let every decoder be killed, as for want of memory, on a file whose name says so."""
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(KILLER)
-    monkeypatch.syspath_prepend(tmp_path / "site")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
     return tmp_path
 
 
@@ -179,7 +178,7 @@ def test_a_file_over_which_its_decoder_is_killed_is_named_and_all_others_are_rea
     write_images(killers, *names, grey=True)
     paths = [killers / name for name in names]
     for path, said in zip(paths, chain(*decoded([paths], FORM, jobs=2)), strict=True):
-        wanted = ENDED if path.name == "KILLER.png" else decode(path, WANTED)
+        wanted = ENDED if path.name == "KILLER.png" else DECODER.decode(path)
         assert same(said, wanted)
 
 
@@ -192,22 +191,47 @@ def test_decoders_that_somebody_kills_cost_no_file(tmp_path: Path, seconds: floa
     came = next(images)
     time.sleep(seconds)  # what is decoded ahead is then decoded
     for process in decoders():
-        process.kill()
-        process.wait()
+        with suppress(psutil.NoSuchProcess):  # the pool ends the others itself
+            process.kill()
     came += chain(*images)
     assert [type(said) for said in came] == [Picture] * 240
 
 
+@pytest.fixture
+def executable() -> Iterator[None]:
+    """Have processes started by the interpreter again after a test that sets another program."""
+    before = spawn.get_executable()
+    yield
+    spawn.set_executable(before)
+
+
+@pytest.mark.usefixtures("executable")
+@pytest.mark.parametrize("program", ["/nowhere/python", "/bin/false"])
 def test_where_no_decoder_can_start_files_are_decoded_all_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, program: str
 ) -> None:
     write_images(tmp_path, "a.png", grey=True)
-    wanted = decode(tmp_path / "a.png", WANTED)
-    for program in ("", str(tmp_path / "gone"), "/bin/false"):
-        monkeypatch.setattr(sys, "executable", program)
-        (came,) = decoded([[tmp_path / "a.png"] * 40], FORM, jobs=2)
-        assert len(came) == 40
-        assert all(same(said, wanted) for said in came)
+    spawn.set_executable(program)
+    (came,) = decoded([[tmp_path / "a.png"] * 40], FORM, jobs=2)
+    assert len(came) == 40
+    assert all(same(said, DECODER.decode(tmp_path / "a.png")) for said in came)
+
+
+def test_a_script_that_decodes_is_not_run_again_by_the_decoders(tmp_path: Path) -> None:
+    """No `if __name__ == "__main__"` is asked of who calls."""
+    write_images(tmp_path, "a.png", grey=True)
+    (tmp_path / "random.py").write_text("raise SystemExit('ours')")
+    (tmp_path / "script.py").write_text(
+        "import sys; sys.path.pop(0); from pathlib import Path\n"
+        "from belong.data.decode_pool import decoded\n"
+        "from tests.data.test_file_discovery import FORM\n"
+        "print('runs', *map(len, decoded([[Path('a.png')] * 40], FORM, jobs=2)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (0, "runs 40\n", "")
 
 
 @pytest.mark.parametrize("files", [0, 40])
@@ -219,16 +243,6 @@ def test_nothing_runs_on_when_nobody_takes_any_more(tmp_path: Path, files: int) 
     assert decoders()
     images.close()
     assert not decoders()
-
-
-def test_a_question_that_breaks_off_anywhere_ends_the_decoder_without_an_answer(
-    tmp_path: Path,
-) -> None:
-    whole = question([tmp_path / "a.png", tmp_path / "ü.png"])
-    for size in range(len(whole)):
-        answers = io.BytesIO()
-        main(WANTED, io.BytesIO(whole[:size]), answers)
-        assert answers.getvalue() == READY
 
 
 @pytest.mark.robustness
@@ -247,7 +261,7 @@ def test_a_decoder_whose_parent_is_killed_ends_too(tmp_path: Path) -> None:
         assert parent.stdout
         assert parent.stderr
         assert parent.stdout.readline() == b"decoding\n"
-        started = psutil.Process(parent.pid).children()
+        started = decoders(parent.pid)
         assert len(started) == 2
         parent.kill()
         assert parent.stderr.read() == b""  # until the last decoder has closed it
@@ -255,6 +269,7 @@ def test_a_decoder_whose_parent_is_killed_ends_too(tmp_path: Path) -> None:
     assert not any(process.is_running() and process.status() != "zombie" for process in started)
 
 
-def decoders() -> list[psutil.Process]:
-    """Return the decoders that this process has started."""
-    return [one for one in psutil.Process().children() if "belong.data.decoder" in one.cmdline()]
+def decoders(parent: int | None = None) -> list[psutil.Process]:
+    """Return the decoders that a process, or else this one, has started."""
+    children = psutil.Process(parent).children()
+    return [one for one in children if "multiprocessing.spawn" in " ".join(one.cmdline())]

@@ -19,7 +19,7 @@ WHITE = (255, 255, 255)
 def read(
     path: Path, *, needed_px: int = 1000, background: tuple[int, int, int] = WHITE
 ) -> Image.Image:
-    return read_image(path, needed_px=needed_px, most_pixels=1_000_000, background=background)
+    return read_image(path, needed_px=needed_px, max_pixels=1_000_000, background=background)
 
 
 def pixels(path: Path, *, background: tuple[int, int, int] = WHITE) -> list[object]:

@@ -18,7 +18,7 @@ LIST = Path("data/bad.csv")
 
 
 def packed(folder: Path, form: Form = RGB) -> Packed:
-    return pack(look(folder), form, background=(255, 255, 255), most_pixels=1_000_000)
+    return pack(look(folder), form, background=(255, 255, 255), max_pixels=1_000_000)
 
 
 # --- form ----------------------------------------------------------------------------------------
@@ -81,7 +81,7 @@ def test_grey_saved_as_color_counts_as_grey(tmp_path: Path) -> None:
 
 def test_idx_images_stay_as_they_are(tmp_path: Path) -> None:
     found = look(write_folder(tmp_path, train_labels=[0, 1], test_labels=[1]))
-    made = pack(found, RGB, background=(0, 0, 0), most_pixels=1)
+    made = pack(found, RGB, background=(0, 0, 0), max_pixels=1)
     assert made.data is found
 
 

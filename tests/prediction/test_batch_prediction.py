@@ -26,8 +26,7 @@ from belong.calibration import conformal
 from belong.commands.main import main
 from belong.commands.watch.inputs import look
 from belong.commands.watch.score_uploads import Uploads, scored
-from belong.data.decode_pool import decoded
-from belong.data.decoders import Answers
+from belong.data.decode_pool import Answers, decoded
 from belong.data.file_discovery import Incoming, below
 from belong.data.image_form import ImageForm
 from belong.models.efficientnet import Backbone

@@ -17,7 +17,7 @@ from belong.runtime.typed_yaml import read
 from reproduction.grid.cells import Cell, assignments, changed, in_running_order, product
 from reproduction.grid.collect import numbers
 from reproduction.grid.disk_space import free, needed
-from reproduction.grid.freshness import kept, keys_read, picked, upstream
+from reproduction.grid.freshness import code_of, kept, keys_read, picked, upstream
 from reproduction.grid.grid_file import GridFile
 from tests.imports import ROOT
 
@@ -130,6 +130,23 @@ def test_a_grid_file_may_ask_for_no_curves(tmp_path: Path) -> None:
     path, text = tmp_path / "grid.yaml", GRID.read_text()
     path.write_text(text.partition("curves:")[0])
     assert GridFile.load(path).with_curves() == set()
+
+
+def test_a_cell_is_of_every_file_below_the_wings_that_its_stages_list() -> None:
+    stage = {"deps": ["belong/models", "belong/runtime/storage.py", "stages/a.py", "data/images"]}
+    files = {
+        "belong/models/lenet.py": "1",
+        "belong/models/deep/er.py": "2",
+        "belong/models_too/other.py": "3",
+        "belong/data/idx.py": "4",
+        "belong/runtime/storage.py": "5",
+        "stages/a.py": "6",
+        "data/images": "7",
+    }
+    of_the_stage = ("belong/models/lenet.py", "belong/models/deep/er.py", *stage["deps"][1:3])
+    assert code_of(stage, files) == {path: files[path] for path in of_the_stage}
+    gone = {path: content for path, content in files.items() if path != "stages/a.py"}
+    assert code_of(stage, gone)["stages/a.py"] is None
 
 
 def test_the_keys_that_decide_are_those_that_the_stages_up_to_the_results_read() -> None:

@@ -4,9 +4,6 @@ Every file is decoded once, as a training would read it, and kept as a thumbnail
 """
 
 import os
-import warnings
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from os import PathLike
 from pathlib import Path
@@ -21,15 +18,14 @@ from belong.commands.check.image_stats import THUMBNAIL_PX, Glance, at_array, at
 from belong.commands.check.options import CheckOptions
 from belong.commands.check.report import Report
 from belong.data.dataset import DataSet
+from belong.data.decode_pool import each_image
 from belong.data.image_folder import ImageFiles
 from belong.data.image_reader import Rgb, UnreadableError
 from belong.data.loader import look
 from belong.runtime.errors import InputError
-from belong.runtime.progress import bar
 from belong.runtime.text import printable
 
 CALIBRATION_FRACTION = 0.1  # as in params.yaml, which an installed command does not have
-AT_A_TIME = 1000  # what waits for a processor is bounded
 
 
 def check(
@@ -121,7 +117,7 @@ def _check(folder: Path, anomalies: Path | None, options: CheckOptions) -> Repor
 
 
 def glances_of(
-    found: DataSet | ImageFiles, path: Path, jobs: int, most_pixels: int, background: Rgb
+    found: DataSet | ImageFiles, path: Path, jobs: int, max_pixels: int, background: Rgb
 ) -> list[Glance | str]:
     """Return for each image what a look tells, or why it cannot be read."""
 
@@ -130,29 +126,11 @@ def glances_of(
             return at_array(found.images[row])
         file = found.folder / found.files[row]
         try:
-            return at_file(file, most_pixels=most_pixels, background=background)
+            return at_file(file, max_pixels=max_pixels, background=background)
         except UnreadableError as error:
             return str(error)
 
-    return _for_each(at, len(found.labels), f"reading {path.name}", jobs)
-
-
-def _for_each(
-    work: Callable[[int], Glance | str], count: int, what: str, jobs: int
-) -> list[Glance | str]:
-    answers: list[Glance | str] = []
-    pool = ThreadPoolExecutor(jobs)
-    # Pillow warns of odd notes in files that it reads all the same.
-    with warnings.catch_warnings(), bar(count, what, "image") as progress:
-        warnings.simplefilter("ignore")
-        try:
-            for start in range(0, count, AT_A_TIME):
-                for answer in pool.map(work, range(start, min(start + AT_A_TIME, count))):
-                    answers.append(answer)
-                    progress.update()
-        finally:
-            pool.shutdown(cancel_futures=True)
-    return answers
+    return each_image(at, len(found.labels), f"reading {path.name}", jobs=jobs)
 
 
 def _table(found: DataSet | ImageFiles, glances: list[Glance | str], own: str) -> pd.DataFrame:

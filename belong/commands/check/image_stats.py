@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from belong.data.image_reader import FORMATS, Rgb, read_image
+from belong.data.image_reader import Rgb, read_file
 
 # Images are compared as grey squares of this side.
 THUMBNAIL_PX = 16
@@ -46,23 +46,19 @@ class Glance:
     thumbnail: np.ndarray
 
 
-def at_file(path: Path, *, most_pixels: int, background: Rgb) -> Glance:
+def at_file(path: Path, *, max_pixels: int, background: Rgb) -> Glance:
     """Look at a file.
 
     Args:
         path: the file.
-        most_pixels: a larger image is refused by its header.
+        max_pixels: a larger image is refused by its header.
         background: lies below the transparent parts.
 
     Raises:
-        UnreadableError: as `read_image`.
+        UnreadableError: as `read_file`.
     """
-    image = read_image(path, needed_px=NEEDED_PX, most_pixels=most_pixels, background=background)
-    # The header once more, for what `read_image` does not tell; the file is in memory by now.
-    with Image.open(path, formats=FORMATS) as header:
-        kind, size = header.format or "", header.size
-        animated = getattr(header, "is_animated", False)
-    return _glance(image, size, kind=kind, is_animated=animated)
+    content = read_file(path, needed_px=NEEDED_PX, max_pixels=max_pixels, background=background)
+    return _glance(content.image, content.size, kind=content.kind, is_animated=content.frames > 1)
 
 
 def at_array(pixels: np.ndarray) -> Glance:

@@ -194,7 +194,7 @@ def _packed(
         is_test=found.is_test[rows],
     )
     form, background = Form(side_px, side_px, "auto"), options.background_rgb
-    packed = pack(some, form, background=background, most_pixels=options.max_pixels)
+    packed = pack(some, form, background=background, max_pixels=options.max_pixels)
     why = dict(packed.unreadable)
     bad = np.array([printable(file) in why for file in some.files], bool)
     remarks = [

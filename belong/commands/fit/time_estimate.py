@@ -128,7 +128,7 @@ def _decoding(
             image = read_image(
                 found.folder / file,
                 needed_px=side_px,
-                most_pixels=options.max_pixels,
+                max_pixels=options.max_pixels,
                 background=options.background_rgb,
             )
             if np.ptp(formed(image, Form(side_px, side_px, "auto")), axis=0).max():

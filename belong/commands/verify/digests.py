@@ -1,11 +1,10 @@
 """Sums of files, from their bytes: many at a time, and none of them whole in memory."""
 
 import hashlib
-import os
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from belong.runtime.parallel import parallel_map
 from belong.runtime.progress import bar
 
 PIECE = 2**20  # bytes of each file that are in memory
@@ -29,12 +28,12 @@ def digests(paths: Iterable[Path], kind: str) -> dict[Path, str | None]:
         size += 0 if key in named else found.st_size
         named.setdefault(key, []).append(path)
     sums: dict[Path, str | None] = {}
-    with bar(size, "verify", "B") as progress, ThreadPoolExecutor(os.cpu_count()) as threads:
+    with bar(size, "verify", "B") as progress:
 
         def one(names: list[Path]) -> str | None:
             return _digest(names[0], kind, progress.update)
 
-        for names, value in zip(named.values(), threads.map(one, named.values()), strict=True):
+        for names, value in zip(named.values(), parallel_map(one, named.values()), strict=True):
             sums |= dict.fromkeys(names, value)
     return sums
 

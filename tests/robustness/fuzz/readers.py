@@ -17,7 +17,7 @@ from PIL import Image
 from safetensors.numpy import save
 
 from belong.commands.watch import predictions
-from belong.data.decoder import Wanted, decode
+from belong.data.decode_pool import Decoder
 from belong.data.idx import read_idx
 from belong.data.image_form import ImageForm
 from belong.parameters import Parameters
@@ -110,8 +110,8 @@ def _image_seeds() -> list[bytes]:
 
 def _reads_image(path: Path) -> bool:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # as `belong.data.decoder` does
-        said = decode(path, Wanted.of(FORM))
+        warnings.simplefilter("ignore")  # as `belong.data.decode_pool` does
+        said = Decoder.of(FORM).decode(path)
     if isinstance(said, str):
         if "\n" in said or not said:
             raise ValueError(f"the reason is no line: {said!r}")
