@@ -11,10 +11,9 @@ from belong.data.file_discovery import Incoming
 from belong.prediction.model import Model
 from belong.prediction.prediction_files import PREDICTIONS, UNREADABLE
 from belong.prediction.scoring_options import ScoringOptions
-from belong.reporting.gallery.kept_images import KeptImages
 from belong.reporting.gallery.render import gallery_page
 from belong.reporting.gallery.selection import telling
-from belong.reporting.gallery.sprite_sheets import reduced
+from belong.reporting.gallery.sprite_sheets import KeptImages, reduced
 from belong.runtime.progress import bar
 from belong.runtime.storage import save_text
 from belong.runtime.text import in_table

@@ -14,7 +14,7 @@ import pandas as pd
 
 from belong.reporting.gallery.data import Nearest, page_data
 from belong.reporting.gallery.selection import shares
-from belong.reporting.gallery.templates import environment, joined
+from belong.reporting.templates import environment, joined
 from belong.runtime.text import printable
 
 STYLES = ("reporting/report/family.css", "reporting/gallery/gallery.css")
