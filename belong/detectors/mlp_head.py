@@ -18,8 +18,7 @@ from belong.detectors.onnx_graph import Graph, ViewNames
 from belong.models.activations import Views
 from belong.models.base import Stored, draw_weights
 from belong.models.checkpoint import Checkpoint
-from belong.models.optimizers import eager
-from belong.models.training_loop import Objective, Row, train
+from belong.models.training_loop import Objective, Row, eager, train
 from belong.runtime.errors import InputError
 
 NO_ANOMALIES = "there is no anomaly to train it with"

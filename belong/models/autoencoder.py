@@ -15,8 +15,7 @@ from torch import Tensor, nn
 
 from belong.models.base import Stored
 from belong.models.checkpoint import Checkpoint
-from belong.models.optimizers import eager
-from belong.models.training_loop import Objective, Row, train
+from belong.models.training_loop import Objective, Row, eager, train
 
 LEAST_BRIGHTNESS = 1e-3  # a pixel that is always black would want a bias of minus infinity
 

@@ -18,9 +18,8 @@ from belong.models.center_loss import center_loss, moved_centers
 from belong.models.checkpoint import Checkpoint
 from belong.models.efficientnet import EfficientNetB0
 from belong.models.forward_pass import forward_pass
-from belong.models.optimizers import eager
 from belong.models.registry import build
-from belong.models.training_loop import Objective, Row, train
+from belong.models.training_loop import Objective, Row, eager, train
 from belong.runtime.errors import InputError
 
 

@@ -32,11 +32,9 @@ from belong.data.image_form import ImageForm
 from belong.models.efficientnet import Backbone
 from belong.models.feature_extraction import embed
 from belong.models.frozen_backbone import FrozenEfficientNetB0
-from belong.prediction import batch_prediction
 from belong.prediction.bundle import Bundle
-from belong.prediction.explanations import reason
 from belong.prediction.model import load_model
-from belong.prediction.predictions import COLUMNS, Scores
+from belong.prediction.predictions import COLUMNS, Scores, reason
 from belong.prediction.predictor import Predictor
 from belong.prediction.scoring_options import ScoringOptions
 from belong.prediction.scoring_run import UNFINISHED, score_files
@@ -502,7 +500,7 @@ def interruption() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Predictor, "score", broken_off)
-        patch.setattr(batch_prediction, "AT_ONCE", 1)
+        patch.setattr("belong.prediction.model.AT_ONCE", 1)
         yield
 
 
