@@ -81,12 +81,9 @@ def whitening(x: Tensor, *, ridge: float, what: str) -> Tensor:
 def inverse_root(covariance: Tensor, n: int, *, ridge: float, what: str) -> Tensor:
     """Return W (d, d) with W W^T = S^-1 of a covariance S (d, d) float64.
 
-    Args:
-        covariance: S; it is changed.
-        n: images that it was fitted to, for the message.
-        ridge: added to the diagonal of S, as a share of its mean. Relative, for the center loss
-            shrinks all features: an absolute ridge would swamp S.
-        what: whose covariance it is, for the message.
+    S is changed: `ridge` is added to its diagonal, as a share of its mean. Relative, for the center
+    loss shrinks all features: an absolute ridge would swamp S. The message says that it is the
+    covariance of `what`, of n images.
 
     Raises:
         InputError: S is 0, or has no inverse with this ridge.

@@ -98,14 +98,8 @@ def fit(
 ) -> tuple[SupervisedHead, list[Row]]:
     """Train a head; return it with one row per epoch (loss and accuracy).
 
-    Args:
-        normal: (n, d) features of normal training images, and
-        anomalies: (m, d) features of anomalies, both on the device to train on.
-        epochs: passes over both.
-        batch_size: images per step.
-        learning_rate: the highest rate of Adam's one-cycle schedule.
-        generator: on the CPU; draws the weights and orders the images.
-        checkpoint: where to go on from, and where to keep how far the training came.
+    Features (n, d) of normal training images and (m, d) of anomalies, on the device to train on;
+    the rest as of `belong.models.training_loop.train`, with Adam. `generator` draws weights, too.
 
     Raises:
         InputError: there is no anomaly to learn from, or the loss is no longer finite.

@@ -5,6 +5,7 @@ more anomalous. Rates are shares, not percent.
 """
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -154,13 +155,9 @@ def anomaly_sets(
 ) -> pd.DataFrame:
     """Return one row for each detector and each set of anomalies.
 
-    Args:
-        normal: detector -> scores of the normal test images (n,).
-        sets: set of anomalies -> detector -> scores (m,).
-        thresholds: detector -> its threshold in force.
-
-    Returns:
-        Columns: `detector`, `anomalies`, `n_anomalies`, `auroc`, `fpr95`, `false_accept`.
+    `normal` is detector -> (n,), `sets` is set of anomalies -> detector -> (m,), and `thresholds`
+    those in force. Columns: `detector`, `anomalies`, `n_anomalies`, `auroc`, `fpr95`,
+    `false_accept`.
     """
     return pd.DataFrame(
         {
@@ -205,11 +202,7 @@ def calibration(
 ) -> dict[str, float]:
     """Return the false-reject rate that is promised, and what both kinds of threshold achieve.
 
-    Args:
-        held_out: (k,) scores of the calibration images.
-        test: (n,) scores of normal test images.
-        training_threshold: the threshold that was taken from the training images.
-        alpha: the promised rate.
+    Of scores (k,) of the calibration images and (n,) of normal test images; `alpha` is promised.
     """
     low, high = conformal.promised_range(len(held_out), len(test), alpha=alpha)
     return {
@@ -288,17 +281,15 @@ def calibration_curve(
         which 95 % of such rates lie.
     """
     parts = []
-    bands: dict[tuple[int, int], pd.DataFrame] = {}
+
+    @cache
+    def band_of(k: int, n: int) -> pd.DataFrame:
+        alphas = np.unique(np.geomspace(1 / (k + 1), 0.5, points).round(4).clip(1 / (k + 1)))
+        ranges = [conformal.promised_range(k, n, alpha=alpha) for alpha in alphas]
+        return pd.DataFrame(ranges, columns=["expected_low", "expected_high"]).assign(alpha=alphas)
+
     for name, scores in held_out.items():
-        k, n = len(scores), len(test[name])
-        if (k, n) not in bands:
-            alphas = np.unique(np.geomspace(1 / (k + 1), 0.5, points).round(4).clip(1 / (k + 1)))
-            ranges = [conformal.promised_range(k, n, alpha=alpha) for alpha in alphas]
-            low, high = zip(*ranges, strict=True)
-            bands[k, n] = pd.DataFrame(
-                {"alpha": alphas, "expected_low": low, "expected_high": high}
-            )
-        band = bands[k, n]
+        band = band_of(len(scores), len(test[name]))
         achieved = [
             rejected(test[name], conformal.threshold(scores, alpha=alpha))
             for alpha in band["alpha"]

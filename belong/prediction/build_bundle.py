@@ -82,10 +82,7 @@ class Settings:
 def build_bundle(fitted: Fitted, settings: Settings, *, where: Path) -> Bundle:
     """Return the model, with a manifest that names no file yet: `Bundle.save` writes both.
 
-    Args:
-        fitted: the parts.
-        settings: the parameters.
-        where: their file, for messages.
+    `where` is the file of the settings, for messages.
 
     Raises:
         InputError: the detector that is to decide has no scores.
@@ -186,18 +183,10 @@ def training_images(
     most: int,
     rng: np.random.Generator,
 ) -> dict[str, np.ndarray]:
-    """Draw training images to show beside new ones, about as many of each class.
+    """Draw `most` training images to show beside new ones, about as many of each class.
 
-    Args:
-        images: (n, ch, h, w) uint8.
-        features: (n, d) float32.
-        labels: (n,) int64, 0..c-1.
-        most: images of all classes together.
-        rng: draws them.
-
-    Returns:
-        `features` (m, d), `labels` (m,), `thumbnails` (m, ch, h, w) uint8, in the order of the
-        training images.
+    Images (n, ch, h, w) uint8, features (n, d), labels (n,) 0..c-1 -> `features` (m, d), `labels`
+    (m,), `thumbnails` (m, ch, h, w) uint8, in the order of the training images.
     """
     classes = np.unique(labels)
     of_each = max(1, most // len(classes))

@@ -100,9 +100,7 @@ class Predictor:
     def score(self, images: np.ndarray, *, stopped: Event | None = None) -> Scores:
         """Score images (n, ch, h, w) uint8 that have the model's form.
 
-        Args:
-            images: the pixels.
-            stopped: another thread sets it to have this call end soon.
+        Another thread sets `stopped` to have this call end soon.
 
         Raises:
             InputError: they have another form.
@@ -147,19 +145,13 @@ class Predictor:
     def nearest_training_images(
         self, features: np.ndarray, *, most: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return which of the kept training images are nearest, the nearest first.
+        """Return which `most` of the kept training images are nearest, the nearest first.
 
-        Args:
-            features: (n, d), as `score` gives them.
-            most: k.
-
-        Returns:
-            Their rows in the file `training` (n, k) int64, and their distances (n, k) float32.
+        Features (n, d), as `score` gives them -> rows of the file `training` (n, k) int64, and the
+        distances (n, k) float32.
         """
         distances = torch.cdist(
-            torch.from_numpy(features),
-            self._training,
-            compute_mode="donot_use_mm_for_euclid_dist",
+            torch.from_numpy(features), self._training, compute_mode="donot_use_mm_for_euclid_dist"
         )
         near = distances.topk(min(most, len(self._training)), dim=1, largest=False)
         return near.indices.numpy(), near.values.numpy()

@@ -133,12 +133,7 @@ def _line(name: str, color: str, style: str) -> dict[str, Any]:
 
 @rc_context(STYLE)
 def features(projected: Plane, title: str) -> Figure:
-    """Draw the features on their first two principal components (paper A, figure 6).
-
-    Args:
-        projected: what lies where.
-        title: what the features come from.
-    """
+    """Draw the features on their first two principal components (paper A, figure 6)."""
     colors = {"normal": NORMAL, "anomaly": ANOMALY}
     points = projected.points[projected.points["kind"] != "centroid"]
     centroids = projected.points[projected.points["kind"] == "centroid"]
@@ -169,15 +164,9 @@ def features(projected: Plane, title: str) -> Figure:
 
 @rc_context(STYLE)
 def score_histograms(
-    scores: Mapping[str, Mapping[str, np.ndarray]],
-    thresholds: Mapping[str, Mapping[str, float]],
+    scores: Mapping[str, Mapping[str, np.ndarray]], thresholds: Mapping[str, Mapping[str, float]]
 ) -> Figure:
-    """Draw for each detector the scores of both kinds of test image, and its thresholds.
-
-    Args:
-        scores: detector -> kind ("normal", "anomaly") -> (n,).
-        thresholds: detector -> kind of threshold ("calibrated", perhaps "training") -> score.
-    """
+    """Draw for each detector the scores (n,) of both kinds of test image, and its thresholds."""
     columns = min(3, len(scores))
     rows = math.ceil(len(scores) / columns)
     figure = Figure(figsize=(3.6 * columns, 1.9 * rows + 0.6), layout="constrained")
@@ -267,9 +256,8 @@ def calibration(curve: pd.DataFrame) -> Figure:
 def acceptance(table: pd.DataFrame, promised: float) -> Figure:
     """Draw the share of fresh normal images that is accepted against the images per feature.
 
-    Args:
-        table: as `belong.evaluation.acceptance_study.acceptance` returns it.
-        promised: the share that a calibrated threshold promises to accept.
+    The table is that of `belong.evaluation.acceptance_study`; a calibrated threshold promises to
+    accept the share `promised`.
     """
     kinds = {
         "paper": ("per_class, threshold from training images (the paper)", ANOMALY, "s"),
@@ -351,8 +339,7 @@ def gallery_rows(
 def picked_classes(table: pd.DataFrame) -> Figure:
     """Draw which classes each detector finds most anomalous, as multiples of their own share.
 
-    Args:
-        table: columns `detector`, `class_name`, `share_of_top`, `share_of_all`.
+    Columns: `detector`, `class_name`, `share_of_top`, `share_of_all`.
     """
     pivoted = table.pivot_table(
         index="detector", columns="class_name", values=["share_of_top", "share_of_all"], sort=False
@@ -386,10 +373,9 @@ def _heat_map(
 
 @rc_context(STYLE | {"axes.grid": False})
 def anomaly_sets(matrix: pd.DataFrame) -> Figure:
-    """Draw the AUROC of each detector on each set of anomalies as a heat map.
+    """Draw the AUROC of each detector on each set of anomalies; detectors are sorted by their mean.
 
-    Args:
-        matrix: columns `detector`, `anomalies`, `auroc`. The detectors are sorted by their mean.
+    Columns: `detector`, `anomalies`, `auroc`.
     """
     table = matrix.pivot_table(index="detector", columns="anomalies", values="auroc", sort=False)
     table = table.loc[table.mean(axis=1).sort_values(ascending=False).index]

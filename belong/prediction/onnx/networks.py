@@ -115,13 +115,8 @@ def _coder(graph: Graph, images: str, arrays: Arrays, bundle: Bundle) -> tuple[s
 def _averaged(graph: Graph, x: Value, rows: np.ndarray, columns: np.ndarray) -> str:
     """Average x (n, ch, h, w) over rectangles.
 
-    The sum is divided once, as torch does it: of whole numbers it is exact.
-
-    Args:
-        graph: to add to.
-        x: the images.
-        rows: (r, h) of 0 and 1, which rows each rectangle has.
-        columns: (s, w), which columns.
+    The sum is divided once, as torch does it: of whole numbers it is exact. `rows` (r, h) of 0 and
+    1 says which rows each rectangle has, and `columns` (s, w) which columns.
     """
     sums = graph("MatMul", graph("MatMul", rows, x), columns.T)
     return graph("Div", sums, np.outer(rows.sum(axis=1), columns.sum(axis=1)))

@@ -34,13 +34,7 @@ def save_gallery(
 ) -> None:
     """Write `gallery.html` into `output`, where the tables of these files are.
 
-    Args:
-        incoming: the files that were scored.
-        model: it scored them.
-        output: folder of the results.
-        options: how they were scored.
-        source: the user's name for the files.
-        kept: the images that need not be decoded again.
+    `source` is the user's name for the files; what is in `kept` need not be decoded again.
     """
     rows = pd.read_csv(
         output / PREDICTIONS, dtype=dict.fromkeys(WORDS, str), keep_default_na=False, na_values=[]

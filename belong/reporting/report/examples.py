@@ -68,13 +68,8 @@ def showcase(
 ) -> Showcase:
     """Return the images that `detector` singles out, at most `count` of each kind.
 
-    Args:
-        detector: its name.
-        normal: the normal test images.
-        anomaly: the anomalies of the pair's own test part, or None if there are none.
-        calibration: (n,) its scores of the held-out images, which give the p-values.
-        threshold: the score up to which an image belongs.
-        count: how many.
+    `calibration` (n,) are its scores of the held-out images, which give the p-values; `threshold`
+    is the score up to which an image belongs.
     """
     top = cards(normal, detector, most_anomalous(normal.scores[detector], count), calibration)
     lowest = [] if anomaly is None else least_anomalous(anomaly, detector, calibration, count=count)
