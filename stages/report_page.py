@@ -15,8 +15,7 @@ import json
 from pathlib import Path
 
 from belong.parameters import Parameters
-from belong.reporting.report.contents import report_page
-from belong.reporting.report.render import StageTime
+from belong.reporting.report.contents import StageTime, report_page
 from belong.runtime.errors import InputError
 from belong.runtime.storage import (
     load_about,

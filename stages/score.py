@@ -12,15 +12,9 @@ Writes  verdicts    csv: for each test image and detector: score, p-value, belon
                     the detectors that are missing, and why
 """
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import pandas as pd
-
-from belong.calibration.verdict_table import verdict_table
-from belong.detectors.score_parts import FITTED, HELD_OUT, TESTED, score_parts
+from belong.detectors.score_parts import FITTED, score_parts, verdict_table
 from belong.models import device
 from belong.parameters import Parameters
 from belong.runtime.storage import (
@@ -59,30 +53,8 @@ def main(
         calibration=values.calibration,
     )
     rows = load_csv(manifest, "part", "class_name", "source", as_text=True)
-    save_csv(verdicts, decided(arrays, about, rows))
+    save_csv(verdicts, verdict_table(arrays, about, rows))
     save_arrays(scores, arrays, about)
-
-
-def decided(
-    arrays: Mapping[str, np.ndarray], about: Mapping[str, Any], rows: pd.DataFrame
-) -> pd.DataFrame:
-    """Return the verdict of each detector on each test image, beside its row of the manifest."""
-    names, thresholds = about["class_names"], about["thresholds"]
-    tested = [part for part in TESTED if f"{part}/predicted" in arrays]
-    held_out, *scored = (
-        {
-            name: array
-            for key, array in arrays.items()
-            if key.startswith(f"{part}/") and (name := key.rpartition("/")[2]) in thresholds
-        }
-        for part in (HELD_OUT, *tested)
-    )
-    tables = [
-        verdict_table(scores, held_out, thresholds, np.take(names, arrays[f"{part}/predicted"]))
-        for part, scores in zip(tested, scored, strict=True)
-    ]
-    whole = rows[rows["part"].isin(tested)].reset_index(drop=True)
-    return pd.concat([whole, pd.concat(tables, ignore_index=True)], axis=1)
 
 
 if __name__ == "__main__":

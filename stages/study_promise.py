@@ -7,8 +7,6 @@ Writes  promise  csv: a row for each detector, see `belong.calibration.coverage`
 
 from pathlib import Path
 
-import numpy as np
-
 from belong.calibration.coverage import resplits
 from belong.parameters import Parameters
 from belong.runtime.storage import load_about, load_arrays, save_csv
@@ -31,7 +29,7 @@ def main(params: Path, scores: Path, promise: Path) -> None:
         test,
         splits=values.promise.splits,
         alpha=values.calibration.alpha,
-        rng=np.random.default_rng(values.seed),
+        seed=values.seed,
     )
     save_csv(promise, table)
 

@@ -19,12 +19,8 @@ from belong.runtime.errors import InputError
 def p_values(calibration: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Return (1 + number of calibration scores >= s) / (n + 1) for every score s.
 
-    Args:
-        calibration: (n,) scores of held-out normal images.
-        scores: (m,).
-
-    Returns:
-        (m,) float64 in 1 / (n + 1) .. 1; an image belongs if its p-value is above alpha.
+    `calibration` (n,) of held-out normal images, `scores` (m,) -> (m,) float64 in 1 / (n + 1) .. 1;
+    an image belongs if its p-value is above alpha.
     """
     n = len(calibration)
     at_least = n - np.searchsorted(np.sort(calibration), scores, side="left")

@@ -19,12 +19,9 @@ COMBINED = "combined"
 
 
 def expected(name: str, calibration: Mapping[str, Any], n_test: int) -> tuple[float, float]:
-    """Return between which rates of false rejects 95 % of runs lie.
+    """Return between which rates of false rejects 95 % of runs lie, on `n_test` normal images.
 
-    Args:
-        name: the detector's.
-        calibration: `calibration` of metrics.json.
-        n_test: the number of normal test images.
+    `name` is the detector's, `calibration` is that of metrics.json.
     """
     held_out = calibration["n_calibration"]
     n = held_out // 2 if name == COMBINED else held_out
@@ -79,7 +76,7 @@ def resplits(
     *,
     splits: int,
     alpha: float,
-    rng: np.random.Generator,
+    seed: int,
 ) -> pd.DataFrame:
     """Split the images of each detector anew, with as many in each part as before.
 
@@ -88,7 +85,7 @@ def resplits(
         test: detector -> scores of the normal test images.
         splits: of each detector.
         alpha: promised share of fresh images that are rejected.
-        rng: draws the splits.
+        seed: draws the splits of each detector, together with its name: whatever others there are.
 
     Returns:
         COLUMNS: `within`, the number of splits whose rate is in the range that holds it in 95 of
@@ -99,6 +96,7 @@ def resplits(
         n, m = len(own), len(test[name])
         low, high = conformal.promised_range(n, m, alpha=alpha)
         every = np.concatenate([own, test[name]])
+        rng = np.random.default_rng([seed, *name.encode()])
         achieved = rates(every, calibration=n, splits=splits, alpha=alpha, rng=rng)
         within = int(((low <= achieved) & (achieved <= high)).sum())
         ends = achieved.min(), achieved.mean(), achieved.max()

@@ -41,11 +41,9 @@ def thresholds(
 
 
 def kind_in_force(kinds: Collection[str], wanted: ThresholdKind) -> ThresholdKind:
-    """Return which of a detector's thresholds decides: the one that the parameters name.
+    """Return which of a detector's `kinds` of threshold decides: the one that is `wanted`, if any.
 
-    Args:
-        kinds: the thresholds that the detector has; every detector has a calibrated one.
-        wanted: `calibration.threshold` of the parameters.
+    Every detector has a calibrated one.
     """
     return wanted if wanted in kinds else "calibrated"
 
@@ -56,12 +54,7 @@ def decide(scores: np.ndarray, threshold: float) -> np.ndarray:
     This is the one place where a verdict is decided. Where only p-values are known, minus the
     p-value is the score, and `p_value_threshold` gives its threshold.
 
-    Args:
-        scores: (n,), higher is more anomalous.
-        threshold: the one in force.
-
-    Returns:
-        (n,) bool.
+    `scores` (n,), higher is more anomalous -> (n,) bool.
     """
     return np.asarray(scores <= threshold)
 
@@ -72,8 +65,6 @@ def p_value_threshold(n: int, *, alpha: float) -> float:
     It lies half a step above the largest p-value that is rejected: a p-value that was written with
     six digits has the same verdict.
 
-    Args:
-        n: calibration images; p-values are multiples of 1 / (n + 1).
-        alpha: promised share of normal images that are rejected, between 0 and 1.
+    With n calibration images p-values are multiples of 1 / (n + 1).
     """
     return -(rejectable(n, alpha) + 0.5) / (n + 1)

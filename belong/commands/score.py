@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     output, options = arguments.out, scoring_options(arguments)
     kept: Any = None
     if not arguments.no_gallery:
-        from belong.reporting.gallery.kept_images import KeptImages
+        from belong.reporting.gallery.sprite_sheets import KeptImages
 
         kept = KeptImages()
     summary = score_files(

@@ -43,12 +43,8 @@ class ActiveNodes(Detector):
         finite(training.views.features, "features")
         patterns = _patterns(training.views)
         classes = range(len(training.class_names))
-        counts = [
-            (patterns[training.labels == label].sum(dim=0) + 1)
-            / ((training.labels == label).sum() + 2)
-            for label in classes
-        ]
-        return cls(torch.stack(counts))
+        of_class = [patterns[training.labels == label] for label in classes]
+        return cls(torch.stack([(own.sum(dim=0) + 1) / (len(own) + 2) for own in of_class]))
 
     def score(self, views: Views) -> Tensor:
         """(n,)."""

@@ -1,7 +1,7 @@
 """What every detector is: fitted on normal training images, one score for each image."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal, Self
 
@@ -39,8 +39,22 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Detector(ABC):
-    """A fitted detector: a frozen dataclass whose fields are tensors, saved under their names.
+class FittedTensors:
+    """A frozen dataclass whose fields are tensors, saved under their names."""
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return what was fitted, by name."""
+        return {field.name: getattr(self, field.name).numpy() for field in fields(self)}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
+        """Build it from what `arrays()` gave."""
+        return cls(**{name: torch.from_numpy(values) for name, values in arrays.items()})
+
+
+@dataclass(frozen=True)
+class Detector(FittedTensors, ABC):
+    """A fitted detector.
 
     Attributes:
         odd: what is odd about an image that this detector finds anomalous, in words.
@@ -65,15 +79,6 @@ class Detector(ABC):
     def onnx(self, graph: Graph, views: ViewNames) -> str | None:  # noqa: ARG002
         """Add the score (n,) float32 to a graph and return its name; None: it has no such form."""
         return None
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Return what was fitted, by name."""
-        return {field.name: getattr(self, field.name).numpy() for field in fields(self)}
-
-    @classmethod
-    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> Self:
-        """Build the detector from what `arrays()` gave."""
-        return cls(**{name: torch.from_numpy(values) for name, values in arrays.items()})
 
 
 @dataclass(frozen=True)

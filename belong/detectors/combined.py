@@ -94,14 +94,7 @@ def combined(
     set the threshold have no part in the p-values, so that they and new normal images are alike
     to the combination, as the guarantee wants.
 
-    Args:
-        scores: part -> detector -> (n,).
-        held_out: the part that the combination is fitted to and calibrated on.
-        members: the detectors that enter.
-        tail: see `Surprise.fit`.
-
-    Returns:
-        part -> (n,) float32; of `held_out`, half as many.
+    From part -> detector -> (n,) to part -> (n,) float32; of the part `held_out`, half as many.
     """
     combination = Combination.fit(
         {name: scores[held_out][name][::2] for name in members}, tail=tail

@@ -73,13 +73,7 @@ def whitenings(
 def whitening(x: Tensor, *, ridge: float, what: str) -> Tensor:
     """Return W (d, d) float64 with W W^T = S^-1, so that |x W| is the Mahalanobis distance.
 
-    Args:
-        x: (n, d) float64, centered; S = x^T x / n.
-        ridge: see `inverse_root`.
-        what: whose covariance it is, for the message.
-
-    Raises:
-        InputError: all vectors are equal, or S has no inverse with this ridge.
+    x is (n, d) float64, centered; S = x^T x / n; the rest as of `inverse_root`.
     """
     return inverse_root(x.T @ x / len(x), len(x), ridge=ridge, what=what)
 
@@ -87,12 +81,9 @@ def whitening(x: Tensor, *, ridge: float, what: str) -> Tensor:
 def inverse_root(covariance: Tensor, n: int, *, ridge: float, what: str) -> Tensor:
     """Return W (d, d) with W W^T = S^-1 of a covariance S (d, d) float64.
 
-    Args:
-        covariance: S; it is changed.
-        n: images that it was fitted to, for the message.
-        ridge: added to the diagonal of S, as a share of its mean. Relative, for the center loss
-            shrinks all features: an absolute ridge would swamp S.
-        what: whose covariance it is, for the message.
+    S is changed: `ridge` is added to its diagonal, as a share of its mean. Relative, for the center
+    loss shrinks all features: an absolute ridge would swamp S. The message says that it is the
+    covariance of `what`, of n images.
 
     Raises:
         InputError: S is 0, or has no inverse with this ridge.

@@ -51,7 +51,7 @@ def fit_detectors(
     options: DetectorsSection,
     seed: int,
 ) -> Arrays:
-    """Fit the detectors that learn from normal training images alone, one after the other.
+    """Fit the detectors that learn from normal training images alone; return `DETECTOR/ARRAY`.
 
     Args:
         views: `normal/train/VIEW` of the training images, and `normal/train/labels`.
@@ -60,12 +60,9 @@ def fit_detectors(
         bias: (c,) of the classifier's last layer.
         options: a section for each detector that has anything to choose.
         seed: draws the samples of the isolation forest.
-
-    Returns:
-        `DETECTOR/ARRAY` of every detector.
     """
     training = Training(
-        views=Views.from_arrays(dict(views), PART),
+        views=Views.from_arrays(views, PART),
         labels=torch.from_numpy(views[f"{PART}/labels"]),
         class_names=class_names,
         weight=torch.from_numpy(weight),

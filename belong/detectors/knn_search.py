@@ -100,15 +100,10 @@ def _kth_smallest(values: Tensor, k: int) -> Tensor:
 
 
 def _smallest_in(groups: Tensor, columns: Tensor, k: int) -> Tensor:
-    """Return where the k smallest of some columns are, nearest first.
+    """Return where the k smallest of some columns are, nearest first: (m, k).
 
-    Args:
-        groups: (m, size of a group, groups).
-        columns: (m, groups to look at).
-        k: 1..size of a group x groups to look at.
-
-    Returns:
-        Index into a row of (m, size of a group x groups), (m, k).
+    Groups (m, size of a group, groups), columns (m, groups to look at); the index is one into a row
+    of (m, size of a group x groups).
     """
     size, wide = groups.shape[1:]
     among = groups.gather(2, columns[:, None].expand(-1, size, -1)).flatten(1)

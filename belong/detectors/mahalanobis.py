@@ -5,7 +5,7 @@ D = sqrt((x - mean)^T S^-1 (x - mean)); the class's threshold theta is a percent
 distances of its own training images. The score is the least D / theta of all classes.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from typing import ClassVar, Self
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from belong.detectors.base import Detector, Training, finite
+from belong.detectors.base import Detector, FittedTensors, Training, finite
 from belong.detectors.covariance import choose, whitenings
 from belong.detectors.onnx_graph import Graph, ViewNames
 from belong.models.activations import Views
@@ -24,7 +24,7 @@ MANY_FEATURES = 512
 
 
 @dataclass(frozen=True)
-class ClassGaussians:
+class ClassGaussians(FittedTensors):
     """One fitted Gaussian per class.
 
     Attributes:
@@ -76,15 +76,6 @@ class ClassGaussians:
         off = graph("Sub", graph("Unsqueeze", features, np.array([0])), own["means"][:, None])
         return graph.length(graph("MatMul", off, own["whitening"]), axis=2)
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Return what was fitted, by name."""
-        return {field.name: getattr(self, field.name).numpy() for field in fields(self)}
-
-    @classmethod
-    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> Self:
-        """Build the Gaussians from what `arrays()` gave."""
-        return cls(**{name: torch.from_numpy(values) for name, values in arrays.items()})
-
 
 def fit(
     features: Tensor,
@@ -103,9 +94,8 @@ def fit(
         class_names: the c names, for messages.
         quantile: of a class's own training distances that its threshold is, 0 to 1; the paper
             takes 0.975.
-        ridge: added to the diagonal of S, as a share of its mean. Relative, for the center
-            loss shrinks all features: an absolute ridge would swamp S. The paper names none,
-            but a feature that is 0 on all images of a class leaves S without an inverse.
+        ridge: see `covariance.inverse_root`. The paper names none, but a feature that is 0 on all
+            images of a class leaves S without an inverse.
         covariance: the kind of S, see `covariance.choose`.
 
     Raises:
@@ -140,26 +130,28 @@ class OneLayer(Detector):
     """Distance to the nearest class on one layer, in thresholds of that class.
 
     Attributes:
-        gaussians: one of each class.
-        layer: the view that they are fitted to.
+        layer: the view that the Gaussians are fitted to.
+        means, whitening, thresholds: those of `ClassGaussians`.
     """
 
     layer: ClassVar[str]
-    gaussians: ClassGaussians
+    means: Tensor
+    whitening: Tensor
+    thresholds: Tensor
+
+    @cached_property
+    def gaussians(self) -> ClassGaussians:
+        """One Gaussian for each class."""
+        return ClassGaussians(self.means, self.whitening, self.thresholds)
 
     @classmethod
     def fit(cls, training: Training, *, quantile: float, ridge: float, covariance: str) -> Self:
         """Fit one Gaussian per class; the keywords are those of the function `fit`."""
-        return cls(
-            fit(
-                getattr(training.views, cls.layer),
-                training.labels,
-                training.class_names,
-                quantile=quantile,
-                ridge=ridge,
-                covariance=covariance,
-            )
+        layer, names = getattr(training.views, cls.layer), training.class_names
+        fitted = fit(
+            layer, training.labels, names, quantile=quantile, ridge=ridge, covariance=covariance
         )
+        return cls(fitted.means, fitted.whitening, fitted.thresholds)
 
     def score(self, views: Views) -> Tensor:
         """(n,)."""
@@ -170,15 +162,6 @@ class OneLayer(Detector):
         distances = self.gaussians.onnx_distances(graph, getattr(views, self.layer))
         thresholds = self.gaussians.thresholds.numpy()
         return graph.reduced("Min", graph("Div", distances, thresholds[:, None]), 0)
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Return the Gaussians' arrays."""
-        return self.gaussians.arrays()
-
-    @classmethod
-    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> Self:
-        """Build the detector from what `arrays()` gave."""
-        return cls(ClassGaussians.from_arrays(arrays))
 
 
 class Mahalanobis(OneLayer):

@@ -6,6 +6,7 @@ logistic regression on anomalies. There are none here: the scores of the layers,
 of its classes, count the same.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
@@ -42,22 +43,17 @@ class LayerMahalanobis(Detector):
     """
 
     odd = "its layers are unlike those of every class"
-    kinds: ClassVar[tuple[type[OneLayer], ...]] = (
-        MapsMahalanobis,
-        HiddenMahalanobis,
-        Mahalanobis,
-    )
+    kinds: ClassVar[tuple[type[OneLayer], ...]] = (MapsMahalanobis, HiddenMahalanobis, Mahalanobis)
     layers: tuple[OneLayer, ...]
 
     @classmethod
     def fit(cls, training: Training, *, quantile: float, ridge: float, covariance: str) -> Self:
         """Fit one Gaussian per layer and class."""
-        return cls(
-            tuple(
-                kind.fit(training, quantile=quantile, ridge=ridge, covariance=covariance)
-                for kind in cls.kinds
-            )
+        layers = (
+            kind.fit(training, quantile=quantile, ridge=ridge, covariance=covariance)
+            for kind in cls.kinds
         )
+        return cls(tuple(layers))
 
     def score(self, views: Views) -> Tensor:
         """(n,)."""
@@ -76,7 +72,7 @@ class LayerMahalanobis(Detector):
         }
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> Self:
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
         """Build the detector from what `arrays()` gave."""
 
         def of(layer: str) -> dict[str, np.ndarray]:

@@ -4,6 +4,7 @@ Paper A, section II: three fully connected layers (256, 256, 1), ReLU, sigmoid, 
 entropy; 1 is normal, 0 an anomaly; the network under it is not changed.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -17,8 +18,7 @@ from belong.detectors.onnx_graph import Graph, ViewNames
 from belong.models.activations import Views
 from belong.models.base import Stored, draw_weights
 from belong.models.checkpoint import Checkpoint
-from belong.models.optimizers import eager
-from belong.models.training_loop import Objective, Row, train
+from belong.models.training_loop import Objective, Row, eager, train
 from belong.runtime.errors import InputError
 
 NO_ANOMALIES = "there is no anomaly to train it with"
@@ -81,7 +81,7 @@ class MlpHead(Detector):
         return self.head.arrays()
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> Self:
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
         """Build the detector from what `arrays()` gave."""
         return cls(SupervisedHead(len(arrays["mean"])).loaded(arrays))
 
@@ -98,14 +98,8 @@ def fit(
 ) -> tuple[SupervisedHead, list[Row]]:
     """Train a head; return it with one row per epoch (loss and accuracy).
 
-    Args:
-        normal: (n, d) features of normal training images, and
-        anomalies: (m, d) features of anomalies, both on the device to train on.
-        epochs: passes over both.
-        batch_size: images per step.
-        learning_rate: the highest rate of Adam's one-cycle schedule.
-        generator: on the CPU; draws the weights and orders the images.
-        checkpoint: where to go on from, and where to keep how far the training came.
+    Features (n, d) of normal training images and (m, d) of anomalies, on the device to train on;
+    the rest as of `belong.models.training_loop.train`, with Adam. `generator` draws weights, too.
 
     Raises:
         InputError: there is no anomaly to learn from, or the loss is no longer finite.

@@ -1,6 +1,6 @@
 """A graph of ONNX operators that grows node by node: `graph("MatMul", x, weights)`.
 
-The package onnx is not needed to build one; `belong.prediction.onnx.graph` writes it as a model.
+The package onnx is not needed to build one; `belong.prediction.onnx.export` writes it as a model.
 The nodes are written one by one, not traced from torch: torch's own exporter fixed the number of
 images where a detector goes by chunks, and took minutes (torch 2.15, two shared cores).
 """

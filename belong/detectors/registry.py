@@ -11,11 +11,7 @@ from belong.detectors.energy import Energy
 from belong.detectors.feature_knn import FeatureNeighbors
 from belong.detectors.gen import GeneralizedEntropy
 from belong.detectors.mahalanobis import Mahalanobis, MahalanobisInUnits
-from belong.detectors.mahalanobis_layers import (
-    HiddenMahalanobis,
-    LayerMahalanobis,
-    MapsMahalanobis,
-)
+from belong.detectors.mahalanobis_layers import HiddenMahalanobis, LayerMahalanobis, MapsMahalanobis
 from belong.detectors.mahalanobis_tied import TiedMahalanobis
 from belong.detectors.max_logit import MaximumLogit
 from belong.detectors.mlp_head import MlpHead

@@ -9,7 +9,7 @@ from typing import Self
 
 from torch import Tensor
 
-from belong.detectors.base import Detector, Training
+from belong.detectors.base import Training
 from belong.detectors.covariance import whitening
 from belong.detectors.mahalanobis_tied import TiedMahalanobis
 from belong.detectors.onnx_graph import Graph, ViewNames
@@ -17,20 +17,14 @@ from belong.models.activations import Views
 
 
 @dataclass(frozen=True)
-class RelativeMahalanobis(Detector):
+class RelativeMahalanobis(TiedMahalanobis):
     """Difference of two squared distances.
 
     Attributes:
-        means: (c, d) and
-        whitening: (d, d) of the tied Gaussians.
         mean: (d,) and
         whitening_all: (d, d) of one Gaussian for all training images.
     """
 
-    odd = "its features are far from those of every class"
-
-    means: Tensor
-    whitening: Tensor
     mean: Tensor
     whitening_all: Tensor
 
@@ -46,15 +40,11 @@ class RelativeMahalanobis(Detector):
     def score(self, views: Views) -> Tensor:
         """(n,)."""
         whole = ((views.features - self.mean) @ self.whitening_all).square().sum(dim=1)
-        return self._tied.score(views) - whole
+        return super().score(views) - whole
 
     def onnx(self, graph: Graph, views: ViewNames) -> str:
         """(n,)."""
         own = self.arrays()
         off = graph("Sub", views.features, own["mean"])
         whole = graph.reduced("SumSquare", graph("MatMul", off, own["whitening_all"]), 1)
-        return graph("Sub", self._tied.onnx(graph, views), whole)
-
-    @property
-    def _tied(self) -> TiedMahalanobis:
-        return TiedMahalanobis(self.means, self.whitening)
+        return graph("Sub", super().onnx(graph, views), whole)

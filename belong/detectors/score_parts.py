@@ -1,11 +1,13 @@
-"""Score every part of the images with every detector, and set the thresholds."""
+"""Score every part of the images with every detector, set the thresholds, and decide."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from belong.calibration.thresholds import thresholds
+from belong.calibration import conformal
+from belong.calibration.thresholds import decide, thresholds
 from belong.detectors.combined import combined
 from belong.detectors.registry import DETECTORS, stored_in
 from belong.models.activations import Views
@@ -48,7 +50,7 @@ def score_parts(
         `belong.calibration.thresholds`) and `missing`, detector -> why it has no scores.
     """
     parts = [name.removesuffix("/logits") for name in features if name.endswith("/logits")]
-    views = {part: Views.from_arrays(dict(features), part) for part in parts if part != FITTED}
+    views = {part: Views.from_arrays(features, part) for part in parts if part != FITTED}
     arrays = _by_detector(gaussians, head, detectors)
     missing = dict.fromkeys(stored_in("head"), why_no_head) if why_no_head else {}
     kinds = {name: kind for name, kind in DETECTORS.items() if name not in missing}
@@ -77,6 +79,35 @@ def score_parts(
             by_name[f"{part}/predicted"] = views[part].logits.argmax(dim=1).numpy()
             by_name[f"{part}/labels"] = features[f"{part}/labels"]
     return by_name, about
+
+
+def verdict_table(scores: Arrays, about: Mapping[str, Any], manifest: pd.DataFrame) -> pd.DataFrame:
+    """Return the verdict of each detector on each test image, beside its row of the manifest.
+
+    Args:
+        scores: and
+        about: as `score_parts` returns them.
+        manifest: a row for each image, of its `part` and so on.
+
+    Returns:
+        The columns of the manifest, `predicted_class`, and for each detector `DETECTOR_score`,
+        `DETECTOR_p_value` and `DETECTOR_belongs`.
+    """
+    held_out = [key for key in scores if key.startswith(f"{HELD_OUT}/")]
+    names = [name for key in held_out if (name := key.rpartition("/")[2]) in about["thresholds"]]
+    tested = [part for part in TESTED if f"{part}/predicted" in scores]
+    tables = []
+    for part in tested:
+        classes = np.take(about["class_names"], scores[f"{part}/predicted"])
+        columns: dict[str, np.ndarray] = {"predicted_class": classes}
+        for name in names:
+            own, limit = scores[f"{part}/{name}"], about["thresholds"][name]["in_force"]
+            columns[f"{name}_score"] = own
+            columns[f"{name}_p_value"] = conformal.p_values(scores[f"{HELD_OUT}/{name}"], own)
+            columns[f"{name}_belongs"] = decide(own, limit)
+        tables.append(pd.DataFrame(columns))
+    rows = manifest[manifest["part"].isin(tested)].reset_index(drop=True)
+    return pd.concat([rows, pd.concat(tables, ignore_index=True)], axis=1)
 
 
 def _by_detector(gaussians: Arrays, head: Arrays, detectors: Arrays) -> dict[str, Any]:

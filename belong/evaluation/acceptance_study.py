@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from belong.calibration import conformal
+from belong.calibration.sample_size import least_to_calibrate
 from belong.detectors import mahalanobis
 from belong.detectors.covariance import choose
 from belong.runtime.progress import bar
@@ -62,37 +63,27 @@ def acceptance(
     least = int(torch.bincount(labels).min())
     kept = {ratio: size for ratio, size in sizes.items() if size <= least}
     rows = []
-    least = math.ceil(1 / alpha)
+    needed = least_to_calibrate(alpha)
     with bar(len(kept) * draws, "study covariance", "draw") as progress:
         for ratio, size in kept.items():
-            held_out = max(size // FITTED_FOR_EACH_HELD_OUT, math.ceil(least / len(class_names)))
+            held_out = max(size // FITTED_FOR_EACH_HELD_OUT, math.ceil(needed / len(class_names)))
             for draw in range(draws):
                 some = _drawn(labels, size, rng)
                 fit = partial(
-                    mahalanobis.fit,
-                    features[some],
-                    labels[some],
-                    class_names,
-                    quantile=quantile,
-                    ridge=ridge,
-                )
+                    mahalanobis.fit, features[some], labels[some], class_names,
+                    quantile=quantile, ridge=ridge,
+                )  # fmt: skip
                 paper = fit(covariance="per_class")
                 kind, _ = choose("auto", size, d)
                 auto = paper if kind == "per_class" else fit(covariance=kind)
                 others = calibration[0][_drawn(calibration[1], held_out, rng)]
                 scores, own = paper.score(test), auto.score(test)
                 shares = {"paper": scores <= 1, "auto": own <= 1}
-                if len(others) >= least:
+                if len(others) >= needed:
                     calibrated = conformal.threshold(auto.score(others).numpy(), alpha=alpha)
                     shares["auto, calibrated"] = own <= calibrated
                 rows += [
-                    {
-                        "images_per_feature": ratio,
-                        "images_per_class": size,
-                        "recipe": recipe,
-                        "draw": draw,
-                        "accepted": accepted.float().mean().item(),
-                    }
+                    (ratio, size, recipe, draw, accepted.float().mean().item())
                     for recipe, accepted in shares.items()
                 ]
                 progress.update()
@@ -101,7 +92,5 @@ def acceptance(
 
 def _drawn(labels: Tensor, count: int, rng: np.random.Generator) -> Tensor:
     """Return the places of `count` images of each class, or of all if there are fewer."""
-    places = [
-        torch.nonzero(labels == label)[:, 0].numpy() for label in range(int(labels.max()) + 1)
-    ]
+    places = [np.flatnonzero(labels == label) for label in range(int(labels.max()) + 1)]
     return torch.from_numpy(np.concatenate([rng.permutation(own)[:count] for own in places]))

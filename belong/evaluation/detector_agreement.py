@@ -19,13 +19,9 @@ def most_anomalous(scores: np.ndarray, count: int) -> np.ndarray:
 def between_detectors(scores: Mapping[str, np.ndarray], *, top: int) -> pd.DataFrame:
     """Return for each pair of detectors how far they agree on the same images.
 
-    Args:
-        scores: detector -> (n,).
-        top: how many of the most anomalous images are compared.
-
-    Returns:
-        Columns: `first`, `second`, `overlap` (share of the first's top that is in the second's)
-        and `rank_correlation` (Spearman's).
+    The `top` most anomalous of n images are compared; `scores` is detector -> (n,). Columns:
+    `first`, `second`, `overlap` (share of the first's top that is in the second's) and
+    `rank_correlation` (Spearman's).
     """
     tops = {name: set(most_anomalous(values, top)) for name, values in scores.items()}
     correlation = pd.DataFrame(scores).corr(method="spearman")

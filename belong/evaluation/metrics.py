@@ -5,6 +5,7 @@ more anomalous. Rates are shares, not percent.
 """
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -42,24 +43,14 @@ def named(truth: np.ndarray, predicted: np.ndarray, names: list[str]) -> pd.Data
 
 # What cannot be said of a detector without a single anomaly.
 WANTS_ANOMALIES = (
-    "auroc",
-    "fpr95",
-    "aupr_normal",
-    "aupr_anomaly",
-    "f1_normal",
-    "f1_anomaly",
-    "f1_normal_balanced",
-    "f1_anomaly_balanced",
-    "false_accept",
-    "auroc_low",
-    "auroc_high",
-)
+    "auroc", "fpr95", "aupr_normal", "aupr_anomaly", "f1_normal", "f1_anomaly",
+    "f1_normal_balanced", "f1_anomaly_balanced", "false_accept", "auroc_low", "auroc_high",
+)  # fmt: skip
 
 
 def ranking(normal: np.ndarray, anomaly: np.ndarray) -> dict[str, float]:
     """Return what no threshold enters: AUROC, FPR95, and AUPR with each kind as the positive."""
-    is_anomaly = np.repeat([False, True], [len(normal), len(anomaly)])
-    scores = np.concatenate((normal, anomaly))
+    is_anomaly, scores = _joined(normal, anomaly)
     return {
         "auroc": roc_auc(normal, anomaly),
         "fpr95": fpr95(normal, anomaly),
@@ -70,8 +61,13 @@ def ranking(normal: np.ndarray, anomaly: np.ndarray) -> dict[str, float]:
 
 def roc_auc(normal: np.ndarray, anomaly: np.ndarray) -> float:
     """Return the probability that an anomaly scores higher than a normal image (ties: half)."""
+    return float(roc_auc_score(*_joined(normal, anomaly)))
+
+
+def _joined(normal: np.ndarray, anomaly: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return whether each image is an anomaly, and its score: (n + m,) both."""
     is_anomaly = np.repeat([False, True], [len(normal), len(anomaly)])
-    return float(roc_auc_score(is_anomaly, np.concatenate((normal, anomaly))))
+    return is_anomaly, np.concatenate((normal, anomaly))
 
 
 def fpr95(normal: np.ndarray, anomaly: np.ndarray) -> float:
@@ -159,13 +155,9 @@ def anomaly_sets(
 ) -> pd.DataFrame:
     """Return one row for each detector and each set of anomalies.
 
-    Args:
-        normal: detector -> scores of the normal test images (n,).
-        sets: set of anomalies -> detector -> scores (m,).
-        thresholds: detector -> its threshold in force.
-
-    Returns:
-        Columns: `detector`, `anomalies`, `n_anomalies`, `auroc`, `fpr95`, `false_accept`.
+    `normal` is detector -> (n,), `sets` is set of anomalies -> detector -> (m,), and `thresholds`
+    those in force. Columns: `detector`, `anomalies`, `n_anomalies`, `auroc`, `fpr95`,
+    `false_accept`.
     """
     return pd.DataFrame(
         {
@@ -186,21 +178,14 @@ def floors(normal: int, anomaly: int) -> dict[str, dict[str, float | None]]:
 
     None without an anomaly, as the F1 of the detectors.
     """
-    if anomaly == 0:
-        return {
-            "accept_all": dict.fromkeys(("f1_normal", "f1_normal_balanced")),
-            "reject_all": dict.fromkeys(("f1_anomaly", "f1_anomaly_balanced")),
-        }
-    return {
-        "accept_all": {
-            "f1_normal": _f1(normal, 0, anomaly),
-            "f1_normal_balanced": _f1(1, 0, 1),
-        },
-        "reject_all": {
-            "f1_anomaly": _f1(anomaly, 0, normal),
-            "f1_anomaly_balanced": _f1(1, 0, 1),
-        },
-    }
+    numbers: dict[str, dict[str, float | None]] = {}
+    for rule, kind, own, other in (
+        ("accept_all", "normal", normal, anomaly),
+        ("reject_all", "anomaly", anomaly, normal),
+    ):
+        f1 = (_f1(own, 0, other), _f1(1, 0, 1)) if anomaly else (None, None)
+        numbers[rule] = {f"f1_{kind}": f1[0], f"f1_{kind}_balanced": f1[1]}
+    return numbers
 
 
 def classification(truth: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
@@ -217,11 +202,7 @@ def calibration(
 ) -> dict[str, float]:
     """Return the false-reject rate that is promised, and what both kinds of threshold achieve.
 
-    Args:
-        held_out: (k,) scores of the calibration images.
-        test: (n,) scores of normal test images.
-        training_threshold: the threshold that was taken from the training images.
-        alpha: the promised rate.
+    Of scores (k,) of the calibration images and (n,) of normal test images; `alpha` is promised.
     """
     low, high = conformal.promised_range(len(held_out), len(test), alpha=alpha)
     return {
@@ -251,8 +232,8 @@ def roc_points(normal: np.ndarray, anomaly: np.ndarray, *, most: int) -> pd.Data
     `false_positive_rate` (anomalies accepted), `true_positive_rate` (normal images accepted),
     `threshold` (the score up to which an image is accepted).
     """
-    is_normal = np.repeat([True, False], [len(normal), len(anomaly)])
-    fpr, tpr, thresholds = roc_curve(is_normal, -np.concatenate((normal, anomaly)))
+    is_anomaly, scores = _joined(normal, anomaly)
+    fpr, tpr, thresholds = roc_curve(~is_anomaly, -scores)
     along = fpr + tpr
     rows = np.unique(np.searchsorted(along, np.linspace(0, 2, most)).clip(max=len(along) - 1))
     return pd.DataFrame(
@@ -269,8 +250,7 @@ def precision_recall_points(normal: np.ndarray, anomaly: np.ndarray, *, most: in
 
     Columns: `kind` (which is the positive: "normal" or "anomaly"), `recall`, `precision`.
     """
-    is_anomaly = np.repeat([False, True], [len(normal), len(anomaly)])
-    scores = np.concatenate((normal, anomaly))
+    is_anomaly, scores = _joined(normal, anomaly)
     curves = []
     for kind, truth, sign in (("normal", ~is_anomaly, -1), ("anomaly", is_anomaly, 1)):
         precision, recall, _ = precision_recall_curve(truth, sign * scores)
@@ -301,17 +281,15 @@ def calibration_curve(
         which 95 % of such rates lie.
     """
     parts = []
-    bands: dict[tuple[int, int], pd.DataFrame] = {}
+
+    @cache
+    def band_of(k: int, n: int) -> pd.DataFrame:
+        alphas = np.unique(np.geomspace(1 / (k + 1), 0.5, points).round(4).clip(1 / (k + 1)))
+        ranges = [conformal.promised_range(k, n, alpha=alpha) for alpha in alphas]
+        return pd.DataFrame(ranges, columns=["expected_low", "expected_high"]).assign(alpha=alphas)
+
     for name, scores in held_out.items():
-        k, n = len(scores), len(test[name])
-        if (k, n) not in bands:
-            alphas = np.unique(np.geomspace(1 / (k + 1), 0.5, points).round(4).clip(1 / (k + 1)))
-            ranges = [conformal.promised_range(k, n, alpha=alpha) for alpha in alphas]
-            low, high = zip(*ranges, strict=True)
-            bands[k, n] = pd.DataFrame(
-                {"alpha": alphas, "expected_low": low, "expected_high": high}
-            )
-        band = bands[k, n]
+        band = band_of(len(scores), len(test[name]))
         achieved = [
             rejected(test[name], conformal.threshold(scores, alpha=alpha))
             for alpha in band["alpha"]

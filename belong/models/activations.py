@@ -1,5 +1,6 @@
 """What the detectors look at: every image as the vectors that the networks make of it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Self
 
@@ -46,11 +47,6 @@ class Views:
         return [f"{part}/{field.name}" for field in fields(cls)]
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, np.ndarray], part: str) -> Self:
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray], part: str) -> Self:
         """Build the views from what `arrays(part)` gave."""
-        return cls(
-            **{
-                field.name: torch.from_numpy(arrays[f"{part}/{field.name}"])
-                for field in fields(cls)
-            }
-        )
+        return cls(*(torch.from_numpy(arrays[name]) for name in cls.names(part)))

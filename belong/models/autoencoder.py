@@ -5,6 +5,7 @@ squared error and Adam with a one-cycle schedule are our choice.
 """
 
 import math
+from collections.abc import Mapping
 from typing import Self
 
 import numpy as np
@@ -14,8 +15,7 @@ from torch import Tensor, nn
 
 from belong.models.base import Stored
 from belong.models.checkpoint import Checkpoint
-from belong.models.optimizers import eager
-from belong.models.training_loop import Objective, Row, train
+from belong.models.training_loop import Objective, Row, eager, train
 
 LEAST_BRIGHTNESS = 1e-3  # a pixel that is always black would want a bias of minus infinity
 
@@ -40,7 +40,7 @@ class Autoencoder(Stored):
         return codes, (reconstruction - pixels).square().mean(dim=1)
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> Self:
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
         """Build the autoencoder from what `arrays()` gave."""
         units, pixels = arrays["encoder.weight"].shape
         return cls(pixels, units).loaded(arrays)
@@ -50,14 +50,8 @@ def averaged_down(images: Tensor, *, most_values: int) -> Tensor:
     """Average each image over squares of pixels, the smallest that leave at most so many values.
 
     Fifty units cannot redraw a photo, and two layers from all its pixels to them and back would
-    be larger than the classifier.
-
-    Args:
-        images: (n, ch, h, w) uint8.
-        most_values: of one image, all channels together.
-
-    Returns:
-        (n, ch, h / k, w / k) uint8, sides rounded up: at the far edges the squares are cut.
+    be larger than the classifier. (n, ch, h, w) uint8 -> (n, ch, h / k, w / k) uint8, sides rounded
+    up: at the far edges the squares are cut. The values are those of all channels together.
     """
     _, channels, height, width = images.shape
     k = 1
@@ -81,15 +75,9 @@ def fit(
 ) -> tuple[Autoencoder, list[Row]]:
     """Train an autoencoder; return it with one row per epoch.
 
-    Args:
-        images: (n, ch, h, w) uint8, normal training images, on the device to train on.
-        units: in the hidden layer; the paper takes 50.
-        epochs: passes over the images.
-        batch_size: images per step.
-        learning_rate: the highest rate of the cycle.
-        most_side_px: larger images are averaged down to it.
-        generator: on the CPU; draws the weights and orders the images.
-        checkpoint: where to go on from, and where to keep how far the training came.
+    Images (n, ch, h, w) uint8, on the device to train on; those with sides above `most_side_px` are
+    averaged down to it. The hidden layer has `units`, 50 in the paper; the rest as of
+    `belong.models.training_loop.train`, with Adam. `generator` draws the weights too.
 
     Raises:
         InputError: the error is no longer finite.

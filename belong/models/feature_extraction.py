@@ -26,12 +26,9 @@ def embed_parts(
     *,
     device: torch.device,
 ) -> dict[str, np.ndarray]:
-    """Return `PART/vectors` (n, v) float32 of each part's images.
+    """Return `PART/vectors` (n, v) float32 of each part, a name and images (n, ch, h, w) uint8.
 
-    Args:
-        weights: of the backbone, by torchvision's names.
-        parts: names, and images (n, ch, h, w) uint8.
-        device: to compute on.
+    The weights of the backbone have torchvision's names.
 
     Raises:
         InputError: the backbone cannot take images of this size.
@@ -52,13 +49,8 @@ def extract_parts(
 ) -> dict[str, np.ndarray]:
     """Return the views of each part by name, as `belong.models.activations.Views.arrays` has them.
 
-    Of the anomalies that train the supervised head, the features only.
-
-    Args:
-        network: the trained classifier.
-        autoencoder: the trained one.
-        parts: names, what the network takes (see `extract`), and images (n, ch, h, w) uint8.
-        device: to compute on; both networks are moved there.
+    Of the anomalies that train the supervised head, the features only. A part is a name, what the
+    network takes (see `extract`), and images (n, ch, h, w) uint8. Both networks move to `device`.
     """
     network.to(device)
     autoencoder.to(device)
@@ -96,14 +88,10 @@ def extract(
     *,
     device: torch.device,
 ) -> Views:
-    """Return the views of n images, on the CPU.
+    """Return the views of n images, on the CPU; both networks are trained, and on `device`.
 
-    Args:
-        network: the trained classifier.
-        autoencoder: the trained one.
-        inputs: what the network takes: the images, or what a frozen backbone made of them.
-        images: (n, ch, h, w) uint8, for the autoencoder.
-        device: where both networks are.
+    The classifier takes `inputs`: the images (n, ch, h, w) uint8, or what a frozen backbone made
+    of them.
     """
     network.eval()
     layers = forward_pass(

@@ -18,11 +18,8 @@ NETWORKS: dict[str, type[Network]] = {**FOR_IMAGES, FROZEN: FrozenEfficientNetB0
 def build(name: str, inputs: Tensor, *, classes: int, embedding: int) -> Network:
     """Build a network whose weights are not drawn yet.
 
-    Args:
-        name: one of `NETWORKS`.
-        inputs: images (n, ch, h, w), or vectors (n, v) for the network on a frozen backbone.
-        classes: c, the number of logits.
-        embedding: units of the layer above a frozen backbone; the others have none.
+    `name` is one of `NETWORKS`; the network on a frozen backbone takes vectors (n, v), and has a
+    layer of `embedding` units above them; the others take images (n, ch, h, w).
 
     Raises:
         InputError: the network cannot take images of this size.

@@ -5,7 +5,6 @@ and `belong clean` call.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -18,39 +17,20 @@ from belong.models.center_loss import center_loss, moved_centers
 from belong.models.checkpoint import Checkpoint
 from belong.models.efficientnet import EfficientNetB0
 from belong.models.forward_pass import forward_pass
-from belong.models.optimizers import eager
 from belong.models.registry import build
-from belong.models.training_loop import Objective, Row, train
+from belong.models.training_loop import Objective, Row, eager, train
+from belong.parameters import TrainSection
 from belong.runtime.errors import InputError
 
 
-@dataclass(frozen=True)
-class TrainingOptions:
-    """How a classifier is trained; params.yaml explains each number.
+class TrainingOptions(TrainSection):
+    """How a classifier is trained: the section `train` of params.yaml, which explains each number.
 
     Attributes:
         lambda_: weight of the center loss, >= 0.
-        epochs: passes over the inputs.
-        batch_size: inputs per step; the last batch of an epoch may be smaller.
-        learning_rate: the highest rate of the cycle.
-        momentum: Nesterov's, 0 to 1.
-        weight_decay: >= 0.
-        center_rate: how far the centers move to the batch, 0 to 1.
-        shift_px: how far the images of a batch are moved, and
-        flip: whether they are mirrored, at random (see `belong.data.augmentation`).
-        embedding: units of the layer above a frozen backbone.
     """
 
     lambda_: float
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    momentum: float
-    weight_decay: float
-    center_rate: float
-    shift_px: int
-    flip: bool
-    embedding: int
 
 
 def fit_classifier(

@@ -4,9 +4,11 @@ A batch is a slice of a permutation of the rows, and no number leaves the device
 ends.
 """
 
+import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +20,9 @@ from belong.runtime.errors import InputError
 from belong.runtime.progress import bar
 
 Row = dict[str, float]  # of the history: the epoch, and what was measured in it
+Kind = TypeVar("Kind", bound=Optimizer)
+# The methods of an optimizer that torch wraps; besides them `step`, also run without gradients.
+WRAPPED = "add_param_group", "zero_grad", "state_dict", "load_state_dict"
 SHOWN = "loss", "reconstruction_error", "accuracy"  # columns that the progress bar shows
 
 
@@ -123,3 +128,16 @@ def _check_finite(row: Row, objective: Objective, epoch: int) -> None:
             f"the {objective.name} is {loss} after epoch {epoch}{f' ({parts})' if parts else ''}; "
             f"a smaller {objective.remedy} keeps it finite"
         )
+
+
+def eager(kind: type[Kind]) -> type[Kind]:
+    """Return an optimizer, such as torch.optim.Adam, with the same steps but without the compiler.
+
+    The methods of torch's own ask its compiler to leave them alone, and to ask it they import it:
+    1.3 s of each process that trains. It must not be handed to `torch.compile`, nor be
+    differentiable.
+    """
+    methods = {name: inspect.unwrap(getattr(kind, name)) for name in WRAPPED}
+    methods["step"] = torch.no_grad()(inspect.unwrap(kind.step))
+    uncompiled: type[Kind] = type(kind.__name__, (kind,), methods)
+    return uncompiled

@@ -19,8 +19,8 @@ from belong.prediction.manifest import FORMAT, Manifest, Measured, NetworkName, 
 from belong.runtime.environment import versions
 from belong.runtime.errors import InputError
 
-# These look at the codes of the autoencoder, or at what it redraws.
-CODED = {"reconstruction", "code_knn", "code_iforest"}
+# The registry says the same of its detectors, and would bring torch.
+CODED = {"reconstruction", "code_knn", "code_iforest"}  # they look at the autoencoder
 GAUSSIANS, HEAD = ("mahalanobis", "mahalanobis_min"), "mlp_head"
 THUMBNAIL_PX = 64  # the longer side; smaller images stay as they are
 
@@ -66,15 +66,7 @@ class Fitted:
 
 @dataclass(frozen=True)
 class Settings:
-    """What parameters decide about a model.
-
-    Attributes:
-        seed: drew the parts, the weights and the order; draws the training images that are kept.
-        lambda_: weight of the center loss.
-        network: "lenet", "efficientnet_b0" or "frozen_efficientnet_b0".
-        normal, anomaly: the paths of the data sets.
-        images, combined, calibration, bundle: sections of the parameters.
-    """
+    """What parameters decide about a model; `normal` and `anomaly` are paths of data sets."""
 
     seed: int
     lambda_: float
@@ -90,10 +82,7 @@ class Settings:
 def build_bundle(fitted: Fitted, settings: Settings, *, where: Path) -> Bundle:
     """Return the model, with a manifest that names no file yet: `Bundle.save` writes both.
 
-    Args:
-        fitted: the parts.
-        settings: the parameters.
-        where: the file of the parameters, for messages.
+    `where` is the file of the settings, for messages.
 
     Raises:
         InputError: the detector that is to decide has no scores.
@@ -102,9 +91,10 @@ def build_bundle(fitted: Fitted, settings: Settings, *, where: Path) -> Bundle:
     if detector not in fitted.thresholds:
         why = fitted.missing.get(detector, "it has no scores")
         raise InputError(f"{where}: bundle.detector: got {detector!r}, but {why}")
-    thresholds = fitted.thresholds[detector]
-    n = len(fitted.held_out[detector])
+    thresholds, held_out = fitted.thresholds[detector], fitted.held_out
+    n = len(held_out[detector])
     data = fitted.metrics["data"]
+    _, channels, height, width = fitted.images.shape
     manifest = Manifest(
         format=FORMAT,
         # Without the last part of Python's version: it changes no byte of what was fitted.
@@ -112,8 +102,12 @@ def build_bundle(fitted: Fitted, settings: Settings, *, where: Path) -> Bundle:
         | versions()
         | {"Python": "{}.{}".format(*sys.version_info)},
         class_names=list(fitted.class_names),
-        form=image_form(
-            fitted.images,
+        form=ImageForm(
+            channels=1 if channels == 1 else 3,
+            height=height,
+            width=width,
+            color="grey" if channels == 1 else "rgb",
+            resize="cover",
             background=settings.images.background_rgb,
             max_pixels=settings.images.max_pixels,
         ),
@@ -136,83 +130,37 @@ def build_bundle(fitted: Fitted, settings: Settings, *, where: Path) -> Bundle:
         ),
         files={},
     )
-    uses = manifest.uses
-    is_frozen = settings.network == "frozen_efficientnet_b0"
-    rng = np.random.default_rng([settings.seed, 2])  # another stream than those of the stage split
+    # Every other image, as in `detectors.combined.combined`; the rest are in that of `combined`.
+    of_members = {f"member/{name}": held_out[name][::2] for name in manifest.members}
     arrays = {
         "network": fitted.network,
-        "backbone": fitted.backbone if is_frozen else {},
-        "autoencoder": fitted.autoencoder if CODED.intersection(uses) else {},
-        "detectors": of_detectors(fitted.gaussians, fitted.head, fitted.detectors, uses),
-        "calibration": held_out_scores(fitted.held_out, detector, manifest.members),
+        "backbone": fitted.backbone if settings.network == "frozen_efficientnet_b0" else {},
+        "autoencoder": fitted.autoencoder if CODED.intersection(manifest.uses) else {},
+        "detectors": of_detectors(fitted.gaussians, fitted.head, fitted.detectors, manifest.uses),
+        "calibration": {detector: held_out[detector]} | of_members,
         "training": training_images(
             fitted.images,
             fitted.features,
             fitted.labels,
             most=settings.bundle.training_images,
-            rng=rng,
+            rng=np.random.default_rng([settings.seed, 2]),  # another stream than the stage split's
         ),
     }
     return Bundle(manifest, arrays)
 
 
-def held_out_scores(
-    held_out: Arrays, detector: str, members: Collection[str]
-) -> dict[str, np.ndarray]:
-    """Return what p-values are taken from, and what the surprises of `combined` are fitted to.
-
-    Args:
-        held_out: detector -> scores (n,) of the calibration images; of `combined` half as many.
-        detector: the one in force.
-        members: of `combined`, if it is in force.
-    """
-    # Every other image, as in `detectors.combined.combined`; the rest are in that of `combined`.
-    fitted = {f"member/{name}": held_out[name][::2] for name in members}
-    return {detector: held_out[detector]} | fitted
-
-
 def of_detectors(
     gaussians: Arrays, head: Arrays, others: Arrays, uses: Collection[str]
 ) -> dict[str, np.ndarray]:
-    """Return the arrays of the detectors that are asked, as `DETECTOR/ARRAY`.
-
-    Args:
-        gaussians: the arrays of `mahalanobis`.
-        head: those of `mlp_head`.
-        others: `DETECTOR/ARRAY` of all others.
-        uses: the detectors that are asked.
-    """
+    """Return the arrays of the detectors that are asked, as `DETECTOR/ARRAY`; see `Fitted`."""
     every = {f"{name}/{key}": array for name in GAUSSIANS for key, array in gaussians.items()}
     every |= {f"{HEAD}/{key}": array for key, array in head.items()}
     every |= others
     return {name: array for name, array in every.items() if name.split("/")[0] in uses}
 
 
-def image_form(
-    images: np.ndarray, *, background: tuple[int, int, int], max_pixels: int
-) -> ImageForm:
-    """Return the form of images (n, ch, h, w), and how files come to it."""
-    _, channels, height, width = images.shape
-    return ImageForm(
-        channels=1 if channels == 1 else 3,
-        height=height,
-        width=width,
-        color="grey" if channels == 1 else "rgb",
-        resize="cover",
-        background=background,
-        max_pixels=max_pixels,
-    )
-
-
 def measured(metrics: Mapping[str, Any], detector: str, *, held_out: int, alpha: float) -> Measured:
-    """Return what the pipeline measured of the detector in force.
-
-    Args:
-        metrics: what metrics.json holds.
-        detector: the one in force.
-        held_out: images that set its threshold.
-        alpha: the promised share of false rejects.
-    """
+    """Return what metrics.json says of the detector in force; `held_out` images calibrated it."""
     own, parts = metrics["detectors"][detector], metrics["data"]
     normal = parts["normal_test"]
     low, high = promised_range(held_out, normal, alpha=alpha)
@@ -235,18 +183,10 @@ def training_images(
     most: int,
     rng: np.random.Generator,
 ) -> dict[str, np.ndarray]:
-    """Draw training images to show beside new ones, about as many of each class.
+    """Draw `most` training images to show beside new ones, about as many of each class.
 
-    Args:
-        images: (n, ch, h, w) uint8.
-        features: (n, d) float32.
-        labels: (n,) int64, 0..c-1.
-        most: images of all classes together.
-        rng: draws them.
-
-    Returns:
-        `features` (m, d), `labels` (m,), `thumbnails` (m, ch, h, w) uint8, in the order of the
-        training images.
+    Images (n, ch, h, w) uint8, features (n, d), labels (n,) 0..c-1 -> `features` (m, d), `labels`
+    (m,), `thumbnails` (m, ch, h, w) uint8, in the order of the training images.
     """
     classes = np.unique(labels)
     of_each = max(1, most // len(classes))

@@ -1,14 +1,16 @@
 """A fitted model: its facts, and its predictions for images."""
 
 import os
-from collections.abc import Generator, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from os import PathLike
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
 
 import numpy as np
 from PIL import Image
@@ -18,11 +20,10 @@ from belong.data.file_discovery import below
 from belong.data.image_form import ImageForm
 from belong.data.image_reader import UnreadableError, plain_image
 from belong.data.resize import Form, formed
-from belong.prediction.batch_prediction import in_threads, predict_batch, threads_for
 from belong.prediction.bundle import Bundle
 from belong.prediction.manifest import Manifest
 from belong.prediction.model_card import card
-from belong.prediction.predictions import Predictions, predictions_of
+from belong.prediction.predictions import Predictions, Scores, predictions_of
 from belong.prediction.scoring_options import ScoringOptions
 from belong.runtime.errors import InputError
 from belong.runtime.text import in_table, printable
@@ -32,6 +33,13 @@ if TYPE_CHECKING:
 
     from belong.prediction.predictor import Predictor
 
+T = TypeVar("T")
+# Is given the files of a batch that can be read, their pixels (m, ch, h, w), and their scores.
+Observer = Callable[[Sequence[str], np.ndarray, Scores], None]
+
+# The networks compute with this many for each batch: as the pipeline does, to the same last bits.
+THREADS = 1
+AT_ONCE = 8  # batches, at most: each takes memory
 DEVICES = ("auto", "cpu", "cuda")
 CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
 ImagePath: TypeAlias = str | PathLike[str]
@@ -222,6 +230,66 @@ def load_model(folder: ImagePath, *, device: str = "auto") -> Model:
     if device not in DEVICES:
         raise InputError(f"device: expected {', '.join(DEVICES)}, got {device!r}")
     return Model(Bundle.load(Path(folder)), Path(folder), device)
+
+
+# --- images in batches --------------------------------------------------------------------------
+
+
+def predict_batch(
+    files: Sequence[str],
+    answers: Answers,
+    *,
+    predictor: "Predictor",
+    stopped: Event,
+    observe: Observer | None = None,
+) -> Predictions:
+    """Return the predictions for files that were decoded: an answer for each of them."""
+    both = list(zip(files, answers, strict=True))
+    read = {file: answer for file, answer in both if not isinstance(answer, str)}
+    scores = None
+    if read:
+        pixels = np.stack([picture.pixels for picture in read.values()])
+        scores = predictor.score(pixels, stopped=stopped)
+        if observe:
+            observe(list(read), pixels, scores)
+    return predictions_of(
+        [in_table(file) for file in files],
+        [answer if isinstance(answer, str) else answer.frames for answer in answers],
+        scores,
+        predictor.manifest.class_names,
+    )
+
+
+def threads_for(device: "torch.device", jobs: int) -> int:
+    """Return how many batches to score at a time: one on a GPU, one for each processor else."""
+    return min(jobs, os.cpu_count() or 1, AT_ONCE) if device.type == "cpu" else 1
+
+
+def in_threads(tasks: Iterable[Callable[[], T]], *, threads: int, stopped: Event) -> Generator[T]:
+    """Yield the result of each task, in order; each runs in a thread of its own.
+
+    Where this ends early, no further task begins, and `stopped` is set for those that run.
+    """
+    import torch  # not at the top: meanwhile, files are decoded
+
+    running: deque[Future[T]] = deque()
+    with ThreadPoolExecutor(
+        threads, initializer=torch.set_num_threads, initargs=(THREADS,)
+    ) as pool:
+        try:
+            for task in tasks:
+                running.append(pool.submit(task))
+                if len(running) > threads:
+                    yield running.popleft().result()
+            while running:
+                yield running.popleft().result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            stopped.set()
+            raise
+
+
+# --- the input of `predict` ---------------------------------------------------------------------
 
 
 Decoded = tuple[list[str], Generator[Answers], list[tuple[str, str]]]

@@ -37,14 +37,9 @@ def rows_of(predictions: Predictions) -> list[list[str]]:
 
 
 def save_tables(out: Path, pieces: Iterable[tuple[Rows, Rows]]) -> Counter[tuple[str, bool]]:
-    """Write predictions.csv and unreadable.csv; of both, all rows or no file.
+    """Write predictions.csv and unreadable.csv into `out`; of both, all rows or no file.
 
-    Args:
-        out: the folder.
-        pieces: rows of COLUMNS, and of (path, reason), piece after piece.
-
-    Returns:
-        (class, belongs) -> number of images.
+    A piece is rows of COLUMNS, and of (path, reason). Returns (class, belongs) -> number of images.
     """
     counts: Counter[tuple[str, bool]] = Counter()
     with (
@@ -66,13 +61,9 @@ def save_tables(out: Path, pieces: Iterable[tuple[Rows, Rows]]) -> Counter[tuple
 def summary_of(counts: Counter[tuple[str, bool]], manifest: Manifest) -> dict[str, Any]:
     """Return what is to be said of all images together.
 
-    Args:
-        counts: as `save_tables` returns them.
-        manifest: of the model.
-
-    Returns:
-        `images`, `belongs`, `rejected`, `unreadable`; `rejected_share`, and `promised`: the range
-        that holds it in 95 of 100 cases if all images belong; `classes`; `model`.
+    The counts are those of `save_tables`. Returns `images`, `belongs`, `rejected`, `unreadable`;
+    `rejected_share`, and `promised`: the range that holds it in 95 of 100 cases if all images
+    belong; `classes`; `model`.
     """
     unreadable = counts["", False]
     of_class = {
@@ -106,9 +97,7 @@ def summary_of(counts: Counter[tuple[str, bool]], manifest: Manifest) -> dict[st
 def check_outside(out: Path, images: str) -> None:
     """Refuse results among the images: the next run would look through them too.
 
-    Args:
-        out: the folder for the results.
-        images: the folder of the images; empty if they are given one by one.
+    `images` is the folder of the images, or empty if they are given one by one.
 
     Raises:
         InputError: one is in the other, or is it.
@@ -127,10 +116,7 @@ def check_outside(out: Path, images: str) -> None:
 def check_free(out: Path, source: str, model: str) -> None:
     """Refuse a folder that holds the results of other images, or of another model.
 
-    Args:
-        out: the folder.
-        source: what the images are called in its summary.json.
-        model: the digest of the manifest.
+    `source` is what the images are called in its summary.json, `model` the manifest's digest.
 
     Raises:
         InputError: names the first file that would be lost.

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 
-from belong.prediction.explanations import reason
-
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -15,6 +13,12 @@ COLUMNS = (
     "path", "class", "probability", "belongs", "p_value", "score", "nearest_class", "distance",
     "detector", "reason",
 )  # fmt: skip
+# What stands in a column where a file cannot be read, and the type of the column.
+UNREAD: dict[str, tuple[object, type]] = {
+    "label": ("", object), "probability": (np.nan, np.float32), "belongs": (False, bool),
+    "p_value": (np.nan, np.float64), "score": (np.nan, np.float32), "nearest_class": ("", object),
+    "distance": (np.nan, np.float32), "detector": ("", object),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -166,44 +170,69 @@ def predictions_of(
         scores: of the files that can be read, in their order; None if there are none.
         class_names: c.
     """
-    n = len(paths)
+    n, names = len(paths), np.array(class_names, object)
     read = np.array([not isinstance(outcome, str) for outcome in outcomes], bool)
-    texts = {name: np.full(n, "", object) for name in ("label", "nearest", "detector", "reason")}
-    numbers = {
-        name: np.full(n, np.nan, np.float32) for name in ("probability", "score", "distance")
+    columns: dict[str, np.ndarray] = {
+        name: np.full(n, value, kind) for name, (value, kind) in UNREAD.items()
     }
-    p_value, belongs = np.full(n, np.nan), np.zeros(n, bool)
     if scores is not None:
-        names = np.array(class_names, object)
-        texts["label"][read], texts["nearest"][read] = names[scores.label], names[scores.nearest]
-        texts["detector"][read] = scores.detector.tolist()
-        for name, values in numbers.items():
-            values[read] = getattr(scores, name)
-        p_value[read], belongs[read] = scores.p_value, scores.belongs
-    for row, outcome in enumerate(outcomes):
-        texts["reason"][row] = (
-            outcome
-            if isinstance(outcome, str)
-            else reason(
-                belongs=bool(belongs[row]),
-                p_value=float(p_value[row]),
-                detector=texts["detector"][row],
-                name=texts["label"][row],
-                nearest=texts["nearest"][row],
-                distance=float(numbers["distance"][row]),
-                frames=outcome,
-            )
+        values = vars(scores) | {
+            "label": names[scores.label],
+            "nearest_class": names[scores.nearest],
+            "detector": scores.detector.tolist(),
+        }
+        for name, column in columns.items():
+            column[read] = values[name]
+    reasons = [
+        outcome
+        if isinstance(outcome, str)
+        else reason(
+            belongs=bool(columns["belongs"][row]),
+            p_value=float(columns["p_value"][row]),
+            detector=columns["detector"][row],
+            name=columns["label"][row],
+            nearest=columns["nearest_class"][row],
+            distance=float(columns["distance"][row]),
+            frames=outcome,
         )
-    return Predictions(
-        path=np.array(paths, object),
-        label=texts["label"],
-        probability=numbers["probability"],
-        belongs=belongs,
-        p_value=p_value,
-        score=numbers["score"],
-        nearest_class=texts["nearest"],
-        distance=numbers["distance"],
-        detector=texts["detector"],
-        reason=texts["reason"],
-        is_readable=read,
-    )
+        for row, outcome in enumerate(outcomes)
+    ]
+    path, texts = np.array(paths, object), np.array(reasons, object)
+    return Predictions(path=path, reason=texts, is_readable=read, **columns)
+
+
+def reason(
+    *,
+    belongs: bool,
+    p_value: float,
+    detector: str,
+    name: str,
+    nearest: str,
+    distance: float,
+    frames: int = 1,
+) -> str:
+    """Return the sentence.
+
+    Args:
+        belongs: the verdict.
+        p_value: the share of the held-out images that are at least as unusual.
+        detector: that decided, see `Scores`.
+        name: the predicted class.
+        nearest: the nearest class.
+        distance: to it, in its thresholds.
+        frames: in the file, whose first one this is.
+    """
+    which = f"; the first of {frames} frames" if frames > 1 else ""
+    share = f"{_percent(p_value)} of the images that belong are at least as unusual"
+    if belongs:
+        return f"like {name}; {share}{which}"
+    # Not at the top: the registry brings torch, and whoever scored has it; other readers do not.
+    from belong.detectors.registry import DETECTORS
+
+    where = f"{distance:.2g} thresholds from the nearest class, {nearest}"
+    return f"{DETECTORS[detector].odd}; {share}; {where}{which}"
+
+
+def _percent(share: float) -> str:
+    """Return a share in percent; of a small one, that it is small."""
+    return "less than 0.1 %" if share < 0.001 else f"{share * 100:.3g} %"

@@ -5,7 +5,6 @@ another order when it has another number of rows.
 tests/prediction/test_batch_prediction.py says how far.
 """
 
-from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from threading import Event
 from typing import cast
@@ -21,9 +20,9 @@ from belong.detectors.mahalanobis import Mahalanobis
 from belong.detectors.registry import DETECTORS
 from belong.models.activations import Views
 from belong.models.autoencoder import Autoencoder
-from belong.models.base import Network
 from belong.models.efficientnet import BATCH, Backbone
-from belong.models.frozen_backbone import FrozenEfficientNetB0
+from belong.models.feature_extraction import layers_of
+from belong.models.forward_pass import forward_pass
 from belong.models.registry import NETWORKS
 from belong.prediction.bundle import Bundle
 from belong.prediction.manifest import IntegrityError
@@ -68,20 +67,23 @@ class Predictor:
 
     def _build(self, bundle: Bundle) -> None:
         manifest = self.manifest
-        self._network = _network(bundle).to(self._device).eval()
-        self._backbone = _backbone(bundle, self._device)
-        coder = bundle.arrays.get("autoencoder")
-        self._coder = Autoencoder.from_arrays(dict(coder)).to(self._device) if coder else None
+        arrays, device = bundle.arrays, self._device
+        kind = NETWORKS[manifest.network]
+        self._network = kind.from_arrays(arrays["network"], manifest.shape).to(device).eval()
+        # It makes of images the inputs of the network, if that takes others than images.
+        backbone, coder = arrays.get("backbone"), arrays.get("autoencoder")
+        self._backbone = Backbone().loaded(backbone).folded().to(device) if backbone else None
+        self._coder = Autoencoder.from_arrays(coder).to(device) if coder else None
         self._detectors = {
             name: DETECTORS[name].from_arrays(bundle.of_detector(name)) for name in manifest.uses
         }
         self._gaussians = cast(Mahalanobis, self._detectors["mahalanobis"]).gaussians
-        held_out = bundle.arrays["calibration"]
+        held_out = arrays["calibration"]
         self._held_out = held_out[manifest.detector]
         self._combination = Combination.fit(
             {name: held_out[f"member/{name}"] for name in manifest.members}, tail=manifest.tail
         )
-        self._training = torch.from_numpy(bundle.arrays["training"]["features"])
+        self._training = torch.from_numpy(arrays["training"]["features"])
 
     def _try_on_a_blank_image(self, bundle: Bundle) -> None:
         form, training = self.manifest.form, bundle.arrays["training"]
@@ -98,9 +100,7 @@ class Predictor:
     def score(self, images: np.ndarray, *, stopped: Event | None = None) -> Scores:
         """Score images (n, ch, h, w) uint8 that have the model's form.
 
-        Args:
-            images: the pixels.
-            stopped: another thread sets it to have this call end soon.
+        Another thread sets `stopped` to have this call end soon.
 
         Raises:
             InputError: they have another form.
@@ -145,19 +145,13 @@ class Predictor:
     def nearest_training_images(
         self, features: np.ndarray, *, most: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return which of the kept training images are nearest, the nearest first.
+        """Return which `most` of the kept training images are nearest, the nearest first.
 
-        Args:
-            features: (n, d), as `score` gives them.
-            most: k.
-
-        Returns:
-            Their rows in the file `training` (n, k) int64, and their distances (n, k) float32.
+        Features (n, d), as `score` gives them -> rows of the file `training` (n, k) int64, and the
+        distances (n, k) float32.
         """
         distances = torch.cdist(
-            torch.from_numpy(features),
-            self._training,
-            compute_mode="donot_use_mm_for_euclid_dist",
+            torch.from_numpy(features), self._training, compute_mode="donot_use_mm_for_euclid_dist"
         )
         near = distances.topk(min(most, len(self._training)), dim=1, largest=False)
         return near.indices.numpy(), near.values.numpy()
@@ -175,37 +169,23 @@ class Predictor:
 
     def _views(self, images: Tensor, stopped: Event | None = None) -> Views:
         """Return what the detectors look at, as `belong.models.feature_extraction` makes it."""
-        batches = []
-        for pixels in _pieces(images, self._network.batch, stopped):
-            there = pixels.to(self._device)
-            maps, hidden, features = self._network.layers(self._inputs(there, stopped))
-            codes, error = self._coder(there) if self._coder else NOTHING
-            views = (features, self._network.classifier(features), hidden, maps, codes, error)
-            batches.append([view.cpu() for view in views])
-        return Views(*(torch.cat(view) for view in zip(*batches, strict=True)))
 
-    def _inputs(self, images: Tensor, stopped: Event | None) -> Tensor:
-        """Return what the network takes of images."""
-        if self._backbone is None:
-            return images
-        return torch.cat([self._backbone.vectors(some) for some in _pieces(images, BATCH, stopped)])
+        def views_of(pixels: Tensor) -> tuple[Tensor, ...]:
+            _end_if(stopped)
+            inputs, backbone = pixels, self._backbone
+            if backbone is not None:
+                vectors = []
+                for piece in pixels.split(BATCH):
+                    _end_if(stopped)
+                    vectors.append(backbone.vectors(piece))
+                inputs = torch.cat(vectors)
+            coded = self._coder(pixels) if self._coder else NOTHING
+            return *layers_of(self._network, inputs), *coded
 
-
-def _pieces(images: Tensor, size: int, stopped: Event | None) -> Iterator[Tensor]:
-    for piece in images.split(size):
-        if stopped is not None and stopped.is_set():
-            raise CancelledError
-        yield piece
+        size, device = self._network.batch, self._device
+        return Views(*forward_pass(views_of, images, batch_size=size, device=device))
 
 
-def _network(bundle: Bundle) -> Network:
-    kinds: dict[str, type[Network]] = {"frozen_efficientnet_b0": FrozenEfficientNetB0, **NETWORKS}
-    kind = kinds[bundle.manifest.network]
-    return kind.from_arrays(dict(bundle.arrays["network"]), bundle.manifest.shape)
-
-
-def _backbone(bundle: Bundle, device: torch.device) -> Backbone | None:
-    """Return what makes of images the inputs of the network, if it takes others than images."""
-    if "backbone" not in bundle.arrays:
-        return None
-    return Backbone().loaded(dict(bundle.arrays["backbone"])).folded().to(device)
+def _end_if(stopped: Event | None) -> None:
+    if stopped is not None and stopped.is_set():
+        raise CancelledError

@@ -22,14 +22,7 @@ from typing import TYPE_CHECKING, Any
 from belong.data.decode_pool import Answers, decoded
 from belong.data.file_discovery import Incoming
 from belong.data.image_form import ImageForm
-from belong.prediction.batch_prediction import (
-    THREADS,
-    Observer,
-    in_threads,
-    predict_batch,
-    threads_for,
-)
-from belong.prediction.model import Model
+from belong.prediction.model import THREADS, Model, Observer, in_threads, predict_batch, threads_for
 from belong.prediction.prediction_files import (
     PREDICTIONS,
     SUMMARY,

@@ -14,15 +14,15 @@ LIBRARY = Path(__file__).parent.parent  # its code is all that computes anything
 PACKAGES = ("numpy", "torch", "torchvision")
 
 
-def fingerprint(settings: Mapping[str, Any], place: torch.device, *inputs: Path) -> str:
+def fingerprint(settings: Mapping[str, Any], device: torch.device, *inputs: Path) -> str:
     """Return a SHA-256: equal ones mean that equal bytes come out.
 
     Args:
         settings: JSON values.
-        place: the device to compute on.
+        device: to compute on.
         inputs: files.
     """
-    gpu = torch.cuda.get_device_name(place) if place.type == "cuda" else None
+    gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
     parts = {
         "settings": settings,
         "machine": [platform.machine(), torch.backends.cpu.get_cpu_capability(), gpu],

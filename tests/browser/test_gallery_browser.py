@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from belong.reporting.gallery.data import histogram
+from belong.reporting.gallery.render import histogram
 from tests import chromium
 from tests.small_gallery import Small, small_gallery
 

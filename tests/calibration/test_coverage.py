@@ -34,13 +34,24 @@ def test_as_many_splits_are_within_the_band_as_it_says() -> None:
 
 
 def test_scores_that_are_all_alike_reject_nothing_and_are_outside_the_band() -> None:
-    table = resplits(
-        {"flat": np.zeros(40)}, {"flat": np.zeros(100)}, splits=5, alpha=0.2,
-        rng=np.random.default_rng(0),
-    )  # fmt: skip
+    table = resplits({"flat": np.zeros(40)}, {"flat": np.zeros(100)}, splits=5, alpha=0.2, seed=0)
     (row,) = table.to_dict("records")
     assert list(table.columns) == COLUMNS
     assert (row["within"], row["most"]) == (0, 0.0)
+
+
+def test_another_detector_leaves_the_rows_of_the_others_as_they_are() -> None:
+    held_out, test = np.random.default_rng(3).normal(size=(2, 60))
+    one, both = (
+        resplits(
+            dict.fromkeys(names, held_out), dict.fromkeys(names, test), splits=5, alpha=0.2, seed=0
+        )
+        .set_index("detector")
+        .to_dict("index")
+        for names in (["msp"], ["energy", "msp"])
+    )
+    assert both["msp"] == one["msp"]
+    assert both["energy"] != both["msp"]
 
 
 @pytest.mark.skipif(not SCORES.is_file(), reason="wants data/scores.safetensors: dvc repro")

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.optim import SGD, Adam, Optimizer
 
-from belong.models.optimizers import eager
+from belong.models.training_loop import eager
 
 KINDS: dict[str, tuple[type[Optimizer], dict[str, Any]]] = {
     "adam": (Adam, {"lr": 0.1, "fused": True}),

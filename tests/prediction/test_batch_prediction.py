@@ -30,15 +30,13 @@ from belong.data.image_form import ImageForm
 from belong.models.efficientnet import Backbone
 from belong.models.feature_extraction import embed
 from belong.models.frozen_backbone import FrozenEfficientNetB0
-from belong.prediction import batch_prediction
 from belong.prediction.bundle import Bundle
-from belong.prediction.explanations import reason
 from belong.prediction.model import load_model
-from belong.prediction.predictions import COLUMNS, Scores
+from belong.prediction.predictions import COLUMNS, Scores, reason
 from belong.prediction.predictor import Predictor
 from belong.prediction.scoring_options import ScoringOptions
 from belong.prediction.scoring_run import UNFINISHED, score_files
-from belong.reporting.gallery import gallery, kept_images
+from belong.reporting.gallery import gallery, sprite_sheets
 from belong.runtime.storage import load_arrays
 from belong.runtime.text import printable
 from tests.imports import ROOT
@@ -476,7 +474,7 @@ def test_a_file_is_decoded_once_and_the_networks_are_built_once(
     monkeypatch.setattr(Predictor, "_build", counted)
     assert run(photos, model, tmp_path / "out") == 0
     assert (len(built), again) == (1, [])
-    monkeypatch.setattr(kept_images, "KEPT_BYTES", 0)
+    monkeypatch.setattr(sprite_sheets, "KEPT_BYTES", 0)
     assert run(photos, model, tmp_path / "none_kept") == 0
     assert (len(built), len(again)) == (2, 21)
     one, other = (tmp_path / name / "gallery.html" for name in ("out", "none_kept"))
@@ -498,7 +496,7 @@ def interruption() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Predictor, "score", broken_off)
-        patch.setattr(batch_prediction, "AT_ONCE", 1)
+        patch.setattr("belong.prediction.model.AT_ONCE", 1)
         yield
 
 

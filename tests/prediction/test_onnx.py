@@ -28,7 +28,6 @@ from belong.models.lenet import MAPS_SIDE, LeNet
 from belong.prediction.build_bundle import of_detectors
 from belong.prediction.bundle import Arrays, Bundle
 from belong.prediction.manifest import IntegrityError
-from belong.prediction.onnx import networks
 from belong.prediction.onnx.export import model as graph_of
 from belong.prediction.onnx.verify import MOST, Compared, check, compare
 from belong.prediction.predictor import Predictor
@@ -200,10 +199,6 @@ def test_maps_and_codes_of_images_of_odd_sizes_are_those_of_the_library() -> Non
             with_facts(bundle, {"calibration": calibration, "detectors": detectors}, detector=name),
             pixels(4, 3, 25, 31),
         )
-
-
-def test_the_maps_have_the_side_of_the_library() -> None:
-    assert networks.MAPS_SIDE == MAPS_SIDE
 
 
 # --- the file ------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from belong.reporting.gallery.data import histogram
+from belong.reporting.gallery.render import histogram
 from belong.reporting.gallery.selection import telling
 from belong.reporting.gallery.sprite_sheets import reduced, sheets
 from tests.small_gallery import Small, small_gallery

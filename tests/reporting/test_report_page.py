@@ -22,9 +22,9 @@ from belong.reporting.histogram_bins import score_edges, shares
 from belong.reporting.palette import is_ink
 from belong.reporting.report import thumbnails
 from belong.reporting.report.auroc_matrix import matrix, shade
+from belong.reporting.report.contents import short
 from belong.reporting.report.curves import calibration, points, precision_recall
 from belong.reporting.report.examples import Part, least_anomalous, showcase
-from belong.reporting.report.render import short
 from belong.reporting.report.run_summary import facts, flat, title
 from belong.reporting.report.scoreboard import COLUMNS, reasons, scoreboard
 from belong.reporting.report.thumbnails import thumbnails as thumbnails_of

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from belong.reporting.gallery.render import policy
-from belong.reporting.gallery.templates import environment, joined
 from belong.reporting.report.thumbnails import thumbnails
+from belong.reporting.templates import environment, joined
 
 # problem -> its heading, those that an eye decides first.
 HEADINGS = {

@@ -4,12 +4,14 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
+from torch import nn
 
 from belong.detectors.onnx_graph import Graph, Value, ViewNames
+from belong.models.efficientnet import EARLY, MEAN, MIDDLE, STD, Backbone
+from belong.models.lenet import MAPS_SIDE
 from belong.prediction.bundle import Bundle
 
 Arrays = Mapping[str, np.ndarray]
-MAPS_SIDE = 7  # as in belong.models.lenet, which brings torch along; a test holds it to that
 
 
 def views(graph: Graph, images: str, bundle: Bundle) -> ViewNames:
@@ -51,12 +53,9 @@ def _lenet(
 
 def _backbone(graph: Graph, images: str, arrays: Arrays) -> tuple[str, str, str]:
     """See belong.models.efficientnet; its layers are walked one by one."""
-    # Not at the top: LeNet wants neither of both.
-    from torch import nn
+    # Not at the top: LeNet wants neither of both, and torchvision takes a second.
     from torchvision.models.efficientnet import MBConv
     from torchvision.ops.misc import SqueezeExcitation
-
-    from belong.models.efficientnet import EARLY, MEAN, MIDDLE, STD, Backbone
 
     def through(x: str, layer: nn.Module) -> str:
         if isinstance(layer, nn.Conv2d):
@@ -116,13 +115,8 @@ def _coder(graph: Graph, images: str, arrays: Arrays, bundle: Bundle) -> tuple[s
 def _averaged(graph: Graph, x: Value, rows: np.ndarray, columns: np.ndarray) -> str:
     """Average x (n, ch, h, w) over rectangles.
 
-    The sum is divided once, as torch does it: of whole numbers it is exact.
-
-    Args:
-        graph: to add to.
-        x: the images.
-        rows: (r, h) of 0 and 1, which rows each rectangle has.
-        columns: (s, w), which columns.
+    The sum is divided once, as torch does it: of whole numbers it is exact. `rows` (r, h) of 0 and
+    1 says which rows each rectangle has, and `columns` (s, w) which columns.
     """
     sums = graph("MatMul", graph("MatMul", rows, x), columns.T)
     return graph("Div", sums, np.outer(rows.sum(axis=1), columns.sum(axis=1)))
@@ -130,14 +124,11 @@ def _averaged(graph: Graph, x: Value, rows: np.ndarray, columns: np.ndarray) -> 
 
 def _windows(side: int, parts: int) -> np.ndarray:
     """Return which of `side` places are in each of the parts of torch's adaptive pooling."""
-    made = np.zeros((parts, side), np.float32)
-    for i in range(parts):
-        made[i, i * side // parts : math.ceil((i + 1) * side / parts)] = 1
-    return made
+    part, place = np.arange(parts)[:, None], np.arange(side)
+    is_inside = (part * side // parts <= place) & (place * parts < (part + 1) * side)
+    return is_inside.astype(np.float32)
 
 
 def _squares(side: int, k: int) -> np.ndarray:
     """Return which of `side` places are in each stretch of k; the last may be cut."""
-    made = np.zeros((math.ceil(side / k), side), np.float32)
-    made[np.arange(side) // k, np.arange(side)] = 1
-    return made
+    return np.asarray(np.arange(-(-side // k))[:, None] == np.arange(side) // k, np.float32)

@@ -11,10 +11,9 @@ from belong.data.file_discovery import Incoming
 from belong.prediction.model import Model
 from belong.prediction.prediction_files import PREDICTIONS, UNREADABLE
 from belong.prediction.scoring_options import ScoringOptions
-from belong.reporting.gallery.kept_images import KeptImages
 from belong.reporting.gallery.render import gallery_page
 from belong.reporting.gallery.selection import telling
-from belong.reporting.gallery.sprite_sheets import reduced
+from belong.reporting.gallery.sprite_sheets import KeptImages, reduced
 from belong.runtime.progress import bar
 from belong.runtime.storage import save_text
 from belong.runtime.text import in_table
@@ -35,13 +34,7 @@ def save_gallery(
 ) -> None:
     """Write `gallery.html` into `output`, where the tables of these files are.
 
-    Args:
-        incoming: the files that were scored.
-        model: it scored them.
-        output: folder of the results.
-        options: how they were scored.
-        source: the user's name for the files.
-        kept: the images that need not be decoded again.
+    `source` is the user's name for the files; what is in `kept` need not be decoded again.
     """
     rows = pd.read_csv(
         output / PREDICTIONS, dtype=dict.fromkeys(WORDS, str), keep_default_na=False, na_values=[]

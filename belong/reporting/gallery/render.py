@@ -8,13 +8,15 @@ own policy allows the browser that one script, and no request.
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from belong.reporting.gallery.data import Nearest, page_data
 from belong.reporting.gallery.selection import shares
-from belong.reporting.gallery.templates import environment, joined
+from belong.reporting.gallery.sprite_sheets import sheets
+from belong.reporting.histogram_bins import score_edges
+from belong.reporting.templates import environment, joined
 from belong.runtime.text import printable
 
 STYLES = ("reporting/report/family.css", "reporting/gallery/gallery.css")
@@ -30,6 +32,14 @@ SCRIPTS = (
     "reporting/gallery/gallery.js",
 )
 
+TEXTS = ("path", "class", "nearest_class", "detector", "reason")
+NUMBERS = ("probability", "p_value", "score", "distance")
+COLUMNS = (*TEXTS, *NUMBERS, "belongs")
+BINS = 60
+
+# Of an image: (place of a training image, distance to it), the nearest first.
+Nearest = Sequence[tuple[int, float]]
+
 
 def gallery_page(
     rows: pd.DataFrame,
@@ -43,6 +53,9 @@ def gallery_page(
     facts: Mapping[str, str],
 ) -> str:
     """Return the page: HTML that needs no other file and no network.
+
+    Its images come with the highest score first, so that what is looked at first shares few sheets
+    of pictures.
 
     Args:
         rows: one for each of the n images, with the columns of predictions.csv: `path`, `class`,
@@ -62,12 +75,35 @@ def gallery_page(
     Raises:
         ValueError: a column is missing, a score is not a finite number, or shapes differ.
     """
+    _check(rows)
+    rows = rows.reset_index(drop=True)
+    held = rows.loc[sorted(pictures)].sort_values("score", ascending=False, kind="stable")
+    close = [nearest.get(row, ()) for row in held.index]
+    used = sorted({place for one in close for place, _ in one})
+    at = {place: number for number, place in enumerate(used)}
+    texts = {
+        name: [None if pd.isna(value) else printable(str(value)) for value in held[name]]
+        for name in TEXTS
+    }
+    data = {
+        "images": {
+            "row": held.index.tolist(),
+            "belongs": held["belongs"].astype(bool).tolist(),
+            "nearest": [[[at[place], _rounded(d)] for place, d in one] for one in close],
+            **texts,
+            **{name: [_rounded(value) for value in held[name]] for name in NUMBERS},
+        },
+        "pictures": vars(sheets([pictures[row] for row in held.index])),
+        "training": {
+            "class": [printable(training_classes[place]) for place in used],
+            "pictures": vars(sheets([training_pictures[place] for place in used])),
+        },
+        "threshold": threshold,
+        "histogram": histogram(rows["score"].to_numpy(), threshold),
+    }
     templates = environment()
     style = joined(templates, STYLES)
     script = '"use strict";\n\n' + joined(templates, SCRIPTS)
-    data = page_data(
-        rows, pictures, nearest, training_pictures, training_classes, threshold=threshold
-    )
     return templates.get_template("reporting/gallery/gallery.html").render(
         title=printable(title),
         policy=policy(style=style, script=script),
@@ -94,3 +130,31 @@ def policy(*, style: str, script: str) -> str:
 def _hash(text: str) -> str:
     digest = hashlib.sha256(text.encode("utf-8")).digest()
     return "sha256-" + base64.b64encode(digest).decode("ascii")
+
+
+def histogram(scores: np.ndarray, threshold: float) -> dict[str, Any]:
+    """Return the bins of the scores (n,) and how many lie in each, those beyond the ends included.
+
+    The threshold always lies on the axis: it counts as one score in 500.
+    """
+    weight = len(scores) // 500 + 1
+    edges, logarithmic = score_edges([scores, np.full(weight, threshold)], bins=BINS)
+    edges, shown = (np.array(list(map(_rounded, values)), float) for values in (edges, scores))
+    # As the script counts those it shows: a score on an edge belongs to the bin above it.
+    bins = np.searchsorted(edges[1:-1], shown, side="right")
+    counts = np.bincount(bins, minlength=BINS)
+    return {"edges": edges.tolist(), "logarithmic": logarithmic, "counts": counts.tolist()}
+
+
+def _check(rows: pd.DataFrame) -> None:
+    missing = [name for name in COLUMNS if name not in rows]
+    if missing:
+        raise ValueError(f"rows: no column {', '.join(missing)}; wanted {', '.join(COLUMNS)}")
+    bad = rows.loc[~np.isfinite(rows["score"].astype(float)), ["path", "score"]]
+    for path, score in bad.itertuples(index=False):
+        raise ValueError(f"{printable(path)}: score {score}; wanted a finite number")
+
+
+def _rounded(number: float) -> float | None:
+    """Return it with six digits, or None where there is no finite number: JSON has no others."""
+    return float(f"{number:.6g}") if np.isfinite(number) else None

@@ -5,18 +5,20 @@ their own; 218 as PNG); clothes, grey, 28 px, 529; crops of photos, in color, 64
 (1,000 images each, 5,000 crops; Pillow 12). Its numbers, path and reason take 270 more.
 """
 
-import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
+from belong.prediction.predictions import Scores
+from belong.reporting.report.thumbnails import data_uri, picture_of
+
 ACROSS = 10  # pictures in a row of a sheet, and rows
 SIDE_PX = 64  # a photo can still be told, and a few thousand of them still be sent
 # One channel and no larger: each pixel is kept, for each is seen when the picture is enlarged.
 KEPT_SIDE_PX = 32
+KEPT_BYTES = 2**28  # of pixels and features
 QUALITY = 80  # of the others, as WebP counts it
 
 
@@ -39,10 +41,35 @@ class Sheets:
 
 def reduced(image: np.ndarray, *, side_px: int = SIDE_PX) -> np.ndarray:
     """Return the image (ch, h, w) uint8 with its longer side cut down to `side_px`."""
-    picture = Image.fromarray(_rows_first(image))
+    picture = picture_of(image)
     picture.thumbnail((side_px, side_px), Image.Resampling.LANCZOS)
     small = np.asarray(picture)
     return small[None] if small.ndim == 2 else small.transpose(2, 0, 1)
+
+
+class KeptImages:
+    """Small pictures and features of images, kept while they are scored.
+
+    Which images the page holds is known only when all are scored. So that no file is decoded
+    twice, the first images are kept, up to KEPT_BYTES; those beyond are decoded again if the page
+    holds them.
+    """
+
+    def __init__(self) -> None:
+        self._bytes = 0
+        self._kept: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+
+    def observe(self, files: Sequence[str], pixels: np.ndarray, scores: Scores) -> None:
+        """Keep a batch: pixels (m, ch, h, w) uint8 of m files, and their scores."""
+        for file, image, features in zip(files, pixels, scores.features, strict=True):
+            if self._bytes >= KEPT_BYTES:
+                return
+            self._kept[file] = one = reduced(image), features
+            self._bytes += sum(array.nbytes for array in one)
+
+    def take(self, file: str) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return the picture (ch, h, w) uint8 and the features (d,) of a file, if kept."""
+        return self._kept.get(file)
 
 
 def sheets(pictures: Sequence[np.ndarray]) -> Sheets:
@@ -72,11 +99,4 @@ def _data_uri(pictures: Sequence[np.ndarray]) -> str:
         top, left = place // ACROSS * height, place % ACROSS * width
         sheet[:, top : top + height, left : left + width] = picture
     exact = channels == 1 and max(height, width) <= KEPT_SIDE_PX
-    written = io.BytesIO()
-    Image.fromarray(_rows_first(sheet)).save(written, "WEBP", lossless=exact, quality=QUALITY)
-    return "data:image/webp;base64," + base64.b64encode(written.getvalue()).decode("ascii")
-
-
-def _rows_first(image: np.ndarray) -> np.ndarray:
-    """Return (h, w) of one channel, or (h, w, ch)."""
-    return image[0] if len(image) == 1 else image.transpose(1, 2, 0)
+    return data_uri(picture_of(sheet), "webp", lossless=exact, quality=QUALITY)

@@ -1,24 +1,52 @@
-"""Gather what the report's page shows, and make the page."""
+"""Gather what the report's page shows, and put it into its template.
+
+Names of classes, folders and detectors come from the user: the template escapes every value, and
+what the script reads is JSON without a `<`.
+"""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from belong.parameters import EvaluateSection
-from belong.reporting.palette import is_ink
+from belong.reporting.palette import is_ink, lines
 from belong.reporting.report import curves
 from belong.reporting.report.auroc_matrix import matrix
 from belong.reporting.report.examples import Part, least_anomalous, showcase
-from belong.reporting.report.render import Contents, StageTime, render
 from belong.reporting.report.run_summary import facts, flat, title
-from belong.reporting.report.scoreboard import scoreboard
+from belong.reporting.report.scoreboard import COLUMNS, reasons, scoreboard
 from belong.reporting.report.thumbnails import thumbnails
-from belong.runtime import environment
+from belong.reporting.templates import environment
+from belong.runtime.environment import machine, versions
 
 NORMAL, ANOMALY, HELD_OUT = "normal/test", "anomaly/test", "normal/calibration"
 REBUILT = "reconstruction"
+
+ROLES = {
+    "normal_train": "fit the network, the autoencoder and the detectors",
+    "normal_calibration": "held out of all fitting; they set the thresholds",
+    "normal_test": "measure: how many are rejected, and are they classified right",
+    "anomaly_head": "train the supervised head, and nothing else",
+    "anomaly_test": "measure: how many are accepted",
+    "left_out_test": "measure too: classes of the normal data set that nothing else is made of",
+    "unseen_test": "measure too: another data set, which nothing was trained with",
+    "dropped": "left out, for the same image is in another part; the manifest says which",
+}
+DASHES = {"-": "", "--": "7 4", ":": "2 3"}  # matplotlib's styles of a line, in SVG
+
+
+@dataclass(frozen=True)
+class StageTime:
+    """The last run of a stage; None where there is no record of one."""
+
+    name: str
+    does: str
+    seconds: float | None
+    peak_mib: float | None
+
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -70,26 +98,41 @@ def report_page(
         parts[NORMAL], REBUILT, held_out[REBUILT], count=options.top_images
     )
     cards = [*best_rebuilt, *(card for one in showcases.values() for card in one.cards())]
-    return render(
-        Contents(
-            title=title(parameters["normal"], parameters["anomaly"]),
-            facts=facts(parameters, numbers["calibration"], numbers["classification"]),
-            parts=numbers["data"],
-            board=scoreboard(numbers["detectors"], numbers["floor"]),
-            charts={
-                name: _charts(name, parts, tables, thresholds[name], bins=options.histogram_bins)
-                for name in thresholds
-            },
-            alpha=about["alpha"],
-            matrix=matrix(tables["anomaly_sets"]),
-            showcases=showcases,
-            best_rebuilt=best_rebuilt,
-            pictures=_pictures({card.image for card in cards}, images, manifest),
-            times=times,
-            parameters=flat(parameters),
-            versions=environment.versions(),
-            machine=environment.machine(),
-        )
+    board = scoreboard(numbers["detectors"], numbers["floor"])
+    # Those that were measured; the scoreboard also says which are missing, and why.
+    ranked = [row.name for row in board if row.name in thresholds]
+    turns = {
+        name: {"color": color, "dash": DASHES[style]}
+        for name, (color, style) in lines(ranked).items()
+    }
+    charts = {
+        name: _charts(name, parts, tables, thresholds[name], bins=options.histogram_bins)
+        for name in thresholds
+    }
+    templates = environment("belong.reporting.report")
+    templates.filters["short"] = short
+    return templates.get_template("page.html").render(
+        title=title(parameters["normal"], parameters["anomaly"]),
+        facts=facts(parameters, numbers["calibration"], numbers["classification"]),
+        parts=numbers["data"],
+        roles=ROLES,
+        board=board,
+        columns=COLUMNS,
+        ranked=ranked,
+        reasons=reasons(board),
+        has_anomalies=any(chart["pr"] for chart in charts.values()),
+        alpha=about["alpha"],
+        matrix=matrix(tables["anomaly_sets"]),
+        showcases=showcases,
+        best_rebuilt=best_rebuilt,
+        pictures=_pictures({card.image for card in cards}, images, manifest),
+        times=times,
+        parameters=flat(parameters),
+        versions=versions(),
+        machine=machine(),
+        charts=charts,
+        lines=turns,
+        data={"charts": charts, "lines": turns, "alpha": about["alpha"]},
     )
 
 
@@ -134,3 +177,10 @@ def _pictures(wanted: set[str], images: Arrays, manifest: pd.DataFrame) -> dict[
         image: images[part.split("/")[0]][int(row)] for image, (part, _, row) in places.items()
     }
     return thumbnails(pictures, {image for image in pictures if places[image][0] in ink})
+
+
+def short(number: float) -> str:
+    """Return a score with three digits, or with as many as stand before the point."""
+    if abs(number) >= 1000:
+        return f"{number:,.0f}"
+    return f"{number:.1e}" if 0 < abs(number) < 0.001 else f"{number:.3g}"

@@ -28,13 +28,7 @@ def precision_recall(table: pd.DataFrame) -> dict[str, list[list[float]]]:
 def histogram(
     scores: Mapping[str, np.ndarray], thresholds: Mapping[str, float], *, bins: int
 ) -> dict[str, Any]:
-    """Return the shares of the scores of each kind of image, and the thresholds to draw.
-
-    Args:
-        scores: kind ("normal", perhaps "anomaly") -> (n,).
-        thresholds: kind of threshold -> score.
-        bins: how many.
-    """
+    """Return the shares of the scores (n,) of each kind of image, and the thresholds to draw."""
     edges, logarithmic = score_edges(list(scores.values()), bins=bins)
     return {
         "edges": [float(f"{edge:.6g}") for edge in edges],

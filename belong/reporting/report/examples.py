@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from belong.calibration import conformal
+from belong.calibration.thresholds import decide
 from belong.evaluation.detector_agreement import most_anomalous
 
 
@@ -67,21 +68,19 @@ def showcase(
 ) -> Showcase:
     """Return the images that `detector` singles out, at most `count` of each kind.
 
-    Args:
-        detector: its name.
-        normal: the normal test images.
-        anomaly: the anomalies of the pair's own test part, or None if there are none.
-        calibration: (n,) its scores of the held-out images, which give the p-values.
-        threshold: the score up to which an image belongs.
-        count: how many.
+    `calibration` (n,) are its scores of the held-out images, which give the p-values; `threshold`
+    is the score up to which an image belongs.
     """
     top = cards(normal, detector, most_anomalous(normal.scores[detector], count), calibration)
     lowest = [] if anomaly is None else least_anomalous(anomaly, detector, calibration, count=count)
     return Showcase(
-        top,
-        [card for card in top if card.score > threshold],
-        [card for card in lowest if card.score <= threshold],
+        top, _decided(top, threshold, belongs=False), _decided(lowest, threshold, belongs=True)
     )
+
+
+def _decided(some: list[Card], threshold: float, *, belongs: bool) -> list[Card]:
+    verdicts = decide(np.array([card.score for card in some]), threshold)
+    return [card for card, verdict in zip(some, verdicts, strict=True) if verdict == belongs]
 
 
 def least_anomalous(

@@ -16,10 +16,7 @@ def facts(
 ) -> dict[str, str]:
     """Return the pair, the choices and what came of them, label -> value.
 
-    Args:
-        parameters: params.yaml.
-        promise: `calibration` of metrics.json.
-        classes: `classification` of metrics.json.
+    `promise` and `classes` are `calibration` and `classification` of metrics.json.
     """
     alpha, threshold = (parameters["calibration"][key] for key in ("alpha", "threshold"))
     return {

@@ -78,10 +78,7 @@ def scoreboard(
 ) -> list[Row]:
     """Return the detectors from the highest AUROC to the lowest, then the rules of `floor`.
 
-    Args:
-        detectors: detector -> number -> value; a value is None where there is no number, and
-            `reason` then says why.
-        floor: rule -> number -> value, those numbers that it has.
+    A value is None where there is no number, and `reason` then says why; a rule has some numbers.
     """
     rows = [_row(name, numbers, NOT_MEASURED) for name, numbers in detectors.items()]
     best = []

@@ -3,6 +3,7 @@
 import base64
 import io
 from collections.abc import Collection, Mapping
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -16,16 +17,12 @@ def thumbnails(images: Mapping[str, np.ndarray], ink: Collection[str]) -> dict[s
     """Return a PNG data URI for each image (ch, h, w) uint8, reduced where it is larger.
 
     Colours are cut down to 256 for each image, which halves the page and is hardly seen at this
-    size.
-
-    Args:
-        images: name -> image.
-        ink: the names of those that are shown inverted, where they have one channel.
+    size. Those named in `ink` are shown inverted, where they have one channel.
     """
     made: dict[str, str] = {}
     for side in SIDES_PX:
         made = {
-            name: _data_uri(255 - image if name in ink and len(image) == 1 else image, side)
+            name: _thumbnail(255 - image if name in ink and len(image) == 1 else image, side)
             for name, image in images.items()
         }
         if sum(map(len, made.values())) <= MOST_CHARACTERS:
@@ -33,10 +30,19 @@ def thumbnails(images: Mapping[str, np.ndarray], ink: Collection[str]) -> dict[s
     return made
 
 
-def _data_uri(image: np.ndarray, side: int) -> str:
-    gray = image.shape[0] == 1
-    picture = Image.fromarray(image[0] if gray else image.transpose(1, 2, 0))
+def _thumbnail(image: np.ndarray, side: int) -> str:
+    picture = picture_of(image)
     picture.thumbnail((side, side), Image.Resampling.LANCZOS)
+    return data_uri(picture if len(image) == 1 else picture.quantize(256), "png", optimize=True)
+
+
+def picture_of(image: np.ndarray) -> Image.Image:
+    """Return an image (ch, h, w) uint8 as Pillow has it."""
+    return Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0))
+
+
+def data_uri(picture: Image.Image, form: str, **options: Any) -> str:
+    """Return a picture as a data URI, written in the form "png" or "webp"."""
     written = io.BytesIO()
-    (picture if gray else picture.quantize(256)).save(written, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(written.getvalue()).decode("ascii")
+    picture.save(written, form, **options)
+    return f"data:image/{form};base64," + base64.b64encode(written.getvalue()).decode("ascii")

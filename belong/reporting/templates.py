@@ -3,19 +3,13 @@
 from collections.abc import Sequence
 from typing import cast
 
-from jinja2 import (
-    BaseLoader,
-    Environment,
-    PackageLoader,
-    StrictUndefined,
-    select_autoescape,
-)
+from jinja2 import BaseLoader, Environment, PackageLoader, StrictUndefined, select_autoescape
 
 
-def environment() -> Environment:
-    """Return the templates of `belong`, named by their paths in it; every value is escaped."""
+def environment(package: str = "belong") -> Environment:
+    """Return a package's templates, named by their paths in it; every value is escaped."""
     return Environment(
-        loader=PackageLoader("belong", "."),
+        loader=PackageLoader(package, "."),
         autoescape=select_autoescape(),
         undefined=StrictUndefined,
         trim_blocks=True,
