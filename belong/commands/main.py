@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 
 from belong.runtime.exit_codes import end_at_once, exit_code_of
+from belong.runtime.text import on_stderr
 
 # name -> its module, and what it does in one line.
 COMMANDS = {
@@ -82,4 +83,4 @@ def parser(called: str) -> argparse.ArgumentParser:
 
 def _say(command: str, text: str) -> None:
     shown = text.encode("utf-8", "backslashreplace").decode("utf-8")
-    print(f"belong {command}: {shown}", file=sys.stderr)  # noqa: T201
+    on_stderr(f"belong {command}: {shown}")

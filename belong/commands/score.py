@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     # its name is answered at once.
     from belong.prediction.model import load_model
     from belong.prediction.scoring_run import score_files
-    from belong.runtime.text import printable
+    from belong.runtime.text import on_stderr, printable
 
     model = load_model(arguments.model, device=arguments.device)
     incoming, source = find(arguments.images)
@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
         output,
         options,
         source=source,
-        say=lambda text: print(text, file=sys.stderr),  # noqa: T201
+        say=on_stderr,
         observe=kept and kept.observe,
     )
     if kept:

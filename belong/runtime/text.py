@@ -27,10 +27,15 @@ def printable(path: Path | str) -> str:
 
 
 def say(text: str) -> None:
-    """Tell the user something, in one line on standard error."""
+    """Tell the user something, in one line on standard error, behind the program's name."""
     program = Path(sys.argv[0])
     name = program.parent.name if program.stem == "__main__" else program.stem  # python -m belong
-    print(f"{name}: {text}", file=sys.stderr)  # noqa: T201
+    on_stderr(f"{name}: {text}")
+
+
+def on_stderr(text: str) -> None:
+    """Print on standard error: of a command, all but its answer."""
+    print(text, file=sys.stderr)  # noqa: T201
 
 
 def counted(count: int, one: str, more: str = "") -> str:

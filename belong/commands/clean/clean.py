@@ -4,7 +4,6 @@ Nothing in the folder is changed. Each image is judged by a network that was tra
 (`belong.commands.clean.out_of_fold`); what is unreadable, blank or a copy takes no part in that.
 """
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from os import PathLike
@@ -35,7 +34,7 @@ from belong.models.train_classifier import TrainingOptions
 from belong.parameters import ImagesSection, Parameters
 from belong.runtime.errors import InputError, TooManyBadFilesError
 from belong.runtime.storage import load_csv, save_csv
-from belong.runtime.text import counted, in_table, printable
+from belong.runtime.text import counted, in_table, on_stderr, printable
 
 # Of each class for each fold, near copies counted once: with fewer there is nothing to go by.
 LEAST_PER_FOLD = 2
@@ -109,11 +108,10 @@ def clean(
     fitted = max(1, len(files.files) * (options.folds - 1) // options.folds)
     training = training_of(values, own, fitted)
     classes = counted(len(files.class_names), "class", "classes")
-    print(  # noqa: T201
+    on_stderr(
         f"{printable(folder)}: {counted(len(files.files), 'image')} of {classes}; "
         f"{why}\n{options.folds} networks, each on {fitted:,} images or fewer, "
-        f"{training.epochs} passes of {training.batch_size}",
-        file=sys.stderr,
+        f"{training.epochs} passes of {training.batch_size}"
     )
     backbone = None if options.weights is None else weights_from(options.weights)
     write_results.check_place(output, files.folder, overwrite=options.overwrite)

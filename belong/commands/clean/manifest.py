@@ -47,11 +47,8 @@ def manifest(
     The verdict and the problem are those of the gravest remark, of equally grave ones of the
     first; the reason is all of them.
 
-    Args:
-        table: `path`, `part`, `class` of each file.
-        remarks: what is said against them.
-        rows: (m,) int64, of the images that were judged.
-        known: KNOWN of these; None if none was.
+    `table` has `path`, `part` and `class` of each file; `known` has KNOWN of those that were
+    judged, the `rows` (m,) int64.
     """
     of_row: defaultdict[int, list[Remark]] = defaultdict(list)
     for remark in remarks:

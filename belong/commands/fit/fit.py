@@ -6,7 +6,6 @@ result that is whole, and a training behind its last epoch.
 """
 
 import shutil
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from belong.parameters import Parameters
 from belong.runtime.errors import InputError
 from belong.runtime.process_lock import one_writer
 from belong.runtime.storage import save_text
+from belong.runtime.text import on_stderr as say
 
 if TYPE_CHECKING:
     from belong.prediction.bundle import Bundle
@@ -265,8 +265,3 @@ def summary(bundle: "Bundle", folder: Path) -> str:
         f"rejected: {own.false_reject:.1%} of them; {alpha:.1%} were promised, which is "
         f"{low:.1%} to {high:.1%} of so many; `belong info {folder}` says more"
     )
-
-
-def say(text: str) -> None:
-    """Tell the user something on standard error."""
-    print(text, file=sys.stderr)  # noqa: T201

@@ -3,7 +3,6 @@
 Images are scored as `belong score` does it, and put into the order of time.
 """
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +19,7 @@ from belong.prediction.scoring_options import ScoringOptions
 from belong.prediction.scoring_run import score_files
 from belong.runtime.errors import InputError, TooManyBadFilesError
 from belong.runtime.storage import load_csv
-from belong.runtime.text import in_table, printable
+from belong.runtime.text import in_table, on_stderr, printable
 
 # What a look leaves in a folder; the picture may lie beside predictions, and is none of the images.
 TABLE, PICTURE = "watch.csv", "watch.png"
@@ -76,14 +75,7 @@ def scored(
     # Before they are scored: what goes away meanwhile is then one that cannot be read.
     times = {in_table(file): _changed(incoming.path(file)) for file in incoming.files}
     with _kept(out, source) as folder:
-        score_files(
-            incoming,
-            model,
-            folder,
-            options,
-            source=source,
-            say=lambda text: print(text, file=sys.stderr),  # noqa: T201
-        )
+        score_files(incoming, model, folder, options, source=source, say=on_stderr)
         rows = predictions.read(folder / PREDICTIONS)
         return predictions.by_time(rows, times.__getitem__), _unreadable(folder)
 

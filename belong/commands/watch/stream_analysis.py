@@ -44,7 +44,6 @@ class StreamAnalysis:
     """What a stream says.
 
     Attributes:
-        images, rejected: their numbers.
         expected: holds the share of rejected images in 19 of 20 streams of this length.
         evidence: (n,) log10 of the capital after each image.
         limit: the evidence at which the rate has left its band.
@@ -56,8 +55,6 @@ class StreamAnalysis:
         blocks: see `_blocks`.
     """
 
-    images: int
-    rejected: int
     expected: tuple[float, float]
     evidence: np.ndarray
     limit: float
@@ -66,11 +63,6 @@ class StreamAnalysis:
     class_limit: float
     class_drifts: dict[str, Drift]
     blocks: pd.DataFrame
-
-    @property
-    def is_within(self) -> bool:
-        """Whether nothing drifts."""
-        return self.drift is None and not self.class_drifts
 
 
 def analyze(
@@ -117,8 +109,6 @@ def analyze(
         }
     )
     return StreamAnalysis(
-        images=len(rows),
-        rejected=int(rejected.sum()),
         expected=conformal.promised_range(n_calibration, len(rows), alpha=alpha),
         evidence=evidence,
         limit=limit,

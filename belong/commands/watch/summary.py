@@ -16,9 +16,9 @@ SHOWN = 10  # classes
 def text(seen: StreamAnalysis, paths: Sequence[str], rejected: np.ndarray) -> str:
     """Return some lines; `paths` and `rejected` (n,) are of the images in the order of time."""
     low, high = seen.expected
-    share = seen.rejected / seen.images
+    share = rejected.mean()
     lines = [
-        f"{counted(seen.images, 'image')}, {seen.rejected:,} rejected ({share:.2%}); {low:.2%} to "
+        f"{counted(len(paths), 'image')}, {rejected.sum():,} rejected ({share:.2%}); {low:.2%} to "
         f"{high:.2%} is to be expected (of 19 in 20 streams, at a single look)",
         _verdict(seen, paths, rejected, is_outside=not low <= share <= high),
         f"highest evidence {_power(seen.evidence.max())}; the alarm is at {_power(seen.limit)}, of "

@@ -46,7 +46,7 @@ class WatchResult:
     @property
     def is_within(self) -> bool:
         """Whether the rate is within its band, and no class drifts."""
-        return self.analysis.is_within
+        return self.analysis.drift is None and not self.analysis.class_drifts
 
     @property
     def text(self) -> str:
