@@ -10,7 +10,7 @@ A Gentle Introduction to Conformal Prediction, 2021, appendix D.
 """
 
 import numpy as np
-from scipy.stats import betabinom
+from scipy.special import betaln
 
 from belong.calibration.sample_size import least_to_calibrate, rejectable
 from belong.runtime.errors import InputError
@@ -56,5 +56,8 @@ def promised_range(n: int, m: int, *, alpha: float, level: float = 0.95) -> tupl
     rank = rejectable(n, alpha)
     if rank < 1:
         return 0.0, 0.0  # nothing can be rejected
-    low, high = betabinom(m, rank, n + 1 - rank).interval(level)
+    # The law of `scipy.stats.betabinom`, whose import takes a quarter of scoring 10,000 digits.
+    k, a, b = np.arange(m + 1), rank, n + 1 - rank
+    log_chances = betaln(k + a, m - k + b) - betaln(a, b) - betaln(m - k + 1, k + 1) - np.log(m + 1)
+    low, high = np.searchsorted(np.exp(log_chances).cumsum(), ((1 - level) / 2, (1 + level) / 2))
     return float(low) / m, float(high) / m

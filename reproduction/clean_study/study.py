@@ -24,7 +24,7 @@ import torch
 from PIL import Image
 
 from belong.commands.arguments import count, share
-from belong.commands.clean.clean import clean, recipe_of
+from belong.commands.clean.clean import clean, training_of
 from belong.commands.clean.options import CleanOptions
 from belong.commands.fit.settings import parameters
 from belong.data import idx
@@ -88,7 +88,7 @@ def _cleaned(
             Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0)).save(
                 folder / path
             )
-        clean(folder, out, options=CleanOptions(settings=settings))
+        clean(folder, out, CleanOptions(settings=settings))
         manifest = pd.read_csv(out / "manifest.csv", keep_default_na=False)
         return manifest.set_index("path").loc[paths].reset_index()
 
@@ -118,7 +118,7 @@ def _accuracies(
             (inputs[:1], own[:1]),
             network="lenet",
             classes=len(normal.class_names),
-            options=recipe_of(values, settings, len(own)).training,
+            options=training_of(values, settings, len(own)),
             generator=torch.Generator().manual_seed(values.seed),
             device=device,
         )

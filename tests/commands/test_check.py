@@ -171,9 +171,9 @@ def test_two_folders_of_idx_files_are_checked_like_photos() -> None:
 def test_one_calibration_image_too_few_spoils_and_one_more_does_not(
     alpha: float, least: int
 ) -> None:
-    parts = sample_sizes.Division({"a": 100, "b": 100}, {"a": least - 2, "b": 1}, {"a": 9, "b": 9})
+    parts = pd.DataFrame({"train": 100, "calibration": [least - 2, 1], "test": 9}, index=["a", "b"])
     assert "too_few_to_calibrate" in {one.name for one in sample_sizes.too_few(parts, alpha=alpha)}
-    enough = replace(parts, calibration={"a": least - 1, "b": 1})
+    enough = parts.assign(calibration=[least - 1, 1])
     assert all(one.level != "spoils" for one in sample_sizes.too_few(enough, alpha=alpha))
 
 
@@ -194,10 +194,10 @@ def test_a_class_of_one_image_is_named_once_and_not_counted_further(
 
 
 def test_a_class_ten_times_as_large_as_another_is_named() -> None:
-    parts = sample_sizes.Division({"a": 500, "b": 50}, {"a": 50, "b": 5}, {"a": 9, "b": 9})
+    parts = pd.DataFrame({"train": [500, 50]}, index=["a", "b"])
     (found,) = sample_sizes.imbalance(parts)
     assert found.sentence.startswith("class a has 500 training images and class b 50")
-    assert not list(sample_sizes.imbalance(replace(parts, train={"a": 499, "b": 50})))
+    assert not list(sample_sizes.imbalance(parts.assign(train=[499, 50])))
 
 
 @pytest.mark.parametrize("sizes", [(4, 7), (13, 40), (25, 105)])
@@ -226,7 +226,7 @@ def test_the_images_are_divided_as_the_pipeline_divides_them(sizes: tuple[int, i
     every = pd.DataFrame({"train": sizes, "test": [0, 0]}, index=["a", "b"])
     parts = sample_sizes.division(every, test_fraction=0.2, calibration_fraction=0.1)
     for part in ("train", "calibration", "test"):
-        assert getattr(parts, part) == {name: table[f"normal/{part}", name] for name in "ab"}
+        assert parts[part].to_dict() == {name: table[f"normal/{part}", name] for name in "ab"}
 
 
 @pytest.mark.parametrize(("sizes", "alpha"), [((120, 120, 120), 0.025), ((60, 60), 0.025),
@@ -269,7 +269,7 @@ def test_the_defaults_are_those_of_the_pipeline() -> None:
     options = CheckOptions()
     assert PARAMS["calibration"]["alpha"] == options.alpha
     assert PARAMS["split"]["test_fraction"] == options.test_fraction
-    assert PARAMS["split"]["calibration_fraction"] == check.CALIBRATION_FRACTION
+    assert PARAMS["split"]["calibration_fraction"] == sample_sizes.CALIBRATION_FRACTION
     assert PARAMS["images"]["max_bad_fraction"] == options.max_bad_fraction
     assert PARAMS["images"]["max_pixels"] == options.max_pixels
     assert (PARAMS["images"]["background"], options.background) == ("white", (255, 255, 255))

@@ -8,18 +8,13 @@ import pytest
 from PIL import Image
 from scipy.stats import norm
 
-from belong.commands.check.image_stats import Glance, at_file
-from belong.commands.clean.cleaned_tree import build
-from belong.commands.clean.duplicate_issues import near_images, same_images
-from belong.commands.clean.file_issues import files
-from belong.commands.clean.folds import folds
-from belong.commands.clean.issue import Remark
-from belong.commands.clean.label_issues import remarks, suspects
-from belong.commands.clean.manifest import manifest
-from belong.commands.clean.out_of_fold import Judged
+from belong.commands.check.image_stats import Glance, at_file, table_of
+from belong.commands.clean.image_issues import files, near_images, same_images
+from belong.commands.clean.label_issues import p_values, remarks, suspects
+from belong.commands.clean.manifest import Remark, manifest
+from belong.commands.clean.out_of_fold import Judged, folds
 from belong.commands.clean.page import suspects_page
-from belong.commands.clean.robust_null import p_values
-from belong.commands.clean.write_results import check_place
+from belong.commands.clean.write_results import build, check_place
 from belong.data.dataset import DataSet
 from belong.data.image_folder import list_images
 from belong.runtime.errors import InputError
@@ -178,7 +173,7 @@ def test_blank_tiny_and_unreadable_files_are_named(tmp_path: Path) -> None:
     small = Image.fromarray(noise).resize((9, 9))
     blank = Image.new("L", (40, 40), 7)
     seen = looks(tmp_path, Image.fromarray(noise), blank, small, Image.fromarray(faint))
-    said = list(files([*seen, "empty: 0 bytes"], least_side_px=None))
+    said = list(files(table_of([*seen, "empty: 0 bytes"]), least_side_px=None))
     assert [(one.row, one.verdict, one.problem) for one in said] == [
         (1, "quarantine", "blank"),
         (2, "review", "tiny"),
@@ -193,7 +188,7 @@ def test_blank_tiny_and_unreadable_files_are_named(tmp_path: Path) -> None:
 
 def test_the_stated_side_decides_what_is_tiny(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (40, 60), np.uint8)
-    (remark,) = files(looks(tmp_path, Image.fromarray(noise)), least_side_px=41)
+    (remark,) = files(table_of(looks(tmp_path, Image.fromarray(noise))), least_side_px=41)
     assert remark.sentence == "the shorter side has 40 pixels, wanted at least 41"
 
 

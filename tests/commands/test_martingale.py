@@ -8,8 +8,13 @@ import pytest
 from scipy.stats import betabinom, kstest
 
 from belong.calibration import conformal
-from belong.commands.watch import rank_p_values
-from belong.commands.watch.martingale import ODDS, begins, log_capital, pooled_chances
+from belong.commands.watch.martingale import (
+    ODDS,
+    begins,
+    log_capital,
+    pooled_chances,
+    rank_p_values,
+)
 
 Hits = np.ndarray
 
@@ -124,12 +129,12 @@ def test_own_past_by_hand() -> None:
 
     # Of 3: itself. Then 1 is the lower of two, 2 the second of three, and of the two 2s among
     # four, with one below, half lies below the lot.
-    shares = rank_p_values.p_values(np.array([3.0, 1.0, 2.0, 2.0]), Lots(np.random.PCG64()))
+    shares = rank_p_values(np.array([3.0, 1.0, 2.0, 2.0]), Lots(np.random.PCG64()))
     assert shares.tolist() == [0.5, 0.5 / 2, 1.5 / 3, (1 + 0.5 * 2) / 4]
 
 
 def test_shares_of_exchangeable_values_with_ties_are_uniform_and_do_not_follow_each_other() -> None:
     rng = np.random.default_rng(0)
-    shares = rank_p_values.p_values(rng.integers(0, 5, 4000).astype(float), rng)
+    shares = rank_p_values(rng.integers(0, 5, 4000).astype(float), rng)
     assert kstest(shares, "uniform").pvalue > 0.01
     assert abs(np.corrcoef(shares[1:], shares[:-1])[0, 1]) < 4 / math.sqrt(4000)

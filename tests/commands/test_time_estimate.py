@@ -7,7 +7,7 @@ import pytest
 
 from belong.commands.fit.plan import Plan
 from belong.commands.fit.settings import parameters
-from belong.commands.fit.time_estimate import Estimate, Pace, estimate
+from belong.commands.fit.time_estimate import HIGH, LOW, Pace, estimate, in_words
 from belong.data.image_folder import list_images
 from tests.photo_folders import write_images
 
@@ -36,7 +36,7 @@ def test_each_kind_of_work_is_counted_as_often_as_it_is_done() -> None:
     ],
 )
 def test_the_time_is_said_in_units_that_people_use(seconds: float, said: str) -> None:
-    assert str(Estimate(seconds, seconds / 2, seconds * 2)) == said
+    assert in_words(seconds) == said
 
 
 @pytest.mark.parametrize("is_frozen", [False, True])
@@ -51,4 +51,4 @@ def test_more_passes_of_the_same_plan_take_longer(tmp_path: Path, is_frozen: boo
         settings |= {"efficientnet.weights": "imagenet", "efficientnet.frozen": True}
     values = parameters(settings | {"network": plan.network})
     taken = [estimate(found, replace(plan, epochs=n), values) for n in (1, 10**9)]
-    assert 0 < taken[0].low < taken[0].seconds < taken[0].high < taken[1].low
+    assert 0 < LOW * taken[0] < taken[0] < HIGH * taken[0] < LOW * taken[1]

@@ -12,7 +12,6 @@ import tempfile
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from threading import Event
 
@@ -24,8 +23,7 @@ from PIL import Image
 
 from belong.calibration import conformal
 from belong.commands.main import main
-from belong.commands.watch.inputs import look
-from belong.commands.watch.score_uploads import Uploads, scored
+from belong.commands.watch.inputs import look, scored
 from belong.data.decode_pool import Answers, decoded
 from belong.data.file_discovery import Incoming, below
 from belong.data.image_form import ImageForm
@@ -302,12 +300,10 @@ def watch(given: Path, model: Path, *more: str) -> int:
     return main(["watch", str(given), "--model", str(model), "--device", "cpu", *more])
 
 
-def uploads(found: Incoming, model: Path, out: Path | None) -> Uploads:
-    score = partial(
-        score_files, found, load_model(model, device="cpu"), options=ScoringOptions(1, 4),
-        source="photos", say=lambda _: None,
-    )  # fmt: skip
-    return scored(found, out, source="photos", score=score)
+def uploads(
+    found: Incoming, model: Path, out: Path | None
+) -> tuple[pd.DataFrame, list[tuple[str, str]]]:
+    return scored(found, load_model(model, device="cpu"), out, ScoringOptions(1, 4))
 
 
 def test_watching_a_folder_of_images_is_scoring_it_and_watching_what_came_out(
@@ -335,7 +331,7 @@ def test_a_folder_of_images_is_taken_in_the_order_of_the_times_of_its_files(
     for place, file in enumerate(found.files):
         os.utime(photos / file, (1000 - place, 1000 - place))
     names = [printable(file) for file in found.files]
-    rows = uploads(found, model, None).rows
+    rows, _ = uploads(found, model, None)
     bad = {"digits/005a.png", "empty.jpg"}
     assert rows["path"].to_list() == [name for name in reversed(names) if name not in bad]
 

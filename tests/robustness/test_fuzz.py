@@ -47,7 +47,7 @@ def test_a_row_with_more_values_than_columns_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "predictions.csv"
     path.write_text("path,class,belongs,p_value\n1,a.png,cat,True,0.5\n1,b.png,dog,True,2\n")
     with pytest.raises(InputError, match="rows with more values than the 4 columns"):
-        predictions.read([path], None)
+        predictions.read(path)
 
 
 @pytest.mark.parametrize("about", ['{"shape" 3}', "[", "7", "[7]", "[" * 100_000], ids=range(5))

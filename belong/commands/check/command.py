@@ -18,39 +18,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "exit code: 0 it can be trained on, 1 something will spoil the result, 2 it cannot be read"
     )
-    parser.add_argument(
-        "folder", type=Path, metavar="FOLDER", help="a folder of images for each class"
-    )
-    parser.add_argument(
-        "--anomalies", type=Path, metavar="FOLDER", help="images that do not belong"
-    )
-    parser.add_argument(
-        "--alpha",
-        type=share,
-        default=DEFAULTS.alpha,
-        help=f"share of the images that belong that may be rejected (default: {DEFAULTS.alpha})",
-    )
-    parser.add_argument(
-        "--test-fraction",
-        type=share,
-        default=DEFAULTS.test_fraction,
-        metavar="SHARE",
-        help=f"becomes the test, if there is none (default: {DEFAULTS.test_fraction})",
-    )
-    parser.add_argument(
-        "--calibration-fraction",
-        type=share,
-        metavar="SHARE",
-        help="is held out to set thresholds (default: as `belong fit`, more where images are few)",
-    )
+    parser.add_argument("folder", type=Path, metavar="FOLDER",
+                        help="a folder of images for each class")  # fmt: skip
+    parser.add_argument("--anomalies", type=Path, metavar="FOLDER",
+                        help="images that do not belong")  # fmt: skip
+    parser.add_argument("--alpha", type=share, default=DEFAULTS.alpha, help="share of the images "
+                        "that belong that may be rejected (default: "
+                        f"{DEFAULTS.alpha})")  # fmt: skip
+    parser.add_argument("--test-fraction", type=share, default=DEFAULTS.test_fraction,
+                        metavar="SHARE", help="becomes the test, if there is none (default: "
+                        f"{DEFAULTS.test_fraction})")  # fmt: skip
+    parser.add_argument("--calibration-fraction", type=share, metavar="SHARE", help="is held out "
+                        "to set thresholds (default: as `belong fit`, more where images are "
+                        "few)")  # fmt: skip
     parser.add_argument("--jobs", type=count, metavar="N", help="threads (default: all processors)")
-    parser.add_argument(
-        "-o",
-        "--out",
-        type=Path,
-        metavar="FOLDER",
-        help="write check.json and findings.csv (path, finding, detail) there",
-    )
+    parser.add_argument("-o", "--out", type=Path, metavar="FOLDER", help="write check.json and "
+                        "findings.csv (path, finding, detail) there")  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> int:

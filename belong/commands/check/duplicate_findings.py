@@ -5,28 +5,25 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from belong.commands.check.duplicates import nearly_same, same
-from belong.commands.check.finding import Finding, Level, about, graver, is_many
+from belong.commands.check.duplicates import nearly_same, same, units
+from belong.commands.check.report import Finding, Level, graver, is_many
 from belong.runtime.text import counted
 
 KINDS = {"same": "the same image", "near": "nearly the same image"}
 
 
-def copies(read: pd.DataFrame, thumbnails: np.ndarray) -> Iterator[Finding]:
-    """Find images that are there more than once; a blank one is like every other, and left out.
-
-    Args:
-        read: a row for each image that could be read.
-        thumbnails: (n, h, w) uint8, of each.
-    """
-    shown = ~read["is_blank"].to_numpy(bool)
-    rows, pictures = read[shown].reset_index(drop=True), thumbnails[shown]
+def copies(read: pd.DataFrame) -> Iterator[Finding]:
+    """Find images that are there more than once; a blank one is like every other, and left out."""
+    rows = read[~read["is_blank"]].reset_index(drop=True)
     if rows.empty:
         return
     # To what class an anomaly belongs decides nothing.
     rows["class_name"] = rows["class_name"].where(~rows["is_anomaly"], "")
     tests = int((rows["part"] == "test").sum())
-    for kind, groups in zip(KINDS, _groups(rows, pictures), strict=True):
+    alike = same(rows["digest"].to_numpy())
+    first, unit = units(alike)  # one image stands for all that are the same
+    near = nearly_same(np.stack(rows["thumbnail"].iloc[first].to_list()))[unit]
+    for kind, groups in zip(KINDS, (alike, near), strict=True):
         table = rows.assign(group=groups)
         table = table[table["group"] >= 0]
         yield from _across(table, kind, "is_anomaly", "anomalies", len(rows))
@@ -35,16 +32,6 @@ def copies(read: pd.DataFrame, thumbnails: np.ndarray) -> Iterator[Finding]:
         table = table[~_differ(table, "class_name")]
         yield from _across(table, kind, "part", "parts", tests)
         yield from _within(table[~_differ(table, "part")], kind, len(rows))
-
-
-def _groups(rows: pd.DataFrame, pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Number the groups of the same images, and of those that are nearly so and not the same."""
-    alike = same(rows["digest"].to_numpy())
-    # One image stands for all that are the same; an image that is alone stands for itself.
-    lone = alike < 0
-    stands_for = np.where(lone, alike.max(initial=-1) + np.cumsum(lone), alike)
-    _, first, place = np.unique(stands_for, return_index=True, return_inverse=True)
-    return alike, nearly_same(pictures[first])[place]
 
 
 def _differ(table: pd.DataFrame, column: str) -> "pd.Series[bool]":
@@ -96,14 +83,11 @@ def _within(table: pd.DataFrame, kind: str, total: int) -> Iterator[Finding]:
 
 def _listed(rows: pd.DataFrame, column: str) -> list[tuple[str, str]]:
     """Return (path, another one of its group), on the other side of `column` if one is given."""
-    details: dict[object, str] = {}
-    for _, group in rows.groupby("group", sort=True):
-        paths, sides = group["path"].to_list(), group[column].to_list() if column else []
-        for place, index in enumerate(group.index):
-            if column:
-                other = next(i for i, side in enumerate(sides) if side != sides[place])
-            else:
-                other = 1 if place == 0 else 0
-            details[index] = f"as {paths[other]}"
-    ordered = rows.loc[list(details)]
-    return about(ordered, pd.Series(details, dtype=object))
+    listed = []
+    for _, group in rows.groupby("group"):
+        paths = group["path"].to_list()
+        sides = group[column].to_list() if column else range(len(paths))
+        for path, own in zip(paths, sides, strict=True):
+            other = next(one for one, side in zip(paths, sides, strict=True) if side != own)
+            listed.append((path, f"as {other}"))
+    return listed

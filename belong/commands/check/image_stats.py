@@ -4,14 +4,19 @@ Photos of 1 to 2 megapixels are decoded at an eighth of their size, as far as JP
 """
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 
-from belong.data.image_reader import Rgb, read_file
+from belong.data.dataset import DataSet
+from belong.data.decode_pool import each_image
+from belong.data.image_folder import ImageFiles
+from belong.data.image_reader import Rgb, UnreadableError, read_file
 
 # Images are compared as grey squares of this side.
 THUMBNAIL_PX = 16
@@ -46,17 +51,36 @@ class Glance:
     thumbnail: np.ndarray
 
 
-def at_file(path: Path, *, max_pixels: int, background: Rgb) -> Glance:
-    """Look at a file.
+def table_of(looks: Sequence[Glance | str]) -> pd.DataFrame:
+    """Return a row for each image: the attributes of `Glance`, or the `reason` that it has none."""
+    told = [
+        {"reason": one} if isinstance(one, str) else vars(one) | {"reason": ""} for one in looks
+    ]
+    return pd.DataFrame(told, columns=[*(one.name for one in fields(Glance)), "reason"])
 
-    Args:
-        path: the file.
-        max_pixels: a larger image is refused by its header.
-        background: lies below the transparent parts.
 
-    Raises:
-        UnreadableError: as `read_file`.
+def look_at_all(
+    found: DataSet | ImageFiles, name: str, *, jobs: int | None, max_pixels: int, background: Rgb
+) -> pd.DataFrame:
+    """Look at each image of a data set, in `jobs` threads; return a row for each, see `table_of`.
+
+    `name` stands on the progress bar; the other options are those of `read_file`.
     """
+
+    def look(row: int) -> Glance | str:
+        if isinstance(found, DataSet):
+            return at_array(found.images[row])
+        file = found.folder / found.files[row]
+        try:
+            return at_file(file, max_pixels=max_pixels, background=background)
+        except UnreadableError as error:
+            return str(error)
+
+    return table_of(each_image(look, len(found.labels), f"reading {name}", jobs=jobs))
+
+
+def at_file(path: Path, *, max_pixels: int, background: Rgb) -> Glance:
+    """Look at a file; the options and errors are those of `read_file`."""
     content = read_file(path, needed_px=NEEDED_PX, max_pixels=max_pixels, background=background)
     return _glance(content.image, content.size, kind=content.kind, is_animated=content.frames > 1)
 

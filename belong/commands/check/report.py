@@ -1,18 +1,59 @@
-"""What a check found, in words and in tables."""
+"""What a check found, and how much it matters, in words and in tables."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 import pandas as pd
 
-from belong.commands.check.finding import LEVELS, Finding, Level
 from belong.runtime.text import counted, in_table
 
-EXAMPLES = 2
-HEADINGS: dict[Level, str] = {
+# spoils: trained on this, the results are wrong or there are none. matters: they are worse than
+# they could be, or look better than they are. note: good to know.
+Level = Literal["spoils", "matters", "note"]
+LEVELS: dict[Level, str] = {
     "spoils": "spoils the result",
     "matters": "matters",
     "note": "good to know",
 }
+# From this share of the images on, what matters in one image spoils the whole.
+MANY = 0.02
+EXAMPLES = 2
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found.
+
+    Attributes:
+        name: a short one for tables, such as `unreadable`.
+        level: how much it matters.
+        sentence: with the numbers, for people.
+        images: (path, detail) of the images that it is about; none if it is about all.
+    """
+
+    name: str
+    level: Level
+    sentence: str
+    images: list[tuple[str, str]] = field(default_factory=list)
+
+
+def graver(count: int, total: int) -> Level:
+    """Return the level of what matters in `count` of `total` images."""
+    return "spoils" if is_many(count, total) else "matters"
+
+
+def is_many(count: int, total: int) -> bool:
+    """Return whether so many images of `total` decide about the whole."""
+    return count >= MANY * total
+
+
+def images_finding(
+    name: str, level: Level, rows: pd.DataFrame, sentence: str, details: "pd.Series[str] | str" = ""
+) -> list[Finding]:
+    """Return what was found of the images in `rows`; nothing if there are none."""
+    texts = [details] * len(rows) if isinstance(details, str) else list(details)
+    images = list(zip(rows["path"], texts, strict=True))
+    return [Finding(name, level, sentence, images)] if images else []
 
 
 @dataclass(frozen=True)
@@ -36,8 +77,8 @@ class Report:
         cls, folder: str, counts: pd.DataFrame, anomalies: pd.DataFrame, findings: list[Finding]
     ) -> "Report":
         """Sort the findings: by level, and of a level those about most images first."""
-        key = {level: place for place, level in enumerate(LEVELS)}
-        ranked = sorted(findings, key=lambda one: (key[one.level], -len(one.images)))
+        order = list(LEVELS).index
+        ranked = sorted(findings, key=lambda one: (order(one.level), -len(one.images)))
         return cls(folder, counts, anomalies, ranked)
 
     def __len__(self) -> int:
@@ -78,12 +119,13 @@ class Report:
         lines = [f"{self.folder}: {_summed(self.counts)}", *_table(self.counts)]
         if len(self.anomalies):
             lines += [f"anomalies: {_summed(self.anomalies)}"]
-        for level, heading in HEADINGS.items():
+        for level, heading in LEVELS.items():
             own = [one for one in self.findings if one.level == level]
             lines += ["", f"{heading}:"] if own else []
             for finding in own:
                 lines.append(f"  - {finding.sentence}")
-                lines += [f"      {_example(*one)}" for one in finding.images[:EXAMPLES]]
+                for path, detail in finding.images[:EXAMPLES]:
+                    lines.append(f"      {path}: {detail}" if detail else f"      {path}")
                 more = len(finding.images) - EXAMPLES
                 lines += [f"      and {more:,} more"] if more > 0 else []
         return "\n".join([*lines, "", self.verdict])
@@ -120,13 +162,8 @@ def _summed(counts: pd.DataFrame) -> str:
 
 def _table(counts: pd.DataFrame) -> list[str]:
     shown = counts.loc[:, ["train", *(c for c in ("test", "unreadable") if counts[c].any())]]
+    title = []
     if len(shown) > 30:
         shown = shown.sort_values("train").iloc[[*range(10), *range(-10, 0)]]
         title = [f"  the 10 smallest and the 10 largest of {len(counts):,}:"]
-    else:
-        title = []
     return [*title, *(f"  {line}" for line in shown.rename_axis(None).to_string().splitlines())]
-
-
-def _example(path: str, detail: str) -> str:
-    return f"{path}: {detail}" if detail else path

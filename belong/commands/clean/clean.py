@@ -4,10 +4,10 @@ Nothing in the folder is changed. Each image is judged by a network that was tra
 (`belong.commands.clean.out_of_fold`); what is unreadable, blank or a copy takes no part in that.
 """
 
-import os
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +15,12 @@ import numpy as np
 import pandas as pd
 import torch
 
-from belong.commands.check.check import glances_of
-from belong.commands.check.image_stats import THUMBNAIL_PX, Glance
-from belong.commands.clean import label_issues, write_results
-from belong.commands.clean.duplicate_issues import near_images, same_images
-from belong.commands.clean.file_issues import files as file_remarks
-from belong.commands.clean.folds import folds, units
-from belong.commands.clean.issue import Remark
-from belong.commands.clean.manifest import manifest
+from belong.commands.check.duplicates import units
+from belong.commands.check.image_stats import THUMBNAIL_PX, look_at_all
+from belong.commands.clean import image_issues, label_issues, write_results
+from belong.commands.clean.manifest import Remark, manifest
 from belong.commands.clean.options import CleanOptions
-from belong.commands.clean.out_of_fold import Recipe, judge
+from belong.commands.clean.out_of_fold import folds, judge
 from belong.commands.fit.plan import network_for, steps
 from belong.commands.fit.settings import parameters, sources
 from belong.data.dataset import DataSet
@@ -38,31 +34,65 @@ from belong.models.pretrained import weights_from
 from belong.models.train_classifier import TrainingOptions
 from belong.parameters import ImagesSection, Parameters
 from belong.runtime.errors import InputError, TooManyBadFilesError
+from belong.runtime.storage import load_csv, save_csv
 from belong.runtime.text import counted, in_table, printable
 
-DEFAULTS = CleanOptions()
 # Of each class for each fold, near copies counted once: with fewer there is nothing to go by.
 LEAST_PER_FOLD = 2
 
 
-def clean(folder: Path, out: Path, *, options: CleanOptions = DEFAULTS) -> dict[str, Any]:
-    """Write manifest.csv, suspects.html, summary.json and, if asked for, the cleaned tree.
+@dataclass(frozen=True)
+class CleanResult:
+    """The verdicts on the images of a folder.
 
-    The network and its training are those of `belong fit`.
+    Attributes:
+        output: the folder of manifest.csv, suspects.html and summary.json.
+        summary: the content of summary.json: the counts.
+    """
+
+    output: Path
+    summary: Mapping[str, Any]
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return a row for each image, as text: the table manifest.csv.
+
+        Example:
+            >>> options = belong.CleanOptions(folds=2, settings={"train.epochs": 1})
+            >>> result = belong.clean("digits", "cleaned", options)
+            >>> result.to_pandas()["class"].unique().tolist()
+            ['0', '1']
+        """
+        return load_csv(self.output / write_results.MANIFEST, as_text=True)
+
+
+def clean(
+    folder: str | PathLike[str],
+    output: str | PathLike[str],
+    options: CleanOptions | None = None,
+) -> CleanResult:
+    """Find the images of a labeled folder that are mislabeled, foreign, copies or unreadable.
+
+    Each image is scored by a network that was not trained on it. Nothing in `folder` is changed.
 
     Args:
-        folder: class folders, as `belong.data.image_folder` takes them; nothing in it is changed.
-        out: folder for the results; it is made if it is not there.
-        options: all else.
+        folder: a folder of images for each class in it.
+        output: folder for manifest.csv, suspects.html, summary.json and the tree `cleaned`.
+        options: the folds, the tree and other choices; the defaults of `belong clean` if None.
 
     Returns:
-        What summary.json holds.
+        The verdict for each image.
 
     Raises:
-        InputError: what is wrong with the folder or a setting; `out` is in the folder or has
-            results in it; or fewer than two classes have enough images to be judged.
-        TooManyBadFilesError: no image can be read; manifest.csv is written and says why.
+        InputError: the folder, `output` or an option is wrong.
+        TooManyBadFilesError: no image can be read.
+
+    Example:
+        >>> options = belong.CleanOptions(folds=2, settings={"train.epochs": 1})
+        >>> result = belong.clean("digits", "cleaned", options)
+        >>> len(result.to_pandas()), sorted(path.name for path in result.output.iterdir())
+        (140, ['manifest.csv', 'summary.json', 'suspects.html'])
     """
+    folder, output, options = Path(folder), Path(output), options or CleanOptions()
     if options.folds < 2:
         raise InputError(
             f"--folds {options.folds}: wanted at least 2: each network judges what it has not seen"
@@ -77,17 +107,21 @@ def clean(folder: Path, out: Path, *, options: CleanOptions = DEFAULTS) -> dict[
         )
     _, side_px, why = network_for(files, has_weights=options.weights is not None)
     fitted = max(1, len(files.files) * (options.folds - 1) // options.folds)
-    recipe = recipe_of(values, own, fitted)
+    training = training_of(values, own, fitted)
     classes = counted(len(files.class_names), "class", "classes")
     print(  # noqa: T201
         f"{printable(folder)}: {counted(len(files.files), 'image')} of {classes}; "
         f"{why}\n{options.folds} networks, each on {fitted:,} images or fewer, "
-        f"{recipe.training.epochs} passes of {recipe.training.batch_size}",
+        f"{training.epochs} passes of {training.batch_size}",
         file=sys.stderr,
     )
     backbone = None if options.weights is None else weights_from(options.weights)
-    write_results.check_place(out, files.folder, overwrite=options.overwrite)
-    _check_classes(files)
+    write_results.check_place(output, files.folder, overwrite=options.overwrite)
+    if len(files.class_names) < 2:
+        raise InputError(
+            f"{printable(folder)}: has one class, {files.class_names[0]}; wanted at least 2: a "
+            f"folder for each class"
+        )
     device = devices.choose(values.device)
     names = np.array(files.class_names, dtype=object)
     table = pd.DataFrame(
@@ -97,25 +131,39 @@ def clean(folder: Path, out: Path, *, options: CleanOptions = DEFAULTS) -> dict[
             "class": names[files.labels],
         }
     )
-    jobs, images = options.jobs or os.cpu_count() or 1, values.images
-    looks = glances_of(files, files.folder, jobs, images.max_pixels, images.background_rgb)
-    remarks = list(file_remarks(looks, least_side_px=options.least_side_px))
-    if all(isinstance(look, str) for look in looks):
-        write_results.save_manifest(out, manifest(table, remarks, np.empty(0, np.int64), None))
+    images = values.images
+    looks = look_at_all(
+        files,
+        folder.name,
+        jobs=options.jobs,
+        max_pixels=images.max_pixels,
+        background=images.background_rgb,
+    )
+    remarks = list(image_issues.files(looks, least_side_px=options.least_side_px))
+    if looks["reason"].all():
+        none = np.empty(0, np.int64)
+        save_csv(output / write_results.MANIFEST, manifest(table, remarks, none, None))
         raise TooManyBadFilesError(
-            f"{printable(files.folder)}: none of {len(looks)} images can be read; the first: "
-            f"{table['path'].iloc[0]} ({looks[0]}); {printable(out / write_results.MANIFEST)} "
-            "has all"
+            f"{printable(folder)}: none of {len(looks)} images can be read; the first: "
+            f"{table['path'].iloc[0]} ({looks['reason'].iloc[0]}); "
+            f"{printable(output / write_results.MANIFEST)} has all"
         )
     data, read, unread = _packed(files, looks, side_px, images)
-    rows, about_copies = _without_copies(table, looks, read)
-    remarks += unread + about_copies
-    groups, about_near = near_images(table, rows, _thumbnails(looks, rows))
-    remarks += about_near
+    rows = read[~looks["is_blank"].iloc[read].to_numpy(bool)]
+    copies = image_issues.same_images(table, rows, looks["digest"].iloc[rows].to_numpy())
+    rows = np.setdiff1d(rows, [one.row for one in copies])
+    thumbnails = np.array(looks["thumbnail"].iloc[rows].to_list(), np.uint8)
+    groups, near_copies = image_issues.near_images(
+        table, rows, thumbnails.reshape(-1, THUMBNAIL_PX, THUMBNAIL_PX)
+    )
+    remarks += unread + copies + near_copies
     enough = _classes_with_enough(files, rows, groups, LEAST_PER_FOLD * options.folds)
-    remarks += _too_few(files, rows, enough)
     is_judged = np.isin(files.labels[rows], enough)
     judged = rows[is_judged]
+    remarks += [
+        Remark(row, "review", "too_few", "its class has too few images to judge them by")
+        for row in rows[~is_judged].tolist()
+    ]
     labels = np.searchsorted(enough, files.labels[judged])
     inputs = torch.from_numpy(data.images[np.searchsorted(read, judged)])
     if backbone is not None:
@@ -127,23 +175,25 @@ def clean(folder: Path, out: Path, *, options: CleanOptions = DEFAULTS) -> dict[
         torch.from_numpy(labels),
         torch.from_numpy(fold),
         list(names[enough]),
-        recipe=recipe,
+        training=training,
+        gaussians=values.detectors.mahalanobis_layers,
         seed=values.seed,
         device=device,
     )
     suspects = label_issues.suspects(judgment, labels, list(names[enough]))
     remarks += label_issues.remarks(suspects, judged, false_alarms=options.false_alarms)
-    return write_results.save(
-        out,
+    summary = write_results.save(
+        output,
         manifest(table, remarks, judged, suspects),
         files,
         dict(zip(read.tolist(), data.images, strict=True)),
         options=options,
     )
+    return CleanResult(output, summary)
 
 
-def recipe_of(values: Parameters, settings: Mapping[str, object], fitted: int) -> Recipe:
-    """Return how a network is fitted to so many images: as `belong fit` does, or as set.
+def training_of(values: Parameters, settings: Mapping[str, object], fitted: int) -> TrainingOptions:
+    """Return how a network is trained on so many images: as `belong fit` does, or as set.
 
     But the rate is as much smaller as the batches are (Goyal et al., Accurate, Large Minibatch
     SGD, 2017): on batches of 19 images LeNet died at 0.05, and a cleaning is of small folders too.
@@ -154,39 +204,14 @@ def recipe_of(values: Parameters, settings: Mapping[str, object], fitted: int) -
     rate = values.train.learning_rate * batch_size / values.train.batch_size
     planned = {"batch_size": batch_size, "epochs": epochs, "learning_rate": rate}
     own = {key: value for key, value in planned.items() if f"train.{key}" not in settings}
-    return Recipe(
-        training=TrainingOptions(lambda_=values.lambda_, **values.train.model_dump() | own),
-        **values.detectors.mahalanobis_layers.model_dump(),
-    )
-
-
-def _check_classes(found: ImageFiles) -> None:
-    if len(found.class_names) < 2:
-        raise InputError(
-            f"{printable(found.folder)}: has one class, {found.class_names[0]}; wanted at least 2: "
-            f"a folder for each class"
-        )
-
-
-def _without_copies(
-    table: pd.DataFrame, looks: list[Glance | str], read: np.ndarray
-) -> tuple[np.ndarray, list[Remark]]:
-    """Return the rows that can be learned from: not blank, and no copies of each other."""
-    seen = {
-        row: look
-        for row in read.tolist()
-        if isinstance(look := looks[row], Glance) and not look.is_blank
-    }
-    rows = np.array(list(seen), np.int64)
-    remarks = same_images(table, rows, np.array([look.digest for look in seen.values()], object))
-    return np.setdiff1d(rows, [one.row for one in remarks]), remarks
+    return TrainingOptions(lambda_=values.lambda_, **values.train.model_dump() | own)
 
 
 def _packed(
-    found: ImageFiles, looks: list[Glance | str], side_px: int, options: ImagesSection
+    found: ImageFiles, looks: pd.DataFrame, side_px: int, options: ImagesSection
 ) -> tuple[DataSet, np.ndarray, list[Remark]]:
     """Return the images in one form, and their rows; some may be gone since the look."""
-    rows = np.array([row for row, look in enumerate(looks) if isinstance(look, Glance)], np.int64)
+    rows = np.flatnonzero(looks["reason"] == "")
     some = replace(
         found,
         files=[found.files[row] for row in rows],
@@ -204,11 +229,6 @@ def _packed(
     return packed.data, rows[~bad], remarks
 
 
-def _thumbnails(looks: list[Glance | str], rows: np.ndarray) -> np.ndarray:
-    shown = [look.thumbnail for row in rows if isinstance(look := looks[row], Glance)]
-    return np.array(shown, np.uint8).reshape(-1, THUMBNAIL_PX, THUMBNAIL_PX)
-
-
 def _classes_with_enough(
     found: ImageFiles, rows: np.ndarray, groups: np.ndarray, least: int
 ) -> np.ndarray:
@@ -223,11 +243,3 @@ def _classes_with_enough(
             f"each of 2 classes; class {most} has the most, {counts.max()}"
         )
     return enough
-
-
-def _too_few(found: ImageFiles, rows: np.ndarray, enough: np.ndarray) -> list[Remark]:
-    """Remark on the images of the other classes, which are not judged."""
-    return [
-        Remark(row, "review", "too_few", "its class has too few images to judge them by")
-        for row in rows[~np.isin(found.labels[rows], enough)].tolist()
-    ]

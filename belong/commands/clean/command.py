@@ -4,6 +4,7 @@ The work is in `clean`, which is imported when it is called.
 """
 
 import argparse
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -53,9 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Clean, and say what came out."""
     from belong.commands.clean.clean import clean
-    from belong.commands.fit.settings import setting
+    from belong.commands.fit.settings import given
 
-    own = {key: getattr(arguments, key) for key in ("seed", "threads", "device")}
     options = CleanOptions(
         folds=arguments.folds,
         false_alarms=arguments.false_alarms,
@@ -65,15 +65,14 @@ def run(arguments: argparse.Namespace) -> int:
         weights=arguments.weights,
         overwrite=arguments.overwrite,
         jobs=arguments.jobs,
-        settings={key: value for key, value in own.items() if value is not None}
-        | dict(setting(text) for text in arguments.set),
+        settings=given(arguments),
     )
-    summary = clean(arguments.folder, arguments.out, options=options)
-    print(said(summary, printable(arguments.out)))  # noqa: T201
+    result = clean(arguments.folder, arguments.out, options)
+    print(said(result.summary, printable(arguments.out)))  # noqa: T201
     return 0
 
 
-def said(summary: dict[str, Any], out: str) -> str:
+def said(summary: Mapping[str, Any], out: str) -> str:
     """Return what came out, in some lines."""
     verdicts = summary["verdicts"]
     lines = [f"{counted(summary['images'], 'image')}: {verdicts['keep']:,} to keep"]

@@ -1,19 +1,42 @@
-"""One table of all images, with the verdict and the reason of each."""
+"""What is said against images, and one table of all with the verdict and the reason of each."""
 
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from belong.commands.clean.issue import VERDICTS, Remark
-
+# quarantine: as it lies there it would do harm, and no eye is needed to say so. review: somebody
+# should look. keep: nothing is said against it.
+Verdict = Literal["quarantine", "review", "keep"]
+VERDICTS: tuple[Verdict, ...] = ("quarantine", "review", "keep")
 # What is known of judged images only: see `belong.commands.clean.label_issues`.
 KNOWN = (
     "predicted_class", "probability", "nearest_class", "p_wrong_class", "p_foreign",
     "false_alarms",
 )  # fmt: skip
 COLUMNS = ("path", "part", "class", "verdict", "problem", "reason", *KNOWN, "copy_of")
+
+
+@dataclass(frozen=True)
+class Remark:
+    """What is said against an image.
+
+    Attributes:
+        row: of the image, among all files of the folder.
+        verdict: that follows, if nothing graver is said.
+        problem: a short name for tables, such as `copy`.
+        sentence: for people.
+        other: the row of the image that it is a copy of; -1 if it is none.
+    """
+
+    row: int
+    verdict: Verdict
+    problem: str
+    sentence: str
+    other: int = -1
 
 
 def manifest(

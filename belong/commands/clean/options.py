@@ -11,7 +11,7 @@ FALSE_ALARMS = 0.05
 
 @dataclass(frozen=True)
 class CleanOptions:
-    """The options of `belong.commands.clean.clean.clean`.
+    """The options of `belong.clean`.
 
     Attributes:
         folds: networks that are trained, at least 2; each judges the images it has not seen.

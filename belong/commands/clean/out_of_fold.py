@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from belong.commands.check.duplicates import units
 from belong.detectors import mahalanobis
 from belong.detectors.mahalanobis import ClassGaussians
 from belong.models.base import Network
@@ -21,25 +22,11 @@ from belong.models.feature_extraction import layers_of
 from belong.models.forward_pass import forward_pass
 from belong.models.registry import FROZEN
 from belong.models.train_classifier import TrainingOptions, fit_classifier
+from belong.parameters import MahalanobisSection
 from belong.runtime.errors import InputError
 
 TRIMMED = 0.07  # of each class, by distance, in the second fit
 WATCHED = 256  # held-out images whose accuracy the progress bar shows
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How the networks and the Gaussians are fitted; params.yaml explains each number.
-
-    Attributes:
-        training: of the networks.
-        quantile, ridge, covariance: of the Gaussians, see `belong.detectors.mahalanobis.fit`.
-    """
-
-    training: TrainingOptions
-    quantile: float
-    ridge: float
-    covariance: str
 
 
 @dataclass(frozen=True)
@@ -58,13 +45,41 @@ class Judged:
     probabilities: np.ndarray
 
 
+def folds(
+    labels: np.ndarray, groups: np.ndarray, *, count: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Return the fold of each image, each class spread evenly over all of them.
+
+    Images that are nearly the same come into one fold: a copy would vouch for its original, and for
+    the wrong label of it. A group counts as one image, of the class of its first.
+
+    Args:
+        labels: (n,) int64.
+        groups: (n,) int64; images with one number stay together, -1 is alone.
+        count: of the folds.
+        rng: draws them.
+
+    Returns:
+        (n,) int64, 0..count-1.
+    """
+    first, unit = units(groups)
+    of_unit = labels[first]
+    drawn = np.empty(len(first), np.int64)
+    # In a random order the units of one class after the other are dealt out like cards.
+    order = rng.permutation(len(first))
+    order = order[np.argsort(of_unit[order], kind="stable")]
+    drawn[order] = np.arange(len(first)) % count
+    return np.asarray(drawn[unit])
+
+
 def judge(
     inputs: Tensor,
     labels: Tensor,
     fold: Tensor,
     class_names: Sequence[str],
     *,
-    recipe: Recipe,
+    training: TrainingOptions,
+    gaussians: MahalanobisSection,
     seed: int,
     device: torch.device,
 ) -> Judged:
@@ -73,9 +88,10 @@ def judge(
     Args:
         inputs: (n, ch, h, w) uint8 images, or (n, v) float32 vectors of a frozen backbone.
         labels: (n,) int64, 0..c-1.
-        fold: (n,) int64, see `belong.commands.clean.folds`.
+        fold: (n,) int64, see `folds`.
         class_names: the c names, for messages.
-        recipe: how to fit.
+        training: how the networks are trained.
+        gaussians: how the Gaussians are fitted.
         seed: of the weights and the order of the images.
         device: where the networks are.
     """
@@ -90,15 +106,21 @@ def judge(
             (inputs[watched], labels[watched]),
             network=FROZEN if inputs.ndim == 2 else "lenet",
             classes=len(class_names),
-            options=recipe.training,
+            options=training,
             generator=torch.Generator().manual_seed(seed + one),
             device=device,
         )
         seen, _ = layers(network, inputs[known], device)
         held_out, logits = layers(network, inputs[unseen], device)
-        fits = _fits(seen, labels[known], class_names, recipe)
+        fits = _fits(seen, labels[known], class_names, gaussians)
         first, second = (
-            np.mean([_in_thresholds(fit[which], held_out[layer]) for layer, fit in fits], axis=0)
+            np.mean(
+                [  # in thresholds of each class
+                    (fit[which].distances(held_out[layer]) / fit[which].thresholds).numpy()
+                    for layer, fit in fits
+                ],
+                axis=0,
+            )
             for which in (0, 1)
         )
         distances[unseen], to_nearest[unseen] = first, second.min(axis=1)
@@ -116,7 +138,10 @@ def layers(network: Network, inputs: Tensor, device: torch.device) -> tuple[list
 
 
 def _fits(
-    layers: Sequence[Tensor], labels: Tensor, class_names: Sequence[str], recipe: Recipe
+    layers: Sequence[Tensor],
+    labels: Tensor,
+    class_names: Sequence[str],
+    gaussians: MahalanobisSection,
 ) -> list[tuple[int, tuple[ClassGaussians, ClassGaussians]]]:
     """Return the number of each layer and its Gaussians, but for layers that have none.
 
@@ -126,10 +151,16 @@ def _fits(
     Raises:
         InputError: no layer has any.
     """
+
+    def fit(some: Tensor, own: Tensor) -> ClassGaussians:
+        return mahalanobis.fit(some, own, list(class_names), **gaussians.model_dump())
+
     fits, why = [], None
     for number, layer in enumerate(layers):
         try:
-            fits.append((number, _twice_fitted(layer, labels, class_names, recipe)))
+            first = fit(layer, labels)
+            near = _without_farthest(first, layer, labels)
+            fits.append((number, (first, fit(layer[near], labels[near]))))
         except InputError as error:
             why = error
     if not fits and why is not None:
@@ -137,32 +168,11 @@ def _fits(
     return fits
 
 
-def _twice_fitted(
-    layer: Tensor, labels: Tensor, class_names: Sequence[str], recipe: Recipe
-) -> tuple[ClassGaussians, ClassGaussians]:
-    """Return the Gaussians of a layer (n, d), and those without the farthest of each class."""
-    first = _fitted(layer, labels, class_names, recipe)
-    own = first.distances(layer)[torch.arange(len(labels)), labels]
+def _without_farthest(gaussians: ClassGaussians, layer: Tensor, labels: Tensor) -> Tensor:
+    """Return (n,) bool: whether an image of the layer (n, d) is not farthest in its class."""
+    own = gaussians.distances(layer)[torch.arange(len(labels)), labels]
     near = torch.zeros(len(labels), dtype=torch.bool)
-    for label in range(len(class_names)):
+    for label in labels.unique():
         rows = torch.nonzero(labels == label).flatten()
         near[rows] = own[rows] <= torch.quantile(own[rows], 1 - TRIMMED)
-    return first, _fitted(layer[near], labels[near], class_names, recipe)
-
-
-def _fitted(
-    layer: Tensor, labels: Tensor, class_names: Sequence[str], recipe: Recipe
-) -> ClassGaussians:
-    return mahalanobis.fit(
-        layer,
-        labels,
-        list(class_names),
-        quantile=recipe.quantile,
-        ridge=recipe.ridge,
-        covariance=recipe.covariance,
-    )
-
-
-def _in_thresholds(gaussians: ClassGaussians, layer: Tensor) -> np.ndarray:
-    """Return the distances to each class in thresholds of that class: (n, c)."""
-    return np.asarray(gaussians.distances(layer) / gaussians.thresholds)
+    return near

@@ -39,11 +39,7 @@ def suspects_page(
 ) -> str:
     """Return the page: HTML that needs no other file.
 
-    Args:
-        manifest: see `belong.commands.clean.manifest`.
-        images: row -> (ch, h, w) uint8, of those that can be shown.
-        title: the heading: the folder that was cleaned.
-        facts: label -> number.
+    `images` are those that can be shown: row of the manifest -> (ch, h, w) uint8.
     """
     sections, shown = [], []
     for problem, heading in HEADINGS.items():

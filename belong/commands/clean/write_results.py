@@ -1,19 +1,21 @@
 """What a cleaning leaves behind: tables, a page, and a tree of the images that are kept."""
 
-from collections.abc import Mapping
+import itertools
+import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from belong.commands.clean.cleaned_tree import build
-from belong.commands.clean.issue import VERDICTS
-from belong.commands.clean.options import CleanOptions
+from belong.commands.clean.manifest import VERDICTS
+from belong.commands.clean.options import CleanOptions, Tree
 from belong.commands.clean.page import suspects_page
 from belong.data.image_folder import ImageFiles
 from belong.runtime.errors import InputError
-from belong.runtime.storage import save_csv, save_json, save_text
+from belong.runtime.progress import bar
+from belong.runtime.storage import save_csv, save_json, save_text, whole_folder
 from belong.runtime.text import printable
 
 MANIFEST, PAGE, SUMMARY, TREE = "manifest.csv", "suspects.html", "summary.json", "cleaned"
@@ -41,11 +43,6 @@ def check_place(out: Path, folder: Path, *, overwrite: bool) -> None:
         )
 
 
-def save_manifest(out: Path, manifest: pd.DataFrame) -> None:
-    """Write manifest.csv alone."""
-    save_csv(out / MANIFEST, manifest)
-
-
 def save(
     out: Path,
     manifest: pd.DataFrame,
@@ -56,16 +53,12 @@ def save(
 ) -> dict[str, Any]:
     """Write all; return what summary.json holds.
 
-    Args:
-        out: the folder.
-        manifest: see `belong.commands.clean.manifest`.
-        found: the files, in the order of its rows.
-        images: row -> (ch, h, w) uint8, of those that can be shown.
-        options: the stated share, the number of folds, and which tree is built.
+    `found` are the files of the manifest's rows; `images` those that can be shown, row ->
+    (ch, h, w) uint8.
     """
-    stated = {"false_alarms": options.false_alarms, "folds": options.folds}
-    summary = _summary(manifest) | stated
     source = printable(found.folder)
+    stated = {"false_alarms": options.false_alarms, "folds": options.folds}
+    summary = {"source": source} | _summary(manifest) | stated
     page = suspects_page(
         manifest, images, title=source, facts={"images": len(manifest), **summary["verdicts"]}
     )
@@ -75,14 +68,34 @@ def save(
     if tree is not None:
         wanted = {"keep", "review"} if options.with_review else {"keep"}
         kept = manifest["verdict"].isin(wanted).to_numpy()
-        files = [file for file, is_kept in zip(found.files, kept, strict=True) if is_kept]
+        files = list(itertools.compress(found.files, kept))
         build(out / TREE, found.folder, files, tree=tree)
         summary |= {
             "tree": {"made_of": tree, "with_review": options.with_review, "images": len(files)}
         }
-    summary = {"source": source, **summary}
     save_json(out / SUMMARY, summary)
     return summary
+
+
+def build(to: Path, source: Path, files: Sequence[Path], *, tree: Tree) -> None:
+    """Put files at the same places below `to`, which appears when all are there.
+
+    Args:
+        to: the folder that is made, or replaced.
+        source: where the files lie.
+        files: paths relative to it.
+        tree: "link": symbolic links, to the absolute path; "copy": the bytes and the time.
+    """
+    top = source.resolve()
+    with whole_folder(to) as part, bar(len(files), tree, "file") as progress:
+        for file in files:
+            made = part / file
+            made.parent.mkdir(parents=True, exist_ok=True)
+            if tree == "link":
+                made.symlink_to(top / file)
+            else:
+                shutil.copy2(top / file, made)
+            progress.update()
 
 
 def _summary(manifest: pd.DataFrame) -> dict[str, Any]:

@@ -31,15 +31,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Fit, and say what came out."""
     from belong.commands.fit.fit import fit, prepare, tell
-    from belong.commands.fit.settings import setting
+    from belong.commands.fit.settings import given
 
-    own = {key: getattr(arguments, key) for key in ("seed", "threads", "device")}
-    settings = {key: value for key, value in own.items() if value is not None}
     options = {
         "anomalies": arguments.anomalies,
         "alpha": arguments.alpha,
         "weights": arguments.weights,
-        "settings": settings | dict(setting(text) for text in arguments.set),
+        "settings": given(arguments),
     }
     if arguments.plan:
         tell(prepare(arguments.folder, **options))

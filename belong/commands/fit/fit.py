@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ from belong.runtime.storage import save_text
 
 if TYPE_CHECKING:
     from belong.prediction.bundle import Bundle
+    from belong.prediction.model import Model
 
 PAGE = "report.html"
 
@@ -49,36 +51,52 @@ class Job:
 
 
 def fit(
-    folder: Path,
-    output: Path,
+    folder: str | PathLike[str],
+    output: str | PathLike[str],
     *,
-    anomalies: Path | None = None,
+    anomalies: str | PathLike[str] | None = None,
     alpha: float | None = None,
     weights: str | None = None,
     settings: Mapping[str, object] | None = None,
-) -> "Bundle":
-    """Fit a model to the images in `folder`, write it to the new folder `output`, and return it.
+) -> "Model":
+    """Fit a model to a folder of images for each class.
+
+    After an interruption the same call resumes: `.OUTPUT.work` beside the model keeps what is done.
 
     Args:
-        folder: class folders or IDX files, as `belong.data.loader.look` takes them.
-        output: the bundle, with `report.html` beside its files, outside of the images.
-        anomalies: images that do not belong, for the supervised head and for the report.
-        alpha: share of the images that belong that may be rejected, between 0 and 1; that of
-            params.yaml if None.
+        folder: a folder of images for each class in it, or IDX files.
+        output: the model, a new folder outside of the images; `report.html` is put into it.
+        anomalies: a folder of images that do not belong, for the supervised head and the report.
+        alpha: share of images that belong and may be rejected, between 0 and 1; 0.025 if None.
         weights: "imagenet", or a .safetensors file for EfficientNet-B0; None trains a small
             network from scratch.
-        settings: other keys of params.yaml, dotted.
+        settings: other keys of params.yaml, dotted, such as {"train.epochs": 30}.
+
+    Returns:
+        The model.
 
     Raises:
-        InputError: what is wrong with the folder or a setting; TooManyBadFilesError if too many
-            files cannot be read.
+        InputError: a folder or a setting is wrong.
+        TooManyBadFilesError: too many files cannot be read.
+
+    Example:
+        >>> model = belong.fit("digits", "new", alpha=0.2, settings={"train.epochs": 1})
+        >>> model.class_names, model.alpha
+        (('0', '1'), 0.2)
+        >>> model.predict("digits/0").belongs.shape
+        (70,)
+        >>> belong.fit("digits", "new")
+        Traceback (most recent call last):
+        ...
+        belong.runtime.errors.InputError: new: exists already; wanted the name of a new folder
     """
+    output = Path(output)
     check_new(output)
     for images in (folder, anomalies):
-        if images is not None and images.resolve() in output.resolve().parents:
+        if images is not None and Path(images).resolve() in output.resolve().parents:
             raise InputError(
-                f"{output}: is in {images}, where it would be a class without images; wanted a "
-                f"folder outside"
+                f"{output}: is in {Path(images)}, where it would be a class without images; wanted "
+                f"a folder outside"
             )
     job = prepare(folder, anomalies=anomalies, alpha=alpha, weights=weights, settings=settings)
     tell(job)
@@ -88,19 +106,27 @@ def fit(
 
 
 def prepare(
-    folder: Path,
+    folder: str | PathLike[str],
     *,
-    anomalies: Path | None = None,
+    anomalies: str | PathLike[str] | None = None,
     alpha: float | None = None,
     weights: str | None = None,
     settings: Mapping[str, object] | None = None,
 ) -> Job:
     """Return what `fit` would do; the arguments and errors are its own."""
+    folder, anomalies = Path(folder), None if anomalies is None else Path(anomalies)
     own = dict(settings or {}) | ({"calibration.alpha": alpha} if alpha is not None else {})
     own = sources(folder, anomalies, weights) | own
     values = parameters(own)
     found = look(folder)
-    check_beside(folder, anomalies, weights)
+    if anomalies is not None:
+        if anomalies.resolve() == folder.resolve():
+            raise InputError(f"{anomalies}: is the folder of the normal images; wanted another one")
+        look(anomalies)
+    if weights not in (None, "imagenet") and not Path(weights).is_file():
+        raise InputError(
+            f"--weights {weights}: no such file; wanted imagenet or a .safetensors file"
+        )
     chosen = plan(
         found,
         alpha=values.calibration.alpha,
@@ -130,27 +156,10 @@ def work_beside(output: Path) -> Path:
     return output.with_name(f".{output.name}.work")
 
 
-def check_beside(folder: Path, anomalies: Path | None, weights: str | None) -> None:
-    """Refuse at once what would be refused after the plan.
-
-    Raises:
-        InputError: the anomalies are no folder of images or are the images that belong, or there
-            is no such file of weights.
-    """
-    if anomalies is not None:
-        if anomalies.resolve() == folder.resolve():
-            raise InputError(f"{anomalies}: is the folder of the normal images; wanted another one")
-        look(anomalies)
-    if weights not in (None, "imagenet") and not Path(weights).is_file():
-        raise InputError(
-            f"--weights {weights}: no such file; wanted imagenet or a .safetensors file"
-        )
-
-
 def tell(job: Job) -> None:
     """Print the plan, and how long it will take."""
     # Not at the top: torch comes with it, and a mistake in the folder is answered before.
-    from belong.commands.fit.time_estimate import estimate
+    from belong.commands.fit.time_estimate import estimate, in_words
 
     chosen = job.plan
     name, least, _ = min(chosen.classes, key=lambda one: one[1])
@@ -162,11 +171,12 @@ def tell(job: Job) -> None:
         f"training: {chosen.train_images:,} images, {chosen.epochs} passes of "
         f"{chosen.batch_size}; {chosen.calibration_fraction:.0%} of each class calibrate\n"
         f"promise: {job.values.calibration.alpha:.1%} of the images that belong are rejected\n"
-        f"time: {estimate(job.found, chosen, job.values)}, if the machine stays as busy as it is"
+        f"time: {in_words(estimate(job.found, chosen, job.values))}, if the machine stays as busy "
+        f"as it is"
     )
 
 
-def make(job: Job, output: Path) -> "Bundle":
+def make(job: Job, output: Path) -> "Model":
     """Make the model beside `output`, and put it there when all is done.
 
     What is finished is kept in `.NAME.work` until all is.
@@ -178,6 +188,7 @@ def make(job: Job, output: Path) -> "Bundle":
     """
     from belong.commands.fit.recipe import STEPS, make_model
     from belong.commands.fit.workspace import Workspace
+    from belong.prediction.model import load_model
 
     work, start = work_beside(output), time.perf_counter()
     workspace = Workspace(work, key_of(job))
@@ -208,7 +219,7 @@ def make(job: Job, output: Path) -> "Bundle":
         raise
     shutil.rmtree(work, ignore_errors=True)
     say(f"{output}: ready after {time.perf_counter() - start:.0f} s\n{summary(bundle, output)}")
-    return bundle
+    return load_model(output)
 
 
 def key_of(job: Job) -> str:

@@ -22,6 +22,7 @@ from belong.runtime.text import counted
 LOOKED_AT = 200  # files whose size is read
 SMALL_PX = 64  # images up to this side are seen whole by a small network
 LEAST_PX = 28
+LEAST_IMAGES = 5  # 2 to fit, and 1 each to calibrate and to measure, with one that may repeat
 SPARE = 4  # images, beyond what calibrates at least
 LEAST_NEEDED = least_held_out(0.5) + SPARE  # at any alpha
 STEPS = 2000  # of training, at least: a few hundred images need more passes than many thousands
@@ -65,11 +66,7 @@ class Plan:
     train_images: int
 
     def with_settings(self, settings: Mapping[str, object]) -> Self:
-        """Return the plan with what a person has set himself in its place.
-
-        Args:
-            settings: keys of params.yaml, dotted; those that no plan sets are passed over.
-        """
+        """Return the plan with what a person has set himself, by dotted key, in its place."""
         own = {name: settings[key] for key, name in SET_BY_PLAN.items() if key in settings}
         return replace(self, **own)  # type: ignore[arg-type]  # each is checked with params.yaml
 
@@ -141,9 +138,6 @@ def _check_classes(found: DataSet | ImageFiles, trained: Sequence[int]) -> None:
             )
 
 
-LEAST_IMAGES = 5  # 2 to fit, and 1 each to calibrate and to measure, with one that may repeat
-
-
 def without_test(trained: Sequence[int], test_fraction: float) -> list[int]:
     """Return the images of each class less the share that becomes the test."""
     return [count - drawn(count, test_fraction) for count in trained]
@@ -184,13 +178,7 @@ def _next(share: float, trained: Sequence[int]) -> float:
 
 
 def steps(fitted: int, *, batch_size: int, epochs: int) -> tuple[int, int]:
-    """Return the images per step, at most `batch_size`, and the passes, at least `epochs`.
-
-    Args:
-        fitted: images that the network is fitted to.
-        batch_size: the largest.
-        epochs: the fewest.
-    """
+    """Return the images per step, at most `batch_size`, and the passes, at least `epochs`."""
     batch = max(8, min(batch_size, fitted // 10))
     return batch, max(epochs, math.ceil(STEPS * batch / fitted))
 

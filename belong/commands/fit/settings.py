@@ -1,5 +1,6 @@
 """The parameters of a command: the defaults, with what a person has set in their place."""
 
+import argparse
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,13 @@ def setting(text: str) -> tuple[str, object]:
         return key, YAML(typ="safe", pure=True).load(value)
     except YAMLError:
         raise InputError(f"--set {text}: not valid YAML behind the =") from None
+
+
+def given(arguments: argparse.Namespace) -> dict[str, object]:
+    """Return the settings on the command line: --seed, --threads, --device, and each --set."""
+    own = {key: getattr(arguments, key) for key in ("seed", "threads", "device")}
+    named = {key: value for key, value in own.items() if value is not None}
+    return named | dict(setting(text) for text in arguments.set)
 
 
 def parameters(settings: Mapping[str, object]) -> Parameters:

@@ -54,13 +54,7 @@ class Pace:
     small: float
 
     def of(self, plan: Plan, *, files: int, images: int) -> float:
-        """Return the seconds of a plan.
-
-        Args:
-            plan: the plan.
-            files: to decode.
-            images: these and what is derived of them.
-        """
+        """Return the seconds of a plan: `files` to decode, `images` with those derived of them."""
         return (
             files * self.decoding
             + images * self.embedding
@@ -69,26 +63,16 @@ class Pace:
         )
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """Seconds from the start to the model, and between which they are likely to lie."""
-
-    seconds: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        """For people."""
-        return f"about {_plainly(self.seconds)} ({_plainly(self.low)} to {_plainly(self.high)})"
+def in_words(seconds: float) -> str:
+    """Return an estimate for people, with what it is likely to lie between."""
+    low, high = (_plainly(share * seconds) for share in (LOW, HIGH))
+    return f"about {_plainly(seconds)} ({low} to {high})"
 
 
-def estimate(found: DataSet | ImageFiles, plan: Plan, values: Parameters) -> Estimate:
-    """Time some of the work of `plan`, and count all of it.
+def estimate(found: DataSet | ImageFiles, plan: Plan, values: Parameters) -> float:
+    """Time some of the work of `plan`, and count all of it; return the seconds until the model.
 
-    Args:
-        found: the images that belong; anomalies are not counted.
-        plan: what will be done.
-        values: the parameters, those of the plan among them.
+    `found` are the images that belong; anomalies are not counted. The plan's keys are in `values`.
     """
     devices.compute_repeatably(values.threads)
     device = devices.choose(values.device)
@@ -111,8 +95,7 @@ def estimate(found: DataSet | ImageFiles, plan: Plan, values: Parameters) -> Est
     )
     tested = n - round(plan.train_images / (1 - plan.calibration_fraction))
     images_of_all = n + len(DERIVED) * min(values.derive.images, tested)
-    seconds = pace.of(plan, files=n, images=images_of_all)
-    return Estimate(seconds, LOW * seconds, HIGH * seconds)
+    return pace.of(plan, files=n, images=images_of_all)
 
 
 def _decoding(

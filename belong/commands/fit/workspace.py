@@ -4,7 +4,6 @@ Each is a safetensors file with its SHA-256 beside it: what a power failure has 
 again. The file `key` stands for all that the results depend on.
 """
 
-import hashlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from belong.models.checkpoint import Checkpoint, checkpoint_beside
+from belong.runtime.fingerprint import sha256
 from belong.runtime.storage import load_about, load_arrays, save_arrays, save_text
 from belong.runtime.text import say
 
@@ -28,12 +28,7 @@ class Workspace:
     """
 
     def __init__(self, folder: Path, key: str) -> None:
-        """Look at what an interrupted run has left.
-
-        Args:
-            folder: is made, if it is not there.
-            key: see `belong.runtime.fingerprint`.
-        """
+        """Look at what an interrupted run has left; `key`: see `belong.runtime.fingerprint`."""
         self._folder, self._key, note = folder, key, folder / "key"
         found = note.read_bytes() if note.is_file() else b""
         self.is_other = bool(found) and found != key.encode()
@@ -44,7 +39,7 @@ class Workspace:
     def has(self, name: str) -> bool:
         """Return whether a result is there as it was computed."""
         try:
-            return self._sum(name).read_text(encoding="utf-8") == _sha256(self._path(name))
+            return self._sum(name).read_text(encoding="utf-8") == sha256(self._path(name))
         except (OSError, UnicodeDecodeError):  # none, or a power cut left half of it
             return False
 
@@ -63,15 +58,10 @@ class Workspace:
 
     def _save(self, name: str, result: Result) -> None:
         save_arrays(self._path(name), *result)
-        save_text(self._sum(name), _sha256(self._path(name)))
+        save_text(self._sum(name), sha256(self._path(name)))
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}.safetensors"
 
     def _sum(self, name: str) -> Path:
         return self._folder / f"{name}.sha256"
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -35,17 +35,17 @@ def run(arguments: argparse.Namespace) -> int:
     if (folder / dvc_lock.NAME).exists():
         if find_spec("dvc") is None:
             raise InputError("dvc is not installed; pip install 'belong[pipeline]' brings it")
-        verified = pipeline.verify(folder, whole_cache=arguments.whole_cache)
+        files, findings = pipeline.verify(folder, whole_cache=arguments.whole_cache)
     elif (folder / NAME).exists():
-        verified = model.verify(folder)
+        files, findings = model.verify(folder)
     else:
         raise InputError(
             f"{printable(folder)}: wanted the folder of a pipeline, with its {dvc_lock.NAME}, or "
             f"of a model, with its {NAME}"
         )
-    for finding in verified.findings:
-        print(finding.line)  # noqa: T201
-    wrong = len(verified.findings)
+    for one in findings:
+        print(f"{one.where}: {one.what}; to mend it: {one.mend}")  # noqa: T201
+    wrong = len(findings)
     judged = f"{wrong:,} {'does' if wrong == 1 else 'do'} not match" if wrong else "all match"
-    print(f"{counted(verified.files, 'file')} read; {judged}")  # noqa: T201
+    print(f"{counted(files, 'file')} read; {judged}")  # noqa: T201
     return DIFFERS if wrong else 0

@@ -1,13 +1,29 @@
-"""Sums of files, from their bytes: many at a time, and none of them whole in memory."""
+"""Sums of files, many at a time and none whole in memory, and what is said if one is wrong."""
 
 import hashlib
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from belong.runtime.parallel import parallel_map
 from belong.runtime.progress import bar
 
 PIECE = 2**20  # bytes of each file that are in memory
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One output, or one file of a model, that is not what was made.
+
+    Attributes:
+        where: the stage and the path, or the path.
+        what: what is wrong with it.
+        mend: the command that mends it, or what to do.
+    """
+
+    where: str
+    what: str
+    mend: str
 
 
 def digests(paths: Iterable[Path], kind: str) -> dict[Path, str | None]:

@@ -1,5 +1,6 @@
 """What `dvc.lock` says of the outputs of each stage."""
 
+import posixpath
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -40,17 +41,17 @@ def outputs(root: Path) -> list[Output]:
     Raises:
         IntegrityError: a dvc.lock, or the dvc.yaml beside it, is damaged.
     """
-    lock, beside = root / NAME, [one for one in sorted(root.glob(f"*/{NAME}")) if one.is_file()]
-    own = list(_outputs(root, lock)) if lock.is_file() else []
-    read = _dependencies(lock) if lock.is_file() else set()
-    found = own + [
+    own = root / NAME
+    locks = [one for one in (own, *sorted(root.glob(f"*/{NAME}"))) if one.is_file()]
+    read = {path for lock in locks if lock == own for path in _dependencies(lock)}
+    found = [
         output
-        for one in beside
-        for output in _outputs(root, one)
-        if output.path in read or (root / output.path).exists()
+        for lock in locks
+        for output in _outputs(root, lock)
+        if lock == own or output.path in read or (root / output.path).exists()
     ]
-    for one in [lock, *beside]:
-        if one.is_file() and (wrong := refused(one)):
+    for lock in locks:
+        if wrong := refused(lock):
             raise wrong
     return found
 
@@ -107,23 +108,12 @@ def _outputs(root: Path, lock: Path) -> Iterator[Output]:
         at = one.get("do", one).get("wdir", ".")  # paths in the lock are relative to it
         try:
             for out in stage.get("outs") or []:
-                path = _plain(inside / at / out["path"])
+                path = posixpath.normpath(inside / at / out["path"])
                 if not MD5.fullmatch(out["md5"]):
                     raise TypeError
                 yield Output(f"{start}{name}", path, out["md5"])
         except (AttributeError, KeyError, TypeError):
             raise _damaged(lock, f"the outputs of {name} have no path and md5") from None
-
-
-def _plain(path: PurePosixPath) -> str:
-    """Return the path without its `..`: data/../x is x."""
-    parts: list[str] = []
-    for part in path.parts:
-        if part == ".." and parts:
-            parts.pop()
-        else:
-            parts.append(part)
-    return "/".join(parts)
 
 
 def _stages(path: Path) -> dict[str, Any]:

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from belong.commands.verify.digests import digests
-from belong.commands.verify.finding import Finding, Verified
+from belong.commands.verify.digests import Finding, digests
 from belong.prediction.manifest import NAME, Manifest
 from belong.runtime.errors import InputError
 from belong.runtime.text import printable
@@ -11,8 +10,8 @@ from belong.runtime.text import printable
 AGAIN = "take the model again from where it came, or fit it again"
 
 
-def verify(folder: Path) -> Verified:
-    """Read every file that the manifest names.
+def verify(folder: Path) -> tuple[int, list[Finding]]:
+    """Read every file that the manifest names; return how many files, and what does not match.
 
     Raises:
         InputError: the manifest cannot be read.
@@ -21,15 +20,14 @@ def verify(folder: Path) -> Verified:
     path = folder / NAME
     if not path.is_file():
         raise InputError(f"{printable(path)}: is no file; wanted the manifest of a model")
-    manifest = Manifest.read(path)
-    wanted = {folder / name: stored for name, stored in manifest.files.items()}
-    sums = digests(wanted, "sha256")
+    stored = {folder / name: file for name, file in Manifest.read(path).files.items()}
+    sums = digests(stored, "sha256")
     findings = [
-        Finding(printable(path), _wrong(path, stored.bytes), AGAIN)
-        for path, stored in wanted.items()
-        if sums[path] != stored.sha256
+        Finding(printable(path), _wrong(path, file.bytes), AGAIN)
+        for path, file in stored.items()
+        if sums[path] != file.sha256
     ]
-    return Verified(len(wanted) + 1, findings)
+    return len(stored) + 1, findings
 
 
 def _wrong(path: Path, size: int) -> str:

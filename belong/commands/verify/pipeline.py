@@ -11,10 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from belong.commands.verify.digests import digests
+from belong.commands.verify.digests import Finding, digests
 from belong.commands.verify.dvc_cache import FOLDER, cache_of, kept_for, listing, members, name_of
 from belong.commands.verify.dvc_lock import NAME, Output, incomplete, outputs
-from belong.commands.verify.finding import Finding, Verified
 from belong.runtime.text import printable
 
 SHOWN = 3  # files of a folder that a line names
@@ -35,12 +34,15 @@ class Seen:
     spoiled: set[Path]
 
 
-def verify(root: Path, *, whole_cache: bool) -> Verified:
+def verify(root: Path, *, whole_cache: bool) -> tuple[int, list[Finding]]:
     """Read every output, and the files of the cache that it is kept in.
 
     Args:
         root: the folder with the dvc.lock.
         whole_cache: read what the cache keeps of other runs, too.
+
+    Returns:
+        How many files were read, and what does not match, in the order of the stages.
 
     Raises:
         IntegrityError: a dvc.lock is damaged.
@@ -67,7 +69,7 @@ def verify(root: Path, *, whole_cache: bool) -> Verified:
                 f"rm -f {_typed([path])}")
         for path in sorted(seen.spoiled - ours)
     ]  # fmt: skip
-    return Verified(len(sums), findings)
+    return len(sums), findings
 
 
 def _finding(output: Output, cache: Path, seen: Seen) -> Finding | None:

@@ -1,15 +1,30 @@
-"""What `belong watch` is given: a table of predictions, a folder that holds one, or images."""
+"""What `belong watch` is given: a table of predictions, a folder that holds one, or images.
 
+Images are scored as `belong score` does it, and put into the order of time.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import pandas as pd
+
+from belong.commands.watch import predictions
 from belong.data.file_discovery import Incoming, below
 from belong.data.image_reader import is_image_name
-from belong.prediction.prediction_files import PREDICTIONS
-from belong.runtime.errors import InputError
-from belong.runtime.text import printable
+from belong.prediction.model import Model
+from belong.prediction.prediction_files import PREDICTIONS, UNREADABLE
+from belong.prediction.scoring_options import ScoringOptions
+from belong.prediction.scoring_run import score_files
+from belong.runtime.errors import InputError, TooManyBadFilesError
+from belong.runtime.storage import load_csv
+from belong.runtime.text import in_table, printable
 
 # What a look leaves in a folder; the picture may lie beside predictions, and is none of the images.
 TABLE, PICTURE = "watch.csv", "watch.png"
+Reasons = list[tuple[str, str]]  # (path, reason) of files that cannot be read
 
 
 def look(path: Path) -> Path | Incoming:
@@ -44,3 +59,61 @@ def look(path: Path) -> Path | Incoming:
             f"{printable(table)}, to judge what was scored, or a folder of nothing but images"
         )
     return table
+
+
+def scored(
+    incoming: Incoming, model: Model, out: Path | None, options: ScoringOptions
+) -> tuple[pd.DataFrame, Reasons]:
+    """Score images; return their predictions in the order of the files' times, and the unreadable.
+
+    Without `out` nothing is kept.
+
+    Raises:
+        InputError: as `score_files`; TooManyBadFilesError: no image can be read.
+        KeyboardInterrupt: says what of it is kept.
+    """
+    source = printable(incoming.top)
+    # Before they are scored: what goes away meanwhile is then one that cannot be read.
+    times = {in_table(file): _changed(incoming.path(file)) for file in incoming.files}
+    with _kept(out, source) as folder:
+        score_files(
+            incoming,
+            model,
+            folder,
+            options,
+            source=source,
+            say=lambda text: print(text, file=sys.stderr),  # noqa: T201
+        )
+        rows = predictions.read(folder / PREDICTIONS)
+        return predictions.by_time(rows, times.__getitem__), _unreadable(folder)
+
+
+def _changed(path: Path) -> int:
+    """Return the time of a file's last change; of none, for it will not be read, 0."""
+    try:
+        return path.stat().st_mtime_ns
+    except (OSError, ValueError):
+        return 0
+
+
+def _unreadable(folder: Path) -> Reasons:
+    table = load_csv(folder / UNREADABLE, "path", "reason", as_text=True)
+    return list(table.itertuples(index=False, name=None))
+
+
+@contextmanager
+def _kept(out: Path | None, source: str) -> Iterator[Path]:
+    """Yield the folder for the tables; where none is wanted, one that is gone in the end."""
+    if out is not None:
+        yield out
+        return
+    with TemporaryDirectory(prefix="belong-") as name:
+        try:
+            yield Path(name)
+        except TooManyBadFilesError:
+            path, reason = _unreadable(Path(name))[0]
+            raise TooManyBadFilesError(
+                f"{source}: no image can be read; the first: {path} ({reason})"
+            ) from None
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt("interrupted; nothing is kept without -o FOLDER") from None

@@ -12,6 +12,9 @@ million quiet images is found too (Vovk et al., Testing randomness online, 2021,
 for that; a sum over the starts keeps Ville's inequality).
 """
 
+from bisect import bisect_left, bisect_right, insort
+from dataclasses import dataclass
+
 import numpy as np
 
 # How many times the odds of a yes are as high after a change as before: less, or more.
@@ -62,6 +65,60 @@ def begins(hits: np.ndarray, chances: np.ndarray) -> int:
     before = gains - _steps(gains)
     won = gains[:, -1:] - before
     return int(np.unravel_index(np.argmax(won), won.shape)[1])
+
+
+@dataclass(frozen=True)
+class Drift:
+    """When a rate changed, in places of the stream from 0 on.
+
+    Attributes:
+        noticed: the image after which the capital had reached its limit.
+        begun: the image at which the winning bet would best have begun; an estimate.
+    """
+
+    noticed: int
+    begun: int
+
+
+def first_drift(
+    hits: np.ndarray, chances: np.ndarray, evidence: np.ndarray, places: np.ndarray, *, limit: float
+) -> Drift | None:
+    """Return the drift at which the evidence first reaches the limit, if it ever does.
+
+    Args:
+        hits: (n,) bool, what was bet on.
+        chances: (n,) of each hit, see `log_capital`.
+        evidence: (n,) log10 of the capital that the bets gave.
+        places: (n,) of these images in the whole stream.
+        limit: in the units of the evidence.
+    """
+    reached = np.flatnonzero(evidence >= limit)
+    if not len(reached):
+        return None
+    upto = int(reached[0]) + 1
+    return Drift(int(places[upto - 1]), int(places[begins(hits[:upto], chances[:upto])]))
+
+
+def rank_p_values(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return for each value the share of it and all before that are as low; ties by lot.
+
+    They are independent and uniform on 0..1 if the values are exchangeable, whatever their law
+    (Vovk et al., Testing exchangeability on-line, 2003).
+
+    Args:
+        values: (n,).
+        rng: breaks the ties.
+    """
+    past: list[float] = []
+    shares = np.empty(len(values))
+    for place, (value, lot) in enumerate(
+        zip(values.tolist(), rng.random(len(values)), strict=True)
+    ):
+        lower = bisect_left(past, value)
+        alike = bisect_right(past, value, lower) - lower + 1
+        shares[place] = (lower + lot * alike) / (place + 1)
+        insort(past, value)
+    return shares
 
 
 def _gains(hits: np.ndarray, chances: np.ndarray) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Read the predictions of new images, in the order of time."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,23 +16,33 @@ COLUMNS = ("path", "class", "belongs", "p_value")
 ROUNDING = 1e-5
 
 
-def read(paths: Sequence[Path], time_of: Callable[[str], int] | None = None) -> pd.DataFrame:
-    """Return the rows of all files, one after the other, or by the time of their images.
-
-    Args:
-        paths: predictions.csv, as `belong score` writes it.
-        time_of: an image's time, by its path in the table; images of one time stay in their order.
+def read(path: Path) -> pd.DataFrame:
+    """Return the rows of predictions.csv, as `belong score` writes it.
 
     Returns:
         Columns: `path`, `class`, `belongs` (bool) and `p_value` (float64).
 
     Raises:
-        InputError: a file is missing, no table, or has no row; a column is missing; a value is not
-            what it should be.
+        InputError: the file is missing, no table, or has no row; a column is missing; a value is
+            not what it should be.
     """
-    rows = pd.concat([_one(path) for path in paths], ignore_index=True)
-    if time_of is None:
-        return rows
+    name = printable(path)
+    if not path.is_file():
+        raise InputError(f"{name}: no such file; `belong score` makes predictions.csv")
+    try:
+        table = load_csv(path, *COLUMNS, as_text=True)
+    except InputError as error:  # pandas ends some of its messages with a new line
+        raise InputError(" ".join(str(error).split())) from None
+    if table.empty:
+        raise InputError(f"{name}: has no row; wanted the predictions of at least one image")
+    p_values = pd.to_numeric(table["p_value"], errors="coerce")
+    _check(name, "p_value", table, (p_values > 0) & (p_values <= 1), "above 0, at most 1")
+    _check(name, "belongs", table, table["belongs"].isin(["True", "False"]), "True or False")
+    return table.assign(p_value=p_values, belongs=table["belongs"] == "True")
+
+
+def by_time(rows: pd.DataFrame, time_of: Callable[[str], int]) -> pd.DataFrame:
+    """Return the rows by the time of the image with this path; those of one time stay in order."""
     times = [time_of(path) for path in rows["path"]]
     return rows.iloc[np.argsort(times, kind="stable")].reset_index(drop=True)
 
@@ -77,22 +87,6 @@ def rejected(rows: pd.DataFrame, *, alpha: float, n: int) -> np.ndarray:
             f"alpha {alpha:g}: the predictions are of another model, or of another threshold"
         )
     return ~belong
-
-
-def _one(path: Path) -> pd.DataFrame:
-    name = printable(path)
-    if not path.is_file():
-        raise InputError(f"{name}: no such file; `belong score` makes predictions.csv")
-    try:
-        table = load_csv(path, *COLUMNS, as_text=True)
-    except InputError as error:  # pandas ends some of its messages with a new line
-        raise InputError(" ".join(str(error).split())) from None
-    if table.empty:
-        raise InputError(f"{name}: has no row; wanted the predictions of at least one image")
-    p_values = pd.to_numeric(table["p_value"], errors="coerce")
-    _check(name, "p_value", table, (p_values > 0) & (p_values <= 1), "above 0, at most 1")
-    _check(name, "belongs", table, table["belongs"].isin(["True", "False"]), "True or False")
-    return table.assign(p_value=p_values, belongs=table["belongs"] == "True")
 
 
 def _check(

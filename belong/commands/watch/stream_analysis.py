@@ -4,11 +4,11 @@ Two questions; the chance that either is answered wrongly by bad luck is at most
 often one looks:
 
 - Has the rate left its band? The bets are against the law that the finite number of calibration
-  images gives (`betting.pooled_chances`), at half of delta.
+  images gives (`pooled_chances`), at half of delta.
 - Which class drifts? The promise holds for all classes together: one may well be rejected more
   often than another from the start. So each predicted class is compared with its own past in the
-  stream (`own_past`), at its share of the other half (Bonferroni). What is wrong with a class from
-  the first image on can only be found by the first question.
+  stream (`rank_p_values`), at its share of the other half (Bonferroni). What is wrong with a class
+  from the first image on can only be found by the first question.
 
 Both take the images as exchangeable: of a stream that is sorted by class, and not by time, the
 first may say that it drifts. Where scores tie, fewer images are rejected than promised; then the
@@ -20,18 +20,23 @@ images it takes 1,220 and 210. Of quiet streams of 1,500 images 1 in 400 raises 
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from belong.calibration import conformal
-from belong.calibration.sample_size import least_to_calibrate, rejectable
-from belong.commands.watch import rank_p_values
-from belong.commands.watch.blocks import blocks
-from belong.commands.watch.drift import Drift, first_drift
-from belong.commands.watch.martingale import log_capital, pooled_chances
-from belong.runtime.errors import InputError
+from belong.calibration.sample_size import rejectable
+from belong.commands.watch.martingale import (
+    Drift,
+    first_drift,
+    log_capital,
+    pooled_chances,
+    rank_p_values,
+)
+
+BLOCKS = 40  # of a stream, at most, to be shown over time
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,7 @@ class StreamAnalysis:
             `images`, `rejected`, `evidence` (the highest).
         class_limit: the evidence at which a class drifts.
         class_drifts: class -> its drift, in places of the whole stream.
-        blocks: see `blocks`.
+        blocks: see `_blocks`.
     """
 
     images: int
@@ -68,19 +73,6 @@ class StreamAnalysis:
         return self.drift is None and not self.class_drifts
 
 
-def check_promise(*, alpha: float, n_calibration: int) -> None:
-    """Refuse so few calibration images that nothing can be rejected at alpha.
-
-    Raises:
-        InputError: names how many there have to be.
-    """
-    least = least_to_calibrate(alpha)
-    if n_calibration < least:
-        raise InputError(
-            f"{n_calibration} calibration images; alpha {alpha:g} wants at least {least}"
-        )
-
-
 def analyze(
     rows: pd.DataFrame,
     rejected: np.ndarray,
@@ -96,14 +88,10 @@ def analyze(
         rows: columns `class` and `p_value` of n images, in the order of time.
         rejected: (n,) bool.
         alpha: promised share of the images that belong that is rejected.
-        n_calibration: held-out images that set the threshold.
+        n_calibration: held-out images that set the threshold, enough to reject any at alpha.
         delta: the chance of a false alarm.
         rng: breaks ties between p-values.
-
-    Raises:
-        InputError: with so few calibration images nothing can be rejected at this alpha.
     """
-    check_promise(alpha=alpha, n_calibration=n_calibration)
     rank = rejectable(n_calibration, alpha)
     chances = pooled_chances(rejected, rank=rank, n=n_calibration)
     evidence = log_capital(rejected, chances) / math.log(10)
@@ -115,7 +103,7 @@ def analyze(
     class_limit = limit + math.log10(len(places))
     of_class, drifts = {}, {}
     for name, own in places.items():
-        hits = rank_p_values.p_values(p_values[own], rng) <= alpha
+        hits = rank_p_values(p_values[own], rng) <= alpha
         own_chances = np.full(len(own), alpha)
         of_class[name] = log_capital(hits, own_chances) / math.log(10)
         drift = first_drift(hits, own_chances, of_class[name], own, limit=class_limit)
@@ -138,7 +126,47 @@ def analyze(
         classes=classes.sort_values("evidence", ascending=False, kind="stable"),
         class_limit=class_limit,
         class_drifts=drifts,
-        blocks=blocks(
+        blocks=_blocks(
             names, rejected, evidence, of_class, alpha=alpha, n_calibration=n_calibration
         ),
     )
+
+
+def _blocks(
+    names: np.ndarray,
+    rejected: np.ndarray,
+    evidence: np.ndarray,
+    of_class: Mapping[str, np.ndarray],
+    *,
+    alpha: float,
+    n_calibration: int,
+) -> pd.DataFrame:
+    """Divide a stream of n images into at most 40 blocks of the same length.
+
+    `names` (n,) are the predicted classes; `of_class` has the evidence of each on its own images.
+
+    Returns:
+        A row for each block, and for each class in it, with the columns of
+        `belong.commands.watch.watch.WatchResult.to_pandas`; of a class nothing is expected.
+    """
+    edges = np.linspace(0, len(names), min(BLOCKS, len(names)) + 1).astype(int)
+    rows = []
+    for first, last in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
+        low, high = conformal.promised_range(n_calibration, last - first, alpha=alpha)
+        whole = {"class": "", "images": last - first, "rejected": rejected[first:last].sum()}
+        ends = {"first": first + 1, "last": last}
+        band = {"expected_low": low, "expected_high": high}
+        rows.append(whole | ends | band | {"evidence": evidence[last - 1]})
+        for name, capital in of_class.items():
+            is_own = names[:last] == name
+            own = {
+                "class": name,
+                "images": is_own[first:].sum(),
+                "rejected": (is_own & rejected[:last])[first:].sum(),
+            }
+            if own["images"]:
+                rows.append(own | ends | {"evidence": capital[is_own.sum() - 1]})
+    table = pd.DataFrame(rows)
+    table["rate"] = table["rejected"] / table["images"]
+    columns = ["class", "first", "last", "images", "rejected", "rate", *band, "evidence"]
+    return table[columns].sort_values(["class", "first"], kind="stable", ignore_index=True)

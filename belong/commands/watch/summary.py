@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from belong.commands.watch.drift import Drift
+from belong.commands.watch.martingale import Drift
 from belong.commands.watch.stream_analysis import StreamAnalysis
 from belong.prediction.prediction_files import UNREADABLE
 from belong.runtime.text import counted, printable
@@ -14,13 +14,7 @@ SHOWN = 10  # classes
 
 
 def text(seen: StreamAnalysis, paths: Sequence[str], rejected: np.ndarray) -> str:
-    """Return some lines.
-
-    Args:
-        seen: what came out.
-        paths: of the n images, in the order of time.
-        rejected: (n,) bool.
-    """
+    """Return some lines; `paths` and `rejected` (n,) are of the images in the order of time."""
     low, high = seen.expected
     share = seen.rejected / seen.images
     lines = [
@@ -43,12 +37,7 @@ def text(seen: StreamAnalysis, paths: Sequence[str], rejected: np.ndarray) -> st
 
 
 def left_out(unreadable: Sequence[tuple[str, str]], out: Path | None) -> str:
-    """Return a line on files that are no part of the stream, for they cannot be read.
-
-    Args:
-        unreadable: (path, reason) of them, at least one.
-        out: the folder with the list of them, if it is kept.
-    """
+    """Return a line on files that are no part of the stream; `out` has the list of them, if any."""
     path, reason = unreadable[0]
     listed = f"; {printable(out / UNREADABLE)} lists them" if out else ""
     return (

@@ -1,7 +1,5 @@
 """Test whether new images are still rejected as often as the model promised."""
 
-import sys
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -9,17 +7,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from belong.calibration.sample_size import least_to_calibrate
 from belong.commands.arguments import DELTA, check_share
 from belong.commands.watch import predictions
-from belong.commands.watch.inputs import PICTURE, TABLE, look
-from belong.commands.watch.score_uploads import Uploads, scored
-from belong.commands.watch.stream_analysis import StreamAnalysis, analyze, check_promise
+from belong.commands.watch.inputs import PICTURE, TABLE, Reasons, look, scored
+from belong.commands.watch.stream_analysis import StreamAnalysis, analyze
 from belong.commands.watch.summary import left_out, text
 from belong.data.file_discovery import Incoming
 from belong.prediction.manifest import NAME, Manifest
 from belong.prediction.model import ImagePath, Model, load_model
 from belong.prediction.scoring_options import ScoringOptions
-from belong.prediction.scoring_run import score_files
 from belong.runtime.errors import InputError
 from belong.runtime.storage import save_csv, whole_file
 from belong.runtime.text import printable
@@ -43,7 +40,7 @@ class WatchResult:
     images: pd.DataFrame
     rejected: np.ndarray
     analysis: StreamAnalysis
-    unreadable: list[tuple[str, str]]
+    unreadable: Reasons
     output: Path | None
 
     @property
@@ -125,26 +122,22 @@ def watch(
     if not inputs:
         raise InputError("expected a folder of images or the output of `belong score`, got none")
     folder = None if images_folder is None else Path(images_folder)
-    _check_new(inputs, model, folder)
+    new = [one for one in inputs if isinstance(one, Incoming)]
+    _check_new(new, model, folder)
     share, n = _promise(model, alpha, n_calibration)
-    check_promise(alpha=share, n_calibration=n)
     to = None if output is None else Path(output)
-
-    def score(new: Incoming) -> Uploads:
-        own = model if isinstance(model, Model) else load_model(model or "", device=device)
-        source = printable(new.top)
-        run = partial(
-            score_files,
-            new,
-            own,
-            options=options or ScoringOptions(),
-            source=source,
-            say=lambda text: print(text, file=sys.stderr),  # noqa: T201
-        )
-        return scored(new, to, source=source, score=run)
-
     reject = partial(predictions.rejected, alpha=share, n=n)
-    rows, unreadable = _stream(inputs, folder, reject, score)
+    read = {one: predictions.read(one) for one in inputs if isinstance(one, Path)}
+    uploads, unreadable = pd.DataFrame(), Reasons()
+    if new:
+        for rows in read.values():  # a mistake in what was scored before is answered at once
+            reject(rows)
+        own = model if isinstance(model, Model) else load_model(model or "", device=device)
+        uploads, unreadable = scored(new[0], own, to, options or ScoringOptions())
+    parts = [read[one] if isinstance(one, Path) else uploads for one in inputs]
+    rows = pd.concat(parts, ignore_index=True)
+    if folder is not None:
+        rows = predictions.by_time(rows, partial(predictions.time_below, folder))
     rejected = reject(rows)
     analysis = analyze(
         rows,
@@ -163,11 +156,8 @@ def watch(
     return WatchResult(rows, rejected, analysis, unreadable, to)
 
 
-def _check_new(
-    inputs: Sequence[Path | Incoming], model: ImagePath | Model | None, folder: Path | None
-) -> None:
+def _check_new(new: list[Incoming], model: ImagePath | Model | None, folder: Path | None) -> None:
     """Refuse images that cannot be scored here, and a folder of images without predictions."""
-    new = [one for one in inputs if not isinstance(one, Path)]
     if not new:
         return
     if len(new) > 1:
@@ -186,13 +176,24 @@ def _promise(
     model: ImagePath | Model | None, alpha: float | None, n_calibration: int | None
 ) -> tuple[float, int]:
     """Return alpha and the number of calibration images, of the model or as they are given."""
-    if model is None:
-        if alpha is None or n_calibration is None:
-            raise InputError("wanted --model, or both --alpha and --calibration-images")
-        check_share("alpha", alpha)
-        return alpha, n_calibration
-    if alpha is not None or n_calibration is not None:
-        raise InputError("--model has alpha and the number of calibration images: give it alone")
+    if model is not None:
+        if alpha is not None or n_calibration is not None:
+            raise InputError(
+                "--model has alpha and the number of calibration images: give it alone"
+            )
+        alpha, n_calibration = _of_model(model)
+    if alpha is None or n_calibration is None:
+        raise InputError("wanted --model, or both --alpha and --calibration-images")
+    check_share("alpha", alpha)
+    least = least_to_calibrate(alpha)
+    if n_calibration < least:
+        raise InputError(
+            f"{n_calibration} calibration images; alpha {alpha:g} wants at least {least}"
+        )
+    return alpha, n_calibration
+
+
+def _of_model(model: ImagePath | Model) -> tuple[float, int]:
     path = (model.folder if isinstance(model, Model) else Path(model)) / NAME
     if not path.is_file():
         raise InputError(f"{path}: no such file; wanted the folder of a model")
@@ -200,30 +201,3 @@ def _promise(
     if manifest.threshold_from != "calibrated":
         raise InputError(f"{path}: the threshold is the paper's; only a calibrated one promises")
     return manifest.alpha, manifest.n_calibration
-
-
-def _stream(
-    inputs: Sequence[Path | Incoming],
-    folder: Path | None,
-    reject: Callable[[pd.DataFrame], np.ndarray],
-    score: Callable[[Incoming], Uploads],
-) -> tuple[pd.DataFrame, list[tuple[str, str]]]:
-    """Return the stream, and (path, reason) of files that cannot be read."""
-    tables = [one for one in inputs if isinstance(one, Path)]
-    if len(tables) == len(inputs):
-        return predictions.read(
-            tables, partial(predictions.time_below, folder) if folder else None
-        ), []
-    # First the predictions: a mistake in them is answered at once.
-    read = {table: predictions.read([table]) for table in tables}
-    for rows in read.values():
-        reject(rows)
-    parts, unreadable = [], []
-    for one in inputs:
-        if isinstance(one, Path):
-            parts.append(read[one])
-        else:
-            uploads = score(one)
-            parts.append(uploads.rows)
-            unreadable = uploads.unreadable
-    return pd.concat(parts, ignore_index=True), unreadable

@@ -69,7 +69,7 @@ def _weights(folder: Path, _model: Path) -> list[str]:
 FAULTS = [
     Fault(
         "HTTP mirror that answers with an error page and status 200", _fetched,
-        "train-images-idx3-ubyte.gz: its MD5 is", 2, around=_mirrors_with_an_error_page,
+        "File not found or corrupted.", 2, around=_mirrors_with_an_error_page,
     ),
     Fault("no network, for images", _fetched, "Connection refused", 2, around=_no_network),
     Fault(

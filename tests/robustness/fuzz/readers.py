@@ -180,7 +180,7 @@ def _reads_csv(path: Path) -> bool:
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # pandas says it so where it takes a column for another
         warnings.simplefilter("ignore", pd.errors.ParserWarning)
-        return _refuses(lambda: predictions.read([path], None))
+        return _refuses(lambda: predictions.read(path))
 
 
 READERS = {
