@@ -30,9 +30,8 @@ def p_values(calibration: np.ndarray, scores: np.ndarray) -> np.ndarray:
 def threshold(calibration: np.ndarray, *, alpha: float) -> float:
     """Return the score up to which an image belongs: s <= threshold exactly if p(s) > alpha.
 
-    Args:
-        calibration: (n,) scores of held-out normal images.
-        alpha: promised share of normal images that are rejected, between 0 and 1.
+    `calibration` (n,) of held-out normal images; `alpha`, the promised share of normal images that
+    are rejected, is between 0 and 1.
 
     Raises:
         InputError: n is too small for this alpha: no image could ever be rejected.

@@ -55,12 +55,8 @@ def rates(
 ) -> np.ndarray:
     """Return the share of fresh images that is rejected, split by split: (splits,).
 
-    Args:
-        scores: (n,) of images that belong and that nothing was fitted to.
-        calibration: so many of them set the threshold; the others are the fresh ones.
-        splits: at random, of the same images.
-        alpha: promised share of fresh images that are rejected.
-        rng: draws the splits.
+    Of n images that belong and that nothing was fitted to, `calibration` set the threshold and the
+    others are the fresh ones; `rng` draws the splits, and a share `alpha` is promised.
     """
     achieved = np.empty(splits)
     for split in range(splits):

@@ -21,12 +21,8 @@ def thresholds(
 ) -> dict[str, dict[str, float]]:
     """Return for each detector the scores up to which an image belongs.
 
-    Args:
-        held_out: detector -> scores of the calibration images (n,).
-        own: detector -> the threshold that its paper takes from the training images; not every
-            detector has one.
-        alpha: promised share of normal images that are rejected, 0 to 1.
-        in_force: "calibrated" or "training"; a detector without the latter stays calibrated.
+    `held_out` is detector -> scores of the calibration images (n,), `own` detector -> the threshold
+    that its paper takes from the training images; a detector without one stays calibrated.
 
     Returns:
         detector -> "calibrated", perhaps "training", and "in_force", the one that decides.
@@ -34,8 +30,7 @@ def thresholds(
     chosen = {}
     for name, scores in held_out.items():
         kinds = {"calibrated": conformal.threshold(scores, alpha=alpha)}
-        if name in own:
-            kinds["training"] = own[name]
+        kinds |= {"training": own[name]} if name in own else {}
         chosen[name] = kinds | {"in_force": kinds[kind_in_force(kinds, in_force)]}
     return chosen
 

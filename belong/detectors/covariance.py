@@ -3,8 +3,8 @@
 The empirical covariance of n images in d dimensions has an inverse only for n > d, and a useful
 one only for n well above d: with n = 1000 and d = 1280 it takes none of the fresh images of its
 class (stages/study_covariance.py measures this). `choose` says which kind is fitted instead;
-`whitenings` fits it to each class, and `whitening` to one set of vectors. Both return W with
-W W^T = S^-1, which `inverse_root` takes from a Cholesky factor.
+`whitenings` fits it to each class and returns W with W W^T = S^-1, which `inverse_root` takes from
+a Cholesky factor.
 """
 
 from collections.abc import Sequence
@@ -45,13 +45,9 @@ def whitenings(
 ) -> list[Tensor]:
     """Return for each class W (d, k) float64: |x W| is the distance of x from its mean.
 
-    k = d, but for "pca"; one W for all classes, if it is "tied".
-
-    Args:
-        classes: the features (n, d) of each class, float64, less their mean.
-        names: of the classes, for messages.
-        covariance: as `choose` returns it.
-        ridge: see `inverse_root`.
+    k = d, but for "pca"; one W for all classes, if it is "tied". The features (n, d) of each class
+    are float64, less their mean; `covariance` is what `choose` returns; see `inverse_root` for the
+    ridge.
 
     Raises:
         InputError: a class has images that are all alike, or its covariance no inverse.
@@ -68,14 +64,6 @@ def whitenings(
         root = inverse_root(matrix, len(seen), ridge=ridge, what=f"class {name}")
         roots.append(root if axes is None else axes @ root)
     return roots
-
-
-def whitening(x: Tensor, *, ridge: float, what: str) -> Tensor:
-    """Return W (d, d) float64 with W W^T = S^-1, so that |x W| is the Mahalanobis distance.
-
-    x is (n, d) float64, centered; S = x^T x / n; the rest as of `inverse_root`.
-    """
-    return inverse_root(x.T @ x / len(x), len(x), ridge=ridge, what=what)
 
 
 def inverse_root(covariance: Tensor, n: int, *, ridge: float, what: str) -> Tensor:

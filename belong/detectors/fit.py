@@ -25,15 +25,8 @@ def fit_gaussians(
 ) -> tuple[Arrays, dict[str, str]]:
     """Fit one Gaussian per class, and say of which covariance.
 
-    Args:
-        features: (n, d) float32 of the training images.
-        labels: (n,) int64, 0..c-1.
-        class_names: the c names, for messages.
-        options: which covariance, its ridge, and the quantile of the thresholds.
-
-    Returns:
-        `means` (c, d), `whitening` (c, d, k), `thresholds` (c,); and which `covariance` was fitted,
-        and `why`.
+    Features (n, d) float32 and labels (n,), 0..c-1, of the training images -> `means` (c, d),
+    `whitening` (c, d, k), `thresholds` (c,); and which `covariance` was fitted, and `why`.
     """
     vectors, classes = torch.from_numpy(features), torch.from_numpy(labels)
     fitted = mahalanobis.fit(vectors, classes, class_names, **options.model_dump())

@@ -34,15 +34,8 @@ class Neighbors:
 
         Memory is bounded by chunk x n; the neighbor is found with one matrix product, and its
         distance is then taken from the difference, for the product loses digits where vectors are
-        close.
-
-        Args:
-            queries: (m, d).
-            k: 1..n; 1 is the nearest.
-            chunk: queries at a time; by default what is fastest.
-
-        Returns:
-            (m,).
+        close. Queries (m, d) -> (m,); k is 1..n, and 1 the nearest; a chunk has by default as many
+        queries as is fastest.
 
         Raises:
             InputError: k is larger than n.

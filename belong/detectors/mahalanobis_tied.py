@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from belong.detectors.base import Detector, Training, finite
-from belong.detectors.covariance import whitening
+from belong.detectors.covariance import inverse_root
 from belong.detectors.onnx_graph import Graph, ViewNames
 from belong.models.activations import Views
 
@@ -38,7 +38,7 @@ class TiedMahalanobis(Detector):
         classes = range(len(training.class_names))
         means = torch.stack([x[training.labels == label].mean(dim=0) for label in classes])
         centered = x - means[training.labels]
-        root = whitening(centered, ridge=ridge, what="all classes")
+        root = inverse_root(centered.T @ centered / len(x), len(x), ridge=ridge, what="all classes")
         return cls(means.float(), root.float())
 
     def score(self, views: Views) -> Tensor:

@@ -10,7 +10,7 @@ from typing import Self
 from torch import Tensor
 
 from belong.detectors.base import Training
-from belong.detectors.covariance import whitening
+from belong.detectors.covariance import inverse_root
 from belong.detectors.mahalanobis_tied import TiedMahalanobis
 from belong.detectors.onnx_graph import Graph, ViewNames
 from belong.models.activations import Views
@@ -34,7 +34,8 @@ class RelativeMahalanobis(TiedMahalanobis):
         tied = TiedMahalanobis.fit(training, ridge=ridge)
         x = training.views.features.double()
         mean = x.mean(dim=0)
-        root = whitening(x - mean, ridge=ridge, what="all images")
+        centered = x - mean
+        root = inverse_root(centered.T @ centered / len(x), len(x), ridge=ridge, what="all images")
         return cls(tied.means, tied.whitening, mean.float(), root.float())
 
     def score(self, views: Views) -> Tensor:

@@ -84,14 +84,9 @@ def score_parts(
 def verdict_table(scores: Arrays, about: Mapping[str, Any], manifest: pd.DataFrame) -> pd.DataFrame:
     """Return the verdict of each detector on each test image, beside its row of the manifest.
 
-    Args:
-        scores: and
-        about: as `score_parts` returns them.
-        manifest: a row for each image, of its `part` and so on.
-
-    Returns:
-        The columns of the manifest, `predicted_class`, and for each detector `DETECTOR_score`,
-        `DETECTOR_p_value` and `DETECTOR_belongs`.
+    Scores and `about` are what `score_parts` returns. Columns: those of the manifest,
+    `predicted_class`, and for each detector `DETECTOR_score`, `DETECTOR_p_value` and
+    `DETECTOR_belongs`.
     """
     held_out = [key for key in scores if key.startswith(f"{HELD_OUT}/")]
     names = [name for key in held_out if (name := key.rpartition("/")[2]) in about["thresholds"]]

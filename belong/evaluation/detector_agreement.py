@@ -41,14 +41,8 @@ def picked_classes(
 ) -> pd.DataFrame:
     """Return the share of each class among the most anomalous images of each detector.
 
-    Args:
-        scores: detector -> (n,).
-        labels: (n,) int64, 0..c-1.
-        names: the c class names.
-        share: of the images that count as most anomalous, 0 to 1.
-
-    Returns:
-        Columns: `detector`, `class_name`, `share_of_top`, `share_of_all`.
+    `scores` is detector -> (n,), labels are (n,) 0..c-1, and `share` of the images, 0 to 1, count
+    as most anomalous. Columns: `detector`, `class_name`, `share_of_top`, `share_of_all`.
     """
     top = max(1, round(share * len(labels)))
     all_of = np.bincount(labels, minlength=len(names)) / len(labels)

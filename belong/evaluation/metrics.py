@@ -118,14 +118,8 @@ def detector(
     of data sets can be compared, at 1 : 1. Without an anomaly, what wants some is None, and
     `reason` says why.
 
-    Args:
-        normal: (n,) scores.
-        anomaly: (m,) scores; m may be 0.
-        right_class: (n,) bool, whether the normal images were classified right.
-        threshold: the score up to which an image belongs.
-        resamples: of the bootstrap, for the interval of the AUROC.
-        rng: draws them.
-        why_none: the reason, if m is 0.
+    Scores (n,) and (m,); `right_class` (n,) is whether the normal images were classified right;
+    `rng` draws the resamples of the bootstrap; `why_none` is the reason if m is 0.
     """
     n, m = len(normal), len(anomaly)
     reject = rejected(normal, threshold)
@@ -271,14 +265,10 @@ def calibration_curve(
 ) -> pd.DataFrame:
     """Return the false-reject rate that each detector achieves for each rate that is promised.
 
-    Args:
-        held_out: detector -> scores of the calibration images (k,).
-        test: detector -> scores of normal test images (n,).
-        points: how many rates are promised, between the least that k images can and one half.
-
-    Returns:
-        Columns: `detector`, `alpha`, `false_reject`, and `expected_low`, `expected_high`, between
-        which 95 % of such rates lie.
+    Both are detector -> scores, of calibration images (k,) and of normal test images (n,); rates
+    are promised at so many points, from the least that k images can to one half. Columns:
+    `detector`, `alpha`, `false_reject`, and `expected_low`, `expected_high`, between which 95 % of
+    such rates lie.
     """
     parts = []
 

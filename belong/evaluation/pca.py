@@ -24,10 +24,8 @@ class Plane(NamedTuple):
 def plane(vectors: Mapping[str, np.ndarray], centroids: np.ndarray, names: list[str]) -> Plane:
     """Project features on their first two principal components.
 
-    Args:
-        vectors: "normal", and "anomaly" if there are any -> features of test images (n, d).
-        centroids: (c, d) mean features of the classes.
-        names: the c class names.
+    `vectors` is "normal", and "anomaly" if there are any -> features of test images (n, d); the
+    centroids (c, d) are the mean features of the classes.
     """
     from sklearn.decomposition import PCA  # not at the top: the figures of the paper need none
 

@@ -105,12 +105,7 @@ class Checkpoint:
     """
 
     def __init__(self, path: Path, key: str) -> None:
-        """Read what an interrupted run has left.
-
-        Args:
-            path: the file.
-            key: stands for all that the training depends on; the state of another is not read.
-        """
+        """Read what an interrupted run has left; see `checkpoint_beside` for the key."""
         self._path, self._key = path, key
         self._found = self._read()
         self.epochs = len(self._found[1]["history"]) if self._found else 0
@@ -153,12 +148,8 @@ def checkpoint_beside(output: Path, key: str, say: Callable[[str], None]) -> Ite
     """Yield the checkpoint of the training that writes `output`, `.NAME.checkpoint` beside it.
 
     It is removed when the block ends, unless it is interrupted: after an `InputError` the same
-    training would only fail again.
-
-    Args:
-        output: what comes out.
-        key: stands for all that the training depends on, see `belong.runtime.fingerprint`.
-        say: is told, in a line, where the training goes on.
+    training would only fail again. `key` stands for all that the training depends on, see
+    `belong.runtime.fingerprint`; `say` is told, in a line, where it goes on.
     """
     checkpoint = Checkpoint(output.with_name(f".{output.name}.checkpoint"), key)
     if checkpoint.epochs:

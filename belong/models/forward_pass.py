@@ -16,7 +16,7 @@ def forward_pass(
     device: torch.device,
     description: str | None = None,
 ) -> list[Tensor]:
-    """Call `function` for each batch; return what it gave for all n rows, on the CPU.
+    """Call `function` for each batch; return the tensors (n, ...) it gave for all rows, on the CPU.
 
     Args:
         function: tensors (b, ...) on the device, a batch of each of `inputs` -> tensors (b, ...).
@@ -26,9 +26,6 @@ def forward_pass(
         batch_size: rows at once.
         device: where the network is.
         description: of the progress bar; None shows none.
-
-    Returns:
-        As many tensors (n, ...) as `function` gives.
     """
     outputs = []
     with bar(len(inputs[0]), description, "image") as progress:

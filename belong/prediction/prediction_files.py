@@ -20,19 +20,8 @@ Rows = Sequence[Sequence[str]]
 def rows_of(predictions: Predictions) -> list[list[str]]:
     """Return a row of COLUMNS for each image, numbers with six digits."""
     return [
-        [
-            one.path,
-            one.label,
-            f"{one.probability:.6g}",
-            str(one.belongs),
-            f"{one.p_value:.6g}",
-            f"{one.score:.6g}",
-            one.nearest_class,
-            f"{one.distance:.6g}",
-            one.detector,
-            one.reason,
-        ]
-        for one in predictions
+        [f"{x:.6g}" if isinstance(x, float) else str(x) for x in prediction[: len(COLUMNS)]]
+        for prediction in predictions
     ]
 
 

@@ -49,7 +49,7 @@ class Scores:
 
 
 class Prediction(NamedTuple):
-    """The prediction for one image; the fields are those of `Predictions`."""
+    """The prediction for one image: the fields of `Predictions`, the first ten as COLUMNS."""
 
     path: str
     label: str

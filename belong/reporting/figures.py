@@ -52,18 +52,10 @@ def every_figure(
 ) -> dict[str, Figure]:
     """Draw all that there is something to draw of; return the figures by name.
 
-    Args:
-        scores: `PART/DETECTOR` (n,) and `normal/test/labels`.
-        about: `class_names`, and `thresholds`, detector -> kind -> score.
-        numbers: `detectors` of metrics.json.
-        tables: those of `belong.evaluation.evaluate`, `training` and `acceptance`.
-        images: (n, ch, h, w) uint8, the normal test images.
-        ink: whether those of one channel are shown inverted.
-        vectors: "normal", and "anomaly" if there are any -> features of test images (n, d).
-        centroids: (c, d) mean features of the classes.
-        lambda_: weight of the center loss.
-        alpha: the promised share of false rejects.
-        top_images: so many in a row of the gallery.
+    The arguments are those of `belong.evaluation.evaluate.evaluate` and `report_page`, but for
+    `numbers`, which are `detectors` of metrics.json; `tables`, with `training` and `acceptance`;
+    `images` (n, ch, h, w) uint8, the normal test images; `ink`, whether those of one channel are
+    shown inverted; and `top_images`, so many in a row of the gallery.
     """
     names, thresholds = about["class_names"], about["thresholds"]
     normal = {name: scores[f"normal/test/{name}"] for name in thresholds}
@@ -211,9 +203,8 @@ def _histogram(
 def calibration(curve: pd.DataFrame) -> Figure:
     """Draw the false-reject rate that each detector achieves against the one that is promised.
 
-    Args:
-        curve: columns `detector`, `alpha`, `false_reject`, `expected_low`, `expected_high`.
-            Detectors that as many images calibrated have the same band; each band is drawn once.
+    Columns: `detector`, `alpha`, `false_reject`, `expected_low`, `expected_high`. Detectors that as
+    many images calibrated have the same band; each band is drawn once.
     """
     figure = Figure(figsize=(7.6, 4.6), layout="constrained")
     axes = figure.subplots()
@@ -295,11 +286,8 @@ def gallery(
 ) -> Figure:
     """Draw images in rows, with their class and score under each (paper B, figure 1).
 
-    Args:
-        images: (n, ch, h, w) uint8.
-        captions: (n,) str, the class of each image.
-        rows: title -> places of its images (k,) and their scores (k,).
-        ink: whether images of one channel are shown inverted, dark on white.
+    Images (n, ch, h, w) uint8, captions (n,) the class of each; `rows` is title -> places of its
+    images (k,) and their scores (k,). With `ink`, images of one channel are shown inverted.
     """
     count = max(len(places) for places, _ in rows.values())
     _, _, height, width = images.shape

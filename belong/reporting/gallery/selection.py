@@ -16,16 +16,8 @@ def telling(
     """Return the places of the images that say most, rising; of few images all.
 
     Two fifths are the most anomalous ones, two fifths those of the others that lie nearest to the
-    threshold, where a verdict is least certain, and the rest is drawn, to show what is usual.
-
-    Args:
-        scores: (n,) higher is more anomalous.
-        threshold: the score up to which an image belongs.
-        most: how many places.
-        generator: draws the rest.
-
-    Returns:
-        (min(n, most),) int64.
+    threshold, where a verdict is least certain, and `generator` draws the rest, to show what is
+    usual. Scores (n,), higher is more anomalous -> (min(n, most),) int64.
     """
     if len(scores) <= most:
         return np.arange(len(scores))

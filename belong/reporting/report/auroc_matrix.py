@@ -36,9 +36,8 @@ class Matrix:
 def matrix(table: pd.DataFrame) -> Matrix:
     """Return the table with its detectors from the highest mean AUROC to the lowest.
 
-    Args:
-        table: columns `detector`, `anomalies`, `n_anomalies`, `auroc`, `fpr95`, `false_accept`;
-            numbers may be missing.
+    Its columns: `detector`, `anomalies`, `n_anomalies`, `auroc`, `fpr95`, `false_accept`; numbers
+    may be missing.
     """
     sets = dict(zip(table["anomalies"].map(str), table["n_anomalies"], strict=True))
     cells = {
