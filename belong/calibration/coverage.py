@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from belong.calibration import conformal
-from belong.calibration.thresholds import decide
+from belong.calibration.verdict import decide
 
 # Half of the held-out images give its p-values, and only the rest set its threshold.
 COMBINED = "combined"

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from belong.calibration import conformal
-from belong.calibration.thresholds import decide, thresholds
+from belong.calibration.thresholds import thresholds
+from belong.calibration.verdict import decide
 from belong.detectors.combined import combined
 from belong.detectors.registry import DETECTORS, stored_in
 from belong.models.activations import Views

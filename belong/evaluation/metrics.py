@@ -19,7 +19,7 @@ from sklearn.metrics import (
 )
 
 from belong.calibration import conformal
-from belong.calibration.thresholds import decide
+from belong.calibration.verdict import decide
 
 
 def why_none(manifest: pd.DataFrame) -> str:

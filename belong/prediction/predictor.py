@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from belong.calibration import conformal
-from belong.calibration.thresholds import decide
+from belong.calibration.verdict import decide
 from belong.detectors.combined import Combination
 from belong.detectors.mahalanobis import Mahalanobis
 from belong.detectors.registry import DETECTORS
@@ -26,6 +26,7 @@ from belong.models.forward_pass import forward_pass
 from belong.models.registry import NETWORKS
 from belong.prediction.bundle import Bundle
 from belong.prediction.manifest import IntegrityError
+from belong.prediction.nearest_training_images import nearest_training_images
 from belong.prediction.predictions import Scores
 from belong.runtime.errors import InputError
 from belong.runtime.exit_codes import no_memory_left
@@ -83,18 +84,17 @@ class Predictor:
         self._combination = Combination.fit(
             {name: held_out[f"member/{name}"] for name in manifest.members}, tail=manifest.tail
         )
-        self._training = torch.from_numpy(arrays["training"]["features"])
 
     def _try_on_a_blank_image(self, bundle: Bundle) -> None:
         form, training = self.manifest.form, bundle.arrays["training"]
         shape = form.channels, form.height, form.width
         scored = self.score(np.zeros((1, *shape), np.uint8))
-        self.nearest_training_images(scored.features, most=1)
+        nearest_training_images(scored.features, training["features"], most=1)
         c = len(self.manifest.class_names)
         classes = self._network.classifier.out_features, len(self._gaussians.thresholds)
         if set(classes) != {c} or not 0 <= training["labels"].min() <= training["labels"].max() < c:
             raise ValueError(f"it names {c} classes, and its arrays have others")
-        if {len(training["thumbnails"]), len(training["labels"])} != {len(self._training)}:
+        if len({len(training[name]) for name in ("features", "labels", "thumbnails")}) > 1:
             raise ValueError("its training images are not as many as their labels and features")
 
     def score(self, images: np.ndarray, *, stopped: Event | None = None) -> Scores:
@@ -141,20 +141,6 @@ class Predictor:
         """Return what each detector that is asked says of images, before any are combined: (n,)."""
         with torch.no_grad():
             return self._scores(self._views(torch.from_numpy(images)))
-
-    def nearest_training_images(
-        self, features: np.ndarray, *, most: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return which `most` of the kept training images are nearest, the nearest first.
-
-        Features (n, d), as `score` gives them -> rows of the file `training` (n, k) int64, and the
-        distances (n, k) float32.
-        """
-        distances = torch.cdist(
-            torch.from_numpy(features), self._training, compute_mode="donot_use_mm_for_euclid_dist"
-        )
-        near = distances.topk(min(most, len(self._training)), dim=1, largest=False)
-        return near.indices.numpy(), near.values.numpy()
 
     def _scores(self, views: Views) -> dict[str, np.ndarray]:
         return {name: detector.score(views).numpy() for name, detector in self._detectors.items()}

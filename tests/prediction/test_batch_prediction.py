@@ -32,6 +32,7 @@ from belong.models.feature_extraction import embed
 from belong.models.frozen_backbone import FrozenEfficientNetB0
 from belong.prediction.bundle import Bundle
 from belong.prediction.model import load_model
+from belong.prediction.nearest_training_images import nearest_training_images
 from belong.prediction.predictions import COLUMNS, Scores, reason
 from belong.prediction.predictor import Predictor
 from belong.prediction.scoring_options import ScoringOptions
@@ -187,7 +188,7 @@ def test_a_kept_training_image_is_its_own_nearest_one(model: Path) -> None:
     kept = bundle.arrays["training"]
     predictor = Predictor(bundle, device=CPU)
     seen = predictor.score(kept["thumbnails"][:5])  # digits are smaller than thumbnails may be
-    rows, distances = predictor.nearest_training_images(seen.features, most=3)
+    rows, distances = nearest_training_images(seen.features, kept["features"], most=3)
     np.testing.assert_array_equal(rows[:, 0], np.arange(5))
     np.testing.assert_allclose(distances[:, 0], 0, atol=1e-4)
     assert (np.diff(distances) >= 0).all()

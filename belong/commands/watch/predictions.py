@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from belong.calibration.thresholds import decide, p_value_threshold
+from belong.calibration.verdict import decide, p_value_threshold
 from belong.runtime.errors import InputError
 from belong.runtime.storage import load_csv
 from belong.runtime.text import printable

@@ -9,6 +9,7 @@ import pandas as pd
 from belong.data.decode_pool import decoded
 from belong.data.file_discovery import Incoming
 from belong.prediction.model import Model
+from belong.prediction.nearest_training_images import nearest_training_images
 from belong.prediction.prediction_files import PREDICTIONS, UNREADABLE
 from belong.prediction.scoring_options import ScoringOptions
 from belong.reporting.gallery.render import gallery_page
@@ -70,7 +71,7 @@ def save_gallery(
     nearest: dict[int, list[tuple[int, float]]] = {}
     for batch in _batches(sorted(images), options.batch_size):
         features = np.stack([images[place][1] for place in batch])
-        near, distances = model.predictor.nearest_training_images(features, most=NEIGHBORS)
+        near, distances = nearest_training_images(features, training["features"], most=NEIGHBORS)
         for place, own, far in zip(batch, near.tolist(), distances.tolist(), strict=True):
             nearest[place] = list(zip(own, far, strict=True))
     page = gallery_page(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from belong.calibration import conformal
-from belong.calibration.thresholds import decide
+from belong.calibration.verdict import decide
 from belong.evaluation.detector_agreement import most_anomalous
 
 

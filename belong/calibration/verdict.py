@@ -1,0 +1,27 @@
+"""The verdict: whether an image belongs."""
+
+import numpy as np
+
+from belong.calibration.sample_size import rejectable
+
+
+def decide(scores: np.ndarray, threshold: float) -> np.ndarray:
+    """Decide: an image belongs if its score is at most the threshold.
+
+    This is the one place where a verdict is decided. Where only p-values are known, minus the
+    p-value is the score, and `p_value_threshold` gives its threshold.
+
+    `scores` (n,), higher is more anomalous -> (n,) bool.
+    """
+    return np.asarray(scores <= threshold)
+
+
+def p_value_threshold(n: int, *, alpha: float) -> float:
+    """Return the threshold of minus the p-value: the verdicts of the calibrated threshold.
+
+    It lies half a step above the largest p-value that is rejected: a p-value that was written with
+    six digits has the same verdict.
+
+    With n calibration images p-values are multiples of 1 / (n + 1).
+    """
+    return -(rejectable(n, alpha) + 0.5) / (n + 1)
