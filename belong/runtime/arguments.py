@@ -4,7 +4,7 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from numbers import Integral, Real
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from belong.runtime.errors import InputError
 from belong.runtime.text import printable
@@ -29,7 +29,7 @@ def check_whole(name: str, value: object, *, least: int = 1) -> None:
 
 def check_share(name: str, value: object, *, ends: bool = False) -> None:
     """Refuse what is not a number between 0 and 1; with `ends`, these two are right as well."""
-    number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else -1.0
+    number: Any = value if isinstance(value, Real) and not isinstance(value, bool) else -1
     if not (0 <= number <= 1 if ends else 0 < number < 1):
         refuse(name, "a number from 0 to 1" if ends else "a number between 0 and 1", value)
 
@@ -67,13 +67,15 @@ def options_or_default(value: T | None, kind: type[T]) -> T:
 def as_path(name: str, value: object) -> Path:
     """Return a path; refuse what is none, or what the system cannot look up."""
     text = os.fspath(value) if isinstance(value, str | os.PathLike) else None
-    if not isinstance(text, str) or not text or "\0" in text:
+    if not isinstance(text, str) or not text:
         refuse(name, "a path", value)
     path = Path(text)
     try:
         path.lstat()
     except (FileNotFoundError, NotADirectoryError):
         pass  # what is wanted of it, the caller says
+    except ValueError:  # a zero byte, or what is no character
+        refuse(name, "a path", value)
     except OSError as error:
         raise InputError(f"{_short(printable(path))}: {error.strerror}") from None
     return path

@@ -45,6 +45,7 @@ CASES = [
     ("belong.CheckOptions(max_bad_fraction='x')", "max_bad_fraction: expected a number from 0 to"),
     ("belong.CheckOptions(max_bad_fraction=-1)", "max_bad_fraction: expected a number from 0 to 1"),
     ("belong.CheckOptions(max_pixels='x')", "max_pixels: expected a whole number, got 'x'"),
+    ("belong.CheckOptions(alpha=10**400)", "alpha: expected a number between 0 and 1, got 100"),
     ("belong.CheckOptions(jobs=-1)", "jobs: expected at least 1, got -1"),
     ("belong.CleanOptions(jobs=-1)", "jobs: expected at least 1, got -1"),
     ("belong.CleanOptions(jobs='x')", "jobs: expected a whole number, got 'x'"),
@@ -77,6 +78,7 @@ CASES = [
     ("belong.CleanOptions(settings=5)", "settings: expected dotted keys with their values, got 5"),
     ("belong.fit('photos', 'new', settings=5)", "settings: expected dotted keys"),
     ("belong.fit('photos', 'new', settings='x')", "settings: expected dotted keys"),
+    ("belong.fit('photos', 'new', settings={'seed': {}})", "--set: seed: got {}, wanted a valid"),
     ("belong.fit('photos', 'new', settings={1: 2})", "settings: expected dotted keys"),
     ("belong.fit('photos', 'new', settings={'normal.path': 'x'})", "normal.path: expected no such"),
     ("belong.fit('photos', 'new', settings={'unseen': {}})", "unseen: expected no such setting"),
@@ -100,6 +102,7 @@ CASES = [
     ("belong.export('model', 'new', verify=3)", f"verify: {PATH_LESS} 3"),
     ("model.predict('')", f"images: {PATH_LESS} ''"),
     ("model.predict('a\\0b')", f"images: {PATH_LESS} 'a\\x00b'"),
+    ("model.predict('\\ud800')", f"images: {PATH_LESS} '\\ud800'"),
     ("model.predict(LONG)", f"{LONG[:80]}...: File name too long"),
     ("belong.load_model(LONG)", f"{LONG[:80]}...: File name too long"),
     # where results would go

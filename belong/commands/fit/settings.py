@@ -75,10 +75,11 @@ def sources(
         "unseen.classes": "none",
     }
     if weights is not None:
-        if weights != "imagenet" and not as_path("weights", weights).is_file():
+        file = as_path("weights", weights)
+        if weights != "imagenet" and not file.is_file():
             raise InputError(
                 f"--weights {weights}: no such file; wanted imagenet or a .safetensors file"
             )
-        source = weights if weights == "imagenet" else str(Path(weights).resolve())
+        source = weights if weights == "imagenet" else str(file.resolve())
         settings |= {"efficientnet.weights": source, "efficientnet.frozen": True}
     return {**settings, **own}
