@@ -13,6 +13,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PlainValidator, model_validator
 
+from belong.runtime.arguments import is_rgb
 from belong.runtime.typed_yaml import Section
 
 # The detectors that may be combined: those that have seen no anomaly. The registry of detectors
@@ -56,11 +57,8 @@ def _classes(value: object) -> object:
 
 
 def _color(value: object) -> object:
-    if isinstance(value, list):
-        right = len(value) == 3 and all(type(part) is int and 0 <= part <= 255 for part in value)
-    else:
-        right = isinstance(value, str) and value in COLORS
-    if not right:
+    is_name = isinstance(value, str) and value in COLORS
+    if not (is_name or (isinstance(value, list) and is_rgb(value))):
         raise ValueError("white, black or three numbers from 0 to 255")
     return value
 

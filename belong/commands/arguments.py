@@ -5,7 +5,6 @@ import os
 from functools import partial
 
 from belong.prediction.scoring_options import ScoringOptions
-from belong.runtime.errors import InputError
 
 DELTA = 0.01  # of `belong watch`
 
@@ -19,16 +18,6 @@ def share(text: str) -> float:
     if not 0 < value < 1:
         raise argparse.ArgumentTypeError(f"got {text!r}, wanted a number between 0 and 1")
     return value
-
-
-def check_share(name: str, value: float) -> None:
-    """Refuse a number that is not between 0 and 1.
-
-    Raises:
-        InputError: names it.
-    """
-    if not 0 < value < 1:
-        raise InputError(f"{name}: expected a number between 0 and 1, got {value:g}")
 
 
 def count(text: str, *, most: int | None = None) -> int:

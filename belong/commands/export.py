@@ -85,16 +85,19 @@ def export(
     """
     # Not at the top: the help needs none of it. The input is looked at first.
     from belong.prediction.model import Model, load_model
+    from belong.runtime.arguments import as_path
     from belong.runtime.errors import InputError
     from belong.runtime.storage import whole_file
     from belong.runtime.text import printable
 
-    out, name = Path(path), printable(Path(path))
+    out = as_path("path", path)
+    name = printable(out)
+    folder = None if verify is None else as_path("verify", verify)
     if out.exists() or out.is_symlink():
         raise InputError(f"{name}: exists; wanted the name of a new file")
     if not out.parent.is_dir():
         raise InputError(f"{printable(out.parent)}: no such folder; {out.name} was to go there")
-    bundle = (model if isinstance(model, Model) else load_model(model)).bundle
+    bundle = (model if isinstance(model, Model) else load_model(as_path("model", model))).bundle
     try:
         from belong.prediction.onnx.export import model as onnx_model
         from belong.prediction.onnx.verify import check, compare
@@ -108,8 +111,8 @@ def export(
     comparison = None
     with whole_file(out) as part:
         part.write_bytes(onnx_model(bundle).SerializeToString(deterministic=True))
-        if verify is not None:
-            comparison = compare(bundle, part, batches(Path(verify), bundle.manifest.form))
+        if folder is not None:
+            comparison = compare(bundle, part, batches(folder, bundle.manifest.form))
             check(comparison, name)
     return ExportedModel(out, out.stat().st_size, comparison)
 

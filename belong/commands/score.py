@@ -66,12 +66,14 @@ def run(arguments: argparse.Namespace) -> int:
 def find(images: str) -> "tuple[Incoming, str]":
     """Return the files that an argument stands for, and their name for people."""
     from belong.data.file_discovery import below, listed
+    from belong.runtime.arguments import as_path
     from belong.runtime.errors import InputError
     from belong.runtime.text import printable
 
-    given, source = Path(images), printable(images)
+    source = printable(images)
     if source == "-":
         return listed(sys.stdin.buffer), "standard input"
+    given = as_path("images", images)
     if given.is_dir():
         return below(given), source
     if given.exists() or given.is_symlink():

@@ -103,6 +103,8 @@ def plain_image(image: Image.Image, *, max_pixels: int, background: Rgb) -> Imag
 
 def _check_size(image: Image.Image, max_pixels: int) -> None:
     width, height = image.size
+    if not width * height:
+        raise UnreadableError("empty: 0 pixels")
     if width * height > max_pixels:
         raise UnreadableError(
             f"{width} x {height} is {width * height / 1e6:.1f} megapixels; "
@@ -130,11 +132,18 @@ def _plain_reasons(max_pixels: int) -> Iterator[None]:
 
 
 def _frames(image: Image.Image, path: Path) -> int:
-    """Count the frames; what lies behind the first one may be damaged, and counts as none."""
     try:
         if image.format in COUNTED_BY_A_WALK:
             with Image.open(path, formats=FORMATS) as another:
-                return int(getattr(another, "n_frames", 1))
+                return frames_of(another)
+    except Exception:  # a damaged file makes a decoder raise anything
+        return 1
+    return frames_of(image)
+
+
+def frames_of(image: Image.Image) -> int:
+    """Count the frames; what lies behind the first one may be damaged, and counts as none."""
+    try:
         return int(getattr(image, "n_frames", 1))
     except Exception:  # a damaged file makes a decoder raise anything
         return 1

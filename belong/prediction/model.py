@@ -18,13 +18,14 @@ from PIL import Image
 from belong.data.decode_pool import Answers, Picture, decoded
 from belong.data.file_discovery import below
 from belong.data.image_form import ImageForm
-from belong.data.image_reader import UnreadableError, plain_image
+from belong.data.image_reader import UnreadableError, frames_of, plain_image
 from belong.data.resize import Form, formed
 from belong.prediction.bundle import Bundle
 from belong.prediction.manifest import Manifest
 from belong.prediction.model_card import card
 from belong.prediction.predictions import Predictions, Scores, predictions_of
 from belong.prediction.scoring_options import ScoringOptions
+from belong.runtime.arguments import as_path, check_choice
 from belong.runtime.errors import InputError
 from belong.runtime.text import in_table, printable
 
@@ -151,7 +152,10 @@ class Model:
         """Predict the class of each image, and whether it belongs.
 
         The verdicts are those of `belong score`: an image in memory has the verdict of a PNG file
-        with the same pixels. A file or an image that cannot be read keeps a row that says why.
+        with the same pixels. A JPEG file is decoded at 1/2, 1/4 or 1/8 of its size where that is
+        enough: its score may differ from that of the image that PIL opens. Of several frames a file
+        is scored on the first, a PIL image on the one that it shows. A file or an image that cannot
+        be read keeps a row that says why.
 
         Args:
             images: a folder, with its sub-folders; a file; a list of files; a PIL image or a list
@@ -227,9 +231,9 @@ def load_model(folder: ImagePath, *, device: str = "auto") -> Model:
         ...
         belong.runtime.errors.InputError: photos: has no manifest.json; wanted the folder of a model
     """
-    if device not in DEVICES:
-        raise InputError(f"device: expected {', '.join(DEVICES)}, got {device!r}")
-    return Model(Bundle.load(Path(folder)), Path(folder), device)
+    check_choice("device", device, DEVICES)
+    path = as_path("folder", folder)
+    return Model(Bundle.load(path), path, device)
 
 
 # --- images in batches --------------------------------------------------------------------------
@@ -298,7 +302,7 @@ Decoded = tuple[list[str], Generator[Answers], list[tuple[str, str]]]
 def _decoded(images: Images, form: ImageForm, options: ScoringOptions) -> Decoded:
     """Return names of the images, their pixels batch by batch, and folders that are shut."""
     if isinstance(images, str | PathLike):
-        given = Path(images)
+        given = as_path("images", images)
         if given.is_dir():
             incoming = below(given)
             paths = [incoming.path(file) for file in incoming.files]
@@ -338,7 +342,8 @@ def _answer(picture: Image.Image, form: ImageForm) -> Picture | str:
     except UnreadableError as error:
         return str(error)
     pixels = formed(image, Form(form.height, form.width, form.color))
-    return Picture(pixels, int(getattr(picture, "n_frames", 1)))
+    frames = 1 if picture.format == "MPO" else frames_of(picture)  # as `Decoder.decode` does
+    return Picture(pixels, frames)
 
 
 def _single_images(images: Pixels) -> Sequence[Pixels]:

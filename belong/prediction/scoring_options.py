@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass, field
 
-from belong.runtime.errors import InputError
+from belong.runtime.arguments import check_flag, check_whole
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class ScoringOptions:
         overwrite: whether the results of another run may be replaced; no other file ever is.
 
     Raises:
-        InputError: a number is below 1.
+        InputError: a number is no whole one, or below 1; `overwrite` is no bool.
     """
 
     jobs: int = field(default_factory=lambda: os.cpu_count() or 1)
@@ -24,6 +24,6 @@ class ScoringOptions:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("jobs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name}: expected at least 1, got {getattr(self, name)}")
+        check_whole("jobs", self.jobs)
+        check_whole("batch_size", self.batch_size)
+        check_flag("overwrite", self.overwrite)

@@ -91,9 +91,10 @@ def _keys(model: type[BaseModel], values: Any, prefix: str = "") -> list[str]:
         inner = values.get(key) if isinstance(values, dict) else None
         if _is_section(field.annotation):
             keys += _keys(field.annotation, inner, f"{prefix}{key}.")
-        elif isinstance(inner, dict) and _is_section(of := get_args(field.annotation)[-1]):
-            for free, section in inner.items():
-                keys += _keys(of, section, f"{prefix}{key}.{free}.")
+        elif isinstance(inner, dict):
+            for of in filter(_is_section, get_args(field.annotation)[-1:]):
+                for free, section in inner.items():
+                    keys += _keys(of, section, f"{prefix}{key}.{free}.")
     return keys
 
 

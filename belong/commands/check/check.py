@@ -18,6 +18,7 @@ from belong.commands.check.report import Finding, Report
 from belong.data.dataset import DataSet
 from belong.data.image_folder import ImageFiles
 from belong.data.loader import look
+from belong.runtime.arguments import as_path, options_or_default
 from belong.runtime.errors import InputError
 from belong.runtime.text import counted, printable
 
@@ -48,8 +49,8 @@ def check(
         >>> int(report.counts.loc["0", "train"])
         70
     """
-    folder, options = Path(folder), options or CheckOptions()
-    folders = [folder] if anomalies is None else [folder, Path(anomalies)]
+    folder, options = as_path("folder", folder), options_or_default(options, CheckOptions)
+    folders = [folder] if anomalies is None else [folder, as_path("anomalies", anomalies)]
     if len({path.resolve() for path in folders}) < len(folders):
         raise InputError(f"{folders[1]}: is the folder of the normal images; wanted another one")
     found = {path: look(path) for path in folders}

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from belong.commands.arguments import check_share
+from belong.runtime.arguments import check_share, check_whole, is_rgb, refuse
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class CheckOptions:
         jobs: threads; all processors if None.
 
     Raises:
-        InputError: a share is not between 0 and 1.
+        InputError: a value is of another type, or out of its range.
     """
 
     alpha: float = 0.025
@@ -36,3 +36,9 @@ class CheckOptions:
         check_share("test_fraction", self.test_fraction)
         if self.calibration_fraction is not None:
             check_share("calibration_fraction", self.calibration_fraction)
+        check_share("max_bad_fraction", self.max_bad_fraction, ends=True)
+        check_whole("max_pixels", self.max_pixels)
+        if not (isinstance(self.background, tuple) and is_rgb(self.background)):
+            refuse("background", "three numbers from 0 to 255", self.background)
+        if self.jobs is not None:
+            check_whole("jobs", self.jobs)

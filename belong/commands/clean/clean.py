@@ -32,6 +32,7 @@ from belong.models.feature_extraction import embed
 from belong.models.pretrained import weights_from
 from belong.models.train_classifier import TrainingOptions
 from belong.parameters import ImagesSection, Parameters
+from belong.runtime.arguments import as_path, check_place, options_or_default
 from belong.runtime.errors import InputError, TooManyBadFilesError
 from belong.runtime.storage import load_csv, save_csv
 from belong.runtime.text import counted, in_table, on_stderr, printable
@@ -92,13 +93,11 @@ def clean(
         >>> len(result.to_pandas()), sorted(path.name for path in result.output.iterdir())
         (140, ['manifest.csv', 'summary.json', 'suspects.html'])
     """
-    folder, output, options = Path(folder), Path(output), options or CleanOptions()
-    if options.folds < 2:
-        raise InputError(
-            f"--folds {options.folds}: wanted at least 2: each network judges what it has not seen"
-        )
+    folder, output = as_path("folder", folder), as_path("output", output)
+    options = options_or_default(options, CleanOptions)
+    check_place(output)
     own = dict(options.settings)
-    values = parameters(sources(folder, None, options.weights) | own)
+    values = parameters(sources(folder, None, options.weights, own))
     devices.compute_repeatably(values.threads)
     files = look(folder)
     if not isinstance(files, ImageFiles):

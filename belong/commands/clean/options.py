@@ -2,7 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
+
+from belong.runtime.arguments import (
+    check_choice,
+    check_flag,
+    check_settings,
+    check_share,
+    check_whole,
+)
+from belong.runtime.errors import InputError
 
 Tree = Literal["link", "copy"]
 FOLDS, MOST_FOLDS = 5, 100  # four fifths of the images train each network
@@ -23,6 +32,9 @@ class CleanOptions:
         overwrite: whether the results of another run in `out` may be replaced.
         jobs: threads that look at the files; all processors if None.
         settings: other keys of params.yaml, dotted.
+
+    Raises:
+        InputError: a value is of another type, or out of its range.
     """
 
     folds: int = FOLDS
@@ -34,3 +46,19 @@ class CleanOptions:
     overwrite: bool = False
     jobs: int | None = None
     settings: Mapping[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_whole("folds", self.folds)
+        if self.folds < 2:
+            raise InputError(
+                f"--folds {self.folds}: wanted at least 2: each network judges what it has not seen"
+            )
+        check_share("false_alarms", self.false_alarms)
+        for name in ("least_side_px", "jobs"):
+            if getattr(self, name) is not None:
+                check_whole(name, getattr(self, name))
+        if self.tree is not None:
+            check_choice("tree", self.tree, get_args(Tree))
+        check_flag("with_review", self.with_review)
+        check_flag("overwrite", self.overwrite)
+        check_settings(self.settings)

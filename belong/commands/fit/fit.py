@@ -19,6 +19,7 @@ from belong.data.dataset import DataSet
 from belong.data.image_folder import ImageFiles
 from belong.data.loader import look
 from belong.parameters import Parameters
+from belong.runtime.arguments import as_path, check_place, check_settings
 from belong.runtime.errors import InputError
 from belong.runtime.process_lock import one_writer
 from belong.runtime.storage import save_text
@@ -90,10 +91,11 @@ def fit(
         ...
         belong.runtime.errors.InputError: new: exists already; wanted the name of a new folder
     """
-    output = Path(output)
+    output = as_path("output", output)
     check_new(output)
-    for images in (folder, anomalies):
-        if images is not None and Path(images).resolve() in output.resolve().parents:
+    check_place(output)
+    for name, images in (("folder", folder), ("anomalies", anomalies)):
+        if images is not None and as_path(name, images).resolve() in output.resolve().parents:
             raise InputError(
                 f"{output}: is in {Path(images)}, where it would be a class without images; wanted "
                 f"a folder outside"
@@ -118,19 +120,18 @@ def prepare(
     settings: Mapping[str, object] | None = None,
 ) -> Job:
     """Return what `fit` would do; the arguments and errors are its own."""
-    folder, anomalies = Path(folder), None if anomalies is None else Path(anomalies)
-    own = dict(settings or {}) | ({"calibration.alpha": alpha} if alpha is not None else {})
-    own = sources(folder, anomalies, weights) | own
+    folder = as_path("folder", folder)
+    anomalies = None if anomalies is None else as_path("anomalies", anomalies)
+    settings = {} if settings is None else settings
+    check_settings(settings)
+    own = dict(settings) | ({"calibration.alpha": alpha} if alpha is not None else {})
+    own = sources(folder, anomalies, weights, own)
     values = parameters(own)
     found = look(folder)
     if anomalies is not None:
         if anomalies.resolve() == folder.resolve():
             raise InputError(f"{anomalies}: is the folder of the normal images; wanted another one")
         look(anomalies)
-    if weights not in (None, "imagenet") and not Path(weights).is_file():
-        raise InputError(
-            f"--weights {weights}: no such file; wanted imagenet or a .safetensors file"
-        )
     chosen = plan(
         found,
         alpha=values.calibration.alpha,
@@ -149,8 +150,9 @@ def check_new(output: Path) -> None:
     Raises:
         InputError: there is something of this name.
     """
-    if output.exists():
-        if output.name:  # a run that was killed when its model was there already has left the rest
+    if output.exists() or output.is_symlink():
+        if output.exists() and output.name:
+            # A run that was killed when its model was there already has left the rest.
             shutil.rmtree(work_beside(output), ignore_errors=True)
         raise InputError(f"{output}: exists already; wanted the name of a new folder")
 

@@ -9,11 +9,13 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from belong.parameters import Parameters
+from belong.runtime.arguments import as_path
 from belong.runtime.errors import InputError
 from belong.runtime.typed_yaml import read
 
 # A link to the project's own params.yaml; in an installed package it is a file.
 DEFAULTS = Path(__file__).with_name("defaults.yaml")
+DATA_SETS = ("normal", "anomaly", "unseen")
 
 
 def setting(text: str) -> tuple[str, object]:
@@ -52,18 +54,32 @@ def parameters(settings: Mapping[str, object]) -> Parameters:
     return Parameters.parse(values, Path("--set"))
 
 
-def sources(folder: Path, anomalies: Path | None, weights: str | None) -> dict[str, object]:
-    """Return the settings that say where the images and weights lie."""
-    own = str(folder.resolve())
+def sources(
+    folder: Path, anomalies: Path | None, weights: str | None, own: Mapping[str, object]
+) -> dict[str, object]:
+    """Return the settings that say where the images and weights lie, and the `own` ones.
+
+    Raises:
+        InputError: there are no such weights, or an own setting names another folder.
+    """
+    for key in own:
+        if key.removesuffix(".path") in DATA_SETS:
+            raise InputError(f"{key}: expected no such setting: arguments name the folders")
+    path = str(folder.resolve())
     settings: dict[str, object] = {
-        "normal.path": own,
+        "normal.path": path,
         "normal.classes": "all",
-        "anomaly.path": own if anomalies is None else str(anomalies.resolve()),
+        "anomaly.path": path if anomalies is None else str(anomalies.resolve()),
         "anomaly.classes": "none" if anomalies is None else "all",
-        "unseen.path": own,
+        "unseen.path": path,
         "unseen.classes": "none",
     }
     if weights is not None:
-        source = weights if weights == "imagenet" else str(Path(weights).resolve())
+        file = as_path("weights", weights)
+        if weights != "imagenet" and not file.is_file():
+            raise InputError(
+                f"--weights {weights}: no such file; wanted imagenet or a .safetensors file"
+            )
+        source = weights if weights == "imagenet" else str(file.resolve())
         settings |= {"efficientnet.weights": source, "efficientnet.frozen": True}
-    return settings
+    return {**settings, **own}

@@ -8,15 +8,23 @@ import numpy as np
 import pandas as pd
 
 from belong.calibration.sample_size import least_to_calibrate
-from belong.commands.arguments import DELTA, check_share
+from belong.commands.arguments import DELTA
 from belong.commands.watch import predictions
 from belong.commands.watch.inputs import PICTURE, TABLE, Reasons, look, scored
 from belong.commands.watch.stream_analysis import StreamAnalysis, analyze
 from belong.commands.watch.summary import left_out, text
 from belong.data.file_discovery import Incoming
 from belong.prediction.manifest import NAME, Manifest
-from belong.prediction.model import ImagePath, Model, load_model
+from belong.prediction.model import DEVICES, ImagePath, Model, load_model
 from belong.prediction.scoring_options import ScoringOptions
+from belong.runtime.arguments import (
+    as_path,
+    check_choice,
+    check_place,
+    check_share,
+    check_whole,
+    options_or_default,
+)
 from belong.runtime.errors import InputError
 from belong.runtime.storage import save_csv, whole_file
 from belong.runtime.text import printable
@@ -118,14 +126,18 @@ def watch(
         belong.runtime.errors.InputError: wanted --model, or both --alpha and --calibration-images
     """
     check_share("delta", delta)
-    inputs = [look(Path(path)) for path in images]
+    check_choice("device", device, DEVICES)
+    options = options_or_default(options, ScoringOptions)
+    inputs = [look(as_path("images", path)) for path in images]
     if not inputs:
         raise InputError("expected a folder of images or the output of `belong score`, got none")
-    folder = None if images_folder is None else Path(images_folder)
+    folder = None if images_folder is None else as_path("images_folder", images_folder)
+    to = None if output is None else as_path("output", output)
+    if to is not None:
+        check_place(to)
     new = [one for one in inputs if isinstance(one, Incoming)]
     _check_new(new, model, folder)
     share, n = _promise(model, alpha, n_calibration)
-    to = None if output is None else Path(output)
     reject = partial(predictions.rejected, alpha=share, n=n)
     read = {one: predictions.read(one) for one in inputs if isinstance(one, Path)}
     uploads, unreadable = pd.DataFrame(), Reasons()
@@ -133,7 +145,7 @@ def watch(
         for rows in read.values():  # a mistake in what was scored before is answered at once
             reject(rows)
         own = model if isinstance(model, Model) else load_model(model or "", device=device)
-        uploads, unreadable = scored(new[0], own, to, options or ScoringOptions())
+        uploads, unreadable = scored(new[0], own, to, options)
     parts = [read[one] if isinstance(one, Path) else uploads for one in inputs]
     rows = pd.concat(parts, ignore_index=True)
     if folder is not None:
@@ -185,6 +197,7 @@ def _promise(
     if alpha is None or n_calibration is None:
         raise InputError("wanted --model, or both --alpha and --calibration-images")
     check_share("alpha", alpha)
+    check_whole("n_calibration", n_calibration)
     least = least_to_calibrate(alpha)
     if n_calibration < least:
         raise InputError(
@@ -194,7 +207,7 @@ def _promise(
 
 
 def _of_model(model: ImagePath | Model) -> tuple[float, int]:
-    path = (model.folder if isinstance(model, Model) else Path(model)) / NAME
+    path = (model.folder if isinstance(model, Model) else as_path("model", model)) / NAME
     if not path.is_file():
         raise InputError(f"{path}: no such file; wanted the folder of a model")
     manifest = Manifest.read(path)

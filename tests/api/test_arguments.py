@@ -1,0 +1,153 @@
+"""A wrong argument of a public function is an `InputError` of one line, before any work."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import belong
+from tests.untrained_bundle import save_untrained
+
+LONG = "x" * 5000
+PATH_LESS = "expected a path, got"
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write `model`, `photos`, a file and a link to nothing."""
+    to = tmp_path_factory.mktemp("arguments")
+    save_untrained(to / "model")
+    for name in "ab":
+        (to / "photos" / name).mkdir(parents=True)
+        Image.new("L", (28, 28)).save(to / "photos" / name / "1.png")
+    (to / "file").write_text("kept")
+    (to / "link").symlink_to("nowhere")
+    return to
+
+
+@pytest.fixture(scope="module")
+def model(here: Path) -> belong.Model:
+    return belong.load_model(here / "model", device="cpu")
+
+
+CASES = [
+    # numbers
+    ("model.predict('photos', batch_size='x')", "batch_size: expected a whole number, got 'x'"),
+    ("model.predict('photos', batch_size=None)", "batch_size: expected a whole number, got None"),
+    ("model.predict('photos', batch_size=2.5)", "batch_size: expected a whole number, got 2.5"),
+    ("model.predict('photos', jobs=1.5)", "jobs: expected a whole number, got 1.5"),
+    ("model.predict('photos', jobs='2')", "jobs: expected a whole number, got '2'"),
+    ("model.predict('photos', jobs=True)", "jobs: expected a whole number, got True"),
+    ("belong.CheckOptions(alpha='x')", "alpha: expected a number between 0 and 1, got 'x'"),
+    ("belong.CheckOptions(test_fraction=None)", "test_fraction: expected a number between 0 and 1"),
+    ("belong.CheckOptions(max_bad_fraction='x')", "max_bad_fraction: expected a number from 0 to"),
+    ("belong.CheckOptions(max_bad_fraction=-1)", "max_bad_fraction: expected a number from 0 to 1"),
+    ("belong.CheckOptions(max_pixels='x')", "max_pixels: expected a whole number, got 'x'"),
+    ("belong.CheckOptions(alpha=10**400)", "alpha: expected a number between 0 and 1, got 100"),
+    ("belong.CheckOptions(jobs=-1)", "jobs: expected at least 1, got -1"),
+    ("belong.CleanOptions(jobs=-1)", "jobs: expected at least 1, got -1"),
+    ("belong.CleanOptions(jobs='x')", "jobs: expected a whole number, got 'x'"),
+    ("belong.CleanOptions(folds='x')", "folds: expected a whole number, got 'x'"),
+    ("belong.CleanOptions(folds=2.5)", "folds: expected a whole number, got 2.5"),
+    ("belong.CleanOptions(folds=1)", "--folds 1: wanted at least 2"),
+    ("belong.CleanOptions(least_side_px='x')", "least_side_px: expected a whole number, got 'x'"),
+    ("belong.CleanOptions(false_alarms=2)", "false_alarms: expected a number between 0 and 1"),
+    ("belong.watch('photos', delta='x')", "delta: expected a number between 0 and 1, got 'x'"),
+    ("belong.watch('photos', delta=float('nan'))", "delta: expected a number between 0 and 1"),
+    (
+        "belong.watch('file', alpha=0.1, n_calibration='x')",
+        "n_calibration: expected a whole number",
+    ),
+    ("belong.CheckOptions(jobs=np.zeros((9, 9)))", "jobs: expected a whole number, got array("),
+    # choices
+    ("belong.CheckOptions(background='red')", "background: expected three numbers from 0 to 255"),
+    ("belong.CheckOptions(background=(1, 2))", "background: expected three numbers from 0 to 255"),
+    ("belong.CheckOptions(background=(1, 2, 999))", "background: expected three numbers from 0"),
+    ("belong.CleanOptions(tree='x')", "tree: expected link, copy, got 'x'"),
+    ("belong.CleanOptions(overwrite='no')", "overwrite: expected True or False, got 'no'"),
+    ("belong.ScoringOptions(overwrite='no')", "overwrite: expected True or False, got 'no'"),
+    ("belong.load_model('model', device=[])", "device: expected auto, cpu, cuda, got []"),
+    ("belong.watch('photos', device='x')", "device: expected auto, cpu, cuda, got 'x'"),
+    # options and settings
+    ("belong.check('photos', options={})", "options: expected belong.CheckOptions, got {}"),
+    ("belong.check('photos', options={'jobs': 1})", "options: expected belong.CheckOptions, got {"),
+    ("belong.clean('photos', 'new', {})", "options: expected belong.CleanOptions, got {}"),
+    ("belong.watch('photos', options={})", "options: expected belong.ScoringOptions, got {}"),
+    ("belong.CleanOptions(settings=5)", "settings: expected dotted keys with their values, got 5"),
+    ("belong.fit('photos', 'new', settings=5)", "settings: expected dotted keys"),
+    ("belong.fit('photos', 'new', settings='x')", "settings: expected dotted keys"),
+    ("belong.fit('photos', 'new', settings={'seed': {}})", "--set: seed: got {}, wanted a valid"),
+    ("belong.fit('photos', 'new', settings={1: 2})", "settings: expected dotted keys"),
+    ("belong.fit('photos', 'new', settings={'normal.path': 'x'})", "normal.path: expected no such"),
+    ("belong.fit('photos', 'new', settings={'unseen': {}})", "unseen: expected no such setting"),
+    ("belong.fit('photos', 'new', weights=3)", f"weights: {PATH_LESS} 3"),
+    ("belong.clean('photos', 'new', belong.CleanOptions(weights=3))", f"weights: {PATH_LESS} 3"),
+    # paths
+    ("belong.load_model(None)", f"folder: {PATH_LESS} None"),
+    ("belong.check(None)", f"folder: {PATH_LESS} None"),
+    ("belong.check('photos', 5)", f"anomalies: {PATH_LESS} 5"),
+    ("belong.clean(5, 'new')", f"folder: {PATH_LESS} 5"),
+    ("belong.clean('photos', None)", f"output: {PATH_LESS} None"),
+    ("belong.fit(5, 'new')", f"folder: {PATH_LESS} 5"),
+    ("belong.fit('photos', None)", f"output: {PATH_LESS} None"),
+    ("belong.fit('photos', 'new', anomalies=5)", f"anomalies: {PATH_LESS} 5"),
+    ("belong.watch(5)", f"images: {PATH_LESS} 5"),
+    ("belong.watch('photos', model=3)", f"model: {PATH_LESS} 3"),
+    ("belong.watch('photos', images_folder=3)", f"images_folder: {PATH_LESS} 3"),
+    ("belong.watch('photos', output=3)", f"output: {PATH_LESS} 3"),
+    ("belong.export(3, 'new')", f"model: {PATH_LESS} 3"),
+    ("belong.export('model', None)", f"path: {PATH_LESS} None"),
+    ("belong.export('model', 'new', verify=3)", f"verify: {PATH_LESS} 3"),
+    ("model.predict('')", f"images: {PATH_LESS} ''"),
+    ("model.predict('a\\0b')", f"images: {PATH_LESS} 'a\\x00b'"),
+    ("model.predict('\\ud800')", f"images: {PATH_LESS} '\\ud800'"),
+    ("model.predict(LONG)", f"{LONG[:80]}...: File name too long"),
+    ("belong.load_model(LONG)", f"{LONG[:80]}...: File name too long"),
+    # where results would go
+    ("belong.watch('photos', model=model, output='file')", "file: is no folder; wanted a folder"),
+    ("belong.watch('photos', model=model, output='file/new')", "file: is no folder"),
+    ("belong.clean('photos', 'file')", "file: is no folder; wanted a folder, or a new name"),
+    ("belong.clean('photos', 'link')", "link: is no folder; wanted a folder, or a new name"),
+    ("belong.fit('photos', 'link')", "link: exists already; wanted the name of a new folder"),
+    ("belong.fit('photos', 'file/new')", "file: is no folder; wanted a folder, or a new name"),
+]
+
+
+@pytest.mark.parametrize(("call", "message"), CASES, ids=[call for call, _ in CASES])
+def test_a_wrong_argument_is_refused_in_one_line(
+    here: Path, model: belong.Model, monkeypatch: pytest.MonkeyPatch, call: str, message: str
+) -> None:
+    monkeypatch.chdir(here)
+    before = sorted(here.rglob("*"))
+    with pytest.raises(belong.InputError) as raised:
+        eval(call, {"belong": belong, "model": model, "np": np, "LONG": LONG})  # noqa: S307
+    assert str(raised.value).startswith(message)
+    assert "\n" not in str(raised.value)
+    assert sorted(here.rglob("*")) == before
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    of_numpy: dict[str, Any] = {"alpha": np.float32(0.5), "jobs": np.int64(2)}
+    assert belong.CheckOptions(**of_numpy) == belong.CheckOptions(alpha=0.5, jobs=2)
+
+
+def test_an_image_without_pixels_has_a_row_that_says_so(model: belong.Model) -> None:
+    predictions = model.predict(Image.new("RGB", (0, 0)))
+    assert predictions.is_readable.tolist() == [False]
+    assert predictions.reason.tolist() == ["empty: 0 pixels"]
+
+
+@pytest.mark.parametrize("kind", ["GIF", "MPO"])
+def test_a_closed_image_of_two_frames_is_scored(
+    model: belong.Model, tmp_path: Path, kind: str
+) -> None:
+    """The frames of a closed GIF cannot be counted; an MPO file counts as one picture."""
+    black, white = (Image.new("RGB", (28, 28), color) for color in ("black", "white"))
+    black.save(tmp_path / "a", kind, save_all=True, append_images=[white])
+    with Image.open(tmp_path / "a") as image:
+        image.load()
+    (prediction,) = model.predict(image)
+    (of_black,) = model.predict(black)
+    assert (prediction.score, prediction.reason) == (of_black.score, of_black.reason)
