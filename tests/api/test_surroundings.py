@@ -85,7 +85,7 @@ def test_a_script_without_a_main_guard_runs_once(folder: Path, tmp_path: Path) -
     assert (done.returncode, done.stdout, done.stderr) == (0, f"begins\n{MANY}\n", "")
 
 
-@pytest.mark.parametrize("output", [".", "/", ""])
+@pytest.mark.parametrize("output", [".", "/"])
 def test_an_output_that_is_there_is_refused_whatever_its_name(
     output: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
