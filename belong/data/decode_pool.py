@@ -18,7 +18,7 @@ from itertools import chain, cycle
 from multiprocessing import current_process, parent_process
 from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
-from threading import Thread
+from threading import RLock, Thread
 from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
 
@@ -207,6 +207,7 @@ Notes = list[int | str]  # of each file its frames, or the reason why it has no 
 # In a process of the pool: memory that it shares with its parent. The first byte says that nobody
 # takes any more; pixels follow. Through a pipe, a process that is killed would leave half of them.
 _shared = np.zeros(1, np.uint8)
+_starting = RLock()  # one thread at a time: the environment is that of all threads
 
 
 def _begin(memory: "ctypes.Array[ctypes.c_ubyte]") -> None:
@@ -269,7 +270,7 @@ def _quietly() -> Iterator[None]:
 class _Process(SpawnProcess):
     def start(self) -> None:
         self.daemon = True  # whatever happens here, the program ends without it
-        with _quietly():
+        with _starting, _quietly():
             super().start()
 
 
@@ -343,7 +344,7 @@ class _Pool:
         worker: Executor | None = None
         if self._can_start:
             try:
-                with _quietly():
+                with _starting, _quietly():
                     worker = ProcessPoolExecutor(
                         1, mp_context=self._context, initializer=_begin, initargs=(self._memory,)
                     )

@@ -1,5 +1,8 @@
 """Choose the device to compute on, in one place."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 from belong.runtime.errors import InputError
@@ -29,3 +32,17 @@ def compute_repeatably(threads: int) -> None:
     torch.set_deterministic_debug_mode("error")
     # It would write into every new tensor before its values; nothing here reads any before.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
+@contextmanager
+def callers_settings() -> Iterator[None]:
+    """Restore torch's settings and global generators at the end, which belong to the caller."""
+    threads, mode = torch.get_num_threads(), torch.get_deterministic_debug_mode()
+    fills = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+    with torch.random.fork_rng(range(torch.cuda.device_count())):
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
+            torch.set_deterministic_debug_mode(mode)
+            torch.utils.deterministic.fill_uninitialized_memory = fills  # type: ignore[attr-defined]

@@ -54,7 +54,8 @@ class Predictor:
         self.manifest = bundle.manifest
         self._device = device
         try:
-            self._build(bundle)
+            with torch.random.fork_rng(devices=[]):  # new layers draw weights, which are replaced
+                self._build(bundle)
             self._try_on_a_blank_image(bundle)
         except InputError:
             raise

@@ -6,6 +6,7 @@ in a folder of their own, the files are a few bytes with their own SHA-256.
 
 import contextlib
 import errno
+import gc
 import gzip
 import hashlib
 import io
@@ -130,6 +131,13 @@ class Handler(BaseHTTPRequestHandler):
 def silence(handler: BaseHTTPRequestHandler, body: bytes) -> None:  # noqa: ARG001
     assert isinstance(handler.server, Server)
     handler.server.closing.wait(60)
+
+
+@pytest.fixture(autouse=True)
+def left_sockets_are_collected_here() -> Iterator[None]:
+    """Else another test would be blamed for them, sooner or later."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture

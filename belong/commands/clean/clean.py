@@ -65,6 +65,7 @@ class CleanResult:
         return load_csv(self.output / write_results.MANIFEST, as_text=True)
 
 
+@devices.callers_settings()
 def clean(
     folder: str | PathLike[str],
     output: str | PathLike[str],

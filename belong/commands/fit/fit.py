@@ -101,10 +101,14 @@ def fit(
                 f"a folder outside"
             )
     job = prepare(folder, anomalies=anomalies, alpha=alpha, weights=weights, settings=settings)
-    tell(job)
-    with one_writer(output, say):
-        check_new(output)  # another run may have ended with it
-        return make(job, output)
+    # Not at the top: torch comes with it, and a mistake in the folder is answered before.
+    from belong.models.device import callers_settings
+
+    with callers_settings():
+        tell(job)
+        with one_writer(output, say):
+            check_new(output)  # another run may have ended with it
+            return make(job, output)
 
 
 def prepare(
@@ -147,7 +151,7 @@ def check_new(output: Path) -> None:
         InputError: there is something of this name.
     """
     if output.exists() or output.is_symlink():
-        if output.exists():
+        if output.exists() and output.name:
             # A run that was killed when its model was there already has left the rest.
             shutil.rmtree(work_beside(output), ignore_errors=True)
         raise InputError(f"{output}: exists already; wanted the name of a new folder")
