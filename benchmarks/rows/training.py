@@ -30,7 +30,7 @@ def epoch(setting: Setting) -> Race:
         center_rate=0.5,
         shift_px=0,
         flip=False,
-        embedding=0,
+        embedding=2,
     )
 
     def ours(number: int) -> float:

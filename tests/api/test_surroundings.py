@@ -85,11 +85,14 @@ def test_a_script_without_a_main_guard_runs_once(folder: Path, tmp_path: Path) -
     assert (done.returncode, done.stdout, done.stderr) == (0, f"begins\n{MANY}\n", "")
 
 
-@pytest.mark.parametrize("output", [".", "/"])
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [(".", "exists already"), ("/", "exists already"), ("", "output: expected a path, got ''")],
+)
 def test_an_output_that_is_there_is_refused_whatever_its_name(
-    output: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    output: str, message: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match="exists already"):
+    with pytest.raises(InputError, match=message):
         belong.fit(folder / "photos", output)
     assert main(["fit", str(folder / "photos"), "-o", output]) == 2
