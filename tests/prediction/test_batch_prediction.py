@@ -31,9 +31,10 @@ from belong.models.efficientnet import Backbone
 from belong.models.feature_extraction import embed
 from belong.models.frozen_backbone import FrozenEfficientNetB0
 from belong.prediction.bundle import Bundle
+from belong.prediction.explanations import reason
 from belong.prediction.model import load_model
 from belong.prediction.nearest_training_images import nearest_training_images
-from belong.prediction.predictions import COLUMNS, Scores, reason
+from belong.prediction.predictions import COLUMNS, Scores
 from belong.prediction.predictor import Predictor
 from belong.prediction.scoring_options import ScoringOptions
 from belong.prediction.scoring_run import UNFINISHED, score_files
