@@ -13,6 +13,7 @@ from PIL import Image
 import belong
 from belong.commands.main import main
 from belong.data.idx import read
+from reproduction.api_page import page
 from tests.imports import ROOT
 from tests.untrained_bundle import save_untrained
 
@@ -61,6 +62,11 @@ def test_an_example_gives_what_it_shows(
     runner = doctest.DocTestRunner(optionflags=options, verbose=False)
     failed, _ = runner.run(example, out=said.append)
     assert not failed, "".join(said)
+
+
+def test_the_page_of_the_api_is_made_of_the_docstrings() -> None:
+    committed = (ROOT / "docs" / "python-api.md").read_text(encoding="utf-8")
+    assert committed == page(), "python -m reproduction.api_page docs/python-api.md"
 
 
 @pytest.mark.pipeline
