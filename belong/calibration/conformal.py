@@ -9,8 +9,9 @@ Vovk, Gammerman and Shafer, Algorithmic Learning in a Random World, 2005; Angelo
 A Gentle Introduction to Conformal Prediction, 2021, appendix D.
 """
 
+import math
+
 import numpy as np
-from scipy.special import betaln
 
 from belong.calibration.sample_size import least_to_calibrate, rejectable
 from belong.runtime.errors import InputError
@@ -55,8 +56,12 @@ def promised_range(n: int, m: int, *, alpha: float, level: float = 0.95) -> tupl
     rank = rejectable(n, alpha)
     if rank < 1:
         return 0.0, 0.0  # nothing can be rejected
-    # The law of `scipy.stats.betabinom`, whose import takes a quarter of scoring 10,000 digits.
-    k, a, b = np.arange(m + 1), rank, n + 1 - rank
-    log_chances = betaln(k + a, m - k + b) - betaln(a, b) - betaln(m - k + 1, k + 1) - np.log(m + 1)
-    low, high = np.searchsorted(np.exp(log_chances).cumsum(), ((1 - level) / 2, (1 + level) / 2))
+    # The law of `scipy.stats.betabinom`; SciPy's import takes a twentieth of scoring 10,000 digits.
+    log_factorial = np.array([math.lgamma(count + 1) for count in range(n + m + 1)])
+    k = np.arange(m + 1)
+    ways = log_factorial[m] - log_factorial[k] - log_factorial[m - k]
+    rejected = log_factorial[k + rank - 1] + log_factorial[m - k + n - rank] - log_factorial[n + m]
+    calibrated = log_factorial[rank - 1] + log_factorial[n - rank] - log_factorial[n]
+    chances = np.exp(ways + rejected - calibrated)
+    low, high = np.searchsorted(chances.cumsum(), ((1 - level) / 2, (1 + level) / 2))
     return float(low) / m, float(high) / m

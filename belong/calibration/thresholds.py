@@ -1,14 +1,13 @@
 """Set the thresholds of the detectors on held-out normal images."""
 
-from collections.abc import Collection, Mapping
-from typing import Literal
+from collections.abc import Mapping
 
 import numpy as np
 
 from belong.calibration import conformal
+from belong.calibration.verdict import ThresholdKind, kind_in_force
 
 Thresholds = Mapping[str, Mapping[str, float]]
-ThresholdKind = Literal["calibrated", "training"]
 
 
 def thresholds(
@@ -32,11 +31,3 @@ def thresholds(
         kinds |= {"training": own[name]} if name in own else {}
         chosen[name] = kinds | {"in_force": kinds[kind_in_force(kinds, in_force)]}
     return chosen
-
-
-def kind_in_force(kinds: Collection[str], wanted: ThresholdKind) -> ThresholdKind:
-    """Return which of a detector's `kinds` of threshold decides: the one that is `wanted`, if any.
-
-    Every detector has a calibrated one.
-    """
-    return wanted if wanted in kinds else "calibrated"

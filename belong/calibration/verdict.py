@@ -1,8 +1,13 @@
 """The verdict: whether an image belongs."""
 
+from collections.abc import Collection
+from typing import Literal
+
 import numpy as np
 
 from belong.calibration.sample_size import rejectable
+
+ThresholdKind = Literal["calibrated", "training"]
 
 
 def decide(scores: np.ndarray, threshold: float) -> np.ndarray:
@@ -25,3 +30,11 @@ def p_value_threshold(n: int, *, alpha: float) -> float:
     With n calibration images p-values are multiples of 1 / (n + 1).
     """
     return -(rejectable(n, alpha) + 0.5) / (n + 1)
+
+
+def kind_in_force(kinds: Collection[str], wanted: ThresholdKind) -> ThresholdKind:
+    """Return which of a detector's `kinds` of threshold decides: the one that is `wanted`, if any.
+
+    Every detector has a calibrated one.
+    """
+    return wanted if wanted in kinds else "calibrated"

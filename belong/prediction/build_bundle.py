@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from belong.calibration.conformal import promised_range
-from belong.calibration.thresholds import kind_in_force
+from belong.calibration.verdict import kind_in_force
 from belong.data.image_form import ImageForm
 from belong.data.resize import Form, one_formed
 from belong.parameters import BundleSection, CalibrationSection, CombinedSection, ImagesSection

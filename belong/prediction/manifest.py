@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError
 
-from belong.calibration.thresholds import ThresholdKind
+from belong.calibration.verdict import ThresholdKind
 from belong.data.image_form import ImageForm, _Facts
 from belong.runtime.errors import InputError
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from belong.calibration import conformal
+from belong.calibration.conformal import promised_range
 from belong.prediction.manifest import Manifest
 from belong.prediction.predictions import COLUMNS, Predictions
 from belong.runtime.errors import InputError
@@ -65,7 +65,7 @@ def summary_of(counts: Counter[tuple[str, bool]], manifest: Manifest) -> dict[st
     share = promised = None
     if images:
         share = round(rejected / images, 6)
-        low, high = conformal.promised_range(n, images, alpha=alpha)
+        low, high = promised_range(n, images, alpha=alpha)
         promised = {"alpha": alpha, "low": round(low, 6), "high": round(high, 6)}
     return {
         "images": images,

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from belong.calibration.conformal import p_values, threshold
-from belong.calibration.thresholds import kind_in_force
-from belong.calibration.verdict import decide, p_value_threshold
+from belong.calibration.verdict import decide, kind_in_force, p_value_threshold
 
 
 @pytest.mark.parametrize(("n", "alpha"), [(39, 0.025), (999, 0.05), (1000, 0.05), (7, 0.5)])
