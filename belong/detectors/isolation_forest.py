@@ -4,7 +4,6 @@ Liu, Ting and Zhou, Isolation Forest, ICDM 2008; paper B takes 2000 trees and th
 All trees grow at once, a level at a time, as plain arrays that are saved without pickle.
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from belong.detectors.forest_traversal import Grove, depths, grove
+from belong.runtime.parallel import parallel_map
 
 
 class Forest(NamedTuple):
@@ -90,8 +90,8 @@ def mean_depth(forest: Forest, x: Tensor, *, chunk: int = 6144) -> Tensor:
         for trees in groves:
             depths(trees, columns, out=total[part])
 
-    with ThreadPoolExecutor(torch.get_num_threads()) as threads:
-        list(threads.map(go_down, range(0, len(x), chunk)))  # raises what a thread raised
+    # Whatever a thread raises is raised here.
+    list(parallel_map(go_down, range(0, len(x), chunk), jobs=torch.get_num_threads()))
     return torch.from_numpy(total / len(forest.nodes)).float()
 
 

@@ -1,9 +1,8 @@
 """A fitted model: its facts, and its predictions for images."""
 
 import os
-from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -27,6 +26,7 @@ from belong.prediction.predictions import Predictions, Scores, predictions_of
 from belong.prediction.scoring_options import ScoringOptions
 from belong.runtime.arguments import as_path, check_choice
 from belong.runtime.errors import InputError
+from belong.runtime.parallel import in_order
 from belong.runtime.text import in_table, printable
 
 if TYPE_CHECKING:
@@ -276,17 +276,12 @@ def in_threads(tasks: Iterable[Callable[[], T]], *, threads: int, stopped: Event
     """
     import torch  # not at the top: meanwhile, files are decoded
 
-    running: deque[Future[T]] = deque()
     with ThreadPoolExecutor(
         threads, initializer=torch.set_num_threads, initargs=(THREADS,)
     ) as pool:
         try:
-            for task in tasks:
-                running.append(pool.submit(task))
-                if len(running) > threads:
-                    yield running.popleft().result()
-            while running:
-                yield running.popleft().result()
+            for _, future in in_order(pool.submit, tasks, ahead=threads + 1):
+                yield future.result()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             stopped.set()
