@@ -53,10 +53,15 @@ def one_writer(path: Path, say: Callable[[str], None]) -> Iterator[None]:
 
 
 def _acquire(lock: BaseFileLock, *, timeout: float) -> None:
+    folder = Path(lock.lock_file).parent
     while not lock.is_locked:
-        Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
-        with suppress(FileNotFoundError):  # who had the lock has taken its empty folder away
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=timeout)
+        except (FileExistsError, FileNotFoundError):
+            if folder.exists():  # it is no folder, or cannot be locked in
+                raise
+            # Else who had the lock has just taken its empty folder away.
 
 
 def _owner(file: Path) -> str:
