@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError
 
 from belong.calibration.verdict import ThresholdKind
 from belong.data.image_form import ImageForm, _Facts
+from belong.evaluation.assessment import Assessment
 from belong.runtime.errors import InputError
 
 NAME = "manifest.json"
@@ -97,6 +98,7 @@ class Manifest(_Facts):
         threshold_from: "calibrated" (held-out images) or "training" (the paper's).
         measured, trained_on: for the reader.
         files: name -> what it must be.
+        assessment: how good the model is, in words; None for a model of an earlier version.
     """
 
     format: Literal[1]
@@ -115,6 +117,7 @@ class Manifest(_Facts):
     measured: Measured
     trained_on: TrainedOn
     files: dict[Annotated[str, Field(pattern=r"^[a-z_]+\.safetensors$")], StoredFile]
+    assessment: Assessment | None = None
 
     @property
     def uses(self) -> list[str]:
@@ -125,7 +128,8 @@ class Manifest(_Facts):
     @property
     def text(self) -> str:
         """The content of manifest.json."""
-        body = self.model_dump(mode="json")
+        # Without `assessment` where it was not set: the digest stays that of the file.
+        body = self.model_dump(mode="json", exclude_unset=True)
         return _dumped(body | {"sha256": _sha256(_dumped(body))})
 
     @property

@@ -207,9 +207,13 @@ def test_a_model_says_how_well_it_classifies_what_it_was_not_fitted_to(model: Pa
     bundle = Bundle.load(model)
     measured = bundle.manifest.measured
     assert measured.normal_images == 400  # a fifth of each class
-    said = summary(bundle, model).splitlines()
-    assert said[0] == f"accuracy: {measured.accuracy:.4f} on 400 test images"
-    assert said[1].startswith(f"rejected: {measured.false_reject:.1%} of them; 5.0% were promised")
+    said = summary(bundle.manifest, model).splitlines()
+    assert said[0].startswith(f"The accuracy is {measured.accuracy:.3f} on 400 test images (95% ")
+    assert (
+        f"of 400 test images ({measured.false_reject:.1%}) are rejected; 5.0% were prom" in said[2]
+    )
+    assert said[3].startswith("There is no anomaly to test with; of 300 synthetic ones, made from ")
+    assert said[-2] == f"`belong info {model}` says more."
     assert measured.accuracy > 0.8
     assert measured.auroc is None  # no anomalies were given
 
