@@ -1,6 +1,9 @@
 """What a model of two classes says of itself."""
 
+import numpy as np
+
 from belong.data.image_form import ImageForm
+from belong.evaluation.assessment import Answers, Promise, Training, assess
 from belong.prediction.manifest import Manifest, Measured, TrainedOn
 
 
@@ -32,3 +35,19 @@ def a_manifest() -> Manifest:
         ),
         files={},
     )  # fmt: skip
+
+
+def graded_manifest() -> Manifest:
+    """Return the same with an assessment: three of four images right, and none rejected."""
+    answers = Answers(
+        class_names=("cat", "dog"),
+        labels=np.array([0, 0, 1, 1]),
+        predicted=np.array([0, 1, 1, 1]),
+        accepted=np.ones(4, bool),
+        anomalies=np.empty(0, bool),
+        synthetic={"inverted": np.zeros(4, bool)},
+        ranking=None,
+    )
+    training = Training(np.array([20, 20]), lacks_weights=False)
+    own = assess(answers, Promise(0.025, (0.0, 0.5)), training)
+    return a_manifest().model_copy(update={"assessment": own})

@@ -11,8 +11,15 @@ import pandas as pd
 
 from belong.calibration import conformal
 from belong.data.synthetic_anomalies import DERIVED
-from belong.evaluation.assessment import Assessment, Promise, Ranking, Tested, Training, assess
-from belong.runtime.storage import load_about, load_arrays, load_csv, save_arrays, save_csv
+from belong.evaluation.assessment import Answers, Assessment, Promise, Ranking, Training, assess
+from belong.runtime.storage import (
+    load_about,
+    load_arrays,
+    load_csv,
+    save_arrays,
+    save_csv,
+    save_text,
+)
 from stages import derive, evaluate, pack, report_page, split
 from tests.imports import ROOT
 from tests.small_manifest import a_manifest
@@ -47,9 +54,7 @@ def make_inputs(to: Path) -> None:
 def make_page(to: Path) -> Path:
     """Write the page of these inputs with the stage; return its path."""
     page = to / "report.html"
-    (to / "bundle").mkdir(exist_ok=True)
-    model = a_manifest().model_copy(update={"assessment": an_assessment(to)})
-    (to / "bundle" / "manifest.json").write_text(model.text, encoding="utf-8")
+    save_bundle(to)
     read = (
         to / "manifest",
         to / "images",
@@ -60,6 +65,12 @@ def make_page(to: Path) -> Path:
     )
     report_page.main(to / "params.yaml", ROOT / "dvc.yaml", *read, to / "times", page)
     return page
+
+
+def save_bundle(to: Path) -> None:
+    """Write of a model what the page reads: its manifest, with the assessment of the run."""
+    model = a_manifest().model_copy(update={"assessment": an_assessment(to)})
+    save_text(to / "bundle" / "manifest.json", model.text)
 
 
 def an_assessment(to: Path) -> Assessment:
@@ -73,7 +84,7 @@ def an_assessment(to: Path) -> Assessment:
         if name.endswith("/combined")
     }
     is_ranked = own["auroc"] is not None
-    tested = Tested(
+    answers = Answers(
         class_names=about["class_names"],
         labels=scores["normal/test/labels"],
         predicted=scores["normal/test/predicted"],
@@ -89,7 +100,7 @@ def an_assessment(to: Path) -> Assessment:
         else None,
     )
     training = Training(np.full(len(about["class_names"]), 160), lacks_weights=False)
-    return assess(tested, Promise(ALPHA, (0.0, 0.06)), training)
+    return assess(answers, Promise(ALPHA, (0.0, 0.06)), training)
 
 
 def save_scores(images: Path, derived: Path, scores: Path) -> None:

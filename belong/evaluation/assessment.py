@@ -155,7 +155,7 @@ class Ranking:
 
 
 @dataclass(frozen=True)
-class Tested:
+class Answers:
     """What a model answered on test images.
 
     Attributes:
@@ -193,15 +193,15 @@ class Training:
     lacks_weights: bool
 
 
-def assess(tested: Tested, promise: Promise, training: Training) -> Assessment:
+def assess(answers: Answers, promise: Promise, training: Training) -> Assessment:
     """Return how good a model is, from its answers on at least one normal test image."""
-    accuracy, rejects = share(tested.labels == tested.predicted), share(~tested.accepted)
-    accepts = share(tested.anomalies) if len(tested.anomalies) else None
+    accuracy, rejects = share(answers.labels == answers.predicted), share(~answers.accepted)
+    accepts = share(answers.anomalies) if len(answers.anomalies) else None
     synthetic = [
         SyntheticSet(kind=kind, images=len(verdicts), accepted=int(verdicts.sum()))
-        for kind, verdicts in tested.synthetic.items()
+        for kind, verdicts in answers.synthetic.items()
     ]
-    names, sizes, errors = tested.class_names, class_sizes(tested), error_counts(tested)
+    names, sizes, errors = answers.class_names, class_sizes(answers), error_counts(answers)
     chance = float(sizes.max() / sizes.sum())
     largest = np.flatnonzero(sizes == sizes.max())
     largest_class = names[int(largest[0])] if len(largest) == 1 else None
@@ -233,16 +233,16 @@ def assess(tested: Tested, promise: Promise, training: Training) -> Assessment:
         confused=confused,
         false_rejects=rejects,
         false_accepts=accepts,
-        auroc_interval=(tested.ranking.low, tested.ranking.high) if tested.ranking else None,
+        auroc_interval=(answers.ranking.low, answers.ranking.high) if answers.ranking else None,
         synthetic=synthetic,
         sentences={
             "accuracy": accuracy_sentence(accuracy, chance, largest_class),
             "confusion": confusion_sentence(confused, errors),
             "false rejects": rejects_sentence(rejects, promise),
             "anomalies": (
-                synthetic_sentence(synthetic, tested.why_no_anomalies)
+                synthetic_sentence(synthetic, answers.why_no_anomalies)
                 if accepts is None
-                else accepts_sentence(accepts, tested.ranking)
+                else accepts_sentence(accepts, answers.ranking)
             ),
             "as a classifier": graded("As a classifier", classifier),
             "as a judge of what belongs": graded("As a judge of what belongs", judge),
@@ -270,15 +270,15 @@ def share(is_meant: np.ndarray) -> Share:
     return Share(count=count, of=of, low=round(low, 4), high=round(high, 4))
 
 
-def class_sizes(tested: Tested) -> np.ndarray:
+def class_sizes(answers: Answers) -> np.ndarray:
     """Return the number of normal test images of each class (c,)."""
-    return np.bincount(tested.labels, minlength=len(tested.class_names))
+    return np.bincount(answers.labels, minlength=len(answers.class_names))
 
 
-def error_counts(tested: Tested) -> np.ndarray:
+def error_counts(answers: Answers) -> np.ndarray:
     """Return the number of test images of each class that are taken for each other class (c, c)."""
-    c = len(tested.class_names)
-    pairs = np.bincount(tested.labels * c + tested.predicted, minlength=c * c).reshape(c, c)
+    c = len(answers.class_names)
+    pairs = np.bincount(answers.labels * c + answers.predicted, minlength=c * c).reshape(c, c)
     np.fill_diagonal(pairs, 0)
     return pairs
 
@@ -337,7 +337,7 @@ def grade_classifier(accuracy: Share, chance: float, mistaken: Sequence[str]) ->
         reason = f"it avoids {skill:.0%} of {constant}, and use requires {USABLE_SKILL:.0%}"
     elif skill < GOOD_SKILL:
         level = WITH_CARE
-        reason = f"it avoids {skill:.0%} of {constant}, and good ones avoid {GOOD_SKILL:.0%}"
+        reason = f"it avoids {skill:.0%} of {constant}, and a good model avoids {GOOD_SKILL:.0%}"
     elif least < USABLE_SKILL:
         level = WITH_CARE
         reason = (
@@ -370,7 +370,7 @@ def accepts_finding(accepts: Share) -> tuple[Level, str]:
     if accepts.value > USABLE_ACCEPTS:
         return UNFIT, f"{reason}, and use requires at most {USABLE_ACCEPTS:.0%}"
     if accepts.value > GOOD_ACCEPTS:
-        return WITH_CARE, f"{reason}, and good ones accept at most {GOOD_ACCEPTS:.0%}"
+        return WITH_CARE, f"{reason}, and a good model accepts at most {GOOD_ACCEPTS:.0%}"
     if accepts.high > USABLE_ACCEPTS:
         few = counted(accepts.of, "anomaly", "anomalies")
         return WITH_CARE, f"{reason}, but {few} cannot rule out {accepts.high:.0%}"

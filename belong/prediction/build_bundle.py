@@ -14,10 +14,10 @@ from belong.calibration.verdict import decide, kind_in_force
 from belong.data.image_form import ImageForm
 from belong.data.resize import Form, one_formed
 from belong.evaluation.assessment import (
+    Answers,
     Assessment,
     Promise,
     Ranking,
-    Tested,
     Training,
     assess,
 )
@@ -203,7 +203,7 @@ def assessment_of(fitted: Fitted, detector: str, promise: Promise) -> Assessment
         for part in sorted({name.rpartition("/")[0] for name in scores})
         if part in (NORMAL, ANOMALY) or part.startswith(SYNTHETIC)
     }
-    tested = Tested(
+    answers = Answers(
         class_names=fitted.class_names,
         labels=scores[f"{NORMAL}/labels"],
         predicted=scores[f"{NORMAL}/predicted"],
@@ -215,13 +215,13 @@ def assessment_of(fitted: Fitted, detector: str, promise: Promise) -> Assessment
             if own["auroc"] is not None
             else None
         ),
-        why_no_anomalies=own.get("reason") or Tested.why_no_anomalies,
+        why_no_anomalies=own.get("reason") or Answers.why_no_anomalies,
     )
     training = Training(
         images=np.bincount(fitted.labels, minlength=len(fitted.class_names)),
         lacks_weights=fitted.images.shape[1] > 1 and not fitted.backbone,
     )
-    return assess(tested, promise, training)
+    return assess(answers, promise, training)
 
 
 def training_images(

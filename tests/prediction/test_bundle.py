@@ -4,7 +4,9 @@ import hashlib
 import json
 import shutil
 import signal
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,9 @@ import pytest
 
 from belong.commands.main import main
 from belong.prediction.bundle import Bundle
+from belong.prediction.prediction_files import summary_of
 from tests.small_bundle import FILES, a_bundle
+from tests.small_manifest import graded_manifest
 
 
 @pytest.fixture
@@ -150,6 +154,46 @@ def test_a_command_leaves_the_signals_of_its_caller_as_they_were(model: Path) ->
 def test_info_prints_the_manifest_as_it_is(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["info", str(model), "--json"]) == 0
     assert capsys.readouterr().out == (model / "manifest.json").read_text()
+
+
+def test_a_model_of_an_earlier_version_is_read_and_keeps_its_digest(
+    model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "assessment" not in json.loads((model / "manifest.json").read_text())
+    assert Bundle.load(model).manifest.assessment is None
+    assert main(["info", str(model)]) == 0
+    assert "No verdict: an earlier version of belong made this model" in capsys.readouterr().out
+
+
+def test_an_assessment_is_read_as_it_was_saved(tmp_path: Path) -> None:
+    saved = replace(a_bundle(), manifest=graded_manifest()).save(tmp_path / "model")
+    loaded = Bundle.load(tmp_path / "model").manifest
+    assert loaded.assessment == saved.manifest.assessment
+    content = (tmp_path / "model" / "manifest.json").read_bytes()
+    assert loaded.digest == hashlib.sha256(content).hexdigest()
+
+
+def test_the_card_begins_with_the_verdict(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    replace(a_bundle(), manifest=graded_manifest()).save(tmp_path / "model")
+    assert main(["info", str(tmp_path / "model")]) == 0
+    said = capsys.readouterr().out
+    assert said.splitlines()[
+        2
+    ] == "verdict           Not fit for use as a classifier. What helps:" + (
+        " more images of 'cat' (trained on 20 images);"
+    )
+    assert "50% of 'cat' (1 of 2) are taken for 'dog'" in " ".join(said.split())
+
+
+def test_the_summary_of_a_scoring_has_the_grades_of_its_model() -> None:
+    counts = Counter({("cat", True): 1})
+    summary = summary_of(counts, graded_manifest())["model"]
+    assert summary["grade"] == {"classifier": "not fit for use", "judge": "usable with care"}
+    assert summary["verdict"].startswith("Not fit for use as a classifier. What helps: ")
+    earlier = summary_of(counts, a_bundle().manifest)["model"]
+    assert (earlier["grade"], earlier["verdict"]) == (None, None)
 
 
 def test_the_card_says_what_was_promised_and_what_was_measured(

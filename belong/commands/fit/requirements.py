@@ -76,7 +76,9 @@ def check_requirements(require: object, *, has_anomalies: bool) -> dict[str, flo
             )
         check_share(f"require: {key}", number, ends=True)
         if key in OF_ANOMALIES and not has_anomalies:
-            raise InputError(f"require: {key}: requires a folder of anomalies, got none")
+            raise InputError(
+                f"require: {key}: expected a folder of anomalies to measure it on, got none"
+            )
     return {key: float(number) for key, number in require.items()}
 
 
