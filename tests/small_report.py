@@ -69,11 +69,11 @@ def make_page(to: Path) -> Path:
 
 def save_bundle(to: Path) -> None:
     """Write of a model what the page reads: its manifest, with the assessment of the run."""
-    model = a_manifest().model_copy(update={"assessment": an_assessment(to)})
+    model = a_manifest().model_copy(update={"assessment": assessment_of(to)})
     save_text(to / "bundle" / "manifest.json", model.text)
 
 
-def an_assessment(to: Path) -> Assessment:
+def assessment_of(to: Path) -> Assessment:
     """Return how good the run is, by the verdicts of its detector `combined`."""
     scores, about = load_arrays(to / "scores"), load_about(to / "scores")
     limit = about["thresholds"]["combined"]["in_force"]

@@ -185,8 +185,8 @@ class Training:
 
     Attributes:
         images: (c,) training images of each class.
-        lacks_weights: whether it was trained from scratch on color images, so that pretrained
-            weights are likely to help.
+        lacks_weights: whether it was trained from scratch on color images, so that a
+            pretrained backbone is likely to help.
     """
 
     images: np.ndarray
@@ -500,7 +500,10 @@ def weakness_helps(
     """Return what helps against errors of each kind; `more_images` comes of wrong classes."""
     is_weak = bool(more_images) or accepts_many
     return [
-        *(["pretrained weights (`belong fit --weights`)"] * (is_weak and training.lacks_weights)),
+        *(
+            ["a pretrained backbone (`belong fit --backbone efficientnet_lite0`)"]
+            * (is_weak and training.lacks_weights)
+        ),
         *more_images,
         *(["clean labels (`belong clean` finds wrong ones)"] * is_weak),
         *(

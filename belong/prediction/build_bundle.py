@@ -21,9 +21,10 @@ from belong.evaluation.assessment import (
     Training,
     assess,
 )
+from belong.models.backbones.card import BackboneCard
 from belong.parameters import BundleSection, CalibrationSection, CombinedSection, ImagesSection
 from belong.prediction.bundle import Arrays, Bundle
-from belong.prediction.manifest import FORMAT, Manifest, Measured, NetworkName, TrainedOn
+from belong.prediction.manifest import FORMAT, Manifest, Measured, TrainedOn
 from belong.runtime.environment import versions
 from belong.runtime.errors import InputError
 
@@ -46,6 +47,7 @@ class Fitted:
         shape: the keywords that the network is built with.
         network: the arrays of the classifier.
         backbone: those of the backbone; used only if it is frozen.
+        backbone_card: what the backbone is, if there is one.
         autoencoder: those of the autoencoder; used only if a detector needs it.
         gaussians: those of `mahalanobis`.
         head: those of `mlp_head`.
@@ -65,6 +67,7 @@ class Fitted:
     shape: Mapping[str, int]
     network: Arrays
     backbone: Arrays
+    backbone_card: BackboneCard | None
     autoencoder: Arrays
     gaussians: Arrays
     head: Arrays
@@ -82,7 +85,7 @@ class Settings:
 
     seed: int
     lambda_: float
-    network: NetworkName
+    network: str
     normal: str
     anomaly: str
     images: ImagesSection
@@ -127,6 +130,7 @@ def build_bundle(fitted: Fitted, settings: Settings, *, where: Path) -> Bundle:
         ),
         network=settings.network,
         shape=dict(fitted.shape),
+        backbone=fitted.backbone_card,
         detector=detector,
         members=settings.combined.members if detector == "combined" else [],
         tail=settings.combined.tail,
@@ -153,7 +157,7 @@ def build_bundle(fitted: Fitted, settings: Settings, *, where: Path) -> Bundle:
     of_members = {f"member/{name}": held_out[name][::2] for name in manifest.members}
     arrays = {
         "network": fitted.network,
-        "backbone": fitted.backbone if settings.network == "frozen_efficientnet_b0" else {},
+        "backbone": fitted.backbone if settings.network == "frozen" else {},
         "autoencoder": fitted.autoencoder if CODED.intersection(manifest.uses) else {},
         "detectors": of_detectors(fitted.gaussians, fitted.head, fitted.detectors, manifest.uses),
         "calibration": {detector: held_out[detector]} | of_members,
@@ -197,7 +201,7 @@ def measured(metrics: Mapping[str, Any], detector: str, *, held_out: int, alpha:
 def assessment_of(fitted: Fitted, detector: str, promise: Promise) -> Assessment:
     """Return how good the model is, by the verdicts of the detector in force on test images."""
     threshold, scores = fitted.thresholds[detector]["in_force"], fitted.scores
-    own = fitted.metrics["detectors"][detector]
+    own, card = fitted.metrics["detectors"][detector], fitted.backbone_card
     verdicts = {
         part: decide(scores[f"{part}/{detector}"], threshold)
         for part in sorted({name.rpartition("/")[0] for name in scores})
@@ -219,7 +223,7 @@ def assessment_of(fitted: Fitted, detector: str, promise: Promise) -> Assessment
     )
     training = Training(
         images=np.bincount(fitted.labels, minlength=len(fitted.class_names)),
-        lacks_weights=fitted.images.shape[1] > 1 and not fitted.backbone,
+        lacks_weights=fitted.images.shape[1] > 1 and (card is None or card.is_drawn),
     )
     return assess(answers, promise, training)
 

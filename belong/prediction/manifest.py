@@ -15,15 +15,15 @@ from pydantic import Field, ValidationError
 from belong.calibration.verdict import ThresholdKind
 from belong.data.image_form import ImageForm, _Facts
 from belong.evaluation.assessment import Assessment
+from belong.models.backbones.card import BackboneCard
 from belong.runtime.errors import InputError
 
 NAME = "manifest.json"
-FORMAT: Literal[1] = 1  # of the folder; a new number wherever an older `belong` would misread it
+FORMAT: Literal[2] = 2  # of the folder; a new number wherever an older `belong` would misread it
 
 MOST_BYTES = 2**24
 Count = Annotated[int, Field(ge=0)]
 Rate = Annotated[float, Field(ge=0, le=1)]
-NetworkName = Literal["lenet", "efficientnet_b0", "frozen_efficientnet_b0"]
 
 
 class IntegrityError(InputError):
@@ -86,9 +86,10 @@ class Manifest(_Facts):
         created_by: versions of Python and of the packages that it was made with.
         class_names: the c classes, in the order of the logits.
         form: of the images.
-        network: "lenet", "efficientnet_b0", or "frozen_efficientnet_b0": the file `backbone` and
-            what was trained above it.
+        network: its name in `belong.models.registry.NETWORKS`; "frozen": the file `backbone` and
+            what was trained above it; "fine_tuned": a backbone all of which was trained.
         shape: the keywords that the network is built with.
+        backbone: what it is, if there is one.
         detector: the one in force: its verdict is the model's.
         members: the detectors that `combined` is made of, if it is in force; else none.
         tail: of the calibration scores, see `belong.detectors.combined`.
@@ -98,15 +99,16 @@ class Manifest(_Facts):
         threshold_from: "calibrated" (held-out images) or "training" (the paper's).
         measured, trained_on: for the reader.
         files: name -> what it must be.
-        assessment: how good the model is, in words; None for a model of an earlier version.
+        assessment: how good the model is, in words.
     """
 
-    format: Literal[1]
+    format: Literal[2]
     created_by: dict[str, str]
     class_names: Annotated[list[str], Field(min_length=2)]
     form: ImageForm
-    network: NetworkName
+    network: str
     shape: dict[str, int]
+    backbone: BackboneCard | None
     detector: str
     members: list[str]
     tail: Annotated[float, Field(gt=0, lt=1)]
@@ -117,7 +119,7 @@ class Manifest(_Facts):
     measured: Measured
     trained_on: TrainedOn
     files: dict[Annotated[str, Field(pattern=r"^[a-z_]+\.safetensors$")], StoredFile]
-    assessment: Assessment | None = None
+    assessment: Assessment
 
     @property
     def uses(self) -> list[str]:
@@ -128,8 +130,7 @@ class Manifest(_Facts):
     @property
     def text(self) -> str:
         """The content of manifest.json."""
-        # Without `assessment` where it was not set: the digest stays that of the file.
-        body = self.model_dump(mode="json", exclude_unset=True)
+        body = self.model_dump(mode="json")
         return _dumped(body | {"sha256": _sha256(_dumped(body))})
 
     @property

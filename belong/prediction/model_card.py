@@ -24,6 +24,7 @@ def card(manifest: Manifest, name: str) -> str:
         *_assessed(manifest),
         ("classes", f"{len(manifest.class_names)}: {', '.join(manifest.class_names)}"),
         ("network", f"{manifest.network}, {_numbers(manifest.shape)}"),
+        *_backbone(manifest),
         ("images", f"{form.height} x {form.width} px, {form.color}; files are resized until they "
          "just cover that, and cut at the center"),
         ("detector", detector),
@@ -84,10 +85,7 @@ def limits(manifest: Manifest) -> list[str]:
 
 def in_words(manifest: Manifest) -> list[str]:
     """Return how good the model is, a sentence each; the last one is the verdict."""
-    own = manifest.assessment
-    if own is None:
-        return ["No verdict: an earlier version of belong made this model; fit it again for one."]
-    return [*own.sentences.values(), own.verdict]
+    return [*manifest.assessment.sentences.values(), manifest.assessment.verdict]
 
 
 def _assessed(manifest: Manifest) -> Iterable[tuple[str, str]]:
@@ -97,9 +95,18 @@ def _assessed(manifest: Manifest) -> Iterable[tuple[str, str]]:
     for sentence in sentences:
         yield "", sentence
     own = manifest.assessment
-    if own and own.helps and own.is_fit:  # else the verdict ends with them
+    if own.helps and own.is_fit:  # else the verdict ends with them
         yield "what helps", f"{'; '.join(own.helps)}."
     yield "", ""
+
+
+def _backbone(manifest: Manifest) -> Iterable[tuple[str, str]]:
+    known = manifest.backbone
+    if known is not None:
+        yield "backbone", f"{known.name}; weights: {known.weights}"
+        terms = known.license or "not stated by its source"
+        forbidden = " (forbids commercial use)" if known.forbids_commercial_use else ""
+        yield "license", f"of the backbone's weights: {terms}{forbidden}"
 
 
 def _measured(manifest: Manifest) -> Iterable[tuple[str, str]]:

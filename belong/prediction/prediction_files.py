@@ -52,8 +52,7 @@ def summary_of(counts: Counter[tuple[str, bool]], manifest: Manifest) -> dict[st
 
     The counts are those of `save_tables`. Returns `images`, `belongs`, `rejected`, `unreadable`;
     `rejected_share`, and `promised`: the range that holds it in 95 of 100 cases if all images
-    belong; `classes`; `model`, with its grades and verdict, which are None for a model
-    of an earlier version.
+    belong; `classes`; `model`, with its grades and verdict.
     """
     unreadable, own = counts["", False], manifest.assessment
     of_class = {
@@ -80,8 +79,8 @@ def summary_of(counts: Counter[tuple[str, bool]], manifest: Manifest) -> dict[st
             "detector": manifest.detector,
             "network": manifest.network,
             "manifest_sha256": manifest.digest,
-            "grade": own and {"classifier": own.classifier.level, "judge": own.judge.level},
-            "verdict": own and own.verdict,
+            "grade": {"classifier": own.classifier.level, "judge": own.judge.level},
+            "verdict": own.verdict,
         },
     }
 

@@ -275,9 +275,9 @@ def test_a_verdict_that_a_model_is_not_fit_for_use_says_what_helps() -> None:
     weak = answers([[50, 50, 0], [45, 55, 0], [0, 0, 100]])
     found = assessed(with_anomalies(weak, 90, 100), lacks_weights=True)
     assert found.verdict == (
-        "Not fit for use as a judge of what belongs. What helps: pretrained weights (`belong fit "
-        "--weights`); more images of 'kitchen' (trained on 200 images); clean labels (`belong "
-        "clean` finds wrong ones)."
+        "Not fit for use as a judge of what belongs. What helps: a pretrained backbone (`belong "
+        "fit --backbone efficientnet_lite0`); more images of 'kitchen' (trained on 200 images); "
+        "clean labels (`belong clean` finds wrong ones)."
     )
 
 

@@ -6,7 +6,6 @@ import shutil
 import signal
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,6 @@ from belong.commands.main import main
 from belong.prediction.bundle import Bundle
 from belong.prediction.prediction_files import summary_of
 from tests.small_bundle import FILES, a_bundle
-from tests.small_manifest import graded_manifest
 
 
 @pytest.fixture
@@ -108,7 +106,7 @@ SPOILED: dict[str, tuple[Callable[[Path], object], int, str]] = {
         "is cut off or altered",
     ),
     "another format": (
-        rewritten(format=2), 4, "is of format 2; this version of belong reads format 1"
+        rewritten(format=3), 4, "is of format 3; this version of belong reads format 2"
     ),
     "a missing file": (
         lambda model: (model / "training.safetensors").unlink(),
@@ -156,44 +154,19 @@ def test_info_prints_the_manifest_as_it_is(model: Path, capsys: pytest.CaptureFi
     assert capsys.readouterr().out == (model / "manifest.json").read_text()
 
 
-def test_a_model_of_an_earlier_version_is_read_and_keeps_its_digest(
-    model: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert "assessment" not in json.loads((model / "manifest.json").read_text())
-    assert Bundle.load(model).manifest.assessment is None
+def test_the_card_begins_with_the_verdict(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["info", str(model)]) == 0
-    assert "No verdict: an earlier version of belong made this model" in capsys.readouterr().out
-
-
-def test_an_assessment_is_read_as_it_was_saved(tmp_path: Path) -> None:
-    saved = replace(a_bundle(), manifest=graded_manifest()).save(tmp_path / "model")
-    loaded = Bundle.load(tmp_path / "model").manifest
-    assert loaded.assessment == saved.manifest.assessment
-    content = (tmp_path / "model" / "manifest.json").read_bytes()
-    assert loaded.digest == hashlib.sha256(content).hexdigest()
-
-
-def test_the_card_begins_with_the_verdict(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    replace(a_bundle(), manifest=graded_manifest()).save(tmp_path / "model")
-    assert main(["info", str(tmp_path / "model")]) == 0
     said = capsys.readouterr().out
-    assert said.splitlines()[
-        2
-    ] == "verdict           Not fit for use as a classifier. What helps:" + (
-        " more images of 'cat' (trained on 20 images);"
+    assert said.splitlines()[2].startswith(
+        "verdict           Not fit for use as a classifier. What"
     )
-    assert "50% of 'cat' (1 of 2) are taken for 'dog'" in " ".join(said.split())
+    assert "100% of 'dog' (1 of 1) is taken for 'cat'." in " ".join(said.split())
 
 
 def test_the_summary_of_a_scoring_has_the_grades_of_its_model() -> None:
-    counts = Counter({("cat", True): 1})
-    summary = summary_of(counts, graded_manifest())["model"]
+    summary = summary_of(Counter({("cat", True): 1}), a_bundle().manifest)["model"]
     assert summary["grade"] == {"classifier": "not fit for use", "judge": "usable with care"}
     assert summary["verdict"].startswith("Not fit for use as a classifier. What helps: ")
-    earlier = summary_of(counts, a_bundle().manifest)["model"]
-    assert (earlier["grade"], earlier["verdict"]) == (None, None)
 
 
 def test_the_card_says_what_was_promised_and_what_was_measured(

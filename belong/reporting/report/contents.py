@@ -62,7 +62,7 @@ def report_page(
     tables: Mapping[str, pd.DataFrame],
     options: EvaluateSection,
     parameters: Mapping[str, Any],
-    assessment: Assessment | None = None,
+    assessment: Assessment,
     times: Sequence[StageTime] = (),
 ) -> str:
     """Return the report as one page: HTML that needs no other file and no network.
@@ -76,7 +76,7 @@ def report_page(
         tables: what `belong.evaluation.evaluate` returns.
         options: how many images are shown, and how fine the histograms are.
         parameters: what params.yaml holds: all of it is shown.
-        assessment: how good the model is, in words; None leaves its panel out.
+        assessment: how good the model is, in words.
         times: of the stages, where stages made all this.
     """
     thresholds = about["thresholds"]
