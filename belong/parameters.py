@@ -290,7 +290,7 @@ class Parameters(Section):
 
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     lambda_: Annotated[float, Field(ge=0, alias="lambda")]
-    network: Literal["lenet", "efficientnet_b0"]
+    network: Literal["lenet", "small_cnn", "efficientnet_b0"]
     efficientnet: EfficientNetSection
     device: Literal["auto", "cpu", "cuda"]
     threads: Annotated[int, Field(ge=1, le=1024)]
@@ -323,6 +323,8 @@ class Parameters(Section):
         return self.has_backbone and self.efficientnet.frozen
 
     @property
-    def network_name(self) -> Literal["lenet", "efficientnet_b0", "frozen_efficientnet_b0"]:
+    def network_name(
+        self,
+    ) -> Literal["lenet", "small_cnn", "efficientnet_b0", "frozen_efficientnet_b0"]:
         """The name of the network in the registry, where one on a frozen backbone has its own."""
         return "frozen_efficientnet_b0" if self.is_frozen else self.network

@@ -6,9 +6,11 @@ from belong.models.base import Network
 from belong.models.efficientnet import EfficientNetB0
 from belong.models.frozen_backbone import FrozenEfficientNetB0
 from belong.models.lenet import LeNet
+from belong.models.small_cnn import SmallCnn
 
-FOR_IMAGES: dict[str, type[LeNet | EfficientNetB0]] = {
+FOR_IMAGES: dict[str, type[LeNet | SmallCnn | EfficientNetB0]] = {
     "lenet": LeNet,
+    "small_cnn": SmallCnn,
     "efficientnet_b0": EfficientNetB0,
 }
 FROZEN = "frozen_efficientnet_b0"

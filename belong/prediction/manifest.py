@@ -22,7 +22,7 @@ FORMAT: Literal[1] = 1  # of the folder; a new number wherever an older `belong`
 MOST_BYTES = 2**24
 Count = Annotated[int, Field(ge=0)]
 Rate = Annotated[float, Field(ge=0, le=1)]
-NetworkName = Literal["lenet", "efficientnet_b0", "frozen_efficientnet_b0"]
+NetworkName = Literal["lenet", "small_cnn", "efficientnet_b0", "frozen_efficientnet_b0"]
 
 
 class IntegrityError(InputError):
@@ -85,8 +85,8 @@ class Manifest(_Facts):
         created_by: versions of Python and of the packages that it was made with.
         class_names: the c classes, in the order of the logits.
         form: of the images.
-        network: "lenet", "efficientnet_b0", or "frozen_efficientnet_b0": the file `backbone` and
-            what was trained above it.
+        network: "lenet", "small_cnn", "efficientnet_b0", or "frozen_efficientnet_b0": the file
+            `backbone` and what was trained above it.
         shape: the keywords that the network is built with.
         detector: the one in force: its verdict is the model's.
         members: the detectors that `combined` is made of, if it is in force; else none.

@@ -136,11 +136,10 @@ def prepare(
         found,
         alpha=values.calibration.alpha,
         has_weights=weights is not None,
-        test_fraction=values.split.test_fraction,
-        calibration_fraction=values.split.calibration_fraction,
-        batch_size=values.train.batch_size,
-        epochs=values.train.epochs,
-    ).with_settings(own)
+        split=values.split,
+        train=values.train,
+        settings=own,
+    )
     return Job(folder, anomalies, found, chosen, parameters(overrides(chosen) | own))
 
 

@@ -79,7 +79,7 @@ def estimate(found: DataSet | ImageFiles, plan: Plan, values: Parameters) -> flo
     n, classes = len(found.labels), len(plan.classes)
     decoding, channels = _decoding(found, plan.side_px, values.images)
     pixels, embedding = _noise(plan.batch_size, channels, plan.side_px), 0.0
-    inputs = pixels if values.network == "lenet" else pixels[:BATCH]
+    inputs = pixels[:BATCH] if values.has_backbone else pixels
     if values.is_frozen:
         backbone, images = Backbone(), pixels[:BATCH]
         embedding = _seconds(lambda: embed(backbone, images, device=device)) / len(images)
