@@ -20,7 +20,7 @@ from belong.commands.clean import image_issues, label_issues, write_results
 from belong.commands.clean.manifest import Remark, manifest
 from belong.commands.clean.options import CleanOptions
 from belong.commands.clean.out_of_fold import folds, judge
-from belong.commands.fit.plan import network_for, training_of
+from belong.commands.fit.plan import center_loss_weight, network_for, training_of
 from belong.commands.fit.settings import parameters, sources
 from belong.data.dataset import DataSet
 from belong.data.image_folder import ImageFiles
@@ -108,7 +108,7 @@ def clean(
     network, side_px, why = network_for(files, has_weights=options.weights is not None)
     fitted = max(1, len(files.files) * (options.folds - 1) // options.folds)
     training = TrainingOptions(
-        lambda_=values.lambda_,
+        lambda_=center_loss_weight(values.lambda_, own, network=network),
         **training_of(values.train, own, fitted=fitted, network=network).model_dump(),
     )
     classes = counted(len(files.class_names), "class", "classes")

@@ -138,6 +138,7 @@ def prepare(
         has_weights=weights is not None,
         split=values.split,
         train=values.train,
+        lambda_=values.lambda_,
         settings=own,
     )
     return Job(folder, anomalies, found, chosen, parameters(overrides(chosen) | own))

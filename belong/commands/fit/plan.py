@@ -29,6 +29,8 @@ LEAST_NEEDED = least_held_out(0.5) + SPARE  # at any alpha
 STEPS = 2000  # of training, at least: a few hundred images need more passes than many thousands
 PHOTO_STEPS = 600  # the same of `PHOTO_NETWORK`, whose passes take longer and teach it more
 PHOTO_NETWORK = "small_cnn"  # of photos, where there are no pretrained weights
+# On 3 x 445 photos of rooms, a fifth of them held out: accuracy 0.73 at 1, 0.90 at 0.1.
+PHOTO_LAMBDA = 0.1
 LARGE_BATCH = 128  # images per step that the rate of params.yaml is meant for
 
 
@@ -43,6 +45,7 @@ SET_BY_PLAN = {
     "train.learning_rate": "learning_rate",
     "train.shift_px": "shift_px",
     "train.flip": "flip",
+    "lambda": "lambda_",
 }
 
 
@@ -62,6 +65,7 @@ class Plan:
         learning_rate: the highest of the training.
         shift_px: the furthest that a training image is moved.
         flip: whether training images are mirrored.
+        lambda_: weight of the center loss.
         train_images: that the network is fitted to.
     """
 
@@ -76,6 +80,7 @@ class Plan:
     learning_rate: float
     shift_px: int
     flip: bool
+    lambda_: float
     train_images: int
 
     def with_settings(self, settings: Mapping[str, object]) -> Self:
@@ -91,6 +96,7 @@ def plan(
     has_weights: bool,
     split: SplitSection,
     train: TrainSection,
+    lambda_: float,
     settings: Mapping[str, object],
 ) -> Plan:
     """Choose, by what the folder holds.
@@ -102,6 +108,7 @@ def plan(
         split: the least shares of each class that measure, where there is no test part, and of its
             training images that are held out.
         train: the largest batches and the fewest passes, and the rate of large batches.
+        lambda_: weight of the center loss.
         settings: dotted keys of params.yaml that a person has set; they stay as they are.
 
     Raises:
@@ -114,6 +121,7 @@ def plan(
     calibrates = held_out(trained, alpha=alpha, least=split.calibration_fraction)
     fitted = sum(count - drawn(count, calibrates) for count in trained)
     network, side_px, why = network_for(found, has_weights=has_weights)
+    network = str(settings.get("network", network))
     training = training_of(train, settings, fitted=fitted, network=network)
     return Plan(
         classes=list(zip(found.class_names, *counts(found), strict=True)),
@@ -127,6 +135,7 @@ def plan(
         learning_rate=training.learning_rate,
         shift_px=training.shift_px,
         flip=training.flip,
+        lambda_=center_loss_weight(lambda_, settings, network=network),
         train_images=fitted,
     ).with_settings(settings)
 
@@ -221,6 +230,12 @@ def training_of(
         planned |= {"shift_px": SMALL_PX // 16, "flip": True}
     own = {key: value for key, value in planned.items() if f"train.{key}" not in settings}
     return options.model_copy(update=own)
+
+
+def center_loss_weight(lambda_: float, settings: Mapping[str, object], *, network: str) -> float:
+    """Return lambda: on photos, from scratch, less than elsewhere, unless a person has set it."""
+    is_planned = network == PHOTO_NETWORK and "lambda" not in settings
+    return PHOTO_LAMBDA if is_planned else lambda_
 
 
 def steps(fitted: int, *, batch_size: int, epochs: int, network: str) -> tuple[int, int]:
