@@ -5,18 +5,17 @@ and `belong clean` call. A training that fails (the loss diverges, the network d
 nothing) starts again at a lower rate.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
-import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812  (the name that all of torch's users know)
 from torch import Tensor
 
 from belong.data.augmentation import augmented
+from belong.models.backbones.backbone import Backbone
 from belong.models.base import Network
 from belong.models.center_loss import center_loss, moved_centers
 from belong.models.checkpoint import Checkpoint
-from belong.models.efficientnet import EfficientNetB0
 from belong.models.learning_check import REMEDIES, LearningCheck, check_held_out, predict
 from belong.models.registry import build
 from belong.models.training_loop import Objective, Row, TrainingFailedError, eager, train
@@ -48,7 +47,7 @@ def fit_classifier(
     options: TrainingOptions,
     generator: torch.Generator,
     device: torch.device,
-    backbone: Mapping[str, np.ndarray] | None = None,
+    backbone: Backbone | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> tuple[Network, list[Row]]:
     """Build a network and train it; return it, on the device, with one row per epoch.
@@ -67,8 +66,7 @@ def fit_classifier(
         options: how it is trained.
         generator: on the CPU; draws the weights, orders the inputs, moves and mirrors them.
         device: to train on.
-        backbone: weights that EfficientNet-B0 starts from; None or empty: all are drawn. A network
-            on a frozen backbone has no use for them.
+        backbone: of a network that has one; it stays as it is.
         checkpoint: where to go on from, and where to keep how far the training came.
 
     Raises:
@@ -81,10 +79,10 @@ def fit_classifier(
         generator.set_state(start)
         if checkpoint:
             checkpoint.attempt = number
-        built = build(network, inputs, classes=classes, embedding=options.embedding)
+        built = build(
+            network, inputs, classes=classes, embedding=options.embedding, backbone=backbone
+        )
         built.initialize(inputs, generator)
-        if isinstance(built, EfficientNetB0) and backbone:
-            built.start_from(backbone)
         history = train_classifier(
             built.to(device),
             inputs.to(device),

@@ -113,7 +113,9 @@ def _accuracies(
         ("the truth", right, planted.truth),
     ):
         inputs, own = torch.from_numpy(planted.images[rows]), torch.from_numpy(labels[rows])
-        training = training_of(values.train, settings, fitted=len(own), network="lenet")
+        training = training_of(
+            values.train, settings, fitted=len(own), network="lenet", side_px=inputs.shape[-1]
+        )
         network, _ = fit_classifier(
             inputs,
             own,

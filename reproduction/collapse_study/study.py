@@ -4,9 +4,9 @@ r"""Train from scratch on small folders, many times, and count what collapses.
         fashion-mnist=data/raw/fashion-mnist cifar10=FOLDER rooms=FOLDER objects=FOLDER
 
 Each folder is planned, packed, divided and trained on by the functions that `belong fit` calls,
-with its defaults. It is no stage of dvc.yaml: it takes half an hour of one core, and nothing
-depends on it. `rooms` and `objects` are any photos, a folder for each class; a folder whose source
-is not given is left out.
+with its defaults and --from-scratch. It is no stage of dvc.yaml: it takes half an hour of one core,
+and nothing depends on it. `rooms` and `objects` are any photos, a folder for each class; a folder
+whose source is not given is left out.
 
 Reads   NAME=FOLDER  IDX files, or a folder of images for each class
 Writes  folder       collapse.csv: a row for each folder and seed; collapse.md, the page made of it
@@ -17,7 +17,6 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -26,6 +25,7 @@ import pandas as pd
 import torch
 
 from belong.commands.arguments import count
+from belong.commands.fit.backbone_choice import BackboneRequest
 from belong.commands.fit.fit import prepare
 from belong.data.loader import look, pack_all
 from belong.data.splits import split
@@ -65,8 +65,10 @@ def _study(given: argparse.Namespace) -> int:
     todo = [(folder, seed) for folder in folders for seed in range(given.seeds)]
     rows: list[Row] = []
     with ProcessPoolExecutor(given.jobs, mp_context=get_context("spawn")) as pool:
-        submit = partial(pool.submit, trained_on, sources)
-        for _, future in in_order(lambda one: submit(*one), todo, ahead=given.jobs):
+        trainings = in_order(
+            lambda one: pool.submit(trained_on, sources, *one), todo, ahead=given.jobs
+        )
+        for _, future in trainings:
             rows.append(future.result())
             table = pd.DataFrame(rows)
             save_csv(given.folder / "collapse.csv", table)
@@ -80,7 +82,8 @@ def trained_on(sources: dict[str, Source], folder: SmallFolder, seed: int) -> Ro
         images = Path(work, "images")
         write(folder, sources, images, np.random.default_rng(seed))
         settings = {"seed": seed, "threads": 1}
-        job = prepare(images, alpha=ALPHA, settings=settings)
+        request = BackboneRequest(from_scratch=True)
+        job = prepare(images, alpha=ALPHA, request=request, settings=settings)
         row: Row = {
             "folder": folder.name,
             "seed": seed,
@@ -102,7 +105,7 @@ def _outcome(values: Parameters, checkpoint: Path) -> Row:
         alpha=values.calibration.alpha,
         seed=values.seed,
     )
-    parts = {name: torch.from_numpy(array) for name, array in divided.arrays.items()}
+    parts = {name: torch.from_numpy(np.array(array)) for name, array in divided.arrays.items()}
     inputs, labels = parts["normal/train/images"], parts["normal/train/labels"]
     attempts = Checkpoint(checkpoint, "")
     try:
@@ -110,7 +113,7 @@ def _outcome(values: Parameters, checkpoint: Path) -> Row:
             inputs,
             labels,
             (parts["normal/calibration/images"], parts["normal/calibration/labels"]),
-            network=values.network_name,
+            network=values.network_kind,
             classes=len(divided.class_names),
             options=TrainingOptions(lambda_=values.lambda_, **values.train.model_dump()),
             generator=torch.Generator().manual_seed(values.seed),

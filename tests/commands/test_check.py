@@ -249,7 +249,7 @@ def test_check_refuses_what_fit_refuses_and_divides_the_rest_as_fit_does(
     try:
         values = parameters({})
         fitted = plan(
-            data, alpha=alpha, has_weights=False, split=values.split, train=values.train,
+            data, alpha=alpha, backbone=None, split=values.split, train=values.train,
             lambda_=values.lambda_, settings={},
         )  # fmt: skip
     except InputError:

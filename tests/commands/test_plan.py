@@ -15,14 +15,21 @@ from belong.data.dataset import DataSet, with_test_part
 from belong.data.image_folder import list_images
 from belong.data.resize import Form
 from belong.data.splits import assign
+from belong.models.backbones.card import BackboneCard
 from belong.runtime.errors import InputError
 
+LITE0 = BackboneCard(
+    name="efficientnet_lite0", architecture="tf_efficientnet_lite0", mean=(0.5, 0.5, 0.5),
+    std=(0.5, 0.5, 0.5), side_px=224, has_fixed_side=False, sizes=(24, 112, 1280),
+    weights="a package", license="Apache-2.0",
+)  # fmt: skip
 
-def images(*counts: int, side: int = 28, tests: int = 0) -> DataSet:
+
+def images(*counts: int, side: int = 28, channels: int = 1, tests: int = 0) -> DataSet:
     """Return as many training images of each class as `counts` says, and `tests` of each."""
     each = [count + tests for count in counts]
     return DataSet(
-        images=np.zeros((sum(each), 1, side, side), np.uint8),
+        images=np.zeros((sum(each), channels, side, side), np.uint8),
         labels=np.repeat(np.arange(len(counts)), each),
         class_names=tuple(f"c{i}" for i in range(len(counts))),
         is_test=np.concatenate(
@@ -36,7 +43,7 @@ def planned(
     found: DataSet,
     *,
     alpha: float = 0.025,
-    has_weights: bool = False,
+    backbone: BackboneCard | None = None,
     settings: Mapping[str, object] | None = None,
 ) -> Plan:
     """Plan with the defaults: 12 passes of 128 images at 0.05; a fifth tests."""
@@ -44,7 +51,7 @@ def planned(
     return plan(
         found,
         alpha=alpha,
-        has_weights=has_weights,
+        backbone=backbone,
         split=values.split,
         train=values.train,
         lambda_=values.lambda_,
@@ -117,7 +124,7 @@ def test_photos_from_scratch_are_moved_and_mirrored_and_small_images_are_not() -
     photos, digits = (planned(images(200, 200, side=side)) for side in (300, 28))
     assert (photos.shift_px, photos.flip, photos.lambda_) == (4, True, 0.1)
     assert (digits.shift_px, digits.flip, digits.lambda_) == (0, False, 1.0)
-    with_weights = planned(images(200, 200, side=300), has_weights=True)
+    with_weights = planned(images(200, 200, side=300), backbone=LITE0)
     assert (with_weights.shift_px, with_weights.flip) == (0, False)
 
 
@@ -160,19 +167,21 @@ def test_what_cannot_be_is_one_line(found: DataSet, alpha: float, message: str) 
 
 
 @pytest.mark.parametrize(
-    ("side", "has_weights", "network", "side_px"),
+    ("side", "channels", "backbone", "network", "side_px"),
     [
-        (28, False, "lenet", 28),
-        (16, False, "lenet", 28),
-        (64, False, "lenet", 64),
-        (300, False, "small_cnn", 64),
-        (300, True, "efficientnet_b0", 224),
+        (28, 1, None, "lenet", 28),
+        (16, 1, None, "lenet", 28),
+        (64, 1, None, "lenet", 64),
+        (28, 3, None, "small_cnn", 32),
+        (64, 3, None, "small_cnn", 64),
+        (300, 1, None, "small_cnn", 64),
+        (300, 3, LITE0, "efficientnet_lite0", 224),
     ],
 )
-def test_the_network_goes_by_the_size_and_by_whether_there_are_weights(
-    side: int, has_weights: bool, network: str, side_px: int
+def test_the_network_goes_by_the_size_the_colors_and_the_backbone(
+    side: int, channels: int, backbone: BackboneCard | None, network: str, side_px: int
 ) -> None:
-    made = planned(images(200, 200, side=side), has_weights=has_weights)
+    made = planned(images(200, 200, side=side, channels=channels), backbone=backbone)
     assert (made.network, made.side_px) == (network, side_px)
 
 

@@ -1,7 +1,7 @@
 """What to do with a person's own folder of images: network, size, parts, passes.
 
 The choices go by the images alone, and each says why. They are made from the listing and from the
-headers of some files; nothing is decoded.
+headers of some files; only of a few small images are the colors looked at.
 """
 
 import math
@@ -16,13 +16,17 @@ from PIL import Image
 from belong.calibration.sample_size import least_held_out
 from belong.data.dataset import DataSet, drawn
 from belong.data.image_folder import ImageFiles
+from belong.data.image_reader import UnreadableError, read_image
+from belong.models.backbones.card import BackboneCard
 from belong.parameters import SplitSection, TrainSection
 from belong.runtime.errors import InputError
 from belong.runtime.text import counted
 
 LOOKED_AT = 200  # files whose size is read
+COLORS_LOOKED_AT = 24  # small images of which the colors are looked at
 SMALL_PX = 64  # images up to this side are seen whole by a small network
 LEAST_PX = 28
+LEAST_PHOTO_PX = 32  # of `PHOTO_NETWORK`
 LEAST_IMAGES = 5  # 2 to fit, and 1 each to calibrate and to measure, with one that may repeat
 SPARE = 4  # images, beyond what calibrates at least
 LEAST_NEEDED = least_held_out(0.5) + SPARE  # at any alpha
@@ -31,6 +35,9 @@ PHOTO_STEPS = 600  # the same of `PHOTO_NETWORK`, whose passes take longer and t
 PHOTO_NETWORK = "small_cnn"  # of photos, where there are no pretrained weights
 # On 3 x 445 photos of rooms, a fifth of them held out: accuracy 0.73 at 1, 0.90 at 0.1.
 PHOTO_LAMBDA = 0.1
+FROM_SCRATCH_ON_PHOTOS = (
+    "it accepts many photos of other things; pretrained weights (--weights) do far better"
+)
 LARGE_BATCH = 128  # images per step that the rate of params.yaml is meant for
 
 
@@ -55,7 +62,7 @@ class Plan:
 
     Attributes:
         classes: (name, training images, test images) of each class, before the division.
-        network: "lenet", "small_cnn" or "efficientnet_b0".
+        network: "lenet", "small_cnn", or the name of a backbone.
         side_px: of the square that every image becomes.
         why: these two, in a sentence.
         test_fraction: of each class, where there is no test part.
@@ -93,7 +100,7 @@ def plan(
     found: DataSet | ImageFiles,
     *,
     alpha: float,
-    has_weights: bool,
+    backbone: BackboneCard | None,
     split: SplitSection,
     train: TrainSection,
     lambda_: float,
@@ -104,7 +111,7 @@ def plan(
     Args:
         found: the images that belong, as `belong.data.loader.look` returns them.
         alpha: share of the images that belong that may be rejected.
-        has_weights: whether there are learned weights to start from.
+        backbone: what the network stands on, if it is not trained from scratch.
         split: the least shares of each class that measure, where there is no test part, and of its
             training images that are held out.
         train: the largest batches and the fewest passes, and the rate of large batches.
@@ -120,9 +127,9 @@ def plan(
         trained = without_test(trained, split.test_fraction)
     calibrates = held_out(trained, alpha=alpha, least=split.calibration_fraction)
     fitted = sum(count - drawn(count, calibrates) for count in trained)
-    network, side_px, why = network_for(found, has_weights=has_weights)
+    network, side_px, why = network_for(found, backbone)
     network = str(settings.get("network", network))
-    training = training_of(train, settings, fitted=fitted, network=network)
+    training = training_of(train, settings, fitted=fitted, network=network, side_px=side_px)
     return Plan(
         classes=list(zip(found.class_names, *counts(found), strict=True)),
         network=network,
@@ -202,7 +209,12 @@ def _next(share: float, trained: Sequence[int]) -> float:
 
 
 def training_of(
-    options: TrainSection, settings: Mapping[str, object], *, fitted: int, network: str
+    options: TrainSection,
+    settings: Mapping[str, object],
+    *,
+    fitted: int,
+    network: str,
+    side_px: int,
 ) -> TrainSection:
     """Return how `belong fit` and `belong clean` train a network on so many images.
 
@@ -215,6 +227,7 @@ def training_of(
         settings: dotted keys that a person has set; `options` has their values, which stay.
         fitted: images that the network is fitted to.
         network: its name.
+        side_px: of the images.
     """
     batch_size, epochs = steps(
         fitted, batch_size=options.batch_size, epochs=options.epochs, network=network
@@ -227,7 +240,7 @@ def training_of(
         "learning_rate": options.learning_rate * min(1, batch_size / LARGE_BATCH),
     }
     if network == PHOTO_NETWORK:
-        planned |= {"shift_px": SMALL_PX // 16, "flip": True}
+        planned |= {"shift_px": side_px // 16, "flip": True}
     own = {key: value for key, value in planned.items() if f"train.{key}" not in settings}
     return options.model_copy(update=own)
 
@@ -245,20 +258,20 @@ def steps(fitted: int, *, batch_size: int, epochs: int, network: str) -> tuple[i
     return batch, max(epochs, math.ceil(least * batch / fitted))
 
 
-def network_for(found: DataSet | ImageFiles, *, has_weights: bool) -> tuple[str, int, str]:
+def network_for(found: DataSet | ImageFiles, backbone: BackboneCard | None) -> tuple[str, int, str]:
     """Return the network, the side in pixels that every image is given, and why."""
+    if backbone is not None:
+        terms = f"license {backbone.license}" if backbone.license else "license not stated"
+        if backbone.forbids_commercial_use:
+            terms += ", which forbids commercial use"
+        why = f"learned weights of {backbone.name} ({terms}): the layer above is trained"
+        return backbone.name, backbone.side_px, why
     side = typical_side(found)
-    if has_weights:
-        return "efficientnet_b0", 224, "learned weights are given: the layer above is trained"
-    shown = f"images of about {side} px, no learned weights"
-    if side <= SMALL_PX:
-        return "lenet", max(side, LEAST_PX), f"{shown}: a small network is trained from scratch"
-    return (
-        PHOTO_NETWORK,
-        SMALL_PX,
-        f"{shown}: a small network is trained from scratch on {SMALL_PX} px; for photos, "
-        f"EfficientNet-B0 with --weights does far better",
-    )
+    shown = f"images of about {side} px: a small network is trained from scratch"
+    if is_small_and_grey(found):
+        return "lenet", max(side, LEAST_PX), shown
+    used = min(max(side, LEAST_PHOTO_PX), SMALL_PX)
+    return PHOTO_NETWORK, used, f"{shown} on {used} px; {FROM_SCRATCH_ON_PHOTOS}"
 
 
 def typical_side(found: DataSet | ImageFiles) -> int:
@@ -279,6 +292,24 @@ def _shorter_side(path: Path) -> int:
             return int(min(image.size))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return 0  # `pack` says what is wrong with it
+
+
+def is_small_and_grey(found: DataSet | ImageFiles) -> bool:
+    """Return whether the images are those of a small network: up to 64 px, and without color."""
+    if typical_side(found) > SMALL_PX:
+        return False
+    if isinstance(found, DataSet):
+        return int(found.images.shape[1]) == 1
+    step = max(1, len(found.files) // COLORS_LOOKED_AT)
+    return not any(_has_color(found.folder / file) for file in found.files[::step])
+
+
+def _has_color(path: Path) -> bool:
+    try:
+        image = read_image(path, needed_px=SMALL_PX, max_pixels=10**6, background=(255, 255, 255))
+    except UnreadableError:
+        return False
+    return image.mode == "RGB" and bool(np.ptp(np.asarray(image), axis=2).any())
 
 
 def overrides(made: Plan) -> dict[str, object]:
