@@ -169,11 +169,11 @@ def prepare(
         found,
         alpha=values.calibration.alpha,
         backbone=None if backbone is None else backbone.card,
-        test_fraction=values.split.test_fraction,
-        calibration_fraction=values.split.calibration_fraction,
-        batch_size=values.train.batch_size,
-        epochs=values.train.epochs,
-    ).with_settings(own)
+        split=values.split,
+        train=values.train,
+        lambda_=values.lambda_,
+        settings=own,
+    )
     own |= backbone_settings(backbone, own)
     return Job(folder, anomalies, found, chosen, parameters(overrides(chosen) | own), backbone)
 
