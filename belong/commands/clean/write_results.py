@@ -12,6 +12,7 @@ import pandas as pd
 from belong.commands.clean.manifest import VERDICTS
 from belong.commands.clean.options import CleanOptions, Tree
 from belong.commands.clean.page import suspects_page
+from belong.commands.clean.sight import in_words, refusals
 from belong.data.image_folder import ImageFiles
 from belong.runtime.errors import InputError
 from belong.runtime.progress import bar
@@ -50,17 +51,22 @@ def save(
     images: Mapping[int, np.ndarray],
     *,
     options: CleanOptions,
+    sight: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Write all; return what summary.json holds.
 
     `found` are the files of the manifest's rows; `images` those that can be shown, row ->
-    (ch, h, w) uint8.
+    (ch, h, w) uint8. `sight` says how well they could be judged: see `belong.commands.clean.sight`.
     """
     source = printable(found.folder)
     stated = {"false_alarms": options.false_alarms, "folds": options.folds}
-    summary = {"source": source} | _summary(manifest) | stated
+    summary = {"source": source} | _summary(manifest) | stated | {"sight": dict(sight)}
     page = suspects_page(
-        manifest, images, title=source, facts={"images": len(manifest), **summary["verdicts"]}
+        manifest,
+        images,
+        title=source,
+        facts={"images": len(manifest), **summary["verdicts"]},
+        notes=[*in_words(sight), *refusals(sight)],
     )
     save_csv(out / MANIFEST, manifest)
     save_text(out / PAGE, page)
