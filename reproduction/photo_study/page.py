@@ -13,7 +13,7 @@ from reproduction.paper.seed_statistics import (
     mean_and_sd,
     missing_cells,
 )
-from reproduction.photo_study.images import ANOMALIES, PARTS, THIRD
+from reproduction.photo_study.parts import ANOMALIES, PARTS, THIRD
 
 SEMI, SUPERVISED, COMBINED = "mahalanobis", "mlp_head", "combined"
 PUBLISHED = {part: f"imagenet30-{part}" for part in PARTS}
