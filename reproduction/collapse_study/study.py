@@ -62,7 +62,7 @@ def _study(given: argparse.Namespace) -> int:
     if not folders:
         raise InputError(f"no folder is drawn from {', '.join(paths)}; see FOLDERS in folders.py")
     sources = {name: look(path) for name, path in paths.items()}
-    todo = [(folder, seed) for folder in folders for seed in range(given.seeds)]
+    todo = [(folder, seed) for seed in range(given.seeds) for folder in folders]
     rows: list[Row] = []
     with ProcessPoolExecutor(given.jobs, mp_context=get_context("spawn")) as pool:
         trainings = in_order(
