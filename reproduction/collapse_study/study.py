@@ -15,7 +15,7 @@ Writes  folder       collapse.csv: a row for each folder and seed; collapse.md, 
 import argparse
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -63,10 +63,11 @@ def _study(given: argparse.Namespace) -> int:
         raise InputError(f"no folder is drawn from {', '.join(paths)}; see FOLDERS in folders.py")
     sources = {name: look(path) for name, path in paths.items()}
     todo = [(folder, seed) for seed in range(given.seeds) for folder in folders]
+    own: dict[str, object] = {"train.epochs": given.epochs} if given.epochs else {}
     rows: list[Row] = []
     with ProcessPoolExecutor(given.jobs, mp_context=get_context("spawn")) as pool:
         trainings = in_order(
-            lambda one: pool.submit(trained_on, sources, *one), todo, ahead=given.jobs
+            lambda one: pool.submit(trained_on, sources, *one, own), todo, ahead=given.jobs
         )
         for _, future in trainings:
             rows.append(future.result())
@@ -76,12 +77,17 @@ def _study(given: argparse.Namespace) -> int:
     return 0
 
 
-def trained_on(sources: dict[str, Source], folder: SmallFolder, seed: int) -> Row:
-    """Draw a folder and train on it as `belong fit` does; return the row of the table."""
+def trained_on(
+    sources: Mapping[str, Source], folder: SmallFolder, seed: int, own: Mapping[str, object]
+) -> Row:
+    """Draw a folder and train on it as `belong fit` does; return the row of the table.
+
+    `own` are settings of params.yaml, by dotted key.
+    """
     with tempfile.TemporaryDirectory() as work:
         images = Path(work, "images")
         write(folder, sources, images, np.random.default_rng(seed))
-        settings = {"seed": seed, "threads": 1}
+        settings = {"seed": seed, "threads": 1, **own}
         request = BackboneRequest(from_scratch=True)
         job = prepare(images, alpha=ALPHA, request=request, settings=settings)
         row: Row = {
@@ -152,6 +158,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("folder", type=Path, help="for collapse.csv and collapse.md")
     parser.add_argument("sources", type=_source, nargs="+", metavar="NAME=FOLDER", help="data sets")
     parser.add_argument("--seeds", type=count, default=SEEDS, help=f"default: {SEEDS}")
+    parser.add_argument("--epochs", type=count, help="passes (default: as `belong fit` plans them)")
     parser.add_argument("--jobs", type=count, default=1, help="processes (default: 1)")
     return parser
 
