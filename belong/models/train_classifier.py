@@ -92,7 +92,9 @@ def fit_classifier(
             generator=generator,
             checkpoint=checkpoint,
         )
-        learning = LearningCheck(built, inputs.to(device), labels.to(device), options.epochs)
+        learning = LearningCheck(
+            built, inputs.to(device), labels.to(device), options.epochs, options.batch_size
+        )
         learning.at_end()
         # Without a slower attempt the detectors of other layers may still do; `mahalanobis.fit`
         # says which class has no spread.
@@ -202,7 +204,9 @@ def train_classifier(
             name="loss",
             remedy="learning_rate or lambda",
             parts=("cross_entropy", "center_loss"),
-            check=LearningCheck(network, inputs, labels, options.epochs).after_epoch,
+            check=LearningCheck(
+                network, inputs, labels, options.epochs, options.batch_size
+            ).after_epoch,
         ),
         eager(torch.optim.SGD)(
             network.parameters(),
