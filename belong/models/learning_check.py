@@ -91,7 +91,10 @@ class LearningCheck:
         classes = [torch.nonzero(self.labels == label).flatten() for label in self.labels.unique()]
         rows = [own[evenly_spaced(len(own), OF_EACH_CLASS).to(own.device)] for own in classes]
         features, _ = predict(self.network, self.inputs[torch.cat(rows)])
-        return all(_largest_share(some) < EQUAL for some in features.split([*map(len, rows)]))
+        return all(
+            len(some) < 2 or _largest_share(some) < EQUAL
+            for some in features.split([*map(len, rows)])
+        )
 
     def _is_clearly_learning(self, accuracy: float) -> bool:
         """Return whether the epoch's accuracy is far above the share of the largest class."""

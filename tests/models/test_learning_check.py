@@ -40,16 +40,16 @@ def options(learning_rate: float, *, epochs: int = EPOCHS) -> TrainingOptions:
 def fitted(
     rate: float,
     *,
-    labels: Tensor | None = None,
     held_out: tuple[Tensor, Tensor] | None = None,
     kept: Checkpoint | None = None,
     epochs: int = EPOCHS,
+    refuses_chance: bool = True,
 ) -> tuple[dict[str, bytes], list[Row]]:
-    images, own = bars()
     network, rows = fit_classifier(
-        images, own if labels is None else labels, held_out or bars(10, seed=1),
+        *bars(), held_out or bars(10, seed=1),
         network="lenet", classes=3, options=options(rate, epochs=epochs),
         generator=torch.Generator().manual_seed(0), device=CPU, checkpoint=kept,
+        refuses_chance=refuses_chance,
     )  # fmt: skip
     return {name: values.tobytes() for name, values in network.arrays().items()}, rows
 
@@ -107,6 +107,14 @@ def test_a_network_at_chance_in_the_end_has_failed() -> None:
         learning.at_end()
 
 
+def test_a_caller_that_judges_the_network_may_take_one_that_has_learned_nothing() -> None:
+    """At a rate of 1e-30 no weight moves."""
+    with pytest.raises(InputError, match="the last time the network is at chance in the end"):
+        fitted(1e-30, epochs=1)
+    _, rows = fitted(1e-30, epochs=1, refuses_chance=False)
+    assert rows[-1]["accuracy"] < 0.5
+
+
 def test_an_accuracy_far_above_chance_is_not_looked_into() -> None:
     checked(dead).after_epoch(row(3, 0.9))
 
@@ -151,6 +159,7 @@ def test_a_network_at_chance_on_the_images_held_out_is_refused() -> None:
     )
     with pytest.raises(InputError, match=message):
         fitted(0.02, held_out=(images, unrelated))
+    assert fitted(0.02, held_out=(images, unrelated), refuses_chance=False)[0] == fitted(0.02)[0]
 
 
 class KilledError(Exception):
