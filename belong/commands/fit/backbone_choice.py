@@ -109,9 +109,9 @@ def _asked(
     if str(given) == IMAGENET[0]:
         return name or IMAGENET[1], None
     path = Path(given)
-    if path.is_file() or path.suffix in WEIGHT_FILES or "/" in str(given):
+    if name or path.is_file() or path.suffix in WEIGHT_FILES or "/" in str(given):
         return name, path.resolve()
-    return name or str(given), None
+    return str(given), None
 
 
 def is_small_and_grey(found: DataSet | ImageFiles) -> bool:
