@@ -7,7 +7,7 @@ from belong.prediction.manifest import Manifest, Measured, TrainedOn
 def a_manifest() -> Manifest:
     """Return a manifest that names no file yet."""
     return Manifest(
-        format=1,
+        format=2,
         created_by={"belong": "0.1.0"},
         class_names=["cat", "dog"],
         form=ImageForm(
@@ -16,6 +16,7 @@ def a_manifest() -> Manifest:
         ),
         network="lenet",
         shape={"classes": 2},
+        backbone=None,
         detector="energy",
         members=[],
         tail=0.1,

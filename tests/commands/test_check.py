@@ -21,7 +21,7 @@ from belong.data.dataset import DataSet, with_test_part
 from belong.data.resize import Form
 from belong.data.splits import assign
 from belong.detectors import covariance
-from belong.models import efficientnet, lenet
+from belong.models import lenet
 from belong.runtime.errors import InputError
 from tests.imports import ROOT
 from tests.photo_folders import write_images
@@ -247,7 +247,7 @@ def test_check_refuses_what_fit_refuses_and_divides_the_rest_as_fit_does(
     )
     try:
         fitted = plan(
-            data, alpha=alpha, has_weights=False, test_fraction=0.2, calibration_fraction=0.1,
+            data, alpha=alpha, backbone=None, test_fraction=0.2, calibration_fraction=0.1,
             batch_size=128, epochs=1,
         )  # fmt: skip
     except InputError:
@@ -261,7 +261,7 @@ def test_what_is_said_of_networks_and_covariances_is_what_they_are() -> None:
     assert sample_sizes.PER_CLASS == covariance.PER_CLASS
     assert {
         "lenet": lenet.FEATURES,
-        "efficientnet_b0": efficientnet.SIZES[-1],
+        "the layer on a backbone": PARAMS["train"]["embedding"],
     } == sample_sizes.FEATURES
 
 

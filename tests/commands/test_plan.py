@@ -13,6 +13,8 @@ from belong.data.dataset import DataSet, with_test_part
 from belong.data.image_folder import list_images
 from belong.data.resize import Form
 from belong.data.splits import assign
+from belong.models.backbones.card import BackboneCard
+from belong.models.backbones.catalog import card_of
 from belong.runtime.errors import InputError
 
 
@@ -30,11 +32,11 @@ def images(*counts: int, side: int = 28, tests: int = 0) -> DataSet:
     )
 
 
-def planned(found: DataSet, *, alpha: float = 0.025, has_weights: bool = False) -> Plan:
+def planned(found: DataSet, *, alpha: float = 0.025, backbone: BackboneCard | None = None) -> Plan:
     return plan(
         found,
         alpha=alpha,
-        has_weights=has_weights,
+        backbone=backbone,
         test_fraction=0.2,
         calibration_fraction=0.1,
         batch_size=128,
@@ -120,20 +122,41 @@ def test_what_cannot_be_is_one_line(found: DataSet, alpha: float, message: str) 
 
 
 @pytest.mark.parametrize(
-    ("side", "has_weights", "network", "side_px"),
+    ("side", "name", "network", "side_px"),
     [
-        (28, False, "lenet", 28),
-        (16, False, "lenet", 28),
-        (64, False, "lenet", 64),
-        (300, False, "lenet", 64),
-        (300, True, "efficientnet_b0", 224),
+        (28, None, "lenet", 28),
+        (16, None, "lenet", 28),
+        (64, None, "lenet", 64),
+        (300, None, "lenet", 64),
+        (300, "efficientnet_lite0", "efficientnet_lite0", 224),
+        (28, "efficientnet_lite2", "efficientnet_lite2", 260),
+        (300, "test_vit", "test_vit", 160),
     ],
 )
-def test_the_network_goes_by_the_size_and_by_whether_there_are_weights(
-    side: int, has_weights: bool, network: str, side_px: int
+def test_network_and_side_are_the_backbones_or_go_by_the_size_of_the_images(
+    side: int, name: str | None, network: str, side_px: int
 ) -> None:
-    made = planned(images(200, 200, side=side), has_weights=has_weights)
+    backbone = None if name is None else card_of(name, "a file")
+    made = planned(images(200, 200, side=side), backbone=backbone)
     assert (made.network, made.side_px) == (network, side_px)
+
+
+@pytest.mark.parametrize(
+    ("terms", "said"),
+    [
+        ("apache-2.0", "(license apache-2.0)"),
+        ("", "(license not stated)"),
+        ("cc-by-nc-4.0", "(license cc-by-nc-4.0, which forbids commercial use)"),
+        ("fair-noncommercial-research-license", "which forbids commercial use)"),
+        ("apple-amlr", "(license apple-amlr, which forbids commercial use)"),
+        ("bsd-3-clause", "(license bsd-3-clause)"),
+    ],
+)
+def test_the_license_of_the_weights_is_said_and_whether_it_forbids_commercial_use(
+    terms: str, said: str
+) -> None:
+    backbone = card_of("test_efficientnet", "a file", terms)
+    assert said in planned(images(200, 200), backbone=backbone).why
 
 
 def test_the_typical_side_is_the_median_of_the_shorter_sides(tmp_path: Path) -> None:

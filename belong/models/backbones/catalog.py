@@ -9,6 +9,7 @@ any name of timm     such as resnet18.a1_in1k; the Hugging Face Hub has its weig
 import re
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import cache
 from http.client import HTTPException
 from importlib.util import find_spec
 from pathlib import Path
@@ -195,8 +196,14 @@ def looks_like(values: Mapping[str, Tensor]) -> str | None:
 
 
 def _is_of(name: str, values: Mapping[str, Tensor]) -> bool:
-    pairs = paired(values, _outline(name).state_dict(), _torchvision_names(name))
-    return not isinstance(pairs, str)
+    state, names = _arrays_of(name)
+    return not isinstance(paired(values, state, names), str)
+
+
+@cache
+def _arrays_of(name: str) -> tuple[Mapping[str, Tensor], list[str]]:
+    """Return the shapes of a network's arrays, and torchvision's names: they take a second."""
+    return _outline(name).state_dict(), _torchvision_names(name)
 
 
 def _from_file(name: str, path: Path) -> Backbone:
@@ -260,18 +267,22 @@ def _of_hub(name: str) -> Backbone:
     if not repository:
         raise InputError(f"network {name}: timm knows no weights of it; --weights FILE gives some")
     try:
-        if not isinstance(try_to_load_from_cache(repository, file), str):
+        kept = try_to_load_from_cache(repository, file)
+        if not isinstance(kept, str):
             _ask(hf_hub_url(repository, file))
-        path = Path(hf_hub_download(repository, file))
+            kept = hf_hub_download(repository, file)
     except (OSError, HTTPException, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split()).strip("<>")[:200]
         raise InputError(
             f"{name}: its weights cannot be had from the Hugging Face Hub ({repository}): "
             f"{reason}; give --weights FILE, or use efficientnet_lite0, whose weights come with pip"
         ) from None
+    path = Path(kept)
     blob = path.resolve().name  # the Hub's cache names a large file by its SHA-256
     if re.fullmatch("[0-9a-f]{64}", blob) and sha256(path) != blob:
-        raise InputError(f"{path}: is altered: its SHA-256 is not {blob}; remove it")
+        raise InputError(
+            f"{path}: is altered: its SHA-256 is not {blob}; without it, it is downloaded again"
+        )
     weights, license_ = f"{repository}, SHA-256 {sha256(path)}", facts.get("license") or ""
     card = card_of(name, weights, license_)
     return _filled(Backbone(card), read_weights(path), str(path))

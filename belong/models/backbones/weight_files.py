@@ -81,18 +81,22 @@ def _torch_file(path: Path) -> dict[str, Tensor]:
             f"{path}: holds more than tensors, which could run code; save the state_dict alone, "
             f"best as .safetensors"
         ) from None
-    except (*DAMAGED, AttributeError, KeyError, OSError) as error:
+    except (*DAMAGED, AttributeError, LookupError, OSError) as error:
         raise InputError(
             f"{path}: cannot be read as a file of torch's: {_plainly(error)}"
         ) from None
-    for key in WRAPPED_IN:
-        if isinstance(values, Mapping) and isinstance(values.get(key), Mapping):
-            values = values[key]
+    while isinstance(values, Mapping) and (inner := _wrapped(values)) is not None:
+        values = inner
     if not isinstance(values, Mapping) or not all(
         isinstance(name, str) and isinstance(x, Tensor) for name, x in values.items()
     ):
         raise InputError(f"{path}: expected tensors by name, got {type(values).__name__}")
     return dict(values)
+
+
+def _wrapped(values: Mapping[str, object]) -> Mapping[str, object] | None:
+    inner = (values.get(key) for key in WRAPPED_IN)
+    return next((one for one in inner if isinstance(one, Mapping)), None)
 
 
 def without_prefix(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
