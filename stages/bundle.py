@@ -43,8 +43,8 @@ def main(
     """Gather, build, save."""
     values = Parameters.load(params)
     of_network = load_about(network, "shape", "class_names")
-        scores       safetensors: scores of the calibration and test images; about: thresholds,
-                     the candidates of `combined`, and the detectors that are missing
+    of_scores = load_about(scores, "thresholds", "members", "missing")
+    scored = load_arrays(scores)
     train = load_arrays(images, f"{TRAIN}/images", f"{TRAIN}/labels")
     train |= load_arrays(features, f"{TRAIN}/features")
     fitted = Fitted(
