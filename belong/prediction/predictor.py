@@ -133,7 +133,7 @@ class Predictor:
             views = self._views(torch.from_numpy(images), stopped)
             scores = self._scores(views)
             in_thresholds = self._gaussians.distances(views.features) / self._gaussians.thresholds
-            distance, nearest = in_thresholds.min(dim=1)
+            least, nearest = in_thresholds.min(dim=1)
             probability, label = views.logits.softmax(dim=1).max(dim=1)
         score, detector = self._in_force(scores)
         return Scores(
@@ -143,7 +143,7 @@ class Predictor:
             p_value=conformal.p_values(self._held_out, score),
             score=score,
             nearest=nearest.numpy(),
-            distance=distance.numpy(),
+            distance=least.numpy() / np.float32(self.manifest.distance_limit),
             detector=detector,
             features=views.features.numpy(),
         )

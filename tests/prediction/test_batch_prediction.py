@@ -211,7 +211,7 @@ def test_the_reason_names_the_class_or_what_is_odd() -> None:
     )
     assert odd == (
         "no training image looks much like it; less than 0.1 % of the images that belong are at "
-        "least as unusual; 2.1 thresholds from the nearest class, 3"
+        "least as unusual; 2.1 times the calibrated limit from the nearest class, 3"
     )
     first = reason(
         belongs=True, p_value=0.5, detector="energy", name="7", nearest="7", distance=1, frames=4
