@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from belong.data.decode_pool import Answers, decoded
 from belong.data.file_discovery import Incoming
 from belong.data.image_form import ImageForm
+from belong.data.image_reader import heif_without_reader
 from belong.prediction.model import THREADS, Model, Observer, in_threads, predict_batch, threads_for
 from belong.prediction.prediction_files import (
     PREDICTIONS,
@@ -67,7 +68,8 @@ def score_files(
         output: folder for the results; it is made if it is not there.
         options: how to score.
         source: the user's name for the files.
-        say: is told which process has to end first, if one writes into the folder.
+        say: is told which process has to end first, if one writes into the folder, and of HEIC
+            photos that cannot be read here.
         observe: is called by several threads with each batch that this run scores.
 
     Raises:
@@ -81,6 +83,8 @@ def score_files(
     check_outside(output, incoming.top)
     if not options.overwrite:
         check_free(output, source, manifest.digest)
+    if unread := heif_without_reader(map(incoming.path, incoming.files)):
+        say(unread)
     states = list(_states(incoming, options.batch_size))
     with closing(_DecodingAhead(incoming, manifest.form, options.jobs)) as decoding:
         if not (output / UNFINISHED).exists():  # else some batches may be finished already

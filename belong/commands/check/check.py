@@ -17,10 +17,10 @@ from belong.commands.check.options import CheckOptions
 from belong.commands.check.report import Finding, Report
 from belong.data.dataset import DataSet
 from belong.data.image_folder import ImageFiles
-from belong.data.loader import look
+from belong.data.loader import look, unread_heif
 from belong.runtime.arguments import as_path, options_or_default
 from belong.runtime.errors import InputError
-from belong.runtime.text import counted, printable
+from belong.runtime.text import counted, on_stderr, printable
 
 
 def check(
@@ -54,6 +54,8 @@ def check(
     if len({path.resolve() for path in folders}) < len(folders):
         raise InputError(f"{folders[1]}: is the folder of the normal images; wanted another one")
     found = {path: look(path) for path in folders}
+    if unread := unread_heif(*found.values()):
+        on_stderr(unread)
     tables = [_table(path, found[path], options, own=path == folder) for path in folders]
     seen = pd.concat(tables, ignore_index=True)
     # What was missing of unreadable files had made numbers of pixels fractions.

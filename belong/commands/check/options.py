@@ -27,7 +27,7 @@ class CheckOptions:
     test_fraction: float = 0.2
     calibration_fraction: float | None = None
     max_bad_fraction: float = 0.01
-    max_pixels: int = 50_000_000
+    max_pixels: int = 128_000_000
     background: tuple[int, int, int] = (255, 255, 255)
     jobs: int | None = None
 

@@ -24,7 +24,7 @@ from belong.commands.fit.plan import network_for, steps
 from belong.commands.fit.settings import parameters, sources
 from belong.data.dataset import DataSet
 from belong.data.image_folder import ImageFiles
-from belong.data.loader import look, pack
+from belong.data.loader import look, pack, unread_heif
 from belong.data.resize import Form
 from belong.models import device as devices
 from belong.models.efficientnet import Backbone
@@ -104,6 +104,8 @@ def clean(
         raise InputError(
             f"{printable(folder)}: holds IDX files; wanted a folder of image files for each class"
         )
+    if unread := unread_heif(files):
+        on_stderr(unread)
     _, side_px, why = network_for(files, has_weights=options.weights is not None)
     fitted = max(1, len(files.files) * (options.folds - 1) // options.folds)
     training = training_of(values, own, fitted)

@@ -17,7 +17,7 @@ from belong.commands.fit.plan import Plan, overrides, plan
 from belong.commands.fit.settings import parameters, sources
 from belong.data.dataset import DataSet
 from belong.data.image_folder import ImageFiles
-from belong.data.loader import look
+from belong.data.loader import look, unread_heif
 from belong.parameters import Parameters
 from belong.runtime.arguments import as_path, check_place, check_settings
 from belong.runtime.errors import InputError
@@ -128,10 +128,13 @@ def prepare(
     own = sources(folder, anomalies, weights, own)
     values = parameters(own)
     found = look(folder)
+    others = []
     if anomalies is not None:
         if anomalies.resolve() == folder.resolve():
             raise InputError(f"{anomalies}: is the folder of the normal images; wanted another one")
-        look(anomalies)
+        others.append(look(anomalies))
+    if unread := unread_heif(found, *others):
+        say(unread)
     chosen = plan(
         found,
         alpha=values.calibration.alpha,
