@@ -104,8 +104,8 @@ def clean(
         raise InputError(
             f"{printable(folder)}: holds IDX files; wanted a folder of image files for each class"
         )
-    if unread := unread_heif(files):
-        on_stderr(unread)
+    if missing := unread_heif(files):
+        on_stderr(missing)
     _, side_px, why = network_for(files, has_weights=options.weights is not None)
     fitted = max(1, len(files.files) * (options.folds - 1) // options.folds)
     training = training_of(values, own, fitted)
