@@ -148,6 +148,19 @@ def read_file(path: Path, *, needed_px: int, max_pixels: int, background: Rgb) -
             raise reason
 
 
+def image_size(path: Path) -> tuple[int, int]:
+    """Return width and height by the header of a file; nothing is decoded.
+
+    Raises:
+        UnreadableError: it has none that can be read.
+    """
+    with _plain_reasons(0):
+        if not path.is_file():
+            raise UnreadableError(_no_file(path))
+        with path.open("rb") as file, _opened(file, path.suffix.lower()) as image:
+            return image.size
+
+
 def _readings(file: BinaryIO) -> Iterator[BinaryIO]:
     """Yield the file, and a PNG that could not be read so without its texts, and its profile."""
     yield file
