@@ -3,7 +3,7 @@
 Every file is decoded once, as a training would read it, and kept as a thumbnail of 256 bytes.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from os import PathLike
 from pathlib import Path
 
@@ -79,15 +79,31 @@ def check(
         *image_findings.animated(read),
         *_ignored(found.values()),
     ]
-    return Report.of(str(folder), counts, _counts(seen[seen["is_anomaly"]]), findings)
+    sources = {
+        name: source
+        for path in folders
+        for name, source in zip(
+            _names(path, found[path], own=path == folder), _sources(found[path]), strict=True
+        )
+    }
+    return Report.of(str(folder), counts, _counts(seen[seen["is_anomaly"]]), findings, sources)
+
+
+def _names(path: Path, found: DataSet | ImageFiles, *, own: bool) -> list[str]:
+    """Return the names of the images; those of anomalies (not `own`) begin with the folder."""
+    start = "" if own else f"{path}/"
+    names = found.sources if isinstance(found, DataSet) else [printable(f) for f in found.files]
+    return [f"{start}{name}" for name in names]
+
+
+def _sources(found: DataSet | ImageFiles) -> Sequence[Path | np.ndarray]:
+    return list(found.images) if isinstance(found, DataSet) else found.paths
 
 
 def _table(
     path: Path, found: DataSet | ImageFiles, options: CheckOptions, *, own: bool
 ) -> pd.DataFrame:
     """Return a row for each image of a folder; those of anomalies, not `own`, say which it is."""
-    start = "" if own else f"{path}/"
-    names = found.sources if isinstance(found, DataSet) else [printable(f) for f in found.files]
     table = look_at_all(
         found,
         path.name,
@@ -95,7 +111,7 @@ def _table(
         max_pixels=options.max_pixels,
         background=options.background,
     ).assign(
-        path=[f"{start}{name}" for name in names],
+        path=_names(path, found, own=own),
         class_name=np.array(found.class_names, dtype=object)[found.labels],
         part=np.where(found.is_test, "test", "train"),
         folder=str(path),

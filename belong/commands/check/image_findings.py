@@ -16,9 +16,9 @@ TINY = 4
 ODD_SHAPE = 2
 # And at any median if the square in the middle shows no more than a quarter of it.
 NARROW = 4
-# Of a blurred photo: its sharpness is below this, and below half the median of all. Of 3,014 photos
-# of rooms, houses and a thousand other things none is (the lowest has 2.8). Blurred by a Gaussian of
-# 1.5 pixels at a shorter side of 256 all are; by one of 1 pixel, 7 %.
+# Of a blurred photo the sharpness is below this, and below half the median of all. Of 3,014 photos
+# of rooms, houses and a thousand other things none is (the lowest has 2.8). At a shorter side of
+# 256 pixels, blurred by a Gaussian of 1.5 pixels, all are; by one of 1 pixel, 7 %.
 BLURRED = 2.0
 # Of a dark photo 95 % of the pixels lie below this, of 255: none of the 3,014, and all of them if
 # darkened to an eighth.
