@@ -276,7 +276,8 @@ def test_the_page_shows_the_photos_of_each_finding_and_no_markup_of_their_names(
 
 def test_the_page_shows_digits_with_each_of_their_pixels(tmp_path: Path) -> None:
     digits = ROOT / "tests/data/mnist-small"
-    report = check.check(digits, options=CheckOptions(alpha=0.2, jobs=1))
+    shutil.copytree(digits, tmp_path / "copies")
+    report = check.check(digits, tmp_path / "copies", CheckOptions(alpha=0.2, jobs=1))
     first = next(path for one in report.findings for path, _ in one.images)
     page = findings_page(report, CheckOptions())
     source = report.sources[first]
