@@ -23,8 +23,12 @@ def side_for(count: int, *, budget: int) -> int:
 
 def thumbnail(image: Image.Image, *, side_px: int) -> bytes:
     """Return a JPEG of an image of mode L or RGB, its longer side cut down to one of SIDES_PX."""
-    small = image.copy()
-    small.thumbnail((side_px, side_px), Image.Resampling.BICUBIC, reducing_gap=2)
+    factor = side_px / max(image.size)
+    small = image
+    if factor < 1:
+        width, height = (max(1, round(side * factor)) for side in image.size)
+        # Nearly all averaged over whole pixels: in a third of the time that a better filter takes.
+        small = image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=1.5)
     content = b""
     for quality in QUALITIES:
         file = io.BytesIO()
