@@ -51,7 +51,8 @@ from belong.runtime.exit_codes import exit_code_of
 from belong.runtime.progress import bar
 from belong.runtime.storage import load_csv, save_csv
 from belong.runtime.text import say
-from reproduction.photo_study.images import ANOMALIES, PARTS, THIRD, Photos, load
+from reproduction.photo_study.images import Photos, load
+from reproduction.photo_study.parts import ANOMALIES, PARTS, THIRD
 
 LAMBDAS = (0.0, 0.001, 0.01, 0.1, 1.0)  # the paper's
 BACKBONE = "efficientnet_lite0"
