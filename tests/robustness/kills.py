@@ -153,6 +153,9 @@ def kill(target: Target, seconds: float, wanted: dict[str, str], *, behind: str 
         start(target, target.command).communicate(timeout=PATIENCE_SECONDS)
     if second.returncode:
         print(then_said, file=sys.stderr)  # noqa: T201
+    altered = differing(digests(target), wanted)
+    if altered:
+        print(f"{target.name}: other bytes in {', '.join(altered)}", file=sys.stderr)  # noqa: T201
     return Row(
         killed=target.killed,
         name=target.name,
@@ -160,7 +163,7 @@ def kill(target: Target, seconds: float, wanted: dict[str, str], *, behind: str 
         was_running=was_running,
         restored_lock=restored_lock,
         exit_code=second.returncode,
-        same_bytes=digests(target) == wanted,
+        same_bytes=not altered,
         left_files=len(list(leftovers(target.folder))),
         left_processes=sum(works_in(one, target.folder) for one in psutil.process_iter()),
         stack_traces=(said + then_said).count("Traceback (most recent call last)"),
@@ -188,6 +191,11 @@ def digests(target: Target) -> dict[str, str]:
         for file in sorted(files)
         if file.is_file() and "times" not in file.parts and not file.name.startswith(".")
     }
+
+
+def differing(found: dict[str, str], wanted: dict[str, str]) -> list[str]:
+    """Return the files that are altered, missing or new."""
+    return sorted({name for name, _ in found.items() ^ wanted.items()})
 
 
 def leftovers(folder: Path) -> Iterator[Path]:

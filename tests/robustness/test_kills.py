@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from tests.imports import ROOT
-from tests.robustness.kills import STAGES, Row, shuffled
+from tests.robustness.kills import STAGES, Row, differing, shuffled
 
 HARMLESS = Row(
     killed="command", name="dvc repro train", second=1.5, was_running=True, restored_lock=False,
@@ -66,3 +66,8 @@ def test_every_target_is_drawn_once_before_any_is_drawn_again() -> None:
     rounds = ["".join(next(drawn) for _ in range(3)) for _ in range(2)]
     assert sorted(rounds[0]) == list("abc")
     assert rounds[0] == rounds[1]
+
+
+def test_files_that_are_altered_missing_or_new_differ() -> None:
+    found, wanted = {"same": "1", "altered": "2", "new": "3"}, {"same": "1", "altered": "4"}
+    assert differing(found, wanted | {"missing": "5"}) == ["altered", "missing", "new"]
