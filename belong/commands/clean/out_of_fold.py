@@ -166,6 +166,7 @@ def by_networks(
             options=training,
             generator=torch.Generator().manual_seed(seed + number),
             device=device,
+            refuses_chance=False,
         )
         known, _ = _directions(trained, images.inputs[one.known], device)
         unseen, logits = _directions(trained, images.inputs[one.unseen], device)
