@@ -28,7 +28,7 @@ from belong.data.dataset import DataSet, with_test_part
 from belong.data.resize import Form
 from belong.data.splits import assign
 from belong.detectors import covariance
-from belong.models import efficientnet, lenet
+from belong.models import lenet
 from belong.runtime.errors import InputError
 from tests.imports import ROOT
 from tests.photo_folders import write_images
@@ -161,9 +161,12 @@ def scene(seed: int, *, blur: float = 0, brightness: float = 1) -> Image.Image:
     """Noise with details of all sizes, as photos have them, at a shorter side of 256 pixels."""
     rng = np.random.default_rng(seed)
     layers = [rng.normal(0, 25, (256 // step + 1, 384 // step + 1)) for step in (1, 4, 16, 64)]
-    whole = sum(
-        np.asarray(Image.fromarray(layer).resize((384, 256), Image.Resampling.BICUBIC))
-        for layer in layers
+    whole = np.sum(
+        [
+            np.asarray(Image.fromarray(layer).resize((384, 256), Image.Resampling.BICUBIC))
+            for layer in layers
+        ],
+        axis=0,
     )
     pixels = ((128 + whole) * brightness).clip(0, 255).astype(np.uint8)
     return Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(blur))
@@ -402,7 +405,7 @@ def test_what_is_said_of_networks_and_covariances_is_what_they_are() -> None:
     assert sample_sizes.PER_CLASS == covariance.PER_CLASS
     assert {
         "lenet": lenet.FEATURES,
-        "efficientnet_b0": efficientnet.SIZES[-1],
+        "the layer on a backbone": parameters({}).train.embedding,
     } == sample_sizes.FEATURES
 
 
