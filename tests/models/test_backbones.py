@@ -14,7 +14,9 @@ from PIL import Image
 from ruamel.yaml import YAML
 from safetensors.torch import save_file
 from sklearn.datasets import load_sample_images
-from timm.data import ImageNetInfo, create_transform, resolve_data_config
+from timm.data.config import resolve_data_config
+from timm.data.imagenet_info import ImageNetInfo
+from timm.data.transforms_factory import create_transform
 from torch import Tensor, nn
 from torch.testing import assert_close
 from torchvision.models import EfficientNet, EfficientNet_B0_Weights, efficientnet_b0
@@ -340,8 +342,9 @@ def of_timm(published: dict[str, Tensor]) -> nn.Module:
 
 def real_photos() -> list[Image.Image]:
     """Return photos that packages bring: Grace Hopper in uniform, a Chinese palace, a flower."""
-    with get_sample_data("grace_hopper.jpg") as file:
-        uniform = Image.open(file).convert("RGB")
+    path = str(get_sample_data("grace_hopper.jpg", asfileobj=False))
+    with Image.open(path) as photo:
+        uniform = photo.convert("RGB")
     return [uniform, *map(Image.fromarray, load_sample_images().images)]
 
 
@@ -388,7 +391,8 @@ def test_lite0_names_what_is_on_photos_which_timms_own_preprocessing_finds_likel
     lite0: Backbone, of_timm: nn.Module, published: dict[str, Tensor]
 ) -> None:
     """An admiral, the Summer Palace of Beijing, and a dahlia, which is no class of ImageNet."""
-    transform = create_transform(**resolve_data_config({}, model=of_timm))
+    config = resolve_data_config({}, model=of_timm)  # type: ignore[no-untyped-call]
+    transform = create_transform(**config)
     names = []
     for photo in real_photos():
         likely = of_timm(transform(photo)[None])[0].topk(3).indices
