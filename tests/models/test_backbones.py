@@ -251,7 +251,7 @@ def test_dropout_follows_the_seed() -> None:
 
 
 def test_training_on_two_kinds_of_images_lowers_the_loss() -> None:
-    images, labels = photos(16, height=40, width=40), torch.arange(16) % 2
+    images, labels = photos(64, height=40, width=40), torch.arange(64) % 2
     images[labels == 1] //= 4  # dark ones
     network = untrained(images)
     history = trained(network, images, labels, epochs=8, batch_size=8)
