@@ -51,7 +51,7 @@ def main(
         head=load_arrays(head),
         detectors=load_arrays(detectors),
         why_no_head=load_about(head).get("missing"),
-        members={name: Member(**one) for name, one in members.items()},
+        members={name: Member(**members[name]) for name in values.candidates},
         tail=values.combined.tail,
         calibration=values.calibration,
     )
