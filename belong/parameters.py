@@ -126,8 +126,10 @@ def _network(value: object) -> str:
     import timm  # not at the top: it takes seconds, and only its other 1,300 names need it
 
     if not (isinstance(value, str) and timm.is_model(value)):
-        near = difflib.get_close_matches(str(value), [*named, *timm.list_models()], n=3, cutoff=0.0)
-        raise ValueError(f"the name of a network; the nearest are {', '.join(near)}")
+        near = difflib.get_close_matches(str(value), named, n=1, cutoff=0.9)
+        near += difflib.get_close_matches(str(value), timm.list_models(), n=3, cutoff=0.0)
+        nearest = ", ".join(list(dict.fromkeys(near))[:3])
+        raise ValueError(f"the name of a network; the nearest are {nearest}")
     if value.split(".")[0].removeprefix("tf_") in NAMED_BACKBONES[:3]:
         raise ValueError(f"{value.split('.')[0].removeprefix('tf_')}, whose weights come with pip")
     return value
