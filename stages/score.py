@@ -14,7 +14,7 @@ Writes  verdicts    csv: for each test image and detector: score, p-value, belon
 
 from pathlib import Path
 
-from belong.detectors.member_selection import Member
+from belong.detectors.combined import Member
 from belong.detectors.score_parts import FITTED, score_parts, verdict_table
 from belong.models import device
 from belong.parameters import Parameters
