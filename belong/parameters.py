@@ -94,9 +94,9 @@ def _color(value: object) -> object:
     return value
 
 
-def _members(value: object) -> list[str] | None:
+def _members(value: object) -> list[str] | str:
     if value == "auto":
-        return None
+        return "auto"
     if not isinstance(value, list) or len(value) < 2 or len(set(map(str, value))) < len(value):
         raise ValueError("auto, or a list of at least 2 detectors, each once")
     for name in map(str, value):
@@ -315,9 +315,9 @@ class DetectorsSection(Section):
 
 
 class CombinedSection(Section):
-    """What `combined` is made of; no `members` for auto."""
+    """What `combined` is made of."""
 
-    members: Annotated[list[str] | None, PlainValidator(_members)]
+    members: Annotated[list[str] | Literal["auto"], PlainValidator(_members)]
     tail: Share
 
 
@@ -407,6 +407,6 @@ class Parameters(Section):
     @property
     def candidates(self) -> list[str]:
         """The detectors that `combined` may be made of: those that are not blind enter."""
-        if self.combined.members is not None:
-            return self.combined.members
-        return list(MEMBERS_ABOVE_A_FROZEN_BACKBONE if self.is_frozen else MEMBERS)
+        if self.combined.members == "auto":
+            return list(MEMBERS_ABOVE_A_FROZEN_BACKBONE if self.is_frozen else MEMBERS)
+        return self.combined.members

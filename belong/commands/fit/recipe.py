@@ -19,8 +19,8 @@ from belong.data.loader import check_enough, pack_all
 from belong.data.splits import left_out, split
 from belong.data.synthetic_anomalies import derive
 from belong.detectors import mlp_head
-from belong.detectors.fit import fit_detectors, fit_gaussians, select_members
-from belong.detectors.member_selection import Retraining
+from belong.detectors.fit import fit_detectors, fit_gaussians
+from belong.detectors.member_selection import Retraining, select_members
 from belong.detectors.score_parts import HELD_OUT, score_parts
 from belong.evaluation.evaluate import evaluate
 from belong.models import autoencoder as autoencoders
