@@ -19,6 +19,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from belong.models.efficientnet import Backbone
+from belong.models.frozen_backbone import FrozenEfficientNetB0
 from PIL import Image
 
 from belong.calibration import conformal
@@ -27,9 +29,7 @@ from belong.commands.watch.inputs import look, scored
 from belong.data.decode_pool import Answers, decoded
 from belong.data.file_discovery import Incoming, below
 from belong.data.image_form import ImageForm
-from belong.models.efficientnet import Backbone
 from belong.models.feature_extraction import embed
-from belong.models.frozen_backbone import FrozenEfficientNetB0
 from belong.prediction.bundle import Bundle
 from belong.prediction.explanations import reason
 from belong.prediction.model import load_model
@@ -462,11 +462,11 @@ def test_a_file_is_decoded_once_and_the_networks_are_built_once(
     build = Predictor._build
 
     def recorded(
-        batches: Iterable[Sequence[Path]], form: ImageForm, *, jobs: int
+        batches: Iterable[Sequence[Path]], form: ImageForm, *, jobs: int, thumbnail_px: int
     ) -> Generator[Answers]:
         paths = list(batches)
         again.extend(path for some in paths for path in some)
-        return decoded(paths, form, jobs=jobs)
+        return decoded(paths, form, jobs=jobs, thumbnail_px=thumbnail_px)
 
     def counted(self: Predictor, bundle: Bundle) -> None:
         built.append(self)
