@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from belong.models.efficientnet import Backbone
 from PIL import Image
 
 from belong.calibration import conformal
@@ -476,11 +477,11 @@ def test_a_file_is_decoded_once_and_the_networks_are_built_once(
     build = Predictor._build
 
     def recorded(
-        batches: Iterable[Sequence[Path]], form: ImageForm, *, jobs: int
+        batches: Iterable[Sequence[Path]], form: ImageForm, *, jobs: int, thumbnail_px: int
     ) -> Generator[Answers]:
         paths = list(batches)
         again.extend(path for some in paths for path in some)
-        return decoded(paths, form, jobs=jobs)
+        return decoded(paths, form, jobs=jobs, thumbnail_px=thumbnail_px)
 
     def counted(self: Predictor, bundle: Bundle, own: Backbone | None) -> None:
         built.append(self)
