@@ -5,9 +5,9 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
+from belong.models.efficientnet import Backbone, EfficientNetB0
 from torch import Tensor
 
-from belong.models.efficientnet import Backbone, EfficientNetB0
 from belong.models.forward_pass import forward_pass
 from belong.models.registry import FROZEN, NETWORKS, build
 from belong.models.train_classifier import TrainingOptions, fit_classifier, train_classifier
