@@ -154,13 +154,15 @@ def train_classifier(
     options: TrainingOptions,
     generator: torch.Generator,
     checkpoint: Checkpoint | None = None,
+    description: str | None = "train",
 ) -> list[Row]:
     """Train `network` in place; return one row per epoch.
 
     Stochastic gradient descent with Nesterov momentum and a one-cycle schedule. The paper names
     no optimizer; in our trials AdamW classified as well but separated anomalies less.
 
-    The arguments are those of `fit_classifier`, all tensors on the device of the network.
+    The arguments are those of `fit_classifier`, all tensors on the device of the network, and
+    `description`, of the progress bar; None shows none.
 
     Returns:
         For each epoch `epoch`, the means per image `loss`, `cross_entropy` and `center_loss`, and
@@ -226,7 +228,7 @@ def train_classifier(
         epochs=options.epochs,
         batch_size=options.batch_size,
         generator=generator,
-        description="train",
+        description=description,
         warm_up=0.2,
         tensors={"centers": centers},
         checkpoint=checkpoint,

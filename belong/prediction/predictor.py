@@ -25,11 +25,12 @@ from belong.models.backbones.backbone import BATCH, Backbone
 from belong.models.backbones.card import BackboneCard
 from belong.models.feature_extraction import layers_of
 from belong.models.forward_pass import forward_pass
-from belong.models.registry import NETWORKS
+from belong.models.registry import FROZEN, NETWORKS
 from belong.prediction.bundle import Bundle
 from belong.prediction.manifest import IntegrityError
 from belong.prediction.nearest_training_images import nearest_training_images
 from belong.prediction.predictions import Scores
+from belong.prediction.training_thumbnails import unpacked
 from belong.runtime.errors import InputError
 from belong.runtime.exit_codes import no_memory_left
 
@@ -84,9 +85,9 @@ class Predictor:
         network = kind.from_arrays(arrays["network"], manifest.shape, card)
         self._network = network.to(device).eval()
         # It turns images into the inputs of the network, where these are vectors.
-        weights, coder = arrays.get("backbone"), arrays.get("autoencoder")
+        weights, coder = arrays.get("backbone", {}), arrays.get("autoencoder")
         self._backbone = None
-        if card is not None and weights:
+        if card is not None and manifest.network == FROZEN:
             backbone = own if own is not None else Backbone.from_arrays(weights, card)
             check_same(backbone, weights, card)
             self._backbone = backbone.folded().to(device)
@@ -110,7 +111,8 @@ class Predictor:
         classes = self._network.classifier.out_features, len(self._gaussians.thresholds)
         if set(classes) != {c} or not 0 <= training["labels"].min() <= training["labels"].max() < c:
             raise ValueError(f"it names {c} classes, and its arrays have others")
-        if len({len(training[name]) for name in ("features", "labels", "thumbnails")}) > 1:
+        kept = training["features"], training["labels"], unpacked(training)
+        if len(set(map(len, kept))) > 1:
             raise ValueError("its training images are not as many as their labels and features")
 
     def score(self, images: np.ndarray, *, stopped: Event | None = None) -> Scores:
@@ -133,7 +135,7 @@ class Predictor:
             views = self._views(torch.from_numpy(images), stopped)
             scores = self._scores(views)
             in_thresholds = self._gaussians.distances(views.features) / self._gaussians.thresholds
-            distance, nearest = in_thresholds.min(dim=1)
+            least, nearest = in_thresholds.min(dim=1)
             probability, label = views.logits.softmax(dim=1).max(dim=1)
         score, detector = self._in_force(scores)
         return Scores(
@@ -143,7 +145,7 @@ class Predictor:
             p_value=conformal.p_values(self._held_out, score),
             score=score,
             nearest=nearest.numpy(),
-            distance=distance.numpy(),
+            distance=least.numpy() / np.float32(self.manifest.distance_limit),
             detector=detector,
             features=views.features.numpy(),
         )

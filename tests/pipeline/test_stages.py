@@ -69,7 +69,7 @@ def run_all(to: Path, text: str) -> Path:
     given = to / "backbone", images, to / "embedded"
     train.main(params, *given, to / "history", to / "network")
     train_autoencoder.main(params, images, to / "autoencoder_history", to / "autoencoder")
-    networks = to / "network", to / "autoencoder"
+    networks = to / "backbone", to / "network", to / "autoencoder"
     extract.main(params, *networks, *pixels, to / "embedded", to / "features")
     fit_mahalanobis.main(params, to / "features", to / "gaussians")
     train_head.main(params, to / "features", to / "head_history", to / "head")

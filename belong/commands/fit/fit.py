@@ -13,17 +13,14 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from belong.commands.fit.backbone_choice import (
-    BackboneRequest,
-    backbone_settings,
-    choose_backbone,
-)
+from belong.commands.fit.backbone_choice import backbone_settings, choose_backbone
+from belong.commands.fit.backbone_request import BackboneRequest
 from belong.commands.fit.plan import Plan, overrides, plan
 from belong.commands.fit.requirements import RequirementError, check_requirements, unmet
 from belong.commands.fit.settings import parameters, sources
 from belong.data.dataset import DataSet
 from belong.data.image_folder import ImageFiles
-from belong.data.loader import look
+from belong.data.loader import look, unread_heif
 from belong.models.backbones.card import OWN_MODULE
 from belong.parameters import Parameters
 from belong.runtime.arguments import as_path, check_place, check_settings
@@ -160,10 +157,13 @@ def prepare(
     own = sources(folder, anomalies, own)
     values = parameters(own)
     found = look(folder)
+    others = []
     if anomalies is not None:
         if anomalies.resolve() == folder.resolve():
             raise InputError(f"{anomalies}: is the folder of the normal images; wanted another one")
-        look(anomalies)
+        others.append(look(anomalies))
+    if unread := unread_heif(found, *others):
+        say(unread)
     backbone = choose_backbone(request or BackboneRequest(), found, own, values)
     chosen = plan(
         found,
