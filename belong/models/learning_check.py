@@ -15,7 +15,6 @@ from belong.models.base import Network
 from belong.models.chance_level import evenly_spaced, guessing_bound, is_at_chance
 from belong.models.forward_pass import forward_pass
 from belong.models.training_loop import Row, TrainingFailedError
-from belong.runtime.errors import InputError
 
 PATIENCE = 0.3  # of the passes: the rate has been at its highest, and has begun to fall
 LEAST_STEPS = 300  # of fewer, a training may not have learned anything yet
@@ -131,13 +130,13 @@ def check_held_out(network: Network, inputs: Tensor, labels: Tensor) -> None:
         labels: (n,) int64.
 
     Raises:
-        InputError: it is at chance.
+        TrainingFailedError: it is at chance.
     """
     _, predictions = predict(network, inputs)
     labels = labels.cpu()
     if is_at_chance(predictions, labels):
         accuracy = (predictions == labels).double().mean().item()
-        raise InputError(
+        raise TrainingFailedError(
             f"the network is at chance on the {len(labels)} images held out of its training: "
             f"accuracy {accuracy:.3f}, guessing reaches {guessing_bound(predictions, labels):.3f}; "
             f"what helps: {REMEDIES}"

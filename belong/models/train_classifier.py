@@ -124,7 +124,7 @@ def _first_success(
     """Return what the first attempt that does not fail returns; say which ones fail.
 
     Raises:
-        InputError: none succeeds.
+        TrainingFailedError: none succeeds.
     """
     failures = []
     for number in range(first, ATTEMPTS):
@@ -139,7 +139,7 @@ def _first_success(
                     f"{number + 2} of {ATTEMPTS})"
                 )
     lowest = _slower(options, ATTEMPTS - 1).learning_rate
-    raise InputError(
+    raise TrainingFailedError(
         f"the training failed {ATTEMPTS} times, at learning_rate {options.learning_rate:g} down to "
         f"{lowest:g}; the last time {failures[-1]}; what helps: {REMEDIES}"
     )

@@ -19,7 +19,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from belong.models.efficientnet import Backbone
 from PIL import Image
 
 from belong.calibration import conformal
