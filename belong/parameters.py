@@ -14,6 +14,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, PlainValidator, model_validator
 
 from belong.runtime.arguments import is_rgb
+from belong.runtime.errors import InputError
 from belong.runtime.typed_yaml import Section
 
 # The detectors that may be combined: those that have seen no anomaly. The registry of detectors
@@ -36,6 +37,15 @@ COMBINABLE = (
     "mahalanobis_maps",
     "mahalanobis_hidden",
     "mahalanobis_layers",
+)
+# Networks that are trained from scratch, and backbones with weights of their own; timm has more.
+# The registries come with torch and stand above this file; a test holds them together.
+FROM_SCRATCH = ("lenet",)
+NAMED_BACKBONES = (
+    "efficientnet_lite0",
+    "efficientnet_lite1",
+    "efficientnet_lite2",
+    "efficientnet_b0",
 )
 CHOICES = ("combined", "mlp_head", *COMBINABLE)
 COLORS = {"white": (255, 255, 255), "black": (0, 0, 0)}
@@ -71,6 +81,32 @@ def _members(value: object) -> list[str]:
             raise ValueError(
                 f"detectors that learn without anomalies; nearest is {_nearest(name, COMBINABLE)}"
             )
+    return value
+
+
+def check_network(name: str) -> str:
+    """Return the name of a network if there is one.
+
+    Raises:
+        InputError: names the nearest ones.
+    """
+    try:
+        return _network(name)
+    except ValueError as error:
+        raise InputError(f"network {name}: expected {error}") from None
+
+
+def _network(value: object) -> str:
+    named = *FROM_SCRATCH, *NAMED_BACKBONES
+    if value in named or value == "module":  # a person's own, see belong.models.backbones
+        return str(value)
+    import timm  # not at the top: it takes seconds, and only its other 1,300 names need it
+
+    if not (isinstance(value, str) and timm.is_model(value)):
+        near = difflib.get_close_matches(str(value), [*named, *timm.list_models()], n=3, cutoff=0.0)
+        raise ValueError(f"the name of a network; the nearest are {', '.join(near)}")
+    if value.split(".")[0].removeprefix("tf_") in NAMED_BACKBONES[:3]:
+        raise ValueError(f"{value.split('.')[0].removeprefix('tf_')}, whose weights come with pip")
     return value
 
 
@@ -125,8 +161,8 @@ class DeriveSection(Section):
     images: Count
 
 
-class EfficientNetSection(Section):
-    """How EfficientNet-B0 starts, and whether all of it is trained."""
+class BackboneSection(Section):
+    """What weights a backbone starts from, and whether all of it is trained."""
 
     weights: Path
     frozen: bool
@@ -134,7 +170,7 @@ class EfficientNetSection(Section):
     @model_validator(mode="after")
     def _frozen_weights_are_given(self) -> Self:
         if self.frozen and self.weights == "none":
-            raise ValueError("weights where the backbone is frozen: imagenet or a file")
+            raise ValueError("weights where the backbone is frozen: pretrained or a file")
         return self
 
 
@@ -290,8 +326,8 @@ class Parameters(Section):
 
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     lambda_: Annotated[float, Field(ge=0, alias="lambda")]
-    network: Literal["lenet", "efficientnet_b0"]
-    efficientnet: EfficientNetSection
+    network: Annotated[str, PlainValidator(_network)]
+    backbone: BackboneSection
     device: Literal["auto", "cpu", "cuda"]
     threads: Annotated[int, Field(ge=1, le=1024)]
     normal: DataSetSection
@@ -314,15 +350,17 @@ class Parameters(Section):
 
     @property
     def has_backbone(self) -> bool:
-        """Whether the network has a backbone that may start from learned weights."""
-        return self.network == "efficientnet_b0"
+        """Whether the network is a backbone and a classifier above it."""
+        return self.network not in FROM_SCRATCH
 
     @property
     def is_frozen(self) -> bool:
         """Whether only what is above the backbone is trained."""
-        return self.has_backbone and self.efficientnet.frozen
+        return self.has_backbone and self.backbone.frozen
 
     @property
-    def network_name(self) -> Literal["lenet", "efficientnet_b0", "frozen_efficientnet_b0"]:
-        """The name of the network in the registry, where one on a frozen backbone has its own."""
-        return "frozen_efficientnet_b0" if self.is_frozen else self.network
+    def network_kind(self) -> str:
+        """The network's name in the registry: its own, "fine_tuned" or "frozen"."""
+        if not self.has_backbone:
+            return self.network
+        return "frozen" if self.backbone.frozen else "fine_tuned"

@@ -1,7 +1,7 @@
-"""Get the weights that the network starts from.
+"""Get the backbone that the network stands on.
 
-Writes  backbone   safetensors: all weights but the classifier's, under torchvision's names; no
-                   array where the network starts from weights drawn anew, as LeNet does
+Writes  backbone   safetensors: all weights but the classifier's, under timm's names;
+                   about: the card. No array where the network has no backbone, as LeNet
 """
 
 from pathlib import Path
@@ -14,15 +14,17 @@ from stages.runner import run
 
 
 def main(params: Path, backbone: Path) -> None:
-    """Download, or read the file, check, and save."""
+    """Find, download or read the weights, check, and save."""
     values = Parameters.load(params)
     arrays: dict[str, np.ndarray] = {}
-    if values.has_backbone and values.efficientnet.weights != "none":
-        # Not at the top: it imports torch (2 s), which nothing else here needs.
-        from belong.models.pretrained import weights_from
+    card = None
+    if values.has_backbone:
+        # Not at the top: it imports torch and timm (3 s), which nothing else here needs.
+        from belong.models.backbones.catalog import backbone_named
 
-        arrays = weights_from(values.efficientnet.weights)
-    save_arrays(backbone, arrays)
+        found = backbone_named(values.network, values.backbone.weights)
+        arrays, card = found.arrays(), found.card.model_dump(mode="json")
+    save_arrays(backbone, arrays, {"card": card})
 
 
 if __name__ == "__main__":

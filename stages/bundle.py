@@ -17,6 +17,7 @@ Writes  bundle       folder: a model, see `belong.prediction.bundle`
 import json
 from pathlib import Path
 
+from belong.models.backbones.backbone import card_in
 from belong.parameters import Parameters
 from belong.prediction.build_bundle import Fitted, Settings, build_bundle
 from belong.runtime.storage import load_about, load_arrays
@@ -55,6 +56,7 @@ def main(
         shape=of_network["shape"],
         network=load_arrays(network),
         backbone=load_arrays(backbone),
+        backbone_card=card_in(backbone),
         autoencoder=load_arrays(autoencoder),
         gaussians=load_arrays(gaussians),
         head=load_arrays(head),
@@ -67,7 +69,7 @@ def main(
     settings = Settings(
         seed=values.seed,
         lambda_=values.lambda_,
-        network=values.network_name,
+        network=values.network_kind,
         normal=values.normal.path,
         anomaly=values.anomaly.path,
         images=values.images,

@@ -1,6 +1,6 @@
 """Pass every image through the backbone once, where it is frozen.
 
-Reads   backbone   safetensors: its weights
+Reads   backbone   safetensors: its weights; about: its card
         images     safetensors: `PART/images` of every part
         derived    safetensors: `PART/images` of the derived anomalies
 Writes  embedded   safetensors: `PART/vectors` (n, v) float32 of each part, of which train and
@@ -24,11 +24,12 @@ def main(params: Path, backbone: Path, images: Path, derived: Path, embedded: Pa
     if values.is_frozen:
         # Not at the top: they import torch (2 s), which an empty file does not need.
         from belong.models import device as devices
+        from belong.models.backbones.backbone import load_backbone
         from belong.models.feature_extraction import embed_parts
 
         devices.compute_repeatably(values.threads)
         device = devices.choose(values.device)
-        vectors = embed_parts(load_arrays(backbone), parts_in(images, derived), device=device)
+        vectors = embed_parts(load_backbone(backbone), parts_in(images, derived), device=device)
     save_arrays(embedded, vectors)
 
 

@@ -1,6 +1,7 @@
 """Pass every image through the networks once.
 
-Reads   network      safetensors: the trained classifier
+Reads   backbone     safetensors: the backbone, whose card is read, if there is one
+        network      safetensors: the trained classifier
         autoencoder  safetensors: the trained autoencoder
         images       safetensors: `PART/images`, `PART/labels` of the parts that there are
         derived      safetensors: `PART/images` of the derived anomalies
@@ -18,6 +19,7 @@ import numpy as np
 
 from belong.models import device as devices
 from belong.models.autoencoder import Autoencoder
+from belong.models.backbones.backbone import card_in
 from belong.models.feature_extraction import extract_parts
 from belong.models.registry import NETWORKS
 from belong.parameters import Parameters
@@ -27,6 +29,7 @@ from stages.runner import run
 
 def main(
     params: Path,
+    backbone: Path,
     network: Path,
     autoencoder: Path,
     images: Path,
@@ -45,7 +48,9 @@ def main(
         if name.endswith("/images")
     }
     arrays = extract_parts(
-        NETWORKS[values.network_name].from_arrays(load_arrays(network), about["shape"]),
+        NETWORKS[values.network_kind].from_arrays(
+            load_arrays(network), about["shape"], card_in(backbone)
+        ),
         Autoencoder.from_arrays(load_arrays(autoencoder)),
         parts_in(files, embedded if values.is_frozen else None),
         device=devices.choose(values.device),

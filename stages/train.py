@@ -1,6 +1,6 @@
 """Train the classifier: cross entropy + lambda x center loss.
 
-Reads   backbone  safetensors: the weights to start from, if there are any
+Reads   backbone  safetensors: the backbone, if there is one
         images    safetensors: `normal/train/*`, `normal/calibration/*` of the stage split
         embedded  safetensors: the vectors of the same parts, where the backbone is frozen
 Writes  history   csv: one row per epoch: loss and its two parts, accuracy
@@ -13,6 +13,7 @@ import pandas as pd
 import torch
 
 from belong.models import device as devices
+from belong.models.backbones.backbone import load_backbone
 from belong.models.checkpoint import checkpoint_beside
 from belong.models.train_classifier import TrainingOptions, fit_classifier
 from belong.parameters import Parameters
@@ -22,7 +23,7 @@ from belong.runtime.text import say
 from stages.runner import run
 
 # What the training depends on of the parameters: a checkpoint is of these.
-READ = {"seed", "lambda_", "network", "efficientnet", "device", "threads", "train"}
+READ = {"seed", "lambda_", "network", "backbone", "device", "threads", "train"}
 TRAIN, HELD_OUT = "normal/train", "normal/calibration"
 
 
@@ -44,12 +45,12 @@ def main(
             inputs,
             labels,
             (held_out_inputs, held_out_labels),
-            network=values.network_name,
+            network=values.network_kind,
             classes=len(names),
             options=TrainingOptions(lambda_=values.lambda_, **values.train.model_dump()),
             generator=torch.Generator().manual_seed(values.seed),
             device=device,
-            backbone=load_arrays(backbone),
+            backbone=load_backbone(backbone) if values.has_backbone else None,
             checkpoint=checkpoint,
         )
         save_csv(history, pd.DataFrame(rows))

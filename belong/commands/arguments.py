@@ -68,3 +68,14 @@ def add_scoring_options(to: "argparse.ArgumentParser | argparse._ArgumentGroup")
 def scoring_options(arguments: argparse.Namespace) -> ScoringOptions:
     """Return the options that were given."""
     return ScoringOptions(arguments.jobs, arguments.batch_size, arguments.overwrite)
+
+
+def add_backbone_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that choose a backbone."""
+    parser.add_argument(
+        "--backbone", metavar="NAME", help="with learned weights (default: efficientnet_lite0)"
+    )
+    parser.add_argument("--weights", metavar="FILE",
+                        help="weights of the backbone (default: its maker's)")  # fmt: skip
+    parser.add_argument("--from-scratch", action="store_true",
+                        help="train a small network without learned weights")  # fmt: skip

@@ -1,11 +1,12 @@
 """A graph of ONNX operators that grows node by node: `graph("MatMul", x, weights)`.
 
 The package onnx is not needed to build one; `belong.prediction.onnx.export` writes it as a model.
-The nodes are written one by one, not traced from torch: torch's own exporter fixed the number of
-images where a detector goes by chunks, and took minutes (torch 2.15, two shared cores).
+The nodes are written one by one, not traced from torch, whose exporter fixes the number of images
+where a detector goes by chunks. A backbone, which may be any network of timm's, is traced and
+spliced in.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -50,6 +51,29 @@ class Graph:
         own = [f"{operator}_{len(self.nodes)}_{i}" for i in range(outputs)]
         self.nodes.append(Node(operator, names, own, attributes))
         return own
+
+    def splice(
+        self,
+        nodes: Iterable[Node],
+        constants: Mapping[str, np.ndarray],
+        inputs: Mapping[str, Value],
+        output: str,
+    ) -> str:
+        """Add the nodes of another graph, under names of their own; return that of its `output`.
+
+        Args:
+            nodes: in their order.
+            constants: of that graph, by name.
+            inputs: name in that graph -> value in this one.
+            output: its name in that graph.
+        """
+        names = {name: self._name(value) for name, value in {**constants, **inputs}.items()}
+        for node in nodes:
+            own = [f"{node.operator}_{len(self.nodes)}_{i}" for i in range(len(node.outputs))]
+            taken = [names[name] if name else "" for name in node.inputs]
+            self.nodes.append(Node(node.operator, taken, own, node.attributes))
+            names |= dict(zip(node.outputs, own, strict=True))
+        return names[output]
 
     def output(self, name: str, value: Value) -> None:
         """Let a value go by the name of an output of the graph."""

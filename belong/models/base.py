@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from belong.models.backbones.card import BackboneCard
+
 
 class Stored(nn.Module):
     """A module that gives its weights and buffers away by name, and takes them back."""
@@ -44,8 +46,13 @@ class Network(Stored, ABC):
     batch: ClassVar[int]
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray], shape: Mapping[str, Any]) -> Self:
-        """Build the network from what `arrays()` and `shape` gave."""
+    def from_arrays(
+        cls,
+        arrays: Mapping[str, np.ndarray],
+        shape: Mapping[str, Any],
+        card: BackboneCard | None = None,  # noqa: ARG003  (of networks with one)
+    ) -> Self:
+        """Build the network from what `arrays()` and `shape` gave; `card`: of its backbone."""
         return cls(**shape).loaded(arrays)
 
     @abstractmethod

@@ -5,7 +5,8 @@ pipeline and `belong fit` call. The parts come lazily, so that the images of one
 memory.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from functools import partial
 
 import numpy as np
 import torch
@@ -13,27 +14,26 @@ from torch import Tensor
 
 from belong.models.activations import Views
 from belong.models.autoencoder import Autoencoder
+from belong.models.backbones.backbone import BATCH, Backbone
 from belong.models.base import Network
-from belong.models.efficientnet import BATCH, Backbone, check_size
 from belong.models.forward_pass import forward_pass
+from belong.runtime.parallel import parallel_map
+from belong.runtime.progress import bar
 
 HEAD = "anomaly/head"  # the part whose features train the supervised head; nothing else needs it
 
 
 def embed_parts(
-    weights: Mapping[str, np.ndarray],
+    backbone: Backbone,
     parts: Iterable[tuple[str, np.ndarray]],
     *,
     device: torch.device,
 ) -> dict[str, np.ndarray]:
     """Return `PART/vectors` (n, v) float32 of each part, a name and images (n, ch, h, w) uint8.
 
-    The weights of the backbone have torchvision's names.
-
     Raises:
         InputError: the backbone cannot take images of this size.
     """
-    backbone = Backbone().loaded(weights)
     return {
         f"{part}/vectors": embed(backbone, torch.from_numpy(images), device=device).numpy()
         for part, images in parts
@@ -65,19 +65,28 @@ def extract_parts(
 def embed(backbone: Backbone, images: Tensor, *, device: torch.device) -> Tensor:
     """Return the backbone's vectors (n, v) float32 of images (n, ch, h, w) uint8, on the CPU.
 
+    On a CPU each batch is computed by one thread, and as many batches at once as there are
+    processors: the bytes are those of one processor.
+
     Raises:
         InputError: the backbone cannot take images of this size.
     """
-    check_size(images)
+    backbone.check_size(images)
     folded = backbone.folded().to(device)
-    (vectors,) = forward_pass(
-        lambda batch: [folded.vectors(batch)],
-        images,
-        batch_size=BATCH,
-        device=device,
-        description="embed",
-    )
-    return vectors
+    batches = images.split(BATCH)
+
+    @torch.no_grad()
+    def vectors_of(batch: Tensor) -> Tensor:
+        return folded.vectors(batch.to(device)).cpu()
+
+    jobs = None if device.type == "cpu" else 1
+    prepare = partial(torch.set_num_threads, 1)
+    vectors = []
+    with bar(len(images), "embed", "image") as progress:
+        for some in parallel_map(vectors_of, batches, jobs=jobs, prepare=prepare):
+            vectors.append(some)
+            progress.update(len(some))
+    return torch.cat(vectors)
 
 
 def extract(

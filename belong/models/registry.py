@@ -1,29 +1,42 @@
 """All networks by name. A new one is a file and a line here."""
 
+import copy
+
 from torch import Tensor
 
+from belong.models.backbones.backbone import Backbone
+from belong.models.backbones.networks import FineTunedBackbone, FrozenBackbone
 from belong.models.base import Network
-from belong.models.efficientnet import EfficientNetB0
-from belong.models.frozen_backbone import FrozenEfficientNetB0
 from belong.models.lenet import LeNet
 
-FOR_IMAGES: dict[str, type[LeNet | EfficientNetB0]] = {
-    "lenet": LeNet,
-    "efficientnet_b0": EfficientNetB0,
+FROM_SCRATCH: dict[str, type[LeNet]] = {"lenet": LeNet}
+FROZEN, FINE_TUNED = "frozen", "fine_tuned"
+NETWORKS: dict[str, type[Network]] = {
+    **FROM_SCRATCH,
+    FROZEN: FrozenBackbone,
+    FINE_TUNED: FineTunedBackbone,
 }
-FROZEN = "frozen_efficientnet_b0"
-NETWORKS: dict[str, type[Network]] = {**FOR_IMAGES, FROZEN: FrozenEfficientNetB0}
 
 
-def build(name: str, inputs: Tensor, *, classes: int, embedding: int) -> Network:
+def build(
+    name: str, inputs: Tensor, *, classes: int, embedding: int, backbone: Backbone | None = None
+) -> Network:
     """Build a network whose weights are not drawn yet.
 
-    `name` is one of `NETWORKS`; the network on a frozen backbone takes vectors (n, v), and has a
-    layer of `embedding` units above them; the others take images (n, ch, h, w).
+    Args:
+        name: one of `NETWORKS`.
+        inputs: images (n, ch, h, w) uint8; vectors (n, v) for a network on a frozen backbone.
+        classes: c.
+        embedding: units of the layer above a frozen backbone.
+        backbone: for the two networks that have one; it is copied where it is trained.
 
     Raises:
         InputError: the network cannot take images of this size.
     """
+    if name in FROM_SCRATCH:
+        return FROM_SCRATCH[name].for_images(inputs, classes=classes)
+    if backbone is None:
+        raise ValueError(f"{name} needs a backbone")
     if name == FROZEN:
-        return FrozenEfficientNetB0(classes=classes, embedding=embedding)
-    return FOR_IMAGES[name].for_images(inputs, classes=classes)
+        return FrozenBackbone.above(backbone.card, classes=classes, embedding=embedding)
+    return FineTunedBackbone(classes=classes, backbone=copy.deepcopy(backbone))

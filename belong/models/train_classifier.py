@@ -4,18 +4,15 @@
 and `belong clean` call.
 """
 
-from collections.abc import Mapping
-
-import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812  (the name that all of torch's users know)
 from torch import Tensor
 
 from belong.data.augmentation import augmented
+from belong.models.backbones.backbone import Backbone
 from belong.models.base import Network
 from belong.models.center_loss import center_loss, moved_centers
 from belong.models.checkpoint import Checkpoint
-from belong.models.efficientnet import EfficientNetB0
 from belong.models.forward_pass import forward_pass
 from belong.models.registry import build
 from belong.models.training_loop import Objective, Row, eager, train
@@ -43,7 +40,7 @@ def fit_classifier(
     options: TrainingOptions,
     generator: torch.Generator,
     device: torch.device,
-    backbone: Mapping[str, np.ndarray] | None = None,
+    backbone: Backbone | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> tuple[Network, list[Row]]:
     """Build a network and train it; return it, on the device, with one row per epoch.
@@ -58,17 +55,14 @@ def fit_classifier(
         options: how it is trained.
         generator: on the CPU; draws the weights, orders the inputs, moves and mirrors them.
         device: to train on.
-        backbone: weights that EfficientNet-B0 starts from; None or empty: all are drawn. A network
-            on a frozen backbone has no use for them.
+        backbone: of a network that has one; it stays as it is.
         checkpoint: where to go on from, and where to keep how far the training came.
 
     Raises:
         InputError: the network cannot take images of this size; else as `train_classifier`.
     """
-    built = build(network, inputs, classes=classes, embedding=options.embedding)
+    built = build(network, inputs, classes=classes, embedding=options.embedding, backbone=backbone)
     built.initialize(inputs, generator)
-    if isinstance(built, EfficientNetB0) and backbone:
-        built.start_from(backbone)
     history = train_classifier(
         built.to(device),
         inputs.to(device),

@@ -13,9 +13,10 @@ from belong.calibration.conformal import promised_range
 from belong.calibration.verdict import kind_in_force
 from belong.data.image_form import ImageForm
 from belong.data.resize import Form, one_formed
+from belong.models.backbones.card import BackboneCard
 from belong.parameters import BundleSection, CalibrationSection, CombinedSection, ImagesSection
 from belong.prediction.bundle import Arrays, Bundle
-from belong.prediction.manifest import FORMAT, Manifest, Measured, NetworkName, TrainedOn
+from belong.prediction.manifest import FORMAT, Manifest, Measured, TrainedOn
 from belong.runtime.environment import versions
 from belong.runtime.errors import InputError
 
@@ -37,6 +38,7 @@ class Fitted:
         shape: the keywords that the network is built with.
         network: the arrays of the classifier.
         backbone: those of the backbone; used only if it is frozen.
+        backbone_card: what the backbone is, if there is one.
         autoencoder: those of the autoencoder; used only if a detector needs it.
         gaussians: those of `mahalanobis`.
         head: those of `mlp_head`.
@@ -54,6 +56,7 @@ class Fitted:
     shape: Mapping[str, int]
     network: Arrays
     backbone: Arrays
+    backbone_card: BackboneCard | None
     autoencoder: Arrays
     gaussians: Arrays
     head: Arrays
@@ -70,7 +73,7 @@ class Settings:
 
     seed: int
     lambda_: float
-    network: NetworkName
+    network: str
     normal: str
     anomaly: str
     images: ImagesSection
@@ -113,6 +116,7 @@ def build_bundle(fitted: Fitted, settings: Settings, *, where: Path) -> Bundle:
         ),
         network=settings.network,
         shape=dict(fitted.shape),
+        backbone=fitted.backbone_card,
         detector=detector,
         members=settings.combined.members if detector == "combined" else [],
         tail=settings.combined.tail,
@@ -134,7 +138,7 @@ def build_bundle(fitted: Fitted, settings: Settings, *, where: Path) -> Bundle:
     of_members = {f"member/{name}": held_out[name][::2] for name in manifest.members}
     arrays = {
         "network": fitted.network,
-        "backbone": fitted.backbone if settings.network == "frozen_efficientnet_b0" else {},
+        "backbone": fitted.backbone if settings.network == "frozen" else {},
         "autoencoder": fitted.autoencoder if CODED.intersection(manifest.uses) else {},
         "detectors": of_detectors(fitted.gaussians, fitted.head, fitted.detectors, manifest.uses),
         "calibration": {detector: held_out[detector]} | of_members,

@@ -14,15 +14,15 @@ from pydantic import Field, ValidationError
 
 from belong.calibration.verdict import ThresholdKind
 from belong.data.image_form import ImageForm, _Facts
+from belong.models.backbones.card import BackboneCard
 from belong.runtime.errors import InputError
 
 NAME = "manifest.json"
-FORMAT: Literal[1] = 1  # of the folder; a new number wherever an older `belong` would misread it
+FORMAT: Literal[2] = 2  # of the folder; a new number wherever an older `belong` would misread it
 
 MOST_BYTES = 2**24
 Count = Annotated[int, Field(ge=0)]
 Rate = Annotated[float, Field(ge=0, le=1)]
-NetworkName = Literal["lenet", "efficientnet_b0", "frozen_efficientnet_b0"]
 
 
 class IntegrityError(InputError):
@@ -85,9 +85,10 @@ class Manifest(_Facts):
         created_by: versions of Python and of the packages that it was made with.
         class_names: the c classes, in the order of the logits.
         form: of the images.
-        network: "lenet", "efficientnet_b0", or "frozen_efficientnet_b0": the file `backbone` and
-            what was trained above it.
+        network: its name in `belong.models.registry.NETWORKS`; "frozen": the file `backbone` and
+            what was trained above it; "fine_tuned": a backbone all of which was trained.
         shape: the keywords that the network is built with.
+        backbone: what it is, if there is one.
         detector: the one in force: its verdict is the model's.
         members: the detectors that `combined` is made of, if it is in force; else none.
         tail: of the calibration scores, see `belong.detectors.combined`.
@@ -99,12 +100,13 @@ class Manifest(_Facts):
         files: name -> what it must be.
     """
 
-    format: Literal[1]
+    format: Literal[2]
     created_by: dict[str, str]
     class_names: Annotated[list[str], Field(min_length=2)]
     form: ImageForm
-    network: NetworkName
+    network: str
     shape: dict[str, int]
+    backbone: BackboneCard | None
     detector: str
     members: list[str]
     tail: Annotated[float, Field(gt=0, lt=1)]

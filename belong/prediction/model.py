@@ -31,6 +31,7 @@ from belong.runtime.text import in_table, printable
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
     from belong.prediction.predictor import Predictor
 
@@ -58,6 +59,7 @@ class Model:
         bundle: its arrays, and its manifest.
         folder: where it lies.
         device: "cpu", "cuda", or "auto" for a GPU if there is one.
+        backbone: the torch module that the model was fitted on, if it is one of your own.
 
     Example:
         >>> model = belong.load_model("model")
@@ -72,6 +74,7 @@ class Model:
     bundle: Bundle = field(repr=False)
     folder: Path
     device: str = "auto"
+    backbone: "nn.Module | None" = field(default=None, repr=False)
 
     @property
     def info(self) -> Manifest:
@@ -142,9 +145,11 @@ class Model:
         Raises:
             InputError: there is no GPU; IntegrityError: the arrays do not fit together.
         """
+        from belong.models.backbones.catalog import own_backbone
         from belong.prediction.predictor import Predictor  # not at the top, as above
 
-        return Predictor(self.bundle, device=self.torch_device)
+        own = None if self.backbone is None else own_backbone(self.backbone)
+        return Predictor(self.bundle, device=self.torch_device, backbone=own)
 
     def predict(
         self, images: Images, *, batch_size: int = 256, jobs: int | None = None
@@ -209,12 +214,16 @@ class Model:
         return Predictions.joined([*parts, predictions_of(paths, reasons, None, self.class_names)])
 
 
-def load_model(folder: ImagePath, *, device: str = "auto") -> Model:
+def load_model(
+    folder: ImagePath, *, device: str = "auto", backbone: "nn.Module | None" = None
+) -> Model:
     """Load a model that `belong.fit`, `belong fit` or the pipeline wrote.
 
     Args:
         folder: the model.
         device: "cpu", "cuda", or "auto" for a GPU if there is one.
+        backbone: the torch module that the model was fitted on, if it is one of your own: a model
+            keeps its weights, and not its code.
 
     Returns:
         The model; every file of it is checked against its SHA-256.
@@ -233,7 +242,7 @@ def load_model(folder: ImagePath, *, device: str = "auto") -> Model:
     """
     check_choice("device", device, DEVICES)
     path = as_path("folder", folder)
-    return Model(Bundle.load(path), path, device)
+    return Model(Bundle.load(path), path, device, backbone)
 
 
 # --- images in batches --------------------------------------------------------------------------

@@ -22,6 +22,7 @@ def card(manifest: Manifest, name: str) -> str:
         ("model", name),
         ("classes", f"{len(manifest.class_names)}: {', '.join(manifest.class_names)}"),
         ("network", f"{manifest.network}, {_numbers(manifest.shape)}"),
+        *_backbone(manifest),
         ("images", f"{form.height} x {form.width} px, {form.color}; files are resized until they "
          "just cover that, and cut at the center"),
         ("detector", detector),
@@ -61,6 +62,15 @@ def limits(manifest: Manifest) -> list[str]:
     else:
         said.append("How well it finds anomalies was not measured: there were none.")
     return said
+
+
+def _backbone(manifest: Manifest) -> Iterable[tuple[str, str]]:
+    known = manifest.backbone
+    if known is not None:
+        yield "backbone", f"{known.name}; weights: {known.weights}"
+        terms = known.license or "not stated by its source"
+        forbidden = " (forbids commercial use)" if known.forbids_commercial_use else ""
+        yield "license", f"of the backbone's weights: {terms}{forbidden}"
 
 
 def _measured(manifest: Manifest) -> Iterable[tuple[str, str]]:

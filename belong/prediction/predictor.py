@@ -5,6 +5,7 @@ another order when it has another number of rows.
 tests/prediction/test_batch_prediction.py says how far.
 """
 
+from collections.abc import Mapping
 from concurrent.futures import CancelledError
 from threading import Event
 from typing import cast
@@ -20,7 +21,8 @@ from belong.detectors.mahalanobis import Mahalanobis
 from belong.detectors.registry import DETECTORS
 from belong.models.activations import Views
 from belong.models.autoencoder import Autoencoder
-from belong.models.efficientnet import BATCH, Backbone
+from belong.models.backbones.backbone import BATCH, Backbone
+from belong.models.backbones.card import BackboneCard
 from belong.models.feature_extraction import layers_of
 from belong.models.forward_pass import forward_pass
 from belong.models.registry import NETWORKS
@@ -44,10 +46,18 @@ class Predictor:
         manifest: what the model says of itself.
     """
 
-    def __init__(self, bundle: Bundle, *, device: torch.device) -> None:
-        """Build the networks and detectors; `device` is where the networks compute.
+    def __init__(
+        self, bundle: Bundle, *, device: torch.device, backbone: Backbone | None = None
+    ) -> None:
+        """Build the networks and detectors.
+
+        Args:
+            bundle: the model.
+            device: where the networks compute.
+            backbone: the one that the model was fitted on, if it is a person's own module.
 
         Raises:
+            InputError: a backbone is missing, or is another one.
             IntegrityError: what the model says of itself and its arrays do not fit together. The
                 sums may be right all the same, for whoever makes a model makes these too.
         """
@@ -55,7 +65,7 @@ class Predictor:
         self._device = device
         try:
             with torch.random.fork_rng(devices=[]):  # new layers draw weights, which are replaced
-                self._build(bundle)
+                self._build(bundle, backbone)
             self._try_on_a_blank_image(bundle)
         except InputError:
             raise
@@ -67,14 +77,19 @@ class Predictor:
                 f"the model does not fit together: {type(error).__name__}: {reason}"
             ) from None
 
-    def _build(self, bundle: Bundle) -> None:
+    def _build(self, bundle: Bundle, own: Backbone | None) -> None:
         manifest = self.manifest
         arrays, device = bundle.arrays, self._device
-        kind = NETWORKS[manifest.network]
-        self._network = kind.from_arrays(arrays["network"], manifest.shape).to(device).eval()
-        # It makes of images the inputs of the network, if that takes others than images.
-        backbone, coder = arrays.get("backbone"), arrays.get("autoencoder")
-        self._backbone = Backbone().loaded(backbone).folded().to(device) if backbone else None
+        kind, card = NETWORKS[manifest.network], manifest.backbone
+        network = kind.from_arrays(arrays["network"], manifest.shape, card)
+        self._network = network.to(device).eval()
+        # It turns images into the inputs of the network, where these are vectors.
+        weights, coder = arrays.get("backbone"), arrays.get("autoencoder")
+        self._backbone = None
+        if card is not None and weights:
+            backbone = own if own is not None else Backbone.from_arrays(weights, card)
+            check_same(backbone, weights, card)
+            self._backbone = backbone.folded().to(device)
         self._coder = Autoencoder.from_arrays(coder).to(device) if coder else None
         self._detectors = {
             name: DETECTORS[name].from_arrays(bundle.of_detector(name)) for name in manifest.uses
@@ -171,6 +186,22 @@ class Predictor:
 
         size, device = self._network.batch, self._device
         return Views(*forward_pass(views_of, images, batch_size=size, device=device))
+
+
+def check_same(backbone: Backbone, weights: Mapping[str, np.ndarray], card: BackboneCard) -> None:
+    """Refuse a backbone that is not the one whose weights the model keeps.
+
+    Raises:
+        InputError: says so.
+    """
+    arrays = backbone.arrays()
+    if arrays.keys() != weights.keys() or any(
+        not np.array_equal(array, weights[name]) for name, array in arrays.items()
+    ):
+        raise InputError(
+            f"backbone {backbone.card.name}: its weights are not those of the backbone {card.name} "
+            f"that the model was fitted on"
+        )
 
 
 def _end_if(stopped: Event | None) -> None:

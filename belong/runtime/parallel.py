@@ -38,7 +38,11 @@ def in_order(
 
 
 def parallel_map(
-    work: Callable[[T], R], items: Iterable[T], *, jobs: int | None = None
+    work: Callable[[T], R],
+    items: Iterable[T],
+    *,
+    jobs: int | None = None,
+    prepare: Callable[[], object] | None = None,
 ) -> Generator[R]:
     """Yield `work(item)` of each item, in order, computed by threads.
 
@@ -48,8 +52,9 @@ def parallel_map(
         work: lets go of the interpreter for most of its time, as Pillow, hashlib and files do.
         items: any number of them.
         jobs: threads; all processors, if none is given.
+        prepare: is called once in each thread, before its first item.
     """
-    pool = ThreadPoolExecutor(jobs or os.cpu_count())
+    pool = ThreadPoolExecutor(jobs or os.cpu_count(), initializer=prepare)
     try:
         for _, future in in_order(lambda item: pool.submit(work, item), items, ahead=AHEAD):
             yield future.result()

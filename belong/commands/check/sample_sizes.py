@@ -18,7 +18,7 @@ CALIBRATION_FRACTION = 0.1  # as in params.yaml, which an installed command does
 # each network (belong/detectors/covariance.py and belong/networks say the same; they take torch
 # and seconds to import, so that a test holds these to them).
 PER_CLASS = 5
-FEATURES = {"lenet": 84, "efficientnet_b0": 1280}
+FEATURES = {"lenet": 84, "the layer on a backbone": 128}
 # A rule of thumb, no more: below, a class is learned by heart.
 LEAST_TO_TRAIN = 50
 IMBALANCE = 10

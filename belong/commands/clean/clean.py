@@ -20,6 +20,7 @@ from belong.commands.clean import image_issues, label_issues, write_results
 from belong.commands.clean.manifest import Remark, manifest
 from belong.commands.clean.options import CleanOptions
 from belong.commands.clean.out_of_fold import folds, judge
+from belong.commands.fit.backbone_choice import choose_backbone
 from belong.commands.fit.plan import network_for, steps
 from belong.commands.fit.settings import parameters, sources
 from belong.data.dataset import DataSet
@@ -27,9 +28,7 @@ from belong.data.image_folder import ImageFiles
 from belong.data.loader import look, pack
 from belong.data.resize import Form
 from belong.models import device as devices
-from belong.models.efficientnet import Backbone
 from belong.models.feature_extraction import embed
-from belong.models.pretrained import weights_from
 from belong.models.train_classifier import TrainingOptions
 from belong.parameters import ImagesSection, Parameters
 from belong.runtime.arguments import as_path, check_place, options_or_default
@@ -97,14 +96,15 @@ def clean(
     options = options_or_default(options, CleanOptions)
     check_place(output)
     own = dict(options.settings)
-    values = parameters(sources(folder, None, options.weights, own))
+    values = parameters(sources(folder, None, own))
     devices.compute_repeatably(values.threads)
     files = look(folder)
     if not isinstance(files, ImageFiles):
         raise InputError(
             f"{printable(folder)}: holds IDX files; wanted a folder of image files for each class"
         )
-    _, side_px, why = network_for(files, has_weights=options.weights is not None)
+    backbone = choose_backbone(options.request, files, own, values)
+    _, side_px, why = network_for(files, None if backbone is None else backbone.card)
     fitted = max(1, len(files.files) * (options.folds - 1) // options.folds)
     training = training_of(values, own, fitted)
     classes = counted(len(files.class_names), "class", "classes")
@@ -113,7 +113,6 @@ def clean(
         f"{why}\n{options.folds} networks, each on {fitted:,} images or fewer, "
         f"{training.epochs} passes of {training.batch_size}"
     )
-    backbone = None if options.weights is None else weights_from(options.weights)
     write_results.check_place(output, files.folder, overwrite=options.overwrite)
     if len(files.class_names) < 2:
         raise InputError(
@@ -165,7 +164,7 @@ def clean(
     labels = np.searchsorted(enough, files.labels[judged])
     inputs = torch.from_numpy(data.images[np.searchsorted(read, judged)])
     if backbone is not None:
-        inputs = embed(Backbone().loaded(backbone), inputs, device=device)
+        inputs = embed(backbone, inputs, device=device)
     rng = np.random.default_rng(values.seed)
     fold = folds(labels, groups[is_judged], count=options.folds, rng=rng)
     judgment = judge(
@@ -177,6 +176,7 @@ def clean(
         gaussians=values.detectors.mahalanobis_layers,
         seed=values.seed,
         device=device,
+        backbone=backbone,
     )
     suspects = label_issues.suspects(judgment, labels, list(names[enough]))
     remarks += label_issues.remarks(suspects, judged, false_alarms=options.false_alarms)

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from belong.commands.arguments import count, share, whole
+from belong.commands.arguments import add_backbone_arguments, count, share, whole
 from belong.commands.clean.options import FALSE_ALARMS, FOLDS, MOST_FOLDS, CleanOptions
 from belong.runtime.text import counted, printable
 
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--folds", type=partial(count, most=MOST_FOLDS), default=FOLDS,
                         metavar="N", help="networks; each judges what it has not seen "
                         f"(default: {FOLDS})")  # fmt: skip
-    parser.add_argument("--weights", help="of EfficientNet-B0: imagenet, or a .safetensors file")
+    add_backbone_arguments(parser)
     parser.add_argument("--seed", type=whole, help="draws folds and weights")
     parser.add_argument("--threads", type=count, help="to compute with")
     parser.add_argument("--jobs", type=count, metavar="N", help="threads that read files")
@@ -62,7 +62,9 @@ def run(arguments: argparse.Namespace) -> int:
         least_side_px=arguments.least_side,
         tree=arguments.tree,
         with_review=arguments.with_review,
+        backbone=arguments.backbone,
         weights=arguments.weights,
+        from_scratch=arguments.from_scratch,
         overwrite=arguments.overwrite,
         jobs=arguments.jobs,
         settings=given(arguments),

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from os import PathLike
+from typing import TYPE_CHECKING, Literal, get_args
 
+from belong.commands.fit.backbone_choice import BackboneRequest
 from belong.runtime.arguments import (
     check_choice,
     check_flag,
@@ -12,6 +14,9 @@ from belong.runtime.arguments import (
     check_whole,
 )
 from belong.runtime.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import nn
 
 Tree = Literal["link", "copy"]
 FOLDS, MOST_FOLDS = 5, 100  # four fifths of the images train each network
@@ -28,7 +33,7 @@ class CleanOptions:
         least_side_px: images with a smaller side are tiny; None: a quarter of the median.
         tree: "link" or "copy" builds `out/cleaned` of the images that are kept.
         with_review: whether images that somebody should look at are in it too.
-        weights: "imagenet", or a .safetensors file for EfficientNet-B0; None trains small networks.
+        backbone, weights, from_scratch: as of `belong.fit`.
         overwrite: whether the results of another run in `out` may be replaced.
         jobs: threads that look at the files; all processors if None.
         settings: other keys of params.yaml, dotted.
@@ -42,10 +47,17 @@ class CleanOptions:
     least_side_px: int | None = None
     tree: Tree | None = None
     with_review: bool = False
-    weights: str | None = None
+    backbone: "str | nn.Module | None" = None
+    weights: str | PathLike[str] | None = None
+    from_scratch: bool = False
     overwrite: bool = False
     jobs: int | None = None
     settings: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def request(self) -> BackboneRequest:
+        """What is asked for of the backbone."""
+        return BackboneRequest(self.backbone, self.weights, self.from_scratch)
 
     def __post_init__(self) -> None:
         check_whole("folds", self.folds)

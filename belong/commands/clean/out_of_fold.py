@@ -17,6 +17,7 @@ from torch import Tensor
 from belong.commands.check.duplicates import units
 from belong.detectors import mahalanobis
 from belong.detectors.mahalanobis import ClassGaussians
+from belong.models.backbones.backbone import Backbone
 from belong.models.base import Network
 from belong.models.feature_extraction import layers_of
 from belong.models.forward_pass import forward_pass
@@ -82,6 +83,7 @@ def judge(
     gaussians: MahalanobisSection,
     seed: int,
     device: torch.device,
+    backbone: Backbone | None,
 ) -> Judged:
     """Train a network for each fold, on the other folds, and have it judge the fold.
 
@@ -94,6 +96,7 @@ def judge(
         gaussians: how the Gaussians are fitted.
         seed: of the weights and the order of the images.
         device: where the networks are.
+        backbone: that made the vectors.
     """
     distances = np.empty((len(inputs), len(class_names)), np.float32)
     to_nearest, probabilities = np.empty(len(inputs), np.float32), np.empty_like(distances)
@@ -109,6 +112,7 @@ def judge(
             options=training,
             generator=torch.Generator().manual_seed(seed + one),
             device=device,
+            backbone=backbone,
         )
         seen, _ = layers(network, inputs[known], device)
         held_out, logits = layers(network, inputs[unseen], device)

@@ -6,7 +6,7 @@ The work is in `belong.commands.fit.fit`, which is imported when it is called.
 import argparse
 from pathlib import Path
 
-from belong.commands.arguments import count, share, whole
+from belong.commands.arguments import add_backbone_arguments, count, share, whole
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, required=True, help="the model, a new folder")
     parser.add_argument("--anomalies", type=Path, help="a folder of images that do not belong")
     parser.add_argument("--alpha", type=share, help="share of images that belong to be rejected")
-    parser.add_argument("--weights", help="of EfficientNet-B0: imagenet, or a .safetensors file")
+    add_backbone_arguments(parser)
     parser.add_argument("--seed", type=whole, help="draws parts and weights")
     parser.add_argument("--threads", type=count, help="to compute with")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), help="to compute on")
@@ -30,17 +30,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Fit, and say what came out."""
+    from belong.commands.fit.backbone_choice import BackboneRequest
     from belong.commands.fit.fit import fit, prepare, tell
     from belong.commands.fit.settings import given
 
     options = {
         "anomalies": arguments.anomalies,
         "alpha": arguments.alpha,
-        "weights": arguments.weights,
         "settings": given(arguments),
     }
+    of_backbone = {
+        "backbone": arguments.backbone,
+        "weights": arguments.weights,
+        "from_scratch": arguments.from_scratch,
+    }
     if arguments.plan:
-        tell(prepare(arguments.folder, **options))
+        tell(prepare(arguments.folder, request=BackboneRequest(**of_backbone), **options))
     else:
-        fit(arguments.folder, arguments.output, **options)
+        fit(arguments.folder, arguments.output, **of_backbone, **options)
     return 0

@@ -13,11 +13,17 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from belong.commands.fit.backbone_choice import (
+    BackboneRequest,
+    backbone_settings,
+    choose_backbone,
+)
 from belong.commands.fit.plan import Plan, overrides, plan
 from belong.commands.fit.settings import parameters, sources
 from belong.data.dataset import DataSet
 from belong.data.image_folder import ImageFiles
 from belong.data.loader import look
+from belong.models.backbones.card import OWN_MODULE
 from belong.parameters import Parameters
 from belong.runtime.arguments import as_path, check_place, check_settings
 from belong.runtime.errors import InputError
@@ -26,6 +32,9 @@ from belong.runtime.storage import save_text
 from belong.runtime.text import on_stderr as say
 
 if TYPE_CHECKING:
+    from torch import nn
+
+    from belong.models.backbones.backbone import Backbone
     from belong.prediction.bundle import Bundle
     from belong.prediction.model import Model
 
@@ -42,6 +51,7 @@ class Job:
         found: what lies in the folder.
         plan: what will be done.
         values: all parameters, those of the plan among them.
+        backbone: what the network stands on, with its weights; None from scratch.
     """
 
     folder: Path
@@ -49,6 +59,7 @@ class Job:
     found: DataSet | ImageFiles
     plan: Plan
     values: Parameters
+    backbone: "Backbone | None"
 
 
 def fit(
@@ -57,7 +68,9 @@ def fit(
     *,
     anomalies: str | PathLike[str] | None = None,
     alpha: float | None = None,
-    weights: str | None = None,
+    backbone: "str | nn.Module | None" = None,
+    weights: str | PathLike[str] | None = None,
+    from_scratch: bool = False,
     settings: Mapping[str, object] | None = None,
 ) -> "Model":
     """Fit a model to a folder of images for each class.
@@ -69,8 +82,12 @@ def fit(
         output: the model, a new folder outside of the images; `report.html` is put into it.
         anomalies: a folder of images that do not belong, for the supervised head and the report.
         alpha: share of images that belong and may be rejected, between 0 and 1; 0.025 if None.
-        weights: "imagenet", or a .safetensors file for EfficientNet-B0; None trains a small
-            network from scratch.
+        backbone: a network that has learned to see: "efficientnet_lite0" (the default for photos
+            and for images in color), "efficientnet_b0" (the paper's), any name of timm's, or a
+            torch module (n, 3, h, w) -> (n, d), whose attributes `mean`, `std` and `side_px` state
+            its preprocessing.
+        weights: of the backbone: a .safetensors or .pth file; None: those that its maker published.
+        from_scratch: train a small network without learned weights; small grey images always do.
         settings: other keys of params.yaml, dotted, such as {"train.epochs": 30}.
 
     Returns:
@@ -100,7 +117,8 @@ def fit(
                 f"{output}: is in {Path(images)}, where it would be a class without images; wanted "
                 f"a folder outside"
             )
-    job = prepare(folder, anomalies=anomalies, alpha=alpha, weights=weights, settings=settings)
+    request = BackboneRequest(backbone, weights, from_scratch)
+    job = prepare(folder, anomalies=anomalies, alpha=alpha, request=request, settings=settings)
     # Not at the top: torch comes with it, and a mistake in the folder is answered before.
     from belong.models.device import callers_settings
 
@@ -116,32 +134,37 @@ def prepare(
     *,
     anomalies: str | PathLike[str] | None = None,
     alpha: float | None = None,
-    weights: str | None = None,
+    request: BackboneRequest | None = None,
     settings: Mapping[str, object] | None = None,
 ) -> Job:
-    """Return what `fit` would do; the arguments and errors are its own."""
+    """Return what `fit` would do; the arguments and errors are its own.
+
+    The weights are loaded and checked.
+    """
     folder = as_path("folder", folder)
     anomalies = None if anomalies is None else as_path("anomalies", anomalies)
     settings = {} if settings is None else settings
     check_settings(settings)
     own = dict(settings) | ({"calibration.alpha": alpha} if alpha is not None else {})
-    own = sources(folder, anomalies, weights, own)
+    own = sources(folder, anomalies, own)
     values = parameters(own)
     found = look(folder)
     if anomalies is not None:
         if anomalies.resolve() == folder.resolve():
             raise InputError(f"{anomalies}: is the folder of the normal images; wanted another one")
         look(anomalies)
+    backbone = choose_backbone(request or BackboneRequest(), found, own, values)
     chosen = plan(
         found,
         alpha=values.calibration.alpha,
-        has_weights=weights is not None,
+        backbone=None if backbone is None else backbone.card,
         test_fraction=values.split.test_fraction,
         calibration_fraction=values.split.calibration_fraction,
         batch_size=values.train.batch_size,
         epochs=values.train.epochs,
     ).with_settings(own)
-    return Job(folder, anomalies, found, chosen, parameters(overrides(chosen) | own))
+    own |= backbone_settings(backbone, own)
+    return Job(folder, anomalies, found, chosen, parameters(overrides(chosen) | own), backbone)
 
 
 def check_new(output: Path) -> None:
@@ -169,6 +192,7 @@ def tell(job: Job) -> None:
 
     chosen = job.plan
     name, least, _ = min(chosen.classes, key=lambda one: one[1])
+    seconds = estimate(job.found, chosen, job.values, job.backbone)
     total = sum(train + test for _, train, test in chosen.classes)
     say(
         f"{job.folder}: {total:,} images of {len(chosen.classes)} classes, {least:,} at least "
@@ -177,8 +201,7 @@ def tell(job: Job) -> None:
         f"training: {chosen.train_images:,} images, {chosen.epochs} passes of "
         f"{chosen.batch_size}; {chosen.calibration_fraction:.0%} of each class calibrate\n"
         f"promise: {job.values.calibration.alpha:.1%} of the images that belong are rejected\n"
-        f"time: {in_words(estimate(job.found, chosen, job.values))}, if the machine stays as busy "
-        f"as it is"
+        f"time: {in_words(seconds)}, if the machine stays as busy as it is"
     )
 
 
@@ -210,7 +233,10 @@ def make(job: Job, output: Path) -> "Model":
     kept = f"{work} keeps what is done, and the same command goes on from there"
     try:
         bundle, page = make_model(
-            job.values, workspace, announce=lambda step: say(f"{step}: {STEPS[step]}")
+            job.values,
+            workspace,
+            backbone=job.backbone,
+            announce=lambda step: say(f"{step}: {STEPS[step]}"),
         )
         bundle = bundle.save(work / "bundle")
         save_text(work / "bundle" / PAGE, page)
@@ -225,7 +251,13 @@ def make(job: Job, output: Path) -> "Model":
         raise
     shutil.rmtree(work, ignore_errors=True)
     say(f"{output}: ready after {time.perf_counter() - start:.0f} s\n{summary(bundle, output)}")
-    return load_model(output)
+    return load_model(output, backbone=own_module(job.backbone))
+
+
+def own_module(backbone: "Backbone | None") -> "nn.Module | None":
+    """Return the module if the backbone is a person's own: the model cannot rebuild it."""
+    is_own = backbone is not None and backbone.card.architecture == OWN_MODULE
+    return backbone.trunk if backbone is not None and is_own else None
 
 
 def key_of(job: Job) -> str:
@@ -240,10 +272,9 @@ def key_of(job: Job) -> str:
     devices.compute_repeatably(values.threads)
     folders = [job.folder] if job.anomalies is None else [job.folder, job.anomalies]
     listed = [[str(path), *state] for folder in folders for path, state in states(folder)]
-    weights = values.efficientnet.weights
-    files = [] if weights in ("none", "imagenet") else [Path(weights)]
-    settings = {"params": values.model_dump(), "images": listed}
-    return fingerprint(settings, devices.choose(values.device), *files)
+    backbone = None if job.backbone is None else job.backbone.digest
+    settings = {"params": values.model_dump(), "images": listed, "backbone": backbone}
+    return fingerprint(settings, devices.choose(values.device))
 
 
 def states(folder: Path) -> Iterator[tuple[Path, tuple[int, int]]]:

@@ -16,6 +16,7 @@ from PIL import Image
 from belong.calibration.sample_size import least_held_out
 from belong.data.dataset import DataSet, drawn
 from belong.data.image_folder import ImageFiles
+from belong.models.backbones.card import BackboneCard
 from belong.runtime.errors import InputError
 from belong.runtime.text import counted
 
@@ -45,7 +46,7 @@ class Plan:
 
     Attributes:
         classes: (name, training images, test images) of each class, before the division.
-        network: "lenet" or "efficientnet_b0".
+        network: "lenet", or the name of a backbone.
         side_px: of the square that every image becomes.
         why: these two, in a sentence.
         test_fraction: of each class, where there is no test part.
@@ -75,7 +76,7 @@ def plan(
     found: DataSet | ImageFiles,
     *,
     alpha: float,
-    has_weights: bool,
+    backbone: BackboneCard | None,
     test_fraction: float,
     calibration_fraction: float,
     batch_size: int,
@@ -86,7 +87,7 @@ def plan(
     Args:
         found: the images that belong, as `belong.data.loader.look` returns them.
         alpha: share of the images that belong that may be rejected.
-        has_weights: whether there are learned weights to start from.
+        backbone: what the network stands on, if it is not trained from scratch.
         test_fraction: the least share of each class that measures, where there is no test part.
         calibration_fraction: the least share of each class's training images that is held out.
         batch_size: the largest.
@@ -102,7 +103,7 @@ def plan(
     calibrates = held_out(trained, alpha=alpha, least=calibration_fraction)
     fitted = sum(count - drawn(count, calibrates) for count in trained)
     batch, passes = steps(fitted, batch_size=batch_size, epochs=epochs)
-    network, side_px, why = network_for(found, has_weights=has_weights)
+    network, side_px, why = network_for(found, backbone)
     return Plan(
         classes=list(zip(found.class_names, *counts(found), strict=True)),
         network=network,
@@ -183,20 +184,19 @@ def steps(fitted: int, *, batch_size: int, epochs: int) -> tuple[int, int]:
     return batch, max(epochs, math.ceil(STEPS * batch / fitted))
 
 
-def network_for(found: DataSet | ImageFiles, *, has_weights: bool) -> tuple[str, int, str]:
+def network_for(found: DataSet | ImageFiles, backbone: BackboneCard | None) -> tuple[str, int, str]:
     """Return the network, the side in pixels that every image is given, and why."""
+    if backbone is not None:
+        terms = f"license {backbone.license}" if backbone.license else "license not stated"
+        if backbone.forbids_commercial_use:
+            terms += ", which forbids commercial use"
+        why = f"learned weights of {backbone.name} ({terms}): the layer above is trained"
+        return backbone.name, backbone.side_px, why
     side = typical_side(found)
-    if has_weights:
-        return "efficientnet_b0", 224, "learned weights are given: the layer above is trained"
-    shown = f"images of about {side} px, no learned weights"
+    shown = f"images of about {side} px: a small network is trained from scratch"
     if side <= SMALL_PX:
-        return "lenet", max(side, LEAST_PX), f"{shown}: a small network is trained from scratch"
-    return (
-        "lenet",
-        SMALL_PX,
-        f"{shown}: a small network is trained from scratch on {SMALL_PX} px; for photos, "
-        f"EfficientNet-B0 with --weights does far better",
-    )
+        return "lenet", max(side, LEAST_PX), shown
+    return "lenet", SMALL_PX, f"{shown} on {SMALL_PX} px; with a backbone, photos do far better"
 
 
 def typical_side(found: DataSet | ImageFiles) -> int:

@@ -7,6 +7,7 @@ again after an interruption.
 
 import io
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +24,9 @@ from belong.detectors.score_parts import HELD_OUT, score_parts
 from belong.evaluation.evaluate import evaluate
 from belong.models import autoencoder as autoencoders
 from belong.models import device as devices
+from belong.models.backbones.backbone import Backbone
 from belong.models.checkpoint import Checkpoint
 from belong.models.feature_extraction import HEAD, embed_parts, extract_parts
-from belong.models.pretrained import weights_from
 from belong.models.registry import NETWORKS
 from belong.models.train_classifier import TrainingOptions, fit_classifier
 from belong.parameters import Parameters
@@ -52,13 +53,18 @@ STEPS = {
 
 
 def make_model(
-    values: Parameters, workspace: Workspace, *, announce: Callable[[str], None]
+    values: Parameters,
+    workspace: Workspace,
+    *,
+    backbone: Backbone | None,
+    announce: Callable[[str], None],
 ) -> tuple[Bundle, str]:
     """Return a model, and the report's page.
 
     Args:
         values: all parameters.
         workspace: keeps what takes long.
+        backbone: what the network stands on; None from scratch.
         announce: is told each of `STEPS` before it begins.
 
     Raises:
@@ -77,15 +83,15 @@ def make_model(
     every = dict(_parts(images)) | dict(_parts(derived))
     train_labels = images[f"{TRAIN}/labels"]
 
-    backbone = weights_from(values.efficientnet.weights if values.has_backbone else "none")
+    card = None if backbone is None else backbone.card
 
-    def embed() -> Result:
+    def embed(backbone: Backbone) -> Result:
         announce("embed")
         return embed_parts(backbone, every.items(), device=device), {}
 
     inputs = every
-    if values.is_frozen:
-        embedded, _ = workspace.keep("embed", embed)
+    if backbone is not None and values.is_frozen:
+        embedded, _ = workspace.keep("embed", partial(embed, backbone))
         inputs = {part: embedded[f"{part}/vectors"] for part in every}
 
     def train(checkpoint: Checkpoint) -> Result:
@@ -94,7 +100,7 @@ def make_model(
             torch.from_numpy(inputs[TRAIN]),
             torch.from_numpy(train_labels),
             (torch.from_numpy(inputs[HELD_OUT]), torch.from_numpy(images[f"{HELD_OUT}/labels"])),
-            network=values.network_name,
+            network=values.network_kind,
             classes=len(names),
             options=TrainingOptions(lambda_=values.lambda_, **values.train.model_dump()),
             generator=generator(),
@@ -121,7 +127,7 @@ def make_model(
 
     announce("extract")
     features = extract_parts(
-        NETWORKS[values.network_name].from_arrays(network, shape),
+        NETWORKS[values.network_kind].from_arrays(network, shape, card),
         autoencoders.Autoencoder.from_arrays(autoencoder),
         ((part, inputs[part], pixels) for part, pixels in every.items()),
         device=device,
@@ -182,7 +188,8 @@ def make_model(
         class_names=names,
         shape=shape,
         network=network,
-        backbone=backbone,
+        backbone={} if backbone is None else backbone.arrays(),
+        backbone_card=card,
         autoencoder=autoencoder,
         gaussians=gaussians,
         head=head,
@@ -195,7 +202,7 @@ def make_model(
     settings = Settings(
         seed=seed,
         lambda_=values.lambda_,
-        network=values.network_name,
+        network=values.network_kind,
         normal=values.normal.path,
         anomaly=values.anomaly.path,
         images=values.images,

@@ -9,7 +9,6 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from belong.parameters import Parameters
-from belong.runtime.arguments import as_path
 from belong.runtime.errors import InputError
 from belong.runtime.typed_yaml import read
 
@@ -54,13 +53,11 @@ def parameters(settings: Mapping[str, object]) -> Parameters:
     return Parameters.parse(values, Path("--set"))
 
 
-def sources(
-    folder: Path, anomalies: Path | None, weights: str | None, own: Mapping[str, object]
-) -> dict[str, object]:
-    """Return the settings that say where the images and weights lie, and the `own` ones.
+def sources(folder: Path, anomalies: Path | None, own: Mapping[str, object]) -> dict[str, object]:
+    """Return the settings that say where the images lie, and the `own` ones.
 
     Raises:
-        InputError: there are no such weights, or an own setting names another folder.
+        InputError: an own setting names another folder.
     """
     for key in own:
         if key.removesuffix(".path") in DATA_SETS:
@@ -74,12 +71,4 @@ def sources(
         "unseen.path": path,
         "unseen.classes": "none",
     }
-    if weights is not None:
-        file = as_path("weights", weights)
-        if weights != "imagenet" and not file.is_file():
-            raise InputError(
-                f"--weights {weights}: no such file; wanted imagenet or a .safetensors file"
-            )
-        source = weights if weights == "imagenet" else str(file.resolve())
-        settings |= {"efficientnet.weights": source, "efficientnet.frozen": True}
     return {**settings, **own}

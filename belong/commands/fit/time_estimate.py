@@ -22,9 +22,8 @@ from belong.data.image_reader import UnreadableError, read_image
 from belong.data.resize import Form, formed
 from belong.data.synthetic_anomalies import DERIVED
 from belong.models import device as devices
+from belong.models.backbones.backbone import BATCH, Backbone
 from belong.models.base import Network
-from belong.models.efficientnet import BATCH, SIZES, Backbone
-from belong.models.feature_extraction import embed
 from belong.models.registry import build
 from belong.parameters import ImagesSection, Parameters
 
@@ -69,7 +68,9 @@ def in_words(seconds: float) -> str:
     return f"about {_plainly(seconds)} ({low} to {high})"
 
 
-def estimate(found: DataSet | ImageFiles, plan: Plan, values: Parameters) -> float:
+def estimate(
+    found: DataSet | ImageFiles, plan: Plan, values: Parameters, backbone: Backbone | None
+) -> float:
     """Time some of the work of `plan`, and count all of it; return the seconds until the model.
 
     `found` are the images that belong; anomalies are not counted. The plan's keys are in `values`.
@@ -79,12 +80,21 @@ def estimate(found: DataSet | ImageFiles, plan: Plan, values: Parameters) -> flo
     n, classes = len(found.labels), len(plan.classes)
     decoding, channels = _decoding(found, plan.side_px, values.images)
     pixels, embedding = _noise(plan.batch_size, channels, plan.side_px), 0.0
-    inputs = pixels if values.network == "lenet" else pixels[:BATCH]
-    if values.is_frozen:
-        backbone, images = Backbone(), pixels[:BATCH]
-        embedding = _seconds(lambda: embed(backbone, images, device=device)) / len(images)
-        inputs = torch.rand(plan.batch_size, sum(SIZES))
-    network = build(values.network_name, inputs, classes=classes, embedding=values.train.embedding)
+    inputs = pixels if backbone is None else pixels[:BATCH]
+    if backbone is not None and values.is_frozen:
+        folded, images = backbone.folded().to(device), pixels[:BATCH].to(device)
+        backbone.check_size(images)
+        # As many batches at once as there are processors.
+        jobs = (os.cpu_count() or 1) if device.type == "cpu" else 1
+        embedding = _seconds(lambda: folded.vectors(images)) / len(images) / jobs
+        inputs = torch.rand(plan.batch_size, sum(backbone.card.sizes))
+    network = build(
+        values.network_kind,
+        inputs,
+        classes=classes,
+        embedding=values.train.embedding,
+        backbone=backbone,
+    )
     digits = _noise(128, 1, LEAST_PX)
     small = build("lenet", digits, classes=classes, embedding=0)
     pace = Pace(

@@ -1,15 +1,22 @@
 """The networks as nodes of a graph: what `layers` of each does, and the autoencoder."""
 
 import math
+import warnings
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
-from torch import nn
+import torch
+from onnx import helper, numpy_helper
+from torch import Tensor, nn
 
-from belong.detectors.onnx_graph import Graph, Value, ViewNames
-from belong.models.efficientnet import EARLY, MEAN, MIDDLE, STD, Backbone
+from belong.detectors.onnx_graph import Graph, Node, Value, ViewNames
+from belong.models.backbones.backbone import Backbone
+from belong.models.backbones.networks import FineTunedBackbone
 from belong.models.lenet import MAPS_SIDE
+from belong.models.registry import FINE_TUNED
 from belong.prediction.bundle import Bundle
+from belong.runtime.errors import InputError
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -17,15 +24,19 @@ Arrays = Mapping[str, np.ndarray]
 def views(graph: Graph, images: str, bundle: Bundle) -> ViewNames:
     """Add the networks; `images` is (n, ch, h, w) float32, 0..255."""
     network = bundle.arrays["network"]
-    kind, form = bundle.manifest.network, bundle.manifest.form
+    kind, form, card = bundle.manifest.network, bundle.manifest.form, bundle.manifest.backbone
     if kind == "lenet":
         maps, hidden, features = _lenet(graph, images, network, form.height, form.width)
-    elif kind == "efficientnet_b0":
-        maps, hidden, features = _backbone(graph, images, network)
-    else:
-        _, maps, hidden = _backbone(graph, images, bundle.arrays["backbone"])
+    elif card is not None and kind == FINE_TUNED:
+        tuned = FineTunedBackbone.from_arrays(network, bundle.manifest.shape, card).backbone
+        maps, hidden, features = _stages(graph, images, tuned, form.height, form.width)
+    elif card is not None:
+        frozen = Backbone.from_arrays(bundle.arrays["backbone"], card)
+        _, maps, hidden = _stages(graph, images, frozen, form.height, form.width)
         centered = graph("Div", graph("Sub", hidden, network["mean"]), network["scale"])
         features = graph("Relu", graph.linear(centered, network, "embedding"))
+    else:
+        raise InputError(f"the network {kind} has no ONNX form; every other command works with it")
     logits = graph.linear(features, network, "classifier")
     codes = error = ""
     if "autoencoder" in bundle.arrays:
@@ -51,49 +62,58 @@ def _lenet(
     return maps, hidden, graph("Relu", graph.linear(hidden, arrays, "hidden2"))
 
 
-def _backbone(graph: Graph, images: str, arrays: Arrays) -> tuple[str, str, str]:
-    """See belong.models.efficientnet; its layers are walked one by one."""
-    # Not at the top: LeNet wants neither of both, and torchvision takes a second.
-    from torchvision.models.efficientnet import MBConv
-    from torchvision.ops.misc import SqueezeExcitation
+def _stages(graph: Graph, images: str, backbone: Backbone, height: int, width: int) -> list[str]:
+    """Add a backbone; return the names of its early, middle and last stage."""
+    card = backbone.card
+    x = graph("Div", images, np.float32(255))
+    x = graph("Sub", x, np.array(card.mean, np.float32)[:, None, None])
+    x = graph("Div", x, np.array(card.std, np.float32)[:, None, None])
+    nodes, constants = _traced(backbone, height, width)
+    vectors = graph.splice(nodes, constants, {"images": x}, "vectors")
+    return graph.several(3, "Split", vectors, np.array(card.sizes), axis=1)
 
-    def through(x: str, layer: nn.Module) -> str:
-        if isinstance(layer, nn.Conv2d):
-            bias = [] if layer.bias is None else [layer.bias.detach().numpy()]
-            pads = [*map(int, layer.padding)] * 2
-            return graph("Conv", x, layer.weight.detach().numpy(), *bias,
-                         strides=list(layer.stride), pads=pads, group=layer.groups)  # fmt: skip
-        if isinstance(layer, nn.SiLU):
-            return graph("Mul", x, graph("Sigmoid", x))
-        if isinstance(layer, SqueezeExcitation):
-            squeezed = through(graph("GlobalAveragePool", x), layer.fc1)
-            excited = through(through(squeezed, layer.activation), layer.fc2)
-            return graph("Mul", x, graph("Sigmoid", excited))
-        if isinstance(layer, MBConv):
-            made = through(x, layer.block)
-            return graph("Add", x, made) if layer.use_res_connect else made
-        if isinstance(layer, nn.Sequential):
-            for one in layer:
-                x = through(x, one)
-            return x
-        if isinstance(layer, nn.Identity):
-            return x
-        raise TypeError(f"no node for a {type(layer).__name__}")
 
-    backbone = Backbone()
-    own = {name: arrays[name] for name in backbone.arrays()}
-    backbone = backbone.loaded(own).folded()
-    mean, std = (np.array(values, np.float32)[:, None, None] for values in (MEAN, STD))
-    x = graph("Div", graph("Sub", graph("Div", images, np.float32(255)), mean), std)
-    means = {}
-    for stage, blocks in enumerate(backbone.features):
-        x = through(x, blocks)
-        means[stage] = x
-    wanted = (EARLY, MIDDLE, len(means) - 1)
-    early, middle, last = (
-        graph("ReduceMean", means[stage], np.array([2, 3]), keepdims=0) for stage in wanted
-    )
-    return early, middle, last
+class _Vectors(nn.Module):
+    """Standardized images (n, 3, h, w) -> vectors (n, v)."""
+
+    def __init__(self, backbone: Backbone) -> None:
+        super().__init__()
+        self.backbone = backbone
+
+    def forward(self, images: Tensor) -> Tensor:
+        return torch.cat(self.backbone.stages(images), dim=1)
+
+
+def _traced(backbone: Backbone, height: int, width: int) -> tuple[list[Node], Arrays]:
+    """Return the nodes and constants of `_Vectors`, as torch's exporter writes them.
+
+    Raises:
+        InputError: the exporter has no ONNX form of the network.
+    """
+    network, n = _Vectors(backbone).eval(), torch.export.Dim("n")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            program: Any = torch.onnx.export(
+                network, (torch.zeros(2, 3, height, width),), dynamo=True, verbose=False,
+                input_names=["images"], output_names=["vectors"], dynamic_shapes=({0: n},),
+            )  # fmt: skip
+    except Exception as error:  # whatever the exporter of a stranger's network raises
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"the backbone {backbone.card.name} has no ONNX form: {type(error).__name__}: {reason}"
+        ) from None
+    proto = program.model_proto.graph
+    nodes = [
+        Node(
+            node.op_type,
+            list(node.input),
+            list(node.output),
+            {one.name: helper.get_attribute_value(one) for one in node.attribute},
+        )
+        for node in proto.node
+    ]
+    return nodes, {one.name: numpy_helper.to_array(one) for one in proto.initializer}
 
 
 def _coder(graph: Graph, images: str, arrays: Arrays, bundle: Bundle) -> tuple[str, str]:

@@ -1,0 +1,144 @@
+"""Which backbone a command stands on: what a person has asked for, or what the images need."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from belong.commands.fit.plan import SMALL_PX, typical_side
+from belong.data.dataset import DataSet
+from belong.data.image_folder import ImageFiles
+from belong.data.image_reader import UnreadableError, read_image
+from belong.models.backbones.card import DRAWN, OWN_MODULE
+from belong.parameters import FROM_SCRATCH, Parameters
+from belong.runtime.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from belong.models.backbones.backbone import Backbone
+
+FOR_PHOTOS = "efficientnet_lite0"
+IMAGENET = "imagenet", "efficientnet_b0"  # an older name, and what it means
+WEIGHT_FILES = (".safetensors", ".pth", ".pt", ".bin")
+LOOKED_AT = 24  # small images of which the colors are looked at
+
+
+@dataclass(frozen=True)
+class BackboneRequest:
+    """What a person has asked for.
+
+    Attributes:
+        backbone: a name, a torch module of one's own, or None.
+        weights: a file, a name, or None: those that the backbone's maker published.
+        from_scratch: whether to go on without any.
+
+    Raises:
+        InputError: it contradicts itself.
+    """
+
+    backbone: "str | nn.Module | None" = None
+    weights: str | PathLike[str] | None = None
+    from_scratch: bool = False
+
+    def __post_init__(self) -> None:
+        if self.from_scratch and (self.backbone is not None or self.weights is not None):
+            named = "--backbone" if self.backbone is not None else "--weights"
+            raise InputError(f"--from-scratch: expected no {named}, which gives learned weights")
+        if self.weights is not None and not isinstance(self.backbone, str | None):
+            raise InputError("weights: expected none beside a module, which has its own")
+
+
+def choose_backbone(
+    request: BackboneRequest,
+    found: DataSet | ImageFiles,
+    settings: Mapping[str, object],
+    values: Parameters,
+) -> "Backbone | None":
+    """Return the backbone with its weights; None for a network that is trained from scratch.
+
+    Args:
+        request: what a person has asked for.
+        found: the images; photos and colored images get EfficientNet-Lite0 where nothing is asked.
+        settings: the keys of params.yaml that a person has set.
+        values: all parameters.
+
+    Raises:
+        InputError: the weights cannot be had, or are not those of the backbone.
+    """
+    name, weights = _asked(request, settings, values)
+    is_drawn = request.from_scratch or settings.get("backbone.weights") == DRAWN
+    if name in FROM_SCRATCH or (is_drawn and name is None):
+        return None
+    if request.backbone is None and weights is None and name is None and is_small_and_grey(found):
+        return None
+    # Not at the top: torch and timm take seconds, and a mistake in the folder is answered before.
+    from belong.models.backbones.catalog import backbone_named, backbone_of_file, own_backbone
+
+    if request.backbone is not None and not isinstance(request.backbone, str):
+        return own_backbone(request.backbone)
+    if is_drawn and name is not None:
+        return backbone_named(name, DRAWN)
+    if weights is not None and name is None:
+        return backbone_of_file(weights)
+    if weights is not None and name is not None:
+        return backbone_named(name, str(weights))
+    try:
+        return backbone_named(name or FOR_PHOTOS)
+    except InputError as error:
+        if name is not None:
+            raise
+        raise InputError(f"{error}; --from-scratch goes on without") from None
+
+
+def _asked(
+    request: BackboneRequest, settings: Mapping[str, object], values: Parameters
+) -> tuple[str | None, Path | None]:
+    """Return the name of the network and the file of its weights, as far as they are given."""
+    own = settings.get("network")
+    name = request.backbone if isinstance(request.backbone, str) else None
+    name = str(own) if name is None and own is not None else name
+    given = request.weights
+    if given is None and "backbone.weights" in settings:
+        given = values.backbone.weights
+    if given is None or given in ("pretrained", DRAWN):
+        return name, None
+    if str(given) == IMAGENET[0]:
+        return name or IMAGENET[1], None
+    path = Path(given)
+    if path.is_file() or path.suffix in WEIGHT_FILES or "/" in str(given):
+        return name, path.resolve()
+    return name or str(given), None
+
+
+def is_small_and_grey(found: DataSet | ImageFiles) -> bool:
+    """Return whether the images are those of a small network: up to 64 px, and without color."""
+    if typical_side(found) > SMALL_PX:
+        return False
+    if isinstance(found, DataSet):
+        return int(found.images.shape[1]) == 1
+    step = max(1, len(found.files) // LOOKED_AT)
+    return not any(_has_color(found.folder / file) for file in found.files[::step])
+
+
+def _has_color(path: Path) -> bool:
+    try:
+        image = read_image(path, needed_px=SMALL_PX, max_pixels=10**6, background=(255, 255, 255))
+    except UnreadableError:
+        return False
+    return image.mode == "RGB" and bool(np.ptp(np.asarray(image), axis=2).any())
+
+
+def backbone_settings(
+    backbone: "Backbone | None", settings: Mapping[str, object]
+) -> dict[str, object]:
+    """Return the keys of params.yaml that describe the choice; a person's own stay as they are."""
+    if backbone is None:
+        return {"backbone.weights": "none", "backbone.frozen": False}
+    card = backbone.card
+    named = OWN_MODULE if card.architecture == OWN_MODULE else card.name
+    own = settings.get("backbone.frozen", not card.is_drawn)
+    return {"network": named, "backbone.weights": card.weights, "backbone.frozen": own}

