@@ -11,14 +11,16 @@ per second: see `python -m benchmarks features-photos`.
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, TypeVar
 
 import torch
 import torch.nn.functional as F  # noqa: N812  (the name that all of torch's users know)
+from timm.layers.activations import Sigmoid
 from timm.layers.conv2d_same import Conv2dSame
 from timm.layers.conv_bn_act import ConvNormAct
 from timm.layers.norm_act import BatchNormAct2d
 from timm.layers.padding import pad_same
+from timm.layers.squeeze_excite import SEModule
 from timm.models import _efficientnet_blocks as efficientnet_blocks
 from timm.models import efficientnet, mobilenetv3, resnet
 from torch import Tensor, nn
@@ -27,18 +29,20 @@ from torchvision.ops.misc import Conv2dNormActivation
 
 from belong.runtime.errors import InputError
 
+Module = TypeVar("Module", bound=nn.Module)
+
 # Images at once. More leave the processor's cache, and glibc returns the memory of larger maps to
 # the system after each layer; fewer do not amortize what Python takes.
 CPU_BATCH, GPU_BATCH = 4, 16
 DTYPES = (torch.float32, torch.bfloat16)
 
 # Modules that one forward pass calls directly one after the other, by the class that calls them:
-# a convolution, its batch normalization, and what follows. Read from timm's code; a subclass may
-# do otherwise and is left as it is.
+# a convolution, its batch normalization if there is one, and what follows. Read from timm's code;
+# a subclass may do otherwise and is left as it is.
 CHAINS: dict[type[nn.Module], tuple[tuple[str, ...], ...]] = {
     ConvNormAct: (("conv", "bn"),),
     efficientnet.EfficientNet: (("conv_stem", "bn1"), ("conv_head", "bn2")),
-    mobilenetv3.MobileNetV3: (("conv_stem", "bn1"),),
+    mobilenetv3.MobileNetV3: (("conv_stem", "bn1"), ("conv_head", "norm_head", "act2")),
     efficientnet_blocks.ConvBnAct: (("conv", "bn1"),),
     efficientnet_blocks.DepthwiseSeparableConv: (
         ("conv_s2d", "bn_s2d"),
@@ -52,6 +56,8 @@ CHAINS: dict[type[nn.Module], tuple[tuple[str, ...], ...]] = {
         ("conv_pwl", "bn3"),
     ),
     efficientnet_blocks.EdgeResidual: (("conv_exp", "bn1"), ("conv_pwl", "bn2")),
+    efficientnet_blocks.SqueezeExcite: (("conv_reduce", "act1"), ("conv_expand", "gate")),
+    SEModule: (("fc1", "bn", "act"), ("fc2", "gate")),
     resnet.ResNet: (("conv1", "bn1", "act1"),),
     resnet.BasicBlock: (("conv1", "bn1", "drop_block", "act1"), ("conv2", "bn2")),
     resnet.Bottleneck: (
@@ -70,10 +76,13 @@ ATTRIBUTES: dict[type[nn.Module], Attribute] = {
     nn.ReLU6: ("hardtanh", [0.0, 6.0]),
     nn.SiLU: ("swish", []),
     nn.Hardswish: ("hardswish", []),
+    nn.Sigmoid: ("sigmoid", []),
+    Sigmoid: ("sigmoid", []),
+    nn.Hardsigmoid: ("hardsigmoid", []),
 }
 
 
-def for_inference(module: nn.Module, *, dtype: torch.dtype = torch.float32) -> nn.Module:
+def for_inference(module: Module, *, dtype: torch.dtype = torch.float32) -> Module:
     """Return a copy for use without learning, with its normalizations and activations merged.
 
     The copy has the methods and children of the original. Merged are the blocks in `CHAINS`; all
@@ -115,42 +124,40 @@ def batch_for(device: torch.device) -> int:
     return CPU_BATCH if device.type == "cpu" else GPU_BATCH
 
 
-def in_batches(
-    function: Callable[[Tensor], Tensor], rows: Tensor, *, batch_size: int = CPU_BATCH
-) -> Tensor:
-    """Return `function` of rows (n, ...), called with batches of one size: (n, ...).
+def in_full_batch(function: Callable[[Tensor], Tensor], rows: Tensor, *, batch_size: int) -> Tensor:
+    """Return `function` of up to `batch_size` rows (n, ...), called with that many: (n, ...).
 
-    The last batch is filled up with copies of its last row. Batches of other sizes may be computed
-    in another order, by which the last bits of a row depend on the rows beside it. Without rows,
-    `function` is called once, for an empty batch.
+    What is missing are copies of the last row. Batches of another size may be computed in another
+    order, and the last bits of a row would depend on how many are beside it. An empty batch stays
+    empty.
     """
-    results = []
-    for batch in rows.split(batch_size):
-        missing = batch_size - len(batch) if len(batch) else 0
-        filled = torch.cat([batch, batch[-1:].expand(missing, *batch.shape[1:])])
-        results.append(function(filled)[: len(batch)])
-    return torch.cat(results)
+    missing = batch_size - len(rows) if len(rows) else 0
+    filled = torch.cat([rows, rows[-1:].expand(missing, *rows.shape[1:])]) if missing else rows
+    return function(filled)[: len(rows)]
 
 
 class MergedConv2d(nn.Module):
-    """A convolution, the batch normalization after it and an activation, as one module.
+    """A convolution, and the batch normalization and activation after it, as one module.
 
     Attributes:
         weight: (out, in / groups, kh, kw), with the normalization's scale, and
-        bias: (out,), with its shift.
+        bias: (out,), with its shift; None if there is none.
     """
 
     weight: Tensor
-    bias: Tensor
+    bias: Tensor | None
 
-    def __init__(self, conv: nn.Conv2d, norm: nn.BatchNorm2d, activation: nn.Module) -> None:
+    def __init__(self, conv: nn.Conv2d, norm: nn.BatchNorm2d | None, activation: nn.Module) -> None:
         super().__init__()
-        mean, var = norm.get_buffer("running_mean"), norm.get_buffer("running_var")
-        weight, bias = fuse_conv_bn_weights(
-            conv.weight, conv.bias, mean, var, norm.eps, norm.weight, norm.bias
-        )
-        self.register_buffer("weight", weight.detach())
-        self.register_buffer("bias", bias.detach())
+        weight, bias = conv.weight.detach(), None if conv.bias is None else conv.bias.detach()
+        if norm is not None:
+            mean, var = norm.get_buffer("running_mean"), norm.get_buffer("running_var")
+            weight, bias = fuse_conv_bn_weights(
+                conv.weight, conv.bias, mean, var, norm.eps, norm.weight, norm.bias
+            )
+            weight, bias = weight.detach(), bias.detach()
+        self.register_buffer("weight", weight)
+        self.register_buffer("bias", bias)
         self.activation = activation
         self.attribute = ATTRIBUTES[type(activation)]
         self.is_same = isinstance(conv, Conv2dSame)
@@ -253,8 +260,14 @@ def _names(module: nn.Module) -> list[str]:
 
 def _merge(parent: nn.Module, names: Sequence[str]) -> None:
     """Merge the first modules of a chain, if these can be merged."""
-    conv, norm = (getattr(parent, name, None) for name in (*names, "none")[:2])
-    if not (_is_known_conv(conv) and _is_known_norm(norm)):
+    conv = getattr(parent, names[0], None)
+    norm = getattr(parent, names[1], None) if len(names) > 1 else None
+    if not _is_known_conv(conv):
+        return
+    if not _is_known_norm(norm):
+        activation = _taken_out(parent, names[1:])
+        if type(activation) is not nn.Identity:
+            setattr(parent, names[0], MergedConv2d(conv, None, activation))
         return
     setattr(parent, names[1], nn.Identity())
     activation = norm.act if isinstance(norm, BatchNormAct2d) else nn.Identity()

@@ -1,25 +1,27 @@
 """The copy for use without learning: the values of the network that it was made of."""
 
 import copy
+from functools import partial
 from typing import Any
 
 import pytest
 import timm
 import torch
+from timm.layers.conv_bn_act import ConvNormAct
 from timm.models._efficientnet_blocks import InvertedResidual
 from torch import Tensor, nn
 from torch.testing import assert_close
 from torchvision.models import mobilenet_v2
 
-from belong.models.inference import MergedConv2d, for_inference, in_batches
+from belong.models.inference import MergedConv2d, for_inference, in_full_batch
 from belong.runtime.errors import InputError
 
-# name -> side in px, and how many convolutions take over a batch normalization: all that the
-# network has; of ResNet-50-D all but the one behind the stem, which is a Sequential of its own.
+# name -> side in px, and how many convolutions take over what follows: all that a normalization or
+# a gate follows in the network; of ResNet-50-D all but the last of the stem, a Sequential.
 NETWORKS = {
     "tf_efficientnet_lite0": (97, 49),
-    "efficientnet_b0": (97, 49),
-    "mobilenetv3_small_100": (96, 34),
+    "efficientnet_b0": (97, 49 + 16 * 2),
+    "mobilenetv3_small_100": (96, 34 + 9 * 2 + 1),
     "resnet18": (64, 20),
     "resnet50d": (64, 54),
     "regnetx_002": (64, 44),
@@ -77,23 +79,23 @@ def test_its_features_are_those_of_timms_network(name: str) -> None:
 @torch.no_grad()
 def test_numbers_that_were_worked_out_by_hand() -> None:
     """4 x + 2 is normalized to (4 x + 2 - 2) / 2 * 3 + 1 = 6 x + 1 and cut off at 0 and 6."""
-    block = InvertedResidual(1, 1, exp_ratio=1, act_layer=nn.ReLU6, noskip=True).eval()
-    block.conv_pw.weight.fill_(4)
-    block.conv_pw.bias = nn.Parameter(torch.tensor([2.0]))
-    block.bn1.running_mean.fill_(2)
-    block.bn1.running_var.fill_(4)
-    block.bn1.eps = 0
-    block.bn1.weight.fill_(3)
-    block.bn1.bias.fill_(1)
-    merged = for_inference(block).conv_pw
-    assert isinstance(merged, MergedConv2d)
+    block = ConvNormAct(1, 1, bias=True, act_layer=nn.ReLU6).eval()
+    block.conv.weight.fill_(4)
+    block.conv.bias.fill_(2)
+    block.bn.running_mean.fill_(2)
+    block.bn.running_var.fill_(4)
+    block.bn.eps = 0
+    block.bn.weight.fill_(3)
+    block.bn.bias.fill_(1)
+    merged = for_inference(block)
+    assert merged_in(merged) == 1
     x = torch.tensor([-1.0, 0.0, 0.5, 2.0]).reshape(1, 1, 1, 4)
     assert merged(x).flatten().tolist() == [0, 1, 4, 6]
 
 
 @torch.no_grad()
 def test_torchvisions_blocks_are_merged_too() -> None:
-    network = mobilenet_v2(weights=None, num_classes=5).eval()
+    network: Any = mobilenet_v2(weights=None, num_classes=5).eval()
     copied, images = for_inference(network), photos(2, 64)
     # The last convolution of each of the 17 blocks stands in the block itself, which is not known.
     assert merged_in(copied) == 52 - 17
@@ -141,25 +143,23 @@ def test_a_vector_of_lite0_is_the_same_bytes_in_a_batch_of_any_size(lite: Any) -
 def test_in_batches_of_one_size_a_vector_is_the_same_bytes_wherever_its_image_is(name: str) -> None:
     side_px, _ = NETWORKS[name]
     copied, images = for_inference(drawn(name)), photos(7, side_px)
-    vectors = in_batches(copied, images)
-    for order in ([6, 5, 4, 3, 2, 1, 0], [3], [2, 5], [1, 1, 1, 1, 0], [4, 0, 6, 2, 5]):
-        assert torch.equal(in_batches(copied, images[order]), vectors[order])
+    call = partial(in_full_batch, copied, batch_size=4)
+    vectors = torch.cat([call(images[:4]), call(images[4:])])
+    for order in ([3, 2, 1, 0], [6], [2, 5], [1, 1, 4], [6, 0, 5, 4]):
+        assert torch.equal(call(images[order]), vectors[order])
 
 
-def test_batches_have_one_size_and_no_row_too_many() -> None:
+@pytest.mark.parametrize(("n", "called"), [(1, 4), (3, 4), (4, 4), (0, 0)])
+def test_a_batch_is_filled_up_and_its_own_rows_come_back(n: int, called: int) -> None:
     sizes = []
 
     def doubled(batch: Tensor) -> Tensor:
         sizes.append(len(batch))
         return 2 * batch
 
-    rows = torch.arange(10.0)[:, None]
-    assert torch.equal(in_batches(doubled, rows), 2 * rows)
-    assert sizes == [4, 4, 4]
-
-
-def test_no_row_is_one_empty_batch() -> None:
-    assert in_batches(lambda batch: batch[:, :2], torch.empty(0, 5)).shape == (0, 2)
+    rows = torch.arange(1.0, n + 1)[:, None]
+    assert torch.equal(in_full_batch(doubled, rows, batch_size=4), 2 * rows)
+    assert sizes == [called]
 
 
 @torch.no_grad()

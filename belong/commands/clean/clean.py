@@ -28,6 +28,7 @@ from belong.data.image_folder import ImageFiles
 from belong.data.loader import look, pack
 from belong.data.resize import Form
 from belong.models import device as devices
+from belong.models.feature_cache import users_cache
 from belong.models.feature_extraction import embed
 from belong.models.train_classifier import TrainingOptions
 from belong.parameters import ImagesSection, Parameters
@@ -164,7 +165,7 @@ def clean(
     labels = np.searchsorted(enough, files.labels[judged])
     inputs = torch.from_numpy(data.images[np.searchsorted(read, judged)])
     if backbone is not None:
-        inputs = embed(backbone, inputs, device=device)
+        inputs = embed(backbone, inputs, device=device, cache=users_cache())
     rng = np.random.default_rng(values.seed)
     fold = folds(labels, groups[is_judged], count=options.folds, rng=rng)
     judgment = judge(

@@ -19,11 +19,10 @@ from torch import Tensor, nn
 
 from belong.models.backbones.card import OWN_MODULE, BackboneCard
 from belong.models.base import Stored
+from belong.models.inference import for_inference
 from belong.runtime.errors import InputError
 from belong.runtime.storage import load_about, load_arrays
 
-# More images at once leave the processor's cache: 16 take two thirds of the time of 64.
-BATCH = 16
 # EfficientNet halves the side five times; below 33 px one pixel is left, which has no spread.
 LEAST_SIDE_PX = 33
 
@@ -115,8 +114,13 @@ class Backbone(Stored):
         return early, middle, self.trunk.forward_head(final, pre_logits=True)
 
     def folded(self) -> Self:
-        """Return a copy for use without learning."""
-        return copy.deepcopy(self).eval()
+        """Return a copy for use without learning: twice as fast, and its values the same.
+
+        See `belong.models.inference`. A module of one's own stays as it is.
+        """
+        if self.card.architecture == OWN_MODULE:
+            return copy.deepcopy(self).eval()
+        return type(self)(self.card, for_inference(self.trunk)).eval()
 
     def check_size(self, images: Tensor) -> None:
         """Refuse images (n, ch, h, w) that the network cannot take.
