@@ -1,0 +1,329 @@
+r"""Measure the paper's photo half on CIFAR-10 with EfficientNet-Lite0, frozen or fine-tuned.
+
+    python -m reproduction.photo_study.study frozen data/raw/cifar10 data/raw/fashion-mnist \
+        reports/photos/frozen.csv
+    python -m reproduction.photo_study.study fine_tuned data/raw/cifar10 data/raw/fashion-mnist \
+        reports/photos/fine_tuned.csv
+
+A cell is a part of the classes, a lambda and a seed: it trains the classifier and fits all
+detectors by the functions that the pipeline and `belong fit` call. Cells that the file has already
+are not run again. It is no stage of dvc.yaml: it takes up to an hour, and nothing but the page
+depends on it.
+
+Reads   photos  CIFAR-10, a folder for each class below `train` and `test`
+        far     IDX files of another data set
+Writes  table   a row for each cell, in the columns of a grid
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, fields, replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from belong.commands.arguments import count
+from belong.commands.fit.settings import parameters
+from belong.detectors import mlp_head
+from belong.detectors.fit import fit_detectors, fit_gaussians
+from belong.detectors.score_parts import score_parts
+from belong.evaluation import metrics as measure
+from belong.models import autoencoder
+from belong.models import device as devices
+from belong.models.backbones.backbone import Backbone
+from belong.models.backbones.catalog import backbone_named
+from belong.models.feature_extraction import embed, extract_parts
+from belong.models.train_classifier import TrainingOptions, fit_classifier
+from belong.parameters import Parameters
+from belong.runtime.errors import InputError
+from belong.runtime.exit_codes import exit_code_of
+from belong.runtime.progress import bar
+from belong.runtime.storage import load_csv, save_csv
+from belong.runtime.text import say
+from reproduction.photo_study.images import ANOMALIES, PARTS, THIRD, Photos, load
+
+LAMBDAS = (0.0, 0.001, 0.01, 0.1, 1.0)  # the paper's
+BACKBONE = "efficientnet_lite0"
+CALIBRATION = 50  # training photos of each class
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Design:
+    """How one half of the study is run.
+
+    Attributes:
+        side_px: of the photos.
+        seeds: so many.
+        settings: keys of params.yaml that differ from its defaults.
+    """
+
+    side_px: int
+    seeds: int
+    settings: Mapping[str, object]
+
+
+# The rates and passes of the second were chosen before any result, and by none.
+DESIGNS = {
+    "frozen": Design(224, 5, {"train.epochs": 40, "detectors.vim.principal": 64}),
+    "fine_tuned": Design(
+        96,
+        3,
+        {
+            "train.epochs": 6,
+            "train.batch_size": 32,
+            "train.learning_rate": 0.01,
+            "train.flip": True,
+            "train.shift_px": 6,
+            "detectors.vim.principal": 640,
+        },
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training."""
+
+    part: str
+    weight: float
+    seed: int
+
+    @property
+    def pair(self) -> str:
+        """The name in the table."""
+        return f"cifar10-{self.part}"
+
+
+@dataclass(frozen=True)
+class Material:
+    """What all cells share.
+
+    Attributes:
+        kind: of the design.
+        photos: their `images` are what the network takes: pixels, or vectors (n, v) float32.
+        backbone: what made the vectors, or what is fine-tuned.
+        parameters: of the design.
+    """
+
+    kind: str
+    photos: Photos
+    backbone: Backbone
+    parameters: Parameters
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the cells that are missing; return the exit code."""
+    given = _parser().parse_args(arguments)
+    kept = "interrupted; the cells that were finished are written"
+    return exit_code_of(lambda: _study(given), say, interrupted=kept)
+
+
+def _study(given: argparse.Namespace) -> int:
+    design = DESIGNS[given.kind]
+    cells = [
+        Cell(part, weight, seed)
+        for seed in range(given.seeds or design.seeds)
+        for part in PARTS
+        for weight in LAMBDAS
+    ]
+    table = load_csv(given.table) if given.table.exists() else pd.DataFrame()
+    known = set() if table.empty else set(table[["pair", "lambda", "seed"]].itertuples(index=False))
+    missing = [cell for cell in cells if (cell.pair, cell.weight, cell.seed) not in known]
+    rows: list[Any] = table.to_dict("records")
+    if not missing:
+        return 0
+    with tempfile.TemporaryDirectory() as folder:
+        save_inputs(given.kind, given.photos, given.far, Path(folder))
+        pool = ProcessPoolExecutor(
+            given.jobs,
+            mp_context=get_context("spawn"),
+            initializer=_prepare,
+            initargs=(given.kind, Path(folder)),
+        )
+        with pool, bar(len(missing), given.kind, "cell") as progress:
+            for row in pool.map(_cell, missing):
+                rows.append(row)
+                ordered = pd.DataFrame(rows).sort_values(["pair", "lambda", "seed"], kind="stable")
+                save_csv(given.table, ordered)  # of those that are finished
+                progress.update()
+    return 0
+
+
+_material: Material | None = None  # of this process
+
+
+def _prepare(kind: str, folder: Path) -> None:
+    global _material
+    devices.compute_repeatably(1)
+    _material = material(kind, folder)
+
+
+def _cell(cell: Cell) -> dict[str, Any]:
+    if _material is None:
+        raise InputError("the process has no photos")
+    return measured(cell, _material)
+
+
+def save_inputs(kind: str, photos: Path, far: Path, folder: Path) -> None:
+    """Save what the network takes: the photos, or their vectors where the backbone is frozen."""
+    loaded = load(photos, far, side_px=DESIGNS[kind].side_px)
+    inputs = loaded.images
+    if kind == "frozen":
+        backbone = backbone_named(BACKBONE)
+        inputs = embed(backbone, torch.from_numpy(inputs), device=CPU).numpy()
+    arrays = replace(loaded, images=inputs)
+    for field in fields(Photos):
+        array = getattr(arrays, field.name)
+        np.save(folder / field.name, array.astype(str) if array.dtype == object else array)
+
+
+def material(kind: str, folder: Path) -> Material:
+    """Open what `save_inputs` saved; the files stay on the disk."""
+    arrays = {
+        field.name: np.load(folder / f"{field.name}.npy", mmap_mode="c") for field in fields(Photos)
+    }
+    settings = dict(DESIGNS[kind].settings)
+    return Material(kind, Photos(**arrays), backbone_named(BACKBONE), parameters(settings))
+
+
+def measured(cell: Cell, shared: Material) -> dict[str, Any]:
+    """Train, fit, score: return the row of a cell."""
+    start = time.perf_counter()
+    chosen, photos = shared.parameters, shared.photos
+    names = PARTS[cell.part]
+    rows = dict(_rows(cell, photos))
+    labels = np.array([names.index(x) if x in names else -1 for x in photos.class_names], np.int64)
+    train, held_out = rows["normal/train"], rows["normal/calibration"]
+
+    def generator() -> torch.Generator:
+        return torch.Generator().manual_seed(cell.seed)
+
+    network, history = fit_classifier(
+        torch.from_numpy(photos.images[train]),
+        torch.from_numpy(labels[train]),
+        (torch.from_numpy(photos.images[held_out]), torch.from_numpy(labels[held_out])),
+        network=shared.kind,
+        classes=len(names),
+        options=TrainingOptions(lambda_=cell.weight, **chosen.train.model_dump()),
+        generator=generator(),
+        device=CPU,
+        backbone=shared.backbone,
+    )
+    coder, _ = autoencoder.fit(
+        torch.from_numpy(photos.small[train]),
+        generator=generator(),
+        **chosen.autoencoder.model_dump(),
+    )
+    features = extract_parts(
+        network,
+        coder,
+        ((part, photos.images[own], photos.small[own]) for part, own in rows.items()),
+        device=CPU,
+    )
+    for part in ("normal/train", "normal/calibration", "normal/test", "anomaly/test"):
+        features[f"{part}/labels"] = labels[rows[part]]
+    vectors = features["normal/train/features"]
+    head, _ = mlp_head.fit(
+        torch.from_numpy(vectors),
+        torch.from_numpy(features["anomaly/head/features"]),
+        generator=generator(),
+        **chosen.head.model_dump(),
+    )
+    gaussians, _ = fit_gaussians(vectors, labels[train], list(names), options=chosen.mahalanobis)
+    scores, about = score_parts(
+        features,
+        list(names),
+        gaussians=gaussians,
+        head=head.arrays(),
+        detectors=fit_detectors(
+            features,
+            list(names),
+            weight=network.arrays()["classifier.weight"],
+            bias=network.arrays()["classifier.bias"],
+            options=chosen.detectors,
+            seed=cell.seed,
+        ),
+        why_no_head=None,
+        combination=chosen.combined,
+        calibration=chosen.calibration,
+    )
+    known = measure.classification(scores["normal/test/labels"], scores["normal/test/predicted"])
+    row: dict[str, Any] = {"pair": cell.pair, "lambda": cell.weight, "seed": cell.seed}
+    row |= {f"data.{part.replace('/', '_')}": len(own) for part, own in rows.items()}
+    row |= {f"classification.{name}": value for name, value in known.items()}
+    row["classification.logistic"] = logistic(
+        features["normal/train/hidden"], labels[train],
+        features["normal/test/hidden"], labels[rows["normal/test"]],
+    ) if shared.kind == "frozen" else None  # fmt: skip
+    row["passes"] = len(history)
+    for name, kinds in about["thresholds"].items():
+        normal = scores[f"normal/test/{name}"]
+        sets = {"": "anomaly/test", "third_": "third/test", "far_": "far/test"}
+        of = f"detectors.{name}"
+        for start_of, part in sets.items():
+            row[f"{of}.{start_of}auroc"] = measure.roc_auc(normal, scores[f"{part}/{name}"])
+        row[f"{of}.fpr95"] = measure.fpr95(normal, scores[f"anomaly/test/{name}"])
+        row[f"{of}.false_reject"] = measure.rejected(normal, kinds["in_force"])
+        row[f"{of}.false_accept"] = 1 - measure.rejected(
+            scores[f"anomaly/test/{name}"], kinds["in_force"]
+        )
+    row["seconds"] = time.perf_counter() - start
+    return {key: round(x, 4) if isinstance(x, float) else x for key, x in row.items()}
+
+
+def logistic(train: np.ndarray, labels: np.ndarray, test: np.ndarray, truth: np.ndarray) -> float:
+    """Return the accuracy of a logistic regression on the backbone's vectors (n, d)."""
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
+    return float(model.fit(train, labels).score(test, truth))
+
+
+def _rows(cell: Cell, photos: Photos) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the rows of each part of a cell."""
+    rng = np.random.default_rng(cell.seed)
+    train, held_out = [], []
+    for name in PARTS[cell.part]:
+        own = rng.permutation(np.flatnonzero((photos.class_names == name) & ~photos.is_test))
+        held_out.append(own[:CALIBRATION])
+        train.append(own[CALIBRATION:])
+
+    def of(names: Sequence[str], *, tests: bool) -> np.ndarray:
+        return np.flatnonzero(np.isin(photos.class_names, names) & (photos.is_test == tests))
+
+    anomalies = PARTS[ANOMALIES[cell.part]]
+    yield "normal/train", np.sort(np.concatenate(train))
+    yield "normal/calibration", np.sort(np.concatenate(held_out))
+    yield "normal/test", of(PARTS[cell.part], tests=True)
+    yield "anomaly/head", of(anomalies, tests=False)
+    yield "anomaly/test", of(anomalies, tests=True)
+    yield "third/test", of(PARTS[THIRD[cell.part]], tests=True)
+    yield "far/test", of(["far"], tests=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m reproduction.photo_study.study",
+        description="Measure the photo half of the paper on CIFAR-10.",
+    )
+    parser.add_argument("kind", choices=list(DESIGNS), help="how the backbone is used")
+    parser.add_argument("photos", type=Path, help="CIFAR-10, a folder for each class")
+    parser.add_argument("far", type=Path, help="IDX files of another data set")
+    parser.add_argument("table", type=Path, help="a CSV file, to which cells are added")
+    parser.add_argument("--seeds", type=count, help="default: 5 frozen, 3 fine-tuned")
+    parser.add_argument("--jobs", type=count, default=1, help="processes (default: 1)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
