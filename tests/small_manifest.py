@@ -7,7 +7,7 @@ from belong.prediction.manifest import Manifest, Measured, TrainedOn
 def a_manifest() -> Manifest:
     """Return a manifest that names no file yet."""
     return Manifest(
-        format=1,
+        format=2,
         created_by={"belong": "0.1.0"},
         class_names=["cat", "dog"],
         form=ImageForm(
@@ -15,6 +15,7 @@ def a_manifest() -> Manifest:
             background=(255, 255, 255), max_pixels=1000,
         ),
         network="lenet",
+        backbone=None,
         shape={"classes": 2},
         detector="energy",
         members=[],
