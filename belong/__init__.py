@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from belong.commands.clean.options import CleanOptions
     from belong.commands.export import ExportedModel, export
     from belong.commands.fit.fit import fit
+    from belong.commands.fit.requirements import RequirementError
     from belong.commands.watch.watch import WatchResult, watch
     from belong.prediction.manifest import IntegrityError
     from belong.prediction.model import Model, load_model
@@ -39,6 +40,7 @@ __all__ = [
     "Prediction",
     "Predictions",
     "Report",
+    "RequirementError",
     "ScoringOptions",
     "TooManyBadFilesError",
     "WatchResult",
@@ -63,6 +65,7 @@ _MODULES = {
     "Prediction": "belong.prediction.predictions",
     "Predictions": "belong.prediction.predictions",
     "Report": "belong.commands.check.report",
+    "RequirementError": "belong.commands.fit.requirements",
     "ScoringOptions": "belong.prediction.scoring_options",
     "TooManyBadFilesError": "belong.runtime.errors",
     "WatchResult": "belong.commands.watch.watch",

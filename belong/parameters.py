@@ -40,7 +40,7 @@ COMBINABLE = (
 )
 # Networks that are trained from scratch, and backbones with weights of their own; timm has more.
 # The registries come with torch and stand above this file; a test holds them together.
-FROM_SCRATCH = ("lenet",)
+FROM_SCRATCH = ("lenet", "small_cnn")
 NAMED_BACKBONES = (
     "efficientnet_lite0",
     "efficientnet_lite1",

@@ -8,8 +8,8 @@ Reads   backbone     safetensors: the weights of the backbone
         gaussians    safetensors: the fitted Gaussians
         head         safetensors: the supervised head
         detectors    safetensors: all other fitted detectors
-        scores       safetensors: scores of the calibration images; about: thresholds, and the
-                     detectors that are missing
+        scores       safetensors: scores of the calibration and test images; about: thresholds,
+                     and the detectors that are missing
         metrics      json: what was measured
 Writes  bundle       folder: a model, see `belong.prediction.bundle`
 """
@@ -44,8 +44,7 @@ def main(
     values = Parameters.load(params)
     of_network = load_about(network, "shape", "class_names")
     of_scores = load_about(scores, "thresholds", "missing")
-    names = list(of_scores["thresholds"])
-    held_out = load_arrays(scores, *(f"{HELD_OUT}/{name}" for name in names))
+    scored = load_arrays(scores)
     train = load_arrays(images, f"{TRAIN}/images", f"{TRAIN}/labels")
     train |= load_arrays(features, f"{TRAIN}/features")
     fitted = Fitted(
@@ -61,7 +60,8 @@ def main(
         gaussians=load_arrays(gaussians),
         head=load_arrays(head),
         detectors=load_arrays(detectors),
-        held_out=dict(zip(names, held_out.values(), strict=True)),
+        held_out={name: scored[f"{HELD_OUT}/{name}"] for name in of_scores["thresholds"]},
+        scores=scored,
         thresholds=of_scores["thresholds"],
         missing=of_scores["missing"],
         metrics=json.loads(metrics.read_text(encoding="utf-8")),

@@ -7,6 +7,7 @@ Reads   params      params.yaml: all of it is shown
         scores      safetensors: scores, labels and predictions; about: thresholds
         metrics     json: the scoreboard
         plots       folder of csv: roc/DETECTOR, pr/DETECTOR, anomaly_sets, calibration_curve
+        bundle      folder: the model, whose assessment is shown
         times       folder of json: how long the last run of each stage took; it may be missing
 Writes  page        html
 """
@@ -15,6 +16,7 @@ import json
 from pathlib import Path
 
 from belong.parameters import Parameters
+from belong.prediction.manifest import NAME, Manifest
 from belong.reporting.report.contents import StageTime, report_page
 from belong.runtime.errors import InputError
 from belong.runtime.storage import (
@@ -37,6 +39,7 @@ def main(
     scores: Path,
     metrics: Path,
     plots: Path,
+    bundle: Path,
     times: Path,
     page: Path,
 ) -> None:
@@ -52,6 +55,7 @@ def main(
         tables=load_tables(plots),
         options=values.evaluate,
         parameters=parameters,
+        assessment=Manifest.read(bundle / NAME).assessment,
         times=times_of(pipeline, times),
     )
     save_text(page, text)

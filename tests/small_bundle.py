@@ -27,7 +27,15 @@ from tests.small_report import PARAMS
 METRICS = {
     "data": {"normal_test": 500, "anomaly_test": 300, "normal_train": 1600},
     "classification": {"accuracy": 0.75},
-    "detectors": {"combined": {"auroc": 0.875, "false_reject": 0.03, "false_accept": 0.125}},
+    "detectors": {
+        "combined": {
+            "auroc": 0.875,
+            "auroc_low": 0.85,
+            "auroc_high": 0.9,
+            "false_reject": 0.03,
+            "false_accept": 0.125,
+        }
+    },
 }
 FILES = ("network", "detectors", "calibration", "training")
 

@@ -1,6 +1,9 @@
 """What a model of two classes says of itself."""
 
+import numpy as np
+
 from belong.data.image_form import ImageForm
+from belong.evaluation.assessment import Answers, Assessment, Promise, Training, assess
 from belong.prediction.manifest import Manifest, Measured, TrainedOn
 
 
@@ -17,6 +20,7 @@ def a_manifest() -> Manifest:
         network="lenet",
         backbone=None,
         shape={"classes": 2},
+        backbone=None,
         detector="energy",
         members=[],
         tail=0.1,
@@ -32,4 +36,20 @@ def a_manifest() -> Manifest:
             normal="pets", anomalies=None, images={"normal_train": 4}, weight=1.0, seed=0
         ),
         files={},
+        assessment=an_assessment(),
     )  # fmt: skip
+
+
+def an_assessment() -> Assessment:
+    """Return that one of two images is given the right class, and the other one is rejected."""
+    answers = Answers(
+        class_names=("cat", "dog"),
+        labels=np.array([0, 1]),
+        predicted=np.array([0, 0]),
+        accepted=np.array([True, False]),
+        anomalies=np.empty(0, bool),
+        synthetic={"inverted": np.zeros(2, bool)},
+        ranking=None,
+    )
+    training = Training(np.array([2, 2]), lacks_weights=False)
+    return assess(answers, Promise(0.025, (0.0, 0.5)), training)

@@ -3,6 +3,7 @@
 Nothing is trained, so that it is made in seconds; the stages before and after are the real ones.
 """
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,18 @@ import pandas as pd
 
 from belong.calibration import conformal
 from belong.data.synthetic_anomalies import DERIVED
-from belong.runtime.storage import load_about, load_arrays, load_csv, save_arrays, save_csv
+from belong.evaluation.assessment import Answers, Assessment, Promise, Ranking, Training, assess
+from belong.runtime.storage import (
+    load_about,
+    load_arrays,
+    load_csv,
+    save_arrays,
+    save_csv,
+    save_text,
+)
 from stages import derive, evaluate, pack, report_page, split
 from tests.imports import ROOT
+from tests.small_manifest import a_manifest
 
 DATA = ROOT / "tests" / "data"
 PARAMS = (
@@ -44,9 +54,53 @@ def make_inputs(to: Path) -> None:
 def make_page(to: Path) -> Path:
     """Write the page of these inputs with the stage; return its path."""
     page = to / "report.html"
-    read = to / "manifest", to / "images", to / "scores", to / "metrics", to / "plots"
+    save_bundle(to)
+    read = (
+        to / "manifest",
+        to / "images",
+        to / "scores",
+        to / "metrics",
+        to / "plots",
+        to / "bundle",
+    )
     report_page.main(to / "params.yaml", ROOT / "dvc.yaml", *read, to / "times", page)
     return page
+
+
+def save_bundle(to: Path) -> None:
+    """Write of a model what the page reads: its manifest, with the assessment of the run."""
+    model = a_manifest().model_copy(update={"assessment": assessment_of(to)})
+    save_text(to / "bundle" / "manifest.json", model.text)
+
+
+def assessment_of(to: Path) -> Assessment:
+    """Return how good the run is, by the verdicts of its detector `combined`."""
+    scores, about = load_arrays(to / "scores"), load_about(to / "scores")
+    limit = about["thresholds"]["combined"]["in_force"]
+    own = json.loads((to / "metrics").read_text(encoding="utf-8"))["detectors"]["combined"]
+    verdicts = {
+        name.removesuffix("/combined"): one <= limit
+        for name, one in scores.items()
+        if name.endswith("/combined")
+    }
+    is_ranked = own["auroc"] is not None
+    answers = Answers(
+        class_names=about["class_names"],
+        labels=scores["normal/test/labels"],
+        predicted=scores["normal/test/predicted"],
+        accepted=verdicts["normal/test"],
+        anomalies=verdicts.get("anomaly/test", np.empty(0, bool)),
+        synthetic={
+            part.removeprefix("derived/"): one
+            for part, one in verdicts.items()
+            if part.startswith("derived/")
+        },
+        ranking=Ranking(*(own[f"auroc{end}"] for end in ("", "_low", "_high")))
+        if is_ranked
+        else None,
+    )
+    training = Training(np.full(len(about["class_names"]), 160), lacks_weights=False)
+    return assess(answers, Promise(ALPHA, (0.0, 0.06)), training)
 
 
 def save_scores(images: Path, derived: Path, scores: Path) -> None:

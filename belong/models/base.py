@@ -79,3 +79,16 @@ def draw_weights(layers: nn.Module, generator: torch.Generator) -> None:
             bound = layer.weight[0].numel() ** -0.5
             for values in layer.parameters():
                 nn.init.uniform_(values, -bound, bound, generator=generator)
+
+
+def pixel_moments(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation (ch,) of uint8 images, exactly: from their histogram."""
+    levels = torch.arange(256, dtype=torch.float64) / 255
+    means, stds = [], []
+    for channel in images.unbind(1):
+        weights = torch.bincount(channel.flatten(), minlength=256).double() / channel.numel()
+        mean = (weights * levels).sum()
+        means.append(mean)
+        # A channel of one colour has no spread; 1 leaves it as it is.
+        stds.append(((weights * (levels - mean).square()).sum().sqrt()) or torch.tensor(1.0))
+    return torch.stack(means).float(), torch.stack(stds).float()

@@ -102,6 +102,7 @@ class Checkpoint:
 
     Attributes:
         epochs: so many are done; the training starts behind them.
+        attempt: the one that they are of, from 0; a training that fails starts again as the next.
     """
 
     def __init__(self, path: Path, key: str) -> None:
@@ -109,6 +110,7 @@ class Checkpoint:
         self._path, self._key = path, key
         self._found = self._read()
         self.epochs = len(self._found[1]["history"]) if self._found else 0
+        self.attempt: int = self._found[1]["attempt"] if self._found else 0
         self._seconds, self._at = 0.0, time.monotonic()
 
     def take_up(self, state: TrainingState) -> None:
@@ -122,7 +124,7 @@ class Checkpoint:
         start = time.monotonic()
         if self._seconds > SHARE * (start - self._at):
             return
-        arrays, about = state.arrays(), state.about()
+        arrays, about = state.arrays(), state.about() | {"attempt": self.attempt}
         sealed = about | {"key": self._key, "digest": _digest(arrays, about)}
         with suppress(OSError):  # the disk may be full: the training needs no checkpoint
             save_arrays(self._path, arrays, sealed)
@@ -135,7 +137,7 @@ class Checkpoint:
 
     def _read(self) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
         try:
-            about = load_about(self._path, "key", "digest")
+            about = load_about(self._path, "key", "digest", "attempt")
             key, digest = about.pop("key"), about.pop("digest")
             arrays = load_arrays(self._path) if key == self._key else {}
         except InputError:  # none, or a power cut left half of it
@@ -153,7 +155,8 @@ def checkpoint_beside(output: Path, key: str, say: Callable[[str], None]) -> Ite
     """
     checkpoint = Checkpoint(output.with_name(f".{output.name}.checkpoint"), key)
     if checkpoint.epochs:
-        say(f"goes on after epoch {checkpoint.epochs}, where it was interrupted")
+        attempt = f" of attempt {checkpoint.attempt + 1}" if checkpoint.attempt else ""
+        say(f"goes on after epoch {checkpoint.epochs}{attempt}, where it was interrupted")
     try:
         yield checkpoint
     except InputError:

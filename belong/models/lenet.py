@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812  (the name that all of torch's users know)
 from torch import Tensor, nn
 
-from belong.models.base import Network, draw_weights
+from belong.models.base import Network, draw_weights, pixel_moments
 from belong.runtime.errors import InputError
 
 FEATURES = 84
@@ -56,7 +56,7 @@ class LeNet(Network):
     def initialize(self, inputs: Tensor, generator: torch.Generator) -> None:
         """Draw the weights, as torch does by default, and measure the pixels of the images."""
         draw_weights(self, generator)
-        mean, std = _pixel_moments(inputs)
+        mean, std = pixel_moments(inputs)
         self.mean.copy_(mean)
         self.std.copy_(std)
 
@@ -82,16 +82,3 @@ class LeNet(Network):
         x = F.relu(F.max_pool2d(self.conv2(maps), 2))
         hidden = F.relu(self.hidden1(x.flatten(1)))
         return maps, hidden, F.relu(self.hidden2(hidden))
-
-
-def _pixel_moments(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation per channel of uint8 images, exactly: from their histogram."""
-    levels = torch.arange(256, dtype=torch.float64) / 255
-    means, stds = [], []
-    for channel in images.unbind(1):
-        weights = torch.bincount(channel.flatten(), minlength=256).double() / channel.numel()
-        mean = (weights * levels).sum()
-        means.append(mean)
-        # A channel of one colour has no spread; 1 leaves it as it is.
-        stds.append(((weights * (levels - mean).square()).sum().sqrt()) or torch.tensor(1.0))
-    return torch.stack(means).float(), torch.stack(stds).float()

@@ -8,8 +8,9 @@ from belong.models.backbones.backbone import Backbone
 from belong.models.backbones.networks import FineTunedBackbone, FrozenBackbone
 from belong.models.base import Network
 from belong.models.lenet import LeNet
+from belong.models.small_cnn import SmallCnn
 
-FROM_SCRATCH: dict[str, type[LeNet]] = {"lenet": LeNet}
+FROM_SCRATCH: dict[str, type[LeNet | SmallCnn]] = {"lenet": LeNet, "small_cnn": SmallCnn}
 FROZEN, FINE_TUNED = "frozen", "fine_tuned"
 NETWORKS: dict[str, type[Network]] = {
     **FROM_SCRATCH,

@@ -1,8 +1,11 @@
 """Train a classifier with cross entropy + lambda x center loss (paper A, eq. 1 and 2).
 
 `fit_classifier` builds a network, draws its weights and trains it: what the pipeline, `belong fit`
-and `belong clean` call.
+and `belong clean` call. A training that fails (the loss diverges, the network dies or learns
+nothing) starts again at a lower rate.
 """
+
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F  # noqa: N812  (the name that all of torch's users know)
@@ -13,11 +16,15 @@ from belong.models.backbones.backbone import Backbone
 from belong.models.base import Network
 from belong.models.center_loss import center_loss, moved_centers
 from belong.models.checkpoint import Checkpoint
-from belong.models.forward_pass import forward_pass
+from belong.models.learning_check import REMEDIES, LearningCheck, check_held_out, predict
 from belong.models.registry import build
-from belong.models.training_loop import Objective, Row, eager, train
+from belong.models.training_loop import Objective, Row, TrainingFailedError, eager, train
 from belong.parameters import TrainSection
 from belong.runtime.errors import InputError
+from belong.runtime.text import say
+
+ATTEMPTS = 4  # at a training, each at the rate of the one before it
+DIVISOR = 4  # by this
 
 
 class TrainingOptions(TrainSection):
@@ -45,11 +52,15 @@ def fit_classifier(
 ) -> tuple[Network, list[Row]]:
     """Build a network and train it; return it, on the device, with one row per epoch.
 
+    A training that fails starts again from the same weights, in the same order of the images, at a
+    quarter of the rate: the result is that of a training which had this rate from the start.
+
     Args:
         inputs: (n, ch, h, w) uint8 images, or (n, v) float32 vectors of a frozen backbone, on the
             CPU like the rest.
         labels: (n,) int64, 0..c-1.
-        held_out: inputs and labels that are measured after each epoch, and choose nothing.
+        held_out: inputs and labels that are measured after each epoch. They choose nothing, but a
+            network that is at chance on them is refused.
         network: its name in `belong.models.registry.NETWORKS`.
         classes: c.
         options: how it is trained.
@@ -59,20 +70,71 @@ def fit_classifier(
         checkpoint: where to go on from, and where to keep how far the training came.
 
     Raises:
-        InputError: the network cannot take images of this size; else as `train_classifier`.
+        InputError: the network cannot take images of this size, vectors would have to be moved,
+            each attempt failed, or the network is at chance on the images held out.
     """
-    built = build(network, inputs, classes=classes, embedding=options.embedding, backbone=backbone)
-    built.initialize(inputs, generator)
-    history = train_classifier(
-        built.to(device),
-        inputs.to(device),
-        labels.to(device),
-        (held_out[0].to(device), held_out[1].to(device)),
-        options=options,
-        generator=generator,
-        checkpoint=checkpoint,
+    start = generator.get_state()
+
+    def attempt(number: int) -> tuple[Network, list[Row]]:
+        generator.set_state(start)
+        if checkpoint:
+            checkpoint.attempt = number
+        built = build(
+            network, inputs, classes=classes, embedding=options.embedding, backbone=backbone
+        )
+        built.initialize(inputs, generator)
+        history = train_classifier(
+            built.to(device),
+            inputs.to(device),
+            labels.to(device),
+            (held_out[0].to(device), held_out[1].to(device)),
+            options=_slower(options, number),
+            generator=generator,
+            checkpoint=checkpoint,
+        )
+        learning = LearningCheck(built, inputs.to(device), labels.to(device), options.epochs)
+        learning.at_end()
+        # Without a slower attempt the detectors of other layers may still do; `mahalanobis.fit`
+        # says which class has no spread.
+        if number < ATTEMPTS - 1 and not learning.has_spread():
+            raise TrainingFailedError("all images of a class have the same features in the end")
+        return built, history
+
+    trained, history = _first_success(attempt, options, checkpoint.attempt if checkpoint else 0)
+    check_held_out(trained, held_out[0].to(device), held_out[1])
+    return trained, history
+
+
+def _slower(options: TrainingOptions, attempt: int) -> TrainingOptions:
+    rate = options.learning_rate / DIVISOR**attempt
+    return options.model_copy(update={"learning_rate": rate})
+
+
+def _first_success(
+    attempt: Callable[[int], tuple[Network, list[Row]]], options: TrainingOptions, first: int
+) -> tuple[Network, list[Row]]:
+    """Return what the first attempt that does not fail returns; say which ones fail.
+
+    Raises:
+        InputError: none succeeds.
+    """
+    failures = []
+    for number in range(first, ATTEMPTS):
+        try:
+            return attempt(number)
+        except TrainingFailedError as error:
+            failures.append(error)
+            if number < ATTEMPTS - 1:
+                rate = _slower(options, number + 1).learning_rate
+                say(
+                    f"{error}; the training starts again at learning_rate {rate:g} (attempt "
+                    f"{number + 2} of {ATTEMPTS})"
+                )
+    lowest = _slower(options, ATTEMPTS - 1).learning_rate
+    raise InputError(
+        f"the training failed {ATTEMPTS} times, at learning_rate {options.learning_rate:g} down to "
+        f"{lowest:g}; the last time {failures[-1]}; what helps: {REMEDIES}"
     )
-    return built, history
 
 
 def train_classifier(
@@ -97,7 +159,8 @@ def train_classifier(
         the shares `accuracy` and `calibration_accuracy` (of the inputs held out).
 
     Raises:
-        InputError: the loss is no longer finite, or vectors would have to be moved.
+        TrainingFailedError: the loss is no longer finite, or the network does not learn.
+        InputError: vectors would have to be moved.
     """
     shift_px, flip, lambda_ = options.shift_px, options.flip, options.lambda_
     moves = shift_px > 0 or flip
@@ -139,6 +202,7 @@ def train_classifier(
             name="loss",
             remedy="learning_rate or lambda",
             parts=("cross_entropy", "center_loss"),
+            check=LearningCheck(network, inputs, labels, options.epochs).after_epoch,
         ),
         eager(torch.optim.SGD)(
             network.parameters(),
@@ -164,11 +228,5 @@ def accuracy(network: Network, inputs: Tensor, labels: Tensor) -> float:
 
     The network is on the device of the inputs.
     """
-    network.eval()
-    (predictions,) = forward_pass(
-        lambda batch: [network(batch)[1].argmax(dim=1)],
-        inputs,
-        batch_size=network.batch,
-        device=inputs.device,
-    )
+    _, predictions = predict(network, inputs)
     return (predictions == labels.cpu()).sum().item() / len(labels)

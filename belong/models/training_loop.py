@@ -26,6 +26,10 @@ WRAPPED = "add_param_group", "zero_grad", "state_dict", "load_state_dict"
 SHOWN = "loss", "reconstruction_error", "accuracy"  # columns that the progress bar shows
 
 
+class TrainingFailedError(InputError):
+    """A network has diverged, is dead or has learned nothing; a lower rate may help."""
+
+
 @dataclass(frozen=True)
 class Objective:
     """What a training minimizes.
@@ -38,6 +42,8 @@ class Objective:
         name: of the loss, in the message where it is not finite, and
         remedy: the parameters that a user should make smaller then.
         parts: the columns that this message shows besides.
+        check: is told the columns of each epoch, and raises `TrainingFailedError` where going on
+            is in vain.
     """
 
     batch: Callable[[Tensor], tuple[Tensor, Tensor]]
@@ -45,6 +51,7 @@ class Objective:
     name: str
     remedy: str
     parts: tuple[str, ...] = ()
+    check: Callable[[Row], None] = lambda _row: None
 
 
 def train(
@@ -80,7 +87,7 @@ def train(
         checkpoint: where to go on from, and where to keep how far the training came.
 
     Raises:
-        InputError: the loss is no longer finite.
+        TrainingFailedError: the loss is no longer finite, or `objective.check` says so.
     """
     device = next(network.parameters()).device
     steps = epochs * math.ceil(n / batch_size)
@@ -111,20 +118,21 @@ def train(
                 schedule.step()
                 sums = sums + batch_sums
                 progress.update(len(batch))
-            row = objective.row(sums)
-            _check_finite(row, objective, epoch)
-            history.append({"epoch": epoch, **row})
+            row = {"epoch": epoch, **objective.row(sums)}
+            _check_finite(row, objective)
+            objective.check(row)
+            history.append(row)
             if checkpoint:
                 checkpoint.keep(state)
             progress.set_postfix({name: f"{row[name]:.4f}" for name in SHOWN if name in row})
     return history
 
 
-def _check_finite(row: Row, objective: Objective, epoch: int) -> None:
-    loss = next(iter(row.values()))
+def _check_finite(row: Row, objective: Objective) -> None:
+    epoch, loss, *_ = row.values()
     if not math.isfinite(loss):
         parts = ", ".join(f"{name.replace('_', ' ')} {row[name]:g}" for name in objective.parts)
-        raise InputError(
+        raise TrainingFailedError(
             f"the {objective.name} is {loss} after epoch {epoch}{f' ({parts})' if parts else ''}; "
             f"a smaller {objective.remedy} keeps it finite"
         )

@@ -10,9 +10,17 @@ from typing import Any
 import numpy as np
 
 from belong.calibration.conformal import promised_range
-from belong.calibration.verdict import kind_in_force
+from belong.calibration.verdict import decide, kind_in_force
 from belong.data.image_form import ImageForm
 from belong.data.resize import Form, one_formed
+from belong.evaluation.assessment import (
+    Answers,
+    Assessment,
+    Promise,
+    Ranking,
+    Training,
+    assess,
+)
 from belong.models.backbones.card import BackboneCard
 from belong.parameters import BundleSection, CalibrationSection, CombinedSection, ImagesSection
 from belong.prediction.bundle import Arrays, Bundle
@@ -23,6 +31,7 @@ from belong.runtime.errors import InputError
 # The registry says the same of its detectors, and would bring torch.
 CODED = {"reconstruction", "code_knn", "code_iforest"}  # they look at the autoencoder
 GAUSSIANS, HEAD = ("mahalanobis", "mahalanobis_min"), "mlp_head"
+NORMAL, ANOMALY, SYNTHETIC = "normal/test", "anomaly/test", "derived/"  # parts that are assessed
 THUMBNAIL_PX = 64  # the longer side; smaller images stay as they are
 
 
@@ -44,6 +53,8 @@ class Fitted:
         head: those of `mlp_head`.
         detectors: `DETECTOR/ARRAY` of all other detectors.
         held_out: detector -> scores (m,) of the calibration images; half as many for `combined`.
+        scores: `PART/DETECTOR` (n,) scores of the test images of each part, and their
+            `normal/test/labels` and `normal/test/predicted` (n,) int64; see `assessment_of`.
         thresholds: detector -> its thresholds, see `belong.calibration.thresholds`.
         missing: detector -> why it has no scores.
         metrics: the content of metrics.json.
@@ -62,6 +73,7 @@ class Fitted:
     head: Arrays
     detectors: Arrays
     held_out: Arrays
+    scores: Arrays
     thresholds: Mapping[str, Mapping[str, float]]
     missing: Mapping[str, str]
     metrics: Mapping[str, Any]
@@ -98,6 +110,8 @@ def build_bundle(fitted: Fitted, settings: Settings, *, where: Path) -> Bundle:
     n = len(held_out[detector])
     data = fitted.metrics["data"]
     _, channels, height, width = fitted.images.shape
+    numbers = measured(fitted.metrics, detector, held_out=n, alpha=calibration.alpha)
+    kind = kind_in_force(thresholds, calibration.threshold)
     manifest = Manifest(
         format=FORMAT,
         # Without the last part of Python's version: it changes no byte of what was fitted.
@@ -123,8 +137,8 @@ def build_bundle(fitted: Fitted, settings: Settings, *, where: Path) -> Bundle:
         alpha=calibration.alpha,
         n_calibration=n,
         threshold=thresholds["in_force"],
-        threshold_from=kind_in_force(thresholds, calibration.threshold),
-        measured=measured(fitted.metrics, detector, held_out=n, alpha=calibration.alpha),
+        threshold_from=kind,
+        measured=numbers,
         trained_on=TrainedOn(
             normal=Path(settings.normal).name,
             anomalies=Path(settings.anomaly).name if "anomaly_test" in data else None,
@@ -133,6 +147,11 @@ def build_bundle(fitted: Fitted, settings: Settings, *, where: Path) -> Bundle:
             seed=settings.seed,
         ),
         files={},
+        assessment=assessment_of(
+            fitted,
+            detector,
+            Promise(calibration.alpha, numbers.expected, is_calibrated=kind == "calibrated"),
+        ),
     )
     # Every other image, as in `detectors.combined.combined`; the rest are in that of `combined`.
     of_members = {f"member/{name}": held_out[name][::2] for name in manifest.members}
@@ -177,6 +196,36 @@ def measured(metrics: Mapping[str, Any], detector: str, *, held_out: int, alpha:
         expected=(round(low, 4), round(high, 4)),
         false_accept=own["false_accept"],
     )
+
+
+def assessment_of(fitted: Fitted, detector: str, promise: Promise) -> Assessment:
+    """Return how good the model is, by the verdicts of the detector in force on test images."""
+    threshold, scores = fitted.thresholds[detector]["in_force"], fitted.scores
+    own, card = fitted.metrics["detectors"][detector], fitted.backbone_card
+    verdicts = {
+        part: decide(scores[f"{part}/{detector}"], threshold)
+        for part in sorted({name.rpartition("/")[0] for name in scores})
+        if part in (NORMAL, ANOMALY) or part.startswith(SYNTHETIC)
+    }
+    answers = Answers(
+        class_names=fitted.class_names,
+        labels=scores[f"{NORMAL}/labels"],
+        predicted=scores[f"{NORMAL}/predicted"],
+        accepted=verdicts.pop(NORMAL),
+        anomalies=verdicts.pop(ANOMALY, np.empty(0, bool)),
+        synthetic={part.removeprefix(SYNTHETIC): one for part, one in verdicts.items()},
+        ranking=(
+            Ranking(own["auroc"], own["auroc_low"], own["auroc_high"])
+            if own["auroc"] is not None
+            else None
+        ),
+        why_no_anomalies=own.get("reason") or Answers.why_no_anomalies,
+    )
+    training = Training(
+        images=np.bincount(fitted.labels, minlength=len(fitted.class_names)),
+        lacks_weights=fitted.images.shape[1] > 1 and (card is None or card.is_drawn),
+    )
+    return assess(answers, promise, training)
 
 
 def training_images(

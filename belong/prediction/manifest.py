@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError
 
 from belong.calibration.verdict import ThresholdKind
 from belong.data.image_form import ImageForm, _Facts
+from belong.evaluation.assessment import Assessment
 from belong.models.backbones.card import BackboneCard
 from belong.runtime.errors import InputError
 
@@ -98,6 +99,7 @@ class Manifest(_Facts):
         threshold_from: "calibrated" (held-out images) or "training" (the paper's).
         measured, trained_on: for the reader.
         files: name -> what it must be.
+        assessment: how good the model is, in words.
     """
 
     format: Literal[2]
@@ -117,6 +119,7 @@ class Manifest(_Facts):
     measured: Measured
     trained_on: TrainedOn
     files: dict[Annotated[str, Field(pattern=r"^[a-z_]+\.safetensors$")], StoredFile]
+    assessment: Assessment
 
     @property
     def uses(self) -> list[str]:

@@ -5,6 +5,7 @@ After Mitchell et al., Model Cards for Model Reporting, 2019, https://arxiv.org/
 
 import textwrap
 from collections.abc import Iterable
+from typing import Any
 
 from belong.prediction.manifest import Manifest
 
@@ -20,6 +21,7 @@ def card(manifest: Manifest, name: str) -> str:
         detector += f" of {', '.join(manifest.members)}"
     lines = [
         ("model", name),
+        *_assessed(manifest),
         ("classes", f"{len(manifest.class_names)}: {', '.join(manifest.class_names)}"),
         ("network", f"{manifest.network}, {_numbers(manifest.shape)}"),
         *_backbone(manifest),
@@ -39,6 +41,23 @@ def card(manifest: Manifest, name: str) -> str:
         ("SHA-256", f"{manifest.digest} (manifest.json, which holds those of the files)"),
     ]  # fmt: skip
     return "\n".join(_wrapped(label, text) for label, text in lines) + "\n"
+
+
+def summary(manifest: Manifest) -> dict[str, Any]:
+    """Return the content of the summary.json that `belong fit` writes into a model.
+
+    `model`, `class_names`, `alpha`, and, as in manifest.json, `measured` and `assessment`.
+    """
+    return {
+        "model": {
+            "detector": manifest.detector,
+            "network": manifest.network,
+            "manifest_sha256": manifest.digest,
+        },
+        "class_names": manifest.class_names,
+        "alpha": manifest.alpha,
+        **manifest.model_dump(mode="json", include={"measured", "assessment"}),
+    }
 
 
 def limits(manifest: Manifest) -> list[str]:
@@ -62,6 +81,23 @@ def limits(manifest: Manifest) -> list[str]:
     else:
         said.append("How well it finds anomalies was not measured: there were none.")
     return said
+
+
+def in_words(manifest: Manifest) -> list[str]:
+    """Return how good the model is, a sentence each; the last one is the verdict."""
+    return [*manifest.assessment.sentences.values(), manifest.assessment.verdict]
+
+
+def _assessed(manifest: Manifest) -> Iterable[tuple[str, str]]:
+    *sentences, verdict = in_words(manifest)
+    yield "", ""
+    yield "verdict", verdict
+    for sentence in sentences:
+        yield "", sentence
+    own = manifest.assessment
+    if own.helps and own.is_fit:  # else the verdict ends with them
+        yield "what helps", f"{'; '.join(own.helps)}."
+    yield "", ""
 
 
 def _backbone(manifest: Manifest) -> Iterable[tuple[str, str]]:

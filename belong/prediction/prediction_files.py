@@ -52,9 +52,9 @@ def summary_of(counts: Counter[tuple[str, bool]], manifest: Manifest) -> dict[st
 
     The counts are those of `save_tables`. Returns `images`, `belongs`, `rejected`, `unreadable`;
     `rejected_share`, and `promised`: the range that holds it in 95 of 100 cases if all images
-    belong; `classes`; `model`.
+    belong; `classes`; `model`, with its grades and verdict.
     """
-    unreadable = counts["", False]
+    unreadable, own = counts["", False], manifest.assessment
     of_class = {
         name: {"belongs": counts[name, True], "rejected": counts[name, False]}
         for name in manifest.class_names
@@ -79,6 +79,8 @@ def summary_of(counts: Counter[tuple[str, bool]], manifest: Manifest) -> dict[st
             "detector": manifest.detector,
             "network": manifest.network,
             "manifest_sha256": manifest.digest,
+            "grade": {"classifier": own.classifier.level, "judge": own.judge.level},
+            "verdict": own.verdict,
         },
     }
 

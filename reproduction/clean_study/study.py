@@ -24,13 +24,14 @@ import torch
 from PIL import Image
 
 from belong.commands.arguments import count, share
-from belong.commands.clean.clean import clean, training_of
+from belong.commands.clean.clean import clean
 from belong.commands.clean.options import CleanOptions
+from belong.commands.fit.plan import training_of
 from belong.commands.fit.settings import parameters
 from belong.data import idx
 from belong.data.dataset import DataSet
 from belong.models import device as devices
-from belong.models.train_classifier import accuracy, fit_classifier
+from belong.models.train_classifier import TrainingOptions, accuracy, fit_classifier
 from belong.runtime.exit_codes import exit_code_of
 from belong.runtime.storage import save_csv, save_text
 from belong.runtime.text import say
@@ -112,13 +113,16 @@ def _accuracies(
         ("the truth", right, planted.truth),
     ):
         inputs, own = torch.from_numpy(planted.images[rows]), torch.from_numpy(labels[rows])
+        training = training_of(
+            values.train, settings, fitted=len(own), network="lenet", side_px=inputs.shape[-1]
+        )
         network, _ = fit_classifier(
             inputs,
             own,
             (inputs[:1], own[:1]),
             network="lenet",
             classes=len(normal.class_names),
-            options=training_of(values, settings, len(own)),
+            options=TrainingOptions(lambda_=values.lambda_, **training.model_dump()),
             generator=torch.Generator().manual_seed(values.seed),
             device=device,
         )

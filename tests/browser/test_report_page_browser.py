@@ -132,6 +132,18 @@ def test_the_paper_s_threshold_is_drawn_dashed_beside_the_one_in_force(page: Pag
     assert page.locator("[data-chart=histogram] .mark").last.inner_html() == "training: 0.05"
 
 
+def test_the_page_begins_with_the_grade_of_both_uses(page: Page) -> None:
+    grades = page.locator("header .grades li b").all_inner_texts()
+    assert grades == ["Usable with care", "Usable with care"]
+    assert page.locator("header .said li").count() == 4
+
+
+def test_a_bad_name_in_the_verdict_is_text(page: Page) -> None:
+    said = page.locator("header .said").inner_text()
+    assert "22% of '{{ 7 * 7 }}' (10 of 45) are taken for" in said
+    assert "always answering '<img src=x onerror=" in said
+
+
 def test_every_picture_is_shown(page: Page) -> None:
     widths = page.locator("main img").evaluate_all(
         "images => images.map((one) => one.naturalWidth)"

@@ -16,6 +16,7 @@ from belong.commands.check import check, duplicates, image_stats, sample_sizes
 from belong.commands.check.options import CheckOptions
 from belong.commands.check.report import Report
 from belong.commands.fit.plan import plan
+from belong.commands.fit.settings import parameters
 from belong.commands.main import main
 from belong.data.dataset import DataSet, with_test_part
 from belong.data.resize import Form
@@ -246,9 +247,10 @@ def test_check_refuses_what_fit_refuses_and_divides_the_rest_as_fit_does(
         np.arange(n).astype(str),
     )
     try:
+        values = parameters({})
         fitted = plan(
-            data, alpha=alpha, has_weights=False, test_fraction=0.2, calibration_fraction=0.1,
-            batch_size=128, epochs=1,
+            data, alpha=alpha, backbone=None, split=values.split, train=values.train,
+            lambda_=values.lambda_, settings={},
         )  # fmt: skip
     except InputError:
         assert refused

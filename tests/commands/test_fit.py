@@ -1,6 +1,8 @@
 """`belong fit` on a folder of images for each class: what the pipeline does, without DVC."""
 
 import fcntl
+import html
+import json
 import os
 import random
 import re
@@ -14,15 +16,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import belong
 from belong.commands.fit import fit, recipe
 from belong.commands.fit.fit import summary
+from belong.commands.fit.requirements import unmet
 from belong.commands.fit.settings import DEFAULTS, setting
 from belong.commands.fit.workspace import Workspace
 from belong.commands.main import main
 from belong.data.idx import read
+from belong.data.synthetic_anomalies import DERIVED
 from belong.prediction.bundle import Bundle
 from belong.runtime.errors import InputError
 from tests.imports import ROOT
+from tests.small_manifest import a_manifest
 
 pytestmark = pytest.mark.pipeline
 
@@ -207,11 +213,146 @@ def test_a_model_says_how_well_it_classifies_what_it_was_not_fitted_to(model: Pa
     bundle = Bundle.load(model)
     measured = bundle.manifest.measured
     assert measured.normal_images == 400  # a fifth of each class
-    said = summary(bundle, model).splitlines()
-    assert said[0] == f"accuracy: {measured.accuracy:.4f} on 400 test images"
-    assert said[1].startswith(f"rejected: {measured.false_reject:.1%} of them; 5.0% were promised")
+    said = summary(bundle.manifest, model).splitlines()
+    assert said[0].startswith(f"The accuracy is {measured.accuracy:.3f} on 400 test images (95% ")
+    assert (
+        f"of 400 test images ({measured.false_reject:.1%}) are rejected; 5.0% were prom" in said[2]
+    )
+    assert said[3].startswith("There is no anomaly to test with; of 300 synthetic ones, made from ")
+    assert said[-2] == f"`belong info {model}` says more."
     assert measured.accuracy > 0.8
     assert measured.auroc is None  # no anomalies were given
+
+
+def test_the_summary_of_a_model_says_what_its_manifest_says(model: Path) -> None:
+    manifest = json.loads((model / "manifest.json").read_text(encoding="utf-8"))
+    summary_json = json.loads((model / "summary.json").read_text(encoding="utf-8"))
+    assert summary_json["model"]["manifest_sha256"] == Bundle.load(model).manifest.digest
+    shared = ("class_names", "alpha", "measured", "assessment")
+    assert {key: summary_json[key] for key in shared} == {key: manifest[key] for key in shared}
+
+
+def test_the_numbers_of_the_assessment_are_the_measured_ones(model: Path) -> None:
+    manifest = Bundle.load(model).manifest
+    own, measured = manifest.assessment, manifest.measured
+    assert own is not None
+    assert round(own.accuracy.value, 4) == measured.accuracy
+    assert round(own.false_rejects.value, 4) == measured.false_reject
+    assert own.accuracy.of == own.false_rejects.of == measured.normal_images
+    assert {one.kind: one.images for one in own.synthetic} == dict.fromkeys(DERIVED, 50)
+
+
+def test_the_report_and_the_card_say_what_fit_says(
+    model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = Bundle.load(model).manifest.assessment
+    assert own is not None
+    assert main(["info", str(model)]) == 0
+    card = " ".join(capsys.readouterr().out.split())
+    page = html.unescape((model / "report.html").read_text(encoding="utf-8"))
+    for sentence in own.sentences.values():
+        assert sentence in card
+    for subject in ("accuracy", "confusion", "false rejects", "anomalies"):
+        assert own.sentences[subject] in page
+    assert own.verdict in card
+
+
+@pytest.fixture(scope="module")
+def pair(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """70 digits of each of two classes."""
+    folder = tmp_path_factory.mktemp("pair")
+    for name in "01":
+        (folder / name).mkdir()
+        for file in sorted((digits / name).iterdir())[:70]:
+            shutil.copy2(file, folder / name)
+    return folder
+
+
+HURRIED = [word for one in ("train.epochs=1", *QUICK[1:]) for word in ("--set", one)]
+
+
+def test_a_model_that_misses_a_requirement_is_saved_and_ends_with_its_own_exit_code(
+    pair: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tmp_path / "model"
+    required = ["--require", "false_reject=0", "--require", "accuracy=1"]
+    words = ["fit", str(pair), "-o", str(model), "--alpha", "0.2", *HURRIED, *required]
+    assert main(words) == 5
+    measured = Bundle.load(model).manifest.measured
+    missed = [
+        *[f"false_reject is {measured.false_reject:.4f}, expected at most 0"]
+        * (measured.false_reject > 0),
+        *[f"accuracy is {measured.accuracy:.4f}, expected at least 1"] * (measured.accuracy < 1),
+    ]
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == f"belong fit: {model}: is saved, but {'; '.join(missed)}"
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_in_python_the_error_has_the_model(pair: Path, tmp_path: Path) -> None:
+    settings = dict(setting(one) for one in ("train.epochs=1", *QUICK[1:]))
+
+    def fit_to(folder: Path, require: dict[str, float]) -> belong.Model:
+        return belong.fit(pair, folder, alpha=0.2, settings=settings, require=require)
+
+    with pytest.raises(belong.RequirementError) as raised:
+        fit_to(tmp_path / "missed", {"accuracy": 1, "false_reject": 0})
+    assert raised.value.model.predict(pair / "0").belongs.shape == (70,)
+    met = fit_to(tmp_path / "met", {"accuracy": 0, "false_reject": 1})
+    assert met.folder == tmp_path / "met"
+
+
+@pytest.mark.parametrize(
+    ("require", "message"),
+    [
+        (["acuracy=0.9"], "require: acuracy: unknown key; the nearest known key is accuracy"),
+        (["false_rejects=0.9"],
+         "require: false_rejects: unknown key; the nearest known key is false_reject"),
+        (["accuracy=90"], "require: accuracy: expected a number from 0 to 1, got 90.0"),
+        (["accuracy=nan"], "require: accuracy: expected a number from 0 to 1, got nan"),
+        (["accuracy>0.9"], "--require accuracy>0.9: expected KEY=NUMBER, such as accuracy=0.9"),
+        (["accuracy=high"], "--require accuracy=high: expected KEY=NUMBER, such as accuracy=0.9"),
+        (["accuracy=0.9", "accuracy=0.8"], "--require accuracy: expected once, got 2"),
+        (["auroc=0.9"],
+         "require: auroc: expected a folder of anomalies to measure it on, got none"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("plan", [["--plan"], []])
+def test_a_requirement_that_cannot_be_is_refused_before_any_work(
+    require: list[str], message: str, plan: list[str], tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    words = [word for one in require for word in ("--require", one)]
+    assert main(["fit", "nowhere", "-o", str(tmp_path / "model"), *words, *plan]) == 2
+    assert capsys.readouterr().err.splitlines() == [f"belong fit: {message}"]
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_required_has_to_be_keys_with_numbers(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="require: expected keys with their numbers"):
+        belong.fit("nowhere", tmp_path / "model", require=0.9)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("required", "missed"),
+    [
+        ({"accuracy": 0.5, "false_reject": 0.5, "auroc": 0.9, "false_accept": 0.2}, []),
+        ({"accuracy": 0.51}, ["accuracy is 0.5000, expected at least 0.51"]),
+        ({"auroc": 0.91}, ["auroc is 0.9000, expected at least 0.91"]),
+        ({"false_reject": 0.4}, ["false_reject is 0.5000, expected at most 0.4"]),
+        ({"false_accept": 0.1}, ["false_accept is 0.2000, expected at most 0.1"]),
+    ],
+)
+def test_accuracy_and_auroc_have_a_least_number_and_errors_have_a_largest(
+    required: dict[str, float], missed: list[str]
+) -> None:
+    measured = a_manifest().measured.model_copy(update={"auroc": 0.9, "false_accept": 0.2})
+    assert unmet(measured, required) == missed
+
+
+def test_what_was_not_measured_is_not_met() -> None:
+    missed = unmet(a_manifest().measured, {"auroc": 0.0})
+    assert missed == ["auroc was not measured: no anomaly is left to test with"]
 
 
 def test_more_unreadable_images_than_allowed_stop_before_the_training_and_leave_nothing(

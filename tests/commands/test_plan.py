@@ -1,5 +1,6 @@
 """What is chosen for a person's own folder, and what is refused."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,18 +10,26 @@ from PIL import Image
 
 from belong.calibration.sample_size import least_held_out
 from belong.commands.fit.plan import Plan, plan, typical_side
+from belong.commands.fit.settings import parameters
 from belong.data.dataset import DataSet, with_test_part
 from belong.data.image_folder import list_images
 from belong.data.resize import Form
 from belong.data.splits import assign
+from belong.models.backbones.card import BackboneCard
 from belong.runtime.errors import InputError
 
+LITE0 = BackboneCard(
+    name="efficientnet_lite0", architecture="tf_efficientnet_lite0", mean=(0.5, 0.5, 0.5),
+    std=(0.5, 0.5, 0.5), side_px=224, has_fixed_side=False, sizes=(24, 112, 1280),
+    weights="a package", license="Apache-2.0",
+)  # fmt: skip
 
-def images(*counts: int, side: int = 28, tests: int = 0) -> DataSet:
+
+def images(*counts: int, side: int = 28, channels: int = 1, tests: int = 0) -> DataSet:
     """Return as many training images of each class as `counts` says, and `tests` of each."""
     each = [count + tests for count in counts]
     return DataSet(
-        images=np.zeros((sum(each), 1, side, side), np.uint8),
+        images=np.zeros((sum(each), channels, side, side), np.uint8),
         labels=np.repeat(np.arange(len(counts)), each),
         class_names=tuple(f"c{i}" for i in range(len(counts))),
         is_test=np.concatenate(
@@ -30,15 +39,23 @@ def images(*counts: int, side: int = 28, tests: int = 0) -> DataSet:
     )
 
 
-def planned(found: DataSet, *, alpha: float = 0.025, has_weights: bool = False) -> Plan:
+def planned(
+    found: DataSet,
+    *,
+    alpha: float = 0.025,
+    backbone: BackboneCard | None = None,
+    settings: Mapping[str, object] | None = None,
+) -> Plan:
+    """Plan with the defaults: 12 passes of 128 images at 0.05; a fifth tests."""
+    values = parameters(settings or {})
     return plan(
         found,
         alpha=alpha,
-        has_weights=has_weights,
-        test_fraction=0.2,
-        calibration_fraction=0.1,
-        batch_size=128,
-        epochs=12,
+        backbone=backbone,
+        split=values.split,
+        train=values.train,
+        lambda_=values.lambda_,
+        settings=settings or {},
     )
 
 
@@ -95,6 +112,36 @@ def test_few_images_are_passed_often_enough_for_two_thousand_steps() -> None:
     assert 2000 <= steps <= 2000 + made.train_images / made.batch_size
 
 
+def test_the_rate_is_as_much_smaller_as_the_batches_are() -> None:
+    """Of 250 + 250 images 400 are no test, and 82 of them calibrate: 318 give batches of 31."""
+    made = planned(images(250, 250))
+    assert made.batch_size == made.train_images // 10 == 31
+    assert made.learning_rate == pytest.approx(0.05 * 31 / 128)
+    assert planned(images(30_000, 30_000)).learning_rate == 0.05
+
+
+def test_photos_from_scratch_are_moved_and_mirrored_and_small_images_are_not() -> None:
+    photos, digits = (planned(images(200, 200, side=side)) for side in (300, 28))
+    assert (photos.shift_px, photos.flip, photos.lambda_) == (4, True, 0.1)
+    assert (digits.shift_px, digits.flip, digits.lambda_) == (0, False, 1.0)
+    with_weights = planned(images(200, 200, side=300), backbone=LITE0)
+    assert (with_weights.shift_px, with_weights.flip) == (0, False)
+
+
+def test_what_a_person_sets_stays_as_it_is() -> None:
+    own = {
+        "train.learning_rate": 0.3, "train.flip": False, "train.shift_px": 1, "train.epochs": 2,
+        "lambda": 0.5,
+    }  # fmt: skip
+    made = planned(images(200, 200, side=300), settings=own)
+    assert (made.learning_rate, made.flip, made.shift_px, made.epochs) == (0.3, False, 1, 2)
+    assert made.lambda_ == 0.5
+    made = planned(images(200, 200), settings={"train.batch_size": 64})
+    assert (made.batch_size, made.learning_rate) == (64, 0.025)
+    made = planned(images(200, 200, side=300), settings={"network": "lenet"})
+    assert (made.network, made.flip) == ("lenet", False)
+
+
 @pytest.mark.parametrize("alpha", [0.025, 0.05, 0.2])
 def test_enough_images_calibrate_half_of_combined_at_alpha(alpha: float) -> None:
     made = planned(images(200, 200), alpha=alpha)
@@ -120,19 +167,21 @@ def test_what_cannot_be_is_one_line(found: DataSet, alpha: float, message: str) 
 
 
 @pytest.mark.parametrize(
-    ("side", "has_weights", "network", "side_px"),
+    ("side", "channels", "backbone", "network", "side_px"),
     [
-        (28, False, "lenet", 28),
-        (16, False, "lenet", 28),
-        (64, False, "lenet", 64),
-        (300, False, "lenet", 64),
-        (300, True, "efficientnet_b0", 224),
+        (28, 1, None, "lenet", 28),
+        (16, 1, None, "lenet", 28),
+        (64, 1, None, "lenet", 64),
+        (28, 3, None, "small_cnn", 32),
+        (64, 3, None, "small_cnn", 64),
+        (300, 1, None, "small_cnn", 64),
+        (300, 3, LITE0, "efficientnet_lite0", 224),
     ],
 )
-def test_the_network_goes_by_the_size_and_by_whether_there_are_weights(
-    side: int, has_weights: bool, network: str, side_px: int
+def test_the_network_goes_by_the_size_the_colors_and_the_backbone(
+    side: int, channels: int, backbone: BackboneCard | None, network: str, side_px: int
 ) -> None:
-    made = planned(images(200, 200, side=side), has_weights=has_weights)
+    made = planned(images(200, 200, side=side, channels=channels), backbone=backbone)
     assert (made.network, made.side_px) == (network, side_px)
 
 

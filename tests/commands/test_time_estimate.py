@@ -13,7 +13,8 @@ from tests.photo_folders import write_images
 
 PLAN = Plan(
     classes=[("ant", 10, 0), ("bee", 10, 0)], network="lenet", side_px=28, why="",
-    test_fraction=0.2, calibration_fraction=0.25, batch_size=8, epochs=3, train_images=12,
+    test_fraction=0.2, calibration_fraction=0.25, batch_size=8, epochs=3,
+    learning_rate=0.01, shift_px=0, flip=False, lambda_=1.0, train_images=12,
 )  # fmt: skip
 
 

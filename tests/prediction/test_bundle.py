@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 import signal
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 
 from belong.commands.main import main
 from belong.prediction.bundle import Bundle
+from belong.prediction.prediction_files import summary_of
 from tests.small_bundle import FILES, a_bundle
 
 
@@ -104,7 +106,7 @@ SPOILED: dict[str, tuple[Callable[[Path], object], int, str]] = {
         "is cut off or altered",
     ),
     "another format": (
-        rewritten(format=2), 4, "is of format 2; this version of belong reads format 1"
+        rewritten(format=3), 4, "is of format 3; this version of belong reads format 2"
     ),
     "a missing file": (
         lambda model: (model / "training.safetensors").unlink(),
@@ -150,6 +152,21 @@ def test_a_command_leaves_the_signals_of_its_caller_as_they_were(model: Path) ->
 def test_info_prints_the_manifest_as_it_is(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["info", str(model), "--json"]) == 0
     assert capsys.readouterr().out == (model / "manifest.json").read_text()
+
+
+def test_the_card_begins_with_the_verdict(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", str(model)]) == 0
+    said = capsys.readouterr().out
+    assert said.splitlines()[2].startswith(
+        "verdict           Not fit for use as a classifier. What"
+    )
+    assert "100% of 'dog' (1 of 1) is taken for 'cat'." in " ".join(said.split())
+
+
+def test_the_summary_of_a_scoring_has_the_grades_of_its_model() -> None:
+    summary = summary_of(Counter({("cat", True): 1}), a_bundle().manifest)["model"]
+    assert summary["grade"] == {"classifier": "not fit for use", "judge": "usable with care"}
+    assert summary["verdict"].startswith("Not fit for use as a classifier. What helps: ")
 
 
 def test_the_card_says_what_was_promised_and_what_was_measured(

@@ -1,6 +1,7 @@
 """What the report's page is made of: numbers worked out by hand, and a run without anomalies."""
 
 import base64
+import html
 import io
 import json
 import os
@@ -18,6 +19,7 @@ import pytest
 from PIL import Image
 from ruamel.yaml import YAML
 
+from belong.prediction.manifest import Manifest
 from belong.reporting.histogram_bins import score_edges, shares
 from belong.reporting.palette import is_ink
 from belong.reporting.report import thumbnails
@@ -39,7 +41,7 @@ from belong.runtime.storage import (
 )
 from tests.imports import ROOT
 from tests.pins import declared
-from tests.small_report import make_inputs, make_page
+from tests.small_report import make_inputs, make_page, save_bundle
 
 DASH = "\N{EN DASH}"
 NUMBERS: dict[str, Any] = {column.key: 0.5 for column in COLUMNS} | {"auroc_high": 0.6}
@@ -383,6 +385,15 @@ def test_a_card_shows_the_image_at_its_place_in_the_part(made: Path) -> None:
         np.testing.assert_array_equal(np.asarray(opened(picture)), 255 - image)
 
 
+def test_the_page_shows_the_assessment_of_the_model_and_what_helps(made: Path) -> None:
+    text = html.unescape(make_page(made).read_text(encoding="utf-8"))
+    own = Manifest.read(made / "bundle" / "manifest.json").assessment
+    assert own is not None
+    assert f"<span>{own.classifier.reasons[0]}.</span>" in text
+    assert f"<li>{own.sentences['anomalies']}</li>" in text
+    assert f"<b>What helps:</b> {'; '.join(own.helps)}." in text
+
+
 def test_a_run_without_anomalies_has_no_roc_and_says_why(made: Path, tmp_path: Path) -> None:
     to = copied(made, tmp_path)
     arrays = {
@@ -432,7 +443,8 @@ def test_a_damaged_note_of_a_time_is_one_line(made: Path, tmp_path: Path, conten
     to = copied(made, tmp_path)
     (to / "times").mkdir()
     (to / "times" / "train.json").write_text(content)
-    names = ("manifest", "images", "scores", "metrics", "plots", "times", "report.html")
+    save_bundle(to)
+    names = ("manifest", "images", "scores", "metrics", "plots", "bundle", "times", "report.html")
     done = subprocess.run(
         [sys.executable, "-m", "stages.report_page", to / "params.yaml", "dvc.yaml",
          *(to / name for name in names)],

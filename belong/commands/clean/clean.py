@@ -21,7 +21,7 @@ from belong.commands.clean.manifest import Remark, manifest
 from belong.commands.clean.options import CleanOptions
 from belong.commands.clean.out_of_fold import folds, judge
 from belong.commands.fit.backbone_choice import choose_backbone
-from belong.commands.fit.plan import network_for, steps
+from belong.commands.fit.plan import center_loss_weight, network_for, training_of
 from belong.commands.fit.settings import parameters, sources
 from belong.data.dataset import DataSet
 from belong.data.image_folder import ImageFiles
@@ -30,8 +30,9 @@ from belong.data.resize import Form
 from belong.models import device as devices
 from belong.models.feature_cache import users_cache
 from belong.models.feature_extraction import embed
+from belong.models.registry import FROZEN
 from belong.models.train_classifier import TrainingOptions
-from belong.parameters import ImagesSection, Parameters
+from belong.parameters import ImagesSection
 from belong.runtime.arguments import as_path, check_place, options_or_default
 from belong.runtime.errors import InputError, TooManyBadFilesError
 from belong.runtime.storage import load_csv, save_csv
@@ -105,9 +106,14 @@ def clean(
             f"{printable(folder)}: holds IDX files; wanted a folder of image files for each class"
         )
     backbone = choose_backbone(options.request, files, own, values)
-    _, side_px, why = network_for(files, None if backbone is None else backbone.card)
+    network, side_px, why = network_for(files, None if backbone is None else backbone.card)
     fitted = max(1, len(files.files) * (options.folds - 1) // options.folds)
-    training = training_of(values, own, fitted)
+    training = TrainingOptions(
+        lambda_=center_loss_weight(values.lambda_, own, network=network),
+        **training_of(
+            values.train, own, fitted=fitted, network=network, side_px=side_px
+        ).model_dump(),
+    )
     classes = counted(len(files.class_names), "class", "classes")
     on_stderr(
         f"{printable(folder)}: {counted(len(files.files), 'image')} of {classes}; "
@@ -173,6 +179,7 @@ def clean(
         torch.from_numpy(labels),
         torch.from_numpy(fold),
         list(names[enough]),
+        network=FROZEN if backbone is not None else network,
         training=training,
         gaussians=values.detectors.mahalanobis_layers,
         seed=values.seed,
@@ -189,21 +196,6 @@ def clean(
         options=options,
     )
     return CleanResult(output, summary)
-
-
-def training_of(values: Parameters, settings: Mapping[str, object], fitted: int) -> TrainingOptions:
-    """Return how a network is trained on so many images: as `belong fit` does, or as set.
-
-    But the rate is as much smaller as the batches are (Goyal et al., Accurate, Large Minibatch
-    SGD, 2017): on batches of 19 images LeNet died at 0.05, and a cleaning is of small folders too.
-    """
-    batch_size, epochs = steps(
-        fitted, batch_size=values.train.batch_size, epochs=values.train.epochs
-    )
-    rate = values.train.learning_rate * batch_size / values.train.batch_size
-    planned = {"batch_size": batch_size, "epochs": epochs, "learning_rate": rate}
-    own = {key: value for key, value in planned.items() if f"train.{key}" not in settings}
-    return TrainingOptions(lambda_=values.lambda_, **values.train.model_dump() | own)
 
 
 def _packed(

@@ -21,7 +21,6 @@ from belong.models.backbones.backbone import Backbone
 from belong.models.base import Network
 from belong.models.feature_extraction import layers_of
 from belong.models.forward_pass import forward_pass
-from belong.models.registry import FROZEN
 from belong.models.train_classifier import TrainingOptions, fit_classifier
 from belong.parameters import MahalanobisSection
 from belong.runtime.errors import InputError
@@ -79,6 +78,7 @@ def judge(
     fold: Tensor,
     class_names: Sequence[str],
     *,
+    network: str,
     training: TrainingOptions,
     gaussians: MahalanobisSection,
     seed: int,
@@ -92,6 +92,7 @@ def judge(
         labels: (n,) int64, 0..c-1.
         fold: (n,) int64, see `folds`.
         class_names: the c names, for messages.
+        network: its name in `belong.models.registry.NETWORKS`.
         training: how the networks are trained.
         gaussians: how the Gaussians are fitted.
         seed: of the weights and the order of the images.
@@ -103,19 +104,19 @@ def judge(
     for one in fold.unique().tolist():
         known, unseen = (torch.nonzero(mask).flatten() for mask in (fold != one, fold == one))
         watched = unseen[:WATCHED]
-        network, _ = fit_classifier(
+        trained, _ = fit_classifier(
             inputs[known],
             labels[known],
             (inputs[watched], labels[watched]),
-            network=FROZEN if inputs.ndim == 2 else "lenet",
+            network=network,
             classes=len(class_names),
             options=training,
             generator=torch.Generator().manual_seed(seed + one),
             device=device,
             backbone=backbone,
         )
-        seen, _ = layers(network, inputs[known], device)
-        held_out, logits = layers(network, inputs[unseen], device)
+        seen, _ = layers(trained, inputs[known], device)
+        held_out, logits = layers(trained, inputs[unseen], device)
         fits = _fits(seen, labels[known], class_names, gaussians)
         first, second = (
             np.mean(

@@ -6,12 +6,9 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from belong.commands.fit.plan import SMALL_PX, typical_side
+from belong.commands.fit.plan import is_small_and_grey
 from belong.data.dataset import DataSet
 from belong.data.image_folder import ImageFiles
-from belong.data.image_reader import UnreadableError, read_image
 from belong.models.backbones.card import DRAWN, OWN_MODULE
 from belong.parameters import FROM_SCRATCH, Parameters
 from belong.runtime.errors import InputError
@@ -24,7 +21,6 @@ if TYPE_CHECKING:
 FOR_PHOTOS = "efficientnet_lite0"
 IMAGENET = "imagenet", "efficientnet_b0"  # an older name, and what it means
 WEIGHT_FILES = (".safetensors", ".pth", ".pt", ".bin")
-LOOKED_AT = 24  # small images of which the colors are looked at
 
 
 @dataclass(frozen=True)
@@ -112,24 +108,6 @@ def _asked(
     if path.is_file() or path.suffix in WEIGHT_FILES or "/" in str(given):
         return name, path.resolve()
     return name or str(given), None
-
-
-def is_small_and_grey(found: DataSet | ImageFiles) -> bool:
-    """Return whether the images are those of a small network: up to 64 px, and without color."""
-    if typical_side(found) > SMALL_PX:
-        return False
-    if isinstance(found, DataSet):
-        return int(found.images.shape[1]) == 1
-    step = max(1, len(found.files) // LOOKED_AT)
-    return not any(_has_color(found.folder / file) for file in found.files[::step])
-
-
-def _has_color(path: Path) -> bool:
-    try:
-        image = read_image(path, needed_px=SMALL_PX, max_pixels=10**6, background=(255, 255, 255))
-    except UnreadableError:
-        return False
-    return image.mode == "RGB" and bool(np.ptp(np.asarray(image), axis=2).any())
 
 
 def backbone_settings(

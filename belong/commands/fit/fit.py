@@ -19,6 +19,7 @@ from belong.commands.fit.backbone_choice import (
     choose_backbone,
 )
 from belong.commands.fit.plan import Plan, overrides, plan
+from belong.commands.fit.requirements import RequirementError, check_requirements, unmet
 from belong.commands.fit.settings import parameters, sources
 from belong.data.dataset import DataSet
 from belong.data.image_folder import ImageFiles
@@ -28,17 +29,18 @@ from belong.parameters import Parameters
 from belong.runtime.arguments import as_path, check_place, check_settings
 from belong.runtime.errors import InputError
 from belong.runtime.process_lock import one_writer
-from belong.runtime.storage import save_text
+from belong.runtime.storage import save_json, save_text
 from belong.runtime.text import on_stderr as say
+from belong.runtime.text import printable
 
 if TYPE_CHECKING:
     from torch import nn
 
     from belong.models.backbones.backbone import Backbone
-    from belong.prediction.bundle import Bundle
+    from belong.prediction.manifest import Manifest
     from belong.prediction.model import Model
 
-PAGE = "report.html"
+PAGE, SUMMARY = "report.html", "summary.json"
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ def fit(
     weights: str | PathLike[str] | None = None,
     from_scratch: bool = False,
     settings: Mapping[str, object] | None = None,
+    require: Mapping[str, float] | None = None,
 ) -> "Model":
     """Fit a model to a folder of images for each class.
 
@@ -79,7 +82,8 @@ def fit(
 
     Args:
         folder: a folder of images for each class in it, or IDX files.
-        output: the model, a new folder outside of the images; `report.html` is put into it.
+        output: the model, a new folder outside of the images; `report.html` and `summary.json`
+            are put into it.
         anomalies: a folder of images that do not belong, for the supervised head and the report.
         alpha: share of images that belong and may be rejected, between 0 and 1; 0.025 if None.
         backbone: a network that has learned to see: "efficientnet_lite0" (the default for photos
@@ -89,13 +93,16 @@ def fit(
         weights: of the backbone: a .safetensors or .pth file; None: those that its maker published.
         from_scratch: train a small network without learned weights; small grey images always do.
         settings: other keys of params.yaml, dotted, such as {"train.epochs": 30}.
+        require: what the model has to reach on test images, such as {"accuracy": 0.9}: the least
+            `accuracy` and `auroc`, the largest `false_reject` and `false_accept`, from 0 to 1.
 
     Returns:
-        The model.
+        The model; `model.info.assessment` says how good it is.
 
     Raises:
         InputError: a folder or a setting is wrong.
         TooManyBadFilesError: too many files cannot be read.
+        RequirementError: the model, which is saved, does not reach what is required.
 
     Example:
         >>> model = belong.fit("digits", "new", alpha=0.2, settings={"train.epochs": 1})
@@ -108,6 +115,7 @@ def fit(
         ...
         belong.runtime.errors.InputError: new: exists already; wanted the name of a new folder
     """
+    required = check_requirements(require, has_anomalies=anomalies is not None)
     output = as_path("output", output)
     check_new(output)
     check_place(output)
@@ -126,7 +134,10 @@ def fit(
         tell(job)
         with one_writer(output, say):
             check_new(output)  # another run may have ended with it
-            return make(job, output)
+            model = make(job, output)
+    if required and (missed := unmet(model.info.measured, required)):
+        raise RequirementError(f"{printable(output)}: is saved, but {'; '.join(missed)}", model)
+    return model
 
 
 def prepare(
@@ -158,11 +169,11 @@ def prepare(
         found,
         alpha=values.calibration.alpha,
         backbone=None if backbone is None else backbone.card,
-        test_fraction=values.split.test_fraction,
-        calibration_fraction=values.split.calibration_fraction,
-        batch_size=values.train.batch_size,
-        epochs=values.train.epochs,
-    ).with_settings(own)
+        split=values.split,
+        train=values.train,
+        lambda_=values.lambda_,
+        settings=own,
+    )
     own |= backbone_settings(backbone, own)
     return Job(folder, anomalies, found, chosen, parameters(overrides(chosen) | own), backbone)
 
@@ -218,6 +229,7 @@ def make(job: Job, output: Path) -> "Model":
     from belong.commands.fit.recipe import STEPS, make_model
     from belong.commands.fit.workspace import Workspace
     from belong.prediction.model import load_model
+    from belong.prediction.model_card import summary as card_summary
 
     work, start = work_beside(output), time.perf_counter()
     workspace = Workspace(work, key_of(job))
@@ -240,6 +252,7 @@ def make(job: Job, output: Path) -> "Model":
         )
         bundle = bundle.save(work / "bundle")
         save_text(work / "bundle" / PAGE, page)
+        save_json(work / "bundle" / SUMMARY, card_summary(bundle.manifest))
         (work / "bundle").replace(output)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"interrupted; {kept}") from None
@@ -250,7 +263,8 @@ def make(job: Job, output: Path) -> "Model":
         say(kept)
         raise
     shutil.rmtree(work, ignore_errors=True)
-    say(f"{output}: ready after {time.perf_counter() - start:.0f} s\n{summary(bundle, output)}")
+    say(f"{output}: ready after {time.perf_counter() - start:.0f} s")
+    say(summary(bundle.manifest, output))
     return load_model(output, backbone=own_module(job.backbone))
 
 
@@ -292,13 +306,9 @@ def states(folder: Path) -> Iterator[tuple[Path, tuple[int, int]]]:
         yield path, (state.st_size, state.st_mtime_ns)
 
 
-def summary(bundle: "Bundle", folder: Path) -> str:
-    """Return in two lines how good the model in a folder is."""
-    own, alpha = bundle.manifest.measured, bundle.manifest.alpha
-    low, high = own.expected
-    auroc = "" if own.auroc is None else f", AUROC {own.auroc:.4f} on {own.anomalies:,} anomalies"
-    return (
-        f"accuracy: {own.accuracy:.4f} on {own.normal_images:,} test images{auroc}\n"
-        f"rejected: {own.false_reject:.1%} of them; {alpha:.1%} were promised, which is "
-        f"{low:.1%} to {high:.1%} of so many; `belong info {folder}` says more"
-    )
+def summary(manifest: "Manifest", folder: Path) -> str:
+    """Return how good the model in a folder is, a sentence a line; the last one is the verdict."""
+    from belong.prediction.model_card import in_words
+
+    *sentences, verdict = in_words(manifest)
+    return "\n".join([*sentences, f"`belong info {printable(folder)}` says more.", verdict])

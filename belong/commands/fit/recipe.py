@@ -196,6 +196,7 @@ def make_model(
         head=head,
         detectors=detectors,
         held_out={name: scores[f"{HELD_OUT}/{name}"] for name in of_scores["thresholds"]},
+        scores=scores,
         thresholds=of_scores["thresholds"],
         missing=of_scores["missing"],
         metrics=numbers,
@@ -211,6 +212,7 @@ def make_model(
         calibration=values.calibration,
         bundle=values.bundle,
     )
+    bundle = build_bundle(fitted, settings, where=Path("--set"))
     page = report_page(
         scores,
         of_scores,
@@ -220,8 +222,9 @@ def make_model(
         tables=tables,
         options=values.evaluate,
         parameters=values.model_dump(by_alias=True),
+        assessment=bundle.manifest.assessment,
     )
-    return build_bundle(fitted, settings, where=Path("--set")), page
+    return bundle, page
 
 
 def _images(values: Parameters, announce: Callable[[str], None]) -> Result:

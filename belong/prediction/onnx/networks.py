@@ -11,6 +11,7 @@ from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
 from belong.detectors.onnx_graph import Graph, Node, Value, ViewNames
+from belong.models import small_cnn
 from belong.models.backbones.backbone import Backbone
 from belong.models.backbones.networks import FineTunedBackbone
 from belong.models.lenet import MAPS_SIDE
@@ -19,6 +20,7 @@ from belong.prediction.bundle import Bundle
 from belong.runtime.errors import InputError
 
 Arrays = Mapping[str, np.ndarray]
+NORM = ("weight", "bias", "running_mean", "running_var")  # arrays of a batch normalization
 
 
 def views(graph: Graph, images: str, bundle: Bundle) -> ViewNames:
@@ -27,6 +29,8 @@ def views(graph: Graph, images: str, bundle: Bundle) -> ViewNames:
     kind, form, card = bundle.manifest.network, bundle.manifest.form, bundle.manifest.backbone
     if kind == "lenet":
         maps, hidden, features = _lenet(graph, images, network, form.height, form.width)
+    elif kind == "small_cnn":
+        maps, hidden, features = _small_cnn(graph, images, network)
     elif card is not None and kind == FINE_TUNED:
         tuned = FineTunedBackbone.from_arrays(network, bundle.manifest.shape, card).backbone
         maps, hidden, features = _stages(graph, images, tuned, form.height, form.width)
@@ -60,6 +64,27 @@ def _lenet(
     maps = graph("Flatten", _averaged(graph, stages[0], rows, columns))
     hidden = graph("Relu", graph.linear(graph("Flatten", x), arrays, "hidden1"))
     return maps, hidden, graph("Relu", graph.linear(hidden, arrays, "hidden2"))
+
+
+def _small_cnn(graph: Graph, images: str, arrays: Arrays) -> tuple[str, str, str]:
+    """See belong.models.small_cnn; each normalization goes into the convolution before it."""
+    pixels = graph("Div", images, np.float32(255))
+    x = graph("Sub", pixels, arrays["mean"][:, None, None])
+    x = graph("Div", x, arrays["std"][:, None, None])
+    means = []
+    for stage in range(len(small_cnn.WIDTHS)):
+        own = {name: arrays[f"norms.{stage}.{name}"] for name in NORM}
+        scale = own["weight"] / np.sqrt(own["running_var"] + np.float32(small_cnn.EPSILON))
+        weight = arrays[f"convolutions.{stage}.weight"] * scale[:, None, None, None]
+        margin = weight.shape[2] // 2
+        x = graph("Conv", x, weight, own["bias"] - own["running_mean"] * scale,
+                  pads=[margin] * 4, strides=[1 if stage else 2] * 2)  # fmt: skip
+        if stage:
+            x = graph("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2])
+        x = graph("Relu", x)
+        means.append(graph("ReduceMean", x, np.array([2, 3]), keepdims=0))
+    features = graph("Relu", graph.linear(means[-1], arrays, "embedding"))
+    return means[small_cnn.EARLY], means[-1], features
 
 
 def _stages(graph: Graph, images: str, backbone: Backbone, height: int, width: int) -> list[str]:

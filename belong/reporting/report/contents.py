@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from belong.evaluation.assessment import Assessment
 from belong.parameters import EvaluateSection
 from belong.reporting.palette import is_ink, lines
 from belong.reporting.report import curves
@@ -61,6 +62,7 @@ def report_page(
     tables: Mapping[str, pd.DataFrame],
     options: EvaluateSection,
     parameters: Mapping[str, Any],
+    assessment: Assessment,
     times: Sequence[StageTime] = (),
 ) -> str:
     """Return the report as one page: HTML that needs no other file and no network.
@@ -74,6 +76,7 @@ def report_page(
         tables: what `belong.evaluation.evaluate` returns.
         options: how many images are shown, and how fine the histograms are.
         parameters: what params.yaml holds: all of it is shown.
+        assessment: how good the model is, in words.
         times: of the stages, where stages made all this.
     """
     thresholds = about["thresholds"]
@@ -113,6 +116,7 @@ def report_page(
     templates.filters["short"] = short
     return templates.get_template("page.html").render(
         title=title(parameters["normal"], parameters["anomaly"]),
+        assessment=assessment,
         facts=facts(parameters, numbers["calibration"], numbers["classification"]),
         parts=numbers["data"],
         roles=ROLES,

@@ -1,0 +1,96 @@
+"""What a model is required to reach: `belong fit --require accuracy=0.9`.
+
+Requirements change nothing of the model. Test images that have decided whether a model is taken are
+no longer fresh: after many attempts the best of them looks better than it is.
+"""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from belong.runtime.arguments import check_share, refuse
+from belong.runtime.errors import InputError
+from belong.runtime.text import printable
+
+if TYPE_CHECKING:
+    from belong.prediction.manifest import Measured
+    from belong.prediction.model import Model
+
+LEAST = ("accuracy", "auroc")  # the required number is a minimum
+MOST = ("false_reject", "false_accept")  # it is a maximum
+OF_ANOMALIES = ("auroc", "false_accept")
+
+
+class RequirementError(InputError):
+    """A fitted model does not meet what was required; it is saved nevertheless.
+
+    Attributes:
+        model: the model.
+    """
+
+    exit_code = 5
+
+    def __init__(self, message: str, model: "Model") -> None:
+        super().__init__(message)
+        self.model = model
+
+
+def requirement(text: str) -> tuple[str, float]:
+    """Return key and number of `KEY=NUMBER`."""
+    key, _, number = text.partition("=")
+    try:
+        return key, float(number)
+    except ValueError:
+        raise InputError(
+            f"--require {printable(text)}: expected KEY=NUMBER, such as accuracy=0.9"
+        ) from None
+
+
+def requirements(texts: Sequence[str]) -> dict[str, float]:
+    """Return what `--require` was given, each key once."""
+    pairs = [requirement(text) for text in texts]
+    keys = [key for key, _ in pairs]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise InputError(f"--require {printable(key)}: expected once, got {keys.count(key)}")
+    return dict(pairs)
+
+
+def check_requirements(require: object, *, has_anomalies: bool) -> dict[str, float]:
+    """Return what is required: one of LEAST or MOST -> a number from 0 to 1.
+
+    Raises:
+        InputError: a key is unknown, a number out of range, or a key requires anomalies and there
+            are none.
+    """
+    if require is None:
+        return {}
+    if not isinstance(require, Mapping):
+        refuse("require", "keys with their numbers, such as {'accuracy': 0.9}", require)
+    known = (*LEAST, *MOST)
+    for key, number in require.items():
+        if key not in known:
+            nearest = difflib.get_close_matches(str(key), known, n=1, cutoff=0.0)[0]
+            raise InputError(
+                f"require: {printable(str(key))}: unknown key; the nearest known key is {nearest}"
+            )
+        check_share(f"require: {key}", number, ends=True)
+        if key in OF_ANOMALIES and not has_anomalies:
+            raise InputError(
+                f"require: {key}: expected a folder of anomalies to measure it on, got none"
+            )
+    return {key: float(number) for key, number in require.items()}
+
+
+def unmet(measured: "Measured", required: Mapping[str, float]) -> list[str]:
+    """Return each requirement that a model does not meet, in words."""
+    missed = []
+    for key, number in required.items():
+        value = getattr(measured, key)
+        if value is None:
+            missed.append(f"{key} was not measured: no anomaly is left to test with")
+        elif key in LEAST and value < number:
+            missed.append(f"{key} is {value:.4f}, expected at least {number:g}")
+        elif key in MOST and value > number:
+            missed.append(f"{key} is {value:.4f}, expected at most {number:g}")
+    return missed

@@ -1,0 +1,573 @@
+"""How good a model is, in numbers and in words: a report, which chooses nothing.
+
+A share of test images has the exact binomial interval of Clopper and Pearson (Biometrika 1934,
+https://doi.org/10.1093/biomet/26.4.404). Two uses are graded: to classify, and to judge what
+belongs. Their levels are the constants below; the reasons are stored with the grade.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from belong.runtime.text import counted, printable
+
+Level = Literal["good", "usable with care", "not fit for use"]
+GOOD: Level = "good"
+WITH_CARE: Level = "usable with care"
+UNFIT: Level = "not fit for use"
+LEVELS = (GOOD, WITH_CARE, UNFIT)  # the worst last
+
+CONFIDENCE = 0.95  # of the intervals
+# The skill of a classifier: the share of the errors of always answering the largest class that it
+# avoids, (accuracy - chance) / (1 - chance). It is 0 at chance, whatever the number of classes.
+GOOD_SKILL, USABLE_SKILL = 0.85, 0.5
+# Shares of the anomalies that are accepted.
+GOOD_ACCEPTS, USABLE_ACCEPTS = 0.1, 0.4
+# Synthetic anomalies are partly mild, such as blurred images: more of them may be accepted. They
+# are no evidence for "good".
+USABLE_SYNTHETIC = 0.5
+BROKEN_PROMISE = 4  # times alpha: as many false rejects make a judge unfit
+WIDE = 0.15  # an interval of this width is pointed out, for the images are few
+PAIRS = 3  # of classes, named as the most confused
+NAME_LENGTH = 40  # characters of a class name in a sentence
+
+Rate = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0)]
+
+
+class _Facts(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Share(_Facts):
+    """A share of images, with the ends of its 95 % interval.
+
+    Attributes:
+        count: images that are meant.
+        of: images in all.
+        low, high: ends of the exact binomial interval, four decimals.
+    """
+
+    count: Count
+    of: Annotated[int, Field(ge=1)]
+    low: Rate
+    high: Rate
+
+    @property
+    def value(self) -> float:
+        """The share itself."""
+        return self.count / self.of
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether so few images leave the share open."""
+        return self.high - self.low > WIDE
+
+
+class Confusion(_Facts):
+    """Test images of one class that are taken for another: `count` of the `of` of their class."""
+
+    actual: str
+    predicted: str
+    count: Annotated[int, Field(ge=1)]
+    of: Annotated[int, Field(ge=1)]
+
+
+class SyntheticSet(_Facts):
+    """Anomalies made from test images, of one kind: `accepted` of `images`."""
+
+    kind: str
+    images: Annotated[int, Field(ge=1)]
+    accepted: Count
+
+
+class Grade(_Facts):
+    """How fit a model is for a use, and why: phrases that follow "the model is LEVEL: "."""
+
+    level: Level
+    reasons: list[str]
+
+
+class Assessment(_Facts):
+    """How good a model is for its two uses; nothing in it has chosen anything of the model.
+
+    Attributes:
+        classifier: the grade of its classes.
+        judge: the grade of its verdicts on what belongs.
+        accuracy: test images whose class is right.
+        chance: accuracy of always answering the largest class of the test images.
+        largest_class: that class; None if several are as large.
+        confused: the pairs of classes with the most errors, the most first.
+        false_rejects: test images that are rejected.
+        false_accepts: given anomalies that are accepted; None without any.
+        auroc_interval: 95 % bootstrap interval of the AUROC; None without anomalies.
+        synthetic: anomalies made from test images.
+        sentences: subject -> the same in words.
+        helps: what makes a better model, or a surer verdict; empty if both grades are "good".
+        verdict: both grades in one sentence.
+    """
+
+    classifier: Grade
+    judge: Grade
+    accuracy: Share
+    chance: Rate
+    largest_class: str | None
+    confused: list[Confusion]
+    false_rejects: Share
+    false_accepts: Share | None
+    auroc_interval: tuple[Rate, Rate] | None
+    synthetic: list[SyntheticSet]
+    sentences: dict[str, str]
+    helps: list[str]
+    verdict: str
+
+    @property
+    def is_fit(self) -> bool:
+        """Whether no use is graded "not fit for use"."""
+        return UNFIT not in (self.classifier.level, self.judge.level)
+
+
+@dataclass(frozen=True)
+class Promise:
+    """The share of false rejects that is promised.
+
+    Attributes:
+        alpha: the share, between 0 and 1.
+        expected: range of the measured share in 95 of 100 cases, given the numbers of images.
+        is_calibrated: False for the paper's threshold, which promises nothing.
+    """
+
+    alpha: float
+    expected: tuple[float, float]
+    is_calibrated: bool = True
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """AUROC of the detector in force on the given anomalies, and its 95 % bootstrap interval."""
+
+    auroc: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a model answered on test images.
+
+    Attributes:
+        class_names: c.
+        labels: (n,) int64 true classes of the normal test images, 0..c-1.
+        predicted: (n,) int64 predicted ones.
+        accepted: (n,) bool verdicts on them.
+        anomalies: (m,) bool verdicts on the given anomalies; m may be 0.
+        synthetic: kind -> (k,) bool verdicts on anomalies made from test images.
+        ranking: None if m is 0.
+        why_no_anomalies: the reason if m is 0.
+    """
+
+    class_names: Sequence[str]
+    labels: np.ndarray
+    predicted: np.ndarray
+    accepted: np.ndarray
+    anomalies: np.ndarray
+    synthetic: Mapping[str, np.ndarray]
+    ranking: Ranking | None
+    why_no_anomalies: str = "there is no anomaly to test with"
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a model was trained on.
+
+    Attributes:
+        images: (c,) training images of each class.
+        lacks_weights: whether it was trained from scratch on color images, so that a
+            pretrained backbone is likely to help.
+    """
+
+    images: np.ndarray
+    lacks_weights: bool
+
+
+def assess(answers: Answers, promise: Promise, training: Training) -> Assessment:
+    """Return how good a model is, from its answers on at least one normal test image."""
+    accuracy, rejects = share(answers.labels == answers.predicted), share(~answers.accepted)
+    accepts = share(answers.anomalies) if len(answers.anomalies) else None
+    synthetic = [
+        SyntheticSet(kind=kind, images=len(verdicts), accepted=int(verdicts.sum()))
+        for kind, verdicts in answers.synthetic.items()
+    ]
+    names, sizes, errors = answers.class_names, class_sizes(answers), error_counts(answers)
+    chance = float(sizes.max() / sizes.sum())
+    largest = np.flatnonzero(sizes == sizes.max())
+    largest_class = names[int(largest[0])] if len(largest) == 1 else None
+    confused = most_confused(errors, sizes, names)
+    mistaken = [
+        name
+        for name, own, size in zip(names, errors, sizes, strict=True)
+        if size and is_mistaken(own, size)
+    ]
+    classifier = grade_classifier(accuracy, chance, mistaken)
+    of_rejects = rejects_finding(rejects, promise)
+    of_accepts = synthetic_finding(synthetic) if accepts is None else accepts_finding(accepts)
+    judge = worst_of([of_rejects, of_accepts])
+    helps = [
+        *weakness_helps(
+            training,
+            confusion_helps(errors, names, training) if classifier.level != GOOD else [],
+            accepts_many=is_blind(of_accepts[0], accepts),
+            rejects_many=of_rejects[0] != GOOD,
+        ),
+        *evidence_helps(accuracy, accepts),
+    ]
+    return Assessment(
+        classifier=classifier,
+        judge=judge,
+        accuracy=accuracy,
+        chance=round(chance, 4),
+        largest_class=largest_class,
+        confused=confused,
+        false_rejects=rejects,
+        false_accepts=accepts,
+        auroc_interval=(answers.ranking.low, answers.ranking.high) if answers.ranking else None,
+        synthetic=synthetic,
+        sentences={
+            "accuracy": accuracy_sentence(accuracy, chance, largest_class),
+            "confusion": confusion_sentence(confused, errors),
+            "false rejects": rejects_sentence(rejects, promise),
+            "anomalies": (
+                synthetic_sentence(synthetic, answers.why_no_anomalies)
+                if accepts is None
+                else accepts_sentence(accepts, answers.ranking)
+            ),
+            "as a classifier": graded("As a classifier", classifier),
+            "as a judge of what belongs": graded("As a judge of what belongs", judge),
+        },
+        helps=helps,
+        verdict=verdict(classifier, judge, helps),
+    )
+
+
+# --- numbers --------------------------------------------------------------------------------------
+
+
+def interval(count: int, of: int) -> tuple[float, float]:
+    """Return the 95 % interval of Clopper and Pearson of a share, `count` of `of` images."""
+    from scipy.stats import binomtest  # not at the top: `belong score` only reads an assessment
+
+    ends = binomtest(count, of).proportion_ci(CONFIDENCE, method="exact")
+    return float(ends.low), float(ends.high)
+
+
+def share(is_meant: np.ndarray) -> Share:
+    """Return the share of True among (n,) bool, n at least 1."""
+    count, of = int(is_meant.sum()), len(is_meant)
+    low, high = interval(count, of)
+    return Share(count=count, of=of, low=round(low, 4), high=round(high, 4))
+
+
+def class_sizes(answers: Answers) -> np.ndarray:
+    """Return the number of normal test images of each class (c,)."""
+    return np.bincount(answers.labels, minlength=len(answers.class_names))
+
+
+def error_counts(answers: Answers) -> np.ndarray:
+    """Return the number of test images of each class that are taken for each other class (c, c)."""
+    c = len(answers.class_names)
+    pairs = np.bincount(answers.labels * c + answers.predicted, minlength=c * c).reshape(c, c)
+    np.fill_diagonal(pairs, 0)
+    return pairs
+
+
+def most_confused(
+    errors: np.ndarray, sizes: np.ndarray, class_names: Sequence[str]
+) -> list[Confusion]:
+    """Return the pairs with the most errors; of equal numbers, the larger share of its class first.
+
+    Args:
+        errors: (c, c) from `error_counts`.
+        sizes: (c,) test images of each class.
+        class_names: c.
+    """
+    actual, predicted = np.nonzero(errors)
+    counts = errors[actual, predicted]
+    order = np.lexsort((-counts / sizes[actual], -counts))[:PAIRS]
+    return [
+        Confusion(
+            actual=class_names[actual[at]],
+            predicted=class_names[predicted[at]],
+            count=int(counts[at]),
+            of=int(sizes[actual[at]]),
+        )
+        for at in order
+    ]
+
+
+def is_mistaken(errors: np.ndarray, size: int) -> bool:
+    """Return whether surely fewer than half of a class of `size` images are recognized.
+
+    `errors` (c,) counts those that are taken for each class.
+    """
+    return interval(int(size - errors.sum()), int(size))[1] < 0.5
+
+
+def skill_of(accuracy: float, chance: float) -> float:
+    """Return the share of the errors of a constant answer that are avoided; 0 if it makes none."""
+    return (accuracy - chance) / (1 - chance) if chance < 1 else 0.0
+
+
+# --- grades ---------------------------------------------------------------------------------------
+
+
+def grade_classifier(accuracy: Share, chance: float, mistaken: Sequence[str]) -> Grade:
+    """Return the grade of the classes that a model gives.
+
+    `mistaken` names the classes of which surely fewer than half of the images are recognized.
+    """
+    constant = "the errors of always giving the same class"
+    skill, least = skill_of(accuracy.value, chance), skill_of(accuracy.low, chance)
+    if accuracy.low <= chance:
+        level, reason = UNFIT, "its accuracy cannot be told from chance"
+    elif skill < USABLE_SKILL:
+        level = UNFIT
+        reason = f"it avoids {skill:.0%} of {constant}, and use requires {USABLE_SKILL:.0%}"
+    elif skill < GOOD_SKILL:
+        level = WITH_CARE
+        reason = f"it avoids {skill:.0%} of {constant}, and a good model avoids {GOOD_SKILL:.0%}"
+    elif least < USABLE_SKILL:
+        level = WITH_CARE
+        reason = (
+            f"it avoids {skill:.0%} of {constant}, but {counted(accuracy.of, 'test image')} cannot "
+            f"rule out {max(least, 0):.0%}"
+        )
+    else:
+        level, reason = GOOD, f"it avoids {skill:.0%} of {constant}"
+    findings = [(level, reason)]
+    if mistaken:
+        more = f" and of {len(mistaken) - 1:,} more" if len(mistaken) > 1 else ""
+        findings.append(
+            (WITH_CARE, f"most images of {quoted(mistaken[0])}{more} are given another class")
+        )
+    return worst_of(findings)
+
+
+def rejects_finding(rejects: Share, promise: Promise) -> tuple[Level, str]:
+    """Return what the false rejects say of a judge."""
+    promised = "promised" if promise.is_calibrated else "intended"
+    reason = f"it rejects {percent(rejects)} of what belongs ({promise.alpha:.1%} {promised})"
+    if round(rejects.value, 4) <= promise.expected[1]:
+        return GOOD, reason
+    return (UNFIT if rejects.value > BROKEN_PROMISE * promise.alpha else WITH_CARE), reason
+
+
+def accepts_finding(accepts: Share) -> tuple[Level, str]:
+    """Return what the given anomalies say of a judge."""
+    reason = f"it accepts {percent(accepts)} of the anomalies"
+    if accepts.value > USABLE_ACCEPTS:
+        return UNFIT, f"{reason}, and use requires at most {USABLE_ACCEPTS:.0%}"
+    if accepts.value > GOOD_ACCEPTS:
+        return WITH_CARE, f"{reason}, and a good model accepts at most {GOOD_ACCEPTS:.0%}"
+    if accepts.high > USABLE_ACCEPTS:
+        few = counted(accepts.of, "anomaly", "anomalies")
+        return WITH_CARE, f"{reason}, but {few} cannot rule out {accepts.high:.0%}"
+    return GOOD, reason
+
+
+def synthetic_finding(synthetic: Sequence[SyntheticSet]) -> tuple[Level, str]:
+    """Return what synthetic anomalies say of a judge where no others are."""
+    images, accepted = totals(synthetic)
+    if images and accepted / images > USABLE_SYNTHETIC:
+        return UNFIT, f"it accepts {accepted / images:.0%} of the synthetic anomalies"
+    return WITH_CARE, "no real anomaly has tested it"
+
+
+def worst_of(findings: Sequence[tuple[Level, str]]) -> Grade:
+    """Return the worst level with its reasons."""
+    level = max((level for level, _ in findings), key=LEVELS.index)
+    return Grade(level=level, reasons=[reason for own, reason in findings if own == level])
+
+
+def totals(synthetic: Sequence[SyntheticSet]) -> tuple[int, int]:
+    """Return the number of synthetic anomalies, and of those that are accepted."""
+    return sum(one.images for one in synthetic), sum(one.accepted for one in synthetic)
+
+
+# --- words ----------------------------------------------------------------------------------------
+
+
+def accuracy_sentence(accuracy: Share, chance: float, largest_class: str | None) -> str:
+    """Return how often the class is right, and what always giving one class would reach."""
+    digits = 2 if accuracy.of < 100 else 3
+    value, low, high, by_chance = (
+        f"{number:.{digits}f}" for number in (accuracy.value, accuracy.low, accuracy.high, chance)
+    )
+    images = counted(accuracy.of, "test image")
+    if accuracy.is_wide:
+        measured = f"{value} on only {images}: between {low} and {high} (95% interval)"
+    else:
+        measured = f"{value} on {images} (95% interval {low} to {high})"
+    constant = quoted(largest_class) if largest_class is not None else "one and the same class"
+    no_better = ", so that it cannot be told from chance" if accuracy.low <= chance else ""
+    return (
+        f"The accuracy is {measured}; always answering {constant} would reach "
+        f"{by_chance}{no_better}."
+    )
+
+
+def confusion_sentence(confused: Sequence[Confusion], errors: np.ndarray) -> str:
+    """Return which classes are taken for which, and how many errors (c, c) are left."""
+    if not confused:
+        return "No test image is given another class than its own."
+    pairs = listed(
+        [
+            f"{one.count / one.of:.0%} of {quoted(one.actual)} ({one.count:,} of {one.of:,}) "
+            f"{'is' if one.of == 1 else 'are'} taken for {quoted(one.predicted)}"
+            for one in confused
+        ]
+    )
+    said = f"Of the test images, {pairs}."
+    left = int(errors.sum()) - sum(one.count for one in confused)
+    if left == 1:
+        return f"{said} One more is misclassified."
+    others = counted(int((errors > 0).sum()) - len(confused), "other pair")
+    return f"{said} {left:,} more are misclassified, over {others} of classes." if left else said
+
+
+def rejects_sentence(rejects: Share, promise: Promise) -> str:
+    """Return the false rejects beside what was promised."""
+    measured = f"{numbered(rejects, 'test image')} rejected"
+    if not promise.is_calibrated:
+        return f"{measured}; the paper's threshold, in force, promises no share."
+    low, high = promise.expected
+    rate = round(rejects.value, 4)
+    where = "more than" if rate > high else "fewer than" if rate < low else "within"
+    return (
+        f"{measured}; {promise.alpha:.1%} were promised: {where} the {low:.1%} to {high:.1%} that "
+        f"chance allows on so many images."
+    )
+
+
+def accepts_sentence(accepts: Share, ranking: Ranking | None) -> str:
+    """Return the share of given anomalies that is accepted, and how well they are ranked."""
+    low, high = f"{accepts.low:.1%}", f"{accepts.high:.1%}"
+    ends = f": between {low} and {high} (95% interval)"
+    if not accepts.is_wide:
+        ends = f" (95% interval {low} to {high})"
+    auroc = (
+        f"; AUROC {ranking.auroc:.4f} ({ranking.low:.4f} to {ranking.high:.4f})" if ranking else ""
+    )
+    measured = numbered(accepts, "given anomaly", "given anomalies")
+    return f"{measured} accepted as belonging{ends}{auroc}."
+
+
+def synthetic_sentence(synthetic: Sequence[SyntheticSet], why: str) -> str:
+    """Return the share of synthetic anomalies that is accepted, where none were given."""
+    start = f"{why[0].upper()}{why[1:]}"
+    images, accepted = totals(synthetic)
+    if not images:
+        return f"{start}."
+    said = f"{start}; of {counted(images, 'synthetic one')}, made from test images, "
+    if not accepted:
+        return f"{said}none is accepted. Real anomalies may be harder to find."
+    kinds = sorted(synthetic, key=lambda one: -one.accepted / one.images)[:PAIRS]
+    shares = listed(
+        [f"{one.accepted / one.images:.0%} of {one.kind}" for one in kinds if one.accepted]
+    ).replace("_", " ")
+    return (
+        f"{said}{accepted / images:.1%} are accepted ({shares}). Real anomalies may be harder to "
+        f"find."
+    )
+
+
+def confusion_helps(
+    errors: np.ndarray, class_names: Sequence[str], training: Training
+) -> list[str]:
+    """Return which class requires more images: the one with the most errors (c, c), if any."""
+    if not errors.any():
+        return []
+    worst = int(np.argmax(errors.sum(axis=1)))
+    trained = counted(int(training.images[worst]), "image")
+    return [f"more images of {quoted(class_names[worst])} (trained on {trained})"]
+
+
+def weakness_helps(
+    training: Training, more_images: list[str], *, accepts_many: bool, rejects_many: bool
+) -> list[str]:
+    """Return what helps against errors of each kind; `more_images` comes of wrong classes."""
+    is_weak = bool(more_images) or accepts_many
+    return [
+        *(
+            ["a pretrained backbone (`belong fit --backbone efficientnet_lite0`)"]
+            * (is_weak and training.lacks_weights)
+        ),
+        *more_images,
+        *(["clean labels (`belong clean` finds wrong ones)"] * is_weak),
+        *(
+            ["more calibration images, and no copies in the folder (`belong check` finds copies)"]
+            * rejects_many
+        ),
+    ]
+
+
+def evidence_helps(accuracy: Share, accepts: Share | None) -> list[str]:
+    """Return what makes the measurement itself surer."""
+    helps = ["more images, so that more of them test the model"] * accuracy.is_wide
+    if accepts is None:
+        return [*helps, "images that do not belong, to measure it on (`belong fit --anomalies`)"]
+    return helps + ["more anomalies to measure it on"] * accepts.is_wide
+
+
+def is_blind(level: Level, accepts: Share | None) -> bool:
+    """Return whether too many anomalies are accepted, whatever the interval."""
+    return level == UNFIT or (accepts is not None and accepts.value > GOOD_ACCEPTS)
+
+
+def verdict(classifier: Grade, judge: Grade, helps: Sequence[str]) -> str:
+    """Return both grades in one sentence, and what helps if one of them is "not fit for use"."""
+    uses = (("as a classifier", classifier), ("as a judge of what belongs", judge))
+    unfit = [use for use, grade in uses if grade.level == UNFIT]
+    if unfit:
+        return f"Not fit for use {listed(unfit)}. What helps: {'; '.join(helps)}."
+    if classifier.level == judge.level:
+        said = f"{classifier.level} {listed([use for use, _ in uses])}"
+    else:
+        said = ", ".join(f"{grade.level} {use}" for use, grade in uses)
+    return f"{said[0].upper()}{said[1:]}."
+
+
+def graded(use: str, grade: Grade) -> str:
+    """Return the level of a use, with its reasons."""
+    return f"{use}, the model is {grade.level}: {listed(grade.reasons)}."
+
+
+def numbered(part: Share, one: str, more: str = "") -> str:
+    """Return "3 of 535 anomalies (0.6%) are", "None of only 12 anomalies is"."""
+    subject = f"{part.count:,}" if part.count or part.of == 1 else "None"
+    only = "only " if part.is_wide and part.of > 1 else ""
+    rate = f" ({percent(part)})" if part.count else ""
+    is_are = "are" if part.count > 1 else "is"
+    return f"{subject} of {only}{counted(part.of, one, more)}{rate} {is_are}"
+
+
+def percent(part: Share) -> str:
+    """Return the share with one decimal, and without any below 100 images."""
+    return f"{part.value:.1%}" if part.of >= 100 else f"{part.value:.0%}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """Return "a", "a and b", "a, b and c"."""
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def quoted(name: str) -> str:
+    """Return a class name in quotes: in one line, and not longer than a sentence bears."""
+    shown = "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in printable(name)
+    )
+    return f"'{shown if len(shown) <= NAME_LENGTH else shown[: NAME_LENGTH - 3] + '...'}'"

@@ -1,0 +1,144 @@
+"""Notice that a classifier does not learn: in its first passes, and when it is trained.
+
+A dead network (ReLUs that are zero for every image) gives all images the same features. It gets no
+gradient any more, so that it stays as it is. A network that is merely at chance may still learn:
+it has until `PATIENCE` of its passes are over.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from belong.models.base import Network
+from belong.models.chance_level import evenly_spaced, guessing_bound, is_at_chance
+from belong.models.forward_pass import forward_pass
+from belong.models.training_loop import Row, TrainingFailedError
+from belong.runtime.errors import InputError
+
+PATIENCE = 0.3  # of the passes: the rate has been at its highest, and has begun to fall
+LOOKED_AT = 512  # training images
+OF_EACH_CLASS = 64
+EQUAL = 0.95  # of a class's images with the same features: its Gaussian has no spread
+REMEDIES = (
+    "more images of each class, pretrained weights (--weights), more passes (train.epochs) or a "
+    "lower train.learning_rate"
+)
+
+
+@dataclass(frozen=True)
+class LearningCheck:
+    """Looks at a network in training.
+
+    Attributes:
+        network: on the device of the inputs.
+        inputs: (n, ch, h, w) or (n, v), of the training.
+        labels: (n,) int64.
+        epochs: passes of the whole training.
+    """
+
+    network: Network
+    inputs: Tensor
+    labels: Tensor
+    epochs: int
+
+    def after_epoch(self, row: Row) -> None:
+        """Stop a training that is in vain; most epochs cost nothing.
+
+        Raises:
+            TrainingFailedError: the network is dead, or still at chance when it should not be.
+        """
+        if self._is_clearly_learning(row["accuracy"]):
+            return
+        features, predictions, labels = self._look()
+        if not is_at_chance(predictions, labels):
+            return
+        epoch = f"after epoch {row['epoch']} of {self.epochs}"
+        if _are_equal(features):
+            raise TrainingFailedError(f"the network is dead {epoch}: all images look the same")
+        if row["epoch"] == math.ceil(PATIENCE * self.epochs) < self.epochs:
+            raise TrainingFailedError(
+                f"the network is at chance {epoch}: loss {row['loss']:.4g}, accuracy "
+                f"{row['accuracy']:.3f} on the training images"
+            )
+
+    def at_end(self) -> None:
+        """Refuse a trained network that tells its own training images no better than guessing.
+
+        Raises:
+            TrainingFailedError: it is at chance.
+        """
+        _, predictions, labels = self._look()
+        if is_at_chance(predictions, labels):
+            accuracy = (predictions == labels).double().mean().item()
+            raise TrainingFailedError(
+                f"the network is at chance in the end: accuracy {accuracy:.3f} on the training "
+                f"images, guessing reaches {guessing_bound(predictions, labels):.3f}"
+            )
+
+    def has_spread(self) -> bool:
+        """Return whether the features of each class differ from image to image."""
+        classes = [torch.nonzero(self.labels == label).flatten() for label in self.labels.unique()]
+        rows = [own[evenly_spaced(len(own), OF_EACH_CLASS).to(own.device)] for own in classes]
+        features, _ = predict(self.network, self.inputs[torch.cat(rows)])
+        return all(_largest_share(some) < EQUAL for some in features.split([*map(len, rows)]))
+
+    def _is_clearly_learning(self, accuracy: float) -> bool:
+        """Return whether the epoch's accuracy is far above the share of the largest class."""
+        n = len(self.labels)
+        share = self.labels.bincount().max().item() / n
+        return accuracy > share + 4 * math.sqrt(share * (1 - share) / n)
+
+    def _look(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return features (m, d), predictions (m,) and labels (m,) of some images, on the CPU."""
+        rows = evenly_spaced(len(self.labels), LOOKED_AT).to(self.labels.device)
+        return *predict(self.network, self.inputs[rows]), self.labels[rows].cpu()
+
+
+def predict(network: Network, inputs: Tensor) -> tuple[Tensor, Tensor]:
+    """Return features (n, d) and predictions (n,), on the CPU; the network is set to evaluate."""
+    network.eval()
+
+    def batch(some: Tensor) -> tuple[Tensor, Tensor]:
+        features, logits = network(some)
+        return features, logits.argmax(dim=1)
+
+    features, predictions = forward_pass(
+        batch, inputs, batch_size=network.batch, device=inputs.device
+    )
+    return features, predictions
+
+
+def check_held_out(network: Network, inputs: Tensor, labels: Tensor) -> None:
+    """Refuse a network that tells images it was not trained on no better than guessing.
+
+    Args:
+        network: trained.
+        inputs: (n, ch, h, w) or (n, v), held out of the training; none of the test.
+        labels: (n,) int64.
+
+    Raises:
+        InputError: it is at chance.
+    """
+    _, predictions = predict(network, inputs)
+    labels = labels.cpu()
+    if is_at_chance(predictions, labels):
+        accuracy = (predictions == labels).double().mean().item()
+        raise InputError(
+            f"the network is at chance on the {len(labels)} images held out of its training: "
+            f"accuracy {accuracy:.3f}, guessing reaches {guessing_bound(predictions, labels):.3f}; "
+            f"what helps: {REMEDIES}"
+        )
+
+
+def _are_equal(features: Tensor) -> bool:
+    """Return whether all rows (n, d) are the same, up to rounding."""
+    spread = (features.amax(dim=0) - features.amin(dim=0)).max()
+    return bool(spread <= 1e-6 * features.abs().max())
+
+
+def _largest_share(features: Tensor) -> float:
+    """Return the share of rows (n, d) that are exactly equal, of the most frequent row."""
+    _, counts = features.unique(dim=0, return_counts=True)
+    return float(counts.max()) / len(features)

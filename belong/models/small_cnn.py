@@ -1,0 +1,87 @@
+"""A small convolutional network for photos, trained from scratch on two cores within minutes.
+
+Four convolutions, each with batch normalization (Ioffe and Szegedy, 2015,
+https://arxiv.org/abs/1502.03167) and ReLU. The first has a stride of 2; behind the others
+max-pooling halves the maps:
+64 x 64 pixels - 16 maps of 32 x 32 - 32 of 16 x 16 - 64 of 8 x 8 - 128 of 4 x 4 - their 128 means -
+84 - c. The features are the 84 values after their ReLU.
+"""
+
+from itertools import pairwise
+from typing import Self
+
+import torch
+import torch.nn.functional as F  # noqa: N812  (the name that all of torch's users know)
+from torch import Tensor, nn
+
+from belong.models.base import Network, draw_weights, pixel_moments
+from belong.runtime.errors import InputError
+
+WIDTHS = (16, 32, 64, 128)  # maps of each stage
+EARLY = 1  # the stage whose means are the early layer
+FEATURES = 84
+EPSILON = 1e-5  # added to the variance of a batch
+# Below it one place is left in the last stage, and a batch of one image has no spread there.
+LEAST_SIDE_PX = 32
+
+
+class SmallCnn(Network):
+    """Classifier for photos; takes uint8 pixels and standardizes them itself.
+
+    Attributes:
+        mean, std: (ch,) of the training pixels, in 0..1.
+    """
+
+    batch = 64
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, *, classes: int, channels: int) -> None:
+        super().__init__()
+        self.shape = {"classes": classes, "channels": channels}
+        first = nn.Conv2d(channels, WIDTHS[0], 5, stride=2, padding=2, bias=False)
+        others = (
+            nn.Conv2d(before, after, 3, padding=1, bias=False) for before, after in pairwise(WIDTHS)
+        )
+        self.convolutions = nn.ModuleList([first, *others])
+        self.norms = nn.ModuleList(nn.BatchNorm2d(width, eps=EPSILON) for width in WIDTHS)
+        self.embedding = nn.Linear(WIDTHS[-1], FEATURES)
+        self.classifier = nn.Linear(FEATURES, classes)
+        self.register_buffer("mean", torch.zeros(channels))
+        self.register_buffer("std", torch.ones(channels))
+        self.to(memory_format=torch.channels_last)
+
+    @classmethod
+    def for_images(cls, images: Tensor, *, classes: int) -> Self:
+        """Build the network for images (n, ch, h, w) of this size."""
+        _, channels, height, width = images.shape
+        if min(height, width) < LEAST_SIDE_PX:
+            raise InputError(
+                f"small_cnn requires images of at least {LEAST_SIDE_PX} px, got {height}x{width}"
+            )
+        return cls(classes=classes, channels=channels)
+
+    def initialize(self, inputs: Tensor, generator: torch.Generator) -> None:
+        """Draw the weights, as torch does by default, and measure the pixels of the images."""
+        draw_weights(self, generator)
+        mean, std = pixel_moments(inputs)
+        self.mean.copy_(mean)
+        self.std.copy_(std)
+
+    def layers(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(n, ch, h, w) uint8 -> means of stage 1 (n, 32), of stage 3 (n, 128), features (n, 84).
+
+        All after their ReLU.
+        """
+        x = inputs.to(self.mean.dtype).div_(255)
+        x = (x - self.mean[:, None, None]) / self.std[:, None, None]
+        x = x.contiguous(memory_format=torch.channels_last)
+        means = []
+        for stage, (convolution, norm) in enumerate(
+            zip(self.convolutions, self.norms, strict=True)
+        ):
+            x = norm(convolution(x))
+            # ReLU after the pooling: the same values, on a quarter of the places.
+            x = F.relu(F.max_pool2d(x, 2) if stage else x)
+            means.append(x.mean(dim=(2, 3)))
+        return means[EARLY], means[-1], F.relu(self.embedding(means[-1]))

@@ -1,0 +1,1 @@
+"""How often a training from scratch collapses on small folders, and what becomes of it."""

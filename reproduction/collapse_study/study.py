@@ -1,0 +1,160 @@
+r"""Train from scratch on small folders, many times, and count what collapses.
+
+    python -m reproduction.collapse_study.study reports/photos mnist=data/raw/mnist \
+        fashion-mnist=data/raw/fashion-mnist cifar10=FOLDER rooms=FOLDER objects=FOLDER
+
+Each folder is planned, packed, divided and trained on by the functions that `belong fit` calls,
+with its defaults and --from-scratch. It is no stage of dvc.yaml: it takes half an hour of one core,
+and nothing depends on it. `rooms` and `objects` are any photos, a folder for each class; a folder
+whose source is not given is left out.
+
+Reads   NAME=FOLDER  IDX files, or a folder of images for each class
+Writes  folder       collapse.csv: a row for each folder and seed; collapse.md, the page made of it
+"""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from belong.commands.arguments import count
+from belong.commands.fit.backbone_choice import BackboneRequest
+from belong.commands.fit.fit import prepare
+from belong.data.loader import look, pack_all
+from belong.data.splits import split
+from belong.models import device as devices
+from belong.models.chance_level import is_at_chance
+from belong.models.checkpoint import Checkpoint
+from belong.models.learning_check import predict
+from belong.models.train_classifier import TrainingOptions, fit_classifier
+from belong.parameters import Parameters
+from belong.runtime.errors import InputError
+from belong.runtime.exit_codes import exit_code_of
+from belong.runtime.parallel import in_order
+from belong.runtime.storage import save_csv, save_text
+from belong.runtime.text import say
+from reproduction.collapse_study.folders import FOLDERS, SmallFolder, Source, write
+from reproduction.collapse_study.page import page
+
+SEEDS, ALPHA = 10, 0.1  # alpha: 3 x 60 images are too few for the 2.5 % of the default
+
+Row = dict[str, object]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Draw, train, count; return the exit code."""
+    given = _parser().parse_args(arguments)
+    return exit_code_of(
+        lambda: _study(given), say, interrupted="interrupted; the finished trainings are written"
+    )
+
+
+def _study(given: argparse.Namespace) -> int:
+    paths = dict(given.sources)
+    folders = [folder for folder in FOLDERS if folder.source in paths]
+    if not folders:
+        raise InputError(f"no folder is drawn from {', '.join(paths)}; see FOLDERS in folders.py")
+    sources = {name: look(path) for name, path in paths.items()}
+    todo = [(folder, seed) for folder in folders for seed in range(given.seeds)]
+    rows: list[Row] = []
+    with ProcessPoolExecutor(given.jobs, mp_context=get_context("spawn")) as pool:
+        trainings = in_order(
+            lambda one: pool.submit(trained_on, sources, *one), todo, ahead=given.jobs
+        )
+        for _, future in trainings:
+            rows.append(future.result())
+            table = pd.DataFrame(rows)
+            save_csv(given.folder / "collapse.csv", table)
+            save_text(given.folder / "collapse.md", page(table))
+    return 0
+
+
+def trained_on(sources: dict[str, Source], folder: SmallFolder, seed: int) -> Row:
+    """Draw a folder and train on it as `belong fit` does; return the row of the table."""
+    with tempfile.TemporaryDirectory() as work:
+        images = Path(work, "images")
+        write(folder, sources, images, np.random.default_rng(seed))
+        settings = {"seed": seed, "threads": 1}
+        request = BackboneRequest(from_scratch=True)
+        job = prepare(images, alpha=ALPHA, request=request, settings=settings)
+        row: Row = {
+            "folder": folder.name,
+            "seed": seed,
+            "classes": len(job.plan.classes),
+            "images": job.plan.train_images,
+            "network": job.plan.network,
+        }
+        return row | _outcome(job.values, Path(work, "checkpoint"))
+
+
+def _outcome(values: Parameters, checkpoint: Path) -> Row:
+    """Train with a job's parameters, and measure the network on the test images."""
+    devices.compute_repeatably(values.threads)
+    packs = pack_all([values.normal.path], options=values.images)
+    divided = split(
+        {path: packed.data for path, packed in packs.items()},
+        {"normal": values.normal, "anomaly": values.anomaly, "unseen": values.unseen},
+        options=values.split,
+        alpha=values.calibration.alpha,
+        seed=values.seed,
+    )
+    parts = {name: torch.from_numpy(np.array(array)) for name, array in divided.arrays.items()}
+    inputs, labels = parts["normal/train/images"], parts["normal/train/labels"]
+    attempts = Checkpoint(checkpoint, "")
+    try:
+        network, history = fit_classifier(
+            inputs,
+            labels,
+            (parts["normal/calibration/images"], parts["normal/calibration/labels"]),
+            network=values.network_kind,
+            classes=len(divided.class_names),
+            options=TrainingOptions(lambda_=values.lambda_, **values.train.model_dump()),
+            generator=torch.Generator().manual_seed(values.seed),
+            device=torch.device("cpu"),
+            checkpoint=attempts,
+        )
+    except InputError as error:
+        return {"attempts": attempts.attempt + 1, "refused": str(error)}
+    _, predictions = predict(network, parts["normal/test/images"])
+    truth = parts["normal/test/labels"]
+    return {
+        "attempts": attempts.attempt + 1,
+        "refused": "",
+        "train_accuracy": history[-1]["accuracy"],
+        "accuracy": (predictions == truth).double().mean().item(),
+        "guessing": truth.bincount().max().item() / len(truth),
+        "at_chance": is_at_chance(predictions, truth),
+    }
+
+
+def _source(text: str) -> tuple[str, Path]:
+    name, equals, path = text.partition("=")
+    known = sorted({folder.source for folder in FOLDERS})
+    if not equals or name not in known:
+        raise argparse.ArgumentTypeError(
+            f"got {text!r}, expected NAME=FOLDER with one of the names {', '.join(known)}"
+        )
+    return name, Path(path)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m reproduction.collapse_study.study",
+        description="Count trainings that collapse.",
+    )
+    parser.add_argument("folder", type=Path, help="for collapse.csv and collapse.md")
+    parser.add_argument("sources", type=_source, nargs="+", metavar="NAME=FOLDER", help="data sets")
+    parser.add_argument("--seeds", type=count, default=SEEDS, help=f"default: {SEEDS}")
+    parser.add_argument("--jobs", type=count, default=1, help="processes (default: 1)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,171 @@
+"""A network that does not learn is noticed, trained again at a lower rate, or refused."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from belong.models import checkpoint as checkpoints
+from belong.models.checkpoint import Checkpoint, TrainingState
+from belong.models.learning_check import LearningCheck
+from belong.models.lenet import LeNet
+from belong.models.train_classifier import TrainingOptions, fit_classifier
+from belong.models.training_loop import Row, TrainingFailedError
+from belong.runtime.errors import InputError
+
+CPU = torch.device("cpu")
+EPOCHS = 10
+
+
+def bars(each: int = 20, *, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Return images of 12 px with a bright bar, whose place is one of three classes."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(3 * each) % 3
+    images = torch.randint(0, 60, (3 * each, 1, 12, 12), dtype=torch.uint8, generator=generator)
+    for image, label in zip(images, labels.tolist(), strict=True):
+        image[0, 4 * label + 1 : 4 * label + 3] += 180
+    return images, labels
+
+
+def options(learning_rate: float, *, epochs: int = EPOCHS) -> TrainingOptions:
+    return TrainingOptions(
+        lambda_=0.0, epochs=epochs, batch_size=6, learning_rate=learning_rate, momentum=0.9,
+        weight_decay=0.0005, center_rate=0.5, shift_px=0, flip=False, embedding=2,
+    )  # fmt: skip
+
+
+def fitted(
+    rate: float,
+    *,
+    labels: Tensor | None = None,
+    held_out: tuple[Tensor, Tensor] | None = None,
+    kept: Checkpoint | None = None,
+    epochs: int = EPOCHS,
+) -> tuple[dict[str, bytes], list[Row]]:
+    images, own = bars()
+    network, rows = fit_classifier(
+        images, own if labels is None else labels, held_out or bars(10, seed=1),
+        network="lenet", classes=3, options=options(rate, epochs=epochs),
+        generator=torch.Generator().manual_seed(0), device=CPU, checkpoint=kept,
+    )  # fmt: skip
+    return {name: values.tobytes() for name, values in network.arrays().items()}, rows
+
+
+def checked(spoil: Callable[[LeNet], None], *, epochs: int = EPOCHS) -> LearningCheck:
+    images, labels = bars()
+    network = LeNet.for_images(images, classes=3)
+    network.initialize(images, torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        spoil(network)
+    return LearningCheck(network, images, labels, epochs)
+
+
+def dead(network: LeNet) -> None:
+    network.hidden2.weight.zero_()
+    network.hidden2.bias.fill_(-1)
+
+
+def same_class_always(network: LeNet) -> None:
+    network.classifier.weight.zero_()
+
+
+def row(epoch: int, accuracy: float) -> Row:
+    return {"epoch": epoch, "loss": 1.1, "accuracy": accuracy}
+
+
+@pytest.mark.parametrize("epoch", [1, 9])
+def test_a_network_whose_features_are_all_the_same_is_dead_after_any_epoch(epoch: int) -> None:
+    with pytest.raises(TrainingFailedError, match=f"dead after epoch {epoch} of 10"):
+        checked(dead).after_epoch(row(epoch, 1 / 3))
+
+
+def test_a_network_that_is_alive_and_at_chance_has_a_third_of_its_passes_to_learn() -> None:
+    learning = checked(same_class_always)
+    for epoch in (1, 2, 4):
+        learning.after_epoch(row(epoch, 1 / 3))
+    with pytest.raises(TrainingFailedError, match=r"at chance after epoch 3 of 10: loss 1\.1, acc"):
+        learning.after_epoch(row(3, 1 / 3))
+    with pytest.raises(TrainingFailedError, match=r"at chance in the end: accuracy 0\.333"):
+        learning.at_end()
+
+
+def test_an_accuracy_far_above_chance_is_not_looked_into() -> None:
+    checked(dead).after_epoch(row(3, 0.9))
+
+
+def test_features_of_one_class_that_are_all_the_same_have_no_spread() -> None:
+    images, labels = bars()
+    assert checked(lambda _network: None).has_spread()
+    network = checked(lambda _network: None).network
+    images[labels == 1] = images[1].clone()
+    assert not LearningCheck(network, images, labels, EPOCHS).has_spread()
+
+
+def test_a_training_that_fails_gives_what_a_lower_rate_gives_from_the_start(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    again = fitted(20.0)
+    said = capsys.readouterr().err.splitlines()
+    lower = [
+        re.findall(r"starts again at learning_rate (.*) \(attempt (.) of 4\)", line)
+        for line in said
+    ]
+    assert lower == [[("5", "2")], [("1.25", "3")], [("0.3125", "4")]]
+    assert again == fitted(0.3125)
+    assert not capsys.readouterr().err
+
+
+def test_a_training_that_fails_four_times_is_refused_with_what_helps() -> None:
+    message = (
+        r"the training failed 4 times, at learning_rate 1e\+06 down to 15625; the last time the "
+        r"loss is nan after epoch 1 .* more images of each class, pretrained weights "
+        r"\(--weights\), more passes \(train.epochs\) or a lower train.learning_rate"
+    )
+    with pytest.raises(InputError, match=message):
+        fitted(1e6)
+
+
+def test_a_network_at_chance_on_the_images_held_out_is_refused() -> None:
+    images, _ = bars(10, seed=1)
+    unrelated = torch.arange(30) // 3 % 3  # one of three is right
+    message = (
+        "at chance on the 30 images held out of its training: accuracy 0.333, guessing reaches"
+    )
+    with pytest.raises(InputError, match=message):
+        fitted(0.02, held_out=(images, unrelated))
+
+
+class KilledError(Exception):
+    """Stands for the end of a process: nothing is tidied up."""
+
+
+class KilledIn(Checkpoint):
+    """Ends the training after an epoch of an attempt."""
+
+    def __init__(self, path: Path, attempt: int, epoch: int) -> None:
+        super().__init__(path, "key")
+        self._last = attempt, epoch
+
+    def keep(self, state: TrainingState) -> None:
+        super().keep(state)
+        if (self.attempt, len(state.history)) == self._last:
+            raise KilledError
+
+
+def test_a_training_killed_in_any_attempt_gives_the_bytes_of_one_that_was_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(checkpoints, "SHARE", float("inf"))
+    path = tmp_path / "checkpoint"
+    # Attempt 0 fails after its first epoch, 1 and 2 after their second.
+    for attempt, epoch in ((1, 1), (2, 1), (3, 2), (3, EPOCHS)):
+        with pytest.raises(KilledError):
+            fitted(20.0, kept=KilledIn(path, attempt, epoch))
+        last = Checkpoint(path, "key")
+        assert (last.attempt, last.epochs) == (attempt, epoch)
+    capsys.readouterr()
+    assert fitted(20.0, kept=Checkpoint(path, "key")) == fitted(0.3125)
+    assert not capsys.readouterr().err  # no attempt is made twice
