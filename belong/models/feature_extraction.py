@@ -72,19 +72,20 @@ def embed(
     *,
     device: torch.device,
     cache: FeatureCache | None = None,
+    jobs: int | None = None,
 ) -> Tensor:
     """Return the backbone's vectors (n, v) float32 of images (n, ch, h, w) uint8, on the CPU.
 
-    On a CPU each batch is computed by one thread, and as many batches at once as there are
-    processors: the bytes are those of one processor. Vectors that `cache` has are not computed,
-    and the others are kept there.
+    On a CPU each batch is computed by one thread, and `jobs` batches at once, as many as there are
+    processors if None: the bytes are those of one processor. Vectors that `cache` has are not
+    computed, and the others are kept there.
 
     Raises:
         InputError: the backbone cannot take images of this size.
     """
     backbone.check_size(images)
     folded = backbone.folded().to(device)
-    size, jobs = batch_for(device), None if device.type == "cpu" else 1
+    size, jobs = batch_for(device), jobs if device.type == "cpu" else 1
     context = b"" if cache is None else context_of(backbone.digest, device)
 
     @torch.no_grad()

@@ -39,6 +39,7 @@ class Backbone(Stored):
     Attributes:
         card: what it is.
         trunk: the network.
+        dtype: of its weights.
     """
 
     pixel_mean: Tensor
@@ -50,6 +51,7 @@ class Backbone(Stored):
         super().__init__()
         self.card = card
         self.trunk = draw_trunk(card.architecture) if trunk is None else trunk
+        self.dtype = torch.float32
         for name, values in (("pixel_mean", card.mean), ("pixel_std", card.std)):
             self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
         self.to(memory_format=torch.channels_last)
@@ -96,7 +98,7 @@ class Backbone(Stored):
         On a GPU it computes in bfloat16 where torch's autocast finds that enough.
         """
         x = (images.float() / 255 - self.pixel_mean) / self.pixel_std  # grey becomes 3 channels
-        x = x.contiguous(memory_format=torch.channels_last)
+        x = x.to(self.dtype, memory_format=torch.channels_last)
         with torch.autocast("cuda", torch.bfloat16, enabled=images.is_cuda):
             stages = self.stages(x)
         return torch.cat([stage.float() for stage in stages], dim=1)
@@ -114,13 +116,20 @@ class Backbone(Stored):
         return early, middle, self.trunk.forward_head(final, pre_logits=True)
 
     def folded(self) -> Self:
-        """Return a copy for use without learning: twice as fast, and its values the same.
+        """Return a copy for use without learning, which computes in the card's type of numbers.
 
-        See `belong.models.inference`. A module of one's own stays as it is.
+        It is twice as fast, and its values are the same: see `belong.models.inference`. A module of
+        one's own stays as it is.
+
+        Raises:
+            InputError: this processor does not compute in that type.
         """
         if self.card.architecture == OWN_MODULE:
             return copy.deepcopy(self).eval()
-        return type(self)(self.card, for_inference(self.trunk)).eval()
+        dtype = getattr(torch, self.card.dtype)
+        folded = type(self)(self.card, for_inference(self.trunk, dtype=dtype)).eval()
+        folded.dtype = dtype
+        return folded
 
     def check_size(self, images: Tensor) -> None:
         """Refuse images (n, ch, h, w) that the network cannot take.
