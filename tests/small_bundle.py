@@ -59,7 +59,8 @@ def make_bundle(to: Path) -> Path:
     train.main(params, *given, to / "history", to / "network")
     train_autoencoder.main(params, images, to / "autoencoder_history", to / "autoencoder")
     networks = to / "network", to / "autoencoder"
-    extract.main(params, *networks, images, to / "derived", to / "embedded", to / "features")
+    seen_by = to / "backbone", *networks
+    extract.main(params, *seen_by, images, to / "derived", to / "embedded", to / "features")
     fit_mahalanobis.main(params, to / "features", to / "gaussians")
     train_head.main(params, to / "features", to / "head_history", to / "head")
     fit_detectors.main(params, to / "network", to / "features", to / "detectors")

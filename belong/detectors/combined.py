@@ -15,6 +15,10 @@ import numpy as np
 from belong.calibration.sample_size import LEAST_IMAGES
 from belong.runtime.errors import InputError
 
+# Of the held-out images: those that fit the p-values and choose the members. The others alone set
+# the threshold.
+FITTING = slice(0, None, 2)
+
 
 @dataclass(frozen=True)
 class Surprise:
@@ -97,7 +101,7 @@ def combined(
     From part -> detector -> (n,) to part -> (n,) float32; of the part `held_out`, half as many.
     """
     combination = Combination.fit(
-        {name: scores[held_out][name][::2] for name in members}, tail=tail
+        {name: scores[held_out][name][FITTING] for name in members}, tail=tail
     )
     rest = {name: scores[held_out][name][1::2] for name in members}
     tested = {

@@ -28,6 +28,7 @@ def card(manifest: Manifest, name: str) -> str:
         ("images", f"{form.height} x {form.width} px, {form.color}; files are resized until they "
          "just cover that, and cut at the center"),
         ("detector", detector),
+        *(("", f"without {name}: {why}") for name, why in manifest.left_out.items()),
         ("", ""),
         ("trained on", f"{made.normal}, lambda {made.weight:g}, seed {made.seed}"),
         ("", "; ".join(parts)),

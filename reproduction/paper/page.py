@@ -99,8 +99,8 @@ def _cells(grid: pd.DataFrame, published: pd.DataFrame) -> str:
         lines.append(f"Not run: {', '.join(map(title, not_run))}.")
     if set(not_run) & set(IMAGENET):
         lines.append(
-            "[Small photos of other things](../stand-in/README.md) went through the same stages; "
-            "they stand for none of these numbers."
+            "[CIFAR-10 in three parts of classes](../photos/README.md) stands in for it: other "
+            "photos, and another network."
         )
     missing = [
         f"{title(pair)}, lambda {one:g}, seed {seed}" for pair, one, seed in missing_cells(grid)

@@ -10,16 +10,8 @@ from belong.data.image_folder import ImageFiles
 from belong.data.loader import look, pack
 from belong.data.resize import Form, all_formed
 from belong.runtime.errors import InputError
+from reproduction.photo_study.parts import PARTS
 
-# Part -> its classes; each part has the next one as its anomalies, and the third is seen by no
-# training.
-PARTS = {
-    "a": ("airplane", "automobile", "bird", "cat"),
-    "b": ("deer", "dog", "frog"),
-    "c": ("horse", "ship", "truck"),
-}
-ANOMALIES = {"a": "b", "b": "c", "c": "a"}
-THIRD = {"a": "c", "b": "a", "c": "b"}
 TRAIN, TEST = 500, 200  # photos of each class
 FAR = 400
 SMALL_PX = 32  # for the autoencoder

@@ -13,7 +13,7 @@ from reproduction.paper.seed_statistics import (
     mean_and_sd,
     missing_cells,
 )
-from reproduction.photo_study.images import ANOMALIES, PARTS, THIRD
+from reproduction.photo_study.parts import ANOMALIES, PARTS, THIRD
 
 SEMI, SUPERVISED, COMBINED = "mahalanobis", "mlp_head", "combined"
 PUBLISHED = {part: f"imagenet30-{part}" for part in PARTS}
@@ -88,10 +88,11 @@ def _design(frozen: pd.DataFrame, tuned: pd.DataFrame) -> str:
     ]
     return "\n".join(
         [
-            "**This is not the paper's experiment**, which needs ImageNet-30 and a GPU: CIFAR-10 "
-            "in three parts of classes stands in for it, EfficientNet-Lite0 for EfficientNet-B0, both "
-            "with weights learned on ImageNet. Each part has the next one as its anomalies, which "
-            "also train the supervised head; the third part and FashionMNIST (far) train nothing. "
+            "**This is not the paper's experiment**, which needs ImageNet-30 and a GPU. CIFAR-10 "
+            "in three parts of classes stands in for ImageNet-30, and EfficientNet-Lite0 for "
+            "EfficientNet-B0; the weights of both were learned on ImageNet. The anomalies of each "
+            "part are the next part, which also trains the supervised head. The third part and "
+            "FashionMNIST (far) train nothing. "
             f"In each part {counts}. Numbers are means ± standard deviations over seeds, (n).",
             "",
             table(["part", "normal", "anomalies", "third"], rows, left=4),

@@ -130,7 +130,7 @@ def keys_of(chain: tuple[str, ...]) -> set[str]:
 
 
 def test_another_lambda_or_another_training_leaves_the_frozen_backbones_work_alone() -> None:
-    assert set(STAGES["embed"]["params"]) == {"network", "efficientnet", "device", "threads"}
+    assert set(STAGES["embed"]["params"]) == {"network", "backbone", "device", "threads"}
     data = [dep for dep in STAGES["embed"]["deps"] if dep.startswith("data/")]
     assert not set(data) & set(STAGES["train"]["outs"])
 
@@ -265,7 +265,7 @@ def test_no_stage_imports_a_stage() -> None:
 def test_a_stage_without_tensors_does_not_import_torch() -> None:
     light = (
         "check_params", "pack", "split", "evaluate", "report", "bundle", "report_page", "paper",
-        "stand_in", "plots_page", "study_promise",
+        "photos", "plots_page", "study_promise",
     )  # fmt: skip
     importing = {
         file: name

@@ -27,9 +27,10 @@ from belong.commands.watch.inputs import look, scored
 from belong.data.decode_pool import Answers, decoded
 from belong.data.file_discovery import Incoming, below
 from belong.data.image_form import ImageForm
-from belong.models.efficientnet import Backbone
+from belong.models.backbones.backbone import Backbone
+from belong.models.backbones.catalog import backbone_named
+from belong.models.backbones.networks import FrozenBackbone
 from belong.models.feature_extraction import embed
-from belong.models.frozen_backbone import FrozenEfficientNetB0
 from belong.prediction.bundle import Bundle
 from belong.prediction.explanations import reason
 from belong.prediction.model import load_model
@@ -156,8 +157,8 @@ def test_the_detector_that_decided_is_the_member_with_the_largest_surprise(
 
 
 def test_a_network_on_a_frozen_backbone_is_given_what_the_backbone_makes_of_images() -> None:
-    network = FrozenEfficientNetB0(classes=2, embedding=8)
-    backbone = Backbone()
+    backbone = backbone_named("test_efficientnet", "none")
+    network = FrozenBackbone.above(backbone.card, classes=2, embedding=8)
     gaussians = {"means": np.zeros((2, 8), np.float32), "thresholds": np.ones(2, np.float32)}
     gaussians["whitening"] = np.stack([np.eye(8, dtype=np.float32)] * 2)
     arrays: dict[str, dict[str, np.ndarray]] = {
@@ -173,7 +174,7 @@ def test_a_network_on_a_frozen_backbone_is_given_what_the_backbone_makes_of_imag
     }
     manifest = a_bundle().manifest
     form = manifest.form.model_copy(update={"height": 40, "width": 40})
-    facts = {"network": "frozen_efficientnet_b0", "shape": network.shape, "form": form}
+    facts = {"network": "frozen", "shape": network.shape, "form": form, "backbone": backbone.card}
     images = np.random.default_rng(0).integers(0, 256, (3, 1, 40, 40), np.uint8)
     said = Predictor(Bundle(manifest.model_copy(update=facts), arrays), device=CPU).score(images)
     vectors = embed(backbone, torch.from_numpy(images), device=CPU)
@@ -210,7 +211,7 @@ def test_the_reason_names_the_class_or_what_is_odd() -> None:
     )
     assert odd == (
         "no training image looks much like it; less than 0.1 % of the images that belong are at "
-        "least as unusual; 2.1 thresholds from the nearest class, 3"
+        "least as unusual; 2.1 times the calibrated limit from the nearest class, 3"
     )
     first = reason(
         belongs=True, p_value=0.5, detector="energy", name="7", nearest="7", distance=1, frames=4
@@ -468,9 +469,9 @@ def test_a_file_is_decoded_once_and_the_networks_are_built_once(
         again.extend(path for some in paths for path in some)
         return decoded(paths, form, jobs=jobs)
 
-    def counted(self: Predictor, bundle: Bundle) -> None:
+    def counted(self: Predictor, bundle: Bundle, own: Backbone | None) -> None:
         built.append(self)
-        build(self, bundle)
+        build(self, bundle, own)
 
     monkeypatch.setattr(gallery, "decoded", recorded)
     monkeypatch.setattr(Predictor, "_build", counted)

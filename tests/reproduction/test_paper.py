@@ -126,7 +126,7 @@ def test_rows_that_were_not_run_say_so(page: str) -> None:
     assert len(rows) == 30
     assert {(row[4], row[6]) for row in rows} == {("not run", "not run")}
     assert "Not run: ImageNet-30 a against b, ImageNet-30 b against c, ImageNet-30 c" in page
-    assert "(../stand-in/README.md)" in page
+    assert "(../photos/README.md)" in page
 
 
 def test_a_row_of_no_known_balance_has_no_comparable_f1(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ from tests.pipeline.test_grid_driver import edit, repository
 
 # The report's page holds the time of day, and DVC watches no output of it; the other three run only
 # where the grids' tables are.
-OF_TABLES = {"paper", "stand_in", "study_threads"}
+OF_TABLES = {"paper", "photos", "study_threads"}
 STAGES = [name for name in PIPELINE if name not in {"report_page", *OF_TABLES}]
 # For a fit of few images and little time.
 FEW = ("calibration.alpha=0.2", "split.calibration_fraction=0.3", "train.epochs=5",

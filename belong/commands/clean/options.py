@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from os import PathLike
 from typing import TYPE_CHECKING, Literal, get_args
 
-from belong.commands.fit.backbone_choice import BackboneRequest
+from belong.commands.fit.backbone_request import BackboneRequest
 from belong.runtime.arguments import (
     check_choice,
     check_flag,

@@ -114,6 +114,7 @@ def judge(
             generator=torch.Generator().manual_seed(seed + one),
             device=device,
             backbone=backbone,
+            refuses_chance=False,
         )
         seen, _ = layers(trained, inputs[known], device)
         held_out, logits = layers(trained, inputs[unseen], device)
