@@ -18,7 +18,6 @@ def a_manifest() -> Manifest:
             background=(255, 255, 255), max_pixels=1000,
         ),
         network="lenet",
-        backbone=None,
         shape={"classes": 2},
         backbone=None,
         detector="energy",

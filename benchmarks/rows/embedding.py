@@ -23,7 +23,7 @@ FLOAT32, BFLOAT16 = 1e-4, 0.05  # of the largest value
 def lite0(setting: Setting, *, dtype: str) -> Race:
     """Embed photos with EfficientNet-Lite0 and the weights that come with pip."""
     backbone = backbone_named("efficientnet_lite0").eval()
-    backbone.card = backbone.card.model_copy(update={"dtype": dtype})
+    backbone.in_dtype(dtype)
     tolerance = FLOAT32 if dtype == "float32" else BFLOAT16
     return _race(backbone, setting, "timm", backbone.vectors, tolerance)
 

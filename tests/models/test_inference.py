@@ -254,5 +254,5 @@ def test_bfloat16_is_refused_where_the_processor_does_not_compute_in_it(
     lite: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
-    with pytest.raises(InputError, match="this processor does not compute in it; use float32"):
+    with pytest.raises(InputError, match="this processor does not compute in it; expected float32"):
         for_inference(lite, dtype=torch.bfloat16)

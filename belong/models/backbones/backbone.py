@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from belong.models.backbones.card import OWN_MODULE, BackboneCard
 from belong.models.base import Stored
-from belong.models.inference import for_inference
+from belong.models.inference import check_dtype, for_inference
 from belong.runtime.errors import InputError
 from belong.runtime.storage import load_about, load_arrays
 
@@ -114,6 +114,18 @@ class Backbone(Stored):
         final, maps = self.trunk.forward_intermediates(x, indices=list(shown_stages(self.trunk)))
         early, middle = (stage.mean(dim=(2, 3), dtype=torch.float32) for stage in maps)
         return early, middle, self.trunk.forward_head(final, pre_logits=True)
+
+    def in_dtype(self, dtype: str) -> Self:
+        """Have `folded` compute in "float32" or "bfloat16"; return the backbone.
+
+        Raises:
+            InputError: this processor does not compute in that type; or the module is one's own.
+        """
+        check_dtype(getattr(torch, dtype))
+        if self.card.architecture == OWN_MODULE and dtype != self.card.dtype:
+            raise InputError(f"backbone.dtype: expected float32 for your own module, got {dtype}")
+        self.card = self.card.model_copy(update={"dtype": dtype})
+        return self
 
     def folded(self) -> Self:
         """Return a copy for use without learning, which computes in the card's type of numbers.
