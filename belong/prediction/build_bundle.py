@@ -12,7 +12,6 @@ import numpy as np
 from belong.calibration.conformal import promised_range
 from belong.calibration.verdict import decide, kind_in_force
 from belong.data.image_form import ImageForm
-from belong.data.resize import Form, one_formed
 from belong.detectors.combined import FITTING
 from belong.evaluation.assessment import (
     Answers,
@@ -26,6 +25,7 @@ from belong.models.backbones.card import BackboneCard
 from belong.parameters import BundleSection, CalibrationSection, CombinedSection, ImagesSection
 from belong.prediction.bundle import Arrays, Bundle
 from belong.prediction.manifest import FORMAT, Manifest, Measured, TrainedOn
+from belong.prediction.training_thumbnails import packed
 from belong.runtime.environment import versions
 from belong.runtime.errors import InputError
 
@@ -33,7 +33,6 @@ from belong.runtime.errors import InputError
 CODED = {"reconstruction", "code_knn", "code_iforest"}  # they look at the autoencoder
 GAUSSIANS, HEAD = ("mahalanobis", "mahalanobis_min"), "mlp_head"
 NORMAL, ANOMALY, SYNTHETIC = "normal/test", "anomaly/test", "derived/"  # parts that are assessed
-THUMBNAIL_PX = 64  # the longer side; smaller images stay as they are
 
 
 @dataclass(frozen=True)
@@ -247,7 +246,7 @@ def training_images(
     """Draw `most` training images to show beside new ones, about as many of each class.
 
     Images (n, ch, h, w) uint8, features (n, d), labels (n,) 0..c-1 -> `features` (m, d), `labels`
-    (m,), `thumbnails` (m, ch, h, w) uint8, in the order of the training images.
+    (m,) and their pictures, see `training_thumbnails`, in the order of the training images.
     """
     classes = np.unique(labels)
     of_each = max(1, most // len(classes))
@@ -256,16 +255,4 @@ def training_images(
     return {
         "features": features[rows],
         "labels": labels[rows],
-        "thumbnails": np.stack([thumbnail(images[row]) for row in rows]),
-    }
-
-
-def thumbnail(image: np.ndarray) -> np.ndarray:
-    """Return an image (ch, h, w) uint8 whose longer side has at most 64 pixels."""
-    channels, height, width = image.shape
-    longer = max(height, width)
-    if longer <= THUMBNAIL_PX:
-        return image
-    rows, columns = (max(1, round(side * THUMBNAIL_PX / longer)) for side in (height, width))
-    form = Form(rows, columns, "grey" if channels == 1 else "rgb")
-    return one_formed(image, form)
+    } | packed(images[rows])

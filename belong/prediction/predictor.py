@@ -32,6 +32,7 @@ from belong.prediction.bundle import Bundle
 from belong.prediction.manifest import IntegrityError
 from belong.prediction.nearest_training_images import nearest_training_images
 from belong.prediction.predictions import Scores
+from belong.prediction.training_thumbnails import unpacked
 from belong.runtime.errors import InputError
 from belong.runtime.exit_codes import no_memory_left
 
@@ -120,7 +121,8 @@ class Predictor:
         classes = self._network.classifier.out_features, len(self._gaussians.thresholds)
         if set(classes) != {c} or not 0 <= training["labels"].min() <= training["labels"].max() < c:
             raise ValueError(f"it names {c} classes, and its arrays have others")
-        if len({len(training[name]) for name in ("features", "labels", "thumbnails")}) > 1:
+        kept = training["features"], training["labels"], unpacked(training)
+        if len(set(map(len, kept))) > 1:
             raise ValueError("its training images are not as many as their labels and features")
 
     def score(self, images: np.ndarray, *, stopped: Event | None = None) -> Scores:

@@ -25,7 +25,7 @@ import pandas as pd
 import torch
 
 from belong.commands.arguments import count
-from belong.commands.fit.backbone_choice import BackboneRequest
+from belong.commands.fit.backbone_request import BackboneRequest
 from belong.commands.fit.fit import prepare
 from belong.data.loader import look, pack_all
 from belong.data.splits import split

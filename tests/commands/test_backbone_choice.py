@@ -14,9 +14,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import belong
-from belong.commands.fit import backbone_choice
 from belong.commands.fit.backbone_choice import choose_backbone
 from belong.commands.fit.backbone_request import BackboneRequest
+from belong.commands.fit.plan import is_small_and_grey
 from belong.commands.fit.settings import parameters
 from belong.commands.main import main
 from belong.data.image_folder import list_images
@@ -133,7 +133,7 @@ def test_without_the_package_of_the_weights_the_line_names_both_ways_on(
 def test_a_broken_image_is_not_taken_for_a_colored_one(tmp_path: Path) -> None:
     digits = write_images(tmp_path, *FILES, grey=True)
     (digits / "ant" / "0.png").write_bytes(b"no image")
-    assert backbone_choice.is_small_and_grey(list_images(digits))
+    assert is_small_and_grey(list_images(digits))
 
 
 # --- `--plan` checks the weights -----------------------------------------------------------------

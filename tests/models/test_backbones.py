@@ -340,8 +340,8 @@ def of_timm(published: dict[str, Tensor]) -> nn.Module:
 
 def real_photos() -> list[Image.Image]:
     """Return photos that packages bring: Grace Hopper in uniform, a Chinese palace, a flower."""
-    with get_sample_data("grace_hopper.jpg") as file:
-        uniform = Image.open(file).convert("RGB")
+    with Image.open(get_sample_data("grace_hopper.jpg", asfileobj=False)) as image:
+        uniform = image.convert("RGB")
     return [uniform, *map(Image.fromarray, load_sample_images().images)]
 
 

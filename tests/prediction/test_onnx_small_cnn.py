@@ -1,5 +1,7 @@
 """The small network for photos as a graph says what the model says."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import onnxruntime
 import pytest
@@ -23,7 +25,7 @@ def bundle_of(network: SmallCnn) -> Bundle:
         "mahalanobis/thresholds": np.ones(2, np.float32),
         "mahalanobis/whitening": np.eye(d, dtype=np.float32)[None],
     }
-    training = {
+    training: dict[str, np.ndarray] = {
         "features": np.zeros((1, d), np.float32),
         "labels": np.zeros(1, np.int64),
         "thumbnails": np.zeros((1, channels, *SIDES.values()), np.uint8),
@@ -31,7 +33,7 @@ def bundle_of(network: SmallCnn) -> Bundle:
     manifest = a_bundle().manifest
     form = manifest.form.model_copy(update={"channels": channels, **SIDES})
     facts = {"network": "small_cnn", "shape": network.shape, "form": form}
-    arrays = {
+    arrays: dict[str, Mapping[str, np.ndarray]] = {
         "network": network.arrays(),
         "detectors": gaussians,
         "calibration": {"energy": np.zeros(3, np.float32)},

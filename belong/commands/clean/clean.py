@@ -25,7 +25,7 @@ from belong.commands.fit.plan import center_loss_weight, network_for, training_o
 from belong.commands.fit.settings import parameters, sources
 from belong.data.dataset import DataSet
 from belong.data.image_folder import ImageFiles
-from belong.data.loader import look, pack
+from belong.data.loader import look, pack, unread_heif
 from belong.data.resize import Form
 from belong.models import device as devices
 from belong.models.feature_cache import users_cache
@@ -105,6 +105,8 @@ def clean(
         raise InputError(
             f"{printable(folder)}: holds IDX files; wanted a folder of image files for each class"
         )
+    if missing := unread_heif(files):
+        on_stderr(missing)
     backbone = choose_backbone(options.request, files, own, values)
     network, side_px, why = network_for(files, None if backbone is None else backbone.card)
     fitted = max(1, len(files.files) * (options.folds - 1) // options.folds)

@@ -2,11 +2,10 @@
 
 import itertools
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from belong.commands.clean.manifest import VERDICTS
@@ -47,20 +46,20 @@ def save(
     out: Path,
     manifest: pd.DataFrame,
     found: ImageFiles,
-    images: Mapping[int, np.ndarray],
+    images: Collection[int],
     *,
     options: CleanOptions,
 ) -> dict[str, Any]:
     """Write all; return what summary.json holds.
 
-    `found` are the files of the manifest's rows; `images` those that can be shown, row ->
-    (ch, h, w) uint8.
+    `found` are the files of the manifest's rows; the rows of `images` are those that can be shown.
     """
     source = printable(found.folder)
     stated = {"false_alarms": options.false_alarms, "folds": options.folds}
     summary = {"source": source} | _summary(manifest) | stated
+    photos = {row: found.folder / found.files[row] for row in images}
     page = suspects_page(
-        manifest, images, title=source, facts={"images": len(manifest), **summary["verdicts"]}
+        manifest, photos, title=source, facts={"images": len(manifest), **summary["verdicts"]}
     )
     save_csv(out / MANIFEST, manifest)
     save_text(out / PAGE, page)

@@ -7,6 +7,7 @@ network, as they were on the pipeline's own run. A machine that others use too s
 
 import os
 import time
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -119,7 +120,8 @@ def _decoding(
     step = max(1, len(found.files) // DECODED)
     start, channels = time.perf_counter(), 1
     for file in found.files[::step][:DECODED]:
-        with suppress(UnreadableError):
+        # Pillow warns of photos above 89 megapixels, and of odd notes in files.
+        with suppress(UnreadableError), warnings.catch_warnings(action="ignore"):
             image = read_image(
                 found.folder / file,
                 needed_px=side_px,
