@@ -191,6 +191,7 @@ class BackboneSection(Section):
 
     weights: Path
     frozen: bool
+    dtype: Literal["float32", "bfloat16"] = "float32"  # that a frozen backbone computes in
 
     @model_validator(mode="after")
     def _frozen_weights_are_given(self) -> Self:

@@ -27,6 +27,7 @@ from belong.models import autoencoder as autoencoders
 from belong.models import device as devices
 from belong.models.backbones.backbone import Backbone
 from belong.models.checkpoint import Checkpoint
+from belong.models.feature_cache import users_cache
 from belong.models.feature_extraction import HEAD, embed_parts, extract_parts
 from belong.models.registry import NETWORKS
 from belong.models.train_classifier import TrainingOptions, fit_classifier
@@ -88,7 +89,7 @@ def make_model(
 
     def embed(backbone: Backbone) -> Result:
         announce("embed")
-        return embed_parts(backbone, every.items(), device=device), {}
+        return embed_parts(backbone, every.items(), device=device, cache=users_cache()), {}
 
     inputs = every
     if backbone is not None and values.is_frozen:
