@@ -94,9 +94,9 @@ def _color(value: object) -> object:
     return value
 
 
-def _members(value: object) -> list[str] | None:
+def _members(value: object) -> list[str] | str:
     if value == "auto":
-        return None
+        return "auto"
     if not isinstance(value, list) or len(value) < 2 or len(set(map(str, value))) < len(value):
         raise ValueError("auto, or a list of at least 2 detectors, each once")
     for name in map(str, value):
@@ -191,6 +191,7 @@ class BackboneSection(Section):
 
     weights: Path
     frozen: bool
+    dtype: Literal["float32", "bfloat16"] = "float32"  # that a frozen backbone computes in
 
     @model_validator(mode="after")
     def _frozen_weights_are_given(self) -> Self:
@@ -315,9 +316,9 @@ class DetectorsSection(Section):
 
 
 class CombinedSection(Section):
-    """What `combined` is made of; no `members` for auto."""
+    """What `combined` is made of."""
 
-    members: Annotated[list[str] | None, PlainValidator(_members)]
+    members: Annotated[list[str] | Literal["auto"], PlainValidator(_members)]
     tail: Share
 
 
@@ -407,6 +408,6 @@ class Parameters(Section):
     @property
     def candidates(self) -> list[str]:
         """The detectors that `combined` may be made of: those that are not blind enter."""
-        if self.combined.members is not None:
-            return self.combined.members
-        return list(MEMBERS_ABOVE_A_FROZEN_BACKBONE if self.is_frozen else MEMBERS)
+        if self.combined.members == "auto":
+            return list(MEMBERS_ABOVE_A_FROZEN_BACKBONE if self.is_frozen else MEMBERS)
+        return self.combined.members

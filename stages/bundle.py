@@ -63,7 +63,7 @@ def main(
         held_out={name: scored[f"{HELD_OUT}/{name}"] for name in of_scores["thresholds"]},
         scores=scored,
         thresholds=of_scores["thresholds"],
-        members=of_scores["members"],
+        members={name: of_scores["members"][name] for name in values.candidates},
         missing=of_scores["missing"],
         metrics=json.loads(metrics.read_text(encoding="utf-8")),
     )

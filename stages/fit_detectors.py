@@ -9,8 +9,8 @@ Writes  detectors  safetensors: `DETECTOR/ARRAY` of every detector; about: `memb
 from dataclasses import asdict
 from pathlib import Path
 
-from belong.detectors.fit import PART, fit_detectors, select_members
-from belong.detectors.member_selection import Retraining
+from belong.detectors.fit import PART, fit_detectors
+from belong.detectors.member_selection import Retraining, select_members
 from belong.detectors.score_parts import HELD_OUT
 from belong.models import device
 from belong.models.activations import Views

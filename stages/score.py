@@ -14,7 +14,7 @@ Writes  verdicts    csv: for each test image and detector: score, p-value, belon
 
 from pathlib import Path
 
-from belong.detectors.member_selection import Member
+from belong.detectors.combined import Member
 from belong.detectors.score_parts import FITTED, score_parts, verdict_table
 from belong.models import device
 from belong.parameters import Parameters
@@ -51,7 +51,7 @@ def main(
         head=load_arrays(head),
         detectors=load_arrays(detectors),
         why_no_head=load_about(head).get("missing"),
-        members={name: Member(**one) for name, one in members.items()},
+        members={name: Member(**members[name]) for name in values.candidates},
         tail=values.combined.tail,
         calibration=values.calibration,
     )

@@ -45,9 +45,14 @@ def a_bundle() -> Bundle:
     return Bundle(a_manifest(), {name: {"x": np.arange(3.0)} for name in FILES})
 
 
-def make_bundle(to: Path) -> Path:
-    """Run the stages in the folder `to`, but for what measures and draws; return the model."""
-    text = PARAMS.replace("  epochs: 3", "  epochs: 1").replace("  trees: 50", "  trees: 5")
+QUICK = PARAMS.replace("  epochs: 3", "  epochs: 1").replace("  trees: 50", "  trees: 5")
+
+
+def make_bundle(to: Path, text: str = QUICK) -> Path:
+    """Run the stages in the folder `to`, but for what measures and draws; return the model.
+
+    `text` is that of params.yaml.
+    """
     params, images = to / "params.yaml", to / "images"
     params.write_text(text, encoding="utf-8")
     pack.main(params, to / "rows", to / "unreadable", to / "ignored", to / "pack")

@@ -12,12 +12,28 @@ from typing import Self
 
 import numpy as np
 
-from belong.calibration.sample_size import LEAST_IMAGES
+from belong.calibration.sample_size import FITTING, LEAST_IMAGES
 from belong.runtime.errors import InputError
 
-# Of the held-out images: those that fit the p-values and choose the members. The others alone set
-# the threshold.
-FITTING = slice(0, None, 2)
+
+@dataclass(frozen=True)
+class Member:
+    """A detector that may enter, and what was found of it; see `detectors.member_selection`.
+
+    Attributes:
+        auroc: mean over the classes left out; None if it cannot be measured.
+        low: the lower end of its interval.
+        left_out: why it does not enter; None if it does.
+    """
+
+    auroc: float | None
+    low: float | None
+    left_out: str | None = None
+
+
+def entered(members: Mapping[str, Member]) -> list[str]:
+    """Return the names of those that enter."""
+    return [name for name, one in members.items() if one.left_out is None]
 
 
 @dataclass(frozen=True)

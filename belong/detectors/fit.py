@@ -1,7 +1,6 @@
 """Fit all detectors but the supervised head to normal training images."""
 
-from collections.abc import Collection, Mapping
-from functools import partial
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,19 +8,15 @@ import torch
 
 from belong.detectors import mahalanobis
 from belong.detectors.base import Training
-from belong.detectors.combined import FITTING
 from belong.detectors.covariance import choose
 from belong.detectors.mahalanobis import OneLayer
-from belong.detectors.member_selection import Member, Retraining, select
 from belong.detectors.registry import DETECTORS, stored_in
-from belong.detectors.score_parts import HELD_OUT
 from belong.models.activations import Views
 from belong.parameters import DetectorsSection, MahalanobisSection
 from belong.runtime.progress import bar
 from belong.runtime.text import say
 
 PART = "normal/train"
-_LABELS = f"{HELD_OUT}/labels"
 
 Arrays = dict[str, np.ndarray]
 
@@ -60,7 +55,7 @@ def fit_detectors(
         options: a section for each detector that has anything to choose.
         seed: draws the samples of the isolation forest.
     """
-    training, sections = _training(views, class_names, weight, bias), _sections(options, seed)
+    training, sections = training_of(views, class_names, weight, bias), sections_of(options, seed)
     arrays: Arrays = {}
     names = stored_in("detectors")
     with bar(len(names), "fit detectors", "detector") as progress:
@@ -76,50 +71,10 @@ def fit_detectors(
     return arrays
 
 
-def select_members(
-    views: Mapping[str, np.ndarray],
-    class_names: list[str],
-    *,
-    weight: np.ndarray,
-    bias: np.ndarray,
-    candidates: Collection[str],
-    options: DetectorsSection,
-    gaussians: MahalanobisSection,
-    seed: int,
-    retraining: Retraining | None,
-) -> dict[str, Member]:
-    """Return for each candidate whether it enters `combined`, see `detectors.member_selection`.
-
-    Args:
-        views: as of `fit_detectors`, and `normal/calibration/VIEW` and its labels.
-        class_names: and
-        weight: and
-        bias: as of `fit_detectors`.
-        candidates: names of detectors.
-        options: as of `fit_detectors`.
-        gaussians: the parameters of `mahalanobis`.
-        seed: draws the training images, where a class has many, and what `fit_detectors` draws.
-        retraining: of the layer above a frozen backbone; None for a network that was trained whole.
-    """
-    of_gaussians = dict.fromkeys(stored_in("gaussians"), gaussians.model_dump())
-    sections = _sections(options, seed) | of_gaussians
-    members = select(
-        _training(views, class_names, weight, bias),
-        Views.from_arrays(views, HELD_OUT).rows(torch.arange(len(views[_LABELS]))[FITTING]),
-        torch.from_numpy(views[_LABELS][FITTING]),
-        {name: partial(DETECTORS[name].fit, **sections.get(name, {})) for name in candidates},
-        seed=seed,
-        retraining=retraining,
-    )
-    for name, member in members.items():
-        if member.left_out:
-            say(f"combined leaves out {name}: {member.left_out}")
-    return members
-
-
-def _training(
+def training_of(
     views: Mapping[str, np.ndarray], class_names: list[str], weight: np.ndarray, bias: np.ndarray
 ) -> Training:
+    """Return what the detectors are fitted to; the arguments are those of `fit_detectors`."""
     return Training(
         views=Views.from_arrays(views, PART),
         labels=torch.from_numpy(views[f"{PART}/labels"]),
@@ -129,7 +84,7 @@ def _training(
     )
 
 
-def _sections(options: DetectorsSection, seed: int) -> dict[str, dict[str, Any]]:
+def sections_of(options: DetectorsSection, seed: int) -> dict[str, dict[str, Any]]:
     """Return for each detector the keywords of its `fit`."""
     sections: dict[str, dict[str, Any]] = options.model_dump()
     sections["code_iforest"]["seed"] = seed

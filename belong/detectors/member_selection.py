@@ -31,20 +31,28 @@ was 0.5 before these numbers were seen (0.714 / 0.855 / 0.875); classes left out
 in parts hardly tell the two shares apart (0.873 and 0.872; 0.964 and 0.964).
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
 from scipy.stats import rankdata
 from torch import Tensor
 
+from belong.calibration.sample_size import FITTING
 from belong.detectors.base import Detector, Training
+from belong.detectors.combined import Member
+from belong.detectors.fit import sections_of, training_of
+from belong.detectors.registry import DETECTORS, stored_in
+from belong.detectors.score_parts import HELD_OUT
 from belong.models.activations import Views
 from belong.models.backbones.networks import FrozenBackbone
 from belong.models.train_classifier import TrainingOptions, train_classifier
+from belong.parameters import DetectorsSection, MahalanobisSection
 from belong.runtime.errors import InputError
 from belong.runtime.progress import bar
+from belong.runtime.text import say
 
 Fit = Callable[[Training], Detector]
 # What a network without some classes makes of images: the views of the training images and of the
@@ -59,21 +67,6 @@ NORMAL_95 = 1.645  # the 95 % quantile of the normal law
 
 
 @dataclass(frozen=True)
-class Member:
-    """What was found of a member.
-
-    Attributes:
-        auroc: mean over the classes left out; None if it cannot be measured.
-        low: the lower end of its interval.
-        left_out: why it does not enter; None if it does.
-    """
-
-    auroc: float | None
-    low: float | None
-    left_out: str | None = None
-
-
-@dataclass(frozen=True)
 class Retraining:
     """How the layer above a frozen backbone is trained without some classes.
 
@@ -84,6 +77,48 @@ class Retraining:
 
     options: TrainingOptions
     seed: int
+
+
+def select_members(
+    views: Mapping[str, np.ndarray],
+    class_names: list[str],
+    *,
+    weight: np.ndarray,
+    bias: np.ndarray,
+    candidates: Collection[str],
+    options: DetectorsSection,
+    gaussians: MahalanobisSection,
+    seed: int,
+    retraining: Retraining | None,
+) -> dict[str, Member]:
+    """Return for each candidate whether it enters `combined`, see above.
+
+    Args:
+        views: as of `fit_detectors`, and `normal/calibration/VIEW` and its labels.
+        class_names: and
+        weight: and
+        bias: as of `fit_detectors`.
+        candidates: names of detectors.
+        options: as of `fit_detectors`.
+        gaussians: the parameters of `mahalanobis`.
+        seed: draws the training images, where a class has many, and what `fit_detectors` draws.
+        retraining: of the layer above a frozen backbone; None for a network that was trained whole.
+    """
+    labels = f"{HELD_OUT}/labels"
+    of_gaussians = dict.fromkeys(stored_in("gaussians"), gaussians.model_dump())
+    sections = sections_of(options, seed) | of_gaussians
+    members = select(
+        training_of(views, class_names, weight, bias),
+        Views.from_arrays(views, HELD_OUT).rows(torch.arange(len(views[labels]))[FITTING]),
+        torch.from_numpy(views[labels][FITTING]),
+        {name: partial(DETECTORS[name].fit, **sections.get(name, {})) for name in candidates},
+        seed=seed,
+        retraining=retraining,
+    )
+    for name, member in members.items():
+        if member.left_out:
+            say(f"combined leaves out {name}: {member.left_out}")
+    return members
 
 
 def select(
@@ -135,11 +170,6 @@ def decide(measured: Mapping[str, Member], *, is_fair: bool) -> dict[str, Member
     if all(one.left_out for one in decided.values()):
         return dict(measured)
     return decided
-
-
-def entered(members: Mapping[str, Member]) -> list[str]:
-    """Return the names of those that enter."""
-    return [name for name, one in members.items() if one.left_out is None]
 
 
 def auroc_with_error(normal: np.ndarray, anomaly: np.ndarray) -> tuple[float, float]:

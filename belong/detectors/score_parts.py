@@ -10,8 +10,7 @@ import pandas as pd
 from belong.calibration import conformal
 from belong.calibration.thresholds import thresholds
 from belong.calibration.verdict import decide
-from belong.detectors.combined import combined
-from belong.detectors.member_selection import Member, entered
+from belong.detectors.combined import Member, combined, entered
 from belong.detectors.registry import DETECTORS, stored_in
 from belong.models.activations import Views
 from belong.parameters import CalibrationSection

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from belong.calibration.conformal import promised_range
+from belong.calibration.sample_size import FITTING
 from belong.calibration.verdict import decide, kind_in_force
 from belong.data.image_form import ImageForm
-from belong.detectors.combined import FITTING
 from belong.evaluation.assessment import (
     Answers,
     Assessment,

@@ -146,10 +146,11 @@ class Model:
             InputError: there is no GPU; IntegrityError: the arrays do not fit together.
         """
         from belong.models.backbones.catalog import own_backbone
-        from belong.prediction.predictor import Predictor  # not at the top, as above
+        from belong.models.feature_cache import users_cache  # not at the top, as above
+        from belong.prediction.predictor import Predictor
 
         own = None if self.backbone is None else own_backbone(self.backbone)
-        return Predictor(self.bundle, device=self.torch_device, backbone=own)
+        return Predictor(self.bundle, device=self.torch_device, backbone=own, cache=users_cache())
 
     def predict(
         self, images: Images, *, batch_size: int = 256, jobs: int | None = None

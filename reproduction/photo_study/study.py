@@ -36,8 +36,8 @@ from sklearn.preprocessing import StandardScaler
 from belong.commands.arguments import count
 from belong.commands.fit.settings import parameters
 from belong.detectors import mlp_head
-from belong.detectors.fit import fit_detectors, fit_gaussians, select_members
-from belong.detectors.member_selection import Retraining
+from belong.detectors.fit import fit_detectors, fit_gaussians
+from belong.detectors.member_selection import Retraining, select_members
 from belong.detectors.score_parts import score_parts
 from belong.evaluation import metrics as measure
 from belong.models import autoencoder

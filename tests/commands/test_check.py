@@ -161,13 +161,8 @@ def scene(seed: int, *, blur: float = 0, brightness: float = 1) -> Image.Image:
     """Noise with details of all sizes, as photos have them, at a shorter side of 256 pixels."""
     rng = np.random.default_rng(seed)
     layers = [rng.normal(0, 25, (256 // step + 1, 384 // step + 1)) for step in (1, 4, 16, 64)]
-    whole = np.sum(
-        [
-            np.asarray(Image.fromarray(layer).resize((384, 256), Image.Resampling.BICUBIC))
-            for layer in layers
-        ],
-        axis=0,
-    )
+    sized = [Image.fromarray(one).resize((384, 256), Image.Resampling.BICUBIC) for one in layers]
+    whole = np.sum([np.asarray(one) for one in sized], axis=0)
     pixels = ((128 + whole) * brightness).clip(0, 255).astype(np.uint8)
     return Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(blur))
 

@@ -10,16 +10,15 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from belong.detectors.base import Detector, Training
+from belong.detectors.combined import Member, entered
 from belong.detectors.energy import Energy
 from belong.detectors.hidden_knn import HiddenNeighbors
 from belong.detectors.member_selection import (
     FOLDS,
     Fit,
-    Member,
     Retraining,
     auroc_with_error,
     decide,
-    entered,
     select,
 )
 from belong.models.activations import Views

@@ -14,7 +14,9 @@ from PIL import Image
 from ruamel.yaml import YAML
 from safetensors.torch import save_file
 from sklearn.datasets import load_sample_images
-from timm.data import ImageNetInfo, create_transform, resolve_data_config
+from timm.data.config import resolve_data_config
+from timm.data.imagenet_info import ImageNetInfo
+from timm.data.transforms_factory import create_transform
 from torch import Tensor, nn
 from torch.testing import assert_close
 from torchvision.models import EfficientNet, EfficientNet_B0_Weights, efficientnet_b0
@@ -249,7 +251,7 @@ def test_dropout_follows_the_seed() -> None:
 
 
 def test_training_on_two_kinds_of_images_lowers_the_loss() -> None:
-    images, labels = photos(16, height=40, width=40), torch.arange(16) % 2
+    images, labels = photos(64, height=40, width=40), torch.arange(64) % 2
     images[labels == 1] //= 4  # dark ones
     network = untrained(images)
     history = trained(network, images, labels, epochs=8, batch_size=8)
@@ -340,8 +342,9 @@ def of_timm(published: dict[str, Tensor]) -> nn.Module:
 
 def real_photos() -> list[Image.Image]:
     """Return photos that packages bring: Grace Hopper in uniform, a Chinese palace, a flower."""
-    with Image.open(get_sample_data("grace_hopper.jpg", asfileobj=False)) as image:
-        uniform = image.convert("RGB")
+    path = str(get_sample_data("grace_hopper.jpg", asfileobj=False))
+    with Image.open(path) as photo:
+        uniform = photo.convert("RGB")
     return [uniform, *map(Image.fromarray, load_sample_images().images)]
 
 
@@ -388,7 +391,8 @@ def test_lite0_names_what_is_on_photos_which_timms_own_preprocessing_finds_likel
     lite0: Backbone, of_timm: nn.Module, published: dict[str, Tensor]
 ) -> None:
     """An admiral, the Summer Palace of Beijing, and a dahlia, which is no class of ImageNet."""
-    transform = create_transform(**resolve_data_config({}, model=of_timm))
+    config = resolve_data_config({}, model=of_timm)
+    transform = create_transform(**config)
     names = []
     for photo in real_photos():
         likely = of_timm(transform(photo)[None])[0].topk(3).indices

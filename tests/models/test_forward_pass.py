@@ -89,17 +89,19 @@ def test_the_networks_that_params_yaml_names_are_those_of_the_registry_and_the_c
 
 
 def test_fitting_is_building_drawing_the_weights_and_training_in_turn() -> None:
-    # Of four images nothing can be told: no network is at chance.
-    inputs, labels = images(4, side_px=12), torch.arange(4) % 3
+    inputs, labels = images(18, side_px=12), torch.arange(18) % 3
+    inputs[labels == 1] //= 4  # dark ones, and
+    inputs[labels == 2, :, :6] = 0  # half black ones
     generator = torch.Generator().manual_seed(3)
+    options = OPTIONS.model_copy(update={"epochs": 40})
     network, rows = fit_classifier(
-        inputs, labels, (inputs, labels), network="lenet", classes=3, options=OPTIONS,
+        inputs, labels, (inputs, labels), network="lenet", classes=3, options=options,
         generator=generator, device=CPU,
     )  # fmt: skip
     again, generator = build("lenet", inputs, classes=3, embedding=3), generator.manual_seed(3)
     again.initialize(inputs, generator)
     assert rows == train_classifier(
-        again, inputs, labels, (inputs, labels), options=OPTIONS, generator=generator
+        again, inputs, labels, (inputs, labels), options=options, generator=generator
     )
     for name, values in network.arrays().items():
         np.testing.assert_array_equal(values, again.arrays()[name])

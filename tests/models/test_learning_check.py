@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from belong.models import checkpoint as checkpoints
+from belong.models.backbones.networks import FrozenBackbone
 from belong.models.checkpoint import Checkpoint, TrainingState
 from belong.models.learning_check import LearningCheck
 from belong.models.lenet import LeNet
@@ -97,6 +98,17 @@ def test_a_network_that_is_alive_and_at_chance_has_some_passes_to_learn(
         learning.after_epoch(row(epoch, 1 / 3))
     with pytest.raises(TrainingFailedError, match=rf"at chance after epoch {patience} of .*: loss"):
         learning.after_epoch(row(patience, 1 / 3))
+
+
+def test_an_embedding_above_a_frozen_backbone_that_is_dead_is_noticed() -> None:
+    vectors, labels = torch.rand(60, 9), torch.arange(60) % 3
+    network = FrozenBackbone(classes=3, embedding=5, early=2, middle=3, last=4)
+    network.initialize(vectors, torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        network.embedding.weight.zero_()
+        network.embedding.bias.fill_(-1)
+    with pytest.raises(TrainingFailedError, match="dead after epoch 1 of 10"):
+        LearningCheck(network, vectors, labels, EPOCHS, 6).after_epoch(row(1, 1 / 3))
 
 
 def test_a_network_at_chance_in_the_end_has_failed() -> None:

@@ -32,6 +32,7 @@ from belong.data.image_folder import ImageFiles
 from belong.data.loader import look, pack, unread_heif
 from belong.data.resize import Form
 from belong.models import device as devices
+from belong.models.feature_cache import users_cache
 from belong.models.feature_extraction import embed
 from belong.models.train_classifier import TrainingOptions
 from belong.parameters import ImagesSection
@@ -192,7 +193,7 @@ def clean(
         list(names[enough]),
         embed=(lambda pixels: pixels)
         if backbone is None
-        else partial(embed, backbone, device=device),
+        else partial(embed, backbone, device=device, cache=users_cache()),
         rng=rng,
     )
     fit = (
@@ -207,7 +208,7 @@ def clean(
         output,
         manifest(table, remarks, judged, judgment.known),
         files,
-        dict(zip(read.tolist(), data.images, strict=True)),
+        read.tolist(),
         options=options,
         sight=judgment.sight,
     )

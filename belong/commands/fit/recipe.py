@@ -19,14 +19,15 @@ from belong.data.loader import check_enough, pack_all
 from belong.data.splits import left_out, split
 from belong.data.synthetic_anomalies import derive
 from belong.detectors import mlp_head
-from belong.detectors.fit import fit_detectors, fit_gaussians, select_members
-from belong.detectors.member_selection import Retraining
+from belong.detectors.fit import fit_detectors, fit_gaussians
+from belong.detectors.member_selection import Retraining, select_members
 from belong.detectors.score_parts import HELD_OUT, score_parts
 from belong.evaluation.evaluate import evaluate
 from belong.models import autoencoder as autoencoders
 from belong.models import device as devices
 from belong.models.backbones.backbone import Backbone
 from belong.models.checkpoint import Checkpoint
+from belong.models.feature_cache import users_cache
 from belong.models.feature_extraction import HEAD, embed_parts, extract_parts
 from belong.models.registry import NETWORKS
 from belong.models.train_classifier import TrainingOptions, fit_classifier
@@ -88,7 +89,7 @@ def make_model(
 
     def embed(backbone: Backbone) -> Result:
         announce("embed")
-        return embed_parts(backbone, every.items(), device=device), {}
+        return embed_parts(backbone, every.items(), device=device, cache=users_cache()), {}
 
     inputs = every
     if backbone is not None and values.is_frozen:

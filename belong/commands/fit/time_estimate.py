@@ -23,11 +23,13 @@ from belong.data.image_reader import UnreadableError, read_image
 from belong.data.resize import Form, formed
 from belong.data.synthetic_anomalies import DERIVED
 from belong.models import device as devices
-from belong.models.backbones.backbone import BATCH, Backbone
+from belong.models.backbones.backbone import Backbone
 from belong.models.base import Network
+from belong.models.inference import batch_for
 from belong.models.registry import build
 from belong.parameters import ImagesSection, Parameters
 
+PHOTOS = 16  # of a step of training a backbone that is timed, and
 DECODED = 12  # files, and
 TIMED_SECONDS = 0.2  # as long as this at least, each kind of work
 # All but decoding, embedding and training took 53 s for MNIST's 80,000 images, of which 14 s stay
@@ -117,9 +119,9 @@ def pace_of(
     classes = len(found.class_names)
     decoding, channels = _decoding(found, side_px, values.images)
     pixels, embedding = _noise(batch_size, channels, side_px), 0.0
-    inputs = pixels if backbone is None else pixels[:BATCH]
+    inputs = pixels if backbone is None else pixels[:PHOTOS]
     if backbone is not None and is_frozen:
-        folded, images = backbone.folded().to(device), pixels[:BATCH].to(device)
+        folded, images = backbone.folded().to(device), pixels[: batch_for(device)].to(device)
         backbone.check_size(images)
         # As many batches at once as there are processors.
         jobs = (os.cpu_count() or 1) if device.type == "cpu" else 1
