@@ -37,6 +37,27 @@ COMBINABLE = (
     "mahalanobis_maps",
     "mahalanobis_hidden",
     "mahalanobis_layers",
+    "mahalanobis_normalized",
+    "hidden_knn",
+)
+# What `combined` may be made of, by default: one detector for each place that an anomaly may show.
+MEMBERS = (
+    "mahalanobis_maps",
+    "mahalanobis_hidden",
+    "mahalanobis",
+    "active_nodes",
+    "energy",
+    "code_knn",
+)
+# Above a frozen backbone: two on its last layer, which was trained on far more than these images.
+MEMBERS_ABOVE_A_FROZEN_BACKBONE = (
+    "mahalanobis_maps",
+    "mahalanobis_normalized",
+    "hidden_knn",
+    "feature_knn",
+    "active_nodes",
+    "energy",
+    "code_knn",
 )
 # Networks that are trained from scratch, and backbones with weights of their own; timm has more.
 # The registries come with torch and stand above this file; a test holds them together.
@@ -73,9 +94,11 @@ def _color(value: object) -> object:
     return value
 
 
-def _members(value: object) -> list[str]:
+def _members(value: object) -> list[str] | str:
+    if value == "auto":
+        return "auto"
     if not isinstance(value, list) or len(value) < 2 or len(set(map(str, value))) < len(value):
-        raise ValueError("a list of at least 2 detectors, each once")
+        raise ValueError("auto, or a list of at least 2 detectors, each once")
     for name in map(str, value):
         if name not in COMBINABLE:
             raise ValueError(
@@ -103,8 +126,10 @@ def _network(value: object) -> str:
     import timm  # not at the top: it takes seconds, and only its other 1,300 names need it
 
     if not (isinstance(value, str) and timm.is_model(value)):
-        near = difflib.get_close_matches(str(value), [*named, *timm.list_models()], n=3, cutoff=0.0)
-        raise ValueError(f"the name of a network; the nearest are {', '.join(near)}")
+        near = difflib.get_close_matches(str(value), named, n=1, cutoff=0.9)
+        near += difflib.get_close_matches(str(value), timm.list_models(), n=3, cutoff=0.0)
+        nearest = ", ".join(list(dict.fromkeys(near))[:3])
+        raise ValueError(f"the name of a network; the nearest are {nearest}")
     if value.split(".")[0].removeprefix("tf_") in NAMED_BACKBONES[:3]:
         raise ValueError(f"{value.split('.')[0].removeprefix('tf_')}, whose weights come with pip")
     return value
@@ -253,6 +278,18 @@ class FeatureKnnSection(Section):
     k: Count
 
 
+class NormalizedMahalanobisSection(Section):
+    """Parameters of `mahalanobis_normalized`."""
+
+    ridge: Ridge
+
+
+class HiddenKnnSection(Section):
+    """Parameters of `hidden_knn`."""
+
+    k: Count
+
+
 class VimSection(Section):
     """Parameters of `vim`."""
 
@@ -273,12 +310,14 @@ class DetectorsSection(Section):
     mahalanobis_maps: MahalanobisSection
     mahalanobis_hidden: MahalanobisSection
     mahalanobis_layers: MahalanobisSection
+    mahalanobis_normalized: NormalizedMahalanobisSection
+    hidden_knn: HiddenKnnSection
 
 
 class CombinedSection(Section):
     """What `combined` is made of."""
 
-    members: Annotated[list[str], PlainValidator(_members)]
+    members: Annotated[list[str] | Literal["auto"], PlainValidator(_members)]
     tail: Share
 
 
@@ -364,3 +403,10 @@ class Parameters(Section):
         if not self.has_backbone:
             return self.network
         return "frozen" if self.backbone.frozen else "fine_tuned"
+
+    @property
+    def candidates(self) -> list[str]:
+        """The detectors that `combined` may be made of: those that are not blind enter."""
+        if self.combined.members == "auto":
+            return list(MEMBERS_ABOVE_A_FROZEN_BACKBONE if self.is_frozen else MEMBERS)
+        return self.combined.members

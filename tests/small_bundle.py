@@ -45,9 +45,14 @@ def a_bundle() -> Bundle:
     return Bundle(a_manifest(), {name: {"x": np.arange(3.0)} for name in FILES})
 
 
-def make_bundle(to: Path) -> Path:
-    """Run the stages in the folder `to`, but for what measures and draws; return the model."""
-    text = PARAMS.replace("  epochs: 3", "  epochs: 1").replace("  trees: 50", "  trees: 5")
+QUICK = PARAMS.replace("  epochs: 3", "  epochs: 1").replace("  trees: 50", "  trees: 5")
+
+
+def make_bundle(to: Path, text: str = QUICK) -> Path:
+    """Run the stages in the folder `to`, but for what measures and draws; return the model.
+
+    `text` is that of params.yaml.
+    """
     params, images = to / "params.yaml", to / "images"
     params.write_text(text, encoding="utf-8")
     pack.main(params, to / "rows", to / "unreadable", to / "ignored", to / "pack")
@@ -59,7 +64,8 @@ def make_bundle(to: Path) -> Path:
     train.main(params, *given, to / "history", to / "network")
     train_autoencoder.main(params, images, to / "autoencoder_history", to / "autoencoder")
     networks = to / "network", to / "autoencoder"
-    extract.main(params, *networks, images, to / "derived", to / "embedded", to / "features")
+    seen_by = to / "backbone", *networks
+    extract.main(params, *seen_by, images, to / "derived", to / "embedded", to / "features")
     fit_mahalanobis.main(params, to / "features", to / "gaussians")
     train_head.main(params, to / "features", to / "head_history", to / "head")
     fit_detectors.main(params, to / "network", to / "features", to / "detectors")

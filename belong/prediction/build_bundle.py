@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from belong.calibration.conformal import promised_range
+from belong.calibration.sample_size import FITTING
 from belong.calibration.verdict import decide, kind_in_force
 from belong.data.image_form import ImageForm
 from belong.evaluation.assessment import (
@@ -55,6 +56,7 @@ class Fitted:
         scores: `PART/DETECTOR` (n,) scores of the test images of each part, and their
             `normal/test/labels` and `normal/test/predicted` (n,) int64; see `assessment_of`.
         thresholds: detector -> its thresholds, see `belong.calibration.thresholds`.
+        members: candidate of `combined` -> `left_out`, why it does not enter, or None.
         missing: detector -> why it has no scores.
         metrics: the content of metrics.json.
     """
@@ -74,6 +76,7 @@ class Fitted:
     held_out: Arrays
     scores: Arrays
     thresholds: Mapping[str, Mapping[str, float]]
+    members: Mapping[str, Mapping[str, Any]]
     missing: Mapping[str, str]
     metrics: Mapping[str, Any]
 
@@ -107,6 +110,9 @@ def build_bundle(fitted: Fitted, settings: Settings, *, where: Path) -> Bundle:
         raise InputError(f"{where}: bundle.detector: got {detector!r}, but {why}")
     thresholds, held_out = fitted.thresholds[detector], fitted.held_out
     n = len(held_out[detector])
+    # Of a single detector, nothing is combined.
+    candidates = fitted.members if detector == "combined" else {}
+    left_out = {name: one["left_out"] for name, one in candidates.items()}
     data = fitted.metrics["data"]
     _, channels, height, width = fitted.images.shape
     numbers = measured(fitted.metrics, detector, held_out=n, alpha=calibration.alpha)
@@ -131,11 +137,13 @@ def build_bundle(fitted: Fitted, settings: Settings, *, where: Path) -> Bundle:
         shape=dict(fitted.shape),
         backbone=fitted.backbone_card,
         detector=detector,
-        members=settings.combined.members if detector == "combined" else [],
+        members=[name for name, why in left_out.items() if why is None],
+        left_out={name: why for name, why in left_out.items() if why is not None},
         tail=settings.combined.tail,
         alpha=calibration.alpha,
         n_calibration=n,
         threshold=thresholds["in_force"],
+        distance_limit=fitted.thresholds["mahalanobis"]["calibrated"],
         threshold_from=kind,
         measured=numbers,
         trained_on=TrainedOn(
@@ -152,8 +160,8 @@ def build_bundle(fitted: Fitted, settings: Settings, *, where: Path) -> Bundle:
             Promise(calibration.alpha, numbers.expected, is_calibrated=kind == "calibrated"),
         ),
     )
-    # Every other image, as in `detectors.combined.combined`; the rest are in that of `combined`.
-    of_members = {f"member/{name}": held_out[name][::2] for name in manifest.members}
+    # As in `detectors.combined.combined`; the rest are in that of `combined`.
+    of_members = {f"member/{name}": held_out[name][FITTING] for name in manifest.members}
     arrays = {
         "network": fitted.network,
         "backbone": fitted.backbone if settings.network == "frozen" else {},

@@ -25,7 +25,7 @@ from belong.models.backbones.backbone import BATCH, Backbone
 from belong.models.backbones.card import BackboneCard
 from belong.models.feature_extraction import layers_of
 from belong.models.forward_pass import forward_pass
-from belong.models.registry import NETWORKS
+from belong.models.registry import FROZEN, NETWORKS
 from belong.prediction.bundle import Bundle
 from belong.prediction.manifest import IntegrityError
 from belong.prediction.nearest_training_images import nearest_training_images
@@ -85,9 +85,9 @@ class Predictor:
         network = kind.from_arrays(arrays["network"], manifest.shape, card)
         self._network = network.to(device).eval()
         # It turns images into the inputs of the network, where these are vectors.
-        weights, coder = arrays.get("backbone"), arrays.get("autoencoder")
+        weights, coder = arrays.get("backbone", {}), arrays.get("autoencoder")
         self._backbone = None
-        if card is not None and weights:
+        if card is not None and manifest.network == FROZEN:
             backbone = own if own is not None else Backbone.from_arrays(weights, card)
             check_same(backbone, weights, card)
             self._backbone = backbone.folded().to(device)
@@ -135,7 +135,7 @@ class Predictor:
             views = self._views(torch.from_numpy(images), stopped)
             scores = self._scores(views)
             in_thresholds = self._gaussians.distances(views.features) / self._gaussians.thresholds
-            distance, nearest = in_thresholds.min(dim=1)
+            least, nearest = in_thresholds.min(dim=1)
             probability, label = views.logits.softmax(dim=1).max(dim=1)
         score, detector = self._in_force(scores)
         return Scores(
@@ -145,7 +145,7 @@ class Predictor:
             p_value=conformal.p_values(self._held_out, score),
             score=score,
             nearest=nearest.numpy(),
-            distance=distance.numpy(),
+            distance=least.numpy() / np.float32(self.manifest.distance_limit),
             detector=detector,
             features=views.features.numpy(),
         )

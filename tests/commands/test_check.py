@@ -28,7 +28,7 @@ from belong.data.dataset import DataSet, with_test_part
 from belong.data.resize import Form
 from belong.data.splits import assign
 from belong.detectors import covariance
-from belong.models import efficientnet, lenet
+from belong.models import lenet
 from belong.runtime.errors import InputError
 from tests.imports import ROOT
 from tests.photo_folders import write_images
@@ -400,7 +400,7 @@ def test_what_is_said_of_networks_and_covariances_is_what_they_are() -> None:
     assert sample_sizes.PER_CLASS == covariance.PER_CLASS
     assert {
         "lenet": lenet.FEATURES,
-        "efficientnet_b0": efficientnet.SIZES[-1],
+        "the layer on a backbone": parameters({}).train.embedding,
     } == sample_sizes.FEATURES
 
 

@@ -16,6 +16,7 @@ from belong.data.image_folder import list_images
 from belong.data.resize import Form
 from belong.data.splits import assign
 from belong.models.backbones.card import BackboneCard
+from belong.models.backbones.catalog import card_of
 from belong.runtime.errors import InputError
 
 LITE0 = BackboneCard(
@@ -176,6 +177,8 @@ def test_what_cannot_be_is_one_line(found: DataSet, alpha: float, message: str) 
         (64, 3, None, "small_cnn", 64),
         (300, 1, None, "small_cnn", 64),
         (300, 3, LITE0, "efficientnet_lite0", 224),
+        (28, 1, card_of("efficientnet_lite2", "a file"), "efficientnet_lite2", 260),
+        (300, 3, card_of("test_vit", "a file"), "test_vit", 160),
     ],
 )
 def test_the_network_goes_by_the_size_the_colors_and_the_backbone(
@@ -183,6 +186,24 @@ def test_the_network_goes_by_the_size_the_colors_and_the_backbone(
 ) -> None:
     made = planned(images(200, 200, side=side, channels=channels), backbone=backbone)
     assert (made.network, made.side_px) == (network, side_px)
+
+
+@pytest.mark.parametrize(
+    ("terms", "said"),
+    [
+        ("apache-2.0", "(license apache-2.0)"),
+        ("", "(license not stated)"),
+        ("cc-by-nc-4.0", "(license cc-by-nc-4.0, which forbids commercial use)"),
+        ("fair-noncommercial-research-license", "which forbids commercial use)"),
+        ("apple-amlr", "(license apple-amlr, which forbids commercial use)"),
+        ("bsd-3-clause", "(license bsd-3-clause)"),
+    ],
+)
+def test_the_license_of_the_weights_is_said_and_whether_it_forbids_commercial_use(
+    terms: str, said: str
+) -> None:
+    backbone = card_of("test_efficientnet", "a file", terms)
+    assert said in planned(images(200, 200), backbone=backbone).why
 
 
 def test_the_typical_side_is_the_median_of_the_shorter_sides(tmp_path: Path) -> None:

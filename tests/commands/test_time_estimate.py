@@ -9,6 +9,7 @@ from belong.commands.fit.plan import Plan
 from belong.commands.fit.settings import parameters
 from belong.commands.fit.time_estimate import HIGH, LOW, Pace, estimate, in_words
 from belong.data.image_folder import list_images
+from belong.models.backbones.catalog import backbone_named
 from tests.photo_folders import write_images
 
 PLAN = Plan(
@@ -48,8 +49,9 @@ def test_more_passes_of_the_same_plan_take_longer(tmp_path: Path, is_frozen: boo
     settings: dict[str, object] = {"train.embedding": 4, "derive.images": 10}
     plan = PLAN
     if is_frozen:
-        plan = replace(PLAN, network="efficientnet_b0", side_px=40)
-        settings |= {"efficientnet.weights": "imagenet", "efficientnet.frozen": True}
+        plan = replace(PLAN, network="test_efficientnet", side_px=40)
+        settings |= {"backbone.weights": "a file", "backbone.frozen": True}
     values = parameters(settings | {"network": plan.network})
-    taken = [estimate(found, replace(plan, epochs=n), values) for n in (1, 10**9)]
+    backbone = backbone_named(plan.network, "none") if is_frozen else None
+    taken = [estimate(found, replace(plan, epochs=n), values, backbone) for n in (1, 10**9)]
     assert 0 < LOW * taken[0] < taken[0] < HIGH * taken[0] < LOW * taken[1]

@@ -1,17 +1,18 @@
 """The one pass of images through a network, and the function that builds and trains one."""
 
-from typing import get_args
-
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from belong.models.efficientnet import Backbone, EfficientNetB0
+from belong import parameters
+from belong.models import registry
+from belong.models.backbones import catalog
+from belong.models.backbones.backbone import Backbone
+from belong.models.backbones.catalog import backbone_named
 from belong.models.forward_pass import forward_pass
 from belong.models.registry import FROZEN, NETWORKS, build
 from belong.models.train_classifier import TrainingOptions, fit_classifier, train_classifier
-from belong.prediction.manifest import Manifest
 
 CPU = torch.device("cpu")
 OPTIONS = TrainingOptions(
@@ -66,47 +67,61 @@ def test_what_the_function_raises_ends_the_pass() -> None:
     assert len(batches) == 2
 
 
-def test_a_model_can_name_every_network_of_the_registry_and_no_other() -> None:
-    assert set(get_args(Manifest.model_fields["network"].annotation)) == set(NETWORKS)
+@pytest.fixture(scope="module")
+def backbone() -> Backbone:
+    return backbone_named("test_efficientnet", "none")
 
 
 @pytest.mark.parametrize("name", sorted(NETWORKS))
-def test_a_network_that_is_built_by_name_has_a_logit_for_each_class(name: str) -> None:
-    inputs = torch.rand(2, 24 + 112 + 1280) if name == FROZEN else images(2, side_px=33)
-    network = build(name, inputs, classes=4, embedding=3)
+def test_a_network_that_is_built_by_name_has_a_logit_for_each_class(
+    name: str, backbone: Backbone
+) -> None:
+    lengths = backbone.card.sizes
+    inputs = torch.rand(2, sum(lengths)) if name == FROZEN else images(2, side_px=33)
+    network = build(name, inputs, classes=4, embedding=3, backbone=backbone)
     assert type(network) is NETWORKS[name]
     assert network.eval()(inputs)[1].shape == (2, 4)
 
 
+def test_the_networks_that_params_yaml_names_are_those_of_the_registry_and_the_catalog() -> None:
+    assert set(parameters.FROM_SCRATCH) == set(registry.FROM_SCRATCH)
+    assert set(parameters.NAMED_BACKBONES) == {*catalog.LITE, catalog.B0}
+
+
 def test_fitting_is_building_drawing_the_weights_and_training_in_turn() -> None:
-    inputs, labels = images(9, side_px=12), torch.arange(9) % 3
+    inputs, labels = images(18, side_px=12), torch.arange(18) % 3
+    inputs[labels == 1] //= 4  # dark ones, and
+    inputs[labels == 2, :, :6] = 0  # half black ones
     generator = torch.Generator().manual_seed(3)
+    options = OPTIONS.model_copy(update={"epochs": 40})
     network, rows = fit_classifier(
-        inputs, labels, (inputs, labels), network="lenet", classes=3, options=OPTIONS,
+        inputs, labels, (inputs, labels), network="lenet", classes=3, options=options,
         generator=generator, device=CPU,
     )  # fmt: skip
     again, generator = build("lenet", inputs, classes=3, embedding=3), generator.manual_seed(3)
     again.initialize(inputs, generator)
     assert rows == train_classifier(
-        again, inputs, labels, (inputs, labels), options=OPTIONS, generator=generator
+        again, inputs, labels, (inputs, labels), options=options, generator=generator
     )
     for name, values in network.arrays().items():
         np.testing.assert_array_equal(values, again.arrays()[name])
 
 
-def test_fitting_starts_from_the_weights_of_a_backbone() -> None:
+def test_fitting_starts_from_the_weights_of_a_backbone_and_leaves_the_backbone_as_it_is(
+    backbone: Backbone,
+) -> None:
     inputs, labels = images(4, side_px=33), torch.arange(4) % 2
-    backbone = Backbone().arrays()
-    start = EfficientNetB0(classes=2)
-    start.initialize(inputs, torch.Generator().manual_seed(3))
-    first = "features.0.0.weight"
-    moved = {}
-    for name, weights in (("given", backbone), ("drawn", None)):
+    trained = backbone.card.model_copy(update={"weights": "of an earlier training"})
+    given = Backbone(trained).loaded(backbone.arrays())
+    first, moved = "conv_stem.weight", {}
+    for name, start in (("given", given), ("drawn", backbone)):
         network, _ = fit_classifier(
-            inputs, labels, (inputs, labels), network="efficientnet_b0", classes=2,
+            inputs, labels, (inputs, labels), network="fine_tuned", classes=2,
             options=OPTIONS, generator=torch.Generator().manual_seed(3), device=CPU,
-            backbone=weights,
+            backbone=start,
         )  # fmt: skip
-        near = weights[first] if weights else start.arrays()[first]
-        moved[name] = float(np.abs(network.arrays()[first] - near).max())
-    assert max(moved.values()) < 0.1 < float(np.abs(start.arrays()[first] - backbone[first]).max())
+        after = network.arrays()[f"backbone.trunk.{first}"]
+        moved[name] = float(np.abs(after - backbone.arrays()[first]).max())
+    assert 0 < moved["given"] < 0.1 < moved["drawn"]
+    for name, array in given.arrays().items():
+        np.testing.assert_array_equal(array, backbone.arrays()[name])

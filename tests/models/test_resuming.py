@@ -13,8 +13,9 @@ from torch import Tensor
 
 from belong.detectors import mlp_head
 from belong.models import autoencoder, checkpoint
+from belong.models.backbones.catalog import backbone_named
+from belong.models.backbones.networks import FineTunedBackbone
 from belong.models.checkpoint import Checkpoint, TrainingState, checkpoint_beside
-from belong.models.efficientnet import EfficientNetB0
 from belong.models.lenet import LeNet
 from belong.models.train_classifier import TrainingOptions, train_classifier
 from belong.runtime.errors import InputError
@@ -53,7 +54,7 @@ def images(n: int, side_px: int = 12) -> Tensor:
     return torch.randint(0, 256, shape, dtype=torch.uint8, generator=drawn)
 
 
-def classifier(network: LeNet | EfficientNetB0, pixels: Tensor, kept: Checkpoint | None) -> Any:
+def classifier(network: LeNet | FineTunedBackbone, pixels: Tensor, kept: Checkpoint | None) -> Any:
     generator = torch.Generator().manual_seed(3)
     network.initialize(pixels, generator)
     labels = torch.arange(len(pixels)) % 3
@@ -72,9 +73,10 @@ def lenet(kept: Checkpoint | None) -> Any:
     return classifier(LeNet(classes=3, channels=1, height=12, width=12), images(13), kept)
 
 
-def efficientnet(kept: Checkpoint | None) -> Any:
-    """Its dropout and its stochastic depth draw from torch's own generator."""
-    return classifier(EfficientNetB0(classes=3), images(5, side_px=33), kept)
+def fine_tuned(kept: Checkpoint | None) -> Any:
+    """Its dropout draws from torch's own generator."""
+    backbone = backbone_named("test_efficientnet", "none")
+    return classifier(FineTunedBackbone(classes=3, backbone=backbone), images(5, side_px=33), kept)
 
 
 def paper_b(kept: Checkpoint | None) -> Any:
@@ -102,7 +104,7 @@ def outcome(made: Any) -> tuple[dict[str, bytes], str]:
 
 
 @pytest.mark.robustness
-@pytest.mark.parametrize("train", [lenet, efficientnet, paper_b, head])
+@pytest.mark.parametrize("train", [lenet, fine_tuned, paper_b, head])
 def test_a_training_killed_after_every_epoch_gives_the_bytes_of_one_that_was_not(
     train: Training, tmp_path: Path
 ) -> None:

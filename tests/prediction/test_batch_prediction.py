@@ -19,8 +19,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from belong.models.efficientnet import Backbone
-from belong.models.frozen_backbone import FrozenEfficientNetB0
 from PIL import Image
 
 from belong.calibration import conformal
@@ -29,6 +27,9 @@ from belong.commands.watch.inputs import look, scored
 from belong.data.decode_pool import Answers, decoded
 from belong.data.file_discovery import Incoming, below
 from belong.data.image_form import ImageForm
+from belong.models.backbones.backbone import Backbone
+from belong.models.backbones.catalog import backbone_named
+from belong.models.backbones.networks import FrozenBackbone
 from belong.models.feature_extraction import embed
 from belong.prediction.bundle import Bundle
 from belong.prediction.explanations import reason
@@ -39,7 +40,7 @@ from belong.prediction.predictor import Predictor
 from belong.prediction.scoring_options import ScoringOptions
 from belong.prediction.scoring_run import UNFINISHED, score_files
 from belong.reporting.gallery import gallery, sprite_sheets
-from belong.runtime.storage import load_arrays
+from belong.runtime.storage import load_about, load_arrays
 from belong.runtime.text import printable
 from tests.imports import ROOT
 from tests.small_bundle import a_bundle, make_bundle
@@ -119,8 +120,21 @@ def test_the_verdicts_are_those_of_the_pipeline(
     np.testing.assert_array_equal(joined(said, "belongs"), verdicts["combined_belongs"])
     np.testing.assert_array_equal(joined(said, "label"), verdicts["predicted_class"])
     assert_close(joined(said, "score"), wanted)
-    assert_close(joined(said, "distance"), verdicts["mahalanobis_score"])
+    about = load_about(made / "scores", "thresholds")["thresholds"]
+    limit = about["mahalanobis"]["calibrated"]
+    assert_close(joined(said, "distance"), verdicts["mahalanobis_score"] / limit)
     np.testing.assert_allclose(joined(said, "p_value"), verdicts["combined_p_value"], rtol=1e-5)
+
+
+def test_of_the_calibration_images_the_share_alpha_is_farther_than_1(
+    made: Path, model: Path
+) -> None:
+    images = load_arrays(made / "images", "normal/calibration/images")["normal/calibration/images"]
+    bundle = Bundle.load(model)
+    distance = Predictor(bundle, device=CPU).score(images).distance
+    rank = int(bundle.manifest.alpha * (len(images) + 1))  # 10 of 400: the tenth is the limit
+    assert distance.shape == (400,)
+    assert np.sort(distance)[-rank] == pytest.approx(1, rel=1e-4)
 
 
 def assert_close(got: object, wanted: object) -> None:
@@ -156,8 +170,8 @@ def test_the_detector_that_decided_is_the_member_with_the_largest_surprise(
 
 
 def test_a_network_on_a_frozen_backbone_is_given_what_the_backbone_makes_of_images() -> None:
-    network = FrozenEfficientNetB0(classes=2, embedding=8)
-    backbone = Backbone()
+    backbone = backbone_named("test_efficientnet", "none")
+    network = FrozenBackbone.above(backbone.card, classes=2, embedding=8)
     gaussians = {"means": np.zeros((2, 8), np.float32), "thresholds": np.ones(2, np.float32)}
     gaussians["whitening"] = np.stack([np.eye(8, dtype=np.float32)] * 2)
     arrays: dict[str, dict[str, np.ndarray]] = {
@@ -173,7 +187,7 @@ def test_a_network_on_a_frozen_backbone_is_given_what_the_backbone_makes_of_imag
     }
     manifest = a_bundle().manifest
     form = manifest.form.model_copy(update={"height": 40, "width": 40})
-    facts = {"network": "frozen_efficientnet_b0", "shape": network.shape, "form": form}
+    facts = {"network": "frozen", "shape": network.shape, "form": form, "backbone": backbone.card}
     images = np.random.default_rng(0).integers(0, 256, (3, 1, 40, 40), np.uint8)
     said = Predictor(Bundle(manifest.model_copy(update=facts), arrays), device=CPU).score(images)
     vectors = embed(backbone, torch.from_numpy(images), device=CPU)
@@ -181,7 +195,7 @@ def test_a_network_on_a_frozen_backbone_is_given_what_the_backbone_makes_of_imag
         features, logits = network(vectors)
     assert_close(said.features, features)
     assert_close(said.score, -logits.logsumexp(dim=1))
-    assert_close(said.distance, features.norm(dim=1))
+    assert_close(said.distance, features.norm(dim=1) / manifest.distance_limit)
 
 
 def test_a_kept_training_image_is_its_own_nearest_one(model: Path) -> None:
@@ -210,7 +224,7 @@ def test_the_reason_names_the_class_or_what_is_odd() -> None:
     )
     assert odd == (
         "no training image looks much like it; less than 0.1 % of the images that belong are at "
-        "least as unusual; 2.1 thresholds from the nearest class, 3"
+        "least as unusual; 2.1 times the calibrated limit from the nearest class, 3"
     )
     first = reason(
         belongs=True, p_value=0.5, detector="energy", name="7", nearest="7", distance=1, frames=4
@@ -468,9 +482,9 @@ def test_a_file_is_decoded_once_and_the_networks_are_built_once(
         again.extend(path for some in paths for path in some)
         return decoded(paths, form, jobs=jobs, thumbnail_px=thumbnail_px)
 
-    def counted(self: Predictor, bundle: Bundle) -> None:
+    def counted(self: Predictor, bundle: Bundle, own: Backbone | None) -> None:
         built.append(self)
-        build(self, bundle)
+        build(self, bundle, own)
 
     monkeypatch.setattr(gallery, "decoded", recorded)
     monkeypatch.setattr(Predictor, "_build", counted)

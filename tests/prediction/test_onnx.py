@@ -21,9 +21,10 @@ from belong.detectors.base import Detector
 from belong.detectors.energy import Energy
 from belong.detectors.registry import DETECTORS
 from belong.models.autoencoder import Autoencoder
+from belong.models.backbones.card import BackboneCard
+from belong.models.backbones.catalog import backbone_named
+from belong.models.backbones.networks import FineTunedBackbone, FrozenBackbone
 from belong.models.base import Stored
-from belong.models.efficientnet import Backbone, EfficientNetB0
-from belong.models.frozen_backbone import FrozenEfficientNetB0
 from belong.models.lenet import MAPS_SIDE, LeNet
 from belong.prediction.build_bundle import of_detectors
 from belong.prediction.bundle import Arrays, Bundle
@@ -135,11 +136,16 @@ def test_each_detector_scores_as_in_the_library(
 # --- the networks --------------------------------------------------------------------------------
 
 
-def of_network(kind: str, shape: tuple[int, int, int], arrays: Mapping[str, Stored]) -> Bundle:
+def of_network(
+    kind: str,
+    shape: tuple[int, int, int],
+    arrays: Mapping[str, Stored],
+    card: BackboneCard | None = None,
+) -> Bundle:
     """Return a bundle with this network for images (ch, h, w); `energy` is in force."""
     channels, height, width = shape
     network = arrays["network"]
-    assert isinstance(network, LeNet | EfficientNetB0 | FrozenEfficientNetB0)
+    assert isinstance(network, LeNet | FineTunedBackbone | FrozenBackbone)
     d = network.classifier.in_features
     gaussians = {
         "mahalanobis/means": np.zeros((2, d), np.float32),
@@ -156,7 +162,7 @@ def of_network(kind: str, shape: tuple[int, int, int], arrays: Mapping[str, Stor
         "labels": np.zeros(1, np.int64),
         "thumbnails": np.zeros((1, channels, height, width), np.uint8),
     }
-    facts = {"network": kind, "shape": network.shape, "form": form}
+    facts = {"network": kind, "shape": network.shape, "form": form, "backbone": card}
     return Bundle(a_bundle().manifest.model_copy(update=facts), stored)
 
 
@@ -170,14 +176,25 @@ def assert_same(bundle: Bundle, images: np.ndarray) -> None:
     np.testing.assert_array_equal(got["label"], wanted.label)
 
 
-@pytest.mark.parametrize("shape", [(1, 40, 40), (3, 40, 47)])
-def test_a_frozen_backbone_is_in_the_graph(shape: tuple[int, int, int]) -> None:
-    arrays = {"network": FrozenEfficientNetB0(classes=2, embedding=8), "backbone": Backbone()}
-    assert_same(of_network("frozen_efficientnet_b0", shape, arrays), pixels(3, *shape))
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("efficientnet_lite0", (1, 40, 40)),  # its paddings are those of TensorFlow
+        ("efficientnet_b0", (3, 40, 47)),
+        ("test_vit", (3, 160, 160)),
+    ],
+)
+def test_a_frozen_backbone_is_in_the_graph(name: str, shape: tuple[int, int, int]) -> None:
+    backbone = backbone_named(name, "none")
+    network = FrozenBackbone.above(backbone.card, classes=2, embedding=8)
+    arrays = {"network": network, "backbone": backbone}
+    assert_same(of_network("frozen", shape, arrays, backbone.card), pixels(3, *shape))
 
 
-def test_efficientnet_is_in_the_graph() -> None:
-    bundle = of_network("efficientnet_b0", (3, 64, 64), {"network": EfficientNetB0(classes=2)})
+def test_a_backbone_that_was_trained_is_in_the_graph() -> None:
+    backbone = backbone_named("test_efficientnet", "none")
+    network = FineTunedBackbone(classes=2, backbone=backbone)
+    bundle = of_network("fine_tuned", (3, 64, 64), {"network": network}, backbone.card)
     assert_same(bundle, pixels(2, 3, 64, 64))
 
 

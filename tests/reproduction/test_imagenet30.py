@@ -56,7 +56,7 @@ def test_a_cell_of_imagenet30_runs_on_a_folder_for_each_of_the_thirty_classes(
     call(folder, "dvc", "add", "data/raw/imagenet30")
     pair: dict[str, Any] = GridFile.load(GRID).pairs["imagenet30-a"]
     small = {
-        "efficientnet": {"weights": "none"},
+        "backbone": {"weights": "none"},
         "images": {"side_px": 33},
         "split": {"calibration_fraction": 0.3},
         "train": pair["train"] | {"epochs": 1},

@@ -4,7 +4,7 @@ Paths and names of classes are whatever somebody called a file: the template esc
 and the page's own policy allows no script and no request.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -39,10 +39,12 @@ def suspects_page(
     *,
     title: str,
     facts: Mapping[str, int],
+    notes: Sequence[str] = (),
 ) -> str:
     """Return the page: HTML that needs no other file.
 
     `images` are those that can be shown: row of the manifest -> the file, or (ch, h, w) uint8.
+    `notes` say how well the images could be judged.
     """
     sections, shown = [], []
     for problem, heading in HEADINGS.items():
@@ -64,6 +66,7 @@ def suspects_page(
         policy=policy(style=style, script=""),
         style=style,
         facts=facts,
+        notes=[note[:1].upper() + note[1:] for note in notes],
         sections=sections,
         pictures=pictures,
     )

@@ -1,11 +1,10 @@
 """Which backbone a command stands on: what a person has asked for, or what the images need."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from belong.commands.fit.backbone_request import BackboneRequest
 from belong.commands.fit.plan import is_small_and_grey
 from belong.data.dataset import DataSet
 from belong.data.image_folder import ImageFiles
@@ -14,38 +13,11 @@ from belong.parameters import FROM_SCRATCH, Parameters
 from belong.runtime.errors import InputError
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from belong.models.backbones.backbone import Backbone
 
 FOR_PHOTOS = "efficientnet_lite0"
 IMAGENET = "imagenet", "efficientnet_b0"  # an older name, and what it means
 WEIGHT_FILES = (".safetensors", ".pth", ".pt", ".bin")
-
-
-@dataclass(frozen=True)
-class BackboneRequest:
-    """What a person has asked for.
-
-    Attributes:
-        backbone: a name, a torch module of one's own, or None.
-        weights: a file, a name, or None: those that the backbone's maker published.
-        from_scratch: whether to go on without any.
-
-    Raises:
-        InputError: it contradicts itself.
-    """
-
-    backbone: "str | nn.Module | None" = None
-    weights: str | PathLike[str] | None = None
-    from_scratch: bool = False
-
-    def __post_init__(self) -> None:
-        if self.from_scratch and (self.backbone is not None or self.weights is not None):
-            named = "--backbone" if self.backbone is not None else "--weights"
-            raise InputError(f"--from-scratch: expected no {named}, which gives learned weights")
-        if self.weights is not None and not isinstance(self.backbone, str | None):
-            raise InputError("weights: expected none beside a module, which has its own")
 
 
 def choose_backbone(
@@ -105,9 +77,9 @@ def _asked(
     if str(given) == IMAGENET[0]:
         return name or IMAGENET[1], None
     path = Path(given)
-    if path.is_file() or path.suffix in WEIGHT_FILES or "/" in str(given):
+    if name or path.is_file() or path.suffix in WEIGHT_FILES or "/" in str(given):
         return name, path.resolve()
-    return name or str(given), None
+    return str(given), None
 
 
 def backbone_settings(

@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Fit, and say what came out."""
-    from belong.commands.fit.backbone_choice import BackboneRequest
+    from belong.commands.fit.backbone_request import BackboneRequest
     from belong.commands.fit.fit import fit, prepare, tell
     from belong.commands.fit.requirements import check_requirements, requirements
     from belong.commands.fit.settings import given

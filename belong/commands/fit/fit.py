@@ -13,11 +13,8 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from belong.commands.fit.backbone_choice import (
-    BackboneRequest,
-    backbone_settings,
-    choose_backbone,
-)
+from belong.commands.fit.backbone_choice import backbone_settings, choose_backbone
+from belong.commands.fit.backbone_request import BackboneRequest
 from belong.commands.fit.plan import Plan, overrides, plan
 from belong.commands.fit.requirements import RequirementError, check_requirements, unmet
 from belong.commands.fit.settings import parameters, sources

@@ -314,4 +314,5 @@ def overrides(made: Plan) -> dict[str, object]:
     """Return the keys of params.yaml that the plan sets, dotted."""
     return {key: getattr(made, name) for key, name in SET_BY_PLAN.items()} | {
         "detectors.feature_knn.k": max(1, min(50, made.train_images // 20)),
+        "detectors.hidden_knn.k": max(1, min(10, made.train_images // 20)),
     }

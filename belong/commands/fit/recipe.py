@@ -20,6 +20,7 @@ from belong.data.splits import left_out, split
 from belong.data.synthetic_anomalies import derive
 from belong.detectors import mlp_head
 from belong.detectors.fit import fit_detectors, fit_gaussians
+from belong.detectors.member_selection import Retraining, select_members
 from belong.detectors.score_parts import HELD_OUT, score_parts
 from belong.evaluation.evaluate import evaluate
 from belong.models import autoencoder as autoencoders
@@ -94,6 +95,8 @@ def make_model(
         embedded, _ = workspace.keep("embed", partial(embed, backbone))
         inputs = {part: embedded[f"{part}/vectors"] for part in every}
 
+    training = TrainingOptions(lambda_=values.lambda_, **values.train.model_dump())
+
     def train(checkpoint: Checkpoint) -> Result:
         announce("train")
         trained, _ = fit_classifier(
@@ -102,7 +105,7 @@ def make_model(
             (torch.from_numpy(inputs[HELD_OUT]), torch.from_numpy(images[f"{HELD_OUT}/labels"])),
             network=values.network_kind,
             classes=len(names),
-            options=TrainingOptions(lambda_=values.lambda_, **values.train.model_dump()),
+            options=training,
             generator=generator(),
             device=device,
             backbone=backbone,
@@ -160,6 +163,17 @@ def make_model(
         options=values.detectors,
         seed=seed,
     )
+    members = select_members(
+        features,
+        names,
+        weight=network["classifier.weight"],
+        bias=network["classifier.bias"],
+        candidates=values.candidates,
+        options=values.detectors,
+        gaussians=values.mahalanobis,
+        seed=seed,
+        retraining=Retraining(training, seed) if values.is_frozen else None,
+    )
     announce("score")
     scores, of_scores = score_parts(
         features,
@@ -168,7 +182,8 @@ def make_model(
         head=head,
         detectors=detectors,
         why_no_head=None if head else mlp_head.NO_ANOMALIES,
-        combination=values.combined,
+        members=members,
+        tail=values.combined.tail,
         calibration=values.calibration,
     )
     announce("evaluate")
@@ -197,6 +212,7 @@ def make_model(
         held_out={name: scores[f"{HELD_OUT}/{name}"] for name in of_scores["thresholds"]},
         scores=scores,
         thresholds=of_scores["thresholds"],
+        members=of_scores["members"],
         missing=of_scores["missing"],
         metrics=numbers,
     )

@@ -6,6 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 DRAWN = "none"  # the weights of a backbone that nothing has trained yet
 OWN_MODULE = "module"  # the architecture of a backbone that is a person's own torch module
+# In the names of licenses that forbid commercial use; the last one is Apple's of research models.
+RESEARCH_ONLY = ("-nc", "non-commercial", "noncommercial", "apple-amlr")
 
 Positive = Annotated[int, Field(ge=1)]
 Channels = tuple[float, float, float]
@@ -46,4 +48,4 @@ class BackboneCard(BaseModel):
     def forbids_commercial_use(self) -> bool:
         """Whether the license is one of the usual ones that forbid commercial use."""
         words = self.license.lower().replace("_", "-")
-        return "-nc" in words or "non-commercial" in words or "noncommercial" in words
+        return any(sign in words for sign in RESEARCH_ONLY)

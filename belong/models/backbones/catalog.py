@@ -8,20 +8,24 @@ any name of timm     such as resnet18.a1_in1k; the Hugging Face Hub has its weig
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
+from functools import cache
 from http.client import HTTPException
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import timm
 import torch
-from huggingface_hub import hf_hub_download
+from huggingface_hub import hf_hub_download, hf_hub_url, try_to_load_from_cache
 from torch import Tensor, nn
-from torchvision.models import EfficientNet_B0_Weights
+from torchvision.models import EfficientNet_B0_Weights, get_model
 
-from belong.models.backbones.backbone import Backbone, draw_trunk, shown_stages
+from belong.models.backbones.backbone import Backbone, shown_stages
 from belong.models.backbones.card import DRAWN, OWN_MODULE, BackboneCard, Channels
-from belong.models.backbones.weight_files import adapted, check_finite, read_weights
+from belong.models.backbones.weight_files import adapted, check_finite, paired, read_weights
 from belong.parameters import NAMED_BACKBONES, check_network
 from belong.runtime.errors import InputError
 from belong.runtime.fingerprint import sha256
@@ -50,6 +54,8 @@ LITE = {
     ),
 }
 B0 = "efficientnet_b0"
+NAMED_OTHERWISE = re.compile("efficientnet_b[0-7]")  # by torchvision, in the same order
+ANSWER_SECONDS = 10  # within which a server has to answer
 # Networks whose arrays a file is compared with, to say what it looks like.
 KNOWN = (
     *NAMED_BACKBONES, "efficientnet_b1", "efficientnet_b2", "resnet18", "resnet34", "resnet50",
@@ -138,12 +144,15 @@ def own_backbone(module: nn.Module) -> Backbone:
 def card_of(name: str, weights: str, license_: str = "") -> BackboneCard:
     """Return the card of a network by its name; nothing is downloaded.
 
+    Args:
+        name: of the network.
+        weights: where they come from.
+        license_: of the weights.
+
     Raises:
         InputError: the network shows no stages, so that no early and middle layer can be had.
     """
-    architecture = f"tf_{name}" if name in LITE else name
-    with torch.device("meta"):
-        trunk: Any = timm.create_model(architecture, pretrained=False, num_classes=0)
+    trunk = _outline(name)
     if not hasattr(trunk, "forward_intermediates"):
         raise InputError(f"network {name}: timm shows none of its stages; expected another one")
     facts = trunk.pretrained_cfg
@@ -152,35 +161,55 @@ def card_of(name: str, weights: str, license_: str = "") -> BackboneCard:
     is_lite = name in LITE
     return BackboneCard(
         name=name,
-        architecture=architecture,
+        architecture=_architecture(name),
         mean=LITE_MEAN if is_lite else facts["mean"],
         std=LITE_STD if is_lite else facts["std"],
         side_px=LITE[name][0] if is_lite else max(sides),
         has_fixed_side=bool(facts.get("fixed_input_size")),
         sizes=(early, middle, getattr(trunk, "head_hidden_size", None) or trunk.num_features),
         weights=weights,
-        license="" if weights == DRAWN else license_ or facts.get("license") or "",
+        license=license_,
     )
+
+
+def _architecture(name: str) -> str:
+    return f"tf_{name}" if name in LITE else name
+
+
+def _outline(name: str) -> Any:
+    """Return timm's network without a classifier, which takes no memory and has no weights."""
+    with torch.device("meta"):
+        return timm.create_model(_architecture(name), pretrained=False, num_classes=0)
+
+
+def _torchvision_names(name: str) -> list[str]:
+    """Return torchvision's names of the arrays of a network where timm has others, in order."""
+    if not NAMED_OTHERWISE.fullmatch(name):
+        return []
+    with torch.device("meta"):
+        return list(get_model(name, weights=None).state_dict())
 
 
 def looks_like(values: Mapping[str, Tensor]) -> str | None:
     """Return the name of the network that has such arrays, of those that are known."""
-    for name in KNOWN:
-        architecture = f"tf_{name}" if name in LITE else name
-        with torch.device("meta"):
-            trunk = timm.create_model(architecture, pretrained=False, num_classes=0)
-        expected = [x.shape for key, x in trunk.state_dict().items() if x.ndim]
-        got = [x.shape for x in values.values() if x.ndim]
-        # Two arrays more are a classifier's.
-        if len(got) - len(expected) in (0, 1, 2) and got[: len(expected)] == expected:
-            return name
-    return None
+    return next((name for name in KNOWN if _is_of(name, values)), None)
+
+
+def _is_of(name: str, values: Mapping[str, Tensor]) -> bool:
+    state, names = _arrays_of(name)
+    return not isinstance(paired(values, state, names), str)
+
+
+@cache
+def _arrays_of(name: str) -> tuple[Mapping[str, Tensor], list[str]]:
+    """Return the shapes of a network's arrays, and torchvision's names: they take a second."""
+    return _outline(name).state_dict(), _torchvision_names(name)
 
 
 def _from_file(name: str, path: Path) -> Backbone:
     values = read_weights(path)
     backbone = Backbone(card_of(name, f"{path.name}, SHA-256 {sha256(path)}"))
-    arrays = adapted(values, backbone.trunk.state_dict())
+    arrays = adapted(values, backbone.trunk.state_dict(), _torchvision_names(name))
     if isinstance(arrays, str):
         other = looks_like(values)
         fits = f"; it looks like {other}: --backbone {other} fits" if other else ""
@@ -214,6 +243,7 @@ def _b0() -> Backbone:
     file = Path(torch.hub.get_dir()) / "checkpoints" / Path(known.url).name
     if not file.is_file():
         try:
+            _ask(known.url)
             known.get_state_dict(progress=False, check_hash=True, weights_only=True)
         except (OSError, HTTPException, RuntimeError) as error:
             reason = " ".join(str(error).split()).strip("<>")
@@ -232,28 +262,45 @@ def _of_hub(name: str) -> Backbone:
 
     A file in the cache is held to the SHA-256 that the Hub states of it.
     """
-    card = card_of(name, "")
-    facts = draw_trunk(card.architecture).pretrained_cfg
-    repository, revision = facts.get("hf_hub_id"), facts.get("hf_hub_revision")
+    facts = _outline(name).pretrained_cfg
+    repository, file = facts.get("hf_hub_id"), facts.get("hf_hub_filename") or "model.safetensors"
     if not repository:
         raise InputError(f"network {name}: timm knows no weights of it; --weights FILE gives some")
     try:
-        path = Path(hf_hub_download(repository, "model.safetensors", revision=revision))
+        kept = try_to_load_from_cache(repository, file)
+        if not isinstance(kept, str):
+            _ask(hf_hub_url(repository, file))
+            kept = hf_hub_download(repository, file)
     except (OSError, HTTPException, RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = " ".join(str(error).split()).strip("<>")[:200]
         raise InputError(
             f"{name}: its weights cannot be had from the Hugging Face Hub ({repository}): "
             f"{reason}; give --weights FILE, or use efficientnet_lite0, whose weights come with pip"
         ) from None
+    path = Path(kept)
     blob = path.resolve().name  # the Hub's cache names a large file by its SHA-256
     if re.fullmatch("[0-9a-f]{64}", blob) and sha256(path) != blob:
-        raise InputError(f"{path}: is altered: its SHA-256 is not {blob}; remove it")
-    card = card.model_copy(update={"weights": f"{repository}, SHA-256 {sha256(path)}"})
+        raise InputError(
+            f"{path}: is altered: its SHA-256 is not {blob}; without it, it is downloaded again"
+        )
+    weights, license_ = f"{repository}, SHA-256 {sha256(path)}", facts.get("license") or ""
+    card = card_of(name, weights, license_)
     return _filled(Backbone(card), read_weights(path), str(path))
 
 
+def _ask(url: str) -> None:
+    """Ask a server for nothing but an answer; the Hub's client would retry for half a minute.
+
+    Raises:
+        OSError: there is none, or none in time.
+    """
+    with suppress(HTTPError):  # an answer: the client that downloads says what is wrong
+        urlopen(Request(url, method="HEAD"), timeout=ANSWER_SECONDS).close()  # noqa: S310
+
+
 def _filled(backbone: Backbone, values: Mapping[str, Tensor], where: str) -> Backbone:
-    arrays = adapted(values, backbone.trunk.state_dict())
+    names = _torchvision_names(backbone.card.name)
+    arrays = adapted(values, backbone.trunk.state_dict(), names)
     if isinstance(arrays, str):
         raise InputError(f"{where}: not the weights of {backbone.card.name}: {arrays}")
     return backbone.loaded(check_finite(arrays, where))

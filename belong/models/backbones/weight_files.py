@@ -1,11 +1,13 @@
 """Files of weights: read without running code, and matched to a network of timm's.
 
-The arrays may have timm's names or others in the same order (torchvision's, those of the Lite
+The arrays may have timm's names, torchvision's, or others in the same order (those of the Lite
 packages), a prefix such as `module.`, half precision, and a classifier, which is left out.
 """
 
 import re
-from collections.abc import Mapping
+import struct
+import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -24,6 +26,9 @@ LFS_POINTER = b"version https://git-lfs"
 PREFIXES = ("module.", "model.", "backbone.", "_orig_mod.")
 WRAPPED_IN = ("state_dict", "model", "model_state_dict", "state_dict_ema", "model_ema")
 COUNTER = "num_batches_tracked"  # of a batch normalization: no weight, and missing in some files
+TORCH_STARTS = (b"PK\3\4", b"\x80")  # of a zip archive, of a pickle
+CLASSIFIER = re.compile(r"(^|\.)_?(classifier|fc|head\w*|last_linear)\.")
+MOST_OTHERS = 2  # arrays of a file that the network has not: a classifier of another name
 HASHED_NAME = re.compile(r"-([0-9a-f]{8,64})\.(?:pth|pt|safetensors)$")  # torch.hub's custom
 
 
@@ -57,26 +62,41 @@ def _safetensors(path: Path) -> dict[str, Tensor]:
         raise InputError(f"{path}: cannot be read as safetensors: {_plainly(error)}") from None
 
 
+# What torch.load raises of a file that is cut off or altered.
+DAMAGED = (RuntimeError, EOFError, ValueError, struct.error)
+
+
 def _torch_file(path: Path) -> dict[str, Tensor]:
+    with path.open("rb") as file:
+        if not file.read(4).startswith(TORCH_STARTS):
+            raise InputError(
+                f"{path}: cannot be read as a file of torch's: neither a zip archive nor a pickle"
+            )
     try:
-        values = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            values = torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError:
         raise InputError(
             f"{path}: holds more than tensors, which could run code; save the state_dict alone, "
             f"best as .safetensors"
         ) from None
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError) as error:
+    except (*DAMAGED, AttributeError, LookupError, OSError) as error:
         raise InputError(
             f"{path}: cannot be read as a file of torch's: {_plainly(error)}"
         ) from None
-    for key in WRAPPED_IN:
-        if isinstance(values, Mapping) and isinstance(values.get(key), Mapping):
-            values = values[key]
+    while isinstance(values, Mapping) and (inner := _wrapped(values)) is not None:
+        values = inner
     if not isinstance(values, Mapping) or not all(
         isinstance(name, str) and isinstance(x, Tensor) for name, x in values.items()
     ):
         raise InputError(f"{path}: expected tensors by name, got {type(values).__name__}")
     return dict(values)
+
+
+def _wrapped(values: Mapping[str, object]) -> Mapping[str, object] | None:
+    inner = (values.get(key) for key in WRAPPED_IN)
+    return next((one for one in inner if isinstance(one, Mapping)), None)
 
 
 def without_prefix(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -90,32 +110,66 @@ def without_prefix(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return names
 
 
-def adapted(values: Mapping[str, Tensor], trunk: Mapping[str, Tensor]) -> Arrays | str:
+def adapted(
+    values: Mapping[str, Tensor], trunk: Mapping[str, Tensor], names: Sequence[str] = ()
+) -> Arrays | str:
     """Return the arrays for a network, by its names; or in words why they do not fit.
 
-    By name where the names are the network's own; else in order, shape by shape: torchvision and
-    the Lite packages name the same arrays in the same order otherwise.
+    The arguments are those of `paired`.
+    """
+    pairs = paired(values, trunk, names)
+    if isinstance(pairs, str):
+        return pairs
+    arrays = {name: values[pairs[name]].detach().float().numpy() for name in pairs}
+    counters = {name: x for name, x in trunk.items() if name.endswith(COUNTER)}
+    return arrays | {name: np.zeros(x.shape, np.int64) for name, x in counters.items()}
+
+
+def paired(
+    values: Mapping[str, Tensor], trunk: Mapping[str, Tensor], names: Sequence[str] = ()
+) -> dict[str, str] | str:
+    """Return the file's name of each array of a network; or in words why they do not fit.
+
+    By name where most names are the network's own or `names`; else in order. The counters of batch
+    normalizations are left out.
 
     Args:
         values: name -> tensor of a file, with or without a classifier.
         trunk: the state of the network without a classifier.
+        names: those that another library gives the same arrays, in the order of the network:
+            .safetensors files do not keep the order.
     """
     expected = {name: x for name, x in trunk.items() if not name.endswith(COUNTER)}
-    named = {name: x for name, x in values.items() if not name.endswith(COUNTER)}
-    pairs = dict(zip(expected, named, strict=False))  # in order: a classifier comes last
-    shared = expected.keys() & named.keys()
-    if 2 * len(shared) > len(expected):
-        pairs = {name: name for name in expected if name in named}
+    found = {name: x for name, x in values.items() if not name.endswith(COUNTER)}
+    known = [name for name in names if not name.endswith(COUNTER)]
+    schemes = dict(zip(expected, expected, strict=True)), dict(zip(expected, known, strict=False))
+    in_order = dict(zip(expected, found, strict=False))  # a classifier comes last
+    pairs = next((one for one in schemes if _mostly(one, found)), in_order)
+    missing = [name for name in expected if pairs.get(name) not in found]
+    if missing:
+        first = pairs.get(missing[0], missing[0])
+        return f"{len(missing)} of {len(expected)} arrays are missing, first {first}"
     for name, x in expected.items():
-        if name not in pairs:
-            missing = len(expected) - len(pairs)
-            return f"{missing} of {len(expected)} arrays are missing, first {name}"
-        got = named[pairs[name]]
-        if got.shape != x.shape:
-            return f"{pairs[name]} is {_size(got)}, expected {_size(x)}"
-    counters = {name: x for name, x in trunk.items() if name.endswith(COUNTER)}
-    arrays = {name: named[pairs[name]].float().numpy() for name in expected}
-    return arrays | {name: np.zeros_like(x.numpy()) for name, x in counters.items()}
+        other = pairs[name]
+        if found[other].shape != x.shape:
+            return f"{other} is {_size(found[other])}, expected {_size(x)}"
+        if _leaf(other) != _leaf(name):
+            return f"{other} stands where {name} is expected"
+        if not found[other].is_floating_point():
+            return f"{other} is {found[other].dtype}, expected a floating-point type"
+    others = [x for x in found.keys() - set(pairs.values()) if not CLASSIFIER.search(x)]
+    if len(others) > MOST_OTHERS:
+        return f"{len(others)} arrays too many, such as {min(others)}"
+    return pairs
+
+
+def _mostly(pairs: Mapping[str, str], found: Mapping[str, Tensor]) -> bool:
+    return 2 * sum(name in found for name in pairs.values()) > len(pairs)
+
+
+def _leaf(name: str) -> str:
+    """Return "weight" of "blocks.0.conv.weight": each library calls the arrays of a layer so."""
+    return name.rpartition(".")[2]
 
 
 def check_finite(arrays: Arrays, where: str) -> Arrays:

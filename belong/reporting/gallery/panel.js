@@ -13,7 +13,7 @@ function numbersOf(at) {
     score: `${number("score")}, threshold ${short(DATA.threshold, 4)}`,
     "p-value": number("p_value"),
     "nearest class": name("nearest_class"),
-    "distance, in thresholds of that class": number("distance"),
+    "distance, 1 is the calibrated limit": number("distance"),
     "detector that decided": name("detector"),
   };
 }

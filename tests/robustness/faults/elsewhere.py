@@ -6,7 +6,7 @@ HELD_BY = {
     "archive that unpacks to more than is known":
         "data/test_download.py::test_a_gzip_bomb_is_refused_at_the_known_size",
     "last batch of one image, in a network with batch normalization":
-        "models/test_efficientnet.py::test_a_last_batch_of_one_image_can_be_trained",
+        "models/test_backbones.py::test_a_last_batch_of_one_image_can_be_trained",
     "bad data behind the last good outputs":
         "pipeline/test_stages.py::test_bad_data_is_one_line_and_leaves_the_last_good_outputs",
     "too many bad files": "pipeline/test_photos.py::test_too_many_bad_files_end_with_code_3_and_leave_their_list",

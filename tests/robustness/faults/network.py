@@ -62,7 +62,7 @@ def _fetched(folder: Path, _model: Path) -> list[str]:
 def _weights(folder: Path, _model: Path) -> list[str]:
     text = PARAMS.replace("network: lenet", "network: efficientnet_b0")
     params = folder / INPUT / "params.yaml"
-    params.write_text(text.replace("weights: none", "weights: imagenet"), encoding="utf-8")
+    params.write_text(text.replace("weights: none", "weights: pretrained"), encoding="utf-8")
     return ["stages.backbone", f"{params}", f"{folder / OUTPUT}"]
 
 
@@ -73,6 +73,7 @@ FAULTS = [
     ),
     Fault("no network, for images", _fetched, "Connection refused", 2, around=_no_network),
     Fault(
-        "no network, for weights", _weights, "imagenet cannot be had from ", 2, around=_no_network
+        "no network, for weights", _weights, "efficientnet_b0: its weights cannot be had from ", 2,
+        around=_no_network,
     ),
 ]  # fmt: skip

