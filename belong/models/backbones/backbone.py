@@ -6,7 +6,6 @@ pytorch-image-models), or a person's own module.
 
 import copy
 import hashlib
-import json
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -17,10 +16,10 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from belong.models.backbones.card import OWN_MODULE, BackboneCard
+from belong.models.backbones.card import OWN_MODULE, BackboneCard, card_in
 from belong.models.base import Stored
 from belong.runtime.errors import InputError
-from belong.runtime.storage import load_about, load_arrays
+from belong.runtime.storage import load_arrays
 
 # More images at once leave the processor's cache: 16 take two thirds of the time of 64.
 BATCH = 16
@@ -137,12 +136,6 @@ class Backbone(Stored):
             raise InputError(
                 f"{card.name}: expected images of at least {LEAST_SIDE_PX} px, got {height}x{width}"
             )
-
-
-def card_in(path: Path) -> BackboneCard | None:
-    """Return the card in the header of a file that the stage `backbone` wrote, if there is one."""
-    card = load_about(path, "card")["card"]
-    return None if card is None else BackboneCard.model_validate_json(json.dumps(card))
 
 
 def load_backbone(path: Path) -> Backbone:
