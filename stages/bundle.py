@@ -17,7 +17,7 @@ Writes  bundle       folder: a model, see `belong.prediction.bundle`
 import json
 from pathlib import Path
 
-from belong.models.backbones.backbone import card_in
+from belong.models.backbones.card import card_in
 from belong.parameters import Parameters
 from belong.prediction.build_bundle import Fitted, Settings, build_bundle
 from belong.runtime.storage import load_about, load_arrays

@@ -19,7 +19,7 @@ import numpy as np
 
 from belong.models import device as devices
 from belong.models.autoencoder import Autoencoder
-from belong.models.backbones.backbone import card_in
+from belong.models.backbones.card import card_in
 from belong.models.feature_extraction import extract_parts
 from belong.models.registry import NETWORKS
 from belong.parameters import Parameters

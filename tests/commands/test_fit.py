@@ -112,7 +112,7 @@ def test_a_plan_is_told_and_nothing_is_written(
         ([str(DIGITS), "--plan", "--anomalies", str(DIGITS)],
          f"belong fit: {DIGITS}: is the folder of the normal images; wanted another one"),
         ([str(DIGITS), "--plan", "--weights", "nowhere.safetensors"],
-         "belong fit: --weights nowhere.safetensors: no such file; wanted imagenet or"),
+         f"belong fit: {Path('nowhere.safetensors').resolve()}: no such file; expected a file of "),
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_line(

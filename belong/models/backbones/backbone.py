@@ -6,7 +6,6 @@ pytorch-image-models), or a person's own module.
 
 import copy
 import hashlib
-import json
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -17,11 +16,11 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from belong.models.backbones.card import OWN_MODULE, BackboneCard
+from belong.models.backbones.card import OWN_MODULE, BackboneCard, card_in
 from belong.models.base import Stored
 from belong.models.inference import check_dtype, for_inference
 from belong.runtime.errors import InputError
-from belong.runtime.storage import load_about, load_arrays
+from belong.runtime.storage import load_arrays
 
 # EfficientNet halves the side five times; below 33 px one pixel is left, which has no spread.
 LEAST_SIDE_PX = 33
@@ -162,12 +161,6 @@ class Backbone(Stored):
             raise InputError(
                 f"{card.name}: expected images of at least {LEAST_SIDE_PX} px, got {height}x{width}"
             )
-
-
-def card_in(path: Path) -> BackboneCard | None:
-    """Return the card in the header of a file that the stage `backbone` wrote, if there is one."""
-    card = load_about(path, "card")["card"]
-    return None if card is None else BackboneCard.model_validate_json(json.dumps(card))
 
 
 def load_backbone(path: Path) -> Backbone:

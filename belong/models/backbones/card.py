@@ -1,8 +1,12 @@
 """What a backbone is: its architecture, its preprocessing, and where its weights come from."""
 
+import json
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from belong.runtime.storage import load_about
 
 DRAWN = "none"  # the weights of a backbone that nothing has trained yet
 OWN_MODULE = "module"  # the architecture of a backbone that is a person's own torch module
@@ -51,3 +55,9 @@ class BackboneCard(BaseModel):
         """Whether the license is one of the usual ones that forbid commercial use."""
         words = self.license.lower().replace("_", "-")
         return any(sign in words for sign in RESEARCH_ONLY)
+
+
+def card_in(path: Path) -> BackboneCard | None:
+    """Return the card in the header of a file that the stage `backbone` wrote, if there is one."""
+    card = load_about(path, "card")["card"]
+    return None if card is None else BackboneCard.model_validate_json(json.dumps(card))
