@@ -18,7 +18,8 @@ def main(params: Path, images: Path, derived: Path) -> None:
     """Draw the images and spoil them."""
     values = Parameters.load(params)
     tested = load_arrays(images, TEST)[TEST]
-    save_arrays(derived, derive(tested, most=values.derive.images, seed=values.seed))
+    parts = derive(tested, most=values.derive.images, seed=values.seed)
+    save_arrays(derived, {f"{part}/images": spoiled for part, spoiled in parts})
 
 
 if __name__ == "__main__":

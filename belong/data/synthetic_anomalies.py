@@ -4,7 +4,7 @@ No detector has seen any of them, the supervised head included. Each function ta
 (n, ch, h, w) uint8 and a generator and returns as many of the same kind.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
@@ -78,8 +78,8 @@ DERIVED: Mapping[str, Derive] = {
 }
 
 
-def derive(images: np.ndarray, *, most: int, seed: int) -> dict[str, np.ndarray]:
-    """Return anomalies of each kind, `derived/KIND/images` (m, ch, h, w) uint8.
+def derive(images: np.ndarray, *, most: int, seed: int) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield anomalies of each kind: `derived/KIND` and images (m, ch, h, w) uint8.
 
     Args:
         images: (n, ch, h, w) uint8, of which they are made.
@@ -89,4 +89,5 @@ def derive(images: np.ndarray, *, most: int, seed: int) -> dict[str, np.ndarray]
     rng = np.random.default_rng(seed)
     count = min(most, len(images))
     drawn = images[np.sort(rng.choice(len(images), count, replace=False))]
-    return {f"derived/{kind}/images": spoil(drawn, rng) for kind, spoil in DERIVED.items()}
+    for kind, spoil in DERIVED.items():
+        yield f"derived/{kind}", spoil(drawn, rng)

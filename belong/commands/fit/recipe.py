@@ -79,31 +79,49 @@ def make_model(
     def generator() -> torch.Generator:
         return torch.Generator().manual_seed(seed)
 
-    images, about = workspace.keep("pack", lambda: _images(values, announce))
-    manifest, names = _table(images.pop("manifest")), about["class_names"]
-    derived = derive(images["normal/test/images"], most=values.derive.images, seed=seed)
-    every = dict(_parts(images)) | dict(_parts(derived))
-    train_labels = images[f"{TRAIN}/labels"]
+    names = workspace.keep_on_disk("pack", lambda: _images(values, announce))["class_names"]
+    manifest = _table(workspace.load("pack", "manifest"))
+    labels = {
+        name: workspace.load("pack", name)
+        for name in workspace.names("pack")
+        if name.endswith("/labels")
+    }
+    train_labels = labels[f"{TRAIN}/labels"]
+
+    def images_of(part: str) -> np.ndarray:
+        return workspace.load("pack", f"{part}/images")
+
+    def every() -> Iterator[tuple[str, np.ndarray]]:
+        """Yield the name and the images of each part; one at a time is in memory."""
+        for name in workspace.names("pack"):
+            if name.endswith("/images"):
+                yield name.removesuffix("/images"), workspace.load("pack", name)
+        yield from derive(images_of("normal/test"), most=values.derive.images, seed=seed)
 
     card = None if backbone is None else backbone.card
 
     def embed(backbone: Backbone) -> Result:
         announce("embed")
-        return embed_parts(backbone, every.items(), device=device, cache=users_cache()), {}
+        return embed_parts(backbone, every(), device=device, cache=users_cache()), {}
 
-    inputs = every
+    embedded: Arrays = {}
     if backbone is not None and values.is_frozen:
         embedded, _ = workspace.keep("embed", partial(embed, backbone))
-        inputs = {part: embedded[f"{part}/vectors"] for part in every}
+
+    def inputs_of(part: str, images: np.ndarray | None = None) -> np.ndarray:
+        """Return what the network takes: vectors where the backbone is frozen, else images."""
+        if embedded:
+            return embedded[f"{part}/vectors"]
+        return images_of(part) if images is None else images
 
     training = TrainingOptions(lambda_=values.lambda_, **values.train.model_dump())
 
     def train(checkpoint: Checkpoint) -> Result:
         announce("train")
         trained, _ = fit_classifier(
-            torch.from_numpy(inputs[TRAIN]),
+            torch.from_numpy(inputs_of(TRAIN)),
             torch.from_numpy(train_labels),
-            (torch.from_numpy(inputs[HELD_OUT]), torch.from_numpy(images[f"{HELD_OUT}/labels"])),
+            (torch.from_numpy(inputs_of(HELD_OUT)), torch.from_numpy(labels[f"{HELD_OUT}/labels"])),
             network=values.network_kind,
             classes=len(names),
             options=training,
@@ -118,7 +136,7 @@ def make_model(
 
     def train_autoencoder(checkpoint: Checkpoint) -> Result:
         announce("train_autoencoder")
-        pixels = torch.from_numpy(images[f"{TRAIN}/images"]).to(device)
+        pixels = torch.from_numpy(images_of(TRAIN)).to(device)
         trained, _ = autoencoders.fit(
             pixels,
             generator=generator(),
@@ -133,10 +151,10 @@ def make_model(
     features = extract_parts(
         NETWORKS[values.network_kind].from_arrays(network, shape, card),
         autoencoders.Autoencoder.from_arrays(autoencoder),
-        ((part, inputs[part], pixels) for part, pixels in every.items()),
+        ((part, inputs_of(part, pixels), pixels) for part, pixels in every()),
         device=device,
     )
-    features |= {name: labels for name, labels in images.items() if name.endswith("/labels")}
+    features |= labels
     vectors = features[f"{TRAIN}/features"]
 
     def train_head(checkpoint: Checkpoint) -> Result:
@@ -198,7 +216,7 @@ def make_model(
         seed=seed,
     )
     fitted = Fitted(
-        images=images[f"{TRAIN}/images"],
+        images=images_of(TRAIN),
         labels=train_labels,
         features=vectors,
         class_names=names,
@@ -233,7 +251,11 @@ def make_model(
         scores,
         of_scores,
         manifest=manifest,
-        images=_of_kinds(images, "test/images"),
+        images={
+            kind: images_of(f"{kind}/test")
+            for kind in ("normal", "anomaly")
+            if f"{kind}/test/labels" in labels
+        },
         numbers=numbers,
         tables=tables,
         options=values.evaluate,
@@ -273,13 +295,6 @@ def _table(content: np.ndarray) -> pd.DataFrame:
     """Return the manifest, all of it text but `is_anomaly`."""
     table = pd.read_csv(io.BytesIO(content.tobytes()), dtype=str, na_filter=False)
     return table.assign(is_anomaly=table["is_anomaly"] == "True")
-
-
-def _parts(arrays: Arrays) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield the name and the images of each part."""
-    for name, array in arrays.items():
-        if name.endswith("/images"):
-            yield name.removesuffix("/images"), array
 
 
 def _of_kinds(arrays: Arrays, name: str) -> dict[str, np.ndarray]:

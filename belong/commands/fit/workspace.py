@@ -13,7 +13,7 @@ import numpy as np
 
 from belong.models.checkpoint import Checkpoint, checkpoint_beside
 from belong.runtime.fingerprint import sha256
-from belong.runtime.storage import load_about, load_arrays, save_arrays, save_text
+from belong.runtime.storage import load_about, load_arrays, names_in, save_arrays, save_text
 from belong.runtime.text import say
 
 Arrays = dict[str, np.ndarray]
@@ -48,6 +48,20 @@ class Workspace:
         if not self.has(name):
             self._save(name, compute())
         return load_arrays(self._path(name)), load_about(self._path(name))
+
+    def keep_on_disk(self, name: str, compute: Callable[[], Result]) -> dict[str, Any]:
+        """Compute and keep a result, and return its facts alone; `load` reads an array of it."""
+        if not self.has(name):
+            self._save(name, compute())
+        return load_about(self._path(name))
+
+    def names(self, name: str) -> list[str]:
+        """Return the names of the arrays of a result."""
+        return names_in(self._path(name))
+
+    def load(self, name: str, array: str) -> np.ndarray:
+        """Return one array of a result."""
+        return load_arrays(self._path(name), array)[array]
 
     def keep_training(self, name: str, train: Callable[[Checkpoint], Result]) -> Result:
         """Return the result of a training, which goes on behind its last epoch if interrupted."""
