@@ -37,6 +37,27 @@ COMBINABLE = (
     "mahalanobis_maps",
     "mahalanobis_hidden",
     "mahalanobis_layers",
+    "mahalanobis_normalized",
+    "hidden_knn",
+)
+# What `combined` may be made of, by default: one detector for each place that an anomaly may show.
+MEMBERS = (
+    "mahalanobis_maps",
+    "mahalanobis_hidden",
+    "mahalanobis",
+    "active_nodes",
+    "energy",
+    "code_knn",
+)
+# Above a frozen backbone: two on its last layer, which was trained on far more than these images.
+MEMBERS_ABOVE_A_FROZEN_BACKBONE = (
+    "mahalanobis_maps",
+    "mahalanobis_normalized",
+    "hidden_knn",
+    "feature_knn",
+    "active_nodes",
+    "energy",
+    "code_knn",
 )
 # Networks that are trained from scratch, and backbones with weights of their own; timm has more.
 # The registries come with torch and stand above this file; a test holds them together.
@@ -73,9 +94,11 @@ def _color(value: object) -> object:
     return value
 
 
-def _members(value: object) -> list[str]:
+def _members(value: object) -> list[str] | str:
+    if value == "auto":
+        return "auto"
     if not isinstance(value, list) or len(value) < 2 or len(set(map(str, value))) < len(value):
-        raise ValueError("a list of at least 2 detectors, each once")
+        raise ValueError("auto, or a list of at least 2 detectors, each once")
     for name in map(str, value):
         if name not in COMBINABLE:
             raise ValueError(
@@ -168,6 +191,7 @@ class BackboneSection(Section):
 
     weights: Path
     frozen: bool
+    dtype: Literal["float32", "bfloat16"] = "float32"  # that a frozen backbone computes in
 
     @model_validator(mode="after")
     def _frozen_weights_are_given(self) -> Self:
@@ -255,6 +279,18 @@ class FeatureKnnSection(Section):
     k: Count
 
 
+class NormalizedMahalanobisSection(Section):
+    """Parameters of `mahalanobis_normalized`."""
+
+    ridge: Ridge
+
+
+class HiddenKnnSection(Section):
+    """Parameters of `hidden_knn`."""
+
+    k: Count
+
+
 class VimSection(Section):
     """Parameters of `vim`."""
 
@@ -275,12 +311,14 @@ class DetectorsSection(Section):
     mahalanobis_maps: MahalanobisSection
     mahalanobis_hidden: MahalanobisSection
     mahalanobis_layers: MahalanobisSection
+    mahalanobis_normalized: NormalizedMahalanobisSection
+    hidden_knn: HiddenKnnSection
 
 
 class CombinedSection(Section):
     """What `combined` is made of."""
 
-    members: Annotated[list[str], PlainValidator(_members)]
+    members: Annotated[list[str] | Literal["auto"], PlainValidator(_members)]
     tail: Share
 
 
@@ -366,3 +404,10 @@ class Parameters(Section):
         if not self.has_backbone:
             return self.network
         return "frozen" if self.backbone.frozen else "fine_tuned"
+
+    @property
+    def candidates(self) -> list[str]:
+        """The detectors that `combined` may be made of: those that are not blind enter."""
+        if self.combined.members == "auto":
+            return list(MEMBERS_ABOVE_A_FROZEN_BACKBONE if self.is_frozen else MEMBERS)
+        return self.combined.members

@@ -23,6 +23,7 @@ def main(params: Path, backbone: Path) -> None:
         from belong.models.backbones.catalog import backbone_named
 
         found = backbone_named(values.network, values.backbone.weights)
+        found.in_dtype(values.backbone.dtype)
         arrays, card = found.arrays(), found.card.model_dump(mode="json")
     save_arrays(backbone, arrays, {"card": card})
 

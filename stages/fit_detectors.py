@@ -1,15 +1,20 @@
-"""Fit the detectors that learn from normal training images alone.
+"""Fit the detectors that learn from normal training images alone, and choose those to combine.
 
 Reads   network    safetensors: `classifier.weight`, `classifier.bias`
-        features   safetensors: the views of the training images and their labels
-Writes  detectors  safetensors: `DETECTOR/ARRAY` of every detector
+        features   safetensors: the views of the training and calibration images and their labels
+Writes  detectors  safetensors: `DETECTOR/ARRAY` of every detector; about: `members`, the candidates
+                   of `combined`, and which of them enter
 """
 
+from dataclasses import asdict
 from pathlib import Path
 
 from belong.detectors.fit import PART, fit_detectors
+from belong.detectors.member_selection import Retraining, select_members
+from belong.detectors.score_parts import HELD_OUT
 from belong.models import device
 from belong.models.activations import Views
+from belong.models.train_classifier import TrainingOptions
 from belong.parameters import Parameters
 from belong.runtime.storage import load_about, load_arrays, save_arrays
 from stages.runner import run
@@ -20,15 +25,31 @@ def main(params: Path, network: Path, features: Path, detectors: Path) -> None:
     values = Parameters.load(params)
     device.compute_repeatably(values.threads)
     layer = load_arrays(network, "classifier.weight", "classifier.bias")
+    parts = (PART, HELD_OUT)
+    seen = [f"{part}/labels" for part in parts] + [x for part in parts for x in Views.names(part)]
+    views, names = load_arrays(features, *seen), load_about(features, "class_names")["class_names"]
     arrays = fit_detectors(
-        load_arrays(features, f"{PART}/labels", *Views.names(PART)),
-        load_about(features, "class_names")["class_names"],
+        views,
+        names,
         weight=layer["classifier.weight"],
         bias=layer["classifier.bias"],
         options=values.detectors,
         seed=values.seed,
     )
-    save_arrays(detectors, arrays)
+    training = TrainingOptions(lambda_=values.lambda_, **values.train.model_dump())
+    members = select_members(
+        views,
+        names,
+        weight=layer["classifier.weight"],
+        bias=layer["classifier.bias"],
+        candidates=values.candidates,
+        options=values.detectors,
+        gaussians=values.mahalanobis,
+        seed=values.seed,
+        retraining=Retraining(training, values.seed) if values.is_frozen else None,
+    )
+    about = {"members": {name: asdict(member) for name, member in members.items()}}
+    save_arrays(detectors, arrays, about)
 
 
 if __name__ == "__main__":

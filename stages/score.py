@@ -4,16 +4,17 @@ Reads   manifest    csv: where each image came from
         features    safetensors: the views and labels of every part
         gaussians   safetensors: the fitted Gaussians
         head        safetensors: the supervised head; about: `missing`, why there is none
-        detectors   safetensors: all other fitted detectors
+        detectors   safetensors: all other fitted detectors; about: the candidates of `combined`
 Writes  verdicts    csv: for each test image and detector: score, p-value, belongs
         scores      safetensors: `PART/DETECTOR` (n,) float32, `PART/predicted` and
                     `PART/labels` (n,) int64; about: the class names; for each detector its
                     calibrated threshold, that of its paper if it has one, and the one in force;
-                    the detectors that are missing, and why
+                    the candidates of `combined`; the detectors that are missing, and why
 """
 
 from pathlib import Path
 
+from belong.detectors.combined import Member
 from belong.detectors.score_parts import FITTED, score_parts, verdict_table
 from belong.models import device
 from belong.parameters import Parameters
@@ -42,6 +43,7 @@ def main(
     values = Parameters.load(params)
     device.compute_repeatably(values.threads)
     seen = [name for name in names_in(features) if not name.startswith(f"{FITTED}/")]
+    members = load_about(detectors, "members")["members"]
     arrays, about = score_parts(
         load_arrays(features, *seen),
         load_about(features, "class_names")["class_names"],
@@ -49,7 +51,8 @@ def main(
         head=load_arrays(head),
         detectors=load_arrays(detectors),
         why_no_head=load_about(head).get("missing"),
-        combination=values.combined,
+        members={name: Member(**members[name]) for name in values.candidates},
+        tail=values.combined.tail,
         calibration=values.calibration,
     )
     rows = load_csv(manifest, "part", "class_name", "source", as_text=True)

@@ -16,6 +16,8 @@ settings.load_profile("belong")
 
 # The programs that tests start have it, too: DVC would leave one behind that wants to phone home.
 os.environ["DVC_NO_ANALYTICS"] = "1"
+# Nothing that was computed before this run, and nothing is left in the user's cache.
+os.environ["BELONG_CACHE"] = "off"
 
 
 MARKED = ("pipeline", "browser", "robustness")  # folders whose tests have a marker of that name

@@ -22,10 +22,12 @@ def a_manifest() -> Manifest:
         backbone=None,
         detector="energy",
         members=[],
+        left_out={},
         tail=0.1,
         alpha=0.025,
         n_calibration=3,
         threshold=0.1,
+        distance_limit=2.0,
         threshold_from="calibrated",
         measured=Measured(
             accuracy=0.5, normal_images=2, anomalies=0, auroc=None, false_reject=0.5,

@@ -126,6 +126,10 @@ def save_scores(images: Path, derived: Path, scores: Path) -> None:
         thresholds[name] = {"calibrated": limit, "in_force": limit}
     thresholds["mahalanobis"]["training"] = 0.05
     about = {"class_names": names, "alpha": ALPHA, "thresholds": thresholds}
+    about["members"] = {
+        "mahalanobis": {"auroc": 0.75, "low": 0.7, "left_out": None},
+        "reconstruction": {"auroc": 0.5, "low": 0.4, "left_out": "it is <blind>"},
+    }
     missing = {"mlp_head": "there is no anomaly to train it with"}
     save_arrays(scores, made, about | {"missing": missing})
 

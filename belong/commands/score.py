@@ -42,10 +42,14 @@ def run(arguments: argparse.Namespace) -> int:
     incoming, source = find(arguments.images)
     output, options = arguments.out, scoring_options(arguments)
     kept: Any = None
+    observed: dict[str, Any] = {}
     if not arguments.no_gallery:
+        from belong.reporting.gallery.selection import MOST, photo_px
         from belong.reporting.gallery.sprite_sheets import KeptImages
 
-        kept = KeptImages()
+        kept, count = KeptImages(), len(incoming.files)
+        if count <= MOST:  # of more, the page holds those that are chosen when all are scored
+            observed = {"observe": kept.observe, "thumbnail_px": photo_px(count)}
     summary = score_files(
         incoming,
         model,
@@ -53,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
         options,
         source=source,
         say=on_stderr,
-        observe=kept and kept.observe,
+        **observed,
     )
     if kept:
         from belong.reporting.gallery.gallery import save_gallery

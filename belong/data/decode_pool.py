@@ -12,8 +12,9 @@ import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool, ProcessPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, cycle
 from multiprocessing import current_process, parent_process
 from multiprocessing.context import SpawnContext, SpawnProcess
@@ -27,6 +28,7 @@ import numpy as np
 from belong.data.file_discovery import NOT_PIXELS
 from belong.data.image_reader import Rgb, UnreadableError, read_file
 from belong.data.resize import Form, formed
+from belong.data.thumbnail import SMALL_PX, thumbnail
 from belong.runtime.parallel import in_order, parallel_map
 from belong.runtime.progress import bar
 
@@ -60,10 +62,13 @@ class Picture(NamedTuple):
     Attributes:
         pixels: (ch, h, w) uint8, of the first frame.
         frames: how many the file has.
+        thumbnail: a JPEG of the photo as it is, not cut; empty of small images, or if none is
+            asked for.
     """
 
     pixels: np.ndarray
     frames: int
+    thumbnail: bytes = b""
 
 
 Answers = list[Picture | str]  # of a file without pixels, the reason
@@ -77,35 +82,42 @@ class Decoder:
         form: of the pixels.
         background: lies below transparent parts.
         max_pixels: a larger file is not read.
+        thumbnail_px: the longer side of the thumbnails, one of SIDES_PX; 0: none are made.
     """
 
     form: Form
     background: Rgb
     max_pixels: int
+    thumbnail_px: int = 0
 
     @classmethod
-    def of(cls, form: "ImageForm") -> Self:
+    def of(cls, form: "ImageForm", *, thumbnail_px: int = 0) -> Self:
         """Return the decoder for the form of a model."""
         size = Form(form.height, form.width, form.color)
-        return cls(size, form.background, form.max_pixels)
+        return cls(size, form.background, form.max_pixels, thumbnail_px)
 
     def decode(self, path: Path) -> Picture | str:
         """Return the pixels of a file, or the reason why it has none."""
         end = path.suffix.lower()
         if end in NOT_PIXELS:
             return f"{end} is not read; save it as JPEG or PNG"
+        read = partial(read_file, path, max_pixels=self.max_pixels, background=self.background)
         try:
-            content = read_file(
-                path,
-                needed_px=max(self.form.height, self.form.width),
-                max_pixels=self.max_pixels,
-                background=self.background,
-            )
+            content = read(needed_px=max(self.form.height, self.form.width))
         except UnreadableError as error:
             return str(error)
         # Many cameras write a second picture behind a JPEG, which is no second frame.
         frames = 1 if content.kind == "MPO" else content.frames
-        return Picture(formed(content.image, self.form), frames)
+        small = b""
+        if self.thumbnail_px and max(content.size) > SMALL_PX:
+            # A JPEG that was decoded smaller than its thumbnail is decoded once more: what is
+            # scored does not depend on the page.
+            shown = content.image
+            if max(shown.size) < min(self.thumbnail_px, max(content.size)):
+                with suppress(UnreadableError):
+                    shown = read(needed_px=self.thumbnail_px).image
+            small = thumbnail(shown, side_px=self.thumbnail_px)
+        return Picture(formed(content.image, self.form), frames, small)
 
     def decode_all(self, paths: Sequence[Path]) -> Answers:
         """Return what `decode` returns, of each file."""
@@ -136,7 +148,7 @@ def each_image(
 
 
 def decoded(
-    batches: Iterable[Sequence[Path]], form: "ImageForm", *, jobs: int
+    batches: Iterable[Sequence[Path]], form: "ImageForm", *, jobs: int, thumbnail_px: int = 0
 ) -> Generator[Answers]:
     """Yield for each batch the pictures of its files.
 
@@ -144,6 +156,7 @@ def decoded(
         batches: the files. Those ahead are asked for at once, and decoded while nobody takes them.
         form: of the pixels.
         jobs: processes that decode; threads, if the files are few or no process can be started.
+        thumbnail_px: see `Decoder`.
     """
     rest = iter(batches)
     first: list[Sequence[Path]] = []
@@ -155,7 +168,8 @@ def decoded(
     ahead = max(AHEAD * size, AHEAD_BYTES // (form.channels * form.height * form.width))
     pieces = -(-ahead // step)
     is_few = sum(map(len, first)) <= FEW
-    pool = _Pool(Decoder.of(form), jobs, files=pieces * step, is_few=is_few)
+    decoder = Decoder.of(form, thumbnail_px=thumbnail_px)
+    pool = _Pool(decoder, jobs, files=pieces * step, is_few=is_few)
     images = _in_order(chain(first, rest), pool, step=step, pieces=pieces)
     next(images)  # begin
     return images
@@ -202,7 +216,8 @@ def _in_order(
 
 # --- processes -----------------------------------------------------------------------------------
 
-Notes = list[int | str]  # of each file its frames, or the reason why it has no pixels
+# Of each file its frames and its thumbnail, or the reason why it has no pixels.
+Notes = list[tuple[int, bytes] | str]
 
 # In a process of the pool: memory that it shares with its parent. The first byte says that nobody
 # takes any more; pixels follow. Through a pipe, a process that is killed would leave half of them.
@@ -240,7 +255,7 @@ def _fill(
             notes.append(answer)
         else:
             to[1 + at : 1 + end].reshape(shape)[:] = answer.pixels
-            notes.append(answer.frames)
+            notes.append((answer.frames, answer.thumbnail))
         at = end
     return notes
 
@@ -330,7 +345,7 @@ class _Pool:
         pixels = self._buffer[start : start + len(notes) * self.size].copy()
         pictures = pixels.reshape(-1, *self._shape)
         return [
-            note if isinstance(note, str) else Picture(picture, note)
+            note if isinstance(note, str) else Picture(picture, *note)
             for note, picture in zip(notes, pictures, strict=True)
         ]
 

@@ -48,6 +48,11 @@ class ImageFiles:
     is_test: np.ndarray
     ignored: list[tuple[Path, str]]
 
+    @property
+    def paths(self) -> list[Path]:
+        """Where the n files lie."""
+        return [self.folder / file for file in self.files]
+
 
 def list_images(folder: Path) -> ImageFiles:
     """List the images below `folder`, by class.

@@ -7,6 +7,7 @@ do as well as processes, for Pillow decodes outside of Python's lock: 22 to 25 s
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from belong.data import idx
 from belong.data.dataset import DataSet
 from belong.data.decode_pool import each_image
 from belong.data.image_folder import ImageFiles, list_images
-from belong.data.image_reader import Rgb, UnreadableError, read_image
+from belong.data.image_reader import Rgb, UnreadableError, heif_without_reader, read_image
 from belong.data.resize import Color, Form, formed
 from belong.parameters import ImagesSection
 from belong.runtime.errors import InputError, TooManyBadFilesError
@@ -53,6 +54,12 @@ def look(path: Path) -> DataSet | ImageFiles:
     if not path.is_dir():
         raise InputError(f"{path}: wanted a folder with images or IDX files, got a file")
     return idx.read(path) if idx.is_idx_folder(path) else list_images(path)
+
+
+def unread_heif(*found: DataSet | ImageFiles) -> str:
+    """Return one line about HEIC photos that cannot be read here, or ""."""
+    files = [one.paths for one in found if isinstance(one, ImageFiles)]
+    return heif_without_reader(chain.from_iterable(files))
 
 
 def own_form(found: DataSet | ImageFiles, *, side_px: int, color: Color) -> Form:

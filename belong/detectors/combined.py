@@ -12,8 +12,28 @@ from typing import Self
 
 import numpy as np
 
-from belong.calibration.sample_size import LEAST_IMAGES
+from belong.calibration.sample_size import FITTING, LEAST_IMAGES
 from belong.runtime.errors import InputError
+
+
+@dataclass(frozen=True)
+class Member:
+    """A detector that may enter, and what was found of it; see `detectors.member_selection`.
+
+    Attributes:
+        auroc: mean over the classes left out; None if it cannot be measured.
+        low: the lower end of its interval.
+        left_out: why it does not enter; None if it does.
+    """
+
+    auroc: float | None
+    low: float | None
+    left_out: str | None = None
+
+
+def entered(members: Mapping[str, Member]) -> list[str]:
+    """Return the names of those that enter."""
+    return [name for name, one in members.items() if one.left_out is None]
 
 
 @dataclass(frozen=True)
@@ -97,7 +117,7 @@ def combined(
     From part -> detector -> (n,) to part -> (n,) float32; of the part `held_out`, half as many.
     """
     combination = Combination.fit(
-        {name: scores[held_out][name][::2] for name in members}, tail=tail
+        {name: scores[held_out][name][FITTING] for name in members}, tail=tail
     )
     rest = {name: scores[held_out][name][1::2] for name in members}
     tested = {

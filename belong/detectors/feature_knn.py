@@ -6,9 +6,8 @@ https://arxiv.org/abs/2204.06507.
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
+from typing import ClassVar, Literal, Self
 
-import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812  (the name that all of torch's users know)
 from torch import Tensor
@@ -24,19 +23,23 @@ class FeatureNeighbors(Detector):
     """Distance to the k-th neighbor.
 
     Attributes:
-        directions: (n, d) float32, the training features, each of length 1.
+        layer: the view whose vectors are compared.
+        directions: (n, d) float32, those of the training images, each of length 1.
         k: () int64.
     """
 
     odd = "no training image has features like its own"
+    layer: ClassVar[Literal["features", "hidden"]] = "features"
 
     directions: Tensor
     k: Tensor
 
     @classmethod
     def fit(cls, training: Training, *, k: int) -> Self:
-        """Keep the directions of the training features."""
-        directions = F.normalize(finite(training.views.features, "features"), dim=1)
+        """Keep the directions of the training images' vectors."""
+        directions = F.normalize(
+            finite(getattr(training.views, cls.layer), f"{cls.layer} layer's values"), dim=1
+        )
         fitted = cls(directions, torch.tensor(k))
         fitted._neighbors.kth_distance(directions[:0], k=k)  # refuses a k that is too large
         return fitted
@@ -47,11 +50,10 @@ class FeatureNeighbors(Detector):
 
     def score(self, views: Views) -> Tensor:
         """(n,)."""
-        directions = F.normalize(views.features, dim=1)
+        directions = F.normalize(getattr(views, self.layer), dim=1)
         return self._neighbors.kth_distance(directions, k=int(self.k))
 
     def onnx(self, graph: Graph, views: ViewNames) -> str:
         """(n,)."""
-        length = graph("ReduceL2", views.features, np.array([1]))
-        directions = graph("Div", views.features, graph("Max", length, np.float32(1e-12)))
+        directions = graph.direction(getattr(views, self.layer))
         return kth_distance_in(graph, directions, self.directions.numpy(), k=int(self.k))

@@ -1,6 +1,7 @@
 """Fit all detectors but the supervised head to normal training images."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -54,15 +55,7 @@ def fit_detectors(
         options: a section for each detector that has anything to choose.
         seed: draws the samples of the isolation forest.
     """
-    training = Training(
-        views=Views.from_arrays(views, PART),
-        labels=torch.from_numpy(views[f"{PART}/labels"]),
-        class_names=class_names,
-        weight=torch.from_numpy(weight),
-        bias=torch.from_numpy(bias),
-    )
-    sections = options.model_dump()
-    sections["code_iforest"]["seed"] = seed
+    training, sections = training_of(views, class_names, weight, bias), sections_of(options, seed)
     arrays: Arrays = {}
     names = stored_in("detectors")
     with bar(len(names), "fit detectors", "detector") as progress:
@@ -76,3 +69,23 @@ def fit_detectors(
             arrays |= {f"{name}/{key}": array for key, array in fitted.arrays().items()}
             progress.update()
     return arrays
+
+
+def training_of(
+    views: Mapping[str, np.ndarray], class_names: list[str], weight: np.ndarray, bias: np.ndarray
+) -> Training:
+    """Return what the detectors are fitted to; the arguments are those of `fit_detectors`."""
+    return Training(
+        views=Views.from_arrays(views, PART),
+        labels=torch.from_numpy(views[f"{PART}/labels"]),
+        class_names=class_names,
+        weight=torch.from_numpy(weight),
+        bias=torch.from_numpy(bias),
+    )
+
+
+def sections_of(options: DetectorsSection, seed: int) -> dict[str, dict[str, Any]]:
+    """Return for each detector the keywords of its `fit`."""
+    sections: dict[str, dict[str, Any]] = options.model_dump()
+    sections["code_iforest"]["seed"] = seed
+    return sections

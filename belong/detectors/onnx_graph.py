@@ -91,6 +91,11 @@ class Graph:
         """Return the Euclidean length of x along an axis, which is left out."""
         return self("ReduceL2", x, np.array([axis]), keepdims=0)
 
+    def direction(self, x: Value) -> str:
+        """Return x (n, d) with rows of length 1; a row of length 0 stays as it is."""
+        length = self("ReduceL2", x, np.array([1]))
+        return self("Div", x, self("Max", length, np.float32(1e-12)))
+
     def reduced(self, how: str, x: Value, axis: int) -> str:
         """Return the sum, the largest and so on (`Sum`, `Max`) along an axis, left out."""
         return self(f"Reduce{how}", x, np.array([axis]), keepdims=0)

@@ -10,8 +10,10 @@ from belong.detectors.code_knn import CodeNeighbors
 from belong.detectors.energy import Energy
 from belong.detectors.feature_knn import FeatureNeighbors
 from belong.detectors.gen import GeneralizedEntropy
+from belong.detectors.hidden_knn import HiddenNeighbors
 from belong.detectors.mahalanobis import Mahalanobis, MahalanobisInUnits
 from belong.detectors.mahalanobis_layers import HiddenMahalanobis, LayerMahalanobis, MapsMahalanobis
+from belong.detectors.mahalanobis_normalized import NormalizedMahalanobis
 from belong.detectors.mahalanobis_tied import TiedMahalanobis
 from belong.detectors.max_logit import MaximumLogit
 from belong.detectors.mlp_head import MlpHead
@@ -39,6 +41,8 @@ DETECTORS: dict[str, type[Detector]] = {
     "mahalanobis_maps": MapsMahalanobis,
     "mahalanobis_hidden": HiddenMahalanobis,
     "mahalanobis_layers": LayerMahalanobis,
+    "mahalanobis_normalized": NormalizedMahalanobis,
+    "hidden_knn": HiddenNeighbors,
 }
 
 

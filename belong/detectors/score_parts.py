@@ -1,6 +1,7 @@
 """Score every part of the images with every detector, set the thresholds, and decide."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,10 @@ import pandas as pd
 from belong.calibration import conformal
 from belong.calibration.thresholds import thresholds
 from belong.calibration.verdict import decide
-from belong.detectors.combined import combined
+from belong.detectors.combined import Member, combined, entered
 from belong.detectors.registry import DETECTORS, stored_in
 from belong.models.activations import Views
-from belong.parameters import CalibrationSection, CombinedSection
+from belong.parameters import CalibrationSection
 from belong.runtime.progress import bar
 
 TESTED = ("normal/test", "anomaly/test")
@@ -30,7 +31,8 @@ def score_parts(
     head: Arrays,
     detectors: Arrays,
     why_no_head: str | None,
-    combination: CombinedSection,
+    members: Mapping[str, Member],
+    tail: float,
     calibration: CalibrationSection,
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Return the scores of every part but the one that the detectors were fitted to.
@@ -42,13 +44,15 @@ def score_parts(
         head: those of the supervised head.
         detectors: `DETECTOR/ARRAY` of all others.
         why_no_head: the reason, if there is no supervised head.
-        combination: what `combined` is made of.
+        members: the candidates of `combined`, and which of them enter.
+        tail: see `belong.detectors.combined`.
         calibration: which threshold is in force, and alpha.
 
     Returns:
         `PART/DETECTOR` (n,) float32, and `PART/predicted` and `PART/labels` (n,) int64 of the
         calibration and test parts; and `class_names`, `alpha`, `thresholds` (see
-        `belong.calibration.thresholds`) and `missing`, detector -> why it has no scores.
+        `belong.calibration.thresholds`), `members` (see `Member`) and `missing`, detector -> why
+        it has no scores.
     """
     parts = [name.removesuffix("/logits") for name in features if name.endswith("/logits")]
     views = {part: Views.from_arrays(features, part) for part in parts if part != FITTED}
@@ -62,8 +66,7 @@ def score_parts(
             for part, seen in views.items():
                 scores[part][name] = fitted.score(seen).numpy()
             progress.update()
-    members, tail = combination.members, combination.tail
-    for part, sums in combined(scores, HELD_OUT, members, tail=tail).items():
+    for part, sums in combined(scores, HELD_OUT, entered(members), tail=tail).items():
         scores[part]["combined"] = sums
     own = {name: kind.threshold for name, kind in kinds.items() if kind.threshold is not None}
     alpha, in_force = calibration.alpha, calibration.threshold
@@ -72,6 +75,7 @@ def score_parts(
         "class_names": class_names,
         "alpha": alpha,
         "thresholds": dict(sorted(limits.items())),
+        "members": {name: asdict(member) for name, member in members.items()},
         "missing": missing,
     }
     by_name = {f"{part}/{name}": x for part, one in scores.items() for name, x in one.items()}

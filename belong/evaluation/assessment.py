@@ -504,7 +504,7 @@ def weakness_helps(
             ["a pretrained backbone (`belong fit --backbone efficientnet_lite0`)"]
             * (is_weak and training.lacks_weights)
         ),
-        *more_images,
+        *(more_images or ["more images of every class"] * accepts_many),
         *(["clean labels (`belong clean` finds wrong ones)"] * is_weak),
         *(
             ["more calibration images, and no copies in the folder (`belong check` finds copies)"]
@@ -518,7 +518,8 @@ def evidence_helps(accuracy: Share, accepts: Share | None) -> list[str]:
     helps = ["more images, so that more of them test the model"] * accuracy.is_wide
     if accepts is None:
         return [*helps, "images that do not belong, to measure it on (`belong fit --anomalies`)"]
-    return helps + ["more anomalies to measure it on"] * accepts.is_wide
+    is_open = accepts.is_wide and accepts.low <= USABLE_ACCEPTS  # else the grade is clear
+    return helps + ["more anomalies to measure it on"] * is_open
 
 
 def is_blind(level: Level, accepts: Share | None) -> bool:

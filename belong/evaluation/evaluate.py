@@ -31,8 +31,9 @@ def evaluate(
 
     Args:
         scores: `PART/DETECTOR` (n,) float32, `PART/predicted` and `PART/labels` (n,) int64.
-        about: `class_names`; `alpha`; `thresholds`, detector -> kind -> score; `missing`, detector
-            -> why it has no scores.
+        about: `class_names`; `alpha`; `thresholds`, detector -> kind -> score; `members`,
+            candidate of `combined` -> whether it enters; `missing`, detector -> why it has no
+            scores.
         manifest: columns `part` and `is_anomaly`, a row for each image.
         vectors: "normal", and "anomaly" if there are any -> features of test images (n, d).
         centroids: (c, d) mean features of the classes.
@@ -88,6 +89,7 @@ def evaluate(
             for name, threshold in in_force.items()
         }
         | {name: {"auroc": None, "reason": why} for name, why in about["missing"].items()},
+        "members": about["members"],
         "floor": measure.floors(normal=len(truth), anomaly=len(anomaly["mahalanobis"])),
     }
     return measure.rounded(numbers), tables

@@ -14,9 +14,11 @@ from torch import Tensor
 
 from belong.models.activations import Views
 from belong.models.autoencoder import Autoencoder
-from belong.models.backbones.backbone import BATCH, Backbone
+from belong.models.backbones.backbone import Backbone
 from belong.models.base import Network
+from belong.models.feature_cache import FeatureCache, cached, context_of
 from belong.models.forward_pass import forward_pass
+from belong.models.inference import batch_for, in_full_batch
 from belong.runtime.parallel import parallel_map
 from belong.runtime.progress import bar
 
@@ -28,16 +30,18 @@ def embed_parts(
     parts: Iterable[tuple[str, np.ndarray]],
     *,
     device: torch.device,
+    cache: FeatureCache | None = None,
 ) -> dict[str, np.ndarray]:
     """Return `PART/vectors` (n, v) float32 of each part, a name and images (n, ch, h, w) uint8.
 
     Raises:
         InputError: the backbone cannot take images of this size.
     """
-    return {
-        f"{part}/vectors": embed(backbone, torch.from_numpy(images), device=device).numpy()
-        for part, images in parts
-    }
+    arrays = {}
+    for part, images in parts:
+        vectors = embed(backbone, torch.from_numpy(images), device=device, cache=cache)
+        arrays[f"{part}/vectors"] = vectors.numpy()
+    return arrays
 
 
 def extract_parts(
@@ -62,31 +66,44 @@ def extract_parts(
     return arrays
 
 
-def embed(backbone: Backbone, images: Tensor, *, device: torch.device) -> Tensor:
+def embed(
+    backbone: Backbone,
+    images: Tensor,
+    *,
+    device: torch.device,
+    cache: FeatureCache | None = None,
+    jobs: int | None = None,
+) -> Tensor:
     """Return the backbone's vectors (n, v) float32 of images (n, ch, h, w) uint8, on the CPU.
 
-    On a CPU each batch is computed by one thread, and as many batches at once as there are
-    processors: the bytes are those of one processor.
+    On a CPU each batch is computed by one thread, and `jobs` batches at once, as many as there are
+    processors if None: the bytes are those of one processor. Vectors that `cache` has are not
+    computed, and the others are kept there.
 
     Raises:
         InputError: the backbone cannot take images of this size.
     """
     backbone.check_size(images)
     folded = backbone.folded().to(device)
-    batches = images.split(BATCH)
+    size, jobs = batch_for(device), jobs if device.type == "cpu" else 1
+    context = b"" if cache is None else context_of(backbone.digest, device)
 
     @torch.no_grad()
-    def vectors_of(batch: Tensor) -> Tensor:
-        return folded.vectors(batch.to(device)).cpu()
+    def of_batch(batch: Tensor) -> Tensor:
+        return in_full_batch(folded.vectors, batch.to(device), batch_size=size).cpu()
 
-    jobs = None if device.type == "cpu" else 1
-    prepare = partial(torch.set_num_threads, 1)
-    vectors = []
+    def vectors_of(some: Tensor) -> Tensor:
+        prepare = partial(torch.set_num_threads, 1)
+        vectors = []
+        for part in parallel_map(of_batch, some.split(size), jobs=jobs, prepare=prepare):
+            vectors.append(part)
+            progress.update(len(part))
+        return torch.cat(vectors)
+
     with bar(len(images), "embed", "image") as progress:
-        for some in parallel_map(vectors_of, batches, jobs=jobs, prepare=prepare):
-            vectors.append(some)
-            progress.update(len(some))
-    return torch.cat(vectors)
+        vectors = cached(vectors_of, images, cache, context=context)
+        progress.update(len(images) - progress.n)
+    return vectors
 
 
 def extract(

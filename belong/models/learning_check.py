@@ -2,7 +2,7 @@
 
 A dead network (ReLUs that are zero for every image) gives all images the same features. It gets no
 gradient any more, so that it stays as it is. A network that is merely at chance may still learn:
-it has until `PATIENCE` of its passes are over.
+it has until `PATIENCE` of its passes and `LEAST_STEPS` are over.
 """
 
 import math
@@ -15,9 +15,9 @@ from belong.models.base import Network
 from belong.models.chance_level import evenly_spaced, guessing_bound, is_at_chance
 from belong.models.forward_pass import forward_pass
 from belong.models.training_loop import Row, TrainingFailedError
-from belong.runtime.errors import InputError
 
 PATIENCE = 0.3  # of the passes: the rate has been at its highest, and has begun to fall
+LEAST_STEPS = 300  # of fewer, a training may not have learned anything yet
 LOOKED_AT = 512  # training images
 OF_EACH_CLASS = 64
 EQUAL = 0.95  # of a class's images with the same features: its Gaussian has no spread
@@ -36,12 +36,20 @@ class LearningCheck:
         inputs: (n, ch, h, w) or (n, v), of the training.
         labels: (n,) int64.
         epochs: passes of the whole training.
+        batch_size: images per step.
     """
 
     network: Network
     inputs: Tensor
     labels: Tensor
     epochs: int
+    batch_size: int
+
+    @property
+    def patience(self) -> int:
+        """The epoch after which a network that is still at chance is given up."""
+        steps = math.ceil(len(self.labels) / self.batch_size)
+        return max(math.ceil(PATIENCE * self.epochs), math.ceil(LEAST_STEPS / steps))
 
     def after_epoch(self, row: Row) -> None:
         """Stop a training that is in vain; most epochs cost nothing.
@@ -57,7 +65,7 @@ class LearningCheck:
         epoch = f"after epoch {row['epoch']} of {self.epochs}"
         if _are_equal(features):
             raise TrainingFailedError(f"the network is dead {epoch}: all images look the same")
-        if row["epoch"] == math.ceil(PATIENCE * self.epochs) < self.epochs:
+        if row["epoch"] == self.patience < self.epochs:
             raise TrainingFailedError(
                 f"the network is at chance {epoch}: loss {row['loss']:.4g}, accuracy "
                 f"{row['accuracy']:.3f} on the training images"
@@ -82,7 +90,10 @@ class LearningCheck:
         classes = [torch.nonzero(self.labels == label).flatten() for label in self.labels.unique()]
         rows = [own[evenly_spaced(len(own), OF_EACH_CLASS).to(own.device)] for own in classes]
         features, _ = predict(self.network, self.inputs[torch.cat(rows)])
-        return all(_largest_share(some) < EQUAL for some in features.split([*map(len, rows)]))
+        return all(
+            len(some) < 2 or _largest_share(some) < EQUAL
+            for some in features.split([*map(len, rows)])
+        )
 
     def _is_clearly_learning(self, accuracy: float) -> bool:
         """Return whether the epoch's accuracy is far above the share of the largest class."""
@@ -119,13 +130,13 @@ def check_held_out(network: Network, inputs: Tensor, labels: Tensor) -> None:
         labels: (n,) int64.
 
     Raises:
-        InputError: it is at chance.
+        TrainingFailedError: it is at chance.
     """
     _, predictions = predict(network, inputs)
     labels = labels.cpu()
     if is_at_chance(predictions, labels):
         accuracy = (predictions == labels).double().mean().item()
-        raise InputError(
+        raise TrainingFailedError(
             f"the network is at chance on the {len(labels)} images held out of its training: "
             f"accuracy {accuracy:.3f}, guessing reaches {guessing_bound(predictions, labels):.3f}; "
             f"what helps: {REMEDIES}"

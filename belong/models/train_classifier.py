@@ -49,6 +49,7 @@ def fit_classifier(
     device: torch.device,
     backbone: Backbone | None = None,
     checkpoint: Checkpoint | None = None,
+    refuses_chance: bool = True,
 ) -> tuple[Network, list[Row]]:
     """Build a network and train it; return it, on the device, with one row per epoch.
 
@@ -60,7 +61,7 @@ def fit_classifier(
             CPU like the rest.
         labels: (n,) int64, 0..c-1.
         held_out: inputs and labels that are measured after each epoch. They choose nothing, but a
-            network that is at chance on them is refused.
+            network that is at chance on them may be refused.
         network: its name in `belong.models.registry.NETWORKS`.
         classes: c.
         options: how it is trained.
@@ -68,10 +69,12 @@ def fit_classifier(
         device: to train on.
         backbone: of a network that has one; it stays as it is.
         checkpoint: where to go on from, and where to keep how far the training came.
+        refuses_chance: whether a network is refused that is at chance in the end, on the images
+            that it was trained on or on those held out. A caller that judges it may take it.
 
     Raises:
         InputError: the network cannot take images of this size, vectors would have to be moved,
-            each attempt failed, or the network is at chance on the images held out.
+            each attempt failed, or the network is refused.
     """
     start = generator.get_state()
 
@@ -92,16 +95,21 @@ def fit_classifier(
             generator=generator,
             checkpoint=checkpoint,
         )
-        learning = LearningCheck(built, inputs.to(device), labels.to(device), options.epochs)
-        learning.at_end()
+        learning = LearningCheck(
+            built, inputs.to(device), labels.to(device), options.epochs, options.batch_size
+        )
+        is_last = number == ATTEMPTS - 1
+        if refuses_chance or not is_last:
+            learning.at_end()
         # Without a slower attempt the detectors of other layers may still do; `mahalanobis.fit`
         # says which class has no spread.
-        if number < ATTEMPTS - 1 and not learning.has_spread():
+        if not is_last and not learning.has_spread():
             raise TrainingFailedError("all images of a class have the same features in the end")
         return built, history
 
     trained, history = _first_success(attempt, options, checkpoint.attempt if checkpoint else 0)
-    check_held_out(trained, held_out[0].to(device), held_out[1])
+    if refuses_chance:
+        check_held_out(trained, held_out[0].to(device), held_out[1])
     return trained, history
 
 
@@ -116,7 +124,7 @@ def _first_success(
     """Return what the first attempt that does not fail returns; say which ones fail.
 
     Raises:
-        InputError: none succeeds.
+        TrainingFailedError: none succeeds.
     """
     failures = []
     for number in range(first, ATTEMPTS):
@@ -131,7 +139,7 @@ def _first_success(
                     f"{number + 2} of {ATTEMPTS})"
                 )
     lowest = _slower(options, ATTEMPTS - 1).learning_rate
-    raise InputError(
+    raise TrainingFailedError(
         f"the training failed {ATTEMPTS} times, at learning_rate {options.learning_rate:g} down to "
         f"{lowest:g}; the last time {failures[-1]}; what helps: {REMEDIES}"
     )
@@ -146,13 +154,15 @@ def train_classifier(
     options: TrainingOptions,
     generator: torch.Generator,
     checkpoint: Checkpoint | None = None,
+    description: str | None = "train",
 ) -> list[Row]:
     """Train `network` in place; return one row per epoch.
 
     Stochastic gradient descent with Nesterov momentum and a one-cycle schedule. The paper names
     no optimizer; in our trials AdamW classified as well but separated anomalies less.
 
-    The arguments are those of `fit_classifier`, all tensors on the device of the network.
+    The arguments are those of `fit_classifier`, all tensors on the device of the network, and
+    `description`, of the progress bar; None shows none.
 
     Returns:
         For each epoch `epoch`, the means per image `loss`, `cross_entropy` and `center_loss`, and
@@ -202,7 +212,9 @@ def train_classifier(
             name="loss",
             remedy="learning_rate or lambda",
             parts=("cross_entropy", "center_loss"),
-            check=LearningCheck(network, inputs, labels, options.epochs).after_epoch,
+            check=LearningCheck(
+                network, inputs, labels, options.epochs, options.batch_size
+            ).after_epoch,
         ),
         eager(torch.optim.SGD)(
             network.parameters(),
@@ -216,7 +228,7 @@ def train_classifier(
         epochs=options.epochs,
         batch_size=options.batch_size,
         generator=generator,
-        description="train",
+        description=description,
         warm_up=0.2,
         tensors={"centers": centers},
         checkpoint=checkpoint,

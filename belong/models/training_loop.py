@@ -63,7 +63,7 @@ def train(
     epochs: int,
     batch_size: int,
     generator: torch.Generator,
-    description: str,
+    description: str | None,
     warm_up: float = 0.3,
     cycle_momentum: bool = False,
     tensors: Mapping[str, Tensor] | None = None,
@@ -80,7 +80,7 @@ def train(
         batch_size: rows per step; the last batch of an epoch may be smaller.
         generator: on the CPU; orders the rows. Dropout and stochastic depth draw from torch's own
             generators, which take its seed here and get their state back in the end.
-        description: of the progress bar.
+        description: of the progress bar; None shows none.
         warm_up: share of the steps in which the rate rises, 0 to 1.
         cycle_momentum: whether the momentum falls while the rate rises.
         tensors: others that the training changes in place, by name.

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from belong.calibration.conformal import promised_range
+from belong.calibration.sample_size import FITTING
 from belong.calibration.verdict import decide, kind_in_force
 from belong.data.image_form import ImageForm
-from belong.data.resize import Form, one_formed
 from belong.evaluation.assessment import (
     Answers,
     Assessment,
@@ -25,6 +25,7 @@ from belong.models.backbones.card import BackboneCard
 from belong.parameters import BundleSection, CalibrationSection, CombinedSection, ImagesSection
 from belong.prediction.bundle import Arrays, Bundle
 from belong.prediction.manifest import FORMAT, Manifest, Measured, TrainedOn
+from belong.prediction.training_thumbnails import packed
 from belong.runtime.environment import versions
 from belong.runtime.errors import InputError
 
@@ -32,7 +33,6 @@ from belong.runtime.errors import InputError
 CODED = {"reconstruction", "code_knn", "code_iforest"}  # they look at the autoencoder
 GAUSSIANS, HEAD = ("mahalanobis", "mahalanobis_min"), "mlp_head"
 NORMAL, ANOMALY, SYNTHETIC = "normal/test", "anomaly/test", "derived/"  # parts that are assessed
-THUMBNAIL_PX = 64  # the longer side; smaller images stay as they are
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ class Fitted:
         scores: `PART/DETECTOR` (n,) scores of the test images of each part, and their
             `normal/test/labels` and `normal/test/predicted` (n,) int64; see `assessment_of`.
         thresholds: detector -> its thresholds, see `belong.calibration.thresholds`.
+        members: candidate of `combined` -> `left_out`, why it does not enter, or None.
         missing: detector -> why it has no scores.
         metrics: the content of metrics.json.
     """
@@ -75,6 +76,7 @@ class Fitted:
     held_out: Arrays
     scores: Arrays
     thresholds: Mapping[str, Mapping[str, float]]
+    members: Mapping[str, Mapping[str, Any]]
     missing: Mapping[str, str]
     metrics: Mapping[str, Any]
 
@@ -108,6 +110,9 @@ def build_bundle(fitted: Fitted, settings: Settings, *, where: Path) -> Bundle:
         raise InputError(f"{where}: bundle.detector: got {detector!r}, but {why}")
     thresholds, held_out = fitted.thresholds[detector], fitted.held_out
     n = len(held_out[detector])
+    # Of a single detector, nothing is combined.
+    candidates = fitted.members if detector == "combined" else {}
+    left_out = {name: one["left_out"] for name, one in candidates.items()}
     data = fitted.metrics["data"]
     _, channels, height, width = fitted.images.shape
     numbers = measured(fitted.metrics, detector, held_out=n, alpha=calibration.alpha)
@@ -132,11 +137,13 @@ def build_bundle(fitted: Fitted, settings: Settings, *, where: Path) -> Bundle:
         shape=dict(fitted.shape),
         backbone=fitted.backbone_card,
         detector=detector,
-        members=settings.combined.members if detector == "combined" else [],
+        members=[name for name, why in left_out.items() if why is None],
+        left_out={name: why for name, why in left_out.items() if why is not None},
         tail=settings.combined.tail,
         alpha=calibration.alpha,
         n_calibration=n,
         threshold=thresholds["in_force"],
+        distance_limit=fitted.thresholds["mahalanobis"]["calibrated"],
         threshold_from=kind,
         measured=numbers,
         trained_on=TrainedOn(
@@ -153,8 +160,8 @@ def build_bundle(fitted: Fitted, settings: Settings, *, where: Path) -> Bundle:
             Promise(calibration.alpha, numbers.expected, is_calibrated=kind == "calibrated"),
         ),
     )
-    # Every other image, as in `detectors.combined.combined`; the rest are in that of `combined`.
-    of_members = {f"member/{name}": held_out[name][::2] for name in manifest.members}
+    # As in `detectors.combined.combined`; the rest are in that of `combined`.
+    of_members = {f"member/{name}": held_out[name][FITTING] for name in manifest.members}
     arrays = {
         "network": fitted.network,
         "backbone": fitted.backbone if settings.network == "frozen" else {},
@@ -239,7 +246,7 @@ def training_images(
     """Draw `most` training images to show beside new ones, about as many of each class.
 
     Images (n, ch, h, w) uint8, features (n, d), labels (n,) 0..c-1 -> `features` (m, d), `labels`
-    (m,), `thumbnails` (m, ch, h, w) uint8, in the order of the training images.
+    (m,) and their pictures, see `training_thumbnails`, in the order of the training images.
     """
     classes = np.unique(labels)
     of_each = max(1, most // len(classes))
@@ -248,16 +255,4 @@ def training_images(
     return {
         "features": features[rows],
         "labels": labels[rows],
-        "thumbnails": np.stack([thumbnail(images[row]) for row in rows]),
-    }
-
-
-def thumbnail(image: np.ndarray) -> np.ndarray:
-    """Return an image (ch, h, w) uint8 whose longer side has at most 64 pixels."""
-    channels, height, width = image.shape
-    longer = max(height, width)
-    if longer <= THUMBNAIL_PX:
-        return image
-    rows, columns = (max(1, round(side * THUMBNAIL_PX / longer)) for side in (height, width))
-    form = Form(rows, columns, "grey" if channels == 1 else "rgb")
-    return one_formed(image, form)
+    } | packed(images[rows])

@@ -6,8 +6,8 @@ autoencoder   if a detector wants it
 detectors     `DETECTOR/ARRAY` of the detectors that are asked
 calibration   `DETECTOR` (n,) of the detector in force: what p-values are taken from;
               `member/DETECTOR` (n,) what the surprises of `combined` are fitted to
-training      some of the training images: `features` (m, d) float32, `labels` (m,) int64,
-              `thumbnails` (m, ch, h, w) uint8
+training      some of the training images: `features` (m, d) float32, `labels` (m,) int64, and
+              their pictures, see `belong.prediction.training_thumbnails`
 """
 
 import hashlib

@@ -19,7 +19,7 @@ def reason(
         detector: that decided, see `Scores`.
         name: the predicted class.
         nearest: the nearest class.
-        distance: to it, in its thresholds.
+        distance: to it; 1 is the limit calibrated on held-out images.
         frames: in the file, whose first one this is.
     """
     which = f"; the first of {frames} frames" if frames > 1 else ""
@@ -29,7 +29,7 @@ def reason(
     # Not at the top: the registry brings torch, and whoever scored has it; other readers do not.
     from belong.detectors.registry import DETECTORS
 
-    where = f"{distance:.2g} thresholds from the nearest class, {nearest}"
+    where = f"{distance:.2g} times the calibrated limit from the nearest class, {nearest}"
     return f"{DETECTORS[detector].odd}; {share}; {where}{which}"
 
 

@@ -92,10 +92,13 @@ class Manifest(_Facts):
         backbone: what it is, if there is one.
         detector: the one in force: its verdict is the model's.
         members: the detectors that `combined` is made of, if it is in force; else none.
+        left_out: the candidates of `combined` that are blind on these images, and why.
         tail: of the calibration scores, see `belong.detectors.combined`.
         alpha: the promised share of false rejects.
         n_calibration: the number of held-out images that set the threshold.
         threshold: the score up to which an image belongs.
+        distance_limit: the distance to the nearest class, in that class's threshold, up to which
+            an image would belong if `mahalanobis` were in force at alpha: the unit of distances.
         threshold_from: "calibrated" (held-out images) or "training" (the paper's).
         measured, trained_on: for the reader.
         files: name -> what it must be.
@@ -111,10 +114,12 @@ class Manifest(_Facts):
     backbone: BackboneCard | None
     detector: str
     members: list[str]
+    left_out: dict[str, str]
     tail: Annotated[float, Field(gt=0, lt=1)]
     alpha: Annotated[float, Field(gt=0, lt=1)]
     n_calibration: Annotated[int, Field(ge=1)]
     threshold: float
+    distance_limit: Annotated[float, Field(gt=0)]
     threshold_from: ThresholdKind
     measured: Measured
     trained_on: TrainedOn

@@ -1,7 +1,7 @@
 """A fitted model: its facts, and its predictions for images."""
 
 import os
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from belong.prediction.predictor import Predictor
 
 T = TypeVar("T")
-# Is given the files of a batch that can be read, their pixels (m, ch, h, w), and their scores.
-Observer = Callable[[Sequence[str], np.ndarray, Scores], None]
+# Is given the files of a batch that can be read, their pictures, and the scores of these.
+Observer = Callable[[Mapping[str, Picture], Scores], None]
 
 # The networks compute with this many for each batch: as the pipeline does, to the same last bits.
 THREADS = 1
@@ -146,10 +146,11 @@ class Model:
             InputError: there is no GPU; IntegrityError: the arrays do not fit together.
         """
         from belong.models.backbones.catalog import own_backbone
-        from belong.prediction.predictor import Predictor  # not at the top, as above
+        from belong.models.feature_cache import users_cache  # not at the top, as above
+        from belong.prediction.predictor import Predictor
 
         own = None if self.backbone is None else own_backbone(self.backbone)
-        return Predictor(self.bundle, device=self.torch_device, backbone=own)
+        return Predictor(self.bundle, device=self.torch_device, backbone=own, cache=users_cache())
 
     def predict(
         self, images: Images, *, batch_size: int = 256, jobs: int | None = None
@@ -264,7 +265,7 @@ def predict_batch(
         pixels = np.stack([picture.pixels for picture in read.values()])
         scores = predictor.score(pixels, stopped=stopped)
         if observe:
-            observe(list(read), pixels, scores)
+            observe(read, scores)
     return predictions_of(
         [in_table(file) for file in files],
         [answer if isinstance(answer, str) else answer.frames for answer in answers],

@@ -21,13 +21,14 @@ def card(manifest: Manifest, name: str) -> str:
         detector += f" of {', '.join(manifest.members)}"
     lines = [
         ("model", name),
-        *_assessed(manifest),
         ("classes", f"{len(manifest.class_names)}: {', '.join(manifest.class_names)}"),
+        *_assessed(manifest),
         ("network", f"{manifest.network}, {_numbers(manifest.shape)}"),
         *_backbone(manifest),
         ("images", f"{form.height} x {form.width} px, {form.color}; files are resized until they "
          "just cover that, and cut at the center"),
         ("detector", detector),
+        *(("", f"without {name}: {why}") for name, why in manifest.left_out.items()),
         ("", ""),
         ("trained on", f"{made.normal}, lambda {made.weight:g}, seed {made.seed}"),
         ("", "; ".join(parts)),

@@ -34,7 +34,7 @@ class Scores:
         p_value: (n,) float64, share of the held-out images that are at least as anomalous.
         score: (n,) float32, of the detector in force, higher is more anomalous.
         nearest: (n,) int64, the class nearest in thresholds of its own.
-        distance: (n,) float32, to that class, in its thresholds.
+        distance: (n,) float32, to that class; 1 is the limit calibrated on held-out images.
         detector: (n,) str, that decided: of `combined` the most surprised member.
         features: (n, d) float32, the classifier's last hidden layer.
     """
@@ -81,7 +81,8 @@ class Predictions:
         p_value: (n,) float64, share of the calibration images that are at least as anomalous, 0..1.
         score: (n,) float32, of the detector in force; higher is more anomalous.
         nearest_class: (n,) str, the class whose features are nearest.
-        distance: (n,) float32, to that class, in units of its threshold.
+        distance: (n,) float32, to that class, in units of the limit calibrated on held-out
+            images: of images that belong, the share above 1 is alpha.
         detector: (n,) str, the detector that decided.
         reason: (n,) str, one sentence.
         is_readable: (n,) bool.

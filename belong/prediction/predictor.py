@@ -21,15 +21,18 @@ from belong.detectors.mahalanobis import Mahalanobis
 from belong.detectors.registry import DETECTORS
 from belong.models.activations import Views
 from belong.models.autoencoder import Autoencoder
-from belong.models.backbones.backbone import BATCH, Backbone
+from belong.models.backbones.backbone import Backbone
 from belong.models.backbones.card import BackboneCard
+from belong.models.feature_cache import FeatureCache, cached, context_of
 from belong.models.feature_extraction import layers_of
 from belong.models.forward_pass import forward_pass
+from belong.models.inference import batch_for, in_full_batch
 from belong.models.registry import FROZEN, NETWORKS
 from belong.prediction.bundle import Bundle
 from belong.prediction.manifest import IntegrityError
 from belong.prediction.nearest_training_images import nearest_training_images
 from belong.prediction.predictions import Scores
+from belong.prediction.training_thumbnails import unpacked
 from belong.runtime.errors import InputError
 from belong.runtime.exit_codes import no_memory_left
 
@@ -47,7 +50,12 @@ class Predictor:
     """
 
     def __init__(
-        self, bundle: Bundle, *, device: torch.device, backbone: Backbone | None = None
+        self,
+        bundle: Bundle,
+        *,
+        device: torch.device,
+        backbone: Backbone | None = None,
+        cache: FeatureCache | None = None,
     ) -> None:
         """Build the networks and detectors.
 
@@ -55,6 +63,7 @@ class Predictor:
             bundle: the model.
             device: where the networks compute.
             backbone: the one that the model was fitted on, if it is a person's own module.
+            cache: of the vectors that a frozen backbone makes of images.
 
         Raises:
             InputError: a backbone is missing, or is another one.
@@ -62,7 +71,7 @@ class Predictor:
                 sums may be right all the same, for whoever makes a model makes these too.
         """
         self.manifest = bundle.manifest
-        self._device = device
+        self._device, self._cache = device, cache
         try:
             with torch.random.fork_rng(devices=[]):  # new layers draw weights, which are replaced
                 self._build(bundle, backbone)
@@ -85,11 +94,13 @@ class Predictor:
         self._network = network.to(device).eval()
         # It turns images into the inputs of the network, where these are vectors.
         weights, coder = arrays.get("backbone", {}), arrays.get("autoencoder")
-        self._backbone = None
+        self._backbone, self._context = None, b""
         if card is not None and manifest.network == FROZEN:
             backbone = own if own is not None else Backbone.from_arrays(weights, card)
             check_same(backbone, weights, card)
             self._backbone = backbone.folded().to(device)
+            if self._cache is not None:
+                self._context = context_of(backbone.digest, device)
         self._coder = Autoencoder.from_arrays(coder).to(device) if coder else None
         self._detectors = {
             name: DETECTORS[name].from_arrays(bundle.of_detector(name)) for name in manifest.uses
@@ -110,7 +121,8 @@ class Predictor:
         classes = self._network.classifier.out_features, len(self._gaussians.thresholds)
         if set(classes) != {c} or not 0 <= training["labels"].min() <= training["labels"].max() < c:
             raise ValueError(f"it names {c} classes, and its arrays have others")
-        if len({len(training[name]) for name in ("features", "labels", "thumbnails")}) > 1:
+        kept = training["features"], training["labels"], unpacked(training)
+        if len(set(map(len, kept))) > 1:
             raise ValueError("its training images are not as many as their labels and features")
 
     def score(self, images: np.ndarray, *, stopped: Event | None = None) -> Scores:
@@ -133,7 +145,7 @@ class Predictor:
             views = self._views(torch.from_numpy(images), stopped)
             scores = self._scores(views)
             in_thresholds = self._gaussians.distances(views.features) / self._gaussians.thresholds
-            distance, nearest = in_thresholds.min(dim=1)
+            least, nearest = in_thresholds.min(dim=1)
             probability, label = views.logits.softmax(dim=1).max(dim=1)
         score, detector = self._in_force(scores)
         return Scores(
@@ -143,7 +155,7 @@ class Predictor:
             p_value=conformal.p_values(self._held_out, score),
             score=score,
             nearest=nearest.numpy(),
-            distance=distance.numpy(),
+            distance=least.numpy() / np.float32(self.manifest.distance_limit),
             detector=detector,
             features=views.features.numpy(),
         )
@@ -174,18 +186,26 @@ class Predictor:
 
         def views_of(pixels: Tensor) -> tuple[Tensor, ...]:
             _end_if(stopped)
-            inputs, backbone = pixels, self._backbone
-            if backbone is not None:
-                vectors = []
-                for piece in pixels.split(BATCH):
-                    _end_if(stopped)
-                    vectors.append(backbone.vectors(piece))
-                inputs = torch.cat(vectors)
+            inputs = pixels if self._backbone is None else self._vectors(pixels, stopped)
             coded = self._coder(pixels) if self._coder else NOTHING
             return *layers_of(self._network, inputs), *coded
 
         size, device = self._network.batch, self._device
         return Views(*forward_pass(views_of, images, batch_size=size, device=device))
+
+    def _vectors(self, images: Tensor, stopped: Event | None) -> Tensor:
+        """Return what the frozen backbone makes of images, or the cache has: (n, v)."""
+        vectors_of, size = cast(Backbone, self._backbone).vectors, batch_for(self._device)
+
+        def computed(some: Tensor) -> Tensor:
+            vectors = []
+            for batch in some.to(self._device).split(size):
+                _end_if(stopped)
+                vectors.append(in_full_batch(vectors_of, batch, batch_size=size).cpu())
+            return torch.cat(vectors)
+
+        vectors = cached(computed, images.cpu(), self._cache, context=self._context)
+        return vectors.to(self._device)
 
 
 def check_same(backbone: Backbone, weights: Mapping[str, np.ndarray], card: BackboneCard) -> None:

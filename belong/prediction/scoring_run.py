@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from belong.data.decode_pool import Answers, decoded
 from belong.data.file_discovery import Incoming
 from belong.data.image_form import ImageForm
+from belong.data.image_reader import heif_without_reader
 from belong.prediction.model import THREADS, Model, Observer, in_threads, predict_batch, threads_for
 from belong.prediction.prediction_files import (
     PREDICTIONS,
@@ -56,6 +57,7 @@ def score_files(
     source: str,
     say: Callable[[str], None],
     observe: Observer | None = None,
+    thumbnail_px: int = 0,
 ) -> dict[str, Any]:
     """Write predictions.csv, unreadable.csv and summary.json; return the summary.
 
@@ -67,8 +69,10 @@ def score_files(
         output: folder for the results; it is made if it is not there.
         options: how to score.
         source: the user's name for the files.
-        say: is told which process has to end first, if one writes into the folder.
+        say: is told which process has to end first, if one writes into the folder, and of HEIC
+            photos that cannot be read here.
         observe: is called by several threads with each batch that this run scores.
+        thumbnail_px: the longer side of the thumbnails that it is given; 0: none.
 
     Raises:
         InputError: `output` is among the images or has the results of another run, or there is no
@@ -81,8 +85,10 @@ def score_files(
     check_outside(output, incoming.top)
     if not options.overwrite:
         check_free(output, source, manifest.digest)
+    if unread := heif_without_reader(map(incoming.path, incoming.files)):
+        say(unread)
     states = list(_states(incoming, options.batch_size))
-    with closing(_DecodingAhead(incoming, manifest.form, options.jobs)) as decoding:
+    with closing(_DecodingAhead(incoming, manifest.form, options.jobs, thumbnail_px)) as decoding:
         if not (output / UNFINISHED).exists():  # else some batches may be finished already
             decoding.begin([files for files, _ in states])
         import torch  # not at the top: meanwhile, files are decoded
@@ -219,10 +225,11 @@ def _pieces(batches: list[Batch], incoming: Incoming, output: str) -> Iterator[t
 class _DecodingAhead:
     """The images of batches of files, decoded before it is known which batches are unfinished."""
 
-    def __init__(self, incoming: Incoming, form: ImageForm, jobs: int) -> None:
+    def __init__(self, incoming: Incoming, form: ImageForm, jobs: int, thumbnail_px: int) -> None:
         self._incoming = incoming
         self._form = form
         self._jobs = jobs
+        self._thumbnail_px = thumbnail_px
         self._begun: list[list[str]] = []
         self._images: Generator[Answers] | None = None
 
@@ -231,7 +238,7 @@ class _DecodingAhead:
         self.close()
         paths = ([self._incoming.path(file) for file in files] for files in batches)
         self._begun = batches
-        self._images = decoded(paths, self._form, jobs=self._jobs)
+        self._images = decoded(paths, self._form, jobs=self._jobs, thumbnail_px=self._thumbnail_px)
         return self._images
 
     def of(self, batches: list[list[str]]) -> Generator[Answers]:

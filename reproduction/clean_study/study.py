@@ -125,6 +125,7 @@ def _accuracies(
             options=TrainingOptions(lambda_=values.lambda_, **training.model_dump()),
             generator=torch.Generator().manual_seed(values.seed),
             device=device,
+            refuses_chance=False,
         )
         yield {"trained_on": name, "images": len(own), "accuracy": accuracy(network, *test)}
 

@@ -6,7 +6,7 @@ r"""Train from scratch on small folders, many times, and count what collapses.
 Each folder is planned, packed, divided and trained on by the functions that `belong fit` calls,
 with its defaults and --from-scratch. It is no stage of dvc.yaml: it takes half an hour of one core,
 and nothing depends on it. `rooms` and `objects` are any photos, a folder for each class; a folder
-whose source is not given is left out.
+whose source is not given is left out. Trainings that collapse.csv has already are not made again.
 
 Reads   NAME=FOLDER  IDX files, or a folder of images for each class
 Writes  folder       collapse.csv: a row for each folder and seed; collapse.md, the page made of it
@@ -15,7 +15,7 @@ Writes  folder       collapse.csv: a row for each folder and seed; collapse.md, 
 import argparse
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -38,12 +38,14 @@ from belong.parameters import Parameters
 from belong.runtime.errors import InputError
 from belong.runtime.exit_codes import exit_code_of
 from belong.runtime.parallel import in_order
-from belong.runtime.storage import save_csv, save_text
+from belong.runtime.storage import load_csv, save_csv, save_text
 from belong.runtime.text import say
 from reproduction.collapse_study.folders import FOLDERS, SmallFolder, Source, write
 from reproduction.collapse_study.page import page
 
 SEEDS, ALPHA = 10, 0.1  # alpha: 3 x 60 images are too few for the 2.5 % of the default
+
+TABLE = "collapse.csv"
 
 Row = dict[str, object]
 
@@ -62,26 +64,43 @@ def _study(given: argparse.Namespace) -> int:
     if not folders:
         raise InputError(f"no folder is drawn from {', '.join(paths)}; see FOLDERS in folders.py")
     sources = {name: look(path) for name, path in paths.items()}
-    todo = [(folder, seed) for folder in folders for seed in range(given.seeds)]
-    rows: list[Row] = []
+    todo = [(folder, seed) for seed in range(given.seeds) for folder in folders]
+    own: dict[str, object] = {"train.epochs": given.epochs} if given.epochs else {}
+    rows = _rows(given.folder / TABLE)
+    finished = {(row["folder"], row["seed"]) for row in rows}
+    todo = [one for one in todo if (one[0].name, one[1]) not in finished]
     with ProcessPoolExecutor(given.jobs, mp_context=get_context("spawn")) as pool:
         trainings = in_order(
-            lambda one: pool.submit(trained_on, sources, *one), todo, ahead=given.jobs
+            lambda one: pool.submit(trained_on, sources, *one, own), todo, ahead=given.jobs
         )
         for _, future in trainings:
             rows.append(future.result())
-            table = pd.DataFrame(rows)
-            save_csv(given.folder / "collapse.csv", table)
-            save_text(given.folder / "collapse.md", page(table))
+            save_csv(given.folder / TABLE, pd.DataFrame(rows))
+            save_text(given.folder / "collapse.md", page(load_csv(given.folder / TABLE)))
     return 0
 
 
-def trained_on(sources: dict[str, Source], folder: SmallFolder, seed: int) -> Row:
-    """Draw a folder and train on it as `belong fit` does; return the row of the table."""
+def _rows(path: Path) -> list[Row]:
+    """Return the rows of an earlier run."""
+    if not path.exists():
+        return []
+    return [
+        {str(name): value for name, value in row.items()}
+        for row in load_csv(path).to_dict("records")
+    ]
+
+
+def trained_on(
+    sources: Mapping[str, Source], folder: SmallFolder, seed: int, own: Mapping[str, object]
+) -> Row:
+    """Draw a folder and train on it as `belong fit` does; return the row of the table.
+
+    `own` are settings of params.yaml, by dotted key.
+    """
     with tempfile.TemporaryDirectory() as work:
         images = Path(work, "images")
         write(folder, sources, images, np.random.default_rng(seed))
-        settings = {"seed": seed, "threads": 1}
+        settings = {"seed": seed, "threads": 1, **own}
         request = BackboneRequest(from_scratch=True)
         job = prepare(images, alpha=ALPHA, request=request, settings=settings)
         row: Row = {
@@ -152,6 +171,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("folder", type=Path, help="for collapse.csv and collapse.md")
     parser.add_argument("sources", type=_source, nargs="+", metavar="NAME=FOLDER", help="data sets")
     parser.add_argument("--seeds", type=count, default=SEEDS, help=f"default: {SEEDS}")
+    parser.add_argument("--epochs", type=count, help="passes (default: as `belong fit` plans them)")
     parser.add_argument("--jobs", type=count, default=1, help="processes (default: 1)")
     return parser
 

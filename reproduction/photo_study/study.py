@@ -37,6 +37,7 @@ from belong.commands.arguments import count
 from belong.commands.fit.settings import parameters
 from belong.detectors import mlp_head
 from belong.detectors.fit import fit_detectors, fit_gaussians
+from belong.detectors.member_selection import Retraining, select_members
 from belong.detectors.score_parts import score_parts
 from belong.evaluation import metrics as measure
 from belong.models import autoencoder
@@ -77,7 +78,17 @@ class Design:
 
 # The rates and passes of the second were chosen before any result, and by none.
 DESIGNS = {
-    "frozen": Design(224, 5, {"train.epochs": 40, "detectors.vim.principal": 64}),
+    "frozen": Design(
+        224,
+        5,
+        {
+            "network": BACKBONE,
+            "backbone.weights": "pretrained",
+            "backbone.frozen": True,
+            "train.epochs": 40,
+            "detectors.vim.principal": 64,
+        },
+    ),
     "fine_tuned": Design(
         96,
         3,
@@ -211,13 +222,14 @@ def measured(cell: Cell, shared: Material) -> dict[str, Any]:
     def generator() -> torch.Generator:
         return torch.Generator().manual_seed(cell.seed)
 
+    training = TrainingOptions(lambda_=cell.weight, **chosen.train.model_dump())
     network, history = fit_classifier(
         torch.from_numpy(photos.images[train]),
         torch.from_numpy(labels[train]),
         (torch.from_numpy(photos.images[held_out]), torch.from_numpy(labels[held_out])),
         network=shared.kind,
         classes=len(names),
-        options=TrainingOptions(lambda_=cell.weight, **chosen.train.model_dump()),
+        options=training,
         generator=generator(),
         device=CPU,
         backbone=shared.backbone,
@@ -243,6 +255,18 @@ def measured(cell: Cell, shared: Material) -> dict[str, Any]:
         **chosen.head.model_dump(),
     )
     gaussians, _ = fit_gaussians(vectors, labels[train], list(names), options=chosen.mahalanobis)
+    last = network.arrays()
+    members = select_members(
+        features,
+        list(names),
+        weight=last["classifier.weight"],
+        bias=last["classifier.bias"],
+        candidates=chosen.candidates,
+        options=chosen.detectors,
+        gaussians=chosen.mahalanobis,
+        seed=cell.seed,
+        retraining=Retraining(training, cell.seed) if chosen.is_frozen else None,
+    )
     scores, about = score_parts(
         features,
         list(names),
@@ -251,13 +275,14 @@ def measured(cell: Cell, shared: Material) -> dict[str, Any]:
         detectors=fit_detectors(
             features,
             list(names),
-            weight=network.arrays()["classifier.weight"],
-            bias=network.arrays()["classifier.bias"],
+            weight=last["classifier.weight"],
+            bias=last["classifier.bias"],
             options=chosen.detectors,
             seed=cell.seed,
         ),
         why_no_head=None,
-        combination=chosen.combined,
+        members=members,
+        tail=chosen.combined.tail,
         calibration=chosen.calibration,
     )
     known = measure.classification(scores["normal/test/labels"], scores["normal/test/predicted"])

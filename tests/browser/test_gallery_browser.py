@@ -10,8 +10,10 @@ from urllib.parse import quote
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from belong.data.thumbnail import thumbnail
 from belong.reporting.gallery.render import histogram
 from tests import chromium
 from tests.small_gallery import Small, small_gallery
@@ -278,7 +280,7 @@ def test_a_click_shows_the_image_its_numbers_and_its_nearest_training_images(
     assert numbers["score"] == f"{row['score']:.4g}, threshold {small.threshold:.4g}"
     assert float(numbers["probability"]) == pytest.approx(row["probability"], rel=1e-3)
     assert float(numbers["p-value"]) == pytest.approx(row["p_value"], rel=1e-3)
-    assert float(numbers["distance, in thresholds of that class"]) == pytest.approx(
+    assert float(numbers["distance, 1 is the calibrated limit"]) == pytest.approx(
         row["distance"], rel=1e-3
     )
     assert numbers["detector that decided"] == "mean image"
@@ -453,3 +455,34 @@ def test_on_a_narrow_window_tab_still_goes_from_top_to_bottom(page: Page) -> Non
         page.keyboard.press("Tab")
         tops.append(page.evaluate("document.activeElement.getBoundingClientRect().top + scrollY"))
     assert tops == sorted(tops)
+
+
+@pytest.mark.parametrize(("width", "columns"), [(1280, 5), (420, 2)])
+def test_photos_are_shown_whole_in_tiles_and_larger_in_the_panel(
+    browser: Browser, small: Small, tmp_path: Path, width: int, columns: int
+) -> None:
+    photo = thumbnail(Image.linear_gradient("L").resize((320, 200)), side_px=320)
+    nearest = {place: [(0, 1.5), (1, 2.5)] for place in range(12)}
+    (tmp_path / "photos.html").write_text(
+        small.page(
+            pictures=dict.fromkeys(range(12), photo),
+            nearest=nearest,
+            training_pictures={0: photo, 1: photo},
+        ),
+        encoding="utf-8",
+    )
+    with chromium.opened(browser, (tmp_path / "photos.html").as_uri()) as page:
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_timeout(100)
+        tops = page.locator(".tile").evaluate_all("all => all.map((one) => one.style.top)")
+        assert tops.count("0px") == columns
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        shown = tile(page, 0).locator("img.photo")
+        expect(shown).to_have_js_property("naturalWidth", 320)
+        assert shown.evaluate("one => getComputedStyle(one).objectFit") == "contain"
+        tile(page, 0).click()
+        large = page.get_by_role("dialog").locator(".picture img.photo")
+        assert large.evaluate("one => one.getBoundingClientRect().width") >= 300
+        expect(page.locator(".nearest img.photo")).to_have_count(2)
+        panel = page.get_by_role("dialog")
+        assert panel.evaluate("panel => panel.scrollWidth - panel.clientWidth") <= 0

@@ -1,8 +1,12 @@
 """`belong check`: what is wrong with a folder, found by image, by class and by number."""
 
+import base64
+import io
 import json
 import os
+import re
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,9 +15,11 @@ import pandas as pd
 import pytest
 from PIL import Image, ImageFilter
 from ruamel.yaml import YAML
+from scipy import ndimage
 
 from belong.commands.check import check, duplicates, image_stats, sample_sizes
 from belong.commands.check.options import CheckOptions
+from belong.commands.check.page import findings_page
 from belong.commands.check.report import Report
 from belong.commands.fit.plan import plan
 from belong.commands.fit.settings import parameters
@@ -138,7 +144,7 @@ def test_odd_files_are_named_each_with_its_reason(photos: Path) -> None:
     report = checked(photos)
     unreadable = images_of(report, "unreadable")
     assert unreadable["ant/empty.png"] == "empty: 0 bytes"
-    assert unreadable["ant/phone.heic"] == ".heic is not read; save it as JPEG or PNG"
+    assert unreadable["ant/phone.heic"] == "not an image, or of no kind that is read"
     assert set(unreadable) == {"ant/empty.png", "ant/phone.heic", "bee/cut.png"}
     assert levels(report)["unreadable"] == "spoils"  # 3 of 89
     assert images_of(report, "ignored") == {"ant/notes.txt": "not an image, by its name"}
@@ -149,6 +155,136 @@ def test_odd_files_are_named_each_with_its_reason(photos: Path) -> None:
     assert images_of(report, "misnamed") == {"bee/really.png": "is BMP"}
     assert set(images_of(report, "animated")) == {"bee/moves.gif"}
     assert not report.can_be_trained_on
+
+
+def scene(seed: int, *, blur: float = 0, brightness: float = 1) -> Image.Image:
+    """Noise with details of all sizes, as photos have them, at a shorter side of 256 pixels."""
+    rng = np.random.default_rng(seed)
+    layers = [rng.normal(0, 25, (256 // step + 1, 384 // step + 1)) for step in (1, 4, 16, 64)]
+    sized = [Image.fromarray(one).resize((384, 256), Image.Resampling.BICUBIC) for one in layers]
+    whole = np.sum([np.asarray(one) for one in sized], axis=0)
+    pixels = ((128 + whole) * brightness).clip(0, 255).astype(np.uint8)
+    return Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(blur))
+
+
+@pytest.fixture
+def scenes(tmp_path: Path) -> Path:
+    """Two classes of 20 sharp photos."""
+    for place in range(40):
+        folder = tmp_path / "scenes" / "ab"[place % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        scene(place).save(folder / f"{place}.png")
+    return tmp_path / "scenes"
+
+
+def test_a_blurred_a_dark_and_an_overexposed_photo_are_named(scenes: Path) -> None:
+    assert not {"blurred", "dark", "overexposed"} & set(levels(checked(scenes)))
+    scene(50, blur=2).save(scenes / "a/blurred.png")
+    scene(51, blur=2).resize((1152, 768)).save(scenes / "b/large and blurred.jpg")
+    scene(52, brightness=0.12).save(scenes / "a/dark.png")
+    scene(53, brightness=2.5).save(scenes / "b/bright.png")
+    report = checked(scenes)
+    assert set(images_of(report, "blurred")) == {"a/blurred.png", "b/large and blurred.jpg"}
+    assert set(images_of(report, "dark")) == {"a/dark.png"}
+    assert set(images_of(report, "overexposed")) == {"b/bright.png"}
+
+
+def test_the_sharpness_is_that_of_the_laplacian_before_and_after_an_average(
+    tmp_path: Path,
+) -> None:
+    image = scene(0)
+    image.save(tmp_path / "a.png")
+    seen = image_stats.at_file(tmp_path / "a.png", max_pixels=10**6, background=(0, 0, 0))
+    pixels = np.asarray(image, float)
+    averaged = ndimage.uniform_filter(pixels, 3, mode="nearest").round()
+    own, lowered = (ndimage.laplace(one)[1:-1, 1:-1].var() for one in (pixels, averaged))
+    assert seen.sharpness == pytest.approx(own / lowered, rel=0.02)
+
+
+def test_where_all_photos_are_blurred_alike_none_is_named(tmp_path: Path) -> None:
+    for place in range(20):
+        folder = tmp_path / "ab"[place % 2]
+        folder.mkdir(exist_ok=True)
+        scene(place, blur=2).save(folder / f"{place}.png")
+    assert "blurred" not in levels(checked(tmp_path))
+
+
+def test_where_a_tenth_of_the_photos_is_white_that_is_their_manner(scenes: Path) -> None:
+    for place in range(5):
+        scene(60 + place, brightness=2.5).save(scenes / f"a/bright {place}.png")
+    assert "overexposed" not in levels(checked(scenes))
+
+
+def test_a_panorama_is_named_even_among_panoramas_and_what_is_left_of_it_said(
+    tmp_path: Path,
+) -> None:
+    for place in range(4):
+        folder = tmp_path / "ab"[place % 2]
+        folder.mkdir(exist_ok=True)
+        picture(place, 40).resize((800, 40)).save(folder / f"{place}.png")
+    (found,) = [one for one in checked(tmp_path).findings if one.name == "odd_shape"]
+    assert len(found.images) == 4
+    assert found.sentence.endswith(
+        "only the square in the middle is taken, down to 5% of the image"
+    )
+
+
+def test_a_broken_color_profile_is_named(photos: Path) -> None:
+    picture(3).save(photos / "ant/3.png", icc_profile=b"broken")
+    assert images_of(checked(photos), "broken_profile") == {"ant/3.png": "it is damaged"}
+
+
+def test_a_line_that_is_lost_at_an_eighth_of_the_size_is_seen(tmp_path: Path) -> None:
+    for place in range(4):
+        pixels = np.full((1600, 1600), 150 + 8 * place, np.uint8)
+        folder = tmp_path / ("even", "scratch")[place % 2]
+        folder.mkdir(exist_ok=True)
+        if folder.name == "scratch":
+            pixels[700, 300:1300] -= 28
+        Image.fromarray(pixels).save(folder / f"{place}.jpg", quality=90)
+    report = check.check(tmp_path, options=CheckOptions(alpha=0.2, jobs=1))
+    assert set(images_of(report, "blank")) == {"even/0.jpg", "even/2.jpg"}
+
+
+def test_heic_photos_without_the_extra_are_told_in_one_line_before_any_work(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    for place in range(3):
+        (photos / f"ant/{place}.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    report = checked(photos)
+    said = "3 HEIC photos cannot be read here; to read them: pip install 'belong[heic]'"
+    assert capsys.readouterr().err.splitlines().count(said) == 1
+    reasons = set(images_of(report, "unreadable").values())
+    assert reasons == {"a HEIC photo, which is read with an extra: pip install 'belong[heic]'"}
+
+
+def test_the_page_shows_the_photos_of_each_finding_and_no_markup_of_their_names(
+    scenes: Path, tmp_path: Path
+) -> None:
+    scene(50, blur=2).save(scenes / "a/<b>blurred.png")
+    assert main(["check", str(scenes), "--alpha=0.2", "-o", str(tmp_path / "out")]) in (0, 1)
+    page = (tmp_path / "out/findings.html").read_text(encoding="utf-8")
+    assert "a/&lt;b&gt;blurred.png" in page
+    assert "<b>" not in page
+    (content,) = re.findall(r'src="data:image/jpeg;base64,([^"]+)"', page)
+    with Image.open(io.BytesIO(base64.b64decode(content))) as shown:
+        assert shown.size == (320, 213)
+
+
+def test_the_page_shows_digits_with_each_of_their_pixels(tmp_path: Path) -> None:
+    digits = ROOT / "tests/data/mnist-small"
+    shutil.copytree(digits, tmp_path / "copies")
+    report = check.check(digits, tmp_path / "copies", CheckOptions(alpha=0.2, jobs=1))
+    first = next(path for one in report.findings for path, _ in one.images)
+    page = findings_page(report, CheckOptions())
+    source = report.sources[first]
+    assert isinstance(source, np.ndarray)
+    shown = [
+        np.asarray(Image.open(io.BytesIO(base64.b64decode(one))))
+        for one in re.findall(r'src="data:image/png;base64,([^"]+)"', page)
+    ]
+    assert any(np.array_equal(one, source[0]) for one in shown)
 
 
 def test_classes_that_differ_in_color_and_size_are_told_by_the_file(tmp_path: Path) -> None:
@@ -165,7 +301,8 @@ def test_classes_that_differ_in_color_and_size_are_told_by_the_file(tmp_path: Pa
 def test_two_folders_of_idx_files_are_checked_like_photos() -> None:
     report = checked(ROOT / "tests/data/mnist-small", ROOT / "tests/data/fashion-mnist-small")
     assert len(report.counts) == len(report.anomalies) == 10
-    assert not {"unreadable", "blank", "tiny", "same_across_parts"} & set(levels(report))
+    none = {"unreadable", "blank", "tiny", "same_across_parts", "blurred", "dark", "overexposed"}
+    assert not none & set(levels(report))
 
 
 @pytest.mark.parametrize(("alpha", "least"), [(0.025, 39), (0.1, 9), (0.05, 19)])
@@ -263,7 +400,7 @@ def test_what_is_said_of_networks_and_covariances_is_what_they_are() -> None:
     assert sample_sizes.PER_CLASS == covariance.PER_CLASS
     assert {
         "lenet": lenet.FEATURES,
-        "the layer on a backbone": PARAMS["train"]["embedding"],
+        "the layer on a backbone": parameters({}).train.embedding,
     } == sample_sizes.FEATURES
 
 

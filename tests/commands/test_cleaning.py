@@ -10,9 +10,9 @@ from scipy.stats import norm
 
 from belong.commands.check.image_stats import Glance, at_file, table_of
 from belong.commands.clean.image_issues import files, near_images, same_images
-from belong.commands.clean.label_issues import p_values, remarks, suspects
+from belong.commands.clean.label_issues import p_values
 from belong.commands.clean.manifest import Remark, manifest
-from belong.commands.clean.out_of_fold import Judged, folds
+from belong.commands.clean.out_of_fold import folds
 from belong.commands.clean.page import suspects_page
 from belong.commands.clean.write_results import build, check_place
 from belong.data.dataset import DataSet
@@ -55,61 +55,6 @@ def test_a_few_wrong_images_hardly_move_the_law() -> None:
 
 def test_where_most_scores_are_alike_nothing_is_rare() -> None:
     assert p_values(np.append(np.zeros(99), 5.0)).tolist() == [1.0] * 100
-
-
-@pytest.fixture
-def judged() -> tuple[Judged, np.ndarray]:
-    """400 images of two classes; 0 is nearer to class b, 1 far from both."""
-    labels = np.repeat([0, 1], 200)
-    own = np.exp(0.2 * np.tile(norm.ppf((np.arange(200) + 0.5) / 200), 2))
-    distances = np.where(labels[:, None] == [0, 1], own[:, None], 5.0)
-    probabilities = np.where(labels[:, None] == [0, 1], 0.9, 0.1)
-    distances[:2] = [[5.0, 1.0], [5.0, 25.0]]
-    probabilities[0] = [0.2, 0.8]
-    return Judged(distances, distances.min(axis=1), probabilities), labels
-
-
-def test_wrong_labels_and_foreign_images_are_told_apart(judged: tuple[Judged, np.ndarray]) -> None:
-    known = suspects(*judged, ["a", "b"])
-    said = remarks(known, np.arange(400), false_alarms=0.05)
-    assert [(one.row, one.verdict, one.problem) for one in said] == [
-        (0, "quarantine", "wrong_class"),
-        (1, "quarantine", "foreign"),
-    ]
-    assert said[0].sentence.startswith("nearer to class b; ")
-    assert known["predicted_class"][:2].to_list() == ["b", "a"]
-
-
-def test_an_image_is_reviewed_up_to_four_times_the_share_of_false_alarms() -> None:
-    known = pd.DataFrame(
-        {
-            "problem": ["foreign"] * 3,
-            "false_alarms": [0.05, 0.2, 0.21],
-            "nearest_class": ["a"] * 3,
-            "is_recognized": [True, False, False],
-        }
-    )
-    said = remarks(known, np.array([7, 8, 9]), false_alarms=0.05)
-    assert [(one.row, one.verdict) for one in said] == [(7, "quarantine"), (8, "review")]
-
-
-def test_a_label_that_the_classifier_does_not_doubt_is_only_reviewed(
-    judged: tuple[Judged, np.ndarray],
-) -> None:
-    judged[0].probabilities[0] = [0.9, 0.1]
-    said = remarks(suspects(*judged, ["a", "b"]), np.arange(400), false_alarms=0.05)
-    assert (said[0].row, said[0].verdict, said[0].problem) == (0, "review", "wrong_class")
-
-
-def test_false_alarms_are_those_of_benjamini_and_hochberg(
-    judged: tuple[Judged, np.ndarray],
-) -> None:
-    known = suspects(*judged, ["a", "b"])
-    p = np.sort(known["p_foreign"])
-    adjusted = np.minimum.accumulate((p * 400 / np.arange(1, 401))[::-1])[::-1]
-    assert known["false_alarms"].min() == pytest.approx(
-        min(adjusted[0], known["p_wrong_class"].min() * 400)
-    )
 
 
 TABLE = pd.DataFrame(

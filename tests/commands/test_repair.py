@@ -12,6 +12,16 @@ from tests.clones import call, commit
 from tests.imports import ROOT
 from tests.small_pipeline import make_pipeline
 
+OUT = "    outs: [metrics.json]\n"
+EVALUATE = f"  evaluate:\n    cmd: python -m stages.evaluate\n{OUT}"
+EVALUATE_LOCK = """  evaluate:
+    cmd: python -m stages.evaluate
+    outs:
+    - path: metrics.json
+      hash: md5
+      md5: d41d8cd98f00b204e9800998ecf8427e
+      size: 0
+"""
 NOBODY = 2**22 + 1  # above every number that Linux gives to a process
 
 
@@ -21,6 +31,15 @@ def root(tmp_path: Path) -> Path:
     call(made, "git", "init", "-q")
     commit(made)
     return made
+
+
+def with_evaluate(root: Path) -> str:
+    """Add a second stage that has run; return the text of dvc.lock."""
+    with (root / "dvc.yaml").open("a") as described, (root / "dvc.lock").open("a") as lock:
+        described.write(EVALUATE)
+        lock.write(EVALUATE_LOCK)
+    commit(root)
+    return (root / "dvc.lock").read_text()
 
 
 @pytest.mark.parametrize("name", ["dvc.lock", "data/dvc.lock"])
@@ -36,6 +55,56 @@ def test_a_lock_that_dvc_refuses_is_brought_back_as_it_was_committed(
     assert main(root) == 0
     assert lock.read_text() == whole
     assert f"{lock}: was cut off; the committed one is back\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("last", ["outs:", "- path: data/plots", "evaluate:"])
+def test_a_cut_lock_that_dvc_reads_is_brought_back_as_it_was_committed(
+    last: str, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """DVC would take the stages behind the cut for stages that were never run."""
+    whole = with_evaluate(root)
+    lock = root / "dvc.lock"
+    lock.write_text(whole[: whole.index(last)].rstrip(" "))
+    assert refused(lock) is None
+    assert main(root) == 0
+    assert lock.read_text() == whole
+    assert f"{lock}: was cut off; the committed one is back\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("removed", ["the stage", "its output"])
+def test_a_lock_without_what_the_user_took_out_of_dvc_yaml_is_whole(
+    removed: str, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = with_evaluate(root)
+    lock, described = root / "dvc.lock", root / "dvc.yaml"
+    ours, first = (
+        (EVALUATE, "evaluate:") if removed == "the stage" else (OUT, "outs:\n    - path: m")
+    )
+    described.write_text(described.read_text().replace(ours, ""))
+    shorter = whole[: whole.index(first)].rstrip(" ")
+    lock.write_text(shorter)
+    assert main(root) == 0
+    assert lock.read_text() == shorter
+    assert capsys.readouterr().err == ""
+
+
+def test_a_stage_that_was_never_run_is_no_cut(root: Path) -> None:
+    described = root / "dvc.yaml"
+    described.write_text(described.read_text() + EVALUATE)
+    before = (root / "dvc.lock").read_text()
+    assert main(root) == 0
+    assert (root / "dvc.lock").read_text() == before
+
+
+def test_a_cut_lock_that_git_cannot_bring_back_names_the_lost_stage(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = with_evaluate(root)
+    (root / "dvc.lock").write_text(whole[: whole.index("evaluate:")].rstrip(" "))
+    (root / ".git" / "index.lock").touch()  # a git that was killed left it
+    assert main(root) == 4
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "dvc.lock: it is cut off: it lacks evaluate; `git restore " in line
 
 
 def test_a_lock_that_is_whole_stays_as_it_is_though_another_is_committed(

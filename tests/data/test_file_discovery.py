@@ -44,7 +44,7 @@ def test_what_is_hidden_or_no_image_by_its_name_is_ignored(tmp_path: Path) -> No
     assert sorted(found.ignored) == [".b.png", ".thumbs", "__MACOSX", "notes.txt"]
 
 
-@pytest.mark.parametrize("name", ["a.heic", "a.SVG", "a.pdf"])
+@pytest.mark.parametrize("name", ["a.dng", "a.SVG", "a.pdf"])
 def test_pictures_of_kinds_that_are_not_read_are_named_and_not_passed_over(
     tmp_path: Path, name: str
 ) -> None:

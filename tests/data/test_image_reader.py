@@ -4,6 +4,7 @@ import io
 import os
 import struct
 import zlib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -203,7 +204,7 @@ UPRIGHT = {
 
 
 @pytest.mark.parametrize("orientation", UPRIGHT)
-@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp", "a.tif"])
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp", "a.tif", "a.avif"])
 def test_an_image_is_turned_as_its_camera_was_held(
     tmp_path: Path, orientation: int, name: str
 ) -> None:
@@ -246,6 +247,7 @@ def test_a_large_jpeg_is_decoded_smaller_but_twice_as_large_as_needed(tmp_path: 
 @pytest.mark.parametrize(
     ("name", "is_image"),
     [("a.jpg", True), ("a.JPEG", True), ("a.b.TIFF", True), ("a.heic", True), ("a.txt", False),
+     ("a.HIF", True), ("a.mpo", True), ("a.pef", True), ("a.dib", True), ("a.JPG.txt", False),
      ("jpg", False), ("a.csv", False), ("Thumbs.db", False), (os.fsdecode(b"\xff.png"), True)],
 )  # fmt: skip
 def test_a_name_says_whether_a_file_ought_to_be_an_image(name: str, is_image: bool) -> None:
@@ -298,13 +300,14 @@ def truncated(path: Path) -> None:
          "1001 x 1000 is 1.0 megapixels; 1 are allowed"),
         ("a.png", lambda path: Image.new("1", (10000, 20000)).save(path),
          "too large; 1 megapixels are allowed"),
-        ("a.heic", lambda path: path.write_bytes(b"x"),
-         ".heic is not read; save it as JPEG or PNG"),
+        ("a.heic", lambda path: path.write_bytes(b"x"), "not an image, or of no kind that is read"),
+        ("a.cr2", lambda path: photo(32, 32).save(path, "TIFF"),
+         ".cr2 is not read; save it as JPEG or PNG"),
         ("a.jpg", lambda path: path.symlink_to("nowhere"), "a link to nothing"),
         ("a.jpg", os.mkfifo, "not a regular file"),
         ("a.jpg", lambda path: path.symlink_to(path), "a link to nothing"),
     ],
-    ids=["empty", "text", "cut", "large", "huge", "heic", "broken link", "pipe", "circle"],
+    ids=["empty", "text", "cut", "large", "huge", "heic", "raw", "broken link", "pipe", "circle"],
 )  # fmt: skip
 def test_why_a_file_gives_no_image_is_said_in_plain_words(
     tmp_path: Path, name: str, spoil: object, message: str
@@ -322,3 +325,128 @@ def test_an_image_that_is_too_large_is_refused_before_it_is_decoded(tmp_path: Pa
     (tmp_path / "a.png").write_bytes(content[:100])
     with pytest.raises(UnreadableError, match="megapixels"):
         read(tmp_path / "a.png")
+
+
+# --- large photos --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("width", "options", "reason"),
+    [
+        (300, {}, ""),  # 60,000 pixels, of which 38 x 25 are decoded
+        (500, {}, "500 x 200 is 0.1 megapixels; 0.08 are allowed"),
+        (300, {"progressive": True}, "300 x 200 is 0.1 megapixels; 0.01 are allowed"),
+        (300, {"format": "PNG"}, "300 x 200 is 0.1 megapixels; 0.01 are allowed"),
+    ],
+    ids=["read", "too large", "progressive", "png"],
+)
+def test_of_a_jpeg_the_pixels_that_are_decoded_count_and_it_may_have_8_times_as_many(
+    tmp_path: Path, width: int, options: dict[str, Any], reason: str
+) -> None:
+    photo(width, 200).save(tmp_path / "a.jpg", **options)
+    read_small = partial(read_image, needed_px=10, max_pixels=10_000, background=WHITE)
+    if reason:
+        with pytest.raises(UnreadableError, match=reason):
+            read_small(tmp_path / "a.jpg")
+    else:
+        assert read_small(tmp_path / "a.jpg").size == (38, 25)
+
+
+def test_a_jpeg_that_is_decoded_whole_is_refused_where_it_has_too_many_pixels(
+    tmp_path: Path,
+) -> None:
+    photo(300, 200).save(tmp_path / "a.jpg")
+    with pytest.raises(UnreadableError, match=r"300 x 200 is 0.1 megapixels; 0.01 are allowed"):
+        read_image(tmp_path / "a.jpg", needed_px=100, max_pixels=10_000, background=WHITE)
+
+
+def test_a_photo_of_a_phone_is_read_though_pillow_alone_would_refuse_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """200 megapixels are above Pillow's limit of 179; here, 60,000 above one of 2,000."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    photo(300, 200).save(tmp_path / "a.jpg")
+    assert read(tmp_path / "a.jpg", needed_px=10).size == (38, 25)
+    photo(300, 200).save(tmp_path / "a.png")
+    with pytest.raises(UnreadableError, match="too large"):
+        read(tmp_path / "a.png", needed_px=10)
+
+
+# --- what the name says, and what programs write beside the pixels -------------------------------
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.heic", "a.dng", "a.jp2"])
+def test_a_jpeg_is_read_under_the_name_of_any_photo(tmp_path: Path, name: str) -> None:
+    Image.new("L", (8, 8), 200).save(tmp_path / name, "JPEG")
+    assert np.asarray(read(tmp_path / name))[4, 4] == 200
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    whole = kind + content
+    return struct.pack(">I", len(content)) + whole + struct.pack(">I", zlib.crc32(whole))
+
+
+@pytest.mark.parametrize("place", ["before", "behind"])
+@pytest.mark.parametrize("kind", [b"zTXt", b"iTXt", b"iCCP"])
+def test_a_png_with_a_long_text_or_profile_is_whole(
+    tmp_path: Path, kind: bytes, place: str
+) -> None:
+    """Programs that draw write their whole recipe into it; Pillow alone refuses over 1 MiB."""
+    start = {b"zTXt": b"recipe\0\0", b"iTXt": b"recipe\0\1\0\0\0", b"iCCP": b"icc\0\0"}[kind]
+    note = chunk(kind, start + zlib.compress(bytes(1_200_000)))
+    photo(32, 32).save(tmp_path / "a.png")
+    whole = (tmp_path / "a.png").read_bytes()
+    at = 33 if place == "before" else whole.rindex(b"IEND") - 4
+    (tmp_path / "b.png").write_bytes(whole[:at] + note + whole[at:])
+    np.testing.assert_array_equal(read(tmp_path / "b.png"), read(tmp_path / "a.png"))
+
+
+# --- TIFF ----------------------------------------------------------------------------------------
+
+
+def tiff(
+    width: int, rows: list[bytes], *, bits: int, black_is_0: bool = True, turned: int = 1
+) -> bytes:
+    """Write a grey TIFF, not compressed."""
+    data = b"".join(rows)
+    tags = [(256, 4, width), (257, 4, len(rows)), (258, 3, bits), (259, 3, 1),
+            (262, 3, int(black_is_0)), (273, 4, 0), (274, 3, turned), (277, 3, 1),
+            (278, 4, len(rows)), (279, 4, len(data))]  # fmt: skip
+    at = 8 + 2 + 12 * len(tags) + 4
+    body = b"".join(
+        struct.pack("<HHII", tag, kind, 1, at if tag == 273 else value) for tag, kind, value in tags
+    )
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + body + bytes(4) + data
+
+
+def twelve(one: int, two: int) -> bytes:
+    """Pack two values into three bytes."""
+    return bytes([one >> 4, (one & 15) << 4 | two >> 8, two & 255])
+
+
+@pytest.mark.parametrize(
+    ("bits", "black_is_0", "row"),
+    [
+        (8, False, bytes([255, 155, 0])),
+        (12, True, twelve(0, 1606) + twelve(4095, 0)),  # 1606 / 4095 = 100 / 255
+        (16, True, struct.pack("<3H", 0, 25700, 65535)),
+        (16, False, struct.pack("<3H", 65535, 65535 - 25700, 0)),
+    ],
+)
+def test_a_grey_tiff_has_the_same_grey_whatever_its_depth_and_where_its_white_is(
+    tmp_path: Path, bits: int, black_is_0: bool, row: bytes
+) -> None:
+    (tmp_path / "a.tif").write_bytes(tiff(3, [row], bits=bits, black_is_0=black_is_0))
+    assert pixels(tmp_path / "a.tif") == [0, 100, 255]
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
+def test_a_grey_tiff_that_is_not_compressed_is_turned_and_not_sheared(
+    tmp_path: Path, orientation: int
+) -> None:
+    stored = CORNERS.repeat(5, axis=0).repeat(8, axis=1)
+    rows = [row.tobytes() for row in stored]
+    (tmp_path / "a.tif").write_bytes(tiff(16, rows, bits=8, turned=orientation))
+    high, wide = (5, 8) if orientation < 5 else (8, 5)
+    wanted = np.array(UPRIGHT[orientation], np.uint8).repeat(high, axis=0).repeat(wide, axis=1)
+    np.testing.assert_array_equal(np.asarray(read(tmp_path / "a.tif")), wanted)

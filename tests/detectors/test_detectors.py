@@ -42,6 +42,8 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "mahalanobis_maps": GAUSSIANS,
     "mahalanobis_hidden": GAUSSIANS,
     "mahalanobis_layers": GAUSSIANS,
+    "mahalanobis_normalized": {"ridge": 0.001},
+    "hidden_knn": {"k": 5},
 }
 # The views that a detector is fitted to; those that are not here are fitted to none.
 VIEWS = [
@@ -60,6 +62,8 @@ VIEWS = [
     ("mahalanobis_layers", "maps"),
     ("mahalanobis_layers", "hidden"),
     ("mahalanobis_layers", "features"),
+    ("mahalanobis_normalized", "hidden"),
+    ("hidden_knn", "hidden"),
 ]
 FITTED = [name for name in DETECTORS if name != "mlp_head"]  # to normal images alone
 
@@ -287,7 +291,7 @@ def test_a_training_image_whose_vector_is_not_finite_is_refused_by_its_number(
         fit(name, training(**{view: values}))
 
 
-@pytest.mark.parametrize("name", ["code_knn", "feature_knn"])
+@pytest.mark.parametrize("name", ["code_knn", "feature_knn", "hidden_knn"])
 def test_a_k_larger_than_the_training_part_is_refused(name: str) -> None:
     with pytest.raises(InputError, match="k is 151, but there are only 150 training images"):
         DETECTORS[name].fit(training(), k=151)
@@ -314,8 +318,9 @@ def test_with_a_ridge_an_image_off_a_constant_value_is_more_anomalous_than_one_o
         values[:, 1] = 3
     off = fitted.score(training(**constant).views)
     assert on.isfinite().all()
-    if name == "relative_mahalanobis":
-        # All images agree there as those of each class do: both distances grow alike, but for
+    if name in ("relative_mahalanobis", "mahalanobis_normalized"):
+        # Of vectors of length 1 a larger value makes all others smaller. For the relative one, all
+        # images agree there as those of each class do: both distances grow alike, but for
         # the ridge, which is a share of two different variances.
         assert off.isfinite().all()
     else:

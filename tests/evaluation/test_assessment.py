@@ -292,6 +292,20 @@ def test_a_verdict_names_the_grade_of_both_uses(accepted: int, verdict: str) -> 
     assert assessed(with_anomalies(RIGHT, accepted, 100)).verdict == verdict
 
 
+@pytest.mark.parametrize(
+    ("accepted", "helps"),
+    [
+        (2, ["more anomalies to measure it on"]),
+        (20, ["more images of every class", "clean labels (`belong clean` finds wrong ones)"]),
+    ],
+)
+def test_more_anomalies_help_only_where_they_may_change_the_grade(
+    accepted: int, helps: list[str]
+) -> None:
+    """The interval of 20 in 30 begins at 47 %, above the 40 % that use allows."""
+    assert assessed(with_anomalies(RIGHT, accepted, 30)).helps == helps
+
+
 def test_a_good_model_needs_no_help() -> None:
     assert assessed(with_anomalies(RIGHT, 0, 100), lacks_weights=True).helps == []
 

@@ -391,7 +391,7 @@ def test_lite0_names_what_is_on_photos_which_timms_own_preprocessing_finds_likel
     lite0: Backbone, of_timm: nn.Module, published: dict[str, Tensor]
 ) -> None:
     """An admiral, the Summer Palace of Beijing, and a dahlia, which is no class of ImageNet."""
-    config = resolve_data_config({}, model=of_timm)  # type: ignore[no-untyped-call]
+    config = resolve_data_config({}, model=of_timm)
     transform = create_transform(**config)
     names = []
     for photo in real_photos():

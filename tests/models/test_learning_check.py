@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from belong.models import checkpoint as checkpoints
+from belong.models.backbones.networks import FrozenBackbone
 from belong.models.checkpoint import Checkpoint, TrainingState
 from belong.models.learning_check import LearningCheck
 from belong.models.lenet import LeNet
@@ -40,27 +41,29 @@ def options(learning_rate: float, *, epochs: int = EPOCHS) -> TrainingOptions:
 def fitted(
     rate: float,
     *,
-    labels: Tensor | None = None,
     held_out: tuple[Tensor, Tensor] | None = None,
     kept: Checkpoint | None = None,
     epochs: int = EPOCHS,
+    refuses_chance: bool = True,
 ) -> tuple[dict[str, bytes], list[Row]]:
-    images, own = bars()
     network, rows = fit_classifier(
-        images, own if labels is None else labels, held_out or bars(10, seed=1),
+        *bars(), held_out or bars(10, seed=1),
         network="lenet", classes=3, options=options(rate, epochs=epochs),
         generator=torch.Generator().manual_seed(0), device=CPU, checkpoint=kept,
+        refuses_chance=refuses_chance,
     )  # fmt: skip
     return {name: values.tobytes() for name, values in network.arrays().items()}, rows
 
 
-def checked(spoil: Callable[[LeNet], None], *, epochs: int = EPOCHS) -> LearningCheck:
+def checked(
+    spoil: Callable[[LeNet], None], *, epochs: int = EPOCHS, batch_size: int = 6
+) -> LearningCheck:
     images, labels = bars()
     network = LeNet.for_images(images, classes=3)
     network.initialize(images, torch.Generator().manual_seed(0))
     with torch.no_grad():
         spoil(network)
-    return LearningCheck(network, images, labels, epochs)
+    return LearningCheck(network, images, labels, epochs, batch_size)
 
 
 def dead(network: LeNet) -> None:
@@ -82,14 +85,46 @@ def test_a_network_whose_features_are_all_the_same_is_dead_after_any_epoch(epoch
         checked(dead).after_epoch(row(epoch, 1 / 3))
 
 
-def test_a_network_that_is_alive_and_at_chance_has_a_third_of_its_passes_to_learn() -> None:
-    learning = checked(same_class_always)
-    for epoch in (1, 2, 4):
+@pytest.mark.parametrize(
+    # 60 images: a pass has 10 steps of 6, or 2 of 30; of the passes 0.3, but at least 300 steps.
+    ("epochs", "batch_size", "patience"),
+    [(200, 6, 60), (50, 6, 30), (200, 30, 150)],
+)
+def test_a_network_that_is_alive_and_at_chance_has_some_passes_to_learn(
+    epochs: int, batch_size: int, patience: int
+) -> None:
+    learning = checked(same_class_always, epochs=epochs, batch_size=batch_size)
+    for epoch in (1, patience - 1, patience + 1):
         learning.after_epoch(row(epoch, 1 / 3))
-    with pytest.raises(TrainingFailedError, match=r"at chance after epoch 3 of 10: loss 1\.1, acc"):
-        learning.after_epoch(row(3, 1 / 3))
+    with pytest.raises(TrainingFailedError, match=rf"at chance after epoch {patience} of .*: loss"):
+        learning.after_epoch(row(patience, 1 / 3))
+
+
+def test_an_embedding_above_a_frozen_backbone_that_is_dead_is_noticed() -> None:
+    vectors, labels = torch.rand(60, 9), torch.arange(60) % 3
+    network = FrozenBackbone(classes=3, embedding=5, early=2, middle=3, last=4)
+    network.initialize(vectors, torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        network.embedding.weight.zero_()
+        network.embedding.bias.fill_(-1)
+    with pytest.raises(TrainingFailedError, match="dead after epoch 1 of 10"):
+        LearningCheck(network, vectors, labels, EPOCHS, 6).after_epoch(row(1, 1 / 3))
+
+
+def test_a_network_at_chance_in_the_end_has_failed() -> None:
+    learning = checked(same_class_always)
+    for epoch in range(1, EPOCHS + 1):  # too few steps to give it up before
+        learning.after_epoch(row(epoch, 1 / 3))
     with pytest.raises(TrainingFailedError, match=r"at chance in the end: accuracy 0\.333"):
         learning.at_end()
+
+
+def test_a_caller_that_judges_the_network_may_take_one_that_has_learned_nothing() -> None:
+    """At a rate of 1e-30 no weight moves."""
+    with pytest.raises(InputError, match="the last time the network is at chance in the end"):
+        fitted(1e-30, epochs=1)
+    _, rows = fitted(1e-30, epochs=1, refuses_chance=False)
+    assert rows[-1]["accuracy"] < 0.5
 
 
 def test_an_accuracy_far_above_chance_is_not_looked_into() -> None:
@@ -101,7 +136,7 @@ def test_features_of_one_class_that_are_all_the_same_have_no_spread() -> None:
     assert checked(lambda _network: None).has_spread()
     network = checked(lambda _network: None).network
     images[labels == 1] = images[1].clone()
-    assert not LearningCheck(network, images, labels, EPOCHS).has_spread()
+    assert not LearningCheck(network, images, labels, EPOCHS, 6).has_spread()
 
 
 def test_a_training_that_fails_gives_what_a_lower_rate_gives_from_the_start(
@@ -136,6 +171,7 @@ def test_a_network_at_chance_on_the_images_held_out_is_refused() -> None:
     )
     with pytest.raises(InputError, match=message):
         fitted(0.02, held_out=(images, unrelated))
+    assert fitted(0.02, held_out=(images, unrelated), refuses_chance=False)[0] == fitted(0.02)[0]
 
 
 class KilledError(Exception):

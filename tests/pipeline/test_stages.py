@@ -355,19 +355,19 @@ def assert_refused(
 
 
 @pytest.mark.parametrize(
-    ("line", "instead", "message"),
+    ("line", "instead", "messages"),
     [
         ("  learning_rate: 0.05", "  learning_rate: 100000000.0",
-         "train: the loss is nan after epoch 1"),
+         [*["train: the loss is nan after epoch 1"] * 3, "train: the training failed 4 times"]),
         pytest.param(
             "device: auto", "device: cuda",
-            "train: device: cuda was asked for, but torch sees no GPU; use auto or cpu",
+            ["train: device: cuda was asked for, but torch sees no GPU; use auto or cpu"],
             marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here"),
         ),
     ],
 )  # fmt: skip
-def test_a_training_that_cannot_be_is_one_line_and_leaves_the_last_network(
-    made: Path, tmp_path: Path, line: str, instead: str, message: str
+def test_a_training_that_cannot_be_is_a_line_for_each_attempt_and_leaves_the_last_network(
+    made: Path, tmp_path: Path, line: str, instead: str, messages: list[str]
 ) -> None:
     assert PARAMS.count(line) == 1
     (tmp_path / "params.yaml").write_text(PARAMS.replace(line, instead), encoding="utf-8")
@@ -376,8 +376,8 @@ def test_a_training_that_cannot_be_is_one_line_and_leaves_the_last_network(
     given = (made / name for name in ("backbone", "images", "embedded"))
     done = run("stages.train", tmp_path / "params.yaml", *given, tmp_path / "history", network)
     assert done.returncode == 2
-    (said,) = done.stderr.splitlines()
-    assert said.startswith(message)
+    for said, message in zip(done.stderr.splitlines(), messages, strict=True):
+        assert said.startswith(message)
     assert network.read_text() == "the last good one"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["network", "params.yaml"]
 

@@ -40,7 +40,7 @@ from belong.prediction.predictor import Predictor
 from belong.prediction.scoring_options import ScoringOptions
 from belong.prediction.scoring_run import UNFINISHED, score_files
 from belong.reporting.gallery import gallery, sprite_sheets
-from belong.runtime.storage import load_arrays
+from belong.runtime.storage import load_about, load_arrays
 from belong.runtime.text import printable
 from tests.imports import ROOT
 from tests.small_bundle import a_bundle, make_bundle
@@ -120,8 +120,21 @@ def test_the_verdicts_are_those_of_the_pipeline(
     np.testing.assert_array_equal(joined(said, "belongs"), verdicts["combined_belongs"])
     np.testing.assert_array_equal(joined(said, "label"), verdicts["predicted_class"])
     assert_close(joined(said, "score"), wanted)
-    assert_close(joined(said, "distance"), verdicts["mahalanobis_score"])
+    about = load_about(made / "scores", "thresholds")["thresholds"]
+    limit = about["mahalanobis"]["calibrated"]
+    assert_close(joined(said, "distance"), verdicts["mahalanobis_score"] / limit)
     np.testing.assert_allclose(joined(said, "p_value"), verdicts["combined_p_value"], rtol=1e-5)
+
+
+def test_of_the_calibration_images_the_share_alpha_is_farther_than_1(
+    made: Path, model: Path
+) -> None:
+    images = load_arrays(made / "images", "normal/calibration/images")["normal/calibration/images"]
+    bundle = Bundle.load(model)
+    distance = Predictor(bundle, device=CPU).score(images).distance
+    rank = int(bundle.manifest.alpha * (len(images) + 1))  # 10 of 400: the tenth is the limit
+    assert distance.shape == (400,)
+    assert np.sort(distance)[-rank] == pytest.approx(1, rel=1e-4)
 
 
 def assert_close(got: object, wanted: object) -> None:
@@ -182,7 +195,7 @@ def test_a_network_on_a_frozen_backbone_is_given_what_the_backbone_makes_of_imag
         features, logits = network(vectors)
     assert_close(said.features, features)
     assert_close(said.score, -logits.logsumexp(dim=1))
-    assert_close(said.distance, features.norm(dim=1))
+    assert_close(said.distance, features.norm(dim=1) / manifest.distance_limit)
 
 
 def test_a_kept_training_image_is_its_own_nearest_one(model: Path) -> None:
@@ -211,7 +224,7 @@ def test_the_reason_names_the_class_or_what_is_odd() -> None:
     )
     assert odd == (
         "no training image looks much like it; less than 0.1 % of the images that belong are at "
-        "least as unusual; 2.1 thresholds from the nearest class, 3"
+        "least as unusual; 2.1 times the calibrated limit from the nearest class, 3"
     )
     first = reason(
         belongs=True, p_value=0.5, detector="energy", name="7", nearest="7", distance=1, frames=4
@@ -463,11 +476,11 @@ def test_a_file_is_decoded_once_and_the_networks_are_built_once(
     build = Predictor._build
 
     def recorded(
-        batches: Iterable[Sequence[Path]], form: ImageForm, *, jobs: int
+        batches: Iterable[Sequence[Path]], form: ImageForm, *, jobs: int, thumbnail_px: int
     ) -> Generator[Answers]:
         paths = list(batches)
         again.extend(path for some in paths for path in some)
-        return decoded(paths, form, jobs=jobs)
+        return decoded(paths, form, jobs=jobs, thumbnail_px=thumbnail_px)
 
     def counted(self: Predictor, bundle: Bundle, own: Backbone | None) -> None:
         built.append(self)

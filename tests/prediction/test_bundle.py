@@ -154,10 +154,12 @@ def test_info_prints_the_manifest_as_it_is(model: Path, capsys: pytest.CaptureFi
     assert capsys.readouterr().out == (model / "manifest.json").read_text()
 
 
-def test_the_card_begins_with_the_verdict(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_card_says_the_verdict_below_the_classes(
+    model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["info", str(model)]) == 0
     said = capsys.readouterr().out
-    assert said.splitlines()[2].startswith(
+    assert said.splitlines()[3].startswith(
         "verdict           Not fit for use as a classifier. What"
     )
     assert "100% of 'dog' (1 of 1) is taken for 'cat'." in " ".join(said.split())

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from belong.data.thumbnail import SIDES_PX, thumbnail
 from belong.reporting.gallery.render import histogram
-from belong.reporting.gallery.selection import telling
+from belong.reporting.gallery.selection import PHOTO_BYTES, photo_px, telling
 from belong.reporting.gallery.sprite_sheets import reduced, sheets
 from tests.small_gallery import Small, small_gallery
 
@@ -106,6 +107,42 @@ def test_a_large_image_is_reduced_to_64_pixels_and_keeps_its_shape(
     made = reduced(image)
     assert made.shape == small_shape
     assert (made == 77).all()
+
+
+def jpeg(width: int, height: int, grey: int) -> bytes:
+    return thumbnail(Image.new("RGB", (width, height), (grey, grey, grey)), side_px=320)
+
+
+def test_photos_stand_in_the_page_as_they_are_and_small_images_on_sheets(small: Small) -> None:
+    """Rows 7 and 9 are photos, 5 and 8 digits; the page has them by their scores."""
+    pictures = {
+        5: small.pictures[5],
+        7: jpeg(320, 200, 9),
+        8: small.pictures[8],
+        9: jpeg(96, 96, 2),
+    }
+    data = data_of(small.page(pictures=pictures, nearest={}))
+    found, order = data["pictures"], data["images"]["row"]
+    for row, photo, at in zip(order, found["photos"], found["at"], strict=True):
+        if row in (7, 9):
+            assert at is None
+            assert base64.b64decode(photo.removeprefix("data:image/jpeg;base64,")) == pictures[row]
+        else:
+            assert photo is None
+            left = 28 * at
+            shown = sheet(found["uris"][0])[:28, left : left + 28, 0]
+            np.testing.assert_array_equal(shown, small.pictures[row, 0])
+
+
+def test_without_photos_the_places_on_the_sheets_are_those_of_the_images(small: Small) -> None:
+    found = data_of(small.page(held=[1, 2, 3]))["pictures"]
+    assert (found["photos"], found["at"]) == ([], [])
+
+
+def test_a_page_of_many_photos_is_no_heavier_than_one_of_some() -> None:
+    assert [photo_px(n) for n in (1, 800, 1000, 5000, 10**6)] == [320, 320, 256, 96, 96]
+    for n in (1, 1000, 5000):
+        assert n * SIDES_PX[photo_px(n)] <= PHOTO_BYTES
 
 
 # --- numbers ------------------------------------------------------------------------------------

@@ -394,6 +394,12 @@ def test_the_page_shows_the_assessment_of_the_model_and_what_helps(made: Path) -
     assert f"<b>What helps:</b> {'; '.join(own.helps)}." in text
 
 
+def test_the_page_says_which_detectors_combined_leaves_out_and_why(made: Path) -> None:
+    page = make_page(made).read_text(encoding="utf-8")
+    assert "<code>mahalanobis</code>: enters, 0.750" in page
+    assert "<code>reconstruction</code>: left out, it is &lt;blind&gt;" in page
+
+
 def test_a_run_without_anomalies_has_no_roc_and_says_why(made: Path, tmp_path: Path) -> None:
     to = copied(made, tmp_path)
     arrays = {

@@ -27,10 +27,9 @@ import numpy as np
 import psutil
 from PIL import Image
 
-from belong.commands.verify.dvc_lock import NAME, outputs
+from belong.commands.verify.mend import brought_back
 from belong.data.idx import read
 from belong.prediction.bundle import FILES
-from belong.prediction.manifest import IntegrityError
 from tests.clones import ENVIRONMENT, PIPELINE, call, clone_to, commit
 from tests.imports import ROOT
 from tests.pipeline.test_grid_driver import ENVIRONMENT as GRID_ENVIRONMENT
@@ -85,7 +84,7 @@ class Row:
         second: when.
         was_running: whether it was not over by then.
         restored_lock: whether DVC was killed while it wrote its dvc.lock, so that `git restore`
-            had to mend that first, as `belong verify` says.
+            had to bring the file back before the second run, as `make` does.
         exit_code: of the second run; this one and all that follow are to be 0, and
         same_bytes: True. `belong fit` writes over no model: 2, if the first run had done all.
         left_files: what only a running process may have, when the stage has run again.
@@ -153,6 +152,9 @@ def kill(target: Target, seconds: float, wanted: dict[str, str], *, behind: str 
         start(target, target.command).communicate(timeout=PATIENCE_SECONDS)
     if second.returncode:
         print(then_said, file=sys.stderr)  # noqa: T201
+    altered = differing(digests(target), wanted)
+    if altered:
+        print(f"{target.name}: other bytes in {', '.join(altered)}", file=sys.stderr)  # noqa: T201
     return Row(
         killed=target.killed,
         name=target.name,
@@ -160,7 +162,7 @@ def kill(target: Target, seconds: float, wanted: dict[str, str], *, behind: str 
         was_running=was_running,
         restored_lock=restored_lock,
         exit_code=second.returncode,
-        same_bytes=digests(target) == wanted,
+        same_bytes=not altered,
         left_files=len(list(leftovers(target.folder))),
         left_processes=sum(works_in(one, target.folder) for one in psutil.process_iter()),
         stack_traces=(said + then_said).count("Traceback (most recent call last)"),
@@ -168,15 +170,8 @@ def kill(target: Target, seconds: float, wanted: dict[str, str], *, behind: str 
 
 
 def restored(target: Target) -> bool:
-    """Bring a dvc.lock back that is cut off, in the way that it is said; return whether it was."""
-    try:
-        outputs(target.folder)
-    except IntegrityError as error:
-        if f"`git restore {target.folder / NAME}`" not in str(error):
-            raise
-        call(target.folder, "git", "restore", NAME)
-        return True
-    return False
+    """Bring back a dvc.lock that is cut off, as `make` does; return whether one was."""
+    return bool(list(brought_back(target.folder)))
 
 
 def digests(target: Target) -> dict[str, str]:
@@ -188,6 +183,11 @@ def digests(target: Target) -> dict[str, str]:
         for file in sorted(files)
         if file.is_file() and "times" not in file.parts and not file.name.startswith(".")
     }
+
+
+def differing(found: dict[str, str], wanted: dict[str, str]) -> list[str]:
+    """Return the files that are altered, missing or new."""
+    return sorted({name for name, _ in found.items() ^ wanted.items()})
 
 
 def leftovers(folder: Path) -> Iterator[Path]:

@@ -34,7 +34,7 @@ UNREADABLE = {
     "hundred megapixels.png": "10000 x 10000 is 100.0 megapixels; 0.001 are allowed",
     "nothing.png": "a link to nothing",
     "paper.pdf": ".pdf is not read; save it as JPEG or PNG",
-    "phone.heic": ".heic is not read; save it as JPEG or PNG",
+    "phone.heic": "not an image, or of no kind that is read",
     "pipe.png": "not a regular file",
     "shut.png": "Permission denied",
     "spoiled.png": "damaged: ",

@@ -1,14 +1,17 @@
 """The kills of `python -m tests.robustness.kills`, and what is harm."""
 
 import random
+import shutil
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
+from tests.clones import call, commit
 from tests.imports import ROOT
-from tests.robustness.kills import STAGES, Row, shuffled
+from tests.robustness.kills import STAGES, Row, Target, differing, restored, shuffled
 
 HARMLESS = Row(
     killed="command", name="dvc repro train", second=1.5, was_running=True, restored_lock=False,
@@ -66,3 +69,26 @@ def test_every_target_is_drawn_once_before_any_is_drawn_again() -> None:
     rounds = ["".join(next(drawn) for _ in range(3)) for _ in range(2)]
     assert sorted(rounds[0]) == list("abc")
     assert rounds[0] == rounds[1]
+
+
+@pytest.mark.parametrize("written", [8192 * blocks for blocks in range(5)])
+def test_a_lock_of_this_project_is_restored_behind_whichever_block_dvc_was_killed(
+    written: int, tmp_path: Path
+) -> None:
+    """DVC reads most of these files, and would take the stages behind the cut for new ones."""
+    for name in ("dvc.yaml", "dvc.lock"):
+        shutil.copy(ROOT / name, tmp_path)
+    call(tmp_path, "git", "init", "-q")
+    commit(tmp_path)
+    lock = tmp_path / "dvc.lock"
+    whole = lock.read_bytes()
+    lock.write_bytes(whole[:written])
+    target = Target("command", "dvc repro", tmp_path, (), (), (), {}, 0)
+    assert restored(target)
+    assert lock.read_bytes() == whole
+    assert not restored(target)
+
+
+def test_files_that_are_altered_missing_or_new_differ() -> None:
+    found, wanted = {"same": "1", "altered": "2", "new": "3"}, {"same": "1", "altered": "4"}
+    assert differing(found, wanted | {"missing": "5"}) == ["altered", "missing", "new"]

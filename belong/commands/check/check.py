@@ -3,7 +3,7 @@
 Every file is decoded once, as a training would read it, and kept as a thumbnail of 256 bytes.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from os import PathLike
 from pathlib import Path
 
@@ -17,10 +17,10 @@ from belong.commands.check.options import CheckOptions
 from belong.commands.check.report import Finding, Report
 from belong.data.dataset import DataSet
 from belong.data.image_folder import ImageFiles
-from belong.data.loader import look
+from belong.data.loader import look, unread_heif
 from belong.runtime.arguments import as_path, options_or_default
 from belong.runtime.errors import InputError
-from belong.runtime.text import counted, printable
+from belong.runtime.text import counted, on_stderr, printable
 
 
 def check(
@@ -54,6 +54,8 @@ def check(
     if len({path.resolve() for path in folders}) < len(folders):
         raise InputError(f"{folders[1]}: is the folder of the normal images; wanted another one")
     found = {path: look(path) for path in folders}
+    if unread := unread_heif(*found.values()):
+        on_stderr(unread)
     tables = [_table(path, found[path], options, own=path == folder) for path in folders]
     seen = pd.concat(tables, ignore_index=True)
     # What was missing of unreadable files had made numbers of pixels fractions.
@@ -66,23 +68,42 @@ def check(
         *image_findings.unreadable(seen, max_bad_fraction=options.max_bad_fraction),
         *copies(read),
         *image_findings.blank(read),
+        *image_findings.blurred(normal),
+        *image_findings.badly_exposed(normal),
         *image_findings.told_by_the_file(normal),
         *image_findings.tiny(normal),
         *image_findings.odd_shape(normal),
         *image_findings.other_color(normal),
         *image_findings.misnamed(read),
+        *image_findings.broken_profile(read),
         *image_findings.animated(read),
         *_ignored(found.values()),
     ]
-    return Report.of(str(folder), counts, _counts(seen[seen["is_anomaly"]]), findings)
+    sources = {
+        name: source
+        for path in folders
+        for name, source in zip(
+            _names(path, found[path], own=path == folder), _sources(found[path]), strict=True
+        )
+    }
+    return Report.of(str(folder), counts, _counts(seen[seen["is_anomaly"]]), findings, sources)
+
+
+def _names(path: Path, found: DataSet | ImageFiles, *, own: bool) -> list[str]:
+    """Return the names of the images; those of anomalies (not `own`) begin with the folder."""
+    start = "" if own else f"{path}/"
+    names = found.sources if isinstance(found, DataSet) else [printable(f) for f in found.files]
+    return [f"{start}{name}" for name in names]
+
+
+def _sources(found: DataSet | ImageFiles) -> Sequence[Path | np.ndarray]:
+    return list(found.images) if isinstance(found, DataSet) else found.paths
 
 
 def _table(
     path: Path, found: DataSet | ImageFiles, options: CheckOptions, *, own: bool
 ) -> pd.DataFrame:
     """Return a row for each image of a folder; those of anomalies, not `own`, say which it is."""
-    start = "" if own else f"{path}/"
-    names = found.sources if isinstance(found, DataSet) else [printable(f) for f in found.files]
     table = look_at_all(
         found,
         path.name,
@@ -90,7 +111,7 @@ def _table(
         max_pixels=options.max_pixels,
         background=options.background,
     ).assign(
-        path=[f"{start}{name}" for name in names],
+        path=_names(path, found, own=own),
         class_name=np.array(found.class_names, dtype=object)[found.labels],
         part=np.where(found.is_test, "test", "train"),
         folder=str(path),

@@ -32,28 +32,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         "to set thresholds (default: as `belong fit`, more where images are "
                         "few)")  # fmt: skip
     parser.add_argument("--jobs", type=count, metavar="N", help="threads (default: all processors)")
-    parser.add_argument("-o", "--out", type=Path, metavar="FOLDER", help="write check.json and "
-                        "findings.csv (path, finding, detail) there")  # fmt: skip
+    parser.add_argument("-o", "--out", type=Path, metavar="FOLDER", help="write check.json, "
+                        "findings.csv and findings.html (with the images) there")  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Look, say what was found, write it down."""
     # Not at the top: the help needs none of it.
     from belong.commands.check.check import check
-    from belong.runtime.storage import save_csv, save_json
+    from belong.runtime.storage import save_csv, save_json, save_text
 
-    report = check(
-        arguments.folder,
-        arguments.anomalies,
-        CheckOptions(
-            alpha=arguments.alpha,
-            test_fraction=arguments.test_fraction,
-            calibration_fraction=arguments.calibration_fraction,
-            jobs=arguments.jobs,
-        ),
+    options = CheckOptions(
+        alpha=arguments.alpha,
+        test_fraction=arguments.test_fraction,
+        calibration_fraction=arguments.calibration_fraction,
+        jobs=arguments.jobs,
     )
+    report = check(arguments.folder, arguments.anomalies, options)
     print(report.text())  # noqa: T201
     if arguments.out:
         save_json(arguments.out / "check.json", report.about())
         save_csv(arguments.out / "findings.csv", report.images())
+        from belong.commands.check.page import findings_page
+
+        save_text(arguments.out / "findings.html", findings_page(report, options))
     return 0 if report.can_be_trained_on else SPOILED

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from belong.data.image_reader import MAX_PIXELS
 from belong.runtime.arguments import check_share, check_whole, is_rgb, refuse
 
 
@@ -27,7 +28,7 @@ class CheckOptions:
     test_fraction: float = 0.2
     calibration_fraction: float | None = None
     max_bad_fraction: float = 0.01
-    max_pixels: int = 50_000_000
+    max_pixels: int = MAX_PIXELS
     background: tuple[int, int, int] = (255, 255, 255)
     jobs: int | None = None
 

@@ -1,8 +1,11 @@
 """What a check found, and how much it matters, in words and in tables."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 
 from belong.runtime.text import counted, in_table
@@ -65,21 +68,28 @@ class Report:
         counts: index: the classes; columns `train`, `test`, `unreadable`.
         anomalies: the same of the anomalies; empty if there are none.
         findings: those that matter most first.
+        sources: path, as the findings have it, -> the file, or the pixels (ch, h, w) uint8.
     """
 
     folder: str
     counts: pd.DataFrame
     anomalies: pd.DataFrame
     findings: list[Finding]
+    sources: Mapping[str, Path | np.ndarray] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(
-        cls, folder: str, counts: pd.DataFrame, anomalies: pd.DataFrame, findings: list[Finding]
+        cls,
+        folder: str,
+        counts: pd.DataFrame,
+        anomalies: pd.DataFrame,
+        findings: list[Finding],
+        sources: Mapping[str, Path | np.ndarray],
     ) -> "Report":
         """Sort the findings: by level, and of a level those about most images first."""
         order = list(LEVELS).index
         ranked = sorted(findings, key=lambda one: (order(one.level), -len(one.images)))
-        return cls(folder, counts, anomalies, ranked)
+        return cls(folder, counts, anomalies, ranked, sources)
 
     def __len__(self) -> int:
         return len(self.findings)

@@ -1,35 +1,39 @@
 """Say of every image of a labelled folder whether to keep it, to look at it, or to put it aside.
 
-Nothing in the folder is changed. Each image is judged by a network that was trained on others
+Nothing in the folder is changed. Each image is judged by what was fitted to others
 (`belong.commands.clean.out_of_fold`); what is unreadable, blank or a copy takes no part in that.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from belong.commands.check.duplicates import units
 from belong.commands.check.image_stats import THUMBNAIL_PX, look_at_all
 from belong.commands.clean import image_issues, label_issues, write_results
+from belong.commands.clean.judgment import judge, with_planted
 from belong.commands.clean.manifest import Remark, manifest
 from belong.commands.clean.options import CleanOptions
-from belong.commands.clean.out_of_fold import folds, judge
+from belong.commands.clean.out_of_fold import by_networks, by_regression, folds
+from belong.commands.clean.sight import refusals
+from belong.commands.clean.time_estimate import estimate
 from belong.commands.fit.backbone_choice import choose_backbone
 from belong.commands.fit.plan import center_loss_weight, network_for, training_of
 from belong.commands.fit.settings import parameters, sources
+from belong.commands.fit.time_estimate import in_words
 from belong.data.dataset import DataSet
 from belong.data.image_folder import ImageFiles
-from belong.data.loader import look, pack
+from belong.data.loader import look, pack, unread_heif
 from belong.data.resize import Form
 from belong.models import device as devices
+from belong.models.feature_cache import users_cache
 from belong.models.feature_extraction import embed
-from belong.models.registry import FROZEN
 from belong.models.train_classifier import TrainingOptions
 from belong.parameters import ImagesSection
 from belong.runtime.arguments import as_path, check_place, options_or_default
@@ -47,11 +51,16 @@ class CleanResult:
 
     Attributes:
         output: the folder of manifest.csv, suspects.html and summary.json.
-        summary: the content of summary.json: the counts.
+        summary: the content of summary.json: the counts, and how well the images could be judged.
     """
 
     output: Path
     summary: Mapping[str, Any]
+
+    @property
+    def refusals(self) -> list[str]:
+        """Why nothing is said about labels, or about foreign images; empty if all is judged."""
+        return refusals(self.summary["sight"])
 
     def to_pandas(self) -> pd.DataFrame:
         """Return a row for each image, as text: the table manifest.csv.
@@ -73,7 +82,8 @@ def clean(
 ) -> CleanResult:
     """Find the images of a labeled folder that are mislabeled, foreign, copies or unreadable.
 
-    Each image is scored by a network that was not trained on it. Nothing in `folder` is changed.
+    Each image is scored by what was fitted without it. Nothing in `folder` is changed. Where the
+    images cannot be judged well enough, `refusals` of the result says why nothing is said of them.
 
     Args:
         folder: a folder of images for each class in it.
@@ -104,6 +114,8 @@ def clean(
         raise InputError(
             f"{printable(folder)}: holds IDX files; wanted a folder of image files for each class"
         )
+    if missing := unread_heif(files):
+        on_stderr(missing)
     backbone = choose_backbone(options.request, files, own, values)
     network, side_px, why = network_for(files, None if backbone is None else backbone.card)
     fitted = max(1, len(files.files) * (options.folds - 1) // options.folds)
@@ -113,18 +125,23 @@ def clean(
             values.train, own, fitted=fitted, network=network, side_px=side_px
         ).model_dump(),
     )
-    classes = counted(len(files.class_names), "class", "classes")
-    on_stderr(
-        f"{printable(folder)}: {counted(len(files.files), 'image')} of {classes}; "
-        f"{why}\n{options.folds} networks, each on {fitted:,} images or fewer, "
-        f"{training.epochs} passes of {training.batch_size}"
-    )
     write_results.check_place(output, files.folder, overwrite=options.overwrite)
     if len(files.class_names) < 2:
         raise InputError(
             f"{printable(folder)}: has one class, {files.class_names[0]}; wanted at least 2: a "
             f"folder for each class"
         )
+    seconds = estimate(
+        files,
+        folds=options.folds,
+        network=network,
+        side_px=side_px,
+        training=training,
+        values=values,
+        backbone=backbone,
+    )
+    passes = f", {training.epochs} passes of {training.batch_size}" if backbone is None else ""
+    _tell(folder, files, why, in_words(seconds), folds=options.folds, fitted=fitted, passes=passes)
     device = devices.choose(values.device)
     names = np.array(files.class_names, dtype=object)
     table = pd.DataFrame(
@@ -168,33 +185,54 @@ def clean(
         for row in rows[~is_judged].tolist()
     ]
     labels = np.searchsorted(enough, files.labels[judged])
-    inputs = torch.from_numpy(data.images[np.searchsorted(read, judged)])
-    if backbone is not None:
-        inputs = embed(backbone, inputs, device=device)
     rng = np.random.default_rng(values.seed)
-    fold = folds(labels, groups[is_judged], count=options.folds, rng=rng)
-    judgment = judge(
-        inputs,
-        torch.from_numpy(labels),
-        torch.from_numpy(fold),
+    images_of_folds = with_planted(
+        data.images[np.searchsorted(read, judged)],
+        labels,
+        folds(labels, groups[is_judged], count=options.folds, rng=rng),
         list(names[enough]),
-        network=FROZEN if backbone is not None else network,
-        training=training,
-        gaussians=values.detectors.mahalanobis_layers,
-        seed=values.seed,
-        device=device,
-        backbone=backbone,
+        embed=(lambda pixels: pixels)
+        if backbone is None
+        else partial(embed, backbone, device=device, cache=users_cache()),
+        rng=rng,
     )
-    suspects = label_issues.suspects(judgment, labels, list(names[enough]))
-    remarks += label_issues.remarks(suspects, judged, false_alarms=options.false_alarms)
+    fit = (
+        partial(by_networks, network=network, training=training, seed=values.seed, device=device)
+        if backbone is None
+        else partial(by_regression, last=backbone.card.sizes[-1])
+    )
+    judgment = judge(images_of_folds, fit, knows_classes=backbone is None)
+    if judgment.known is not None:
+        remarks += label_issues.remarks(judgment.known, judged, false_alarms=options.false_alarms)
     summary = write_results.save(
         output,
-        manifest(table, remarks, judged, suspects),
+        manifest(table, remarks, judged, judgment.known),
         files,
-        dict(zip(read.tolist(), data.images, strict=True)),
+        read.tolist(),
         options=options,
+        sight=judgment.sight,
     )
     return CleanResult(output, summary)
+
+
+def _tell(
+    folder: Path,
+    files: ImageFiles,
+    why: str,
+    time: str,
+    *,
+    folds: int,
+    fitted: int,
+    passes: str,
+) -> None:
+    """Print what will be done, and how long it will take."""
+    classes = counted(len(files.class_names), "class", "classes")
+    on_stderr(
+        f"{printable(folder)}: {counted(len(files.files), 'image')} of {classes}; {why}\n"
+        f"{folds} folds: each is judged by what is fitted to the {fitted:,} images or fewer "
+        f"of the others{passes}\n"
+        f"time: {time}, if the machine stays as busy as it is"
+    )
 
 
 def _packed(

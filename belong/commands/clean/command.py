@@ -11,14 +11,17 @@ from typing import Any
 
 from belong.commands.arguments import add_backbone_arguments, count, share, whole
 from belong.commands.clean.options import FALSE_ALARMS, FOLDS, MOST_FOLDS, CleanOptions
-from belong.runtime.text import counted, printable
+from belong.runtime.text import counted, printable, say
+
+BLIND = 5  # exit code
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what `belong clean` takes."""
     parser.epilog = (
         "Nothing in FOLDER is changed or deleted. Verdicts: keep; review: somebody should look; "
-        "quarantine: it would do harm. Exit code 3: no image can be read."
+        "quarantine: it would do harm. Exit code 3: no image can be read; 5: the images cannot be "
+        "judged well enough, so that nothing is said about labels or foreign images."
     )
     parser.add_argument("folder", type=Path, metavar="FOLDER",
                         help="a folder of images for each class")  # fmt: skip
@@ -32,13 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--with-review", action="store_true",
                         help="and of those to review (default: these are left out)")  # fmt: skip
     parser.add_argument("--false-alarms", type=share, default=FALSE_ALARMS, metavar="SHARE",
-                        help="of right images among those put aside as wrong or foreign, by the "
-                        "law of the bulk of distances; hard images make it more, see "
-                        f"reports/cleaning (default: {FALSE_ALARMS})")  # fmt: skip
+                        help="of right images, at most, among those put aside "
+                        f"(default: {FALSE_ALARMS})")  # fmt: skip
     parser.add_argument("--least-side", type=count, metavar="PX", help="smaller images are tiny "
                         "(default: a quarter of the median)")  # fmt: skip
     parser.add_argument("--folds", type=partial(count, most=MOST_FOLDS), default=FOLDS,
-                        metavar="N", help="networks; each judges what it has not seen "
+                        metavar="N", help="parts, each judged by what the others teach "
                         f"(default: {FOLDS})")  # fmt: skip
     add_backbone_arguments(parser)
     parser.add_argument("--seed", type=whole, help="draws folds and weights")
@@ -71,17 +73,22 @@ def run(arguments: argparse.Namespace) -> int:
     )
     result = clean(arguments.folder, arguments.out, options)
     print(said(result.summary, printable(arguments.out)))  # noqa: T201
-    return 0
+    for refusal in result.refusals:
+        say(refusal)
+    return BLIND if result.refusals else 0
 
 
 def said(summary: Mapping[str, Any], out: str) -> str:
     """Return what came out, in some lines."""
+    from belong.commands.clean.sight import in_words
+
     verdicts = summary["verdicts"]
     lines = [f"{counted(summary['images'], 'image')}: {verdicts['keep']:,} to keep"]
     for verdict in ("review", "quarantine"):
         why = summary["problems"].get(verdict, {})
         named = ", ".join(f"{name} {n:,}" for name, n in why.items())
         lines.append(f"  {verdict} {verdicts[verdict]:,}" + (f": {named}" if named else ""))
+    lines += in_words(summary["sight"])
     if "tree" in summary:
         lines.append(f"{out}/cleaned has {summary['tree']['images']:,} of them")
     return "\n".join([*lines, f"{out}/suspects.html shows them, manifest.csv has every image"])

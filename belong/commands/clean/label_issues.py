@@ -1,15 +1,18 @@
 """Which images have the wrong label, and which are foreign: of no class at all.
 
-A label is wrong where an image is farther from its class than from another, and more so than the
-images of its class are. An image is foreign where it is farther from every class than images are.
-Both are `p_values` over the bulk, of the logarithms: over the images of a class the
-first, for classes lie closer to some than to others, and over all images the second, for
-foreign images gather near one class and would be its bulk.
+A label is wrong where what was fitted without the image prefers another class, and more so than it
+does for other images. On the vectors of a backbone that is the logarithm of the odds of the
+likeliest other class against the class given. A network that was trained on a folder is too sure of
+itself for that, and the logarithm of the ratio of distances is taken: to the own class, and to the
+nearest other one. An image is foreign where its distance to every class is large.
 
-So that not every large folder has its suspects, Benjamini and Hochberg's procedure (Controlling the
-False Discovery Rate, 1995) is run over all images, for either: of those that it names, the stated
-share on average is named wrongly, as far as the law through the bulk holds. Hard images lie beyond
-the law, and two such procedures name more than one: reports/cleaning has what the share came to.
+Both are `p_values` over the bulk of the folder. For labels these are taken over the bulk of the own
+class as well, and the larger of the two counts: some classes are harder than others. So that not
+every large folder has its suspects, Benjamini and Hochberg's procedure (Controlling the False
+Discovery Rate, 1995) is run over all images, for either: of those that it names, the stated share
+at most is named wrongly on average, as far as the law through the bulk holds. What the share came
+to with planted errors stands in reports/cleaning, beside the rules of cleanlab on the same
+probabilities (confident learning: Northcutt et al., JAIR 2021, https://arxiv.org/abs/1911.00068).
 """
 
 from collections.abc import Sequence
@@ -18,49 +21,71 @@ import numpy as np
 import pandas as pd
 from scipy.stats import false_discovery_control, norm
 
+from belong.commands.clean.foreign_images import Distances
 from belong.commands.clean.manifest import Remark, Verdict
-from belong.commands.clean.out_of_fold import Judged
+from belong.commands.clean.sight import Sight
 
 UPPER = 0.9  # quantile of the scores up to which they are the bulk
-REVIEWED = 4  # times the share of false alarms, at which an image is still worth a look
+# Times the share, at which a label is still worth a look.
+REVIEWED = 1.5
+# Distances come closer to their law than odds do, and a label has to be doubted by the classifier,
+# too: at the same share more right images would be named foreign than mislabeled.
+FOREIGN = 0.25  # times the share, at which an image is foreign
 
 
-def suspects(judged: Judged, labels: np.ndarray, class_names: Sequence[str]) -> pd.DataFrame:
+def suspects(
+    probabilities: np.ndarray,
+    distances: Distances,
+    labels: np.ndarray,
+    class_names: Sequence[str],
+    sight: Sight,
+    *,
+    knows_classes: bool,
+) -> pd.DataFrame:
     """Return what is known of each image.
 
     Args:
-        judged: the n images.
+        probabilities: (n, c), out of fold.
+        distances: of the n images.
         labels: (n,) int64, 0..c-1, as they are given; each class has images.
         class_names: the c names.
+        sight: how well the images could be judged.
+        knows_classes: whether the features were made by what was trained on the classes.
 
     Returns:
-        n rows: `predicted_class`, `probability` of it; `nearest_class`, of the others than its
-        own; `p_wrong_class`; `p_foreign`; `problem`: "wrong_class" or "foreign", whichever is
-        named the sooner; `false_alarms`: the least share of them at which it is named;
-        `is_recognized`: the classifier that has not seen it takes it for its own class.
+        n rows: `predicted_class`, `probability` of it; `p_wrong_class`, `p_foreign`, missing where
+        nothing is said; `share_wrong_class`, `share_foreign`: the least share of false alarms at
+        which an image is named for either, 1 where the classifier agrees with the label or nothing
+        is said; `false_alarms`: the smaller of the two.
     """
-    names = np.array(class_names, dtype=object)
-    here = np.arange(len(labels))
-    others = judged.distances.astype(np.float64)
-    own = others[here, labels]
-    others[here, labels] = np.inf
-    nearer_to_other = np.log(_above_zero(own) / _above_zero(others.min(axis=1)))
-    wrong = np.empty(len(labels))
-    for label in range(len(names)):
-        wrong[labels == label] = p_values(nearer_to_other[labels == label])
-    foreign = p_values(np.log(_above_zero(judged.to_nearest)))
-    predicted = judged.probabilities.argmax(axis=1)
-    shares = np.stack([false_discovery_control(p, method="bh") for p in (wrong, foreign)])
+    names, n = np.array(class_names, dtype=object), len(labels)
+    predicted = probabilities.argmax(axis=1)
+    wrong, foreign = np.full(n, np.nan), np.full(n, np.nan)
+    shares = np.ones((2, n))
+    if not sight.labels_refused:
+        doubts = (
+            log_ratio(distances.to_all, labels)
+            if knows_classes
+            else log_odds(probabilities, labels)
+        )
+        wrong = p_values(doubts)
+        for label in range(len(names)):
+            own = labels == label
+            wrong[own] = np.maximum(wrong[own], p_values(doubts[own]))
+        doubted = false_discovery_control(wrong, method="bh")
+        shares[0] = np.where(predicted == labels, 1, doubted)
+    if not sight.foreign_refused:
+        foreign = p_values(np.log(_above_zero(distances.to_nearest)))
+        shares[1] = np.minimum(1, false_discovery_control(foreign, method="bh") / FOREIGN)
     return pd.DataFrame(
         {
             "predicted_class": names[predicted],
-            "probability": judged.probabilities.max(axis=1),
-            "nearest_class": names[others.argmin(axis=1)],
+            "probability": probabilities.max(axis=1),
             "p_wrong_class": wrong,
             "p_foreign": foreign,
+            "share_wrong_class": shares[0],
+            "share_foreign": shares[1],
             "false_alarms": shares.min(axis=0),
-            "problem": np.where(shares[0] <= shares[1], "wrong_class", "foreign"),
-            "is_recognized": predicted == labels,
         }
     )
 
@@ -68,25 +93,45 @@ def suspects(judged: Judged, labels: np.ndarray, class_names: Sequence[str]) -> 
 def remarks(known: pd.DataFrame, rows: np.ndarray, *, false_alarms: float) -> list[Remark]:
     """Remark on those that are not of their class.
 
+    An image that is named for both is foreign: what it is taken for is then chance.
+
     Args:
         known: what `suspects` returns.
         rows: (n,) int64, of its images.
-        false_alarms: the stated share, between 0 and 1, of those that are put aside; at four
-            times as many an image is still to be looked at, and so is one with a wrong label
-            that the classifier does not doubt.
+        false_alarms: the stated share, between 0 and 1, of right images among those that are put
+            aside; at half as much again a label is still to be looked at.
     """
-    named = known.assign(row=rows)[known["false_alarms"] <= REVIEWED * false_alarms]
-    is_sure = (named["false_alarms"] <= false_alarms) & ~(
-        named["is_recognized"] & (named["problem"] == "wrong_class")
-    )
+    columns = ["row", "predicted_class", "probability", "share_wrong_class", "share_foreign"]
     made = []
-    columns = ["row", "problem", "false_alarms", "nearest_class", "is_sure"]
-    for row, problem, share, nearest, sure in named.assign(is_sure=is_sure)[columns].to_numpy():
-        verdict: Verdict = "quarantine" if sure else "review"
-        sentence = "far from every class" if problem == "foreign" else f"nearer to class {nearest}"
-        among = f"of images named as surely, about {_percent(share)} are false alarms"
-        made.append(Remark(row, verdict, problem, f"{sentence}; {among} by the law of the bulk"))
+    for row, predicted, probability, wrong, foreign in known.assign(row=rows)[columns].itertuples(
+        index=False
+    ):
+        if foreign <= false_alarms:
+            sentence = f"far from every class; {_among(foreign)}"
+            made.append(Remark(row, "quarantine", "foreign", sentence))
+        elif wrong <= REVIEWED * false_alarms:
+            verdict: Verdict = "quarantine" if wrong <= false_alarms else "review"
+            looks = f"looks like class {predicted} (probability {probability:.2f})"
+            made.append(Remark(row, verdict, "wrong_class", f"{looks}; {_among(wrong)}"))
     return made
+
+
+def log_odds(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return log(p of the likeliest other class / p of the class given): (n, c), (n,) -> (n,)."""
+    here = np.arange(len(labels))
+    others = probabilities.astype(np.float64)
+    own = _above_zero(others[here, labels])
+    others[here, labels] = 0
+    return np.asarray(np.log(_above_zero(others.max(axis=1)) / own))
+
+
+def log_ratio(distances: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return log(distance to the own class / to the nearest other): (n, c), (n,) -> (n,)."""
+    here = np.arange(len(labels))
+    others = distances.astype(np.float64)
+    own = _above_zero(others[here, labels])
+    others[here, labels] = np.inf
+    return np.asarray(np.log(own / _above_zero(others.min(axis=1))))
 
 
 def p_values(scores: np.ndarray) -> np.ndarray:
@@ -104,9 +149,10 @@ def p_values(scores: np.ndarray) -> np.ndarray:
     return np.asarray(norm.sf((scores - middle) * norm.ppf(UPPER) / (upper - middle)))
 
 
-def _above_zero(distances: np.ndarray) -> np.ndarray:
-    return np.asarray(np.maximum(distances, np.finfo(np.float32).tiny))
+def _above_zero(values: np.ndarray) -> np.ndarray:
+    return np.asarray(np.maximum(values, np.finfo(np.float32).tiny))
 
 
-def _percent(share: float) -> str:
-    return "less than 0.01 %" if share < 1e-4 else f"{share * 100:.2g} %"
+def _among(share: float) -> str:
+    percent = "less than 0.01 %" if share < 1e-4 else f"at most {share * 100:.2g} %"
+    return f"of images named as surely, {percent} are false alarms by the law of the bulk"

@@ -14,8 +14,7 @@ Verdict = Literal["quarantine", "review", "keep"]
 VERDICTS: tuple[Verdict, ...] = ("quarantine", "review", "keep")
 # What is known of judged images only: see `belong.commands.clean.label_issues`.
 KNOWN = (
-    "predicted_class", "probability", "nearest_class", "p_wrong_class", "p_foreign",
-    "false_alarms",
+    "predicted_class", "probability", "p_wrong_class", "p_foreign", "false_alarms",
 )  # fmt: skip
 COLUMNS = ("path", "part", "class", "verdict", "problem", "reason", *KNOWN, "copy_of")
 

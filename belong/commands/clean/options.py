@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 Tree = Literal["link", "copy"]
-FOLDS, MOST_FOLDS = 5, 100  # four fifths of the images train each network
-FALSE_ALARMS = 0.05
+FOLDS, MOST_FOLDS = 5, 100  # each is judged by what is fitted to the other four fifths
+FALSE_ALARMS = 0.3  # reports/cleaning has what it came to: less
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,9 @@ class CleanOptions:
     """The options of `belong.clean`.
 
     Attributes:
-        folds: networks that are trained, at least 2; each judges the images it has not seen.
-        false_alarms: share of right images, on average, among those put aside as wrong or foreign.
+        folds: parts of the images, at least 2; each is judged by what is fitted to the others.
+        false_alarms: share of right images, at most and on average, among those that are put aside
+            as mislabeled or foreign.
         least_side_px: images with a smaller side are tiny; None: a quarter of the median.
         tree: "link" or "copy" builds `out/cleaned` of the images that are kept.
         with_review: whether images that somebody should look at are in it too.

@@ -4,13 +4,15 @@ Paths and names of classes are whatever somebody called a file: the template esc
 and the page's own policy allows no script and no request.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from belong.data.image_reader import MAX_PIXELS
 from belong.reporting.gallery.render import policy
-from belong.reporting.report.thumbnails import thumbnails
+from belong.reporting.photos import photo_uris
 from belong.reporting.templates import environment, joined
 
 # problem -> its heading, those that an eye decides first.
@@ -27,19 +29,22 @@ HEADINGS = {
     "unreadable": "Cannot be read",
 }
 MOST = 300  # images under one heading; the manifest has all
-STYLES = ("reporting/report/family.css", "commands/clean/page.css")
+BACKGROUND = (255, 255, 255)  # below transparent parts
+STYLES = ("reporting/report/family.css", "reporting/tiles.css", "commands/clean/page.css")
 
 
 def suspects_page(
     manifest: pd.DataFrame,
-    images: Mapping[int, np.ndarray],
+    images: Mapping[int, Path | np.ndarray],
     *,
     title: str,
     facts: Mapping[str, int],
+    notes: Sequence[str] = (),
 ) -> str:
     """Return the page: HTML that needs no other file.
 
-    `images` are those that can be shown: row of the manifest -> (ch, h, w) uint8.
+    `images` are those that can be shown: row of the manifest -> the file, or (ch, h, w) uint8.
+    `notes` say how well the images could be judged.
     """
     sections, shown = [], []
     for problem, heading in HEADINGS.items():
@@ -49,7 +54,11 @@ def suspects_page(
             records = first.reset_index(names="row").to_dict("records")
             sections.append((problem, heading, len(rows), records))
             shown += first.index.tolist()
-    pictures = thumbnails({str(row): images[row] for row in shown if row in images}, ())
+    pictures = photo_uris(
+        {str(row): images[row] for row in shown if row in images},
+        max_pixels=MAX_PIXELS,
+        background=BACKGROUND,
+    )
     templates = environment()
     style = joined(templates, STYLES)
     return templates.get_template("commands/clean/page.html").render(
@@ -57,6 +66,7 @@ def suspects_page(
         policy=policy(style=style, script=""),
         style=style,
         facts=facts,
+        notes=[note[:1].upper() + note[1:] for note in notes],
         sections=sections,
         pictures=pictures,
     )

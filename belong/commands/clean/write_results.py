@@ -2,16 +2,16 @@
 
 import itertools
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from belong.commands.clean.manifest import VERDICTS
 from belong.commands.clean.options import CleanOptions, Tree
 from belong.commands.clean.page import suspects_page
+from belong.commands.clean.sight import in_words, refusals
 from belong.data.image_folder import ImageFiles
 from belong.runtime.errors import InputError
 from belong.runtime.progress import bar
@@ -47,20 +47,26 @@ def save(
     out: Path,
     manifest: pd.DataFrame,
     found: ImageFiles,
-    images: Mapping[int, np.ndarray],
+    images: Collection[int],
     *,
     options: CleanOptions,
+    sight: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Write all; return what summary.json holds.
 
-    `found` are the files of the manifest's rows; `images` those that can be shown, row ->
-    (ch, h, w) uint8.
+    `found` are the files of the manifest's rows; the rows of `images` are those that can be shown.
+    `sight` says how well they could be judged: see `belong.commands.clean.sight`.
     """
     source = printable(found.folder)
     stated = {"false_alarms": options.false_alarms, "folds": options.folds}
-    summary = {"source": source} | _summary(manifest) | stated
+    summary = {"source": source} | _summary(manifest) | stated | {"sight": dict(sight)}
+    photos = {row: found.folder / found.files[row] for row in images}
     page = suspects_page(
-        manifest, images, title=source, facts={"images": len(manifest), **summary["verdicts"]}
+        manifest,
+        photos,
+        title=source,
+        facts={"images": len(manifest), **summary["verdicts"]},
+        notes=[*in_words(sight), *refusals(sight)],
     )
     save_csv(out / MANIFEST, manifest)
     save_text(out / PAGE, page)

@@ -35,8 +35,19 @@ def choose_backbone(
         values: all parameters.
 
     Raises:
-        InputError: the weights cannot be had, or are not those of the backbone.
+        InputError: the weights cannot be had, or are not those of the backbone; the processor does
+            not compute in `backbone.dtype`.
     """
+    backbone = _chosen(request, found, settings, values)
+    return None if backbone is None else backbone.in_dtype(values.backbone.dtype)
+
+
+def _chosen(
+    request: BackboneRequest,
+    found: DataSet | ImageFiles,
+    settings: Mapping[str, object],
+    values: Parameters,
+) -> "Backbone | None":
     name, weights = _asked(request, settings, values)
     is_drawn = request.from_scratch or settings.get("backbone.weights") == DRAWN
     if name in FROM_SCRATCH or (is_drawn and name is None):

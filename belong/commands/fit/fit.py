@@ -20,7 +20,7 @@ from belong.commands.fit.requirements import RequirementError, check_requirement
 from belong.commands.fit.settings import parameters, sources
 from belong.data.dataset import DataSet
 from belong.data.image_folder import ImageFiles
-from belong.data.loader import look
+from belong.data.loader import look, unread_heif
 from belong.models.backbones.card import OWN_MODULE
 from belong.parameters import Parameters
 from belong.runtime.arguments import as_path, check_place, check_settings
@@ -157,10 +157,13 @@ def prepare(
     own = sources(folder, anomalies, own)
     values = parameters(own)
     found = look(folder)
+    others = []
     if anomalies is not None:
         if anomalies.resolve() == folder.resolve():
             raise InputError(f"{anomalies}: is the folder of the normal images; wanted another one")
-        look(anomalies)
+        others.append(look(anomalies))
+    if unread := unread_heif(found, *others):
+        say(unread)
     backbone = choose_backbone(request or BackboneRequest(), found, own, values)
     chosen = plan(
         found,

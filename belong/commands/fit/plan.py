@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-from PIL import Image
 
 from belong.calibration.sample_size import least_held_out
 from belong.data.dataset import DataSet, drawn
 from belong.data.image_folder import ImageFiles
-from belong.data.image_reader import UnreadableError, read_image
+from belong.data.image_reader import UnreadableError, image_size, read_image
 from belong.models.backbones.card import BackboneCard
 from belong.parameters import SplitSection, TrainSection
 from belong.runtime.errors import InputError
@@ -288,9 +287,8 @@ def typical_side(found: DataSet | ImageFiles) -> int:
 def _shorter_side(path: Path) -> int:
     """Return the shorter side by the file's header; 0 if it has none that can be read."""
     try:
-        with Image.open(path) as image:
-            return int(min(image.size))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return min(image_size(path))
+    except UnreadableError:
         return 0  # `pack` says what is wrong with it
 
 
@@ -316,4 +314,5 @@ def overrides(made: Plan) -> dict[str, object]:
     """Return the keys of params.yaml that the plan sets, dotted."""
     return {key: getattr(made, name) for key, name in SET_BY_PLAN.items()} | {
         "detectors.feature_knn.k": max(1, min(50, made.train_images // 20)),
+        "detectors.hidden_knn.k": max(1, min(10, made.train_images // 20)),
     }

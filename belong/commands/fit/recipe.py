@@ -20,12 +20,14 @@ from belong.data.splits import left_out, split
 from belong.data.synthetic_anomalies import derive
 from belong.detectors import mlp_head
 from belong.detectors.fit import fit_detectors, fit_gaussians
+from belong.detectors.member_selection import Retraining, select_members
 from belong.detectors.score_parts import HELD_OUT, score_parts
 from belong.evaluation.evaluate import evaluate
 from belong.models import autoencoder as autoencoders
 from belong.models import device as devices
 from belong.models.backbones.backbone import Backbone
 from belong.models.checkpoint import Checkpoint
+from belong.models.feature_cache import users_cache
 from belong.models.feature_extraction import HEAD, embed_parts, extract_parts
 from belong.models.registry import NETWORKS
 from belong.models.train_classifier import TrainingOptions, fit_classifier
@@ -87,12 +89,14 @@ def make_model(
 
     def embed(backbone: Backbone) -> Result:
         announce("embed")
-        return embed_parts(backbone, every.items(), device=device), {}
+        return embed_parts(backbone, every.items(), device=device, cache=users_cache()), {}
 
     inputs = every
     if backbone is not None and values.is_frozen:
         embedded, _ = workspace.keep("embed", partial(embed, backbone))
         inputs = {part: embedded[f"{part}/vectors"] for part in every}
+
+    training = TrainingOptions(lambda_=values.lambda_, **values.train.model_dump())
 
     def train(checkpoint: Checkpoint) -> Result:
         announce("train")
@@ -102,7 +106,7 @@ def make_model(
             (torch.from_numpy(inputs[HELD_OUT]), torch.from_numpy(images[f"{HELD_OUT}/labels"])),
             network=values.network_kind,
             classes=len(names),
-            options=TrainingOptions(lambda_=values.lambda_, **values.train.model_dump()),
+            options=training,
             generator=generator(),
             device=device,
             backbone=backbone,
@@ -160,6 +164,17 @@ def make_model(
         options=values.detectors,
         seed=seed,
     )
+    members = select_members(
+        features,
+        names,
+        weight=network["classifier.weight"],
+        bias=network["classifier.bias"],
+        candidates=values.candidates,
+        options=values.detectors,
+        gaussians=values.mahalanobis,
+        seed=seed,
+        retraining=Retraining(training, seed) if values.is_frozen else None,
+    )
     announce("score")
     scores, of_scores = score_parts(
         features,
@@ -168,7 +183,8 @@ def make_model(
         head=head,
         detectors=detectors,
         why_no_head=None if head else mlp_head.NO_ANOMALIES,
-        combination=values.combined,
+        members=members,
+        tail=values.combined.tail,
         calibration=values.calibration,
     )
     announce("evaluate")
@@ -197,6 +213,7 @@ def make_model(
         held_out={name: scores[f"{HELD_OUT}/{name}"] for name in of_scores["thresholds"]},
         scores=scores,
         thresholds=of_scores["thresholds"],
+        members=of_scores["members"],
         missing=of_scores["missing"],
         metrics=numbers,
     )

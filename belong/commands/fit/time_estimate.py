@@ -7,6 +7,7 @@ network, as they were on the pipeline's own run. A machine that others use too s
 
 import os
 import time
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,11 +23,13 @@ from belong.data.image_reader import UnreadableError, read_image
 from belong.data.resize import Form, formed
 from belong.data.synthetic_anomalies import DERIVED
 from belong.models import device as devices
-from belong.models.backbones.backbone import BATCH, Backbone
+from belong.models.backbones.backbone import Backbone
 from belong.models.base import Network
+from belong.models.inference import batch_for
 from belong.models.registry import build
 from belong.parameters import ImagesSection, Parameters
 
+PHOTOS = 16  # of a step of training a backbone that is timed, and
 DECODED = 12  # files, and
 TIMED_SECONDS = 0.2  # as long as this at least, each kind of work
 # All but decoding, embedding and training took 53 s for MNIST's 80,000 images, of which 14 s stay
@@ -75,37 +78,66 @@ def estimate(
 
     `found` are the images that belong; anomalies are not counted. The plan's keys are in `values`.
     """
+    pace = pace_of(
+        found,
+        network=values.network_kind,
+        side_px=plan.side_px,
+        batch_size=plan.batch_size,
+        values=values,
+        backbone=backbone,
+        is_frozen=values.is_frozen,
+    )
+    n = len(found.labels)
+    tested = n - round(plan.train_images / (1 - plan.calibration_fraction))
+    images_of_all = n + len(DERIVED) * min(values.derive.images, tested)
+    return pace.of(plan, files=n, images=images_of_all)
+
+
+def pace_of(
+    found: DataSet | ImageFiles,
+    *,
+    network: str,
+    side_px: int,
+    batch_size: int,
+    values: Parameters,
+    backbone: Backbone | None,
+    is_frozen: bool,
+) -> Pace:
+    """Time each kind of work on this machine.
+
+    Args:
+        found: the images, some of which are decoded.
+        network: its name in `belong.models.registry.NETWORKS`.
+        side_px: of the square that every image becomes.
+        batch_size: images per step of the training.
+        values: the parameters: the device, the threads, how images are read.
+        backbone: that the network stands on, if any.
+        is_frozen: whether it only embeds the images.
+    """
     devices.compute_repeatably(values.threads)
     device = devices.choose(values.device)
-    n, classes = len(found.labels), len(plan.classes)
-    decoding, channels = _decoding(found, plan.side_px, values.images)
-    pixels, embedding = _noise(plan.batch_size, channels, plan.side_px), 0.0
-    inputs = pixels if backbone is None else pixels[:BATCH]
-    if backbone is not None and values.is_frozen:
-        folded, images = backbone.folded().to(device), pixels[:BATCH].to(device)
+    classes = len(found.class_names)
+    decoding, channels = _decoding(found, side_px, values.images)
+    pixels, embedding = _noise(batch_size, channels, side_px), 0.0
+    inputs = pixels if backbone is None else pixels[:PHOTOS]
+    if backbone is not None and is_frozen:
+        folded, images = backbone.folded().to(device), pixels[: batch_for(device)].to(device)
         backbone.check_size(images)
         # As many batches at once as there are processors.
         jobs = (os.cpu_count() or 1) if device.type == "cpu" else 1
         embedding = _seconds(lambda: folded.vectors(images)) / len(images) / jobs
-        inputs = torch.rand(plan.batch_size, sum(backbone.card.sizes))
-    network = build(
-        values.network_kind,
-        inputs,
-        classes=classes,
-        embedding=values.train.embedding,
-        backbone=backbone,
+        inputs = torch.rand(batch_size, sum(backbone.card.sizes))
+    built = build(
+        network, inputs, classes=classes, embedding=values.train.embedding, backbone=backbone
     )
     digits = _noise(128, 1, LEAST_PX)
     small = build("lenet", digits, classes=classes, embedding=0)
-    pace = Pace(
+    return Pace(
         decoding=decoding / (os.cpu_count() or 1),
         embedding=embedding,
-        training=_seconds(_step(network, inputs, device)) / len(inputs),
+        training=_seconds(_step(built, inputs, device)) / len(inputs),
         small=_seconds(_step(small, digits, device)) / len(digits),
     )
-    tested = n - round(plan.train_images / (1 - plan.calibration_fraction))
-    images_of_all = n + len(DERIVED) * min(values.derive.images, tested)
-    return pace.of(plan, files=n, images=images_of_all)
 
 
 def _decoding(
@@ -117,7 +149,8 @@ def _decoding(
     step = max(1, len(found.files) // DECODED)
     start, channels = time.perf_counter(), 1
     for file in found.files[::step][:DECODED]:
-        with suppress(UnreadableError):
+        # Pillow warns of photos above 89 megapixels, and of odd notes in files.
+        with suppress(UnreadableError), warnings.catch_warnings(action="ignore"):
             image = read_image(
                 found.folder / file,
                 needed_px=side_px,

@@ -80,8 +80,38 @@ def incomplete(root: Path) -> list[str]:
     return [
         name
         for name, stage in described.items()
-        if name not in locked or len(locked[name].get("outs") or []) < _count(stage)
+        if name not in locked or _outs(locked[name]) < _count(stage)
     ]
+
+
+def cut_off(lock: Path, former: str) -> IntegrityError | None:
+    """Return which stages a dvc.lock has lost that DVC reads without an error.
+
+    DVC replaces the entries of dvc.lock and removes none, so a lost stage means that DVC was killed
+    while it wrote the file. It writes blocks of 8 KiB, and at the end of most blocks the file is
+    valid YAML.
+
+    Args:
+        lock: a dvc.lock.
+        former: the text of an earlier dvc.lock in its place. If this text or the dvc.yaml cannot
+            be read, no stage counts as lost.
+    """
+    try:
+        described, before = _stages(lock.with_name("dvc.yaml")), _stages(lock, former)
+    except (IntegrityError, OSError):
+        return None
+    now = _stages(lock)
+    lost = [
+        name
+        for name, stage in before.items()
+        if (one := described.get(name.partition("@")[0]))
+        and _outs(now.get(name, {})) < min(_outs(stage), _count(one.get("do", one)))
+    ]
+    return _damaged(lock, f"it is cut off: it lacks {', '.join(lost)}") if lost else None
+
+
+def _outs(locked: dict[str, Any]) -> int:
+    return len(locked.get("outs") or [])
 
 
 def _count(stage: dict[str, Any]) -> int:
@@ -116,8 +146,8 @@ def _outputs(root: Path, lock: Path) -> Iterator[Output]:
             raise _damaged(lock, f"the outputs of {name} have no path and md5") from None
 
 
-def _stages(path: Path) -> dict[str, Any]:
-    content = _content(path)
+def _stages(path: Path, text: str | None = None) -> dict[str, Any]:
+    content = _content(path, text)
     try:
         stages: dict[str, Any] = content["stages"]
         if not all(isinstance(stage, dict) for stage in stages.values()):
@@ -127,9 +157,11 @@ def _stages(path: Path) -> dict[str, Any]:
     return stages
 
 
-def _content(path: Path) -> Any:
+def _content(path: Path, text: str | None = None) -> Any:
+    """Parse a file, or the text that it had before."""
     try:
-        return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        known = path.read_text(encoding="utf-8") if text is None else text
+        return YAML(typ="safe", pure=True).load(known)
     except (YAMLError, ValueError):
         raise _damaged(path, "it is cut off or altered: not valid YAML") from None
 

@@ -2,8 +2,9 @@
 
     python -m belong.commands.verify.mend .
 
-It is no stage of dvc.yaml: DVC writes dvc.lock in place, and refuses one that is cut off before it
-runs anything. What else a kill leaves is mended by the stage that runs again, if it does.
+It is no stage of dvc.yaml: DVC writes dvc.lock in place. If the file is cut off, DVC either refuses
+to run anything, or takes the stages behind the cut for stages that were never run. What else a kill
+leaves is mended by the stage that runs again, if it does.
 
 Reads   root   the folder of the pipeline
 Writes  root   a dvc.lock that is cut off: the committed one; what killed processes left half
@@ -21,7 +22,7 @@ from pathlib import Path
 import psutil
 from filelock import FileLock, Timeout
 
-from belong.commands.verify.dvc_lock import NAME, refused
+from belong.commands.verify.dvc_lock import NAME, cut_off, refused
 from belong.prediction.manifest import IntegrityError
 from belong.runtime.exit_codes import exit_code_of
 from belong.runtime.text import printable, say
@@ -41,22 +42,46 @@ def mend(root: Path) -> int:
     with _alone(root) as is_alone:
         if not is_alone:  # it may be writing right now, and says itself that it runs
             return 0
-        for lock in sorted([*root.glob(NAME), *root.glob(f"*/{NAME}")]):
-            if wrong := refused(lock):
-                _restore(lock, wrong)
-                say(f"{printable(lock)}: was cut off; the committed one is back")
+        for lock in brought_back(root):
+            say(f"{printable(lock)}: was cut off; the committed one is back")
         for part in _left(root):
             shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
             say(f"{printable(part)}: removed; a killed process left it half written")
     return 0
 
 
-def _restore(lock: Path, wrong: IntegrityError) -> None:
-    words = ["git", "restore", "--", lock.name]
+def brought_back(root: Path) -> Iterator[Path]:
+    """Restore each dvc.lock of a folder that is cut off, and yield its path.
+
+    Raises:
+        IntegrityError: a dvc.lock is cut off, and git has no committed one.
+    """
+    for lock in sorted([*root.glob(NAME), *root.glob(f"*/{NAME}")]):
+        if wrong := refused(lock) or cut_off(lock, _committed(lock)):
+            _restore(lock, wrong)
+            yield lock
+
+
+def _committed(lock: Path) -> str:
+    """Return the text that `git restore` would bring back; empty if there is none."""
     try:
-        subprocess.run(words, cwd=lock.parent, check=True, capture_output=True)  # noqa: S603
+        return _git(lock, "show", f":./{lock.name}")
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def _restore(lock: Path, wrong: IntegrityError) -> None:
+    try:
+        _git(lock, "restore", "--", lock.name)
     except (OSError, subprocess.CalledProcessError):
         raise wrong from None
+
+
+def _git(lock: Path, *words: str) -> str:
+    command = ["git", *words]
+    return subprocess.run(  # noqa: S603
+        command, cwd=lock.parent, check=True, capture_output=True, encoding="utf-8"
+    ).stdout
 
 
 def _left(root: Path) -> Iterator[Path]:

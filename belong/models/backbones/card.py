@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -29,6 +29,7 @@ class BackboneCard(BaseModel):
         sizes: the lengths of the vectors of the early, the middle and the last stage.
         weights: where they come from, in words; "none" if they are drawn at random.
         license: of the weights, as their source states it; "" where it states none.
+        dtype: that a frozen backbone computes in.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -42,6 +43,7 @@ class BackboneCard(BaseModel):
     sizes: tuple[Positive, Positive, Positive]
     weights: str
     license: str
+    dtype: Literal["float32", "bfloat16"] = "float32"
 
     @property
     def is_drawn(self) -> bool:

@@ -76,7 +76,7 @@ class FrozenBackbone(Network):
 class FineTunedBackbone(Network):
     """A backbone all of which is trained, and a classifier above it; it takes images."""
 
-    batch = 16  # as `belong.models.backbones.backbone.BATCH`
+    batch = 16
 
     def __init__(self, *, classes: int, backbone: Backbone) -> None:
         super().__init__()

@@ -1,26 +1,33 @@
 """The gallery beside the tables of `belong score`: `gallery.html`."""
 
+from collections.abc import Mapping
 from contextlib import closing
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from belong.data.decode_pool import decoded
 from belong.data.file_discovery import Incoming
+from belong.data.thumbnail import side_for, thumbnail
+from belong.prediction.bundle import Arrays
 from belong.prediction.model import Model
 from belong.prediction.nearest_training_images import nearest_training_images
 from belong.prediction.prediction_files import PREDICTIONS, UNREADABLE
 from belong.prediction.scoring_options import ScoringOptions
+from belong.prediction.training_thumbnails import unpacked
 from belong.reporting.gallery.render import gallery_page
-from belong.reporting.gallery.selection import telling
-from belong.reporting.gallery.sprite_sheets import KeptImages, reduced
+from belong.reporting.gallery.selection import PHOTO_BYTES, photo_px, telling
+from belong.reporting.gallery.sprite_sheets import KeptImages, Shown, reduced, shown
 from belong.runtime.progress import bar
 from belong.runtime.storage import save_text
 from belong.runtime.text import in_table
 
 GALLERY = "gallery.html"
 NEIGHBORS = 5
+NEAREST_PX = 128  # of training images that are photos
 WORDS = ("path", "class", "nearest_class", "detector", "reason")
 
 
@@ -54,19 +61,23 @@ def save_gallery(
     paths = ([incoming.path(files[place]) for place in batch] for batch in missing)
     with (
         bar(len(places), "gallery", "image") as progress,
-        closing(decoded(paths, manifest.form, jobs=options.jobs)) as answers,
+        closing(
+            decoded(paths, manifest.form, jobs=options.jobs, thumbnail_px=photo_px(len(places)))
+        ) as answers,
     ):
         progress.update(len(images))
         for batch, some in zip(missing, answers, strict=True):
-            pixels = {
-                place: answer.pixels
+            pictures = {
+                place: answer
                 for place, answer in zip(batch, some, strict=True)
                 if not isinstance(answer, str)  # a file may have gone since it was scored
             }
-            if pixels:
-                features = model.predictor.features(np.stack(list(pixels.values())))
-                small = [reduced(image) for image in pixels.values()]
-                images |= dict(zip(pixels, zip(small, features, strict=True), strict=True))
+            if pictures:
+                features = model.predictor.features(
+                    np.stack([picture.pixels for picture in pictures.values()])
+                )
+                small = [shown(picture) for picture in pictures.values()]
+                images |= dict(zip(pictures, zip(small, features, strict=True), strict=True))
             progress.update(len(batch))
     nearest: dict[int, list[tuple[int, float]]] = {}
     for batch in _batches(sorted(images), options.batch_size):
@@ -78,13 +89,30 @@ def save_gallery(
         rows,
         {place: picture for place, (picture, _) in images.items()},
         nearest,
-        training["thumbnails"],
+        _training_pictures(training, nearest),
         [manifest.class_names[label] for label in training["labels"]],
         title=source,
         threshold=manifest.threshold,
         facts={"detector": manifest.detector, "promised": f"{manifest.alpha:.1%}"},
     )
     save_text(output / GALLERY, page)
+
+
+def _training_pictures(
+    training: Arrays, nearest: Mapping[int, list[tuple[int, float]]]
+) -> dict[int, Shown]:
+    """Return the pictures of the training images that are near one, no larger than is seen."""
+    used = {place for near in nearest.values() for place, _ in near}
+    pictures = unpacked(training)
+    side_px = min(NEAREST_PX, side_for(len(used), budget=PHOTO_BYTES))
+    return {place: _smaller(pictures[place], side_px) for place in sorted(used)}
+
+
+def _smaller(picture: Shown, side_px: int) -> Shown:
+    if not isinstance(picture, bytes):
+        return reduced(picture)
+    with Image.open(BytesIO(picture), formats=["JPEG"]) as image:
+        return picture if max(image.size) <= side_px else thumbnail(image, side_px=side_px)
 
 
 def _batches(places: list[int], size: int) -> list[list[int]]:

@@ -13,17 +13,19 @@ function numbersOf(at) {
     score: `${number("score")}, threshold ${short(DATA.threshold, 4)}`,
     "p-value": number("p_value"),
     "nearest class": name("nearest_class"),
-    "distance, in thresholds of that class": number("distance"),
+    "distance, 1 is the calibrated limit": number("distance"),
     "detector that decided": name("detector"),
   };
 }
+
+const sideInPanel = (at) => (DATA.pictures.photos[at] ? 320 : sideNear(280, DATA.pictures));
 
 function fillPanel(at) {
   opened = at;
   const belongs = IMAGES.belongs[at];
   inPanel("h2").textContent = belongs ? "Belongs" : "Does not belong";
   panel.classList.toggle("out", !belongs);
-  inPanel(".picture").replaceChildren(pictureOf(DATA.pictures, at, sideNear(280, DATA.pictures)));
+  inPanel(".picture").replaceChildren(pictureOf(DATA.pictures, at, sideInPanel(at)));
   inPanel(".path").textContent = visible(IMAGES.path[at]);
   inPanel(".reason").textContent = visible(IMAGES.reason[at] ?? "");
   const lines = Object.entries(numbersOf(at)).map(([label, value]) =>
@@ -31,16 +33,18 @@ function fillPanel(at) {
   );
   inPanel(".numbers").replaceChildren(...lines);
   const { class: classes, pictures } = DATA.training;
+  const nearSide = hasPhotos(pictures) ? 104 : 64;
   const near = IMAGES.nearest[at].map(([place, distance]) =>
     node(
       "li",
       {},
-      pictureOf(pictures, place, 64),
+      pictureOf(pictures, place, nearSide),
       node("b", { textContent: visible(classes[place]), title: visible(classes[place]), dir: "auto" }),
       node("span", { textContent: short(distance), title: "distance" }),
     ),
   );
   inPanel(".nearest").replaceChildren(...near);
+  inPanel(".nearest").classList.toggle("photos", hasPhotos(pictures));
   for (const part of ["h3", ".nearest"]) inPanel(part).hidden = near.length === 0;
   const place = onTiles.indexOf(at);
   inPanel("#before").disabled = place <= 0;

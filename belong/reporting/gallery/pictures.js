@@ -1,4 +1,5 @@
-// Pictures lie on sheets, which the browser reads when one of theirs is wanted.
+// Photos are pictures of their own; small ones lie on sheets, which the browser reads when one of
+// theirs is wanted.
 
 const SMALL_PX = 48; // up to here each pixel is drawn as a square, beyond smoothly
 const sheetsRead = new Map();
@@ -11,8 +12,19 @@ function sheetOf(uri) {
   return sheetsRead.get(uri);
 }
 
-// A canvas with the picture, of the size that it is to have on the screen.
-function pictureOf({ uris, width, height, across }, place, side) {
+const hasPhotos = (pictures) => pictures.photos.some(Boolean);
+
+// The photo, or a canvas with the picture, of the size that it is to have on the screen.
+function pictureOf(pictures, place, side) {
+  const photo = pictures.photos[place];
+  if (!photo) return drawnFrom(pictures, pictures.at[place] ?? place, side);
+  const image = node("img", { src: photo, alt: "", className: "photo", decoding: "async" });
+  image.style.width = `${side}px`;
+  image.style.height = `${side}px`;
+  return image;
+}
+
+function drawnFrom({ uris, width, height, across }, place, side) {
   const canvas = node("canvas", { width, height });
   const scale = side / Math.max(width, height);
   canvas.style.width = `${Math.round(width * scale)}px`;

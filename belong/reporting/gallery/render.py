@@ -7,6 +7,7 @@ own policy allows the browser that one script, and no request.
 
 import base64
 import hashlib
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from belong.reporting.gallery.selection import shares
-from belong.reporting.gallery.sprite_sheets import sheets
+from belong.reporting.gallery.sprite_sheets import Shown, photo_uri, sheets
 from belong.reporting.histogram_bins import score_edges
 from belong.reporting.templates import environment, joined
 from belong.runtime.text import printable
@@ -43,9 +44,9 @@ Nearest = Sequence[tuple[int, float]]
 
 def gallery_page(
     rows: pd.DataFrame,
-    pictures: Mapping[int, np.ndarray],
+    pictures: Mapping[int, Shown],
     nearest: Mapping[int, Nearest],
-    training_pictures: Mapping[int, np.ndarray] | np.ndarray,
+    training_pictures: Mapping[int, Shown] | np.ndarray,
     training_classes: Sequence[str],
     *,
     title: str,
@@ -61,11 +62,10 @@ def gallery_page(
         rows: one for each of the n images, with the columns of predictions.csv: `path`, `class`,
             `probability`, `belongs`, `p_value`, `score`, `nearest_class`, `distance`, `detector`,
             `reason`. All but `path`, `belongs` and `score` may be missing in a row.
-        pictures: place in `rows` -> (ch, h, w) uint8, all of one shape: the images that the page
-            holds. `selection.telling` chooses them, `sprite_sheets.reduced` makes them small.
+        pictures: place in `rows` -> a JPEG, or (ch, h, w) uint8, all of one shape: the images that
+            the page holds. `selection.telling` chooses them, `sprite_sheets.shown` makes them.
         nearest: place in `rows` -> its nearest training images; it may lack some or all.
-        training_pictures: place -> (ch, h, w) uint8, all of one shape; only those that are
-            near an image go into the page.
+        training_pictures: place -> the same; only those that are near an image go into the page.
         training_classes: their classes, by the same places.
         title: the heading: what was scored.
         threshold: the score up to which an image belongs.
@@ -93,10 +93,10 @@ def gallery_page(
             **texts,
             **{name: [_rounded(value) for value in held[name]] for name in NUMBERS},
         },
-        "pictures": vars(sheets([pictures[row] for row in held.index])),
+        "pictures": _pictures([pictures[row] for row in held.index]),
         "training": {
             "class": [printable(training_classes[place]) for place in used],
-            "pictures": vars(sheets([training_pictures[place] for place in used])),
+            "pictures": _pictures([training_pictures[place] for place in used]),
         },
         "threshold": threshold,
         "histogram": histogram(rows["score"].to_numpy(), threshold),
@@ -117,6 +117,19 @@ def gallery_page(
         shares=shares(len(pictures)),
         data=data,
     )
+
+
+def _pictures(pictures: Sequence[Shown]) -> dict[str, Any]:
+    """Return the sheets of the small pictures, and for each picture its photo or place on them."""
+    small = [one for one in pictures if not isinstance(one, bytes)]
+    found = vars(sheets(small)) | {"photos": [], "at": []}
+    if len(small) == len(pictures):
+        return found  # the places are those of the pictures
+    places = itertools.count()
+    for one in pictures:
+        found["photos"].append(photo_uri(one) if isinstance(one, bytes) else None)
+        found["at"].append(None if isinstance(one, bytes) else next(places))
+    return found
 
 
 def policy(*, style: str, script: str) -> str:

@@ -7,7 +7,11 @@ With 5,000 images, and five training images for each, a page weighs 5 MB if they
 
 import numpy as np
 
+from belong.data.thumbnail import side_for
+
 MOST = 5_000
+# Of photos: 1,000 of them have 256 pixels then, 5,000 have 96. As text in a page, a third more.
+PHOTO_BYTES = 14_000_000
 
 
 def telling(
@@ -33,3 +37,8 @@ def shares(most: int) -> tuple[int, int, int]:
     """Return how many of `most` are the most anomalous, nearest to the threshold, and drawn."""
     part = most * 2 // 5
     return part, part, most - 2 * part
+
+
+def photo_px(count: int) -> int:
+    """Return the longer side of the photos on a page of so many images."""
+    return side_for(min(count, MOST), budget=PHOTO_BYTES)

@@ -1,21 +1,23 @@
-"""Small pictures, a hundred to a file, as data URIs.
+"""Small pictures, a hundred to a file, and photos, as data URIs.
 
 What an image adds to the page, in characters: handwritten digits, grey, 28 px, 196 (265 in files of
 their own; 218 as PNG); clothes, grey, 28 px, 529; crops of photos, in color, 64 px, 1,043
 (1,000 images each, 5,000 crops; Pillow 12). Its numbers, path and reason take 270 more.
 """
 
-from collections.abc import Sequence
+import base64
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
+from belong.data.decode_pool import Picture
 from belong.prediction.predictions import Scores
 from belong.reporting.report.thumbnails import data_uri, picture_of
 
 ACROSS = 10  # pictures in a row of a sheet, and rows
-SIDE_PX = 64  # a photo can still be told, and a few thousand of them still be sent
+SIDE_PX = 64  # of pixels; photos are shown larger, see `belong.data.thumbnail`
 # One channel and no larger: each pixel is kept, for each is seen when the picture is enlarged.
 KEPT_SIDE_PX = 32
 KEPT_BYTES = 2**28  # of pixels and features
@@ -47,6 +49,15 @@ def reduced(image: np.ndarray, *, side_px: int = SIDE_PX) -> np.ndarray:
     return small[None] if small.ndim == 2 else small.transpose(2, 0, 1)
 
 
+# Of a small image its pixels (ch, h, w) uint8, of a photo a JPEG.
+Shown = np.ndarray | bytes
+
+
+def shown(picture: Picture) -> Shown:
+    """Return what the page shows of an image: the photo itself, or the pixels of a small one."""
+    return picture.thumbnail or reduced(picture.pixels)
+
+
 class KeptImages:
     """Small pictures and features of images, kept while they are scored.
 
@@ -57,19 +68,26 @@ class KeptImages:
 
     def __init__(self) -> None:
         self._bytes = 0
-        self._kept: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        self._kept: dict[str, tuple[Shown, np.ndarray]] = {}
 
-    def observe(self, files: Sequence[str], pixels: np.ndarray, scores: Scores) -> None:
-        """Keep a batch: pixels (m, ch, h, w) uint8 of m files, and their scores."""
-        for file, image, features in zip(files, pixels, scores.features, strict=True):
+    def observe(self, pictures: Mapping[str, Picture], scores: Scores) -> None:
+        """Keep a batch: the pictures of m files, and their scores."""
+        for (file, picture), features in zip(pictures.items(), scores.features, strict=True):
             if self._bytes >= KEPT_BYTES:
                 return
-            self._kept[file] = one = reduced(image), features
-            self._bytes += sum(array.nbytes for array in one)
+            image = shown(picture)
+            self._kept[file] = image, features
+            self._bytes += len(image) if isinstance(image, bytes) else image.nbytes
+            self._bytes += features.nbytes
 
-    def take(self, file: str) -> tuple[np.ndarray, np.ndarray] | None:
-        """Return the picture (ch, h, w) uint8 and the features (d,) of a file, if kept."""
+    def take(self, file: str) -> tuple[Shown, np.ndarray] | None:
+        """Return the picture and the features (d,) of a file, if kept."""
         return self._kept.get(file)
+
+
+def photo_uri(content: bytes) -> str:
+    """Return a JPEG as a data URI."""
+    return "data:image/jpeg;base64," + base64.b64encode(content).decode("ascii")
 
 
 def sheets(pictures: Sequence[np.ndarray]) -> Sheets:

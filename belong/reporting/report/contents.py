@@ -124,6 +124,7 @@ def report_page(
         columns=COLUMNS,
         ranked=ranked,
         reasons=reasons(board),
+        members=numbers.get("members", {}),
         has_anomalies=any(chart["pr"] for chart in charts.values()),
         alpha=about["alpha"],
         matrix=matrix(tables["anomaly_sets"]),

@@ -60,12 +60,13 @@ def _without_memory(_folder: Path) -> AbstractContextManager[object]:
 
 @contextmanager
 def _weights_spoiled_after_two_epochs(_folder: Path) -> Iterator[None]:
+    """Spoil them in each attempt: of three epochs, the third is no number."""
     epochs: list[float] = []
     measured = train_classifier.accuracy
 
     def accuracy(network: LeNet, images: torch.Tensor, labels: torch.Tensor) -> float:
         epochs.append(measured(network, images, labels))
-        if len(epochs) == 2:
+        if len(epochs) % 3 == 2:
             with torch.no_grad():
                 network.classifier.weight.fill_(torch.nan)
         return epochs[-1]

@@ -1,0 +1,49 @@
+"""The findings of `belong check` on one page, with the images that they are about.
+
+Paths are whatever somebody called a file: the template escapes every value, and the page's own
+policy allows no script and no request.
+"""
+
+from belong.commands.check.options import CheckOptions
+from belong.commands.check.report import LEVELS, Report
+from belong.reporting.gallery.render import policy
+from belong.reporting.photos import photo_uris
+from belong.reporting.templates import environment, joined
+
+MOST = 60  # images under one finding; the table has all
+STYLES = ("reporting/report/family.css", "reporting/tiles.css", "commands/check/page.css")
+
+
+def findings_page(report: Report, options: CheckOptions) -> str:
+    """Return the page: HTML that needs no other file. The images are read once more."""
+    findings = [
+        {
+            "id": f"finding-{place}",
+            "name": one.name.replace("_", " "),
+            "level": one.level,
+            "heading": LEVELS[one.level],
+            "sentence": one.sentence,
+            "images": one.images[:MOST],
+            "count": len(one.images),
+        }
+        for place, one in enumerate(report.findings)
+    ]
+    paths = dict.fromkeys(path for one in report.findings for path, _ in one.images[:MOST])
+    pictures = photo_uris(
+        {path: report.sources[path] for path in paths if path in report.sources},
+        max_pixels=options.max_pixels,
+        background=options.background,
+        jobs=options.jobs,
+    )
+    templates = environment()
+    style = joined(templates, STYLES)
+    whole = report.counts.sum()
+    return templates.get_template("commands/check/page.html").render(
+        title=report.folder,
+        policy=policy(style=style, script=""),
+        style=style,
+        facts={"classes": len(report.counts)} | {name: int(whole[name]) for name in whole.index},
+        verdict=report.verdict,
+        findings=findings,
+        pictures=pictures,
+    )

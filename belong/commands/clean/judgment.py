@@ -1,0 +1,88 @@
+"""The judgment on the images of a folder, and how much it is worth."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from belong.commands.clean import sight
+from belong.commands.clean.foreign_images import distances
+from belong.commands.clean.label_issues import suspects
+from belong.commands.clean.out_of_fold import Fold, Images, in_order
+from belong.data.synthetic_anomalies import shuffled
+from belong.models.training_loop import TrainingFailedError
+
+PLANTED = 200  # scrambled images, at most
+
+
+@dataclass(frozen=True)
+class Judgment:
+    """What is known of n images.
+
+    Attributes:
+        known: what `belong.commands.clean.label_issues.suspects` returns; None where no classifier
+            could be trained.
+        sight: how well the images could be judged, as `belong.commands.clean.sight.Sight` has it.
+    """
+
+    known: pd.DataFrame | None
+    sight: Mapping[str, Any]
+
+
+def judge(images: Images, fit: Callable[[Images], list[Fold]], *, knows_classes: bool) -> Judgment:
+    """Judge each image by what `fit` fits to the images of other folds.
+
+    Args:
+        images: the images, and the planted ones.
+        fit: `by_regression` or `by_networks` of `belong.commands.clean.out_of_fold`.
+        knows_classes: whether the features are made by what `fit` trains.
+    """
+    try:
+        judged = fit(images)
+    except TrainingFailedError as error:
+        return Judgment(
+            None, sight.blind(f"nothing is said about labels or foreign images: {error}")
+        )
+    probabilities = in_order(judged)
+    far = distances(judged, images.labels, probabilities)
+    labels = images.labels.numpy()
+    seen = sight.measure(probabilities, far, labels, knows_classes=knows_classes)
+    known = suspects(
+        probabilities, far, labels, images.class_names, seen, knows_classes=knows_classes
+    )
+    return Judgment(known, seen.as_json())
+
+
+def with_planted(
+    pixels: np.ndarray,
+    labels: np.ndarray,
+    fold: np.ndarray,
+    class_names: Sequence[str],
+    *,
+    embed: Callable[[Tensor], Tensor],
+    rng: np.random.Generator,
+) -> Images:
+    """Return the images, with some of them scrambled and planted in the same fold.
+
+    Args:
+        pixels: (n, ch, h, w) uint8.
+        labels: (n,) int64, 0..c-1.
+        fold: (n,) int64.
+        class_names: the c names.
+        embed: pixels -> what is judged: the pixels, or the vectors of a frozen backbone.
+        rng: draws the images that are scrambled, and the order of their patches.
+    """
+    drawn = np.sort(rng.choice(len(pixels), min(PLANTED, len(pixels)), replace=False))
+    scrambled = torch.from_numpy(shuffled(pixels[drawn], rng))
+    return Images(
+        inputs=embed(torch.from_numpy(pixels)),
+        labels=torch.from_numpy(labels),
+        fold=torch.from_numpy(fold),
+        class_names=class_names,
+        planted=embed(scrambled),
+        planted_fold=torch.from_numpy(fold[drawn]),
+    )

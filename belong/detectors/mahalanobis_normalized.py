@@ -1,0 +1,47 @@
+"""Mahalanobis distance with one covariance for all classes, on hidden vectors of length 1.
+
+Mueller and Hein, Mahalanobis++: Improving OOD Detection via Feature Normalization, ICML 2025,
+https://arxiv.org/abs/2505.18032: the lengths of a backbone's vectors vary more than Gaussians
+allow, and differ less between images that belong and others than the directions do. Here on the
+layer before the features, the last one of a frozen backbone. Its 1280 values are more than many
+folders have images, so that the covariance is shrunk (Ledoit and Wolf, 2004).
+"""
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+import torch
+import torch.nn.functional as F  # noqa: N812  (the name that all of torch's users know)
+from torch import Tensor
+
+from belong.detectors.base import Training, finite
+from belong.detectors.covariance import whitenings
+from belong.detectors.mahalanobis_tied import TiedMahalanobis
+from belong.detectors.onnx_graph import Graph, ViewNames
+from belong.models.activations import Views
+
+
+@dataclass(frozen=True)
+class NormalizedMahalanobis(TiedMahalanobis):
+    """Smallest squared distance to a class mean; (c, e) means and (e, e) whitening of `hidden`."""
+
+    odd = "its parts are unlike those of every class"
+
+    @classmethod
+    def fit(cls, training: Training, *, ridge: float) -> Self:
+        """Fit in float64; `ridge` is a share of the mean variance."""
+        x = F.normalize(finite(training.views.hidden, "hidden layer's values").double(), dim=1)
+        names = training.class_names
+        of_class = [x[training.labels == label] for label in range(len(names))]
+        means = [own.mean(dim=0) for own in of_class]
+        centered = [own - mean for own, mean in zip(of_class, means, strict=True)]
+        (root,) = whitenings(centered, names, covariance="tied", ridge=ridge)
+        return cls(torch.stack(means).float(), root.float())
+
+    def score(self, views: Views) -> Tensor:
+        """(n,)."""
+        return super().score(replace(views, features=F.normalize(views.hidden, dim=1)))
+
+    def onnx(self, graph: Graph, views: ViewNames) -> str:
+        """(n,)."""
+        return super().onnx(graph, views._replace(features=graph.direction(views.hidden)))

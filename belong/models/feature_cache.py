@@ -1,0 +1,236 @@
+"""Vectors of images that were embedded before, kept on disk from run to run.
+
+A second `fit`, another lambda, `clean` and `score` of known photos then cost no pass of the
+backbone, and give the same bytes. The key of a vector is a hash of the pixels and of all that
+computes: the backbone, the code, torch and the processor. The file is SQLite's, in the user's cache
+directory; several processes may use it. It is never needed: where it cannot be read or written,
+all is computed.
+
+The variable BELONG_CACHE names another folder; `off` turns the cache off.
+"""
+
+import hashlib
+import os
+import platform
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from functools import cache as once
+from pathlib import Path
+
+import numpy as np
+import timm
+import torch
+from torch import Tensor
+
+from belong.models import inference
+from belong.models.backbones import backbone as backbones
+from belong.runtime.fingerprint import sha256
+from belong.runtime.text import on_stderr, printable
+
+VARIABLE, OFF = "BELONG_CACHE", "off"
+FILE = "vectors-1.sqlite"  # another format of its rows has another name
+MAX_BYTES = 1 << 30  # about 180,000 images on EfficientNet-Lite0
+KEPT_SHARE = 0.9  # of these bytes, when vectors have to go
+AT_ONCE = 512  # images: what an interruption loses
+CHECK_BYTES = 8
+WAIT_SECONDS = 10.0  # for another process that writes
+USE_SECONDS = 3600.0  # a vector's last use is kept to within an hour: a hit seldom writes
+VARIABLES_AT_ONCE = 500  # of a statement; SQLite allows 999 in its older versions
+
+TABLE = """
+CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, used REAL NOT NULL, vector BLOB NOT NULL)
+"""
+INDEX = "CREATE INDEX IF NOT EXISTS by_use ON vectors (used)"
+
+
+@dataclass(frozen=True)
+class FeatureCache:
+    """A file of vectors by key.
+
+    Attributes:
+        path: the file; it and its folder are made at the first use.
+        max_bytes: that it may take; the vectors that were not used for the longest time go first.
+    """
+
+    path: Path
+    max_bytes: int = MAX_BYTES
+
+    def find(self, keys: Sequence[bytes]) -> dict[bytes, np.ndarray]:
+        """Return the vectors (v,) float32 that are kept, by key."""
+        found: dict[bytes, np.ndarray] = {}
+
+        def read(database: sqlite3.Connection) -> None:
+            now, stale = time.time(), []
+            for at in range(0, len(keys), VARIABLES_AT_ONCE):
+                some = keys[at : at + VARIABLES_AT_ONCE]
+                marks = ", ".join("?" * len(some))
+                query = f"SELECT key, used, vector FROM vectors WHERE key IN ({marks})"  # noqa: S608
+                for key, used, value in database.execute(query, some):
+                    vector = _unpacked(key, value)
+                    if vector is not None:
+                        found[key] = vector
+                        stale += [(now, key)] if abs(now - used) > USE_SECONDS else []
+            with database:
+                database.executemany("UPDATE vectors SET used = ? WHERE key = ?", stale)
+
+        if self.path.is_file():
+            self._use(read)
+        return found
+
+    def keep(self, keys: Sequence[bytes], vectors: np.ndarray) -> None:
+        """Keep vectors (n, v) float32 under n keys, if the disk allows it."""
+        now = time.time()
+        rows = [(key, now, _packed(key, row)) for key, row in zip(keys, vectors, strict=True)]
+
+        def write(database: sqlite3.Connection) -> None:
+            with database:
+                database.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", rows)
+            self._make_room(database)
+
+        self._use(write)
+
+    def _make_room(self, database: sqlite3.Connection) -> None:
+        size, free, pages = (
+            database.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("page_size", "freelist_count", "page_count")
+        )
+        used = (pages - free) * size  # the file keeps the pages that are free, for the next rows
+        if used > self.max_bytes:
+            (count,) = database.execute("SELECT count(*) FROM vectors").fetchone()
+            surplus = int(count * (1 - KEPT_SHARE * self.max_bytes / used)) + 1
+            oldest = "SELECT key FROM vectors ORDER BY used LIMIT ?"
+            with database:
+                database.execute(f"DELETE FROM vectors WHERE key IN ({oldest})", (surplus,))  # noqa: S608
+
+    def _use(self, work: Callable[[sqlite3.Connection], None]) -> None:
+        """Open the file and do some work; do without it where the file or the disk does not serve.
+
+        A connection for each use: threads and forked processes share none.
+        """
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with closing(sqlite3.connect(self.path, timeout=WAIT_SECONDS)) as database:
+                database.execute("PRAGMA journal_mode = WAL")
+                database.execute("PRAGMA synchronous = OFF")  # each vector carries its own check
+                database.execute(TABLE)
+                database.execute(INDEX)
+                work(database)
+        except (OSError, sqlite3.OperationalError) as error:
+            _say_once(
+                f"{printable(self.path)}: the cache cannot be used ({error}); all is computed"
+            )
+        except sqlite3.DatabaseError as error:
+            on_stderr(f"{printable(self.path)}: the cache is damaged ({error}); it is begun again")
+            with suppress(OSError):
+                for end in ("", "-wal", "-shm"):
+                    self.path.with_name(self.path.name + end).unlink(missing_ok=True)
+
+
+def users_cache() -> FeatureCache | None:
+    """Return the cache in the user's cache directory; None if it is turned off or there is none.
+
+    That directory is BELONG_CACHE, or `belong` in XDG_CACHE_HOME or else in ~/.cache
+    (https://specifications.freedesktop.org/basedir-spec).
+    """
+    folder = os.environ.get(VARIABLE, "")
+    if folder == OFF:
+        return None
+    if folder:
+        return FeatureCache(Path(folder) / FILE)
+    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if not base.is_absolute():  # the specification has relative paths ignored
+        try:
+            base = Path.home() / ".cache"
+        except RuntimeError:  # a user without a home
+            return None
+    return FeatureCache(base / "belong" / FILE)
+
+
+def cached(
+    vectors_of: Callable[[Tensor], Tensor],
+    images: Tensor,
+    cache: FeatureCache | None,
+    *,
+    context: bytes,
+) -> Tensor:
+    """Return the vectors (n, v) float32 of images (n, ch, h, w) uint8, on the CPU.
+
+    Args:
+        vectors_of: images (m, ch, h, w) -> vectors (m, v); it is given those that are not kept,
+            each once. Its bytes for an image must not depend on the other images.
+        images: on the CPU. Without any, `vectors_of` is called once.
+        cache: None computes all.
+        context: of `context_of`: what the vectors depend on besides the pixels.
+    """
+    if cache is None or not len(images):
+        return vectors_of(images)
+    parts = [_cached(vectors_of, some, cache, context) for some in images.split(AT_ONCE)]
+    return torch.cat(parts)
+
+
+def _cached(
+    vectors_of: Callable[[Tensor], Tensor], images: Tensor, cache: FeatureCache, context: bytes
+) -> Tensor:
+    keys = [_key(context, image) for image in images.numpy()]
+    found = cache.find(keys)
+    missing = list(dict.fromkeys(key for key in keys if key not in found))  # each once
+    if missing:
+        rows = [keys.index(key) for key in missing]
+        vectors = vectors_of(images if len(rows) == len(images) else images[rows]).numpy()
+        cache.keep(missing, vectors)
+        found |= zip(missing, vectors, strict=True)
+    return torch.from_numpy(np.stack([found[key] for key in keys]))
+
+
+def context_of(digest: str, device: torch.device) -> bytes:
+    """Return what the vectors of a backbone with this digest depend on besides the pixels."""
+    gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
+    parts = (
+        digest,
+        torch.__version__,
+        timm.__version__,
+        platform.machine(),
+        torch.backends.cpu.get_cpu_capability(),
+        str(torch.backends.mkldnn.enabled),
+        gpu,
+        _code(),
+    )
+    return "\n".join(parts).encode()
+
+
+@once
+def _code() -> str:
+    """Return the hashes of the modules that compute vectors."""
+    return " ".join(sha256(Path(str(module.__file__))) for module in (inference, backbones))
+
+
+def _key(context: bytes, image: np.ndarray) -> bytes:
+    total = hashlib.blake2b(context, digest_size=32)
+    total.update(f"{image.shape} {image.dtype}".encode())
+    total.update(np.ascontiguousarray(image).data)
+    return total.digest()
+
+
+def _packed(key: bytes, vector: np.ndarray) -> bytes:
+    content = np.ascontiguousarray(vector, dtype="<f4").tobytes()
+    return _check(key, content) + content
+
+
+def _unpacked(key: bytes, value: bytes) -> np.ndarray | None:
+    """Return the vector in a value; None if it is not as it was written."""
+    check, content = value[:CHECK_BYTES], value[CHECK_BYTES:]
+    if check != _check(key, content):
+        return None
+    return np.frombuffer(content, dtype="<f4").astype(np.float32)
+
+
+def _check(key: bytes, content: bytes) -> bytes:
+    return hashlib.blake2b(content, key=key, digest_size=CHECK_BYTES).digest()
+
+
+@once
+def _say_once(text: str) -> None:
+    on_stderr(text)
