@@ -294,27 +294,20 @@ def _taken_out(parent: nn.Module, names: Sequence[str]) -> nn.Module:
 
 
 def _is_known_conv(module: nn.Module | None) -> TypeGuard[nn.Conv2d]:
+    if not isinstance(module, nn.Conv2d) or _has_hooks(module):
+        return False
     if type(module) is Conv2dSame:  # one step of a dilated kernel is more than a pixel
-        return set(module.dilation) == {1} and not _has_hooks(module)
-    return (
-        type(module) is nn.Conv2d
-        and not isinstance(module.padding, str)
-        and module.padding_mode == "zeros"
-        and not _has_hooks(module)
-    )
+        return set(module.dilation) == {1}
+    is_plain = type(module) is nn.Conv2d and module.padding_mode == "zeros"
+    return is_plain and not isinstance(module.padding, str)
 
 
 def _is_known_norm(module: nn.Module | None) -> TypeGuard[nn.BatchNorm2d]:
-    if type(module) is BatchNormAct2d:
-        is_known = type(module.drop) is nn.Identity
-    else:
-        is_known = type(module) is nn.BatchNorm2d
-    return (
-        is_known
-        and isinstance(module, nn.BatchNorm2d)
-        and module.running_mean is not None
-        and not _has_hooks(module)
-    )
+    if not isinstance(module, nn.BatchNorm2d) or _has_hooks(module):
+        return False
+    if type(module) is BatchNormAct2d and type(module.drop) is not nn.Identity:
+        return False
+    return type(module) in (nn.BatchNorm2d, BatchNormAct2d) and module.running_mean is not None
 
 
 def _has_hooks(module: nn.Module) -> bool:

@@ -22,13 +22,14 @@ def page(rows: pd.DataFrame) -> str:
     rows = rows.reindex(columns=[*rows.columns.union(["accuracy", "guessing", "at_chance"])])
     folders = [_line(str(name), own) for name, own in rows.groupby("folder", sort=False)]
     seeds, collapsed = rows["seed"].nunique(), int(_at_chance(rows).sum())
-    refused = int(_is_refused(rows).sum())
+    refused, left = int(_is_refused(rows).sum()), len(folders) * seeds - len(rows)
+    missing = f" (still missing: {counted(left, 'training')})" if left else ""
     return "\n".join(
         [
             "# Trainings from scratch on small folders",
             "",
             f"{counted(len(folders), 'folder')} x {counted(seeds, 'seed')}: each seed draws other "
-            f"images, other parts and other weights. Of {counted(len(rows), 'training')}, "
+            f"images, other parts and other weights{missing}. Of {counted(len(rows), 'training')}, "
             f"{len(rows) - refused} gave a network, and {refused} were refused: the network was at "
             f"chance on the images held out of its training. Of the networks, {collapsed} were at "
             "chance on the test images, which chose nothing.",
@@ -66,7 +67,7 @@ def _line(name: str, own: pd.DataFrame) -> list[str]:
 
 
 def _is_refused(rows: pd.DataFrame) -> "pd.Series[bool]":
-    return rows["refused"].fillna("").astype(bool)
+    return rows["refused"].astype(object).fillna("").astype(bool)
 
 
 def _at_chance(rows: pd.DataFrame) -> "pd.Series[bool]":

@@ -142,6 +142,9 @@ def test_the_page_shows_each_suspect_with_its_picture(out: Path, manifest: pd.Da
     assert page.count("data:image/png") == can_be_read.sum()
 
 
+BLIND = 5  # of noise nothing can be said
+
+
 def write_two(folder: Path) -> Path:
     names = [f"{name}/{place}.png" for name in ("ant", "bee") for place in range(8)]
     return write_images(folder, *names, side_px=28, grey=True)
@@ -152,18 +155,29 @@ def test_the_same_folder_gives_the_same_bytes_and_a_tree_of_copies_is_no_link(
 ) -> None:
     folder = write_two(tmp_path / "photos")
     for name in ("one", "two"):
-        assert main(["clean", str(folder), "-o", str(tmp_path / name), "--copy", *QUICK]) == 0
+        assert main(["clean", str(folder), "-o", str(tmp_path / name), "--copy", *QUICK]) == BLIND
     assert digests(tmp_path / "one") == digests(tmp_path / "two")
     assert not any(path.is_symlink() for path in (tmp_path / "one").rglob("*"))
+
+
+def test_of_images_that_cannot_be_told_apart_no_label_is_doubted_and_the_line_says_why(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_two(tmp_path / "photos")
+    assert main(["clean", str(folder), "-o", str(tmp_path / "out"), *QUICK]) == BLIND
+    assert "nothing is said about labels: unseen images are given" in capsys.readouterr().err
+    sight = json.loads((tmp_path / "out" / "summary.json").read_text("utf-8"))["sight"]
+    assert sight["labels_refused"][1:] in (tmp_path / "out" / "suspects.html").read_text("utf-8")
+    assert pd.read_csv(tmp_path / "out" / "manifest.csv")["p_wrong_class"].isna().all()
 
 
 def test_images_to_review_are_in_the_tree_if_asked(tmp_path: Path) -> None:
     folder = write_two(tmp_path / "photos")
     write_images(folder, "lone/0.png", side_px=28, grey=True)
     words = ["clean", str(folder), "-o", str(tmp_path / "out"), "--link", *QUICK]
-    assert main(words) == 0
+    assert main(words) == BLIND
     assert not (tmp_path / "out" / "cleaned" / "lone").exists()
-    assert main([*words, "--with-review", "--overwrite"]) == 0
+    assert main([*words, "--with-review", "--overwrite"]) == BLIND
     assert (tmp_path / "out" / "cleaned" / "lone" / "0.png").exists()
 
 
@@ -174,7 +188,7 @@ def refused(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int
 
 def test_results_are_not_written_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder, out = write_two(tmp_path / "photos"), tmp_path / "out"
-    assert main(["clean", str(folder), "-o", str(out), *QUICK]) == 0
+    assert main(["clean", str(folder), "-o", str(out), *QUICK]) == BLIND
     code, said = refused(capsys, folder, "-o", out)
     assert code == 2
     assert said.endswith("has the manifest.csv of another run; wanted another folder, or "

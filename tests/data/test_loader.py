@@ -1,13 +1,14 @@
 """Packing: all images in one form, whatever lay in the folder, and a list of what could not be."""
 
 import gzip
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from belong.data.loader import Packed, check_enough, look, own_form, pack
+from belong.data.loader import Packed, check_enough, look, own_form, pack, unread_heif
 from belong.data.resize import Form, all_formed, formed
 from belong.runtime.errors import InputError, TooManyBadFilesError
 from tests.idx_files import some_images, write_folder
@@ -194,3 +195,17 @@ def test_a_folder_with_one_idx_file_is_one_of_idx_files(tmp_path: Path) -> None:
     (tmp_path / "t10k-labels-idx1-ubyte.gz").write_bytes(gzip.compress(some_images(1).tobytes()))
     with pytest.raises(InputError, match="train-images-idx3-ubyte: no such file"):
         look(tmp_path)
+
+
+def test_heic_photos_of_all_folders_are_counted_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    found = []
+    for folder in ("ours", "others"):
+        write_images(tmp_path / folder, "a/0.png")
+        (tmp_path / folder / "a/1.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+        found.append(look(tmp_path / folder))
+    assert unread_heif(*found).startswith("2 HEIC photos cannot be read here; ")
+    monkeypatch.undo()
+    assert unread_heif(*found) == ""

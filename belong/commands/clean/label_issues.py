@@ -10,9 +10,13 @@ Both are `p_values` over the bulk of the folder. For labels these are taken over
 class as well, and the larger of the two counts: some classes are harder than others. So that not
 every large folder has its suspects, Benjamini and Hochberg's procedure (Controlling the False
 Discovery Rate, 1995) is run over all images, for either: of those that it names, the stated share
-at most is named wrongly on average, as far as the law through the bulk holds. What the share came
-to with planted errors stands in reports/cleaning, beside the rules of cleanlab on the same
-probabilities (confident learning: Northcutt et al., JAIR 2021, https://arxiv.org/abs/1911.00068).
+at most is named wrongly on average, as far as the law through the bulk holds.
+
+The rule beside those of cleanlab 2.9 (confident learning: Northcutt et al., JAIR 2021,
+https://arxiv.org/abs/1911.00068) on the same probabilities, means of 3 or 4 draws, swapped labels
+found and right ones named: on 1,300 photos of rooms with 40 swapped `prune_by_noise_rate` names
+37 and 6, on 1,500 images of CIFAR-10 it names 33 and 193. At a share of 0.3 this rule names 37 and
+4, and 10 and 1: it finds less where classes are hard, and keeps the share.
 """
 
 from collections.abc import Sequence
@@ -28,8 +32,8 @@ from belong.commands.clean.sight import Sight
 UPPER = 0.9  # quantile of the scores up to which they are the bulk
 # Times the share, at which a label is still worth a look.
 REVIEWED = 1.5
-# Distances come closer to their law than odds do, and a label has to be doubted by the classifier,
-# too: at the same share more right images would be named foreign than mislabeled.
+# Distances come closer to their law than odds do, and a label has to be doubted by the classifier
+# as well: at the same share more right images would be named foreign than mislabeled.
 FOREIGN = 0.25  # times the share, at which an image is foreign
 
 

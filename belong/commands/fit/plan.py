@@ -34,8 +34,11 @@ PHOTO_STEPS = 600  # the same of `PHOTO_NETWORK`, whose passes take longer and t
 PHOTO_NETWORK = "small_cnn"  # of photos, where there are no pretrained weights
 # On 3 x 445 photos of rooms, a fifth of them held out: accuracy 0.73 at 1, 0.90 at 0.1.
 PHOTO_LAMBDA = 0.1
+# `belong fit --from-scratch` on 3 x 445 photos of rooms, seed 0: accuracy 0.92 on 258 others, AUROC
+# 0.71 against 533 photos of another room and 0.86 against 888 of other things.
 FROM_SCRATCH_ON_PHOTOS = (
-    "it accepts many photos of other things; pretrained weights (--weights) do far better"
+    "in a trial it accepted 40 % of unrelated photos and 82 % of similar ones; learned weights, "
+    "the default for photos, do far better"
 )
 LARGE_BATCH = 128  # images per step that the rate of params.yaml is meant for
 

@@ -1,0 +1,64 @@
+"""`belong score` on photos: the page shows them as they are, and says what cannot be read."""
+
+import base64
+import io
+import json
+import re
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from belong.commands.main import main
+from tests.untrained_bundle import save_untrained
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Two photos, and an image as small as a digit."""
+    (tmp_path / "photos").mkdir()
+    for name, size in (("a.jpg", (640, 400)), ("b.jpg", (300, 600)), ("c.png", (28, 28))):
+        Image.linear_gradient("L").resize(size).save(tmp_path / "photos" / name)
+    return tmp_path / "photos"
+
+
+def score(photos: Path) -> dict[str, tuple[int, int] | None]:
+    """Return the size of the photo that the page shows of each file, None of a small image."""
+    bundle = save_untrained(photos.parent / "model")
+    form = bundle.manifest.form.model_copy(update={"max_pixels": 1_000_000})
+    larger = bundle.manifest.model_copy(update={"form": form})
+    replace(bundle, manifest=larger).save(photos.parent / "model")
+    out = photos.parent / "out"
+    words = ["--model", str(photos.parent / "model"), "-o", str(out), "--device", "cpu"]
+    assert main(["score", str(photos), *words]) == 0
+    page = (out / "gallery.html").read_text(encoding="utf-8")
+    (text,) = re.findall(r'id="gallery-data">(.*?)</script>', page, re.DOTALL)
+    data = json.loads(text)
+    shown = data["pictures"]["photos"]
+    return dict(zip(data["images"]["path"], map(size_of, shown), strict=True))
+
+
+def size_of(uri: str | None) -> tuple[int, int] | None:
+    if uri is None:
+        return None
+    with Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))) as image:
+        return image.size
+
+
+def test_the_page_shows_the_whole_photo_and_of_a_small_image_its_pixels(photos: Path) -> None:
+    assert score(photos) == {"a.jpg": (320, 200), "b.jpg": (160, 320), "c.png": None}
+
+
+def test_heic_photos_that_cannot_be_read_are_told_once_and_listed_with_the_remedy(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    (photos / "d.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    score(photos)
+    said = "1 HEIC photo cannot be read here; to read them: pip install 'belong[heic]'"
+    assert capsys.readouterr().err.splitlines().count(said) == 1
+    listed = (photos.parent / "out/unreadable.csv").read_text(encoding="utf-8")
+    assert "pip install 'belong[heic]'" in listed
+    assert listed.count("d.heic") == 1
