@@ -21,7 +21,7 @@ from belong.commands.fit.settings import parameters
 from belong.commands.main import main
 from belong.data.image_folder import list_images
 from belong.models.backbones import catalog
-from belong.models.backbones.backbone import Backbone
+from belong.models.backbones.backbone import Backbone, draw_trunk
 from belong.models.backbones.catalog import own_backbone
 from belong.prediction.bundle import Bundle
 from belong.runtime.errors import InputError
@@ -29,7 +29,7 @@ from tests.photo_folders import write_images
 
 FILES = [f"{name}/{i}.png" for name in ("ant", "bee") for i in range(4)]
 QUICK = {
-    "train.epochs": 3, "train.embedding": 8, "autoencoder.epochs": 1, "derive.images": 4,
+    "train.epochs": 40, "train.embedding": 8, "autoencoder.epochs": 1, "derive.images": 4,
     "detectors.code_iforest.trees": 5, "detectors.vim.principal": 4, "evaluate.resamples": 20,
     "calibration.alpha": 0.2, "device": "cpu",
 }  # fmt: skip
@@ -363,7 +363,8 @@ def test_a_model_on_a_file_of_weights_needs_the_file_no_more(
     photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     weights = tmp_path / "weights.pth"
-    torch.save({"state_dict": timm.create_model("test_resnet").state_dict()}, weights)
+    network = draw_trunk("test_resnet", seed=0)
+    torch.save({"state_dict": network.state_dict()}, weights)
     digest = sha256(weights.read_bytes()).hexdigest()
     model = fitted(
         photos, tmp_path / "model", backbone="test_resnet", weights=weights,
