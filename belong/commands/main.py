@@ -46,8 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that `arguments` name; return its exit code.
 
     0: done. 2: a mistake of the user's, such as a missing folder. 3: too many of the images cannot
-    be read. 4: a model is damaged. 5: a new model does not reach what was
-    required. 130: interrupted. Other codes are a command's own answers.
+    be read. 4: a model is damaged. 5: a new model misses a requirement, or `clean` cannot judge the
+    images well enough. 130: interrupted. Other codes are a command's own answers.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):

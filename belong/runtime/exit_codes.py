@@ -9,6 +9,7 @@ from collections.abc import Callable
 from belong.runtime.errors import InputError
 
 USER_MISTAKE = 2
+NOT_GOOD_ENOUGH = 5  # a model for what is required of it, or the images for `clean` to judge them
 INTERRUPTED = 130
 OUT_OF_MEMORY = "out of memory; smaller batches, or smaller images, want less"
 

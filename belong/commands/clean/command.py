@@ -11,9 +11,8 @@ from typing import Any
 
 from belong.commands.arguments import add_backbone_arguments, count, share, whole
 from belong.commands.clean.options import FALSE_ALARMS, FOLDS, MOST_FOLDS, CleanOptions
+from belong.runtime.exit_codes import NOT_GOOD_ENOUGH
 from belong.runtime.text import counted, printable, say
-
-BLIND = 5  # exit code
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -75,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
     print(said(result.summary, printable(arguments.out)))  # noqa: T201
     for refusal in result.refusals:
         say(refusal)
-    return BLIND if result.refusals else 0
+    return NOT_GOOD_ENOUGH if result.refusals else 0
 
 
 def said(summary: Mapping[str, Any], out: str) -> str:

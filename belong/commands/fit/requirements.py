@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from belong.runtime.arguments import check_share, refuse
 from belong.runtime.errors import InputError
+from belong.runtime.exit_codes import NOT_GOOD_ENOUGH
 from belong.runtime.text import printable
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class RequirementError(InputError):
         model: the model.
     """
 
-    exit_code = 5
+    exit_code = NOT_GOOD_ENOUGH
 
     def __init__(self, message: str, model: "Model") -> None:
         super().__init__(message)
