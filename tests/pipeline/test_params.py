@@ -47,7 +47,7 @@ def check(params: Path) -> "subprocess.CompletedProcess[str]":
         ("  background: white", "  background: [0, 256, 0]", "images.background: got [0, 256, 0], wanted white, black or three numbers from 0 to 255"),
         ("  color: auto", "  color: gray", "images.color: got 'gray', wanted 'auto', 'grey' or 'rgb'"),
         ("  max_bad_fraction: 0.01", "  max_bad_fraction: 1.5", "images.max_bad_fraction: got 1.5, wanted less than or equal to 1"),
-        ("  max_pixels: 128000000", "  max_pixels: 1280000000", "images.max_pixels: got 500000000, wanted less than or equal to 178956970"),
+        ("  max_pixels: 128000000", "  max_pixels: 1280000000", "images.max_pixels: got 1280000000, wanted less than or equal to 178956970"),
         ("  test_fraction: 0.2", "  test_fraction: 0", "split.test_fraction: got 0, wanted greater than 0"),
         ("seed: 0", "seed: 0\nseed: 1", "not valid YAML in line 6: found duplicate key \"seed\""),
         ("seed: 0", "seed: [0", "not valid YAML in line 8: "),
