@@ -2,7 +2,7 @@
 
 import math
 
-LEAST_IMAGES = 20  # fewer leave no tail to measure
+LEAST_IMAGES = 10  # of fewer, the tenth that is the tail is less than one image
 # Of the held-out images of `combined`: those that fit the p-values and choose the members. The
 # others alone set the threshold.
 FITTING = slice(0, None, 2)

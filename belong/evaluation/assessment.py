@@ -26,9 +26,10 @@ CONFIDENCE = 0.95  # of the intervals
 GOOD_SKILL, USABLE_SKILL = 0.85, 0.5
 # Shares of the anomalies that are accepted.
 GOOD_ACCEPTS, USABLE_ACCEPTS = 0.1, 0.4
-# Synthetic anomalies are partly mild, such as blurred images: more of them may be accepted. They
-# are no evidence for "good".
-USABLE_SYNTHETIC = 0.5
+# Synthetic anomalies are no evidence for "good": a blurred or inverted kitchen is still a kitchen,
+# and a judge may accept it. One that accepts most noise is unfit.
+NOISE = ("uniform_noise", "gaussian_noise")
+USABLE_NOISE = 0.5
 BROKEN_PROMISE = 4  # times alpha: as many false rejects make a judge unfit
 WIDE = 0.15  # an interval of this width is pointed out, for the images are few
 PAIRS = 3  # of classes, named as the most confused
@@ -379,9 +380,9 @@ def accepts_finding(accepts: Share) -> tuple[Level, str]:
 
 def synthetic_finding(synthetic: Sequence[SyntheticSet]) -> tuple[Level, str]:
     """Return what synthetic anomalies say of a judge where no others are."""
-    images, accepted = totals(synthetic)
-    if images and accepted / images > USABLE_SYNTHETIC:
-        return UNFIT, f"it accepts {accepted / images:.0%} of the synthetic anomalies"
+    images, accepted = totals([one for one in synthetic if one.kind in NOISE])
+    if images and accepted / images > USABLE_NOISE:
+        return UNFIT, f"it accepts {accepted / images:.0%} of images of noise"
     return WITH_CARE, "no real anomaly has tested it"
 
 

@@ -17,6 +17,7 @@ from belong.models.base import Stored
 from belong.models.checkpoint import Checkpoint
 from belong.models.training_loop import Objective, Row, eager, train
 
+AVERAGED_AT_ONCE = 32  # images
 LEAST_BRIGHTNESS = 1e-3  # a pixel that is always black would want a bias of minus infinity
 
 
@@ -59,7 +60,12 @@ def averaged_down(images: Tensor, *, most_values: int) -> Tensor:
         k += 1
     if k == 1:
         return images
-    return F.avg_pool2d(images.float(), k, ceil_mode=True).round().to(torch.uint8)
+    # Some at a time: as float32, a batch of photos takes four times its memory.
+    parts = [
+        F.avg_pool2d(part.float(), k, ceil_mode=True).round().to(torch.uint8)
+        for part in images.split(AVERAGED_AT_ONCE)
+    ]
+    return torch.cat(parts)
 
 
 def fit(
@@ -85,8 +91,7 @@ def fit(
     n, channels, height, width = images.shape
     k = math.ceil(max(height, width) / most_side_px)
     values = channels * math.ceil(height / k) * math.ceil(width / k)
-    # All at once would want their float32 in memory; from here on they are small.
-    images = torch.cat([averaged_down(batch, most_values=values) for batch in images.split(256)])
+    images = averaged_down(images, most_values=values)  # from here on they are small
     autoencoder = Autoencoder(images[0].numel(), units)
     for layer in (autoencoder.encoder, autoencoder.decoder):
         # Glorot and Bengio 2010, with their factor 4 for sigmoid units in the encoder.

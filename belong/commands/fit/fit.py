@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from belong.commands.fit.backbone_choice import backbone_settings, choose_backbone
 from belong.commands.fit.backbone_request import BackboneRequest
-from belong.commands.fit.plan import Plan, overrides, plan
+from belong.commands.fit.plan import Plan, affordable_alpha, overrides, plan
 from belong.commands.fit.requirements import RequirementError, check_requirements, unmet
 from belong.commands.fit.settings import parameters, sources
 from belong.data.dataset import DataSet
@@ -51,6 +51,7 @@ class Job:
         plan: what will be done.
         values: all parameters, those of the plan among them.
         backbone: what the network stands on, with its weights; None from scratch.
+        default_alpha: the share of false rejects that more images could keep.
     """
 
     folder: Path
@@ -59,6 +60,7 @@ class Job:
     plan: Plan
     values: Parameters
     backbone: "Backbone | None"
+    default_alpha: float
 
 
 def fit(
@@ -82,7 +84,8 @@ def fit(
         output: the model, a new folder outside of the images; `report.html` and `summary.json`
             are put into it.
         anomalies: a folder of images that do not belong, for the supervised head and the report.
-        alpha: share of images that belong and may be rejected, between 0 and 1; 0.025 if None.
+        alpha: share of images that belong and may be rejected, between 0 and 1; None: 0.025, or
+            0.05, 0.1 or 0.2 where the images are too few to calibrate less.
         backbone: a network that has learned to see: "efficientnet_lite0" (the default for photos
             and for images in color), "efficientnet_b0" (the paper's), any name of timm's, or a
             torch module (n, 3, h, w) -> (n, d), whose attributes `mean`, `std` and `side_px` state
@@ -164,6 +167,10 @@ def prepare(
         others.append(look(anomalies))
     if unread := unread_heif(found, *others):
         say(unread)
+    promised = values.calibration.alpha
+    if "calibration.alpha" not in own:
+        own["calibration.alpha"] = affordable_alpha(found, promised, values.split)
+        values = parameters(own)
     backbone = choose_backbone(request or BackboneRequest(), found, own, values)
     chosen = plan(
         found,
@@ -175,7 +182,8 @@ def prepare(
         settings=own,
     )
     own |= backbone_settings(backbone, own)
-    return Job(folder, anomalies, found, chosen, parameters(overrides(chosen) | own), backbone)
+    parsed = parameters(overrides(chosen) | own)
+    return Job(folder, anomalies, found, chosen, parsed, backbone, promised)
 
 
 def check_new(output: Path) -> None:
@@ -204,6 +212,9 @@ def tell(job: Job) -> None:
     chosen = job.plan
     name, least, _ = min(chosen.classes, key=lambda one: one[1])
     seconds = estimate(job.found, chosen, job.values, job.backbone)
+    alpha, few = job.values.calibration.alpha, ""
+    if alpha > job.default_alpha:
+        few = f"; the images are too few to calibrate {job.default_alpha:.1%}"
     total = sum(train + test for _, train, test in chosen.classes)
     say(
         f"{job.folder}: {total:,} images of {len(chosen.classes)} classes, {least:,} at least "
@@ -211,7 +222,7 @@ def tell(job: Job) -> None:
         f"network: {chosen.network} at {chosen.side_px} px; {chosen.why}\n"
         f"training: {chosen.train_images:,} images, {chosen.epochs} passes of "
         f"{chosen.batch_size}; {chosen.calibration_fraction:.0%} of each class calibrate\n"
-        f"promise: {job.values.calibration.alpha:.1%} of the images that belong are rejected\n"
+        f"promise: {alpha:.1%} of the images that belong are rejected{few}\n"
         f"time: {in_words(seconds)}, if the machine stays as busy as it is"
     )
 

@@ -6,6 +6,7 @@ headers of some files; only of a few small images are the colors looked at.
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -29,6 +30,7 @@ LEAST_PHOTO_PX = 32  # of `PHOTO_NETWORK`
 LEAST_IMAGES = 5  # 2 to fit, and 1 each to calibrate and to measure, with one that may repeat
 SPARE = 4  # images, beyond what calibrates at least
 LEAST_NEEDED = least_held_out(0.5) + SPARE  # at any alpha
+LARGER_ALPHAS = (0.05, 0.1, 0.2)  # where a folder is too small for the default
 STEPS = 2000  # of training, at least: a few hundred images need more passes than many thousands
 PHOTO_STEPS = 600  # the same of `PHOTO_NETWORK`, whose passes take longer and teach it more
 PHOTO_NETWORK = "small_cnn"  # of photos, where there are no pretrained weights
@@ -147,6 +149,27 @@ def plan(
         lambda_=center_loss_weight(lambda_, settings, network=network),
         train_images=fitted,
     ).with_settings(settings)
+
+
+def affordable_alpha(found: DataSet | ImageFiles, alpha: float, split: SplitSection) -> float:
+    """Return alpha, or the first of `LARGER_ALPHAS` that so few images can calibrate.
+
+    Args:
+        found: the images that belong.
+        alpha: share of the images that belong that may be rejected.
+        split: as `plan` takes it.
+
+    Returns:
+        `alpha` where no larger one helps either; `plan` then says how many images it requires.
+    """
+    trained, tested = counts(found)
+    if not sum(tested):
+        trained = without_test(trained, split.test_fraction)
+    for one in (alpha, *(larger for larger in LARGER_ALPHAS if larger > alpha)):
+        with suppress(InputError):
+            held_out(trained, alpha=one, least=split.calibration_fraction)
+            return one
+    return alpha
 
 
 def counts(found: DataSet | ImageFiles) -> tuple[list[int], list[int]]:
