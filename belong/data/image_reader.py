@@ -39,7 +39,6 @@ NAMED = EXTENSIONS | HEIF | NOT_READ
 NO_KIND = "not an image, or of no kind that is read"
 NO_HEIF = "a HEIC photo, which is read with an extra: pip install 'belong[heic]'"
 
-MAX_PIXELS = 128_000_000  # where nobody says another number
 JPEG = ("JPEG", "MPO")  # an MPO is a JPEG with a second picture behind it
 # A JPEG is decoded row by row, at 1/8 of its size if no more is needed: it may have so many times
 # the pixels of another image, which has to be decoded whole.

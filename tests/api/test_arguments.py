@@ -82,6 +82,7 @@ CASES = [
     ("belong.fit('photos', 'new', settings={1: 2})", "settings: expected dotted keys"),
     ("belong.fit('photos', 'new', settings={'normal.path': 'x'})", "normal.path: expected no such"),
     ("belong.fit('photos', 'new', settings={'unseen': {}})", "unseen: expected no such setting"),
+    ("belong.fit('photos', 'new', backbone=3)", "backbone: expected a name or a torch module, got"),
     ("belong.fit('photos', 'new', weights=3)", f"weights: {PATH_LESS} 3"),
     ("belong.clean('photos', 'new', belong.CleanOptions(weights=3))", f"weights: {PATH_LESS} 3"),
     # paths

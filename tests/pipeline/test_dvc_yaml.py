@@ -172,7 +172,7 @@ def test_an_output_is_either_restored_from_the_cache_or_left_when_its_stage_fail
 @pytest.mark.parametrize("path", [ROOT / "params.yaml", ROOT / "tests" / "data" / "params.yaml"])
 def test_the_parameter_files_are_valid(path: Path) -> None:
     values = Parameters.parse(read(path), path)
-    assert values.model_dump(by_alias=True) == read(path)
+    assert values.model_dump(by_alias=True, exclude_unset=True) == read(path)
 
 
 def test_the_committed_results_are_those_of_the_committed_code() -> None:

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from belong.data.image_reader import MAX_PIXELS
 from belong.runtime.arguments import check_share, check_whole, is_rgb, refuse
+
+MAX_PIXELS = 128_000_000  # where nobody says another number
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from belong.data.image_reader import MAX_PIXELS
+from belong.commands.check.options import MAX_PIXELS
 from belong.reporting.gallery.render import policy
 from belong.reporting.photos import photo_uris
 from belong.reporting.templates import environment, joined

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import TYPE_CHECKING
 
+from belong.runtime.arguments import as_path
 from belong.runtime.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ class BackboneRequest:
         from_scratch: whether to go on without any.
 
     Raises:
-        InputError: it contradicts itself.
+        InputError: it contradicts itself, or the weights are neither a name nor a path.
     """
 
     backbone: "str | nn.Module | None" = None
@@ -28,6 +29,8 @@ class BackboneRequest:
     from_scratch: bool = False
 
     def __post_init__(self) -> None:
+        if self.weights is not None:
+            as_path("weights", self.weights)
         if self.from_scratch and (self.backbone is not None or self.weights is not None):
             named = "--backbone" if self.backbone is not None else "--weights"
             raise InputError(f"--from-scratch: expected no {named}, which gives learned weights")

@@ -27,6 +27,7 @@ from belong.models.backbones.backbone import Backbone, shown_stages
 from belong.models.backbones.card import DRAWN, OWN_MODULE, BackboneCard, Channels
 from belong.models.backbones.weight_files import adapted, check_finite, paired, read_weights
 from belong.parameters import NAMED_BACKBONES, check_network
+from belong.runtime.arguments import refuse
 from belong.runtime.errors import InputError
 from belong.runtime.fingerprint import sha256
 
@@ -103,15 +104,17 @@ def backbone_of_file(path: Path) -> Backbone:
     return backbone_named(name, str(path))
 
 
-def own_backbone(module: nn.Module) -> Backbone:
+def own_backbone(module: object) -> Backbone:
     """Return the backbone that is a person's own module: images (n, 3, h, w) -> features (n, d).
 
     Its preprocessing is read from the attributes `mean` and `std` (three numbers each, of pixels
     in 0..1) and `side_px`, or from timm's `pretrained_cfg`; else ImageNet's and 224.
 
     Raises:
-        InputError: the module fails on a blank image, or gives no vectors.
+        InputError: it is no module, fails on a blank image, or gives no vectors.
     """
+    if not isinstance(module, nn.Module):
+        refuse("backbone", "a name or a torch module", module)
     facts = getattr(module, "pretrained_cfg", None) or {}
     side_px = int(getattr(module, "side_px", facts.get("input_size", (3, 224, 224))[-1]))
     name = type(module).__name__
