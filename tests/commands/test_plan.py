@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from belong.calibration.sample_size import least_held_out
-from belong.commands.fit.plan import Plan, plan, typical_side
+from belong.commands.fit.plan import Plan, affordable_alpha, plan, typical_side
 from belong.commands.fit.settings import parameters
 from belong.data.dataset import DataSet, with_test_part
 from belong.data.image_folder import list_images
@@ -151,6 +151,18 @@ def test_enough_images_calibrate_half_of_combined_at_alpha(alpha: float) -> None
 
 
 @pytest.mark.parametrize(
+    ("of_each", "alpha"),
+    [(200, 0.025), (102, 0.025), (101, 0.05), (52, 0.05), (51, 0.1), (25, 0.025)],
+)
+def test_alpha_is_the_least_that_half_of_the_images_beside_the_test_calibrate(
+    of_each: int, alpha: float
+) -> None:
+    """82 calibrate 2.5 %, 42 calibrate 5 %, 24 calibrate 10 %; of no alpha fewer are enough."""
+    found = images(of_each, of_each)
+    assert affordable_alpha(found, 0.025, parameters({}).split) == alpha
+
+
+@pytest.mark.parametrize(
     ("found", "alpha", "message"),
     [
         (images(500), 0.025, "the images have one class, c0; wanted at least 2"),
@@ -158,8 +170,8 @@ def test_enough_images_calibrate_half_of_combined_at_alpha(alpha: float) -> None
         (images(50, 50), 0.025, "alpha 0.025 wants 82 images to calibrate, and as many to train; "
                                 "there are 80 beside the test; a larger alpha, or more images, "
                                 "would do"),
-        (images(50, 50), 0.2, "alpha 0.2 wants 44 images to calibrate, and as many to train; "
-                              "there are 80 beside the test; more images would do"),
+        (images(25, 25), 0.2, "alpha 0.2 wants 24 images to calibrate, and as many to train; "
+                              "there are 40 beside the test; more images would do"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_one_line(found: DataSet, alpha: float, message: str) -> None:

@@ -105,7 +105,7 @@ def fit(
         RequirementError: the model, which is saved, does not reach what is required.
 
     Example:
-        >>> model = belong.fit("digits", "new", alpha=0.2, settings={"train.epochs": 1})
+        >>> model = belong.fit("digits", "new", alpha=0.2, settings={"train.epochs": 20})
         >>> model.class_names, model.alpha
         (('0', '1'), 0.2)
         >>> model.predict("digits/0").belongs.shape
