@@ -268,7 +268,7 @@ def pair(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-HURRIED = [word for one in ("train.epochs=1", *QUICK[1:]) for word in ("--set", one)]
+HURRIED = [word for one in ("train.epochs=10", *QUICK[1:]) for word in ("--set", one)]
 
 
 def test_a_model_that_misses_a_requirement_is_saved_and_ends_with_its_own_exit_code(
@@ -290,7 +290,7 @@ def test_a_model_that_misses_a_requirement_is_saved_and_ends_with_its_own_exit_c
 
 
 def test_in_python_the_error_has_the_model(pair: Path, tmp_path: Path) -> None:
-    settings = dict(setting(one) for one in ("train.epochs=1", *QUICK[1:]))
+    settings = dict(setting(one) for one in ("train.epochs=10", *QUICK[1:]))
 
     def fit_to(folder: Path, require: dict[str, float]) -> belong.Model:
         return belong.fit(pair, folder, alpha=0.2, settings=settings, require=require)
