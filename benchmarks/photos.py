@@ -32,12 +32,16 @@ def _decode(least_px: int | None, file: Path) -> None:
 
 
 def photo_folder(folder: Path, n: int, *, width: int = 500) -> Path:
-    """Draw n photos in class folders, as full of detail as a landscape; they are drawn once."""
+    """Draw n photos in class folders, as full of detail as a landscape; they are drawn once.
+
+    The classes differ in their brightness: a model of images that cannot be told apart is refused.
+    """
     height = width * 3 // 4
     rng = np.random.default_rng(0)
     for number in range(n):
         file = folder / f"class-{number % CLASSES}" / f"{number:05}.jpg"
-        coarse = Image.fromarray(rng.integers(0, 256, (9, 12, 3), np.uint8))
+        darkest = 32 * (number % CLASSES)
+        coarse = Image.fromarray(rng.integers(darkest, darkest + 160, (9, 12, 3), np.uint8))
         fine = rng.normal(0, 12, (height, width, 1))
         if file.exists():
             continue

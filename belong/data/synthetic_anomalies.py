@@ -30,7 +30,10 @@ def gaussian_noise(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def _moments(images: np.ndarray) -> tuple[float, float]:
     """Return mean and standard deviation of all pixels, from their histogram."""
-    counts, levels = np.bincount(images.ravel(), minlength=256), np.arange(256)
+    # Image by image: NumPy counts in int64, which takes eight times the memory of the pixels.
+    counts, levels = np.zeros(256, np.int64), np.arange(256)
+    for image in images:
+        counts += np.bincount(image.ravel(), minlength=256)
     mean = counts @ levels / counts.sum()
     return float(mean), float(np.sqrt(counts @ (levels - mean) ** 2 / counts.sum()))
 

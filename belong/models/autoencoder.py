@@ -17,7 +17,7 @@ from belong.models.base import Stored
 from belong.models.checkpoint import Checkpoint
 from belong.models.training_loop import Objective, Row, eager, train
 
-AVERAGED_AT_ONCE = 32  # images
+AT_ONCE = 8  # photos that are averaged down
 LEAST_BRIGHTNESS = 1e-3  # a pixel that is always black would want a bias of minus infinity
 
 
@@ -60,12 +60,12 @@ def averaged_down(images: Tensor, *, most_values: int) -> Tensor:
         k += 1
     if k == 1:
         return images
+    sides = (math.ceil(side / k) for side in images.shape[2:])
+    averaged = images.new_empty((*images.shape[:2], *sides))
     # Some at a time: as float32, a batch of photos takes four times its memory.
-    parts = [
-        F.avg_pool2d(part.float(), k, ceil_mode=True).round().to(torch.uint8)
-        for part in images.split(AVERAGED_AT_ONCE)
-    ]
-    return torch.cat(parts)
+    for part, own in zip(images.split(AT_ONCE), averaged.split(AT_ONCE), strict=True):
+        own.copy_(F.avg_pool2d(part.float(), k, ceil_mode=True).round())
+    return averaged
 
 
 def fit(
