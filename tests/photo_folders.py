@@ -1,5 +1,6 @@
 """Folders of image files, each file another one."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,3 +15,12 @@ def write_images(folder: Path, *names: str, side_px: int = 12, grey: bool = Fals
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(rng.integers(0, 256, shape, np.uint8)).save(folder / name)
     return folder
+
+
+def write_colored(folder: Path, names: Sequence[str], rgb: Sequence[int], *, side_px: int) -> None:
+    """Write noise around one color under each name, so that a network can learn to know it."""
+    for name in names:
+        rng = np.random.default_rng(list(name.encode()))
+        pixels = np.asarray(rgb) + rng.integers(0, 70, (side_px, side_px, 3))
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / name)

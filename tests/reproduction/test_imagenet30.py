@@ -2,6 +2,7 @@
 
 import io
 import json
+from colorsys import hsv_to_rgb
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ from reproduction.grid.grid_file import GridFile
 from reproduction.paper.published import PAIRS
 from tests.clones import call, clone_to, commit
 from tests.imports import ROOT
-from tests.photo_folders import write_images
+from tests.photo_folders import write_colored, write_images
 
 GRID = ROOT / "reports" / "paper" / "params.yaml"
+SIDE_PX = 33
 
 
 def parts() -> dict[str, list[str]]:
@@ -43,23 +45,27 @@ def test_each_part_is_normal_once_against_the_anomalies_of_the_published_table()
 def test_a_cell_of_imagenet30_runs_on_a_folder_for_each_of_the_thirty_classes(
     tmp_path: Path,
 ) -> None:
-    """30 training and 4 test images of each class; without torchvision's weights."""
+    """30 training and 4 test images of each class; without torchvision's weights.
+
+    Each normal class has a color of its own: a network that learns nothing is refused.
+    """
     folder = clone_to(tmp_path / "clone")
-    images = [
-        f"{part}/{name}/{i}.png"
-        for part, count in (("train", 30), ("test", 4))
-        for names in parts().values()
-        for name in names
-        for i in range(count)
-    ]
-    write_images(folder / "data" / "raw" / "imagenet30", *images, side_px=33)
+    to, counts = folder / "data" / "raw" / "imagenet30", {"train": 30, "test": 4}
+    for letter, names in parts().items():
+        for place, name in enumerate(names):
+            files = [f"{part}/{name}/{i}.png" for part in counts for i in range(counts[part])]
+            if letter == "a":
+                rgb = [round(180 * value) for value in hsv_to_rgb(place / len(names), 1, 1)]
+                write_colored(to, files, rgb, side_px=SIDE_PX)
+            else:
+                write_images(to, *files, side_px=SIDE_PX)
     call(folder, "dvc", "add", "data/raw/imagenet30")
     pair: dict[str, Any] = GridFile.load(GRID).pairs["imagenet30-a"]
     small = {
         "backbone": {"weights": "none"},
-        "images": {"side_px": 33},
+        "images": {"side_px": SIDE_PX},
         "split": {"calibration_fraction": 0.3},
-        "train": pair["train"] | {"epochs": 1},
+        "train": pair["train"] | {"epochs": 6, "batch_size": 8, "learning_rate": 0.01},
     }
     sweep = {"by_default": True, "pairs": ["imagenet30-a"], "lambdas": [0.001], "seeds": [0]}
     grid = {
