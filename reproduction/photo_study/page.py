@@ -13,7 +13,7 @@ from reproduction.paper.seed_statistics import (
     mean_and_sd,
     missing_cells,
 )
-from reproduction.photo_study.parts import ANOMALIES, PARTS, THIRD
+from reproduction.photo_study.parts import ANOMALIES, LAMBDAS, PARTS, SEEDS, THIRD
 
 SEMI, SUPERVISED, COMBINED = "mahalanobis", "mlp_head", "combined"
 PUBLISHED = {part: f"imagenet30-{part}" for part in PARTS}
@@ -53,7 +53,7 @@ def page(
             "",
             _beside_published(tuned, published),
             "",
-            *(line for part in PARTS for line in _detection(tuned, part)),
+            *(line for part in _run(tuned) for line in _detection(tuned, part)),
             "## The paper's claims about photos",
             "",
             _claims(tuned, lenet),
@@ -97,13 +97,23 @@ def _design(frozen: pd.DataFrame, tuned: pd.DataFrame) -> str:
             "",
             table(["part", "normal", "anomalies", "third"], rows, left=4),
             *(["", f"Missing cells: {'; '.join(gaps)}."] if gaps else []),
+            *_progress(frozen, "frozen"),
+            *_progress(tuned, "fine-tuned"),
         ]
     )
 
 
+def _progress(cells: pd.DataFrame, kind: str) -> list[str]:
+    """Say how many cells of a half are finished, unless all are."""
+    expected = len(PARTS) * len(LAMBDAS) * SEEDS[kind]
+    if len(cells) >= expected:
+        return []
+    return ["", f"**Only {len(cells)} of {expected} {kind} cells have been run.**"]
+
+
 def _classification(cells: pd.DataFrame, *, logistic: bool) -> str:
     rows = []
-    for part in PARTS:
+    for part in _run(cells):
         for one in _lambdas(cells):
             row = [part, f"{one:g}", mean_and_sd(_of(cells, part, one, ACCURACY))]
             if logistic:
@@ -186,8 +196,8 @@ def _claims(tuned: pd.DataFrame, lenet: pd.DataFrame) -> str:
     """Answer the claims 3, 7, 10 and 11 of reports/paper/README.md on these photos."""
     tuned, lenet = (_with_found(cells) for cells in (tuned, lenet))
     positive = [one for one in _lambdas(tuned) if one > 0]
-    if not positive:
-        return "Not answered: no cell with a lambda above 0 has been run."
+    if not positive or tuned["seed"].nunique() < 2:
+        return "Not answered: the fine-tuned cells have fewer than two seeds."
     pairs = [f"cifar10-{part}" for part in PARTS]
 
     def best_change(column: str) -> list[Comparison]:
@@ -279,6 +289,11 @@ def _one(comparison: Comparison) -> str:
 
 def _of(cells: pd.DataFrame, part: str, lambda_: float, column: str) -> pd.Series:
     return by_seed(cells, f"cifar10-{part}", lambda_, column)
+
+
+def _run(cells: pd.DataFrame) -> list[str]:
+    """Return the parts of which there are cells."""
+    return [part for part in PARTS if f"cifar10-{part}" in set(cells["pair"])]
 
 
 def _lambdas(cells: pd.DataFrame) -> list[float]:

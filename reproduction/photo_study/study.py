@@ -53,9 +53,8 @@ from belong.runtime.progress import bar
 from belong.runtime.storage import load_csv, save_csv
 from belong.runtime.text import say
 from reproduction.photo_study.images import Photos, load
-from reproduction.photo_study.parts import ANOMALIES, PARTS, THIRD
+from reproduction.photo_study.parts import ANOMALIES, LAMBDAS, PARTS, SEEDS, THIRD
 
-LAMBDAS = (0.0, 0.001, 0.01, 0.1, 1.0)  # the paper's
 BACKBONE = "efficientnet_lite0"
 CALIBRATION = 50  # training photos of each class
 CPU = torch.device("cpu")
@@ -91,7 +90,7 @@ DESIGNS = {
     ),
     "fine_tuned": Design(
         96,
-        3,
+        SEEDS["fine-tuned"],
         {
             "train.epochs": 6,
             "train.batch_size": 32,
