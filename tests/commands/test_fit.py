@@ -235,7 +235,6 @@ def test_the_summary_of_a_model_says_what_its_manifest_says(model: Path) -> None
 def test_the_numbers_of_the_assessment_are_the_measured_ones(model: Path) -> None:
     manifest = Bundle.load(model).manifest
     own, measured = manifest.assessment, manifest.measured
-    assert own is not None
     assert round(own.accuracy.value, 4) == measured.accuracy
     assert round(own.false_rejects.value, 4) == measured.false_reject
     assert own.accuracy.of == own.false_rejects.of == measured.normal_images
@@ -246,7 +245,6 @@ def test_the_report_and_the_card_say_what_fit_says(
     model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     own = Bundle.load(model).manifest.assessment
-    assert own is not None
     assert main(["info", str(model)]) == 0
     card = " ".join(capsys.readouterr().out.split())
     page = html.unescape((model / "report.html").read_text(encoding="utf-8"))

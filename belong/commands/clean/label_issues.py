@@ -9,8 +9,8 @@ nearest other one. An image is foreign where its distance to every class is larg
 Both are `p_values` over the bulk of the folder. For labels these are taken over the bulk of the own
 class as well, and the larger of the two counts: some classes are harder than others. So that not
 every large folder has its suspects, Benjamini and Hochberg's procedure (Controlling the False
-Discovery Rate, 1995) is run over all images, for either: of those that it names, the stated share
-at most is named wrongly on average, as far as the law through the bulk holds.
+Discovery Rate, 1995) is run over all images, for either: of the images that it names, the stated
+share at most is named wrongly on average, as far as the law through the bulk holds.
 
 The rule beside those of cleanlab 2.9 (confident learning: Northcutt et al., JAIR 2021,
 https://arxiv.org/abs/1911.00068) on the same probabilities, means of 3 or 4 draws, swapped labels
