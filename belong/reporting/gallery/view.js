@@ -40,6 +40,7 @@ function fillForm(view) {
   for (const key of Object.keys(ALL)) {
     const field = form.elements[key];
     field.value = ALL[key];
+    if (field.type === "number" && isNaN(view[key])) continue; // the browser would complain
     field.value = view[key];
     if (field.value === "") field.value = ALL[key];
   }
