@@ -10,7 +10,13 @@ Every name of `__all__` is imported at its first use: `import belong` takes no t
 """
 
 import importlib
+import os
 from typing import TYPE_CHECKING
+
+from belong.runtime import portable_math
+
+if os.environ.get(portable_math.VARIABLE) == portable_math.PORTABLE:
+    portable_math.request(portable_math.PORTABLE)
 
 if TYPE_CHECKING:
     from belong.commands.check.check import check

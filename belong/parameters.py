@@ -370,6 +370,7 @@ class Parameters(Section):
     backbone: BackboneSection
     device: Literal["auto", "cpu", "cuda"]
     threads: Annotated[int, Field(ge=1, le=1024)]
+    math: Literal["portable", "fast"]
     normal: DataSetSection
     anomaly: DataSetSection
     unseen: DataSetSection

@@ -1,1 +1,38 @@
 """The programs of the pipeline: files in, files out, one for each stage of dvc.yaml."""
+
+import sys
+from pathlib import Path
+
+from belong.runtime import portable_math
+from belong.runtime.errors import InputError
+from belong.runtime.text import say
+from belong.runtime.typed_yaml import read
+
+
+def _request_math(arguments: list[str]) -> None:
+    """Set what a stage computes with, before it imports what computes.
+
+    Mistakes in the parameters are left for the stage to say.
+    """
+    values: dict[str, object] = {}
+    if arguments and arguments[0].endswith(".yaml"):
+        try:
+            values = read(Path(arguments[0]))
+        except (InputError, OSError):
+            return
+    threads = values.get("threads")
+    try:
+        portable_math.request(
+            portable_math.FAST
+            if values.get("math") == portable_math.FAST
+            else portable_math.PORTABLE,
+            threads=threads if isinstance(threads, int) else 1,
+            say=say,
+        )
+    except InputError as error:
+        say(str(error))
+        sys.exit(2)
+
+
+if sys.argv[0] == "-m":  # a stage is about to be run
+    _request_math(sys.argv[1:])

@@ -27,7 +27,7 @@ def main(params: Path, backbone: Path, images: Path, derived: Path, embedded: Pa
         from belong.models.backbones.backbone import load_backbone
         from belong.models.feature_extraction import embed_parts
 
-        devices.compute_repeatably(values.threads)
+        devices.compute_repeatably(values.threads, values.math)
         device = devices.choose(values.device)
         vectors = embed_parts(load_backbone(backbone), parts_in(images, derived), device=device)
     save_arrays(embedded, vectors)

@@ -39,7 +39,7 @@ def main(
 ) -> None:
     """Extract the views of every part."""
     values = Parameters.load(params)
-    devices.compute_repeatably(values.threads)
+    devices.compute_repeatably(values.threads, values.math)
     about = load_about(network, "shape", "class_names")
     files = {
         name.removesuffix("/images"): file

@@ -23,7 +23,7 @@ from stages.runner import run
 def main(params: Path, network: Path, features: Path, detectors: Path) -> None:
     """Fit one after the other, and save them all."""
     values = Parameters.load(params)
-    device.compute_repeatably(values.threads)
+    device.compute_repeatably(values.threads, values.math)
     layer = load_arrays(network, "classifier.weight", "classifier.bias")
     parts = (PART, HELD_OUT)
     seen = [f"{part}/labels" for part in parts] + [x for part in parts for x in Views.names(part)]

@@ -17,7 +17,7 @@ from stages.runner import run
 def main(params: Path, features: Path, gaussians: Path) -> None:
     """Fit and save."""
     values = Parameters.load(params)
-    device.compute_repeatably(values.threads)
+    device.compute_repeatably(values.threads, values.math)
     vectors, labels = load_arrays(features, "normal/train/features", "normal/train/labels").values()
     names = load_about(features, "class_names")["class_names"]
     arrays, about = fit_gaussians(vectors, labels, names, options=values.mahalanobis)

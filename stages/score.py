@@ -41,7 +41,7 @@ def main(
 ) -> None:
     """Score, calibrate, decide."""
     values = Parameters.load(params)
-    device.compute_repeatably(values.threads)
+    device.compute_repeatably(values.threads, values.math)
     seen = [name for name in names_in(features) if not name.startswith(f"{FITTED}/")]
     members = load_about(detectors, "members")["members"]
     arrays, about = score_parts(

@@ -22,7 +22,7 @@ PARTS = ("normal/train", "normal/calibration")
 def main(params: Path, features: Path, acceptance: Path) -> None:
     """Fit, count, write down."""
     values = Parameters.load(params)
-    device.compute_repeatably(values.threads)
+    device.compute_repeatably(values.threads, values.math)
     names = [f"{part}/{name}" for part in PARTS for name in ("features", "labels")]
     given = load_arrays(features, *names, "normal/test/features")
     *known, test = (torch.from_numpy(array) for array in given.values())

@@ -32,7 +32,7 @@ def main(
 ) -> None:
     """Train, and save what came out."""
     values = Parameters.load(params)
-    devices.compute_repeatably(values.threads)
+    devices.compute_repeatably(values.threads, values.math)
     device = devices.choose(values.device)
     names = load_about(images, "class_names")["class_names"]
     file, kind = (embedded, "vectors") if values.is_frozen else (images, "images")

@@ -25,7 +25,7 @@ TRAIN = "normal/train/images"
 def main(params: Path, images: Path, history: Path, autoencoder: Path) -> None:
     """Train and save."""
     values = Parameters.load(params)
-    devices.compute_repeatably(values.threads)
+    devices.compute_repeatably(values.threads, values.math)
     device = devices.choose(values.device)
     pixels = load_arrays(images, TRAIN)[TRAIN]
     key = fingerprint(

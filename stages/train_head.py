@@ -26,7 +26,7 @@ NORMAL, ANOMALIES = "normal/train/features", "anomaly/head/features"
 def main(params: Path, features: Path, history: Path, head: Path) -> None:
     """Train and save."""
     values = Parameters.load(params)
-    devices.compute_repeatably(values.threads)
+    devices.compute_repeatably(values.threads, values.math)
     device = devices.choose(values.device)
     if ANOMALIES not in names_in(features):
         save_csv(history, pd.DataFrame(columns=["epoch", "loss", "accuracy"]))

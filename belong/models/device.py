@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from threadpoolctl import threadpool_limits
 
+from belong.runtime import portable_math
 from belong.runtime.errors import InputError
 
 
@@ -21,17 +23,31 @@ def choose(name: str) -> torch.device:
     return torch.device(name)
 
 
-def compute_repeatably(threads: int) -> None:
+def compute_repeatably(threads: int, math: str) -> None:
     """Make equal inputs give equal bytes: fixed thread count, deterministic kernels.
 
     One and two threads add numbers in different orders and give different last bits, so the
     count is a parameter and not the number of cores at hand.
+
+    Args:
+        threads: of torch, NumPy and SciPy.
+        math: "portable" or "fast".
+
+    Raises:
+        InputError: "portable", and this process computes otherwise.
     """
-    torch.set_num_threads(threads)
+    portable_math.check(math)
+    use_threads(threads)
     # The same as use_deterministic_algorithms(True), which imports torch's compiler: 1.3 s.
     torch.set_deterministic_debug_mode("error")
     # It would write into every new tensor before its values; nothing here reads any before.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
+def use_threads(threads: int) -> None:
+    """Compute with so many threads, in torch, NumPy and SciPy."""
+    torch.set_num_threads(threads)
+    threadpool_limits(threads, "blas")
 
 
 @contextmanager
@@ -39,7 +55,8 @@ def callers_settings() -> Iterator[None]:
     """Restore torch's settings and global generators at the end, which belong to the caller."""
     threads, mode = torch.get_num_threads(), torch.get_deterministic_debug_mode()
     fills = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
-    with torch.random.fork_rng(range(torch.cuda.device_count())):
+    generators = torch.random.fork_rng(range(torch.cuda.device_count()))
+    with generators, threadpool_limits(None, "blas"):
         try:
             yield
         finally:

@@ -27,6 +27,7 @@ from torch import Tensor
 
 from belong.models import inference
 from belong.models.backbones import backbone as backbones
+from belong.runtime import portable_math
 from belong.runtime.fingerprint import sha256
 from belong.runtime.text import on_stderr, printable
 
@@ -194,6 +195,7 @@ def context_of(digest: str, device: torch.device) -> bytes:
         timm.__version__,
         platform.machine(),
         torch.backends.cpu.get_cpu_capability(),
+        portable_math.current(),
         str(torch.backends.mkldnn.enabled),
         gpu,
         _code(),

@@ -16,6 +16,7 @@ from belong.models.activations import Views
 from belong.models.autoencoder import Autoencoder
 from belong.models.backbones.backbone import Backbone
 from belong.models.base import Network
+from belong.models.device import use_threads
 from belong.models.feature_cache import FeatureCache, cached, context_of
 from belong.models.forward_pass import forward_pass
 from belong.models.inference import batch_for, in_full_batch
@@ -93,7 +94,7 @@ def embed(
         return in_full_batch(folded.vectors, batch.to(device), batch_size=size).cpu()
 
     def vectors_of(some: Tensor) -> Tensor:
-        prepare = partial(torch.set_num_threads, 1)
+        prepare = partial(use_threads, 1)
         vectors = []
         for part in parallel_map(of_batch, some.split(size), jobs=jobs, prepare=prepare):
             vectors.append(part)

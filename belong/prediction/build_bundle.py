@@ -26,6 +26,7 @@ from belong.parameters import BundleSection, CalibrationSection, CombinedSection
 from belong.prediction.bundle import Arrays, Bundle
 from belong.prediction.manifest import FORMAT, Manifest, Measured, TrainedOn
 from belong.prediction.training_thumbnails import packed
+from belong.runtime import portable_math
 from belong.runtime.environment import versions
 from belong.runtime.errors import InputError
 
@@ -122,6 +123,7 @@ def build_bundle(fitted: Fitted, settings: Settings, *, where: Path) -> Bundle:
         # Without the last part of Python's version: it changes no byte of what was fitted.
         created_by={"belong": version("belong")}
         | versions()
+        | {"math": portable_math.current()}
         | {"Python": "{}.{}".format(*sys.version_info)},
         class_names=list(fitted.class_names),
         form=ImageForm(

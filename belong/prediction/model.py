@@ -284,11 +284,9 @@ def in_threads(tasks: Iterable[Callable[[], T]], *, threads: int, stopped: Event
 
     Where this ends early, no further task begins, and `stopped` is set for those that run.
     """
-    import torch  # not at the top: meanwhile, files are decoded
+    from belong.models.device import use_threads  # not at the top: meanwhile, files are decoded
 
-    with ThreadPoolExecutor(
-        threads, initializer=torch.set_num_threads, initargs=(THREADS,)
-    ) as pool:
+    with ThreadPoolExecutor(threads, initializer=use_threads, initargs=(THREADS,)) as pool:
         try:
             for _, future in in_order(pool.submit, tasks, ahead=threads + 1):
                 yield future.result()

@@ -36,6 +36,7 @@ from belong.prediction.prediction_files import (
     summary_of,
 )
 from belong.prediction.scoring_options import ScoringOptions
+from belong.runtime import portable_math
 from belong.runtime.errors import InputError, TooManyBadFilesError
 from belong.runtime.process_lock import one_writer
 from belong.runtime.progress import bar
@@ -91,15 +92,15 @@ def score_files(
     with closing(_DecodingAhead(incoming, manifest.form, options.jobs, thumbnail_px)) as decoding:
         if not (output / UNFINISHED).exists():  # else some batches may be finished already
             decoding.begin([files for files, _ in states])
-        import torch  # not at the top: meanwhile, files are decoded
+        from belong.models.device import use_threads  # not at the top: meanwhile, files are decoded
 
         device = model.torch_device
-        torch.set_num_threads(THREADS)
+        use_threads(THREADS)
         with one_writer(output / PREDICTIONS, say):
             if not options.overwrite:  # another run may have ended with it
                 check_free(output, source, manifest.digest)
             (output / UNFINISHED).mkdir(exist_ok=True)  # now, and not after the first batch
-            run = f"{manifest.digest} {options.batch_size} {device.type}"
+            run = f"{manifest.digest} {options.batch_size} {device.type} {portable_math.current()}"
             batches = [Batch(files, output / UNFINISHED / _name(run, at)) for files, at in states]
             scored = _score_unfinished(batches, decoding, model, options.jobs, observe)
             counts = save_tables(output, _pieces(batches, incoming, printable(output)))

@@ -5,6 +5,8 @@ import platform
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 
+from belong.runtime import portable_math
+
 # Those whose version may change a digit.
 PACKAGES = (
     "dvc", "numpy", "pandas", "pillow", "safetensors", "scikit-learn", "scipy", "torch",
@@ -22,9 +24,10 @@ def versions() -> dict[str, str]:
 
 
 def machine() -> dict[str, str]:
-    """Return the system, the kind of processor and how many there are."""
+    """Return the system, the kind of processor, how many there are, and how they computed."""
     return {
         "system": platform.system(),
         "processor": platform.machine(),
         "processors": str(os.cpu_count() or "unknown"),
+        "math": portable_math.current(),
     }

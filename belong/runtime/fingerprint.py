@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 
+from belong.runtime import portable_math
+
 LIBRARY = Path(__file__).parent.parent  # its code is all that computes anything
 PACKAGES = ("numpy", "torch", "torchvision")
 
@@ -26,6 +28,7 @@ def fingerprint(settings: Mapping[str, Any], device: torch.device, *inputs: Path
     parts = {
         "settings": settings,
         "machine": [platform.machine(), torch.backends.cpu.get_cpu_capability(), gpu],
+        "math": portable_math.current(),
         "threads": torch.get_num_threads(),
         "versions": [platform.python_version(), *(version(name) for name in PACKAGES)],
         "code": [

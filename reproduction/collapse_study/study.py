@@ -115,7 +115,7 @@ def trained_on(
 
 def _outcome(values: Parameters, checkpoint: Path) -> Row:
     """Train with a job's parameters, and measure the network on the test images."""
-    devices.compute_repeatably(values.threads)
+    devices.compute_repeatably(values.threads, values.math)
     packs = pack_all([values.normal.path], options=values.images)
     divided = split(
         {path: packed.data for path, packed in packs.items()},

@@ -47,6 +47,7 @@ from belong.models.backbones.catalog import backbone_named
 from belong.models.feature_extraction import embed, extract_parts
 from belong.models.train_classifier import TrainingOptions, fit_classifier
 from belong.parameters import Parameters
+from belong.runtime import portable_math
 from belong.runtime.errors import InputError
 from belong.runtime.exit_codes import exit_code_of
 from belong.runtime.progress import bar
@@ -177,7 +178,7 @@ _material: Material | None = None  # of this process
 
 def _prepare(kind: str, folder: Path) -> None:
     global _material
-    devices.compute_repeatably(1)
+    devices.compute_repeatably(1, portable_math.current())
     _material = material(kind, folder)
 
 

@@ -44,7 +44,7 @@ def test_a_training_imports_no_compiler() -> None:
     program = (
         "import sys, torch; from belong.models import autoencoder, device;"
         "from belong.detectors import mlp_head as head;"
-        "device.compute_repeatably(1); draw = torch.Generator().manual_seed(0);"
+        "device.compute_repeatably(1, 'fast'); draw = torch.Generator().manual_seed(0);"
         "pixels = torch.randint(0, 255, (8, 1, 4, 4), generator=draw).to(torch.uint8);"
         "autoencoder.fit(pixels, units=2, epochs=1, batch_size=4, learning_rate=0.01,"
         " most_side_px=4, generator=draw);"
@@ -57,7 +57,7 @@ def test_a_training_imports_no_compiler() -> None:
 
 def test_kernels_that_cannot_repeat_themselves_are_refused_as_torch_would() -> None:
     program = (
-        "import sys, torch; from belong.models import device; device.compute_repeatably(1);"
+        "import sys, torch; from belong.models import device; device.compute_repeatably(1, 'fast');"
         "sys.exit(not torch.are_deterministic_algorithms_enabled()"
         " or torch.is_deterministic_algorithms_warn_only_enabled())"
     )

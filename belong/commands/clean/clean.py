@@ -108,7 +108,7 @@ def clean(
     check_place(output)
     own = dict(options.settings)
     values = parameters(sources(folder, None, own))
-    devices.compute_repeatably(values.threads)
+    devices.compute_repeatably(values.threads, values.math)
     files = look(folder)
     if not isinstance(files, ImageFiles):
         raise InputError(

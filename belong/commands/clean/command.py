@@ -54,8 +54,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Clean, and say what came out."""
+    from belong.commands.fit.settings import given, request_math
+
+    settings = given(arguments)
+    request_math(settings)
     from belong.commands.clean.clean import clean
-    from belong.commands.fit.settings import given
 
     options = CleanOptions(
         folds=arguments.folds,
@@ -68,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
         from_scratch=arguments.from_scratch,
         overwrite=arguments.overwrite,
         jobs=arguments.jobs,
-        settings=given(arguments),
+        settings=settings,
     )
     result = clean(arguments.folder, arguments.out, options)
     print(said(result.summary, printable(arguments.out)))  # noqa: T201

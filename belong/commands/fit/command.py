@@ -33,15 +33,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Fit, and say what came out."""
+    from belong.commands.fit.settings import given, request_math
+
+    settings = given(arguments)
+    request_math(settings)
     from belong.commands.fit.backbone_request import BackboneRequest
     from belong.commands.fit.fit import fit, prepare, tell
     from belong.commands.fit.requirements import check_requirements, requirements
-    from belong.commands.fit.settings import given
 
     options = {
         "anomalies": arguments.anomalies,
         "alpha": arguments.alpha,
-        "settings": given(arguments),
+        "settings": settings,
     }
     of_backbone = {
         "backbone": arguments.backbone,

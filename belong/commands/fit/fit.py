@@ -294,7 +294,7 @@ def key_of(job: Job) -> str:
     from belong.runtime.fingerprint import fingerprint
 
     values = job.values
-    devices.compute_repeatably(values.threads)
+    devices.compute_repeatably(values.threads, values.math)
     folders = [job.folder] if job.anomalies is None else [job.folder, job.anomalies]
     listed = [[str(path), *state] for folder in folders for path, state in states(folder)]
     backbone = None if job.backbone is None else job.backbone.digest

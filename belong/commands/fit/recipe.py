@@ -73,7 +73,7 @@ def make_model(
         InputError: what is wrong with the images or a parameter; TooManyBadFilesError if too many
             files cannot be read.
     """
-    devices.compute_repeatably(values.threads)
+    devices.compute_repeatably(values.threads, values.math)
     device, seed = devices.choose(values.device), values.seed
 
     def generator() -> torch.Generator:

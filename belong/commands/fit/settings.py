@@ -9,7 +9,9 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from belong.parameters import Parameters
+from belong.runtime import portable_math
 from belong.runtime.errors import InputError
+from belong.runtime.text import say
 from belong.runtime.typed_yaml import read
 
 # A link to the project's own params.yaml; in an installed package it is a file.
@@ -35,13 +37,23 @@ def given(arguments: argparse.Namespace) -> dict[str, object]:
     return named | dict(setting(text) for text in arguments.set)
 
 
+def request_math(settings: Mapping[str, object]) -> None:
+    """Set what a command computes with, before it imports what computes.
+
+    Raises:
+        InputError: a setting is wrong, or the environment contradicts.
+    """
+    values = parameters({"math": read(DEFAULTS)["math"], **settings})
+    portable_math.request(values.math, threads=values.threads, say=say)
+
+
 def parameters(settings: Mapping[str, object]) -> Parameters:
-    """Return the default parameters with some keys, dotted, changed.
+    """Return the default parameters with some keys, dotted, changed; `math` is this process's.
 
     Raises:
         InputError: there is no such key, or the value cannot be.
     """
-    values = read(DEFAULTS)
+    values = read(DEFAULTS) | {"math": portable_math.current()}
     for key, value in settings.items():
         *sections, last = key.split(".")
         inside: Any = values

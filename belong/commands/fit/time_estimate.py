@@ -114,7 +114,7 @@ def pace_of(
         backbone: that the network stands on, if any.
         is_frozen: whether it only embeds the images.
     """
-    devices.compute_repeatably(values.threads)
+    devices.compute_repeatably(values.threads, values.math)
     device = devices.choose(values.device)
     classes = len(found.class_names)
     decoding, channels = _decoding(found, side_px, values.images)

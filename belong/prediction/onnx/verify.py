@@ -10,6 +10,7 @@ import onnxruntime
 import torch
 
 from belong.detectors.combined import Combination
+from belong.models.device import use_threads
 from belong.prediction.bundle import Bundle
 from belong.prediction.manifest import IntegrityError
 from belong.prediction.onnx.export import PATTERN
@@ -65,7 +66,7 @@ class Compared:
 
 def compare(bundle: Bundle, model: Path, batches: Iterable[np.ndarray]) -> Compared:
     """Run both on batches of images (n, ch, h, w) uint8, on the CPU."""
-    torch.set_num_threads(THREADS)
+    use_threads(THREADS)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = THREADS
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
