@@ -11,6 +11,7 @@ import torch.nn.functional as F  # noqa: N812  (the name that all of torch's use
 from torch import Tensor
 
 from belong.detectors.onnx_graph import Graph
+from belong.models.matrix_product import matrix_product
 from belong.runtime.errors import InputError
 
 # By measurement: a chunk's products then stay in the cache, 54,000 x 64 x 4 bytes.
@@ -49,7 +50,7 @@ class Neighbors:
         for some in (queries - self._center).split(chunk):
             # Half the squared distance, less a term that is the same for all vectors.
             with_one = F.pad(some.neg(), (0, 1), value=1)
-            near = torch.mm(with_one, self._columns, out=products[: len(some)])
+            near = matrix_product(with_one, self._columns, out=products[: len(some)])
             # A query that is not finite has no neighbor; any one then gives a distance that is not.
             kth = _kth_smallest(near, k).clamp_(max=n - 1)
             distances.append(torch.linalg.vector_norm(some - self._vectors[kth], dim=1))

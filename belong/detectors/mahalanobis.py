@@ -18,6 +18,7 @@ from belong.detectors.base import Detector, FittedTensors, Training, finite
 from belong.detectors.covariance import choose, whitenings
 from belong.detectors.onnx_graph import Graph, ViewNames
 from belong.models.activations import Views
+from belong.models.matrix_product import matrix_product
 from belong.runtime.errors import InputError
 
 MANY_FEATURES = 512
@@ -210,7 +211,7 @@ def _whiten(x: Tensor, blocks: list[Tensor], *, out: Tensor) -> None:
     at = 0
     for block in blocks:
         rows, columns = block.shape
-        torch.mm(x[:, :rows], block, out=out[:, at : at + columns])
+        matrix_product(x[:, :rows], block, out=out[:, at : at + columns])
         at += columns
 
 
