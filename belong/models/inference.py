@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torchvision.ops.misc import Conv2dNormActivation
 
+from belong.runtime import portable_math
 from belong.runtime.errors import InputError
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -118,7 +119,12 @@ def check_dtype(dtype: torch.dtype) -> None:
         expected = " or ".join(str(one).removeprefix("torch.") for one in DTYPES)
         raise InputError(f"dtype: expected {expected}, got {str(dtype).removeprefix('torch.')}")
     if dtype == torch.bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
-        raise InputError("dtype: bfloat16: this processor does not compute in it; expected float32")
+        why = (
+            "math: portable allows AVX2, which has none of it"
+            if portable_math.current() == portable_math.PORTABLE
+            else "this processor does not compute in it"
+        )
+        raise InputError(f"dtype: bfloat16: {why}; expected float32")
 
 
 def batch_for(device: torch.device) -> int:

@@ -20,5 +20,6 @@ def matrix_product(left: Tensor, right: Tensor, *, out: Tensor | None = None) ->
         return torch.mm(left, right, out=out)
     if out is None:
         out = left.new_empty(len(left), right.shape[1])
-    np.matmul(left.numpy(), right.numpy(), out=out.numpy())
+    with np.errstate(invalid="ignore", over="ignore"):  # as torch: what is not finite stays so
+        np.matmul(left.numpy(), right.numpy(), out=out.numpy())
     return out

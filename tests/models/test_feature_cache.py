@@ -270,14 +270,3 @@ def test_vectors_of_other_weights_are_not_mistaken_for_these(cache: FeatureCache
     vectors = embed(two, images, device=CPU, cache=cache)
     assert torch.equal(vectors, embed(two, images, device=CPU))
     assert not np.array_equal(vectors, embed(one, images, device=CPU))
-
-
-def test_vectors_in_bfloat16_are_near_and_not_mistaken_for_those_in_float32(
-    cache: FeatureCache,
-) -> None:
-    images, backbone = photos(3, side_px=40), Backbone(card_of("efficientnet_lite0", DRAWN))
-    expected = embed(backbone, images, device=CPU, cache=cache)
-    rounded = Backbone(backbone.card, backbone.trunk).in_dtype("bfloat16")
-    vectors = embed(rounded, images, device=CPU, cache=cache)
-    assert vectors.dtype == torch.float32
-    assert 1e-4 < (vectors - expected).abs().max() / expected.abs().max() < 0.1

@@ -189,35 +189,10 @@ def test_without_an_image_there_is_no_vector(lite: Any) -> None:
 
 
 @torch.no_grad()
-def test_bfloat16_differs_by_its_rounding(lite: Any) -> None:
-    images = photos(4, 96)
-    expected = lite(images)
-    values = for_inference(lite, dtype=torch.bfloat16)(images.bfloat16()).float()
-    largest = (values - expected).abs().max() / expected.abs().max()
-    assert 1e-4 < largest < 0.1  # a number of 8 bits is off by up to 0.4 %, in each of 49 layers
-
-
-def test_the_network_itself_stays_as_it_was(lite: Any) -> None:
-    before = {name: values.clone() for name, values in lite.state_dict().items()}
-    for_inference(lite, dtype=torch.bfloat16)
-    assert merged_in(lite) == 0
-    assert lite.state_dict().keys() == before.keys()
-    assert all(torch.equal(values, before[name]) for name, values in lite.state_dict().items())
-
-
-@torch.no_grad()
 def test_a_copy_of_the_copy_computes_the_same_after_use(lite: Any) -> None:
     copied, images = for_inference(lite), photos(2, 64)
     values = copied(images)
     assert torch.equal(copy.deepcopy(copied)(images), values)
-
-
-@torch.no_grad()
-def test_after_a_change_of_type_no_packed_weight_is_left(lite: Any) -> None:
-    copied, images = for_inference(lite), photos(2, 64)
-    expected = copied(images)
-    values = copied.to(torch.bfloat16)(images.bfloat16()).float()
-    assert 1e-4 < (values - expected).abs().max() / expected.abs().max() < 0.1
 
 
 def test_a_layer_with_a_hook_stays_as_it_is(lite: Any) -> None:
@@ -254,5 +229,6 @@ def test_bfloat16_is_refused_where_the_processor_does_not_compute_in_it(
     lite: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
+    monkeypatch.delenv("MKL_CBWR")  # math: fast
     with pytest.raises(InputError, match="this processor does not compute in it; expected float32"):
         for_inference(lite, dtype=torch.bfloat16)

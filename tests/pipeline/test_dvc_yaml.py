@@ -130,7 +130,7 @@ def keys_of(chain: tuple[str, ...]) -> set[str]:
 
 
 def test_another_lambda_or_another_training_leaves_the_frozen_backbones_work_alone() -> None:
-    assert set(STAGES["embed"]["params"]) == {"network", "backbone", "device", "threads"}
+    assert set(STAGES["embed"]["params"]) == {"network", "backbone", "device", "threads", "math"}
     data = [dep for dep in STAGES["embed"]["deps"] if dep.startswith("data/")]
     assert not set(data) & set(STAGES["train"]["outs"])
 

@@ -1,0 +1,35 @@
+"""Numbers of 16 bits: what they compute, and where they are refused."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from belong.models.inference import check_dtype
+from belong.runtime import portable_math
+from belong.runtime.errors import InputError
+
+PROGRAM = Path(__file__).with_name("bfloat16_in_fast_math.py")
+
+
+def test_what_is_computed_in_fast_math() -> None:
+    words = ["-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", str(PROGRAM)]
+    ended = subprocess.run(
+        [sys.executable, *words],
+        env=os.environ | {portable_math.VARIABLE: portable_math.FAST},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout
+    assert "4 passed" in ended.stdout
+
+
+def test_portable_math_has_none_of_it() -> None:
+    expected = "dtype: bfloat16: math: portable allows AVX2, which has none of it; expected float32"
+    with pytest.raises(InputError) as refused:
+        check_dtype(torch.bfloat16)
+    assert str(refused.value) == expected
