@@ -15,6 +15,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 .PHONY: all test check readme bench grid screenshot clean
 
 all: $(VENV)/.pipeline
+	@python -m stages.runner
 	@python -m stages.check_params params.yaml data/params.valid
 	@python -m belong.commands.verify.mend .
 	dvc repro
@@ -49,7 +50,7 @@ screenshot: $(VENV)/.test $(VENV)/.browser
 clean:
 	rm -rf $(VENV) build *.egg-info
 
-$(VENV)/.pipeline: pyproject.toml constraints.txt
+$(VENV)/.pipeline: pyproject.toml constraints.txt versions.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "belong wants Python 3.11 or newer, got $$($(PYTHON) --version 2>&1); try: make PYTHON=python3.12" >&2; exit 2; }
 	@# An environment that was left half made, for want of python3-venv, has no pip.
