@@ -15,6 +15,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 .PHONY: all test check readme bench grid screenshot clean
 
 all: $(VENV)/.pipeline
+	@python -m stages.runner
 	@python -m stages.check_params params.yaml data/params.valid
 	@python -m belong.commands.verify.mend .
 	dvc repro
@@ -32,9 +33,9 @@ readme: $(VENV)/.pipeline
 	  { echo "reports/paper/grid.csv: no such file; \`make grid\` makes it" >&2; exit 2; }
 	mkdir -p build
 	dvc exp run --quiet --temp --force --name tenth -S lambda=0.1
-	dvc metrics diff HEAD tenth | grep -E '^Path|classification|\.auroc ' > build/diff
+	dvc metrics diff HEAD tenth > build/diff
 	dvc dag --md > build/dag
-	python -m reproduction.readme params.yaml reports/metrics.json reports/paper/grid.csv \
+	python -m reproduction.readme params.yaml reports/metrics_all.json reports/paper/grid.csv \
 	  reports/threads/differences.csv build/dag build/diff README.md
 
 grid: $(VENV)/.pipeline
@@ -49,7 +50,7 @@ screenshot: $(VENV)/.test $(VENV)/.browser
 clean:
 	rm -rf $(VENV) build *.egg-info
 
-$(VENV)/.pipeline: pyproject.toml constraints.txt
+$(VENV)/.pipeline: pyproject.toml constraints.txt versions.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "belong wants Python 3.11 or newer, got $$($(PYTHON) --version 2>&1); try: make PYTHON=python3.12" >&2; exit 2; }
 	@# An environment that was left half made, for want of python3-venv, has no pip.

@@ -6,13 +6,14 @@ Reads   manifest     csv: how many images each part has
         gaussians    safetensors: `means`, the centroids of the classes
         scores       safetensors: scores, labels and predictions; about: thresholds, and the
                      detectors that are missing
-Writes  metrics      json: the numbers of `belong.evaluation.evaluate`
+Writes  metrics      json: the ten numbers that one compares, which `dvc exp show` shows
+        metrics_all  json: the numbers of `belong.evaluation.evaluate`
         plots        folder of csv: its tables, and `training`
 """
 
 from pathlib import Path
 
-from belong.evaluation.evaluate import evaluate
+from belong.evaluation.evaluate import compared, evaluate
 from belong.parameters import Parameters
 from belong.runtime.storage import (
     load_about,
@@ -34,6 +35,7 @@ def main(
     gaussians: Path,
     scores: Path,
     metrics: Path,
+    metrics_all: Path,
     plots: Path,
 ) -> None:
     """Measure, and write down."""
@@ -50,7 +52,8 @@ def main(
     with whole_folder(plots) as folder:
         for name, table in (tables | {"training": load_csv(history)}).items():
             save_csv(folder / f"{name}.csv", table)
-    save_json(metrics, numbers)
+    save_json(metrics_all, numbers)
+    save_json(metrics, compared(numbers))
 
 
 if __name__ == "__main__":

@@ -53,6 +53,11 @@ def pinned(constraints: Path) -> dict[str, str]:
     """Return name -> version of a file of constraints; the version is "" if it is not exact."""
     pins: dict[str, str] = {}
     for line in constraints.read_text(encoding="utf-8").splitlines():
+        if line.startswith("#"):
+            continue
+        if line.startswith("--constraint "):
+            pins |= pinned(constraints.parent / line.removeprefix("--constraint "))
+            continue
         requirement = Requirement(line)
         exact = [one.version for one in requirement.specifier if one.operator == "=="]
         only = len(exact) == len(requirement.specifier) == 1 and "*" not in exact[0]

@@ -47,7 +47,7 @@ def make_inputs(to: Path) -> None:
     save_csv(to / "history", pd.DataFrame({"epoch": [1], "loss": [0.5]}))
     save_features(images, to / "features", to / "gaussians")
     vectors = to / "features", to / "gaussians"
-    made = to / "metrics", to / "plots"
+    made = to / "compared", to / "metrics", to / "plots"
     evaluate.main(params, to / "manifest", to / "history", *vectors, to / "scores", *made)
 
 

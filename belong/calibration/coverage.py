@@ -21,7 +21,7 @@ COMBINED = "combined"
 def expected(name: str, calibration: Mapping[str, Any], n_test: int) -> tuple[float, float]:
     """Return between which rates of false rejects 95 % of runs lie, on `n_test` normal images.
 
-    `name` is the detector's, `calibration` is that of metrics.json.
+    `name` is the detector's, `calibration` is that of metrics_all.json.
     """
     held_out = calibration["n_calibration"]
     n = held_out // 2 if name == COMBINED else held_out
@@ -32,7 +32,7 @@ def outside(numbers: Mapping[str, Any]) -> dict[str, float]:
     """Return the rate of false rejects of each detector that lies outside its own range.
 
     Args:
-        numbers: metrics.json of a run whose thresholds in force are the calibrated ones.
+        numbers: metrics_all.json of a run whose thresholds in force are the calibrated ones.
     """
     found = {}
     for name, measured in numbers["detectors"].items():

@@ -13,6 +13,9 @@ from belong.parameters import EvaluateSection
 
 NORMAL, HELD_OUT, ANOMALY = "normal/test", "normal/calibration", "anomaly/test"
 
+# Whose numbers one compares between runs: those of the paper, and the one in force by default.
+COMPARED = ("mahalanobis", "mlp_head", "combined")
+
 Scores = dict[str, dict[str, np.ndarray]]
 Tables = dict[str, pd.DataFrame]
 
@@ -93,6 +96,19 @@ def evaluate(
         "floor": measure.floors(normal=len(truth), anomaly=len(anomaly["mahalanobis"])),
     }
     return measure.rounded(numbers), tables
+
+
+def compared(numbers: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the ten numbers that one compares between runs; None where there is none.
+
+    Their names are short, so that the columns of `dvc exp show` fit a screen: `frr` is the
+    false-rejection rate.
+    """
+    rates = {"auroc": "auroc", "fpr95": "fpr95", "frr": "false_reject"}
+    return {"accuracy": numbers["classification"]["accuracy"]} | {
+        name: {short: numbers["detectors"][name].get(rate) for short, rate in rates.items()}
+        for name in COMPARED
+    }
 
 
 def by_part(arrays: Mapping[str, np.ndarray], detectors: list[str]) -> Scores:

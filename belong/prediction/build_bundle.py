@@ -59,7 +59,7 @@ class Fitted:
         thresholds: detector -> its thresholds, see `belong.calibration.thresholds`.
         members: candidate of `combined` -> `left_out`, why it does not enter, or None.
         missing: detector -> why it has no scores.
-        metrics: the content of metrics.json.
+        metrics: the content of metrics_all.json.
     """
 
     images: np.ndarray
@@ -192,7 +192,7 @@ def of_detectors(
 
 
 def measured(metrics: Mapping[str, Any], detector: str, *, held_out: int, alpha: float) -> Measured:
-    """Return what metrics.json says of the detector in force; `held_out` images calibrated it."""
+    """Return what was measured of the detector in force, which `held_out` images calibrated."""
     own, parts = metrics["detectors"][detector], metrics["data"]
     normal = parts["normal_test"]
     low, high = promised_range(held_out, normal, alpha=alpha)

@@ -53,7 +53,7 @@ def every_figure(
     """Draw all that there is something to draw of; return the figures by name.
 
     The arguments are those of `belong.evaluation.evaluate.evaluate` and `report_page`, but for
-    `numbers`, which are `detectors` of metrics.json; `tables`, with `training` and `acceptance`;
+    `numbers`, `detectors` of metrics_all.json; `tables`, with `training` and `acceptance`;
     `images` (n, ch, h, w) uint8, the normal test images; `ink`, whether those of one channel are
     shown inverted; and `top_images`, so many in a row of the gallery.
     """

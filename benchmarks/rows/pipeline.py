@@ -137,7 +137,7 @@ def ready_clone(setting: Setting) -> Path:
 
 def numbers_of(clone: Path) -> dict[str, float]:
     """Return the accuracy, and the AUROC of each detector."""
-    metrics = json.loads((clone / "reports" / "metrics.json").read_text("utf-8"))
+    metrics = json.loads((clone / "reports" / "metrics_all.json").read_text("utf-8"))
     aurocs = {name: one["auroc"] for name, one in metrics["detectors"].items()}
     return {"accuracy": metrics["classification"]["accuracy"]} | aurocs
 

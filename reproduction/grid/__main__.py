@@ -6,7 +6,7 @@ It is no stage of dvc.yaml: it runs the pipeline. A cell that has an experiment 
 and parameters is not run again, so that after an interruption it goes on where it was.
 
 Reads   grid    yaml: pairs, lambdas, seeds
-Writes  folder  grid.csv: a row for each finished cell, with every number of its metrics.json;
+Writes  folder  grid.csv: a row for each finished cell, with every number of its metrics_all.json;
                 roc.csv, features.csv, anomaly_sets.csv: of some of the cells, curves, features, and
                 the detectors on each set of anomalies
 """

@@ -13,7 +13,7 @@ from belong.runtime.storage import save_csv
 from reproduction.grid.cells import Cell
 from reproduction.grid.repository import Experiment, Repository
 
-METRICS = "reports/metrics.json"
+METRICS = "reports/metrics_all.json"
 ROC = "reports/plots/roc/{}.csv"
 FEATURES = "reports/plots/features.csv"
 SETS = "reports/plots/anomaly_sets.csv"

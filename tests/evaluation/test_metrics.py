@@ -15,6 +15,7 @@ from sklearn.metrics import accuracy_score, average_precision_score, f1_score, r
 
 from belong.calibration import conformal
 from belong.evaluation import metrics
+from belong.evaluation.evaluate import compared
 
 # Four normal images and two anomalies, one of them among the normal ones.
 NORMAL = np.array([1.0, 2.0, 3.0, 4.0])
@@ -386,3 +387,16 @@ def test_the_calibration_curve_starts_where_the_number_of_images_allows(images: 
 
 def test_without_an_anomaly_the_floors_are_null() -> None:
     assert {one for kind in metrics.floors(5, 0).values() for one in kind.values()} == {None}
+
+
+def test_of_all_numbers_ten_are_compared_between_runs() -> None:
+    measured = {"auroc": 0.9, "fpr95": 0.2, "false_reject": 0.03, "aupr_normal": 0.8}
+    detectors = {"mahalanobis": measured, "combined": measured, "energy": measured}
+    missing = {"mlp_head": {"auroc": None, "reason": "there are no anomalies"}}
+    numbers = {
+        "classification": {"accuracy": 0.99, "f1_macro": 0.98}, "detectors": detectors | missing,
+    }  # fmt: skip
+    short = {"auroc": 0.9, "fpr95": 0.2, "frr": 0.03}
+    assert compared(numbers) == {
+        "accuracy": 0.99, "mahalanobis": short, "mlp_head": dict.fromkeys(short), "combined": short,
+    }  # fmt: skip

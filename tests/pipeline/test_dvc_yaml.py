@@ -16,6 +16,7 @@ from ruamel.yaml import YAML
 
 from belong.parameters import Parameters
 from belong.runtime.typed_yaml import read
+from stages.runner import VERSIONS, is_ground
 from tests.imports import NO_STAGES, ROOT, imported_by
 
 
@@ -29,6 +30,8 @@ ALL_STAGES = STAGES | stages_of(ROOT / "data" / "dvc.yaml")
 # These read all of params.yaml.
 OF_ALL_PARAMETERS = ("check_params", "report_page")
 CODE = ("belong/", "reproduction/", "stages/")
+# What they write holds no number that a package computed.
+WITHOUT_NUMBERS = {"check_params", "fetch", "plots_page"}
 # The stage that checks the parameters is about the parameters' own types.
 CHECKED = {"belong/parameters.py", "belong/runtime/typed_yaml.py"}
 # What the report's page reads and writes differs from run to run: DVC does not watch it.
@@ -60,9 +63,12 @@ def test_a_stage_depends_on_exactly_the_wings_that_it_imports() -> None:
 def wing_of(file: str) -> str | None:
     """Return the folder that a stage lists for a file; the ground floor changes no result."""
     top, *folders = Path(file).parts[:-1]
-    if top == "stages" or (top == "belong" and folders in ([], ["runtime"])):
-        return None
-    return f"{top}/{folders[0]}"
+    return None if top == "stages" or is_ground(Path(file)) else f"{top}/{folders[0]}"
+
+
+def test_a_stage_that_computes_depends_on_the_versions_of_the_packages() -> None:
+    without = {name for name, stage in ALL_STAGES.items() if str(VERSIONS) not in stage["deps"]}
+    assert without == WITHOUT_NUMBERS
 
 
 def test_a_stage_lists_exactly_the_parameters_that_it_reads() -> None:
@@ -144,7 +150,11 @@ def test_a_command_names_its_inputs_and_outputs_in_the_order_of_the_file() -> No
         in_command[name] = [
             word for word in stage["cmd"].split() if word.startswith(("data/", "reports/"))
         ]
-        not_in_command = {"data/params.valid", *re.findall(r"\$\{\w+\.path\}", " ".join(data))}
+        not_in_command = {
+            "data/params.valid",
+            str(VERSIONS),
+            *re.findall(r"\$\{\w+\.path\}", " ".join(data)),
+        }
         if name == "check_params":
             not_in_command = set()
         inputs = [dep for dep in data if dep not in not_in_command]

@@ -45,7 +45,7 @@ if batch != 14:
     sets = f"detector,anomalies,n_anomalies,auroc,fpr95\\nenergy,anomaly,9,{weight},{seed}\\n"
     (plots.parent / "anomaly_sets.csv").write_text(sets)
 metrics = {"detectors": {"mahalanobis": {"auroc": weight / 100 + seed, "reason": "none"}}}
-pathlib.Path("reports/metrics.json").write_text(json.dumps(metrics))
+pathlib.Path("reports/metrics_all.json").write_text(json.dumps(metrics))
 """
 
 PIPELINE = """
@@ -57,7 +57,7 @@ stages:
     outs:
     - reports/plots: {persist: true, cache: false}
     metrics:
-    - reports/metrics.json: {persist: true, cache: false}
+    - reports/metrics_all.json: {persist: true, cache: false}
 """
 
 GRID = """

@@ -40,7 +40,7 @@ def test_an_environment_without_pip_is_made_anew_and_a_whole_one_is_kept(
 def test_the_readme_is_not_begun_without_the_tables_of_the_grid(tmp_path: Path) -> None:
     (tmp_path / "Makefile").write_text((ROOT / "Makefile").read_text())
     venv = tmp_path / "venv"
-    for name in ("pyproject.toml", "constraints.txt"):
+    for name in ("pyproject.toml", "constraints.txt", "versions.txt"):
         (tmp_path / name).touch()
     program(venv / "bin" / "dvc", f"touch {tmp_path}/ran")
     (venv / ".pipeline").touch()

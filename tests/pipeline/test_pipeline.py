@@ -10,12 +10,12 @@ import pytest
 from matplotlib.image import imread
 
 from belong.detectors.registry import DETECTORS
-from tests.clones import PIPELINE, call, clone_to, commit
+from tests.clones import ENVIRONMENT, PIPELINE, call, clone_to, commit
 from tests.robustness.kills import digests, forget, kill, scoring, stages_of, start
 
 
 def metrics_of(folder: Path) -> Any:
-    return json.loads((folder / "reports" / "metrics.json").read_text())
+    return json.loads((folder / "reports" / "metrics_all.json").read_text())
 
 
 def charts_of(page: str) -> list[dict[str, Any]]:
@@ -79,7 +79,7 @@ def test_a_second_repro_has_nothing_to_do(clone: Path) -> None:
 def test_a_second_clone_gives_the_same_bytes(clone: Path, tmp_path: Path) -> None:
     second = clone_to(tmp_path)
     call(second, "dvc", "repro")
-    for path in ("reports/metrics.json", "dvc.lock"):
+    for path in ("reports/metrics.json", "reports/metrics_all.json", "dvc.lock"):
         assert (second / path).read_bytes() == (clone / path).read_bytes(), path
 
 
@@ -118,9 +118,20 @@ def test_going_back_to_an_earlier_lambda_trains_nothing(experiments: dict[str, s
 @pytest.mark.usefixtures("experiments")
 def test_metrics_diff_shows_both_values_of_two_experiments(clone: Path) -> None:
     shown = json.loads(call(clone, "dvc", "metrics", "diff", "--json", "one", "tenth"))
-    auroc = shown["reports/metrics.json"]["detectors.mahalanobis.auroc"]
+    auroc = shown["reports/metrics.json"]["mahalanobis.auroc"]
     assert auroc["old"] == metrics_of(clone)["detectors"]["mahalanobis"]["auroc"]
     assert auroc["new"] != auroc["old"]
+
+
+@pytest.mark.usefixtures("experiments")
+def test_the_table_of_the_experiments_fits_a_screen_of_200_columns(
+    clone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ENVIRONMENT, "COLUMNS", "200")
+    options = ("--only-changed", "--drop", "Created|.*/", "--no-pager")  # those of the README
+    shown = call(clone, "dvc", "exp", "show", *options)
+    assert "…" not in shown
+    assert {"[tenth]", "lambda", "accuracy", "combined.auroc"} <= set(shown.split())
 
 
 @pytest.mark.usefixtures("clone")
@@ -179,7 +190,7 @@ def test_a_cell_of_the_grid_has_the_numbers_of_the_same_experiment_by_hand(
     )
     (row,) = pd.read_csv(tmp_path / "out" / "grid.csv").to_dict("records")
     (ref,) = call(clone, "git", "for-each-ref", "--format=%(refname)", "**/tenth").split()
-    by_hand = json.loads(call(clone, "git", "show", f"{ref}:reports/metrics.json"))
+    by_hand = json.loads(call(clone, "git", "show", f"{ref}:reports/metrics_all.json"))
     assert {name: row[f"detectors.{name}.auroc"] for name in by_hand["detectors"]} == {
         name: numbers["auroc"] for name, numbers in by_hand["detectors"].items()
     }

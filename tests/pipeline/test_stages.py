@@ -76,8 +76,9 @@ def run_all(to: Path, text: str) -> Path:
     fit_detectors.main(params, to / "network", to / "features", to / "detectors")
     fitted = to / "gaussians", to / "head", to / "detectors"
     score.main(params, manifest, to / "features", *fitted, to / "verdicts", to / "scores")
-    results = to / "features", to / "gaussians", to / "scores", to / "metrics", to / "plots"
-    evaluate.main(params, manifest, to / "history", *results)
+    results = to / "features", to / "gaussians", to / "scores"
+    evaluated = to / "compared", to / "metrics", to / "plots"
+    evaluate.main(params, manifest, to / "history", *results, *evaluated)
     measured = to / "metrics", to / "plots"
     vectors = images, to / "features", to / "gaussians", to / "scores"
     study_covariance.main(params, to / "features", to / "acceptance")

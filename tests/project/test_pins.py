@@ -9,6 +9,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from belong.runtime.environment import PACKAGES
 from tests.imports import ROOT
 from tests.pins import declared, needed, pinned
 
@@ -38,7 +39,12 @@ def test_what_is_needed_by_what_is_needed_is_found() -> None:
     assert needed([Requirement("no-such-package")]) == {"no-such-package": ""}
 
 
+def test_every_version_that_a_model_tells_is_one_that_its_results_depend_on() -> None:
+    assert {*PACKAGES} - {"dvc"} <= pinned(ROOT / "versions.txt").keys()
+
+
 @pytest.mark.parametrize("line", ["a>=1", "a==1.*", "a==1,!=2", "a"])
 def test_a_pin_that_leaves_a_choice_is_none(line: str, tmp_path: Path) -> None:
-    (tmp_path / "pins").write_text(f"{line}\nB_b==2.0\n")
+    (tmp_path / "pins").write_text(f"# a==3\n{line}\n--constraint others\n")
+    (tmp_path / "others").write_text("B_b==2.0\n")
     assert pinned(tmp_path / "pins") == {"a": "", "b-b": "2.0"}

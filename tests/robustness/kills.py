@@ -38,6 +38,7 @@ from tests.pipeline.test_grid_driver import edit, repository
 # The report's page holds the time of day, and DVC watches no output of it; the other three run only
 # where the grids' tables are.
 OF_TABLES = {"paper", "photos", "study_threads"}
+REPORTS = [f"reports/{name}" for name in ("metrics.json", "metrics_all.json", "plots", "figures")]
 STAGES = [name for name in PIPELINE if name not in {"report_page", *OF_TABLES}]
 # For a fit of few images and little time.
 FEW = ("calibration.alpha=0.2", "split.calibration_fraction=0.3", "train.epochs=5",
@@ -222,7 +223,7 @@ def stages_of(clone: Path) -> list[Target]:
         targets += [
             Target(
                 killed, f"dvc repro {stage}", clone, (*repro, "--force", stage), (*repro, stage),
-                ("data", "reports/metrics.json", "reports/plots", "reports/figures", "dvc.lock"),
+                ("data", *REPORTS, "dvc.lock"),
                 ENVIRONMENT, noted["seconds"] + started,
             )
             # Before it does anything, a stage imports torch, and DVC much more.

@@ -16,7 +16,7 @@ def facts(
 ) -> dict[str, str]:
     """Return the pair, the choices and what came of them, label -> value.
 
-    `promise` and `classes` are `calibration` and `classification` of metrics.json.
+    `promise` and `classes` are `calibration` and `classification` of metrics_all.json.
     """
     alpha, threshold = (parameters["calibration"][key] for key in ("alpha", "threshold"))
     return {

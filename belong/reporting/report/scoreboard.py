@@ -13,7 +13,7 @@ class Column:
     """A column of the scoreboard.
 
     Attributes:
-        key: of the number in metrics.json, which the column is sorted by.
+        key: of the number in metrics_all.json, which the column is sorted by.
         label: its heading.
         explains: what the number is.
         best: which end is the better one, `max` or `min`.

@@ -82,7 +82,8 @@ def _measured_without_anomalies(folder: Path, model: Path) -> list[str]:
     normal = {name: values for name, values in arrays.items() if name.startswith("normal/")}
     save_arrays(scores, normal, load_about(made / "scores"))
     given = (f"{made / name}" for name in ("manifest", "history", "features", "gaussians"))
-    written = (f"{folder / OUTPUT / name}" for name in ("metrics.json", "plots"))
+    names = ("metrics.json", "metrics_all.json", "plots")
+    written = (f"{folder / OUTPUT / name}" for name in names)
     return ["stages.evaluate", f"{_params(folder)}", *given, f"{scores}", *written]
 
 
