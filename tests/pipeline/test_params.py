@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from dvc.utils.hydra import apply_overrides
 
 from belong.models.registry import FROM_SCRATCH
 from belong.parameters import Parameters
@@ -208,3 +209,32 @@ def test_the_usual_parameters_are_checked_without_torch(tmp_path: Path) -> None:
     )
     words = [sys.executable, "-c", code, "params.yaml", str(tmp_path / "valid")]
     assert subprocess.run(words, cwd=ROOT, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "lambda=0.1",
+        "study.ratios=[1.0,2.0]",
+        "normal.classes=[1,2,3]",
+        "anomaly.classes=[0]",
+        "unseen.classes=[0]",
+        "images.background=[1,2,3]",
+        "combined.members=[energy,vim]",
+        "+backbone.dtype=bfloat16",
+    ],
+)
+def test_set_param_keeps_every_comment_of_the_parameters_again_and_again(
+    change: str, tmp_path: Path
+) -> None:
+    """`dvc exp run -S` calls this function, on a file that it may have written before."""
+    params = tmp_path / "params.yaml"
+    params.write_text(GOOD, encoding="utf-8")
+    for one in (change, "seed=1", "lambda=0.01"):
+        apply_overrides(str(params), [one])
+        assert comments(params.read_text(encoding="utf-8")) == comments(GOOD)
+    assert read(params)["seed"] == 1
+
+
+def comments(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip().startswith("#")]
