@@ -5,9 +5,10 @@ into DVC's cache, an evaluation writes results that git holds. The variable MACH
 processor: another one trains another network.
 """
 
-import os
 import subprocess
-import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.clones import ENVIRONMENT, call, commit
@@ -19,9 +20,12 @@ from ruamel.yaml import YAML
 stage, weight = sys.argv[1], YAML(typ="safe").load(pathlib.Path("params.yaml"))["lambda"]
 if weight == 13:
     sys.exit("toy: 13 is refused")
-if stage == os.environ.get("SLOW"):
-    pathlib.Path("started").touch()
-    time.sleep(60)
+if stage == os.environ.get("SLOW"):  # until it is told to go on, or half a minute has passed
+    pathlib.Path(os.environ["SIGNALS"], f"started-{weight}").touch()
+    for _ in range(600):
+        if pathlib.Path(os.environ["SIGNALS"], "go").exists():
+            break
+        time.sleep(0.05)
 bundle, plots = pathlib.Path("data/bundle"), pathlib.Path("reports/plots")
 if stage == "fetch":
     pathlib.Path("data/raw").mkdir()
@@ -57,7 +61,7 @@ STAGES = """stages:
     deps: [toy.py, data/bundle, reports/metrics.json]
     outs: [data/package]
 artifacts:
-  belong:
+  package:
     path: data/package
     type: model
 """
@@ -80,7 +84,6 @@ def make_toy(folder: Path) -> Path:
         "dvc.yaml": STAGES,
         "data/dvc.yaml": FETCH,
         "params.yaml": PARAMS,
-        ".gitignore": "started\n",
     }.items():
         (folder / name).write_text(text)
     call(folder, "git", "init", "--quiet", "--initial-branch", "master")
@@ -92,25 +95,29 @@ def make_toy(folder: Path) -> Path:
 
 def on(folder: Path, machine: str, *command: str, fails: bool = False) -> str:
     """Run a command as on another machine; return what it prints."""
-    done = subprocess.run(
-        command, cwd=folder, env=ENVIRONMENT | {"MACHINE": machine},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert (done.returncode != 0) == fails, done.stdout + done.stderr
-    return done.stdout + done.stderr
+    return call(folder, *command, fails=fails, environment={"MACHINE": machine})
+
+
+@contextmanager
+def slow(
+    folder: Path, machine: str, signals: Path, *command: str
+) -> "Iterator[subprocess.Popen[bytes]]":
+    """Start a command, and go on in the middle of its training, which waits for signals/go."""
+    signals.mkdir(exist_ok=True)
+    own = {"MACHINE": machine, "SLOW": "train", "SIGNALS": str(signals)}
+    with subprocess.Popen(
+        command, cwd=folder, env=ENVIRONMENT | own, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    ) as process:  # fmt: skip
+        try:
+            while not list(signals.glob("started-*")):
+                time.sleep(0.05)
+            yield process
+        finally:
+            (signals / "go").touch()
 
 
 def clone_of(author: Path, folder: Path) -> Path:
     """Clone it, with an empty cache."""
     call(author, "git", "clone", "--quiet", str(author), str(folder))
     return folder
-
-
-def program(folder: Path, module: str, *words: str, code: int = 0) -> str:
-    """Run a program of this project in a folder; return what it prints."""
-    done = subprocess.run(
-        [sys.executable, "-m", module, *words], cwd=folder, capture_output=True, text=True,
-        env=ENVIRONMENT | {"PYTHONPATH": os.pathsep.join(sys.path)}, check=False,
-    )  # fmt: skip
-    assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout + done.stderr

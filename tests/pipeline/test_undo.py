@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -12,8 +10,8 @@ import pytest
 from belong.commands.verify.compare import describe
 from belong.commands.verify.mend import alone
 from belong.commands.verify.undo import main
-from tests.clones import ENVIRONMENT, call, commit
-from tests.toy_pipeline import clone_of, make_toy, on
+from tests.clones import call, commit
+from tests.toy_pipeline import clone_of, make_toy, on, slow
 
 # What DVC itself warns of, in the process that calls it.
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")
@@ -105,18 +103,11 @@ def test_undo_works_after_a_stage_failed_and_the_lock_was_cut_off(experienced: P
 
 
 def test_undo_works_after_dvc_was_killed_in_the_middle_of_an_experiment(
-    experienced: Path,
+    experienced: Path, tmp_path: Path
 ) -> None:
-    process = subprocess.Popen(
-        ["dvc", "exp", "run", "-S", "lambda=0.2"], cwd=experienced, start_new_session=True,
-        env=ENVIRONMENT | {"MACHINE": "other", "SLOW": "train"},
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    while not (experienced / "started").exists() and process.poll() is None:
-        time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    (experienced / "started").unlink()
+    command = "dvc", "exp", "run", "-S", "lambda=0.2"
+    with slow(experienced, "other", tmp_path, *command) as process:
+        os.killpg(process.pid, signal.SIGKILL)
     assert call(experienced, "git", "rev-parse", "--abbrev-ref", "HEAD") == "HEAD\n"  # detached
     assert main(experienced) == 0
     assert is_as_committed(experienced)
