@@ -2,6 +2,7 @@
 # make test   sets it up, looks at style and types, and runs the tests
 # make check  looks at style and types only; make readme writes the README's table anew
 # make bench  measures our work beside that of others
+# make undo   goes back from an experiment to what is committed
 # make grid   runs the paper's grid, JOBS cells at a time
 # make screenshot  takes the README's picture of a gallery anew, from data/bundle
 
@@ -12,13 +13,17 @@ BIN := $(VENV)/bin
 # DVC and the tests start `python` by name: the environment's comes first.
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: all test check readme bench grid screenshot clean
+.PHONY: all undo test check readme bench grid screenshot clean
 
 all: $(VENV)/.pipeline
 	@python -m stages.runner
 	@python -m stages.check_params params.yaml data/params.valid
 	@python -m belong.commands.verify.mend .
 	dvc repro
+	@python -m belong.commands.verify.compare . reports/threads/differences.csv
+
+undo: $(VENV)/.pipeline
+	@python -m belong.commands.verify.undo .
 
 test: check $(VENV)/.browser
 	pytest

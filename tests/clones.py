@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from ruamel.yaml import YAML
@@ -22,10 +23,13 @@ ENVIRONMENT = os.environ | {
 PIPELINE = tuple(YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"])
 
 
-def call(folder: Path, *command: str, fails: bool = False) -> str:
+def call(
+    folder: Path, *command: str, fails: bool = False, environment: Mapping[str, str] | None = None
+) -> str:
     done = subprocess.run(
-        command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False
-    )
+        command, cwd=folder, env=ENVIRONMENT | dict(environment or {}),
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
     assert (done.returncode != 0) == fails, done.stdout + done.stderr
     return done.stdout + done.stderr
 

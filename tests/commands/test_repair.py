@@ -162,4 +162,5 @@ def test_make_mends_before_it_runs_dvc(tmp_path: Path) -> None:
         ["make", "--dry-run", "--no-print-directory", "all", f"VENV={tmp_path}"],
         cwd=ROOT, capture_output=True, text=True, check=True,
     ).stdout.splitlines()  # fmt: skip
-    assert told[-2:] == ["python -m belong.commands.verify.mend .", "dvc repro"]
+    at = told.index("dvc repro")
+    assert told[at - 1] == "python -m belong.commands.verify.mend ."

@@ -274,7 +274,7 @@ def test_no_stage_imports_a_stage() -> None:
 
 def test_a_stage_without_tensors_does_not_import_torch() -> None:
     light = (
-        "check_params", "pack", "split", "evaluate", "report", "bundle", "report_page", "paper",
+        "pack", "split", "evaluate", "report", "bundle", "report_page", "paper",
         "photos", "plots_page", "study_promise",
     )  # fmt: skip
     importing = {

@@ -5,7 +5,14 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from dvc.utils.hydra import apply_overrides
 
+from belong.models.registry import FROM_SCRATCH
+from belong.parameters import Parameters
+from belong.runtime.errors import InputError
+from belong.runtime.typed_yaml import read
+from stages import check_params
 from tests.imports import ROOT
 
 GOOD = (ROOT / "params.yaml").read_text(encoding="utf-8")
@@ -124,3 +131,110 @@ def test_a_wrong_number_of_paths_prints_the_usage() -> None:
     )  # fmt: skip
     wanted = "usage: python -m stages.check_params PARAMS VALID\n"
     assert (done.returncode, done.stderr) == (2, wanted)
+
+
+IDX = ROOT / "tests" / "data" / "mnist-small"
+
+
+def problems(**changes: object) -> list[str]:
+    """Return what is impossible in the parameters with some sections, or parts of them, changed."""
+    values = read(ROOT / "params.yaml")
+    values["normal"]["path"] = str(IDX)
+    for key, change in changes.items():
+        values[key] = {**values[key], **change} if isinstance(change, dict) else change
+    return list(check_params.impossible(Parameters.parse(values, Path("params.yaml"))))
+
+
+def test_the_parameters_of_the_project_are_possible() -> None:
+    assert problems() == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"network": "small_cnn"}, f"{IDX}: images of 28x28 px, but network small_cnn requires at least 32 px"),
+        ({"network": "efficientnet_lite0"}, f"{IDX}: images of 28x28 px, but network efficientnet_lite0 requires at least 33 px"),
+        ({"normal": {"path": "tests"}, "images": {"side_px": 11}}, "images.side_px: got 11, but network lenet requires at least 12 px"),
+        ({"normal": {"path": "tests"}, "network": "vit_tiny_patch16_224", "images": {"side_px": 200}}, "images.side_px: got 200, but network vit_tiny_patch16_224 requires 224 px"),
+        ({"detectors": {"vim": {"principal": 84}}}, "detectors.vim.principal: got 84, expected less than 84, the features of network lenet"),
+        ({"network": "efficientnet_lite0", "normal": {"path": "tests"}, "detectors": {"vim": {"principal": 1280}}}, "detectors.vim.principal: got 1280, expected less than 1280, the features of network efficientnet_lite0"),
+        ({"network": "efficientnet_lite0", "normal": {"path": "tests"}, "backbone": {"weights": "pretrained", "frozen": True}, "detectors": {"vim": {"principal": 128}}}, "detectors.vim.principal: got 128, expected less than 128, the features of network efficientnet_lite0"),
+        ({"bundle": {"detector": "mlp_head"}, "anomaly": {"classes": "none"}}, "bundle.detector: mlp_head learns from anomalies, but anomaly.classes is none"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_no_run_can_do_is_refused_before_any_training(
+    changes: dict[str, object], line: str
+) -> None:
+    assert problems(**changes) == [line]
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_gpu_is_asked_for_only_where_there_is_one(
+    is_there: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: is_there)
+    line = "device: cuda was asked for, but torch sees no GPU; use auto or cpu"
+    assert problems(device="cuda") == ([] if is_there else [line])
+
+
+def test_images_that_are_not_there_yet_are_not_judged() -> None:
+    assert problems(network="small_cnn", normal={"path": "nowhere"}) == []
+
+
+@pytest.mark.parametrize("name", check_params.FROM_SCRATCH)
+def test_the_limits_of_a_network_are_those_that_it_has(name: str) -> None:
+    limits = check_params.FROM_SCRATCH[name]
+    images = torch.zeros(1, 1, limits.least_px, limits.least_px, dtype=torch.uint8)
+    network = FROM_SCRATCH[name].for_images(images, classes=2)
+    assert network.classifier.in_features == limits.features
+    with pytest.raises(InputError):
+        FROM_SCRATCH[name].for_images(images[:, :, 1:], classes=2)
+
+
+def test_an_impossible_parameter_ends_the_stage_with_one_line_and_no_output(tmp_path: Path) -> None:
+    params = tmp_path / "params.yaml"
+    params.write_text(GOOD.replace("  principal: 42", "  principal: 90"), encoding="utf-8")
+    done = check(params)
+    line = f"check_params: {params}: detectors.vim.principal: got 90, expected less than 84, "
+    assert (done.returncode, done.stderr) == (2, f"{line}the features of network lenet\n")
+    assert not (tmp_path / "valid").exists()
+
+
+def test_the_usual_parameters_are_checked_without_torch(tmp_path: Path) -> None:
+    """It takes seconds, and `make` checks before every run."""
+    code = (
+        "import sys; from pathlib import Path; from stages.check_params import main; "
+        "main(*map(Path, sys.argv[1:])); sys.exit('torch' in sys.modules)"
+    )
+    words = [sys.executable, "-c", code, "params.yaml", str(tmp_path / "valid")]
+    assert subprocess.run(words, cwd=ROOT, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "lambda=0.1",
+        "study.ratios=[1.0,2.0]",
+        "normal.classes=[1,2,3]",
+        "anomaly.classes=[0]",
+        "unseen.classes=[0]",
+        "images.background=[1,2,3]",
+        "combined.members=[energy,vim]",
+        "+backbone.dtype=bfloat16",
+    ],
+)
+def test_set_param_keeps_every_comment_of_the_parameters_again_and_again(
+    change: str, tmp_path: Path
+) -> None:
+    """`dvc exp run -S` calls this function, on a file that it may have written before."""
+    params = tmp_path / "params.yaml"
+    params.write_text(GOOD, encoding="utf-8")
+    for one in (change, "seed=1", "lambda=0.01"):
+        apply_overrides(str(params), [one])
+        assert comments(params.read_text(encoding="utf-8")) == comments(GOOD)
+    assert read(params)["seed"] == 1
+
+
+def comments(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip().startswith("#")]

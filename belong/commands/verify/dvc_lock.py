@@ -13,6 +13,7 @@ from ruamel.yaml.error import YAMLError
 from belong.prediction.manifest import IntegrityError
 
 NAME = "dvc.lock"
+KINDS = ("outs", "metrics", "plots")  # of outputs of a stage
 DVC_REFUSES = "DVC does not read it"
 MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
 
@@ -30,6 +31,23 @@ class Output:
     stage: str
     path: str
     md5: str
+
+
+def uncached(root: Path) -> list[str]:
+    """Return the outputs of the stages in dvc.yaml that git holds, not DVC's cache.
+
+    Raises:
+        IntegrityError: dvc.yaml is damaged.
+    """
+    described = (stage.get("do", stage) for stage in _stages(root / "dvc.yaml").values())
+    outs = [out for stage in described for kind in KINDS for out in stage.get(kind) or []]
+    return [
+        path
+        for out in outs
+        if isinstance(out, dict)
+        for path, options in out.items()
+        if (options or {}).get("cache") is False
+    ]
 
 
 def outputs(root: Path) -> list[Output]:
@@ -115,7 +133,7 @@ def _outs(locked: dict[str, Any]) -> int:
 
 
 def _count(stage: dict[str, Any]) -> int:
-    return sum(len(stage.get(kind) or []) for kind in ("outs", "metrics", "plots"))
+    return sum(len(stage.get(kind) or []) for kind in KINDS)
 
 
 def _dependencies(lock: Path) -> set[str]:

@@ -13,7 +13,6 @@ Writes  root   a dvc.lock that is cut off: the committed one; what killed proces
 
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +22,9 @@ import psutil
 from filelock import FileLock, Timeout
 
 from belong.commands.verify.dvc_lock import NAME, cut_off, refused
+from belong.commands.verify.git import git
 from belong.prediction.manifest import IntegrityError
+from belong.runtime.errors import InputError
 from belong.runtime.exit_codes import exit_code_of
 from belong.runtime.text import printable, say
 
@@ -39,7 +40,7 @@ def mend(root: Path) -> int:
     Raises:
         IntegrityError: a dvc.lock is cut off, and git has no committed one.
     """
-    with _alone(root) as is_alone:
+    with alone(root) as is_alone:
         if not is_alone:  # it may be writing right now, and says itself that it runs
             return 0
         for lock in brought_back(root):
@@ -65,23 +66,16 @@ def brought_back(root: Path) -> Iterator[Path]:
 def _committed(lock: Path) -> str:
     """Return the text that `git restore` would bring back; empty if there is none."""
     try:
-        return _git(lock, "show", f":./{lock.name}")
-    except (OSError, subprocess.CalledProcessError):
+        return git(lock.parent, "show", f":./{lock.name}")
+    except InputError:
         return ""
 
 
 def _restore(lock: Path, wrong: IntegrityError) -> None:
     try:
-        _git(lock, "restore", "--", lock.name)
-    except (OSError, subprocess.CalledProcessError):
+        git(lock.parent, "restore", "--", lock.name)
+    except InputError:
         raise wrong from None
-
-
-def _git(lock: Path, *words: str) -> str:
-    command = ["git", *words]
-    return subprocess.run(  # noqa: S603
-        command, cwd=lock.parent, check=True, capture_output=True, encoding="utf-8"
-    ).stdout
 
 
 def _left(root: Path) -> Iterator[Path]:
@@ -94,7 +88,7 @@ def _left(root: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _alone(root: Path) -> Iterator[bool]:
+def alone(root: Path) -> Iterator[bool]:
     """Keep DVC out of a folder, with the lock that it takes itself; say whether it was out."""
     path = root / ".dvc" / "tmp" / "lock"
     path.parent.mkdir(parents=True, exist_ok=True)

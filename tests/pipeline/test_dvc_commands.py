@@ -1,0 +1,107 @@
+"""What docs/pipeline.md says that DVC's own commands do, on a toy pipeline."""
+
+import json
+import re
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.clones import call, commit
+from tests.toy_pipeline import clone_of, make_toy, on, slow
+
+RUN = ("dvc", "exp", "run")
+
+
+@pytest.fixture
+def author(tmp_path: Path) -> Path:
+    return make_toy(tmp_path / "author")
+
+
+def weights(folder: Path) -> dict[str, float]:
+    """Return the AUROC of each experiment that is done by its lambda."""
+    (baseline,) = json.loads(call(folder, "dvc", "exp", "show", "--json", "--hide-workspace"))
+    found = {}
+    for experiment in baseline["experiments"] or []:
+        data = experiment["revs"][0]["data"]
+        is_done = (experiment["executor"] or {"state": "success"})["state"] == "success"
+        if is_done:
+            weight = data["params"]["params.yaml"]["data"]["lambda"]
+            metrics = data["metrics"]["reports/metrics.json"]["data"]
+            found[str(weight)] = metrics["detectors"]["vim"]["auroc"]
+    return found
+
+
+def test_a_sweep_in_dvcs_queue_goes_on_after_its_worker_was_killed(
+    author: Path, tmp_path: Path
+) -> None:
+    signals = tmp_path / "signals"
+    on(author, "author", *RUN, "--queue", "-S", "lambda=0,0.01,0.1")
+    with slow(author, "author", signals, "dvc", "queue", "start"):
+        workers = [one for one in psutil.process_iter() if is_in(one, author)]
+        for one in workers:
+            one.kill()
+    (killed,) = (path.name.removeprefix("started-") for path in signals.glob("started-*"))
+    assert "Running" in call(author, "dvc", "queue", "status")  # says DVC, of nobody
+    call(author, "dvc", "queue", "stop", "--kill")
+    assert re.findall("Failed|Running", call(author, "dvc", "queue", "status")) == ["Failed"]
+    call(author, "dvc", "queue", "remove", "--failed")
+    on(author, "author", *RUN, "--queue", "-S", f"lambda={killed}")
+    for _ in range(3):  # a worker may end before all is done
+        on(author, "author", "dvc", "queue", "start")
+        while "0 active, 0 idle" not in (status := call(author, "dvc", "queue", "status")):
+            time.sleep(1)
+        if "Queued" not in status:
+            break
+    assert weights(author) == {"0": 1.0, "0.01": 1.0001, "0.1": 1.001}
+    assert call(author, "git", "status", "--porcelain") == ""
+
+
+def is_in(process: psutil.Process, folder: Path) -> bool:
+    try:
+        return Path(process.cwd()).is_relative_to(folder)
+    except psutil.Error:
+        return False
+
+
+def test_an_experiment_elsewhere_runs_beside_another_that_began_before(
+    author: Path, tmp_path: Path
+) -> None:
+    """Two that begin in the same second may take up each other's parameters."""
+    signals = tmp_path / "signals"
+    with slow(author, "author", signals, *RUN, "--temp", "-S", "lambda=0.5") as first:
+        on(author, "author", *RUN, "--temp", "-S", "lambda=0.1")
+        assert weights(author) == {"0.1": 1.001}
+    assert first.wait() == 0
+    assert weights(author) == {"0.1": 1.001, "0.5": 1.005}
+    assert call(author, "git", "status", "--porcelain") == ""
+
+
+def test_an_edit_of_a_comment_is_accepted_without_a_run(author: Path) -> None:
+    with (author / "toy.py").open("a") as code:
+        code.write("# a comment\n")
+    assert "changed deps" in call(author, "dvc", "status")
+    call(author, "dvc", "commit", "--force")
+    assert "Running stage" not in on(author, "another", "dvc", "repro")
+    changed = call(author, "git", "status", "--porcelain").split()
+    assert {"toy.py", "dvc.lock"} <= set(changed)
+    assert not any(name.startswith("reports/") for name in changed)
+
+
+def test_from_a_remote_a_second_clone_has_everything_and_nothing_to_run(
+    author: Path, tmp_path: Path
+) -> None:
+    call(author, "dvc", "remote", "add", "--default", "store", str(tmp_path / "store"))
+    call(author, "dvc", "push")
+    commit(author)
+    second = clone_of(author, tmp_path / "second")
+    call(second, "dvc", "pull")
+    assert "up to date" in on(second, "another", "dvc", "repro")
+    assert call(second, "git", "status", "--porcelain") == ""
+    assert (second / "data" / "package" / "model").read_text() == "author 1.0"
+
+    call(author, "gto", "register", "package")  # makes the tag package@v0.0.1
+    words = "dvc", "artifacts", "get", str(author), "package", "--out", "model"
+    call(tmp_path, *words)
+    assert (tmp_path / "model" / "model").read_text() == "author 1.0"

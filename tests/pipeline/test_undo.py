@@ -1,0 +1,181 @@
+"""`make undo` goes back from an experiment, and `make` says how a run differs."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from belong.commands.verify.compare import describe
+from belong.commands.verify.mend import alone
+from belong.commands.verify.undo import main
+from tests.clones import call, commit
+from tests.toy_pipeline import clone_of, make_toy, on, slow
+
+# What DVC itself warns of, in the process that calls it.
+pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")
+SPREAD = "metric,tolerance\ndetectors.vim.auroc,0.5\n"
+
+
+@pytest.fixture(scope="module")
+def author(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_toy(tmp_path_factory.mktemp("author") / "toy")
+
+
+@pytest.fixture(scope="module")
+def experienced(author: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a clone on another machine, whose first run and first experiment are done."""
+    folder = clone_of(author, tmp_path_factory.mktemp("other") / "toy")
+    on(folder, "other", "dvc", "repro")
+    on(folder, "other", "dvc", "exp", "run", "--name", "tenth", "-S", "lambda=0.1")
+    return folder
+
+
+def model(folder: Path) -> str:
+    return (folder / "data" / "package" / "model").read_text()
+
+
+def is_as_committed(folder: Path) -> bool:
+    return call(folder, "git", "status", "--porcelain") == ""
+
+
+def test_undo_brings_back_what_this_machine_made_though_the_lock_is_another_machines(
+    experienced: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The committed dvc.lock names bytes that were never here."""
+    assert model(experienced) == "other 0.1"
+    assert main(experienced) == 0
+    assert is_as_committed(experienced)
+    assert model(experienced) == "other 1.0"
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "files as committed again; what was there is kept: `git stash show stash@{0}`" in line
+    assert "+lambda: 0.1" in call(experienced, "git", "stash", "show", "--patch", "stash@{0}")
+
+
+@pytest.mark.parametrize("autostage", ["true", "false"])
+def test_undo_works_after_an_experiment_was_applied_with_and_without_autostage(
+    experienced: Path, autostage: str
+) -> None:
+    call(experienced, "dvc", "config", "--local", "core.autostage", autostage)
+    (experienced / "notes.txt").write_text("mine")  # no part of the pipeline
+    call(experienced, "dvc", "exp", "apply", "tenth")
+    assert model(experienced) == "other 0.1"
+    call(experienced, "dvc", "commit", "--force")  # with autostage, git's index has it all
+    assert main(experienced) == 0
+    assert call(experienced, "git", "status", "--porcelain") == "?? notes.txt\n"
+    assert model(experienced) == "other 1.0"
+    (experienced / "notes.txt").unlink()
+
+
+def test_after_undo_repro_trains_nothing_where_the_lock_is_this_machines(
+    author: Path, tmp_path: Path
+) -> None:
+    folder = clone_of(author, tmp_path / "toy")
+    call(folder, "dvc", "config", "--local", "cache.dir", str(author / ".dvc" / "cache"))
+    on(folder, "author", "dvc", "exp", "run", "-S", "lambda=0.1")
+    assert main(folder) == 0
+    assert model(folder) == "author 1.0"
+    assert "up to date" in on(folder, "author", "dvc", "repro")
+    assert is_as_committed(folder)
+
+
+def test_after_a_first_experiment_undo_says_which_outputs_were_never_made(
+    author: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = clone_of(author, tmp_path / "toy")
+    on(folder, "other", "dvc", "exp", "run", "-S", "lambda=0.1")
+    assert main(folder) == 0
+    assert is_as_committed(folder)
+    assert not (folder / "data" / "bundle").exists()
+    assert (folder / "data" / "raw" / "images").read_text() == "digits"
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert "data/bundle and 1 more: not made on this machine with these parameters" in last
+
+
+def test_undo_works_after_a_stage_failed_and_the_lock_was_cut_off(experienced: Path) -> None:
+    on(experienced, "other", "dvc", "exp", "run", "-S", "lambda=13", fails=True)
+    lock = experienced / "dvc.lock"
+    lock.write_text(lock.read_text()[:100])
+    assert main(experienced) == 0
+    assert is_as_committed(experienced)
+    assert model(experienced) == "other 1.0"
+
+
+def test_undo_works_after_dvc_was_killed_in_the_middle_of_an_experiment(
+    experienced: Path, tmp_path: Path
+) -> None:
+    command = "dvc", "exp", "run", "-S", "lambda=0.2"
+    with slow(experienced, "other", tmp_path, *command) as process:
+        os.killpg(process.pid, signal.SIGKILL)
+    assert call(experienced, "git", "rev-parse", "--abbrev-ref", "HEAD") == "HEAD\n"  # detached
+    assert main(experienced) == 0
+    assert is_as_committed(experienced)
+    assert call(experienced, "git", "rev-parse", "--abbrev-ref", "HEAD") == "master\n"
+    assert (experienced / "params.yaml").read_text() == "# the weight\nlambda: 1.0\n"
+    assert model(experienced) == "other 1.0"
+
+
+def test_undo_leaves_edits_of_other_files_alone(experienced: Path) -> None:
+    table = experienced / "reports" / "grid.csv"  # hours of work of another program
+    table.write_text("pair,lambda\n")
+    code = experienced / "toy.py"
+    edited = code.read_text() + "# a comment\n"
+    whole = code.read_text()
+    code.write_text(edited)
+    (experienced / "params.yaml").write_text("lambda: 3\n")
+    assert main(experienced) == 0
+    assert (code.read_text(), table.read_text()) == (edited, "pair,lambda\n")
+    assert (experienced / "params.yaml").read_text() == "# the weight\nlambda: 1.0\n"
+    code.write_text(whole)
+    table.unlink()
+
+
+def test_undo_waits_for_nobody_while_dvc_runs(
+    experienced: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with alone(experienced):
+        assert main(experienced) == 2
+    assert "DVC is running here; wait for it, or end it" in capsys.readouterr().err
+
+
+def test_undo_without_git_is_refused_in_one_line(
+    author: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "dvc.yaml").write_text((author / "dvc.yaml").read_text())
+    assert main(tmp_path) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_run_on_another_machine_is_set_beside_the_committed_one(
+    author: Path, tmp_path: Path
+) -> None:
+    folder, spread = clone_of(author, tmp_path / "toy"), tmp_path / "spread.csv"
+    spread.write_text(SPREAD)
+    assert describe(folder, spread) == "your run is the committed one, byte for byte"
+    on(folder, "other", "dvc", "repro")
+    assert describe(folder, spread) == (
+        "your run differs from the committed one: 0 of 1 metrics within the spread of seeds, "
+        "largest difference 1.0000 (detectors.vim.auroc); 3 files changed; "
+        "`make undo` takes you back"
+    )
+    commit(folder)
+    assert describe(folder, spread).endswith("byte for byte")
+    params = folder / "params.yaml"
+    params.write_text(params.read_text().replace("1.0", "2.0"))
+    assert describe(folder, spread) == (
+        "your run differs from the committed one: it has other parameters (lambda); "
+        "1 file changed; `make undo` takes you back"
+    )
+
+
+def test_metrics_in_two_files_are_compared_together(author: Path, tmp_path: Path) -> None:
+    folder, spread = clone_of(author, tmp_path / "toy"), tmp_path / "spread.csv"
+    spread.write_text(SPREAD)
+    metrics = folder / "reports" / "metrics.json"
+    numbers = json.loads(metrics.read_text())
+    numbers["detectors"]["vim"]["auroc"] -= 0.1
+    metrics.write_text(json.dumps(numbers))
+    assert "1 of 1 metrics within the spread of seeds, largest difference 0.1000" in describe(
+        folder, spread
+    )
