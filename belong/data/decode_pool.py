@@ -26,9 +26,10 @@ from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
 import numpy as np
 
 from belong.data.file_discovery import NOT_PIXELS
-from belong.data.image_reader import Rgb, UnreadableError, read_file
+from belong.data.image_reader import Rgb, read_file
 from belong.data.resize import Form, formed
 from belong.data.thumbnail import SMALL_PX, thumbnail
+from belong.data.unreadable import UnreadableError
 from belong.runtime.parallel import in_order, parallel_map
 from belong.runtime.progress import bar
 

@@ -2,9 +2,10 @@
 
 import struct
 import zlib
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
@@ -15,6 +16,8 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from PIL.JpegImagePlugin import jpeg_factory
 
 from belong.data.color_profile import BrokenProfileError, to_srgb
+from belong.data.jpeg_decoder import whole_jpeg
+from belong.data.unreadable import UnreadableError
 from belong.runtime.text import counted
 
 # Of what Pillow knows. Not EPS, which it has Ghostscript run; not JPEG 2000, of which it takes
@@ -33,8 +36,6 @@ NOT_READ = {
     ".raf", ".rw2", ".rwl", ".srw", ".x3f",
 }  # fmt: skip
 NOT_RAW = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "WEBP")
-# To count their frames takes a walk through the file, which ends the image that is at hand.
-COUNTED_BY_A_WALK = ("GIF", "TIFF")
 NAMED = EXTENSIONS | HEIF | NOT_READ
 NO_KIND = "not an image, or of no kind that is read"
 NO_HEIF = "a HEIC photo, which is read with an extra: pip install 'belong[heic]'"
@@ -47,17 +48,16 @@ HEAD = 12  # bytes: a file's kind
 HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs",
                b"mif1", b"msf1"}  # fmt: skip
 PNG_START = b"\x89PNG\r\n\x1a\n"
-# Pillow refuses a PNG of which a text, or the color profile, is longer than 1 MiB.
-TEXTS, PROFILE = {b"iTXt", b"tEXt", b"zTXt"}, b"iCCP"
-# In the place of a profile that is too long: an empty one, which is said to be damaged.
-EMPTY = PROFILE + b"-\0\0" + zlib.compress(b"")
-NO_PROFILE = struct.pack(">I", len(EMPTY) - 4) + EMPTY + struct.pack(">I", zlib.crc32(EMPTY))
+# Pillow refuses a PNG for a text, or a color profile, that is longer than 1 MiB, or damaged. These
+# chunks are what the pixels need, and how they are turned and repeated.
+PNG_NEEDS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"eXIf", b"acTL", b"fcTL", b"fdAT"}
+PROFILE = b"iCCP"
+MOST_PROFILE = 2**24  # bytes
+GREY, TRUECOLOR = 0, 2  # of the color types of PNG
+TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+STRIP_PIXELS = 2**22  # that are converted in one go
 
 Rgb = tuple[int, int, int]
-
-
-class UnreadableError(Exception):
-    """Why a file gives no image, in plain words."""
 
 
 def is_image_name(name: str) -> bool:
@@ -136,16 +136,24 @@ def read_file(path: Path, *, needed_px: int, max_pixels: int, background: Rgb) -
         if path.stat().st_size == 0:
             raise UnreadableError("empty: 0 bytes")
         with path.open("rb") as file:
-            for content in _readings(file):
-                try:
-                    with _opened(content, path.suffix.lower()) as image:
-                        return _content(
-                            image, path, needed_px=needed_px, max_pixels=max_pixels,
-                            background=background,
-                        )  # fmt: skip
-                except ValueError as error:
-                    reason = error
-            raise reason
+            start, suffix = file.read(HEAD), path.suffix.lower()
+            if start.startswith(TIFF_STARTS) and suffix not in NOT_READ:
+                return _tiff(file, max_pixels=max_pixels, background=background)
+            read = partial(
+                _content, suffix=suffix, needed_px=needed_px, max_pixels=max_pixels,
+                background=background,
+            )  # fmt: skip
+            try:
+                return read(file)
+            except UnreadableError:
+                raise
+            except Exception:  # a damaged file makes a decoder raise anything
+                if not start.startswith(PNG_START):
+                    raise
+                with suppress(Exception):  # what was raised first says what is wrong
+                    bare, profile = _bare_png(file)
+                    return read(bare, profile=profile)
+                raise
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -157,36 +165,65 @@ def image_size(path: Path) -> tuple[int, int]:
     with _plain_reasons(0):
         if not path.is_file():
             raise UnreadableError(_no_file(path))
-        with path.open("rb") as file, _opened(file, path.suffix.lower()) as image:
-            return image.size
+        with path.open("rb") as file:
+            if file.read(HEAD).startswith(TIFF_STARTS):
+                from belong.data.tiff_reader import page_size  # 0.2 s, which few folders need
 
-
-def _readings(file: BinaryIO) -> Iterator[BinaryIO]:
-    """Yield the file, and a PNG that could not be read so without its texts, and its profile."""
-    yield file
-    file.seek(0)
-    if file.read(len(PNG_START)) == PNG_START:
-        yield _without(TEXTS, file)
-        yield _without(TEXTS | {PROFILE}, file)
+                return page_size(file)
+            with _opened(file, path.suffix.lower()) as image:
+                return image.size
 
 
 def _content(
-    image: Image.Image, path: Path, *, needed_px: int, max_pixels: int, background: Rgb
-) -> ImageContent:
-    """Decode an image that was opened; see `read_file`."""
-    size = image.size
-    if image.format in JPEG:
-        # It comes at 1/2, 1/4 or 1/8 of its size for a fraction of the work. Twice the size that is
-        # needed leaves the last step to the better filter, as in Pillow's own `thumbnail`.
-        image.draft(None, (2 * needed_px, 2 * needed_px))
-    _check_size(image, size, max_pixels)
-    plain, profile_error = _plain(image, background)
-    frames = _frames(image, path)
-    return ImageContent(plain, size, image.format or "", frames, profile_error)
+    file: BinaryIO, *, suffix: str, needed_px: int, max_pixels: int, background: Rgb,
+    profile: bytes | None = None,
+) -> ImageContent:  # fmt: skip
+    """Decode an image that is no TIFF; see `read_file`.
+
+    A `profile` takes the place of the one that was left out of the file; b"" if it is damaged.
+    """
+    with _opened(file, suffix) as image:
+        size = image.size
+        if image.format in JPEG:
+            # It comes at 1/2, 1/4 or 1/8 of its size for a fraction of the work. Twice the size
+            # that is needed leaves the last step to the better filter, as in Pillow's `thumbnail`.
+            image.draft(None, jpeg_draft_size(needed_px))
+        _check_size(image, size, max_pixels)
+        frames = _frames(image, file)
+        if profile is not None:
+            image.info["icc_profile"] = profile
+        kind = image.format or ""
+        decoded = image
+        if kind in JPEG:
+            decoded = whole_jpeg(image, file)
+        elif kind == "PNG":
+            decoded = _with_clear_color(image, file)
+        plain, profile_error = _plain(decoded, background, is_own=True)
+        return ImageContent(plain, size, kind, frames, profile_error)
+
+
+def jpeg_draft_size(needed_px: int) -> tuple[int, int]:
+    """Return the size that a JPEG is decoded at least at."""
+    return 2 * needed_px, 2 * needed_px
+
+
+def _tiff(file: BinaryIO, *, max_pixels: int, background: Rgb) -> ImageContent:
+    """Decode the first page of a TIFF; see `read_file`."""
+    from belong.data.tiff_reader import first_page, page_count  # as above
+
+    image = first_page(file, lambda size: _check_pixels(size, max_pixels))
+    frames = page_count(file)
+    file.seek(0)
+    with Image.open(file, formats=("TIFF",)) if image is None else image as page:
+        size = page.size
+        _check_size(page, size, max_pixels)
+        plain, profile_error = _plain(page, background, is_own=True)
+    return ImageContent(plain, size, "TIFF", frames, profile_error)
 
 
 def _opened(file: BinaryIO, suffix: str) -> Image.Image:
     """Open an image by its content; nothing of it is decoded."""
+    file.seek(0)
     head = file.read(HEAD)
     file.seek(0)
     try:
@@ -214,20 +251,61 @@ def _opened_heif(file: BinaryIO) -> Image.Image:
     return image
 
 
-def _without(chunks: Collection[bytes], file: BinaryIO) -> BytesIO:
-    """Return a PNG without some of its chunks."""
+def _bare_png(file: BinaryIO) -> tuple[BytesIO, bytes | None]:
+    """Return a PNG without all that its pixels do not need, and its color profile apart."""
     file.seek(len(PNG_START))
-    kept = BytesIO()
+    kept, profile = BytesIO(), None
     kept.write(PNG_START)
     while len(start := file.read(8)) == 8:
         (length,) = struct.unpack(">I", start[:4])
         body = file.read(length + 4)  # and its check sum
-        if start[4:] not in chunks:
+        if start[4:] in PNG_NEEDS:
             kept.write(start + body)
         elif start[4:] == PROFILE:
-            kept.write(NO_PROFILE)
+            profile = _inflated(body[:-4])
     kept.seek(0)
-    return kept
+    return kept, profile
+
+
+def _inflated(content: bytes) -> bytes:
+    """Return the profile of a PNG's chunk: a name, 0, the method, and compressed bytes; or b""."""
+    inflater = zlib.decompressobj()
+    try:
+        profile = inflater.decompress(content[content.index(0) + 2 :], MOST_PROFILE)
+    except (ValueError, zlib.error):
+        return b""
+    return profile if inflater.eof else b""
+
+
+def _with_clear_color(image: Image.Image, file: BinaryIO) -> Image.Image:
+    """Decode a PNG; where it has a transparent color, bring that to the depth of the pixels.
+
+    Pillow has it as it is stored, and the pixels at 8 bits (grey of 16: at 16).
+    """
+    file.seek(24)
+    depth, color_type = file.read(2)
+    clear = image.info.get("transparency")
+    if color_type == TRUECOLOR and depth == 16 and clear is not None:
+        return _color_of_16(image, file)
+    if color_type == GREY and isinstance(clear, int):
+        clear &= 2**depth - 1
+        image.info["transparency"] = clear * 255 // (2**depth - 1) if depth < 8 else clear
+    elif color_type == TRUECOLOR and isinstance(clear, tuple):
+        image.info["transparency"] = tuple(value & 255 for value in clear)
+    return image
+
+
+def _color_of_16(image: Image.Image, file: BinaryIO) -> Image.Image:
+    """Decode a PNG of 16-bit color with a transparent one, which Pillow compares at 8 bits."""
+    from imagecodecs import png_decode  # 0.1 s, which few files need
+
+    image.load()  # refuses what is damaged
+    file.seek(0)
+    pixels = png_decode(file.read())
+    decoded = Image.fromarray((pixels.reshape(*pixels.shape[-3:]) >> 8).astype(np.uint8), "RGBA")
+    decoded.info = {key: value for key, value in image.info.items() if key != "transparency"}
+    decoded.format = image.format
+    return decoded
 
 
 def plain_image(image: Image.Image, *, max_pixels: int, background: Rgb) -> Image.Image:
@@ -245,30 +323,46 @@ def _check_size(image: Image.Image, size: tuple[int, int], max_pixels: int) -> N
     """Refuse an image of `size`, that is decoded at its own, for its memory, or a JPEG's time."""
     # A progressive JPEG is held whole before any of it is decoded.
     is_by_rows = image.format in JPEG and "progressive" not in image.info
-    for (width, height), allowed in (
-        (size, JPEG_FACTOR * max_pixels if is_by_rows else max_pixels),
-        (image.size, max_pixels),
-    ):
-        if not width * height:
-            raise UnreadableError("empty: 0 pixels")
-        if width * height > allowed:
-            raise UnreadableError(
-                f"{width} x {height} is {width * height / 1e6:.1f} megapixels; "
-                f"{allowed / 1e6:g} are allowed"
-            )
+    _check_pixels(size, JPEG_FACTOR * max_pixels if is_by_rows else max_pixels)
+    _check_pixels(image.size, max_pixels)
 
 
-def _plain(image: Image.Image, background: Rgb) -> tuple[Image.Image, str]:
-    """Return the image in mode L or RGB, and why its color profile could not be used, or ""."""
+def _check_pixels(size: tuple[int, int], allowed: int) -> None:
+    width, height = size
+    if not width * height:
+        raise UnreadableError("empty: 0 pixels")
+    if width * height > allowed:
+        raise UnreadableError(
+            f"{width} x {height} is {width * height / 1e6:.1f} megapixels; "
+            f"{allowed / 1e6:g} are allowed"
+        )
+
+
+def _plain(image: Image.Image, background: Rgb, *, is_own: bool = False) -> tuple[Image.Image, str]:
+    """Return the image in mode L or RGB, and why its color profile could not be used, or "".
+
+    Of the steps between, no more than two are in memory, if the first one, too, `is_own`: then it
+    is closed.
+    """
     image.load()
     has_profile, profile = "icc_profile" in image.info, image.info.get("icc_profile")
-    upright, error = _upright(_eight_bits(image)), ""
-    if has_profile:
+    error = ""
+
+    def in_srgb(upright: Image.Image) -> Image.Image:
+        nonlocal error
         try:
-            upright = to_srgb(upright, profile)
+            return to_srgb(upright, profile)
         except BrokenProfileError as reason:
             error = str(reason)
-    return _opaque(upright, background), error
+            return upright
+
+    current = image
+    for step in (_eight_bits, _upright, *([in_srgb] if has_profile else [])):
+        following = step(current)
+        if following is not current and (is_own or current is not image):
+            current.close()
+        current = following
+    return _opaque(current, background), error
 
 
 @contextmanager
@@ -285,14 +379,18 @@ def _plain_reasons(max_pixels: int) -> Iterator[None]:
         raise UnreadableError(_plainly(error)) from None
 
 
-def _frames(image: Image.Image, path: Path) -> int:
+def _frames(image: Image.Image, file: BinaryIO) -> int:
+    if image.format != "GIF":
+        return frames_of(image)
+    # To count its frames takes a walk through the file, which ends the image that is at hand.
+    at = file.tell()
+    file.seek(0)
     try:
-        if image.format in COUNTED_BY_A_WALK:
-            with Image.open(path, formats=FORMATS) as another:
-                return frames_of(another)
+        return frames_of(Image.open(file, formats=("GIF",)))
     except Exception:  # a damaged file makes a decoder raise anything
         return 1
-    return frames_of(image)
+    finally:
+        file.seek(at)
 
 
 def frames_of(image: Image.Image) -> int:
@@ -334,17 +432,21 @@ def _eight_bits(image: Image.Image) -> Image.Image:
         raise UnreadableError("grey with fractions, whose white is not known; save it as PNG")
     if not image.mode.startswith("I"):
         return image
-    values = np.asarray(image).astype(np.int64)
-    if values.min() < 0 or values.max() > 65535:
-        raise UnreadableError(f"grey from {values.min()} to {values.max()}; wanted 0 to 65535")
-    if image.format == "TIFF":
-        values = _sixteen_bits(values, image)
-    scaled = Image.fromarray(((values + 128) // 257).astype(np.uint8))
-    scaled.info, scaled.format = image.info, image.format
-    if "transparency" in image.info:
-        clear = values == image.info["transparency"]
-        scaled.putalpha(Image.fromarray(np.where(clear, 0, 255).astype(np.uint8)))
-        del scaled.info["transparency"]
+    low, high = (int(value) for value in np.array(image.getextrema()))
+    if low < 0 or high > 65535:
+        raise UnreadableError(f"grey from {low} to {high}; wanted 0 to 65535")
+    clear = image.info.get("transparency")
+    scaled = Image.new("L" if clear is None else "LA", image.size)
+    for box in _strips(image):
+        values = np.asarray(image.crop(box)).astype(np.int64)
+        if image.format == "TIFF":
+            values = _sixteen_bits(values, image)
+        strip = Image.fromarray(((values + 128) // 257).astype(np.uint8))
+        if clear is not None:
+            strip.putalpha(Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)))
+        scaled.paste(strip, box)
+    scaled.info = {key: value for key, value in image.info.items() if key != "transparency"}
+    scaled.format = image.format
     return scaled
 
 
@@ -363,8 +465,20 @@ def _sixteen_bits(values: np.ndarray, image: Image.Image) -> np.ndarray:
 def _opaque(image: Image.Image, background: Rgb) -> Image.Image:
     """Lay it over the background; what is not grey becomes RGB (CMYK, palettes, YCbCr)."""
     if image.has_transparency_data:
-        below = Image.new("RGBA", image.size, background)
-        below.alpha_composite(image.convert("RGBA"))
-        return below.convert("RGB")
+        opaque = Image.new("RGB", image.size)
+        for box in _strips(image):
+            strip = image.crop(box).convert("RGBA")
+            below = Image.new("RGBA", strip.size, background)
+            below.alpha_composite(strip)
+            opaque.paste(below.convert("RGB"), box)
+        return opaque
     mode = "L" if image.mode in ("1", "L") else "RGB"
     return image if image.mode == mode else image.convert(mode)
+
+
+def _strips(image: Image.Image) -> Iterator[tuple[int, int, int, int]]:
+    """Yield boxes of rows that make up the image: what is made of each takes little memory."""
+    width, height = image.size
+    rows = max(1, STRIP_PIXELS // max(1, width))
+    for top in range(0, height, rows):
+        yield 0, top, width, min(height, top + rows)

@@ -16,8 +16,9 @@ from belong.data import idx
 from belong.data.dataset import DataSet
 from belong.data.decode_pool import each_image
 from belong.data.image_folder import ImageFiles, list_images
-from belong.data.image_reader import Rgb, UnreadableError, heif_without_reader, read_image
+from belong.data.image_reader import Rgb, heif_without_reader, read_image
 from belong.data.resize import Color, Form, formed
+from belong.data.unreadable import UnreadableError
 from belong.parameters import ImagesSection
 from belong.runtime.errors import InputError, TooManyBadFilesError
 from belong.runtime.text import printable

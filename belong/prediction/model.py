@@ -17,8 +17,9 @@ from PIL import Image
 from belong.data.decode_pool import Answers, Picture, decoded
 from belong.data.file_discovery import below
 from belong.data.image_form import ImageForm
-from belong.data.image_reader import UnreadableError, frames_of, plain_image
+from belong.data.image_reader import frames_of, plain_image
 from belong.data.resize import Form, formed
+from belong.data.unreadable import UnreadableError
 from belong.prediction.bundle import Bundle
 from belong.prediction.manifest import Manifest
 from belong.prediction.model_card import card

@@ -7,8 +7,9 @@ import numpy as np
 from PIL import Image
 
 from belong.data.decode_pool import each_image
-from belong.data.image_reader import Rgb, UnreadableError, read_image
+from belong.data.image_reader import Rgb, read_image
 from belong.data.thumbnail import SMALL_PX, side_for, thumbnail
+from belong.data.unreadable import UnreadableError
 from belong.reporting.gallery.sprite_sheets import photo_uri
 from belong.reporting.report.thumbnails import data_uri, picture_of
 

@@ -10,8 +10,9 @@ from PIL import Image
 
 from belong.data.decode_pool import Decoder, decoded
 from belong.data.image_form import ImageForm
-from belong.data.image_reader import UnreadableError, heif_without_reader, read_file
+from belong.data.image_reader import heif_without_reader, read_file
 from belong.data.resize import Form
+from belong.data.unreadable import UnreadableError
 from tests import icc_profiles as icc
 from tests.data.test_image_reader import CORNERS, UPRIGHT, photo, read
 

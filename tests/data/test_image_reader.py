@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from belong.data.image_reader import UnreadableError, is_image_name, read_image
+from belong.data.image_reader import is_image_name, read_image
+from belong.data.unreadable import UnreadableError
 
 WHITE = (255, 255, 255)
 
@@ -450,3 +451,54 @@ def test_a_grey_tiff_that_is_not_compressed_is_turned_and_not_sheared(
     high, wide = (5, 8) if orientation < 5 else (8, 5)
     wanted = np.array(UPRIGHT[orientation], np.uint8).repeat(high, axis=0).repeat(wide, axis=1)
     np.testing.assert_array_equal(np.asarray(read(tmp_path / "a.tif")), wanted)
+
+
+# --- JPEGs that lost a part inside ---------------------------------------------------------------
+
+
+def without_a_third(whole: bytes, how: str) -> bytes:
+    """Spoil a JPEG inside; it ends as it did."""
+    third = len(whole) // 3
+    return {
+        "closed": whole[:third] + b"\xff\xd9",
+        "zeros": whole[:third] + bytes(third) + whole[2 * third :],
+        "gone": whole[:third] + whole[2 * third :],
+        "zeros at the end": whole[: 2 * third] + bytes(len(whole) - 2 * third - 2) + whole[-2:],
+    }[how]
+
+
+@pytest.mark.parametrize("how", ["closed", "zeros", "gone", "zeros at the end"])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"progressive": True}, {"restart_marker_blocks": 8}, {"mode": "L"}, {"mode": "CMYK"}],
+    ids=str,
+)
+@pytest.mark.parametrize("needed_px", [1000, 20], ids=["whole", "smaller"])
+def test_a_jpeg_that_lost_a_part_inside_is_refused_with_what_libjpeg_warns_of(
+    tmp_path: Path, how: str, options: dict[str, Any], needed_px: int
+) -> None:
+    path = tmp_path / "a.jpg"
+    photo().convert(options.get("mode", "RGB")).save(
+        path, quality=85, **{key: value for key, value in options.items() if key != "mode"}
+    )
+    assert read(path, needed_px=needed_px)
+    path.write_bytes(without_a_third(path.read_bytes(), how))
+    with pytest.raises(UnreadableError, match=r"^damaged: (Corrupt JPEG data|Inconsistent prog)"):
+        read(path, needed_px=needed_px)
+
+
+@pytest.mark.parametrize("behind", [bytes(1000), b"\xff\xd8\xff\xe0", b"SEFT", b"\xff" * 9, b"\n"])
+def test_what_follows_the_end_of_a_jpeg_is_no_damage(tmp_path: Path, behind: bytes) -> None:
+    photo().save(tmp_path / "a.jpg")
+    whole = (tmp_path / "a.jpg").read_bytes()
+    (tmp_path / "b.jpg").write_bytes(whole + behind)
+    np.testing.assert_array_equal(read(tmp_path / "a.jpg"), read(tmp_path / "b.jpg"))
+
+
+def test_an_odd_header_of_a_jpeg_is_no_damage(tmp_path: Path) -> None:
+    photo().save(tmp_path / "a.jpg")
+    whole = (tmp_path / "a.jpg").read_bytes()
+    padded = whole[:-2] + b"\xff" * 3 + whole[-2:]  # fill bytes, which the standard allows
+    for place, odd in enumerate((whole.replace(b"JFIF\0\1", b"JFIF\0\3", 1), padded)):
+        (tmp_path / f"{place}.jpg").write_bytes(odd)
+        np.testing.assert_array_equal(read(tmp_path / "a.jpg"), read(tmp_path / f"{place}.jpg"))

@@ -18,7 +18,8 @@ from PIL import Image, ImageFilter
 from belong.data.dataset import DataSet
 from belong.data.decode_pool import each_image
 from belong.data.image_folder import ImageFiles
-from belong.data.image_reader import Rgb, UnreadableError, read_file
+from belong.data.image_reader import Rgb, read_file
+from belong.data.unreadable import UnreadableError
 
 # Images are compared as grey squares of this side.
 THUMBNAIL_PX = 16

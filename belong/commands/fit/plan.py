@@ -16,7 +16,8 @@ import numpy as np
 from belong.calibration.sample_size import least_held_out
 from belong.data.dataset import DataSet, drawn
 from belong.data.image_folder import ImageFiles
-from belong.data.image_reader import UnreadableError, image_size, read_image
+from belong.data.image_reader import image_size, read_image
+from belong.data.unreadable import UnreadableError
 from belong.models.backbones.card import BackboneCard
 from belong.parameters import SplitSection, TrainSection
 from belong.runtime.errors import InputError

@@ -19,9 +19,10 @@ from torch import Tensor, nn
 from belong.commands.fit.plan import LEAST_PX, Plan
 from belong.data.dataset import DataSet
 from belong.data.image_folder import ImageFiles
-from belong.data.image_reader import UnreadableError, read_image
+from belong.data.image_reader import read_image
 from belong.data.resize import Form, formed
 from belong.data.synthetic_anomalies import DERIVED
+from belong.data.unreadable import UnreadableError
 from belong.models import device as devices
 from belong.models.backbones.backbone import Backbone
 from belong.models.base import Network

@@ -1,0 +1,298 @@
+"""Decode the first page of a TIFF: every layout whose meaning is known, and no other.
+
+tifffile reads the tags, imagecodecs the strips and tiles. A layout is the number of bits, the order
+of bytes, bits and samples, the compression, the predictor, the photometric interpretation and the
+orientation (TIFF 6.0). Each strip becomes 8 bits for each sample as soon as it is decoded.
+"""
+
+import logging
+import struct
+from collections.abc import Callable, Iterator
+from math import ceil
+from typing import BinaryIO
+
+import numpy as np
+from PIL import ExifTags, Image
+from tifffile import COMPRESSION, PHOTOMETRIC, TiffFile, TiffPage
+
+from belong.data.jpeg_decoder import jpeg_damage
+from belong.data.unreadable import UnreadableError
+
+logging.getLogger("tifffile").addHandler(logging.NullHandler())  # else it writes to stderr
+
+COMPRESSIONS = {
+    COMPRESSION.NONE, COMPRESSION.CCITTRLE, COMPRESSION.CCITT_T4, COMPRESSION.CCITT_T6,
+    COMPRESSION.LZW, COMPRESSION.JPEG, COMPRESSION.ADOBE_DEFLATE, COMPRESSION.DEFLATE,
+    COMPRESSION.PACKBITS, COMPRESSION.LZMA, COMPRESSION.ZSTD, COMPRESSION.WEBP, COMPRESSION.LERC,
+    COMPRESSION.PNG, COMPRESSION.JPEGXL,
+}  # fmt: skip
+# Photometric interpretation -> samples that are no extra ones.
+SAMPLES: dict[int, int] = {
+    PHOTOMETRIC.MINISWHITE: 1, PHOTOMETRIC.MINISBLACK: 1, PHOTOMETRIC.RGB: 3,
+    PHOTOMETRIC.PALETTE: 1, PHOTOMETRIC.SEPARATED: 4, PHOTOMETRIC.YCBCR: 3, PHOTOMETRIC.CIELAB: 3,
+}  # fmt: skip
+GREY: set[int] = {PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.MINISBLACK}
+SENSOR: set[int] = {PHOTOMETRIC.CFA, PHOTOMETRIC.LINEAR_RAW}  # what a camera's sensor saw
+PREMULTIPLIED, ALPHA = 1, (1, 2, 999)  # of the extra samples; 999 is written by CorelDRAW 10
+SUBFILE_TYPE, ORIENTATION, INK_SET, PROFILE, DNG_VERSION = 254, 274, 332, 34675, 50706
+REDUCED = 1  # of the subfile type
+CMYK_INKS = 1
+UNSIGNED, SIGNED, FLOAT, COMPLEX = 1, 2, 3, (5, 6)  # of the sample format
+WHITE = 65535
+RAW_PHOTO = "a raw photo of a camera, which is not read; save it as JPEG or PNG"
+MISSING_PART = "damaged: a part of the picture is missing"
+MOST_SUB_IFDS = 16  # that are looked at
+
+Scaling = Callable[[np.ndarray], np.ndarray]
+
+
+def page_count(file: BinaryIO) -> int:
+    """Count the pages, by their directories alone; what lies behind a damaged one does not count.
+
+    Pillow takes time with the square of their number.
+    """
+    file.seek(0)
+    start = file.read(16)
+    order = "<" if start[:1] == b"I" else ">"
+    is_big = start[2:4] in (b"\x2b\0", b"\0\x2b")
+    number, link, entry = ("Q", "Q", 20) if is_big else ("H", "I", 12)
+    (offset,) = struct.unpack_from(order + link, start, 8 if is_big else 4)
+    seen: set[int] = set()
+    while offset and offset not in seen:
+        try:
+            file.seek(offset)
+            (entries,) = struct.unpack(order + number, file.read(struct.calcsize(number)))
+            file.seek(entries * entry, 1)
+            (following,) = struct.unpack(order + link, file.read(struct.calcsize(link)))
+        except (struct.error, OSError, OverflowError, ValueError):
+            break
+        seen.add(offset)
+        offset = following
+    return max(1, len(seen))
+
+
+def page_size(file: BinaryIO) -> tuple[int, int]:
+    """Return width and height of the first page."""
+    file.seek(0)
+    with TiffFile(file) as tiff:
+        page = _first(tiff)
+        return page.imagewidth, page.imagelength
+
+
+def first_page(file: BinaryIO, check_size: Callable[[tuple[int, int]], None]) -> Image.Image | None:
+    """Return the first page in mode 1, L, LA, RGB, RGBA, CMYK or LAB; not yet turned upright.
+
+    Args:
+        file: the TIFF.
+        check_size: is told width and height before a pixel is decoded, and may refuse them.
+
+    Returns:
+        The image, with its orientation and its color profile; None if the page is YCbCr without
+        JPEG, or JPEG of before TIFF 6.0: both are read by libtiff.
+
+    Raises:
+        UnreadableError: a layout of which black and white, or the colors, are not known.
+    """
+    file.seek(0)
+    with TiffFile(file) as tiff:
+        page = _first(tiff)
+        check_size((page.imagewidth, page.imagelength))
+        _refuse_raw(page)
+        if page.compression == COMPRESSION.OJPEG or (
+            page.photometric == PHOTOMETRIC.YCBCR and page.compression != COMPRESSION.JPEG
+        ):
+            return None
+        _refuse_unknown(page)
+        image = _image(_samples(file, page, _scaling(page)), page)
+        image.getexif()[ExifTags.Base.Orientation] = int(page.tags.valueof(ORIENTATION, 1))
+        if (profile := page.tags.valueof(PROFILE)) is not None:
+            image.info["icc_profile"] = bytes(profile)
+        image.format = "TIFF"
+        return image
+
+
+def _first(tiff: TiffFile) -> TiffPage:
+    page = tiff.pages.first
+    if not isinstance(page, TiffPage):
+        raise UnreadableError("damaged: no first page")
+    return page
+
+
+def _refuse_raw(page: TiffPage) -> None:
+    """Refuse the small picture that a raw photo of a camera shows first."""
+    if page.photometric in SENSOR or DNG_VERSION in page.tags:
+        raise UnreadableError(RAW_PHOTO)
+    if page.pages is None:
+        return
+    own = page.imagewidth * page.imagelength
+    is_reduced = bool(page.tags.valueof(SUBFILE_TYPE, 0) & REDUCED)
+    for place in range(min(len(page.pages), MOST_SUB_IFDS)):
+        sub = page.pages.get(place, aspage=True)
+        if not isinstance(sub, TiffPage):
+            continue
+        is_larger = sub.imagewidth * sub.imagelength > own
+        if sub.photometric in SENSOR or is_larger or is_reduced:
+            raise UnreadableError(RAW_PHOTO)
+
+
+def _refuse_unknown(page: TiffPage) -> None:
+    """Refuse what cannot be decoded, or be brought to grey or color, for sure."""
+    kind = page.photometric
+    reason = ""
+    if kind not in SAMPLES:
+        name = getattr(kind, "name", kind)
+        reason = f"a TIFF of the photometric interpretation {name}"
+    elif page.compression not in COMPRESSIONS:
+        name = getattr(page.compression, "name", page.compression)
+        reason = f"a TIFF with the compression {name}"
+    elif page.imagedepth != 1:
+        reason = f"a volume of {page.imagedepth} slices"
+    elif kind == PHOTOMETRIC.SEPARATED and page.tags.valueof(INK_SET, CMYK_INKS) != CMYK_INKS:
+        reason = "a TIFF of inks other than CMYK"
+    elif kind == PHOTOMETRIC.YCBCR and (
+        page.samplesperpixel not in (1, 3) or page.planarconfig != 1
+    ):
+        reason = "a TIFF of YCbCr in planes, or with extra samples"
+    elif isinstance(page.bitspersample, tuple) or page.dtype is None:
+        reason = f"a TIFF of {page.bitspersample} bits for each sample"
+    if reason:
+        raise UnreadableError(f"{reason}, which is not read; save it as JPEG or PNG")
+
+
+def _scaling(page: TiffPage) -> Scaling:
+    """Return what brings decoded values to 0..255; those of a palette stay as they are."""
+    bits, form = page.bitspersample, page.sampleformat
+    is_grey = page.photometric in GREY
+    what, top = "grey" if is_grey else "color", 2**bits - 1
+    if form in (FLOAT, *COMPLEX):
+        raise UnreadableError(f"{what} with fractions, whose white is not known; save it as PNG")
+    if bits == 32 and is_grey:  # counted as one of 16 bits, if it fits
+        if page.photometric == PHOTOMETRIC.MINISWHITE:
+            raise UnreadableError("grey of 32 bits with white at 0, whose black is not known")
+        return _grey_of_16
+    if form != UNSIGNED or bits > 31:
+        sign = "signed " if form == SIGNED else ""
+        raise UnreadableError(
+            f"{what} of {sign}{bits} bits, whose black and white are not known; save it as PNG"
+        )
+    if page.photometric == PHOTOMETRIC.PALETTE or bits == 8:
+        return lambda values: values
+    if page.photometric == PHOTOMETRIC.CIELAB:
+        raise UnreadableError(f"CIELAB of {bits} bits, which is not read; save it as JPEG or PNG")
+    if bits < 8:
+        return lambda values: ((values.astype(np.uint16) * 255 + top // 2) // top).astype(np.uint8)
+    if bits == 16:
+        return _grey_of_16 if is_grey else lambda values: (values >> 8).astype(np.uint8)
+    return lambda values: _grey_of_16((values.astype(np.uint64) * WHITE + top // 2) // top)
+
+
+def _grey_of_16(values: np.ndarray) -> np.ndarray:
+    low, high = int(values.min()), int(values.max())
+    if low < 0 or high > WHITE:
+        raise UnreadableError(f"grey from {low} to {high}; wanted 0 to 65535")
+    return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+def _samples(file: BinaryIO, page: TiffPage, scaled: Scaling) -> np.ndarray:
+    """Return the samples (h, w, s), each strip or tile brought to its form by `scaled`."""
+    planes, _, height, width, samples = page.shaped
+    if not width * height:
+        raise UnreadableError("empty: 0 pixels")
+    kind = page.dtype if page.photometric == PHOTOMETRIC.PALETTE else np.uint8
+    result = np.empty((planes, height, width, samples), kind)
+    for index, data in _segments(file, page, planes):
+        decoded, (plane, _, top, left, _), _ = page.decode(
+            data, index, jpegtables=page.jpegtables, jpegheader=page.jpegheader
+        )
+        if decoded is None:
+            raise UnreadableError(MISSING_PART)
+        part = scaled(decoded[0, : height - top, : width - left])
+        result[plane, top : top + part.shape[0], left : left + part.shape[1]] = part
+    return result[0] if planes == 1 else np.moveaxis(result[..., 0], 0, -1)
+
+
+def _segments(file: BinaryIO, page: TiffPage, planes: int) -> Iterator[tuple[int, bytes]]:
+    """Yield number and bytes of each strip or tile; all of them are there, and whole."""
+    height, width = page.imagelength, page.imagewidth
+    if page.is_tiled:
+        rows, count = page.tilelength, ceil(height / page.tilelength) * ceil(width / page.tilewidth)
+        across = page.tilewidth
+    else:
+        rows, count, across = page.rowsperstrip, ceil(height / page.rowsperstrip), width
+    count *= planes
+    bits = across * page.samplesperpixel // planes * page.bitspersample
+    if min(len(page.dataoffsets), len(page.databytecounts)) < count:
+        raise UnreadableError(MISSING_PART)
+    for index in range(count):
+        offset, length = page.dataoffsets[index], page.databytecounts[index]
+        if page.compression == COMPRESSION.NONE:  # some programs write another length
+            first = index % (count // planes) * rows
+            needed = rows if page.is_tiled else min(rows, height - first)
+            length = max(length, ceil(bits / 8) * needed)
+        if not offset or not length:
+            raise UnreadableError(MISSING_PART)
+        file.seek(offset)
+        data = file.read(length)
+        if len(data) < length and (
+            page.compression != COMPRESSION.NONE or len(data) < page.databytecounts[index]
+        ):
+            raise UnreadableError(f"cut off: {length - len(data)} bytes of the picture are missing")
+        if page.compression == COMPRESSION.JPEG and (why := jpeg_damage(data, page.jpegtables)):
+            raise UnreadableError(f"damaged: {why}")
+        yield index, data
+
+
+def _image(samples: np.ndarray, page: TiffPage) -> Image.Image:
+    """Return the image of samples (h, w, s)."""
+    kind, own = page.photometric, SAMPLES[page.photometric]
+    if kind == PHOTOMETRIC.YCBCR:  # libjpeg has converted it
+        kind, own = (PHOTOMETRIC.RGB, 3) if samples.shape[-1] == 3 else (PHOTOMETRIC.MINISBLACK, 1)
+    count = samples.shape[-1]
+    if count < own:
+        raise UnreadableError(f"damaged: {count} samples for each pixel; wanted {own}")
+    extra = list(page.extrasamples)[: count - own]
+    if kind == PHOTOMETRIC.RGB and count == 4 and not extra:
+        extra = [ALPHA[1]]
+    alpha = next((place for place, one in enumerate(extra) if one in ALPHA), None)
+    if kind in GREY and alpha is None and count > 2:
+        raise UnreadableError(f"{count} bands, and which of them is the picture is not known")
+    if kind == PHOTOMETRIC.PALETTE:
+        colors, mode = _palette(page)[samples[..., 0].astype(np.intp)], "RGB"
+    elif kind in GREY:
+        colors, mode = samples[..., :1], "L"
+        if kind == PHOTOMETRIC.MINISWHITE:
+            colors = 255 - colors
+    else:
+        colors, mode = samples[..., :own], "CMYK" if kind == PHOTOMETRIC.SEPARATED else "RGB"
+    if kind == PHOTOMETRIC.CIELAB:
+        mode = "LAB"
+    if alpha is None:
+        image = _of_mode(colors, mode)
+        return image.convert("1") if page.bitspersample == 1 and mode == "L" else image
+    if mode not in ("L", "RGB"):
+        raise UnreadableError(f"{mode} with transparency, which is not read; save it as PNG")
+    clear = samples[..., own + alpha : own + alpha + 1]
+    if kind == PHOTOMETRIC.PALETTE:
+        clear = clear.astype(np.uint8)
+    if extra[alpha] != PREMULTIPLIED:
+        return _of_mode(np.concatenate([colors, clear], axis=-1), f"{mode}A")
+    whole = np.concatenate([np.broadcast_to(colors, (*colors.shape[:2], 3)), clear], axis=-1)
+    image = _of_mode(whole, "RGBA", raw="RGBa")  # Pillow divides the colors by alpha
+    return image if mode == "RGB" else image.convert("LA")
+
+
+def _of_mode(pixels: np.ndarray, mode: str, *, raw: str = "") -> Image.Image:
+    """Return an image of pixels (h, w, ch) uint8."""
+    height, width, _ = pixels.shape
+    whole = np.ascontiguousarray(pixels)
+    return Image.frombuffer(mode, (width, height), whole, "raw", raw or mode, 0, 1)
+
+
+def _palette(page: TiffPage) -> np.ndarray:
+    """Return the colors (k, 3) uint8 of a palette."""
+    colors = page.colormap
+    if colors is None or colors.shape != (3, 2**page.bitspersample):
+        raise UnreadableError("damaged: no palette of as many colors as its pixels may have")
+    # Some programs write 8 bits where the standard has 16, as libtiff knows.
+    shift = 8 if colors.max() > 255 else 0
+    return np.asarray(colors.T >> shift, np.uint8)

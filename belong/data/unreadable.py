@@ -1,0 +1,5 @@
+"""Why a file gives no image."""
+
+
+class UnreadableError(Exception):
+    """Why a file gives no image, in plain words."""
