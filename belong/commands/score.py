@@ -41,15 +41,21 @@ def run(arguments: argparse.Namespace) -> int:
     model = load_model(arguments.model, device=arguments.device)
     incoming, source = find(arguments.images)
     output, options = arguments.out, scoring_options(arguments)
-    kept: Any = None
-    observed: dict[str, Any] = {}
+    gallery: dict[str, Any] = {}
     if not arguments.no_gallery:
         from belong.reporting.gallery.selection import MOST, photo_px
         from belong.reporting.gallery.sprite_sheets import KeptImages
 
         kept, count = KeptImages(), len(incoming.files)
         if count <= MOST:  # of more, the page holds those that are chosen when all are scored
-            observed = {"observe": kept.observe, "thumbnail_px": photo_px(count)}
+            gallery = {"observe": kept.observe, "thumbnail_px": photo_px(count)}
+
+        def save(read: list[str]) -> None:
+            from belong.reporting.gallery.gallery import save_gallery  # when all are scored
+
+            save_gallery(incoming, read, model, output, options, source=source, kept=kept)
+
+        gallery["finish"] = save
     summary = score_files(
         incoming,
         model,
@@ -57,12 +63,8 @@ def run(arguments: argparse.Namespace) -> int:
         options,
         source=source,
         say=on_stderr,
-        **observed,
+        **gallery,
     )
-    if kept:
-        from belong.reporting.gallery.gallery import save_gallery
-
-        save_gallery(incoming, model, output, options, source=source, kept=kept)
     say(summary, printable(output))
     return 0
 

@@ -31,12 +31,14 @@ class Packed:
     Attributes:
         data: the images that could be read, in one form.
         unreadable: (file, reason) of the others.
+        is_read: (m,) bool, of all files in their order.
         ignored: (file or folder, reason) of what is no image by its name.
     """
 
     data: DataSet
     unreadable: list[tuple[str, str]]
     ignored: list[tuple[str, str]]
+    is_read: np.ndarray
 
     @property
     def form(self) -> Form:
@@ -78,7 +80,7 @@ def pack(found: DataSet | ImageFiles, form: Form, *, background: Rgb, max_pixels
         max_pixels: larger files are taken for unreadable.
     """
     if isinstance(found, DataSet):
-        return Packed(found, [], [])
+        return Packed(found, [], [], np.ones(len(found.images), bool))
     images = np.empty((len(found.files), form.channels, form.height, form.width), np.uint8)
     needed_px = max(form.height, form.width)
 
@@ -109,6 +111,7 @@ def pack(found: DataSet | ImageFiles, form: Form, *, background: Rgb, max_pixels
         DataSet(images, found.labels[read], found.class_names, found.is_test[read], names[read]),
         unreadable=list(zip(names[bad], reasons[bad], strict=True)),
         ignored=[(printable(path), reason) for path, reason in found.ignored],
+        is_read=reasons == "",
     )
 
 

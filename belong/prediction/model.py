@@ -259,14 +259,14 @@ def predict_batch(
     observe: Observer | None = None,
 ) -> Predictions:
     """Return the predictions for files that were decoded: an answer for each of them."""
-    both = list(zip(files, answers, strict=True))
-    read = {file: answer for file, answer in both if not isinstance(answer, str)}
+    both = zip(files, answers, strict=True)
+    read = [(file, answer) for file, answer in both if not isinstance(answer, str)]
     scores = None
     if read:
-        pixels = np.stack([picture.pixels for picture in read.values()])
+        pixels = np.stack([picture.pixels for _, picture in read])
         scores = predictor.score(pixels, stopped=stopped)
         if observe:
-            observe(read, scores)
+            observe(dict(read), scores)
     return predictions_of(
         [in_table(file) for file in files],
         [answer if isinstance(answer, str) else answer.frames for answer in answers],

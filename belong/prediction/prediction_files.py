@@ -1,6 +1,7 @@
 """The files with the verdicts: a row for each image, those that cannot be read, and the counts."""
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -10,8 +11,9 @@ from belong.calibration.conformal import promised_range
 from belong.prediction.manifest import Manifest
 from belong.prediction.predictions import COLUMNS, Predictions
 from belong.runtime.errors import InputError
-from belong.runtime.storage import save_rows, whole_file
+from belong.runtime.storage import read_bytes, save_rows, whole_file
 from belong.runtime.text import printable
+from belong.runtime.unfinished import is_unfinished
 
 PREDICTIONS, UNREADABLE, SUMMARY = "predictions.csv", "unreadable.csv", "summary.json"
 Rows = Sequence[Sequence[str]]
@@ -104,6 +106,11 @@ def check_outside(out: Path, images: str) -> None:
         )
 
 
+def run_of(source: str, model: str) -> str:
+    """Return what stands for a run in its folder: see `check_free` for the two."""
+    return json.dumps({"source": source, "model": model})
+
+
 def check_free(out: Path, source: str, model: str) -> None:
     """Refuse a folder that holds the results of other images, or of another model.
 
@@ -112,12 +119,14 @@ def check_free(out: Path, source: str, model: str) -> None:
     Raises:
         InputError: names the first file that would be lost.
     """
-    there = [name for name in (PREDICTIONS, UNREADABLE, SUMMARY) if (out / name).exists()]
+    names = (PREDICTIONS, UNREADABLE, SUMMARY)
+    there = [name for name in names if os.path.lexists(out / name)]
     try:
-        before = json.loads((out / SUMMARY).read_text(encoding="utf-8"))
+        before = json.loads(read_bytes(out / SUMMARY))
         is_own = (before["source"], before["model"]["manifest_sha256"]) == (source, model)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         is_own = False
+    is_own = is_own or is_unfinished(out, run_of(source, model))
     if there and not is_own:
         raise InputError(
             f"{printable(out)}: has the {there[0]} of other images or of another model; wanted "

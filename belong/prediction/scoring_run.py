@@ -9,7 +9,6 @@ takes longer than many a folder.
 import hashlib
 import json
 import os
-import shutil
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
@@ -32,21 +31,25 @@ from belong.prediction.prediction_files import (
     check_free,
     check_outside,
     rows_of,
+    run_of,
     save_tables,
     summary_of,
 )
+from belong.prediction.predictions import COLUMNS
 from belong.prediction.scoring_options import ScoringOptions
-from belong.runtime import portable_math
+from belong.runtime import portable_math, unfinished
 from belong.runtime.errors import InputError, TooManyBadFilesError
 from belong.runtime.process_lock import one_writer
 from belong.runtime.progress import bar
-from belong.runtime.storage import save_json, save_text
+from belong.runtime.storage import read_bytes, save_json, save_text
 from belong.runtime.text import in_table, printable
 
 if TYPE_CHECKING:
     from belong.prediction.predictor import Predictor
 
-UNFINISHED = ".unfinished"  # the folder of the finished batches, while others are not
+OF_READ, OF_UNREAD = len(COLUMNS), 2  # values in a row
+MOST_BYTES = 2**30  # of a batch of 65,536 rows
+BATCH_NAMES = "?" * 64 + ".json"  # of the finished batches, while others are not
 
 
 def score_files(
@@ -59,10 +62,12 @@ def score_files(
     say: Callable[[str], None],
     observe: Observer | None = None,
     thumbnail_px: int = 0,
+    finish: Callable[[list[str]], None] | None = None,
 ) -> dict[str, Any]:
     """Write predictions.csv, unreadable.csv and summary.json; return the summary.
 
-    Two runs into one folder take turns.
+    Two runs into one folder take turns. One that is killed between two of the files is finished by
+    the same call.
 
     Args:
         incoming: the files.
@@ -74,6 +79,8 @@ def score_files(
             photos that cannot be read here.
         observe: is called by several threads with each batch that this run scores.
         thumbnail_px: the longer side of the thumbnails that it is given; 0: none.
+        finish: is given the files that could be read, in the order of predictions.csv, and writes
+            more, before another run has its turn. It is not called if there is none.
 
     Raises:
         InputError: `output` is among the images or has the results of another run, or there is no
@@ -90,7 +97,7 @@ def score_files(
         say(unread)
     states = list(_states(incoming, options.batch_size))
     with closing(_DecodingAhead(incoming, manifest.form, options.jobs, thumbnail_px)) as decoding:
-        if not (output / UNFINISHED).exists():  # else some batches may be finished already
+        if not (output / unfinished.NAME).exists():  # else some batches may be finished already
             decoding.begin([files for files, _ in states])
         from belong.models.device import use_threads  # not at the top: meanwhile, files are decoded
 
@@ -99,20 +106,25 @@ def score_files(
         with one_writer(output / PREDICTIONS, say):
             if not options.overwrite:  # another run may have ended with it
                 check_free(output, source, manifest.digest)
-            (output / UNFINISHED).mkdir(exist_ok=True)  # now, and not after the first batch
-            run = f"{manifest.digest} {options.batch_size} {device.type} {portable_math.current()}"
-            batches = [Batch(files, output / UNFINISHED / _name(run, at)) for files, at in states]
-            scored = _score_unfinished(batches, decoding, model, options.jobs, observe)
-            counts = save_tables(output, _pieces(batches, incoming, printable(output)))
-            seconds = time.perf_counter() - start
-            summary = summary_of(counts, manifest) | {
-                "ignored": len(incoming.ignored),
-                "source": source,
-                "seconds": round(seconds, 3),
-                "images_per_second": round(scored / seconds, 1),
-            }
-            save_json(output / SUMMARY, summary)
-            shutil.rmtree(output / UNFINISHED, ignore_errors=True)
+            with unfinished.unfinished(
+                output, run_of(source, manifest.digest), BATCH_NAMES
+            ) as folder:
+                math = portable_math.current()
+                run = f"{manifest.digest} {options.batch_size} {device.type} {math}"
+                batches = [Batch(files, folder / _name(run, at)) for files, at in states]
+                scored = _score_unfinished(batches, decoding, model, options.jobs, observe)
+                read: list[str] = []
+                counts = save_tables(output, _pieces(batches, incoming, printable(output), read))
+                seconds = time.perf_counter() - start
+                summary = summary_of(counts, manifest) | {
+                    "ignored": len(incoming.ignored),
+                    "source": source,
+                    "seconds": round(seconds, 3),
+                    "images_per_second": round(scored / seconds, 1),
+                }
+                save_json(output / SUMMARY, summary)
+                if finish and read:
+                    finish(read)
     if summary["images"] == 0:
         raise TooManyBadFilesError(
             f"{source}: no image can be read; {printable(output / UNREADABLE)} says why"
@@ -130,13 +142,21 @@ class Batch:
     files: list[str]
     kept: Path
 
-    def rows(self) -> tuple[Rows, Rows] | None:
-        """Return the rows of predictions.csv and of unreadable.csv, if the batch is finished."""
+    def rows(self) -> list[list[str]] | None:
+        """Return a row for each file, of unreadable.csv if it is short, if the batch is finished.
+
+        By their names alone files cannot be told apart: two may be printed alike.
+        """
         try:
-            rows = json.loads(self.kept.read_text(encoding="utf-8"))
-            return rows["read"], rows["unreadable"]
-        except (FileNotFoundError, ValueError, KeyError):  # a crash may have left half of it
+            rows = json.loads(read_bytes(self.kept, most=MOST_BYTES))
+        except (OSError, ValueError, RecursionError):  # none, or damaged
             return None
+        is_whole = isinstance(rows, list) and len(rows) == len(self.files)
+        return rows if is_whole and all(map(_is_row, rows)) else None
+
+
+def _is_row(row: object) -> bool:
+    return isinstance(row, list) and len(row) in {OF_READ, OF_UNREAD}
 
 
 def _states(incoming: Incoming, size: int) -> Iterator[tuple[list[str], str]]:
@@ -202,21 +222,29 @@ def _finish(
     predictions = predict_batch(
         batch.files, answers, predictor=predictor, observe=observe, stopped=stopped
     )
-    read = predictions.is_readable
-    unreadable = [(one.path, one.reason) for one in predictions.take(~read)]
-    rows = {"read": rows_of(predictions.take(read)), "unreadable": unreadable}
+    rows = [
+        row if one.is_readable else [one.path, one.reason]
+        for row, one in zip(rows_of(predictions), predictions, strict=True)
+    ]
     save_text(batch.kept, json.dumps(rows))
     return len(batch.files)
 
 
-def _pieces(batches: list[Batch], incoming: Incoming, output: str) -> Iterator[tuple[Rows, Rows]]:
+def _pieces(
+    batches: list[Batch], incoming: Incoming, output: str, read: list[str]
+) -> Iterator[tuple[Rows, Rows]]:
+    """Yield the rows of each table, and add to `read` the files of the first one."""
     for batch in batches:
         rows = batch.rows()
         if rows is None:
             raise InputError(
-                f"{output}: {UNFINISHED} was changed meanwhile; the same command mends it"
+                f"{output}: {unfinished.NAME} was changed meanwhile; the same command mends it"
             )
-        yield rows
+        read += [file for file, row in zip(batch.files, rows, strict=True) if len(row) == OF_READ]
+        yield (
+            [row for row in rows if len(row) == OF_READ],
+            [row for row in rows if len(row) == OF_UNREAD],
+        )
     yield [], [(in_table(folder), why) for folder, why in incoming.shut]
 
 

@@ -6,9 +6,8 @@ from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from belong.runtime.errors import InputError
-
 from belong.runtime import portable_math
+from belong.runtime.errors import InputError
 
 # Those whose version may change a digit.
 PACKAGES = (

@@ -5,7 +5,9 @@ its output over that of the next run.
 """
 
 import os
+import re
 import signal
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,9 +17,17 @@ from pathlib import Path
 import psutil
 from filelock import BaseFileLock, FileLock, Timeout
 
+from belong.runtime.errors import InputError
+from belong.runtime.storage import make_folder, read_bytes
+from belong.runtime.text import printable
+
 RUNNERS = ("dvc", "python")  # the first process of a container may be the starter itself
 SHELLS = {"bash", "dash", "fish", "ksh", "sh", "zsh"}
 STEP_SECONDS = 0.2
+UNKNOWN = "of unknown number"
+LOCK = re.compile(rf"\d+|{UNKNOWN}")
+NO_LINK: int = getattr(os, "O_NOFOLLOW", 0)  # not on Windows
+LONGEST = 32  # bytes of a lock
 
 
 @contextmanager
@@ -25,11 +35,15 @@ def one_writer(path: Path, say: Callable[[str], None]) -> Iterator[None]:
     """Be the only process that writes `path` until the block ends.
 
     The lock is a file beside it, `.NAME.lock`. The system frees it when the process ends, however
-    it ends; the file that a killed process leaves is taken over by the next one.
+    it ends; the file that a killed process leaves is taken over by the next one, of another user
+    too.
 
     Args:
         path: what is going to be written.
         say: is told, in a line, which process has to end first.
+
+    Raises:
+        InputError: there is a link of this name, or a file that is no lock.
     """
     file = path.with_name(f".{path.name}.lock")
     is_new = not path.parent.exists()
@@ -40,7 +54,9 @@ def one_writer(path: Path, say: Callable[[str], None]) -> Iterator[None]:
         except Timeout:
             say(f"{path}: waits for process {_owner(file)}, which writes it")
             _acquire(lock, timeout=-1)
-        file.write_text(f"{os.getpid()}\n", encoding="utf-8")
+        with os.fdopen(os.open(file, os.O_RDWR | NO_LINK), "r+b") as content:
+            content.truncate()
+            content.write(b"%d\n" % os.getpid())
         yield
     finally:
         if lock.is_locked:
@@ -53,22 +69,63 @@ def one_writer(path: Path, say: Callable[[str], None]) -> Iterator[None]:
 
 
 def _acquire(lock: BaseFileLock, *, timeout: float) -> None:
-    folder = Path(lock.lock_file).parent
+    file = Path(lock.lock_file)
     while not lock.is_locked:
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(file.parent)
+            _check(file)
             lock.acquire(timeout=timeout)
         except (FileExistsError, FileNotFoundError):
-            if folder.exists():  # it is no folder, or cannot be locked in
+            if file.parent.exists():  # it is no folder, or cannot be locked in
                 raise
             # Else who had the lock has just taken its empty folder away.
+        except PermissionError:
+            _remove_left(file, timeout)
+
+
+def _check(file: Path) -> None:
+    """Refuse what is no lock of ours: whatever it is, or names, would be written over."""
+    try:
+        state = file.lstat()
+    except FileNotFoundError:
+        return
+    kind = "a link" if stat.S_ISLNK(state.st_mode) else "no file"
+    if stat.S_ISREG(state.st_mode):
+        # A lock of another user need not be readable, but is no longer than a number.
+        if state.st_size <= LONGEST and LOCK.fullmatch(_owner(file)):
+            return
+        kind = "no lock of belong"
+    raise InputError(f"{printable(file)}: is {kind}; remove it, or write to another place")
+
+
+def _remove_left(file: Path, timeout: float) -> None:
+    """Remove the lock that a process of another user left, which may be read and not written.
+
+    Raises:
+        Timeout: that process still runs; PermissionError: the file may not be removed.
+    """
+    try:
+        descriptor = os.open(file, os.O_RDONLY | NO_LINK)
+    except FileNotFoundError:
+        return
+    try:
+        import fcntl  # not on Windows, where `os.open` has failed
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        file.unlink(missing_ok=True)
+    except BlockingIOError:
+        if timeout == 0:
+            raise Timeout(str(file)) from None
+        time.sleep(STEP_SECONDS)
+    finally:
+        os.close(descriptor)
 
 
 def _owner(file: Path) -> str:
     try:
-        return file.read_text(encoding="utf-8").strip() or "of unknown number"
+        return read_bytes(file).decode("ascii", "replace").strip() or UNKNOWN
     except OSError:
-        return "of unknown number"
+        return UNKNOWN
 
 
 def end_with_starter() -> None:

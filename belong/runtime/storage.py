@@ -1,16 +1,19 @@
 """Write files whole or not at all; keep arrays as safetensors.
 
 Everything that a program leaves behind goes through here. A file appears under its name only
-when it is complete, so an interruption leaves the last good one in place. What a killed process
-was writing stays under a name that starts with a dot, until the same file is written again.
+when it is complete and on the disk, so an interruption or a power failure leaves the last good one
+in place. What a killed process was writing stays under a name that starts with a dot, until the
+same file is written again.
 """
 
 import csv
+import errno
 import glob
 import json
 import os
 import re
 import shutil
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,10 +25,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from belong.runtime.errors import InputError, MissingFileError
+from belong.runtime.parallel import parallel_map
 
 if TYPE_CHECKING:
     import pandas as pd
 
+NO_WAIT: int = getattr(os, "O_NONBLOCK", 0)  # not on Windows, which has no pipes with names
+SYNCED_AT_ONCE = 16  # files: a disk writes many in the time of one
+HAS_NO_SYNC = (errno.EINVAL, errno.ENOTSUP)  # a file system without a disk behind it
 ENDS = "\r\n"  # what makes `csv` quote a cell with either
 
 
@@ -51,7 +58,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     part = _part_of(path)
     try:
         yield part
-        part.replace(path)
+        _put(part, path)
     except OSError as error:
         if error.strerror and error.filename is None:  # a full disk: the system names no file
             error.filename = str(path)
@@ -67,28 +74,119 @@ def whole_folder(path: Path) -> Iterator[Path]:
     part.mkdir()
     try:
         yield part
-        if path.exists():
-            path.replace(old)
-        try:
-            part.replace(path)
-        except BaseException:
-            if old.exists():
-                old.replace(path)
-            raise
+        put_folder(part, path, old=old)
         shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
 
+def put_folder(folder: Path, path: Path, *, old: Path | None = None) -> None:
+    """Rename a folder to `path` as soon as the disk holds all that is in it.
+
+    What is at `path` is renamed to `old`.
+    """
+    for _ in parallel_map(_sync, _below(folder), jobs=SYNCED_AT_ONCE):
+        pass
+    if old is not None and path.exists():
+        path.replace(old)
+        try:
+            _put(folder, path)
+        except BaseException:
+            old.replace(path)
+            raise
+    else:
+        _put(folder, path)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it; the disk holds their names."""
+    if not path.is_dir():
+        make_folder(path.parent)
+        path.mkdir(exist_ok=True)
+        _sync(path.parent)
+
+
+def remove_known(folder: Path, *names: str) -> None:
+    """Remove what a folder of ours holds under these names, in their order; and it, if empty.
+
+    The patterns are those of `glob`. A folder that a link names is left alone, as is whatever a
+    person has put beside our files.
+    """
+    if folder.is_symlink() or not folder.is_dir():
+        return
+    for name in names:
+        for path in folder.glob(name):
+            _remove(path)
+    try:
+        folder.rmdir()
+    except OSError:  # it holds something else
+        return
+
+
+def read_bytes(path: Path, *, most: int = 2**24) -> bytes:
+    """Return what a file holds; a pipe would keep us waiting, a device would never end.
+
+    Raises:
+        OSError: there is none, it is no file, or it has more bytes than `most`.
+    """
+    with os.fdopen(os.open(path, os.O_RDONLY | NO_WAIT), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "is no file", str(path))
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise OSError(errno.EFBIG, f"has more than {most} bytes", str(path))
+    return content
+
+
+def _put(part: Path, path: Path) -> None:
+    """Rename, with the disk holding the content before and the name after."""
+    _sync(part)
+    part.replace(path)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    """Wait until the disk holds a file, or the names in a folder; of a link, do nothing."""
+    is_folder = path.is_dir()
+    if path.is_symlink() or (is_folder and os.name == "nt"):  # which flushes files alone
+        return
+    try:
+        file = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    except PermissionError:
+        if is_folder:  # whose names nobody may read
+            return
+        raise
+    try:
+        os.fsync(file)
+    except OSError as error:
+        if error.errno not in HAS_NO_SYNC:
+            raise
+    finally:
+        os.close(file)
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """Yield the files and folders below a folder, the deepest first."""
+    for top, folders, files in os.walk(folder, topdown=False):
+        yield from (Path(top, name) for name in [*files, *folders])
+
+
 def _part_of(path: Path) -> Path:
     """Return a temporary name for `path`, and remove those that killed processes left."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     own = path.with_name(f".{path.name}.{os.getpid()}.part")
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
         number = left.name.split(".")[-2]
         if left == own or (number.isdecimal() and not psutil.pid_exists(int(number))):
-            shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
+            _remove(left)
     return own
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def save_text(path: Path, text: str) -> None:
@@ -234,6 +332,8 @@ def load_tables(folder: Path) -> "dict[str, pd.DataFrame]":
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
+    if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe would keep us waiting
+        raise InputError(f"{path}: cannot be read as safetensors: is no file")
     try:
         with safe_open(path, framework="numpy") as file:
             yield file

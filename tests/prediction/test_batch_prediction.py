@@ -38,10 +38,11 @@ from belong.prediction.nearest_training_images import nearest_training_images
 from belong.prediction.predictions import COLUMNS, Scores
 from belong.prediction.predictor import Predictor
 from belong.prediction.scoring_options import ScoringOptions
-from belong.prediction.scoring_run import UNFINISHED, score_files
+from belong.prediction.scoring_run import score_files
 from belong.reporting.gallery import gallery, sprite_sheets
 from belong.runtime.storage import load_about, load_arrays
 from belong.runtime.text import printable
+from belong.runtime.unfinished import NAME as UNFINISHED
 from tests.imports import ROOT
 from tests.small_bundle import a_bundle, make_bundle
 

@@ -28,8 +28,8 @@ import pandas as pd
 import psutil
 from PIL import Image
 
-from belong.prediction.scoring_run import UNFINISHED
 from belong.runtime.storage import save_csv
+from belong.runtime.unfinished import NAME as UNFINISHED
 
 TENTHS = 10
 BAD_OF = 100  # one of so many files is none

@@ -248,11 +248,10 @@ def _packed(
     )
     form, background = Form(side_px, side_px, "auto"), options.background_rgb
     packed = pack(some, form, background=background, max_pixels=options.max_pixels)
-    why = dict(packed.unreadable)
-    bad = np.array([printable(file) in why for file in some.files], bool)
+    bad = ~packed.is_read
     remarks = [
         Remark(row, "quarantine", "unreadable", f"cannot be read: {reason}")
-        for row, reason in zip(rows[bad].tolist(), why.values(), strict=True)
+        for row, (_, reason) in zip(rows[bad].tolist(), packed.unreadable, strict=True)
     ]
     return packed.data, rows[~bad], remarks
 

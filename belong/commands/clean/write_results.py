@@ -1,6 +1,8 @@
 """What a cleaning leaves behind: tables, a page, and a tree of the images that are kept."""
 
 import itertools
+import json
+import os
 import shutil
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -14,9 +16,11 @@ from belong.commands.clean.page import suspects_page
 from belong.commands.clean.sight import in_words, refusals
 from belong.data.image_folder import ImageFiles
 from belong.runtime.errors import InputError
+from belong.runtime.process_lock import one_writer
 from belong.runtime.progress import bar
 from belong.runtime.storage import save_csv, save_json, save_text, whole_folder
-from belong.runtime.text import printable
+from belong.runtime.text import on_stderr, printable
+from belong.runtime.unfinished import is_unfinished, unfinished
 
 MANIFEST, PAGE, SUMMARY, TREE = "manifest.csv", "suspects.html", "summary.json", "cleaned"
 
@@ -35,12 +39,17 @@ def check_place(out: Path, folder: Path, *, overwrite: bool) -> None:
         )
     if to in source.parents:
         raise InputError(f"{printable(out)}: holds {printable(folder)}; wanted another folder")
-    there = [name for name in (MANIFEST, PAGE, SUMMARY, TREE) if (out / name).exists()]
-    if there and not overwrite:
+    there = [name for name in (MANIFEST, PAGE, SUMMARY, TREE) if os.path.lexists(out / name)]
+    if there and not overwrite and not is_unfinished(out, run_of(folder)):
         raise InputError(
             f"{printable(out)}: has the {there[0]} of another run; wanted another folder, or "
             f"--overwrite"
         )
+
+
+def run_of(folder: Path) -> str:
+    """Return what stands for a cleaning of a folder while its results are not all written."""
+    return json.dumps({"clean": str(folder.resolve())})
 
 
 def save(
@@ -52,7 +61,9 @@ def save(
     options: CleanOptions,
     sight: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Write all; return what summary.json holds.
+    """Write all; return what summary.json holds, which is written last.
+
+    A run that is killed between two of them is finished by the same call.
 
     `found` are the files of the manifest's rows; the rows of `images` are those that can be shown.
     `sight` says how well they could be judged: see `belong.commands.clean.sight`.
@@ -68,18 +79,20 @@ def save(
         facts={"images": len(manifest), **summary["verdicts"]},
         notes=[*in_words(sight), *refusals(sight)],
     )
-    save_csv(out / MANIFEST, manifest)
-    save_text(out / PAGE, page)
-    tree = options.tree
-    if tree is not None:
-        wanted = {"keep", "review"} if options.with_review else {"keep"}
-        kept = manifest["verdict"].isin(wanted).to_numpy()
-        files = list(itertools.compress(found.files, kept))
-        build(out / TREE, found.folder, files, tree=tree)
-        summary |= {
-            "tree": {"made_of": tree, "with_review": options.with_review, "images": len(files)}
-        }
-    save_json(out / SUMMARY, summary)
+    with one_writer(out / MANIFEST, on_stderr):
+        check_place(out, found.folder, overwrite=options.overwrite)  # another run may have ended
+        with unfinished(out, run_of(found.folder)):
+            save_csv(out / MANIFEST, manifest)
+            save_text(out / PAGE, page)
+            tree = options.tree
+            if tree is not None:
+                wanted = {"keep", "review"} if options.with_review else {"keep"}
+                kept = manifest["verdict"].isin(wanted).to_numpy()
+                files = list(itertools.compress(found.files, kept))
+                build(out / TREE, found.folder, files, tree=tree)
+                made_of = {"made_of": tree, "with_review": options.with_review}
+                summary |= {"tree": made_of | {"images": len(files)}}
+            save_json(out / SUMMARY, summary)
     return summary
 
 

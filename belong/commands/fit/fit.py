@@ -5,7 +5,6 @@ fitted as `dvc repro` does it. After an interruption the same call goes on behin
 result that is whole, and a training behind its last epoch.
 """
 
-import shutil
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from belong.commands.fit.backbone_request import BackboneRequest
 from belong.commands.fit.plan import Plan, affordable_alpha, overrides, plan
 from belong.commands.fit.requirements import RequirementError, check_requirements, unmet
 from belong.commands.fit.settings import parameters, sources
+from belong.commands.fit.work_folder import check_work, remove_work, work_beside
 from belong.data.dataset import DataSet
 from belong.data.image_folder import ImageFiles
 from belong.data.loader import look, unread_heif
@@ -26,7 +26,7 @@ from belong.parameters import Parameters
 from belong.runtime.arguments import as_path, check_place, check_settings
 from belong.runtime.errors import InputError
 from belong.runtime.process_lock import one_writer
-from belong.runtime.storage import save_json, save_text
+from belong.runtime.storage import put_folder, save_json, save_text
 from belong.runtime.text import on_stderr as say
 from belong.runtime.text import printable
 
@@ -118,6 +118,7 @@ def fit(
     required = check_requirements(require, has_anomalies=anomalies is not None)
     output = as_path("output", output)
     check_new(output)
+    check_work(work_beside(output))
     check_place(output)
     for name, images in (("folder", folder), ("anomalies", anomalies)):
         if images is not None and as_path(name, images).resolve() in output.resolve().parents:
@@ -195,13 +196,8 @@ def check_new(output: Path) -> None:
     if output.exists() or output.is_symlink():
         if output.exists() and output.name:
             # A run that was killed when its model was there already has left the rest.
-            shutil.rmtree(work_beside(output), ignore_errors=True)
+            remove_work(work_beside(output))
         raise InputError(f"{output}: exists already; wanted the name of a new folder")
-
-
-def work_beside(output: Path) -> Path:
-    """Return the folder that keeps what is done."""
-    return output.with_name(f".{output.name}.work")
 
 
 def tell(job: Job) -> None:
@@ -264,16 +260,16 @@ def make(job: Job, output: Path) -> "Model":
         bundle = bundle.save(work / "bundle")
         save_text(work / "bundle" / PAGE, page)
         save_json(work / "bundle" / SUMMARY, card_summary(bundle.manifest))
-        (work / "bundle").replace(output)
+        put_folder(work / "bundle", output)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"interrupted; {kept}") from None
     except InputError:
-        shutil.rmtree(work, ignore_errors=True)
+        remove_work(work)
         raise
     except Exception:  # a full disk, want of memory
         say(kept)
         raise
-    shutil.rmtree(work, ignore_errors=True)
+    remove_work(work)
     say(f"{output}: ready after {time.perf_counter() - start:.0f} s")
     say(summary(bundle.manifest, output))
     return load_model(output, backbone=own_module(job.backbone))

@@ -4,16 +4,23 @@ Each is a safetensors file with its SHA-256 beside it: what a power failure has 
 again. The file `key` stands for all that the results depend on.
 """
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from belong.commands.fit.work_folder import KEY, check_work, remove_work
 from belong.models.checkpoint import Checkpoint, checkpoint_beside
 from belong.runtime.fingerprint import sha256
-from belong.runtime.storage import load_about, load_arrays, names_in, save_arrays, save_text
+from belong.runtime.storage import (
+    load_about,
+    load_arrays,
+    names_in,
+    read_bytes,
+    save_arrays,
+    save_text,
+)
 from belong.runtime.text import say
 
 Arrays = dict[str, np.ndarray]
@@ -28,19 +35,24 @@ class Workspace:
     """
 
     def __init__(self, folder: Path, key: str) -> None:
-        """Look at what an interrupted run has left; `key`: see `belong.runtime.fingerprint`."""
-        self._folder, self._key, note = folder, key, folder / "key"
-        found = note.read_bytes() if note.is_file() else b""
+        """Look at what an interrupted run has left; `key`: see `belong.runtime.fingerprint`.
+
+        Raises:
+            InputError: the folder is none of ours.
+        """
+        check_work(folder)
+        self._folder, self._key, note = folder, key, folder / KEY
+        found = read_bytes(note) if note.is_file() else b""
         self.is_other = bool(found) and found != key.encode()
         if found != key.encode():
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_work(folder)
             save_text(note, key)
 
     def has(self, name: str) -> bool:
         """Return whether a result is there as it was computed."""
         try:
-            return self._sum(name).read_text(encoding="utf-8") == sha256(self._path(name))
-        except (OSError, UnicodeDecodeError):  # none, or a power cut left half of it
+            return read_bytes(self._sum(name)) == sha256(self._path(name)).encode()
+        except OSError:  # none, or a power cut left half of it
             return False
 
     def keep(self, name: str, compute: Callable[[], Result]) -> Result:

@@ -19,7 +19,7 @@ from belong.prediction.scoring_options import ScoringOptions
 from belong.prediction.scoring_run import score_files
 from belong.runtime.errors import InputError, TooManyBadFilesError
 from belong.runtime.storage import load_csv
-from belong.runtime.text import in_table, on_stderr, printable
+from belong.runtime.text import on_stderr, printable
 
 # What a look leaves in a folder; the picture may lie beside predictions, and is none of the images.
 TABLE, PICTURE = "watch.csv", "watch.png"
@@ -73,11 +73,14 @@ def scored(
     """
     source = printable(incoming.top)
     # Before they are scored: what goes away meanwhile is then one that cannot be read.
-    times = {in_table(file): _changed(incoming.path(file)) for file in incoming.files}
+    times = {file: _changed(incoming.path(file)) for file in incoming.files}
+    read: list[str] = []  # not the names in the table: two may be printed alike
     with _kept(out, source) as folder:
-        score_files(incoming, model, folder, options, source=source, say=on_stderr)
+        score_files(
+            incoming, model, folder, options, source=source, say=on_stderr, finish=read.extend
+        )
         rows = predictions.read(folder / PREDICTIONS)
-        return predictions.by_time(rows, times.__getitem__), _unreadable(folder)
+        return predictions.by_time(rows, [times[file] for file in read]), _unreadable(folder)
 
 
 def _changed(path: Path) -> int:

@@ -1,6 +1,6 @@
 """Read the predictions of new images, in the order of time."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -41,9 +41,8 @@ def read(path: Path) -> pd.DataFrame:
     return table.assign(p_value=p_values, belongs=table["belongs"] == "True")
 
 
-def by_time(rows: pd.DataFrame, time_of: Callable[[str], int]) -> pd.DataFrame:
-    """Return the rows by the time of the image with this path; those of one time stay in order."""
-    times = [time_of(path) for path in rows["path"]]
+def by_time(rows: pd.DataFrame, times: Sequence[int]) -> pd.DataFrame:
+    """Return the rows by the times of their images; those of one time stay in order."""
     return rows.iloc[np.argsort(times, kind="stable")].reset_index(drop=True)
 
 

@@ -149,7 +149,8 @@ def watch(
     parts = [read[one] if isinstance(one, Path) else uploads for one in inputs]
     rows = pd.concat(parts, ignore_index=True)
     if folder is not None:
-        rows = predictions.by_time(rows, partial(predictions.time_below, folder))
+        times = [predictions.time_below(folder, path) for path in rows["path"]]
+        rows = predictions.by_time(rows, times)
     rejected = reject(rows)
     analysis = analyze(
         rows,

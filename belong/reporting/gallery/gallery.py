@@ -1,5 +1,6 @@
 """The gallery beside the tables of `belong score`: `gallery.html`."""
 
+import itertools
 from collections.abc import Mapping
 from contextlib import closing
 from io import BytesIO
@@ -15,7 +16,7 @@ from belong.data.thumbnail import side_for, thumbnail
 from belong.prediction.bundle import Arrays
 from belong.prediction.model import Model
 from belong.prediction.nearest_training_images import nearest_training_images
-from belong.prediction.prediction_files import PREDICTIONS, UNREADABLE
+from belong.prediction.prediction_files import PREDICTIONS
 from belong.prediction.scoring_options import ScoringOptions
 from belong.prediction.training_thumbnails import unpacked
 from belong.reporting.gallery.render import gallery_page
@@ -23,7 +24,6 @@ from belong.reporting.gallery.selection import PHOTO_BYTES, photo_px, telling
 from belong.reporting.gallery.sprite_sheets import KeptImages, Shown, reduced, shown
 from belong.runtime.progress import bar
 from belong.runtime.storage import save_text
-from belong.runtime.text import in_table
 
 GALLERY = "gallery.html"
 NEIGHBORS = 5
@@ -33,6 +33,7 @@ WORDS = ("path", "class", "nearest_class", "detector", "reason")
 
 def save_gallery(
     incoming: Incoming,
+    files: list[str],
     model: Model,
     output: Path,
     options: ScoringOptions,
@@ -42,14 +43,19 @@ def save_gallery(
 ) -> None:
     """Write `gallery.html` into `output`, where the tables of these files are.
 
-    `source` is the user's name for the files; what is in `kept` need not be decoded again.
+    Args:
+        incoming: all files.
+        files: those that could be read, in the order of predictions.csv: of names that are printed
+            alike the table does not say which is which.
+        model: has scored them.
+        output: has the tables.
+        options: as they were scored with.
+        source: the user's name for the files.
+        kept: what need not be decoded again.
     """
     rows = pd.read_csv(
         output / PREDICTIONS, dtype=dict.fromkeys(WORDS, str), keep_default_na=False, na_values=[]
     )
-    unreadable = pd.read_csv(output / UNREADABLE, dtype=str, keep_default_na=False)
-    left_out = set(unreadable["path"])
-    files = [file for file in incoming.files if in_table(file) not in left_out]
     manifest, training = model.info, model.bundle.arrays["training"]
     places = telling(
         rows["score"].to_numpy(),
@@ -57,8 +63,13 @@ def save_gallery(
         generator=np.random.default_rng(0),  # the same images for the same scores
     ).tolist()
     images = {place: one for place in places if (one := kept.take(files[place]))}
-    missing = _batches([place for place in places if place not in images], options.batch_size)
-    paths = ([incoming.path(files[place]) for place in batch] for batch in missing)
+    missing = [place for place in places if place not in images]
+    batches = (
+        _as_scored(missing, files, incoming, options.batch_size)
+        if len(places) == len(files)
+        else _batches(missing, options.batch_size)
+    )
+    paths = ([incoming.path(files[place]) for place in batch] for batch in batches)
     with (
         bar(len(places), "gallery", "image") as progress,
         closing(
@@ -66,7 +77,7 @@ def save_gallery(
         ) as answers,
     ):
         progress.update(len(images))
-        for batch, some in zip(missing, answers, strict=True):
+        for batch, some in zip(batches, answers, strict=True):
             pictures = {
                 place: answer
                 for place, answer in zip(batch, some, strict=True)
@@ -113,6 +124,18 @@ def _smaller(picture: Shown, side_px: int) -> Shown:
         return reduced(picture)
     with Image.open(BytesIO(picture), formats=["JPEG"]) as image:
         return picture if max(image.size) <= side_px else thumbnail(image, side_px=side_px)
+
+
+def _as_scored(
+    places: list[int], files: list[str], incoming: Incoming, size: int
+) -> list[list[int]]:
+    """Return places in the batches that they were scored in, with features equal to the last bit.
+
+    So the page of a run that was interrupted is that of one that was not.
+    """
+    batch_of = {file: number // size for number, file in enumerate(incoming.files)}
+    groups = itertools.groupby(places, lambda place: batch_of[files[place]])
+    return [list(group) for _, group in groups]
 
 
 def _batches(places: list[int], size: int) -> list[list[int]]:

@@ -1,0 +1,254 @@
+"""A kill at every change of the disk, and a power failure behind every command.
+
+The same command again gives the bytes of a run that nothing has disturbed.
+"""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+import belong
+from belong.commands.check import check
+from belong.commands.clean import write_results
+from belong.commands.clean.manifest import manifest
+from belong.commands.clean.options import CleanOptions
+from belong.commands.clean.sight import blind
+from belong.commands.fit import fit, recipe
+from belong.commands.fit.workspace import Workspace
+from belong.commands.main import main
+from belong.data.idx import read
+from belong.data.image_folder import list_images
+from belong.models.checkpoint import Checkpoint
+from belong.prediction.bundle import Bundle
+from belong.prediction.onnx import export as onnx_export
+from belong.runtime.storage import make_folder
+from tests.imports import ROOT
+from tests.robustness.disk import KilledError, killed_at, synced
+from tests.untrained_bundle import save_untrained
+
+OF_THE_CLOCK = {"seconds", "images_per_second"}
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two classes of digits."""
+    folder, images = tmp_path_factory.mktemp("digits"), read(DIGITS).images
+    for number in range(6):
+        to = folder / "ab"[number % 2] / f"{number}.png"
+        to.parent.mkdir(exist_ok=True)
+        Image.fromarray(images[number, 0]).save(to)
+    (folder / "a" / "broken.png").write_text("no image")
+    return folder
+
+
+DIGITS = ROOT / "tests" / "data" / "mnist-small"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "model"
+    save_untrained(folder)
+    return folder
+
+
+@dataclass(frozen=True)
+class Command:
+    """Something that writes into a folder.
+
+    Attributes:
+        run: does so, and returns an exit code.
+        finished: the code of one that is run again when all was done.
+    """
+
+    run: Callable[[Path], int]
+    finished: int = 0
+
+
+LEFT = re.compile(r"\..+\.lock|\.unfinished/")
+COMMANDS = ["score", "watch", "export", "check", "clean", "fit"]
+
+
+@pytest.fixture
+def command(
+    request: pytest.FixtureRequest,
+    digits: Path,
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Command:
+    name = request.param
+    words = ["score", str(digits), "--model", str(model), "--jobs", "1", "--batch-size", "4"]
+
+    def output(*words: str) -> Command:
+        return Command(lambda out: main([*words, "-o", str(out)]))
+
+    if name == "score":
+        return output(*words)
+    if name == "overwrite":
+        others = tmp_path / "others"
+        main(["score", str(digits / "b"), "--model", str(model), "-o", str(others)])
+
+        def over_others(out: Path) -> int:
+            if not out.exists():
+                shutil.copytree(others, out)
+            return main([*words, "-o", str(out), "--overwrite", "--no-gallery"])
+
+        return Command(over_others)
+    if name == "watch":
+        main([*words, "-o", str(tmp_path / "scored"), "--no-gallery"])
+        return output("watch", str(tmp_path / "scored"), "--model", str(model))
+    if name == "export":
+        monkeypatch.setattr(onnx_export, "model", lambda _bundle: Graph())
+        return Command(
+            lambda out: main(["export", str(model), "--onnx", str(out / "model.onnx")]), 2
+        )
+    if name == "check":
+        report = check.check(digits)
+        monkeypatch.setattr(check, "check", lambda *_arguments: report)  # it takes a second
+        return output("check", str(digits))
+    if name == "clean":
+        return Command(lambda out: cleaned(digits, out), 2)
+    monkeypatch.setattr(recipe, "make_model", quickly(Bundle.load(model)))
+    monkeypatch.setattr(fit, "tell", lambda _job: None)  # it measures the machine
+    monkeypatch.setattr(fit, "key_of", lambda _job: "key")  # it reads all code
+    settings = ["split.calibration_fraction=0.5", "calibration.alpha=0.2"]
+    set_to = [word for one in settings for word in ("--set", one)]
+    few = ["fit", str(fit_images(tmp_path / "images")), "--from-scratch", *set_to]
+    return Command(lambda out: main([*few, "-o", str(out / "model")]), 2)
+
+
+class Graph:
+    def SerializeToString(self, *, deterministic: bool) -> bytes:  # noqa: N802
+        return b"graph" if deterministic else b""
+
+
+def fit_images(folder: Path) -> Path:
+    data = read(DIGITS)
+    for label in range(2):
+        (folder / f"{label}").mkdir(parents=True)
+        for row in np.flatnonzero(data.labels == label)[:40]:
+            Image.fromarray(data.images[row, 0]).save(folder / f"{label}" / f"{row}.png")
+    return folder
+
+
+def quickly(bundle: Bundle) -> Callable[..., tuple[Bundle, str]]:
+    """Return what stands for the recipe of a model: three results, one of them of a training."""
+
+    def train(checkpoint: Checkpoint) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        state: Any = State()
+        checkpoint.take_up(state)
+        for epoch in range(checkpoint.epochs, 2):
+            state.history.append(epoch)
+            checkpoint.keep(state)
+        return {"x": np.array(state.history)}, {}
+
+    def make_model(
+        _values: object, workspace: Workspace, *, backbone: object, announce: Callable[[str], None]
+    ) -> tuple[Bundle, str]:
+        announce("train")
+        workspace.keep("pack", lambda: ({"x": np.arange(3)}, {"backbone": backbone}))
+        arrays, _ = workspace.keep_training("train", train)
+        workspace.keep_on_disk("extract", lambda: (arrays, {}))
+        return bundle, f"{workspace.load('extract', 'x').tolist()}"
+
+    return make_model
+
+
+class State:
+    """As of a training that remembers nothing but the epochs."""
+
+    def __init__(self) -> None:
+        self.history: list[int] = []
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return {"x": np.zeros(3)}
+
+    def about(self) -> dict[str, object]:
+        return {"history": self.history}
+
+    def take_up(self, _arrays: object, about: dict[str, list[int]]) -> None:
+        self.history[:] = about["history"]
+
+
+def cleaned(digits: Path, out: Path) -> int:
+    """Write what a cleaning leaves: its end, without the networks that judge."""
+    files = list_images(digits)
+    try:
+        write_results.check_place(out, digits, overwrite=False)
+    except belong.InputError:
+        return 2
+    paths = [str(file) for file in files.files]
+    table = pd.DataFrame({"path": paths, "part": "train", "class": "a"})
+    rows = manifest(table, [], np.empty(0, np.int64), None)
+    options = CleanOptions(tree="copy")
+    write_results.save(out, rows, files, [0], options=options, sight=blind(""))
+    return 0
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """Return every file, hidden ones too, but for the times that are in it."""
+    files = {}
+    for path in folder.rglob("*"):
+        if path.is_dir():
+            files[f"{path.relative_to(folder)}/"] = b""
+        elif path.name == "summary.json":
+            kept = json.loads(path.read_text())
+            rest = {name: kept[name] for name in kept.keys() - OF_THE_CLOCK}
+            files["summary.json"] = json.dumps(rest, sort_keys=True).encode()
+        else:
+            files[str(path.relative_to(folder))] = path.read_bytes()
+    return files
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "overwrite"], indirect=True)
+def test_after_a_kill_at_any_change_of_the_disk_the_same_command_gives_the_same_bytes(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "fsync", lambda _file: None)  # the power stays on
+    whole = tmp_path / "whole"
+    prepare(command, whole)
+    code = command.run(whole)
+    wanted, kills = content(whole), 0
+    while True:
+        out = tmp_path / f"out{kills}"
+        prepare(command, out)
+        try:
+            with killed_at(kills):
+                command.run(out)
+            break
+        except KilledError:
+            kills += 1
+        again = command.run(out)
+        assert again in {code, command.finished}
+        there = content(out)
+        if again == command.finished != 0:  # all was done, but for taking away what is empty
+            there = {name: held for name, held in there.items() if not LEFT.fullmatch(name)}
+        assert there == wanted, f"killed at change {kills}"
+    assert kills >= 3
+
+
+def prepare(command: Command, out: Path) -> None:
+    """Make the folder in which a command makes its output, unless it makes both."""
+    if command.finished:
+        make_folder(out)
+
+
+@pytest.mark.parametrize("command", COMMANDS, indirect=True)
+def test_a_power_failure_after_a_command_leaves_all_that_it_has_written(
+    command: Command, tmp_path: Path
+) -> None:
+    out = tmp_path / "new" / "out"
+    with synced() as spoiled:
+        prepare(command, out)
+        command.run(out)
+        assert spoiled(out) == []
