@@ -1,0 +1,270 @@
+"""Judge the images of a folder: which are read, which take part, and what is known of them.
+
+What is unreadable, blank or a copy takes no part: the images are judged by each other.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from belong.commands.check.duplicates import units
+from belong.commands.check.image_stats import THUMBNAIL_PX, look_at_all
+from belong.commands.clean import image_issues, label_issues
+from belong.commands.clean.judgment import Judgment, judge, with_planted
+from belong.commands.clean.manifest import Remark, manifest
+from belong.commands.clean.options import CleanOptions
+from belong.commands.clean.out_of_fold import Fold, Images, by_networks, by_regression, folds
+from belong.commands.fit.backbone_choice import choose_backbone
+from belong.commands.fit.plan import center_loss_weight, network_for, training_of
+from belong.commands.fit.settings import parameters, sources
+from belong.data.dataset import DataSet
+from belong.data.image_folder import ImageFiles
+from belong.data.loader import look, pack, unread_heif
+from belong.data.resize import Form
+from belong.models import device as devices
+from belong.models.backbones.backbone import Backbone
+from belong.models.feature_cache import users_cache
+from belong.models.feature_extraction import embed
+from belong.models.train_classifier import TrainingOptions
+from belong.parameters import ImagesSection, Parameters
+from belong.runtime.errors import InputError
+from belong.runtime.text import in_table, on_stderr, printable
+
+# Of each class for each fold, near copies counted once: with fewer there is nothing to go by.
+LEAST_PER_FOLD = 2
+
+
+@dataclass(frozen=True)
+class Job:
+    """How the images of a folder are judged.
+
+    Attributes:
+        folder: as it was named, for messages.
+        files: the images.
+        options: as they were given.
+        parameters: those of params.yaml, with `options.settings`.
+        backbone: that makes the vectors; None: networks are trained from scratch.
+        network: its name in `belong.models.registry.NETWORKS`.
+        side_px: of the square that every image becomes.
+        why: this network, in words.
+        training: of a network from scratch.
+    """
+
+    folder: Path
+    files: ImageFiles
+    options: CleanOptions
+    parameters: Parameters
+    backbone: Backbone | None
+    network: str
+    side_px: int
+    why: str
+    training: TrainingOptions
+
+    @property
+    def fitted(self) -> int:
+        """The images, at most, that each one is judged by."""
+        return _fitted(self.files, self.options.folds)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was seen of each of the n files.
+
+    Attributes:
+        table: n rows: `path`, `part`, `class`.
+        files: n rows, see `belong.commands.check.image_stats`.
+        remarks: what is said against files.
+    """
+
+    table: pd.DataFrame
+    files: pd.DataFrame
+    remarks: list[Remark]
+
+
+@dataclass(frozen=True)
+class FolderJudgment:
+    """What is known of the n images of a folder.
+
+    Attributes:
+        table: n rows: `path`, `part`, `class`.
+        remarks: all that is said against images.
+        read: (k,) int64, the rows of the images that were read.
+        rows: (m,) int64, those of the images that were judged.
+        images: these m.
+        judgment: on them.
+    """
+
+    table: pd.DataFrame
+    remarks: list[Remark]
+    read: np.ndarray
+    rows: np.ndarray
+    images: Images
+    judgment: Judgment
+
+    def manifest(self) -> pd.DataFrame:
+        """Return a row for each file, see `belong.commands.clean.manifest`."""
+        return manifest(self.table, self.remarks, self.rows, self.judgment.known)
+
+
+def prepare(folder: Path, options: CleanOptions) -> Job:
+    """Look for images and a backbone.
+
+    Raises:
+        InputError: the folder or an option is wrong.
+    """
+    own = dict(options.settings)
+    values = parameters(sources(folder, None, own))
+    devices.compute_repeatably(values.threads, values.math)
+    files = look(folder)
+    if not isinstance(files, ImageFiles):
+        raise InputError(
+            f"{printable(folder)}: holds IDX files; wanted a folder of image files for each class"
+        )
+    if missing := unread_heif(files):
+        on_stderr(missing)
+    backbone = choose_backbone(options.request, files, own, values)
+    network, side_px, why = network_for(files, None if backbone is None else backbone.card)
+    fitted = _fitted(files, options.folds)
+    training = TrainingOptions(
+        lambda_=center_loss_weight(values.lambda_, own, network=network),
+        **training_of(
+            values.train, own, fitted=fitted, network=network, side_px=side_px
+        ).model_dump(),
+    )
+    return Job(folder, files, options, values, backbone, network, side_px, why, training)
+
+
+def look_at_files(job: Job) -> Look:
+    """Look at each file of the folder."""
+    files, images = job.files, job.parameters.images
+    names = np.array(files.class_names, dtype=object)
+    table = pd.DataFrame(
+        {
+            "path": [in_table(file) for file in files.files],
+            "part": np.where(files.is_test, "test", "train"),
+            "class": names[files.labels],
+        }
+    )
+    looks = look_at_all(
+        files,
+        job.folder.name,
+        jobs=job.options.jobs,
+        max_pixels=images.max_pixels,
+        background=images.background_rgb,
+    )
+    return Look(
+        table, looks, list(image_issues.files(looks, least_side_px=job.options.least_side_px))
+    )
+
+
+def judge_folder(job: Job, seen: Look) -> FolderJudgment:
+    """Judge each image that can be judged by what is fitted to others.
+
+    Raises:
+        InputError: fewer than two classes have enough images.
+    """
+    files, table, looks = job.files, seen.table, seen.files
+    data, read, unread = _packed(files, looks, job.side_px, job.parameters.images)
+    rows = read[~looks["is_blank"].iloc[read].to_numpy(bool)]
+    copies = image_issues.same_images(table, rows, looks["digest"].iloc[rows].to_numpy())
+    rows = np.setdiff1d(rows, [one.row for one in copies])
+    thumbnails = np.array(looks["thumbnail"].iloc[rows].to_list(), np.uint8)
+    groups, near_copies = image_issues.near_images(
+        table, rows, thumbnails.reshape(-1, THUMBNAIL_PX, THUMBNAIL_PX)
+    )
+    enough = _classes_with_enough(files, rows, groups, LEAST_PER_FOLD * job.options.folds)
+    is_judged = np.isin(files.labels[rows], enough)
+    judged = rows[is_judged]
+    too_few = [
+        Remark(row, "review", "too_few", "its class has too few images to judge them by")
+        for row in rows[~is_judged].tolist()
+    ]
+    images = _images(
+        job,
+        data.images[np.searchsorted(read, judged)],
+        np.searchsorted(enough, files.labels[judged]),
+        groups[is_judged],
+        [files.class_names[label] for label in enough],
+    )
+    judgment = judge(images, _fit(job), knows_classes=job.backbone is None)
+    remarks = [*seen.remarks, *unread, *copies, *near_copies, *too_few]
+    if judgment.known is not None:
+        alarms = job.options.false_alarms
+        remarks += label_issues.remarks(judgment.known, judged, false_alarms=alarms)
+    return FolderJudgment(table, remarks, read, judged, images, judgment)
+
+
+def _fitted(files: ImageFiles, folds: int) -> int:
+    return max(1, len(files.files) * (folds - 1) // folds)
+
+
+def _images(
+    job: Job, pixels: np.ndarray, labels: np.ndarray, groups: np.ndarray, names: list[str]
+) -> Images:
+    """Draw the folds, plant scrambled images, and embed all where there is a backbone."""
+    rng = np.random.default_rng(job.parameters.seed)
+    device = devices.choose(job.parameters.device)
+    return with_planted(
+        pixels,
+        labels,
+        folds(labels, groups, count=job.options.folds, rng=rng),
+        names,
+        embed=(lambda pixels: pixels)
+        if job.backbone is None
+        else partial(embed, job.backbone, device=device, cache=users_cache()),
+        rng=rng,
+    )
+
+
+def _fit(job: Job) -> Callable[[Images], list[Fold]]:
+    """Return what judges each fold by the others."""
+    if job.backbone is not None:
+        return partial(by_regression, last=job.backbone.card.sizes[-1])
+    return partial(
+        by_networks,
+        network=job.network,
+        training=job.training,
+        seed=job.parameters.seed,
+        device=devices.choose(job.parameters.device),
+    )
+
+
+def _packed(
+    found: ImageFiles, looks: pd.DataFrame, side_px: int, options: ImagesSection
+) -> tuple[DataSet, np.ndarray, list[Remark]]:
+    """Return the images in one form, and their rows; some may be gone since the look."""
+    rows = np.flatnonzero(looks["reason"] == "")
+    some = replace(
+        found,
+        files=[found.files[row] for row in rows],
+        labels=found.labels[rows],
+        is_test=found.is_test[rows],
+    )
+    form, background = Form(side_px, side_px, "auto"), options.background_rgb
+    packed = pack(some, form, background=background, max_pixels=options.max_pixels)
+    bad = ~packed.is_read
+    remarks = [
+        Remark(row, "quarantine", "unreadable", f"cannot be read: {reason}")
+        for row, (_, reason) in zip(rows[bad].tolist(), packed.unreadable, strict=True)
+    ]
+    return packed.data, rows[~bad], remarks
+
+
+def _classes_with_enough(
+    found: ImageFiles, rows: np.ndarray, groups: np.ndarray, least: int
+) -> np.ndarray:
+    """Return the labels of the classes that can be judged, rising."""
+    first, _ = units(groups)
+    counts = np.bincount(found.labels[rows[first]], minlength=len(found.class_names))
+    enough = np.flatnonzero(counts >= least)
+    if len(enough) < 2:
+        most = found.class_names[int(counts.argmax())]
+        raise InputError(
+            f"{printable(found.folder)}: wanted at least {least} images, copies counted once, in "
+            f"each of 2 classes; class {most} has the most, {counts.max()}"
+        )
+    return enough
