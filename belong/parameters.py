@@ -59,9 +59,12 @@ MEMBERS_ABOVE_A_FROZEN_BACKBONE = (
     "energy",
     "code_knn",
 )
-# Networks that are trained from scratch, and backbones with weights of their own; timm has more.
-# The registries come with torch and stand above this file; a test holds them together.
+# Networks that are trained from scratch: each is the file of this name in belong/models.
 FROM_SCRATCH = ("lenet", "small_cnn")
+# What a network on a backbone goes by.
+FROZEN, FINE_TUNED = "frozen", "fine_tuned"
+# Backbones with weights of their own; timm has more. The catalog comes with torch and stands above
+# this file; a test holds them together.
 NAMED_BACKBONES = (
     "efficientnet_lite0",
     "efficientnet_lite1",
@@ -401,10 +404,10 @@ class Parameters(Section):
 
     @property
     def network_kind(self) -> str:
-        """The network's name in the registry: its own, "fine_tuned" or "frozen"."""
+        """The network's name in the registry: its own, `FINE_TUNED` or `FROZEN`."""
         if not self.has_backbone:
             return self.network
-        return "frozen" if self.backbone.frozen else "fine_tuned"
+        return FROZEN if self.backbone.frozen else FINE_TUNED
 
     @property
     def candidates(self) -> list[str]:

@@ -26,7 +26,7 @@ def _request_math(arguments: list[str]) -> None:
             portable_math.FAST
             if values.get("math") == portable_math.FAST
             else portable_math.PORTABLE,
-            threads=threads if isinstance(threads, int) else 1,
+            threads=threads if isinstance(threads, int) and threads > 0 else 1,
             say=say,
         )
     except InputError as error:

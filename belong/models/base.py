@@ -1,7 +1,7 @@
 """What every network is: it makes features and logits of an image, and shows two layers before.
 
-`Stored` turns a module into arrays and back; `Network` is a classifier. A new network is a file
-with a subclass of it and a line in `belong.models.registry`.
+`Stored` turns a module into arrays and back; `Network` is a classifier, `FromScratch` one for
+images. `belong.models.registry` says what a new one takes.
 """
 
 from abc import ABC, abstractmethod
@@ -67,6 +67,44 @@ class Network(Stored, ABC):
         """Return features (n, d) and logits (n, c)."""
         *_, features = self.layers(inputs)
         return features, self.classifier(features)
+
+
+class FromScratch(Network):
+    """A network that is trained on nothing but the images (n, ch, h, w) uint8 that it takes.
+
+    Attributes:
+        mean, std: (ch,) of the training pixels, in 0..1.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, *, channels: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(channels))
+        self.register_buffer("std", torch.ones(channels))
+
+    @classmethod
+    @abstractmethod
+    def for_images(cls, images: Tensor, *, classes: int) -> Self:
+        """Build the network for images (n, ch, h, w) of this size.
+
+        Raises:
+            InputError: they are too small.
+        """
+
+    def initialize(self, inputs: Tensor, generator: torch.Generator) -> None:
+        """Draw the weights, as torch does by default, and measure the pixels of the images."""
+        draw_weights(self, generator)
+        mean, std = pixel_moments(inputs)
+        self.mean.copy_(mean)
+        self.std.copy_(std)
+
+    def standardized(self, images: Tensor) -> Tensor:
+        """(n, ch, h, w) uint8 -> float, of mean 0 and standard deviation 1, channels last."""
+        x = images.to(self.mean.dtype).div_(255)
+        x = (x - self.mean[:, None, None]) / self.std[:, None, None]
+        return x.contiguous(memory_format=torch.channels_last)
 
 
 def draw_weights(layers: nn.Module, generator: torch.Generator) -> None:

@@ -1,17 +1,38 @@
-"""All networks by name. A new one is a file and a line here."""
+"""All networks by name.
+
+A new one for images is a file belong/models/NAME.py with a subclass of `FromScratch`, and NAME in
+`belong.parameters.FROM_SCRATCH`: parameters are checked before torch is loaded.
+"""
 
 import copy
+from importlib import import_module
 
 from torch import Tensor
 
+from belong import parameters
 from belong.models.backbones.backbone import Backbone
 from belong.models.backbones.networks import FineTunedBackbone, FrozenBackbone
-from belong.models.base import Network
-from belong.models.lenet import LeNet
-from belong.models.small_cnn import SmallCnn
+from belong.models.base import FromScratch, Network
+from belong.parameters import FINE_TUNED, FROZEN
 
-FROM_SCRATCH: dict[str, type[LeNet | SmallCnn]] = {"lenet": LeNet, "small_cnn": SmallCnn}
-FROZEN, FINE_TUNED = "frozen", "fine_tuned"
+
+def network_in(module: str) -> type[FromScratch]:
+    """Return the network that a module defines.
+
+    Raises:
+        TypeError: it defines none, or several.
+    """
+    kinds = [
+        value
+        for value in vars(import_module(module)).values()
+        if isinstance(value, type) and issubclass(value, FromScratch) and value.__module__ == module
+    ]
+    if len(kinds) != 1:
+        raise TypeError(f"{module}: expected one subclass of FromScratch, got {len(kinds)}")
+    return kinds[0]
+
+
+FROM_SCRATCH = {name: network_in(f"belong.models.{name}") for name in parameters.FROM_SCRATCH}
 NETWORKS: dict[str, type[Network]] = {
     **FROM_SCRATCH,
     FROZEN: FrozenBackbone,

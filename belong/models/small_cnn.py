@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812  (the name that all of torch's users know)
 from torch import Tensor, nn
 
-from belong.models.base import Network, draw_weights, pixel_moments
+from belong.models.base import FromScratch
 from belong.runtime.errors import InputError
 
 WIDTHS = (16, 32, 64, 128)  # maps of each stage
@@ -25,19 +25,13 @@ EPSILON = 1e-5  # added to the variance of a batch
 LEAST_SIDE_PX = 32
 
 
-class SmallCnn(Network):
-    """Classifier for photos; takes uint8 pixels and standardizes them itself.
-
-    Attributes:
-        mean, std: (ch,) of the training pixels, in 0..1.
-    """
+class SmallCnn(FromScratch):
+    """Classifier for photos."""
 
     batch = 64
-    mean: Tensor
-    std: Tensor
 
     def __init__(self, *, classes: int, channels: int) -> None:
-        super().__init__()
+        super().__init__(channels=channels)
         self.shape = {"classes": classes, "channels": channels}
         first = nn.Conv2d(channels, WIDTHS[0], 5, stride=2, padding=2, bias=False)
         others = (
@@ -47,8 +41,6 @@ class SmallCnn(Network):
         self.norms = nn.ModuleList(nn.BatchNorm2d(width, eps=EPSILON) for width in WIDTHS)
         self.embedding = nn.Linear(WIDTHS[-1], FEATURES)
         self.classifier = nn.Linear(FEATURES, classes)
-        self.register_buffer("mean", torch.zeros(channels))
-        self.register_buffer("std", torch.ones(channels))
         self.to(memory_format=torch.channels_last)
 
     @classmethod
@@ -61,21 +53,12 @@ class SmallCnn(Network):
             )
         return cls(classes=classes, channels=channels)
 
-    def initialize(self, inputs: Tensor, generator: torch.Generator) -> None:
-        """Draw the weights, as torch does by default, and measure the pixels of the images."""
-        draw_weights(self, generator)
-        mean, std = pixel_moments(inputs)
-        self.mean.copy_(mean)
-        self.std.copy_(std)
-
     def layers(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(n, ch, h, w) uint8 -> means of stage 1 (n, 32), of stage 3 (n, 128), features (n, 84).
 
         All after their ReLU.
         """
-        x = inputs.to(self.mean.dtype).div_(255)
-        x = (x - self.mean[:, None, None]) / self.std[:, None, None]
-        x = x.contiguous(memory_format=torch.channels_last)
+        x = self.standardized(inputs)
         means = []
         for stage, (convolution, norm) in enumerate(
             zip(self.convolutions, self.norms, strict=True)

@@ -22,7 +22,13 @@ from belong.evaluation.assessment import (
     assess,
 )
 from belong.models.backbones.card import BackboneCard
-from belong.parameters import BundleSection, CalibrationSection, CombinedSection, ImagesSection
+from belong.parameters import (
+    FROZEN,
+    BundleSection,
+    CalibrationSection,
+    CombinedSection,
+    ImagesSection,
+)
 from belong.prediction.bundle import Arrays, Bundle
 from belong.prediction.manifest import FORMAT, Manifest, Measured, TrainedOn
 from belong.prediction.training_thumbnails import packed
@@ -166,7 +172,7 @@ def build_bundle(fitted: Fitted, settings: Settings, *, where: Path) -> Bundle:
     of_members = {f"member/{name}": held_out[name][FITTING] for name in manifest.members}
     arrays = {
         "network": fitted.network,
-        "backbone": fitted.backbone if settings.network == "frozen" else {},
+        "backbone": fitted.backbone if settings.network == FROZEN else {},
         "autoencoder": fitted.autoencoder if CODED.intersection(manifest.uses) else {},
         "detectors": of_detectors(fitted.gaussians, fitted.head, fitted.detectors, manifest.uses),
         "calibration": {detector: held_out[detector]} | of_members,

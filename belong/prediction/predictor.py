@@ -27,7 +27,8 @@ from belong.models.feature_cache import FeatureCache, cached, context_of
 from belong.models.feature_extraction import layers_of
 from belong.models.forward_pass import forward_pass
 from belong.models.inference import batch_for, in_full_batch
-from belong.models.registry import FROZEN, NETWORKS
+from belong.models.registry import NETWORKS
+from belong.parameters import FROZEN
 from belong.prediction.bundle import Bundle
 from belong.prediction.manifest import IntegrityError
 from belong.prediction.nearest_training_images import nearest_training_images

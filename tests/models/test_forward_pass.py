@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 
 from belong import parameters
-from belong.models import registry
 from belong.models.backbones import catalog
 from belong.models.backbones.backbone import Backbone
 from belong.models.backbones.catalog import backbone_named
 from belong.models.forward_pass import forward_pass
-from belong.models.registry import FROZEN, NETWORKS, build
+from belong.models.registry import NETWORKS, build
 from belong.models.train_classifier import TrainingOptions, fit_classifier, train_classifier
+from belong.parameters import FROZEN
 
 CPU = torch.device("cpu")
 OPTIONS = TrainingOptions(
@@ -83,8 +83,7 @@ def test_a_network_that_is_built_by_name_has_a_logit_for_each_class(
     assert network.eval()(inputs)[1].shape == (2, 4)
 
 
-def test_the_networks_that_params_yaml_names_are_those_of_the_registry_and_the_catalog() -> None:
-    assert set(parameters.FROM_SCRATCH) == set(registry.FROM_SCRATCH)
+def test_the_backbones_that_params_yaml_names_are_those_of_the_catalog() -> None:
     assert set(parameters.NAMED_BACKBONES) == {*catalog.LITE, catalog.B0}
 
 

@@ -15,7 +15,8 @@ from belong.runtime.typed_yaml import read
 from stages import check_params
 from tests.imports import ROOT
 
-GOOD = (ROOT / "params.yaml").read_text(encoding="utf-8")
+# Not the params.yaml of the project, whose values are the user's.
+GOOD = (ROOT / "tests" / "data" / "params.yaml").read_text(encoding="utf-8")
 
 
 def check(params: Path) -> "subprocess.CompletedProcess[str]":
@@ -31,33 +32,33 @@ def check(params: Path) -> "subprocess.CompletedProcess[str]":
 @pytest.mark.parametrize(
     ("line", "instead", "message"),
     [
-        ("  epochs: 12", "  epoch: 12", "train.epoch: unknown key; the nearest known key is train.epochs"),
+        ("train:\n  epochs: 3", "train:\n  epoch: 12", "train.epoch: unknown key; the nearest known key is train.epochs"),
         ("seed: 0", "sede: 0", "sede: unknown key; the nearest known key is seed"),
-        ("  epochs: 12", "  epochs: many", "train.epochs: got 'many', wanted a valid integer"),
-        ("  epochs: 12", "  epochs: 1.5", "train.epochs: got 1.5, wanted a valid integer"),
-        ("  epochs: 12", "  epochs: true", "train.epochs: got True, wanted a valid integer"),
+        ("train:\n  epochs: 3", "train:\n  epochs: many", "train.epochs: got 'many', wanted a valid integer"),
+        ("train:\n  epochs: 3", "train:\n  epochs: 1.5", "train.epochs: got 1.5, wanted a valid integer"),
+        ("train:\n  epochs: 3", "train:\n  epochs: true", "train.epochs: got True, wanted a valid integer"),
         ("lambda: 1.0", "lambda: -1", "lambda: got -1, wanted greater than or equal to 0"),
         ("lambda: 1.0", "lambda: '1.0'", "lambda: got '1.0', wanted a valid number"),
         ("lambda: 1.0", "lambda: .nan", "lambda: got nan, wanted a finite number"),
         ("lambda: 1.0", "lambda:", "lambda: got None, wanted a valid number"),
-        ("  batch_size: 128", "  batch_size: 0", "train.batch_size: got 0, wanted greater than or equal to 1"),
-        ("mahalanobis:\n  # A class's threshold is this quantile of its own training distances (the paper's 97.5 %).\n  quantile: 0.975", "mahalanobis:\n  quantile: 97.5", "mahalanobis.quantile: got 97.5, wanted less than or equal to 1"),
+        ("  batch_size: 32", "  batch_size: 0", "train.batch_size: got 0, wanted greater than or equal to 1"),
+        ("\nmahalanobis:\n  quantile: 0.975", "\nmahalanobis:\n  quantile: 97.5", "mahalanobis.quantile: got 97.5, wanted less than or equal to 1"),
         ("  alpha: 0.025", "  alpha: 1", "calibration.alpha: got 1, wanted less than 1"),
         ("  threshold: calibrated", "  threshold: exact", "calibration.threshold: got 'exact', wanted 'calibrated' or 'training'"),
         ("device: auto", "device: gpu", "device: got 'gpu', wanted 'auto', 'cpu' or 'cuda'"),
         ("threads: 1", "threads: 0", "threads: got 0, wanted greater than or equal to 1"),
-        ("  path: data/raw/mnist", "  path: ''", "normal.path: got '', wanted at least 1 character"),
+        ("  path: tests/data/mnist-small", "  path: ''", "normal.path: got '', wanted at least 1 character"),
         ("seed: 0", "", "seed: missing"),
-        ("  path: data/raw/mnist\n  classes: all", "  path: data/raw/mnist\n  classes: 1.5", "normal.classes: got 1.5, wanted all, none, a class, a list of classes or a range such as 0-9"),
-        ("  path: data/raw/mnist\n  classes: all", "  path: data/raw/mnist\n  classes: [0, true]", "normal.classes: got [0, True], wanted all, none, a class, a list of classes or a range such as 0-9"),
+        ("  path: tests/data/mnist-small\n  classes: all", "  path: tests/data/mnist-small\n  classes: 1.5", "normal.classes: got 1.5, wanted all, none, a class, a list of classes or a range such as 0-9"),
+        ("  path: tests/data/mnist-small\n  classes: all", "  path: tests/data/mnist-small\n  classes: [0, true]", "normal.classes: got [0, True], wanted all, none, a class, a list of classes or a range such as 0-9"),
         ("  background: white", "  background: grey", "images.background: got 'grey', wanted white, black or three numbers from 0 to 255"),
         ("  background: white", "  background: [0, 256, 0]", "images.background: got [0, 256, 0], wanted white, black or three numbers from 0 to 255"),
         ("  color: auto", "  color: gray", "images.color: got 'gray', wanted 'auto', 'grey' or 'rgb'"),
         ("  max_bad_fraction: 0.01", "  max_bad_fraction: 1.5", "images.max_bad_fraction: got 1.5, wanted less than or equal to 1"),
         ("  max_pixels: 128000000", "  max_pixels: 1280000000", "images.max_pixels: got 1280000000, wanted less than or equal to 178956970"),
         ("  test_fraction: 0.2", "  test_fraction: 0", "split.test_fraction: got 0, wanted greater than 0"),
-        ("seed: 0", "seed: 0\nseed: 1", "not valid YAML in line 6: found duplicate key \"seed\""),
-        ("seed: 0", "seed: [0", "not valid YAML in line 8: "),
+        ("seed: 0", "seed: 0\nseed: 1", "not valid YAML in line 3: found duplicate key \"seed\""),
+        ("seed: 0", "seed: [0", "not valid YAML in line 3: "),
     ],
     ids=lambda text: text.strip().replace("\n", " ")[:40],
 )  # fmt: skip

@@ -13,9 +13,8 @@ from belong.commands.clean.out_of_fold import INVERSE_PENALTY
 from belong.commands.fit.time_estimate import pace_of
 from belong.data.image_folder import ImageFiles
 from belong.models.backbones.backbone import Backbone
-from belong.models.registry import FROZEN
 from belong.models.train_classifier import TrainingOptions
-from belong.parameters import Parameters
+from belong.parameters import FROZEN, Parameters
 
 DECODED_TIMES = 2  # each file is looked at, and read again in the form that is judged
 USUAL_ITERATIONS = 60  # of the regression on 1,100 images of three classes

@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,11 @@ from belong.detectors.onnx_graph import Graph, Node, Value, ViewNames
 from belong.models import small_cnn
 from belong.models.backbones.backbone import Backbone
 from belong.models.backbones.networks import FineTunedBackbone
-from belong.models.lenet import MAPS_SIDE
-from belong.models.registry import FINE_TUNED
+from belong.models.base import Network
+from belong.models.lenet import MAPS_SIDE, LeNet
+from belong.models.registry import NETWORKS
+from belong.models.small_cnn import SmallCnn
+from belong.parameters import FINE_TUNED, FROZEN
 from belong.prediction.bundle import Bundle
 from belong.runtime.errors import InputError
 
@@ -25,22 +28,25 @@ NORM = ("weight", "bias", "running_mean", "running_var")  # arrays of a batch no
 
 def views(graph: Graph, images: str, bundle: Bundle) -> ViewNames:
     """Add the networks; `images` is (n, ch, h, w) float32, 0..255."""
-    network = bundle.arrays["network"]
-    kind, form, card = bundle.manifest.network, bundle.manifest.form, bundle.manifest.backbone
-    if kind == "lenet":
+    network, shape = bundle.arrays["network"], bundle.manifest.shape
+    name, form, card = bundle.manifest.network, bundle.manifest.form, bundle.manifest.backbone
+    kind = NETWORKS[name]
+    if kind is LeNet:
         maps, hidden, features = _lenet(graph, images, network, form.height, form.width)
-    elif kind == "small_cnn":
+    elif kind is SmallCnn:
         maps, hidden, features = _small_cnn(graph, images, network)
-    elif card is not None and kind == FINE_TUNED:
-        tuned = FineTunedBackbone.from_arrays(network, bundle.manifest.shape, card).backbone
+    elif card is not None and name == FINE_TUNED:
+        tuned = FineTunedBackbone.from_arrays(network, shape, card).backbone
         maps, hidden, features = _stages(graph, images, tuned, form.height, form.width)
-    elif card is not None:
+    elif card is not None and name == FROZEN:
         frozen = Backbone.from_arrays(bundle.arrays["backbone"], card)
         _, maps, hidden = _stages(graph, images, frozen, form.height, form.width)
         centered = graph("Div", graph("Sub", hidden, network["mean"]), network["scale"])
         features = graph("Relu", graph.linear(centered, network, "embedding"))
     else:
-        raise InputError(f"the network {kind} has no ONNX form; every other command works with it")
+        own = kind.from_arrays(network, shape, card)
+        blank = torch.zeros(2, form.channels, form.height, form.width, dtype=torch.uint8)
+        maps, hidden, features = _any(graph, images, own, blank, name)
     logits = graph.linear(features, network, "classifier")
     codes = error = ""
     if "autoencoder" in bundle.arrays:
@@ -93,41 +99,51 @@ def _stages(graph: Graph, images: str, backbone: Backbone, height: int, width: i
     x = graph("Div", images, np.float32(255))
     x = graph("Sub", x, np.array(card.mean, np.float32)[:, None, None])
     x = graph("Div", x, np.array(card.std, np.float32)[:, None, None])
-    nodes, constants = _traced(backbone, height, width)
+    joined, blank = _Joined(backbone, backbone.stages), torch.zeros(2, 3, height, width)
+    nodes, constants = _traced(joined, blank, f"backbone {card.name}")
     vectors = graph.splice(nodes, constants, {"images": x}, "vectors")
     return graph.several(3, "Split", vectors, np.array(card.sizes), axis=1)
 
 
-class _Vectors(nn.Module):
-    """Standardized images (n, 3, h, w) -> vectors (n, v)."""
+def _any(graph: Graph, images: str, network: Network, blank: Tensor, name: str) -> list[str]:
+    """Add a network that has no form of its own here, for images like `blank`."""
+    with torch.no_grad():
+        sizes = [part.shape[1] for part in network.eval().layers(blank)]
+    joined = _Joined(network, lambda x: network.layers(x.to(torch.uint8)))
+    nodes, constants = _traced(joined, blank.float(), f"network {name}")
+    layers = graph.splice(nodes, constants, {"images": images}, "vectors")
+    return graph.several(3, "Split", layers, np.array(sizes), axis=1)
 
-    def __init__(self, backbone: Backbone) -> None:
+
+class _Joined(nn.Module):
+    """Images -> the parts (n, m) that a function makes of them, beside each other."""
+
+    def __init__(self, owner: nn.Module, parts: Callable[[Tensor], Iterable[Tensor]]) -> None:
         super().__init__()
-        self.backbone = backbone
+        self.owner = owner  # of the weights that the function uses
+        self.parts = parts
 
     def forward(self, images: Tensor) -> Tensor:
-        return torch.cat(self.backbone.stages(images), dim=1)
+        return torch.cat(tuple(self.parts(images)), dim=1)
 
 
-def _traced(backbone: Backbone, height: int, width: int) -> tuple[list[Node], Arrays]:
-    """Return the nodes and constants of `_Vectors`, as torch's exporter writes them.
+def _traced(network: nn.Module, blank: Tensor, name: str) -> tuple[list[Node], Arrays]:
+    """Return the nodes and constants of a network, as torch's exporter writes them.
 
     Raises:
         InputError: the exporter has no ONNX form of the network.
     """
-    network, n = _Vectors(backbone).eval(), torch.export.Dim("n")
+    n = torch.export.Dim("n")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             program: Any = torch.onnx.export(
-                network, (torch.zeros(2, 3, height, width),), dynamo=True, verbose=False,
+                network.eval(), (blank,), dynamo=True, verbose=False,
                 input_names=["images"], output_names=["vectors"], dynamic_shapes=({0: n},),
             )  # fmt: skip
     except Exception as error:  # whatever the exporter of a stranger's network raises
         reason = " ".join(str(error).split())[:200]
-        raise InputError(
-            f"the backbone {backbone.card.name} has no ONNX form: {type(error).__name__}: {reason}"
-        ) from None
+        raise InputError(f"the {name} has no ONNX form: {type(error).__name__}: {reason}") from None
     proto = program.model_proto.graph
     nodes = [
         Node(

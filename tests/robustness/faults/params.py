@@ -6,7 +6,7 @@ from pathlib import Path
 from tests.imports import ROOT
 from tests.robustness.faults.fault import INPUT, OUTPUT, Fault
 
-GOOD = (ROOT / "params.yaml").read_text(encoding="utf-8")
+GOOD = (ROOT / "tests" / "data" / "params.yaml").read_text(encoding="utf-8")
 
 
 def _of(text: str) -> Callable[[Path, Path], list[str]]:
@@ -27,7 +27,7 @@ def _instead(line: str, other: str) -> Callable[[Path, Path], list[str]]:
 FAULTS = [
     Fault("misspelt key", _instead("\nseed: 0", "\nsede: 0"), "the nearest known key is seed", 2),
     Fault(
-        "value of another type", _instead("  epochs: 12", "  epochs: many"),
+        "value of another type", _instead("train:\n  epochs: 3", "train:\n  epochs: many"),
         "train.epochs: got 'many', wanted a valid integer", 2,
     ),
     Fault(
