@@ -1,7 +1,7 @@
 """Curves of a training while it runs: DVCLive writes them, where it is installed.
 
-DVC's extension for VS Code and DVC Studio draw them live, `dvc plots show FOLDER/plots/metrics` draws
-those so far. They are no output of a stage and change no result.
+DVC's extension for VS Code and DVC Studio draw them live; `dvc plots show FOLDER/plots/metrics`
+draws those so far. They are no output of a stage and change no result.
 """
 
 from collections.abc import Callable, Iterator, Mapping
