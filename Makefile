@@ -3,17 +3,20 @@
 # make check  looks at style and types only; make readme writes the README's table anew
 # make bench  measures our work beside that of others
 # make undo   goes back from an experiment to what is committed
+# make pull   brings the outputs from DVC's remote
+# make summary   writes build/summary.md: what changed since BASE, for a pull request
 # make grid   runs the paper's grid, JOBS cells at a time
 # make screenshot  takes the README's picture of a gallery anew, from data/bundle
 
 PYTHON ?= python3
 VENV ?= .venv
 JOBS ?= 1
+BASE ?= HEAD
 BIN := $(VENV)/bin
 # DVC and the tests start `python` by name: the environment's comes first.
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: all undo test check readme bench grid screenshot clean
+.PHONY: all undo pull summary test check readme bench grid screenshot clean
 
 all: $(VENV)/.pipeline
 	@python -m stages.runner
@@ -24,6 +27,17 @@ all: $(VENV)/.pipeline
 
 undo: $(VENV)/.pipeline
 	@python -m belong.commands.verify.undo .
+
+pull: $(VENV)/.pipeline
+	@python -m belong.commands.verify.pull .
+
+summary: $(VENV)/.pipeline
+	@mkdir -p build
+	dvc plots diff $(BASE) --out build/plots > /dev/null
+	@{ set -e; echo '## This run beside $(BASE)'; \
+	  echo; python -m belong.commands.verify.compare . reports/threads/differences.csv 2>&1; \
+	  echo; echo '### Parameters'; echo; dvc params diff --md $(BASE); \
+	  echo; echo '### Metrics'; echo; dvc metrics diff --md $(BASE); } > build/summary.md
 
 test: check $(VENV)/.browser
 	pytest

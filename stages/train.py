@@ -18,12 +18,14 @@ from belong.models.checkpoint import checkpoint_beside
 from belong.models.train_classifier import TrainingOptions, fit_classifier
 from belong.parameters import Parameters
 from belong.runtime.fingerprint import fingerprint
+from belong.runtime.live_curves import live_curves
 from belong.runtime.storage import load_about, load_arrays, save_arrays, save_csv
 from belong.runtime.text import say
 from stages.runner import run
 
 # What the training depends on of the parameters: a checkpoint is of these.
 READ = {"seed", "lambda_", "network", "backbone", "device", "threads", "train"}
+LIVE = Path("dvclive")  # git does not hold it
 TRAIN, HELD_OUT = "normal/train", "normal/calibration"
 
 
@@ -40,7 +42,10 @@ def main(
     arrays |= load_arrays(images, f"{TRAIN}/labels", f"{HELD_OUT}/labels")
     inputs, held_out_inputs, labels, held_out_labels = map(torch.from_numpy, arrays.values())
     key = fingerprint(values.model_dump(include=READ), device, backbone, images, embedded)
-    with checkpoint_beside(network, key, say) as checkpoint:
+    with (
+        checkpoint_beside(network, key, say) as checkpoint,
+        live_curves(LIVE, resumes=checkpoint.epochs > 0) as checkpoint.watch,
+    ):
         trained, rows = fit_classifier(
             inputs,
             labels,

@@ -103,7 +103,10 @@ class Checkpoint:
     Attributes:
         epochs: so many are done; the training starts behind them.
         attempt: the one that they are of, from 0; a training that fails starts again as the next.
+        watch: is told the row of each epoch that is done.
     """
+
+    watch: Callable[[Mapping[str, Any]], None]
 
     def __init__(self, path: Path, key: str) -> None:
         """Read what an interrupted run has left; see `checkpoint_beside` for the key."""
@@ -112,6 +115,7 @@ class Checkpoint:
         self.epochs = len(self._found[1]["history"]) if self._found else 0
         self.attempt: int = self._found[1]["attempt"] if self._found else 0
         self._seconds, self._at = 0.0, time.monotonic()
+        self.watch = lambda _row: None
 
     def take_up(self, state: TrainingState) -> None:
         """Bring a training that has not begun to where it was interrupted, if it was."""
@@ -121,6 +125,7 @@ class Checkpoint:
 
     def keep(self, state: TrainingState) -> None:
         """Write down the state after an epoch, unless the last time was too short ago."""
+        self.watch(state.history[-1])
         start = time.monotonic()
         if self._seconds > SHARE * (start - self._at):
             return

@@ -8,9 +8,12 @@ from pathlib import Path
 import psutil
 import pytest
 
+from belong.commands.verify.pull import main as pull
 from tests.clones import call, commit
 from tests.toy_pipeline import clone_of, make_toy, on, slow
 
+# What DVC itself warns of, in the process that calls it.
+pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")
 RUN = ("dvc", "exp", "run")
 
 
@@ -90,13 +93,15 @@ def test_an_edit_of_a_comment_is_accepted_without_a_run(author: Path) -> None:
 
 
 def test_from_a_remote_a_second_clone_has_everything_and_nothing_to_run(
-    author: Path, tmp_path: Path
+    author: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    call(author, "dvc", "remote", "add", "--default", "store", str(tmp_path / "store"))
+    store = tmp_path / "store"
+    call(author, "dvc", "remote", "add", "--default", "store", str(store))
     call(author, "dvc", "push")
     commit(author)
     second = clone_of(author, tmp_path / "second")
-    call(second, "dvc", "pull")
+    assert pull(second) == 0
+    assert capsys.readouterr().err.endswith("all outputs of dvc.lock are here\n")
     assert "up to date" in on(second, "another", "dvc", "repro")
     assert call(second, "git", "status", "--porcelain") == ""
     assert (second / "data" / "package" / "model").read_text() == "author 1.0"
@@ -105,3 +110,24 @@ def test_from_a_remote_a_second_clone_has_everything_and_nothing_to_run(
     words = "dvc", "artifacts", "get", str(author), "package", "--out", "model"
     call(tmp_path, *words)
     assert (tmp_path / "model" / "model").read_text() == "author 1.0"
+
+    third = clone_of(author, tmp_path / "third")
+    for file in (store / "files" / "md5").glob("*/*"):
+        if file.read_text() == "author 1.0":
+            file.unlink()
+    assert pull(third) == 2
+    assert "the remote lacks data/bundle, data/package; `dvc push`" in capsys.readouterr().err
+    assert (third / "data" / "raw" / "images").read_text() == "digits"
+    store.rename(tmp_path / "away")
+    assert pull(third) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith(f"remote store: {store} is gone, or nothing was ever pushed to it")
+
+
+def test_without_a_remote_the_answer_is_one_line(
+    author: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert pull(author) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "no remote specified" in line
+    assert "dvc remote add" in line

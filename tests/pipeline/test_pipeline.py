@@ -220,3 +220,30 @@ def test_a_scoring_that_was_killed_goes_on_and_gives_the_same_bytes(
     forget(target)
     row = kill(target, 0.8 * target.seconds, wanted)
     assert row.is_harmless
+
+
+def test_from_a_remote_a_second_clone_has_every_output_and_nothing_to_run(
+    clone: Path, tmp_path: Path
+) -> None:
+    """The digits of data/dvc.yaml, which this pair does not read, were never fetched."""
+    store = ["remote", "add", "--local", "--default", "store", str(tmp_path / "store")]
+    call(clone, "dvc", *store)
+    call(clone, "dvc", "push")
+    call(tmp_path, "git", "clone", "--quiet", str(clone), str(tmp_path / "second"))
+    second = tmp_path / "second"
+    call(second, "dvc", *store)
+    brought = call(second, "python", "-m", "belong.commands.verify.pull", ".")
+    assert brought.endswith("all outputs of dvc.lock are here\n")
+    done = call(second, "dvc", "repro")
+    assert "Running stage" not in done
+    assert "Data and pipelines are up to date." in done
+    assert call(second, "git", "status", "--porcelain") == ""
+    assert digests_of(second / "data" / "bundle") == digests_of(clone / "data" / "bundle")
+
+
+def digests_of(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
