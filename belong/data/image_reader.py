@@ -17,7 +17,7 @@ from PIL.JpegImagePlugin import jpeg_factory
 
 from belong.data.color_profile import BrokenProfileError, to_srgb
 from belong.data.jpeg_decoder import whole_jpeg
-from belong.data.unreadable import UnreadableError
+from belong.data.unreadable import TOO_LARGE, UnreadableError
 from belong.runtime.text import counted
 
 # Of what Pillow knows. Not EPS, which it has Ghostscript run; not JPEG 2000, of which it takes
@@ -172,6 +172,25 @@ def image_size(path: Path) -> tuple[int, int]:
                 return page_size(file)
             with _opened(file, path.suffix.lower()) as image:
                 return image.size
+
+
+def has_color(path: Path, *, needed_px: int, max_pixels: int) -> bool:
+    """Return whether a file can be read, and is not grey."""
+    try:
+        image = read_image(
+            path, needed_px=needed_px, max_pixels=max_pixels, background=(255, 255, 255)
+        )
+    except UnreadableError:
+        return False
+    return image.mode == "RGB" and bool(np.ptp(np.asarray(image), axis=2).any())
+
+
+def shorter_side(path: Path) -> int:
+    """Return the shorter side by the file's header; 0 if it has none that can be read."""
+    try:
+        return min(image_size(path))
+    except UnreadableError:
+        return 0
 
 
 def _content(
@@ -371,6 +390,8 @@ def _plain_reasons(max_pixels: int) -> Iterator[None]:
         yield
     except UnreadableError:
         raise
+    except MemoryError:
+        raise UnreadableError(TOO_LARGE) from None
     except UnidentifiedImageError:
         raise UnreadableError(NO_KIND) from None
     except Image.DecompressionBombError:
@@ -409,6 +430,8 @@ def _no_file(path: Path) -> str:
 
 def _plainly(error: Exception) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
+    if "memory" in text.lower():
+        return TOO_LARGE
     if "truncated" in text:
         return f"cut off: {text}"
     if isinstance(error, OSError) and error.strerror:

@@ -1,8 +1,7 @@
 """Bring the image files of a data set to one form, in one array; IDX images stay as they are.
 
 Photos of 1 to 2 megapixels take 8 ms of a processor each, 19 without decoding JPEGs smaller
-(2,000 of them, to 224 x 224; Pillow 13, libjpeg-turbo 3.2, two shared cores of a server). Threads
-do as well as processes, for Pillow decodes outside of Python's lock: 22 to 25 s against 27 s.
+(2,000 of them, to 224 x 224; Pillow 13, libjpeg-turbo 3.2, two shared cores of a server).
 """
 
 from collections.abc import Iterable
@@ -14,11 +13,10 @@ import numpy as np
 
 from belong.data import idx
 from belong.data.dataset import DataSet
-from belong.data.decode_pool import each_image
+from belong.data.decode_pool import Decoder, each_file
 from belong.data.image_folder import ImageFiles, list_images
-from belong.data.image_reader import Rgb, heif_without_reader, read_image
-from belong.data.resize import Color, Form, formed
-from belong.data.unreadable import UnreadableError
+from belong.data.image_reader import Rgb, heif_without_reader
+from belong.data.resize import Color, Form
 from belong.parameters import ImagesSection
 from belong.runtime.errors import InputError, TooManyBadFilesError
 from belong.runtime.text import printable
@@ -82,25 +80,13 @@ def pack(found: DataSet | ImageFiles, form: Form, *, background: Rgb, max_pixels
     if isinstance(found, DataSet):
         return Packed(found, [], [], np.ones(len(found.images), bool))
     images = np.empty((len(found.files), form.channels, form.height, form.width), np.uint8)
-    needed_px = max(form.height, form.width)
-
-    def decode(row: int) -> str:
-        """Fill the row; return why that cannot be, or nothing."""
-        try:
-            image = read_image(
-                found.folder / found.files[row],
-                needed_px=needed_px,
-                max_pixels=max_pixels,
-                background=background,
-            )
-        except UnreadableError as error:
-            return str(error)
-        images[row] = formed(image, form)
-        return ""
-
-    reasons = np.array(
-        each_image(decode, len(images), f"reading {found.folder.name}"), dtype=object
-    )
+    decode = Decoder(form, background, max_pixels).decode
+    reasons = np.full(len(images), "", object)
+    for row, answer in enumerate(each_file(decode, found.paths, f"reading {found.folder.name}")):
+        if isinstance(answer, str):
+            reasons[row] = answer
+        else:
+            images[row] = answer.pixels
     names = np.array([printable(file) for file in found.files], dtype=object)
     read = np.flatnonzero(reasons == "")
     bad = np.flatnonzero(reasons != "")

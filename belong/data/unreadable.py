@@ -1,5 +1,7 @@
 """Why a file gives no image."""
 
+TOO_LARGE = "needs more than the 1 GiB of memory that a file may take"
+
 
 class UnreadableError(Exception):
     """Why a file gives no image, in plain words."""

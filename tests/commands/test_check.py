@@ -17,13 +17,14 @@ from PIL import Image, ImageFilter
 from ruamel.yaml import YAML
 from scipy import ndimage
 
-from belong.commands.check import check, duplicates, image_stats, sample_sizes
+from belong.commands.check import check, duplicates, glance, sample_sizes
 from belong.commands.check.options import CheckOptions
 from belong.commands.check.page import findings_page
 from belong.commands.check.report import Report
 from belong.commands.fit.plan import plan
 from belong.commands.fit.settings import parameters
 from belong.commands.main import main
+from belong.data import isolation
 from belong.data.dataset import DataSet, with_test_part
 from belong.data.resize import Form
 from belong.data.splits import assign
@@ -194,7 +195,7 @@ def test_the_sharpness_is_that_of_the_laplacian_before_and_after_an_average(
 ) -> None:
     image = scene(0)
     image.save(tmp_path / "a.png")
-    seen = image_stats.at_file(tmp_path / "a.png", max_pixels=10**6, background=(0, 0, 0))
+    seen = glance.at_file(tmp_path / "a.png", max_pixels=10**6, background=(0, 0, 0))
     pixels = np.asarray(image, float)
     averaged = ndimage.uniform_filter(pixels, 3, mode="nearest").round()
     own, lowered = (ndimage.laplace(one)[1:-1, 1:-1].var() for one in (pixels, averaged))
@@ -250,6 +251,8 @@ def test_heic_photos_without_the_extra_are_told_in_one_line_before_any_work(
     photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    monkeypatch.setattr(isolation, "_kept", [])
+    monkeypatch.setattr(sys, "frozen", True, raising=False)  # a process would have the extra
     for place in range(3):
         (photos / f"ant/{place}.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
     report = checked(photos)
@@ -446,7 +449,7 @@ def test_blurring_brightening_and_saving_anew_leave_a_picture_nearly_the_same(
     thumbnails = []
     for name, version in versions.items():
         version.save(tmp_path / name, quality=20)  # which a PNG has none of
-        seen = image_stats.at_file(tmp_path / name, max_pixels=10**6, background=(255, 255, 255))
+        seen = glance.at_file(tmp_path / name, max_pixels=10**6, background=(255, 255, 255))
         thumbnails.append(seen.thumbnail)
     assert duplicates.nearly_same(np.array(thumbnails)).tolist() == [0, 0, 0, 0, 0, -1]
 

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 from scipy.stats import norm
 
-from belong.commands.check.image_stats import Glance, at_file, table_of
+from belong.commands.check.glance import Glance, at_file
+from belong.commands.check.image_stats import table_of
 from belong.commands.clean.image_issues import files, near_images, same_images
 from belong.commands.clean.label_issues import p_values
 from belong.commands.clean.manifest import Remark, manifest

@@ -15,9 +15,11 @@ import psutil
 import pytest
 from PIL import Image
 
-from belong.data.decode_pool import AHEAD_BYTES, ENDED, FEW, Decoder, Picture, decoded
+from belong.data import isolation
+from belong.data.decode_pool import AHEAD_BYTES, FEW, Decoder, Picture, decoded
 from belong.data.file_discovery import below, listed
 from belong.data.image_form import ImageForm
+from belong.data.isolation import ENDED
 from belong.runtime.errors import InputError
 from tests.imports import ROOT
 from tests.photo_folders import write_images
@@ -167,6 +169,7 @@ def killers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(KILLER)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+    monkeypatch.setattr(isolation, "_kept", [])  # a process that was started before
     return tmp_path
 
 
@@ -272,4 +275,5 @@ def test_a_decoder_whose_parent_is_killed_ends_too(tmp_path: Path) -> None:
 def decoders(parent: int | None = None) -> list[psutil.Process]:
     """Return the decoders that a process, or else this one, has started."""
     children = psutil.Process(parent).children()
-    return [one for one in children if "multiprocessing.spawn" in " ".join(one.cmdline())]
+    alive = [one for one in children if one.status() != psutil.STATUS_ZOMBIE]
+    return [one for one in alive if "multiprocessing.spawn" in " ".join(one.cmdline())]

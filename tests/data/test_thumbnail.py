@@ -81,7 +81,7 @@ def test_processes_give_the_thumbnails_that_this_one_makes(tmp_path: Path) -> No
         max_pixels=10**6,
     )  # fmt: skip
     (answers,) = decoded([files], form, jobs=2, thumbnail_px=96)
-    own = Decoder.of(form, thumbnail_px=96).decode_all(files)
+    own = [Decoder.of(form, thumbnail_px=96).decode(file) for file in files]
     made = [(one.frames, one.thumbnail) for one in answers if not isinstance(one, str)]
     assert made == [(one.frames, one.thumbnail) for one in own if not isinstance(one, str)]
     assert len(made) == 40

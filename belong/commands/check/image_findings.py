@@ -6,7 +6,7 @@ from pathlib import PurePath
 import pandas as pd
 from PIL import Image
 
-from belong.commands.check.image_stats import SCALE_PX
+from belong.commands.check.glance import SCALE_PX
 from belong.commands.check.report import Finding, Level, graver, images_finding
 from belong.data.image_reader import FORMATS
 from belong.runtime.text import counted
@@ -79,7 +79,7 @@ def odd_shape(read: pd.DataFrame) -> list[Finding]:
 
 
 def blurred(read: pd.DataFrame) -> list[Finding]:
-    """Find photos that are blurred beside the others; see `image_stats._sharpness`."""
+    """Find photos that are blurred beside the others; see `glance._sharpness`."""
     sharpness = read["sharpness"]
     rows = read[sharpness < min(BLURRED, sharpness.median() / 2)]
     sentence = (

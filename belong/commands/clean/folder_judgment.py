@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from belong.commands.check.duplicates import units
-from belong.commands.check.image_stats import THUMBNAIL_PX, look_at_all
+from belong.commands.check.glance import THUMBNAIL_PX
+from belong.commands.check.image_stats import look_at_all
 from belong.commands.clean import image_issues, label_issues
 from belong.commands.clean.judgment import Judgment, judge, with_planted
 from belong.commands.clean.manifest import Remark, manifest

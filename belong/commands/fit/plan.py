@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
+from functools import partial
 from typing import Self
 
 import numpy as np
@@ -16,8 +16,8 @@ import numpy as np
 from belong.calibration.sample_size import least_held_out
 from belong.data.dataset import DataSet, drawn
 from belong.data.image_folder import ImageFiles
-from belong.data.image_reader import image_size, read_image
-from belong.data.unreadable import UnreadableError
+from belong.data.image_reader import has_color, shorter_side
+from belong.data.isolation import each_item
 from belong.models.backbones.card import BackboneCard
 from belong.parameters import SplitSection, TrainSection
 from belong.runtime.errors import InputError
@@ -309,17 +309,10 @@ def typical_side(found: DataSet | ImageFiles) -> int:
         _, _, height, width = found.images.shape
         return int(min(height, width))
     step = max(1, len(found.files) // LOOKED_AT)
-    sides = [_shorter_side(found.folder / file) for file in found.files[::step]]
-    known = [side for side in sides if side]
+    paths = found.paths[::step]
+    sides = [side for side in each_item(shorter_side, paths, count=len(paths)) if side]
+    known = [side for side in sides if isinstance(side, int)]  # `pack` says what the others are
     return int(np.median(known)) if known else SMALL_PX
-
-
-def _shorter_side(path: Path) -> int:
-    """Return the shorter side by the file's header; 0 if it has none that can be read."""
-    try:
-        return min(image_size(path))
-    except UnreadableError:
-        return 0  # `pack` says what is wrong with it
 
 
 def is_small_and_grey(found: DataSet | ImageFiles) -> bool:
@@ -329,15 +322,9 @@ def is_small_and_grey(found: DataSet | ImageFiles) -> bool:
     if isinstance(found, DataSet):
         return int(found.images.shape[1]) == 1
     step = max(1, len(found.files) // COLORS_LOOKED_AT)
-    return not any(_has_color(found.folder / file) for file in found.files[::step])
-
-
-def _has_color(path: Path) -> bool:
-    try:
-        image = read_image(path, needed_px=SMALL_PX, max_pixels=10**6, background=(255, 255, 255))
-    except UnreadableError:
-        return False
-    return image.mode == "RGB" and bool(np.ptp(np.asarray(image), axis=2).any())
+    paths = found.paths[::step]
+    look = partial(has_color, needed_px=SMALL_PX, max_pixels=10**6)
+    return not any(answer is True for answer in each_item(look, paths, count=len(paths)))
 
 
 def overrides(made: Plan) -> dict[str, object]:

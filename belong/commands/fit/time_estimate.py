@@ -7,10 +7,9 @@ network, as they were on the pipeline's own run. A machine that others use too s
 
 import os
 import time
-import warnings
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -18,11 +17,11 @@ from torch import Tensor, nn
 
 from belong.commands.fit.plan import LEAST_PX, Plan
 from belong.data.dataset import DataSet
+from belong.data.decode_pool import Decoder, timed
 from belong.data.image_folder import ImageFiles
-from belong.data.image_reader import read_image
-from belong.data.resize import Form, formed
+from belong.data.isolation import each_item
+from belong.data.resize import Form
 from belong.data.synthetic_anomalies import DERIVED
-from belong.data.unreadable import UnreadableError
 from belong.models import device as devices
 from belong.models.backbones.backbone import Backbone
 from belong.models.base import Network
@@ -148,19 +147,18 @@ def _decoding(
     if isinstance(found, DataSet):
         return 0.0, found.images.shape[1]
     step = max(1, len(found.files) // DECODED)
-    start, channels = time.perf_counter(), 1
-    for file in found.files[::step][:DECODED]:
-        # Pillow warns of photos above 89 megapixels, and of odd notes in files.
-        with suppress(UnreadableError), warnings.catch_warnings(action="ignore"):
-            image = read_image(
-                found.folder / file,
-                needed_px=side_px,
-                max_pixels=options.max_pixels,
-                background=options.background_rgb,
-            )
-            if np.ptp(formed(image, Form(side_px, side_px, "auto")), axis=0).max():
-                channels = 3
-    return (time.perf_counter() - start) / min(DECODED, len(found.files)), channels
+    form = Form(side_px, side_px, "auto")
+    decoder = Decoder(form, options.background_rgb, options.max_pixels)
+    paths = found.paths[::step][:DECODED]
+    answers = [
+        answer
+        for answer in each_item(partial(timed, decoder), paths, jobs=1, count=len(paths))
+        if not isinstance(answer, str)
+    ]
+    seconds = sum(seconds for seconds, _ in answers)
+    pixels = [answer.pixels for _, answer in answers if not isinstance(answer, str)]
+    channels = 3 if any(np.ptp(one, axis=0).max() for one in pixels) else 1
+    return seconds / max(1, len(answers)), channels
 
 
 def _noise(n: int, channels: int, side_px: int) -> Tensor:

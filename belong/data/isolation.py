@@ -1,0 +1,343 @@
+"""Do a piece of work on each of many files in processes that can be ended: a file may cost no more.
+
+A file may take SECONDS of the processor and BYTES of memory above the process's own. A process that
+takes more is ended, and another one goes on with the next file. So it is where a decoder crashes.
+Where no process can be started, threads do the work, without these bounds.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
+from multiprocessing import current_process, parent_process
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnContext, SpawnProcess
+from pathlib import Path
+from threading import Lock, RLock, Thread
+from types import ModuleType
+from typing import Any, Generic, TypeVar
+
+from belong.data.unreadable import TOO_LARGE
+from belong.runtime.parallel import in_order
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+SECONDS = 10  # of the processor, for one file
+STALLED_SECONDS = 120  # of the clock: a disk that does not answer
+BYTES = 2**30  # for one file
+PER_PROCESSOR = 4  # processes, at most: some wait for a slow disk; more would only take memory
+AT_ONCE = 8  # files that a process is given in one go
+
+TOO_SLOW = f"takes more than {SECONDS} s of the processor to decode"
+STALLED = f"not read within {STALLED_SECONDS} s"
+ENDED = "the decoder ended while it read this file: damaged, or too large for the memory"
+
+# NumPy multiplies nothing in a decoder: its threads would lie idle. The folder that the program
+# stands in may have modules of any name. Pillow warns of odd notes in files that it reads.
+ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "PYTHONSAFEPATH": "1", "PYTHONWARNINGS": "ignore"}
+
+
+class Workers(Generic[T, R]):
+    """Processes that do one kind of work, each on one file after the other.
+
+    `work` returns an answer, or a reason as text; of a file that breaks a bound the answer is a
+    reason, too. It is pickled: a function of a module, or an object of one.
+    """
+
+    def __init__(self, work: Callable[[T], R], jobs: int) -> None:
+        """Start nothing yet; there will be at most so many processes."""
+        self._work = work
+        jobs = max(1, min(jobs, PER_PROCESSOR * (os.cpu_count() or 1)))
+        self._threads = ThreadPoolExecutor(jobs)  # one waits for each process
+        self._jobs = jobs
+        self._free: list[_Worker] = []
+        self._started: list[_Worker] = []
+        self._waiting = 0
+        self._lock = Lock()
+        self._is_closed = False
+
+    def submit(self, items: Sequence[T]) -> "Future[list[R | str]]":
+        """Begin to work on items, in order; a process is started here if all others are busy."""
+        with self._lock:
+            if self._waiting >= len(self._started) < self._jobs:
+                worker = _spare()
+                self._started.append(worker)
+                self._free.append(worker)
+            self._waiting += 1
+        return self._threads.submit(self._answers, items)
+
+    def close(self) -> None:
+        """End all processes at once, but for one that has nothing to do: the next run takes it."""
+        self._is_closed = True
+        for worker in self._started:
+            if worker in self._free and not self._waiting:
+                _keep(worker)
+            else:
+                worker.close()
+        self._threads.shutdown(cancel_futures=True)
+
+    def _answers(self, items: Sequence[T]) -> list[R | str]:
+        with self._lock:
+            worker = self._free.pop()
+        try:
+            return self._by(worker, items)
+        finally:
+            with self._lock:
+                self._free.append(worker)
+                self._waiting -= 1
+
+    def _by(self, worker: "_Worker", items: Sequence[T]) -> list[R | str]:
+        answers: list[R | str] = []
+        crashed = -1  # the item that a process has ended over once: somebody may have killed it
+        while len(answers) < len(items):
+            rest = items[len(answers) :]
+            is_ready = worker.is_ready()
+            if self._is_closed:
+                raise CancelledError
+            if not is_ready:
+                answers += [self._work(item) for item in rest]
+                break
+            try:
+                for answer in worker.answers(self._work, rest):
+                    if isinstance(answer, Exception):
+                        raise answer
+                    answers.append(answer)
+            except _EndedError as error:
+                if error.reason:
+                    answers.append(error.reason)
+                elif crashed == len(answers):
+                    answers.append(ENDED)
+                crashed = len(answers)
+        return answers
+
+
+def each_item(
+    work: Callable[[T], R], items: Iterable[T], *, jobs: int | None = None, count: int
+) -> Generator[R | str]:
+    """Yield `work(item)` of each of `count` items, in order, see `Workers`.
+
+    Args:
+        work: see `Workers`.
+        items: any number of them; some are taken ahead.
+        jobs: processes; all processors, if none is given.
+        count: how many items there are.
+    """
+    jobs = min(jobs or os.cpu_count() or 1, -(-count // AT_ONCE))
+    with closing(Workers(work, jobs)) as workers:
+        for _, answers in in_order(workers.submit, _pieces(items), ahead=4 * max(1, jobs)):
+            yield from answers.result()
+
+
+def _pieces(items: Iterable[T]) -> Iterator[list[T]]:
+    piece: list[T] = []
+    for item in items:
+        piece.append(item)
+        if len(piece) == AT_ONCE:
+            yield piece
+            piece = []
+    if piece:
+        yield piece
+
+
+# --- in this process -----------------------------------------------------------------------------
+
+
+class _EndedError(Exception):
+    """A process has ended; for a reason that is known, or "" if it is not."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class _Worker:
+    """A process of its own, and another one after it has ended."""
+
+    def __init__(self) -> None:
+        self._process: SpawnProcess | None = None
+        self._connection: Connection[Any, Any] | None = None
+        self._is_greeted = False
+        self._is_closed = False
+        self.owner = os.getpid()
+        self._start()
+
+    def is_ready(self) -> bool:
+        """Wait until a process is; return False if none can be started."""
+        for _ in range(2):
+            if self._connection is None:
+                self._start()
+            if self._connection is None:
+                return False
+            if self._is_greeted:
+                return True
+            with suppress(EOFError, OSError):
+                self._is_greeted = self._connection.recv()
+                return True
+            self.end()
+        return False
+
+    def answers(self, work: Callable[[T], R], items: Sequence[T]) -> Iterator[R | Exception]:
+        """Yield the answer to each item.
+
+        Raises:
+            _EndedError: the process has ended over the next item.
+        """
+        connection = self._connection
+        if connection is None:
+            raise _EndedError("")
+        try:
+            connection.send((work, items))
+            for _ in items:
+                if not connection.poll(STALLED_SECONDS):
+                    self.end()
+                    raise _EndedError(STALLED)
+                yield connection.recv()
+        except (EOFError, OSError):
+            raise _EndedError(self._reason()) from None
+
+    def end(self) -> None:
+        """End the process now."""
+        process, self._process, connection = self._process, None, self._connection
+        self._connection, self._is_greeted = None, False
+        if process is not None:
+            process.kill()
+            process.join()
+        if connection is not None:
+            connection.close()
+
+    def close(self) -> None:
+        """End the process, and start no other."""
+        with _starting:
+            self._is_closed = True
+            self.end()
+
+    def _reason(self) -> str:
+        """Return why the process has ended, if that is known."""
+        process = self._process
+        if process is not None:
+            process.join(1)
+        is_slow = process is not None and process.exitcode == -_clock_signal()
+        self.end()
+        return TOO_SLOW if is_slow else ""
+
+    def _start(self) -> None:
+        # There may be no interpreter to start, no semaphores, and a daemon may have no children.
+        if hasattr(sys, "frozen") or current_process().daemon:
+            return
+        try:
+            with _starting, _quietly():
+                if self._is_closed:
+                    return
+                own, other = CONTEXT.Pipe()
+                process = CONTEXT.Process(target=_serve, args=(other,), daemon=True)
+                process.start()
+                other.close()
+                self._process, self._connection = process, own
+        except (ImportError, NotImplementedError, OSError):
+            return
+
+
+def _clock_signal() -> int:
+    return int(getattr(signal, "SIGPROF", 0))  # Windows has none
+
+
+CONTEXT = SpawnContext()
+_starting = RLock()  # one thread at a time: the environment is that of all threads
+_kept: list[_Worker] = []  # at most one, which has nothing to do
+
+
+def _spare() -> _Worker:
+    """Return the worker that is left of an earlier run, or a new one."""
+    with suppress(IndexError):
+        worker = _kept.pop()
+        if worker.owner == os.getpid():  # else it is that of the process that this one is a fork of
+            return worker
+    return _Worker()
+
+
+def _keep(worker: _Worker) -> None:
+    if _kept:
+        worker.close()
+    else:
+        _kept.append(worker)
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Start processes that import no more than decoding needs, print nothing and mind no Ctrl-C.
+
+    A process would run the script of its parent again, which need not be written for that.
+    """
+    main, environment = sys.modules["__main__"], dict(os.environ)
+    sys.modules["__main__"] = ModuleType("__main__")
+    os.environ.update(ENVIRONMENT)
+    has_masks = hasattr(signal, "pthread_sigmask")  # not on Windows
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if has_masks else None
+    try:
+        yield
+    finally:
+        for name in ENVIRONMENT:
+            os.environ.pop(name)
+        os.environ.update(environment)
+        sys.modules["__main__"] = main
+        if before is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+# --- in the process of a worker ------------------------------------------------------------------
+
+
+def _serve(connection: "Connection[Any, Any]") -> None:
+    """Answer until nobody asks any more."""
+    Thread(target=_end_with_parent, daemon=True).start()
+    _bound_memory()
+    with suppress(AttributeError):  # Windows has no such signal
+        signal.signal(signal.SIGPROF, signal.SIG_DFL)  # which ends the process, whatever it does
+    with suppress(EOFError, OSError):
+        connection.send(True)
+        while True:
+            work, items = connection.recv()
+            for item in items:
+                connection.send(_bounded(work, item))
+
+
+def _bounded(work: Callable[[T], R], item: T) -> R | str | Exception:
+    set_clock(SECONDS)
+    try:
+        return work(item)
+    except MemoryError:
+        return TOO_LARGE
+    except Exception as error:
+        return error
+    finally:
+        set_clock(0)
+
+
+def set_clock(seconds: float) -> None:
+    """Have this process ended after so many seconds of the processor; 0: not at all."""
+    if hasattr(signal, "setitimer"):  # not on Windows
+        signal.setitimer(signal.ITIMER_PROF, seconds)
+
+
+def _bound_memory() -> None:
+    """Let this process take no more than BYTES from here on; where the system is not Linux: all."""
+    try:
+        import resource  # not on Windows
+
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[5])
+        soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        bound = pages * resource.getpagesize() + BYTES
+        limits = [limit for limit in (bound, soft, hard) if limit != resource.RLIM_INFINITY]
+        resource.setrlimit(resource.RLIMIT_DATA, (min(limits), hard))
+    except (ImportError, OSError, ValueError):
+        return
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)  # nobody takes what it has, and nobody would end it

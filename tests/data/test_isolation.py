@@ -1,0 +1,95 @@
+"""No file takes more than its share of time and memory, and none costs another one its answer."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from belong.data import isolation
+from belong.data.isolation import ENDED, SECONDS, TOO_SLOW, Workers, each_item, set_clock
+from belong.data.unreadable import TOO_LARGE
+
+
+def busy(seconds: float) -> float:
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
+    return seconds
+
+
+def busy_on_a_short_clock(seconds: float) -> float:
+    set_clock(SECONDS / 50)
+    return busy(seconds)
+
+
+def large(megabytes: int) -> int:
+    return len(bytearray(megabytes * 2**20))
+
+
+def ends_itself(item: int) -> int:
+    if item == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return item
+
+
+def ends_once(path: Path) -> str:
+    """End the process on the first look at a file, as somebody who kills it would."""
+    if not path.exists():
+        path.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "read"
+
+
+def fails(item: int) -> int:
+    raise ZeroDivisionError(item)
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="Windows has no such clock")
+def test_a_file_that_takes_too_long_is_named_and_the_others_are_done() -> None:
+    answers = list(each_item(busy_on_a_short_clock, [0.0, 60.0, 0.0], jobs=1, count=3))
+    assert answers == [0.0, TOO_SLOW, 0.0]
+    assert SECONDS == 10
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="Linux alone bounds memory so")
+def test_a_file_that_takes_too_much_memory_is_named_and_the_others_are_done() -> None:
+    answers = list(each_item(large, [1, 1500, 900], jobs=1, count=3))
+    assert answers == [2**20, TOO_LARGE, 900 * 2**20]
+
+
+def test_a_file_that_ends_its_process_twice_is_named_and_the_others_are_done() -> None:
+    items = list(range(20))
+    answers = list(each_item(ends_itself, items, jobs=2, count=len(items)))
+    assert answers == [ENDED if item == 3 else item for item in items]
+
+
+def test_a_process_that_somebody_ends_costs_no_file(tmp_path: Path) -> None:
+    assert list(each_item(ends_once, [tmp_path / "a"], jobs=1, count=1)) == ["read"]
+
+
+def test_an_error_of_the_work_is_raised_where_its_answer_is_taken() -> None:
+    with pytest.raises(ZeroDivisionError):
+        list(each_item(fails, [7], jobs=1, count=1))
+
+
+def test_the_next_run_takes_the_process_that_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isolation, "_kept", [])
+    pids = {answer for _ in range(3) for answer in each_item(pid, [0], jobs=1, count=1)}
+    assert len(pids) == 1
+    assert pids != {os.getpid()}
+
+
+def pid(_: int) -> int:
+    return os.getpid()
+
+
+@pytest.mark.robustness
+def test_work_that_goes_on_is_ended_at_once_when_nobody_takes_any_more() -> None:
+    workers = Workers(busy, jobs=1)
+    workers.submit([9.0])
+    time.sleep(1)
+    start = time.perf_counter()
+    workers.close()
+    assert time.perf_counter() - start < 3
