@@ -38,6 +38,8 @@ def threshold(calibration: np.ndarray, *, alpha: float) -> float:
         InputError: n is too small for this alpha: no image could ever be rejected.
     """
     n = len(calibration)
+    if np.isnan(calibration).any():
+        raise InputError("a score of a calibration image is not a number")
     rank = rejectable(n, alpha)
     if rank < 1:
         raise InputError(

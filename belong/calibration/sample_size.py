@@ -6,6 +6,7 @@ LEAST_IMAGES = 10  # of fewer, the tenth that is the tail is less than one image
 # Of the held-out images of `combined`: those that fit the p-values and choose the members. The
 # others alone set the threshold.
 FITTING = slice(0, None, 2)
+MOST = 2.0**53  # images; of the least alpha of all, 1 / alpha is infinite
 ROUNDING = 1e-9  # 0.1 * 10 must count as 1
 
 
@@ -16,7 +17,7 @@ def rejectable(n: int, alpha: float) -> int:
 
 def least_to_calibrate(alpha: float) -> int:
     """Return the least n of which one is `rejectable`: with fewer, nothing could be rejected."""
-    return math.ceil(1 / alpha - 1 - ROUNDING)
+    return math.ceil(min(1 / alpha, MOST) - 1 - ROUNDING)
 
 
 def least_held_out(alpha: float) -> int:

@@ -14,11 +14,12 @@ def decide(scores: np.ndarray, threshold: float) -> np.ndarray:
     """Decide: an image belongs if its score is at most the threshold.
 
     This is the one place where a verdict is decided. Where only p-values are known, minus the
-    p-value is the score, and `p_value_threshold` gives its threshold.
+    p-value is the score, and `p_value_threshold` gives its threshold. A score that is not finite,
+    whichever it is, is never accepted.
 
     `scores` (n,), higher is more anomalous -> (n,) bool.
     """
-    return np.asarray(scores <= threshold)
+    return np.asarray(np.isfinite(scores) & (scores <= threshold))
 
 
 def p_value_threshold(n: int, *, alpha: float) -> float:

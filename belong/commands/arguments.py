@@ -6,6 +6,7 @@ from functools import partial
 
 from belong.prediction.scoring_options import ScoringOptions
 
+DIGITS = 15
 DELTA = 0.01  # of `belong watch`
 
 
@@ -38,8 +39,8 @@ def whole(text: str) -> int:
 
 
 def _number(text: str) -> int:
-    """Return a whole number, and -1 of what is none."""
-    return int(text) if text.isascii() and text.isdecimal() else -1
+    """Return a whole number, and -1 of what is none, or has more digits than any count."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= DIGITS else -1
 
 
 MOST = 65_536  # processes, or images at a time
@@ -61,13 +62,19 @@ def add_scoring_options(to: "argparse.ArgumentParser | argparse._ArgumentGroup")
         help="where to compute; auto takes a GPU if there is one (default)",
     )  # fmt: skip
     to.add_argument(
+        "--follow-links", action="store_true",
+        help="read what links name outside of the folder of the images",
+    )  # fmt: skip
+    to.add_argument(
         "--overwrite", action="store_true", help="replace the results of another run in the folder"
     )
 
 
 def scoring_options(arguments: argparse.Namespace) -> ScoringOptions:
     """Return the options that were given."""
-    return ScoringOptions(arguments.jobs, arguments.batch_size, arguments.overwrite)
+    return ScoringOptions(
+        arguments.jobs, arguments.batch_size, arguments.overwrite, arguments.follow_links
+    )
 
 
 def add_backbone_arguments(parser: argparse.ArgumentParser) -> None:

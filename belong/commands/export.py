@@ -36,12 +36,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the graph, and say how it compares."""
-    from belong.runtime.text import printable
+    from belong.runtime.text import on_stdout, printable
 
     exported = export(arguments.model, arguments.onnx, verify=arguments.verify)
     if exported.comparison:
-        print(exported.comparison.text)  # noqa: T201
-    print(f"{printable(arguments.onnx)}: {exported.bytes / 1e6:.1f} MB")  # noqa: T201
+        on_stdout(exported.comparison.text)
+    on_stdout(f"{printable(arguments.onnx)}: {exported.bytes / 1e6:.1f} MB")
     return 0
 
 
@@ -132,7 +132,7 @@ def batches(folder: Path, form: "ImageForm") -> "Iterator[np.ndarray]":
 
     if not folder.is_dir():
         raise InputError(f"{printable(folder)}: no such folder")
-    found, n = below(folder), 0
+    found, n = below(folder, follow_links=True), 0
     files = [found.path(file) for file in found.files]
     parts = (files[at : at + BATCH] for at in range(0, len(files), BATCH))
     with closing(decoded(parts, form, jobs=os.cpu_count() or 1)) as images:

@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from belong.runtime.text import on_stdout
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what `belong info` takes."""
@@ -15,5 +17,5 @@ def run(arguments: argparse.Namespace) -> int:
     from belong.prediction.model import load_model
 
     model = load_model(arguments.model)
-    print(model.info.text if arguments.json else model.card, end="")  # noqa: T201
+    on_stdout((model.info.text if arguments.json else model.card).removesuffix("\n"))
     return 0

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 
 from belong.runtime.exit_codes import end_at_once, exit_code_of
-from belong.runtime.text import on_stderr
+from belong.runtime.text import on_stderr, open_streams
 
 # name -> its module, and what it does in one line.
 COMMANDS = {
@@ -49,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     be read. 4: a model is damaged. 5: a new model misses a requirement, or `clean` cannot judge the
     images well enough. 130: interrupted. Other codes are a command's own answers.
     """
+    open_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names that a terminal cannot show

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from belong.commands.arguments import add_scoring_options, scoring_options
-from belong.runtime.text import counted
+from belong.runtime.text import counted, on_stdout
 
 if TYPE_CHECKING:
     from belong.data.file_discovery import Incoming
@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     from belong.runtime.text import on_stderr, printable
 
     model = load_model(arguments.model, device=arguments.device)
-    incoming, source = find(arguments.images)
+    incoming, source = find(arguments.images, follow_links=arguments.follow_links)
     output, options = arguments.out, scoring_options(arguments)
     gallery: dict[str, Any] = {}
     if not arguments.no_gallery:
@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def find(images: str) -> "tuple[Incoming, str]":
+def find(images: str, *, follow_links: bool = False) -> "tuple[Incoming, str]":
     """Return the files that an argument stands for, and their name for people."""
     from belong.data.file_discovery import below, listed
     from belong.runtime.arguments import as_path
@@ -81,7 +81,7 @@ def find(images: str) -> "tuple[Incoming, str]":
         return listed(sys.stdin.buffer), "standard input"
     given = as_path("images", images)
     if given.is_dir():
-        return below(given), source
+        return below(given, follow_links=follow_links), source
     if given.exists() or given.is_symlink():
         return listed([os.fsencode(given)]), source
     raise InputError(f"{source}: no such file or folder")
@@ -92,7 +92,7 @@ def say(summary: dict[str, Any], out: str) -> None:
     promised = summary["promised"]
     left_out = f", {summary['unreadable']:,} cannot be read" if summary["unreadable"] else ""
     images, rejected = counted(summary["images"], "image"), summary["rejected"]
-    print(  # noqa: T201
+    on_stdout(
         f"{images}{left_out}; {rejected:,} {'does' if rejected == 1 else 'do'} not belong "
         f"({summary['rejected_share']:.2%}; if all belonged, {promised['low']:.2%} to "
         f"{promised['high']:.2%} would be rejected)\n{out} has the verdict of each image"

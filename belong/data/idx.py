@@ -30,6 +30,8 @@ def read_idx(path: Path, axes: int) -> np.ndarray:
     Raises:
         InputError: missing, not IDX, another type or number of axes, too short or too long.
     """
+    if path.exists() and not path.is_file():  # a pipe would keep us waiting
+        raise InputError(f"{path}: cannot be read: is no file")
     try:
         with path.open("rb") as raw, _unzipped(raw, path) as file:
             start = file.read(4)

@@ -89,6 +89,12 @@ def list_images(folder: Path) -> ImageFiles:
 
 
 Classes = dict[str, list[Path]]
+Place = tuple[int, int]  # of a folder on a disk, whatever it is called
+
+
+def _place(path: Path) -> Place:
+    state = path.stat()
+    return state.st_dev, state.st_ino
 
 
 def _by_part(
@@ -128,13 +134,13 @@ def _by_class(top: Path, root: Path, ignored: list[tuple[Path, str]], wrong: lis
     """Return the files of each class below `top`; without class folders, all are one class."""
     found: Classes = {}
     loose = []
-    above = {root.resolve(), top.resolve()}
+    above = {_place(root), _place(top)}
     for path in sorted(top.iterdir()):
         if _is_class_folder(path):
-            if path.resolve() in above:
+            if _place(path) in above:
                 ignored.append((path, "a link to a folder above it"))
                 continue
-            found[path.name] = _images_below(path, {*above, path.resolve()}, ignored)
+            found[path.name] = _images_below(path, {*above, _place(path)}, ignored)
         elif is_image_name(path.name) and not _is_hidden(path):
             loose.append(path)
         else:
@@ -147,18 +153,20 @@ def _by_class(top: Path, root: Path, ignored: list[tuple[Path, str]], wrong: lis
     return found or {root.resolve().name: loose}
 
 
-def _images_below(folder: Path, seen: set[Path], ignored: list[tuple[Path, str]]) -> list[Path]:
+def _images_below(folder: Path, seen: set[Place], ignored: list[tuple[Path, str]]) -> list[Path]:
     """Return the images in `folder` and its sub-folders; links may run in circles."""
     images = []
-    for path in sorted(folder.iterdir()):
+    left = sorted(folder.iterdir(), reverse=True)
+    while left:  # a folder may be deeper than Python calls functions
+        path = left.pop()
         if _is_hidden(path):
             ignored.append((path, _why_ignored(path)))
         elif path.is_dir():
-            if path.resolve() in seen:
+            if _place(path) in seen:
                 ignored.append((path, "a link to a folder that is read already"))
             else:
-                seen.add(path.resolve())
-                images += _images_below(path, seen, ignored)
+                seen.add(_place(path))
+                left += sorted(path.iterdir(), reverse=True)
         elif is_image_name(path.name):
             images.append(path)
         else:

@@ -1,5 +1,6 @@
 """Isolation forest on the codes of the autoencoder (paper B: 2000 trees, average depth)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -31,6 +32,17 @@ class CodeIsolation(Detector):
         """Grow the trees on the training codes."""
         codes = finite(training.views.codes, "codes")
         return cls(*isolation_forest.fit(codes, trees=trees, sample=sample, seed=seed))
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
+        """Build it from what `arrays()` gave.
+
+        Raises:
+            ValueError: the arrays are no trees.
+        """
+        forest = super().from_arrays(arrays)
+        isolation_forest.check(isolation_forest.Forest(*vars(forest).values()))
+        return forest
 
     def score(self, views: Views) -> Tensor:
         """(n,)."""

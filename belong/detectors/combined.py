@@ -60,6 +60,8 @@ class Surprise:
     def fit(cls, held_out: np.ndarray, *, tail: float) -> Self:
         """Measure the tail, the largest share `tail` of the scores (n,)."""
         n = len(held_out)
+        if not np.isfinite(held_out).all():
+            raise InputError("combined: a score of a calibration image is not finite")
         if n < LEAST_IMAGES:
             raise InputError(f"combined wants {LEAST_IMAGES} calibration images, got {n} (a half)")
         ordered = np.sort(held_out).astype(np.float64)
@@ -69,13 +71,14 @@ class Surprise:
         return cls(ordered, float(start), max(len(beyond), 1) / n, excess)
 
     def __call__(self, scores: np.ndarray) -> np.ndarray:
-        """(n,) -> (n,), never falling as the score grows."""
+        """(n,) -> (n,), never falling as the score grows; without end where it is not finite."""
+        odd = ~np.isfinite(scores)
+        scores = np.where(odd, np.float32(0), scores)
         at_least = len(self.held_out) - np.searchsorted(self.held_out, scores, side="left")
         share = np.maximum(at_least / len(self.held_out), self.share)
         beyond = np.maximum(scores.astype(np.float64) - self.start, 0) / self.mean_excess
-        return np.asarray(
-            np.where(scores > self.start, -np.log(self.share) + beyond, -np.log(share))
-        )
+        surprise = np.where(scores > self.start, -np.log(self.share) + beyond, -np.log(share))
+        return np.where(odd, np.inf, surprise)
 
 
 def _step(ordered: np.ndarray) -> float:

@@ -13,6 +13,8 @@ from torch import Tensor
 from belong.detectors.forest_traversal import Grove, depths, grove
 from belong.runtime.parallel import parallel_map
 
+MOST_LEVELS = 12  # of a tree: those of 4096 vectors, the most that a sample has
+
 
 class Forest(NamedTuple):
     """Trees as arrays: t trees, one behind the other, with q nodes in all.
@@ -74,6 +76,35 @@ def fit(x: Tensor, *, trees: int, sample: int, seed: int) -> Forest:
         tree = np.tile(tree[inner], 2)
     levels.append(Level(tree, np.full(len(tree), -2), np.full(len(tree), -2.0), count))
     return _forest(levels, trees)
+
+
+def check(forest: Forest) -> None:
+    """Refuse arrays that are no trees: whoever goes down them would not come to an end.
+
+    Raises:
+        ValueError: says so.
+    """
+    nodes, axis, cut, left, right, depth = (column.numpy() for column in forest)
+    q = len(axis)
+    columns = (axis, cut, left, right, depth)
+    if nodes.dtype != np.int64 or (nodes < 1).any() or nodes.sum() != q or len(nodes) > q:
+        raise ValueError("the isolation forest: its trees are not as many nodes as it has")
+    if any(len(column) != q for column in columns) or {left.dtype, right.dtype, axis.dtype} != {
+        np.dtype(np.int64)
+    }:
+        raise ValueError("the isolation forest: its nodes are not as many as their children")
+    start = np.repeat(np.cumsum(nodes) - nodes, nodes)
+    own, size, inner = np.arange(q) - start, np.repeat(nodes, nodes), axis >= 0
+    for children in (left, right):
+        if not ((own < children) & (children < size))[inner].all():
+            raise ValueError("the isolation forest: a node does not stand before its children")
+    level, levels = (np.cumsum(nodes) - nodes)[inner[np.cumsum(nodes) - nodes]], 0
+    while len(level):
+        levels += 1
+        if levels > MOST_LEVELS or len(level) > q:
+            raise ValueError(f"the isolation forest: a tree has more than {MOST_LEVELS} levels")
+        below = np.concatenate([(children + start)[level] for children in (left, right)])
+        level = below[inner[below]]
 
 
 def mean_depth(forest: Forest, x: Tensor, *, chunk: int = 6144) -> Tensor:

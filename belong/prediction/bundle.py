@@ -22,13 +22,19 @@ from safetensors.numpy import load
 
 from belong.prediction.manifest import NAME, IntegrityError, Manifest, StoredFile
 from belong.runtime.errors import InputError
-from belong.runtime.storage import save_arrays, save_text, whole_folder
+from belong.runtime.storage import read_bytes, save_arrays, save_text, whole_folder
 
 Arrays = Mapping[str, np.ndarray]
 
 NEEDED = ("network", "detectors", "calibration", "training")
 OPTIONAL = ("backbone", "autoencoder")
 FILES = (*NEEDED, *OPTIONAL)
+WEIGHTS = ("network", "backbone")
+MOST_WEIGHTS, MOST_BYTES = 2**32, 3 * 2**27  # of a file: a stranger's may be a hole of any size
+MOST_AXES = 8
+REASON = 200  # characters
+# What types and shapes that NumPy does not know make safetensors raise.
+UNREADABLE = (ArithmeticError, LookupError, OSError, SafetensorError, TypeError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -90,7 +96,14 @@ class Bundle:
                 f"and no others but {', '.join(OPTIONAL)}"
             )
         files = manifest.files.items()
-        return cls(manifest, {Path(name).stem: _checked(folder / name, it) for name, it in files})
+        arrays = {Path(name).stem: _checked(folder / name, it) for name, it in files}
+        held_out = arrays["calibration"].get(manifest.detector)
+        if held_out is not None and held_out.shape != (manifest.n_calibration,):
+            raise IntegrityError(
+                f"{path}: n_calibration: is {manifest.n_calibration}, and the array "
+                f"{manifest.detector} of calibration.safetensors has shape {held_out.shape}"
+            )
+        return cls(manifest, arrays)
 
 
 def _checked(path: Path, wanted: StoredFile) -> Arrays:
@@ -100,11 +113,21 @@ def _checked(path: Path, wanted: StoredFile) -> Arrays:
         raise IntegrityError(f"{path}: {what}; {NAME} names it")
     if (size := path.stat().st_size) != wanted.bytes:
         raise IntegrityError(f"{path}: has {size} bytes; {wanted.bytes} were saved")
-    content = path.read_bytes()
+    most = MOST_WEIGHTS if path.stem in WEIGHTS else MOST_BYTES
+    if size > most:
+        raise IntegrityError(f"{path}: has {size} bytes; no model of ours has above {most} there")
+    content = read_bytes(path, most=most)  # not mapped: a file may be cut short meanwhile
     if hashlib.sha256(content).hexdigest() != wanted.sha256:
         raise IntegrityError(f"{path}: is altered; its SHA-256 is not the one in {NAME}")
     try:
-        arrays: Arrays = load(content)
-    except SafetensorError as error:
-        raise IntegrityError(f"{path}: cannot be read as safetensors: {error}") from None
+        arrays: dict[str, np.ndarray] = load(content)
+    except UNREADABLE as error:
+        reason = " ".join(str(error).split())[:REASON]
+        raise IntegrityError(f"{path}: cannot be read as safetensors: {reason}") from None
+    for name, array in arrays.items():
+        # An array without values may claim any size; what is not finite is nobody's measurement.
+        if not array.size or array.ndim > MOST_AXES:
+            raise IntegrityError(f"{path}: array {name[:REASON]!r} has shape {array.shape}")
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise IntegrityError(f"{path}: array {name[:REASON]!r} has a value that is not finite")
     return arrays

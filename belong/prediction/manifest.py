@@ -17,12 +17,19 @@ from belong.data.image_form import ImageForm, _Facts
 from belong.evaluation.assessment import Assessment
 from belong.models.backbones.card import BackboneCard
 from belong.runtime.errors import InputError
+from belong.runtime.storage import read_bytes
 
 NAME = "manifest.json"
 FORMAT: Literal[2] = 2  # of the folder; a new number wherever an older `belong` would misread it
 
 MOST_BYTES = 2**24
-Count = Annotated[int, Field(ge=0)]
+MOST_DIGITS = 20  # of a whole number
+# A model may be a stranger's: what it claims must not take all memory or time.
+MOST_IMAGES = 2**22  # calibration images; a float32 of 2**24 counts no further
+MOST_NAMES = 64  # of detectors
+MOST_SIZE = 2**16  # of a network's layer
+Count = Annotated[int, Field(ge=0, le=2**53)]
+Size = Annotated[int, Field(ge=1, le=MOST_SIZE)]
 Rate = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -68,7 +75,7 @@ class TrainedOn(_Facts):
     anomalies: str | None
     images: dict[str, Count]
     weight: float
-    seed: int
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**64)]
 
 
 class StoredFile(_Facts):
@@ -110,14 +117,14 @@ class Manifest(_Facts):
     class_names: Annotated[list[str], Field(min_length=2)]
     form: ImageForm
     network: str
-    shape: dict[str, int]
+    shape: Annotated[dict[str, Size], Field(max_length=MOST_NAMES)]
     backbone: BackboneCard | None
     detector: str
-    members: list[str]
+    members: Annotated[list[str], Field(max_length=MOST_NAMES)]
     left_out: dict[str, str]
     tail: Annotated[float, Field(gt=0, lt=1)]
     alpha: Annotated[float, Field(gt=0, lt=1)]
-    n_calibration: Annotated[int, Field(ge=1)]
+    n_calibration: Annotated[int, Field(ge=1, le=MOST_IMAGES)]
     threshold: float
     distance_limit: Annotated[float, Field(gt=0)]
     threshold_from: ThresholdKind
@@ -152,7 +159,7 @@ class Manifest(_Facts):
         """
         if (size := path.stat().st_size) > MOST_BYTES:
             raise IntegrityError(f"{path}: has {size} bytes; no manifest has above {MOST_BYTES}")
-        return cls.parse(path.read_bytes(), str(path))
+        return cls.parse(read_bytes(path, most=MOST_BYTES), str(path))
 
     @classmethod
     def parse(cls, content: bytes, where: str) -> Self:
@@ -163,7 +170,7 @@ class Manifest(_Facts):
         """
         altered = IntegrityError(f"{where}: is cut off or altered; it is not what was saved")
         try:
-            values = json.loads(content)
+            values = json.loads(content, parse_int=_bounded)
             again = _dumped(values) if isinstance(values, dict) else ""
         except (ValueError, RecursionError):
             raise altered from None
@@ -178,11 +185,21 @@ class Manifest(_Facts):
         if again.encode() != content or values.get("sha256") != _sha256(_dumped(body)):
             raise altered
         try:
-            return cls.model_validate_json(_dumped(body))
+            manifest = cls.model_validate_json(_dumped(body))
         except ValidationError as error:
             first = error.errors()[0]
             key = ".".join(map(str, first["loc"]))
-            raise IntegrityError(f"{where}: {key}: {first['msg'].lower()}") from None
+            raise IntegrityError(f"{where}: {key[:80]}: {first['msg'].lower()}") from None
+        if len(set(manifest.members)) < len(manifest.members):
+            raise IntegrityError(f"{where}: members: a detector is named twice")
+        return manifest
+
+
+def _bounded(digits: str) -> int:
+    """Return a whole number, unless it is beyond all that a manifest counts."""
+    if len(digits) > MOST_DIGITS:
+        raise ValueError("a number is too long")
+    return int(digits)
 
 
 def _dumped(values: dict[str, Any]) -> str:

@@ -154,7 +154,12 @@ class Model:
         return Predictor(self.bundle, device=self.torch_device, backbone=own, cache=users_cache())
 
     def predict(
-        self, images: Images, *, batch_size: int = 256, jobs: int | None = None
+        self,
+        images: Images,
+        *,
+        batch_size: int = 256,
+        jobs: int | None = None,
+        follow_links: bool = False,
     ) -> Predictions:
         """Predict the class of each image, and whether it belongs.
 
@@ -172,6 +177,7 @@ class Model:
                 Each image is resized and cropped to the form of the model.
             batch_size: images that are scored together.
             jobs: processes that decode, and threads that score; all processors if None.
+            follow_links: read what links in a folder name outside of it.
 
         Returns:
             A row for each image: in the order of the input; of sorted paths for a folder.
@@ -195,7 +201,9 @@ class Model:
             >>> model.predict(np.zeros((5, 28, 28, 3), np.uint8)).label.shape
             (5,)
         """
-        options = ScoringOptions(os.cpu_count() or 1 if jobs is None else jobs, batch_size)
+        options = ScoringOptions(
+            os.cpu_count() or 1 if jobs is None else jobs, batch_size, follow_links=follow_links
+        )
         names, answers, unread = _decoded(images, self.info.form, options)
         size, stopped = options.batch_size, Event()
         starts = range(0, len(names), size)
@@ -308,7 +316,7 @@ def _decoded(images: Images, form: ImageForm, options: ScoringOptions) -> Decode
     if isinstance(images, str | PathLike):
         given = as_path("images", images)
         if given.is_dir():
-            incoming = below(given)
+            incoming = below(given, follow_links=options.follow_links)
             paths = [incoming.path(file) for file in incoming.files]
             return incoming.files, _of_files(paths, form, options), incoming.shut
         if not (given.exists() or given.is_symlink()):

@@ -5,8 +5,9 @@ another order when it has another number of rows.
 tests/prediction/test_batch_prediction.py says how far.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import CancelledError
+from contextlib import contextmanager
 from threading import Event
 from typing import cast
 
@@ -28,18 +29,22 @@ from belong.models.feature_extraction import layers_of
 from belong.models.forward_pass import forward_pass
 from belong.models.inference import batch_for, in_full_batch
 from belong.models.registry import NETWORKS
-from belong.parameters import FROZEN
+from belong.parameters import FINE_TUNED, FROZEN
 from belong.prediction.bundle import Bundle
 from belong.prediction.manifest import IntegrityError
 from belong.prediction.nearest_training_images import nearest_training_images
 from belong.prediction.predictions import Scores
-from belong.prediction.training_thumbnails import unpacked
+from belong.prediction.training_thumbnails import check_training, unpacked
 from belong.runtime.errors import InputError
 from belong.runtime.exit_codes import no_memory_left
 
 NOTHING = torch.empty(0, 0), torch.empty(0)  # what an autoencoder would see, where none is needed
 # What arrays of another network, or of another number of classes, make torch and NumPy raise.
-UNFIT = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+UNFIT = (
+    ArithmeticError, AssertionError, AttributeError, LookupError, OSError, RuntimeError, TypeError,
+    ValueError,
+)  # fmt: skip
+LARGEST = np.float32(np.finfo(np.float32).max)
 REASON = 200  # characters
 
 
@@ -73,24 +78,16 @@ class Predictor:
         """
         self.manifest = bundle.manifest
         self._device, self._cache = device, cache
-        try:
+        with _fitting_together():
             with torch.random.fork_rng(devices=[]):  # new layers draw weights, which are replaced
                 self._build(bundle, backbone)
-            self._try_on_a_blank_image(bundle)
-        except InputError:
-            raise
-        except UNFIT as error:
-            if no_memory_left(error):  # torch says so by a RuntimeError; the model may be whole
-                raise
-            reason = " ".join(str(error).split())[:REASON]
-            raise IntegrityError(
-                f"the model does not fit together: {type(error).__name__}: {reason}"
-            ) from None
+            self._try(bundle)
 
     def _build(self, bundle: Bundle, own: Backbone | None) -> None:
         manifest = self.manifest
         arrays, device = bundle.arrays, self._device
         kind, card = NETWORKS[manifest.network], manifest.backbone
+        _check_sizes(bundle)
         network = kind.from_arrays(arrays["network"], manifest.shape, card)
         self._network = network.to(device).eval()
         # It turns images into the inputs of the network, where these are vectors.
@@ -113,11 +110,21 @@ class Predictor:
             {name: held_out[f"member/{name}"] for name in manifest.members}, tail=manifest.tail
         )
 
-    def _try_on_a_blank_image(self, bundle: Bundle) -> None:
+    def _try(self, bundle: Bundle) -> None:
+        """Score a blank image and noise, and look at the training images that pages show."""
         form, training = self.manifest.form, bundle.arrays["training"]
         shape = form.channels, form.height, form.width
-        scored = self.score(np.zeros((1, *shape), np.uint8))
+        noise = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+        images = np.stack([np.zeros(shape, np.uint8), noise])
+        for name, scores in self.detector_scores(images).items():
+            if scores.shape != (2,) or not np.isfinite(scores).all():
+                raise ValueError(f"{name} gives no finite score to a blank image or to noise")
+        scored = self.score(images)
+        for name in ("score", "distance", "probability", "features"):
+            if not np.isfinite(getattr(scored, name)).all():
+                raise ValueError(f"the {name} of a blank image or of noise is not finite")
         nearest_training_images(scored.features, training["features"], most=1)
+        check_training(training, form)
         c = len(self.manifest.class_names)
         classes = self._network.classifier.out_features, len(self._gaussians.thresholds)
         if set(classes) != {c} or not 0 <= training["labels"].min() <= training["labels"].max() < c:
@@ -142,13 +149,15 @@ class Predictor:
             raise InputError(
                 f"the model wants uint8 (n, {', '.join(map(str, wanted))}), got {came}"
             )
-        with torch.no_grad():
+        with torch.no_grad(), _fitting_together():
             views = self._views(torch.from_numpy(images), stopped)
             scores = self._scores(views)
             in_thresholds = self._gaussians.distances(views.features) / self._gaussians.thresholds
             least, nearest = in_thresholds.min(dim=1)
             probability, label = views.logits.softmax(dim=1).max(dim=1)
         score, detector = self._in_force(scores)
+        score = np.where(np.isfinite(score), score, LARGEST)  # no such score is ever accepted
+        distance = least.numpy() / np.float32(self.manifest.distance_limit)
         return Scores(
             label=label.numpy(),
             probability=probability.numpy(),
@@ -156,7 +165,7 @@ class Predictor:
             p_value=conformal.p_values(self._held_out, score),
             score=score,
             nearest=nearest.numpy(),
-            distance=least.numpy() / np.float32(self.manifest.distance_limit),
+            distance=np.where(np.isfinite(distance), distance, LARGEST),
             detector=detector,
             features=views.features.numpy(),
         )
@@ -223,6 +232,43 @@ def check_same(backbone: Backbone, weights: Mapping[str, np.ndarray], card: Back
             f"backbone {backbone.card.name}: its weights are not those of the backbone {card.name} "
             f"that the model was fitted on"
         )
+
+
+@contextmanager
+def _fitting_together() -> Iterator[None]:
+    """Say in one line that a model's parts do not fit together, whatever it makes torch raise."""
+    try:
+        yield
+    except InputError:
+        raise
+    except UNFIT as error:
+        if no_memory_left(error):  # torch says so by a RuntimeError; the model may be whole
+            raise
+        reason = " ".join(str(error).split())[:REASON]
+        raise IntegrityError(
+            f"the model does not fit together: {type(error).__name__}: {reason}"
+        ) from error
+
+
+def _check_sizes(bundle: Bundle) -> None:
+    """Refuse a network that is larger than its arrays, before it is built.
+
+    Raises:
+        ValueError: says so.
+    """
+    manifest, arrays = bundle.manifest, bundle.arrays
+    if manifest.shape.get("classes") != len(manifest.class_names):
+        raise ValueError(
+            f"it names {len(manifest.class_names)} classes, and its network has others"
+        )
+    if manifest.network == FINE_TUNED:  # whose size is that of an architecture
+        return
+    with torch.device("meta"):
+        network = NETWORKS[manifest.network](**manifest.shape)
+    for name, weights in network.state_dict().items():
+        own = arrays["network"].get(name)
+        if own is None or own.shape != tuple(weights.shape):
+            raise ValueError(f"its network has no array {name} of shape {tuple(weights.shape)}")
 
 
 def _end_if(stopped: Event | None) -> None:

@@ -6,13 +6,16 @@ on: `photo_ends` (m,) int64.
 """
 
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from itertools import pairwise
 
 import numpy as np
 from PIL import Image
 
+from belong.data.image_form import ImageForm
 from belong.data.thumbnail import SMALL_PX, side_for, thumbnail
 
+MOST_SIDE_PX = 2048  # of a photo
 BUDGET = 24_000_000  # bytes: 1,000 photos have 320 pixels then, 5,000 have 128
 
 
@@ -32,6 +35,32 @@ def unpacked(training: Mapping[str, np.ndarray]) -> Sequence[np.ndarray | bytes]
         return list(training["thumbnails"])
     content = training["photos"].tobytes()
     return [content[start:end] for start, end in pairwise([0, *training["photo_ends"].tolist()])]
+
+
+def check_training(training: Mapping[str, np.ndarray], form: ImageForm) -> None:
+    """Refuse arrays of a stranger's that `unpacked` and pages would stumble over.
+
+    Raises:
+        ValueError: says which.
+    """
+    labels, features = training["labels"], training["features"]
+    if labels.dtype != np.int64 or labels.ndim != 1 or features.ndim != 2:
+        raise ValueError("the labels of its training images are no whole numbers, one for each")
+    if "thumbnails" in training:
+        shape = (len(labels), form.channels, form.height, form.width)
+        if training["thumbnails"].dtype != np.uint8 or training["thumbnails"].shape != shape:
+            raise ValueError(f"the pictures of its training images are not uint8 of shape {shape}")
+        return
+    photos, ends = training["photos"], training["photo_ends"]
+    starts = np.append(0, ends[:-1])
+    if photos.dtype != np.uint8 or ends.dtype != np.int64 or not (
+        photos.ndim == ends.ndim == 1 and (starts < ends).all() and ends[-1] == len(photos)
+    ):  # fmt: skip
+        raise ValueError("the photos of its training images do not lie one behind the other")
+    for photo in unpacked(training):
+        with Image.open(BytesIO(photo), formats=["JPEG"]) as image:
+            if max(image.size) > MOST_SIDE_PX:
+                raise ValueError(f"a photo of its training images has {max(image.size)} pixels")
 
 
 def _image_of(pixels: np.ndarray) -> Image.Image:

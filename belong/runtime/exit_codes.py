@@ -12,6 +12,9 @@ USER_MISTAKE = 2
 NOT_GOOD_ENOUGH = 5  # a model for what is required of it, or the images for `clean` to judge them
 INTERRUPTED = 130
 OUT_OF_MEMORY = "out of memory; smaller batches, or smaller images, want less"
+NO_THREADS = "no more threads can be started: the limit of processes of this user is reached"
+# What torch says, and the loader of a library.
+WANTS_MEMORY = ("can't allocate memory", "failed to map segment", "Cannot allocate memory")
 
 # What they keep in circles and is not found at the end, they report as leaked.
 REPORT_LEAKS = ("triton", "onnx")
@@ -50,10 +53,13 @@ def exit_code_of(
         where = f"{error.filename}: " if error.filename else ""
         say(f"{where}{error.strerror or error}")
         return USER_MISTAKE
-    except (MemoryError, RuntimeError) as error:
-        if not no_memory_left(error):
+    except (ImportError, MemoryError, RuntimeError) as error:
+        if "start new thread" in str(error):
+            say(NO_THREADS)
+        elif no_memory_left(error):
+            say(OUT_OF_MEMORY)
+        else:
             raise
-        say(OUT_OF_MEMORY)
         return USER_MISTAKE
     except KeyboardInterrupt as interruption:
         say(str(interruption) or interrupted)
@@ -69,7 +75,7 @@ def no_memory_left(error: BaseException) -> bool:
     torch; for a processor it raises a plain RuntimeError.
     """
     names = {kind.__name__ for kind in type(error).__mro__}
-    wants = "can't allocate memory" in str(error)
+    wants = any(words in str(error) for words in WANTS_MEMORY)
     return wants or bool(names & {"MemoryError", "OutOfMemoryError"})
 
 

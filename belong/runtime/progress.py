@@ -4,6 +4,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from belong.runtime.text import printable
+
 
 def bar(total: int, what: str | None, unit: str) -> "tqdm[Any]":
     """Return a progress bar with the time left, silent where stderr is no terminal.
@@ -11,6 +13,7 @@ def bar(total: int, what: str | None, unit: str) -> "tqdm[Any]":
     Without a name `what` it is silent everywhere.
     """
     silent = None if what else True  # None: where stderr is no terminal
+    name = what and printable(what)
     return tqdm(
-        total=total, desc=what, unit=unit, unit_scale=True, disable=silent, dynamic_ncols=True
+        total=total, desc=name, unit=unit, unit_scale=True, disable=silent, dynamic_ncols=True
     )

@@ -130,9 +130,11 @@ def read_bytes(path: Path, *, most: int = 2**24) -> bytes:
         OSError: there is none, it is no file, or it has more bytes than `most`.
     """
     with os.fdopen(os.open(path, os.O_RDONLY | NO_WAIT), "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        state = os.fstat(file.fileno())
+        if not stat.S_ISREG(state.st_mode):
             raise OSError(errno.EINVAL, "is no file", str(path))
-        content = file.read(most + 1)
+        # The memory for as much as is asked for is taken at once.
+        content = file.read(min(state.st_size, most) + 1)
     if len(content) > most:
         raise OSError(errno.EFBIG, f"has more than {most} bytes", str(path))
     return content

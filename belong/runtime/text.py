@@ -1,5 +1,7 @@
 """Text for people: counts, tables, names that can be printed, lines on standard error."""
 
+import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,19 +13,43 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, left: int =
     return "\n".join("| " + " | ".join(row) + " |" for row in (headings, rule, *rows))
 
 
+# Control characters, other ends of a line, and what has a terminal write from right to left.
+UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+HARMFUL = re.compile(UNPRINTABLE.pattern.replace("\x00-\x1f", "\x00-\x08\x0b-\x1f"))
+
 # The last four are the wide forms of the first: some spreadsheets take them for these.
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 def in_table(path: Path | str) -> str:
-    """Return the path as `printable` does, behind `./` where it would be a formula."""
-    name = printable(path)
+    r"""Return a path as text, behind `./` where it would be a formula.
+
+    Bytes of it that are not UTF-8 become \x and two digits; all else stays, so that the file is
+    found by it.
+    """
+    name = _as_text(path)
     return f"./{name}" if name.startswith(FORMULA) else name
 
 
 def printable(path: Path | str) -> str:
-    r"""Return a name as text; bytes of it that are not UTF-8 become \x and two digits."""
+    r"""Return a name as one line of text that does nothing to a terminal.
+
+    Bytes of it that are not UTF-8 become \x and two digits, and so do control characters.
+    """
+    return UNPRINTABLE.sub(_escaped, _as_text(path))
+
+
+def harmless(text: str) -> str:
+    """Return lines of text without any other control characters: names may hold some."""
+    return HARMFUL.sub(_escaped, text)
+
+
+def _as_text(path: Path | str) -> str:
     return str(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape").decode("ascii")
 
 
 def say(text: str) -> None:
@@ -35,7 +61,29 @@ def say(text: str) -> None:
 
 def on_stderr(text: str) -> None:
     """Print on standard error: of a command, all but its answer."""
-    print(text, file=sys.stderr)  # noqa: T201
+    print(harmless(text), file=sys.stderr)  # noqa: T201
+
+
+def on_stdout(text: str) -> None:
+    """Print on standard output: a command's answer."""
+    print(harmless(text))  # noqa: T201
+
+
+def open_streams() -> None:
+    """Open the standard streams that are closed, as of a daemon, on the null device.
+
+    Else the next file that is opened becomes one of them, and is written into by whoever prints.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            null = os.open(os.devnull, os.O_RDWR)
+            if null != number:  # an import has opened something meanwhile
+                os.dup2(null, number)
+                os.close(null)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
 def counted(count: int, one: str, more: str = "") -> str:

@@ -41,6 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     # Not at the top: the help needs none of it.
     from belong.commands.check.check import check
     from belong.runtime.storage import save_csv, save_json, save_text
+    from belong.runtime.text import on_stdout
 
     options = CheckOptions(
         alpha=arguments.alpha,
@@ -49,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
         jobs=arguments.jobs,
     )
     report = check(arguments.folder, arguments.anomalies, options)
-    print(report.text())  # noqa: T201
+    on_stdout(report.text())
     if arguments.out:
         save_json(arguments.out / "check.json", report.about())
         save_csv(arguments.out / "findings.csv", report.images())

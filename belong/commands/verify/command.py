@@ -27,25 +27,29 @@ def run(arguments: argparse.Namespace) -> int:
     """Read, and say in a line each what does not match and what mends it."""
     # Not at the top: the help needs none of it.
     from belong.commands.verify import dvc_lock, model, pipeline
+    from belong.commands.verify.digests import Finding
     from belong.prediction.manifest import NAME
     from belong.runtime.errors import InputError
-    from belong.runtime.text import counted, printable
+    from belong.runtime.text import counted, on_stdout, printable
 
     folder: Path = arguments.folder
+    files, findings = 0, list[Finding]()
+    has_model = (folder / NAME).exists()
+    if has_model:
+        files, findings = model.verify(folder)
     if (folder / dvc_lock.NAME).exists():
         if find_spec("dvc") is None:
             raise InputError("dvc is not installed; pip install 'belong[pipeline]' brings it")
-        files, findings = pipeline.verify(folder, whole_cache=arguments.whole_cache)
-    elif (folder / NAME).exists():
-        files, findings = model.verify(folder)
-    else:
+        outputs, others = pipeline.verify(folder, whole_cache=arguments.whole_cache)
+        files, findings = files + outputs, [*findings, *others]
+    elif not has_model:
         raise InputError(
             f"{printable(folder)}: wanted the folder of a pipeline, with its {dvc_lock.NAME}, or "
             f"of a model, with its {NAME}"
         )
     for one in findings:
-        print(f"{one.where}: {one.what}; to mend it: {one.mend}")  # noqa: T201
+        on_stdout(f"{one.where}: {one.what}; to mend it: {one.mend}")
     wrong = len(findings)
     judged = f"{wrong:,} {'does' if wrong == 1 else 'do'} not match" if wrong else "all match"
-    print(f"{counted(files, 'file')} read; {judged}")  # noqa: T201
+    on_stdout(f"{counted(files, 'file')} read; {judged}")
     return DIFFERS if wrong else 0

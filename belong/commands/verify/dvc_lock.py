@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from belong.prediction.manifest import IntegrityError
+from belong.runtime.storage import read_bytes
 
 NAME = "dvc.lock"
 KINDS = ("outs", "metrics", "plots")  # of outputs of a stage
@@ -178,9 +179,9 @@ def _stages(path: Path, text: str | None = None) -> dict[str, Any]:
 def _content(path: Path, text: str | None = None) -> Any:
     """Parse a file, or the text that it had before."""
     try:
-        known = path.read_text(encoding="utf-8") if text is None else text
+        known = read_bytes(path).decode() if text is None else text
         return YAML(typ="safe", pure=True).load(known)
-    except (YAMLError, ValueError):
+    except (YAMLError, ValueError, RecursionError):
         raise _damaged(path, "it is cut off or altered: not valid YAML") from None
 
 

@@ -8,6 +8,7 @@ import argparse
 from pathlib import Path
 
 from belong.commands.arguments import DELTA, add_scoring_options, count, scoring_options, share
+from belong.runtime.text import on_stdout
 
 LEFT = 1
 
@@ -64,5 +65,5 @@ def run(arguments: argparse.Namespace) -> int:
         device=arguments.device,
         options=scoring_options(arguments),
     )
-    print(result.text)  # noqa: T201
+    on_stdout(result.text)
     return 0 if result.is_within else LEFT

@@ -26,7 +26,7 @@ TABLE, PICTURE = "watch.csv", "watch.png"
 Reasons = list[tuple[str, str]]  # (path, reason) of files that cannot be read
 
 
-def look(path: Path) -> Path | Incoming:
+def look(path: Path, *, follow_links: bool = False) -> Path | Incoming:
     """Return the table that a path stands for, or the images below it.
 
     A path that is no folder is taken for a table; what is wrong with it shows where it is read.
@@ -41,7 +41,7 @@ def look(path: Path) -> Path | Incoming:
         return path
     table = path / PREDICTIONS
     try:
-        found = below(path)
+        found = below(path, follow_links=follow_links)
     except InputError:
         if table.exists():
             return table

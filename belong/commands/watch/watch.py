@@ -24,11 +24,13 @@ from belong.runtime.arguments import (
     check_share,
     check_whole,
     options_or_default,
+    refuse,
 )
 from belong.runtime.errors import InputError
 from belong.runtime.storage import save_csv, whole_file
 from belong.runtime.text import printable
 
+MOST_IMAGES = 10**15  # that calibrate
 SEED = 0  # breaks ties between p-values: the same input gives the same answer
 
 
@@ -128,7 +130,8 @@ def watch(
     check_share("delta", delta)
     check_choice("device", device, DEVICES)
     options = options_or_default(options, ScoringOptions)
-    inputs = [look(as_path("images", path)) for path in images]
+    follow = options.follow_links
+    inputs = [look(as_path("images", path), follow_links=follow) for path in images]
     if not inputs:
         raise InputError("expected a folder of images or the output of `belong score`, got none")
     folder = None if images_folder is None else as_path("images_folder", images_folder)
@@ -199,6 +202,8 @@ def _promise(
         raise InputError("wanted --model, or both --alpha and --calibration-images")
     check_share("alpha", alpha)
     check_whole("n_calibration", n_calibration)
+    if n_calibration > MOST_IMAGES:
+        refuse("n_calibration", f"at most {MOST_IMAGES}", n_calibration)
     least = least_to_calibrate(alpha)
     if n_calibration < least:
         raise InputError(

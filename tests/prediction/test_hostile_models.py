@@ -1,0 +1,248 @@
+"""A model of a stranger's, whose sums are right: refused in one line, before it takes memory."""
+
+import hashlib
+import json
+import shutil
+import struct
+import tracemalloc
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file, save
+
+import belong
+from belong.calibration import conformal
+from belong.calibration.verdict import decide
+from belong.detectors import isolation_forest
+from belong.detectors.combined import Combination, Surprise
+from belong.prediction.manifest import IntegrityError
+from belong.runtime.errors import InputError
+from tests.untrained_bundle import save_untrained
+
+Arrays = dict[str, np.ndarray]
+MOST_BYTES = 2**28  # that Python may take for the answer
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "model"
+    save_untrained(folder)
+    return folder
+
+
+def resigned(
+    model: Path,
+    to: Path,
+    facts: Callable[[dict[str, Any]], object] = lambda _facts: None,
+    files: Mapping[str, Callable[[Arrays], object] | bytes] | None = None,
+) -> Path:
+    """Copy a model with other facts or arrays, and the sums that belong to them."""
+    shutil.copytree(model, to)
+    values = json.loads((to / "manifest.json").read_text())
+    del values["sha256"]
+    for name, change in (files or {}).items():
+        path = to / f"{name}.safetensors"
+        arrays = load_file(path)
+        if not isinstance(change, bytes):
+            change(arrays)
+        content = change if isinstance(change, bytes) else save(arrays)
+        path.write_bytes(content)
+        own = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+        values["files"][path.name] = own
+    facts(values)
+    text = json.dumps(values, indent=2) + "\n"
+    signed = values | {"sha256": hashlib.sha256(text.encode()).hexdigest()}
+    (to / "manifest.json").write_text(json.dumps(signed, indent=2) + "\n")
+    return to
+
+
+def header(dtype: str, shape: list[int], size: int = 0) -> bytes:
+    """Return a safetensors file of one array."""
+    text = json.dumps({"x": {"dtype": dtype, "shape": shape, "data_offsets": [0, size]}}).encode()
+    return struct.pack("<Q", len(text)) + text + bytes(size)
+
+
+def put(name: str, value: Any) -> Callable[[Arrays], object]:
+    return lambda arrays: arrays.update({name: value(arrays[name]) if callable(value) else value})
+
+
+def fact(*keys: str, value: Any) -> Callable[[dict[str, Any]], object]:
+    def change(values: dict[str, Any]) -> None:
+        for key in keys[:-1]:
+            values = values[key]
+        values[keys[-1]] = value
+
+    return change
+
+
+FACTS = {
+    "100,000 members": fact("members", value=["energy"] * 10**5),
+    "a member twice": fact("members", value=["energy", "energy"]),
+    "an unknown member": fact("members", value=["energy", "oracle"]),
+    "an unknown detector": fact("detector", value="oracle"),
+    "an unknown network": fact("network", value="oracle"),
+    "100 million calibration images": fact("n_calibration", value=10**8),
+    "10^400 calibration images": fact("n_calibration", value=10**400),
+    "other calibration images": fact("n_calibration", value=41),
+    "30 million classes": fact("shape", "classes", value=30_000_000),
+    "60,000 classes": fact("shape", "classes", value=60_000),
+    "no classes": fact("shape", "classes", value=0),
+    "an image of 4096 px for the network": fact("shape", "height", value=4096),
+    "100,000 keywords": fact("shape", value={f"k{n}": 1 for n in range(10**5)}),
+    "another keyword": fact("shape", "depth", value=3),
+    "a large form": fact("form", "height", value=4096),
+    "a class too many": fact("class_names", value=["cat", "dog", "emu"]),
+    "a seed without end": fact("trained_on", "seed", value=10**30),
+    "images without end": fact("measured", "normal_images", value=10**18),
+    "a limit of 0": fact("distance_limit", value=0.0),
+}
+FILES: dict[str, dict[str, Any]] = {
+    "bfloat16": {"network": header("BF16", [8], 16)},
+    "float8": {"network": header("F8_E4M3", [8], 8)},
+    "2^63 rows of nothing": {"network": header("U8", [2**63, 0])},
+    "2^40 rows of nothing": {"training": header("U8", [2**40, 0])},
+    "100 axes": {"network": header("U8", [0] * 100)},
+    "20 axes": {"network": header("U8", [1] * 20, 1)},
+    "a NaN weight": {"network": put("classifier.weight", lambda x: x * np.nan)},
+    "an infinite weight": {"network": put("classifier.bias", lambda x: x + np.inf)},
+    "a huge weight": {"network": put("hidden2.weight", lambda x: np.sign(x) * np.float32(3e38))},
+    "a weight missing": {"network": lambda arrays: arrays.pop("classifier.bias")},
+    "no standard deviation": {"network": put("std", lambda x: x * 0)},
+    "NaN means": {"detectors": put("mahalanobis/means", lambda x: x * np.nan)},
+    "thresholds of 0": {"detectors": put("mahalanobis/thresholds", lambda x: x * 0)},
+    "a threshold too many": {"detectors": put("mahalanobis/thresholds", np.ones(3, np.float32))},
+    "other Gaussians": {"detectors": put("mahalanobis/means", np.ones((2, 7), np.float32))},
+    "NaN calibration": {"calibration": put("energy", lambda x: x * np.nan)},
+    "calibration of two axes": {"calibration": put("energy", lambda x: x[:, None])},
+    "no calibration": {"calibration": put("energy", np.zeros(0, np.float32))},
+    "pictures of one axis": {"training": put("thumbnails", np.zeros(40, np.uint8))},
+    "pictures of another size": {"training": put("thumbnails", np.zeros((40, 1, 9, 9), np.uint8))},
+    "pictures of floats": {"training": put("thumbnails", lambda x: x.astype(np.float32))},
+    "too few pictures": {"training": put("thumbnails", lambda x: x[:3])},
+    "labels of floats": {"training": put("labels", lambda x: x.astype(np.float32))},
+    "labels beyond the classes": {"training": put("labels", lambda x: x + 2)},
+    "labels of two axes": {"training": put("labels", lambda x: x[:, None])},
+    "features of one axis": {"training": put("features", lambda x: x[:, 0])},
+    "NaN features": {"training": put("features", lambda x: x * np.nan)},
+    "no features": {"training": lambda arrays: arrays.pop("features")},
+}
+
+
+@pytest.mark.parametrize("name", [*FACTS, *FILES])
+def test_it_is_refused_in_one_line_and_takes_no_memory(
+    name: str, model: Path, tmp_path: Path
+) -> None:
+    facts = {"facts": FACTS[name]} if name in FACTS else {"files": FILES[name]}
+    hostile = resigned(model, tmp_path / "model", **facts)
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError) as refused:
+            belong.load_model(hostile, device="cpu").predict(np.zeros((28, 28), np.uint8))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert isinstance(refused.value, IntegrityError)
+    assert "\n" not in str(refused.value)
+    assert len(str(refused.value)) < 500
+    assert peak < MOST_BYTES
+
+
+def test_the_same_model_with_its_own_facts_is_taken(model: Path, tmp_path: Path) -> None:
+    copy = resigned(model, tmp_path / "model")
+    assert len(belong.load_model(copy).predict(np.zeros((28, 28), np.uint8))) == 1
+
+
+def test_a_file_that_claims_more_than_any_model_has_is_not_read(
+    model: Path, tmp_path: Path
+) -> None:
+    copy = resigned(model, tmp_path / "model", fact("files", "training.safetensors", "bytes",
+                                                    value=2**40))  # fmt: skip
+    with (copy / "training.safetensors").open("r+b") as file:
+        file.truncate(2**40)  # a hole, which takes no place on the disk
+    with pytest.raises(IntegrityError, match=r"no model of ours has above"):
+        belong.load_model(copy)
+
+
+# --- trees ---------------------------------------------------------------------------------------
+
+
+def trees(**changes: list[int]) -> isolation_forest.Forest:
+    columns: dict[str, Any] = {
+        "nodes": [3], "axis": [0, -2, -2], "cut": [0.0] * 3, "left": [1, -1, -1],
+        "right": [2, -1, -1], "depth": [0.0, 1.0, 1.0],
+    }  # fmt: skip
+    tensors = {name: torch.tensor(column) for name, column in (columns | changes).items()}
+    return isolation_forest.Forest(**tensors)
+
+
+def test_a_forest_that_was_grown_is_one() -> None:
+    x = torch.rand((300, 5), generator=torch.Generator().manual_seed(0))
+    isolation_forest.check(isolation_forest.fit(x, trees=7, sample=256, seed=0))
+    isolation_forest.check(trees())
+
+
+CHAIN = 40
+LONG = {
+    "nodes": [2 * CHAIN + 1], "axis": [0, -2] * CHAIN + [-2], "cut": [0.0] * (2 * CHAIN + 1),
+    "left": [n + 1 if n % 2 == 0 else -1 for n in range(2 * CHAIN)] + [-1],
+    "right": [n + 2 if n % 2 == 0 else -1 for n in range(2 * CHAIN)] + [-1],
+    "depth": [0.0] * (2 * CHAIN + 1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"left": [0, -1, -1]}, {"right": [3, -1, -1]}, {"axis": [0, 0, -2]}, {"nodes": [2]},
+        {"nodes": [-1, 4]}, {"nodes": [3, 0]}, {"left": [1, -1]}, LONG,
+    ],
+    ids=["its own child", "beyond the tree", "a cut without children", "too few", "negative",
+         "an empty tree", "a column too short", "40 levels"],
+)  # fmt: skip
+def test_what_is_no_tree_is_refused(changes: dict[str, list[int]]) -> None:
+    with pytest.raises(ValueError, match="the isolation forest"):
+        isolation_forest.check(trees(**changes))
+
+
+# --- scores that are not finite ------------------------------------------------------------------
+
+ODD = np.array([np.nan, np.inf, -np.inf], np.float32)
+
+
+def test_no_score_that_is_not_finite_belongs() -> None:
+    assert decide(ODD, 5.0).tolist() == [False] * 3
+    assert decide(np.array([4.0, 5.0, 6.0]), 5.0).tolist() == [True, True, False]
+
+
+def test_to_a_member_such_a_score_is_more_surprising_than_any() -> None:
+    held_out = np.arange(3000.0)
+    surprise = Surprise.fit(held_out, tail=0.1)
+    assert surprise(ODD).tolist() == [np.inf] * 3
+    combination = Combination.fit({"a": held_out, "b": held_out}, tail=0.1)
+    usual = np.zeros(3)
+    assert not decide(combination.score({"a": usual, "b": ODD}), 1e9).any()
+
+
+def test_calibration_scores_that_are_no_numbers_are_refused() -> None:
+    scores = np.array([*range(99), np.nan])
+    with pytest.raises(InputError, match="not a number"):
+        conformal.threshold(scores, alpha=0.1)
+    with pytest.raises(InputError, match="not finite"):
+        Surprise.fit(scores, tail=0.1)
+
+
+def test_a_score_that_is_no_number_is_told_as_the_largest_one_and_rejected(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A detector that gives finite scores on its trial may yet fail on an image."""
+    own = belong.load_model(model, device="cpu")
+    (detector,) = (one for name, one in own.predictor._detectors.items() if name == "energy")
+    monkeypatch.setattr(type(detector), "score", lambda _self, _views: torch.tensor([torch.nan]))
+    predictions = own.predict(np.zeros((28, 28), np.uint8))
+    assert predictions.belongs.tolist() == [False]
+    assert predictions.score[0] == np.finfo(np.float32).max
+    assert predictions.p_value[0] == 1 / 41
