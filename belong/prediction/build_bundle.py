@@ -22,7 +22,13 @@ from belong.evaluation.assessment import (
     assess,
 )
 from belong.models.backbones.card import BackboneCard
-from belong.parameters import BundleSection, CalibrationSection, CombinedSection, ImagesSection
+from belong.parameters import (
+    BundleSection,
+    CalibrationSection,
+    CombinationRule,
+    CombinedSection,
+    ImagesSection,
+)
 from belong.prediction.bundle import Arrays, Bundle
 from belong.prediction.manifest import FORMAT, Manifest, Measured, TrainedOn
 from belong.prediction.training_thumbnails import packed
@@ -92,6 +98,7 @@ class Settings:
     anomaly: str
     images: ImagesSection
     combined: CombinedSection
+    combination: CombinationRule
     calibration: CalibrationSection
     bundle: BundleSection
 
@@ -140,6 +147,7 @@ def build_bundle(fitted: Fitted, settings: Settings, *, where: Path) -> Bundle:
         members=[name for name, why in left_out.items() if why is None],
         left_out={name: why for name, why in left_out.items() if why is not None},
         tail=settings.combined.tail,
+        combination=settings.combination,
         alpha=calibration.alpha,
         n_calibration=n,
         threshold=thresholds["in_force"],
