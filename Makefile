@@ -55,7 +55,7 @@ readme: $(VENV)/.pipeline
 	dvc metrics diff HEAD tenth > build/diff
 	dvc dag --md > build/dag
 	python -m reproduction.readme params.yaml reports/metrics_all.json reports/paper/grid.csv \
-	  reports/threads/differences.csv build/dag build/diff README.md
+	  reports/threads/differences.csv reports/photos/cleaning.csv build/dag build/diff README.md
 
 grid: $(VENV)/.pipeline
 	python -m reproduction.grid reports/paper/params.yaml reports/paper --jobs $(JOBS)

@@ -49,6 +49,8 @@ MEMBERS = (
     "energy",
     "code_knn",
 )
+# How their p-values are added up, see `belong.detectors.combined`.
+CombinationRule = Literal["fisher", "stouffer"]
 # Above a frozen backbone: two on its last layer, which was trained on far more than these images.
 MEMBERS_ABOVE_A_FROZEN_BACKBONE = (
     "mahalanobis_maps",
@@ -408,6 +410,11 @@ class Parameters(Section):
         if not self.has_backbone:
             return self.network
         return FROZEN if self.backbone.frozen else FINE_TUNED
+
+    @property
+    def combination_rule(self) -> CombinationRule:
+        """How `combined` adds up the p-values of its members."""
+        return "stouffer" if self.is_frozen else "fisher"
 
     @property
     def candidates(self) -> list[str]:

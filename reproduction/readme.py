@@ -7,6 +7,7 @@ Reads   params    params.yaml: lambda and the pair
         metrics   json: the numbers
         grid      csv: the numbers of all cells, to show those of this lambda over seeds
         threads   csv: what another count of threads changes
+        cleaning  csv: what `belong clean` finds
         dag       text: what `dvc dag --md` prints
         diff      text: what `dvc metrics diff` prints for lambda 0.1
 Writes  readme    markdown; all outside the markers is kept
@@ -26,6 +27,7 @@ from belong.runtime.errors import InputError
 from belong.runtime.storage import load_csv, save_text
 from belong.runtime.text import table
 from belong.runtime.typed_yaml import read
+from reproduction.clean_study.page import summary as of_cleaning
 from reproduction.paper.lambda_sweep import detectors
 from reproduction.paper.published import in_order, title
 from reproduction.paper.seed_statistics import by_seed, mean_and_sd
@@ -38,7 +40,14 @@ COLUMNS = ("fpr95", "false_reject", "false_accept")
 
 
 def main(
-    params: Path, metrics: Path, grid: Path, threads: Path, dag: Path, diff: Path, readme: Path
+    params: Path,
+    metrics: Path,
+    grid: Path,
+    threads: Path,
+    cleaning: Path,
+    dag: Path,
+    diff: Path,
+    readme: Path,
 ) -> None:
     """Replace what stands between the markers."""
     if not grid.exists():  # no stage makes it: `dvc repro` would not
@@ -48,6 +57,7 @@ def main(
     text = replaced(text, "results", results(numbers, read(params)))
     text = replaced(text, "seeds", seeds(load_csv(grid), read(params)["lambda"]))
     text = replaced(text, "threads", summary(load_csv(threads, *OF_THREADS)))
+    text = replaced(text, "cleaning", of_cleaning(load_csv(cleaning)))
     text = replaced(text, "pipeline", dag.read_text(encoding="utf-8").strip())
     shown = diff.read_text(encoding="utf-8").rstrip().splitlines()
     text = replaced(text, "diff", "\n".join(["```text", *shown, "```"]))

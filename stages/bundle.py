@@ -75,6 +75,7 @@ def main(
         anomaly=values.anomaly.path,
         images=values.images,
         combined=values.combined,
+        combination=values.combination_rule,
         calibration=values.calibration,
         bundle=values.bundle,
     )

@@ -53,6 +53,7 @@ def main(
         why_no_head=load_about(head).get("missing"),
         members={name: Member(**members[name]) for name in values.candidates},
         tail=values.combined.tail,
+        rule=values.combination_rule,
         calibration=values.calibration,
     )
     rows = load_csv(manifest, "part", "class_name", "source", as_text=True)

@@ -1,9 +1,22 @@
-"""One score from several detectors: the sum of the surprises, minus log p, of their scores.
+"""One score from several detectors, by the p-values of their scores on held-out images.
 
-Fisher (Statistical Methods for Research Workers, 1925) adds minus the logarithms of p-values. His
-law for the sum holds for independent tests, and detectors on one network are far from that, so no
-law is assumed: the sum is a score like any other, and its own threshold is calibrated on held-out
-images that the p-values were not taken from.
+Fisher (Statistical Methods for Research Workers, 1925) adds minus the logarithms of p-values, the
+surprises; Stouffer (The American Soldier, 1949, vol. 1, p. 45) the deviations of a normal law that
+have these p-values. Their laws for the sum hold for independent tests, and detectors on one network
+are far from that, so no law is assumed: the sum is a score like any other, and its own threshold is
+calibrated on held-out images that the p-values were not taken from.
+
+In Fisher's sum one member that is very sure outweighs the others; in Stouffer's several that are
+fairly sure do. Fisher's is taken where the whole network was trained, and Stouffer's above a frozen
+backbone, where far images are found by any member, and near ones by no single one. It was chosen on
+five sets of photos (rooms, clothes, flowers, animals, breeds of dogs; 250 training and 50
+calibration images of a class, one seed): the mean AUROC of near anomalies is 0.904 with it and
+0.903 with Fisher's, and higher for four of the five; of far ones 0.996 with both. Weights by the
+AUROC on classes left out, the maximum, the Cauchy combination, and 1 to 10 more members gave 0.879
+to 0.904. CIFAR-10, on which nothing was chosen, in three parts (lambda 0.1, 3 seeds, near
+anomalies): 0.715 / 0.890 / 0.879, with Fisher's 0.715 / 0.886 / 0.876, the best single detector
+0.706 / 0.886 / 0.864. On the MNIST of the pipeline, whose network is trained whole, Fisher's sum is
+the better one for all seven kinds of anomalies.
 """
 
 from collections.abc import Collection, Mapping
@@ -11,8 +24,10 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+from scipy.special import ndtri
 
 from belong.calibration.sample_size import FITTING, LEAST_IMAGES
+from belong.parameters import CombinationRule
 from belong.runtime.errors import InputError
 
 
@@ -80,6 +95,31 @@ class Surprise:
         surprise = np.where(scores > self.start, -np.log(self.share) + beyond, -np.log(share))
         return np.where(odd, np.inf, surprise)
 
+    def deviation(self, scores: np.ndarray) -> np.ndarray:
+        """Return the standard deviations of a normal law that have the same p: (n,) -> (n,).
+
+        Beyond the start of the tail, the excess is half of what the square grows by: minus log p of
+        a normal law grows so far out.
+        """
+        at_least = len(self.held_out) - np.searchsorted(self.held_out, scores, side="left")
+        beyond = np.maximum(scores.astype(np.float64) - self.start, 0) / self.mean_excess
+        first = self.first_deviation
+        far = np.sqrt(max(first, 0) ** 2 + 2 * beyond) + min(first, 0)
+        return np.asarray(np.where(scores > self.start, far, self.deviations[at_least]))
+
+    @property
+    def first_deviation(self) -> float:
+        """The deviation at the start of the tail."""
+        return float(-ndtri(self.share))
+
+    @property
+    def deviations(self) -> np.ndarray:
+        """(n + 1,): the deviation of a score that 0, 1, ... n held-out ones reach."""
+        n = len(self.held_out)
+        share = np.maximum(np.arange(n + 1) / n, self.share)
+        # All of them say of a score that it is low, and not how low.
+        return np.asarray(-ndtri(np.minimum(share, 1 - 0.5 / n)))
+
 
 def _step(ordered: np.ndarray) -> float:
     """Return a scale for scores whose largest ones tie, so that they have no tail to go by."""
@@ -89,18 +129,29 @@ def _step(ordered: np.ndarray) -> float:
 
 @dataclass(frozen=True)
 class Combination:
-    """The surprises of the members, each fitted to the same held-out normal images."""
+    """The surprises of the members, each fitted to the same held-out normal images.
+
+    Attributes:
+        surprises: of each member.
+        rule: "fisher" adds them, and "stouffer" the deviations.
+    """
 
     surprises: Mapping[str, Surprise]
+    rule: CombinationRule = "fisher"
 
     @classmethod
-    def fit(cls, held_out: Mapping[str, np.ndarray], *, tail: float) -> Self:
+    def fit(
+        cls, held_out: Mapping[str, np.ndarray], *, tail: float, rule: CombinationRule = "fisher"
+    ) -> Self:
         """Fit to the scores (n,) of each member."""
-        return cls({name: Surprise.fit(x, tail=tail) for name, x in held_out.items()})
+        return cls({name: Surprise.fit(x, tail=tail) for name, x in held_out.items()}, rule)
 
     def score(self, scores: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Return the sum of the members' surprises: (n,) for each member -> (n,) float32."""
-        parts = [surprise(scores[name]) for name, surprise in self.surprises.items()]
+        """Return the sum over the members: (n,) for each member -> (n,) float32."""
+        parts = [
+            surprise(scores[name]) if self.rule == "fisher" else surprise.deviation(scores[name])
+            for name, surprise in self.surprises.items()
+        ]
         return np.asarray(np.sum(parts, axis=0), dtype=np.float32)
 
 
@@ -110,6 +161,7 @@ def combined(
     members: Collection[str],
     *,
     tail: float,
+    rule: CombinationRule,
 ) -> dict[str, np.ndarray]:
     """Return the combined score of every part.
 
@@ -120,7 +172,7 @@ def combined(
     From part -> detector -> (n,) to part -> (n,) float32; of the part `held_out`, half as many.
     """
     combination = Combination.fit(
-        {name: scores[held_out][name][FITTING] for name in members}, tail=tail
+        {name: scores[held_out][name][FITTING] for name in members}, tail=tail, rule=rule
     )
     rest = {name: scores[held_out][name][1::2] for name in members}
     tested = {

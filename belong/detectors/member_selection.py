@@ -22,13 +22,10 @@ A member enters if its AUROC, the mean over the classes left out, is
 
 If no member does, all stay.
 
-CIFAR-10 in three parts of classes (500 training and 100 calibration images of a class, frozen
-EfficientNet-Lite0 at 224 px, 12 passes, lambda 1, mean AUROC of 5 seeds), anomalies from the next
-part: `combined` 0.742 / 0.855 / 0.875; without a choice of members 0.706 / 0.859 / 0.872; the best
-single detector, another one on each part, 0.719 / 0.871 / 0.840. The second part is missed: classes
-left out are nearer than its anomalies are, and do not show which member is best on those. The share
-was 0.5 before these numbers were seen (0.714 / 0.855 / 0.875); classes left out and Fashion-MNIST
-in parts hardly tell the two shares apart (0.873 and 0.872; 0.964 and 0.964).
+reports/photos has what comes of it on CIFAR-10 in three parts of classes, beside the best single
+detector. There, classes left out of the second part are nearer than its anomalies are, and do not
+show which member is best on those. The share was 0.5 before these numbers were seen; classes left
+out and Fashion-MNIST in parts hardly tell the two shares apart (0.873 and 0.872; 0.964 and 0.964).
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping

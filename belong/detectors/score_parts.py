@@ -13,7 +13,7 @@ from belong.calibration.verdict import decide
 from belong.detectors.combined import Member, combined, entered
 from belong.detectors.registry import DETECTORS, stored_in
 from belong.models.activations import Views
-from belong.parameters import CalibrationSection
+from belong.parameters import CalibrationSection, CombinationRule
 from belong.runtime.progress import bar
 
 TESTED = ("normal/test", "anomaly/test")
@@ -33,6 +33,7 @@ def score_parts(
     why_no_head: str | None,
     members: Mapping[str, Member],
     tail: float,
+    rule: CombinationRule,
     calibration: CalibrationSection,
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Return the scores of every part but the one that the detectors were fitted to.
@@ -45,7 +46,8 @@ def score_parts(
         detectors: `DETECTOR/ARRAY` of all others.
         why_no_head: the reason, if there is no supervised head.
         members: the candidates of `combined`, and which of them enter.
-        tail: see `belong.detectors.combined`.
+        tail: and
+        rule: see `belong.detectors.combined`.
         calibration: which threshold is in force, and alpha.
 
     Returns:
@@ -66,7 +68,8 @@ def score_parts(
             for part, seen in views.items():
                 scores[part][name] = fitted.score(seen).numpy()
             progress.update()
-    for part, sums in combined(scores, HELD_OUT, entered(members), tail=tail).items():
+    sums_of = combined(scores, HELD_OUT, entered(members), tail=tail, rule=rule)
+    for part, sums in sums_of.items():
         scores[part]["combined"] = sums
     own = {name: kind.threshold for name, kind in kinds.items() if kind.threshold is not None}
     alpha, in_force = calibration.alpha, calibration.threshold

@@ -26,6 +26,7 @@ from belong.parameters import (
     FROZEN,
     BundleSection,
     CalibrationSection,
+    CombinationRule,
     CombinedSection,
     ImagesSection,
 )
@@ -99,6 +100,7 @@ class Settings:
     anomaly: str
     images: ImagesSection
     combined: CombinedSection
+    combination: CombinationRule
     calibration: CalibrationSection
     bundle: BundleSection
 
@@ -148,6 +150,7 @@ def build_bundle(fitted: Fitted, settings: Settings, *, where: Path) -> Bundle:
         members=[name for name, why in left_out.items() if why is None],
         left_out={name: why for name, why in left_out.items() if why is not None},
         tail=settings.combined.tail,
+        combination=settings.combination,
         alpha=calibration.alpha,
         n_calibration=n,
         threshold=thresholds["in_force"],

@@ -16,6 +16,7 @@ from belong.calibration.verdict import ThresholdKind
 from belong.data.image_form import ImageForm, _Facts
 from belong.evaluation.assessment import Assessment
 from belong.models.backbones.card import BackboneCard
+from belong.parameters import CombinationRule
 from belong.runtime.errors import InputError
 from belong.runtime.storage import read_bytes
 
@@ -101,6 +102,7 @@ class Manifest(_Facts):
         members: the detectors that `combined` is made of, if it is in force; else none.
         left_out: the candidates of `combined` that are blind on these images, and why.
         tail: of the calibration scores, see `belong.detectors.combined`.
+        combination: how the members are added up; models without it were made with "fisher".
         alpha: the promised share of false rejects.
         n_calibration: the number of held-out images that set the threshold.
         threshold: the score up to which an image belongs.
@@ -123,6 +125,7 @@ class Manifest(_Facts):
     members: Annotated[list[str], Field(max_length=MOST_NAMES)]
     left_out: dict[str, str]
     tail: Annotated[float, Field(gt=0, lt=1)]
+    combination: CombinationRule = "fisher"
     alpha: Annotated[float, Field(gt=0, lt=1)]
     n_calibration: Annotated[int, Field(ge=1, le=MOST_IMAGES)]
     threshold: float
@@ -142,7 +145,8 @@ class Manifest(_Facts):
     @property
     def text(self) -> str:
         """The content of manifest.json."""
-        body = self.model_dump(mode="json")
+        unsaid = {"combination"} if self.combination == "fisher" else None
+        body = self.model_dump(mode="json", exclude=unsaid)
         return _dumped(body | {"sha256": _sha256(_dumped(body))})
 
     @property

@@ -107,7 +107,9 @@ class Predictor:
         held_out = arrays["calibration"]
         self._held_out = held_out[manifest.detector]
         self._combination = Combination.fit(
-            {name: held_out[f"member/{name}"] for name in manifest.members}, tail=manifest.tail
+            {name: held_out[f"member/{name}"] for name in manifest.members},
+            tail=manifest.tail,
+            rule=manifest.combination,
         )
 
     def _try(self, bundle: Bundle) -> None:

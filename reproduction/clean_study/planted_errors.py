@@ -1,83 +1,97 @@
-"""Spoil a data set on purpose, and count what a cleaning finds of it."""
+"""Spoil a folder of photos on purpose, and count what is named of it."""
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
-from belong.data.dataset import DataSet
+from belong.data.image_folder import list_images
+from belong.runtime.errors import InputError
 
-# What is planted, and the problems by which it is named; "either" asks only whether it was seen.
-KINDS = {
-    "foreign": ("foreign",),
-    "swapped": ("wrong_class",),
-    "either": ("foreign", "wrong_class"),
-}
-LEVELS = {"quarantine": ("quarantine",), "or review": ("quarantine", "review")}
+Row = dict[str, object]
 
 
 @dataclass(frozen=True)
-class Planted:
-    """A spoiled data set.
+class Spoiled:
+    """What is drawn for a folder.
 
     Attributes:
-        images: (n, ch, h, w) uint8.
-        labels: (n,) int64, as they are given.
-        truth: (n,) int64, as they should be; -1 of a foreign image.
-        kind: (n,) str: "foreign", "swapped" or "".
+        name: of the photos, in the table.
+        foreign: of those planted, in the table.
+        classes: the folders of the photos that belong.
+        each: photos of a class.
+        others: the folders of the foreign ones.
+        planted: so many labels are swapped, and so many foreign photos added.
     """
 
-    images: np.ndarray
-    labels: np.ndarray
-    truth: np.ndarray
-    kind: np.ndarray
+    name: str
+    foreign: str
+    classes: Sequence[Path]
+    each: int
+    others: Sequence[Path]
+    planted: int
 
 
-def plant(
-    data: DataSet, foreign: DataSet, *, images: int, share: float, rng: np.random.Generator
-) -> Planted:
-    """Draw training images, give some the label of another class, and add foreign ones.
+def plant(spoiled: Spoiled, to: Path, rng: np.random.Generator) -> dict[str, str]:
+    """Write the photos as `to`/CLASS/FILE.
+
+    Their names and their order say nothing of what was done to them.
 
     Args:
-        data: the images that belong.
-        foreign: of the same form.
-        images: drawn from `data`.
-        share: of them, so many have their label swapped, and as many foreign ones are added, each
-            with a label drawn at random.
-        rng: draws all.
+        spoiled: what is drawn.
+        to: the folder, which is made.
+        rng: draws the photos, the labels that are swapped, and those of the foreign photos.
+
+    Returns:
+        For the path of each that is wrong, relative to `to`: "swapped" or "foreign".
+
+    Raises:
+        InputError: a folder has too few photos.
     """
-    c, count = len(data.class_names), round(share * images)
-    own = rng.permutation(np.flatnonzero(~data.is_test))[:images]
-    others = rng.permutation(np.flatnonzero(~foreign.is_test))[:count]
-    truth = np.concatenate([data.labels[own], np.full(len(others), -1)])
-    labels, kind = truth.copy(), np.full(len(truth), "", object)
-    swapped = rng.permutation(images)[:count]
-    labels[swapped] = (labels[swapped] + rng.integers(1, c, count)) % c
-    labels[images:] = rng.integers(0, c, len(others))
-    kind[swapped], kind[images:] = "swapped", "foreign"
-    both = np.concatenate([data.images[own], foreign.images[others]])
-    return Planted(both, labels, truth, kind)
+    own = [_drawn(folder, spoiled.each, rng) for folder in spoiled.classes]
+    files = [(file, label) for label, some in enumerate(own) for file in some]
+    c, count = len(own), spoiled.planted
+    every = [file for folder in spoiled.others for file in list_images(folder).paths]
+    if len(every) < count:
+        raise InputError(
+            f"{spoiled.others[0]}: {spoiled.foreign}: {len(every)} photos, expected {count}"
+        )
+    kinds = [""] * len(files)
+    for row in rng.permutation(len(files))[:count].tolist():
+        file, label = files[row]
+        files[row], kinds[row] = (file, (label + int(rng.integers(1, c))) % c), "swapped"
+    for row in rng.permutation(len(every))[:count].tolist():
+        files.append((every[row], int(rng.integers(c))))
+        kinds.append("foreign")
+    wrong = {}
+    for number, row in enumerate(rng.permutation(len(files)).tolist()):
+        file, label = files[row]
+        name = f"{spoiled.classes[label].name}/{number:05d}{file.suffix}"
+        (to / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, to / name)
+        if kinds[row]:
+            wrong[name] = kinds[row]
+    return wrong
 
 
-def found(manifest: pd.DataFrame, kind: np.ndarray) -> Iterator[dict[str, object]]:
-    """Yield for each kind and level how many images are named, and how many of these rightly.
+def counted_of(named: set[str], wrong: Mapping[str, str]) -> Row:
+    """Count the photos that are named, and those of them that were planted."""
+    by_kind = {
+        kind: sum(wrong[name] == kind for name in named if name in wrong)
+        for kind in ("swapped", "foreign")
+    }
+    right = sum(by_kind.values())
+    return {
+        **{f"{kind}_found": count for kind, count in by_kind.items()},
+        "named": len(named),
+        "precision": right / len(named) if named else None,
+    }
 
-    Args:
-        manifest: see `belong.commands.clean.manifest`.
-        kind: (n,) str, as in `Planted`, in its order.
-    """
-    for what, problems in KINDS.items():
-        planted = kind != "" if what == "either" else kind == what
-        for level, verdicts in LEVELS.items():
-            named = manifest["problem"].isin(problems) & manifest["verdict"].isin(verdicts)
-            right = int((named & planted).sum())
-            yield {
-                "planted": what,
-                "verdict": level,
-                "images": int(planted.sum()),
-                "named": int(named.sum()),
-                "right": right,
-                "precision": right / max(1, int(named.sum())),
-                "recall": right / max(1, int(planted.sum())),
-            }
+
+def _drawn(folder: Path, count: int, rng: np.random.Generator) -> list[Path]:
+    files = list_images(folder).paths
+    if len(files) < count:
+        raise InputError(f"{folder}: {len(files)} photos, expected at least {count}")
+    return [files[row] for row in rng.permutation(len(files))[:count]]

@@ -1,149 +1,179 @@
-r"""Measure what `belong clean` finds of images that are planted, and what a training gains by it.
+r"""Measure what `belong clean` finds of photos that are planted, beside cleanlab.
 
-    python -m reproduction.clean_study.study data/raw/fashion-mnist data/raw/mnist \
-        reports/cleaning --epochs 12
+    python -m reproduction.clean_study.study reports/photos cifar10=data/raw/cifar10/train \
+        clothing=data/photos/clothing
 
-It is no stage of dvc.yaml: it takes minutes, and nothing depends on it. `dvc checkout`, or
-`dvc repro data/dvc.yaml`, brings the images.
+`clothing` is what `reproduction.photo_study.fetch` makes. Each seed draws other photos, swaps the
+labels of some and adds foreign ones. cleanlab, of the extra `bench`, has the same probabilities out
+of fold and the same vectors. It is no stage of dvc.yaml: it takes half an hour of one core. Draws
+that cleaning.csv has already are not made again.
 
-Reads   normal   IDX files: the images that belong
-        foreign  IDX files of the same form: some of them are planted
-Writes  folder   found.csv: precision and recall for what was planted; accuracy.csv: of networks
-                 trained before and after, and on what a perfect cleaning would leave; README.md
+Reads   NAME=FOLDER  photos
+Writes  folder       cleaning.csv: a row for each draw and method; cleaning.md, the page made of it
 """
 
 import argparse
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
-from PIL import Image
 
-from belong.commands.arguments import count, share
-from belong.commands.clean.clean import clean
+from belong.commands.arguments import count
+from belong.commands.clean.folder_judgment import (
+    FolderJudgment,
+    judge_folder,
+    look_at_files,
+    prepare,
+)
 from belong.commands.clean.options import CleanOptions
-from belong.commands.fit.plan import training_of
-from belong.commands.fit.settings import parameters
-from belong.data import idx
-from belong.data.dataset import DataSet
+from belong.evaluation.metrics import roc_auc
 from belong.models import device as devices
-from belong.models.train_classifier import TrainingOptions, accuracy, fit_classifier
+from belong.runtime.errors import InputError
 from belong.runtime.exit_codes import exit_code_of
-from belong.runtime.storage import save_csv, save_text
+from belong.runtime.progress import bar
+from belong.runtime.storage import load_csv, save_csv, save_text
 from belong.runtime.text import say
 from reproduction.clean_study.page import page
-from reproduction.clean_study.planted_errors import Planted, found, plant
+from reproduction.clean_study.peer import opinion
+from reproduction.clean_study.planted_errors import Row, Spoiled, counted_of, plant
+from reproduction.photo_study.parts import CLOTHES, FAR, NEAR, NORMAL
 
-IMAGES, SHARE, SEEDS = 12_000, 0.02, 3
+SEEDS, PLANTED = 5, 40
+TABLE, PAGE = "cleaning.csv", "cleaning.md"
+CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer")
+CIFAR10_FOREIGN = ("dog", "frog", "horse", "ship", "truck")
+OURS, PEER = "belong", "cleanlab"
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Plant, clean, count, train; return the exit code."""
+    """Plant, judge, count; return the exit code."""
     given = _parser().parse_args(arguments)
     return exit_code_of(
-        lambda: _study(given),
-        say,
-        interrupted="interrupted; the draws that were finished are written",
+        lambda: _study(given), say, interrupted="interrupted; the finished draws are written"
     )
 
 
 def _study(given: argparse.Namespace) -> int:
-    normal, foreign = (idx.read(path) for path in (given.normal, given.foreign))
-    rows: list[dict[str, object]] = []
-    accuracies: list[dict[str, object]] = []
-    # Not seed 0: with that draw the law of the scores and the trimming were chosen.
-    for seed in range(1, given.seeds + 1):
-        rng = np.random.default_rng(seed)
-        planted = plant(normal, foreign, images=given.images, share=given.share, rng=rng)
-        settings = {"seed": seed, **({"train.epochs": given.epochs} if given.epochs else {})}
-        manifest = _cleaned(planted, normal.class_names, settings)
-        rows += [{"seed": seed, **row} for row in found(manifest, planted.kind)]
-        accuracies += [
-            {"seed": seed, **row} for row in _accuracies(planted, manifest, normal, settings)
-        ]
-        _save(given, pd.DataFrame(rows), pd.DataFrame(accuracies))  # of those that are finished
+    designs = [one for name, path in given.sources for one in spoiled_folders(name, path)]
+    table = given.folder / TABLE
+    rows: list[Row] = []
+    if table.exists():
+        rows = [{str(k): v for k, v in row.items()} for row in load_csv(table).to_dict("records")]
+    known = {(row["photos"], row["foreign_kind"], row["seed"]) for row in rows}
+    todo = [
+        (one, seed)
+        for seed in range(given.seeds)
+        for one in designs
+        if (one.name, one.foreign, seed) not in known
+    ]
+    devices.compute_repeatably(1)
+    with bar(len(todo), "clean", "folder") as progress:
+        for one, seed in todo:
+            rows += measured(one, seed)
+            ordered = pd.DataFrame(rows).sort_values(
+                ["photos", "foreign_kind", "seed", "method"], kind="stable"
+            )
+            save_csv(table, ordered)
+            save_text(given.folder / PAGE, page(load_csv(table)))
+            progress.update()
     return 0
 
 
-def _save(given: argparse.Namespace, rows: pd.DataFrame, accuracies: pd.DataFrame) -> None:
-    save_csv(given.folder / "found.csv", rows)
-    save_csv(given.folder / "accuracy.csv", accuracies)
-    names = given.normal.name, given.foreign.name
-    text = page(rows, accuracies, names, images=given.images, epochs=given.epochs)
-    save_text(given.folder / "README.md", text)
+def spoiled_folders(name: str, path: Path) -> Iterator[Spoiled]:
+    """Yield what is drawn of a source: 1,350 photos, and 40 of both kinds of errors."""
+    if name == "cifar10":
+        own, others = ([path / one for one in some] for some in (CIFAR10, CIFAR10_FOREIGN))
+        yield Spoiled(name, "the other five classes", own, 270, others, PLANTED)
+        return
+    own = [path / NORMAL / one for one in CLOTHES]
+    yield Spoiled(name, "other clothes", own, 450, [path / NEAR], PLANTED)
+    yield Spoiled(name, "groceries", own, 450, [path / FAR], PLANTED)
 
 
-def _cleaned(
-    planted: Planted, class_names: Sequence[str], settings: Mapping[str, object]
-) -> pd.DataFrame:
-    """Write the images as files, clean the folder, and return its manifest in their order."""
+def measured(spoiled: Spoiled, seed: int) -> list[Row]:
+    """Spoil a folder, have it judged, and return a row for each method."""
     with tempfile.TemporaryDirectory() as work:
-        folder, out = Path(work, "images"), Path(work, "out")
-        paths = [f"{class_names[label]}/{row:06d}.png" for row, label in enumerate(planted.labels)]
-        for path, image in zip(paths, planted.images, strict=True):
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0)).save(
-                folder / path
-            )
-        clean(folder, out, CleanOptions(settings=settings))
-        manifest = pd.read_csv(out / "manifest.csv", keep_default_na=False)
-        return manifest.set_index("path").loc[paths].reset_index()
+        folder = Path(work, "photos")
+        wrong = plant(spoiled, folder, np.random.default_rng(seed))
+        start = time.process_time()
+        job = prepare(folder, CleanOptions(settings={"seed": seed, "threads": 1}))
+        if job.backbone is None:
+            raise InputError(f"{spoiled.name}: no pretrained backbone, expected one for photos")
+        result = judge_folder(job, look_at_files(job))
+        seconds = time.process_time() - start
+    about: Row = {
+        "photos": spoiled.name,
+        "foreign_kind": spoiled.foreign,
+        "seed": seed,
+        "images": len(result.table),
+        "swapped": sum(kind == "swapped" for kind in wrong.values()),
+        "foreign": sum(kind == "foreign" for kind in wrong.values()),
+        "accuracy": result.judgment.sight["accuracy"],
+    }
+    last = job.backbone.card.sizes[-1]
+    named = {OURS: _ours(result, wrong), PEER: _peer(result, wrong, last)}
+    return [
+        about | {"method": method} | row | {"cpu_seconds": seconds if method == OURS else None}
+        for method, row in named.items()
+    ]
 
 
-def _accuracies(
-    planted: Planted, manifest: pd.DataFrame, normal: DataSet, settings: Mapping[str, object]
-) -> Iterator[dict[str, object]]:
-    """Yield the accuracy on the test images of networks trained on four sets."""
-    values = parameters(settings)
-    device = devices.choose(values.device)
-    test = (
-        torch.from_numpy(normal.images[normal.is_test]).to(device),
-        torch.from_numpy(normal.labels[normal.is_test]).to(device),
+def _ours(result: FolderJudgment, wrong: dict[str, str]) -> Row:
+    manifest, known = result.manifest(), result.judgment.known
+    if known is None:
+        raise InputError("no classifier could be fitted")
+    is_named = (manifest["verdict"] == "quarantine") & manifest["problem"].isin(
+        ["wrong_class", "foreign"]
     )
-    verdict = manifest["verdict"].to_numpy()
-    every, right = np.ones(len(verdict), bool), planted.truth >= 0
-    for name, rows, labels in (
-        ("as it is", every, planted.labels),
-        ("without quarantine", verdict != "quarantine", planted.labels),
-        ("keep alone", verdict == "keep", planted.labels),
-        ("the truth", right, planted.truth),
-    ):
-        inputs, own = torch.from_numpy(planted.images[rows]), torch.from_numpy(labels[rows])
-        training = training_of(
-            values.train, settings, fitted=len(own), network="lenet", side_px=inputs.shape[-1]
+    doubt, oddness = (1 - known[f"p_{name}"].to_numpy() for name in ("wrong_class", "foreign"))
+    named = set(manifest.loc[is_named, "path"])
+    return counted_of(named, wrong) | _aurocs(result, wrong, doubt, oddness)
+
+
+def _peer(result: FolderJudgment, wrong: dict[str, str], last: int) -> Row:
+    vectors = result.images.inputs[:, -last:].numpy()
+    directions = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    probabilities = result.judgment.probabilities
+    if probabilities is None:
+        raise InputError("no classifier could be fitted")
+    said = opinion(probabilities, result.images.labels.numpy(), directions)
+    paths = result.table["path"].to_numpy()[result.rows]
+    named = set(paths[said.is_named].tolist())
+    return counted_of(named, wrong) | _aurocs(result, wrong, said.doubt, said.oddness)
+
+
+def _aurocs(
+    result: FolderJudgment, wrong: dict[str, str], doubt: np.ndarray, oddness: np.ndarray
+) -> Row:
+    """Return how well two scores (n,) of the n images judged tell what was planted."""
+    kinds = np.array([wrong.get(path, "") for path in result.table["path"].iloc[result.rows]])
+    return {
+        "swapped_auroc": roc_auc(doubt[kinds == ""], doubt[kinds == "swapped"]),
+        "foreign_auroc": roc_auc(oddness[kinds == ""], oddness[kinds == "foreign"]),
+    }
+
+
+def _source(text: str) -> tuple[str, Path]:
+    name, equals, path = text.partition("=")
+    if not equals or name not in ("cifar10", "clothing"):
+        raise argparse.ArgumentTypeError(
+            f"got {text!r}, expected NAME=FOLDER with one of the names cifar10, clothing"
         )
-        network, _ = fit_classifier(
-            inputs,
-            own,
-            (inputs[:1], own[:1]),
-            network="lenet",
-            classes=len(normal.class_names),
-            options=TrainingOptions(lambda_=values.lambda_, **training.model_dump()),
-            generator=torch.Generator().manual_seed(values.seed),
-            device=device,
-            refuses_chance=False,
-        )
-        yield {"trained_on": name, "images": len(own), "accuracy": accuracy(network, *test)}
+    return name, Path(path)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m reproduction.clean_study.study",
-        description="Measure what belong clean finds.",
+        description="Measure what belong clean finds of planted photos, beside cleanlab.",
     )
-    parser.add_argument("normal", type=Path, help="IDX files of the images that belong")
-    parser.add_argument("foreign", type=Path, help="IDX files of those that are planted")
-    parser.add_argument("folder", type=Path, help="for the tables and README.md")
-    parser.add_argument("--images", type=count, default=IMAGES, help=f"default: {IMAGES}")
-    parser.add_argument(
-        "--share", type=share, default=SHARE, help=f"of each kind planted (default: {SHARE})"
-    )
+    parser.add_argument("folder", type=Path, help="for cleaning.csv and cleaning.md")
+    parser.add_argument("sources", type=_source, nargs="+", metavar="NAME=FOLDER", help="photos")
     parser.add_argument("--seeds", type=count, default=SEEDS, help=f"default: {SEEDS}")
-    parser.add_argument("--epochs", type=count, help="passes (default: as `belong fit` has them)")
     return parser
 
 

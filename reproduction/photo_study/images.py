@@ -1,4 +1,7 @@
-"""The photos of the study: CIFAR-10 in three parts of classes, as the paper divides ImageNet-30."""
+"""The photos of the study: CIFAR-10 in three parts of classes, as the paper divides ImageNet-30.
+
+Beside these, full-size ones of clothes.
+"""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -6,14 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from belong.data import idx
-from belong.data.image_folder import ImageFiles
+from belong.data.image_folder import ImageFiles, list_images
 from belong.data.loader import look, pack
 from belong.data.resize import Form, all_formed
 from belong.runtime.errors import InputError
-from reproduction.photo_study.parts import PARTS
+from reproduction.photo_study.parts import CLOTHES, FAR, NEAR, NORMAL, PARTS
 
 TRAIN, TEST = 500, 200  # photos of each class
-FAR = 400
+FAR_IMAGES = 400
 SMALL_PX = 32  # for the autoencoder
 BACKGROUND, MAX_PIXELS = (255, 255, 255), 50_000_000
 
@@ -25,8 +28,8 @@ class Photos:
     Attributes:
         images: (n, 3, h, w) uint8.
         small: (n, 3, 32, 32) uint8, the same ones.
-        class_names: (n,) str; "far" for photos of another data set.
-        is_test: (n,) bool.
+        class_names: (n,) str; "far" for photos of another data set, "near" for other clothes.
+        is_test: (n,) bool; of full-size photos none is, before they are drawn.
     """
 
     images: np.ndarray
@@ -55,7 +58,7 @@ def load(photos: Path, far: Path, *, side_px: int) -> Photos:
         pack(chosen, form, background=BACKGROUND, max_pixels=MAX_PIXELS).data for form in forms
     )
     others = idx.read(far)
-    rows = np.flatnonzero(others.is_test)[:FAR]
+    rows = np.flatnonzero(others.is_test)[:FAR_IMAGES]
     gray = np.repeat(others.images[rows], 3, axis=1)
     names = np.array(near.class_names, dtype=object)[near.labels]
     return Photos(
@@ -64,6 +67,36 @@ def load(photos: Path, far: Path, *, side_px: int) -> Photos:
         np.concatenate([names, np.full(len(rows), "far", object)]),
         np.concatenate([near.is_test, np.ones(len(rows), bool)]),
     )
+
+
+def load_full_size(photos: Path, *, side_px: int) -> Photos:
+    """Return the full-size photos, in the form that the network and the autoencoder take.
+
+    Args:
+        photos: the folder that `reproduction.photo_study.fetch` makes.
+        side_px: of the square that every image becomes.
+
+    Raises:
+        InputError: a class is missing.
+    """
+    parts = [list_images(photos / name) for name in (NORMAL, NEAR, FAR)]
+    if parts[0].class_names != CLOTHES:
+        raise InputError(f"{photos / NORMAL}: expected the classes {', '.join(CLOTHES)}")
+    names = [
+        np.array(one.class_names, object)[one.labels] if name == NORMAL
+        else np.full(len(one.files), name, object)
+        for name, one in zip((NORMAL, NEAR, FAR), parts, strict=True)
+    ]  # fmt: skip
+    images, small = (
+        np.concatenate(
+            [
+                pack(one, form, background=BACKGROUND, max_pixels=MAX_PIXELS).data.images
+                for one in parts
+            ]
+        )
+        for form in (Form(side_px, side_px, "rgb"), Form(SMALL_PX, SMALL_PX, "rgb"))
+    )
+    return Photos(images, small, np.concatenate(names), np.zeros(len(images), bool))
 
 
 def _chosen(found: ImageFiles, photos: Path) -> ImageFiles:

@@ -13,19 +13,32 @@ from reproduction.paper.seed_statistics import (
     mean_and_sd,
     missing_cells,
 )
-from reproduction.photo_study.parts import ANOMALIES, LAMBDAS, PARTS, SEEDS, THIRD
+from reproduction.photo_study.parts import (
+    ANOMALIES,
+    CLOTHES,
+    FULL_SIZE,
+    LAMBDAS,
+    PARTS,
+    SEEDS,
+    THIRD,
+)
 
 SEMI, SUPERVISED, COMBINED = "mahalanobis", "mlp_head", "combined"
 PUBLISHED = {part: f"imagenet30-{part}" for part in PARTS}
 
 
 def page(
-    frozen: pd.DataFrame, tuned: pd.DataFrame, published: pd.DataFrame, lenet: pd.DataFrame
+    frozen: pd.DataFrame,
+    full_size: pd.DataFrame,
+    tuned: pd.DataFrame,
+    published: pd.DataFrame,
+    lenet: pd.DataFrame,
 ) -> str:
     """Return the page.
 
     Args:
         frozen: a row for each cell above the frozen backbone.
+        full_size: the same of full-size photos.
         tuned: a row for each cell of the fine-tuned backbone.
         published: the paper's rows.
         lenet: the grid of the paper's LeNet half.
@@ -34,9 +47,11 @@ def page(
         [
             "# Photos: CIFAR-10 with EfficientNet-Lite0",
             "",
-            "Made by the stage `photos` from [frozen.csv](frozen.csv) and "
-            "[fine_tuned.csv](fine_tuned.csv); `reproduction/photo_study/study.py` says how these "
-            "are made again.",
+            "Made by the stage `photos` from [frozen.csv](frozen.csv), "
+            "[full_size.csv](full_size.csv) and [fine_tuned.csv](fine_tuned.csv); "
+            "`reproduction/photo_study/study.py` says how these are made again. "
+            "[cleaning.md](cleaning.md) has what `belong clean` finds, [collapse.md](collapse.md) "
+            "what becomes of trainings from scratch.",
             "",
             _design(frozen, tuned),
             "",
@@ -46,6 +61,10 @@ def page(
             "",
             *(line for part in PARTS for line in _detection(frozen, part)),
             _combined(frozen),
+            "",
+            "## Full-size photos, above the frozen backbone",
+            "",
+            _full_size(full_size),
             "",
             "## The whole network fine-tuned, as the paper does it",
             "",
@@ -172,6 +191,56 @@ def _combined(cells: pd.DataFrame) -> str:
             table(headings, rows),
         ]
     )
+
+
+def _full_size(cells: pd.DataFrame) -> str:
+    """Say what was found on full-size photos, all detectors, near and far."""
+    (weight,) = cells["lambda"].unique()
+
+    def of(column: str) -> str:
+        return mean_and_sd(by_seed(cells, FULL_SIZE, weight, column))
+
+    measured = [
+        (
+            cells[f"detectors.{name}.auroc"].mean(),
+            [
+                f"`{name}`",
+                *(
+                    of(f"detectors.{name}.{number}")
+                    for number in ("auroc", "far_auroc", "false_reject", "false_accept")
+                ),
+            ],
+        )
+        for name in detectors(cells)
+    ]
+    measured.sort(key=lambda one: -one[0])
+    counts = {
+        name: f"{int(cells[f'data.{name}'].iloc[0]):,}"
+        for name in (
+            "normal_train", "normal_calibration", "normal_test", "anomaly_test", "far_test",
+        )
+    }  # fmt: skip
+    return "\n".join(
+        [
+            "Photos of clothes by phone, 400 px wide, which "
+            "`python -m reproduction.photo_study.fetch FOLDER` brings: "
+            f"{', '.join(CLOTHES)}; near anomalies are other clothes, far ones groceries. Each "
+            f"seed draws {counts['normal_train']} photos that train, "
+            f"{counts['normal_calibration']} that calibrate and {counts['normal_test']} that "
+            f"test, and {counts['anomaly_test']} near anomalies beside as many that train the "
+            f"supervised head; the {counts['far_test']} far ones stay the same. Lambda "
+            f"{weight:g}, the one that `belong fit` takes for photos.",
+            "",
+            f"Accuracy {of(ACCURACY)}; logistic regression on the same vectors "
+            f"{of('classification.logistic')}; guessing {1 / len(CLOTHES):.4f}.",
+            "",
+            table(
+                ["detector", "AUROC, near", "AUROC, far", "false rejections",
+                 "accepted of the near ones"],
+                [row for _, row in measured],
+            ),
+        ]
+    )  # fmt: skip
 
 
 def _beside_published(cells: pd.DataFrame, published: pd.DataFrame) -> str:

@@ -1,17 +1,21 @@
 r"""Measure the paper's photo half on CIFAR-10 with EfficientNet-Lite0, frozen or fine-tuned.
 
+Beside it the frozen backbone on full-size photos, which `reproduction.photo_study.fetch` brings.
+
     python -m reproduction.photo_study.study frozen data/raw/cifar10 data/raw/fashion-mnist \
         reports/photos/frozen.csv
     python -m reproduction.photo_study.study fine_tuned data/raw/cifar10 data/raw/fashion-mnist \
         reports/photos/fine_tuned.csv
+    python -m reproduction.photo_study.study full_size data/photos/clothing \
+        reports/photos/full_size.csv
 
 A cell is a part of the classes, a lambda and a seed: it trains the classifier and fits all
 detectors by the functions that the pipeline and `belong fit` call. Cells that the file has already
 are not run again. It is no stage of dvc.yaml: it takes up to an hour, and nothing but the page
 depends on it.
 
-Reads   photos  CIFAR-10, a folder for each class below `train` and `test`
-        far     IDX files of another data set
+Reads   photos  CIFAR-10, a folder for each class below `train` and `test`; or full-size photos
+        far     IDX files of another data set; none beside full-size photos
 Writes  table   a row for each cell, in the columns of a grid
 """
 
@@ -34,6 +38,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from belong.commands.arguments import count
+from belong.commands.fit.plan import PHOTO_LAMBDA
 from belong.commands.fit.settings import parameters
 from belong.detectors import mlp_head
 from belong.detectors.fit import fit_detectors, fit_gaussians
@@ -44,6 +49,7 @@ from belong.models import autoencoder
 from belong.models import device as devices
 from belong.models.backbones.backbone import Backbone
 from belong.models.backbones.catalog import backbone_named
+from belong.models.feature_cache import users_cache
 from belong.models.feature_extraction import embed, extract_parts
 from belong.models.train_classifier import TrainingOptions, fit_classifier
 from belong.parameters import Parameters
@@ -52,12 +58,23 @@ from belong.runtime.errors import InputError
 from belong.runtime.exit_codes import exit_code_of
 from belong.runtime.progress import bar
 from belong.runtime.storage import load_csv, save_csv
-from belong.runtime.text import say
-from reproduction.photo_study.images import Photos, load
-from reproduction.photo_study.parts import ANOMALIES, LAMBDAS, PARTS, SEEDS, THIRD
+from belong.runtime.text import counted, say
+from reproduction.photo_study.images import Photos, load, load_full_size
+from reproduction.photo_study.parts import (
+    ANOMALIES,
+    CLOTHES,
+    FAR,
+    FULL_SIZE,
+    LAMBDAS,
+    NEAR,
+    PARTS,
+    SEEDS,
+    THIRD,
+)
 
 BACKBONE = "efficientnet_lite0"
 CALIBRATION = 50  # training photos of each class
+FULL_SIZE_TRAIN = 400  # of each class, beside these
 CPU = torch.device("cpu")
 
 
@@ -68,30 +85,31 @@ class Design:
     Attributes:
         side_px: of the photos.
         seeds: so many.
+        lambdas: the weights of the center loss.
         settings: keys of params.yaml that differ from its defaults.
     """
 
     side_px: int
     seeds: int
+    lambdas: Sequence[float]
     settings: Mapping[str, object]
 
 
+ABOVE_FROZEN: Mapping[str, object] = {
+    "network": BACKBONE,
+    "backbone.weights": "pretrained",
+    "backbone.frozen": True,
+    "train.epochs": 40,
+    "detectors.vim.principal": 64,
+}
 # The rates and passes of the second were chosen before any result, and by none.
 DESIGNS = {
-    "frozen": Design(
-        224,
-        5,
-        {
-            "network": BACKBONE,
-            "backbone.weights": "pretrained",
-            "backbone.frozen": True,
-            "train.epochs": 40,
-            "detectors.vim.principal": 64,
-        },
-    ),
+    "frozen": Design(224, SEEDS["frozen"], LAMBDAS, ABOVE_FROZEN),
+    "full_size": Design(224, SEEDS["full-size"], (PHOTO_LAMBDA,), ABOVE_FROZEN),
     "fine_tuned": Design(
         96,
         SEEDS["fine-tuned"],
+        LAMBDAS,
         {
             "train.epochs": 6,
             "train.batch_size": 32,
@@ -106,7 +124,7 @@ DESIGNS = {
 
 @dataclass(frozen=True)
 class Cell:
-    """One training."""
+    """One training; `part` is one of CIFAR-10, or `FULL_SIZE`."""
 
     part: str
     weight: float
@@ -115,7 +133,12 @@ class Cell:
     @property
     def pair(self) -> str:
         """The name in the table."""
-        return f"cifar10-{self.part}"
+        return self.part if self.part == FULL_SIZE else f"cifar10-{self.part}"
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of its classes."""
+        return CLOTHES if self.part == FULL_SIZE else PARTS[self.part]
 
 
 @dataclass(frozen=True)
@@ -147,8 +170,8 @@ def _study(given: argparse.Namespace) -> int:
     cells = [
         Cell(part, weight, seed)
         for seed in range(given.seeds or design.seeds)
-        for part in PARTS
-        for weight in LAMBDAS
+        for part in ((FULL_SIZE,) if given.kind == "full_size" else PARTS)
+        for weight in design.lambdas
     ]
     table = load_csv(given.table) if given.table.exists() else pd.DataFrame()
     known = set() if table.empty else set(table[["pair", "lambda", "seed"]].itertuples(index=False))
@@ -157,7 +180,7 @@ def _study(given: argparse.Namespace) -> int:
     if not missing:
         return 0
     with tempfile.TemporaryDirectory() as folder:
-        save_inputs(given.kind, given.photos, given.far, Path(folder))
+        save_inputs(given.kind, given.sources, Path(folder))
         pool = ProcessPoolExecutor(
             given.jobs,
             mp_context=get_context("spawn"),
@@ -188,17 +211,27 @@ def _cell(cell: Cell) -> dict[str, Any]:
     return measured(cell, _material)
 
 
-def save_inputs(kind: str, photos: Path, far: Path, folder: Path) -> None:
+def save_inputs(kind: str, sources: Sequence[Path], folder: Path) -> None:
     """Save what the network takes: the photos, or their vectors where the backbone is frozen."""
-    loaded = load(photos, far, side_px=DESIGNS[kind].side_px)
+    expected = 1 if kind == "full_size" else 2
+    if len(sources) != expected:
+        raise InputError(f"{kind}: expected {counted(expected, 'folder')}, got {len(sources)}")
+    side_px, (photos, *far) = DESIGNS[kind].side_px, sources
+    loaded = load(photos, *far, side_px=side_px) if far else load_full_size(photos, side_px=side_px)
     inputs = loaded.images
-    if kind == "frozen":
-        backbone = backbone_named(BACKBONE)
-        inputs = embed(backbone, torch.from_numpy(inputs), device=CPU).numpy()
+    if is_frozen(kind):
+        inputs = embed(
+            backbone_named(BACKBONE), torch.from_numpy(inputs), device=CPU, cache=users_cache()
+        ).numpy()
     arrays = replace(loaded, images=inputs)
     for field in fields(Photos):
         array = getattr(arrays, field.name)
         np.save(folder / field.name, array.astype(str) if array.dtype == object else array)
+
+
+def is_frozen(kind: str) -> bool:
+    """Whether only what is above the backbone is trained."""
+    return "backbone.frozen" in DESIGNS[kind].settings
 
 
 def material(kind: str, folder: Path) -> Material:
@@ -214,7 +247,7 @@ def measured(cell: Cell, shared: Material) -> dict[str, Any]:
     """Train, fit, score: return the row of a cell."""
     start = time.perf_counter()
     chosen, photos = shared.parameters, shared.photos
-    names = PARTS[cell.part]
+    names = cell.classes
     rows = dict(_rows(cell, photos))
     labels = np.array([names.index(x) if x in names else -1 for x in photos.class_names], np.int64)
     train, held_out = rows["normal/train"], rows["normal/calibration"]
@@ -227,7 +260,7 @@ def measured(cell: Cell, shared: Material) -> dict[str, Any]:
         torch.from_numpy(photos.images[train]),
         torch.from_numpy(labels[train]),
         (torch.from_numpy(photos.images[held_out]), torch.from_numpy(labels[held_out])),
-        network=shared.kind,
+        network="frozen" if chosen.is_frozen else "fine_tuned",
         classes=len(names),
         options=training,
         generator=generator(),
@@ -283,6 +316,7 @@ def measured(cell: Cell, shared: Material) -> dict[str, Any]:
         why_no_head=None,
         members=members,
         tail=chosen.combined.tail,
+        rule=chosen.combination_rule,
         calibration=chosen.calibration,
     )
     known = measure.classification(scores["normal/test/labels"], scores["normal/test/predicted"])
@@ -292,13 +326,15 @@ def measured(cell: Cell, shared: Material) -> dict[str, Any]:
     row["classification.logistic"] = logistic(
         features["normal/train/hidden"], labels[train],
         features["normal/test/hidden"], labels[rows["normal/test"]],
-    ) if shared.kind == "frozen" else None  # fmt: skip
+    ) if chosen.is_frozen else None  # fmt: skip
     row["passes"] = len(history)
     for name, kinds in about["thresholds"].items():
         normal = scores[f"normal/test/{name}"]
         sets = {"": "anomaly/test", "third_": "third/test", "far_": "far/test"}
         of = f"detectors.{name}"
         for start_of, part in sets.items():
+            if part not in rows:
+                continue
             row[f"{of}.{start_of}auroc"] = measure.roc_auc(normal, scores[f"{part}/{name}"])
         row[f"{of}.fpr95"] = measure.fpr95(normal, scores[f"anomaly/test/{name}"])
         row[f"{of}.false_reject"] = measure.rejected(normal, kinds["in_force"])
@@ -318,6 +354,9 @@ def logistic(train: np.ndarray, labels: np.ndarray, test: np.ndarray, truth: np.
 def _rows(cell: Cell, photos: Photos) -> Iterator[tuple[str, np.ndarray]]:
     """Yield the rows of each part of a cell."""
     rng = np.random.default_rng(cell.seed)
+    if cell.part == FULL_SIZE:
+        yield from _rows_of_full_size(photos.class_names, rng)
+        return
     train, held_out = [], []
     for name in PARTS[cell.part]:
         own = rng.permutation(np.flatnonzero((photos.class_names == name) & ~photos.is_test))
@@ -337,16 +376,32 @@ def _rows(cell: Cell, photos: Photos) -> Iterator[tuple[str, np.ndarray]]:
     yield "far/test", of(["far"], tests=True)
 
 
+def _rows_of_full_size(
+    names: np.ndarray, rng: np.random.Generator
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Draw the parts; half of the near photos train the supervised head."""
+    of_class = [rng.permutation(np.flatnonzero(names == name)) for name in CLOTHES]
+    near = rng.permutation(np.flatnonzero(names == NEAR))
+    fitted = CALIBRATION + FULL_SIZE_TRAIN
+    yield "normal/train", np.sort(np.concatenate([own[CALIBRATION:fitted] for own in of_class]))
+    yield "normal/calibration", np.sort(np.concatenate([own[:CALIBRATION] for own in of_class]))
+    yield "normal/test", np.sort(np.concatenate([own[fitted:] for own in of_class]))
+    yield "anomaly/head", np.sort(near[: len(near) // 2])
+    yield "anomaly/test", np.sort(near[len(near) // 2 :])
+    yield "far/test", np.flatnonzero(names == FAR)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m reproduction.photo_study.study",
-        description="Measure the photo half of the paper on CIFAR-10.",
+        description="Measure the photo half of the paper on CIFAR-10, and full-size photos.",
     )
     parser.add_argument("kind", choices=list(DESIGNS), help="how the backbone is used")
-    parser.add_argument("photos", type=Path, help="CIFAR-10, a folder for each class")
-    parser.add_argument("far", type=Path, help="IDX files of another data set")
+    parser.add_argument(
+        "sources", type=Path, nargs="+", help="CIFAR-10 and IDX files; or full-size photos"
+    )
     parser.add_argument("table", type=Path, help="a CSV file, to which cells are added")
-    parser.add_argument("--seeds", type=count, help="default: 5 frozen, 3 fine-tuned")
+    parser.add_argument("--seeds", type=count, help="default: 5, 3 fine-tuned")
     parser.add_argument("--jobs", type=count, default=1, help="processes (default: 1)")
     return parser
 

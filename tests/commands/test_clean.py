@@ -15,8 +15,6 @@ from PIL import Image
 from belong.commands.main import main
 from belong.data.idx import read
 from belong.data.image_folder import list_images
-from reproduction.clean_study import study
-from reproduction.clean_study.page import page
 from tests.imports import ROOT
 from tests.photo_folders import write_images
 
@@ -267,24 +265,3 @@ def test_a_path_that_is_a_formula_to_a_spreadsheet_is_none_in_the_manifest(
     refused(capsys, tmp_path / "photos", "-o", tmp_path / "out")
     rows = pd.read_csv(tmp_path / "out" / "manifest.csv")
     assert rows["path"].to_list() == ["./=ant/0.png", "bee/0.png"]
-
-
-def test_the_page_of_the_study_is_made_of_its_tables_and_says_what_the_stated_share_came_to() -> (
-    None
-):
-    folder = ROOT / "reports" / "cleaning"
-    found, learned = (pd.read_csv(folder / f"{name}.csv") for name in ("found", "accuracy"))
-    said = page(found, learned, ("fashion-mnist", "mnist"), images=12_000, epochs=12)
-    assert (folder / "README.md").read_text("utf-8") == said
-    named = found[(found["planted"] == "either") & (found["verdict"] == "quarantine")]
-    share = 1 - named["right"].sum() / named["named"].sum()
-    assert f"In quarantine, stated as 0.05, it came to {share:.2f};" in said
-
-
-def test_the_study_counts_what_it_planted(tmp_path: Path) -> None:
-    words = ["--images", "200", "--share", "0.05", "--seeds", "1", "--epochs", "1"]
-    assert study.main([str(CLOTHES), str(DIGITS), str(tmp_path), *words]) == 0
-    rows = pd.read_csv(tmp_path / "found.csv")
-    assert rows["images"].to_list() == [10, 10, 10, 10, 20, 20]
-    assert pd.read_csv(tmp_path / "accuracy.csv")["images"].to_list()[::3] == [210, 200]
-    assert "| trained on | images | accuracy |" in (tmp_path / "README.md").read_text("utf-8")

@@ -16,10 +16,8 @@ from belong.commands.clean.manifest import Remark, manifest
 from belong.commands.clean.out_of_fold import folds
 from belong.commands.clean.page import suspects_page
 from belong.commands.clean.write_results import build, check_place
-from belong.data.dataset import DataSet
 from belong.data.image_folder import list_images
 from belong.runtime.errors import InputError
-from reproduction.clean_study.planted_errors import found, plant
 from tests.photo_folders import write_images
 
 ALONE = -1
@@ -191,45 +189,3 @@ def test_names_on_the_page_are_text() -> None:
     page = suspects_page(made, {}, title="<i>mine</i>", facts={"review": 1})
     assert "&lt;script&gt;x&lt;/script&gt;.png" in page
     assert not any(tag in page for tag in ("<script", "<b>", "<i>"))
-
-
-def spoiled(n: int, side_px: int = 4) -> DataSet:
-    rng = np.random.default_rng(n)
-    return DataSet(
-        images=rng.integers(0, 256, (n, 1, side_px, side_px), np.uint8),
-        labels=np.arange(n) % 3,
-        class_names=("a", "b", "c"),
-        is_test=np.arange(n) >= n - 10,
-        sources=np.array([str(row) for row in range(n)], object),
-    )
-
-
-def test_swapped_labels_are_wrong_and_the_others_right() -> None:
-    rng = np.random.default_rng(0)
-    planted = plant(spoiled(110), spoiled(60), images=100, share=0.1, rng=rng)
-    kinds, counts = np.unique(planted.kind.astype(str), return_counts=True)
-    assert dict(zip(kinds, counts, strict=True)) == {"": 90, "foreign": 10, "swapped": 10}
-    assert ((planted.labels != planted.truth) == (planted.kind != "")).all()
-
-
-def test_precision_and_recall_are_counted_by_kind_and_level() -> None:
-    kind = np.array(["foreign", "foreign", "swapped", "swapped", "", ""], object)
-    made = pd.DataFrame(
-        {
-            "problem": ["foreign", "wrong_class", "wrong_class", "", "foreign", "copy"],
-            "verdict": ["quarantine", "quarantine", "review", "keep", "review", "quarantine"],
-        }
-    )
-    rows = {(one["planted"], one["verdict"]): one for one in found(made, kind)}
-    numbers = {
-        key: tuple(one[name] for name in ("images", "named", "right")) for key, one in rows.items()
-    }
-    assert numbers == {
-        ("foreign", "quarantine"): (2, 1, 1),
-        ("foreign", "or review"): (2, 2, 1),
-        ("swapped", "quarantine"): (2, 1, 0),
-        ("swapped", "or review"): (2, 2, 1),
-        ("either", "quarantine"): (4, 2, 2),
-        ("either", "or review"): (4, 4, 3),
-    }
-    assert rows["either", "or review"]["precision"] == rows["either", "or review"]["recall"] == 0.75

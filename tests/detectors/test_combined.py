@@ -1,16 +1,19 @@
 """The combined score: by hand, its invariances, and the promise that its threshold keeps."""
 
 import math
+from statistics import NormalDist
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy.special import ndtri_exp
 
 from belong.calibration import conformal
 from belong.calibration.sample_size import LEAST_IMAGES
 from belong.detectors.combined import Combination, Surprise, combined
+from belong.parameters import CombinationRule
 from belong.runtime.errors import InputError
 
 tails = st.sampled_from([0.02, 0.1, 0.25, 0.5, 0.9])
@@ -148,9 +151,11 @@ def test_a_tail_of_almost_none_or_all_of_the_images_gives_finite_scores(tail: fl
 
 # As floats, and rounded so that most images tie with others.
 @pytest.mark.parametrize("digits", [None, 0])
-@pytest.mark.parametrize(("n", "alpha"), [(100, 0.1), (61, 0.2)])
+@pytest.mark.parametrize(
+    ("n", "alpha", "rule"), [(100, 0.1, "fisher"), (61, 0.2, "fisher"), (61, 0.2, "stouffer")]
+)
 def test_the_mean_false_reject_rate_of_combined_is_at_most_alpha(
-    n: int, alpha: float, digits: int | None
+    n: int, alpha: float, rule: CombinationRule, digits: int | None
 ) -> None:
     repetitions, m = 1000, 50
     rates = []
@@ -162,7 +167,7 @@ def test_the_mean_false_reject_rate_of_combined_is_at_most_alpha(
             "calibration": {name: x[:n] for name, x in drawn.items()},
             "test": {name: x[n : n + m] for name, x in drawn.items()},
         }
-        score = combined(scores, "calibration", list(drawn), tail=0.1)
+        score = combined(scores, "calibration", list(drawn), tail=0.1, rule=rule)
         threshold = conformal.threshold(score["calibration"], alpha=alpha)
         rates.append((score["test"] > threshold).mean())
     error = np.std(rates) / math.sqrt(repetitions)
@@ -172,3 +177,46 @@ def test_the_mean_false_reject_rate_of_combined_is_at_most_alpha(
         images = n // 2
         expected = math.floor(alpha * (images + 1) + 1e-9) / (images + 1)
         assert abs(np.mean(rates) - expected) <= 3 * error
+
+
+def test_the_deviation_by_hand() -> None:
+    """Below the tail the normal law's own; beyond, the excess is half of what the square gains."""
+    surprise = Surprise.fit(np.arange(20.0, 0.0, -1.0), tail=0.1)
+    deviations = surprise.deviation(np.array([-5.0, 1.5, 10.0, 18.0, 19.0, 30.0]))
+    quantile = NormalDist().inv_cdf
+    first = -quantile(2 / 20)
+    shares = [-quantile(share) for share in (1 - 0.5 / 20, 19 / 20, 11 / 20, 3 / 20)]
+    beyond = [math.sqrt(first**2 + 2 * excess / 1.5) for excess in (1, 12)]
+    np.testing.assert_allclose(deviations, shares + beyond, rtol=1e-12)
+
+
+def test_far_out_the_deviation_is_that_of_a_normal_law() -> None:
+    surprise = Surprise.fit(np.random.default_rng(0).exponential(size=2000), tail=0.1)
+    scores = np.array([30.0, 100.0, 500.0])
+    expected = -ndtri_exp(-surprise(scores))
+    np.testing.assert_allclose(surprise.deviation(scores), expected, rtol=0.04)
+
+
+@given(tied_scores, tails, hnp.arrays(np.float32, 30, elements=st.floats(-12, 12, width=32)))
+def test_the_deviation_never_falls_as_the_score_grows(
+    held_out: np.ndarray, tail: float, scores: np.ndarray
+) -> None:
+    deviations = Surprise.fit(held_out, tail=tail).deviation(np.sort(np.append(scores, held_out)))
+    assert (np.diff(deviations) >= 0).all()
+
+
+def test_stouffers_sum_is_that_of_the_deviations() -> None:
+    held_out = {"a": np.arange(1.0, 21.0), "b": 10 * np.arange(1.0, 21.0)}
+    scores = {"a": np.array([30.0, 1.0]), "b": np.array([100.0, 200.0])}
+    combination = Combination.fit(held_out, tail=0.1, rule="stouffer")
+    parts = [one.deviation(scores[name]) for name, one in combination.surprises.items()]
+    np.testing.assert_allclose(combination.score(scores), sum(parts), rtol=1e-6)
+
+
+def test_two_members_that_are_fairly_sure_outweigh_one_that_is_very_sure_in_stouffers_sum() -> None:
+    held_out = {name: np.arange(100.0) for name in "ab"}
+    scores = {"a": np.array([95.0, 120.0]), "b": np.array([95.0, 50.0])}
+    fisher = Combination.fit(held_out, tail=0.1, rule="fisher").score(scores)
+    stouffer = Combination.fit(held_out, tail=0.1, rule="stouffer").score(scores)
+    assert fisher[0] < fisher[1]
+    assert stouffer[0] > stouffer[1]

@@ -1,5 +1,7 @@
 """The page of the study of photos: what it says follows from the cells."""
 
+import shutil
+import subprocess
 from itertools import product
 from pathlib import Path
 
@@ -8,9 +10,20 @@ import pandas as pd
 import pytest
 
 from belong.runtime.errors import InputError
-from reproduction.photo_study.images import Photos, load
+from reproduction.photo_study import fetch
+from reproduction.photo_study.fetch import Repository
+from reproduction.photo_study.images import Photos, load, load_full_size
 from reproduction.photo_study.page import page
-from reproduction.photo_study.parts import ANOMALIES, LAMBDAS, PARTS, THIRD
+from reproduction.photo_study.parts import (
+    ANOMALIES,
+    CLOTHES,
+    FAR,
+    FULL_SIZE,
+    LAMBDAS,
+    NEAR,
+    PARTS,
+    THIRD,
+)
 from reproduction.photo_study.study import CALIBRATION, Cell, _rows
 from tests.imports import ROOT
 from tests.photo_folders import write_images
@@ -42,26 +55,43 @@ def digits() -> pd.DataFrame:
     return cells().assign(pair="digit-0").drop_duplicates(["pair", "lambda", "seed"])
 
 
+def full_size() -> pd.DataFrame:
+    """Return draws of the full-size photos; accuracy 0.9 to 0.904."""
+    rows = []
+    for seed in range(5):
+        row: dict[str, object] = {"pair": FULL_SIZE, "lambda": 0.1, "seed": seed}
+        row |= {f"data.normal_{name}": 1200 for name in ("train", "calibration", "test")}
+        row |= {"data.anomaly_test": 250, "data.far_test": 500}
+        row |= {"classification.accuracy": 0.9 + 0.001 * seed, "classification.logistic": 0.75}
+        for name, auroc in (("msp", 0.7), ("combined", 0.8)):
+            own = {"auroc": auroc, "far_auroc": 0.99, "false_reject": 0.02, "false_accept": 0.3}
+            row |= {f"detectors.{name}.{number}": value for number, value in own.items()}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
 def test_the_anomalies_and_the_third_part_are_the_other_two() -> None:
     for part in PARTS:
         assert {part, ANOMALIES[part], THIRD[part]} == set(PARTS)
 
 
 def test_a_gain_that_every_seed_has_is_confirmed_and_none_is_not() -> None:
-    said = page(cells(seeds=5), cells(gain=0.05), PUBLISHED, digits())
+    said = page(cells(seeds=5), full_size(), cells(gain=0.05), PUBLISHED, digits())
     assert "3 of 3 differences (best lambda above 0 less lambda 0) are above zero" in said
-    said = page(cells(seeds=5), cells(), PUBLISHED, digits())
+    said = page(cells(seeds=5), full_size(), cells(), PUBLISHED, digits())
     assert "0 of 3 differences (best lambda above 0 less lambda 0) are above zero" in said
 
 
 def test_the_worst_loss_of_the_supervised_head_is_that_of_the_largest_lambda() -> None:
-    said = page(cells(seeds=5), cells(loss=0.2), PUBLISHED, digits())
+    said = page(cells(seeds=5), full_size(), cells(loss=0.2), PUBLISHED, digits())
     assert "the worst case here is cifar10-a at lambda 1: +0.2000" in said
     assert "3 of 3 differences (loss of AUROC from lambda 0 to 1 on photos less" in said
 
 
 def test_cells_that_have_not_been_run_are_counted_and_leave_the_claims_open() -> None:
-    said = page(cells(seeds=5), cells(lambdas=(0.0, 0.1), seeds=1), PUBLISHED, digits())
+    said = page(
+        cells(seeds=5), full_size(), cells(lambdas=(0.0, 0.1), seeds=1), PUBLISHED, digits()
+    )
     assert "**Only 6 of 45 fine-tuned cells have been run.**" in said
     assert "frozen cells have been run" not in said
     assert "Not answered: the fine-tuned cells have fewer than two seeds." in said
@@ -69,7 +99,7 @@ def test_cells_that_have_not_been_run_are_counted_and_leave_the_claims_open() ->
 
 def test_a_cell_that_is_missing_is_named() -> None:
     frozen = cells(seeds=5)
-    said = page(frozen.drop(index=frozen.index[-1]), cells(), PUBLISHED, digits())
+    said = page(frozen.drop(index=frozen.index[-1]), full_size(), cells(), PUBLISHED, digits())
     assert "Missing cells: frozen: cifar10-c, lambda 1, seed 4." in said
 
 
@@ -81,6 +111,72 @@ def test_no_photo_is_in_two_parts_of_a_cell() -> None:
     every = np.concatenate(list(rows.values()))
     assert len(every) == len(set(every))
     assert len(rows["normal/calibration"]) == CALIBRATION * len(PARTS["a"])
+
+
+def test_the_page_has_the_full_size_photos_with_the_best_detector_first() -> None:
+    said = page(cells(seeds=5), full_size(), cells(), PUBLISHED, digits())
+    own = said[said.index("## Full-size photos") : said.index("## The whole network")]
+    assert "Accuracy 0.9020 ± 0.0016 (5); logistic regression on the same vectors 0.7500" in own
+    assert own.index("`combined` | 0.8000 ± 0.0000 (5) | 0.9900") < own.index("`msp` | 0.7000")
+
+
+def test_no_full_size_photo_is_in_two_parts_of_a_draw_and_another_seed_draws_others() -> None:
+    names = np.repeat([*CLOTHES, NEAR, FAR], 600)
+    none = np.empty((len(names), 0))
+    photos = Photos(none, none, names, np.zeros(len(names), bool))
+    rows, others = (dict(_rows(Cell(FULL_SIZE, 0.1, seed), photos)) for seed in (0, 1))
+    every = np.concatenate(list(rows.values()))
+    assert len(every) == len(set(every)) == len(names)
+    assert set(names[rows["anomaly/test"]]) == {NEAR}
+    assert set(rows["normal/train"]) != set(others["normal/train"])
+
+
+def repository(folder: Path) -> Repository:
+    """Make a git repository of what is in `folder`."""
+    git = ["git", "-C", str(folder), "-c", "user.name=x", "-c", "user.email=x@localhost"]
+    for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "photos"]):
+        subprocess.run([*git, *words], check=True)
+    head = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True)
+    return Repository(str(folder), head.stdout.strip())
+
+
+def test_the_full_size_photos_are_those_of_one_commit_each_taken_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"{kind}{row}" for kind in (*CLOTHES, "Dress", "Kids") for row in range(3)]
+    write_images(tmp_path / "clothes", *(f"images/{name}.jpg" for name in names))
+    kinds = ["T-Shirt" if name.startswith("Kids") else name[:-1] for name in names]
+    kids = [name.startswith("Kids") for name in names]
+    table = pd.DataFrame({"image": names, "sender_id": 0, "label": kinds, "kids": kids})
+    table.to_csv(tmp_path / "clothes" / "images.csv", index=False)
+    shutil.copy(tmp_path / "clothes/images/Pants0.jpg", tmp_path / "clothes/images/Dress0.jpg")
+    write_images(tmp_path / "shop", *(f"dataset/train/Fruit/Pear/{row}.jpg" for row in range(4)))
+    for name in ("clothes", "shop"):
+        made = repository(tmp_path / name)
+        monkeypatch.setattr(fetch, {"clothes": "CLOTHING", "shop": "GROCERIES"}[name], made)
+    to = tmp_path / "made"
+    words = ["--clothing", str(tmp_path / "clothes"), "--groceries", str(tmp_path / "shop")]
+    assert fetch.main([str(to), *words]) == 0
+    counts = {
+        path.name: len(list(path.glob("*.jpg"))) for path in sorted(to.rglob("*")) if path.is_dir()
+    }
+    assert counts == {
+        "far": 4, "near": 2, "normal": 0, "Longsleeve": 3, "Pants": 3, "T-Shirt": 3,
+    }  # fmt: skip
+    loaded = load_full_size(to, side_px=8)
+    assert loaded.images.shape == (15, 3, 8, 8)
+    assert loaded.class_names.tolist()[-5:] == [NEAR, *[FAR] * 4][-5:]
+    assert fetch.main([str(to), *words]) == 2  # it is there
+
+
+def test_a_commit_that_is_not_there_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_images(tmp_path / "clothes", "images/0.jpg")
+    repository(tmp_path / "clothes")
+    assert fetch.main([str(tmp_path / "to"), "--clothing", str(tmp_path / "clothes")]) == 2
+    assert f"clothes: commit {fetch.CLOTHING.commit}: " in capsys.readouterr().err
+    assert not (tmp_path / "to").exists()
 
 
 def test_a_study_without_a_class_is_refused(tmp_path: Path) -> None:

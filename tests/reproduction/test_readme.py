@@ -21,6 +21,7 @@ from scipy.stats import betabinom
 
 from belong.calibration.coverage import expected, outside
 from belong.evaluation.evaluate import compared
+from reproduction.clean_study.page import summary as of_cleaning
 from reproduction.paper.lambda_sweep import detectors
 from reproduction.readme import promised, results, seeds
 from reproduction.threads.page import summary
@@ -64,6 +65,11 @@ def test_the_tables_over_seeds_are_made_from_the_committed_grid() -> None:
 def test_what_another_count_of_threads_changes_is_made_from_the_committed_differences() -> None:
     differences = pd.read_csv(io.StringIO(committed("reports/threads/differences.csv")))
     assert generated("threads") == summary(differences), "make readme"
+
+
+def test_what_clean_finds_is_made_from_the_committed_draws() -> None:
+    draws = pd.read_csv(io.StringIO(committed("reports/photos/cleaning.csv")))
+    assert generated("cleaning") == of_cleaning(draws), "make readme"
 
 
 def test_the_tables_over_seeds_hold_each_pair_at_the_lambda_with_the_best_detector_first() -> None:

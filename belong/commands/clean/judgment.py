@@ -26,10 +26,12 @@ class Judgment:
     Attributes:
         known: what `belong.commands.clean.label_issues.suspects` returns; None where no classifier
             could be trained.
+        probabilities: (n, c) of the classes, out of fold; None likewise.
         sight: how well the images could be judged, as `belong.commands.clean.sight.Sight` has it.
     """
 
     known: pd.DataFrame | None
+    probabilities: np.ndarray | None
     sight: Mapping[str, Any]
 
 
@@ -44,9 +46,8 @@ def judge(images: Images, fit: Callable[[Images], list[Fold]], *, knows_classes:
     try:
         judged = fit(images)
     except TrainingFailedError as error:
-        return Judgment(
-            None, sight.blind(f"nothing is said about labels or foreign images: {error}")
-        )
+        reason = f"nothing is said about labels or foreign images: {error}"
+        return Judgment(None, None, sight.blind(reason))
     probabilities = in_order(judged)
     far = distances(judged, images.labels, probabilities)
     labels = images.labels.numpy()
@@ -54,7 +55,7 @@ def judge(images: Images, fit: Callable[[Images], list[Fold]], *, knows_classes:
     known = suspects(
         probabilities, far, labels, images.class_names, seen, knows_classes=knows_classes
     )
-    return Judgment(known, seen.as_json())
+    return Judgment(known, probabilities, seen.as_json())
 
 
 def with_planted(

@@ -203,6 +203,7 @@ def make_model(
         why_no_head=None if head else mlp_head.NO_ANOMALIES,
         members=members,
         tail=values.combined.tail,
+        rule=values.combination_rule,
         calibration=values.calibration,
     )
     announce("evaluate")
@@ -243,6 +244,7 @@ def make_model(
         anomaly=values.anomaly.path,
         images=values.images,
         combined=values.combined,
+        combination=values.combination_rule,
         calibration=values.calibration,
         bundle=values.bundle,
     )

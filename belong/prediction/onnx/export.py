@@ -110,10 +110,11 @@ def _snapped(graph: Graph, scores: str, held_out: np.ndarray) -> str:
 
 
 def _combined(graph: Graph, scores: dict[str, str], bundle: Bundle) -> str:
-    """Return the sum of the members' surprises, see belong.detectors.combined: (n,) float32."""
+    """Return the sum over the members, see belong.detectors.combined: (n,) float32."""
     held_out, tail = bundle.arrays["calibration"], bundle.manifest.tail
+    part_of = _surprise if bundle.manifest.combination == "fisher" else _deviation
     parts = [
-        _surprise(graph, Surprise.fit(held_out[f"member/{name}"], tail=tail), score)
+        part_of(graph, Surprise.fit(held_out[f"member/{name}"], tail=tail), score)
         for name, score in scores.items()
     ]
     return graph.cast(graph("Sum", *parts), np.float32)
@@ -128,6 +129,19 @@ def _surprise(graph: Graph, of: Surprise, score: str) -> str:
     beyond = graph("Add", excess, -np.log(np.float64(of.share)))
     is_beyond = graph("Greater", precise, np.float64(of.start))
     return graph("Where", is_beyond, beyond, below)
+
+
+def _deviation(graph: Graph, of: Surprise, score: str) -> str:
+    """Return the deviations of scores (n,) float32: (n,) float64."""
+    precise = graph.cast(score, np.float64)
+    at_least = graph.cast(_at_least(graph, of.held_out, precise), np.int64)
+    below = graph("Gather", of.deviations, at_least)
+    excess = graph("Div", graph("Sub", precise, np.float64(of.start)), np.float64(of.mean_excess))
+    first = of.first_deviation
+    square = graph("Mul", graph("Max", excess, np.float64(0)), np.float64(2))
+    root = graph("Sqrt", graph("Add", square, np.float64(max(first, 0) ** 2)))
+    beyond = graph("Add", root, np.float64(min(first, 0)))
+    return graph("Where", graph("Greater", precise, np.float64(of.start)), beyond, below)
 
 
 def _at_least(graph: Graph, held_out: np.ndarray, scores: str) -> str:

@@ -74,7 +74,7 @@ def compare(bundle: Bundle, model: Path, batches: Iterable[np.ndarray]) -> Compa
     manifest, held_out = bundle.manifest, bundle.arrays["calibration"]
     predictor = Predictor(bundle, device=torch.device("cpu"))
     fitted = {name: held_out[f"member/{name}"] for name in manifest.members}
-    combination = Combination.fit(fitted, tail=manifest.tail)
+    combination = Combination.fit(fitted, tail=manifest.tail, rule=manifest.combination)
     spread = fitted or {manifest.detector: held_out[manifest.detector]}
     seen = Compared()
     for images in batches:
