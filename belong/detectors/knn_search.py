@@ -28,7 +28,7 @@ class Neighbors:
         # Around their mean the vectors are short, and short ones lose fewer digits in a product.
         self._center = reference.mean(dim=0)
         self._vectors = reference - self._center
-        self._columns = _with_half_norms(self._vectors)
+        self._columns = padded_columns(self._vectors, self._vectors.square().sum(dim=1) / 2)
 
     def kth_distance(self, queries: Tensor, *, k: int, chunk: int | None = None) -> Tensor:
         """Return the Euclidean distance of each query to its k-th nearest vector.
@@ -52,7 +52,7 @@ class Neighbors:
             with_one = F.pad(some.neg(), (0, 1), value=1)
             near = matrix_product(with_one, self._columns, out=products[: len(some)])
             # A query that is not finite has no neighbor; any one then gives a distance that is not.
-            kth = _kth_smallest(near, k).clamp_(max=n - 1)
+            kth = smallest(near, k)[:, -1].clamp_(max=n - 1)
             distances.append(torch.linalg.vector_norm(some - self._vectors[kth], dim=1))
         return torch.cat(distances) if distances else queries.new_empty(0)
 
@@ -69,28 +69,31 @@ def kth_distance_in(graph: Graph, queries: str, reference: np.ndarray, *, k: int
     return graph.length(graph("Sub", centered, graph("Gather", reference, kth)), axis=1)
 
 
-def _with_half_norms(reference: Tensor) -> Tensor:
-    """Return the vectors as columns, under each half its squared length: (d + 1, more than n).
+def padded_columns(vectors: Tensor, below: Tensor) -> Tensor:
+    """Return vectors (n, d) as columns, under each its value of `below` (n,): (d + 1, n or more).
 
-    Columns that fill the last group up are infinitely far from everything.
+    Columns that fill the last group up have infinity there: they are farthest from everything.
     """
-    n, d = reference.shape
-    columns = reference.new_zeros(d + 1, n + -n % (VECTORS * GROUPS))
-    columns[:d, :n] = reference.T
+    n, d = vectors.shape
+    columns = vectors.new_zeros(d + 1, n + -n % (VECTORS * GROUPS))
+    columns[:d, :n] = vectors.T
     columns[d] = torch.inf
-    columns[d, :n] = reference.square().sum(dim=1) / 2
+    columns[d, :n] = below
     return columns
 
 
-def _kth_smallest(values: Tensor, k: int) -> Tensor:
-    """Return the index of the k-th smallest of each row: (m, n) -> (m,)."""
+def smallest(values: Tensor, k: int) -> Tensor:
+    """Return where the k smallest of each row are, the smallest first: (m, n) -> (m, k).
+
+    n is that of `padded_columns`.
+    """
     # A group is a column, so that `amin` runs by rows.
     groups = values.unflatten(1, (VECTORS, -1))
     nearest = groups.amin(dim=1)
     of_groups = nearest.unflatten(1, (GROUPS, -1))
     near = of_groups.amin(dim=1).topk(min(k, of_groups.shape[2]), dim=1, largest=False).indices
     near = _smallest_in(of_groups, near, min(k, nearest.shape[1]))
-    return _smallest_in(groups, near, k)[:, -1]
+    return _smallest_in(groups, near, k)
 
 
 def _smallest_in(groups: Tensor, columns: Tensor, k: int) -> Tensor:

@@ -1,0 +1,108 @@
+"""Gram matrices: how far products of a layer's values leave the range that their class has.
+
+Sastry and Oore, Detecting Out-of-Distribution Examples with Gram Matrices, ICML 2020,
+https://arxiv.org/abs/1912.12510: for the powers 1 to 10, the row sums of (x^p)(x^p)^T to the power
+1 / p, by which they leave the range of the predicted class, as a share of its end; each layer
+counts as a share of what it has on images that the ranges were not taken from, a tenth of each
+class. Here a layer is a vector, the mean of its maps.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from belong.detectors.base import Detector, Training, finite
+from belong.models.activations import Views
+
+LAYERS = ("maps", "hidden", "features")
+TENTH = 0.1
+SMALLEST = 1e-6  # added to an end before it divides
+
+
+@dataclass(frozen=True)
+class GramMatrices(Detector):
+    """The sum over the layers of the deviations.
+
+    Attributes:
+        low, high: (c, p, e) float32, the range of each class and power, of all layers' values side
+            by side.
+        share: (layers,) float32, the mean deviation on the images that were left out.
+    """
+
+    odd = "its layers are correlated as in no image of its class"
+
+    low: Tensor
+    high: Tensor
+    share: Tensor
+
+    @classmethod
+    def fit(cls, training: Training, *, powers: int = 10, seed: int = 0) -> Self:
+        """Take the ranges; `seed` draws the images that are left out of them."""
+        for name, layer in _layers(training.views):
+            finite(layer, f"{name} layer's values")
+        generator = torch.Generator().manual_seed(seed)
+        held_out = torch.zeros(len(training.labels), dtype=torch.bool)
+        for label in range(len(training.class_names)):
+            own = torch.nonzero(training.labels == label)[:, 0]
+            drawn = torch.randperm(len(own), generator=generator)[: int(TENTH * len(own))]
+            held_out[own[drawn]] = True
+        # The range of a class without a training image is the point 0.
+        of_class = [
+            torch.nonzero(~held_out & (training.labels == label))[:, 0]
+            for label in range(len(training.class_names))
+        ]
+        low, high = [], []
+        for power in range(1, powers + 1):
+            sums = _row_sums(training.views, power)
+            low.append(torch.stack([_end(sums[own], "amin") for own in of_class]))
+            high.append(torch.stack([_end(sums[own], "amax") for own in of_class]))
+        one = torch.ones(len(list(_layers(training.views))))
+        fitted = cls(torch.stack(low, dim=1), torch.stack(high, dim=1), one)
+        if not held_out.any():
+            return fitted
+        left_out = fitted.deviations(training.views.rows(held_out), training.labels[held_out])
+        mean = left_out.mean(dim=0)
+        return cls(fitted.low, fitted.high, torch.where(mean > 0, mean, 1.0).float())
+
+    def deviations(self, views: Views, labels: Tensor) -> Tensor:
+        """Return the deviation of each layer from the ranges of classes `labels` (n,): (n, l)."""
+        widths = [layer.shape[1] for _, layer in _layers(views)]
+        total = torch.zeros(len(labels), len(widths), dtype=torch.float64)
+        for place in range(self.low.shape[1]):
+            sums = _row_sums(views, place + 1)
+            low, high = self.low[labels, place], self.high[labels, place]
+            below = (low - sums).relu() / (low + SMALLEST).abs()
+            above = (sums - high).relu() / (high + SMALLEST).abs()
+            outside = (below + above).split(widths, dim=1)
+            total += torch.stack([part.double().sum(dim=1) for part in outside], dim=1)
+        return total
+
+    def score(self, views: Views) -> Tensor:
+        """(n,)."""
+        deviations = self.deviations(views, views.logits.argmax(dim=1))
+        return (deviations / self.share).sum(dim=1).clamp(max=3e38).float()
+
+
+def _layers(views: Views) -> Iterator[tuple[str, Tensor]]:
+    """Yield the layers that there are, (n, e) each."""
+    layers = ((name, getattr(views, name)) for name in LAYERS)
+    yield from ((name, layer) for name, layer in layers if layer.shape[1])
+
+
+def _row_sums(views: Views, power: int) -> Tensor:
+    """Return the row sums of the Gram matrices of all layers, side by side: (n, e) float32."""
+    parts = []
+    for _, layer in _layers(views):
+        raised = layer.double().pow(power)
+        sums = raised * raised.sum(dim=1, keepdim=True)
+        parts.append((sums.sign() * sums.abs().pow(1 / power)).float())
+    return torch.cat(parts, dim=1)
+
+
+def _end(sums: Tensor, which: str) -> Tensor:
+    """Return the least or the largest sum of each value: (n, e) -> (e,)."""
+    end: Tensor = getattr(sums, which)(dim=0) if len(sums) else sums.new_zeros(sums.shape[1])
+    return end

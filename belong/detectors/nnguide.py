@@ -1,0 +1,63 @@
+"""Nearest neighbor guidance: the energy, guided by the training images in the same direction.
+
+Park, Jung and Teoh, Nearest Neighbor Guidance for Out-of-Distribution Detection, ICCV 2023,
+https://arxiv.org/abs/2309.14888: the energy times the mean of the k largest <f(x), E(z) f(z)>, f
+being features of length 1 and z a training image; k = 10. The bank holds all training images, of
+which the paper takes a share on ImageNet.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
+
+import torch
+import torch.nn.functional as F  # noqa: N812  (the name that all of torch's users know)
+from torch import Tensor
+
+from belong.detectors.base import Detector, Training, finite
+from belong.detectors.knn_search import padded_columns, smallest
+from belong.models.activations import Views
+from belong.models.matrix_product import matrix_product
+from belong.runtime.errors import InputError
+
+ROWS = 128  # whose products with the bank are held at a time
+
+
+@dataclass(frozen=True)
+class NeighborGuidance(Detector):
+    """Minus the energy times the mean of the k largest products with the bank.
+
+    Attributes:
+        bank: (n, d) float32, directions of the training images times their energy.
+        k: () int64.
+    """
+
+    odd = "no training image has features like its own"
+
+    bank: Tensor
+    k: Tensor
+
+    @classmethod
+    def fit(cls, training: Training, *, k: int = 10) -> Self:
+        """Keep the directions of the training images, times their energy."""
+        x = F.normalize(finite(training.views.features, "features"), dim=1)
+        if k > len(x):
+            raise InputError(f"k is {k}, but there are only {len(x)} training images")
+        return cls(x * training.views.logits.logsumexp(dim=1)[:, None], torch.tensor(k))
+
+    @cached_property
+    def _columns(self) -> Tensor:
+        return padded_columns(-self.bank, self.bank.new_zeros(len(self.bank)))
+
+    def score(self, views: Views) -> Tensor:
+        """(n,)."""
+        directions = F.normalize(views.features, dim=1)
+        directions = F.pad(directions, (0, 1), value=1.0)  # for the row under the bank
+        out = directions.new_empty(min(ROWS, len(directions)), self._columns.shape[1])
+        guidance = []
+        for some in directions.split(ROWS):
+            products = matrix_product(some, self._columns, out=out[: len(some)])
+            nearest = products.gather(1, smallest(products, int(self.k)))
+            guidance.append(nearest.neg().mean(dim=1))
+        energy = views.logits.logsumexp(dim=1)
+        return -energy * torch.cat(guidance) if guidance else energy

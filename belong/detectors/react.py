@@ -1,0 +1,37 @@
+"""ReAct: the energy after features are cut off at a quantile of the training features.
+
+Sun, Guo and Li, ReAct: Out-of-distribution Detection With Rectified Activations, NeurIPS 2021,
+https://arxiv.org/abs/2111.12797: min(x, threshold); the 90th percentile is the paper's.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from belong.detectors.base import Training, finite
+from belong.detectors.shaped_energy import ShapedEnergy
+
+
+@dataclass(frozen=True)
+class RectifiedEnergy(ShapedEnergy):
+    """The energy of the logits of min(x, limit).
+
+    Attributes:
+        limit: () float32.
+    """
+
+    limit: Tensor
+
+    @classmethod
+    def fit(cls, training: Training, *, percentile: float = 0.9) -> Self:
+        """Take the limit from all values of all training features."""
+        values = finite(training.views.features, "features").numpy()
+        limit = torch.tensor(np.quantile(values, percentile), dtype=torch.float32)
+        return cls(training.weight, training.bias, limit)
+
+    def shaped(self, features: Tensor) -> Tensor:
+        """(n, d) -> (n, d)."""
+        return features.minimum(self.limit)
