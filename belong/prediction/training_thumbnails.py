@@ -58,7 +58,7 @@ def check_training(training: Mapping[str, np.ndarray], form: ImageForm) -> None:
     ):  # fmt: skip
         raise ValueError("the photos of its training images do not lie one behind the other")
     for photo in unpacked(training):
-        with Image.open(BytesIO(photo), formats=["JPEG"]) as image:
+        with Image.open(BytesIO(bytes(photo)), formats=["JPEG"]) as image:
             if max(image.size) > MOST_SIDE_PX:
                 raise ValueError(f"a photo of its training images has {max(image.size)} pixels")
 

@@ -32,6 +32,7 @@ from belong.commands.clean.folder_judgment import (
 from belong.commands.clean.options import CleanOptions
 from belong.evaluation.metrics import roc_auc
 from belong.models import device as devices
+from belong.runtime import portable_math
 from belong.runtime.errors import InputError
 from belong.runtime.exit_codes import exit_code_of
 from belong.runtime.progress import bar
@@ -70,7 +71,7 @@ def _study(given: argparse.Namespace) -> int:
         for one in designs
         if (one.name, one.foreign, seed) not in known
     ]
-    devices.compute_repeatably(1)
+    devices.compute_repeatably(1, portable_math.current())
     with bar(len(todo), "clean", "folder") as progress:
         for one, seed in todo:
             rows += measured(one, seed)

@@ -21,6 +21,7 @@ from belong.commands.fit import fit, recipe
 from belong.commands.fit.fit import summary
 from belong.commands.fit.requirements import unmet
 from belong.commands.fit.settings import DEFAULTS, setting
+from belong.commands.fit.work_folder import KEY
 from belong.commands.fit.workspace import Workspace
 from belong.commands.main import main
 from belong.data.idx import read
@@ -162,7 +163,9 @@ def test_what_a_run_killed_behind_its_last_stage_left_is_taken_away(
     digits: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "model").mkdir()
-    (tmp_path / ".model.work" / "data").mkdir(parents=True)
+    (tmp_path / ".model.work").mkdir()
+    for name in (KEY, "pack.safetensors"):
+        (tmp_path / ".model.work" / name).touch()
     assert main(["fit", str(digits), "-o", str(tmp_path / "model")]) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
