@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image, ImageFilter
-from ruamel.yaml import YAML
 from scipy import ndimage
 
 from belong.commands.check import check, duplicates, glance, sample_sizes
@@ -33,8 +32,6 @@ from belong.models import lenet
 from belong.runtime.errors import InputError
 from tests.imports import ROOT
 from tests.photo_folders import write_images
-
-PARAMS = YAML(typ="safe").load((ROOT / "params.yaml").read_text(encoding="utf-8"))
 
 
 def picture(seed: int, side_px: int = 64) -> Image.Image:
@@ -401,20 +398,16 @@ def test_check_refuses_what_fit_refuses_and_divides_the_rest_as_fit_does(
 
 def test_what_is_said_of_networks_and_covariances_is_what_they_are() -> None:
     assert sample_sizes.PER_CLASS == covariance.PER_CLASS
-    assert {
-        "lenet": lenet.FEATURES,
-        "the layer on a backbone": parameters({}).train.embedding,
-    } == sample_sizes.FEATURES
+    # 128: train.embedding of params.yaml as it comes.
+    assert {"lenet": lenet.FEATURES, "the layer on a backbone": 128} == sample_sizes.FEATURES
 
 
-def test_the_defaults_are_those_of_the_pipeline() -> None:
+def test_the_defaults_are_those_of_params_yaml_as_it_comes() -> None:
     options = CheckOptions()
-    assert PARAMS["calibration"]["alpha"] == options.alpha
-    assert PARAMS["split"]["test_fraction"] == options.test_fraction
-    assert PARAMS["split"]["calibration_fraction"] == sample_sizes.CALIBRATION_FRACTION
-    assert PARAMS["images"]["max_bad_fraction"] == options.max_bad_fraction
-    assert PARAMS["images"]["max_pixels"] == options.max_pixels
-    assert (PARAMS["images"]["background"], options.background) == ("white", (255, 255, 255))
+    assert options.alpha == 0.025
+    assert (options.test_fraction, sample_sizes.CALIBRATION_FRACTION) == (0.2, 0.1)
+    assert (options.max_bad_fraction, options.max_pixels) == (0.01, 128_000_000)
+    assert options.background == (255, 255, 255)
 
 
 def test_a_film_of_alike_frames_is_one_group_and_all_its_frames_are_in_it() -> None:

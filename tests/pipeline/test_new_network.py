@@ -13,6 +13,7 @@ PAGE = ROOT / "docs" / "new-network.md"
 BUNDLE = """
 from pathlib import Path
 import numpy as np
+import torch
 from belong.prediction.bundle import Bundle
 from belong.prediction.predictor import Predictor
 from tests.small_bundle import QUICK, make_bundle
@@ -20,7 +21,7 @@ from tests.small_bundle import QUICK, make_bundle
 folder = Path("made")
 folder.mkdir()
 model = Bundle.load(make_bundle(folder, QUICK.replace("network: lenet", "network: pooled")))
-scored = Predictor(model).score(np.zeros((3, 1, 28, 28), np.uint8))
+scored = Predictor(model, device=torch.device("cpu")).score(np.zeros((3, 1, 28, 28), np.uint8))
 print(model.manifest.network, len(scored.label))
 """
 

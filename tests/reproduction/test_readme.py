@@ -1,7 +1,8 @@
 """What the README says is what the pipeline made.
 
 The committed README is held to the committed results, so that experiments in the working tree,
-which change reports/ and params.yaml, do not matter.
+which change reports/ and params.yaml, do not matter. Nor do results that were committed with other
+parameters since the README was: it is held to those of its own commit.
 """
 
 import io
@@ -29,10 +30,25 @@ from tests.imports import ROOT
 from tests.paper_grid import grid_of, plausible
 
 
-def committed(path: str) -> str:
+def git(folder: Path, *words: str) -> str:
     return subprocess.run(
-        ["git", "show", f"HEAD:{path}"], cwd=ROOT, capture_output=True, text=True, check=True
+        ["git", *words], cwd=folder, capture_output=True, text=True, check=True
     ).stdout
+
+
+def commit_of_the_results(folder: Path) -> str:
+    """Return the commit whose results the README shows."""
+    last = git(folder, "log", "-1", "--format=%H", "--", "README.md").strip()
+    params = [git(folder, "show", f"{commit}:params.yaml") for commit in ("HEAD", last)]
+    now, then = (YAML(typ="safe", pure=True).load(text) for text in params)
+    return "HEAD" if now == then else last
+
+
+COMMIT = commit_of_the_results(ROOT)
+
+
+def committed(path: str) -> str:
+    return git(ROOT, "show", f"{COMMIT}:{path}")
 
 
 ROUNDING = 0.0001  # the numbers have four decimals
@@ -46,6 +62,24 @@ def generated(name: str) -> str:
     )
     assert found, f"README.md has no part {name}"
     return found[1]
+
+
+def test_results_of_other_parameters_do_not_have_to_stand_in_the_readme(tmp_path: Path) -> None:
+    git(tmp_path, "init", "--quiet")
+    commits = []
+    for number, (params, readme) in enumerate(
+        (("seed: 0", "a"), ("seed: 0 #", "a"), ("seed: 1", "a"), ("seed: 1", "b"))
+    ):
+        (tmp_path / "params.yaml").write_text(params)
+        (tmp_path / "README.md").write_text(readme)
+        (tmp_path / "results").write_text(str(number))
+        git(tmp_path, "add", ".")
+        git(tmp_path, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "all")
+        commits.append(
+            (commit_of_the_results(tmp_path), git(tmp_path, "rev-parse", "HEAD").strip())
+        )
+    found, heads = zip(*commits, strict=True)
+    assert found == ("HEAD", "HEAD", heads[0], "HEAD")
 
 
 def test_the_table_of_results_is_made_from_the_committed_metrics() -> None:

@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from ruamel.yaml import YAML
 
 from belong.runtime.errors import InputError
 from belong.runtime.storage import save_csv
@@ -192,14 +191,13 @@ def test_without_its_cells_the_stage_says_what_makes_them(tmp_path: Path) -> Non
 
 
 def test_the_plan_is_the_default_cell_over_five_seeds_with_either_count_of_threads() -> None:
-    params = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     grid = GridFile.load(MEASURED / "params.yaml")
     assert study_threads.threads_of(MEASURED / "params.yaml") == {"threads-1": 1, "threads-2": 2}
     cells = grid.chosen([], MEASURED)
     assert {(cell.pair, cell.seed) for cell in cells} == {
         (pair, seed) for pair in grid.pairs for seed in range(5)
     }
-    assert {cell.weight for cell in cells} == {params["lambda"]}
+    assert {cell.weight for cell in cells} == {1.0}
 
 
 def test_two_threads_are_as_often_within_the_tolerance_as_another_seed() -> None:
