@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
 
 import numpy as np
 
-from belong.data.file_discovery import NOT_PIXELS
 from belong.data.image_reader import Rgb, read_file
 from belong.data.isolation import Workers, each_item
 from belong.data.resize import Form, formed
@@ -79,9 +78,6 @@ class Decoder:
 
     def decode(self, path: Path) -> Picture | str:
         """Return the pixels of a file, or the reason why it has none."""
-        end = path.suffix.lower()
-        if end in NOT_PIXELS:
-            return f"{end} is not read; save it as JPEG or PNG"
         read = partial(read_file, path, max_pixels=self.max_pixels, background=self.background)
         try:
             content = read(needed_px=max(self.form.height, self.form.width))

@@ -9,14 +9,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from belong.data.image_folder import NOT_OURS
-from belong.data.image_reader import is_image_name
+from belong.data.image_folder import NOT_OURS, SEEN, why_ignored
+from belong.data.image_kinds import is_picture
 from belong.runtime.errors import InputError
 from belong.runtime.text import counted, printable
-
-# Pictures too, so that they are not passed over: each is listed as unreadable.
-NOT_PIXELS = {".ai", ".eps", ".pdf", ".psd", ".svg", ".svgz"}
-
 
 LEADS_OUT = "a link that leads out of the folder; --follow-links reads it"
 
@@ -29,13 +25,14 @@ class Incoming:
         top: the folder that they lie in; empty if the paths stand by themselves.
         files: their paths, relative to it; bytes that are not UTF-8 as surrogates.
         shut: folders that cannot be read and links that lead out, with the reason.
-        ignored: what else lies there: files, hidden folders, links in a circle.
+        ignored: what else lies there, with the reason: files that are no image by their name and
+            content, hidden files and folders, links in a circle.
     """
 
     top: str
     files: list[str]
     shut: list[tuple[str, str]]
-    ignored: list[str]
+    ignored: list[tuple[str, str]]
 
     def path(self, file: str) -> Path:
         """Return where a file lies."""
@@ -43,7 +40,7 @@ class Incoming:
 
 
 def below(folder: Path, *, follow_links: bool = False) -> Incoming:
-    """Find all that ought to be images, by their names, in a folder and its sub-folders.
+    """Find all that are images, by their names or content, in a folder and its sub-folders.
 
     Hidden files, and what programs leave in folders of photos, are ignored. Unless `follow_links`
     is set, links that lead out of the folder are listed as what cannot be read: somebody who may
@@ -84,14 +81,16 @@ def _walk(found: Incoming, *, follow_links: bool) -> None:
     while left:
         path, entry = left.pop()
         if entry.name.startswith(".") or entry.name in NOT_OURS:
-            found.ignored.append(path)
+            found.ignored.append((path, why_ignored(Path(entry.path))))
         elif not follow_links and _leads_out(entry, top):
             found.shut.append((path, LEADS_OUT))
         elif not _is_folder(entry):
-            is_picture = is_image_name(path) or Path(path).suffix.lower() in NOT_PIXELS
-            (found.files if is_picture else found.ignored).append(path)
+            if is_picture(Path(entry.path)):
+                found.files.append(path)
+            else:
+                found.ignored.append((path, why_ignored(Path(entry.path))))
         elif (place := _place(entry)) in seen:
-            found.ignored.append(path)
+            found.ignored.append((path, SEEN))
         else:
             seen.add(place)
             left += _entries(found, path)[::-1]

@@ -18,12 +18,13 @@ from pathlib import Path
 
 import numpy as np
 
-from belong.data.image_reader import is_image_name
+from belong.data.image_kinds import is_image
 from belong.runtime.errors import InputError
 from belong.runtime.text import printable
 
 # What operating systems and programs leave in folders of photos, beside names with a dot.
 NOT_OURS = {"__MACOSX", "@eaDir"}
+SEEN = "a link to a folder that is read already"
 # Two folders with such names are parts of a data set; one alone may be a class, of trains.
 PARTS = {"test", "testing", "train", "training", "val", "valid", "validation"}
 
@@ -117,10 +118,10 @@ def _by_part(
     for path in sorted(folder.iterdir()):
         if path in folders.values():
             continue
-        if is_image_name(path.name) and not _is_hidden(path):
+        if not _is_hidden(path) and is_image(path):
             loose.append(path)
         else:
-            ignored.append((path, _why_ignored(path)))
+            ignored.append((path, why_ignored(path)))
     if loose:
         wrong.append(
             f"{folder}: images beside train and test: {_first_of(loose)}; wanted every image in "
@@ -141,10 +142,10 @@ def _by_class(top: Path, root: Path, ignored: list[tuple[Path, str]], wrong: lis
                 ignored.append((path, "a link to a folder above it"))
                 continue
             found[path.name] = _images_below(path, {*above, _place(path)}, ignored)
-        elif is_image_name(path.name) and not _is_hidden(path):
+        elif not _is_hidden(path) and is_image(path):
             loose.append(path)
         else:
-            ignored.append((path, _why_ignored(path)))
+            ignored.append((path, why_ignored(path)))
     if found and loose:
         wrong.append(
             f"{top}: images beside the class folders: {_first_of(loose)}; wanted every image in "
@@ -160,17 +161,17 @@ def _images_below(folder: Path, seen: set[Place], ignored: list[tuple[Path, str]
     while left:  # a folder may be deeper than Python calls functions
         path = left.pop()
         if _is_hidden(path):
-            ignored.append((path, _why_ignored(path)))
+            ignored.append((path, why_ignored(path)))
         elif path.is_dir():
             if _place(path) in seen:
-                ignored.append((path, "a link to a folder that is read already"))
+                ignored.append((path, SEEN))
             else:
                 seen.add(_place(path))
                 left += sorted(path.iterdir(), reverse=True)
-        elif is_image_name(path.name):
+        elif is_image(path):
             images.append(path)
         else:
-            ignored.append((path, _why_ignored(path)))
+            ignored.append((path, why_ignored(path)))
     return images
 
 
@@ -187,9 +188,10 @@ def _is_hidden(path: Path) -> bool:
     return path.name.startswith(".") or path.name in NOT_OURS
 
 
-def _why_ignored(path: Path) -> str:
+def why_ignored(path: Path) -> str:
+    """Return why a file or folder is passed over."""
     if not _is_hidden(path):
-        return "not an image, by its name"
+        return "not an image, by its name and content"
     return "a hidden folder" if path.is_dir() else "a hidden file"
 
 

@@ -16,6 +16,19 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from PIL.JpegImagePlugin import jpeg_factory
 
 from belong.data.color_profile import BrokenProfileError, to_srgb
+from belong.data.image_kinds import (
+    DRAWINGS,
+    HEAD,
+    HEIF,
+    NOT_READ,
+    PNG_START,
+    RAW,
+    RAW_PHOTO,
+    TIFF_STARTS,
+    head_of,
+    is_heif,
+    kind_of,
+)
 from belong.data.jpeg_decoder import whole_jpeg
 from belong.data.unreadable import TOO_LARGE, UnreadableError
 from belong.runtime.text import counted
@@ -23,20 +36,8 @@ from belong.runtime.text import counted
 # Of what Pillow knows. Not EPS, which it has Ghostscript run; not JPEG 2000, of which it takes
 # half a file for a whole one.
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-EXTENSIONS = {
-    ".apng", ".avif", ".bmp", ".dib", ".gif", ".jfi", ".jfif", ".jif", ".jpe", ".jpeg", ".jpg",
-    ".mpo", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp",
-}  # fmt: skip
-# What phones and cameras call HEIC; read where pillow-heif is installed.
-HEIF = {".heic", ".heics", ".heif", ".heifs", ".hif"}
-# Photos too, so that they are not passed over: each is listed as unreadable, unless its content is
-# of a kind that is read. A raw photo is a TIFF with a small picture in it, and not taken for one.
-NOT_READ = {
-    ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dng", ".j2k", ".jp2", ".jxl", ".nef", ".orf", ".pef",
-    ".raf", ".rw2", ".rwl", ".srw", ".x3f",
-}  # fmt: skip
+READ_KINDS = {*FORMATS, "HEIF"}
 NOT_RAW = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "WEBP")
-NAMED = EXTENSIONS | HEIF | NOT_READ
 NO_KIND = "not an image, or of no kind that is read"
 NO_HEIF = "a HEIC photo, which is read with an extra: pip install 'belong[heic]'"
 
@@ -44,25 +45,15 @@ JPEG = ("JPEG", "MPO")  # an MPO is a JPEG with a second picture behind it
 # A JPEG is decoded row by row, at 1/8 of its size if no more is needed: it may have so many times
 # the pixels of another image, which has to be decoded whole.
 JPEG_FACTOR = 8
-HEAD = 12  # bytes: a file's kind
-HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs",
-               b"mif1", b"msf1"}  # fmt: skip
-PNG_START = b"\x89PNG\r\n\x1a\n"
 # Pillow refuses a PNG for a text, or a color profile, that is longer than 1 MiB, or damaged. These
 # chunks are what the pixels need, and how they are turned and repeated.
 PNG_NEEDS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"eXIf", b"acTL", b"fcTL", b"fdAT"}
 PROFILE = b"iCCP"
 MOST_PROFILE = 2**24  # bytes
 GREY, TRUECOLOR = 0, 2  # of the color types of PNG
-TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 STRIP_PIXELS = 2**22  # that are converted in one go
 
 Rgb = tuple[int, int, int]
-
-
-def is_image_name(name: str) -> bool:
-    """Return whether a file of this name ought to be an image."""
-    return Path(name).suffix.lower() in NAMED
 
 
 def heif_without_reader(paths: Iterable[Path]) -> str:
@@ -79,17 +70,7 @@ def heif_without_reader(paths: Iterable[Path]) -> str:
 
 
 def _is_heif_file(path: Path) -> bool:
-    try:
-        if not path.is_file():  # a pipe would keep us waiting
-            return False
-        with path.open("rb") as file:
-            return _is_heif(file.read(HEAD))
-    except OSError:
-        return False
-
-
-def _is_heif(head: bytes) -> bool:
-    return head[4:8] == b"ftyp" and head[8:12] in HEIF_BRANDS
+    return is_heif(head_of(path))
 
 
 @dataclass(frozen=True)
@@ -137,7 +118,7 @@ def read_file(path: Path, *, needed_px: int, max_pixels: int, background: Rgb) -
             raise UnreadableError("empty: 0 bytes")
         with path.open("rb") as file:
             start, suffix = file.read(HEAD), path.suffix.lower()
-            if start.startswith(TIFF_STARTS) and suffix not in NOT_READ:
+            if start.startswith(TIFF_STARTS) and suffix not in RAW and kind_of(start) != RAW_PHOTO:
                 return _tiff(file, max_pixels=max_pixels, background=background)
             read = partial(
                 _content, suffix=suffix, needed_px=needed_px, max_pixels=max_pixels,
@@ -245,13 +226,19 @@ def _opened(file: BinaryIO, suffix: str) -> Image.Image:
     file.seek(0)
     head = file.read(HEAD)
     file.seek(0)
+    kind = kind_of(head)
+    formats = NOT_RAW if suffix in NOT_READ or kind == RAW_PHOTO else FORMATS
+    if suffix == ".dib":  # a BMP without its first header, which nothing else tells from noise
+        formats = (*formats, "DIB")
     try:
-        return Image.open(file, formats=NOT_RAW if suffix in NOT_READ else FORMATS)
+        return Image.open(file, formats=formats)
     except UnidentifiedImageError:  # a brand of HEIC may be one of AVIF, too, which is tried first
-        if _is_heif(head):
+        if is_heif(head):
             return _opened_heif(file)
-        if suffix in NOT_READ:
+        if suffix in NOT_READ | DRAWINGS:
             raise UnreadableError(f"{suffix} is not read; save it as JPEG or PNG") from None
+        if kind and kind not in READ_KINDS:
+            raise UnreadableError(f"{kind} is not read; save it as JPEG or PNG") from None
         raise
     except Image.DecompressionBombError:
         if not head.startswith(b"\xff\xd8\xff"):

@@ -30,7 +30,7 @@ class Packed:
         data: the images that could be read, in one form.
         unreadable: (file, reason) of the others.
         is_read: (m,) bool, of all files in their order.
-        ignored: (file or folder, reason) of what is no image by its name.
+        ignored: (file or folder, reason) of what is no image, or hidden.
     """
 
     data: DataSet

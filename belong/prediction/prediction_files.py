@@ -12,10 +12,11 @@ from belong.prediction.manifest import Manifest
 from belong.prediction.predictions import COLUMNS, Predictions
 from belong.runtime.errors import InputError
 from belong.runtime.storage import read_bytes, save_rows, whole_file
-from belong.runtime.text import printable
+from belong.runtime.text import in_table, printable
 from belong.runtime.unfinished import is_unfinished
 
 PREDICTIONS, UNREADABLE, SUMMARY = "predictions.csv", "unreadable.csv", "summary.json"
+IGNORED = "ignored.csv"
 Rows = Sequence[Sequence[str]]
 
 
@@ -47,6 +48,13 @@ def save_tables(out: Path, pieces: Iterable[tuple[Rows, Rows]]) -> Counter[tuple
             counts.update((row[1], row[3] == "True") for row in rows)
             counts.update(("", False) for _ in bad)
     return counts
+
+
+def save_ignored(out: Path, ignored: Iterable[tuple[str, str]]) -> None:
+    """Write ignored.csv into `out`: (path, reason) of what was passed over."""
+    with whole_file(out / IGNORED) as part, part.open("w", encoding="utf-8", newline="") as file:
+        save_rows(file, [("path", "reason")])
+        save_rows(file, ((in_table(path), reason) for path, reason in ignored))
 
 
 def summary_of(counts: Counter[tuple[str, bool]], manifest: Manifest) -> dict[str, Any]:
@@ -119,7 +127,7 @@ def check_free(out: Path, source: str, model: str) -> None:
     Raises:
         InputError: names the first file that would be lost.
     """
-    names = (PREDICTIONS, UNREADABLE, SUMMARY)
+    names = (PREDICTIONS, UNREADABLE, IGNORED, SUMMARY)
     there = [name for name in names if os.path.lexists(out / name)]
     try:
         before = json.loads(read_bytes(out / SUMMARY))

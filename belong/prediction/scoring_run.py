@@ -32,6 +32,7 @@ from belong.prediction.prediction_files import (
     check_outside,
     rows_of,
     run_of,
+    save_ignored,
     save_tables,
     summary_of,
 )
@@ -64,7 +65,7 @@ def score_files(
     thumbnail_px: int = 0,
     finish: Callable[[list[str]], None] | None = None,
 ) -> dict[str, Any]:
-    """Write predictions.csv, unreadable.csv and summary.json; return the summary.
+    """Write predictions.csv, unreadable.csv, ignored.csv and summary.json; return the summary.
 
     Two runs into one folder take turns. One that is killed between two of the files is finished by
     the same call.
@@ -115,6 +116,7 @@ def score_files(
                 scored = _score_unfinished(batches, decoding, model, options.jobs, observe)
                 read: list[str] = []
                 counts = save_tables(output, _pieces(batches, incoming, printable(output), read))
+                save_ignored(output, incoming.ignored)
                 seconds = time.perf_counter() - start
                 summary = summary_of(counts, manifest) | {
                     "ignored": len(incoming.ignored),

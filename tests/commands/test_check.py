@@ -145,7 +145,9 @@ def test_odd_files_are_named_each_with_its_reason(photos: Path) -> None:
     assert unreadable["ant/phone.heic"] == "not an image, or of no kind that is read"
     assert set(unreadable) == {"ant/empty.png", "ant/phone.heic", "bee/cut.png"}
     assert levels(report)["unreadable"] == "spoils"  # 3 of 89
-    assert images_of(report, "ignored") == {"ant/notes.txt": "not an image, by its name"}
+    assert images_of(report, "ignored") == {
+        "ant/notes.txt": "not an image, by its name and content"
+    }
     assert set(images_of(report, "blank")) == {"ant/black.png"}
     assert images_of(report, "tiny") == {"ant/tiny.png": "8 x 8 pixels"}
     assert images_of(report, "odd_shape") == {"ant/narrow.png": "64 x 400 pixels"}

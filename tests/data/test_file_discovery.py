@@ -43,7 +43,12 @@ def test_what_is_hidden_or_no_image_by_its_name_is_ignored(tmp_path: Path) -> No
     (tmp_path / "notes.txt").write_text("")
     found = below(tmp_path)
     assert found.files == ["a.png"]
-    assert sorted(found.ignored) == [".b.png", ".thumbs", "__MACOSX", "notes.txt"]
+    assert sorted(found.ignored) == [
+        (".b.png", "a hidden file"),
+        (".thumbs", "a hidden folder"),
+        ("__MACOSX", "a hidden folder"),
+        ("notes.txt", "not an image, by its name and content"),
+    ]
 
 
 @pytest.mark.parametrize("name", ["a.dng", "a.SVG", "a.pdf"])

@@ -102,9 +102,9 @@ def test_hidden_and_foreign_files_are_listed_and_never_classes(tmp_path: Path) -
         (".git", "a hidden folder"),
         ("__MACOSX", "a hidden folder"),
         (".DS_Store", "a hidden file"),
-        ("README.txt", "not an image, by its name"),
-        ("labels.csv", "not an image, by its name"),
-        ("cat/Thumbs.db", "not an image, by its name"),
+        ("README.txt", "not an image, by its name and content"),
+        ("labels.csv", "not an image, by its name and content"),
+        ("cat/Thumbs.db", "not an image, by its name and content"),
         ("cat/._1.jpg", "a hidden file"),
         ("cat/@eaDir", "a hidden folder"),
     }

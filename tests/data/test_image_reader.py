@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from belong.data.image_reader import is_image_name, read_image
+from belong.data.image_kinds import is_image_name
+from belong.data.image_reader import read_image
 from belong.data.unreadable import UnreadableError
 
 WHITE = (255, 255, 255)

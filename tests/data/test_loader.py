@@ -136,7 +136,7 @@ def test_what_cannot_be_read_is_left_out_and_listed_with_the_reason(tmp_path: Pa
         ("a/0.jpg", "not an image, or of no kind that is read"),
         ("b/2.png", "cut off: image file is truncated"),
     ]
-    assert made.ignored == [("b/notes.txt", "not an image, by its name")]
+    assert made.ignored == [("b/notes.txt", "not an image, by its name and content")]
     assert made.data.sources.tolist() == ["a/1.png", "a/2.png", "b/1.png", "b/3.png"]
     assert made.data.labels.tolist() == [0, 0, 1, 1]
     expected = np.asarray(Image.open(tmp_path / "b" / "3.png")).transpose(2, 0, 1)

@@ -278,7 +278,7 @@ def test_the_summary_counts_the_rows_and_says_what_was_promised(done: Path, mode
 
 def test_nothing_but_the_results_is_left(done: Path) -> None:
     assert sorted(path.name for path in done.iterdir()) == [
-        "gallery.html", "predictions.csv", "summary.json", "unreadable.csv",
+        "gallery.html", "ignored.csv", "predictions.csv", "summary.json", "unreadable.csv",
     ]  # fmt: skip
 
 

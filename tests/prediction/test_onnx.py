@@ -33,6 +33,7 @@ from belong.prediction.onnx.export import model as graph_of
 from belong.prediction.onnx.verify import MOST, Compared, check, compare
 from belong.prediction.predictor import Predictor
 from belong.runtime.storage import load_arrays
+from tests import icc_profiles as icc
 from tests.imports import ROOT
 from tests.small_bundle import a_bundle, make_bundle
 
@@ -231,6 +232,7 @@ def test_the_metadata_says_what_the_manifest_does(bundle: Bundle) -> None:
     about, manifest = session.get_modelmeta().custom_metadata_map, bundle.manifest
     assert json.loads(about["class_names"]) == manifest.class_names
     assert json.loads(about["form"])["resize"] == "cover"
+    assert json.loads(about["decoding"])["jpeg_draft"] == [56, 56]  # twice the sides of the form
     assert json.loads(about["detectors"]) == manifest.members
     assert about["manifest_sha256"] == manifest.digest
     assert float(about["threshold"]) == manifest.threshold
@@ -251,9 +253,29 @@ def test_the_command_writes_a_graph_and_says_that_nothing_differs(
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
 
 
+@pytest.fixture(scope="module")
+def jpegs(tested: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write large JPEGs, which `score` decodes at a part of their size, one turned, one in P3."""
+    folder, rng = tmp_path_factory.mktemp("jpegs"), np.random.default_rng(0)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    options: dict[int, dict[str, Any]] = {
+        0: {"exif": exif},
+        1: {"icc_profile": icc.rgb(icc.DISPLAY_P3)},
+    }
+    for row in range(12):
+        large = tested[row, 0].repeat(17, axis=0).repeat(17, axis=1)
+        noisy = large[..., None] + rng.normal(0, 60, (*large.shape, 3))
+        image = Image.fromarray(noisy.clip(0, 255).astype(np.uint8))
+        image.save(folder / f"{row:03}.jpg", **options.get(row, {}))
+    return folder
+
+
+@pytest.mark.parametrize("images", ["photos", "jpegs"])
 def test_the_example_gives_the_verdicts_of_score_where_there_is_no_torch(
-    made: Path, bundle: Bundle, photos: Path, tmp_path: Path
+    made: Path, bundle: Bundle, images: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
+    photos: Path = request.getfixturevalue(images)
     model = str(made / "model")
     assert main(["score", str(photos), "--model", model, "-o", str(tmp_path), "--no-gallery"]) == 0
     file = written(bundle, tmp_path / "model.onnx")
@@ -269,6 +291,8 @@ def test_the_example_gives_the_verdicts_of_score_where_there_is_no_torch(
     got = [line.split() for line in done.stdout.splitlines()]
     wanted = [[str(photos / row["path"]), row["class"], row["belongs"]] for row in rows]
     assert [[path, name, belongs] for path, name, _, belongs, _ in got] == wanted
+    probabilities = [float(probability) for _, _, probability, _, _ in got]
+    assert probabilities == pytest.approx([float(row["probability"]) for row in rows], rel=1e-3)
 
 
 def test_a_graph_of_another_threshold_is_told_by_its_verdicts(

@@ -220,7 +220,10 @@ def test_a_check_names_each_bad_file_as_scoring_does(uploads: Path, tmp_path: Pa
     for name in set(UNREADABLE) - {"bomb.png", "hundred megapixels.png", "shut"}:
         row = found[f"ant/{name}"]
         if name.endswith((".svg", ".pdf")):
-            assert (row["finding"], row["detail"]) == ("ignored", "not an image, by its name")
+            assert (row["finding"], row["detail"]) == (
+                "ignored",
+                "not an image, by its name and content",
+            )
         else:
             assert row["finding"] == "unreadable"
             assert row["detail"].startswith(UNREADABLE[name])

@@ -131,7 +131,7 @@ def _counts(seen: pd.DataFrame) -> pd.DataFrame:
 
 
 def _ignored(found: Iterable[DataSet | ImageFiles]) -> list[Finding]:
-    """Tell what is no image by its name, or hidden."""
+    """Tell what is no image, or hidden."""
     paths = [
         (printable(path), reason)
         for one in found
@@ -139,5 +139,5 @@ def _ignored(found: Iterable[DataSet | ImageFiles]) -> list[Finding]:
         for path, reason in one.ignored
     ]
     what = counted(len(paths), "file or folder", "files or folders")
-    sentence = f"{what} passed over: no image by name, or hidden"
+    sentence = f"{what} passed over: no image, or hidden"
     return [Finding("ignored", "note", sentence, paths)] if paths else []

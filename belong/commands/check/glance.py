@@ -4,7 +4,6 @@ A JPEG is decoded at 1/2, 1/4 or 1/8 of its size, where 256 pixels of the shorte
 """
 
 import hashlib
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -69,13 +68,17 @@ def at_file(path: Path, *, max_pixels: int, background: Rgb) -> Glance:
     """Look at a file; the options and errors are those of `read_file`."""
     read = partial(read_file, path, max_pixels=max_pixels, background=background)
     content = read(needed_px=NEEDED_PX)
+    is_seen_whole = True
     if _is_blank(content.image) and content.image.size != content.size:
         # A fine line is lost at an eighth of the size; these few are worth a second look.
-        with suppress(UnreadableError):  # whole, it may have too many pixels
+        try:
             content = read(needed_px=max(content.size))
+        except UnreadableError:  # whole, it has too many pixels: nothing is said of its color
+            is_seen_whole = False
     return _glance(
         content.image,
         content.size,
+        is_seen_whole=is_seen_whole,
         kind=content.kind,
         is_animated=content.frames > 1,
         profile_error=content.profile_error,
@@ -102,6 +105,7 @@ def _glance(
     *,
     kind: str,
     is_animated: bool,
+    is_seen_whole: bool = True,
     profile_error: str = "",
 ) -> Glance:
     content = hashlib.sha256(f"{size} {image.mode} ".encode() + image.tobytes())
@@ -109,7 +113,7 @@ def _glance(
     side = (THUMBNAIL_PX, THUMBNAIL_PX)
     small = image.resize(side, Image.Resampling.BILINEAR, reducing_gap=2)
     channels = np.atleast_3d(np.asarray(small))
-    is_blank = _is_blank(image)
+    is_blank = is_seen_whole and _is_blank(image)
     sharpness = dark_5 = dark_95 = white_share = np.nan
     if kind and min(image.size) >= LEAST_SCALE_PX:
         grey = _at_scale(image.convert("L"))

@@ -12,7 +12,7 @@ import pandas as pd
 
 from belong.commands.watch import predictions
 from belong.data.file_discovery import Incoming, below
-from belong.data.image_reader import is_image_name
+from belong.data.image_kinds import is_image_name
 from belong.prediction.model import Model
 from belong.prediction.prediction_files import PREDICTIONS, UNREADABLE
 from belong.prediction.scoring_options import ScoringOptions

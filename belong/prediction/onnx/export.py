@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto, NodeProto, ValueInfoProto, checker, helper, numpy_helper
 
+from belong.data.image_form import ImageForm
+from belong.data.image_reader import jpeg_draft_size
 from belong.detectors.combined import Surprise
 from belong.detectors.onnx_graph import Graph, Node, Value, ViewNames
 from belong.detectors.registry import DETECTORS
@@ -71,6 +73,7 @@ def model(bundle: Bundle) -> ModelProto:
         about={
             "class_names": json.dumps(manifest.class_names),
             "form": form.model_dump_json(),
+            "decoding": json.dumps(decoding(form)),
             "detector": manifest.detector,
             "detectors": json.dumps(asked),
             "threshold": repr(manifest.threshold),
@@ -78,6 +81,24 @@ def model(bundle: Bundle) -> ModelProto:
             "manifest_sha256": manifest.digest,
         },
     )
+
+
+def decoding(form: ImageForm) -> dict[str, object]:
+    """Return how a file becomes the pixels that the graph takes, step by step, for JSON."""
+    width, height = jpeg_draft_size(max(form.height, form.width))
+    return {
+        "jpeg": (
+            "decoded at the smallest of 1/8, 1/4, 1/2 and 1/1 of its size (the scaled DCT of "
+            f"libjpeg, as Image.draft of Pillow chooses it) with at least {width} x {height} pixels"
+        ),
+        "jpeg_draft": [width, height],
+        "orientation": "turned as the Orientation of EXIF says",
+        "profile": "converted to sRGB by its ICC profile, relative colorimetric, with black point "
+        "compensation",
+        "transparency": f"laid over {list(form.background)}",
+        "resize": "bicubic, antialiased, until it just covers the form, and cut at its center",
+        "grey": "0.299 red, 0.587 green, 0.114 blue, after the resizing",
+    }
 
 
 def _score(graph: Graph, views: ViewNames, name: str, bundle: Bundle) -> str:

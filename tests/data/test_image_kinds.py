@@ -1,0 +1,106 @@
+"""What is left out is listed with a reason, and its content says what a file is."""
+
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from belong.data.decode_pool import Decoder, Picture
+from belong.data.file_discovery import below
+from belong.data.image_folder import list_images
+from belong.data.image_kinds import DRAWINGS, NOT_READ, is_image, kind_of
+from belong.data.resize import Form
+
+DECODER = Decoder(Form(8, 8, "rgb"), (255, 255, 255), 10**6)
+
+
+def content(kind: str) -> bytes:
+    file = io.BytesIO()
+    Image.linear_gradient("L").convert("RGB").save(file, kind)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["photo.mpo", "photo.jif", "photo.jfi", "photo.dib", "photo.hif", "photo.crw", "photo.psd",
+     "photo.tga", "photo.pdf", "photo", "photo.dat", "photo.jpg_original", "photo.txt"],
+)  # fmt: skip
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "WEBP", "AVIF", "TIFF", "PPM"])
+def test_an_image_is_scored_by_its_content_whatever_its_name(
+    tmp_path: Path, name: str, kind: str
+) -> None:
+    (tmp_path / name).write_bytes(content(kind))
+    assert below(tmp_path).files == [name]
+    if kind in ("TIFF", "PPM") and name.endswith((".crw", ".psd", ".tga")):
+        return  # a raw photo may be a TIFF
+    assert isinstance(DECODER.decode(tmp_path / name), Picture)
+
+
+def tiff_of_a_raw_photo() -> bytes:
+    file = io.BytesIO()
+    tifffile.imwrite(file, np.zeros((8, 8), np.uint16), photometric="cfa")
+    return file.getvalue()
+
+
+OTHERS = {
+    "jp2": content("JPEG2000"), "tga": content("TGA"), "ico": content("ICO"),
+    "pcx": content("PCX"), "icns": content("ICNS"), "dds": content("DDS"), "sgi": content("SGI"),
+    "pdf": content("PDF"), "eps": content("EPS"), "psd": b"8BPS\0\1" + bytes(40),
+    "exr": b"\x76\x2f\x31\x01" + bytes(40), "hdr": b"#?RADIANCE\n", "jxl": b"\xff\x0a" + bytes(9),
+    "svg": b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>',
+    "cr2": b"II*\0\x10\0\0\0CR\2\0" + bytes(40), "cr3": b"\0\0\0\x18ftypcrx \0\0\0\1",
+    "raf": b"FUJIFILMCCD-RAW 0201", "x3f": b"FOVb" + bytes(40), "rw2": b"IIU\0" + bytes(40),
+    "orf": b"IIRO\x08\0\0\0" + bytes(40), "dng": tiff_of_a_raw_photo(),
+    "dcm": bytes(128) + b"DICM", "xcf": b"gimp xcf v011\0", "qoi": b"qoif" + bytes(20),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("end", OTHERS)
+@pytest.mark.parametrize("is_named", [True, False])
+def test_an_image_of_a_kind_that_is_not_read_is_listed_with_the_reason(
+    tmp_path: Path, end: str, is_named: bool
+) -> None:
+    name = f"photo.{end}" if is_named else "photo.dat"
+    (tmp_path / name).write_bytes(OTHERS[end])
+    if end == "tga" and not is_named:
+        return  # nothing in it says that it is one
+    assert below(tmp_path).files == [name]
+    assert "not read; save it as JPEG or PNG" in str(DECODER.decode(tmp_path / name))
+
+
+@pytest.mark.parametrize("end", sorted(NOT_READ | DRAWINGS))
+def test_every_name_of_an_image_that_is_not_read_is_listed(tmp_path: Path, end: str) -> None:
+    (tmp_path / f"a{end}").write_bytes(b"\1\2\3\4")
+    assert below(tmp_path).files == [f"a{end}"]
+    assert DECODER.decode(tmp_path / f"a{end}") == f"{end} is not read; save it as JPEG or PNG"
+
+
+@pytest.mark.parametrize(
+    "start",
+    [b"", b"P", b"P1 is the first page", b"hello", b"\0" * 99, b"BMW", b"PK\3\4", b"%PNG",
+     b"\x93NUMPY\1\0", b"<?xml version='1.0'?><annotation/>", b"{}", b"RIFF\0\0\0\0WAVE",
+     b"\0\0\0\x18ftypmp42"],
+)  # fmt: skip
+def test_what_is_no_image_is_not_taken_for_one(start: bytes) -> None:
+    assert kind_of(start) == ""
+
+
+def test_a_training_reads_images_by_content_and_passes_drawings_over(tmp_path: Path) -> None:
+    for name, kind in (("ant/1", "JPEG"), ("ant/2.bin", "PNG"), ("bee/3.jpg", "JPEG")):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(content(kind))
+    (tmp_path / "ant/plan.svg").write_bytes(OTHERS["svg"])
+    (tmp_path / "ant/notes").write_bytes(b"three ants")
+    found = list_images(tmp_path)
+    assert [str(file) for file in found.files] == ["ant/1", "ant/2.bin", "bee/3.jpg"]
+    reason = "not an image, by its name and content"
+    assert found.ignored == [(Path("ant/notes"), reason), (Path("ant/plan.svg"), reason)]
+
+
+def test_a_pipe_without_the_name_of_an_image_is_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert not is_image(tmp_path / "pipe")
