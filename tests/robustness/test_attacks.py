@@ -195,8 +195,8 @@ def test_the_lock_that_a_killed_process_of_another_user_left_is_taken_over(
     file = tmp_path / ".out.lock"
     file.write_text("12345\n")
 
-    def others(path: Path, **options: float) -> FileLock:
-        lock = FileLock(path, **options)
+    def others(path: Path, *, poll_interval: float) -> FileLock:
+        lock = FileLock(path, poll_interval=poll_interval)
         denied(lock, file)
         return lock
 
