@@ -41,7 +41,7 @@ def chosen(data: DataSet, classes: str | int | Sequence[str | int], path: Path) 
         data: the data set.
         classes: "all", "none", a class, a list of classes, or a range of positions such as "0-9"
             (both ends included). One class is given by its name, or else by its position; a range
-            is of positions, whatever the names.
+            is of positions, whatever the names. Classes called all or none are chosen by a list.
         path: where the data set came from, for the message.
 
     Raises:
@@ -137,7 +137,7 @@ def drawn(images: int, fraction: float) -> int:
 def _positions(classes: str | int | Sequence[str | int], names: list[str], path: Path) -> list[int]:
     if classes == "all":
         return list(range(len(names)))
-    if classes == "none" and "none" not in names:
+    if classes == "none":
         return []
     if isinstance(classes, str) and classes not in names:
         ends = re.fullmatch(r"(\d+)-(\d+)", classes)
@@ -164,8 +164,15 @@ def _positions(classes: str | int | Sequence[str | int], names: list[str], path:
 def _position(one: str | int, names: list[str], path: Path) -> int:
     if str(one) in names:
         return names.index(str(one))
-    if str(one).isdecimal() and int(one) < len(names):
-        return int(one)
+    if str(one).isdecimal():
+        alike = [name for name in names if name.isdecimal() and int(name) == int(one)]
+        if alike:
+            raise InputError(
+                f"{path}: class {one} may be the class {alike[0]} or a position: YAML reads "
+                f"{alike[0]} as a number; expected the name of a class in quotes"
+            )
+        if int(one) < len(names):
+            return int(one)
     raise InputError(
         f"{path}: has no class {one}; its {len(names)} classes are {_shortened(names)}"
     )

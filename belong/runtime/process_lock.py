@@ -80,6 +80,8 @@ def _acquire(lock: BaseFileLock, *, timeout: float) -> None:
                 raise
             # Else who had the lock has just taken its empty folder away.
         except PermissionError:
+            if not os.access(file.parent, os.W_OK):
+                raise
             _remove_left(file, timeout)
 
 

@@ -167,10 +167,14 @@ def _sync(path: Path) -> None:
         os.close(file)
 
 
-def _below(folder: Path) -> Iterator[Path]:
-    """Yield the files and folders below a folder, the deepest first."""
-    for top, folders, files in os.walk(folder, topdown=False):
-        yield from (Path(top, name) for name in [*files, *folders])
+def _below(folder: Path) -> list[Path]:
+    """Return the files and folders below a folder, the deepest last."""
+    found, left = list[Path](), [folder]
+    while left:  # `os.walk` calls itself, and a folder may be too deep for that
+        inside = list(left.pop().iterdir())
+        found += inside
+        left += [path for path in inside if path.is_dir() and not path.is_symlink()]
+    return found
 
 
 def _part_of(path: Path) -> Path:

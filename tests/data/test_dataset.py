@@ -186,6 +186,22 @@ def test_none_chooses_no_image() -> None:
     assert (len(data.images), data.class_names) == (0, ())
 
 
+def test_a_class_that_is_called_as_a_keyword_is_chosen_by_a_list() -> None:
+    names = ("all", "none", *"23456789")
+    data = replace(ten_classes(), class_names=names)
+    assert chosen(data, "none", HERE).class_names == ()
+    assert chosen(data, "all", HERE).class_names == names
+    assert chosen(data, ["none"], HERE).class_names == ("none",)
+    assert chosen(data, ["all"], HERE).class_names == ("all",)
+
+
+def test_a_name_that_yaml_takes_for_a_number_is_never_another_class() -> None:
+    data = replace(ten_classes(), class_names=tuple(f"{n:02}" for n in range(1, 11)))
+    assert chosen(data, ["01", "02"], HERE).class_names == ("01", "02")
+    with pytest.raises(InputError, match="class 1 may be the class 01 or a position: YAML reads"):
+        chosen(data, 1, HERE)
+
+
 def test_without_some_classes_the_others_are_kept_and_numbered_anew() -> None:
     data = without(ten_classes(), {"0", "1", "2", "4", "9", "no such class"})
     assert data.class_names == ("3", "5", "6", "7", "8")

@@ -38,4 +38,68 @@ HELD_BY = {
     "what DVC's cache does not hold whole, and what mends it":
         "commands/test_verify.py::test_what_does_not_match_is_named_with_its_stage_and_what_mends_it",
     "shut folder": "data/test_file_discovery.py::test_a_folder_that_is_shut_is_listed_with_the_reason",
+    "kill at any change of the disk: score, watch, export, check, clean, fit":
+        "robustness/test_crashes.py::test_after_a_kill_at_any_change_of_the_disk_the_same_command_gives_the_same_bytes",
+    "power failure after a command: score, watch, export, check, clean, fit":
+        "robustness/test_crashes.py::test_a_power_failure_after_a_command_leaves_all_that_it_has_written",
+    "two names that are printed alike, in the gallery":
+        "robustness/test_attacks.py::test_beside_each_verdict_of_the_gallery_stands_its_own_picture",
+    "two names that are printed alike, in a stream":
+        "robustness/test_attacks.py::test_the_times_of_a_stream_are_those_of_its_own_images",
+    "one file named twice":
+        "robustness/test_attacks.py::test_a_file_that_is_named_twice_has_two_rows",
+    "link out of an upload: to a folder, a file, or /":
+        "robustness/test_attacks.py::test_a_link_out_of_an_upload_is_told_and_not_followed",
+    "link inside of an upload":
+        "robustness/test_attacks.py::test_a_link_inside_of_the_folder_is_followed",
+    "folder 1,100 levels deep":
+        "robustness/test_attacks.py::test_a_folder_may_be_deeper_than_python_calls_functions",
+    "lock that is a link, a hard link, or a file of the person's":
+        "robustness/test_attacks.py::test_a_lock_writes_over_no_file",
+    "lock that is a pipe":
+        "robustness/test_attacks.py::test_a_pipe_is_no_lock",
+    "lock that a killed process of another user left":
+        "robustness/test_attacks.py::test_the_lock_that_a_killed_process_of_another_user_left_is_taken_over",
+    "hidden folders of the person's own":
+        "robustness/test_attacks.py::test_hidden_folders_of_a_persons_own_stay",
+    "`.unfinished` that is a link":
+        "robustness/test_attacks.py::test_the_folder_of_an_unfinished_run_is_no_link",
+    "link under a temporary name":
+        "robustness/test_attacks.py::test_links_in_the_place_of_temporary_names_are_removed_and_not_followed",
+    "another run before the gallery is written":
+        "robustness/test_attacks.py::test_the_gallery_is_written_before_another_run_has_its_turn",
+    "pipe, device or hole where a small file is read":
+        "robustness/test_attacks.py::test_pipes_devices_and_endless_files_are_not_read",
+    "pipes named as IDX files":
+        "robustness/test_attacks.py::test_pipes_named_as_idx_files_are_refused",
+    "summary.json that is a pipe":
+        "robustness/test_attacks.py::test_a_summary_that_is_a_pipe_is_no_summary",
+    "control sequences in names, printed":
+        "robustness/test_attacks.py::test_a_command_prints_no_control_sequence_of_a_name",
+    "control sequences in names, in tables":
+        "robustness/test_attacks.py::test_names_do_nothing_to_a_terminal_and_tables_keep_them",
+    "standard streams that are closed":
+        "robustness/test_attacks.py::test_a_command_works_where_standard_streams_are_closed",
+    "alpha of 5e-324, and 10^400 calibration images":
+        "robustness/test_attacks.py::test_absurd_numbers_are_refused",
+    "damaged model beside a dvc.lock":
+        "robustness/test_attacks.py::test_the_model_of_a_folder_is_verified_beside_a_lock_file_too",
+    "model of a stranger's: 47 changes of its facts and arrays":
+        "prediction/test_hostile_models.py::test_it_is_refused_in_one_line_and_takes_no_memory",
+    "model of a stranger's: a file that is a hole of 1 TiB":
+        "prediction/test_hostile_models.py::test_a_file_that_claims_more_than_any_model_has_is_not_read",
+    "isolation forest that is no forest":
+        "prediction/test_hostile_models.py::test_what_is_no_tree_is_refused",
+    "score that is NaN or infinite":
+        "prediction/test_hostile_models.py::test_no_score_that_is_not_finite_belongs",
+    "score that is NaN, of a member of `combined`":
+        "prediction/test_hostile_models.py::test_to_a_member_such_a_score_is_more_surprising_than_any",
+    "score that is NaN, of a calibration image":
+        "prediction/test_hostile_models.py::test_calibration_scores_that_are_no_numbers_are_refused",
+    "detector that fails behind its trial":
+        "prediction/test_hostile_models.py::test_a_score_that_is_no_number_is_told_as_the_largest_one_and_rejected",
+    "classes called none and all":
+        "data/test_dataset.py::test_a_class_that_is_called_as_a_keyword_is_chosen_by_a_list",
+    "class called 01, in params.yaml":
+        "data/test_dataset.py::test_a_name_that_yaml_takes_for_a_number_is_never_another_class",
 }  # fmt: skip
