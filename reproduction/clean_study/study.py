@@ -33,6 +33,7 @@ from belong.commands.clean.folder_judgment import (
 from belong.commands.clean.options import CleanOptions
 from belong.evaluation.metrics import roc_auc
 from belong.models import device as devices
+from belong.runtime import portable_math
 from belong.runtime.errors import InputError
 from belong.runtime.exit_codes import exit_code_of
 from belong.runtime.progress import bar
@@ -71,7 +72,7 @@ def _study(given: argparse.Namespace) -> int:
         for one in designs
         if (one.name, one.foreign, seed) not in known
     ]
-    devices.compute_repeatably(1)
+    devices.compute_repeatably(1, portable_math.current())
     with bar(len(todo), "clean", "folder") as progress:
         for one, seed in todo:
             rows += measured(one, seed)
@@ -101,7 +102,8 @@ def measured(spoiled: Spoiled, seed: int) -> list[Row]:
         folder = Path(work, "photos")
         wrong = plant(spoiled, folder, np.random.default_rng(seed))
         start = time.process_time()
-        job = prepare(folder, CleanOptions(settings={"seed": seed, "threads": 1}))
+        settings = {"seed": seed, "threads": 1, "math": portable_math.current()}
+        job = prepare(folder, CleanOptions(settings=settings))
         if job.backbone is None:
             raise InputError(f"{spoiled.name}: no pretrained backbone, expected one for photos")
         result = judge_folder(job, look_at_files(job))
