@@ -7,7 +7,9 @@ import onnxruntime
 import pytest
 import torch
 
+from belong.detectors.combined import Combination
 from belong.models.small_cnn import SmallCnn
+from belong.parameters import CombinationRule
 from belong.prediction.bundle import Bundle
 from belong.prediction.onnx.export import model as graph_of
 from belong.prediction.predictor import Predictor
@@ -56,3 +58,28 @@ def test_score_and_label_of_the_graph_are_those_of_the_model(channels: int) -> N
     assert np.ptp(expected.score) > 1e-3
     np.testing.assert_allclose(score, expected.score, rtol=1e-4)
     np.testing.assert_array_equal(label, expected.label)
+
+
+@pytest.mark.parametrize("rule", ["fisher", "stouffer"])
+def test_the_graph_adds_up_the_members_as_the_model_does(rule: CombinationRule) -> None:
+    rng = np.random.default_rng(0)
+    held_out, tested = rng.integers(0, 256, (2, 30, 3, *SIDES.values()), np.uint8)
+    tested[15:] //= 4  # darker than those that calibrate: some lie beyond the tail
+    network = SmallCnn.for_images(torch.from_numpy(held_out), classes=2)
+    network.initialize(torch.from_numpy(held_out), torch.Generator().manual_seed(0))
+    network(torch.from_numpy(held_out))
+    single, cpu = bundle_of(network), torch.device("cpu")
+    asked = Predictor(single, device=cpu).detector_scores(held_out)
+    calibration = {f"member/{name}": scores for name, scores in asked.items()}
+    facts = {"detector": "combined", "members": list(asked), "combination": rule}
+    manifest = single.manifest.model_copy(update=facts)
+    own = {"calibration": {**calibration, "combined": np.arange(9, dtype=np.float32)}}
+    bundle = Bundle(manifest, {**single.arrays, **own})
+    predictor = Predictor(bundle, device=cpu)
+    session = onnxruntime.InferenceSession(graph_of(bundle).SerializeToString())
+    (score,) = session.run(["score"], {"images": tested.transpose(0, 2, 3, 1)})
+    np.testing.assert_allclose(score, predictor.score(tested).score, rtol=1e-3, atol=1e-3)
+    combination = Combination.fit(asked, tail=manifest.tail, rule=rule)
+    scores = predictor.detector_scores(tested)
+    np.testing.assert_allclose(combination.score(scores), score, rtol=1e-3, atol=1e-3)
+    assert any((scores[name] > one.start).any() for name, one in combination.surprises.items())
