@@ -24,7 +24,7 @@ def live_curves(folder: Path, *, resumes: bool) -> Iterator[Watch]:
     if find_spec("dvclive") is None:
         yield lambda _row: None
         return
-    from dvclive import Live  # an optional extra
+    from dvclive.live import Live  # an optional extra
 
     # `dvcyaml`: else it writes a dvc.yaml of its own.
     with Live(str(folder), resume=resumes, save_dvc_exp=False, dvcyaml=False) as live:
