@@ -1,6 +1,7 @@
 """Every processor computes the same bytes: here and on an emulated one of another maker."""
 
 import os
+import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,7 +13,6 @@ from belong.runtime.errors import InputError
 from belong.runtime.portable_math import FAST
 from tests.imports import ROOT
 from tests.robustness.processors import __main__ as program
-from tests.robustness.processors import emulation
 from tests.robustness.processors.emulation import (
     HASWELL,
     ROME,
@@ -112,7 +112,7 @@ def test_an_emulator_that_sorts_wrongly_is_refused(monkeypatch: pytest.MonkeyPat
         shown = "qemu-x86_64 version 7.2.22" if "--version" in words else ""
         return subprocess.CompletedProcess(words, "-cpu" in words, shown)
 
-    monkeypatch.setattr(emulation.shutil, "which", lambda name: name)
-    monkeypatch.setattr(emulation.subprocess, "run", answer)
+    monkeypatch.setattr(shutil, "which", lambda name: name)
+    monkeypatch.setattr(subprocess, "run", answer)
     with pytest.raises(InputError, match=r"^qemu-x86_64 7\.2\.22 computes AVX2's gathers wrongly"):
         check_emulator()

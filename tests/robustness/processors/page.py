@@ -54,12 +54,12 @@ def page(runs: Sequence[Run], qemu: str) -> str:
     ]
     for run in runs:
         one = run.processor
-        others = sum(map(is_promised, differing(run, first)))
+        count = sum(map(is_promised, differing(run, first)))
         chosen = ", ".join(run.seen[name] for name in ("torch", "NumPy", "OpenBLAS"))
         kind = "emulated" if one.is_emulated else "this machine"
         lines.append(
             f"| {one.name} | {one.maker} | {kind} | {one.math} | {one.threads} | {chosen} | "
-            f"{len(promised)} | {others or 'none'} | {sum(run.seconds.values()):.0f} |"
+            f"{len(promised)} | {count or 'none'} | {sum(run.seconds.values()):.0f} |"
         )
     lines += [
         "",
@@ -88,15 +88,15 @@ def page(runs: Sequence[Run], qemu: str) -> str:
         "| operation | processors in portable mode with one thread that differ from the first |",
         "| --- | --- |",
     ]
-    others = [
+    equals = [
         run
         for run in runs[1:]
         if run.processor.math == PORTABLE and run.processor.threads == first.processor.threads
     ]
     for name in sorted(first.digests):
         if not is_promised(name) and ": " in name:
-            count = sum(run.digests.get(name) != first.digests[name] for run in others)
-            lines.append(f"| {_shown(name)} | {count} of {len(others)} |")
+            count = sum(run.digests.get(name) != first.digests[name] for run in equals)
+            lines.append(f"| {_shown(name)} | {count} of {len(equals)} |")
     lines += [
         "",
         "ONNX Runtime chooses its code by the processor whatever it is told. Exported graphs are "

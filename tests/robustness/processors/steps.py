@@ -174,7 +174,7 @@ def numbers(dtype: str) -> np.ndarray:
 
 def avoided() -> None:
     """Compute what MKL computes otherwise on each maker's processors, and belong never uses."""
-    out = {}
+    out: dict[str, torch.Tensor] = {}
     for dtype in DTYPES:
         y = torch.from_numpy(numbers(dtype))
         rows = y[:10_000].reshape(100, 100)
