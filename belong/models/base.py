@@ -4,6 +4,7 @@
 images. `belong.models.registry` says what a new one takes.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
@@ -127,6 +128,7 @@ def pixel_moments(images: Tensor) -> tuple[Tensor, Tensor]:
         weights = torch.bincount(channel.flatten(), minlength=256).double() / channel.numel()
         mean = (weights * levels).sum()
         means.append(mean)
-        # A channel of one colour has no spread; 1 leaves it as it is.
-        stds.append(((weights * (levels - mean).square()).sum().sqrt()) or torch.tensor(1.0))
-    return torch.stack(means).float(), torch.stack(stds).float()
+        # Not torch's square root: MKL's differs between makers of processors. A channel of one
+        # colour has no spread; 1 leaves it as it is.
+        stds.append(math.sqrt((weights * (levels - mean).square()).sum()) or 1.0)
+    return torch.stack(means).float(), torch.tensor(stds)

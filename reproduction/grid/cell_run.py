@@ -18,9 +18,12 @@ from configobj import ConfigObj
 
 from reproduction.grid.cells import Cell, Values, assignments
 from reproduction.grid.command import Command
-from reproduction.grid.engines.base import Engine
+from reproduction.grid.engines.base import Engine, WorkerLostError
 from reproduction.grid.freshness import TARGET
+from reproduction.grid.orphans import end_processes_in
 from reproduction.grid.repository import Repository
+
+ATTEMPTS = 3  # of a cell whose worker is lost
 
 
 def cache_of(root: Path) -> Path:
@@ -60,27 +63,36 @@ class Workshop:
         return self.logs / f"{cell.name}.log"
 
     def run(self, cell: Cell, pair: Values) -> None:
-        """Make the experiment of a cell.
+        """Make the experiment of a cell; begin again if a machine of the engine is lost.
 
         Raises:
             CellError: DVC or a stage failed; the log says why.
         """
-        with self._clone(cell.name) as folder:
-            settings = assignments(cell.settings(pair))
-            command = Command(
-                words=(
-                    *("dvc", "exp", "run", "--name", cell.name),
-                    *(word for setting in settings for word in ("--set-param", setting)),
-                    TARGET,
-                ),
-                folder=folder,
-                environment=self.repository.identity(),
-                log=self.log_of(cell),
-            )
-            code = self.engine.run(command)
-            if code != 0:
-                raise CellError(f"ended with code {code}")
-            self.repository.take(folder, cell.name, self.commit)
+        for _ in range(ATTEMPTS):
+            with self._clone(cell.name) as folder:
+                try:
+                    return self._run_in(folder, cell, pair)
+                except WorkerLostError as error:
+                    lost = error
+                    end_processes_in(folder)  # what the worker had started
+        raise CellError(f"{ATTEMPTS} workers were lost; the last one: {lost}")
+
+    def _run_in(self, folder: Path, cell: Cell, pair: Values) -> None:
+        settings = assignments(cell.settings(pair))
+        command = Command(
+            words=(
+                *("dvc", "exp", "run", "--name", cell.name),
+                *(word for setting in settings for word in ("--set-param", setting)),
+                TARGET,
+            ),
+            folder=folder,
+            environment=self.repository.identity(),
+            log=self.log_of(cell),
+        )
+        code = self.engine.run(command)
+        if code != 0:
+            raise CellError(f"ended with code {code}")
+        self.repository.take(folder, cell.name, self.commit)
 
     @contextmanager
     def _clone(self, name: str) -> Iterator[Path]:

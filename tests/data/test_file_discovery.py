@@ -23,6 +23,7 @@ from belong.data.isolation import ENDED
 from belong.runtime.errors import InputError
 from tests.imports import ROOT
 from tests.photo_folders import write_images
+from tests.privileges import as_any_user
 
 FORM = ImageForm(
     channels=1, height=4, width=4, color="grey", resize="cover", background=(255, 255, 255),
@@ -71,13 +72,17 @@ def test_links_that_run_in_a_circle_are_followed_once(tmp_path: Path) -> None:
     assert DECODER.decode(tmp_path / "self.png") == "a link to nothing"
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every folder")
 def test_a_folder_that_is_shut_is_listed_with_the_reason(tmp_path: Path) -> None:
     write_images(tmp_path, "a.png", "shut/b.png")
     (tmp_path / "shut").chmod(0)
-    found = below(tmp_path)
+    program = (
+        "import pathlib, sys; from belong.data.file_discovery import below;"
+        "found = below(pathlib.Path(sys.argv[1])); print(found.files, found.shut)"
+    )
+    words = [*as_any_user(), sys.executable, "-c", program, str(tmp_path)]
+    shown = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     (tmp_path / "shut").chmod(0o700)
-    assert (found.files, found.shut) == (["a.png"], [("shut", "Permission denied")])
+    assert shown == "['a.png'] [('shut', 'Permission denied')]\n"
 
 
 def test_a_folder_that_is_gone_meanwhile_is_listed_with_the_reason(tmp_path: Path) -> None:

@@ -1,43 +1,77 @@
-"""The contract of every engine that can run here: it runs commands, and stops."""
+"""The contract of every engine: it runs commands, and stops; the grid's bytes are the same on all.
 
+Ray is a cluster of its own on this machine, and so is Slurm, with submitit's processes beside it.
+"""
+
+import os
 import shutil
+import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 import pytest
+import ray
 
 from reproduction.grid.command import Command
 from reproduction.grid.engines.base import STOPPED, Engine
 from reproduction.grid.engines.local import Local
+from reproduction.grid.engines.ray import OnRay
+from reproduction.grid.engines.slurm import OnSlurm
 from reproduction.grid.orphans import end_processes_in
+from tests import slurm_cluster
+from tests.pipeline.test_grid_driver import (
+    ENVIRONMENT,
+    edit,
+    grid,
+    ran,
+    repository,
+    started,
+    tables,
+)
+
+CELLS = ["own-lambda-0.0-seed-0", "own-lambda-1.0-seed-0"]
 
 
-def engine_named(name: str, folder: Path) -> Engine:
-    if name == "ray":
-        pytest.importorskip("ray", reason="Ray is not installed: pip install -e '.[ray]'")
-        from reproduction.grid.engines.ray import OnRay
-
-        return OnRay(threads=1)
-    if name == "slurm":
-        pytest.importorskip("submitit", reason="no submitit: pip install -e '.[slurm]'")
-        from reproduction.grid.engines.slurm import OnSlurm
-
-        # Without Slurm, submitit's own processes take its place.
-        return OnSlurm(folder, threads=1, cluster="slurm" if shutil.which("srun") else "local")
-    return Local(folder)
+ENGINES = ("local", "ray", "slurm", "submitit")
 
 
-@pytest.fixture(params=["local", "ray", "slurm"])
+@pytest.fixture(scope="module")
+def slurm() -> Iterator[dict[str, str]]:
+    """Start Slurm; give the variables that its commands need."""
+    if not slurm_cluster.is_installed() and not os.environ.get("CI"):
+        pytest.skip(slurm_cluster.NONE)
+    with slurm_cluster.running() as variables, pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+            patch.setitem(ENVIRONMENT, name, value)  # of the drivers that are started
+        yield variables
+
+
+@pytest.fixture(scope="module")
+def ray_cluster() -> Iterator[None]:
+    """Leave Ray running from one test to the next; the first engine starts it."""
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture(params=ENGINES)
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
-    made = engine_named(request.param, tmp_path)
-    yield made
-    made.stop()
+    one: Engine
     if request.param == "ray":
-        import ray
-
-        ray.shutdown()
+        request.getfixturevalue("ray_cluster")
+        one = OnRay(threads=1)
+    elif request.param == "slurm":
+        request.getfixturevalue("slurm")
+        one = OnSlurm(tmp_path, threads=1)
+    elif request.param == "submitit":
+        one = OnSlurm(tmp_path, threads=1, cluster="local")
+    else:
+        one = Local(tmp_path)
+    yield one
+    one.stop()
 
 
 def program(folder: Path, name: str, text: str) -> Command:
@@ -75,3 +109,49 @@ def test_a_command_that_was_ended_has_not_succeeded(tmp_path: Path) -> None:
     process = program(tmp_path, "sleeps", "import time; time.sleep(120)").start()
     end_processes_in(tmp_path)
     assert process.wait() != 0
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository in which two cells have run on this machine, of a second each."""
+    folder = repository(tmp_path_factory.mktemp("grid") / "local")
+    edit(folder / "grid.yaml", "own:\n    derive: {images: 1}", "own:\n    derive: {images: 10}")
+    shutil.copytree(folder, folder.parent / "fresh")
+    assert grid(folder, "--jobs", "2").returncode == 0
+    return folder
+
+
+@pytest.fixture
+def fresh(local: Path, tmp_path: Path) -> Path:
+    """The same repository, before they ran."""
+    return Path(shutil.copytree(local.parent / "fresh", tmp_path / "fresh"))
+
+
+@pytest.mark.usefixtures("slurm")
+def test_two_cells_on_slurm_give_the_bytes_of_this_machine(fresh: Path, local: Path) -> None:
+    done = grid(fresh, "--engine", "slurm", "--jobs", "2")
+    assert (done.returncode, ran(done)) == (0, CELLS), done.stderr
+    assert tables(fresh) == tables(local)
+
+
+def test_two_cells_on_ray_give_the_bytes_of_this_machine_though_a_worker_is_killed(
+    fresh: Path, local: Path
+) -> None:
+    with started(fresh, "--engine", "ray", "--jobs", "2") as driver:
+        worker = awaited_worker(fresh)
+        worker.send_signal(signal.SIGKILL)
+        _, printed = driver.communicate(timeout=120)
+    assert driver.returncode == 0, printed
+    assert tables(fresh) == tables(local)
+
+
+def awaited_worker(folder: Path) -> psutil.Process:
+    """Return the worker of Ray that runs the first stage in a clone below `folder`."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        for process in psutil.process_iter(["cmdline", "cwd"]):
+            words, place = process.info["cmdline"] or [], process.info["cwd"] or ""
+            if "toy.py" in words and place.startswith(str(folder)):
+                return next(one for one in process.parents() if "ray::" in one.cmdline()[0])
+        time.sleep(0.05)
+    raise AssertionError("no cell has started")

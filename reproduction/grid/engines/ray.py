@@ -9,7 +9,7 @@ from typing import Any
 import ray
 
 from reproduction.grid.command import Command
-from reproduction.grid.engines.base import STOPPED
+from reproduction.grid.engines.base import STOPPED, WorkerLostError
 
 
 class OnRay:
@@ -17,14 +17,23 @@ class OnRay:
 
     def __init__(self, *, threads: int) -> None:
         """Start Ray or join it; each command gets `threads` processors."""
-        ray.init(log_to_driver=False, include_dashboard=False, logging_level="ERROR")
+        ray.init(
+            log_to_driver=False,
+            include_dashboard=False,
+            logging_level="ERROR",
+            ignore_reinit_error=True,
+        )
         self._task: Any = ray.remote(num_cpus=threads, max_retries=0)(_call)
         self._results: list[Any] = []
         self._starting = Lock()
         self._stopped = False
 
     def run(self, command: Command) -> int:
-        """Run a command."""
+        """Run a command.
+
+        Raises:
+            WorkerLostError: the worker ended before the command did.
+        """
         with self._starting:
             if self._stopped:
                 return STOPPED
@@ -32,8 +41,10 @@ class OnRay:
             self._results.append(result)
         try:
             return int(ray.get(result))
-        except ray.exceptions.RayError:
-            return STOPPED
+        except ray.exceptions.RayError as error:
+            if self._stopped:
+                return STOPPED
+            raise WorkerLostError(str(error).splitlines()[-1]) from None
 
     def stop(self) -> None:
         """Cancel the tasks."""

@@ -12,7 +12,7 @@ import submitit
 
 from belong.runtime.errors import InputError
 from reproduction.grid.command import Command
-from reproduction.grid.engines.base import STOPPED
+from reproduction.grid.engines.base import STOPPED, WorkerLostError
 
 LIMIT_MINUTES = 24 * 60
 
@@ -34,16 +34,26 @@ class OnSlurm:
         self._stopped = False
 
     def run(self, command: Command) -> int:
-        """Run a command."""
+        """Run a command.
+
+        Raises:
+            InputError: Slurm does not take the job.
+            WorkerLostError: the job ended before the command did.
+        """
         with self._starting:
             if self._stopped:
                 return STOPPED
-            job = self._executor.submit(command)
+            try:
+                job = self._executor.submit(command)
+            except submitit.core.utils.FailedJobError as error:  # what sbatch says
+                raise InputError(f"--engine slurm: {str(error).strip().splitlines()[-1]}") from None
             self._jobs.append(job)
         try:
             return int(job.result())
-        except submitit.core.utils.UncompletedJobError:
-            return STOPPED
+        except submitit.core.utils.UncompletedJobError as error:
+            if self._stopped:
+                return STOPPED
+            raise WorkerLostError(str(error).splitlines()[0]) from None
 
     def stop(self) -> None:
         """Cancel the jobs."""

@@ -1,0 +1,1 @@
+"""Whether every processor computes the same bytes, on emulated ones."""
