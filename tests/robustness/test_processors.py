@@ -1,6 +1,7 @@
 """Every processor computes the same bytes: here and on an emulated one of another maker."""
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -116,3 +117,17 @@ def test_an_emulator_that_sorts_wrongly_is_refused(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(subprocess, "run", answer)
     with pytest.raises(InputError, match=r"^qemu-x86_64 7\.2\.22 computes AVX2's gathers wrongly"):
         check_emulator()
+
+
+def test_belong_uses_no_operation_that_the_page_calls_not_portable() -> None:
+    """Those that a name shows: MKL's functions, distances by products, Adam without `fused`."""
+    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "belong").rglob("*.py"))
+    used = re.findall(r"torch\.(?:sqrt|acos|asin|atan)\(|\.(?:sqrt|acos|asin|atan)_?\(\)", sources)
+    assert used == []
+    exact = 'compute_mode="donot_use_mm_for_euclid_dist"'
+    assert sources.count("torch.cdist(") == sources.count(exact) > 0
+    optimizers = [
+        line for line in sources.splitlines() if re.search(r"(Adam|AdamW|RMSprop)\)?\(", line)
+    ]
+    assert optimizers
+    assert all("fused=True" in line for line in optimizers)
