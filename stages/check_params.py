@@ -31,8 +31,8 @@ class Limits:
     fixed_px: int | None = None
 
 
-# The networks themselves come with torch, which takes seconds. One that is not in this list is
-# checked by the stages that build it; a test holds the numbers to the networks.
+# The networks themselves come with torch, which takes seconds: one that is not in this list is
+# built to learn its features. A test holds the numbers to the networks.
 FROM_SCRATCH = {"lenet": Limits(84, 12), "small_cnn": Limits(84, 32)}
 
 
@@ -75,7 +75,7 @@ def _beyond(limits: Limits, values: Parameters) -> Iterator[str]:
 
 def _limits(values: Parameters) -> Limits | None:
     if not values.has_backbone:
-        return FROM_SCRATCH.get(values.network)
+        return FROM_SCRATCH.get(values.network) or _built(values.network)
     from belong.models.backbones.backbone import LEAST_SIDE_PX  # not at the top: see above
     from belong.models.backbones.catalog import card_of
 
@@ -85,6 +85,16 @@ def _limits(values: Parameters) -> Limits | None:
         least_px=LEAST_SIDE_PX,
         fixed_px=card.side_px if card.has_fixed_side else None,
     )
+
+
+def _built(name: str) -> Limits:
+    """Return the limits of a network from scratch; the stage train refuses images too small."""
+    import torch  # not at the top: see above
+
+    from belong.models.registry import FROM_SCRATCH as KINDS
+
+    network = KINDS[name].for_images(torch.zeros(1, 3, 224, 224, dtype=torch.uint8), classes=2)
+    return Limits(network.classifier.in_features, least_px=1)
 
 
 def _images(folder: Path, side_px: int) -> tuple[str, set[int]]:

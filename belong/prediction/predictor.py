@@ -86,7 +86,12 @@ class Predictor:
     def _build(self, bundle: Bundle, own: Backbone | None) -> None:
         manifest = self.manifest
         arrays, device = bundle.arrays, self._device
-        kind, card = NETWORKS[manifest.network], manifest.backbone
+        kind, card = NETWORKS.get(manifest.network), manifest.backbone
+        if kind is None:
+            raise IntegrityError(
+                f"the model's network is {manifest.network!r}; expected {', '.join(NETWORKS)}: "
+                "it was made with a network that this copy of belong does not have"
+            )
         _check_sizes(bundle)
         network = kind.from_arrays(arrays["network"], manifest.shape, card)
         self._network = network.to(device).eval()

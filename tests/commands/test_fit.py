@@ -95,7 +95,7 @@ def test_a_plan_is_told_and_nothing_is_written(
     assert "2,001 images of 10 classes, 200 at least (0)" in said
     assert "network: lenet at 28 px" in said
     assert re.search(
-        r"^time: about \d+ \w+ \(\d+ \w+ to \d+ \w+\), if the machine", said, re.MULTILINE
+        r"^time: about [\d.]+ \w+ \([\d.]+ \w+ to [\d.]+ \w+\), if the machine", said, re.MULTILINE
     )
     assert not list(tmp_path.iterdir())
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from belong.models.registry import FROM_SCRATCH, NETWORKS, build
 from belong.models.train_classifier import TrainingOptions, train_classifier
 from belong.parameters import FROZEN
 from belong.prediction.bundle import Bundle
+from belong.prediction.manifest import IntegrityError
 from belong.prediction.onnx.export import model as graph_of
 from belong.prediction.predictor import Predictor
 from belong.runtime.errors import InputError
@@ -248,3 +249,10 @@ def test_the_onnx_graph_of_a_model_scores_as_the_model(case: Case) -> None:
 def test_images_that_are_too_small_are_refused_in_one_line(name: str) -> None:
     with pytest.raises(InputError, match=r"images of at least \d+ px, got 2x3$"):
         build(name, torch.zeros(2, 3, 2, 3, dtype=torch.uint8), classes=2, embedding=2)
+
+
+def test_a_model_of_a_network_that_is_not_here_is_told_in_one_line(backbone: Backbone) -> None:
+    bundle = bundle_of(drawn("lenet", backbone))
+    elsewhere = bundle.manifest.model_copy(update={"network": "pooled"})
+    with pytest.raises(IntegrityError, match="the model's network is 'pooled'; expected lenet, "):
+        Predictor(replace(bundle, manifest=elsewhere), device=CPU)

@@ -139,14 +139,15 @@ IDX = ROOT / "tests" / "data" / "mnist-small"
 
 def problems(**changes: object) -> list[str]:
     """Return what is impossible in the parameters with some sections, or parts of them, changed."""
-    values = read(ROOT / "params.yaml")
+    values = read(ROOT / "tests" / "data" / "params.yaml")
     values["normal"]["path"] = str(IDX)
+    values["images"]["side_px"] = 224
     for key, change in changes.items():
         values[key] = {**values[key], **change} if isinstance(change, dict) else change
     return list(check_params.impossible(Parameters.parse(values, Path("params.yaml"))))
 
 
-def test_the_parameters_of_the_project_are_possible() -> None:
+def test_the_parameters_of_the_tests_are_possible() -> None:
     assert problems() == []
 
 
@@ -168,6 +169,14 @@ def test_what_no_run_can_do_is_refused_before_any_training(
     changes: dict[str, object], line: str
 ) -> None:
     assert problems(**changes) == [line]
+
+
+def test_a_network_that_joined_later_is_built_to_learn_its_features(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(check_params, "FROM_SCRATCH", {})
+    (line,) = problems(detectors={"vim": {"principal": 84}})
+    assert line.endswith("got 84, expected less than 84, the features of network lenet")
 
 
 @pytest.mark.parametrize("is_there", [True, False])
