@@ -306,6 +306,19 @@ def test_a_graph_of_another_threshold_is_told_by_its_verdicts(
         check(got, "other")
 
 
+def test_a_verdict_that_an_allowed_difference_explains_is_a_tie_and_no_flip(
+    bundle: Bundle, tested: np.ndarray, tmp_path: Path
+) -> None:
+    """An image of the calibration has the score of one of the held-out ones: its own."""
+    scores = Predictor(bundle, device=torch.device("cpu")).score(tested[:50]).score
+    at = np.float32(np.sort(scores)[25])
+    accepts = with_facts(bundle, {}, threshold=float(at))
+    rejects = with_facts(bundle, {}, threshold=float(np.nextafter(at, np.float32(0))))
+    got = compare(accepts, written(rejects, tmp_path / "model.onnx"), [tested[:50]])
+    assert (got.verdicts, got.ties, got.is_same) == (0, (scores == at).sum(), True)
+    assert got.text.endswith("1 tie with held-out images")
+
+
 @pytest.mark.parametrize(
     "found",
     [{"labels": 1}, {"verdicts": 1}, {"steps": 2}, {"detectors": 2e-4}, {"combined": 2e-4}],

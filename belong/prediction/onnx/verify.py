@@ -29,6 +29,8 @@ class Compared:
     Attributes:
         n: the images.
         labels, verdicts: so many differ.
+        ties: so many verdicts more differ where a difference of scores that is allowed explains it,
+            as where an image has the score of a held-out one: it is one of them.
         steps: so many scores of `active_nodes` differ by more than is allowed. A node whose value
             is 0 in one and 1e-8 in the other is active in one of them only, and the score jumps.
         detectors: the largest difference of another detector's score, as a share of the score,
@@ -42,6 +44,7 @@ class Compared:
     n: int = 0
     labels: int = 0
     verdicts: int = 0
+    ties: int = 0
     steps: int = 0
     detectors: float = 0.0
     combined: float = 0.0
@@ -61,6 +64,7 @@ class Compared:
             f"{self.verdicts}, largest difference of a detector's score {self.detectors:.2g} (of "
             f"the score, or of the spread of held-out ones) and of their combination "
             f"{self.combined:.2g}, where {MOST:g} is allowed; {self.steps} steps of {PATTERN}"
+            + (f"; {counted(self.ties, 'tie')} with held-out images" if self.ties else "")
         )
 
 
@@ -84,9 +88,18 @@ def compare(bundle: Bundle, model: Path, batches: Iterable[np.ndarray]) -> Compa
         own = dict(zip(spread, got["detectors"].T, strict=True))
         seen.n += len(images)
         seen.labels += int((got["label"] != wanted.label).sum())
-        seen.verdicts += int((got["belongs"] != wanted.belongs).sum())
+        units = {name: np.maximum(np.abs(scores[name]), spread[name].std()) for name in own}
+        ends = (
+            {name: scores[name] + sign * MOST * unit for name, unit in units.items()}
+            for sign in (-1, 1)
+        )
+        least, most = (combination.score(end) if fitted else end[manifest.detector] for end in ends)
+        differs = got["belongs"] != wanted.belongs
+        is_tie = differs & (least <= manifest.threshold) & (manifest.threshold < most)
+        seen.ties += int(is_tie.sum())
+        seen.verdicts += int((differs & ~is_tie).sum())
         for name, values in own.items():
-            unit = np.maximum(np.abs(scores[name]), spread[name].std())
+            unit = units[name]
             off = _apart(values, scores[name]) / np.where(unit > 0, unit, 1)
             if name == PATTERN:
                 seen.steps += int((off > MOST).sum())
