@@ -320,10 +320,17 @@ class Fitted:
             raise InputError(f"{self.method.name} needs {' and '.join(missing)}")
         n = len(next(iter(layers.values())))
         chunks = (
-            self.detector.score(views_of({name: x[at : at + CHUNK] for name, x in layers.items()}))
+            self.scores_of(views_of({name: x[at : at + CHUNK] for name, x in layers.items()}))
             for at in range(0, n, CHUNK)
         )
-        return torch.cat(list(chunks)).numpy()
+        return np.concatenate(list(chunks))
+
+    def scores_of(self, views: Views) -> np.ndarray:
+        """Return finite scores (n,) float32; what overflows is as anomalous as can be."""
+        most = float(np.finfo(np.float32).max)
+        return np.nan_to_num(
+            self.detector.score(views).numpy(), nan=most, posinf=most, neginf=-most
+        )
 
 
 F, L, Z, H, M = "features", "labels", "logits", "hidden", "maps"
