@@ -327,10 +327,8 @@ class Fitted:
 
     def scores_of(self, views: Views) -> np.ndarray:
         """Return finite scores (n,) float32; what overflows is as anomalous as can be."""
-        most = float(np.finfo(np.float32).max)
-        return np.nan_to_num(
-            self.detector.score(views).numpy(), nan=most, posinf=most, neginf=-most
-        )
+        most = torch.finfo(torch.float32).max
+        return self.detector.score(views).nan_to_num(most, most, -most).numpy()
 
 
 F, L, Z, H, M = "features", "labels", "logits", "hidden", "maps"

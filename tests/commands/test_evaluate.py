@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 
 import belong
 from belong.commands.main import main
-from belong.detectors.panel import PANEL
+from belong.detectors.panel import PANEL, Fitted
 
 N, D, C = 300, 6, 3
 FEW = ["energy", "feature_knn", "mahalanobis"]
@@ -35,7 +35,7 @@ class Network:
         self.bias = (-(centers**2).sum(axis=1) / 2).astype(np.float32)
 
     def logits(self, features: np.ndarray) -> np.ndarray:
-        return features @ self.weight.T + self.bias
+        return np.asarray(features @ self.weight.T + self.bias)
 
     def evaluate(self, **options: Any) -> "belong.Evaluation":
         given = {
@@ -72,15 +72,15 @@ def folder(network: Network, tmp_path: Path) -> Path:
 def test_the_scoreboard_has_the_auroc_of_scikit_learn(network: Network) -> None:
     result = network.evaluate(odd={"odd": network.odd, "shifted": network.test + 9})
     assert len(result.scoreboard) == 2 * len(FEW)
-    for row in result.scoreboard.itertuples():
-        fitted = PANEL[str(row.detector)].fit(
+    for row in result.scoreboard.to_dict("records"):
+        fitted = PANEL[row["detector"]].fit(
             network.train, network.labels, weight=network.weight, bias=network.bias
         )
-        odd = network.odd if row.anomalies == "odd" else network.test + 9
+        odd = network.odd if row["anomalies"] == "odd" else network.test + 9
         scores = np.concatenate([fitted.score(network.test), fitted.score(odd)])
         truth = np.repeat([0, 1], [N, len(odd)])
-        assert row.auroc == pytest.approx(roc_auc_score(truth, scores), abs=1e-12)
-        assert row.auroc_low <= row.auroc <= row.auroc_high
+        assert row["auroc"] == pytest.approx(roc_auc_score(truth, scores), abs=1e-12)
+        assert row["auroc_low"] <= row["auroc"] <= row["auroc_high"]
     means = result.scoreboard.groupby("detector", sort=False)["auroc"].mean()
     assert means.is_monotonic_decreasing
 
@@ -180,7 +180,9 @@ def test_of_many_rows_some_are_fitted_to_and_small_classes_keep_theirs(network: 
     labels = np.where(np.arange(N) < 10, 2, network.labels % 2)
     panel = belong.fit_panel(network.train, labels=labels, most_rows=60, detectors=["feature_knn"])
     assert panel.notes[0].endswith(" of 300 rows, drawn at random")
-    arrays = panel.detectors["feature_knn"].detector.arrays()
+    fitted = panel.detectors["feature_knn"]
+    assert isinstance(fitted, Fitted)
+    arrays = fitted.detector.arrays()
     first = network.train[:10] / np.linalg.norm(network.train[:10], axis=1, keepdims=True)
     kept = (np.abs(arrays["directions"][:, None] - first).max(axis=2) < 1e-6).any(axis=0)
     assert kept.all()
@@ -195,7 +197,8 @@ class Nearest:
         return self
 
     def score(self, features: np.ndarray) -> np.ndarray:
-        return np.linalg.norm(features[:, None] - self.features, axis=2).min(axis=1)
+        distances = np.linalg.norm(features[:, None] - self.features, axis=2)
+        return np.asarray(distances.min(axis=1))
 
 
 def test_a_detector_of_ones_own_is_in_the_panel_and_is_not_saved(
@@ -318,7 +321,7 @@ def test_logits_of_another_layer_are_refused(network: Network) -> None:
 def test_scores_of_ones_own_detector_that_are_none_are_refused(network: Network) -> None:
     class Broken(Nearest):
         def score(self, features: np.ndarray) -> np.ndarray:
-            return features.sum()  # one number for all rows
+            return np.asarray(features.sum())  # one number for all rows
 
     with pytest.raises(belong.InputError, match="mine: score: expected a finite number for each"):
         network.evaluate(detectors={"mine": Broken()})

@@ -144,11 +144,12 @@ def single(name: str, value: object) -> Any:
     """Return one array, or that of a .npy file or of a file with a single array."""
     if not isinstance(value, str | PathLike):
         return value
-    arrays = _opened(as_path(name, value))
+    path = as_path(name, value)
+    arrays = _opened(path)
     own = name.rpartition(" ")[2]
     if own in arrays or len(arrays) == 1:
         return Source(name, arrays.get(own, next(iter(arrays.values())))).whole()
-    raise InputError(f"{printable(value)}: expected an array {own!r}, got {_listed(arrays)}")
+    raise InputError(f"{printable(path)}: expected an array {own!r}, got {_listed(arrays)}")
 
 
 def _arrays(name: str, value: object) -> dict[str, Any]:
@@ -206,8 +207,8 @@ def _opened(path: Path) -> dict[str, Any]:
             with np.load(path, allow_pickle=False) as file:
                 return {key: file[key] for key in file.files}
         if suffix == ".safetensors":
-            file = safe_open(path, framework="pt")
-            return {key: file.get_slice(key) for key in file.keys()}  # noqa: SIM118
+            opened: Any = safe_open(path, framework="pt")
+            return {key: opened.get_slice(key) for key in opened.keys()}  # noqa: SIM118
     except (ValueError, EOFError, OSError, KeyError, SafetensorError) as error:
         why = " ".join(str(error).split())
         raise InputError(f"{name}: cannot be read as {suffix}: {why}") from None

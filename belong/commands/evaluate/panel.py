@@ -33,7 +33,7 @@ from belong.runtime.text import printable
 MOST_ROWS = 200_000  # that are fitted to; of more, so many are drawn
 LEAST_OF_CLASS = 50  # rows of a class are all drawn up to this many
 MANIFEST, ARRAYS = "manifest.json", "panel.safetensors"
-FORMAT = 1
+FORMAT: Literal[1] = 1
 
 # Names of the panel; or a mapping that has detectors of one's own too.
 Detectors: TypeAlias = Sequence[str] | Mapping[str, Any] | None
@@ -322,7 +322,7 @@ def fit_rows(
     if not fitted:
         name, why = next(iter(left_out.items()))
         raise InputError(f"no detector can be fitted: {name} {why}")
-    notes = ()
+    notes: tuple[str, ...] = ()
     if len(places) < len(rows):
         notes = (f"fitted to {len(places):,} of {len(rows):,} rows, drawn at random",)
     views = sample.training.views
