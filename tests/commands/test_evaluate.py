@@ -237,6 +237,12 @@ def test_what_needs_labels_or_logits_is_left_out_and_named(network: Network) -> 
     assert "mahalanobis" in set(one_class.scoreboard["detector"])
 
 
+def test_a_fitted_panel_takes_no_other_labels_or_detectors(network: Network) -> None:
+    panel = belong.fit_panel(network.train, detectors=["feature_knn"])
+    with pytest.raises(belong.InputError, match="labels: expected None with a fitted panel"):
+        belong.evaluate(panel, network.test, network.odd, labels=network.labels)
+
+
 def test_a_single_anomaly_has_an_auroc_without_an_interval(network: Network) -> None:
     result = network.evaluate(odd=network.odd[:1])
     assert result.scoreboard["auroc"].between(0, 1).all()

@@ -265,6 +265,11 @@ def evaluate(
     own = None if calibration is None else rows_of("calibration", calibration)
     places = _held_out(own or test, own is None, alpha, seed)
     if isinstance(normal_train, Panel):
+        for name, given in (
+            ("labels", labels), ("weight", weight), ("bias", bias), ("detectors", detectors)
+        ):  # fmt: skip
+            if given is not None:
+                raise InputError(f"{name}: expected None with a fitted panel, which has its own")
         panel, trained = normal_train, np.empty(0, np.uint64)
     else:
         train = rows_of("normal_train", normal_train, labels=labels)

@@ -30,7 +30,7 @@ from belong.runtime.progress import bar
 from belong.runtime.storage import load_arrays, save_arrays, save_json, whole_folder
 from belong.runtime.text import printable
 
-MOST_ROWS = 200_000  # that are fitted to; of more, so many are drawn
+MOST_ROWS = 100_000  # that are fitted to; of more, so many are drawn
 LEAST_OF_CLASS = 50  # rows of a class are all drawn up to this many
 MANIFEST, ARRAYS = "manifest.json", "panel.safetensors"
 FORMAT: Literal[1] = 1
