@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from belong.commands.check.report import Report
     from belong.commands.clean.clean import CleanResult, clean
     from belong.commands.clean.options import CleanOptions
+    from belong.commands.evaluate.evaluate import Evaluation, evaluate
+    from belong.commands.evaluate.panel import Panel, fit_panel, load_panel
     from belong.commands.export import ExportedModel, export
     from belong.commands.fit.fit import fit
     from belong.commands.fit.requirements import RequirementError
@@ -38,11 +40,13 @@ __all__ = [
     "CheckOptions",
     "CleanOptions",
     "CleanResult",
+    "Evaluation",
     "ExportedModel",
     "InputError",
     "IntegrityError",
     "MissingFileError",
     "Model",
+    "Panel",
     "Prediction",
     "Predictions",
     "Report",
@@ -52,9 +56,12 @@ __all__ = [
     "WatchResult",
     "check",
     "clean",
+    "evaluate",
     "export",
     "fit",
+    "fit_panel",
     "load_model",
+    "load_panel",
     "watch",
 ]
 
@@ -63,11 +70,13 @@ _MODULES = {
     "CheckOptions": "belong.commands.check.options",
     "CleanOptions": "belong.commands.clean.options",
     "CleanResult": "belong.commands.clean.clean",
+    "Evaluation": "belong.commands.evaluate.evaluate",
     "ExportedModel": "belong.commands.export",
     "InputError": "belong.runtime.errors",
     "IntegrityError": "belong.prediction.manifest",
     "MissingFileError": "belong.runtime.errors",
     "Model": "belong.prediction.model",
+    "Panel": "belong.commands.evaluate.panel",
     "Prediction": "belong.prediction.predictions",
     "Predictions": "belong.prediction.predictions",
     "Report": "belong.commands.check.report",
@@ -77,9 +86,12 @@ _MODULES = {
     "WatchResult": "belong.commands.watch.watch",
     "check": "belong.commands.check.check",
     "clean": "belong.commands.clean.clean",
+    "evaluate": "belong.commands.evaluate.evaluate",
     "export": "belong.commands.export",
     "fit": "belong.commands.fit.fit",
+    "fit_panel": "belong.commands.evaluate.panel",
     "load_model": "belong.prediction.model",
+    "load_panel": "belong.commands.evaluate.panel",
     "watch": "belong.commands.watch.watch",
 }
 

@@ -34,6 +34,10 @@ COMMANDS = {
         "belong.commands.watch.command",
         "say whether images are still rejected as often as promised",
     ),
+    "evaluate": (
+        "belong.commands.evaluate.command",
+        "compare detectors on the vectors of any network",
+    ),
     "verify": ("belong.commands.verify.command", "say whether every byte is still what was made"),
 }
 READER_GONE = 141  # as of a program that a closed pipe ends

@@ -96,9 +96,10 @@ def _row_sums(views: Views, power: int) -> Tensor:
     """Return the row sums of the Gram matrices of all layers, side by side: (n, e) float32."""
     parts = []
     for _, layer in _layers(views):
-        raised = layer.double().pow(power)
-        sums = raised * raised.sum(dim=1, keepdim=True)
-        parts.append((sums.sign() * sums.abs().pow(1 / power)).float())
+        total = layer.double().pow(power).sum(dim=1, keepdim=True)
+        # The root of x^p times the total: one root for each row, not one for each value.
+        root = total.sign() * total.abs().pow(1 / power)
+        parts.append((layer.abs() if power % 2 == 0 else layer) * root.float())
     return torch.cat(parts, dim=1)
 
 

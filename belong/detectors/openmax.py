@@ -60,8 +60,10 @@ class OpenMax(Detector):
         """(n,)."""
         logits = views.logits.double()
         top = logits.topk(int(self.revised), dim=1)
-        away = logits[:, None] - self.means.double()[top.indices]
-        distances: Tensor = torch.linalg.vector_norm(away, dim=2)
+        means = self.means.double()
+        # One of the classes at a time: all together are c times as many numbers as the logits.
+        away = [torch.linalg.vector_norm(logits - means[own], dim=1) for own in top.indices.T]
+        distances = torch.stack(away, dim=1)
         shape, scale = self.shape[top.indices], self.scale[top.indices]
         beyond = (distances - self.start[top.indices] + SHIFT).clamp(min=0)
         odd = -(-(beyond / scale).pow(shape)).expm1()  # Weibull's distribution function

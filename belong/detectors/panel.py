@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from belong.detectors import ash, mahalanobis, mahalanobis_layers, vra
+from belong.detectors import ash, mahalanobis_layers, vra
 from belong.detectors.active_nodes import ActiveNodes as _ActiveNodes
 from belong.detectors.base import Detector, Training
 from belong.detectors.dice import SparseEnergy
@@ -33,6 +33,7 @@ from belong.detectors.gram import GramMatrices
 from belong.detectors.hidden_knn import HiddenNeighbors
 from belong.detectors.kl_matching import KlMatching
 from belong.detectors.lts import LogitScaling
+from belong.detectors.mahalanobis_many import MahalanobisToMany, MahalanobisToManyInUnits
 from belong.detectors.mahalanobis_normalized import NormalizedMahalanobis
 from belong.detectors.mahalanobis_plus import MahalanobisPlus, RelativeMahalanobisPlus
 from belong.detectors.mahalanobis_tied import TiedMahalanobis
@@ -320,10 +321,15 @@ class Fitted:
             raise InputError(f"{self.method.name} needs {' and '.join(missing)}")
         n = len(next(iter(layers.values())))
         chunks = (
-            self.detector.score(views_of({name: x[at : at + CHUNK] for name, x in layers.items()}))
+            self.scores_of(views_of({name: x[at : at + CHUNK] for name, x in layers.items()}))
             for at in range(0, n, CHUNK)
         )
-        return torch.cat(list(chunks)).numpy()
+        return np.concatenate(list(chunks))
+
+    def scores_of(self, views: Views) -> np.ndarray:
+        """Return finite scores (n,) float32; what overflows is as anomalous as can be."""
+        most = torch.finfo(torch.float32).max
+        return self.detector.score(views).nan_to_num(most, most, -most).numpy()
 
 
 F, L, Z, H, M = "features", "labels", "logits", "hidden", "maps"
@@ -369,8 +375,8 @@ GradNorm = Method("gradnorm", GradientNorm, (F, Z))
 Pnml = Method("pnml", LearningRegret, (F, HEAD))
 Vim = Method("vim", VirtualLogit, (F, Z, HEAD), _principal)
 Residual = Method("residual", _Residual, (F, Z, HEAD), _principal)
-Mahalanobis = Method("mahalanobis", mahalanobis.Mahalanobis, (F, L), PER_CLASS)
-MahalanobisMin = Method("mahalanobis_min", mahalanobis.MahalanobisInUnits, (F, L), PER_CLASS)
+Mahalanobis = Method("mahalanobis", MahalanobisToMany, (F, L), PER_CLASS)
+MahalanobisMin = Method("mahalanobis_min", MahalanobisToManyInUnits, (F, L), PER_CLASS)
 MahalanobisTied = Method("mahalanobis_tied", TiedMahalanobis, (F, L), LEAST_RIDGE)
 MahalanobisPP = Method("mahalanobis_plus", MahalanobisPlus, (F, L), LEAST_RIDGE)
 RelativeMahalanobis = Method(

@@ -20,7 +20,10 @@ from tests.untrained_bundle import save_untrained
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 OF_EACH = 70  # digits
 FUNCTIONS = [name for name in belong.__all__ if name.islower()]
-WITH_EXAMPLES = [*FUNCTIONS, "CleanResult", "Model", "Predictions", "Report", "WatchResult"]
+WITH_EXAMPLES = [
+    *FUNCTIONS, "CleanResult", "Evaluation", "Model", "Panel", "Predictions", "Report",
+    "WatchResult",
+]  # fmt: skip
 
 
 def examples() -> Iterator[doctest.DocTest]:

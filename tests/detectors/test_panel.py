@@ -13,7 +13,9 @@ from scipy.special import logsumexp
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
-from belong.detectors.panel import PANEL, Fitted, Mahalanobis
+from belong.detectors.base import Training
+from belong.detectors.panel import PANEL, Fitted, Mahalanobis, views_of
+from belong.detectors.registry import DETECTORS
 from belong.runtime.errors import InputError
 
 N, D, C = 900, 24, 5
@@ -273,3 +275,18 @@ def test_a_wrong_input_is_refused_in_one_line(
 def test_new_rows_of_another_width_are_refused(data: Data) -> None:
     with pytest.raises(InputError, match="features: expected 24 columns"):
         Mahalanobis.fit(data.features, data.labels).score(data.tested[:, 1:])
+
+
+@pytest.mark.parametrize("covariance", ["tied", "shrunk"])
+@pytest.mark.parametrize("name", ["mahalanobis", "mahalanobis_min"])
+def test_mahalanobis_to_many_classes_is_that_of_the_pipeline(
+    data: Data, name: str, covariance: str
+) -> None:
+    ours = data.scores(name, covariance=covariance)
+    training = Training(
+        views_of({"features": data.features}), data.labels, list("abcde"), data.weight, data.bias
+    )
+    options = {"quantile": 0.975, "ridge": 0.001, "covariance": covariance}
+    fitted = DETECTORS[name].fit(training, **options)
+    expected = fitted.score(views_of({"features": data.tested}))
+    np.testing.assert_allclose(ours, expected, rtol=1e-4)

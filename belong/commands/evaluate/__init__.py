@@ -1,0 +1,1 @@
+"""`belong evaluate`: the panel of detectors on the vectors of any network."""

@@ -1,0 +1,125 @@
+"""`belong evaluate TRAIN TEST ANOMALIES ...`: the panel of detectors on any network's vectors.
+
+Exit code 0: done. 2: bad input. 4: a saved panel is damaged.
+"""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from belong.commands.arguments import share, whole
+
+if TYPE_CHECKING:
+    from belong.commands.evaluate.panel import Panel
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what `belong evaluate` takes."""
+    parser.epilog = (
+        "A file is .npy (features), .npz, .safetensors, or a folder of .npy files; names in it: "
+        "features, logits, hidden, maps, labels, weight, bias."
+    )
+    parser.add_argument(
+        "train", metavar="TRAIN", help="normal training rows, or the folder of a saved panel"
+    )
+    parser.add_argument("test", metavar="TEST", help="normal rows that nothing was fitted to")
+    parser.add_argument(
+        "anomalies", nargs="+", metavar="ANOMALIES", help="sets of anomalies: FILE or NAME=FILE"
+    )
+    parser.add_argument("--labels", metavar="FILE", help="labels of the training rows")
+    parser.add_argument("--weight", metavar="FILE", help="weight (c, d) of the last layer")
+    parser.add_argument("--bias", metavar="FILE", help="bias (c,) of the last layer")
+    parser.add_argument(
+        "--calibration", metavar="FILE",
+        help="held-out normal rows for the thresholds (default: half of TEST)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--detectors", metavar="NAMES", help="names with commas between (default: all)"
+    )
+    parser.add_argument(
+        "--alpha",
+        type=share,
+        default=0.025,
+        help="promised share of false rejects (default: 0.025)",
+    )
+    parser.add_argument(
+        "--seed", type=whole, default=0, metavar="N", help="draws the held-out half (default: 0)"
+    )
+    parser.add_argument("--no-verdicts", action="store_true", help="write no verdicts.csv")
+    parser.add_argument(
+        "--save-panel", type=Path, metavar="FOLDER", help="save the fitted panel, a new folder"
+    )
+    parser.add_argument(
+        "-o", "--out", type=Path, required=True, metavar="FOLDER",
+        help="new folder for scoreboard.csv, summary.json, report.html and verdicts.csv",
+    )  # fmt: skip
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Evaluate, and print the scoreboard."""
+    # Not at the top: the help needs none of it.
+    from belong.commands.evaluate.evaluate import evaluate, new_folder
+    from belong.runtime.text import on_stderr, printable
+
+    if arguments.save_panel is not None:
+        new_folder(arguments.save_panel)
+    panel = saved_panel(arguments)
+    result = evaluate(
+        arguments.train if panel is None else panel,
+        arguments.test,
+        sets(arguments.anomalies),
+        labels=arguments.labels,
+        weight=arguments.weight,
+        bias=arguments.bias,
+        calibration=arguments.calibration,
+        detectors=names(arguments.detectors),
+        alpha=arguments.alpha,
+        output=arguments.out,
+        verdicts=not arguments.no_verdicts,
+        seed=arguments.seed,
+    )
+    if arguments.save_panel is not None:
+        result.panel.save(arguments.save_panel)
+    for remark in result.remarks:
+        on_stderr(f"belong evaluate: {remark}")
+    print(result.table)  # noqa: T201
+    print(f"{printable(arguments.out)} has the report and the verdicts")  # noqa: T201
+    return 0
+
+
+def saved_panel(arguments: argparse.Namespace) -> "Panel | None":
+    """Return the panel that TRAIN is, None of training rows."""
+    from belong.commands.evaluate.panel import MANIFEST, load_panel
+    from belong.runtime.errors import InputError
+
+    if not (Path(arguments.train) / MANIFEST).is_file():
+        return None
+    for option in ("labels", "weight", "bias", "detectors", "save_panel"):
+        if getattr(arguments, option) is not None:
+            words = option.replace("_", "-")
+            raise InputError(f"--{words}: expected none, as TRAIN is a saved panel")
+    return load_panel(arguments.train)
+
+
+def names(text: str | None) -> list[str] | None:
+    """Return the names of detectors in a list with commas."""
+    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+
+
+def sets(words: list[str]) -> dict[str, str]:
+    """Return name -> file of sets of anomalies; a file without a name is called by its stem.
+
+    Raises:
+        InputError: two have the same name.
+    """
+    from belong.runtime.errors import InputError
+
+    files: dict[str, str] = {}
+    for word in words:
+        name, equals, file = word.partition("=")
+        if not equals or Path(word).exists():
+            name, file = Path(word).stem, word
+        if name in files:
+            raise InputError(f"anomalies: expected different names, got {name!r} twice")
+        files[name] = file
+    return files

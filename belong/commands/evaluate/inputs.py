@@ -1,0 +1,215 @@
+"""Read vectors of any network: arrays, tensors, .npy, .npz and .safetensors files, part by part.
+
+A .npy file is mapped into memory and a .safetensors file is read in slices, so that ten million
+rows take no more memory than a thousand.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from belong.detectors.panel import LAYERS
+from belong.detectors.vectors import check_finite, whole_labels
+from belong.runtime.arguments import as_path, refuse
+from belong.runtime.errors import InputError, MissingFileError
+from belong.runtime.text import printable
+
+NAMES = (*LAYERS, "labels", "weight", "bias")
+PART = 8192  # rows that are read at a time
+KINDS = ".npy, .npz, .safetensors, or a folder of .npy files"
+
+PathOf: TypeAlias = str | PathLike[str]
+# Features alone; or each of NAMES; or the file of either.
+Vectors: TypeAlias = np.ndarray | Tensor | PathOf | Mapping[str, Any]
+
+
+class Source:
+    """Numbers (n, ...) that are read part by part."""
+
+    def __init__(self, name: str, values: Any) -> None:
+        """Take an array, a tensor or a slice of a safetensors file; `name` is for messages."""
+        self.name, self.values = name, values
+        in_file = hasattr(values, "get_shape")
+        self.shape = tuple(values.get_shape() if in_file else values.shape)
+        if isinstance(values, np.ndarray) and values.dtype.kind not in "fiub":
+            refuse(name, "numbers", values.dtype)
+        if isinstance(values, Tensor) and values.is_complex():
+            refuse(name, "real numbers", values.dtype)
+
+    def part(self, start: int, stop: int) -> Tensor:
+        """Return rows as finite float32 on the CPU.
+
+        Raises:
+            InputError: a row has a value that is not finite.
+        """
+        some = self.values[start:stop]
+        if not isinstance(some, Tensor):
+            with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
+                some = torch.from_numpy(np.array(some, dtype=np.float32, order="C"))
+        rows = some.detach().cpu().float().contiguous()
+        return check_finite(self.name, rows, first=start)
+
+    def whole(self) -> Any:
+        """Return all numbers as they are."""
+        return self.values[:] if hasattr(self.values, "get_shape") else self.values
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of a network's vectors.
+
+    Attributes:
+        name: for messages.
+        layers: those of `LAYERS` that there are, (n, ...) each.
+        labels: (n,) int64, if there are any.
+        rest: `weight` and `bias`, if they came with them.
+    """
+
+    name: str
+    layers: Mapping[str, Source]
+    labels: Tensor | None
+    rest: Mapping[str, Source]
+
+    def __len__(self) -> int:
+        return int(next(iter(self.layers.values())).shape[0])
+
+    def parts(self) -> Iterator[tuple[int, dict[str, Tensor]]]:
+        """Yield the number of the first row, and the layers of so many rows, one part at a time."""
+        for start in range(0, len(self), PART):
+            stop = min(start + PART, len(self))
+            yield start, {name: one.part(start, stop) for name, one in self.layers.items()}
+
+    def take(self, places: np.ndarray) -> dict[str, Tensor]:
+        """Return the layers of some rows; `places` is sorted."""
+        parts: dict[str, list[Tensor]] = {name: [] for name in self.layers}
+        for start, layers in self.parts():
+            first, last = np.searchsorted(places, [start, start + PART])
+            own = torch.from_numpy(places[first:last] - start)
+            for name, rows in layers.items():
+                parts[name].append(rows if len(own) == len(rows) else rows[own])
+        return {name: torch.cat(rows) for name, rows in parts.items()}
+
+
+def rows_of(name: str, value: object, *, labels: object = None) -> Rows:
+    """Return rows of what a user gives; `labels`, where they come by themselves.
+
+    Raises:
+        InputError: the file is missing or of another kind, or its arrays do not fit together.
+    """
+    sources = {key: Source(f"{name}: {key}", one) for key, one in _arrays(name, value).items()}
+    layers = {key: one for key, one in sources.items() if key in LAYERS}
+    if not layers:
+        raise InputError(f"{name}: expected one of {', '.join(LAYERS)}, got none")
+    for one in layers.values():
+        if len(one.shape) != 2 or 0 in one.shape:
+            raise InputError(f"{one.name}: expected shape (n, d), got {one.shape}")
+    counts = {key: one.shape[0] for key, one in layers.items()}
+    if len(set(counts.values())) > 1:
+        shown = ", ".join(f"{n} of {key}" for key, n in counts.items())
+        raise InputError(f"{name}: expected as many rows of each, got {shown}")
+    n = next(iter(counts.values()))
+    if labels is None and "labels" in sources:
+        labels = sources["labels"].whole()
+    elif isinstance(labels, str | PathLike):
+        labels = single(f"{name}: labels", labels)
+    return Rows(
+        name,
+        layers,
+        None if labels is None else whole_labels(f"{name}: labels", labels, n),
+        {key: one for key, one in sources.items() if key in ("weight", "bias")},
+    )
+
+
+def sets_of(value: object) -> dict[str, Rows]:
+    """Return the sets of anomalies by name: one, or a mapping of several.
+
+    Raises:
+        InputError: as `rows_of`, or there is none.
+    """
+    named = value if isinstance(value, Mapping) and not set(value) & set(NAMES) else None
+    sets = {"anomalies": value} if named is None else {str(key): one for key, one in named.items()}
+    if not sets:
+        raise InputError("anomalies: expected at least one set, got none")
+    return {key: rows_of(key, one) for key, one in sets.items()}
+
+
+def single(name: str, value: object) -> Any:
+    """Return one array, or that of a .npy file or of a file with a single array."""
+    if not isinstance(value, str | PathLike):
+        return value
+    path = as_path(name, value)
+    arrays = _opened(path)
+    own = name.rpartition(" ")[2]
+    if own in arrays or len(arrays) == 1:
+        return Source(name, arrays.get(own, next(iter(arrays.values())))).whole()
+    raise InputError(f"{printable(path)}: expected an array {own!r}, got {_listed(arrays)}")
+
+
+def _arrays(name: str, value: object) -> dict[str, Any]:
+    """Return the arrays of what a user gives, by a name of NAMES."""
+    if isinstance(value, str | PathLike):
+        path = as_path(name, value)
+        arrays = _opened(path)
+        if set(arrays) == {""}:  # a single .npy file
+            return {"features": arrays[""]}
+        return _known(printable(path), arrays)
+    if isinstance(value, Mapping):
+        arrays = {
+            key: single(f"{name}: {key}", one) for key, one in value.items() if one is not None
+        }
+        return _known(name, {key: _array(f"{name}: {key}", one) for key, one in arrays.items()})
+    return {"features": _array(name, value)}
+
+
+def _known(name: str, arrays: Mapping[str, Any]) -> dict[str, Any]:
+    unknown = [key for key in arrays if key not in NAMES]
+    if unknown:
+        raise InputError(
+            f"{name}: expected arrays named {', '.join(NAMES)}, got {_listed(unknown)}"
+        )
+    return dict(arrays)
+
+
+def _array(name: str, value: object) -> Any:
+    if isinstance(value, Tensor | np.ndarray):
+        return value
+    try:
+        return np.asarray(value)
+    except ValueError:  # rows of different lengths
+        refuse(name, "an array", value)
+
+
+def _listed(names: Any) -> str:
+    return ", ".join(map(repr, list(names)[:8])) or "none"
+
+
+def _opened(path: Path) -> dict[str, Any]:
+    """Return what is in a file or folder by name; the only array of a .npy file is called ""."""
+    name, suffix = printable(path), path.suffix.lower()
+    if path.is_dir():
+        files = sorted(path.glob("*.npy"))
+        if not files:
+            raise InputError(f"{name}: expected {KINDS}, got a folder without .npy files")
+        return {file.stem: _opened(file)[""] for file in files}
+    if not path.exists():
+        raise MissingFileError(path)
+    try:
+        if suffix == ".npy":
+            return {"": np.load(path, mmap_mode="r", allow_pickle=False)}
+        if suffix == ".npz":
+            with np.load(path, allow_pickle=False) as file:
+                return {key: file[key] for key in file.files}
+        if suffix == ".safetensors":
+            opened: Any = safe_open(path, framework="pt")
+            return {key: opened.get_slice(key) for key in opened.keys()}  # noqa: SIM118
+    except (ValueError, EOFError, OSError, KeyError, SafetensorError) as error:
+        why = " ".join(str(error).split())
+        raise InputError(f"{name}: cannot be read as {suffix}: {why}") from None
+    raise InputError(f"{name}: expected {KINDS}")

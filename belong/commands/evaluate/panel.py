@@ -1,0 +1,377 @@
+"""The fitted panel: what `belong.fit_panel` returns, saves and loads."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from torch import Tensor
+
+from belong.commands.evaluate.inputs import PathOf, Rows, Vectors, rows_of, single
+from belong.detectors.panel import (
+    LAYERS,
+    PANEL,
+    Fitted,
+    LastLayer,
+    Sample,
+    check_widths,
+    complete,
+    sample_of,
+    views_of,
+)
+from belong.prediction.manifest import IntegrityError
+from belong.runtime.arguments import as_path, check_whole, refuse
+from belong.runtime.errors import InputError, MissingFileError
+from belong.runtime.progress import bar
+from belong.runtime.storage import load_arrays, save_arrays, save_json, whole_folder
+from belong.runtime.text import printable
+
+MOST_ROWS = 100_000  # that are fitted to; of more, so many are drawn
+LEAST_OF_CLASS = 50  # rows of a class are all drawn up to this many
+MANIFEST, ARRAYS = "manifest.json", "panel.safetensors"
+FORMAT: Literal[1] = 1
+
+# Names of the panel; or a mapping that has detectors of one's own too.
+Detectors: TypeAlias = Sequence[str] | Mapping[str, Any] | None
+
+
+class OwnDetector:
+    """A user's object with `fit(features, labels)` and `score(features)`."""
+
+    def __init__(self, name: str, own: Any) -> None:
+        self.name, self.own = name, own
+
+    def fit(self, sample: Sample) -> None:
+        """Fit it to features (n, d) and labels (n,), NumPy arrays; the fitted one may be another.
+
+        Raises:
+            InputError: there are no features.
+        """
+        if "features" not in sample.kinds:
+            raise InputError(f"{self.name} needs features")
+        labels = sample.training.labels.numpy() if "labels" in sample.kinds else None
+        fitted = self.own.fit(sample.training.views.features.numpy(), labels)
+        self.own = fitted if callable(getattr(fitted, "score", None)) else self.own
+
+    def score(self, features: Tensor) -> np.ndarray:
+        """Return a finite score for each row: (n,) float32.
+
+        Raises:
+            InputError: it returns anything else.
+        """
+        scores = self.own.score(features.numpy())
+        values = scores.detach().cpu().numpy() if isinstance(scores, Tensor) else np.asarray(scores)
+        wanted = f"a finite number for each of {len(features)} rows"
+        if values.shape != (len(features),) or values.dtype.kind not in "fiub":
+            refuse(f"{self.name}: score", wanted, values)
+        if not np.isfinite(values).all():
+            refuse(f"{self.name}: score", wanted, "NaN or infinity")
+        return values.astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Detectors that are fitted to the training rows of one network.
+
+    Attributes:
+        detectors: by name.
+        left_out: the detectors that could not be fitted, and why.
+        widths: the number of columns of each layer.
+        head: the last layer, if there is one.
+        notes: what else is to be said, in sentences.
+
+    Example:
+        >>> import numpy as np
+        >>> rng = np.random.default_rng(0)
+        >>> features, labels = rng.normal(size=(200, 4)), np.arange(200) % 2
+        >>> panel = belong.fit_panel(features, labels=labels, detectors=["mahalanobis", "energy"])
+        >>> panel.left_out
+        {'energy': 'needs logits'}
+        >>> panel.save("panel")
+        >>> scores = belong.load_panel("panel").score(features[:3])
+        >>> {name: x.shape for name, x in scores.items()}
+        {'mahalanobis': (3,)}
+    """
+
+    detectors: Mapping[str, Fitted | OwnDetector]
+    left_out: Mapping[str, str]
+    widths: Mapping[str, int]
+    head: LastLayer | None
+    notes: tuple[str, ...] = ()
+
+    def score(self, rows: Vectors) -> dict[str, np.ndarray]:
+        """Return the scores of each detector, higher is more anomalous: (n,) float32.
+
+        Args:
+            rows: as `normal_test` of `belong.evaluate`.
+
+        Raises:
+            InputError: a layer is missing, has another width, or a row that is not finite.
+        """
+        table = rows_of("rows", rows)
+        parts = [scores for _, _, scores in self.scores(table)]
+        return {name: np.concatenate([part[name] for part in parts]) for name in self.detectors}
+
+    def scores(self, rows: Rows) -> Iterator[tuple[int, dict[str, Tensor], dict[str, np.ndarray]]]:
+        """Yield the first row of each part, its layers with logits, and each detector's scores.
+
+        Raises:
+            InputError: as above.
+        """
+        needed = {
+            need
+            for one in self.detectors.values()
+            for need in (one.method.needs if isinstance(one, Fitted) else ("features",))
+            if need in LAYERS
+        }
+        for start, part in rows.parts():
+            layers = dict(complete(part, self.head, name=f"{rows.name}: "))
+            check_widths(layers, self.widths, name=f"{rows.name}: ")
+            missing = [name for name in LAYERS if name in needed and name not in layers]
+            if missing:
+                raise InputError(
+                    f"{rows.name}: expected {' and '.join(missing)}, as the training rows have"
+                )
+            views = views_of(layers)
+            with torch.no_grad():
+                scores = {
+                    name: one.score(layers["features"])
+                    if isinstance(one, OwnDetector)
+                    else one.scores_of(views)
+                    for name, one in self.detectors.items()
+                }
+            yield start, layers, scores
+
+    def save(self, folder: PathOf) -> None:
+        """Write the panel as panel.safetensors and manifest.json, into a new folder.
+
+        Raises:
+            InputError: the folder exists, or a detector of one's own is in the panel: without
+                pickle there is no form for it.
+        """
+        path = as_path("folder", folder)
+        if path.exists():
+            raise InputError(
+                f"{printable(path)}: exists already; expected the name of a new folder"
+            )
+        own = [name for name, one in self.detectors.items() if isinstance(one, OwnDetector)]
+        if own:
+            raise InputError(f"{own[0]} is a detector of your own; a panel with it cannot be saved")
+        arrays = {
+            f"{name}/{key}": array
+            for name, one in self.detectors.items()
+            if isinstance(one, Fitted)
+            for key, array in one.detector.arrays().items()
+        }
+        if self.head is not None:
+            arrays |= {"head/weight": self.head.weight.numpy(), "head/bias": self.head.bias.numpy()}
+        with whole_folder(path) as part:
+            save_arrays(part / ARRAYS, arrays)
+            manifest = PanelManifest(
+                format=FORMAT,
+                sha256=_digest(part / ARRAYS),
+                detectors=tuple(self.detectors),
+                left_out=dict(self.left_out),
+                widths=dict(self.widths),
+                notes=self.notes,
+            )
+            save_json(part / MANIFEST, manifest.model_dump())
+
+
+class PanelManifest(BaseModel):
+    """What a saved panel says of itself."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Literal[1]
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    detectors: tuple[str, ...]
+    left_out: dict[str, str]
+    widths: dict[str, Annotated[int, Field(ge=1)]]
+    notes: tuple[str, ...]
+
+
+def load_panel(folder: PathOf) -> Panel:
+    """Load a panel that `Panel.save` wrote.
+
+    Args:
+        folder: the panel.
+
+    Returns:
+        The panel; its arrays are checked against their SHA-256.
+
+    Raises:
+        InputError: there is no such folder, or it is no panel.
+        IntegrityError: the panel is damaged, or has a detector that this version does not know.
+
+    Example:
+        >>> import numpy as np
+        >>> features = np.random.default_rng(0).normal(size=(100, 4))
+        >>> belong.fit_panel(features, detectors=["feature_knn"]).save("knn")
+        >>> list(belong.load_panel("knn").detectors)
+        ['feature_knn']
+    """
+    path = as_path("folder", folder)
+    file = path / MANIFEST
+    if not file.is_file():
+        raise InputError(f"{printable(path)}: has no {MANIFEST}; expected the folder of a panel")
+    try:
+        manifest = PanelManifest.model_validate_json(file.read_bytes())
+    except ValidationError as error:
+        why = error.errors()[0]
+        where = ".".join(map(str, why["loc"]))
+        raise InputError(
+            f"{printable(file)}: is no manifest of a panel: {where}: {why['msg']}"
+        ) from None
+    if not (path / ARRAYS).is_file():
+        raise MissingFileError(path / ARRAYS)
+    if _digest(path / ARRAYS) != manifest.sha256:
+        raise IntegrityError(f"{printable(path / ARRAYS)}: is not the file that was saved")
+    arrays = load_arrays(path / ARRAYS)
+    head = LastLayer.checked(arrays.get("head/weight"), arrays.get("head/bias"))
+    detectors = {}
+    for name in manifest.detectors:
+        if name not in PANEL:
+            raise IntegrityError(f"{printable(file)}: this version does not know detector {name!r}")
+        own = {key.partition("/")[2]: x for key, x in arrays.items() if key.startswith(f"{name}/")}
+        detector = PANEL[name].kind.from_arrays(own)
+        detectors[name] = Fitted(PANEL[name], detector, manifest.widths, head)
+    return Panel(detectors, manifest.left_out, manifest.widths, head, manifest.notes)
+
+
+def fit_panel(
+    normal_train: Vectors,
+    *,
+    labels: Any = None,
+    weight: Any = None,
+    bias: Any = None,
+    detectors: Detectors = None,
+    most_rows: int = MOST_ROWS,
+    seed: int = 0,
+) -> Panel:
+    """Fit every detector of the panel that works on what is given of a network's training rows.
+
+    Args:
+        normal_train: as of `belong.evaluate`, as are the others.
+        labels: (n,) whole numbers from 0 on.
+        weight: (c, d) and
+        bias: (c,) of the network's last layer.
+        detectors: names of the panel; or a mapping that has detectors of your own too.
+        most_rows: of more rows, so many are drawn to be fitted to, at least 1.
+        seed: draws them.
+
+    Returns:
+        The panel; `left_out` names the detectors that need what was not given.
+
+    Raises:
+        InputError: the vectors do not fit together, or no detector works on them.
+
+    Example:
+        >>> import numpy as np
+        >>> features = np.random.default_rng(0).normal(size=(100, 4))
+        >>> panel = belong.fit_panel(features)
+        >>> list(panel.detectors)
+        ['feature_knn']
+        >>> panel.left_out["mahalanobis"]
+        'needs labels'
+    """
+    check_whole("most_rows", most_rows)
+    return fit_rows(
+        rows_of("normal_train", normal_train, labels=labels),
+        weight=weight,
+        bias=bias,
+        detectors=detectors,
+        most_rows=most_rows,
+        seed=seed,
+    )
+
+
+def fit_rows(
+    rows: Rows, *, weight: Any, bias: Any, detectors: Detectors, most_rows: int, seed: int
+) -> Panel:
+    """Fit the panel to rows; see `fit_panel`."""
+    chosen = _chosen(detectors)
+    # They may lie in one file with the rows.
+    head = LastLayer.checked(
+        *(
+            rows.rest[name].whole() if given is None and name in rows.rest else single(name, given)
+            for name, given in (("weight", weight), ("bias", bias))
+        )
+    )
+    places = _drawn(rows, most_rows, seed)
+    drawn = None if rows.labels is None else rows.labels[torch.from_numpy(places)]
+    sample = sample_of(rows.take(places), drawn, head, name=f"{rows.name}: ")
+    fitted: dict[str, Fitted | OwnDetector] = {}
+    left_out = {}
+    with bar(len(chosen), "fit", "detector") as progress:
+        for name, own in chosen.items():
+            try:
+                if own is None:
+                    fitted[name] = PANEL[name].fit_sample(sample)
+                else:
+                    one = OwnDetector(name, own)
+                    one.fit(sample)
+                    fitted[name] = one
+            except InputError as error:
+                left_out[name] = str(error).removeprefix(f"{name} ")
+            progress.update()
+    if not fitted:
+        name, why = next(iter(left_out.items()))
+        raise InputError(f"no detector can be fitted: {name} {why}")
+    notes: tuple[str, ...] = ()
+    if len(places) < len(rows):
+        notes = (f"fitted to {len(places):,} of {len(rows):,} rows, drawn at random",)
+    views = sample.training.views
+    widths = {layer: getattr(views, layer).shape[1] for layer in LAYERS if layer in sample.kinds}
+    return Panel(fitted, left_out, widths, head, notes)
+
+
+def _chosen(detectors: Detectors) -> dict[str, Any]:
+    """Return name -> None for a detector of the panel, or an object of the user's."""
+    if detectors is None:
+        return dict.fromkeys(PANEL)
+    if isinstance(detectors, str) or not isinstance(detectors, Mapping | Sequence):
+        refuse("detectors", "a list of names, or a mapping", detectors)
+    named = dict(detectors) if isinstance(detectors, Mapping) else dict.fromkeys(detectors)
+    if not named:
+        raise InputError("detectors: expected at least one, got none")
+    for name, own in named.items():
+        if own is None:
+            if name not in PANEL:
+                raise InputError(
+                    f"detectors: expected names of the panel ({', '.join(PANEL)}), got {name!r}"
+                )
+            continue
+        for method in ("fit", "score"):
+            if not callable(getattr(own, method, None)):
+                raise InputError(
+                    f"detectors: expected an object with fit and score, got {name!r}, a "
+                    f"{type(own).__name__} without {method}"
+                )
+    return {str(name): own for name, own in named.items()}
+
+
+def _drawn(rows: Rows, most: int, seed: int) -> np.ndarray:
+    """Return the rows that are fitted to, sorted; small classes keep theirs."""
+    n = len(rows)
+    if n <= most:
+        return np.arange(n)
+    rng = np.random.default_rng(seed)
+    if rows.labels is None:
+        return np.sort(rng.choice(n, most, replace=False))
+    labels = rows.labels.numpy()
+    drawn = []
+    for label in np.unique(labels):
+        own = np.flatnonzero(labels == label)
+        count = max(round(most * len(own) / n), min(len(own), LEAST_OF_CLASS))
+        drawn.append(rng.choice(own, min(count, len(own)), replace=False))
+    return np.sort(np.concatenate(drawn))
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,359 @@
+"""`belong evaluate` and `belong.evaluate`: vectors in, scoreboard, report and verdicts out."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.numpy import save_file
+from safetensors.torch import save_file as save_tensors
+from sklearn.metrics import roc_auc_score
+
+import belong
+from belong.commands.main import main
+from belong.detectors.panel import PANEL, Fitted
+
+N, D, C = 300, 6, 3
+FEW = ["energy", "feature_knn", "mahalanobis"]
+
+
+class Network:
+    """Vectors of a network: training rows, normal test rows, anomalies."""
+
+    def __init__(self) -> None:
+        rng = np.random.default_rng(0)
+        centers = 3 * rng.normal(size=(C, D))
+        self.labels, self.test_labels = rng.integers(0, C, (2, N))
+        noise = rng.normal(size=(2, N, D))
+        self.train = (centers[self.labels] + noise[0]).astype(np.float32)
+        self.test = (centers[self.test_labels] + noise[1]).astype(np.float32)
+        self.odd = rng.normal(0, 2, (40, D)).astype(np.float32)
+        self.weight = centers.astype(np.float32)
+        self.bias = (-(centers**2).sum(axis=1) / 2).astype(np.float32)
+
+    def logits(self, features: np.ndarray) -> np.ndarray:
+        return np.asarray(features @ self.weight.T + self.bias)
+
+    def evaluate(self, **options: Any) -> "belong.Evaluation":
+        given = {
+            "labels": self.labels, "weight": self.weight, "bias": self.bias, "detectors": FEW
+        } | options  # fmt: skip
+        test = given.pop("test", {"features": self.test, "labels": self.test_labels})
+        odd = given.pop("odd", self.odd)
+        return belong.evaluate(given.pop("train", self.train), test, odd, **given)
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    return Network()
+
+
+@pytest.fixture
+def folder(network: Network, tmp_path: Path) -> Path:
+    """Write the same rows as .npy, .npz, .safetensors, and as a folder of .npy files."""
+    np.save(tmp_path / "train.npy", network.train)
+    np.save(tmp_path / "labels.npy", network.labels)
+    np.savez(tmp_path / "head.npz", weight=network.weight, bias=network.bias)
+    test = {"features": network.test, "labels": network.test_labels}
+    np.savez(tmp_path / "test.npz", **test, logits=network.logits(network.test))
+    save_file(test, tmp_path / "test.safetensors")
+    (tmp_path / "test").mkdir()
+    for name, array in test.items():
+        np.save(tmp_path / "test" / f"{name}.npy", array)
+    np.save(tmp_path / "odd.npy", network.odd)
+    half = torch.from_numpy(network.odd)
+    save_tensors({"features": half.half()}, tmp_path / "half.safetensors")
+    return tmp_path
+
+
+def test_the_scoreboard_has_the_auroc_of_scikit_learn(network: Network) -> None:
+    result = network.evaluate(odd={"odd": network.odd, "shifted": network.test + 9})
+    assert len(result.scoreboard) == 2 * len(FEW)
+    for row in result.scoreboard.to_dict("records"):
+        fitted = PANEL[row["detector"]].fit(
+            network.train, network.labels, weight=network.weight, bias=network.bias
+        )
+        odd = network.odd if row["anomalies"] == "odd" else network.test + 9
+        scores = np.concatenate([fitted.score(network.test), fitted.score(odd)])
+        truth = np.repeat([0, 1], [N, len(odd)])
+        assert row["auroc"] == pytest.approx(roc_auc_score(truth, scores), abs=1e-12)
+        assert row["auroc_low"] <= row["auroc"] <= row["auroc_high"]
+    means = result.scoreboard.groupby("detector", sort=False)["auroc"].mean()
+    assert means.is_monotonic_decreasing
+
+
+def test_half_of_the_test_rows_calibrate_and_the_verdicts_are_those_of_the_others(
+    network: Network,
+) -> None:
+    result = network.evaluate()
+    table = result.verdicts()
+    rows = table.loc[table["set"] == "normal_test", "row"]
+    assert len(rows) == N // 2 == result.summary["calibration_rows"]
+    assert len(table) == N // 2 + len(network.odd)
+    for name in FEW:
+        held_out = result.calibration[name]
+        score = table[f"{name}_score"].to_numpy()
+        p = (1 + (held_out >= score[:, None]).sum(axis=1)) / (1 + len(held_out))
+        np.testing.assert_allclose(table[f"{name}_p_value"], p)
+        assert (table[f"{name}_belongs"] == (p > 0.025)).all()
+
+
+def test_rows_of_ones_own_calibrate_and_all_test_rows_are_judged(network: Network) -> None:
+    held_out = network.test[:100]
+    result = network.evaluate(calibration=held_out, test=network.test[100:])
+    assert result.summary["calibration_rows"] == 100
+    assert (result.verdicts()["set"] == "normal_test").sum() == N - 100
+    assert not [note for note in result.notes if "half" in note]
+
+
+def test_the_command_gives_what_the_function_gives(
+    network: Network, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save(folder / "weight.npy", network.weight)
+    code = main([
+        "evaluate", str(folder / "train.npy"), str(folder / "test.npz"), str(folder / "odd.npy"),
+        f"half={folder / 'half.safetensors'}", "--labels", str(folder / "labels.npy"),
+        "--weight", str(folder / "weight.npy"), "--bias", str(folder / "head.npz"),
+        "--detectors", ",".join(FEW), "-o", str(folder / "out"),
+        "--save-panel", str(folder / "panel"),
+    ])  # fmt: skip
+    printed = capsys.readouterr()
+    assert code == 0, printed.err
+    expected = network.evaluate(odd={"odd": network.odd, "half": network.odd.astype(np.float16)})
+    board = pd.read_csv(folder / "out" / "scoreboard.csv")
+    pd.testing.assert_frame_equal(board, expected.scoreboard, rtol=1e-5, check_dtype=False)
+    assert printed.out.startswith(expected.table)
+    assert (folder / "out" / "scoreboard.txt").read_text() == expected.text + "\n"
+    assert json.loads((folder / "out" / "summary.json").read_text()) == expected.summary
+    verdicts = pd.read_csv(folder / "out" / "verdicts.csv")
+    pd.testing.assert_frame_equal(verdicts, expected.verdicts(), rtol=1e-5, check_dtype=False)
+    page = (folder / "out" / "report.html").read_text(encoding="utf-8")
+    assert all(f">{name}</span>" in page for name in FEW)
+    again = [
+        "evaluate", str(folder / "panel"), str(folder / "test"), str(folder / "odd.npy"),
+        f"half={folder / 'half.safetensors'}", "-o", str(folder / "again"), "--no-verdicts",
+    ]  # fmt: skip
+    assert main(again) == 0
+    for name in ("scoreboard.csv", "summary.json"):
+        first, second = (folder / run / name for run in ("out", "again"))
+        assert first.read_bytes() == second.read_bytes()
+    assert not (folder / "again" / "verdicts.csv").exists()
+
+
+@pytest.mark.parametrize("file", ["test.npz", "test.safetensors", "test"])
+def test_every_kind_of_file_has_the_same_scores(network: Network, folder: Path, file: str) -> None:
+    expected = network.evaluate().scoreboard
+    pd.testing.assert_frame_equal(network.evaluate(test=folder / file).scoreboard, expected)
+    mixed = {"features": folder / "test" / "features.npy", "labels": network.test_labels}
+    pd.testing.assert_frame_equal(network.evaluate(test=mixed).scoreboard, expected)
+
+
+def test_tensors_of_any_type_are_taken(network: Network) -> None:
+    expected = network.evaluate().scoreboard
+    doubled = network.evaluate(
+        train=torch.from_numpy(network.train).double().requires_grad_(),
+        labels=torch.from_numpy(network.labels).to(torch.uint8),
+        weight=torch.nn.Parameter(torch.from_numpy(network.weight)),
+    )
+    pd.testing.assert_frame_equal(doubled.scoreboard, expected)
+    rounded = network.evaluate(odd=torch.from_numpy(network.odd).bfloat16()).scoreboard
+    np.testing.assert_allclose(rounded["auroc"], expected["auroc"], atol=0.01)
+
+
+def test_rows_are_scored_part_by_part(
+    network: Network, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = network.evaluate()
+    monkeypatch.setattr("belong.commands.evaluate.inputs.PART", 7)
+    monkeypatch.setattr("belong.commands.evaluate.evaluate.IN_MEMORY", 0)
+    monkeypatch.setattr("belong.commands.evaluate.evaluate.ROWS_OF_TABLE", 11)
+    result = network.evaluate(test=folder / "test.safetensors", output=folder / "parts")
+    pd.testing.assert_frame_equal(result.scoreboard, expected.scoreboard, rtol=1e-5)
+    table = pd.read_csv(folder / "parts" / "verdicts.csv")
+    pd.testing.assert_frame_equal(table, expected.verdicts(), rtol=1e-4, check_dtype=False)
+
+
+def test_of_many_rows_some_are_fitted_to_and_small_classes_keep_theirs(network: Network) -> None:
+    labels = np.where(np.arange(N) < 10, 2, network.labels % 2)
+    panel = belong.fit_panel(network.train, labels=labels, most_rows=60, detectors=["feature_knn"])
+    assert panel.notes[0].endswith(" of 300 rows, drawn at random")
+    fitted = panel.detectors["feature_knn"]
+    assert isinstance(fitted, Fitted)
+    arrays = fitted.detector.arrays()
+    first = network.train[:10] / np.linalg.norm(network.train[:10], axis=1, keepdims=True)
+    kept = (np.abs(arrays["directions"][:, None] - first).max(axis=2) < 1e-6).any(axis=0)
+    assert kept.all()
+
+
+class Nearest:
+    """A detector of one's own."""
+
+    def fit(self, features: np.ndarray, labels: np.ndarray | None) -> "Nearest":
+        assert labels is not None
+        self.features = features
+        return self
+
+    def score(self, features: np.ndarray) -> np.ndarray:
+        distances = np.linalg.norm(features[:, None] - self.features, axis=2)
+        return np.asarray(distances.min(axis=1))
+
+
+def test_a_detector_of_ones_own_is_in_the_panel_and_is_not_saved(
+    network: Network, tmp_path: Path
+) -> None:
+    result = network.evaluate(detectors={"mine": Nearest(), "energy": None})
+    assert set(result.scoreboard["detector"]) == {"mine", "energy"}
+    near = np.linalg.norm(network.odd[:, None] - network.train, axis=2).min(axis=1)
+    np.testing.assert_allclose(result.scored["anomalies"].scores["mine"], near, rtol=1e-5)
+    with pytest.raises(belong.InputError, match="mine is a detector of your own; a panel with it"):
+        result.panel.save(tmp_path / "panel")
+
+
+@pytest.mark.parametrize("broken", ["panel.safetensors", "manifest.json", "gone"])
+def test_a_damaged_panel_is_not_loaded(network: Network, tmp_path: Path, broken: str) -> None:
+    belong.fit_panel(network.train, detectors=["feature_knn"]).save(tmp_path / "panel")
+    if broken == "gone":
+        (tmp_path / "panel" / "panel.safetensors").unlink()
+    else:
+        file = tmp_path / "panel" / broken
+        file.write_bytes(file.read_bytes()[:-40])
+    with pytest.raises(belong.InputError) as error:
+        belong.load_panel(tmp_path / "panel")
+    assert str(tmp_path) in str(error.value)
+    assert "\n" not in str(error.value)
+    assert isinstance(error.value, belong.IntegrityError) == (broken == "panel.safetensors")
+
+
+def test_what_needs_labels_or_logits_is_left_out_and_named(network: Network) -> None:
+    result = belong.evaluate(network.train, network.test, network.odd)
+    assert set(result.scoreboard["detector"]) == {"feature_knn"}
+    assert set(result.left_out) == set(PANEL) - {"feature_knn"}
+    assert "left out: mahalanobis, mahalanobis_min" in result.text
+    one_class = network.evaluate(labels=np.zeros(N, int), detectors=None)
+    assert one_class.left_out["relative_mahalanobis"] == "needs labels of two classes"
+    assert "mahalanobis" in set(one_class.scoreboard["detector"])
+
+
+def test_a_fitted_panel_takes_no_other_labels_or_detectors(network: Network) -> None:
+    panel = belong.fit_panel(network.train, detectors=["feature_knn"])
+    with pytest.raises(belong.InputError, match="labels: expected None with a fitted panel"):
+        belong.evaluate(panel, network.test, network.odd, labels=network.labels)
+
+
+def test_a_single_anomaly_has_an_auroc_without_an_interval(network: Network) -> None:
+    result = network.evaluate(odd=network.odd[:1])
+    assert result.scoreboard["auroc"].between(0, 1).all()
+    assert result.scoreboard["auroc_low"].isna().all()
+    assert "anomalies: 1 row; its AUROC has no interval" in result.notes
+
+
+def test_test_rows_that_occur_in_train_are_named_and_refused_where_most_do(
+    network: Network,
+) -> None:
+    leaked = np.concatenate([network.test[:250], network.train[7:20]])
+    assert "normal_test: 13 of 263 rows occur in normal_train, the first is row 250" in (
+        network.evaluate(test=leaked).notes
+    )
+    with pytest.raises(belong.InputError, match="normal_test: 300 of 300 rows occur"):
+        network.evaluate(test=network.train)
+    # Numbers with few digits: their hashes must not meet.
+    rng = np.random.default_rng(0)
+    grid = np.unique(rng.integers(0, 50, (2 * N, D)), axis=0).astype(np.float32)
+    rng.shuffle(grid)
+    result = belong.evaluate(grid[:N], grid[N:], network.odd)
+    assert not [note for note in result.notes if "occur" in note]
+
+
+def changed(values: np.ndarray, row: int, value: float) -> np.ndarray:
+    values = values.copy()
+    values[row, 1] = value
+    return values
+
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"test": np.zeros((N, D - 1))}, "normal_test: features: expected 6 columns, "),
+    ({"odd": {"far": np.zeros((9, 2))}}, "far: features: expected 6 columns, .* got 2"),
+    ({"odd": np.full((9, D), np.nan)}, "anomalies: features: expected finite .* in row 0"),
+    ({"odd": np.full((9, D), 1e300)}, "anomalies: features: expected finite .* in row 0"),
+    ({"odd": np.empty((0, D))}, r"anomalies: features: expected shape \(n, d\), got \(0, 6\)"),
+    ({"odd": {}}, "anomalies: expected at least one set, got none"),
+    ({"odd": "nowhere.npy"}, "nowhere.npy: no such file"),
+    ({"odd": {"features": [[1], [1, 2]]}}, "anomalies: features: expected an array"),
+    ({"odd": {"features": np.zeros((2, D)), "x": 1}}, "anomalies: expected arrays named"),
+    ({"odd": {"normal_test": np.zeros((9, D))}}, "anomalies: expected other names than"),
+    ({"labels": ["cat"] * N}, "normal_train: labels: expected whole numbers .* got text"),
+    ({"labels": np.zeros(5, int)}, r"normal_train: labels: expected shape \(300,\)"),
+    ({"labels": np.full(N, 3)}, "normal_train: labels: expected 0 to 2, .* got 3"),
+    ({"bias": np.zeros(2)}, "bias: expected 3 values"),
+    ({"bias": None}, "bias: expected weight and bias together"),
+    ({"weight": np.zeros((C, 2))}, "normal_train: features: expected 2 columns, as weight has"),
+    ({"test": np.zeros((70, D))}, r"expected at least 39 rows .* got 35 \(half of 70\)"),
+    ({"alpha": 0}, "alpha: expected a number between 0 and 1"),
+    ({"detectors": "energy"}, "detectors: expected a list of names"),
+    ({"detectors": ["enrgy"]}, "detectors: expected names of the panel .*, got 'enrgy'"),
+    ({"detectors": {"mine": object()}}, "detectors: expected an object with fit and score, got 'm"),
+    ({"detectors": {"mine": np.random.default_rng}}, "'mine', a .* without fit"),
+    ({"detectors": []}, "detectors: expected at least one, got none"),
+    ({"detectors": ["hidden_knn"]}, "no detector can be fitted: hidden_knn needs hidden"),
+    ({"output": "."}, r"\.: exists already"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("options", "message"), WRONG)
+def test_a_wrong_input_is_refused_in_one_line(
+    network: Network, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(belong.InputError, match=message) as error:
+        network.evaluate(**options)
+    assert "\n" not in str(error.value)
+
+
+def test_a_row_that_is_not_finite_is_named_by_its_number(network: Network) -> None:
+    train = changed(network.train, 123, np.inf)
+    with pytest.raises(belong.InputError, match=r"normal_train: features: .* in row 123"):
+        network.evaluate(train=train)
+
+
+def test_logits_of_another_layer_are_refused(network: Network) -> None:
+    logits = network.logits(network.train)
+    assert network.evaluate(train={"features": network.train, "logits": logits})
+    with pytest.raises(belong.InputError, match=r"normal_train: logits: expected .* differ"):
+        network.evaluate(train={"features": network.train, "logits": logits[::-1]})
+
+
+def test_scores_of_ones_own_detector_that_are_none_are_refused(network: Network) -> None:
+    class Broken(Nearest):
+        def score(self, features: np.ndarray) -> np.ndarray:
+            return np.asarray(features.sum())  # one number for all rows
+
+    with pytest.raises(belong.InputError, match="mine: score: expected a finite number for each"):
+        network.evaluate(detectors={"mine": Broken()})
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("x.npy", b"nonsense", "x.npy: cannot be read as .npy"),
+        ("x.npz", b"nonsense", "x.npz: cannot be read as .npz"),
+        ("x.safetensors", b"nonsense", "x.safetensors: cannot be read as .safetensors"),
+        ("x.csv", b"1,2", r"x.csv: expected .npy, .npz, .safetensors, or a folder of .npy files"),
+    ],
+)
+def test_a_file_of_another_kind_is_refused_by_the_command_in_one_line(
+    folder: Path, capsys: pytest.CaptureFixture[str], file: str, content: bytes, message: str
+) -> None:
+    (folder / file).write_bytes(content)
+    words = [str(folder / name) for name in ("train.npy", "test", file)]
+    assert main(["evaluate", *words, "-o", str(folder / "out")]) == 2
+    error = capsys.readouterr().err
+    assert message in error.replace("\\", "")
+    assert error.count("\n") == 1
+
+
+def test_objects_are_never_unpickled(folder: Path) -> None:
+    np.save(folder / "x.npy", np.array([{}], dtype=object), allow_pickle=True)
+    with pytest.raises(belong.InputError, match=r"x\.npy: cannot be read as \.npy: .*object"):
+        belong.fit_panel(folder / "x.npy")
