@@ -3,6 +3,7 @@
 All machines need the repository's folder and DVC's cache under the same path.
 """
 
+import logging
 from threading import Lock
 from typing import Any
 
@@ -20,7 +21,7 @@ class OnRay:
         ray.init(
             log_to_driver=False,
             include_dashboard=False,
-            logging_level="ERROR",
+            logging_level=logging.ERROR,
             ignore_reinit_error=True,
         )
         self._task: Any = ray.remote(num_cpus=threads, max_retries=0)(_call)
