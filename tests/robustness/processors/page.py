@@ -82,7 +82,7 @@ def page(runs: Sequence[Run], qemu: str) -> str:
         "## What is not portable, and what follows",
         "",
         "These operations of torch give other bytes on processors of other makers even in portable "
-        "mode; most take a square root in MKL, which seems to approximate it in the maker's own way. "
+        "mode; most take a square root in MKL, which seems to approximate it in the maker's way. "
         "No variable changes that. belong uses none of them.",
         "",
         "| operation | processors in portable mode with one thread that differ from the first |",
