@@ -52,6 +52,7 @@ from belong.detectors.she import HopfieldEnergy
 from belong.detectors.temperature_scaling import TemperatureScaling as _TemperatureScaling
 from belong.detectors.vectors import Array, vectors, whole_labels
 from belong.detectors.vim import VirtualLogit
+from belong.detectors.weiper import PerturbedProbability
 from belong.models.activations import Views
 from belong.runtime.errors import InputError
 
@@ -372,6 +373,7 @@ NNGuide = Method("nnguide", NeighborGuidance, (F, Z), _nearest(10))
 FDbd = Method("fdbd", BoundaryDistance, (F, Z, HEAD))
 Nci = Method("nci", NeuralCollapse, (F, Z, HEAD))
 GradNorm = Method("gradnorm", GradientNorm, (F, Z))
+WeiperMsp = Method("weiper_msp", PerturbedProbability, (F, HEAD))
 Pnml = Method("pnml", LearningRegret, (F, HEAD))
 Vim = Method("vim", VirtualLogit, (F, Z, HEAD), _principal)
 Residual = Method("residual", _Residual, (F, Z, HEAD), _principal)

@@ -9,7 +9,7 @@ import pytest
 import pytorch_ood
 import torch
 from pytorch_ood import detector as theirs
-from scipy.special import logsumexp
+from scipy.special import logsumexp, softmax
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
@@ -178,6 +178,20 @@ def test_vra_p_is_the_energy_of_the_features_between_two_quantiles(data: Data) -
     shaped = np.where(x < low, 0, np.minimum(x, high))
     logits = shaped @ data.weight.double().numpy().T + data.bias.double().numpy()
     np.testing.assert_allclose(data.scores("vra_p"), -logsumexp(logits, axis=1), rtol=1e-4)
+
+
+def test_weiper_msp_averages_the_largest_probability_over_layers_at_one_distance(
+    data: Data,
+) -> None:
+    arrays = data.fitted("weiper_msp").detector.arrays()
+    weights, weight = arrays["weights"].astype(float), data.weight.double().numpy()
+    away = np.linalg.norm(weights - weight, axis=2)
+    np.testing.assert_allclose(
+        away, np.broadcast_to(2.1 * np.linalg.norm(weight, axis=1), (100, C)), rtol=1e-5
+    )
+    logits = np.einsum("nd,rcd->rnc", data.tested.double().numpy(), weights) + arrays["bias"]
+    expected = -softmax(logits, axis=2).max(axis=2).mean(axis=0)
+    np.testing.assert_allclose(data.scores("weiper_msp"), expected, rtol=1e-4)
 
 
 def test_the_panel_has_every_detector_of_features_and_logits_of_pytorch_ood() -> None:
