@@ -5,7 +5,8 @@ from pathlib import Path
 
 from belong.runtime import portable_math
 from belong.runtime.errors import InputError
-from belong.runtime.text import say
+from belong.runtime.exit_codes import USER_MISTAKE
+from belong.runtime.text import on_stderr
 from belong.runtime.typed_yaml import read
 
 
@@ -27,11 +28,15 @@ def _request_math(arguments: list[str]) -> None:
             if values.get("math") == portable_math.FAST
             else portable_math.PORTABLE,
             threads=threads if isinstance(threads, int) and threads > 0 else 1,
-            say=say,
+            say=_say,
         )
     except InputError as error:
-        say(str(error))
-        sys.exit(2)
+        _say(str(error))
+        sys.exit(USER_MISTAKE)
+
+
+def _say(text: str) -> None:
+    on_stderr(f"stages: {text}")
 
 
 if sys.argv[0] == "-m":  # a stage is about to be run
