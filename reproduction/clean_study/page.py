@@ -44,8 +44,9 @@ def page(rows: pd.DataFrame) -> str:
             "of `belong clean`; a photo is named if it is in quarantine as mislabeled or foreign. "
             "cleanlab 2.9 has the same probabilities out of fold and the same vectors: labels by "
             "confident learning, outliers by the mean distance to 10 neighbors and Datalab's "
-            "limit. A constant of the rule for foreign photos was raised after draws 0 to 2 of groceries "
-            "had been seen; draws from 3 on are blind. Numbers are means ± standard deviations over draws, (n).",
+            "limit. A constant of the rule for foreign photos was raised after draws 0 to 2 of "
+            "groceries had been seen; draws from 3 on are blind. Numbers are means ± standard "
+            "deviations over draws, (n).",
             "",
             table(HEADINGS, lines, left=3),
             "",

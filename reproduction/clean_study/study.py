@@ -6,8 +6,8 @@ r"""Measure what `belong clean` finds of photos that are planted, beside cleanla
 `clothing` is what `reproduction.photo_study.fetch` makes. Each seed draws other photos, swaps the
 labels of some and adds foreign ones. A constant of the rule for foreign images was raised after
 draws 0 to 2 had been seen: 0 is left out, 1 and 2 are not blind, the later ones are. cleanlab, of
-the extra `bench`, has the same probabilities out of fold and the same vectors. It is no stage of dvc.yaml: it takes half an hour of one core. Draws
-that cleaning.csv has already are not made again.
+the extra `bench`, has the same probabilities out of fold and the same vectors. It is no stage of
+dvc.yaml: it takes half an hour of one core. Draws that cleaning.csv has already are not made again.
 
 Reads   NAME=FOLDER  photos
 Writes  folder       cleaning.csv: a row for each draw and method; cleaning.md, the page made of it
