@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
 STYLES = ("reporting/report/family.css", "reporting/report/page.css")
 SCRIPTS = ("reporting/report/sort.js",)
-# Column of the scoreboard -> its heading, and which end is the better one; "" ranks none.
+# Column of the scoreboard -> its heading, which end is the better one ("" ranks none), what it is.
 COLUMNS = {
-    "auroc": ("AUROC", "max"),
-    "fpr95": ("FPR95", "min"),
-    "aupr_normal": ("AUPR normal", "max"),
-    "aupr_anomaly": ("AUPR anomaly", "max"),
-    "oscr": ("OSCR", "max"),
-    "false_accept": ("false accepts", "min"),
-    "false_reject": ("false rejects", ""),
-    "aurc": ("AURC", "min"),
-    "augrc": ("AUGRC", "min"),
+    "auroc": ("AUROC", "max", "the chance that an anomaly scores higher than a normal row"),
+    "fpr95": ("FPR95", "min", "anomalies accepted where 95 % of normal rows are"),
+    "aupr_normal": ("AUPR normal", "max", "average precision, normal is the positive"),
+    "aupr_anomaly": ("AUPR anomaly", "max", "average precision, anomaly is the positive"),
+    "oscr": ("OSCR", "max", "area under correct classification over anomalies accepted"),
+    "false_accept": ("false accepts", "min", "share of the anomalies accepted"),
+    "false_reject": ("false rejects", "", "share of the normal rows rejected"),
+    "aurc": ("AURC", "min", "area under the risk of what is accepted, over the coverage"),
+    "augrc": ("AUGRC", "min", "area under the share that is accepted and wrong"),
 }
 
 
@@ -35,7 +35,7 @@ def report_page(evaluation: "Evaluation", *, title: str) -> str:
     shown = {key: one for key, one in COLUMNS.items() if board[key].notna().any()}
     sets = []
     for kind, own in board.groupby("anomalies", sort=False):
-        best = {key: getattr(own[key], end)() for key, (_, end) in shown.items() if end}
+        best = {key: getattr(own[key], end)() for key, (_, end, _) in shown.items() if end}
         rows = [
             {
                 "name": row["detector"],
@@ -54,7 +54,7 @@ def report_page(evaluation: "Evaluation", *, title: str) -> str:
         "detectors": str(len(summary["detectors"])),
     }
     for key, value in (summary["classifier"] or {}).items():
-        facts[key.replace("_", " ")] = f"{value:.4f}"
+        facts[key.replace("_", " ").replace("ece", "ECE")] = f"{value:.4f}"
     templates = environment()
     style, script = joined(templates, STYLES), joined(templates, SCRIPTS)
     return templates.get_template("commands/evaluate/page.html").render(
