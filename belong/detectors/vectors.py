@@ -70,7 +70,7 @@ def whole_labels(name: str, value: object, n: int) -> Tensor:
         InputError: these are no whole numbers from 0 on, or not one for each of n rows.
     """
     array = value.detach().cpu().numpy() if isinstance(value, Tensor) else np.asarray(value)
-    if array.dtype.kind in "USO":
+    if array.dtype.kind in "USOT":
         raise InputError(
             f"{name}: expected whole numbers from 0 on, got text or objects; "
             f"numpy.unique(labels, return_inverse=True)[1] numbers them"

@@ -188,6 +188,17 @@ def test_of_many_rows_some_are_fitted_to_and_small_classes_keep_theirs(network: 
     assert kept.all()
 
 
+def test_many_verdicts_are_written_only_where_somebody_says_so(
+    network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("belong.commands.evaluate.evaluate.MOST_VERDICTS", 3 * (N // 2 + 39))
+    network.evaluate(output=tmp_path / "many")
+    network.evaluate(output=tmp_path / "asked", verdicts=True)
+    network.evaluate(output=tmp_path / "few", odd=network.odd[:39])
+    written = {path.parent.name for path in tmp_path.glob("*/verdicts.csv")}
+    assert written == {"asked", "few"}
+
+
 class Nearest:
     """A detector of one's own."""
 

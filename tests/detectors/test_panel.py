@@ -304,3 +304,36 @@ def test_mahalanobis_to_many_classes_is_that_of_the_pipeline(
     fitted = DETECTORS[name].fit(training, **options)
     expected = fitted.score(views_of({"features": data.tested}))
     np.testing.assert_allclose(ours, expected, rtol=1e-4)
+
+
+RNG = np.random.default_rng(0)
+HARD = {
+    "equal rows": np.ones((60, 4)),
+    "rows of 0": np.zeros((60, 4)),
+    "values that overflow when squared": 1e30 * RNG.normal(size=(60, 4)),
+    "values that vanish when squared": 1e-30 * RNG.normal(size=(60, 4)),
+    "a dead feature": RNG.normal(size=(60, 4)) * [1, 1, 1, 0],
+    "equal features": np.repeat(RNG.normal(size=(60, 2)), 2, axis=1),
+    "one feature": RNG.normal(size=(60, 1)),
+    "one row of each class": RNG.normal(size=(3, 4)),
+    "more features than rows": RNG.normal(size=(30, 200)),
+}
+
+
+@pytest.mark.parametrize("kind", HARD)
+def test_hard_features_give_finite_scores_or_are_refused_in_one_line(kind: str) -> None:
+    rows = HARD[kind].astype(np.float32)
+    d = rows.shape[1]
+    weight, labels = RNG.normal(size=(3, d)), np.arange(len(rows)) % 3
+    new = np.concatenate([rows[:3], 1e25 * RNG.normal(size=(2, d)), np.zeros((1, d))])
+    fitted, refusals = 0, []
+    for method in PANEL.values():
+        try:
+            one = method.fit(rows, labels, weight=weight, bias=np.zeros(3), hidden=rows, maps=rows)
+        except InputError as error:
+            refusals.append(str(error))
+            continue
+        fitted += 1
+        assert np.isfinite(one.score(new, hidden=new, maps=new)).all(), method.name
+    assert fitted >= 15
+    assert not [text for text in refusals if "\n" in text]

@@ -45,7 +45,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=whole, default=0, metavar="N", help="draws the held-out half (default: 0)"
     )
-    parser.add_argument("--no-verdicts", action="store_true", help="write no verdicts.csv")
+    parser.add_argument(
+        "--verdicts", action=argparse.BooleanOptionalAction,
+        help="write verdicts.csv (default: up to 20 million verdicts)",
+    )  # fmt: skip
     parser.add_argument(
         "--save-panel", type=Path, metavar="FOLDER", help="save the fitted panel, a new folder"
     )
@@ -75,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
         detectors=names(arguments.detectors),
         alpha=arguments.alpha,
         output=arguments.out,
-        verdicts=not arguments.no_verdicts,
+        verdicts=arguments.verdicts,
         seed=arguments.seed,
     )
     if arguments.save_panel is not None:
@@ -83,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
     for remark in result.remarks:
         on_stderr(f"belong evaluate: {remark}")
     print(result.table)  # noqa: T201
-    print(f"{printable(arguments.out)} has the report and the verdicts")  # noqa: T201
+    print(f"{printable(arguments.out)} has the report")  # noqa: T201
     return 0
 
 

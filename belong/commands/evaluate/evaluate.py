@@ -33,6 +33,7 @@ from belong.runtime.text import counted, printable
 ALPHA = 0.025
 TEST = "normal_test"
 IN_MEMORY = 2**30  # bytes of scores; more of them lie in a temporary file
+MOST_VERDICTS = 20_000_000  # that are written where nobody says so
 ROWS_OF_TABLE = 100_000  # verdicts that are written at a time
 FOR_TEMPERATURE = 20_000  # held-out rows that the temperature is fitted to
 # Test rows that training rows are equal to: up to this share it is said, beyond it refused.
@@ -142,12 +143,12 @@ class Evaluation:
             columns[f"{detector}_belongs"] = decide(own, limit)
         return pd.DataFrame(columns)
 
-    def save(self, folder: PathOf, *, verdicts: bool = True) -> None:
+    def save(self, folder: PathOf, *, verdicts: bool | None = None) -> None:
         """Write scoreboard.csv, scoreboard.txt, summary.json, report.html and verdicts.csv.
 
         Args:
             folder: a new folder.
-            verdicts: whether to write verdicts.csv, the longest of them.
+            verdicts: whether to write verdicts.csv; None: up to 20 million verdicts.
 
         Raises:
             InputError: the folder exists.
@@ -160,8 +161,13 @@ class Evaluation:
             save_text(part / "scoreboard.txt", self.text + "\n")
             save_json(part / "summary.json", self.summary)
             save_text(part / "report.html", report_page(self, title=path.name))
-            if verdicts:
+            if self.has_few_verdicts if verdicts is None else verdicts:
                 self._save_verdicts(part / "verdicts.csv")
+
+    @property
+    def has_few_verdicts(self) -> bool:
+        """Whether verdicts.csv is written where nobody says so."""
+        return sum(map(len, self.scored.values())) * len(self.calibration) <= MOST_VERDICTS
 
     def _save_verdicts(self, path: Path) -> None:
         with whole_file(path) as part, part.open("w", encoding="utf-8", newline="") as file:
@@ -198,7 +204,7 @@ def evaluate(
     detectors: Detectors = None,
     alpha: float = ALPHA,
     output: PathOf | None = None,
-    verdicts: bool = True,
+    verdicts: bool | None = None,
     most_rows: int = MOST_ROWS,
     seed: int = 0,
 ) -> Evaluation:
@@ -226,7 +232,7 @@ def evaluate(
         alpha: promised share of normal rows that are rejected, between 0 and 1.
         output: a new folder for scoreboard.csv, scoreboard.txt, summary.json, report.html and
             verdicts.csv. None writes nothing.
-        verdicts: whether verdicts.csv is among them.
+        verdicts: whether verdicts.csv is among them; None: up to 20 million verdicts.
         most_rows: of more training rows, so many are drawn to be fitted to.
         seed: draws these rows, and the half that calibrates.
 
@@ -256,7 +262,8 @@ def evaluate(
     check_share("alpha", alpha)
     check_whole("most_rows", most_rows)
     check_whole("seed", seed, least=0)
-    check_flag("verdicts", verdicts)
+    if verdicts is not None:
+        check_flag("verdicts", verdicts)
     if output is not None:
         new_folder(output)
     test, sets = rows_of(TEST, normal_test), sets_of(anomalies)
