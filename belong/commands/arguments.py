@@ -8,6 +8,7 @@ from belong.prediction.scoring_options import ScoringOptions
 
 DIGITS = 15
 DELTA = 0.01  # of `belong watch`
+MOST_ROWS = 100_000  # that `belong evaluate` fits to; of more, so many are drawn
 
 
 def share(text: str) -> float:

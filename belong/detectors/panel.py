@@ -54,6 +54,7 @@ from belong.detectors.vectors import Array, vectors, whole_labels
 from belong.detectors.vim import VirtualLogit
 from belong.detectors.weiper import PerturbedProbability
 from belong.models.activations import Views
+from belong.models.matrix_product import matrix_product
 from belong.runtime.errors import InputError
 
 LAYERS = ("features", "logits", "hidden", "maps")
@@ -95,7 +96,7 @@ class LastLayer:
 
     def logits(self, features: Tensor) -> Tensor:
         """(n, d) -> (n, c)."""
-        return features @ self.weight.T + self.bias
+        return matrix_product(features, self.weight.T) + self.bias
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import torch
 from safetensors.numpy import save_file
 
 from belong.commands.main import main
+from belong.detectors.panel import PANEL
 from reproduction.panel_table import page
 from tests.imports import ROOT
 
@@ -71,3 +72,8 @@ def test_the_shell_lines_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_the_table_of_the_detectors_is_that_of_the_panel() -> None:
     assert page(PAGE) == PAGE, "python -m reproduction.panel_table docs/evaluate.md"
+
+
+def test_the_readme_says_how_many_detectors_there_are() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"`evaluate` compares {len(PANEL)} post-hoc detectors" in readme

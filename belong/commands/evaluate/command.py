@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from belong.commands.arguments import share, whole
+from belong.commands.arguments import MOST_ROWS, count, share, whole
 
 if TYPE_CHECKING:
     from belong.commands.evaluate.panel import Panel
@@ -42,6 +42,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=0.025,
         help="promised share of false rejects (default: 0.025)",
     )
+    parser.add_argument(
+        "--most-rows", type=count, default=MOST_ROWS, metavar="N",
+        help=f"training rows to fit to (default: {MOST_ROWS:,})",
+    )  # fmt: skip
     parser.add_argument(
         "--seed", type=whole, default=0, metavar="N", help="draws the held-out half (default: 0)"
     )
@@ -79,6 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
         alpha=arguments.alpha,
         output=arguments.out,
         verdicts=arguments.verdicts,
+        most_rows=arguments.most_rows,
         seed=arguments.seed,
     )
     if arguments.save_panel is not None:

@@ -13,13 +13,9 @@ import torch
 from belong.calibration import conformal
 from belong.calibration.sample_size import least_to_calibrate
 from belong.calibration.verdict import decide
+from belong.commands.arguments import MOST_ROWS
 from belong.commands.evaluate.inputs import PathOf, Rows, Vectors, rows_of, sets_of
-from belong.commands.evaluate.panel import (
-    MOST_ROWS,
-    Detectors,
-    Panel,
-    fit_rows,
-)
+from belong.commands.evaluate.panel import Detectors, Panel, fit_rows
 from belong.commands.evaluate.scoreboard import scoreboard, scoreboard_text
 from belong.detectors.panel import complete
 from belong.detectors.temperature_scaling import best_temperature

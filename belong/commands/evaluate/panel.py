@@ -11,6 +11,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
+from belong.commands.arguments import MOST_ROWS
 from belong.commands.evaluate.inputs import PathOf, Rows, Vectors, rows_of, single
 from belong.detectors.panel import (
     LAYERS,
@@ -30,7 +31,6 @@ from belong.runtime.progress import bar
 from belong.runtime.storage import load_arrays, save_arrays, save_json, whole_folder
 from belong.runtime.text import printable
 
-MOST_ROWS = 100_000  # that are fitted to; of more, so many are drawn
 LEAST_OF_CLASS = 50  # rows of a class are all drawn up to this many
 MANIFEST, ARRAYS = "manifest.json", "panel.safetensors"
 FORMAT: Literal[1] = 1
