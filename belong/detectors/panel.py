@@ -272,14 +272,26 @@ class Method:
         head = LastLayer.checked(weight, bias)
         return self.fit_sample(sample_of(layers, classes, head), **parameters)
 
+    def with_parameters(self, **parameters: Any) -> "Method":
+        """Return the detector with other parameters than the paper's, for `belong.evaluate`."""
+
+        def changed(training: Training) -> Parameters:
+            return {**self.parameters_for(training), **parameters}
+
+        return replace(self, parameters=changed)
+
+    def parameters_for(self, training: Training) -> Parameters:
+        """Return the keywords of the class's `fit` for a sample."""
+        return self.parameters(training) if callable(self.parameters) else self.parameters
+
     def fit_sample(self, sample: Sample, **parameters: Any) -> "Fitted":
         """Fit to a sample; the parameters as above."""
         missing = [need for need in self.needs if need not in sample.kinds]
         if missing:
             raise InputError(f"{self.name} needs {' and '.join(missing)}")
         training = sample.training if "logits" in self.needs else sample.compact
-        own = self.parameters(training) if callable(self.parameters) else self.parameters
-        detector = self.kind.fit(training, **{**own, **parameters})
+        own = {**self.parameters_for(training), **parameters}
+        detector = self.kind.fit(training, **own)
         return Fitted(self, detector, widths_of(training.views), sample.head)
 
 

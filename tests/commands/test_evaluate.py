@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 
 import belong
 from belong.commands.main import main
-from belong.detectors.panel import PANEL, Fitted
+from belong.detectors.panel import PANEL, FeatureKnn, Fitted
 
 N, D, C = 300, 6, 3
 FEW = ["energy", "feature_knn", "mahalanobis"]
@@ -221,6 +221,19 @@ def test_a_detector_of_ones_own_is_in_the_panel_and_is_not_saved(
     np.testing.assert_allclose(result.scored["anomalies"].scores["mine"], near, rtol=1e-5)
     with pytest.raises(belong.InputError, match="mine is a detector of your own; a panel with it"):
         result.panel.save(tmp_path / "panel")
+
+
+def test_a_detector_of_the_panel_may_have_other_parameters(
+    network: Network, tmp_path: Path
+) -> None:
+    both = {"feature_knn": None, "nearest": FeatureKnn.with_parameters(k=1)}
+    panel = belong.fit_panel(network.train, detectors=both)
+    panel.save(tmp_path / "panel")
+    for one in (panel, belong.load_panel(tmp_path / "panel")):
+        scores = one.score(network.odd)
+        for name, k in (("feature_knn", 50), ("nearest", 1)):
+            expected = FeatureKnn.fit(network.train, k=k).score(network.odd)
+            np.testing.assert_array_equal(scores[name], expected)
 
 
 @pytest.mark.parametrize("broken", ["panel.safetensors", "manifest.json", "gone"])

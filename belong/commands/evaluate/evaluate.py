@@ -223,7 +223,8 @@ def evaluate(
         bias: (c,) of the network's last layer.
         calibration: held-out normal rows that set the thresholds. Without them a random half of
             `normal_test` does, and only the verdicts on the other half are counted.
-        detectors: names of the panel; or a mapping of names to None, or to objects of your own with
+        detectors: names of the panel; or a mapping of names to None, to a detector of
+            `belong.detectors.panel` with other parameters, or to an object of your own with
             `fit(features, labels)` and `score(features)` -> (n,). All by default.
         alpha: promised share of normal rows that are rejected, between 0 and 1.
         output: a new folder for scoreboard.csv, scoreboard.txt, summary.json, report.html and

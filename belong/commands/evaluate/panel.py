@@ -18,6 +18,7 @@ from belong.detectors.panel import (
     PANEL,
     Fitted,
     LastLayer,
+    Method,
     Sample,
     check_widths,
     complete,
@@ -174,7 +175,11 @@ class Panel:
             manifest = PanelManifest(
                 format=FORMAT,
                 sha256=_digest(part / ARRAYS),
-                detectors=tuple(self.detectors),
+                detectors={
+                    name: one.method.name
+                    for name, one in self.detectors.items()
+                    if isinstance(one, Fitted)
+                },
                 left_out=dict(self.left_out),
                 widths=dict(self.widths),
                 notes=self.notes,
@@ -183,13 +188,13 @@ class Panel:
 
 
 class PanelManifest(BaseModel):
-    """What a saved panel says of itself."""
+    """What a saved panel says of itself; `detectors` are names -> those in `PANEL`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     format: Literal[1]
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-    detectors: tuple[str, ...]
+    detectors: dict[str, str]
     left_out: dict[str, str]
     widths: dict[str, Annotated[int, Field(ge=1)]]
     notes: tuple[str, ...]
@@ -234,12 +239,12 @@ def load_panel(folder: PathOf) -> Panel:
     arrays = load_arrays(path / ARRAYS)
     head = LastLayer.checked(arrays.get("head/weight"), arrays.get("head/bias"))
     detectors = {}
-    for name in manifest.detectors:
-        if name not in PANEL:
-            raise IntegrityError(f"{printable(file)}: this version does not know detector {name!r}")
+    for name, kind in manifest.detectors.items():
+        if kind not in PANEL:
+            raise IntegrityError(f"{printable(file)}: this version does not know detector {kind!r}")
         own = {key.partition("/")[2]: x for key, x in arrays.items() if key.startswith(f"{name}/")}
-        detector = PANEL[name].kind.from_arrays(own)
-        detectors[name] = Fitted(PANEL[name], detector, manifest.widths, head)
+        detector = PANEL[kind].kind.from_arrays(own)
+        detectors[name] = Fitted(PANEL[kind], detector, manifest.widths, head)
     return Panel(detectors, manifest.left_out, manifest.widths, head, manifest.notes)
 
 
@@ -260,7 +265,7 @@ def fit_panel(
         labels: (n,) whole numbers from 0 on.
         weight: (c, d) and
         bias: (c,) of the network's last layer.
-        detectors: names of the panel; or a mapping that has detectors of your own too.
+        detectors: names of the panel; or a mapping, as of `belong.evaluate`.
         most_rows: of more rows, so many are drawn to be fitted to, at least 1.
         seed: draws them.
 
@@ -310,8 +315,8 @@ def fit_rows(
     with bar(len(chosen), "fit", "detector") as progress:
         for name, own in chosen.items():
             try:
-                if own is None:
-                    fitted[name] = PANEL[name].fit_sample(sample)
+                if isinstance(own, Method):
+                    fitted[name] = own.fit_sample(sample)
                 else:
                     one = OwnDetector(name, own)
                     one.fit(sample)
@@ -331,20 +336,20 @@ def fit_rows(
 
 
 def _chosen(detectors: Detectors) -> dict[str, Any]:
-    """Return name -> None for a detector of the panel, or an object of the user's."""
+    """Return name -> a detector of the panel, or an object of the user's."""
     if detectors is None:
-        return dict.fromkeys(PANEL)
+        return dict(PANEL)
     if isinstance(detectors, str) or not isinstance(detectors, Mapping | Sequence):
         refuse("detectors", "a list of names, or a mapping", detectors)
     named = dict(detectors) if isinstance(detectors, Mapping) else dict.fromkeys(detectors)
     if not named:
         raise InputError("detectors: expected at least one, got none")
     for name, own in named.items():
-        if own is None:
-            if name not in PANEL:
-                raise InputError(
-                    f"detectors: expected names of the panel ({', '.join(PANEL)}), got {name!r}"
-                )
+        if own is None and name not in PANEL:
+            raise InputError(
+                f"detectors: expected names of the panel ({', '.join(PANEL)}), got {name!r}"
+            )
+        if own is None or isinstance(own, Method):
             continue
         for method in ("fit", "score"):
             if not callable(getattr(own, method, None)):
@@ -352,7 +357,7 @@ def _chosen(detectors: Detectors) -> dict[str, Any]:
                     f"detectors: expected an object with fit and score, got {name!r}, a "
                     f"{type(own).__name__} without {method}"
                 )
-    return {str(name): own for name, own in named.items()}
+    return {str(name): PANEL[name] if own is None else own for name, own in named.items()}
 
 
 def _drawn(rows: Rows, most: int, seed: int) -> np.ndarray:
