@@ -267,6 +267,17 @@ def test_a_fitted_panel_takes_no_other_labels_or_detectors(network: Network) -> 
         belong.evaluate(panel, network.test, network.odd, labels=network.labels)
 
 
+def test_torchs_settings_are_the_callers_afterwards(network: Network) -> None:
+    torch.set_num_threads(2)
+    try:
+        before = torch.get_rng_state()
+        network.evaluate()
+        assert torch.get_num_threads() == 2
+        assert torch.equal(torch.get_rng_state(), before)
+    finally:
+        torch.set_num_threads(1)
+
+
 def test_a_single_anomaly_has_an_auroc_without_an_interval(network: Network) -> None:
     result = network.evaluate(odd=network.odd[:1])
     assert result.scoreboard["auroc"].between(0, 1).all()

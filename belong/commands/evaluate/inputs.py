@@ -82,9 +82,17 @@ class Rows:
 
     def parts(self) -> Iterator[tuple[int, dict[str, Tensor]]]:
         """Yield the number of the first row, and the layers of so many rows, one part at a time."""
-        for start in range(0, len(self), PART):
-            stop = min(start + PART, len(self))
-            yield start, {name: one.part(start, stop) for name, one in self.layers.items()}
+        for start in self.starts():
+            yield start, self.part(start)
+
+    def starts(self) -> range:
+        """Return the numbers of the first rows of the parts."""
+        return range(0, len(self), PART)
+
+    def part(self, start: int) -> dict[str, Tensor]:
+        """Return the layers of the part that starts with a row."""
+        stop = min(start + PART, len(self))
+        return {name: one.part(start, stop) for name, one in self.layers.items()}
 
     def take(self, places: np.ndarray) -> dict[str, Tensor]:
         """Return the layers of some rows; `places` is sorted."""

@@ -1,7 +1,10 @@
 """The fitted panel: what `belong.fit_panel` returns, saves and loads."""
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
@@ -25,9 +28,11 @@ from belong.detectors.panel import (
     sample_of,
     views_of,
 )
+from belong.models.device import callers_settings, use_threads
 from belong.prediction.manifest import IntegrityError
 from belong.runtime.arguments import as_path, check_whole, refuse
 from belong.runtime.errors import InputError, MissingFileError
+from belong.runtime.parallel import in_order
 from belong.runtime.progress import bar
 from belong.runtime.storage import load_arrays, save_arrays, save_json, whole_folder
 from belong.runtime.text import printable
@@ -35,6 +40,7 @@ from belong.runtime.text import printable
 LEAST_OF_CLASS = 50  # rows of a class are all drawn up to this many
 MANIFEST, ARRAYS = "manifest.json", "panel.safetensors"
 FORMAT: Literal[1] = 1
+JOBS = min(os.cpu_count() or 1, 16)  # parts that are scored, and detectors fitted, at a time
 
 # Names of the panel; or a mapping that has detectors of one's own too.
 Detectors: TypeAlias = Sequence[str] | Mapping[str, Any] | None
@@ -129,8 +135,9 @@ class Panel:
             for need in (one.method.needs if isinstance(one, Fitted) else ("features",))
             if need in LAYERS
         }
-        for start, part in rows.parts():
-            layers = dict(complete(part, self.head, name=f"{rows.name}: "))
+
+        def work(start: int) -> tuple[dict[str, Tensor], dict[str, np.ndarray]]:
+            layers = dict(complete(rows.part(start), self.head, name=f"{rows.name}: "))
             check_widths(layers, self.widths, name=f"{rows.name}: ")
             missing = [name for name in LAYERS if name in needed and name not in layers]
             if missing:
@@ -139,13 +146,17 @@ class Panel:
                 )
             views = views_of(layers)
             with torch.no_grad():
-                scores = {
-                    name: one.score(layers["features"])
-                    if isinstance(one, OwnDetector)
-                    else one.scores_of(views)
-                    for name, one in self.detectors.items()
-                }
-            yield start, layers, scores
+                return layers, {name: one.scores_of(views) for name, one in fitted.items()}
+
+        fitted = {name: one for name, one in self.detectors.items() if isinstance(one, Fitted)}
+        with _one_thread_each() as pool:
+            starts = rows.starts()
+            for start, future in in_order(lambda at: pool.submit(work, at), starts, ahead=JOBS + 1):
+                layers, scores = future.result()
+                for name, one in self.detectors.items():
+                    if isinstance(one, OwnDetector):
+                        scores[name] = one.score(layers["features"])
+                yield start, layers, scores
 
     def save(self, folder: PathOf) -> None:
         """Write the panel as panel.safetensors and manifest.json, into a new folder.
@@ -312,17 +323,25 @@ def fit_rows(
     sample = sample_of(rows.take(places), drawn, head, name=f"{rows.name}: ")
     fitted: dict[str, Fitted | OwnDetector] = {}
     left_out = {}
-    with bar(len(chosen), "fit", "detector") as progress:
-        for name, own in chosen.items():
-            try:
-                if isinstance(own, Method):
-                    fitted[name] = own.fit_sample(sample)
-                else:
-                    one = OwnDetector(name, own)
-                    one.fit(sample)
-                    fitted[name] = one
-            except InputError as error:
-                left_out[name] = str(error).removeprefix(f"{name} ")
+
+    def work(name: str) -> Fitted | OwnDetector | str:
+        own = chosen[name]
+        try:
+            if isinstance(own, Method):
+                return own.fit_sample(sample)
+            one = OwnDetector(name, own)
+            one.fit(sample)
+        except InputError as error:
+            return str(error).removeprefix(f"{name} ")
+        return one
+
+    with bar(len(chosen), "fit", "detector") as progress, _one_thread_each() as pool:
+        for name, future in in_order(lambda one: pool.submit(work, one), chosen, ahead=JOBS + 1):
+            result = future.result()
+            if isinstance(result, str):
+                left_out[name] = result
+            else:
+                fitted[name] = result
             progress.update()
     if not fitted:
         name, why = next(iter(left_out.items()))
@@ -375,6 +394,19 @@ def _drawn(rows: Rows, most: int, seed: int) -> np.ndarray:
         count = max(round(most * len(own) / n), min(len(own), LEAST_OF_CLASS))
         drawn.append(rng.choice(own, min(count, len(own)), replace=False))
     return np.sort(np.concatenate(drawn))
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[ThreadPoolExecutor]:
+    """Yield as many threads as there are processors; each computes alone.
+
+    Of one thread the libraries' own threads would spin against each other: torch's and NumPy's.
+    """
+    with (
+        callers_settings(),
+        ThreadPoolExecutor(JOBS, initializer=use_threads, initargs=(1,)) as pool,
+    ):
+        yield pool
 
 
 def _digest(path: Path) -> str:
