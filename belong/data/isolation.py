@@ -189,7 +189,7 @@ class _Worker:
         if connection is None:
             raise _EndedError("")
         try:
-            connection.send((work, items))
+            connection.send((work, items, _folder()))
             for _ in items:
                 if not connection.poll(STALLED_SECONDS):
                     self.end()
@@ -238,6 +238,13 @@ class _Worker:
                 self._process, self._connection = process, own
         except (ImportError, NotImplementedError, OSError):
             return
+
+
+def _folder() -> str:
+    try:
+        return str(Path.cwd())
+    except OSError:  # it is removed
+        return "."
 
 
 def _clock_signal() -> int:
@@ -299,7 +306,9 @@ def _serve(connection: "Connection[Any, Any]") -> None:
     with suppress(EOFError, OSError):
         connection.send(True)
         while True:
-            work, items = connection.recv()
+            work, items, folder = connection.recv()
+            with suppress(OSError):  # relative paths are those of the program as it stands now
+                os.chdir(folder)
             for item in items:
                 connection.send(_bounded(work, item))
 

@@ -93,3 +93,13 @@ def test_work_that_goes_on_is_ended_at_once_when_nobody_takes_any_more() -> None
     start = time.perf_counter()
     workers.close()
     assert time.perf_counter() - start < 3
+
+
+def test_a_process_that_is_kept_reads_relative_paths_from_where_the_program_stands_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text(name)
+        monkeypatch.chdir(tmp_path / name)
+        assert list(each_item(Path.read_text, [Path("file")], jobs=1, count=1)) == [name]
