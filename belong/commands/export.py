@@ -105,7 +105,7 @@ def export(
         if str(error.name).split(".")[0] not in ("onnx", "onnxruntime"):
             raise
         raise InputError(
-            f"{error.name} is not installed; pip install 'belong[onnx]' brings it"
+            f"{error.name} is not installed; pip install onnx onnxscript onnxruntime brings it"
         ) from None
 
     comparison = None

@@ -89,11 +89,13 @@ def find(images: str, *, follow_links: bool = False) -> "tuple[Incoming, str]":
 
 def say(summary: dict[str, Any], out: str) -> None:
     """Print what came out."""
-    promised = summary["promised"]
+    promised, low, high = (summary["promised"][key] for key in ("alpha", "low", "high"))
+    # Of one image, or of few, the range would be none.
+    usual = f"{low:.2%} to {high:.2%}" if low < high else f"{promised:.2%} on average"
     left_out = f", {summary['unreadable']:,} cannot be read" if summary["unreadable"] else ""
     images, rejected = counted(summary["images"], "image"), summary["rejected"]
     on_stdout(
         f"{images}{left_out}; {rejected:,} {'does' if rejected == 1 else 'do'} not belong "
-        f"({summary['rejected_share']:.2%}; if all belonged, {promised['low']:.2%} to "
-        f"{promised['high']:.2%} would be rejected)\n{out} has the verdict of each image"
+        f"({summary['rejected_share']:.2%}; if all belonged, {usual} would be rejected)\n"
+        f"{out} has the verdict of each image"
     )

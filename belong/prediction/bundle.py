@@ -13,6 +13,7 @@ training      some of the training images: `features` (m, d) float32, `labels` (
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Self
 
@@ -20,7 +21,9 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
+from belong.models.backbones.card import OWN_MODULE
 from belong.prediction.manifest import NAME, IntegrityError, Manifest, StoredFile
+from belong.runtime.arguments import as_path
 from belong.runtime.errors import InputError
 from belong.runtime.storage import read_bytes, save_arrays, save_text, whole_folder
 
@@ -31,6 +34,7 @@ OPTIONAL = ("backbone", "autoencoder")
 FILES = (*NEEDED, *OPTIONAL)
 WEIGHTS = ("network", "backbone")
 MOST_WEIGHTS, MOST_BYTES = 2**32, 3 * 2**27  # of a file: a stranger's may be a hole of any size
+MOST_TOTAL = 7 * 2**26  # of all files, beside what the weights of a named network take
 MOST_AXES = 8
 REASON = 200  # characters
 # What types and shapes that NumPy does not know make safetensors raise.
@@ -75,13 +79,18 @@ class Bundle:
         return type(self)(manifest, self.arrays)
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
+    def load(cls, folder: str | PathLike[str], *, own_bytes: int = 0) -> Self:
         """Read a folder that `save` wrote; what lies beside its files is left alone.
+
+        Args:
+            folder: the model.
+            own_bytes: of the weights of a person's own module, if it was fitted on one.
 
         Raises:
             InputError: no such folder, or no manifest in it.
             IntegrityError: another format, or a file that is missing, cut off or altered.
         """
+        folder = as_path("folder", folder)
         if not folder.is_dir():
             raise InputError(f"{folder}: {'is a file' if folder.exists() else 'no such folder'}; "
                              f"wanted the folder of a model")  # fmt: skip
@@ -95,6 +104,7 @@ class Bundle:
                 f"{path}: names the files {', '.join(sorted(named))}; wanted {', '.join(NEEDED)}, "
                 f"and no others but {', '.join(OPTIONAL)}"
             )
+        _check_total(manifest, path, own_bytes)
         files = manifest.files.items()
         arrays = {Path(name).stem: _checked(folder / name, it) for name, it in files}
         held_out = arrays["calibration"].get(manifest.detector)
@@ -104,6 +114,26 @@ class Bundle:
                 f"{manifest.detector} of calibration.safetensors has shape {held_out.shape}"
             )
         return cls(manifest, arrays)
+
+
+def _check_total(manifest: Manifest, path: Path, own_bytes: int) -> None:
+    """Refuse more than a model of its network has, before any of it is read."""
+    total = sum(file.bytes for file in manifest.files.values())
+    if total <= MOST_TOTAL:
+        return
+    most, card = MOST_TOTAL + own_bytes, manifest.backbone
+    if card is not None and card.architecture != OWN_MODULE:
+        from belong.prediction.network_outline import (
+            bytes_of,
+        )  # not at the top: torch takes seconds
+
+        try:
+            most += bytes_of(card.architecture)
+        except (RuntimeError, ValueError) as error:
+            raise IntegrityError(f"{path}: backbone.architecture: {error}") from None
+    if total > most:
+        raise IntegrityError(f"{path}: names files of {total} bytes; a model of this network has "
+                             f"{most} at most")  # fmt: skip
 
 
 def _checked(path: Path, wanted: StoredFile) -> Arrays:

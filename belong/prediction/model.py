@@ -252,7 +252,8 @@ def load_model(
     """
     check_choice("device", device, DEVICES)
     path = as_path("folder", folder)
-    return Model(Bundle.load(path), path, device, backbone)
+    own = 0 if backbone is None else sum(x.nbytes for x in backbone.state_dict().values())
+    return Model(Bundle.load(path, own_bytes=own), path, device, backbone)
 
 
 # --- images in batches --------------------------------------------------------------------------

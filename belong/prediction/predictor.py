@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from threading import Event
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from belong.calibration import conformal
 from belong.calibration.verdict import decide
@@ -23,16 +23,17 @@ from belong.detectors.registry import DETECTORS
 from belong.models.activations import Views
 from belong.models.autoencoder import Autoencoder
 from belong.models.backbones.backbone import Backbone
-from belong.models.backbones.card import BackboneCard
+from belong.models.backbones.card import OWN_MODULE, BackboneCard
 from belong.models.feature_cache import FeatureCache, cached, context_of
 from belong.models.feature_extraction import layers_of
 from belong.models.forward_pass import forward_pass
 from belong.models.inference import batch_for, in_full_batch
 from belong.models.registry import NETWORKS
 from belong.parameters import FINE_TUNED, FROZEN
-from belong.prediction.bundle import Bundle
+from belong.prediction.bundle import Arrays, Bundle
 from belong.prediction.manifest import IntegrityError
 from belong.prediction.nearest_training_images import nearest_training_images
+from belong.prediction.network_outline import outline
 from belong.prediction.predictions import Scores
 from belong.prediction.training_thumbnails import check_training, unpacked
 from belong.runtime.errors import InputError
@@ -118,8 +119,16 @@ class Predictor:
         )
 
     def _try(self, bundle: Bundle) -> None:
-        """Score a blank image and noise, and look at the training images that pages show."""
+        """Look at the training images that pages show, and score a blank image and noise."""
         form, training = self.manifest.form, bundle.arrays["training"]
+        check_training(training, form)
+        c = len(self.manifest.class_names)
+        classes = self._network.classifier.out_features, len(self._gaussians.thresholds)
+        if set(classes) != {c} or not 0 <= training["labels"].min() <= training["labels"].max() < c:
+            raise ValueError(f"it names {c} classes, and its arrays have others")
+        kept = training["features"], training["labels"], unpacked(training)
+        if len(set(map(len, kept))) > 1:
+            raise ValueError("its training images are not as many as their labels and features")
         shape = form.channels, form.height, form.width
         noise = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
         images = np.stack([np.zeros(shape, np.uint8), noise])
@@ -131,14 +140,6 @@ class Predictor:
             if not np.isfinite(getattr(scored, name)).all():
                 raise ValueError(f"the {name} of a blank image or of noise is not finite")
         nearest_training_images(scored.features, training["features"], most=1)
-        check_training(training, form)
-        c = len(self.manifest.class_names)
-        classes = self._network.classifier.out_features, len(self._gaussians.thresholds)
-        if set(classes) != {c} or not 0 <= training["labels"].min() <= training["labels"].max() < c:
-            raise ValueError(f"it names {c} classes, and its arrays have others")
-        kept = training["features"], training["labels"], unpacked(training)
-        if len(set(map(len, kept))) > 1:
-            raise ValueError("its training images are not as many as their labels and features")
 
     def score(self, images: np.ndarray, *, stopped: Event | None = None) -> Scores:
         """Score images (n, ch, h, w) uint8 that have the model's form.
@@ -258,7 +259,7 @@ def _fitting_together() -> Iterator[None]:
 
 
 def _check_sizes(bundle: Bundle) -> None:
-    """Refuse a network that is larger than its arrays, before it is built.
+    """Refuse networks that are larger than their arrays, before they are built.
 
     Raises:
         ValueError: says so.
@@ -268,14 +269,24 @@ def _check_sizes(bundle: Bundle) -> None:
         raise ValueError(
             f"it names {len(manifest.class_names)} classes, and its network has others"
         )
-    if manifest.network == FINE_TUNED:  # whose size is that of an architecture
-        return
+    card, keywords = manifest.backbone, dict[str, Any](manifest.shape)
+    if card is not None and card.architecture != OWN_MODULE:
+        with torch.device("meta"):
+            backbone = Backbone(card, outline(card.architecture))
+        if manifest.network == FROZEN:
+            _check_shapes(arrays.get("backbone", {}), backbone.trunk, "backbone")
+        elif manifest.network == FINE_TUNED:
+            keywords["backbone"] = backbone
     with torch.device("meta"):
-        network = NETWORKS[manifest.network](**manifest.shape)
-    for name, weights in network.state_dict().items():
-        own = arrays["network"].get(name)
+        network = NETWORKS[manifest.network](**keywords)
+    _check_shapes(arrays["network"], network, "network")
+
+
+def _check_shapes(arrays: Arrays, module: nn.Module, what: str) -> None:
+    for name, weights in module.state_dict().items():
+        own = arrays.get(name)
         if own is None or own.shape != tuple(weights.shape):
-            raise ValueError(f"its network has no array {name} of shape {tuple(weights.shape)}")
+            raise ValueError(f"its {what} has no array {name} of shape {tuple(weights.shape)}")
 
 
 def _end_if(stopped: Event | None) -> None:

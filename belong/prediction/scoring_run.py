@@ -19,7 +19,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from belong.data.decode_pool import Answers, decoded
-from belong.data.file_discovery import Incoming
+from belong.data.file_discovery import LEADS_OUT, Incoming
 from belong.data.image_form import ImageForm
 from belong.data.image_reader import heif_without_reader
 from belong.prediction.model import THREADS, Model, Observer, in_threads, predict_batch, threads_for
@@ -43,7 +43,7 @@ from belong.runtime.errors import InputError, TooManyBadFilesError
 from belong.runtime.process_lock import one_writer
 from belong.runtime.progress import bar
 from belong.runtime.storage import read_bytes, save_json, save_text
-from belong.runtime.text import in_table, printable
+from belong.runtime.text import counted, in_table, printable
 
 if TYPE_CHECKING:
     from belong.prediction.predictor import Predictor
@@ -76,8 +76,8 @@ def score_files(
         output: folder for the results; it is made if it is not there.
         options: how to score.
         source: the user's name for the files.
-        say: is told which process has to end first, if one writes into the folder, and of HEIC
-            photos that cannot be read here.
+        say: is told which process has to end first, if one writes into the folder, of HEIC photos
+            that cannot be read here, and of links that are not followed.
         observe: is called by several threads with each batch that this run scores.
         thumbnail_px: the longer side of the thumbnails that it is given; 0: none.
         finish: is given the files that could be read, in the order of predictions.csv, and writes
@@ -96,6 +96,8 @@ def score_files(
         check_free(output, source, manifest.digest)
     if unread := heif_without_reader(map(incoming.path, incoming.files)):
         say(unread)
+    if links := links_left_out(incoming):
+        say(links)
     states = list(_states(incoming, options.batch_size))
     with closing(_DecodingAhead(incoming, manifest.form, options.jobs, thumbnail_px)) as decoding:
         if not (output / unfinished.NAME).exists():  # else some batches may be finished already
@@ -132,6 +134,15 @@ def score_files(
             f"{source}: no image can be read; {printable(output / UNREADABLE)} says why"
         )
     return summary
+
+
+def links_left_out(incoming: Incoming) -> str:
+    """Return one line about links that are not followed; "" if all are."""
+    count = sum(why == LEADS_OUT for _, why in incoming.shut)
+    if not count:
+        return ""
+    links = counted(count, "link leads", "links lead")
+    return f"{printable(incoming.top)}: {links} out of the folder: not read; --follow-links does"
 
 
 # --- the batches of a run -----------------------------------------------------------------------

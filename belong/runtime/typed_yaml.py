@@ -49,6 +49,8 @@ def read(path: Path) -> dict[str, Any]:
         where = f" in line {mark.line + 1}" if mark else ""
         problem = str(getattr(error, "problem", error)).splitlines()[0]
         raise InputError(f"{path}: not valid YAML{where}: {problem}") from None
+    except RecursionError:
+        raise InputError(f"{path}: not valid YAML: nested too deeply") from None
     if not isinstance(values, dict):
         came = "nothing" if values is None else type(values).__name__
         raise InputError(f"{path}: wanted `key: value` lines, got {came}")

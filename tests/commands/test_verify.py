@@ -226,7 +226,8 @@ def test_without_dvc_a_pipeline_is_one_line_with_what_brings_it(
     monkeypatch.setitem(sys.modules, "dvc", None)
     assert main(["verify", str(root)]) == 2
     assert capsys.readouterr().err == (
-        "belong verify: dvc is not installed; pip install 'belong[pipeline]' brings it\n"
+        "belong verify: dvc is not installed; pip install dvc configobj vl-convert-python "
+        "brings it\n"
     )
 
 

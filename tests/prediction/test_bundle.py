@@ -25,7 +25,7 @@ def model(tmp_path: Path) -> Path:
 
 def test_what_is_loaded_is_what_was_saved(tmp_path: Path) -> None:
     saved = a_bundle().save(tmp_path / "model")
-    loaded = Bundle.load(tmp_path / "model")
+    loaded = Bundle.load(str(tmp_path / "model"))
     assert loaded.manifest == saved.manifest
     assert set(loaded.arrays) == set(FILES)
     for one in loaded.arrays.values():

@@ -19,6 +19,7 @@ from belong.calibration import conformal
 from belong.calibration.verdict import decide
 from belong.detectors import isolation_forest
 from belong.detectors.combined import Combination, Surprise
+from belong.prediction.bundle import MOST_TOTAL
 from belong.prediction.manifest import IntegrityError
 from belong.runtime.errors import InputError
 from tests.untrained_bundle import save_untrained
@@ -100,6 +101,39 @@ FACTS = {
     "images without end": fact("measured", "normal_images", value=10**18),
     "a limit of 0": fact("distance_limit", value=0.0),
 }
+
+
+def standing_on(
+    architecture: str, network: str = "frozen", **card: Any
+) -> Callable[[dict[str, Any]], None]:
+    """Claim a network of timm's below the model's own."""
+
+    def change(values: dict[str, Any]) -> None:
+        values["network"] = network
+        sizes = {"early": 24, "middle": 112, "last": 84, "embedding": 84}
+        values["shape"] = {"classes": 2} | (sizes if network == "frozen" else {})
+        values["backbone"] = {
+            "name": "large", "architecture": architecture, "mean": [0.5] * 3, "std": [0.5] * 3,
+            "side_px": 224, "has_fixed_side": False, "sizes": [24, 112, 84], "weights": "w",
+            "license": "", "dtype": "float32",
+        } | card  # fmt: skip
+
+    return change
+
+
+LARGE = "eva02_enormous_patch14_clip_224"  # 17 GB of weights
+FACTS |= {
+    "a frozen network of 17 GB": standing_on(LARGE),
+    "a fine-tuned network of 17 GB": standing_on(LARGE, "fine_tuned"),
+    "a network of a web site": standing_on("hf-hub:somebody/network"),
+    "a network of a folder": standing_on("local-dir:/tmp"),
+    "a network that is not": standing_on("oracle", "fine_tuned"),
+    "a classifier of 10^12 inputs": standing_on(
+        "test_efficientnet", "fine_tuned", sizes=[1, 1, 10**12]
+    ),
+    "a module of one's own": standing_on("module"),
+    "a network without a card": fact("network", value="fine_tuned"),
+}
 FILES: dict[str, dict[str, Any]] = {
     "bfloat16": {"network": header("BF16", [8], 16)},
     "float8": {"network": header("F8_E4M3", [8], 8)},
@@ -163,7 +197,25 @@ def test_a_file_that_claims_more_than_any_model_has_is_not_read(
                                                     value=2**40))  # fmt: skip
     with (copy / "training.safetensors").open("r+b") as file:
         file.truncate(2**40)  # a hole, which takes no place on the disk
-    with pytest.raises(IntegrityError, match=r"no model of ours has above"):
+    with pytest.raises(IntegrityError, match="a model of this network has"):
+        belong.load_model(copy)
+
+
+@pytest.mark.parametrize("name", ["network", "backbone"])
+@pytest.mark.parametrize("facts", [fact("alpha", value=0.1), standing_on("test_efficientnet")])
+def test_weights_that_no_network_of_its_name_has_are_not_read(
+    name: str, facts: Callable[[dict[str, Any]], object], model: Path, tmp_path: Path
+) -> None:
+    size = MOST_TOTAL + 2**26
+
+    def change(values: dict[str, Any]) -> None:
+        facts(values)
+        values["files"][f"{name}.safetensors"] = {"sha256": "0" * 64, "bytes": size}
+
+    copy = resigned(model, tmp_path / "model", change)
+    with (copy / f"{name}.safetensors").open("ab") as file:
+        file.truncate(size)
+    with pytest.raises(IntegrityError, match=r"names files of \d+ bytes; a model of this network"):
         belong.load_model(copy)
 
 

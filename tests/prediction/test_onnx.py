@@ -420,5 +420,6 @@ def test_without_its_packages_the_command_says_what_brings_them(
     )  # fmt: skip
     assert done.returncode == 2
     assert done.stderr == (
-        f"belong export: {package} is not installed; pip install 'belong[onnx]' brings it\n"
+        f"belong export: {package} is not installed; pip install onnx onnxscript onnxruntime "
+        f"brings it\n"
     )

@@ -26,6 +26,7 @@ from belong.runtime.errors import InputError
 from belong.runtime.process_lock import one_writer
 from belong.runtime.storage import read_bytes, save_text, whole_file, whole_folder
 from belong.runtime.text import harmless, in_table, printable
+from belong.runtime.typed_yaml import read
 from belong.runtime.unfinished import unfinished
 from tests.imports import ROOT
 from tests.untrained_bundle import save_untrained
@@ -121,6 +122,44 @@ def test_links_are_followed_where_the_user_says_so(tmp_path: Path, model: Path) 
     assert len(belong.load_model(model).predict(tmp_path / "in", follow_links=True)) == 2
     assert scored(tmp_path / "in", model, "--follow-links", "--no-gallery") == 0
     assert "more/0.png" in (tmp_path / "out" / "predictions.csv").read_text()
+
+
+def test_links_that_are_not_followed_are_counted_on_standard_error(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As in a tree that `belong clean --link` or DVC with cache.type symlink has made."""
+    for number in range(3):
+        image(tmp_path / "other" / f"{number}.png")
+        (tmp_path / "in" / "cats").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / "cats" / f"{number}.png").symlink_to(tmp_path / f"other/{number}.png")
+    said = f"{tmp_path}/in: 3 links lead out of the folder: not read; --follow-links does\n"
+    assert scored(tmp_path / "in", model, "--no-gallery") == 3
+    assert capsys.readouterr().err.startswith(said)
+    assert scored(tmp_path / "in", model, "--no-gallery", "--follow-links") == 0
+    assert "--follow-links" not in capsys.readouterr().err
+
+
+def test_a_single_image_is_told_the_share_that_is_rejected_on_average(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image(tmp_path / "in" / "own.png")
+    assert scored(tmp_path / "in", model, "--no-gallery") == 0
+    alpha = belong.load_model(model).alpha
+    assert f"if all belonged, {alpha:.2%} on average would be rejected" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("value", ["[" * 5000, "{a: " * 5000])
+def test_a_setting_that_is_nested_too_deeply_is_one_line(
+    value: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["fit", str(tmp_path), "-o", str(tmp_path / "out"), "--set", f"seed={value}"]
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert said.endswith("not valid YAML behind the =\n")
+    assert len(said) < 300
+    (tmp_path / "params.yaml").write_text(f"seed: {value}")
+    with pytest.raises(InputError, match="not valid YAML: nested too deeply"):
+        read(tmp_path / "params.yaml")
 
 
 def test_a_link_inside_of_the_folder_is_followed(tmp_path: Path) -> None:
@@ -334,7 +373,13 @@ def test_a_command_works_where_standard_streams_are_closed(
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
-    names = ["gallery.html", "predictions.csv", "summary.json", "unreadable.csv"]
+    names = [
+        "gallery.html",
+        "ignored.csv",
+        "predictions.csv",
+        "summary.json",
+        "unreadable.csv",
+    ]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == names
 
 

@@ -16,6 +16,7 @@ from belong.runtime.typed_yaml import read
 
 # A link to the project's own params.yaml; in an installed package it is a file.
 DEFAULTS = Path(__file__).with_name("defaults.yaml")
+LONGEST = 200  # characters of a setting that a message shows
 DATA_SETS = ("normal", "anomaly", "unseen")
 
 
@@ -26,8 +27,8 @@ def setting(text: str) -> tuple[str, object]:
         raise InputError(f"--set {text}: wanted KEY=VALUE, such as train.epochs=30")
     try:
         return key, YAML(typ="safe", pure=True).load(value)
-    except YAMLError:
-        raise InputError(f"--set {text}: not valid YAML behind the =") from None
+    except (YAMLError, RecursionError):  # which a thousand brackets raise
+        raise InputError(f"--set {text[:LONGEST]}: not valid YAML behind the =") from None
 
 
 def given(arguments: argparse.Namespace) -> dict[str, object]:

@@ -39,7 +39,9 @@ def run(arguments: argparse.Namespace) -> int:
         files, findings = model.verify(folder)
     if (folder / dvc_lock.NAME).exists():
         if find_spec("dvc") is None:
-            raise InputError("dvc is not installed; pip install 'belong[pipeline]' brings it")
+            raise InputError(
+                "dvc is not installed; pip install dvc configobj vl-convert-python brings it"
+            )
         outputs, others = pipeline.verify(folder, whole_cache=arguments.whole_cache)
         files, findings = files + outputs, [*findings, *others]
     elif not has_model:
