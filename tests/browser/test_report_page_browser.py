@@ -170,3 +170,10 @@ def test_the_contents_lead_to_every_section(page: Page) -> None:
     links = page.locator("nav a").evaluate_all("links => links.map((one) => one.hash.slice(1))")
     sections = page.locator("main > [id]").evaluate_all("all => all.map((one) => one.id)")
     assert links == sections
+
+
+def test_at_1280_pixels_the_whole_scoreboard_is_seen(page: Page) -> None:
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.wait_for_timeout(100)
+    board = page.get_by_role("region", name="Scoreboard")
+    assert board.evaluate("box => box.scrollWidth - box.clientWidth") == 0

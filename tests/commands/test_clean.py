@@ -5,6 +5,8 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -208,6 +210,23 @@ def test_a_folder_of_one_class_is_refused(
     folder = write_images(tmp_path / "photos", "ant/0.png", "ant/1.png")
     code, said = refused(capsys, folder, "-o", tmp_path / "out")
     assert (code, "has one class, ant; wanted at least 2" in said) == (2, True)
+
+
+def test_a_wrong_folder_is_refused_before_torch_is_imported(tmp_path: Path) -> None:
+    write_images(tmp_path / "photos", "ant/0.png", "ant/1.png")
+    (tmp_path / "photos.zip").write_bytes(b"PK")
+    program = (
+        "import sys; from belong.commands.main import main\n"
+        "for name in ('photos', 'photos.zip'):\n"
+        "    assert main(['clean', name, '-o', 'out']) == 2\n"
+        "assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert len(done.stderr.splitlines()) == 2
 
 
 def test_a_single_image_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 So `pip-audit`, which SECURITY.md describes, is asked about all that runs. It wants the internet.
 """
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,12 @@ def test_every_package_that_is_needed_is_pinned() -> None:
 
 def test_every_pin_is_one_version() -> None:
     assert [name for name, version in PINS.items() if not version] == []
+
+
+def test_a_build_takes_the_versions_of_the_pins() -> None:
+    asked = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
+    named = {one.partition("==")[0] for one in asked}
+    assert asked == [f"{name}=={PINS[name]}" for name in sorted(named)]
 
 
 def test_every_pin_is_what_the_project_asks_for() -> None:

@@ -22,7 +22,7 @@ from belong.commands.clean.time_estimate import estimate
 from belong.commands.fit.time_estimate import in_words
 from belong.models import device as devices
 from belong.runtime.arguments import as_path, check_place, options_or_default
-from belong.runtime.errors import InputError, TooManyBadFilesError
+from belong.runtime.errors import TooManyBadFilesError
 from belong.runtime.storage import load_csv, save_csv
 from belong.runtime.text import counted, on_stderr, printable
 
@@ -90,7 +90,6 @@ def clean(
     check_place(output)
     job = prepare(folder, options)
     write_results.check_place(output, job.files.folder, overwrite=options.overwrite)
-    _check_classes(job)
     _tell(job)
     seen = look_at_files(job)
     if seen.files["reason"].all():
@@ -105,15 +104,6 @@ def clean(
         sight=result.judgment.sight,
     )
     return CleanResult(output, summary)
-
-
-def _check_classes(job: Job) -> None:
-    names = job.files.class_names
-    if len(names) < 2:
-        raise InputError(
-            f"{printable(job.folder)}: has one class, {names[0]}; wanted at least 2: a "
-            f"folder for each class"
-        )
 
 
 def _tell(job: Job) -> None:

@@ -54,9 +54,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Clean, and say what came out."""
+    from belong.commands.clean.class_folders import class_folders
     from belong.commands.fit.settings import given, request_math
 
     settings = given(arguments)
+    class_folders(arguments.folder)  # a wrong one is answered at once
     request_math(settings)
     from belong.commands.clean.clean import clean
 

@@ -15,6 +15,7 @@ from belong.commands.check.duplicates import units
 from belong.commands.check.glance import THUMBNAIL_PX
 from belong.commands.check.image_stats import look_at_all
 from belong.commands.clean import image_issues, label_issues
+from belong.commands.clean.class_folders import class_folders
 from belong.commands.clean.judgment import Judgment, judge, with_planted
 from belong.commands.clean.manifest import Remark, manifest
 from belong.commands.clean.options import CleanOptions
@@ -24,7 +25,7 @@ from belong.commands.fit.plan import center_loss_weight, network_for, training_o
 from belong.commands.fit.settings import parameters, sources
 from belong.data.dataset import DataSet
 from belong.data.image_folder import ImageFiles
-from belong.data.loader import look, pack, unread_heif
+from belong.data.loader import pack, unread_heif
 from belong.data.resize import Form
 from belong.models import device as devices
 from belong.models.backbones.backbone import Backbone
@@ -120,11 +121,7 @@ def prepare(folder: Path, options: CleanOptions) -> Job:
     own = dict(options.settings)
     values = parameters(sources(folder, None, own))
     devices.compute_repeatably(values.threads, values.math)
-    files = look(folder)
-    if not isinstance(files, ImageFiles):
-        raise InputError(
-            f"{printable(folder)}: holds IDX files; wanted a folder of image files for each class"
-        )
+    files = class_folders(folder)
     if missing := unread_heif(files):
         on_stderr(missing)
     backbone = choose_backbone(options.request, files, own, values)

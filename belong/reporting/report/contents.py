@@ -117,7 +117,7 @@ def report_page(
     return templates.get_template("page.html").render(
         title=title(parameters["normal"], parameters["anomaly"]),
         assessment=assessment,
-        facts=facts(parameters, numbers["calibration"], numbers["classification"]),
+        facts=facts(parameters, numbers),
         parts=numbers["data"],
         roles=ROLES,
         board=board,

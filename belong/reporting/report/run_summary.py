@@ -11,14 +11,15 @@ IN_FORCE = {
 }
 
 
-def facts(
-    parameters: Mapping[str, Any], promise: Mapping[str, Any], classes: Mapping[str, Any]
-) -> dict[str, str]:
+def facts(parameters: Mapping[str, Any], numbers: Mapping[str, Any]) -> dict[str, str]:
     """Return the pair, the choices and what came of them, label -> value.
 
-    `promise` and `classes` are `calibration` and `classification` of metrics_all.json.
+    `numbers` are those of metrics_all.json.
     """
     alpha, threshold = (parameters["calibration"][key] for key in ("alpha", "threshold"))
+    promise, classes = numbers["calibration"], numbers["classification"]
+    decides = parameters["bundle"]["detector"]
+    rate = numbers["detectors"][decides]["false_reject"]
     return {
         "normal images": _data_set(parameters["normal"]),
         "anomalies": _data_set(parameters["anomaly"]),
@@ -26,7 +27,7 @@ def facts(
         "seed": str(parameters["seed"]),
         "threshold in force": IN_FORCE[threshold].format_map(promise),
         "promised false rejects, alpha": f"{alpha:g}",
-        "false rejects of mahalanobis": _false_rejects(promise, threshold),
+        f"false rejects of {decides}, which decides": _false_rejects(rate, promise, threshold),
         "accuracy": f"{classes['accuracy']:.4f} on {classes['n']:,} test images",
     }
 
@@ -58,12 +59,12 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     return lines
 
 
-def _false_rejects(promise: Mapping[str, Any], threshold: str) -> str:
+def _false_rejects(rate: float, promise: Mapping[str, Any], threshold: str) -> str:
     """Return the rate at the threshold in force; only a calibrated one promises anything."""
     if threshold == "training":
-        return f"{promise['false_reject_training']:.4f}"
+        return f"{rate:.4f}"
     low, high = promise["false_reject_expected_low"], promise["false_reject_expected_high"]
-    return f"{promise['false_reject_calibrated']:.4f} ({low:.4f} to {high:.4f} expected)"
+    return f"{rate:.4f} ({low:.4f} to {high:.4f} expected)"
 
 
 def _data_set(chosen: Mapping[str, Any]) -> str:
