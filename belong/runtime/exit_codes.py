@@ -5,6 +5,7 @@ import gc
 import signal
 import sys
 from collections.abc import Callable
+from threading import Thread
 
 from belong.runtime.errors import InputError
 
@@ -62,10 +63,23 @@ def exit_code_of(
             raise
         return USER_MISTAKE
     except KeyboardInterrupt as interruption:
+        if not _can_start_threads():  # OpenBLAS interrupts its own process where it cannot
+            say(NO_THREADS)
+            return USER_MISTAKE
         say(str(interruption) or interrupted)
         return INTERRUPTED
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _can_start_threads() -> bool:
+    thread = Thread(target=int, daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:
+        return False
+    thread.join()
+    return True
 
 
 def no_memory_left(error: BaseException) -> bool:

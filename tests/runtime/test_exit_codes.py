@@ -4,12 +4,13 @@ import argparse
 import subprocess
 import sys
 from pathlib import Path
+from threading import Thread
 
 import pytest
 import torch
 
 from belong.commands.main import COMMANDS, main
-from belong.runtime.exit_codes import OUT_OF_MEMORY, exit_code_of
+from belong.runtime.exit_codes import NO_THREADS, OUT_OF_MEMORY, exit_code_of
 from belong.runtime.storage import load_csv
 from stages.runner import run as run_stage
 
@@ -37,6 +38,25 @@ def test_memory_that_is_used_up_is_known_whoever_says_so(error: Exception) -> No
     said: list[str] = []
     assert exit_code_of(work, said.append) == 2
     assert said == [OUT_OF_MEMORY]
+
+
+def interrupted() -> int:
+    raise KeyboardInterrupt
+
+
+def test_an_interruption_by_a_library_that_can_start_no_thread_is_none_of_the_users(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """OpenBLAS raises SIGINT where `ulimit -u 1` leaves it no thread."""
+    said: list[str] = []
+    assert exit_code_of(interrupted, said.append) == 130
+
+    def refuse(_self: Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(Thread, "start", refuse)
+    assert exit_code_of(interrupted, said.append) == 2
+    assert said == ["interrupted", NO_THREADS]
 
 
 def test_another_error_of_torch_is_a_fault_and_keeps_its_trace() -> None:
