@@ -117,7 +117,7 @@ class Bundle:
 
 
 def _check_total(manifest: Manifest, path: Path, own_bytes: int) -> None:
-    """Refuse more than a model of its network has, before any of it is read."""
+    """Refuse more, or fewer weights, than a model of its network has, before any of it is read."""
     total = sum(file.bytes for file in manifest.files.values())
     if total <= MOST_TOTAL:
         return
@@ -128,9 +128,14 @@ def _check_total(manifest: Manifest, path: Path, own_bytes: int) -> None:
         )  # not at the top: torch takes seconds
 
         try:
-            most += bytes_of(card.architecture)
+            weights = bytes_of(card.architecture)
         except (RuntimeError, ValueError) as error:
             raise IntegrityError(f"{path}: backbone.architecture: {error}") from None
+        most += weights
+        largest = max(file.bytes for file in manifest.files.values())
+        if largest < weights:
+            raise IntegrityError(f"{path}: names no file with the {weights} bytes of the weights "
+                                 f"of {card.architecture}")  # fmt: skip
     if total > most:
         raise IntegrityError(f"{path}: names files of {total} bytes; a model of this network has "
                              f"{most} at most")  # fmt: skip

@@ -219,6 +219,20 @@ def test_weights_that_no_network_of_its_name_has_are_not_read(
         belong.load_model(copy)
 
 
+def test_a_hole_in_the_place_of_a_large_networks_weights_is_not_read(
+    model: Path, tmp_path: Path
+) -> None:
+    def change(values: dict[str, Any]) -> None:
+        standing_on(LARGE)(values)
+        values["files"]["backbone.safetensors"] = {"sha256": "0" * 64, "bytes": 2**32}
+
+    copy = resigned(model, tmp_path / "model", change)
+    with (copy / "backbone.safetensors").open("wb") as file:
+        file.truncate(2**32)
+    with pytest.raises(IntegrityError, match=r"names no file with the \d+ bytes of the weights"):
+        belong.load_model(copy)
+
+
 # --- trees ---------------------------------------------------------------------------------------
 
 
