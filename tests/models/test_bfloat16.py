@@ -11,21 +11,25 @@ import torch
 from belong.models.inference import check_dtype
 from belong.runtime import portable_math
 from belong.runtime.errors import InputError
+from tests.imports import ROOT
 
-PROGRAM = Path(__file__).with_name("bfloat16_in_fast_math.py")
+PROGRAMS = (
+    Path(__file__).with_name("bfloat16_in_fast_math.py"),
+    ROOT / "tests" / "project" / "test_benchmark_rows.py",
+)
 
 
 def test_what_is_computed_in_fast_math() -> None:
-    words = ["-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", str(PROGRAM)]
+    words = ["-q", "-n", "0", "-p", "no:cacheprovider", "-k", "bfloat16", *map(str, PROGRAMS)]
     ended = subprocess.run(
-        [sys.executable, *words],
+        [sys.executable, "-m", "pytest", *words],
         env=os.environ | {portable_math.VARIABLE: portable_math.FAST},
         capture_output=True,
         text=True,
         check=False,
     )
     assert ended.returncode == 0, ended.stdout
-    assert "4 passed" in ended.stdout
+    assert "5 passed" in ended.stdout
 
 
 def test_portable_math_has_none_of_it() -> None:

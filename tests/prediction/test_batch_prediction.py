@@ -41,7 +41,7 @@ from belong.prediction.scoring_options import ScoringOptions
 from belong.prediction.scoring_run import score_files
 from belong.reporting.gallery import gallery, sprite_sheets
 from belong.runtime.storage import load_about, load_arrays
-from belong.runtime.text import printable
+from belong.runtime.text import in_table
 from belong.runtime.unfinished import NAME as UNFINISHED
 from tests.imports import ROOT
 from tests.small_bundle import a_bundle, make_bundle
@@ -347,7 +347,7 @@ def test_a_folder_of_images_is_taken_in_the_order_of_the_times_of_its_files(
     found = below(photos)
     for place, file in enumerate(found.files):
         os.utime(photos / file, (1000 - place, 1000 - place))
-    names = [printable(file) for file in found.files]
+    names = [in_table(file) for file in found.files]
     rows, _ = uploads(found, model, None)
     bad = {"digits/005a.png", "empty.jpg"}
     assert rows["path"].to_list() == [name for name in reversed(names) if name not in bad]

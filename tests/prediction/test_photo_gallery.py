@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from belong.commands.main import main
+from belong.data import isolation
 from tests.untrained_bundle import save_untrained
 
 
@@ -52,9 +53,17 @@ def test_the_page_shows_the_whole_photo_and_of_a_small_image_its_pixels(photos: 
 
 
 def test_heic_photos_that_cannot_be_read_are_told_once_and_listed_with_the_remedy(
-    photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    # Nor have the processes that decode: one that was kept from another test may.
+    monkeypatch.setattr(isolation, "_kept", [])
+    (tmp_path / "without").mkdir()
+    (tmp_path / "without" / "pillow_heif.py").write_text("raise ImportError")
+    monkeypatch.syspath_prepend(tmp_path / "without")
     (photos / "d.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
     score(photos)
     said = "1 HEIC photo cannot be read here; to read them: pip install 'belong[heic]'"

@@ -127,8 +127,9 @@ def _circle(folder: Path, model: Path) -> list[str]:
 
 
 def _foreign(folder: Path, model: Path) -> list[str]:
-    for name in ("a.png", "notes.txt", "Thumbs.db"):
-        (folder / INPUT / name).write_bytes(PNG)
+    (folder / INPUT / "a.png").write_bytes(PNG)
+    for name in ("notes.txt", "Thumbs.db"):
+        (folder / INPUT / name).write_bytes(b"no image")
     return score(folder, model, "--no-gallery")
 
 
