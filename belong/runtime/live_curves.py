@@ -18,7 +18,7 @@ def live_curves(folder: Path, *, resumes: bool) -> Iterator[Watch]:
     """Yield what is told the row of each epoch, `epoch` and numbers, and writes them down.
 
     Args:
-        folder: of the curves; made anew unless the training goes on after an interruption.
+        folder: of the curves; emptied first unless the training goes on after an interruption.
         resumes: whether it does.
     """
     if find_spec("dvclive") is None:
