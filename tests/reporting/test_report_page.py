@@ -51,6 +51,7 @@ AT = {column.key: at for at, column in enumerate(COLUMNS)}
 # --- what was run -------------------------------------------------------------------------------
 
 PROMISE = {
+    "alpha": 0.025,
     "n_calibration": 5999,
     "false_reject_calibrated": 0.0225,
     "false_reject_training": 0.0341,
@@ -61,7 +62,7 @@ PROMISE = {
 
 @pytest.mark.parametrize(
     ("threshold", "rate"),
-    [("calibrated", "0.0215 (0.0202 to 0.0302 expected)"), ("training", "0.0215")],
+    [("calibrated", "0.0215 (0.0190 to 0.0317 expected)"), ("training", "0.0215")],
 )
 def test_the_rate_at_the_head_is_that_of_the_detector_that_decides(
     threshold: str, rate: str
@@ -76,6 +77,7 @@ def test_the_rate_at_the_head_is_that_of_the_detector_that_decides(
     }
     numbers = {
         "calibration": PROMISE,
+        "data": {"normal_test": 10000},
         "classification": {"accuracy": 0.9938, "n": 10000},
         "detectors": {"mahalanobis": {"false_reject": 0.5}, "combined": {"false_reject": 0.0215}},
     }

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
+from belong.calibration.coverage import expected
+
 IN_FORCE = {
     "calibrated": "calibrated, on {n_calibration:,} held-out images",
     "training": "the paper's, from the training images, for the detectors that have one there; "
@@ -19,7 +21,10 @@ def facts(parameters: Mapping[str, Any], numbers: Mapping[str, Any]) -> dict[str
     alpha, threshold = (parameters["calibration"][key] for key in ("alpha", "threshold"))
     promise, classes = numbers["calibration"], numbers["classification"]
     decides = parameters["bundle"]["detector"]
-    rate = numbers["detectors"][decides]["false_reject"]
+    rejects = f"{numbers['detectors'][decides]['false_reject']:.4f}"
+    if threshold == "calibrated":  # only this one promises anything
+        low, high = expected(decides, promise, numbers["data"]["normal_test"])
+        rejects += f" ({low:.4f} to {high:.4f} expected)"
     return {
         "normal images": _data_set(parameters["normal"]),
         "anomalies": _data_set(parameters["anomaly"]),
@@ -27,7 +32,7 @@ def facts(parameters: Mapping[str, Any], numbers: Mapping[str, Any]) -> dict[str
         "seed": str(parameters["seed"]),
         "threshold in force": IN_FORCE[threshold].format_map(promise),
         "promised false rejects, alpha": f"{alpha:g}",
-        f"false rejects of {decides}, which decides": _false_rejects(rate, promise, threshold),
+        f"false rejects of {decides}, which decides": rejects,
         "accuracy": f"{classes['accuracy']:.4f} on {classes['n']:,} test images",
     }
 
@@ -57,14 +62,6 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
         else:
             lines[prefix + key] = _in_words(value)
     return lines
-
-
-def _false_rejects(rate: float, promise: Mapping[str, Any], threshold: str) -> str:
-    """Return the rate at the threshold in force; only a calibrated one promises anything."""
-    if threshold == "training":
-        return f"{rate:.4f}"
-    low, high = promise["false_reject_expected_low"], promise["false_reject_expected_high"]
-    return f"{rate:.4f} ({low:.4f} to {high:.4f} expected)"
 
 
 def _data_set(chosen: Mapping[str, Any]) -> str:
