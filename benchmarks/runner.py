@@ -155,7 +155,7 @@ def against(
     if not check.agrees:
         note = (
             f"the results do not agree: {check.what} {check.difference:.3g}, "
-            f"at most {check.tolerance:.3g} wanted"
+            f"expected at most {check.tolerance:.3g}"
         )
         return Outcome(
             ours.row, ours.what, peer=name, rounds=ours.rounds, check=check, bar=peer.bar, note=note

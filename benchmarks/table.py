@@ -23,11 +23,11 @@ GROWTH_COLUMNS = (
     "exponent_bar", "threads", "machine",
 )  # fmt: skip
 HEADINGS = (
-    "work", "peer", "ours, s", "peer's, s", "ours / peer's", "range", "wanted",
-    "of the limit", "wanted", "ours, MiB", "peer's, MiB", "difference", "allowed",
+    "work", "peer", "ours, s", "peer's, s", "ours / peer's", "range", "required",
+    "of the limit", "required", "ours, MiB", "peer's, MiB", "difference", "allowed",
 )  # fmt: skip
 GROWTH_HEADINGS = (
-    "work", "", "size", "s", "MiB", "exponent of the time", "wanted", "exponent of the memory",
+    "work", "", "size", "s", "MiB", "exponent of the time", "required", "exponent of the memory",
 )  # fmt: skip
 
 

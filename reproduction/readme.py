@@ -74,7 +74,7 @@ def replaced(text: str, name: str, new: str) -> str:
         flags=re.DOTALL,
     )
     if count != 1:
-        raise InputError(f"README: wanted {start} ... {end} once, got it {count} times")
+        raise InputError(f"README: expected {start} ... {end} once, got it {count} times")
     return whole
 
 

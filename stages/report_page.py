@@ -76,7 +76,7 @@ def taken_by(path: Path) -> tuple[float, float]:
         return float(noted["seconds"]), float(noted["peak_mib"])
     except (ValueError, KeyError, TypeError):
         raise InputError(
-            f"{path}: wanted JSON with the numbers seconds and peak_mib; remove the file, the "
+            f"{path}: expected JSON with the numbers seconds and peak_mib; remove the file, the "
             "next run of its stage writes it anew"
         ) from None
 

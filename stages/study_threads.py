@@ -35,9 +35,9 @@ def threads_of(path: Path) -> dict[str, int]:
     for pair, settings in pairs.items():
         if set(settings) != {"threads"}:
             came = ", ".join(settings) or "nothing"
-            raise InputError(f"{path}: pairs.{pair}: wanted `threads` alone, got {came}")
+            raise InputError(f"{path}: pairs.{pair}: expected `threads` alone, got {came}")
     if len(pairs) < 2:
-        raise InputError(f"{path}: pairs: got one, wanted another to compare it with")
+        raise InputError(f"{path}: pairs: got one, expected another to compare it with")
     return {pair: settings["threads"] for pair, settings in pairs.items()}
 
 

@@ -43,7 +43,7 @@ def threshold(calibration: np.ndarray, *, alpha: float) -> float:
     rank = rejectable(n, alpha)
     if rank < 1:
         raise InputError(
-            f"alpha {alpha:g} wants at least {least_to_calibrate(alpha)} calibration images, "
+            f"alpha {alpha:g} needs at least {least_to_calibrate(alpha)} calibration images, "
             f"got {n}"
         )
     return float(np.sort(calibration)[n - rank])

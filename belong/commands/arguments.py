@@ -18,7 +18,7 @@ def share(text: str) -> float:
     except ValueError:
         value = -1.0
     if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"got {text!r}, wanted a number between 0 and 1")
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a number between 0 and 1")
     return value
 
 
@@ -27,7 +27,7 @@ def count(text: str, *, most: int | None = None) -> int:
     number = _number(text)
     if number < 1 or (most is not None and number > most):
         wanted = "on" if most is None else f"to {most}"
-        raise argparse.ArgumentTypeError(f"got {text!r}, wanted a whole number from 1 {wanted}")
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a whole number from 1 {wanted}")
     return number
 
 
@@ -35,7 +35,7 @@ def whole(text: str) -> int:
     """Return a whole number from 0 on."""
     number = _number(text)
     if number < 0:
-        raise argparse.ArgumentTypeError(f"got {text!r}, wanted a whole number from 0 on")
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a whole number from 0 on")
     return number
 
 

@@ -81,7 +81,7 @@ def export(
         >>> belong.export("model", "model.onnx")
         Traceback (most recent call last):
         ...
-        belong.runtime.errors.InputError: model.onnx: exists; wanted the name of a new file
+        belong.runtime.errors.InputError: model.onnx: exists; expected the name of a new file
     """
     # Not at the top: the help needs none of it. The input is looked at first.
     from belong.prediction.model import Model, load_model
@@ -94,7 +94,7 @@ def export(
     name = printable(out)
     folder = None if verify is None else as_path("verify", verify)
     if out.exists() or out.is_symlink():
-        raise InputError(f"{name}: exists; wanted the name of a new file")
+        raise InputError(f"{name}: exists; expected the name of a new file")
     if not out.parent.is_dir():
         raise InputError(f"{printable(out.parent)}: no such folder; {out.name} was to go there")
     bundle = (model if isinstance(model, Model) else load_model(as_path("model", model))).bundle

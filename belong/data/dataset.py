@@ -153,7 +153,9 @@ def _positions(classes: str | int | Sequence[str | int], names: list[str], path:
             return list(range(first, last + 1))
     wanted = [classes] if isinstance(classes, str | int) else classes
     if not wanted:
-        raise InputError(f"{path}: no class is chosen; wanted all, a list, or a range such as 0-9")
+        raise InputError(
+            f"{path}: no class is chosen; expected all, a list, or a range such as 0-9"
+        )
     positions = [_position(one, names, path) for one in wanted]
     for one, position in zip(wanted, positions, strict=True):
         if positions.count(position) > 1:

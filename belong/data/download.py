@@ -168,7 +168,9 @@ def _unpack(folder: Path, file: RawFile, to: Path) -> None:
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise SourceError(f"{path.name}: {error}") from None
     if (came := sha256.hexdigest()) != file.sha256:
-        raise SourceError(f"{path.name}: its SHA-256 is {came[:8]}..., wanted {file.sha256[:8]}...")
+        raise SourceError(
+            f"{path.name}: its SHA-256 is {came[:8]}..., expected {file.sha256[:8]}..."
+        )
 
 
 def _in_one_line(error: Exception) -> str:

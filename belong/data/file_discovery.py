@@ -66,7 +66,7 @@ def listed(lines: Iterable[bytes]) -> Incoming:
     paths = {os.fsdecode(line.rstrip(b"\r\n")) for line in lines}
     paths.discard("")
     if not paths:
-        raise InputError("standard input: no path in it; wanted one in each line")
+        raise InputError("standard input: no path in it; expected one in each line")
     return Incoming("", sorted(paths, key=lambda path: Path(path).parts), [], [])
 
 

@@ -159,7 +159,7 @@ def _count_classes(folder: Path, train: np.ndarray, test: np.ndarray) -> int:
     if len(empty):
         raise InputError(
             f"{folder}: the training labels run up to {classes - 1}, but class {empty[0]} has no "
-            f"image; wanted labels 0..c-1 without a gap"
+            f"image; expected labels 0..c-1 without a gap"
         )
     if test.max() >= classes:
         row = int(np.argmax(test >= classes))

@@ -110,8 +110,8 @@ def _by_part(
     if set(folders) != {"train", "test"}:
         names = ", ".join(printable(path.name) for path in inside)
         wrong.append(
-            f"{folder}: has the folders {names}; wanted train and test and no other, or one folder "
-            f"for each class"
+            f"{folder}: has the folders {names}; expected train and test and no other, or one "
+            f"folder for each class"
         )
         raise InputError("\n".join(wrong))  # what the classes are cannot be said
     loose = []
@@ -124,7 +124,7 @@ def _by_part(
             ignored.append((path, why_ignored(path)))
     if loose:
         wrong.append(
-            f"{folder}: images beside train and test: {_first_of(loose)}; wanted every image in "
+            f"{folder}: images beside train and test: {_first_of(loose)}; expected every image in "
             f"them"
         )
     train, test = (_by_class(folders[part], folder, ignored, wrong) for part in ("train", "test"))
@@ -148,7 +148,7 @@ def _by_class(top: Path, root: Path, ignored: list[tuple[Path, str]], wrong: lis
             ignored.append((path, why_ignored(path)))
     if found and loose:
         wrong.append(
-            f"{top}: images beside the class folders: {_first_of(loose)}; wanted every image in "
+            f"{top}: images beside the class folders: {_first_of(loose)}; expected every image in "
             f"the folder of its class"
         )
     return found or {root.resolve().name: loose}
@@ -218,8 +218,8 @@ def _not_trained(folder: Path, train: Classes, test: Classes) -> Iterator[str]:
 def _without_images(folder: Path, classes: list[tuple[str, list[Path]]]) -> Iterator[str]:
     if not any(files for _, files in classes):
         yield (
-            f"{folder}: no image in it, nor IDX files; wanted one folder of images for each class, "
-            f"or the four files of MNIST's format"
+            f"{folder}: no image in it, nor IDX files; expected one folder of images for each "
+            f"class, or the four files of MNIST's format"
         )
         return
     for name, files in classes:

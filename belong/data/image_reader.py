@@ -444,7 +444,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
         return image
     low, high = (int(value) for value in np.array(image.getextrema()))
     if low < 0 or high > 65535:
-        raise UnreadableError(f"grey from {low} to {high}; wanted 0 to 65535")
+        raise UnreadableError(f"grey from {low} to {high}; expected 0 to 65535")
     clear = image.info.get("transparency")
     scaled = Image.new("L" if clear is None else "LA", image.size)
     for box in _strips(image):

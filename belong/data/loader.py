@@ -53,7 +53,7 @@ def look(path: Path) -> DataSet | ImageFiles:
     if not path.exists():
         raise InputError(f"{path}: no such folder")
     if not path.is_dir():
-        raise InputError(f"{path}: wanted a folder with images or IDX files, got a file")
+        raise InputError(f"{path}: expected a folder with images or IDX files, got a file")
     return idx.read(path) if idx.is_idx_folder(path) else list_images(path)
 
 

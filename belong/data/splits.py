@@ -139,7 +139,7 @@ def _check_calibration(manifest: pd.DataFrame, alpha: float) -> None:
     held_out, least = int((normal["part"] == "normal/calibration").sum()), least_held_out(alpha)
     if held_out < least:
         raise InputError(
-            f"{held_out} images are held out to calibrate; at alpha {alpha:g} combined wants "
+            f"{held_out} images are held out to calibrate; at alpha {alpha:g} combined needs "
             f"{least}, half of them for its p-values; a larger split.calibration_fraction or "
             f"calibration.alpha, or more images, would do{left_out(normal)}"
         )
@@ -279,7 +279,7 @@ def _enough_of_each_class(manifest: pd.DataFrame, names: tuple[str, ...]) -> Non
                 own = manifest[manifest["label"] == label]
                 raise InputError(
                     f"class {names[int(str(label))]} of the normal images has {count} in "
-                    f"{part}; wanted at least {least}{left_out(own)}"
+                    f"{part}; expected at least {least}{left_out(own)}"
                 )
 
 
@@ -305,7 +305,7 @@ def check_pair(inside: DataSet, outside: DataSet, normal: Path, anomaly: Path) -
     """Refuse classes that leave nothing to tell apart."""
     if len(inside.class_names) < 2:
         got = inside.class_names[0] if inside.class_names else "none"
-        raise InputError(f"normal.classes: wanted at least 2 classes of {normal}, got {got}")
+        raise InputError(f"normal.classes: expected at least 2 classes of {normal}, got {got}")
     both = sorted(set(inside.class_names) & set(outside.class_names))
     if both and normal.resolve() == anomaly.resolve():
         raise InputError(

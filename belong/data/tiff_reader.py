@@ -189,7 +189,7 @@ def _scaling(page: TiffPage) -> Scaling:
 def _grey_of_16(values: np.ndarray) -> np.ndarray:
     low, high = int(values.min()), int(values.max())
     if low < 0 or high > WHITE:
-        raise UnreadableError(f"grey from {low} to {high}; wanted 0 to 65535")
+        raise UnreadableError(f"grey from {low} to {high}; expected 0 to 65535")
     return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
@@ -249,7 +249,7 @@ def _image(samples: np.ndarray, page: TiffPage) -> Image.Image:
         kind, own = (PHOTOMETRIC.RGB, 3) if samples.shape[-1] == 3 else (PHOTOMETRIC.MINISBLACK, 1)
     count = samples.shape[-1]
     if count < own:
-        raise UnreadableError(f"damaged: {count} samples for each pixel; wanted {own}")
+        raise UnreadableError(f"damaged: {count} samples for each pixel; expected {own}")
     extra = list(page.extrasamples)[: count - own]
     if kind == PHOTOMETRIC.RGB and count == 4 and not extra:
         extra = [ALPHA[1]]

@@ -78,7 +78,7 @@ class Surprise:
         if not np.isfinite(held_out).all():
             raise InputError("combined: a score of a calibration image is not finite")
         if n < LEAST_IMAGES:
-            raise InputError(f"combined wants {LEAST_IMAGES} calibration images, got {n} (a half)")
+            raise InputError(f"combined needs {LEAST_IMAGES} calibration images, got {n} (a half)")
         ordered = np.sort(held_out).astype(np.float64)
         start = ordered[n - 1 - min(max(1, round(tail * n)), n - 1)]
         beyond = ordered[ordered > start]

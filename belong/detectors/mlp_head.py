@@ -105,7 +105,7 @@ def fit(
         InputError: there is no anomaly to learn from, or the loss is no longer finite.
     """
     if len(anomalies) == 0:
-        raise InputError("the supervised head wants anomalies to train on, got none")
+        raise InputError("the supervised head needs anomalies to train on, got none")
     features = torch.cat((normal, anomalies))
     truth = torch.zeros(len(features), device=features.device)
     truth[: len(normal)] = 1

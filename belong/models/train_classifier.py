@@ -177,7 +177,7 @@ def train_classifier(
     if moves and inputs.ndim == 2:
         raise InputError(
             f"train.shift_px is {shift_px} and train.flip {str(flip).lower()}, but a frozen "
-            f"backbone sees each image once, as it is; wanted 0 and false"
+            f"backbone sees each image once, as it is; expected 0 and false"
         )
     n, centers = len(inputs), torch.zeros_like(network.classifier.weight)  # (c, d)
 

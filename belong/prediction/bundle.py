@@ -93,16 +93,16 @@ class Bundle:
         folder = as_path("folder", folder)
         if not folder.is_dir():
             raise InputError(f"{folder}: {'is a file' if folder.exists() else 'no such folder'}; "
-                             f"wanted the folder of a model")  # fmt: skip
+                             f"expected the folder of a model")  # fmt: skip
         path = folder / NAME
         if not path.is_file():
-            raise InputError(f"{folder}: has no {NAME}; wanted the folder of a model")
+            raise InputError(f"{folder}: has no {NAME}; expected the folder of a model")
         manifest = Manifest.read(path)
         named = {Path(name).stem for name in manifest.files}
         if not set(NEEDED) <= named <= set(FILES):
             raise IntegrityError(
-                f"{path}: names the files {', '.join(sorted(named))}; wanted {', '.join(NEEDED)}, "
-                f"and no others but {', '.join(OPTIONAL)}"
+                f"{path}: names the files {', '.join(sorted(named))}; "
+                f"expected {', '.join(NEEDED)}, and no others but {', '.join(OPTIONAL)}"
             )
         _check_total(manifest, path, own_bytes)
         files = manifest.files.items()

@@ -248,7 +248,8 @@ def load_model(
         >>> belong.load_model("photos")
         Traceback (most recent call last):
         ...
-        belong.runtime.errors.InputError: photos: has no manifest.json; wanted the folder of a model
+        belong.runtime.errors.InputError: photos: has no manifest.json; expected the folder of
+        a model
     """
     check_choice("device", device, DEVICES)
     path = as_path("folder", folder)

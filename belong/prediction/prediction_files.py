@@ -110,7 +110,7 @@ def check_outside(out: Path, images: str) -> None:
         where = "is" if to == source else "is in"
         raise InputError(
             f"{printable(out)}: {where} the folder of the images, {printable(images)}, where the "
-            f"next run would look for images; wanted a folder outside"
+            f"next run would look for images; expected a folder outside"
         )
 
 
@@ -137,6 +137,6 @@ def check_free(out: Path, source: str, model: str) -> None:
     is_own = is_own or is_unfinished(out, run_of(source, model))
     if there and not is_own:
         raise InputError(
-            f"{printable(out)}: has the {there[0]} of other images or of another model; wanted "
+            f"{printable(out)}: has the {there[0]} of other images or of another model; expected "
             f"another folder, or --overwrite"
         )

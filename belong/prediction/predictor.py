@@ -155,7 +155,7 @@ class Predictor:
         if images.dtype != np.uint8 or images.shape[1:] != wanted:
             came = f"{images.dtype} (n, {', '.join(map(str, images.shape[1:]))})"
             raise InputError(
-                f"the model wants uint8 (n, {', '.join(map(str, wanted))}), got {came}"
+                f"the model expects uint8 (n, {', '.join(map(str, wanted))}), got {came}"
             )
         with torch.no_grad(), _fitting_together():
             views = self._views(torch.from_numpy(images), stopped)

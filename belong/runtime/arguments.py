@@ -85,7 +85,7 @@ def check_place(folder: Path) -> None:
     """Refuse the name of a folder where something else lies, on the way to it too."""
     there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
     if not there.is_dir():
-        raise InputError(f"{printable(there)}: is no folder; wanted a folder, or a new name")
+        raise InputError(f"{printable(there)}: is no folder; expected a folder, or a new name")
 
 
 def _short(text: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 class InputError(ValueError):
     """The input is wrong: a parameter, a file, a value in a file.
 
-    The message is one line that names what is wrong, where, what came and what was wanted.
+    The message is one line that names what is wrong, where, what came and what was expected.
     A program prints it and ends with this exit code; a library's caller sees a `ValueError`.
     """
 

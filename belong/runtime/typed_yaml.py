@@ -21,7 +21,7 @@ class Section(BaseModel):
         """Read and check a file.
 
         Raises:
-            InputError: a line for each key that is wrong: where, what came, what was wanted.
+            InputError: a line for each key that is wrong: where, what came, what was expected.
         """
         return cls.parse(read(path), path)
 
@@ -53,7 +53,7 @@ def read(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: not valid YAML: nested too deeply") from None
     if not isinstance(values, dict):
         came = "nothing" if values is None else type(values).__name__
-        raise InputError(f"{path}: wanted `key: value` lines, got {came}")
+        raise InputError(f"{path}: expected `key: value` lines, got {came}")
     return values
 
 
@@ -72,7 +72,7 @@ def _lines(known: list[str], problems: list[dict[str, Any]]) -> list[str]:
         elif one["type"] != "missing":
             section = one["type"] == "model_type"
             wanted = "a section of its own, `key: value` lines" if section else _wanted(one["msg"])
-            lines.append(f"{key}: got {one['input']!r}, wanted {wanted}")
+            lines.append(f"{key}: got {one['input']!r}, expected {wanted}")
         elif key not in meant.values():
             lines.append(f"{key}: missing")
     return lines

@@ -77,14 +77,14 @@ class GridFile(Section):
         """Yield what is wrong between the sections."""
         for pair, settings in self.pairs.items():
             if not NAME.fullmatch(pair):  # it is a part of the name of an experiment, and of a ref
-                yield f"pairs.{pair}: wanted a name of a-z and 0-9, with single hyphens between"
+                yield f"pairs.{pair}: expected a name of a-z and 0-9, with single hyphens between"
             for key in {"lambda", "seed"} & set(settings):
                 yield f"pairs.{pair}.{key}: belongs to a sweep, not to a pair"
         for name, sweep in self.sweeps.items():
             for pair in sweep.pairs:
                 if pair not in self.pairs:
                     known = ", ".join(self.pairs)
-                    yield f"sweeps.{name}.pairs: got {pair!r}, wanted one of {known}"
+                    yield f"sweeps.{name}.pairs: got {pair!r}, expected one of {known}"
 
     def chosen(self, names: Sequence[str], path: Path) -> set[Cell]:
         """Return the cells of the named sweeps, or of those that are run by default.
@@ -95,7 +95,7 @@ class GridFile(Section):
         for name in names:
             if name not in self.sweeps:
                 known = ", ".join(self.sweeps)
-                raise InputError(f"{path}: sweeps: got {name!r}, wanted one of {known}")
+                raise InputError(f"{path}: sweeps: got {name!r}, expected one of {known}")
         default = [name for name, sweep in self.sweeps.items() if sweep.by_default]
         return {cell for name in names or default for cell in self.sweeps[name].cells()}
 

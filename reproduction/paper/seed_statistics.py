@@ -43,7 +43,7 @@ def check(grid: pd.DataFrame) -> None:
         numbers = pd.to_numeric(grid[column], errors="coerce")
         bad = grid.loc[numbers.isna() & grid[column].notna(), column]
         if column != "pair" and len(bad):
-            raise InputError(f"the grid's column {column!r} wants numbers, got {bad.iloc[0]!r}")
+            raise InputError(f"the grid's column {column!r} expected numbers, got {bad.iloc[0]!r}")
     if grid.empty:
         raise InputError("the grid has no cell")
     twice = grid[grid.duplicated(CELL)]

@@ -53,7 +53,7 @@ def compared(grid: pd.DataFrame, threads: Mapping[str, int]) -> pd.DataFrame:
     lambdas = sorted(grid["lambda"].unique())
     if len(lambdas) != 1:
         raise InputError(
-            f"wanted cells of one lambda, got {', '.join(map('{:g}'.format, lambdas))}"
+            f"expected cells of one lambda, got {', '.join(map('{:g}'.format, lambdas))}"
         )
     first, *others = threads
     measured = [
@@ -68,7 +68,7 @@ def compared(grid: pd.DataFrame, threads: Mapping[str, int]) -> pd.DataFrame:
         if len(ours) < 2 or apart.empty:
             raise InputError(
                 f"{metric}: {first} has {len(ours)} seeds, and {other} {len(apart)} of them; "
-                f"wanted at least 2 and 1"
+                f"expected at least 2 and 1"
             )
         most = tolerance(ours)
         found = ours.mean(), ours.std(), most, (apart <= most).sum(), apart.max()

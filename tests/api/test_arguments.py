@@ -51,7 +51,7 @@ CASES = [
     ("belong.CleanOptions(jobs='x')", "jobs: expected a whole number, got 'x'"),
     ("belong.CleanOptions(folds='x')", "folds: expected a whole number, got 'x'"),
     ("belong.CleanOptions(folds=2.5)", "folds: expected a whole number, got 2.5"),
-    ("belong.CleanOptions(folds=1)", "--folds 1: wanted at least 2"),
+    ("belong.CleanOptions(folds=1)", "--folds 1: expected at least 2"),
     ("belong.CleanOptions(least_side_px='x')", "least_side_px: expected a whole number, got 'x'"),
     ("belong.CleanOptions(false_alarms=2)", "false_alarms: expected a number between 0 and 1"),
     ("belong.watch('photos', delta='x')", "delta: expected a number between 0 and 1, got 'x'"),
@@ -78,7 +78,7 @@ CASES = [
     ("belong.CleanOptions(settings=5)", "settings: expected dotted keys with their values, got 5"),
     ("belong.fit('photos', 'new', settings=5)", "settings: expected dotted keys"),
     ("belong.fit('photos', 'new', settings='x')", "settings: expected dotted keys"),
-    ("belong.fit('photos', 'new', settings={'seed': {}})", "--set: seed: got {}, wanted a valid"),
+    ("belong.fit('photos', 'new', settings={'seed': {}})", "--set: seed: got {}, expected a valid"),
     ("belong.fit('photos', 'new', settings={1: 2})", "settings: expected dotted keys"),
     ("belong.fit('photos', 'new', settings={'normal.path': 'x'})", "normal.path: expected no such"),
     ("belong.fit('photos', 'new', settings={'unseen': {}})", "unseen: expected no such setting"),
@@ -107,12 +107,12 @@ CASES = [
     ("model.predict(LONG)", f"{LONG[:80]}...: File name too long"),
     ("belong.load_model(LONG)", f"{LONG[:80]}...: File name too long"),
     # where results would go
-    ("belong.watch('photos', model=model, output='file')", "file: is no folder; wanted a folder"),
+    ("belong.watch('photos', model=model, output='file')", "file: is no folder; expected a folder"),
     ("belong.watch('photos', model=model, output='file/new')", "file: is no folder"),
-    ("belong.clean('photos', 'file')", "file: is no folder; wanted a folder, or a new name"),
-    ("belong.clean('photos', 'link')", "link: is no folder; wanted a folder, or a new name"),
-    ("belong.fit('photos', 'link')", "link: exists already; wanted the name of a new folder"),
-    ("belong.fit('photos', 'file/new')", "file: is no folder; wanted a folder, or a new name"),
+    ("belong.clean('photos', 'file')", "file: is no folder; expected a folder, or a new name"),
+    ("belong.clean('photos', 'link')", "link: is no folder; expected a folder, or a new name"),
+    ("belong.fit('photos', 'link')", "link: exists already; expected the name of a new folder"),
+    ("belong.fit('photos', 'file/new')", "file: is no folder; expected a folder, or a new name"),
 ]
 
 

@@ -129,7 +129,7 @@ SMALLEST = [(0.025, 39), (0.05, 19), (0.1, 9), (0.3, 3), (0.001, 999)]
 def test_one_calibration_image_too_few_is_refused_with_the_number_that_is_wanted(
     alpha: float, smallest: int
 ) -> None:
-    wanted = f"alpha {alpha} wants at least {smallest} calibration images, got {smallest - 1}"
+    wanted = f"alpha {alpha} needs at least {smallest} calibration images, got {smallest - 1}"
     with pytest.raises(InputError, match=wanted):
         threshold(np.arange(smallest - 1.0), alpha=alpha)
 

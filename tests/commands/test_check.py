@@ -453,7 +453,7 @@ def test_the_command_writes_what_it_says_and_ends_with_1_where_the_result_is_spo
     photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copy(photos / "ant/3.png", photos / "ant/x.png")
-    # Of 81 images 65 are not for the test, and alpha 0.025 wants 82 to calibrate.
+    # Of 81 images 65 are not for the test, and alpha 0.025 needs 82 to calibrate.
     assert main(["check", str(photos), "-o", str(tmp_path / "out")]) == 1
     said = capsys.readouterr().out
     assert said.endswith("Not to be trained on as it is: 1 problem will spoil the result.\n")
@@ -471,7 +471,7 @@ def test_the_command_writes_what_it_says_and_ends_with_1_where_the_result_is_spo
     [
         ([], "no image in it, nor IDX files"),
         (["Cat/1.png", "cat/2.png"], "the classes Cat and cat differ only in case"),
-        (["cat/1.png", "2.png"], "images beside the class folders: 2.png; wanted"),
+        (["cat/1.png", "2.png"], "images beside the class folders: 2.png; expected"),
     ],
 )
 def test_a_folder_that_is_no_data_set_is_refused_in_one_line(

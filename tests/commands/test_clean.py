@@ -191,7 +191,7 @@ def test_results_are_not_written_over(tmp_path: Path, capsys: pytest.CaptureFixt
     assert main(["clean", str(folder), "-o", str(out), *QUICK]) == BLIND
     code, said = refused(capsys, folder, "-o", out)
     assert code == 2
-    assert said.endswith("has the manifest.csv of another run; wanted another folder, or "
+    assert said.endswith("has the manifest.csv of another run; expected another folder, or "
                          "--overwrite")  # fmt: skip
 
 
@@ -209,7 +209,7 @@ def test_a_folder_of_one_class_is_refused(
 ) -> None:
     folder = write_images(tmp_path / "photos", "ant/0.png", "ant/1.png")
     code, said = refused(capsys, folder, "-o", tmp_path / "out")
-    assert (code, "has one class, ant; wanted at least 2" in said) == (2, True)
+    assert (code, "has one class, ant; expected at least 2" in said) == (2, True)
 
 
 def test_a_wrong_folder_is_refused_before_torch_is_imported(tmp_path: Path) -> None:
@@ -232,7 +232,7 @@ def test_a_wrong_folder_is_refused_before_torch_is_imported(tmp_path: Path) -> N
 def test_a_single_image_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write_images(tmp_path / "photos", "ant/0.png")
     code, said = refused(capsys, folder, "-o", tmp_path / "out")
-    assert (code, "has one class, ant; wanted at least 2" in said) == (2, True)
+    assert (code, "has one class, ant; expected at least 2" in said) == (2, True)
 
 
 def test_classes_with_too_few_images_are_refused(
@@ -241,7 +241,7 @@ def test_classes_with_too_few_images_are_refused(
     folder = write_images(tmp_path / "photos", "ant/0.png", "ant/1.png", "bee/0.png", side_px=28)
     code, said = refused(capsys, folder, "-o", tmp_path / "out")
     assert code == 2
-    assert "wanted at least 4 images, copies counted once, in each of 2 classes" in said
+    assert "expected at least 4 images, copies counted once, in each of 2 classes" in said
     assert said.endswith("class ant has the most, 2")
 
 
@@ -254,7 +254,7 @@ def test_an_empty_folder_is_refused(tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_one_fold_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write_two(tmp_path / "photos")
     assert main(["clean", str(folder), "-o", str(tmp_path / "out"), "--folds", "1"]) == 2
-    assert "--folds 1: wanted at least 2" in capsys.readouterr().err
+    assert "--folds 1: expected at least 2" in capsys.readouterr().err
 
 
 def test_idx_files_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -133,7 +133,7 @@ def test_blank_tiny_and_unreadable_files_are_named(tmp_path: Path) -> None:
 def test_the_stated_side_decides_what_is_tiny(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (40, 60), np.uint8)
     (remark,) = files(table_of(looks(tmp_path, Image.fromarray(noise))), least_side_px=41)
-    assert remark.sentence == "the shorter side has 40 pixels, wanted at least 41"
+    assert remark.sentence == "the shorter side has 40 pixels, expected at least 41"
 
 
 def test_the_gravest_remark_decides_and_all_are_told() -> None:
@@ -157,7 +157,7 @@ def test_nothing_is_written_among_the_images(tmp_path: Path, inside: str) -> Non
 
 def test_nothing_is_written_around_the_images(tmp_path: Path) -> None:
     folder = write_images(tmp_path / "out" / "cleaned", "a/0.png", "b/0.png")
-    with pytest.raises(InputError, match=r"holds .*cleaned; wanted another folder"):
+    with pytest.raises(InputError, match=r"holds .*cleaned; expected another folder"):
         check_place(tmp_path / "out", folder, overwrite=True)
 
 

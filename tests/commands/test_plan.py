@@ -166,12 +166,12 @@ def test_alpha_is_the_least_that_half_of_the_images_beside_the_test_calibrate(
 @pytest.mark.parametrize(
     ("found", "alpha", "message"),
     [
-        (images(500), 0.025, "the images have one class, c0; wanted at least 2"),
-        (images(500, 4), 0.025, "class c1 has 4 training images; wanted at least 5"),
-        (images(50, 50), 0.025, "alpha 0.025 wants 82 images to calibrate, and as many to train; "
+        (images(500), 0.025, "the images have one class, c0; expected at least 2"),
+        (images(500, 4), 0.025, "class c1 has 4 training images; expected at least 5"),
+        (images(50, 50), 0.025, "alpha 0.025 needs 82 images to calibrate, and as many to train; "
                                 "there are 80 beside the test; a larger alpha, or more images, "
                                 "would do"),
-        (images(25, 25), 0.2, "alpha 0.2 wants 24 images to calibrate, and as many to train; "
+        (images(25, 25), 0.2, "alpha 0.2 needs 24 images to calibrate, and as many to train; "
                               "there are 40 beside the test; more images would do"),
     ],
 )  # fmt: skip

@@ -215,7 +215,7 @@ def test_a_folder_that_is_neither_pipeline_nor_model_is_refused(
 ) -> None:
     assert main(["verify", str(tmp_path)]) == 2
     assert capsys.readouterr().err == (
-        f"belong verify: {tmp_path}: wanted the folder of a pipeline, with its dvc.lock, or of a "
+        f"belong verify: {tmp_path}: expected the folder of a pipeline, with its dvc.lock, or of a "
         f"model, with its manifest.json\n"
     )
 

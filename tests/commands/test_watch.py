@@ -118,12 +118,12 @@ def test_with_the_images_at_hand_the_order_is_that_of_their_files_times(tmp_path
 GOOD = "path,class,belongs,p_value\na.png,ant,True,0.5\n"
 REFUSED = {
     "empty": ("", "predictions.csv: cannot be read as a table: No columns to parse from file"),
-    "no row": (GOOD[:27], "predictions.csv: has no row; wanted the predictions of at least one"),
+    "no row": (GOOD[:27], "predictions.csv: has no row; expected the predictions of at least one"),
     "no column": ("path,class\na,b\n", "predictions.csv: has no column 'belongs'; it has path"),
-    "above 1": (GOOD.replace("0.5", "1.5"), "predictions.csv: row 1: p_value is '1.5'; wanted"),
-    "zero": (GOOD.replace("0.5", "0"), "predictions.csv: row 1: p_value is '0'; wanted above 0"),
-    "no number": (GOOD.replace("0.5", "x"), "predictions.csv: row 1: p_value is 'x'; wanted"),
-    "verdict": (GOOD.replace("True", "yes"), "predictions.csv: row 1: belongs is 'yes'; wanted"),
+    "above 1": (GOOD.replace("0.5", "1.5"), "predictions.csv: row 1: p_value is '1.5'; expected"),
+    "zero": (GOOD.replace("0.5", "0"), "predictions.csv: row 1: p_value is '0'; expected above 0"),
+    "no number": (GOOD.replace("0.5", "x"), "predictions.csv: row 1: p_value is 'x'; expected"),
+    "verdict": (GOOD.replace("True", "yes"), "predictions.csv: row 1: belongs is 'yes'; expected"),
     "other alpha": (GOOD.replace("True", "False"),
                     "a.png: belongs is False at p-value 0.5; that is not the verdict at alpha"),
     "other model": (GOOD.replace("0.5", "0.5005"),
@@ -146,13 +146,13 @@ def test_what_is_no_stream_of_predictions_is_refused_in_one_line(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ([], "wanted --model, or both --alpha and --calibration-images"),
-        (["--alpha", "0.05"], "wanted --model, or both --alpha and --calibration-images"),
+        ([], "expected --model, or both --alpha and --calibration-images"),
+        (["--alpha", "0.05"], "expected --model, or both --alpha and --calibration-images"),
         ([*PROMISE, "--model", "m"], "--model has alpha and the number of calibration images"),
-        (["--model", "m"], "m/manifest.json: no such file; wanted the folder of a model"),
+        (["--model", "m"], "m/manifest.json: no such file; expected the folder of a model"),
         (["--alpha", "0.05", "--calibration-images", "18"],
-         "18 calibration images; alpha 0.05 wants at least 19"),
-        ([*PROMISE, "--images", "nowhere"], "nowhere: has no a.png; wanted every image in it"),
+         "18 calibration images; alpha 0.05 needs at least 19"),
+        ([*PROMISE, "--images", "nowhere"], "nowhere: has no a.png; expected every image in it"),
     ],
 )  # fmt: skip
 def test_a_promise_that_is_not_known_is_refused_in_one_line(
@@ -176,7 +176,7 @@ def test_a_folder_of_neither_images_nor_predictions_is_called_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["watch", str(tmp_path), *PROMISE]) == 2
-    assert "has no image in it, and no predictions.csv; wanted" in capsys.readouterr().err
+    assert "has no image in it, and no predictions.csv; expected" in capsys.readouterr().err
 
 
 def test_a_missing_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -110,7 +110,7 @@ ALL_NAMES = "0, 1, 2, 3, 4, 5, 6, 7, 8, 9"
         ("", f"has no class ; its 10 classes are {ALL_NAMES}"),
         ([3, 4, 3], "class 3 is chosen twice"),
         ([3, "3"], "class 3 is chosen twice"),
-        ([], "no class is chosen; wanted all, a list, or a range such as 0-9"),
+        ([], "no class is chosen; expected all, a list, or a range such as 0-9"),
         ("7-3", "the range of classes 7-3 runs backwards"),
         ("4-3", "the range of classes 4-3 runs backwards"),
     ],

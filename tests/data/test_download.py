@@ -335,13 +335,13 @@ DEBIAN = DebianPackage("dataset-tiny", "usr/share/tiny")
 
 FAKE_APT = """
 if sys.argv[1:] != ["download", "dataset-tiny"]:
-    sys.exit("E: not what was wanted")
+    sys.exit("E: not what was expected")
 pathlib.Path("dataset-tiny_1_all.deb").touch()
 """
 FAKE_DPKG = """
 option, deb, folder = sys.argv[1:]
 if (option, deb) != ("-x", "dataset-tiny_1_all.deb"):
-    sys.exit("dpkg-deb: error: not what was wanted")
+    sys.exit("dpkg-deb: error: not what was expected")
 shutil.copytree({contents!r}, pathlib.Path(folder, "usr/share/tiny"))
 """
 
@@ -571,7 +571,7 @@ def test_without_a_network_the_program_names_all_it_tried_and_keeps_the_old_fold
     assert first == f"fetch: {out}: no source has the files; tried:"
     assert tried == [
         f"  {by_hand}: train-images-idx3-ubyte.gz: its SHA-256 is {came[:8]}..., "
-        f"wanted {wanted[:8]}...",
+        f"expected {wanted[:8]}...",
         f"  torchvision's {theirs.__name__}: Error downloading train-images-idx3-ubyte.gz: "
         + " ".join(f"Tried {url}, got: <urlopen error {refused}>" for url in theirs.mirrors),
         f"  {package} is not installed",

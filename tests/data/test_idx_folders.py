@@ -87,7 +87,7 @@ def test_a_gap_in_the_training_labels_is_refused_with_the_class_that_is_missing(
     tmp_path: Path,
 ) -> None:
     write_folder(tmp_path, train_labels=[0, 1, 3], test_labels=[0])
-    message = "labels run up to 3, but class 2 has no image; wanted labels 0..c-1 without a gap"
+    message = "labels run up to 3, but class 2 has no image; expected labels 0..c-1 without a gap"
     with pytest.raises(InputError, match=message):
         read(tmp_path)
 

@@ -143,14 +143,14 @@ def test_a_name_that_is_not_utf8_is_found_and_its_class_is_printable(tmp_path: P
 
 
 REFUSED: dict[str, tuple[list[str], str]] = {
-    "empty": ([], "F: no image in it, nor IDX files; wanted one folder of images for each class"),
+    "empty": ([], "F: no image in it, nor IDX files; expected one folder of images for each class"),
     "only foreign files": (["a.txt", ".x/1.jpg"], "F: no image in it, nor IDX files"),
     "empty classes": (["cat/a.txt", "dog/"], "F: no image in it, nor IDX files"),
     "an empty class": (["cat/1.jpg", "dog/"], "F: the folder of class dog has no image in it"),
     "beside": (["cat/1.jpg", "2.jpg", "3.jpg"],
-               "F: images beside the class folders: 2.jpg and 1 more; wanted every image in the"),
+               "F: images beside the class folders: 2.jpg and 1 more; expected every image in the"),
     "beside the parts": (["train/a/1.jpg", "test/a/2.jpg", "3.jpg"],
-                         "F: images beside train and test: 3.jpg; wanted every image"),
+                         "F: images beside train and test: 3.jpg; expected every image"),
     "case": (["Cat/1.jpg", "cat/2.jpg"], "F: the classes Cat and cat differ only in case"),
     "case, in parts": (["train/Cat/1.jpg", "train/cat/2.jpg", "test/cat/3.jpg"],
                        "F: the classes Cat and cat differ"),
@@ -160,9 +160,9 @@ REFUSED: dict[str, tuple[list[str], str]] = {
     "only in test": (["train/a/1.jpg", "test/a/2.jpg", "test/b/3.jpg", "test/b/4.jpg"],
                      "F: class b has images in test (2) but none in train"),
     "three parts": (["train/a/1.jpg", "test/a/2.jpg", "val/a/3.jpg"],
-                    "F: has the folders test, train, val; wanted train and test and no other"),
+                    "F: has the folders test, train, val; expected train and test and no other"),
     "other parts": (["train/a/1.jpg", "val/a/3.jpg"],
-                    "F: has the folders train, val; wanted train and test and no other"),
+                    "F: has the folders train, val; expected train and test and no other"),
 }  # fmt: skip
 
 
@@ -186,8 +186,8 @@ def test_all_that_is_wrong_is_said_at_once_a_line_for_each(tmp_path: Path) -> No
     with pytest.raises(InputError) as refused:
         list_images(tmp_path)
     assert str(refused.value).splitlines() == [
-        f"{tmp_path}: images beside train and test: 4.jpg; wanted every image in them",
-        f"{tmp_path}/train: images beside the class folders: 2.jpg; wanted every "
+        f"{tmp_path}: images beside train and test: 4.jpg; expected every image in them",
+        f"{tmp_path}/train: images beside the class folders: 2.jpg; expected every "
         f"image in the folder of its class",
         f"{tmp_path}: class c has images in test (1) but none in train",
         f"{tmp_path}: the folder of class b has no image in it",

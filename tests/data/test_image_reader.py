@@ -94,7 +94,7 @@ def test_32_bit_grey_is_read_where_its_values_are_those_of_16_bits(tmp_path: Pat
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (np.array([[0, 70000]], np.int32), "grey from 0 to 70000; wanted 0 to 65535"),
+        (np.array([[0, 70000]], np.int32), "grey from 0 to 70000; expected 0 to 65535"),
         (np.array([[0.5, 1]], np.float32), "grey with fractions, whose white is not known"),
     ],
     ids=["32 bits", "float"],

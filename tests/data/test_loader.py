@@ -187,7 +187,9 @@ def test_a_missing_folder_is_refused_by_name(tmp_path: Path) -> None:
 
 def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "images.zip").write_bytes(b"PK")
-    with pytest.raises(InputError, match=r"images\.zip: wanted a folder with images or IDX files"):
+    with pytest.raises(
+        InputError, match=r"images\.zip: expected a folder with images or IDX files"
+    ):
         look(tmp_path / "images.zip")
 
 

@@ -300,7 +300,7 @@ def test_where_a_class_is_refused_it_is_said_how_many_of_it_stand_in_two_classes
     normal = data_set([*range(90), *ants], [90, 91, 92, 87], labels=labels)
     with pytest.raises(
         InputError,
-        match=r"ant of the normal images has 0 in normal/train; wanted at least 2; 29 left out: "
+        match=r"ant of the normal images has 0 in normal/train; expected at least 2; 29 left out: "
         r"they stand in two classes; 1 left out: they repeat others$",
     ):
         parts_of(normal, ANOMALY)

@@ -122,7 +122,7 @@ def test_an_increasing_linear_map_of_a_members_scores_changes_nothing(
 
 @pytest.mark.parametrize("n", [0, LEAST_IMAGES - 1])
 def test_too_few_held_out_images_are_refused(n: int) -> None:
-    with pytest.raises(InputError, match=f"wants 10 calibration images, got {n}"):
+    with pytest.raises(InputError, match=f"needs 10 calibration images, got {n}"):
         Surprise.fit(np.arange(float(n)), tail=0.1)
 
 

@@ -467,7 +467,7 @@ def test_two_trainings_above_frozen_give_the_same_bytes(vectors: Tensor) -> None
 
 @pytest.mark.parametrize(("shift_px", "flip"), [(2, False), (0, True)])
 def test_vectors_cannot_be_moved_or_mirrored(vectors: Tensor, shift_px: int, flip: bool) -> None:
-    with pytest.raises(InputError, match=r"train.shift_px is .* wanted 0 and false"):
+    with pytest.raises(InputError, match=r"train.shift_px is .* expected 0 and false"):
         trained(above_frozen(vectors), vectors, torch.arange(24) % 2, shift_px=shift_px, flip=flip)
 
 
@@ -501,7 +501,9 @@ def test_a_misspelt_file_of_weights_is_one_line(tmp_path: Path) -> None:
 
 def test_a_frozen_backbone_without_weights_is_refused(tmp_path: Path) -> None:
     params = with_network(tmp_path, LITE0, weights="none", frozen=True)
-    with pytest.raises(InputError, match="wanted weights where the backbone is frozen: pretrained"):
+    with pytest.raises(
+        InputError, match="expected weights where the backbone is frozen: pretrained"
+    ):
         backbone.main(params, tmp_path / "backbone")
 
 

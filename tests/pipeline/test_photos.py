@@ -130,7 +130,7 @@ def test_too_few_photos_to_calibrate_are_refused_before_anything_is_trained(phot
     assert succeeded(packed(photos, photos / "ours", photos / "odd", text))
     done = divided(photos)
     wanted = (
-        "split: 40 images are held out to calibrate; at alpha 0.025 combined wants 78, half of "
+        "split: 40 images are held out to calibrate; at alpha 0.025 combined needs 78, half of "
         "them for its p-values; a larger split.calibration_fraction or calibration.alpha, or more "
         "images, would do\n"
     )
@@ -223,7 +223,7 @@ def test_a_class_with_one_photo_is_refused_by_name(photos: Path) -> None:
     write_images(photos, "ours/cat/1.png")
     assert succeeded(packed(photos, photos / "ours", photos / "odd"))
     done = divided(photos)
-    wanted = "split: class cat of the normal images has 0 in normal/train; wanted at least 2\n"
+    wanted = "split: class cat of the normal images has 0 in normal/train; expected at least 2\n"
     assert (done.returncode, done.stderr) == (2, wanted)
 
 

@@ -161,7 +161,9 @@ def test_a_mistake_in_params_stops_the_run_before_any_work(clone: Path) -> None:
         said = call(clone, "dvc", "repro", fails=True)
     finally:
         params.write_text(good)
-    assert "check_params: params.yaml: lambda: got -1.0, wanted greater than or equal to 0" in said
+    assert (
+        "check_params: params.yaml: lambda: got -1.0, expected greater than or equal to 0" in said
+    )
     assert re.findall(r"Running stage '([\w-]+)'", said) == ["check_params"]
     assert (clone / "reports" / "metrics.json").read_bytes() == before
     assert "Traceback" not in said

@@ -279,7 +279,7 @@ BAD_DATA: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "training label out of range": (
         rewritten("train-labels-idx1-ubyte", lambda content: content[:-1] + b"\x63"),
-        "mnist: the training labels run up to 99, but class 10 has no image; wanted labels "
+        "mnist: the training labels run up to 99, but class 10 has no image; expected labels "
         "0..c-1 without a gap",
     ),
     "a class without an image": (
@@ -311,8 +311,8 @@ def test_bad_data_is_one_line_and_leaves_the_last_good_outputs(case: str, tmp_pa
         ("{classes: all, path: M}", "{classes: 0, path: M}", "and share the classes 0"),
         ("{classes: 0-4, path: M}", "{classes: 4-9, path: M/.}", "and share the classes 4"),
         ("{classes: 4, path: M}", "{classes: all, path: F}",
-         "normal.classes: wanted at least 2 classes of"),
-        ("{classes: [], path: M}", "{classes: all, path: F}", "no class is chosen; wanted all"),
+         "normal.classes: expected at least 2 classes of"),
+        ("{classes: [], path: M}", "{classes: all, path: F}", "no class is chosen; expected all"),
         ("{classes: [1, '1'], path: M}", "{classes: all, path: F}", "class 1 is chosen twice"),
     ],
 )  # fmt: skip

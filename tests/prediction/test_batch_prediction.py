@@ -211,7 +211,9 @@ def test_a_kept_training_image_is_its_own_nearest_one(model: Path) -> None:
 
 
 def test_images_of_another_form_are_refused(model: Path) -> None:
-    with pytest.raises(ValueError, match=r"wants uint8 \(n, 1, 28, 28\), got uint8 \(n, 3, 28, 28"):
+    with pytest.raises(
+        ValueError, match=r"expects uint8 \(n, 1, 28, 28\), got uint8 \(n, 3, 28, 28"
+    ):
         Predictor(Bundle.load(model), device=CPU).score(np.zeros((2, 3, 28, 28), np.uint8))
 
 
@@ -404,15 +406,15 @@ def test_where_no_new_image_can_be_read_the_first_is_named(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["photos", "photos", "--model", "M"], "photos: is a second folder of images; wanted one"),
-        (["photos"], "photos: is a folder of images; wanted --model, to score them"),
+        (["photos", "photos", "--model", "M"], "photos: is a second folder of images; expected"),
+        (["photos"], "photos: is a folder of images; expected --model, to score them"),
         (["photos", "--model", "M", "--images", "photos"],
          "photos: is a folder of images; --images is for predictions without them"),
         (["photos/a.png", "--model", "M"],
-         "photos/a.png: is an image; wanted a folder of images, or predictions.csv"),
-        (["both", "--model", "M"], "both: has predictions.csv and images, a.png is one; wanted"),
-        (["M", "--model", "M"], "M: has no image in it, and no predictions.csv; wanted"),
-        (["photos", "--model", "photos"], "photos/manifest.json: no such file; wanted the folder"),
+         "photos/a.png: is an image; expected a folder of images, or predictions.csv"),
+        (["both", "--model", "M"], "both: has predictions.csv and images, a.png is one; expected"),
+        (["M", "--model", "M"], "M: has no image in it, and no predictions.csv; expected"),
+        (["photos", "--model", "photos"], "photos/manifest.json: no such file; expected"),
         (["photos", "gone.csv", "--model", "M"], "gone.csv: no such file; `belong score` makes"),
         (["photos", "--model", "M", "-o", "both"], "both: has the predictions.csv of other images"),
     ],
@@ -634,7 +636,7 @@ def test_results_of_another_run_are_replaced_only_if_that_is_asked_for(
     assert (tmp_path / "notes.txt").read_text() == "mine"
     assert overwrite or capsys.readouterr().err == (
         f"belong score: {tmp_path}: has the predictions.csv of other images or of another model; "
-        f"wanted another folder, or --overwrite\n"
+        f"expected another folder, or --overwrite\n"
     )
 
 
@@ -712,7 +714,7 @@ def test_a_number_that_is_none_is_refused_by_name(
     with pytest.raises(SystemExit) as stopped:
         run(tmp_path, tmp_path, tmp_path, f"--jobs={number}")
     assert stopped.value.code == 2
-    assert f"argument --jobs: got '{number}', wanted a whole number" in capsys.readouterr().err
+    assert f"argument --jobs: got '{number}', expected a whole number" in capsys.readouterr().err
 
 
 def test_paths_come_from_standard_input(photos: Path, model: Path, tmp_path: Path) -> None:

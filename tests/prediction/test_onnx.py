@@ -343,7 +343,7 @@ def test_a_folder_that_is_no_model_is_one_line(
     code, line = refused([tmp_path, "--onnx", tmp_path / "a.onnx"], capsys)
     assert code == 2
     assert line == (
-        f"belong export: {tmp_path}: has no manifest.json; wanted the folder of a model"
+        f"belong export: {tmp_path}: has no manifest.json; expected the folder of a model"
     )
 
 
@@ -384,7 +384,7 @@ def test_a_file_that_is_there_is_not_replaced(
     (tmp_path / "a.onnx").write_text("mine")
     code, line = refused([made / "model", "--onnx", tmp_path / "a.onnx"], capsys)
     assert code == 2
-    assert line == f"belong export: {tmp_path / 'a.onnx'}: exists; wanted the name of a new file"
+    assert line == f"belong export: {tmp_path / 'a.onnx'}: exists; expected the name of a new file"
     assert (tmp_path / "a.onnx").read_text() == "mine"
 
 

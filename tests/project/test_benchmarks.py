@@ -136,7 +136,7 @@ def test_a_peer_whose_results_differ_gets_no_time_but_a_reason() -> None:
         Race("work", clock.work("ours", [1.0] * 3, diary), {"w": wrong}), clock
     )
     assert (outcome.ours, outcome.theirs, outcome.ratio) == (None, None, None)
-    assert outcome.note == "the results do not agree: all of it 3, at most 1 wanted"
+    assert outcome.note == "the results do not agree: all of it 3, expected at most 1"
 
 
 def test_a_peer_that_is_not_installed_is_named_and_the_others_run() -> None:

@@ -92,7 +92,7 @@ def test_a_color_picture_keeps_its_colors_up_to_a_pixel_from_its_neighbor() -> N
 
 
 def test_pictures_of_two_shapes_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"picture 1: shape \(1, 3, 2\); wanted \(1, 2, 2\)"):
+    with pytest.raises(ValueError, match=r"picture 1: shape \(1, 3, 2\); expected \(1, 2, 2\)"):
         sheets([np.zeros((1, 2, 2), np.uint8), np.zeros((1, 3, 2), np.uint8)])
 
 
@@ -194,13 +194,13 @@ def test_what_is_missing_in_a_row_is_null(small: Small) -> None:
 
 
 def test_a_column_that_is_missing_is_named(small: Small) -> None:
-    with pytest.raises(ValueError, match="rows: no column p_value, belongs; wanted path, class"):
+    with pytest.raises(ValueError, match="rows: no column p_value, belongs; expected path, class"):
         small.page(rows=small.rows.drop(columns=["belongs", "p_value"]))
 
 
 def test_a_score_that_is_no_number_is_refused_with_its_path(small: Small) -> None:
     rows = small.rows.assign(score=small.rows["score"].where(small.rows.index != 7))
-    with pytest.raises(ValueError, match=r"^folder/Image 007\.png: score nan; wanted a finite"):
+    with pytest.raises(ValueError, match=r"^folder/Image 007\.png: score nan; expected a finite"):
         small.page(rows=rows)
 
 

@@ -469,7 +469,9 @@ def test_a_damaged_note_of_a_time_is_one_line(made: Path, tmp_path: Path, conten
     )  # fmt: skip
     (line,) = done.stderr.splitlines()
     assert done.returncode == 2
-    start = f"report_page: {to}/times/train.json: wanted JSON with the numbers seconds and peak_mib"
+    start = (
+        f"report_page: {to}/times/train.json: expected JSON with the numbers seconds and peak_mib"
+    )
     assert line.startswith(start)
 
 

@@ -236,7 +236,7 @@ def test_missing_cells_are_named() -> None:
         (lambda grid: grid.drop(columns="seed"), "the grid has no column 'seed'"),
         (lambda grid: grid.iloc[:0], "the grid has no cell"),
         (lambda grid: grid.replace({"seed": {3: "three"}}),
-         "the grid's column 'seed' wants numbers, got 'three'"),
+         "the grid's column 'seed' expected numbers, got 'three'"),
         (lambda grid: pd.concat([grid, grid.iloc[[7]]]),
          "the grid has the cell mnist-fashion-mnist, lambda 0.001, seed 2 twice"),
     ],

@@ -131,11 +131,17 @@ def test_where_all_is_within_nothing_is_named() -> None:
 @pytest.mark.parametrize(
     ("grid", "why"),
     [
-        (small(seeds=1), "classification.accuracy: one has 1 seeds, and two 1 of them; wanted at "),
-        (small()[lambda cells: cells["pair"] == "one"], "one has 3 seeds, and two 0 of them; want"),
+        (
+            small(seeds=1),
+            "classification.accuracy: one has 1 seeds, and two 1 of them; expected at ",
+        ),
+        (
+            small()[lambda cells: cells["pair"] == "one"],
+            "one has 3 seeds, and two 0 of them; expected",
+        ),
         (
             pd.concat([small(), small().assign(**{"lambda": 0.0})]),
-            "wanted cells of one lambda, got 0, 1",
+            "expected cells of one lambda, got 0, 1",
         ),
     ],
     ids=["one seed", "one pair", "two lambdas"],
@@ -158,10 +164,10 @@ def plan(folder: Path, *pairs: str) -> Path:
     [
         (
             ("one: {threads: 1}", "two: {threads: 2, device: cpu}"),
-            "pairs.two: wanted `threads` alone, got threads, device",
+            "pairs.two: expected `threads` alone, got threads, device",
         ),
-        (("one: {}", "two: {threads: 2}"), "pairs.one: wanted `threads` alone, got nothing"),
-        (("one: {threads: 1}",), "pairs: got one, wanted another to compare it with"),
+        (("one: {}", "two: {threads: 2}"), "pairs.one: expected `threads` alone, got nothing"),
+        (("one: {threads: 1}",), "pairs: got one, expected another to compare it with"),
     ],
     ids=["more", "nothing", "one pair"],
 )

@@ -386,8 +386,8 @@ def test_a_command_works_where_standard_streams_are_closed(
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["--alpha", "5e-324", "--calibration-images", "2999"], "wants at least"),
-        (["--alpha", "0.1", "--calibration-images", "1" + "0" * 400], "wanted a whole number"),
+        (["--alpha", "5e-324", "--calibration-images", "2999"], "needs at least"),
+        (["--alpha", "0.1", "--calibration-images", "1" + "0" * 400], "expected a whole number"),
     ],
 )
 def test_absurd_numbers_are_refused(

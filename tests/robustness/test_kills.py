@@ -90,5 +90,5 @@ def test_a_lock_of_this_project_is_restored_behind_whichever_block_dvc_was_kille
 
 
 def test_files_that_are_altered_missing_or_new_differ() -> None:
-    found, wanted = {"same": "1", "altered": "2", "new": "3"}, {"same": "1", "altered": "4"}
-    assert differing(found, wanted | {"missing": "5"}) == ["altered", "missing", "new"]
+    found, expected = {"same": "1", "altered": "2", "new": "3"}, {"same": "1", "altered": "4"}
+    assert differing(found, expected | {"missing": "5"}) == ["altered", "missing", "new"]

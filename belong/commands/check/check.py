@@ -52,7 +52,7 @@ def check(
     folder, options = as_path("folder", folder), options_or_default(options, CheckOptions)
     folders = [folder] if anomalies is None else [folder, as_path("anomalies", anomalies)]
     if len({path.resolve() for path in folders}) < len(folders):
-        raise InputError(f"{folders[1]}: is the folder of the normal images; wanted another one")
+        raise InputError(f"{folders[1]}: is the folder of the normal images; expected another one")
     found = {path: look(path) for path in folders}
     if unread := unread_heif(*found.values()):
         on_stderr(unread)

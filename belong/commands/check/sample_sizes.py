@@ -109,7 +109,7 @@ def too_few(parts: pd.DataFrame, *, alpha: float, named: Collection[str] = ()) -
         named: classes of which it is said already.
     """
     if len(parts) < 2:
-        yield Finding("one_class", "spoils", f"one class, {parts.index[0]}; wanted at least 2")
+        yield Finding("one_class", "spoils", f"one class, {parts.index[0]}; expected at least 2")
     rest = parts.drop(index=list(named))
     for part, name, least in (
         ("train", "training", 2),
@@ -148,7 +148,7 @@ def _to_calibrate(own: "pd.Series[int]", alpha: float) -> Iterator[Finding]:
     wanted = least_held_out(alpha)
     if n < wanted:
         sentence = (
-            f"{images}; {at} the detector `combined` wants {wanted}, for one half sets the "
+            f"{images}; {at} the detector `combined` needs {wanted}, for one half sets the "
             f"threshold"
         )
         yield Finding("too_few_for_combined", "matters", sentence)

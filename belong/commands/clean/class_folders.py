@@ -17,11 +17,11 @@ def class_folders(folder: Path) -> ImageFiles:
     files = look(folder)
     if not isinstance(files, ImageFiles):
         raise InputError(
-            f"{printable(folder)}: holds IDX files; wanted a folder of image files for each class"
+            f"{printable(folder)}: holds IDX files; expected a folder of image files for each class"
         )
     if len(files.class_names) < 2:
         raise InputError(
-            f"{printable(folder)}: has one class, {printable(files.class_names[0])}; wanted at "
+            f"{printable(folder)}: has one class, {printable(files.class_names[0])}; expected at "
             f"least 2: a folder for each class"
         )
     return files

@@ -262,7 +262,7 @@ def _classes_with_enough(
     if len(enough) < 2:
         most = found.class_names[int(counts.argmax())]
         raise InputError(
-            f"{printable(found.folder)}: wanted at least {least} images, copies counted once, in "
+            f"{printable(found.folder)}: expected at least {least} images, copies counted once, in "
             f"each of 2 classes; class {most} has the most, {counts.max()}"
         )
     return enough

@@ -26,7 +26,7 @@ def files(looks: pd.DataFrame, *, least_side_px: int | None) -> Iterator[Remark]
     if least_side_px is None:
         least, why = median / TINY, f"less than a quarter of the median, {median:g}"
     else:
-        least, why = least_side_px, f"wanted at least {least_side_px}"
+        least, why = least_side_px, f"expected at least {least_side_px}"
     for row, look in enumerate(looked):
         if look.reason:
             yield Remark(row, "quarantine", "unreadable", f"cannot be read: {look.reason}")

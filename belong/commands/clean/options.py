@@ -64,7 +64,8 @@ class CleanOptions:
         check_whole("folds", self.folds)
         if self.folds < 2:
             raise InputError(
-                f"--folds {self.folds}: wanted at least 2: each network judges what it has not seen"
+                f"--folds {self.folds}: expected at least 2: each fold scores the images "
+                "that the others trained on"
             )
         check_share("false_alarms", self.false_alarms)
         for name in ("least_side_px", "jobs"):

@@ -34,15 +34,15 @@ def check_place(out: Path, folder: Path, *, overwrite: bool) -> None:
     to, source = out.resolve(), folder.resolve()
     if to == source or source in to.parents:
         raise InputError(
-            f"{printable(out)}: is in {printable(folder)}, in which nothing is changed; wanted a "
+            f"{printable(out)}: is in {printable(folder)}, in which nothing is changed; expected a "
             f"folder outside"
         )
     if to in source.parents:
-        raise InputError(f"{printable(out)}: holds {printable(folder)}; wanted another folder")
+        raise InputError(f"{printable(out)}: holds {printable(folder)}; expected another folder")
     there = [name for name in (MANIFEST, PAGE, SUMMARY, TREE) if os.path.lexists(out / name)]
     if there and not overwrite and not is_unfinished(out, run_of(folder)):
         raise InputError(
-            f"{printable(out)}: has the {there[0]} of another run; wanted another folder, or "
+            f"{printable(out)}: has the {there[0]} of another run; expected another folder, or "
             f"--overwrite"
         )
 

@@ -113,7 +113,7 @@ def fit(
         >>> belong.fit("digits", "new")
         Traceback (most recent call last):
         ...
-        belong.runtime.errors.InputError: new: exists already; wanted the name of a new folder
+        belong.runtime.errors.InputError: new: exists already; expected the name of a new folder
     """
     required = check_requirements(require, has_anomalies=anomalies is not None)
     output = as_path("output", output)
@@ -123,8 +123,8 @@ def fit(
     for name, images in (("folder", folder), ("anomalies", anomalies)):
         if images is not None and as_path(name, images).resolve() in output.resolve().parents:
             raise InputError(
-                f"{output}: is in {Path(images)}, where it would be a class without images; wanted "
-                f"a folder outside"
+                f"{output}: is in {Path(images)}, where it would be a class without images; "
+                f"expected a folder outside"
             )
     request = BackboneRequest(backbone, weights, from_scratch)
     job = prepare(folder, anomalies=anomalies, alpha=alpha, request=request, settings=settings)
@@ -164,7 +164,9 @@ def prepare(
     others = []
     if anomalies is not None:
         if anomalies.resolve() == folder.resolve():
-            raise InputError(f"{anomalies}: is the folder of the normal images; wanted another one")
+            raise InputError(
+                f"{anomalies}: is the folder of the normal images; expected another one"
+            )
         others.append(look(anomalies))
     if unread := unread_heif(found, *others):
         say(unread)
@@ -197,7 +199,7 @@ def check_new(output: Path) -> None:
         if output.exists() and output.name:
             # A run that was killed when its model was there already has left the rest.
             remove_work(work_beside(output))
-        raise InputError(f"{output}: exists already; wanted the name of a new folder")
+        raise InputError(f"{output}: exists already; expected the name of a new folder")
 
 
 def tell(job: Job) -> None:

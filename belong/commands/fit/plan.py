@@ -187,13 +187,13 @@ def counts(found: DataSet | ImageFiles) -> tuple[list[int], list[int]]:
 def _check_classes(found: DataSet | ImageFiles, trained: Sequence[int]) -> None:
     if len(found.class_names) < 2:
         raise InputError(
-            f"the images have one class, {found.class_names[0]}; wanted at least 2: a folder for "
+            f"the images have one class, {found.class_names[0]}; expected at least 2: a folder for "
             f"each class"
         )
     for name, count in zip(found.class_names, trained, strict=True):
         if count < LEAST_IMAGES:
             raise InputError(
-                f"class {name} has {counted(count, 'training image')}; wanted at least "
+                f"class {name} has {counted(count, 'training image')}; expected at least "
                 f"{LEAST_IMAGES}"
             )
 
@@ -206,7 +206,7 @@ def without_test(trained: Sequence[int], test_fraction: float) -> list[int]:
 def held_out(trained: Sequence[int], *, alpha: float, least: float) -> float:
     """Return the share of each class's training images that calibrates.
 
-    It gives as many as `combined` wants, and some to spare: a few may turn out to be copies. Whole
+    It gives as many as `combined` needs, and some to spare: a few may turn out to be copies. Whole
     images are drawn of each class; where classes are many and small, the share is raised until
     their sum is enough.
 
@@ -225,7 +225,7 @@ def held_out(trained: Sequence[int], *, alpha: float, least: float) -> float:
     if share > 0.5:
         helps = "a larger alpha, or more images," if needed > LEAST_NEEDED else "more images"
         raise InputError(
-            f"alpha {alpha:g} wants {needed} images to calibrate, and as many to train; there are "
+            f"alpha {alpha:g} needs {needed} images to calibrate, and as many to train; there are "
             f"{images} beside the test; {helps} would do"
         )
     return share

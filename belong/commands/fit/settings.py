@@ -24,7 +24,7 @@ def setting(text: str) -> tuple[str, object]:
     """Return key and value of `KEY=VALUE`; the value is read as YAML."""
     key, equals, value = text.partition("=")
     if not (key and equals):
-        raise InputError(f"--set {text}: wanted KEY=VALUE, such as train.epochs=30")
+        raise InputError(f"--set {text}: expected KEY=VALUE, such as train.epochs=30")
     try:
         return key, YAML(typ="safe", pure=True).load(value)
     except (YAMLError, RecursionError):  # which a thousand brackets raise

@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
         files, findings = files + outputs, [*findings, *others]
     elif not has_model:
         raise InputError(
-            f"{printable(folder)}: wanted the folder of a pipeline, with its {dvc_lock.NAME}, or "
+            f"{printable(folder)}: expected the folder of a pipeline, with its {dvc_lock.NAME}, or "
             f"of a model, with its {NAME}"
         )
     for one in findings:

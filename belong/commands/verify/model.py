@@ -19,7 +19,7 @@ def verify(folder: Path) -> tuple[int, list[Finding]]:
     """
     path = folder / NAME
     if not path.is_file():
-        raise InputError(f"{printable(path)}: is no file; wanted the manifest of a model")
+        raise InputError(f"{printable(path)}: is no file; expected the manifest of a model")
     stored = {folder / name: file for name, file in Manifest.read(path).files.items()}
     sums = digests(stored, "sha256")
     findings = [

@@ -37,7 +37,7 @@ def look(path: Path, *, follow_links: bool = False) -> Path | Incoming:
     name = printable(path)
     if not path.is_dir():
         if is_image_name(path.name) and path.exists():
-            raise InputError(f"{name}: is an image; wanted a folder of images, or {PREDICTIONS}")
+            raise InputError(f"{name}: is an image; expected a folder of images, or {PREDICTIONS}")
         return path
     table = path / PREDICTIONS
     try:
@@ -46,15 +46,15 @@ def look(path: Path, *, follow_links: bool = False) -> Path | Incoming:
         if table.exists():
             return table
         raise InputError(
-            f"{name}: has no image in it, and no {PREDICTIONS}; wanted a folder of images, or what "
-            f"`belong score` made of one"
+            f"{name}: has no image in it, and no {PREDICTIONS}; expected a folder of images, or "
+            f"what `belong score` made of one"
         ) from None
     if not table.exists():
         return found
     others = [file for file in found.files if file != PICTURE]
     if others:
         raise InputError(
-            f"{name}: has {PREDICTIONS} and images, {printable(others[0])} is one; wanted "
+            f"{name}: has {PREDICTIONS} and images, {printable(others[0])} is one; expected "
             f"{printable(table)}, to judge what was scored, or a folder of nothing but images"
         )
     return table

@@ -34,7 +34,7 @@ def read(path: Path) -> pd.DataFrame:
     except InputError as error:  # pandas ends some of its messages with a new line
         raise InputError(" ".join(str(error).split())) from None
     if table.empty:
-        raise InputError(f"{name}: has no row; wanted the predictions of at least one image")
+        raise InputError(f"{name}: has no row; expected the predictions of at least one image")
     p_values = pd.to_numeric(table["p_value"], errors="coerce")
     _check(name, "p_value", table, (p_values > 0) & (p_values <= 1), "above 0, at most 1")
     _check(name, "belongs", table, table["belongs"].isin(["True", "False"]), "True or False")
@@ -55,7 +55,9 @@ def time_below(images: Path, path: str) -> int:
     try:
         return (images / path).stat().st_mtime_ns
     except FileNotFoundError:
-        raise InputError(f"{printable(images)}: has no {path}; wanted every image in it") from None
+        raise InputError(
+            f"{printable(images)}: has no {path}; expected every image in it"
+        ) from None
 
 
 def rejected(rows: pd.DataFrame, *, alpha: float, n: int) -> np.ndarray:
@@ -94,4 +96,4 @@ def _check(
     if not good.all():
         row = int(np.argmin(good))
         text = table[column][row]
-        raise InputError(f"{name}: row {row + 1}: {column} is {text!r}; wanted {wanted}")
+        raise InputError(f"{name}: row {row + 1}: {column} is {text!r}; expected {wanted}")

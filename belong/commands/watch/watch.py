@@ -125,7 +125,7 @@ def watch(
         >>> belong.watch("predictions")
         Traceback (most recent call last):
         ...
-        belong.runtime.errors.InputError: wanted --model, or both --alpha and --calibration-images
+        belong.runtime.errors.InputError: expected --model, or both --alpha and --calibration-images
     """
     check_share("delta", delta)
     check_choice("device", device, DEVICES)
@@ -178,12 +178,12 @@ def _check_new(new: list[Incoming], model: ImagePath | Model | None, folder: Pat
         return
     if len(new) > 1:
         raise InputError(
-            f"{printable(new[1].top)}: is a second folder of images; wanted one, and of the others "
-            f"what `belong score` makes of them"
+            f"{printable(new[1].top)}: is a second folder of images; expected one, and of the "
+            f"others what `belong score` makes of them"
         )
     name = printable(new[0].top)
     if model is None:
-        raise InputError(f"{name}: is a folder of images; wanted --model, to score them")
+        raise InputError(f"{name}: is a folder of images; expected --model, to score them")
     if folder is not None:
         raise InputError(f"{name}: is a folder of images; --images is for predictions without them")
 
@@ -199,7 +199,7 @@ def _promise(
             )
         alpha, n_calibration = _of_model(model)
     if alpha is None or n_calibration is None:
-        raise InputError("wanted --model, or both --alpha and --calibration-images")
+        raise InputError("expected --model, or both --alpha and --calibration-images")
     check_share("alpha", alpha)
     check_whole("n_calibration", n_calibration)
     if n_calibration > MOST_IMAGES:
@@ -207,7 +207,7 @@ def _promise(
     least = least_to_calibrate(alpha)
     if n_calibration < least:
         raise InputError(
-            f"{n_calibration} calibration images; alpha {alpha:g} wants at least {least}"
+            f"{n_calibration} calibration images; alpha {alpha:g} needs at least {least}"
         )
     return alpha, n_calibration
 
@@ -215,7 +215,7 @@ def _promise(
 def _of_model(model: ImagePath | Model) -> tuple[float, int]:
     path = (model.folder if isinstance(model, Model) else as_path("model", model)) / NAME
     if not path.is_file():
-        raise InputError(f"{path}: no such file; wanted the folder of a model")
+        raise InputError(f"{path}: no such file; expected the folder of a model")
     manifest = Manifest.read(path)
     if manifest.threshold_from != "calibrated":
         raise InputError(f"{path}: the threshold is the paper's; only a calibrated one promises")

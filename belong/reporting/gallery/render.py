@@ -162,10 +162,10 @@ def histogram(scores: np.ndarray, threshold: float) -> dict[str, Any]:
 def _check(rows: pd.DataFrame) -> None:
     missing = [name for name in COLUMNS if name not in rows]
     if missing:
-        raise ValueError(f"rows: no column {', '.join(missing)}; wanted {', '.join(COLUMNS)}")
+        raise ValueError(f"rows: no column {', '.join(missing)}; expected {', '.join(COLUMNS)}")
     bad = rows.loc[~np.isfinite(rows["score"].astype(float)), ["path", "score"]]
     for path, score in bad.itertuples(index=False):
-        raise ValueError(f"{printable(path)}: score {score}; wanted a finite number")
+        raise ValueError(f"{printable(path)}: score {score}; expected a finite number")
 
 
 def _rounded(number: float) -> float | None:

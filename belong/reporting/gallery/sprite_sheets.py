@@ -102,7 +102,7 @@ def sheets(pictures: Sequence[np.ndarray]) -> Sheets:
     for place, picture in enumerate(pictures):
         if picture.shape != shape:
             raise ValueError(
-                f"picture {place}: shape {picture.shape}; wanted {shape}, that of picture 0"
+                f"picture {place}: shape {picture.shape}; expected {shape}, that of picture 0"
             )
     full = ACROSS * ACROSS
     uris = [_data_uri(pictures[start : start + full]) for start in range(0, len(pictures), full)]

@@ -111,7 +111,7 @@ FAULTS = [
     Fault(
         "labels of one class only",
         _with(labels=CLASSES * 0, test_labels=CLASSES[:500] * 0),
-        "spoils the result: - one class, 0; wanted at least 2",
+        "spoils the result: - one class, 0; expected at least 2",
         1,
     ),
     Fault(
@@ -122,7 +122,7 @@ FAULTS = [
     ),
     Fault(
         "data set of one image", _of_one_image,
-        "- one class, ant; wanted at least 2", 1,
+        "- one class, ant; expected at least 2", 1,
     ),
     Fault(
         "swapped label", _with_a_swapped_label,

@@ -28,16 +28,16 @@ FAULTS = [
     Fault("misspelt key", _instead("\nseed: 0", "\nsede: 0"), "the nearest known key is seed", 2),
     Fault(
         "value of another type", _instead("train:\n  epochs: 3", "train:\n  epochs: many"),
-        "train.epochs: got 'many', wanted a valid integer", 2,
+        "train.epochs: got 'many', expected a valid integer", 2,
     ),
     Fault(
         "value out of range", _instead("lambda: 1.0", "lambda: -1.0"),
-        "lambda: got -1.0, wanted greater than or equal to 0", 2,
+        "lambda: got -1.0, expected greater than or equal to 0", 2,
     ),
     Fault(
         "number as DVC writes it", _instead("lambda: 1.0", "lambda: 1e-05"), "valid", where=OUTPUT
     ),
-    Fault("empty params.yaml", _of(""), "wanted `key: value` lines, got nothing", 2),
+    Fault("empty params.yaml", _of(""), "expected `key: value` lines, got nothing", 2),
     Fault("params.yaml that is not YAML", _of("seed: [0"), "not valid YAML in line 1", 2),
     Fault("key that stands there twice", _of(f"{GOOD}\nseed: 1\n"), 'duplicate key "seed"', 2),
 ]  # fmt: skip
