@@ -12,10 +12,9 @@ import glob
 import json
 import os
 import re
-import shutil
 import stat
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
@@ -75,9 +74,9 @@ def whole_folder(path: Path) -> Iterator[Path]:
     try:
         yield part
         put_folder(part, path, old=old)
-        shutil.rmtree(old, ignore_errors=True)
+        remove_folder(old)
     finally:
-        shutil.rmtree(part, ignore_errors=True)
+        remove_folder(part)
 
 
 def put_folder(folder: Path, path: Path, *, old: Path | None = None) -> None:
@@ -104,6 +103,19 @@ def make_folder(path: Path) -> None:
         make_folder(path.parent)
         path.mkdir(exist_ok=True)
         _sync(path.parent)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder with all in it, however deep, as far as that is allowed."""
+    if not folder.is_dir():
+        return
+    with suppress(OSError):
+        for path in reversed(_below(folder)):  # `shutil.rmtree` calls itself
+            if path.is_dir() and not path.is_symlink():
+                path.rmdir()
+            else:
+                path.unlink()
+        folder.rmdir()
 
 
 def remove_known(folder: Path, *names: str) -> None:
@@ -190,7 +202,7 @@ def _part_of(path: Path) -> Path:
 
 def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
+        remove_folder(path)
     else:
         path.unlink(missing_ok=True)
 

@@ -17,6 +17,7 @@ from belong.runtime.storage import (
     load_about,
     load_arrays,
     load_csv,
+    remove_folder,
     save_arrays,
     save_csv,
     save_json,
@@ -273,3 +274,16 @@ def test_a_file_cut_anywhere_is_refused_by_name(tmp_path: Path) -> None:
 def test_a_folder_in_the_place_of_the_file_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=f"^{tmp_path}: cannot be read as safetensors: "):
         load_arrays(tmp_path)
+
+
+def test_a_folder_deeper_than_python_calls_functions_is_replaced(tmp_path: Path) -> None:
+    for _ in range(2):
+        with whole_folder(tmp_path / "out") as part:
+            inside = part
+            for _ in range(1100):
+                inside /= "d"
+                inside.mkdir()
+            (inside / "file").write_text("x")
+            (inside / "link").symlink_to(tmp_path)
+    remove_folder(tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []

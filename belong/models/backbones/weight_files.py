@@ -14,7 +14,7 @@ from pickle import UnpicklingError
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load
 from torch import Tensor
 
 from belong.runtime.errors import InputError
@@ -57,7 +57,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 def _safetensors(path: Path) -> dict[str, Tensor]:
     try:
-        return load_file(path)
+        return load(path.read_bytes())  # not mapped: a file may be cut short meanwhile
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path}: cannot be read as safetensors: {_plainly(error)}") from None
 
