@@ -39,7 +39,7 @@ FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 READ_KINDS = {*FORMATS, "HEIF"}
 NOT_RAW = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "WEBP")
 NO_KIND = "not an image, or of no kind that is read"
-NO_HEIF = "a HEIC photo, which is read with an extra: pip install 'belong[heic]'"
+NO_HEIF = "a HEIC photo, which is read with an extra: pip install pillow-heif"
 
 JPEG = ("JPEG", "MPO")  # an MPO is a JPEG with a second picture behind it
 # A JPEG is decoded row by row, at 1/8 of its size if no more is needed: it may have so many times
@@ -66,7 +66,7 @@ def heif_without_reader(paths: Iterable[Path]) -> str:
     named = (path for path in paths if path.suffix.lower() in HEIF)
     count = sum(map(_is_heif_file, named))
     what = counted(count, "HEIC photo")
-    return f"{what} cannot be read here; to read them: pip install 'belong[heic]'" if count else ""
+    return f"{what} cannot be read here; to read them: pip install pillow-heif" if count else ""
 
 
 def _is_heif_file(path: Path) -> bool:

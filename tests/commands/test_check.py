@@ -255,10 +255,10 @@ def test_heic_photos_without_the_extra_are_told_in_one_line_before_any_work(
     for place in range(3):
         (photos / f"ant/{place}.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
     report = checked(photos)
-    said = "3 HEIC photos cannot be read here; to read them: pip install 'belong[heic]'"
+    said = "3 HEIC photos cannot be read here; to read them: pip install pillow-heif"
     assert capsys.readouterr().err.splitlines().count(said) == 1
     reasons = set(images_of(report, "unreadable").values())
-    assert reasons == {"a HEIC photo, which is read with an extra: pip install 'belong[heic]'"}
+    assert reasons == {"a HEIC photo, which is read with an extra: pip install pillow-heif"}
 
 
 def test_the_page_shows_the_photos_of_each_finding_and_no_markup_of_their_names(

@@ -93,7 +93,7 @@ def test_without_the_extra_the_reason_says_how_to_get_it(tmp_path: Path) -> None
     path = tmp_path / "a.jpg"
     path.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
     decoder = Decoder(Form(8, 8, "rgb"), (255, 255, 255), 10**6)
-    assert "pip install 'belong[heic]'" in str(decoder.decode(path))
+    assert "pip install pillow-heif" in str(decoder.decode(path))
 
 
 @pytest.mark.usefixtures("without_extra")
@@ -103,7 +103,7 @@ def test_without_the_extra_heic_photos_are_counted_by_their_content(tmp_path: Pa
     photo(8, 8).save(tmp_path / "d.heic", "JPEG")
     (tmp_path / "e.heic").mkdir()
     assert heif_without_reader(sorted(tmp_path.iterdir())) == (
-        "2 HEIC photos cannot be read here; to read them: pip install 'belong[heic]'"
+        "2 HEIC photos cannot be read here; to read them: pip install pillow-heif"
     )
     assert heif_without_reader([tmp_path / "d.heic"]) == ""
 
