@@ -46,7 +46,7 @@ def links_to_folders_as_text(app: Sphinx, page: str, source: list[str]) -> None:
     )
 
 
-def further_pages(app: Sphinx, page: str, source: list[str]) -> None:
+def further_pages(_: Sphinx, page: str, source: list[str]) -> None:
     """List the pages that the first page does not name, so that a new one is never lost."""
     if page == root_doc:
         named = set(re.findall(r"^[\w-]+$", source[0], re.MULTILINE)) | {"index"}

@@ -5,15 +5,16 @@ layout is grandalf's, which DVC brings along for its own drawings.
 """
 
 import html
+import re
 from dataclasses import dataclass
 
 import networkx
-import pydot
 from grandalf.graphs import Edge, Graph, Vertex
 from grandalf.layouts import SugiyamaLayout
 
 HEIGHT, GAP_X, GAP_Y, MARGIN = 30, 24, 36, 12
 CHARACTER = 8.2  # width in pixels
+QUOTED = re.compile(r'"([^"]+)"')  # a line of DVC names one stage, or two with an arrow between
 HEAD = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {w:.0f} {h:.0f}" width="{w:.0f}" '
     'font-family="ui-monospace, monospace" font-size="13" role="img">\n'
@@ -33,15 +34,10 @@ class Box:
 
 def stages_of(dot: str) -> networkx.DiGraph:
     """Return the graph of the stages that depend on each other, without implied arrows."""
-    (graph,) = pydot.graph_from_dot_data(dot) or []
-    nodes = [node.get_name().strip('"') for node in graph.get_nodes()]
-    edges = [
-        (edge.get_source().strip('"'), edge.get_destination().strip('"'))
-        for edge in graph.get_edges()
-    ]
+    lines = [QUOTED.findall(line) for line in dot.splitlines()]
     full = networkx.DiGraph()
-    full.add_nodes_from(sorted(node for node in nodes if node.strip("\\n")))
-    full.add_edges_from(sorted(edges))
+    full.add_nodes_from(sorted(line[0] for line in lines if len(line) == 1))
+    full.add_edges_from(sorted(tuple(line) for line in lines if len(line) == 2))
     return networkx.transitive_reduction(full)
 
 

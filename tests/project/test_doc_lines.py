@@ -19,6 +19,7 @@ import pytest
 from PIL import Image
 
 import belong
+from belong.commands.fit.fit import fit as fit_model
 from belong.commands.main import main
 from belong.data.idx import read
 from tests.documents import Block, blocks, pages
@@ -76,8 +77,9 @@ def fitted(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[.
     def model(**options: Any) -> Path:
         key = repr(sorted(options.items()))
         if key not in models:
-            models[key] = to / str(len(models))
-            belong.fit(digits, models[key], settings=QUICK, **options)
+            folder = to / str(len(models))
+            fit_model(digits, folder, settings=QUICK, **options)
+            models[key] = folder
         return models[key]
 
     return model

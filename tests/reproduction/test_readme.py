@@ -221,7 +221,9 @@ def test_the_pipeline_is_drawn_as_dvc_draws_it(tmp_path: Path) -> None:
 
 
 def test_the_figure_has_the_arrows_that_no_other_path_implies() -> None:
-    graph = stages_of('strict digraph { "a"; "b"; "c"; "d"; "a" -> "b"; "b" -> "c"; "a" -> "c"; }')
+    graph = stages_of(
+        'strict digraph {\n"a";\n"b";\n"c";\n"d";\n"a" -> "b";\n"b" -> "c";\n"a" -> "c";\n}'
+    )
     assert (sorted(graph), sorted(graph.edges)) == (list("abcd"), [("a", "b"), ("b", "c")])
 
 
