@@ -1,6 +1,8 @@
 # make        sets up a virtual environment and runs the pipeline
 # make test   sets it up, looks at style and types, and runs the tests
-# make check  looks at style and types only; make readme writes the README's table anew
+# make check  looks at style and types only
+# make docs   builds the documentation site, build/docs
+# make readme writes the generated parts of README.md and docs/
 # make bench  measures our work beside that of others
 # make undo   goes back from an experiment to what is committed
 # make pull   brings the outputs from DVC's remote
@@ -16,7 +18,7 @@ BIN := $(VENV)/bin
 # DVC and the tests start `python` by name: the environment's comes first.
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: all undo pull summary test check readme bench grid screenshot clean
+.PHONY: all undo pull summary test check readme docs bench grid screenshot clean
 
 all: $(VENV)/.pipeline
 	@python -m stages.runner
@@ -53,9 +55,17 @@ readme: $(VENV)/.pipeline
 	mkdir -p build
 	dvc exp run --quiet --temp --force --name tenth -S lambda=0.1
 	dvc metrics diff HEAD tenth > build/diff
-	dvc dag --md > build/dag
-	python -m reproduction.readme params.yaml reports/metrics_all.json reports/paper/grid.csv \
-	  reports/threads/differences.csv reports/photos/cleaning.csv build/dag build/diff README.md
+	dvc dag --dot > build/dag
+	python -m reproduction.readme params.yaml reports/metrics_all.json \
+	  reports/plots/anomaly_sets.csv reports/paper/grid.csv reports/threads/differences.csv \
+	  reports/photos/cleaning.csv build/dag build/diff README.md
+	python -m reproduction.command_pages .
+	python -m reproduction.api_page docs/python-api.md
+	python -m reproduction.panel_table docs/evaluate.md
+
+docs: $(VENV)/.docs
+	python -m sphinx --fail-on-warning --keep-going --quiet --jobs auto -c docs . build/docs
+	@echo build/docs/index.html
 
 grid: $(VENV)/.pipeline
 	python -m reproduction.grid reports/paper/params.yaml reports/paper --jobs $(JOBS)
@@ -79,6 +89,10 @@ $(VENV)/.pipeline: pyproject.toml constraints.txt versions.txt
 
 $(VENV)/.test: $(VENV)/.pipeline
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	touch $@
+
+$(VENV)/.docs: $(VENV)/.pipeline
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
 	touch $@
 
 $(VENV)/.bench: $(VENV)/.pipeline

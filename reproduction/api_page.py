@@ -6,7 +6,9 @@ Writes  page   markdown: each public name with its signature and its docstring, 
 """
 
 import inspect
+import re
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +20,13 @@ HEAD = """# The Python API
 Generated from the docstrings: `python -m reproduction.api_page docs/python-api.md`. Each example is
 run as a test. `import belong` imports nothing else; each name is imported at its first use.
 """
+SECTIONS = {"Args": "Arguments", "Attributes": "Attributes", "Returns": "Returns",
+            "Raises": "Raises", "Example": "Example"}  # fmt: skip
+SECTION = re.compile(rf"^({'|'.join(SECTIONS)}):$", re.MULTILINE)
+ENTRY = re.compile(r"^(\w+): ?", re.MULTILINE)
+# The module of a name in a signature, such as `belong.prediction.model.` of Model.
+MODULE = re.compile(r"\b(?:[a-z_]+\.)+(?=[A-Z])")
+WIDTH = 100
 
 
 def page() -> str:
@@ -30,7 +39,7 @@ def entry(name: str) -> Iterator[str]:
     """Yield the heading and the docstring of a public name, and those of its public methods."""
     thing = getattr(belong, name)
     yield f"## belong.{name}\n"
-    yield described(thing, name)
+    yield described(thing, f"belong.{name}")
     if inspect.isclass(thing) and not issubclass(thing, Exception | tuple):
         for method, value in vars(thing).items():
             function = getattr(value, "fget", None) or getattr(value, "func", None) or value
@@ -40,10 +49,43 @@ def entry(name: str) -> Iterator[str]:
 
 
 def described(thing: object, name: str, *, is_property: bool = False) -> str:
-    """Return a signature, where there is one to be called, and a docstring as blocks of code."""
+    """Return a signature, where there is one to be called, and a docstring as markdown."""
     called = inspect.isfunction(thing) and not is_property
-    head = f"{name}{inspect.signature(thing)}\n\n" if called else ""  # type: ignore[arg-type]
-    return f"```text\n{head}{inspect.getdoc(thing)}\n```\n"
+    head = f"```python\n{signature(thing, name)}\n```\n\n" if called else ""
+    text, *sections = SECTION.split(inspect.getdoc(thing) or "")
+    parts = [text.strip()]
+    for title, content in zip(sections[::2], sections[1::2], strict=True):
+        parts += [f"**{SECTIONS[title]}**", section(title, textwrap.dedent(content).strip("\n"))]
+    return head + "\n\n".join(parts) + "\n"
+
+
+def signature(function: object, name: str) -> str:
+    """Return a signature on one line, or with a line for each parameter."""
+    found = inspect.signature(function)  # type: ignore[arg-type]
+    short = MODULE.sub("", f"{name}{found}").replace("'", "")
+    if len(short) <= WIDTH:
+        return short
+    parts, returns = [], f" -> {short.rpartition(' -> ')[2]}" if " -> " in short else ""
+    star = False
+    for parameter in found.parameters.values():
+        if parameter.kind is parameter.KEYWORD_ONLY and not star:
+            parts.append("    *,")
+            star = True
+        parts.append(f"    {MODULE.sub('', str(parameter)).replace(chr(39), '')},")
+    return "\n".join([f"{name}(", *parts, f"){returns}"])
+
+
+def section(title: str, content: str) -> str:
+    """Return the content of a section: lists of names, a block of code, or text."""
+    if title == "Example":
+        return f"```pycon\n{content}\n```"
+    if title == "Returns":
+        return content
+    _, *entries = ENTRY.split(content)
+    return "\n".join(
+        f"- `{name}`: {' '.join(text.split())}"
+        for name, text in zip(entries[::2], entries[1::2], strict=True)
+    )
 
 
 if __name__ == "__main__":

@@ -5,15 +5,14 @@
 Writes  page   markdown: between its two comments, a row for each detector
 """
 
-import re
 import sys
 from pathlib import Path
 
 from belong.detectors.panel import CLASSES, HEAD, PANEL
 from belong.runtime.storage import save_text
 from belong.runtime.text import table
+from reproduction.markers import replaced
 
-START, END = "<!-- detectors: generated -->", "<!-- detectors: end -->"
 SHORT = {CLASSES: "labels", HEAD: "weight, bias"}
 
 
@@ -31,7 +30,7 @@ def rows() -> str:
 
 def page(text: str) -> str:
     """Return the page with the table of today."""
-    return re.sub(f"{START}\n.*{END}", f"{START}\n{rows()}\n{END}", text, flags=re.DOTALL)
+    return replaced(text, "detectors", rows())
 
 
 if __name__ == "__main__":

@@ -1,20 +1,20 @@
-"""Write the generated parts of the README anew: `make readme`.
+"""Write the generated parts of README.md and docs/: `make readme`.
 
-It is no stage of dvc.yaml: the README is written by hand, but for what stands between the
-markers `<!-- NAME: generated -->` and `<!-- NAME: end -->`.
+It is no stage of dvc.yaml: the pages are written by hand, apart from the parts between the markers
+`<!-- NAME: generated -->` and `<!-- NAME: end -->`.
 
 Reads   params    params.yaml: lambda and the pair
         metrics   json: the numbers
+        sets      csv: the numbers of each detector on each set of anomalies
         grid      csv: the numbers of all cells, to show those of this lambda over seeds
-        threads   csv: what another count of threads changes
-        cleaning  csv: what `belong clean` finds
-        dag       text: what `dvc dag --md` prints
-        diff      text: what `dvc metrics diff` prints for lambda 0.1
-Writes  readme    markdown; all outside the markers is kept
+        threads   csv: the differences between numbers of threads
+        cleaning  csv: the findings of `belong clean`
+        dag       text: the output of `dvc dag --dot`
+        diff      text: the output of `dvc metrics diff` for lambda 0.1
+Writes  readme    README.md, and docs/ beside it; everything outside the markers is kept
 """
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -28,20 +28,32 @@ from belong.runtime.storage import load_csv, save_text
 from belong.runtime.text import table
 from belong.runtime.typed_yaml import read
 from reproduction.clean_study.page import summary as of_cleaning
+from reproduction.markers import replaced
 from reproduction.paper.lambda_sweep import detectors
 from reproduction.paper.published import in_order, title
 from reproduction.paper.seed_statistics import by_seed, mean_and_sd
+from reproduction.pipeline_figure import drawing
 from reproduction.threads.page import summary
 from reproduction.threads.tolerance import COLUMNS as OF_THREADS
 from stages.runner import run
 
 HEADINGS = ("detector", "AUROC", "95 % of resamples", "FPR95", "false rejects", "false accepts")
 COLUMNS = ("fpr95", "false_reject", "false_accept")
+SHORT_HEADINGS = ("detector", "method", "AUROC", "FPR95", "false rejects")
+# In the README: the default, one that is trained with anomalies, the paper's and two baselines.
+FEW = {
+    "combined": "several detectors together, the default",
+    "mlp_head": "supervised head, trained with anomalies",
+    "mahalanobis": "Mahalanobis distance per class (paper)",
+    "feature_knn": "k nearest neighbors",
+    "msp": "softmax probability (baseline)",
+}
 
 
 def main(
     params: Path,
     metrics: Path,
+    sets: Path,
     grid: Path,
     threads: Path,
     cleaning: Path,
@@ -52,30 +64,75 @@ def main(
     """Replace what stands between the markers."""
     if not grid.exists():  # no stage makes it: `dvc repro` would not
         raise InputError(f"{grid}: no such file; `make grid` makes it")
-    text = readme.read_text(encoding="utf-8")
-    numbers = json.loads(metrics.read_text(encoding="utf-8"))
-    text = replaced(text, "results", results(numbers, read(params)))
-    text = replaced(text, "seeds", seeds(load_csv(grid), read(params)["lambda"]))
-    text = replaced(text, "threads", summary(load_csv(threads, *OF_THREADS)))
-    text = replaced(text, "cleaning", of_cleaning(load_csv(cleaning)))
-    text = replaced(text, "pipeline", dag.read_text(encoding="utf-8").strip())
+    root = readme.parent
+    numbers, values = json.loads(metrics.read_text(encoding="utf-8")), read(params)
     shown = diff.read_text(encoding="utf-8").rstrip().splitlines()
-    text = replaced(text, "diff", "\n".join(["```text", *shown, "```"]))
-    save_text(readme, text)
+    parts = {
+        "README.md": {"results": few_results(numbers, values)},
+        "docs/results.md": {
+            "all-results": results(numbers, values),
+            "seeds": seeds(load_csv(grid), values["lambda"]),
+        },
+        "docs/detectors.md": {"detector-numbers": detector_numbers(numbers, load_csv(sets))},
+        "docs/reproducibility.md": {"threads": summary(load_csv(threads, *OF_THREADS))},
+        "docs/commands/clean.md": {"cleaning": of_cleaning(load_csv(cleaning))},
+        "docs/pipeline.md": {
+            "pipeline": "![The stages of the pipeline](pipeline.svg)",
+            "stages": stages(root / "dvc.yaml", root / "data" / "dvc.yaml"),
+            "diff": "\n".join(["```text", *shown, "```"]),
+        },
+    }
+    for name, blocks in parts.items():
+        page = root / name
+        text = page.read_text(encoding="utf-8")
+        for block, new in blocks.items():
+            text = replaced(text, block, new)
+        save_text(page, text)
+    save_text(root / "docs" / "pipeline.svg", drawing(dag.read_text(encoding="utf-8")))
 
 
-def replaced(text: str, name: str, new: str) -> str:
-    """Put `new` between the markers `name` of `text`."""
-    start, end = f"<!-- {name}: generated -->", f"<!-- {name}: end -->"
-    whole, count = re.subn(
-        f"({re.escape(start)}\n).*?(\n{re.escape(end)})",
-        lambda found: found[1] + new + found[2],
-        text,
-        flags=re.DOTALL,
+def detector_numbers(numbers: dict[str, Any], sets: pd.DataFrame) -> str:
+    """Return the metrics of each detector, and its mean AUROC on other kinds of anomalies."""
+    others = sets[sets["anomalies"] != "anomaly"].groupby("detector")["auroc"].mean()
+    rows = [
+        [
+            f"`{name}`",
+            *(f"{measured[key]:.4f}" for key in ("auroc", *COLUMNS)),
+            f"{others[name]:.4f}",
+        ]
+        for name, measured in sorted(numbers["detectors"].items())
+    ]
+    return table(("detector", "AUROC", *HEADINGS[3:], "AUROC, other kinds"), rows)
+
+
+def stages(*pipelines: Path) -> str:
+    """Return a table of the stages with their descriptions."""
+    rows = [
+        (f"`{name}`", stage.get("desc") or stage["do"]["desc"])
+        for pipeline in reversed(pipelines)
+        for name, stage in read(pipeline)["stages"].items()
+    ]
+    return table(("stage", "what it does"), rows, left=2)
+
+
+def few_results(numbers: dict[str, Any], values: dict[str, Any]) -> str:
+    """Return the README's results: a sentence, and a row for each of FEW, best AUROC first."""
+    measured = {name: numbers["detectors"][name] for name in FEW if name in numbers["detectors"]}
+    rows = [
+        [f"`{name}`", FEW[name], *(f"{one[key]:.4f}" for key in ("auroc", "fpr95", "false_reject"))]
+        for name, one in sorted(measured.items(), key=lambda item: -item[1]["auroc"])
+    ]
+    title = run_summary.title(values["normal"], values["anomaly"])
+    return "\n".join(
+        [
+            f"{title}, one run: accuracy {numbers['classification']['accuracy']:.4f}; "
+            f"{numbers['data']['normal_test']:,} normal test images and "
+            f"{numbers['data']['anomaly_test']:,} anomalies; a false-rejection rate of "
+            f"{numbers['calibration']['alpha']:.1%} was asked for.",
+            "",
+            table(SHORT_HEADINGS, rows, left=2),
+        ]
     )
-    if count != 1:
-        raise InputError(f"README: expected {start} ... {end} once, got it {count} times")
-    return whole
 
 
 def results(numbers: dict[str, Any], values: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ from safetensors.numpy import save_file
 
 from belong.commands.main import main
 from belong.detectors.panel import PANEL
+from belong.detectors.registry import DETECTORS
 from reproduction.panel_table import page
 from tests.imports import ROOT
 
@@ -76,4 +77,5 @@ def test_the_table_of_the_detectors_is_that_of_the_panel() -> None:
 
 def test_the_readme_says_how_many_detectors_there_are() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert f"`evaluate` compares {len(PANEL)} post-hoc detectors" in readme
+    assert f"{len(DETECTORS) + 1} detectors side by side" in readme
+    assert f"and {len(PANEL)} for [features of any network]" in readme

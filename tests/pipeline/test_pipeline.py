@@ -128,7 +128,7 @@ def test_the_table_of_the_experiments_fits_a_screen_of_200_columns(
     clone: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(ENVIRONMENT, "COLUMNS", "200")
-    options = ("--only-changed", "--drop", "Created|.*/", "--no-pager")  # those of the README
+    options = ("--only-changed", "--drop", "Created|.*/", "--no-pager")  # those of docs/pipeline.md
     shown = call(clone, "dvc", "exp", "show", *options)
     assert "…" not in shown
     assert {"[tenth]", "lambda", "accuracy", "combined.auroc"} <= set(shown.split())

@@ -187,9 +187,9 @@ def test_a_new_pointer_of_dvc_and_a_changed_image_are_seen_and_their_neighbors_a
 
 
 @pytest.mark.parametrize("pair", ["imagenet30-a", "imagenet30-b", "imagenet30-c"])
-def test_photos_are_trained_in_the_grid_as_the_readme_says(pair: str) -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    (command,) = re.findall(r"dvc exp run -S network=efficientnet_b0.*\\\n.*", readme)
+def test_photos_are_trained_in_the_grid_as_the_documentation_says(pair: str) -> None:
+    page = (ROOT / "docs" / "papers.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"dvc exp run -S network=efficientnet_b0.*\\\n.*", page)
     settings = GridFile.load(GRID).pairs[pair]
     given = read(ROOT / "params.yaml")
     wanted = changed(given, settings)

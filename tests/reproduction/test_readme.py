@@ -1,8 +1,8 @@
-"""What the README says is what the pipeline made.
+"""The generated parts of README.md and docs/ are those of the pipeline.
 
-The committed README is held to the committed results, so that experiments in the working tree,
+The committed pages are held to the committed results, so that experiments in the working tree,
 which change reports/ and params.yaml, do not matter. Nor do results that were committed with other
-parameters since the README was: it is held to those of its own commit.
+parameters since the pages were: they are held to those of their own commit.
 """
 
 import io
@@ -21,13 +21,25 @@ from ruamel.yaml import YAML
 from scipy.stats import betabinom
 
 from belong.calibration.coverage import expected, outside
+from belong.detectors.registry import DETECTORS
 from belong.evaluation.evaluate import compared
 from reproduction.clean_study.page import summary as of_cleaning
+from reproduction.markers import generated
 from reproduction.paper.lambda_sweep import detectors
-from reproduction.readme import promised, results, seeds
+from reproduction.pipeline_figure import drawing, stages_of
+from reproduction.readme import (
+    detector_numbers,
+    few_results,
+    promised,
+    results,
+    seeds,
+    stages,
+)
 from reproduction.threads.page import summary
 from tests.imports import ROOT
 from tests.paper_grid import grid_of, plausible
+
+PAGES = ("README.md", "docs/results.md")
 
 
 def git(folder: Path, *words: str) -> str:
@@ -37,8 +49,8 @@ def git(folder: Path, *words: str) -> str:
 
 
 def commit_of_the_results(folder: Path) -> str:
-    """Return the commit whose results the README shows."""
-    last = git(folder, "log", "-1", "--format=%H", "--", "README.md").strip()
+    """Return the commit whose results the pages show."""
+    last = git(folder, "log", "-1", "--format=%H", "--", *PAGES).strip()
     params = [git(folder, "show", f"{commit}:params.yaml") for commit in ("HEAD", last)]
     now, then = (YAML(typ="safe", pure=True).load(text) for text in params)
     return "HEAD" if now == then else last
@@ -52,16 +64,15 @@ def committed(path: str) -> str:
 
 
 ROUNDING = 0.0001  # the numbers have four decimals
-README = committed("README.md")
 NUMBERS = json.loads(committed("reports/metrics_all.json"))
 
 
-def generated(name: str) -> str:
-    found = re.search(
-        rf"<!-- {name}: generated -->\n(.*?)\n<!-- {name}: end -->", README, re.DOTALL
-    )
-    assert found, f"README.md has no part {name}"
-    return found[1]
+def part(page: str, name: str) -> str:
+    return generated(committed(page), name)
+
+
+def committed_table(path: str) -> pd.DataFrame:
+    return pd.read_csv(io.StringIO(committed(path)))
 
 
 def test_results_of_other_parameters_do_not_have_to_stand_in_the_readme(tmp_path: Path) -> None:
@@ -82,28 +93,52 @@ def test_results_of_other_parameters_do_not_have_to_stand_in_the_readme(tmp_path
     assert found == ("HEAD", "HEAD", heads[0], "HEAD")
 
 
-def test_the_table_of_results_is_made_from_the_committed_metrics() -> None:
+def test_the_tables_of_results_are_made_from_the_committed_metrics() -> None:
     params = YAML(typ="safe", pure=True).load(committed("params.yaml"))
-    assert generated("results") == results(NUMBERS, params), "make readme"
+    assert part("README.md", "results") == few_results(NUMBERS, params), "make readme"
+    assert part("docs/results.md", "all-results") == results(NUMBERS, params), "make readme"
+
+
+def test_the_readme_has_five_detectors_with_the_numbers_of_the_long_table() -> None:
+    params = YAML(typ="safe", pure=True).load(committed("params.yaml"))
+    rows = [line.strip("| ").split(" | ") for line in few_results(NUMBERS, params).splitlines()[4:]]
+    assert len(rows) == 5
+    for name, _, *values in rows:
+        measured = NUMBERS["detectors"][name.strip("`")]
+        assert [float(value) for value in values] == [
+            measured["auroc"], measured["fpr95"], measured["false_reject"],
+        ]  # fmt: skip
+
+
+def test_the_numbers_of_the_detectors_are_made_from_the_committed_metrics() -> None:
+    table = detector_numbers(NUMBERS, committed_table("reports/plots/anomaly_sets.csv"))
+    assert part("docs/detectors.md", "detector-numbers") == table, "make readme"
+
+
+def test_every_detector_of_the_pipeline_has_its_row_with_a_formula() -> None:
+    page = committed("docs/detectors.md").partition("## The detectors of the pipeline")[2]
+    rows = [line for line in page.partition("\n## ")[0].splitlines() if line.startswith("| `")]
+    named = {name for row in rows for name in re.findall("`([a-z_]+)`", row.split(" | ")[0])}
+    assert named == {*DETECTORS, "combined"}
 
 
 def committed_grid() -> pd.DataFrame:
-    return pd.read_csv(io.StringIO(committed("reports/paper/grid.csv")))
+    return committed_table("reports/paper/grid.csv")
 
 
 def test_the_tables_over_seeds_are_made_from_the_committed_grid() -> None:
     lambda_ = YAML(typ="safe", pure=True).load(committed("params.yaml"))["lambda"]
-    assert generated("seeds") == seeds(committed_grid(), lambda_), "make readme"
+    assert part("docs/results.md", "seeds") == seeds(committed_grid(), lambda_), "make readme"
 
 
 def test_what_another_count_of_threads_changes_is_made_from_the_committed_differences() -> None:
-    differences = pd.read_csv(io.StringIO(committed("reports/threads/differences.csv")))
-    assert generated("threads") == summary(differences), "make readme"
+    differences = committed_table("reports/threads/differences.csv")
+    assert part("docs/reproducibility.md", "threads") == summary(differences), "make readme"
 
 
 def test_what_clean_finds_is_made_from_the_committed_draws() -> None:
-    draws = pd.read_csv(io.StringIO(committed("reports/photos/cleaning.csv")))
-    assert generated("cleaning") == of_cleaning(draws), "make readme"
+    draws = committed_table("reports/photos/cleaning.csv")
+    assert part("docs/commands/clean.md", "cleaning") == of_cleaning(draws), "make readme"
 
 
 def test_the_tables_over_seeds_hold_each_pair_at_the_lambda_with_the_best_detector_first() -> None:
@@ -175,34 +210,38 @@ def test_the_pipeline_is_drawn_as_dvc_draws_it(tmp_path: Path) -> None:
     subprocess.run(["git", "clone", "--quiet", ROOT, tmp_path / "clone"], check=True)
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     drawn = subprocess.run(
-        ["dvc", "dag", "--md"],
+        ["dvc", "dag", "--dot"],
         cwd=tmp_path / "clone",
         env=os.environ | {"PATH": path},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert generated("pipeline") == drawn.stdout.strip(), "make readme"
+    assert committed("docs/pipeline.svg") == drawing(drawn.stdout), "make readme"
+
+
+def test_the_figure_has_the_arrows_that_no_other_path_implies() -> None:
+    graph = stages_of(
+        'strict digraph {\n"a";\n"b";\n"c";\n"d";\n"a" -> "b";\n"b" -> "c";\n"a" -> "c";\n}'
+    )
+    assert (sorted(graph), sorted(graph.edges)) == (list("abcd"), [("a", "b"), ("b", "c")])
+
+
+def test_every_stage_stands_in_the_table_of_stages() -> None:
+    assert part("docs/pipeline.md", "stages") == stages(ROOT / "dvc.yaml", ROOT / "data/dvc.yaml")
 
 
 def test_the_example_of_metrics_diff_starts_from_the_committed_metrics() -> None:
-    rows = re.findall(r"reports/metrics\.json +([\w.]+) +([\d.]+) ", generated("diff"))
+    rows = re.findall(
+        r"reports/metrics\.json +([\w.]+) +([\d.]+) ", part("docs/pipeline.md", "diff")
+    )
     assert len(rows) >= 3
     for key, shown in rows:
         value: object = compared(NUMBERS)
-        for part in key.split("."):
+        for word in key.split("."):
             assert isinstance(value, dict)
-            value = value[part]
+            value = value[word]
         assert float(shown) == value, key
-
-
-def test_every_file_that_the_readme_links_to_is_committed() -> None:
-    links = re.findall(r"\]\((?!http)([^)#]+)\)", README)
-    listed = subprocess.run(
-        ["git", "ls-tree", "-r", "-t", "--name-only", "HEAD"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    ).stdout.splitlines()  # fmt: skip
-    assert {link.rstrip("/") for link in links} - set(listed) == set()
 
 
 def run_with(rates: dict[str, float]) -> dict[str, Any]:
@@ -235,14 +274,14 @@ def test_a_detector_is_held_to_the_range_of_as_many_images_as_calibrated_it() ->
         assert law.cdf(round(1000 * high) - 1) < 0.975 <= law.cdf(round(1000 * high))
 
 
-def test_the_readme_says_how_many_detectors_keep_the_promise_and_names_the_others() -> None:
+def test_the_results_say_how_many_detectors_keep_the_promise_and_names_the_others() -> None:
     said = promised(run_with({"energy": 0.041, "combined": 0.041, "vim": 0.025}), "calibrated")
     assert "Within their range are 2 of 3 detectors, outside `energy` (4.10%)." in said
     kept = promised(run_with({"vim": 0.025}), "calibrated")
     assert "Within their range are 1 of 1 detectors. " in kept
 
 
-def test_with_the_papers_threshold_in_force_the_readme_promises_nothing() -> None:
+def test_with_the_papers_threshold_in_force_the_results_promise_nothing() -> None:
     said = promised(run_with({"vim": 0.025}), "training")
     assert "promises nothing of fresh ones: `mahalanobis` rejects 5.10%." in said
     assert "Within their range" not in said
