@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from belong.commands.export import ExportedModel, export
     from belong.commands.fit.fit import fit
     from belong.commands.fit.requirements import RequirementError
+    from belong.commands.sorting import sort_images, unsort
     from belong.commands.watch.watch import WatchResult, watch
     from belong.prediction.manifest import IntegrityError
     from belong.prediction.model import Model, load_model
@@ -62,6 +63,8 @@ __all__ = [
     "fit_panel",
     "load_model",
     "load_panel",
+    "sort_images",
+    "unsort",
     "watch",
 ]
 
@@ -92,6 +95,8 @@ _MODULES = {
     "fit_panel": "belong.commands.evaluate.panel",
     "load_model": "belong.prediction.model",
     "load_panel": "belong.commands.evaluate.panel",
+    "sort_images": "belong.commands.sorting",
+    "unsort": "belong.commands.sorting",
     "watch": "belong.commands.watch.watch",
 }
 

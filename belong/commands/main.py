@@ -28,6 +28,7 @@ COMMANDS = {
         "say which images of a labelled folder are not of their class",
     ),
     "score": ("belong.commands.score", "say of every image in a folder whether it belongs"),
+    "unsort": ("belong.commands.unsort", "bring back the images that `score --sort` has placed"),
     "export": ("belong.commands.export", "write a model as one ONNX graph that runs without torch"),
     "info": ("belong.commands.info", "say what a model was trained on and how good it is"),
     "watch": (

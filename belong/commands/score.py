@@ -27,6 +27,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="for predictions.csv, unreadable.csv, summary.json and gallery.html",
     )  # fmt: skip
     add_scoring_options(parser)
+    parser.add_argument(
+        "--sort", choices=("link", "copy", "move"),
+        help="sort the images into OUT/sorted; `belong unsort OUT` undoes",
+    )  # fmt: skip
+    parser.add_argument(
+        "--write-list", nargs="?", choices=("lines", "null"), const="lines",
+        help="write belongs.txt, rejected.txt, unreadable.txt (default: lines)",
+    )  # fmt: skip
     parser.add_argument("--no-gallery", action="store_true", help="write no gallery.html")
 
 
@@ -39,9 +47,12 @@ def run(arguments: argparse.Namespace) -> int:
     from belong.runtime.text import on_stderr, printable
 
     model = load_model(arguments.model, device=arguments.device)
+    if arguments.sort and goes_on(arguments):
+        return 0
     incoming, source = find(arguments.images, follow_links=arguments.follow_links)
     output, options = arguments.out, scoring_options(arguments)
-    gallery: dict[str, Any] = {}
+    names: list[str] = []  # of the files that can be read
+    gallery: dict[str, Any] = {"finish": names.extend}
     if not arguments.no_gallery:
         from belong.reporting.gallery.selection import MOST, photo_px
         from belong.reporting.gallery.sprite_sheets import KeptImages
@@ -51,6 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
             gallery = {"observe": kept.observe, "thumbnail_px": photo_px(count)}
 
         def save(read: list[str]) -> None:
+            names.extend(read)
             from belong.reporting.gallery.gallery import save_gallery  # when all are scored
 
             save_gallery(incoming, read, model, output, options, source=source, kept=kept)
@@ -66,7 +78,48 @@ def run(arguments: argparse.Namespace) -> int:
         **gallery,
     )
     say(summary, printable(output))
+    act(arguments, incoming, names)
     return 0
+
+
+def goes_on(arguments: argparse.Namespace) -> bool:
+    """Finish a sorting that was interrupted: its images may have left their folder already."""
+    from belong.commands.sorting import finish_sorting
+
+    source = "" if arguments.images == "-" else arguments.images
+    source = source if os.path.isdir(source) else ""  # noqa: PTH112
+    counts = finish_sorting(arguments.out, source, arguments.sort)
+    if counts is not None:
+        say_sorted(counts, arguments.out)
+    return counts is not None
+
+
+def act(arguments: argparse.Namespace, incoming: "Incoming", read: list[str]) -> None:
+    """Sort the images by their verdicts, and write the lists of them, as far as is asked for."""
+    if not (arguments.sort or arguments.write_list):
+        return
+    from belong.commands import sorting
+    from belong.prediction.prediction_files import PREDICTIONS
+    from belong.runtime.storage import load_csv
+
+    out = arguments.out
+    rows = load_csv(out / PREDICTIONS, "class", "belongs", as_text=True)
+    groups = dict.fromkeys(incoming.files, sorting.UNREADABLE)
+    for file, name, belongs in zip(read, rows["class"], rows["belongs"], strict=True):
+        groups[file] = sorting.group_of(name, belongs=belongs == "True")
+    if arguments.write_list:
+        ends_in_null = arguments.write_list == "null"
+        sorting.write_lists(incoming, groups, out, ends_in_null=ends_in_null)
+    if arguments.sort:
+        say_sorted(sorting.sort_files(incoming, groups, out, how=arguments.sort), out)
+
+
+def say_sorted(counts: dict[str, int], out: Path) -> None:
+    """Say how many images are in each folder of the tree, and what takes them back."""
+    from belong.runtime.text import printable
+
+    numbers = ", ".join(f"{name} {count:,}" for name, count in counts.items())
+    on_stdout(f"{printable(out / 'sorted')}: {numbers}; `belong unsort {printable(out)}` undoes it")
 
 
 def find(images: str, *, follow_links: bool = False) -> "tuple[Incoming, str]":

@@ -84,7 +84,7 @@ def put_folder(folder: Path, path: Path, *, old: Path | None = None) -> None:
 
     What is at `path` is renamed to `old`.
     """
-    for _ in parallel_map(_sync, _below(folder), jobs=SYNCED_AT_ONCE):
+    for _ in parallel_map(sync, _below(folder), jobs=SYNCED_AT_ONCE):
         pass
     if old is not None and path.exists():
         path.replace(old)
@@ -102,7 +102,7 @@ def make_folder(path: Path) -> None:
     if not path.is_dir():
         make_folder(path.parent)
         path.mkdir(exist_ok=True)
-        _sync(path.parent)
+        sync(path.parent)
 
 
 def remove_folder(folder: Path) -> None:
@@ -154,12 +154,12 @@ def read_bytes(path: Path, *, most: int = 2**24) -> bytes:
 
 def _put(part: Path, path: Path) -> None:
     """Rename, with the disk holding the content before and the name after."""
-    _sync(part)
+    sync(part)
     part.replace(path)
-    _sync(path.parent)
+    sync(path.parent)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Wait until the disk holds a file, or the names in a folder; of a link, do nothing."""
     is_folder = path.is_dir()
     if path.is_symlink() or (is_folder and os.name == "nt"):  # which flushes files alone

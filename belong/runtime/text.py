@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import quote, unquote_to_bytes
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
@@ -16,6 +17,7 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, left: int =
 # Control characters, other ends of a line, and what has a terminal write from right to left.
 UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 HARMFUL = re.compile(UNPRINTABLE.pattern.replace("\x00-\x1f", "\x00-\x08\x0b-\x1f"))
+INEXACT = re.compile(UNPRINTABLE.pattern[:-1] + "%\udc80-\udcff]")
 
 # The last four are the wide forms of the first: some spreadsheets take them for these.
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
@@ -37,6 +39,19 @@ def printable(path: Path | str) -> str:
     Bytes of it that are not UTF-8 become \x and two digits, and so do control characters.
     """
     return UNPRINTABLE.sub(_escaped, _as_text(path))
+
+
+def exact(path: Path | str) -> str:
+    """Return a path as one line of text from which `from_exact` makes it again, to the byte.
+
+    Bytes that are not UTF-8, control characters and `%` become % and two digits, as in a URI.
+    """
+    return INEXACT.sub(lambda match: quote(os.fsencode(match[0]), safe=""), str(path))
+
+
+def from_exact(text: str) -> str:
+    """Return the path that `exact` was given."""
+    return os.fsdecode(unquote_to_bytes(text))
 
 
 def harmless(text: str) -> str:

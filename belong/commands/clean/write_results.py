@@ -3,7 +3,6 @@
 import itertools
 import json
 import os
-import shutil
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from belong.commands.clean.page import suspects_page
 from belong.commands.clean.sight import in_words, refusals
 from belong.data.image_folder import ImageFiles
 from belong.runtime.errors import InputError
+from belong.runtime.file_placement import place
 from belong.runtime.process_lock import one_writer
 from belong.runtime.progress import bar
 from belong.runtime.storage import save_csv, save_json, save_text, whole_folder
@@ -108,12 +108,7 @@ def build(to: Path, source: Path, files: Sequence[Path], *, tree: Tree) -> None:
     top = source.resolve()
     with whole_folder(to) as part, bar(len(files), tree, "file") as progress:
         for file in files:
-            made = part / file
-            made.parent.mkdir(parents=True, exist_ok=True)
-            if tree == "link":
-                made.symlink_to(top / file)
-            else:
-                shutil.copy2(top / file, made)
+            place(top / file, part / file, tree)
             progress.update()
 
 
