@@ -35,14 +35,17 @@ COMBINABLE = (
     "feature_knn",
     "vim",
     "mahalanobis_maps",
+    "gram_maps",
     "mahalanobis_hidden",
     "mahalanobis_layers",
     "mahalanobis_normalized",
     "hidden_knn",
 )
-# What `combined` may be made of, by default: one detector for each place that an anomaly may show.
+# What `combined` may be made of, by default: one detector for each place that an anomaly may show,
+# and two on the first maps, whose values may be too large or too small.
 MEMBERS = (
     "mahalanobis_maps",
+    "gram_maps",
     "mahalanobis_hidden",
     "mahalanobis",
     "active_nodes",
@@ -50,7 +53,7 @@ MEMBERS = (
     "code_knn",
 )
 # How their p-values are added up, see `belong.detectors.combined`.
-CombinationRule = Literal["fisher", "stouffer"]
+CombinationRule = Literal["fisher", "stouffer", "harmonic"]
 # Above a frozen backbone: two on its last layer, which was trained on far more than these images.
 MEMBERS_ABOVE_A_FROZEN_BACKBONE = (
     "mahalanobis_maps",
@@ -302,6 +305,12 @@ class VimSection(Section):
     principal: Count
 
 
+class GramSection(Section):
+    """Parameters of `gram_maps`."""
+
+    powers: Annotated[int, Field(ge=1, le=20)]
+
+
 class DetectorsSection(Section):
     """A section for each detector that has anything to choose, by its name in the registry."""
 
@@ -314,6 +323,7 @@ class DetectorsSection(Section):
     vim: VimSection
     # A Gaussian for each class, as on the features.
     mahalanobis_maps: MahalanobisSection
+    gram_maps: GramSection
     mahalanobis_hidden: MahalanobisSection
     mahalanobis_layers: MahalanobisSection
     mahalanobis_normalized: NormalizedMahalanobisSection
@@ -414,7 +424,7 @@ class Parameters(Section):
     @property
     def combination_rule(self) -> CombinationRule:
         """How `combined` adds up the p-values of its members."""
-        return "stouffer" if self.is_frozen else "fisher"
+        return "stouffer" if self.is_frozen else "harmonic"
 
     @property
     def candidates(self) -> list[str]:

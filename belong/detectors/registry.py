@@ -10,6 +10,7 @@ from belong.detectors.code_knn import CodeNeighbors
 from belong.detectors.energy import Energy
 from belong.detectors.feature_knn import FeatureNeighbors
 from belong.detectors.gen import GeneralizedEntropy
+from belong.detectors.gram_maps import MapsGram
 from belong.detectors.hidden_knn import HiddenNeighbors
 from belong.detectors.mahalanobis import Mahalanobis, MahalanobisInUnits
 from belong.detectors.mahalanobis_layers import HiddenMahalanobis, LayerMahalanobis, MapsMahalanobis
@@ -39,6 +40,7 @@ DETECTORS: dict[str, type[Detector]] = {
     "feature_knn": FeatureNeighbors,
     "vim": VirtualLogit,
     "mahalanobis_maps": MapsMahalanobis,
+    "gram_maps": MapsGram,
     "mahalanobis_hidden": HiddenMahalanobis,
     "mahalanobis_layers": LayerMahalanobis,
     "mahalanobis_normalized": NormalizedMahalanobis,

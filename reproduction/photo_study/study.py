@@ -248,7 +248,7 @@ def measured(cell: Cell, shared: Material) -> dict[str, Any]:
     start = time.perf_counter()
     chosen, photos = shared.parameters, shared.photos
     names = cell.classes
-    rows = dict(_rows(cell, photos))
+    rows = dict(rows_of(cell, photos))
     labels = np.array([names.index(x) if x in names else -1 for x in photos.class_names], np.int64)
     train, held_out = rows["normal/train"], rows["normal/calibration"]
 
@@ -351,7 +351,7 @@ def logistic(train: np.ndarray, labels: np.ndarray, test: np.ndarray, truth: np.
     return float(model.fit(train, labels).score(test, truth))
 
 
-def _rows(cell: Cell, photos: Photos) -> Iterator[tuple[str, np.ndarray]]:
+def rows_of(cell: Cell, photos: Photos) -> Iterator[tuple[str, np.ndarray]]:
     """Yield the rows of each part of a cell."""
     rng = np.random.default_rng(cell.seed)
     if cell.part == FULL_SIZE:

@@ -24,7 +24,7 @@ from reproduction.photo_study.parts import (
     PARTS,
     THIRD,
 )
-from reproduction.photo_study.study import CALIBRATION, Cell, _rows
+from reproduction.photo_study.study import CALIBRATION, Cell, rows_of
 from tests.imports import ROOT
 from tests.photo_folders import write_images
 
@@ -107,7 +107,7 @@ def test_no_photo_is_in_two_parts_of_a_cell() -> None:
     names = np.repeat([name for part in PARTS.values() for name in part], 200)
     is_test = np.tile(np.arange(200) >= 150, 10)
     none = np.empty((len(names), 0))
-    rows = dict(_rows(Cell("a", 0.0, 3), Photos(none, none, names, is_test)))
+    rows = dict(rows_of(Cell("a", 0.0, 3), Photos(none, none, names, is_test)))
     every = np.concatenate(list(rows.values()))
     assert len(every) == len(set(every))
     assert len(rows["normal/calibration"]) == CALIBRATION * len(PARTS["a"])
@@ -124,7 +124,7 @@ def test_no_full_size_photo_is_in_two_parts_of_a_draw_and_another_seed_draws_oth
     names = np.repeat([*CLOTHES, NEAR, FAR], 600)
     none = np.empty((len(names), 0))
     photos = Photos(none, none, names, np.zeros(len(names), bool))
-    rows, others = (dict(_rows(Cell(FULL_SIZE, 0.1, seed), photos)) for seed in (0, 1))
+    rows, others = (dict(rows_of(Cell(FULL_SIZE, 0.1, seed), photos)) for seed in (0, 1))
     every = np.concatenate(list(rows.values()))
     assert len(every) == len(set(every)) == len(names)
     assert set(names[rows["anomaly/test"]]) == {NEAR}

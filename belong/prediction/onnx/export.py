@@ -133,12 +133,18 @@ def _snapped(graph: Graph, scores: str, held_out: np.ndarray) -> str:
 def _combined(graph: Graph, scores: dict[str, str], bundle: Bundle) -> str:
     """Return the sum over the members, see belong.detectors.combined: (n,) float32."""
     held_out, tail = bundle.arrays["calibration"], bundle.manifest.tail
-    part_of = _surprise if bundle.manifest.combination == "fisher" else _deviation
+    rule = bundle.manifest.combination
+    part_of = _deviation if rule == "stouffer" else _surprise
     parts = [
         part_of(graph, Surprise.fit(held_out[f"member/{name}"], tail=tail), score)
         for name, score in scores.items()
     ]
-    return graph.cast(graph("Sum", *parts), np.float32)
+    if rule == "harmonic":
+        each = [graph("Unsqueeze", part, np.array([1])) for part in parts]
+        together = graph.reduced("LogSumExp", graph("Concat", *each, axis=1), 1)
+    else:
+        together = graph("Sum", *parts)
+    return graph.cast(together, np.float32)
 
 
 def _surprise(graph: Graph, of: Surprise, score: str) -> str:

@@ -1,0 +1,123 @@
+"""Gram matrices of an early layer: how far products of its values leave the range of a class.
+
+Sastry and Oore, Detecting Out-of-Distribution Examples with Gram Matrices, ICML 2020,
+https://arxiv.org/abs/1912.12510, on the first maps alone: the deviation from the ranges that the
+row sums of (x^p)(x^p)^T, to the power 1 / p, have in the predicted class, summed over powers and
+values. A row sum is |x_i| times the p-norm of x (with its sign): what is too weak or too strong
+everywhere shows, as a blur does, which Gaussians take for the middle of their class.
+
+The paper divides by the end of the range, and adds 1e-6; here an end counts at least a hundredth of
+the mean one of its class and power, so that the unit of the values does not matter. The score is
+log(1 + deviation): the order is the same, and the tail short enough to be measured.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from belong.detectors.base import Detector, Training, finite
+from belong.detectors.onnx_graph import Graph, ViewNames
+from belong.models.activations import Views
+
+LEAST_END = 0.01  # as a share of the mean end
+TINY = 1e-30
+CHUNK = 128  # images whose row sums stay in the processor's cache
+
+
+@dataclass(frozen=True)
+class MapsGram(Detector):
+    """log(1 + deviation).
+
+    Attributes:
+        low, high: (c, p, m) float32, the range of the row sums of each class and power.
+    """
+
+    odd = "its edges are weaker or stronger together than in every image of its class"
+
+    low: Tensor
+    high: Tensor
+
+    @classmethod
+    def fit(cls, training: Training, *, powers: int) -> Self:
+        """Take the ranges of the powers 1 to `powers`; that of a class without images is 0."""
+        maps = finite(training.views.maps, "maps layer's values")
+        low = torch.zeros(len(training.class_names), powers, maps.shape[1])
+        high = torch.zeros_like(low)
+        for label in range(len(low)):
+            own = maps[training.labels == label]
+            ends = [_row_sums(some, powers).aminmax(dim=1) for some in own.split(CHUNK)]
+            if len(own):
+                low[label] = torch.stack([one.min for one in ends]).amin(dim=0)
+                high[label] = torch.stack([one.max for one in ends]).amax(dim=0)
+        return cls(low, high)
+
+    def score(self, views: Views) -> Tensor:
+        """(n,)."""
+        scores = torch.zeros(len(views))
+        predicted = views.logits.argmax(dim=1)
+        for label in range(len(self.low)):
+            for rows in torch.nonzero(predicted == label)[:, 0].split(CHUNK):
+                scores[rows] = self._deviation(views.maps[rows], label)
+        return scores.log1p()
+
+    def _deviation(self, maps: Tensor, label: int) -> Tensor:
+        """Return how far images (n, m) of one predicted class are out of its ranges: (n,)."""
+        low, high = self.low[label, :, None], self.high[label, :, None]
+        sums = _row_sums(maps, self.low.shape[1])
+        below = torch.bmm((low - sums).relu_(), self._per_low[label, :, :, None])
+        above = torch.bmm((sums - high).relu_(), self._per_high[label, :, :, None])
+        return (below + above).sum(dim=0)[:, 0]
+
+    @cached_property
+    def _per_low(self) -> Tensor:
+        """One over the lower ends (c, p, m)."""
+        return self._per_end(self.low)
+
+    @cached_property
+    def _per_high(self) -> Tensor:
+        """One over the upper ends (c, p, m)."""
+        return self._per_end(self.high)
+
+    def _per_end(self, ends: Tensor) -> Tensor:
+        least = LEAST_END * self.high.abs().mean(dim=2, keepdim=True)
+        # A layer that is 0 on all images of a class has no unit.
+        return ends.abs().clamp_min(least.clamp_min(TINY)).reciprocal()
+
+    def onnx(self, graph: Graph, views: ViewNames) -> str:
+        """(n,)."""
+        predicted = graph("ArgMax", views.logits, axis=1, keepdims=0)
+        size = graph("Abs", views.maps)
+        wide = graph.cast(views.maps, np.float64)
+        power, parts = wide, []
+        for p in range(1, self.low.shape[1] + 1):
+            total = graph("ReduceSum", power, np.array([1]))
+            root = graph("Pow", graph("Abs", total), np.float64(1 / p))
+            root = graph.cast(graph("Mul", root, graph("Sign", total)), np.float32)
+            sums = graph("Mul", size if p % 2 == 0 else views.maps, root)
+            low, high, per_low, per_high = (
+                graph("Gather", ends[:, p - 1].numpy(), predicted)
+                for ends in (self.low, self.high, self._per_low, self._per_high)
+            )
+            below = graph("Mul", graph("Relu", graph("Sub", low, sums)), per_low)
+            above = graph("Mul", graph("Relu", graph("Sub", sums, high)), per_high)
+            parts.append(graph.reduced("Sum", graph("Add", below, above), 1))
+            power = graph("Mul", power, wide)
+        return graph("Log", graph("Add", graph("Sum", *parts), np.float32(1)))
+
+
+def _row_sums(x: Tensor, powers: int) -> Tensor:
+    """Return the row sums of (x^p)(x^p)^T to the power 1 / p, p from 1 on: (n, m) -> (p, n, m)."""
+    wide = x.double()
+    power = torch.ones_like(wide)
+    roots = x.new_empty(powers, len(x), 1)
+    for p, root in enumerate(roots, 1):
+        power *= wide
+        total = power.sum(dim=1, keepdim=True)
+        torch.mul(total.sign(), total.abs().pow(1 / p), out=root)
+    sums = x * roots
+    sums[1::2].abs_()  # of even powers no value is below 0
+    return sums

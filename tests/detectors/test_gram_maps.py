@@ -1,0 +1,60 @@
+"""Gram matrices of the first maps: beside the formula written out, and what they are for."""
+
+import numpy as np
+import pytest
+import torch
+
+from belong.detectors.gram_maps import LEAST_END, MapsGram
+from tests.detectors.test_detectors import all_views, training
+
+POWERS = 4
+
+
+def row_sums(maps: np.ndarray, power: int) -> np.ndarray:
+    """Write eq. (2) of the paper out for values (n, m) of one place: (n, m)."""
+    raised = maps**power
+    gram = raised[:, :, None] * raised[:, None, :]
+    sums = gram.sum(axis=2)
+    return np.asarray(np.sign(sums) * np.abs(sums) ** (1 / power))
+
+
+def test_the_score_is_the_papers_deviation_with_a_least_end() -> None:
+    given = training()
+    signed = given.views.maps - 1  # as a backbone has them, some below 0
+    given, views = training(maps=signed), all_views()
+    views.maps.sub_(1)
+    expected = np.zeros(len(views))
+    predicted = views.logits.argmax(dim=1).numpy()
+    for power in range(1, POWERS + 1):
+        seen, new = (row_sums(x.numpy().astype(np.float64), power) for x in (signed, views.maps))
+        for label in range(3):
+            own, rows = seen[given.labels.numpy() == label], predicted == label
+            low, high = own.min(axis=0), own.max(axis=0)
+            least = LEAST_END * np.abs(high).mean()
+            below = np.maximum(low - new[rows], 0) / np.maximum(np.abs(low), least)
+            above = np.maximum(new[rows] - high, 0) / np.maximum(np.abs(high), least)
+            expected[rows] += (below + above).sum(axis=1)
+    scores = MapsGram.fit(given, powers=POWERS).score(views)
+    np.testing.assert_allclose(scores, np.log1p(expected), rtol=1e-3, atol=1e-4)
+
+
+def test_no_training_image_is_out_of_the_ranges_of_its_own_class() -> None:
+    given = training()
+    assert (MapsGram.fit(given, powers=POWERS).score(given.views) == 0).all()
+
+
+def test_maps_that_are_all_weaker_are_noticed() -> None:
+    given = training()
+    weaker = training(maps=0.02 * given.views.maps)
+    assert (MapsGram.fit(given, powers=POWERS).score(weaker.views) > 0.5).all()
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1e4])
+def test_the_unit_of_the_maps_does_not_matter(scale: float) -> None:
+    views = all_views()
+    scores = MapsGram.fit(training(), powers=10).score(views)
+    scaled = training(maps=scale * training().views.maps)
+    views.maps.mul_(scale)
+    torch.testing.assert_close(
+        MapsGram.fit(scaled, powers=10).score(views), scores, rtol=1e-3, atol=1e-3
+    )
