@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from belong.data.idx import read
-from belong.reporting.gallery.render import gallery_page
+from belong.reporting.gallery.render import Review, gallery_page
 from tests.imports import ROOT
 
 DIGITS, CLOTHES = 200, 100  # how many images of each
@@ -24,15 +24,31 @@ class Small:
     training_pictures: np.ndarray
     training_classes: list[str]
     threshold: float
+    calibration: np.ndarray
+
+    @property
+    def review(self) -> Review:
+        """Let alpha be moved: 2.5 % of the digits are rejected."""
+        return Review(
+            model="5" * 64,
+            source="uploads",
+            class_names=sorted(set(self.rows["class"])),
+            files=self.rows["path"].tolist(),
+            alpha=0.025,
+            calibration=self.calibration,
+            command="belong score uploads --model small -o out --overwrite",
+        )
 
     def page(self, *, held: Sequence[int] | None = None, **changed: Any) -> str:
         """Return the page of it, which holds the given rows, or else all."""
         places = range(len(self.rows)) if held is None else held
-        values: dict[str, Any] = vars(self) | {
+        own = {name: value for name, value in vars(self).items() if name != "calibration"}
+        values: dict[str, Any] = own | {
             "pictures": {place: self.pictures[place] for place in places},
             "nearest": dict(enumerate(self.nearest)),
             "title": "uploads",
             "facts": {"model": "small"},
+            "review": self.review,
         }
         return gallery_page(**values | changed)
 
@@ -73,4 +89,4 @@ def small_gallery(class_names: Sequence[str] = tuple("0123456789")) -> Small:
         for row, places in enumerate(near)
     ]
     names = [class_names[label] for label in labels]
-    return Small(rows, seen, nearest, train, names, threshold)
+    return Small(rows, seen, nearest, train, names, threshold, score[:DIGITS])

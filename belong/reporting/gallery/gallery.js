@@ -13,6 +13,7 @@ function offerClasses() {
 // Says nothing in the address: one that is new and not read yet must not be lost.
 function draw() {
   const view = viewInForm();
+  moveThreshold(Number(view.alpha));
   const { any, shown } = chosen(view);
   for (const place of form.querySelectorAll("[data-count]"))
     place.textContent = whole(any.filter((at) => ofVerdict(place.dataset.count, at)).length);
@@ -46,6 +47,12 @@ function showAddress() {
 }
 
 offerClasses();
+onReview(() => {
+  const place = drawn.has(current) && drawn.get(current) === document.activeElement ? current : null;
+  draw();
+  if (opened !== null) fillPanel(opened);
+  else if (place !== null) focusTile(place);
+});
 showAddress();
 onPanel(() => writeAddress(viewInForm(), opened));
 onRange(
@@ -56,6 +63,7 @@ onRange(
   () => viewInForm(),
 );
 form.addEventListener("input", showFromStart);
+slider.addEventListener("input", showFromStart); // it stands outside of the form
 form.addEventListener("submit", (event) => event.preventDefault());
 form.addEventListener("reset", () => setTimeout(showFromStart));
 window.addEventListener("hashchange", showAddress);

@@ -1,6 +1,7 @@
 """The gallery beside the tables of `belong score`: `gallery.html`."""
 
 import itertools
+import shlex
 from collections.abc import Mapping
 from contextlib import closing
 from io import BytesIO
@@ -19,11 +20,12 @@ from belong.prediction.nearest_training_images import nearest_training_images
 from belong.prediction.prediction_files import PREDICTIONS
 from belong.prediction.scoring_options import ScoringOptions
 from belong.prediction.training_thumbnails import unpacked
-from belong.reporting.gallery.render import gallery_page
+from belong.reporting.gallery.render import Review, gallery_page
 from belong.reporting.gallery.selection import PHOTO_BYTES, photo_px, telling
 from belong.reporting.gallery.sprite_sheets import KeptImages, Shown, reduced, shown
 from belong.runtime.progress import bar
 from belong.runtime.storage import save_text
+from belong.runtime.text import exact, printable
 
 GALLERY = "gallery.html"
 NEIGHBORS = 5
@@ -105,8 +107,24 @@ def save_gallery(
         title=source,
         threshold=manifest.threshold,
         facts={"detector": manifest.detector, "promised": f"{manifest.alpha:.1%}"},
+        review=Review(
+            model=manifest.digest,
+            source=exact(incoming.top),
+            class_names=manifest.class_names,
+            files=files,
+            alpha=manifest.alpha if manifest.threshold_from == "calibrated" else None,
+            calibration=model.bundle.arrays["calibration"][manifest.detector],
+            command=_command(source, model, output),
+        ),
     )
     save_text(output / GALLERY, page)
+
+
+def _command(source: str, model: Model, output: Path) -> str:
+    """Return what scores the same images again, in a shell."""
+    images = "-" if source == "standard input" else source
+    words = [images, "--model", printable(model.folder), "-o", printable(output), "--overwrite"]
+    return shlex.join(["belong", "score", *words])
 
 
 def _training_pictures(

@@ -38,7 +38,7 @@ function drawHistogram(view, shown) {
   const highest = Math.max(1, ...COUNTS) * 1.1;
   const ends = { from: EDGES[0], to: EDGES.at(-1), logarithmic: LOGARITHMIC };
   drawChart(chart, {
-    label: `Histogram of the scores; the threshold is ${plain(DATA.threshold)}`,
+    label: `Histogram of the scores; the threshold is ${plain(DATA.limit)}`,
     height: chart.clientWidth < 500 ? 170 : 210,
     x: { ...ends, title: LOGARITHMIC ? "score, on a logarithmic axis" : "score", format: plain },
     y: { from: 0, to: highest, title: "images", format: whole },
@@ -67,11 +67,11 @@ function drawHistogram(view, shown) {
         );
         plot.append(column);
       });
-      const x = X(DATA.threshold);
+      const x = X(DATA.limit);
       plot.append(svgNode("line", { class: "limit", x1: x, x2: x, y1: Y(highest), y2: Y(0) }));
       const left = x > chart.clientWidth / 2;
       const place = { x: x + (left ? -6 : 6), y: MARGIN.top + 12, "text-anchor": left ? "end" : "start" };
-      const text = `threshold ${short(DATA.threshold, 4)}`;
+      const text = `threshold ${short(DATA.limit, 4)}`;
       plot.append(svgNode("text", { ...place, class: "mark" }, text));
     },
   });
@@ -87,7 +87,7 @@ function barsOf({ from, to }) {
 // The range one bar further, left (-1) or right (1); where there is none, the bar of the threshold.
 function moved(range, by, isLonger) {
   const bars = barsOf(range);
-  if (bars === null) return rangeOf(barOf(DATA.threshold), barOf(DATA.threshold));
+  if (bars === null) return rangeOf(barOf(DATA.limit), barOf(DATA.limit));
   const [first, last] = bars;
   if (last + by >= BARS || (isLonger ? last + by < first : first + by < 0)) return range;
   return rangeOf(isLonger ? first : first + by, last + by);

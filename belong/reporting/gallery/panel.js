@@ -10,7 +10,7 @@ function numbersOf(at) {
   return {
     "predicted class": name("class"),
     probability: number("probability"),
-    score: `${number("score")}, threshold ${short(DATA.threshold, 4)}`,
+    score: `${number("score")}, threshold ${short(DATA.limit, 4)}`,
     "p-value": number("p_value"),
     "nearest class": name("nearest_class"),
     "distance, 1 is the calibrated limit": number("distance"),
@@ -27,6 +27,8 @@ function fillPanel(at) {
   panel.classList.toggle("out", !belongs);
   inPanel(".picture").replaceChildren(pictureOf(DATA.pictures, at, sideInPanel(at)));
   inPanel(".path").textContent = visible(IMAGES.path[at]);
+  inPanel("#said").textContent = answerOf(at) || "no answer yet";
+  inPanel("#unmark").disabled = !answers.has(at);
   inPanel(".reason").textContent = visible(IMAGES.reason[at] ?? "");
   const lines = Object.entries(numbersOf(at)).map(([label, value]) =>
     node("div", {}, node("dt", { textContent: label }), node("dd", { textContent: value, dir: "auto" })),
@@ -49,7 +51,8 @@ function fillPanel(at) {
   const place = onTiles.indexOf(at);
   inPanel("#before").disabled = place <= 0;
   inPanel("#after").disabled = place < 0 || place === onTiles.length - 1;
-  if (!panel.open) panel.showModal();
+  if (panel.open) return;
+  panel.showModal();
   panel.scrollTop = 0;
 }
 
@@ -60,6 +63,7 @@ function onPanel(changed) {
     const next = onTiles[place + by];
     if (place < 0 || next === undefined) return;
     fillPanel(next);
+    panel.scrollTop = 0;
     changed();
   };
   tiles.addEventListener("click", (event) => {
@@ -72,6 +76,7 @@ function onPanel(changed) {
   inPanel("#after").addEventListener("click", () => leaf(1));
   inPanel("#close").addEventListener("click", () => panel.close());
   panel.addEventListener("keydown", (event) => {
+    if (event.target.matches("input, select")) return;
     if (event.key === "ArrowLeft") leaf(-1);
     if (event.key === "ArrowRight") leaf(1);
   });

@@ -1,24 +1,45 @@
-// The paths of what is shown, one in a line, to paste or to save.
+// The paths of what is shown, one in a line, to paste or to save as `belong score --write-list` does.
 
 const done = document.getElementById("done");
 
 const pathsShown = () => onTiles.map((at) => `${inOneLine(IMAGES.path[at])}\n`).join("");
 
-async function copyPaths() {
+async function copyText(text, said) {
   try {
-    await navigator.clipboard.writeText(pathsShown());
-    done.textContent = `${whole(onTiles.length)} paths copied`;
+    await navigator.clipboard.writeText(text);
+    done.textContent = said;
   } catch {
-    done.textContent = "The browser does not allow copying here; save them instead.";
+    done.textContent = "The browser does not allow copying here.";
   }
 }
 
-function savePaths() {
-  const href = URL.createObjectURL(new Blob([pathsShown()], { type: "text/plain" }));
-  node("a", { href, download: "paths.txt" }).click();
+function saveFile(content, name, type, said) {
+  const href = URL.createObjectURL(new Blob([content], { type }));
+  node("a", { href, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(href), 60_000); // not before the browser has read it
-  done.textContent = `${whole(onTiles.length)} paths saved`;
+  done.textContent = said;
 }
 
-document.getElementById("copy").addEventListener("click", copyPaths);
-document.getElementById("download").addEventListener("click", savePaths);
+// The bytes of the paths as the disk has them: where one differs from what is shown, the data has it
+// with % and two digits for what is no plain text.
+function exactPaths() {
+  const encoder = new TextEncoder();
+  const bytes = onTiles.flatMap((at) => {
+    const path = IMAGES.file?.[at];
+    const parts = path ? path.split(/%([0-9A-F]{2})/) : [IMAGES.path[at]];
+    return [
+      ...parts.map((part, place) => (place % 2 ? new Uint8Array([parseInt(part, 16)]) : encoder.encode(part))),
+      encoder.encode("\n"),
+    ];
+  });
+  return new Blob(bytes);
+}
+
+const counted = () => `${whole(onTiles.length)} paths`;
+
+document.getElementById("copy").addEventListener("click", () =>
+  copyText(pathsShown(), `${counted()} copied`),
+);
+document.getElementById("download").addEventListener("click", () =>
+  saveFile(exactPaths(), "paths.txt", "text/plain", `${counted()} saved`),
+);

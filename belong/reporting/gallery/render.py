@@ -9,6 +9,7 @@ import base64
 import hashlib
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,18 +19,20 @@ from belong.reporting.gallery.selection import shares
 from belong.reporting.gallery.sprite_sheets import Shown, photo_uri, sheets
 from belong.reporting.histogram_bins import score_edges
 from belong.reporting.templates import environment, joined
-from belong.runtime.text import printable
+from belong.runtime.text import exact, printable
 
 STYLES = ("reporting/report/family.css", "reporting/gallery/gallery.css")
 SCRIPTS = (
     "reporting/report/charts.js",
     "reporting/gallery/text.js",
     "reporting/gallery/view.js",
+    "reporting/gallery/alpha.js",
     "reporting/gallery/pictures.js",
     "reporting/gallery/histogram.js",
     "reporting/gallery/tiles.js",
     "reporting/gallery/panel.js",
     "reporting/gallery/paths.js",
+    "reporting/gallery/review.js",
     "reporting/gallery/gallery.js",
 )
 
@@ -37,6 +40,32 @@ TEXTS = ("path", "class", "nearest_class", "detector", "reason")
 NUMBERS = ("probability", "p_value", "score", "distance")
 COLUMNS = (*TEXTS, *NUMBERS, "belongs")
 BINS = 60
+
+LEAST_HALF = 20_000  # calibration images, of whose scores the page holds the larger half
+
+
+@dataclass(frozen=True)
+class Review:
+    """What a page needs for another alpha, and for a person's answers.
+
+    Attributes:
+        model: the SHA-256 of the manifest.
+        source: the folder of the images, as it was named to `belong score`.
+        class_names: c.
+        files: (n,) the exact path of each row's image: what is shown of it may be shared by others.
+        alpha: of the verdicts; None: the threshold is not calibrated, and alpha cannot be moved.
+        calibration: (m,) scores of the calibration images.
+        command: scores the same images again, but for `--alpha`.
+    """
+
+    model: str
+    source: str
+    class_names: Sequence[str]
+    files: Sequence[str]
+    alpha: float | None
+    calibration: np.ndarray
+    command: str
+
 
 # Of an image: (place of a training image, distance to it), the nearest first.
 Nearest = Sequence[tuple[int, float]]
@@ -52,6 +81,7 @@ def gallery_page(
     title: str,
     threshold: float,
     facts: Mapping[str, str],
+    review: Review | None = None,
 ) -> str:
     """Return the page: HTML that needs no other file and no network.
 
@@ -71,6 +101,7 @@ def gallery_page(
         threshold: the score up to which an image belongs.
         facts: label -> value, what else is to be said of the run; a count of the images and of
             those rejected is always there.
+        review: for another alpha, and a person's answers; None: the page has neither.
 
     Raises:
         ValueError: a column is missing, a score is not a finite number, or shapes differ.
@@ -100,7 +131,18 @@ def gallery_page(
         },
         "threshold": threshold,
         "histogram": histogram(rows["score"].to_numpy(), threshold),
+        "review": None if review is None else _review(review, rows),
     }
+    if review is not None:
+        places = {name: place for place, name in enumerate(review.class_names)}
+        files = [exact(review.files[row]) for row in held.index]
+        data["images"] |= {
+            "label": [places.get(name) for name in held["class"]],
+            "file": [
+                None if file == path else file
+                for file, path in zip(files, texts["path"], strict=True)
+            ],
+        }
     templates = environment()
     style = joined(templates, STYLES)
     script = '"use strict";\n\n' + joined(templates, SCRIPTS)
@@ -117,6 +159,28 @@ def gallery_page(
         shares=shares(len(pictures)),
         data=data,
     )
+
+
+def _review(review: Review, rows: pd.DataFrame) -> dict[str, Any]:
+    """Return what the script needs, and the number of images with each p-value up to one half."""
+    own, n = vars(review), len(review.calibration)
+    kept = {key: own[key] for key in ("model", "source")} | {"class_names": [*review.class_names]}
+    if review.alpha is None:
+        return kept | {"calibrated": None}
+    ranks = np.rint(rows["p_value"].to_numpy() * (n + 1)).astype(int)
+    found, counts = np.unique(ranks[ranks <= (n + 1) // 2], return_counts=True)
+    largest = np.sort(review.calibration)[::-1][: (n + 1) // 2 if n <= LEAST_HALF else 0]
+    return kept | {
+        "calibrated": {
+            "alpha": review.alpha,
+            "images": n,
+            "thresholds": [_rounded(float(score)) for score in largest],
+            "ranks": np.stack([found, counts], axis=1).tolist(),
+            "scored": len(rows),
+            "rejected": int((~rows["belongs"].astype(bool)).sum()),
+            "command": review.command,
+        }
+    }
 
 
 def _pictures(pictures: Sequence[Shown]) -> dict[str, Any]:

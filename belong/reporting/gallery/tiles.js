@@ -15,15 +15,17 @@ function tileOf(place) {
   const at = onTiles[place];
   const [name, score] = [visible(IMAGES.class[at] ?? "–"), short(IMAGES.score[at])];
   const path = visible(IMAGES.path[at]);
+  const said = answerOf(at);
   const verdict = IMAGES.belongs[at] ? "belongs" : "does not belong";
   const tile = node(
     "button",
     { type: "button", className: IMAGES.belongs[at] ? "tile" : "tile out", title: path, tabIndex: -1 },
     pictureOf(DATA.pictures, at, side),
-    node("b", { textContent: name, dir: "auto" }),
+    node("b", { textContent: said || name, dir: "auto" }),
     node("span", { textContent: score }),
   );
-  tile.setAttribute("aria-label", `${path}: ${name}, score ${score}, ${verdict}`);
+  tile.setAttribute("aria-label", `${path}: ${name}, score ${score}, ${verdict}${said && `, marked ${said.slice(2)}`}`);
+  tile.classList.toggle("marked", said !== "");
   tile.dataset.at = at;
   const row = Math.floor(place / columns);
   const step = columns > 1 ? (tiles.clientWidth - cell.width) / (columns - 1) : 0;

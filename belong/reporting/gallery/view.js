@@ -1,10 +1,11 @@
 // Which images are shown, and in which order: in the form, and in the address after the #.
 
 const DATA = JSON.parse(document.getElementById("gallery-data").textContent);
-const ALL = { verdict: "all", class: "", order: "most", path: "", from: "", to: "" };
+const ALL = { verdict: "all", class: "", order: "most", path: "", from: "", to: "", answer: "", alpha: "0" };
 const IMAGES = DATA.images;
 const COUNT = IMAGES.path.length;
 const PATHS = IMAGES.path.map((path) => path.toLowerCase());
+DATA.limit = DATA.threshold; // of the alpha in view
 const form = document.getElementById("filters");
 
 // The data comes with the highest score first; ties keep their order.
@@ -20,6 +21,7 @@ const ofVerdict = (verdict, at) => verdict === "all" || (verdict === "belongs") 
 const ofScore = (view, at) =>
   (view.from === "" || IMAGES.score[at] >= Number(view.from)) &&
   (view.to === "" || IMAGES.score[at] < Number(view.to));
+const ofAnswer = (view, at) => view.answer === "" || (view.answer === "marked") === answers.has(at);
 const ofName = (view, part, at) =>
   (view.class === "" || IMAGES.class[at] === view.class) && PATHS[at].includes(part);
 
@@ -27,7 +29,7 @@ const ofName = (view, part, at) =>
 // pass all filters but the one by verdict.
 function chosen(view) {
   const part = view.path.toLowerCase();
-  const any = ORDERS[view.order].filter((at) => ofName(view, part, at) && ofScore(view, at));
+  const any = ORDERS[view.order].filter((at) => ofName(view, part, at) && ofScore(view, at) && ofAnswer(view, at));
   return { any, shown: any.filter((at) => ofVerdict(view.verdict, at)) };
 }
 
