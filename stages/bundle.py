@@ -9,7 +9,8 @@ Reads   backbone     safetensors: the weights of the backbone
         head         safetensors: the supervised head
         detectors    safetensors: all other fitted detectors
         scores       safetensors: scores of the calibration and test images; about: thresholds,
-                     the candidates of `combined`, and the detectors that are missing
+                     the candidates of `combined`, the detectors that are missing, and the
+                     temperature of the logits
         metrics      json: what was measured
 Writes  bundle       folder: a model, see `belong.prediction.bundle`
 """
@@ -43,7 +44,7 @@ def main(
     """Gather, build, save."""
     values = Parameters.load(params)
     of_network = load_about(network, "shape", "class_names")
-    of_scores = load_about(scores, "thresholds", "members", "missing")
+    of_scores = load_about(scores, "thresholds", "members", "missing", "temperature")
     scored = load_arrays(scores)
     train = load_arrays(images, f"{TRAIN}/images", f"{TRAIN}/labels")
     train |= load_arrays(features, f"{TRAIN}/features")
@@ -65,6 +66,7 @@ def main(
         thresholds=of_scores["thresholds"],
         members={name: of_scores["members"][name] for name in values.candidates},
         missing=of_scores["missing"],
+        temperature=of_scores["temperature"],
         metrics=json.loads(metrics.read_text(encoding="utf-8")),
     )
     settings = Settings(

@@ -42,7 +42,9 @@ def main(
     values = Parameters.load(params)
     numbers, tables = evaluate(
         load_arrays(scores),
-        load_about(scores, "class_names", "alpha", "thresholds", "members", "missing"),
+        load_about(
+            scores, "class_names", "alpha", "thresholds", "members", "missing", "temperature"
+        ),
         manifest=load_csv(manifest, "part", "is_anomaly"),
         vectors=load_kinds(features, ("normal", "anomaly"), "test/features"),
         centroids=load_arrays(gaussians, "means")["means"],

@@ -9,7 +9,8 @@ Writes  verdicts    csv: for each test image and detector: score, p-value, belon
         scores      safetensors: `PART/DETECTOR` (n,) float32, `PART/predicted` and
                     `PART/labels` (n,) int64; about: the class names; for each detector its
                     calibrated threshold, that of its paper if it has one, and the one in force;
-                    the candidates of `combined`; the detectors that are missing, and why
+                    the candidates of `combined`; the detectors that are missing, and why; the
+                    temperature of the logits
 """
 
 from pathlib import Path

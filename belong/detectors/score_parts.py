@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from belong.calibration import conformal
 from belong.calibration.thresholds import thresholds
 from belong.calibration.verdict import decide
 from belong.detectors.combined import Member, combined, entered
 from belong.detectors.registry import DETECTORS, stored_in
+from belong.detectors.temperature_scaling import best_temperature
 from belong.models.activations import Views
 from belong.parameters import CalibrationSection, CombinationRule
 from belong.runtime.progress import bar
@@ -19,6 +21,7 @@ from belong.runtime.progress import bar
 TESTED = ("normal/test", "anomaly/test")
 HELD_OUT = "normal/calibration"
 FITTED = "normal/train"
+SPREAD = 0.5  # of the logarithm of the temperature, before any image is seen
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -52,9 +55,11 @@ def score_parts(
 
     Returns:
         `PART/DETECTOR` (n,) float32, and `PART/predicted` and `PART/labels` (n,) int64 of the
-        calibration and test parts; and `class_names`, `alpha`, `thresholds` (see
-        `belong.calibration.thresholds`), `members` (see `Member`) and `missing`, detector -> why
-        it has no scores.
+        calibration and test parts, `normal/test/confidence` (n,) float32, the largest probability,
+        and `normal/test/raw_confidence`, the same at a temperature of 1; and `class_names`,
+        `alpha`, `thresholds` (see `belong.calibration.thresholds`), `members` (see `Member`),
+        `missing`, detector -> why it has no scores, and the `temperature` of the logits that fits
+        the labels of the calibration images (Guo et al., ICML 2017).
     """
     parts = [name.removesuffix("/logits") for name in features if name.endswith("/logits")]
     views = {part: Views.from_arrays(features, part) for part in parts if part != FITTED}
@@ -74,19 +79,30 @@ def score_parts(
     own = {name: kind.threshold for name, kind in kinds.items() if kind.threshold is not None}
     alpha, in_force = calibration.alpha, calibration.threshold
     limits = thresholds(scores[HELD_OUT], own, alpha=alpha, in_force=in_force)
+    logits, labels = views[HELD_OUT].logits, torch.from_numpy(features[f"{HELD_OUT}/labels"])
+    # Four decimals, so that the last bits of a sum decide nothing.
+    temperature = round(best_temperature(logits, labels, spread=SPREAD), 4)
     about = {
         "class_names": class_names,
         "alpha": alpha,
         "thresholds": dict(sorted(limits.items())),
         "members": {name: asdict(member) for name, member in members.items()},
         "missing": missing,
+        "temperature": temperature,
     }
     by_name = {f"{part}/{name}": x for part, one in scores.items() for name, x in one.items()}
     for part in (HELD_OUT, *TESTED):
         if part in views:
             by_name[f"{part}/predicted"] = views[part].logits.argmax(dim=1).numpy()
             by_name[f"{part}/labels"] = features[f"{part}/labels"]
+    for name, divisor in (("confidence", temperature), ("raw_confidence", 1.0)):
+        by_name[f"{TESTED[0]}/{name}"] = _confidence(views[TESTED[0]], divisor)
     return by_name, about
+
+
+def _confidence(views: Views, temperature: float) -> np.ndarray:
+    """Return the largest probability of each image: (n,) float32."""
+    return (views.logits / temperature).softmax(dim=1).amax(dim=1).numpy()
 
 
 def verdict_table(scores: Arrays, about: Mapping[str, Any], manifest: pd.DataFrame) -> pd.DataFrame:

@@ -40,11 +40,17 @@ class TemperatureScaling(Detector):
         return MaximumSoftmaxProbability().score(scaled)
 
 
-def best_temperature(logits: Tensor, labels: Tensor) -> float:
-    """Return the temperature that gives labels (n,) the largest likelihood; logits (n, c)."""
+def best_temperature(logits: Tensor, labels: Tensor, *, spread: float = math.inf) -> float:
+    """Return the temperature that gives labels (n,) the largest likelihood; logits (n, c).
+
+    A finite `spread` is the standard deviation of a normal law around 0 that the logarithm of the
+    temperature is drawn from beforehand. Few images may all be classified right, and then the
+    likelihood alone takes the temperature to 0 and every probability to 1.
+    """
 
     def loss(log_temperature: float) -> float:
-        return float(F.cross_entropy(logits.double() / math.exp(log_temperature), labels))
+        fit = float(F.cross_entropy(logits.double() / math.exp(log_temperature), labels))
+        return fit + (log_temperature / spread) ** 2 / (2 * len(labels))
 
     best = minimize_scalar(loss, bounds=(-REACH, REACH), method="bounded")
     return math.exp(best.x)

@@ -8,6 +8,7 @@ import pandas as pd
 
 from belong.evaluation import metrics as measure
 from belong.evaluation.detector_agreement import between_detectors, picked_classes
+from belong.evaluation.open_set_metrics import calibration_error
 from belong.evaluation.pca import plane, thinned
 from belong.parameters import EvaluateSection
 
@@ -33,10 +34,11 @@ def evaluate(
     """Return the numbers, rates as shares with four decimals, and the curves.
 
     Args:
-        scores: `PART/DETECTOR` (n,) float32, `PART/predicted` and `PART/labels` (n,) int64.
+        scores: `PART/DETECTOR` (n,) float32, `PART/predicted` and `PART/labels` (n,) int64,
+            `normal/test/confidence` and `normal/test/raw_confidence` (n,) float32.
         about: `class_names`; `alpha`; `thresholds`, detector -> kind -> score; `members`,
             candidate of `combined` -> whether it enters; `missing`, detector -> why it has no
-            scores.
+            scores; `temperature` of the logits.
         manifest: columns `part` and `is_anomaly`, a row for each image.
         vectors: "normal", and "anomaly" if there are any -> features of test images (n, d).
         centroids: (c, d) mean features of the classes.
@@ -72,7 +74,12 @@ def evaluate(
     reason = measure.why_none(manifest)
     numbers = {
         "data": measure.counts(manifest),
-        "classification": measure.classification(truth, predicted),
+        "classification": measure.classification(truth, predicted)
+        | {
+            "ece": calibration_error(scores[f"{NORMAL}/confidence"], truth == predicted),
+            "ece_raw": calibration_error(scores[f"{NORMAL}/raw_confidence"], truth == predicted),
+            "temperature": about["temperature"],
+        },
         "calibration": measure.calibration(
             held_out["mahalanobis"],
             normal["mahalanobis"],

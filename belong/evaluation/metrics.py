@@ -20,6 +20,7 @@ from sklearn.metrics import (
 
 from belong.calibration import conformal
 from belong.calibration.verdict import decide
+from belong.evaluation.open_set_metrics import aurc_and_augrc, oscr
 
 
 def why_none(manifest: pd.DataFrame) -> str:
@@ -44,7 +45,7 @@ def named(truth: np.ndarray, predicted: np.ndarray, names: list[str]) -> pd.Data
 # What cannot be said of a detector without a single anomaly.
 WANTS_ANOMALIES = (
     "auroc", "fpr95", "aupr_normal", "aupr_anomaly", "f1_normal", "f1_anomaly",
-    "f1_normal_balanced", "f1_anomaly_balanced", "false_accept", "auroc_low", "auroc_high",
+    "f1_normal_balanced", "f1_anomaly_balanced", "false_accept", "auroc_low", "auroc_high", "oscr",
 )  # fmt: skip
 
 
@@ -114,6 +115,8 @@ def detector(
 ) -> dict[str, float | str | None]:
     """Return all numbers of one detector: its ranking, and its verdicts at `threshold`.
 
+    OSCR, AURC and AUGRC are those of `belong.evaluation.open_set_metrics`.
+
     F1 is given with each kind as the positive, at the natural balance n : m and, so that pairs
     of data sets can be compared, at 1 : 1. Without an anomaly, what wants some is None, and
     `reason` says why.
@@ -123,7 +126,10 @@ def detector(
     """
     n, m = len(normal), len(anomaly)
     reject = rejected(normal, threshold)
+    aurc, augrc = aurc_and_augrc(normal, right_class)
     verdicts = {
+        "aurc": aurc,
+        "augrc": augrc,
         "false_reject": reject,
         "open_set_accuracy": open_set_accuracy(normal, right_class, threshold),
     }
@@ -133,6 +139,7 @@ def detector(
     return {
         **ranking(normal, anomaly),
         **auroc_interval(normal, anomaly, resamples=resamples, rng=rng),
+        "oscr": oscr(normal, right_class, anomaly),
         "f1_normal": _f1(n * (1 - reject), n * reject, m * accept),
         "f1_anomaly": _f1(m * (1 - accept), m * accept, n * reject),
         "f1_normal_balanced": _f1(1 - reject, reject, accept),

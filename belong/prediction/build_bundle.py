@@ -66,6 +66,7 @@ class Fitted:
         thresholds: detector -> its thresholds, see `belong.calibration.thresholds`.
         members: candidate of `combined` -> `left_out`, why it does not enter, or None.
         missing: detector -> why it has no scores.
+        temperature: of the logits, see `belong.detectors.score_parts`.
         metrics: the content of metrics_all.json.
     """
 
@@ -86,6 +87,7 @@ class Fitted:
     thresholds: Mapping[str, Mapping[str, float]]
     members: Mapping[str, Mapping[str, Any]]
     missing: Mapping[str, str]
+    temperature: float
     metrics: Mapping[str, Any]
 
 
@@ -151,6 +153,7 @@ def build_bundle(fitted: Fitted, settings: Settings, *, where: Path) -> Bundle:
         left_out={name: why for name, why in left_out.items() if why is not None},
         tail=settings.combined.tail,
         combination=settings.combination,
+        temperature=fitted.temperature,
         alpha=calibration.alpha,
         n_calibration=n,
         threshold=thresholds["in_force"],

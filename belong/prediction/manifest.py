@@ -103,6 +103,8 @@ class Manifest(_Facts):
         left_out: the candidates of `combined` that are blind on these images, and why.
         tail: of the calibration scores, see `belong.detectors.combined`.
         combination: how the members are added up; models without it were made with "fisher".
+        temperature: what divides the logits before they become a probability; models without it
+            were made with 1.
         alpha: the promised share of false rejects.
         n_calibration: the number of held-out images that set the threshold.
         threshold: the score up to which an image belongs.
@@ -126,6 +128,7 @@ class Manifest(_Facts):
     left_out: dict[str, str]
     tail: Annotated[float, Field(gt=0, lt=1)]
     combination: CombinationRule = "fisher"
+    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     alpha: Annotated[float, Field(gt=0, lt=1)]
     n_calibration: Annotated[int, Field(ge=1, le=MOST_IMAGES)]
     threshold: float
@@ -145,7 +148,9 @@ class Manifest(_Facts):
     @property
     def text(self) -> str:
         """The content of manifest.json."""
-        unsaid = {"combination"} if self.combination == "fisher" else None
+        # Models from before these were there keep their sums.
+        earlier = {"combination": "fisher", "temperature": 1.0}
+        unsaid = {name for name, value in earlier.items() if getattr(self, name) == value}
         body = self.model_dump(mode="json", exclude=unsaid)
         return _dumped(body | {"sha256": _sha256(_dumped(body))})
 

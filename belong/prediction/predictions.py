@@ -76,7 +76,7 @@ class Predictions:
     Attributes:
         path: (n,) str, the file; its place in the input, from 0 on, for an image in memory.
         label: (n,) str, the predicted class.
-        probability: (n,) float32, of that class, 0..1.
+        probability: (n,) float32, of that class, 0..1, calibrated by temperature scaling.
         belongs: (n,) bool, the verdict.
         p_value: (n,) float64, share of the calibration images that are at least as anomalous, 0..1.
         score: (n,) float32, of the detector in force; higher is more anomalous.

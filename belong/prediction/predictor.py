@@ -162,7 +162,9 @@ class Predictor:
             scores = self._scores(views)
             in_thresholds = self._gaussians.distances(views.features) / self._gaussians.thresholds
             least, nearest = in_thresholds.min(dim=1)
-            probability, label = views.logits.softmax(dim=1).max(dim=1)
+            label = views.logits.argmax(dim=1)
+            # The detectors have the logits as they are.
+            probability = (views.logits / self.manifest.temperature).softmax(dim=1).amax(dim=1)
         score, detector = self._in_force(scores)
         score = np.where(np.isfinite(score), score, LARGEST)  # no such score is ever accepted
         distance = least.numpy() / np.float32(self.manifest.distance_limit)

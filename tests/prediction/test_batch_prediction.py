@@ -127,6 +127,19 @@ def test_the_verdicts_are_those_of_the_pipeline(
     np.testing.assert_allclose(joined(said, "p_value"), verdicts["combined_p_value"], rtol=1e-5)
 
 
+def test_the_probability_is_that_of_the_logits_at_the_models_temperature(
+    made: Path, model: Path, tested: np.ndarray
+) -> None:
+    bundle = Bundle.load(model)
+    assert bundle.manifest.temperature == load_about(made / "scores", "temperature")["temperature"]
+    scaled, raw = load_arrays(
+        made / "scores", "normal/test/confidence", "normal/test/raw_confidence"
+    ).values()
+    probability = Predictor(bundle, device=CPU).score(tested[: len(raw)]).probability
+    assert_close(probability, scaled)
+    assert np.abs(probability - raw).max() > 1e-3
+
+
 def test_of_the_calibration_images_the_share_alpha_is_farther_than_1(
     made: Path, model: Path
 ) -> None:

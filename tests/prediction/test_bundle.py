@@ -10,9 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from belong.commands.main import main
 from belong.prediction.bundle import Bundle
+from belong.prediction.manifest import Manifest
 from belong.prediction.prediction_files import summary_of
 from tests.small_bundle import FILES, a_bundle
 
@@ -187,3 +189,20 @@ def test_the_digest_of_a_model_is_that_of_its_manifest_file(model: Path) -> None
     digest = Bundle.load(model).manifest.digest
     assert digest == hashlib.sha256((model / "manifest.json").read_bytes()).hexdigest()
     assert json.loads((model / "manifest.json").read_text())["sha256"] != digest
+
+
+def test_a_model_from_before_temperature_scaling_is_read_with_1_and_keeps_its_text(
+    model: Path,
+) -> None:
+    manifest = Bundle.load(model).manifest
+    assert manifest.temperature == 1
+    assert "temperature" not in manifest.text
+    scaled = manifest.model_copy(update={"temperature": 0.8877})
+    assert Manifest.parse(scaled.text.encode(), "manifest.json").temperature == 0.8877
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, float("inf")])
+def test_a_temperature_that_is_none_is_refused(model: Path, temperature: float) -> None:
+    values = json.loads((model / "manifest.json").read_text()) | {"temperature": temperature}
+    with pytest.raises(ValidationError, match="temperature"):
+        Manifest.model_validate({key: x for key, x in values.items() if key != "sha256"})

@@ -78,7 +78,13 @@ def test_the_rate_at_the_head_is_that_of_the_detector_that_decides(
     numbers = {
         "calibration": PROMISE,
         "data": {"normal_test": 10000},
-        "classification": {"accuracy": 0.9938, "n": 10000},
+        "classification": {
+            "accuracy": 0.9938,
+            "n": 10000,
+            "ece": 0.0027,
+            "ece_raw": 0.0057,
+            "temperature": 0.8878,
+        },
         "detectors": {"mahalanobis": {"false_reject": 0.5}, "combined": {"false_reject": 0.0215}},
     }
     found = facts(given, numbers)
@@ -86,6 +92,8 @@ def test_the_rate_at_the_head_is_that_of_the_detector_that_decides(
     assert "mahalanobis" not in str(found)
     assert found["threshold in force"].startswith("the paper's") == (threshold == "training")
     assert "calibrated, on 5,999 held-out images" in found["threshold in force"]
+    error = found["calibration error of the probability, ECE"]
+    assert error == "0.0027 at a temperature of 0.8878; 0.0057 without"
 
 
 @pytest.mark.parametrize(

@@ -234,6 +234,7 @@ def make_model(
         thresholds=of_scores["thresholds"],
         members=of_scores["members"],
         missing=of_scores["missing"],
+        temperature=of_scores["temperature"],
         metrics=numbers,
     )
     settings = Settings(

@@ -2,7 +2,7 @@
 
 images        (n, h, w, ch) uint8, as a decoder gives them, brought to the model's form
 logits        (n, c) float32
-probability   (n,) float32, of the predicted class
+probability   (n,) float32, of the predicted class, at the model's temperature
 label         (n,) int64, the predicted class, 0..c-1
 score         (n,) float32, of the detector in force, higher is more anomalous
 p_value       (n,) float64, share of the held-out images that are at least as anomalous
@@ -54,7 +54,8 @@ def model(bundle: Bundle) -> ModelProto:
     held_out = bundle.arrays["calibration"][manifest.detector]
     n = len(held_out)
     more = graph("Add", _at_least(graph, held_out, score), np.float64(1))
-    likely = graph("Softmax", seen.logits, axis=1)
+    scaled = graph("Div", seen.logits, np.float32(manifest.temperature))
+    likely = graph("Softmax", scaled, axis=1)
     threshold = np.float32(manifest.threshold)
     return onnx_model(
         graph,
@@ -62,7 +63,7 @@ def model(bundle: Bundle) -> ModelProto:
         outputs={
             "logits": (seen.logits, np.float32, ("n", len(manifest.class_names))),
             "probability": (graph.reduced("Max", likely, 1), np.float32, ("n",)),
-            "label": (graph("ArgMax", likely, axis=1, keepdims=0), np.int64, ("n",)),
+            "label": (graph("ArgMax", seen.logits, axis=1, keepdims=0), np.int64, ("n",)),
             "score": (score, np.float32, ("n",)),
             "p_value": (graph("Div", more, np.float64(n + 1)), np.float64, ("n",)),
             "detectors": (_columns(graph, scores.values()), np.float32, ("n", len(asked))),

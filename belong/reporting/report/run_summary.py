@@ -34,6 +34,10 @@ def facts(parameters: Mapping[str, Any], numbers: Mapping[str, Any]) -> dict[str
         "promised false rejects, alpha": f"{alpha:g}",
         f"false rejects of {decides}, which decides": rejects,
         "accuracy": f"{classes['accuracy']:.4f} on {classes['n']:,} test images",
+        "calibration error of the probability, ECE": (
+            f"{classes['ece']:.4f} at a temperature of {classes['temperature']:.4g}; "
+            f"{classes['ece_raw']:.4f} without"
+        ),
     }
 
 

@@ -37,6 +37,7 @@ COLUMNS = (
     Column("fpr95", "FPR95", "anomalies accepted where 95 % of normal images are", "min"),
     Column("aupr_normal", "AUPR normal", "average precision, normal is the positive", "max"),
     Column("aupr_anomaly", "AUPR anomaly", "average precision, anomaly is the positive", "max"),
+    Column("oscr", "OSCR", "area under correct classification over the anomalies accepted", "max"),
     Column("f1_normal", "F1 normal", "normal is the positive, the numbers as they are", "max"),
     Column("f1_anomaly", "F1 anomaly", "anomaly is the positive, the numbers as they are", "max"),
     Column("f1_normal_balanced", "F1 normal 1:1", "as if there were as many of each", "max"),
@@ -50,6 +51,15 @@ COLUMNS = (
         "open-set accuracy",
         "share of the normal images accepted and classified right",
         "max",
+    ),
+    Column(
+        "aurc",
+        "AURC",
+        "area under the error rate of the normal images accepted, over their share",
+        "min",
+    ),
+    Column(
+        "augrc", "AUGRC", "area under the share accepted and wrong, over the share accepted", "min"
     ),
 )
 
