@@ -28,7 +28,7 @@ from tests.imports import ROOT
 pytestmark = pytest.mark.pipeline
 
 IMAGES = 400  # enough for the default false-rejection rate
-QUICK = {"train.epochs": 3, "autoencoder.epochs": 1, "derive.images": 20,
+QUICK = {"autoencoder.epochs": 1, "derive.images": 20,
          "detectors.code_iforest.trees": 5, "evaluate.resamples": 20}  # fmt: skip
 SHORTER = {"fit": QUICK, "clean": {"train.epochs": 1}}
 # Codes that are an answer about the images and no mistake.
