@@ -51,7 +51,7 @@ check: $(VENV)/.test
 
 readme: $(VENV)/.pipeline
 	@test -f reports/paper/grid.csv || \
-	  { echo "reports/paper/grid.csv: no such file; \`make grid\` makes it" >&2; exit 2; }
+	  { echo "reports/paper/grid.csv: no such file; run \`make grid\`" >&2; exit 2; }
 	mkdir -p build
 	dvc exp run --quiet --temp --force --name tenth -S lambda=0.1
 	dvc metrics diff HEAD tenth > build/diff

@@ -63,7 +63,7 @@ def main(
 ) -> None:
     """Replace what stands between the markers."""
     if not grid.exists():  # no stage makes it: `dvc repro` would not
-        raise InputError(f"{grid}: no such file; `make grid` makes it")
+        raise InputError(f"{grid}: no such file; run `make grid`")
     root = readme.parent
     numbers, values = json.loads(metrics.read_text(encoding="utf-8")), read(params)
     shown = diff.read_text(encoding="utf-8").rstrip().splitlines()

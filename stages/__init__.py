@@ -1,4 +1,4 @@
-"""The programs of the pipeline: files in, files out, one for each stage of dvc.yaml."""
+"""The stages of dvc.yaml, one program each: input files in, output files out."""
 
 import sys
 from pathlib import Path
@@ -11,9 +11,9 @@ from belong.runtime.typed_yaml import read
 
 
 def _request_math(arguments: list[str]) -> None:
-    """Set what a stage computes with, before it imports what computes.
+    """Set the math mode and threads of a stage before it imports the math libraries.
 
-    Mistakes in the parameters are left for the stage to say.
+    Errors in the parameters are left for the stage to report.
     """
     values: dict[str, object] = {}
     if arguments and arguments[0].endswith(".yaml"):
@@ -39,5 +39,5 @@ def _say(text: str) -> None:
     on_stderr(f"stages: {text}")
 
 
-if sys.argv[0] == "-m":  # a stage is about to be run
+if sys.argv[0] == "-m":  # Python is about to run a stage
     _request_math(sys.argv[1:])

@@ -1,7 +1,7 @@
-"""Get the backbone that the network stands on.
+"""Load the pretrained backbone of the network.
 
-Writes  backbone   safetensors: all weights but the classifier's, under timm's names;
-                   about: the card. No array where the network has no backbone, as LeNet
+Writes  backbone   safetensors: all weights except the classifier's, under timm's names;
+                   about: the card. No arrays for a network without a backbone, such as LeNet
 """
 
 from pathlib import Path
@@ -14,17 +14,17 @@ from stages.runner import run
 
 
 def main(params: Path, backbone: Path) -> None:
-    """Find, download or read the weights, check, and save."""
+    """Read or download the weights, check them, and save them."""
     values = Parameters.load(params)
     arrays: dict[str, np.ndarray] = {}
     card = None
     if values.has_backbone:
-        # Not at the top: it imports torch and timm (3 s), which nothing else here needs.
+        # Imported here: torch and timm take 3 s, and an empty file needs neither.
         from belong.models.backbones.catalog import backbone_named
 
-        found = backbone_named(values.network, values.backbone.weights)
-        found.in_dtype(values.backbone.dtype)
-        arrays, card = found.arrays(), found.card.model_dump(mode="json")
+        network = backbone_named(values.network, values.backbone.weights)
+        network.in_dtype(values.backbone.dtype)
+        arrays, card = network.arrays(), network.card.model_dump(mode="json")
     save_arrays(backbone, arrays, {"card": card})
 
 

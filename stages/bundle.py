@@ -1,4 +1,4 @@
-"""Put the trained model into one folder, for the command `belong`.
+"""Save the trained model as one folder, for the command `belong`.
 
 Reads   backbone     safetensors: the weights of the backbone
         images       safetensors: `normal/train/images`, `normal/train/labels`
@@ -9,9 +9,9 @@ Reads   backbone     safetensors: the weights of the backbone
         head         safetensors: the supervised head
         detectors    safetensors: all other fitted detectors
         scores       safetensors: scores of the calibration and test images; about: thresholds,
-                     the candidates of `combined`, the detectors that are missing, and the
+                     the candidates of `combined`, the missing detectors, and the
                      temperature of the logits
-        metrics      json: what was measured
+        metrics      json: the measured metrics
 Writes  bundle       folder: a model, see `belong.prediction.bundle`
 """
 
@@ -41,7 +41,7 @@ def main(
     metrics: Path,
     bundle: Path,
 ) -> None:
-    """Gather, build, save."""
+    """Load all parts, build the model, and save it."""
     values = Parameters.load(params)
     of_network = load_about(network, "shape", "class_names")
     of_scores = load_about(scores, "thresholds", "members", "missing", "temperature")

@@ -1,8 +1,8 @@
-"""Stop before any work if params.yaml holds a mistake, or what no run can do.
+"""Stop before any work if params.yaml has errors or asks for the impossible.
 
-Reads   params.yaml   all of it: a misspelt key belongs to no stage, so no other would see it
-Writes  valid         the word "valid": the same bytes for all valid parameters, so that what
-                      comes after is run again only for the parameters it reads itself
+Reads   params.yaml   all keys: no other stage would notice a misspelt key
+Writes  valid         the word "valid": the same bytes for all valid parameters, so that a later
+                      stage is rerun only for the parameters that it reads itself
 """
 
 from collections.abc import Iterator
@@ -18,12 +18,12 @@ from stages.runner import run
 
 @dataclass(frozen=True)
 class Limits:
-    """What a network makes and takes.
+    """Limits of a network.
 
     Attributes:
-        features: d.
-        least_px: the least side of its images.
-        fixed_px: the side of its images, where it takes no other; else None.
+        features: d, the number of features.
+        least_px: minimum side of the images.
+        fixed_px: the only possible side of the images, or None.
     """
 
     features: int
@@ -31,13 +31,13 @@ class Limits:
     fixed_px: int | None = None
 
 
-# The networks themselves come with torch, which takes seconds: one that is not in this list is
-# built to learn its features. A test holds the numbers to the networks.
+# Importing the networks imports torch, which takes seconds. A network that is not listed here is
+# built to read its limits. A test compares this list with the networks.
 FROM_SCRATCH = {"lenet": Limits(84, 12), "small_cnn": Limits(84, 32)}
 
 
 def main(params: Path, valid: Path) -> None:
-    """Check every key, its type and its range; then what they ask for together."""
+    """Check the type and range of every key, then the keys together."""
     values = Parameters.load(params)
     if problems := list(impossible(values)):
         raise InputError("\n".join(f"{params}: {problem}" for problem in problems))
@@ -45,16 +45,16 @@ def main(params: Path, valid: Path) -> None:
 
 
 def impossible(values: Parameters) -> Iterator[str]:
-    """Yield in a line each what this machine, the network or the images cannot do."""
+    """Yield a line for each request that the machine, the network or the images cannot meet."""
     if values.device == "cuda":
-        from belong.models import device  # not at the top: torch takes seconds
+        from belong.models import device  # imported here: torch takes seconds
 
         try:
             device.choose(values.device)
         except InputError as error:
             yield str(error)
     if values.bundle.detector == "mlp_head" and values.anomaly.classes == "none":
-        yield "bundle.detector: mlp_head learns from anomalies, but anomaly.classes is none"
+        yield "bundle.detector: mlp_head needs training anomalies, but anomaly.classes is none"
     if limits := _limits(values):
         yield from _beyond(limits, values)
 
@@ -63,20 +63,23 @@ def _beyond(limits: Limits, values: Parameters) -> Iterator[str]:
     principal, d = values.detectors.vim.principal, limits.features
     if principal >= d:
         yield (
-            f"detectors.vim.principal: got {principal}, expected less than {d}, the features of "
-            f"network {values.network}"
+            f"detectors.vim.principal: expected less than {d}, the features of network "
+            f"{values.network}, got {principal}"
         )
-    shown, sides = _images(Path(values.normal.path), values.images.side_px)
+    where, size, sides = _images(Path(values.normal.path), values.images.side_px)
+    network = f"network {values.network}"
     if limits.fixed_px and sides - {limits.fixed_px}:
-        yield f"{shown}, but network {values.network} requires {limits.fixed_px} px"
+        yield f"{where}: expected {limits.fixed_px}, the side of {network}, got {size}"
     elif sides and min(sides) < limits.least_px:
-        yield f"{shown}, but network {values.network} requires at least {limits.least_px} px"
+        yield (
+            f"{where}: expected at least {limits.least_px}, the minimum of {network}, got {size}"
+        )
 
 
 def _limits(values: Parameters) -> Limits | None:
     if not values.has_backbone:
         return FROM_SCRATCH.get(values.network) or _built(values.network)
-    from belong.models.backbones.backbone import LEAST_SIDE_PX  # not at the top: see above
+    from belong.models.backbones.backbone import LEAST_SIDE_PX  # imported here: see above
     from belong.models.backbones.catalog import card_of
 
     card = card_of(values.network, values.backbone.weights)
@@ -88,8 +91,8 @@ def _limits(values: Parameters) -> Limits | None:
 
 
 def _built(name: str) -> Limits:
-    """Return the limits of a network from scratch; the stage train refuses images too small."""
-    import torch  # not at the top: see above
+    """Return the limits of an unlisted network; the stage train checks the minimum side."""
+    import torch  # imported here: see above
 
     from belong.models.registry import FROM_SCRATCH as KINDS
 
@@ -97,17 +100,18 @@ def _built(name: str) -> Limits:
     return Limits(network.classifier.in_features, least_px=1)
 
 
-def _images(folder: Path, side_px: int) -> tuple[str, set[int]]:
-    """Return words for the size of the normal images, and their sides; none before they are there.
+def _images(folder: Path, side_px: int) -> tuple[str, str, set[int]]:
+    """Return what sets the size of the normal images, the size, and the sides in pixels.
 
-    IDX images keep their size, others are brought to `side_px`.
+    IDX images keep their size; image files are resized to `side_px`. The set is empty if the images
+    do not exist yet.
     """
     if not idx.is_idx_folder(folder):
-        return f"images.side_px: got {side_px}", {side_px} if folder.is_dir() else set()
+        return "images.side_px", str(side_px), {side_px} if folder.is_dir() else set()
     for file in folder.glob(f"{idx.STEMS['test']}-{idx.KINDS[0]}*"):
         _, height, width = idx.read_idx(file, axes=3).shape
-        return f"{folder}: images of {height}x{width} px", {height, width}
-    return "", set()
+        return f"{folder}: image side in px", f"{height}x{width}", {height, width}
+    return "", "", set()
 
 
 if __name__ == "__main__":

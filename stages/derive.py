@@ -1,4 +1,4 @@
-"""Make anomalies that nothing has seen: noise, and normal test images that were spoiled.
+"""Generate synthetic anomalies: noise, and distorted normal test images.
 
 Reads   images   safetensors: `normal/test/images`
 Writes  derived  safetensors: `derived/KIND/images` (n, ch, h, w) uint8
@@ -15,11 +15,11 @@ TEST = "normal/test/images"
 
 
 def main(params: Path, images: Path, derived: Path) -> None:
-    """Draw the images and spoil them."""
+    """Generate the images, and save them."""
     values = Parameters.load(params)
-    tested = load_arrays(images, TEST)[TEST]
-    parts = derive(tested, most=values.derive.images, seed=values.seed)
-    save_arrays(derived, {f"{part}/images": spoiled for part, spoiled in parts})
+    test_images = load_arrays(images, TEST)[TEST]
+    parts = derive(test_images, most=values.derive.images, seed=values.seed)
+    save_arrays(derived, {f"{part}/images": anomalies for part, anomalies in parts})
 
 
 if __name__ == "__main__":

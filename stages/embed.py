@@ -1,10 +1,10 @@
-"""Pass every image through the backbone once, where it is frozen.
+"""Compute the output of a frozen backbone for every image, once.
 
-Reads   backbone   safetensors: its weights; about: its card
+Reads   backbone   safetensors: the weights of the backbone; about: its card
         images     safetensors: `PART/images` of every part
         derived    safetensors: `PART/images` of the derived anomalies
-Writes  embedded   safetensors: `PART/vectors` (n, v) float32 of each part, of which train and
-                   extract make the rest; no array where all of the network is trained
+Writes  embedded   safetensors: `PART/vectors` (n, v) float32 of each part, the input of train and
+                   extract; no arrays if the whole network is trained
 """
 
 from collections.abc import Iterator
@@ -18,11 +18,11 @@ from stages.runner import run
 
 
 def main(params: Path, backbone: Path, images: Path, derived: Path, embedded: Path) -> None:
-    """Embed each part, if there is something to embed them with."""
+    """Embed each part, if the backbone is frozen."""
     values = Parameters.load(params)
     vectors: dict[str, np.ndarray] = {}
     if values.is_frozen:
-        # Not at the top: they import torch (2 s), which an empty file does not need.
+        # Imported here: torch takes 2 s, and an empty file does not need it.
         from belong.models import device as devices
         from belong.models.backbones.backbone import load_backbone
         from belong.models.feature_extraction import embed_parts

@@ -6,9 +6,9 @@ Reads   manifest     csv: how many images each part has
         gaussians    safetensors: `means`, the centroids of the classes
         scores       safetensors: scores, labels and predictions; about: thresholds, and the
                      detectors that are missing
-Writes  metrics      json: the ten numbers that one compares, which `dvc exp show` shows
-        metrics_all  json: the numbers of `belong.evaluation.evaluate`
-        plots        folder of csv: its tables, and `training`
+Writes  metrics      json: the ten main metrics, which `dvc exp show` lists
+        metrics_all  json: all metrics of `belong.evaluation.evaluate`
+        plots        folder of csv: the tables of `belong.evaluation.evaluate`, and `training`
 """
 
 from pathlib import Path
@@ -38,7 +38,7 @@ def main(
     metrics_all: Path,
     plots: Path,
 ) -> None:
-    """Measure, and write down."""
+    """Measure, and save the metrics and tables."""
     values = Parameters.load(params)
     numbers, tables = evaluate(
         load_arrays(scores),

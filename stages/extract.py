@@ -1,14 +1,14 @@
-"""Pass every image through the networks once.
+"""Extract the features of every image from the trained networks.
 
-Reads   backbone     safetensors: the backbone, whose card is read, if there is one
+Reads   backbone     safetensors: the backbone, if there is one; only its card is read
         network      safetensors: the trained classifier
         autoencoder  safetensors: the trained autoencoder
-        images       safetensors: `PART/images`, `PART/labels` of the parts that there are
+        images       safetensors: `PART/images`, `PART/labels` of each part
         derived      safetensors: `PART/images` of the derived anomalies
-        embedded     safetensors: `PART/vectors` of all of them, where the backbone is frozen
+        embedded     safetensors: `PART/vectors` of all parts, if the backbone is frozen
 Writes  features     safetensors: for each part the arrays of `belong.models.activations.Views`,
-                     `PART/features` (n, d) float32 and so on, and `PART/labels` (n,) int64 where
-                     there are any; of the anomalies that train the supervised head, the
+                     such as `PART/features` (n, d) float32, and `PART/labels` (n,) int64 if the
+                     part has labels; for the anomalies that train the supervised head, the
                      features only
 """
 
@@ -63,7 +63,7 @@ def main(
 def parts_in(
     files: dict[str, Path], embedded: Path | None
 ) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """Yield the name of each part, what the network takes, and the images."""
+    """Yield the name of each part, the input of the network, and the images."""
     for part, file in files.items():
         images = load_arrays(file, f"{part}/images")[f"{part}/images"]
         vectors = f"{part}/vectors"

@@ -1,9 +1,9 @@
-"""Fetch one of the data sets that the pipeline starts from.
+"""Download one of the pipeline's data sets.
 
-Reads   by_hand   a folder, if there is one: the four files that somebody downloaded elsewhere,
-                  raw or .gz; without it, they come from the network
-Writes  out       a folder with the four IDX files, unzipped and checked; its name is the data
-                  set's: mnist or fashion-mnist
+Reads   by_hand   an optional folder with the four files, raw or .gz, downloaded by hand; if it is
+                  missing, the files are downloaded
+Writes  out       a folder with the four IDX files, unzipped and checked; its name is that of the
+                  data set: mnist or fashion-mnist
 """
 
 from pathlib import Path
@@ -13,7 +13,7 @@ from stages.runner import run
 
 
 def main(by_hand: Path, out: Path) -> None:
-    """Fetch the data set that `out` is named after."""
+    """Download the data set that the name of `out` selects."""
     fetch(known_files(out.name), known_sources(out.name), by_hand, out)
 
 

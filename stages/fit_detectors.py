@@ -1,9 +1,9 @@
-"""Fit the detectors that learn from normal training images alone, and choose those to combine.
+"""Fit the detectors that learn from normal training images only, and select members to combine.
 
 Reads   network    safetensors: `classifier.weight`, `classifier.bias`
         features   safetensors: the views of the training and calibration images and their labels
 Writes  detectors  safetensors: `DETECTOR/ARRAY` of every detector; about: `members`, the candidates
-                   of `combined`, and which of them enter
+                   of `combined`, and which candidates are selected
 """
 
 from dataclasses import asdict
@@ -21,13 +21,13 @@ from stages.runner import run
 
 
 def main(params: Path, network: Path, features: Path, detectors: Path) -> None:
-    """Fit one after the other, and save them all."""
+    """Fit the detectors one after the other, and save all of them."""
     values = Parameters.load(params)
     device.compute_repeatably(values.threads, values.math)
     layer = load_arrays(network, "classifier.weight", "classifier.bias")
     parts = (PART, HELD_OUT)
-    seen = [f"{part}/labels" for part in parts] + [x for part in parts for x in Views.names(part)]
-    views, names = load_arrays(features, *seen), load_about(features, "class_names")["class_names"]
+    keys = [f"{part}/labels" for part in parts] + [x for part in parts for x in Views.names(part)]
+    views, names = load_arrays(features, *keys), load_about(features, "class_names")["class_names"]
     arrays = fit_detectors(
         views,
         names,

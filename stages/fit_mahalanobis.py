@@ -2,7 +2,7 @@
 
 Reads   features   safetensors: `normal/train/features` (n, d), `normal/train/labels` (n,)
 Writes  gaussians  safetensors: `means` (c, d), `whitening` (c, d, k), `thresholds` (c,); about:
-                   which `covariance` was fitted, and `why`
+                   the type of the fitted `covariance`, and the reason, `why`
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ from stages.runner import run
 
 
 def main(params: Path, features: Path, gaussians: Path) -> None:
-    """Fit and save."""
+    """Fit the Gaussians, and save them."""
     values = Parameters.load(params)
     device.compute_repeatably(values.threads, values.math)
     vectors, labels = load_arrays(features, "normal/train/features", "normal/train/labels").values()

@@ -1,14 +1,14 @@
-"""Set paper A's results beside ours.
+"""Compare our results with those of paper A.
 
 Reads   grid       csv: a row for each cell (pair, lambda, seed) with the numbers of its metrics
         roc        csv: ROC curves at two lambdas
         features   csv: features in a plane, at two lambdas
         sets       csv: detectors on each set of anomalies, at two lambdas
-        published  csv: the rows that the paper published
-Writes  readme     markdown: the published rows beside ours, a verdict for each claim, caveats
+        published  csv: the published rows
+Writes  readme     markdown: published rows and ours, a verdict on each claim, caveats
         figures    folder of png: classification (paper A, figure 2), semi_supervised (3),
-                   supervised (4), roc (5), features (6), and sweep for each pair that was run at
-                   more lambdas than the paper's
+                   supervised (4), roc (5), features (6), and sweep for each pair with more lambdas
+                   than the paper has
 """
 
 from pathlib import Path
@@ -35,20 +35,20 @@ def main(
 ) -> None:
     """Draw the figures and write the page."""
     for table in (grid, roc, features, sets):
-        if not table.exists():  # no stage makes it: `dvc repro` would not
-            raise InputError(f"{table}: no such file; `make grid` makes it")
+        if not table.exists():  # the grid writes it, not a stage of `dvc repro`
+            raise InputError(f"{table}: no such file; run `make grid`")
     cells = load_csv(grid)
     check(cells)
     rows = paper.checked(load_csv(published, *paper.COLUMNS))
     curves = load_csv(roc, *draw.ROC_COLUMNS)
     points = load_csv(features, *draw.FEATURE_COLUMNS)
-    others = load_csv(sets, *anomaly_sets.COLUMNS)
-    drawn = draw.all_figures(cells, rows, balances_of(rows, cells), curves, points)
+    set_rows = load_csv(sets, *anomaly_sets.COLUMNS)
+    plots = draw.all_figures(cells, rows, balances_of(rows, cells), curves, points)
     with whole_folder(figures) as folder:
-        for name, (figure, _) in drawn.items():
+        for name, (figure, _) in plots.items():
             figure.savefig(folder / f"{name}.png")
-    captions = {name: caption for name, (_, caption) in drawn.items()}
-    save_text(readme, page(cells, rows, others, captions))
+    captions = {name: caption for name, (_, caption) in plots.items()}
+    save_text(readme, page(cells, rows, set_rows, captions))
 
 
 if __name__ == "__main__":

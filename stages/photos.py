@@ -1,10 +1,10 @@
-"""Say what the study of photos found.
+"""Write the page of the photo study.
 
-Reads   frozen      csv: the cells above the frozen backbone, of `reproduction.photo_study.study`
-        full_size   csv: the same on full-size photos
-        fine_tuned  csv: the cells of the fine-tuned backbone
-        published   csv: the paper's rows
-        grid        csv: the paper's LeNet half
+Reads   frozen      csv: results of the frozen backbone, by `reproduction.photo_study.study`
+        full_size   csv: results of the frozen backbone on full-size photos
+        fine_tuned  csv: results of the fine-tuned backbone
+        published   csv: the published rows
+        grid        csv: our grid of the paper's LeNet experiments
 Writes  page        markdown
 """
 
@@ -18,7 +18,7 @@ from stages.runner import run
 def main(
     frozen: Path, full_size: Path, fine_tuned: Path, published: Path, grid: Path, readme: Path
 ) -> None:
-    """Read, compare, write."""
+    """Load the results, and write the page."""
     tables = (load_csv(path) for path in (frozen, full_size, fine_tuned, published, grid))
     save_text(readme, page(*tables))
 

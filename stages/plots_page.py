@@ -1,6 +1,6 @@
-"""Make the page of `dvc plots show` and `dvc plots diff`, with its scripts inside.
+"""Write the template page of `dvc plots show` and `dvc plots diff`, with its scripts inside.
 
-DVC's own page loads Vega from a content network and stays blank without one.
+DVC's own template loads Vega from the network, and stays blank without one.
 
 Writes  page   html: a template for DVC; the scripts come from the package vl-convert-python
 """
@@ -12,7 +12,7 @@ import vl_convert
 from belong.runtime.storage import save_text
 from stages.runner import run
 
-# `{plot_divs}` is where DVC puts its plots. `{scripts}`, the links to the network, is left out.
+# DVC replaces `{plot_divs}` by its plots. Its `{scripts}`, links to the network, is not used.
 PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -32,7 +32,7 @@ PAGE = """<!DOCTYPE html>
 
 def main(page: Path) -> None:
     """Write the template."""
-    # The oldest of the packaged versions that speaks the schema of DVC's templates, v5.
+    # The oldest packaged version that supports the schema of DVC's templates, v5.
     scripts = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed", "5.21")
     save_text(page, PAGE.format(scripts=scripts.replace("</script", "<\\/script")))
 

@@ -1,17 +1,16 @@
-"""Draw the figures.
+"""Draw the figures of the results.
 
 Reads   metrics    json: AUROC of each detector
         plots      folder of csv: roc/DETECTOR, anomaly_sets, calibration_curve, training
-        acceptance csv: of fresh images, by images per feature
-        manifest   csv: the files that the images come from
+        acceptance csv: share of fresh images that are accepted, by images per feature
+        manifest   csv: the source file of each image
         images     safetensors: the normal test images
         features   safetensors: features of the test images
         gaussians  safetensors: `means`, the centroids of the classes
         scores     safetensors: scores; about: thresholds
-Writes  figures    folder of png: roc (paper A, figure 5; where there are anomalies), features
-                   (figure 6), gallery (paper B, figure 1), picked_classes, scores, calibration,
-                   anomaly_sets, training, acceptance
-                   (where a class has enough images)
+Writes  figures    folder of png: roc (paper A, figure 5; requires anomalies), features (figure 6),
+                   gallery (paper B, figure 1), picked_classes, scores, calibration, anomaly_sets,
+                   training, acceptance (requires a class with enough images)
 """
 
 import json
@@ -43,10 +42,10 @@ def main(
     scores: Path,
     figures: Path,
 ) -> None:
-    """Draw each figure from what was measured."""
+    """Draw the figures, and save them."""
     values = Parameters.load(params)
     rows = load_csv(manifest, "part", "source")
-    drawn = every_figure(
+    plotted = every_figure(
         load_arrays(scores),
         load_about(scores, "class_names", "thresholds"),
         numbers=json.loads(metrics.read_text(encoding="utf-8"))["detectors"],
@@ -60,7 +59,7 @@ def main(
         top_images=values.evaluate.top_images,
     )
     with whole_folder(figures) as folder:
-        for name, figure in drawn.items():
+        for name, figure in plotted.items():
             figure.savefig(folder / f"{name}.png")
 
 

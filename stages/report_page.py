@@ -1,14 +1,14 @@
-"""Write the report as one page that opens without a network: `reports/report.html`.
+"""Write the report as one page that needs no network: `reports/report.html`.
 
-Reads   params      params.yaml: all of it is shown
-        pipeline    dvc.yaml: the stages, and what they do
-        manifest    csv: the classes of the images, and the files that they come from
+Reads   params      params.yaml: all parameters are shown
+        pipeline    dvc.yaml: the stages and their descriptions
+        manifest    csv: class and source file of each image
         images      safetensors: the test images
         scores      safetensors: scores, labels and predictions; about: thresholds
         metrics     json: the scoreboard
         plots       folder of csv: roc/DETECTOR, pr/DETECTOR, anomaly_sets, calibration_curve
         bundle      folder: the model, whose assessment is shown
-        times       folder of json: how long the last run of each stage took; it may be missing
+        times       folder of json: duration of the last run of each stage; may be missing
 Writes  page        html
 """
 
@@ -43,7 +43,7 @@ def main(
     times: Path,
     page: Path,
 ) -> None:
-    """Gather what the page shows, and write it."""
+    """Load the results, and write the page."""
     parameters = read(params)
     values = Parameters.parse(parameters, params)
     text = report_page(
@@ -62,22 +62,25 @@ def main(
 
 
 def times_of(pipeline: Path, times: Path) -> list[StageTime]:
-    """Return the stages of dvc.yaml with the time of their last run, after the fetched sets."""
-    does = {name: stage.get("desc", "") for name, stage in read(pipeline)["stages"].items()}
-    taken = {path.stem: taken_by(path) for path in sorted(times.glob("*.json"))}
-    names = [*(name for name in taken if name not in does), *does]
-    return [StageTime(name, does.get(name, ""), *taken.get(name, (None, None))) for name in names]
+    """Return the time of each stage: the downloads first, then the stages of dvc.yaml."""
+    descriptions = {name: stage.get("desc", "") for name, stage in read(pipeline)["stages"].items()}
+    costs = {path.stem: cost_of(path) for path in sorted(times.glob("*.json"))}
+    names = [*(name for name in costs if name not in descriptions), *descriptions]
+    return [
+        StageTime(name, descriptions.get(name, ""), *costs.get(name, (None, None)))
+        for name in names
+    ]
 
 
-def taken_by(path: Path) -> tuple[float, float]:
-    """Return the seconds and the peak memory, in MiB, that a stage noted."""
+def cost_of(path: Path) -> tuple[float, float]:
+    """Return the recorded seconds and peak memory, in MiB, of a stage."""
     try:
-        noted = json.loads(path.read_text(encoding="utf-8"))
-        return float(noted["seconds"]), float(noted["peak_mib"])
+        record = json.loads(path.read_text(encoding="utf-8"))
+        return float(record["seconds"]), float(record["peak_mib"])
     except (ValueError, KeyError, TypeError):
         raise InputError(
-            f"{path}: expected JSON with the numbers seconds and peak_mib; remove the file, the "
-            "next run of its stage writes it anew"
+            f"{path}: expected JSON with the numbers seconds and peak_mib; remove the file: the "
+            "next run of the stage writes it again"
         ) from None
 
 

@@ -1,16 +1,16 @@
 """Score every image with every detector, and set the thresholds on held-out normal images.
 
-Reads   manifest    csv: where each image came from
+Reads   manifest    csv: the source of each image
         features    safetensors: the views and labels of every part
         gaussians   safetensors: the fitted Gaussians
-        head        safetensors: the supervised head; about: `missing`, why there is none
+        head        safetensors: the supervised head; about: `missing`, the reason for its absence
         detectors   safetensors: all other fitted detectors; about: the candidates of `combined`
 Writes  verdicts    csv: for each test image and detector: score, p-value, belongs
         scores      safetensors: `PART/DETECTOR` (n,) float32, `PART/predicted` and
                     `PART/labels` (n,) int64; about: the class names; for each detector its
-                    calibrated threshold, that of its paper if it has one, and the one in force;
-                    the candidates of `combined`; the detectors that are missing, and why; the
-                    temperature of the logits
+                    calibrated threshold, the threshold of its paper if there is one, and the
+                    threshold in force; the candidates of `combined`; the missing detectors with
+                    the reasons
 """
 
 from pathlib import Path
@@ -40,13 +40,13 @@ def main(
     verdicts: Path,
     scores: Path,
 ) -> None:
-    """Score, calibrate, decide."""
+    """Score the images, set the thresholds, and decide."""
     values = Parameters.load(params)
     device.compute_repeatably(values.threads, values.math)
-    seen = [name for name in names_in(features) if not name.startswith(f"{FITTED}/")]
+    keys = [name for name in names_in(features) if not name.startswith(f"{FITTED}/")]
     members = load_about(detectors, "members")["members"]
     arrays, about = score_parts(
-        load_arrays(features, *seen),
+        load_arrays(features, *keys),
         load_about(features, "class_names")["class_names"],
         gaussians=load_arrays(gaussians),
         head=load_arrays(head),

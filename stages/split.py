@@ -1,10 +1,11 @@
-"""Choose the classes of all data sets and divide their images into parts.
+"""Select the classes of all data sets, and split their images into parts.
 
-Every image is brought to the form of the normal ones. Those in image files have it already.
+IDX images are converted to the size and color mode of the normal images. The stage pack has
+converted the image files.
 
 Reads   rows       csv: one row per packed image: its data set, file, class, label, is_test
         pack       safetensors: for each data set, named by its path, (n, ch, h, w) uint8
-Writes  manifest   csv: one row per image: its part, class, source and hash; repeats are dropped
+Writes  manifest   csv: one row per image: its part, class, source and hash; duplicates are dropped
         images     safetensors: for each part that has images `PART/images` (n, ch, h, w) uint8
                    and `PART/labels` (n,) int64; about: the class names
 """
@@ -20,21 +21,21 @@ from stages.runner import run
 
 
 def main(params: Path, rows: Path, pack: Path, manifest: Path, images: Path) -> None:
-    """Choose, divide."""
+    """Select the classes, and split the images."""
     values = Parameters.load(params)
     choices = {"normal": values.normal, "anomaly": values.anomaly, "unseen": values.unseen}
-    packed, listed = load_arrays(pack), load_csv(rows, *COLUMNS, as_text=True)
-    divided = split(
-        {one.path: data_set(one.path, listed, packed) for one in choices.values()},
+    arrays, table = load_arrays(pack), load_csv(rows, *COLUMNS, as_text=True)
+    parts = split(
+        {choice.path: data_set(choice.path, table, arrays) for choice in choices.values()},
         choices,
         options=values.split,
         alpha=values.calibration.alpha,
         seed=values.seed,
     )
-    if dropped := left_out(divided.manifest):
-        say(f"{len(divided.manifest):,} images{dropped}; {manifest} lists them")
-    save_arrays(images, divided.arrays, {"class_names": divided.class_names})
-    save_csv(manifest, divided.manifest)
+    if dropped := left_out(parts.manifest):
+        say(f"{len(parts.manifest):,} images{dropped}; {manifest} lists them")
+    save_arrays(images, parts.arrays, {"class_names": parts.class_names})
+    save_csv(manifest, parts.manifest)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Measure how many fresh images Gaussians accept that were fitted to few.
+"""Measure the acceptance rate of Gaussians that were fitted to few images.
 
-Reads   features    safetensors: features and labels of normal images, all three parts
-Writes  acceptance  csv: share of the test images that are accepted, by images per feature, for the
-                    paper's recipe and for ours
+Reads   features    safetensors: features and labels of the normal images, all three parts
+Writes  acceptance  csv: share of accepted test images by images per feature, for the paper's
+                    recipe and for ours
 """
 
 from pathlib import Path
@@ -20,15 +20,15 @@ PARTS = ("normal/train", "normal/calibration")
 
 
 def main(params: Path, features: Path, acceptance: Path) -> None:
-    """Fit, count, write down."""
+    """Fit the Gaussians, count the accepted images, and save the table."""
     values = Parameters.load(params)
     device.compute_repeatably(values.threads, values.math)
     names = [f"{part}/{name}" for part in PARTS for name in ("features", "labels")]
-    given = load_arrays(features, *names, "normal/test/features")
-    *known, test = (torch.from_numpy(array) for array in given.values())
+    arrays = load_arrays(features, *names, "normal/test/features")
+    train, train_labels, held_out, held_out_labels, test = map(torch.from_numpy, arrays.values())
     table = measure(
-        (known[0], known[1]),
-        (known[2], known[3]),
+        (train, train_labels),
+        (held_out, held_out_labels),
         test,
         load_about(features, "class_names")["class_names"],
         quantile=values.mahalanobis.quantile,

@@ -1,4 +1,4 @@
-"""Split the normal images that nothing was fitted to anew, and count how often the promise is kept.
+"""Resplit the calibration and test images, and measure the coverage of the threshold.
 
 Reads   scores   safetensors: of each detector `normal/calibration/NAME`, `normal/test/NAME`; about:
                  `thresholds` of the detectors that have scores
@@ -16,7 +16,7 @@ PARTS = ("normal/calibration", "normal/test")
 
 
 def main(params: Path, scores: Path, promise: Path) -> None:
-    """Split, count, write down."""
+    """Resplit the images, count the rejections, and save the table."""
     values = Parameters.load(params)
     names = sorted(load_about(scores, "thresholds")["thresholds"])
     held_out, test = (

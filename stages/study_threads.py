@@ -1,10 +1,10 @@
-"""Say what another count of threads changes, beside what another seed does.
+"""Compare the effect of the thread count on the results with the effect of the seed.
 
-Reads   pairs        yaml: the grid file; its pairs differ in their `threads` alone
-        grid         csv: a row for each cell (pair, lambda, seed) with the numbers of its metrics
-Writes  differences  csv: a row for each count of threads but the first, and metric; see
+Reads   pairs        yaml: the grid file; its pairs differ only in `threads`
+        grid         csv: a row for each cell (pair, lambda, seed) with its metrics
+Writes  differences  csv: a row for each metric and each thread count except the first; see
                      `reproduction.threads.tolerance`
-        readme       markdown: the same for people
+        readme       markdown: the same as a page
 """
 
 from pathlib import Path
@@ -19,9 +19,9 @@ from stages.runner import run
 
 
 def main(pairs: Path, grid: Path, differences: Path, readme: Path) -> None:
-    """Compare, write down."""
-    if not grid.exists():  # no stage makes it: `dvc repro` would not
-        raise InputError(f"{grid}: no such file; `python -m reproduction.grid {pairs}` makes it")
+    """Compare the cells, and save the table and the page."""
+    if not grid.exists():  # the grid writes it, not a stage of `dvc repro`
+        raise InputError(f"{grid}: no such file; run `python -m reproduction.grid {pairs}`")
     cells = load_csv(grid)
     check(cells)
     table = compared(cells, threads_of(pairs))
@@ -34,10 +34,10 @@ def threads_of(path: Path) -> dict[str, int]:
     pairs = grid_file.GridFile.load(path).pairs
     for pair, settings in pairs.items():
         if set(settings) != {"threads"}:
-            came = ", ".join(settings) or "nothing"
-            raise InputError(f"{path}: pairs.{pair}: expected `threads` alone, got {came}")
+            keys = ", ".join(settings) or "nothing"
+            raise InputError(f"{path}: pairs.{pair}: expected only `threads`, got {keys}")
     if len(pairs) < 2:
-        raise InputError(f"{path}: pairs: got one, expected another to compare it with")
+        raise InputError(f"{path}: pairs: expected at least 2 pairs to compare, got 1")
     return {pair: settings["threads"] for pair, settings in pairs.items()}
 
 

@@ -2,8 +2,8 @@
 
 Reads   backbone  safetensors: the backbone, if there is one
         images    safetensors: `normal/train/*`, `normal/calibration/*` of the stage split
-        embedded  safetensors: the vectors of the same parts, where the backbone is frozen
-Writes  history   csv: one row per epoch: loss and its two parts, accuracy
+        embedded  safetensors: the vectors of the same parts, if the backbone is frozen
+Writes  history   csv: one row per epoch: the loss and its two terms, the accuracy
         network   safetensors: the weights; about: the network's shape, the class names
 """
 
@@ -23,16 +23,16 @@ from belong.runtime.storage import load_about, load_arrays, save_arrays, save_cs
 from belong.runtime.text import say
 from stages.runner import run
 
-# What the training depends on of the parameters: a checkpoint is of these.
+# Parameters that the training depends on, which identify a checkpoint.
 READ = {"seed", "lambda_", "network", "backbone", "device", "threads", "train"}
-LIVE = Path("dvclive")  # git does not hold it
+LIVE = Path("dvclive")  # not tracked by git
 TRAIN, HELD_OUT = "normal/train", "normal/calibration"
 
 
 def main(
     params: Path, backbone: Path, images: Path, embedded: Path, history: Path, network: Path
 ) -> None:
-    """Train, and save what came out."""
+    """Train the classifier, and save it with its history."""
     values = Parameters.load(params)
     devices.compute_repeatably(values.threads, values.math)
     device = devices.choose(values.device)

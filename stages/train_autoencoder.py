@@ -23,7 +23,7 @@ TRAIN = "normal/train/images"
 
 
 def main(params: Path, images: Path, history: Path, autoencoder: Path) -> None:
-    """Train and save."""
+    """Train the autoencoder, and save it with its history."""
     values = Parameters.load(params)
     devices.compute_repeatably(values.threads, values.math)
     device = devices.choose(values.device)

@@ -2,8 +2,8 @@
 
 Reads   features   safetensors: `normal/train/features` (n, d), `anomaly/head/features` (m, d)
 Writes  history    csv: one row per epoch: loss, accuracy
-        head       safetensors: the weights of the layers 256-256-1; without anomalies none, and
-                   about: `missing`, the reason
+        head       safetensors: the weights of the layers 256-256-1; without anomalies no arrays,
+                   and about: `missing`, the reason
 """
 
 from pathlib import Path
@@ -24,7 +24,7 @@ NORMAL, ANOMALIES = "normal/train/features", "anomaly/head/features"
 
 
 def main(params: Path, features: Path, history: Path, head: Path) -> None:
-    """Train and save."""
+    """Train the head, and save it with its history."""
     values = Parameters.load(params)
     devices.compute_repeatably(values.threads, values.math)
     device = devices.choose(values.device)

@@ -1,78 +1,87 @@
-"""Numbers on the command line."""
+"""Arguments that several commands share, and the numbers among them."""
 
 import argparse
 import os
+from collections.abc import Mapping
 from functools import partial
 
 from belong.prediction.scoring_options import ScoringOptions
 
 DIGITS = 15
-DELTA = 0.01  # of `belong watch`
-MOST_ROWS = 100_000  # that `belong evaluate` fits to; of more, so many are drawn
+DELTA = 0.01  # default of `belong watch --delta`
+MOST_ROWS = 100_000  # rows that `belong evaluate` fits to; a random sample of a larger set
+
+
+def epilog(*examples: str, exit_codes: Mapping[int, str], notes: str = "") -> str:
+    """Return the lines below the options: examples, notes, and the meaning of each exit code."""
+    blocks = [
+        "\n  ".join(["examples:" if len(examples) > 1 else "example:", *examples]),
+        notes,
+        "\n  ".join(["exit codes:", *(f"{code}  {text}" for code, text in exit_codes.items())]),
+    ]
+    return "\n\n".join(block for block in blocks if block)
 
 
 def share(text: str) -> float:
-    """Return a number between 0 and 1, neither of both."""
+    """Return a number between 0 and 1, both excluded."""
     try:
         value = float(text)
     except ValueError:
         value = -1.0
     if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"got {text!r}, expected a number between 0 and 1")
+        raise argparse.ArgumentTypeError(f"expected a number between 0 and 1, got {text!r}")
     return value
 
 
 def count(text: str, *, most: int | None = None) -> int:
-    """Return a whole number from 1 on, or up to `most`."""
+    """Return a whole number, at least 1 and at most `most`."""
     number = _number(text)
     if number < 1 or (most is not None and number > most):
-        wanted = "on" if most is None else f"to {most}"
-        raise argparse.ArgumentTypeError(f"got {text!r}, expected a whole number from 1 {wanted}")
+        limits = "of at least 1" if most is None else f"from 1 to {most}"
+        raise argparse.ArgumentTypeError(f"expected a whole number {limits}, got {text!r}")
     return number
 
 
 def whole(text: str) -> int:
-    """Return a whole number from 0 on."""
+    """Return a whole number, at least 0."""
     number = _number(text)
     if number < 0:
-        raise argparse.ArgumentTypeError(f"got {text!r}, expected a whole number from 0 on")
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 0, got {text!r}")
     return number
 
 
 def _number(text: str) -> int:
-    """Return a whole number, and -1 of what is none, or has more digits than any count."""
+    """Return the whole number, or -1 if `text` is none or has more than `DIGITS` digits."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) <= DIGITS else -1
 
 
-MOST = 65_536  # processes, or images at a time
+MOST = 65_536  # processes, or images per batch
 
 
 def add_scoring_options(to: "argparse.ArgumentParser | argparse._ArgumentGroup") -> None:
-    """Add the options of `belong.prediction.scoring_options`, and the device."""
+    """Add the options of `belong.prediction.scoring_options` and the device."""
     number = partial(count, most=MOST)
     to.add_argument(
         "--jobs", type=number, default=os.cpu_count() or 1, metavar="N",
-        help="processes that decode images, and threads that score them (default: the processors)",
+        help="decoding processes and scoring threads (default: all processors)",
     )  # fmt: skip
     to.add_argument(
         "--batch-size", type=number, default=256, metavar="N",
-        help="images that are scored at a time (default: 256)",
+        help="images per batch (default: %(default)s)",
     )  # fmt: skip
     to.add_argument(
         "--device", choices=("auto", "cpu", "cuda"), default="auto",
-        help="where to compute; auto takes a GPU if there is one (default)",
+        help="compute device; auto prefers a GPU (default: %(default)s)",
     )  # fmt: skip
     to.add_argument(
         "--follow-links", action="store_true",
-        help="read what links name outside of the folder of the images",
+        help="follow links that lead out of the image folder",
     )  # fmt: skip
-    to.add_argument(
-        "--overwrite", action="store_true", help="replace the results of another run in the folder"
-    )
+    to.add_argument("--overwrite", action="store_true", help="replace results of another run")
 
 
 def scoring_options(arguments: argparse.Namespace) -> ScoringOptions:
-    """Return the options that were given."""
+    """Return the scoring options of a command line."""
     return ScoringOptions(
         arguments.jobs, arguments.batch_size, arguments.overwrite, arguments.follow_links
     )
@@ -81,9 +90,20 @@ def scoring_options(arguments: argparse.Namespace) -> ScoringOptions:
 def add_backbone_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that choose a backbone."""
     parser.add_argument(
-        "--backbone", metavar="NAME", help="with learned weights (default: efficientnet_lite0)"
-    )
+        "--backbone", metavar="NAME",
+        help="pretrained network from timm (default: efficientnet_lite0)",
+    )  # fmt: skip
     parser.add_argument("--weights", metavar="FILE",
-                        help="weights of the backbone (default: its maker's)")  # fmt: skip
+                        help="backbone weights (default: the published weights)")  # fmt: skip
     parser.add_argument("--from-scratch", action="store_true",
-                        help="train a small network without learned weights")  # fmt: skip
+                        help="train a small network without pretrained weights")  # fmt: skip
+
+
+def add_setting_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that set keys of params.yaml."""
+    parser.add_argument("--seed", type=whole, metavar="N", help="random seed (default: 0)")
+    parser.add_argument("--threads", type=count, metavar="N", help="compute threads (default: 1)")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"),
+                        help="compute device (default: auto)")  # fmt: skip
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
+                        help="any other key of params.yaml, such as train.epochs=30")  # fmt: skip

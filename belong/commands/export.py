@@ -1,8 +1,4 @@
-"""`belong export MODEL --onnx FILE`: a model as one ONNX graph, from the pixels to the verdict.
-
-Exit code 0: it is written. 2: bad input. 4: the model is damaged, or with `--verify` the graph says
-something else than the model.
-"""
+"""Export a model to ONNX, from the pixels to the verdict: `belong export MODEL -o FILE`."""
 
 import argparse
 import os
@@ -11,6 +7,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from belong.commands.arguments import epilog
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,25 +21,35 @@ BATCH = 256
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Say what `belong export` takes."""
-    parser.add_argument("model", type=Path, metavar="MODEL", help="the model, such as data/bundle")
-    parser.add_argument(
-        "--onnx", type=Path, required=True, metavar="FILE", help="the graph to write, a new file"
+    """Add the arguments of `belong export`."""
+    parser.epilog = epilog(
+        "belong export models/ours -o ours.onnx --verify photos/new",
+        exit_codes={
+            0: "the graph is written",
+            2: "bad input",
+            4: "the model is damaged, or the graph differs",
+        },
     )
+    parser.add_argument("model", type=Path, metavar="MODEL", help="folder of the model")
+    # --onnx: the option's name up to version 0.1.
+    parser.add_argument(
+        "-o", "--output", "--onnx", type=Path, required=True, metavar="FILE",
+        help="new ONNX file",
+    )  # fmt: skip
     parser.add_argument(
         "--verify", type=Path, metavar="FOLDER",
-        help="run both on the images in it, and write no graph that says something else",
+        help="compare graph and model on these images before writing",
     )  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write the graph, and say how it compares."""
+    """Write the graph, and print the comparison and the size."""
     from belong.runtime.text import on_stdout, printable
 
-    exported = export(arguments.model, arguments.onnx, verify=arguments.verify)
+    exported = export(arguments.model, arguments.output, verify=arguments.verify)
     if exported.comparison:
         on_stdout(exported.comparison.text)
-    on_stdout(f"{printable(arguments.onnx)}: {exported.bytes / 1e6:.1f} MB")
+    on_stdout(f"{printable(arguments.output)}: {exported.bytes / 1e6:.1f} MB")
     return 0
 
 
@@ -51,8 +59,8 @@ class ExportedModel:
 
     Attributes:
         path: the ONNX graph.
-        bytes: its size.
-        comparison: with the model, if `verify` was given.
+        bytes: size of the file.
+        comparison: differences between graph and model on the images of `verify`, or None.
     """
 
     path: Path
@@ -63,16 +71,17 @@ class ExportedModel:
 def export(
     model: "ImagePath | Model", path: "ImagePath", *, verify: "ImagePath | None" = None
 ) -> ExportedModel:
-    """Write a model as one ONNX graph, from uint8 pixels (n, h, w, ch) to the verdict.
+    """Export a model to one ONNX graph, from uint8 pixels (n, h, w, ch) to the verdict.
 
     Args:
         model: the model, or its folder.
-        path: the graph, a new file.
-        verify: a folder of images, on which both are run; a graph that differs is not written.
+        path: a new file for the graph.
+        verify: a folder of images, on which model and graph are compared. A graph that differs is
+            not written.
 
     Raises:
         InputError: `path` exists, a folder is missing, or onnx is not installed.
-        IntegrityError: the model is damaged, or the graph differs from it.
+        IntegrityError: the model is damaged, or the graph differs from the model.
 
     Example:
         >>> exported = belong.export("model", "model.onnx", verify="photos")
@@ -83,7 +92,7 @@ def export(
         ...
         belong.runtime.errors.InputError: model.onnx: exists; expected the name of a new file
     """
-    # Not at the top: the help needs none of it. The input is looked at first.
+    # Imported here: `--help` does not need them. Slow imports follow the checks of the arguments.
     from belong.prediction.model import Model, load_model
     from belong.runtime.arguments import as_path
     from belong.runtime.errors import InputError
@@ -96,7 +105,7 @@ def export(
     if out.exists() or out.is_symlink():
         raise InputError(f"{name}: exists; expected the name of a new file")
     if not out.parent.is_dir():
-        raise InputError(f"{printable(out.parent)}: no such folder; {out.name} was to go there")
+        raise InputError(f"{printable(out.parent)}: no such folder; expected one for {out.name}")
     bundle = (model if isinstance(model, Model) else load_model(as_path("model", model))).bundle
     try:
         from belong.prediction.onnx.export import model as onnx_model
@@ -105,7 +114,7 @@ def export(
         if str(error.name).split(".")[0] not in ("onnx", "onnxruntime"):
             raise
         raise InputError(
-            f"{error.name} is not installed; pip install onnx onnxscript onnxruntime brings it"
+            f"{error.name} is not installed; run pip install onnx onnxscript onnxruntime"
         ) from None
 
     comparison = None
@@ -118,10 +127,10 @@ def export(
 
 
 def batches(folder: Path, form: "ImageForm") -> "Iterator[np.ndarray]":
-    """Yield the images of a folder that can be read, (n, ch, h, w) uint8.
+    """Yield batches of the readable images of a folder, (n, ch, h, w) uint8.
 
     Raises:
-        InputError: there is none.
+        InputError: no image can be read.
     """
     import numpy as np
 
@@ -132,14 +141,14 @@ def batches(folder: Path, form: "ImageForm") -> "Iterator[np.ndarray]":
 
     if not folder.is_dir():
         raise InputError(f"{printable(folder)}: no such folder")
-    found, n = below(folder, follow_links=True), 0
-    files = [found.path(file) for file in found.files]
+    incoming, n = below(folder, follow_links=True), 0
+    files = [incoming.path(file) for file in incoming.files]
     parts = (files[at : at + BATCH] for at in range(0, len(files), BATCH))
-    with closing(decoded(parts, form, jobs=os.cpu_count() or 1)) as images:
-        for some in images:
-            read = [said.pixels for said in some if not isinstance(said, str)]
-            n += len(read)
-            if read:
-                yield np.stack(read)
+    with closing(decoded(parts, form, jobs=os.cpu_count() or 1)) as batches:
+        for batch in batches:
+            pixels = [image.pixels for image in batch if not isinstance(image, str)]
+            n += len(pixels)
+            if pixels:
+                yield np.stack(pixels)
     if not n:
         raise InputError(f"{printable(folder)}: no image in it can be read")

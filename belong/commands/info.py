@@ -1,15 +1,20 @@
-"""`belong info`: a model, checked, and what it says of itself."""
+"""Parse `belong info FOLDER`: check a model, and print its model card."""
 
 import argparse
 from pathlib import Path
 
+from belong.commands.arguments import epilog
 from belong.runtime.text import on_stdout
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Say what `belong info` takes."""
-    parser.add_argument("model", type=Path, metavar="FOLDER", help="the model, such as data/bundle")
-    parser.add_argument("--json", action="store_true", help="print manifest.json as it is")
+    """Add the arguments of `belong info`."""
+    parser.epilog = epilog(
+        "belong info models/ours",
+        exit_codes={0: "done", 2: "bad input", 4: "the model is damaged"},
+    )
+    parser.add_argument("model", type=Path, metavar="MODEL", help="folder of the model")
+    parser.add_argument("--json", action="store_true", help="print manifest.json instead")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -1,7 +1,8 @@
-"""`belong COMMAND ...`: finds the command, runs it, and says in one line what went wrong.
+"""Run `belong COMMAND ...`, and report an error in one line.
 
-A command is a module with `add_arguments(parser)` and `run(arguments) -> int`, its exit code. It is
-imported only if it is called, and imports what is slow in `run`: `belong --help` needs no torch.
+A command is a module with `add_arguments(parser)` and `run(arguments) -> int`, the exit code. Only
+the called command is imported. Slow imports stand in its `run`, so that `belong --help` needs no
+torch.
 """
 
 import argparse
@@ -13,55 +14,58 @@ import os
 import sys
 from collections.abc import Sequence
 
-from belong.runtime.exit_codes import end_at_once, exit_code_of
+from belong.runtime.exit_codes import exit_code_of, skip_final_collection
 from belong.runtime.text import on_stderr, open_streams
 
-# name -> its module, and what it does in one line.
+# Name of a command -> its module and its description.
 COMMANDS = {
     "check": (
         "belong.commands.check.command",
-        "say what is wrong with a folder of images before training",
+        "find problems in a folder of images before training",
     ),
-    "fit": ("belong.commands.fit.command", "train a model on a folder of images for each class"),
+    "fit": ("belong.commands.fit.command", "train a model on one folder of images per class"),
     "clean": (
         "belong.commands.clean.command",
-        "say which images of a labelled folder are not of their class",
+        "find mislabeled and foreign images in a labeled folder",
     ),
-    "score": ("belong.commands.score", "say of every image in a folder whether it belongs"),
-    "unsort": ("belong.commands.unsort", "bring back the images that `score --sort` has placed"),
-    "export": ("belong.commands.export", "write a model as one ONNX graph that runs without torch"),
-    "info": ("belong.commands.info", "say what a model was trained on and how good it is"),
+    "score": ("belong.commands.score", "decide for each image whether it belongs"),
+    "unsort": ("belong.commands.unsort", "move sorted images back to their folder"),
+    "export": ("belong.commands.export", "export a model to one ONNX file"),
+    "info": ("belong.commands.info", "show a model's training data and its measured errors"),
     "watch": (
         "belong.commands.watch.command",
-        "say whether images are still rejected as often as promised",
+        "test whether the rejection rate still keeps its limit",
     ),
     "evaluate": (
         "belong.commands.evaluate.command",
-        "compare detectors on the vectors of any network",
+        "compare detectors on the feature vectors of any network",
     ),
-    "verify": ("belong.commands.verify.command", "say whether every byte is still what was made"),
+    "verify": (
+        "belong.commands.verify.command",
+        "compare every file of a model or pipeline with its checksum",
+    ),
 }
-READER_GONE = 141  # as of a program that a closed pipe ends
-# Objects that are made before Python looks for circles among them. An import of torch makes many
-# times its usual 700, and none of them is garbage.
-SELDOM = 50_000
+READER_GONE = 141  # 128 + SIGPIPE, the exit code of a program whose reader has closed the pipe
+# Allocations between two runs of the garbage collector. The default of 700 costs time: an import of
+# torch creates many objects and no garbage.
+COLLECTOR_THRESHOLD = 50_000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command that `arguments` name; return its exit code.
+    """Run the command that `arguments` name, and return its exit code.
 
-    0: done. 2: a mistake of the user's, such as a missing folder. 3: too many of the images cannot
-    be read. 4: a model is damaged. 5: a new model misses a requirement, or `clean` cannot judge the
-    images well enough. 130: interrupted. Other codes are a command's own answers.
+    0: done. 2: bad input, such as a missing folder. 3: too many images cannot be read. 4: a model
+    is damaged. 5: a new model misses a requirement, or `clean` cannot judge the images well enough.
+    130: interrupted. A command may have further codes.
     """
     open_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names that a terminal cannot show
     options = parser(words[0] if words else "").parse_args(words)
-    gc.set_threshold(SELDOM)
-    end_at_once()
-    return exit_code_of(lambda: _run(options), functools.partial(_say, options.command))
+    gc.set_threshold(COLLECTOR_THRESHOLD)
+    skip_final_collection()
+    return exit_code_of(lambda: _run(options), functools.partial(_report, options.command))
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -69,25 +73,33 @@ def _run(options: argparse.Namespace) -> int:
         code: int = importlib.import_module(COMMANDS[options.command][0]).run(options)
         sys.stdout.flush()
     except BrokenPipeError:
-        # Nobody reads on, `belong info model | head -1`; the flush at the end would fail again.
+        # The reader has closed the pipe, as in `belong info model | head -1`. Without this line the
+        # flush at exit would fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return READER_GONE
     return code
 
 
 def parser(called: str) -> argparse.ArgumentParser:
-    """Return the parser of the command line; of the commands, `called` knows its arguments."""
+    """Return the parser of the command line, with the arguments of the command `called` only."""
     top = argparse.ArgumentParser(
-        prog="belong", description="Which images belong to those that a model was trained on?"
+        prog="belong",
+        description="Out-of-distribution detection for folders of images.",
+        epilog="`belong COMMAND --help` lists the options of a command.",
     )
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name, (module, does) in COMMANDS.items():
-        one = commands.add_parser(name, help=does, description=f"{does[0].upper()}{does[1:]}.")
+    for name, (module, description) in COMMANDS.items():
+        command = commands.add_parser(
+            name,
+            help=description,
+            description=f"{description[0].upper()}{description[1:]}.",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
         if name == called:
-            importlib.import_module(module).add_arguments(one)
+            importlib.import_module(module).add_arguments(command)
     return top
 
 
-def _say(command: str, text: str) -> None:
+def _report(command: str, text: str) -> None:
     shown = text.encode("utf-8", "backslashreplace").decode("utf-8")
     on_stderr(f"belong {command}: {shown}")

@@ -19,7 +19,7 @@ def choose(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda" and not torch.cuda.is_available():
-        raise InputError("device: cuda was asked for, but torch sees no GPU; use auto or cpu")
+        raise InputError("device: expected auto or cpu, as torch finds no GPU, got cuda")
     return torch.device(name)
 
 

@@ -147,7 +147,7 @@ def _checked(path: Path, wanted: StoredFile) -> Arrays:
         what = "is no file" if path.exists() else "is missing"
         raise IntegrityError(f"{path}: {what}; {NAME} names it")
     if (size := path.stat().st_size) != wanted.bytes:
-        raise IntegrityError(f"{path}: has {size} bytes; {wanted.bytes} were saved")
+        raise IntegrityError(f"{path}: expected {wanted.bytes} bytes, got {size}")
     most = MOST_WEIGHTS if path.stem in WEIGHTS else MOST_BYTES
     if size > most:
         raise IntegrityError(f"{path}: has {size} bytes; no model of ours has above {most} there")

@@ -1,1 +1,1 @@
-"""The ground floor: errors, exit codes, storage, locks, progress, text."""
+"""Basic services for every other package: errors, exit codes, storage, locks, progress, text."""

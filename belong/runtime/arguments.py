@@ -1,4 +1,4 @@
-"""Check the arguments of the public functions; a wrong one is refused in one line."""
+"""Check the arguments of the public functions, and refuse a wrong one in one line."""
 
 import os
 from collections.abc import Collection, Mapping, Sequence
@@ -10,17 +10,17 @@ from belong.runtime.errors import InputError
 from belong.runtime.text import printable
 
 T = TypeVar("T")
-SHOWN = 80  # characters of a wrong value
+SHOWN = 80  # characters of a wrong value in a message
 
 
-def refuse(name: str, wanted: str, value: object) -> NoReturn:
-    """Raise `name: expected wanted, got value` as an InputError."""
+def refuse(name: str, expected: str, value: object) -> NoReturn:
+    """Raise an InputError `name: expected EXPECTED, got VALUE`."""
     shown = " ".join(repr(value).split())
-    raise InputError(f"{name}: expected {wanted}, got {_short(shown)}")
+    raise InputError(f"{name}: expected {expected}, got {_short(shown)}")
 
 
 def check_whole(name: str, value: object, *, least: int = 1) -> None:
-    """Refuse what is not a whole number, or below `least`."""
+    """Refuse a value that is no whole number, or less than `least`."""
     if isinstance(value, bool) or not isinstance(value, Integral):
         refuse(name, "a whole number", value)
     if int(value) < least:
@@ -28,44 +28,44 @@ def check_whole(name: str, value: object, *, least: int = 1) -> None:
 
 
 def check_share(name: str, value: object, *, ends: bool = False) -> None:
-    """Refuse what is not a number between 0 and 1; with `ends`, these two are right as well."""
+    """Refuse a value that is no number between 0 and 1; `ends` allows 0 and 1 themselves."""
     number: Any = value if isinstance(value, Real) and not isinstance(value, bool) else -1
     if not (0 <= number <= 1 if ends else 0 < number < 1):
         refuse(name, "a number from 0 to 1" if ends else "a number between 0 and 1", value)
 
 
 def check_choice(name: str, value: object, choices: Collection[str]) -> None:
-    """Refuse what is not one of `choices`."""
+    """Refuse a value that is not among `choices`."""
     if not (isinstance(value, str) and value in choices):
-        refuse(name, ", ".join(choices), value)
+        refuse(name, f"one of {', '.join(choices)}", value)
 
 
 def check_flag(name: str, value: object) -> None:
-    """Refuse what is neither True nor False."""
+    """Refuse a value that is neither True nor False."""
     if not isinstance(value, bool):
         refuse(name, "True or False", value)
 
 
 def check_settings(value: object) -> None:
-    """Refuse what does not map names to values."""
+    """Refuse a value that does not map names to values."""
     if not (isinstance(value, Mapping) and all(isinstance(key, str) for key in value)):
-        refuse("settings", "dotted keys with their values", value)
+        refuse("settings", "a mapping of dotted keys to values", value)
 
 
 def is_rgb(value: Sequence[object]) -> bool:
-    """Return whether these are three numbers from 0 to 255."""
+    """Return whether a sequence holds three whole numbers from 0 to 255."""
     return len(value) == 3 and all(type(part) is int and 0 <= part <= 255 for part in value)
 
 
 def options_or_default(value: T | None, kind: type[T]) -> T:
-    """Return options of this class, its defaults if None; refuse any other value."""
+    """Return the options, or the defaults of the class if None; refuse any other value."""
     if value is not None and not isinstance(value, kind):
         refuse("options", f"belong.{kind.__name__}", value)
     return kind() if value is None else value
 
 
 def as_path(name: str, value: object) -> Path:
-    """Return a path; refuse what is none, or what the system cannot look up."""
+    """Return a path; refuse a value that is none, or that the system cannot look up."""
     text = os.fspath(value) if isinstance(value, str | os.PathLike) else None
     if not isinstance(text, str) or not text:
         refuse(name, "a path", value)
@@ -73,8 +73,8 @@ def as_path(name: str, value: object) -> Path:
     try:
         path.lstat()
     except (FileNotFoundError, NotADirectoryError):
-        pass  # what is wanted of it, the caller says
-    except ValueError:  # a zero byte, or what is no character
+        pass  # the caller decides whether the path has to exist
+    except ValueError:  # a zero byte, or a surrogate
         refuse(name, "a path", value)
     except OSError as error:
         raise InputError(f"{_short(printable(path))}: {error.strerror}") from None
@@ -82,10 +82,10 @@ def as_path(name: str, value: object) -> Path:
 
 
 def check_place(folder: Path) -> None:
-    """Refuse the name of a folder where something else lies, on the way to it too."""
-    there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
-    if not there.is_dir():
-        raise InputError(f"{printable(there)}: is no folder; expected a folder, or a new name")
+    """Refuse a folder if it, or one of its parents, is a file."""
+    existing = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+    if not existing.is_dir():
+        raise InputError(f"{printable(existing)}: not a folder; expected a folder or a new name")
 
 
 def _short(text: str) -> str:

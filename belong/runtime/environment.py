@@ -1,4 +1,4 @@
-"""What the numbers were computed with: versions and processors, without the machine's name."""
+"""Record the environment of a computation: package versions and processors, no machine name."""
 
 import os
 import platform
@@ -9,7 +9,7 @@ from pathlib import Path
 from belong.runtime import portable_math
 from belong.runtime.errors import InputError
 
-# Those whose version may change a digit.
+# Packages whose version may change a result.
 PACKAGES = (
     "dvc", "numpy", "pandas", "pillow", "safetensors", "scikit-learn", "scipy", "torch",
     "torchvision",
@@ -17,7 +17,7 @@ PACKAGES = (
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Python and of the packages that are installed; DVC is an extra."""
+    """Return the versions of Python and of the installed packages; DVC is optional."""
     versions = {"Python": platform.python_version()}
     for name in PACKAGES:
         with suppress(PackageNotFoundError):
@@ -26,13 +26,13 @@ def versions() -> dict[str, str]:
 
 
 def check_versions(pins: Path) -> None:
-    """Check that the installed packages have the versions that a file of `NAME==VERSION` pins.
+    """Check that the installed packages have the versions pinned in a file of `NAME==VERSION`.
 
-    A local version, such as 2.15.0+cpu, is of the version before the plus. A package that is not
-    installed computes nothing.
+    A local version, such as 2.15.0+cpu, counts as the version before the plus. Packages that are
+    not installed are skipped.
 
     Raises:
-        InputError: names those that differ.
+        InputError: versions differ; the message names the packages.
     """
     differing = []
     for line in pins.read_text(encoding="utf-8").splitlines():
@@ -42,13 +42,13 @@ def check_versions(pins: Path) -> None:
                 differing.append(f"{name} {pinned}, got {installed}")
     if differing:
         raise InputError(
-            f"{pins}: expected {'; '.join(differing)}: write what is installed there, and all "
-            "results are computed again, or install what stands there"
+            f"{pins}: expected {'; '.join(differing)}: install the pinned versions, or pin the "
+            "installed ones, which computes all results again"
         )
 
 
 def machine() -> dict[str, str]:
-    """Return the system, the kind of processor, how many there are, and how they computed."""
+    """Return the system, the type and number of processors, and the math mode."""
     return {
         "system": platform.system(),
         "processor": platform.machine(),

@@ -1,23 +1,23 @@
-"""What a user did wrong, said in one line."""
+"""Define the errors that a user can cause; each has a message of one line."""
 
 from pathlib import Path
 
 
 class InputError(ValueError):
-    """The input is wrong: a parameter, a file, a value in a file.
+    """A parameter, a file or a value in a file is wrong.
 
-    The message is one line that names what is wrong, where, what came and what was expected.
-    A program prints it and ends with this exit code; a library's caller sees a `ValueError`.
+    The message is one line: what is wrong, where, what was expected and what was found. A command
+    prints the message and ends with this exit code. For a caller in Python it is a `ValueError`.
     """
 
     exit_code = 2
 
 
 class MissingFileError(InputError):
-    """A file is not there.
+    """A file does not exist.
 
     Attributes:
-        path: the file; who knows what makes it can say so.
+        path: the file. A caller that knows which command writes the file can add it to the message.
     """
 
     def __init__(self, path: Path) -> None:
@@ -26,6 +26,6 @@ class MissingFileError(InputError):
 
 
 class TooManyBadFilesError(InputError):
-    """Of a folder of images, more are damaged than the user allows."""
+    """A folder has more unreadable images than the user allows."""
 
     exit_code = 3

@@ -1,4 +1,4 @@
-"""What a program of this project ends with: an exit code, and a line if it ended badly."""
+"""Map errors to exit codes and to messages of one line."""
 
 import atexit
 import gc
@@ -10,23 +10,23 @@ from threading import Thread
 from belong.runtime.errors import InputError
 
 USER_MISTAKE = 2
-NOT_GOOD_ENOUGH = 5  # a model for what is required of it, or the images for `clean` to judge them
+NOT_GOOD_ENOUGH = 5  # a model misses a requirement, or `clean` cannot judge the images
 INTERRUPTED = 130
-OUT_OF_MEMORY = "out of memory; smaller batches, or smaller images, want less"
-NO_THREADS = "no more threads can be started: the limit of processes of this user is reached"
-# What torch says, and the loader of a library.
-WANTS_MEMORY = ("can't allocate memory", "failed to map segment", "Cannot allocate memory")
+OUT_OF_MEMORY = "out of memory: reduce the batch size or the image size"
+NO_THREADS = "cannot start another thread: this user has reached the limit of processes"
+# Messages of torch and of the library loader.
+MEMORY_MESSAGES = ("can't allocate memory", "failed to map segment", "Cannot allocate memory")
 
-# What they keep in circles and is not found at the end, they report as leaked.
+# Libraries that report objects in reference cycles as leaks if the final collection is skipped.
 REPORT_LEAKS = ("triton", "onnx")
 
 
-def end_at_once() -> None:
-    """Have the program end without a last search for circles in all that torch has made: 0.25 s."""
-    atexit.register(_skip_the_last_search)
+def skip_final_collection() -> None:
+    """Skip the garbage collection at exit, which takes 0.25 s for the objects of torch."""
+    atexit.register(_freeze_objects)
 
 
-def _skip_the_last_search() -> None:
+def _freeze_objects() -> None:
     if not any(name in sys.modules for name in REPORT_LEAKS):
         gc.freeze()
 
@@ -34,14 +34,14 @@ def _skip_the_last_search() -> None:
 def exit_code_of(
     work: Callable[[], int], say: Callable[[str], None], *, interrupted: str = "interrupted"
 ) -> int:
-    """Do a program's work and return its exit code, a user's mistake said in one line.
+    """Run `work` and return its exit code; report an error of the user in one line.
 
-    A fault of the program is raised on, and keeps its trace. SIGTERM ends the work as Ctrl-C does.
+    A bug in the program is raised with its traceback. SIGTERM ends the work as Ctrl-C does.
 
     Args:
-        work: returns the exit code if all is well.
-        say: is told what went wrong.
-        interrupted: the line after an interruption that has none of its own.
+        work: returns the exit code of a successful run.
+        say: prints an error message.
+        interrupted: the message after an interruption without a message of its own.
     """
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
@@ -50,7 +50,7 @@ def exit_code_of(
         say(str(error))
         return error.exit_code
     except OSError as error:
-        # The disk, a permission, a name: the message of the system names the file.
+        # A full disk, a permission, a wrong name: the system's message names the file.
         where = f"{error.filename}: " if error.filename else ""
         say(f"{where}{error.strerror or error}")
         return USER_MISTAKE
@@ -63,7 +63,7 @@ def exit_code_of(
             raise
         return USER_MISTAKE
     except KeyboardInterrupt as interruption:
-        if not _can_start_threads():  # OpenBLAS interrupts its own process where it cannot
+        if not _can_start_threads():  # OpenBLAS then interrupts its own process
             say(NO_THREADS)
             return USER_MISTAKE
         say(str(interruption) or interrupted)
@@ -83,14 +83,14 @@ def _can_start_threads() -> bool:
 
 
 def no_memory_left(error: BaseException) -> bool:
-    """Return whether an exception says that memory, of the machine or of a GPU, is used up.
+    """Return whether an exception reports that memory, of the machine or of a GPU, is exhausted.
 
-    torch has a class of its own for a GPU, which is known by its name, for many commands need no
-    torch; for a processor it raises a plain RuntimeError.
+    torch raises a class of its own for a GPU. The class is recognized by its name, because many
+    commands run without torch. For the CPU torch raises a plain RuntimeError.
     """
     names = {kind.__name__ for kind in type(error).__mro__}
-    wants = any(words in str(error) for words in WANTS_MEMORY)
-    return wants or bool(names & {"MemoryError", "OutOfMemoryError"})
+    is_message = any(words in str(error) for words in MEMORY_MESSAGES)
+    return is_message or bool(names & {"MemoryError", "OutOfMemoryError"})
 
 
 def _interrupt(_signal: int, _frame: object) -> None:

@@ -1,4 +1,4 @@
-"""Stand for all that a computation depends on by one number."""
+"""Hash everything that a computation depends on."""
 
 import hashlib
 import json
@@ -12,16 +12,16 @@ import torch
 
 from belong.runtime import portable_math
 
-LIBRARY = Path(__file__).parent.parent  # its code is all that computes anything
+LIBRARY = Path(__file__).parent.parent  # the package, whose code is part of the hash
 PACKAGES = ("numpy", "torch", "torchvision")
 
 
 def fingerprint(settings: Mapping[str, Any], device: torch.device, *inputs: Path) -> str:
-    """Return a SHA-256: equal ones mean that equal bytes come out.
+    """Return a SHA-256; computations with equal fingerprints yield equal bytes.
 
     Args:
         settings: JSON values.
-        device: to compute on.
+        device: the compute device.
         inputs: files.
     """
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
@@ -41,6 +41,6 @@ def fingerprint(settings: Mapping[str, Any], device: torch.device, *inputs: Path
 
 
 def sha256(path: Path) -> str:
-    """Return the sum of a file."""
+    """Return the SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,7 +1,8 @@
-"""Curves of a training while it runs: DVCLive writes them, where it is installed.
+"""Write the curves of a training while it runs, with DVCLive if it is installed.
 
-DVC's extension for VS Code and DVC Studio draw them live; `dvc plots show FOLDER/plots/metrics`
-draws those so far. They are no output of a stage and change no result.
+DVC's extension for VS Code and DVC Studio draw the curves live; `dvc plots show
+FOLDER/plots/metrics` draws the epochs so far. The curves are no output of a stage and change no
+result.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -15,18 +16,18 @@ Watch = Callable[[Mapping[str, Any]], None]
 
 @contextmanager
 def live_curves(folder: Path, *, resumes: bool) -> Iterator[Watch]:
-    """Yield what is told the row of each epoch, `epoch` and numbers, and writes them down.
+    """Yield a function that writes the row of an epoch: `epoch` and metrics.
 
     Args:
-        folder: of the curves; emptied first unless the training goes on after an interruption.
-        resumes: whether it does.
+        folder: the folder of the curves, emptied first unless the training resumes.
+        resumes: whether the training continues after an interruption.
     """
     if find_spec("dvclive") is None:
         yield lambda _row: None
         return
     from dvclive.live import Live  # an optional extra
 
-    # `dvcyaml`: else it writes a dvc.yaml of its own.
+    # `dvcyaml=False`: DVCLive would otherwise write a dvc.yaml of its own.
     with Live(str(folder), resume=resumes, save_dvc_exp=False, dvcyaml=False) as live:
 
         def watch(row: Mapping[str, Any]) -> None:

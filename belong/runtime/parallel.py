@@ -1,4 +1,4 @@
-"""Work on many items at once, and take the results in their order."""
+"""Process items in parallel and yield the results in the order of the items."""
 
 import os
 from collections import deque
@@ -10,29 +10,29 @@ from typing import TypeVar
 T = TypeVar("T")
 R = TypeVar("R")
 
-AHEAD = 1000  # items that wait for a thread, at most
+AHEAD = 1000  # maximum number of items that wait for a thread
 
 
 def in_order(
     submit: Callable[[T], Future[R]], items: Iterable[T], *, ahead: int
 ) -> Iterator[tuple[T, Future[R]]]:
-    """Submit the first items now, and the others as results are taken.
+    """Submit the first items now, and each further item when a result is consumed.
 
     Args:
         submit: starts the work on an item.
-        items: any number of them.
-        ahead: items that are submitted and not yet taken, at most.
+        items: any number of items.
+        ahead: maximum number of items that are submitted and not yet consumed.
 
     Returns:
         Each item with its future, in order.
     """
-    rest = iter(items)
-    waiting = deque((item, submit(item)) for item in islice(rest, ahead))
+    remaining = iter(items)
+    waiting = deque((item, submit(item)) for item in islice(remaining, ahead))
 
     def pairs() -> Iterator[tuple[T, Future[R]]]:
         while waiting:
             yield waiting.popleft()
-            waiting.extend((item, submit(item)) for item in islice(rest, 1))
+            waiting.extend((item, submit(item)) for item in islice(remaining, 1))
 
     return pairs()
 
@@ -44,15 +44,15 @@ def parallel_map(
     jobs: int | None = None,
     prepare: Callable[[], object] | None = None,
 ) -> Generator[R]:
-    """Yield `work(item)` of each item, in order, computed by threads.
+    """Compute `work(item)` in threads and yield the results in the order of the items.
 
-    Where this is left early, items that no thread has begun are dropped.
+    If the generator is closed early, items that no thread has started are dropped.
 
     Args:
-        work: lets go of the interpreter for most of its time, as Pillow, hashlib and files do.
-        items: any number of them.
-        jobs: threads; all processors, if none is given.
-        prepare: is called once in each thread, before its first item.
+        work: releases the interpreter lock for most of its time, as Pillow, hashlib and files do.
+        items: any number of items.
+        jobs: number of threads; None: one per processor.
+        prepare: called once in each thread before its first item.
     """
     pool = ThreadPoolExecutor(jobs or os.cpu_count(), initializer=prepare)
     try:

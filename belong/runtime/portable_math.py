@@ -1,8 +1,8 @@
 """Make every x86-64 processor with AVX2 compute the same bytes.
 
-The mathematical libraries choose their code by the processor, and other code adds numbers in
-another order. These variables have them all choose what every processor with AVX2 has. The
-libraries read them once, when they are loaded, so that `request` comes before `import numpy`.
+The math libraries choose their code path by the processor, and each code path sums in its own
+order. The environment variables below select the code path that every processor with AVX2 has. The
+libraries read the variables once, when they are loaded, so call `request` before `import numpy`.
 """
 
 import os
@@ -16,7 +16,7 @@ from belong.runtime.errors import InputError
 PORTABLE, FAST = "portable", "fast"
 # Read when belong is imported: "portable" in programs that call it from Python.
 VARIABLE = "BELONG_MATH"
-# By experiment: MKL's AVX2 code is another one on AMD's processors than on Intel's.
+# By experiment: MKL's AVX2 code on AMD processors differs from its AVX2 code on Intel processors.
 VARIABLES = {
     "ATEN_CPU_CAPABILITY": "avx2",  # torch's own kernels
     "ONEDNN_MAX_CPU_ISA": "AVX2",  # torch's convolutions
@@ -31,20 +31,19 @@ PROCESSORS = Path("/proc/cpuinfo")
 
 
 def request(math: str, *, threads: int = 1, say: Callable[[str], None] | None = None) -> None:
-    """Have the libraries compute as `math` says, once they are loaded, in children too.
+    """Select the math mode of the libraries, in this process and in its children.
 
-    Without effect where they are loaded: `check` tells then what they were loaded with. Processors
-    of other kinds have one code only, and their own bytes.
+    The call has no effect once the libraries are loaded; `check` then reports the mode. Other types
+    of processors have a single code path, and results of their own.
 
     Args:
         math: "portable" or "fast".
-        threads: of NumPy's and SciPy's products; torch's are set by
-            `belong.models.device.compute_repeatably`.
-        say: told of variables that `threads` overrides.
+        threads: threads of NumPy's and SciPy's products; `belong.models.device.compute_repeatably`
+            sets the threads of torch.
+        say: prints a line for each environment variable that `threads` overrides.
 
     Raises:
-        InputError: a variable asks for something else than "portable", or the processor has no
-            AVX2.
+        InputError: an environment variable contradicts "portable", or the processor has no AVX2.
     """
     if any(name in sys.modules for name in LIBRARIES):
         return
@@ -67,23 +66,23 @@ def request(math: str, *, threads: int = 1, say: Callable[[str], None] | None = 
                     f"parameter math is portable; unset it or set math: fast"
                 )
         os.environ.update(VARIABLES)
-    elif current() == PORTABLE:  # from a parent that was
+    elif current() == PORTABLE:  # inherited from a parent process
         for name in VARIABLES:
             del os.environ[name]
 
 
 def current() -> str:
-    """Return what this process computes with: "portable" or "fast"."""
+    """Return the math mode of this process: "portable" or "fast"."""
     is_x86 = platform.machine() in X86_64
     is_set = all(os.environ.get(name) == value for name, value in VARIABLES.items())
     return PORTABLE if is_x86 and is_set else FAST
 
 
 def check(math: str) -> None:
-    """Refuse "portable" where the libraries were loaded without.
+    """Refuse "portable" if the libraries were loaded in the mode "fast".
 
     Raises:
-        InputError: they were, on a processor that could.
+        InputError: the libraries are in the mode "fast" on an x86-64 processor.
     """
     if math == PORTABLE != current() and platform.machine() in X86_64:
         raise InputError(
@@ -99,5 +98,5 @@ def _refuse_old_processors() -> None:
         return
     if "flags" in features and "avx2" not in features.split():
         raise InputError(
-            "math: portable needs a processor with AVX2, and this one has none; set math: fast"
+            "math: portable requires a processor with AVX2, which this one lacks; set math: fast"
         )

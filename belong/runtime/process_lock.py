@@ -1,7 +1,7 @@
-"""Let one process at a time write a file, and none that outlived the run it belongs to.
+"""Lock a file for one writer, and end a process whose parent is gone.
 
-DVC does not end a stage when it is killed itself. Without a lock the stage that is left would write
-its output over that of the next run.
+DVC does not end its stage when DVC itself is killed. Without a lock the orphaned stage would
+overwrite the output of the next run.
 """
 
 import os
@@ -21,29 +21,28 @@ from belong.runtime.errors import InputError
 from belong.runtime.storage import make_folder, read_bytes
 from belong.runtime.text import printable
 
-RUNNERS = ("dvc", "python")  # the first process of a container may be the starter itself
+RUNNERS = ("dvc", "python")  # in a container, process 1 may be the parent itself
 SHELLS = {"bash", "dash", "fish", "ksh", "sh", "zsh"}
 STEP_SECONDS = 0.2
 UNKNOWN = "of unknown number"
 LOCK = re.compile(rf"\d+|{UNKNOWN}")
-NO_LINK: int = getattr(os, "O_NOFOLLOW", 0)  # not on Windows
-LONGEST = 32  # bytes of a lock
+NO_LINK: int = getattr(os, "O_NOFOLLOW", 0)  # absent on Windows
+LONGEST = 32  # maximum size of a lock in bytes
 
 
 @contextmanager
 def one_writer(path: Path, say: Callable[[str], None]) -> Iterator[None]:
-    """Be the only process that writes `path` until the block ends.
+    """Hold the lock on `path` until the block ends.
 
-    The lock is a file beside it, `.NAME.lock`. The system frees it when the process ends, however
-    it ends; the file that a killed process leaves is taken over by the next one, of another user
-    too.
+    The lock is the file `.NAME.lock` beside `path`. The system releases it when the process ends,
+    for any reason. The next process, of any user, takes over the lock of a killed process.
 
     Args:
-        path: what is going to be written.
-        say: is told, in a line, which process has to end first.
+        path: the file or folder to be written.
+        say: prints which process holds the lock, if this call has to wait.
 
     Raises:
-        InputError: there is a link of this name, or a file that is no lock.
+        InputError: the lock's name is taken by a link, or by a file that is no lock.
     """
     file = path.with_name(f".{path.name}.lock")
     is_new = not path.parent.exists()
@@ -52,7 +51,7 @@ def one_writer(path: Path, say: Callable[[str], None]) -> Iterator[None]:
         try:
             _acquire(lock, timeout=0)
         except Timeout:
-            say(f"{path}: waits for process {_owner(file)}, which writes it")
+            say(f"{path}: waiting for process {_owner(file)}, which is writing it")
             _acquire(lock, timeout=-1)
         with os.fdopen(os.open(file, os.O_RDWR | NO_LINK), "r+b") as content:
             content.truncate()
@@ -60,11 +59,11 @@ def one_writer(path: Path, say: Callable[[str], None]) -> Iterator[None]:
         yield
     finally:
         if lock.is_locked:
-            with suppress(PermissionError):  # Windows removes no file that is open
+            with suppress(PermissionError):  # Windows does not remove an open file
                 file.unlink(missing_ok=True)
             lock.release(force=True)
         if is_new:
-            with suppress(OSError):  # it is not empty: the output is there
+            with suppress(OSError):  # not empty: the output was written
                 path.parent.rmdir()
 
 
@@ -76,9 +75,9 @@ def _acquire(lock: BaseFileLock, *, timeout: float) -> None:
             _check(file)
             lock.acquire(timeout=timeout)
         except (FileExistsError, FileNotFoundError):
-            if file.parent.exists():  # it is no folder, or cannot be locked in
+            if file.parent.exists():  # not a folder, or a folder without locks
                 raise
-            # Else who had the lock has just taken its empty folder away.
+            # Otherwise the previous owner of the lock has just removed its empty folder.
         except PermissionError:
             if not os.access(file.parent, os.W_OK):
                 raise
@@ -86,25 +85,26 @@ def _acquire(lock: BaseFileLock, *, timeout: float) -> None:
 
 
 def _check(file: Path) -> None:
-    """Refuse what is no lock of ours: whatever it is, or names, would be written over."""
+    """Refuse a file or link that is no lock of belong, which would be overwritten."""
     try:
         state = file.lstat()
     except FileNotFoundError:
         return
     kind = "a link" if stat.S_ISLNK(state.st_mode) else "no file"
     if stat.S_ISREG(state.st_mode):
-        # A lock of another user need not be readable, but is no longer than a number.
+        # Another user's lock may be unreadable, but it is no longer than a number.
         if state.st_size <= LONGEST and LOCK.fullmatch(_owner(file)):
             return
         kind = "no lock of belong"
-    raise InputError(f"{printable(file)}: is {kind}; remove it, or write to another place")
+    raise InputError(f"{printable(file)}: is {kind}; remove it, or choose another output")
 
 
 def _remove_left(file: Path, timeout: float) -> None:
-    """Remove the lock that a process of another user left, which may be read and not written.
+    """Remove a stale lock of another user, which is readable but not writable.
 
     Raises:
-        Timeout: that process still runs; PermissionError: the file may not be removed.
+        Timeout: the other process still runs.
+        PermissionError: the file may not be removed.
     """
     try:
         descriptor = os.open(file, os.O_RDONLY | NO_LINK)
@@ -131,24 +131,25 @@ def _owner(file: Path) -> str:
 
 
 def end_with_starter() -> None:
-    """Interrupt this process, as SIGTERM does, as soon as the one that started it is gone.
+    """Send SIGTERM to this process as soon as the process that started it has ended.
 
-    A shell between the two is passed over: some stay until the command ends, others become it.
+    Shells in between are skipped: some run until the command ends, others are replaced by it.
     """
-    starter = next((one for one in psutil.Process().parents() if _name(one) not in SHELLS), None)
+    parents = psutil.Process().parents()
+    starter = next((parent for parent in parents if _name(parent) not in SHELLS), None)
     threading.Thread(target=_end_after, args=(starter,), daemon=True).start()
 
 
 def _end_after(starter: psutil.Process | None) -> None:
-    while starter is not None and not _is_over(starter):
+    while starter is not None and not _has_ended(starter):
         time.sleep(STEP_SECONDS)
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _is_over(process: psutil.Process) -> bool:
+def _has_ended(process: psutil.Process) -> bool:
     try:
         if process.pid == 1 and not _name(process).startswith(RUNNERS):
-            return True  # an orphan's parent: the starter was gone before anybody looked
+            return True  # this process is an orphan: the starter ended before the first look
         return not process.is_running() or bool(process.status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return True

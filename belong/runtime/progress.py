@@ -1,4 +1,4 @@
-"""Progress on standard error, and only where somebody watches."""
+"""Show a progress bar on standard error if it is a terminal."""
 
 from typing import Any
 
@@ -8,11 +8,11 @@ from belong.runtime.text import printable
 
 
 def bar(total: int, what: str | None, unit: str) -> "tqdm[Any]":
-    """Return a progress bar with the time left, silent where stderr is no terminal.
+    """Return a progress bar with the remaining time.
 
-    Without a name `what` it is silent everywhere.
+    The bar is silent if standard error is no terminal, and if `what`, its label, is empty.
     """
-    silent = None if what else True  # None: where stderr is no terminal
+    silent = None if what else True  # None: silent if standard error is no terminal
     name = what and printable(what)
     return tqdm(
         total=total, desc=name, unit=unit, unit_scale=True, disable=silent, dynamic_ncols=True

@@ -1,9 +1,9 @@
-"""Write files whole or not at all; keep arrays as safetensors.
+"""Write files atomically, and read and write arrays as safetensors.
 
-Everything that a program leaves behind goes through here. A file appears under its name only
-when it is complete and on the disk, so an interruption or a power failure leaves the last good one
-in place. What a killed process was writing stays under a name that starts with a dot, until the
-same file is written again.
+Every output of a program is written here. A file gets its name only after it is complete and on the
+disk, so an interruption or a power failure leaves the previous file in place. A killed process
+leaves its temporary file under a name that starts with a dot. The next write of the same file
+removes it.
 """
 
 import csv
@@ -29,10 +29,10 @@ from belong.runtime.parallel import parallel_map
 if TYPE_CHECKING:
     import pandas as pd
 
-NO_WAIT: int = getattr(os, "O_NONBLOCK", 0)  # not on Windows, which has no pipes with names
-SYNCED_AT_ONCE = 16  # files: a disk writes many in the time of one
-HAS_NO_SYNC = (errno.EINVAL, errno.ENOTSUP)  # a file system without a disk behind it
-ENDS = "\r\n"  # what makes `csv` quote a cell with either
+NO_WAIT: int = getattr(os, "O_NONBLOCK", 0)  # absent on Windows, which has no named pipes
+SYNCED_AT_ONCE = 16  # files; a disk syncs many in the time of one
+HAS_NO_SYNC = (errno.EINVAL, errno.ENOTSUP)  # errors of a file system without a disk
+ENDS = "\r\n"  # `csv` quotes a cell that holds either character
 
 
 class Lines:
@@ -42,12 +42,12 @@ class Lines:
         self.file = file
 
     def write(self, row: str) -> int:
-        """Write what `csv` makes of a row: it calls this once for each."""
+        """Write the text of one row, as `csv` calls this once per row."""
         return self.file.write(row.removesuffix(ENDS) + "\n")
 
 
 def save_rows(file: TextIO, rows: Iterable[Iterable[object]]) -> None:
-    """Write rows into a file that was opened with `newline=""`."""
+    """Write rows to a file opened with `newline=""`."""
     csv.writer(Lines(file), lineterminator=ENDS).writerows(rows)
 
 
@@ -80,9 +80,9 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 
 def put_folder(folder: Path, path: Path, *, old: Path | None = None) -> None:
-    """Rename a folder to `path` as soon as the disk holds all that is in it.
+    """Sync the contents of a folder to the disk, then rename the folder to `path`.
 
-    What is at `path` is renamed to `old`.
+    An existing `path` is renamed to `old`.
     """
     for _ in parallel_map(sync, _below(folder), jobs=SYNCED_AT_ONCE):
         pass
@@ -98,7 +98,7 @@ def put_folder(folder: Path, path: Path, *, old: Path | None = None) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and those above it; the disk holds their names."""
+    """Create a folder and its parents, and sync their names to the disk."""
     if not path.is_dir():
         make_folder(path.parent)
         path.mkdir(exist_ok=True)
@@ -119,10 +119,9 @@ def remove_folder(folder: Path) -> None:
 
 
 def remove_known(folder: Path, *names: str) -> None:
-    """Remove what a folder of ours holds under these names, in their order; and it, if empty.
+    """Remove the files of these names from a folder, in this order, and the folder if it is empty.
 
-    The patterns are those of `glob`. A folder that a link names is left alone, as is whatever a
-    person has put beside our files.
+    Names are `glob` patterns. Other files stay, and a symbolic link to a folder is not touched.
     """
     if folder.is_symlink() or not folder.is_dir():
         return
@@ -131,21 +130,21 @@ def remove_known(folder: Path, *names: str) -> None:
             _remove(path)
     try:
         folder.rmdir()
-    except OSError:  # it holds something else
+    except OSError:  # the folder holds other files
         return
 
 
 def read_bytes(path: Path, *, most: int = 2**24) -> bytes:
-    """Return what a file holds; a pipe would keep us waiting, a device would never end.
+    """Return the bytes of a regular file; pipes and devices, which may never end, are refused.
 
     Raises:
-        OSError: there is none, it is no file, or it has more bytes than `most`.
+        OSError: the file is missing, not regular, or larger than `most` bytes.
     """
     with os.fdopen(os.open(path, os.O_RDONLY | NO_WAIT), "rb") as file:
         state = os.fstat(file.fileno())
         if not stat.S_ISREG(state.st_mode):
             raise OSError(errno.EINVAL, "is no file", str(path))
-        # The memory for as much as is asked for is taken at once.
+        # `read` allocates the requested size at once, so request no more than the file has.
         content = file.read(min(state.st_size, most) + 1)
     if len(content) > most:
         raise OSError(errno.EFBIG, f"has more than {most} bytes", str(path))
@@ -153,21 +152,21 @@ def read_bytes(path: Path, *, most: int = 2**24) -> bytes:
 
 
 def _put(part: Path, path: Path) -> None:
-    """Rename, with the disk holding the content before and the name after."""
+    """Sync the content to the disk, rename it, and sync the name."""
     sync(part)
     part.replace(path)
     sync(path.parent)
 
 
 def sync(path: Path) -> None:
-    """Wait until the disk holds a file, or the names in a folder; of a link, do nothing."""
+    """Sync a file, or the names in a folder, to the disk; skip symbolic links."""
     is_folder = path.is_dir()
-    if path.is_symlink() or (is_folder and os.name == "nt"):  # which flushes files alone
+    if path.is_symlink() or (is_folder and os.name == "nt"):  # Windows syncs files only
         return
     try:
         file = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
     except PermissionError:
-        if is_folder:  # whose names nobody may read
+        if is_folder:  # an unreadable folder
             return
         raise
     try:
@@ -181,23 +180,23 @@ def sync(path: Path) -> None:
 
 def _below(folder: Path) -> list[Path]:
     """Return the files and folders below a folder, the deepest last."""
-    found, left = list[Path](), [folder]
-    while left:  # `os.walk` calls itself, and a folder may be too deep for that
-        inside = list(left.pop().iterdir())
-        found += inside
-        left += [path for path in inside if path.is_dir() and not path.is_symlink()]
-    return found
+    paths, folders = list[Path](), [folder]
+    while folders:  # not `os.walk`, which is recursive: the folder may be too deep
+        children = list(folders.pop().iterdir())
+        paths += children
+        folders += [path for path in children if path.is_dir() and not path.is_symlink()]
+    return paths
 
 
 def _part_of(path: Path) -> Path:
-    """Return a temporary name for `path`, and remove those that killed processes left."""
+    """Return a temporary name for `path`, and remove the temporary files of killed processes."""
     make_folder(path.parent)
-    own = path.with_name(f".{path.name}.{os.getpid()}.part")
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
-        number = left.name.split(".")[-2]
-        if left == own or (number.isdecimal() and not psutil.pid_exists(int(number))):
-            _remove(left)
-    return own
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    for other in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        number = other.name.split(".")[-2]
+        if other == part or (number.isdecimal() and not psutil.pid_exists(int(number))):
+            _remove(other)
+    return part
 
 
 def _remove(path: Path) -> None:
@@ -214,14 +213,14 @@ def save_text(path: Path, text: str) -> None:
 
 
 def save_json(path: Path, value: object) -> None:
-    """Write `value` as indented JSON; not-a-number is refused, for JSON has none."""
+    """Write `value` as indented JSON; NaN is refused, as JSON has no such number."""
     save_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
 def save_csv(path: Path, table: "pd.DataFrame") -> None:
-    """Write a table without its index, numbers with six digits."""
+    """Write a table without its index; numbers have six significant digits."""
     with whole_file(path) as part, part.open("w", encoding="utf-8", newline="") as file:
-        lines = cast("TextIO", Lines(file))  # all that pandas does with it is to write
+        lines = cast("TextIO", Lines(file))  # pandas calls only `write`
         table.to_csv(lines, index=False, float_format="%.6g", lineterminator=ENDS)
 
 
@@ -230,10 +229,9 @@ def save_arrays(
 ) -> None:
     """Write arrays, and `about` (JSON values) as metadata, as one safetensors file.
 
-    The bytes depend on the names and values only, not on the order in which they came.
+    The bytes depend on the names and values only, not on the order of the arrays.
     """
-    # One metadata key: safetensors keeps the keys in a hash map, so that the order of several
-    # would differ from run to run.
+    # One metadata key only: safetensors keeps keys in a hash map, whose order differs between runs.
     metadata = {"about": json.dumps(about, sort_keys=True)} if about is not None else None
     whole = {name: np.asarray(arrays[name], order="C") for name in sorted(arrays)}
     with whole_file(path) as part:
@@ -246,7 +244,7 @@ def save_arrays(
             if number is None:
                 raise OSError(str(error)) from None
             raise OSError(int(number[1]), os.strerror(int(number[1]))) from None
-        part.chmod(mode)  # as of any other file: safetensors shuts others out
+        part.chmod(mode)  # the usual mode: safetensors makes the file private
 
 
 def load_arrays(path: Path, *names: str) -> dict[str, np.ndarray]:
@@ -259,14 +257,14 @@ def load_arrays(path: Path, *names: str) -> dict[str, np.ndarray]:
         known = sorted(file.keys())
         for name in names:
             if name not in known:
-                raise InputError(f"{path}: has no array {name!r}; it has {', '.join(known)}")
+                raise InputError(f"{path}: expected an array {name!r}, got {', '.join(known)}")
         return {name: _tensor(file, name, path) for name in names or known}
 
 
 def _tensor(file: Any, name: str, path: Path) -> np.ndarray:
     try:
         return np.asarray(file.get_tensor(name))
-    except TypeError as error:  # bfloat16 and other types that NumPy has not
+    except TypeError as error:  # bfloat16 and other types that NumPy lacks
         raise InputError(f"{path}: array {name!r} cannot be read: {error}") from None
 
 
@@ -281,43 +279,46 @@ def names_in(path: Path) -> list[str]:
 
 
 def load_kinds(path: Path, kinds: Iterable[str], name: str) -> dict[str, np.ndarray]:
-    """Read `KIND/NAME` of those kinds that the file has; return kind -> array.
+    """Read the arrays `KIND/NAME`; return kind -> array.
 
-    A run may have no anomalies.
+    Missing kinds are skipped, as a run may have no anomalies.
     """
-    there = names_in(path)
-    kept = [kind for kind in kinds if f"{kind}/{name}" in there]
-    arrays = load_arrays(path, *(f"{kind}/{name}" for kind in kept))
-    return dict(zip(kept, arrays.values(), strict=True))
+    names = names_in(path)
+    present = [kind for kind in kinds if f"{kind}/{name}" in names]
+    arrays = load_arrays(path, *(f"{kind}/{name}" for kind in present))
+    return dict(zip(present, arrays.values(), strict=True))
 
 
 def load_about(path: Path, *keys: str) -> dict[str, Any]:
-    """Read what `save_arrays` was told about the file; `keys` must be among it.
+    """Read the metadata `about` of a file of `save_arrays`, and check that it has all `keys`.
 
     Raises:
-        InputError: the file is missing or not safetensors, or says nothing of a key.
+        InputError: the file is missing or not safetensors, or the metadata lacks a key.
     """
     with _opened(path) as file:
         text = (file.metadata() or {}).get("about", "{}")
     try:
         about: dict[str, Any] = dict(json.loads(text))
     except (ValueError, TypeError, RecursionError):
-        raise InputError(f"{path}: what it says about itself is cut off or altered") from None
+        raise InputError(f"{path}: its metadata is cut off or altered") from None
     for key in keys:
         if key not in about:
-            raise InputError(f"{path}: says nothing of {key!r}; is it the file of another stage?")
+            raise InputError(
+                f"{path}: expected metadata {key!r}, got none; is it the file of another stage?"
+            )
     return about
 
 
 def load_csv(path: Path, *columns: str, as_text: bool = False) -> "pd.DataFrame":
-    """Read a table, or the named columns of it.
+    """Read a table, or its named columns.
 
-    As text, all stays as it is written: a class may be called NA or 007.
+    With `as_text` no value is converted: a class may be called NA or 007.
 
     Raises:
-        InputError: the file is missing (a MissingFileError) or no table, or has no such column.
+        MissingFileError: the file is missing.
+        InputError: the file is no table, or lacks a column.
     """
-    import pandas as pd  # not at the top: most stages have no tables, and it takes half a second
+    import pandas as pd  # imported here: it takes 0.5 s, and most stages read no table
 
     try:
         table = pd.read_csv(path, dtype=str, na_filter=False) if as_text else pd.read_csv(path)
@@ -325,20 +326,21 @@ def load_csv(path: Path, *columns: str, as_text: bool = False) -> "pd.DataFrame"
         raise MissingFileError(path) from None
     except (ValueError, OSError) as error:
         raise InputError(f"{path}: cannot be read as a table: {error}") from None
-    if not isinstance(table.index, pd.RangeIndex):  # pandas takes what is too much for names
-        raise InputError(f"{path}: has rows with more values than the {len(table.columns)} columns")
+    if not isinstance(table.index, pd.RangeIndex):  # pandas reads surplus values as row names
+        raise InputError(f"{path}: expected {len(table.columns)} values in each row, got more")
     for column in columns:
         if column not in table:
             known = ", ".join(map(str, table.columns))
-            raise InputError(f"{path}: has no column {column!r}; it has {known}")
+            raise InputError(f"{path}: expected a column {column!r}, got {known}")
     return table[list(columns)] if columns else table
 
 
 def load_tables(folder: Path) -> "dict[str, pd.DataFrame]":
-    """Read every table below a folder; return its path without `.csv`, such as roc/NAME -> table.
+    """Read every table below a folder; return path without `.csv`, such as roc/NAME -> table.
 
     Raises:
-        InputError: there is no such folder (a MissingFileError), or a file is no table.
+        MissingFileError: the folder is missing.
+        InputError: a file is no table.
     """
     if not folder.is_dir():
         raise MissingFileError(folder)
@@ -350,7 +352,7 @@ def load_tables(folder: Path) -> "dict[str, pd.DataFrame]":
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe would keep us waiting
+    if path.exists() and not (path.is_file() or path.is_dir()):  # reading a pipe may never end
         raise InputError(f"{path}: cannot be read as safetensors: is no file")
     try:
         with safe_open(path, framework="numpy") as file:

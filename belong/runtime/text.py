@@ -1,4 +1,4 @@
-"""Text for people: counts, tables, names that can be printed, lines on standard error."""
+"""Format text for people: counts, tables, printable names, lines on standard error."""
 
 import os
 import re
@@ -9,34 +9,34 @@ from urllib.parse import quote, unquote_to_bytes
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
-    """Return a table; its first `left` columns hold words, the others numbers to the right."""
+    """Return a Markdown table; the first `left` columns are left-aligned, the others right."""
     rule = ["---"] * left + ["---:"] * (len(headings) - left)
     return "\n".join("| " + " | ".join(row) + " |" for row in (headings, rule, *rows))
 
 
-# Control characters, other ends of a line, and what has a terminal write from right to left.
+# Control characters, line separators, and characters that switch the writing direction.
 UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 HARMFUL = re.compile(UNPRINTABLE.pattern.replace("\x00-\x1f", "\x00-\x08\x0b-\x1f"))
 INEXACT = re.compile(UNPRINTABLE.pattern[:-1] + "%\udc80-\udcff]")
 
-# The last four are the wide forms of the first: some spreadsheets take them for these.
+# The last four are the full-width forms of the first four, which some spreadsheets treat alike.
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 def in_table(path: Path | str) -> str:
-    r"""Return a path as text, behind `./` where it would be a formula.
+    r"""Return a path for a table cell, with `./` in front if a spreadsheet would see a formula.
 
-    Bytes of it that are not UTF-8 become \x and two digits; all else stays, so that the file is
-    found by it.
+    Bytes that are not UTF-8 become \x and two digits; the other characters stay, so that the path
+    still names the file.
     """
     name = _as_text(path)
     return f"./{name}" if name.startswith(FORMULA) else name
 
 
 def printable(path: Path | str) -> str:
-    r"""Return a name as one line of text that does nothing to a terminal.
+    r"""Return a name as one line without control characters.
 
-    Bytes of it that are not UTF-8 become \x and two digits, and so do control characters.
+    Control characters, and bytes that are not UTF-8, become \x and two digits.
     """
     return UNPRINTABLE.sub(_escaped, _as_text(path))
 
@@ -55,7 +55,7 @@ def from_exact(text: str) -> str:
 
 
 def harmless(text: str) -> str:
-    """Return lines of text without any other control characters: names may hold some."""
+    """Escape the control characters in lines of text: names may hold some."""
     return HARMFUL.sub(_escaped, text)
 
 
@@ -68,33 +68,33 @@ def _escaped(match: re.Match[str]) -> str:
 
 
 def say(text: str) -> None:
-    """Tell the user something, in one line on standard error, behind the program's name."""
+    """Print a line on standard error, after the program's name."""
     program = Path(sys.argv[0])
     name = program.parent.name if program.stem == "__main__" else program.stem  # python -m belong
     on_stderr(f"{name}: {text}")
 
 
 def on_stderr(text: str) -> None:
-    """Print on standard error: of a command, all but its answer."""
+    """Print on standard error: messages and progress."""
     print(harmless(text), file=sys.stderr)  # noqa: T201
 
 
 def on_stdout(text: str) -> None:
-    """Print on standard output: a command's answer."""
+    """Print on standard output: the result of a command."""
     print(harmless(text))  # noqa: T201
 
 
 def open_streams() -> None:
-    """Open the standard streams that are closed, as of a daemon, on the null device.
+    """Open closed standard streams, such as those of a daemon, on the null device.
 
-    Else the next file that is opened becomes one of them, and is written into by whoever prints.
+    Otherwise the next opened file would take the stream's number, and prints would go into it.
     """
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         try:
             os.fstat(number)
         except OSError:
             null = os.open(os.devnull, os.O_RDWR)
-            if null != number:  # an import has opened something meanwhile
+            if null != number:  # an import has opened a file in between
                 os.dup2(null, number)
                 os.close(null)
         if getattr(sys, name) is None:

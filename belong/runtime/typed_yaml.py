@@ -1,4 +1,4 @@
-"""Read params.yaml into typed, frozen sections, and say plainly what is wrong with it."""
+"""Read params.yaml into typed, frozen sections, and report each error in it."""
 
 import difflib
 from pathlib import Path
@@ -12,7 +12,7 @@ from belong.runtime.errors import InputError
 
 
 class Section(BaseModel):
-    """A part of params.yaml: no unknown, missing, mistyped or out-of-range key gets through."""
+    """A section of params.yaml; unknown, missing, mistyped and out-of-range keys are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
@@ -21,13 +21,14 @@ class Section(BaseModel):
         """Read and check a file.
 
         Raises:
-            InputError: a line for each key that is wrong: where, what came, what was expected.
+            InputError: keys are wrong; the message has a line for each: the key, the expected value
+                and the value in the file.
         """
         return cls.parse(read(path), path)
 
     @classmethod
     def parse(cls, values: dict[str, Any], path: Path) -> Self:
-        """Check `values`, which came from `path`."""
+        """Check `values`, read from `path`."""
         try:
             return cls.model_validate(values)
         except ValidationError as error:
@@ -37,7 +38,7 @@ class Section(BaseModel):
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Read a YAML 1.2 mapping, as DVC does: `1e-05` is a number, a key stands there once."""
+    """Read a YAML 1.2 mapping as DVC does: `1e-05` is a number, and duplicate keys are refused."""
     try:
         values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -52,40 +53,42 @@ def read(path: Path) -> dict[str, Any]:
     except RecursionError:
         raise InputError(f"{path}: not valid YAML: nested too deeply") from None
     if not isinstance(values, dict):
-        came = "nothing" if values is None else type(values).__name__
-        raise InputError(f"{path}: expected `key: value` lines, got {came}")
+        kind = "nothing" if values is None else type(values).__name__
+        raise InputError(f"{path}: expected `key: value` lines, got {kind}")
     return values
 
 
 def _lines(known: list[str], problems: list[dict[str, Any]]) -> list[str]:
-    """Say each problem in one line; a misspelt key is one problem, not an unknown and a missing."""
-    keyed = [(".".join(str(part) for part in one["loc"]), one) for one in problems]
-    meant = {
+    """Return a line for each problem; a misspelt key counts as unknown, not as missing too."""
+    keyed = [(".".join(str(part) for part in problem["loc"]), problem) for problem in problems]
+    nearest = {
         key: difflib.get_close_matches(key, known, n=1, cutoff=0.0)[0]
-        for key, one in keyed
-        if one["type"] == "extra_forbidden"
+        for key, problem in keyed
+        if problem["type"] == "extra_forbidden"
     }
     lines = []
-    for key, one in keyed:
-        if key in meant:
-            lines.append(f"{key}: unknown key; the nearest known key is {meant[key]}")
-        elif one["type"] != "missing":
-            section = one["type"] == "model_type"
-            wanted = "a section of its own, `key: value` lines" if section else _wanted(one["msg"])
-            lines.append(f"{key}: got {one['input']!r}, expected {wanted}")
-        elif key not in meant.values():
+    for key, problem in keyed:
+        if key in nearest:
+            lines.append(f"{key}: unknown key; the nearest known key is {nearest[key]}")
+        elif problem["type"] != "missing":
+            is_section = problem["type"] == "model_type"
+            expected = (
+                "a section of `key: value` lines" if is_section else _expected(problem["msg"])
+            )
+            lines.append(f"{key}: expected {expected}, got {problem['input']!r}")
+        elif key not in nearest.values():
             lines.append(f"{key}: missing")
     return lines
 
 
-def _wanted(message: str) -> str:
+def _expected(message: str) -> str:
     for start in ("Value error, ", "Input should be ", "String should have "):
         message = message.removeprefix(start)
     return message
 
 
 def _keys(model: type[BaseModel], values: Any, prefix: str = "") -> list[str]:
-    """Return every dotted key that `model` knows; a section under a free name is in `values`."""
+    """Return every dotted key of `model`; sections with free names are looked up in `values`."""
     keys = []
     for name, field in model.model_fields.items():
         key = field.alias or name
@@ -94,9 +97,9 @@ def _keys(model: type[BaseModel], values: Any, prefix: str = "") -> list[str]:
         if _is_section(field.annotation):
             keys += _keys(field.annotation, inner, f"{prefix}{key}.")
         elif isinstance(inner, dict):
-            for of in filter(_is_section, get_args(field.annotation)[-1:]):
-                for free, section in inner.items():
-                    keys += _keys(of, section, f"{prefix}{key}.{free}.")
+            for kind in filter(_is_section, get_args(field.annotation)[-1:]):
+                for free_name, section in inner.items():
+                    keys += _keys(kind, section, f"{prefix}{key}.{free_name}.")
     return keys
 
 

@@ -1,7 +1,7 @@
-"""The hidden folder of a run that is not finished, beside its results: `.unfinished`.
+"""Mark the results of an unfinished run with a hidden folder, `.unfinished`.
 
-Several files cannot appear at once. A run that is killed between two of them leaves some of its
-own; the file `run` says whose they are, so that the same command, and no other, writes over them.
+Several files cannot appear at once, so a killed run leaves some of its results. The file `run` in
+the hidden folder names the run, so that only the same command overwrites them.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ NAME, RUN = ".unfinished", "run"
 
 
 def is_unfinished(output: Path, run: str) -> bool:
-    """Return whether the results in a folder are of this run, which has not finished them."""
+    """Return whether the results in a folder belong to an unfinished try of this run."""
     try:
         return read_bytes(output / NAME / RUN) == run.encode("utf-8", "backslashreplace")
     except OSError:
@@ -25,20 +25,20 @@ def is_unfinished(output: Path, run: str) -> bool:
 
 @contextmanager
 def unfinished(output: Path, run: str, *names: str) -> Iterator[Path]:
-    """Yield the folder of a run; it goes when the block succeeds.
+    """Yield the hidden folder of a run, and remove it if the block succeeds.
 
     Args:
-        output: of the results.
-        run: stands for the run; it is the same in each try.
-        names: patterns of the files that the run puts into the folder. Others stay.
+        output: the folder of the results.
+        run: identifies the run, and is the same in each try.
+        names: patterns of the files that the run puts into the hidden folder. Other files stay.
 
     Raises:
-        InputError: there is something else of this name, or a link.
+        InputError: the name is taken by a file or a link.
     """
     folder = output / NAME
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         kind = "a link" if folder.is_symlink() else "no folder"
-        raise InputError(f"{printable(folder)}: is {kind}; remove it, or write to another place")
+        raise InputError(f"{printable(folder)}: is {kind}; remove it, or choose another output")
     make_folder(folder)
     save_text(folder / RUN, run.encode("utf-8", "backslashreplace").decode())
     yield folder

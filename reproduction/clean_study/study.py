@@ -164,7 +164,7 @@ def _source(text: str) -> tuple[str, Path]:
     name, equals, path = text.partition("=")
     if not equals or name not in ("cifar10", "clothing"):
         raise argparse.ArgumentTypeError(
-            f"got {text!r}, expected NAME=FOLDER with one of the names cifar10, clothing"
+            f"expected NAME=FOLDER with one of the names cifar10, clothing, got {text!r}"
         )
     return name, Path(path)
 

@@ -158,7 +158,7 @@ def _source(text: str) -> tuple[str, Path]:
     known = sorted({folder.source for folder in FOLDERS})
     if not equals or name not in known:
         raise argparse.ArgumentTypeError(
-            f"got {text!r}, expected NAME=FOLDER with one of the names {', '.join(known)}"
+            f"expected NAME=FOLDER with one of the names {', '.join(known)}, got {text!r}"
         )
     return name, Path(path)
 

@@ -1,4 +1,4 @@
-"""The grid file: which pairs, with which lambdas and seeds."""
+"""Read the grid file: pairs of data sets, lambdas and seeds."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -17,9 +17,9 @@ Value = TypeVar("Value")
 
 def _each_once(values: list[Value]) -> list[Value]:
     if not values:
-        raise ValueError("at least one")
+        raise ValueError("at least one value")
     if len(set(values)) < len(values):
-        raise ValueError("each of them once")
+        raise ValueError("distinct values")
     return values
 
 
@@ -30,7 +30,7 @@ Names = Annotated[list[str], AfterValidator(_each_once)]
 
 
 class Sweep(Section):
-    """Every pair with every lambda and every seed."""
+    """A sweep: every pair with every lambda and every seed."""
 
     by_default: bool
     pairs: Names
@@ -38,24 +38,24 @@ class Sweep(Section):
     seeds: Seeds
 
     def cells(self) -> set[Cell]:
-        """Return its cells."""
+        """Return the cells of the sweep."""
         return product(self.pairs, self.lambdas, self.seeds)
 
 
 class Curves(Section):
-    """The cells whose curves and features are kept, and the detectors whose curves."""
+    """Which cells keep their curves and features, and for which detectors."""
 
     lambdas: Lambdas
     seed: Seed
     detectors: Names
 
 
-# Past the checks, which want at least one of each.
+# Built without validation, which requires at least one value in each list.
 NO_CURVES = Curves.model_construct(lambdas=[], seed=0, detectors=[])
 
 
 class GridFile(Section):
-    """What the grid file holds."""
+    """The contents of the grid file."""
 
     pairs: dict[str, dict[str, Any]]
     sweeps: dict[str, Sweep]
@@ -66,7 +66,7 @@ class GridFile(Section):
         """Read the grid file.
 
         Raises:
-            InputError: a line for each mistake.
+            InputError: the file has errors; the message has a line for each.
         """
         values = cls.parse(read(path), path)
         if lines := list(values._mistakes()):
@@ -74,35 +74,37 @@ class GridFile(Section):
         return values
 
     def _mistakes(self) -> Iterator[str]:
-        """Yield what is wrong between the sections."""
+        """Yield the errors that concern more than one section."""
         for pair, settings in self.pairs.items():
-            if not NAME.fullmatch(pair):  # it is a part of the name of an experiment, and of a ref
-                yield f"pairs.{pair}: expected a name of a-z and 0-9, with single hyphens between"
+            if not NAME.fullmatch(
+                pair
+            ):  # the name is part of an experiment's name and of a git ref
+                yield f"pairs.{pair}: expected a name of a-z, 0-9 and single hyphens"
             for key in {"lambda", "seed"} & set(settings):
                 yield f"pairs.{pair}.{key}: belongs to a sweep, not to a pair"
         for name, sweep in self.sweeps.items():
             for pair in sweep.pairs:
                 if pair not in self.pairs:
                     known = ", ".join(self.pairs)
-                    yield f"sweeps.{name}.pairs: got {pair!r}, expected one of {known}"
+                    yield f"sweeps.{name}.pairs: expected one of {known}, got {pair!r}"
 
     def chosen(self, names: Sequence[str], path: Path) -> set[Cell]:
-        """Return the cells of the named sweeps, or of those that are run by default.
+        """Return the cells of the named sweeps, or of the default sweeps.
 
         Raises:
-            InputError: there is no sweep of a name.
+            InputError: a name is unknown.
         """
         for name in names:
             if name not in self.sweeps:
                 known = ", ".join(self.sweeps)
-                raise InputError(f"{path}: sweeps: got {name!r}, expected one of {known}")
+                raise InputError(f"{path}: sweeps: expected one of {known}, got {name!r}")
         default = [name for name, sweep in self.sweeps.items() if sweep.by_default]
         return {cell for name in names or default for cell in self.sweeps[name].cells()}
 
     def cells(self) -> set[Cell]:
-        """Return the cells of all sweeps; those that two sweeps share are there once."""
+        """Return the cells of all sweeps; a cell that two sweeps share occurs once."""
         return {cell for sweep in self.sweeps.values() for cell in sweep.cells()}
 
     def with_curves(self) -> set[Cell]:
-        """Return the cells whose curves are kept."""
+        """Return the cells that keep their curves."""
         return product(self.pairs, self.curves.lambdas, [self.curves.seed])

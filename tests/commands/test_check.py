@@ -224,9 +224,7 @@ def test_a_panorama_is_named_even_among_panoramas_and_what_is_left_of_it_said(
         picture(place, 40).resize((800, 40)).save(folder / f"{place}.png")
     (found,) = [one for one in checked(tmp_path).findings if one.name == "odd_shape"]
     assert len(found.images) == 4
-    assert found.sentence.endswith(
-        "only the square in the middle is taken, down to 5% of the image"
-    )
+    assert found.sentence.endswith("training sees only the central square, down to 5% of the image")
 
 
 def test_a_broken_color_profile_is_named(photos: Path) -> None:
@@ -324,11 +322,13 @@ def test_a_class_of_one_image_is_named_once_and_not_counted_further(
     write_images(photos, "cow/1.png", side_px=64)
     assert main(["check", str(photos), "--alpha=0.2", *[fraction] * bool(fraction)]) == 1
     said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  - ")]
-    first = "fewer than 2 training images; a training stops"
+    first = "fewer than 2 training images; training stops"
     if not fraction:
         first = "fewer than 5 training images; `belong fit` stops"
     assert f"  - 1 class (cow): {first}" in said
-    named = [line for line in said if "cow" in line and "calibration images, what" not in line]
+    named = [
+        line for line in said if "cow" in line and "calibration images, the minimum" not in line
+    ]
     assert len(named) == 1
     assert not any(" 0 in the smallest" in line or "  - 0 " in line for line in said)
 
@@ -456,7 +456,7 @@ def test_the_command_writes_what_it_says_and_ends_with_1_where_the_result_is_spo
     # Of 81 images 65 are not for the test, and alpha 0.025 needs 82 to calibrate.
     assert main(["check", str(photos), "-o", str(tmp_path / "out")]) == 1
     said = capsys.readouterr().out
-    assert said.endswith("Not to be trained on as it is: 1 problem will spoil the result.\n")
+    assert said.endswith("Do not train on this folder yet: 1 problem would spoil the result.\n")
     about = json.loads((tmp_path / "out/check.json").read_text())
     assert about["findings"][0]["finding"] == "too_few_to_calibrate"
     assert about["classes"]["ant"] == {"train": 41, "test": 0, "unreadable": 0}

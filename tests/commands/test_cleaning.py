@@ -151,13 +151,13 @@ def test_the_gravest_remark_decides_and_all_are_told() -> None:
 @pytest.mark.parametrize("inside", [".", "out", "a/out"])
 def test_nothing_is_written_among_the_images(tmp_path: Path, inside: str) -> None:
     folder = write_images(tmp_path / "photos", "a/0.png", "b/0.png")
-    with pytest.raises(InputError, match="in which nothing is changed"):
+    with pytest.raises(InputError, match="which is never changed"):
         check_place(folder / inside, folder, overwrite=True)
 
 
 def test_nothing_is_written_around_the_images(tmp_path: Path) -> None:
     folder = write_images(tmp_path / "out" / "cleaned", "a/0.png", "b/0.png")
-    with pytest.raises(InputError, match=r"holds .*cleaned; expected another folder"):
+    with pytest.raises(InputError, match=r"contains .*cleaned; expected another folder"):
         check_place(tmp_path / "out", folder, overwrite=True)
 
 

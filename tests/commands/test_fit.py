@@ -107,11 +107,12 @@ def test_a_plan_is_told_and_nothing_is_written(
         ([str(DIGITS), "--set", "train.epoch=3"],
          "belong fit: --set: train.epoch: unknown key; the nearest known key is train.epochs"),
         ([str(DIGITS), "--set", "calibration.alpha=2.0"],
-         "belong fit: --set: calibration.alpha: got 2.0, expected less than 1"),
+         "belong fit: --set: calibration.alpha: expected less than 1, got 2.0"),
         ([str(DIGITS), "--set", "seed"], "belong fit: --set seed: expected KEY=VALUE"),
         ([str(DIGITS), "--plan", "--anomalies", "nowhere"], "belong fit: nowhere: no such folder"),
         ([str(DIGITS), "--plan", "--anomalies", str(DIGITS)],
-         f"belong fit: {DIGITS}: is the folder of the normal images; expected another one"),
+         f"belong fit: {DIGITS}: expected another folder for the anomalies, got that of the "
+         "normal images"),
         ([str(DIGITS), "--plan", "--weights", "nowhere.safetensors"],
          f"belong fit: {Path('nowhere.safetensors').resolve()}: no such file; expected a file of "),
     ],
@@ -128,9 +129,9 @@ def test_a_mistake_is_one_line(
 @pytest.mark.parametrize(
     ("option", "wanted"),
     [
-        ("--alpha=2", "argument --alpha: got '2', expected a number between 0 and 1"),
-        ("--threads=0", "argument --threads: got '0', expected a whole number from 1 on"),
-        ("--seed=-1", "argument --seed: got '-1', expected a whole number from 0 on"),
+        ("--alpha=2", "argument --alpha: expected a number between 0 and 1, got '2'"),
+        ("--threads=0", "argument --threads: expected a whole number of at least 1, got '0'"),
+        ("--seed=-1", "argument --seed: expected a whole number of at least 0, got '-1'"),
     ],
 )
 def test_a_number_that_cannot_be_is_refused_under_the_name_that_it_was_given_by(

@@ -186,8 +186,8 @@ def test_a_classifier_at_chance_is_refused_and_the_line_has_its_numbers() -> Non
     probabilities = np.tile([[0.6, 0.4]], (200, 1))
     seen = measure(probabilities, far, labels, knows_classes=True)
     assert seen.labels_refused.startswith(
-        "nothing is said about labels: unseen images are given their class in 50.0% of cases, and "
-        "always naming the largest class gives 50.0%; expected at least 62.5%; what helps: "
+        "labels are not judged: expected an accuracy of at least 62.5% on unseen images, got 50.0% "
+        "(always predicting the largest class: 50.0%); "
     )
     assert (seen.foreign_refused, seen.left_out_auroc) == ("", None)
 
@@ -196,7 +196,7 @@ def test_planted_images_that_cannot_be_told_are_refused() -> None:
     labels = np.tile([0, 1], 100)
     same = np.ones((200, 2))
     seen = measure(np.eye(2)[labels], Distances(same, same, np.ones(5)), labels, knows_classes=True)
-    assert "with AUROC 0.500; expected at least 0.6" in seen.foreign_refused
+    assert "an AUROC of at least 0.6 on planted foreign images, got 0.500" in seen.foreign_refused
     assert refusals(seen.as_json()) == [seen.foreign_refused]
 
 
@@ -207,7 +207,7 @@ def test_a_training_that_fails_ends_in_one_refusal_and_no_verdict() -> None:
     judged = judge(photos(), fails, knows_classes=True)
     assert judged.known is None
     assert refusals(judged.sight) == [
-        "nothing is said about labels or foreign images: the network is dead"
+        "labels and foreign images are not judged: the network is dead"
     ]
     assert sight.in_words(judged.sight) == []
 

@@ -54,7 +54,7 @@ def test_a_lock_that_dvc_refuses_is_brought_back_as_it_was_committed(
     assert refused(lock)
     assert main(root) == 0
     assert lock.read_text() == whole
-    assert f"{lock}: was cut off; the committed one is back\n" in capsys.readouterr().err
+    assert f"{lock}: was cut off; restored the committed version\n" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("last", ["outs:", "- path: data/plots", "evaluate:"])
@@ -68,7 +68,7 @@ def test_a_cut_lock_that_dvc_reads_is_brought_back_as_it_was_committed(
     assert refused(lock) is None
     assert main(root) == 0
     assert lock.read_text() == whole
-    assert f"{lock}: was cut off; the committed one is back\n" in capsys.readouterr().err
+    assert f"{lock}: was cut off; restored the committed version\n" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("removed", ["the stage", "its output"])
@@ -104,7 +104,7 @@ def test_a_cut_lock_that_git_cannot_bring_back_names_the_lost_stage(
     (root / ".git" / "index.lock").touch()  # a git that was killed left it
     assert main(root) == 4
     (line,) = capsys.readouterr().err.splitlines()
-    assert "dvc.lock: it is cut off: it lacks evaluate; `git restore " in line
+    assert "dvc.lock: cut off: evaluate missing; restore it with `git restore " in line
 
 
 def test_a_lock_that_is_whole_stays_as_it_is_though_another_is_committed(
@@ -125,7 +125,7 @@ def test_without_a_committed_lock_the_answer_is_one_line_and_code_4(
     (root / "dvc.lock").write_text("")
     assert main(root) == 4
     (line,) = capsys.readouterr().err.splitlines()
-    assert "dvc.lock: it is cut off or altered: " in line
+    assert "dvc.lock: cut off or altered: " in line
 
 
 def test_nothing_is_touched_while_dvc_has_the_folder(root: Path) -> None:

@@ -14,7 +14,7 @@ from dvc_data.hashfile.db import HashFileDB
 from dvc_objects.fs.local import LocalFileSystem
 
 from belong.commands.main import main
-from belong.commands.verify.dvc_cache import listing
+from belong.commands.verify.dvc_cache import listing_bytes
 from belong.prediction.manifest import StoredFile
 from tests.small_manifest import a_manifest
 from tests.small_pipeline import FILES, cached, make_pipeline
@@ -46,7 +46,7 @@ def test_the_list_of_a_folder_is_the_one_that_dvc_makes(root: Path) -> None:
         path.relative_to(folder).as_posix(): hashlib.md5(path.read_bytes()).hexdigest()  # noqa: S324
         for path in folder.rglob("*.csv")
     }
-    assert hashlib.md5(listing(sums)).hexdigest() + ".dir" == built.hash_info.value  # noqa: S324
+    assert hashlib.md5(listing_bytes(sums)).hexdigest() + ".dir" == built.hash_info.value  # noqa: S324
 
 
 def altered(path: Path) -> None:
@@ -73,41 +73,41 @@ def one_more(root: Path) -> None:
 SPOILED: dict[str, tuple[Callable[[Path], object], str]] = {
     "an output is altered": (
         lambda root: altered(root / "data" / "model.bin"),
-        "train: data/model.bin: is altered; to mend it: cd R && rm -r data/model.bin && "
+        "train: data/model.bin: is altered; to repair it: cd R && rm -r data/model.bin && "
         "dvc checkout data/model.bin",
     ),
     "an output is missing": (
         lambda root: (root / "data" / "model.bin").unlink(),
-        "train: data/model.bin: is missing; to mend it: cd R && dvc checkout data/model.bin",
+        "train: data/model.bin: is missing; to repair it: cd R && dvc checkout data/model.bin",
     ),
     "nothing is cached": (
         without_cache,
-        "train: data/model.bin: is altered; to mend it: cd R && rm -r data/model.bin && "
+        "train: data/model.bin: is altered; to repair it: cd R && rm -r data/model.bin && "
         "dvc repro train",
     ),
     "a file of a folder is altered": (
         lambda root: altered(root / "data" / "plots" / "roc.csv"),
-        "train: data/plots: is altered (roc.csv); to mend it: cd R && rm -r data/plots && "
+        "train: data/plots: is altered (roc.csv); to repair it: cd R && rm -r data/plots && "
         "dvc checkout data/plots",
     ),
     "a folder has one file more": (
         one_more,
-        "train: data/plots: is altered (more.csv); to mend it: cd R && rm -r data/plots && "
+        "train: data/plots: is altered (more.csv); to repair it: cd R && rm -r data/plots && "
         "dvc checkout data/plots",
     ),
     "the cache is altered": (
         lambda root: altered(cached(root, MODEL)),
-        "train: data/model.bin: what DVC's cache keeps of it is altered; to mend it: cd R && "
+        "train: data/model.bin: its copy in DVC's cache is altered; to repair it: cd R && "
         "rm -f C && dvc commit --force train",
     ),
     "the output and the cache are altered": (
         both,
-        "train: data/model.bin: is altered, and what DVC's cache keeps of it is altered; to mend "
+        "train: data/model.bin: is altered, and its copy in DVC's cache is altered; to repair "
         "it: cd R && rm -f C && rm -r data/model.bin && dvc repro train",
     ),
     "the output of a stage beside is missing": (
         lambda root: shutil.rmtree(root / "data" / "raw" / "mnist"),
-        "data/dvc.yaml:fetch@mnist: data/raw/mnist: is missing; to mend it: cd R && "
+        "data/dvc.yaml:fetch@mnist: data/raw/mnist: is missing; to repair it: cd R && "
         "dvc checkout data/raw/mnist",
     ),
 }
@@ -147,7 +147,7 @@ def test_what_the_cache_keeps_of_another_run_is_read_if_that_is_asked_for(
     code, (line, _) = verified(root, capsys, "--whole-cache")
     assert code == 4
     assert line == (
-        f"DVC's cache: {other}: is altered; another run left it; to mend it: rm -f {other}"
+        f"DVC's cache: {other}: is altered (a file of another run); to repair it: rm -f {other}"
     )
 
 
@@ -159,7 +159,7 @@ def test_an_output_that_is_a_link_to_the_cache_is_read_once(
     altered(cached(root, MODEL))
     code, (line, _) = verified(root, capsys)
     assert code == 4
-    assert "is altered, and what DVC's cache keeps of it is altered" in line
+    assert "is altered, and its copy in DVC's cache is altered" in line
 
 
 @pytest.mark.parametrize("content", ["", "stages:\n  train:\n   - [", "stages: [1]", "[]"])
@@ -170,8 +170,8 @@ def test_a_dvc_lock_that_is_cut_off_is_one_line_with_what_brings_it_back(
     lock.write_text(content)
     assert main(["verify", str(root)]) == 4
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"belong verify: {lock}: it is cut off or altered: ")
-    assert line.endswith(f"`git restore {lock}` brings back the committed one")
+    assert line.startswith(f"belong verify: {lock}: cut off or altered: ")
+    assert line.endswith(f"restore it with `git restore {lock}`")
 
 
 @pytest.mark.parametrize("last", ["outs:", "- path: data/plots"])
@@ -185,7 +185,7 @@ def test_a_dvc_lock_that_is_cut_off_between_two_lines_names_the_stage(
     code, lines = verified(root, capsys)
     assert code == 4
     assert lines[-2] == (
-        f"train: {lock}: is cut off, or the stage has not been run; to mend it: cd {root} && "
+        f"train: {lock}: is cut off, or the stage has not been run; to repair it: cd {root} && "
         f"dvc repro train"
     )
 
@@ -215,7 +215,7 @@ def test_a_folder_that_is_neither_pipeline_nor_model_is_refused(
 ) -> None:
     assert main(["verify", str(tmp_path)]) == 2
     assert capsys.readouterr().err == (
-        f"belong verify: {tmp_path}: expected the folder of a pipeline, with its dvc.lock, or of a "
+        f"belong verify: {tmp_path}: expected the folder of a pipeline, with dvc.lock, or of a "
         f"model, with its manifest.json\n"
     )
 
@@ -226,8 +226,7 @@ def test_without_dvc_a_pipeline_is_one_line_with_what_brings_it(
     monkeypatch.setitem(sys.modules, "dvc", None)
     assert main(["verify", str(root)]) == 2
     assert capsys.readouterr().err == (
-        "belong verify: dvc is not installed; pip install dvc configobj vl-convert-python "
-        "brings it\n"
+        "belong verify: dvc is not installed; run pip install dvc configobj vl-convert-python\n"
     )
 
 
@@ -255,9 +254,9 @@ def a_pipe(path: Path) -> None:
     ("spoil", "what"),
     [
         (altered, "is altered"),
-        (lambda path: path.write_bytes(MODEL[:3]), "has 3 bytes, 7 were saved"),
+        (lambda path: path.write_bytes(MODEL[:3]), "expected 7 bytes, got 3"),
         (Path.unlink, "is missing"),
-        (a_pipe, "is no file"),
+        (a_pipe, "is not a file"),
     ],
     ids=["altered", "cut off", "missing", "a pipe"],
 )
@@ -268,7 +267,7 @@ def test_a_file_of_a_model_that_does_not_match_is_named(
     spoil(path)
     code, (line, _) = verified(model, capsys)
     assert code == 4
-    assert line.startswith(f"{path}: {what}; to mend it: take the model again")
+    assert line.startswith(f"{path}: {what}; to repair it: copy the model again")
 
 
 def test_an_altered_manifest_ends_with_code_4(

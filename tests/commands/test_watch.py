@@ -119,7 +119,7 @@ GOOD = "path,class,belongs,p_value\na.png,ant,True,0.5\n"
 REFUSED = {
     "empty": ("", "predictions.csv: cannot be read as a table: No columns to parse from file"),
     "no row": (GOOD[:27], "predictions.csv: has no row; expected the predictions of at least one"),
-    "no column": ("path,class\na,b\n", "predictions.csv: has no column 'belongs'; it has path"),
+    "no column": ("path,class\na,b\n", "predictions.csv: expected a column 'belongs', got path"),
     "above 1": (GOOD.replace("0.5", "1.5"), "predictions.csv: row 1: p_value is '1.5'; expected"),
     "zero": (GOOD.replace("0.5", "0"), "predictions.csv: row 1: p_value is '0'; expected above 0"),
     "no number": (GOOD.replace("0.5", "x"), "predictions.csv: row 1: p_value is 'x'; expected"),

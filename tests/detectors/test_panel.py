@@ -264,7 +264,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("feature_knn", {"features": X.log() - X.log()[:1] / 0}, "NaN or infinity in row 0"),
     ("feature_knn", {"features": np.array([["a"]])}, "features: expected numbers, got dtype"),
     ("feature_knn", {"features": X + 1j}, "features: expected real numbers"),
-    ("feature_knn", {"features": X, "logits": X[:5]}, "expected as many rows of each, got 12 of"),
+    ("feature_knn", {"features": X, "logits": X[:5]}, "expected equal numbers of rows, got 12 of"),
     ("energy", {"logits": X[:, :1]}, "logits: expected at least 2 columns"),
     ("mahalanobis", {"features": X, "labels": ["a"] * 12}, "got text or objects"),
     ("mahalanobis", {"features": X, "labels": Y / 2}, "labels: expected whole numbers from 0 on"),

@@ -101,7 +101,7 @@ def test_from_a_remote_a_second_clone_has_everything_and_nothing_to_run(
     commit(author)
     second = clone_of(author, tmp_path / "second")
     assert pull(second) == 0
-    assert capsys.readouterr().err.endswith("all outputs of dvc.lock are here\n")
+    assert capsys.readouterr().err.endswith("all outputs of dvc.lock are present\n")
     assert "up to date" in on(second, "another", "dvc", "repro")
     assert call(second, "git", "status", "--porcelain") == ""
     assert (second / "data" / "package" / "model").read_text() == "author 1.0"
@@ -116,12 +116,12 @@ def test_from_a_remote_a_second_clone_has_everything_and_nothing_to_run(
         if file.read_text() == "author 1.0":
             file.unlink()
     assert pull(third) == 2
-    assert "the remote lacks data/bundle, data/package; `dvc push`" in capsys.readouterr().err
+    assert "the remote lacks data/bundle, data/package; run `dvc push`" in capsys.readouterr().err
     assert (third / "data" / "raw" / "images").read_text() == "digits"
     store.rename(tmp_path / "away")
     assert pull(third) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.endswith(f"remote store: {store} is gone, or nothing was ever pushed to it")
+    assert line.endswith(f"remote store: {store} does not exist, or nothing was ever pushed to it")
 
 
 def test_without_a_remote_the_answer_is_one_line(

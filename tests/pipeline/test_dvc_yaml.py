@@ -19,7 +19,7 @@ from ruamel.yaml import YAML
 
 from belong.parameters import Parameters
 from belong.runtime.typed_yaml import read
-from stages.runner import VERSIONS, is_ground
+from stages.runner import VERSIONS, is_exempt
 from tests.imports import NO_STAGES, ROOT, imported_by
 
 
@@ -67,7 +67,7 @@ def test_a_stage_depends_on_exactly_the_wings_that_it_imports() -> None:
 def wing_of(file: str) -> str | None:
     """Return the folder that a stage lists for a file; the ground floor changes no result."""
     top, *folders = Path(file).parts[:-1]
-    return None if top == "stages" or is_ground(Path(file)) else f"{top}/{folders[0]}"
+    return None if top == "stages" or is_exempt(Path(file)) else f"{top}/{folders[0]}"
 
 
 def test_a_stage_that_computes_depends_on_the_versions_of_the_packages() -> None:

@@ -51,9 +51,7 @@ def test_the_readme_is_not_begun_without_the_tables_of_the_grid(tmp_path: Path) 
         text=True,
         check=False,
     )
-    assert done.stderr.splitlines()[0] == (
-        "reports/paper/grid.csv: no such file; `make grid` makes it"
-    )
+    assert done.stderr.splitlines()[0] == ("reports/paper/grid.csv: no such file; run `make grid`")
     assert not (tmp_path / "ran").exists()
 
 

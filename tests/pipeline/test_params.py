@@ -34,29 +34,29 @@ def check(params: Path) -> "subprocess.CompletedProcess[str]":
     [
         ("train:\n  epochs: 3", "train:\n  epoch: 12", "train.epoch: unknown key; the nearest known key is train.epochs"),
         ("seed: 0", "sede: 0", "sede: unknown key; the nearest known key is seed"),
-        ("train:\n  epochs: 3", "train:\n  epochs: many", "train.epochs: got 'many', expected a valid integer"),
-        ("train:\n  epochs: 3", "train:\n  epochs: 1.5", "train.epochs: got 1.5, expected a valid integer"),
-        ("train:\n  epochs: 3", "train:\n  epochs: true", "train.epochs: got True, expected a valid integer"),
-        ("lambda: 1.0", "lambda: -1", "lambda: got -1, expected greater than or equal to 0"),
-        ("lambda: 1.0", "lambda: '1.0'", "lambda: got '1.0', expected a valid number"),
-        ("lambda: 1.0", "lambda: .nan", "lambda: got nan, expected a finite number"),
-        ("lambda: 1.0", "lambda:", "lambda: got None, expected a valid number"),
-        ("  batch_size: 32", "  batch_size: 0", "train.batch_size: got 0, expected greater than or equal to 1"),
-        ("\nmahalanobis:\n  quantile: 0.975", "\nmahalanobis:\n  quantile: 97.5", "mahalanobis.quantile: got 97.5, expected less than or equal to 1"),
-        ("  alpha: 0.025", "  alpha: 1", "calibration.alpha: got 1, expected less than 1"),
-        ("  threshold: calibrated", "  threshold: exact", "calibration.threshold: got 'exact', expected 'calibrated' or 'training'"),
-        ("device: auto", "device: gpu", "device: got 'gpu', expected 'auto', 'cpu' or 'cuda'"),
-        ("threads: 1", "threads: 0", "threads: got 0, expected greater than or equal to 1"),
-        ("  path: tests/data/mnist-small", "  path: ''", "normal.path: got '', expected at least 1 character"),
+        ("train:\n  epochs: 3", "train:\n  epochs: many", "train.epochs: expected a valid integer, got 'many'"),
+        ("train:\n  epochs: 3", "train:\n  epochs: 1.5", "train.epochs: expected a valid integer, got 1.5"),
+        ("train:\n  epochs: 3", "train:\n  epochs: true", "train.epochs: expected a valid integer, got True"),
+        ("lambda: 1.0", "lambda: -1", "lambda: expected greater than or equal to 0, got -1"),
+        ("lambda: 1.0", "lambda: '1.0'", "lambda: expected a valid number, got '1.0'"),
+        ("lambda: 1.0", "lambda: .nan", "lambda: expected a finite number, got nan"),
+        ("lambda: 1.0", "lambda:", "lambda: expected a valid number, got None"),
+        ("  batch_size: 32", "  batch_size: 0", "train.batch_size: expected greater than or equal to 1, got 0"),
+        ("\nmahalanobis:\n  quantile: 0.975", "\nmahalanobis:\n  quantile: 97.5", "mahalanobis.quantile: expected less than or equal to 1, got 97.5"),
+        ("  alpha: 0.025", "  alpha: 1", "calibration.alpha: expected less than 1, got 1"),
+        ("  threshold: calibrated", "  threshold: exact", "calibration.threshold: expected 'calibrated' or 'training', got 'exact'"),
+        ("device: auto", "device: gpu", "device: expected 'auto', 'cpu' or 'cuda', got 'gpu'"),
+        ("threads: 1", "threads: 0", "threads: expected greater than or equal to 1, got 0"),
+        ("  path: tests/data/mnist-small", "  path: ''", "normal.path: expected at least 1 character, got ''"),
         ("seed: 0", "", "seed: missing"),
-        ("  path: tests/data/mnist-small\n  classes: all", "  path: tests/data/mnist-small\n  classes: 1.5", "normal.classes: got 1.5, expected all, none, a class, a list of classes or a range such as 0-9"),
-        ("  path: tests/data/mnist-small\n  classes: all", "  path: tests/data/mnist-small\n  classes: [0, true]", "normal.classes: got [0, True], expected all, none, a class, a list of classes or a range such as 0-9"),
-        ("  background: white", "  background: grey", "images.background: got 'grey', expected white, black or three numbers from 0 to 255"),
-        ("  background: white", "  background: [0, 256, 0]", "images.background: got [0, 256, 0], expected white, black or three numbers from 0 to 255"),
-        ("  color: auto", "  color: gray", "images.color: got 'gray', expected 'auto', 'grey' or 'rgb'"),
-        ("  max_bad_fraction: 0.01", "  max_bad_fraction: 1.5", "images.max_bad_fraction: got 1.5, expected less than or equal to 1"),
-        ("  max_pixels: 128000000", "  max_pixels: 1280000000", "images.max_pixels: got 1280000000, expected less than or equal to 178956970"),
-        ("  test_fraction: 0.2", "  test_fraction: 0", "split.test_fraction: got 0, expected greater than 0"),
+        ("  path: tests/data/mnist-small\n  classes: all", "  path: tests/data/mnist-small\n  classes: 1.5", "normal.classes: expected all, none, a class, a list of classes or a range such as 0-9, got 1.5"),
+        ("  path: tests/data/mnist-small\n  classes: all", "  path: tests/data/mnist-small\n  classes: [0, true]", "normal.classes: expected all, none, a class, a list of classes or a range such as 0-9, got [0, True]"),
+        ("  background: white", "  background: grey", "images.background: expected white, black or three numbers from 0 to 255, got 'grey'"),
+        ("  background: white", "  background: [0, 256, 0]", "images.background: expected white, black or three numbers from 0 to 255, got [0, 256, 0]"),
+        ("  color: auto", "  color: gray", "images.color: expected 'auto', 'grey' or 'rgb', got 'gray'"),
+        ("  max_bad_fraction: 0.01", "  max_bad_fraction: 1.5", "images.max_bad_fraction: expected less than or equal to 1, got 1.5"),
+        ("  max_pixels: 128000000", "  max_pixels: 1280000000", "images.max_pixels: expected less than or equal to 178956970, got 1280000000"),
+        ("  test_fraction: 0.2", "  test_fraction: 0", "split.test_fraction: expected greater than 0, got 0"),
         ("seed: 0", "seed: 0\nseed: 1", "not valid YAML in line 3: found duplicate key \"seed\""),
         ("seed: 0", "seed: [0", "not valid YAML in line 3: "),
     ],
@@ -154,14 +154,14 @@ def test_the_parameters_of_the_tests_are_possible() -> None:
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        ({"network": "small_cnn"}, f"{IDX}: images of 28x28 px, but network small_cnn requires at least 32 px"),
-        ({"network": "efficientnet_lite0"}, f"{IDX}: images of 28x28 px, but network efficientnet_lite0 requires at least 33 px"),
-        ({"normal": {"path": "tests"}, "images": {"side_px": 11}}, "images.side_px: got 11, but network lenet requires at least 12 px"),
-        ({"normal": {"path": "tests"}, "network": "vit_tiny_patch16_224", "images": {"side_px": 200}}, "images.side_px: got 200, but network vit_tiny_patch16_224 requires 224 px"),
-        ({"detectors": {"vim": {"principal": 84}}}, "detectors.vim.principal: got 84, expected less than 84, the features of network lenet"),
-        ({"network": "efficientnet_lite0", "normal": {"path": "tests"}, "detectors": {"vim": {"principal": 1280}}}, "detectors.vim.principal: got 1280, expected less than 1280, the features of network efficientnet_lite0"),
-        ({"network": "efficientnet_lite0", "normal": {"path": "tests"}, "backbone": {"weights": "pretrained", "frozen": True}, "detectors": {"vim": {"principal": 128}}}, "detectors.vim.principal: got 128, expected less than 128, the features of network efficientnet_lite0"),
-        ({"bundle": {"detector": "mlp_head"}, "anomaly": {"classes": "none"}}, "bundle.detector: mlp_head learns from anomalies, but anomaly.classes is none"),
+        ({"network": "small_cnn"}, f"{IDX}: image side in px: expected at least 32, the minimum of network small_cnn, got 28x28"),
+        ({"network": "efficientnet_lite0"}, f"{IDX}: image side in px: expected at least 33, the minimum of network efficientnet_lite0, got 28x28"),
+        ({"normal": {"path": "tests"}, "images": {"side_px": 11}}, "images.side_px: expected at least 12, the minimum of network lenet, got 11"),
+        ({"normal": {"path": "tests"}, "network": "vit_tiny_patch16_224", "images": {"side_px": 200}}, "images.side_px: expected 224, the side of network vit_tiny_patch16_224, got 200"),
+        ({"detectors": {"vim": {"principal": 84}}}, "detectors.vim.principal: expected less than 84, the features of network lenet, got 84"),
+        ({"network": "efficientnet_lite0", "normal": {"path": "tests"}, "detectors": {"vim": {"principal": 1280}}}, "detectors.vim.principal: expected less than 1280, the features of network efficientnet_lite0, got 1280"),
+        ({"network": "efficientnet_lite0", "normal": {"path": "tests"}, "backbone": {"weights": "pretrained", "frozen": True}, "detectors": {"vim": {"principal": 128}}}, "detectors.vim.principal: expected less than 128, the features of network efficientnet_lite0, got 128"),
+        ({"bundle": {"detector": "mlp_head"}, "anomaly": {"classes": "none"}}, "bundle.detector: mlp_head needs training anomalies, but anomaly.classes is none"),
     ],
     ids=str,
 )  # fmt: skip
@@ -176,7 +176,7 @@ def test_a_network_that_joined_later_is_built_to_learn_its_features(
 ) -> None:
     monkeypatch.setattr(check_params, "FROM_SCRATCH", {})
     (line,) = problems(detectors={"vim": {"principal": 84}})
-    assert line.endswith("got 84, expected less than 84, the features of network lenet")
+    assert line.endswith("expected less than 84, the features of network lenet, got 84")
 
 
 @pytest.mark.parametrize("is_there", [True, False])
@@ -184,7 +184,7 @@ def test_a_gpu_is_asked_for_only_where_there_is_one(
     is_there: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: is_there)
-    line = "device: cuda was asked for, but torch sees no GPU; use auto or cpu"
+    line = "device: expected auto or cpu, as torch finds no GPU, got cuda"
     assert problems(device="cuda") == ([] if is_there else [line])
 
 
@@ -206,8 +206,8 @@ def test_an_impossible_parameter_ends_the_stage_with_one_line_and_no_output(tmp_
     params = tmp_path / "params.yaml"
     params.write_text(GOOD.replace("  principal: 42", "  principal: 90"), encoding="utf-8")
     done = check(params)
-    line = f"check_params: {params}: detectors.vim.principal: got 90, expected less than 84, "
-    assert (done.returncode, done.stderr) == (2, f"{line}the features of network lenet\n")
+    line = f"check_params: {params}: detectors.vim.principal: expected less than 84, "
+    assert (done.returncode, done.stderr) == (2, f"{line}the features of network lenet, got 90\n")
     assert not (tmp_path / "valid").exists()
 
 

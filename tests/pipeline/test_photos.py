@@ -210,7 +210,7 @@ def test_few_enough_bad_files_are_left_out_and_listed(photos: Path) -> None:
     (photos / "ours" / "ant" / "notes.txt").touch()
     done = packed(photos, photos / "ours", photos / "odd")
     wanted = (
-        f"pack: {photos}/ours: 1 of 500 images cannot be read and are left out; "
+        f"pack: {photos}/ours: 1 of 500 images cannot be read and are skipped; "
         f"{photos}/unreadable.csv lists them\n"
     )
     assert (done.returncode, done.stderr) == (0, wanted)

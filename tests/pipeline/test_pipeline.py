@@ -162,7 +162,7 @@ def test_a_mistake_in_params_stops_the_run_before_any_work(clone: Path) -> None:
     finally:
         params.write_text(good)
     assert (
-        "check_params: params.yaml: lambda: got -1.0, expected greater than or equal to 0" in said
+        "check_params: params.yaml: lambda: expected greater than or equal to 0, got -1.0" in said
     )
     assert re.findall(r"Running stage '([\w-]+)'", said) == ["check_params"]
     assert (clone / "reports" / "metrics.json").read_bytes() == before
@@ -235,7 +235,7 @@ def test_from_a_remote_a_second_clone_has_every_output_and_nothing_to_run(
     second = tmp_path / "second"
     call(second, "dvc", *store)
     brought = call(second, "python", "-m", "belong.commands.verify.pull", ".")
-    assert brought.endswith("all outputs of dvc.lock are here\n")
+    assert brought.endswith("all outputs of dvc.lock are present\n")
     done = call(second, "dvc", "repro")
     assert "Running stage" not in done
     assert "Data and pipelines are up to date." in done

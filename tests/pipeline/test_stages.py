@@ -362,7 +362,7 @@ def assert_refused(
          [*["train: the loss is nan after epoch 1"] * 3, "train: the training failed 4 times"]),
         pytest.param(
             "device: auto", "device: cuda",
-            ["train: device: cuda was asked for, but torch sees no GPU; use auto or cpu"],
+            ["train: device: expected auto or cpu, as torch finds no GPU, got cuda"],
             marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here"),
         ),
     ],

@@ -94,7 +94,7 @@ def test_a_stage_whose_dependencies_cover_its_imports_runs(tmp_path: Path) -> No
 
 def test_a_stage_that_imports_what_dvc_does_not_watch_does_no_work(tmp_path: Path) -> None:
     said = run_stage(tmp_path, top="import own")
-    assert said.startswith("draw: imports own.py: expected `deps` in dvc.yaml to hold")
+    assert said.startswith("draw: imports own.py: expected `deps` in dvc.yaml to list")
     assert said.count("\n") == 1
     assert not (tmp_path / "out").exists()
 

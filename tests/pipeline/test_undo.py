@@ -49,7 +49,7 @@ def test_undo_brings_back_what_this_machine_made_though_the_lock_is_another_mach
     assert is_as_committed(experienced)
     assert model(experienced) == "other 1.0"
     (line,) = capsys.readouterr().err.splitlines()
-    assert "files as committed again; what was there is kept: `git stash show stash@{0}`" in line
+    assert "restored to the committed version; the previous version is in the stash: " in line
     assert "+lambda: 0.1" in call(experienced, "git", "stash", "show", "--patch", "stash@{0}")
 
 
@@ -152,20 +152,20 @@ def test_a_run_on_another_machine_is_set_beside_the_committed_one(
 ) -> None:
     folder, spread = clone_of(author, tmp_path / "toy"), tmp_path / "spread.csv"
     spread.write_text(SPREAD)
-    assert describe(folder, spread) == "your run is the committed one, byte for byte"
+    assert describe(folder, spread) == "your run equals the committed one, byte for byte"
     on(folder, "other", "dvc", "repro")
     assert describe(folder, spread) == (
         "your run differs from the committed one: 0 of 1 metrics within the spread of seeds, "
         "largest difference 1.0000 (detectors.vim.auroc); 3 files changed; "
-        "`make undo` takes you back"
+        "`make undo` restores the committed state"
     )
     commit(folder)
     assert describe(folder, spread).endswith("byte for byte")
     params = folder / "params.yaml"
     params.write_text(params.read_text().replace("1.0", "2.0"))
     assert describe(folder, spread) == (
-        "your run differs from the committed one: it has other parameters (lambda); "
-        "1 file changed; `make undo` takes you back"
+        "your run differs from the committed one: other parameters (lambda); "
+        "1 file changed; `make undo` restores the committed state"
     )
 
 

@@ -393,7 +393,7 @@ def test_a_missing_folder_for_the_graph_is_named(
 ) -> None:
     code, line = refused([made / "model", "--onnx", tmp_path / "no" / "a.onnx"], capsys)
     assert code == 2
-    assert line == f"belong export: {tmp_path / 'no'}: no such folder; a.onnx was to go there"
+    assert line == f"belong export: {tmp_path / 'no'}: no such folder; expected one for a.onnx"
 
 
 def test_a_folder_without_images_leaves_no_graph(
@@ -420,6 +420,5 @@ def test_without_its_packages_the_command_says_what_brings_them(
     )  # fmt: skip
     assert done.returncode == 2
     assert done.stderr == (
-        f"belong export: {package} is not installed; pip install onnx onnxscript onnxruntime "
-        f"brings it\n"
+        f"belong export: {package} is not installed; run pip install onnx onnxscript onnxruntime\n"
     )

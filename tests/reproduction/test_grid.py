@@ -214,23 +214,23 @@ def test_photos_are_trained_in_the_grid_as_the_documentation_says(pair: str) -> 
         (
             "[0, 1]",
             "[0, 1, 1.0]",
-            "curves.lambdas: got [0, 1, 1.0], expected each of them once",
+            "curves.lambdas: expected distinct values, got [0, 1, 1.0]",
         ),
         (
             "[0, 1]",
             "[]",
-            "curves.lambdas: got [], expected at least one",
+            "curves.lambdas: expected at least one value, got []",
         ),
         (
             "3, 10]",
             "3, -10]",
-            "sweeps.fine.lambdas.9: got -10, expected greater than or equal to 0",
+            "sweeps.fine.lambdas.9: expected greater than or equal to 0, got -10",
         ),
         (
             "digit-0]",
             "digit_0]",
-            "sweeps.paper.pairs: got 'digit_0', expected one of mnist-fashion-mnist, digit-0, "
-            "imagenet30-a, imagenet30-b, imagenet30-c",
+            "sweeps.paper.pairs: expected one of mnist-fashion-mnist, digit-0, "
+            "imagenet30-a, imagenet30-b, imagenet30-c, got 'digit_0'",
         ),
         (
             "  digit-0:\n",
@@ -240,12 +240,12 @@ def test_photos_are_trained_in_the_grid_as_the_documentation_says(pair: str) -> 
         (
             "# Every pair of a sweep",
             "  a/b: {}\n# Every pair of a sweep",
-            "pairs.a/b: expected a name of a-z and 0-9, with single hyphens between",
+            "pairs.a/b: expected a name of a-z, 0-9 and single hyphens",
         ),
         (
             "  seed: 0",
             "  seed: first",
-            "curves.seed: got 'first', expected a valid integer",
+            "curves.seed: expected a valid integer, got 'first'",
         ),
         (
             "  fine:\n    by_default: true\n",
@@ -267,7 +267,7 @@ def test_a_mistake_in_the_grid_file_is_named_with_its_place(
 
 
 def test_an_unknown_sweep_is_named_with_the_known_ones() -> None:
-    with pytest.raises(InputError, match=r"got 'fien', expected one of paper, fine, imagenet30$"):
+    with pytest.raises(InputError, match=r"expected one of paper, fine, imagenet30, got 'fien'$"):
         GridFile.load(GRID).chosen(["fien"], GRID)
 
 

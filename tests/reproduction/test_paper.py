@@ -261,11 +261,11 @@ def test_lambdas_that_lie_close_are_not_all_labelled() -> None:
     ("name", "content", "message"),
     [
         ("grid.csv", "pair,lambda,seed\n", "the grid has no column 'data.normal_test'"),
-        ("grid.csv", None, "grid.csv: no such file; `make grid` makes it"),
-        ("anomaly_sets.csv", None, "anomaly_sets.csv: no such file; `make grid` makes it"),
-        ("anomaly_sets.csv", "pair\n", "anomaly_sets.csv: has no column 'lambda'; it has pair"),
-        ("roc.csv", "pair,lambda\n", "roc.csv: has no column 'detector'; it has pair, lambda"),
-        ("published.csv", "network\nlenet\n", "published.csv: has no column 'normal'; it has net"),
+        ("grid.csv", None, "grid.csv: no such file; run `make grid`"),
+        ("anomaly_sets.csv", None, "anomaly_sets.csv: no such file; run `make grid`"),
+        ("anomaly_sets.csv", "pair\n", "anomaly_sets.csv: expected a column 'lambda', got pair"),
+        ("roc.csv", "pair,lambda\n", "roc.csv: expected a column 'detector', got pair, lambda"),
+        ("published.csv", "network\nlenet\n", "published.csv: expected a column 'normal', got net"),
     ],
 )
 def test_a_wrong_table_is_one_line_and_leaves_the_last_page(

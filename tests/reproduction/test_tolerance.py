@@ -164,10 +164,10 @@ def plan(folder: Path, *pairs: str) -> Path:
     [
         (
             ("one: {threads: 1}", "two: {threads: 2, device: cpu}"),
-            "pairs.two: expected `threads` alone, got threads, device",
+            "pairs.two: expected only `threads`, got threads, device",
         ),
-        (("one: {}", "two: {threads: 2}"), "pairs.one: expected `threads` alone, got nothing"),
-        (("one: {threads: 1}",), "pairs: got one, expected another to compare it with"),
+        (("one: {}", "two: {threads: 2}"), "pairs.one: expected only `threads`, got nothing"),
+        (("one: {threads: 1}",), "pairs: expected at least 2 pairs to compare, got 1"),
     ],
     ids=["more", "nothing", "one pair"],
 )
@@ -188,7 +188,7 @@ def test_without_its_cells_the_stage_says_what_makes_them(tmp_path: Path) -> Non
     done = run("stages.study_threads", *files)
     assert (done.returncode, done.stderr) == (
         2,
-        f"study_threads: {files[1]}: no such file; `python -m reproduction.grid {path}` makes it\n",
+        f"study_threads: {files[1]}: no such file; run `python -m reproduction.grid {path}`\n",
     )
     save_csv(files[1], small())
     study_threads.main(*files)

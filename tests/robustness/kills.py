@@ -27,7 +27,7 @@ import numpy as np
 import psutil
 from PIL import Image
 
-from belong.commands.verify.mend import brought_back
+from belong.commands.verify.mend import restore_locks
 from belong.data.idx import read
 from belong.prediction.bundle import FILES
 from tests.clones import ENVIRONMENT, PIPELINE, call, clone_to, commit
@@ -172,7 +172,7 @@ def kill(target: Target, seconds: float, wanted: dict[str, str], *, behind: str 
 
 def restored(target: Target) -> bool:
     """Bring back a dvc.lock that is cut off, as `make` does; return whether one was."""
-    return bool(list(brought_back(target.folder)))
+    return bool(list(restore_locks(target.folder)))
 
 
 def digests(target: Target) -> dict[str, str]:

@@ -155,7 +155,7 @@ def test_a_setting_that_is_nested_too_deeply_is_one_line(
     words = ["fit", str(tmp_path), "-o", str(tmp_path / "out"), "--set", f"seed={value}"]
     assert main(words) == 2
     said = capsys.readouterr().err
-    assert said.endswith("not valid YAML behind the =\n")
+    assert said.endswith("not valid YAML after the =\n")
     assert len(said) < 300
     (tmp_path / "params.yaml").write_text(f"seed: {value}")
     with pytest.raises(InputError, match="not valid YAML: nested too deeply"):

@@ -46,7 +46,7 @@ def test_a_row_with_more_values_than_columns_is_refused(tmp_path: Path) -> None:
     """pandas takes what is too much for the names of rows: a KeyError came of it."""
     path = tmp_path / "predictions.csv"
     path.write_text("path,class,belongs,p_value\n1,a.png,cat,True,0.5\n1,b.png,dog,True,2\n")
-    with pytest.raises(InputError, match="rows with more values than the 4 columns"):
+    with pytest.raises(InputError, match="expected 4 values in each row, got more"):
         predictions.read(path)
 
 
@@ -55,5 +55,5 @@ def test_what_a_file_says_about_itself_that_is_no_json_is_refused(
     about: str, tmp_path: Path
 ) -> None:
     (tmp_path / "arrays").write_bytes(save({}, {"about": about}))
-    with pytest.raises(InputError, match="arrays: what it says about itself is cut off or altered"):
+    with pytest.raises(InputError, match="arrays: its metadata is cut off or altered"):
         load_about(tmp_path / "arrays")

@@ -64,7 +64,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
 def test_the_newer_of_two_stages_waits_and_writes_last(tmp_path: Path) -> None:
     older = begun(start(tmp_path, 1, told=True))
     newer = start(tmp_path, 2)
-    waits = f"stage: out: waits for process {older.pid}, which writes it\n"
+    waits = f"stage: out: waiting for process {older.pid}, which is writing it\n"
     assert cast("IO[str]", newer.stderr).readline() == waits
     assert older.communicate(timeout=120) == ("", "")
     assert newer.communicate(timeout=120) == ("begins\n", "")

@@ -227,7 +227,7 @@ def test_arrays_that_the_disk_does_not_hold_name_the_file_and_the_old_one_stays(
 def test_an_array_that_is_not_in_the_file_is_refused_with_those_that_are(tmp_path: Path) -> None:
     path = tmp_path / "file"
     save_arrays(path, {"b": np.zeros(1), "a": np.zeros(1)})
-    message = re.escape(f"{path}: has no array 'c'; it has a, b")
+    message = re.escape(f"{path}: expected an array 'c', got a, b")
     with pytest.raises(InputError, match=f"^{message}$"):
         load_arrays(path, "a", "c")
 

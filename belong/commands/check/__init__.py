@@ -1,1 +1,1 @@
-"""`belong check`: examine a folder of images before training."""
+"""Find problems in a folder of images before training: `belong check`."""

@@ -1,6 +1,6 @@
-"""Say what is wrong with a folder of images, before anything is trained on it.
+"""Find problems in a folder of images before training.
 
-Every file is decoded once, as a training would read it, and kept as a thumbnail of 256 bytes.
+Every file is decoded once, as a training would read it, and reduced to a thumbnail of 256 bytes.
 """
 
 from collections.abc import Iterable, Sequence
@@ -28,19 +28,19 @@ def check(
     anomalies: str | PathLike[str] | None = None,
     options: CheckOptions | None = None,
 ) -> Report:
-    """Look at every image of a folder, and say what would spoil a training on it.
+    """Find problems in a folder of images that would spoil a training.
 
     Args:
-        folder: class folders of images, or IDX files.
-        anomalies: the same, or images without classes.
-        options: what a training would do; the defaults of `belong check` if None.
+        folder: one subfolder of images per class, or IDX files.
+        anomalies: a folder of the same form, or of images without classes.
+        options: the options of the planned training; None: the defaults of `belong check`.
 
     Returns:
-        The findings, those that matter most first; `can_be_trained_on` is False if one of them
-        spoils the result.
+        The findings, the most serious first; `can_be_trained_on` is False if a finding spoils the
+        result.
 
     Raises:
-        InputError: there is no such folder, it is no data set, or no image in it can be read.
+        InputError: a folder is missing, is no data set, or has no readable image.
 
     Example:
         >>> report = belong.check("digits", options=belong.CheckOptions(alpha=0.2))
@@ -52,13 +52,16 @@ def check(
     folder, options = as_path("folder", folder), options_or_default(options, CheckOptions)
     folders = [folder] if anomalies is None else [folder, as_path("anomalies", anomalies)]
     if len({path.resolve() for path in folders}) < len(folders):
-        raise InputError(f"{folders[1]}: is the folder of the normal images; expected another one")
+        raise InputError(
+            f"{folders[1]}: expected another folder for the anomalies, got that of the normal "
+            "images"
+        )
     found = {path: look(path) for path in folders}
     if unread := unread_heif(*found.values()):
         on_stderr(unread)
-    tables = [_table(path, found[path], options, own=path == folder) for path in folders]
+    tables = [_table(path, found[path], options, normal=path == folder) for path in folders]
     seen = pd.concat(tables, ignore_index=True)
-    # What was missing of unreadable files had made numbers of pixels fractions.
+    # Missing values of unreadable files have turned these columns into floats.
     whole = {"shorter_px": int, "longer_px": int}
     read = seen[seen["reason"] == ""].infer_objects().astype(whole)
     normal = read[~read["is_anomaly"]]
@@ -70,7 +73,7 @@ def check(
         *image_findings.blank(read),
         *image_findings.blurred(normal),
         *image_findings.badly_exposed(normal),
-        *image_findings.told_by_the_file(normal),
+        *image_findings.class_shortcuts(normal),
         *image_findings.tiny(normal),
         *image_findings.odd_shape(normal),
         *image_findings.other_color(normal),
@@ -83,15 +86,15 @@ def check(
         name: source
         for path in folders
         for name, source in zip(
-            _names(path, found[path], own=path == folder), _sources(found[path]), strict=True
+            _names(path, found[path], normal=path == folder), _sources(found[path]), strict=True
         )
     }
     return Report.of(str(folder), counts, _counts(seen[seen["is_anomaly"]]), findings, sources)
 
 
-def _names(path: Path, found: DataSet | ImageFiles, *, own: bool) -> list[str]:
-    """Return the names of the images; those of anomalies (not `own`) begin with the folder."""
-    start = "" if own else f"{path}/"
+def _names(path: Path, found: DataSet | ImageFiles, *, normal: bool) -> list[str]:
+    """Return the names of the images; names of anomalies start with their folder."""
+    start = "" if normal else f"{path}/"
     names = found.sources if isinstance(found, DataSet) else [printable(f) for f in found.files]
     return [f"{start}{name}" for name in names]
 
@@ -101,9 +104,9 @@ def _sources(found: DataSet | ImageFiles) -> Sequence[Path | np.ndarray]:
 
 
 def _table(
-    path: Path, found: DataSet | ImageFiles, options: CheckOptions, *, own: bool
+    path: Path, found: DataSet | ImageFiles, options: CheckOptions, *, normal: bool
 ) -> pd.DataFrame:
-    """Return a row for each image of a folder; those of anomalies, not `own`, say which it is."""
+    """Return a row for each image of a folder."""
     table = look_at_all(
         found,
         path.name,
@@ -111,11 +114,11 @@ def _table(
         max_pixels=options.max_pixels,
         background=options.background,
     ).assign(
-        path=_names(path, found, own=own),
+        path=_names(path, found, normal=normal),
         class_name=np.array(found.class_names, dtype=object)[found.labels],
         part=np.where(found.is_test, "test", "train"),
         folder=str(path),
-        is_anomaly=not own,
+        is_anomaly=not normal,
     )
     if (table["reason"] != "").all():
         first = f"{table['path'].iloc[0]} ({table['reason'].iloc[0]})"
@@ -124,20 +127,20 @@ def _table(
 
 
 def _counts(seen: pd.DataFrame) -> pd.DataFrame:
-    """Return for each class its readable images in training and test, and the unreadable ones."""
+    """Count the readable training and test images, and the unreadable images, of each class."""
     where = seen["part"].where(seen["reason"] == "", "unreadable")
     table = pd.crosstab(seen["class_name"], where)
     return table.reindex(columns=["train", "test", "unreadable"], fill_value=0)
 
 
 def _ignored(found: Iterable[DataSet | ImageFiles]) -> list[Finding]:
-    """Tell what is no image, or hidden."""
+    """Find files that are hidden or no images."""
     paths = [
         (printable(path), reason)
         for one in found
         if isinstance(one, ImageFiles)
         for path, reason in one.ignored
     ]
-    what = counted(len(paths), "file or folder", "files or folders")
-    sentence = f"{what} passed over: no image, or hidden"
+    files = counted(len(paths), "file or folder", "files or folders")
+    sentence = f"{files} skipped: hidden, or not an image"
     return [Finding("ignored", "note", sentence, paths)] if paths else []

@@ -1,4 +1,4 @@
-"""Images that are there twice: under two labels, in training and test, or just so."""
+"""Find duplicate images: across classes, across training and test, and within a class."""
 
 from collections.abc import Iterator
 
@@ -13,17 +13,17 @@ KINDS = {"same": "the same image", "near": "nearly the same image"}
 
 
 def copies(read: pd.DataFrame) -> Iterator[Finding]:
-    """Find images that are there more than once; a blank one is like every other, and left out."""
+    """Find duplicate and near-duplicate images; blank images, which are all alike, are skipped."""
     rows = read[~read["is_blank"]].reset_index(drop=True)
     if rows.empty:
         return
-    # To what class an anomaly belongs decides nothing.
+    # The class of an anomaly is irrelevant.
     rows["class_name"] = rows["class_name"].where(~rows["is_anomaly"], "")
     tests = int((rows["part"] == "test").sum())
-    alike = same(rows["digest"].to_numpy())
-    first, unit = units(alike)  # one image stands for all that are the same
+    identical = same(rows["digest"].to_numpy())
+    first, unit = units(identical)  # one image represents its identical copies
     near = nearly_same(np.stack(rows["thumbnail"].iloc[first].to_list()))[unit]
-    for kind, groups in zip(KINDS, (alike, near), strict=True):
+    for kind, groups in zip(KINDS, (identical, near), strict=True):
         table = rows.assign(group=groups)
         table = table[table["group"] >= 0]
         yield from _across(table, kind, "is_anomaly", "anomalies", len(rows))
@@ -35,7 +35,7 @@ def copies(read: pd.DataFrame) -> Iterator[Finding]:
 
 
 def _differ(table: pd.DataFrame, column: str) -> "pd.Series[bool]":
-    """Return for each row whether its group has two values in the column."""
+    """Return for each row whether its group has several values in the column."""
     differ: pd.Series[bool] = table.groupby("group")[column].transform("nunique") > 1
     return differ
 
@@ -46,22 +46,22 @@ def _across(
     rows = table[_differ(table, column)]
     if rows.empty:
         return
-    copied = len(rows) - rows["group"].nunique()  # one of each group is no copy
+    copied = len(rows) - rows["group"].nunique()  # all but one image of each group are copies
     images = counted(len(rows), "image")
     level: Level
     if column == "is_anomaly":
         level = graver(copied, total)
-        sentence = f"{images} stand among the normal ones and the anomalies: {KINDS[kind]}"
+        sentence = f"{images} occur among both normal images and anomalies: {KINDS[kind]}"
     elif column == "class_name":
         level = graver(copied, total) if kind == "same" else "matters"
-        sentence = f"{images} are in two classes or more: {KINDS[kind]} under different labels"
+        sentence = f"{images} occur in several classes: {KINDS[kind]} with different labels"
     else:
         in_test = int((rows["part"] == "test").sum())
-        # Of images alike to the byte, a training keeps the one in the test alone.
+        # Of identical images, a training keeps only the test image.
         level = "matters" if kind == "same" else graver(in_test, total)
         sentence = (
             f"{counted(in_test, 'test image')} of {total:,} also in training: {KINDS[kind]}; "
-            f"the test then measures memory"
+            f"the test then measures memorization"
         )
     yield Finding(f"{kind}_across_{name}", level, sentence, _listed(rows, column))
 
@@ -71,23 +71,23 @@ def _within(table: pd.DataFrame, kind: str, total: int) -> Iterator[Finding]:
         return
     groups = table["group"].nunique()
     sentence = (
-        f"{counted(len(table), 'image')} in {counted(groups, 'group')} of {KINDS[kind]}, of one "
+        f"{counted(len(table), 'image')} in {counted(groups, 'group')} of {KINDS[kind]} within a "
         f"class"
     )
     if not (table["part"] == "test").any():
-        sentence += "; divided at random, copies will stand in training and in the test"
-    # In large sets some are alike by chance, such as two digits 1.
+        sentence += "; a random split will put copies into both training and test"
+    # In large sets some images are similar by chance, such as two digits 1.
     level: Level = "matters" if kind == "same" or is_many(len(table), total) else "note"
     yield Finding(f"{kind}_within_class", level, sentence, _listed(table, ""))
 
 
 def _listed(rows: pd.DataFrame, column: str) -> list[tuple[str, str]]:
-    """Return (path, another one of its group), on the other side of `column` if one is given."""
+    """Return pairs of a path and another path of its group, with another value of `column`."""
     listed = []
     for _, group in rows.groupby("group"):
         paths = group["path"].to_list()
         sides = group[column].to_list() if column else range(len(paths))
-        for path, own in zip(paths, sides, strict=True):
-            other = next(one for one, side in zip(paths, sides, strict=True) if side != own)
+        for path, own_side in zip(paths, sides, strict=True):
+            other = next(one for one, side in zip(paths, sides, strict=True) if side != own_side)
             listed.append((path, f"as {other}"))
     return listed

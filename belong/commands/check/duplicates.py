@@ -1,9 +1,9 @@
-"""Find images that are the same, or nearly: saved anew, resized, brightened.
+"""Find identical and nearly identical images: saved again, resized, brightened.
 
-Of each image there is a grey thumbnail, less its mean and of length 1, so that brightness and
-contrast do not count. Two are nearly the same where these lie within `NEARLY` of each other, which
-is a correlation of at least 0.995. A tree over the principal components finds them without
-comparing all with all, and misses none there, for a projection brings no two points further apart.
+Each image is reduced to a grey thumbnail, centered and scaled to length 1, so that brightness and
+contrast do not count. Two images are nearly the same if the distance of their thumbnails is at most
+`NEARLY`, a correlation of at least 0.995. A k-d tree over the principal components finds such pairs
+without comparing all pairs, and misses none, as a projection never increases a distance.
 
 On the first 20,000 images of MNIST that takes 0.1 s and finds 27 images with a near duplicate, on
 those of FashionMNIST 0.2 s and 255, nearly all plain shirts and trousers.
@@ -18,10 +18,10 @@ from scipy.spatial import KDTree
 
 NEARLY = 0.1
 COMPONENTS = 16
-# Of each image so many nearest ones are looked at: a film of 100,000 alike frames is still one
-# group, for each is linked to some, and these to others.
+# Nearest neighbors compared per image. A film of 100,000 similar frames is still one group, as each
+# frame is linked to some others, and those to further ones.
 NEIGHBORS = 8
-# Below this contrast, of 255, a thumbnail is too even to be known again.
+# Minimum contrast, of 255: a thumbnail with less has too little detail to compare.
 LEAST_CONTRAST = 2.0
 
 
@@ -32,18 +32,18 @@ def same(digests: np.ndarray) -> np.ndarray:
 
 
 def nearly_same(thumbnails: np.ndarray) -> np.ndarray:
-    """Number the groups of images that are nearly the same, or linked by such: (n,), -1 if alone.
+    """Number the groups of near duplicates, linked transitively: (n,), -1 if alone.
 
     Args:
-        thumbnails: (n, h, w) uint8, grey. Of images that are the same only one should be here:
-            they would take all the places of the nearest ones.
+        thumbnails: (n, h, w) uint8, grey, one of each set of identical images: copies would fill
+            the list of nearest neighbors.
     """
     first, second, _ = near_pairs(thumbnails)
     return linked(first, second, len(thumbnails))
 
 
 def linked(first: np.ndarray, second: np.ndarray, n: int) -> np.ndarray:
-    """Number the groups of n images that the pairs of places link: (n,), -1 if alone."""
+    """Number the groups of n images linked by the pairs of indices: (n,), -1 if alone."""
     if n == 0:
         return np.empty(0, np.int64)
     links = coo_array((np.ones(len(first), bool), (first, second)), shape=(n, n))
@@ -52,9 +52,9 @@ def linked(first: np.ndarray, second: np.ndarray, n: int) -> np.ndarray:
 
 
 def units(groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the place of the first image of each group (m,), and the group of each image (n,).
+    """Return the index of the first image of each group (m,), and the group of each image (n,).
 
-    An image that is alone, -1, is a group too.
+    A lone image, -1, is a group of its own.
     """
     alone = groups < 0
     named = np.where(alone, groups.max(initial=-1) + np.cumsum(alone), groups)
@@ -63,9 +63,9 @@ def units(groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def near_pairs(thumbnails: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return pairs of images that are nearly the same: their places, and how far apart they are.
+    """Return pairs of near duplicates: two arrays of indices, and the distances.
 
-    A pair may stand there once, or twice: in each order.
+    A pair may occur once, or twice in both orders.
 
     Args:
         thumbnails: as above.
@@ -85,17 +85,17 @@ def near_pairs(thumbnails: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarr
 
 
 def _candidates(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return pairs of places that are near on the principal components."""
+    """Return pairs of indices that are near on the principal components."""
     n = len(points)
     centered = points - points.mean(axis=0)
     _, axes = np.linalg.eigh(centered.T @ centered)
     projected = centered @ axes[:, -COMPONENTS:]
-    # Rounding may push two points apart by some millionths.
-    _, found = KDTree(projected).query(
+    # The margin covers rounding errors.
+    _, neighbors = KDTree(projected).query(
         projected, k=NEIGHBORS + 1, distance_upper_bound=1.001 * NEARLY
     )
-    first, second = np.repeat(np.arange(n), NEIGHBORS + 1), found.ravel()
-    pairs = (second < n) & (first != second)  # n: there is none as near
+    first, second = np.repeat(np.arange(n), NEIGHBORS + 1), neighbors.ravel()
+    pairs = (second < n) & (first != second)  # index n: no neighbor within the bound
     return first[pairs], second[pairs]
 
 

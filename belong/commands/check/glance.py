@@ -1,6 +1,6 @@
-"""What one look at an image tells: its size, its color, its sharpness, what it is known again by.
+"""Measure the size, color, sharpness and fingerprint of an image.
 
-A JPEG is decoded at 1/2, 1/4 or 1/8 of its size, where 256 pixels of the shorter side are left.
+A JPEG is decoded at 1/2, 1/4 or 1/8 of its size if its shorter side keeps 256 pixels.
 """
 
 import hashlib
@@ -17,35 +17,35 @@ from belong.data.unreadable import UnreadableError
 
 # Images are compared as grey squares of this side.
 THUMBNAIL_PX = 16
-# Photos are judged at this length of the shorter side; smaller images as they are, and those below
-# the second not at all: of a digit of 28 pixels nobody says that it is blurred or too dark.
+# Sharpness and exposure are measured at this length of the shorter side, or at the original size of
+# a smaller image. Images below the second number are skipped: they are icons or digits, not photos.
 SCALE_PX = 256
 LEAST_SCALE_PX = 64
-NEEDED_PX = SCALE_PX // 2  # of which a JPEG is decoded no smaller than twice
-# Of 255: no pixel of film or sensor is whiter in an image that is exposed well.
+NEEDED_PX = SCALE_PX // 2  # a JPEG is decoded to at least twice this size
+# Of 255: a well exposed photo has no whiter pixel.
 WHITE = 250
-# In an image of one color no two pixels differ by more, of 255: a JPEG leaves traces.
+# Maximum difference of two pixels, of 255, in an image of one color: JPEG leaves artifacts.
 BLANK_RANGE = 4
 
 
 @dataclass(frozen=True)
 class Glance:
-    """What one look tells.
+    """Measurements of one image.
 
     Attributes:
-        shorter_px: of the sides of the file, before it is decoded smaller.
-        longer_px: the other one.
-        kind: the format that the content has, as Pillow calls it; "" of an image in an array.
-        is_animated: the file has more than one frame; the first was looked at.
-        is_grey: all channels are alike.
-        is_blank: it has one color.
-        sharpness: the variance of its Laplacian, in that of the same image averaged over 3 x 3
-            pixels; of brightness and contrast independent. NaN if the image is small or blank.
-        dark_95: 95 % of its pixels are no brighter, 0..255; NaN if it is small.
-        dark_5: 5 % of them are no brighter.
-        white_share: of its pixels, those of at least WHITE.
-        profile_error: why its color profile cannot be used, or "".
-        digest: SHA-256 of size, mode and decoded pixels: equal for copies, whatever their names.
+        shorter_px: the shorter side of the full image.
+        longer_px: the longer side of the full image.
+        kind: format of the content, as Pillow names it; "" for an image in an array.
+        is_animated: the file has several frames; the first one was measured.
+        is_grey: all channels are equal.
+        is_blank: the image has one color.
+        sharpness: variance of the Laplacian, divided by that of the image averaged over 3 x 3
+            pixels; independent of brightness and contrast. NaN for a small or blank image.
+        dark_95: 95th percentile of the brightness, 0..255; NaN for a small image.
+        dark_5: 5th percentile of the brightness.
+        white_share: share of pixels of at least WHITE.
+        profile_error: the reason why the color profile cannot be used, or "".
+        digest: SHA-256 of size, mode and decoded pixels, equal for copies with other names.
         thumbnail: (16, 16) uint8, grey.
     """
 
@@ -65,15 +65,15 @@ class Glance:
 
 
 def at_file(path: Path, *, max_pixels: int, background: Rgb) -> Glance:
-    """Look at a file; the options and errors are those of `read_file`."""
+    """Measure an image file; options and errors are those of `read_file`."""
     read = partial(read_file, path, max_pixels=max_pixels, background=background)
     content = read(needed_px=NEEDED_PX)
     is_seen_whole = True
     if _is_blank(content.image) and content.image.size != content.size:
-        # A fine line is lost at an eighth of the size; these few are worth a second look.
+        # A fine line is lost at an eighth of the size, so an apparently blank image is read again.
         try:
             content = read(needed_px=max(content.size))
-        except UnreadableError:  # whole, it has too many pixels: nothing is said of its color
+        except UnreadableError:  # too many pixels at full size: it does not count as blank
             is_seen_whole = False
     return _glance(
         content.image,
@@ -86,7 +86,7 @@ def at_file(path: Path, *, max_pixels: int, background: Rgb) -> Glance:
 
 
 def glance_or_reason(path: Path, *, max_pixels: int, background: Rgb) -> Glance | str:
-    """Return what `at_file` returns, or the reason why it cannot."""
+    """Measure an image file, or return the reason why it cannot be read."""
     try:
         return at_file(path, max_pixels=max_pixels, background=background)
     except UnreadableError as error:
@@ -94,7 +94,7 @@ def glance_or_reason(path: Path, *, max_pixels: int, background: Rgb) -> Glance 
 
 
 def at_array(pixels: np.ndarray) -> Glance:
-    """Look at an image (ch, h, w) uint8, of 1 or 3 channels."""
+    """Measure an image (ch, h, w) uint8 of 1 or 3 channels."""
     image = Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
     return _glance(image, image.size, kind="", is_animated=False)
 
@@ -109,7 +109,7 @@ def _glance(
     profile_error: str = "",
 ) -> Glance:
     content = hashlib.sha256(f"{size} {image.mode} ".encode() + image.tobytes())
-    # Averages over whole pixels first, and then the better filter.
+    # `reducing_gap`: first averages whole blocks of pixels, then applies the better filter.
     side = (THUMBNAIL_PX, THUMBNAIL_PX)
     small = image.resize(side, Image.Resampling.BILINEAR, reducing_gap=2)
     channels = np.atleast_3d(np.asarray(small))
@@ -139,7 +139,7 @@ def _glance(
 
 
 def _is_blank(image: Image.Image) -> bool:
-    extrema: Any = image.getextrema()  # a pair, or one for each channel
+    extrema: Any = image.getextrema()  # one pair, or a pair per channel
     return bool((np.ptp(np.atleast_2d(extrema), axis=1) <= BLANK_RANGE).all())
 
 
@@ -152,16 +152,16 @@ def _at_scale(image: Image.Image) -> Image.Image:
 
 
 def _sharpness(grey: Image.Image) -> float:
-    """Return by how much an average over 3 x 3 pixels lowers the variance of the Laplacian.
+    """Return the factor by which averaging over 3 x 3 pixels lowers the variance of the Laplacian.
 
-    A sharp photo loses most of it, a blurred one little: it has no details of that size. (The
-    measure is that of Pech-Pacheco et al., Diatom autofocusing in brightfield microscopy, ICPR
-    2000; to compare it with that of a blurred copy is the idea of Crete et al., The blur effect,
-    SPIE 2007.)
+    A sharp photo loses most of the variance, a blurred photo little, as it has no details of that
+    size. (The variance of the Laplacian is the measure of Pech-Pacheco et al., Diatom autofocusing
+    in brightfield microscopy, ICPR 2000; the comparison with a blurred copy is the idea of Crete et
+    al., The blur effect, SPIE 2007.)
     """
     averaged = grey.filter(ImageFilter.BoxBlur(1))
-    own, lowered = (_laplacian_variance(np.asarray(one, np.float32)) for one in (grey, averaged))
-    return own / lowered if lowered else np.nan
+    before, after = (_laplacian_variance(np.asarray(one, np.float32)) for one in (grey, averaged))
+    return before / after if after else np.nan
 
 
 def _laplacian_variance(pixels: np.ndarray) -> float:

@@ -1,4 +1,4 @@
-"""The looks at all images of a data set, in a table."""
+"""Measure all images of a data set, and return a table."""
 
 from collections.abc import Sequence
 from dataclasses import fields
@@ -15,19 +15,19 @@ from belong.runtime.parallel import parallel_map
 
 
 def table_of(looks: Sequence[Glance | str]) -> pd.DataFrame:
-    """Return a row for each image: the attributes of `Glance`, or the `reason` that it has none."""
-    told = [
+    """Return a row for each image: the attributes of `Glance`, or the `reason` of a failure."""
+    rows = [
         {"reason": one} if isinstance(one, str) else vars(one) | {"reason": ""} for one in looks
     ]
-    return pd.DataFrame(told, columns=[*(one.name for one in fields(Glance)), "reason"])
+    return pd.DataFrame(rows, columns=[*(one.name for one in fields(Glance)), "reason"])
 
 
 def look_at_all(
     found: DataSet | ImageFiles, name: str, *, jobs: int | None, max_pixels: int, background: Rgb
 ) -> pd.DataFrame:
-    """Look at each image of a data set, by `jobs` processes; return a row for each, see `table_of`.
+    """Measure each image of a data set in `jobs` processes; return the rows of `table_of`.
 
-    `name` stands on the progress bar; the other options are those of `read_file`.
+    `name` labels the progress bar; the other options are those of `read_file`.
     """
     if isinstance(found, DataSet):
         return table_of(list(parallel_map(at_array, found.images, jobs=jobs)))

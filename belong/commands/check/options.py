@@ -1,28 +1,28 @@
-"""How a folder of images is checked."""
+"""Define the options of `belong.check`."""
 
 from dataclasses import dataclass
 
 from belong.runtime.arguments import check_share, check_whole, is_rgb, refuse
 
-MAX_PIXELS = 128_000_000  # where nobody says another number
+MAX_PIXELS = 128_000_000  # the default of params.yaml
 
 
 @dataclass(frozen=True)
 class CheckOptions:
-    """What a training on the folder would do; the defaults are those of params.yaml.
+    """The options of the planned training; the defaults are those of params.yaml.
 
     Attributes:
-        alpha: share of the images that belong that a threshold may reject, between 0 and 1.
-        test_fraction: share of every class that becomes the test, if the folder has none.
-        calibration_fraction: share of every class that is held out to set thresholds; None: as
-            many as `belong fit` holds out, and what it refuses spoils.
+        alpha: promised false-rejection rate, between 0 and 1.
+        test_fraction: test share of each class, if the folder has no test part.
+        calibration_fraction: calibration share of each class; None: the share that `belong fit`
+            chooses, and a folder that it refuses is reported as spoiled.
         max_bad_fraction: share of unreadable files above which a training stops, 0 to 1.
-        max_pixels: larger images are unreadable.
-        background: red, green and blue below transparent parts, 0..255.
-        jobs: threads; all processors if None.
+        max_pixels: larger images count as unreadable.
+        background: color behind transparent pixels: red, green and blue, 0..255.
+        jobs: threads; None: one per processor.
 
     Raises:
-        InputError: a value is of another type, or out of its range.
+        InputError: a value has the wrong type, or is out of range.
     """
 
     alpha: float = 0.025

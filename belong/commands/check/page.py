@@ -1,7 +1,7 @@
-"""The findings of `belong check` on one page, with the images that they are about.
+"""Render the findings of `belong check` as one page, with the affected images.
 
-Paths are whatever somebody called a file: the template escapes every value, and the page's own
-policy allows no script and no request.
+File names are not trusted: the template escapes every value, and the content security policy of the
+page allows no script and no request.
 """
 
 from belong.commands.check.options import CheckOptions
@@ -10,12 +10,12 @@ from belong.reporting.gallery.render import policy
 from belong.reporting.photos import photo_uris
 from belong.reporting.templates import environment, joined
 
-MOST = 60  # images under one finding; the table has all
+MOST = 60  # images shown per finding; findings.csv lists all
 STYLES = ("reporting/report/family.css", "reporting/tiles.css", "commands/check/page.css")
 
 
 def findings_page(report: Report, options: CheckOptions) -> str:
-    """Return the page: HTML that needs no other file. The images are read once more."""
+    """Return the page as self-contained HTML; the images are read again."""
     findings = [
         {
             "id": f"finding-{place}",

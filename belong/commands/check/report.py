@@ -1,4 +1,4 @@
-"""What a check found, and how much it matters, in words and in tables."""
+"""Hold the findings of a check, and format them as text and tables."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -86,7 +86,7 @@ class Report:
         findings: list[Finding],
         sources: Mapping[str, Path | np.ndarray],
     ) -> "Report":
-        """Sort the findings: by level, and of a level those about most images first."""
+        """Sort the findings by level, then by the number of images."""
         order = list(LEVELS).index
         ranked = sorted(findings, key=lambda one: (order(one.level), -len(one.images)))
         return cls(folder, counts, anomalies, ranked, sources)
@@ -95,10 +95,10 @@ class Report:
         return len(self.findings)
 
     def to_pandas(self) -> pd.DataFrame:
-        """Return a row for each finding, those that matter most first.
+        """Return a row for each finding, the most serious first.
 
         Columns: `finding` (its name), `level` ("spoils", "matters" or "note"), `sentence`, and
-        `images`, the number of images that it is about. `images()` has a row for each of them.
+        `images`, the number of affected images. `images()` has a row for each affected image.
 
         Example:
             >>> report = belong.check("digits", options=belong.CheckOptions(alpha=0.2))
@@ -110,19 +110,19 @@ class Report:
 
     @property
     def can_be_trained_on(self) -> bool:
-        """Whether nothing was found that spoils the result."""
+        """Whether no finding spoils the result."""
         return all(finding.level != "spoils" for finding in self.findings)
 
     @property
     def verdict(self) -> str:
-        """One sentence."""
+        """The result in one sentence."""
         number = {level: sum(one.level == level for one in self.findings) for level in LEVELS}
         if number["spoils"]:
-            grave = counted(number["spoils"], "problem")
-            return f"Not to be trained on as it is: {grave} will spoil the result."
+            problems = counted(number["spoils"], "problem")
+            return f"Do not train on this folder yet: {problems} would spoil the result."
         if number["matters"]:
-            return f"Can be trained on; {counted(number['matters'], 'thing')} should be mended."
-        return "Can be trained on."
+            return f"Ready for training, but fix {counted(number['matters'], 'problem')} first."
+        return "Ready for training."
 
     def text(self) -> str:
         """Return the report for a terminal."""
@@ -141,7 +141,7 @@ class Report:
         return "\n".join([*lines, "", self.verdict])
 
     def about(self) -> dict[str, object]:
-        """Return all but the single images, for JSON."""
+        """Return the report without the single images, for JSON."""
         return {
             "folder": self.folder,
             "can_be_trained_on": self.can_be_trained_on,
@@ -152,7 +152,7 @@ class Report:
         }
 
     def images(self) -> pd.DataFrame:
-        """Return columns `path`, `finding`, `detail`: a row for each image of each finding."""
+        """Return a row for each image of each finding; columns `path`, `finding`, `detail`."""
         rows = [
             (in_table(path), one.name, detail)
             for one in self.findings

@@ -1,4 +1,4 @@
-"""Whether there are enough images: to train, to fit, to set a threshold that keeps its promise."""
+"""Check that there are enough images to train, to fit detectors, and to calibrate a threshold."""
 
 from collections.abc import Collection, Iterator, Sequence
 
@@ -13,23 +13,22 @@ from belong.data.dataset import drawn
 from belong.runtime.errors import InputError
 from belong.runtime.text import counted
 
-CALIBRATION_FRACTION = 0.1  # as in params.yaml, which an installed command does not have
-# Images of a class for each feature, from which a covariance of its own is fitted; and features of
-# each network (belong/detectors/covariance.py and belong/networks say the same; they take torch
-# and seconds to import, so that a test holds these to them).
+CALIBRATION_FRACTION = 0.1  # the default of params.yaml
+# Minimum images of a class per feature for a covariance per class, and features of each network:
+# copies of values in belong.detectors and belong.models, which import torch; a test compares them.
 PER_CLASS = 5
 FEATURES = {"lenet": 84, "the layer on a backbone": 128}
-# A rule of thumb, no more: below, a class is learned by heart.
+# A rule of thumb: the images of a smaller class are memorized.
 LEAST_TO_TRAIN = 50
 IMBALANCE = 10
 
 
 def findings(counts: pd.DataFrame, options: CheckOptions) -> list[Finding]:
-    """Return all that is to be said of the numbers of images.
+    """Return the findings about the numbers of images.
 
     Args:
-        counts: index: the classes; columns `train` and `test`, images that can be read.
-        options: what a training would do.
+        counts: index: the classes; columns `train` and `test`: readable images.
+        options: the options of the planned training.
     """
     refused: list[Finding] = []
     calibration_fraction, small = options.calibration_fraction, list[str]()
@@ -40,7 +39,7 @@ def findings(counts: pd.DataFrame, options: CheckOptions) -> list[Finding]:
             test_fraction=options.test_fraction,
             least=CALIBRATION_FRACTION,
         )
-        small = too_small(counts)  # it is said once that they are, and that is enough
+        small = too_small(counts)  # reported once; further findings skip these classes
     parts = division(
         counts, test_fraction=options.test_fraction, calibration_fraction=calibration_fraction
     )
@@ -53,22 +52,22 @@ def findings(counts: pd.DataFrame, options: CheckOptions) -> list[Finding]:
 def division(
     counts: pd.DataFrame, *, test_fraction: float, calibration_fraction: float
 ) -> pd.DataFrame:
-    """Return how many images of each class come into which part, as in `belong.data.splits`.
+    """Return the number of images of each class in each part, as `belong.data.splits` divides them.
 
     Args:
-        counts: as `findings` takes them.
-        test_fraction: of each class, if there is no test part at all.
-        calibration_fraction: of what is left of each class.
+        counts: as in `findings`.
+        test_fraction: test share of each class, if there is no test part.
+        calibration_fraction: calibration share of the other images of each class.
 
     Returns:
         Index: the classes; columns `train`, `calibration`, `test`.
     """
-    test, rest = counts["test"], counts["train"]
+    test, train = counts["test"], counts["train"]
     if not test.any():
-        test = rest.map(lambda images: drawn(images, test_fraction))
-        rest = rest - test
-    calibration = rest.map(lambda images: drawn(images, calibration_fraction))
-    return pd.DataFrame({"train": rest - calibration, "calibration": calibration, "test": test})
+        test = train.map(lambda images: drawn(images, test_fraction))
+        train = train - test
+    calibration = train.map(lambda images: drawn(images, calibration_fraction))
+    return pd.DataFrame({"train": train - calibration, "calibration": calibration, "test": test})
 
 
 def too_small(counts: pd.DataFrame) -> list[str]:
@@ -79,13 +78,13 @@ def too_small(counts: pd.DataFrame) -> list[str]:
 def as_fitted(
     counts: pd.DataFrame, *, alpha: float, test_fraction: float, least: float
 ) -> tuple[float, list[Finding]]:
-    """Return the share that `belong fit` holds out to calibrate, and why it would not train.
+    """Return the share that `belong fit` holds out for calibration, and findings that stop it.
 
     Args:
-        counts: as `findings` takes them.
-        alpha: share of the images that belong that a threshold may reject.
-        test_fraction: of each class, if there is no test part at all.
-        least: the share, where images are many.
+        counts: as in `findings`.
+        alpha: promised false-rejection rate.
+        test_fraction: test share of each class, if there is no test part.
+        least: the share in large folders.
     """
     trained, refused = counts["train"].tolist(), []
     few = too_small(counts)
@@ -101,15 +100,17 @@ def as_fitted(
 
 
 def too_few(parts: pd.DataFrame, *, alpha: float, named: Collection[str] = ()) -> Iterator[Finding]:
-    """Find what cannot be trained, fitted or calibrated with so few images.
+    """Find classes and parts with too few images to train, fit or calibrate.
 
     Args:
-        parts: how the images would be divided, as `division` returns it.
-        alpha: share of the images that belong that a threshold may reject.
-        named: classes of which it is said already.
+        parts: the division of the images, as `division` returns it.
+        alpha: promised false-rejection rate.
+        named: classes that another finding names already.
     """
     if len(parts) < 2:
-        yield Finding("one_class", "spoils", f"one class, {parts.index[0]}; expected at least 2")
+        yield Finding(
+            "one_class", "spoils", f"expected at least 2 classes, got one, {parts.index[0]}"
+        )
     rest = parts.drop(index=list(named))
     for part, name, least in (
         ("train", "training", 2),
@@ -118,69 +119,70 @@ def too_few(parts: pd.DataFrame, *, alpha: float, named: Collection[str] = ()) -
     ):
         few = rest.index[rest[part] < least]
         if len(few):
-            sentence = f"{_of(few)}: fewer than {counted(least, f'{name} image')}; a training stops"
+            sentence = f"{_of(few)}: fewer than {counted(least, f'{name} image')}; training stops"
             yield Finding("too_few_to_divide", "spoils", sentence)
             rest = rest.drop(few)
     few = rest.index[rest["train"] < LEAST_TO_TRAIN]
     if len(few):
         sentence = (
-            f"{_of(few)}: fewer than {LEAST_TO_TRAIN} images to train with, "
-            f"{rest['train'].min()} in the smallest; expect that they are learned by heart"
+            f"{_of(few)}: fewer than {LEAST_TO_TRAIN} training images, {rest['train'].min()} in "
+            f"the smallest class; the network may memorize them"
         )
         yield Finding("few_to_train", "matters", sentence)
     yield from _to_calibrate(parts["calibration"], alpha)
 
 
-def _to_calibrate(own: "pd.Series[int]", alpha: float) -> Iterator[Finding]:
-    n, least = int(own.sum()), least_to_calibrate(alpha)
+def _to_calibrate(calibration: "pd.Series[int]", alpha: float) -> Iterator[Finding]:
+    n, least = int(calibration.sum()), least_to_calibrate(alpha)
     at = f"at alpha {alpha:g}"
     images = counted(n, "calibration image")
     if n < least:
-        sentence = f"{images}; {at} a threshold wants {least}, or it could not reject anything"
+        sentence = f"{images}; {at} a threshold needs at least {least} to reject any image"
         yield Finding("too_few_to_calibrate", "spoils", sentence)
         return
     low, high = promised_range(n, 10_000, alpha=alpha)
     sentence = (
-        f"{images}: {low:.1%} to {high:.1%} of fresh images will be rejected (in 19 of 20 "
+        f"{images}: {low:.1%} to {high:.1%} of fresh normal images will be rejected (in 19 of 20 "
         f"calibrations), on average at most {alpha:.1%}"
     )
     yield Finding("promise", "matters" if high > 2 * alpha else "note", sentence)
-    wanted = least_held_out(alpha)
-    if n < wanted:
+    needed = least_held_out(alpha)
+    if n < needed:
         sentence = (
-            f"{images}; {at} the detector `combined` needs {wanted}, for one half sets the "
+            f"{images}; {at} the detector `combined` needs {needed}, as only one half sets the "
             f"threshold"
         )
         yield Finding("too_few_for_combined", "matters", sentence)
-    few = own.index[own < least]
+    few = calibration.index[calibration < least]
     if len(few):
         sentence = (
-            f"{_of(few)}: fewer than {least} calibration images, what a threshold of its own wants "
-            f"{at}; the share that is promised holds for all classes together only"
+            f"{_of(few)}: fewer than {least} calibration images, the minimum for a threshold per "
+            f"class {at}; the promised rate holds only for all classes together"
         )
         yield Finding("too_few_per_class", "note", sentence)
 
 
 def covariance(parts: pd.DataFrame) -> Iterator[Finding]:
-    """Tell whether a covariance can be fitted to each class on its own."""
+    """Report if a class has too few images for a covariance of its own."""
     least = int(parts["train"].min()) if len(parts) else 0
     wanted = {network: PER_CLASS * d for network, d in FEATURES.items()}
     few = [f"{count:,} with {name}" for name, count in wanted.items() if least < count]
     if least and few:
         sentence = (
-            f"{counted(least, 'training image')} in the smallest class; a covariance of its own "
-            f"wants {', '.join(few)}: with less, it is shrunk or shared"
+            f"{counted(least, 'training image')} in the smallest class; a covariance per class "
+            f"needs {', '.join(few)}: with fewer, it is shrunk or shared"
         )
         yield Finding("covariance", "note", sentence)
 
 
 def imbalance(parts: pd.DataFrame) -> Iterator[Finding]:
-    """Find classes that are far larger than others."""
+    """Find classes that are much larger than others."""
     train = parts["train"]
     if len(train) and train.max() >= IMBALANCE * max(1, train.min()):
         sentence = (
             f"class {train.idxmax()} has {train.max():,} training images and class "
-            f"{train.idxmin()} {train.min():,}: small classes are taken for large ones"
+            f"{train.idxmin()} {train.min():,}: images of small classes may be predicted as large "
+            f"ones"
         )
         yield Finding("imbalance", "matters", sentence)
 

@@ -1,4 +1,4 @@
-"""The folder that `belong clean` takes: refused in a moment, before torch is imported."""
+"""Check the input folder of `belong clean` before torch is imported."""
 
 from pathlib import Path
 
@@ -9,19 +9,19 @@ from belong.runtime.text import printable
 
 
 def class_folders(folder: Path) -> ImageFiles:
-    """Return the images of a folder that has a folder of them for each class.
+    """Return the images of a folder with one subfolder per class.
 
     Raises:
-        InputError: it has none, or one class only.
+        InputError: the folder holds IDX files, or has only one class.
     """
     files = look(folder)
     if not isinstance(files, ImageFiles):
         raise InputError(
-            f"{printable(folder)}: holds IDX files; expected a folder of image files for each class"
+            f"{printable(folder)}: expected one subfolder of image files per class, got IDX files"
         )
     if len(files.class_names) < 2:
         raise InputError(
-            f"{printable(folder)}: has one class, {printable(files.class_names[0])}; expected at "
-            f"least 2: a folder for each class"
+            f"{printable(folder)}: expected at least 2 class folders, got one, "
+            f"{printable(files.class_names[0])}"
         )
     return files

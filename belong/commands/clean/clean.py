@@ -1,6 +1,6 @@
-"""Say of every image of a labelled folder whether to keep it, to look at it, or to put it aside.
+"""Find the images of a labeled folder that are mislabeled, foreign, copies or unreadable.
 
-Nothing in the folder is changed. Each image is judged by what was fitted to others
+Nothing in the folder is changed. Each image is judged by a model that was fitted without it
 (`belong.commands.clean.folder_judgment`).
 """
 
@@ -33,7 +33,7 @@ class CleanResult:
 
     Attributes:
         output: the folder of manifest.csv, suspects.html and summary.json.
-        summary: the content of summary.json: the counts, and how well the images could be judged.
+        summary: the content of summary.json: the counts, and the quality of the judgment.
     """
 
     output: Path
@@ -41,7 +41,7 @@ class CleanResult:
 
     @property
     def refusals(self) -> list[str]:
-        """Why nothing is said about labels, or about foreign images; empty if all is judged."""
+        """The reasons why labels or foreign images are not judged; empty if both are judged."""
         return refusals(self.summary["sight"])
 
     def to_pandas(self) -> pd.DataFrame:
@@ -64,13 +64,13 @@ def clean(
 ) -> CleanResult:
     """Find the images of a labeled folder that are mislabeled, foreign, copies or unreadable.
 
-    Each image is scored by what was fitted without it. Nothing in `folder` is changed. Where the
-    images cannot be judged well enough, `refusals` of the result says why nothing is said of them.
+    Each image is scored by a model that was fitted without it. Nothing in `folder` is changed. If
+    labels or foreign images cannot be judged well enough, `refusals` of the result has the reasons.
 
     Args:
-        folder: a folder of images for each class in it.
+        folder: a folder with one subfolder of images per class.
         output: folder for manifest.csv, suspects.html, summary.json and the tree `cleaned`.
-        options: the folds, the tree and other choices; the defaults of `belong clean` if None.
+        options: the options; None: the defaults of `belong clean`.
 
     Returns:
         The verdict for each image.
@@ -107,7 +107,7 @@ def clean(
 
 
 def _tell(job: Job) -> None:
-    """Print what will be done, and how long it will take."""
+    """Print the plan and the estimated time."""
     files, folds, training = job.files, job.options.folds, job.training
     seconds = estimate(
         files,
@@ -122,18 +122,18 @@ def _tell(job: Job) -> None:
     classes = counted(len(files.class_names), "class", "classes")
     on_stderr(
         f"{printable(job.folder)}: {counted(len(files.files), 'image')} of {classes}; {job.why}\n"
-        f"{folds} folds: each is judged by what is fitted to the {job.fitted:,} images or fewer "
-        f"of the others{passes}\n"
-        f"time: {in_words(seconds)}, if the machine stays as busy as it is"
+        f"{folds} folds: each is judged by a model of at most {job.fitted:,} images of the "
+        f"others{passes}\n"
+        f"estimated time: {in_words(seconds)}, at the current load of the machine"
     )
 
 
 def _none_read(job: Job, seen: Look, output: Path) -> TooManyBadFilesError:
-    """Save the manifest, and return the error: no image can be read."""
+    """Save the manifest, and return the error that no image can be read."""
     table, none = seen.table, np.empty(0, np.int64)
     save_csv(output / write_results.MANIFEST, manifest(table, seen.remarks, none, None))
     return TooManyBadFilesError(
         f"{printable(job.folder)}: none of {len(table)} images can be read; the first: "
         f"{table['path'].iloc[0]} ({seen.files['reason'].iloc[0]}); "
-        f"{printable(output / write_results.MANIFEST)} has all"
+        f"{printable(output / write_results.MANIFEST)} lists all"
     )

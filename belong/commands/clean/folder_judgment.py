@@ -1,6 +1,6 @@
-"""Judge the images of a folder: which are read, which take part, and what is known of them.
+"""Read the images of a folder, and judge each by a model of the others.
 
-What is unreadable, blank or a copy takes no part: the images are judged by each other.
+Unreadable and blank images and copies are excluded, as they would distort the model.
 """
 
 from collections.abc import Callable
@@ -36,24 +36,24 @@ from belong.parameters import ImagesSection, Parameters
 from belong.runtime.errors import InputError
 from belong.runtime.text import in_table, on_stderr, printable
 
-# Of each class for each fold, near copies counted once: with fewer there is nothing to go by.
+# Minimum images of a class per fold, near duplicates counted once.
 LEAST_PER_FOLD = 2
 
 
 @dataclass(frozen=True)
 class Job:
-    """How the images of a folder are judged.
+    """The plan of a cleaning.
 
     Attributes:
-        folder: as it was named, for messages.
+        folder: the folder as the user named it, for messages.
         files: the images.
-        options: as they were given.
-        parameters: those of params.yaml, with `options.settings`.
-        backbone: that makes the vectors; None: networks are trained from scratch.
-        network: its name in `belong.models.registry.NETWORKS`.
-        side_px: of the square that every image becomes.
-        why: this network, in words.
-        training: of a network from scratch.
+        options: the options of the user.
+        parameters: the defaults of params.yaml with `options.settings` applied.
+        backbone: the backbone that computes the vectors; None: networks are trained from scratch.
+        network: name in `belong.models.registry.NETWORKS`.
+        side_px: side of the square to which every image is resized.
+        why: the reason for the choice of the network, in words.
+        training: the training options of a network from scratch.
     """
 
     folder: Path
@@ -68,18 +68,18 @@ class Job:
 
     @property
     def fitted(self) -> int:
-        """The images, at most, that each one is judged by."""
+        """The maximum number of images that a judging model is fitted to."""
         return _fitted(self.files, self.options.folds)
 
 
 @dataclass(frozen=True)
 class Look:
-    """What was seen of each of the n files.
+    """The measurements of n files.
 
     Attributes:
         table: n rows: `path`, `part`, `class`.
         files: n rows, see `belong.commands.check.image_stats`.
-        remarks: what is said against files.
+        remarks: problems of single files.
     """
 
     table: pd.DataFrame
@@ -89,15 +89,15 @@ class Look:
 
 @dataclass(frozen=True)
 class FolderJudgment:
-    """What is known of the n images of a folder.
+    """The judgment of the n images of a folder.
 
     Attributes:
         table: n rows: `path`, `part`, `class`.
-        remarks: all that is said against images.
-        read: (k,) int64, the rows of the images that were read.
-        rows: (m,) int64, those of the images that were judged.
-        images: these m.
-        judgment: on them.
+        remarks: all problems of the images.
+        read: (k,) int64, the rows of the readable images.
+        rows: (m,) int64, the rows of the judged images.
+        images: the m judged images.
+        judgment: the judgment of the m images.
     """
 
     table: pd.DataFrame
@@ -108,36 +108,36 @@ class FolderJudgment:
     judgment: Judgment
 
     def manifest(self) -> pd.DataFrame:
-        """Return a row for each file, see `belong.commands.clean.manifest`."""
+        """Return a row for each file; see `belong.commands.clean.manifest`."""
         return manifest(self.table, self.remarks, self.rows, self.judgment.known)
 
 
 def prepare(folder: Path, options: CleanOptions) -> Job:
-    """Look for images and a backbone.
+    """Find the images, choose the network, and plan the training.
 
     Raises:
         InputError: the folder or an option is wrong.
     """
-    own = dict(options.settings)
-    values = parameters(sources(folder, None, own))
+    settings = dict(options.settings)
+    values = parameters(sources(folder, None, settings))
     devices.compute_repeatably(values.threads, values.math)
     files = class_folders(folder)
     if missing := unread_heif(files):
         on_stderr(missing)
-    backbone = choose_backbone(options.request, files, own, values)
+    backbone = choose_backbone(options.request, files, settings, values)
     network, side_px, why = network_for(files, None if backbone is None else backbone.card)
     fitted = _fitted(files, options.folds)
     training = TrainingOptions(
-        lambda_=center_loss_weight(values.lambda_, own, network=network),
+        lambda_=center_loss_weight(values.lambda_, settings, network=network),
         **training_of(
-            values.train, own, fitted=fitted, network=network, side_px=side_px
+            values.train, settings, fitted=fitted, network=network, side_px=side_px
         ).model_dump(),
     )
     return Job(folder, files, options, values, backbone, network, side_px, why, training)
 
 
 def look_at_files(job: Job) -> Look:
-    """Look at each file of the folder."""
+    """Measure each file of the folder."""
     files, images = job.files, job.parameters.images
     names = np.array(files.class_names, dtype=object)
     table = pd.DataFrame(
@@ -160,7 +160,7 @@ def look_at_files(job: Job) -> Look:
 
 
 def judge_folder(job: Job, seen: Look) -> FolderJudgment:
-    """Judge each image that can be judged by what is fitted to others.
+    """Judge each image by a model that is fitted to other images.
 
     Raises:
         InputError: fewer than two classes have enough images.
@@ -178,7 +178,7 @@ def judge_folder(job: Job, seen: Look) -> FolderJudgment:
     is_judged = np.isin(files.labels[rows], enough)
     judged = rows[is_judged]
     too_few = [
-        Remark(row, "review", "too_few", "its class has too few images to judge them by")
+        Remark(row, "review", "too_few", "its class has too few images to be judged")
         for row in rows[~is_judged].tolist()
     ]
     images = _images(
@@ -203,7 +203,7 @@ def _fitted(files: ImageFiles, folds: int) -> int:
 def _images(
     job: Job, pixels: np.ndarray, labels: np.ndarray, groups: np.ndarray, names: list[str]
 ) -> Images:
-    """Draw the folds, plant scrambled images, and embed all where there is a backbone."""
+    """Draw the folds, plant scrambled images, and embed all images if there is a backbone."""
     rng = np.random.default_rng(job.parameters.seed)
     device = devices.choose(job.parameters.device)
     return with_planted(
@@ -219,7 +219,7 @@ def _images(
 
 
 def _fit(job: Job) -> Callable[[Images], list[Fold]]:
-    """Return what judges each fold by the others."""
+    """Return the function that fits a model without each fold."""
     if job.backbone is not None:
         return partial(by_regression, last=job.backbone.card.sizes[-1])
     return partial(
@@ -234,16 +234,16 @@ def _fit(job: Job) -> Callable[[Images], list[Fold]]:
 def _packed(
     found: ImageFiles, looks: pd.DataFrame, side_px: int, options: ImagesSection
 ) -> tuple[DataSet, np.ndarray, list[Remark]]:
-    """Return the images in one form, and their rows; some may be gone since the look."""
+    """Return the images at one size, their rows, and remarks on files that became unreadable."""
     rows = np.flatnonzero(looks["reason"] == "")
-    some = replace(
+    readable = replace(
         found,
         files=[found.files[row] for row in rows],
         labels=found.labels[rows],
         is_test=found.is_test[rows],
     )
     form, background = Form(side_px, side_px, "auto"), options.background_rgb
-    packed = pack(some, form, background=background, max_pixels=options.max_pixels)
+    packed = pack(readable, form, background=background, max_pixels=options.max_pixels)
     bad = ~packed.is_read
     remarks = [
         Remark(row, "quarantine", "unreadable", f"cannot be read: {reason}")
@@ -255,14 +255,14 @@ def _packed(
 def _classes_with_enough(
     found: ImageFiles, rows: np.ndarray, groups: np.ndarray, least: int
 ) -> np.ndarray:
-    """Return the labels of the classes that can be judged, rising."""
+    """Return the sorted labels of the classes that can be judged."""
     first, _ = units(groups)
     counts = np.bincount(found.labels[rows[first]], minlength=len(found.class_names))
     enough = np.flatnonzero(counts >= least)
     if len(enough) < 2:
         most = found.class_names[int(counts.argmax())]
         raise InputError(
-            f"{printable(found.folder)}: expected at least {least} images, copies counted once, in "
-            f"each of 2 classes; class {most} has the most, {counts.max()}"
+            f"{printable(found.folder)}: expected at least 2 classes of {least} images, duplicates "
+            f"counted once, got at most {counts.max()} images (class {most})"
         )
     return enough

@@ -1,11 +1,11 @@
-"""How far each image lies from every class: the distance to its nearest neighbors.
+"""Compute the distance of each image to every class, for the detection of foreign images.
 
 Sun et al., Out-of-Distribution Detection with Deep Nearest Neighbors, ICML 2022,
 https://arxiv.org/abs/2204.06507: the distance to the k-th nearest neighbor, on features of length
-1. Here the neighbors are looked for in each class by itself, among the images of the other folds,
-and twice. A folder that holds 40 foreign images of one kind holds 40 neighbors for each of them.
-So the second time only trusted images are neighbors: of each class, not those whose label the
-classifier doubts most, and not those farthest from their class.
+1. Here the neighbors are searched in each class separately, among the images of the other folds, in
+two passes. Similar foreign images are near neighbors of each other, so a folder with 40 of one kind
+would hide them all. The second pass therefore searches among trusted images only: it excludes, in
+each class, the images with the most doubtful labels and the images farthest from their class.
 """
 
 from collections.abc import Sequence
@@ -18,10 +18,10 @@ from torch import Tensor
 from belong.commands.clean.out_of_fold import Fold
 from belong.detectors.knn_search import Neighbors
 
-# Chosen on parts of CIFAR-10 and on rooms with bathrooms among them; 1 to 20 neighbors and 10 % to
-# 30 % of doubted images hardly differ.
+# Chosen on parts of CIFAR-10 and on photos of rooms with planted bathrooms. 1 to 20 neighbors, and
+# 10 % to 30 % of excluded images, give nearly the same results.
 FIRST_NEIGHBORS, NEIGHBORS = 10, 5
-DOUBTED, FARTHEST = 0.2, 0.1  # of each class
+DOUBTED, FARTHEST = 0.2, 0.1  # excluded shares of each class
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class Distances:
     """The distances to the k-th nearest image of each class.
 
     Attributes:
-        to_all: (n, c) float32, of the images to all others.
-        to_class: (n, c) float32, of the images to the trusted ones.
-        of_planted: (p,) float32, of the planted foreign images, to the nearest class.
+        to_all: (n, c) float32, of each image to all images of a class.
+        to_class: (n, c) float32, of each image to the trusted images of a class.
+        of_planted: (p,) float32, of the planted foreign images to the nearest class.
     """
 
     to_all: np.ndarray
@@ -40,12 +40,12 @@ class Distances:
 
     @property
     def to_nearest(self) -> np.ndarray:
-        """(n,) float32."""
+        """The distance to the nearest class, (n,) float32."""
         return np.asarray(self.to_class.min(axis=1))
 
 
 def distances(judged: Sequence[Fold], labels: Tensor, probabilities: np.ndarray) -> Distances:
-    """Return how far n images and p planted ones are from c classes.
+    """Return the distances of n images and p planted foreign images to c classes.
 
     Args:
         judged: the folds.
@@ -53,15 +53,15 @@ def distances(judged: Sequence[Fold], labels: Tensor, probabilities: np.ndarray)
         probabilities: (n, c) float32, out of fold.
     """
     n, classes = probabilities.shape
-    here, given = np.arange(n), labels.numpy()
+    rows, classes_of = np.arange(n), labels.numpy()
     everything = torch.ones(n, dtype=torch.bool)
     first = np.empty((n, classes), np.float32)
     for one in judged:
         first[one.unseen.numpy()] = _to_classes(
             one, one.unseen_features, labels, everything, classes=classes, k=FIRST_NEIGHBORS
         )
-    is_trusted = ~_largest(-probabilities[here, given], given, DOUBTED)
-    is_trusted &= ~_largest(first[here, given], given, FARTHEST)
+    is_trusted = ~_largest(-probabilities[rows, classes_of], classes_of, DOUBTED)
+    is_trusted &= ~_largest(first[rows, classes_of], classes_of, FARTHEST)
     second = np.empty_like(first)
     planted = np.empty(sum(len(one.planted) for one in judged), np.float32)
     for one in judged:
@@ -80,13 +80,13 @@ def _to_classes(
 ) -> np.ndarray:
     """Return the distance (m, c) of queries (m, d) to the k-th image of each class.
 
-    A class with fewer neighbors gives its farthest; one without any in the other folds gives all
-    of its images there.
+    In a class with fewer than k neighbors, the farthest one counts. In a class without a trusted
+    image in the other folds, all its images there are neighbors.
     """
-    own = labels[fold.known]
+    known_labels = labels[fold.known]
     columns = []
     for label in range(classes):
-        members = own == label
+        members = known_labels == label
         chosen = members & is_neighbor[fold.known]
         reference = fold.known_features[chosen if bool(chosen.any()) else members]
         nearest = Neighbors(reference).kth_distance(queries, k=min(k, len(reference)))
@@ -95,6 +95,6 @@ def _to_classes(
 
 
 def _largest(values: np.ndarray, labels: np.ndarray, share: float) -> np.ndarray:
-    """Return whether a value is above the quantile 1 - share of its class: (n,), (n,) -> (n,)."""
+    """Return whether each value exceeds the quantile 1 - share of its class: (n,), (n,) -> (n,)."""
     limits = [np.quantile(values[labels == label], 1 - share) for label in range(labels.max() + 1)]
     return np.asarray(values > np.take(limits, labels))

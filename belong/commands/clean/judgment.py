@@ -1,4 +1,4 @@
-"""The judgment on the images of a folder, and how much it is worth."""
+"""Judge the images of a folder, and measure the quality of the judgment."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,18 +16,18 @@ from belong.commands.clean.out_of_fold import Fold, Images, in_order
 from belong.data.synthetic_anomalies import shuffled
 from belong.models.training_loop import TrainingFailedError
 
-PLANTED = 200  # scrambled images, at most
+PLANTED = 200  # maximum number of scrambled images
 
 
 @dataclass(frozen=True)
 class Judgment:
-    """What is known of n images.
+    """The judgment of n images.
 
     Attributes:
-        known: what `belong.commands.clean.label_issues.suspects` returns; None where no classifier
+        known: the table of `belong.commands.clean.label_issues.suspects`; None if no classifier
             could be trained.
-        probabilities: (n, c) of the classes, out of fold; None likewise.
-        sight: how well the images could be judged, as `belong.commands.clean.sight.Sight` has it.
+        probabilities: (n, c), out of fold; None if no classifier could be trained.
+        sight: quality of the judgment, the attributes of `belong.commands.clean.sight.Sight`.
     """
 
     known: pd.DataFrame | None
@@ -36,17 +36,17 @@ class Judgment:
 
 
 def judge(images: Images, fit: Callable[[Images], list[Fold]], *, knows_classes: bool) -> Judgment:
-    """Judge each image by what `fit` fits to the images of other folds.
+    """Judge each image by a model fitted to the other folds.
 
     Args:
-        images: the images, and the planted ones.
+        images: the images, and the planted foreign images.
         fit: `by_regression` or `by_networks` of `belong.commands.clean.out_of_fold`.
-        knows_classes: whether the features are made by what `fit` trains.
+        knows_classes: whether the features come from the network that `fit` trains.
     """
     try:
         judged = fit(images)
     except TrainingFailedError as error:
-        reason = f"nothing is said about labels or foreign images: {error}"
+        reason = f"labels and foreign images are not judged: {error}"
         return Judgment(None, None, sight.blind(reason))
     probabilities = in_order(judged)
     far = distances(judged, images.labels, probabilities)
@@ -67,15 +67,15 @@ def with_planted(
     embed: Callable[[Tensor], Tensor],
     rng: np.random.Generator,
 ) -> Images:
-    """Return the images, with some of them scrambled and planted in the same fold.
+    """Return the images, with scrambled copies of some images planted in the same folds.
 
     Args:
         pixels: (n, ch, h, w) uint8.
         labels: (n,) int64, 0..c-1.
         fold: (n,) int64.
-        class_names: the c names.
-        embed: pixels -> what is judged: the pixels, or the vectors of a frozen backbone.
-        rng: draws the images that are scrambled, and the order of their patches.
+        class_names: the names of the c classes.
+        embed: maps pixels to inputs: the pixels, or the vectors of a frozen backbone.
+        rng: random generator of the scrambled images and the order of their patches.
     """
     drawn = np.sort(rng.choice(len(pixels), min(PLANTED, len(pixels)), replace=False))
     scrambled = torch.from_numpy(shuffled(pixels[drawn], rng))

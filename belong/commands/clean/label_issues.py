@@ -1,22 +1,23 @@
-"""Which images have the wrong label, and which are foreign: of no class at all.
+"""Find mislabeled images, and foreign images, which belong to no class.
 
-A label is wrong where what was fitted without the image prefers another class, and more so than it
-does for other images. On the vectors of a backbone that is the logarithm of the odds of the
-likeliest other class against the class given. A network that was trained on a folder is too sure of
-itself for that, and the logarithm of the ratio of distances is taken: to the own class, and to the
-nearest other one. An image is foreign where its distance to every class is large.
+A label is doubtful if a model fitted without the image prefers another class. With the vectors of a
+backbone, the score is the log odds of the likeliest other class against the label. A network that
+was trained on the folder is overconfident, so its score is the log ratio of two distances: to the
+image's class, and to the nearest other class. An image is foreign if its distance to every class is
+large.
 
-Both are `p_values` over the bulk of the folder. For labels these are taken over the bulk of the own
-class as well, and the larger of the two counts: some classes are harder than others. So that not
-every large folder has its suspects, Benjamini and Hochberg's procedure (Controlling the False
-Discovery Rate, 1995) is run over all images, for either: of the images that it names, the stated
-share at most is named wrongly on average, as far as the law through the bulk holds.
+Both scores become `p_values` under a distribution that is fitted to most images of the folder. A
+label's p-value is the larger of two, under the distribution of the folder and under that of its
+class, as some classes are harder than others. The procedure of Benjamini and Hochberg (Controlling
+the False Discovery Rate, 1995) then bounds the average share of false alarms among the suspects, as
+far as the fitted distribution holds.
 
-The rule beside those of cleanlab 2.9 (confident learning: Northcutt et al., JAIR 2021,
-https://arxiv.org/abs/1911.00068) on the same probabilities, means of 3 or 4 draws, swapped labels
-found and right ones named: on 1,300 photos of rooms with 40 swapped `prune_by_noise_rate` names
-37 and 6, on 1,500 images of CIFAR-10 it names 33 and 193. At a share of 0.3 this rule names 37 and
-4, and 10 and 1: it finds less where classes are hard, and keeps the share.
+Comparison with cleanlab 2.9 (confident learning: Northcutt et al., JAIR 2021,
+https://arxiv.org/abs/1911.00068) on the same probabilities, means of 3 or 4 draws, as swapped
+labels found and correct labels flagged: on 1,300 photos of rooms with 40 swapped labels,
+`prune_by_noise_rate` flags 37 and 6; on 1,500 images of CIFAR-10, 33 and 193. At a false discovery
+rate of 0.3 this rule flags 37 and 4, and 10 and 1: it finds fewer errors in hard classes, and keeps
+the rate.
 """
 
 from collections.abc import Sequence
@@ -29,17 +30,18 @@ from belong.commands.clean.foreign_images import Distances
 from belong.commands.clean.manifest import Remark, Verdict
 from belong.commands.clean.sight import Sight
 
-UPPER = 0.9  # quantile of the scores up to which they are the bulk
-# Times the share, at which a label is still worth a look.
+UPPER = 0.9  # the distribution is fitted to the scores up to this quantile
+# Factor of the false discovery rate up to which a label is marked for review.
 REVIEWED = 1.5
-# Distances come closer to their law than odds do, and a label has to be doubted by the classifier
-# as well: at the same share more right images would be named foreign than mislabeled. At a share of
-# 0.3, of 40 foreign photos among 1,350, a quarter of it names 40 and 2 right ones on rooms, and 0
-# and 0 on clothes, where all 40 are farther than any other; a half names 40 and 4, and 39 and 0.
-# Features that were trained on the very classes stretch the distances of right images as well: of
-# 240 digits, none of them foreign, a half kept 0.962, and a quarter more than 0.97.
-FOREIGN = 0.5  # times the share, at which an image is foreign
-FOREIGN_TO_TRAINED = 0.25  # by features that were trained on the classes
+# Factors of the false discovery rate for foreign images. Distances follow their distribution more
+# closely than odds do, and a label must be doubted by the classifier as well, so that an equal rate
+# would yield more false alarms for foreign images. At a rate of 0.3, with 40 foreign photos among
+# 1,350, a factor of 0.25 flags 40 foreign and 2 normal photos of rooms, and none of clothes, though
+# all 40 are the farthest images; 0.5 flags 40 and 4, and 39 and 0. Features trained on the classes
+# also stretch the distances of normal images: of 240 digits without a foreign one, 0.5 keeps 0.962,
+# and 0.25 more than 0.97.
+FOREIGN = 0.5
+FOREIGN_TO_TRAINED = 0.25  # for features that were trained on the classes
 
 
 def suspects(
@@ -51,21 +53,21 @@ def suspects(
     *,
     knows_classes: bool,
 ) -> pd.DataFrame:
-    """Return what is known of each image.
+    """Compute the evidence against each label and each image.
 
     Args:
         probabilities: (n, c), out of fold.
-        distances: of the n images.
-        labels: (n,) int64, 0..c-1, as they are given; each class has images.
-        class_names: the c names.
-        sight: how well the images could be judged.
-        knows_classes: whether the features were made by what was trained on the classes.
+        distances: the distances of the n images.
+        labels: (n,) int64, 0..c-1, the labels of the folder; no class is empty.
+        class_names: the names of the c classes.
+        sight: the quality of the judgment.
+        knows_classes: whether the network behind the features was trained on the classes.
 
     Returns:
-        n rows: `predicted_class`, `probability` of it; `p_wrong_class`, `p_foreign`, missing where
-        nothing is said; `share_wrong_class`, `share_foreign`: the least share of false alarms at
-        which an image is named for either, 1 where the classifier agrees with the label or nothing
-        is said; `false_alarms`: the smaller of the two.
+        n rows: `predicted_class` and its `probability`; the p-values `p_wrong_class` and
+        `p_foreign`, missing if not judged; `share_wrong_class` and `share_foreign`, the smallest
+        false discovery rate at which the image is flagged, 1 if the classifier agrees with the
+        label or if not judged; `false_alarms`, the smaller of the two rates.
     """
     names, n = np.array(class_names, dtype=object), len(labels)
     predicted = probabilities.argmax(axis=1)
@@ -79,8 +81,8 @@ def suspects(
         )
         wrong = p_values(doubts)
         for label in range(len(names)):
-            own = labels == label
-            wrong[own] = np.maximum(wrong[own], p_values(doubts[own]))
+            members = labels == label
+            wrong[members] = np.maximum(wrong[members], p_values(doubts[members]))
         doubted = false_discovery_control(wrong, method="bh")
         shares[0] = np.where(predicted == labels, 1, doubted)
     if not sight.foreign_refused:
@@ -102,47 +104,47 @@ def suspects(
 
 
 def remarks(known: pd.DataFrame, rows: np.ndarray, *, false_alarms: float) -> list[Remark]:
-    """Remark on those that are not of their class.
+    """Return remarks on mislabeled and foreign images.
 
-    An image that is named for both is foreign: what it is taken for is then chance.
+    An image that is flagged as both counts as foreign, as its predicted class is then arbitrary.
 
     Args:
-        known: what `suspects` returns.
-        rows: (n,) int64, of its images.
-        false_alarms: the stated share, between 0 and 1, of right images among those that are put
-            aside; at half as much again a label is still to be looked at.
+        known: the table of `suspects`.
+        rows: (n,) int64, the rows of its images.
+        false_alarms: false discovery rate of the quarantined images, between 0 and 1; labels are
+            marked for review up to 1.5 times this rate.
     """
     columns = ["row", "predicted_class", "probability", "share_wrong_class", "share_foreign"]
-    made = []
+    found = []
     for row, predicted, probability, wrong, foreign in known.assign(row=rows)[columns].itertuples(
         index=False
     ):
         if foreign <= false_alarms:
             sentence = f"far from every class; {_among(foreign)}"
-            made.append(Remark(row, "quarantine", "foreign", sentence))
+            found.append(Remark(row, "quarantine", "foreign", sentence))
         elif wrong <= REVIEWED * false_alarms:
             verdict: Verdict = "quarantine" if wrong <= false_alarms else "review"
             looks = f"looks like class {predicted} (probability {probability:.2f})"
-            made.append(Remark(row, verdict, "wrong_class", f"{looks}; {_among(wrong)}"))
-    return made
+            found.append(Remark(row, verdict, "wrong_class", f"{looks}; {_among(wrong)}"))
+    return found
 
 
 def log_odds(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return log(p of the likeliest other class / p of the class given): (n, c), (n,) -> (n,)."""
-    here = np.arange(len(labels))
+    """Return log(p of the likeliest other class / p of the label): (n, c), (n,) -> (n,)."""
+    rows = np.arange(len(labels))
     others = probabilities.astype(np.float64)
-    own = _above_zero(others[here, labels])
-    others[here, labels] = 0
-    return np.asarray(np.log(_above_zero(others.max(axis=1)) / own))
+    of_label = _above_zero(others[rows, labels])
+    others[rows, labels] = 0
+    return np.asarray(np.log(_above_zero(others.max(axis=1)) / of_label))
 
 
 def log_ratio(distances: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return log(distance to the own class / to the nearest other): (n, c), (n,) -> (n,)."""
-    here = np.arange(len(labels))
+    """Return log(distance to the label's class / to the nearest other): (n, c), (n,) -> (n,)."""
+    rows = np.arange(len(labels))
     others = distances.astype(np.float64)
-    own = _above_zero(others[here, labels])
-    others[here, labels] = np.inf
-    return np.asarray(np.log(own / _above_zero(others.min(axis=1))))
+    of_label = _above_zero(others[rows, labels])
+    others[rows, labels] = np.inf
+    return np.asarray(np.log(of_label / _above_zero(others.min(axis=1))))
 
 
 def p_values(scores: np.ndarray) -> np.ndarray:
@@ -165,5 +167,5 @@ def _above_zero(values: np.ndarray) -> np.ndarray:
 
 
 def _among(share: float) -> str:
-    percent = "less than 0.01 %" if share < 1e-4 else f"at most {share * 100:.2g} %"
-    return f"of images named as surely, {percent} are false alarms by the law of the bulk"
+    percent = "below 0.01 %" if share < 1e-4 else f"at most {share * 100:.2g} %"
+    return f"false discovery rate {percent}"

@@ -1,4 +1,4 @@
-"""What is said against images, and one table of all with the verdict and the reason of each."""
+"""Combine the problems of each image into a verdict, and build the table manifest.csv."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -8,11 +8,10 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-# quarantine: as it lies there it would do harm, and no eye is needed to say so. review: somebody
-# should look. keep: nothing is said against it.
+# quarantine: the image would harm training. review: a person should look. keep: no problem found.
 Verdict = Literal["quarantine", "review", "keep"]
 VERDICTS: tuple[Verdict, ...] = ("quarantine", "review", "keep")
-# What is known of judged images only: see `belong.commands.clean.label_issues`.
+# Columns of judged images only: see `belong.commands.clean.label_issues`.
 KNOWN = (
     "predicted_class", "probability", "p_wrong_class", "p_foreign", "false_alarms",
 )  # fmt: skip
@@ -21,14 +20,14 @@ COLUMNS = ("path", "part", "class", "verdict", "problem", "reason", *KNOWN, "cop
 
 @dataclass(frozen=True)
 class Remark:
-    """What is said against an image.
+    """A problem of an image.
 
     Attributes:
-        row: of the image, among all files of the folder.
-        verdict: that follows, if nothing graver is said.
-        problem: a short name for tables, such as `copy`.
-        sentence: for people.
-        other: the row of the image that it is a copy of; -1 if it is none.
+        row: row of the image in the table of all files.
+        verdict: the verdict of this problem; the most serious problem of an image decides.
+        problem: short name, such as `copy`.
+        sentence: description for people.
+        other: row of the original of a copy, or -1.
     """
 
     row: int
@@ -41,28 +40,31 @@ class Remark:
 def manifest(
     table: pd.DataFrame, remarks: Iterable[Remark], rows: np.ndarray, known: pd.DataFrame | None
 ) -> pd.DataFrame:
-    """Return COLUMNS, a row for each file.
+    """Return a row for each file, with the columns COLUMNS.
 
-    The verdict and the problem are those of the gravest remark, of equally grave ones of the
-    first; the reason is all of them.
+    Verdict and problem are those of the first among the most serious remarks; the reason joins all
+    remarks.
 
-    `table` has `path`, `part` and `class` of each file; `known` has KNOWN of those that were
-    judged, the `rows` (m,) int64.
+    Args:
+        table: `path`, `part` and `class` of each file.
+        remarks: the problems.
+        rows: (m,) int64, the rows of the judged images.
+        known: m rows with the columns KNOWN, or None.
     """
     of_row: defaultdict[int, list[Remark]] = defaultdict(list)
     for remark in remarks:
         of_row[remark.row].append(remark)
-    said = [
-        sorted(of_row[row], key=lambda one: VERDICTS.index(one.verdict))
+    problems = [
+        sorted(of_row[row], key=lambda remark: VERDICTS.index(remark.verdict))
         for row in range(len(table))
     ]
     paths = table["path"].to_list()
-    made = table.assign(
-        verdict=[own[0].verdict if own else "keep" for own in said],
-        problem=[own[0].problem if own else "" for own in said],
-        reason=["; ".join(one.sentence for one in own) for own in said],
-        copy_of=[next((paths[one.other] for one in own if one.other >= 0), "") for own in said],
+    result = table.assign(
+        verdict=[group[0].verdict if group else "keep" for group in problems],
+        problem=[group[0].problem if group else "" for group in problems],
+        reason=["; ".join(one.sentence for one in group) for group in problems],
+        copy_of=[next((paths[x.other] for x in group if x.other >= 0), "") for group in problems],
     )
     if known is not None:
-        made = made.join(known.set_index(rows)[list(KNOWN)])
-    return made.reindex(columns=list(COLUMNS))
+        result = result.join(known.set_index(rows)[list(KNOWN)])
+    return result.reindex(columns=list(COLUMNS))

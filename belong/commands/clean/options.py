@@ -1,4 +1,4 @@
-"""What `belong clean` may be told."""
+"""Define the options of `belong.clean`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 Tree = Literal["link", "copy"]
-FOLDS, MOST_FOLDS = 5, 100  # each is judged by what is fitted to the other four fifths
-FALSE_ALARMS = 0.3  # what it comes to on photos: reports/photos/cleaning.md
+FOLDS, MOST_FOLDS = 5, 100
+FALSE_ALARMS = 0.3  # measured rates on photos: reports/photos/cleaning.md
 
 
 @dataclass(frozen=True)
@@ -28,19 +28,19 @@ class CleanOptions:
     """The options of `belong.clean`.
 
     Attributes:
-        folds: parts of the images, at least 2; each is judged by what is fitted to the others.
-        false_alarms: share of right images, at most and on average, among those that are put aside
-            as mislabeled or foreign.
-        least_side_px: images with a smaller side are tiny; None: a quarter of the median.
-        tree: "link" or "copy" builds `out/cleaned` of the images that are kept.
-        with_review: whether images that somebody should look at are in it too.
-        backbone, weights, from_scratch: as of `belong.fit`.
-        overwrite: whether the results of another run in `out` may be replaced.
-        jobs: threads that look at the files; all processors if None.
-        settings: other keys of params.yaml, dotted.
+        folds: number of folds, at least 2; each is judged by a model fitted to the others.
+        false_alarms: maximum average share of false alarms among the images that are quarantined as
+            mislabeled or foreign.
+        least_side_px: minimum side of an image; None: a quarter of the median.
+        tree: "link" or "copy" builds `out/cleaned` from the images to keep.
+        with_review: whether the tree includes the images to review.
+        backbone, weights, from_scratch: as in `belong.fit`.
+        overwrite: whether to replace the results of another run in `out`.
+        jobs: reading threads; None: one per processor.
+        settings: dotted keys of params.yaml -> values.
 
     Raises:
-        InputError: a value is of another type, or out of its range.
+        InputError: a value has the wrong type, or is out of range.
     """
 
     folds: int = FOLDS
@@ -57,15 +57,15 @@ class CleanOptions:
 
     @property
     def request(self) -> BackboneRequest:
-        """What is asked for of the backbone."""
+        """The requested backbone."""
         return BackboneRequest(self.backbone, self.weights, self.from_scratch)
 
     def __post_init__(self) -> None:
         check_whole("folds", self.folds)
         if self.folds < 2:
             raise InputError(
-                f"--folds {self.folds}: expected at least 2: each fold scores the images "
-                "that the others trained on"
+                f"--folds: expected at least 2, got {self.folds}: each fold is judged by a model "
+                "of the others"
             )
         check_share("false_alarms", self.false_alarms)
         for name in ("least_side_px", "jobs"):

@@ -1,9 +1,9 @@
-"""Judge every image by what was fitted without it.
+"""Predict the class of every image out of fold, by a model that was fitted without the image.
 
-The images are divided into folds. A classifier that was fitted to the other folds gives the
-probabilities of the classes: multinomial logistic regression on the vectors of a frozen backbone,
-scaled to length 1, or else a small network that is trained on the pixels. On vectors it takes
-seconds where a layer trained with center loss takes minutes.
+The images are divided into folds, and a classifier is fitted to all folds but one: multinomial
+logistic regression on the vectors of a frozen backbone, scaled to length 1, or else a small network
+trained on the pixels. The regression takes seconds; a layer trained with center loss would take
+minutes.
 """
 
 from collections.abc import Sequence
@@ -22,25 +22,25 @@ from belong.models.forward_pass import forward_pass
 from belong.models.train_classifier import TrainingOptions, fit_classifier
 from belong.runtime.progress import bar
 
-WATCHED = 256  # held-out images whose accuracy the progress bar shows
-# Inverse strength of the penalty on the coefficients. On rooms and on CIFAR-10, Lite0's vectors,
-# 1, 3 and 10 rank swapped labels alike; 100 ranks them worse.
+WATCHED = 256  # held-out images for the accuracy in the progress bar
+# Inverse regularization strength. With the vectors of efficientnet_lite0, on rooms and on CIFAR-10,
+# 1, 3 and 10 rank swapped labels equally well; 100 ranks them worse.
 INVERSE_PENALTY = 3.0
-ITERATIONS = 300  # at most; a fit takes about 60
+ITERATIONS = 300  # maximum; a fit takes about 60
 
 
 @dataclass(frozen=True)
 class Fold:
-    """One fold, its features made by what was fitted to the other folds.
+    """One fold, with the features and predictions of a model fitted to the other folds.
 
     Attributes:
-        known: (k,) int64, the images of the other folds.
-        unseen: (m,) int64, its own images.
+        known: (k,) int64, indices of the images of the other folds.
+        unseen: (m,) int64, indices of the images of this fold.
         known_features: (k, d) float32, each of length 1.
         unseen_features: (m, d) float32, each of length 1.
-        probabilities: (m, c) float32 of its own images.
-        planted: (p,) int64, the foreign images planted in it.
-        planted_features: (p, d) float32 of them, each of length 1.
+        probabilities: (m, c) float32, of the images of this fold.
+        planted: (p,) int64, indices of the foreign images planted in this fold.
+        planted_features: (p, d) float32, each of length 1.
     """
 
     known: Tensor
@@ -54,15 +54,15 @@ class Fold:
 
 @dataclass(frozen=True)
 class Images:
-    """The images that are judged.
+    """The images to be judged.
 
     Attributes:
         inputs: (n, ch, h, w) uint8 images, or (n, v) float32 vectors of a frozen backbone.
-        labels: (n,) int64, 0..c-1, as they are given; each class has images.
+        labels: (n,) int64, 0..c-1, the labels of the folder; no class is empty.
         fold: (n,) int64, see `folds`.
-        class_names: the c names.
-        planted: (p, ...) of the same form as `inputs`: images that are known to be foreign.
-        planted_fold: (p,) int64, the fold in which each of them is judged.
+        class_names: the names of the c classes.
+        planted: (p, ...) planted foreign images, in the form of `inputs`.
+        planted_fold: (p,) int64, the fold of each planted image.
     """
 
     inputs: Tensor
@@ -76,16 +76,16 @@ class Images:
 def folds(
     labels: np.ndarray, groups: np.ndarray, *, count: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Return the fold of each image, each class spread evenly over all of them.
+    """Assign the images to folds, with each class spread evenly over the folds.
 
-    Images that are nearly the same come into one fold: a copy would vouch for its original, and for
-    the wrong label of it. A group counts as one image, of the class of its first.
+    Near duplicates share a fold: otherwise a copy would confirm the wrong label of its original. A
+    group counts as one image, of the class of its first image.
 
     Args:
         labels: (n,) int64.
-        groups: (n,) int64; images with one number stay together, -1 is alone.
-        count: of the folds.
-        rng: draws them.
+        groups: (n,) int64; images with the same number stay together, -1 is a lone image.
+        count: number of folds.
+        rng: random generator of the assignment.
 
     Returns:
         (n,) int64, 0..count-1.
@@ -93,7 +93,7 @@ def folds(
     first, unit = units(groups)
     of_unit = labels[first]
     drawn = np.empty(len(first), np.int64)
-    # In a random order the units of one class after the other are dealt out like cards.
+    # The units, shuffled and then sorted by class, are dealt to the folds in turn.
     order = rng.permutation(len(first))
     order = order[np.argsort(of_unit[order], kind="stable")]
     drawn[order] = np.arange(len(first)) % count
@@ -105,7 +105,7 @@ def by_regression(images: Images, last: int) -> list[Fold]:
 
     Args:
         images: vectors of a frozen backbone.
-        last: d, the length of the vector of the backbone's last stage, with which a vector ends.
+        last: d, the features of the backbone's last stage, at the end of each vector.
     """
     directions = F.normalize(images.inputs[:, -last:], dim=1)
     planted = F.normalize(images.planted[:, -last:], dim=1)
@@ -146,13 +146,13 @@ def by_networks(
 
     Args:
         images: pixels, uint8.
-        network: its name in `belong.models.registry.NETWORKS`.
-        training: how the networks are trained.
-        seed: of the weights and the order of the images.
-        device: where the networks are.
+        network: name in `belong.models.registry.NETWORKS`.
+        training: the training options.
+        seed: random seed of the weights and of the order of the images.
+        device: the compute device.
 
     Raises:
-        TrainingFailedError: a network learned nothing.
+        TrainingFailedError: a network has learned nothing.
     """
     judged = []
     for number, one in enumerate(_divided(images)):
@@ -184,16 +184,16 @@ def by_networks(
 
 
 def in_order(judged: Sequence[Fold]) -> np.ndarray:
-    """Return the probabilities (n, c) float32 of all images, in their order."""
+    """Return the probabilities (n, c) float32 of all images, in the order of the images."""
     rows = torch.cat([one.unseen for one in judged])
     return torch.cat([one.probabilities for one in judged])[rows.argsort()].numpy()
 
 
 def _directions(network: Network, inputs: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return features of length 1 (n, e + d), of the middle and the last layer, and logits (n, c).
+    """Return features (n, e + d) of the middle and last layers, of length 1, and logits (n, c).
 
-    Both layers, for they tell foreign images better than either: on 1,500 images of FashionMNIST
-    with 30 of MNIST planted, the AUROC of the distance is 0.966, of the last layer 0.917.
+    Two layers detect foreign images better than one: on 1,500 images of FashionMNIST with 30
+    planted images of MNIST, the AUROC of the distance is 0.966, against 0.917 for the last layer.
     """
     network.eval()
     last, logits, middle, _ = forward_pass(

@@ -1,7 +1,7 @@
-"""The images to look at, on one page: pictures, the class that each stands in, and the reason.
+"""Render the suspects of `belong clean` as one page: picture, class and reason.
 
-Paths and names of classes are whatever somebody called a file: the template escapes every value,
-and the page's own policy allows no script and no request.
+Names of files and classes are not trusted: the template escapes every value, and the content
+security policy of the page allows no script and no request.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,21 +15,21 @@ from belong.reporting.gallery.render import policy
 from belong.reporting.photos import photo_uris
 from belong.reporting.templates import environment, joined
 
-# problem -> its heading, those that an eye decides first.
+# Problem -> its heading; problems that a person has to decide come first.
 HEADINGS = {
-    "wrong_class": "Looks like another class",
-    "foreign": "Looks like no class",
-    "two_classes": "The same image in two classes",
-    "near_copy": "Nearly the same image",
-    "nearly_blank": "Nearly one color",
-    "tiny": "Tiny",
-    "too_few": "Class with too few images",
-    "copy": "The same image",
-    "blank": "One color",
-    "unreadable": "Cannot be read",
+    "wrong_class": "Probably mislabeled",
+    "foreign": "Probably of no class",
+    "two_classes": "Same image in two classes",
+    "near_copy": "Near duplicates",
+    "nearly_blank": "Nearly blank",
+    "tiny": "Very small",
+    "too_few": "Classes with too few images",
+    "copy": "Duplicates",
+    "blank": "Blank",
+    "unreadable": "Unreadable",
 }
-MOST = 300  # images under one heading; the manifest has all
-BACKGROUND = (255, 255, 255)  # below transparent parts
+MOST = 300  # images shown per heading; manifest.csv lists all
+BACKGROUND = (255, 255, 255)  # color behind transparent pixels
 STYLES = ("reporting/report/family.css", "reporting/tiles.css", "commands/clean/page.css")
 
 
@@ -41,10 +41,14 @@ def suspects_page(
     facts: Mapping[str, int],
     notes: Sequence[str] = (),
 ) -> str:
-    """Return the page: HTML that needs no other file.
+    """Return the page as self-contained HTML.
 
-    `images` are those that can be shown: row of the manifest -> the file, or (ch, h, w) uint8.
-    `notes` say how well the images could be judged.
+    Args:
+        manifest: the table of all images.
+        images: row of the manifest -> the file, or (ch, h, w) uint8, of each readable image.
+        title: the name of the folder.
+        facts: label -> number, shown at the top.
+        notes: sentences on the quality of the judgment.
     """
     sections, shown = [], []
     for problem, heading in HEADINGS.items():

@@ -1,11 +1,10 @@
-"""How well a cleaning can see: what it makes of images whose truth is known.
+"""Measure how well a cleaning can judge the images of a folder.
 
-The classifier has to tell the classes apart better than guessing, or nothing can be said of labels.
-The distances have to tell foreign images, or nothing can be said of these. Two kinds of foreign
-images are at hand: images of the folder cut into patches that are put together in another order,
-and, where a frozen backbone has learned nothing of the classes, the classes of the folder
-themselves, each left out in turn. The second kind is the harder one: images as near to the classes
-as these are to each other.
+Labels are judged only if the classifier is clearly better than guessing. Foreign images are judged
+only if the distances separate known foreign images from the images of the folder. Two types of
+foreign images are available: images of the folder with shuffled patches, and, if the features come
+from a frozen backbone that was not trained on the classes, each class of the folder in turn, left
+out. The second type is the harder one, as the classes resemble each other.
 """
 
 from collections.abc import Mapping
@@ -19,24 +18,24 @@ from belong.commands.clean.foreign_images import Distances
 from belong.evaluation.metrics import roc_auc
 from belong.models.chance_level import is_at_chance
 
-# The share of the errors of always naming the largest class that the classifier has to avoid.
+# Minimum share of the errors of the majority-class classifier that the classifier avoids.
 LEAST_SKILL = 0.25
-LEAST_AUROC = 0.6  # of the better of the two kinds of foreign images
-HELP = "more images of each class, or another pretrained backbone (--backbone, --weights)"
+LEAST_AUROC = 0.6  # minimum for the better of the two types of foreign images
+HELP = "add images to each class, or try another backbone (--backbone, --weights)"
 
 
 @dataclass(frozen=True)
 class Sight:
-    """How well the images could be judged, shares of 0 to 1.
+    """The quality of the judgment; numbers from 0 to 1.
 
     Attributes:
-        accuracy: of the classifier on images it has not seen, by the labels as they are given.
-        chance: the accuracy of always naming the largest class.
-        scrambled_auroc: of the distances, for images of the folder cut into patches.
-        left_out_auroc: the mean over the classes, each left out in turn; None where a network has
-            learned to tell them apart.
-        labels_refused: why nothing is said about labels; "" if something is.
-        foreign_refused: why nothing is said about foreign images; "" if something is.
+        accuracy: accuracy of the classifier out of fold, measured with the labels of the folder.
+        chance: accuracy of always predicting the largest class.
+        scrambled_auroc: AUROC of the distances for images with shuffled patches.
+        left_out_auroc: mean AUROC over the classes, each left out in turn; None if the network was
+            trained on the classes.
+        labels_refused: the reason why labels are not judged, or "".
+        foreign_refused: the reason why foreign images are not judged, or "".
     """
 
     accuracy: float
@@ -47,20 +46,20 @@ class Sight:
     foreign_refused: str
 
     def as_json(self) -> dict[str, Any]:
-        """Return all of it."""
+        """Return all attributes as a dict."""
         return asdict(self)
 
 
 def measure(
     probabilities: np.ndarray, distances: Distances, labels: np.ndarray, *, knows_classes: bool
 ) -> Sight:
-    """Return how well n images of c classes could be judged.
+    """Measure how well n images of c classes can be judged.
 
     Args:
         probabilities: (n, c), out of fold.
-        distances: of the images, and of the planted ones.
+        distances: distances of the images and of the planted foreign images.
         labels: (n,) int64, 0..c-1.
-        knows_classes: whether the features were made by what was trained on the classes.
+        knows_classes: whether the network behind the features was trained on the classes.
     """
     predicted = probabilities.argmax(axis=1)
     accuracy = float(np.mean(predicted == labels))
@@ -80,33 +79,33 @@ def measure(
 
 
 def blind(reason: str) -> Mapping[str, Any]:
-    """Return what stands for a sight where no classifier could be trained."""
+    """Return the values of a `Sight` if no classifier could be trained."""
     none = dict.fromkeys(("accuracy", "chance", "scrambled_auroc", "left_out_auroc"))
     return {**none, "labels_refused": reason, "foreign_refused": reason}
 
 
 def in_words(sight: Mapping[str, Any]) -> list[str]:
-    """Return the sentences that say how well the images could be judged."""
+    """Return the quality of the judgment in sentences."""
     if sight["accuracy"] is None:
         return []
-    sentences = [
-        f"unseen images are given their class in {sight['accuracy']:.1%} of cases (always naming "
-        f"the largest class: {sight['chance']:.1%})"
-    ]
-    told = f"AUROC {sight['scrambled_auroc']:.3f} for scrambled images"
+    accuracy = (
+        f"accuracy on unseen images {sight['accuracy']:.1%} (always predicting the largest class: "
+        f"{sight['chance']:.1%})"
+    )
+    detection = f"foreign-image detection: AUROC {sight['scrambled_auroc']:.3f} on scrambled images"
     if sight["left_out_auroc"] is not None:
-        told += f", {sight['left_out_auroc']:.3f} for classes left out in turn"
-    return [*sentences, f"planted foreign images are told from the others with {told}"]
+        detection += f", {sight['left_out_auroc']:.3f} on classes left out in turn"
+    return [accuracy, detection]
 
 
 def refusals(sight: Mapping[str, Any]) -> list[str]:
-    """Return the reasons for which nothing is said, each once."""
+    """Return the reasons why labels or foreign images are not judged, without duplicates."""
     reasons = (sight["labels_refused"], sight["foreign_refused"])
     return list(dict.fromkeys(reason for reason in reasons if reason))
 
 
 def _left_out(distances: np.ndarray, labels: np.ndarray) -> float:
-    """Return the mean AUROC of the classes as foreign images to the others: (n, c), (n,) -> ()."""
+    """Return the mean AUROC with each class in turn as foreign images: (n, c), (n,) -> ()."""
     aurocs = []
     for label in range(distances.shape[1]):
         to_others = np.delete(distances, label, axis=1).min(axis=1)
@@ -120,9 +119,8 @@ def _why_no_labels(accuracy: float, chance: float, *, at_chance: bool) -> str:
         return ""
     least = chance + LEAST_SKILL * (1 - chance)
     return (
-        f"nothing is said about labels: unseen images are given their class in {accuracy:.1%} of "
-        f"cases, and always naming the largest class gives {chance:.1%}; expected at least "
-        f"{least:.1%}; what helps: {HELP}"
+        f"labels are not judged: expected an accuracy of at least {least:.1%} on unseen images, "
+        f"got {accuracy:.1%} (always predicting the largest class: {chance:.1%}); {HELP}"
     )
 
 
@@ -130,6 +128,6 @@ def _why_no_foreign(auroc: float) -> str:
     if auroc >= LEAST_AUROC:
         return ""
     return (
-        f"nothing is said about foreign images: planted ones are told from the others with AUROC "
-        f"{auroc:.3f}; expected at least {LEAST_AUROC}; what helps: {HELP}"
+        f"foreign images are not judged: expected an AUROC of at least {LEAST_AUROC} on planted "
+        f"foreign images, got {auroc:.3f}; {HELP}"
     )

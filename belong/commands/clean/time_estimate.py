@@ -1,4 +1,4 @@
-"""How long a cleaning will take: its work is timed on this machine, and counted."""
+"""Estimate the time of a cleaning from short measurements on this machine."""
 
 import time
 import warnings
@@ -16,8 +16,8 @@ from belong.models.backbones.backbone import Backbone
 from belong.models.train_classifier import TrainingOptions
 from belong.parameters import FROZEN, Parameters
 
-DECODED_TIMES = 2  # each file is looked at, and read again in the form that is judged
-USUAL_ITERATIONS = 60  # of the regression on 1,100 images of three classes
+DECODED_TIMES = 2  # each file is decoded to measure it, and again to judge it
+USUAL_ITERATIONS = 60  # iterations of the regression on 1,100 images of three classes
 TIMED_IMAGES, TIMED_ITERATIONS = 500, 5
 
 
@@ -31,7 +31,7 @@ def estimate(
     values: Parameters,
     backbone: Backbone | None,
 ) -> float:
-    """Return the seconds that a cleaning of `files` will take."""
+    """Return the estimated seconds of a cleaning of `files`."""
     pace = pace_of(
         files,
         network=network if backbone is None else FROZEN,
@@ -51,14 +51,14 @@ def estimate(
 
 
 def _regression(d: int, classes: int) -> float:
-    """Return the seconds that a fit takes for each image of d features."""
+    """Return the seconds of a regression per image of d features."""
     generator = torch.Generator().manual_seed(0)
     directions = F.normalize(torch.randn(TIMED_IMAGES, d, generator=generator), dim=1).numpy()
     labels = (torch.arange(TIMED_IMAGES) % min(classes, TIMED_IMAGES)).numpy()
     fitted = LogisticRegression(C=INVERSE_PENALTY, max_iter=TIMED_ITERATIONS)
     start = time.perf_counter()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # it is stopped on purpose
+        warnings.simplefilter("ignore", ConvergenceWarning)  # stopped early on purpose
         fitted.fit(directions, labels)
-    taken = time.perf_counter() - start
-    return taken / TIMED_IMAGES * USUAL_ITERATIONS / TIMED_ITERATIONS
+    seconds = time.perf_counter() - start
+    return seconds / TIMED_IMAGES * USUAL_ITERATIONS / TIMED_ITERATIONS

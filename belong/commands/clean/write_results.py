@@ -1,4 +1,4 @@
-"""What a cleaning leaves behind: tables, a page, and a tree of the images that are kept."""
+"""Write the results of a cleaning: tables, a page, and a tree of the images to keep."""
 
 import itertools
 import json
@@ -26,29 +26,29 @@ MANIFEST, PAGE, SUMMARY, TREE = "manifest.csv", "suspects.html", "summary.json",
 
 
 def check_place(out: Path, folder: Path, *, overwrite: bool) -> None:
-    """Refuse to write where the images are, or over the results of another run.
+    """Refuse an output among the images, or with the results of another run.
 
     Raises:
-        InputError: says which.
+        InputError: the output is refused; the message has the reason.
     """
     to, source = out.resolve(), folder.resolve()
     if to == source or source in to.parents:
         raise InputError(
-            f"{printable(out)}: is in {printable(folder)}, in which nothing is changed; expected a "
-            f"folder outside"
+            f"{printable(out)}: expected an output outside of {printable(folder)}, which is never "
+            f"changed"
         )
     if to in source.parents:
-        raise InputError(f"{printable(out)}: holds {printable(folder)}; expected another folder")
-    there = [name for name in (MANIFEST, PAGE, SUMMARY, TREE) if os.path.lexists(out / name)]
-    if there and not overwrite and not is_unfinished(out, run_of(folder)):
+        raise InputError(f"{printable(out)}: contains {printable(folder)}; expected another folder")
+    existing = [name for name in (MANIFEST, PAGE, SUMMARY, TREE) if os.path.lexists(out / name)]
+    if existing and not overwrite and not is_unfinished(out, run_of(folder)):
         raise InputError(
-            f"{printable(out)}: has the {there[0]} of another run; expected another folder, or "
+            f"{printable(out)}: has the {existing[0]} of another run; expected another folder, or "
             f"--overwrite"
         )
 
 
 def run_of(folder: Path) -> str:
-    """Return what stands for a cleaning of a folder while its results are not all written."""
+    """Return the identifier of an unfinished cleaning of a folder."""
     return json.dumps({"clean": str(folder.resolve())})
 
 
@@ -61,12 +61,17 @@ def save(
     options: CleanOptions,
     sight: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Write all; return what summary.json holds, which is written last.
+    """Write all results, summary.json last; return the content of summary.json.
 
-    A run that is killed between two of them is finished by the same call.
+    After a kill between two files, the same call finishes the run.
 
-    `found` are the files of the manifest's rows; the rows of `images` are those that can be shown.
-    `sight` says how well they could be judged: see `belong.commands.clean.sight`.
+    Args:
+        out: the output folder.
+        manifest: the table of all images.
+        found: the files of the rows of the manifest.
+        images: the rows of the readable images.
+        options: the options of the cleaning.
+        sight: the quality of the judgment, see `belong.commands.clean.sight`.
     """
     source = printable(found.folder)
     stated = {"false_alarms": options.false_alarms, "folds": options.folds}
@@ -86,24 +91,24 @@ def save(
             save_text(out / PAGE, page)
             tree = options.tree
             if tree is not None:
-                wanted = {"keep", "review"} if options.with_review else {"keep"}
-                kept = manifest["verdict"].isin(wanted).to_numpy()
+                verdicts = {"keep", "review"} if options.with_review else {"keep"}
+                kept = manifest["verdict"].isin(verdicts).to_numpy()
                 files = list(itertools.compress(found.files, kept))
                 build(out / TREE, found.folder, files, tree=tree)
-                made_of = {"made_of": tree, "with_review": options.with_review}
-                summary |= {"tree": made_of | {"images": len(files)}}
+                about = {"made_of": tree, "with_review": options.with_review}
+                summary |= {"tree": about | {"images": len(files)}}
             save_json(out / SUMMARY, summary)
     return summary
 
 
 def build(to: Path, source: Path, files: Sequence[Path], *, tree: Tree) -> None:
-    """Put files at the same places below `to`, which appears when all are there.
+    """Link or copy files to the same relative paths below `to`, which appears when complete.
 
     Args:
-        to: the folder that is made, or replaced.
-        source: where the files lie.
-        files: paths relative to it.
-        tree: "link": symbolic links, to the absolute path; "copy": the bytes and the time.
+        to: the folder to create or replace.
+        source: the folder of the files.
+        files: paths relative to `source`.
+        tree: "link": symbolic links to absolute paths; "copy": copies with their times.
     """
     top = source.resolve()
     with whole_folder(to) as part, bar(len(files), tree, "file") as progress:
@@ -113,7 +118,7 @@ def build(to: Path, source: Path, files: Sequence[Path], *, tree: Tree) -> None:
 
 
 def _summary(manifest: pd.DataFrame) -> dict[str, Any]:
-    """Count the verdicts, the problems, and the verdicts in each class."""
+    """Count the verdicts, the problems, and the verdicts of each class."""
     counts = manifest["verdict"].value_counts()
     by_class = pd.crosstab(manifest["class"], manifest["verdict"])
     by_class = by_class.reindex(columns=list(VERDICTS), fill_value=0)
@@ -122,8 +127,8 @@ def _summary(manifest: pd.DataFrame) -> dict[str, Any]:
         "images": len(manifest),
         "verdicts": {verdict: int(counts.get(verdict, 0)) for verdict in VERDICTS},
         "problems": {
-            verdict: {str(name): int(n) for name, n in own["problem"].value_counts().items()}
-            for verdict, own in problems.groupby("verdict")
+            verdict: {str(name): int(n) for name, n in group["problem"].value_counts().items()}
+            for verdict, group in problems.groupby("verdict")
         },
         "classes": by_class.to_dict("index"),
     }

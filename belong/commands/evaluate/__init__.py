@@ -1,1 +1,1 @@
-"""`belong evaluate`: the panel of detectors on the vectors of any network."""
+"""Compare detectors on the feature vectors of any network: `belong evaluate`."""

@@ -1,70 +1,69 @@
-"""`belong evaluate TRAIN TEST ANOMALIES ...`: the panel of detectors on any network's vectors.
-
-Exit code 0: done. 2: bad input. 4: a saved panel is damaged.
-"""
+"""Parse `belong evaluate TRAIN TEST ANOMALIES ...`: compare detectors on any network's vectors."""
 
 import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from belong.commands.arguments import MOST_ROWS, count, share, whole
+from belong.commands.arguments import MOST_ROWS, count, epilog, share, whole
 
 if TYPE_CHECKING:
     from belong.commands.evaluate.panel import Panel
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Say what `belong evaluate` takes."""
-    parser.epilog = (
-        "A file is .npy (features), .npz, .safetensors, or a folder of .npy files; names in it: "
-        "features, logits, hidden, maps, labels, weight, bias."
+    """Add the arguments of `belong evaluate`."""
+    parser.epilog = epilog(
+        "belong evaluate train.npz test.npz odd.npz -o build/evaluation",
+        notes=(
+            "files: .npy (features), .npz, .safetensors, or a folder of .npy\n"
+            "arrays: features, logits, hidden, maps, labels, weight, bias"
+        ),
+        exit_codes={0: "done", 2: "bad input", 4: "the saved panel is damaged"},
     )
     parser.add_argument(
-        "train", metavar="TRAIN", help="normal training rows, or the folder of a saved panel"
+        "train", metavar="TRAIN", help="normal training rows, or a saved panel's folder"
     )
-    parser.add_argument("test", metavar="TEST", help="normal rows that nothing was fitted to")
+    parser.add_argument("test", metavar="TEST", help="normal rows used in no training")
     parser.add_argument(
-        "anomalies", nargs="+", metavar="ANOMALIES", help="sets of anomalies: FILE or NAME=FILE"
+        "anomalies", nargs="+", metavar="ANOMALIES", help="sets of anomalies, as FILE or NAME=FILE"
     )
     parser.add_argument("--labels", metavar="FILE", help="labels of the training rows")
     parser.add_argument("--weight", metavar="FILE", help="weight (c, d) of the last layer")
     parser.add_argument("--bias", metavar="FILE", help="bias (c,) of the last layer")
     parser.add_argument(
         "--calibration", metavar="FILE",
-        help="held-out normal rows for the thresholds (default: half of TEST)",
+        help="normal rows that set the thresholds (default: half of TEST)",
     )  # fmt: skip
     parser.add_argument(
-        "--detectors", metavar="NAMES", help="names with commas between (default: all)"
+        "--detectors", metavar="NAMES", help="comma-separated detector names (default: all)"
     )
     parser.add_argument(
-        "--alpha",
-        type=share,
-        default=0.025,
-        help="promised share of false rejects (default: 0.025)",
-    )
+        "--alpha", type=share, default=0.025, metavar="SHARE",
+        help="promised false-rejection rate (default: %(default)s)",
+    )  # fmt: skip
     parser.add_argument(
         "--most-rows", type=count, default=MOST_ROWS, metavar="N",
-        help=f"training rows to fit to (default: {MOST_ROWS:,})",
+        help=f"maximum training rows, drawn at random (default: {MOST_ROWS:,})",
     )  # fmt: skip
     parser.add_argument(
-        "--seed", type=whole, default=0, metavar="N", help="draws the held-out half (default: 0)"
+        "--seed", type=whole, default=0, metavar="N", help="random seed (default: %(default)s)"
     )
     parser.add_argument(
         "--verdicts", action=argparse.BooleanOptionalAction,
         help="write verdicts.csv (default: up to 20 million verdicts)",
     )  # fmt: skip
     parser.add_argument(
-        "--save-panel", type=Path, metavar="FOLDER", help="save the fitted panel, a new folder"
+        "--save-panel", type=Path, metavar="FOLDER", help="new folder for the fitted panel"
     )
     parser.add_argument(
-        "-o", "--out", type=Path, required=True, metavar="FOLDER",
-        help="new folder for scoreboard.csv, summary.json, report.html and verdicts.csv",
+        "-o", "--output", type=Path, required=True, metavar="FOLDER",
+        help="new folder for scoreboard.csv, summary.json, report.html, verdicts.csv",
     )  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Evaluate, and print the scoreboard."""
-    # Not at the top: the help needs none of it.
+    """Evaluate the detectors, and print the scoreboard."""
+    # Imported here: `--help` does not need them.
     from belong.commands.evaluate.evaluate import evaluate, new_folder
     from belong.runtime.text import on_stderr, printable
 
@@ -81,7 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
         calibration=arguments.calibration,
         detectors=names(arguments.detectors),
         alpha=arguments.alpha,
-        output=arguments.out,
+        output=arguments.output,
         verdicts=arguments.verdicts,
         most_rows=arguments.most_rows,
         seed=arguments.seed,
@@ -91,12 +90,12 @@ def run(arguments: argparse.Namespace) -> int:
     for remark in result.remarks:
         on_stderr(f"belong evaluate: {remark}")
     print(result.table)  # noqa: T201
-    print(f"{printable(arguments.out)} has the report")  # noqa: T201
+    print(f"{printable(arguments.output)} holds the report")  # noqa: T201
     return 0
 
 
 def saved_panel(arguments: argparse.Namespace) -> "Panel | None":
-    """Return the panel that TRAIN is, None of training rows."""
+    """Return the saved panel that TRAIN names, or None if TRAIN names training rows."""
     from belong.commands.evaluate.panel import MANIFEST, load_panel
     from belong.runtime.errors import InputError
 
@@ -105,20 +104,20 @@ def saved_panel(arguments: argparse.Namespace) -> "Panel | None":
     for option in ("labels", "weight", "bias", "detectors", "save_panel"):
         if getattr(arguments, option) is not None:
             words = option.replace("_", "-")
-            raise InputError(f"--{words}: expected none, as TRAIN is a saved panel")
+            raise InputError(f"--{words}: not allowed with a saved panel as TRAIN")
     return load_panel(arguments.train)
 
 
 def names(text: str | None) -> list[str] | None:
-    """Return the names of detectors in a list with commas."""
+    """Split a comma-separated list of detector names."""
     return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
 
 
 def sets(words: list[str]) -> dict[str, str]:
-    """Return name -> file of sets of anomalies; a file without a name is called by its stem.
+    """Return name -> file of the sets of anomalies; the default name is the file's stem.
 
     Raises:
-        InputError: two have the same name.
+        InputError: two sets have the same name.
     """
     from belong.runtime.errors import InputError
 

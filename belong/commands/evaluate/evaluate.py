@@ -1,4 +1,4 @@
-"""Evaluate the panel of detectors on the vectors of any network."""
+"""Evaluate detectors on the feature vectors of any network."""
 
 import tempfile
 from collections.abc import Mapping
@@ -28,13 +28,13 @@ from belong.runtime.text import counted, printable
 
 ALPHA = 0.025
 TEST = "normal_test"
-IN_MEMORY = 2**30  # bytes of scores; more of them lie in a temporary file
-MOST_VERDICTS = 20_000_000  # that are written where nobody says so
-ROWS_OF_TABLE = 100_000  # verdicts that are written at a time
+IN_MEMORY = 2**30  # bytes of scores; a larger array is kept in a temporary file
+MOST_VERDICTS = 20_000_000  # rows of verdicts.csv that are written by default
+ROWS_OF_TABLE = 100_000  # verdicts written at a time
 FOR_TEMPERATURE = 20_000  # held-out rows that the temperature is fitted to
-# Test rows that training rows are equal to: up to this share it is said, beyond it refused.
+# Maximum share of test rows that equal a training row; a smaller share is reported.
 MOST_KNOWN = 0.5
-MIX = np.uint64(0x9E3779B97F4A7C15)  # an odd number with bits at random
+MIX = np.uint64(0x9E3779B97F4A7C15)  # an odd number with random bits
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ class Scored:
 
     Attributes:
         scores: detector -> (n,) float32, higher is more anomalous.
-        predicted: (n,) int64, the class; None without logits.
-        confidence: (n,) float32, the largest probability, and
-        tempered: the same at the temperature of the held-out rows; None without it.
+        predicted: (n,) int64, the predicted class; None without logits.
+        confidence: (n,) float32, the largest probability; None without logits.
+        tempered: (n,) float32, the confidence at the fitted temperature; None without one.
         known: (n,) bool, whether a training row is equal.
     """
 
@@ -61,21 +61,21 @@ class Scored:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The answer of `belong.evaluate`.
+    """The result of `belong.evaluate`.
 
     Attributes:
         scoreboard: a row for each detector and set of anomalies, the best detector first; columns
             `detector`, `anomalies`, `n_anomalies`, `auroc` with the ends of its 95 % interval
             `auroc_low` and `auroc_high`, `fpr95`, `aupr_normal`, `aupr_anomaly`, `oscr`,
             `false_accept` and `false_reject` at the calibrated threshold, `threshold`, `aurc`,
-            `augrc`. What cannot be measured is NaN.
-        left_out: the detectors that need what was not given, and why.
-        notes: what else is to be said, in sentences.
-        summary: numbers of the data and of the classifier, as in summary.json.
+            `augrc`. Metrics that cannot be measured are NaN.
+        left_out: detector -> the reason why it was not fitted.
+        notes: further remarks, in sentences.
+        summary: statistics of the data and of the classifier, as in summary.json.
         panel: the fitted detectors.
         calibration: detector -> (k,) scores of the held-out normal rows.
-        scored: set -> the scores of its rows; `normal_test` has those that do not calibrate.
-        places: set -> the numbers of these rows in what was given.
+        scored: set -> the scores of its rows; `normal_test` has only rows that do not calibrate.
+        places: set -> the indices of these rows in the input.
     """
 
     scoreboard: pd.DataFrame
@@ -89,7 +89,7 @@ class Evaluation:
 
     @property
     def text(self) -> str:
-        """The scoreboard and the notes in lines, as `belong evaluate` prints them.
+        """The scoreboard and the notes as text, as `belong evaluate` prints them.
 
         Example:
             >>> import numpy as np
@@ -105,12 +105,12 @@ class Evaluation:
 
     @property
     def table(self) -> str:
-        """The scoreboard in lines."""
+        """The scoreboard as a Markdown table."""
         return scoreboard_text(self.scoreboard)
 
     @property
     def remarks(self) -> list[str]:
-        """The notes, and which detectors were left out for which reason: a sentence each."""
+        """The notes and the detectors that were left out, a sentence each."""
         reasons: dict[str, list[str]] = {}
         for name, why in self.left_out.items():
             reasons.setdefault(why, []).append(name)
@@ -120,8 +120,8 @@ class Evaluation:
     def verdicts(self) -> pd.DataFrame:
         """Return the verdict of each detector on each row: the table verdicts.csv.
 
-        Columns: `set`, `row` (its number in what was given), `predicted` (the class, if there are
-        logits), and for each detector its `_score`, `_p_value` and `_belongs`.
+        Columns: `set`, `row` (index in the input), `predicted` (the class, if there are logits),
+        and for each detector `_score`, `_p_value` and `_belongs`.
         """
         parts = [self._verdicts(name, slice(None)) for name in self.scored]
         return pd.concat(parts, ignore_index=True)
@@ -132,11 +132,11 @@ class Evaluation:
         if one.predicted is not None:
             columns["predicted"] = one.predicted[rows]
         for detector, held_out in self.calibration.items():
-            own = np.asarray(one.scores[detector][rows])
+            scores = np.asarray(one.scores[detector][rows])
             limit = conformal.threshold(held_out, alpha=self.summary["alpha"])
-            columns[f"{detector}_score"] = own
-            columns[f"{detector}_p_value"] = conformal.p_values(held_out, own)
-            columns[f"{detector}_belongs"] = decide(own, limit)
+            columns[f"{detector}_score"] = scores
+            columns[f"{detector}_p_value"] = conformal.p_values(held_out, scores)
+            columns[f"{detector}_belongs"] = decide(scores, limit)
         return pd.DataFrame(columns)
 
     def save(self, folder: PathOf, *, verdicts: bool | None = None) -> None:
@@ -149,7 +149,7 @@ class Evaluation:
         Raises:
             InputError: the folder exists.
         """
-        from belong.commands.evaluate.page import report_page  # not at the top: it brings jinja2
+        from belong.commands.evaluate.page import report_page  # imported here: it imports jinja2
 
         path = new_folder(folder)
         with whole_folder(path) as part:
@@ -162,16 +162,19 @@ class Evaluation:
 
     @property
     def has_few_verdicts(self) -> bool:
-        """Whether verdicts.csv is written where nobody says so."""
+        """Whether verdicts.csv is written by default."""
         return sum(map(len, self.scored.values())) * len(self.calibration) <= MOST_VERDICTS
 
     def _save_verdicts(self, path: Path) -> None:
-        with whole_file(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+        with (
+            whole_file(path) as temporary,
+            temporary.open("w", encoding="utf-8", newline="") as file,
+        ):
             header = True
             for name, one in self.scored.items():
                 for at in range(0, len(one), ROWS_OF_TABLE):
-                    some = self._verdicts(name, slice(at, at + ROWS_OF_TABLE))
-                    some.to_csv(file, index=False, header=header, float_format="%.6g")
+                    part = self._verdicts(name, slice(at, at + ROWS_OF_TABLE))
+                    part.to_csv(file, index=False, header=header, float_format="%.6g")
                     header = False
 
 
@@ -204,37 +207,38 @@ def evaluate(
     most_rows: int = MOST_ROWS,
     seed: int = 0,
 ) -> Evaluation:
-    """Evaluate the panel of detectors on the vectors of any network.
+    """Evaluate detectors on the feature vectors of any network.
 
-    Each set of rows is an array or a tensor of features (n, d); a mapping of `features` (n, d),
-    `logits` (n, c), `labels` (n,), `hidden` (n, e) of a layer before the features, and `maps`
-    (n, m) of an early layer, to arrays, tensors or files; or a file of these: .npy, .npz,
-    .safetensors, or a folder of .npy files. Large .npy and .safetensors files are read part by
-    part. Logits are computed where weight and bias are given. Nothing is fitted to, and no
-    parameter is chosen on, anomalies or test rows.
+    A set of rows is an array or tensor of features (n, d), a mapping, or a file. A mapping has the
+    keys `features` (n, d), `logits` (n, c), `labels` (n,), `hidden` (n, e), a layer before the
+    features, and `maps` (n, m), an early layer; the values are arrays, tensors or files. A file is
+    .npy, .npz, .safetensors, or a folder of .npy files; large .npy and .safetensors files are read
+    in parts. Logits are computed from `weight` and `bias` if both are passed. Nothing is fitted or
+    tuned on anomalies or test rows.
 
     Args:
         normal_train: the rows that the detectors are fitted to; or a fitted panel.
-        normal_test: normal rows that neither the network nor a detector was fitted to; with
-            `labels`, the classifier is measured too.
+        normal_test: normal rows used in no training of the network or a detector; with `labels`
+            the classifier is measured too.
         anomalies: a set of rows; or a mapping of several sets by name.
-        labels: (n,) of the training rows, whole numbers from 0 on, if they do not come with them.
-        weight: (c, d) and
-        bias: (c,) of the network's last layer.
-        calibration: held-out normal rows that set the thresholds. Without them a random half of
-            `normal_test` does, and only the verdicts on the other half are counted.
+        labels: (n,) labels of the training rows, whole numbers of at least 0, if `normal_train` has
+            none.
+        weight: (c, d) weight of the network's last layer.
+        bias: (c,) bias of the network's last layer.
+        calibration: held-out normal rows that set the thresholds. None: a random half of
+            `normal_test` sets the thresholds, and verdicts are counted on the other half.
         detectors: names of the panel; or a mapping of names to None, to a detector of
-            `belong.detectors.panel` with other parameters, or to an object of your own with
-            `fit(features, labels)` and `score(features)` -> (n,). All by default.
-        alpha: promised share of normal rows that are rejected, between 0 and 1.
+            `belong.detectors.panel` with other parameters, or to an object with
+            `fit(features, labels)` and `score(features)` -> (n,). None: all detectors.
+        alpha: promised false-rejection rate, between 0 and 1.
         output: a new folder for scoreboard.csv, scoreboard.txt, summary.json, report.html and
             verdicts.csv. None writes nothing.
-        verdicts: whether verdicts.csv is among them; None: up to 20 million verdicts.
-        most_rows: of more training rows, so many are drawn to be fitted to.
-        seed: draws these rows, and the half that calibrates.
+        verdicts: whether to write verdicts.csv; None: up to 20 million verdicts.
+        most_rows: maximum number of training rows; a larger set is sampled at random.
+        seed: random seed of the sample and of the calibration half.
 
     Returns:
-        The scoreboard, what was left out, and the verdicts.
+        The scoreboard, the detectors that were left out, and the verdicts.
 
     Raises:
         InputError: the vectors do not fit together, hold a value that is not finite, or are too few
@@ -265,15 +269,15 @@ def evaluate(
         new_folder(output)
     test, sets = rows_of(TEST, normal_test), sets_of(anomalies)
     if TEST in sets:
-        raise InputError(f"anomalies: expected other names than {TEST!r}, that of the normal rows")
-    own = None if calibration is None else rows_of("calibration", calibration)
-    places = _held_out(own or test, own is None, alpha, seed)
+        raise InputError(f"anomalies: {TEST!r} is the name of the normal rows; expected another")
+    held_out_rows = None if calibration is None else rows_of("calibration", calibration)
+    places = _held_out(held_out_rows or test, held_out_rows is None, alpha, seed)
     if isinstance(normal_train, Panel):
-        for name, given in (
+        for name, value in (
             ("labels", labels), ("weight", weight), ("bias", bias), ("detectors", detectors)
         ):  # fmt: skip
-            if given is not None:
-                raise InputError(f"{name}: expected None with a fitted panel, which has its own")
+            if value is not None:
+                raise InputError(f"{name}: expected None, as the fitted panel has its own")
         panel, trained = normal_train, np.empty(0, np.uint64)
     else:
         train = rows_of("normal_train", normal_train, labels=labels)
@@ -281,8 +285,8 @@ def evaluate(
             train, weight=weight, bias=bias, detectors=detectors, most_rows=most_rows, seed=seed
         )
         trained = _hashes(train)
-    temperature = _temperature(panel, own or test, places)
-    total = len(test) + sum(map(len, sets.values())) + (len(own) if own else 0)
+    temperature = _temperature(panel, held_out_rows or test, places)
+    total = len(test) + sum(map(len, sets.values())) + len(held_out_rows or ())
     with bar(total, "score", "row") as progress:
 
         def scored(rows: Rows) -> Scored:
@@ -290,15 +294,16 @@ def evaluate(
 
         of_test = scored(test)
         of_sets = {name: scored(rows) for name, rows in sets.items()}
-        held_out = (scored(own) if own else of_test).scores
+        held_out = (scored(held_out_rows) if held_out_rows else of_test).scores
     notes = [*panel.notes, *_known_rows(TEST, of_test)]
     for name, one in of_sets.items():
         notes += _known_rows(name, one)
         if len(one) == 1:
             notes.append(f"{name}: 1 row; its AUROC has no interval")
-    others = np.arange(len(test)) if own else np.setdiff1d(np.arange(len(test)), places)
+    others = np.arange(len(test))
     calibrated = {name: np.asarray(x[places]) for name, x in held_out.items()}
-    if own is None:
+    if held_out_rows is None:
+        others = np.setdiff1d(others, places)
         notes.append(
             f"a random half of {TEST}, {counted(len(places), 'row')}, sets the thresholds; "
             f"false rejects are counted on the other {len(others):,}"
@@ -337,10 +342,10 @@ def evaluate(
 
 
 def _held_out(rows: Rows, half: bool, alpha: float, seed: int) -> np.ndarray:
-    """Return which rows calibrate, sorted: all of those held out for that, or half of the test's.
+    """Return the sorted indices of the calibration rows: all of `rows`, or a random half.
 
     Raises:
-        InputError: they are too few.
+        InputError: there are too few rows.
     """
     n = len(rows)
     count = n // 2 if half else n
@@ -348,7 +353,7 @@ def _held_out(rows: Rows, half: bool, alpha: float, seed: int) -> np.ndarray:
     if count < least:
         of_test = f" (half of {n:,})" if half else ""
         raise InputError(
-            f"{rows.name}: expected at least {least} rows to calibrate alpha {alpha:g} on, got "
+            f"{rows.name}: expected at least {least} calibration rows for alpha {alpha:g}, got "
             f"{count:,}{of_test}"
         )
     drawn = np.random.default_rng(seed).permutation(n)[:count]
@@ -356,14 +361,14 @@ def _held_out(rows: Rows, half: bool, alpha: float, seed: int) -> np.ndarray:
 
 
 def _temperature(panel: Panel, rows: Rows, places: np.ndarray) -> float | None:
-    """Return the temperature that fits the labels of held-out rows best, if there are any."""
+    """Fit the temperature to the labels of the held-out rows; None without labels or logits."""
     if rows.labels is None:
         return None
-    few = places[:: -(-len(places) // FOR_TEMPERATURE)]
-    layers = complete(rows.take(few), panel.head, name=f"{rows.name}: ")
+    sample = places[:: -(-len(places) // FOR_TEMPERATURE)]
+    layers = complete(rows.take(sample), panel.head, name=f"{rows.name}: ")
     if "logits" not in layers:
         return None
-    labels = rows.labels[torch.from_numpy(few)]
+    labels = rows.labels[torch.from_numpy(sample)]
     _check_classes(rows, layers["logits"].shape[1])
     return best_temperature(layers["logits"], labels)
 
@@ -372,7 +377,7 @@ def _check_classes(rows: Rows, c: int) -> None:
     """Refuse labels beyond the c logits."""
     if rows.labels is not None and int(rows.labels.max()) >= c:
         raise InputError(
-            f"{rows.name}: labels: expected 0 to {c - 1}, as there are {c} logits, got "
+            f"{rows.name}: labels: expected 0 to {c - 1}, for {c} logits, got "
             f"{int(rows.labels.max())}"
         )
 
@@ -380,17 +385,17 @@ def _check_classes(rows: Rows, c: int) -> None:
 def _scored(
     panel: Panel, rows: Rows, trained: np.ndarray, temperature: float | None, progress: Any
 ) -> Scored:
-    """Score all rows, part by part; `trained` are the sorted hashes of the training rows."""
+    """Score all rows in parts; `trained` has the sorted hashes of the training rows."""
     n, names = len(rows), list(panel.detectors)
     scores = _numbers((len(names), n))
     known = np.zeros(n, bool)
     predicted = np.empty(n, np.int64)
     confidence, tempered = np.empty(n, np.float32), np.empty(n, np.float32)
-    for start, layers, own in panel.scores(rows):
+    for start, layers, part in panel.scores(rows):
         count = len(next(iter(layers.values())))
         stop = start + count
         for place, name in enumerate(names):
-            scores[place, start:stop] = own[name]
+            scores[place, start:stop] = part[name]
         if len(trained):
             known[start:stop] = np.isin(_hashed(layers), trained)
         if (logits := layers.get("logits")) is not None:
@@ -407,20 +412,20 @@ def _scored(
 
 
 def _numbers(shape: tuple[int, int]) -> np.ndarray:
-    """Return an array for scores, float32; a large one lies in a temporary file."""
+    """Return a float32 array for scores; a large one is kept in a temporary file."""
     if 4 * shape[0] * shape[1] <= IN_MEMORY:
         return np.empty(shape, np.float32)
-    with tempfile.TemporaryFile() as file:  # gone with the array, whose mapping keeps it
+    with tempfile.TemporaryFile() as file:  # the mapping keeps the file until the array is freed
         return np.memmap(file, np.float32, "w+", shape=shape)
 
 
 def _part_of(one: Scored, places: np.ndarray) -> Scored:
-    def some(values: np.ndarray | None) -> np.ndarray | None:
+    def part(values: np.ndarray | None) -> np.ndarray | None:
         return None if values is None else values[places]
 
     scores = {name: x[places] for name, x in one.scores.items()}
     return Scored(
-        scores, some(one.predicted), some(one.confidence), some(one.tempered), one.known[places]
+        scores, part(one.predicted), part(one.confidence), part(one.tempered), one.known[places]
     )
 
 
@@ -430,43 +435,43 @@ def _hashes(rows: Rows) -> np.ndarray:
 
 
 def _hashed(layers: Mapping[str, torch.Tensor]) -> np.ndarray:
-    """Return a 64-bit hash of each row's features, or of the first layer there is: (n,) uint64.
+    """Return a 64-bit hash of each row's features, or else of its first layer: (n,) uint64.
 
-    Equal rows have equal ones; of 10 million rows that differ, two have the same with a chance of
-    less than 1 in 100,000.
+    Equal rows have equal hashes. Among 10 million different rows, the probability that two have the
+    same hash is below 1 in 100,000.
     """
     rows = layers.get("features", next(iter(layers.values())))
     bits = (rows + 0.0).numpy().view(np.uint32).astype(np.uint64)  # + 0: minus 0 is 0
     mixed = bits * MIX
-    mixed ^= mixed >> np.uint64(32)  # into the low bits, which are 0 in rounded numbers
+    mixed ^= mixed >> np.uint64(32)  # fill the low bits, which are 0 in rounded numbers
     rng = np.random.default_rng(0)
     factors = rng.integers(1, 2**63, size=rows.shape[1], dtype=np.uint64)
     return np.asarray(mixed @ (2 * factors + 1))
 
 
 def _known_rows(name: str, one: Scored) -> list[str]:
-    """Return what is to be said of rows that training rows are equal to.
+    """Report test rows that equal a training row.
 
     Raises:
-        InputError: more than half are.
+        InputError: more than half of the rows do.
     """
     count = int(one.known.sum())
     if not count:
         return []
     first = int(one.known.argmax())
-    said = (
+    sentence = (
         f"{name}: {count:,} of {counted(len(one), 'row')} occur in normal_train, the first is "
         f"row {first}"
     )
     if count > MOST_KNOWN * len(one):
-        raise InputError(f"{said}; expected rows that nothing was fitted to")
-    return [said]
+        raise InputError(f"{sentence}; expected rows used in no training")
+    return [sentence]
 
 
 def _classifier(
     test: Scored, right: np.ndarray | None, temperature: float | None
 ) -> dict[str, float] | None:
-    """Return how well the network classifies; None without labels or logits."""
+    """Return the accuracy and calibration error of the network; None without labels or logits."""
     if right is None or test.confidence is None:
         return None
     numbers = {

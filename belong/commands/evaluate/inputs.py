@@ -1,7 +1,7 @@
-"""Read vectors of any network: arrays, tensors, .npy, .npz and .safetensors files, part by part.
+"""Read feature vectors from arrays, tensors, and .npy, .npz and .safetensors files.
 
 A .npy file is mapped into memory and a .safetensors file is read in slices, so that ten million
-rows take no more memory than a thousand.
+rows need no more memory than a thousand.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,19 +22,19 @@ from belong.runtime.errors import InputError, MissingFileError
 from belong.runtime.text import printable
 
 NAMES = (*LAYERS, "labels", "weight", "bias")
-PART = 8192  # rows that are read at a time
+PART = 8192  # rows read at a time
 KINDS = ".npy, .npz, .safetensors, or a folder of .npy files"
 
 PathOf: TypeAlias = str | PathLike[str]
-# Features alone; or each of NAMES; or the file of either.
+# Features only, or a mapping with keys of NAMES, or a file of either.
 Vectors: TypeAlias = np.ndarray | Tensor | PathOf | Mapping[str, Any]
 
 
 class Source:
-    """Numbers (n, ...) that are read part by part."""
+    """An array (n, ...) that is read in parts."""
 
     def __init__(self, name: str, values: Any) -> None:
-        """Take an array, a tensor or a slice of a safetensors file; `name` is for messages."""
+        """Wrap an array, a tensor or a slice of a safetensors file; `name` is for messages."""
         self.name, self.values = name, values
         in_file = hasattr(values, "get_shape")
         self.shape = tuple(values.get_shape() if in_file else values.shape)
@@ -49,27 +49,27 @@ class Source:
         Raises:
             InputError: a row has a value that is not finite.
         """
-        some = self.values[start:stop]
-        if not isinstance(some, Tensor):
-            with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
-                some = torch.from_numpy(np.array(some, dtype=np.float32, order="C"))
-        rows = some.detach().cpu().float().contiguous()
+        values = self.values[start:stop]
+        if not isinstance(values, Tensor):
+            with np.errstate(over="ignore"):  # a value that overflows becomes infinite: refused
+                values = torch.from_numpy(np.array(values, dtype=np.float32, order="C"))
+        rows = values.detach().cpu().float().contiguous()
         return check_finite(self.name, rows, first=start)
 
     def whole(self) -> Any:
-        """Return all numbers as they are."""
+        """Return the whole array unchanged."""
         return self.values[:] if hasattr(self.values, "get_shape") else self.values
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of a network's vectors.
+    """Feature vectors of a set of rows.
 
     Attributes:
-        name: for messages.
-        layers: those of `LAYERS` that there are, (n, ...) each.
-        labels: (n,) int64, if there are any.
-        rest: `weight` and `bias`, if they came with them.
+        name: name in messages.
+        layers: name in `LAYERS` -> (n, ...); missing layers are left out.
+        labels: (n,) int64, or None.
+        rest: `weight` and `bias` of the last layer, if the file has them.
     """
 
     name: str
@@ -81,35 +81,40 @@ class Rows:
         return int(next(iter(self.layers.values())).shape[0])
 
     def parts(self) -> Iterator[tuple[int, dict[str, Tensor]]]:
-        """Yield the number of the first row, and the layers of so many rows, one part at a time."""
+        """Yield the parts: the index of the first row, and the layers."""
         for start in self.starts():
             yield start, self.part(start)
 
     def starts(self) -> range:
-        """Return the numbers of the first rows of the parts."""
+        """Return the index of the first row of each part."""
         return range(0, len(self), PART)
 
     def part(self, start: int) -> dict[str, Tensor]:
-        """Return the layers of the part that starts with a row."""
+        """Return the layers of the part that starts at a row."""
         stop = min(start + PART, len(self))
         return {name: one.part(start, stop) for name, one in self.layers.items()}
 
     def take(self, places: np.ndarray) -> dict[str, Tensor]:
-        """Return the layers of some rows; `places` is sorted."""
+        """Return the layers of the rows with the sorted indices `places`."""
         parts: dict[str, list[Tensor]] = {name: [] for name in self.layers}
         for start, layers in self.parts():
             first, last = np.searchsorted(places, [start, start + PART])
-            own = torch.from_numpy(places[first:last] - start)
+            indices = torch.from_numpy(places[first:last] - start)
             for name, rows in layers.items():
-                parts[name].append(rows if len(own) == len(rows) else rows[own])
+                parts[name].append(rows if len(indices) == len(rows) else rows[indices])
         return {name: torch.cat(rows) for name, rows in parts.items()}
 
 
 def rows_of(name: str, value: object, *, labels: object = None) -> Rows:
-    """Return rows of what a user gives; `labels`, where they come by themselves.
+    """Return the rows of an argument of the user.
+
+    Args:
+        name: name in messages.
+        value: a value of `Vectors`.
+        labels: labels that are passed separately.
 
     Raises:
-        InputError: the file is missing or of another kind, or its arrays do not fit together.
+        InputError: the file is missing or has another format, or its arrays do not fit together.
     """
     sources = {key: Source(f"{name}: {key}", one) for key, one in _arrays(name, value).items()}
     layers = {key: one for key, one in sources.items() if key in LAYERS}
@@ -121,7 +126,7 @@ def rows_of(name: str, value: object, *, labels: object = None) -> Rows:
     counts = {key: one.shape[0] for key, one in layers.items()}
     if len(set(counts.values())) > 1:
         shown = ", ".join(f"{n} of {key}" for key, n in counts.items())
-        raise InputError(f"{name}: expected as many rows of each, got {shown}")
+        raise InputError(f"{name}: expected equal numbers of rows, got {shown}")
     n = next(iter(counts.values()))
     if labels is None and "labels" in sources:
         labels = sources["labels"].whole()
@@ -136,10 +141,10 @@ def rows_of(name: str, value: object, *, labels: object = None) -> Rows:
 
 
 def sets_of(value: object) -> dict[str, Rows]:
-    """Return the sets of anomalies by name: one, or a mapping of several.
+    """Return name -> rows of the sets of anomalies: a single set, or a mapping of several.
 
     Raises:
-        InputError: as `rows_of`, or there is none.
+        InputError: as `rows_of`, or the mapping is empty.
     """
     named = value if isinstance(value, Mapping) and not set(value) & set(NAMES) else None
     sets = {"anomalies": value} if named is None else {str(key): one for key, one in named.items()}
@@ -149,19 +154,19 @@ def sets_of(value: object) -> dict[str, Rows]:
 
 
 def single(name: str, value: object) -> Any:
-    """Return one array, or that of a .npy file or of a file with a single array."""
+    """Return a single array, or the array in a file."""
     if not isinstance(value, str | PathLike):
         return value
     path = as_path(name, value)
     arrays = _opened(path)
-    own = name.rpartition(" ")[2]
-    if own in arrays or len(arrays) == 1:
-        return Source(name, arrays.get(own, next(iter(arrays.values())))).whole()
-    raise InputError(f"{printable(path)}: expected an array {own!r}, got {_listed(arrays)}")
+    key = name.rpartition(" ")[2]
+    if key in arrays or len(arrays) == 1:
+        return Source(name, arrays.get(key, next(iter(arrays.values())))).whole()
+    raise InputError(f"{printable(path)}: expected an array {key!r}, got {_listed(arrays)}")
 
 
 def _arrays(name: str, value: object) -> dict[str, Any]:
-    """Return the arrays of what a user gives, by a name of NAMES."""
+    """Return the arrays of an argument of the user; the keys are in NAMES."""
     if isinstance(value, str | PathLike):
         path = as_path(name, value)
         arrays = _opened(path)
@@ -199,7 +204,7 @@ def _listed(names: Any) -> str:
 
 
 def _opened(path: Path) -> dict[str, Any]:
-    """Return what is in a file or folder by name; the only array of a .npy file is called ""."""
+    """Return name -> array in a file or folder; the name in a .npy file is ""."""
     name, suffix = printable(path), path.suffix.lower()
     if path.is_dir():
         files = sorted(path.glob("*.npy"))

@@ -1,7 +1,7 @@
-"""The scoreboard on one page.
+"""Render the scoreboard as one page.
 
-Names of sets and detectors are a user's own: the template escapes every value, and the page's own
-policy allows its script and no request.
+Names of sets and detectors are not trusted: the template escapes every value, and the content
+security policy of the page allows its own script and no request.
 """
 
 from typing import TYPE_CHECKING
@@ -15,27 +15,27 @@ if TYPE_CHECKING:
 
 STYLES = ("reporting/report/family.css", "reporting/report/page.css")
 SCRIPTS = ("reporting/report/sort.js",)
-# Column of the scoreboard -> its heading, which end is the better one ("" ranks none), what it is.
+# Column of the scoreboard -> heading, the better end ("": not ranked), explanation.
 COLUMNS = {
-    "auroc": ("AUROC", "max", "the chance that an anomaly scores higher than a normal row"),
-    "fpr95": ("FPR95", "min", "anomalies accepted where 95 % of normal rows are"),
-    "aupr_normal": ("AUPR normal", "max", "average precision, normal is the positive"),
-    "aupr_anomaly": ("AUPR anomaly", "max", "average precision, anomaly is the positive"),
-    "oscr": ("OSCR", "max", "area under correct classification over anomalies accepted"),
-    "false_accept": ("false accepts", "min", "share of the anomalies accepted"),
-    "false_reject": ("false rejects", "", "share of the normal rows rejected"),
-    "aurc": ("AURC", "min", "area under the risk of what is accepted, over the coverage"),
-    "augrc": ("AUGRC", "min", "area under the share that is accepted and wrong"),
+    "auroc": ("AUROC", "max", "probability that an anomaly scores higher than a normal row"),
+    "fpr95": ("FPR95", "min", "share of anomalies accepted when 95 % of normal rows are accepted"),
+    "aupr_normal": ("AUPR normal", "max", "average precision with normal rows as positives"),
+    "aupr_anomaly": ("AUPR anomaly", "max", "average precision with anomalies as positives"),
+    "oscr": ("OSCR", "max", "area under correct classification against accepted anomalies"),
+    "false_accept": ("false accepts", "min", "share of anomalies accepted at the threshold"),
+    "false_reject": ("false rejects", "", "share of normal rows rejected at the threshold"),
+    "aurc": ("AURC", "min", "area under the risk-coverage curve"),
+    "augrc": ("AUGRC", "min", "area under the generalized risk-coverage curve"),
 }
 
 
 def report_page(evaluation: "Evaluation", *, title: str) -> str:
-    """Return the page: HTML that needs no other file."""
+    """Return the page as self-contained HTML."""
     board, summary = evaluation.scoreboard, evaluation.summary
     shown = {key: one for key, one in COLUMNS.items() if board[key].notna().any()}
     sets = []
-    for kind, own in board.groupby("anomalies", sort=False):
-        best = {key: getattr(own[key], end)() for key, (_, end, _) in shown.items() if end}
+    for kind, part in board.groupby("anomalies", sort=False):
+        best = {key: getattr(part[key], end)() for key, (_, end, _) in shown.items() if end}
         rows = [
             {
                 "name": row["detector"],
@@ -44,13 +44,13 @@ def report_page(evaluation: "Evaluation", *, title: str) -> str:
                     (number(row[key]), float(row[key]), row[key] == best.get(key)) for key in shown
                 ],
             }
-            for row in own.sort_values("auroc", ascending=False, kind="stable").to_dict("records")
+            for row in part.sort_values("auroc", ascending=False, kind="stable").to_dict("records")
         ]
         sets.append((str(kind), summary["rows"][str(kind)], rows))
     facts = {
         "normal test rows": f"{summary['rows']['normal_test']:,}",
-        "rows that calibrate": f"{summary['calibration_rows']:,}",
-        "promised false rejects": f"{summary['alpha']:.2%}",
+        "calibration rows": f"{summary['calibration_rows']:,}",
+        "promised false-rejection rate": f"{summary['alpha']:.2%}",
         "detectors": str(len(summary["detectors"])),
     }
     for key, value in (summary["classifier"] or {}).items():

@@ -1,4 +1,4 @@
-"""The fitted panel: what `belong.fit_panel` returns, saves and loads."""
+"""Fit, save and load a panel of detectors: `belong.fit_panel`."""
 
 import hashlib
 import os
@@ -37,23 +37,25 @@ from belong.runtime.progress import bar
 from belong.runtime.storage import load_arrays, save_arrays, save_json, whole_folder
 from belong.runtime.text import printable
 
-LEAST_OF_CLASS = 50  # rows of a class are all drawn up to this many
+LEAST_OF_CLASS = 50  # minimum sample of a class, if the class has as many rows
 MANIFEST, ARRAYS = "manifest.json", "panel.safetensors"
 FORMAT: Literal[1] = 1
-JOBS = min(os.cpu_count() or 1, 16)  # parts that are scored, and detectors fitted, at a time
+JOBS = min(os.cpu_count() or 1, 16)  # parts scored, or detectors fitted, in parallel
 
-# Names of the panel; or a mapping that has detectors of one's own too.
+# Names of the panel; or a mapping, which may hold detectors of the user.
 Detectors: TypeAlias = Sequence[str] | Mapping[str, Any] | None
 
 
 class OwnDetector:
     """A user's object with `fit(features, labels)` and `score(features)`."""
 
-    def __init__(self, name: str, own: Any) -> None:
-        self.name, self.own = name, own
+    def __init__(self, name: str, detector: Any) -> None:
+        self.name, self.detector = name, detector
 
     def fit(self, sample: Sample) -> None:
-        """Fit it to features (n, d) and labels (n,), NumPy arrays; the fitted one may be another.
+        """Fit the detector to NumPy arrays, features (n, d) and labels (n,).
+
+        `fit` of the detector may return the fitted detector or change the detector in place.
 
         Raises:
             InputError: there are no features.
@@ -61,35 +63,35 @@ class OwnDetector:
         if "features" not in sample.kinds:
             raise InputError(f"{self.name} needs features")
         labels = sample.training.labels.numpy() if "labels" in sample.kinds else None
-        fitted = self.own.fit(sample.training.views.features.numpy(), labels)
-        self.own = fitted if callable(getattr(fitted, "score", None)) else self.own
+        fitted = self.detector.fit(sample.training.views.features.numpy(), labels)
+        self.detector = fitted if callable(getattr(fitted, "score", None)) else self.detector
 
     def score(self, features: Tensor) -> np.ndarray:
         """Return a finite score for each row: (n,) float32.
 
         Raises:
-            InputError: it returns anything else.
+            InputError: the detector returns anything else.
         """
-        scores = self.own.score(features.numpy())
+        scores = self.detector.score(features.numpy())
         values = scores.detach().cpu().numpy() if isinstance(scores, Tensor) else np.asarray(scores)
-        wanted = f"a finite number for each of {len(features)} rows"
+        expected = f"a finite number for each of {len(features)} rows"
         if values.shape != (len(features),) or values.dtype.kind not in "fiub":
-            refuse(f"{self.name}: score", wanted, values)
+            refuse(f"{self.name}: score", expected, values)
         if not np.isfinite(values).all():
-            refuse(f"{self.name}: score", wanted, "NaN or infinity")
+            refuse(f"{self.name}: score", expected, "NaN or infinity")
         return values.astype(np.float32)
 
 
 @dataclass(frozen=True)
 class Panel:
-    """Detectors that are fitted to the training rows of one network.
+    """Detectors fitted to the training rows of one network.
 
     Attributes:
-        detectors: by name.
-        left_out: the detectors that could not be fitted, and why.
-        widths: the number of columns of each layer.
-        head: the last layer, if there is one.
-        notes: what else is to be said, in sentences.
+        detectors: name -> fitted detector.
+        left_out: detector -> the reason why it was not fitted.
+        widths: layer -> number of columns.
+        head: the last layer of the network, or None.
+        notes: further remarks, in sentences.
 
     Example:
         >>> import numpy as np
@@ -117,14 +119,14 @@ class Panel:
             rows: as `normal_test` of `belong.evaluate`.
 
         Raises:
-            InputError: a layer is missing, has another width, or a row that is not finite.
+            InputError: a layer is missing or has another width, or a value is not finite.
         """
         table = rows_of("rows", rows)
         parts = [scores for _, _, scores in self.scores(table)]
         return {name: np.concatenate([part[name] for part in parts]) for name in self.detectors}
 
     def scores(self, rows: Rows) -> Iterator[tuple[int, dict[str, Tensor], dict[str, np.ndarray]]]:
-        """Yield the first row of each part, its layers with logits, and each detector's scores.
+        """Yield the parts: index of the first row, layers with logits, scores of each detector.
 
         Raises:
             InputError: as above.
@@ -142,7 +144,8 @@ class Panel:
             missing = [name for name in LAYERS if name in needed and name not in layers]
             if missing:
                 raise InputError(
-                    f"{rows.name}: expected {' and '.join(missing)}, as the training rows have"
+                    f"{rows.name}: expected {' and '.join(missing)}, as in the training rows, got "
+                    "none"
                 )
             views = views_of(layers)
             with torch.no_grad():
@@ -159,20 +162,20 @@ class Panel:
                 yield start, layers, scores
 
     def save(self, folder: PathOf) -> None:
-        """Write the panel as panel.safetensors and manifest.json, into a new folder.
+        """Write panel.safetensors and manifest.json to a new folder.
 
         Raises:
-            InputError: the folder exists, or a detector of one's own is in the panel: without
-                pickle there is no form for it.
+            InputError: the folder exists, or the panel has a detector of the user, which could be
+                saved only with pickle.
         """
         path = as_path("folder", folder)
         if path.exists():
             raise InputError(
                 f"{printable(path)}: exists already; expected the name of a new folder"
             )
-        own = [name for name, one in self.detectors.items() if isinstance(one, OwnDetector)]
-        if own:
-            raise InputError(f"{own[0]} is a detector of your own; a panel with it cannot be saved")
+        custom = [name for name, one in self.detectors.items() if isinstance(one, OwnDetector)]
+        if custom:
+            raise InputError(f"{custom[0]}: a panel with a detector of yours cannot be saved")
         arrays = {
             f"{name}/{key}": array
             for name, one in self.detectors.items()
@@ -199,7 +202,7 @@ class Panel:
 
 
 class PanelManifest(BaseModel):
-    """What a saved panel says of itself; `detectors` are names -> those in `PANEL`."""
+    """The manifest of a saved panel; `detectors` maps names to names in `PANEL`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -212,17 +215,17 @@ class PanelManifest(BaseModel):
 
 
 def load_panel(folder: PathOf) -> Panel:
-    """Load a panel that `Panel.save` wrote.
+    """Load a panel written by `Panel.save`.
 
     Args:
-        folder: the panel.
+        folder: the folder of the panel.
 
     Returns:
-        The panel; its arrays are checked against their SHA-256.
+        The panel, after a check of its SHA-256.
 
     Raises:
-        InputError: there is no such folder, or it is no panel.
-        IntegrityError: the panel is damaged, or has a detector that this version does not know.
+        InputError: the folder is missing, or holds no panel.
+        IntegrityError: the panel is damaged, or has a detector unknown to this version.
 
     Example:
         >>> import numpy as np
@@ -234,27 +237,29 @@ def load_panel(folder: PathOf) -> Panel:
     path = as_path("folder", folder)
     file = path / MANIFEST
     if not file.is_file():
-        raise InputError(f"{printable(path)}: has no {MANIFEST}; expected the folder of a panel")
+        raise InputError(f"{printable(path)}: expected a saved panel, got no {MANIFEST}")
     try:
         manifest = PanelManifest.model_validate_json(file.read_bytes())
     except ValidationError as error:
         why = error.errors()[0]
         where = ".".join(map(str, why["loc"]))
         raise InputError(
-            f"{printable(file)}: is no manifest of a panel: {where}: {why['msg']}"
+            f"{printable(file)}: not the manifest of a panel: {where}: {why['msg']}"
         ) from None
     if not (path / ARRAYS).is_file():
         raise MissingFileError(path / ARRAYS)
     if _digest(path / ARRAYS) != manifest.sha256:
-        raise IntegrityError(f"{printable(path / ARRAYS)}: is not the file that was saved")
+        raise IntegrityError(f"{printable(path / ARRAYS)}: is altered: its SHA-256 does not match")
     arrays = load_arrays(path / ARRAYS)
     head = LastLayer.checked(arrays.get("head/weight"), arrays.get("head/bias"))
     detectors = {}
     for name, kind in manifest.detectors.items():
         if kind not in PANEL:
-            raise IntegrityError(f"{printable(file)}: this version does not know detector {kind!r}")
-        own = {key.partition("/")[2]: x for key, x in arrays.items() if key.startswith(f"{name}/")}
-        detector = PANEL[kind].kind.from_arrays(own)
+            raise IntegrityError(f"{printable(file)}: detector {kind!r} is unknown to this version")
+        start = f"{name}/"
+        detector = PANEL[kind].kind.from_arrays(
+            {key.removeprefix(start): x for key, x in arrays.items() if key.startswith(start)}
+        )
         detectors[name] = Fitted(PANEL[kind], detector, manifest.widths, head)
     return Panel(detectors, manifest.left_out, manifest.widths, head, manifest.notes)
 
@@ -269,22 +274,24 @@ def fit_panel(
     most_rows: int = MOST_ROWS,
     seed: int = 0,
 ) -> Panel:
-    """Fit every detector of the panel that works on what is given of a network's training rows.
+    """Fit the detectors of the panel to the training rows of a network.
+
+    Detectors that need missing layers, labels or weights are left out.
 
     Args:
-        normal_train: as of `belong.evaluate`, as are the others.
-        labels: (n,) whole numbers from 0 on.
-        weight: (c, d) and
-        bias: (c,) of the network's last layer.
-        detectors: names of the panel; or a mapping, as of `belong.evaluate`.
-        most_rows: of more rows, so many are drawn to be fitted to, at least 1.
-        seed: draws them.
+        normal_train: the training rows, as in `belong.evaluate`.
+        labels: (n,) whole numbers of at least 0.
+        weight: (c, d) weight of the network's last layer.
+        bias: (c,) bias of the network's last layer.
+        detectors: names of the panel; or a mapping, as in `belong.evaluate`.
+        most_rows: maximum number of rows, at least 1; a larger set is sampled at random.
+        seed: random seed of the sample.
 
     Returns:
-        The panel; `left_out` names the detectors that need what was not given.
+        The panel; `left_out` has the detectors that were left out, with the reasons.
 
     Raises:
-        InputError: the vectors do not fit together, or no detector works on them.
+        InputError: the vectors do not fit together, or no detector can be fitted.
 
     Example:
         >>> import numpy as np
@@ -311,11 +318,11 @@ def fit_rows(
 ) -> Panel:
     """Fit the panel to rows; see `fit_panel`."""
     chosen = _chosen(detectors)
-    # They may lie in one file with the rows.
+    # The file of the rows may hold weight and bias, too.
     head = LastLayer.checked(
         *(
-            rows.rest[name].whole() if given is None and name in rows.rest else single(name, given)
-            for name, given in (("weight", weight), ("bias", bias))
+            rows.rest[name].whole() if value is None and name in rows.rest else single(name, value)
+            for name, value in (("weight", weight), ("bias", bias))
         )
     )
     places = _drawn(rows, most_rows, seed)
@@ -325,15 +332,15 @@ def fit_rows(
     left_out = {}
 
     def work(name: str) -> Fitted | OwnDetector | str:
-        own = chosen[name]
+        method = chosen[name]
         try:
-            if isinstance(own, Method):
-                return own.fit_sample(sample)
-            one = OwnDetector(name, own)
-            one.fit(sample)
+            if isinstance(method, Method):
+                return method.fit_sample(sample)
+            detector = OwnDetector(name, method)
+            detector.fit(sample)
         except InputError as error:
             return str(error).removeprefix(f"{name} ")
-        return one
+        return detector
 
     with bar(len(chosen), "fit", "detector") as progress, _one_thread_each() as pool:
         for name, future in in_order(lambda one: pool.submit(work, one), chosen, ahead=JOBS + 1):
@@ -355,7 +362,7 @@ def fit_rows(
 
 
 def _chosen(detectors: Detectors) -> dict[str, Any]:
-    """Return name -> a detector of the panel, or an object of the user's."""
+    """Return name -> a detector of the panel, or an object of the user."""
     if detectors is None:
         return dict(PANEL)
     if isinstance(detectors, str) or not isinstance(detectors, Mapping | Sequence):
@@ -363,24 +370,26 @@ def _chosen(detectors: Detectors) -> dict[str, Any]:
     named = dict(detectors) if isinstance(detectors, Mapping) else dict.fromkeys(detectors)
     if not named:
         raise InputError("detectors: expected at least one, got none")
-    for name, own in named.items():
-        if own is None and name not in PANEL:
+    for name, detector in named.items():
+        if detector is None and name not in PANEL:
             raise InputError(
                 f"detectors: expected names of the panel ({', '.join(PANEL)}), got {name!r}"
             )
-        if own is None or isinstance(own, Method):
+        if detector is None or isinstance(detector, Method):
             continue
         for method in ("fit", "score"):
-            if not callable(getattr(own, method, None)):
+            if not callable(getattr(detector, method, None)):
                 raise InputError(
                     f"detectors: expected an object with fit and score, got {name!r}, a "
-                    f"{type(own).__name__} without {method}"
+                    f"{type(detector).__name__} without {method}"
                 )
-    return {str(name): PANEL[name] if own is None else own for name, own in named.items()}
+    return {
+        str(name): PANEL[name] if detector is None else detector for name, detector in named.items()
+    }
 
 
 def _drawn(rows: Rows, most: int, seed: int) -> np.ndarray:
-    """Return the rows that are fitted to, sorted; small classes keep theirs."""
+    """Return the sorted indices of the sample; small classes keep all their rows."""
     n = len(rows)
     if n <= most:
         return np.arange(n)
@@ -390,17 +399,17 @@ def _drawn(rows: Rows, most: int, seed: int) -> np.ndarray:
     labels = rows.labels.numpy()
     drawn = []
     for label in np.unique(labels):
-        own = np.flatnonzero(labels == label)
-        count = max(round(most * len(own) / n), min(len(own), LEAST_OF_CLASS))
-        drawn.append(rng.choice(own, min(count, len(own)), replace=False))
+        members = np.flatnonzero(labels == label)
+        count = max(round(most * len(members) / n), min(len(members), LEAST_OF_CLASS))
+        drawn.append(rng.choice(members, min(count, len(members)), replace=False))
     return np.sort(np.concatenate(drawn))
 
 
 @contextmanager
 def _one_thread_each() -> Iterator[ThreadPoolExecutor]:
-    """Yield as many threads as there are processors; each computes alone.
+    """Yield a pool of one thread per processor, in which the libraries use one thread each.
 
-    Of one thread the libraries' own threads would spin against each other: torch's and NumPy's.
+    With more, the threads of torch and NumPy would compete for the processors.
     """
     with (
         callers_settings(),

@@ -1,4 +1,4 @@
-"""The scoreboard: every number of every detector on every set of anomalies."""
+"""Compute the scoreboard: the metrics of each detector on each set of anomalies."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from belong.calibration import conformal
 from belong.evaluation import metrics, open_set_metrics
 from belong.runtime.text import table
 
-# Column -> its heading in the table for people.
+# Column -> its heading in the printed table.
 SHOWN = {
     "auroc": "AUROC",
     "fpr95": "FPR95",
@@ -33,12 +33,13 @@ def scoreboard(
     """Return the scoreboard, the detector with the best mean AUROC first.
 
     Args:
-        normal_scores: detector -> (n,) of the normal test rows.
-        sets: set of anomalies -> detector -> (m,).
-        right: (n,) bool, whether a row is classified right; None if that is not known.
-        calibrated: detector -> (k,) of the held-out rows.
-        others: the normal test rows that do not calibrate, on which false rejects are counted.
-        alpha: promised share of false rejects.
+        normal_scores: detector -> scores (n,) of the normal test rows.
+        sets: set of anomalies -> detector -> scores (m,).
+        right: (n,) bool, whether a row is classified correctly; None if unknown.
+        calibrated: detector -> scores (k,) of the held-out rows.
+        others: indices of the normal test rows that do not calibrate; false rejects are counted on
+            these rows.
+        alpha: promised false-rejection rate.
     """
     rows = []
     for name, normal in normal_scores.items():
@@ -86,7 +87,7 @@ def _ranking(
 
 
 def scoreboard_text(board: pd.DataFrame) -> str:
-    """Return the scoreboard as a table for people."""
+    """Return the scoreboard as a Markdown table."""
     headings = ["detector", "anomalies", *SHOWN.values()]
     headings.insert(3, "95 % interval")
     rows = []
@@ -98,11 +99,11 @@ def scoreboard_text(board: pd.DataFrame) -> str:
 
 
 def number(value: float) -> str:
-    """Return four decimals, and a dash of what could not be measured."""
+    """Format a value with four decimals; "-" for a missing value."""
     return "-" if np.isnan(value) else f"{value:.4f}"
 
 
 def interval(row: Mapping[Any, Any]) -> str:
-    """Return the interval of the AUROC of a row of the scoreboard."""
+    """Format the confidence interval of the AUROC in a row of the scoreboard."""
     low, high = row["auroc_low"], row["auroc_high"]
     return "-" if np.isnan(low) else f"{low:.4f}-{high:.4f}"

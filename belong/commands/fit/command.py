@@ -33,9 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Fit, and say what came out."""
-    from belong.commands.fit.settings import given, request_math
+    from belong.commands.fit.settings import command_line_settings, request_math
 
-    settings = given(arguments)
+    settings = command_line_settings(arguments)
     request_math(settings)
     from belong.commands.fit.backbone_request import BackboneRequest
     from belong.commands.fit.fit import fit, prepare, tell

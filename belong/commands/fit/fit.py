@@ -165,7 +165,8 @@ def prepare(
     if anomalies is not None:
         if anomalies.resolve() == folder.resolve():
             raise InputError(
-                f"{anomalies}: is the folder of the normal images; expected another one"
+                f"{anomalies}: expected another folder for the anomalies, got that of the normal "
+                "images"
             )
         others.append(look(anomalies))
     if unread := unread_heif(found, *others):

@@ -1,4 +1,4 @@
-"""The parameters of a command: the defaults, with what a person has set in their place."""
+"""Combine the default parameters with the settings of a command line."""
 
 import argparse
 from collections.abc import Mapping
@@ -14,45 +14,48 @@ from belong.runtime.errors import InputError
 from belong.runtime.text import say
 from belong.runtime.typed_yaml import read
 
-# A link to the project's own params.yaml; in an installed package it is a file.
+# A symbolic link to params.yaml; a file in an installed package.
 DEFAULTS = Path(__file__).with_name("defaults.yaml")
-LONGEST = 200  # characters of a setting that a message shows
+LONGEST = 200  # characters of a setting in a message
 DATA_SETS = ("normal", "anomaly", "unseen")
 
 
 def setting(text: str) -> tuple[str, object]:
-    """Return key and value of `KEY=VALUE`; the value is read as YAML."""
+    """Parse `KEY=VALUE`; the value is YAML."""
     key, equals, value = text.partition("=")
     if not (key and equals):
         raise InputError(f"--set {text}: expected KEY=VALUE, such as train.epochs=30")
     try:
         return key, YAML(typ="safe", pure=True).load(value)
-    except (YAMLError, RecursionError):  # which a thousand brackets raise
-        raise InputError(f"--set {text[:LONGEST]}: not valid YAML behind the =") from None
+    except (YAMLError, RecursionError):  # a RecursionError: a thousand nested brackets
+        raise InputError(f"--set {text[:LONGEST]}: not valid YAML after the =") from None
 
 
-def given(arguments: argparse.Namespace) -> dict[str, object]:
+def command_line_settings(arguments: argparse.Namespace) -> dict[str, object]:
     """Return the settings on the command line: --seed, --threads, --device, and each --set."""
-    own = {key: getattr(arguments, key) for key in ("seed", "threads", "device")}
-    named = {key: value for key, value in own.items() if value is not None}
-    return named | dict(setting(text) for text in arguments.set)
+    options = {key: getattr(arguments, key) for key in ("seed", "threads", "device")}
+    settings = {key: value for key, value in options.items() if value is not None}
+    return settings | dict(setting(text) for text in arguments.set)
 
 
 def request_math(settings: Mapping[str, object]) -> None:
-    """Set what a command computes with, before it imports what computes.
+    """Set the math libraries' code paths and threads, before they are imported.
 
     Raises:
-        InputError: a setting is wrong, or the environment contradicts.
+        InputError: a setting is wrong, or an environment variable contradicts it.
     """
     values = parameters({"math": read(DEFAULTS)["math"], **settings})
     portable_math.request(values.math, threads=values.threads, say=say)
 
 
 def parameters(settings: Mapping[str, object]) -> Parameters:
-    """Return the default parameters with some keys, dotted, changed; `math` is this process's.
+    """Return the default parameters with `settings` applied; `math` is that of this process.
+
+    Args:
+        settings: dotted key -> value.
 
     Raises:
-        InputError: there is no such key, or the value cannot be.
+        InputError: a key is unknown, or a value is out of range.
     """
     values = read(DEFAULTS) | {"math": portable_math.current()}
     for key, value in settings.items():
@@ -62,21 +65,23 @@ def parameters(settings: Mapping[str, object]) -> Parameters:
             inside = inside.setdefault(section, {})
             if not isinstance(inside, dict):
                 raise InputError(f"{key}: {section} has no keys of its own")
-        inside[last] = value  # an unknown one is refused with the rest
+        inside[last] = value  # `parse` refuses an unknown key
     return Parameters.parse(values, Path("--set"))
 
 
-def sources(folder: Path, anomalies: Path | None, own: Mapping[str, object]) -> dict[str, object]:
-    """Return the settings that say where the images lie, and the `own` ones.
+def sources(
+    folder: Path, anomalies: Path | None, settings: Mapping[str, object]
+) -> dict[str, object]:
+    """Return `settings` with the paths of the images added.
 
     Raises:
-        InputError: an own setting names another folder.
+        InputError: a setting names another folder.
     """
-    for key in own:
+    for key in settings:
         if key.removesuffix(".path") in DATA_SETS:
             raise InputError(f"{key}: expected no such setting: arguments name the folders")
     path = str(folder.resolve())
-    settings: dict[str, object] = {
+    paths: dict[str, object] = {
         "normal.path": path,
         "normal.classes": "all",
         "anomaly.path": path if anomalies is None else str(anomalies.resolve()),
@@ -84,4 +89,4 @@ def sources(folder: Path, anomalies: Path | None, own: Mapping[str, object]) -> 
         "unseen.path": path,
         "unseen.classes": "none",
     }
-    return {**settings, **own}
+    return {**paths, **settings}

@@ -1,1 +1,1 @@
-"""`belong verify`: compare every byte with what was recorded."""
+"""Compare every file with its recorded checksum: `belong verify`."""

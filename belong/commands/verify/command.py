@@ -1,31 +1,33 @@
-"""`belong verify [FOLDER]`: whether every byte is still what was made.
-
-Exit code 0: all is. 2: there is nothing to compare with. 4: something does not match.
-"""
+"""Parse `belong verify [FOLDER]`: compare every file with its recorded checksum."""
 
 import argparse
 from importlib.util import find_spec
 from pathlib import Path
 
+from belong.commands.arguments import epilog
+
 DIFFERS = 4
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Say what `belong verify` takes."""
-    parser.epilog = "exit code: 0 all is as it was made, 2 bad input, 4 something does not match"
+    """Add the arguments of `belong verify`."""
+    parser.epilog = epilog(
+        "belong verify models/ours",
+        exit_codes={0: "all files match", 2: "bad input", 4: "a file does not match"},
+    )
     parser.add_argument(
         "folder", type=Path, nargs="?", default=Path(), metavar="FOLDER",
-        help="of a pipeline, with its dvc.lock, or of a model (default: the one that you are in)",
+        help="model, or pipeline with dvc.lock (default: current folder)",
     )  # fmt: skip
     parser.add_argument(
         "--whole-cache", action="store_true",
-        help="of a pipeline: read all that DVC's cache holds, of other runs too",
+        help="also read other runs' files in DVC's cache",
     )  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Read, and say in a line each what does not match and what mends it."""
-    # Not at the top: the help needs none of it.
+    """Compare the files, and print a line for each mismatch and its repair."""
+    # Imported here: `--help` does not need them.
     from belong.commands.verify import dvc_lock, model, pipeline
     from belong.commands.verify.digests import Finding
     from belong.prediction.manifest import NAME
@@ -40,18 +42,18 @@ def run(arguments: argparse.Namespace) -> int:
     if (folder / dvc_lock.NAME).exists():
         if find_spec("dvc") is None:
             raise InputError(
-                "dvc is not installed; pip install dvc configobj vl-convert-python brings it"
+                "dvc is not installed; run pip install dvc configobj vl-convert-python"
             )
         outputs, others = pipeline.verify(folder, whole_cache=arguments.whole_cache)
         files, findings = files + outputs, [*findings, *others]
     elif not has_model:
         raise InputError(
-            f"{printable(folder)}: expected the folder of a pipeline, with its {dvc_lock.NAME}, or "
-            f"of a model, with its {NAME}"
+            f"{printable(folder)}: expected the folder of a pipeline, with {dvc_lock.NAME}, or "
+            f"of a model, with {NAME}"
         )
     for one in findings:
-        on_stdout(f"{one.where}: {one.what}; to mend it: {one.mend}")
+        on_stdout(f"{one.where}: {one.what}; to repair it: {one.mend}")
     wrong = len(findings)
-    judged = f"{wrong:,} {'does' if wrong == 1 else 'do'} not match" if wrong else "all match"
-    on_stdout(f"{counted(files, 'file')} read; {judged}")
+    result = f"{wrong:,} {'does' if wrong == 1 else 'do'} not match" if wrong else "all match"
+    on_stdout(f"{counted(files, 'file')} read; {result}")
     return DIFFERS if wrong else 0

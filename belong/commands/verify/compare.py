@@ -1,9 +1,10 @@
-"""Say whether a run gave the committed results; `make` does it after `dvc repro`.
+"""Compare the results of a run with the committed ones; `make` does so after `dvc repro`.
 
     python -m belong.commands.verify.compare . reports/threads/differences.csv
 
-Reads   root     the folder of the pipeline: what it holds now, and what git has of it
-        spread   csv: `metric`, and `tolerance`, within which two seeds lie in 95 of 100 cases
+Reads   root     the folder of the pipeline: its files, and their committed versions
+        spread   csv: `metric`, and `tolerance`: the difference that two seeds stay within in 95 of
+                 100 cases
 """
 
 import json
@@ -25,22 +26,24 @@ from belong.runtime.typed_yaml import read
 
 
 def describe(root: Path, spread: Path) -> str:
-    """Return in a line how this run differs from the committed one; nothing to compare: "".
+    """Return the difference between this run and the committed one in one line.
+
+    The text is empty if nothing is committed.
 
     Raises:
         InputError: a file cannot be read.
     """
     try:
         paths = changed(root)
-    except InputError:  # an archive without git's folder, or no commit yet
+    except InputError:  # no git repository, or no commit yet
         return ""
     if not (results := [path for path in paths if path != REPORT]):
         but = f", except {REPORT}, which shows the times of this run" if paths else ""
-        return f"your run is the committed one, byte for byte{but}"
+        return f"your run equals the committed one, byte for byte{but}"
     start = "your run differs from the committed one"
-    end = f"{counted(len(results), 'file')} changed; `make undo` takes you back"
+    end = f"{counted(len(results), 'file')} changed; `make undo` restores the committed state"
     if PARAMS in paths and (keys := _other_parameters(root)):
-        return f"{start}: it has other parameters ({', '.join(keys)}); {end}"
+        return f"{start}: other parameters ({', '.join(keys)}); {end}"
     table = load_csv(spread, "metric", "tolerance")
     names = sorted(name for name in uncached(root) if name.endswith(".json"))
     metrics = compare(
@@ -52,7 +55,7 @@ def describe(root: Path, spread: Path) -> str:
 
 
 def _other_parameters(root: Path) -> list[str]:
-    """Return the keys of params.yaml whose value is not the committed one."""
+    """Return the keys of params.yaml whose value differs from the committed one."""
     committed = YAML(typ="safe", pure=True).load(git(root, "show", f"HEAD:./{PARAMS}"))
     ours, theirs = dict(leaves(read(root / PARAMS))), dict(leaves(committed))
     return [key for key in {**theirs, **ours} if ours.get(key) != theirs.get(key)]
@@ -67,7 +70,7 @@ def _merged(texts: Iterable[str]) -> dict[str, Any]:
 
 
 def main(root: Path, spread: Path) -> int:
-    """Say it; return the exit code."""
+    """Print the difference; return the exit code."""
 
     def work() -> int:
         if line := describe(root, spread):

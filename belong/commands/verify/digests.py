@@ -1,4 +1,4 @@
-"""Sums of files, many at a time and none whole in memory, and what is said if one is wrong."""
+"""Compute the checksums of many files in parallel, and describe a mismatch."""
 
 import hashlib
 from collections.abc import Callable, Iterable
@@ -8,17 +8,17 @@ from pathlib import Path
 from belong.runtime.parallel import parallel_map
 from belong.runtime.progress import bar
 
-PIECE = 2**20  # bytes of each file that are in memory
+PIECE = 2**20  # bytes read at a time
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One output, or one file of a model, that is not what was made.
+    """A file of a pipeline or a model that does not match its checksum.
 
     Attributes:
         where: the stage and the path, or the path.
-        what: what is wrong with it.
-        mend: the command that mends it, or what to do.
+        what: the mismatch.
+        mend: the repair: a command, or a sentence.
     """
 
     where: str
@@ -27,42 +27,46 @@ class Finding:
 
 
 def digests(paths: Iterable[Path], kind: str) -> dict[Path, str | None]:
-    """Return the sum of each file, `kind` "md5" or "sha256"; None of what is no file to read.
+    """Return the checksum of each file, or None for a path that is no readable file.
 
-    What is one file under several names, such as an output that is a link to DVC's cache, is read
-    once. The threads run side by side, for hashlib lets go of the interpreter.
+    A file with several names, such as an output that is a link to DVC's cache, is read once. The
+    threads run in parallel, as hashlib releases the interpreter lock.
+
+    Args:
+        paths: the files.
+        kind: "md5" or "sha256".
     """
-    named: dict[tuple[int, int] | Path, list[Path]] = {}
+    files: dict[tuple[int, int] | Path, list[Path]] = {}
     size = 0
     for path in paths:
         try:
-            found = path.stat()
+            state = path.stat()
         except OSError:
-            named[path] = [path]
+            files[path] = [path]
             continue
-        key = found.st_dev, found.st_ino
-        size += 0 if key in named else found.st_size
-        named.setdefault(key, []).append(path)
+        key = state.st_dev, state.st_ino
+        size += 0 if key in files else state.st_size
+        files.setdefault(key, []).append(path)
     sums: dict[Path, str | None] = {}
     with bar(size, "verify", "B") as progress:
 
-        def one(names: list[Path]) -> str | None:
+        def digest(names: list[Path]) -> str | None:
             return _digest(names[0], kind, progress.update)
 
-        for names, value in zip(named.values(), parallel_map(one, named.values()), strict=True):
+        for names, value in zip(files.values(), parallel_map(digest, files.values()), strict=True):
             sums |= dict.fromkeys(names, value)
     return sums
 
 
-def _digest(path: Path, kind: str, seen: Callable[[int], object]) -> str | None:
-    if not path.is_file():  # a pipe, say, would keep us waiting
+def _digest(path: Path, kind: str, advance: Callable[[int], object]) -> str | None:
+    if not path.is_file():  # reading a pipe may never end
         return None
-    made = hashlib.new(kind, usedforsecurity=False)  # DVC's MD5 finds damage, not an attacker
+    digest = hashlib.new(kind, usedforsecurity=False)  # DVC's MD5 detects damage, not attacks
     try:
         with path.open("rb", buffering=0) as file:
             while piece := file.read(PIECE):
-                made.update(piece)
-                seen(len(piece))
+                digest.update(piece)
+                advance(len(piece))
     except OSError:
         return None
-    return made.hexdigest()
+    return digest.hexdigest()

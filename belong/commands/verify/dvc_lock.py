@@ -1,4 +1,4 @@
-"""What `dvc.lock` says of the outputs of each stage."""
+"""Read the outputs of each stage from `dvc.lock`."""
 
 import posixpath
 import re
@@ -15,18 +15,18 @@ from belong.runtime.storage import read_bytes
 
 NAME = "dvc.lock"
 KINDS = ("outs", "metrics", "plots")  # of outputs of a stage
-DVC_REFUSES = "DVC does not read it"
+DVC_REFUSES = "DVC cannot read it"
 MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
 
 
 @dataclass(frozen=True)
 class Output:
-    """A file or folder that a stage left.
+    """A file or folder that a stage writes.
 
     Attributes:
-        stage: its address, as dvc takes it: train, or data/dvc.yaml:fetch@mnist.
-        path: from the folder of the pipeline.
-        md5: as DVC keeps it; of a folder it ends with .dir.
+        stage: address of the stage, as dvc accepts it: train, or data/dvc.yaml:fetch@mnist.
+        path: relative to the folder of the pipeline.
+        md5: checksum in DVC's form; it ends with .dir for a folder.
     """
 
     stage: str
@@ -35,13 +35,13 @@ class Output:
 
 
 def uncached(root: Path) -> list[str]:
-    """Return the outputs of the stages in dvc.yaml that git holds, not DVC's cache.
+    """Return the outputs of the stages in dvc.yaml that git tracks instead of DVC's cache.
 
     Raises:
         IntegrityError: dvc.yaml is damaged.
     """
-    described = (stage.get("do", stage) for stage in _stages(root / "dvc.yaml").values())
-    outs = [out for stage in described for kind in KINDS for out in stage.get(kind) or []]
+    stages = (stage.get("do", stage) for stage in _stages(root / "dvc.yaml").values())
+    outs = [out for stage in stages for kind in KINDS for out in stage.get(kind) or []]
     return [
         path
         for out in outs
@@ -52,81 +52,81 @@ def uncached(root: Path) -> list[str]:
 
 
 def outputs(root: Path) -> list[Output]:
-    """Return the outputs that the dvc.lock of a folder, and those of the folders in it, name.
+    """Return the outputs in the dvc.lock of a folder and in those of its subfolders.
 
-    What a folder in it fetches and no stage of `root` reads counts only if it is there: a run on
-    somebody's own images wants no digits.
+    An output of a subfolder that no stage of `root` reads counts only if it exists: a run on other
+    images does not need the downloaded data sets.
 
     Raises:
         IntegrityError: a dvc.lock, or the dvc.yaml beside it, is damaged.
     """
-    own = root / NAME
-    locks = [one for one in (own, *sorted(root.glob(f"*/{NAME}"))) if one.is_file()]
-    read = {path for lock in locks if lock == own for path in _dependencies(lock)}
-    found = [
+    top = root / NAME
+    locks = [lock for lock in (top, *sorted(root.glob(f"*/{NAME}"))) if lock.is_file()]
+    inputs = {path for lock in locks if lock == top for path in _dependencies(lock)}
+    outputs = [
         output
         for lock in locks
         for output in _outputs(root, lock)
-        if lock == own or output.path in read or (root / output.path).exists()
+        if lock == top or output.path in inputs or (root / output.path).exists()
     ]
     for lock in locks:
-        if wrong := refused(lock):
-            raise wrong
-    return found
+        if error := refused(lock):
+            raise error
+    return outputs
 
 
 def refused(lock: Path) -> IntegrityError | None:
-    """Return what is wrong with a dvc.lock that DVC does not read; nothing if it reads it."""
-    from dvc.schema import COMPILED_LOCKFILE_SCHEMA  # not at the top: the help needs none of it
+    """Return the error in a dvc.lock that DVC refuses, or None."""
+    from dvc.schema import COMPILED_LOCKFILE_SCHEMA  # imported here: `--help` does not need it
     from voluptuous import Invalid
 
     try:
         COMPILED_LOCKFILE_SCHEMA(_content(lock))
     except Invalid:
-        return _damaged(lock, f"it is cut off or altered: {DVC_REFUSES}")
+        return _damaged(lock, f"cut off or altered: {DVC_REFUSES}")
     except IntegrityError as error:
         return error
     return None
 
 
 def incomplete(root: Path) -> list[str]:
-    """Return the stages of dvc.yaml that dvc.lock says nothing of, or not all outputs.
+    """Return the stages of dvc.yaml that dvc.lock lacks, or lists with too few outputs.
 
-    Cut off after a whole line, a dvc.lock is still YAML.
+    A dvc.lock that is cut off after a whole line is still valid YAML.
     """
     locked = _stages(root / NAME)
-    described = _stages(root / "dvc.yaml")
+    stages = _stages(root / "dvc.yaml")
     return [
         name
-        for name, stage in described.items()
+        for name, stage in stages.items()
         if name not in locked or _outs(locked[name]) < _count(stage)
     ]
 
 
 def cut_off(lock: Path, former: str) -> IntegrityError | None:
-    """Return which stages a dvc.lock has lost that DVC reads without an error.
+    """Return an error that names the stages missing from a valid dvc.lock, or None.
 
-    DVC replaces the entries of dvc.lock and removes none, so a lost stage means that DVC was killed
-    while it wrote the file. It writes blocks of 8 KiB, and at the end of most blocks the file is
+    DVC replaces the entries of dvc.lock and never removes one, so a missing stage means that DVC
+    was killed while it wrote the file. DVC writes blocks of 8 KiB, and most blocks end in a file of
     valid YAML.
 
     Args:
         lock: a dvc.lock.
-        former: the text of an earlier dvc.lock in its place. If this text or the dvc.yaml cannot
-            be read, no stage counts as lost.
+        former: the text of an earlier version of the file. If this text or the dvc.yaml cannot be
+            read, no stage counts as missing.
     """
     try:
-        described, before = _stages(lock.with_name("dvc.yaml")), _stages(lock, former)
+        stages, before = _stages(lock.with_name("dvc.yaml")), _stages(lock, former)
     except (IntegrityError, OSError):
         return None
     now = _stages(lock)
     lost = [
         name
         for name, stage in before.items()
-        if (one := described.get(name.partition("@")[0]))
-        and _outs(now.get(name, {})) < min(_outs(stage), _count(one.get("do", one)))
+        if (definition := stages.get(name.partition("@")[0]))
+        and _outs(now.get(name, {})) < min(_outs(stage), _count(definition.get("do", definition)))
     ]
-    return _damaged(lock, f"it is cut off: it lacks {', '.join(lost)}") if lost else None
+    return _damaged(lock, f"cut off: {', '.join(lost)} missing") if lost else None
 
 
 def _outs(locked: dict[str, Any]) -> int:
@@ -138,7 +138,7 @@ def _count(stage: dict[str, Any]) -> int:
 
 
 def _dependencies(lock: Path) -> set[str]:
-    """Return the paths that the stages of a dvc.lock read."""
+    """Return the input paths of the stages of a dvc.lock."""
     return {
         str(dependency.get("path"))
         for stage in _stages(lock).values()
@@ -149,20 +149,20 @@ def _dependencies(lock: Path) -> set[str]:
 
 def _outputs(root: Path, lock: Path) -> Iterator[Output]:
     stages = _stages(lock)
-    described = _stages(lock.with_name("dvc.yaml"))
-    inside = PurePosixPath(lock.parent.relative_to(root).as_posix())
-    start = "" if lock.parent == root else f"{inside}/dvc.yaml:"
+    definitions = _stages(lock.with_name("dvc.yaml"))
+    folder = PurePosixPath(lock.parent.relative_to(root).as_posix())
+    start = "" if lock.parent == root else f"{folder}/dvc.yaml:"
     for name, stage in stages.items():
-        one = described.get(name.partition("@")[0]) or {}
-        at = one.get("do", one).get("wdir", ".")  # paths in the lock are relative to it
+        definition = definitions.get(name.partition("@")[0]) or {}
+        wdir = definition.get("do", definition).get("wdir", ".")  # paths in the lock start here
         try:
             for out in stage.get("outs") or []:
-                path = posixpath.normpath(inside / at / out["path"])
+                path = posixpath.normpath(folder / wdir / out["path"])
                 if not MD5.fullmatch(out["md5"]):
                     raise TypeError
                 yield Output(f"{start}{name}", path, out["md5"])
         except (AttributeError, KeyError, TypeError):
-            raise _damaged(lock, f"the outputs of {name} have no path and md5") from None
+            raise _damaged(lock, f"outputs of {name}: expected path and md5") from None
 
 
 def _stages(path: Path, text: str | None = None) -> dict[str, Any]:
@@ -172,18 +172,18 @@ def _stages(path: Path, text: str | None = None) -> dict[str, Any]:
         if not all(isinstance(stage, dict) for stage in stages.values()):
             raise TypeError
     except (TypeError, KeyError, AttributeError):
-        raise _damaged(path, "it is cut off or altered: it has no stages") from None
+        raise _damaged(path, "cut off or altered: no stages") from None
     return stages
 
 
 def _content(path: Path, text: str | None = None) -> Any:
-    """Parse a file, or the text that it had before."""
+    """Parse a file, or `text`, an earlier version of it."""
     try:
-        known = read_bytes(path).decode() if text is None else text
-        return YAML(typ="safe", pure=True).load(known)
+        content = read_bytes(path).decode() if text is None else text
+        return YAML(typ="safe", pure=True).load(content)
     except (YAMLError, ValueError, RecursionError):
-        raise _damaged(path, "it is cut off or altered: not valid YAML") from None
+        raise _damaged(path, "cut off or altered: not valid YAML") from None
 
 
 def _damaged(path: Path, what: str) -> IntegrityError:
-    return IntegrityError(f"{path}: {what}; `git restore {path}` brings back the committed one")
+    return IntegrityError(f"{path}: {what}; restore it with `git restore {path}`")

@@ -1,14 +1,14 @@
-"""Mend what a kill of DVC left; `make` does it before `dvc repro`.
+"""Repair the files of a killed DVC run; `make` does so before `dvc repro`.
 
     python -m belong.commands.verify.mend .
 
-It is no stage of dvc.yaml: DVC writes dvc.lock in place. If the file is cut off, DVC either refuses
-to run anything, or takes the stages behind the cut for stages that were never run. What else a kill
-leaves is mended by the stage that runs again, if it does.
+DVC writes dvc.lock in place. If the file is cut off, DVC refuses to run, or runs the missing stages
+again. A stage cannot repair this file, so the repair is a program of its own. A stage that runs
+again repairs everything else.
 
 Reads   root   the folder of the pipeline
-Writes  root   a dvc.lock that is cut off: the committed one; what killed processes left half
-               written below data/ and reports/ is removed
+Writes  root   a dvc.lock that is cut off becomes the committed one; temporary files of killed
+               processes below data/ and reports/ are removed
 """
 
 import re
@@ -28,58 +28,58 @@ from belong.runtime.errors import InputError
 from belong.runtime.exit_codes import exit_code_of
 from belong.runtime.text import printable, say
 
-PART = re.compile(r"\..+\.(\d+)\.part")  # of the process that writes it: belong/runtime/storage.py
+PART = re.compile(r"\..+\.(\d+)\.part")  # a temporary file of belong.runtime.storage
 WRITTEN = ("data", "reports")  # folders of the pipeline that stages write to
 
 
 def mend(root: Path) -> int:
-    """Bring back what is cut off, and remove what nobody will finish; nothing, while DVC runs.
+    """Restore each dvc.lock that is cut off, and remove temporary files; do nothing while DVC runs.
 
-    Each is said in a line.
+    Each change is reported in a line.
 
     Raises:
-        IntegrityError: a dvc.lock is cut off, and git has no committed one.
+        IntegrityError: a dvc.lock is cut off, and git has no committed version.
     """
     with alone(root) as is_alone:
-        if not is_alone:  # it may be writing right now, and says itself that it runs
+        if not is_alone:  # DVC may be writing now, and reports itself that it runs
             return 0
-        for lock in brought_back(root):
-            say(f"{printable(lock)}: was cut off; the committed one is back")
-        for part in _left(root):
+        for lock in restore_locks(root):
+            say(f"{printable(lock)}: was cut off; restored the committed version")
+        for part in _orphans(root):
             shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
-            say(f"{printable(part)}: removed; a killed process left it half written")
+            say(f"{printable(part)}: removed, as a killed process left it incomplete")
     return 0
 
 
-def brought_back(root: Path) -> Iterator[Path]:
+def restore_locks(root: Path) -> Iterator[Path]:
     """Restore each dvc.lock of a folder that is cut off, and yield its path.
 
     Raises:
-        IntegrityError: a dvc.lock is cut off, and git has no committed one.
+        IntegrityError: a dvc.lock is cut off, and git has no committed version.
     """
     for lock in sorted([*root.glob(NAME), *root.glob(f"*/{NAME}")]):
-        if wrong := refused(lock) or cut_off(lock, _committed(lock)):
-            _restore(lock, wrong)
+        if error := refused(lock) or cut_off(lock, _committed(lock)):
+            _restore(lock, error)
             yield lock
 
 
 def _committed(lock: Path) -> str:
-    """Return the text that `git restore` would bring back; empty if there is none."""
+    """Return the committed text of a file; empty if there is none."""
     try:
         return git(lock.parent, "show", f":./{lock.name}")
     except InputError:
         return ""
 
 
-def _restore(lock: Path, wrong: IntegrityError) -> None:
+def _restore(lock: Path, error: IntegrityError) -> None:
     try:
         git(lock.parent, "restore", "--", lock.name)
     except InputError:
-        raise wrong from None
+        raise error from None
 
 
-def _left(root: Path) -> Iterator[Path]:
-    """Find files and folders whose writer is gone."""
+def _orphans(root: Path) -> Iterator[Path]:
+    """Yield the temporary files and folders whose process has ended."""
     for folder in WRITTEN:
         for path in sorted((root / folder).rglob(".*.part")):
             number = PART.fullmatch(path.name)
@@ -89,7 +89,7 @@ def _left(root: Path) -> Iterator[Path]:
 
 @contextmanager
 def alone(root: Path) -> Iterator[bool]:
-    """Keep DVC out of a folder, with the lock that it takes itself; say whether it was out."""
+    """Hold DVC's own lock on a folder; yield False if DVC is running there."""
     path = root / ".dvc" / "tmp" / "lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -100,7 +100,7 @@ def alone(root: Path) -> Iterator[bool]:
 
 
 def main(root: Path) -> int:
-    """Mend; return the exit code."""
+    """Repair the folder; return the exit code."""
     return exit_code_of(lambda: mend(root), say)
 
 

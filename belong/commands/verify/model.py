@@ -1,4 +1,4 @@
-"""Every file of a model against its manifest, without taking it into memory."""
+"""Compare every file of a model with its manifest."""
 
 from pathlib import Path
 
@@ -7,19 +7,19 @@ from belong.prediction.manifest import NAME, Manifest
 from belong.runtime.errors import InputError
 from belong.runtime.text import printable
 
-AGAIN = "take the model again from where it came, or fit it again"
+AGAIN = "copy the model again from its source, or fit it again"
 
 
 def verify(folder: Path) -> tuple[int, list[Finding]]:
-    """Read every file that the manifest names; return how many files, and what does not match.
+    """Read the files of a manifest; return the number of files, and the mismatches.
 
     Raises:
         InputError: the manifest cannot be read.
-        IntegrityError: it is damaged, or of another format.
+        IntegrityError: the manifest is damaged, or has another format.
     """
     path = folder / NAME
     if not path.is_file():
-        raise InputError(f"{printable(path)}: is no file; expected the manifest of a model")
+        raise InputError(f"{printable(path)}: expected the manifest of a model, got no file")
     stored = {folder / name: file for name, file in Manifest.read(path).files.items()}
     sums = digests(stored, "sha256")
     findings = [
@@ -34,6 +34,6 @@ def _wrong(path: Path, size: int) -> str:
     if not path.exists():
         return "is missing"
     if not path.is_file():
-        return "is no file"
-    has = path.stat().st_size
-    return "is altered" if has == size else f"has {has} bytes, {size} were saved"
+        return "is not a file"
+    found = path.stat().st_size
+    return "is altered" if found == size else f"expected {size} bytes, got {found}"

@@ -1,9 +1,9 @@
-"""Bring the outputs from DVC's remote: `make pull`.
+"""Download the outputs from DVC's remote: `make pull`.
 
     python -m belong.commands.verify.pull .
 
-`dvc pull` takes a folder that is gone for an empty one, and says in many lines that files are
-missing. Here it is one line, and what the remote has is brought nevertheless.
+`dvc pull` treats a missing remote folder as an empty one, and reports missing files in many lines.
+This program reports them in one line, and downloads the files that the remote has.
 
 Reads   root   the folder of the pipeline: its dvc.lock, and DVC's configuration with the remote
 Writes  root   the outputs below data/, and DVC's cache
@@ -21,11 +21,11 @@ from belong.runtime.errors import InputError
 from belong.runtime.exit_codes import exit_code_of
 from belong.runtime.text import counted, say
 
-SHOWN = 3  # outputs that a line names
+SHOWN = 3  # outputs in a message
 
 
 def pull(root: Path) -> int:
-    """Bring the outputs; say how many files that were.
+    """Download the outputs, and report the number of files.
 
     Raises:
         InputError: there is no remote, it cannot be reached, or it lacks outputs.
@@ -35,18 +35,18 @@ def pull(root: Path) -> int:
         CheckoutError,
         DownloadError,
         DvcException,
-    )  # not at the top: it takes a second
+    )  # imported here: it takes a second
     from dvc.repo import Repo
 
     for name in ("dvc", "dvc_data", "dvc_objects"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     needed = {output.path for output in outputs(root)}
-    brought, missing = 0, list[str]()
+    downloaded, missing = 0, list[str]()
     try:
         with Repo(str(root)) as repo:
             _check_remote(repo.cloud.get_remote(command="pull"))
-            with suppress(DownloadError):  # the checkout says of which outputs
-                brought = repo.fetch()
+            with suppress(DownloadError):  # the checkout names the missing outputs
+                downloaded = repo.fetch()
             repo.checkout()
     except CheckoutError as error:
         paths = [os.path.relpath(path, root) for path in error.target_infos]
@@ -56,15 +56,15 @@ def pull(root: Path) -> int:
     if missing:
         more = f" and {len(missing) - SHOWN} more" if missing[SHOWN:] else ""
         raise InputError(
-            f"the remote lacks {', '.join(missing[:SHOWN])}{more}; `dvc push` where they were "
-            "made brings them there, `dvc repro` makes them here"
+            f"the remote lacks {', '.join(missing[:SHOWN])}{more}; run `dvc push` on the machine "
+            "that has them, or `dvc repro` here"
         )
-    say(f"{counted(brought, 'file')} brought; all outputs of dvc.lock are here")
+    say(f"{counted(downloaded, 'file')} downloaded; all outputs of dvc.lock are present")
     return 0
 
 
 def _check_remote(remote: Any) -> None:
-    """Refuse a remote that is not there."""
+    """Refuse a remote that does not exist."""
     try:
         is_there = remote.fs.exists(remote.path)
     except Exception as error:  # whatever the client of a store raises
@@ -74,12 +74,12 @@ def _check_remote(remote: Any) -> None:
         ) from None
     if not is_there:
         raise InputError(
-            f"remote {remote.name}: {remote.path} is gone, or nothing was ever pushed to it"
+            f"remote {remote.name}: {remote.path} does not exist, or nothing was ever pushed to it"
         )
 
 
 def main(root: Path) -> int:
-    """Bring them; return the exit code."""
+    """Download the outputs; return the exit code."""
     return exit_code_of(lambda: pull(root), say)
 
 

@@ -111,7 +111,7 @@ FAULTS = [
     Fault(
         "labels of one class only",
         _with(labels=CLASSES * 0, test_labels=CLASSES[:500] * 0),
-        "spoils the result: - one class, 0; expected at least 2",
+        "spoils the result: - expected at least 2 classes, got one, 0",
         1,
     ),
     Fault(
@@ -122,7 +122,7 @@ FAULTS = [
     ),
     Fault(
         "data set of one image", _of_one_image,
-        "- one class, ant; expected at least 2", 1,
+        "- expected at least 2 classes, got one, ant", 1,
     ),
     Fault(
         "swapped label", _with_a_swapped_label,
@@ -131,7 +131,7 @@ FAULTS = [
     Fault(
         "the same image everywhere",
         _with(images=ALL_ALIKE),
-        "spoils the result: - 2,000 images are in two classes or more",
+        "spoils the result: - 2,000 images occur in several classes",
         1,
     ),
     Fault(
@@ -142,7 +142,7 @@ FAULTS = [
     Fault(
         "normal images among the anomalies",
         _normal_among_the_anomalies,
-        "spoils the result: - 5,000 images stand among the normal ones and the anomalies",
+        "spoils the result: - 5,000 images occur among both normal images and anomalies",
         1,
     ),
 ]  # fmt: skip

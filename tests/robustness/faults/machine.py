@@ -124,7 +124,7 @@ FAULTS = [
     ),
     Fault(
         "two runs at once into one folder", _two_images,
-        "predictions.csv: waits for process ", around=_another_run,
+        "predictions.csv: waiting for process ", around=_another_run,
     ),
     Fault(
         "home that cannot be written",

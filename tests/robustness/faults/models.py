@@ -109,7 +109,7 @@ PICKLE = pickle.dumps({"weight": [1.0]})
 NO_MODEL = "the model does not fit together"
 NOT_ARRAYS = "network.safetensors: cannot be read as safetensors: "
 FAULTS = [
-    Fault("model cut off", _scored_by(_cut_off), "were saved", 4),
+    Fault("model cut off", _scored_by(_cut_off), " bytes, got ", 4),
     Fault("model with one bit flipped", _scored_by(_one_bit), "network.safetensors: is altered", 4),
     Fault("the same, asked for", _verified(_one_bit), "network.safetensors: is altered", 4),
     Fault("weights with a huge header", _scored_by(_vouched(_huge_header)), NOT_ARRAYS, 4),

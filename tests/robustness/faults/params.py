@@ -28,11 +28,11 @@ FAULTS = [
     Fault("misspelt key", _instead("\nseed: 0", "\nsede: 0"), "the nearest known key is seed", 2),
     Fault(
         "value of another type", _instead("train:\n  epochs: 3", "train:\n  epochs: many"),
-        "train.epochs: got 'many', expected a valid integer", 2,
+        "train.epochs: expected a valid integer, got 'many'", 2,
     ),
     Fault(
         "value out of range", _instead("lambda: 1.0", "lambda: -1.0"),
-        "lambda: got -1.0, expected greater than or equal to 0", 2,
+        "lambda: expected greater than or equal to 0, got -1.0", 2,
     ),
     Fault(
         "number as DVC writes it", _instead("lambda: 1.0", "lambda: 1e-05"), "valid", where=OUTPUT

@@ -72,20 +72,20 @@ FAULTS = [
     Fault(
         "output of the pipeline altered",
         _verified(lambda root: (root / "data" / "model.bin").write_bytes(b"weighty")),
-        "train: data/model.bin: is altered; to mend it: ", 4,
+        "train: data/model.bin: is altered; to repair it: ", 4,
     ),
     Fault(
         "file of DVC's cache altered",
         _verified(lambda root: cached(root, MODEL).write_bytes(b"weighty")),
-        "train: data/model.bin: what DVC's cache keeps of it is altered; to mend it: ", 4,
+        "train: data/model.bin: its copy in DVC's cache is altered; to repair it: ", 4,
     ),
     Fault(
         "output lost", _verified(lambda root: (root / "data" / "model.bin").unlink()),
-        "train: data/model.bin: is missing; to mend it: ", 4,
+        "train: data/model.bin: is missing; to repair it: ", 4,
     ),
     Fault(
         "dvc.lock cut off", _verified(lambda root: (root / "dvc.lock").write_text("a: [")),
-        "dvc.lock: it is cut off or altered: not valid YAML; `git restore ", 4,
+        "dvc.lock: cut off or altered: not valid YAML; restore it with `git restore ", 4,
     ),
     Fault("no git repository, to verify", _verified(lambda _: None), "all match"),
     Fault("no git repository, for DVC", _without_git, "is not a git repository", 255),
