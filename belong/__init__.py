@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from belong.commands.evaluate.evaluate import Evaluation, evaluate
     from belong.commands.evaluate.panel import Panel, fit_panel, load_panel
     from belong.commands.export import ExportedModel, export
+    from belong.commands.find.find import FindResult, find
+    from belong.commands.find.options import FindOptions
     from belong.commands.fit.fit import fit
     from belong.commands.fit.requirements import RequirementError
     from belong.commands.sorting import sort_images, unsort
@@ -43,6 +45,8 @@ __all__ = [
     "CleanResult",
     "Evaluation",
     "ExportedModel",
+    "FindOptions",
+    "FindResult",
     "InputError",
     "IntegrityError",
     "MissingFileError",
@@ -59,6 +63,7 @@ __all__ = [
     "clean",
     "evaluate",
     "export",
+    "find",
     "fit",
     "fit_panel",
     "load_model",
@@ -75,6 +80,8 @@ _MODULES = {
     "CleanResult": "belong.commands.clean.clean",
     "Evaluation": "belong.commands.evaluate.evaluate",
     "ExportedModel": "belong.commands.export",
+    "FindOptions": "belong.commands.find.options",
+    "FindResult": "belong.commands.find.find",
     "InputError": "belong.runtime.errors",
     "IntegrityError": "belong.prediction.manifest",
     "MissingFileError": "belong.runtime.errors",
@@ -91,6 +98,7 @@ _MODULES = {
     "clean": "belong.commands.clean.clean",
     "evaluate": "belong.commands.evaluate.evaluate",
     "export": "belong.commands.export",
+    "find": "belong.commands.find.find",
     "fit": "belong.commands.fit.fit",
     "fit_panel": "belong.commands.evaluate.panel",
     "load_model": "belong.prediction.model",

@@ -28,6 +28,7 @@ COMMANDS = {
         "belong.commands.clean.command",
         "find mislabeled and foreign images in a labeled folder",
     ),
+    "find": ("belong.commands.find.command", "rank images without classes by their strangeness"),
     "score": ("belong.commands.score", "decide for each image whether it belongs"),
     "unsort": ("belong.commands.unsort", "move sorted images back to their folder"),
     "export": ("belong.commands.export", "export a model to one ONNX file"),

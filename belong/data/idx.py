@@ -8,6 +8,7 @@ import gzip
 import math
 import struct
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -124,6 +125,41 @@ def read(path: Path) -> DataSet:
             ]
         ),
     )
+
+
+IMAGE_FILES = "*idx3-ubyte", "*idx3-ubyte.gz"
+
+
+def image_files(path: Path) -> list[Path]:
+    """Return the IDX files of images that a path names or a folder holds, sorted."""
+    if not path.is_dir():
+        return [path] if any(path.match(pattern) for pattern in IMAGE_FILES) else []
+    files = {file for pattern in IMAGE_FILES for file in path.glob(pattern)}
+    return sorted(file for file in files if file.suffix != ".gz" or _plain(file) not in files)
+
+
+def read_images(files: Sequence[Path]) -> tuple[np.ndarray, list[str]]:
+    """Read IDX files of images, without labels: (n, 1, h, w) uint8, and FILE/NUMBER of each.
+
+    Raises:
+        InputError: a file is damaged, or two have images of different sizes.
+    """
+    parts = [read_idx(file, axes=3) for file in files]
+    for file, images in zip(files, parts, strict=True):
+        if images.shape[1:] != parts[0].shape[1:]:
+            own, first = ("x".join(map(str, one.shape[1:])) for one in (images, parts[0]))
+            raise InputError(f"{file}: expected {first} pixels as in {files[0].name}, got {own}")
+    names = [
+        f"{_plain(file).name}/{number}"
+        for file, images in zip(files, parts, strict=True)
+        for number in range(len(images))
+    ]
+    return np.concatenate(parts)[:, None], names
+
+
+def _plain(file: Path) -> Path:
+    """Return the name of a file without .gz."""
+    return file.with_suffix("") if file.suffix == ".gz" else file
 
 
 def _read_idx_pair(folder: Path, stem: str) -> tuple[np.ndarray, np.ndarray]:

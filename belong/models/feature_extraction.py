@@ -74,12 +74,13 @@ def embed(
     device: torch.device,
     cache: FeatureCache | None = None,
     jobs: int | None = None,
+    description: str | None = "embed",
 ) -> Tensor:
     """Return the backbone's vectors (n, v) float32 of images (n, ch, h, w) uint8, on the CPU.
 
     On a CPU each batch is computed by one thread, and `jobs` batches at once, as many as there are
     processors if None: the bytes are those of one processor. Vectors that `cache` has are not
-    computed, and the others are kept there.
+    computed, and the others are kept there. `description` stands on the progress bar.
 
     Raises:
         InputError: the backbone cannot take images of this size.
@@ -101,7 +102,7 @@ def embed(
             progress.update(len(part))
         return torch.cat(vectors)
 
-    with bar(len(images), "embed", "image") as progress:
+    with bar(len(images), description, "image") as progress:
         vectors = cached(vectors_of, images, cache, context=context)
         progress.update(len(images) - progress.n)
     return vectors

@@ -98,7 +98,7 @@ def score_files(
         say(unread)
     if links := links_left_out(incoming):
         say(links)
-    states = list(_states(incoming, options.batch_size))
+    states = list(batch_states(incoming, options.batch_size))
     with closing(_DecodingAhead(incoming, manifest.form, options.jobs, thumbnail_px)) as decoding:
         if not (output / unfinished.NAME).exists():  # else some batches may be finished already
             decoding.begin([files for files, _ in states])
@@ -172,7 +172,7 @@ def _is_row(row: object) -> bool:
     return isinstance(row, list) and len(row) in {OF_READ, OF_UNREAD}
 
 
-def _states(incoming: Incoming, size: int) -> Iterator[tuple[list[str], str]]:
+def batch_states(incoming: Incoming, size: int) -> Iterator[tuple[list[str], str]]:
     """Yield the files of each batch, and a hash of their paths, sizes and times of change."""
     for at in range(0, len(incoming.files), size):
         files = incoming.files[at : at + size]

@@ -21,8 +21,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 OF_EACH = 70  # digits
 FUNCTIONS = [name for name in belong.__all__ if name.islower()]
 WITH_EXAMPLES = [
-    *FUNCTIONS, "CleanResult", "Evaluation", "Model", "Panel", "Predictions", "Report",
-    "WatchResult",
+    *FUNCTIONS, "CleanResult", "Evaluation", "FindResult", "Model", "Panel", "Predictions",
+    "Report", "WatchResult",
 ]  # fmt: skip
 
 

@@ -1,0 +1,1 @@
+"""`belong find`: the strangest images of a folder without classes."""

@@ -1,0 +1,183 @@
+"""Read the images of a folder as they are compared: as pixels, or as vectors of a backbone.
+
+Beside them stands what tells copies. Image files are read in batches, and what came of a batch is
+kept until the run has ended.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from belong.commands.check.glance import THUMBNAIL_PX, at_array
+from belong.data.decode_pool import Decoder, each_file
+from belong.data.file_discovery import Incoming
+from belong.prediction.scoring_run import batch_states
+from belong.runtime.errors import InputError
+from belong.runtime.parallel import parallel_map
+from belong.runtime.storage import load_about, load_arrays, save_arrays
+from belong.runtime.text import in_table
+
+AT_ONCE = 512  # files of a batch: what an interruption loses
+BATCH_NAMES = "?" * 64 + ".safetensors"
+DIGEST_BYTES = 32
+
+Content = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Images:
+    """The n images that could be read, and what could not.
+
+    Attributes:
+        names: n, as tables have them.
+        sources: n files, or arrays (ch, h, w) uint8: what a page shows.
+        content: (n, ch, h, w) uint8 pixels, or (n, v) float32 vectors.
+        digests: (n, 32) uint8, equal for equal pixels.
+        thumbnails: (n, 16, 16) uint8, grey.
+        unreadable: (path, reason).
+        ignored: (path, reason) of what is no image, or hidden.
+    """
+
+    names: list[str]
+    sources: Sequence[Path | np.ndarray]
+    content: np.ndarray
+    digests: np.ndarray
+    thumbnails: np.ndarray
+    unreadable: list[tuple[str, str]]
+    ignored: list[tuple[str, str]]
+
+
+class Seen(NamedTuple):
+    """The pixels (ch, h, w) uint8 of an image, and what tells its copies."""
+
+    pixels: np.ndarray
+    digest: bytes
+    thumbnail: np.ndarray
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Decodes a file, and looks at it."""
+
+    decoder: Decoder
+
+    def read(self, path: Path) -> Seen | str:
+        """Return what is seen of a file, or why nothing is."""
+        picture = self.decoder.decode(path)
+        return picture if isinstance(picture, str) else seen(picture.pixels)
+
+
+def seen(pixels: np.ndarray) -> Seen:
+    """Look at an image (ch, h, w) uint8."""
+    look = at_array(pixels)
+    return Seen(pixels, look.digest, look.thumbnail)
+
+
+def of_arrays(pixels: np.ndarray, names: list[str], *, content: Content) -> Images:
+    """Return images that are in an array (n, ch, h, w) already."""
+    looks = list(parallel_map(seen, pixels))
+    return Images(names, list(pixels), content(pixels), *_what_tells(looks), [], [])
+
+
+def of_files(
+    incoming: Incoming,
+    decoder: Decoder,
+    *,
+    content: Content,
+    kept: Path,
+    run: str,
+    jobs: int | None,
+) -> Images:
+    """Read image files.
+
+    Args:
+        incoming: the files.
+        decoder: brings them to one form.
+        content: pixels (m, ch, h, w) uint8 -> what they are compared by.
+        kept: folder for the batches.
+        run: stands for all that `content` depends on besides the pixels.
+        jobs: processes that decode; all processors if None.
+
+    Raises:
+        KeyboardInterrupt: says how far it came.
+    """
+    batches = [
+        (files, kept / f"{_key(run, state)}.safetensors")
+        for files, state in batch_states(incoming, AT_ONCE)
+    ]
+    done = {path: batch for _, path in batches if (batch := _kept(path)) is not None}
+    missing = [(files, path) for files, path in batches if path not in done]
+    paths = [incoming.path(file) for files, _ in missing for file in files]
+    answers = each_file(
+        Reader(decoder).read, paths, f"reading {Path(incoming.top).name}", jobs=jobs
+    )
+    try:
+        for files, path in missing:
+            done[path] = _save(path, list(islice(answers, len(files))), content, decoder)
+    except KeyboardInterrupt:
+        n = len(incoming.files)
+        count = n - sum(len(files) for files, path in missing if path not in done)
+        raise KeyboardInterrupt(
+            f"interrupted; {count} of {n} images are read, and the same command goes on from there"
+        ) from None
+    finally:
+        answers.close()
+    reasons = [reason for _, path in batches for reason in done[path][1]]
+    read = [file for file, reason in zip(incoming.files, reasons, strict=True) if not reason]
+    unread = [
+        (in_table(file), reason)
+        for file, reason in zip(incoming.files, reasons, strict=True)
+        if reason
+    ]
+    arrays = [done[path][0] for _, path in batches]
+    return Images(
+        names=[in_table(file) for file in read],
+        sources=[incoming.path(file) for file in read],
+        **{name: np.concatenate([one[name] for one in arrays]) for name in arrays[0]},
+        unreadable=unread + [(in_table(folder), why) for folder, why in incoming.shut],
+        ignored=[(in_table(path), why) for path, why in incoming.ignored],
+    )
+
+
+Batch = tuple[dict[str, np.ndarray], list[str]]  # arrays of what was read; a reason for each file
+
+
+def _save(path: Path, answers: list[Seen | str], content: Content, decoder: Decoder) -> Batch:
+    """Keep what came of a batch of files, and return it."""
+    looks = [answer for answer in answers if not isinstance(answer, str)]
+    form = decoder.form
+    pixels = np.empty((len(looks), form.channels, form.height, form.width), np.uint8)
+    for row, look in enumerate(looks):
+        pixels[row] = look.pixels
+    digests, thumbnails = _what_tells(looks)
+    arrays = {"content": content(pixels), "digests": digests, "thumbnails": thumbnails}
+    reasons = [answer if isinstance(answer, str) else "" for answer in answers]
+    save_arrays(path, arrays, {"reasons": reasons})
+    return arrays, reasons
+
+
+def _kept(path: Path) -> Batch | None:
+    """Return what was kept of a batch, if it is there and whole."""
+    try:
+        return load_arrays(path), load_about(path, "reasons")["reasons"]
+    except InputError:
+        return None
+
+
+def _what_tells(looks: Sequence[Seen]) -> tuple[np.ndarray, np.ndarray]:
+    digests = np.frombuffer(b"".join(look.digest for look in looks), np.uint8)
+    thumbnails = np.array([look.thumbnail for look in looks], np.uint8)
+    return (
+        digests.reshape(-1, DIGEST_BYTES),
+        thumbnails.reshape(-1, THUMBNAIL_PX, THUMBNAIL_PX),
+    )
+
+
+def _key(run: str, state: str) -> str:
+    return hashlib.sha256(json.dumps([run, state]).encode()).hexdigest()

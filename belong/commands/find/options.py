@@ -1,0 +1,53 @@
+"""What `belong find` may be told."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from os import PathLike
+from typing import TYPE_CHECKING
+
+from belong.commands.fit.backbone_request import BackboneRequest
+from belong.runtime.arguments import check_flag, check_settings, check_whole
+
+if TYPE_CHECKING:
+    from torch import nn
+
+TOP = 20  # images of each method, as in the paper's figure
+
+
+@dataclass(frozen=True)
+class FindOptions:
+    """The options of `belong.find`.
+
+    Attributes:
+        top: images that the gallery shows of each method.
+        backbone, weights, from_scratch: as of `belong.fit`.
+        overwrite: whether the results of another run in the folder may be replaced.
+        follow_links: whether what links in the folder name outside of it is read.
+        jobs: processes that decode, and threads that compute; all processors if None.
+        settings: other keys of params.yaml, dotted.
+
+    Raises:
+        InputError: a value is of another type, or out of its range.
+    """
+
+    top: int = TOP
+    backbone: "str | nn.Module | None" = None
+    weights: str | PathLike[str] | None = None
+    from_scratch: bool = False
+    overwrite: bool = False
+    follow_links: bool = False
+    jobs: int | None = None
+    settings: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def request(self) -> BackboneRequest:
+        """What is asked for of the backbone."""
+        return BackboneRequest(self.backbone, self.weights, self.from_scratch)
+
+    def __post_init__(self) -> None:
+        check_whole("top", self.top)
+        if self.jobs is not None:
+            check_whole("jobs", self.jobs)
+        check_flag("overwrite", self.overwrite)
+        check_flag("follow_links", self.follow_links)
+        check_settings(self.settings)

@@ -1,0 +1,81 @@
+"""The gallery of the strangest images: the top of each method side by side, as the paper shows it.
+
+Paths are whatever somebody called a file: the template escapes every value, and the page's own
+policy allows no script and no request.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from belong.commands.check.options import MAX_PIXELS
+from belong.commands.find.images import Images
+from belong.commands.find.methods import METHODS
+from belong.reporting.gallery.render import policy
+from belong.reporting.photos import photo_uris
+from belong.reporting.templates import environment, joined
+from belong.runtime.text import counted
+
+BACKGROUND = (255, 255, 255)  # below transparent parts
+STYLES = ("reporting/report/family.css", "reporting/tiles.css", "commands/find/page.css")
+
+
+def find_page(
+    table: pd.DataFrame,
+    images: Images,
+    *,
+    top: int,
+    title: str,
+    facts: Mapping[str, str],
+    notes: Sequence[str],
+) -> str:
+    """Return the page: HTML that needs no other file.
+
+    Args:
+        table: a row for each image, see `belong.commands.find.results`; `row` is its place in
+            `images`.
+        images: what can be shown.
+        top: images of each method. Of a group of copies the first one is shown.
+        title: of the page.
+        facts: a few words each.
+        notes: a sentence each.
+    """
+    singles = table.drop_duplicates("unit")
+    sizes = table["unit"].value_counts()
+    tops = {name: singles.nsmallest(top, f"{name}_rank") for name in METHODS}
+    usual = singles.nsmallest(top, "reconstruction")
+    combined = singles.nsmallest(top, "rank")
+    rows = pd.concat([combined, usual, *tops.values()])["row"].unique().tolist()
+    pictures = photo_uris(
+        {str(row): images.sources[row] for row in rows},
+        max_pixels=MAX_PIXELS,
+        background=BACKGROUND,
+    )
+    templates = environment()
+    style = joined(templates, STYLES)
+    return templates.get_template("commands/find/page.html").render(
+        title=title,
+        policy=policy(style=style, script=""),
+        style=style,
+        facts=facts,
+        notes=notes,
+        methods=[
+            {"name": name, "heading": method.heading, "words": method.words, "short": method.short}
+            | {"top": _cards(tops[name])}
+            for name, method in METHODS.items()
+        ],
+        combined=[
+            card | {"copies": _copies(int(sizes[card["unit"]]) - 1)} for card in _cards(combined)
+        ],
+        usual=_cards(usual),
+        pictures=pictures,
+    )
+
+
+def _cards(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(key): value for key, value in row.items()} for row in rows.to_dict("records")]
+
+
+def _copies(count: int) -> str:
+    return f"and {counted(count, 'copy', 'copies')} of it" if count else ""
