@@ -208,6 +208,13 @@ class BackboneSection(Section):
         return self
 
 
+class FurtherSection(Section):
+    """Further sets of anomalies, see `belong.data.further_sets`."""
+
+    path: Path
+    letters: Annotated[int, Field(ge=0)]
+
+
 class TrainSection(Section):
     """Stochastic gradient descent on cross entropy + lambda x center loss."""
 
@@ -392,6 +399,7 @@ class Parameters(Section):
     images: ImagesSection
     split: SplitSection
     derive: DeriveSection
+    further: FurtherSection
     train: TrainSection
     mahalanobis: MahalanobisSection
     head: HeadSection

@@ -3,6 +3,7 @@
 Reads   backbone   safetensors: the weights of the backbone; about: its card
         images     safetensors: `PART/images` of every part
         derived    safetensors: `PART/images` of the derived anomalies
+        further    safetensors: `PART/images` of further sets of anomalies
 Writes  embedded   safetensors: `PART/vectors` (n, v) float32 of each part, the input of train and
                    extract; no arrays if the whole network is trained
 """
@@ -17,7 +18,9 @@ from belong.runtime.storage import load_arrays, names_in, save_arrays
 from stages.runner import run
 
 
-def main(params: Path, backbone: Path, images: Path, derived: Path, embedded: Path) -> None:
+def main(
+    params: Path, backbone: Path, images: Path, derived: Path, further: Path, embedded: Path
+) -> None:
     """Embed each part, if the backbone is frozen."""
     values = Parameters.load(params)
     vectors: dict[str, np.ndarray] = {}
@@ -29,7 +32,8 @@ def main(params: Path, backbone: Path, images: Path, derived: Path, embedded: Pa
 
         devices.compute_repeatably(values.threads, values.math)
         device = devices.choose(values.device)
-        vectors = embed_parts(load_backbone(backbone), parts_in(images, derived), device=device)
+        parts = parts_in(images, derived, further)
+        vectors = embed_parts(load_backbone(backbone), parts, device=device)
     save_arrays(embedded, vectors)
 
 

@@ -5,6 +5,7 @@ Reads   backbone     safetensors: the backbone, if there is one; only its card i
         autoencoder  safetensors: the trained autoencoder
         images       safetensors: `PART/images`, `PART/labels` of each part
         derived      safetensors: `PART/images` of the derived anomalies
+        further      safetensors: `PART/images` of further sets of anomalies
         embedded     safetensors: `PART/vectors` of all parts, if the backbone is frozen
 Writes  features     safetensors: for each part the arrays of `belong.models.activations.Views`,
                      such as `PART/features` (n, d) float32, and `PART/labels` (n,) int64 if the
@@ -34,6 +35,7 @@ def main(
     autoencoder: Path,
     images: Path,
     derived: Path,
+    further: Path,
     embedded: Path,
     features: Path,
 ) -> None:
@@ -43,7 +45,7 @@ def main(
     about = load_about(network, "shape", "class_names")
     files = {
         name.removesuffix("/images"): file
-        for file in (images, derived)
+        for file in (images, derived, further)
         for name in names_in(file)
         if name.endswith("/images")
     }

@@ -14,6 +14,7 @@ from stages import (
     extract,
     fit_detectors,
     fit_mahalanobis,
+    further,
     pack,
     score,
     split,
@@ -59,13 +60,15 @@ def make_bundle(to: Path, text: str = QUICK) -> Path:
     split.main(params, to / "rows", to / "pack", to / "manifest", images)
     derive.main(params, images, to / "derived")
     backbone.main(params, to / "backbone")
-    embed.main(params, to / "backbone", images, to / "derived", to / "embedded")
+    further.main(params, images, to / "further")
+    pixels = images, to / "derived", to / "further"
+    embed.main(params, to / "backbone", *pixels, to / "embedded")
     given = to / "backbone", images, to / "embedded"
     train.main(params, *given, to / "history", to / "network")
     train_autoencoder.main(params, images, to / "autoencoder_history", to / "autoencoder")
     networks = to / "network", to / "autoencoder"
     seen_by = to / "backbone", *networks
-    extract.main(params, *seen_by, images, to / "derived", to / "embedded", to / "features")
+    extract.main(params, *seen_by, *pixels, to / "embedded", to / "features")
     fit_mahalanobis.main(params, to / "features", to / "gaussians")
     train_head.main(params, to / "features", to / "head_history", to / "head")
     fit_detectors.main(params, to / "network", to / "features", to / "detectors")

@@ -120,6 +120,8 @@ def save_scores(images: Path, derived: Path, scores: Path) -> None:
         if part in LABELLED:
             made[f"{part}/predicted"] = distances.argmin(axis=1)
             made[f"{part}/labels"] = arrays[f"{part}/labels"]
+    for kind, divisor in (("confidence", 0.5), ("raw_confidence", 1.0)):
+        made[f"normal/test/{kind}"] = np.exp(-made["normal/test/mahalanobis"] / divisor)
     thresholds = {}
     for name in ("mahalanobis", "reconstruction", "combined"):
         limit = conformal.threshold(made[f"normal/calibration/{name}"], alpha=ALPHA)
@@ -131,7 +133,7 @@ def save_scores(images: Path, derived: Path, scores: Path) -> None:
         "reconstruction": {"auroc": 0.5, "low": 0.4, "left_out": "it is <blind>"},
     }
     missing = {"mlp_head": "there is no anomaly to train it with"}
-    save_arrays(scores, made, about | {"missing": missing})
+    save_arrays(scores, made, about | {"missing": missing, "temperature": 0.5})
 
 
 def save_features(images: Path, features: Path, gaussians: Path) -> None:

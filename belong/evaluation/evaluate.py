@@ -57,7 +57,7 @@ def evaluate(
     normal, held_out = parts.pop(NORMAL), parts.pop(HELD_OUT)
     anomaly = parts.get(ANOMALY, {name: np.empty(0, np.float32) for name in thresholds})
     in_force = {name: kinds["in_force"] for name, kinds in thresholds.items()}
-    sets = {part.removeprefix("derived/").removesuffix("/test"): x for part, x in parts.items()}
+    sets = {set_of(part): x for part, x in parts.items()}
     points = plane(vectors, centroids, names).points
     tables = {
         "anomaly_sets": measure.anomaly_sets(normal, sets, in_force),
@@ -116,6 +116,11 @@ def compared(numbers: Mapping[str, Any]) -> dict[str, Any]:
         name: {short: numbers["detectors"][name].get(rate) for short, rate in rates.items()}
         for name in COMPARED
     }
+
+
+def set_of(part: str) -> str:
+    """Return the name of the set of anomalies that a part is."""
+    return part.removeprefix("derived/").removeprefix("further/").removesuffix("/test")
 
 
 def by_part(arrays: Mapping[str, np.ndarray], detectors: list[str]) -> Scores:

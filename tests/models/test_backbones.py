@@ -31,7 +31,7 @@ from belong.models.train_classifier import TrainingOptions, train_classifier
 from belong.models.training_loop import Row
 from belong.runtime.errors import InputError
 from belong.runtime.storage import load_about, load_arrays, save_arrays
-from stages import backbone, derive, extract, train, train_autoencoder
+from stages import backbone, derive, extract, further, train, train_autoencoder
 from stages import embed as embed_stage
 from tests.imports import ROOT
 
@@ -530,15 +530,17 @@ def test_from_photos_to_views(
     files = {
         name: tmp_path / name
         for name in (
-            "images", "derived", "backbone", "embedded", "history", "network", "autoencoder",
+            "images", "derived", "further", "backbone", "embedded", "history", "network",
+            "autoencoder",
         )
     }  # fmt: skip
     save_arrays(files["images"], arrays, {"class_names": ["dark", "light"]})
-    given = files["images"], files["derived"], files["embedded"]
+    given = files["images"], files["derived"], files["further"], files["embedded"]
     derive.main(params, files["images"], files["derived"])
+    further.main(params, files["images"], files["further"])
     backbone.main(params, files["backbone"])
     embed_stage.main(params, files["backbone"], *given)
-    train.main(params, files["backbone"], given[0], given[2], files["history"], files["network"])
+    train.main(params, files["backbone"], given[0], given[3], files["history"], files["network"])
     train_autoencoder.main(params, files["images"], tmp_path / "ah", files["autoencoder"])
     networks = files["backbone"], files["network"], files["autoencoder"]
     extract.main(params, *networks, *given, tmp_path / "features")

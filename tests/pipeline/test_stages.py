@@ -27,6 +27,7 @@ from stages import (
     extract,
     fit_detectors,
     fit_mahalanobis,
+    further,
     pack,
     report,
     score,
@@ -64,7 +65,8 @@ def run_all(to: Path, text: str) -> Path:
     split.main(params, to / "rows", to / "pack", manifest, images)
     derive.main(params, images, to / "derived")
     backbone.main(params, to / "backbone")
-    pixels = images, to / "derived"
+    further.main(params, images, to / "further")
+    pixels = images, to / "derived", to / "further"
     embed.main(params, to / "backbone", *pixels, to / "embedded")
     given = to / "backbone", images, to / "embedded"
     train.main(params, *given, to / "history", to / "network")

@@ -1,0 +1,128 @@
+"""Further sets of anomalies, which nothing is trained with: letters, and those that a person has.
+
+A folder holds a folder for each set: image files, or an IDX file of images, whose labels are not
+looked at. KMNIST, notMNIST and EMNIST come as IDX files.
+"""
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from belong.data import idx
+from belong.data.dataset import hashes
+from belong.data.image_folder import ImageFiles
+from belong.data.letters import letters
+from belong.data.loader import check_enough, look, pack
+from belong.data.resize import Form, all_formed
+from belong.data.synthetic_anomalies import DERIVED
+from belong.parameters import ImagesSection
+from belong.runtime.errors import InputError
+from belong.runtime.text import printable
+
+LETTERS = "letters"
+TAKEN = {LETTERS, "anomaly", "left_out", "unseen", *DERIVED}
+IMAGES = "-images-idx3-ubyte"
+TESTS = ("t10k", "test")  # begin or end the name of an official test part
+TRANSPOSED = "emnist"  # whose images lie on their side, mirrored
+
+
+def sets_in(folder: Path) -> list[Path]:
+    """Return the folder of each set, sorted; what is hidden or no folder is none.
+
+    Raises:
+        InputError: no such folder, or a set has the name of another one.
+    """
+    if not folder.is_dir():
+        raise InputError(f"further.path: {folder}: expected a folder with a folder for each set")
+    found = [path for path in sorted(folder.iterdir()) if path.is_dir() and path.name[0] != "."]
+    for path in found:
+        if path.name in TAKEN:
+            raise InputError(f"{path}: expected another name: there is a set {path.name} already")
+    return found
+
+
+def read_set(folder: Path, form: Form, *, options: ImagesSection) -> np.ndarray:
+    """Return the images of a set in a form: (n, ch, h, w) uint8; of one with a test part only that.
+
+    Raises:
+        InputError: neither images nor an IDX file, or more than one of these.
+        TooManyBadFilesError: more files than allowed cannot be read.
+    """
+    if files := sorted(path for path in folder.iterdir() if IMAGES in path.name):
+        return all_formed(_of_idx(files, folder), form)
+    listed = look(folder)
+    if not isinstance(listed, ImageFiles):
+        raise InputError(f"{folder}: expected image files or one IDX file of images")
+    background, most = options.background_rgb, options.max_pixels
+    packed = pack(listed, form, background=background, max_pixels=most)
+    limit = options.max_bad_fraction
+    check_enough(packed, folder, max_bad_fraction=limit, listed="`belong check -o OUT`")
+    is_test = packed.data.is_test
+    return packed.data.images[is_test] if is_test.any() else packed.data.images
+
+
+def _of_idx(files: list[Path], folder: Path) -> np.ndarray:
+    """Return the images of the test part, or of the only file: (n, 1, h, w) uint8."""
+    stems = [path.name.partition(IMAGES)[0] for path in files]
+    chosen = [
+        path for path, stem in zip(files, stems, strict=True) if stem.rsplit("-")[-1] in TESTS
+    ] or files
+    if len(chosen) > 1:
+        names = ", ".join(printable(path) for path in files)
+        raise InputError(f"{folder}: expected one IDX file of test images, got {names}")
+    images = idx.read_idx(chosen[0], axes=3)
+    if chosen[0].name.startswith(TRANSPOSED):
+        images = images.transpose(0, 2, 1)
+    return np.ascontiguousarray(images)[:, None]
+
+
+def further_sets(
+    folder: Path,
+    form: Form,
+    *,
+    known: Collection[str],
+    letter_count: int,
+    most: int,
+    options: ImagesSection,
+    seed: int,
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield each set: `further/NAME` and images (n, ch, h, w) uint8, the letters first.
+
+    Args:
+        folder: with a folder for each set.
+        form: of the normal images.
+        known: the SHA-256 of the images that have a part already; these are left out.
+        letter_count: how many letters are drawn; 0 draws none.
+        most: images of each other set; as many are drawn, if there are more.
+        options: how image files become pixels.
+        seed: draws both, each set by itself: another one changes none.
+
+    Raises:
+        InputError: as of `sets_in` and `read_set`, or all images of a set have a part already.
+    """
+    if letter_count:
+        rng = np.random.default_rng([seed, 6])  # another stream than those of the parts
+        yield f"further/{LETTERS}", _in_form(letters(letter_count, _side(form), rng), form)
+    for path in sets_in(folder):
+        images = read_set(path, form, options=options)
+        first = pd.Series(hashes(images)).drop_duplicates()
+        new = first.index[~first.isin(known)]
+        if new.empty:
+            raise InputError(f"{path}: all {len(images):,} images are in another part already")
+        rows = np.random.default_rng([seed, 5]).permutation(new)[:most]
+        yield f"further/{printable(path.name)}", images[np.sort(rows)]
+
+
+def _side(form: Form) -> int:
+    return min(form.height, form.width)
+
+
+def _in_form(drawn: np.ndarray, form: Form) -> np.ndarray:
+    """Lay squares (n, side, side) in the middle of black images: (n, ch, h, w)."""
+    n, side, _ = drawn.shape
+    images = np.zeros((n, form.channels, form.height, form.width), np.uint8)
+    y, x = (form.height - side) // 2, (form.width - side) // 2
+    images[:, :, y : y + side, x : x + side] = drawn[:, None]
+    return images

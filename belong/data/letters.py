@@ -1,0 +1,88 @@
+"""Letters, white on black, drawn from the fonts that matplotlib brings: near anomalies of digits.
+
+They are made as the digits of MNIST are (LeCun et al., 1998): fitted into a box of 20 of 28 pixels,
+and moved until their center of mass is that of the image. The fonts are DejaVu's, twelve faces;
+with the same versions of matplotlib and Pillow, they give the same bytes on every machine.
+
+Left out are letters that some hand or font draws like a digit: O o D Q (0), I i J j l (1), Z z (2),
+Y y (4), S s (5), G b (6), T (7), B (8), g q (9).
+"""
+
+import math
+from functools import cache
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+LETTERS = "ACEFHKLMNPRUVWXacdefhkmnprtuvwx"
+FACES = tuple(
+    f"DejaVu{family}{style}.ttf"
+    for family, slanted in (("Sans", "Oblique"), ("SansMono", "Oblique"), ("Serif", "Italic"))
+    for style in ("", "-Bold", f"-{slanted}", f"-Bold{slanted}")
+)
+TURN = math.radians(15)  # at most, each way
+SHEAR = 0.3  # at most, each way
+BOX = 20 / 28  # of the side
+CANVAS_PX, FONT_PX = 128, 72  # drawn large, and then made smaller
+
+
+def letters(count: int, side_px: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw letters: (count, side, side) uint8.
+
+    Args:
+        count: how many.
+        side_px: of each image.
+        rng: draws letter, face, turn and shear of each.
+    """
+    drawn = np.empty((count, side_px, side_px), np.uint8)
+    for image in drawn:
+        letter, face = rng.choice(list(LETTERS)), FACES[rng.integers(len(FACES))]
+        turn, shear = rng.uniform(-TURN, TURN), rng.uniform(-SHEAR, SHEAR)
+        image[:] = _in_box(_drawn(str(letter), face, float(turn), float(shear)), side_px)
+    return drawn
+
+
+def _drawn(letter: str, face: str, turn: float, shear: float) -> Image.Image:
+    """Return a letter, turned and sheared, on as little black as covers it."""
+    canvas = Image.new("L", (CANVAS_PX, CANVAS_PX))
+    center = CANVAS_PX / 2
+    ImageDraw.Draw(canvas).text((center, center), letter, fill=255, font=_font(face), anchor="mm")
+    # Six decimals: the last bits of a cosine are those of a processor.
+    cos, sin = round(math.cos(turn), 6), round(math.sin(turn), 6)
+    a, b, d, e = cos + shear * sin, shear * cos - sin, sin, cos
+    moved = (a, b, center - a * center - b * center, d, e, center - d * center - e * center)
+    turned = canvas.transform(
+        canvas.size, Image.Transform.AFFINE, moved, resample=Image.Resampling.BILINEAR
+    )
+    return turned.crop(turned.getbbox())
+
+
+def _in_box(letter: Image.Image, side_px: int) -> np.ndarray:
+    """Fit a letter into the box, its center of mass in the middle: (side, side) uint8."""
+    box = round(BOX * side_px)
+    scale = box / max(letter.size)
+    width, height = (max(1, round(scale * length)) for length in letter.size)
+    pixels = np.asarray(letter.resize((width, height), Image.Resampling.BICUBIC))
+    mass = pixels.sum(dtype=np.int64)
+    y, x = (
+        round(
+            min(
+                max(side_px / 2 - (pixels.sum(axis=1 - axis) @ places + mass / 2) / mass, 0),
+                side_px - length,
+            )
+        )
+        for axis, length in enumerate(pixels.shape)
+        for places in [np.arange(length)]
+    )
+    image = np.zeros((side_px, side_px), np.uint8)
+    image[y : y + height, x : x + width] = pixels
+    return image
+
+
+@cache
+def _font(face: str) -> ImageFont.FreeTypeFont:
+    path = Path(mpl.get_data_path()) / "fonts" / "ttf" / face
+    # The basic layout: another one is not in every build of Pillow.
+    return ImageFont.truetype(path, FONT_PX, layout_engine=ImageFont.Layout.BASIC)

@@ -1,0 +1,38 @@
+"""Draw letters, and take the further sets of anomalies that lie in a folder.
+
+Reads   images   safetensors: `PART/images` of every part: their form, and what is left out because
+                 a part has it already
+        the sets; their folder is a parameter: further.path
+Writes  further  safetensors: `further/NAME/images` (n, ch, h, w) uint8 of each set
+"""
+
+from pathlib import Path
+
+from belong.data.dataset import hashes
+from belong.data.further_sets import further_sets
+from belong.data.resize import Form
+from belong.parameters import Parameters
+from belong.runtime.storage import load_arrays, names_in, save_arrays
+from stages.runner import run
+
+TEST = "normal/test/images"
+
+
+def main(params: Path, images: Path, further: Path) -> None:
+    """Draw, read, choose."""
+    values = Parameters.load(params)
+    parts = load_arrays(images, *(name for name in names_in(images) if name.endswith("/images")))
+    found = further_sets(
+        Path(values.further.path),
+        Form.of(parts[TEST]),
+        known={sha256 for own in parts.values() for sha256 in hashes(own)},
+        letter_count=values.further.letters,
+        most=values.split.further_images,
+        options=values.images,
+        seed=values.seed,
+    )
+    save_arrays(further, {f"{part}/images": own for part, own in found})
+
+
+if __name__ == "__main__":
+    run(main)
