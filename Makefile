@@ -8,7 +8,7 @@
 # make pull   brings the outputs from DVC's remote
 # make summary   writes build/summary.md: what changed since BASE, for a pull request
 # make grid   runs the paper's grid, JOBS cells at a time
-# make screenshot  takes the README's picture of a gallery anew, from data/bundle
+# make screenshot  takes the pictures of README.md and docs/, from data/bundle
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -74,7 +74,7 @@ bench: $(VENV)/.bench
 	python -m benchmarks
 
 screenshot: $(VENV)/.test $(VENV)/.browser
-	python -m tests.screenshot data/bundle data/raw/mnist data/raw/fashion-mnist docs/gallery.png
+	python -m tests.screenshot data/bundle data/raw/mnist data/raw/fashion-mnist docs
 
 clean:
 	rm -rf $(VENV) build *.egg-info

@@ -11,7 +11,15 @@ from sphinx.application import Sphinx
 
 ROOT = Path(__file__).parent.parent
 LINK = re.compile(r"\[([^\]]+)\]\(([^)#:]+)\)")
-PAGES = {"docs", "reports", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"}
+PAGES = {
+    "docs",
+    "examples",
+    "reports",
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+}
 
 project = "belong"
 author = "the authors of belong"

@@ -125,7 +125,8 @@ def few_results(numbers: dict[str, Any], values: dict[str, Any]) -> str:
     title = run_summary.title(values["normal"], values["anomaly"])
     return "\n".join(
         [
-            f"{title}, one run: accuracy {numbers['classification']['accuracy']:.4f}; "
+            f"{title} (normal images against anomalies), one run: "
+            f"accuracy {numbers['classification']['accuracy']:.4f}; "
             f"{numbers['data']['normal_test']:,} normal test images and "
             f"{numbers['data']['anomaly_test']:,} anomalies; a false-rejection rate of "
             f"{numbers['calibration']['alpha']:.1%} was asked for.",

@@ -8,7 +8,7 @@ from markdown_it import MarkdownIt
 
 from tests.imports import ROOT
 
-AT_THE_ROOT = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
+OTHERS = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "examples/README.md")
 NOT_RUN = "<!-- not run: "
 
 
@@ -29,7 +29,7 @@ class Block:
 
 def pages() -> list[Path]:
     """Return README.md, what stands beside it, and all of docs/."""
-    return [*(ROOT / name for name in AT_THE_ROOT), *sorted((ROOT / "docs").rglob("*.md"))]
+    return [*(ROOT / name for name in OTHERS), *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def blocks(page: Path) -> Iterator[Block]:

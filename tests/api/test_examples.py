@@ -1,11 +1,9 @@
 """The examples of the public names are run, each in a folder with a small model and some images."""
 
 import doctest
-import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
@@ -17,7 +15,6 @@ from reproduction.api_page import page
 from tests.imports import ROOT
 from tests.untrained_bundle import save_untrained
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
 OF_EACH = 70  # digits
 FUNCTIONS = [name for name in belong.__all__ if name.islower()]
 WITH_EXAMPLES = [
@@ -70,26 +67,6 @@ def test_an_example_gives_what_it_shows(
 def test_the_page_of_the_api_is_made_of_the_docstrings() -> None:
     committed = (ROOT / "docs" / "python-api.md").read_text(encoding="utf-8")
     assert committed == page(), "python -m reproduction.api_page docs/python-api.md"
-
-
-@pytest.mark.pipeline
-def test_the_python_lines_of_the_readme_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """On 400 digits: enough images for the default false-rejection rate."""
-    data = read(ROOT / "tests" / "data" / "mnist-small")
-    few = data.images[:400], data.labels[:400]
-    for place, (image, label) in enumerate(zip(*few, strict=True)):
-        for folder in (f"photos/ours/{label}", *(["photos/new"] if place < 3 else [])):
-            path = tmp_path / folder / f"{place:04}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(image[0]).save(path)
-    monkeypatch.chdir(tmp_path)
-    (lines,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    names: dict[str, Any] = {}
-    exec(lines, names)  # noqa: S102  (the project's own page)
-    assert len(names["predictions"].to_pandas()) == 3
-    assert (tmp_path / "build" / "clean" / "manifest.csv").is_file()
 
 
 @pytest.mark.parametrize("name", WITH_EXAMPLES)

@@ -1,0 +1,88 @@
+"""The notebook and the scripts of examples/ run."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+from nbclient import NotebookClient
+from PIL import Image
+
+from belong.data.idx import read
+from tests.imports import ROOT
+from tests.untrained_bundle import save_untrained
+
+pytestmark = pytest.mark.pipeline
+
+EXAMPLES = ROOT / "examples"
+MOST_SECONDS = 300  # it takes less than a minute on an idle machine
+
+
+def run(folder: Path, script: str, *words: str | Path) -> str:
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / script, *words],
+        cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_notebook_runs_and_rejects_the_foreign_digits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    notebook = nbformat.read(EXAMPLES / "quick_start.ipynb", as_version=4)
+    nbformat.validate(notebook)
+    begin = time.monotonic()
+    NotebookClient(
+        notebook, timeout=MOST_SECONDS, resources={"metadata": {"path": str(tmp_path)}}
+    ).execute()
+    assert time.monotonic() - begin < MOST_SECONDS
+    printed = [
+        output.text
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        if output.output_type == "stream"
+    ]
+    (line,) = (text for text in printed if "foreign digits are rejected" in text)
+    rejected, _, foreign = line.split()[:3]
+    assert int(rejected) > int(foreign) / 2
+    assert (tmp_path / "digits" / "model.onnx").is_file()
+    assert (tmp_path / "digits" / "scored" / "gallery.html").is_file()
+
+
+def test_photos_are_sorted_by_class_and_verdict(tmp_path: Path) -> None:
+    save_untrained(tmp_path / "model")
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for place, image in enumerate(read(ROOT / "tests" / "data" / "mnist-small").images[:6]):
+        Image.fromarray(image[0]).save(photos / f"{place}.png")
+    (photos / "broken.png").touch()
+    run(tmp_path, "sort_photos.py", "model", "photos", "sorted")
+    found = {path.name: path.parent.name for path in (tmp_path / "sorted").rglob("*.png")}
+    assert found.keys() == {path.name for path in photos.iterdir()}
+    assert found["broken.png"] == "_unreadable"
+    assert set(found.values()) <= {"cat", "dog", "_other", "_unreadable"}
+    assert len(list(photos.iterdir())) == 7
+
+
+def test_detectors_are_compared_on_features(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    labels = np.arange(200) % 2
+    train, test = (rng.normal(3 * labels[:, None], 1, (200, 5)) for _ in range(2))
+    np.savez(tmp_path / "train.npz", features=train, labels=labels)
+    np.savez(tmp_path / "test.npz", features=test)
+    for name, mean in (("near", -2), ("far", 20)):
+        np.savez(tmp_path / f"{name}.npz", features=rng.normal(mean, 1, (50, 5)))
+    names = ("train.npz", "test.npz", "near.npz", "far.npz")
+    lines = run(tmp_path, "compare_detectors.py", *names).splitlines()
+    assert {"near", "far", "mean"} <= set(lines[0].split())
+    means = [float(line.split()[-1]) for line in lines[2:] if not line.startswith("left out")]
+    assert means == sorted(means, reverse=True)
+    assert means[0] > 0.9
+    assert any(line.startswith("left out: energy: ") for line in lines)
