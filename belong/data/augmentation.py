@@ -26,8 +26,8 @@ def augmented(images: Tensor, *, shift_px: int, flip: bool, generator: torch.Gen
     n, _, height, width = images.shape
     if shift_px >= min(height, width):
         raise InputError(
-            f"train.shift_px is {shift_px}, but the images have {height}x{width} px; expected less "
-            f"than both"
+            f"train.shift_px: expected less than {min(height, width)}, for images of "
+            f"{height}x{width} px, got {shift_px}"
         )
     rows, columns = (torch.arange(side).expand(n, side) for side in (height, width))
     if shift_px:

@@ -144,22 +144,22 @@ def _positions(classes: str | int | Sequence[str | int], names: list[str], path:
         if ends:
             first, last = int(ends[1]), int(ends[2])
             if first > last:
-                raise InputError(f"{path}: the range of classes {classes} runs backwards")
+                raise InputError(f"{path}: classes: expected a rising range, got {classes}")
             if last >= len(names):
                 raise InputError(
-                    f"{path}: the range of classes {classes} ends beyond the last one; its "
-                    f"{len(names)} classes are {_shortened(names)}, from 0 to {len(names) - 1}"
+                    f"{path}: classes: expected a range from 0 to {len(names) - 1}, got {classes}; "
+                    f"the {len(names)} classes are {_shortened(names)}"
                 )
             return list(range(first, last + 1))
-    wanted = [classes] if isinstance(classes, str | int) else classes
-    if not wanted:
+    choices = [classes] if isinstance(classes, str | int) else classes
+    if not choices:
         raise InputError(
-            f"{path}: no class is chosen; expected all, a list, or a range such as 0-9"
+            f"{path}: classes: expected all, a list, or a range such as 0-9, got an empty list"
         )
-    positions = [_position(one, names, path) for one in wanted]
-    for one, position in zip(wanted, positions, strict=True):
+    positions = [_position(choice, names, path) for choice in choices]
+    for choice, position in zip(choices, positions, strict=True):
         if positions.count(position) > 1:
-            raise InputError(f"{path}: class {one} is chosen twice")
+            raise InputError(f"{path}: classes: expected each class once, got {choice} twice")
     return positions
 
 
@@ -170,13 +170,13 @@ def _position(one: str | int, names: list[str], path: Path) -> int:
         alike = [name for name in names if name.isdecimal() and int(name) == int(one)]
         if alike:
             raise InputError(
-                f"{path}: class {one} may be the class {alike[0]} or a position: YAML reads "
-                f"{alike[0]} as a number; expected the name of a class in quotes"
+                f"{path}: class {one} is ambiguous: the name {alike[0]}, which YAML reads as a "
+                f"number, or a position; expected the name in quotes"
             )
         if int(one) < len(names):
             return int(one)
     raise InputError(
-        f"{path}: has no class {one}; its {len(names)} classes are {_shortened(names)}"
+        f"{path}: expected one of the {len(names)} classes {_shortened(names)}, got {one}"
     )
 
 
@@ -213,7 +213,7 @@ def data_set(name: str, table: pd.DataFrame, arrays: Mapping[str, np.ndarray]) -
     """
     own = table[table["data_set"] == name]
     if name not in arrays or len(own) != len(arrays[name]) or own.empty:
-        raise InputError(f"{name}: is not packed; `dvc repro pack` packs it")
+        raise InputError(f"{name}: is not packed; run `dvc repro pack`")
     labels = own["label"].astype(np.int64).to_numpy()
     classes = own.drop_duplicates("label").set_index("label")["class_name"]
     return DataSet(

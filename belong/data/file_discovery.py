@@ -53,7 +53,7 @@ def below(folder: Path, *, follow_links: bool = False) -> Incoming:
     _walk(found, follow_links=follow_links)
     if not found.files and not found.shut:
         others = counted(len(found.ignored), "other file or folder", "other files and folders")
-        raise InputError(f"{printable(folder)}: no image in it, {others}")
+        raise InputError(f"{printable(folder)}: expected images, got none ({others})")
     return found
 
 
@@ -66,7 +66,7 @@ def listed(lines: Iterable[bytes]) -> Incoming:
     paths = {os.fsdecode(line.rstrip(b"\r\n")) for line in lines}
     paths.discard("")
     if not paths:
-        raise InputError("standard input: no path in it; expected one in each line")
+        raise InputError("standard input: expected one path per line, got none")
     return Incoming("", sorted(paths, key=lambda path: Path(path).parts), [], [])
 
 

@@ -31,16 +31,17 @@ def read_idx(path: Path, axes: int) -> np.ndarray:
     Raises:
         InputError: missing, not IDX, another type or number of axes, too short or too long.
     """
-    if path.exists() and not path.is_file():  # a pipe would keep us waiting
+    if path.exists() and not path.is_file():  # reading a pipe may never end
         raise InputError(f"{path}: cannot be read: is no file")
     try:
         with path.open("rb") as raw, _unzipped(raw, path) as file:
             start = file.read(4)
-            wanted = bytes([0, 0, UNSIGNED_BYTE, axes])
-            if start != wanted:
+            magic = bytes([0, 0, UNSIGNED_BYTE, axes])
+            if start != magic:
                 raise InputError(
-                    f"{path}: starts with {_seen(start)}; an IDX file of bytes with {axes} "
-                    f"{'axis' if axes == 1 else 'axes'} starts with {wanted.hex(' ')}"
+                    f"{path}: expected an IDX file of bytes with {axes} "
+                    f"{'axis' if axes == 1 else 'axes'}, which starts with {magic.hex(' ')}, got "
+                    f"{_described(start)}"
                 )
             header = file.read(4 * axes)
             if len(header) < 4 * axes:
@@ -48,9 +49,11 @@ def read_idx(path: Path, axes: int) -> np.ndarray:
             shape = struct.unpack(f">{axes}I", header)
             count = math.prod(shape)
             if count == 0:
-                raise InputError(f"{path}: states {_product(shape)} = 0 values: it holds nothing")
+                raise InputError(f"{path}: is empty: {_product(shape)} = 0 values")
             if count > MOST_VALUES:
-                raise InputError(f"{path}: its header claims {count} values; damaged?")
+                raise InputError(
+                    f"{path}: expected at most {MOST_VALUES} values in the header, got {count}"
+                )
             # One byte more than stated shows a file that is too long, without reading it all.
             values = _read_up_to(file, count + 1)
     except (FileNotFoundError, NotADirectoryError):
@@ -79,13 +82,13 @@ def _unzipped(raw: BinaryIO, path: Path) -> BinaryIO:
     return cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if path.suffix == ".gz" else raw
 
 
-def _seen(start: bytes) -> str:
+def _described(start: bytes) -> str:
     kinds = {
         b"\x89PNG": " (a PNG image)",
         b"\xff\xd8": " (a JPEG image)",
         b"GIF8": " (a GIF image)",
         b"BM": " (a BMP image)",
-        b"\x1f\x8b": " (gzip; one layer of it is read where the name ends in .gz)",
+        b"\x1f\x8b": " (gzip; a name that ends in .gz is unzipped once)",
         b"PK": " (a zip archive)",
     }
     kind = next((name for magic, name in kinds.items() if start.startswith(magic)), "")
@@ -183,24 +186,25 @@ def _same_size(folder: Path, train: np.ndarray, test: np.ndarray) -> None:
     if train.shape[1:] != test.shape[1:]:
         train_size, test_size = ("x".join(map(str, x.shape[1:])) for x in (train, test))
         raise InputError(
-            f"{folder}: the training images have {train_size} pixels, the test images {test_size}"
+            f"{folder}: expected test images of {train_size} pixels, as in training, got "
+            f"{test_size}"
         )
 
 
 def _count_classes(folder: Path, train: np.ndarray, test: np.ndarray) -> int:
-    """Return c, given that the training labels are 0..c-1 without a gap."""
+    """Return c, the number of classes; the training labels must be 0..c-1 without a gap."""
     counts = np.bincount(train)
     classes = len(counts)
     empty = np.flatnonzero(counts == 0)
     if len(empty):
         raise InputError(
-            f"{folder}: the training labels run up to {classes - 1}, but class {empty[0]} has no "
-            f"image; expected labels 0..c-1 without a gap"
+            f"{folder}: expected training labels 0 to {classes - 1} without a gap, got no image of "
+            f"class {empty[0]}"
         )
     if test.max() >= classes:
         row = int(np.argmax(test >= classes))
         raise InputError(
-            f"{folder}: test label {test[row]} (image {row}) in a data set of {classes} classes "
-            f"(0..{classes - 1})"
+            f"{folder}: expected test labels 0 to {classes - 1}, as in training, got {test[row]} "
+            f"(image {row})"
         )
     return classes

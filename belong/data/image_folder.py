@@ -110,10 +110,10 @@ def _by_part(
     if set(folders) != {"train", "test"}:
         names = ", ".join(printable(path.name) for path in inside)
         wrong.append(
-            f"{folder}: has the folders {names}; expected train and test and no other, or one "
-            f"folder for each class"
+            f"{folder}: expected only the folders train and test, or one folder per class, got "
+            f"{names}"
         )
-        raise InputError("\n".join(wrong))  # what the classes are cannot be said
+        raise InputError("\n".join(wrong))  # the classes are unknown
     loose = []
     for path in sorted(folder.iterdir()):
         if path in folders.values():
@@ -124,8 +124,8 @@ def _by_part(
             ignored.append((path, why_ignored(path)))
     if loose:
         wrong.append(
-            f"{folder}: images beside train and test: {_first_of(loose)}; expected every image in "
-            f"them"
+            f"{folder}: expected all images in train and test, got images beside them: "
+            f"{_first_of(loose)}"
         )
     train, test = (_by_class(folders[part], folder, ignored, wrong) for part in ("train", "test"))
     return train, test
@@ -148,17 +148,17 @@ def _by_class(top: Path, root: Path, ignored: list[tuple[Path, str]], wrong: lis
             ignored.append((path, why_ignored(path)))
     if found and loose:
         wrong.append(
-            f"{top}: images beside the class folders: {_first_of(loose)}; expected every image in "
-            f"the folder of its class"
+            f"{top}: expected all images in class folders, got images beside them: "
+            f"{_first_of(loose)}"
         )
     return found or {root.resolve().name: loose}
 
 
 def _images_below(folder: Path, seen: set[Place], ignored: list[tuple[Path, str]]) -> list[Path]:
-    """Return the images in `folder` and its sub-folders; links may run in circles."""
+    """Return the images in `folder` and its subfolders; links may form cycles."""
     images = []
     left = sorted(folder.iterdir(), reverse=True)
-    while left:  # a folder may be deeper than Python calls functions
+    while left:  # not recursive: a folder may be too deep
         path = left.pop()
         if _is_hidden(path):
             ignored.append((path, why_ignored(path)))
@@ -189,39 +189,39 @@ def _is_hidden(path: Path) -> bool:
 
 
 def why_ignored(path: Path) -> str:
-    """Return why a file or folder is passed over."""
+    """Return the reason why a file or folder is ignored."""
     if not _is_hidden(path):
         return "not an image, by its name and content"
     return "a hidden folder" if path.is_dir() else "a hidden file"
 
 
 def _alike(folder: Path, names: list[str]) -> Iterator[str]:
-    """Find names that are one name on a system that ignores case or composes accents."""
+    """Find names that are equal on a system that ignores case or normalizes accents."""
     known: dict[str, str] = {}
     for name in names:
         other = known.setdefault(unicodedata.normalize("NFC", name).casefold(), name)
         if other != name:
             yield (
-                f"{folder}: the classes {printable(other)} and {printable(name)} differ only in "
-                f"case or accents' encoding; on other systems they would be one"
+                f"{folder}: expected class names that differ in more than case and the encoding of "
+                f"accents, got {printable(other)} and {printable(name)}"
             )
 
 
 def _not_trained(folder: Path, train: Classes, test: Classes) -> Iterator[str]:
     for name in sorted(set(test) - set(train)):
         yield (
-            f"{folder}: class {printable(name)} has images in test ({len(test[name])}) but none in "
-            f"train"
+            f"{folder}: class {printable(name)}: expected training images, got {len(test[name])} "
+            f"in test only"
         )
 
 
 def _without_images(folder: Path, classes: list[tuple[str, list[Path]]]) -> Iterator[str]:
     if not any(files for _, files in classes):
         yield (
-            f"{folder}: no image in it, nor IDX files; expected one folder of images for each "
-            f"class, or the four files of MNIST's format"
+            f"{folder}: expected one folder of images per class, or the four IDX files of MNIST's "
+            f"format, got no image"
         )
         return
     for name, files in classes:
         if not files:
-            yield f"{folder}: the folder of class {printable(name)} has no image in it"
+            yield f"{folder}: class {printable(name)}: expected images in its folder, got none"

@@ -66,7 +66,7 @@ def heif_without_reader(paths: Iterable[Path]) -> str:
     named = (path for path in paths if path.suffix.lower() in HEIF)
     count = sum(map(_is_heif_file, named))
     what = counted(count, "HEIC photo")
-    return f"{what} cannot be read here; to read them: pip install pillow-heif" if count else ""
+    return f"{what} cannot be read; run pip install pillow-heif" if count else ""
 
 
 def _is_heif_file(path: Path) -> bool:

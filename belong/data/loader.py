@@ -140,16 +140,17 @@ def check_enough(
     data, bad = packed.data, packed.unreadable
     count = len(bad) + len(data.labels)
     first = "; ".join(f"{file} ({reason})" for file, reason in bad[:3])
-    which = f"{listed} lists all, the first: {first}"
+    which = f"{listed} lists them, the first: {first}"
     if len(bad) / count > max_bad_fraction:
         raise TooManyBadFilesError(
-            f"{path}: {len(bad)} of {count} images ({len(bad) / count:.1%}) cannot be read, and "
-            f"images.max_bad_fraction allows {max_bad_fraction:.1%}; {which}"
+            f"{path}: expected at most {max_bad_fraction:.1%} unreadable images "
+            f"(images.max_bad_fraction), got {len(bad)} of {count} ({len(bad) / count:.1%}); "
+            f"{which}"
         )
     left = np.bincount(data.labels, minlength=len(data.class_names))
     for name, number in zip(data.class_names, left, strict=True):
         if number == 0:
-            raise TooManyBadFilesError(f"{path}: of class {name} no image can be read; {which}")
+            raise TooManyBadFilesError(f"{path}: no image of class {name} can be read; {which}")
 
 
 def _closed_up(images: np.ndarray, kept: np.ndarray) -> np.ndarray:

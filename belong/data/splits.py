@@ -127,9 +127,10 @@ def _check_size(sets: Mapping[str, DataSet], form: Form, options: SplitSection) 
     if size > options.max_gigabytes * 1e9:
         listed = ", ".join(f"{count:,} {kind}" for kind, count in images.items() if count)
         raise InputError(
-            f"{listed} images of {form.height} x {form.width} px ({form.color}) take "
-            f"{size / 1e9:.1f} GB, and split.max_gigabytes is {options.max_gigabytes:g}; "
-            f"fewer classes, anomaly.classes none or a smaller images.side_px would do"
+            f"expected at most {options.max_gigabytes:g} GB of pixels (split.max_gigabytes), got "
+            f"{size / 1e9:.1f} GB: {listed} images of {form.height} x {form.width} px "
+            f"({form.color}); choose fewer classes, anomaly.classes none or a smaller "
+            f"images.side_px"
         )
 
 
@@ -139,9 +140,9 @@ def _check_calibration(manifest: pd.DataFrame, alpha: float) -> None:
     held_out, least = int((normal["part"] == "normal/calibration").sum()), least_held_out(alpha)
     if held_out < least:
         raise InputError(
-            f"{held_out} images are held out to calibrate; at alpha {alpha:g} combined needs "
-            f"{least}, half of them for its p-values; a larger split.calibration_fraction or "
-            f"calibration.alpha, or more images, would do{left_out(normal)}"
+            f"calibration images: expected at least {least} for combined at alpha {alpha:g}, got "
+            f"{held_out}; increase split.calibration_fraction or calibration.alpha, or add images"
+            f"{left_out(normal)}"
         )
 
 
@@ -278,27 +279,27 @@ def _enough_of_each_class(manifest: pd.DataFrame, names: tuple[str, ...]) -> Non
             if count < least:
                 own = manifest[manifest["label"] == label]
                 raise InputError(
-                    f"class {names[int(str(label))]} of the normal images has {count} in "
-                    f"{part}; expected at least {least}{left_out(own)}"
+                    f"class {names[int(str(label))]} of the normal images: expected at least "
+                    f"{least} in {part}, got {count}{left_out(own)}"
                 )
 
 
 def left_out(manifest: pd.DataFrame) -> str:
-    """Return what is left out of some images, and why, to be said behind a refusal.
+    """Return a clause on the excluded images, to append to a message.
 
     Args:
-        manifest: rows of what `assign` returns, those of anomalies aside.
+        manifest: rows of normal images in the table of `assign`.
 
     Returns:
-        A part of a sentence that begins with "; ", or nothing where all images have a part.
+        A clause that starts with "; ", or "" if every image has a part.
     """
     reasons = manifest.loc[manifest["part"] == "dropped", "reason"]
     elsewhere = reasons[reasons.str.startswith(IS_IN)].str.removeprefix(IS_IN)
     mixed = int((~elsewhere.isin(PARTS)).sum())
-    said = [f"; {mixed:,} left out: they stand in two classes"] if mixed else []
+    parts = [f"; {mixed:,} excluded, as they occur in two classes"] if mixed else []
     if repeats := len(reasons) - mixed:
-        said.append(f"; {repeats:,} left out: they repeat others")
-    return "".join(said)
+        parts.append(f"; {repeats:,} excluded as duplicates")
+    return "".join(parts)
 
 
 def check_pair(inside: DataSet, outside: DataSet, normal: Path, anomaly: Path) -> None:
@@ -309,7 +310,8 @@ def check_pair(inside: DataSet, outside: DataSet, normal: Path, anomaly: Path) -
     both = sorted(set(inside.class_names) & set(outside.class_names))
     if both and normal.resolve() == anomaly.resolve():
         raise InputError(
-            f"normal and anomaly are both {normal} and share the classes {', '.join(both)}"
+            f"normal and anomaly: expected different classes of {normal}, got "
+            f"{', '.join(both)} in both"
         )
 
 

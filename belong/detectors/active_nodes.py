@@ -32,7 +32,7 @@ class ActiveNodes(Detector):
             its ends (Laplace's rule: one more active and one more inactive image).
     """
 
-    odd = "it sets off nodes of the network that no class sets off together"
+    odd = "it activates a combination of units that no class activates"
 
     frequency: Tensor
 

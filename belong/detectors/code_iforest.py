@@ -17,7 +17,7 @@ from belong.models.activations import Views
 class CodeIsolation(Detector):
     """Minus the average depth; the attributes are those of `isolation_forest.Forest`."""
 
-    odd = "its code lies apart from those of training images"
+    odd = "its autoencoder code is isolated from those of training images"
     needs_autoencoder = True
 
     nodes: Tensor

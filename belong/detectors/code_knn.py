@@ -22,7 +22,7 @@ class CodeNeighbors(Detector):
         k: () int64.
     """
 
-    odd = "no training image looks much like it"
+    odd = "no training image looks similar"
     needs_autoencoder = True
 
     codes: Tensor

@@ -16,7 +16,7 @@ from belong.models.activations import Views
 class Entropy(Unfitted):
     """The sum of -p log p; nothing is fitted."""
 
-    odd = "the classifier wavers between classes"
+    odd = "the classifier is undecided between classes"
 
     def score(self, views: Views) -> Tensor:
         """(n,)."""

@@ -27,7 +27,7 @@ class BoundaryDistance(Detector):
             are equal, as those of a class to itself.
     """
 
-    odd = "it is close to where the classifier changes its mind"
+    odd = "it is close to the boundary between two classes"
 
     mean: Tensor
     apart: Tensor

@@ -28,7 +28,7 @@ class FeatureNeighbors(Detector):
         k: () int64.
     """
 
-    odd = "no training image has features like its own"
+    odd = "no training image has similar features"
     layer: ClassVar[Literal["features", "hidden"]] = "features"
 
     directions: Tensor

@@ -19,7 +19,7 @@ from belong.models.activations import Views
 class GeneralizedEntropy(Unfitted):
     """The entropy with power `gamma`, () float64, of the `top` largest, () int64."""
 
-    odd = "the classifier wavers between classes"
+    odd = "the classifier is undecided between classes"
     gamma: Tensor
     top: Tensor
 

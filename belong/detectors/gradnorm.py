@@ -17,7 +17,7 @@ from belong.models.activations import Views
 class GradientNorm(Unfitted):
     """Minus the L1 norm of the gradient; nothing is fitted."""
 
-    odd = "the classifier would hardly have to change to know no class in it"
+    odd = "the gradient of its prediction is small, as for images of no class"
 
     def score(self, views: Views) -> Tensor:
         """(n,)."""

@@ -13,5 +13,5 @@ from belong.detectors.feature_knn import FeatureNeighbors
 class HiddenNeighbors(FeatureNeighbors):
     """Distance to the k-th neighbor."""
 
-    odd = "no training image has parts like its own"
+    odd = "no training image has similar parts"
     layer = "hidden"

@@ -24,7 +24,7 @@ class KlMatching(Detector):
             that the classifier takes for each of k classes, those that it takes any for.
     """
 
-    odd = "the classifier wavers between classes as it does for none"
+    odd = "the probabilities of its classes are unlike those of every class"
 
     log_typical: Tensor
 

@@ -184,7 +184,7 @@ def _why(member: Member, limit: float) -> str | None:
     if member.auroc is None or member.low is None:
         return None
     if member.auroc < limit:
-        return f"AUROC {member.auroc:.3f} on classes left out; at least {limit:.3f} enters"
+        return f"AUROC {member.auroc:.3f} on classes left out, below {limit:.3f}"
     if member.low <= 0.5:
         return f"AUROC {member.auroc:.3f} on classes left out may be chance: few images held out"
     return None

@@ -57,7 +57,7 @@ class MlpHead(Detector):
     would tie.
     """
 
-    odd = "it is like the anomalies that the model has seen"
+    odd = "it resembles the anomalies of the training"
     threshold = 0.0  # where the paper's sigmoid is one half
     file = "head"
     head: SupervisedHead
@@ -105,7 +105,7 @@ def fit(
         InputError: there is no anomaly to learn from, or the loss is no longer finite.
     """
     if len(anomalies) == 0:
-        raise InputError("the supervised head needs anomalies to train on, got none")
+        raise InputError("the supervised head: expected training anomalies, got none")
     features = torch.cat((normal, anomalies))
     truth = torch.zeros(len(features), device=features.device)
     truth[: len(normal)] = 1

@@ -21,7 +21,7 @@ class MaximumSoftmaxProbability(Unfitted):
     The logarithm ranks as the probability does, and does not tie where that rounds to 1.
     """
 
-    odd = "the classifier wavers between classes"
+    odd = "the classifier is undecided between classes"
 
     def score(self, views: Views) -> Tensor:
         """(n,)."""

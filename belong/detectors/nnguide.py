@@ -32,7 +32,7 @@ class NeighborGuidance(Detector):
         k: () int64.
     """
 
-    odd = "no training image has features like its own"
+    odd = "no training image has similar features"
 
     bank: Tensor
     k: Tensor

@@ -22,7 +22,7 @@ class Odin(Detector):
     Near 0, where float32 has most digits: at 1000 all probabilities are near 1 / c.
     """
 
-    odd = "the classifier wavers between classes"
+    odd = "the classifier is undecided between classes"
 
     temperature: Tensor
 

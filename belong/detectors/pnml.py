@@ -28,7 +28,7 @@ class LearningRegret(Detector):
         bias: (c,) of the last layer.
     """
 
-    odd = "its features have a direction of their own"
+    odd = "its features point in an unusual direction"
 
     inverse: Tensor
     weight: Tensor

@@ -13,7 +13,7 @@ from belong.models.activations import Views
 class ReconstructionError(Unfitted):
     """Mean squared error per pixel; nothing is fitted beyond the autoencoder itself."""
 
-    odd = "it cannot be redrawn from what training images have in common"
+    odd = "the autoencoder cannot reconstruct it"
     needs_autoencoder = True
 
     def score(self, views: Views) -> Tensor:

@@ -24,7 +24,7 @@ REACH = 7.0  # the logarithm of the temperature lies between -7 and 7
 class TemperatureScaling(Detector):
     """`msp` of the logits divided by a temperature, () float32."""
 
-    odd = "the classifier wavers between classes"
+    odd = "the classifier is undecided between classes"
 
     temperature: Tensor
 

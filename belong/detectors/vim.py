@@ -26,7 +26,7 @@ class VirtualLogit(Detector):
         scale: () brings the virtual logit to the size of the largest logit.
     """
 
-    odd = "its features have a part that no class has"
+    odd = "its features have a component that no class has"
 
     origin: Tensor
     residual: Tensor

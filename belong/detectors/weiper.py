@@ -28,7 +28,7 @@ class PerturbedProbability(Detector):
         bias: (c,) of the last layer.
     """
 
-    odd = "the classifier wavers between classes"
+    odd = "the classifier is undecided between classes"
 
     weights: Tensor
     bias: Tensor

@@ -161,7 +161,7 @@ def checkpoint_beside(output: Path, key: str, say: Callable[[str], None]) -> Ite
     checkpoint = Checkpoint(output.with_name(f".{output.name}.checkpoint"), key)
     if checkpoint.epochs:
         attempt = f" of attempt {checkpoint.attempt + 1}" if checkpoint.attempt else ""
-        say(f"goes on after epoch {checkpoint.epochs}{attempt}, where it was interrupted")
+        say(f"resumes after epoch {checkpoint.epochs}{attempt}")
     try:
         yield checkpoint
     except InputError:

@@ -121,10 +121,10 @@ class FeatureCache:
                 work(database)
         except (OSError, sqlite3.OperationalError) as error:
             _say_once(
-                f"{printable(self.path)}: the cache cannot be used ({error}); all is computed"
+                f"{printable(self.path)}: the cache cannot be used ({error}); computing all vectors"
             )
         except sqlite3.DatabaseError as error:
-            on_stderr(f"{printable(self.path)}: the cache is damaged ({error}); it is begun again")
+            on_stderr(f"{printable(self.path)}: the cache is damaged ({error}); starting a new one")
             with suppress(OSError):
                 for end in ("", "-wal", "-shm"):
                     self.path.with_name(self.path.name + end).unlink(missing_ok=True)

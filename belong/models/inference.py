@@ -120,9 +120,9 @@ def check_dtype(dtype: torch.dtype) -> None:
         raise InputError(f"dtype: expected {expected}, got {str(dtype).removeprefix('torch.')}")
     if dtype == torch.bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         why = (
-            "math: portable allows AVX2, which has none of it"
+            "math: portable is limited to AVX2, which has no bfloat16"
             if portable_math.current() == portable_math.PORTABLE
-            else "this processor does not compute in it"
+            else "this processor has no bfloat16"
         )
         raise InputError(f"dtype: bfloat16: {why}; expected float32")
 

@@ -64,7 +64,9 @@ class LearningCheck:
             return
         epoch = f"after epoch {row['epoch']} of {self.epochs}"
         if _are_equal(features):
-            raise TrainingFailedError(f"the network is dead {epoch}: all images look the same")
+            raise TrainingFailedError(
+                f"the network is dead {epoch}: it has the same output for all images"
+            )
         if row["epoch"] == self.patience < self.epochs:
             raise TrainingFailedError(
                 f"the network is at chance {epoch}: loss {row['loss']:.4g}, accuracy "
@@ -81,7 +83,7 @@ class LearningCheck:
         if is_at_chance(predictions, labels):
             accuracy = (predictions == labels).double().mean().item()
             raise TrainingFailedError(
-                f"the network is at chance in the end: accuracy {accuracy:.3f} on the training "
+                f"the network is at chance after training: accuracy {accuracy:.3f} on the training "
                 f"images, guessing reaches {guessing_bound(predictions, labels):.3f}"
             )
 
@@ -139,7 +141,7 @@ def check_held_out(network: Network, inputs: Tensor, labels: Tensor) -> None:
         raise TrainingFailedError(
             f"the network is at chance on the {len(labels)} images held out of its training: "
             f"accuracy {accuracy:.3f}, guessing reaches {guessing_bound(predictions, labels):.3f}; "
-            f"what helps: {REMEDIES}"
+            f"remedies: {REMEDIES}"
         )
 
 

@@ -28,7 +28,7 @@ class LeNet(FromScratch):
         super().__init__(channels=channels)
         if min(height, width) < LEAST_SIDE_PX:
             raise InputError(
-                f"LeNet needs images of at least {LEAST_SIDE_PX} px, got {height}x{width}"
+                f"lenet: expected images of at least {LEAST_SIDE_PX} px, got {height}x{width}"
             )
         self.shape = {"classes": classes, "channels": channels, "height": height, "width": width}
         rows, columns = ((side // 2 - 4) // 2 for side in (height, width))

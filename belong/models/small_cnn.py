@@ -49,7 +49,7 @@ class SmallCnn(FromScratch):
         _, channels, height, width = images.shape
         if min(height, width) < LEAST_SIDE_PX:
             raise InputError(
-                f"small_cnn requires images of at least {LEAST_SIDE_PX} px, got {height}x{width}"
+                f"small_cnn: expected images of at least {LEAST_SIDE_PX} px, got {height}x{width}"
             )
         return cls(classes=classes, channels=channels)
 

@@ -104,7 +104,7 @@ def fit_classifier(
         # Without a slower attempt the detectors of other layers may still do; `mahalanobis.fit`
         # says which class has no spread.
         if not is_last and not learning.has_spread():
-            raise TrainingFailedError("all images of a class have the same features in the end")
+            raise TrainingFailedError("all images of a class have the same features after training")
         return built, history
 
     trained, history = _first_success(attempt, options, checkpoint.attempt if checkpoint else 0)
@@ -135,13 +135,13 @@ def _first_success(
             if number < ATTEMPTS - 1:
                 rate = _slower(options, number + 1).learning_rate
                 say(
-                    f"{error}; the training starts again at learning_rate {rate:g} (attempt "
+                    f"{error}; restarting at learning_rate {rate:g} (attempt "
                     f"{number + 2} of {ATTEMPTS})"
                 )
     lowest = _slower(options, ATTEMPTS - 1).learning_rate
     raise TrainingFailedError(
         f"the training failed {ATTEMPTS} times, at learning_rate {options.learning_rate:g} down to "
-        f"{lowest:g}; the last time {failures[-1]}; what helps: {REMEDIES}"
+        f"{lowest:g}; last failure: {failures[-1]}; remedies: {REMEDIES}"
     )
 
 

@@ -134,7 +134,7 @@ def _check_finite(row: Row, objective: Objective) -> None:
         parts = ", ".join(f"{name.replace('_', ' ')} {row[name]:g}" for name in objective.parts)
         raise TrainingFailedError(
             f"the {objective.name} is {loss} after epoch {epoch}{f' ({parts})' if parts else ''}; "
-            f"a smaller {objective.remedy} keeps it finite"
+            f"try a smaller {objective.remedy}"
         )
 
 

@@ -253,7 +253,7 @@ def test_heic_photos_without_the_extra_are_told_in_one_line_before_any_work(
     for place in range(3):
         (photos / f"ant/{place}.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
     report = checked(photos)
-    said = "3 HEIC photos cannot be read here; to read them: pip install pillow-heif"
+    said = "3 HEIC photos cannot be read; run pip install pillow-heif"
     assert capsys.readouterr().err.splitlines().count(said) == 1
     reasons = set(images_of(report, "unreadable").values())
     assert reasons == {"a HEIC photo, which is read with an extra: pip install pillow-heif"}
@@ -469,9 +469,12 @@ def test_the_command_writes_what_it_says_and_ends_with_1_where_the_result_is_spo
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        ([], "no image in it, nor IDX files"),
-        (["Cat/1.png", "cat/2.png"], "the classes Cat and cat differ only in case"),
-        (["cat/1.png", "2.png"], "images beside the class folders: 2.png; expected"),
+        ([], "expected one folder of images per class, or the four IDX files"),
+        (["Cat/1.png", "cat/2.png"], "expected class names that differ in more than case and"),
+        (
+            ["cat/1.png", "2.png"],
+            "expected all images in class folders, got images beside them: 2.png",
+        ),
     ],
 )
 def test_a_folder_that_is_no_data_set_is_refused_in_one_line(

@@ -248,7 +248,7 @@ def test_classes_with_too_few_images_are_refused(
 def test_an_empty_folder_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "photos").mkdir()
     code, said = refused(capsys, tmp_path / "photos", "-o", tmp_path / "out")
-    assert (code, "no image in it" in said) == (2, True)
+    assert (code, "expected one folder of images per class" in said) == (2, True)
 
 
 def test_one_fold_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -366,7 +366,7 @@ def test_more_unreadable_images_than_allowed_stop_before_the_training_and_leave_
     assert main(["fit", str(tmp_path / "photos"), "-o", str(tmp_path / "model")]) == 3
     said = capsys.readouterr().err
     assert "31 of 2031 images (1.5%) cannot be read" in said
-    assert "; `belong check -o OUT` lists all, the first: 3/broken.jpg" in said
+    assert "; `belong check -o OUT` lists them, the first: 3/broken.jpg" in said
     assert "train:" not in said
     assert [path.name for path in tmp_path.iterdir()] == ["photos"]
 

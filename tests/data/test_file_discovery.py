@@ -91,7 +91,7 @@ def test_a_folder_that_is_gone_meanwhile_is_listed_with_the_reason(tmp_path: Pat
 
 def test_a_folder_without_an_image_says_what_else_is_in_it(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("")
-    with pytest.raises(InputError, match="no image in it, 1 other file or folder"):
+    with pytest.raises(InputError, match=r"expected images, got none \(1 other file or folder\)"):
         below(tmp_path)
 
 
@@ -101,7 +101,7 @@ def test_listed_paths_are_sorted_and_each_is_taken_once() -> None:
 
 
 def test_an_empty_list_is_a_mistake() -> None:
-    with pytest.raises(InputError, match="standard input: no path in it"):
+    with pytest.raises(InputError, match="standard input: expected one path per line"):
         listed([b"\n"])
 
 

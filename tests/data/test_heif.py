@@ -103,7 +103,7 @@ def test_without_the_extra_heic_photos_are_counted_by_their_content(tmp_path: Pa
     photo(8, 8).save(tmp_path / "d.heic", "JPEG")
     (tmp_path / "e.heic").mkdir()
     assert heif_without_reader(sorted(tmp_path.iterdir())) == (
-        "2 HEIC photos cannot be read here; to read them: pip install pillow-heif"
+        "2 HEIC photos cannot be read; run pip install pillow-heif"
     )
     assert heif_without_reader([tmp_path / "d.heic"]) == ""
 

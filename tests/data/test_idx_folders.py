@@ -87,7 +87,7 @@ def test_a_gap_in_the_training_labels_is_refused_with_the_class_that_is_missing(
     tmp_path: Path,
 ) -> None:
     write_folder(tmp_path, train_labels=[0, 1, 3], test_labels=[0])
-    message = "labels run up to 3, but class 2 has no image; expected labels 0..c-1 without a gap"
+    message = "expected training labels 0 to 3 without a gap, got no image of class 2"
     with pytest.raises(InputError, match=message):
         read(tmp_path)
 
@@ -97,7 +97,7 @@ def test_a_test_label_that_no_training_image_has_is_refused_with_its_place(
     tmp_path: Path, test_labels: list[int]
 ) -> None:
     write_folder(tmp_path, train_labels=[0, 1, 2], test_labels=test_labels)
-    message = re.escape("test label 3 (image 2) in a data set of 3 classes (0..2)")
+    message = re.escape("expected test labels 0 to 2, as in training, got 3 (image 2)")
     with pytest.raises(InputError, match=message):
         read(tmp_path)
 
@@ -106,7 +106,9 @@ def test_training_and_test_images_of_different_sizes_are_refused_with_both(
     tmp_path: Path,
 ) -> None:
     write_folder(tmp_path, train_labels=[0], test_labels=[0], test_images=some_images(1, 3, 4))
-    with pytest.raises(InputError, match="training images have 3x2 pixels, the test images 3x4"):
+    with pytest.raises(
+        InputError, match="expected test images of 3x2 pixels, as in training, got 3x4"
+    ):
         read(tmp_path)
 
 
@@ -117,5 +119,7 @@ def test_a_file_without_images_is_refused(tmp_path: Path, part: str) -> None:
         train_labels=[] if part == "train" else [0],
         test_labels=[] if part == "t10k" else [0],
     )
-    with pytest.raises(InputError, match=f"{part}-images-idx3-ubyte: states 0 x 3 x 2 = 0 values"):
+    with pytest.raises(
+        InputError, match=f"{part}-images-idx3-ubyte: is empty: 0 x 3 x 2 = 0 values"
+    ):
         read(tmp_path)

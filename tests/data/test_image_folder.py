@@ -143,26 +143,26 @@ def test_a_name_that_is_not_utf8_is_found_and_its_class_is_printable(tmp_path: P
 
 
 REFUSED: dict[str, tuple[list[str], str]] = {
-    "empty": ([], "F: no image in it, nor IDX files; expected one folder of images for each class"),
-    "only foreign files": (["a.txt", ".x/1.jpg"], "F: no image in it, nor IDX files"),
-    "empty classes": (["cat/a.txt", "dog/"], "F: no image in it, nor IDX files"),
-    "an empty class": (["cat/1.jpg", "dog/"], "F: the folder of class dog has no image in it"),
+    "empty": ([], "F: expected one folder of images per class, or the four IDX files"),
+    "only foreign files": (["a.txt", ".x/1.jpg"], "F: expected one folder of images per class, or"),
+    "empty classes": (["cat/a.txt", "dog/"], "F: expected one folder of images per class, or"),
+    "an empty class": (["cat/1.jpg", "dog/"], "F: class dog: expected images in its folder, got none"),
     "beside": (["cat/1.jpg", "2.jpg", "3.jpg"],
-               "F: images beside the class folders: 2.jpg and 1 more; expected every image in the"),
+               "F: expected all images in class folders, got images beside them: 2.jpg"),
     "beside the parts": (["train/a/1.jpg", "test/a/2.jpg", "3.jpg"],
-                         "F: images beside train and test: 3.jpg; expected every image"),
-    "case": (["Cat/1.jpg", "cat/2.jpg"], "F: the classes Cat and cat differ only in case"),
+                         "F: expected all images in train and test, got images beside them: 3.jpg"),
+    "case": (["Cat/1.jpg", "cat/2.jpg"], "F: expected class names that differ in more than case"),
     "case, in parts": (["train/Cat/1.jpg", "train/cat/2.jpg", "test/cat/3.jpg"],
                        "F: the classes Cat and cat differ"),
     "accents": (["caf\u00e9/1.jpg", "cafe\u0301/2.jpg"], "F: the classes cafe\u0301 and caf\u00e9"),
     "case of parts": (["train/a/1.jpg", "Train/a/1.jpg", "test/a/2.jpg"],
-                      "F: the classes Train and train differ only in case"),
+                      "F: expected class names that differ in more than case"),
     "only in test": (["train/a/1.jpg", "test/a/2.jpg", "test/b/3.jpg", "test/b/4.jpg"],
-                     "F: class b has images in test (2) but none in train"),
+                     "F: class b: expected training images, got 2 in test only"),
     "three parts": (["train/a/1.jpg", "test/a/2.jpg", "val/a/3.jpg"],
-                    "F: has the folders test, train, val; expected train and test and no other"),
+                    "F: expected only the folders train and test, or one folder per class"),
     "other parts": (["train/a/1.jpg", "val/a/3.jpg"],
-                    "F: has the folders train, val; expected train and test and no other"),
+                    "F: expected only the folders train and test, or one folder per class"),
 }  # fmt: skip
 
 
@@ -186,9 +186,8 @@ def test_all_that_is_wrong_is_said_at_once_a_line_for_each(tmp_path: Path) -> No
     with pytest.raises(InputError) as refused:
         list_images(tmp_path)
     assert str(refused.value).splitlines() == [
-        f"{tmp_path}: images beside train and test: 4.jpg; expected every image in them",
-        f"{tmp_path}/train: images beside the class folders: 2.jpg; expected every "
-        f"image in the folder of its class",
-        f"{tmp_path}: class c has images in test (1) but none in train",
-        f"{tmp_path}: the folder of class b has no image in it",
+        f"{tmp_path}: expected all images in train and test, got images beside them: 4.jpg",
+        f"{tmp_path}/train: expected all images in class folders, got images beside them: 2.jpg",
+        f"{tmp_path}: class c: expected training images, got 1 in test only",
+        f"{tmp_path}: class b: expected images in its folder, got none",
     ]

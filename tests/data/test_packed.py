@@ -50,5 +50,5 @@ def test_a_data_set_that_is_not_packed_is_refused(tmp_path: Path, name: str) -> 
         tmp_path / "rows.csv", pd.concat([rows("ours", data), rows("short", data)])
     )
     arrays = {"ours": data.images, "short": data.images[1:]}
-    with pytest.raises(InputError, match=f"^{name}: is not packed; `dvc repro pack` packs it$"):
+    with pytest.raises(InputError, match=f"^{name}: is not packed; run `dvc repro pack`$"):
         data_set(name, table, arrays)

@@ -174,7 +174,7 @@ def test_where_the_network_has_not_seen_the_class_most_of_the_best_ones_lead_is_
     measured = {"best": Member(0.9, 0.88), "good": Member(0.79, 0.75), "less": Member(0.77, 0.73)}
     members = decide(measured, is_fair=True)
     assert entered(members) == ["best", "good"]
-    assert members["less"].left_out == "AUROC 0.770 on classes left out; at least 0.780 enters"
+    assert members["less"].left_out == "AUROC 0.770 on classes left out, below 0.780"
 
 
 def test_where_the_network_has_seen_the_class_the_best_one_is_no_measure() -> None:

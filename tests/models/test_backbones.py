@@ -489,7 +489,9 @@ def test_a_small_network_has_no_backbone_and_the_stage_writes_no_array(tmp_path:
     params = with_network(tmp_path, "lenet", weights="none", frozen=False)
     backbone.main(params, tmp_path / "backbone")
     assert load_arrays(tmp_path / "backbone") == {}
-    with pytest.raises(InputError, match=r"holds no backbone; the stage backbone writes one$"):
+    with pytest.raises(
+        InputError, match=r"expected the output of the stage backbone, got no backbone$"
+    ):
         load_backbone(tmp_path / "backbone")
 
 

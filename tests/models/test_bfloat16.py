@@ -33,7 +33,8 @@ def test_what_is_computed_in_fast_math() -> None:
 
 
 def test_portable_math_has_none_of_it() -> None:
-    expected = "dtype: bfloat16: math: portable allows AVX2, which has none of it; expected float32"
+    why = "math: portable is limited to AVX2, which has no bfloat16"
+    expected = f"dtype: bfloat16: {why}; expected float32"
     with pytest.raises(InputError) as refused:
         check_dtype(torch.bfloat16)
     assert str(refused.value) == expected

@@ -115,13 +115,13 @@ def test_a_network_at_chance_in_the_end_has_failed() -> None:
     learning = checked(same_class_always)
     for epoch in range(1, EPOCHS + 1):  # too few steps to give it up before
         learning.after_epoch(row(epoch, 1 / 3))
-    with pytest.raises(TrainingFailedError, match=r"at chance in the end: accuracy 0\.333"):
+    with pytest.raises(TrainingFailedError, match=r"at chance after training: accuracy 0\.333"):
         learning.at_end()
 
 
 def test_a_caller_that_judges_the_network_may_take_one_that_has_learned_nothing() -> None:
     """At a rate of 1e-30 no weight moves."""
-    with pytest.raises(InputError, match="the last time the network is at chance in the end"):
+    with pytest.raises(InputError, match="last failure: the network is at chance after training"):
         fitted(1e-30, epochs=1)
     _, rows = fitted(1e-30, epochs=1, refuses_chance=False)
     assert rows[-1]["accuracy"] < 0.5
@@ -145,8 +145,7 @@ def test_a_training_that_fails_gives_what_a_lower_rate_gives_from_the_start(
     again = fitted(20.0)
     said = capsys.readouterr().err.splitlines()
     lower = [
-        re.findall(r"starts again at learning_rate (.*) \(attempt (.) of 4\)", line)
-        for line in said
+        re.findall(r"restarting at learning_rate (.*) \(attempt (.) of 4\)", line) for line in said
     ]
     assert lower == [[("5", "2")], [("1.25", "3")], [("0.3125", "4")]]
     assert again == fitted(0.3125)
@@ -155,7 +154,7 @@ def test_a_training_that_fails_gives_what_a_lower_rate_gives_from_the_start(
 
 def test_a_training_that_fails_four_times_is_refused_with_what_helps() -> None:
     message = (
-        r"the training failed 4 times, at learning_rate 1e\+06 down to 15625; the last time the "
+        r"the training failed 4 times, at learning_rate 1e\+06 down to 15625; last failure: the "
         r"loss is nan after epoch 1 .* more images of each class, pretrained weights "
         r"\(--weights\), more passes \(train.epochs\) or a lower train.learning_rate"
     )

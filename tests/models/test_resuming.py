@@ -223,7 +223,7 @@ def test_the_user_is_told_where_the_training_goes_on(tmp_path: Path) -> None:
     said: list[str] = []
     with checkpoint_beside(tmp_path / "network", KEY, said.append):
         pass
-    assert said == ["goes on after epoch 3, where it was interrupted"]
+    assert said == ["resumes after epoch 3"]
 
 
 def test_another_setting_input_or_thread_count_is_another_run(tmp_path: Path) -> None:

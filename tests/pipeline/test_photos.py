@@ -93,8 +93,8 @@ def test_the_same_photo_is_kept_in_one_part_only_whatever_its_name_and_class(pho
     done = divided(photos)
     listed = photos / "manifest.csv"
     said = (
-        f"split: 508 images; 2 left out: they stand in two classes; 2 left out: they repeat "
-        f"others; {listed} lists them\n"
+        "split: 508 images; 2 excluded, as they occur in two classes; 2 excluded as duplicates; "
+        f"{listed} lists them\n"
     )
     assert (done.returncode, done.stderr) == (0, said)
     manifest = pd.read_csv(listed).set_index("source")
@@ -130,9 +130,8 @@ def test_too_few_photos_to_calibrate_are_refused_before_anything_is_trained(phot
     assert succeeded(packed(photos, photos / "ours", photos / "odd", text))
     done = divided(photos)
     wanted = (
-        "split: 40 images are held out to calibrate; at alpha 0.025 combined needs 78, half of "
-        "them for its p-values; a larger split.calibration_fraction or calibration.alpha, or more "
-        "images, would do\n"
+        "split: calibration images: expected at least 78 for combined at alpha 0.025, got 40; "
+        "increase split.calibration_fraction or calibration.alpha, or add images\n"
     )
     assert (done.returncode, done.stderr) == (2, wanted)
     for number in range(10):
@@ -141,7 +140,7 @@ def test_too_few_photos_to_calibrate_are_refused_before_anything_is_trained(phot
         )
     assert succeeded(packed(photos, photos / "ours", photos / "odd", text))
     done = divided(photos)
-    assert done.stderr.endswith("images, would do; 20 left out: they stand in two classes\n")
+    assert done.stderr.endswith("or add images; 20 excluded, as they occur in two classes\n")
 
 
 def test_more_pixels_than_memory_is_meant_to_hold_are_refused(photos: Path) -> None:
@@ -149,9 +148,9 @@ def test_more_pixels_than_memory_is_meant_to_hold_are_refused(photos: Path) -> N
     assert succeeded(packed(photos, photos / "ours", photos / "odd", text))
     done = divided(photos)
     wanted = (
-        "split: 500 normal, 5 anomaly images of 32 x 32 px (rgb) take 0.0 GB, and "
-        "split.max_gigabytes is 0.001; fewer classes, anomaly.classes none or a smaller "
-        "images.side_px would do\n"
+        "split: expected at most 0.001 GB of pixels (split.max_gigabytes), got 0.0 GB: 500 normal, "
+        "5 anomaly images of 32 x 32 px (rgb); choose fewer classes, anomaly.classes none or a "
+        "smaller images.side_px\n"
     )
     assert (done.returncode, done.stderr) == (2, wanted)
 
@@ -191,8 +190,9 @@ def test_too_many_bad_files_end_with_code_3_and_leave_their_list(photos: Path) -
     strict = PARAMS.replace("max_bad_fraction: 0.01", "max_bad_fraction: 0.001")
     done = packed(photos, photos / "ours", photos / "odd", strict)
     wanted = (
-        f"pack: {photos}/ours: 1 of 500 images (0.2%) cannot be read, and images.max_bad_fraction "
-        f"allows 0.1%; {photos}/unreadable.csv lists all, the first: ant/3.png (not an image, or "
+        f"pack: {photos}/ours: expected at most 0.1% unreadable images (images.max_bad_fraction), "
+        f"got 1 of 500 (0.2%); {photos}/unreadable.csv lists them, the first: "
+        "ant/3.png (not an image, or "
         "of no kind that is read)\n"
     )
     assert (done.returncode, done.stderr) == (3, wanted)
@@ -223,7 +223,7 @@ def test_a_class_with_one_photo_is_refused_by_name(photos: Path) -> None:
     write_images(photos, "ours/cat/1.png")
     assert succeeded(packed(photos, photos / "ours", photos / "odd"))
     done = divided(photos)
-    wanted = "split: class cat of the normal images has 0 in normal/train; expected at least 2\n"
+    wanted = "split: class cat of the normal images: expected at least 2 in normal/train, got 0\n"
     assert (done.returncode, done.stderr) == (2, wanted)
 
 

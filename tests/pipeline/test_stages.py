@@ -263,12 +263,12 @@ BAD_DATA: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "wrong magic number": (
         rewritten("train-images-idx3-ubyte", lambda content: b"\0\0\x0d" + content[3:]),
-        "train-images-idx3-ubyte.gz: starts with 00 00 0d 03; an IDX file of bytes with 3 axes "
-        "starts with 00 00 08 03",
+        "train-images-idx3-ubyte.gz: expected an IDX file of bytes with 3 axes, which starts with "
+        "00 00 08 03, got 00 00 0d 03",
     ),
     "a picture": (
         rewritten("t10k-images-idx3-ubyte", lambda _: b"\x89PNG\r\n\x1a\n and so on"),
-        "t10k-images-idx3-ubyte.gz: starts with 89 50 4e 47 (a PNG image); an IDX file",
+        "t10k-images-idx3-ubyte.gz: expected an IDX file",
     ),
     "counts differ": (
         rewritten("train-images-idx3-ubyte", without_last_image),
@@ -277,19 +277,18 @@ BAD_DATA: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "test label out of range": (
         rewritten("t10k-labels-idx1-ubyte", lambda content: content[:-1] + b"\x63"),
-        "mnist: test label 99 (image 499) in a data set of 10 classes (0..9)",
+        "mnist: expected test labels 0 to 9, as in training, got 99 (image 499)",
     ),
     "training label out of range": (
         rewritten("train-labels-idx1-ubyte", lambda content: content[:-1] + b"\x63"),
-        "mnist: the training labels run up to 99, but class 10 has no image; expected labels "
-        "0..c-1 without a gap",
+        "mnist: expected training labels 0 to 99 without a gap, got no image of class 10",
     ),
     "a class without an image": (
         rewritten(
             "train-labels-idx1-ubyte",
             lambda content: content[:8] + content[8:].replace(b"\3", b"\4"),
         ),
-        "mnist: the training labels run up to 9, but class 3 has no image",
+        "mnist: expected training labels 0 to 9 without a gap, got no image of class 3",
     ),
 }  # fmt: skip
 
@@ -309,13 +308,14 @@ def test_bad_data_is_one_line_and_leaves_the_last_good_outputs(case: str, tmp_pa
     ("normal", "anomaly", "message"),
     [
         ("{classes: [7, 12], path: M}", "{classes: all, path: F}",
-         "has no class 12; its 10 classes are 0, 1, 2, 3, 4, 5, 6, 7, 8, 9"),
-        ("{classes: all, path: M}", "{classes: 0, path: M}", "and share the classes 0"),
-        ("{classes: 0-4, path: M}", "{classes: 4-9, path: M/.}", "and share the classes 4"),
+         "expected one of the 10 classes 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, got 12"),
+        ("{classes: all, path: M}", "{classes: 0, path: M}", "got 0 in both"),
+        ("{classes: 0-4, path: M}", "{classes: 4-9, path: M/.}", "got 4 in both"),
         ("{classes: 4, path: M}", "{classes: all, path: F}",
          "normal.classes: expected at least 2 classes of"),
-        ("{classes: [], path: M}", "{classes: all, path: F}", "no class is chosen; expected all"),
-        ("{classes: [1, '1'], path: M}", "{classes: all, path: F}", "class 1 is chosen twice"),
+        ("{classes: [], path: M}", "{classes: all, path: F}", "classes: expected all, a list"),
+        ("{classes: [1, '1'], path: M}", "{classes: all, path: F}",
+         "classes: expected each class once, got 1 twice"),
     ],
 )  # fmt: skip
 def test_a_choice_of_classes_that_cannot_be_is_one_line(

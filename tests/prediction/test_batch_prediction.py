@@ -239,7 +239,7 @@ def test_the_reason_names_the_class_or_what_is_odd() -> None:
         belongs=False, p_value=0.0004, detector="code_knn", name="7", nearest="3", distance=2.14
     )
     assert odd == (
-        "no training image looks much like it; less than 0.1 % of the images that belong are at "
+        "no training image looks similar; less than 0.1 % of the images that belong are at "
         "least as unusual; 2.1 times the calibrated limit from the nearest class, 3"
     )
     first = reason(
@@ -678,7 +678,7 @@ def test_a_result_that_cannot_be_written_is_one_line(
     ("images", "more", "message"),
     [
         ("gone", [], "gone: no such file or folder"),
-        ("empty", [], "empty: no image in it, 0 other files and folders"),
+        ("empty", [], "empty: expected images, got none (0 other files and folders)"),
         pytest.param(
             "photos", ["--device", "cuda"], "expected auto or cpu, as torch finds no GPU",
             marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here"),

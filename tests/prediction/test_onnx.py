@@ -404,7 +404,7 @@ def test_a_folder_without_images_leaves_no_graph(
     words = [made / "model", "--onnx", file, "--verify", tmp_path / "none"]
     code, line = refused(words, capsys)
     assert code == 2
-    assert "none: no image in it" in line
+    assert "none: expected images, got none" in line
     assert not file.exists()
 
 

@@ -66,7 +66,7 @@ def test_heic_photos_that_cannot_be_read_are_told_once_and_listed_with_the_remed
     monkeypatch.syspath_prepend(tmp_path / "without")
     (photos / "d.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
     score(photos)
-    said = "1 HEIC photo cannot be read here; to read them: pip install pillow-heif"
+    said = "1 HEIC photo cannot be read; run pip install pillow-heif"
     assert capsys.readouterr().err.splitlines().count(said) == 1
     listed = (photos.parent / "out/unreadable.csv").read_text(encoding="utf-8")
     assert "pip install pillow-heif" in listed

@@ -171,7 +171,7 @@ def load_backbone(path: Path) -> Backbone:
     """
     card = card_in(path)
     if card is None:
-        raise InputError(f"{path}: holds no backbone; the stage backbone writes one")
+        raise InputError(f"{path}: expected the output of the stage backbone, got no backbone")
     return Backbone.from_arrays(load_arrays(path), card)
 
 

@@ -94,7 +94,7 @@ FAULTS = [
     Fault("gzip cut off", _checked(LABELS, lambda it: it[:-30]), "cannot be read: Compressed", 2),
     Fault(
         "IDX with another magic number", _checked(IMAGES, _unzipped(lambda it: b"\1" + it[1:])),
-        "starts with 01 00 08 03; an IDX file of bytes with 3 axes starts with 00 00 08 03", 2,
+        "which starts with 00 00 08 03, got 01 00 08 03", 2,
     ),
     Fault(
         "fewer images than labels", _checked(IMAGES, _unzipped(_one_image_less)),
@@ -102,11 +102,11 @@ FAULTS = [
     ),
     Fault(
         "label out of range", _checked(TEST_LABELS, _unzipped(lambda it: it[:-1] + b"\x63")),
-        "test label 99 (image 499) in a data set of 10 classes (0..9)", 2,
+        "expected test labels 0 to 9, as in training, got 99 (image 499)", 2,
     ),
     Fault(
         "compressed twice", _checked(IMAGES, lambda it: gzip.compress(it, mtime=0)),
-        "(gzip; one layer of it is read where the name ends in .gz)", 2,
+        "(gzip; a name that ends in .gz is unzipped once)", 2,
     ),
     Fault(
         "labels of one class only",

@@ -176,8 +176,8 @@ FAULTS = [
         "\\u003cscript\\u003ealert(1)/a.png", where=f"{OUTPUT}/gallery.html",
     ),
     Fault("folder that is missing", _missing, "input: no such file or folder", 2),
-    Fault("folder that is empty", score, "no image in it, 0 other files and folders", 2),
-    Fault("folder with hidden files only", _hidden, "no image in it, 1 other file or folder", 2),
+    Fault("folder that is empty", score, "expected images, got none (0", 2),
+    Fault("folder with hidden files only", _hidden, "expected images, got none (1", 2),
     Fault("links in a circle", _circle, "round.png,a link to nothing", where=UNREAD),
     Fault("foreign files", _foreign, '"ignored": 2', where=f"{OUTPUT}/summary.json"),
     Fault(
