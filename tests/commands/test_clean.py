@@ -242,7 +242,7 @@ def test_classes_with_too_few_images_are_refused(
     code, said = refused(capsys, folder, "-o", tmp_path / "out")
     assert code == 2
     assert "expected at least 2 classes of 4 images, duplicates counted once" in said
-    assert said.endswith("class ant has the most, 2")
+    assert said.endswith("got at most 2 images (class ant)")
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

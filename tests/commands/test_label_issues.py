@@ -45,7 +45,7 @@ def test_wrong_labels_and_foreign_images_are_told_apart() -> None:
 def test_a_wrong_label_is_given_the_class_that_the_image_looks_like() -> None:
     known = suspects(*two_classes(), ["a", "b"], CLEAR, knows_classes=False)
     (remark, _) = remarks(known, np.arange(400), false_alarms=0.1)
-    assert remark.sentence.startswith("looks like class b (probability 0.98); of images named")
+    assert remark.sentence.startswith("looks like class b (probability 0.98); false discovery")
 
 
 def test_the_ratio_of_distances_names_the_same_image_where_a_network_was_trained() -> None:
@@ -74,19 +74,21 @@ def test_the_share_of_false_alarms_is_that_of_benjamini_and_hochberg() -> None:
     assert known["share_foreign"].min() == pytest.approx(4 * known["p_foreign"].min() * 400)
 
 
-def test_a_label_is_reviewed_up_to_half_as_much_again_as_the_share() -> None:
+def test_labels_are_reviewed_up_to_1_5_times_the_rate_and_both_kinds_of_evidence_add_up() -> None:
     known = pd.DataFrame(
         {
             "predicted_class": ["a"] * 4,
             "probability": [0.9] * 4,
             "share_wrong_class": [0.1, 0.15, 0.16, 1.0],
             "share_foreign": [1.0, 1.0, 1.0, 0.1],
+            "share_both": [0.05, 1.0, 0.1, 1.0],
         }
     )
     said = remarks(known, np.array([7, 8, 9, 4]), false_alarms=0.1)
     assert [(one.row, one.verdict, one.problem) for one in said] == [
         (7, "quarantine", "wrong_class"),
         (8, "review", "wrong_class"),
+        (9, "quarantine", "foreign"),
         (4, "quarantine", "foreign"),
     ]
 

@@ -146,7 +146,7 @@ REFUSED: dict[str, tuple[list[str], str]] = {
     "empty": ([], "F: expected one folder of images per class, or the four IDX files"),
     "only foreign files": (["a.txt", ".x/1.jpg"], "F: expected one folder of images per class, or"),
     "empty classes": (["cat/a.txt", "dog/"], "F: expected one folder of images per class, or"),
-    "an empty class": (["cat/1.jpg", "dog/"], "F: class dog: expected images in its folder, got none"),
+    "an empty class": (["cat/1.jpg", "dog/"], "F: class dog: expected images in its folder, got"),
     "beside": (["cat/1.jpg", "2.jpg", "3.jpg"],
                "F: expected all images in class folders, got images beside them: 2.jpg"),
     "beside the parts": (["train/a/1.jpg", "test/a/2.jpg", "3.jpg"],
