@@ -7,13 +7,13 @@ import argparse
 from functools import partial
 from pathlib import Path
 
-from belong.commands.arguments import MOST, add_backbone_arguments, count, whole
+from belong.commands.arguments import MOST, add_backbone_arguments, add_setting_arguments, count
 from belong.commands.find.options import TOP, FindOptions
 from belong.runtime.text import on_stdout
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Say what `belong find` takes."""
+    """Describe the command line."""
     parser.epilog = (
         "OUT gets gallery.html, strange.csv, unreadable.csv, ignored.csv and summary.json. Images "
         "are ranked; nothing is said about which ones belong. After an interruption the same "
@@ -26,24 +26,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--top", type=partial(count, most=1000), default=TOP, metavar="N",
                         help=f"images of each method in the gallery (default: {TOP})")  # fmt: skip
     add_backbone_arguments(parser)
-    parser.add_argument("--seed", type=whole, help="draws weights and trees")
-    parser.add_argument("--threads", type=count, help="to train with")
+    add_setting_arguments(parser)
     parser.add_argument("--jobs", type=partial(count, most=MOST), metavar="N",
-                        help="processes that decode (default: the processors)")  # fmt: skip
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), help="to compute on")
+                        help="processes that decode (default: all processors)")  # fmt: skip
     parser.add_argument("--follow-links", action="store_true",
-                        help="read what links name outside of the folder")  # fmt: skip
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
-                        help="any other key of params.yaml, such as seed=1")  # fmt: skip
+                        help="follow links that lead out of the image folder")  # fmt: skip
     parser.add_argument("--overwrite", action="store_true",
-                        help="replace the results of another run")  # fmt: skip
+                        help="replace results of another run")  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Find, and say what came out."""
-    from belong.commands.fit.settings import given, request_math
+    """Rank the images, and print the first ones."""
+    from belong.commands.fit.settings import command_line_settings, request_math
 
-    settings = given(arguments)
+    settings = command_line_settings(arguments)
     request_math(settings)
     from belong.commands.find.find import find
     from belong.commands.find.results import in_words

@@ -14,9 +14,9 @@ Neural Networks and Principal Component Analysis, Neural Networks 1989), in a ro
 The order goes by the median of the four surprises, minus the logarithm of the share of images that
 are at least as strange: a single method that is blind in a folder does not spoil it.
 
-docs/find.md has what was measured on photos. There the paper's autoencoder does worse than the
-linear one: of 10 foreign images it has 4.7 among the first 10 by its error on vectors, and 1.7 by
-that on pixels.
+docs/commands/find.md has what was measured on photos. There the paper's autoencoder does worse
+than the linear one: of 10 foreign images it has 4.7 among the first 10 by its error on vectors, and
+1.7 by that on pixels.
 """
 
 from collections.abc import Callable
