@@ -88,8 +88,8 @@ def _study(given: argparse.Namespace) -> int:
             tables.append(
                 table_of(load_arrays(file), frozen=pair.startswith("cifar")).assign(**facts)
             )
+            save_csv(given.folder / TABLE, pd.concat(tables, ignore_index=True))
             progress.update()
-    save_csv(given.folder / TABLE, pd.concat(tables, ignore_index=True))
     save_text(given.folder / "README.md", page(load_csv(given.folder / TABLE)))
     return 0
 
@@ -130,7 +130,7 @@ def table_of(scores: Scores, *, frozen: bool) -> pd.DataFrame:
             tail=way.tail,
         )
         measure(str(way), dict(zip(names, combined, strict=True)))
-    return pd.DataFrame(rows, columns=["anomalies", "way", "auroc"])
+    return pd.DataFrame(rows, columns=["anomalies", "way", "auroc"]).round({"auroc": 6})
 
 
 # --- the cells ----------------------------------------------------------------------------------
