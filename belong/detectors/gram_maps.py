@@ -113,11 +113,14 @@ def _row_sums(x: Tensor, powers: int) -> Tensor:
     """Return the row sums of (x^p)(x^p)^T to the power 1 / p, p from 1 on: (n, m) -> (p, n, m)."""
     wide = x.double()
     power = torch.ones_like(wide)
-    roots = x.new_empty(powers, len(x), 1)
-    for p, root in enumerate(roots, 1):
+    roots = []
+    for p in range(1, powers + 1):
         power *= wide
-        total = power.sum(dim=1, keepdim=True)
-        torch.mul(total.sign(), total.abs().pow(1 / p), out=root)
-    sums = x * roots
+        # NumPy's powers: torch's square root is not the same on every processor.
+        total = power.sum(dim=1, keepdim=True).numpy()
+        with np.errstate(invalid="ignore"):  # as torch: what is not finite stays so
+            root = np.sign(total) * np.abs(total) ** (1 / p)
+        roots.append(torch.from_numpy(root).float())
+    sums = x * torch.stack(roots)
     sums[1::2].abs_()  # of even powers no value is below 0
     return sums

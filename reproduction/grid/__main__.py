@@ -81,7 +81,7 @@ def _check(path: Path, currency: Currency, grid: GridFile, cells: Iterable[Cell]
     for cell in sorted({cell.pair: cell for cell in cells}.values()):
         params = changed(currency.params, cell.settings(grid.pairs[cell.pair]))
         values = Parameters.parse(params, Path(f"{path}: pairs.{cell.pair}"))
-        for images in (values.normal, values.anomaly, values.unseen):
+        for images in (values.normal, values.anomaly, values.unseen, values.further):
             folders[images.path] = cell.pair
     committed = currency.repository.files(currency.commit)
     for folder in not_kept(currency.repository.root, committed, folders):

@@ -1,0 +1,108 @@
+"""The ways to make one score of several that are compared, and the members.
+
+The p-values of all are those of `belong.detectors.combined`, from the same held-out images.
+
+- `fisher` adds minus log p. Brown's method (1975) corrects the law of that sum for tests that
+  depend on each other, and not its order: with a threshold from held-out images it is the same.
+- `stouffer` adds deviations of a normal law.
+- `minimum` takes the least p (Tippett, The Methods of Statistics, 1931).
+- `harmonic` adds 1 / p (Wilson, The harmonic mean p-value for combining dependent tests, PNAS 2019,
+  https://doi.org/10.1073/pnas.1814092116).
+- `weighted` adds minus log p with the weights that give a sum of the least variance: members that
+  say the same share a weight. Those below 0 are 0.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+
+from belong.detectors.combined import Surprise
+from belong.parameters import MEMBERS, MEMBERS_ABOVE_A_FROZEN_BACKBONE
+
+Rule = Literal["fisher", "stouffer", "minimum", "harmonic", "weighted"]
+RULES: tuple[Rule, ...] = get_args(Rule)
+TAIL = 0.1  # of params.yaml
+TAILS = (0.02, 0.05, TAIL, 0.2)
+
+EARLIER = tuple(name for name in MEMBERS if name != "gram_maps")
+# Name -> members. One detector for each place that an anomaly may show; two on the first maps, or
+# on the autoencoder's image.
+WHOLE: Mapping[str, tuple[str, ...]] = {
+    "earlier": EARLIER,
+    "earlier + gram_maps": MEMBERS,
+    "gram_maps for mahalanobis_maps": ("gram_maps", *EARLIER[1:]),
+    "earlier + reconstruction": (*EARLIER, "reconstruction"),
+    "earlier + gram_maps + reconstruction": (*MEMBERS, "reconstruction"),
+}
+FROZEN: Mapping[str, tuple[str, ...]] = {
+    "earlier": MEMBERS_ABOVE_A_FROZEN_BACKBONE,
+    "earlier + gram_maps": (*MEMBERS_ABOVE_A_FROZEN_BACKBONE, "gram_maps"),
+}
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to make one score of several."""
+
+    members: str
+    rule: Rule
+    tail: float
+
+    def __str__(self) -> str:
+        return f"{self.members}; {self.rule}; {self.tail:g}"
+
+
+def ways(sets: Iterable[str]) -> list[Way]:
+    """Return all rules with all members at one tail, and other tails of two rules."""
+    return [
+        Way(members, rule, tail)
+        for members in sets
+        for rule in RULES
+        for tail in (TAILS if rule in ("fisher", "harmonic") else (TAIL,))
+    ]
+
+
+def combine(
+    rule: Rule,
+    held_out: Sequence[np.ndarray],
+    scores: Sequence[Sequence[np.ndarray]],
+    *,
+    tail: float,
+) -> list[np.ndarray]:
+    """Return one score (n,) for each part.
+
+    Args:
+        rule: one of `RULES`.
+        held_out: (m,) of each member.
+        scores: for each part, (n,) of each member.
+        tail: as of `combined`.
+    """
+    surprises = [Surprise.fit(own, tail=tail) for own in held_out]
+    if rule == "weighted":
+        seen = np.array([surprise(own) for surprise, own in zip(surprises, held_out, strict=True)])
+        weights = _of_least_variance(np.cov(seen))
+    combined = []
+    for part in scores:
+        pairs = list(zip(surprises, part, strict=True))
+        if rule == "stouffer":
+            combined.append(np.sum([surprise.deviation(x) for surprise, x in pairs], axis=0))
+            continue
+        parts = [surprise(x) for surprise, x in pairs]
+        match rule:
+            case "fisher":
+                combined.append(np.sum(parts, axis=0))
+            case "minimum":
+                combined.append(np.max(parts, axis=0))
+            case "harmonic":
+                combined.append(np.logaddexp.reduce(parts))
+            case "weighted":
+                combined.append(weights @ np.array(parts))
+    return combined
+
+
+def _of_least_variance(covariance: np.ndarray) -> np.ndarray:
+    """Return weights (k,), not below 0, of which the largest is 1."""
+    weights = np.maximum(np.linalg.solve(covariance, np.ones(len(covariance))), 0)
+    return np.asarray(weights / weights.max())
