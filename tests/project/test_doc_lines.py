@@ -103,7 +103,9 @@ def test_a_page_that_is_run_elsewhere_is() -> None:
 
 def provide(text: str, digits: Path, fitted: Callable[..., Path]) -> None:
     """Make the folders that lines name and that nothing before them has made."""
-    for name in re.findall(r"(?<!-o )(?<!--output )(?<![\w./-])(photos/\w+|models/\w+)", text):
+    for name in re.findall(
+        r"(?<!-o )(?<!--output )(?<![\w./-])(photos(?:/\w+)?|models/\w+)\b", text
+    ):
         to = Path(name)
         if not to.exists():
             shutil.copytree(digits if to.parts[0] == "photos" else fitted(), to)
