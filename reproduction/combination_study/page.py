@@ -7,7 +7,7 @@ import pandas as pd
 
 from belong.evaluation.evaluate import set_of
 from belong.runtime.text import counted, table
-from reproduction.combination_study.rules import FROZEN, RULES, TAIL, TAILS, WHOLE, Way
+from reproduction.combination_study.rules import FROZEN, MEASURED, RULES, TAIL, TAILS, WHOLE, Way
 from reproduction.combination_study.synthetic import KINDS
 
 # What belong.parameters has, in the terms of the study.
@@ -66,12 +66,13 @@ def page(rows: pd.DataFrame) -> str:
 
 def _choice(kind: str, rows: pd.DataFrame, left_out: pd.DataFrame) -> str:
     """Return the tables of the ways on synthetic anomalies and on classes left out."""
-    made = rows[rows["anomalies"].str.startswith("synthetic/")]
-    cells = made[["pair", "lambda", "seed"]].drop_duplicates()
+    cells = rows[["pair", "lambda", "seed"]].drop_duplicates()
+    left_out = left_out[left_out["anomalies"] == "left_out"]
+    means = rows.groupby(["anomalies", "way"])["auroc"].mean()
     of_way = pd.DataFrame(
         {
-            "synthetic": made.groupby("way")["auroc"].mean(),
-            "worst kind": made.groupby(["way", "anomalies"])["auroc"].mean().groupby("way").min(),
+            "synthetic": means["synthetic"],
+            "worst kind": means["worst kind"],
             "left out": left_out.groupby("way")["auroc"].mean(),
         }
     )
@@ -98,10 +99,10 @@ def _choice(kind: str, rows: pd.DataFrame, left_out: pd.DataFrame) -> str:
     tails = [
         Way(IN_USE[kind].members, rule, tail) for rule in ("fisher", "harmonic") for tail in TAILS
     ]
-    text = f"{counted(len(cells), 'cell')} with {counted(made['anomalies'].nunique(), 'kind')} each"
+    text = f"{counted(len(cells), 'training')} with {counted(len(KINDS), 'kind')} each"
     folds = len(left_out[["pair", "seed"]].drop_duplicates())
     if folds:
-        text += f"; classes are left out of {counted(folds, 'training')}"
+        text += f"; {counted(folds, 'training')} without some classes"
     return "\n\n".join(
         [
             f"{text}. In use: bold.",
@@ -118,8 +119,9 @@ def _cells(numbers: Iterable[float]) -> list[str]:
 
 def _measured(kind: str, rows: pd.DataFrame) -> str:
     """Return the table of `combined` beside the best single detector, and where it is worse."""
-    tested = rows[~rows["anomalies"].str.contains("synthetic/|left_out")]
+    tested = rows[~rows["anomalies"].isin(["synthetic", "worst kind"])]
     lines, misses = [], []
+    differences: dict[str, list[float]] = {}
     for (pair, weight, anomalies), own in tested.groupby(
         ["pair", "lambda", "anomalies"], sort=False
     ):
@@ -128,6 +130,8 @@ def _measured(kind: str, rows: pd.DataFrame) -> str:
         single = means[[way for way in means.index if ";" not in way and way != "combined"]]
         best = single.drop(SUPERVISED, errors="ignore").idxmax()
         differs = means["combined"] - single[best]
+        for way in map(str, MEASURED):
+            differences.setdefault(way, []).append(means[way] - single[best])
         name = set_of(anomalies)
         if round(differs, 4) < -BAR:
             misses.append(f"{pair}, lambda {weight:g}, {name} ({differs:+.4f})")
@@ -156,7 +160,17 @@ def _measured(kind: str, rows: pd.DataFrame) -> str:
     said += f"; not on {'; '.join(misses)}." if misses else "."
     return (
         f"{said} `{SUPERVISED}` is no single detector of this comparison, for it has learned from "
-        f"anomalies of the pair.\n\n{table(head, lines, left=3)}"
+        f"anomalies of the pair.\n\n{table(head, lines, left=3)}\n\n"
+        "The same of other rules and members, less the best single detector of each set:\n\n"
+        + table(
+            ("members", "rule", "mean", "worst set"),
+            [
+                (way.members, way.rule, f"{np.mean(own):+.4f}", f"{min(own):+.4f}")
+                for way in MEASURED
+                for own in [differences[str(way)]]
+            ],
+            left=2,
+        )
     )
 
 

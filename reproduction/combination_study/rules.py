@@ -64,6 +64,12 @@ def ways(sets: Iterable[str]) -> list[Way]:
     ]
 
 
+# What test images are scored with, beside `combined` as the model has it.
+MEASURED = [
+    Way(members, rule, TAIL) for members in ("earlier", "earlier + gram_maps") for rule in RULES
+]
+
+
 def combine(
     rule: Rule,
     held_out: Sequence[np.ndarray],

@@ -48,7 +48,7 @@ from belong.runtime.storage import load_arrays, load_csv, save_arrays, save_csv,
 from belong.runtime.text import say
 from reproduction.combination_study.cells import CPU, Images, scores_of
 from reproduction.combination_study.page import page
-from reproduction.combination_study.rules import FROZEN, WHOLE, combine, ways
+from reproduction.combination_study.rules import FROZEN, MEASURED, WHOLE, combine, ways
 from reproduction.combination_study.synthetic import synthetic
 from reproduction.photo_study.images import Photos, load
 from reproduction.photo_study.parts import PARTS
@@ -97,7 +97,9 @@ def _study(given: argparse.Namespace) -> int:
 def table_of(scores: Scores, *, frozen: bool) -> pd.DataFrame:
     """Return the AUROC of each detector and each way on each set of anomalies of a cell.
 
-    Columns: `anomalies`, `way` (a detector's name or a `Way`) and `auroc`.
+    Of synthetic anomalies only the mean of all kinds and the worst kind, "synthetic" and "worst
+    kind"; of test images only the ways of `MEASURED`. Columns: `anomalies`, `way` (a detector's
+    name, "combined" or a `Way`) and `auroc`.
     """
     held_out = {
         name: scores[f"{HELD_OUT}/{name}"] for name in DETECTORS if f"{HELD_OUT}/{name}" in scores
@@ -130,7 +132,17 @@ def table_of(scores: Scores, *, frozen: bool) -> pd.DataFrame:
             tail=way.tail,
         )
         measure(str(way), dict(zip(names, combined, strict=True)))
-    return pd.DataFrame(rows, columns=["anomalies", "way", "auroc"]).round({"auroc": 6})
+    table = pd.DataFrame(rows, columns=["anomalies", "way", "auroc"])
+    is_made = table["anomalies"].str.startswith("synthetic/")
+    is_test = ~is_made & (table["anomalies"] != "left_out")
+    is_left_out = table["way"].isin({str(way) for way in ways(sets)} - set(map(str, MEASURED)))
+    of_way = table[is_made].groupby("way", sort=False)["auroc"]
+    summary = [
+        numbers.rename("auroc").reset_index().assign(anomalies=name)
+        for name, numbers in (("synthetic", of_way.mean()), ("worst kind", of_way.min()))
+    ]
+    kept = table[~is_made & ~(is_test & is_left_out)]
+    return pd.concat([kept, *summary], ignore_index=True).round({"auroc": 6})
 
 
 # --- the cells ----------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from belong.evaluation.metrics import roc_auc
 from belong.parameters import MEMBERS, CombinationRule, Parameters
 from reproduction.combination_study.cells import TRAIN, Images
 from reproduction.combination_study.page import IN_USE, page
-from reproduction.combination_study.rules import FROZEN, WHOLE, combine, ways
+from reproduction.combination_study.rules import FROZEN, MEASURED, WHOLE, combine, ways
 from reproduction.combination_study.study import table_of
 from reproduction.combination_study.synthetic import KINDS, synthetic
 from tests.imports import ROOT
@@ -103,18 +103,19 @@ def scores(parts: dict[str, tuple[int, float]]) -> dict[str, np.ndarray]:
 
 
 def test_synthetic_anomalies_stand_beside_held_out_images_that_fit_no_p_value() -> None:
-    parts = {HELD_OUT: (200, 0.0), "normal/test": (80, 3.0), "synthetic/a": (40, 1.0)}
-    given = scores(parts | {"anomaly/test": (30, 5.0)})
+    parts = {HELD_OUT: (200, 0.0), "normal/test": (80, 3.0), "anomaly/test": (30, 5.0)}
+    given = scores(parts | {"synthetic/a": (40, 1.0), "synthetic/b": (40, 0.5)})
     given[f"{HELD_OUT}/combined"] = given[f"{HELD_OUT}/combined"][1::2]
     table = table_of(given, frozen=False).set_index(["anomalies", "way"])["auroc"]
-    for part, normal in (
-        ("synthetic/a", given[f"{HELD_OUT}/energy"][1::2]),
-        ("anomaly/test", given["normal/test/energy"]),
-    ):
-        assert table[part, "energy"] == roc_auc(normal, given[f"{part}/energy"])
-    assert set(table["synthetic/a"].index) == {
-        *MEMBERS, "reconstruction", "combined", *map(str, ways(WHOLE)),
-    }  # fmt: skip
+    held_out = given[f"{HELD_OUT}/energy"][1::2]
+    by_kind = [roc_auc(held_out, given[f"synthetic/{kind}/energy"]) for kind in "ab"]
+    assert table["synthetic", "energy"] == pytest.approx(np.mean(by_kind), abs=1e-6)
+    assert table["worst kind", "energy"] == pytest.approx(min(by_kind), abs=1e-6)
+    tested = roc_auc(given["normal/test/energy"], given["anomaly/test/energy"])
+    assert table["anomaly/test", "energy"] == pytest.approx(tested, abs=1e-6)
+    every = {*MEMBERS, "reconstruction", "combined"}
+    assert set(table["synthetic"].index) == every | set(map(str, ways(WHOLE)))
+    assert set(table["anomaly/test"].index) == every | set(map(str, MEASURED))
 
 
 def rows(lead: float) -> pd.DataFrame:
@@ -123,7 +124,9 @@ def rows(lead: float) -> pd.DataFrame:
     for kind, sets in (("whole", WHOLE), ("frozen", FROZEN)):
         pair = "digit-0" if kind == "whole" else "cifar10-a"
         named = [str(way) for way in ways(sets)]
-        for seed, part in product(range(3), ("synthetic/mixed", "anomaly/test", "left_out")):
+        for seed, part in product(
+            range(3), ("synthetic", "worst kind", "anomaly/test", "left_out")
+        ):
             own = "left_out" if part == "left_out" else kind
             of_way = dict.fromkeys(named, 0.9) | {
                 "energy": 0.8,
