@@ -30,14 +30,14 @@ GOOD_ACCEPTS, USABLE_ACCEPTS = 0.1, 0.4
 # and a judge may accept it. One that accepts most noise is unfit.
 NOISE = ("uniform_noise", "gaussian_noise")
 USABLE_NOISE = 0.5
-BROKEN_PROMISE = 4  # times alpha: as many false rejects make a judge unfit
-WIDE = 0.15  # an interval of this width is pointed out, for the images are few
-PAIRS = 3  # of classes, named as the most confused
+BROKEN_PROMISE = 4  # factor of alpha: with more false rejects, the anomaly detection is unfit
+WIDE = 0.15  # from this width on, the text points out the interval: there are few images
+PAIRS = 3  # number of confused pairs of classes in the text
 NAME_LENGTH = 40  # characters of a class name in a sentence
 FROM_SCRATCH = (
-    "Trained from scratch: on photos of rooms such a model told near anomalies with an AUROC of "
-    "0.72, where hand-made features (HOG and an SVM) reach 0.85; expected no better here, and a "
-    "pretrained backbone (`belong fit --backbone efficientnet_lite0`) tells them better than both."
+    "Trained from scratch: on photos of rooms such a model detects near anomalies with an AUROC of "
+    "0.72, while hand-made features (HOG and an SVM) reach 0.85; a pretrained backbone "
+    "(`belong fit --backbone efficientnet_lite0`) is better than both."
 )
 
 Rate = Annotated[float, Field(ge=0, le=1)]
@@ -251,7 +251,7 @@ def assess(answers: Answers, promise: Promise, training: Training) -> Assessment
                 else accepts_sentence(accepts, answers.ranking)
             ),
             "as a classifier": graded("As a classifier", classifier),
-            "as a judge of what belongs": graded("As a judge of what belongs", judge),
+            "as a judge of what belongs": graded("As an anomaly detector", judge),
         }
         | ({"from scratch": FROM_SCRATCH} if training.lacks_weights else {}),
         helps=helps,
@@ -331,20 +331,23 @@ def skill_of(accuracy: float, chance: float) -> float:
 
 
 def grade_classifier(accuracy: Share, chance: float, mistaken: Sequence[str]) -> Grade:
-    """Return the grade of the classes that a model gives.
+    """Grade the classification.
 
-    `mistaken` names the classes of which surely fewer than half of the images are recognized.
+    Args:
+        accuracy: the accuracy with its interval.
+        chance: accuracy of always predicting the largest class.
+        mistaken: names of the classes of which clearly less than half is recognized.
     """
-    constant = "the errors of always giving the same class"
+    constant = "the errors of always predicting one class"
     skill, least = skill_of(accuracy.value, chance), skill_of(accuracy.low, chance)
     if accuracy.low <= chance:
-        level, reason = UNFIT, "its accuracy cannot be told from chance"
+        level, reason = UNFIT, "its accuracy is not significantly better than chance"
     elif skill < USABLE_SKILL:
         level = UNFIT
-        reason = f"it avoids {skill:.0%} of {constant}, and use requires {USABLE_SKILL:.0%}"
+        reason = f"it avoids {skill:.0%} of {constant}; at least {USABLE_SKILL:.0%} is needed"
     elif skill < GOOD_SKILL:
         level = WITH_CARE
-        reason = f"it avoids {skill:.0%} of {constant}, and a good model avoids {GOOD_SKILL:.0%}"
+        reason = f"it avoids {skill:.0%} of {constant}; a good model avoids {GOOD_SKILL:.0%}"
     elif least < USABLE_SKILL:
         level = WITH_CARE
         reason = (
@@ -357,27 +360,27 @@ def grade_classifier(accuracy: Share, chance: float, mistaken: Sequence[str]) ->
     if mistaken:
         more = f" and of {len(mistaken) - 1:,} more" if len(mistaken) > 1 else ""
         findings.append(
-            (WITH_CARE, f"most images of {quoted(mistaken[0])}{more} are given another class")
+            (WITH_CARE, f"most images of {quoted(mistaken[0])}{more} are misclassified")
         )
     return worst_of(findings)
 
 
 def rejects_finding(rejects: Share, promise: Promise) -> tuple[Level, str]:
-    """Return what the false rejects say of a judge."""
+    """Grade the false rejects."""
     promised = "promised" if promise.is_calibrated else "intended"
-    reason = f"it rejects {percent(rejects)} of what belongs ({promise.alpha:.1%} {promised})"
+    reason = f"it rejects {percent(rejects)} of normal images ({promise.alpha:.1%} {promised})"
     if round(rejects.value, 4) <= promise.expected[1]:
         return GOOD, reason
     return (UNFIT if rejects.value > BROKEN_PROMISE * promise.alpha else WITH_CARE), reason
 
 
 def accepts_finding(accepts: Share) -> tuple[Level, str]:
-    """Return what the given anomalies say of a judge."""
+    """Grade the false accepts."""
     reason = f"it accepts {percent(accepts)} of the anomalies"
     if accepts.value > USABLE_ACCEPTS:
-        return UNFIT, f"{reason}, and use requires at most {USABLE_ACCEPTS:.0%}"
+        return UNFIT, f"{reason}; at most {USABLE_ACCEPTS:.0%} is usable"
     if accepts.value > GOOD_ACCEPTS:
-        return WITH_CARE, f"{reason}, and a good model accepts at most {GOOD_ACCEPTS:.0%}"
+        return WITH_CARE, f"{reason}; a good model accepts at most {GOOD_ACCEPTS:.0%}"
     if accepts.high > USABLE_ACCEPTS:
         few = counted(accepts.of, "anomaly", "anomalies")
         return WITH_CARE, f"{reason}, but {few} cannot rule out {accepts.high:.0%}"
@@ -385,21 +388,21 @@ def accepts_finding(accepts: Share) -> tuple[Level, str]:
 
 
 def synthetic_finding(synthetic: Sequence[SyntheticSet]) -> tuple[Level, str]:
-    """Return what synthetic anomalies say of a judge where no others are."""
+    """Grade the acceptance of synthetic anomalies, if there are no real ones."""
     images, accepted = totals([one for one in synthetic if one.kind in NOISE])
     if images and accepted / images > USABLE_NOISE:
         return UNFIT, f"it accepts {accepted / images:.0%} of images of noise"
-    return WITH_CARE, "no real anomaly has tested it"
+    return WITH_CARE, "it was not tested on real anomalies"
 
 
 def worst_of(findings: Sequence[tuple[Level, str]]) -> Grade:
     """Return the worst level with its reasons."""
-    level = max((level for level, _ in findings), key=LEVELS.index)
-    return Grade(level=level, reasons=[reason for own, reason in findings if own == level])
+    worst = max((level for level, _ in findings), key=LEVELS.index)
+    return Grade(level=worst, reasons=[reason for level, reason in findings if level == worst])
 
 
 def totals(synthetic: Sequence[SyntheticSet]) -> tuple[int, int]:
-    """Return the number of synthetic anomalies, and of those that are accepted."""
+    """Return the number of synthetic anomalies, and the number accepted."""
     return sum(one.images for one in synthetic), sum(one.accepted for one in synthetic)
 
 
@@ -407,7 +410,7 @@ def totals(synthetic: Sequence[SyntheticSet]) -> tuple[int, int]:
 
 
 def accuracy_sentence(accuracy: Share, chance: float, largest_class: str | None) -> str:
-    """Return how often the class is right, and what always giving one class would reach."""
+    """Return the accuracy, and that of always predicting the largest class, in a sentence."""
     digits = 2 if accuracy.of < 100 else 3
     value, low, high, by_chance = (
         f"{number:.{digits}f}" for number in (accuracy.value, accuracy.low, accuracy.high, chance)
@@ -417,49 +420,51 @@ def accuracy_sentence(accuracy: Share, chance: float, largest_class: str | None)
         measured = f"{value} on only {images}: between {low} and {high} (95% interval)"
     else:
         measured = f"{value} on {images} (95% interval {low} to {high})"
-    constant = quoted(largest_class) if largest_class is not None else "one and the same class"
-    no_better = ", so that it cannot be told from chance" if accuracy.low <= chance else ""
+    constant = quoted(largest_class) if largest_class is not None else "one class"
+    no_better = ", so it is not significantly better than chance" if accuracy.low <= chance else ""
     return (
-        f"The accuracy is {measured}; always answering {constant} would reach "
+        f"The accuracy is {measured}; always predicting {constant} would reach "
         f"{by_chance}{no_better}."
     )
 
 
 def confusion_sentence(confused: Sequence[Confusion], errors: np.ndarray) -> str:
-    """Return which classes are taken for which, and how many errors (c, c) are left."""
+    """Return the most confused pairs of classes, and the number of other errors (c, c)."""
     if not confused:
-        return "No test image is given another class than its own."
+        return "No test image is misclassified."
     pairs = listed(
         [
             f"{one.count / one.of:.0%} of {quoted(one.actual)} ({one.count:,} of {one.of:,}) "
-            f"{'is' if one.of == 1 else 'are'} taken for {quoted(one.predicted)}"
+            f"{'is' if one.of == 1 else 'are'} classified as {quoted(one.predicted)}"
             for one in confused
         ]
     )
-    said = f"Of the test images, {pairs}."
+    sentence = f"Of the test images, {pairs}."
     left = int(errors.sum()) - sum(one.count for one in confused)
+    if not left:
+        return sentence
     if left == 1:
-        return f"{said} One more is misclassified."
+        return f"{sentence} One more is misclassified."
     others = counted(int((errors > 0).sum()) - len(confused), "other pair")
-    return f"{said} {left:,} more are misclassified, over {others} of classes." if left else said
+    return f"{sentence} {left:,} more are misclassified, in {others} of classes."
 
 
 def rejects_sentence(rejects: Share, promise: Promise) -> str:
-    """Return the false rejects beside what was promised."""
+    """Compare the false rejects with the promised rate, in a sentence."""
     measured = f"{numbered(rejects, 'test image')} rejected"
     if not promise.is_calibrated:
-        return f"{measured}; the paper's threshold, in force, promises no share."
+        return f"{measured}; the threshold in force, that of the paper, promises no rate."
     low, high = promise.expected
     rate = round(rejects.value, 4)
     where = "more than" if rate > high else "fewer than" if rate < low else "within"
     return (
-        f"{measured}; {promise.alpha:.1%} were promised: {where} the {low:.1%} to {high:.1%} that "
-        f"chance allows on so many images."
+        f"{measured}; promised: {promise.alpha:.1%}, which is {where} the range of {low:.1%} to "
+        f"{high:.1%} expected by chance."
     )
 
 
 def accepts_sentence(accepts: Share, ranking: Ranking | None) -> str:
-    """Return the share of given anomalies that is accepted, and how well they are ranked."""
+    """Return the share of accepted anomalies and the AUROC, in a sentence."""
     low, high = f"{accepts.low:.1%}", f"{accepts.high:.1%}"
     ends = f": between {low} and {high} (95% interval)"
     if not accepts.is_wide:
@@ -472,28 +477,28 @@ def accepts_sentence(accepts: Share, ranking: Ranking | None) -> str:
 
 
 def synthetic_sentence(synthetic: Sequence[SyntheticSet], why: str) -> str:
-    """Return the share of synthetic anomalies that is accepted, where none were given."""
+    """Return the share of accepted synthetic anomalies, if there are no real ones."""
     start = f"{why[0].upper()}{why[1:]}"
     images, accepted = totals(synthetic)
     if not images:
         return f"{start}."
-    said = f"{start}; of {counted(images, 'synthetic one')}, made from test images, "
+    subject = f"{start}; of {counted(images, 'synthetic anomaly', 'synthetic anomalies')}, "
     if not accepted:
-        return f"{said}none is accepted. Real anomalies may be harder to find."
+        return f"{subject}none is accepted. Real anomalies may be harder to detect."
     kinds = sorted(synthetic, key=lambda one: -one.accepted / one.images)[:PAIRS]
     shares = listed(
         [f"{one.accepted / one.images:.0%} of {one.kind}" for one in kinds if one.accepted]
     ).replace("_", " ")
     return (
-        f"{said}{accepted / images:.1%} are accepted ({shares}). Real anomalies may be harder to "
-        f"find."
+        f"{subject}{accepted / images:.1%} are accepted ({shares}). Real anomalies may be harder "
+        f"to detect."
     )
 
 
 def confusion_helps(
     errors: np.ndarray, class_names: Sequence[str], training: Training
 ) -> list[str]:
-    """Return which class requires more images: the one with the most errors (c, c), if any."""
+    """Return the advice to add images to the class with the most errors (c, c), if any."""
     if not errors.any():
         return []
     worst = int(np.argmax(errors.sum(axis=1)))
@@ -504,7 +509,7 @@ def confusion_helps(
 def weakness_helps(
     training: Training, more_images: list[str], *, accepts_many: bool, rejects_many: bool
 ) -> list[str]:
-    """Return what helps against errors of each kind; `more_images` comes of wrong classes."""
+    """Return advice against errors of each kind; `more_images` is that of `confusion_helps`."""
     is_weak = bool(more_images) or accepts_many
     return [
         *(
@@ -512,39 +517,39 @@ def weakness_helps(
             * (is_weak and training.lacks_weights)
         ),
         *(more_images or ["more images of every class"] * accepts_many),
-        *(["clean labels (`belong clean` finds wrong ones)"] * is_weak),
+        *(["correct labels (`belong clean` finds mislabeled images)"] * is_weak),
         *(
-            ["more calibration images, and no copies in the folder (`belong check` finds copies)"]
+            ["more calibration images without duplicates (`belong check` finds duplicates)"]
             * rejects_many
         ),
     ]
 
 
 def evidence_helps(accuracy: Share, accepts: Share | None) -> list[str]:
-    """Return what makes the measurement itself surer."""
-    helps = ["more images, so that more of them test the model"] * accuracy.is_wide
+    """Return advice that makes the measurement more precise."""
+    helps = ["more images, for a larger test part"] * accuracy.is_wide
     if accepts is None:
-        return [*helps, "images that do not belong, to measure it on (`belong fit --anomalies`)"]
-    is_open = accepts.is_wide and accepts.low <= USABLE_ACCEPTS  # else the grade is clear
-    return helps + ["more anomalies to measure it on"] * is_open
+        return [*helps, "test anomalies (`belong fit --anomalies`)"]
+    is_open = accepts.is_wide and accepts.low <= USABLE_ACCEPTS  # otherwise the grade is certain
+    return helps + ["more test anomalies"] * is_open
 
 
 def is_blind(level: Level, accepts: Share | None) -> bool:
-    """Return whether too many anomalies are accepted, whatever the interval."""
+    """Return whether too many anomalies are accepted, regardless of the interval."""
     return level == UNFIT or (accepts is not None and accepts.value > GOOD_ACCEPTS)
 
 
 def verdict(classifier: Grade, judge: Grade, helps: Sequence[str]) -> str:
-    """Return both grades in one sentence, and what helps if one of them is "not fit for use"."""
-    uses = (("as a classifier", classifier), ("as a judge of what belongs", judge))
+    """Return both grades in one sentence, with advice if one of them is "not fit for use"."""
+    uses = (("as a classifier", classifier), ("as an anomaly detector", judge))
     unfit = [use for use, grade in uses if grade.level == UNFIT]
     if unfit:
         return f"Not fit for use {listed(unfit)}. What helps: {'; '.join(helps)}."
     if classifier.level == judge.level:
-        said = f"{classifier.level} {listed([use for use, _ in uses])}"
+        sentence = f"{classifier.level} {listed([use for use, _ in uses])}"
     else:
-        said = ", ".join(f"{grade.level} {use}" for use, grade in uses)
-    return f"{said[0].upper()}{said[1:]}."
+        sentence = ", ".join(f"{grade.level} {use}" for use, grade in uses)
+    return f"{sentence[0].upper()}{sentence[1:]}."
 
 
 def graded(use: str, grade: Grade) -> str:
@@ -562,7 +567,7 @@ def numbered(part: Share, one: str, more: str = "") -> str:
 
 
 def percent(part: Share) -> str:
-    """Return the share with one decimal, and without any below 100 images."""
+    """Format a share with one decimal, or without decimals below 100 images."""
     return f"{part.value:.1%}" if part.of >= 100 else f"{part.value:.0%}"
 
 
@@ -573,7 +578,7 @@ def listed(words: Sequence[str]) -> str:
 
 
 def quoted(name: str) -> str:
-    """Return a class name in quotes: in one line, and not longer than a sentence bears."""
+    """Return a class name in quotes, on one line and shortened."""
     shown = "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode()
         for letter in printable(name)

@@ -108,8 +108,8 @@ def roc(curves: Mapping[str, pd.DataFrame], auroc: Mapping[str, float]) -> Figur
             label = f"{auroc[name]:.4f}  {name}"
             axes.plot(x, y, **_line(name, color, style), label=label, drawstyle="steps-post")
     whole.plot([0, 1], [0, 1], color="#999999", linewidth=0.8, linestyle=":")
-    whole.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), title="ROC, normal is positive")
-    corner.set(xscale="log", xlim=(1e-4, 1), ylim=(0.8, 1.002), title="Its upper left corner")
+    whole.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), title="ROC, normal images as positives")
+    corner.set(xscale="log", xlim=(1e-4, 1), ylim=(0.8, 1.002), title="Upper left corner")
     for axes in (whole, corner):
         axes.set(xlabel="anomalies accepted (false-positive rate)")
     whole.set(ylabel="normal images accepted (true-positive rate)")
@@ -234,7 +234,7 @@ def calibration(curve: pd.DataFrame) -> Figure:
         yscale="log",
         xlim=(1e-3, 0.5),
         ylim=(5e-4, 0.6),
-        xlabel="promised false-reject rate (alpha)",
+        xlabel="promised false-rejection rate (alpha)",
         ylabel="achieved on normal test images",
     )
     for axis in (axes.xaxis, axes.yaxis):
@@ -266,7 +266,7 @@ def acceptance(table: pd.DataFrame, promised: float) -> Figure:
     axes.set(
         xscale="log",
         ylim=(0, 1.02),
-        xlabel="training images of each class for each feature (n / d)",
+        xlabel="training images per class and feature (n / d)",
         ylabel="fresh normal images accepted",
         title=f"Mean and range of the draws; promised: {promised:.1%}",
     )
@@ -373,7 +373,7 @@ def anomaly_sets(matrix: pd.DataFrame) -> Figure:
     shown = _heat_map(axes, table, table, "{:.4f}", dark=(0.8, 2), **colors)
     names = [name.replace("_", " ") for name in table.columns]
     axes.set_xticks(range(len(names)), names, rotation=20, ha="right")
-    figure.colorbar(shown, ax=axes, label="AUROC (0.5 and less: no better than chance)")
+    figure.colorbar(shown, ax=axes, label="AUROC (0.5: chance)")
     return figure
 
 

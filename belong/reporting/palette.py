@@ -1,4 +1,4 @@
-"""The colours of every figure and of the report's page."""
+"""Define the colors of the figures and of the report's page."""
 
 import itertools
 from collections.abc import Iterable
@@ -9,21 +9,22 @@ IDX_FILE = "-idx3-ubyte/"
 
 
 def is_ink(sources: pd.Series) -> bool:
-    """Return whether images come from IDX files, by the sources (n,) that the manifest names."""
+    """Return whether images come from IDX files, by their sources (n,) in the manifest."""
     return bool(sources.str.contains(IDX_FILE, regex=False).any())
 
 
-# Two colours that stay apart for every kind of colour vision (Okabe and Ito, 2008).
+# Two colors that every kind of color vision can distinguish (Okabe and Ito, 2008).
 NORMAL, ANOMALY = "#0072B2", "#D55E00"
-# The two methods of paper A, and all together; the others are drawn thin.
+# The two methods of paper A, and the combination; other detectors are drawn with thin lines.
 STRONG = {"mahalanobis": "#0072B2", "mlp_head": "#D55E00", "combined": "#000000"}
 WEAK = ("#56B4E9", "#009E73", "#CC79A7", "#E69F00", "#8c8c8c")
 
 
 def lines(names: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """Return for each detector the colour of its line and its style: "-", "--" or ":".
+    """Return detector -> color and style ("-", "--" or ":") of its line.
 
-    Those of `STRONG` have their own colour; the others take turns, in the order of `names`.
+    Detectors in `STRONG` have fixed colors; the others cycle through `WEAK`, in the order of
+    `names`.
     """
     weak = itertools.cycle(itertools.product(("-", "--", ":"), WEAK))
     turns = {}

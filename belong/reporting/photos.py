@@ -1,4 +1,4 @@
-"""Pictures of images for a page: read from their files, whole, and not from a network's pixels."""
+"""Render images for a page from their original files, as data URIs."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -14,8 +14,8 @@ from belong.data.unreadable import UnreadableError
 from belong.reporting.gallery.sprite_sheets import photo_uri
 from belong.reporting.report.thumbnails import data_uri, picture_of
 
-DATA = "data:"  # how a data URI begins
-BUDGET = 9_000_000  # bytes of all photos of a page: 750 have 256 pixels then, 3,000 have 96
+DATA = "data:"  # start of a data URI
+BUDGET = 9_000_000  # bytes of all photos on a page: 750 photos of 256 pixels, or 3,000 of 96
 
 
 def photo_uris(
@@ -25,13 +25,13 @@ def photo_uris(
     background: Rgb,
     jobs: int | None = None,
 ) -> dict[str, str]:
-    """Return a data URI for each image: a JPEG of a photo, a PNG of each pixel of a small image.
+    """Return name -> data URI: a JPEG of a photo, a lossless PNG of a small image.
 
     Args:
-        sources: name -> file, or (ch, h, w) uint8. A file that cannot be read is left out.
+        sources: name -> file, or (ch, h, w) uint8. Unreadable files are left out.
         max_pixels: see `read_image`.
         background: see `read_image`.
-        jobs: threads; all processors if None.
+        jobs: threads; None: one per processor.
     """
     side_px = side_for(len(sources), budget=BUDGET)
     files = {name: one for name, one in sources.items() if isinstance(one, Path)}
@@ -46,7 +46,7 @@ def photo_uris(
 
 
 def _file_uri(path: Path, *, side_px: int, max_pixels: int, background: Rgb) -> str:
-    """Return the data URI of a file, or why there is none."""
+    """Return the data URI of a file, or the reason why it cannot be read."""
     try:
         image = read_image(path, needed_px=side_px, max_pixels=max_pixels, background=background)
     except UnreadableError as error:

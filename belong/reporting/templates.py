@@ -1,4 +1,4 @@
-"""The templates of the pages that hold everything themselves, style and script included."""
+"""Load the templates of the self-contained pages."""
 
 from collections.abc import Sequence
 from typing import cast
@@ -7,7 +7,7 @@ from jinja2 import BaseLoader, Environment, PackageLoader, StrictUndefined, sele
 
 
 def environment(package: str = "belong") -> Environment:
-    """Return a package's templates, named by their paths in it; every value is escaped."""
+    """Return the templates of a package, named by their paths; every value is escaped."""
     return Environment(
         loader=PackageLoader(package, "."),
         autoescape=select_autoescape(),
@@ -18,6 +18,6 @@ def environment(package: str = "belong") -> Environment:
 
 
 def joined(templates: Environment, files: Sequence[str]) -> str:
-    """Return files one after the other as they are: the parts of a style or of a script."""
+    """Concatenate files: the parts of a style sheet or a script."""
     loader = cast("BaseLoader", templates.loader)
     return "".join(loader.get_source(templates, file)[0] for file in files)

@@ -474,7 +474,7 @@ def test_of_other_images_or_settings_nothing_is_taken_over(
         os.utime(min((images / "0").iterdir()), (1, 1))
     assert main(words(images, model, *["--seed=1"] * (change == "setting"))) == 130
     said = capsys.readouterr().err
-    assert f"begins anew; {tmp_path}/.model.work was of other images, settings or ver" in said
+    assert f"starting again; {tmp_path}/.model.work is of other images, settings or " in said
     assert "goes on with" not in said
 
 

@@ -105,7 +105,7 @@ def test_skill_is_the_share_of_a_constant_answers_errors_that_is_avoided(
 def test_chance_is_the_share_of_the_largest_class() -> None:
     found = assessed(answers([[50, 0, 0], [0, 20, 0], [0, 0, 30]]))
     assert (found.chance, found.largest_class) == (0.5, "kitchen")
-    assert "always answering 'kitchen' would reach 0.500." in found.sentences["accuracy"]
+    assert "always predicting 'kitchen' would reach 0.500." in found.sentences["accuracy"]
 
 
 def test_the_pairs_with_the_most_errors_come_first_and_of_equal_ones_the_larger_share() -> None:
@@ -144,8 +144,8 @@ def test_a_classifier_that_only_knows_the_largest_class_is_unfit_whatever_its_ac
     found = assessed(answers([[0, 5], [0, 95]]))
     assert found.accuracy.value == 0.95
     assert found.classifier.level == UNFIT
-    assert found.classifier.reasons == ["its accuracy cannot be told from chance"]
-    assert found.sentences["accuracy"].endswith("so that it cannot be told from chance.")
+    assert found.classifier.reasons == ["its accuracy is not significantly better than chance"]
+    assert found.sentences["accuracy"].endswith("so it is not significantly better than chance.")
 
 
 def test_few_test_images_keep_a_grade_down_and_are_said() -> None:
@@ -155,15 +155,15 @@ def test_few_test_images_keep_a_grade_down_and_are_said() -> None:
     assert found.classifier.reasons[0].endswith("but 12 test images cannot rule out 42%")
     assert found.sentences["accuracy"] == (
         "The accuracy is 0.92 on only 12 test images: between 0.62 and 1.00 (95% interval); always "
-        "answering one and the same class would reach 0.33."
+        "predicting one class would reach 0.33."
     )
-    assert "more images, so that more of them test the model" in found.helps
+    assert "more images, for a larger test part" in found.helps
 
 
 def test_a_class_that_is_surely_mistaken_more_often_than_not_keeps_a_grade_down() -> None:
     found = assessed(answers([[500, 0, 0], [0, 500, 0], [0, 9, 1]]))
     assert found.classifier.level == WITH_CARE
-    assert found.classifier.reasons == ["most images of 'frontal' are given another class"]
+    assert found.classifier.reasons == ["most images of 'frontal' are misclassified"]
     assert assessed(answers([[500, 0, 0], [0, 500, 0], [0, 3, 1]])).classifier.level == GOOD
 
 
@@ -208,8 +208,8 @@ def test_synthetic_anomalies_never_make_a_judge_good_but_noise_may_make_it_unfit
 def test_confused_classes_are_said_in_words() -> None:
     found = assessed(answers([[75, 10, 0], [2, 85, 0], [0, 0, 86]])).sentences["confusion"]
     assert found == (
-        "Of the test images, 12% of 'kitchen' (10 of 85) are taken for 'bedroom' and 2% of "
-        "'bedroom' (2 of 87) are taken for 'kitchen'."
+        "Of the test images, 12% of 'kitchen' (10 of 85) are classified as 'bedroom' and 2% of "
+        "'bedroom' (2 of 87) are classified as 'kitchen'."
     )
 
 
@@ -217,8 +217,8 @@ def test_confused_classes_are_said_in_words() -> None:
     ("last", "words"),
     [
         ([1, 0, 9], "One more is misclassified."),
-        ([2, 0, 8], "2 more are misclassified, over 1 other pair of classes."),
-        ([2, 1, 7], "3 more are misclassified, over 2 other pairs of classes."),
+        ([2, 0, 8], "2 more are misclassified, in 1 other pair of classes."),
+        ([2, 1, 7], "3 more are misclassified, in 2 other pairs of classes."),
     ],
 )
 def test_the_errors_beside_the_named_pairs_are_counted(last: list[int], words: str) -> None:
@@ -228,7 +228,7 @@ def test_the_errors_beside_the_named_pairs_are_counted(last: list[int], words: s
 
 def test_no_error_is_said_too() -> None:
     found = assessed(RIGHT)
-    assert found.sentences["confusion"] == "No test image is given another class than its own."
+    assert found.sentences["confusion"] == "No test image is misclassified."
 
 
 def test_of_given_anomalies_it_is_said_how_many_get_in_with_the_interval() -> None:
@@ -249,8 +249,8 @@ def test_of_few_given_anomalies_it_is_said_how_much_they_leave_open() -> None:
 def test_synthetic_anomalies_are_called_so() -> None:
     one = replace(RIGHT, why_no_anomalies="all 40 anomalies are among the normal images")
     assert assessed(one).sentences["anomalies"] == (
-        "All 40 anomalies are among the normal images; of 100 synthetic ones, made from test "
-        "images, 20.0% are accepted (40% of rotated). Real anomalies may be harder to find."
+        "All 40 anomalies are among the normal images; of 100 synthetic anomalies, 20.0% are "
+        "accepted (40% of rotated). Real anomalies may be harder to detect."
     )
 
 
@@ -261,15 +261,15 @@ def test_false_rejects_are_set_beside_the_promise(rejected: int, words: str) -> 
     one = replace(RIGHT, accepted=~first(rejected, 300))
     found = assessed(one).sentences["false rejects"]
     assert found.endswith(
-        f"2.5% were promised: {words} the 0.4% to 6.0% that chance allows on so many images."
+        f"promised: 2.5%, which is {words} the range of 0.4% to 6.0% expected by chance."
     )
 
 
 def test_the_threshold_of_the_paper_promises_nothing() -> None:
     found = assessed(RIGHT, replace(PROMISE, is_calibrated=False)).sentences["false rejects"]
     assert found == (
-        "6 of 300 test images (2.0%) are rejected; the paper's threshold, in force, promises no "
-        "share."
+        "6 of 300 test images (2.0%) are rejected; the threshold in force, that of the paper, "
+        "promises no rate."
     )
 
 
@@ -277,17 +277,17 @@ def test_a_verdict_that_a_model_is_not_fit_for_use_says_what_helps() -> None:
     weak = answers([[50, 50, 0], [45, 55, 0], [0, 0, 100]])
     found = assessed(with_anomalies(weak, 90, 100), lacks_weights=True)
     assert found.verdict == (
-        "Not fit for use as a judge of what belongs. What helps: a pretrained backbone (`belong "
+        "Not fit for use as an anomaly detector. What helps: a pretrained backbone (`belong "
         "fit --backbone efficientnet_lite0`); more images of 'kitchen' (trained on 200 images); "
-        "clean labels (`belong clean` finds wrong ones)."
+        "correct labels (`belong clean` finds mislabeled images)."
     )
 
 
 @pytest.mark.parametrize(
     ("accepted", "verdict"),
     [
-        (0, "Good as a classifier and as a judge of what belongs."),
-        (30, "Good as a classifier, usable with care as a judge of what belongs."),
+        (0, "Good as a classifier and as an anomaly detector."),
+        (30, "Good as a classifier, usable with care as an anomaly detector."),
     ],
 )
 def test_a_verdict_names_the_grade_of_both_uses(accepted: int, verdict: str) -> None:
@@ -297,8 +297,14 @@ def test_a_verdict_names_the_grade_of_both_uses(accepted: int, verdict: str) -> 
 @pytest.mark.parametrize(
     ("accepted", "helps"),
     [
-        (2, ["more anomalies to measure it on"]),
-        (20, ["more images of every class", "clean labels (`belong clean` finds wrong ones)"]),
+        (2, ["more test anomalies"]),
+        (
+            20,
+            [
+                "more images of every class",
+                "correct labels (`belong clean` finds mislabeled images)",
+            ],
+        ),
     ],
 )
 def test_more_anomalies_help_only_where_they_may_change_the_grade(
@@ -332,7 +338,7 @@ def test_a_hundred_classes_are_said_in_as_few_words_as_two() -> None:
     found = assessed(answers(counts.tolist(), names=tuple(f"class {at}" for at in range(100))))
     assert found.sentences["confusion"].startswith("Of the test images, 25% of 'class 0' (1 of 4) ")
     assert found.sentences["confusion"].endswith(
-        "97 more are misclassified, over 97 other pairs of classes."
+        "97 more are misclassified, in 97 other pairs of classes."
     )
     assert found.classifier.level == WITH_CARE  # (0.75 - 0.01) / 0.99 is 0.747
 
@@ -340,5 +346,5 @@ def test_a_hundred_classes_are_said_in_as_few_words_as_two() -> None:
 def test_a_model_of_photos_from_scratch_says_plainly_what_it_does_not_reach() -> None:
     anomalies = with_anomalies(RIGHT, 0, 100)
     said = assessed(anomalies, lacks_weights=True).sentences["from scratch"]
-    assert "0.72, where hand-made features (HOG and an SVM) reach 0.85" in said
+    assert "0.72, while hand-made features (HOG and an SVM) reach 0.85" in said
     assert "from scratch" not in assessed(anomalies).sentences

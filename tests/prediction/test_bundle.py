@@ -164,7 +164,7 @@ def test_the_card_says_the_verdict_below_the_classes(
     assert said.splitlines()[3].startswith(
         "verdict           Not fit for use as a classifier. What"
     )
-    assert "100% of 'dog' (1 of 1) is taken for 'cat'." in " ".join(said.split())
+    assert "100% of 'dog' (1 of 1) is classified as 'cat'." in " ".join(said.split())
 
 
 def test_the_summary_of_a_scoring_has_the_grades_of_its_model() -> None:

@@ -88,7 +88,7 @@ def test_the_rate_at_the_head_is_that_of_the_detector_that_decides(
         "detectors": {"mahalanobis": {"false_reject": 0.5}, "combined": {"false_reject": 0.0215}},
     }
     found = facts(given, numbers)
-    assert found["false rejects of combined, which decides"] == rate
+    assert found["false rejects of combined, the deciding detector"] == rate
     assert "mahalanobis" not in str(found)
     assert found["threshold in force"].startswith("the paper's") == (threshold == "training")
     assert "calibrated, on 5,999 held-out images" in found["threshold in force"]
@@ -415,7 +415,7 @@ def test_the_page_shows_the_assessment_of_the_model_and_what_helps(made: Path) -
 
 def test_the_page_says_which_detectors_combined_leaves_out_and_why(made: Path) -> None:
     page = make_page(made).read_text(encoding="utf-8")
-    assert "<code>mahalanobis</code>: enters, 0.750" in page
+    assert "<code>mahalanobis</code>: selected, 0.750" in page
     assert "<code>reconstruction</code>: left out, it is &lt;blind&gt;" in page
 
 

@@ -244,7 +244,7 @@ def make(job: Job, output: Path) -> "Model":
     work, start = work_beside(output), time.perf_counter()
     workspace = Workspace(work, key_of(job))
     if workspace.is_other:
-        say(f"{output}: begins anew; {work} was of other images, settings or versions")
+        say(f"{output}: starting again; {work} is of other images, settings or versions")
     if workspace.has("pack"):
         slow = ["embed"] * job.values.is_frozen + ["train", "train_autoencoder"]
         step = next((one for one in slow if not workspace.has(one)), "extract")

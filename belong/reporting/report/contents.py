@@ -27,21 +27,21 @@ NORMAL, ANOMALY, HELD_OUT = "normal/test", "anomaly/test", "normal/calibration"
 REBUILT = "reconstruction"
 
 ROLES = {
-    "normal_train": "fit the network, the autoencoder and the detectors",
-    "normal_calibration": "held out of all fitting; they set the thresholds",
-    "normal_test": "measure: how many are rejected, and are they classified right",
-    "anomaly_head": "train the supervised head, and nothing else",
-    "anomaly_test": "measure: how many are accepted",
-    "left_out_test": "measure too: classes of the normal data set that nothing else is made of",
-    "unseen_test": "measure too: another data set, which nothing was trained with",
-    "dropped": "left out, for the same image is in another part; the manifest says which",
+    "normal_train": "train the network and the autoencoder, fit the detectors",
+    "normal_calibration": "set the thresholds; not used in training",
+    "normal_test": "measure the accuracy and the false rejects",
+    "anomaly_head": "train the supervised head only",
+    "anomaly_test": "measure the false accepts",
+    "left_out_test": "further test anomalies: unused classes of the normal data set",
+    "unseen_test": "further test anomalies: another data set, not used in training",
+    "dropped": "excluded, as the same image is in another part (see manifest.csv)",
 }
 DASHES = {"-": "", "--": "7 4", ":": "2 3"}  # matplotlib's styles of a line, in SVG
 
 
 @dataclass(frozen=True)
 class StageTime:
-    """The last run of a stage; None where there is no record of one."""
+    """The last run of a stage; None if there is no record."""
 
     name: str
     does: str

@@ -1,4 +1,4 @@
-// One detector is in view: picked in the side, a legend, a table or on its curve.
+// One detector is selected: in the sidebar, a legend, a table or on its curve.
 
 const { charts: CURVES, lines: LINES, alpha: ALPHA } = JSON.parse(
   document.getElementById("curves-data").textContent,
@@ -13,11 +13,11 @@ const plain = (value) => String(Number(value.toPrecision(6)));
 const percent = (value) => `${plain(100 * value)} %`;
 const share = { from: 0, to: 1, format: plain };
 
-// All detectors' curves in one chart, the one in view on top.
+// Draw the curves of all detectors in one chart, the selected one on top.
 function drawCurves(box, label, x, y, of, through) {
   const inView = picker.value;
   drawChart(box, {
-    label: `${label}; in view is ${inView}`,
+    label: `${label}; selected: ${inView}`,
     x,
     y,
     draw(plot, X, Y) {
@@ -82,9 +82,9 @@ function drawCalibration(box) {
   const from = alpha.find((one) => one > 0);
   const axis = { from: from / 2, to: Math.min(1, alpha.at(-1) * 2), logarithmic: true, format: percent };
   drawChart(box, {
-    label: `Promised and measured share of false rejects of ${picker.value}`,
-    x: { ...axis, from, to: alpha.at(-1), title: "promised share of false rejects" },
-    y: { ...axis, title: "measured share" },
+    label: `Promised and measured false-rejection rate of ${picker.value}`,
+    x: { ...axis, from, to: alpha.at(-1), title: "promised false-rejection rate" },
+    y: { ...axis, title: "measured rate" },
     draw(plot, X, Y) {
       const back = [...alpha.keys()].reverse();
       const band = [[...alpha, ...back.map((at) => alpha[at])], [...high, ...back.map((at) => low[at])]];
@@ -121,7 +121,7 @@ const DRAW = {
 };
 
 function drawPrecision(box, kind) {
-  drawCurves(box, `Precision and recall, ${kind} is the positive`, { ...share, title: "recall" },
+  drawCurves(box, `Precision and recall, ${kind} as positive`, { ...share, title: "recall" },
     { ...share, title: "precision" }, (one) => one.pr[kind], pathThrough);
 }
 

@@ -1,4 +1,4 @@
-"""What was run, in words."""
+"""Describe a run: its data sets, parameters and main results."""
 
 from collections.abc import Mapping
 from pathlib import PurePath
@@ -8,31 +8,33 @@ from belong.calibration.coverage import expected
 
 IN_FORCE = {
     "calibrated": "calibrated, on {n_calibration:,} held-out images",
-    "training": "the paper's, from the training images, for the detectors that have one there; "
-    "the others stay calibrated, on {n_calibration:,} held-out images",
+    "training": "the paper's, from training images; detectors without such a threshold are "
+    "calibrated on {n_calibration:,} held-out images",
 }
 
 
 def facts(parameters: Mapping[str, Any], numbers: Mapping[str, Any]) -> dict[str, str]:
-    """Return the pair, the choices and what came of them, label -> value.
+    """Return label -> value of the data sets, the main parameters and the main results.
 
-    `numbers` are those of metrics_all.json.
+    Args:
+        parameters: params.yaml.
+        numbers: metrics_all.json.
     """
     alpha, threshold = (parameters["calibration"][key] for key in ("alpha", "threshold"))
     promise, classes = numbers["calibration"], numbers["classification"]
     decides = parameters["bundle"]["detector"]
     rejects = f"{numbers['detectors'][decides]['false_reject']:.4f}"
-    if threshold == "calibrated":  # only this one promises anything
+    if threshold == "calibrated":  # only a calibrated threshold promises a rate
         low, high = expected(decides, promise, numbers["data"]["normal_test"])
         rejects += f" ({low:.4f} to {high:.4f} expected)"
     return {
         "normal images": _data_set(parameters["normal"]),
         "anomalies": _data_set(parameters["anomaly"]),
-        "weight of the center loss, lambda": f"{parameters['lambda']:g}",
+        "center-loss weight, lambda": f"{parameters['lambda']:g}",
         "seed": str(parameters["seed"]),
         "threshold in force": IN_FORCE[threshold].format_map(promise),
-        "promised false rejects, alpha": f"{alpha:g}",
-        f"false rejects of {decides}, which decides": rejects,
+        "promised false-rejection rate, alpha": f"{alpha:g}",
+        f"false rejects of {decides}, the deciding detector": rejects,
         "accuracy": f"{classes['accuracy']:.4f} on {classes['n']:,} test images",
         "calibration error of the probability, ECE": (
             f"{classes['ece']:.4f} at a temperature of {classes['temperature']:.4g}; "
@@ -42,9 +44,9 @@ def facts(parameters: Mapping[str, Any], numbers: Mapping[str, Any]) -> dict[str
 
 
 def title(normal: Mapping[str, Any], anomaly: Mapping[str, Any]) -> str:
-    """Return which pair this is, or that there are no anomalies.
+    """Return the title: the names of the normal images and of the anomalies.
 
-    Two choices of one data set are told apart by their classes.
+    If both come from one data set, the title names their classes.
     """
     names = [PurePath(chosen["path"]).name for chosen in (normal, anomaly)]
     if anomaly["classes"] == "none":
@@ -58,7 +60,7 @@ def title(normal: Mapping[str, Any], anomaly: Mapping[str, Any]) -> str:
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Return nested parameters by their dotted keys, in their order."""
+    """Return dotted key -> value of nested parameters, in their order."""
     lines: dict[str, str] = {}
     for key, value in values.items():
         if isinstance(value, Mapping):

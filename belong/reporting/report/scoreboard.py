@@ -30,18 +30,18 @@ class Column:
 
 
 COLUMNS = (
-    Column("auroc", "AUROC", "the chance that an anomaly scores higher than a normal image", "max"),
+    Column("auroc", "AUROC", "probability that an anomaly scores above a normal image", "max"),
     Column(
         "auroc_low", "95 % interval", "of the AUROC, from bootstrap resamples", "max", "auroc_high"
     ),
-    Column("fpr95", "FPR95", "anomalies accepted where 95 % of normal images are", "min"),
-    Column("aupr_normal", "AUPR normal", "average precision, normal is the positive", "max"),
-    Column("aupr_anomaly", "AUPR anomaly", "average precision, anomaly is the positive", "max"),
-    Column("oscr", "OSCR", "area under correct classification over the anomalies accepted", "max"),
-    Column("f1_normal", "F1 normal", "normal is the positive, the numbers as they are", "max"),
-    Column("f1_anomaly", "F1 anomaly", "anomaly is the positive, the numbers as they are", "max"),
-    Column("f1_normal_balanced", "F1 normal 1:1", "as if there were as many of each", "max"),
-    Column("f1_anomaly_balanced", "F1 anomaly 1:1", "as if there were as many of each", "max"),
+    Column("fpr95", "FPR95", "anomalies accepted when 95 % of normal images are", "min"),
+    Column("aupr_normal", "AUPR normal", "average precision, normal images as positives", "max"),
+    Column("aupr_anomaly", "AUPR anomaly", "average precision, anomalies as positives", "max"),
+    Column("oscr", "OSCR", "area under correct classification against accepted anomalies", "max"),
+    Column("f1_normal", "F1 normal", "normal images as positives, actual proportions", "max"),
+    Column("f1_anomaly", "F1 anomaly", "anomalies as positives, actual proportions", "max"),
+    Column("f1_normal_balanced", "F1 normal 1:1", "as if both were equally frequent", "max"),
+    Column("f1_anomaly_balanced", "F1 anomaly 1:1", "as if both were equally frequent", "max"),
     Column(
         "false_reject", "false rejects", "share of the normal images rejected", "min", ranks=False
     ),
@@ -49,24 +49,22 @@ COLUMNS = (
     Column(
         "open_set_accuracy",
         "open-set accuracy",
-        "share of the normal images accepted and classified right",
+        "share of normal images accepted and classified correctly",
         "max",
     ),
     Column(
         "aurc",
         "AURC",
-        "area under the error rate of the normal images accepted, over their share",
+        "area under the risk-coverage curve",
         "min",
     ),
-    Column(
-        "augrc", "AUGRC", "area under the share accepted and wrong, over the share accepted", "min"
-    ),
+    Column("augrc", "AUGRC", "area under the generalized risk-coverage curve", "min"),
 )
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What stands in one place: its text, the number to sort by, and why there is none."""
+    """A cell of the table: text, number to sort by, and the reason for a missing number."""
 
     text: str
     number: float | None
@@ -98,7 +96,7 @@ def scoreboard(
         best.append(pick(numbers, default=None) if column.ranks else None)
     rows = [replace(row, cells=tuple(map(_marked, row.cells, best))) for row in rows]
     rows.sort(key=_worst_last)
-    looks_at_nothing = "a rule that looks at nothing does not rank"
+    looks_at_nothing = "a constant rule has no ranking"
     floors = [_row(name, numbers, looks_at_nothing) for name, numbers in floor.items()]
     return rows + [replace(row, floor=True) for row in floors]
 
