@@ -1,12 +1,14 @@
-"""A trained model as one folder: `manifest.json`, and arrays as safetensors; nothing is pickled.
+"""Save and load a trained model as one folder: `manifest.json`, and arrays without pickle.
 
-network       the classifier; of a frozen backbone, what was trained above it
+The files are safetensors:
+
+network       the classifier; with a frozen backbone, only the layers above it
 backbone      the frozen backbone, if there is one
-autoencoder   if a detector wants it
-detectors     `DETECTOR/ARRAY` of the detectors that are asked
-calibration   `DETECTOR` (n,) of the detector in force: what p-values are taken from;
-              `member/DETECTOR` (n,) what the surprises of `combined` are fitted to
-training      some of the training images: `features` (m, d) float32, `labels` (m,) int64, and
+autoencoder   the autoencoder, if a detector needs it
+detectors     `DETECTOR/ARRAY` of the detectors in use
+calibration   `DETECTOR` (n,): calibration scores of the deciding detector, for p-values;
+              `member/DETECTOR` (n,): calibration scores of the members of `combined`
+training      a sample of the training images: `features` (m, d) float32, `labels` (m,) int64, and
               their pictures, see `belong.prediction.training_thumbnails`
 """
 
@@ -33,37 +35,37 @@ NEEDED = ("network", "detectors", "calibration", "training")
 OPTIONAL = ("backbone", "autoencoder")
 FILES = (*NEEDED, *OPTIONAL)
 WEIGHTS = ("network", "backbone")
-MOST_WEIGHTS, MOST_BYTES = 2**32, 3 * 2**27  # of a file: a stranger's may be a hole of any size
-MOST_TOTAL = 7 * 2**26  # of all files, beside what the weights of a named network take
+MOST_WEIGHTS, MOST_BYTES = 2**32, 3 * 2**27  # maximum size of a file, which may be sparse
+MOST_TOTAL = 7 * 2**26  # maximum size of all files, without the weights of a named network
 MOST_AXES = 8
-REASON = 200  # characters
-# What types and shapes that NumPy does not know make safetensors raise.
+REASON = 200  # maximum characters of a reason in a message
+# Errors of safetensors on types and shapes unknown to NumPy.
 UNREADABLE = (ArithmeticError, LookupError, OSError, SafetensorError, TypeError, ValueError)
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A model, complete.
+    """A complete model.
 
     Attributes:
-        manifest: what it says of itself.
-        arrays: file, one of FILES, -> its arrays; a file without any is not there.
+        manifest: the manifest.
+        arrays: file, one of FILES, -> its arrays; files without arrays are missing.
     """
 
     manifest: Manifest
     arrays: Mapping[str, Arrays]
 
     def of_detector(self, name: str) -> dict[str, np.ndarray]:
-        """Return the arrays that a detector is loaded from."""
+        """Return the arrays of a detector."""
         start = f"{name}/"
-        own = self.arrays.get("detectors", {}).items()
-        return {key.removeprefix(start): array for key, array in own if key.startswith(start)}
+        arrays = self.arrays.get("detectors", {}).items()
+        return {key.removeprefix(start): array for key, array in arrays if key.startswith(start)}
 
     def save(self, folder: Path) -> Self:
-        """Write the folder, whole or not at all, in the place of what is there.
+        """Write the folder atomically, and replace an existing one.
 
         Returns:
-            The same model with the manifest that was written: it names the files.
+            The model with the written manifest, which names the files.
         """
         with whole_folder(folder) as part:
             files = {}
@@ -80,29 +82,29 @@ class Bundle:
 
     @classmethod
     def load(cls, folder: str | PathLike[str], *, own_bytes: int = 0) -> Self:
-        """Read a folder that `save` wrote; what lies beside its files is left alone.
+        """Read a folder written by `save`; other files in it are ignored.
 
         Args:
-            folder: the model.
-            own_bytes: of the weights of a person's own module, if it was fitted on one.
+            folder: the folder of the model.
+            own_bytes: size of the weights of the user's backbone module, if there is one.
 
         Raises:
-            InputError: no such folder, or no manifest in it.
-            IntegrityError: another format, or a file that is missing, cut off or altered.
+            InputError: the folder or its manifest is missing.
+            IntegrityError: the format is unknown, or a file is missing, cut off or altered.
         """
         folder = as_path("folder", folder)
         if not folder.is_dir():
-            raise InputError(f"{folder}: {'is a file' if folder.exists() else 'no such folder'}; "
-                             f"expected the folder of a model")  # fmt: skip
+            raise InputError(f"{folder}: expected the folder of a model, got "
+                             f"{'a file' if folder.exists() else 'no such folder'}")  # fmt: skip
         path = folder / NAME
         if not path.is_file():
-            raise InputError(f"{folder}: has no {NAME}; expected the folder of a model")
+            raise InputError(f"{folder}: expected the folder of a model, got no {NAME}")
         manifest = Manifest.read(path)
         named = {Path(name).stem for name in manifest.files}
         if not set(NEEDED) <= named <= set(FILES):
             raise IntegrityError(
-                f"{path}: names the files {', '.join(sorted(named))}; "
-                f"expected {', '.join(NEEDED)}, and no others but {', '.join(OPTIONAL)}"
+                f"{path}: files: expected {', '.join(NEEDED)}, and optionally "
+                f"{', '.join(OPTIONAL)}, got {', '.join(sorted(named))}"
             )
         _check_total(manifest, path, own_bytes)
         files = manifest.files.items()
@@ -110,14 +112,14 @@ class Bundle:
         held_out = arrays["calibration"].get(manifest.detector)
         if held_out is not None and held_out.shape != (manifest.n_calibration,):
             raise IntegrityError(
-                f"{path}: n_calibration: is {manifest.n_calibration}, and the array "
-                f"{manifest.detector} of calibration.safetensors has shape {held_out.shape}"
+                f"{path}: n_calibration: expected {held_out.shape}, the shape of "
+                f"{manifest.detector} in calibration.safetensors, got {manifest.n_calibration}"
             )
         return cls(manifest, arrays)
 
 
 def _check_total(manifest: Manifest, path: Path, own_bytes: int) -> None:
-    """Refuse more, or fewer weights, than a model of its network has, before any of it is read."""
+    """Check the total size of the files against the network, before any file is read."""
     total = sum(file.bytes for file in manifest.files.values())
     if total <= MOST_TOTAL:
         return
@@ -125,7 +127,7 @@ def _check_total(manifest: Manifest, path: Path, own_bytes: int) -> None:
     if card is not None and card.architecture != OWN_MODULE:
         from belong.prediction.network_outline import (
             bytes_of,
-        )  # not at the top: torch takes seconds
+        )  # imported here: torch takes seconds
 
         try:
             weights = bytes_of(card.architecture)
@@ -134,33 +136,33 @@ def _check_total(manifest: Manifest, path: Path, own_bytes: int) -> None:
         most += weights
         largest = max(file.bytes for file in manifest.files.values())
         if largest < weights:
-            raise IntegrityError(f"{path}: names no file with the {weights} bytes of the weights "
-                                 f"of {card.architecture}")  # fmt: skip
+            raise IntegrityError(f"{path}: expected a file of at least {weights} bytes, the "
+                                 f"weights of {card.architecture}, got {largest}")  # fmt: skip
     if total > most:
-        raise IntegrityError(f"{path}: names files of {total} bytes; a model of this network has "
-                             f"{most} at most")  # fmt: skip
+        raise IntegrityError(f"{path}: expected files of at most {most} bytes for this network, "
+                             f"got {total}")  # fmt: skip
 
 
-def _checked(path: Path, wanted: StoredFile) -> Arrays:
-    """Read the arrays of a file, once it is known to be the one that was saved."""
-    if not path.is_file():  # a pipe would keep us waiting
-        what = "is no file" if path.exists() else "is missing"
-        raise IntegrityError(f"{path}: {what}; {NAME} names it")
-    if (size := path.stat().st_size) != wanted.bytes:
-        raise IntegrityError(f"{path}: expected {wanted.bytes} bytes, got {size}")
+def _checked(path: Path, stored: StoredFile) -> Arrays:
+    """Check a file against the manifest, and read its arrays."""
+    if not path.is_file():  # reading a pipe may never end
+        what = "is not a file" if path.exists() else "is missing"
+        raise IntegrityError(f"{path}: {what}; {NAME} lists it")
+    if (size := path.stat().st_size) != stored.bytes:
+        raise IntegrityError(f"{path}: expected {stored.bytes} bytes, got {size}")
     most = MOST_WEIGHTS if path.stem in WEIGHTS else MOST_BYTES
     if size > most:
-        raise IntegrityError(f"{path}: has {size} bytes; no model of ours has above {most} there")
-    content = read_bytes(path, most=most)  # not mapped: a file may be cut short meanwhile
-    if hashlib.sha256(content).hexdigest() != wanted.sha256:
-        raise IntegrityError(f"{path}: is altered; its SHA-256 is not the one in {NAME}")
+        raise IntegrityError(f"{path}: expected at most {most} bytes, got {size}")
+    content = read_bytes(path, most=most)  # not mapped: another process may truncate the file
+    if hashlib.sha256(content).hexdigest() != stored.sha256:
+        raise IntegrityError(f"{path}: is altered; its SHA-256 differs from the one in {NAME}")
     try:
         arrays: dict[str, np.ndarray] = load(content)
     except UNREADABLE as error:
         reason = " ".join(str(error).split())[:REASON]
         raise IntegrityError(f"{path}: cannot be read as safetensors: {reason}") from None
     for name, array in arrays.items():
-        # An array without values may claim any size; what is not finite is nobody's measurement.
+        # The header of an empty array may state any shape.
         if not array.size or array.ndim > MOST_AXES:
             raise IntegrityError(f"{path}: array {name[:REASON]!r} has shape {array.shape}")
         if array.dtype.kind == "f" and not np.isfinite(array).all():

@@ -1,4 +1,4 @@
-"""The sentence in the column `reason` of predictions.csv."""
+"""Write the sentence in the column `reason` of predictions.csv."""
 
 
 def reason(
@@ -11,22 +11,22 @@ def reason(
     distance: float,
     frames: int = 1,
 ) -> str:
-    """Return the sentence.
+    """Explain a verdict in a sentence.
 
     Args:
         belongs: the verdict.
-        p_value: the share of the held-out images that are at least as unusual.
-        detector: that decided, see `Scores`.
+        p_value: the share of calibration images that are at least as unusual.
+        detector: the detector that decided, see `Scores`.
         name: the predicted class.
         nearest: the nearest class.
-        distance: to it; 1 is the limit calibrated on held-out images.
-        frames: in the file, whose first one this is.
+        distance: the distance to the nearest class; 1 is the calibrated limit.
+        frames: number of frames in the file, of which the first was scored.
     """
     which = f"; the first of {frames} frames" if frames > 1 else ""
     share = f"{_percent(p_value)} of the images that belong are at least as unusual"
     if belongs:
         return f"like {name}; {share}{which}"
-    # Not at the top: the registry brings torch, and whoever scored has it; other readers do not.
+    # Imported here: the registry imports torch, which is loaded after scoring anyway.
     from belong.detectors.registry import DETECTORS
 
     where = f"{distance:.2g} times the calibrated limit from the nearest class, {nearest}"
@@ -34,5 +34,5 @@ def reason(
 
 
 def _percent(share: float) -> str:
-    """Return a share in percent; of a small one, that it is small."""
+    """Format a share in percent, or as "less than 0.1 %"."""
     return "less than 0.1 %" if share < 0.001 else f"{share * 100:.3g} %"

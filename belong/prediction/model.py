@@ -1,4 +1,4 @@
-"""A fitted model: its facts, and its predictions for images."""
+"""Load a fitted model, and predict images with it."""
 
 import os
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
@@ -37,12 +37,12 @@ if TYPE_CHECKING:
     from belong.prediction.predictor import Predictor
 
 T = TypeVar("T")
-# Is given the files of a batch that can be read, their pictures, and the scores of these.
+# A function of the readable files of a batch with their pictures, and of their scores.
 Observer = Callable[[Mapping[str, Picture], Scores], None]
 
-# The networks compute with this many for each batch: as the pipeline does, to the same last bits.
+# Compute threads per batch, as in the pipeline, so that results agree to the last bit.
 THREADS = 1
-AT_ONCE = 8  # batches, at most: each takes memory
+AT_ONCE = 8  # maximum number of batches in memory
 DEVICES = ("auto", "cpu", "cuda")
 CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
 ImagePath: TypeAlias = str | PathLike[str]
@@ -57,10 +57,10 @@ class Model:
     The networks are built at the first prediction, once.
 
     Attributes:
-        bundle: its arrays, and its manifest.
-        folder: where it lies.
+        bundle: the arrays and the manifest.
+        folder: the folder of the model.
         device: "cpu", "cuda", or "auto" for a GPU if there is one.
-        backbone: the torch module that the model was fitted on, if it is one of your own.
+        backbone: your torch module, if the model was fitted on one.
 
     Example:
         >>> model = belong.load_model("model")
@@ -79,7 +79,7 @@ class Model:
 
     @property
     def info(self) -> Manifest:
-        """The manifest: what the model was fitted to and how good it is, as frozen fields.
+        """The manifest: training data, settings and measured errors, as frozen fields.
 
         Example:
             >>> belong.load_model("model").info.measured.accuracy
@@ -104,7 +104,7 @@ class Model:
 
     @property
     def alpha(self) -> float:
-        """The promised share of images that belong and are rejected, between 0 and 1."""
+        """The promised false-rejection rate, between 0 and 1."""
         return self.info.alpha
 
     @property
@@ -124,7 +124,7 @@ class Model:
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """Height and width in pixels, and channels, to which every image is brought."""
+        """Height, width and channels of the images after resizing."""
         form = self.info.form
         return form.height, form.width, form.channels
 
@@ -135,7 +135,7 @@ class Model:
         Raises:
             InputError: there is no GPU.
         """
-        from belong.models import device  # not at the top: torch takes more than a second
+        from belong.models import device  # imported here: torch takes more than a second
 
         return device.choose(self.device)
 
@@ -144,10 +144,11 @@ class Model:
         """The networks and detectors, built once.
 
         Raises:
-            InputError: there is no GPU; IntegrityError: the arrays do not fit together.
+            InputError: there is no GPU.
+            IntegrityError: the arrays do not fit together.
         """
         from belong.models.backbones.catalog import own_backbone
-        from belong.models.feature_cache import users_cache  # not at the top, as above
+        from belong.models.feature_cache import users_cache  # imported here, as above
         from belong.prediction.predictor import Predictor
 
         own = None if self.backbone is None else own_backbone(self.backbone)
@@ -164,26 +165,27 @@ class Model:
         """Predict the class of each image, and whether it belongs.
 
         The verdicts are those of `belong score`: an image in memory has the verdict of a PNG file
-        with the same pixels. A JPEG file is decoded at 1/2, 1/4 or 1/8 of its size where that is
-        enough: its score may differ from that of the image that PIL opens. Of several frames a file
-        is scored on the first, a PIL image on the one that it shows. A file or an image that cannot
-        be read keeps a row that says why.
+        with the same pixels. A JPEG file is decoded at 1/2, 1/4 or 1/8 of its size if that is
+        enough, so its score may differ from that of the same image opened with PIL. If a file has
+        several frames, the first is scored; for a PIL image, the current one. An unreadable file or
+        image has a row with the reason.
 
         Args:
-            images: a folder, with its sub-folders; a file; a list of files; a PIL image or a list
-                of them; or uint8 pixels: one image (h, w) or (h, w, ch), n of them (n, h, w) or
-                (n, h, w, ch), or a list of single ones. ch is 1, 3 (RGB) or 4 (RGBA). Three axes
-                are one image if the last one has 1, 3 or 4 places, and n grey images otherwise.
-                Each image is resized and cropped to the form of the model.
-            batch_size: images that are scored together.
-            jobs: processes that decode, and threads that score; all processors if None.
-            follow_links: read what links in a folder name outside of it.
+            images: a folder, searched with its subfolders; a file; a list of files; a PIL image or
+                a list of PIL images; or uint8 pixels: one image (h, w) or (h, w, ch), n images
+                (n, h, w) or (n, h, w, ch), or a list of single images. ch is 1, 3 (RGB) or 4
+                (RGBA). An array of three axes is one image if its last axis has length 1, 3 or 4,
+                and n grey images otherwise. Each image is resized and cropped for the model.
+            batch_size: images per batch.
+            jobs: decoding processes and scoring threads; None: one per processor.
+            follow_links: whether to follow links that lead out of a folder.
 
         Returns:
-            A row for each image: in the order of the input; of sorted paths for a folder.
+            A row for each image, in the order of the input; for a folder, in the order of the
+            sorted paths.
 
         Raises:
-            InputError: there is no such file or folder, or no image in it; an array has another
+            InputError: a file or folder is missing, or a folder has no image; an array has another
                 shape or type; there is no GPU.
             IntegrityError: the arrays of the model do not fit together.
 
@@ -212,11 +214,11 @@ class Model:
                 partial(
                     predict_batch,
                     names[at : at + size],
-                    some,
+                    batch,
                     predictor=self.predictor,
                     stopped=stopped,
                 )
-                for at, some in zip(starts, answers, strict=True)
+                for at, batch in zip(starts, answers, strict=True)
             )
             threads = threads_for(self.torch_device, options.jobs)
             parts = list(in_threads(tasks, threads=threads, stopped=stopped))
@@ -227,20 +229,20 @@ class Model:
 def load_model(
     folder: ImagePath, *, device: str = "auto", backbone: "nn.Module | None" = None
 ) -> Model:
-    """Load a model that `belong.fit`, `belong fit` or the pipeline wrote.
+    """Load a model written by `belong.fit`, `belong fit` or the pipeline.
 
     Args:
-        folder: the model.
+        folder: the folder of the model.
         device: "cpu", "cuda", or "auto" for a GPU if there is one.
-        backbone: the torch module that the model was fitted on, if it is one of your own: a model
-            keeps its weights, and not its code.
+        backbone: your torch module, if the model was fitted on one: a model stores the weights of
+            the module, but not its code.
 
     Returns:
-        The model; every file of it is checked against its SHA-256.
+        The model, after a check of the SHA-256 of every file.
 
     Raises:
-        InputError: there is no such folder, it is no model, or `device` has another value.
-        IntegrityError: the model is damaged, or of a format that this version does not know.
+        InputError: the folder is missing or holds no model, or `device` is unknown.
+        IntegrityError: the model is damaged, or its format is unknown to this version.
 
     Example:
         >>> belong.load_model("model").class_names
@@ -248,8 +250,8 @@ def load_model(
         >>> belong.load_model("photos")
         Traceback (most recent call last):
         ...
-        belong.runtime.errors.InputError: photos: has no manifest.json; expected the folder of
-        a model
+        belong.runtime.errors.InputError: photos: expected the folder of a model, got no
+        manifest.json
     """
     check_choice("device", device, DEVICES)
     path = as_path("folder", folder)
@@ -268,7 +270,7 @@ def predict_batch(
     stopped: Event,
     observe: Observer | None = None,
 ) -> Predictions:
-    """Return the predictions for files that were decoded: an answer for each of them."""
+    """Return the predictions for decoded files; `answers` has one entry per file."""
     both = zip(files, answers, strict=True)
     read = [(file, answer) for file, answer in both if not isinstance(answer, str)]
     scores = None
@@ -286,16 +288,16 @@ def predict_batch(
 
 
 def threads_for(device: "torch.device", jobs: int) -> int:
-    """Return how many batches to score at a time: one on a GPU, one for each processor else."""
+    """Return the number of batches in parallel: one on a GPU, otherwise one per processor."""
     return min(jobs, os.cpu_count() or 1, AT_ONCE) if device.type == "cpu" else 1
 
 
 def in_threads(tasks: Iterable[Callable[[], T]], *, threads: int, stopped: Event) -> Generator[T]:
-    """Yield the result of each task, in order; each runs in a thread of its own.
+    """Run tasks in threads, and yield their results in order.
 
-    Where this ends early, no further task begins, and `stopped` is set for those that run.
+    If the generator is closed early, no further task starts, and `stopped` is set for running ones.
     """
-    from belong.models.device import use_threads  # not at the top: meanwhile, files are decoded
+    from belong.models.device import use_threads  # imported here: files are decoded meanwhile
 
     with ThreadPoolExecutor(threads, initializer=use_threads, initargs=(THREADS,)) as pool:
         try:
@@ -314,16 +316,16 @@ Decoded = tuple[list[str], Generator[Answers], list[tuple[str, str]]]
 
 
 def _decoded(images: Images, form: ImageForm, options: ScoringOptions) -> Decoded:
-    """Return names of the images, their pixels batch by batch, and folders that are shut."""
+    """Return the names of the images, their pixels in batches, and the folders left out."""
     if isinstance(images, str | PathLike):
-        given = as_path("images", images)
-        if given.is_dir():
-            incoming = below(given, follow_links=options.follow_links)
+        path = as_path("images", images)
+        if path.is_dir():
+            incoming = below(path, follow_links=options.follow_links)
             paths = [incoming.path(file) for file in incoming.files]
             return incoming.files, _of_files(paths, form, options), incoming.shut
-        if not (given.exists() or given.is_symlink()):
-            raise InputError(f"{printable(given)}: no such file or folder")
-        images = [given]
+        if not (path.exists() or path.is_symlink()):
+            raise InputError(f"{printable(path)}: no such file or folder")
+        images = [path]
     if isinstance(images, np.ndarray | Image.Image):
         images = _single_images(images)
     if not isinstance(images, Sequence):
@@ -373,11 +375,11 @@ def _picture(image: object) -> Image.Image:
     if isinstance(image, Image.Image):
         return image
     if not isinstance(image, np.ndarray):
-        raise InputError(f"images: expected paths, PIL images or arrays alone, got {_type(image)}")
+        raise InputError(f"images: expected only paths, PIL images or arrays, got {_type(image)}")
     is_image = image.ndim == 2 or (image.ndim == 3 and image.shape[-1] in CHANNELS)
     if image.dtype != np.uint8 or not is_image or not image.size:
         raise InputError(
-            f"images: expected uint8 of shape (h, w) or (h, w, ch) for each, ch 1, 3 or 4, got "
+            f"images: expected uint8 of shape (h, w) or (h, w, ch) with ch 1, 3 or 4, got "
             f"{image.dtype} of shape {image.shape}"
         )
     grey = image.ndim == 3 and image.shape[-1] == 1

@@ -1,4 +1,4 @@
-"""The training images that lie nearest to an image, among those that a model keeps."""
+"""Find the training images nearest to an image, among those stored in a model."""
 
 import numpy as np
 import torch
@@ -7,10 +7,15 @@ import torch
 def nearest_training_images(
     features: np.ndarray, training: np.ndarray, *, most: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows of the nearest training images, the nearest first, and the distances.
+    """Return the nearest training images of each image, the nearest first.
 
-    Features of n images (n, d), and of m training images (m, d) -> rows (n, k) int64 and Euclidean
-    distances (n, k) float32, with k = min(m, most).
+    Args:
+        features: (n, d) float32, of the images.
+        training: (m, d) float32, of the training images.
+        most: maximum number of neighbors.
+
+    Returns:
+        Rows (n, k) int64 and Euclidean distances (n, k) float32, with k = min(m, most).
     """
     distances = torch.cdist(
         torch.from_numpy(features),

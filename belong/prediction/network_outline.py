@@ -1,4 +1,4 @@
-"""What a network of timm's is, before it takes memory: a model of a stranger's may name any."""
+"""Measure a network of timm before its memory is allocated: an untrusted model may name any."""
 
 from typing import Any
 
@@ -7,10 +7,10 @@ import torch
 
 
 def outline(architecture: str) -> Any:
-    """Return timm's network without a classifier, which has shapes and no weights.
+    """Return a network of timm without classifier, with the shapes of its weights only.
 
     Raises:
-        ValueError: timm has none of this name; it would look for others at an address.
+        ValueError: the name is unknown; timm would otherwise treat it as an address.
     """
     if not timm.is_model(architecture):
         raise ValueError(f"timm {timm.__version__} has no network {architecture[:80]!r}")
@@ -19,9 +19,9 @@ def outline(architecture: str) -> Any:
 
 
 def bytes_of(architecture: str) -> int:
-    """Return how much memory the weights of a network of timm's take.
+    """Return the size of the weights of a network of timm in bytes.
 
     Raises:
-        ValueError: timm has none of this name.
+        ValueError: the name is unknown.
     """
     return sum(x.nbytes for x in outline(architecture).state_dict().values())

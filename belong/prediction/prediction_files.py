@@ -1,4 +1,4 @@
-"""The files with the verdicts: a row for each image, those that cannot be read, and the counts."""
+"""Write predictions.csv, unreadable.csv, ignored.csv and the counts of summary.json."""
 
 import json
 import os
@@ -21,7 +21,7 @@ Rows = Sequence[Sequence[str]]
 
 
 def rows_of(predictions: Predictions) -> list[list[str]]:
-    """Return a row of COLUMNS for each image, numbers with six digits."""
+    """Return a row of COLUMNS for each image; numbers have six significant digits."""
     return [
         [f"{x:.6g}" if isinstance(x, float) else str(x) for x in prediction[: len(COLUMNS)]]
         for prediction in predictions
@@ -29,9 +29,14 @@ def rows_of(predictions: Predictions) -> list[list[str]]:
 
 
 def save_tables(out: Path, pieces: Iterable[tuple[Rows, Rows]]) -> Counter[tuple[str, bool]]:
-    """Write predictions.csv and unreadable.csv into `out`; of both, all rows or no file.
+    """Write predictions.csv and unreadable.csv to `out`, both complete or neither.
 
-    A piece is rows of COLUMNS, and of (path, reason). Returns (class, belongs) -> number of images.
+    Args:
+        out: the output folder.
+        pieces: pairs of rows of COLUMNS and rows of (path, reason).
+
+    Returns:
+        (class, belongs) -> number of images.
     """
     counts: Counter[tuple[str, bool]] = Counter()
     with (
@@ -51,20 +56,24 @@ def save_tables(out: Path, pieces: Iterable[tuple[Rows, Rows]]) -> Counter[tuple
 
 
 def save_ignored(out: Path, ignored: Iterable[tuple[str, str]]) -> None:
-    """Write ignored.csv into `out`: (path, reason) of what was passed over."""
+    """Write ignored.csv to `out`: (path, reason) of ignored files."""
     with whole_file(out / IGNORED) as part, part.open("w", encoding="utf-8", newline="") as file:
         save_rows(file, [("path", "reason")])
         save_rows(file, ((in_table(path), reason) for path, reason in ignored))
 
 
 def summary_of(counts: Counter[tuple[str, bool]], manifest: Manifest) -> dict[str, Any]:
-    """Return what is to be said of all images together.
+    """Return the content of summary.json.
 
-    The counts are those of `save_tables`. Returns `images`, `belongs`, `rejected`, `unreadable`;
-    `rejected_share`, and `promised`: the range that holds it in 95 of 100 cases if all images
-    belong; `classes`; `model`, with its grades and verdict.
+    Args:
+        counts: the counts of `save_tables`.
+        manifest: the manifest of the model.
+
+    Returns:
+        `images`, `belongs`, `rejected`, `unreadable`; `rejected_share`, and `promised`, its range
+        in 95 of 100 cases if all images belong; `classes`; `model`, with its grades and verdict.
     """
-    unreadable, own = counts["", False], manifest.assessment
+    unreadable, assessment = counts["", False], manifest.assessment
     of_class = {
         name: {"belongs": counts[name, True], "rejected": counts[name, False]}
         for name in manifest.class_names
@@ -89,54 +98,58 @@ def summary_of(counts: Counter[tuple[str, bool]], manifest: Manifest) -> dict[st
             "detector": manifest.detector,
             "network": manifest.network,
             "manifest_sha256": manifest.digest,
-            "grade": {"classifier": own.classifier.level, "judge": own.judge.level},
-            "verdict": own.verdict,
+            "grade": {"classifier": assessment.classifier.level, "judge": assessment.judge.level},
+            "verdict": assessment.verdict,
         },
     }
 
 
 def check_outside(out: Path, images: str) -> None:
-    """Refuse results among the images: the next run would look through them too.
+    """Refuse an output in the folder of the images, where the next run would search it.
 
-    `images` is the folder of the images, or empty if they are given one by one.
+    Args:
+        out: the output folder.
+        images: the folder of the images, or "" for a list of images.
 
     Raises:
-        InputError: one is in the other, or is it.
+        InputError: the output is the folder of the images, or inside of it.
     """
     if not images:
         return
     to, source = out.resolve(), Path(images).resolve()
     if to == source or source in to.parents:
-        where = "is" if to == source else "is in"
         raise InputError(
-            f"{printable(out)}: {where} the folder of the images, {printable(images)}, where the "
-            f"next run would look for images; expected a folder outside"
+            f"{printable(out)}: expected an output outside of the folder of the images, "
+            f"{printable(images)}, which the next run would search for images"
         )
 
 
 def run_of(source: str, model: str) -> str:
-    """Return what stands for a run in its folder: see `check_free` for the two."""
+    """Return the identifier of a run; see `check_free` for the arguments."""
     return json.dumps({"source": source, "model": model})
 
 
 def check_free(out: Path, source: str, model: str) -> None:
     """Refuse a folder that holds the results of other images, or of another model.
 
-    `source` is what the images are called in its summary.json, `model` the manifest's digest.
+    Args:
+        out: the output folder.
+        source: the name of the images in summary.json.
+        model: the digest of the model's manifest.
 
     Raises:
-        InputError: names the first file that would be lost.
+        InputError: the message names the first file that would be overwritten.
     """
     names = (PREDICTIONS, UNREADABLE, IGNORED, SUMMARY)
-    there = [name for name in names if os.path.lexists(out / name)]
+    existing = [name for name in names if os.path.lexists(out / name)]
     try:
         before = json.loads(read_bytes(out / SUMMARY))
         is_own = (before["source"], before["model"]["manifest_sha256"]) == (source, model)
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         is_own = False
     is_own = is_own or is_unfinished(out, run_of(source, model))
-    if there and not is_own:
+    if existing and not is_own:
         raise InputError(
-            f"{printable(out)}: has the {there[0]} of other images or of another model; expected "
-            f"another folder, or --overwrite"
+            f"{printable(out)}: has the {existing[0]} of other images or of another model; "
+            f"expected another folder, or --overwrite"
         )

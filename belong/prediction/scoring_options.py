@@ -1,4 +1,4 @@
-"""How images are scored."""
+"""Define the options of scoring."""
 
 import os
 from dataclasses import dataclass, field
@@ -8,16 +8,16 @@ from belong.runtime.arguments import check_flag, check_whole
 
 @dataclass(frozen=True)
 class ScoringOptions:
-    """How a folder of images is scored.
+    """The options of scoring a folder of images.
 
     Attributes:
-        jobs: processes that decode, and threads that score on processors, at most.
-        batch_size: images that are scored together.
-        overwrite: whether the results of another run may be replaced; no other file ever is.
-        follow_links: whether what links in the folder name outside of it is read.
+        jobs: maximum number of decoding processes, and of scoring threads on the CPU.
+        batch_size: images per batch.
+        overwrite: whether to replace the results of another run; no other file is replaced.
+        follow_links: whether to follow links that lead out of the folder.
 
     Raises:
-        InputError: a number is no whole one, or below 1; a bool is none.
+        InputError: a number is not whole or below 1, or a flag is not a bool.
     """
 
     jobs: int = field(default_factory=lambda: os.cpu_count() or 1)

@@ -1,9 +1,9 @@
-"""Score image files in batches and write the predictions; after an interruption, resume.
+"""Score image files in batches, write the predictions, and resume after an interruption.
 
-`score_files` is the whole run; the parts that it needs follow in the order of their use. Files are
-taken in the order of their sorted paths. Memory holds what `belong.data.decode_pool` decodes ahead,
-the batches at work, and the names of all files. Decoding begins before torch is imported, which
-takes longer than many a folder.
+`score_files` is the whole run; its parts follow in the order of use. Files are scored in the order
+of their sorted paths. Memory holds the images that `belong.data.decode_pool` decodes ahead, the
+current batches, and the names of all files. Decoding starts before torch is imported, which may
+take longer than the whole folder.
 """
 
 import hashlib
@@ -48,9 +48,9 @@ from belong.runtime.text import counted, in_table, printable
 if TYPE_CHECKING:
     from belong.prediction.predictor import Predictor
 
-OF_READ, OF_UNREAD = len(COLUMNS), 2  # values in a row
-MOST_BYTES = 2**30  # of a batch of 65,536 rows
-BATCH_NAMES = "?" * 64 + ".json"  # of the finished batches, while others are not
+OF_READ, OF_UNREAD = len(COLUMNS), 2  # values in a row of predictions.csv and of unreadable.csv
+MOST_BYTES = 2**30  # maximum size of a batch of 65,536 rows
+BATCH_NAMES = "?" * 64 + ".json"  # files of finished batches in an unfinished run
 
 
 def score_files(
@@ -67,27 +67,27 @@ def score_files(
 ) -> dict[str, Any]:
     """Write predictions.csv, unreadable.csv, ignored.csv and summary.json; return the summary.
 
-    Two runs into one folder take turns. One that is killed between two of the files is finished by
-    the same call.
+    Two runs with the same output run one after the other. After a kill, the same call finishes the
+    run.
 
     Args:
         incoming: the files.
-        model: scores them.
-        output: folder for the results; it is made if it is not there.
-        options: how to score.
+        model: the model.
+        output: folder for the results; created if missing.
+        options: the scoring options.
         source: the user's name for the files.
-        say: is told which process has to end first, if one writes into the folder, of HEIC photos
-            that cannot be read here, and of links that are not followed.
-        observe: is called by several threads with each batch that this run scores.
-        thumbnail_px: the longer side of the thumbnails that it is given; 0: none.
-        finish: is given the files that could be read, in the order of predictions.csv, and writes
-            more, before another run has its turn. It is not called if there is none.
+        say: prints a line about another process that writes to the folder, unreadable HEIC photos,
+            and links that are not followed.
+        observe: called from several threads with each batch that this run scores.
+        thumbnail_px: longer side of the thumbnails for `observe`; 0: no thumbnails.
+        finish: called with the readable files in the order of predictions.csv, to write further
+            results under the lock of this run; not called without readable files.
 
     Raises:
-        InputError: `output` is among the images or has the results of another run, or there is no
-            such device.
+        InputError: `output` is among the images or has the results of another run, or the device is
+            missing.
         TooManyBadFilesError: no image can be read; the files are written nevertheless.
-        KeyboardInterrupt: says how far it came.
+        KeyboardInterrupt: interrupted; the message has the progress.
     """
     start = time.perf_counter()
     manifest = model.info
@@ -131,18 +131,18 @@ def score_files(
                     finish(read)
     if summary["images"] == 0:
         raise TooManyBadFilesError(
-            f"{source}: no image can be read; {printable(output / UNREADABLE)} says why"
+            f"{source}: no image can be read; {printable(output / UNREADABLE)} has the reasons"
         )
     return summary
 
 
 def links_left_out(incoming: Incoming) -> str:
-    """Return one line about links that are not followed; "" if all are."""
+    """Return a line about links that are not followed, or ""."""
     count = sum(why == LEADS_OUT for _, why in incoming.shut)
     if not count:
         return ""
     links = counted(count, "link leads", "links lead")
-    return f"{printable(incoming.top)}: {links} out of the folder: not read; --follow-links does"
+    return f"{printable(incoming.top)}: {links} out of the folder: not read without --follow-links"
 
 
 # --- the batches of a run -----------------------------------------------------------------------
@@ -150,15 +150,16 @@ def links_left_out(incoming: Incoming) -> str:
 
 @dataclass(frozen=True)
 class Batch:
-    """Files that are scored together, and the file that keeps their rows."""
+    """Files that are scored together, and the file with their rows."""
 
     files: list[str]
     kept: Path
 
     def rows(self) -> list[list[str]] | None:
-        """Return a row for each file, of unreadable.csv if it is short, if the batch is finished.
+        """Return a row for each file of a finished batch, a short row for an unreadable file.
 
-        By their names alone files cannot be told apart: two may be printed alike.
+        Returns None for an unfinished batch. Rows are matched by position, as the printed names of
+        two files may be equal.
         """
         try:
             rows = json.loads(read_bytes(self.kept, most=MOST_BYTES))
@@ -173,7 +174,7 @@ def _is_row(row: object) -> bool:
 
 
 def batch_states(incoming: Incoming, size: int) -> Iterator[tuple[list[str], str]]:
-    """Yield the files of each batch, and a hash of their paths, sizes and times of change."""
+    """Yield the files of each batch, and a hash of their paths, sizes and modification times."""
     for at in range(0, len(incoming.files), size):
         files = incoming.files[at : at + size]
         state = [incoming.top, *((file, _state(incoming.top, file)) for file in files)]
@@ -181,12 +182,12 @@ def batch_states(incoming: Incoming, size: int) -> Iterator[tuple[list[str], str
 
 
 def _state(top: str, file: str) -> tuple[int, int] | None:
-    """Return what changes when a file does."""
+    """Return size and modification time of a file."""
     try:
-        found = os.stat(os.path.join(top, file))  # noqa: PTH116, PTH118  (a Path takes as long)
+        state = os.stat(os.path.join(top, file))  # noqa: PTH116, PTH118  (a Path is slow)
     except (OSError, ValueError):
         return None
-    return found.st_size, found.st_mtime_ns
+    return state.st_size, state.st_mtime_ns
 
 
 def _name(run: str, state: str) -> str:
@@ -200,9 +201,9 @@ def _score_unfinished(
     jobs: int,
     observe: Observer | None,
 ) -> int:
-    """Score the batches that are not finished; return how many files these have."""
+    """Score the unfinished batches; return the number of their files."""
     unfinished = [batch for batch in batches if batch.rows() is None]
-    n, left = (sum(len(batch.files) for batch in some) for some in (batches, unfinished))
+    n, left = (sum(len(batch.files) for batch in group) for group in (batches, unfinished))
     images = decoding.of([batch.files for batch in unfinished])
     stopped = Event()
     with bar(n, "score", "image") as progress:
@@ -217,8 +218,7 @@ def _score_unfinished(
         except KeyboardInterrupt:
             done = sum(len(batch.files) for batch in batches if batch.kept.exists())
             raise KeyboardInterrupt(
-                f"interrupted; {done} of {n} images are done, and the same command goes on "
-                f"from there"
+                f"interrupted; {done} of {n} images are done; run the same command to resume"
             ) from None
     return left
 
@@ -231,7 +231,7 @@ def _finish(
     observe: Observer | None,
     stopped: Event,
 ) -> int:
-    """Score a batch and keep its rows; return how many files it has."""
+    """Score a batch, and save its rows; return the number of its files."""
     predictions = predict_batch(
         batch.files, answers, predictor=predictor, observe=observe, stopped=stopped
     )
@@ -246,12 +246,13 @@ def _finish(
 def _pieces(
     batches: list[Batch], incoming: Incoming, output: str, read: list[str]
 ) -> Iterator[tuple[Rows, Rows]]:
-    """Yield the rows of each table, and add to `read` the files of the first one."""
+    """Yield the rows of predictions.csv and unreadable.csv; append readable files to `read`."""
     for batch in batches:
         rows = batch.rows()
         if rows is None:
             raise InputError(
-                f"{output}: {unfinished.NAME} was changed meanwhile; the same command mends it"
+                f"{output}: {unfinished.NAME} was changed during the run; run the same command "
+                "again"
             )
         read += [file for file, row in zip(batch.files, rows, strict=True) if len(row) == OF_READ]
         yield (
@@ -265,7 +266,7 @@ def _pieces(
 
 
 class _DecodingAhead:
-    """The images of batches of files, decoded before it is known which batches are unfinished."""
+    """The images of batches of files, decoded before the unfinished batches are known."""
 
     def __init__(self, incoming: Incoming, form: ImageForm, jobs: int, thumbnail_px: int) -> None:
         self._incoming = incoming
@@ -276,7 +277,7 @@ class _DecodingAhead:
         self._images: Generator[Answers] | None = None
 
     def begin(self, batches: list[list[str]]) -> Generator[Answers]:
-        """Begin to decode the files of these batches, and of no others."""
+        """Start decoding the files of exactly these batches."""
         self.close()
         paths = ([self._incoming.path(file) for file in files] for files in batches)
         self._begun = batches
@@ -284,7 +285,7 @@ class _DecodingAhead:
         return self._images
 
     def of(self, batches: list[list[str]]) -> Generator[Answers]:
-        """Return the images of each of these batches; begin again if others were begun."""
+        """Return the images of each of these batches; restart if other batches were started."""
         if self._images is not None and batches == self._begun:
             return self._images
         return self.begin(batches)

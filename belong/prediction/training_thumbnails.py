@@ -1,8 +1,7 @@
-"""The pictures of the training images that a model keeps, to show them beside new images.
+"""Store pictures of the training images in a model, to show them beside new images.
 
-Small images are kept as they are: `thumbnails` (m, ch, h, w) uint8. Photos are kept as JPEG, one
-behind the other: `photos` (b,) uint8, of which the first ends before byte `photo_ends[0]`, and so
-on: `photo_ends` (m,) int64.
+Small images are stored unchanged: `thumbnails` (m, ch, h, w) uint8. Photos are stored as
+concatenated JPEGs: `photos` (b,) uint8, with the end of each photo in `photo_ends` (m,) int64.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,8 +14,8 @@ from PIL import Image
 from belong.data.image_form import ImageForm
 from belong.data.thumbnail import SMALL_PX, side_for, thumbnail
 
-MOST_SIDE_PX = 2048  # of a photo
-BUDGET = 24_000_000  # bytes: 1,000 photos have 320 pixels then, 5,000 have 128
+MOST_SIDE_PX = 2048  # maximum side of a photo
+BUDGET = 24_000_000  # bytes: 1,000 photos of 320 pixels, or 5,000 of 128
 
 
 def packed(images: np.ndarray) -> dict[str, np.ndarray]:
@@ -38,29 +37,32 @@ def unpacked(training: Mapping[str, np.ndarray]) -> Sequence[np.ndarray | bytes]
 
 
 def check_training(training: Mapping[str, np.ndarray], form: ImageForm) -> None:
-    """Refuse arrays of a stranger's that `unpacked` and pages would stumble over.
+    """Refuse invalid arrays, which `unpacked` and the pages could not show.
 
     Raises:
-        ValueError: says which.
+        ValueError: an array is invalid; the message names it.
     """
     labels, features = training["labels"], training["features"]
     if labels.dtype != np.int64 or labels.ndim != 1 or features.ndim != 2:
-        raise ValueError("the labels of its training images are no whole numbers, one for each")
+        raise ValueError("training labels: expected an int64 for each image")
     if "thumbnails" in training:
         shape = (len(labels), form.channels, form.height, form.width)
         if training["thumbnails"].dtype != np.uint8 or training["thumbnails"].shape != shape:
-            raise ValueError(f"the pictures of its training images are not uint8 of shape {shape}")
+            raise ValueError(f"training thumbnails: expected uint8 of shape {shape}")
         return
     photos, ends = training["photos"], training["photo_ends"]
     starts = np.append(0, ends[:-1])
     if photos.dtype != np.uint8 or ends.dtype != np.int64 or not (
         photos.ndim == ends.ndim == 1 and (starts < ends).all() and ends[-1] == len(photos)
     ):  # fmt: skip
-        raise ValueError("the photos of its training images do not lie one behind the other")
+        raise ValueError("training photos: expected contiguous JPEGs with rising ends")
     for photo in unpacked(training):
         with Image.open(BytesIO(bytes(photo)), formats=["JPEG"]) as image:
             if max(image.size) > MOST_SIDE_PX:
-                raise ValueError(f"a photo of its training images has {max(image.size)} pixels")
+                raise ValueError(
+                    f"training photos: expected sides of at most {MOST_SIDE_PX} px, got "
+                    f"{max(image.size)}"
+                )
 
 
 def _image_of(pixels: np.ndarray) -> Image.Image:

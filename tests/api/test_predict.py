@@ -130,7 +130,7 @@ def test_no_images_have_no_predictions(model: belong.Model) -> None:
         (np.zeros((28, 28), np.float32), "uint8 of shape .* got float32 of shape \\(28, 28\\)"),
         (np.zeros((2, 28, 28, 2), np.uint8), "got uint8 of shape \\(28, 28, 2\\)"),
         (np.array(3, np.uint8), "got uint8 of shape \\(\\)"),
-        (["a.png", np.zeros((28, 28), np.uint8)], "PIL images or arrays alone, got str"),
+        (["a.png", np.zeros((28, 28), np.uint8)], "PIL images or arrays, got str"),
         (7, "expected paths, PIL images or an array, got int"),
         ("nowhere", "nowhere: no such file or folder"),
     ],

@@ -545,9 +545,7 @@ def test_an_interrupted_run_leaves_no_table_and_says_how_far_it_came(
     photos: Path, model: Path, tmp_path: Path
 ) -> None:
     said = interrupted(photos, model, tmp_path)
-    assert said == (
-        "interrupted; 16 of 23 images are done, and the same command goes on from there"
-    )
+    assert said == ("interrupted; 16 of 23 images are done; run the same command to resume")
     assert [path.name for path in tmp_path.iterdir()] == [UNFINISHED]
 
 
@@ -660,7 +658,7 @@ def test_a_folder_of_which_nothing_can_be_read_has_its_own_exit_code(
     (tmp_path / "in" / "a.png").write_text("x")
     out = tmp_path / "out"
     assert run(tmp_path / "in", model, out) == 3
-    said = f"{tmp_path}/in: no image can be read; {out}/unreadable.csv says why"
+    said = f"{tmp_path}/in: no image can be read; {out}/unreadable.csv has the reasons"
     assert capsys.readouterr().err == f"belong score: {said}\n"
     (row,) = rows_in(out, "unreadable.csv")
     assert row == {"path": "a.png", "reason": "not an image, or of no kind that is read"}

@@ -90,12 +90,12 @@ def replaced_by_a_file(model: Path) -> None:
 
 STORED = {"sha256": "0" * 64, "bytes": 0}
 SPOILED: dict[str, tuple[Callable[[Path], object], int, str]] = {
-    "no folder": (shutil.rmtree, 2, "no such folder; expected the folder of a model"),
-    "a file": (replaced_by_a_file, 2, "is a file; expected the folder of a model"),
+    "no folder": (shutil.rmtree, 2, "expected the folder of a model, got no such folder"),
+    "a file": (replaced_by_a_file, 2, "expected the folder of a model, got a file"),
     "not a model": (
         lambda model: (model / "manifest.json").unlink(),
         2,
-        "has no manifest.json; expected the folder of a model",
+        "expected the folder of a model, got no manifest.json",
     ),
     "another manifest": (
         lambda model: (model / "manifest.json").write_text("[1]"),
@@ -119,7 +119,7 @@ SPOILED: dict[str, tuple[Callable[[Path], object], int, str]] = {
         rewritten(files={"../../network.safetensors": STORED}), 4, "should match pattern"
     ),
     "a file that no model has": (
-        rewritten(files={"other.safetensors": STORED}), 4, "names the files other; expected network"
+        rewritten(files={"other.safetensors": STORED}), 4, "files: expected network"
     ),
     "no class": (rewritten(class_names=[]), 4, "class_names: list should have at least 2 items"),
 }  # fmt: skip

@@ -343,7 +343,7 @@ def test_a_folder_that_is_no_model_is_one_line(
     code, line = refused([tmp_path, "--onnx", tmp_path / "a.onnx"], capsys)
     assert code == 2
     assert line == (
-        f"belong export: {tmp_path}: has no manifest.json; expected the folder of a model"
+        f"belong export: {tmp_path}: expected the folder of a model, got no manifest.json"
     )
 
 
@@ -357,7 +357,7 @@ def test_an_altered_model_is_one_line(
     file.write_bytes(content)
     code, line = refused([tmp_path / "model", "--onnx", tmp_path / "a.onnx"], capsys)
     assert code == 4
-    assert line.endswith("is altered; its SHA-256 is not the one in manifest.json")
+    assert line.endswith("is altered; its SHA-256 differs from the one in manifest.json")
     assert not (tmp_path / "a.onnx").exists()
 
 

@@ -132,7 +132,7 @@ def test_links_that_are_not_followed_are_counted_on_standard_error(
         image(tmp_path / "other" / f"{number}.png")
         (tmp_path / "in" / "cats").mkdir(parents=True, exist_ok=True)
         (tmp_path / "in" / "cats" / f"{number}.png").symlink_to(tmp_path / f"other/{number}.png")
-    said = f"{tmp_path}/in: 3 links lead out of the folder: not read; --follow-links does\n"
+    said = f"{tmp_path}/in: 3 links lead out of the folder: not read without --follow-links\n"
     assert scored(tmp_path / "in", model, "--no-gallery") == 3
     assert capsys.readouterr().err.startswith(said)
     assert scored(tmp_path / "in", model, "--no-gallery", "--follow-links") == 0
