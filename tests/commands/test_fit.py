@@ -432,10 +432,10 @@ def test_a_fit_that_is_killed_and_interrupted_gives_the_bytes_of_one_that_is_not
     assert code == -signal.SIGKILL
     code, said = broken_off(words(few, model), second, 0, signal.SIGINT)
     assert code == 130
-    assert f"{model}: goes on with the stage " in said
+    assert f"{model}: resumes at the stage " in said
     assert said.endswith(
-        f"belong fit: interrupted; {tmp_path}/.model.work keeps what is done, and the same command "
-        f"goes on from there\n"
+        f"belong fit: interrupted; {tmp_path}/.model.work keeps the progress; run the same command "
+        f"to resume\n"
     )
     assert [path.name for path in tmp_path.iterdir()] == [".model.work"]
     assert main(words(few, model)) == 0

@@ -113,7 +113,7 @@ SPOILED: dict[str, tuple[Callable[[Path], object], int, str]] = {
     "a missing file": (
         lambda model: (model / "training.safetensors").unlink(),
         4,
-        "training.safetensors: is missing; manifest.json names it",
+        "training.safetensors: is missing; manifest.json lists it",
     ),
     "a name that leaves the folder": (
         rewritten(files={"../../network.safetensors": STORED}), 4, "should match pattern"

@@ -55,12 +55,10 @@ COLUMNS = (
     Column(
         "aurc",
         "AURC",
-        "area under the error rate of the normal images accepted, over their share",
+        "area under the risk-coverage curve",
         "min",
     ),
-    Column(
-        "augrc", "AUGRC", "area under the share accepted and wrong, over the share accepted", "min"
-    ),
+    Column("augrc", "AUGRC", "area under the generalized risk-coverage curve", "min"),
 )
 
 
