@@ -40,7 +40,7 @@ def usual_classes(folder: Path, manifest: Manifest) -> np.ndarray | None:
     """Return the predicted classes (n,) of the calibration images; None if the model has none."""
     try:
         labels = load_arrays(folder / NAME, PREDICTED)[PREDICTED]
-        return np.array(manifest.class_names, object)[labels]
+        return np.asarray(np.array(manifest.class_names, object)[labels])
     except (InputError, LookupError):
         return None
 
