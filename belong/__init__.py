@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from belong.commands.find.options import FindOptions
     from belong.commands.fit.fit import fit
     from belong.commands.fit.requirements import RequirementError
+    from belong.commands.learn.learn import LearnResult, learn
     from belong.commands.sorting import sort_images, unsort
     from belong.commands.watch.watch import WatchResult, watch
     from belong.prediction.manifest import IntegrityError
@@ -49,6 +50,7 @@ __all__ = [
     "FindResult",
     "InputError",
     "IntegrityError",
+    "LearnResult",
     "MissingFileError",
     "Model",
     "Panel",
@@ -66,6 +68,7 @@ __all__ = [
     "find",
     "fit",
     "fit_panel",
+    "learn",
     "load_model",
     "load_panel",
     "sort_images",
@@ -84,6 +87,7 @@ _MODULES = {
     "FindResult": "belong.commands.find.find",
     "InputError": "belong.runtime.errors",
     "IntegrityError": "belong.prediction.manifest",
+    "LearnResult": "belong.commands.learn.learn",
     "MissingFileError": "belong.runtime.errors",
     "Model": "belong.prediction.model",
     "Panel": "belong.commands.evaluate.panel",
@@ -101,6 +105,7 @@ _MODULES = {
     "find": "belong.commands.find.find",
     "fit": "belong.commands.fit.fit",
     "fit_panel": "belong.commands.evaluate.panel",
+    "learn": "belong.commands.learn.learn",
     "load_model": "belong.prediction.model",
     "load_panel": "belong.commands.evaluate.panel",
     "sort_images": "belong.commands.sorting",

@@ -48,7 +48,6 @@ class Small:
             "nearest": dict(enumerate(self.nearest)),
             "title": "uploads",
             "facts": {"model": "small"},
-            "review": self.review,
         }
         return gallery_page(**values | changed)
 

@@ -36,6 +36,8 @@ from belong.calibration.sample_size import FITTING, LEAST_IMAGES
 from belong.parameters import CombinationRule
 from belong.runtime.errors import InputError
 
+REVIEW_HEAD = "review_head"  # which `belong learn` trains
+
 
 @dataclass(frozen=True)
 class Member:
@@ -137,27 +139,47 @@ def _step(ordered: np.ndarray) -> float:
 class Combination:
     """The surprises of the members, each fitted to the same held-out normal images.
 
+    The head that corrections have trained is very sure of what it knows, and knows nothing else:
+    an image is as anomalous as it, or all others together, find it.
+
     Attributes:
         surprises: of each member.
         rule: "fisher" adds them, "stouffer" adds the deviations, and "harmonic" adds one over p and
             takes the logarithm.
+        others: the surprise of the sum, where the review head is a member beside it.
     """
 
     surprises: Mapping[str, Surprise]
     rule: CombinationRule = "fisher"
+    others: Surprise | None = None
 
     @classmethod
     def fit(
         cls, held_out: Mapping[str, np.ndarray], *, tail: float, rule: CombinationRule = "fisher"
     ) -> Self:
         """Fit to the scores (n,) of each member."""
-        return cls({name: Surprise.fit(x, tail=tail) for name, x in held_out.items()}, rule)
+        own = cls({name: Surprise.fit(x, tail=tail) for name, x in held_out.items()}, rule)
+        if REVIEW_HEAD not in held_out:
+            return own
+        return cls(own.surprises, rule, Surprise.fit(own.total(held_out), tail=tail))
 
     def score(self, scores: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Return the sum over the members: (n,) for each member -> (n,) float32."""
+        """Return the sum over the members: (n,) for each member -> (n,) float32.
+
+        With the review head, the larger of the deviations of the sum and of the head.
+        """
+        total = self.total(scores)
+        if self.others is None:
+            return total
+        of_head = self.surprises[REVIEW_HEAD].deviation(scores[REVIEW_HEAD])
+        return np.asarray(np.maximum(self.others.deviation(total), of_head), np.float32)
+
+    def total(self, scores: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Return the sum over all members but the review head: (n,) float32."""
         parts = [
             surprise.deviation(scores[name]) if self.rule == "stouffer" else surprise(scores[name])
             for name, surprise in self.surprises.items()
+            if name != REVIEW_HEAD
         ]
         add = np.logaddexp if self.rule == "harmonic" else np.add
         return np.asarray(add.reduce(parts), dtype=np.float32)

@@ -6,7 +6,7 @@ entropy; 1 is normal, 0 an anomaly; the network under it is not changed.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
@@ -58,7 +58,7 @@ class MlpHead(Detector):
     """
 
     odd = "it resembles the anomalies of the training"
-    threshold = 0.0  # where the paper's sigmoid is one half
+    threshold: ClassVar[float | None] = 0.0  # where the paper's sigmoid is one half
     file = "head"
     head: SupervisedHead
 
@@ -70,8 +70,12 @@ class MlpHead(Detector):
 
     def onnx(self, graph: Graph, views: ViewNames) -> str:
         """(n,)."""
+        return self.onnx_of(graph, views.features)
+
+    def onnx_of(self, graph: Graph, vectors: str) -> str:
+        """Return the score of the vectors that the head looks at: (n, d) -> (n,)."""
         own = self.arrays()
-        x = graph("Div", graph("Sub", views.features, own["mean"]), own["std"])
+        x = graph("Div", graph("Sub", vectors, own["mean"]), own["std"])
         for layer in ("layers.0", "layers.2"):
             x = graph("Relu", graph.linear(x, own, layer))
         return graph("Neg", graph("Squeeze", graph.linear(x, own, "layers.4"), np.array([1])))

@@ -7,6 +7,7 @@ from belong.detectors.active_nodes import ActiveNodes
 from belong.detectors.base import Detector
 from belong.detectors.code_iforest import CodeIsolation
 from belong.detectors.code_knn import CodeNeighbors
+from belong.detectors.combined import REVIEW_HEAD
 from belong.detectors.energy import Energy
 from belong.detectors.feature_knn import FeatureNeighbors
 from belong.detectors.gen import GeneralizedEntropy
@@ -21,6 +22,7 @@ from belong.detectors.mlp_head import MlpHead
 from belong.detectors.msp import MaximumSoftmaxProbability
 from belong.detectors.reconstruction import ReconstructionError
 from belong.detectors.relative_mahalanobis import RelativeMahalanobis
+from belong.detectors.review_head import ReviewHead
 from belong.detectors.vim import VirtualLogit
 
 DETECTORS: dict[str, type[Detector]] = {
@@ -46,6 +48,8 @@ DETECTORS: dict[str, type[Detector]] = {
     "mahalanobis_normalized": NormalizedMahalanobis,
     "hidden_knn": HiddenNeighbors,
 }
+# Those of a model: `belong learn` adds one that no training has.
+OF_MODELS: dict[str, type[Detector]] = DETECTORS | {REVIEW_HEAD: ReviewHead}
 
 
 def stored_in(file: str) -> list[str]:

@@ -187,7 +187,7 @@ def build_bundle(fitted: Fitted, settings: Settings, *, where: Path) -> Bundle:
             fitted.features,
             fitted.labels,
             most=settings.bundle.training_images,
-            rng=np.random.default_rng([settings.seed, 2]),  # another stream than the stage split's
+            rng=shown_by(settings.seed),
         ),
     }
     return Bundle(manifest, arrays)
@@ -262,11 +262,21 @@ def training_images(
     Images (n, ch, h, w) uint8, features (n, d), labels (n,) 0..c-1 -> `features` (m, d), `labels`
     (m,) and their pictures, see `training_thumbnails`, in the order of the training images.
     """
-    classes = np.unique(labels)
-    of_each = max(1, most // len(classes))
-    drawn = [rng.permutation(np.flatnonzero(labels == label))[:of_each] for label in classes]
-    rows = np.sort(np.concatenate(drawn))
+    rows = shown_rows(labels, most=most, rng=rng)
     return {
         "features": features[rows],
         "labels": labels[rows],
     } | packed(images[rows])
+
+
+def shown_rows(labels: np.ndarray, *, most: int, rng: np.random.Generator) -> np.ndarray:
+    """Return which training images are drawn, rising: labels (n,) 0..c-1 -> (m,) int64."""
+    classes = np.unique(labels)
+    of_each = max(1, most // len(classes))
+    drawn = [rng.permutation(np.flatnonzero(labels == label))[:of_each] for label in classes]
+    return np.sort(np.concatenate(drawn))
+
+
+def shown_by(seed: int) -> np.random.Generator:
+    """Return what draws them: another stream than that of the stage split."""
+    return np.random.default_rng([seed, 2])

@@ -27,10 +27,10 @@ def reason(
     if belongs:
         return f"like {name}; {share}{which}"
     # Imported here: the registry imports torch, which is loaded after scoring anyway.
-    from belong.detectors.registry import DETECTORS
+    from belong.detectors.registry import OF_MODELS
 
     where = f"{distance:.2g} times the calibrated limit from the nearest class, {nearest}"
-    return f"{DETECTORS[detector].odd}; {share}; {where}{which}"
+    return f"{OF_MODELS[detector].odd}; {share}; {where}{which}"
 
 
 def _percent(share: float) -> str:

@@ -19,7 +19,7 @@ from belong.calibration import conformal
 from belong.calibration.verdict import decide
 from belong.detectors.combined import Combination
 from belong.detectors.mahalanobis import Mahalanobis
-from belong.detectors.registry import DETECTORS
+from belong.detectors.registry import OF_MODELS
 from belong.models.activations import Views
 from belong.models.autoencoder import Autoencoder
 from belong.models.backbones.backbone import Backbone
@@ -31,6 +31,7 @@ from belong.models.inference import batch_for, in_full_batch
 from belong.models.registry import NETWORKS
 from belong.parameters import FINE_TUNED, FROZEN
 from belong.prediction.bundle import Arrays, Bundle
+from belong.prediction.learning_data import CODES
 from belong.prediction.manifest import IntegrityError
 from belong.prediction.nearest_training_images import nearest_training_images
 from belong.prediction.network_outline import outline
@@ -107,7 +108,7 @@ class Predictor:
                 self._context = context_of(backbone.digest, device)
         self._coder = Autoencoder.from_arrays(coder).to(device) if coder else None
         self._detectors = {
-            name: DETECTORS[name].from_arrays(bundle.of_detector(name)) for name in manifest.uses
+            name: OF_MODELS[name].from_arrays(bundle.of_detector(name)) for name in manifest.uses
         }
         self._gaussians = cast(Mahalanobis, self._detectors["mahalanobis"]).gaussians
         held_out = arrays["calibration"]
@@ -158,7 +159,27 @@ class Predictor:
                 f"the model expects uint8 (n, {', '.join(map(str, wanted))}), got {came}"
             )
         with torch.no_grad(), _fitting_together():
-            views = self._views(torch.from_numpy(images), stopped)
+            return self._scored(self._views(torch.from_numpy(images), stopped))
+
+    def score_inputs(self, inputs: Mapping[str, np.ndarray]) -> Scores:
+        """Score images of which `inputs` has returned what the network makes of them."""
+        with torch.no_grad(), _fitting_together():
+            rows = {name: torch.from_numpy(values) for name, values in inputs.items()}
+            codes = [rows.get(name, empty) for name, empty in zip(CODES, NOTHING, strict=True)]
+            if self._backbone is None:
+                layers = [rows[name] for name in ("features", "logits", "hidden", "maps")]
+            else:
+                layers = forward_pass(
+                    lambda batch: layers_of(self._network, batch),
+                    rows["vectors"],
+                    batch_size=self._network.batch,
+                    device=self._device,
+                )
+            return self._scored(Views(*layers, *codes))
+
+    def _scored(self, views: Views) -> Scores:
+        """Return the verdicts on images by their views."""
+        with torch.no_grad(), _fitting_together():
             scores = self._scores(views)
             in_thresholds = self._gaussians.distances(views.features) / self._gaussians.thresholds
             least, nearest = in_thresholds.min(dim=1)
@@ -184,6 +205,24 @@ class Predictor:
         """Return the features of images (n, ch, h, w) uint8 of the model's form, alone: (n, d)."""
         with torch.no_grad():
             return self._views(torch.from_numpy(images)).features.numpy()
+
+    def inputs(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """Return what `LearningData` keeps of images (n, ch, h, w) uint8 of the model's form."""
+        with torch.no_grad():
+            pixels = torch.from_numpy(images)
+            if self._backbone is None:
+                views = vars(self._views(pixels))
+                kept = {name: x.numpy() for name, x in views.items()}
+            else:
+                kept = {"vectors": self._vectors(pixels, None).cpu().numpy()}
+            codes = self._coder(pixels.to(self._device)) if self._coder else ()
+        kept = {name: x for name, x in kept.items() if name not in CODES}
+        return kept | {name: x.cpu().numpy() for name, x in zip(CODES, codes, strict=False)}
+
+    @property
+    def backbone(self) -> Backbone | None:
+        """The frozen backbone, if the network stands on one."""
+        return self._backbone
 
     def detector_scores(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """Return what each detector that is asked says of images, before any are combined: (n,)."""

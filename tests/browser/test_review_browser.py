@@ -155,8 +155,8 @@ def test_a_store_that_is_spoiled_or_denied_is_no_trouble(browser: Browser, file:
         with browser.new_context() as context:
             context.add_init_script(script)
             page = context.new_page()
-            errors: list[str] = []
-            page.on("pageerror", lambda error, errors=errors: errors.append(str(error)))
+            errors: list[object] = []
+            page.on("pageerror", errors.append)
             page.goto(file.as_uri())
             expect(page.locator("#reviewed")).to_have_text("No image is marked.")
             page.locator(".tile").first.focus()
@@ -183,3 +183,9 @@ def test_slider_and_answers_fit_the_window(page: Page, width: int) -> None:
         assert box
         assert box["x"] >= 0
         assert box["x"] + box["width"] <= width
+    page.locator("#images").scroll_into_view_if_needed()
+    page.locator(".tile").first.click()
+    panel = page.get_by_role("dialog")
+    assert panel.evaluate("panel => panel.scrollWidth - panel.clientWidth") <= 0
+    panel.locator("#mark").click()
+    expect(page.locator("#said")).to_have_text("✗ not mine")

@@ -29,7 +29,9 @@ from belong.commands.main import main
 from belong.data.idx import read
 from belong.data.image_folder import list_images
 from belong.models.checkpoint import Checkpoint
+from belong.parameters import Parameters
 from belong.prediction.bundle import Bundle
+from belong.prediction.learning_data import LearningData
 from belong.prediction.onnx import export as onnx_export
 from belong.runtime.storage import make_folder
 from tests.imports import ROOT
@@ -141,7 +143,7 @@ def fit_images(folder: Path) -> Path:
     return folder
 
 
-def quickly(bundle: Bundle) -> Callable[..., tuple[Bundle, str]]:
+def quickly(bundle: Bundle) -> Callable[..., tuple[Bundle, str, LearningData]]:
     """Return what stands for the recipe of a model: three results, one of them of a training."""
 
     def train(checkpoint: Checkpoint) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -154,12 +156,13 @@ def quickly(bundle: Bundle) -> Callable[..., tuple[Bundle, str]]:
 
     def make_model(
         _values: object, workspace: Workspace, *, backbone: object, announce: Callable[[str], None]
-    ) -> tuple[Bundle, str]:
+    ) -> tuple[Bundle, str, LearningData]:
         announce("train")
         workspace.keep("pack", lambda: ({"x": np.arange(3)}, {"backbone": backbone}))
         arrays, _ = workspace.keep_training("train", train)
         workspace.keep_on_disk("extract", lambda: (arrays, {}))
-        return bundle, f"{workspace.load('extract', 'x').tolist()}"
+        learning = LearningData({"x": arrays["x"]}, Parameters.load(ROOT / "params.yaml"))
+        return bundle, f"{workspace.load('extract', 'x').tolist()}", learning
 
     return make_model
 

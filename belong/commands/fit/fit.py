@@ -254,7 +254,7 @@ def make(job: Job, output: Path) -> "Model":
         )
     kept = f"{work} keeps what is done, and the same command goes on from there"
     try:
-        bundle, page = make_model(
+        bundle, page, learning = make_model(
             job.values,
             workspace,
             backbone=job.backbone,
@@ -263,6 +263,8 @@ def make(job: Job, output: Path) -> "Model":
         bundle = bundle.save(work / "bundle")
         save_text(work / "bundle" / PAGE, page)
         save_json(work / "bundle" / SUMMARY, card_summary(bundle.manifest))
+        if not learning.save(work / "bundle", bundle.manifest.digest):
+            say(f"{output}: holds too many images for `belong learn`")
         put_folder(work / "bundle", output)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"interrupted; {kept}") from None

@@ -34,6 +34,7 @@ from belong.models.train_classifier import TrainingOptions, fit_classifier
 from belong.parameters import Parameters
 from belong.prediction.build_bundle import Fitted, Settings, build_bundle
 from belong.prediction.bundle import Bundle
+from belong.prediction.learning_data import LearningData
 from belong.reporting.report.contents import report_page
 from belong.runtime.text import say
 
@@ -60,8 +61,8 @@ def make_model(
     *,
     backbone: Backbone | None,
     announce: Callable[[str], None],
-) -> tuple[Bundle, str]:
-    """Return a model, and the report's page.
+) -> tuple[Bundle, str, LearningData]:
+    """Return a model, the report's page, and what `belong learn` needs.
 
     Args:
         values: all parameters.
@@ -265,7 +266,8 @@ def make_model(
         parameters=values.model_dump(by_alias=True),
         assessment=bundle.manifest.assessment,
     )
-    return bundle, page
+    learning = LearningData.of_fit(features, embedded, values, uses=bundle.manifest.uses)
+    return bundle, page, learning
 
 
 def _images(values: Parameters, announce: Callable[[str], None]) -> Result:

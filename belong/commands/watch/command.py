@@ -1,7 +1,7 @@
 """`belong watch FOLDER ...`: whether images are still rejected as often as was promised.
 
-Exit code 0: within the band. 1: the rate has left it, or a class drifts. 2: bad input. 3: of a
-folder of images none can be read. 4: the model is damaged.
+Exit code 0: within the band. 1: the rate or the scores have left it, or a class drifts. 2: bad
+input. 3: of a folder of images none can be read. 4: the model is damaged.
 """
 
 import argparse
@@ -16,8 +16,8 @@ LEFT = 1
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what `belong watch` takes."""
     parser.epilog = (
-        "exit code: 0 within the band, 1 the rate has left it, 2 bad input, 3 no image can be "
-        "read, 4 the model is damaged"
+        "exit code: 0 within the band, 1 the rate or the scores have left it, 2 bad input, 3 no "
+        "image can be read, 4 the model is damaged"
     )
     parser.add_argument(
         "given", type=Path, nargs="+", metavar="FOLDER",

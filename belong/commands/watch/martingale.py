@@ -48,20 +48,31 @@ def log_capital(hits: np.ndarray, chances: np.ndarray) -> np.ndarray:
         hits: (n,) bool.
         chances: (n,) or a number: of a yes, given all before, as long as nothing has changed.
     """
-    n = len(hits)
-    gains = _gains(hits, chances)
+    return capital_of(_gains(hits, chances))
+
+
+def capital_of(gains: np.ndarray) -> np.ndarray:
+    """Return the logarithm of the capital after each image: (n,).
+
+    `gains` (k, n) are the logarithms of what each of k fair bets has gained since the first image.
+    """
+    k, n = gains.shape
     # The share 1/log(e + i) - 1/log(e + i + 1) begins to bet after i images: it falls hardly
     # faster than 1/i, and the sum of all is 1.
     later = 1 / np.log(np.e + np.arange(n + 1))
     shares = np.log(later[:-1] - later[1:])
     running = np.logaddexp.accumulate(shares - (gains - _steps(gains)), axis=1) + gains
-    bets: np.ndarray = np.logaddexp.reduce(running, axis=0) - np.log(len(ODDS))
+    bets: np.ndarray = np.logaddexp.reduce(running, axis=0) - np.log(k)
     return np.asarray(np.logaddexp(bets, np.log(later[1:])))
 
 
 def begins(hits: np.ndarray, chances: np.ndarray) -> int:
     """Return after how many images the bet would best have begun that has gained most."""
-    gains = _gains(hits, chances)
+    return begins_of(_gains(hits, chances))
+
+
+def begins_of(gains: np.ndarray) -> int:
+    """Return after how many images the bet of (k, n) would best have begun that has gained most."""
     before = gains - _steps(gains)
     won = gains[:, -1:] - before
     return int(np.unravel_index(np.argmax(won), won.shape)[1])
@@ -92,11 +103,18 @@ def first_drift(
         places: (n,) of these images in the whole stream.
         limit: in the units of the evidence.
     """
+    return drift_of(_gains(hits, chances), evidence, places, limit=limit)
+
+
+def drift_of(
+    gains: np.ndarray, evidence: np.ndarray, places: np.ndarray, *, limit: float
+) -> Drift | None:
+    """Return the drift at which the evidence (n,) of bets (k, n) first reaches the limit."""
     reached = np.flatnonzero(evidence >= limit)
     if not len(reached):
         return None
     upto = int(reached[0]) + 1
-    return Drift(int(places[upto - 1]), int(places[begins(hits[:upto], chances[:upto])]))
+    return Drift(int(places[upto - 1]), int(places[begins_of(gains[:, :upto])]))
 
 
 def rank_p_values(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:

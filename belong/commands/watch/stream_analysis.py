@@ -1,16 +1,19 @@
 """Say whether new images are still rejected as often as the calibration promises.
 
-Two questions; the chance that either is answered wrongly by bad luck is at most delta, however
-often one looks:
+Three questions; the chance that any is answered wrongly by bad luck is at most delta, however often
+one looks:
 
 - Has the rate left its band? The bets are against the law that the finite number of calibration
   images gives (`pooled_chances`), at half of delta.
+- Do the scores still follow the law of the calibration scores? The bets are on low p-values, at a
+  quarter of delta (`score_law`): few calibration images say little of a small rate, and much of
+  their whole law.
 - Which class drifts? The promise holds for all classes together: one may well be rejected more
   often than another from the start. So each predicted class is compared with its own past in the
-  stream (`rank_p_values`), at its share of the other half (Bonferroni). What is wrong with a class
-  from the first image on can only be found by the first question.
+  stream (`rank_p_values`), at its share of the last quarter (Bonferroni). What is wrong with a
+  class from the first image on can only be found by the first two questions.
 
-Both take the images as exchangeable: of a stream that is sorted by class, and not by time, the
+All take the images as exchangeable: of a stream that is sorted by class, and not by time, the
 first may say that it drifts. Where scores tie, fewer images are rejected than promised; then the
 bets on a higher rate lose, and those on a lower one may win.
 
@@ -30,11 +33,14 @@ from belong.calibration import conformal
 from belong.calibration.sample_size import rejectable
 from belong.commands.watch.martingale import (
     Drift,
+    capital_of,
+    drift_of,
     first_drift,
     log_capital,
     pooled_chances,
     rank_p_values,
 )
+from belong.commands.watch.score_law import foreign_share, gains, ranks_of
 
 BLOCKS = 40  # of a stream, at most, to be shown over time
 
@@ -48,6 +54,11 @@ class StreamAnalysis:
         evidence: (n,) log10 of the capital after each image.
         limit: the evidence at which the rate has left its band.
         drift: of the rate of all images, if there is one.
+        law_evidence: (n,) log10 of the capital of the bets on the scores' law.
+        law_limit: the evidence at which the scores have left it.
+        law_drift: of the scores, if there is one.
+        foreign_share: of the images since the drift of the law, or of all: at least so many are
+            unlike the calibration images, by estimate.
         classes: index: the predicted classes, those with the most evidence first; columns
             `images`, `rejected`, `evidence` (the highest).
         class_limit: the evidence at which a class drifts.
@@ -59,6 +70,10 @@ class StreamAnalysis:
     evidence: np.ndarray
     limit: float
     drift: Drift | None
+    law_evidence: np.ndarray
+    law_limit: float
+    law_drift: Drift | None
+    foreign_share: float
     classes: pd.DataFrame
     class_limit: float
     class_drifts: dict[str, Drift]
@@ -92,7 +107,11 @@ def analyze(
 
     names, p_values = rows["class"].to_numpy(str), rows["p_value"].to_numpy()
     places = {str(name): np.flatnonzero(names == name) for name in np.unique(names)}
-    class_limit = limit + math.log10(len(places))
+    law_limit = limit + math.log10(2)
+    law_gains = gains(ranks_of(p_values, n=n_calibration), n=n_calibration)
+    law_evidence = capital_of(law_gains) / math.log(10)
+    law_drift = drift_of(law_gains, law_evidence, every, limit=law_limit)
+    class_limit = law_limit + math.log10(len(places))
     of_class, drifts = {}, {}
     for name, own in places.items():
         hits = rank_p_values(p_values[own], rng) <= alpha
@@ -113,6 +132,10 @@ def analyze(
         evidence=evidence,
         limit=limit,
         drift=first_drift(rejected, chances, evidence, every, limit=limit),
+        law_evidence=law_evidence,
+        law_limit=law_limit,
+        law_drift=law_drift,
+        foreign_share=foreign_share(p_values[law_drift.begun if law_drift else 0 :]),
         classes=classes.sort_values("evidence", ascending=False, kind="stable"),
         class_limit=class_limit,
         class_drifts=drifts,

@@ -5,16 +5,21 @@ from pathlib import Path
 
 import numpy as np
 
+from belong.commands.watch.class_mix import ClassMix
 from belong.commands.watch.martingale import Drift
 from belong.commands.watch.stream_analysis import StreamAnalysis
 from belong.prediction.prediction_files import UNREADABLE
 from belong.runtime.text import counted, printable
 
 SHOWN = 10  # classes
+TENTH = 0.1
+UNUSUAL = 0.01  # of the class mix
 
 
-def text(seen: StreamAnalysis, paths: Sequence[str], rejected: np.ndarray) -> str:
-    """Return some lines; `paths` and `rejected` (n,) are of the images in the order of time."""
+def text(
+    seen: StreamAnalysis, paths: Sequence[str], rejected: np.ndarray, p_values: np.ndarray
+) -> str:
+    """Return some lines; `paths`, `rejected` (n,) and `p_values` (n,) are in the order of time."""
     low, high = seen.expected
     share = rejected.mean()
     lines = [
@@ -23,6 +28,9 @@ def text(seen: StreamAnalysis, paths: Sequence[str], rejected: np.ndarray) -> st
         _verdict(seen, paths, rejected, is_outside=not low <= share <= high),
         f"highest evidence {_power(seen.evidence.max())}; the alarm is at {_power(seen.limit)}, of "
         f"a class at {_power(seen.class_limit)}",
+        f"scores: evidence {_power(seen.law_evidence.max())}, alarm at {_power(seen.law_limit)}; "
+        f"median p-value {np.median(p_values):.2g} (0.5 is usual), below 0.1 "
+        f"{(p_values <= TENTH).mean():.0%} (10 % is usual)",
         "",
         "class: images, rejected, highest evidence against its own past",
     ]
@@ -34,6 +42,17 @@ def text(seen: StreamAnalysis, paths: Sequence[str], rejected: np.ndarray) -> st
         )
     more = len(seen.classes) - SHOWN
     return "\n".join([*lines, *([f"  and {more:,} more"] if more > 0 else [])])
+
+
+def of_mix(mix: ClassMix) -> str:
+    """Return a line on the classes of the images."""
+    shares = f"{mix.share:.0%} are {printable(mix.name)}, {mix.usual:.0%} are usual"
+    if mix.p_value > UNUSUAL:
+        return f"classes: the usual mix ({shares})"
+    return (
+        f"classes: another mix: {shares}; by luck 1 in {1 / mix.p_value:,.0f} looks is like this; "
+        f"no alarm, for it breaks no promise"
+    )
 
 
 def left_out(unreadable: Sequence[tuple[str, str]], out: Path | None) -> str:
@@ -52,6 +71,12 @@ def _verdict(
     if seen.drift is not None:
         since = rejected[seen.drift.begun : seen.drift.noticed + 1].mean()
         return f"The rate has left its band: {since:.2%} {_when(seen.drift, paths)}."
+    if seen.law_drift is not None:
+        share = f"about {seen.foreign_share:.0%} of these images"
+        return (
+            f"The rate may be luck, the scores are not: they are higher than those of the "
+            f"calibration images {_when(seen.law_drift, paths)}; at least {share} are unlike them."
+        )
     if seen.class_drifts:
         return (
             f"The rate is within its band, but not of each class: {', '.join(seen.class_drifts)}."

@@ -10,9 +10,10 @@ import pandas as pd
 from belong.calibration.sample_size import least_to_calibrate
 from belong.commands.arguments import DELTA
 from belong.commands.watch import predictions
+from belong.commands.watch.class_mix import ClassMix, class_mix, usual_classes
 from belong.commands.watch.inputs import PICTURE, TABLE, Reasons, look, scored
 from belong.commands.watch.stream_analysis import StreamAnalysis, analyze
-from belong.commands.watch.summary import left_out, text
+from belong.commands.watch.summary import left_out, of_mix, text
 from belong.data.file_discovery import Incoming
 from belong.prediction.manifest import NAME, Manifest
 from belong.prediction.model import DEVICES, ImagePath, Model, load_model
@@ -45,6 +46,7 @@ class WatchResult:
         analysis: the rate, its evidence and its drift, of all images and of each class.
         unreadable: (path, reason) of files that are no part of the stream.
         output: the folder of the tables, if any were written.
+        mix: how the predicted classes differ from the usual ones, if the model knows these.
     """
 
     images: pd.DataFrame
@@ -52,16 +54,21 @@ class WatchResult:
     analysis: StreamAnalysis
     unreadable: Reasons
     output: Path | None
+    mix: ClassMix | None = None
 
     @property
     def is_within(self) -> bool:
-        """Whether the rate is within its band, and no class drifts."""
-        return self.analysis.drift is None and not self.analysis.class_drifts
+        """Whether the rate and the scores are as promised, and no class drifts."""
+        seen = self.analysis
+        return seen.drift is None and seen.law_drift is None and not seen.class_drifts
 
     @property
     def text(self) -> str:
         """The answer in some lines, as `belong watch` prints it."""
-        lines = [text(self.analysis, self.images["path"].to_list(), self.rejected)]
+        p_values = self.images["p_value"].to_numpy()
+        lines = [text(self.analysis, self.images["path"].to_list(), self.rejected, p_values)]
+        if self.mix is not None:
+            lines.append(of_mix(self.mix))
         if self.unreadable:
             lines.append(left_out(self.unreadable, self.output))
         return "\n".join(lines)
@@ -109,7 +116,8 @@ def watch(
         options: how new images are scored.
 
     Returns:
-        The answer; `is_within` is False if the rate has left its band, or a class drifts.
+        The answer; `is_within` is False if the rate has left its band, the scores have left their
+        law, or a class drifts.
 
     Raises:
         InputError: an input cannot be watched, or does not fit the model.
@@ -169,7 +177,16 @@ def watch(
         save_csv(to / TABLE, analysis.blocks)
         with whole_file(to / PICTURE) as part:
             over_time(analysis, alpha=share).savefig(part, format="png")
-    return WatchResult(rows, rejected, analysis, unreadable, to)
+    usual = None if model is None else _usual_classes(model)
+    mix = None
+    if usual is not None:
+        mix = class_mix(rows["class"].to_list(), usual, rng=np.random.default_rng(SEED))
+    return WatchResult(rows, rejected, analysis, unreadable, to, mix)
+
+
+def _usual_classes(model: ImagePath | Model) -> np.ndarray | None:
+    folder = model.folder if isinstance(model, Model) else as_path("model", model)
+    return usual_classes(folder, Manifest.read(folder / NAME))
 
 
 def _check_new(new: list[Incoming], model: ImagePath | Model | None, folder: Path | None) -> None:

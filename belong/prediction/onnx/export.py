@@ -22,9 +22,9 @@ from onnx import ModelProto, NodeProto, ValueInfoProto, checker, helper, numpy_h
 
 from belong.data.image_form import ImageForm
 from belong.data.image_reader import jpeg_draft_size
-from belong.detectors.combined import Surprise
+from belong.detectors.combined import REVIEW_HEAD, Combination, Surprise
 from belong.detectors.onnx_graph import Graph, Node, Value, ViewNames
-from belong.detectors.registry import DETECTORS
+from belong.detectors.registry import OF_MODELS
 from belong.prediction.bundle import Bundle
 from belong.prediction.onnx import networks
 from belong.runtime.errors import InputError
@@ -104,7 +104,7 @@ def decoding(form: ImageForm) -> dict[str, object]:
 
 def _score(graph: Graph, views: ViewNames, name: str, bundle: Bundle) -> str:
     """Return what a detector says: (n,) float32."""
-    score = DETECTORS[name].from_arrays(bundle.of_detector(name)).onnx(graph, views)
+    score = OF_MODELS[name].from_arrays(bundle.of_detector(name)).onnx(graph, views)
     if score is None:
         raise InputError(f"the detector {name} has no ONNX form; every other command works with it")
     return score
@@ -133,19 +133,26 @@ def _snapped(graph: Graph, scores: str, held_out: np.ndarray) -> str:
 
 def _combined(graph: Graph, scores: dict[str, str], bundle: Bundle) -> str:
     """Return the sum over the members, see belong.detectors.combined: (n,) float32."""
-    held_out, tail = bundle.arrays["calibration"], bundle.manifest.tail
-    rule = bundle.manifest.combination
+    held_out, rule = bundle.arrays["calibration"], bundle.manifest.combination
+    fitted = Combination.fit(
+        {name: held_out[f"member/{name}"] for name in scores}, tail=bundle.manifest.tail, rule=rule
+    )
     part_of = _deviation if rule == "stouffer" else _surprise
     parts = [
-        part_of(graph, Surprise.fit(held_out[f"member/{name}"], tail=tail), score)
+        part_of(graph, fitted.surprises[name], score)
         for name, score in scores.items()
+        if name != REVIEW_HEAD
     ]
     if rule == "harmonic":
         each = [graph("Unsqueeze", part, np.array([1])) for part in parts]
         together = graph.reduced("LogSumExp", graph("Concat", *each, axis=1), 1)
     else:
         together = graph("Sum", *parts)
-    return graph.cast(together, np.float32)
+    total = graph.cast(together, np.float32)
+    if fitted.others is None:
+        return total
+    of_head = _deviation(graph, fitted.surprises[REVIEW_HEAD], scores[REVIEW_HEAD])
+    return graph.cast(graph("Max", _deviation(graph, fitted.others, total), of_head), np.float32)
 
 
 def _surprise(graph: Graph, of: Surprise, score: str) -> str:

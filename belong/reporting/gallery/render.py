@@ -116,7 +116,7 @@ def gallery_page(
         name: [None if pd.isna(value) else printable(str(value)) for value in held[name]]
         for name in TEXTS
     }
-    data = {
+    data: dict[str, Any] = {
         "images": {
             "row": held.index.tolist(),
             "belongs": held["belongs"].astype(bool).tolist(),

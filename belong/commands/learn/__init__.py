@@ -1,0 +1,1 @@
+"""`belong learn`: take a person's corrections into a model."""

@@ -1,0 +1,152 @@
+"""review.csv: what a person said of images. The gallery saves it; a person may write one, too.
+
+    path,belongs,class,model,folder
+    monday/1.jpg,True,kitchen,5c0f…,photos/new
+    monday/2.jpg,False,,5c0f…,photos/new
+
+`path` is exact, as `belong.runtime.text.exact` writes it, relative to `folder`. `model` is the
+SHA-256 of the manifest of the model whose verdicts the person saw. `folder` may be left out where
+`belong learn --images` names it.
+"""
+
+import difflib
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from belong.runtime.errors import InputError
+from belong.runtime.storage import load_csv
+from belong.runtime.text import counted, from_exact, printable
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = ("path", "belongs", "class", "model")
+LEAST_NEW = 10  # images of a new class: of fewer, neither its mean nor its spread is known
+NOT_MINE = ""
+
+
+@dataclass(frozen=True)
+class Review:
+    """The answers of a review file.
+
+    Attributes:
+        folder: of the images; empty if the paths stand by themselves.
+        answers: path -> the name of a class, or "" for an image that does not belong.
+        new_classes: the names that the model does not know, sorted.
+    """
+
+    folder: str
+    answers: dict[str, str]
+    new_classes: list[str]
+
+    def path(self, file: str) -> Path:
+        """Return where an image lies."""
+        return Path(self.folder, file)
+
+
+def read_review(
+    path: Path, *, digest: str, class_names: Sequence[str], folder: Path | None
+) -> Review:
+    """Return the answers of a file.
+
+    Args:
+        path: of the file.
+        digest: of the model's manifest.
+        class_names: of the model.
+        folder: of the images; None: the one that the file names.
+
+    Raises:
+        InputError: the file is missing, empty or no table; it is of another model; an answer makes
+            no sense, or there are two for one image; an image is not there; a new class has few.
+    """
+    name = printable(path)
+    if not path.is_file():
+        raise InputError(f"{name}: no such file; the gallery of `belong score` saves review.csv")
+    try:
+        table = load_csv(path, as_text=True)
+    except InputError as error:
+        raise InputError(" ".join(str(error).split())) from None
+    missing = [column for column in COLUMNS if column not in table]
+    if missing:
+        raise InputError(
+            f"{name}: expected the columns {', '.join(COLUMNS)}, got no {' and no '.join(missing)}"
+        )
+    if table.empty:
+        raise InputError(f"{name}: has no row; expected an answer for at least one image")
+    others = sorted(set(table["model"]) - {digest})
+    if others:
+        raise InputError(
+            f"{name}: its answers are about the verdicts of another model ({others[0][:12]}); "
+            f"expected those of {digest[:12]}: score the images with this model and review them"
+        )
+    top = _folder(name, table.get("folder"), folder)
+    answers: dict[str, str] = {}
+    columns = (table[column] for column in ("path", "belongs", "class"))
+    for row, (text, belongs, label) in enumerate(zip(*columns, strict=True), start=1):
+        answer = _answer(f"{name}: row {row}", belongs, label)
+        file = _file(f"{name}: row {row}", text, top)
+        if answers.setdefault(file, answer) != answer:
+            raise InputError(
+                f"{name}: row {row}: {printable(file)}: has two answers, {_said(answers[file])} "
+                f"and {_said(answer)}; expected one"
+            )
+    return Review(top, answers, _new_classes(name, answers, class_names))
+
+
+def _folder(name: str, column: "pd.Series[str] | None", folder: Path | None) -> str:
+    if folder is not None:
+        if not folder.is_dir():
+            raise InputError(f"{printable(folder)}: no such folder")
+        return str(folder)
+    folders = sorted(set(column)) if column is not None else []
+    if len(folders) != 1:
+        got = "none" if not folders else f"{len(folders)}"
+        raise InputError(f"{name}: names {got} for the folder; expected one, or --images FOLDER")
+    top = from_exact(folders[0])
+    if top and not Path(top).is_dir():
+        raise InputError(
+            f"{name}: its images lie in {printable(top)}, and no such folder is here; expected "
+            f"--images FOLDER"
+        )
+    return top
+
+
+def _answer(where: str, belongs: str, label: str) -> str:
+    if belongs not in ("True", "False"):
+        raise InputError(f"{where}: belongs: expected True or False, got {belongs!r}")
+    if belongs == "True" and not label.strip():
+        raise InputError(f"{where}: class: expected the name of a class, got none")
+    if belongs == "False" and label:
+        raise InputError(f"{where}: class: expected none, for belongs is False, got {label!r}")
+    return label if belongs == "True" else NOT_MINE
+
+
+def _file(where: str, text: str, top: str) -> str:
+    """Return a path of an image that is there; a person may have written it as it is."""
+    for file in (from_exact(text), text):
+        normal = os.path.normpath(file) if file and "\0" not in file else ""
+        if normal and Path(top, normal).is_file():
+            return normal
+    place = f" in {printable(top)}" if top else ""
+    raise InputError(f"{where}: {printable(text) or 'no path'}: no such image{place}")
+
+
+def _new_classes(name: str, answers: dict[str, str], class_names: Sequence[str]) -> list[str]:
+    counts = Counter(answers.values())
+    new = sorted(counts.keys() - {NOT_MINE, *class_names})
+    for label in new:
+        if counts[label] < LEAST_NEW:
+            known = ", ".join(difflib.get_close_matches(label, class_names, cutoff=0.0))
+            raise InputError(
+                f"{name}: class {label!r} is new and has {counted(counts[label], 'image')}; "
+                f"expected at least {LEAST_NEW}, or a class of the model, such as {known}"
+            )
+    return new
+
+
+def _said(answer: str) -> str:
+    return repr(answer) if answer else "not mine"

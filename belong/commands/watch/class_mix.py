@@ -1,0 +1,65 @@
+"""Whether the new images are of the classes that are usual, in the usual shares.
+
+It raises no alarm: a new mix of classes breaks no promise by itself, and says where to look. Beside
+the calibration images, whose predicted classes the model of `belong fit` keeps, the chance of a mix
+that differs as much is exact: the images of both are shuffled (a permutation test of chi-square,
+at a single look).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from belong.prediction.learning_data import NAME, PREDICTED
+from belong.prediction.manifest import Manifest
+from belong.runtime.errors import InputError
+from belong.runtime.storage import load_arrays
+
+DRAWS = 999
+
+
+@dataclass(frozen=True)
+class ClassMix:
+    """How the shares of the predicted classes differ from those of the calibration images.
+
+    Attributes:
+        name: the class whose share differs most.
+        share, usual: its share of the new images, and of the calibration images.
+        p_value: the chance of a mix that differs as much, at a single look.
+    """
+
+    name: str
+    share: float
+    usual: float
+    p_value: float
+
+
+def usual_classes(folder: Path, manifest: Manifest) -> np.ndarray | None:
+    """Return the predicted classes (n,) of the calibration images; None if the model has none."""
+    try:
+        labels = load_arrays(folder / NAME, PREDICTED)[PREDICTED]
+        return np.asarray(np.array(manifest.class_names, object)[labels])
+    except (InputError, LookupError):
+        return None
+
+
+def class_mix(classes: Sequence[str], usual: np.ndarray, *, rng: np.random.Generator) -> ClassMix:
+    """Compare the predicted classes of new images with those of the calibration images (n,).
+
+    `rng` shuffles.
+    """
+    every = np.concatenate([usual, np.asarray(classes, object)])
+    names, both = np.unique(every, return_inverse=True)
+    n, m = len(usual), len(classes)
+    total = np.bincount(both, minlength=len(names))
+    new = np.bincount(both[n:], minlength=len(names))
+    drawn = rng.multivariate_hypergeometric(total, m, size=DRAWS, method="marginals")
+    expected = total * m / (n + m)
+    found, by_chance = (((some - expected) ** 2 / expected).sum(axis=-1) for some in (new, drawn))
+    at_least = int((by_chance >= found - 1e-9).sum())
+    shares, before = new / m, (total - new) / n
+    most = int(np.abs(shares - before).argmax())
+    p_value = (1 + at_least) / (1 + DRAWS)
+    return ClassMix(str(names[most]), float(shares[most]), float(before[most]), p_value)

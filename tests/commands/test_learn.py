@@ -1,0 +1,272 @@
+"""Corrections are learned: fewer errors of their kind, the same promise, plain refusals."""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from torch import Tensor, nn
+
+import belong
+from belong.commands.learn.learn import LearnResult
+from belong.commands.main import main
+from belong.data.idx import read
+from belong.prediction.learning_data import NAME
+from belong.prediction.model import Model, load_model
+from belong.runtime.errors import InputError
+from belong.runtime.text import exact
+from tests.imports import ROOT
+
+OURS, NEW, SIDE = (0, 1), 2, 40
+ALPHA = 0.2
+
+
+class Averages(nn.Module):
+    """A backbone of one's own: the image, averaged over squares."""
+
+    mean, std, side_px = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), SIDE
+
+    def forward(self, images: Tensor) -> Tensor:
+        squares: Tensor = nn.functional.avg_pool2d(images.mean(dim=1, keepdim=True), 4)
+        return squares.flatten(1)
+
+
+def write(folder: Path, images: np.ndarray, name: str = "") -> list[str]:
+    folder.mkdir(parents=True, exist_ok=True)
+    files = [f"{name}{place:03}.png" for place in range(len(images))]
+    for file, image in zip(files, images, strict=True):
+        Image.fromarray(image[0]).resize((SIDE, SIDE)).save(folder / file)
+    return files
+
+
+@dataclass(frozen=True)
+class Photos:
+    """Where models and images lie.
+
+    Attributes:
+        folder: `frozen` and `whole` are models, `ours` trained them, `new` holds twos and clothes.
+        twos, clothes: the names in `new`; of each the first half is reviewed.
+    """
+
+    folder: Path
+    twos: list[str]
+    clothes: list[str]
+
+    def model(self, kind: str) -> Model:
+        own = Averages() if kind == "frozen" else None
+        return load_model(self.folder / kind, device="cpu", backbone=own)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Photos:
+    to = tmp_path_factory.mktemp("learn")
+    digits, clothes = (
+        read(ROOT / "tests/data" / name) for name in ("mnist-small", "fashion-mnist-small")
+    )
+    for label in OURS:
+        write(to / "ours" / str(label), digits.images[digits.labels == label][:120])
+    twos = write(to / "new", digits.images[digits.labels == NEW][:60], "two")
+    foreign = write(to / "new", clothes.images[clothes.labels == 1][:80], "trousers")
+    settings = {"train.epochs": 20, "images.side_px": SIDE, "threads": 1, "device": "cpu"}
+    belong.fit(to / "ours", to / "frozen", alpha=ALPHA, backbone=Averages(), settings=settings)
+    belong.fit(to / "ours", to / "whole", alpha=ALPHA, from_scratch=True, settings=settings)
+    return Photos(to, twos, foreign)
+
+
+def review(photos: Photos, to: Path, kind: str, answers: dict[str, str], **changed: str) -> Path:
+    """Write a review file: name of an image -> its class, or "" if it does not belong."""
+    rows = [
+        {"path": exact(name), "belongs": str(bool(label)), "class": label}
+        | {"model": photos.model(kind).info.digest, "folder": str(photos.folder / "new")}
+        | changed
+        for name, label in answers.items()
+    ]
+    pd.DataFrame(rows).to_csv(to / "review.csv", index=False)
+    return to / "review.csv"
+
+
+def learned(photos: Photos, to: Path, kind: str, answers: dict[str, str]) -> LearnResult:
+    path = review(photos, to, kind, answers)
+    return belong.learn(photos.model(kind), to / "model", review=path)
+
+
+def accepted(model: Model, photos: Photos, names: list[str]) -> float:
+    files = [photos.folder / "new" / name for name in names]
+    return float(model.predict(files, jobs=1).belongs.mean())
+
+
+@pytest.mark.parametrize("kind", ["frozen", "whole"])
+def test_images_that_are_said_not_to_belong_teach_a_head_to_reject_their_like(
+    photos: Photos, tmp_path: Path, kind: str
+) -> None:
+    before = photos.model(kind)
+    result = learned(photos, tmp_path, kind, dict.fromkeys(photos.clothes[:40], ""))
+    fresh = photos.clothes[40:]
+    assert accepted(result.model, photos, fresh) <= accepted(before, photos, fresh) / 2
+    assert accepted(result.model, photos, fresh) <= 0.1
+    summary = result.summary
+    assert (summary["has_head"], summary["foreign_images"]) == (True, 40)
+    assert "review_head" in result.model.info.members
+    # The network stays, so the classes do; the promise is kept by the same calibration images.
+    assert summary["after"]["accuracy"] == summary["before"]["accuracy"]
+    assert summary["alpha"] == ALPHA
+    low, high = result.model.info.measured.expected
+    assert low <= summary["after"]["false_reject"] <= high
+    assert "No reviewed image calibrates" in summary["guarantee"]
+
+
+def test_a_new_class_is_added_and_its_fresh_images_belong(photos: Photos, tmp_path: Path) -> None:
+    before = photos.model("frozen")
+    result = learned(photos, tmp_path, "frozen", dict.fromkeys(photos.clothes[:40], "trousers"))
+    fresh = photos.clothes[40:]
+    rejected = 1 - accepted(before, photos, fresh)
+    assert 1 - accepted(result.model, photos, fresh) <= rejected / 2
+    assert result.model.class_names == ("0", "1", "trousers")
+    files = [photos.folder / "new" / name for name in fresh]
+    assert (result.model.predict(files, jobs=1).label == "trousers").mean() > 0.9
+    assert "It does not cover 'trousers'" in result.summary["guarantee"]
+    assert result.model.info.n_calibration == before.info.n_calibration
+    training = result.model.bundle.arrays["training"]
+    assert len(training["labels"]) == len(before.bundle.arrays["training"]["labels"]) + 40
+
+
+def test_the_changes_are_the_verdicts_of_both_models(photos: Photos, tmp_path: Path) -> None:
+    answers = dict.fromkeys(photos.clothes[:25], "") | dict.fromkeys(photos.twos[:12], "two")
+    result = learned(photos, tmp_path, "frozen", answers)
+    names = dict.fromkeys(["class_before", "class_after"], str)
+    table = pd.read_csv(tmp_path / "model" / "changes.csv", keep_default_na=False, dtype=names)
+    files = [photos.folder / "new" / name for name in table["path"]]
+    for when, model in (("before", photos.model("frozen")), ("after", result.model)):
+        predictions = model.predict(files, jobs=1)
+        assert (table[f"belongs_{when}"] == predictions.belongs).all()
+        assert (table[f"class_{when}"] == predictions.label).all()
+        np.testing.assert_allclose(table[f"p_value_{when}"], predictions.p_value, rtol=1e-5)
+    said = table.set_index("path")["answer"]
+    assert said[photos.clothes[0]] == "not mine"
+    assert said[photos.twos[0]] == "mine: two"
+    assert (said[photos.twos[12:]] == "").all()
+    flips = result.summary["flips"]
+    assert flips["now_belong"] == (~table["belongs_before"] & table["belongs_after"]).sum()
+    assert flips["now_rejected"] == (table["belongs_before"] & ~table["belongs_after"]).sum()
+    kept = json.loads((tmp_path / "model" / "summary.json").read_text(encoding="utf-8"))
+    assert kept["learned"] == result.summary
+
+
+def test_reviews_add_up_few_foreign_images_wait_for_more(photos: Photos, tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+    first = learned(photos, tmp_path / "first", "frozen", dict.fromkeys(photos.clothes[:12], ""))
+    assert not first.summary["has_head"]
+    assert "No head was trained: 12 images were said not to belong; 20 are needed" in first.text
+    path = review(photos, tmp_path / "second", "frozen", dict.fromkeys(photos.clothes[12:24], ""),
+                  model=first.model.info.digest)  # fmt: skip
+    second = belong.learn(first.model, tmp_path / "second" / "model", review=path)
+    assert (second.summary["has_head"], second.summary["foreign_images"]) == (True, 24)
+    fresh = photos.clothes[40:]
+    assert accepted(second.model, photos, fresh) <= 0.2
+
+
+def test_the_same_review_gives_the_same_bytes(photos: Photos, tmp_path: Path) -> None:
+    answers = dict.fromkeys(photos.clothes[:25], "") | dict.fromkeys(photos.twos[:12], "two")
+    digests = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        result = learned(photos, tmp_path / name, "frozen", answers)
+        digests.append(result.model.info.digest)
+        shutil.rmtree(tmp_path / name)
+    assert digests[0] == digests[1]
+
+
+def test_an_onnx_graph_has_the_review_head(photos: Photos, tmp_path: Path) -> None:
+    result = learned(photos, tmp_path, "whole", dict.fromkeys(photos.clothes[:30], ""))
+    assert belong.export(result.model, tmp_path / "model.onnx")
+
+
+def refused(photos: Photos, to: Path, change: Callable[[pd.DataFrame], pd.DataFrame]) -> str:
+    path = review(
+        photos, to, "frozen", dict.fromkeys(photos.clothes[:3], "") | {photos.twos[0]: "0"}
+    )
+    change(pd.read_csv(path, dtype=str, keep_default_na=False)).to_csv(path, index=False)
+    with pytest.raises(InputError) as error:
+        belong.learn(photos.model("frozen"), to / "model", review=path)
+    assert not (to / "model").exists()
+    assert "\n" not in str(error.value)
+    return str(error.value).removeprefix(f"{path}: ")
+
+
+REFUSED = {
+    "path": ({"path": "no.png"}, "row 1: no.png: no such image in "),
+    "leads out": ({"path": "../none.png"}, "row 1: ../none.png: no such image in "),
+    "verdict": ({"belongs": "maybe"}, "row 1: belongs: expected True or False, got 'maybe'"),
+    "no class": ({"belongs": "True"}, "row 1: class: expected the name of a class, got none"),
+    "class": ({"class": "cat"}, "row 1: class: expected none, for belongs is False, got 'cat'"),
+    "few": ({"belongs": "True", "class": "cat"}, "class 'cat' is new and has 1 image; expected at "
+            "least 10, or a class of the model, such as "),
+    "model": ({"model": "f" * 64}, "its answers are about the verdicts of another model (ffffffff"),
+    "folder": ({"folder": "/nowhere"}, "names 2 for the folder; expected one, or --images FOLDER"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_an_answer_that_makes_no_sense_is_refused_in_one_line(
+    photos: Photos, tmp_path: Path, name: str
+) -> None:
+    change, said = REFUSED[name]
+
+    def changed(table: pd.DataFrame) -> pd.DataFrame:
+        for column, value in change.items():
+            table.loc[0, column] = value
+        return table
+
+    assert refused(photos, tmp_path, changed).startswith(said)
+
+
+def test_tables_that_are_no_reviews_are_refused(photos: Photos, tmp_path: Path) -> None:
+    for change, said in (
+        (lambda table: table.iloc[:0], "has no row; expected an answer for at least one image"),
+        (lambda table: table[["path", "class"]], "expected the columns path, belongs, class, "
+         "model, got no belongs and no model"),
+        (lambda table: pd.concat([table, table.assign(belongs="True", **{"class": "1"})]),
+         "row 5: trousers000.png: has two answers, not mine and '1'; expected one"),
+        (lambda table: table.assign(folder="/nowhere"), "its images lie in /nowhere, and no such "
+         "folder is here; expected --images FOLDER"),
+    ):  # fmt: skip
+        assert refused(photos, tmp_path, change) == said
+    (tmp_path / "empty.csv").touch()
+    with pytest.raises(InputError, match=r"empty.csv: cannot be read as a table"):
+        belong.learn(photos.model("frozen"), tmp_path / "model", review=tmp_path / "empty.csv")
+    with pytest.raises(InputError, match=r"none.csv: no such file; the gallery"):
+        belong.learn(photos.model("frozen"), tmp_path / "model", review=tmp_path / "none.csv")
+
+
+def test_a_network_that_was_trained_whole_takes_no_new_class(
+    photos: Photos, tmp_path: Path
+) -> None:
+    with pytest.raises(
+        InputError, match="its whole network was trained, to 2 classes: 'two' needs"
+    ):
+        learned(photos, tmp_path, "whole", dict.fromkeys(photos.twos[:12], "two"))
+
+
+def test_the_command_says_what_changed_and_refuses_a_model_without_its_data(
+    photos: Photos, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = review(photos, tmp_path, "whole", dict.fromkeys(photos.clothes[:30], ""))
+    words = ["learn", str(photos.folder / "whole"), "--review", str(path), "-o"]
+    assert main([*words, str(tmp_path / "model")]) == 0
+    said = capsys.readouterr().out
+    assert "30 answers: 0 mine, 30 not mine" in said
+    assert "A head was trained on 30 images" in said
+    assert "On 48 test images: accuracy" in said
+    assert main([*words, str(tmp_path / "model")]) == 2
+    assert "exists already; expected the name of a new folder" in capsys.readouterr().err
+    shutil.copytree(photos.folder / "whole", tmp_path / "bare")
+    (tmp_path / "bare" / NAME).unlink()
+    words[1] = str(tmp_path / "bare")
+    assert main([*words, str(tmp_path / "other")]) == 2
+    assert f"has no {NAME}, in which `belong fit` keeps what it learned" in capsys.readouterr().err
