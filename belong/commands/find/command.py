@@ -1,49 +1,51 @@
-"""`belong find FOLDER -o OUT`: the strangest images of a folder without classes.
-
-The work is in `find`, which is imported when it is called.
-"""
+"""Parse `belong find FOLDER -o OUT`: rank the most unusual images of a folder without classes."""
 
 import argparse
 from functools import partial
 from pathlib import Path
 
-from belong.commands.arguments import MOST, add_backbone_arguments, count, whole
+from belong.commands.arguments import (
+    MOST,
+    add_backbone_arguments,
+    add_setting_arguments,
+    count,
+    epilog,
+)
 from belong.commands.find.options import TOP, FindOptions
 from belong.runtime.text import on_stdout
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Say what `belong find` takes."""
-    parser.epilog = (
-        "OUT gets gallery.html, strange.csv, unreadable.csv, ignored.csv and summary.json. Images "
-        "are ranked; nothing is said about which ones belong. After an interruption the same "
-        "command goes on where it was. Exit code 3: no image can be read."
+    """Add the arguments of `belong find`."""
+    parser.epilog = epilog(
+        "belong find photos/mixed -o build/strange",
+        notes=(
+            "Images are ranked; there is no verdict.\n"
+            "After an interruption, run the same command to resume."
+        ),
+        exit_codes={0: "done", 2: "bad input", 3: "no image can be read"},
     )
     parser.add_argument("folder", type=Path, metavar="FOLDER",
-                        help="images, in sub-folders too; or IDX files")  # fmt: skip
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT",
-                        help="folder for the results")  # fmt: skip
+                        help="images, also in subfolders; or IDX files")  # fmt: skip
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FOLDER",
+                        help="folder for gallery.html, strange.csv and summary.json")  # fmt: skip
     parser.add_argument("--top", type=partial(count, most=1000), default=TOP, metavar="N",
-                        help=f"images of each method in the gallery (default: {TOP})")  # fmt: skip
+                        help="images per method in the gallery (default: %(default)s)")  # fmt: skip
     add_backbone_arguments(parser)
-    parser.add_argument("--seed", type=whole, help="draws weights and trees")
-    parser.add_argument("--threads", type=count, help="to train with")
+    add_setting_arguments(parser)
     parser.add_argument("--jobs", type=partial(count, most=MOST), metavar="N",
-                        help="processes that decode (default: the processors)")  # fmt: skip
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), help="to compute on")
+                        help="decoding processes (default: all processors)")  # fmt: skip
     parser.add_argument("--follow-links", action="store_true",
-                        help="read what links name outside of the folder")  # fmt: skip
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
-                        help="any other key of params.yaml, such as seed=1")  # fmt: skip
+                        help="follow links that lead out of the folder")  # fmt: skip
     parser.add_argument("--overwrite", action="store_true",
-                        help="replace the results of another run")  # fmt: skip
+                        help="replace results of another run")  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Find, and say what came out."""
-    from belong.commands.fit.settings import given, request_math
+    """Rank the images, and print a summary."""
+    from belong.commands.fit.settings import command_line_settings, request_math
 
-    settings = given(arguments)
+    settings = command_line_settings(arguments)
     request_math(settings)
     from belong.commands.find.find import find
     from belong.commands.find.results import in_words
