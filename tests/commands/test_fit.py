@@ -92,10 +92,12 @@ def test_a_plan_is_told_and_nothing_is_written(
 ) -> None:
     assert main(["fit", str(digits), "-o", str(tmp_path / "model"), "--plan"]) == 0
     said = capsys.readouterr().err
-    assert "2,001 images of 10 classes, 200 at least (0)" in said
+    assert "2,001 images of 10 classes, at least 200 per class (0)" in said
     assert "network: lenet at 28 px" in said
     assert re.search(
-        r"^time: about [\d.]+ \w+ \([\d.]+ \w+ to [\d.]+ \w+\), if the machine", said, re.MULTILINE
+        r"^estimated time: about [\d.]+ \w+ \([\d.]+ \w+ to [\d.]+ \w+\), at the",
+        said,
+        re.MULTILINE,
     )
     assert not list(tmp_path.iterdir())
 
@@ -148,7 +150,9 @@ def test_the_plan_that_is_told_has_what_the_user_has_set_himself(
 ) -> None:
     given = ["--set", "train.epochs=7", "--set", "train.batch_size=50"]
     assert main(["fit", str(digits), "-o", str(tmp_path / "model"), "--plan", *given]) == 0
-    assert re.search(r"training: [\d,]+ images, 7 passes of 50; ", capsys.readouterr().err)
+    assert re.search(
+        r"training: [\d,]+ images, 7 epochs in batches of 50; ", capsys.readouterr().err
+    )
 
 
 def test_a_model_that_is_there_is_not_written_over(
@@ -191,7 +195,7 @@ def test_a_model_among_its_images_is_refused(
     digits: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["fit", str(digits), "-o", str(digits / "model")]) == 2
-    assert f"is in {digits}, where it would be a class" in capsys.readouterr().err
+    assert f"outside of {digits}, where it would count as a class" in capsys.readouterr().err
     assert not list(digits.glob("*model*"))
 
 
@@ -220,10 +224,10 @@ def test_a_model_says_how_well_it_classifies_what_it_was_not_fitted_to(model: Pa
     said = summary(bundle.manifest, model).splitlines()
     assert said[0].startswith(f"The accuracy is {measured.accuracy:.3f} on 400 test images (95% ")
     assert (
-        f"of 400 test images ({measured.false_reject:.1%}) are rejected; 5.0% were prom" in said[2]
+        f"of 400 test images ({measured.false_reject:.1%}) are rejected; promised: 5.0%" in said[2]
     )
     assert said[3].startswith("There is no anomaly to test with; of 300 synthetic ones, made from ")
-    assert said[-2] == f"`belong info {model}` says more."
+    assert said[-2] == f"See also `belong info {model}`."
     assert measured.accuracy > 0.8
     assert measured.auroc is None  # no anomalies were given
 
@@ -316,7 +320,7 @@ def test_in_python_the_error_has_the_model(pair: Path, tmp_path: Path) -> None:
         (["accuracy=high"], "--require accuracy=high: expected KEY=NUMBER, such as accuracy=0.9"),
         (["accuracy=0.9", "accuracy=0.8"], "--require accuracy: expected once, got 2"),
         (["auroc=0.9"],
-         "require: auroc: expected a folder of anomalies to measure it on, got none"),
+         "require: auroc: expected a folder of test anomalies, got none"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("plan", [["--plan"], []])
@@ -331,7 +335,7 @@ def test_a_requirement_that_cannot_be_is_refused_before_any_work(
 
 
 def test_what_is_required_has_to_be_keys_with_numbers(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="require: expected keys with their numbers"):
+    with pytest.raises(InputError, match="require: expected a mapping of keys to numbers"):
         belong.fit("nowhere", tmp_path / "model", require=0.9)  # type: ignore[arg-type]
 
 
@@ -354,7 +358,7 @@ def test_accuracy_and_auroc_have_a_least_number_and_errors_have_a_largest(
 
 def test_what_was_not_measured_is_not_met() -> None:
     missed = unmet(a_manifest().measured, {"auroc": 0.0})
-    assert missed == ["auroc was not measured: no anomaly is left to test with"]
+    assert missed == ["auroc was not measured: there is no test anomaly"]
 
 
 def test_more_unreadable_images_than_allowed_stop_before_the_training_and_leave_nothing(
@@ -442,7 +446,7 @@ def test_a_fit_that_is_killed_and_interrupted_gives_the_bytes_of_one_that_is_not
     again = capsys.readouterr().err
     # Of the backbone and of the head, which take no part, nothing is told.
     assert not re.search("^(embed|train_head): ", said + again, re.MULTILINE)
-    assert f"{model}: goes on with the stage extract, where it was interrupted" in again
+    assert f"{model}: resumes at the stage extract" in again
     # What was finished is not done again.
     assert not re.search("^(pack|split|train|train_autoencoder): ", again, re.MULTILINE)
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
@@ -468,14 +472,14 @@ def test_of_other_images_or_settings_nothing_is_taken_over(
     monkeypatch.setattr(recipe, "fit_classifier", stop)
     for _ in range(2):
         assert main(words(images, model)) == 130
-    assert "goes on with the stage train" in capsys.readouterr().err
+    assert "resumes at the stage train" in capsys.readouterr().err
     monkeypatch.setattr(recipe, "pack_all", stop)
     if change == "image":
         os.utime(min((images / "0").iterdir()), (1, 1))
     assert main(words(images, model, *["--seed=1"] * (change == "setting"))) == 130
     said = capsys.readouterr().err
     assert f"starting again; {tmp_path}/.model.work is of other images, settings or " in said
-    assert "goes on with" not in said
+    assert "resumes at" not in said
 
 
 def test_the_defaults_are_the_parameters_of_the_project() -> None:

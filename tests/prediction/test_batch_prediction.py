@@ -607,8 +607,8 @@ def test_a_signal_ends_batches_that_are_at_work_and_the_same_command_goes_on(
     kept = len(list((out / UNFINISHED).glob("*.json")))
     assert (begun.returncode, said) == (
         130,
-        f"belong score: interrupted; {kept} of 400 images are done, and the same command goes on "
-        f"from there\n",
+        f"belong score: interrupted; {kept} of 400 images are done; run the same command to "
+        f"resume\n",
     )
     assert [path.name for path in out.iterdir()] == [UNFINISHED]
     assert run(photos, model, out, "--batch-size", "1", "--no-gallery") == 0

@@ -252,7 +252,7 @@ def test_hidden_folders_of_a_persons_own_stay(tmp_path: Path, model: Path) -> No
         file.parent.mkdir(parents=True)
         file.write_text(THESIS)
     assert scored(tmp_path / "in", model, "--no-gallery") == 0
-    with pytest.raises(InputError, match=r"\.ours\.work: is no work of belong fit"):
+    with pytest.raises(InputError, match=r"\.ours\.work: not a work folder of belong fit"):
         belong.fit(tmp_path / "in", tmp_path / "ours")
     (tmp_path / "ours").mkdir()
     with pytest.raises(InputError, match="exists already"):

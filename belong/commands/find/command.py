@@ -1,42 +1,48 @@
-"""`belong find FOLDER -o OUT`: the strangest images of a folder without classes.
-
-The work is in `find`, which is imported when it is called.
-"""
+"""Parse `belong find FOLDER -o OUT`: rank the most unusual images of a folder without classes."""
 
 import argparse
 from functools import partial
 from pathlib import Path
 
-from belong.commands.arguments import MOST, add_backbone_arguments, add_setting_arguments, count
+from belong.commands.arguments import (
+    MOST,
+    add_backbone_arguments,
+    add_setting_arguments,
+    count,
+    epilog,
+)
 from belong.commands.find.options import TOP, FindOptions
 from belong.runtime.text import on_stdout
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the command line."""
-    parser.epilog = (
-        "OUT gets gallery.html, strange.csv, unreadable.csv, ignored.csv and summary.json. Images "
-        "are ranked; nothing is said about which ones belong. After an interruption the same "
-        "command goes on where it was. Exit code 3: no image can be read."
+    """Add the arguments of `belong find`."""
+    parser.epilog = epilog(
+        "belong find photos/mixed -o build/strange",
+        notes=(
+            "Images are ranked; there is no verdict.\n"
+            "After an interruption, run the same command to resume."
+        ),
+        exit_codes={0: "done", 2: "bad input", 3: "no image can be read"},
     )
     parser.add_argument("folder", type=Path, metavar="FOLDER",
-                        help="images, in sub-folders too; or IDX files")  # fmt: skip
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT",
-                        help="folder for the results")  # fmt: skip
+                        help="images, also in subfolders; or IDX files")  # fmt: skip
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FOLDER",
+                        help="folder for gallery.html, strange.csv and summary.json")  # fmt: skip
     parser.add_argument("--top", type=partial(count, most=1000), default=TOP, metavar="N",
-                        help=f"images of each method in the gallery (default: {TOP})")  # fmt: skip
+                        help="images per method in the gallery (default: %(default)s)")  # fmt: skip
     add_backbone_arguments(parser)
     add_setting_arguments(parser)
     parser.add_argument("--jobs", type=partial(count, most=MOST), metavar="N",
-                        help="processes that decode (default: all processors)")  # fmt: skip
+                        help="decoding processes (default: all processors)")  # fmt: skip
     parser.add_argument("--follow-links", action="store_true",
-                        help="follow links that lead out of the image folder")  # fmt: skip
+                        help="follow links that lead out of the folder")  # fmt: skip
     parser.add_argument("--overwrite", action="store_true",
                         help="replace results of another run")  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Rank the images, and print the first ones."""
+    """Rank the images, and print a summary."""
     from belong.commands.fit.settings import command_line_settings, request_math
 
     settings = command_line_settings(arguments)

@@ -60,7 +60,7 @@ METHODS = {
     "reconstruction": Method(
         "Reconstruction error",
         "reconstruction",
-        "The autoencoder redraws these images worst.",
+        "The autoencoder reconstructs these images worst.",
     ),
     "knn": Method(
         "Distance to the nearest images",
@@ -70,12 +70,12 @@ METHODS = {
     "iforest": Method(
         "Isolation forest",
         "isolation",
-        "Random cuts set these images apart soonest.",
+        "Random cuts isolate these images with the fewest steps.",
     ),
     "active_nodes": Method(
         "Pattern of active nodes",
         "pattern",
-        "The set of active nodes of these images is least like that of others.",
+        "The pattern of active nodes of these images is least similar to others.",
     ),
 }
 

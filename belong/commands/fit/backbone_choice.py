@@ -1,4 +1,4 @@
-"""Which backbone a command stands on: what a person has asked for, or what the images need."""
+"""Choose the backbone of a command: the user's, or one that suits the images."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from belong.models.backbones.backbone import Backbone
 
 FOR_PHOTOS = "efficientnet_lite0"
-IMAGENET = "imagenet", "efficientnet_b0"  # an older name, and what it means
+IMAGENET = "imagenet", "efficientnet_b0"  # an older name, and its meaning
 WEIGHT_FILES = (".safetensors", ".pth", ".pt", ".bin")
 
 
@@ -29,14 +29,14 @@ def choose_backbone(
     """Return the backbone with its weights; None for a network that is trained from scratch.
 
     Args:
-        request: what a person has asked for.
-        found: the images; photos and colored images get EfficientNet-Lite0 where nothing is asked.
-        settings: the keys of params.yaml that a person has set.
+        request: the request of the user.
+        found: the images; the default for photos and color images is EfficientNet-Lite0.
+        settings: the keys of params.yaml that the user has set.
         values: all parameters.
 
     Raises:
-        InputError: the weights cannot be had, or are not those of the backbone; the processor does
-            not compute in `backbone.dtype`.
+        InputError: the weights are unavailable, or do not fit the backbone; the processor does not
+            support `backbone.dtype`.
     """
     backbone = _chosen(request, found, settings, values)
     return None if backbone is None else backbone.in_dtype(values.backbone.dtype)
@@ -54,7 +54,7 @@ def _chosen(
         return None
     if request.backbone is None and weights is None and name is None and is_small_and_grey(found):
         return None
-    # Not at the top: torch and timm take seconds, and a mistake in the folder is answered before.
+    # Imported here: torch and timm take seconds, and a wrong folder is reported first.
     from belong.models.backbones.catalog import backbone_named, backbone_of_file, own_backbone
 
     if request.backbone is not None and not isinstance(request.backbone, str):
@@ -70,36 +70,36 @@ def _chosen(
     except InputError as error:
         if name is not None:
             raise
-        raise InputError(f"{error}; --from-scratch goes on without") from None
+        raise InputError(f"{error}; or train without pretrained weights, --from-scratch") from None
 
 
 def _asked(
     request: BackboneRequest, settings: Mapping[str, object], values: Parameters
 ) -> tuple[str | None, Path | None]:
-    """Return the name of the network and the file of its weights, as far as they are given."""
-    own = settings.get("network")
+    """Return the requested name of the network and file of its weights, or None."""
+    network = settings.get("network")
     name = request.backbone if isinstance(request.backbone, str) else None
-    name = str(own) if name is None and own is not None else name
-    given = request.weights
-    if given is None and "backbone.weights" in settings:
-        given = values.backbone.weights
-    if given is None or given in ("pretrained", DRAWN):
+    name = str(network) if name is None and network is not None else name
+    weights = request.weights
+    if weights is None and "backbone.weights" in settings:
+        weights = values.backbone.weights
+    if weights is None or weights in ("pretrained", DRAWN):
         return name, None
-    if str(given) == IMAGENET[0]:
+    if str(weights) == IMAGENET[0]:
         return name or IMAGENET[1], None
-    path = Path(given)
-    if name or path.is_file() or path.suffix in WEIGHT_FILES or "/" in str(given):
+    path = Path(weights)
+    if name or path.is_file() or path.suffix in WEIGHT_FILES or "/" in str(weights):
         return name, path.resolve()
-    return str(given), None
+    return str(weights), None
 
 
 def backbone_settings(
     backbone: "Backbone | None", settings: Mapping[str, object]
 ) -> dict[str, object]:
-    """Return the keys of params.yaml that describe the choice; a person's own stay as they are."""
+    """Return the keys of params.yaml that describe the backbone; `settings` has priority."""
     if backbone is None:
         return {"backbone.weights": "none", "backbone.frozen": False}
     card = backbone.card
     named = OWN_MODULE if card.architecture == OWN_MODULE else card.name
-    own = settings.get("backbone.frozen", not card.is_drawn)
-    return {"network": named, "backbone.weights": card.weights, "backbone.frozen": own}
+    frozen = settings.get("backbone.frozen", not card.is_drawn)
+    return {"network": named, "backbone.weights": card.weights, "backbone.frozen": frozen}

@@ -1,4 +1,4 @@
-"""What a person asks for of a backbone; it imports nothing that would slow `belong --help`."""
+"""Define the user's request for a backbone, without slow imports."""
 
 from dataclasses import dataclass
 from os import PathLike
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BackboneRequest:
-    """What a person has asked for.
+    """The user's request for a backbone.
 
     Attributes:
-        backbone: a name, a torch module of one's own, or None.
-        weights: a file, a name, or None: those that the backbone's maker published.
-        from_scratch: whether to go on without any.
+        backbone: a name, a torch module, or None.
+        weights: a file, a name, or None for the published weights.
+        from_scratch: whether to train without a backbone.
 
     Raises:
-        InputError: it contradicts itself, or the weights are neither a name nor a path.
+        InputError: the request contradicts itself, or the weights are neither a name nor a path.
     """
 
     backbone: "str | nn.Module | None" = None
@@ -33,6 +33,6 @@ class BackboneRequest:
             as_path("weights", self.weights)
         if self.from_scratch and (self.backbone is not None or self.weights is not None):
             named = "--backbone" if self.backbone is not None else "--weights"
-            raise InputError(f"--from-scratch: expected no {named}, which gives learned weights")
+            raise InputError(f"--from-scratch: not allowed with {named}, which loads weights")
         if self.weights is not None and not isinstance(self.backbone, str | None):
-            raise InputError("weights: expected none beside a module, which has its own")
+            raise InputError("weights: not allowed with a torch module, which has its own")

@@ -1,38 +1,48 @@
-"""`belong fit FOLDER -o MODEL`: a folder of images for each class in, a model out.
-
-The work is in `belong.commands.fit.fit`, which is imported when it is called.
-"""
+"""Parse `belong fit FOLDER -o MODEL`: train a model on one folder of images per class."""
 
 import argparse
 from pathlib import Path
 
-from belong.commands.arguments import add_backbone_arguments, count, share, whole
+from belong.commands.arguments import (
+    add_backbone_arguments,
+    add_setting_arguments,
+    epilog,
+    share,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the command line."""
-    parser.epilog = (
-        "after an interruption the same command goes on where it was; .MODEL.work beside the model "
-        "keeps what is done until then; exit code: 0 the model is saved, 2 bad input, 3 too many "
-        "files cannot be read, 5 the model is saved but does not reach what --require asks for"
+    """Add the arguments of `belong fit`."""
+    parser.epilog = epilog(
+        "belong fit photos/train -o models/ours --anomalies photos/odd",
+        notes=(
+            "After an interruption, run the same command to resume.\n"
+            "Progress is kept in .MODEL.work beside the model."
+        ),
+        exit_codes={
+            0: "the model is saved",
+            2: "bad input",
+            3: "too many files cannot be read",
+            5: "the model is saved, but misses a requirement",
+        },
     )
-    parser.add_argument("folder", type=Path, help="a folder of images for each class in it")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="the model, a new folder")
-    parser.add_argument("--anomalies", type=Path, help="a folder of images that do not belong")
-    parser.add_argument("--alpha", type=share, help="share of images that belong to be rejected")
+    parser.add_argument("folder", type=Path, metavar="FOLDER",
+                        help="one subfolder of images per class")  # fmt: skip
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="MODEL",
+                        help="new folder for the model")  # fmt: skip
+    parser.add_argument("--anomalies", type=Path, metavar="FOLDER",
+                        help="images that do not belong")  # fmt: skip
+    parser.add_argument("--alpha", type=share, metavar="SHARE",
+                        help="promised false-rejection rate (default: 0.025)")  # fmt: skip
     add_backbone_arguments(parser)
-    parser.add_argument("--seed", type=whole, help="draws parts and weights")
-    parser.add_argument("--threads", type=count, help="to compute with")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), help="to compute on")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
-                        help="any other key of params.yaml, such as train.epochs=30")  # fmt: skip
+    add_setting_arguments(parser)
     parser.add_argument("--require", action="append", default=[], metavar="KEY=NUMBER",
-                        help="least accuracy, auroc; most false_reject, false_accept")  # fmt: skip
-    parser.add_argument("--plan", action="store_true", help="say what would be done, and stop")
+                        help="limit of accuracy, auroc, false_reject or false_accept")  # fmt: skip
+    parser.add_argument("--plan", action="store_true", help="print the plan and stop")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Fit, and say what came out."""
+    """Fit the model, or print the plan."""
     from belong.commands.fit.settings import command_line_settings, request_math
 
     settings = command_line_settings(arguments)

@@ -1,8 +1,8 @@
-"""Fit a model to a folder of images for each class: the work of `belong fit`.
+"""Fit a model to a folder with one subfolder of images per class: `belong.fit`.
 
-Nothing here is a stage of dvc.yaml, but the same functions are called (`recipe`): what is fitted is
-fitted as `dvc repro` does it. After an interruption the same call goes on behind the last slow
-result that is whole, and a training behind its last epoch.
+The steps call the functions of the stages in dvc.yaml (`recipe`), so that the model equals that of
+`dvc repro`. After an interruption the same call resumes after the last complete slow step, and a
+training resumes after its last epoch.
 """
 
 import time
@@ -42,16 +42,16 @@ PAGE, SUMMARY = "report.html", "summary.json"
 
 @dataclass(frozen=True)
 class Job:
-    """What is going to be fitted.
+    """The plan of a fit and its inputs.
 
     Attributes:
-        folder: the images that belong.
-        anomalies: those that do not, if there are any.
-        found: what lies in the folder.
-        plan: what will be done.
-        values: all parameters, those of the plan among them.
-        backbone: what the network stands on, with its weights; None from scratch.
-        default_alpha: the share of false rejects that more images could keep.
+        folder: the folder of the normal images.
+        anomalies: the folder of the anomalies, or None.
+        found: the contents of `folder`.
+        plan: the plan.
+        values: all parameters, including those of the plan.
+        backbone: the backbone with its weights; None: training from scratch.
+        default_alpha: the false-rejection rate that enough images would allow.
     """
 
     folder: Path
@@ -75,34 +75,35 @@ def fit(
     settings: Mapping[str, object] | None = None,
     require: Mapping[str, float] | None = None,
 ) -> "Model":
-    """Fit a model to a folder of images for each class.
+    """Fit a model to a folder with one subfolder of images per class.
 
-    After an interruption the same call resumes: `.OUTPUT.work` beside the model keeps what is done.
+    After an interruption the same call resumes: `.OUTPUT.work` beside the model has the progress.
 
     Args:
-        folder: a folder of images for each class in it, or IDX files.
-        output: the model, a new folder outside of the images; `report.html` and `summary.json`
-            are put into it.
+        folder: a folder with one subfolder of images per class, or IDX files.
+        output: a new folder for the model, outside of the images; it gets `report.html` and
+            `summary.json`, too.
         anomalies: a folder of images that do not belong, for the supervised head and the report.
-        alpha: share of images that belong and may be rejected, between 0 and 1; None: 0.025, or
-            0.05, 0.1 or 0.2 where the images are too few to calibrate less.
-        backbone: a network that has learned to see: "efficientnet_lite0" (the default for photos
-            and for images in color), "efficientnet_b0" (the paper's), any name of timm's, or a
-            torch module (n, 3, h, w) -> (n, d), whose attributes `mean`, `std` and `side_px` state
-            its preprocessing.
-        weights: of the backbone: a .safetensors or .pth file; None: those that its maker published.
-        from_scratch: train a small network without learned weights; small grey images always do.
-        settings: other keys of params.yaml, dotted, such as {"train.epochs": 30}.
-        require: what the model has to reach on test images, such as {"accuracy": 0.9}: the least
-            `accuracy` and `auroc`, the largest `false_reject` and `false_accept`, from 0 to 1.
+        alpha: promised false-rejection rate, between 0 and 1; None: 0.025, or 0.05, 0.1 or 0.2 if
+            there are too few images to calibrate a smaller rate.
+        backbone: a pretrained network: "efficientnet_lite0" (the default for photos and color
+            images), "efficientnet_b0" (the paper's), any network of timm, or a torch module
+            (n, 3, h, w) -> (n, d) with its preprocessing in the attributes `mean`, `std` and
+            `side_px`.
+        weights: a .safetensors or .pth file for the backbone; None: the published weights.
+        from_scratch: train a small network without pretrained weights; the default for small grey
+            images.
+        settings: dotted keys of params.yaml -> values, such as {"train.epochs": 30}.
+        require: minimum `accuracy` and `auroc` and maximum `false_reject` and `false_accept` on
+            test images, from 0 to 1, such as {"accuracy": 0.9}.
 
     Returns:
-        The model; `model.info.assessment` says how good it is.
+        The model, with its measured quality in `model.info.assessment`.
 
     Raises:
         InputError: a folder or a setting is wrong.
         TooManyBadFilesError: too many files cannot be read.
-        RequirementError: the model, which is saved, does not reach what is required.
+        RequirementError: the model is saved, but misses a requirement.
 
     Example:
         >>> model = belong.fit("digits", "new", alpha=0.2, settings={"train.epochs": 20})
@@ -123,12 +124,12 @@ def fit(
     for name, images in (("folder", folder), ("anomalies", anomalies)):
         if images is not None and as_path(name, images).resolve() in output.resolve().parents:
             raise InputError(
-                f"{output}: is in {Path(images)}, where it would be a class without images; "
-                f"expected a folder outside"
+                f"{output}: expected an output outside of {Path(images)}, where it would count as "
+                f"a class without images"
             )
     request = BackboneRequest(backbone, weights, from_scratch)
     job = prepare(folder, anomalies=anomalies, alpha=alpha, request=request, settings=settings)
-    # Not at the top: torch comes with it, and a mistake in the folder is answered before.
+    # Imported here: torch is slow, and a wrong folder is reported first.
     from belong.models.device import callers_settings
 
     with callers_settings():
@@ -149,17 +150,14 @@ def prepare(
     request: BackboneRequest | None = None,
     settings: Mapping[str, object] | None = None,
 ) -> Job:
-    """Return what `fit` would do; the arguments and errors are its own.
-
-    The weights are loaded and checked.
-    """
+    """Plan a fit, and load and check the weights; arguments and errors are those of `fit`."""
     folder = as_path("folder", folder)
     anomalies = None if anomalies is None else as_path("anomalies", anomalies)
     settings = {} if settings is None else settings
     check_settings(settings)
-    own = dict(settings) | ({"calibration.alpha": alpha} if alpha is not None else {})
-    own = sources(folder, anomalies, own)
-    values = parameters(own)
+    keys = dict(settings) | ({"calibration.alpha": alpha} if alpha is not None else {})
+    keys = sources(folder, anomalies, keys)
+    values = parameters(keys)
     found = look(folder)
     others = []
     if anomalies is not None:
@@ -172,10 +170,10 @@ def prepare(
     if unread := unread_heif(found, *others):
         say(unread)
     promised = values.calibration.alpha
-    if "calibration.alpha" not in own:
-        own["calibration.alpha"] = affordable_alpha(found, promised, values.split)
-        values = parameters(own)
-    backbone = choose_backbone(request or BackboneRequest(), found, own, values)
+    if "calibration.alpha" not in keys:
+        keys["calibration.alpha"] = affordable_alpha(found, promised, values.split)
+        values = parameters(keys)
+    backbone = choose_backbone(request or BackboneRequest(), found, keys, values)
     chosen = plan(
         found,
         alpha=values.calibration.alpha,
@@ -183,29 +181,29 @@ def prepare(
         split=values.split,
         train=values.train,
         lambda_=values.lambda_,
-        settings=own,
+        settings=keys,
     )
-    own |= backbone_settings(backbone, own)
-    parsed = parameters(overrides(chosen) | own)
+    keys |= backbone_settings(backbone, keys)
+    parsed = parameters(overrides(chosen) | keys)
     return Job(folder, anomalies, found, chosen, parsed, backbone, promised)
 
 
 def check_new(output: Path) -> None:
-    """Refuse to write over anything.
+    """Refuse an existing output.
 
     Raises:
-        InputError: there is something of this name.
+        InputError: the output exists.
     """
     if output.exists() or output.is_symlink():
         if output.exists() and output.name:
-            # A run that was killed when its model was there already has left the rest.
+            # A run that was killed after its model was complete has left its work folder.
             remove_work(work_beside(output))
         raise InputError(f"{output}: exists already; expected the name of a new folder")
 
 
 def tell(job: Job) -> None:
-    """Print the plan, and how long it will take."""
-    # Not at the top: torch comes with it, and a mistake in the folder is answered before.
+    """Print the plan and the estimated time."""
+    # Imported here: torch is slow, and a wrong folder is reported first.
     from belong.commands.fit.time_estimate import estimate, in_words
 
     chosen = job.plan
@@ -213,28 +211,25 @@ def tell(job: Job) -> None:
     seconds = estimate(job.found, chosen, job.values, job.backbone)
     alpha, few = job.values.calibration.alpha, ""
     if alpha > job.default_alpha:
-        few = f"; the images are too few to calibrate {job.default_alpha:.1%}"
+        few = f"; too few images to calibrate {job.default_alpha:.1%}"
     total = sum(train + test for _, train, test in chosen.classes)
     say(
-        f"{job.folder}: {total:,} images of {len(chosen.classes)} classes, {least:,} at least "
-        f"({name})\n"
+        f"{job.folder}: {total:,} images of {len(chosen.classes)} classes, at least {least:,} per "
+        f"class ({name})\n"
         f"network: {chosen.network} at {chosen.side_px} px; {chosen.why}\n"
-        f"training: {chosen.train_images:,} images, {chosen.epochs} passes of "
-        f"{chosen.batch_size}; {chosen.calibration_fraction:.0%} of each class calibrate\n"
-        f"promise: {alpha:.1%} of the images that belong are rejected{few}\n"
-        f"time: {in_words(seconds)}, if the machine stays as busy as it is"
+        f"training: {chosen.train_images:,} images, {chosen.epochs} epochs in batches of "
+        f"{chosen.batch_size}; calibration: {chosen.calibration_fraction:.0%} of each class\n"
+        f"promised false-rejection rate: {alpha:.1%}{few}\n"
+        f"estimated time: {in_words(seconds)}, at the current load of the machine"
     )
 
 
 def make(job: Job, output: Path) -> "Model":
-    """Make the model beside `output`, and put it there when all is done.
-
-    What is finished is kept in `.NAME.work` until all is.
+    """Fit the model in `.NAME.work` beside `output`, and move it to `output` when it is complete.
 
     Raises:
-        InputError: what is refused of the images; nothing is kept then, for it would be refused
-            again.
-        KeyboardInterrupt: says what is kept.
+        InputError: the images are refused; no progress is kept, as they would be refused again.
+        KeyboardInterrupt: interrupted; the message names the folder with the progress.
     """
     from belong.commands.fit.recipe import STEPS, make_model
     from belong.commands.fit.workspace import Workspace
@@ -248,11 +243,8 @@ def make(job: Job, output: Path) -> "Model":
     if workspace.has("pack"):
         slow = ["embed"] * job.values.is_frozen + ["train", "train_autoencoder"]
         step = next((one for one in slow if not workspace.has(one)), "extract")
-        say(
-            f"{output}: goes on with the stage {step}, where it was interrupted; the time is that "
-            f"of the whole"
-        )
-    kept = f"{work} keeps what is done, and the same command goes on from there"
+        say(f"{output}: resumes at the stage {step}; the estimated time is that of the whole run")
+    kept = f"{work} keeps the progress; run the same command to resume"
     try:
         bundle, page, learning = make_model(
             job.values,
@@ -271,7 +263,7 @@ def make(job: Job, output: Path) -> "Model":
     except InputError:
         remove_work(work)
         raise
-    except Exception:  # a full disk, want of memory
+    except Exception:  # a full disk, or too little memory
         say(kept)
         raise
     remove_work(work)
@@ -281,15 +273,15 @@ def make(job: Job, output: Path) -> "Model":
 
 
 def own_module(backbone: "Backbone | None") -> "nn.Module | None":
-    """Return the module if the backbone is a person's own: the model cannot rebuild it."""
+    """Return the user's backbone module, which a model cannot rebuild, or None."""
     is_own = backbone is not None and backbone.card.architecture == OWN_MODULE
     return backbone.trunk if backbone is not None and is_own else None
 
 
 def key_of(job: Job) -> str:
-    """Return what stands for all that a fit depends on.
+    """Return a hash of all inputs of a fit.
 
-    Of images these are the names, sizes and times of change.
+    Images are represented by their names, sizes and modification times.
     """
     from belong.models import device as devices
     from belong.runtime.fingerprint import fingerprint
@@ -304,7 +296,7 @@ def key_of(job: Job) -> str:
 
 
 def states(folder: Path) -> Iterator[tuple[Path, tuple[int, int]]]:
-    """Yield each file below a folder of images, with what changes when it does."""
+    """Yield each file below a folder of images, with its size and modification time."""
     found = look(folder)
     if isinstance(found, ImageFiles):
         paths = [folder / name for name in found.files]
@@ -319,8 +311,8 @@ def states(folder: Path) -> Iterator[tuple[Path, tuple[int, int]]]:
 
 
 def summary(manifest: "Manifest", folder: Path) -> str:
-    """Return how good the model in a folder is, a sentence a line; the last one is the verdict."""
+    """Return the assessment of the model, a sentence per line; the last line is the verdict."""
     from belong.prediction.model_card import in_words
 
     *sentences, verdict = in_words(manifest)
-    return "\n".join([*sentences, f"`belong info {printable(folder)}` says more.", verdict])
+    return "\n".join([*sentences, f"See also `belong info {printable(folder)}`.", verdict])

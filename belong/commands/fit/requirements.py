@@ -1,7 +1,7 @@
-"""What a model is required to reach: `belong fit --require accuracy=0.9`.
+"""Check a model against the requirements of `belong fit --require accuracy=0.9`.
 
-Requirements change nothing of the model. Test images that have decided whether a model is taken are
-no longer fresh: after many attempts the best of them looks better than it is.
+Requirements do not change the model. Test images that have been used to select a model are not
+independent any more: after many attempts the best model looks better than it is.
 """
 
 import difflib
@@ -23,7 +23,7 @@ OF_ANOMALIES = ("auroc", "false_accept")
 
 
 class RequirementError(InputError):
-    """A fitted model does not meet what was required; it is saved nevertheless.
+    """A fitted model misses a requirement; it is saved nevertheless.
 
     Attributes:
         model: the model.
@@ -37,7 +37,7 @@ class RequirementError(InputError):
 
 
 def requirement(text: str) -> tuple[str, float]:
-    """Return key and number of `KEY=NUMBER`."""
+    """Parse `KEY=NUMBER`."""
     key, _, number = text.partition("=")
     try:
         return key, float(number)
@@ -48,7 +48,7 @@ def requirement(text: str) -> tuple[str, float]:
 
 
 def requirements(texts: Sequence[str]) -> dict[str, float]:
-    """Return what `--require` was given, each key once."""
+    """Parse the values of `--require`; each key may occur once."""
     pairs = [requirement(text) for text in texts]
     keys = [key for key, _ in pairs]
     for key in keys:
@@ -58,16 +58,16 @@ def requirements(texts: Sequence[str]) -> dict[str, float]:
 
 
 def check_requirements(require: object, *, has_anomalies: bool) -> dict[str, float]:
-    """Return what is required: one of LEAST or MOST -> a number from 0 to 1.
+    """Check requirements, and return key in LEAST or MOST -> number from 0 to 1.
 
     Raises:
-        InputError: a key is unknown, a number out of range, or a key requires anomalies and there
+        InputError: a key is unknown, a number is out of range, or a key needs anomalies and there
             are none.
     """
     if require is None:
         return {}
     if not isinstance(require, Mapping):
-        refuse("require", "keys with their numbers, such as {'accuracy': 0.9}", require)
+        refuse("require", "a mapping of keys to numbers, such as {'accuracy': 0.9}", require)
     known = (*LEAST, *MOST)
     for key, number in require.items():
         if key not in known:
@@ -77,19 +77,17 @@ def check_requirements(require: object, *, has_anomalies: bool) -> dict[str, flo
             )
         check_share(f"require: {key}", number, ends=True)
         if key in OF_ANOMALIES and not has_anomalies:
-            raise InputError(
-                f"require: {key}: expected a folder of anomalies to measure it on, got none"
-            )
+            raise InputError(f"require: {key}: expected a folder of test anomalies, got none")
     return {key: float(number) for key, number in require.items()}
 
 
 def unmet(measured: "Measured", required: Mapping[str, float]) -> list[str]:
-    """Return each requirement that a model does not meet, in words."""
+    """Return a sentence for each requirement that a model misses."""
     missed = []
     for key, number in required.items():
         value = getattr(measured, key)
         if value is None:
-            missed.append(f"{key} was not measured: no anomaly is left to test with")
+            missed.append(f"{key} was not measured: there is no test anomaly")
         elif key in LEAST and value < number:
             missed.append(f"{key} is {value:.4f}, expected at least {number:g}")
         elif key in MOST and value > number:

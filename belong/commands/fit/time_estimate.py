@@ -1,8 +1,8 @@
-"""How long a fit will take: some of its work is timed on this machine, all of it is counted.
+"""Estimate the time of a fit from short measurements on this machine.
 
-What is timed is the work itself: some files are decoded, and a step of each network that takes part
-is made. The rest (autoencoder, detectors, measuring, the page) is counted in steps of the small
-network, as they were on the pipeline's own run. A machine that others use too slows all alike.
+The decoding of a few files and a training step of each network are timed. The other work
+(autoencoder, detectors, evaluation, report) is expressed in steps of the small network, as measured
+in a run of the pipeline. A busy machine slows all parts alike.
 """
 
 import os
@@ -29,25 +29,26 @@ from belong.models.inference import batch_for
 from belong.models.registry import build
 from belong.parameters import ImagesSection, Parameters
 
-PHOTOS = 16  # of a step of training a backbone that is timed, and
-DECODED = 12  # files, and
-TIMED_SECONDS = 0.2  # as long as this at least, each kind of work
-# All but decoding, embedding and training took 53 s for MNIST's 80,000 images, of which 14 s stay
-# the same for few of them; a training image of 28 px takes 96 us for a pass of the small network.
+PHOTOS = 16  # images in a timed training step of a backbone
+DECODED = 12  # timed files
+TIMED_SECONDS = 0.2  # minimum time of each measurement
+# Everything except decoding, embedding and training took 53 s for the 80,000 images of MNIST, of
+# which 14 s do not depend on the number of images. A pass of the small network takes 96 us for a
+# training image of 28 px.
 PASSES_OF_ALL, PASSES_OF_EACH = 150_000, 5
-# What others do on the machine changes within minutes.
+# Range of the estimate: the load of a shared machine changes within minutes.
 LOW, HIGH = 0.5, 2.0
 
 
 @dataclass(frozen=True)
 class Pace:
-    """Seconds of this machine.
+    """Seconds per image on this machine.
 
     Attributes:
-        decoding: of a file, all processors at work.
-        embedding: of an image in a frozen backbone; 0 without one.
-        training: of an image in one pass of the training.
-        small: the same of the small network on digits.
+        decoding: decoding of a file, with all processors.
+        embedding: pass through a frozen backbone; 0 without one.
+        training: one epoch of training.
+        small: one epoch of training of the small network on digits.
     """
 
     decoding: float
@@ -56,7 +57,7 @@ class Pace:
     small: float
 
     def of(self, plan: Plan, *, files: int, images: int) -> float:
-        """Return the seconds of a plan: `files` to decode, `images` with those derived of them."""
+        """Return the seconds of a plan with `files` to decode, and `images` with derived ones."""
         return (
             files * self.decoding
             + images * self.embedding
@@ -66,7 +67,7 @@ class Pace:
 
 
 def in_words(seconds: float) -> str:
-    """Return an estimate for people, with what it is likely to lie between."""
+    """Format an estimate with its range."""
     low, high = (_plainly(share * seconds) for share in (LOW, HIGH))
     return f"about {_plainly(seconds)} ({low} to {high})"
 
@@ -74,9 +75,13 @@ def in_words(seconds: float) -> str:
 def estimate(
     found: DataSet | ImageFiles, plan: Plan, values: Parameters, backbone: Backbone | None
 ) -> float:
-    """Time some of the work of `plan`, and count all of it; return the seconds until the model.
+    """Return the estimated seconds of a fit.
 
-    `found` are the images that belong; anomalies are not counted. The plan's keys are in `values`.
+    Args:
+        found: the normal images; anomalies are not counted.
+        plan: the plan.
+        values: all parameters, including those of the plan.
+        backbone: the backbone, or None.
     """
     pace = pace_of(
         found,
@@ -103,16 +108,16 @@ def pace_of(
     backbone: Backbone | None,
     is_frozen: bool,
 ) -> Pace:
-    """Time each kind of work on this machine.
+    """Measure the time of each type of work on this machine.
 
     Args:
         found: the images, some of which are decoded.
-        network: its name in `belong.models.registry.NETWORKS`.
-        side_px: of the square that every image becomes.
-        batch_size: images per step of the training.
-        values: the parameters: the device, the threads, how images are read.
-        backbone: that the network stands on, if any.
-        is_frozen: whether it only embeds the images.
+        network: name in `belong.models.registry.NETWORKS`.
+        side_px: side of the square to which every image is resized.
+        batch_size: images per training step.
+        values: the parameters: device, threads, options of the decoding.
+        backbone: the backbone of the network, or None.
+        is_frozen: whether the backbone only embeds the images.
     """
     devices.compute_repeatably(values.threads, values.math)
     device = devices.choose(values.device)
@@ -123,7 +128,7 @@ def pace_of(
     if backbone is not None and is_frozen:
         folded, images = backbone.folded().to(device), pixels[: batch_for(device)].to(device)
         backbone.check_size(images)
-        # As many batches at once as there are processors.
+        # One batch per processor runs in parallel.
         jobs = (os.cpu_count() or 1) if device.type == "cpu" else 1
         embedding = _seconds(lambda: folded.vectors(images)) / len(images) / jobs
         inputs = torch.rand(batch_size, sum(backbone.card.sizes))
@@ -143,7 +148,7 @@ def pace_of(
 def _decoding(
     found: DataSet | ImageFiles, side_px: int, options: ImagesSection
 ) -> tuple[float, int]:
-    """Return the seconds that a file takes, and the channels of the images."""
+    """Return the seconds per file, and the channels of the images."""
     if isinstance(found, DataSet):
         return 0.0, found.images.shape[1]
     step = max(1, len(found.files) // DECODED)
@@ -162,7 +167,7 @@ def _decoding(
 
 
 def _noise(n: int, channels: int, side_px: int) -> Tensor:
-    """Return pixels (n, ch, h, w)."""
+    """Return random pixels (n, ch, h, w)."""
     return torch.randint(
         0, 256, (n, channels, side_px, side_px), dtype=torch.uint8,
         generator=torch.Generator().manual_seed(0),
@@ -170,7 +175,7 @@ def _noise(n: int, channels: int, side_px: int) -> Tensor:
 
 
 def _step(network: Network, inputs: Tensor, device: torch.device) -> Callable[[], object]:
-    """Return what passes the inputs through the network, and the gradients back."""
+    """Return a function that computes a training step: forward and backward pass."""
     network.to(device).train()
     batch = inputs.to(device)
     truth = torch.zeros(len(batch), dtype=torch.int64, device=device)
@@ -185,14 +190,14 @@ def _step(network: Network, inputs: Tensor, device: torch.device) -> Callable[[]
 
 
 def _seconds(work: Callable[[], object]) -> float:
-    """Return the median seconds of a call; the first one prepares what others find ready."""
+    """Return the median seconds of a call, after a call to warm up."""
     work()
-    taken: list[float] = []
-    while sum(taken) < TIMED_SECONDS:
+    seconds: list[float] = []
+    while sum(seconds) < TIMED_SECONDS:
         start = time.perf_counter()
         work()
-        taken.append(time.perf_counter() - start)
-    return float(np.median(taken))
+        seconds.append(time.perf_counter() - start)
+    return float(np.median(seconds))
 
 
 def _plainly(seconds: float) -> str:

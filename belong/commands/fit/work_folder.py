@@ -1,4 +1,4 @@
-"""The hidden folder beside a model that keeps what is done of an unfinished fit: `.NAME.work`."""
+"""Manage the hidden folder with the progress of a fit, `.NAME.work` beside the model."""
 
 from pathlib import Path
 
@@ -6,28 +6,28 @@ from belong.runtime.errors import InputError
 from belong.runtime.storage import remove_known
 from belong.runtime.text import printable
 
-KEY = "key"  # the file that says whose results these are; the last one to go
+KEY = "key"  # the file with the hash of the inputs; removed last
 NAMES = ("*.safetensors", "*.sha256", ".*.checkpoint", ".*.part", "bundle", KEY)
 
 
 def work_beside(output: Path) -> Path:
-    """Return the folder of a model."""
+    """Return the work folder of a model."""
     return output.with_name(f".{output.name}.work")
 
 
 def check_work(folder: Path) -> None:
-    """Refuse a folder of this name that no fit has made.
+    """Refuse a folder of this name that was not created by a fit.
 
     Raises:
-        InputError: says so.
+        InputError: the name is taken.
     """
     if folder.is_symlink() or (folder.exists() and not _is_own(folder)):
-        raise InputError(f"{printable(folder)}: is no work of belong fit; move it, or name the "
-                         f"model otherwise")  # fmt: skip
+        raise InputError(f"{printable(folder)}: not a work folder of belong fit; move it, or "
+                         f"choose another name for the model")  # fmt: skip
 
 
 def remove_work(folder: Path) -> None:
-    """Remove what a fit has kept."""
+    """Remove the work folder of a fit."""
     if folder.is_dir() and _is_own(folder):
         remove_known(folder, *NAMES)
 
@@ -35,7 +35,7 @@ def remove_work(folder: Path) -> None:
 def _is_own(folder: Path) -> bool:
     if not folder.is_dir():
         return False
-    # One that was killed at its very beginning has left half a key.
+    # A fit that was killed at the start leaves an incomplete key.
     return (folder / KEY).is_file() or all(
         path.name.startswith(f".{KEY}.") for path in folder.iterdir()
     )

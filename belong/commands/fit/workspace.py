@@ -1,7 +1,7 @@
-"""The folder in which a fit keeps its slow results, so that an interrupted one goes on from there.
+"""Store the slow results of a fit in a work folder, so that an interrupted fit can resume.
 
-Each is a safetensors file with its SHA-256 beside it: what a power failure has cut off is computed
-again. The file `key` stands for all that the results depend on.
+Each result is a safetensors file with its SHA-256 beside it; a file that a power failure has cut
+off is computed again. The file `key` has the hash of all inputs.
 """
 
 from collections.abc import Callable
@@ -24,21 +24,21 @@ from belong.runtime.storage import (
 from belong.runtime.text import say
 
 Arrays = dict[str, np.ndarray]
-Result = tuple[Arrays, dict[str, Any]]  # arrays, and what is to be said about them
+Result = tuple[Arrays, dict[str, Any]]  # arrays and metadata
 
 
 class Workspace:
-    """The results that are kept in a folder.
+    """The stored results of a fit.
 
     Attributes:
-        is_other: what was found in it was of another key, and is removed.
+        is_other: whether results of other inputs were found, and removed.
     """
 
     def __init__(self, folder: Path, key: str) -> None:
-        """Look at what an interrupted run has left; `key`: see `belong.runtime.fingerprint`.
+        """Open the results of an interrupted run; `key`: see `belong.runtime.fingerprint`.
 
         Raises:
-            InputError: the folder is none of ours.
+            InputError: the folder was not created by a fit.
         """
         check_work(folder)
         self._folder, self._key, note = folder, key, folder / KEY
@@ -49,20 +49,20 @@ class Workspace:
             save_text(note, key)
 
     def has(self, name: str) -> bool:
-        """Return whether a result is there as it was computed."""
+        """Return whether a result is stored and intact."""
         try:
             return read_bytes(self._sum(name)) == sha256(self._path(name)).encode()
-        except OSError:  # none, or a power cut left half of it
+        except OSError:  # missing, or cut off by a power failure
             return False
 
     def keep(self, name: str, compute: Callable[[], Result]) -> Result:
-        """Return a result: the one that is there, or else it is computed and kept."""
+        """Return the stored result, or compute and store it."""
         if not self.has(name):
             self._save(name, compute())
         return load_arrays(self._path(name)), load_about(self._path(name))
 
     def keep_on_disk(self, name: str, compute: Callable[[], Result]) -> dict[str, Any]:
-        """Compute and keep a result, and return its facts alone; `load` reads an array of it."""
+        """Compute and store a result, and return only its metadata; `load` reads its arrays."""
         if not self.has(name):
             self._save(name, compute())
         return load_about(self._path(name))
@@ -76,7 +76,7 @@ class Workspace:
         return load_arrays(self._path(name), array)[array]
 
     def keep_training(self, name: str, train: Callable[[Checkpoint], Result]) -> Result:
-        """Return the result of a training, which goes on behind its last epoch if interrupted."""
+        """Return the result of a training; an interrupted training resumes after its last epoch."""
         if not self.has(name):
             with checkpoint_beside(self._path(name), self._key, say) as checkpoint:
                 self._save(name, train(checkpoint))
