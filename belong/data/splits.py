@@ -65,6 +65,7 @@ def split(
     options: SplitSection,
     alpha: float,
     seed: int,
+    least_classes: int = 2,
 ) -> Split:
     """Choose the classes of all data sets and divide their images into parts.
 
@@ -74,6 +75,7 @@ def split(
         options: the shares of the parts, and how much memory they may take.
         alpha: share of the images that belong that may be rejected.
         seed: draws the parts.
+        least_classes: of the normal images; 1 where no classifier is trained.
 
     Raises:
         InputError: a choice that cannot be, more pixels than allowed, or too few images to fit or
@@ -91,7 +93,9 @@ def split(
         kind: chosen(sources[kind], section.classes, paths[kind])
         for kind, section in choices.items()
     }
-    check_pair(sets["normal"], sets["anomaly"], paths["normal"], paths["anomaly"])
+    check_pair(
+        sets["normal"], sets["anomaly"], paths["normal"], paths["anomaly"], least=least_classes
+    )
     normal = whole[choices["normal"].path]
     sets["left_out"] = normal
     keep_unused(sets, paths | {"left_out": paths["normal"]})
@@ -302,9 +306,11 @@ def left_out(manifest: pd.DataFrame) -> str:
     return "".join(parts)
 
 
-def check_pair(inside: DataSet, outside: DataSet, normal: Path, anomaly: Path) -> None:
+def check_pair(
+    inside: DataSet, outside: DataSet, normal: Path, anomaly: Path, *, least: int = 2
+) -> None:
     """Refuse classes that leave nothing to tell apart."""
-    if len(inside.class_names) < 2:
+    if len(inside.class_names) < least:
         got = inside.class_names[0] if inside.class_names else "none"
         raise InputError(f"normal.classes: expected at least 2 classes of {normal}, got {got}")
     both = sorted(set(inside.class_names) & set(outside.class_names))

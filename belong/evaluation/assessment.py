@@ -34,6 +34,9 @@ BROKEN_PROMISE = 4  # factor of alpha: with more false rejects, the anomaly dete
 WIDE = 0.15  # from this width on, the text points out the interval: there are few images
 PAIRS = 3  # number of confused pairs of classes in the text
 NAME_LENGTH = 40  # characters of a class name in a sentence
+ONE_CLASS = (
+    "The images have one class, so that no classifier is trained and no accuracy is measured."
+)
 FROM_SCRATCH = (
     "Trained from scratch: on photos of rooms such a model detects near anomalies with an AUROC of "
     "0.72, while hand-made features (HOG and an SVM) reach 0.85; a pretrained backbone "
@@ -101,7 +104,7 @@ class Assessment(_Facts):
     """How good a model is for its two uses; nothing in it has chosen anything of the model.
 
     Attributes:
-        classifier: the grade of its classes.
+        classifier: the grade of its classes; None of a model of one class, as are the next three.
         judge: the grade of its verdicts on what belongs.
         accuracy: test images whose class is right.
         chance: accuracy of always answering the largest class of the test images.
@@ -116,10 +119,10 @@ class Assessment(_Facts):
         verdict: both grades in one sentence.
     """
 
-    classifier: Grade
+    classifier: Grade | None
     judge: Grade
-    accuracy: Share
-    chance: Rate
+    accuracy: Share | None
+    chance: Rate | None
     largest_class: str | None
     confused: list[Confusion]
     false_rejects: Share
@@ -133,7 +136,8 @@ class Assessment(_Facts):
     @property
     def is_fit(self) -> bool:
         """Whether no use is graded "not fit for use"."""
-        return UNFIT not in (self.classifier.level, self.judge.level)
+        grades = (self.classifier, self.judge)
+        return UNFIT not in [grade.level for grade in grades if grade is not None]
 
 
 @dataclass(frozen=True)
@@ -217,40 +221,51 @@ def assess(answers: Answers, promise: Promise, training: Training) -> Assessment
         for name, own, size in zip(names, errors, sizes, strict=True)
         if size and is_mistaken(own, size)
     ]
-    classifier = grade_classifier(accuracy, chance, mistaken)
+    has_classes = len(names) > 1
+    classifier = grade_classifier(accuracy, chance, mistaken) if has_classes else None
     of_rejects = rejects_finding(rejects, promise)
     of_accepts = synthetic_finding(synthetic) if accepts is None else accepts_finding(accepts)
     judge = worst_of([of_rejects, of_accepts])
     helps = [
         *weakness_helps(
             training,
-            confusion_helps(errors, names, training) if classifier.level != GOOD else [],
+            confusion_helps(errors, names, training)
+            if classifier is not None and classifier.level != GOOD
+            else [],
             accepts_many=is_blind(of_accepts[0], accepts),
             rejects_many=of_rejects[0] != GOOD,
         ),
-        *evidence_helps(accuracy, accepts),
+        *evidence_helps(accuracy if has_classes else rejects, accepts),
     ]
     return Assessment(
         classifier=classifier,
         judge=judge,
-        accuracy=accuracy,
-        chance=round(chance, 4),
-        largest_class=largest_class,
+        accuracy=accuracy if has_classes else None,
+        chance=round(chance, 4) if has_classes else None,
+        largest_class=largest_class if has_classes else None,
         confused=confused,
         false_rejects=rejects,
         false_accepts=accepts,
         auroc_interval=(answers.ranking.low, answers.ranking.high) if answers.ranking else None,
         synthetic=synthetic,
-        sentences={
-            "accuracy": accuracy_sentence(accuracy, chance, largest_class),
-            "confusion": confusion_sentence(confused, errors),
+        sentences=(
+            {
+                "accuracy": accuracy_sentence(accuracy, chance, largest_class),
+                "confusion": confusion_sentence(confused, errors),
+            }
+            if has_classes
+            else {"accuracy": ONE_CLASS}
+        )
+        | {
             "false rejects": rejects_sentence(rejects, promise),
             "anomalies": (
                 synthetic_sentence(synthetic, answers.why_no_anomalies)
                 if accepts is None
                 else accepts_sentence(accepts, answers.ranking)
             ),
-            "as a classifier": graded("As a classifier", classifier),
+        }
+        | ({} if classifier is None else {"as a classifier": graded("As a classifier", classifier)})
+        | {
             "as a judge of what belongs": graded("As an anomaly detector", judge),
         }
         | ({"from scratch": FROM_SCRATCH} if training.lacks_weights else {}),
@@ -539,14 +554,16 @@ def is_blind(level: Level, accepts: Share | None) -> bool:
     return level == UNFIT or (accepts is not None and accepts.value > GOOD_ACCEPTS)
 
 
-def verdict(classifier: Grade, judge: Grade, helps: Sequence[str]) -> str:
-    """Return both grades in one sentence, with advice if one of them is "not fit for use"."""
-    uses = (("as a classifier", classifier), ("as an anomaly detector", judge))
+def verdict(classifier: Grade | None, judge: Grade, helps: Sequence[str]) -> str:
+    """Return all grades in one sentence, with advice if one of them is "not fit for use"."""
+    uses = [("as an anomaly detector", judge)]
+    if classifier is not None:
+        uses.insert(0, ("as a classifier", classifier))
     unfit = [use for use, grade in uses if grade.level == UNFIT]
     if unfit:
         return f"Not fit for use {listed(unfit)}. What helps: {'; '.join(helps)}."
-    if classifier.level == judge.level:
-        sentence = f"{classifier.level} {listed([use for use, _ in uses])}"
+    if classifier is None or classifier.level == judge.level:
+        sentence = f"{judge.level} {listed([use for use, _ in uses])}"
     else:
         sentence = ", ".join(f"{grade.level} {use}" for use, grade in uses)
     return f"{sentence[0].upper()}{sentence[1:]}."

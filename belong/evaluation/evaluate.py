@@ -74,12 +74,7 @@ def evaluate(
     reason = measure.why_none(manifest)
     numbers = {
         "data": measure.counts(manifest),
-        "classification": measure.classification(truth, predicted)
-        | {
-            "ece": calibration_error(scores[f"{NORMAL}/confidence"], truth == predicted),
-            "ece_raw": calibration_error(scores[f"{NORMAL}/raw_confidence"], truth == predicted),
-            "temperature": about["temperature"],
-        },
+        "classification": classification(scores, about),
         "calibration": measure.calibration(
             held_out["mahalanobis"],
             normal["mahalanobis"],
@@ -103,6 +98,19 @@ def evaluate(
         "floor": measure.floors(normal=len(truth), anomaly=len(anomaly["mahalanobis"])),
     }
     return measure.rounded(numbers), tables
+
+
+def classification(scores: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how well the test images are classified; of one class, why nothing is measured."""
+    truth, predicted = scores[f"{NORMAL}/labels"], scores[f"{NORMAL}/predicted"]
+    if len(about["class_names"]) == 1:
+        reason = "the images have one class"
+        return {"accuracy": None, "f1_macro": None, "n": len(truth), "reason": reason}
+    return measure.classification(truth, predicted) | {
+        "ece": calibration_error(scores[f"{NORMAL}/confidence"], truth == predicted),
+        "ece_raw": calibration_error(scores[f"{NORMAL}/raw_confidence"], truth == predicted),
+        "temperature": about["temperature"],
+    }
 
 
 def compared(numbers: Mapping[str, Any]) -> dict[str, Any]:

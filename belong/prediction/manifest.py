@@ -44,7 +44,7 @@ class Measured(_Facts):
     """What the model was measured at, on images that nothing was fitted to.
 
     Attributes:
-        accuracy: share of the normal test images whose class is right.
+        accuracy: share of the normal test images whose class is right; None of one class.
         normal_images, anomalies: so many there were.
         auroc: of the detector in force; None without anomalies.
         false_reject: share of the normal test images that it rejects.
@@ -53,7 +53,7 @@ class Measured(_Facts):
         false_accept: share of the anomalies that it accepts; None without any.
     """
 
-    accuracy: Rate
+    accuracy: Rate | None
     normal_images: Count
     anomalies: Count
     auroc: Rate | None
@@ -118,7 +118,7 @@ class Manifest(_Facts):
 
     format: Literal[2]
     created_by: dict[str, str]
-    class_names: Annotated[list[str], Field(min_length=2)]
+    class_names: Annotated[list[str], Field(min_length=1)]
     form: ImageForm
     network: str
     shape: Annotated[dict[str, Size], Field(max_length=MOST_NAMES)]

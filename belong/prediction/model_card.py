@@ -70,6 +70,8 @@ def limits(manifest: Manifest) -> list[str]:
         "another camera or another time may change it.",
         "Every image that belongs is given one of the classes; the model knows no others.",
     ]
+    if len(manifest.class_names) == 1:
+        said.pop()
     if manifest.threshold_from == "training":
         said[0] = (
             "The threshold is the paper's, of training images: fresh ones are rejected more often."
@@ -114,7 +116,8 @@ def _measured(manifest: Manifest) -> Iterable[tuple[str, str]]:
     got = manifest.measured
     low, high = got.expected
     normal, other = f"{got.normal_images:,} test images", f"{got.anomalies:,} anomalies"
-    yield "accuracy", f"{got.accuracy:.4f} on {normal}"
+    if got.accuracy is not None:
+        yield "accuracy", f"{got.accuracy:.4f} on {normal}"
     if got.auroc is not None and got.false_accept is not None:
         yield "AUROC", f"{got.auroc:.4f} on the same images and {other}"
         yield "false accepts", f"{got.false_accept:.2%} of {other}"

@@ -98,7 +98,10 @@ def summary_of(counts: Counter[tuple[str, bool]], manifest: Manifest) -> dict[st
             "detector": manifest.detector,
             "network": manifest.network,
             "manifest_sha256": manifest.digest,
-            "grade": {"classifier": assessment.classifier.level, "judge": assessment.judge.level},
+            "grade": {
+                "classifier": assessment.classifier and assessment.classifier.level,
+                "judge": assessment.judge.level,
+            },
             "verdict": assessment.verdict,
         },
     }

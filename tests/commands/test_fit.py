@@ -228,6 +228,7 @@ def test_a_model_says_how_well_it_classifies_what_it_was_not_fitted_to(model: Pa
     )
     assert said[3].startswith("There is no anomaly to test with; of 300 synthetic ones, made from ")
     assert said[-2] == f"See also `belong info {model}`."
+    assert measured.accuracy is not None
     assert measured.accuracy > 0.8
     assert measured.auroc is None  # no anomalies were given
 
@@ -243,6 +244,7 @@ def test_the_summary_of_a_model_says_what_its_manifest_says(model: Path) -> None
 def test_the_numbers_of_the_assessment_are_the_measured_ones(model: Path) -> None:
     manifest = Bundle.load(model).manifest
     own, measured = manifest.assessment, manifest.measured
+    assert own.accuracy is not None
     assert round(own.accuracy.value, 4) == measured.accuracy
     assert round(own.false_rejects.value, 4) == measured.false_reject
     assert own.accuracy.of == own.false_rejects.of == measured.normal_images
@@ -285,6 +287,7 @@ def test_a_model_that_misses_a_requirement_is_saved_and_ends_with_its_own_exit_c
     words = ["fit", str(pair), "-o", str(model), "--alpha", "0.2", *HURRIED, *required]
     assert main(words) == 5
     measured = Bundle.load(model).manifest.measured
+    assert measured.accuracy is not None
     missed = [
         *[f"false_reject is {measured.false_reject:.4f}, expected at most 0"]
         * (measured.false_reject > 0),

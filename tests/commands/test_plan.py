@@ -163,10 +163,16 @@ def test_alpha_is_the_least_that_half_of_the_images_beside_the_test_calibrate(
     assert affordable_alpha(found, 0.025, parameters({}).split) == alpha
 
 
+def test_one_class_is_planned_like_several_and_nothing_is_trained() -> None:
+    one = planned(images(500))
+    assert one.classes == [("c0", 500, 0)]
+    assert "is trained from scratch" in one.why
+    assert "an autoencoder" in one.why
+
+
 @pytest.mark.parametrize(
     ("found", "alpha", "message"),
     [
-        (images(500), 0.025, "the images have one class, c0; expected at least 2"),
         (images(500, 4), 0.025, "class c1 has 4 training images; expected at least 5"),
         (images(50, 50), 0.025, "alpha 0.025 needs 82 images to calibrate, and as many to train; "
                                 "there are 80 beside the test; a larger alpha, or more images, "

@@ -12,6 +12,7 @@ from belong.evaluation.assessment import (
     WITH_CARE,
     Answers,
     Assessment,
+    Grade,
     Promise,
     Ranking,
     Share,
@@ -64,6 +65,11 @@ def assessed(
 ) -> Assessment:
     training = Training(np.full(len(one.class_names), images), lacks_weights)
     return assess(one, promise, training)
+
+
+def classifier_of(assessment: Assessment) -> Grade:
+    assert assessment.classifier is not None
+    return assessment.classifier
 
 
 RIGHT = answers([[100, 0, 0], [0, 100, 0], [0, 0, 100]], rejected=6)
@@ -137,22 +143,23 @@ def test_a_classifier_of_two_equal_classes_is_graded_by_the_errors_that_it_avoid
 ) -> None:
     """An accuracy of 0.925 is 85 % of the way from chance to 1, 0.75 is half of it."""
     found = assessed(answers([[right * 10, 1000 - right * 10], [1000 - right * 10, right * 10]]))
-    assert found.classifier.level == level
+    assert classifier_of(found).level == level
 
 
 def test_a_classifier_that_only_knows_the_largest_class_is_unfit_whatever_its_accuracy() -> None:
     found = assessed(answers([[0, 5], [0, 95]]))
+    assert found.accuracy is not None
     assert found.accuracy.value == 0.95
-    assert found.classifier.level == UNFIT
-    assert found.classifier.reasons == ["its accuracy is not significantly better than chance"]
+    assert classifier_of(found).level == UNFIT
+    assert classifier_of(found).reasons == ["its accuracy is not significantly better than chance"]
     assert found.sentences["accuracy"].endswith("so it is not significantly better than chance.")
 
 
 def test_few_test_images_keep_a_grade_down_and_are_said() -> None:
     """The interval of 11 in 12 begins at 0.6152: a skill of 0.42 at a chance of 1/3."""
     found = assessed(answers([[4, 0, 0], [0, 4, 0], [1, 0, 3]]))
-    assert found.classifier.level == WITH_CARE
-    assert found.classifier.reasons[0].endswith("but 12 test images cannot rule out 42%")
+    assert classifier_of(found).level == WITH_CARE
+    assert classifier_of(found).reasons[0].endswith("but 12 test images cannot rule out 42%")
     assert found.sentences["accuracy"] == (
         "The accuracy is 0.92 on only 12 test images: between 0.62 and 1.00 (95% interval); always "
         "predicting one class would reach 0.33."
@@ -162,9 +169,9 @@ def test_few_test_images_keep_a_grade_down_and_are_said() -> None:
 
 def test_a_class_that_is_surely_mistaken_more_often_than_not_keeps_a_grade_down() -> None:
     found = assessed(answers([[500, 0, 0], [0, 500, 0], [0, 9, 1]]))
-    assert found.classifier.level == WITH_CARE
-    assert found.classifier.reasons == ["most images of 'frontal' are misclassified"]
-    assert assessed(answers([[500, 0, 0], [0, 500, 0], [0, 3, 1]])).classifier.level == GOOD
+    assert classifier_of(found).level == WITH_CARE
+    assert classifier_of(found).reasons == ["most images of 'frontal' are misclassified"]
+    assert classifier_of(assessed(answers([[500, 0, 0], [0, 500, 0], [0, 3, 1]]))).level == GOOD
 
 
 @pytest.mark.parametrize(
@@ -179,7 +186,7 @@ def test_a_judge_is_graded_by_the_anomalies_that_it_accepts(
 ) -> None:
     """None of 5: up to 52 % may be; none of 12: up to 26 %."""
     found = assessed(with_anomalies(RIGHT, accepted, of))
-    assert (found.classifier.level, found.judge.level) == (GOOD, level)
+    assert (classifier_of(found).level, found.judge.level) == (GOOD, level)
     assert found.is_fit == (level != UNFIT)
 
 
@@ -340,7 +347,7 @@ def test_a_hundred_classes_are_said_in_as_few_words_as_two() -> None:
     assert found.sentences["confusion"].endswith(
         "97 more are misclassified, in 97 other pairs of classes."
     )
-    assert found.classifier.level == WITH_CARE  # (0.75 - 0.01) / 0.99 is 0.747
+    assert classifier_of(found).level == WITH_CARE  # (0.75 - 0.01) / 0.99 is 0.747
 
 
 def test_a_model_of_photos_from_scratch_says_plainly_what_it_does_not_reach() -> None:
@@ -348,3 +355,13 @@ def test_a_model_of_photos_from_scratch_says_plainly_what_it_does_not_reach() ->
     said = assessed(anomalies, lacks_weights=True).sentences["from scratch"]
     assert "0.72, while hand-made features (HOG and an SVM) reach 0.85" in said
     assert "from scratch" not in assessed(anomalies).sentences
+
+
+def test_of_one_class_only_the_judge_is_graded() -> None:
+    found = assessed(answers([[30]]))
+    assert (found.accuracy, found.chance, found.largest_class, found.classifier) == (None,) * 4
+    assert list(found.sentences) == [
+        "accuracy", "false rejects", "anomalies", "as a judge of what belongs",
+    ]  # fmt: skip
+    assert found.verdict == "Usable with care as an anomaly detector."
+    assert found.is_fit

@@ -407,7 +407,7 @@ def test_a_card_shows_the_image_at_its_place_in_the_part(made: Path) -> None:
 def test_the_page_shows_the_assessment_of_the_model_and_what_helps(made: Path) -> None:
     text = html.unescape(make_page(made).read_text(encoding="utf-8"))
     own = Manifest.read(made / "bundle" / "manifest.json").assessment
-    assert own is not None
+    assert own.classifier is not None
     assert f"<span>{own.classifier.reasons[0]}.</span>" in text
     assert f"<li>{own.sentences['anomalies']}</li>" in text
     assert f"<b>What helps:</b> {'; '.join(own.helps)}." in text

@@ -7,7 +7,7 @@ training resumes after its last epoch.
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -208,17 +208,23 @@ def tell(job: Job) -> None:
 
     chosen = job.plan
     name, least, _ = min(chosen.classes, key=lambda one: one[1])
-    seconds = estimate(job.found, chosen, job.values, job.backbone)
+    is_one_class = len(chosen.classes) == 1
+    untrained = replace(chosen, epochs=0) if is_one_class else chosen
+    seconds = estimate(job.found, untrained, job.values, job.backbone)
     alpha, few = job.values.calibration.alpha, ""
     if alpha > job.default_alpha:
         few = f"; too few images to calibrate {job.default_alpha:.1%}"
     total = sum(train + test for _, train, test in chosen.classes)
+    own = f"{len(chosen.classes)} classes, at least {least:,} per class ({name})"
+    training = f"{chosen.epochs} epochs in batches of {chosen.batch_size}"
+    if is_one_class:
+        own = f"one class ({name}): the model says what belongs, and names no classes"
+        training = "no classifier"
     say(
-        f"{job.folder}: {total:,} images of {len(chosen.classes)} classes, at least {least:,} per "
-        f"class ({name})\n"
+        f"{job.folder}: {total:,} images of {own}\n"
         f"network: {chosen.network} at {chosen.side_px} px; {chosen.why}\n"
-        f"training: {chosen.train_images:,} images, {chosen.epochs} epochs in batches of "
-        f"{chosen.batch_size}; calibration: {chosen.calibration_fraction:.0%} of each class\n"
+        f"training: {chosen.train_images:,} images, {training}; calibration: "
+        f"{chosen.calibration_fraction:.0%} of each class\n"
         f"promised false-rejection rate: {alpha:.1%}{few}\n"
         f"estimated time: {in_words(seconds)}, at the current load of the machine"
     )

@@ -185,11 +185,6 @@ def counts(found: DataSet | ImageFiles) -> tuple[list[int], list[int]]:
 
 
 def _check_classes(found: DataSet | ImageFiles, trained: Sequence[int]) -> None:
-    if len(found.class_names) < 2:
-        raise InputError(
-            f"the images have one class, {found.class_names[0]}; expected at least 2: a folder for "
-            f"each class"
-        )
     for name, count in zip(found.class_names, trained, strict=True):
         if count < LEAST_IMAGES:
             raise InputError(
@@ -289,14 +284,17 @@ def steps(fitted: int, *, batch_size: int, epochs: int, network: str) -> tuple[i
 
 def network_for(found: DataSet | ImageFiles, backbone: BackboneCard | None) -> tuple[str, int, str]:
     """Return the network, the side in pixels that every image is given, and why."""
+    is_one_class = len(found.class_names) == 1
     if backbone is not None:
         terms = f"license {backbone.license}" if backbone.license else "license not stated"
         if backbone.forbids_commercial_use:
             terms += ", which forbids commercial use"
-        why = f"learned weights of {backbone.name} ({terms}): the layer above is trained"
+        layer = "nothing is trained above them" if is_one_class else "the layer above is trained"
+        why = f"learned weights of {backbone.name} ({terms}): {layer}"
         return backbone.name, backbone.side_px, why
     side = typical_side(found)
-    shown = f"images of about {side} px: a small network is trained from scratch"
+    what = "an autoencoder" if is_one_class else "a small network"
+    shown = f"images of about {side} px: {what} is trained from scratch"
     if is_small_and_grey(found):
         return SMALL_NETWORK, max(side, LEAST_PX), shown
     used = min(max(side, LEAST_PHOTO_PX), SMALL_PX)

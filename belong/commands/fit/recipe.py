@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from belong.commands.fit import one_class
 from belong.commands.fit.workspace import Arrays, Result, Workspace
 from belong.data.loader import check_enough, pack_all
 from belong.data.splits import left_out, split
@@ -88,6 +89,7 @@ def make_model(
         if name.endswith("/labels")
     }
     train_labels = labels[f"{TRAIN}/labels"]
+    is_one_class = len(names) == 1
 
     def images_of(part: str) -> np.ndarray:
         return workspace.load("pack", f"{part}/images")
@@ -118,6 +120,15 @@ def make_model(
     training = TrainingOptions(lambda_=values.lambda_, **values.train.model_dump())
 
     def train(checkpoint: Checkpoint) -> Result:
+        if is_one_class:
+            drawn = one_class.untrained(
+                values.network_kind,
+                torch.from_numpy(inputs_of(TRAIN)),
+                embedding=training.embedding,
+                backbone=backbone,
+                generator=generator(),
+            )
+            return drawn.arrays(), drawn.shape
         announce("train")
         trained, _ = fit_classifier(
             torch.from_numpy(inputs_of(TRAIN)),
@@ -183,16 +194,20 @@ def make_model(
         options=values.detectors,
         seed=seed,
     )
-    members = select_members(
-        features,
-        names,
-        weight=network["classifier.weight"],
-        bias=network["classifier.bias"],
-        candidates=values.candidates,
-        options=values.detectors,
-        gaussians=values.mahalanobis,
-        seed=seed,
-        retraining=Retraining(training, seed) if values.is_frozen else None,
+    members = (
+        one_class.members(values)
+        if is_one_class
+        else select_members(
+            features,
+            names,
+            weight=network["classifier.weight"],
+            bias=network["classifier.bias"],
+            candidates=values.candidates,
+            options=values.detectors,
+            gaussians=values.mahalanobis,
+            seed=seed,
+            retraining=Retraining(training, seed) if values.is_frozen else None,
+        )
     )
     announce("score")
     scores, of_scores = score_parts(
@@ -288,6 +303,7 @@ def _images(values: Parameters, announce: Callable[[str], None]) -> Result:
         options=values.split,
         alpha=values.calibration.alpha,
         seed=values.seed,
+        least_classes=1,
     )
     if repeats := left_out(divided.manifest):
         say(f"{len(divided.manifest):,} images{repeats}; {ELSEWHERE} lists them")

@@ -87,7 +87,9 @@ def unmet(measured: "Measured", required: Mapping[str, float]) -> list[str]:
     for key, number in required.items():
         value = getattr(measured, key)
         if value is None:
-            missed.append(f"{key} was not measured: there is no test anomaly")
+            no_anomaly = "there is no test anomaly"
+            why = "the images have one class" if key == "accuracy" else no_anomaly
+            missed.append(f"{key} was not measured: {why}")
         elif key in LEAST and value < number:
             missed.append(f"{key} is {value:.4f}, expected at least {number:g}")
         elif key in MOST and value > number:

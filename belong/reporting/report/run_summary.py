@@ -35,6 +35,15 @@ def facts(parameters: Mapping[str, Any], numbers: Mapping[str, Any]) -> dict[str
         "threshold in force": IN_FORCE[threshold].format_map(promise),
         "promised false-rejection rate, alpha": f"{alpha:g}",
         f"false rejects of {decides}, the deciding detector": rejects,
+        **_of_classes(classes),
+    }
+
+
+def _of_classes(classes: Mapping[str, Any]) -> dict[str, str]:
+    """Return how well images are classified; of one class, that nothing is measured."""
+    if classes["accuracy"] is None:
+        return {"accuracy": f"not measured: {classes['reason']}"}
+    return {
         "accuracy": f"{classes['accuracy']:.4f} on {classes['n']:,} test images",
         "calibration error of the probability, ECE": (
             f"{classes['ece']:.4f} at a temperature of {classes['temperature']:.4g}; "
