@@ -63,4 +63,8 @@ class LeNet(FromScratch):
         maps = F.relu(F.max_pool2d(self.conv1(self.standardized(images)), 2))
         x = F.relu(F.max_pool2d(self.conv2(maps), 2))
         hidden = F.relu(self.hidden1(x.flatten(1)))
-        return maps, hidden, F.relu(self.hidden2(hidden))
+        return maps, hidden, self._activated(self.hidden2(hidden))
+
+    def _activated(self, features: Tensor) -> Tensor:
+        """(n, d) -> (n, d)."""
+        return F.relu(features)

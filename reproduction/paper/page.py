@@ -62,6 +62,10 @@ def page(
         "",
         beside_ours(grid, published, balances),
         "",
+        "Why the published Mahalanobis distance finds more than ours: [a study of training recipes]"
+        "(../normalized/README.md) says how much of it the optimizer, the passes and other choices "
+        "explain that the paper does not name.",
+        "",
         "## What the published numbers say of themselves",
         "",
         caveats(published, balances),

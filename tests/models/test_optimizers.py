@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 import torch
-from torch.optim import SGD, Adam, Optimizer
+from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from belong.models.training_loop import eager
 
 KINDS: dict[str, tuple[type[Optimizer], dict[str, Any]]] = {
     "adam": (Adam, {"lr": 0.1, "fused": True}),
+    "adamw": (AdamW, {"lr": 0.1, "weight_decay": 0.01, "fused": True}),
     "sgd": (SGD, {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.01}),
 }
 

@@ -1,0 +1,1 @@
+"""Center loss x L2 normalization, and the training recipe of the Mahalanobis distance."""

@@ -1,0 +1,282 @@
+"""Write what the study found: the text of `reports/normalized/README.md`."""
+
+from collections.abc import Iterable, Sequence
+
+import pandas as pd
+
+from belong.runtime.text import counted, table
+from reproduction.normalization_study import recipe_text
+from reproduction.normalization_study.effects import (
+    BOTH,
+    LOWERS,
+    OPEN,
+    RAISES,
+    Effect,
+    Task,
+    effects,
+    interaction,
+    is_below_zero,
+    lambdas,
+    normalization,
+    run_tasks,
+    values,
+)
+from reproduction.normalization_study.measures import DETECTORS, NORMALIZED, RAW
+from reproduction.normalization_study.recipes import DEFAULT
+from reproduction.paper.seed_statistics import Comparison, mean_and_sd
+
+FIGURE = "figures/against_lambda.png"
+HIGHEST = 1.0  # of the paper's lambdas
+
+
+def page(
+    digits: pd.DataFrame, photos: pd.DataFrame, trials: pd.DataFrame, published: pd.DataFrame
+) -> str:
+    """Return the page.
+
+    Args:
+        digits: a row for each cell of LeNet.
+        photos: a row for each cell above the frozen backbone.
+        trials: a row for each recipe that was tried.
+        published: the paper's rows.
+    """
+    cells = cells_of(digits, photos)
+    found = list(effects(cells))
+    return "\n".join(
+        [
+            "# Center loss x L2 normalization",
+            "",
+            "Does center loss help or hurt the detectors that measure distances between features? "
+            "[Paper A](../paper/README.md) and our grid say that it raises the AUROC of the "
+            "Mahalanobis distance. A preprint (Ray, 2026, https://arxiv.org/abs/2605.21493) says "
+            "that it lowers the AUROC of the Mahalanobis distance on L2-normalized features, from "
+            "0.9483 to 0.9366 on CIFAR-10. Here both are measured on the same networks.",
+            "",
+            "Made by `python -m reproduction.normalization_study page` from "
+            "[digits.csv](digits.csv), [photos.csv](photos.csv) and [trials.csv](trials.csv); the "
+            "module's first lines have the commands that make these.",
+            "",
+            "## The answer",
+            "",
+            _answer(found, cells),
+            "",
+            f"![AUROC against lambda]({FIGURE})",
+            "",
+            "Mean and standard deviation over seeds.",
+            "",
+            "## What was measured",
+            "",
+            _design(cells),
+            "",
+            "## The change by center loss",
+            "",
+            _changes(found),
+            "",
+            "## Two by two",
+            "",
+            f"Lambda 0 and {HIGHEST:g}, the largest of the paper. The last column is positive "
+            "where center loss does more for normalized features than for raw ones.",
+            "",
+            *(_two_by_two(cells, task) for task in run_tasks(cells)),
+            "## Every AUROC",
+            "",
+            *(_every(cells, task) for task in run_tasks(cells)),
+            "## A recipe for the Mahalanobis distance",
+            "",
+            recipe_text.text(digits, trials, published),
+            "",
+        ]
+    )
+
+
+def cells_of(digits: pd.DataFrame, photos: pd.DataFrame) -> pd.DataFrame:
+    """Return the cells of the default recipe."""
+    return pd.concat([digits[digits["recipe"] == DEFAULT.name], photos], ignore_index=True)
+
+
+def _answer(found: Sequence[Effect], cells: pd.DataFrame) -> str:
+    lines = []
+    for features in (RAW, NORMALIZED):
+        own = [one for one in found if one.features == features]
+        lines.append(f"- On {features} features: {_counts(own)}.")
+        for verdict in (RAISES, BOTH, LOWERS):
+            named = [_named(one) for one in own if one.verdict == verdict]
+            if named:
+                lines.append(f"  - It {verdict} AUROC for {'; '.join(named)}.")
+    return "\n".join([_decision(found), "", _together(cells), "", *lines, "", _normalizing(cells)])
+
+
+def _together(cells: pd.DataFrame) -> str:
+    """Say whether center loss and normalization add up."""
+    every = [
+        interaction(cells, task, name, HIGHEST) for task in run_tasks(cells) for name in DETECTORS
+    ]
+    less = sum(map(is_below_zero, every))
+    more = sum(one.holds is True for one in every)
+    return (
+        f"Do the two add up? Of {counted(len(every), 'pair')} of task and detector, lambda "
+        f"{HIGHEST:g} changes the AUROC on normalized features less favorably than on raw ones in "
+        f"{less}, more favorably in {more} (95 % confidence). Where it is less, normalization has "
+        "already done a part of what center loss does."
+    )
+
+
+def _decision(found: Sequence[Effect]) -> str:
+    """Say who is right, of the Mahalanobis distances."""
+    both = {
+        features: [
+            one for one in found if one.features == features and "mahalanobis" in one.detector
+        ]
+        for features in (RAW, NORMALIZED)
+    }
+    said = []
+    claims = {
+        RAW: "Paper A's claim, on raw features,",
+        NORMALIZED: "The preprint's claim, on normalized features,",
+    }
+    for features, who in claims.items():
+        raised, lowered = (
+            {one.task.title for one in both[features] if one.verdict in (verdict, BOTH)}
+            for verdict in (RAISES, LOWERS)
+        )
+        supports, against = (raised, lowered) if features == RAW else (lowered, raised)
+        said.append(
+            f"**{who} holds on {_listed(supports)}** (at least one kind of Mahalanobis distance, "
+            f"at least one lambda, 95 % confidence); the opposite holds on {_listed(against)}."
+        )
+    return " ".join(said)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return "; ".join(sorted(names)) or "no task"
+
+
+def _counts(found: Sequence[Effect]) -> str:
+    kinds = [one.verdict for one in found]
+    return (
+        f"of {counted(len(found), 'pair')} of task and detector, center loss raises AUROC in "
+        f"{kinds.count(RAISES)}, lowers it in {kinds.count(LOWERS)}, does either, depending on "
+        f"lambda, in {kinds.count(BOTH)}, and has no clear effect in {kinds.count(OPEN)}"
+    )
+
+
+def _named(effect: Effect) -> str:
+    return f"`{effect.detector}` on {effect.task.title}"
+
+
+def _normalizing(cells: pd.DataFrame) -> str:
+    rows = []
+    for task in run_tasks(cells):
+        for one in (0.0, HIGHEST):
+            every = {name: normalization(cells, task, name, one) for name in DETECTORS}
+            better = [f"`{name}`" for name, change in every.items() if change.holds]
+            worse = [f"`{name}`" for name, change in every.items() if is_below_zero(change)]
+            rows.append([task.title, f"{one:g}", ", ".join(better) or "-", ", ".join(worse) or "-"])
+    return "\n".join(
+        [
+            "And normalization itself, with 95 % confidence over seeds:",
+            "",
+            table(["task", "lambda", "normalization raises", "normalization lowers"], rows, left=4),
+        ]
+    )
+
+
+def _design(cells: pd.DataFrame) -> str:
+    rows = []
+    for task in run_tasks(cells):
+        own = cells[cells["pair"].isin(task.pairs)]
+        seeds = own.groupby(["pair", "lambda"])["seed"].nunique()
+        accuracy = [
+            mean_and_sd(own.loc[own["lambda"] == one].groupby("seed")["accuracy"].mean())
+            for one in (0.0, HIGHEST)
+        ]
+        spread = (
+            f"{seeds.min()}" if seeds.min() == seeds.max() else f"{seeds.min()} to {seeds.max()}"
+        )
+        rows.append(
+            [task.title, ", ".join(f"{one:g}" for one in lambdas(cells, task)), spread, *accuracy]
+        )
+    return "\n".join(
+        [
+            "LeNet on digits, trained with the defaults of params.yaml on all images, or on 20,000 "
+            "drawn images in 8 passes; on CIFAR-10 a layer of 128 "
+            "features above the frozen EfficientNet-Lite0, as in [the study of photos]"
+            "(../photos/README.md), the mean of its three parts. The detectors have the parameters "
+            "of params.yaml: `mahalanobis` (one covariance for each class; shrunk, by Ledoit and "
+            "Wolf, on photos), `mahalanobis_tied`, `relative_mahalanobis` and `feature_knn` "
+            "(distance to the 50th nearest training image). Normalized features are divided by "
+            "their L2 norm before anything is fitted to them. A seed draws the first weights, the "
+            "order of the images and the calibration part.",
+            "",
+            table(
+                ["task", "lambdas", "seeds", "accuracy at 0", f"accuracy at {HIGHEST:g}"],
+                rows,
+                left=2,
+            ),
+        ]
+    )
+
+
+def _changes(found: Sequence[Effect]) -> str:
+    positive = sorted({lambda_ for one in found for lambda_ in one.changes})
+    rows = [
+        [
+            one.task.title, f"`{one.detector}`", one.features,
+            *(_interval(one.changes.get(lambda_)) for lambda_ in positive), one.verdict,
+        ]
+        for one in found
+    ]  # fmt: skip
+    return "\n".join(
+        [
+            "AUROC less AUROC at lambda 0, paired by seed, with the 95 % interval of Student's t, "
+            "widened for the number of lambdas above 0 of the task (Bonferroni). Bold: the "
+            "interval does not contain 0, which one in twenty would do by chance.",
+            "",
+            table(
+                ["task", "detector", "features", *(f"{one:g}" for one in positive), "center loss"],
+                rows,
+                left=3,
+            ),
+        ]
+    )
+
+
+def _interval(one: Comparison | None) -> str:
+    if one is None or one.n < 2:
+        return "-"
+    low, high = one.interval
+    said = f"{one.mean:+.4f} ({low:+.4f} to {high:+.4f})"
+    return f"**{said}**" if low > 0 or high < 0 else said
+
+
+def _two_by_two(cells: pd.DataFrame, task: Task) -> str:
+    rows = [
+        [
+            f"`{detector}`",
+            *(
+                mean_and_sd(values(cells, task, detector, features, one))
+                for features in (RAW, NORMALIZED)
+                for one in (0.0, HIGHEST)
+            ),
+            _interval(interaction(cells, task, detector, HIGHEST)),
+        ]
+        for detector in DETECTORS
+    ]
+    headings = [f"{kind}, {one:g}" for kind in (RAW, NORMALIZED) for one in (0.0, HIGHEST)]
+    return "\n".join(
+        [f"{task.title}:", "", table(["detector", *headings, "interaction"], rows), ""]
+    )
+
+
+def _every(cells: pd.DataFrame, task: Task) -> str:
+    own = lambdas(cells, task)
+    rows = [
+        [
+            f"`{detector}`", features,
+            *(mean_and_sd(values(cells, task, detector, features, one)) for one in own),
+        ]
+        for detector in DETECTORS
+        for features in (RAW, NORMALIZED)
+    ]  # fmt: skip
+    headings = ["detector", "features", *(f"{one:g}" for one in own)]
+    return "\n".join([f"{task.title}, by lambda:", "", table(headings, rows, left=2), ""])
