@@ -215,7 +215,11 @@ def test_without_anomalies_and_with_few_images_all_that_needs_neither_is_measure
     assert {one["auroc"] for one in rest_of.values()} == {None}
     assert {one["reason"] for one in rest_of.values()} == {"there is no anomaly to test with"}
     assert all(0 <= one["false_reject"] < 0.2 for one in rest_of.values())
-    assert set(pd.read_csv(to / "plots" / "anomaly_sets.csv")["anomalies"]) == {*DERIVED, "letters", "unseen"}
+    assert set(pd.read_csv(to / "plots" / "anomaly_sets.csv")["anomalies"]) == {
+        *DERIVED,
+        "letters",
+        "unseen",
+    }
     drawn = {figure.stem for figure in (to / "figures").iterdir()}
     assert "scores" in drawn
     assert not {"roc", "acceptance"} & drawn
