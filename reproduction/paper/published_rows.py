@@ -40,7 +40,7 @@ def beside_ours(grid: pd.DataFrame, published: pd.DataFrame, balances: Balances)
             auroc, f1 = "not run", "not run"
         else:
             auroc = mean_and_sd(by_seed(grid, pair, lambda_, f"{prefix}.auroc"))
-            f1 = "none is comparable"
+            f1 = "not comparable"
             if balance is not None:
                 reject, accept = (
                     by_seed(grid, pair, lambda_, f"{prefix}.false_{kind}")
