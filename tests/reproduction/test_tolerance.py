@@ -111,8 +111,9 @@ def test_the_page_counts_what_is_within_and_names_what_is_farthest_beyond() -> N
         "2 threads instead of 1, 3 seeds: the accuracy differs by at most 0.0013, AUROC "
         f"by {auroc['largest']:.4f} (`energy`), FPR95 by {fpr95['largest']:.4f} (`energy`), false "
         "rejects by 0.0000 (`energy`). Of 30 comparisons (10 metrics with each seed), 28 are "
-        "within the tolerance (93.3%; expected for a different seed: 95%); the largest excess is that "
-        f"of `energy` AUROC: {auroc['largest']:.4f}, with a tolerance of {auroc['tolerance']:.4f}."
+        "within the tolerance (93.3%; expected for a different seed: 95%); the largest excess is "
+        f"that of `energy` AUROC: {auroc['largest']:.4f}, with a tolerance of "
+        f"{auroc['tolerance']:.4f}."
     )
     lines = page(table).splitlines()
     assert said in lines

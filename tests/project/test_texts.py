@@ -1,0 +1,129 @@
+"""Every text that a user meets is plain English: no forbidden word, short help, one example."""
+
+import argparse
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from belong.commands.main import COMMANDS, parser
+from tests.imports import ROOT
+
+FORBIDDEN = re.compile(r"\b(wants|wanted|lest|anew|of those|put up with)\b", re.IGNORECASE)
+MOST_WORDS = 10
+CODE = ("belong", "stages", "reproduction")
+PAGES = (
+    "belong/**/*.html", "belong/**/*.js", "params.yaml", "SECURITY.md", "README.md", "docs/**/*.md",
+)  # fmt: skip
+# Options with the defaults of params.yaml: their argparse default is None.
+SETTINGS = {"--seed": "seed", "--threads": "threads", "--device": "device"}
+
+
+def literals(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield line and text of each string in a module that is no docstring; parts of an f-string."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    docstrings = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and id(node) not in docstrings:
+            yield node.lineno, node.value if isinstance(node.value, str) else ""
+
+
+def modules() -> list[Path]:
+    return sorted(path for folder in CODE for path in (ROOT / folder).rglob("*.py"))
+
+
+def pages() -> list[Path]:
+    return sorted(path for pattern in PAGES for path in ROOT.glob(pattern))
+
+
+def test_no_string_of_the_code_has_a_forbidden_word() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{line}: {match[0]}"
+        for path in modules()
+        for line, text in literals(path)
+        for match in FORBIDDEN.finditer(" ".join(text.split()))
+    ]
+    assert found == []
+
+
+def test_no_page_has_a_forbidden_word() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}: {match[0]}"
+        for path in pages()
+        for match in FORBIDDEN.finditer(" ".join(path.read_text(encoding="utf-8").split()))
+    ]
+    assert found == []
+
+
+def test_a_string_with_a_forbidden_word_is_found(tmp_path: Path) -> None:
+    module = tmp_path / "module.py"
+    module.write_text('"""It wants."""\nx = f"{x} wants {y}"\n', encoding="utf-8")
+    assert [text for _, text in literals(module) if FORBIDDEN.search(text)] == [" wants "]
+
+
+@pytest.fixture(params=COMMANDS)
+def command(request: pytest.FixtureRequest) -> argparse.ArgumentParser:
+    actions = parser(request.param)._subparsers._group_actions  # type: ignore[union-attr]
+    found: argparse.ArgumentParser = actions[0].choices[request.param]  # type: ignore[index]
+    return found
+
+
+def phrases(command: argparse.ArgumentParser) -> Iterator[str]:
+    """Yield the phrases of the help: description, each option, each line of the epilog."""
+    yield command.description or ""
+    yield from (action.help or "" for action in command._actions)
+    yield from (line for line in (command.epilog or "").splitlines() if "belong " not in line)
+
+
+def test_no_help_phrase_has_over_ten_words(command: argparse.ArgumentParser) -> None:
+    assert [text for text in phrases(command) if len(text.split()) > MOST_WORDS] == []
+
+
+def test_no_description_of_a_command_has_over_ten_words() -> None:
+    assert [text for _, text in COMMANDS.values() if len(text.split()) > MOST_WORDS] == []
+
+
+def test_no_help_has_a_forbidden_word(command: argparse.ArgumentParser) -> None:
+    assert FORBIDDEN.findall(command.format_help()) == []
+
+
+def test_each_option_with_a_default_shows_it(command: argparse.ArgumentParser) -> None:
+    missing = [
+        action.option_strings
+        for action in command._actions
+        if action.option_strings
+        and action.default not in (None, False, argparse.SUPPRESS, [])
+        and "default" not in (action.help or "")
+    ]
+    assert missing == []
+
+
+def test_the_defaults_of_settings_are_those_of_params_yaml(
+    command: argparse.ArgumentParser,
+) -> None:
+    values = YAML(typ="safe").load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    for action in command._actions:
+        key = next((SETTINGS[name] for name in action.option_strings if name in SETTINGS), None)
+        if key and action.default is None:
+            assert f"(default: {values[key]})" in (action.help or "")
+
+
+def test_each_command_shows_an_example(command: argparse.ArgumentParser) -> None:
+    name = command.prog.split()[-1]
+    assert re.search(rf"^  belong {name} ", command.epilog or "", re.MULTILINE)
+
+
+def test_the_output_of_each_command_is_named_output(command: argparse.ArgumentParser) -> None:
+    for action in command._actions:
+        if "-o" in action.option_strings:
+            assert "--output" in action.option_strings
+    assert not any("--out" in action.option_strings for action in command._actions)
