@@ -30,7 +30,7 @@ COMMANDS = {
     ),
     "find": ("belong.commands.find.command", "rank the most unusual images of an unlabeled folder"),
     "score": ("belong.commands.score", "decide for each image whether it belongs"),
-    "learn": ("belong.commands.learn.command", "take a person's corrections into a model"),
+    "learn": ("belong.commands.learn.command", "update a model with corrections from the gallery"),
     "unsort": ("belong.commands.unsort", "move sorted images back to their folder"),
     "export": ("belong.commands.export", "export a model to one ONNX file"),
     "info": ("belong.commands.info", "show a model's training data and its measured errors"),

@@ -1,4 +1,4 @@
-"""`belong score`: a folder of images in, a verdict for each image out."""
+"""Parse `belong score FOLDER`: decide for each image whether it belongs."""
 
 import argparse
 import os
@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from belong.commands.arguments import add_scoring_options, scoring_options
+from belong.commands.arguments import add_scoring_options, epilog, scoring_options
 from belong.runtime.text import counted, on_stdout
 
 if TYPE_CHECKING:
@@ -14,56 +14,65 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Say what `belong score` takes."""
-    parser.add_argument(
-        "images", metavar="FOLDER",
-        help="images, in sub-folders too; or one file; or -: paths from standard input",
-    )  # fmt: skip
-    parser.add_argument(
-        "--model", type=Path, required=True, metavar="FOLDER", help="the model, such as data/bundle"
+    """Add the arguments of `belong score`."""
+    parser.epilog = epilog(
+        "belong score photos/new --model models/ours -o build/new",
+        exit_codes={
+            0: "done",
+            2: "bad input",
+            3: "no image can be read",
+            4: "the model is damaged",
+        },
     )
     parser.add_argument(
-        "-o", "--out", type=Path, required=True, metavar="FOLDER",
-        help="for predictions.csv, unreadable.csv, summary.json and gallery.html",
+        "images", metavar="IMAGES",
+        help="folder, file, or - for paths on standard input",
+    )  # fmt: skip
+    parser.add_argument(
+        "--model", type=Path, required=True, metavar="FOLDER", help="folder of the model"
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="FOLDER",
+        help="folder for predictions.csv, summary.json and gallery.html",
     )  # fmt: skip
     add_scoring_options(parser)
     parser.add_argument(
         "--sort", choices=("link", "copy", "move"),
-        help="sort the images into OUT/sorted; `belong unsort OUT` undoes",
+        help="sort images into OUTPUT/sorted; undo with `belong unsort`",
     )  # fmt: skip
     parser.add_argument(
         "--write-list", nargs="?", choices=("lines", "null"), const="lines",
         help="write belongs.txt, rejected.txt, unreadable.txt (default: lines)",
     )  # fmt: skip
-    parser.add_argument("--no-gallery", action="store_true", help="write no gallery.html")
+    parser.add_argument("--no-gallery", action="store_true", help="do not write gallery.html")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Score, and say in two lines what came out."""
-    # Not at the top: the help needs none of it. The model is loaded first, so that a mistake in
-    # its name is answered at once.
+    """Score the images, and print a summary."""
+    # Imported here: `--help` does not need them. The model is loaded first, so that a wrong name is
+    # reported at once.
     from belong.prediction.model import load_model
     from belong.prediction.scoring_run import score_files
     from belong.runtime.text import on_stderr, printable
 
     model = load_model(arguments.model, device=arguments.device)
-    if arguments.sort and goes_on(arguments):
+    if arguments.sort and resumes_sorting(arguments):
         return 0
     incoming, source = find(arguments.images, follow_links=arguments.follow_links)
-    output, options = arguments.out, scoring_options(arguments)
-    names: list[str] = []  # of the files that can be read
+    output, options = arguments.output, scoring_options(arguments)
+    names: list[str] = []  # readable files
     gallery: dict[str, Any] = {"finish": names.extend}
     if not arguments.no_gallery:
         from belong.reporting.gallery.selection import MOST, photo_px
         from belong.reporting.gallery.sprite_sheets import KeptImages
 
         kept, count = KeptImages(), len(incoming.files)
-        if count <= MOST:  # of more, the page holds those that are chosen when all are scored
+        if count <= MOST:  # otherwise the gallery shows a selection, made after scoring
             gallery = {"observe": kept.observe, "thumbnail_px": photo_px(count)}
 
         def save(read: list[str]) -> None:
             names.extend(read)
-            from belong.reporting.gallery.gallery import save_gallery  # when all are scored
+            from belong.reporting.gallery.gallery import save_gallery  # imported after scoring
 
             save_gallery(incoming, read, model, output, options, source=source, kept=kept)
 
@@ -78,31 +87,31 @@ def run(arguments: argparse.Namespace) -> int:
         **gallery,
     )
     say(summary, printable(output))
-    act(arguments, incoming, names)
+    sort_and_list(arguments, incoming, names)
     return 0
 
 
-def goes_on(arguments: argparse.Namespace) -> bool:
-    """Finish a sorting that was interrupted: its images may have left their folder already."""
+def resumes_sorting(arguments: argparse.Namespace) -> bool:
+    """Finish an interrupted sorting, whose images may have been moved already."""
     from belong.commands.sorting import finish_sorting
 
     source = "" if arguments.images == "-" else arguments.images
     source = source if os.path.isdir(source) else ""  # noqa: PTH112
-    counts = finish_sorting(arguments.out, source, arguments.sort)
+    counts = finish_sorting(arguments.output, source, arguments.sort)
     if counts is not None:
-        say_sorted(counts, arguments.out)
+        say_sorted(counts, arguments.output)
     return counts is not None
 
 
-def act(arguments: argparse.Namespace, incoming: "Incoming", read: list[str]) -> None:
-    """Sort the images by their verdicts, and write the lists of them, as far as is asked for."""
+def sort_and_list(arguments: argparse.Namespace, incoming: "Incoming", read: list[str]) -> None:
+    """Sort the images by their verdicts, and write the lists, as requested."""
     if not (arguments.sort or arguments.write_list):
         return
     from belong.commands import sorting
     from belong.prediction.prediction_files import PREDICTIONS
     from belong.runtime.storage import load_csv
 
-    out = arguments.out
+    out = arguments.output
     rows = load_csv(out / PREDICTIONS, "class", "belongs", as_text=True)
     groups = dict.fromkeys(incoming.files, sorting.UNREADABLE)
     for file, name, belongs in zip(read, rows["class"], rows["belongs"], strict=True):
@@ -115,7 +124,7 @@ def act(arguments: argparse.Namespace, incoming: "Incoming", read: list[str]) ->
 
 
 def say_sorted(counts: dict[str, int], out: Path) -> None:
-    """Say how many images are in each folder of the tree, and what takes them back."""
+    """Print the number of images in each folder of the tree, and the command that undoes it."""
     from belong.runtime.text import printable
 
     numbers = ", ".join(f"{name} {count:,}" for name, count in counts.items())
@@ -123,7 +132,7 @@ def say_sorted(counts: dict[str, int], out: Path) -> None:
 
 
 def find(images: str, *, follow_links: bool = False) -> "tuple[Incoming, str]":
-    """Return the files that an argument stands for, and their name for people."""
+    """Return the files that an argument names, and the name of the source for messages."""
     from belong.data.file_discovery import below, listed
     from belong.runtime.arguments import as_path
     from belong.runtime.errors import InputError
@@ -132,23 +141,23 @@ def find(images: str, *, follow_links: bool = False) -> "tuple[Incoming, str]":
     source = printable(images)
     if source == "-":
         return listed(sys.stdin.buffer), "standard input"
-    given = as_path("images", images)
-    if given.is_dir():
-        return below(given, follow_links=follow_links), source
-    if given.exists() or given.is_symlink():
-        return listed([os.fsencode(given)]), source
+    path = as_path("images", images)
+    if path.is_dir():
+        return below(path, follow_links=follow_links), source
+    if path.exists() or path.is_symlink():
+        return listed([os.fsencode(path)]), source
     raise InputError(f"{source}: no such file or folder")
 
 
 def say(summary: dict[str, Any], out: str) -> None:
-    """Print what came out."""
+    """Print the numbers of rejected and unreadable images."""
     promised, low, high = (summary["promised"][key] for key in ("alpha", "low", "high"))
-    # Of one image, or of few, the range would be none.
-    usual = f"{low:.2%} to {high:.2%}" if low < high else f"{promised:.2%} on average"
+    # With one image, or few, there is no range.
+    expected = f"{low:.2%} to {high:.2%}" if low < high else f"{promised:.2%} on average"
     left_out = f", {summary['unreadable']:,} cannot be read" if summary["unreadable"] else ""
     images, rejected = counted(summary["images"], "image"), summary["rejected"]
     on_stdout(
         f"{images}{left_out}; {rejected:,} {'does' if rejected == 1 else 'do'} not belong "
-        f"({summary['rejected_share']:.2%}; if all belonged, {usual} would be rejected)\n"
+        f"({summary['rejected_share']:.2%}; expected if all belong: {expected})\n"
         f"{out} has the verdict of each image"
     )

@@ -1,20 +1,22 @@
-"""`belong unsort FOLDER`: bring back what `belong score --sort move` has moved."""
+"""Parse `belong unsort FOLDER`: undo `belong score --sort`."""
 
 import argparse
 from pathlib import Path
 
+from belong.commands.arguments import epilog
 from belong.runtime.text import counted, on_stdout, printable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Say what `belong unsort` takes."""
-    parser.add_argument("output", type=Path, metavar="FOLDER", help="the folder with sorted.csv")
+    """Add the arguments of `belong unsort`."""
+    parser.epilog = epilog("belong unsort build/new", exit_codes={0: "done", 2: "bad input"})
+    parser.add_argument("output", type=Path, metavar="FOLDER", help="folder with sorted.csv")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Take the sorting back."""
-    from belong.commands.sorting import unsort  # not at the top: the help needs none of it
+    """Undo the sorting."""
+    from belong.commands.sorting import unsort  # imported here: `--help` does not need it
 
     count = unsort(arguments.output)
-    on_stdout(f"{printable(arguments.output)}: {counted(count, 'file')} taken back")
+    on_stdout(f"{printable(arguments.output)}: {counted(count, 'file')} restored")
     return 0

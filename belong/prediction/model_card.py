@@ -1,4 +1,4 @@
-"""A model card in plain text: how good a model is, what it was trained on, where it ends.
+"""Write a model card in plain text: assessment, training data and limits of a model.
 
 After Mitchell et al., Model Cards for Model Reporting, 2019, https://arxiv.org/abs/1810.03993.
 """
@@ -13,9 +13,9 @@ WIDTH, INDENT = 100, 18
 
 
 def card(manifest: Manifest, name: str) -> str:
-    """Return the card of the model that lies in the folder `name`."""
-    form, made = manifest.form, manifest.trained_on
-    parts = [f"{count:,} {part.replace('_', ' ')}" for part, count in made.images.items()]
+    """Return the card of the model in the folder `name`."""
+    form, training = manifest.form, manifest.trained_on
+    parts = [f"{count:,} {part.replace('_', ' ')}" for part, count in training.images.items()]
     detector = manifest.detector
     if manifest.members:
         detector += f" of {', '.join(manifest.members)}"
@@ -25,12 +25,12 @@ def card(manifest: Manifest, name: str) -> str:
         *_assessed(manifest),
         ("network", f"{manifest.network}, {_numbers(manifest.shape)}"),
         *_backbone(manifest),
-        ("images", f"{form.height} x {form.width} px, {form.color}; files are resized until they "
-         "just cover that, and cut at the center"),
+        ("images", f"{form.height} x {form.width} px, {form.color}; files are resized to cover "
+         "this size, then cropped at the center"),
         ("detector", detector),
         *(("", f"without {name}: {why}") for name, why in manifest.left_out.items()),
         ("", ""),
-        ("trained on", f"{made.normal}, lambda {made.weight:g}, seed {made.seed}"),
+        ("trained on", f"{training.normal}, lambda {training.weight:g}, seed {training.seed}"),
         ("", "; ".join(parts)),
         ("", ""),
         *_measured(manifest),
@@ -39,13 +39,13 @@ def card(manifest: Manifest, name: str) -> str:
         ("", ""),
         ("made with", _numbers(manifest.created_by)),
         ("files", _numbers({file: f"{one.bytes:,} bytes" for file, one in manifest.files.items()})),
-        ("SHA-256", f"{manifest.digest} (manifest.json, which holds those of the files)"),
+        ("SHA-256", f"{manifest.digest} (of manifest.json, which has those of the files)"),
     ]  # fmt: skip
     return "\n".join(_wrapped(label, text) for label, text in lines) + "\n"
 
 
 def summary(manifest: Manifest) -> dict[str, Any]:
-    """Return the content of the summary.json that `belong fit` writes into a model.
+    """Return the content of summary.json in a model of `belong fit`.
 
     `model`, `class_names`, `alpha`, and, as in manifest.json, `measured` and `assessment`.
     """
@@ -62,32 +62,32 @@ def summary(manifest: Manifest) -> dict[str, Any]:
 
 
 def limits(manifest: Manifest) -> list[str]:
-    """Return what the model cannot say, in plain sentences."""
+    """Return the limits of the model, in sentences."""
     n, alpha = manifest.n_calibration, manifest.alpha
-    said = [
-        f"A rejected image is not wrong: of those that belong, {alpha:.1%} are rejected too.",
-        f"That rate holds on average, for images that are like the {n:,} that set the threshold: "
-        "another camera or another time may change it.",
-        "Every image that belongs is given one of the classes; the model knows no others.",
+    sentences = [
+        f"A rejected image may be normal: {alpha:.1%} of normal images are rejected, too.",
+        f"This rate holds on average, for images like the {n:,} calibration images: another camera "
+        "or another time may change it.",
+        "Every accepted image is assigned to one of the classes; the model knows no others.",
     ]
     if len(manifest.class_names) == 1:
         said.pop()
     if manifest.threshold_from == "training":
-        said[0] = (
-            "The threshold is the paper's, of training images: fresh ones are rejected more often."
+        sentences[0] = (
+            "The threshold is the paper's, from training images: more fresh images are rejected."
         )
     if manifest.measured.anomalies:
-        said.append(
-            f"How well it finds anomalies was measured on {manifest.trained_on.anomalies} only; "
-            "other anomalies may be harder."
+        sentences.append(
+            f"Anomaly detection was measured only on {manifest.trained_on.anomalies}; other "
+            "anomalies may be harder."
         )
     else:
-        said.append("How well it finds anomalies was not measured: there were none.")
-    return said
+        sentences.append("Anomaly detection was not measured: there were no test anomalies.")
+    return sentences
 
 
 def in_words(manifest: Manifest) -> list[str]:
-    """Return how good the model is, a sentence each; the last one is the verdict."""
+    """Return the sentences of the assessment; the last one is the verdict."""
     return [*manifest.assessment.sentences.values(), manifest.assessment.verdict]
 
 
@@ -97,9 +97,9 @@ def _assessed(manifest: Manifest) -> Iterable[tuple[str, str]]:
     yield "verdict", verdict
     for sentence in sentences:
         yield "", sentence
-    own = manifest.assessment
-    if own.helps and own.is_fit:  # else the verdict ends with them
-        yield "what helps", f"{'; '.join(own.helps)}."
+    assessment = manifest.assessment
+    if assessment.helps and assessment.is_fit:  # otherwise the verdict has them
+        yield "what helps", f"{'; '.join(assessment.helps)}."
     yield "", ""
 
 
@@ -109,21 +109,24 @@ def _backbone(manifest: Manifest) -> Iterable[tuple[str, str]]:
         yield "backbone", f"{known.name}; weights: {known.weights}"
         terms = known.license or "not stated by its source"
         forbidden = " (forbids commercial use)" if known.forbids_commercial_use else ""
-        yield "license", f"of the backbone's weights: {terms}{forbidden}"
+        yield "license", f"{terms}{forbidden}, for the weights of the backbone"
 
 
 def _measured(manifest: Manifest) -> Iterable[tuple[str, str]]:
-    got = manifest.measured
-    low, high = got.expected
-    normal, other = f"{got.normal_images:,} test images", f"{got.anomalies:,} anomalies"
-    if got.accuracy is not None:
-        yield "accuracy", f"{got.accuracy:.4f} on {normal}"
-    if got.auroc is not None and got.false_accept is not None:
-        yield "AUROC", f"{got.auroc:.4f} on the same images and {other}"
-        yield "false accepts", f"{got.false_accept:.2%} of {other}"
-    yield "false rejects", f"{got.false_reject:.2%} of {normal}; {manifest.alpha:.2%} were promised"
+    measured = manifest.measured
+    low, high = measured.expected
+    normal, other = f"{measured.normal_images:,} test images", f"{measured.anomalies:,} anomalies"
+    if measured.accuracy is not None:
+        yield "accuracy", f"{measured.accuracy:.4f} on {normal}"
+    if measured.auroc is not None and measured.false_accept is not None:
+        yield "AUROC", f"{measured.auroc:.4f} on the same images and {other}"
+        yield "false accepts", f"{measured.false_accept:.2%} of {other}"
+    yield (
+        "false rejects",
+        (f"{measured.false_reject:.2%} of {normal}; promised: {manifest.alpha:.2%}"),
+    )
     held_out = f"{manifest.n_calibration:,} calibration images"
-    yield "", f"(after {held_out}, {low:.2%} to {high:.2%} is to be expected)"
+    yield "", f"(expected with {held_out}: {low:.2%} to {high:.2%})"
 
 
 def _numbers(values: dict[str, str] | dict[str, int]) -> str:

@@ -1,4 +1,4 @@
-"""The page of the study: what a cleaning found of planted photos, beside cleanlab."""
+"""Write the page of the cleaning study: planted errors found by `belong clean` and by cleanlab."""
 
 import pandas as pd
 
@@ -9,7 +9,7 @@ HEADINGS = [
     "photos", "foreign photos", "method", "swapped found", "foreign found", "named", "precision",
     "AUROC, swapped", "AUROC, foreign",
 ]  # fmt: skip
-# Numbers with their decimals: the counts are means over the draws.
+# Column -> decimals; counts are means over the draws.
 NUMBERS = {"swapped_found": 1, "foreign_found": 1, "named": 1, "precision": 3,
            "swapped_auroc": 3, "foreign_auroc": 3}  # fmt: skip
 OF = ["photos", "foreign_kind", "method"]
@@ -36,27 +36,26 @@ def page(rows: pd.DataFrame) -> str:
     )
     return "\n".join(
         [
-            "# What `belong clean` finds of planted photos",
+            "# Planted errors found by `belong clean`",
             "",
             f"In folders of {first['images'] - first['foreign']:,} photos, {first['swapped']} "
-            f"labels were swapped and {first['foreign']} foreign photos added under labels drawn "
-            "at random. Each seed draws other photos. Lite0's vectors, five folds, the defaults "
-            "of `belong clean`; a photo is named if it is in quarantine as mislabeled or foreign. "
-            "cleanlab 2.9 has the same probabilities out of fold and the same vectors: labels by "
-            "confident learning, outliers by the mean distance to 10 neighbors and Datalab's "
-            "limit. A constant of the rule for foreign photos was raised after draws 0 to 2 of "
-            "groceries had been seen; draws from 3 on are blind. Numbers are means ± standard "
-            "deviations over draws, (n).",
+            f"labels were swapped, and {first['foreign']} foreign photos were added with random "
+            "labels. Each seed draws different photos. `belong clean` uses its defaults: vectors "
+            "of efficientnet_lite0 and five folds. A photo counts as named if it is quarantined as "
+            "mislabeled or foreign. cleanlab 2.9 gets the same out-of-fold probabilities and the "
+            "same vectors: labels by confident learning, outliers by the mean distance to 10 "
+            "neighbors with the limit of Datalab. A constant of the rule for foreign photos was "
+            "raised after a look at draws 0 to 2 of groceries; the draws from 3 on are blind. "
+            "Numbers are means ± standard deviations over the draws, (n).",
             "",
             table(HEADINGS, lines, left=3),
             "",
             kept(rows),
             "",
-            "The photos' own labels are taken for right, and nobody has looked at them: some of "
-            "those that are named beyond what was planted may be wrong indeed. "
-            f"Accuracy out of fold, by the labels as they are given: {accuracy}.",
+            "The original labels count as correct, and were not checked. Some of the false alarms "
+            f"may be real errors. Out-of-fold accuracy with the original labels: {accuracy}.",
             "",
-            "`python -m reproduction.clean_study.study` remakes this page; cleaning.csv has each "
+            "`python -m reproduction.clean_study.study` repeats the study; cleaning.csv has each "
             "draw.",
             "",
         ]
@@ -64,12 +63,12 @@ def page(rows: pd.DataFrame) -> str:
 
 
 def kept(rows: pd.DataFrame) -> str:
-    """Say what the stated share of false alarms came to."""
+    """Compare the measured share of false alarms with the configured one."""
     ours = rows[rows["method"] == OURS]
     alarms = 1 - ours["precision"]
     return (
-        f"The share of false alarms, stated as {FALSE_ALARMS} at most on average, came to "
-        f"{_spread(alarms, 2)}, {alarms.max():.2f} in the worst draw."
+        f"The configured share of false alarms is at most {FALSE_ALARMS} on average. Measured: "
+        f"{_spread(alarms, 2)}, and {alarms.max():.2f} in the worst draw."
     )
 
 
@@ -78,16 +77,16 @@ def summary(rows: pd.DataFrame) -> str:
     parts = []
     for (photos, kind), own in rows.groupby(OF[:2], sort=False):
         ours, peer = (own[is_ours] for is_ours in (own["method"] == OURS, own["method"] != OURS))
-        found = "{} + {} named, precision {}"
-        ours_said, peer_said = (
-            found.format(
+        sentence = "{} + {} named, precision {}"
+        ours_text, peer_text = (
+            sentence.format(
                 _spread(one["swapped_found"], 1),
                 _spread(one["foreign_found"], 1),
                 _spread(one["precision"], 2),
             )
             for one in (ours, peer)
         )
-        parts.append(f"{photos} with {kind}: {ours_said} (cleanlab: {peer_said})")
+        parts.append(f"{photos} with {kind}: {ours_text} (cleanlab: {peer_text})")
     first = rows.iloc[0]
     return (
         f"Of {first['swapped']} swapped labels + {first['foreign']} foreign photos among "

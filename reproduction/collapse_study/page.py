@@ -1,10 +1,10 @@
-"""The page of the study: what became of the trainings on each folder."""
+"""Write the page of the collapse study: the results of trainings from scratch on small folders."""
 
 import pandas as pd
 
 from belong.runtime.text import counted, table
 
-NONE = "-"  # of networks that were all refused
+NONE = "-"  # if all networks were refused
 HEADINGS = [
     "folder", "network", "images", "accuracy", "lowest", "guessing", "trained again", "refused",
     "at chance",
@@ -28,22 +28,23 @@ def page(rows: pd.DataFrame) -> str:
         [
             "# Trainings from scratch on small folders",
             "",
-            f"{counted(len(folders), 'folder')} x {counted(seeds, 'seed')}: each seed draws other "
-            f"images, other parts and other weights{missing}. Of {counted(len(rows), 'training')}, "
-            f"{len(rows) - refused} gave a network, and {refused} were refused: the network was at "
-            f"chance on the images held out of its training. Of the networks, {collapsed} were at "
-            "chance on the test images, which chose nothing.",
+            f"{counted(len(folders), 'folder')} x {counted(seeds, 'seed')}: each seed draws "
+            f"different images, parts and weights{missing}. Of "
+            f"{counted(len(rows), 'training')}, {len(rows) - refused} yielded a network, and "
+            f"{refused} were refused, as the network was at chance on held-out images. Of the "
+            f"networks, {collapsed} were at chance on the test images, which were used for no "
+            "decision.",
             "",
             table(HEADINGS, folders, left=2),
             "",
-            "`images`: that the network was trained on. `accuracy`: mean and standard deviation "
-            "over the seeds, on the test images, of the networks that were not refused. "
-            "`guessing`: the share of the largest class. `trained again`: attempts at a lower rate "
-            "after one that failed. `at chance`: networks whose accuracy one guess in a hundred "
-            "reaches; so many test images are few, and one network in a hundred that has learned "
-            "nothing passes.",
+            "`images`: training images. `accuracy`: accuracy of the accepted networks on the test "
+            "images, mean and standard deviation over the seeds. `guessing`: share of the largest "
+            "class. `trained again`: further attempts at a lower learning rate after a failure. "
+            "`at chance`: networks with an accuracy that one random guess in a hundred reaches. As "
+            "there are few test images, one in a hundred networks that have learned nothing "
+            "passes this test.",
             "",
-            "`python -m reproduction.collapse_study.study` remakes this page; collapse.csv has "
+            "`python -m reproduction.collapse_study.study` repeats the study; collapse.csv has "
             "each training.",
             "",
         ]

@@ -65,7 +65,7 @@ def against_best_single(sets: pd.DataFrame) -> pd.DataFrame:
 
 
 def text(sets: pd.DataFrame) -> str:
-    """Return the combined detector beside the best single one as Markdown, and where it is worse.
+    """Compare the combined detector with the best single one, as Markdown.
 
     Args:
         sets: the columns `COLUMNS`.
@@ -76,13 +76,13 @@ def text(sets: pd.DataFrame) -> str:
     below = found[[one.mean < -LEEWAY for one in found["apart"]]]
     seen = below["best"].eq("mlp_head").sum()
     lines = [
-        "The combined detector beside the single one that is best on the same set, which differs "
-        "from set to set and is only known with the test images in sight. Its mean AUROC lies more "
-        f"than {LEEWAY:g} below in {len(below)} of {len(found)} rows; in {seen} of these the best "
-        "is `mlp_head`, the only one that anomalies have trained.",
+        "The combined detector, compared with the best single detector on each set. The best "
+        "detector differs between the sets, and was selected on the test images. The mean AUROC of "
+        f"`combined` is more than {LEEWAY:g} lower in {len(below)} of {len(found)} rows; in "
+        f"{seen} of these rows the best detector is `mlp_head`, the only one trained on anomalies.",
     ]
     headings = ["anomalies", "best single detector", "its AUROC", "AUROC of combined",
-                "combined less best", "95 % interval", "n"]  # fmt: skip
+                "combined minus best", "95 % interval", "n"]  # fmt: skip
     for pair in in_order(found["pair"].unique()):
         for lambda_, rows in found[found["pair"] == pair].groupby("lambda"):
             shown = [_row(row) for row in rows.sort_values("anomalies").to_dict("records")]

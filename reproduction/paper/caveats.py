@@ -50,10 +50,10 @@ def _exchanged(published: pd.DataFrame) -> str:
     headings = ["row", "precision", "recall", "F1", "2pr / (p + r)", "the same with F1 as p"]
     return "\n".join(
         [
-            f"**F1 that is not 2pr / (p + r).** {off.sum()} of {len(published)} rows are off by "
-            f"more than rounding explains ({ROUNDING:.0e}); in "
-            f"{published.loc[off, 'exchanged'].sum()} of them precision and F1 look exchanged, for "
-            "with F1 in the place of precision the formula gives the printed precision:",
+            f"**F1 differs from 2pr / (p + r).** In {off.sum()} of {len(published)} rows the "
+            f"difference exceeds rounding ({ROUNDING:.0e}). In "
+            f"{published.loc[off, 'exchanged'].sum()} of these rows precision and F1 appear to be "
+            "exchanged: with F1 as the precision, the formula gives the printed precision:",
             "",
             table(headings, rows),
         ]
@@ -69,18 +69,19 @@ def _shares(published: pd.DataFrame, balances: Balances) -> str:
         known[pair, detector] = [one for one in measured.unique() if one is not None]
         for balance in measured.unique():
             of_it = some[measured.isna() if balance is None else measured == balance]
-            said = "no balance that we know" if balance is None else str(balance)
+            name = "unknown balance" if balance is None else str(balance)
             share = f"{of_it['share'].min():.3f} to {of_it['share'].max():.3f}"
-            rows.append([title(pair), f"`{detector}`", listed(of_it["lambda"]), said, share])
+            rows.append([title(pair), f"`{detector}`", listed(of_it["lambda"]), name, share])
         unknown += [row_name(row) for _, row in some[measured.isna()].iterrows()]
     first = published.iloc[0]
     lines = [
-        "**The positives, and how many.** From accuracy a, precision p and recall r follows the "
-        "share of positives among the test images, s = (1 - a) / (1 - r (2 - 1 / p)). For "
+        "**Which class is positive, and its share.** Accuracy a, precision p and recall r "
+        "determine the share of positives among the test images: "
+        "s = (1 - a) / (1 - r (2 - 1 / p)). For "
         f"{row_name(first)} it is (1 - {first['accuracy']:.4f}) / (1 - {first['recall']:.4f} · "
-        f"(2 - 1 / {first['precision']:.4f})) = {first['share']:.3f}. A row is taken for the "
-        f"nearest balance that we know, if its share lies within {REACH} of it (exchanged numbers "
-        "put back):",
+        f"(2 - 1 / {first['precision']:.4f})) = {first['share']:.3f}. Each row is assigned to the "
+        f"nearest known balance, if its share is within {REACH} of it (after correcting exchanged "
+        "numbers):",
         "",
         table(
             ["pair", "detector", "lambdas", "positive, normal : anomalies", "share"], rows, left=4
@@ -91,18 +92,18 @@ def _shares(published: pd.DataFrame, balances: Balances) -> str:
         if len(several) > 1:
             changes = " and ".join(sorted(map(str, several)))
             lines.append(
-                f"- {title(pair)}, `{detector}`: the balance changes along lambda ({changes}), and "
+                f"- {title(pair)}, `{detector}`: the balance changes with lambda ({changes}), and "
                 "F1 with it."
             )
         if any(balance.positive == "anomaly" for balance in several):
             lines.append(
-                f"- {title(pair)}, `{detector}`: with so few positives these are the anomalies, or "
-                "else there were many anomalies for each normal image. Either way this F1 is not "
-                "that of the other detector."
+                f"- {title(pair)}, `{detector}`: with so few positives, either the anomalies are "
+                "the positives, or the test has many anomalies per normal image. In both cases "
+                "this F1 is not comparable with that of the other detector."
             )
     if unknown:
         lines.append(
-            f"- In {len(unknown)} rows the three numbers fit no test set that we know: "
+            f"- In {len(unknown)} rows the three numbers fit no known test set: "
             f"{'; '.join(unknown)}."
         )
     return "\n".join(lines)
@@ -116,8 +117,8 @@ def _floors() -> str:
         for one in shown
     )
     return (
-        "**What accepting everything scores.** With normal images as the positives, a detector "
-        "that accepts every image has no missed normal image, and every anomaly is a wrong one: "
+        "**F1 of accepting everything.** With normal images as the positives, a detector that "
+        "accepts every image misses no normal image, and accepts every anomaly: "
         f"F1 = 2n / (2n + m) for n normal images and m anomalies. {worked}."
     )
 
@@ -134,27 +135,27 @@ def _recall(published: pd.DataFrame) -> str:
         for network, recall in recalls.items()
     )
     lines = [
-        "**The recall that a threshold gives.** The text sets the threshold of each class at the "
-        "97.5th percentile of its distances, and accepts what any class accepts (eq. 4): at least "
-        "0.975 of the images that the thresholds come from. Of fresh images it promises nothing. "
-        "The recall of the semi-supervised rows is "
-        f"{ranges}."
+        "**The recall at the threshold.** The paper sets the threshold of each class at the 97.5th "
+        "percentile of its distances, and accepts an image that any class accepts (eq. 4). This "
+        "accepts at least 0.975 of the images that set the thresholds, but promises nothing for "
+        f"fresh images. The recall of the semi-supervised rows is {ranges}."
     ]
     for network, recall in recalls.items():
         rate, apart = recall.mean(), recall.max() - recall.min()
         scatter = (rate * (1 - rate) / IMAGES) ** 0.5
         if apart < scatter:
             lines.append(
-                f"With {network} that is a threshold at {rate:.0%}, met too well: on as many as "
-                f"{IMAGES:,} fresh images the recall of each row would scatter by "
-                f"sqrt({rate:.2f} · {1 - rate:.2f} / {IMAGES:,}) = {scatter:.4f}, but all rows lie "
-                f"within {apart:.4f}. They look scored on the images that set the threshold."
+                f"With {network} this corresponds to a threshold at {rate:.0%}, with too little "
+                f"scatter: on {IMAGES:,} fresh images the recall of a row would have a standard "
+                f"deviation of sqrt({rate:.2f} · {1 - rate:.2f} / {IMAGES:,}) = {scatter:.4f}, but "
+                f"all rows are within {apart:.4f}. The rows appear to be measured on the images "
+                "that set the threshold."
             )
     return " ".join(lines)
 
 
 def _repeated(published: pd.DataFrame) -> str:
-    lines = ["**Numbers that return.**"]
+    lines = ["**Repeated numbers.**"]
     for detector, one, other in same_auroc(published):
         values = published[(published["pair"] == one) & (published["detector"] == detector)][
             "auroc"
@@ -174,12 +175,12 @@ def _repeated(published: pd.DataFrame) -> str:
 
 
 def _text(published: pd.DataFrame) -> str:
-    said = statements(published)
-    rows = [[one.text, one.found, "yes" if one.agrees else "**no**"] for one in said]
-    off = sum(not one.agrees for one in said)
+    checked = statements(published)
+    rows = [[one.text, one.found, "yes" if one.agrees else "**no**"] for one in checked]
+    off = sum(not one.agrees for one in checked)
     return "\n".join(
         [
-            f"**The text against its table.** {off} of {len(said)} statements do not agree:",
+            f"**Text and table of the paper.** {off} of {len(checked)} statements do not agree:",
             "",
             table(["the text", "the table", "agree"], rows, left=3),
         ]

@@ -36,8 +36,8 @@ F1_OF_CLASSIFICATION = dict.fromkeys(LENET, (0.9852, 0.9915)) | dict.fromkeys(
 ACCURACY, CLASS_F1 = "classification.accuracy", "classification.f1_macro"
 SEMI, SUPERVISED = "detectors.mahalanobis", "detectors.mlp_head"
 NO_THRESHOLD = (
-    "it is of a threshold that no cell has: the supervised detector's is published nowhere, the "
-    "other's is taken from the training images"
+    "no cell has its threshold: the paper does not publish the threshold of the supervised "
+    "detector, and takes the other one from the training images"
 )
 
 
@@ -63,9 +63,9 @@ class Claim:
         """Return in words how many differences are above zero, and the lowest of them."""
         tested = [one for one in self.comparisons if one.holds is not None]
         if not self.comparisons:
-            return self.note or "no cell has been run for it"
+            return self.note or "no cell was run"
         if not tested:
-            return "fewer than two seeds have both sides"
+            return "fewer than two seeds with both sides"
         held = [one for one in tested if one.holds]
         reversed_ = [one for one in tested if one.interval[1] < 0]
         lowest = min(tested, key=lambda one: one.interval[0])
@@ -74,7 +74,7 @@ class Claim:
         if reversed_:
             words.append(f"{len(reversed_)} below zero")
         if len(tested) < len(self.comparisons):
-            words.append(f"{len(self.comparisons) - len(tested)} without two seeds")
+            words.append(f"{len(self.comparisons) - len(tested)} with fewer than two seeds")
         return (
             f"{', '.join(words)}; lowest: {lowest.what}, {lowest.mean:+.4f} "
             f"({low:+.4f} to {high:+.4f}, n = {lowest.n})"

@@ -67,9 +67,10 @@ def all_figures(
         if set(cells["lambda"]) - set(lambdas):
             figures[f"sweep_{pair}"] = (
                 sweep(grid, str(pair)),
-                f"{title(str(pair))}: each detector against lambda on a finer scale, mean and one "
-                "standard deviation over seeds, the best first, and classification below: where "
-                "center loss helps which detector, and where it begins to harm classification.",
+                f"{title(str(pair))}: AUROC of each detector against lambda on a finer scale, mean "
+                "and one standard deviation over seeds, the best first; classification at the "
+                "bottom. The figure shows where center loss helps a detector, and where it begins "
+                "to harm classification.",
             )
     return figures
 
@@ -195,9 +196,7 @@ def roc(curves: pd.DataFrame, pairs: Sequence[str]) -> Figure:
                     )
             whole.plot([0, 1], [0, 1], color="#999999", linewidth=0.8, linestyle=":")
             whole.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), title=title(pair))
-            corner.set(
-                xscale="log", xlim=(1e-4, 1), ylim=(0.8, 1.004), title="its upper left corner"
-            )
+            corner.set(xscale="log", xlim=(1e-4, 1), ylim=(0.8, 1.004), title="upper left corner")
             whole.set(ylabel="normal images accepted")
         for axes in panels[-1]:
             axes.set(xlabel="anomalies accepted")

@@ -46,35 +46,35 @@ def page(
     lambdas = sorted(published["lambda"].unique())
     balances = balances_of(published, grid)
     parts = [
-        "# Paper A's results beside ours",
+        "# Reproduction of paper A",
         "",
-        "Made by the stage `paper`; every number and every verdict is worked out from "
+        "Written by the stage `paper`. Every number and every verdict is computed from "
         "[grid.csv](grid.csv), [anomaly_sets.csv](anomaly_sets.csv) and "
-        "[published.csv](published.csv), and changes with them.",
+        "[published.csv](published.csv).",
         "",
         _cells(grid, published),
         "",
-        "## The claims of the paper",
+        "## Claims of the paper",
         "",
         _claims(claims(grid, lambdas, sets)),
         "",
-        "## The published rows",
+        "## Published rows",
         "",
         beside_ours(grid, published, balances),
         "",
         "Why the published Mahalanobis distance finds more than ours: [a study of training recipes]"
-        "(../normalized/README.md) says how much of it the optimizer, the passes and other choices "
-        "explain that the paper does not name.",
+        "(../normalized/README.md) shows how much the optimizer, the epochs and other choices explain, "
+        "which the paper does not name.",
         "",
-        "## What the published numbers say of themselves",
+        "## Consistency of the published numbers",
         "",
         caveats(published, balances),
         "",
-        "## Which lambda",
+        "## Choice of lambda",
         "",
         _lambdas(grid),
         "",
-        "## Several detectors in one",
+        "## Combined detector",
         "",
         anomaly_sets.text(sets),
         "",
@@ -103,8 +103,8 @@ def _cells(grid: pd.DataFrame, published: pd.DataFrame) -> str:
         lines.append(f"Not run: {', '.join(map(title, not_run))}.")
     if set(not_run) & set(IMAGENET):
         lines.append(
-            "[CIFAR-10 in three parts of classes](../photos/README.md) stands in for it: other "
-            "photos, and another network."
+            "It is replaced by [three parts of the classes of CIFAR-10](../photos/README.md), with "
+            "other photos and another network."
         )
     missing = [
         f"{title(pair)}, lambda {one:g}, seed {seed}" for pair, one, seed in missing_cells(grid)
@@ -112,8 +112,8 @@ def _cells(grid: pd.DataFrame, published: pd.DataFrame) -> str:
     if missing:
         lines.append(f"Missing cells: {'; '.join(missing)}.")
     lines.append(
-        "Ours are given as mean ± standard deviation over seeds, with the number of seeds in "
-        "brackets."
+        "Our results are means ± standard deviations over seeds, with the number of seeds in "
+        "parentheses."
     )
     return "\n".join(lines)
 
@@ -134,21 +134,23 @@ def _claims(found: Sequence[Claim]) -> str:
         "",
         table(["", "claim", "where", "verdict", "evidence"], rows, left=5),
         "",
-        "The rule: a claim is put as differences that all have to be above zero. Each is paired by "
-        "seed (the same seed gives both sides the same parts and first weights; only two pairs of "
-        "data sets are compared without), and has a 95 % interval of Student's t, wider by "
-        f"{ROUNDING:.4f} to each side, for the numbers are rounded to four decimals. A claim is "
-        "confirmed if every interval is above zero, not confirmed if one that could be worked out "
-        "is not, and not testable here if too few seeds have both sides. As all differences have "
-        "to pass, testing many of them makes a wrong confirmation no likelier. Where a side was "
-        "chosen as the best of several lambdas, or as the set of anomalies that a detector finds "
-        f"worst, its interval is widened for that (Bonferroni). {_few(found)} Seeds vary the "
-        "training, not the test images.",
+        "How claims are tested: a claim is expressed as differences that must all be above zero. "
+        "Differences are paired by seed, as the same seed gives both sides the same parts and "
+        "initial weights; only comparisons between two pairs of data sets are unpaired. Each "
+        "difference has a 95 % interval of Student's t, widened by "
+        f"{ROUNDING:.4f} on each side for the rounding to four decimals. A claim is confirmed if "
+        "every interval is above zero, not confirmed if a computed interval is not, and not "
+        "testable here if too few seeds have both sides. As all differences must pass, testing "
+        "many of them does not make a false confirmation more likely. If a side was selected as "
+        "the best of several lambdas, or as the worst set of anomalies of a detector, its interval "
+        f"is widened accordingly (Bonferroni). {_few(found)} Seeds vary the training, not the "
+        "test images.",
         "",
-        "What the paper says of the F1 of detection is decided by FPR95, the share of anomalies "
-        "accepted where 95 % of normal images are: at a fixed share of accepted normal images, F1 "
-        "and accuracy rise exactly as the accepted anomalies fall. F1 at our threshold, which is "
-        "to reject a fixed share, would say more of how nearly it does than of the detector.",
+        "Claims on the F1 of detection are tested with FPR95, the share of anomalies accepted when "
+        "95 % of normal images are accepted: at a fixed share of accepted normal images, F1 and "
+        "accuracy rise exactly as the share of accepted anomalies falls. F1 at our threshold, "
+        "which rejects a fixed share, would measure the accuracy of this share more than the "
+        "detector.",
         "",
         "<details><summary>All differences</summary>",
         "",
@@ -168,13 +170,13 @@ def _claims(found: Sequence[Claim]) -> str:
 
 
 def _few(found: Sequence[Claim]) -> str:
-    """Say how few seeds there are."""
+    """Return a sentence on the number of seeds."""
     most = max((one.n for claim in found for one in claim.comparisons), default=0)
     if most < 2:
-        return "There is but one seed: nothing can be decided."
+        return "There is only one seed, so nothing can be tested."
     return (
-        f"n is {most} at most, which is small: an interval reaches {widening(most - 1):.1f} "
-        "standard errors to either side, so that a small effect stays unconfirmed."
+        f"n is at most {most}, which is small: an interval extends {widening(most - 1):.1f} "
+        "standard errors to each side, so a small effect stays unconfirmed."
     )
 
 
@@ -187,14 +189,13 @@ def _difference(one: Comparison) -> list[str]:
 
 
 def _lambdas(grid: pd.DataFrame) -> str:
-    """Return the best lambda of each detector, and from which one on accuracy falls."""
+    """Return the best lambda of each detector, and the lambda from which accuracy falls."""
     lines = [
-        "These lambdas were chosen with the test images in sight: the AUROC that picks the best "
-        "one is that which is reported, and the lambda of params.yaml was taken from such "
-        "numbers. "
-        "So did the paper, which names a best lambda by the F1 of its test sets and tells of no "
-        "images held out to choose it. An honest choice would need anomalies that measure nothing "
-        "else. The gain is paired by seed, its interval widened for the choice.",
+        "These lambdas were selected on the test images: the reported AUROC is also the criterion "
+        "of the selection, and the lambda of params.yaml was chosen from such numbers. The paper "
+        "does the same: it selects lambda by the F1 on its test sets, and mentions no held-out "
+        "images. An unbiased choice would need separate anomalies. The gain is paired by seed, and "
+        "its interval is widened for the selection.",
     ]
     for pair in in_order(grid["pair"].unique()):
         rows = []
@@ -213,32 +214,32 @@ def _lambdas(grid: pd.DataFrame) -> str:
 
 
 def _falls(grid: pd.DataFrame, pair: str) -> str:
-    """Return the accuracy at each lambda, and say where it begins to fall."""
+    """Return the accuracy at each lambda, and the lambda from which it falls."""
     found = against_zero(grid, pair, ACCURACY)
     start = falls_from(found)
     rows = []
     for lambda_, accuracy, change, fallen in found.itertuples(index=False):
         _, mean, interval, _, _ = _difference(change)
         shown = [mean, interval] if lambda_ else ["-", "-"]
-        said = {True: "yes", False: "no", None: "-"}[fallen]
-        rows.append([f"{lambda_:g}", mean_and_sd(accuracy), *shown, said if lambda_ else "-"])
+        answer = {True: "yes", False: "no", None: "-"}[fallen]
+        rows.append([f"{lambda_:g}", mean_and_sd(accuracy), *shown, answer if lambda_ else "-"])
     if found["fallen"].isna().all():
-        said = "Lambda 0 has not two seeds: whether accuracy falls cannot be said."
+        sentence = "Lambda 0 has fewer than two seeds, so a fall of accuracy cannot be tested."
     elif start is None:
-        said = "Accuracy falls for good at none of these lambdas."
+        sentence = "Accuracy does not fall permanently at any of these lambdas."
     else:
-        said = f"Accuracy falls from lambda {start:g} on."
+        sentence = f"Accuracy falls from lambda {start:g} on."
     headings = [
         "lambda",
         "accuracy",
-        "less that at 0",
+        "difference to lambda 0",
         "95 % interval",
-        "below by more than the spread",
+        "lower by more than the spread",
     ]
     return "\n".join(
         [
-            f"{said} It counts as fallen where its mean is below that at lambda 0 by more than one "
-            "standard deviation over the seeds there.",
+            f"{sentence} Accuracy counts as fallen if its mean is below that at lambda 0 by more "
+            "than one standard deviation over the seeds at lambda 0.",
             "",
             table(headings, rows),
         ]

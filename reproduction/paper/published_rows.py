@@ -40,7 +40,7 @@ def beside_ours(grid: pd.DataFrame, published: pd.DataFrame, balances: Balances)
             auroc, f1 = "not run", "not run"
         else:
             auroc = mean_and_sd(by_seed(grid, pair, lambda_, f"{prefix}.auroc"))
-            f1 = "none is comparable"
+            f1 = "not comparable"
             if balance is not None:
                 reject, accept = (
                     by_seed(grid, pair, lambda_, f"{prefix}.false_{kind}")
@@ -54,11 +54,10 @@ def beside_ours(grid: pd.DataFrame, published: pd.DataFrame, balances: Balances)
                 "our F1 is that of", "floor"]  # fmt: skip
     return "\n".join(
         [
-            "AUROC is the column to compare: no threshold and no class balance enters it. For F1, "
-            "our rates of false rejects and false accepts are put together at the balance that the "
-            "published row's own numbers imply (next part): the kind that is the positive, and how "
-            "many normal images there are for how many anomalies. The floor is the F1 of calling "
-            "every image a positive.",
+            "AUROC is the column to compare, as it depends on no threshold and no class balance. "
+            "Our F1 combines our rates of false rejects and false accepts at the balance implied "
+            "by the published row (next part): which class is positive, and the ratio of normal "
+            "images to anomalies. The floor is the F1 of predicting every image as positive.",
             "",
             table(headings, rows, left=2),
             "",
@@ -70,7 +69,7 @@ def beside_ours(grid: pd.DataFrame, published: pd.DataFrame, balances: Balances)
 
 
 def _apart(grid: pd.DataFrame, published: pd.DataFrame) -> str:
-    """Say in how many rows ours is above and below the published AUROC, and how far apart."""
+    """Compare our AUROC with the published one over all rows."""
     lines = []
     for detector, rows in published.groupby("detector", sort=False):
         apart = {
@@ -86,39 +85,39 @@ def _apart(grid: pd.DataFrame, published: pd.DataFrame) -> str:
             farthest = max(ours, key=lambda name: abs(ours[name]))
             lines.append(
                 f"The mean AUROC of our `{detector}` is above the published one in {above} of the "
-                f"{len(ours)} rows that we ran; farthest from it for {farthest} "
+                f"{len(ours)} rows that we ran; the largest difference is that of {farthest} "
                 f"({ours[farthest]:+.4f})."
             )
     return " ".join(lines)
 
 
 def _thresholds(grid: pd.DataFrame) -> str:
-    """Say what the thresholds differ in, and how the paper's ROC score compares."""
+    """Describe the differences between the thresholds, and between the scores of the ROC curves."""
     alpha = float(grid["calibration.alpha"].iloc[0])
     best, rare = (Balance(kind, 10, 1).f1(alpha, 0.0) for kind in ("normal", "anomaly"))
     lines = [
-        f"The thresholds differ as well: ours rejects {alpha:.1%} of normal images for every "
-        "detector, calibrated on held-out images; the paper takes the 97.5th percentile of the "
-        "training images for `mahalanobis` and does not say which one for the supervised head. At "
-        f"{alpha:.1%} false rejects and not one anomaly accepted, F1 with normal as the positive "
-        f"is 2 · {1 - alpha:.3f} / (2 · {1 - alpha:.3f} + {alpha:.3f}) = {best:.4f} at every "
-        "balance; with anomalies as the positive, at 10 : 1, it is 2 / (2 + 10 · "
-        f"{alpha:.3f}) = {rare:.4f}. On average our rule can give no more; a published F1 above "
-        "these is of another threshold."
+        f"The thresholds differ, too. Ours rejects {alpha:.1%} of normal images for every "
+        "detector, calibrated on held-out images. The paper uses the 97.5th percentile of the "
+        "training images for `mahalanobis`, and does not state the threshold of the supervised "
+        f"head. With {alpha:.1%} false rejects and no false accepts, F1 with normal images as "
+        f"positives is 2 · {1 - alpha:.3f} / (2 · {1 - alpha:.3f} + {alpha:.3f}) = {best:.4f} at "
+        "every balance; with anomalies as positives, at 10 : 1, it is 2 / (2 + 10 · "
+        f"{alpha:.3f}) = {rare:.4f}. On average our rule cannot exceed these values; a higher "
+        "published F1 has another threshold."
     ]
     paper = grid["calibration.false_reject_training"].dropna()
     if len(paper):
         lines.append(
-            "Here we depart from the paper: each class's 97.5th percentile accepts at least "
-            "97.5 % of its own training images, and says nothing of fresh ones. Of those it "
-            f"rejects {paper.min():.1%} to {paper.max():.1%} in our cells "
+            "This differs from the paper: the 97.5th percentile of a class accepts at least 97.5 % "
+            "of its training images, but guarantees nothing for fresh images. In our cells it "
+            f"rejects {paper.min():.1%} to {paper.max():.1%} of fresh images "
             "(`calibration.false_reject_training`)."
         )
     if "detectors.mahalanobis_min.auroc" in grid:
         apart = grid["detectors.mahalanobis_min.auroc"] - grid["detectors.mahalanobis.auroc"]
         lines.append(
             "The paper draws its ROC curves with one threshold for the distances to all classes, "
-            "our `mahalanobis_min`; its AUROC less that of `mahalanobis` is between "
-            f"{apart.min():+.4f} and {apart.max():+.4f} in all cells."
+            "our `mahalanobis_min`. The difference of its AUROC to that of `mahalanobis` is "
+            f"between {apart.min():+.4f} and {apart.max():+.4f} in all cells."
         )
     return "\n".join(lines)

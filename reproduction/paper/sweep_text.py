@@ -19,31 +19,33 @@ def in_words(grid: pd.DataFrame, pair: str) -> str:
     table = table[[len(values) > 0 for values in table["at_zero"]]]
     lambdas = grid.loc[grid["pair"] == pair, "lambda"].nunique()
     if table.empty or lambdas < 2:
-        return "What center loss does cannot be said: lambda 0 or every other one is missing."
+        return "The effect of center loss cannot be tested: lambda 0 or all others are missing."
     rows = table.to_dict("records")
     still = [row["detector"] for row in rows if _is_still(grid, pair, row["detector"])]
     moved = [row for row in rows if row["detector"] not in still]
     gains = sorted((row for row in moved if row["gain"].holds), key=lambda row: -row["gain"].mean)
     others = [row for row in moved if not row["gain"].holds]
-    said = [f"Center loss lifts the AUROC of {len(gains)} of {len(rows)} detectors"]
+    first = f"Center loss raises the AUROC of {len(gains)} of {len(rows)} detectors"
     if gains:
-        said[0] += f", the largest gain first: {', '.join(map(_gain, gains))}"
-    said[0] += "."
+        first += f", the largest gain first: {', '.join(map(_gain, gains))}"
+    sentences = [f"{first}."]
     if others:
         listed = ", ".join(f"`{row['detector']}` at {row['lambda']:g}" for row in others)
-        said.append(f"No lambda clearly lifts that of the others; they are best: {listed}.")
+        sentences.append(f"No lambda clearly raises the AUROC of the others; best: {listed}.")
     if still:
         listed = ", ".join(f"`{name}`" for name in still)
-        said.append(f"It is the same at every lambda for {listed}.")
+        sentences.append(f"The AUROC is the same at every lambda for {listed}.")
     if losses := ", ".join(_losses(grid, pair, [row["detector"] for row in moved])):
-        said.append(f"AUROC lies below that at 0 by more than its spread: {losses}.")
-    said += [_classes(grid, pair, *one) for one in (("accuracy", ACCURACY), ("macro F1", F1))]
+        sentences.append(f"The AUROC is below that at 0 by more than its spread: {losses}.")
+    sentences += [_classes(grid, pair, *one) for one in (("accuracy", ACCURACY), ("macro F1", F1))]
     start = falls_from(against_zero(grid, pair, ACCURACY))
     if start is not None and gains:
         before = sum(row["lambda"] < start for row in gains)
-        said.append(f"{before} of the {len(gains)} gains are largest at a lambda below {start:g}.")
-    said += _few_seeds(grid, pair)
-    return "\n".join(f"- {sentence}" for sentence in said)
+        sentences.append(
+            f"{before} of the {len(gains)} gains are largest at a lambda below {start:g}."
+        )
+    sentences += _few_seeds(grid, pair)
+    return "\n".join(f"- {sentence}" for sentence in sentences)
 
 
 def _is_still(grid: pd.DataFrame, pair: str, name: str) -> bool:
@@ -65,16 +67,16 @@ def _losses(grid: pd.DataFrame, pair: str, names: Iterable[str]) -> Iterator[str
 
 
 def _classes(grid: pd.DataFrame, pair: str, words: str, column: str) -> str:
-    """Return where a number of the classifier is highest, and from where on it has fallen."""
+    """Return the lambda with the best value of a metric, and the lambda from which it falls."""
     found = against_zero(grid, pair, column)
     means = {
         one: values.mean() for one, values in zip(found["lambda"], found["values"], strict=True)
     }
     best = max(means, key=lambda one: means[one])
     start = falls_from(found)
-    falls = "has fallen by more than its spread at no lambda that was run"
+    falls = "falls by more than its spread at none of the lambdas"
     if start is not None:
-        falls = f"has fallen by more than its spread from {start:g} on ({means[start]:.4f} there)"
+        falls = f"is lower by more than its spread from {start:g} on ({means[start]:.4f} there)"
     return (
         f"The {words} of classification is {means[0.0]:.4f} at 0, highest at {best:g} "
         f"({means[best]:.4f}), and {falls}."
@@ -82,7 +84,7 @@ def _classes(grid: pd.DataFrame, pair: str, words: str, column: str) -> str:
 
 
 def _few_seeds(grid: pd.DataFrame, pair: str) -> Iterator[str]:
-    """Say at which lambdas seeds are missing: the means there are those of the others."""
+    """Yield a sentence for each lambda with missing seeds, whose means are over fewer seeds."""
     counts = grid[grid["pair"] == pair].groupby("lambda")["seed"].nunique()
     for lambda_, count in counts[counts < counts.max()].items():
         yield f"At {lambda_:g} only {count} of {counts.max()} seeds have a result."

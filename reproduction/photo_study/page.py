@@ -47,26 +47,26 @@ def page(
         [
             "# Photos: CIFAR-10 with EfficientNet-Lite0",
             "",
-            "Made by the stage `photos` from [frozen.csv](frozen.csv), "
-            "[full_size.csv](full_size.csv) and [fine_tuned.csv](fine_tuned.csv); "
-            "`reproduction/photo_study/study.py` says how these are made again. "
-            "[cleaning.md](cleaning.md) has what `belong clean` finds, [collapse.md](collapse.md) "
-            "what becomes of trainings from scratch.",
+            "Written by the stage `photos` from [frozen.csv](frozen.csv), "
+            "[full_size.csv](full_size.csv) and [fine_tuned.csv](fine_tuned.csv). "
+            "`reproduction/photo_study/study.py` has the commands that write these tables. See "
+            "also [cleaning.md](cleaning.md), the errors found by `belong clean`, and "
+            "[collapse.md](collapse.md), trainings from scratch.",
             "",
             _design(frozen, tuned),
             "",
-            "## Above the frozen backbone",
+            "## Frozen backbone",
             "",
             _classification(frozen, logistic=True),
             "",
             *(line for part in PARTS for line in _detection(frozen, part)),
             _combined(frozen),
             "",
-            "## Full-size photos, above the frozen backbone",
+            "## Frozen backbone, full-size photos",
             "",
             _full_size(full_size),
             "",
-            "## The whole network fine-tuned, as the paper does it",
+            "## Fine-tuned network, as in the paper",
             "",
             _classification(tuned, logistic=False),
             "",
@@ -95,9 +95,9 @@ def _design(frozen: pd.DataFrame, tuned: pd.DataFrame) -> str:
         f"{int(frozen[f'data.normal_{name}'].min())} to {int(frozen[f'data.normal_{name}'].max())} "
         f"{words}"
         for name, words in (
-            ("train", "photos train"),
-            ("calibration", "calibrate"),
-            ("test", "test"),
+            ("train", "training photos"),
+            ("calibration", "calibration photos"),
+            ("test", "test photos"),
         )
     )
     gaps = [
@@ -107,12 +107,13 @@ def _design(frozen: pd.DataFrame, tuned: pd.DataFrame) -> str:
     ]
     return "\n".join(
         [
-            "**This is not the paper's experiment**, which needs ImageNet-30 and a GPU. CIFAR-10 "
-            "in three parts of classes stands in for ImageNet-30, and EfficientNet-Lite0 for "
-            "EfficientNet-B0; the weights of both were learned on ImageNet. The anomalies of each "
-            "part are the next part, which also trains the supervised head. The third part and "
-            "FashionMNIST (far) train nothing. "
-            f"In each part {counts}. Numbers are means ± standard deviations over seeds, (n).",
+            "**This is not the paper's experiment**, which needs ImageNet-30 and a GPU. Here, "
+            "three parts of the classes of CIFAR-10 replace ImageNet-30, and EfficientNet-Lite0 "
+            "replaces "
+            "EfficientNet-B0; both are pretrained on ImageNet. The anomalies of each part are the "
+            "next part, which also trains the supervised head. The third part and FashionMNIST "
+            f"(far) are used in no training. Each part has {counts}. Numbers are means ± standard "
+            "deviations over seeds, (n).",
             "",
             table(["part", "normal", "anomalies", "third"], rows, left=4),
             *(["", f"Missing cells: {'; '.join(gaps)}."] if gaps else []),
@@ -123,7 +124,7 @@ def _design(frozen: pd.DataFrame, tuned: pd.DataFrame) -> str:
 
 
 def _progress(cells: pd.DataFrame, kind: str) -> list[str]:
-    """Say how many cells of a half are finished, unless all are."""
+    """Report the number of finished cells, unless all are finished."""
     expected = len(PARTS) * len(LAMBDAS) * SEEDS[kind]
     if len(cells) >= expected:
         return []
@@ -159,7 +160,7 @@ def _detection(cells: pd.DataFrame, part: str) -> list[str]:
         f"far, {largest}", f"false rejections, {largest}",
     ]  # fmt: skip
     return [
-        f"AUROC, part {part} against part {ANOMALIES[part]}; guessing has 0.5:",
+        f"AUROC, part {part} against part {ANOMALIES[part]} (chance: 0.5):",
         "",
         table(headings, [shown for _, shown in found]),
         "",
@@ -167,26 +168,26 @@ def _detection(cells: pd.DataFrame, part: str) -> list[str]:
 
 
 def _combined(cells: pd.DataFrame) -> str:
-    """Set `combined` beside the best single detector that has seen no anomaly."""
+    """Compare `combined` with the best single detector that was trained without anomalies."""
     rows = []
     for part in PARTS:
         for one in _lambdas(cells):
-            own = _of(cells, part, one, f"detectors.{COMBINED}.auroc")
+            combined = _of(cells, part, one, f"detectors.{COMBINED}.auroc")
             others = {
                 name: _of(cells, part, one, f"detectors.{name}.auroc")
                 for name in detectors(cells)
                 if name not in (COMBINED, SUPERVISED)
             }
             best = max(others, key=lambda name: others[name].mean())
-            change = Comparison.between("", own, others[best])
+            change = Comparison.between("", combined, others[best])
             rows.append(
-                [part, f"{one:g}", mean_and_sd(own), f"`{best}`", mean_and_sd(others[best]),
+                [part, f"{one:g}", mean_and_sd(combined), f"`{best}`", mean_and_sd(others[best]),
                  f"{change.mean:+.4f}"]
             )  # fmt: skip
     headings = ["part", "lambda", "combined", "best single", "its AUROC", "difference"]
     return "\n".join(
         [
-            "`combined` beside the best single detector, which only the test images name:",
+            "`combined` and the best single detector, selected on the test images:",
             "",
             table(headings, rows),
         ]
@@ -194,7 +195,7 @@ def _combined(cells: pd.DataFrame) -> str:
 
 
 def _full_size(cells: pd.DataFrame) -> str:
-    """Say what was found on full-size photos, all detectors, near and far."""
+    """Return the results on full-size photos: all detectors, near and far anomalies."""
     (weight,) = cells["lambda"].unique()
 
     def of(column: str) -> str:
@@ -222,21 +223,21 @@ def _full_size(cells: pd.DataFrame) -> str:
     }  # fmt: skip
     return "\n".join(
         [
-            "Photos of clothes by phone, 400 px wide, which "
-            "`python -m reproduction.photo_study.fetch FOLDER` brings: "
-            f"{', '.join(CLOTHES)}; near anomalies are other clothes, far ones groceries. Each "
-            f"seed draws {counts['normal_train']} photos that train, "
-            f"{counts['normal_calibration']} that calibrate and {counts['normal_test']} that "
-            f"test, and {counts['anomaly_test']} near anomalies beside as many that train the "
-            f"supervised head; the {counts['far_test']} far ones stay the same. Lambda "
-            f"{weight:g}, the one that `belong fit` takes for photos.",
+            "Phone photos of clothes, 400 px wide, downloaded by "
+            f"`python -m reproduction.photo_study.fetch FOLDER`: {', '.join(CLOTHES)}. Near "
+            "anomalies are other clothes, far anomalies are groceries. Each seed draws "
+            f"{counts['normal_train']} training, {counts['normal_calibration']} calibration and "
+            f"{counts['normal_test']} test photos, {counts['anomaly_test']} near test anomalies, "
+            "and as many anomalies that train the supervised head. The "
+            f"{counts['far_test']} far anomalies are the same for all seeds. Lambda is "
+            f"{weight:g}, the default of `belong fit` for photos.",
             "",
             f"Accuracy {of(ACCURACY)}; logistic regression on the same vectors "
             f"{of('classification.logistic')}; guessing {1 / len(CLOTHES):.4f}.",
             "",
             table(
                 ["detector", "AUROC, near", "AUROC, far", "false rejections",
-                 "accepted of the near ones"],
+                 "near anomalies accepted"],
                 [row for _, row in measured],
             ),
         ]
@@ -253,11 +254,11 @@ def _beside_published(cells: pd.DataFrame, published: pd.DataFrame) -> str:
                     & (published["detector"] == detector)
                     & (published["lambda"] == one)
                 ]
-                said = f"{theirs['auroc'].iloc[0]:.4f}" if len(theirs) else "-"
+                auroc = f"{theirs['auroc'].iloc[0]:.4f}" if len(theirs) else "-"
                 ours = mean_and_sd(_of(cells, part, one, f"detectors.{detector}.auroc"))
-                rows.append([part, f"`{detector}`", f"{one:g}", ours, said])
+                rows.append([part, f"`{detector}`", f"{one:g}", ours, auroc])
     headings = ["part", "detector", "lambda", "AUROC here", "AUROC published for ImageNet-30"]
-    return "\n".join(["Beside the published rows, of other photos and another network:", "",
+    return "\n".join(["Comparison with the published rows (other photos, another network):", "",
                       table(headings, rows, left=2)])  # fmt: skip
 
 
@@ -266,7 +267,7 @@ def _claims(tuned: pd.DataFrame, lenet: pd.DataFrame) -> str:
     tuned, lenet = (_with_found(cells) for cells in (tuned, lenet))
     positive = [one for one in _lambdas(tuned) if one > 0]
     if not positive or tuned["seed"].nunique() < 2:
-        return "Not answered: the fine-tuned cells have fewer than two seeds."
+        return "Not tested: the fine-tuned cells have fewer than two seeds."
     pairs = [f"cifar10-{part}" for part in PARTS]
 
     def best_change(column: str) -> list[Comparison]:
@@ -314,12 +315,12 @@ def _claims(tuned: pd.DataFrame, lenet: pd.DataFrame) -> str:
         ),
         (
             "7. The semi-supervised F1 rises by more than 0.03 in three of the five.",
-            f"1 - FPR95 in place of F1, whose threshold the paper does not state: {more} of "
-            f"{len(found)} photo experiments rise by more than 0.03: {_listed(found)}.",
+            f"Tested with 1 - FPR95, as the paper does not state the threshold of its F1: {more} "
+            f"of {len(found)} photo experiments rise by more than 0.03: {_listed(found)}.",
         ),
         (
             "10. Center loss costs the supervised detector 0.19 in the worst case.",
-            f"Of 1 - FPR95, the worst case here is {worst}.",
+            f"For 1 - FPR95, the worst case here is {worst}.",
         ),
         (
             "11. That harm is greater for photos and the deeper network.",
@@ -361,7 +362,7 @@ def _of(cells: pd.DataFrame, part: str, lambda_: float, column: str) -> pd.Serie
 
 
 def _run(cells: pd.DataFrame) -> list[str]:
-    """Return the parts of which there are cells."""
+    """Return the parts that have cells."""
     return [part for part in PARTS if f"cifar10-{part}" in set(cells["pair"])]
 
 

@@ -1,4 +1,4 @@
-"""Write what another count of threads changes: for `reports/threads/README.md` and the README."""
+"""Write the effect of the thread count on the results: `reports/threads/README.md`."""
 
 from collections.abc import Hashable, Mapping
 from typing import Any
@@ -20,25 +20,25 @@ def page(differences: pd.DataFrame) -> str:
         differences: see `reproduction.threads.tolerance.COLUMNS`.
     """
     parts = [
-        "# Another count of threads",
+        "# Effect of the thread count",
         "",
-        "Made by the stage `study_threads` from [grid.csv](grid.csv) and "
-        "[params.yaml](params.yaml), which says how to run it again; the numbers are those of "
-        "[differences.csv](differences.csv).",
+        "Written by the stage `study_threads` from [grid.csv](grid.csv) and "
+        "[params.yaml](params.yaml), which has the command to repeat the study. "
+        "[differences.csv](differences.csv) has the numbers.",
         "",
-        "The count of threads decides in which order numbers are added. The last bits then differ, "
-        "and training makes more of them. The same pipeline was run with each count and the same "
-        "seeds on one machine. Another processor may add in another order, too: that was not "
-        "measured.",
+        "A different thread count changes the order of summation, and so the last bits of the "
+        "results. Training amplifies such differences: it yields a different network, as a "
+        "different seed would. The same pipeline was run with each thread count and the same seeds "
+        "on one machine. Other processors were not measured.",
         "",
-        "The tolerance is what another seed does, and was fixed before the runs. Two that differ "
-        f"in nothing but the seed lie within it of each other in {SHARE:.0%} of all cases: "
-        "Student's t, for numbers that are normally distributed, times √2, times the standard "
-        "deviation over the seeds, and 0.0001 for four decimals. It is taken from the runs with "
-        f"{_threads(differences['threads'].iloc[0])} alone, as are mean and standard deviation. "
-        "The last column says with how many seeds the difference is within it. The metrics of a "
-        "run are not independent: where one network is worse than the other, most detectors see "
-        "it.",
+        "The tolerance is the effect of the seed, and was fixed before the runs. Two runs that "
+        f"differ only in the seed differ by less than the tolerance in {SHARE:.0%} of all cases. "
+        "For normally distributed metrics it is Student's t, times √2, times the standard "
+        "deviation over the seeds, plus 0.0001 for the rounding to four decimals. Tolerance, mean "
+        "and standard deviation come from the runs with "
+        f"{_threads(differences['threads'].iloc[0])} only. The last column has the number of "
+        "seeds with a difference within the tolerance. The metrics of a run are not independent: a "
+        "worse network affects most detectors.",
     ]
     for _, rows in differences.groupby("other_threads", sort=False):
         shown = [_row(row) for row in rows.to_dict("records")]
@@ -47,33 +47,33 @@ def page(differences: pd.DataFrame) -> str:
 
 
 def summary(differences: pd.DataFrame) -> str:
-    """Return a paragraph: by how much the metrics differ at most, and how many are within.
+    """Return a paragraph with the largest differences and the share within the tolerance.
 
     Args:
-        differences: see `tolerance.COLUMNS`; all with the same two counts of threads.
+        differences: see `tolerance.COLUMNS`; all with the same two thread counts.
     """
     largest: dict[str, float] = dict(
         zip(differences["metric"], differences["largest"], strict=True)
     )
-    most = [f"the accuracy differs by {largest[ACCURACY]:.4f} at most"]
+    most = [f"the accuracy differs by at most {largest[ACCURACY]:.4f}"]
     for number in OF_DETECTORS:
         of_number = {name: one for name, one in largest.items() if name.endswith(f".{number}")}
         worst = max(of_number, key=lambda name: of_number[name])
         most.append(f"{WORDS[number]} by {of_number[worst]:.4f} (`{worst.split('.')[1]}`)")
     seeds = " to ".join(map(str, sorted(set(differences["seeds"].agg(["min", "max"])))))
     compared, within = differences["seeds"].sum(), differences["within"].sum()
-    said = (
-        f"{_title(differences)}, over {seeds} seeds: {', '.join(most)}. Of {compared} comparisons, "
-        f"{len(differences)} metrics with each seed, {within} are within the tolerance "
-        f"({within / compared:.1%}; another seed would have {SHARE:.0%})"
+    sentence = (
+        f"{_title(differences)}, {seeds} seeds: {', '.join(most)}. Of {compared} comparisons "
+        f"({len(differences)} metrics with each seed), {within} are within the tolerance "
+        f"({within / compared:.1%}; expected for a different seed: {SHARE:.0%})"
     )
     if beyond := outside(differences).to_dict("records"):
         row = max(beyond, key=lambda row: row["largest"] / row["tolerance"])
-        said += (
-            f"; farthest beyond it is {_words(row['metric'])}, {row['largest']:.4f} where "
-            f"{row['tolerance']:.4f} is the tolerance"
+        sentence += (
+            f"; the largest excess is that of {_words(row['metric'])}: {row['largest']:.4f}, with "
+            f"a tolerance of {row['tolerance']:.4f}"
         )
-    return f"{said}."
+    return f"{sentence}."
 
 
 def _row(row: Mapping[Hashable, Any]) -> list[str]:
@@ -83,7 +83,7 @@ def _row(row: Mapping[Hashable, Any]) -> list[str]:
 
 
 def _words(metric: str) -> str:
-    """Return the name of a metric for people: `energy` AUROC."""
+    """Return the name of a metric in words: `energy` AUROC."""
     if metric == ACCURACY:
         return "accuracy"
     _, name, number = metric.split(".")
@@ -92,7 +92,7 @@ def _words(metric: str) -> str:
 
 def _title(differences: pd.DataFrame) -> str:
     first, other = differences[["threads", "other_threads"]].iloc[0]
-    return f"{_threads(other)} in the place of {first}"
+    return f"{_threads(other)} instead of {first}"
 
 
 def _threads(count: int) -> str:

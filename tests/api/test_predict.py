@@ -175,7 +175,10 @@ def test_a_damaged_model_is_a_typed_exception_with_the_line_of_the_command(
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        ("belong.load_model('m', device='tpu')", "device: expected auto, cpu, cuda, got 'tpu'"),
+        (
+            "belong.load_model('m', device='tpu')",
+            "device: expected one of auto, cpu, cuda, got 'tpu'",
+        ),
         ("belong.watch('p', alpha=2, n_calibration=9)", "alpha: expected a number between 0 and 1"),
         ("belong.watch()", "expected a folder of images or the output of `belong score`, got none"),
         ("belong.CheckOptions(alpha=1)", "alpha: expected a number between 0 and 1, got 1"),

@@ -282,7 +282,7 @@ def test_a_click_shows_the_image_its_numbers_and_its_nearest_training_images(
     assert numbers["score"] == f"{row['score']:.4g}, threshold {small.threshold:.4g}"
     assert float(numbers["probability"]) == pytest.approx(row["probability"], rel=1e-3)
     assert float(numbers["p-value"]) == pytest.approx(row["p_value"], rel=1e-3)
-    assert float(numbers["distance, 1 is the calibrated limit"]) == pytest.approx(
+    assert float(numbers["distance (calibrated limit: 1)"]) == pytest.approx(
         row["distance"], rel=1e-3
     )
     assert numbers["detector that decided"] == "mean image"

@@ -377,7 +377,7 @@ def test_a_model_on_a_file_of_weights_needs_the_file_no_more(
     assert main(["info", str(tmp_path / "model")]) == 0
     said = " ".join(capsys.readouterr().out.split())
     assert f"backbone test_resnet; weights: weights.pth, SHA-256 {digest}" in said
-    assert "license of the backbone's weights: not stated by its source" in said
+    assert "license not stated by its source, for the weights of the backbone" in said
 
 
 @pytest.mark.pipeline

@@ -325,7 +325,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"bias": np.zeros(2)}, "bias: expected 3 values"),
     ({"bias": None}, "bias: expected weight and bias together"),
     ({"weight": np.zeros((C, 2))}, "normal_train: features: expected 2 columns, as weight has"),
-    ({"test": np.zeros((70, D))}, r"expected at least 39 rows .* got 35 \(half of 70\)"),
+    ({"test": np.zeros((70, D))}, r"at least 39 calibration rows .* got 35 \(half of 70\)"),
     ({"alpha": 0}, "alpha: expected a number between 0 and 1"),
     ({"detectors": "energy"}, "detectors: expected a list of names"),
     ({"detectors": ["enrgy"]}, "detectors: expected names of the panel .*, got 'enrgy'"),

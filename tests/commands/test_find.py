@@ -194,7 +194,7 @@ def nothing(folder: Path) -> None:
     [
         (one, "has 1 readable image, 1 different; expected at least 3 to compare"),
         (all_copies, "has 4 readable images, 1 different; expected at least 3 to compare"),
-        (nothing, "no image in it, 1 other file or folder"),
+        (nothing, "expected images, got none (1 other file or folder)"),
     ],
 )
 def test_too_few_images_are_refused_in_one_line(

@@ -117,7 +117,7 @@ def test_images_that_are_said_not_to_belong_teach_a_head_to_reject_their_like(
     assert summary["alpha"] == ALPHA
     low, high = result.model.info.measured.expected
     assert low <= summary["after"]["false_reject"] <= high
-    assert "No reviewed image calibrates" in summary["guarantee"]
+    assert "Reviewed images do not calibrate" in summary["guarantee"]
 
 
 def test_a_new_class_is_added_and_its_fresh_images_belong(photos: Photos, tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_a_new_class_is_added_and_its_fresh_images_belong(photos: Photos, tmp_pa
     assert result.model.class_names == ("0", "1", "trousers")
     files = [photos.folder / "new" / name for name in fresh]
     assert (result.model.predict(files, jobs=1).label == "trousers").mean() > 0.9
-    assert "It does not cover 'trousers'" in result.summary["guarantee"]
+    assert "This rate does not cover 'trousers'" in result.summary["guarantee"]
     assert result.model.info.n_calibration == before.info.n_calibration
     training = result.model.bundle.arrays["training"]
     assert len(training["labels"]) == len(before.bundle.arrays["training"]["labels"]) + 40

@@ -153,7 +153,9 @@ def test_what_dvc_refuses_for_want_of_a_value_is_no_lock_for_verify_either(root:
     lock = root / "dvc.lock"
     whole = lock.read_text()
     lock.write_text(whole[: whole.index("deps:") + len("deps:\n")])
-    with pytest.raises(ValueError, match=r"DVC does not read it; `git restore .*dvc\.lock` brings"):
+    with pytest.raises(
+        ValueError, match=r"DVC cannot read it; restore it with `git restore .*dvc\.lock`"
+    ):
         outputs(root)
 
 

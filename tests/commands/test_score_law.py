@@ -132,6 +132,6 @@ def test_the_command_says_that_the_scores_are_no_luck(
     words = ["--alpha", str(ALPHA), "--calibration-images", str(N)]
     assert main(["watch", str(tmp_path / "predictions.csv"), *words]) == 1
     said = capsys.readouterr().out
-    assert "The rate may be luck, the scores are not: they are higher than those of the" in said
+    assert "The rate may be chance, but the scores are higher than those of the" in said
     assert "% of these images are unlike them." in said
     assert "scores: evidence 10^" in said

@@ -132,7 +132,7 @@ def test_a_list_of_a_folder_that_is_altered_in_the_cache_is_found(
         altered(path)
     code, lines = verified(root, capsys)
     assert code == 4
-    assert [line.split(": what")[0] for line in lines[:-1]] == [
+    assert [line.split(": its copy")[0] for line in lines[:-1]] == [
         "train: data/plots", "data/dvc.yaml:fetch@mnist: data/raw/mnist",
     ]  # fmt: skip
 
@@ -198,7 +198,7 @@ def test_a_sum_in_dvc_lock_that_is_none_is_one_line(
     lock.write_text(re.sub(r"md5: [0-9a-f]+", f"md5: {sum_}", lock.read_text(), count=1))
     assert main(["verify", str(root)]) == 4
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"belong verify: {lock}: the outputs of train")
+    assert line.startswith(f"belong verify: {lock}: outputs of train")
 
 
 def test_what_no_stage_reads_need_not_have_been_fetched(
@@ -216,7 +216,7 @@ def test_a_folder_that_is_neither_pipeline_nor_model_is_refused(
     assert main(["verify", str(tmp_path)]) == 2
     assert capsys.readouterr().err == (
         f"belong verify: {tmp_path}: expected the folder of a pipeline, with dvc.lock, or of a "
-        f"model, with its manifest.json\n"
+        f"model, with manifest.json\n"
     )
 
 

@@ -63,7 +63,7 @@ def test_one_class_that_drifts_is_named_where_all_together_do_not(
     rejected = np.where(places < 1600, before, after)
     assert watched(tmp_path, predictions(rejected, list("abcdefgh"))) == 1
     said = capsys.readouterr().out
-    assert "The rate is within its band, but not of each class: d." in said
+    assert "The rate is within its band, but classes drift: d." in said
 
 
 def test_a_class_that_is_always_rejected_more_often_than_others_does_not_drift(
@@ -118,16 +118,16 @@ def test_with_the_images_at_hand_the_order_is_that_of_their_files_times(tmp_path
 GOOD = "path,class,belongs,p_value\na.png,ant,True,0.5\n"
 REFUSED = {
     "empty": ("", "predictions.csv: cannot be read as a table: No columns to parse from file"),
-    "no row": (GOOD[:27], "predictions.csv: has no row; expected the predictions of at least one"),
+    "no row": (GOOD[:27], "predictions.csv: expected the predictions of at least one"),
     "no column": ("path,class\na,b\n", "predictions.csv: expected a column 'belongs', got path"),
-    "above 1": (GOOD.replace("0.5", "1.5"), "predictions.csv: row 1: p_value is '1.5'; expected"),
-    "zero": (GOOD.replace("0.5", "0"), "predictions.csv: row 1: p_value is '0'; expected above 0"),
-    "no number": (GOOD.replace("0.5", "x"), "predictions.csv: row 1: p_value is 'x'; expected"),
-    "verdict": (GOOD.replace("True", "yes"), "predictions.csv: row 1: belongs is 'yes'; expected"),
+    "above 1": (GOOD.replace("0.5", "1.5"), "predictions.csv: row 1: p_value: expected"),
+    "zero": (GOOD.replace("0.5", "0"), "predictions.csv: row 1: p_value: expected above 0"),
+    "no number": (GOOD.replace("0.5", "x"), "predictions.csv: row 1: p_value: expected"),
+    "verdict": (GOOD.replace("True", "yes"), "predictions.csv: row 1: belongs: expected"),
     "other alpha": (GOOD.replace("True", "False"),
-                    "a.png: belongs is False at p-value 0.5; that is not the verdict at alpha"),
+                    "a.png: belongs: expected True at alpha"),
     "other model": (GOOD.replace("0.5", "0.5005"),
-                    "a.png: p-value 0.5005; of 999 calibration images it is a multiple of 1/1000"),
+                    "a.png: p-value: expected a multiple of 1/1000 for 999 calibration images"),
 }  # fmt: skip
 
 
@@ -148,11 +148,12 @@ def test_what_is_no_stream_of_predictions_is_refused_in_one_line(
     [
         ([], "expected --model, or both --alpha and --calibration-images"),
         (["--alpha", "0.05"], "expected --model, or both --alpha and --calibration-images"),
-        ([*PROMISE, "--model", "m"], "--model has alpha and the number of calibration images"),
+        ([*PROMISE, "--model", "m"], "--alpha, --calibration-images: not allowed with --model"),
         (["--model", "m"], "m/manifest.json: no such file; expected the folder of a model"),
         (["--alpha", "0.05", "--calibration-images", "18"],
-         "18 calibration images; alpha 0.05 needs at least 19"),
-        ([*PROMISE, "--images", "nowhere"], "nowhere: has no a.png; expected every image in it"),
+         "calibration images: expected at least 19 at alpha 0.05, got 18"),
+        ([*PROMISE, "--images", "nowhere"],
+         "nowhere: expected every image of the predictions, got no a.png"),
     ],
 )  # fmt: skip
 def test_a_promise_that_is_not_known_is_refused_in_one_line(
@@ -176,11 +177,11 @@ def test_a_folder_of_neither_images_nor_predictions_is_called_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["watch", str(tmp_path), *PROMISE]) == 2
-    assert "has no image in it, and no predictions.csv; expected" in capsys.readouterr().err
+    assert "got neither images nor predictions.csv" in capsys.readouterr().err
 
 
 def test_a_missing_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["watch", str(tmp_path / "nothing.csv"), *PROMISE]) == 2
-    assert "nothing.csv: no such file; `belong score` makes predictions.csv" in (
+    assert "nothing.csv: no such file; expected predictions.csv of `belong score`" in (
         capsys.readouterr().err
     )

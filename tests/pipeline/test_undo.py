@@ -90,7 +90,7 @@ def test_after_a_first_experiment_undo_says_which_outputs_were_never_made(
     assert not (folder / "data" / "bundle").exists()
     assert (folder / "data" / "raw" / "images").read_text() == "digits"
     last = capsys.readouterr().err.splitlines()[-1]
-    assert "data/bundle and 1 more: not made on this machine with these parameters" in last
+    assert "data/bundle and 1 more: not computed on this machine with these parameters" in last
 
 
 def test_undo_works_after_a_stage_failed_and_the_lock_was_cut_off(experienced: Path) -> None:
@@ -136,7 +136,7 @@ def test_undo_waits_for_nobody_while_dvc_runs(
 ) -> None:
     with alone(experienced):
         assert main(experienced) == 2
-    assert "DVC is running here; wait for it, or end it" in capsys.readouterr().err
+    assert "DVC is running here; wait for its end, or stop it" in capsys.readouterr().err
 
 
 def test_undo_without_git_is_refused_in_one_line(

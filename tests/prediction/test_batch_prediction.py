@@ -348,7 +348,7 @@ def test_watching_a_folder_of_images_is_scoring_it_and_watching_what_came_out(
     said = capsys.readouterr().out
     assert code == watch(done, model, "-o", str(tmp_path / "then"))
     assert said == capsys.readouterr().out + (
-        f"left out: 2 files that cannot be read, the first: digits/005a.png (cut off: image file "
+        f"skipped: 2 unreadable files, the first: digits/005a.png (cut off: image file "
         f"is truncated); {tmp_path}/out/unreadable.csv lists them\n"
     )
     for name in ("predictions.csv", "unreadable.csv"):
@@ -420,14 +420,14 @@ def test_where_no_new_image_can_be_read_the_first_is_named(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["photos", "photos", "--model", "M"], "photos: is a second folder of images; expected"),
-        (["photos"], "photos: is a folder of images; expected --model, to score them"),
+        (["photos", "photos", "--model", "M"], "photos: expected at most one folder of images"),
+        (["photos"], "photos: a folder of images needs --model"),
         (["photos", "--model", "M", "--images", "photos"],
-         "photos: is a folder of images; --images is for predictions without them"),
+         "photos: --images is for predictions, not for a folder of images"),
         (["photos/a.png", "--model", "M"],
-         "photos/a.png: is an image; expected a folder of images, or predictions.csv"),
-        (["both", "--model", "M"], "both: has predictions.csv and images, a.png is one; expected"),
-        (["M", "--model", "M"], "M: has no image in it, and no predictions.csv; expected"),
+         "photos/a.png: expected a folder of images or predictions.csv, got an image"),
+        (["both", "--model", "M"], "both: expected a folder of images or the file"),
+        (["M", "--model", "M"], "M: expected a folder of images, or an output of `belong score`"),
         (["photos", "--model", "photos"], "photos/manifest.json: no such file; expected"),
         (["photos", "gone.csv", "--model", "M"], "gone.csv: no such file; `belong score` makes"),
         (["photos", "--model", "M", "-o", "both"], "both: has the predictions.csv of other images"),

@@ -179,9 +179,9 @@ def test_the_card_says_what_was_promised_and_what_was_measured(
     assert main(["info", str(model)]) == 0
     said = capsys.readouterr().out
     assert "accuracy          0.5000 on 2 test images" in said
-    assert "50.00% of 2 test images; 2.50% were promised" in said
-    assert "(after 3 calibration images, 0.00% to 50.00% is to be expected)" in said
-    assert "was not measured: there were none." in said
+    assert "50.00% of 2 test images; promised: 2.50%" in said
+    assert "(expected with 3 calibration images: 0.00% to 50.00%)" in said
+    assert "was not measured: there were no test anomalies." in said
     assert "AUROC" not in said
 
 

@@ -106,7 +106,7 @@ def draws(precisions: tuple[float, ...] = (0.9, 0.7)) -> pd.DataFrame:
 
 def test_the_page_has_the_mean_and_the_spread_of_each_method() -> None:
     said = page(draws())
-    assert "In folders of 1,350 photos, 40 labels were swapped and 40 foreign photos" in said
+    assert "In folders of 1,350 photos, 40 labels were swapped, and 40 foreign photos" in said
     row = "| rooms | tools | belong | 37.0 ± 1.4 (2) | 30.0 ± 0.0 (2) | 75.0 ± 0.0 (2) | 0.800 ±"
     assert row in said
 

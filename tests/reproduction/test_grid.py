@@ -285,6 +285,6 @@ def test_the_packages_of_other_engines_are_imported_only_when_asked_for(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.stderr.splitlines()[-1] == (
-        f"belong.runtime.errors.InputError: --engine {engine} wants the package {package}: "
+        f"belong.runtime.errors.InputError: --engine {engine} needs the package {package}: "
         f"pip install -c constraints.txt -e '.[{engine}]'"
     )

@@ -134,7 +134,7 @@ def test_a_row_of_no_known_balance_has_no_comparable_f1(tmp_path: Path) -> None:
     paper.main(*tables(tmp_path, grid))
     text = (tmp_path / "README.md").read_text(encoding="utf-8")
     (row,) = rows_of(text, "ImageNet-30 c against a", "`mlp_head`", "1")
-    assert row[6:] == ["none is comparable", "unknown: 78% positives", "-"]
+    assert row[6:] == ["not comparable", "unknown: 78% positives", "-"]
 
 
 def test_the_figures_of_the_paper_and_the_finer_scale_are_drawn(made: Path, page: str) -> None:
@@ -180,7 +180,7 @@ def test_a_single_cell_makes_a_page_that_decides_nothing(tmp_path: Path) -> None
     paper.main(*tables(tmp_path, grid_of(plausible, pairs=PAIRS[:1], lambdas=[1.0], seeds=[0])))
     text = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert "0 confirmed, 0 not confirmed, 18 not testable here" in text
-    assert "There is but one seed: nothing can be decided." in text
+    assert "There is only one seed, so nothing can be tested." in text
     assert "nan" not in text
 
 

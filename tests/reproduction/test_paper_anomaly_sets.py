@@ -34,7 +34,10 @@ def test_the_best_single_detector_is_chosen_for_each_set_by_its_mean() -> None:
 
 def test_a_set_on_which_the_combined_detector_is_worse_is_counted_and_stands_out() -> None:
     said = text(sets(AUROCS))
-    assert "more than 0.01 below in 1 of 2 rows; in 0 of these the best is `mlp_head`" in said
+    assert (
+        "more than 0.01 lower in 1 of 2 rows; in 0 of these rows the best detector is `mlp_head`"
+        in said
+    )
     (own,) = [line for line in said.splitlines() if line.startswith("| the pair's own |")]
     assert own.split(" | ")[1:5] == [
         "`mlp_head`", "0.9800 ± 0.0141 (2)", "0.9850 ± 0.0071 (2)", "+0.0050",

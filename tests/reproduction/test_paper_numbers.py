@@ -328,15 +328,15 @@ def test_the_words_name_who_gains_who_loses_and_who_stays() -> None:
         {0.0: 0.990, 1.0: 0.992, 10.0: 0.97},
     )
     assert said.splitlines() == [
-        "- Center loss lifts the AUROC of 2 of 4 detectors, the largest gain first: `vim` from "
+        "- Center loss raises the AUROC of 2 of 4 detectors, the largest gain first: `vim` from "
         "0.9000 to 0.9500 at 10, `energy` from 0.9500 to 0.9700 at 1.",
-        "- No lambda clearly lifts that of the others; they are best: `msp` at 0.",
-        "- It is the same at every lambda for `code_knn`.",
-        "- AUROC lies below that at 0 by more than its spread: `energy` from 10 on, `msp` from 1 "
+        "- No lambda clearly raises the AUROC of the others; best: `msp` at 0.",
+        "- The AUROC is the same at every lambda for `code_knn`.",
+        "- The AUROC is below that at 0 by more than its spread: `energy` from 10 on, `msp` from 1 "
         "on.",
-        "- The accuracy of classification is 0.9900 at 0, highest at 1 (0.9920), and has fallen by "
+        "- The accuracy of classification is 0.9900 at 0, highest at 1 (0.9920), and is lower by "
         "more than its spread from 10 on (0.9700 there).",
-        "- The macro F1 of classification is 0.9900 at 0, highest at 1 (0.9920), and has fallen by "
+        "- The macro F1 of classification is 0.9900 at 0, highest at 1 (0.9920), and is lower by "
         "more than its spread from 10 on (0.9700 there).",
         "- 1 of the 2 gains are largest at a lambda below 10.",
     ]
@@ -344,13 +344,13 @@ def test_the_words_name_who_gains_who_loses_and_who_stays() -> None:
 
 def test_without_lambda_0_the_words_say_that_nothing_can_be_said() -> None:
     said = in_words_of({"vim": {1.0: 0.93, 10.0: 0.95}}, {1.0: 0.99, 10.0: 0.97})
-    assert said.startswith("What center loss does cannot be said")
+    assert said.startswith("The effect of center loss cannot be tested")
 
 
 def test_where_nothing_falls_the_words_say_so() -> None:
     said = in_words_of({"vim": {0.0: 0.90, 1.0: 0.93}}, {0.0: 0.990, 1.0: 0.992})
-    assert "(0.9920), and has fallen by more than its spread at no lambda that was run." in said
-    assert "AUROC lies below" not in said
+    assert "(0.9920), and falls by more than its spread at none of the lambdas." in said
+    assert "AUROC is below" not in said
 
 
 def test_a_loss_that_four_decimals_cannot_tell_is_none() -> None:

@@ -108,11 +108,12 @@ def test_the_page_counts_what_is_within_and_names_what_is_farthest_beyond() -> N
     assert auroc["largest"] / auroc["tolerance"] > fpr95["largest"] / fpr95["tolerance"] > 1
     said = summary(table)
     assert said == (
-        "2 threads in the place of 1, over 3 seeds: the accuracy differs by 0.0013 at most, AUROC "
+        "2 threads instead of 1, 3 seeds: the accuracy differs by at most 0.0013, AUROC "
         f"by {auroc['largest']:.4f} (`energy`), FPR95 by {fpr95['largest']:.4f} (`energy`), false "
-        "rejects by 0.0000 (`energy`). Of 30 comparisons, 10 metrics with each seed, 28 are within "
-        "the tolerance (93.3%; another seed would have 95%); farthest beyond it is `energy` AUROC, "
-        f"{auroc['largest']:.4f} where {auroc['tolerance']:.4f} is the tolerance."
+        "rejects by 0.0000 (`energy`). Of 30 comparisons (10 metrics with each seed), 28 are "
+        "within the tolerance (93.3%; expected for a different seed: 95%); the largest excess is "
+        f"that of `energy` AUROC: {auroc['largest']:.4f}, with a tolerance of "
+        f"{auroc['tolerance']:.4f}."
     )
     lines = page(table).splitlines()
     assert said in lines
@@ -124,7 +125,7 @@ def test_the_page_counts_what_is_within_and_names_what_is_farthest_beyond() -> N
 
 def test_where_all_is_within_nothing_is_named() -> None:
     assert summary(compared(small(), THREADS)).endswith(
-        "30 are within the tolerance (100.0%; another seed would have 95%)."
+        "30 are within the tolerance (100.0%; expected for a different seed: 95%)."
     )
 
 

@@ -145,7 +145,7 @@ def test_a_single_image_is_told_the_share_that_is_rejected_on_average(
     image(tmp_path / "in" / "own.png")
     assert scored(tmp_path / "in", model, "--no-gallery") == 0
     alpha = belong.load_model(model).alpha
-    assert f"if all belonged, {alpha:.2%} on average would be rejected" in capsys.readouterr().out
+    assert f"expected if all belong: {alpha:.2%} on average" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("value", ["[" * 5000, "{a: " * 5000])
@@ -386,7 +386,7 @@ def test_a_command_works_where_standard_streams_are_closed(
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["--alpha", "5e-324", "--calibration-images", "2999"], "needs at least"),
+        (["--alpha", "5e-324", "--calibration-images", "2999"], "expected at least"),
         (["--alpha", "0.1", "--calibration-images", "1" + "0" * 400], "expected a whole number"),
     ],
 )

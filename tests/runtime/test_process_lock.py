@@ -77,7 +77,7 @@ def test_three_stages_at_once_write_one_after_the_other(tmp_path: Path) -> None:
     first = begun(start(tmp_path, 0, told=True))
     others = [start(tmp_path, number) for number in (1, 2)]
     for stage in others:
-        assert "waits for" in cast("IO[str]", stage.stderr).readline()
+        assert "waiting for" in cast("IO[str]", stage.stderr).readline()
     for stage in (first, *others):
         stage.communicate(timeout=120)
     assert [stage.returncode for stage in (first, *others)] == [0, 0, 0]

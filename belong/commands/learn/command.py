@@ -1,30 +1,35 @@
-"""`belong learn MODEL --review review.csv -o MODEL2`: take a person's corrections into a model."""
+"""Parse `belong learn MODEL --review review.csv -o NEW`: update a model with corrections."""
 
 import argparse
 import json
 from pathlib import Path
 
+from belong.commands.arguments import epilog
 from belong.runtime import portable_math
 from belong.runtime.text import on_stdout
 
-MOST_BYTES = 2**24  # of a manifest
+MOST_BYTES = 2**24  # maximum size of a manifest
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Say what `belong learn` takes."""
-    parser.add_argument("model", type=Path, metavar="MODEL", help="a model of `belong fit`")
+    """Add the arguments of `belong learn`."""
+    parser.epilog = epilog(
+        "belong learn models/ours --review review.csv -o models/next",
+        exit_codes={0: "done", 2: "bad input", 4: "the model is damaged"},
+    )
+    parser.add_argument("model", type=Path, metavar="MODEL", help="folder of the model")
     parser.add_argument("--review", type=Path, required=True, metavar="FILE",
-                        help="the answers that the gallery saved")  # fmt: skip
+                        help="review.csv saved by the gallery")  # fmt: skip
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FOLDER",
-                        help="the new model, a new folder")  # fmt: skip
+                        help="new folder for the updated model")  # fmt: skip
     parser.add_argument("--images", type=Path, metavar="FOLDER",
                         help="reviewed images (default: the review's folder)")  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Learn, and say what changed."""
-    _compute_as(arguments.model)
-    from belong.commands.learn.learn import learn  # not at the top: the help needs none of it
+    """Update the model, and print the changes."""
+    _request_math_of(arguments.model)
+    from belong.commands.learn.learn import learn  # imported here: `--help` does not need it
 
     result = learn(
         arguments.model, arguments.output, review=arguments.review, images=arguments.images
@@ -33,12 +38,12 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _compute_as(model: Path) -> None:
-    """Have what is imported from here on compute as it did for the model."""
+def _request_math_of(model: Path) -> None:
+    """Select the math mode of the model for the libraries imported later."""
     try:
         with (model / "manifest.json").open("rb") as file:  # `storage` would load NumPy
             math = json.loads(file.read(MOST_BYTES))["created_by"]["math"]
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
-        return  # `learn` says what is wrong with it
+        return  # `learn` reports the error
     if math == portable_math.PORTABLE:
         portable_math.request(math)

@@ -276,15 +276,15 @@ def _guarantee(new: Bundle, said: Review, ours: int) -> str:
     """Return what the promise covers from now on."""
     alpha, n = new.manifest.alpha, new.manifest.n_calibration
     kept = (
-        f"It holds for images like the calibration images: of those {alpha:.1%} are rejected on "
-        f"average, by a threshold from {n} of them, of which nothing was learned."
+        f"On average {alpha:.1%} of images like the calibration images are rejected: {n} images, "
+        f"used in no training, set the threshold."
     )
     if not ours:
-        return f"{kept} No reviewed image calibrates, for they were chosen by their verdicts."
-    what = ", ".join(map(repr, said.new_classes)) or "the images that were said to belong"
+        return f"{kept} Reviewed images do not calibrate, as they were chosen by their verdicts."
+    what = ", ".join(map(repr, said.new_classes)) or "the images that you marked as yours"
     return (
-        f"{kept} It does not cover {what}: images that were chosen by their verdicts say nothing "
-        f"of fresh ones. `belong fit`, with images of this kind in its folder, covers them."
+        f"{kept} This rate does not cover {what}: images chosen by their verdicts are no sample of "
+        f"fresh images. To cover them, run `belong fit` with such images in its folder."
     )
 
 
@@ -293,10 +293,10 @@ def _sentences(summary: Mapping[str, Any]) -> list[str]:
     left, flips = summary["not_marked"], summary["flips"]
     foreign = counted(summary["foreign_images"], "image")
     head = (
-        f"A head was trained on {foreign} that were said not to belong."
+        f"A head was trained on {foreign} marked as not yours."
         if summary["has_head"]
-        else f"No head was trained: {foreign} were said not to belong; 20 are needed, and enough "
-        f"calibration images for two detectors."
+        else f"No head was trained: expected at least 20 images marked as not yours, and enough "
+        f"calibration images for two detectors, got {foreign}."
     )
     new = summary["new_classes"]
     return [

@@ -1,67 +1,74 @@
-"""`belong watch FOLDER ...`: whether images are still rejected as often as was promised.
-
-Exit code 0: within the band. 1: the rate or the scores have left it, or a class drifts. 2: bad
-input. 3: of a folder of images none can be read. 4: the model is damaged.
-"""
+"""Parse `belong watch FOLDER ...`: test whether the rejection rate still keeps its limit."""
 
 import argparse
 from pathlib import Path
 
-from belong.commands.arguments import DELTA, add_scoring_options, count, scoring_options, share
+from belong.commands.arguments import (
+    DELTA,
+    add_scoring_options,
+    count,
+    epilog,
+    scoring_options,
+    share,
+)
 from belong.runtime.text import on_stdout
 
 LEFT = 1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Say what `belong watch` takes."""
-    parser.epilog = (
-        "exit code: 0 within the band, 1 the rate or the scores have left it, 2 bad input, 3 no "
-        "image can be read, 4 the model is damaged"
+    """Add the arguments of `belong watch`."""
+    parser.epilog = epilog(
+        "belong watch photos/today --model models/ours -o build/watch",
+        notes="Images are tested in the order of their file times.",
+        exit_codes={
+            0: "the rate is within its band",
+            1: "the rate, the scores or a class drifts",
+            2: "bad input",
+            3: "no image can be read",
+            4: "the model is damaged",
+        },
     )
     parser.add_argument(
-        "given", type=Path, nargs="+", metavar="FOLDER",
-        help="new images, which are scored, in the order of their files' times; or what `belong "
-        "score` made of some: its folder, or predictions.csv; several in the order of time",
+        "inputs", type=Path, nargs="+", metavar="FOLDER",
+        help="folder of images, or outputs of `belong score`",
+    )  # fmt: skip
+    parser.add_argument("--model", type=Path, metavar="FOLDER", help="folder of the model")
+    parser.add_argument(
+        "--alpha", type=share, metavar="SHARE",
+        help="promised false-rejection rate, without --model",
     )  # fmt: skip
     parser.add_argument(
-        "--model", type=Path, metavar="FOLDER", help="the model: that scores, or has scored, them"
-    )
-    parser.add_argument(
-        "--alpha", type=share, help="without a model: the promised share of false rejects"
-    )
-    parser.add_argument(
         "--calibration-images", type=count, metavar="N",
-        help="without a model: the held-out images that set its threshold",
+        help="number of calibration images, without --model",
     )  # fmt: skip
     parser.add_argument(
         "--images", type=Path, metavar="FOLDER",
-        help="where the images of predictions lie: sort by their files' times, not by row",
+        help="order predictions by the file times here",
     )  # fmt: skip
     parser.add_argument(
-        "--delta", type=share, default=DELTA,
-        help=f"chance of a false alarm, however often one looks (default: {DELTA})",
+        "--delta", type=share, default=DELTA, metavar="SHARE",
+        help="maximum probability of a false alarm (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
-        "-o", "--out", type=Path, metavar="FOLDER",
-        help="write watch.csv and watch.png there; of images that are scored predictions.csv, "
-        "unreadable.csv and summary.json too",
+        "-o", "--output", type=Path, metavar="FOLDER",
+        help="folder for watch.csv, watch.png and new predictions",
     )  # fmt: skip
-    add_scoring_options(parser.add_argument_group("of a folder of new images"))
+    add_scoring_options(parser.add_argument_group("scoring of new images"))
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Score the images that are not scored yet, test the stream, print the answer."""
-    from belong.commands.watch.watch import watch  # not at the top: the help needs none of it
+    """Score new images, test the stream, and print the result."""
+    from belong.commands.watch.watch import watch  # imported here: `--help` does not need it
 
     result = watch(
-        *arguments.given,
+        *arguments.inputs,
         model=arguments.model,
         alpha=arguments.alpha,
         n_calibration=arguments.calibration_images,
         images_folder=arguments.images,
         delta=arguments.delta,
-        output=arguments.out,
+        output=arguments.output,
         device=arguments.device,
         options=scoring_options(arguments),
     )

@@ -27,17 +27,17 @@ Reasons = list[tuple[str, str]]  # (path, reason) of files that cannot be read
 
 
 def look(path: Path, *, follow_links: bool = False) -> Path | Incoming:
-    """Return the table that a path stands for, or the images below it.
+    """Return the path of predictions, or the images below a folder.
 
-    A path that is no folder is taken for a table; what is wrong with it shows where it is read.
+    A path that is no folder counts as a table of predictions; reading it reports errors.
 
     Raises:
-        InputError: a folder that has both or neither, or an image.
+        InputError: the folder has both predictions and images, or neither; or the path is an image.
     """
     name = printable(path)
     if not path.is_dir():
         if is_image_name(path.name) and path.exists():
-            raise InputError(f"{name}: is an image; expected a folder of images, or {PREDICTIONS}")
+            raise InputError(f"{name}: expected a folder of images or {PREDICTIONS}, got an image")
         return path
     table = path / PREDICTIONS
     try:
@@ -46,16 +46,16 @@ def look(path: Path, *, follow_links: bool = False) -> Path | Incoming:
         if table.exists():
             return table
         raise InputError(
-            f"{name}: has no image in it, and no {PREDICTIONS}; expected a folder of images, or "
-            f"what `belong score` made of one"
+            f"{name}: expected a folder of images, or an output of `belong score`, got neither "
+            f"images nor {PREDICTIONS}"
         ) from None
     if not table.exists():
         return found
     others = [file for file in found.files if file != PICTURE]
     if others:
         raise InputError(
-            f"{name}: has {PREDICTIONS} and images, {printable(others[0])} is one; expected "
-            f"{printable(table)}, to judge what was scored, or a folder of nothing but images"
+            f"{name}: expected a folder of images or the file {printable(table)}, got a folder of "
+            f"both; one of the images is {printable(others[0])}"
         )
     return table
 

@@ -28,13 +28,13 @@ def read(path: Path) -> pd.DataFrame:
     """
     name = printable(path)
     if not path.is_file():
-        raise InputError(f"{name}: no such file; `belong score` makes predictions.csv")
+        raise InputError(f"{name}: no such file; expected predictions.csv of `belong score`")
     try:
         table = load_csv(path, *COLUMNS, as_text=True)
     except InputError as error:  # pandas ends some of its messages with a new line
         raise InputError(" ".join(str(error).split())) from None
     if table.empty:
-        raise InputError(f"{name}: has no row; expected the predictions of at least one image")
+        raise InputError(f"{name}: expected the predictions of at least one image, got none")
     p_values = pd.to_numeric(table["p_value"], errors="coerce")
     _check(name, "p_value", table, (p_values > 0) & (p_values <= 1), "above 0, at most 1")
     _check(name, "belongs", table, table["belongs"].isin(["True", "False"]), "True or False")
@@ -56,7 +56,7 @@ def time_below(images: Path, path: str) -> int:
         return (images / path).stat().st_mtime_ns
     except FileNotFoundError:
         raise InputError(
-            f"{printable(images)}: has no {path}; expected every image in it"
+            f"{printable(images)}: expected every image of the predictions, got no {path}"
         ) from None
 
 
@@ -76,24 +76,24 @@ def rejected(rows: pd.DataFrame, *, alpha: float, n: int) -> np.ndarray:
     odd = np.flatnonzero(np.abs(ranks - np.round(ranks)) > ROUNDING * ranks)
     if len(odd):
         raise InputError(
-            f"{rows['path'][int(odd[0])]}: p-value {p_values[odd[0]]:g}; of {n} calibration images "
-            f"it is a multiple of 1/{n + 1}: the predictions are of another model"
+            f"{rows['path'][int(odd[0])]}: p-value: expected a multiple of 1/{n + 1} for {n} "
+            f"calibration images, got {p_values[odd[0]]:g}: the predictions are of another model"
         )
     belong = decide(-p_values, p_value_threshold(n, alpha=alpha))
     differ = np.flatnonzero(belong != rows["belongs"].to_numpy())
     if len(differ):
         path, belongs, p_value = rows.loc[int(differ[0]), ["path", "belongs", "p_value"]]
         raise InputError(
-            f"{path}: belongs is {belongs} at p-value {p_value:g}; that is not the verdict at "
-            f"alpha {alpha:g}: the predictions are of another model, or of another threshold"
+            f"{path}: belongs: expected {not belongs} at alpha {alpha:g} and p-value "
+            f"{p_value:g}, got {belongs}: the predictions are of another model or threshold"
         )
     return ~belong
 
 
 def _check(
-    name: str, column: str, table: pd.DataFrame, good: "pd.Series[bool]", wanted: str
+    name: str, column: str, table: pd.DataFrame, good: "pd.Series[bool]", expected: str
 ) -> None:
     if not good.all():
         row = int(np.argmin(good))
         text = table[column][row]
-        raise InputError(f"{name}: row {row + 1}: {column} is {text!r}; expected {wanted}")
+        raise InputError(f"{name}: row {row + 1}: {column}: expected {expected}, got {text!r}")

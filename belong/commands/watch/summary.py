@@ -23,14 +23,14 @@ def text(
     low, high = seen.expected
     share = rejected.mean()
     lines = [
-        f"{counted(len(paths), 'image')}, {rejected.sum():,} rejected ({share:.2%}); {low:.2%} to "
-        f"{high:.2%} is to be expected (of 19 in 20 streams, at a single look)",
+        f"{counted(len(paths), 'image')}, {rejected.sum():,} rejected ({share:.2%}); expected "
+        f"range: {low:.2%} to {high:.2%} (of 19 in 20 streams, at a single look)",
         _verdict(seen, paths, rejected, is_outside=not low <= share <= high),
-        f"highest evidence {_power(seen.evidence.max())}; the alarm is at {_power(seen.limit)}, of "
-        f"a class at {_power(seen.class_limit)}",
+        f"highest evidence {_power(seen.evidence.max())}; alarm at {_power(seen.limit)}, for a "
+        f"class at {_power(seen.class_limit)}",
         f"scores: evidence {_power(seen.law_evidence.max())}, alarm at {_power(seen.law_limit)}; "
-        f"median p-value {np.median(p_values):.2g} (0.5 is usual), below 0.1 "
-        f"{(p_values <= TENTH).mean():.0%} (10 % is usual)",
+        f"median p-value {np.median(p_values):.2g} (usual: 0.5), below 0.1 "
+        f"{(p_values <= TENTH).mean():.0%} (usual: 10 %)",
         "",
         "class: images, rejected, highest evidence against its own past",
     ]
@@ -46,12 +46,12 @@ def text(
 
 def of_mix(mix: ClassMix) -> str:
     """Return a line on the classes of the images."""
-    shares = f"{mix.share:.0%} are {printable(mix.name)}, {mix.usual:.0%} are usual"
+    shares = f"{mix.share:.0%} are {printable(mix.name)}, usual: {mix.usual:.0%}"
     if mix.p_value > UNUSUAL:
         return f"classes: the usual mix ({shares})"
     return (
-        f"classes: another mix: {shares}; by luck 1 in {1 / mix.p_value:,.0f} looks is like this; "
-        f"no alarm, for it breaks no promise"
+        f"classes: another mix: {shares}; expected by chance in 1 of {1 / mix.p_value:,.0f} looks; "
+        f"no alarm, as it breaks no promise"
     )
 
 
@@ -60,7 +60,7 @@ def left_out(unreadable: Sequence[tuple[str, str]], out: Path | None) -> str:
     path, reason = unreadable[0]
     listed = f"; {printable(out / UNREADABLE)} lists them" if out else ""
     return (
-        f"left out: {counted(len(unreadable), 'file')} that cannot be read, the first: {path} "
+        f"skipped: {counted(len(unreadable), 'unreadable file')}, the first: {path} "
         f"({reason}){listed}"
     )
 
@@ -74,15 +74,13 @@ def _verdict(
     if seen.law_drift is not None:
         share = f"about {seen.foreign_share:.0%} of these images"
         return (
-            f"The rate may be luck, the scores are not: they are higher than those of the "
-            f"calibration images {_when(seen.law_drift, paths)}; at least {share} are unlike them."
+            f"The rate may be chance, but the scores are higher than those of the calibration "
+            f"images {_when(seen.law_drift, paths)}; at least {share} are unlike them."
         )
     if seen.class_drifts:
-        return (
-            f"The rate is within its band, but not of each class: {', '.join(seen.class_drifts)}."
-        )
+        return f"The rate is within its band, but classes drift: {', '.join(seen.class_drifts)}."
     if is_outside:
-        return "Outside at this one look, as 1 in 20 good streams is; no alarm, for it may be luck."
+        return "Outside at this one look, as 1 in 20 good streams; no alarm, it may be chance."
     return "Within its band."
 
 

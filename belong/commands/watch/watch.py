@@ -195,14 +195,14 @@ def _check_new(new: list[Incoming], model: ImagePath | Model | None, folder: Pat
         return
     if len(new) > 1:
         raise InputError(
-            f"{printable(new[1].top)}: is a second folder of images; expected one, and of the "
-            f"others what `belong score` makes of them"
+            f"{printable(new[1].top)}: expected at most one folder of images, and the outputs of "
+            f"`belong score` for others, got a second folder of images"
         )
     name = printable(new[0].top)
     if model is None:
-        raise InputError(f"{name}: is a folder of images; expected --model, to score them")
+        raise InputError(f"{name}: a folder of images needs --model")
     if folder is not None:
-        raise InputError(f"{name}: is a folder of images; --images is for predictions without them")
+        raise InputError(f"{name}: --images is for predictions, not for a folder of images")
 
 
 def _promise(
@@ -212,7 +212,7 @@ def _promise(
     if model is not None:
         if alpha is not None or n_calibration is not None:
             raise InputError(
-                "--model has alpha and the number of calibration images: give it alone"
+                "--alpha, --calibration-images: not allowed with --model, which has its own"
             )
         alpha, n_calibration = _of_model(model)
     if alpha is None or n_calibration is None:
@@ -224,7 +224,7 @@ def _promise(
     least = least_to_calibrate(alpha)
     if n_calibration < least:
         raise InputError(
-            f"{n_calibration} calibration images; alpha {alpha:g} needs at least {least}"
+            f"calibration images: expected at least {least} at alpha {alpha:g}, got {n_calibration}"
         )
     return alpha, n_calibration
 
@@ -235,5 +235,5 @@ def _of_model(model: ImagePath | Model) -> tuple[float, int]:
         raise InputError(f"{path}: no such file; expected the folder of a model")
     manifest = Manifest.read(path)
     if manifest.threshold_from != "calibrated":
-        raise InputError(f"{path}: the threshold is the paper's; only a calibrated one promises")
+        raise InputError(f"{path}: expected a calibrated threshold, got that of the paper")
     return manifest.alpha, manifest.n_calibration

@@ -35,7 +35,7 @@ function moveThreshold(place) {
   const cost = Number((100 * alpha).toPrecision(2));
   const text =
     `At ${percent(alpha)}: ${whole(rejected)} of ${whole(CALIBRATED.scored)} images ` +
-    `${rejected === 1 ? "is" : "are"} rejected. Of 100 images that belong about ${plain(cost)} ` +
+    `${rejected === 1 ? "is" : "are"} rejected. Of 100 normal images about ${plain(cost)} ` +
     `${cost > 1 ? "are" : "is"} rejected${isOwn ? ": the alpha of these verdicts" : ""}.`;
   document.getElementById("cost").textContent = text;
   slider.setAttribute("aria-valuetext", text);

@@ -13,8 +13,8 @@ function numbersOf(at) {
     score: `${number("score")}, threshold ${short(DATA.limit, 4)}`,
     "p-value": number("p_value"),
     "nearest class": name("nearest_class"),
-    "distance, 1 is the calibrated limit": number("distance"),
-    "detector that decided": name("detector"),
+    "distance (calibrated limit: 1)": number("distance"),
+    "deciding detector": name("detector"),
   };
 }
 

@@ -9,7 +9,7 @@ async function copyText(text, said) {
     await navigator.clipboard.writeText(text);
     done.textContent = said;
   } catch {
-    done.textContent = "The browser does not allow copying here.";
+    done.textContent = "The browser does not allow copying.";
   }
 }
 

@@ -1,5 +1,5 @@
 // Photos are pictures of their own; small ones lie on sheets, which the browser reads when one of
-// theirs is wanted.
+// theirs is needed.
 
 const SMALL_PX = 48; // up to here each pixel is drawn as a square, beyond smoothly
 const sheetsRead = new Map();
@@ -39,8 +39,8 @@ function drawnFrom({ uris, width, height, across }, place, side) {
   return canvas;
 }
 
-// Where pixels are drawn as squares, as near to the wanted size as whole squares allow.
-function sideNear(wanted, { width, height }) {
+// Pixels are drawn as squares: return the size nearest to `side` that whole squares allow.
+function sideNear(side, { width, height }) {
   const longer = Math.max(width, height, 1);
-  return longer > SMALL_PX ? wanted : longer * Math.max(1, Math.round(wanted / longer));
+  return longer > SMALL_PX ? side : longer * Math.max(1, Math.round(side / longer));
 }

@@ -19,7 +19,7 @@ function keepAnswers() {
     if (answers.size) localStorage.setItem(STORE, JSON.stringify(kept));
     else localStorage.removeItem(STORE);
   } catch {
-    reviewed.textContent += " The browser keeps nothing here: save them before you leave.";
+    reviewed.textContent += " This browser cannot store answers: save them before you close the page.";
   }
 }
 

@@ -33,6 +33,6 @@ def engine_of(name: str, *, clones: Path, logs: Path, threads: int) -> Engine:
         return OnSlurm(logs, threads=threads)
     except ModuleNotFoundError as error:
         raise InputError(
-            f"--engine {name} wants the package {error.name}: pip install -c constraints.txt "
+            f"--engine {name} needs the package {error.name}: pip install -c constraints.txt "
             f"-e '.[{name}]'"
         ) from None
