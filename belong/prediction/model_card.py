@@ -71,7 +71,7 @@ def limits(manifest: Manifest) -> list[str]:
         "Every accepted image is assigned to one of the classes; the model knows no others.",
     ]
     if len(manifest.class_names) == 1:
-        said.pop()
+        sentences.pop()
     if manifest.threshold_from == "training":
         sentences[0] = (
             "The threshold is the paper's, from training images: more fresh images are rejected."

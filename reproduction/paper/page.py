@@ -63,8 +63,8 @@ def page(
         beside_ours(grid, published, balances),
         "",
         "Why the published Mahalanobis distance finds more than ours: [a study of training recipes]"
-        "(../normalized/README.md) shows how much the optimizer, the epochs and other choices explain, "
-        "which the paper does not name.",
+        "(../normalized/README.md) shows how much the optimizer, the epochs and other choices that "
+        "the paper does not name explain.",
         "",
         "## Consistency of the published numbers",
         "",
