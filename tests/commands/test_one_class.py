@@ -109,8 +109,7 @@ def test_copies_are_said_once_and_a_required_accuracy_is_not_met(
     words = ["fit", str(digits), "-o", str(tmp_path / "one"), "--alpha=0.1", *settings]
     assert main([*words, "--require", "accuracy=0.9"]) == 5
     said = capsys.readouterr().err.splitlines()
-    assert sum("left out" in line for line in said) == 1
-    assert sum("151 images; 1 left out: they repeat others" in line for line in said) == 1
+    assert sum("151 images; 1 excluded as duplicates" in line for line in said) == 1
     assert said[-1].endswith("accuracy was not measured: the images have one class")
 
 
