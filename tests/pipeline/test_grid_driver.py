@@ -130,9 +130,9 @@ def repository(folder: Path) -> Path:
     (folder / "toy.py").write_text(STAGE)
     (folder / "dvc.yaml").write_text(PIPELINE)
     shutil.copy(ROOT / "tests" / "data" / "params.yaml", folder / "params.yaml")
-    for name in ("mnist-small", "fashion-mnist-small"):
-        (folder / "tests" / "data" / name).mkdir(parents=True)
-        (folder / "tests" / "data" / name / "images").write_text("old")
+    for name in ("tests/data/mnist-small", "tests/data/fashion-mnist-small", "data/further"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "images").write_text("old")
     (folder / ".gitignore").write_text("/build/\n/out/\n/grid.yaml\n")
     (folder / ".dvcignore").write_text("build\n")
     (folder / "grid.yaml").write_text(GRID)

@@ -30,7 +30,8 @@ def copy_with(folder: Path, code: str) -> Path:
     """Copy what is needed of the project, and add the network `pooled`."""
     for name in ("belong", "stages"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("tests", "reproduction", "params.yaml", "dvc.yaml"):
+    (folder / "data").mkdir()
+    for name in ("tests", "reproduction", "params.yaml", "dvc.yaml", "data/further"):
         (folder / name).symlink_to(ROOT / name)
     (folder / "belong" / "models" / "pooled.py").write_text(code)
     parameters = folder / "belong" / "parameters.py"
