@@ -1,7 +1,8 @@
 """The shell lines and the Python lines of README.md and docs/ run, in a folder with digits.
 
 `photos/NAME` is a folder of digits, or of clothes (`photos/other`), and `models/NAME` a model of
-digits, wherever a line names one that is not there. Trainings are short. A block that cannot run says why in a comment above it.
+digits, wherever a line names one that is not there. Trainings are short. A block that cannot run
+says why in a comment above it.
 """
 
 import os
