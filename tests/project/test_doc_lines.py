@@ -1,7 +1,8 @@
 """The shell lines and the Python lines of README.md and docs/ run, in a folder with digits.
 
-`photos/NAME` is a folder of digits, and `models/NAME` a model of them, wherever a line names one
-that is not there. Trainings are short. A block that cannot run says why in a comment above it.
+`photos/NAME` is a folder of digits, or of clothes (`photos/other`), and `models/NAME` a model of
+digits, wherever a line names one that is not there. Trainings are short. A block that cannot run
+says why in a comment above it.
 """
 
 import os
@@ -56,9 +57,17 @@ PAGES = [
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write a folder of digits for each class."""
-    folder = tmp_path_factory.mktemp("digits")
-    data = read(ROOT / "tests" / "data" / "mnist-small")
+    return written("mnist-small", tmp_path_factory.mktemp("digits"))
+
+
+@pytest.fixture(scope="module")
+def clothes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return written("fashion-mnist-small", tmp_path_factory.mktemp("clothes"))
+
+
+def written(name: str, folder: Path) -> Path:
+    """Write a folder of images for each class."""
+    data = read(ROOT / "tests" / "data" / name)
     for place, (image, label) in enumerate(
         zip(data.images[:IMAGES], data.labels[:IMAGES], strict=True)
     ):
@@ -101,15 +110,16 @@ def test_a_page_that_is_run_elsewhere_is() -> None:
         assert Path(page).name in (ROOT / test).read_text(encoding="utf-8")
 
 
-def provide(text: str, digits: Path, fitted: Callable[..., Path]) -> None:
+def provide(text: str, digits: Path, clothes: Path, fitted: Callable[..., Path]) -> None:
     """Make the folders that lines name and that nothing before them has made."""
     for name in re.findall(
         r"(?<!-o )(?<!--output )(?<![\w./-])(photos(?:/\w+)?|models/\w+)\b", text
     ):
         to = Path(name)
         if not to.exists():
-            shutil.copytree(digits if to.parts[0] == "photos" else fitted(), to)
-    if re.search(r"photos/new/a\.\w+", text) or "photos/new" in text:
+            other = clothes if to.name.startswith("other") else digits
+            shutil.copytree(other if to.parts[0] == "photos" else fitted(), to)
+    if "photos/new" in text:
         shutil.copy(next(digits.rglob("*.png")), "photos/new/a.png")
 
 
@@ -151,6 +161,7 @@ def run_python(lines: str, names: dict[str, Any], fitted: Callable[..., Path]) -
 def test_the_lines_of_a_page_run(
     page: Path,
     digits: Path,
+    clothes: Path,
     fitted: Callable[..., Path],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -165,10 +176,10 @@ def test_the_lines_of_a_page_run(
     assert to_run
     for block in to_run:
         if block.language == "python":
-            provide(block.lines, digits, fitted)
+            provide(block.lines, digits, clothes, fitted)
             run_python(block.lines, names, fitted)
             continue
         for line in block.lines.replace("\\\n", " ").splitlines():
             if line.strip() and not line.startswith("#"):
-                provide(line, digits, fitted)
+                provide(line, digits, clothes, fitted)
                 run_shell(line, fitted)
