@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         },
     )
     parser.add_argument("folder", type=Path, metavar="FOLDER",
-                        help="one subfolder of images per class")  # fmt: skip
+                        help="one subfolder per class, or images of one class")  # fmt: skip
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="MODEL",
                         help="new folder for the model")  # fmt: skip
     parser.add_argument("--anomalies", type=Path, metavar="FOLDER",

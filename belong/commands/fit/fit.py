@@ -80,7 +80,8 @@ def fit(
     After an interruption the same call resumes: `.OUTPUT.work` beside the model has the progress.
 
     Args:
-        folder: a folder with one subfolder of images per class, or IDX files.
+        folder: a folder with one subfolder of images per class, or IDX files. With one class, or
+            images alone, the model says what belongs, and no classifier is trained.
         output: a new folder for the model, outside of the images; it gets `report.html` and
             `summary.json`, too.
         anomalies: a folder of images that do not belong, for the supervised head and the report.
