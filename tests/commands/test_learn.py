@@ -130,7 +130,8 @@ def test_a_new_class_is_added_and_its_fresh_images_belong(photos: Photos, tmp_pa
     files = [photos.folder / "new" / name for name in fresh]
     assert (result.model.predict(files, jobs=1).label == "trousers").mean() > 0.9
     assert "This rate does not cover 'trousers'" in result.summary["guarantee"]
-    assert result.model.info.n_calibration == before.info.n_calibration
+    all_of_them = before.info.trained_on.images["normal_calibration"]
+    assert result.model.info.n_calibration == all_of_them
     training = result.model.bundle.arrays["training"]
     assert len(training["labels"]) == len(before.bundle.arrays["training"]["labels"]) + 40
 
