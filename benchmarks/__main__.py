@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: measure, and write reports/benchmarks.csv and .md.
+"""Measure all rows, and write reports/benchmarks.csv and .md: `python -m benchmarks`.
 
     python -m benchmarks                      all but the long rows
     python -m benchmarks --long               all

@@ -1,4 +1,4 @@
-"""The digits that rows work on: MNIST, as the pipeline fetched it; its small copy if quick."""
+"""Load the digits of the rows: MNIST of the pipeline, or a small copy for a quick run."""
 
 import gzip
 from pathlib import Path

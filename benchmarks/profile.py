@@ -1,4 +1,4 @@
-"""`python -m benchmarks.profile`: where our own time goes.
+"""Profile our own code: `python -m benchmarks.profile`.
 
     python -m benchmarks.profile                     the rows that a limit is set beside
     python -m benchmarks.profile --rows knn-50

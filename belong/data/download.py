@@ -1,4 +1,4 @@
-"""Fetch the four IDX files of MNIST or Fashion-MNIST from the first source that has them.
+"""Download the four IDX files of MNIST or Fashion-MNIST from the first source that has them.
 
 A source may be down, cut off, damaged or replaced by an error page. So every file is compared
 with the SHA-256 of the published one before it is put in place: which source it came from then

@@ -1,4 +1,4 @@
-"""The form that all images of a run have: height, width, grey or colour."""
+"""Define the form of all images of a run: height, width, grey or color; and resize to it."""
 
 from dataclasses import dataclass
 from typing import Literal, Self

@@ -1,4 +1,4 @@
-"""Anomalies that need no data set: noise, and normal images that something was done to.
+"""Generate synthetic anomalies: noise, and distorted normal images.
 
 No detector has seen any of them, the supervised head included. Each function takes images
 (n, ch, h, w) uint8 and a generator and returns as many of the same kind.

@@ -1,4 +1,4 @@
-"""The covariance S of each class, also where images are few or features many.
+"""Estimate the covariance of each class, also with few images or many features.
 
 The empirical covariance of n images in d dimensions has an inverse only for n > d, and a useful
 one only for n well above d: with n = 1000 and d = 1280 it takes none of the fresh images of its

@@ -1,4 +1,4 @@
-"""The panel: every detector that works on vectors of any network, by name.
+"""Define the panel: the detectors that work on the vectors of any network, by name.
 
     from belong.detectors.panel import Mahalanobis
 

@@ -1,4 +1,4 @@
-"""Vectors and labels of a user's own: NumPy arrays or tensors of any device, checked."""
+"""Check vectors and labels of the user: NumPy arrays, or tensors on any device."""
 
 from typing import Any, TypeAlias
 

@@ -1,4 +1,4 @@
-"""Measure detectors: how well scores rank, and what verdicts cost.
+"""Measure detectors: the ranking by scores, and the errors of verdicts.
 
 `normal` and `anomaly` are the scores (n,) and (m,) of the two kinds of test images; higher is
 more anomalous. Rates are shares, not percent.

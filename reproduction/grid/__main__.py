@@ -1,4 +1,4 @@
-"""Run the grid of the paper: every cell is an experiment of the pipeline.
+"""Run the paper's grid: every cell is an experiment of the pipeline.
 
     python -m reproduction.grid reports/paper/params.yaml reports/paper --jobs 2
 

@@ -1,4 +1,4 @@
-"""The folder that a driver works in: one driver at a time, and nothing left of those before."""
+"""Lock the working folder of a driver, and remove the files of earlier drivers."""
 
 import shutil
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The results of many experiments in four tables."""
+"""Collect the results of many experiments in four tables."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Backbones by name, with the weights that their makers published.
+"""Build backbones by name, with their published weights.
 
 efficientnet_lite0   the default for photos; also lite1 and lite2. The weights come with pip:
 no network, and no account.

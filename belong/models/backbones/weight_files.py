@@ -1,4 +1,4 @@
-"""Files of weights: read without running code, and matched to a network of timm's.
+"""Read files of weights without running code, and match them to a network of timm.
 
 The arrays may have timm's names, torchvision's, or others in the same order (those of the Lite
 packages), a prefix such as `module.`, half precision, and a classifier, which is left out.

@@ -1,4 +1,4 @@
-"""Gather what the report's page shows, and put it into its template.
+"""Collect the contents of the report's page, and fill its template.
 
 Names of classes, folders and detectors come from the user: the template escapes every value, and
 what the script reads is JSON without a `<`.

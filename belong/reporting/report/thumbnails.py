@@ -1,4 +1,4 @@
-"""Small pictures that stand in the page itself, as data URIs."""
+"""Encode small pictures as data URIs."""
 
 import base64
 import io
