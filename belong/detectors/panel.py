@@ -199,8 +199,8 @@ def views_of(layers: Mapping[str, Tensor]) -> Views:
     """Return the views of rows (n, ...); one that is missing has no columns."""
     n = len(next(iter(layers.values())))
     nothing = torch.empty(n, 0)
-    given = {name: layers.get(name, nothing) for name in LAYERS}
-    return Views(**given, codes=nothing, reconstruction_error=nothing)
+    arrays = {name: layers.get(name, nothing) for name in LAYERS}
+    return Views(**arrays, codes=nothing, reconstruction_error=nothing)
 
 
 def widths_of(views: Views) -> dict[str, int]:
