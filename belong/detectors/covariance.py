@@ -87,7 +87,7 @@ def inverse_root(covariance: Tensor, n: int, *, ridge: float, what: str) -> Tens
     if failed or lower.diagonal().min().square() <= rounding:
         raise InputError(
             f"the covariance of {what} ({n} images, {d} features) has no inverse with ridge "
-            f"{ridge:g}; a larger ridge gives it one"
+            f"{ridge:g}; increase the ridge"
         )
     eye = torch.eye(d, dtype=covariance.dtype)
     inverse: Tensor = torch.linalg.solve_triangular(lower, eye, upper=False)

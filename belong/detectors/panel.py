@@ -167,7 +167,7 @@ def complete(
     counts = {layer: len(rows) for layer, rows in layers.items()}
     if len(set(counts.values())) > 1:
         shown = ", ".join(f"{n} of {layer}" for layer, n in counts.items())
-        raise InputError(f"{name}expected as many rows of each, got {shown}")
+        raise InputError(f"{name}expected equal numbers of rows, got {shown}")
     features, logits = layers.get("features"), layers.get("logits")
     if logits is not None and logits.shape[1] < 2:
         raise InputError(f"{name}logits: expected at least 2 columns, one for each class, got 1")
@@ -254,7 +254,7 @@ class Method:
 
         Args:
             features: (n, d), of the layer before the last.
-            labels: (n,) whole numbers from 0 on; with logits, their columns.
+            labels: (n,) whole numbers of at least 0; with logits, their columns.
             logits: (n, c); computed, where features, weight and bias are given.
             weight: (c, d) and
             bias: (c,) of the last layer.
