@@ -20,7 +20,7 @@ def folder(setting: Setting) -> Path:
     """
     where = SMALL if setting.quick else FULL
     if not where.is_dir():
-        raise InputError(f"{where}: no such folder; `dvc repro data/dvc.yaml:fetch@mnist` makes it")
+        raise InputError(f"{where}: no such folder; run `dvc repro data/dvc.yaml:fetch@mnist`")
     return where
 
 

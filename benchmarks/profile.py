@@ -43,10 +43,12 @@ def main(arguments: list[str] | None = None) -> int:
     """Profile the rows; return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.profile",
-        description="Say where our own time goes, operator by operator.",
+        description="Profile our own code, operator by operator.",
     )
     parser.add_argument("--rows", nargs="+", choices=ROWS, metavar="NAME", default=WITH_LIMIT)
-    parser.add_argument("--quick", action="store_true", help="tiny sizes; the shares say nothing")
+    parser.add_argument(
+        "--quick", action="store_true", help="tiny sizes, for a test; shares are meaningless"
+    )
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--out", type=Path, default=REPORTS)
     given = parser.parse_args(arguments)
