@@ -365,8 +365,8 @@ def test_cells_that_the_disk_cannot_hold_are_refused_before_any_runs(copy: Path)
     assert (done.returncode, names_of(copy)) == (2, before)
     said = done.stderr.splitlines()[-1]
     assert re.sub(r"only [\d,.]+ GB", "only X GB", said) == (
-        f"grid: {copy}/.dvc/cache: 2 cells need about 16,000,000.0 GB in DVC's cache, but only X GB "
-        "are free; run `dvc gc -w` to remove unused files, or run fewer cells with `--sweep`"
+        f"grid: {copy}/.dvc/cache: 2 cells need about 16,000,000.0 GB in DVC's cache, but only X "
+        "GB are free; run `dvc gc -w` to remove unused files, or run fewer cells with `--sweep`"
     )
 
 
