@@ -33,9 +33,9 @@ def p_value_threshold(n: int, *, alpha: float) -> float:
     return -(rejectable(n, alpha) + 0.5) / (n + 1)
 
 
-def kind_in_force(kinds: Collection[str], wanted: ThresholdKind) -> ThresholdKind:
+def kind_in_force(kinds: Collection[str], kind: ThresholdKind) -> ThresholdKind:
     """Return which of a detector's `kinds` of threshold decides: the one that is `wanted`, if any.
 
     Every detector has a calibrated one.
     """
-    return wanted if wanted in kinds else "calibrated"
+    return kind if kind in kinds else "calibrated"

@@ -1,4 +1,4 @@
-"""Give every image one part, so that no image vouches for itself.
+"""Assign every image to one part, so that no image is both learned and tested.
 
 Normal images: `train` (fits), `calibration` (held out; sets the thresholds), `test` (measures).
 Anomalies: `head` (trains the supervised head), `test` (measures).

@@ -1,4 +1,4 @@
-"""What every detector is: fitted on normal training images, one score for each image."""
+"""Define the interface of a detector: fitted on normal training images, one score per image."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""One score from several detectors, by the p-values of their scores on held-out images.
+"""Combine the scores of several detectors, by the p-values of their scores on held-out images.
 
 Three rules make one score of p-values. Fisher (Statistical Methods for Research Workers, 1925) adds
 minus their logarithms, the surprises; Stouffer (The American Soldier, 1949, vol. 1, p. 45) adds the

@@ -111,7 +111,7 @@ def fit(
         x = features[labels == label].double()
         if len(x) < 2:
             raise InputError(
-                f"class {name} has {len(x)} training image(s); a covariance needs at least 2"
+                f"class {name} has {len(x)} training image(s); expected at least 2 for a covariance"
             )
         means.append(x.mean(dim=0))
         centered.append(x - means[-1])

@@ -1,4 +1,4 @@
-"""What every network is: it makes features and logits of an image, and shows two layers before.
+"""Define the interface of a network: features and logits of an image, and two earlier layers.
 
 `Stored` turns a module into arrays and back; `Network` is a classifier, `FromScratch` one for
 images. `belong.models.registry` says what a new one takes.

@@ -1,4 +1,4 @@
-"""One pass of images through a network, batch by batch."""
+"""Pass images through a network in batches."""
 
 from collections.abc import Callable, Sequence
 

@@ -1,4 +1,4 @@
-"""A copy of a network for use without learning: the same values, in fewer passes over memory.
+"""Copy a network for inference: the same values with fewer passes over memory.
 
 A batch normalization is a scale and a shift once nothing is learned: the convolution before it can
 do both. oneDNN, with which torch computes convolutions on a CPU, can apply the activation while a

@@ -1,4 +1,4 @@
-"""What `belong watch` is given: a table of predictions, a folder that holds one, or images.
+"""Read the inputs of `belong watch`: predictions, a folder with predictions, or images.
 
 Images are scored as `belong score` does it, and put into the order of time.
 """

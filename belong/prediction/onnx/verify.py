@@ -84,17 +84,17 @@ def compare(bundle: Bundle, model: Path, batches: Iterable[np.ndarray]) -> Compa
     for images in batches:
         pixels = np.ascontiguousarray(images.transpose(0, 2, 3, 1))
         got = dict(zip(outputs, session.run(None, {"images": pixels}), strict=True))
-        wanted, scores = predictor.score(images), predictor.detector_scores(images)
+        expected, scores = predictor.score(images), predictor.detector_scores(images)
         own = dict(zip(spread, got["detectors"].T, strict=True))
         seen.n += len(images)
-        seen.labels += int((got["label"] != wanted.label).sum())
+        seen.labels += int((got["label"] != expected.label).sum())
         units = {name: np.maximum(np.abs(scores[name]), spread[name].std()) for name in own}
         ends = (
             {name: scores[name] + sign * MOST * unit for name, unit in units.items()}
             for sign in (-1, 1)
         )
         least, most = (combination.score(end) if fitted else end[manifest.detector] for end in ends)
-        differs = got["belongs"] != wanted.belongs
+        differs = got["belongs"] != expected.belongs
         is_tie = differs & (least <= manifest.threshold) & (manifest.threshold < most)
         seen.ties += int(is_tie.sum())
         seen.verdicts += int((differs & ~is_tie).sum())
@@ -108,7 +108,7 @@ def compare(bundle: Bundle, model: Path, batches: Iterable[np.ndarray]) -> Compa
         if fitted:
             off = _apart(got["score"], combination.score(own))
             seen.combined = max(seen.combined, float(off.max()))
-        seen.score = max(seen.score, float(_apart(got["score"], wanted.score).max()))
+        seen.score = max(seen.score, float(_apart(got["score"], expected.score).max()))
     return seen
 
 
@@ -122,7 +122,7 @@ def check(compared: Compared, model: str) -> None:
         raise IntegrityError(f"{model}: differs from the model; {compared.text}")
 
 
-def _apart(got: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+def _apart(got: np.ndarray, expected: np.ndarray) -> np.ndarray:
     """Return how far numbers lie apart; what is not a number is further off than all others."""
-    off = np.abs(got.astype(np.float64) - wanted.astype(np.float64))
+    off = np.abs(got.astype(np.float64) - expected.astype(np.float64))
     return np.nan_to_num(off, nan=np.inf)

@@ -1,4 +1,4 @@
-"""The gallery beside the tables of `belong score`: `gallery.html`."""
+"""Write `gallery.html` beside the tables of `belong score`."""
 
 import itertools
 import shlex
