@@ -17,6 +17,7 @@ from torch import Tensor
 from belong.calibration.sample_size import LEAST_IMAGES
 from belong.calibration.thresholds import thresholds
 from belong.calibration.verdict import decide
+from belong.commands.fit import one_class
 from belong.detectors import review_head
 from belong.detectors.base import Detector
 from belong.detectors.combined import REVIEW_HEAD, Combination, combined
@@ -291,6 +292,15 @@ def _network(
         vectors, labels = (data.arrays[f"{name}/{key}"] for key in (VECTORS, "labels"))
         return torch.from_numpy(vectors), torch.from_numpy(labels)
 
+    if len(names) == 1:
+        drawn = one_class.untrained(
+            manifest.network,
+            part(TRAIN)[0],
+            embedding=values.train.embedding,
+            backbone=backbone,
+            generator=torch.Generator().manual_seed(values.seed),
+        )
+        return drawn.eval()
     trained, _ = fit_classifier(
         *part(TRAIN),
         part(HELD_OUT),
@@ -386,7 +396,11 @@ def _metrics(
         numbers |= {"reason": "there is no anomaly to test with"}
     return {
         "data": _counts(data, corrections),
-        "classification": {"accuracy": round(float((predicted == labels).mean()), 4)},
+        "classification": {
+            "accuracy": round(float((predicted == labels).mean()), 4)
+            if len(corrections.class_names) > 1
+            else None
+        },
         "detectors": {detector: numbers},
     }
 
