@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from belong.calibration.sample_size import GUARANTEES, Guarantee
+from belong.commands.arguments import share
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -32,13 +35,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--verify", type=Path, metavar="FOLDER",
         help="run both on the images in it, and write no graph that says something else",
     )  # fmt: skip
+    parser.add_argument(
+        "--alpha", type=share, metavar="SHARE",
+        help="share of images that belong to be rejected (default: the model's)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--guarantee", choices=GUARANTEES, help="what alpha holds for (default: the model's)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the graph, and say how it compares."""
     from belong.runtime.text import on_stdout, printable
 
-    exported = export(arguments.model, arguments.onnx, verify=arguments.verify)
+    exported = export(
+        arguments.model,
+        arguments.onnx,
+        verify=arguments.verify,
+        alpha=arguments.alpha,
+        guarantee=arguments.guarantee,
+    )
     if exported.comparison:
         on_stdout(exported.comparison.text)
     on_stdout(f"{printable(arguments.onnx)}: {exported.bytes / 1e6:.1f} MB")
@@ -61,7 +77,12 @@ class ExportedModel:
 
 
 def export(
-    model: "ImagePath | Model", path: "ImagePath", *, verify: "ImagePath | None" = None
+    model: "ImagePath | Model",
+    path: "ImagePath",
+    *,
+    verify: "ImagePath | None" = None,
+    alpha: float | None = None,
+    guarantee: Guarantee | None = None,
 ) -> ExportedModel:
     """Write a model as one ONNX graph, from uint8 pixels (n, h, w, ch) to the verdict.
 
@@ -69,9 +90,12 @@ def export(
         model: the model, or its folder.
         path: the graph, a new file.
         verify: a folder of images, on which both are run; a graph that differs is not written.
+        alpha: share of images that belong and are rejected; the model's own if None.
+        guarantee: of that share, see `Model.predict`; the model's own if None.
 
     Raises:
-        InputError: `path` exists, a folder is missing, or onnx is not installed.
+        InputError: `path` exists, a folder is missing, the calibration images are too few for
+            `alpha`, or onnx is not installed.
         IntegrityError: the model is damaged, or the graph differs from it.
 
     Example:
@@ -85,6 +109,8 @@ def export(
     """
     # Not at the top: the help needs none of it. The input is looked at first.
     from belong.prediction.model import Model, load_model
+    from belong.prediction.scoring_options import ScoringOptions
+    from belong.prediction.verdict_rules import rule_for
     from belong.runtime.arguments import as_path
     from belong.runtime.errors import InputError
     from belong.runtime.storage import whole_file
@@ -98,6 +124,8 @@ def export(
     if not out.parent.is_dir():
         raise InputError(f"{printable(out.parent)}: no such folder; {out.name} was to go there")
     bundle = (model if isinstance(model, Model) else load_model(as_path("model", model))).bundle
+    moved = ScoringOptions(alpha=alpha, guarantee=guarantee)
+    rule = rule_for(bundle, moved)
     try:
         from belong.prediction.onnx.export import model as onnx_model
         from belong.prediction.onnx.verify import check, compare
@@ -110,9 +138,9 @@ def export(
 
     comparison = None
     with whole_file(out) as part:
-        part.write_bytes(onnx_model(bundle).SerializeToString(deterministic=True))
+        part.write_bytes(onnx_model(bundle, rule).SerializeToString(deterministic=True))
         if folder is not None:
-            comparison = compare(bundle, part, batches(folder, bundle.manifest.form))
+            comparison = compare(bundle, part, batches(folder, bundle.manifest.form), rule=rule)
             check(comparison, name)
     return ExportedModel(out, out.stat().st_size, comparison)
 

@@ -3,10 +3,12 @@
 import argparse
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from belong.commands.arguments import add_scoring_options, scoring_options
+from belong.calibration.sample_size import GUARANTEES
+from belong.commands.arguments import add_scoring_options, scoring_options, share
 from belong.runtime.text import counted, on_stdout
 
 if TYPE_CHECKING:
@@ -26,6 +28,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o", "--out", type=Path, required=True, metavar="FOLDER",
         help="for predictions.csv, unreadable.csv, summary.json and gallery.html",
     )  # fmt: skip
+    parser.add_argument(
+        "--alpha", type=share, metavar="SHARE",
+        help="share of images that belong to be rejected (default: the model's)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--guarantee", choices=GUARANTEES, help="what alpha holds for (default: the model's)"
+    )
+    parser.add_argument(
+        "--fdr", type=share, metavar="SHARE",
+        help="instead: most of the rejected images that belong",
+    )  # fmt: skip
     add_scoring_options(parser)
     parser.add_argument("--no-gallery", action="store_true", help="write no gallery.html")
 
@@ -41,6 +54,8 @@ def run(arguments: argparse.Namespace) -> int:
     model = load_model(arguments.model, device=arguments.device)
     incoming, source = find(arguments.images, follow_links=arguments.follow_links)
     output, options = arguments.out, scoring_options(arguments)
+    moved = {name: getattr(arguments, name) for name in ("alpha", "guarantee", "fdr")}
+    options = replace(options, **moved)
     gallery: dict[str, Any] = {}
     if not arguments.no_gallery:
         from belong.reporting.gallery.selection import MOST, photo_px
@@ -89,13 +104,17 @@ def find(images: str, *, follow_links: bool = False) -> "tuple[Incoming, str]":
 
 def say(summary: dict[str, Any], out: str) -> None:
     """Print what came out."""
-    promised, low, high = (summary["promised"][key] for key in ("alpha", "low", "high"))
-    # Of one image, or of few, the range would be none.
-    usual = f"{low:.2%} to {high:.2%}" if low < high else f"{promised:.2%} on average"
+    guarantee, usual = summary["guarantee"], ""
+    if summary["promised"]:
+        promised, low, high = (summary["promised"][key] for key in ("alpha", "low", "high"))
+        # Of one image, or of few, the range would be none.
+        usual = f"{low:.2%} to {high:.2%}" if low < high else f"{promised:.2%} on average"
+        usual = f"; if all belonged, {usual} would be rejected"
     left_out = f", {summary['unreadable']:,} cannot be read" if summary["unreadable"] else ""
     images, rejected = counted(summary["images"], "image"), summary["rejected"]
     on_stdout(
         f"{images}{left_out}; {rejected:,} {'does' if rejected == 1 else 'do'} not belong "
-        f"({summary['rejected_share']:.2%}; if all belonged, {usual} would be rejected)\n"
+        f"({summary['rejected_share']:.2%}{usual})\n"
+        f"{guarantee['in_words']}: {guarantee['sentence']}\n"
         f"{out} has the verdict of each image"
     )

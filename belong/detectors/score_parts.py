@@ -10,6 +10,7 @@ import pandas as pd
 from belong.calibration import conformal
 from belong.calibration.thresholds import thresholds
 from belong.calibration.verdict import decide
+from belong.detectors.base import scores_of
 from belong.detectors.combined import Member, combined, entered
 from belong.detectors.registry import DETECTORS, stored_in
 from belong.models.activations import Views
@@ -51,8 +52,8 @@ def score_parts(
         calibration: which threshold is in force, and alpha.
 
     Returns:
-        `PART/DETECTOR` (n,) float32, and `PART/predicted` and `PART/labels` (n,) int64 of the
-        calibration and test parts; and `class_names`, `alpha`, `thresholds` (see
+        `PART/DETECTOR` (n,) float32, `PART/predicted` (n,) int64, and of the calibration and test
+        parts `PART/labels` (n,) int64; and `class_names`, `alpha`, `thresholds` (see
         `belong.calibration.thresholds`), `members` (see `Member`) and `missing`, detector -> why
         it has no scores.
     """
@@ -66,14 +67,16 @@ def score_parts(
         for name, kind in kinds.items():
             fitted = kind.from_arrays(arrays[name])
             for part, seen in views.items():
-                scores[part][name] = fitted.score(seen).numpy()
+                scores[part] |= scores_of({name: fitted}, seen)
             progress.update()
     sums_of = combined(scores, HELD_OUT, entered(members), tail=tail, rule=rule)
     for part, sums in sums_of.items():
         scores[part]["combined"] = sums
     own = {name: kind.threshold for name, kind in kinds.items() if kind.threshold is not None}
     alpha, in_force = calibration.alpha, calibration.threshold
-    limits = thresholds(scores[HELD_OUT], own, alpha=alpha, in_force=in_force)
+    limits = thresholds(
+        scores[HELD_OUT], own, alpha=alpha, in_force=in_force, guarantee=calibration.guarantee
+    )
     about = {
         "class_names": class_names,
         "alpha": alpha,
@@ -82,9 +85,9 @@ def score_parts(
         "missing": missing,
     }
     by_name = {f"{part}/{name}": x for part, one in scores.items() for name, x in one.items()}
-    for part in (HELD_OUT, *TESTED):
-        if part in views:
-            by_name[f"{part}/predicted"] = views[part].logits.argmax(dim=1).numpy()
+    for part, seen in views.items():
+        by_name[f"{part}/predicted"] = seen.logits.argmax(dim=1).numpy()
+        if part in (HELD_OUT, *TESTED):
             by_name[f"{part}/labels"] = features[f"{part}/labels"]
     return by_name, about
 
@@ -105,8 +108,9 @@ def verdict_table(scores: Arrays, about: Mapping[str, Any], manifest: pd.DataFra
         columns: dict[str, np.ndarray] = {"predicted_class": classes}
         for name in names:
             own, limit = scores[f"{part}/{name}"], about["thresholds"][name]["in_force"]
+            known = conformal.ties(scores[f"{HELD_OUT}/{name}"])
             columns[f"{name}_score"] = own
-            columns[f"{name}_p_value"] = conformal.p_values(scores[f"{HELD_OUT}/{name}"], own)
+            columns[f"{name}_p_value"] = conformal.p_values_of(known, own)
             columns[f"{name}_belongs"] = decide(own, limit)
         tables.append(pd.DataFrame(columns))
     rows = manifest[manifest["part"].isin(tested)].reset_index(drop=True)

@@ -7,6 +7,8 @@ import textwrap
 from collections.abc import Iterable
 from typing import Any
 
+from belong.calibration.sample_size import CONDITIONAL, least_alpha
+from belong.calibration.verdict_rule import promise
 from belong.prediction.manifest import Manifest
 
 WIDTH, INDENT = 100, 18
@@ -47,7 +49,8 @@ def card(manifest: Manifest, name: str) -> str:
 def summary(manifest: Manifest) -> dict[str, Any]:
     """Return the content of the summary.json that `belong fit` writes into a model.
 
-    `model`, `class_names`, `alpha`, and, as in manifest.json, `measured` and `assessment`.
+    `model`, `class_names`, `alpha`, `guarantee`, and, as in manifest.json, `measured` and
+    `assessment`.
     """
     return {
         "model": {
@@ -57,6 +60,12 @@ def summary(manifest: Manifest) -> dict[str, Any]:
         },
         "class_names": manifest.class_names,
         "alpha": manifest.alpha,
+        "guarantee": {
+            "kind": manifest.guarantee,
+            "sentence": promise(manifest.alpha, manifest.guarantee),
+            "calibration_images": manifest.n_calibration,
+            "least_alpha": least_alpha(manifest.n_calibration, manifest.guarantee),
+        },
         **manifest.model_dump(mode="json", include={"measured", "assessment"}),
     }
 
@@ -64,9 +73,10 @@ def summary(manifest: Manifest) -> dict[str, Any]:
 def limits(manifest: Manifest) -> list[str]:
     """Return what the model cannot say, in plain sentences."""
     n, alpha = manifest.n_calibration, manifest.alpha
+    kept = "holds" if manifest.guarantee == CONDITIONAL else "holds on average,"
     said = [
         f"A rejected image is not wrong: of those that belong, {alpha:.1%} are rejected too.",
-        f"That rate holds on average, for images that are like the {n:,} that set the threshold: "
+        f"That rate {kept} for images that are like the {n:,} that set the threshold: "
         "another camera or another time may change it.",
         "Every image that belongs is given one of the classes; the model knows no others.",
     ]
@@ -121,6 +131,10 @@ def _measured(manifest: Manifest) -> Iterable[tuple[str, str]]:
     yield "false rejects", f"{got.false_reject:.2%} of {normal}; {manifest.alpha:.2%} were promised"
     held_out = f"{manifest.n_calibration:,} calibration images"
     yield "", f"(after {held_out}, {low:.2%} to {high:.2%} is to be expected)"
+    if manifest.threshold_from == "calibrated":
+        least = least_alpha(manifest.n_calibration, manifest.guarantee)
+        yield "guarantee", f"{manifest.guarantee}: {promise(manifest.alpha, manifest.guarantee)}"
+        yield "", f"(`belong score --alpha` moves it; the least within reach is {least:g})"
 
 
 def _numbers(values: dict[str, str] | dict[str, int]) -> str:

@@ -1,8 +1,9 @@
 """Say of images whether they belong, with a model: the verdicts of the pipeline, image by image.
 
-Scores depend on the other images of a batch in their last bits only: a matrix product adds in
-another order when it has another number of rows.
-tests/prediction/test_batch_prediction.py says how far.
+The verdict of an image is the same alone and in any batch: networks and detectors are always given
+as many rows (`belong.models.forward_pass`), for a matrix product adds in another order when it has
+another number of them. Other processors, GPUs and ONNX still change last bits, and
+`belong.calibration.conformal.ties` has these decide nothing.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from belong.calibration import conformal
-from belong.calibration.verdict import decide
+from belong.calibration.verdict_rule import VerdictRule
+from belong.detectors.base import ROWS, scores_of
 from belong.detectors.combined import Combination
 from belong.detectors.mahalanobis import Mahalanobis
 from belong.detectors.registry import DETECTORS
@@ -36,6 +37,7 @@ from belong.prediction.nearest_training_images import nearest_training_images
 from belong.prediction.network_outline import outline
 from belong.prediction.predictions import Scores
 from belong.prediction.training_thumbnails import check_training, unpacked
+from belong.prediction.verdict_rules import rule_of
 from belong.runtime.errors import InputError
 from belong.runtime.exit_codes import no_memory_left
 
@@ -45,6 +47,7 @@ UNFIT = (
     ArithmeticError, AssertionError, AttributeError, LookupError, OSError, RuntimeError, TypeError,
     ValueError,
 )  # fmt: skip
+CPU = torch.device("cpu")
 LARGEST = np.float32(np.finfo(np.float32).max)
 REASON = 200  # characters
 
@@ -111,7 +114,7 @@ class Predictor:
         }
         self._gaussians = cast(Mahalanobis, self._detectors["mahalanobis"]).gaussians
         held_out = arrays["calibration"]
-        self._held_out = held_out[manifest.detector]
+        self._rule = rule_of(bundle)
         self._combination = Combination.fit(
             {name: held_out[f"member/{name}"] for name in manifest.members},
             tail=manifest.tail,
@@ -141,10 +144,17 @@ class Predictor:
                 raise ValueError(f"the {name} of a blank image or of noise is not finite")
         nearest_training_images(scored.features, training["features"], most=1)
 
-    def score(self, images: np.ndarray, *, stopped: Event | None = None) -> Scores:
+    def score(
+        self,
+        images: np.ndarray,
+        *,
+        rule: VerdictRule | None = None,
+        stopped: Event | None = None,
+    ) -> Scores:
         """Score images (n, ch, h, w) uint8 that have the model's form.
 
-        Another thread sets `stopped` to have this call end soon.
+        `rule` decides; the model's own if None. Another thread sets `stopped` to have this call end
+        soon.
 
         Raises:
             InputError: they have another form.
@@ -159,18 +169,19 @@ class Predictor:
             )
         with torch.no_grad(), _fitting_together():
             views = self._views(torch.from_numpy(images), stopped)
-            scores = self._scores(views)
-            in_thresholds = self._gaussians.distances(views.features) / self._gaussians.thresholds
-            least, nearest = in_thresholds.min(dim=1)
-            probability, label = views.logits.softmax(dim=1).max(dim=1)
+            scores = scores_of(self._detectors, views)
+            least, nearest, probability, label = forward_pass(
+                self._classified, views.features, views.logits, batch_size=ROWS, device=CPU
+            )
         score, detector = self._in_force(scores)
         score = np.where(np.isfinite(score), score, LARGEST)  # no such score is ever accepted
         distance = least.numpy() / np.float32(self.manifest.distance_limit)
+        labels, rule = label.numpy(), rule or self._rule
         return Scores(
-            label=label.numpy(),
+            label=labels,
             probability=probability.numpy(),
-            belongs=decide(score, self.manifest.threshold),
-            p_value=conformal.p_values(self._held_out, score),
+            belongs=rule.belongs(score, labels),
+            p_value=rule.p_values(score, labels),
             score=score,
             nearest=nearest.numpy(),
             distance=np.where(np.isfinite(distance), distance, LARGEST),
@@ -186,10 +197,12 @@ class Predictor:
     def detector_scores(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """Return what each detector that is asked says of images, before any are combined: (n,)."""
         with torch.no_grad():
-            return self._scores(self._views(torch.from_numpy(images)))
+            return scores_of(self._detectors, self._views(torch.from_numpy(images)))
 
-    def _scores(self, views: Views) -> dict[str, np.ndarray]:
-        return {name: detector.score(views).numpy() for name, detector in self._detectors.items()}
+    def _classified(self, features: Tensor, logits: Tensor) -> tuple[Tensor, ...]:
+        """Return distance to the nearest class and that class, probability and class: (n,) each."""
+        in_thresholds = self._gaussians.distances(features) / self._gaussians.thresholds
+        return *in_thresholds.min(dim=1), *logits.softmax(dim=1).max(dim=1)
 
     def _in_force(self, scores: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Return the score that decides, and the name of the detector that is behind it."""

@@ -6,6 +6,7 @@ The work is in `belong.commands.fit.fit`, which is imported when it is called.
 import argparse
 from pathlib import Path
 
+from belong.calibration.sample_size import GUARANTEES
 from belong.commands.arguments import add_backbone_arguments, count, share, whole
 
 
@@ -20,6 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, required=True, help="the model, a new folder")
     parser.add_argument("--anomalies", type=Path, help="a folder of images that do not belong")
     parser.add_argument("--alpha", type=share, help="share of images that belong to be rejected")
+    parser.add_argument("--guarantee", choices=GUARANTEES,
+                        help="what alpha holds for (default: marginal)")  # fmt: skip
     add_backbone_arguments(parser)
     parser.add_argument("--seed", type=whole, help="draws parts and weights")
     parser.add_argument("--threads", type=count, help="to compute with")
@@ -44,6 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     options = {
         "anomalies": arguments.anomalies,
         "alpha": arguments.alpha,
+        "guarantee": arguments.guarantee,
         "settings": settings,
     }
     of_backbone = {

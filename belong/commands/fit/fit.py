@@ -12,6 +12,8 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from belong.calibration.sample_size import Guarantee
+from belong.calibration.verdict_rule import promise
 from belong.commands.fit.backbone_choice import backbone_settings, choose_backbone
 from belong.commands.fit.backbone_request import BackboneRequest
 from belong.commands.fit.plan import Plan, affordable_alpha, overrides, plan
@@ -69,6 +71,7 @@ def fit(
     *,
     anomalies: str | PathLike[str] | None = None,
     alpha: float | None = None,
+    guarantee: Guarantee | None = None,
     backbone: "str | nn.Module | None" = None,
     weights: str | PathLike[str] | None = None,
     from_scratch: bool = False,
@@ -86,6 +89,9 @@ def fit(
         anomalies: a folder of images that do not belong, for the supervised head and the report.
         alpha: share of images that belong and may be rejected, between 0 and 1; None: 0.025, or
             0.05, 0.1 or 0.2 where the images are too few to calibrate less.
+        guarantee: of what alpha is kept: "marginal" (on average over calibration sets; the
+            default), "training-conditional" (with 95 % certainty for the one that is drawn) or
+            "per-class" (of each predicted class by itself).
         backbone: a network that has learned to see: "efficientnet_lite0" (the default for photos
             and for images in color), "efficientnet_b0" (the paper's), any name of timm's, or a
             torch module (n, 3, h, w) -> (n, d), whose attributes `mean`, `std` and `side_px` state
@@ -127,7 +133,14 @@ def fit(
                 f"expected a folder outside"
             )
     request = BackboneRequest(backbone, weights, from_scratch)
-    job = prepare(folder, anomalies=anomalies, alpha=alpha, request=request, settings=settings)
+    job = prepare(
+        folder,
+        anomalies=anomalies,
+        alpha=alpha,
+        guarantee=guarantee,
+        request=request,
+        settings=settings,
+    )
     # Not at the top: torch comes with it, and a mistake in the folder is answered before.
     from belong.models.device import callers_settings
 
@@ -146,6 +159,7 @@ def prepare(
     *,
     anomalies: str | PathLike[str] | None = None,
     alpha: float | None = None,
+    guarantee: Guarantee | None = None,
     request: BackboneRequest | None = None,
     settings: Mapping[str, object] | None = None,
 ) -> Job:
@@ -157,7 +171,8 @@ def prepare(
     anomalies = None if anomalies is None else as_path("anomalies", anomalies)
     settings = {} if settings is None else settings
     check_settings(settings)
-    own = dict(settings) | ({"calibration.alpha": alpha} if alpha is not None else {})
+    promised = {"calibration.alpha": alpha, "calibration.guarantee": guarantee}
+    own = dict(settings) | {key: value for key, value in promised.items() if value is not None}
     own = sources(folder, anomalies, own)
     values = parameters(own)
     found = look(folder)
@@ -170,14 +185,17 @@ def prepare(
         others.append(look(anomalies))
     if unread := unread_heif(found, *others):
         say(unread)
-    promised = values.calibration.alpha
+    default_alpha = values.calibration.alpha
     if "calibration.alpha" not in own:
-        own["calibration.alpha"] = affordable_alpha(found, promised, values.split)
+        own["calibration.alpha"] = affordable_alpha(
+            found, default_alpha, values.split, values.calibration.guarantee
+        )
         values = parameters(own)
     backbone = choose_backbone(request or BackboneRequest(), found, own, values)
     chosen = plan(
         found,
         alpha=values.calibration.alpha,
+        guarantee=values.calibration.guarantee,
         backbone=None if backbone is None else backbone.card,
         split=values.split,
         train=values.train,
@@ -186,7 +204,7 @@ def prepare(
     )
     own |= backbone_settings(backbone, own)
     parsed = parameters(overrides(chosen) | own)
-    return Job(folder, anomalies, found, chosen, parsed, backbone, promised)
+    return Job(folder, anomalies, found, chosen, parsed, backbone, default_alpha)
 
 
 def check_new(output: Path) -> None:
@@ -210,7 +228,8 @@ def tell(job: Job) -> None:
     chosen = job.plan
     name, least, _ = min(chosen.classes, key=lambda one: one[1])
     seconds = estimate(job.found, chosen, job.values, job.backbone)
-    alpha, few = job.values.calibration.alpha, ""
+    calibration, few = job.values.calibration, ""
+    alpha = calibration.alpha
     if alpha > job.default_alpha:
         few = f"; the images are too few to calibrate {job.default_alpha:.1%}"
     total = sum(train + test for _, train, test in chosen.classes)
@@ -220,7 +239,7 @@ def tell(job: Job) -> None:
         f"network: {chosen.network} at {chosen.side_px} px; {chosen.why}\n"
         f"training: {chosen.train_images:,} images, {chosen.epochs} passes of "
         f"{chosen.batch_size}; {chosen.calibration_fraction:.0%} of each class calibrate\n"
-        f"promise: {alpha:.1%} of the images that belong are rejected{few}\n"
+        f"promise: {promise(alpha, calibration.guarantee)}{few}\n"
         f"time: {in_words(seconds)}, if the machine stays as busy as it is"
     )
 

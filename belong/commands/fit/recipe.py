@@ -284,6 +284,7 @@ def _images(values: Parameters, announce: Callable[[str], None]) -> Result:
         {"normal": values.normal, "anomaly": values.anomaly, "unseen": values.unseen},
         options=values.split,
         alpha=values.calibration.alpha,
+        guarantee=values.calibration.guarantee,
         seed=values.seed,
     )
     if repeats := left_out(divided.manifest):
