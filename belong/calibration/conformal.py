@@ -40,11 +40,15 @@ def ties(calibration: np.ndarray) -> np.ndarray:
 
     `calibration` (n,) of held-out normal images -> (n,) float64.
     """
-    ordered = np.sort(calibration).astype(np.float64)
-    finite = ordered[np.isfinite(ordered)]
+    return tie(np.sort(calibration), calibration)
+
+
+def tie(scores: np.ndarray, calibration: np.ndarray) -> np.ndarray:
+    """Return up to which score an image counts as equal to each of `scores` (m,): (m,) float64."""
+    finite = calibration[np.isfinite(calibration)].astype(np.float64)
     spread = float(finite.std()) if len(finite) else 0.0
-    with np.errstate(invalid="ignore"):
-        return np.asarray(ordered + SAME * np.maximum(np.abs(ordered), spread))
+    exact = np.asarray(scores, np.float64)
+    return np.asarray(exact + SAME * np.maximum(np.abs(exact), spread))
 
 
 def p_values(calibration: np.ndarray, scores: np.ndarray) -> np.ndarray:
@@ -87,7 +91,7 @@ def check_within_reach(n: int, alpha: float, guarantee: Guarantee = MARGINAL) ->
         InputError: says how many are needed, and which alpha is the least.
     """
     if n < (least := least_to_calibrate(alpha, guarantee)):
-        how = "" if guarantee == MARGINAL else f" {guarantee}"
+        how = "" if guarantee == MARGINAL else f" with guarantee {guarantee}"
         raise InputError(
             f"alpha {alpha:g}{how} needs at least {least} calibration images, got {n}; the least "
             f"alpha within reach is {least_alpha(n, guarantee):g}"

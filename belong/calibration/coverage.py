@@ -117,7 +117,7 @@ def class_rates(
         rejected = ~rule.belongs(scores[fresh], labels[fresh])
         for label, own in rule.of_class.items():
             if (is_own := labels[fresh] == label).any():
-                yield label, len(own.ties), int(is_own.sum()), float(rejected[is_own].mean())
+                yield label, len(own.scores), int(is_own.sum()), float(rejected[is_own].mean())
 
 
 def resplits(

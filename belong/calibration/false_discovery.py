@@ -26,7 +26,7 @@ def reported_rank(ranks: np.ndarray, *, n: int, fdr: float) -> int:
 
 
 def least_reported(n: int, m: int, *, fdr: float) -> int:
-    """Return how many of m images have to be reported together, at least: one p-value is too few.
+    """Return how many of m images are reported together, at least, or none.
 
     With n calibration images no p-value is below 1 / (n + 1).
     """

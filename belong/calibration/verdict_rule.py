@@ -8,16 +8,12 @@ the true one is not. A class with too few calibration images keeps the pooled th
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Self
 
 import numpy as np
 
-from belong.calibration.conformal import (
-    check_within_reach,
-    p_values_of,
-    rejects_range,
-    ties,
-)
+from belong.calibration import conformal
 from belong.calibration.sample_size import (
     CERTAINTY,
     MARGINAL,
@@ -34,14 +30,24 @@ class Calibration:
     """Calibration images of all classes, or of one, and the threshold that they set.
 
     Attributes:
-        ties: (n,) float64 sorted, of their scores, see `conformal.ties`.
+        scores: (n,) of the images.
         rank: so many of them may be as large as a rejected score.
         threshold: the score up to which an image belongs.
     """
 
-    ties: np.ndarray
+    scores: np.ndarray
     rank: int
     threshold: float
+
+    @cached_property
+    def ties(self) -> np.ndarray:
+        """Up to which score an image counts as equal to each calibration image: (n,) sorted."""
+        return conformal.ties(self.scores)
+
+    @cached_property
+    def limit(self) -> float:
+        """Up to which score it counts as equal to the threshold."""
+        return float(conformal.tie(np.array(self.threshold), self.scores))
 
     @classmethod
     def of(cls, scores: np.ndarray, *, alpha: float, guarantee: Guarantee = MARGINAL) -> Self:
@@ -50,10 +56,13 @@ class Calibration:
         Raises:
             InputError: they are too few for alpha.
         """
-        n = len(scores)
-        check_within_reach(n, alpha, guarantee)
-        rank, own = rejectable(n, alpha, guarantee), ties(scores)
-        return cls(own, rank, float(own[n - rank]))
+        limit = conformal.threshold(scores, alpha=alpha, guarantee=guarantee)
+        return cls(scores, rejectable(len(scores), alpha, guarantee), limit)
+
+    def at_rank(self, rank: int) -> Self:
+        """Return the threshold that rejects p-values up to rank / (n + 1); 0: none."""
+        limit = float(np.sort(self.scores)[-rank]) if rank else np.inf
+        return type(self)(self.scores, rank, limit)
 
 
 @dataclass(frozen=True)
@@ -112,23 +121,22 @@ class VerdictRule:
 
     def belongs(self, scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Decide, by scores (n,) and predicted classes (n,) int: (n,) bool."""
-        limits = np.full(len(scores), self.pooled.threshold)
+        limits = np.full(len(scores), self.pooled.limit)
         for label, own in self.of_class.items():
-            limits[labels == label] = own.threshold
+            limits[labels == label] = own.limit
         return decide(scores, limits)
 
     def p_values(self, scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Return the p-value of each image among the calibration images of its group: (n,)."""
-        values = p_values_of(self.pooled.ties, scores)
+        values = conformal.p_values_of(self.pooled.ties, scores)
         for label, own in self.of_class.items():
             is_own = labels == label
-            values[is_own] = p_values_of(own.ties, scores[is_own])
+            values[is_own] = conformal.p_values_of(own.ties, scores[is_own])
         return values
 
     def at_rank(self, rank: int) -> Self:
         """Return the rule that rejects p-values up to rank / (n + 1), of all classes together."""
-        limit = float(self.pooled.ties[-rank]) if rank else np.inf
-        return replace(self, pooled=replace(self.pooled, rank=rank, threshold=limit), of_class={})
+        return replace(self, pooled=self.pooled.at_rank(rank), of_class={})
 
     def groups(self, counts: Sequence[int]) -> list[tuple[int, int, int]]:
         """Return (calibration images, new images, rank) of each threshold, for `rejects_range`.
@@ -137,11 +145,11 @@ class VerdictRule:
         """
         both = [(own, counts[label]) for label, own in self.of_class.items()]
         both.append((self.pooled, sum(counts) - sum(m for _, m in both)))
-        return [(len(own.ties), m, own.rank) for own, m in both]
+        return [(len(own.scores), m, own.rank) for own, m in both]
 
     def rejects_range(self, counts: Sequence[int]) -> tuple[int, int]:
         """Return between which numbers of false rejects 95 of 100 cases lie, see `groups`."""
-        return rejects_range(self.groups(counts))
+        return conformal.rejects_range(self.groups(counts))
 
     def by_chance(self, counts: Sequence[int]) -> float:
         """Return how many images are rejected on average if all belong, see `groups`."""

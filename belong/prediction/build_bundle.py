@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from belong.calibration.conformal import ties
 from belong.calibration.sample_size import FITTING, rejectable
 from belong.calibration.verdict import kind_in_force
 from belong.calibration.verdict_rule import Calibration, VerdictRule
@@ -140,8 +139,8 @@ def build_bundle(fitted: Fitted, settings: Settings, *, where: Path) -> Bundle:
             guarantee=calibration.guarantee,
         )
     else:
-        rank, own = rejectable(n, calibration.alpha), ties(held_out[detector])
-        pooled = Calibration(own, rank, thresholds["in_force"])
+        rank = rejectable(n, calibration.alpha)
+        pooled = Calibration(held_out[detector], rank, thresholds["in_force"])
         rule = VerdictRule(calibration.guarantee, calibration.alpha, pooled, {}, {})
     numbers = measured(fitted, detector, rule)
     manifest = Manifest(

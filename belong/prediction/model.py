@@ -27,7 +27,7 @@ from belong.prediction.manifest import Manifest
 from belong.prediction.model_card import card
 from belong.prediction.predictions import Predictions, Scores, predictions_of
 from belong.prediction.scoring_options import ScoringOptions
-from belong.prediction.verdict_rules import is_reported, reporting_rule, rule_for
+from belong.prediction.verdict_rules import is_reported, reporting_rule, rule_for, rule_of
 from belong.runtime.arguments import as_path, check_choice
 from belong.runtime.errors import InputError
 from belong.runtime.parallel import in_order
@@ -98,7 +98,9 @@ class Model:
             >>> print(belong.load_model("model").card.splitlines()[1])
             classes           2: cat, dog
         """
-        return card(self.info, printable(self.folder))
+        own = self.bundle.arrays["calibration"].get(self.detector)
+        guarantee = None if own is None else rule_of(self.bundle).sentence(self.class_names)
+        return card(self.info, printable(self.folder), guarantee)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -315,7 +317,7 @@ def predict_batch(
     scores = None
     if read:
         pixels = np.stack([picture.pixels for _, picture in read])
-        scores = predictor.score(pixels, rule=rule, stopped=stopped)
+        scores = predictor.score(pixels, stopped=stopped).by(rule)
         if observe:
             observe(dict(read), scores)
     return predictions_of(

@@ -14,8 +14,8 @@ from belong.prediction.manifest import Manifest
 WIDTH, INDENT = 100, 18
 
 
-def card(manifest: Manifest, name: str) -> str:
-    """Return the card of the model that lies in the folder `name`."""
+def card(manifest: Manifest, name: str, guarantee: str | None = None) -> str:
+    """Return the card of the model that lies in the folder `name`; `guarantee`: in words."""
     form, made = manifest.form, manifest.trained_on
     parts = [f"{count:,} {part.replace('_', ' ')}" for part, count in made.images.items()]
     detector = manifest.detector
@@ -35,7 +35,7 @@ def card(manifest: Manifest, name: str) -> str:
         ("trained on", f"{made.normal}, lambda {made.weight:g}, seed {made.seed}"),
         ("", "; ".join(parts)),
         ("", ""),
-        *_measured(manifest),
+        *_measured(manifest, guarantee or promise(manifest.alpha, manifest.guarantee)),
         ("", ""),
         *(("limits" if not i else "", limit) for i, limit in enumerate(limits(manifest))),
         ("", ""),
@@ -120,7 +120,7 @@ def _backbone(manifest: Manifest) -> Iterable[tuple[str, str]]:
         yield "license", f"of the backbone's weights: {terms}{forbidden}"
 
 
-def _measured(manifest: Manifest) -> Iterable[tuple[str, str]]:
+def _measured(manifest: Manifest, guarantee: str) -> Iterable[tuple[str, str]]:
     got = manifest.measured
     low, high = got.expected
     normal, other = f"{got.normal_images:,} test images", f"{got.anomalies:,} anomalies"
@@ -133,7 +133,7 @@ def _measured(manifest: Manifest) -> Iterable[tuple[str, str]]:
     yield "", f"(after {held_out}, {low:.2%} to {high:.2%} is to be expected)"
     if manifest.threshold_from == "calibrated":
         least = least_alpha(manifest.n_calibration, manifest.guarantee)
-        yield "guarantee", f"{manifest.guarantee}: {promise(manifest.alpha, manifest.guarantee)}"
+        yield "guarantee", f"{manifest.guarantee}: {guarantee}"
         yield "", f"(`belong score --alpha` moves it; the least within reach is {least:g})"
 
 

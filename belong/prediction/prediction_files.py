@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from belong.calibration.false_discovery import least_reported
 from belong.calibration.sample_size import PER_CLASS, least_alpha
 from belong.calibration.verdict_rule import VerdictRule
 from belong.prediction.manifest import Manifest
@@ -124,12 +125,15 @@ def guarantee_of(
     the one a score belongs, and up to the other a p-value is rejected, None if no image is; and of
     "per-class" `classes`: the same of each class, with `is_pooled` where it has too few.
     """
-    n, names = len(rule.pooled.ties), manifest.class_names
+    n, names = len(rule.pooled.scores), manifest.class_names
     kind: str = rule.guarantee
     by_chance, sentence = rule.by_chance(per_class), rule.sentence(names)
     if fdr is not None:
         kind, by_chance = "fdr", fdr * rejected
-        sentence = f"of the rejected images at most {fdr:.2%} belong, on average"
+        sentence = f"the rule of Benjamini and Hochberg keeps the false ones below {fdr:.2%}"
+        if not rejected:
+            least = least_reported(n, sum(per_class), fdr=fdr)
+            sentence += f"; with {n:,} calibration images it reports {least:,} at once, or none"
     facts: dict[str, Any] = {
         "kind": kind,
         "share": rule.alpha,
@@ -145,10 +149,10 @@ def guarantee_of(
         own = {label: rule.of_class.get(label, rule.pooled) for label in range(len(names))}
         facts["classes"] = {
             names[label]: {
-                "calibration_images": rule.few.get(label, len(one.ties)),
+                "calibration_images": rule.few.get(label, len(one.scores)),
                 "is_pooled": label in rule.few,
                 "threshold": one.threshold,
-                "p_value": round(one.rank / (len(one.ties) + 1), 6),
+                "p_value": round(one.rank / (len(one.scores) + 1), 6),
             }
             for label, one in own.items()
         }

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
+from belong.calibration.verdict_rule import VerdictRule
 from belong.prediction.explanations import frames_note, reason
 
 if TYPE_CHECKING:
@@ -48,6 +49,14 @@ class Scores:
     distance: np.ndarray
     detector: np.ndarray
     features: np.ndarray
+
+    def by(self, rule: VerdictRule) -> Self:
+        """Return the same scores with the verdicts and p-values of a rule."""
+        return replace(
+            self,
+            belongs=rule.belongs(self.score, self.label),
+            p_value=rule.p_values(self.score, self.label),
+        )
 
 
 class Prediction(NamedTuple):

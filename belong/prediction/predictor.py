@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from belong.calibration.verdict_rule import VerdictRule
 from belong.detectors.base import ROWS, scores_of
 from belong.detectors.combined import Combination
 from belong.detectors.mahalanobis import Mahalanobis
@@ -41,7 +40,6 @@ from belong.prediction.verdict_rules import rule_of
 from belong.runtime.errors import InputError
 from belong.runtime.exit_codes import no_memory_left
 
-NOTHING = torch.empty(0, 0), torch.empty(0)  # what an autoencoder would see, where none is needed
 # What arrays of another network, or of another number of classes, make torch and NumPy raise.
 UNFIT = (
     ArithmeticError, AssertionError, AttributeError, LookupError, OSError, RuntimeError, TypeError,
@@ -144,17 +142,10 @@ class Predictor:
                 raise ValueError(f"the {name} of a blank image or of noise is not finite")
         nearest_training_images(scored.features, training["features"], most=1)
 
-    def score(
-        self,
-        images: np.ndarray,
-        *,
-        rule: VerdictRule | None = None,
-        stopped: Event | None = None,
-    ) -> Scores:
+    def score(self, images: np.ndarray, *, stopped: Event | None = None) -> Scores:
         """Score images (n, ch, h, w) uint8 that have the model's form.
 
-        `rule` decides; the model's own if None. Another thread sets `stopped` to have this call end
-        soon.
+        The model's own rule decides. Another thread sets `stopped` to have this call end soon.
 
         Raises:
             InputError: they have another form.
@@ -176,7 +167,7 @@ class Predictor:
         score, detector = self._in_force(scores)
         score = np.where(np.isfinite(score), score, LARGEST)  # no such score is ever accepted
         distance = least.numpy() / np.float32(self.manifest.distance_limit)
-        labels, rule = label.numpy(), rule or self._rule
+        labels, rule = label.numpy(), self._rule
         return Scores(
             label=labels,
             probability=probability.numpy(),
@@ -218,7 +209,8 @@ class Predictor:
         def views_of(pixels: Tensor) -> tuple[Tensor, ...]:
             _end_if(stopped)
             inputs = pixels if self._backbone is None else self._vectors(pixels, stopped)
-            coded = self._coder(pixels) if self._coder else NOTHING
+            n = len(pixels)  # without an autoencoder, no detector looks at its codes
+            coded = self._coder(pixels) if self._coder else (torch.empty(n, 0), torch.empty(n))
             return *layers_of(self._network, inputs), *coded
 
         size, device = self._network.batch, self._device

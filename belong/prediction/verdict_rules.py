@@ -2,13 +2,11 @@
 
 import numpy as np
 
-from belong.calibration.conformal import ties
 from belong.calibration.false_discovery import check_fdr, reported_rank
 from belong.calibration.sample_size import (
     MARGINAL,
     PER_CLASS,
     Guarantee,
-    least_to_calibrate,
     rejectable,
 )
 from belong.calibration.verdict import decide
@@ -42,10 +40,9 @@ def rule_of(
     is_own = alpha is None and guarantee is None
     alpha, guarantee = alpha or manifest.alpha, guarantee or manifest.guarantee
     _check(predicted, len(scores), classes=len(manifest.class_names))
-    is_calibrated = manifest.threshold_from == "calibrated"
-    if is_own and not (is_calibrated and len(scores) >= least_to_calibrate(alpha, guarantee)):
-        rank = rejectable(len(scores), alpha)
-        pooled = Calibration(ties(scores), rank, manifest.threshold)
+    if is_own and (guarantee != PER_CLASS or manifest.threshold_from != "calibrated"):
+        rank = rejectable(len(scores), alpha, guarantee)
+        pooled = Calibration(scores, rank, manifest.threshold)
         return VerdictRule(guarantee, alpha, pooled, {}, {})
     if guarantee == PER_CLASS and predicted is None:
         raise InputError(
@@ -67,20 +64,19 @@ def rule_for(bundle: Bundle, options: ScoringOptions) -> VerdictRule:
         return rule_of(bundle, alpha=options.alpha, guarantee=options.guarantee)
     scores = bundle.arrays["calibration"][bundle.manifest.detector]
     check_fdr(len(scores), options.fdr)
-    pooled = Calibration(ties(scores), 0, np.inf)
-    return VerdictRule(MARGINAL, options.fdr, pooled, {}, {})
+    return VerdictRule(MARGINAL, options.fdr, Calibration(scores, 0, np.inf), {}, {})
 
 
 def reporting_rule(rule: VerdictRule, p_values: np.ndarray, fdr: float) -> VerdictRule:
     """Return the rule that keeps `fdr` in a batch whose images have these p-values (m,)."""
-    n = len(rule.pooled.ties)
+    n = len(rule.pooled.scores)
     ranks = np.rint(p_values * (n + 1)).astype(np.int64)
     return rule.at_rank(reported_rank(ranks, n=n, fdr=fdr))
 
 
 def is_reported(rule: VerdictRule, p_values: np.ndarray) -> np.ndarray:
     """Return which images `reporting_rule` has rejected, by their p-values (m,): (m,) bool."""
-    return ~decide(-p_values, -(rule.pooled.rank + 0.5) / (len(rule.pooled.ties) + 1))
+    return ~decide(-p_values, -(rule.pooled.rank + 0.5) / (len(rule.pooled.scores) + 1))
 
 
 def _check(predicted: np.ndarray | None, n: int, *, classes: int) -> None:

@@ -169,7 +169,7 @@ def test_the_card_says_the_verdict_below_the_classes(
 
 def test_the_summary_of_a_scoring_has_the_grades_of_its_model() -> None:
     bundle = a_bundle()
-    scores = bundle.arrays["calibration"] | {bundle.manifest.detector: np.arange(3.0)}
+    scores = {bundle.manifest.detector: np.arange(3.0)}
     bundle = replace(bundle, arrays={**bundle.arrays, "calibration": scores})
     summary = summary_of(Counter({("cat", True): 1}), bundle.manifest, rule_of(bundle))["model"]
     assert summary["grade"] == {"classifier": "not fit for use", "judge": "usable with care"}

@@ -13,7 +13,13 @@ from typing import Self
 
 import numpy as np
 
-from belong.calibration.sample_size import MARGINAL, Guarantee, least_held_out
+from belong.calibration.sample_size import (
+    MARGINAL,
+    PER_CLASS,
+    Guarantee,
+    least_held_out,
+    least_to_calibrate,
+)
 from belong.data.dataset import DataSet, drawn
 from belong.data.image_folder import ImageFiles
 from belong.data.image_reader import has_color, shorter_side
@@ -238,7 +244,13 @@ def held_out(
             f"alpha {alpha:g} needs {needed} images to calibrate, and as many to train; there are "
             f"{images} beside the test; {helps} would do"
         )
-    return share
+    if guarantee != PER_CLASS:
+        return share
+    # Each class calibrates its own threshold, if a half of it is enough.
+    own, each = share, 2 * least_to_calibrate(alpha) + SPARE
+    while own <= 0.5 and min(drawn(count, own) for count in trained) < each:
+        own = _next(own, trained)
+    return own if own <= 0.5 else share
 
 
 def _next(share: float, trained: Sequence[int]) -> float:

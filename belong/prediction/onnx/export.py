@@ -119,12 +119,12 @@ def _decided(
     graph: Graph, rule: VerdictRule, scores: str, labels: str, *, classes: int
 ) -> tuple[Value, str]:
     """Return the thresholds of scores (n,) float64 and their p-values (n,): see `VerdictRule`."""
-    limit, p_values = np.float64(rule.pooled.threshold), _p_values(graph, rule.pooled, scores)
+    limit, p_values = np.float64(rule.pooled.limit), _p_values(graph, rule.pooled, scores)
     if not rule.of_class:
         return limit, p_values
     limits = np.full(classes, limit)
     for label, own in rule.of_class.items():
-        limits[label] = own.threshold
+        limits[label] = own.limit
         is_own = graph("Equal", labels, np.int64(label))
         p_values = graph("Where", is_own, _p_values(graph, own, scores), p_values)
     return graph("Gather", limits, labels), p_values

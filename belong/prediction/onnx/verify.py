@@ -89,7 +89,7 @@ def compare(
     for images in batches:
         pixels = np.ascontiguousarray(images.transpose(0, 2, 3, 1))
         got = dict(zip(outputs, session.run(None, {"images": pixels}), strict=True))
-        wanted, scores = predictor.score(images, rule=rule), predictor.detector_scores(images)
+        wanted, scores = predictor.score(images).by(rule), predictor.detector_scores(images)
         own = dict(zip(spread, got["detectors"].T, strict=True))
         seen.n += len(images)
         seen.labels += int((got["label"] != wanted.label).sum())
