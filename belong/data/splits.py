@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from belong.calibration.sample_size import least_held_out
+from belong.calibration.sample_size import MARGINAL, Guarantee, least_held_out
 from belong.data.dataset import (
     IS_IN,
     DataSet,
@@ -64,6 +64,7 @@ def split(
     *,
     options: SplitSection,
     alpha: float,
+    guarantee: Guarantee = MARGINAL,
     seed: int,
     least_classes: int = 2,
 ) -> Split:
@@ -74,6 +75,7 @@ def split(
         choices: "normal", "anomaly" and "unseen" -> which classes of which data set.
         options: the shares of the parts, and how much memory they may take.
         alpha: share of the images that belong that may be rejected.
+        guarantee: of that share.
         seed: draws the parts.
         least_classes: of the normal images; 1 where no classifier is trained.
 
@@ -110,7 +112,7 @@ def split(
         further_images=options.further_images,
         rng=np.random.default_rng(seed),
     )
-    _check_calibration(manifest, alpha)
+    _check_calibration(manifest, alpha, guarantee)
     arrays = {}
     for part in PARTS:
         own = manifest[manifest["part"] == part]
@@ -138,10 +140,11 @@ def _check_size(sets: Mapping[str, DataSet], form: Form, options: SplitSection) 
         )
 
 
-def _check_calibration(manifest: pd.DataFrame, alpha: float) -> None:
+def _check_calibration(manifest: pd.DataFrame, alpha: float, guarantee: Guarantee) -> None:
     """Refuse, before anything is trained, too few images to calibrate."""
     normal = manifest[~manifest["is_anomaly"]]
-    held_out, least = int((normal["part"] == "normal/calibration").sum()), least_held_out(alpha)
+    held_out = int((normal["part"] == "normal/calibration").sum())
+    least = least_held_out(alpha, guarantee)
     if held_out < least:
         raise InputError(
             f"calibration images: expected at least {least} for combined at alpha {alpha:g}, got "

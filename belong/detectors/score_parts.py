@@ -11,6 +11,7 @@ import torch
 from belong.calibration import conformal
 from belong.calibration.thresholds import thresholds
 from belong.calibration.verdict import decide
+from belong.detectors.base import scores_of
 from belong.detectors.combined import Member, combined, entered
 from belong.detectors.registry import DETECTORS, stored_in
 from belong.detectors.temperature_scaling import best_temperature
@@ -71,14 +72,16 @@ def score_parts(
         for name, kind in kinds.items():
             fitted = kind.from_arrays(arrays[name])
             for part, seen in views.items():
-                scores[part][name] = fitted.score(seen).numpy()
+                scores[part] |= scores_of({name: fitted}, seen)
             progress.update()
     sums_of = combined(scores, HELD_OUT, entered(members), tail=tail, rule=rule)
     for part, sums in sums_of.items():
         scores[part]["combined"] = sums
     own = {name: kind.threshold for name, kind in kinds.items() if kind.threshold is not None}
     alpha, in_force = calibration.alpha, calibration.threshold
-    limits = thresholds(scores[HELD_OUT], own, alpha=alpha, in_force=in_force)
+    limits = thresholds(
+        scores[HELD_OUT], own, alpha=alpha, in_force=in_force, guarantee=calibration.guarantee
+    )
     logits, labels = views[HELD_OUT].logits, torch.from_numpy(features[f"{HELD_OUT}/labels"])
     # Four decimals, so that the last bits of a sum decide nothing.
     temperature = round(best_temperature(logits, labels, spread=SPREAD), 4)
@@ -91,9 +94,9 @@ def score_parts(
         "temperature": temperature,
     }
     by_name = {f"{part}/{name}": x for part, one in scores.items() for name, x in one.items()}
-    for part in (HELD_OUT, *TESTED):
-        if part in views:
-            by_name[f"{part}/predicted"] = views[part].logits.argmax(dim=1).numpy()
+    for part, seen in views.items():
+        by_name[f"{part}/predicted"] = seen.logits.argmax(dim=1).numpy()
+        if part in (HELD_OUT, *TESTED):
             by_name[f"{part}/labels"] = features[f"{part}/labels"]
     for name, divisor in (("confidence", temperature), ("raw_confidence", 1.0)):
         by_name[f"{TESTED[0]}/{name}"] = _confidence(views[TESTED[0]], divisor)
@@ -121,8 +124,9 @@ def verdict_table(scores: Arrays, about: Mapping[str, Any], manifest: pd.DataFra
         columns: dict[str, np.ndarray] = {"predicted_class": classes}
         for name in names:
             own, limit = scores[f"{part}/{name}"], about["thresholds"][name]["in_force"]
+            known = conformal.ties(scores[f"{HELD_OUT}/{name}"])
             columns[f"{name}_score"] = own
-            columns[f"{name}_p_value"] = conformal.p_values(scores[f"{HELD_OUT}/{name}"], own)
+            columns[f"{name}_p_value"] = conformal.p_values_of(known, own)
             columns[f"{name}_belongs"] = decide(own, limit)
         tables.append(pd.DataFrame(columns))
     rows = manifest[manifest["part"].isin(tested)].reset_index(drop=True)

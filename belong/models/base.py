@@ -38,8 +38,8 @@ class Network(Stored, ABC):
     Attributes:
         shape: the keywords that it was built with, as JSON values.
         classifier: the last layer, features (n, d) -> logits (n, c).
-        batch: images that pass at once where nothing is learned; more than fit the processor's
-            cache take longer.
+        batch: images that pass at once where nothing is learned, always as many: more than fit the
+            processor's cache take longer, and so does a single image.
     """
 
     shape: dict[str, int]

@@ -49,7 +49,8 @@ class Photos:
     """Where models and images lie.
 
     Attributes:
-        folder: `frozen`, `one` (of one class) and `whole` are models, `ours` trained them, `new` holds twos and clothes.
+        folder: `frozen`, `one` (of one class) and `whole` are models, `ours` trained them,
+            `new` holds twos and clothes.
         twos, clothes: the names in `new`; of each the first half is reviewed.
     """
 

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from belong.calibration.sample_size import GUARANTEES
 from belong.commands.arguments import (
     add_backbone_arguments,
     add_setting_arguments,
@@ -34,6 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="images that do not belong")  # fmt: skip
     parser.add_argument("--alpha", type=share, metavar="SHARE",
                         help="promised false-rejection rate (default: 0.025)")  # fmt: skip
+    parser.add_argument("--guarantee", choices=GUARANTEES,
+                        help="scope of the rate (default: marginal)")  # fmt: skip
     add_backbone_arguments(parser)
     add_setting_arguments(parser)
     parser.add_argument("--require", action="append", default=[], metavar="KEY=NUMBER",
@@ -54,6 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     options = {
         "anomalies": arguments.anomalies,
         "alpha": arguments.alpha,
+        "guarantee": arguments.guarantee,
         "settings": settings,
     }
     of_backbone = {

@@ -12,6 +12,8 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from belong.calibration.sample_size import Guarantee
+from belong.calibration.verdict_rule import promise
 from belong.commands.fit.backbone_choice import backbone_settings, choose_backbone
 from belong.commands.fit.backbone_request import BackboneRequest
 from belong.commands.fit.plan import Plan, affordable_alpha, overrides, plan
@@ -69,6 +71,7 @@ def fit(
     *,
     anomalies: str | PathLike[str] | None = None,
     alpha: float | None = None,
+    guarantee: Guarantee | None = None,
     backbone: "str | nn.Module | None" = None,
     weights: str | PathLike[str] | None = None,
     from_scratch: bool = False,
@@ -87,6 +90,9 @@ def fit(
         anomalies: a folder of images that do not belong, for the supervised head and the report.
         alpha: promised false-rejection rate, between 0 and 1; None: 0.025, or 0.05, 0.1 or 0.2 if
             there are too few images to calibrate a smaller rate.
+        guarantee: scope of alpha: "marginal" (on average over calibration sets; the default),
+            "training-conditional" (with 95 % certainty for the set that is drawn) or "per-class"
+            (for each predicted class).
         backbone: a pretrained network: "efficientnet_lite0" (the default for photos and color
             images), "efficientnet_b0" (the paper's), any network of timm, or a torch module
             (n, 3, h, w) -> (n, d) with its preprocessing in the attributes `mean`, `std` and
@@ -129,7 +135,14 @@ def fit(
                 f"a class without images"
             )
     request = BackboneRequest(backbone, weights, from_scratch)
-    job = prepare(folder, anomalies=anomalies, alpha=alpha, request=request, settings=settings)
+    job = prepare(
+        folder,
+        anomalies=anomalies,
+        alpha=alpha,
+        guarantee=guarantee,
+        request=request,
+        settings=settings,
+    )
     # Imported here: torch is slow, and a wrong folder is reported first.
     from belong.models.device import callers_settings
 
@@ -148,6 +161,7 @@ def prepare(
     *,
     anomalies: str | PathLike[str] | None = None,
     alpha: float | None = None,
+    guarantee: Guarantee | None = None,
     request: BackboneRequest | None = None,
     settings: Mapping[str, object] | None = None,
 ) -> Job:
@@ -156,7 +170,8 @@ def prepare(
     anomalies = None if anomalies is None else as_path("anomalies", anomalies)
     settings = {} if settings is None else settings
     check_settings(settings)
-    keys = dict(settings) | ({"calibration.alpha": alpha} if alpha is not None else {})
+    promised = {"calibration.alpha": alpha, "calibration.guarantee": guarantee}
+    keys = dict(settings) | {key: value for key, value in promised.items() if value is not None}
     keys = sources(folder, anomalies, keys)
     values = parameters(keys)
     found = look(folder)
@@ -170,14 +185,17 @@ def prepare(
         others.append(look(anomalies))
     if unread := unread_heif(found, *others):
         say(unread)
-    promised = values.calibration.alpha
+    default_alpha = values.calibration.alpha
     if "calibration.alpha" not in keys:
-        keys["calibration.alpha"] = affordable_alpha(found, promised, values.split)
+        keys["calibration.alpha"] = affordable_alpha(
+            found, default_alpha, values.split, values.calibration.guarantee
+        )
         values = parameters(keys)
     backbone = choose_backbone(request or BackboneRequest(), found, keys, values)
     chosen = plan(
         found,
         alpha=values.calibration.alpha,
+        guarantee=values.calibration.guarantee,
         backbone=None if backbone is None else backbone.card,
         split=values.split,
         train=values.train,
@@ -186,7 +204,7 @@ def prepare(
     )
     keys |= backbone_settings(backbone, keys)
     parsed = parameters(overrides(chosen) | keys)
-    return Job(folder, anomalies, found, chosen, parsed, backbone, promised)
+    return Job(folder, anomalies, found, chosen, parsed, backbone, default_alpha)
 
 
 def check_new(output: Path) -> None:
@@ -212,7 +230,8 @@ def tell(job: Job) -> None:
     is_one_class = len(chosen.classes) == 1
     untrained = replace(chosen, epochs=0) if is_one_class else chosen
     seconds = estimate(job.found, untrained, job.values, job.backbone)
-    alpha, few = job.values.calibration.alpha, ""
+    calibration, few = job.values.calibration, ""
+    alpha = calibration.alpha
     if alpha > job.default_alpha:
         few = f"; too few images to calibrate {job.default_alpha:.1%}"
     total = sum(train + test for _, train, test in chosen.classes)
@@ -226,7 +245,7 @@ def tell(job: Job) -> None:
         f"network: {chosen.network} at {chosen.side_px} px; {chosen.why}\n"
         f"training: {chosen.train_images:,} images, {training}; calibration: "
         f"{chosen.calibration_fraction:.0%} of each class\n"
-        f"promised false-rejection rate: {alpha:.1%}{few}\n"
+        f"promise: {promise(alpha, calibration.guarantee)}{few}\n"
         f"estimated time: {in_words(seconds)}, at the current load of the machine"
     )
 

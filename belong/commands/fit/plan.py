@@ -13,7 +13,13 @@ from typing import Self
 
 import numpy as np
 
-from belong.calibration.sample_size import least_held_out
+from belong.calibration.sample_size import (
+    MARGINAL,
+    PER_CLASS,
+    Guarantee,
+    least_held_out,
+    least_to_calibrate,
+)
 from belong.data.dataset import DataSet, drawn
 from belong.data.image_folder import ImageFiles
 from belong.data.image_reader import has_color, shorter_side
@@ -108,6 +114,7 @@ def plan(
     found: DataSet | ImageFiles,
     *,
     alpha: float,
+    guarantee: Guarantee = MARGINAL,
     backbone: BackboneCard | None,
     split: SplitSection,
     train: TrainSection,
@@ -119,6 +126,7 @@ def plan(
     Args:
         found: the images that belong, as `belong.data.loader.look` returns them.
         alpha: share of the images that belong that may be rejected.
+        guarantee: of alpha.
         backbone: what the network stands on, if it is not trained from scratch.
         split: the least shares of each class that measure, where there is no test part, and of its
             training images that are held out.
@@ -133,7 +141,9 @@ def plan(
     _check_classes(found, trained)
     if not sum(tested):
         trained = without_test(trained, split.test_fraction)
-    calibrates = held_out(trained, alpha=alpha, least=split.calibration_fraction)
+    calibrates = held_out(
+        trained, alpha=alpha, least=split.calibration_fraction, guarantee=guarantee
+    )
     fitted = sum(count - drawn(count, calibrates) for count in trained)
     network, side_px, why = network_for(found, backbone)
     network = str(settings.get("network", network))
@@ -155,13 +165,16 @@ def plan(
     ).with_settings(settings)
 
 
-def affordable_alpha(found: DataSet | ImageFiles, alpha: float, split: SplitSection) -> float:
+def affordable_alpha(
+    found: DataSet | ImageFiles, alpha: float, split: SplitSection, guarantee: Guarantee = MARGINAL
+) -> float:
     """Return alpha, or the first of `LARGER_ALPHAS` that so few images can calibrate.
 
     Args:
         found: the images that belong.
         alpha: share of the images that belong that may be rejected.
         split: as `plan` takes it.
+        guarantee: of alpha.
 
     Returns:
         `alpha` where no larger one helps either; `plan` then says how many images it requires.
@@ -171,7 +184,7 @@ def affordable_alpha(found: DataSet | ImageFiles, alpha: float, split: SplitSect
         trained = without_test(trained, split.test_fraction)
     for one in (alpha, *(larger for larger in LARGER_ALPHAS if larger > alpha)):
         with suppress(InputError):
-            held_out(trained, alpha=one, least=split.calibration_fraction)
+            held_out(trained, alpha=one, least=split.calibration_fraction, guarantee=guarantee)
             return one
     return alpha
 
@@ -198,7 +211,9 @@ def without_test(trained: Sequence[int], test_fraction: float) -> list[int]:
     return [count - drawn(count, test_fraction) for count in trained]
 
 
-def held_out(trained: Sequence[int], *, alpha: float, least: float) -> float:
+def held_out(
+    trained: Sequence[int], *, alpha: float, least: float, guarantee: Guarantee = MARGINAL
+) -> float:
     """Return the share of each class's training images that calibrates.
 
     It gives as many as `combined` needs, and some to spare: a few may turn out to be copies. Whole
@@ -209,11 +224,12 @@ def held_out(trained: Sequence[int], *, alpha: float, least: float) -> float:
         trained: images of each class for training, without the test.
         alpha: share of the images that belong that may be rejected.
         least: the share, where images are many.
+        guarantee: of alpha.
 
     Raises:
         InputError: it would be more than half of them.
     """
-    images, needed = sum(trained), least_held_out(alpha) + SPARE
+    images, needed = sum(trained), least_held_out(alpha, guarantee) + SPARE
     share = max(least, needed / max(1, images))
     while share <= 0.5 and sum(drawn(count, share) for count in trained) < needed:
         share = _next(share, trained)
@@ -223,7 +239,13 @@ def held_out(trained: Sequence[int], *, alpha: float, least: float) -> float:
             f"alpha {alpha:g} needs {needed} images to calibrate, and as many to train; there are "
             f"{images} beside the test; {helps} would do"
         )
-    return share
+    if guarantee != PER_CLASS:
+        return share
+    # Each class calibrates its own threshold, if a half of it is enough.
+    own, each = share, 2 * least_to_calibrate(alpha) + SPARE
+    while own <= 0.5 and min(drawn(count, own) for count in trained) < each:
+        own = _next(own, trained)
+    return own if own <= 0.5 else share
 
 
 def _next(share: float, trained: Sequence[int]) -> float:

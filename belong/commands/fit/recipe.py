@@ -302,6 +302,7 @@ def _images(values: Parameters, announce: Callable[[str], None]) -> Result:
         {"normal": values.normal, "anomaly": values.anomaly, "unseen": values.unseen},
         options=values.split,
         alpha=values.calibration.alpha,
+        guarantee=values.calibration.guarantee,
         seed=values.seed,
         least_classes=1,
     )

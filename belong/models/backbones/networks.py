@@ -29,7 +29,7 @@ class FrozenBackbone(Network):
             standardized values, the training's rate is too high for the center loss.
     """
 
-    batch = 256
+    batch = 64
     mean: Tensor
     scale: Tensor
 

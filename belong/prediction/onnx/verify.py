@@ -9,14 +9,16 @@ import numpy as np
 import onnxruntime
 import torch
 
+from belong.calibration.verdict_rule import VerdictRule
 from belong.detectors.combined import Combination
 from belong.models.device import use_threads
 from belong.prediction.bundle import Bundle
 from belong.prediction.manifest import IntegrityError
-from belong.prediction.onnx.export import PATTERN
 from belong.prediction.predictor import Predictor
+from belong.prediction.verdict_rules import rule_of
 from belong.runtime.text import counted
 
+PATTERN = "active_nodes"
 MOST = 1e-4  # that scores may differ by
 MOST_STEPS = 0.001  # share of the images, rounded up
 THREADS = 1
@@ -68,8 +70,11 @@ class Compared:
         )
 
 
-def compare(bundle: Bundle, model: Path, batches: Iterable[np.ndarray]) -> Compared:
-    """Run both on batches of images (n, ch, h, w) uint8, on the CPU."""
+def compare(
+    bundle: Bundle, model: Path, batches: Iterable[np.ndarray], *, rule: VerdictRule | None = None
+) -> Compared:
+    """Run both on batches of images (n, ch, h, w) uint8, on the CPU; `rule` decides in both."""
+    rule = rule or rule_of(bundle)
     use_threads(THREADS)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = THREADS
@@ -84,7 +89,7 @@ def compare(bundle: Bundle, model: Path, batches: Iterable[np.ndarray]) -> Compa
     for images in batches:
         pixels = np.ascontiguousarray(images.transpose(0, 2, 3, 1))
         got = dict(zip(outputs, session.run(None, {"images": pixels}), strict=True))
-        expected, scores = predictor.score(images), predictor.detector_scores(images)
+        expected, scores = predictor.score(images).by(rule), predictor.detector_scores(images)
         own = dict(zip(spread, got["detectors"].T, strict=True))
         seen.n += len(images)
         seen.labels += int((got["label"] != expected.label).sum())
@@ -95,7 +100,7 @@ def compare(bundle: Bundle, model: Path, batches: Iterable[np.ndarray]) -> Compa
         )
         least, most = (combination.score(end) if fitted else end[manifest.detector] for end in ends)
         differs = got["belongs"] != expected.belongs
-        is_tie = differs & (least <= manifest.threshold) & (manifest.threshold < most)
+        is_tie = differs & rule.belongs(least, expected.label) & ~rule.belongs(most, expected.label)
         seen.ties += int(is_tie.sum())
         seen.verdicts += int((differs & ~is_tie).sum())
         for name, values in own.items():
