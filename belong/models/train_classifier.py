@@ -33,8 +33,8 @@ class TrainingOptions(TrainSection):
 
     Attributes:
         lambda_: weight of the center loss, >= 0.
-        optimizer: see `optimizer_of`. No parameter of params.yaml: of the recipes that
-            reports/normalized compares, those with another one detect no better.
+        optimizer: see `optimizer_of`. It is no parameter of params.yaml: of the training recipes
+            that reports/normalized compares, one with `sgd` is chosen.
     """
 
     lambda_: float

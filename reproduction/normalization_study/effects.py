@@ -10,6 +10,7 @@ from reproduction.paper.seed_statistics import Comparison, by_seed
 from reproduction.photo_study.parts import PARTS
 
 PHOTO_PAIRS = tuple(f"cifar10-{part}" for part in PARTS)
+DIGITS, PHOTOS = "digits", "photos"
 RAISES, LOWERS, BOTH, OPEN = "raises", "lowers", "raises and lowers", "not clear"
 
 
@@ -26,6 +27,11 @@ class Task:
     title: str
     pairs: tuple[str, ...]
     anomalies: str = "anomaly"
+
+    @property
+    def data(self) -> str:
+        """`DIGITS` or `PHOTOS`."""
+        return PHOTOS if self.pairs == PHOTO_PAIRS else DIGITS
 
 
 TASKS = (

@@ -22,7 +22,8 @@ def against_lambda(cells: pd.DataFrame) -> Figure:
         figure = Figure(figsize=(10.4, 2.2 * len(tasks) + 0.6), layout="constrained")
         panels = figure.subplots(len(tasks), len(DETECTORS), sharey="row", squeeze=False)
         for task, row in zip(tasks, panels, strict=True):
-            row[0].set_ylabel(f"AUROC\n{task.title.replace(' against ', chr(10) + 'against ')}")
+            title = task.title.replace(" against ", "\nagainst ").replace(", ", ",\n")
+            row[0].set_ylabel(f"AUROC\n{title}")
             own = lambdas(cells, task)
             x = places(own)
             for axes, detector in zip(row, DETECTORS, strict=True):
