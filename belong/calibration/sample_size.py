@@ -2,6 +2,7 @@
 
 import math
 
+CALIBRATIONS = ("auto", "split", "cross")  # that a person may ask `belong fit` for
 LEAST_IMAGES = 10  # of fewer, the tenth that is the tail is less than one image
 # Of the held-out images of `combined`: those that fit the p-values and choose the members. The
 # others alone set the threshold.
@@ -18,6 +19,11 @@ def rejectable(n: int, alpha: float) -> int:
 def least_to_calibrate(alpha: float) -> int:
     """Return the least n of which one is `rejectable`: with fewer, nothing could be rejected."""
     return math.ceil(min(1 / alpha, MOST) - 1 - ROUNDING)
+
+
+def least_alpha(n: int) -> float:
+    """Return the least alpha, of four digits, at which n images calibrate: one is `rejectable`."""
+    return math.ceil(1e4 / (n + 1) - ROUNDING) / 1e4
 
 
 def least_held_out(alpha: float) -> int:

@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError
 from belong.calibration.verdict import ThresholdKind
 from belong.data.image_form import ImageForm, _Facts
 from belong.evaluation.assessment import Assessment
+from belong.evaluation.learning_curve import LearningCurve
 from belong.models.backbones.card import BackboneCard
 from belong.parameters import CombinationRule
 from belong.runtime.errors import InputError
@@ -22,6 +23,11 @@ from belong.runtime.storage import read_bytes
 
 NAME = "manifest.json"
 FORMAT: Literal[2] = 2  # of the folder; a new number wherever an older `belong` would misread it
+
+OPTIONAL = (
+    "cross_conformal",
+    "learning_curve",
+)  # fields that are not written where there is nothing to say
 
 MOST_BYTES = 2**24
 MOST_DIGITS = 20  # of a whole number
@@ -60,6 +66,18 @@ class Measured(_Facts):
     false_reject: Rate
     expected: tuple[Rate, Rate]
     false_accept: Rate | None
+
+
+class CrossConformal(_Facts):
+    """How a model was calibrated whose training images calibrate too.
+
+    Attributes:
+        folds: into which they were divided, see `belong.calibration.cross_conformal`.
+        tests_itself: whether they were the test too, as there was none.
+    """
+
+    folds: Annotated[int, Field(ge=2)]
+    tests_itself: bool
 
 
 class TrainedOn(_Facts):
@@ -107,6 +125,7 @@ class Manifest(_Facts):
             were made with 1.
         alpha: the promised share of false rejects.
         n_calibration: the number of held-out images that set the threshold.
+        cross_conformal: how the training images did, if none were held out.
         threshold: the score up to which an image belongs.
         distance_limit: the distance to the nearest class, in that class's threshold, up to which
             an image would belong if `mahalanobis` were in force at alpha: the unit of distances.
@@ -114,6 +133,7 @@ class Manifest(_Facts):
         measured, trained_on: for the reader.
         files: name -> what it must be.
         assessment: how good the model is, in words.
+        learning_curve: what more images would bring; None unless the backbone is frozen.
     """
 
     format: Literal[2]
@@ -131,6 +151,7 @@ class Manifest(_Facts):
     temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     alpha: Annotated[float, Field(gt=0, lt=1)]
     n_calibration: Annotated[int, Field(ge=1, le=MOST_IMAGES)]
+    cross_conformal: CrossConformal | None = None
     threshold: float
     distance_limit: Annotated[float, Field(gt=0)]
     threshold_from: ThresholdKind
@@ -138,6 +159,7 @@ class Manifest(_Facts):
     trained_on: TrainedOn
     files: dict[Annotated[str, Field(pattern=r"^[a-z_]+\.safetensors$")], StoredFile]
     assessment: Assessment
+    learning_curve: LearningCurve | None = None
 
     @property
     def uses(self) -> list[str]:
@@ -151,6 +173,7 @@ class Manifest(_Facts):
         # Models from before these were there keep their sums.
         earlier = {"combination": "fisher", "temperature": 1.0}
         unsaid = {name for name, value in earlier.items() if getattr(self, name) == value}
+        unsaid |= {name for name in OPTIONAL if getattr(self, name) is None}
         body = self.model_dump(mode="json", exclude=unsaid)
         return _dumped(body | {"sha256": _sha256(_dumped(body))})
 

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from belong.calibration.sample_size import CALIBRATIONS
 from belong.commands.arguments import (
     add_backbone_arguments,
     add_setting_arguments,
@@ -34,6 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="images that do not belong")  # fmt: skip
     parser.add_argument("--alpha", type=share, metavar="SHARE",
                         help="promised false-rejection rate (default: 0.025)")  # fmt: skip
+    parser.add_argument("--calibration", choices=CALIBRATIONS, default="auto",
+                        help="split, cross (few images) or auto (default)")  # fmt: skip
     add_backbone_arguments(parser)
     add_setting_arguments(parser)
     parser.add_argument("--require", action="append", default=[], metavar="KEY=NUMBER",
@@ -55,6 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
         "anomalies": arguments.anomalies,
         "alpha": arguments.alpha,
         "settings": settings,
+        "calibration": arguments.calibration,
     }
     of_backbone = {
         "backbone": arguments.backbone,

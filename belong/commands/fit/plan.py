@@ -9,19 +9,29 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 
-from belong.calibration.sample_size import least_held_out
+from belong.calibration.cross_conformal import LEAST_OF_CLASS
+from belong.calibration.sample_size import (
+    CALIBRATIONS,
+    least_alpha,
+    least_held_out,
+    least_to_calibrate,
+)
+from belong.calibration.sample_size import LEAST_IMAGES as LEAST_TO_COMBINE
 from belong.data.dataset import DataSet, drawn
 from belong.data.image_folder import ImageFiles
 from belong.data.image_reader import has_color, shorter_side
 from belong.data.isolation import each_item
 from belong.models.backbones.card import BackboneCard
-from belong.parameters import SplitSection, TrainSection
+from belong.parameters import MEMBERS_OF_FEW_IMAGES, SplitSection, TrainSection
+from belong.runtime.arguments import check_choice
 from belong.runtime.errors import InputError
 from belong.runtime.text import counted
+
+Calibration = Literal["split", "cross"]
 
 LOOKED_AT = 200  # files whose size is read
 COLORS_LOOKED_AT = 24  # small images of which the colors are looked at
@@ -33,6 +43,10 @@ SPARE = 4  # images, beyond what calibrates at least
 LEAST_NEEDED = least_held_out(0.5) + SPARE  # at any alpha
 LARGER_ALPHAS = (0.05, 0.1, 0.2)  # where a folder is too small for the default
 STEPS = 2000  # of training, at least: a few hundred images need more passes than many thousands
+# The same above a frozen backbone that is trained on once more for each fold, all images at once.
+# 20 photos of 5 breeds of dogs and 12 of cats and dogs, 6 draws each: accuracy 0.973 and 0.935 on
+# fresh ones, as after 300 steps on a tenth of the images each (0.973 and 0.937).
+FOLD_STEPS = 100
 PHOTO_STEPS = 600  # the same of `PHOTO_NETWORK`, whose passes take longer and teach it more
 SMALL_NETWORK = "lenet"  # of small grey images
 PHOTO_NETWORK = "small_cnn"  # of photos, where there are no pretrained weights
@@ -82,6 +96,8 @@ class Plan:
         flip: whether training images are mirrored.
         lambda_: weight of the center loss.
         train_images: that the network is fitted to.
+        calibration: "split": some images are held out of all fitting; "cross": none are, see
+            `belong.calibration.cross_conformal`.
     """
 
     classes: list[tuple[str, int, int]]
@@ -97,6 +113,7 @@ class Plan:
     flip: bool
     lambda_: float
     train_images: int
+    calibration: Calibration = "split"
 
     def with_settings(self, settings: Mapping[str, object]) -> Self:
         """Return the plan with what a person has set himself, by dotted key, in its place."""
@@ -113,6 +130,7 @@ def plan(
     train: TrainSection,
     lambda_: float,
     settings: Mapping[str, object],
+    calibration: Calibration = "split",
 ) -> Plan:
     """Choose, by what the folder holds.
 
@@ -125,19 +143,31 @@ def plan(
         train: the largest batches and the fewest passes, and the rate of large batches.
         lambda_: weight of the center loss.
         settings: dotted keys of params.yaml that a person has set; they stay as they are.
+        calibration: whether images are held out to calibrate; see `choose_calibration`.
 
     Raises:
         InputError: fewer than two classes, or too few images to keep the promise at alpha.
     """
     trained, tested = counts(found)
-    _check_classes(found, trained)
-    if not sum(tested):
-        trained = without_test(trained, split.test_fraction)
-    calibrates = held_out(trained, alpha=alpha, least=split.calibration_fraction)
-    fitted = sum(count - drawn(count, calibrates) for count in trained)
+    if calibration == "cross":
+        _check_classes(found, trained, least=LEAST_OF_CLASS + 1)  # one may be a copy
+        fitted, calibrates = sum(trained), split.calibration_fraction
+    else:
+        _check_classes(found, trained, least=LEAST_IMAGES)
+        if not sum(tested):
+            trained = without_test(trained, split.test_fraction)
+        calibrates = held_out(trained, alpha=alpha, least=split.calibration_fraction)
+        fitted = sum(count - drawn(count, calibrates) for count in trained)
     network, side_px, why = network_for(found, backbone)
     network = str(settings.get("network", network))
-    training = training_of(train, settings, fitted=fitted, network=network, side_px=side_px)
+    training = training_of(
+        train,
+        settings,
+        fitted=fitted,
+        network=network,
+        side_px=side_px,
+        whole=calibration == "cross",
+    )
     return Plan(
         classes=list(zip(found.class_names, *counts(found), strict=True)),
         network=network,
@@ -152,6 +182,7 @@ def plan(
         flip=training.flip,
         lambda_=center_loss_weight(lambda_, settings, network=network),
         train_images=fitted,
+        calibration=calibration,
     ).with_settings(settings)
 
 
@@ -176,6 +207,62 @@ def affordable_alpha(found: DataSet | ImageFiles, alpha: float, split: SplitSect
     return alpha
 
 
+def choose_calibration(
+    found: DataSet | ImageFiles,
+    *,
+    asked: str,
+    alpha: float,
+    own_alpha: bool,
+    is_frozen: bool,
+    split: SplitSection,
+) -> tuple[Calibration, float]:
+    """Return whether images are held out to calibrate, and alpha.
+
+    Above a frozen backbone none are where they are too few: it is quick to fit all anew without
+    some.
+
+    Args:
+        found: the images that belong.
+        asked: one of CALIBRATIONS.
+        alpha: share of the images that belong that may be rejected.
+        own_alpha: whether a person has asked for it, so that it stays.
+        is_frozen: whether the network is a layer above a frozen backbone.
+        split: as `plan` takes it.
+
+    Raises:
+        InputError: the images are too few for alpha, or `asked` cannot be.
+    """
+    check_choice("calibration", asked, CALIBRATIONS)
+    trained, tested = counts(found)
+    rest = trained if sum(tested) else without_test(trained, split.test_fraction)
+    if asked == "cross" and not is_frozen:
+        raise InputError(
+            "calibration: cross trains once for each fold: expected a frozen backbone, such as "
+            "--backbone efficientnet_lite0, got a network all of which is trained"
+        )
+    if asked != "cross":
+        try:
+            held_out(rest, alpha=alpha, least=split.calibration_fraction)
+        except InputError:
+            if asked == "split" or not is_frozen:
+                return "split", alpha if own_alpha else affordable_alpha(found, alpha, split)
+        else:
+            return "split", alpha
+    n = sum(trained)
+    if n <= LEAST_TO_COMBINE:
+        raise InputError(
+            f"the folder has {counted(n, 'training image')}; expected at least "
+            f"{LEAST_TO_COMBINE + 1}"
+        )
+    least = least_alpha(n)
+    if own_alpha and alpha < least:
+        raise InputError(
+            f"alpha {alpha:g} needs at least {least_to_calibrate(alpha)} images to calibrate, got "
+            f"{n}; the least alpha that they reach is {least:g}"
+        )
+    return "cross", max(alpha, least)
+
+
 def counts(found: DataSet | ImageFiles) -> tuple[list[int], list[int]]:
     """Return how many images each class has for training, and in an official test part."""
     classes = len(found.class_names)
@@ -184,12 +271,11 @@ def counts(found: DataSet | ImageFiles) -> tuple[list[int], list[int]]:
     return train.tolist(), test.tolist()
 
 
-def _check_classes(found: DataSet | ImageFiles, trained: Sequence[int]) -> None:
+def _check_classes(found: DataSet | ImageFiles, trained: Sequence[int], *, least: int) -> None:
     for name, count in zip(found.class_names, trained, strict=True):
-        if count < LEAST_IMAGES:
+        if count < least:
             raise InputError(
-                f"class {name} has {counted(count, 'training image')}; expected at least "
-                f"{LEAST_IMAGES}"
+                f"class {name} has {counted(count, 'training image')}; expected at least {least}"
             )
 
 
@@ -239,6 +325,7 @@ def training_of(
     fitted: int,
     network: str,
     side_px: int,
+    whole: bool = False,
 ) -> TrainSection:
     """Return how `belong fit` and `belong clean` train a network on so many images.
 
@@ -252,9 +339,14 @@ def training_of(
         fitted: images that the network is fitted to.
         network: its name.
         side_px: of the images.
+        whole: whether a step is made of all images, as far as the largest batches allow.
     """
     batch_size, epochs = steps(
-        fitted, batch_size=options.batch_size, epochs=options.epochs, network=network
+        fitted,
+        batch_size=options.batch_size,
+        epochs=options.epochs,
+        least=FOLD_STEPS if whole else PHOTO_STEPS if network == PHOTO_NETWORK else STEPS,
+        share=1 if whole else 10,
     )
     if "train.batch_size" in settings:
         batch_size = options.batch_size
@@ -275,10 +367,12 @@ def center_loss_weight(lambda_: float, settings: Mapping[str, object], *, networ
     return PHOTO_LAMBDA if is_planned else lambda_
 
 
-def steps(fitted: int, *, batch_size: int, epochs: int, network: str) -> tuple[int, int]:
-    """Return the images per step, at most `batch_size`, and the passes, at least `epochs`."""
-    batch = max(8, min(batch_size, fitted // 10))
-    least = PHOTO_STEPS if network == PHOTO_NETWORK else STEPS
+def steps(fitted: int, *, batch_size: int, epochs: int, least: int, share: int) -> tuple[int, int]:
+    """Return the images per step, at most `batch_size`, and the passes, at least `epochs`.
+
+    Together they make at least so many steps; each takes one `share`-th of the images at most.
+    """
+    batch = max(8, min(batch_size, fitted // share))
     return batch, max(epochs, math.ceil(least * batch / fitted))
 
 
@@ -327,7 +421,13 @@ def is_small_and_grey(found: DataSet | ImageFiles) -> bool:
 
 def overrides(made: Plan) -> dict[str, object]:
     """Return the keys of params.yaml that the plan sets, dotted."""
-    return {key: getattr(made, name) for key, name in SET_BY_PLAN.items()} | {
-        "detectors.feature_knn.k": max(1, min(50, made.train_images // 20)),
-        "detectors.hidden_knn.k": max(1, min(10, made.train_images // 20)),
-    }
+    few = made.calibration == "cross" and len(made.classes) > 1
+    members = {"combined.members": list(MEMBERS_OF_FEW_IMAGES)} if few else {}
+    return (
+        {key: getattr(made, name) for key, name in SET_BY_PLAN.items()}
+        | members
+        | {
+            "detectors.feature_knn.k": max(1, min(50, made.train_images // 20)),
+            "detectors.hidden_knn.k": max(1, min(10, made.train_images // 20)),
+        }
+    )
