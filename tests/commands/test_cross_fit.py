@@ -230,3 +230,10 @@ def test_the_plan_says_which_calibration_and_which_guarantee(
     said = capsys.readouterr().err
     assert "calibration: cross-conformal" in said
     assert "rate: 4.0% on average, the least that 24 images can promise; 0.1% to 14.3% by" in said
+
+
+def test_few_images_of_one_class_calibrate_too(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "own", (20,))
+    model = belong.fit(folder, tmp_path / "m", backbone=Colors(), settings=QUICK)
+    assert (model.alpha, model.n_calibration) == (0.0477, 20)
+    assert model.info.learning_curve is None
