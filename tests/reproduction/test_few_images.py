@@ -1,11 +1,8 @@
-"""The study of few images, and its committed page."""
+"""The page of the study of few images."""
 
 import pandas as pd
 
 from reproduction.few_images.page import DECIDES, page
-from tests.imports import ROOT
-
-REPORT = ROOT / "reports" / "photos"
 
 
 def rows(rates: list[float]) -> pd.DataFrame:
@@ -21,16 +18,3 @@ def test_the_draws_within_the_range_are_counted_and_those_above() -> None:
     said = page(rows([0.0, 0.01, 0.03, 0.05, 0.06]))
     assert "| 20 x 5 | combined | 2.5% | 1.0% to 5.0% | 3 of 5 | 1 | 3.0% | 6.0% |" in said
     assert "accuracy 0.900 out of fold and 0.920 on fresh photos" in said
-
-
-def test_the_committed_page_says_what_the_committed_draws_say() -> None:
-    table = pd.read_csv(REPORT / "few_images.csv")
-    assert (REPORT / "few_images.md").read_text("utf-8") == page(table)
-
-
-def test_the_rate_of_what_decides_is_in_the_stated_range_in_95_of_100_draws() -> None:
-    table = pd.read_csv(REPORT / "few_images.csv")
-    decides = table[table["detector"] == DECIDES]
-    for _, own in decides.groupby(["classes", "of_each"]):
-        is_within = own["false_reject"].between(own["low"], own["high"])
-        assert is_within.mean() >= 0.95

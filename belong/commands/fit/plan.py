@@ -345,8 +345,8 @@ def training_of(
         fitted,
         batch_size=options.batch_size,
         epochs=options.epochs,
-        least=FOLD_STEPS if whole else PHOTO_STEPS if network == PHOTO_NETWORK else STEPS,
-        share=1 if whole else 10,
+        network=network,
+        whole=whole,
     )
     if "train.batch_size" in settings:
         batch_size = options.batch_size
@@ -367,12 +367,15 @@ def center_loss_weight(lambda_: float, settings: Mapping[str, object], *, networ
     return PHOTO_LAMBDA if is_planned else lambda_
 
 
-def steps(fitted: int, *, batch_size: int, epochs: int, least: int, share: int) -> tuple[int, int]:
+def steps(
+    fitted: int, *, batch_size: int, epochs: int, network: str, whole: bool = False
+) -> tuple[int, int]:
     """Return the images per step, at most `batch_size`, and the passes, at least `epochs`.
 
-    Together they make at least so many steps; each takes one `share`-th of the images at most.
+    A step takes a tenth of the images, or all of them if `whole`.
     """
-    batch = max(8, min(batch_size, fitted // share))
+    batch = max(8, min(batch_size, fitted if whole else fitted // 10))
+    least = FOLD_STEPS if whole else PHOTO_STEPS if network == PHOTO_NETWORK else STEPS
     return batch, max(epochs, math.ceil(least * batch / fitted))
 
 
