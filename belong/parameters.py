@@ -352,6 +352,7 @@ class CalibrationSection(Section):
 
     threshold: Literal["calibrated", "training"]
     alpha: Share
+    guarantee: Literal["marginal", "training-conditional", "per-class"] = "marginal"
 
 
 class StudySection(Section):

@@ -1,1 +1,1 @@
-"""Ratios against named peers, measured in turns in one run: `python -m benchmarks`."""
+"""Measure ratios against named peers, in turns within one run: `python -m benchmarks`."""

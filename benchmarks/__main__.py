@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: measure, and write reports/benchmarks.csv and .md.
+"""Measure all rows, and write reports/benchmarks.csv and .md: `python -m benchmarks`.
 
     python -m benchmarks                      all but the long rows
     python -m benchmarks --long               all
@@ -46,9 +46,11 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     made = argparse.ArgumentParser(prog="python -m benchmarks", description=DESCRIPTION)
     made.add_argument("--rows", nargs="+", choices=ROWS, metavar="NAME", help="these rows only")
-    made.add_argument("--long", action="store_true", help="the long rows too, an hour and more")
+    made.add_argument("--long", action="store_true", help="also the long rows, an hour or more")
     made.add_argument("--list", action="store_true", help="print the names of all rows, and stop")
-    made.add_argument("--quick", action="store_true", help="tiny sizes; the times say nothing")
+    made.add_argument(
+        "--quick", action="store_true", help="tiny sizes, for a test; times are meaningless"
+    )
     made.add_argument("--rounds", type=int, default=LEAST_ROUNDS, help="default: %(default)s")
     made.add_argument("--threads", type=int, default=os.cpu_count(), help="default: the processors")
     made.add_argument("--out", type=Path, help="folder for the tables; default: reports")
@@ -61,7 +63,7 @@ def run(given: argparse.Namespace) -> int:
         print("\n".join(f"{name}{'  (long)' * (name in LONG)}" for name in ROWS))  # noqa: T201
         return 0
     if given.rounds < 1 or given.threads < 1:
-        raise InputError("--rounds and --threads want at least 1")
+        raise InputError("--rounds, --threads: expected at least 1")
     compute_with(given.threads)
     WORK.mkdir(parents=True, exist_ok=True)
     setting = Setting(given.quick, given.threads, WORK)

@@ -1,4 +1,4 @@
-"""How far results differ."""
+"""Measure how much results differ."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Do one work in a process of its own, to see its time and how much memory it takes.
+"""Run one task in a separate process, to measure its time and memory.
 
 `python -m benchmarks.alone ROW WHO --threads N --folder FOLDER [--quick]` prepares the row, says
 that it is ready, waits for a line, does the work of WHO once (belong, a peer, or the size of a

@@ -1,4 +1,4 @@
-"""What a row of the table is: the same work, done by us and by others.
+"""Define a row of the table: the same task, by us and by peers.
 
 Others are called peers. A time counts only if the results agree; how far they may differ is part
 of the row.

@@ -1,4 +1,4 @@
-"""The digits that rows work on: MNIST, as the pipeline fetched it; its small copy if quick."""
+"""Load the digits of the rows: MNIST of the pipeline, or a small copy for a quick run."""
 
 import gzip
 from pathlib import Path
@@ -20,7 +20,7 @@ def folder(setting: Setting) -> Path:
     """
     where = SMALL if setting.quick else FULL
     if not where.is_dir():
-        raise InputError(f"{where}: no such folder; `dvc repro data/dvc.yaml:fetch@mnist` makes it")
+        raise InputError(f"{where}: no such folder; run `dvc repro data/dvc.yaml:fetch@mnist`")
     return where
 
 

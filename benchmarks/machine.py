@@ -1,4 +1,4 @@
-"""What the times were taken on, in one line and without the machine's name."""
+"""Describe the machine in one line, without its name."""
 
 import os
 import platform

@@ -1,4 +1,4 @@
-"""How fast this machine multiplies matrices, now: the limit that is set beside our own rates."""
+"""Measure the speed of matrix products on this machine, as a limit for our rates."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Photos to measure with, and what decoding them takes by itself."""
+"""Create the photos of the benchmarks, and measure the time of decoding them."""
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial

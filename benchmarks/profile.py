@@ -1,4 +1,4 @@
-"""`python -m benchmarks.profile`: where our own time goes.
+"""Profile our own code: `python -m benchmarks.profile`.
 
     python -m benchmarks.profile                     the rows that a limit is set beside
     python -m benchmarks.profile --rows knn-50
@@ -43,10 +43,12 @@ def main(arguments: list[str] | None = None) -> int:
     """Profile the rows; return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.profile",
-        description="Say where our own time goes, operator by operator.",
+        description="Profile our own code, operator by operator.",
     )
     parser.add_argument("--rows", nargs="+", choices=ROWS, metavar="NAME", default=WITH_LIMIT)
-    parser.add_argument("--quick", action="store_true", help="tiny sizes; the shares say nothing")
+    parser.add_argument(
+        "--quick", action="store_true", help="tiny sizes, for a test; shares are meaningless"
+    )
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--out", type=Path, default=REPORTS)
     given = parser.parse_args(arguments)

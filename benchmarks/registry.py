@@ -1,4 +1,4 @@
-"""All rows, in the order of the table: name -> the function that prepares it.
+"""List all rows in the order of the table: name -> the function that prepares it.
 
 Those of LONG take more than a few minutes together and run when asked for, by name or `--long`.
 """

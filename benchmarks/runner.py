@@ -1,4 +1,4 @@
-"""Run a row: everybody in turns, round after round, and each once more to see its memory."""
+"""Run a row: all sides in turns, round after round, and once more to measure memory."""
 
 import gc
 import time

@@ -1,4 +1,4 @@
-"""The numbers of a row: ratios of pairs, shares of a limit, exponents of growth."""
+"""Compute the numbers of a row: ratios of pairs, shares of a limit, exponents of growth."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The results as tables: csv files, and a page of them for people."""
+"""Write the results as tables: csv files, and a page."""
 
 from collections.abc import Sequence
 from pathlib import Path

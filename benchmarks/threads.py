@@ -1,4 +1,4 @@
-"""Let this process compute with so many threads: torch, BLAS, OpenMP and faiss alike."""
+"""Set the number of threads of this process: torch, BLAS, OpenMP and faiss."""
 
 import os
 

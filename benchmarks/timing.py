@@ -1,4 +1,4 @@
-"""Take the time of one call."""
+"""Measure the time of one call."""
 
 import time
 from collections.abc import Callable

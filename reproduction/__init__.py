@@ -1,4 +1,4 @@
-"""What only the reproduction of the papers needs. It computes the same bytes on every processor."""
+"""Reproduce the papers; every processor computes the same bytes."""
 
 from belong.runtime import portable_math
 

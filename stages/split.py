@@ -30,6 +30,7 @@ def main(params: Path, rows: Path, pack: Path, manifest: Path, images: Path) -> 
         choices,
         options=values.split,
         alpha=values.calibration.alpha,
+        guarantee=values.calibration.guarantee,
         seed=values.seed,
     )
     if dropped := left_out(parts.manifest):

@@ -1,37 +1,63 @@
 """Resplit the calibration and test images, and measure the coverage of the threshold.
 
-Reads   scores   safetensors: of each detector `normal/calibration/NAME`, `normal/test/NAME`; about:
-                 `thresholds` of the detectors that have scores
-Writes  promise  csv: a row for each detector, see `belong.calibration.coverage`
+Reads   scores   safetensors: of each detector `PART/NAME` of the parts below, and `PART/predicted`;
+                 about: `class_names`, and `thresholds` of the detectors that have scores
+Writes  promise  csv: rows for each guarantee, see `belong.calibration.coverage.resplits`
+        fdr      csv: false discoveries in mixed batches, see `coverage.false_discoveries`
 """
 
 from pathlib import Path
 
-from belong.calibration.coverage import resplits
+import pandas as pd
+
+from belong.calibration.coverage import (
+    COMBINED,
+    FDR_COLUMNS,
+    class_resplits,
+    false_discoveries,
+    resplits,
+)
+from belong.calibration.sample_size import CONDITIONAL, MARGINAL
 from belong.parameters import Parameters
 from belong.runtime.storage import load_about, load_arrays, save_csv
 from stages.runner import run
 
-PARTS = ("normal/calibration", "normal/test")
+HELD_OUT, TEST, ANOMALY = "normal/calibration", "normal/test", "anomaly/test"
+SHARES = (0.05, 0.1, 0.2)  # of false ones among the images that are reported
 
 
-def main(params: Path, scores: Path, promise: Path) -> None:
-    """Resplit the images, count the rejections, and save the table."""
-    values = Parameters.load(params)
-    names = sorted(load_about(scores, "thresholds")["thresholds"])
+def main(params: Path, scores: Path, promise: Path, fdr: Path) -> None:
+    """Resplit the images, count the rejections, and save the tables."""
+    values, about = Parameters.load(params), load_about(scores, "thresholds", "class_names")
+    names, arrays = sorted(about["thresholds"]), load_arrays(scores)
     held_out, test = (
-        dict(zip(names, load_arrays(scores, *(f"{part}/{name}" for name in names)).values(),
-                 strict=True))
-        for part in PARTS
-    )  # fmt: skip
-    table = resplits(
-        held_out,
-        test,
-        splits=values.promise.splits,
-        alpha=values.calibration.alpha,
-        seed=values.seed,
+        {name: arrays[f"{part}/{name}"] for name in names} for part in (HELD_OUT, TEST)
     )
-    save_csv(promise, table)
+    splits, alpha, seed = values.promise.splits, values.calibration.alpha, values.seed
+    # `combined` is calibrated on every other image, see `belong.detectors.combined`.
+    labels = arrays[f"{HELD_OUT}/predicted"]
+    own = held_out[COMBINED], labels if len(held_out[COMBINED]) == len(labels) else labels[1::2]
+    tables = [
+        resplits(held_out, test, splits=splits, alpha=alpha, seed=seed, guarantee=guarantee)
+        for guarantee in (MARGINAL, CONDITIONAL)
+    ]
+    of_classes = class_resplits(
+        COMBINED,
+        own,
+        (test[COMBINED], arrays[f"{TEST}/predicted"]),
+        about["class_names"],
+        splits=splits,
+        alpha=alpha,
+        seed=seed,
+    )
+    save_csv(promise, pd.concat([*tables, of_classes], ignore_index=True))
+    discoveries = pd.DataFrame(columns=FDR_COLUMNS)
+    if f"{ANOMALY}/{COMBINED}" in arrays:
+        others = {name: arrays[f"{ANOMALY}/{name}"] for name in names}
+        discoveries = false_discoveries(
+            held_out, test, others, splits=splits, shares=SHARES, seed=seed
+        )
+    save_csv(fdr, discoveries)
 
 
 if __name__ == "__main__":

@@ -81,7 +81,7 @@ if __name__ == "__main__":
     for name, data in (("digits", digits), ("clothes", clothes)):
         save(data, np.flatnonzero(data.is_test)[: IMAGES[name]], UPLOADS / name)
     run("score", UPLOADS, "--model", model, "-o", OUT, "--overwrite")
-    take(OUT / "gallery.html", docs / "gallery.png")
+    take(OUT / "gallery.html", docs / "gallery.png", height=1250)
 
     wardrobe(digits, clothes)
     ours, cleaned, fitted = WALK / "ours", WALK / "clean", WALK / "model"
@@ -90,6 +90,6 @@ if __name__ == "__main__":
     run("clean", ours, "-o", cleaned, "--link")
     take(cleaned / "suspects.html", docs / "walk-clean.png", height=760)
     run("fit", cleaned / "cleaned", "-o", fitted, "--anomalies", WALK / "other")
-    take(fitted / "report.html", docs / "walk-report.png", height=760)
+    take(fitted / "report.html", docs / "walk-report.png", height=420)
     run("score", WALK / "new", "--model", fitted, "-o", WALK / "scored")
-    take(WALK / "scored" / "gallery.html", docs / "walk-gallery.png")
+    take(WALK / "scored" / "gallery.html", docs / "walk-gallery.png", height=1250)

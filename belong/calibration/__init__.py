@@ -1,1 +1,1 @@
-"""Conformal p-values, thresholds, and what they promise."""
+"""Compute conformal p-values and thresholds, and their coverage."""

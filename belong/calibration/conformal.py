@@ -5,16 +5,50 @@ and the data, as long as new normal images are exchangeable with those held out 
 That is the rate on average over draws of the held-out images; `promised_range` says how far the
 rate of one draw may lie from it.
 
+Where verdicts are given (`belong.calibration.verdict_rule`), an image whose score differs from that
+of a calibration image by rounding only has the same score: otherwise the last bit, which is another
+one on another processor, on a GPU or in an ONNX graph, would decide about each image that the
+calibration set holds itself. `ties` says how far scores may lie apart. Its p-value is larger by
+that at most, so that the guarantee holds.
+
 Vovk, Gammerman and Shafer, Algorithmic Learning in a Random World, 2005; Angelopoulos and Bates,
 A Gentle Introduction to Conformal Prediction, 2021, appendix D.
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
-from belong.calibration.sample_size import least_to_calibrate, rejectable
+from belong.calibration.sample_size import (
+    MARGINAL,
+    Guarantee,
+    least_alpha,
+    least_to_calibrate,
+    rejectable,
+)
 from belong.runtime.errors import InputError
+
+# Share of a score, or of the scores' standard deviation where that is larger. Batches, processors
+# and ONNX change a score by up to 4e-6 of it (`tests/prediction/test_one_verdict.py`).
+SAME = 1e-5
+NEGLIGIBLE = 1e-12  # of all cases
+
+
+def ties(calibration: np.ndarray) -> np.ndarray:
+    """Return up to which score an image counts as equal to each calibration image, sorted.
+
+    `calibration` (n,) of held-out normal images -> (n,) float64.
+    """
+    return tie(np.sort(calibration), calibration)
+
+
+def tie(scores: np.ndarray, calibration: np.ndarray) -> np.ndarray:
+    """Return up to which score an image counts as equal to each of `scores` (m,): (m,) float64."""
+    finite = calibration[np.isfinite(calibration)].astype(np.float64)
+    spread = float(finite.std()) if len(finite) else 0.0
+    exact = np.asarray(scores, np.float64)
+    return np.asarray(exact + SAME * np.maximum(np.abs(exact), spread))
 
 
 def p_values(calibration: np.ndarray, scores: np.ndarray) -> np.ndarray:
@@ -23,16 +57,22 @@ def p_values(calibration: np.ndarray, scores: np.ndarray) -> np.ndarray:
     `calibration` (n,) of held-out normal images, `scores` (m,) -> (m,) float64 in 1 / (n + 1) .. 1;
     an image belongs if its p-value is above alpha.
     """
-    n = len(calibration)
-    at_least = n - np.searchsorted(np.sort(calibration), scores, side="left")
+    return p_values_of(np.sort(calibration), scores)
+
+
+def p_values_of(ordered: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Return the p-values of `scores` (m,) after n sorted calibration scores, or `ties`: (m,)."""
+    n = len(ordered)
+    at_least = n - np.searchsorted(ordered, scores, side="left")
     return np.asarray((1 + at_least) / (n + 1))
 
 
-def threshold(calibration: np.ndarray, *, alpha: float) -> float:
+def threshold(calibration: np.ndarray, *, alpha: float, guarantee: Guarantee = MARGINAL) -> float:
     """Return the score up to which an image belongs: s <= threshold exactly if p(s) > alpha.
 
     `calibration` (n,) of held-out normal images; `alpha`, the promised share of normal images that
-    are rejected, is between 0 and 1.
+    are rejected, is between 0 and 1. Of "training-conditional" the p-value has to be above a share
+    that is smaller than alpha.
 
     Raises:
         InputError: n is too small for this alpha: no image could ever be rejected.
@@ -40,30 +80,63 @@ def threshold(calibration: np.ndarray, *, alpha: float) -> float:
     n = len(calibration)
     if np.isnan(calibration).any():
         raise InputError("a score of a calibration image is not a number")
-    rank = rejectable(n, alpha)
-    if rank < 1:
+    check_within_reach(n, alpha, guarantee)
+    return float(np.sort(calibration)[n - rejectable(n, alpha, guarantee)])
+
+
+def check_within_reach(n: int, alpha: float, guarantee: Guarantee = MARGINAL) -> None:
+    """Refuse an alpha that n calibration images cannot keep.
+
+    Raises:
+        InputError: says how many are needed, and which alpha is the least.
+    """
+    if n < (least := least_to_calibrate(alpha, guarantee)):
+        how = "" if guarantee == MARGINAL else f" with guarantee {guarantee}"
         raise InputError(
-            f"alpha {alpha:g} needs at least {least_to_calibrate(alpha)} calibration images, "
-            f"got {n}"
+            f"alpha {alpha:g}{how} needs at least {least} calibration images, got {n}; the least "
+            f"alpha within reach is {least_alpha(n, guarantee):g}"
         )
-    return float(np.sort(calibration)[n - rank])
 
 
-def promised_range(n: int, m: int, *, alpha: float, level: float = 0.95) -> tuple[float, float]:
+def promised_range(
+    n: int, m: int, *, alpha: float, level: float = 0.95, guarantee: Guarantee = MARGINAL
+) -> tuple[float, float]:
     """Return where the false-reject rate lies on m new images after calibrating on n.
 
     The number of false rejects follows a beta-binomial law when no two scores tie; the range
     holds it with probability `level`.
     """
-    rank = rejectable(n, alpha)
-    if rank < 1:
-        return 0.0, 0.0  # nothing can be rejected
+    low, high = rejects_range([(n, m, rejectable(n, alpha, guarantee))], level=level)
+    return low / m, high / m
+
+
+def rejects_range(
+    groups: Sequence[tuple[int, int, int]], *, level: float = 0.95
+) -> tuple[int, int]:
+    """Return where the number of false rejects lies in groups that are calibrated by themselves.
+
+    A group is (n, m, r): n calibration images, m new ones, and a threshold that r calibration
+    scores reach; of none, nothing is rejected.
+    """
+    first, chances = 0, np.ones(1)
+    for n, m, rank in groups:
+        own = chances_of(n, m, rank) if rank else np.ones(1)
+        total = np.convolve(chances, own)
+        kept = np.flatnonzero(total > NEGLIGIBLE * total.max())
+        first, chances = first + int(kept[0]), total[kept[0] : kept[-1] + 1]
+    low, high = np.searchsorted(chances.cumsum(), ((1 - level) / 2, (1 + level) / 2))
+    return first + int(low), first + int(high)
+
+
+def chances_of(n: int, m: int, rank: int) -> np.ndarray:
+    """Return the probability of 0, 1, ... m false rejects among m new images: (m + 1,).
+
+    The threshold is the score that `rank` of n calibration scores reach, 1..n.
+    """
     # The law of `scipy.stats.betabinom`; SciPy's import takes a twentieth of scoring 10,000 digits.
     log_factorial = np.array([math.lgamma(count + 1) for count in range(n + m + 1)])
     k = np.arange(m + 1)
     ways = log_factorial[m] - log_factorial[k] - log_factorial[m - k]
     rejected = log_factorial[k + rank - 1] + log_factorial[m - k + n - rank] - log_factorial[n + m]
     calibrated = log_factorial[rank - 1] + log_factorial[n - rank] - log_factorial[n]
-    chances = np.exp(ways + rejected - calibrated)
-    low, high = np.searchsorted(chances.cumsum(), ((1 - level) / 2, (1 + level) / 2))
-    return float(low) / m, float(high) / m
+    return np.asarray(np.exp(ways + rejected - calibrated))

@@ -5,14 +5,26 @@ Split at random, the two parts are exchangeable, so that the rates follow the la
 real use, if new images are unlike those that calibrated, no split of the old ones can show.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from belong.calibration import conformal
+from belong.calibration.false_discovery import reported_rank
+from belong.calibration.sample_size import (
+    CONDITIONAL,
+    MARGINAL,
+    PER_CLASS,
+    ROUNDING,
+    Guarantee,
+    least_to_calibrate,
+    rejectable,
+)
 from belong.calibration.verdict import decide
+from belong.calibration.verdict_rule import VerdictRule
 
 # Half of the held-out images give its p-values, and only the rest set its threshold, unless the
 # training images calibrate.
@@ -47,13 +59,25 @@ def outside(numbers: Mapping[str, Any]) -> dict[str, float]:
 
 
 COLUMNS = [
-    "detector", "calibration_images", "fresh_images", "expected_low", "expected_high", "splits",
-    "within", "least", "mean", "most",
+    "guarantee", "detector", "class", "calibration_images", "fresh_images", "expected_low",
+    "expected_high", "splits", "within", "above", "above_expected", "least", "mean", "most",
 ]  # fmt: skip
+FDR_COLUMNS = [
+    "detector", "fdr", "calibration_images", "batch", "anomalies", "splits", "bound", "mean",
+    "standard_error", "found",
+]  # fmt: skip
+SHARE = 16
+BATCH, FOREIGN = 1000, 0.1  # images of a mixed batch, and the share of anomalies
 
 
 def rates(
-    scores: np.ndarray, *, calibration: int, splits: int, alpha: float, rng: np.random.Generator
+    scores: np.ndarray,
+    *,
+    calibration: int,
+    splits: int,
+    alpha: float,
+    rng: np.random.Generator,
+    guarantee: Guarantee = MARGINAL,
 ) -> np.ndarray:
     """Return the share of fresh images that is rejected, split by split: (splits,).
 
@@ -63,9 +87,39 @@ def rates(
     achieved = np.empty(splits)
     for split in range(splits):
         drawn = rng.permutation(scores)
-        limit = conformal.threshold(drawn[:calibration], alpha=alpha)
+        limit = conformal.threshold(drawn[:calibration], alpha=alpha, guarantee=guarantee)
         achieved[split] = (~decide(drawn[calibration:], limit)).mean()
     return achieved
+
+
+def class_rates(
+    scores: np.ndarray,
+    labels: np.ndarray,
+    *,
+    calibration: int,
+    splits: int,
+    alpha: float,
+    rng: np.random.Generator,
+) -> Iterator[tuple[int, int, int, float]]:
+    """Yield (class, its calibration images, its fresh ones, the share of these that is rejected).
+
+    As `rates`, with a threshold for each class of `labels` (n,) int; a class with too few images in
+    a split is not in it.
+    """
+    for _ in range(splits):
+        order = rng.permutation(len(scores))
+        first, fresh = order[:calibration], order[calibration:]
+        rule = VerdictRule.of(
+            scores[first],
+            labels[first],
+            classes=int(labels.max()) + 1,
+            alpha=alpha,
+            guarantee=PER_CLASS,
+        )
+        rejected = ~rule.belongs(scores[fresh], labels[fresh])
+        for label, own in rule.of_class.items():
+            if (is_own := labels[fresh] == label).any():
+                yield label, len(own.scores), int(is_own.sum()), float(rejected[is_own].mean())
 
 
 def resplits(
@@ -75,8 +129,12 @@ def resplits(
     splits: int,
     alpha: float,
     seed: int,
+    guarantee: Guarantee = MARGINAL,
 ) -> pd.DataFrame:
     """Split the images of each detector anew, with as many in each part as before.
+
+    Of "training-conditional" one image of `SHARE` calibrates: the rate of each calibration set is
+    what counts, and the others measure it closely.
 
     Args:
         calibration: detector -> scores of the images that set its threshold.
@@ -84,19 +142,122 @@ def resplits(
         splits: of each detector.
         alpha: promised share of fresh images that are rejected.
         seed: draws the splits of each detector, together with its name: whatever others there are.
+        guarantee: of alpha, "marginal" or "training-conditional".
 
     Returns:
         COLUMNS: `within`, the number of splits whose rate is in the range that holds it in 95 of
-        100; the least, mean and largest rate.
+        100; `above`, of those whose rate is above alpha, and how many of them are to be expected,
+        for the rate is measured on `fresh_images` only; the least, mean and largest rate. `class`
+        is empty.
     """
     rows = []
     for name, own in calibration.items():
-        n, m = len(own), len(test[name])
-        low, high = conformal.promised_range(n, m, alpha=alpha)
         every = np.concatenate([own, test[name]])
+        n = len(own)
+        if guarantee == CONDITIONAL:
+            n = min(n, max(least_to_calibrate(alpha, guarantee), len(every) // SHARE))
+        m = len(every) - n
+        low, high = conformal.promised_range(n, m, alpha=alpha, guarantee=guarantee)
         rng = np.random.default_rng([seed, *name.encode()])
-        achieved = rates(every, calibration=n, splits=splits, alpha=alpha, rng=rng)
+        achieved = rates(
+            every, calibration=n, splits=splits, alpha=alpha, rng=rng, guarantee=guarantee
+        )
         within = int(((low <= achieved) & (achieved <= high)).sum())
+        chances = conformal.chances_of(n, m, rejectable(n, alpha, guarantee))
+        expected_above = splits * float(chances[math.floor(alpha * m + ROUNDING) + 1 :].sum())
+        above = int((achieved > alpha + ROUNDING).sum()), round(expected_above, 1)
         ends = achieved.min(), achieved.mean(), achieved.max()
-        rows.append((name, n, m, low, high, splits, within, *ends))
+        rows.append((guarantee, name, "", n, m, low, high, splits, within, *above, *ends))
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def class_resplits(
+    name: str,
+    calibration: tuple[np.ndarray, np.ndarray],
+    test: tuple[np.ndarray, np.ndarray],
+    class_names: Sequence[str],
+    *,
+    splits: int,
+    alpha: float,
+    seed: int,
+) -> pd.DataFrame:
+    """Return a row for each class, as `resplits`, of thresholds of the classes' own.
+
+    Of the detector `name`: scores and predicted classes (n,) of the calibration images, and of the
+    normal test images. The numbers of images and the range are means over the splits.
+    """
+    scores, labels = (np.concatenate(both) for both in zip(calibration, test, strict=True))
+    own: dict[int, list[tuple[float, ...]]] = {}
+    for label, n, m, rate in class_rates(
+        scores,
+        labels,
+        calibration=len(calibration[0]),
+        splits=splits,
+        alpha=alpha,
+        rng=np.random.default_rng([seed, *name.encode()]),
+    ):
+        low, high = conformal.promised_range(n, m, alpha=alpha)
+        chances = conformal.chances_of(n, m, rejectable(n, alpha))
+        above = float(chances[math.floor(alpha * m + ROUNDING) + 1 :].sum())
+        row = n, m, low, high, low <= rate <= high, rate > alpha + ROUNDING, above, rate
+        own.setdefault(label, []).append(row)
+    rows = []
+    for label, found in sorted(own.items()):
+        n, m, low, high, within, above, expected_above, achieved = np.array(found, float).T
+        sizes = round(n.mean()), round(m.mean()), low.mean(), high.mean(), len(found)
+        counts = int(within.sum()), int(above.sum()), round(float(expected_above.sum()), 1)
+        ends = achieved.min(), achieved.mean(), achieved.max()
+        rows.append((PER_CLASS, name, class_names[label], *sizes, *counts, *ends))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def false_discoveries(
+    calibration: Mapping[str, np.ndarray],
+    test: Mapping[str, np.ndarray],
+    anomalies: Mapping[str, np.ndarray],
+    *,
+    splits: int,
+    shares: Sequence[float],
+    seed: int,
+) -> pd.DataFrame:
+    """Report images from mixed batches, and count the false ones among them.
+
+    A batch has `BATCH` images, or as many as there are; the share `FOREIGN` of them are anomalies.
+
+    Args:
+        calibration: detector -> scores of its calibration images.
+        test: detector -> scores of the normal test images.
+        anomalies: detector -> scores of test images that do not belong.
+        splits: of the normal images of each detector, a batch each.
+        shares: of false ones that are allowed, see `belong.calibration.false_discovery`.
+        seed: as of `resplits`.
+
+    Returns:
+        FDR_COLUMNS: `bound`, which the share of false ones among the reported images keeps on
+        average over the splits; `mean` and its `standard_error`; `found`, the mean share of the
+        anomalies that are reported.
+    """
+    rows = []
+    for name, own in calibration.items():
+        n = len(own)
+        every = np.concatenate([own, test[name]])
+        foreign = min(round(BATCH * FOREIGN), len(anomalies[name]))
+        normal = min(BATCH - foreign, len(test[name]))
+        is_false = np.arange(normal + foreign) < normal
+        rng = np.random.default_rng([seed, *name.encode()])
+        shares_of: dict[float, list[tuple[float, float]]] = {share: [] for share in shares}
+        for _ in range(splits):
+            drawn = rng.permutation(every)
+            others = rng.choice(anomalies[name], foreign, replace=False)
+            batch = np.concatenate([drawn[n : n + normal], others])
+            ranks = np.rint(conformal.p_values(drawn[:n], batch) * (n + 1)).astype(np.int64)
+            for share, found in shares_of.items():
+                reported = ranks <= reported_rank(ranks, n=n, fdr=share)
+                false = (reported & is_false).sum() / max(1, reported.sum())
+                found.append((float(false), float(reported[~is_false].mean())))
+        for share, found in shares_of.items():
+            false, power = np.array(found).T
+            error = false.std(ddof=1) / math.sqrt(splits)
+            sizes = n, normal + foreign, foreign, splits, share * normal / (normal + foreign)
+            rows.append((name, share, *sizes, false.mean(), error, power.mean()))
+    return pd.DataFrame(rows, columns=FDR_COLUMNS)

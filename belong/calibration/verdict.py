@@ -10,14 +10,14 @@ from belong.calibration.sample_size import rejectable
 ThresholdKind = Literal["calibrated", "training"]
 
 
-def decide(scores: np.ndarray, threshold: float) -> np.ndarray:
+def decide(scores: np.ndarray, threshold: float | np.ndarray) -> np.ndarray:
     """Decide: an image belongs if its score is at most the threshold.
 
     This is the one place where a verdict is decided. Where only p-values are known, minus the
     p-value is the score, and `p_value_threshold` gives its threshold. A score that is not finite,
     whichever it is, is never accepted.
 
-    `scores` (n,), higher is more anomalous -> (n,) bool.
+    `scores` (n,), higher is more anomalous; one threshold, or one for each (n,) -> (n,) bool.
     """
     return np.asarray(np.isfinite(scores) & (scores <= threshold))
 
@@ -33,9 +33,9 @@ def p_value_threshold(n: int, *, alpha: float) -> float:
     return -(rejectable(n, alpha) + 0.5) / (n + 1)
 
 
-def kind_in_force(kinds: Collection[str], wanted: ThresholdKind) -> ThresholdKind:
+def kind_in_force(kinds: Collection[str], kind: ThresholdKind) -> ThresholdKind:
     """Return which of a detector's `kinds` of threshold decides: the one that is `wanted`, if any.
 
     Every detector has a calibrated one.
     """
-    return wanted if wanted in kinds else "calibrated"
+    return kind if kind in kinds else "calibrated"

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from belong.commands.arguments import epilog
+from belong.calibration.sample_size import GUARANTEES, Guarantee
+from belong.commands.arguments import epilog, share
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,13 +41,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--verify", type=Path, metavar="FOLDER",
         help="compare graph and model on these images before writing",
     )  # fmt: skip
+    parser.add_argument(
+        "--alpha", type=share, metavar="SHARE",
+        help="share of images that belong to be rejected (default: the model's)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--guarantee", choices=GUARANTEES, help="what alpha holds for (default: the model's)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the graph, and print the comparison and the size."""
     from belong.runtime.text import on_stdout, printable
 
-    exported = export(arguments.model, arguments.output, verify=arguments.verify)
+    exported = export(
+        arguments.model,
+        arguments.output,
+        verify=arguments.verify,
+        alpha=arguments.alpha,
+        guarantee=arguments.guarantee,
+    )
     if exported.comparison:
         on_stdout(exported.comparison.text)
     on_stdout(f"{printable(arguments.output)}: {exported.bytes / 1e6:.1f} MB")
@@ -69,7 +83,12 @@ class ExportedModel:
 
 
 def export(
-    model: "ImagePath | Model", path: "ImagePath", *, verify: "ImagePath | None" = None
+    model: "ImagePath | Model",
+    path: "ImagePath",
+    *,
+    verify: "ImagePath | None" = None,
+    alpha: float | None = None,
+    guarantee: Guarantee | None = None,
 ) -> ExportedModel:
     """Export a model to one ONNX graph, from uint8 pixels (n, h, w, ch) to the verdict.
 
@@ -78,9 +97,12 @@ def export(
         path: a new file for the graph.
         verify: a folder of images, on which model and graph are compared. A graph that differs is
             not written.
+        alpha: false-rejection rate; the model's own if None.
+        guarantee: of that rate, see `Model.predict`; the model's own if None.
 
     Raises:
-        InputError: `path` exists, a folder is missing, or onnx is not installed.
+        InputError: `path` exists, a folder is missing, the calibration images are too few for
+            `alpha`, or onnx is not installed.
         IntegrityError: the model is damaged, or the graph differs from the model.
 
     Example:
@@ -94,6 +116,8 @@ def export(
     """
     # Imported here: `--help` does not need them. Slow imports follow the checks of the arguments.
     from belong.prediction.model import Model, load_model
+    from belong.prediction.scoring_options import ScoringOptions
+    from belong.prediction.verdict_rules import rule_for
     from belong.runtime.arguments import as_path
     from belong.runtime.errors import InputError
     from belong.runtime.storage import whole_file
@@ -107,6 +131,8 @@ def export(
     if not out.parent.is_dir():
         raise InputError(f"{printable(out.parent)}: no such folder; expected one for {out.name}")
     bundle = (model if isinstance(model, Model) else load_model(as_path("model", model))).bundle
+    moved = ScoringOptions(alpha=alpha, guarantee=guarantee)
+    rule = rule_for(bundle, moved)
     try:
         from belong.prediction.onnx.export import model as onnx_model
         from belong.prediction.onnx.verify import check, compare
@@ -119,9 +145,9 @@ def export(
 
     comparison = None
     with whole_file(out) as part:
-        part.write_bytes(onnx_model(bundle).SerializeToString(deterministic=True))
+        part.write_bytes(onnx_model(bundle, rule).SerializeToString(deterministic=True))
         if folder is not None:
-            comparison = compare(bundle, part, batches(folder, bundle.manifest.form))
+            comparison = compare(bundle, part, batches(folder, bundle.manifest.form), rule=rule)
             check(comparison, name)
     return ExportedModel(out, out.stat().st_size, comparison)
 

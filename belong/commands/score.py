@@ -3,10 +3,12 @@
 import argparse
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from belong.commands.arguments import add_scoring_options, epilog, scoring_options
+from belong.calibration.sample_size import GUARANTEES
+from belong.commands.arguments import add_scoring_options, epilog, scoring_options, share
 from belong.runtime.text import counted, on_stdout
 
 if TYPE_CHECKING:
@@ -35,6 +37,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o", "--output", type=Path, required=True, metavar="FOLDER",
         help="folder for predictions.csv, summary.json and gallery.html",
     )  # fmt: skip
+    parser.add_argument(
+        "--alpha", type=share, metavar="SHARE",
+        help="share of images that belong to be rejected (default: the model's)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--guarantee", choices=GUARANTEES, help="what alpha holds for (default: the model's)"
+    )
+    parser.add_argument(
+        "--fdr", type=share, metavar="SHARE",
+        help="instead: most of the rejected images that belong",
+    )  # fmt: skip
     add_scoring_options(parser)
     parser.add_argument(
         "--sort", choices=("link", "copy", "move"),
@@ -60,6 +73,8 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     incoming, source = find(arguments.images, follow_links=arguments.follow_links)
     output, options = arguments.output, scoring_options(arguments)
+    moved = {name: getattr(arguments, name) for name in ("alpha", "guarantee", "fdr")}
+    options = replace(options, **moved)
     names: list[str] = []  # readable files
     gallery: dict[str, Any] = {"finish": names.extend}
     if not arguments.no_gallery:
@@ -151,13 +166,17 @@ def find(images: str, *, follow_links: bool = False) -> "tuple[Incoming, str]":
 
 def say(summary: dict[str, Any], out: str) -> None:
     """Print the numbers of rejected and unreadable images."""
-    promised, low, high = (summary["promised"][key] for key in ("alpha", "low", "high"))
-    # With one image, or few, there is no range.
-    expected = f"{low:.2%} to {high:.2%}" if low < high else f"{promised:.2%} on average"
+    guarantee, usual = summary["guarantee"], ""
+    if summary["promised"]:
+        promised, low, high = (summary["promised"][key] for key in ("alpha", "low", "high"))
+        # With one image, or few, there is no range.
+        expected = f"{low:.2%} to {high:.2%}" if low < high else f"{promised:.2%} on average"
+        usual = f"; expected if all belong: {expected}"
     left_out = f", {summary['unreadable']:,} cannot be read" if summary["unreadable"] else ""
     images, rejected = counted(summary["images"], "image"), summary["rejected"]
     on_stdout(
         f"{images}{left_out}; {rejected:,} {'does' if rejected == 1 else 'do'} not belong "
-        f"({summary['rejected_share']:.2%}; expected if all belong: {expected})\n"
+        f"({summary['rejected_share']:.2%}{usual})\n"
+        f"{guarantee['in_words']}: {guarantee['sentence']}\n"
         f"{out} has the verdict of each image"
     )

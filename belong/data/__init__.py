@@ -1,1 +1,1 @@
-"""From files to arrays: downloads, image folders, decoding, splits."""
+"""Read files into arrays: downloads, image folders, decoding, splits."""

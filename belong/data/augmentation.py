@@ -1,4 +1,4 @@
-"""Training images moved and mirrored at random: the network is not to learn their exact places."""
+"""Augment training images by random shifts and flips."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""Bring the colors of an image to sRGB by its ICC profile: Display P3, Adobe RGB, grey, CMYK.
+"""Convert the colors of an image to sRGB by its ICC profile: Display P3, Adobe RGB, grey, CMYK.
 
 Relative colorimetric, with black point compensation (ICC.1:2022). A profile that describes sRGB, by
 whatever name, leaves each pixel as it is. A profile that cannot be used leaves them so, too.

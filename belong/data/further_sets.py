@@ -1,4 +1,4 @@
-"""Further sets of anomalies, which nothing is trained with: letters, and those that a person has.
+"""Read further test anomalies, used in no training: letters, and sets of the user.
 
 A folder holds a folder for each set: image files, or an IDX file of images, whose labels are not
 looked at. KMNIST, notMNIST and EMNIST come as IDX files.

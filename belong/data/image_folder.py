@@ -1,4 +1,4 @@
-"""List a data set that lies as image files in one folder for each class.
+"""List the image files of a data set with one folder per class.
 
 Three layouts, told apart by looking:
 

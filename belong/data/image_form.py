@@ -1,4 +1,4 @@
-"""How an image file becomes the pixels that a model takes."""
+"""Define the image form of a model: size, color mode and limits."""
 
 from typing import Annotated, Literal
 

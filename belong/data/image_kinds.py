@@ -1,4 +1,4 @@
-"""What kind of image a file holds, by its first bytes or, where these do not say, by its name."""
+"""Detect the type of an image file by its first bytes or, if they are ambiguous, by its name."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Decode one image file to 8-bit grey or RGB: upright, opaque and whole, or not at all."""
+"""Decode an image file to complete 8-bit grey or RGB, upright and opaque, or refuse it."""
 
 import struct
 import zlib

@@ -1,4 +1,4 @@
-"""Do a piece of work on each of many files in processes that can be ended: a file may cost no more.
+"""Process each file in a worker process with limits of time and memory.
 
 A file may take SECONDS of the processor and BYTES of memory above the process's own. A process that
 takes more is ended, and another one goes on with the next file. So it is where a decoder crashes.

@@ -1,4 +1,4 @@
-"""Decode a JPEG with libjpeg-turbo, and hear its warnings, for which Pillow has no ear.
+"""Decode a JPEG with libjpeg-turbo, and report its warnings, which Pillow ignores.
 
 The pixels are those of Pillow, to the last bit, in 0.7 of its time (1,800 decodings of photos, at
 1/8 to 1/1 of their size). libjpeg fills what is lost with grey, and says so by a warning.

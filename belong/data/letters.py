@@ -1,4 +1,4 @@
-"""Letters, white on black, drawn from the fonts that matplotlib brings: near anomalies of digits.
+"""Draw letters, white on black, from the fonts of matplotlib: near anomalies of digits.
 
 They are made as the digits of MNIST are (LeCun et al., 1998): fitted into a box of 20 of 28 pixels,
 and moved until their center of mass is that of the image. The fonts are DejaVu's, twelve faces;

@@ -1,4 +1,4 @@
-"""Bring the image files of a data set to one form, in one array; IDX images stay as they are.
+"""Load the image files of a data set into one array; IDX images stay as they are.
 
 Photos of 1 to 2 megapixels take 8 ms of a processor each, 19 without decoding JPEGs smaller
 (2,000 of them, to 224 x 224; Pillow 13, libjpeg-turbo 3.2, two shared cores of a server).

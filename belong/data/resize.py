@@ -1,4 +1,4 @@
-"""The form that all images of a run have: height, width, grey or colour."""
+"""Define the form of all images of a run: height, width, grey or color; and resize to it."""
 
 from dataclasses import dataclass
 from typing import Literal, Self
@@ -49,12 +49,12 @@ def all_formed(images: np.ndarray, form: Form) -> np.ndarray:
     """Bring images (n, ch, h, w) to a form, or leave them as they are if they have it."""
     if Form.of(images) == form:
         return images
-    made = np.empty((len(images), form.channels, form.height, form.width), np.uint8)
+    resized = np.empty((len(images), form.channels, form.height, form.width), np.uint8)
     with bar(len(images), "resizing", "image") as progress:
         for row, image in enumerate(images):
-            made[row] = one_formed(image, form)
+            resized[row] = one_formed(image, form)
             progress.update()
-    return made
+    return resized
 
 
 def one_formed(image: np.ndarray, form: Form) -> np.ndarray:

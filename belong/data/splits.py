@@ -1,4 +1,4 @@
-"""Give every image one part, so that no image vouches for itself.
+"""Assign every image to one part, so that no image is both learned and tested.
 
 Normal images: `train` (fits), `calibration` (held out; sets the thresholds), `test` (measures).
 Anomalies: `head` (trains the supervised head), `test` (measures).
@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from belong.calibration.cross_conformal import LEAST_OF_CLASS
-from belong.calibration.sample_size import least_held_out
+from belong.calibration.sample_size import MARGINAL, Guarantee, least_held_out
 from belong.data.dataset import (
     IS_IN,
     DataSet,
@@ -65,6 +65,7 @@ def split(
     *,
     options: SplitSection,
     alpha: float,
+    guarantee: Guarantee = MARGINAL,
     seed: int,
     least_classes: int = 2,
     cross: bool = False,
@@ -76,6 +77,7 @@ def split(
         choices: "normal", "anomaly" and "unseen" -> which classes of which data set.
         options: the shares of the parts, and how much memory they may take.
         alpha: share of the images that belong that may be rejected.
+        guarantee: of that share.
         seed: draws the parts.
         least_classes: of the normal images; 1 where no classifier is trained.
         cross: hold nothing out: all normal images but an official test are `normal/train`.
@@ -114,7 +116,7 @@ def split(
         rng=np.random.default_rng(seed),
     )
     if not cross:
-        _check_calibration(manifest, alpha)
+        _check_calibration(manifest, alpha, guarantee)
     arrays = {}
     for part in PARTS:
         own = manifest[manifest["part"] == part]
@@ -142,10 +144,11 @@ def _check_size(sets: Mapping[str, DataSet], form: Form, options: SplitSection) 
         )
 
 
-def _check_calibration(manifest: pd.DataFrame, alpha: float) -> None:
+def _check_calibration(manifest: pd.DataFrame, alpha: float, guarantee: Guarantee) -> None:
     """Refuse, before anything is trained, too few images to calibrate."""
     normal = manifest[~manifest["is_anomaly"]]
-    held_out, least = int((normal["part"] == "normal/calibration").sum()), least_held_out(alpha)
+    held_out = int((normal["part"] == "normal/calibration").sum())
+    least = least_held_out(alpha, guarantee)
     if held_out < least:
         raise InputError(
             f"calibration images: expected at least {least} for combined at alpha {alpha:g}, got "

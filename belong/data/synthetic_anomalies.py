@@ -1,4 +1,4 @@
-"""Anomalies that need no data set: noise, and normal images that something was done to.
+"""Generate synthetic anomalies: noise, and distorted normal images.
 
 No detector has seen any of them, the supervised head included. Each function takes images
 (n, ch, h, w) uint8 and a generator and returns as many of the same kind.
@@ -22,10 +22,10 @@ def uniform_noise(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def gaussian_noise(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Normal noise with the mean and the spread of the images' pixels, cut to 0..255."""
     mean, std = _moments(images)
-    made = np.empty_like(images)
+    result = np.empty_like(images)
     for row in range(len(images)):  # one by one: in float64 all of them take eight times the room
-        made[row] = rng.normal(mean, std, images.shape[1:]).round().clip(0, 255)
-    return made
+        result[row] = rng.normal(mean, std, images.shape[1:]).round().clip(0, 255)
+    return result
 
 
 def _moments(images: np.ndarray) -> tuple[float, float]:
@@ -54,7 +54,7 @@ def shuffled(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Cut into patches, and these put together in another order, for each image its own."""
     n, channels, height, width = images.shape
     h, w = height // PATCHES, width // PATCHES
-    made = images.copy()  # pixels that make no whole patch stay where they are
+    result = images.copy()  # pixels that make no whole patch stay where they are
     cut = images[..., : PATCHES * h, : PATCHES * w]
     cut = cut.reshape(n, channels, PATCHES, h, PATCHES, w).transpose(0, 2, 4, 1, 3, 5)
     patches = cut.reshape(n, PATCHES**2, channels, h, w)
@@ -62,8 +62,8 @@ def shuffled(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     patches = np.take_along_axis(patches, order[:, :, None, None, None], axis=1)
     back = patches.reshape(n, PATCHES, PATCHES, channels, h, w).transpose(0, 3, 1, 4, 2, 5)
     whole = (n, channels, PATCHES * h, PATCHES * w)
-    made[..., : PATCHES * h, : PATCHES * w] = back.reshape(whole)
-    return made
+    result[..., : PATCHES * h, : PATCHES * w] = back.reshape(whole)
+    return result
 
 
 def rotated(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:  # noqa: ARG001

@@ -1,4 +1,4 @@
-"""Small pictures of photos, for pages and models: JPEG, with the photo's shape, of bounded size.
+"""Make thumbnails of photos for pages and models: JPEG of bounded size, same aspect ratio.
 
 At quality 75, of 76 photos of rooms and other things: 14 kB at 320 pixels, 9.7 at 256, 6.0 at 192,
 3.3 at 128, 2.3 at 96 (the mean; the largest takes twice as much).

@@ -1,4 +1,4 @@
-"""Decode the first page of a TIFF: every layout whose meaning is known, and no other.
+"""Decode the first page of a TIFF, in every layout with a defined meaning.
 
 tifffile reads the tags, imagecodecs the strips and tiles. A layout is the number of bits, the order
 of bytes, bits and samples, the compression, the predictor, the photometric interpretation and the

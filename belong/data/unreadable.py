@@ -1,4 +1,4 @@
-"""Why a file gives no image."""
+"""Define the error of an unreadable image file."""
 
 TOO_LARGE = "needs more than the 1 GiB of memory that a file may take"
 

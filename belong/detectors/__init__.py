@@ -1,1 +1,1 @@
-"""Detectors: each gives every image one score, higher is more anomalous."""
+"""Define detectors: each gives every image one score, higher is more anomalous."""

@@ -1,4 +1,4 @@
-"""What every detector is: fitted on normal training images, one score for each image."""
+"""Define the interface of a detector: fitted on normal training images, one score per image."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -11,7 +11,10 @@ from torch import Tensor
 
 from belong.detectors.onnx_graph import Graph, ViewNames
 from belong.models.activations import Views
+from belong.models.forward_pass import forward_pass
 from belong.runtime.errors import InputError
+
+ROWS = 64  # images that are scored together, always as many
 
 
 @dataclass(frozen=True)
@@ -74,11 +77,30 @@ class Detector(FittedTensors, ABC):
 
     @abstractmethod
     def score(self, views: Views) -> Tensor:
-        """Return a score for each image, higher is more anomalous: (n,) float32."""
+        """Return a score for each image, higher is more anomalous: (n,) float32.
+
+        The last bits may depend on the other images; those of `scores_of` do not.
+        """
 
     def onnx(self, graph: Graph, views: ViewNames) -> str | None:  # noqa: ARG002
         """Add the score (n,) float32 to a graph and return its name; None: it has no such form."""
         return None
+
+
+def scores_of(detectors: Mapping[str, Detector], views: Views) -> dict[str, np.ndarray]:
+    """Return the score of each image by each detector: (n,) float32.
+
+    The score of an image is the same, to the last bit, whatever other images there are: verdicts
+    are made of these.
+    """
+    tensors = vars(views).values()
+    scores = forward_pass(
+        lambda *some: [detector.score(Views(*some)) for detector in detectors.values()],
+        *tensors,
+        batch_size=ROWS,
+        device=torch.device("cpu"),
+    )
+    return {name: one.numpy() for name, one in zip(detectors, scores, strict=True)}
 
 
 @dataclass(frozen=True)

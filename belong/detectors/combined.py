@@ -1,4 +1,4 @@
-"""One score from several detectors, by the p-values of their scores on held-out images.
+"""Combine the scores of several detectors, by the p-values of their scores on held-out images.
 
 Three rules make one score of p-values. Fisher (Statistical Methods for Research Workers, 1925) adds
 minus their logarithms, the surprises; Stouffer (The American Soldier, 1949, vol. 1, p. 45) adds the
@@ -27,11 +27,13 @@ harmonic one the surest decides almost alone; Fisher's lies between.
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import reduce
 from typing import Self
 
 import numpy as np
 from scipy.special import ndtri
 
+from belong.calibration.conformal import ties
 from belong.calibration.sample_size import FITTING, LEAST_IMAGES
 from belong.parameters import CombinationRule
 from belong.runtime.errors import InputError
@@ -68,14 +70,17 @@ class Surprise:
     ones still differ.
 
     Attributes:
-        held_out: (n,) sorted scores of held-out normal images.
+        held_out: (n,) sorted, up to which a score counts as equal to that of each held-out normal
+            image, see `belong.calibration.conformal.ties`.
         start: the score at which the tail begins.
+        beyond: above which a score lies in it.
         share: of the held-out scores that lie beyond it.
         mean_excess: by which they do so on average.
     """
 
     held_out: np.ndarray
     start: float
+    beyond: float
     share: float
     mean_excess: float
 
@@ -88,10 +93,11 @@ class Surprise:
         if n < LEAST_IMAGES:
             raise InputError(f"combined needs {LEAST_IMAGES} calibration images, got {n} (a half)")
         ordered = np.sort(held_out).astype(np.float64)
-        start = ordered[n - 1 - min(max(1, round(tail * n)), n - 1)]
+        reached, at = ties(held_out), n - 1 - min(max(1, round(tail * n)), n - 1)
+        start = ordered[at]
         beyond = ordered[ordered > start]
         excess = float((beyond - start).mean()) if len(beyond) else _step(ordered)
-        return cls(ordered, float(start), max(len(beyond), 1) / n, excess)
+        return cls(reached, float(start), float(reached[at]), max(len(beyond), 1) / n, excess)
 
     def __call__(self, scores: np.ndarray) -> np.ndarray:
         """(n,) -> (n,), never falling as the score grows; without end where it is not finite."""
@@ -100,7 +106,7 @@ class Surprise:
         at_least = len(self.held_out) - np.searchsorted(self.held_out, scores, side="left")
         share = np.maximum(at_least / len(self.held_out), self.share)
         beyond = np.maximum(scores.astype(np.float64) - self.start, 0) / self.mean_excess
-        surprise = np.where(scores > self.start, -np.log(self.share) + beyond, -np.log(share))
+        surprise = np.where(scores > self.beyond, -np.log(self.share) + beyond, -np.log(share))
         return np.where(odd, np.inf, surprise)
 
     def deviation(self, scores: np.ndarray) -> np.ndarray:
@@ -113,7 +119,7 @@ class Surprise:
         beyond = np.maximum(scores.astype(np.float64) - self.start, 0) / self.mean_excess
         first = self.first_deviation
         far = np.sqrt(max(first, 0) ** 2 + 2 * beyond) + min(first, 0)
-        return np.asarray(np.where(scores > self.start, far, self.deviations[at_least]))
+        return np.asarray(np.where(scores > self.beyond, far, self.deviations[at_least]))
 
     @property
     def first_deviation(self) -> float:
@@ -182,7 +188,8 @@ class Combination:
             if name != REVIEW_HEAD
         ]
         add = np.logaddexp if self.rule == "harmonic" else np.add
-        return np.asarray(add.reduce(parts), dtype=np.float32)
+        # One after the other: NumPy's sum depends on the number of images, too.
+        return reduce(add, parts).astype(np.float32)
 
 
 def combined(

@@ -1,4 +1,4 @@
-"""The covariance S of each class, also where images are few or features many.
+"""Estimate the covariance of each class, also with few images or many features.
 
 The empirical covariance of n images in d dimensions has an inverse only for n > d, and a useful
 one only for n well above d: with n = 1000 and d = 1280 it takes none of the fresh images of its
@@ -87,7 +87,7 @@ def inverse_root(covariance: Tensor, n: int, *, ridge: float, what: str) -> Tens
     if failed or lower.diagonal().min().square() <= rounding:
         raise InputError(
             f"the covariance of {what} ({n} images, {d} features) has no inverse with ridge "
-            f"{ridge:g}; a larger ridge gives it one"
+            f"{ridge:g}; increase the ridge"
         )
     eye = torch.eye(d, dtype=covariance.dtype)
     inverse: Tensor = torch.linalg.solve_triangular(lower, eye, upper=False)

@@ -1,4 +1,4 @@
-"""Fit all detectors but the supervised head to normal training images."""
+"""Fit all detectors except the supervised head to normal training images."""
 
 from collections.abc import Callable, Collection, Mapping
 from typing import Any

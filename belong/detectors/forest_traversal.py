@@ -1,4 +1,4 @@
-"""How deep vectors come in many trees at once: all cuts are compared, and the paths are bits.
+"""Compute the depths of vectors in many trees at once, with paths as bit masks.
 
 A vector that goes down a tree waits at each node for the last comparison. Here thousands of vectors
 are compared with every cut of 50 trees, a bit for each, and the rest is `and`, `or` and `xor` of

@@ -88,21 +88,23 @@ def check(forest: Forest) -> None:
     q = len(axis)
     columns = (axis, cut, left, right, depth)
     if nodes.dtype != np.int64 or (nodes < 1).any() or nodes.sum() != q or len(nodes) > q:
-        raise ValueError("the isolation forest: its trees are not as many nodes as it has")
+        raise ValueError(
+            "isolation forest: the sizes of the trees do not add up to the number of nodes"
+        )
     if any(len(column) != q for column in columns) or {left.dtype, right.dtype, axis.dtype} != {
         np.dtype(np.int64)
     }:
-        raise ValueError("the isolation forest: its nodes are not as many as their children")
+        raise ValueError("isolation forest: expected as many children as nodes")
     start = np.repeat(np.cumsum(nodes) - nodes, nodes)
     own, size, inner = np.arange(q) - start, np.repeat(nodes, nodes), axis >= 0
     for children in (left, right):
         if not ((own < children) & (children < size))[inner].all():
-            raise ValueError("the isolation forest: a node does not stand before its children")
+            raise ValueError("isolation forest: expected each node before its children")
     level, levels = (np.cumsum(nodes) - nodes)[inner[np.cumsum(nodes) - nodes]], 0
     while len(level):
         levels += 1
         if levels > MOST_LEVELS or len(level) > q:
-            raise ValueError(f"the isolation forest: a tree has more than {MOST_LEVELS} levels")
+            raise ValueError(f"isolation forest: a tree has more than {MOST_LEVELS} levels")
         below = np.concatenate([(children + start)[level] for children in (left, right)])
         level = below[inner[below]]
 

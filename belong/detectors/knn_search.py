@@ -43,7 +43,7 @@ class Neighbors:
         """
         n = len(self._vectors)
         if k > n:
-            raise InputError(f"k is {k}, but there are only {n} training images")
+            raise InputError(f"k: expected at most {n}, the number of training images, got {k}")
         chunk = chunk or QUERIES * torch.get_num_threads()
         products = queries.new_empty(min(chunk, len(queries)), self._columns.shape[1])
         distances = []

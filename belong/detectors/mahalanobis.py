@@ -22,6 +22,7 @@ from belong.models.matrix_product import matrix_product
 from belong.runtime.errors import InputError
 
 MANY_FEATURES = 512
+EDGE = 8  # columns of a product, at each end, whose last bits are others
 
 
 @dataclass(frozen=True)
@@ -48,16 +49,16 @@ class ClassGaussians(FittedTensors):
         distances = torch.empty(len(features), len(self.means))
         roots = self._roots * (len(self.means) // len(self._roots))
         most = min(chunk, len(features))
-        centered = features.new_empty(most, features.shape[1])
-        white = features.new_empty(most, self.whitening.shape[2])
+        centered = features.new_zeros(most + 2 * EDGE, features.shape[1])
+        white = features.new_empty(self.whitening.shape[2], most + 2 * EDGE)
         # All classes of a chunk one after the other: it stays in the processor's cache meanwhile.
         for rows, some in zip(distances.split(chunk), features.split(chunk), strict=True):
             n = len(some)
             for c, (mean, root) in enumerate(zip(self.means, roots, strict=True)):
                 # The mean is taken off before whitening: after it, two large numbers would cancel.
-                torch.sub(some, mean, out=centered[:n])
-                _whiten(centered[:n], root, out=white[:n])
-                rows[:, c] = torch.linalg.vector_norm(white[:n], dim=1)
+                torch.sub(some, mean, out=centered[EDGE : EDGE + n])
+                _whiten(centered, root, out=white)
+                rows[:, c] = torch.linalg.vector_norm(white[:, EDGE : EDGE + n], dim=0)
         return distances
 
     def score(self, features: Tensor) -> Tensor:
@@ -111,7 +112,7 @@ def fit(
         x = features[labels == label].double()
         if len(x) < 2:
             raise InputError(
-                f"class {name} has {len(x)} training image(s); a covariance needs at least 2"
+                f"class {name} has {len(x)} training image(s); expected at least 2 for a covariance"
             )
         means.append(x.mean(dim=0))
         centered.append(x - means[-1])
@@ -207,11 +208,15 @@ def _blocks(root: Tensor) -> list[Tensor]:
 
 
 def _whiten(x: Tensor, blocks: list[Tensor], *, out: Tensor) -> None:
-    """Write x W: (n, d) -> (n, k)."""
+    """Write x W, transposed: (n, d) -> (k, n).
+
+    OpenBLAS adds up a product's rows six at a time, and every other six in another order: the last
+    bits of an image would go by its place. Of columns it takes all alike but `EDGE` at each end.
+    """
     at = 0
     for block in blocks:
         rows, columns = block.shape
-        matrix_product(x[:, :rows], block, out=out[:, at : at + columns])
+        matrix_product(block.T, x[:, :rows].T, out=out[at : at + columns])
         at += columns
 
 

@@ -1,4 +1,4 @@
-"""Which members enter `combined`: those that notice images of a class that they have not seen.
+"""Select the members of `combined`: detectors that recognize images of left-out classes.
 
 A detector that is blind on the images at hand adds noise to the sum of the members. Whether it is
 blind shows on the normal images alone: each class in turn is left out, the detector is fitted to

@@ -42,7 +42,9 @@ class NeighborGuidance(Detector):
         """Keep the directions of the training images, times their energy."""
         x = F.normalize(finite(training.views.features, "features"), dim=1)
         if k > len(x):
-            raise InputError(f"k is {k}, but there are only {len(x)} training images")
+            raise InputError(
+                f"k: expected at most {len(x)}, the number of training images, got {k}"
+            )
         return cls(x * training.views.logits.logsumexp(dim=1)[:, None], torch.tensor(k))
 
     @cached_property

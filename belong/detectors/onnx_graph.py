@@ -1,4 +1,4 @@
-"""A graph of ONNX operators that grows node by node: `graph("MatMul", x, weights)`.
+"""Build a graph of ONNX operators node by node: `graph("MatMul", x, weights)`.
 
 The package onnx is not needed to build one; `belong.prediction.onnx.export` writes it as a model.
 The nodes are written one by one, not traced from torch, whose exporter fixes the number of images

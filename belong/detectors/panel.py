@@ -1,4 +1,4 @@
-"""The panel: every detector that works on vectors of any network, by name.
+"""Define the panel: the detectors that work on the vectors of any network, by name.
 
     from belong.detectors.panel import Mahalanobis
 
@@ -167,7 +167,7 @@ def complete(
     counts = {layer: len(rows) for layer, rows in layers.items()}
     if len(set(counts.values())) > 1:
         shown = ", ".join(f"{n} of {layer}" for layer, n in counts.items())
-        raise InputError(f"{name}expected as many rows of each, got {shown}")
+        raise InputError(f"{name}expected equal numbers of rows, got {shown}")
     features, logits = layers.get("features"), layers.get("logits")
     if logits is not None and logits.shape[1] < 2:
         raise InputError(f"{name}logits: expected at least 2 columns, one for each class, got 1")
@@ -199,8 +199,8 @@ def views_of(layers: Mapping[str, Tensor]) -> Views:
     """Return the views of rows (n, ...); one that is missing has no columns."""
     n = len(next(iter(layers.values())))
     nothing = torch.empty(n, 0)
-    given = {name: layers.get(name, nothing) for name in LAYERS}
-    return Views(**given, codes=nothing, reconstruction_error=nothing)
+    arrays = {name: layers.get(name, nothing) for name in LAYERS}
+    return Views(**arrays, codes=nothing, reconstruction_error=nothing)
 
 
 def widths_of(views: Views) -> dict[str, int]:
@@ -254,7 +254,7 @@ class Method:
 
         Args:
             features: (n, d), of the layer before the last.
-            labels: (n,) whole numbers from 0 on; with logits, their columns.
+            labels: (n,) whole numbers of at least 0; with logits, their columns.
             logits: (n, c); computed, where features, weight and bias are given.
             weight: (c, d) and
             bias: (c,) of the last layer.

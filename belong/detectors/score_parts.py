@@ -12,6 +12,7 @@ from torch import Tensor
 from belong.calibration import conformal
 from belong.calibration.thresholds import thresholds
 from belong.calibration.verdict import decide
+from belong.detectors.base import scores_of
 from belong.detectors.combined import Member, combined, cross_combined, entered
 from belong.detectors.registry import DETECTORS, stored_in
 from belong.detectors.temperature_scaling import best_temperature
@@ -98,11 +99,11 @@ def detector_scores(
         for name, kind in kinds.items():
             fitted = kind.from_arrays(arrays[name])
             for part, seen in views.items():
-                scores[f"{part}/{name}"] = fitted.score(seen).numpy()
+                scores |= {f"{part}/{key}": x for key, x in scores_of({name: fitted}, seen).items()}
             progress.update()
-    for part in (HELD_OUT, *TESTED):
-        if part in views:
-            scores[f"{part}/predicted"] = views[part].logits.argmax(dim=1).numpy()
+    for part, seen in views.items():
+        scores[f"{part}/predicted"] = seen.logits.argmax(dim=1).numpy()
+        if part in (HELD_OUT, *TESTED):
             scores[f"{part}/labels"] = features[f"{part}/labels"]
     for part in CLASSIFIED:
         if part in views:
@@ -145,7 +146,9 @@ def with_thresholds(
         if kind.threshold is not None and name in held_out
     }
     alpha, in_force = calibration.alpha, calibration.threshold
-    limits = thresholds(held_out, own, alpha=alpha, in_force=in_force)
+    limits = thresholds(
+        held_out, own, alpha=alpha, in_force=in_force, guarantee=calibration.guarantee
+    )
     logits = {part: torch.from_numpy(every.pop(f"{part}/logits")) for part in CLASSIFIED}
     labels = torch.from_numpy(every[f"{HELD_OUT}/labels"])
     # Four decimals, so that the last bits of a sum decide nothing.
@@ -248,8 +251,9 @@ def verdict_table(scores: Arrays, about: Mapping[str, Any], manifest: pd.DataFra
         columns: dict[str, np.ndarray] = {"predicted_class": classes}
         for name in names:
             own, limit = scores[f"{part}/{name}"], about["thresholds"][name]["in_force"]
+            known = conformal.ties(scores[f"{HELD_OUT}/{name}"])
             columns[f"{name}_score"] = own
-            columns[f"{name}_p_value"] = conformal.p_values(scores[f"{HELD_OUT}/{name}"], own)
+            columns[f"{name}_p_value"] = conformal.p_values_of(known, own)
             columns[f"{name}_belongs"] = decide(own, limit)
         tables.append(pd.DataFrame(columns))
     rows = manifest[manifest["part"].isin(tested)].reset_index(drop=True)

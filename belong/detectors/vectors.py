@@ -1,4 +1,4 @@
-"""Vectors and labels of a user's own: NumPy arrays or tensors of any device, checked."""
+"""Check vectors and labels of the user: NumPy arrays, or tensors on any device."""
 
 from typing import Any, TypeAlias
 
@@ -67,18 +67,18 @@ def whole_labels(name: str, value: object, n: int) -> Tensor:
     """Return labels (n,) as int64.
 
     Raises:
-        InputError: these are no whole numbers from 0 on, or not one for each of n rows.
+        InputError: these are no whole numbers of at least 0, or not one for each of n rows.
     """
     array = value.detach().cpu().numpy() if isinstance(value, Tensor) else np.asarray(value)
     if array.dtype.kind in "USOT":
         raise InputError(
-            f"{name}: expected whole numbers from 0 on, got text or objects; "
+            f"{name}: expected whole numbers of at least 0, got text or objects; "
             f"numpy.unique(labels, return_inverse=True)[1] numbers them"
         )
     if array.dtype.kind not in "iub":
-        refuse(name, "whole numbers from 0 on", array.dtype)
+        refuse(name, "whole numbers of at least 0", array.dtype)
     if array.shape != (n,):
         raise InputError(f"{name}: expected shape ({n},), one for each row, got {array.shape}")
     if n and array.min() < 0:
-        refuse(name, "whole numbers from 0 on", int(array.min()))
+        refuse(name, "whole numbers of at least 0", int(array.min()))
     return torch.from_numpy(array.astype(np.int64))

@@ -38,7 +38,9 @@ class VirtualLogit(Detector):
         x = finite(training.views.features, "features").double()
         d = x.shape[1]
         if principal >= d:
-            raise InputError(f"vim.principal is {principal}, but the features have {d} dimensions")
+            raise InputError(
+                f"vim.principal: expected less than {d}, the features, got {principal}"
+            )
         origin = -torch.linalg.pinv(training.weight.double()) @ training.bias.double()
         centered = x - origin
         _, vectors = torch.linalg.eigh(centered.T @ centered / len(x))  # ascending

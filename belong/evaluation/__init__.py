@@ -1,1 +1,1 @@
-"""Metrics, and studies of the detectors."""
+"""Compute metrics, and studies of the detectors."""

@@ -1,4 +1,4 @@
-"""How many fresh images of its classes a Mahalanobis detector accepts, by images per feature.
+"""Measure the acceptance of fresh normal images by a Mahalanobis detector, by images per feature.
 
 The paper takes each class's threshold from the distances of the images that its covariance was
 fitted to. With few images for each feature these lie too near: the covariance knows them.

@@ -1,4 +1,4 @@
-"""How good a model is, in numbers and in words: a report, which chooses nothing.
+"""Assess a model in numbers and in words; the assessment changes no choice.
 
 A share of test images has the exact binomial interval of Clopper and Pearson (Biometrika 1934,
 https://doi.org/10.1093/biomet/26.4.404). Two uses are graded: to classify, and to judge what

@@ -1,4 +1,4 @@
-"""Do detectors find the same images anomalous, and which classes do they pick?
+"""Compare the images that detectors find most anomalous, and count their classes.
 
 Paper B compares its detectors by eye, on pictures of the 20 images that each finds most anomalous;
 these are the numbers to the pictures.

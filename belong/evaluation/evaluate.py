@@ -1,4 +1,4 @@
-"""Measure the classifier and every detector on the test images: all numbers and all curves."""
+"""Measure the classifier and every detector on the test images: all metrics and curves."""
 
 from collections.abc import Mapping
 from typing import Any

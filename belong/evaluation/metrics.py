@@ -1,4 +1,4 @@
-"""Measure detectors: how well scores rank, and what verdicts cost.
+"""Measure detectors: the ranking by scores, and the errors of verdicts.
 
 `normal` and `anomaly` are the scores (n,) and (m,) of the two kinds of test images; higher is
 more anomalous. Rates are shares, not percent.
@@ -25,9 +25,9 @@ from belong.evaluation.open_set_metrics import aurc_and_augrc, oscr
 
 def why_none(manifest: pd.DataFrame) -> str:
     """Return why there is no anomaly among the test images, if there is none."""
-    given = int((manifest["is_anomaly"] & (manifest["part"] == "dropped")).sum())
-    if given:
-        return f"all {given:,} anomalies are among the normal images, or in another part"
+    dropped = int((manifest["is_anomaly"] & (manifest["part"] == "dropped")).sum())
+    if dropped:
+        return f"all {dropped:,} anomalies are among the normal images, or in another part"
     return "there is no anomaly to test with"
 
 

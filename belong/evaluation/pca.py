@@ -1,4 +1,4 @@
-"""Features on a plane, as paper A draws them (figure 6)."""
+"""Project features on a plane, as in paper A (figure 6)."""
 
 from collections.abc import Mapping
 from typing import NamedTuple

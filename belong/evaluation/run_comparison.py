@@ -1,4 +1,4 @@
-"""How far the metrics of two runs of one pipeline lie from each other, and whether that is much.
+"""Compare the metrics of two runs of a pipeline with the spread over seeds.
 
 Another processor or thread count yields another network, as another seed does: two runs that differ
 in nothing else should lie no further apart than two seeds.

@@ -1,1 +1,1 @@
-"""Networks, their losses and their training."""
+"""Define networks, their losses and their training."""

@@ -1,4 +1,4 @@
-"""What the detectors look at: every image as the vectors that the networks make of it."""
+"""Define the views of an image: the activations that the detectors use."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields

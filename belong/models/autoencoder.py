@@ -1,4 +1,4 @@
-"""The autoencoder of paper B: pixels - 50 units - pixels, learned on normal images only.
+"""Train the autoencoder of paper B, pixels - 50 units - pixels, on normal images only.
 
 Sigmoid units, as the time of the paper had them; it names neither loss nor training, so mean
 squared error and Adam with a one-cycle schedule are our choice.

@@ -1,4 +1,4 @@
-"""What every network is: it makes features and logits of an image, and shows two layers before.
+"""Define the interface of a network: features and logits of an image, and two earlier layers.
 
 `Stored` turns a module into arrays and back; `Network` is a classifier, `FromScratch` one for
 images. `belong.models.registry` says what a new one takes.
@@ -38,8 +38,8 @@ class Network(Stored, ABC):
     Attributes:
         shape: the keywords that it was built with, as JSON values.
         classifier: the last layer, features (n, d) -> logits (n, c).
-        batch: images that pass at once where nothing is learned; more than fit the processor's
-            cache take longer.
+        batch: images that pass at once where nothing is learned, always as many: more than fit the
+            processor's cache take longer, and so does a single image.
     """
 
     shape: dict[str, int]

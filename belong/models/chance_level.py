@@ -1,4 +1,4 @@
-"""Whether predictions tell more than guessing: a permutation test of the accuracy.
+"""Test whether predictions are better than guessing: a permutation test of the accuracy.
 
 If the labels say nothing about the predictions, any other order of the labels is as likely. The
 accuracy that one order in a hundred exceeds bounds what guessing reaches, also where the classes

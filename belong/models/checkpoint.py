@@ -1,4 +1,4 @@
-"""Keep the state of a training in a file, and go on from there after an interruption.
+"""Save the state of a training to a file, and resume from it after an interruption.
 
 What an uninterrupted training would have given comes out, byte for byte: the state is all that the
 next epoch depends on. It is a safetensors file: tensors, and JSON in its header.

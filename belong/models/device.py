@@ -1,4 +1,4 @@
-"""Choose the device to compute on, in one place."""
+"""Choose the compute device."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

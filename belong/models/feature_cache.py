@@ -1,4 +1,4 @@
-"""Vectors of images that were embedded before, kept on disk from run to run.
+"""Cache the vectors of embedded images on disk between runs.
 
 A second `fit`, another lambda, `clean` and `score` of known photos then cost no pass of the
 backbone, and give the same bytes. The key of a vector is a hash of the pixels and of all that

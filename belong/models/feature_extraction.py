@@ -1,4 +1,4 @@
-"""Pass images through a frozen backbone, and through the trained networks.
+"""Compute the outputs of a frozen backbone and of the trained networks for images.
 
 `embed_parts` and `extract_parts` do it for all parts of the data, one after the other: what the
 pipeline and `belong fit` call. The parts come lazily, so that the images of one at a time are in

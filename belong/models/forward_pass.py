@@ -1,4 +1,4 @@
-"""One pass of images through a network, batch by batch."""
+"""Pass images through a network in batches."""
 
 from collections.abc import Callable, Sequence
 
@@ -18,6 +18,9 @@ def forward_pass(
 ) -> list[Tensor]:
     """Call `function` for each batch; return the tensors (n, ...) it gave for all rows, on the CPU.
 
+    The last batch is filled with copies of its last row: what is computed of a row depends, to the
+    last bit, on no other row, nor on how many there are.
+
     Args:
         function: tensors (b, ...) on the device, a batch of each of `inputs` -> tensors (b, ...).
             It puts its network into the mode for use, and may raise to end the pass.
@@ -30,7 +33,14 @@ def forward_pass(
     outputs = []
     with bar(len(inputs[0]), description, "image") as progress:
         for batch in zip(*(rows.split(batch_size) for rows in inputs), strict=True):
-            results = function(*(rows.to(device) for rows in batch))
-            outputs.append([result.cpu() for result in results])
-            progress.update(len(batch[0]))
+            n = len(batch[0])
+            results = function(*(filled(rows.to(device), batch_size) for rows in batch))
+            outputs.append([result[:n].cpu() for result in results])
+            progress.update(n)
     return [torch.cat(batches) for batches in zip(*outputs, strict=True)]
+
+
+def filled(rows: Tensor, size: int) -> Tensor:
+    """Return up to `size` rows (n, ...) and copies of the last: (size, ...); none stay none."""
+    missing = size - len(rows) if len(rows) else 0
+    return torch.cat([rows, rows[-1:].expand(missing, *rows.shape[1:])]) if missing else rows

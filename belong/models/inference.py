@@ -1,4 +1,4 @@
-"""A copy of a network for use without learning: the same values, in fewer passes over memory.
+"""Copy a network for inference: the same values with fewer passes over memory.
 
 A batch normalization is a scale and a shift once nothing is learned: the convolution before it can
 do both. oneDNN, with which torch computes convolutions on a CPU, can apply the activation while a
@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torchvision.ops.misc import Conv2dNormActivation
 
+from belong.models.forward_pass import filled
 from belong.runtime import portable_math
 from belong.runtime.errors import InputError
 
@@ -135,13 +136,10 @@ def batch_for(device: torch.device) -> int:
 def in_full_batch(function: Callable[[Tensor], Tensor], rows: Tensor, *, batch_size: int) -> Tensor:
     """Return `function` of up to `batch_size` rows (n, ...), called with that many: (n, ...).
 
-    What is missing are copies of the last row. Batches of another size may be computed in another
-    order, and the last bits of a row would depend on how many are beside it. An empty batch stays
-    empty.
+    Batches of another size may be computed in another order, and the last bits of a row would
+    depend on how many are beside it. An empty batch stays empty.
     """
-    missing = batch_size - len(rows) if len(rows) else 0
-    filled = torch.cat([rows, rows[-1:].expand(missing, *rows.shape[1:])]) if missing else rows
-    return function(filled)[: len(rows)]
+    return function(filled(rows, batch_size))[: len(rows)]
 
 
 class MergedConv2d(nn.Module):

@@ -1,4 +1,4 @@
-"""Notice that a classifier does not learn: in its first passes, and when it is trained.
+"""Detect a classifier that does not learn, in its first epochs and after training.
 
 A dead network (ReLUs that are zero for every image) gives all images the same features. It gets no
 gradient any more, so that it stays as it is. A network that is merely at chance may still learn:

@@ -22,7 +22,7 @@ LEAST_SIDE_PX = 12  # below it nothing is left after the second pooling
 class LeNet(FromScratch):
     """Classifier for small images."""
 
-    batch = 256
+    batch = 64
 
     def __init__(self, *, classes: int, channels: int, height: int, width: int) -> None:
         super().__init__(channels=channels)

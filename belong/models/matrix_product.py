@@ -1,4 +1,4 @@
-"""The product of two matrices, by the library that multiplies fastest where bytes are portable."""
+"""Multiply two matrices with the library that is fastest in portable math."""
 
 import numpy as np
 import torch

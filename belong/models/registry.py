@@ -1,4 +1,4 @@
-"""All networks by name.
+"""List all networks by name.
 
 A new one for images is a file belong/models/NAME.py with a subclass of `FromScratch`, and NAME in
 `belong.parameters.FROM_SCRATCH`: parameters are checked before torch is loaded.

@@ -1,1 +1,1 @@
-"""Model bundles, predictions, and their files."""
+"""Save and load models, predict, and write the files of predictions."""

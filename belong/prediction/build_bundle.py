@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from belong.calibration.conformal import promised_range
-from belong.calibration.sample_size import FITTING
-from belong.calibration.verdict import decide, kind_in_force
+from belong.calibration.sample_size import FITTING, rejectable
+from belong.calibration.verdict import kind_in_force
+from belong.calibration.verdict_rule import Calibration, VerdictRule
 from belong.data.image_form import ImageForm
 from belong.evaluation.assessment import (
     Answers,
@@ -34,6 +34,7 @@ from belong.parameters import (
 from belong.prediction.bundle import Arrays, Bundle
 from belong.prediction.manifest import FORMAT, CrossConformal, Manifest, Measured, TrainedOn
 from belong.prediction.training_thumbnails import packed
+from belong.prediction.verdict_rules import PREDICTED
 from belong.runtime import portable_math
 from belong.runtime.environment import versions
 from belong.runtime.errors import InputError
@@ -42,6 +43,7 @@ from belong.runtime.errors import InputError
 CODED = {"reconstruction", "code_knn", "code_iforest"}  # they look at the autoencoder
 GAUSSIANS, HEAD = ("mahalanobis", "mahalanobis_min"), "mlp_head"
 NORMAL, ANOMALY, SYNTHETIC = "normal/test", "anomaly/test", "derived/"  # parts that are assessed
+HELD_OUT = "normal/calibration"
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,8 @@ class Fitted:
         detectors: `DETECTOR/ARRAY` of all other detectors.
         held_out: detector -> scores (m,) of the calibration images; half as many for `combined`,
             unless these were the training images.
-        scores: `PART/DETECTOR` (n,) scores of the test images of each part, and their
-            `normal/test/labels` and `normal/test/predicted` (n,) int64; see `assessment_of`.
+        scores: `PART/DETECTOR` (n,) scores of the images of each part, `PART/predicted` (n,) int64,
+            and `normal/test/labels` (n,) int64; see `assessment_of`.
         thresholds: detector -> its thresholds, see `belong.calibration.thresholds`.
         members: candidate of `combined` -> `left_out`, why it does not enter, or None.
         missing: detector -> why it has no scores.
@@ -132,8 +134,23 @@ def build_bundle(fitted: Fitted, settings: Settings, *, where: Path) -> Bundle:
     left_out = {name: one["left_out"] for name, one in candidates.items()}
     data = fitted.metrics["data"]
     _, channels, height, width = fitted.images.shape
-    numbers = measured(fitted.metrics, detector, held_out=n, alpha=calibration.alpha)
     kind = kind_in_force(thresholds, calibration.threshold)
+    predicted = fitted.scores[f"{HELD_OUT}/{PREDICTED}"]
+    if len(predicted) > n:  # of `combined`: as in `detectors.combined.combined`
+        predicted = predicted[1::2]
+    if kind == "calibrated":
+        rule = VerdictRule.of(
+            held_out[detector],
+            predicted,
+            classes=len(fitted.class_names),
+            alpha=calibration.alpha,
+            guarantee=calibration.guarantee,
+        )
+    else:
+        rank = rejectable(n, calibration.alpha)
+        pooled = Calibration(held_out[detector], rank, thresholds["in_force"])
+        rule = VerdictRule(calibration.guarantee, calibration.alpha, pooled, {}, {})
+    numbers = measured(fitted, detector, rule)
     manifest = Manifest(
         format=FORMAT,
         # Without the last part of Python's version: it changes no byte of what was fitted.
@@ -161,6 +178,7 @@ def build_bundle(fitted: Fitted, settings: Settings, *, where: Path) -> Bundle:
         combination=settings.combination,
         temperature=fitted.temperature,
         alpha=calibration.alpha,
+        guarantee=calibration.guarantee,
         n_calibration=n,
         cross_conformal=fitted.cross,
         threshold=thresholds["in_force"],
@@ -178,6 +196,7 @@ def build_bundle(fitted: Fitted, settings: Settings, *, where: Path) -> Bundle:
         assessment=assessment_of(
             fitted,
             detector,
+            rule,
             Promise(
                 calibration.alpha,
                 numbers.expected,
@@ -195,7 +214,7 @@ def build_bundle(fitted: Fitted, settings: Settings, *, where: Path) -> Bundle:
         "backbone": fitted.backbone if settings.network == FROZEN else {},
         "autoencoder": fitted.autoencoder if CODED.intersection(manifest.uses) else {},
         "detectors": of_detectors(fitted.gaussians, fitted.head, fitted.detectors, manifest.uses),
-        "calibration": {detector: held_out[detector]} | of_members,
+        "calibration": {detector: held_out[detector], PREDICTED: predicted} | of_members,
         "training": training_images(
             fitted.images,
             fitted.features,
@@ -217,13 +236,19 @@ def of_detectors(
     return {name: array for name, array in every.items() if name.split("/")[0] in uses}
 
 
-def measured(metrics: Mapping[str, Any], detector: str, *, held_out: int, alpha: float) -> Measured:
-    """Return what was measured of the detector in force, which `held_out` images calibrated."""
-    own, parts = metrics["detectors"][detector], metrics["data"]
+def measured(fitted: Fitted, detector: str, rule: VerdictRule) -> Measured:
+    """Return what was measured of the detector in force, by the verdicts of `rule`."""
+    own, parts = fitted.metrics["detectors"][detector], fitted.metrics["data"]
     normal = parts["normal_test"]
-    low, high = promised_range(held_out, normal, alpha=alpha)
+    counts = np.bincount(fitted.scores[f"{NORMAL}/{PREDICTED}"], minlength=len(fitted.class_names))
+    low, high = (count / normal for count in rule.rejects_range(counts.tolist()))
+    if rule.of_class:  # the detectors are measured by the threshold of all classes
+        verdicts = verdicts_of(fitted, detector, rule)
+        own = own | {"false_reject": round(float((~verdicts[NORMAL]).mean()), 4)}
+        if own["false_accept"] is not None:
+            own["false_accept"] = round(float(verdicts[ANOMALY].mean()), 4)
     return Measured(
-        accuracy=metrics["classification"]["accuracy"],
+        accuracy=fitted.metrics["classification"]["accuracy"],
         normal_images=normal,
         anomalies=parts.get("anomaly_test", 0),
         auroc=own["auroc"],
@@ -233,15 +258,20 @@ def measured(metrics: Mapping[str, Any], detector: str, *, held_out: int, alpha:
     )
 
 
-def assessment_of(fitted: Fitted, detector: str, promise: Promise) -> Assessment:
-    """Return how good the model is, by the verdicts of the detector in force on test images."""
-    threshold, scores = fitted.thresholds[detector]["in_force"], fitted.scores
-    own, card = fitted.metrics["detectors"][detector], fitted.backbone_card
-    verdicts = {
-        part: decide(scores[f"{part}/{detector}"], threshold)
+def verdicts_of(fitted: Fitted, detector: str, rule: VerdictRule) -> dict[str, np.ndarray]:
+    """Return the verdicts (n,) on the images of each part that is assessed."""
+    scores = fitted.scores
+    return {
+        part: rule.belongs(scores[f"{part}/{detector}"], scores[f"{part}/{PREDICTED}"])
         for part in sorted({name.rpartition("/")[0] for name in scores})
         if part in (NORMAL, ANOMALY) or part.startswith(SYNTHETIC)
     }
+
+
+def assessment_of(fitted: Fitted, detector: str, rule: VerdictRule, promise: Promise) -> Assessment:
+    """Return how good the model is, by the verdicts of `rule` on test images."""
+    own, card = fitted.metrics["detectors"][detector], fitted.backbone_card
+    verdicts, scores = verdicts_of(fitted, detector, rule), fitted.scores
     answers = Answers(
         class_names=fitted.class_names,
         labels=scores[f"{NORMAL}/labels"],

@@ -1,5 +1,9 @@
 """Write the sentence in the column `reason` of predictions.csv."""
 
+import re
+
+FRAMES = re.compile(r"; the first of \d+ frames$")
+
 
 def reason(
     *,
@@ -31,6 +35,12 @@ def reason(
 
     where = f"{distance:.2g} times the calibrated limit from the nearest class, {nearest}"
     return f"{OF_MODELS[detector].odd}; {share}; {where}{which}"
+
+
+def frames_note(sentence: str) -> str:
+    """Return what `reason` said of the frames of a file; "" if there is one."""
+    note = FRAMES.search(sentence)
+    return note.group() if note else ""
 
 
 def _percent(share: float) -> str:

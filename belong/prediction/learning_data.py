@@ -111,7 +111,9 @@ class LearningData:
         try:
             parameters = Parameters.model_validate(about["parameters"])
         except ValueError:
-            raise InputError(f"{name}: its parameters are not those of this version") from None
+            raise InputError(
+                f"{name}: was written by another version of belong; fit the model again"
+            ) from None
         data = cls(load_arrays(path), parameters)
         needed = {SHOWN, *(f"{part}/labels" for part in (TRAIN, HELD_OUT, TEST))}
         if not needed <= data.arrays.keys():

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError
 
+from belong.calibration.sample_size import MARGINAL, Guarantee
 from belong.calibration.verdict import ThresholdKind
 from belong.data.image_form import ImageForm, _Facts
 from belong.evaluation.assessment import Assessment
@@ -38,6 +39,8 @@ MOST_SIZE = 2**16  # of a network's layer
 Count = Annotated[int, Field(ge=0, le=2**53)]
 Size = Annotated[int, Field(ge=1, le=MOST_SIZE)]
 Rate = Annotated[float, Field(ge=0, le=1)]
+# Fields that older models lack, and what stands for it: then they are not written.
+LATER = {"combination": "fisher", "guarantee": MARGINAL, "temperature": 1.0}
 
 
 class IntegrityError(InputError):
@@ -124,9 +127,11 @@ class Manifest(_Facts):
         temperature: what divides the logits before they become a probability; models without it
             were made with 1.
         alpha: the promised share of false rejects.
+        guarantee: of what that share is kept; models without it: "marginal".
         n_calibration: the number of held-out images that set the threshold.
         cross_conformal: how the training images did, if none were held out.
-        threshold: the score up to which an image belongs.
+        threshold: the score up to which an image belongs; of "per-class" that of all classes,
+            which decides where a class has too few calibration images.
         distance_limit: the distance to the nearest class, in that class's threshold, up to which
             an image would belong if `mahalanobis` were in force at alpha: the unit of distances.
         threshold_from: "calibrated" (held-out images) or "training" (the paper's).
@@ -150,6 +155,7 @@ class Manifest(_Facts):
     combination: CombinationRule = "fisher"
     temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     alpha: Annotated[float, Field(gt=0, lt=1)]
+    guarantee: Guarantee = MARGINAL
     n_calibration: Annotated[int, Field(ge=1, le=MOST_IMAGES)]
     cross_conformal: CrossConformal | None = None
     threshold: float
@@ -170,9 +176,7 @@ class Manifest(_Facts):
     @property
     def text(self) -> str:
         """The content of manifest.json."""
-        # Models from before these were there keep their sums.
-        earlier = {"combination": "fisher", "temperature": 1.0}
-        unsaid = {name for name, value in earlier.items() if getattr(self, name) == value}
+        unsaid = {name for name in LATER if getattr(self, name) == LATER[name]}
         unsaid |= {name for name in OPTIONAL if getattr(self, name) is None}
         body = self.model_dump(mode="json", exclude=unsaid)
         return _dumped(body | {"sha256": _sha256(_dumped(body))})

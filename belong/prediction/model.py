@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
 import numpy as np
 from PIL import Image
 
+from belong.calibration.sample_size import Guarantee
+from belong.calibration.verdict_rule import VerdictRule
 from belong.data.decode_pool import Answers, Picture, decoded
 from belong.data.file_discovery import below
 from belong.data.image_form import ImageForm
@@ -25,6 +27,7 @@ from belong.prediction.manifest import Manifest
 from belong.prediction.model_card import card
 from belong.prediction.predictions import Predictions, Scores, predictions_of
 from belong.prediction.scoring_options import ScoringOptions
+from belong.prediction.verdict_rules import is_reported, reporting_rule, rule_for, rule_of
 from belong.runtime.arguments import as_path, check_choice
 from belong.runtime.errors import InputError
 from belong.runtime.parallel import in_order
@@ -95,7 +98,9 @@ class Model:
             >>> print(belong.load_model("model").card.splitlines()[1])
             classes           2: cat, dog
         """
-        return card(self.info, printable(self.folder))
+        own = self.bundle.arrays["calibration"].get(self.detector)
+        guarantee = None if own is None else rule_of(self.bundle).sentence(self.class_names)
+        return card(self.info, printable(self.folder), guarantee)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -106,6 +111,11 @@ class Model:
     def alpha(self) -> float:
         """The promised false-rejection rate, between 0 and 1."""
         return self.info.alpha
+
+    @property
+    def guarantee(self) -> Guarantee:
+        """Of what alpha is kept: "marginal", "training-conditional" or "per-class"."""
+        return self.info.guarantee
 
     @property
     def n_calibration(self) -> int:
@@ -161,6 +171,9 @@ class Model:
         batch_size: int = 256,
         jobs: int | None = None,
         follow_links: bool = False,
+        alpha: float | None = None,
+        guarantee: Guarantee | None = None,
+        fdr: float | None = None,
     ) -> Predictions:
         """Predict the class of each image, and whether it belongs.
 
@@ -179,6 +192,13 @@ class Model:
             batch_size: images per batch.
             jobs: decoding processes and scoring threads; None: one per processor.
             follow_links: whether to follow links that lead out of a folder.
+            alpha: false-rejection rate; the model's own if None.
+            guarantee: scope of alpha: "marginal" (on average over calibration sets),
+                "training-conditional" (with 95 % certainty for this calibration set) or "per-class"
+                (for each predicted class); the model's own if None. See `docs/calibration.md`.
+            fdr: instead of both, between 0 and 1: the largest expected share of images that belong
+                among the rejected images of this call. The verdict of an image then depends on the
+                others.
 
         Returns:
             A row for each image, in the order of the input; for a folder, in the order of the
@@ -186,7 +206,8 @@ class Model:
 
         Raises:
             InputError: a file or folder is missing, or a folder has no image; an array has another
-                shape or type; there is no GPU.
+                shape or type; there is no GPU; the calibration images are too few for `alpha` or
+                `fdr`.
             IntegrityError: the arrays of the model do not fit together.
 
         Example:
@@ -202,10 +223,23 @@ class Model:
             True
             >>> model.predict(np.zeros((5, 28, 28, 3), np.uint8)).label.shape
             (5,)
+            >>> int(model.predict("photos", alpha=0.1).belongs.sum())
+            2
+            >>> model.predict("photos", alpha=0.01)
+            Traceback (most recent call last):
+            ...
+            belong.runtime.errors.InputError: alpha 0.01 needs at least 99 calibration images,
+            got 40; the least alpha within reach is 0.0244
         """
         options = ScoringOptions(
-            os.cpu_count() or 1 if jobs is None else jobs, batch_size, follow_links=follow_links
+            os.cpu_count() or 1 if jobs is None else jobs,
+            batch_size,
+            follow_links=follow_links,
+            alpha=alpha,
+            guarantee=guarantee,
+            fdr=fdr,
         )
+        rule = rule_for(self.bundle, options)
         names, answers, unread = _decoded(images, self.info.form, options)
         size, stopped = options.batch_size, Event()
         starts = range(0, len(names), size)
@@ -216,6 +250,7 @@ class Model:
                     names[at : at + size],
                     batch,
                     predictor=self.predictor,
+                    rule=rule,
                     stopped=stopped,
                 )
                 for at, batch in zip(starts, answers, strict=True)
@@ -223,7 +258,13 @@ class Model:
             threads = threads_for(self.torch_device, options.jobs)
             parts = list(in_threads(tasks, threads=threads, stopped=stopped))
         paths, reasons = [in_table(path) for path, _ in unread], [why for _, why in unread]
-        return Predictions.joined([*parts, predictions_of(paths, reasons, None, self.class_names)])
+        unreadable = predictions_of(paths, reasons, None, self.class_names)
+        predictions = Predictions.joined([*parts, unreadable])
+        if fdr is None:
+            return predictions
+        p_values = predictions.p_value[predictions.is_readable]
+        reported = is_reported(reporting_rule(rule, p_values, fdr), predictions.p_value)
+        return predictions.with_verdicts(~reported)
 
 
 def load_model(
@@ -267,6 +308,7 @@ def predict_batch(
     answers: Answers,
     *,
     predictor: "Predictor",
+    rule: VerdictRule,
     stopped: Event,
     observe: Observer | None = None,
 ) -> Predictions:
@@ -276,7 +318,7 @@ def predict_batch(
     scores = None
     if read:
         pixels = np.stack([picture.pixels for _, picture in read])
-        scores = predictor.score(pixels, stopped=stopped)
+        scores = predictor.score(pixels, stopped=stopped).by(rule)
         if observe:
             observe(dict(read), scores)
     return predictions_of(

@@ -7,13 +7,15 @@ import textwrap
 from collections.abc import Iterable
 from typing import Any
 
+from belong.calibration.sample_size import CONDITIONAL, least_alpha
+from belong.calibration.verdict_rule import promise
 from belong.prediction.manifest import Manifest
 
 WIDTH, INDENT = 100, 18
 
 
-def card(manifest: Manifest, name: str) -> str:
-    """Return the card of the model in the folder `name`."""
+def card(manifest: Manifest, name: str, guarantee: str | None = None) -> str:
+    """Return the card of the model in the folder `name`; `guarantee`: in words."""
     form, training = manifest.form, manifest.trained_on
     parts = [f"{count:,} {part.replace('_', ' ')}" for part, count in training.images.items()]
     detector = manifest.detector
@@ -33,7 +35,7 @@ def card(manifest: Manifest, name: str) -> str:
         ("trained on", f"{training.normal}, lambda {training.weight:g}, seed {training.seed}"),
         ("", "; ".join(parts)),
         ("", ""),
-        *_measured(manifest),
+        *_measured(manifest, guarantee or promise(manifest.alpha, manifest.guarantee)),
         *_learning_curve(manifest),
         ("", ""),
         *(("limits" if not i else "", limit) for i, limit in enumerate(limits(manifest))),
@@ -48,8 +50,8 @@ def card(manifest: Manifest, name: str) -> str:
 def summary(manifest: Manifest) -> dict[str, Any]:
     """Return the content of summary.json in a model of `belong fit`.
 
-    `model`, `class_names`, `alpha`, and, as in manifest.json, `measured`, `assessment`,
-    `cross_conformal` and `learning_curve`.
+    `model`, `class_names`, `alpha`, `guarantee`, and, as in manifest.json, `measured`,
+    `assessment`, `cross_conformal` and `learning_curve`.
     """
     return {
         "model": {
@@ -59,6 +61,12 @@ def summary(manifest: Manifest) -> dict[str, Any]:
         },
         "class_names": manifest.class_names,
         "alpha": manifest.alpha,
+        "guarantee": {
+            "kind": manifest.guarantee,
+            "sentence": promise(manifest.alpha, manifest.guarantee),
+            "calibration_images": manifest.n_calibration,
+            "least_alpha": least_alpha(manifest.n_calibration, manifest.guarantee),
+        },
         **manifest.model_dump(mode="json", include={"measured", "assessment"}),
         **manifest.model_dump(
             mode="json", include={"cross_conformal", "learning_curve"}, exclude_none=True
@@ -69,9 +77,10 @@ def summary(manifest: Manifest) -> dict[str, Any]:
 def limits(manifest: Manifest) -> list[str]:
     """Return the limits of the model, in sentences."""
     n, alpha = manifest.n_calibration, manifest.alpha
+    kept = "holds" if manifest.guarantee == CONDITIONAL else "holds on average,"
     sentences = [
         f"A rejected image may be normal: {alpha:.1%} of normal images are rejected, too.",
-        f"This rate holds on average, for images like the {n:,} calibration images: another camera "
+        f"This rate {kept} for images like the {n:,} calibration images: another camera "
         "or another time may change it.",
         "Every accepted image is assigned to one of the classes; the model knows no others.",
     ]
@@ -123,7 +132,7 @@ def _backbone(manifest: Manifest) -> Iterable[tuple[str, str]]:
         yield "license", f"{terms}{forbidden}, for the weights of the backbone"
 
 
-def _measured(manifest: Manifest) -> Iterable[tuple[str, str]]:
+def _measured(manifest: Manifest, guarantee: str) -> Iterable[tuple[str, str]]:
     measured = manifest.measured
     low, high = measured.expected
     cross = manifest.cross_conformal
@@ -145,6 +154,10 @@ def _measured(manifest: Manifest) -> Iterable[tuple[str, str]]:
             f"cross-conformal, {cross.folds} folds: all {manifest.n_calibration:,} training images "
             f"set the threshold, each scored by what was fitted without it",
         )
+    if manifest.threshold_from == "calibrated":
+        least = least_alpha(manifest.n_calibration, manifest.guarantee)
+        yield "guarantee", f"{manifest.guarantee}: {guarantee}"
+        yield "", f"(`belong score --alpha` changes it; the smallest possible rate is {least:g})"
 
 
 def _learning_curve(manifest: Manifest) -> Iterable[tuple[str, str]]:

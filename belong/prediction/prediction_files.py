@@ -7,7 +7,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from belong.calibration.conformal import promised_range
+import numpy as np
+
+from belong.calibration.false_discovery import least_reported
+from belong.calibration.sample_size import PER_CLASS, least_alpha
+from belong.calibration.verdict_rule import VerdictRule
 from belong.prediction.manifest import Manifest
 from belong.prediction.predictions import COLUMNS, Predictions
 from belong.runtime.errors import InputError
@@ -62,16 +66,25 @@ def save_ignored(out: Path, ignored: Iterable[tuple[str, str]]) -> None:
         save_rows(file, ((in_table(path), reason) for path, reason in ignored))
 
 
-def summary_of(counts: Counter[tuple[str, bool]], manifest: Manifest) -> dict[str, Any]:
+def summary_of(
+    counts: Counter[tuple[str, bool]],
+    manifest: Manifest,
+    rule: VerdictRule,
+    *,
+    fdr: float | None = None,
+) -> dict[str, Any]:
     """Return the content of summary.json.
 
     Args:
         counts: the counts of `save_tables`.
         manifest: the manifest of the model.
+        rule: the rule that decided.
+        fdr: the false discovery rate that was kept instead, if any.
 
     Returns:
         `images`, `belongs`, `rejected`, `unreadable`; `rejected_share`, and `promised`, its range
-        in 95 of 100 cases if all images belong; `classes`; `model`, with its grades and verdict.
+        in 95 of 100 cases if all images belong, None with `fdr`; `guarantee`, see `guarantee_of`;
+        `classes`; `model`, with its grades and verdict.
     """
     unreadable, assessment = counts["", False], manifest.assessment
     of_class = {
@@ -80,12 +93,14 @@ def summary_of(counts: Counter[tuple[str, bool]], manifest: Manifest) -> dict[st
     }
     belongs = sum(one["belongs"] for one in of_class.values())
     rejected = sum(one["rejected"] for one in of_class.values())
-    images, alpha, n = belongs + rejected, manifest.alpha, manifest.n_calibration
+    images = belongs + rejected
+    per_class = [sum(one.values()) for one in of_class.values()]
     share = promised = None
     if images:
         share = round(rejected / images, 6)
-        low, high = promised_range(n, images, alpha=alpha)
-        promised = {"alpha": alpha, "low": round(low, 6), "high": round(high, 6)}
+    if images and fdr is None:
+        low, high = (round(count / images, 6) for count in rule.rejects_range(per_class))
+        promised = {"alpha": rule.alpha, "low": low, "high": high}
     return {
         "images": images,
         "belongs": belongs,
@@ -93,6 +108,7 @@ def summary_of(counts: Counter[tuple[str, bool]], manifest: Manifest) -> dict[st
         "unreadable": unreadable,
         "rejected_share": share,
         "promised": promised,
+        "guarantee": guarantee_of(rule, manifest, rejected, per_class, fdr=fdr),
         "classes": of_class,
         "model": {
             "detector": manifest.detector,
@@ -105,6 +121,66 @@ def summary_of(counts: Counter[tuple[str, bool]], manifest: Manifest) -> dict[st
             "verdict": assessment.verdict,
         },
     }
+
+
+def guarantee_of(
+    rule: VerdictRule,
+    manifest: Manifest,
+    rejected: int,
+    per_class: list[int],
+    *,
+    fdr: float | None,
+) -> dict[str, Any]:
+    """Return what is guaranteed of the images that are rejected.
+
+    Returns `kind`, "fdr" or that of the rule; `share`, fdr or alpha; `sentence`; `by_chance`, how
+    many of the `rejected` images are false on average, at most; `in_words`, the two together;
+    `calibration_images`, and the `least_alpha` that these allow; `threshold` and `p_value`: up to
+    the one a score belongs, and up to the other a p-value is rejected, None if no image is; and of
+    "per-class" `classes`: the same of each class, with `is_pooled` where it has too few.
+    """
+    n, names = len(rule.pooled.scores), manifest.class_names
+    kind: str = rule.guarantee
+    by_chance, sentence = rule.by_chance(per_class), rule.sentence(names)
+    if fdr is not None:
+        kind, by_chance = "fdr", fdr * rejected
+        sentence = f"the rule of Benjamini and Hochberg keeps the false ones below {fdr:.2%}"
+        if not rejected:
+            least = least_reported(n, sum(per_class), fdr=fdr)
+            sentence += f"; with {n:,} calibration images it reports {least:,} at once, or none"
+    facts: dict[str, Any] = {
+        "kind": kind,
+        "share": rule.alpha,
+        "sentence": sentence,
+        "by_chance": round(by_chance, 3),
+        "in_words": by_chance_in_words(rejected, by_chance, is_fdr=fdr is not None),
+        "calibration_images": n,
+        "least_alpha": least_alpha(n, rule.guarantee),
+        "threshold": rule.pooled.threshold if np.isfinite(rule.pooled.threshold) else None,
+        "p_value": round(rule.pooled.rank / (n + 1), 6) if rule.pooled.rank else None,
+    }
+    if kind == PER_CLASS:
+        own = {label: rule.of_class.get(label, rule.pooled) for label in range(len(names))}
+        facts["classes"] = {
+            names[label]: {
+                "calibration_images": rule.few.get(label, len(one.scores)),
+                "is_pooled": label in rule.few,
+                "threshold": one.threshold,
+                "p_value": round(one.rank / (len(one.scores) + 1), 6),
+            }
+            for label, one in own.items()
+        }
+    return facts
+
+
+def by_chance_in_words(rejected: int, by_chance: float, *, is_fdr: bool) -> str:
+    """Return how many of the rejected images are so by chance."""
+    about = f"{by_chance:,.0f}" if by_chance >= 10 else f"{by_chance:.2g}"
+    if is_fdr:
+        return f"of {rejected:,} rejected, at most about {about} belong, on average"
+    if by_chance < rejected:
+        return f"of {rejected:,} rejected, about {about} are expected by chance"
+    return f"{rejected:,} rejected; if all belonged, about {about} would be by chance"
 
 
 def check_outside(out: Path, images: str) -> None:

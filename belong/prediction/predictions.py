@@ -1,12 +1,13 @@
 """The predictions for n images: the scores of a model, and the verdicts that people read."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, NamedTuple, Self
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
-from belong.prediction.explanations import reason
+from belong.calibration.verdict_rule import VerdictRule
+from belong.prediction.explanations import frames_note, reason
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,6 +49,14 @@ class Scores:
     distance: np.ndarray
     detector: np.ndarray
     features: np.ndarray
+
+    def by(self, rule: VerdictRule) -> Self:
+        """Return the same scores with the verdicts and p-values of a rule."""
+        return replace(
+            self,
+            belongs=rule.belongs(self.score, self.label),
+            p_value=rule.p_values(self.score, self.label),
+        )
 
 
 class Prediction(NamedTuple):
@@ -151,11 +160,35 @@ class Predictions:
         """Return some rows: (k,) places, or (n,) bool."""
         return type(self)(*(getattr(self, field.name)[rows] for field in fields(self)))
 
+    def with_verdicts(self, belongs: np.ndarray) -> Self:
+        """Return the same scores with other verdicts (n,) bool; a file that is unread keeps its."""
+        belongs = belongs & self.is_readable
+        reasons = [
+            restated(one._asdict() | {"class": one.label}, belongs=bool(verdict))
+            if one.is_readable
+            else one.reason
+            for one, verdict in zip(self, belongs, strict=True)
+        ]
+        return replace(self, belongs=belongs, reason=np.array(reasons, object))
+
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
         """Return the rows of all parts, at least one, in their order."""
         names = [field.name for field in fields(cls)]
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
+def restated(row: Mapping[str, Any], *, belongs: bool) -> str:
+    """Return the reason of a verdict; `row` has the columns of predictions.csv, of another one."""
+    sentence = reason(
+        belongs=belongs,
+        p_value=float(row["p_value"]),
+        detector=row["detector"],
+        name=row["class"],
+        nearest=row["nearest_class"],
+        distance=float(row["distance"]),
+    )
+    return f"{sentence}{frames_note(row['reason'])}"
 
 
 def predictions_of(

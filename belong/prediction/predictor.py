@@ -1,8 +1,9 @@
 """Say of images whether they belong, with a model: the verdicts of the pipeline, image by image.
 
-Scores depend on the other images of a batch in their last bits only: a matrix product adds in
-another order when it has another number of rows.
-tests/prediction/test_batch_prediction.py says how far.
+The verdict of an image is the same alone and in any batch: networks and detectors are always given
+as many rows (`belong.models.forward_pass`), for a matrix product adds in another order when it has
+another number of them. Other processors, GPUs and ONNX still change last bits, and
+`belong.calibration.conformal.ties` has these decide nothing.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,8 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from belong.calibration import conformal
-from belong.calibration.verdict import decide
+from belong.detectors.base import ROWS, scores_of
 from belong.detectors.combined import Combination
 from belong.detectors.mahalanobis import Mahalanobis
 from belong.detectors.registry import OF_MODELS
@@ -37,15 +37,16 @@ from belong.prediction.nearest_training_images import nearest_training_images
 from belong.prediction.network_outline import outline
 from belong.prediction.predictions import Scores
 from belong.prediction.training_thumbnails import check_training, unpacked
+from belong.prediction.verdict_rules import rule_of
 from belong.runtime.errors import InputError
 from belong.runtime.exit_codes import no_memory_left
 
-NOTHING = torch.empty(0, 0), torch.empty(0)  # what an autoencoder would see, where none is needed
 # What arrays of another network, or of another number of classes, make torch and NumPy raise.
 UNFIT = (
     ArithmeticError, AssertionError, AttributeError, LookupError, OSError, RuntimeError, TypeError,
     ValueError,
 )  # fmt: skip
+CPU = torch.device("cpu")
 LARGEST = np.float32(np.finfo(np.float32).max)
 REASON = 200  # characters
 
@@ -112,7 +113,7 @@ class Predictor:
         }
         self._gaussians = cast(Mahalanobis, self._detectors["mahalanobis"]).gaussians
         held_out = arrays["calibration"]
-        self._held_out = held_out[manifest.detector]
+        self._rule = rule_of(bundle)
         self._combination = Combination.fit(
             {name: held_out[f"member/{name}"] for name in manifest.members},
             tail=manifest.tail,
@@ -145,7 +146,7 @@ class Predictor:
     def score(self, images: np.ndarray, *, stopped: Event | None = None) -> Scores:
         """Score images (n, ch, h, w) uint8 that have the model's form.
 
-        Another thread sets `stopped` to have this call end soon.
+        The model's own rule decides. Another thread sets `stopped` to have this call end soon.
 
         Raises:
             InputError: they have another form.
@@ -165,7 +166,9 @@ class Predictor:
         """Score images of which `inputs` has returned what the network makes of them."""
         with torch.no_grad(), _fitting_together():
             rows = {name: torch.from_numpy(values) for name, values in inputs.items()}
-            codes = [rows.get(name, empty) for name, empty in zip(CODES, NOTHING, strict=True)]
+            n = len(next(iter(rows.values())))
+            empty = torch.empty(n, 0), torch.empty(n)  # of an autoencoder, where there is none
+            codes = [rows.get(name, none) for name, none in zip(CODES, empty, strict=True)]
             if self._backbone is None:
                 layers = [rows[name] for name in ("features", "logits", "hidden", "maps")]
             else:
@@ -180,20 +183,19 @@ class Predictor:
     def _scored(self, views: Views) -> Scores:
         """Return the verdicts on images by their views."""
         with torch.no_grad(), _fitting_together():
-            scores = self._scores(views)
-            in_thresholds = self._gaussians.distances(views.features) / self._gaussians.thresholds
-            least, nearest = in_thresholds.min(dim=1)
-            label = views.logits.argmax(dim=1)
-            # The detectors have the logits as they are.
-            probability = (views.logits / self.manifest.temperature).softmax(dim=1).amax(dim=1)
+            scores = scores_of(self._detectors, views)
+            least, nearest, probability, label = forward_pass(
+                self._classified, views.features, views.logits, batch_size=ROWS, device=CPU
+            )
         score, detector = self._in_force(scores)
         score = np.where(np.isfinite(score), score, LARGEST)  # no such score is ever accepted
         distance = least.numpy() / np.float32(self.manifest.distance_limit)
+        labels, rule = label.numpy(), self._rule
         return Scores(
-            label=label.numpy(),
+            label=labels,
             probability=probability.numpy(),
-            belongs=decide(score, self.manifest.threshold),
-            p_value=conformal.p_values(self._held_out, score),
+            belongs=rule.belongs(score, labels),
+            p_value=rule.p_values(score, labels),
             score=score,
             nearest=nearest.numpy(),
             distance=np.where(np.isfinite(distance), distance, LARGEST),
@@ -227,10 +229,14 @@ class Predictor:
     def detector_scores(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """Return what each detector that is asked says of images, before any are combined: (n,)."""
         with torch.no_grad():
-            return self._scores(self._views(torch.from_numpy(images)))
+            return scores_of(self._detectors, self._views(torch.from_numpy(images)))
 
-    def _scores(self, views: Views) -> dict[str, np.ndarray]:
-        return {name: detector.score(views).numpy() for name, detector in self._detectors.items()}
+    def _classified(self, features: Tensor, logits: Tensor) -> tuple[Tensor, ...]:
+        """Return distance to the nearest class and that class, probability and class: (n,) each."""
+        in_thresholds = self._gaussians.distances(features) / self._gaussians.thresholds
+        # The detectors have the logits as they are.
+        probability = (logits / self.manifest.temperature).softmax(dim=1).amax(dim=1)
+        return *in_thresholds.min(dim=1), probability, logits.argmax(dim=1)
 
     def _in_force(self, scores: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Return the score that decides, and the name of the detector that is behind it."""
@@ -246,7 +252,8 @@ class Predictor:
         def views_of(pixels: Tensor) -> tuple[Tensor, ...]:
             _end_if(stopped)
             inputs = pixels if self._backbone is None else self._vectors(pixels, stopped)
-            coded = self._coder(pixels) if self._coder else NOTHING
+            n = len(pixels)  # without an autoencoder, no detector looks at its codes
+            coded = self._coder(pixels) if self._coder else (torch.empty(n, 0), torch.empty(n))
             return *layers_of(self._network, inputs), *coded
 
         size, device = self._network.batch, self._device

@@ -18,6 +18,9 @@ from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from belong.calibration.verdict_rule import VerdictRule
 from belong.data.decode_pool import Answers, decoded
 from belong.data.file_discovery import LEADS_OUT, Incoming
 from belong.data.image_form import ImageForm
@@ -36,8 +39,9 @@ from belong.prediction.prediction_files import (
     save_tables,
     summary_of,
 )
-from belong.prediction.predictions import COLUMNS
+from belong.prediction.predictions import COLUMNS, restated
 from belong.prediction.scoring_options import ScoringOptions
+from belong.prediction.verdict_rules import is_reported, reporting_rule, rule_for
 from belong.runtime import portable_math, unfinished
 from belong.runtime.errors import InputError, TooManyBadFilesError
 from belong.runtime.process_lock import one_writer
@@ -90,7 +94,7 @@ def score_files(
         KeyboardInterrupt: interrupted; the message has the progress.
     """
     start = time.perf_counter()
-    manifest = model.info
+    manifest, rule = model.info, rule_for(model.bundle, options)
     check_outside(output, incoming.top)
     if not options.overwrite:
         check_free(output, source, manifest.digest)
@@ -113,14 +117,19 @@ def score_files(
                 output, run_of(source, manifest.digest), BATCH_NAMES
             ) as folder:
                 math = portable_math.current()
-                run = f"{manifest.digest} {options.batch_size} {device.type} {math}"
+                moved = f"{options.alpha} {options.guarantee} {options.fdr}"
+                run = f"{manifest.digest} {options.batch_size} {device.type} {math} {moved}"
                 batches = [Batch(files, folder / _name(run, at)) for files, at in states]
-                scored = _score_unfinished(batches, decoding, model, options.jobs, observe)
+                scored = _score_unfinished(batches, decoding, model, rule, options.jobs, observe)
                 read: list[str] = []
-                counts = save_tables(output, _pieces(batches, incoming, printable(output), read))
+                pieces = _pieces(batches, incoming, printable(output), read)
+                if options.fdr is not None:
+                    rule = _reporting_rule(batches, rule, options.fdr)
+                    pieces = _with_verdicts(pieces, rule)
+                counts = save_tables(output, pieces)
                 save_ignored(output, incoming.ignored)
                 seconds = time.perf_counter() - start
-                summary = summary_of(counts, manifest) | {
+                summary = summary_of(counts, manifest, rule, fdr=options.fdr) | {
                     "ignored": len(incoming.ignored),
                     "source": source,
                     "seconds": round(seconds, 3),
@@ -198,6 +207,7 @@ def _score_unfinished(
     batches: list[Batch],
     decoding: "_DecodingAhead",
     model: Model,
+    rule: VerdictRule,
     jobs: int,
     observe: Observer | None,
 ) -> int:
@@ -209,7 +219,9 @@ def _score_unfinished(
     with bar(n, "score", "image") as progress:
         progress.update(n - left)
         try:
-            finish = partial(_finish, predictor=model.predictor, observe=observe, stopped=stopped)
+            finish = partial(
+                _finish, predictor=model.predictor, rule=rule, observe=observe, stopped=stopped
+            )
             tasks = (partial(finish, *one) for one in zip(unfinished, images, strict=True))
             threads = threads_for(model.torch_device, jobs)
             with closing(in_threads(tasks, threads=threads, stopped=stopped)) as finished:
@@ -228,12 +240,13 @@ def _finish(
     answers: Answers,
     *,
     predictor: "Predictor",
+    rule: VerdictRule,
     observe: Observer | None,
     stopped: Event,
 ) -> int:
     """Score a batch, and save its rows; return the number of its files."""
     predictions = predict_batch(
-        batch.files, answers, predictor=predictor, observe=observe, stopped=stopped
+        batch.files, answers, predictor=predictor, rule=rule, observe=observe, stopped=stopped
     )
     rows = [
         row if one.is_readable else [one.path, one.reason]
@@ -260,6 +273,27 @@ def _pieces(
             [row for row in rows if len(row) == OF_UNREAD],
         )
     yield [], [(in_table(folder), why) for folder, why in incoming.shut]
+
+
+def _reporting_rule(batches: list[Batch], rule: VerdictRule, fdr: float) -> VerdictRule:
+    """Return the rule that keeps `fdr` among all images that were read."""
+    column = COLUMNS.index("p_value")
+    rows = (row for batch in batches for row in batch.rows() or ())
+    p_values = [float(row[column]) for row in rows if len(row) == OF_READ]
+    return reporting_rule(rule, np.array(p_values), fdr)
+
+
+def _with_verdicts(
+    pieces: Iterator[tuple[Rows, Rows]], rule: VerdictRule
+) -> Iterator[tuple[Rows, Rows]]:
+    """Yield the pieces with the verdicts of `reporting_rule`, and their reasons."""
+    for rows, unread in pieces:
+        named = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
+        p_values = np.array([float(row["p_value"]) for row in named])
+        belongs = (~is_reported(rule, p_values)).tolist()
+        for row, verdict in zip(named, belongs, strict=True):
+            row |= {"belongs": str(verdict), "reason": restated(row, belongs=verdict)}
+        yield [list(row.values()) for row in named], unread
 
 
 # --- decoding ahead ----------------------------------------------------------------------------

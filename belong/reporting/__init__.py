@@ -1,1 +1,1 @@
-"""Figures, the report's page and the gallery."""
+"""Draw figures, and write the report's page and the gallery."""

@@ -1,4 +1,4 @@
-"""Draw what the papers draw, and the score histograms that they lack.
+"""Draw the figures of the papers, and histograms of the scores.
 
 Every function takes values and returns a figure; nothing here reads or writes a file.
 """

@@ -1,4 +1,4 @@
-"""Bins that show scores whose tails are long and whose scales differ from detector to detector."""
+"""Choose histogram bins for scores with long tails and different scales."""
 
 from collections.abc import Sequence
 

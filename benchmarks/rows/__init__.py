@@ -1,1 +1,1 @@
-"""What is measured: a file for each kind of work."""
+"""Define the measured tasks: a file for each type of work."""

@@ -1,4 +1,4 @@
-"""A folder of JPEG photos becomes one array."""
+"""Decode a folder of JPEG photos into one array."""
 
 import numpy as np
 import torch

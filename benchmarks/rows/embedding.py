@@ -1,4 +1,4 @@
-"""A frozen backbone makes vectors of photos: nearly all of the time that a photo takes."""
+"""Embed photos with a frozen backbone, which takes nearly all of the time per photo."""
 
 from functools import cache, partial
 from importlib.util import find_spec

@@ -1,4 +1,4 @@
-"""What both networks make of every image: the views that the detectors look at."""
+"""Compute the views of every image with both networks."""
 
 import numpy as np
 import torch

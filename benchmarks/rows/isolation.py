@@ -1,4 +1,4 @@
-"""Isolation forest of 2000 trees, as paper B takes it."""
+"""Fit and score an isolation forest of 2000 trees, as in paper B."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Mahalanobis distances to one Gaussian per class: fitting them, and scoring with them."""
+"""Fit and score Mahalanobis distances to one Gaussian per class."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Distance to the k-th nearest of many vectors."""
+"""Compute the distance to the k-th nearest of many vectors."""
 
 import numpy as np
 from sklearn.neighbors import NearestNeighbors

@@ -1,4 +1,4 @@
-"""The whole pipeline in a clone: from the images to the report, with nothing of it made before."""
+"""Run the whole pipeline in a clone, from the images to the report, without a cache."""
 
 import json
 import os

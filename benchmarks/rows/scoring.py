@@ -1,4 +1,4 @@
-"""`belong score` on a folder of image files, from the command line to the written table."""
+"""Run `belong score` on a folder of image files, from the command line to the table."""
 
 import csv
 import os

@@ -1,4 +1,4 @@
-"""How long programs take to start."""
+"""Measure the start of programs."""
 
 import subprocess
 import sys

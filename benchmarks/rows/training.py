@@ -1,4 +1,4 @@
-"""One epoch of LeNet on MNIST."""
+"""Train LeNet on MNIST for one epoch."""
 
 import torch
 

@@ -1,1 +1,1 @@
-"""The same work done with stock parts, as a tutorial does it; nothing of belong is in it."""
+"""Do the same work with stock libraries, as in tutorials, without belong."""

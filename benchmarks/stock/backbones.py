@@ -1,4 +1,4 @@
-"""Photos into vectors as one does without us: timm or torchvision by themselves, ONNX Runtime."""
+"""Embed photos with timm or torchvision alone, and with ONNX Runtime."""
 
 import io
 import warnings

@@ -1,4 +1,4 @@
-"""The two networks in plain torch, with the names and shapes of ours, so that weights fit both."""
+"""Define both networks in plain torch, with our names and shapes, so that weights fit both."""
 
 import torch
 import torch.nn.functional as F  # noqa: N812  (the name that all of torch's users know)

@@ -1,4 +1,4 @@
-"""The whole run as one plain script: MNIST against Fashion-MNIST, stock parts, all in memory.
+"""Run the experiment as one plain script: MNIST against Fashion-MNIST, stock libraries.
 
 `python -m benchmarks.stock.pipeline DIGITS FASHION OUT [--lambda L] [--seed S] [--quick]` trains
 both networks, fits and scores the detectors, and writes the accuracy and the AUROC of each as

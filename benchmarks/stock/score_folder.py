@@ -1,4 +1,4 @@
-"""Score a folder of digits as a tutorial does it: torchvision, plain torch and pytorch-ood.
+"""Score a folder of digits as in a tutorial: torchvision, plain torch and pytorch-ood.
 
 `python -m benchmarks.stock.score_folder FOLDER WEIGHTS TRAINING OUT`: WEIGHTS and TRAINING are
 safetensors, OUT is a table with the class and three scores of each image.

@@ -1,1 +1,1 @@
-"""How many planted errors `belong clean` finds."""
+"""Measure how many planted errors `belong clean` finds."""

@@ -1,4 +1,4 @@
-"""cleanlab on the same probabilities and vectors (extra `bench`).
+"""Run cleanlab on the same probabilities and vectors (extra `bench`).
 
 Labels by confident learning (Northcutt et al., JAIR 2021, https://arxiv.org/abs/1911.00068), as
 `find_label_issues` has it by default. Outliers by the mean cosine distance to the 10 nearest

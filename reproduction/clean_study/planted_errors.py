@@ -1,4 +1,4 @@
-"""Spoil a folder of photos on purpose, and count what is named of it."""
+"""Plant errors in a folder of photos, and count those that are found."""
 
 import shutil
 from collections.abc import Mapping, Sequence

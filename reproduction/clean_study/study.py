@@ -1,4 +1,4 @@
-r"""Measure what `belong clean` finds of photos that are planted, beside cleanlab.
+r"""Compare `belong clean` with cleanlab on photos with planted errors.
 
     python -m reproduction.clean_study.study reports/photos cifar10=data/raw/cifar10/train \
         clothing=data/photos/clothing

@@ -1,1 +1,1 @@
-"""How often a training from scratch collapses on small folders, and what becomes of it."""
+"""Measure how often a training from scratch collapses on small folders."""

@@ -1,4 +1,4 @@
-"""The small folders of the study: drawn from data sets, and written as a user has them."""
+"""Draw the small folders of the study from data sets, and write them as class folders."""
 
 import shutil
 from collections.abc import Mapping

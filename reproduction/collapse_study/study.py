@@ -1,4 +1,4 @@
-r"""Train from scratch on small folders, many times, and count what collapses.
+r"""Train from scratch on small folders many times, and count the collapsed networks.
 
     python -m reproduction.collapse_study.study reports/photos mnist=data/raw/mnist \
         fashion-mnist=data/raw/fashion-mnist cifar10=FOLDER rooms=FOLDER objects=FOLDER

@@ -1,1 +1,1 @@
-"""The papers' grid of experiments, on three engines."""
+"""Run the papers' grid of experiments on three engines."""

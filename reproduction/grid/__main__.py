@@ -1,4 +1,4 @@
-"""Run the grid of the paper: every cell is an experiment of the pipeline.
+"""Run the paper's grid: every cell is an experiment of the pipeline.
 
     python -m reproduction.grid reports/paper/params.yaml reports/paper --jobs 2
 
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
     return exit_code_of(
         lambda: _run(given),
         _say,
-        interrupted="interrupted; the same command goes on with the cells that are not finished",
+        interrupted="interrupted; run the same command to resume with the unfinished cells",
     )
 
 
@@ -69,7 +69,7 @@ def _run(given: argparse.Namespace) -> int:
     ):
         _say(line)
     for cell in sorted(asked - set(finished)):
-        reason = failed.get(cell, "not run, or with other code or parameters")
+        reason = failed.get(cell, "not run, or run with other code or parameters")
         _say(f"{cell.name}: missing: {reason}")
     return FAILED if failed else 0
 
@@ -86,27 +86,27 @@ def _check(path: Path, currency: Currency, grid: GridFile, cells: Iterable[Cell]
     committed = currency.repository.files(currency.commit)
     for folder in not_kept(currency.repository.root, committed, folders):
         raise InputError(
-            f"{path}: pairs.{folders[folder]}: {folder} is neither in git nor in DVC, so that no "
-            f"experiment has it: `dvc add {folder}`, and commit what that makes"
+            f"{path}: pairs.{folders[folder]}: expected a folder tracked by git or DVC, got "
+            f"{folder}; run `dvc add {folder}`, and commit the result"
         )
     if edited := currency.edited():
         more = f" and {len(edited) - 1} more" if len(edited) > 1 else ""
         raise InputError(
-            f"{edited[0]}{more}: edited since the last commit, and the grid runs what is "
-            f"committed; `git commit` or `git stash` it first"
+            f"{edited[0]}{more}: edited since the last commit, but the grid runs the committed "
+            f"version; run `git commit` or `git stash` first"
         )
 
 
 def _check_space(currency: Currency, cells: Sequence[Cell], cache: Path) -> None:
-    """Say how much of the disk the cells will fill; refuse them if there is less."""
+    """Report the disk space that the cells need; refuse them if there is less."""
     need, left = needed(currency.stages, currency.last_run(), cells) / 1e9, free(cache) / 1e9
     cells_need = f"{len(cells)} cells need about {need:,.1f} GB"
     if need > left:
         raise InputError(
-            f"{cache}: {cells_need} of DVC's cache, and {left:,.1f} GB are free; `dvc gc -w` frees "
-            f"what the working tree does not use, and `--sweep` runs fewer cells"
+            f"{cache}: {cells_need} in DVC's cache, but only {left:,.1f} GB are free; run "
+            f"`dvc gc -w` to remove unused files, or run fewer cells with `--sweep`"
         )
-    _say(f"{cells_need} of DVC's cache; {left:,.1f} GB are free")
+    _say(f"{cells_need} in DVC's cache; {left:,.1f} GB are free")
 
 
 def _make(
@@ -122,8 +122,8 @@ def _make(
     jobs, cores = min(given.jobs, len(cells)), os.cpu_count() or 1
     if given.engine == "local" and jobs * threads > cores:
         _say(
-            f"--jobs {jobs} with {threads} threads each on {cores} cores: they will wait for "
-            f"each other, up to twenty times longer"
+            f"--jobs {jobs} with {threads} threads each on {cores} cores: the threads compete, "
+            f"which may take twenty times longer"
         )
     logs = BUILD / "logs"
     logs.mkdir(parents=True, exist_ok=True)
@@ -151,21 +151,19 @@ def _make(
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m reproduction.grid",
-        description="Run what is not finished of a grid of experiments, and gather the results.",
+        description="Run the unfinished cells of a grid, and collect the results.",
     )
-    parser.add_argument("grid", type=Path, help="yaml: pairs, lambdas, seeds")
-    parser.add_argument("folder", type=Path, help="where the tables go")
+    parser.add_argument("grid", type=Path, help="YAML file with pairs, lambdas and seeds")
+    parser.add_argument("folder", type=Path, help="folder for the tables")
     parser.add_argument(
         "--jobs",
         type=_count,
         default=1,
         metavar="N",
-        help="cells that run at a time (default: 1). Each computes with the `threads` of its "
-        "parameters, so that the numbers do not depend on N; N x threads should not exceed the "
-        "cores. On a GPU the cells share its memory: begin with 2",
+        help="cells in parallel (default: 1)",
     )
     parser.add_argument(
-        "--engine", choices=ENGINES, default="local", help="where they run (default: local)"
+        "--engine", choices=ENGINES, default="local", help="engine of the cells (default: local)"
     )
     parser.add_argument(
         "--sweep",

@@ -1,4 +1,4 @@
-"""Run one cell, away from the user's files.
+"""Run one cell in a clone, outside of the user's files.
 
 Each cell runs in a clone of its own. DVC has `exp run --temp` for that, but it first writes the new
 parameters into the user's params.yaml and takes them out again with `git reset --hard`, all

@@ -1,4 +1,4 @@
-"""A cell of the grid is the pipeline with other values of three parameters."""
+"""Define a cell of the grid: the pipeline with other values of three parameters."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The folder that a driver works in: one driver at a time, and nothing left of those before."""
+"""Lock the working folder of a driver, and remove the files of earlier drivers."""
 
 import shutil
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ def workplace(folder: Path) -> Iterator[Path]:
     try:
         held = lock.acquire()
     except Timeout:
-        raise InputError(f"{folder}: another grid is running here; wait for it") from None
+        raise InputError(f"{folder}: another grid is running here; wait for its end") from None
     with held:
         # A driver that was killed leaves its workers running, at cells that are run again now.
         end_processes_in(clones)

@@ -1,4 +1,4 @@
-"""The results of many experiments in four tables."""
+"""Collect the results of many experiments in four tables."""
 
 import io
 import json
@@ -46,7 +46,7 @@ def gather(
         InputError: no cell is finished; the tables stay as they are.
     """
     if not finished:
-        raise InputError(f"{folder}: no cell of the grid is finished, so there is nothing to write")
+        raise InputError(f"{folder}: no cell of the grid is finished, nothing to write")
     rows, lacks = [], []
     tables: dict[str, list[pd.DataFrame]] = {
         "roc.csv": [],

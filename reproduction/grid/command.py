@@ -1,4 +1,4 @@
-"""A command that any engine can run: a line, a folder, a log."""
+"""Define a command for any engine: a command line, a folder, a log."""
 
 import os
 import subprocess

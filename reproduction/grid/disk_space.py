@@ -1,4 +1,4 @@
-"""How much of the disk a grid fills: DVC's cache keeps what every cell has made."""
+"""Estimate the disk space of a grid: DVC's cache keeps the outputs of every cell."""
 
 import shutil
 from collections.abc import Collection, Mapping

@@ -1,4 +1,4 @@
-"""Which cells are finished: an experiment of that name has the wanted code, images, parameters."""
+"""Find finished cells: experiments with the same code, images and parameters."""
 
 import functools
 import re

@@ -1,4 +1,4 @@
-"""Processes that outlived the one that started them."""
+"""End processes whose parent has ended."""
 
 import time
 from collections.abc import Callable, Iterable

@@ -1,4 +1,4 @@
-"""Run many cells, a few at a time, and say how it goes."""
+"""Run many cells, a few at a time, and report the progress."""
 
 import sys
 import time

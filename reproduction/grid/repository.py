@@ -1,4 +1,4 @@
-"""What git knows: commits, their files, and the experiments that DVC keeps as refs."""
+"""Read commits, their files, and the experiments of DVC from git."""
 
 import functools
 import os

@@ -1,4 +1,4 @@
-"""Folders of images: a clone has those that git or DVC keeps, and no others."""
+"""Find the folders of images that a clone contains: those tracked by git or DVC."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path

@@ -1,1 +1,1 @@
-"""The papers' numbers beside ours."""
+"""Compare the papers' results with ours."""

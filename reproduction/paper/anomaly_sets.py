@@ -1,4 +1,4 @@
-"""Each detector on each set of anomalies, over seeds: the pair's own, and others that are unseen.
+"""Compare detectors on each set of anomalies, over seeds.
 
 A table of sets has a row for each cell, detector and set, with the columns `COLUMNS`.
 """

@@ -1,4 +1,4 @@
-"""Say what the published numbers say of themselves, with the arithmetic that shows it."""
+"""Describe inconsistencies of the published numbers, with the arithmetic behind them."""
 
 import pandas as pd
 

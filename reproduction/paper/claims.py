@@ -1,4 +1,4 @@
-"""The claims of paper A, each decided by our grid and a rule.
+"""Test the claims of paper A on our grid.
 
 What the paper says of the F1 of detection is decided by FPR95. The paper names no threshold for
 the supervised detector, and no cell has its threshold for the other; at ours, which rejects a

@@ -1,4 +1,4 @@
-"""F1 at the class balance that a published row was measured at.
+"""Compute F1 at the class balance of a published row.
 
 F1 depends on how many normal images there are for each anomaly and on which kind is the positive.
 The paper states neither, and both change from row to row; but a row's own numbers imply the share

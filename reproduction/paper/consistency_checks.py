@@ -1,4 +1,4 @@
-"""Where the published numbers contradict each other, or the text that speaks of them."""
+"""Find contradictions between the published numbers, and between numbers and text."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Draw paper A's figures 2 to 6 from our grid, its published values beside.
+"""Draw figures 2 to 6 of paper A from our grid, with the published values.
 
 Every function takes values and returns a figure; nothing here reads or writes a file. Points are
 single seeds, lines their mean, bars one standard deviation; an open diamond is a published value.

@@ -1,4 +1,4 @@
-"""An axis of lambdas: logarithmic, with 0 set apart, and numbers over seeds drawn along it."""
+"""Draw an axis of lambdas: logarithmic, with a separate 0, and values over seeds."""
 
 import math
 from collections.abc import Mapping, Sequence

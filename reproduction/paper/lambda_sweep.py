@@ -1,4 +1,4 @@
-"""Which lambda is best for which detector, and from which one on classification suffers."""
+"""Find the best lambda of each detector, and the lambda from which classification suffers."""
 
 import pandas as pd
 

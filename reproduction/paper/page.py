@@ -1,4 +1,4 @@
-"""Write the paper's results beside ours: the text of `reports/paper/README.md`.
+"""Write `reports/paper/README.md`: the results of paper A and ours.
 
 Every figure and every verdict in it is worked out from the tables; only what a number means is
 written by hand.

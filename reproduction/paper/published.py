@@ -1,4 +1,4 @@
-"""What paper A published, and the arithmetic that its numbers have to pass.
+"""Read the published numbers of paper A, and check their arithmetic.
 
 Of accuracy a, precision p, recall r and F1, two facts follow that nobody wrote down: F1 must be
 2pr / (p + r), and the share of positives among the test images must be

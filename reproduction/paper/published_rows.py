@@ -1,4 +1,4 @@
-"""Set each published row beside ours, at the class balance that it was measured at."""
+"""Compare each published row with ours, at its class balance."""
 
 import math
 from collections.abc import Mapping

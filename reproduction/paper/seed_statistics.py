@@ -1,4 +1,4 @@
-"""Numbers over seeds: mean and spread, and differences with their interval.
+"""Compute means and spreads over seeds, and differences with intervals.
 
 A grid has a row for each cell, with the columns `pair`, `lambda` and `seed`, and one for every
 number that was measured. Cells may be missing; nothing is put in their place.

@@ -1,4 +1,4 @@
-"""Draw every detector of a scoreboard against lambda, a small panel each, classification below.
+"""Draw every detector against lambda in a small panel each, with classification at the bottom.
 
 Eighteen lines in one panel cannot be told apart; in eighteen panels with the same axes they can be
 compared. An AUROC is drawn on a logarithmic axis of what is missing to 1.

@@ -1,4 +1,4 @@
-"""Say of one pair what center loss does to each detector, and to classification."""
+"""Describe the effect of center loss on each detector and on classification, for one pair."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any

@@ -1,1 +1,1 @@
-"""Paper A's photo half on photos that anyone can get: CIFAR-10 with EfficientNet-Lite0."""
+"""Repeat paper A's photo experiments with CIFAR-10 and EfficientNet-Lite0."""

@@ -1,4 +1,4 @@
-r"""Bring the full-size photos of the studies: clothes, and groceries that are none.
+r"""Download the full-size photos of the studies: clothes, and groceries as anomalies.
 
     python -m reproduction.photo_study.fetch data/photos/clothing
 

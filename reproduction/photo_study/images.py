@@ -1,4 +1,4 @@
-"""The photos of the study: CIFAR-10 in three parts of classes, as the paper divides ImageNet-30.
+"""Read the photos of the study: CIFAR-10 in three parts of classes.
 
 Beside these, full-size ones of clothes.
 """

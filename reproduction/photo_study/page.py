@@ -1,4 +1,4 @@
-"""Write what the study of photos found: the text of `reports/photos/README.md`."""
+"""Write `reports/photos/README.md`: the results of the photo study."""
 
 from collections.abc import Sequence
 

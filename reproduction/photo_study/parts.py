@@ -1,4 +1,4 @@
-"""The cells of the study: parts of CIFAR-10's classes and the full-size photos, lambdas and seeds.
+"""Define the cells of the study: parts of CIFAR-10, full-size photos, lambdas and seeds.
 
 Photos of clothes were taken for the full-size ones before any result, for their license.
 """

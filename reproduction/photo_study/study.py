@@ -1,4 +1,4 @@
-r"""Measure the paper's photo half on CIFAR-10 with EfficientNet-Lite0, frozen or fine-tuned.
+r"""Measure CIFAR-10 with EfficientNet-Lite0, frozen or fine-tuned.
 
 Beside it the frozen backbone on full-size photos, which `reproduction.photo_study.fetch` brings.
 

@@ -1,1 +1,1 @@
-"""How much the thread count changes the results."""
+"""Measure how much the thread count changes the results."""

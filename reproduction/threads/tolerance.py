@@ -1,4 +1,4 @@
-"""How far the same run elsewhere may lie from this one, and how far one with other threads lies.
+"""Compare the differences between thread counts with the spread over seeds.
 
 Another count of threads adds in another order. The last bits differ, training makes more of them,
 and what comes out is another network, as good as the first: as if the seed were another. So the

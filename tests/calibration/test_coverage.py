@@ -59,7 +59,18 @@ def test_the_model_of_this_pipeline_keeps_its_promise_in_nineteen_of_twenty_spli
     tmp_path: Path,
 ) -> None:
     """Of 100 splits, 89 to 99 are to be expected in 99 of 100 trials."""
-    study_promise.main(ROOT / "params.yaml", SCORES, tmp_path / "promise.csv")
-    rows = load_csv(tmp_path / "promise.csv").set_index("detector").to_dict("index")
-    assert set(rows) == set(load_about(SCORES)["thresholds"])
-    assert rows["combined"]["within"] >= 0.89 * rows["combined"]["splits"]
+    study_promise.main(ROOT / "params.yaml", SCORES, tmp_path / "promise.csv", tmp_path / "fdr.csv")
+    table, about = load_csv(tmp_path / "promise.csv"), load_about(SCORES)
+    for guarantee in ("marginal", "training-conditional"):
+        rows = table[table["guarantee"] == guarantee].set_index("detector").to_dict("index")
+        assert set(rows) == set(about["thresholds"])
+        assert rows["combined"]["within"] >= 89
+    conditional = table[table["guarantee"] == "training-conditional"]
+    assert conditional["above"].mean() <= 5.0  # of 100
+    of_classes = table[table["guarantee"] == "per-class"]
+    assert sorted(of_classes["class"].astype(str)) == sorted(about["class_names"])
+    assert (of_classes["within"] >= 89).all()
+    fdr = load_csv(tmp_path / "fdr.csv")
+    assert set(fdr["fdr"]) == {0.05, 0.1, 0.2}
+    assert (fdr["mean"] <= fdr["bound"] + 4 * fdr["standard_error"]).all()
+    assert (fdr.loc[fdr["detector"] == "combined", "found"] > 0.9).all()

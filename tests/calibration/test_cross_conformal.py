@@ -25,7 +25,7 @@ def test_the_least_alpha_rejects_one_image_and_a_little_less_rejects_none(n: int
     assert least_to_calibrate(least_alpha(n)) <= n < least_to_calibrate(least_alpha(n) - 1e-4)
 
 
-@pytest.mark.parametrize(("n", "alpha"), [(24, 0.04), (39, 0.025), (100, 0.0100), (11, 0.0834)])
+@pytest.mark.parametrize(("n", "alpha"), [(24, 0.04), (39, 0.025), (11, 0.08334)])
 def test_the_least_alpha_by_hand(n: int, alpha: float) -> None:
     assert least_alpha(n) == alpha
 

@@ -295,7 +295,9 @@ def test_a_training_image_whose_vector_is_not_finite_is_refused_by_its_number(
 
 @pytest.mark.parametrize("name", ["code_knn", "feature_knn", "hidden_knn"])
 def test_a_k_larger_than_the_training_part_is_refused(name: str) -> None:
-    with pytest.raises(InputError, match="k is 151, but there are only 150 training images"):
+    with pytest.raises(
+        InputError, match="k: expected at most 150, the number of training images, got 151"
+    ):
         DETECTORS[name].fit(training(), k=151)
 
 

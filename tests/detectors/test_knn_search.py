@@ -85,7 +85,9 @@ def test_a_k_larger_than_n_is_refused_whatever_the_queries(
     generator: torch.Generator, m: int
 ) -> None:
     reference = torch.randn(9, 6, generator=generator)
-    with pytest.raises(InputError, match="k is 10, but there are only 9 training images"):
+    with pytest.raises(
+        InputError, match="k: expected at most 9, the number of training images, got 10"
+    ):
         Neighbors(reference).kth_distance(reference[:m], k=10)
 
 

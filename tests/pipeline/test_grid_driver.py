@@ -319,7 +319,7 @@ def test_a_committed_change_makes_old_results_stale_unless_no_stage_sees_it(
     git(copy, "commit", "--quiet", "--all", "--message", "change")
     before = tables(copy)
     done = grid(copy, "--gather")
-    nothing = "grid: out: no cell of the grid is finished, so there is nothing to write\n"
+    nothing = "grid: out: no cell of the grid is finished, nothing to write\n"
     assert done.stderr == (nothing if is_stale else "")
     assert tables(copy) == before
 
@@ -337,8 +337,8 @@ def test_an_edited_file_of_the_pipeline_is_refused_in_one_line(copy: Path) -> No
     done = grid(copy)
     assert done.returncode == 2
     assert done.stderr == (
-        "grid: toy.py: edited since the last commit, and the grid runs what is committed; "
-        "`git commit` or `git stash` it first\n"
+        "grid: toy.py: edited since the last commit, but the grid runs the committed version; "
+        "run `git commit` or `git stash` first\n"
     )
 
 
@@ -347,7 +347,10 @@ def test_more_threads_than_cores_are_named_where_a_pair_sets_them(copy: Path) ->
     edit(copy / "grid.yaml", "lambdas: [0, 1]", "lambdas: [2]")
     done = grid(copy)
     assert done.returncode == 0
-    assert f"--jobs 1 with 1024 threads each on {os.cpu_count()} cores: they will" in done.stderr
+    assert (
+        f"--jobs 1 with 1024 threads each on {os.cpu_count()} cores: the threads compete"
+        in done.stderr
+    )
 
 
 def test_cells_that_the_disk_cannot_hold_are_refused_before_any_runs(copy: Path) -> None:
@@ -361,10 +364,9 @@ def test_cells_that_the_disk_cannot_hold_are_refused_before_any_runs(copy: Path)
     done = grid(copy)
     assert (done.returncode, names_of(copy)) == (2, before)
     said = done.stderr.splitlines()[-1]
-    assert re.sub(r"and [\d,.]+ GB", "and so many GB", said) == (
-        f"grid: {copy}/.dvc/cache: 2 cells need about 16,000,000.0 GB of DVC's cache, and so many "
-        "GB are free; `dvc gc -w` frees what the working tree does not use, and `--sweep` runs "
-        "fewer cells"
+    assert re.sub(r"only [\d,.]+ GB", "only X GB", said) == (
+        f"grid: {copy}/.dvc/cache: 2 cells need about 16,000,000.0 GB in DVC's cache, but only X "
+        "GB are free; run `dvc gc -w` to remove unused files, or run fewer cells with `--sweep`"
     )
 
 
@@ -431,7 +433,7 @@ def test_after_a_signal_the_next_start_finds_nothing_in_its_way(
         driver.send_signal(name)
         _, said = driver.communicate(timeout=30)
     assert bool(programs_in(clones)) == left_running
-    assert ("the same command goes on" in said) != left_running
+    assert ("run the same command to resume" in said) != left_running
     edit(copy / "grid.yaml", "images: 600", "images: 1")
     done = grid(copy, "--sweep", "slow")
     assert (done.returncode, ran(done)) == (0, ["slow-lambda-0.0-seed-0"])
@@ -445,7 +447,7 @@ def test_a_second_driver_is_refused_while_one_is_at_work(copy: Path) -> None:
         done = grid(copy, "--sweep", "second")
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1] == (
-        f"grid: {lock.parent}: another grid is running here; wait for it"
+        f"grid: {lock.parent}: another grid is running here; wait for its end"
     )
 
 

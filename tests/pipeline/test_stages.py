@@ -84,7 +84,7 @@ def run_all(to: Path, text: str) -> Path:
     measured = to / "metrics", to / "plots"
     vectors = images, to / "features", to / "gaussians", to / "scores"
     study_covariance.main(params, to / "features", to / "acceptance")
-    study_promise.main(params, to / "scores", to / "promise")
+    study_promise.main(params, to / "scores", to / "promise", to / "fdr")
     report.main(params, *measured, to / "acceptance", manifest, *vectors, to / "figures")
     return to
 

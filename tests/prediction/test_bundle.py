@@ -6,6 +6,7 @@ import shutil
 import signal
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from belong.commands.main import main
 from belong.prediction.bundle import Bundle
 from belong.prediction.manifest import Manifest
 from belong.prediction.prediction_files import summary_of
+from belong.prediction.verdict_rules import rule_of
 from tests.small_bundle import FILES, a_bundle
 
 
@@ -168,7 +170,10 @@ def test_the_card_says_the_verdict_below_the_classes(
 
 
 def test_the_summary_of_a_scoring_has_the_grades_of_its_model() -> None:
-    summary = summary_of(Counter({("cat", True): 1}), a_bundle().manifest)["model"]
+    bundle = a_bundle()
+    scores = {bundle.manifest.detector: np.arange(3.0)}
+    bundle = replace(bundle, arrays={**bundle.arrays, "calibration": scores})
+    summary = summary_of(Counter({("cat", True): 1}), bundle.manifest, rule_of(bundle))["model"]
     assert summary["grade"] == {"classifier": "not fit for use", "judge": "usable with care"}
     assert summary["verdict"].startswith("Not fit for use as a classifier. What helps: ")
 

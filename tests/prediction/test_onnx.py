@@ -309,11 +309,12 @@ def test_a_graph_of_another_threshold_is_told_by_its_verdicts(
 def test_a_verdict_that_an_allowed_difference_explains_is_a_tie_and_no_flip(
     bundle: Bundle, tested: np.ndarray, tmp_path: Path
 ) -> None:
-    """An image of the calibration has the score of one of the held-out ones: its own."""
+    """The thresholds differ by twice what counts as equal, and less than a score may."""
     scores = Predictor(bundle, device=torch.device("cpu")).score(tested[:50]).score
     at = np.float32(np.sort(scores)[25])
+    unit = max(abs(float(at)), float(bundle.arrays["calibration"]["combined"].std()))
     accepts = with_facts(bundle, {}, threshold=float(at))
-    rejects = with_facts(bundle, {}, threshold=float(np.nextafter(at, np.float32(0))))
+    rejects = with_facts(bundle, {}, threshold=float(at) - 2e-5 * unit)
     got = compare(accepts, written(rejects, tmp_path / "model.onnx"), [tested[:50]])
     assert (got.verdicts, got.ties, got.is_same) == (0, (scores == at).sum(), True)
     assert got.text.endswith("1 tie with held-out images")

@@ -292,7 +292,7 @@ def test_an_unknown_row_and_no_rounds_are_answered_with_what_is_wanted(tmp_path:
     assert "invalid choice: 'knn' (choose from" in unknown.stderr
     none = run_benchmarks("--rounds", "0", "--out", str(tmp_path))
     assert none.returncode == 2
-    assert none.stderr == "benchmarks: --rounds and --threads want at least 1\n"
+    assert none.stderr == "benchmarks: --rounds, --threads: expected at least 1\n"
 
 
 def test_idx_files_are_found_by_torchvision_whether_zipped_or_not(tmp_path: Path) -> None:

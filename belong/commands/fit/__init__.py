@@ -1,1 +1,1 @@
-"""`belong fit`: train a model on a folder of images."""
+"""Train a model on a folder of images: `belong fit`."""

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from belong.calibration.sample_size import CALIBRATIONS
+from belong.calibration.sample_size import CALIBRATIONS, GUARANTEES
 from belong.commands.arguments import (
     add_backbone_arguments,
     add_setting_arguments,
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         },
     )
     parser.add_argument("folder", type=Path, metavar="FOLDER",
-                        help="one subfolder of images per class")  # fmt: skip
+                        help="one subfolder per class, or images of one class")  # fmt: skip
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="MODEL",
                         help="new folder for the model")  # fmt: skip
     parser.add_argument("--anomalies", type=Path, metavar="FOLDER",
@@ -37,6 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="promised false-rejection rate (default: 0.025)")  # fmt: skip
     parser.add_argument("--calibration", choices=CALIBRATIONS, default="auto",
                         help="split, cross (few images) or auto (default)")  # fmt: skip
+    parser.add_argument("--guarantee", choices=GUARANTEES,
+                        help="scope of the rate (default: marginal)")  # fmt: skip
     add_backbone_arguments(parser)
     add_setting_arguments(parser)
     parser.add_argument("--require", action="append", default=[], metavar="KEY=NUMBER",
@@ -57,6 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     options = {
         "anomalies": arguments.anomalies,
         "alpha": arguments.alpha,
+        "guarantee": arguments.guarantee,
         "settings": settings,
         "calibration": arguments.calibration,
     }

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 from belong.calibration.conformal import promised_range
 from belong.calibration.cross_conformal import FOLDS
+from belong.calibration.sample_size import Guarantee
+from belong.calibration.verdict_rule import promise
 from belong.commands.fit.backbone_choice import backbone_settings, choose_backbone
 from belong.commands.fit.backbone_request import BackboneRequest
 from belong.commands.fit.plan import Plan, choose_calibration, overrides, plan
@@ -74,6 +76,7 @@ def fit(
     *,
     anomalies: str | PathLike[str] | None = None,
     alpha: float | None = None,
+    guarantee: Guarantee | None = None,
     backbone: "str | nn.Module | None" = None,
     weights: str | PathLike[str] | None = None,
     from_scratch: bool = False,
@@ -86,12 +89,16 @@ def fit(
     After an interruption the same call resumes: `.OUTPUT.work` beside the model has the progress.
 
     Args:
-        folder: a folder with one subfolder of images per class, or IDX files.
+        folder: a folder with one subfolder of images per class, or IDX files. With one class, or
+            images alone, the model says what belongs, and no classifier is trained.
         output: a new folder for the model, outside of the images; it gets `report.html` and
             `summary.json`, too.
         anomalies: a folder of images that do not belong, for the supervised head and the report.
         alpha: promised false-rejection rate, between 0 and 1; None: 0.025, or more if
             there are too few images to calibrate a smaller rate.
+        guarantee: scope of alpha: "marginal" (on average over calibration sets; the default),
+            "training-conditional" (with 95 % certainty for the set that is drawn) or "per-class"
+            (for each predicted class).
         backbone: a pretrained network: "efficientnet_lite0" (the default for photos and color
             images), "efficientnet_b0" (the paper's), any network of timm, or a torch module
             (n, 3, h, w) -> (n, d) with its preprocessing in the attributes `mean`, `std` and
@@ -141,6 +148,7 @@ def fit(
         folder,
         anomalies=anomalies,
         alpha=alpha,
+        guarantee=guarantee,
         request=request,
         settings=settings,
         calibration=calibration,
@@ -163,6 +171,7 @@ def prepare(
     *,
     anomalies: str | PathLike[str] | None = None,
     alpha: float | None = None,
+    guarantee: Guarantee | None = None,
     request: BackboneRequest | None = None,
     settings: Mapping[str, object] | None = None,
     calibration: str = "auto",
@@ -172,7 +181,8 @@ def prepare(
     anomalies = None if anomalies is None else as_path("anomalies", anomalies)
     settings = {} if settings is None else settings
     check_settings(settings)
-    keys = dict(settings) | ({"calibration.alpha": alpha} if alpha is not None else {})
+    promised = {"calibration.alpha": alpha, "calibration.guarantee": guarantee}
+    keys = dict(settings) | {key: value for key, value in promised.items() if value is not None}
     keys = sources(folder, anomalies, keys)
     values = parameters(keys)
     found = look(folder)
@@ -186,14 +196,15 @@ def prepare(
         others.append(look(anomalies))
     if unread := unread_heif(found, *others):
         say(unread)
-    promised, own_alpha = values.calibration.alpha, "calibration.alpha" in keys
+    default_alpha, own_alpha = values.calibration.alpha, "calibration.alpha" in keys
     backbone = choose_backbone(request or BackboneRequest(), found, keys, values)
     of_backbone = backbone_settings(backbone, keys)
     kind, keys["calibration.alpha"] = choose_calibration(
         found,
         asked=calibration,
-        alpha=promised,
+        alpha=default_alpha,
         own_alpha=own_alpha,
+        guarantee=values.calibration.guarantee,
         is_frozen=bool(of_backbone.get("backbone.frozen")),
         split=values.split,
     )
@@ -201,6 +212,7 @@ def prepare(
     chosen = plan(
         found,
         alpha=values.calibration.alpha,
+        guarantee=values.calibration.guarantee,
         backbone=None if backbone is None else backbone.card,
         split=values.split,
         train=values.train,
@@ -209,7 +221,7 @@ def prepare(
         calibration=kind,
     )
     parsed = parameters(overrides(chosen) | keys | of_backbone)
-    return Job(folder, anomalies, found, chosen, parsed, backbone, promised, own_alpha)
+    return Job(folder, anomalies, found, chosen, parsed, backbone, default_alpha, own_alpha)
 
 
 def check_new(output: Path) -> None:
@@ -235,7 +247,8 @@ def tell(job: Job) -> None:
     is_one_class = len(chosen.classes) == 1
     untrained = replace(chosen, epochs=0) if is_one_class else chosen
     seconds = estimate(job.found, untrained, job.values, job.backbone)
-    alpha, few = job.values.calibration.alpha, ""
+    calibration, few = job.values.calibration, ""
+    alpha = calibration.alpha
     if alpha > job.default_alpha:
         few = f"; too few images to calibrate {job.default_alpha:.1%}"
     total = sum(train + test for _, train, test in chosen.classes)
@@ -261,7 +274,7 @@ def tell(job: Job) -> None:
         f"network: {chosen.network} at {chosen.side_px} px; {chosen.why}\n"
         f"training: {chosen.train_images:,} images, {training}; calibration: "
         f"{calibrates}\n"
-        f"promised false-rejection rate: {alpha:.1%}{few}\n"
+        f"promise: {promise(alpha, calibration.guarantee)}{few}\n"
         f"estimated time: {in_words(seconds)}, at the current load of the machine"
     )
 

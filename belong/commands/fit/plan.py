@@ -16,6 +16,9 @@ import numpy as np
 from belong.calibration.cross_conformal import LEAST_OF_CLASS
 from belong.calibration.sample_size import (
     CALIBRATIONS,
+    MARGINAL,
+    PER_CLASS,
+    Guarantee,
     least_alpha,
     least_held_out,
     least_to_calibrate,
@@ -125,6 +128,7 @@ def plan(
     found: DataSet | ImageFiles,
     *,
     alpha: float,
+    guarantee: Guarantee = MARGINAL,
     backbone: BackboneCard | None,
     split: SplitSection,
     train: TrainSection,
@@ -137,6 +141,7 @@ def plan(
     Args:
         found: the images that belong, as `belong.data.loader.look` returns them.
         alpha: share of the images that belong that may be rejected.
+        guarantee: of alpha.
         backbone: what the network stands on, if it is not trained from scratch.
         split: the least shares of each class that measure, where there is no test part, and of its
             training images that are held out.
@@ -156,7 +161,9 @@ def plan(
         _check_classes(found, trained, least=LEAST_IMAGES)
         if not sum(tested):
             trained = without_test(trained, split.test_fraction)
-        calibrates = held_out(trained, alpha=alpha, least=split.calibration_fraction)
+        calibrates = held_out(
+            trained, alpha=alpha, least=split.calibration_fraction, guarantee=guarantee
+        )
         fitted = sum(count - drawn(count, calibrates) for count in trained)
     network, side_px, why = network_for(found, backbone)
     network = str(settings.get("network", network))
@@ -186,13 +193,16 @@ def plan(
     ).with_settings(settings)
 
 
-def affordable_alpha(found: DataSet | ImageFiles, alpha: float, split: SplitSection) -> float:
+def affordable_alpha(
+    found: DataSet | ImageFiles, alpha: float, split: SplitSection, guarantee: Guarantee = MARGINAL
+) -> float:
     """Return alpha, or the first of `LARGER_ALPHAS` that so few images can calibrate.
 
     Args:
         found: the images that belong.
         alpha: share of the images that belong that may be rejected.
         split: as `plan` takes it.
+        guarantee: of alpha.
 
     Returns:
         `alpha` where no larger one helps either; `plan` then says how many images it requires.
@@ -202,7 +212,7 @@ def affordable_alpha(found: DataSet | ImageFiles, alpha: float, split: SplitSect
         trained = without_test(trained, split.test_fraction)
     for one in (alpha, *(larger for larger in LARGER_ALPHAS if larger > alpha)):
         with suppress(InputError):
-            held_out(trained, alpha=one, least=split.calibration_fraction)
+            held_out(trained, alpha=one, least=split.calibration_fraction, guarantee=guarantee)
             return one
     return alpha
 
@@ -215,6 +225,7 @@ def choose_calibration(
     own_alpha: bool,
     is_frozen: bool,
     split: SplitSection,
+    guarantee: Guarantee = MARGINAL,
 ) -> tuple[Calibration, float]:
     """Return whether images are held out to calibrate, and alpha.
 
@@ -228,6 +239,7 @@ def choose_calibration(
         own_alpha: whether a person has asked for it, so that it stays.
         is_frozen: whether the network is a layer above a frozen backbone.
         split: as `plan` takes it.
+        guarantee: of alpha.
 
     Raises:
         InputError: the images are too few for alpha, or `asked` cannot be.
@@ -242,10 +254,11 @@ def choose_calibration(
         )
     if asked != "cross":
         try:
-            held_out(rest, alpha=alpha, least=split.calibration_fraction)
+            held_out(rest, alpha=alpha, least=split.calibration_fraction, guarantee=guarantee)
         except InputError:
             if asked == "split" or not is_frozen:
-                return "split", alpha if own_alpha else affordable_alpha(found, alpha, split)
+                lowered = affordable_alpha(found, alpha, split, guarantee)
+                return "split", alpha if own_alpha else lowered
         else:
             return "split", alpha
     n = sum(trained)
@@ -254,11 +267,11 @@ def choose_calibration(
             f"the folder has {counted(n, 'training image')}; expected at least "
             f"{LEAST_TO_COMBINE + 1}"
         )
-    least = least_alpha(n)
+    least = least_alpha(n, guarantee)
     if own_alpha and alpha < least:
         raise InputError(
-            f"alpha {alpha:g} needs at least {least_to_calibrate(alpha)} images to calibrate, got "
-            f"{n}; the least alpha that they reach is {least:g}"
+            f"alpha {alpha:g} needs at least {least_to_calibrate(alpha, guarantee)} images to "
+            f"calibrate, got {n}; the least alpha that they reach is {least:g}"
         )
     return "cross", max(alpha, least)
 
@@ -284,7 +297,9 @@ def without_test(trained: Sequence[int], test_fraction: float) -> list[int]:
     return [count - drawn(count, test_fraction) for count in trained]
 
 
-def held_out(trained: Sequence[int], *, alpha: float, least: float) -> float:
+def held_out(
+    trained: Sequence[int], *, alpha: float, least: float, guarantee: Guarantee = MARGINAL
+) -> float:
     """Return the share of each class's training images that calibrates.
 
     It gives as many as `combined` needs, and some to spare: a few may turn out to be copies. Whole
@@ -295,11 +310,12 @@ def held_out(trained: Sequence[int], *, alpha: float, least: float) -> float:
         trained: images of each class for training, without the test.
         alpha: share of the images that belong that may be rejected.
         least: the share, where images are many.
+        guarantee: of alpha.
 
     Raises:
         InputError: it would be more than half of them.
     """
-    images, needed = sum(trained), least_held_out(alpha) + SPARE
+    images, needed = sum(trained), least_held_out(alpha, guarantee) + SPARE
     share = max(least, needed / max(1, images))
     while share <= 0.5 and sum(drawn(count, share) for count in trained) < needed:
         share = _next(share, trained)
@@ -309,7 +325,13 @@ def held_out(trained: Sequence[int], *, alpha: float, least: float) -> float:
             f"alpha {alpha:g} needs {needed} images to calibrate, and as many to train; there are "
             f"{images} beside the test; {helps} would do"
         )
-    return share
+    if guarantee != PER_CLASS:
+        return share
+    # Each class calibrates its own threshold, if a half of it is enough.
+    own, each = share, 2 * least_to_calibrate(alpha) + SPARE
+    while own <= 0.5 and min(drawn(count, own) for count in trained) < each:
+        own = _next(own, trained)
+    return own if own <= 0.5 else share
 
 
 def _next(share: float, trained: Sequence[int]) -> float:

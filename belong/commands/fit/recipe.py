@@ -324,13 +324,13 @@ def _reachable(
     Raises:
         InputError: alpha is a person's own, and is less.
     """
-    least = least_alpha(n)
+    least = least_alpha(n, calibration.guarantee)
     if calibration.alpha >= least:
         return calibration
     if not lowers_promise:
         raise InputError(
-            f"alpha {calibration.alpha:g} needs at least {least_to_calibrate(calibration.alpha)} "
-            f"images to calibrate, got {n}; the least alpha that they reach is {least:g}"
+            f"alpha {calibration.alpha:g} needs at least "
+            f"{least_to_calibrate(calibration.alpha, calibration.guarantee)} images to calibrate, got {n}; the least alpha that they reach is {least:g}"
         )
     say(f"{n} images calibrate alpha {least:g} at least, which is taken")
     return calibration.model_copy(update={"alpha": least})
@@ -353,6 +353,7 @@ def _images(values: Parameters, announce: Callable[[str], None], *, cross: bool)
         {"normal": values.normal, "anomaly": values.anomaly, "unseen": values.unseen},
         options=values.split,
         alpha=values.calibration.alpha,
+        guarantee=values.calibration.guarantee,
         seed=values.seed,
         least_classes=1,
         cross=cross,

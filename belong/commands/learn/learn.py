@@ -295,8 +295,7 @@ def _sentences(summary: Mapping[str, Any]) -> list[str]:
     head = (
         f"A head was trained on {foreign} marked as not yours."
         if summary["has_head"]
-        else f"No head was trained: expected at least 20 images marked as not yours, and enough "
-        f"calibration images for two detectors, got {foreign}."
+        else f"No head was trained: expected at least 20 images marked as not yours, got {foreign}."
     )
     new = summary["new_classes"]
     return [
@@ -304,8 +303,8 @@ def _sentences(summary: Mapping[str, Any]) -> list[str]:
         f"{answers['not_mine']:,} not mine"
         + (f"; new: {', '.join(map(printable, new))}" if new else ""),
         *([head] if summary["foreign_images"] else []),
-        f"On {summary['test_images']:,} test images: accuracy {before['accuracy']:.2%} before, "
-        f"{after['accuracy']:.2%} after; {before['false_reject']:.2%} rejected before, "
+        f"On {summary['test_images']:,} test images: accuracy {_share(before['accuracy'])} before, "
+        f"{_share(after['accuracy'])} after; {before['false_reject']:.2%} rejected before, "
         f"{after['false_reject']:.2%} after.",
         f"Of {counted(summary['looked_at'], 'image')} that were looked at {flips['now_belong']:,} "
         f"belong now and {flips['now_rejected']:,} are rejected now; {CHANGES} lists them.",
@@ -319,3 +318,8 @@ def _sentences(summary: Mapping[str, Any]) -> list[str]:
         ),
         f"The promise: {summary['guarantee']}",
     ]
+
+
+def _share(value: float | None) -> str:
+    """Return a share in percent; of one class there is no accuracy."""
+    return "none" if value is None else f"{value:.2%}"

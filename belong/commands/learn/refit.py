@@ -5,7 +5,7 @@ of `combined` stay those that were chosen. No reviewed image calibrates: people 
 doubt, so that these images are not drawn as fresh ones will be.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from belong.calibration.sample_size import least_held_out
+from belong.calibration.sample_size import LEAST_IMAGES
 from belong.calibration.thresholds import thresholds
 from belong.calibration.verdict import decide
+from belong.commands.fit import one_class
 from belong.detectors import review_head
 from belong.detectors.base import Detector
-from belong.detectors.combined import REVIEW_HEAD, combined
+from belong.detectors.combined import REVIEW_HEAD, Combination, combined
 from belong.detectors.fit import fit_gaussians, sections_of, training_of
 from belong.detectors.registry import DETECTORS, OF_MODELS, stored_in
+from belong.detectors.score_parts import SPREAD
+from belong.detectors.temperature_scaling import best_temperature
 from belong.evaluation.metrics import auroc_interval, roc_auc
 from belong.models.activations import Views
 from belong.models.backbones.backbone import Backbone
@@ -30,6 +33,7 @@ from belong.models.feature_extraction import layers_of
 from belong.models.forward_pass import forward_pass
 from belong.models.registry import NETWORKS
 from belong.models.train_classifier import TrainingOptions, fit_classifier
+from belong.parameters import CombinationRule
 from belong.prediction.build_bundle import Fitted, Settings, build_bundle
 from belong.prediction.bundle import Bundle
 from belong.prediction.learning_data import (
@@ -110,9 +114,13 @@ def foreign_count(data: LearningData) -> int:
 
 def has_head(old: Bundle, data: LearningData) -> bool:
     """Return whether the review head can be trained, and calibrated beside the others."""
-    n, alpha = len(data.arrays[f"{HELD_OUT}/labels"]), old.manifest.alpha
-    is_calibrated = bool(old.manifest.members) or n >= least_held_out(alpha)
-    return is_calibrated and foreign_count(data) >= review_head.LEAST_FOREIGN
+    is_fitted = bool(old.manifest.members) or _has_enough_tests(data)
+    return is_fitted and foreign_count(data) >= review_head.LEAST_FOREIGN
+
+
+def _has_enough_tests(data: LearningData) -> bool:
+    """Return whether the p-values of a combination can be fitted to the test images."""
+    return len(data.arrays[f"{TEST}/labels"]) >= 2 * LEAST_IMAGES
 
 
 def refit(
@@ -160,11 +168,17 @@ def refit(
         asked, {part: one for part, one in views.items() if part not in (TRAIN, FOREIGN)}
     )
     if members:
-        sums = combined(
-            scores, HELD_OUT, members, tail=values.combined.tail, rule=values.combination_rule
+        tail, rule = manifest.tail, manifest.combination
+        sums = (
+            _combined(scores, members, tail=tail, rule=rule)
+            if _has_enough_tests(data)
+            else combined(scores, HELD_OUT, members, tail=tail, rule=rule)
         )
         for part, one in sums.items():
             scores[part][COMBINED] = one
+    calibration_labels = torch.from_numpy(data.arrays[f"{HELD_OUT}/labels"])
+    logits = views[HELD_OUT].logits
+    temperature = round(best_temperature(logits, calibration_labels, spread=SPREAD), 4)
     limits = thresholds(
         scores[HELD_OUT], _own(asked), alpha=manifest.alpha, in_force=values.calibration.threshold
     )
@@ -192,6 +206,7 @@ def refit(
         members={name: {"left_out": None} for name in members}
         | {name: {"left_out": why} for name, why in manifest.left_out.items()},
         missing={},
+        temperature=temperature,
         metrics=_metrics(scores, views, whole, limits, detector, corrections),
     )
     settings = Settings(
@@ -207,10 +222,39 @@ def refit(
         bundle=values.bundle.model_copy(update={"training_images": 1, "detector": detector}),
     )
     bundle = build_bundle(fitted_to, settings, where=Path("learn"))
+    calibration = dict(bundle.arrays["calibration"])
+    if members and _has_enough_tests(data):
+        calibration |= {f"member/{name}": scores[TEST][name] for name in members}
     training = _training(old, whole, own, corrections)
     as_before = {"form": manifest.form, "trained_on": _trained_on(old, bundle)}
     updated = bundle.manifest.model_copy(update=as_before)
-    return Bundle(updated, {**bundle.arrays, "training": training}), whole
+    return Bundle(
+        updated, {**bundle.arrays, "training": training, "calibration": calibration}
+    ), whole
+
+
+def _combined(
+    scores: Mapping[str, Mapping[str, np.ndarray]],
+    members: Sequence[str],
+    *,
+    tail: float,
+    rule: CombinationRule,
+) -> dict[str, np.ndarray]:
+    """Return the combined score of every part; of the calibration images, all.
+
+    The p-values are fitted to the test images, of which nothing else is learned: so all calibration
+    images set the threshold, and are still drawn as fresh ones. For the rates on the test images
+    themselves, those of each half are fitted to the other one.
+    """
+    own = {part: {name: one[name] for name in members} for part, one in scores.items()}
+    fitted = Combination.fit(own[TEST], tail=tail, rule=rule)
+    sums = {part: fitted.score(one) for part, one in own.items() if part != TEST}
+    halves = slice(0, None, 2), slice(1, None, 2)
+    tested = np.empty(len(scores[TEST][members[0]]), np.float32)
+    for half, other in (halves, halves[::-1]):
+        one, rest = ({name: x[some] for name, x in own[TEST].items()} for some in (half, other))
+        tested[half] = Combination.fit(rest, tail=tail, rule=rule).score(one)
+    return sums | {TEST: tested}
 
 
 def views_of(network: Network, data: LearningData, part: str) -> Views:
@@ -248,6 +292,15 @@ def _network(
         vectors, labels = (data.arrays[f"{name}/{key}"] for key in (VECTORS, "labels"))
         return torch.from_numpy(vectors), torch.from_numpy(labels)
 
+    if len(names) == 1:
+        drawn = one_class.untrained(
+            manifest.network,
+            part(TRAIN)[0],
+            embedding=values.train.embedding,
+            backbone=backbone,
+            generator=torch.Generator().manual_seed(values.seed),
+        )
+        return drawn.eval()
     trained, _ = fit_classifier(
         *part(TRAIN),
         part(HELD_OUT),
@@ -343,7 +396,11 @@ def _metrics(
         numbers |= {"reason": "there is no anomaly to test with"}
     return {
         "data": _counts(data, corrections),
-        "classification": {"accuracy": round(float((predicted == labels).mean()), 4)},
+        "classification": {
+            "accuracy": round(float((predicted == labels).mean()), 4)
+            if len(corrections.class_names) > 1
+            else None
+        },
         "detectors": {detector: numbers},
     }
 

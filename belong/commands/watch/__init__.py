@@ -1,1 +1,1 @@
-"""`belong watch`: test whether the false-rejection rate still holds."""
+"""Test whether the false-rejection rate still holds: `belong watch`."""

@@ -1,4 +1,4 @@
-"""Whether the new images are of the classes that are usual, in the usual shares.
+"""Test whether the classes of new images have their usual shares.
 
 It raises no alarm: a new mix of classes breaks no promise by itself, and says where to look. Beside
 the calibration images, whose predicted classes the model of `belong fit` keeps, the chance of a mix

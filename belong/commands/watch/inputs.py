@@ -1,15 +1,17 @@
-"""What `belong watch` is given: a table of predictions, a folder that holds one, or images.
+"""Read the inputs of `belong watch`: predictions, a folder with predictions, or images.
 
 Images are scored as `belong score` does it, and put into the order of time.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pandas as pd
 
+from belong.calibration.sample_size import MARGINAL, PER_CLASS
 from belong.commands.watch import predictions
 from belong.data.file_discovery import Incoming, below
 from belong.data.image_kinds import is_image_name
@@ -74,6 +76,8 @@ def scored(
     source = printable(incoming.top)
     # Before they are scored: what goes away meanwhile is then one that cannot be read.
     times = {file: _changed(incoming.path(file)) for file in incoming.files}
+    if model.guarantee == PER_CLASS:  # one rate is watched, by one threshold
+        options = replace(options, guarantee=MARGINAL)
     read: list[str] = []  # not the names in the table: two may be printed alike
     with _kept(out, source) as folder:
         score_files(

@@ -1,4 +1,4 @@
-r"""Watch a stream of yes and no for a change of its rate, and never cry wolf too often.
+r"""Test a binary stream for a change of its rate, with a bound on false alarms.
 
 Somebody bets against the chances that hold as long as nothing has changed, at odds that are fair
 under them. Then the capital is a non-negative martingale that starts at 1, and by Ville's

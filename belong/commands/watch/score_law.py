@@ -1,4 +1,4 @@
-r"""Whether the scores of new images still follow the law of the calibration scores.
+r"""Test whether the scores of new images follow the distribution of the calibration scores.
 
 The rate of rejected images sees the tail alone: of 54 calibration scores one is beyond it, and a
 rate of 7 % may be luck. The whole law says more: images of which half lie beyond nine tenths of the

@@ -1,4 +1,4 @@
-"""Say whether new images are still rejected as often as the calibration promises.
+"""Test whether new images are rejected as often as the calibration promises.
 
 Three questions; the chance that any is answered wrongly by bad luck is at most delta, however often
 one looks:

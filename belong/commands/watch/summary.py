@@ -1,4 +1,4 @@
-"""What a stream says, for a terminal."""
+"""Format the result of `belong watch` for a terminal."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from belong.calibration.sample_size import least_to_calibrate
+from belong.calibration.sample_size import CONDITIONAL, least_to_calibrate, rejectable
 from belong.commands.arguments import DELTA
 from belong.commands.watch import predictions
 from belong.commands.watch.class_mix import ClassMix, class_mix, usual_classes
@@ -236,4 +236,8 @@ def _of_model(model: ImagePath | Model) -> tuple[float, int]:
     manifest = Manifest.read(path)
     if manifest.threshold_from != "calibrated":
         raise InputError(f"{path}: expected a calibrated threshold, got that of the paper")
-    return manifest.alpha, manifest.n_calibration
+    # The share of rejected p-values; for "per-class", under the threshold of all classes.
+    n = manifest.n_calibration
+    if manifest.guarantee == CONDITIONAL:
+        return rejectable(n, manifest.alpha, CONDITIONAL) / (n + 1), n
+    return manifest.alpha, n

@@ -1,1 +1,1 @@
-"""Networks that were trained on many photos, without their classifiers."""
+"""Load networks that were pretrained on many photos, without their classifiers."""

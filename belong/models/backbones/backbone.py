@@ -1,4 +1,4 @@
-"""A network without its classifier, which makes one vector of each image.
+"""Wrap a network without its classifier, which maps each image to one vector.
 
 The networks are timm's (Wightman, PyTorch Image Models, https://github.com/huggingface/
 pytorch-image-models), or a person's own module.

@@ -1,4 +1,4 @@
-"""What a backbone is: its architecture, its preprocessing, and where its weights come from."""
+"""Describe a backbone: architecture, preprocessing, and source of the weights."""
 
 import json
 from pathlib import Path

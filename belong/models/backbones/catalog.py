@@ -1,4 +1,4 @@
-"""Backbones by name, with the weights that their makers published.
+"""Build backbones by name, with their published weights.
 
 efficientnet_lite0   the default for photos; also lite1 and lite2. The weights come with pip:
 no network, and no account.
@@ -157,7 +157,9 @@ def card_of(name: str, weights: str, license_: str = "") -> BackboneCard:
     """
     trunk = _outline(name)
     if not hasattr(trunk, "forward_intermediates"):
-        raise InputError(f"network {name}: timm shows none of its stages; expected another one")
+        raise InputError(
+            f"network {name}: timm does not expose its stages; expected another network"
+        )
     facts = trunk.pretrained_cfg
     sides = {facts["input_size"][1], facts["input_size"][2]}
     early, middle = (trunk.feature_info[stage]["num_chs"] for stage in shown_stages(trunk))
@@ -268,7 +270,7 @@ def _of_hub(name: str) -> Backbone:
     facts = _outline(name).pretrained_cfg
     repository, file = facts.get("hf_hub_id"), facts.get("hf_hub_filename") or "model.safetensors"
     if not repository:
-        raise InputError(f"network {name}: timm knows no weights of it; --weights FILE gives some")
+        raise InputError(f"network {name}: timm has no weights for it; pass --weights FILE")
     try:
         kept = try_to_load_from_cache(repository, file)
         if not isinstance(kept, str):

@@ -1,4 +1,4 @@
-"""Classifiers on a backbone: above a frozen one, or with all of it trained.
+"""Define classifiers on a backbone, either frozen or fine-tuned.
 
 A frozen backbone's own vectors are the same whatever is learned above them, so that center loss on
 them could change nothing. It acts on one hidden layer, whose values then are the features.
@@ -29,7 +29,7 @@ class FrozenBackbone(Network):
             standardized values, the training's rate is too high for the center loss.
     """
 
-    batch = 256
+    batch = 64
     mean: Tensor
     scale: Tensor
 

@@ -1,4 +1,4 @@
-"""Files of weights: read without running code, and matched to a network of timm's.
+"""Read files of weights without running code, and match them to a network of timm.
 
 The arrays may have timm's names, torchvision's, or others in the same order (those of the Lite
 packages), a prefix such as `module.`, half precision, and a classifier, which is left out.
@@ -43,11 +43,11 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "no such file"
-        raise InputError(f"{path}: {what}; expected a file of weights or the name of a backbone")
+        raise InputError(f"{path}: {what}; expected a file of weights, or the name of a backbone")
     with path.open("rb") as file:
         start = file.read(len(LFS_POINTER))
     if start == LFS_POINTER:
-        raise InputError(f"{path}: is a Git LFS pointer, not the weights; `git lfs pull` gets them")
+        raise InputError(f"{path}: expected weights, got a Git LFS pointer; run `git lfs pull`")
     stated = HASHED_NAME.search(path.name)
     if stated and not sha256(path).startswith(stated[1]):
         raise InputError(f"{path}: is altered: its SHA-256 does not start with {stated[1]}")
@@ -70,7 +70,7 @@ def _torch_file(path: Path) -> dict[str, Tensor]:
     with path.open("rb") as file:
         if not file.read(4).startswith(TORCH_STARTS):
             raise InputError(
-                f"{path}: cannot be read as a file of torch's: neither a zip archive nor a pickle"
+                f"{path}: cannot be read as a file of torch: neither a zip archive nor a pickle"
             )
     try:
         with warnings.catch_warnings():
@@ -78,13 +78,11 @@ def _torch_file(path: Path) -> dict[str, Tensor]:
             values = torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError:
         raise InputError(
-            f"{path}: holds more than tensors, which could run code; save the state_dict alone, "
+            f"{path}: expected only tensors, as other objects could run code; save the state_dict, "
             f"best as .safetensors"
         ) from None
     except (*DAMAGED, AttributeError, LookupError, OSError) as error:
-        raise InputError(
-            f"{path}: cannot be read as a file of torch's: {_plainly(error)}"
-        ) from None
+        raise InputError(f"{path}: cannot be read as a file of torch: {_plainly(error)}") from None
     while isinstance(values, Mapping) and (inner := _wrapped(values)) is not None:
         values = inner
     if not isinstance(values, Mapping) or not all(

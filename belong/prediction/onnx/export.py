@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto, NodeProto, ValueInfoProto, checker, helper, numpy_helper
 
+from belong.calibration.verdict_rule import Calibration, VerdictRule
 from belong.data.image_form import ImageForm
 from belong.data.image_reader import jpeg_draft_size
 from belong.detectors.combined import REVIEW_HEAD, Combination, Surprise
@@ -27,49 +28,47 @@ from belong.detectors.onnx_graph import Graph, Node, Value, ViewNames
 from belong.detectors.registry import OF_MODELS
 from belong.prediction.bundle import Bundle
 from belong.prediction.onnx import networks
+from belong.prediction.verdict_rules import rule_of
 from belong.runtime.errors import InputError
 
 OPSET, IR_VERSION = 20, 10  # of 2024; onnxruntime 1.18 and later read them
 Shape = tuple[str | int, ...]
-PATTERN = "active_nodes"  # the one whose scores tie: images with the same pattern have the same
-ROUNDING = 1e-6  # of the held-out scores' deviation
 
 
-def model(bundle: Bundle) -> ModelProto:
-    """Return the graph; its metadata says what the manifest does of classes and images.
+def model(bundle: Bundle, rule: VerdictRule | None = None) -> ModelProto:
+    """Return the graph, in which `rule` decides, or the model's own if None.
+
+    Its metadata says what the manifest does of classes and images.
 
     Raises:
         InputError: a detector that is asked has no ONNX form.
     """
     manifest, graph = bundle.manifest, Graph()
+    rule = rule or rule_of(bundle)
     form = manifest.form
     pixels = graph("Transpose", graph.cast("images", np.float32), perm=[0, 3, 1, 2])
     seen = networks.views(graph, pixels, bundle)
     asked = manifest.members or [manifest.detector]
     scores = {name: _score(graph, seen, name, bundle) for name in asked}
-    if PATTERN in manifest.members:
-        fitted = bundle.arrays["calibration"][f"member/{PATTERN}"]
-        scores[PATTERN] = _snapped(graph, scores[PATTERN], fitted)
     score = _combined(graph, scores, bundle) if manifest.members else scores[manifest.detector]
-    held_out = bundle.arrays["calibration"][manifest.detector]
-    n = len(held_out)
-    more = graph("Add", _at_least(graph, held_out, score), np.float64(1))
     scaled = graph("Div", seen.logits, np.float32(manifest.temperature))
     likely = graph("Softmax", scaled, axis=1)
-    threshold = np.float32(manifest.threshold)
+    label = graph("ArgMax", seen.logits, axis=1, keepdims=0)
+    precise = graph.cast(score, np.float64)
+    threshold, p_value = _decided(graph, rule, precise, label, classes=len(manifest.class_names))
     return onnx_model(
         graph,
         inputs={"images": (np.uint8, ("n", form.height, form.width, form.channels))},
         outputs={
             "logits": (seen.logits, np.float32, ("n", len(manifest.class_names))),
             "probability": (graph.reduced("Max", likely, 1), np.float32, ("n",)),
-            "label": (graph("ArgMax", seen.logits, axis=1, keepdims=0), np.int64, ("n",)),
+            "label": (label, np.int64, ("n",)),
             "score": (score, np.float32, ("n",)),
-            "p_value": (graph("Div", more, np.float64(n + 1)), np.float64, ("n",)),
+            "p_value": (p_value, np.float64, ("n",)),
             "detectors": (_columns(graph, scores.values()), np.float32, ("n", len(asked))),
-            "threshold": (threshold, np.float32, ()),
-            # As `belong.calibration.thresholds.decide`, which `verify` holds it to.
-            "belongs": (graph("LessOrEqual", score, threshold), np.bool_, ("n",)),
+            "threshold": (np.float32(rule.pooled.threshold), np.float32, ()),
+            # As `belong.calibration.verdict.decide`, which `verify` holds it to.
+            "belongs": (graph("LessOrEqual", precise, threshold), np.bool_, ("n",)),
         },
         about={
             "class_names": json.dumps(manifest.class_names),
@@ -77,8 +76,9 @@ def model(bundle: Bundle) -> ModelProto:
             "decoding": json.dumps(decoding(form)),
             "detector": manifest.detector,
             "detectors": json.dumps(asked),
-            "threshold": repr(manifest.threshold),
-            "alpha": repr(manifest.alpha),
+            "threshold": repr(rule.pooled.threshold),
+            "alpha": repr(rule.alpha),
+            "guarantee": rule.guarantee,
             "manifest_sha256": manifest.digest,
         },
     )
@@ -116,19 +116,24 @@ def _columns(graph: Graph, scores: Iterable[str]) -> str:
     return graph("Concat", *each, axis=1)
 
 
-def _snapped(graph: Graph, scores: str, held_out: np.ndarray) -> str:
-    """Replace scores (n,) by the held-out one that they differ from by rounding only.
+def _decided(
+    graph: Graph, rule: VerdictRule, scores: str, labels: str, *, classes: int
+) -> tuple[Value, str]:
+    """Return the thresholds of scores (n,) float64 and their p-values (n,): see `VerdictRule`."""
+    limit, p_values = np.float64(rule.pooled.limit), _p_values(graph, rule.pooled, scores)
+    if not rule.of_class:
+        return limit, p_values
+    limits = np.full(classes, limit)
+    for label, own in rule.of_class.items():
+        limits[label] = own.limit
+        is_own = graph("Equal", labels, np.int64(label))
+        p_values = graph("Where", is_own, _p_values(graph, own, scores), p_values)
+    return graph("Gather", limits, labels), p_values
 
-    Torch and onnxruntime add in another order. Where many held-out scores tie, a last bit would
-    say whether all of them are at least as large.
-    """
-    known = np.unique(held_out)
-    column = graph("Unsqueeze", scores, np.array([1]))
-    apart = graph("Abs", graph("Sub", column, known[None]))
-    least, nearest = graph.several(2, "TopK", apart, np.array([1]), axis=1, largest=0)
-    is_same = graph("Less", least, np.float32(ROUNDING * held_out.std()))
-    made = graph("Where", is_same, graph("Gather", known, nearest), column)
-    return graph("Squeeze", made, np.array([1]))
+
+def _p_values(graph: Graph, calibration: Calibration, scores: str) -> str:
+    more = graph("Add", _at_least(graph, calibration.ties, scores), np.float64(1))
+    return graph("Div", more, np.float64(len(calibration.ties) + 1))
 
 
 def _combined(graph: Graph, scores: dict[str, str], bundle: Bundle) -> str:
@@ -162,7 +167,7 @@ def _surprise(graph: Graph, of: Surprise, score: str) -> str:
     below = graph("Neg", graph("Log", graph("Max", share, np.float64(of.share))))
     excess = graph("Div", graph("Sub", precise, np.float64(of.start)), np.float64(of.mean_excess))
     beyond = graph("Add", excess, -np.log(np.float64(of.share)))
-    is_beyond = graph("Greater", precise, np.float64(of.start))
+    is_beyond = graph("Greater", precise, np.float64(of.beyond))
     return graph("Where", is_beyond, beyond, below)
 
 
@@ -176,7 +181,7 @@ def _deviation(graph: Graph, of: Surprise, score: str) -> str:
     square = graph("Mul", graph("Max", excess, np.float64(0)), np.float64(2))
     root = graph("Sqrt", graph("Add", square, np.float64(max(first, 0) ** 2)))
     beyond = graph("Add", root, np.float64(min(first, 0)))
-    return graph("Where", graph("Greater", precise, np.float64(of.start)), beyond, below)
+    return graph("Where", graph("Greater", precise, np.float64(of.beyond)), beyond, below)
 
 
 def _at_least(graph: Graph, held_out: np.ndarray, scores: str) -> str:

@@ -9,14 +9,16 @@ import numpy as np
 import onnxruntime
 import torch
 
+from belong.calibration.verdict_rule import VerdictRule
 from belong.detectors.combined import Combination
 from belong.models.device import use_threads
 from belong.prediction.bundle import Bundle
 from belong.prediction.manifest import IntegrityError
-from belong.prediction.onnx.export import PATTERN
 from belong.prediction.predictor import Predictor
+from belong.prediction.verdict_rules import rule_of
 from belong.runtime.text import counted
 
+PATTERN = "active_nodes"
 MOST = 1e-4  # that scores may differ by
 MOST_STEPS = 0.001  # share of the images, rounded up
 THREADS = 1
@@ -68,8 +70,11 @@ class Compared:
         )
 
 
-def compare(bundle: Bundle, model: Path, batches: Iterable[np.ndarray]) -> Compared:
-    """Run both on batches of images (n, ch, h, w) uint8, on the CPU."""
+def compare(
+    bundle: Bundle, model: Path, batches: Iterable[np.ndarray], *, rule: VerdictRule | None = None
+) -> Compared:
+    """Run both on batches of images (n, ch, h, w) uint8, on the CPU; `rule` decides in both."""
+    rule = rule or rule_of(bundle)
     use_threads(THREADS)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = THREADS
@@ -84,18 +89,18 @@ def compare(bundle: Bundle, model: Path, batches: Iterable[np.ndarray]) -> Compa
     for images in batches:
         pixels = np.ascontiguousarray(images.transpose(0, 2, 3, 1))
         got = dict(zip(outputs, session.run(None, {"images": pixels}), strict=True))
-        wanted, scores = predictor.score(images), predictor.detector_scores(images)
+        expected, scores = predictor.score(images).by(rule), predictor.detector_scores(images)
         own = dict(zip(spread, got["detectors"].T, strict=True))
         seen.n += len(images)
-        seen.labels += int((got["label"] != wanted.label).sum())
+        seen.labels += int((got["label"] != expected.label).sum())
         units = {name: np.maximum(np.abs(scores[name]), spread[name].std()) for name in own}
         ends = (
             {name: scores[name] + sign * MOST * unit for name, unit in units.items()}
             for sign in (-1, 1)
         )
         least, most = (combination.score(end) if fitted else end[manifest.detector] for end in ends)
-        differs = got["belongs"] != wanted.belongs
-        is_tie = differs & (least <= manifest.threshold) & (manifest.threshold < most)
+        differs = got["belongs"] != expected.belongs
+        is_tie = differs & rule.belongs(least, expected.label) & ~rule.belongs(most, expected.label)
         seen.ties += int(is_tie.sum())
         seen.verdicts += int((differs & ~is_tie).sum())
         for name, values in own.items():
@@ -108,7 +113,7 @@ def compare(bundle: Bundle, model: Path, batches: Iterable[np.ndarray]) -> Compa
         if fitted:
             off = _apart(got["score"], combination.score(own))
             seen.combined = max(seen.combined, float(off.max()))
-        seen.score = max(seen.score, float(_apart(got["score"], wanted.score).max()))
+        seen.score = max(seen.score, float(_apart(got["score"], expected.score).max()))
     return seen
 
 
@@ -122,7 +127,7 @@ def check(compared: Compared, model: str) -> None:
         raise IntegrityError(f"{model}: differs from the model; {compared.text}")
 
 
-def _apart(got: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+def _apart(got: np.ndarray, expected: np.ndarray) -> np.ndarray:
     """Return how far numbers lie apart; what is not a number is further off than all others."""
-    off = np.abs(got.astype(np.float64) - wanted.astype(np.float64))
+    off = np.abs(got.astype(np.float64) - expected.astype(np.float64))
     return np.nan_to_num(off, nan=np.inf)

@@ -1,1 +1,1 @@
-"""The gallery of predictions: one HTML page that needs no network."""
+"""Write the gallery of predictions: one HTML page that needs no network."""

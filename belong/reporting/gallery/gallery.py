@@ -1,6 +1,7 @@
-"""The gallery beside the tables of `belong score`: `gallery.html`."""
+"""Write `gallery.html` beside the tables of `belong score`."""
 
 import itertools
+import json
 import shlex
 from collections.abc import Mapping
 from contextlib import closing
@@ -17,7 +18,7 @@ from belong.data.thumbnail import side_for, thumbnail
 from belong.prediction.bundle import Arrays
 from belong.prediction.model import Model
 from belong.prediction.nearest_training_images import nearest_training_images
-from belong.prediction.prediction_files import PREDICTIONS
+from belong.prediction.prediction_files import PREDICTIONS, SUMMARY
 from belong.prediction.scoring_options import ScoringOptions
 from belong.prediction.training_thumbnails import unpacked
 from belong.reporting.gallery.render import Review, gallery_page
@@ -59,9 +60,13 @@ def save_gallery(
         output / PREDICTIONS, dtype=dict.fromkeys(WORDS, str), keep_default_na=False, na_values=[]
     )
     manifest, training = model.info, model.bundle.arrays["training"]
+    guarantee = json.loads((output / SUMMARY).read_text(encoding="utf-8"))["guarantee"]
+    threshold = guarantee["threshold"]
+    if threshold is None:  # all belong
+        threshold = float(rows["score"].max())
     places = telling(
         rows["score"].to_numpy(),
-        threshold=manifest.threshold,
+        threshold=threshold,
         generator=np.random.default_rng(0),  # the same images for the same scores
     ).tolist()
     images = {place: one for place in places if (one := kept.take(files[place]))}
@@ -105,8 +110,12 @@ def save_gallery(
         _training_pictures(training, nearest),
         [manifest.class_names[label] for label in training["labels"]],
         title=source,
-        threshold=manifest.threshold,
-        facts={"detector": manifest.detector, "promised": f"{manifest.alpha:.1%}"},
+        threshold=threshold,
+        facts={
+            "detector": manifest.detector,
+            "promised": f"{guarantee['share']:.1%}",
+            "guarantee": f"{guarantee['in_words']}: {guarantee['sentence']}",
+        },
         review=Review(
             model=manifest.digest,
             source=exact(incoming.top),

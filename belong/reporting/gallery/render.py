@@ -1,4 +1,4 @@
-"""Put the images of a folder and their verdicts on one page.
+"""Render the images of a folder with their verdicts as one page.
 
 Paths and names of classes are whatever somebody called a file. The template escapes every value,
 what the script reads is JSON without a `<`, the script writes text and never HTML, and the page's

@@ -1,4 +1,4 @@
-"""Small pictures, a hundred to a file, and photos, as data URIs.
+"""Encode small pictures, a hundred per sheet, and photos, as data URIs.
 
 What an image adds to the page, in characters: handwritten digits, grey, 28 px, 196 (265 in files of
 their own; 218 as PNG); clothes, grey, 28 px, 529; crops of photos, in color, 64 px, 1,043

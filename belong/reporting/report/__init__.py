@@ -1,1 +1,1 @@
-"""The report: one HTML page that needs no network."""
+"""Write the report: one HTML page that needs no network."""

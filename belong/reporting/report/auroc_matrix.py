@@ -1,4 +1,4 @@
-"""The table detector x set of anomalies, with a shade for each AUROC."""
+"""Build the table of AUROCs, detector x set of anomalies, with a shade for each value."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Gather what the report's page shows, and put it into its template.
+"""Collect the contents of the report's page, and fill its template.
 
 Names of classes, folders and detectors come from the user: the template escapes every value, and
 what the script reads is JSON without a `<`.
@@ -174,10 +174,10 @@ def _charts(
     return drawn
 
 
-def _pictures(wanted: set[str], images: Arrays, manifest: pd.DataFrame) -> dict[str, str]:
+def _pictures(names: set[str], images: Arrays, manifest: pd.DataFrame) -> dict[str, str]:
     """Return the pictures of the cards as data URIs, each once, by PART/ROW."""
     ink = {part for part, rows in manifest.groupby("part") if is_ink(rows["source"])}
-    places = {image: image.rpartition("/") for image in sorted(wanted)}
+    places = {image: image.rpartition("/") for image in sorted(names)}
     pictures = {
         image: images[part.split("/")[0]][int(row)] for image, (part, _, row) in places.items()
     }

@@ -1,4 +1,4 @@
-"""The curves of one detector, as the lists of numbers that the page's script draws."""
+"""Convert the curves of a detector to lists of numbers for the page's script."""
 
 from collections.abc import Mapping
 from typing import Any

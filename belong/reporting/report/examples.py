@@ -1,4 +1,4 @@
-"""Which images the page shows for a detector: the most anomalous ones, and its mistakes."""
+"""Select the images that the page shows for a detector: the most anomalous ones, and mistakes."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The scoreboard: every number of every detector, and what verdicts that look at nothing score."""
+"""Build the scoreboard: the metrics of every detector, and of constant rules as a baseline."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

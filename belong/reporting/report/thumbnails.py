@@ -1,4 +1,4 @@
-"""Small pictures that stand in the page itself, as data URIs."""
+"""Encode small pictures as data URIs."""
 
 import base64
 import io
@@ -19,15 +19,15 @@ def thumbnails(images: Mapping[str, np.ndarray], ink: Collection[str]) -> dict[s
     Colours are cut down to 256 for each image, which halves the page and is hardly seen at this
     size. Those named in `ink` are shown inverted, where they have one channel.
     """
-    made: dict[str, str] = {}
+    uris: dict[str, str] = {}
     for side in SIDES_PX:
-        made = {
+        uris = {
             name: _thumbnail(255 - image if name in ink and len(image) == 1 else image, side)
             for name, image in images.items()
         }
-        if sum(map(len, made.values())) <= MOST_CHARACTERS:
+        if sum(map(len, uris.values())) <= MOST_CHARACTERS:
             break
-    return made
+    return uris
 
 
 def _thumbnail(image: np.ndarray, side: int) -> str:

@@ -1,1 +1,1 @@
-"""Where the cells of a grid run."""
+"""Define where the cells of a grid run."""

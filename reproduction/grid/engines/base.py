@@ -1,4 +1,4 @@
-"""What every engine does: it runs a command, and several of them when several threads ask."""
+"""Define the interface of an engine: it runs commands, in parallel from several threads."""
 
 from typing import Protocol
 

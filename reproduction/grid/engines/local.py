@@ -1,4 +1,4 @@
-"""Cells as processes of this machine."""
+"""Run cells as processes of this machine."""
 
 from pathlib import Path
 from threading import Lock

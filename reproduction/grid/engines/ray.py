@@ -1,4 +1,4 @@
-"""Cells as tasks of Ray, on a cluster if RAY_ADDRESS names one, else on this machine.
+"""Run cells as tasks of Ray, on the cluster of RAY_ADDRESS or on this machine.
 
 All machines need the repository's folder and DVC's cache under the same path.
 """

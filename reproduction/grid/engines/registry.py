@@ -1,4 +1,4 @@
-"""Every engine by its name. Ray and submitit are imported only when they are asked for."""
+"""List the engines by name; Ray and submitit are imported only if requested."""
 
 from pathlib import Path
 

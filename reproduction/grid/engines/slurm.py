@@ -1,4 +1,4 @@
-"""Cells as jobs of Slurm, by submitit.
+"""Run cells as jobs of Slurm, with submitit.
 
 All machines need the repository's folder and DVC's cache under the same path. Partition, account
 and the like come from the variables that `sbatch` reads itself, SBATCH_PARTITION and so on.

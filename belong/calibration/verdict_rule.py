@@ -1,0 +1,180 @@
+"""How scores become verdicts: thresholds that keep a guarantee, pooled or of each class.
+
+Of "per-class" each predicted class has its own threshold, from the calibration images that were
+predicted as it (Vovk, Gammerman and Shafer, Algorithmic Learning in a Random World, 2005, section
+4.5: Mondrian conformal predictors). The predicted class of an image is known, and so is its group;
+the true one is not. A class with too few calibration images keeps the pooled threshold.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+
+from belong.calibration import conformal
+from belong.calibration.sample_size import (
+    CERTAINTY,
+    MARGINAL,
+    PER_CLASS,
+    Guarantee,
+    least_to_calibrate,
+    rejectable,
+)
+from belong.calibration.verdict import decide
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Calibration images of all classes, or of one, and the threshold that they set.
+
+    Attributes:
+        scores: (n,) of the images.
+        rank: so many of them may be as large as a rejected score.
+        threshold: the score up to which an image belongs.
+    """
+
+    scores: np.ndarray
+    rank: int
+    threshold: float
+
+    @cached_property
+    def ties(self) -> np.ndarray:
+        """Up to which score an image counts as equal to each calibration image: (n,) sorted."""
+        return conformal.ties(self.scores)
+
+    @cached_property
+    def limit(self) -> float:
+        """Up to which score it counts as equal to the threshold."""
+        return float(conformal.tie(np.array(self.threshold), self.scores))
+
+    @classmethod
+    def of(cls, scores: np.ndarray, *, alpha: float, guarantee: Guarantee = MARGINAL) -> Self:
+        """Calibrate on scores (n,).
+
+        Raises:
+            InputError: they are too few for alpha.
+        """
+        limit = conformal.threshold(scores, alpha=alpha, guarantee=guarantee)
+        return cls(scores, rejectable(len(scores), alpha, guarantee), limit)
+
+    def at_rank(self, rank: int) -> Self:
+        """Return the threshold that rejects p-values up to rank / (n + 1); 0: none."""
+        limit = float(np.sort(self.scores)[-rank]) if rank else np.inf
+        return type(self)(self.scores, rank, limit)
+
+
+@dataclass(frozen=True)
+class VerdictRule:
+    """What decides.
+
+    Attributes:
+        guarantee: what holds of the rate of false rejects.
+        alpha: that rate.
+        pooled: on all calibration images.
+        of_class: label -> its own calibration; only of "per-class", and of classes with enough.
+        few: label -> its calibration images, of the classes with too few.
+    """
+
+    guarantee: Guarantee
+    alpha: float
+    pooled: Calibration
+    of_class: Mapping[int, Calibration]
+    few: Mapping[int, int]
+
+    @classmethod
+    def of(
+        cls,
+        scores: np.ndarray,
+        predicted: np.ndarray | None,
+        *,
+        classes: int,
+        alpha: float,
+        guarantee: Guarantee,
+    ) -> Self:
+        """Calibrate.
+
+        Args:
+            scores: (n,) of the calibration images.
+            predicted: (n,) their predicted classes; only "per-class" needs them.
+            classes: c.
+            alpha: promised share of false rejects.
+            guarantee: of that share.
+
+        Raises:
+            InputError: n is too small for alpha.
+        """
+        own: dict[int, Calibration] = {}
+        few: dict[int, int] = {}
+        if guarantee == PER_CLASS:
+            if predicted is None:
+                raise ValueError("per-class needs the predicted classes")
+            for label in range(classes):
+                of_label = scores[predicted == label]
+                if len(of_label) < least_to_calibrate(alpha):
+                    few[label] = len(of_label)
+                else:
+                    own[label] = Calibration.of(of_label, alpha=alpha)
+        pooled = Calibration.of(scores, alpha=alpha, guarantee=guarantee)
+        return cls(guarantee, alpha, pooled, own, few)
+
+    def belongs(self, scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Decide, by scores (n,) and predicted classes (n,) int: (n,) bool."""
+        limits = np.full(len(scores), self.pooled.limit)
+        for label, own in self.of_class.items():
+            limits[labels == label] = own.limit
+        return decide(scores, limits)
+
+    def p_values(self, scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Return the p-value of each image among the calibration images of its group: (n,)."""
+        values = conformal.p_values_of(self.pooled.ties, scores)
+        for label, own in self.of_class.items():
+            is_own = labels == label
+            values[is_own] = conformal.p_values_of(own.ties, scores[is_own])
+        return values
+
+    def at_rank(self, rank: int) -> Self:
+        """Return the rule that rejects p-values up to rank / (n + 1), of all classes together."""
+        return replace(self, pooled=self.pooled.at_rank(rank), of_class={})
+
+    def groups(self, counts: Sequence[int]) -> list[tuple[int, int, int]]:
+        """Return (calibration images, new images, rank) of each threshold, for `rejects_range`.
+
+        Of each class (c,) there are so many new images.
+        """
+        both = [(own, counts[label]) for label, own in self.of_class.items()]
+        both.append((self.pooled, sum(counts) - sum(m for _, m in both)))
+        return [(len(own.scores), m, own.rank) for own, m in both]
+
+    def rejects_range(self, counts: Sequence[int]) -> tuple[int, int]:
+        """Return between which numbers of false rejects 95 of 100 cases lie, see `groups`."""
+        return conformal.rejects_range(self.groups(counts))
+
+    def by_chance(self, counts: Sequence[int]) -> float:
+        """Return how many images are rejected on average if all belong, see `groups`."""
+        return sum(m * rank / (n + 1) for n, m, rank in self.groups(counts))
+
+    def sentence(self, class_names: Sequence[str]) -> str:
+        """Return what is guaranteed, in words."""
+        return f"{promise(self.alpha, self.guarantee)}{self._pooled_classes(class_names)}"
+
+    def _pooled_classes(self, class_names: Sequence[str]) -> str:
+        if not self.few:
+            return ""
+        counts = ", ".join(f"{class_names[label]} ({n})" for label, n in self.few.items())
+        return (
+            f"; too few calibration images, so that the threshold of all classes decides: {counts};"
+            f" {least_to_calibrate(self.alpha)} of each are needed"
+        )
+
+
+def promise(alpha: float, guarantee: Guarantee) -> str:
+    """Return what a threshold guarantees, in words."""
+    if guarantee == PER_CLASS:
+        return f"of each predicted class at most {alpha:.2%} of the images that belong are rejected"
+    if guarantee == MARGINAL:
+        return f"at most {alpha:.2%} of the images that belong are rejected, on average"
+    return (
+        f"with {CERTAINTY:.0%} certainty at most {alpha:.2%} of the images that belong are rejected"
+    )

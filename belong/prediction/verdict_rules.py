@@ -1,0 +1,90 @@
+"""How a model's scores become verdicts: as it was fitted, or with a threshold moved afterwards."""
+
+import numpy as np
+
+from belong.calibration.false_discovery import check_fdr, reported_rank
+from belong.calibration.sample_size import (
+    MARGINAL,
+    PER_CLASS,
+    Guarantee,
+    rejectable,
+)
+from belong.calibration.verdict import decide
+from belong.calibration.verdict_rule import Calibration, VerdictRule
+from belong.prediction.bundle import Bundle
+from belong.prediction.manifest import IntegrityError
+from belong.prediction.scoring_options import ScoringOptions
+from belong.runtime.errors import InputError
+
+PREDICTED = "predicted"  # the array of the calibration images' classes
+
+
+def rule_of(
+    bundle: Bundle, *, alpha: float | None = None, guarantee: Guarantee | None = None
+) -> VerdictRule:
+    """Return what decides.
+
+    Args:
+        bundle: the model.
+        alpha: promised share of false rejects; the model's own if None.
+        guarantee: of that share; the model's own if None. If both are None, the model's own
+            threshold decides, calibrated or not.
+
+    Raises:
+        InputError: the calibration images are too few for this alpha, or the model does not keep
+            the classes that "per-class" needs.
+        IntegrityError: the classes do not fit the model.
+    """
+    manifest, arrays = bundle.manifest, bundle.arrays["calibration"]
+    scores, predicted = arrays[manifest.detector], arrays.get(PREDICTED)
+    is_own = alpha is None and guarantee is None
+    alpha, guarantee = alpha or manifest.alpha, guarantee or manifest.guarantee
+    _check(predicted, len(scores), classes=len(manifest.class_names))
+    if is_own and (guarantee != PER_CLASS or manifest.threshold_from != "calibrated"):
+        rank = rejectable(len(scores), alpha, guarantee)
+        pooled = Calibration(scores, rank, manifest.threshold)
+        return VerdictRule(guarantee, alpha, pooled, {}, {})
+    if guarantee == PER_CLASS and predicted is None:
+        raise InputError(
+            "per-class needs the classes of the calibration images, which this model does not "
+            "keep: an older version of belong made it; fit it again"
+        )
+    return VerdictRule.of(
+        scores, predicted, classes=len(manifest.class_names), alpha=alpha, guarantee=guarantee
+    )
+
+
+def rule_for(bundle: Bundle, options: ScoringOptions) -> VerdictRule:
+    """Return what decides with these options; of `fdr`, what decides before the batch is known.
+
+    Raises:
+        InputError: as `rule_of`; or the calibration images are too few for `fdr`.
+    """
+    if options.fdr is None:
+        return rule_of(bundle, alpha=options.alpha, guarantee=options.guarantee)
+    scores = bundle.arrays["calibration"][bundle.manifest.detector]
+    check_fdr(len(scores), options.fdr)
+    return VerdictRule(MARGINAL, options.fdr, Calibration(scores, 0, np.inf), {}, {})
+
+
+def reporting_rule(rule: VerdictRule, p_values: np.ndarray, fdr: float) -> VerdictRule:
+    """Return the rule that keeps `fdr` in a batch whose images have these p-values (m,)."""
+    n = len(rule.pooled.scores)
+    ranks = np.rint(p_values * (n + 1)).astype(np.int64)
+    return rule.at_rank(reported_rank(ranks, n=n, fdr=fdr))
+
+
+def is_reported(rule: VerdictRule, p_values: np.ndarray) -> np.ndarray:
+    """Return which images `reporting_rule` has rejected, by their p-values (m,): (m,) bool."""
+    return ~decide(-p_values, -(rule.pooled.rank + 0.5) / (len(rule.pooled.scores) + 1))
+
+
+def _check(predicted: np.ndarray | None, n: int, *, classes: int) -> None:
+    if predicted is None:
+        return
+    is_whole = predicted.shape == (n,) and predicted.dtype == np.int64
+    if not is_whole or not 0 <= predicted.min() <= predicted.max() < classes:
+        raise IntegrityError(
+            f"the model does not fit together: the array {PREDICTED} of calibration.safetensors "
+            f"is not one of {classes} classes for each of {n} images"
+        )
