@@ -26,8 +26,9 @@ from belong.calibration.sample_size import (
 from belong.calibration.verdict import decide
 from belong.calibration.verdict_rule import VerdictRule
 
-# Half of the held-out images give its p-values, and only the rest set its threshold.
-COMBINED = "combined"
+# Half of the held-out images give its p-values, and only the rest set its threshold, unless the
+# training images calibrate.
+COMBINED, CROSS = "combined", "cross"
 
 
 def expected(name: str, calibration: Mapping[str, Any], n_test: int) -> tuple[float, float]:
@@ -36,7 +37,8 @@ def expected(name: str, calibration: Mapping[str, Any], n_test: int) -> tuple[fl
     `name` is the detector's, `calibration` is that of metrics_all.json.
     """
     held_out = calibration["n_calibration"]
-    n = held_out // 2 if name == COMBINED else held_out
+    has_half = name == COMBINED and calibration.get("method") != CROSS
+    n = held_out // 2 if has_half else held_out
     return conformal.promised_range(n, n_test, alpha=calibration["alpha"])
 
 

@@ -16,6 +16,7 @@ PER_CLASS: Guarantee = "per-class"
 GUARANTEES = (MARGINAL, CONDITIONAL, PER_CLASS)
 CERTAINTY = 0.95  # of "training-conditional"
 
+CALIBRATIONS = ("auto", "split", "cross")  # that a person may ask `belong fit` for
 LEAST_IMAGES = 10  # of fewer, the tenth that is the tail is less than one image
 # Of the held-out images of `combined`: those that fit the p-values and choose the members. The
 # others alone set the threshold.

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from belong.calibration.cross_conformal import LEAST_OF_CLASS
 from belong.calibration.sample_size import MARGINAL, Guarantee, least_held_out
 from belong.data.dataset import (
     IS_IN,
@@ -67,6 +68,7 @@ def split(
     guarantee: Guarantee = MARGINAL,
     seed: int,
     least_classes: int = 2,
+    cross: bool = False,
 ) -> Split:
     """Choose the classes of all data sets and divide their images into parts.
 
@@ -78,6 +80,7 @@ def split(
         guarantee: of that share.
         seed: draws the parts.
         least_classes: of the normal images; 1 where no classifier is trained.
+        cross: hold nothing out: all normal images but an official test are `normal/train`.
 
     Raises:
         InputError: a choice that cannot be, more pixels than allowed, or too few images to fit or
@@ -85,7 +88,7 @@ def split(
     """
     paths = {kind: Path(section.path) for kind, section in choices.items()}
     sources = {kind: whole[section.path] for kind, section in choices.items()}
-    for kind in ("normal", "anomaly"):
+    for kind in ("anomaly",) if cross else ("normal", "anomaly"):
         # Of all classes, so that no choice of them moves it; another stream than that of the
         # calibration part.
         rng = np.random.default_rng([seed, 1])
@@ -108,11 +111,12 @@ def split(
         sets["anomaly"],
         {kind: sets[kind] for kind in ("left_out", "unseen")},
         form=form,
-        calibration_fraction=options.calibration_fraction,
+        calibration_fraction=None if cross else options.calibration_fraction,
         further_images=options.further_images,
         rng=np.random.default_rng(seed),
     )
-    _check_calibration(manifest, alpha, guarantee)
+    if not cross:
+        _check_calibration(manifest, alpha, guarantee)
     arrays = {}
     for part in PARTS:
         own = manifest[manifest["part"] == part]
@@ -159,7 +163,7 @@ def assign(
     further: Mapping[str, DataSet],
     *,
     form: Form,
-    calibration_fraction: float,
+    calibration_fraction: float | None,
     further_images: int,
     rng: np.random.Generator,
 ) -> pd.DataFrame:
@@ -174,7 +178,8 @@ def assign(
         further: "left_out" and "unseen": more that do not. Of a data set with an official test
             part only that is taken.
         form: that all images are given: those that are then alike to the byte are one image.
-        calibration_fraction: of every class's training images, held out to set thresholds.
+        calibration_fraction: of every class's training images, held out to set thresholds; None:
+            none are, and there is no test part but an official one.
         further_images: of each of the further sets; as many are drawn, if there are more.
         rng: draws them.
 
@@ -191,7 +196,10 @@ def assign(
         tables.append(_anomalies(data, np.full(len(data.labels), f"{name}/test"), form, some))
     manifest = pd.concat(tables, ignore_index=True)
     manifest = _without_repeats(manifest)
-    _enough_of_each_class(manifest, normal.class_names)
+    least = {"normal/train": 2, "normal/calibration": 1, "normal/test": 1}
+    if calibration_fraction is None:
+        least = {"normal/train": LEAST_OF_CLASS, "normal/test": int(normal.is_test.any())}
+    _enough_of_each_class(manifest, normal.class_names, least)
     order = pd.Categorical(manifest["part"], [*PARTS, "dropped"], ordered=True)
     return (
         manifest.assign(order=order)
@@ -201,10 +209,12 @@ def assign(
 
 
 def _normal_parts(
-    data: DataSet, kept: np.ndarray, fraction: float, rng: np.random.Generator
+    data: DataSet, kept: np.ndarray, fraction: float | None, rng: np.random.Generator
 ) -> np.ndarray:
     """Hold out the same fraction of every class; kept (n,) bool are those that are drawn from."""
     parts = np.where(data.is_test, "normal/test", "normal/train").astype(object)
+    if fraction is None:
+        return parts
     for label in range(len(data.class_names)):
         rows = np.flatnonzero((data.labels == label) & ~data.is_test & kept)
         held_out = rng.permutation(rows)[: drawn(len(rows), fraction)]
@@ -278,10 +288,12 @@ def _without_repeats(manifest: pd.DataFrame) -> pd.DataFrame:
     return manifest
 
 
-def _enough_of_each_class(manifest: pd.DataFrame, names: tuple[str, ...]) -> None:
+def _enough_of_each_class(
+    manifest: pd.DataFrame, names: tuple[str, ...], needed: Mapping[str, int]
+) -> None:
     counts = pd.crosstab(manifest["label"], manifest["part"])
     counts = counts.reindex(index=range(len(names)), columns=list(PARTS), fill_value=0)
-    for part, least in (("normal/train", 2), ("normal/calibration", 1), ("normal/test", 1)):
+    for part, least in needed.items():
         for label, count in counts[part].items():
             if count < least:
                 own = manifest[manifest["label"] == label]

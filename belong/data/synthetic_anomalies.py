@@ -90,7 +90,11 @@ def derive(images: np.ndarray, *, most: int, seed: int) -> Iterator[tuple[str, n
         seed: draws the images, and what is done to them.
     """
     rng = np.random.default_rng(seed)
-    count = min(most, len(images))
-    drawn = images[np.sort(rng.choice(len(images), count, replace=False))]
+    drawn = images[drawn_rows(len(images), most=most, rng=rng)]
     for kind, spoil in DERIVED.items():
         yield f"derived/{kind}", spoil(drawn, rng)
+
+
+def drawn_rows(n: int, *, most: int, rng: np.random.Generator) -> np.ndarray:
+    """Return which of n images anomalies are made of, (m,) int64 in their order."""
+    return np.sort(rng.choice(n, min(most, n), replace=False))

@@ -217,3 +217,31 @@ def combined(
         for part, by_name in scores.items()
     }
     return {part: combination.score(by_name) for part, by_name in tested.items()}
+
+
+def cross_combined(
+    scores: Mapping[str, Mapping[str, np.ndarray]],
+    held_out: str,
+    members: Collection[str],
+    *,
+    tail: float,
+    rule: CombinationRule,
+) -> dict[str, np.ndarray]:
+    """Return the combined score of every part; images of `held_out` were scored out of fold.
+
+    All of these fit the p-values, and none is set aside: those of each come from the others, as
+    those of a new image come from images that it is none of.
+
+    From part -> detector -> (n,) to part -> (n,) float32.
+    """
+    own = {name: scores[held_out][name] for name in members}
+    rest = {part: by_name for part, by_name in scores.items() if part != held_out}
+    every = Combination.fit(own, tail=tail, rule=rule)
+    sums = {part: every.score({name: x[name] for name in members}) for part, x in rest.items()}
+    n = len(next(iter(own.values())))
+    each = [
+        Combination.fit({name: np.delete(x, row) for name, x in own.items()}, tail=tail, rule=rule)
+        .score({name: x[row : row + 1] for name, x in own.items()})
+        for row in range(n)
+    ]  # fmt: skip
+    return sums | {held_out: np.concatenate(each)}

@@ -1,6 +1,6 @@
 """Fit all detectors except the supervised head to normal training images."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -22,17 +22,24 @@ Arrays = dict[str, np.ndarray]
 
 
 def fit_gaussians(
-    features: np.ndarray, labels: np.ndarray, class_names: list[str], *, options: MahalanobisSection
+    features: np.ndarray,
+    labels: np.ndarray,
+    class_names: list[str],
+    *,
+    options: MahalanobisSection,
+    tell: Callable[[str], None] | None = say,
 ) -> tuple[Arrays, dict[str, str]]:
     """Fit one Gaussian per class, and say of which covariance.
 
     Features (n, d) float32 and labels (n,), 0..c-1, of the training images -> `means` (c, d),
-    `whitening` (c, d, k), `thresholds` (c,); and which `covariance` was fitted, and `why`.
+    `whitening` (c, d, k), `thresholds` (c,); and which `covariance` was fitted, and `why`, which
+    `tell` is told.
     """
     vectors, classes = torch.from_numpy(features), torch.from_numpy(labels)
     fitted = mahalanobis.fit(vectors, classes, class_names, **options.model_dump())
     kind, why = choose(options.covariance, int(torch.bincount(classes).min()), vectors.shape[1])
-    say(f"covariance {kind}: {why}")
+    if tell:
+        tell(f"covariance {kind}: {why}")
     return fitted.arrays(), {"covariance": kind, "why": why}
 
 
@@ -44,6 +51,8 @@ def fit_detectors(
     bias: np.ndarray,
     options: DetectorsSection,
     seed: int,
+    tell: Callable[[str], None] | None = say,
+    only: Collection[str] = (),
 ) -> Arrays:
     """Fit the detectors that learn from normal training images alone; return `DETECTOR/ARRAY`.
 
@@ -54,21 +63,39 @@ def fit_detectors(
         bias: (c,) of the classifier's last layer.
         options: a section for each detector that has anything to choose.
         seed: draws the samples of the isolation forest.
+        tell: is told which covariances are fitted, and why; None: no progress is shown either.
+        only: the names of those that are fitted, if not all are.
     """
     training, sections = training_of(views, class_names, weight, bias), sections_of(options, seed)
     arrays: Arrays = {}
-    names = stored_in("detectors")
-    with bar(len(names), "fit detectors", "detector") as progress:
+    names = [name for name in stored_in("detectors") if not only or name in only]
+    with bar(len(names), "fit detectors" if tell else None, "detector") as progress:
         for name in names:
             kind = DETECTORS[name]
-            if issubclass(kind, OneLayer):
+            if tell and issubclass(kind, OneLayer):
                 n, d = training.least_of_a_class, getattr(training.views, kind.layer).shape[1]
                 chosen, why = choose(sections[name]["covariance"], n, d)
-                say(f"{name}: covariance {chosen}: {why}")
+                tell(f"{name}: covariance {chosen}: {why}")
             fitted = kind.fit(training, **sections.get(name, {}))
             arrays |= {f"{name}/{key}": array for key, array in fitted.arrays().items()}
             progress.update()
     return arrays
+
+
+def with_covariances(options: DetectorsSection, training: Training) -> DetectorsSection:
+    """Return the sections with the covariances that `auto` chooses for these training images.
+
+    A detector that is fitted to nine tenths of them has the same kind then.
+    """
+    chosen = {}
+    for name in stored_in("detectors"):
+        kind = DETECTORS[name]
+        if issubclass(kind, OneLayer):
+            section: MahalanobisSection = getattr(options, name)
+            d = getattr(training.views, kind.layer).shape[1]
+            covariance, _ = choose(section.covariance, training.least_of_a_class, d)
+            chosen[name] = section.model_copy(update={"covariance": covariance})
+    return options.model_copy(update=chosen)
 
 
 def training_of(

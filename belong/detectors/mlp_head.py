@@ -99,6 +99,7 @@ def fit(
     learning_rate: float,
     generator: torch.Generator,
     checkpoint: Checkpoint | None = None,
+    description: str | None = "train head",
 ) -> tuple[SupervisedHead, list[Row]]:
     """Train a head; return it with one row per epoch (loss and accuracy).
 
@@ -133,7 +134,7 @@ def fit(
         epochs=epochs,
         batch_size=batch_size,
         generator=generator,
-        description="train head",
+        description=description,
         cycle_momentum=True,
         checkpoint=checkpoint,
     )

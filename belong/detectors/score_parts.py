@@ -1,26 +1,29 @@
 """Score every part of the images with every detector, set the thresholds, and decide."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
 from belong.calibration import conformal
 from belong.calibration.thresholds import thresholds
 from belong.calibration.verdict import decide
 from belong.detectors.base import scores_of
-from belong.detectors.combined import Member, combined, entered
+from belong.detectors.combined import Member, combined, cross_combined, entered
 from belong.detectors.registry import DETECTORS, stored_in
 from belong.detectors.temperature_scaling import best_temperature
 from belong.models.activations import Views
 from belong.parameters import CalibrationSection, CombinationRule
 from belong.runtime.progress import bar
 
-TESTED = ("normal/test", "anomaly/test")
+NORMAL_TEST = "normal/test"
+TESTED = (NORMAL_TEST, "anomaly/test")
 HELD_OUT = "normal/calibration"
+CLASSIFIED = (HELD_OUT, NORMAL_TEST)  # whose logits give a probability, and measure it
 FITTED = "normal/train"
 SPREAD = 0.5  # of the logarithm of the temperature, before any image is seen
 
@@ -55,6 +58,79 @@ def score_parts(
         calibration: which threshold is in force, and alpha.
 
     Returns:
+        As of `with_thresholds`.
+    """
+    scores = detector_scores(features, gaussians=gaussians, head=head, detectors=detectors)
+    sums = combined(by_part(scores), HELD_OUT, entered(members), tail=tail, rule=rule)
+    return with_thresholds(
+        scores,
+        sums,
+        class_names,
+        missing=dict.fromkeys(stored_in("head"), why_no_head) if why_no_head else {},
+        members=members,
+        calibration=calibration,
+    )
+
+
+def detector_scores(
+    features: Arrays,
+    *,
+    gaussians: Arrays,
+    head: Arrays,
+    detectors: Arrays,
+    description: str | None = "score",
+    only: Collection[str] = (),
+) -> dict[str, np.ndarray]:
+    """Return `PART/DETECTOR` (n,) float32 of every part but the one that was fitted to.
+
+    And, of the calibration and test parts, `PART/predicted` and `PART/labels` (n,) int64, and the
+    `PART/logits` (n, c) of the normal ones among them. The
+    arguments are those of `score_parts`, the `description` of the progress bar, if it has one, and
+    the names of the detectors that score, if not all do. Without a head its detector does not.
+    """
+    parts = [name.removesuffix("/logits") for name in features if name.endswith("/logits")]
+    views = {part: Views.from_arrays(features, part) for part in parts if part != FITTED}
+    arrays = _by_detector(gaussians, head, detectors)
+    missing = () if head else stored_in("head")
+    names = [name for name in DETECTORS if name not in missing and (not only or name in only)]
+    kinds = {name: DETECTORS[name] for name in names}
+    scores: dict[str, np.ndarray] = {}
+    with bar(len(kinds), description, "detector") as progress:
+        for name, kind in kinds.items():
+            fitted = kind.from_arrays(arrays[name])
+            for part, seen in views.items():
+                scores |= {f"{part}/{key}": x for key, x in scores_of({name: fitted}, seen).items()}
+            progress.update()
+    for part, seen in views.items():
+        scores[f"{part}/predicted"] = seen.logits.argmax(dim=1).numpy()
+        if part in (HELD_OUT, *TESTED):
+            scores[f"{part}/labels"] = features[f"{part}/labels"]
+    for part in CLASSIFIED:
+        if part in views:
+            scores[f"{part}/logits"] = views[part].logits.numpy()
+    return scores
+
+
+def with_thresholds(
+    scores: Arrays,
+    sums: Arrays,
+    class_names: list[str],
+    *,
+    missing: Mapping[str, str],
+    members: Mapping[str, Member],
+    calibration: CalibrationSection,
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Return the scores with those of `combined`, and the thresholds.
+
+    Args:
+        scores: as `detector_scores` returns them.
+        sums: part -> the scores of `combined`.
+        class_names: c.
+        missing: detector -> why it has no scores.
+        members: the candidates of `combined`, and which of them enter.
+        calibration: which threshold is in force, and alpha.
+
+    Returns:
         `PART/DETECTOR` (n,) float32, and `PART/predicted` and `PART/labels` (n,) int64 of the
         calibration and test parts, `normal/test/confidence` (n,) float32, the largest probability,
         and `normal/test/raw_confidence`, the same at a temperature of 1; and `class_names`,
@@ -62,50 +138,101 @@ def score_parts(
         `missing`, detector -> why it has no scores, and the `temperature` of the logits that fits
         the labels of the calibration images (Guo et al., ICML 2017).
     """
-    parts = [name.removesuffix("/logits") for name in features if name.endswith("/logits")]
-    views = {part: Views.from_arrays(features, part) for part in parts if part != FITTED}
-    arrays = _by_detector(gaussians, head, detectors)
-    missing = dict.fromkeys(stored_in("head"), why_no_head) if why_no_head else {}
-    kinds = {name: kind for name, kind in DETECTORS.items() if name not in missing}
-    scores: dict[str, dict[str, np.ndarray]] = {part: {} for part in views}
-    with bar(len(kinds), "score", "detector") as progress:
-        for name, kind in kinds.items():
-            fitted = kind.from_arrays(arrays[name])
-            for part, seen in views.items():
-                scores[part] |= scores_of({name: fitted}, seen)
-            progress.update()
-    sums_of = combined(scores, HELD_OUT, entered(members), tail=tail, rule=rule)
-    for part, sums in sums_of.items():
-        scores[part]["combined"] = sums
-    own = {name: kind.threshold for name, kind in kinds.items() if kind.threshold is not None}
+    every = dict(scores) | {f"{part}/combined": x for part, x in sums.items()}
+    held_out = by_part(every)[HELD_OUT]
+    own = {
+        name: kind.threshold
+        for name, kind in DETECTORS.items()
+        if kind.threshold is not None and name in held_out
+    }
     alpha, in_force = calibration.alpha, calibration.threshold
     limits = thresholds(
-        scores[HELD_OUT], own, alpha=alpha, in_force=in_force, guarantee=calibration.guarantee
+        held_out, own, alpha=alpha, in_force=in_force, guarantee=calibration.guarantee
     )
-    logits, labels = views[HELD_OUT].logits, torch.from_numpy(features[f"{HELD_OUT}/labels"])
+    logits = {part: torch.from_numpy(every.pop(f"{part}/logits")) for part in CLASSIFIED}
+    labels = torch.from_numpy(every[f"{HELD_OUT}/labels"])
     # Four decimals, so that the last bits of a sum decide nothing.
-    temperature = round(best_temperature(logits, labels, spread=SPREAD), 4)
-    about = {
+    temperature = round(best_temperature(logits[HELD_OUT], labels, spread=SPREAD), 4)
+    for name, divisor in (("confidence", temperature), ("raw_confidence", 1.0)):
+        every[f"{NORMAL_TEST}/{name}"] = _confidence(logits[NORMAL_TEST], divisor)
+    return every, {
         "class_names": class_names,
         "alpha": alpha,
         "thresholds": dict(sorted(limits.items())),
         "members": {name: asdict(member) for name, member in members.items()},
-        "missing": missing,
+        "missing": dict(missing),
         "temperature": temperature,
     }
-    by_name = {f"{part}/{name}": x for part, one in scores.items() for name, x in one.items()}
-    for part, seen in views.items():
-        by_name[f"{part}/predicted"] = seen.logits.argmax(dim=1).numpy()
-        if part in (HELD_OUT, *TESTED):
-            by_name[f"{part}/labels"] = features[f"{part}/labels"]
-    for name, divisor in (("confidence", temperature), ("raw_confidence", 1.0)):
-        by_name[f"{TESTED[0]}/{name}"] = _confidence(views[TESTED[0]], divisor)
-    return by_name, about
 
 
-def _confidence(views: Views, temperature: float) -> np.ndarray:
+def cross_scores(
+    out_of_fold: Arrays,
+    features: Arrays,
+    class_names: list[str],
+    *,
+    gaussians: Arrays,
+    head: Arrays,
+    detectors: Arrays,
+    why_no_head: str | None,
+    members: Collection[str],
+    tail: float,
+    rule: CombinationRule,
+    calibration: CalibrationSection,
+    only: Collection[str] = (),
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Return what `score_parts` does, where the training images calibrate.
+
+    Args:
+        out_of_fold: as `detector_scores` returns them, of the training images under the name of the
+            calibration part, and of what is derived of them; by detectors that have not seen them.
+            These scores are the test's too, if there is no part for it.
+        features: as of `score_parts`, and so are the others.
+        class_names: c.
+        gaussians: the arrays of `mahalanobis`.
+        head: those of the supervised head.
+        detectors: `DETECTOR/ARRAY` of all others.
+        why_no_head: the reason, if there is no supervised head.
+        members: the detectors of `combined`. None is left out by what the images show: they would
+            have to be divided once more.
+        tail: and
+        rule: see `belong.detectors.combined`.
+        calibration: which threshold is in force, and alpha.
+        only: the names of the detectors that score, if not all do.
+    """
+    known = by_part(out_of_fold)
+    rest = {key: x for key, x in features.items() if key.rpartition("/")[0] not in known}
+    scores = detector_scores(rest, gaussians=gaussians, head=head, detectors=detectors, only=only)
+    scores |= out_of_fold
+    sums = cross_combined(by_part(scores), HELD_OUT, members, tail=tail, rule=rule)
+    if f"{NORMAL_TEST}/predicted" not in scores:
+        start = f"{HELD_OUT}/"
+        own = [key.removeprefix(start) for key in scores if key.startswith(start)]
+        scores |= {f"{NORMAL_TEST}/{key}": scores[start + key] for key in own}
+        sums[NORMAL_TEST] = sums[HELD_OUT]
+    every, about = with_thresholds(
+        scores,
+        sums,
+        class_names,
+        missing=dict.fromkeys(stored_in("head"), why_no_head) if why_no_head else {},
+        members={name: Member(None, None) for name in members},
+        calibration=calibration,
+    )
+    return every, about | {"calibration": "cross"}
+
+
+def by_part(scores: Arrays) -> dict[str, dict[str, np.ndarray]]:
+    """Return part -> detector -> scores (n,), of arrays `PART/DETECTOR`, without the classes."""
+    parts: dict[str, dict[str, np.ndarray]] = {}
+    for key, array in scores.items():
+        part, _, name = key.rpartition("/")
+        if name not in ("predicted", "labels", "logits"):
+            parts.setdefault(part, {})[name] = array
+    return parts
+
+
+def _confidence(logits: Tensor, temperature: float) -> np.ndarray:
     """Return the largest probability of each image: (n,) float32."""
-    return (views.logits / temperature).softmax(dim=1).amax(dim=1).numpy()
+    return (logits / temperature).softmax(dim=1).amax(dim=1).numpy()
 
 
 def verdict_table(scores: Arrays, about: Mapping[str, Any], manifest: pd.DataFrame) -> pd.DataFrame:

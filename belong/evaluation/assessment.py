@@ -148,11 +148,15 @@ class Promise:
         alpha: the share, between 0 and 1.
         expected: range of the measured share in 95 of 100 cases, given the numbers of images.
         is_calibrated: False for the paper's threshold, which promises nothing.
+        is_measured: False where the images that set the threshold are the test too: each is given
+            its class by a network that has not seen it, and their false rejects are those that
+            alpha allows.
     """
 
     alpha: float
     expected: tuple[float, float]
     is_calibrated: bool = True
+    is_measured: bool = True
 
 
 @dataclass(frozen=True)
@@ -203,8 +207,13 @@ class Training:
     lacks_weights: bool
 
 
-def assess(answers: Answers, promise: Promise, training: Training) -> Assessment:
-    """Return how good a model is, from its answers on at least one normal test image."""
+def assess(
+    answers: Answers, promise: Promise, training: Training, *, more_images: str | None = None
+) -> Assessment:
+    """Return how good a model is, from its answers on at least one normal test image.
+
+    `more_images` is a sentence on what these would bring.
+    """
     accuracy, rejects = share(answers.labels == answers.predicted), share(~answers.accepted)
     accepts = share(answers.anomalies) if len(answers.anomalies) else None
     synthetic = [
@@ -250,7 +259,9 @@ def assess(answers: Answers, promise: Promise, training: Training) -> Assessment
         synthetic=synthetic,
         sentences=(
             {
-                "accuracy": accuracy_sentence(accuracy, chance, largest_class),
+                "accuracy": accuracy_sentence(
+                    accuracy, chance, largest_class, out_of_fold=not promise.is_measured
+                ),
                 "confusion": confusion_sentence(confused, errors),
             }
             if has_classes
@@ -268,7 +279,8 @@ def assess(answers: Answers, promise: Promise, training: Training) -> Assessment
         | {
             "as a judge of what belongs": graded("As an anomaly detector", judge),
         }
-        | ({"from scratch": FROM_SCRATCH} if training.lacks_weights else {}),
+        | ({"from scratch": FROM_SCRATCH} if training.lacks_weights else {})
+        | ({"more images": more_images} if more_images else {}),
         helps=helps,
         verdict=verdict(classifier, judge, helps),
     )
@@ -383,6 +395,8 @@ def grade_classifier(accuracy: Share, chance: float, mistaken: Sequence[str]) ->
 def rejects_finding(rejects: Share, promise: Promise) -> tuple[Level, str]:
     """Grade the false rejects."""
     promised = "promised" if promise.is_calibrated else "intended"
+    if not promise.is_measured and promise.is_calibrated:
+        return GOOD, f"its false-rejection rate is the promised one ({promise.alpha:.1%})"
     reason = f"it rejects {percent(rejects)} of normal images ({promise.alpha:.1%} {promised})"
     if round(rejects.value, 4) <= promise.expected[1]:
         return GOOD, reason
@@ -424,13 +438,20 @@ def totals(synthetic: Sequence[SyntheticSet]) -> tuple[int, int]:
 # --- words ----------------------------------------------------------------------------------------
 
 
-def accuracy_sentence(accuracy: Share, chance: float, largest_class: str | None) -> str:
-    """Return the accuracy, and that of always predicting the largest class, in a sentence."""
+def accuracy_sentence(
+    accuracy: Share, chance: float, largest_class: str | None, *, out_of_fold: bool = False
+) -> str:
+    """Return the accuracy, and that of always predicting the largest class, in a sentence.
+
+    `out_of_fold` says that each image was classified by a network fitted to the others.
+    """
     digits = 2 if accuracy.of < 100 else 3
     value, low, high, by_chance = (
         f"{number:.{digits}f}" for number in (accuracy.value, accuracy.low, accuracy.high, chance)
     )
-    images = counted(accuracy.of, "test image")
+    images = counted(accuracy.of, "image" if out_of_fold else "test image")
+    if out_of_fold:
+        images += ", each classified by a network that was fitted without it"
     if accuracy.is_wide:
         measured = f"{value} on only {images}: between {low} and {high} (95% interval)"
     else:
@@ -466,6 +487,13 @@ def confusion_sentence(confused: Sequence[Confusion], errors: np.ndarray) -> str
 
 def rejects_sentence(rejects: Share, promise: Promise) -> str:
     """Compare the false rejects with the promised rate, in a sentence."""
+    if not promise.is_measured and promise.is_calibrated:
+        low, high = promise.expected
+        return (
+            f"False rejects are not measured, for every image has set the threshold; "
+            f"{promise.alpha:.1%} are promised, and of {counted(rejects.of, 'new image')} that "
+            f"belong {low:.1%} to {high:.1%} are to be expected."
+        )
     measured = f"{numbered(rejects, 'test image')} rejected"
     if not promise.is_calibrated:
         return f"{measured}; the threshold in force, that of the paper, promises no rate."

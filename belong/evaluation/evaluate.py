@@ -38,7 +38,8 @@ def evaluate(
             `normal/test/confidence` and `normal/test/raw_confidence` (n,) float32.
         about: `class_names`; `alpha`; `thresholds`, detector -> kind -> score; `members`,
             candidate of `combined` -> whether it enters; `missing`, detector -> why it has no
-            scores; `temperature` of the logits.
+            scores; `temperature` of the logits; `calibration`, "cross" if the
+            training images calibrated.
         manifest: columns `part` and `is_anomaly`, a row for each image.
         vectors: "normal", and "anomaly" if there are any -> features of test images (n, d).
         centroids: (c, d) mean features of the classes.
@@ -80,7 +81,8 @@ def evaluate(
             normal["mahalanobis"],
             thresholds["mahalanobis"]["training"],
             alpha=about["alpha"],
-        ),
+        )
+        | ({"method": about["calibration"]} if "calibration" in about else {}),
         "detectors": {
             name: measure.detector(
                 normal[name],

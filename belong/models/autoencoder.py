@@ -78,6 +78,7 @@ def fit(
     most_side_px: int,
     generator: torch.Generator,
     checkpoint: Checkpoint | None = None,
+    description: str | None = "train autoencoder",
 ) -> tuple[Autoencoder, list[Row]]:
     """Train an autoencoder; return it with one row per epoch.
 
@@ -120,7 +121,7 @@ def fit(
         epochs=epochs,
         batch_size=batch_size,
         generator=generator,
-        description="train autoencoder",
+        description=description,
         checkpoint=checkpoint,
     )
     return autoencoder, history

@@ -51,6 +51,7 @@ def extract_parts(
     parts: Iterable[tuple[str, np.ndarray, np.ndarray]],
     *,
     device: torch.device,
+    description: str | None = "extract",
 ) -> dict[str, np.ndarray]:
     """Return the views of each part by name, as `belong.models.activations.Views.arrays` has them.
 
@@ -62,7 +63,9 @@ def extract_parts(
     arrays: dict[str, np.ndarray] = {}
     for part, inputs, images in parts:
         tensors = torch.from_numpy(inputs), torch.from_numpy(images)
-        views = extract(network, autoencoder, *tensors, device=device).arrays(part)
+        views = extract(
+            network, autoencoder, *tensors, device=device, description=description
+        ).arrays(part)
         arrays |= {f"{HEAD}/features": views[f"{HEAD}/features"]} if part == HEAD else views
     return arrays
 
@@ -115,6 +118,7 @@ def extract(
     images: Tensor,
     *,
     device: torch.device,
+    description: str | None = "extract",
 ) -> Views:
     """Return the views of n images, on the CPU; both networks are trained, and on `device`.
 
@@ -128,7 +132,7 @@ def extract(
         images,
         batch_size=network.batch,
         device=device,
-        description="extract",
+        description=description,
     )
     return Views(*layers)
 

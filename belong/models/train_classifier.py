@@ -54,6 +54,7 @@ def fit_classifier(
     backbone: Backbone | None = None,
     checkpoint: Checkpoint | None = None,
     refuses_chance: bool = True,
+    description: str | None = "train",
 ) -> tuple[Network, list[Row]]:
     """Build a network and train it; return it, on the device, with one row per epoch.
 
@@ -75,6 +76,7 @@ def fit_classifier(
         checkpoint: where to go on from, and where to keep how far the training came.
         refuses_chance: whether a network is refused that is at chance in the end, on the images
             that it was trained on or on those held out. A caller that judges it may take it.
+        description: of the progress bar; None shows none.
 
     Raises:
         InputError: the network cannot take images of this size, vectors would have to be moved,
@@ -98,6 +100,7 @@ def fit_classifier(
             options=_slower(options, number),
             generator=generator,
             checkpoint=checkpoint,
+            description=description,
         )
         learning = LearningCheck(
             built, inputs.to(device), labels.to(device), options.epochs, options.batch_size

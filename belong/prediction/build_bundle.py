@@ -21,6 +21,7 @@ from belong.evaluation.assessment import (
     Training,
     assess,
 )
+from belong.evaluation.learning_curve import LearningCurve
 from belong.models.backbones.card import BackboneCard
 from belong.parameters import (
     FROZEN,
@@ -31,7 +32,7 @@ from belong.parameters import (
     ImagesSection,
 )
 from belong.prediction.bundle import Arrays, Bundle
-from belong.prediction.manifest import FORMAT, Manifest, Measured, TrainedOn
+from belong.prediction.manifest import FORMAT, CrossConformal, Manifest, Measured, TrainedOn
 from belong.prediction.training_thumbnails import packed
 from belong.prediction.verdict_rules import PREDICTED
 from belong.runtime import portable_math
@@ -62,7 +63,8 @@ class Fitted:
         gaussians: those of `mahalanobis`.
         head: those of `mlp_head`.
         detectors: `DETECTOR/ARRAY` of all other detectors.
-        held_out: detector -> scores (m,) of the calibration images; half as many for `combined`.
+        held_out: detector -> scores (m,) of the calibration images; half as many for `combined`,
+            unless these were the training images.
         scores: `PART/DETECTOR` (n,) scores of the images of each part, `PART/predicted` (n,) int64,
             and `normal/test/labels` (n,) int64; see `assessment_of`.
         thresholds: detector -> its thresholds, see `belong.calibration.thresholds`.
@@ -70,6 +72,8 @@ class Fitted:
         missing: detector -> why it has no scores.
         temperature: of the logits, see `belong.detectors.score_parts`.
         metrics: the content of metrics_all.json.
+        cross: how the training images calibrated; None if others were held out.
+        learning_curve: what more images would bring, if it was measured.
     """
 
     images: np.ndarray
@@ -91,6 +95,8 @@ class Fitted:
     missing: Mapping[str, str]
     temperature: float
     metrics: Mapping[str, Any]
+    cross: CrossConformal | None = None
+    learning_curve: LearningCurve | None = None
 
 
 @dataclass(frozen=True)
@@ -174,6 +180,7 @@ def build_bundle(fitted: Fitted, settings: Settings, *, where: Path) -> Bundle:
         alpha=calibration.alpha,
         guarantee=calibration.guarantee,
         n_calibration=n,
+        cross_conformal=fitted.cross,
         threshold=thresholds["in_force"],
         distance_limit=fitted.thresholds["mahalanobis"]["calibrated"],
         threshold_from=kind,
@@ -190,11 +197,18 @@ def build_bundle(fitted: Fitted, settings: Settings, *, where: Path) -> Bundle:
             fitted,
             detector,
             rule,
-            Promise(calibration.alpha, numbers.expected, is_calibrated=kind == "calibrated"),
+            Promise(
+                calibration.alpha,
+                numbers.expected,
+                is_calibrated=kind == "calibrated",
+                is_measured=not (fitted.cross and fitted.cross.tests_itself),
+            ),
         ),
+        learning_curve=fitted.learning_curve,
     )
     # As in `detectors.combined.combined`; the rest are in that of `combined`.
-    of_members = {f"member/{name}": held_out[name][FITTING] for name in manifest.members}
+    fitting = slice(None) if fitted.cross else FITTING
+    of_members = {f"member/{name}": held_out[name][fitting] for name in manifest.members}
     arrays = {
         "network": fitted.network,
         "backbone": fitted.backbone if settings.network == FROZEN else {},
@@ -276,7 +290,8 @@ def assessment_of(fitted: Fitted, detector: str, rule: VerdictRule, promise: Pro
         images=np.bincount(fitted.labels, minlength=len(fitted.class_names)),
         lacks_weights=fitted.images.shape[1] > 1 and (card is None or card.is_drawn),
     )
-    return assess(answers, promise, training)
+    curve = fitted.learning_curve
+    return assess(answers, promise, training, more_images=curve.sentence if curve else None)
 
 
 def training_images(

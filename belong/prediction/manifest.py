@@ -16,6 +16,7 @@ from belong.calibration.sample_size import MARGINAL, Guarantee
 from belong.calibration.verdict import ThresholdKind
 from belong.data.image_form import ImageForm, _Facts
 from belong.evaluation.assessment import Assessment
+from belong.evaluation.learning_curve import LearningCurve
 from belong.models.backbones.card import BackboneCard
 from belong.parameters import CombinationRule
 from belong.runtime.errors import InputError
@@ -23,6 +24,11 @@ from belong.runtime.storage import read_bytes
 
 NAME = "manifest.json"
 FORMAT: Literal[2] = 2  # of the folder; a new number wherever an older `belong` would misread it
+
+OPTIONAL = (
+    "cross_conformal",
+    "learning_curve",
+)  # fields that are not written where there is nothing to say
 
 MOST_BYTES = 2**24
 MOST_DIGITS = 20  # of a whole number
@@ -63,6 +69,18 @@ class Measured(_Facts):
     false_reject: Rate
     expected: tuple[Rate, Rate]
     false_accept: Rate | None
+
+
+class CrossConformal(_Facts):
+    """How a model was calibrated whose training images calibrate too.
+
+    Attributes:
+        folds: into which they were divided, see `belong.calibration.cross_conformal`.
+        tests_itself: whether they were the test too, as there was none.
+    """
+
+    folds: Annotated[int, Field(ge=2)]
+    tests_itself: bool
 
 
 class TrainedOn(_Facts):
@@ -111,6 +129,7 @@ class Manifest(_Facts):
         alpha: the promised share of false rejects.
         guarantee: of what that share is kept; models without it: "marginal".
         n_calibration: the number of held-out images that set the threshold.
+        cross_conformal: how the training images did, if none were held out.
         threshold: the score up to which an image belongs; of "per-class" that of all classes,
             which decides where a class has too few calibration images.
         distance_limit: the distance to the nearest class, in that class's threshold, up to which
@@ -119,6 +138,7 @@ class Manifest(_Facts):
         measured, trained_on: for the reader.
         files: name -> what it must be.
         assessment: how good the model is, in words.
+        learning_curve: what more images would bring; None unless the backbone is frozen.
     """
 
     format: Literal[2]
@@ -137,6 +157,7 @@ class Manifest(_Facts):
     alpha: Annotated[float, Field(gt=0, lt=1)]
     guarantee: Guarantee = MARGINAL
     n_calibration: Annotated[int, Field(ge=1, le=MOST_IMAGES)]
+    cross_conformal: CrossConformal | None = None
     threshold: float
     distance_limit: Annotated[float, Field(gt=0)]
     threshold_from: ThresholdKind
@@ -144,6 +165,7 @@ class Manifest(_Facts):
     trained_on: TrainedOn
     files: dict[Annotated[str, Field(pattern=r"^[a-z_]+\.safetensors$")], StoredFile]
     assessment: Assessment
+    learning_curve: LearningCurve | None = None
 
     @property
     def uses(self) -> list[str]:
@@ -155,6 +177,7 @@ class Manifest(_Facts):
     def text(self) -> str:
         """The content of manifest.json."""
         unsaid = {name for name in LATER if getattr(self, name) == LATER[name]}
+        unsaid |= {name for name in OPTIONAL if getattr(self, name) is None}
         body = self.model_dump(mode="json", exclude=unsaid)
         return _dumped(body | {"sha256": _sha256(_dumped(body))})
 

@@ -36,6 +36,7 @@ def card(manifest: Manifest, name: str, guarantee: str | None = None) -> str:
         ("", "; ".join(parts)),
         ("", ""),
         *_measured(manifest, guarantee or promise(manifest.alpha, manifest.guarantee)),
+        *_learning_curve(manifest),
         ("", ""),
         *(("limits" if not i else "", limit) for i, limit in enumerate(limits(manifest))),
         ("", ""),
@@ -49,8 +50,8 @@ def card(manifest: Manifest, name: str, guarantee: str | None = None) -> str:
 def summary(manifest: Manifest) -> dict[str, Any]:
     """Return the content of summary.json in a model of `belong fit`.
 
-    `model`, `class_names`, `alpha`, `guarantee`, and, as in manifest.json, `measured` and
-    `assessment`.
+    `model`, `class_names`, `alpha`, `guarantee`, and, as in manifest.json, `measured`,
+    `assessment`, `cross_conformal` and `learning_curve`.
     """
     return {
         "model": {
@@ -67,6 +68,9 @@ def summary(manifest: Manifest) -> dict[str, Any]:
             "least_alpha": least_alpha(manifest.n_calibration, manifest.guarantee),
         },
         **manifest.model_dump(mode="json", include={"measured", "assessment"}),
+        **manifest.model_dump(
+            mode="json", include={"cross_conformal", "learning_curve"}, exclude_none=True
+        ),
     }
 
 
@@ -82,6 +86,12 @@ def limits(manifest: Manifest) -> list[str]:
     ]
     if len(manifest.class_names) == 1:
         sentences.pop()
+    if manifest.cross_conformal:
+        sentences[1] = (
+            f"This rate holds on average over sets of {n:,} images like these, as far as scores "
+            "hardly change when a tenth of the images is left out (cross-conformal calibration). "
+            "Another camera or another time may change it."
+        )
     if manifest.threshold_from == "training":
         sentences[0] = (
             "The threshold is the paper's, from training images: more fresh images are rejected."
@@ -125,22 +135,42 @@ def _backbone(manifest: Manifest) -> Iterable[tuple[str, str]]:
 def _measured(manifest: Manifest, guarantee: str) -> Iterable[tuple[str, str]]:
     measured = manifest.measured
     low, high = measured.expected
-    normal, other = f"{measured.normal_images:,} test images", f"{measured.anomalies:,} anomalies"
+    cross = manifest.cross_conformal
+    out_of_fold = cross is not None and cross.tests_itself
+    tested = "images, each by what was fitted without it" if out_of_fold else "test images"
+    normal, other = f"{measured.normal_images:,} {tested}", f"{measured.anomalies:,} anomalies"
     if measured.accuracy is not None:
         yield "accuracy", f"{measured.accuracy:.4f} on {normal}"
     if measured.auroc is not None and measured.false_accept is not None:
         yield "AUROC", f"{measured.auroc:.4f} on the same images and {other}"
         yield "false accepts", f"{measured.false_accept:.2%} of {other}"
-    yield (
-        "false rejects",
-        (f"{measured.false_reject:.2%} of {normal}; promised: {manifest.alpha:.2%}"),
-    )
+    rejected = "not measured" if out_of_fold else f"{measured.false_reject:.2%} of {normal}"
+    yield "false rejects", f"{rejected}; promised: {manifest.alpha:.2%}"
     held_out = f"{manifest.n_calibration:,} calibration images"
     yield "", f"(expected with {held_out}: {low:.2%} to {high:.2%})"
+    if cross:
+        yield (
+            "calibration",
+            f"cross-conformal, {cross.folds} folds: all {manifest.n_calibration:,} training images "
+            f"set the threshold, each scored by what was fitted without it",
+        )
     if manifest.threshold_from == "calibrated":
         least = least_alpha(manifest.n_calibration, manifest.guarantee)
         yield "guarantee", f"{manifest.guarantee}: {guarantee}"
         yield "", f"(`belong score --alpha` changes it; the smallest possible rate is {least:g})"
+
+
+def _learning_curve(manifest: Manifest) -> Iterable[tuple[str, str]]:
+    curve = manifest.learning_curve
+    for place, point in enumerate(curve.points if curve else ()):
+        label = "" if place else "learning curve"
+        yield (
+            label,
+            (
+                f"{point.images:g} training images of a class: accuracy {point.accuracy:.4f}, "
+                f"AUROC {point.auroc:.4f} (classes left out)"
+            ),
+        )
 
 
 def _numbers(values: dict[str, str] | dict[str, int]) -> str:

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 import belong
-from belong.commands.fit import fit, recipe
+from belong.commands.fit import fit, fitting, recipe
 from belong.commands.fit.fit import summary
 from belong.commands.fit.requirements import unmet
 from belong.commands.fit.settings import DEFAULTS, setting
@@ -472,7 +472,7 @@ def test_of_other_images_or_settings_nothing_is_taken_over(
 ) -> None:
     images, model = tmp_path / "images", tmp_path / "model"
     shutil.copytree(few, images)
-    monkeypatch.setattr(recipe, "fit_classifier", stop)
+    monkeypatch.setattr(fitting, "fit_classifier", stop)
     for _ in range(2):
         assert main(words(images, model)) == 130
     assert "resumes at the stage train" in capsys.readouterr().err

@@ -155,7 +155,12 @@ def quickly(bundle: Bundle) -> Callable[..., tuple[Bundle, str, LearningData]]:
         return {"x": np.array(state.history)}, {}
 
     def make_model(
-        _values: object, workspace: Workspace, *, backbone: object, announce: Callable[[str], None]
+        _values: object,
+        workspace: Workspace,
+        *,
+        backbone: object,
+        announce: Callable[[str], None],
+        **_options: bool,
     ) -> tuple[Bundle, str, LearningData]:
         announce("train")
         workspace.keep("pack", lambda: ({"x": np.arange(3)}, {"backbone": backbone}))

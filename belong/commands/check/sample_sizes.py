@@ -96,7 +96,8 @@ def as_fitted(
     try:
         return plan.held_out(trained, alpha=alpha, least=least), refused
     except InputError as error:
-        return least, [*refused, Finding("too_few_to_calibrate", "spoils", str(error))]
+        sentence = f"{error}; above a frozen backbone, as for photos, all images calibrate"
+        return least, [*refused, Finding("too_few_to_calibrate", "spoils", sentence)]
 
 
 def too_few(parts: pd.DataFrame, *, alpha: float, named: Collection[str] = ()) -> Iterator[Finding]:

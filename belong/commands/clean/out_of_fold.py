@@ -15,6 +15,7 @@ import torch.nn.functional as F  # noqa: N812  (the name that all of torch's use
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
+from belong.calibration.cross_conformal import deal
 from belong.commands.check.duplicates import units
 from belong.models.base import Network
 from belong.models.feature_extraction import layers_of
@@ -91,13 +92,7 @@ def folds(
         (n,) int64, 0..count-1.
     """
     first, unit = units(groups)
-    of_unit = labels[first]
-    drawn = np.empty(len(first), np.int64)
-    # The units, shuffled and then sorted by class, are dealt to the folds in turn.
-    order = rng.permutation(len(first))
-    order = order[np.argsort(of_unit[order], kind="stable")]
-    drawn[order] = np.arange(len(first)) % count
-    return np.asarray(drawn[unit])
+    return np.asarray(deal(labels[first], count=count, rng=rng)[unit])
 
 
 def by_regression(images: Images, last: int) -> list[Fold]:

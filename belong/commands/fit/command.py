@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from belong.calibration.sample_size import GUARANTEES
+from belong.calibration.sample_size import CALIBRATIONS, GUARANTEES
 from belong.commands.arguments import (
     add_backbone_arguments,
     add_setting_arguments,
@@ -35,6 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="images that do not belong")  # fmt: skip
     parser.add_argument("--alpha", type=share, metavar="SHARE",
                         help="promised false-rejection rate (default: 0.025)")  # fmt: skip
+    parser.add_argument("--calibration", choices=CALIBRATIONS, default="auto",
+                        help="split, cross (few images) or auto (default)")  # fmt: skip
     parser.add_argument("--guarantee", choices=GUARANTEES,
                         help="scope of the rate (default: marginal)")  # fmt: skip
     add_backbone_arguments(parser)
@@ -59,6 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
         "alpha": arguments.alpha,
         "guarantee": arguments.guarantee,
         "settings": settings,
+        "calibration": arguments.calibration,
     }
     of_backbone = {
         "backbone": arguments.backbone,

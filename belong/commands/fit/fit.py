@@ -12,11 +12,13 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from belong.calibration.conformal import promised_range
+from belong.calibration.cross_conformal import FOLDS
 from belong.calibration.sample_size import Guarantee
 from belong.calibration.verdict_rule import promise
 from belong.commands.fit.backbone_choice import backbone_settings, choose_backbone
 from belong.commands.fit.backbone_request import BackboneRequest
-from belong.commands.fit.plan import Plan, affordable_alpha, overrides, plan
+from belong.commands.fit.plan import Plan, choose_calibration, overrides, plan
 from belong.commands.fit.requirements import RequirementError, check_requirements, unmet
 from belong.commands.fit.settings import parameters, sources
 from belong.commands.fit.work_folder import check_work, remove_work, work_beside
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from belong.prediction.model import Model
 
 PAGE, SUMMARY = "report.html", "summary.json"
+NEW_IMAGES = 10_000  # for which the plan says how the rate may vary: so many add no chance
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class Job:
         values: all parameters, including those of the plan.
         backbone: the backbone with its weights; None: training from scratch.
         default_alpha: the false-rejection rate that enough images would allow.
+        own_alpha: whether the user has set alpha.
     """
 
     folder: Path
@@ -63,6 +67,7 @@ class Job:
     values: Parameters
     backbone: "Backbone | None"
     default_alpha: float
+    own_alpha: bool = False
 
 
 def fit(
@@ -77,6 +82,7 @@ def fit(
     from_scratch: bool = False,
     settings: Mapping[str, object] | None = None,
     require: Mapping[str, float] | None = None,
+    calibration: str = "auto",
 ) -> "Model":
     """Fit a model to a folder with one subfolder of images per class.
 
@@ -88,7 +94,7 @@ def fit(
         output: a new folder for the model, outside of the images; it gets `report.html` and
             `summary.json`, too.
         anomalies: a folder of images that do not belong, for the supervised head and the report.
-        alpha: promised false-rejection rate, between 0 and 1; None: 0.025, or 0.05, 0.1 or 0.2 if
+        alpha: promised false-rejection rate, between 0 and 1; None: 0.025, or more if
             there are too few images to calibrate a smaller rate.
         guarantee: scope of alpha: "marginal" (on average over calibration sets; the default),
             "training-conditional" (with 95 % certainty for the set that is drawn) or "per-class"
@@ -103,6 +109,9 @@ def fit(
         settings: dotted keys of params.yaml -> values, such as {"train.epochs": 30}.
         require: minimum `accuracy` and `auroc` and maximum `false_reject` and `false_accept` on
             test images, from 0 to 1, such as {"accuracy": 0.9}.
+        calibration: "split" holds images out to calibrate and to test; "cross" trains, calibrates
+            and tests with every image, each scored by what was fitted without it, and needs a
+            frozen backbone; "auto" is "cross" if there are too few images to hold out.
 
     Returns:
         The model, with its measured quality in `model.info.assessment`.
@@ -142,6 +151,7 @@ def fit(
         guarantee=guarantee,
         request=request,
         settings=settings,
+        calibration=calibration,
     )
     # Imported here: torch is slow, and a wrong folder is reported first.
     from belong.models.device import callers_settings
@@ -164,6 +174,7 @@ def prepare(
     guarantee: Guarantee | None = None,
     request: BackboneRequest | None = None,
     settings: Mapping[str, object] | None = None,
+    calibration: str = "auto",
 ) -> Job:
     """Plan a fit, and load and check the weights; arguments and errors are those of `fit`."""
     folder = as_path("folder", folder)
@@ -185,13 +196,19 @@ def prepare(
         others.append(look(anomalies))
     if unread := unread_heif(found, *others):
         say(unread)
-    default_alpha = values.calibration.alpha
-    if "calibration.alpha" not in keys:
-        keys["calibration.alpha"] = affordable_alpha(
-            found, default_alpha, values.split, values.calibration.guarantee
-        )
-        values = parameters(keys)
+    default_alpha, own_alpha = values.calibration.alpha, "calibration.alpha" in keys
     backbone = choose_backbone(request or BackboneRequest(), found, keys, values)
+    of_backbone = backbone_settings(backbone, keys)
+    kind, keys["calibration.alpha"] = choose_calibration(
+        found,
+        asked=calibration,
+        alpha=default_alpha,
+        own_alpha=own_alpha,
+        guarantee=values.calibration.guarantee,
+        is_frozen=bool(of_backbone.get("backbone.frozen")),
+        split=values.split,
+    )
+    values = parameters(keys)
     chosen = plan(
         found,
         alpha=values.calibration.alpha,
@@ -201,10 +218,10 @@ def prepare(
         train=values.train,
         lambda_=values.lambda_,
         settings=keys,
+        calibration=kind,
     )
-    keys |= backbone_settings(backbone, keys)
-    parsed = parameters(overrides(chosen) | keys)
-    return Job(folder, anomalies, found, chosen, parsed, backbone, default_alpha)
+    parsed = parameters(overrides(chosen) | keys | of_backbone)
+    return Job(folder, anomalies, found, chosen, parsed, backbone, default_alpha, own_alpha)
 
 
 def check_new(output: Path) -> None:
@@ -240,11 +257,23 @@ def tell(job: Job) -> None:
     if is_one_class:
         own = f"one class ({name}): the model says what belongs, and names no classes"
         training = "no classifier"
+    calibrates = f"{chosen.calibration_fraction:.0%} of each class"
+    if chosen.calibration == "cross":
+        n = chosen.train_images
+        calibrates = (
+            f"cross-conformal, {FOLDS} folds: every image trains and calibrates, scored by "
+            f"networks and detectors fitted without its fold"
+        )
+        low, high = promised_range(n, NEW_IMAGES, alpha=alpha)
+        few = (
+            f" on average{few and f', the least that {n} images can promise'}; {low:.1%} to "
+            f"{high:.1%} by 95 of 100 models of so many images"
+        )
     say(
         f"{job.folder}: {total:,} images of {own}\n"
         f"network: {chosen.network} at {chosen.side_px} px; {chosen.why}\n"
         f"training: {chosen.train_images:,} images, {training}; calibration: "
-        f"{chosen.calibration_fraction:.0%} of each class\n"
+        f"{calibrates}\n"
         f"promise: {promise(alpha, calibration.guarantee)}{few}\n"
         f"estimated time: {in_words(seconds)}, at the current load of the machine"
     )
@@ -277,11 +306,13 @@ def make(job: Job, output: Path) -> "Model":
             workspace,
             backbone=job.backbone,
             announce=lambda step: say(f"{step}: {STEPS[step]}"),
+            cross=job.plan.calibration == "cross",
+            lowers_promise=not job.own_alpha,
         )
         bundle = bundle.save(work / "bundle")
         save_text(work / "bundle" / PAGE, page)
         save_json(work / "bundle" / SUMMARY, card_summary(bundle.manifest))
-        if not learning.save(work / "bundle", bundle.manifest.digest):
+        if learning and not learning.save(work / "bundle", bundle.manifest.digest):
             say(f"{output}: holds too many images for `belong learn`")
         put_folder(work / "bundle", output)
     except KeyboardInterrupt:
@@ -317,7 +348,12 @@ def key_of(job: Job) -> str:
     folders = [job.folder] if job.anomalies is None else [job.folder, job.anomalies]
     listed = [[str(path), *state] for folder in folders for path, state in states(folder)]
     backbone = None if job.backbone is None else job.backbone.digest
-    settings = {"params": values.model_dump(), "images": listed, "backbone": backbone}
+    settings = {
+        "params": values.model_dump(),
+        "images": listed,
+        "backbone": backbone,
+        "calibration": [job.plan.calibration, job.own_alpha],
+    }
     return fingerprint(settings, devices.choose(values.device))
 
 

@@ -9,25 +9,32 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 
+from belong.calibration.cross_conformal import LEAST_OF_CLASS
 from belong.calibration.sample_size import (
+    CALIBRATIONS,
     MARGINAL,
     PER_CLASS,
     Guarantee,
+    least_alpha,
     least_held_out,
     least_to_calibrate,
 )
+from belong.calibration.sample_size import LEAST_IMAGES as LEAST_TO_COMBINE
 from belong.data.dataset import DataSet, drawn
 from belong.data.image_folder import ImageFiles
 from belong.data.image_reader import has_color, shorter_side
 from belong.data.isolation import each_item
 from belong.models.backbones.card import BackboneCard
-from belong.parameters import SplitSection, TrainSection
+from belong.parameters import MEMBERS_OF_FEW_IMAGES, SplitSection, TrainSection
+from belong.runtime.arguments import check_choice
 from belong.runtime.errors import InputError
 from belong.runtime.text import counted
+
+Calibration = Literal["split", "cross"]
 
 LOOKED_AT = 200  # files whose size is read
 COLORS_LOOKED_AT = 24  # small images of which the colors are looked at
@@ -39,6 +46,10 @@ SPARE = 4  # images, beyond what calibrates at least
 LEAST_NEEDED = least_held_out(0.5) + SPARE  # at any alpha
 LARGER_ALPHAS = (0.05, 0.1, 0.2)  # where a folder is too small for the default
 STEPS = 2000  # of training, at least: a few hundred images need more passes than many thousands
+# The same above a frozen backbone that is trained on once more for each fold, all images at once.
+# 20 photos of 5 breeds of dogs and 12 of cats and dogs, 6 draws each: accuracy 0.973 and 0.935 on
+# fresh ones, as after 300 steps on a tenth of the images each (0.973 and 0.937).
+FOLD_STEPS = 100
 PHOTO_STEPS = 600  # the same of `PHOTO_NETWORK`, whose passes take longer and teach it more
 SMALL_NETWORK = "lenet"  # of small grey images
 PHOTO_NETWORK = "small_cnn"  # of photos, where there are no pretrained weights
@@ -88,6 +99,8 @@ class Plan:
         flip: whether training images are mirrored.
         lambda_: weight of the center loss.
         train_images: that the network is fitted to.
+        calibration: "split": some images are held out of all fitting; "cross": none are, see
+            `belong.calibration.cross_conformal`.
     """
 
     classes: list[tuple[str, int, int]]
@@ -103,6 +116,7 @@ class Plan:
     flip: bool
     lambda_: float
     train_images: int
+    calibration: Calibration = "split"
 
     def with_settings(self, settings: Mapping[str, object]) -> Self:
         """Return the plan with what a person has set himself, by dotted key, in its place."""
@@ -120,6 +134,7 @@ def plan(
     train: TrainSection,
     lambda_: float,
     settings: Mapping[str, object],
+    calibration: Calibration = "split",
 ) -> Plan:
     """Choose, by what the folder holds.
 
@@ -133,21 +148,33 @@ def plan(
         train: the largest batches and the fewest passes, and the rate of large batches.
         lambda_: weight of the center loss.
         settings: dotted keys of params.yaml that a person has set; they stay as they are.
+        calibration: whether images are held out to calibrate; see `choose_calibration`.
 
     Raises:
         InputError: fewer than two classes, or too few images to keep the promise at alpha.
     """
     trained, tested = counts(found)
-    _check_classes(found, trained)
-    if not sum(tested):
-        trained = without_test(trained, split.test_fraction)
-    calibrates = held_out(
-        trained, alpha=alpha, least=split.calibration_fraction, guarantee=guarantee
-    )
-    fitted = sum(count - drawn(count, calibrates) for count in trained)
+    if calibration == "cross":
+        _check_classes(found, trained, least=LEAST_OF_CLASS + 1)  # one may be a copy
+        fitted, calibrates = sum(trained), split.calibration_fraction
+    else:
+        _check_classes(found, trained, least=LEAST_IMAGES)
+        if not sum(tested):
+            trained = without_test(trained, split.test_fraction)
+        calibrates = held_out(
+            trained, alpha=alpha, least=split.calibration_fraction, guarantee=guarantee
+        )
+        fitted = sum(count - drawn(count, calibrates) for count in trained)
     network, side_px, why = network_for(found, backbone)
     network = str(settings.get("network", network))
-    training = training_of(train, settings, fitted=fitted, network=network, side_px=side_px)
+    training = training_of(
+        train,
+        settings,
+        fitted=fitted,
+        network=network,
+        side_px=side_px,
+        whole=calibration == "cross",
+    )
     return Plan(
         classes=list(zip(found.class_names, *counts(found), strict=True)),
         network=network,
@@ -162,6 +189,7 @@ def plan(
         flip=training.flip,
         lambda_=center_loss_weight(lambda_, settings, network=network),
         train_images=fitted,
+        calibration=calibration,
     ).with_settings(settings)
 
 
@@ -189,6 +217,65 @@ def affordable_alpha(
     return alpha
 
 
+def choose_calibration(
+    found: DataSet | ImageFiles,
+    *,
+    asked: str,
+    alpha: float,
+    own_alpha: bool,
+    is_frozen: bool,
+    split: SplitSection,
+    guarantee: Guarantee = MARGINAL,
+) -> tuple[Calibration, float]:
+    """Return whether images are held out to calibrate, and alpha.
+
+    Above a frozen backbone none are where they are too few: it is quick to fit all anew without
+    some.
+
+    Args:
+        found: the images that belong.
+        asked: one of CALIBRATIONS.
+        alpha: share of the images that belong that may be rejected.
+        own_alpha: whether a person has asked for it, so that it stays.
+        is_frozen: whether the network is a layer above a frozen backbone.
+        split: as `plan` takes it.
+        guarantee: of alpha.
+
+    Raises:
+        InputError: the images are too few for alpha, or `asked` cannot be.
+    """
+    check_choice("calibration", asked, CALIBRATIONS)
+    trained, tested = counts(found)
+    rest = trained if sum(tested) else without_test(trained, split.test_fraction)
+    if asked == "cross" and not is_frozen:
+        raise InputError(
+            "calibration: cross trains once for each fold: expected a frozen backbone, such as "
+            "--backbone efficientnet_lite0, got a network all of which is trained"
+        )
+    if asked != "cross":
+        try:
+            held_out(rest, alpha=alpha, least=split.calibration_fraction, guarantee=guarantee)
+        except InputError:
+            if asked == "split" or not is_frozen:
+                lowered = affordable_alpha(found, alpha, split, guarantee)
+                return "split", alpha if own_alpha else lowered
+        else:
+            return "split", alpha
+    n = sum(trained)
+    if n <= LEAST_TO_COMBINE:
+        raise InputError(
+            f"the folder has {counted(n, 'training image')}; expected at least "
+            f"{LEAST_TO_COMBINE + 1}"
+        )
+    least = least_alpha(n, guarantee)
+    if own_alpha and alpha < least:
+        raise InputError(
+            f"alpha {alpha:g} needs at least {least_to_calibrate(alpha, guarantee)} images to "
+            f"calibrate, got {n}; the least alpha that they reach is {least:g}"
+        )
+    return "cross", max(alpha, least)
+
+
 def counts(found: DataSet | ImageFiles) -> tuple[list[int], list[int]]:
     """Return how many images each class has for training, and in an official test part."""
     classes = len(found.class_names)
@@ -197,12 +284,11 @@ def counts(found: DataSet | ImageFiles) -> tuple[list[int], list[int]]:
     return train.tolist(), test.tolist()
 
 
-def _check_classes(found: DataSet | ImageFiles, trained: Sequence[int]) -> None:
+def _check_classes(found: DataSet | ImageFiles, trained: Sequence[int], *, least: int) -> None:
     for name, count in zip(found.class_names, trained, strict=True):
-        if count < LEAST_IMAGES:
+        if count < least:
             raise InputError(
-                f"class {name} has {counted(count, 'training image')}; expected at least "
-                f"{LEAST_IMAGES}"
+                f"class {name} has {counted(count, 'training image')}; expected at least {least}"
             )
 
 
@@ -261,6 +347,7 @@ def training_of(
     fitted: int,
     network: str,
     side_px: int,
+    whole: bool = False,
 ) -> TrainSection:
     """Return how `belong fit` and `belong clean` train a network on so many images.
 
@@ -274,9 +361,14 @@ def training_of(
         fitted: images that the network is fitted to.
         network: its name.
         side_px: of the images.
+        whole: whether a step is made of all images, as far as the largest batches allow.
     """
     batch_size, epochs = steps(
-        fitted, batch_size=options.batch_size, epochs=options.epochs, network=network
+        fitted,
+        batch_size=options.batch_size,
+        epochs=options.epochs,
+        network=network,
+        whole=whole,
     )
     if "train.batch_size" in settings:
         batch_size = options.batch_size
@@ -297,10 +389,15 @@ def center_loss_weight(lambda_: float, settings: Mapping[str, object], *, networ
     return PHOTO_LAMBDA if is_planned else lambda_
 
 
-def steps(fitted: int, *, batch_size: int, epochs: int, network: str) -> tuple[int, int]:
-    """Return the images per step, at most `batch_size`, and the passes, at least `epochs`."""
-    batch = max(8, min(batch_size, fitted // 10))
-    least = PHOTO_STEPS if network == PHOTO_NETWORK else STEPS
+def steps(
+    fitted: int, *, batch_size: int, epochs: int, network: str, whole: bool = False
+) -> tuple[int, int]:
+    """Return the images per step, at most `batch_size`, and the passes, at least `epochs`.
+
+    A step takes a tenth of the images, or all of them if `whole`.
+    """
+    batch = max(8, min(batch_size, fitted if whole else fitted // 10))
+    least = FOLD_STEPS if whole else PHOTO_STEPS if network == PHOTO_NETWORK else STEPS
     return batch, max(epochs, math.ceil(least * batch / fitted))
 
 
@@ -349,7 +446,13 @@ def is_small_and_grey(found: DataSet | ImageFiles) -> bool:
 
 def overrides(made: Plan) -> dict[str, object]:
     """Return the keys of params.yaml that the plan sets, dotted."""
-    return {key: getattr(made, name) for key, name in SET_BY_PLAN.items()} | {
-        "detectors.feature_knn.k": max(1, min(50, made.train_images // 20)),
-        "detectors.hidden_knn.k": max(1, min(10, made.train_images // 20)),
-    }
+    few = made.calibration == "cross" and len(made.classes) > 1
+    members = {"combined.members": list(MEMBERS_OF_FEW_IMAGES)} if few else {}
+    return (
+        {key: getattr(made, name) for key, name in SET_BY_PLAN.items()}
+        | members
+        | {
+            "detectors.feature_knn.k": max(1, min(50, made.train_images // 20)),
+            "detectors.hidden_knn.k": max(1, min(10, made.train_images // 20)),
+        }
+    )

@@ -12,18 +12,21 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 
+from belong.calibration.cross_conformal import FOLDS
+from belong.calibration.sample_size import least_alpha, least_to_calibrate
 from belong.commands.fit import one_class
-from belong.commands.fit.workspace import Arrays, Result, Workspace
+from belong.commands.fit.cross_fit import Part, out_of_fold_scores
+from belong.commands.fit.fitting import TRAIN, Arrays, Fitting, last_layer
+from belong.commands.fit.workspace import Result, Workspace
 from belong.data.loader import check_enough, pack_all
 from belong.data.splits import left_out, split
-from belong.data.synthetic_anomalies import derive
+from belong.data.synthetic_anomalies import derive, drawn_rows
 from belong.detectors import mlp_head
-from belong.detectors.fit import fit_detectors, fit_gaussians
 from belong.detectors.member_selection import Retraining, select_members
-from belong.detectors.score_parts import HELD_OUT, score_parts
+from belong.detectors.score_parts import HELD_OUT, cross_scores, score_parts
 from belong.evaluation.evaluate import evaluate
+from belong.evaluation.subset_training import learning_curve
 from belong.models import autoencoder as autoencoders
 from belong.models import device as devices
 from belong.models.backbones.backbone import Backbone
@@ -31,15 +34,16 @@ from belong.models.checkpoint import Checkpoint
 from belong.models.feature_cache import users_cache
 from belong.models.feature_extraction import HEAD, embed_parts, extract_parts
 from belong.models.registry import NETWORKS
-from belong.models.train_classifier import TrainingOptions, fit_classifier
-from belong.parameters import Parameters
+from belong.parameters import CalibrationSection, Parameters
 from belong.prediction.build_bundle import Fitted, Settings, build_bundle
 from belong.prediction.bundle import Bundle
 from belong.prediction.learning_data import LearningData
+from belong.prediction.manifest import CrossConformal
 from belong.reporting.report.contents import report_page
+from belong.runtime.errors import InputError
 from belong.runtime.text import say
 
-TRAIN = "normal/train"
+TEST, DERIVED = "normal/test", "derived/"
 ELSEWHERE = "`belong check -o OUT`"  # lists what cannot be read
 COLUMNS = ["part", "is_anomaly", "class_name", "source"]  # of the manifest, that the rest needs
 STEPS = {
@@ -51,7 +55,9 @@ STEPS = {
     "extract": "Pass every image through the networks once",
     "train_head": "Train the supervised head on normal images and known anomalies",
     "fit_detectors": "Fit all other detectors to the normal training images",
+    "cross_fit": "Score each training image by what is fitted without it",
     "score": "Score every image with every detector, and set the thresholds",
+    "learning_curve": "Measure what fewer of the images teach",
     "evaluate": "Measure the classifier and every detector on the test images",
 }
 
@@ -62,14 +68,19 @@ def make_model(
     *,
     backbone: Backbone | None,
     announce: Callable[[str], None],
-) -> tuple[Bundle, str, LearningData]:
-    """Return a model, the report's page, and what `belong learn` needs.
+    cross: bool = False,
+    lowers_promise: bool = False,
+) -> tuple[Bundle, str, LearningData | None]:
+    """Return a model, the report's page, and what `belong learn` needs, if it can.
 
     Args:
         values: all parameters.
         workspace: keeps what takes long.
         backbone: what the network stands on; None from scratch.
         announce: is told each of `STEPS` before it begins.
+        cross: calibrate with the training images, see `belong.calibration.cross_conformal`, and
+            measure with them where there is no official test.
+        lowers_promise: take the least alpha that the images calibrate, where alpha is less.
 
     Raises:
         InputError: what is wrong with the images or a parameter; TooManyBadFilesError if too many
@@ -77,11 +88,9 @@ def make_model(
     """
     devices.compute_repeatably(values.threads, values.math)
     device, seed = devices.choose(values.device), values.seed
-
-    def generator() -> torch.Generator:
-        return torch.Generator().manual_seed(seed)
-
-    names = workspace.keep_on_disk("pack", lambda: _images(values, announce))["class_names"]
+    names = workspace.keep_on_disk("pack", lambda: _images(values, announce, cross=cross))[
+        "class_names"
+    ]
     manifest = _table(workspace.load("pack", "manifest"))
     labels = {
         name: workspace.load("pack", name)
@@ -90,6 +99,12 @@ def make_model(
     }
     train_labels = labels[f"{TRAIN}/labels"]
     is_one_class = len(names) == 1
+    calibration = values.calibration
+    if cross:
+        calibration = _reachable(calibration, len(train_labels), lowers_promise=lowers_promise)
+    # Whose images measure: those of the test, or each training image without itself.
+    tests_itself = f"{TEST}/labels" not in labels
+    tested = TRAIN if tests_itself else TEST
 
     def images_of(part: str) -> np.ndarray:
         return workspace.load("pack", f"{part}/images")
@@ -99,7 +114,7 @@ def make_model(
         for name in workspace.names("pack"):
             if name.endswith("/images"):
                 yield name.removesuffix("/images"), workspace.load("pack", name)
-        yield from derive(images_of("normal/test"), most=values.derive.images, seed=seed)
+        yield from derive(images_of(tested), most=values.derive.images, seed=seed)
 
     card = None if backbone is None else backbone.card
 
@@ -117,45 +132,20 @@ def make_model(
             return embedded[f"{part}/vectors"]
         return images_of(part) if images is None else images
 
-    training = TrainingOptions(lambda_=values.lambda_, **values.train.model_dump())
+    fitting = Fitting(values, names, device, backbone)
 
     def train(checkpoint: Checkpoint) -> Result:
-        if is_one_class:
-            drawn = one_class.untrained(
-                values.network_kind,
-                torch.from_numpy(inputs_of(TRAIN)),
-                embedding=training.embedding,
-                backbone=backbone,
-                generator=generator(),
-            )
-            return drawn.arrays(), drawn.shape
-        announce("train")
-        trained, _ = fit_classifier(
-            torch.from_numpy(inputs_of(TRAIN)),
-            torch.from_numpy(train_labels),
-            (torch.from_numpy(inputs_of(HELD_OUT)), torch.from_numpy(labels[f"{HELD_OUT}/labels"])),
-            network=values.network_kind,
-            classes=len(names),
-            options=training,
-            generator=generator(),
-            device=device,
-            backbone=backbone,
-            checkpoint=checkpoint,
-        )
+        if not is_one_class:
+            announce("train")
+        held_out = None if cross else (inputs_of(HELD_OUT), labels[f"{HELD_OUT}/labels"])
+        trained = fitting.network(inputs_of(TRAIN), train_labels, held_out, checkpoint)
         return trained.arrays(), trained.shape
 
     network, shape = workspace.keep_training("train", train)
 
     def train_autoencoder(checkpoint: Checkpoint) -> Result:
         announce("train_autoencoder")
-        pixels = torch.from_numpy(images_of(TRAIN)).to(device)
-        trained, _ = autoencoders.fit(
-            pixels,
-            generator=generator(),
-            checkpoint=checkpoint,
-            **values.autoencoder.model_dump(),
-        )
-        return trained.arrays(), {}
+        return fitting.autoencoder(images_of(TRAIN), checkpoint).arrays(), {}
 
     autoencoder, _ = workspace.keep_training("train_autoencoder", train_autoencoder)
 
@@ -171,58 +161,94 @@ def make_model(
 
     def train_head(checkpoint: Checkpoint) -> Result:
         announce("train_head")
-        trained, _ = mlp_head.fit(
-            torch.from_numpy(vectors).to(device),
-            torch.from_numpy(features[f"{HEAD}/features"]).to(device),
-            generator=generator(),
-            checkpoint=checkpoint,
-            **values.head.model_dump(),
-        )
-        return trained.arrays(), {}
+        return fitting.head(vectors, features[f"{HEAD}/features"], checkpoint), {}
 
     head: Arrays = {}
     if f"{HEAD}/features" in features:
         head, _ = workspace.keep_training("train_head", train_head)
 
     announce("fit_detectors")
-    gaussians, _ = fit_gaussians(vectors, train_labels, names, options=values.mahalanobis)
-    detectors = fit_detectors(
-        features,
-        names,
-        weight=network["classifier.weight"],
-        bias=network["classifier.bias"],
-        options=values.detectors,
-        seed=seed,
-    )
-    members = (
-        one_class.members(values)
-        if is_one_class
-        else select_members(
+    gaussians, detectors = fitting.detectors(features, network)
+    why_no_head = None if head else mlp_head.NO_ANOMALIES
+    if cross:
+
+        def score_folds() -> Result:
+            announce("cross_fit")
+            rows = np.arange(len(train_labels))
+            sources = drawn_rows(
+                len(rows), most=values.derive.images, rng=np.random.default_rng(seed)
+            )
+            return out_of_fold_scores(
+                fitting.like(features, network),
+                Part(inputs_of(TRAIN), images_of(TRAIN), rows),
+                train_labels,
+                derived={
+                    part: Part(inputs_of(part, pixels), pixels, sources)
+                    for part, pixels in every()
+                    if part.startswith(DERIVED) and tests_itself
+                },
+                anomalies=(inputs_of(HEAD), images_of(HEAD)) if head else None,
+                seed=seed,
+            ), {}
+
+        out_of_fold, _ = workspace.keep("cross_fit", score_folds)
+        announce("score")
+        scores, of_scores = cross_scores(
+            out_of_fold,
             features,
             names,
-            weight=network["classifier.weight"],
-            bias=network["classifier.bias"],
-            candidates=values.candidates,
-            options=values.detectors,
-            gaussians=values.mahalanobis,
-            seed=seed,
-            retraining=Retraining(training, seed) if values.is_frozen else None,
+            gaussians=gaussians,
+            head=head,
+            detectors=detectors,
+            why_no_head=why_no_head,
+            members=list(one_class.members(values)) if is_one_class else values.candidates,
+            tail=values.combined.tail,
+            rule=values.combination_rule,
+            calibration=calibration,
         )
-    )
-    announce("score")
-    scores, of_scores = score_parts(
-        features,
-        names,
-        gaussians=gaussians,
-        head=head,
-        detectors=detectors,
-        why_no_head=None if head else mlp_head.NO_ANOMALIES,
-        members=members,
-        tail=values.combined.tail,
-        rule=values.combination_rule,
-        calibration=values.calibration,
-    )
+    else:
+        members = (
+            one_class.members(values)
+            if is_one_class
+            else select_members(
+                features,
+                names,
+                **last_layer(network),
+                candidates=values.candidates,
+                options=values.detectors,
+                gaussians=values.mahalanobis,
+                seed=seed,
+                retraining=Retraining(fitting.training, seed) if values.is_frozen else None,
+            )
+        )
+        announce("score")
+        scores, of_scores = score_parts(
+            features,
+            names,
+            gaussians=gaussians,
+            head=head,
+            detectors=detectors,
+            why_no_head=why_no_head,
+            members=members,
+            tail=values.combined.tail,
+            rule=values.combination_rule,
+            calibration=calibration,
+        )
+    curve = None
+    if values.is_frozen and not is_one_class:
+        announce("learning_curve")
+        curve = learning_curve(
+            features[f"{TRAIN}/hidden"],
+            train_labels,
+            classes=len(names),
+            training=fitting.training,
+            seed=seed,
+        )
     announce("evaluate")
+    if tests_itself:
+        again = manifest[manifest["part"] == TRAIN].assign(part=TEST)
+        manifest = pd.concat([manifest, again], ignore_index=True)
+        features[f"{TEST}/features"] = vectors
     numbers, tables = evaluate(
         scores,
         of_scores,
@@ -252,6 +278,8 @@ def make_model(
         missing=of_scores["missing"],
         temperature=of_scores["temperature"],
         metrics=numbers,
+        cross=CrossConformal(folds=FOLDS, tests_itself=tests_itself) if cross else None,
+        learning_curve=curve,
     )
     settings = Settings(
         seed=seed,
@@ -262,30 +290,53 @@ def make_model(
         images=values.images,
         combined=values.combined,
         combination=values.combination_rule,
-        calibration=values.calibration,
+        calibration=calibration,
         bundle=values.bundle,
     )
     bundle = build_bundle(fitted, settings, where=Path("--set"))
+    parameters = values.model_copy(update={"calibration": calibration})
     page = report_page(
         scores,
         of_scores,
         manifest=manifest,
         images={
-            kind: images_of(f"{kind}/test")
+            kind: images_of(tested if kind == "normal" else f"{kind}/test")
             for kind in ("normal", "anomaly")
-            if f"{kind}/test/labels" in labels
+            if kind == "normal" or f"{kind}/test/labels" in labels
         },
         numbers=numbers,
         tables=tables,
         options=values.evaluate,
-        parameters=values.model_dump(by_alias=True),
+        parameters=parameters.model_dump(by_alias=True),
         assessment=bundle.manifest.assessment,
     )
-    learning = LearningData.of_fit(features, embedded, values, uses=bundle.manifest.uses)
+    uses = bundle.manifest.uses
+    # A model without held-out images is fitted anew instead, which takes no longer.
+    learning = None if cross else LearningData.of_fit(features, embedded, values, uses=uses)
     return bundle, page, learning
 
 
-def _images(values: Parameters, announce: Callable[[str], None]) -> Result:
+def _reachable(
+    calibration: CalibrationSection, n: int, *, lowers_promise: bool
+) -> CalibrationSection:
+    """Return alpha as it is, or the least that n images can calibrate.
+
+    Raises:
+        InputError: alpha is a person's own, and is less.
+    """
+    least = least_alpha(n, calibration.guarantee)
+    if calibration.alpha >= least:
+        return calibration
+    if not lowers_promise:
+        raise InputError(
+            f"alpha {calibration.alpha:g} needs at least "
+            f"{least_to_calibrate(calibration.alpha, calibration.guarantee)} images to calibrate, got {n}; the least alpha that they reach is {least:g}"
+        )
+    say(f"{n} images calibrate alpha {least:g} at least, which is taken")
+    return calibration.model_copy(update={"alpha": least})
+
+
+def _images(values: Parameters, announce: Callable[[str], None], *, cross: bool) -> Result:
     """Return the images of every part, and their manifest as the bytes of a table."""
     announce("pack")
     folders = [values.normal.path, values.anomaly.path, values.unseen.path]
@@ -305,6 +356,7 @@ def _images(values: Parameters, announce: Callable[[str], None]) -> Result:
         guarantee=values.calibration.guarantee,
         seed=values.seed,
         least_classes=1,
+        cross=cross,
     )
     if repeats := left_out(divided.manifest):
         say(f"{len(divided.manifest):,} images{repeats}; {ELSEWHERE} lists them")

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from belong.calibration.cross_conformal import FOLDS
 from belong.commands.fit.plan import LEAST_PX, Plan
 from belong.data.dataset import DataSet
 from belong.data.decode_pool import Decoder, timed
@@ -36,6 +37,7 @@ TIMED_SECONDS = 0.2  # minimum time of each measurement
 # which 14 s do not depend on the number of images. A pass of the small network takes 96 us for a
 # training image of 28 px.
 PASSES_OF_ALL, PASSES_OF_EACH = 150_000, 5
+PASSES_OF_FOLD = 7_000  # to fit all detectors without a fold, and to score it
 # Range of the estimate: the load of a shared machine changes within minutes.
 LOW, HIGH = 0.5, 2.0
 
@@ -58,11 +60,12 @@ class Pace:
 
     def of(self, plan: Plan, *, files: int, images: int) -> float:
         """Return the seconds of a plan with `files` to decode, and `images` with derived ones."""
+        folds = FOLDS if plan.calibration == "cross" else 0
         return (
             files * self.decoding
             + images * self.embedding
-            + plan.epochs * plan.train_images * self.training
-            + (PASSES_OF_ALL + PASSES_OF_EACH * images) * self.small
+            + (1 + folds) * plan.epochs * plan.train_images * self.training
+            + (PASSES_OF_ALL + folds * PASSES_OF_FOLD + PASSES_OF_EACH * images) * self.small
         )
 
 
@@ -94,6 +97,8 @@ def estimate(
     )
     n = len(found.labels)
     tested = n - round(plan.train_images / (1 - plan.calibration_fraction))
+    if plan.calibration == "cross":
+        tested = n - plan.train_images or n  # no official test: all are
     images_of_all = n + len(DERIVED) * min(values.derive.images, tested)
     return pace.of(plan, files=n, images=images_of_all)
 

@@ -11,6 +11,7 @@ IN_FORCE = {
     "training": "the paper's, from training images; detectors without such a threshold are "
     "calibrated on {n_calibration:,} held-out images",
 }
+CROSS = "calibrated, on all {n_calibration:,} training images, each scored out of fold"
 
 
 def facts(parameters: Mapping[str, Any], numbers: Mapping[str, Any]) -> dict[str, str]:
@@ -23,6 +24,7 @@ def facts(parameters: Mapping[str, Any], numbers: Mapping[str, Any]) -> dict[str
     alpha, threshold = (parameters["calibration"][key] for key in ("alpha", "threshold"))
     promise, classes = numbers["calibration"], numbers["classification"]
     decides = parameters["bundle"]["detector"]
+    is_cross = promise.get("method") == "cross" and threshold == "calibrated"
     rejects = f"{numbers['detectors'][decides]['false_reject']:.4f}"
     if threshold == "calibrated":  # only a calibrated threshold promises a rate
         low, high = expected(decides, promise, numbers["data"]["normal_test"])
@@ -32,7 +34,7 @@ def facts(parameters: Mapping[str, Any], numbers: Mapping[str, Any]) -> dict[str
         "anomalies": _data_set(parameters["anomaly"]),
         "center-loss weight, lambda": f"{parameters['lambda']:g}",
         "seed": str(parameters["seed"]),
-        "threshold in force": IN_FORCE[threshold].format_map(promise),
+        "threshold in force": (CROSS if is_cross else IN_FORCE[threshold]).format_map(promise),
         "promised false-rejection rate, alpha": f"{alpha:g}",
         f"false rejects of {decides}, the deciding detector": rejects,
         **_of_classes(classes),

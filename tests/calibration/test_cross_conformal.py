@@ -1,0 +1,63 @@
+"""Folds, the least alpha, and the combined score of images that calibrate and train."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from belong.calibration import conformal
+from belong.calibration.cross_conformal import deal
+from belong.calibration.sample_size import least_alpha, least_to_calibrate
+from belong.detectors.combined import Combination, cross_combined
+
+
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=6), st.integers(1, 12))
+def test_each_class_is_spread_evenly_over_the_folds(sizes: list[int], count: int) -> None:
+    labels = np.repeat(np.arange(len(sizes)), sizes)
+    folds = deal(labels, count=count, rng=np.random.default_rng(0))
+    assert np.ptp(np.bincount(folds, minlength=count)) <= 1
+    for label in range(len(sizes)):
+        assert np.ptp(np.bincount(folds[labels == label], minlength=count)) <= 1
+
+
+@given(st.integers(1, 5000))
+def test_the_least_alpha_rejects_one_image_and_a_little_less_rejects_none(n: int) -> None:
+    assert least_to_calibrate(least_alpha(n)) <= n < least_to_calibrate(least_alpha(n) - 1e-4)
+
+
+@pytest.mark.parametrize(("n", "alpha"), [(24, 0.04), (39, 0.025), (11, 0.08334)])
+def test_the_least_alpha_by_hand(n: int, alpha: float) -> None:
+    assert least_alpha(n) == alpha
+
+
+def scores_of(rng: np.random.Generator, n: int) -> dict[str, np.ndarray]:
+    """Return scores of two members that depend on each other."""
+    common = rng.normal(size=n)
+    return {
+        "one": (common + rng.normal(size=n)).astype(np.float32),
+        "other": np.exp(common + rng.normal(size=n)).astype(np.float32),
+    }
+
+
+def test_an_image_that_calibrates_is_combined_by_the_others_and_a_new_one_by_all() -> None:
+    rng = np.random.default_rng(1)
+    own, new = scores_of(rng, 30), scores_of(rng, 5)
+    sums = cross_combined(
+        {"held": own, "new": new}, "held", ["one", "other"], tail=0.1, rule="fisher"
+    )
+    others = {name: np.delete(x, 7) for name, x in own.items()}
+    seventh = {name: x[7:8] for name, x in own.items()}
+    by_others = Combination.fit(others, tail=0.1).score(seventh)
+    assert (sums["held"].shape, sums["held"][7]) == ((30,), by_others[0])
+    np.testing.assert_array_equal(sums["new"], Combination.fit(own, tail=0.1).score(new))
+
+
+def test_combined_without_a_half_of_its_own_rejects_no_more_than_alpha() -> None:
+    """Members that nothing is fitted for: 400 draws of 39 images and 50 new ones, alpha 10 %."""
+    rng, rates = np.random.default_rng(2), []
+    for _ in range(400):
+        parts = {"held": scores_of(rng, 39), "new": scores_of(rng, 50)}
+        sums = cross_combined(parts, "held", ["one", "other"], tail=0.1, rule="stouffer")
+        limit = conformal.threshold(sums["held"], alpha=0.1)
+        rates.append((sums["new"] > limit).mean())
+    assert np.mean(rates) == pytest.approx(0.1, abs=0.012)  # 4 standard errors of 400 draws
