@@ -166,6 +166,7 @@ def test_alpha_is_the_least_that_half_of_the_images_beside_the_test_calibrate(
 def test_one_class_is_planned_like_several_and_nothing_is_trained() -> None:
     one = planned(images(500))
     assert one.classes == [("c0", 500, 0)]
+    assert one.calibration_fraction == 0.4  # 160 of the 400 beside the test
     assert "is trained from scratch" in one.why
     assert "an autoencoder" in one.why
 

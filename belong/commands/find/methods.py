@@ -19,6 +19,7 @@ than the linear one: of 10 foreign images it has 4.7 among the first 10 by its e
 1.7 by that on pixels.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -28,7 +29,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812  (the name that all of torch's users know)
 from torch import Tensor
 
-from belong.commands.fit.plan import SMALL_NETWORK, steps
+from belong.commands.fit.plan import STEPS
 from belong.detectors import isolation_forest
 from belong.detectors.knn_search import Neighbors
 from belong.models import autoencoder as autoencoders
@@ -164,9 +165,9 @@ def _axes(x: np.ndarray, count: int) -> np.ndarray:
 def coded(images: Tensor, values: Parameters, *, device: torch.device) -> tuple[Tensor, Tensor]:
     """Train the paper's autoencoder on images (m, ch, h, w) uint8; return codes and errors."""
     options = values.autoencoder
-    batch_size, epochs = steps(
-        len(images), batch_size=options.batch_size, epochs=options.epochs, network=SMALL_NETWORK
-    )
+    m = len(images)
+    batch_size = max(8, min(options.batch_size, m // 10))
+    epochs = max(options.epochs, math.ceil(STEPS * batch_size / m))
     trained, _ = autoencoders.fit(
         images.to(device),
         generator=torch.Generator().manual_seed(values.seed),
