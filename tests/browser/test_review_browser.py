@@ -68,8 +68,8 @@ def test_alpha_is_moved_with_keys_and_every_verdict_follows(page: Page, small: S
     expect(count).to_have_text(str(rejected_at(small, alpha)))
     slide(page, "End", 1)
     expect(cost).to_contain_text(
-        f"At 50 %: {rejected_at(small, 0.5)} of 300 images are rejected. Of 100 images that "
-        "belong about 50 are rejected."
+        f"At 50 %: {rejected_at(small, 0.5)} of 300 images are rejected. Of 100 "
+        "normal images about 50 are rejected."
     )
     expect(page.locator(".tile.out").first).to_be_visible()
     page.get_by_role("radio", name="does not belong").check()

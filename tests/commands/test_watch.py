@@ -31,7 +31,9 @@ def test_a_rate_as_promised_is_within_its_band(
     assert watched(tmp_path, predictions(every(20, 2000), ["ant", "bee", "cow"])) == 0
     said = capsys.readouterr().out
     low, high = promised_range(999, 2000, alpha=0.05)
-    assert said.startswith(f"2,000 images, 100 rejected (5.00%); {low:.2%} to {high:.2%} is to be")
+    assert said.startswith(
+        f"2,000 images, 100 rejected (5.00%); expected range: {low:.2%} to {high:.2%}"
+    )
     assert "\nWithin its band.\n" in said
 
 

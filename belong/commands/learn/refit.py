@@ -180,7 +180,11 @@ def refit(
     logits = views[HELD_OUT].logits
     temperature = round(best_temperature(logits, calibration_labels, spread=SPREAD), 4)
     limits = thresholds(
-        scores[HELD_OUT], _own(asked), alpha=manifest.alpha, in_force=values.calibration.threshold
+        scores[HELD_OUT],
+        _own(asked),
+        alpha=manifest.alpha,
+        in_force=values.calibration.threshold,
+        guarantee=manifest.guarantee,
     )
     # Each image once, in the order of `whole`: the rows come in its order.
     _, once = np.unique(rows, return_index=True)
@@ -218,7 +222,9 @@ def refit(
         images=values.images,
         combined=values.combined,
         combination=manifest.combination,
-        calibration=values.calibration.model_copy(update={"alpha": manifest.alpha}),
+        calibration=values.calibration.model_copy(
+            update={"alpha": manifest.alpha, "guarantee": manifest.guarantee}
+        ),
         bundle=values.bundle.model_copy(update={"training_images": 1, "detector": detector}),
     )
     bundle = build_bundle(fitted_to, settings, where=Path("learn"))
@@ -364,10 +370,8 @@ def _measured(
         if part != HELD_OUT
         for name, own in one.items()
     }
-    return tested | {
-        f"{TEST}/labels": data.arrays[f"{TEST}/labels"],
-        f"{TEST}/predicted": views[TEST].logits.argmax(dim=1).numpy(),
-    }
+    predicted = {f"{part}/predicted": views[part].logits.argmax(dim=1).numpy() for part in scores}
+    return tested | predicted | {f"{TEST}/labels": data.arrays[f"{TEST}/labels"]}
 
 
 def _metrics(

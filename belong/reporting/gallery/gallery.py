@@ -12,10 +12,12 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from belong.calibration.sample_size import MARGINAL
 from belong.data.decode_pool import decoded
 from belong.data.file_discovery import Incoming
 from belong.data.thumbnail import side_for, thumbnail
 from belong.prediction.bundle import Arrays
+from belong.prediction.manifest import Manifest
 from belong.prediction.model import Model
 from belong.prediction.nearest_training_images import nearest_training_images
 from belong.prediction.prediction_files import PREDICTIONS, SUMMARY
@@ -121,12 +123,21 @@ def save_gallery(
             source=exact(incoming.top),
             class_names=manifest.class_names,
             files=files,
-            alpha=manifest.alpha if manifest.threshold_from == "calibrated" else None,
+            alpha=_movable_alpha(manifest, options),
             calibration=model.bundle.arrays["calibration"][manifest.detector],
             command=_command(source, model, output),
         ),
     )
     save_text(output / GALLERY, page)
+
+
+def _movable_alpha(manifest: Manifest, options: ScoringOptions) -> float | None:
+    """Return the alpha of the verdicts; None if another one would not be one score for all."""
+    is_calibrated = options.alpha is not None or manifest.threshold_from == "calibrated"
+    is_marginal = (options.guarantee or manifest.guarantee) == MARGINAL
+    if options.fdr is not None or not (is_calibrated and is_marginal):
+        return None
+    return options.alpha or manifest.alpha
 
 
 def _command(source: str, model: Model, output: Path) -> str:
