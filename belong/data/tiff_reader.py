@@ -47,9 +47,9 @@ Scaling = Callable[[np.ndarray], np.ndarray]
 
 
 def page_count(file: BinaryIO) -> int:
-    """Count the pages, by their directories alone; what lies behind a damaged one does not count.
+    """Count the pages by their directories; pages after a damaged directory do not count.
 
-    Pillow takes time with the square of their number.
+    Pillow would need time quadratic in their number.
     """
     file.seek(0)
     start = file.read(16)
@@ -84,14 +84,14 @@ def first_page(file: BinaryIO, check_size: Callable[[tuple[int, int]], None]) ->
 
     Args:
         file: the TIFF.
-        check_size: is told width and height before a pixel is decoded, and may refuse them.
+        check_size: called with width and height before decoding; may raise to refuse.
 
     Returns:
         The image, with its orientation and its color profile; None if the page is YCbCr without
         JPEG, or JPEG of before TIFF 6.0: both are read by libtiff.
 
     Raises:
-        UnreadableError: a layout of which black and white, or the colors, are not known.
+        UnreadableError: a layout with unknown black, white or colors.
     """
     file.seek(0)
     with TiffFile(file) as tiff:
@@ -119,7 +119,7 @@ def _first(tiff: TiffFile) -> TiffPage:
 
 
 def _refuse_raw(page: TiffPage) -> None:
-    """Refuse the small picture that a raw photo of a camera shows first."""
+    """Refuse the preview on the first page of a raw photo."""
     if page.photometric in SENSOR or DNG_VERSION in page.tags:
         raise UnreadableError(RAW_PHOTO)
     if page.pages is None:
