@@ -16,7 +16,7 @@ SMALL_PX = 64
 
 
 def side_for(count: int, *, budget: int) -> int:
-    """Return the largest side that fits `count` photos into `budget` bytes, or else the smallest."""
+    """Return the largest side for `count` photos within `budget` bytes, or the smallest."""
     fitting = [side for side, size in SIDES_PX.items() if count * size <= budget]
     return max(fitting, default=min(SIDES_PX))
 

@@ -35,10 +35,10 @@ class CodeIsolation(Detector):
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
-        """Build it from what `arrays()` gave.
+        """Build the detector from the result of `arrays()`.
 
         Raises:
-            ValueError: the arrays are no trees.
+            ValueError: the arrays are not valid trees.
         """
         forest = super().from_arrays(arrays)
         isolation_forest.check(isolation_forest.Forest(*vars(forest).values()))
@@ -50,7 +50,7 @@ class CodeIsolation(Detector):
         return -isolation_forest.mean_depth(forest, views.codes)
 
     def onnx(self, graph: Graph, views: ViewNames) -> str:
-        """(n,); all trees are gone down at once, level by level."""
+        """(n,); all trees are traversed at once, level by level."""
         own = self.arrays()
         starts = np.cumsum(own["nodes"]) - own["nodes"]
         offset = np.repeat(starts, own["nodes"])  # of each node, where its tree starts

@@ -24,7 +24,7 @@ Arrays = dict[str, np.ndarray]
 def fit_gaussians(
     features: np.ndarray, labels: np.ndarray, class_names: list[str], *, options: MahalanobisSection
 ) -> tuple[Arrays, dict[str, str]]:
-    """Fit one Gaussian per class, and say of which covariance.
+    """Fit one Gaussian per class; return the tensors and the kind of covariance.
 
     Features (n, d) float32 and labels (n,), 0..c-1, of the training images -> `means` (c, d),
     `whitening` (c, d, k), `thresholds` (c,); and which `covariance` was fitted, and `why`.
@@ -45,14 +45,14 @@ def fit_detectors(
     options: DetectorsSection,
     seed: int,
 ) -> Arrays:
-    """Fit the detectors that learn from normal training images alone; return `DETECTOR/ARRAY`.
+    """Fit all detectors that learn only from normal training images; return `DETECTOR/ARRAY`.
 
     Args:
         views: `normal/train/VIEW` of the training images, and `normal/train/labels`.
         class_names: the c names, for messages.
         weight: (c, d) and
         bias: (c,) of the classifier's last layer.
-        options: a section for each detector that has anything to choose.
+        options: a section for each detector with parameters.
         seed: draws the samples of the isolation forest.
     """
     training, sections = training_of(views, class_names, weight, bias), sections_of(options, seed)
@@ -74,7 +74,7 @@ def fit_detectors(
 def training_of(
     views: Mapping[str, np.ndarray], class_names: list[str], weight: np.ndarray, bias: np.ndarray
 ) -> Training:
-    """Return what the detectors are fitted to; the arguments are those of `fit_detectors`."""
+    """Return the training sample; the arguments are those of `fit_detectors`."""
     return Training(
         views=Views.from_arrays(views, PART),
         labels=torch.from_numpy(views[f"{PART}/labels"]),

@@ -17,10 +17,10 @@ class Turn(NamedTuple):
     """One level of the trees of a grove; its m nodes with a cut, the first of each tree first.
 
     Attributes:
-        source: (m,) int64, which of the level above's children each is: the left ones come first.
-        cut: (m,) int64, its place among the grove's cuts.
-        trees: those that have such nodes, by falling number of them.
-        widths: how many trees have a first such node, a second, ...; the sum is m.
+        source: (m,) int64, index among the children of the level above, left children first.
+        cut: (m,) int64, index among the grove's cuts.
+        trees: trees with such nodes, by descending number of them.
+        widths: number of trees with at least one such node, two, ...; the sum is m.
     """
 
     source: np.ndarray
@@ -30,13 +30,13 @@ class Turn(NamedTuple):
 
 
 class Grove(NamedTuple):
-    """Some trees, laid out to be gone down together.
+    """A group of trees, laid out for joint traversal.
 
     Attributes:
         cuts: (q, 1) float32, by axis.
         axes: axis and its slice of `cuts`.
         turns: the levels, from the roots.
-        depth: (t, 2 ** levels) float32, where a path ends; bit l of it: at level l to the right.
+        depth: (t, 2 ** levels) float32, by path; bit l of the index is a right turn at level l.
     """
 
     cuts: np.ndarray
@@ -53,7 +53,7 @@ def grove(
     right: np.ndarray,
     depth: np.ndarray,
 ) -> Grove:
-    """Lay out trees that are given by the arrays of `isolation_forest.Forest`."""
+    """Lay out trees from the arrays of `isolation_forest.Forest`."""
     roots = np.cumsum(nodes) - nodes
     tree = np.repeat(np.arange(len(nodes)), nodes)
     left, right = left + roots[tree], right + roots[tree]

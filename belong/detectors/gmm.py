@@ -20,7 +20,7 @@ from belong.runtime.errors import InputError
 
 @dataclass(frozen=True)
 class GaussianMixture(Detector):
-    """Minus the log likelihood, less what is the same for all images.
+    """Minus the log likelihood, up to a constant.
 
     Attributes:
         means: (c, d) float32.

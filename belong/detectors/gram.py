@@ -29,7 +29,7 @@ class GramMatrices(Detector):
     Attributes:
         low, high: (c, p, e) float32, the range of each class and power, of all layers' values side
             by side.
-        share: (layers,) float32, the mean deviation on the images that were left out.
+        share: (layers,) float32, the mean deviation on the held-out images.
     """
 
     odd = "its layers are correlated as in no image of its class"
@@ -40,7 +40,7 @@ class GramMatrices(Detector):
 
     @classmethod
     def fit(cls, training: Training, *, powers: int = 10, seed: int = 0) -> Self:
-        """Take the ranges; `seed` draws the images that are left out of them."""
+        """Compute the ranges; `seed` draws the held-out images."""
         for name, layer in _layers(training.views):
             finite(layer, f"{name} layer's values")
         generator = torch.Generator().manual_seed(seed)

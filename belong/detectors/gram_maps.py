@@ -43,7 +43,7 @@ class MapsGram(Detector):
 
     @classmethod
     def fit(cls, training: Training, *, powers: int) -> Self:
-        """Take the ranges of the powers 1 to `powers`; that of a class without images is 0."""
+        """Compute the ranges of the powers 1 to `powers`; a class without images has range 0."""
         maps = finite(training.views.maps, "maps layer's values")
         low = torch.zeros(len(training.class_names), powers, maps.shape[1])
         high = torch.zeros_like(low)

@@ -39,7 +39,7 @@ class LayerMahalanobis(Detector):
     """Sum of the scores on the maps, the layer before the last hidden one, and the features.
 
     Attributes:
-        layers: the detector of each layer; its arrays go by the layer's name, as `maps_means`.
+        layers: the detector of each layer; its arrays are prefixed, such as `maps_means`.
     """
 
     odd = "its layers are unlike those of every class"
@@ -73,7 +73,7 @@ class LayerMahalanobis(Detector):
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
-        """Build the detector from what `arrays()` gave."""
+        """Build the detector from the result of `arrays()`."""
 
         def of(layer: str) -> dict[str, np.ndarray]:
             start = f"{layer}_"

@@ -22,7 +22,7 @@ SHIFT = 10_000.0  # of the tails: the constant of the authors' library
 
 @dataclass(frozen=True)
 class OpenMax(Detector):
-    """The log odds of the unknown class: they rank as its probability, and do not tie at 0 or 1.
+    """The log odds of the unknown class; same ranking as its probability, without ties at 0 or 1.
 
     Attributes:
         means: (c, c) float32, of the logits of each class.

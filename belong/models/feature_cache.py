@@ -53,14 +53,14 @@ class FeatureCache:
 
     Attributes:
         path: the file; it and its folder are made at the first use.
-        max_bytes: that it may take; the vectors that were not used for the longest time go first.
+        max_bytes: maximum size; the least recently used vectors are removed first.
     """
 
     path: Path
     max_bytes: int = MAX_BYTES
 
     def find(self, keys: Sequence[bytes]) -> dict[bytes, np.ndarray]:
-        """Return the vectors (v,) float32 that are kept, by key."""
+        """Return the cached vectors (v,) float32 by key."""
         found: dict[bytes, np.ndarray] = {}
 
         def read(database: sqlite3.Connection) -> None:
@@ -82,7 +82,7 @@ class FeatureCache:
         return found
 
     def keep(self, keys: Sequence[bytes], vectors: np.ndarray) -> None:
-        """Keep vectors (n, v) float32 under n keys, if the disk allows it."""
+        """Store vectors (n, v) float32 under n keys; disk errors are ignored."""
         now = time.time()
         rows = [(key, now, _packed(key, row)) for key, row in zip(keys, vectors, strict=True)]
 
@@ -187,7 +187,7 @@ def _cached(
 
 
 def context_of(digest: str, device: torch.device) -> bytes:
-    """Return what the vectors of a backbone with this digest depend on besides the pixels."""
+    """Return all inputs but the pixels that the vectors of this backbone depend on."""
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
     parts = (
         digest,

@@ -40,13 +40,13 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class LearnResult:
-    """What `belong.learn` made of a review.
+    """The result of `belong.learn`.
 
     Attributes:
         model: the new model.
         changes: a row for each image that was looked at: `path`, `answer` ("mine: CLASS",
             "not mine", or empty), and the class, the verdict and the p-value before and after.
-        summary: the counts, the rates before and after, and what became of the guarantee.
+        summary: counts, rates before and after, and the state of the guarantee.
     """
 
     model: Model
@@ -55,7 +55,7 @@ class LearnResult:
 
     @property
     def text(self) -> str:
-        """What changed, in some lines, as `belong learn` prints it."""
+        """The changes in a few lines, as `belong learn` prints them."""
         return "\n".join(_sentences(self.summary))
 
 
