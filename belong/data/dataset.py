@@ -210,15 +210,15 @@ def data_set(name: str, table: pd.DataFrame, arrays: Mapping[str, np.ndarray]) -
     Raises:
         InputError: the table and the array differ in their number of images.
     """
-    own = table[table["data_set"] == name]
-    if name not in arrays or len(own) != len(arrays[name]) or own.empty:
+    rows_here = table[table["data_set"] == name]
+    if name not in arrays or len(rows_here) != len(arrays[name]) or rows_here.empty:
         raise InputError(f"{name}: is not packed; run `dvc repro pack`")
-    labels = own["label"].astype(np.int64).to_numpy()
-    classes = own.drop_duplicates("label").set_index("label")["class_name"]
+    labels = rows_here["label"].astype(np.int64).to_numpy()
+    classes = rows_here.drop_duplicates("label").set_index("label")["class_name"]
     return DataSet(
         images=arrays[name],
         labels=labels,
         class_names=tuple(classes[str(label)] for label in range(len(classes))),
-        is_test=(own["is_test"] == "True").to_numpy(),
-        sources=own["source"].to_numpy(),
+        is_test=(rows_here["is_test"] == "True").to_numpy(),
+        sources=rows_here["source"].to_numpy(),
     )

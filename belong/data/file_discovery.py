@@ -49,12 +49,12 @@ def below(folder: Path, *, follow_links: bool = False) -> Incoming:
     Raises:
         InputError: there is no image, and no unreadable folder.
     """
-    found = Incoming(str(folder), [], [], [])
-    _walk(found, follow_links=follow_links)
-    if not found.files and not found.shut:
-        others = counted(len(found.ignored), "other file or folder", "other files and folders")
+    incoming = Incoming(str(folder), [], [], [])
+    _walk(incoming, follow_links=follow_links)
+    if not incoming.files and not incoming.shut:
+        others = counted(len(incoming.ignored), "other file or folder", "other files and folders")
         raise InputError(f"{printable(folder)}: expected images, got none ({others})")
-    return found
+    return incoming
 
 
 def listed(lines: Iterable[bytes]) -> Incoming:

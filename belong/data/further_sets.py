@@ -36,11 +36,11 @@ def sets_in(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise InputError(f"further.path: {folder}: expected a folder with a folder for each set")
-    found = [path for path in sorted(folder.iterdir()) if path.is_dir() and path.name[0] != "."]
-    for path in found:
+    folders = [path for path in sorted(folder.iterdir()) if path.is_dir() and path.name[0] != "."]
+    for path in folders:
         if path.name in TAKEN:
             raise InputError(f"{path}: expected another name: there is a set {path.name} already")
-    return found
+    return folders
 
 
 def read_set(folder: Path, form: Form, *, options: ImagesSection) -> np.ndarray:

@@ -110,10 +110,10 @@ def pack_all(folders: Iterable[str], *, options: ImagesSection) -> dict[str, Pac
         folders: the first has the normal images; a duplicate is read once.
         options: size, color and limits.
     """
-    found = {folder: look(Path(folder)) for folder in folders}
+    contents = {folder: look(Path(folder)) for folder in folders}
     form: Form | None = None
     packs: dict[str, Packed] = {}
-    for folder, images_or_files in found.items():
+    for folder, images_or_files in contents.items():
         form = form or own_form(images_or_files, side_px=options.side_px, color=options.color)
         packs[folder] = pack(
             images_or_files, form, background=options.background_rgb, max_pixels=options.max_pixels

@@ -89,19 +89,19 @@ def depths(trees: Grove, columns: np.ndarray, *, out: np.ndarray) -> None:
         np.bitwise_xor(above, reached[m:], out=reached[:m])
         # No vector is in two nodes of a tree: `or` is their sum.
         start = turn.widths[0]
-        some = reached[m : m + start].copy()
+        chunk = reached[m : m + start].copy()
         for width in turn.widths[1:]:
-            np.bitwise_or(some[:width], reached[m + start :][:width], out=some[:width])
+            np.bitwise_or(chunk[:width], reached[m + start :][:width], out=chunk[:width])
             start += width
-        found[turn.trees] = some
+        found[turn.trees] = chunk
     size = trees.depth.shape[1]
     paths = np.zeros((len(trees.depth), n), dtype=np.min_scalar_type(size - 1))
     for level, found in enumerate(went_right):
         bits = np.unpackbits(found, axis=1, count=n).astype(paths.dtype, copy=False)
         bits <<= level
         paths |= bits
-    own = np.arange(0, trees.depth.size, size)[:, None]  # where a tree's depths start
-    out += trees.depth.take(paths + own).sum(axis=0, dtype=np.float64)
+    offsets = np.arange(0, trees.depth.size, size)[:, None]  # where a tree's depths start
+    out += trees.depth.take(paths + offsets).sum(axis=0, dtype=np.float64)
 
 
 def _beyond(trees: Grove, columns: np.ndarray) -> np.ndarray:

@@ -74,9 +74,9 @@ class ClassGaussians(FittedTensors):
 
     def onnx_distances(self, graph: Graph, features: str) -> str:
         """Add `distances` to a graph: (n, d) -> (c, n)."""
-        own = self.arrays()
-        off = graph("Sub", graph("Unsqueeze", features, np.array([0])), own["means"][:, None])
-        return graph.length(graph("MatMul", off, own["whitening"]), axis=2)
+        constants = self.arrays()
+        off = graph("Sub", graph("Unsqueeze", features, np.array([0])), constants["means"][:, None])
+        return graph.length(graph("MatMul", off, constants["whitening"]), axis=2)
 
 
 def fit(

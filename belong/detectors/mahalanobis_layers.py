@@ -77,7 +77,9 @@ class LayerMahalanobis(Detector):
 
         def of(layer: str) -> dict[str, np.ndarray]:
             start = f"{layer}_"
-            own = arrays.items()
-            return {name.removeprefix(start): x for name, x in own if name.startswith(start)}
+            layer_arrays = arrays.items()
+            return {
+                name.removeprefix(start): x for name, x in layer_arrays if name.startswith(start)
+            }
 
         return cls(tuple(kind.from_arrays(of(kind.layer)) for kind in cls.kinds))

@@ -73,11 +73,11 @@ class MlpHead(Detector):
 
     def onnx_of(self, graph: Graph, vectors: str) -> str:
         """Return the score of the input vectors of the head: (n, d) -> (n,)."""
-        own = self.arrays()
-        x = graph("Div", graph("Sub", vectors, own["mean"]), own["std"])
+        constants = self.arrays()
+        x = graph("Div", graph("Sub", vectors, constants["mean"]), constants["std"])
         for layer in ("layers.0", "layers.2"):
-            x = graph("Relu", graph.linear(x, own, layer))
-        return graph("Neg", graph("Squeeze", graph.linear(x, own, "layers.4"), np.array([1])))
+            x = graph("Relu", graph.linear(x, constants, layer))
+        return graph("Neg", graph("Squeeze", graph.linear(x, constants, "layers.4"), np.array([1])))
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the weights of the head."""

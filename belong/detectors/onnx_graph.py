@@ -48,9 +48,9 @@ class Graph:
     def several(self, outputs: int, operator: str, *inputs: Value, **attributes: Any) -> list[str]:
         """Add a node with several outputs; return their names."""
         names = [self._name(value) for value in inputs]
-        own = [f"{operator}_{len(self.nodes)}_{i}" for i in range(outputs)]
-        self.nodes.append(Node(operator, names, own, attributes))
-        return own
+        output_names = [f"{operator}_{len(self.nodes)}_{i}" for i in range(outputs)]
+        self.nodes.append(Node(operator, names, output_names, attributes))
+        return output_names
 
     def splice(
         self,
@@ -69,10 +69,10 @@ class Graph:
         """
         names = {name: self._name(value) for name, value in {**constants, **inputs}.items()}
         for node in nodes:
-            own = [f"{node.operator}_{len(self.nodes)}_{i}" for i in range(len(node.outputs))]
+            new_names = [f"{node.operator}_{len(self.nodes)}_{i}" for i in range(len(node.outputs))]
             taken = [names[name] if name else "" for name in node.inputs]
-            self.nodes.append(Node(node.operator, taken, own, node.attributes))
-            names |= dict(zip(node.outputs, own, strict=True))
+            self.nodes.append(Node(node.operator, taken, new_names, node.attributes))
+            names |= dict(zip(node.outputs, new_names, strict=True))
         return names[output]
 
     def output(self, name: str, value: Value) -> None:

@@ -265,8 +265,8 @@ class Method:
         Raises:
             InputError: a required array is missing, or the shapes do not match.
         """
-        own = {"features": features, "logits": logits, "hidden": hidden, "maps": maps}
-        layers = {name: vectors(name, x) for name, x in own.items() if x is not None}
+        sample_layers = {"features": features, "logits": logits, "hidden": hidden, "maps": maps}
+        layers = {name: vectors(name, x) for name, x in sample_layers.items() if x is not None}
         n = len(next(iter(layers.values()))) if layers else 0
         classes = None if labels is None else whole_labels("labels", labels, n)
         head = LastLayer.checked(weight, bias)
@@ -290,8 +290,8 @@ class Method:
         if missing:
             raise InputError(f"{self.name} needs {' and '.join(missing)}")
         training = sample.training if "logits" in self.needs else sample.compact
-        own = {**self.parameters_for(training), **parameters}
-        detector = self.kind.fit(training, **own)
+        keywords = {**self.parameters_for(training), **parameters}
+        detector = self.kind.fit(training, **keywords)
         return Fitted(self, detector, widths_of(training.views), sample.head)
 
 
@@ -326,8 +326,8 @@ class Fitted:
         Raises:
             InputError: a required array is missing, or the shapes do not match.
         """
-        own = {"features": features, "logits": logits, "hidden": hidden, "maps": maps}
-        layers = {name: vectors(name, x) for name, x in own.items() if x is not None}
+        row_layers = {"features": features, "logits": logits, "hidden": hidden, "maps": maps}
+        layers = {name: vectors(name, x) for name, x in row_layers.items() if x is not None}
         layers = dict(complete(layers, self.head))
         check_widths(layers, self.widths)
         missing = [need for need in self.method.needs if need in LAYERS and need not in layers]

@@ -68,20 +68,20 @@ def acceptance(
         for ratio, size in kept.items():
             held_out = max(size // FITTED_FOR_EACH_HELD_OUT, math.ceil(needed / len(class_names)))
             for draw in range(draws):
-                some = _drawn(labels, size, rng)
+                sample = _drawn(labels, size, rng)
                 fit = partial(
-                    mahalanobis.fit, features[some], labels[some], class_names,
+                    mahalanobis.fit, features[sample], labels[sample], class_names,
                     quantile=quantile, ridge=ridge,
                 )  # fmt: skip
                 paper = fit(covariance="per_class")
                 kind, _ = choose("auto", size, d)
                 auto = paper if kind == "per_class" else fit(covariance=kind)
                 others = calibration[0][_drawn(calibration[1], held_out, rng)]
-                scores, own = paper.score(test), auto.score(test)
-                shares = {"paper": scores <= 1, "auto": own <= 1}
+                scores, auto_scores = paper.score(test), auto.score(test)
+                shares = {"paper": scores <= 1, "auto": auto_scores <= 1}
                 if len(others) >= needed:
                     calibrated = conformal.threshold(auto.score(others).numpy(), alpha=alpha)
-                    shares["auto, calibrated"] = own <= calibrated
+                    shares["auto, calibrated"] = auto_scores <= calibrated
                 rows += [
                     (ratio, size, recipe, draw, accepted.float().mean().item())
                     for recipe, accepted in shares.items()

@@ -66,10 +66,10 @@ class FeatureCache:
         def read(database: sqlite3.Connection) -> None:
             now, stale = time.time(), []
             for at in range(0, len(keys), VARIABLES_AT_ONCE):
-                some = keys[at : at + VARIABLES_AT_ONCE]
-                marks = ", ".join("?" * len(some))
+                chunk = keys[at : at + VARIABLES_AT_ONCE]
+                marks = ", ".join("?" * len(chunk))
                 query = f"SELECT key, used, vector FROM vectors WHERE key IN ({marks})"  # noqa: S608
-                for key, used, value in database.execute(query, some):
+                for key, used, value in database.execute(query, chunk):
                     vector = _unpacked(key, value)
                     if vector is not None:
                         found[key] = vector
@@ -176,14 +176,14 @@ def _cached(
     vectors_of: Callable[[Tensor], Tensor], images: Tensor, cache: FeatureCache, context: bytes
 ) -> Tensor:
     keys = [_key(context, image) for image in images.numpy()]
-    found = cache.find(keys)
-    missing = list(dict.fromkeys(key for key in keys if key not in found))  # each once
+    known_vectors = cache.find(keys)
+    missing = list(dict.fromkeys(key for key in keys if key not in known_vectors))  # each once
     if missing:
         rows = [keys.index(key) for key in missing]
         vectors = vectors_of(images if len(rows) == len(images) else images[rows]).numpy()
         cache.keep(missing, vectors)
-        found |= zip(missing, vectors, strict=True)
-    return torch.from_numpy(np.stack([found[key] for key in keys]))
+        known_vectors |= zip(missing, vectors, strict=True)
+    return torch.from_numpy(np.stack([known_vectors[key] for key in keys]))
 
 
 def context_of(digest: str, device: torch.device) -> bytes:
