@@ -451,8 +451,8 @@ def _saying_how_far(out: Path, n: int) -> Iterator[list[Placed]]:
 
 def _counts(rows: list[Placed], out: Path) -> dict[str, int]:
     tree = out.absolute() / TREE
-    found = Counter(row.target.relative_to(tree).parts[0] for row in rows)
-    return {group: found[group] for group in GROUPS}
+    counts = Counter(row.target.relative_to(tree).parts[0] for row in rows)
+    return {group: counts[group] for group in GROUPS}
 
 
 # --- lists of paths -----------------------------------------------------------------------------

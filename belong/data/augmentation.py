@@ -7,21 +7,21 @@ from belong.runtime.errors import InputError
 
 
 def augmented(images: Tensor, *, shift_px: int, flip: bool, generator: torch.Generator) -> Tensor:
-    """Move each image, and mirror every other one, at random.
+    """Shift each image at random, and mirror it with probability one half.
 
-    What a move uncovers is filled with the mirror image of what lies at that edge.
+    Uncovered pixels are filled by reflection at the edge.
 
     Args:
         images: (n, ch, h, w).
-        shift_px: the furthest move in each of the four directions, 0 to less than h and w.
-        flip: whether an image is mirrored, left for right, with probability one half.
-        generator: on the CPU; draws the moves and the mirrors, if there are any.
+        shift_px: largest shift in each of the four directions, at least 0 and below h and w.
+        flip: whether images are mirrored horizontally with probability one half.
+        generator: on the CPU; draws the shifts and flips.
 
     Returns:
         (n, ch, h, w).
 
     Raises:
-        InputError: a move would leave nothing of the image.
+        InputError: a shift is as large as the image.
     """
     n, _, height, width = images.shape
     if shift_px >= min(height, width):
@@ -43,6 +43,6 @@ def augmented(images: Tensor, *, shift_px: int, flip: bool, generator: torch.Gen
 
 
 def _mirrored_into(places: Tensor, side: int) -> Tensor:
-    """Bring a place beyond an edge back by as much as it lies beyond it: -2 -> 2."""
+    """Reflect an index beyond an edge: -2 -> 2."""
     last = side - 1
     return last - (last - places.abs()).abs()

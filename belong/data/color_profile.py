@@ -14,11 +14,11 @@ SRGB = ImageCms.createProfile("sRGB")
 # A profile is sRGB if it moves no color by more than this, of 255: sRGB's own profiles differ by 1.
 SAME = 2
 LEVELS = np.linspace(0, 255, 9).round().astype(np.uint8)  # of each channel, to compare by
-# Mode of the image -> what its profile has to describe.
+# Mode of the image -> required color space of its profile.
 SPACES = {"RGB": "RGB", "RGBA": "RGB", "CMYK": "CMYK", "L": "GRAY", "LA": "GRAY"}
 # A grey image takes a table of 256 greys: Pillow applies no profile of RGB to one.
 GREY = ("L", "LA")
-UNUSED = ("1", "F", "LAB", "HSV")  # modes that no profile is applied to
+UNUSED = ("1", "F", "LAB", "HSV")  # modes without profile conversion
 
 Transform = ImageCms.ImageCmsTransform
 
@@ -28,7 +28,7 @@ class BrokenProfileError(Exception):
 
 
 def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """Return the image in sRGB; the same object where its profile changes nothing.
+    """Convert an image to sRGB; return the same object if its profile changes nothing.
 
     Args:
         image: decoded, 8 bits for each channel, of any mode.
@@ -55,7 +55,7 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 
 def _mode_of(image: Image.Image) -> str:
-    """Return the mode that a profile is applied in: palettes and YCbCr have the one of RGB."""
+    """Return the mode in which a profile is applied: RGB for palettes and YCbCr."""
     if image.mode in (*GREY, "CMYK"):
         return "LA" if image.mode == "L" and image.has_transparency_data else image.mode
     return "RGBA" if image.has_transparency_data else "RGB"
@@ -67,7 +67,7 @@ def _plain_mode(image: Image.Image, mode: str) -> Image.Image:
 
 @lru_cache(maxsize=32)  # the photos of a camera share one
 def _transform(profile: bytes, mode: str) -> Transform | None:
-    """Return what brings images of a mode to sRGB, or None if nothing has to."""
+    """Return the transform from a mode to sRGB, or None if none is needed."""
     opened = _opened(profile, (SPACES[mode],))
     target = "RGBA" if mode == "RGBA" else "RGB"
     transform = _built(opened, mode, target)
@@ -82,7 +82,7 @@ def _transform(profile: bytes, mode: str) -> Transform | None:
 
 @lru_cache(maxsize=32)
 def _grey_table(profile: bytes) -> list[int] | None:
-    """Return the grey of sRGB for each of 256 greys or None if all stay.
+    """Return the sRGB grey for each of 256 greys, or None if none changes.
 
     A grey image may carry a profile of RGB: its greys are those with three equal channels.
     """

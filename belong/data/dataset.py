@@ -35,23 +35,23 @@ class DataSet:
 
 
 def chosen(data: DataSet, classes: str | int | Sequence[str | int], path: Path) -> DataSet:
-    """Keep the images of some classes, numbered anew from 0 in the order of the data set.
+    """Select the images of some classes and renumber these from 0 in the order of the data set.
 
     Args:
         data: the data set.
         classes: "all", "none", a class, a list of classes, or a range of positions such as "0-9"
-            (both ends included). One class is given by its name, or else by its position; a range
-            is of positions, whatever the names. Classes called all or none are chosen by a list.
-        path: where the data set came from, for the message.
+            (both ends included). A class is matched by name first, then by position; a range always
+            means positions. Classes named all or none need a list.
+        path: of the data set, for the message.
 
     Raises:
-        InputError: a class that the data set has not, one named twice, or an empty list.
+        InputError: an unknown class, a duplicate, or an empty list.
     """
     return _kept(data, sorted(_positions(classes, list(data.class_names), path)))
 
 
 def without(data: DataSet, names: Collection[str]) -> DataSet:
-    """Keep the images of all classes but those called `names`, numbered anew from 0."""
+    """Remove the classes `names` and renumber the others from 0."""
     classes = enumerate(data.class_names)
     return _kept(data, [position for position, name in classes if name not in names])
 
@@ -80,11 +80,11 @@ def hashes(images: np.ndarray, form: Form | None = None) -> np.ndarray:
 
 
 def copies(data: DataSet, sha256: np.ndarray) -> np.ndarray:
-    """Return why an image is left out before any part is drawn: (n,) str, empty where it is kept.
+    """Return the reason to exclude each image before the split: (n,) str, empty to keep it.
 
-    Of images of one class that are alike to the byte the first is kept: were all drawn from, an
-    image with many copies would be likelier in the test than elsewhere. Images that stand in two
-    classes say nothing of either, and all are left out. Test images stay as they are.
+    Of byte-identical images in one class, the first is kept; otherwise an image with many copies
+    would be more likely in the test part. Images that occur in two classes are ambiguous, and all
+    their copies are excluded. Test images are never excluded.
 
     Args:
         data: the data set.
@@ -107,10 +107,9 @@ def copies(data: DataSet, sha256: np.ndarray) -> np.ndarray:
 
 
 def with_test_part(data: DataSet, *, fraction: float, rng: np.random.Generator) -> DataSet:
-    """Draw test images, the same fraction of every class, if the data set has none of its own.
+    """Draw a test part, the same fraction of every class, if the data set has none.
 
-    Copies are not drawn. Of a data set with official test images nothing is drawn, and it is
-    returned as it is.
+    Copies are not drawn. A data set with official test images is returned unchanged.
     """
     if data.is_test.any():
         return data
@@ -123,12 +122,12 @@ def with_test_part(data: DataSet, *, fraction: float, rng: np.random.Generator) 
 
 
 def drawn(images: int, fraction: float) -> int:
-    """Return how many of a class's images are drawn where a fraction of every class is.
+    """Return the number of images that a fraction draws from a class, at least one.
 
-    At least one of any. All that divides, plans or checks a division counts with this.
+    Every split, plan and check uses this count.
 
     Args:
-        images: of the class.
+        images: number of images in the class.
         fraction: between 0 and 1.
     """
     return min(images, max(1, round(fraction * images)))
@@ -201,7 +200,7 @@ def rows(name: str, data: DataSet) -> pd.DataFrame:
 
 
 def data_set(name: str, table: pd.DataFrame, arrays: Mapping[str, np.ndarray]) -> DataSet:
-    """Return the data set `name`, as it was before `rows`.
+    """Return the data set `name` from its table of `rows`.
 
     Args:
         name: of the data set and its array.
@@ -209,17 +208,17 @@ def data_set(name: str, table: pd.DataFrame, arrays: Mapping[str, np.ndarray]) -
         arrays: (n, ch, h, w) uint8 of every data set.
 
     Raises:
-        InputError: it is not in both, with as many images.
+        InputError: the table and the array differ in their number of images.
     """
-    own = table[table["data_set"] == name]
-    if name not in arrays or len(own) != len(arrays[name]) or own.empty:
+    rows_here = table[table["data_set"] == name]
+    if name not in arrays or len(rows_here) != len(arrays[name]) or rows_here.empty:
         raise InputError(f"{name}: is not packed; run `dvc repro pack`")
-    labels = own["label"].astype(np.int64).to_numpy()
-    classes = own.drop_duplicates("label").set_index("label")["class_name"]
+    labels = rows_here["label"].astype(np.int64).to_numpy()
+    classes = rows_here.drop_duplicates("label").set_index("label")["class_name"]
     return DataSet(
         images=arrays[name],
         labels=labels,
         class_names=tuple(classes[str(label)] for label in range(len(classes))),
-        is_test=(own["is_test"] == "True").to_numpy(),
-        sources=own["source"].to_numpy(),
+        is_test=(rows_here["is_test"] == "True").to_numpy(),
+        sources=rows_here["source"].to_numpy(),
     )

@@ -37,13 +37,12 @@ FEW_AT_ONCE = 8  # of them
 
 
 class Picture(NamedTuple):
-    """The content of a file, in the form of a model.
+    """The decoded content of a file, in the input form of a model.
 
     Attributes:
         pixels: (ch, h, w) uint8, of the first frame.
-        frames: how many the file has.
-        thumbnail: a JPEG of the photo as it is, not cut; empty of small images, or if none is
-            asked for.
+        frames: number of frames in the file.
+        thumbnail: a JPEG of the uncropped photo; empty for small images, or if not requested.
     """
 
     pixels: np.ndarray
@@ -56,13 +55,13 @@ Answers = list[Picture | str]  # of a file without pixels, the reason
 
 @dataclass(frozen=True)
 class Decoder:
-    """Brings files to the pixels that a model takes.
+    """Decode files to the pixels that a model takes.
 
     Attributes:
         form: of the pixels.
-        background: lies below transparent parts.
-        max_pixels: a larger file is not read.
-        thumbnail_px: the longer side of the thumbnails, one of SIDES_PX; 0: none are made.
+        background: color behind transparent pixels.
+        max_pixels: larger images are refused.
+        thumbnail_px: longer side of the thumbnails, one of SIDES_PX; 0 for none.
     """
 
     form: Form
@@ -77,7 +76,7 @@ class Decoder:
         return cls(size, form.background, form.max_pixels, thumbnail_px)
 
     def decode(self, path: Path) -> Picture | str:
-        """Return the pixels of a file, or the reason why it has none."""
+        """Return the pixels of a file, or the reason for its failure."""
         read = partial(read_file, path, max_pixels=self.max_pixels, background=self.background)
         try:
             content = read(needed_px=max(self.form.height, self.form.width))
@@ -98,7 +97,7 @@ class Decoder:
 
 
 def timed(decoder: Decoder, path: Path) -> tuple[float, Picture | str]:
-    """Return the seconds that the decoding of a file takes, and what comes of it."""
+    """Return the decoding time of a file in seconds, and its result."""
     start = time.perf_counter()
     answer = decoder.decode(path)
     return time.perf_counter() - start, answer
@@ -123,12 +122,12 @@ def each_file(
 def decoded(
     batches: Iterable[Sequence[Path]], form: "ImageForm", *, jobs: int, thumbnail_px: int = 0
 ) -> Generator[Answers]:
-    """Yield for each batch the pictures of its files.
+    """Yield the pictures of each batch of files.
 
     Args:
-        batches: the files. Those ahead are asked for at once, and decoded while nobody takes them.
+        batches: the files; the next batches are decoded ahead.
         form: of the pixels.
-        jobs: processes that decode; fewer if the files are few.
+        jobs: number of decoding processes; fewer for few files.
         thumbnail_px: see `Decoder`.
     """
     rest = iter(batches)

@@ -70,14 +70,14 @@ class RawFile:
 
 
 class Source(Protocol):
-    """A place to get files from; `str` of it is what a message calls it."""
+    """A source of files; `str` of it is its name in messages."""
 
     def gather(self, files: Sequence[RawFile], scratch: Path) -> Path:
-        """Return a folder that has the files, raw or as .gz; `scratch` is an empty one to use."""
+        """Return a folder with the files, raw or as .gz; `scratch` is an empty working folder."""
 
 
 class SourceError(Exception):
-    """Why a source is skipped, in one line."""
+    """The reason to skip a source, in one line."""
 
 
 SKIPPED_FOR = (SourceError, OSError, tarfile.TarError)
@@ -114,7 +114,7 @@ def fetch(files: Sequence[RawFile], sources: Iterable[Source], by_hand: Path, ou
         files: the files.
         sources: the sources, tried in this order until one has all files.
         by_hand: a folder that is tried first; it may be missing.
-        out: the folder, replaced as a whole; unchanged if it holds the files already.
+        out: the output folder, replaced as a whole; unchanged if it already has the files.
 
     Raises:
         InputError: no source has the files; the message lists the sources and the remedy.
@@ -204,7 +204,7 @@ class Torchvision:
         return f"torchvision's {self.data_set.__name__}"
 
     def gather(self, files: Sequence[RawFile], scratch: Path) -> Path:  # noqa: ARG002
-        """Have it download the files, and say no more than why it cannot."""
+        """Download with torchvision; report a failure in one line."""
         before, silent = socket.getdefaulttimeout(), io.StringIO()
         socket.setdefaulttimeout(self.silence_seconds)
         try:

@@ -22,11 +22,11 @@ class Incoming:
     """Files to score, sorted.
 
     Attributes:
-        top: the folder that they lie in; empty if the paths stand by themselves.
-        files: their paths, relative to it; bytes that are not UTF-8 as surrogates.
-        shut: folders that cannot be read and links that lead out, with the reason.
-        ignored: what else lies there, with the reason: files that are no image by their name and
-            content, hidden files and folders, links in a circle.
+        top: the folder that contains them; empty for a list of paths.
+        files: their paths relative to it; bytes that are not UTF-8 as surrogates.
+        shut: unreadable folders and links that point outside, with the reason.
+        ignored: everything else, with the reason: files that are no image by name and content,
+            hidden files and folders, circular links.
     """
 
     top: str
@@ -35,33 +35,33 @@ class Incoming:
     ignored: list[tuple[str, str]]
 
     def path(self, file: str) -> Path:
-        """Return where a file lies."""
+        """Return the path of a file."""
         return Path(self.top, file)
 
 
 def below(folder: Path, *, follow_links: bool = False) -> Incoming:
-    """Find all that are images, by their names or content, in a folder and its sub-folders.
+    """Find all images, by name or content, in a folder and its subfolders.
 
-    Hidden files, and what programs leave in folders of photos, are ignored. Unless `follow_links`
-    is set, links that lead out of the folder are listed as what cannot be read: somebody who may
-    put files into it could show pictures of others by them.
+    Hidden files and files of operating systems are ignored. Unless `follow_links` is set, links
+    that point outside the folder are listed as unreadable: otherwise anyone who can add files to
+    the folder could expose pictures from elsewhere.
 
     Raises:
-        InputError: there is none, and no folder is shut.
+        InputError: there is no image, and no unreadable folder.
     """
-    found = Incoming(str(folder), [], [], [])
-    _walk(found, follow_links=follow_links)
-    if not found.files and not found.shut:
-        others = counted(len(found.ignored), "other file or folder", "other files and folders")
+    incoming = Incoming(str(folder), [], [], [])
+    _walk(incoming, follow_links=follow_links)
+    if not incoming.files and not incoming.shut:
+        others = counted(len(incoming.ignored), "other file or folder", "other files and folders")
         raise InputError(f"{printable(folder)}: expected images, got none ({others})")
-    return found
+    return incoming
 
 
 def listed(lines: Iterable[bytes]) -> Incoming:
-    """Take paths, one in a line: what is named is meant, whatever its name.
+    """Read a list of paths, one per line; every listed file is used, whatever its name.
 
     Raises:
-        InputError: there is none.
+        InputError: the list is empty.
     """
     paths = {os.fsdecode(line.rstrip(b"\r\n")) for line in lines}
     paths.discard("")
@@ -71,9 +71,9 @@ def listed(lines: Iterable[bytes]) -> Incoming:
 
 
 def _walk(found: Incoming, *, follow_links: bool) -> None:
-    """Add what lies below a folder, in the order of sorted paths; of a folder that is shut, why.
+    """Add the content of a folder in sorted order; record the reason for an unreadable one.
 
-    A folder may be deeper than Python calls functions.
+    Iterative, because a folder tree may exceed the recursion limit.
     """
     top, there = os.path.realpath(found.top), Path(found.top)
     seen = {_place(there)} if there.exists() else set()

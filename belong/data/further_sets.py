@@ -29,25 +29,25 @@ TRANSPOSED = "emnist"  # whose images lie on their side, mirrored
 
 
 def sets_in(folder: Path) -> list[Path]:
-    """Return the folder of each set, sorted; what is hidden or no folder is none.
+    """Return the folder of each set, sorted; hidden entries and files are skipped.
 
     Raises:
         InputError: no such folder, or a set has the name of another one.
     """
     if not folder.is_dir():
         raise InputError(f"further.path: {folder}: expected a folder with a folder for each set")
-    found = [path for path in sorted(folder.iterdir()) if path.is_dir() and path.name[0] != "."]
-    for path in found:
+    folders = [path for path in sorted(folder.iterdir()) if path.is_dir() and path.name[0] != "."]
+    for path in folders:
         if path.name in TAKEN:
             raise InputError(f"{path}: expected another name: there is a set {path.name} already")
-    return found
+    return folders
 
 
 def read_set(folder: Path, form: Form, *, options: ImagesSection) -> np.ndarray:
-    """Return the images of a set in a form: (n, ch, h, w) uint8; of one with a test part only that.
+    """Read a set, or only its test part if it has one, in a form: (n, ch, h, w) uint8.
 
     Raises:
-        InputError: neither images nor an IDX file, or more than one of these.
+        InputError: neither images nor an IDX file, or several IDX files.
         TooManyBadFilesError: more files than allowed cannot be read.
     """
     if files := sorted(path for path in folder.iterdir() if IMAGES in path.name):
@@ -93,14 +93,14 @@ def further_sets(
     Args:
         folder: with a folder for each set.
         form: of the normal images.
-        known: the SHA-256 of the images that have a part already; these are left out.
-        letter_count: how many letters are drawn; 0 draws none.
-        most: images of each other set; as many are drawn, if there are more.
-        options: how image files become pixels.
-        seed: draws both, each set by itself: another one changes none.
+        known: SHA-256 of the images that already have a part; these are excluded.
+        letter_count: number of letters to draw; 0 for none.
+        most: maximum number of images per other set; larger sets are sampled.
+        options: for decoding image files.
+        seed: of the letters and samples; each set has an independent stream.
 
     Raises:
-        InputError: as of `sets_in` and `read_set`, or all images of a set have a part already.
+        InputError: see `sets_in` and `read_set`; or all images of a set already have a part.
     """
     if letter_count:
         rng = np.random.default_rng([seed, 6])  # another stream than those of the parts

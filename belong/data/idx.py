@@ -18,7 +18,7 @@ from belong.data.dataset import DataSet
 from belong.runtime.errors import InputError
 
 UNSIGNED_BYTE = 8
-MOST_VALUES = 2**34  # 16 GiB: a header that claims more is taken for a damaged one
+MOST_VALUES = 2**34  # 16 GiB; a larger size means a damaged header
 PIECE = 2**18
 
 
@@ -31,7 +31,7 @@ def read_idx(path: Path, axes: int) -> np.ndarray:
     Raises:
         InputError: missing, not IDX, another type or number of axes, too short or too long.
     """
-    if path.exists() and not path.is_file():  # reading a pipe may never end
+    if path.exists() and not path.is_file():  # reading a pipe may block forever
         raise InputError(f"{path}: cannot be read: is no file")
     try:
         with path.open("rb") as raw, _unzipped(raw, path) as file:
@@ -71,7 +71,7 @@ def _product(shape: tuple[int, ...]) -> str:
 
 
 def _read_up_to(file: BinaryIO, most: int) -> bytearray:
-    """Read piece by piece, so that memory grows with the file and not with what it claims."""
+    """Read in chunks, so that memory grows with the file and not with the size in its header."""
     values = bytearray()
     while piece := file.read(min(PIECE, most - len(values))):
         values += piece
@@ -100,7 +100,7 @@ KINDS = ("images-idx3-ubyte", "labels-idx1-ubyte")
 
 
 def is_idx_folder(path: Path) -> bool:
-    """Return whether any of the four files is there; then the others are missed."""
+    """Return whether a folder has any of the four files; then all are required."""
     names = (f"{stem}-{kind}" for stem in STEMS.values() for kind in KINDS)
     return any(_plain_or_gzipped(path / name).exists() for name in names)
 
@@ -134,7 +134,7 @@ IMAGE_FILES = "*idx3-ubyte", "*idx3-ubyte.gz"
 
 
 def image_files(path: Path) -> list[Path]:
-    """Return the IDX files of images that a path names or a folder holds, sorted."""
+    """Return the IDX image files at a path or in a folder, sorted."""
     if not path.is_dir():
         return [path] if any(path.match(pattern) for pattern in IMAGE_FILES) else []
     files = {file for pattern in IMAGE_FILES for file in path.glob(pattern)}

@@ -41,14 +41,14 @@ ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "PYTHONSAFEPATH": "1", "PYTHONWARNIN
 
 
 class Workers(Generic[T, R]):
-    """Processes that do one kind of work, each on one file after the other.
+    """Worker processes that apply one function to one file after another.
 
-    `work` returns an answer, or a reason as text; of a file that breaks a bound the answer is a
-    reason, too. It is pickled: a function of a module, or an object of one.
+    `work` returns a result, or the reason for a failure as text; a file that exceeds a limit also
+    yields a reason. `work` is pickled: it must be a function or an object of a module.
     """
 
     def __init__(self, work: Callable[[T], R], jobs: int) -> None:
-        """Start nothing yet; there will be at most so many processes."""
+        """Set the maximum number of processes; none is started yet."""
         self._work = work
         jobs = max(1, min(jobs, PER_PROCESSOR * (os.cpu_count() or 1)))
         self._threads = ThreadPoolExecutor(jobs)  # one waits for each process
@@ -60,7 +60,7 @@ class Workers(Generic[T, R]):
         self._is_closed = False
 
     def submit(self, items: Sequence[T]) -> "Future[list[R | str]]":
-        """Begin to work on items, in order; a process is started here if all others are busy."""
+        """Queue items in order; start another process if all are busy."""
         with self._lock:
             if self._waiting >= len(self._started) < self._jobs:
                 worker = _spare()
@@ -70,7 +70,7 @@ class Workers(Generic[T, R]):
         return self._threads.submit(self._answers, items)
 
     def close(self) -> None:
-        """End all processes at once, but for one that has nothing to do: the next run takes it."""
+        """End all processes except one idle process, which the next run reuses."""
         self._is_closed = True
         for worker in self._started:
             if worker in self._free and not self._waiting:
@@ -121,9 +121,9 @@ def each_item(
 
     Args:
         work: see `Workers`.
-        items: any number of them; some are taken ahead.
-        jobs: processes; all processors, if none is given.
-        count: how many items there are.
+        items: an iterable, read ahead.
+        jobs: number of processes; default: one per processor.
+        count: number of items.
     """
     jobs = min(jobs or os.cpu_count() or 1, -(-count // AT_ONCE))
     with closing(Workers(work, jobs)) as workers:

@@ -19,11 +19,11 @@ DAMAGE = ("Corrupt JPEG data", "Inconsistent progression", "Premature end")
 
 
 def whole_jpeg(image: Image.Image, file: BinaryIO) -> Image.Image:
-    """Return the pixels of a JPEG that Pillow has opened, at the size that it was drafted to.
+    """Decode a JPEG opened by Pillow, at its draft size.
 
     Raises:
-        UnreadableError: a part of the picture is lost inside the file.
-        Exception: what Pillow raises of a JPEG that is cut off.
+        UnreadableError: data inside the file is lost.
+        Exception: from Pillow, for a truncated JPEG.
     """
     file.seek(0)
     width, height = image.size

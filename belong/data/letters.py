@@ -32,9 +32,9 @@ def letters(count: int, side_px: int, rng: np.random.Generator) -> np.ndarray:
     """Draw letters: (count, side, side) uint8.
 
     Args:
-        count: how many.
-        side_px: of each image.
-        rng: draws letter, face, turn and shear of each.
+        count: number of images.
+        side_px: height and width of each image.
+        rng: draws the letter, font, rotation and shear of each image.
     """
     drawn = np.empty((count, side_px, side_px), np.uint8)
     for image in drawn:
@@ -45,7 +45,7 @@ def letters(count: int, side_px: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _drawn(letter: str, face: str, turn: float, shear: float) -> Image.Image:
-    """Return a letter, turned and sheared, on as little black as covers it."""
+    """Return a rotated and sheared letter, cropped to its bounding box."""
     canvas = Image.new("L", (CANVAS_PX, CANVAS_PX))
     center = CANVAS_PX / 2
     ImageDraw.Draw(canvas).text((center, center), letter, fill=255, font=_font(face), anchor="mm")

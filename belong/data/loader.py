@@ -24,13 +24,13 @@ from belong.runtime.text import printable
 
 @dataclass(frozen=True)
 class Packed:
-    """A data set in one array, and what was left out of it.
+    """A data set in one array, with its unreadable and ignored files.
 
     Attributes:
         data: the images that could be read, in one form.
         unreadable: (file, reason) of the others.
-        is_read: (m,) bool, of all files in their order.
-        ignored: (file or folder, reason) of what is no image, or hidden.
+        is_read: (m,) bool, for all files in their order.
+        ignored: (file or folder, reason) of hidden entries and files that are no image.
     """
 
     data: DataSet
@@ -45,10 +45,10 @@ class Packed:
 
 
 def look(path: Path) -> DataSet | ImageFiles:
-    """Return what the folder `path` holds: IDX files, read, or image files, listed.
+    """Read the IDX files in the folder `path`, or list its image files.
 
     Raises:
-        InputError: no such folder, or neither of both in it, or not as it should be.
+        InputError: the folder is missing, has neither kind of file, or is invalid.
     """
     if not path.exists():
         raise InputError(f"{path}: no such folder")
@@ -64,18 +64,18 @@ def unread_heif(*found: DataSet | ImageFiles) -> str:
 
 
 def own_form(found: DataSet | ImageFiles, *, side_px: int, color: Color) -> Form:
-    """Return the form of the data set that decides: IDX images have theirs, files are given one."""
+    """Return the form of the first data set: that of IDX images, or the configured one of files."""
     return Form.of(found.images) if isinstance(found, DataSet) else Form(side_px, side_px, color)
 
 
 def pack(found: DataSet | ImageFiles, form: Form, *, background: Rgb, max_pixels: int) -> Packed:
-    """Bring image files to a form; where its color is auto, they decide it.
+    """Decode image files to a form; color auto is chosen from the files.
 
     Args:
         found: what `look` found; what is in an array already stays as it is.
         form: of what is made of files.
-        background: lies below the transparent parts.
-        max_pixels: larger files are taken for unreadable.
+        background: color behind transparent pixels.
+        max_pixels: larger images count as unreadable.
     """
     if isinstance(found, DataSet):
         return Packed(found, [], [], np.ones(len(found.images), bool))
@@ -102,18 +102,18 @@ def pack(found: DataSet | ImageFiles, form: Form, *, background: Rgb, max_pixels
 
 
 def pack_all(folders: Iterable[str], *, options: ImagesSection) -> dict[str, Packed]:
-    """Bring the images of several folders to the form of the first one; return folder -> images.
+    """Convert the images of several folders to the form of the first; return folder -> images.
 
-    All folders are looked at before an image is decoded.
+    All folders are checked before any image is decoded.
 
     Args:
-        folders: the first has the normal images; one that is named twice is read once.
-        options: size and color of the form, and what is refused.
+        folders: the first has the normal images; a duplicate is read once.
+        options: size, color and limits.
     """
-    found = {folder: look(Path(folder)) for folder in folders}
+    contents = {folder: look(Path(folder)) for folder in folders}
     form: Form | None = None
     packs: dict[str, Packed] = {}
-    for folder, images_or_files in found.items():
+    for folder, images_or_files in contents.items():
         form = form or own_form(images_or_files, side_px=options.side_px, color=options.color)
         packs[folder] = pack(
             images_or_files, form, background=options.background_rgb, max_pixels=options.max_pixels
@@ -126,16 +126,16 @@ def pack_all(folders: Iterable[str], *, options: ImagesSection) -> dict[str, Pac
 def check_enough(
     packed: Packed, path: Path, *, max_bad_fraction: float, listed: Path | str
 ) -> None:
-    """Refuse a data set with too many unreadable files, or with a class of which none is left.
+    """Refuse a data set with too many unreadable files or an empty class.
 
     Args:
         packed: the data set.
-        path: where it lies, for the message.
+        path: of the data set, for the message.
         max_bad_fraction: the share of its files that may be unreadable.
-        listed: where all of them are listed, for the message.
+        listed: the file with the full list, for the message.
 
     Raises:
-        TooManyBadFilesError: names how many, the first of them, and why.
+        TooManyBadFilesError: with their number, the first file and its reason.
     """
     data, bad = packed.data, packed.unreadable
     count = len(bad) + len(data.labels)

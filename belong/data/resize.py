@@ -22,7 +22,7 @@ class Form:
 
     @property
     def channels(self) -> int:
-        """1 or 3; of auto 3, until it is known."""
+        """1 or 3; 3 for auto, until the color is known."""
         return 1 if self.color == "grey" else 3
 
     @classmethod
@@ -33,10 +33,10 @@ class Form:
 
 
 def formed(image: Image.Image, form: Form) -> np.ndarray:
-    """Bring an image of mode L or RGB to a form: (ch, h, w) uint8.
+    """Convert an image of mode L or RGB to a form: (ch, h, w) uint8.
 
-    Resized, antialiased, until it just covers the form, and cut at its center. Colour becomes
-    grey by its luma (ITU-R 601: 0.299 red, 0.587 green, 0.114 blue).
+    The image is resized with antialiasing to just cover the form, then center-cropped. Color is
+    converted to grey by its luma (ITU-R 601: 0.299 red, 0.587 green, 0.114 blue).
     """
     size = form.width, form.height
     fitted = image if image.size == size else ImageOps.fit(image, size, Image.Resampling.BICUBIC)
@@ -46,7 +46,7 @@ def formed(image: Image.Image, form: Form) -> np.ndarray:
 
 
 def all_formed(images: np.ndarray, form: Form) -> np.ndarray:
-    """Bring images (n, ch, h, w) to a form, or leave them as they are if they have it."""
+    """Convert images (n, ch, h, w) to a form; return them unchanged if they have it."""
     if Form.of(images) == form:
         return images
     resized = np.empty((len(images), form.channels, form.height, form.width), np.uint8)
@@ -58,6 +58,6 @@ def all_formed(images: np.ndarray, form: Form) -> np.ndarray:
 
 
 def one_formed(image: np.ndarray, form: Form) -> np.ndarray:
-    """Bring one image (ch, h, w) uint8 to a form."""
+    """Convert one image (ch, h, w) uint8 to a form."""
     pixels = image[0] if len(image) == 1 else image.transpose(1, 2, 0)
     return formed(Image.fromarray(np.ascontiguousarray(pixels)), form)

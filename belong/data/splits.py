@@ -119,11 +119,11 @@ def split(
         _check_calibration(manifest, alpha, guarantee)
     arrays = {}
     for part in PARTS:
-        own = manifest[manifest["part"] == part]
-        if len(own):
-            images = sets[part.split("/")[0]].images[own["row"]]
+        part_rows = manifest[manifest["part"] == part]
+        if len(part_rows):
+            images = sets[part.split("/")[0]].images[part_rows["row"]]
             arrays[f"{part}/images"] = all_formed(images, form)
-            arrays[f"{part}/labels"] = own["label"].to_numpy()
+            arrays[f"{part}/labels"] = part_rows["label"].to_numpy()
     return Split(manifest.drop(columns="row"), arrays, sets["normal"].class_names)
 
 
@@ -192,8 +192,8 @@ def assign(
     tables = [_rows(normal, parts, sha256, left_out, is_anomaly=False)]
     tables.append(_anomalies(anomaly, _anomaly_parts(anomaly), form))
     for name, data in further.items():
-        some = _tests_of(data, further_images, rng)
-        tables.append(_anomalies(data, np.full(len(data.labels), f"{name}/test"), form, some))
+        places = _tests_of(data, further_images, rng)
+        tables.append(_anomalies(data, np.full(len(data.labels), f"{name}/test"), form, places))
     manifest = pd.concat(tables, ignore_index=True)
     manifest = _without_repeats(manifest)
     least = {"normal/train": 2, "normal/calibration": 1, "normal/test": 1}
@@ -236,19 +236,19 @@ def _anomalies(
     data: DataSet, parts: np.ndarray, form: Form, places: np.ndarray | None = None
 ) -> pd.DataFrame:
     """Return the rows of anomalies, or of those at some places; their classes do not matter."""
-    some = np.arange(len(data.labels)) if places is None else places
+    selected = np.arange(len(data.labels)) if places is None else places
     sha256 = np.full(len(data.labels), "", object)
-    sha256[some] = hashes(data.images[some], form)
+    sha256[selected] = hashes(data.images[selected], form)
     reasons = np.full(len(data.labels), "", object)
-    own = DataSet(
+    subset = DataSet(
         images=data.images[:0],
-        labels=np.zeros(len(some), np.int64),
+        labels=np.zeros(len(selected), np.int64),
         class_names=("anomaly",),
-        is_test=data.is_test[some],
-        sources=data.sources[some],
+        is_test=data.is_test[selected],
+        sources=data.sources[selected],
     )
-    reasons[some] = copies(own, sha256[some])
-    return _rows(data, parts, sha256, reasons, is_anomaly=True).iloc[some]
+    reasons[selected] = copies(subset, sha256[selected])
+    return _rows(data, parts, sha256, reasons, is_anomaly=True).iloc[selected]
 
 
 def _rows(
@@ -296,10 +296,10 @@ def _enough_of_each_class(
     for part, least in needed.items():
         for label, count in counts[part].items():
             if count < least:
-                own = manifest[manifest["label"] == label]
+                class_rows = manifest[manifest["label"] == label]
                 raise InputError(
                     f"class {names[int(str(label))]} of the normal images: expected at least "
-                    f"{least} in {part}, got {count}{left_out(own)}"
+                    f"{least} in {part}, got {count}{left_out(class_rows)}"
                 )
 
 

@@ -15,12 +15,12 @@ PATCHES = 4  # a shuffled image is cut into 4 x 4 of them
 
 
 def uniform_noise(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Every value equally likely, whatever the image."""
+    """Return uniform noise, independent of the image."""
     return rng.integers(0, 256, images.shape, dtype=np.uint8)
 
 
 def gaussian_noise(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Normal noise with the mean and the spread of the images' pixels, cut to 0..255."""
+    """Return Gaussian noise with the mean and spread of the images, clipped to 0-255."""
     mean, std = _moments(images)
     result = np.empty_like(images)
     for row in range(len(images)):  # one by one: in float64 all of them take eight times the room
@@ -39,19 +39,19 @@ def _moments(images: np.ndarray) -> tuple[float, float]:
 
 
 def inverted(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:  # noqa: ARG001
-    """Dark for light."""
+    """Invert the pixel values."""
     return 255 - images
 
 
 def blurred(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:  # noqa: ARG001
-    """Out of focus."""
-    from scipy.ndimage import gaussian_filter  # not at the top: most want only the names
+    """Blur the images."""
+    from scipy.ndimage import gaussian_filter  # lazy import: most callers need only the names
 
     return np.asarray(gaussian_filter(images, sigma=(0, 0, BLUR_PX, BLUR_PX)))
 
 
 def shuffled(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Cut into patches, and these put together in another order, for each image its own."""
+    """Cut each image into patches and permute them at random."""
     n, channels, height, width = images.shape
     h, w = height // PATCHES, width // PATCHES
     result = images.copy()  # pixels that make no whole patch stay where they are
@@ -67,7 +67,7 @@ def shuffled(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def rotated(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:  # noqa: ARG001
-    """Turned by 180 degrees, the one turn that keeps the size of any image."""
+    """Rotate by 180 degrees, which keeps the size of any image."""
     return np.ascontiguousarray(images[..., ::-1, ::-1])
 
 
@@ -85,9 +85,9 @@ def derive(images: np.ndarray, *, most: int, seed: int) -> Iterator[tuple[str, n
     """Yield anomalies of each kind: `derived/KIND` and images (m, ch, h, w) uint8.
 
     Args:
-        images: (n, ch, h, w) uint8, of which they are made.
-        most: of each kind; as many as there are images, if these are fewer.
-        seed: draws the images, and what is done to them.
+        images: (n, ch, h, w) uint8, the originals.
+        most: maximum number per kind; at most n.
+        seed: of the sampled images and their changes.
     """
     rng = np.random.default_rng(seed)
     drawn = images[drawn_rows(len(images), most=most, rng=rng)]

@@ -16,13 +16,13 @@ SMALL_PX = 64
 
 
 def side_for(count: int, *, budget: int) -> int:
-    """Return the largest side at which `count` photos take `budget` bytes, or the smallest side."""
+    """Return the largest side for `count` photos within `budget` bytes, or the smallest."""
     fitting = [side for side, size in SIDES_PX.items() if count * size <= budget]
     return max(fitting, default=min(SIDES_PX))
 
 
 def thumbnail(image: Image.Image, *, side_px: int) -> bytes:
-    """Return a JPEG of an image of mode L or RGB, its longer side cut down to one of SIDES_PX."""
+    """Return a JPEG of an image of mode L or RGB, its longer side reduced to one of SIDES_PX."""
     factor = side_px / max(image.size)
     small = image
     if factor < 1:

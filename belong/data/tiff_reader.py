@@ -47,9 +47,9 @@ Scaling = Callable[[np.ndarray], np.ndarray]
 
 
 def page_count(file: BinaryIO) -> int:
-    """Count the pages, by their directories alone; what lies behind a damaged one does not count.
+    """Count the pages by their directories; pages after a damaged directory do not count.
 
-    Pillow takes time with the square of their number.
+    Pillow would need time quadratic in their number.
     """
     file.seek(0)
     start = file.read(16)
@@ -84,14 +84,14 @@ def first_page(file: BinaryIO, check_size: Callable[[tuple[int, int]], None]) ->
 
     Args:
         file: the TIFF.
-        check_size: is told width and height before a pixel is decoded, and may refuse them.
+        check_size: called with width and height before decoding; may raise to refuse.
 
     Returns:
         The image, with its orientation and its color profile; None if the page is YCbCr without
         JPEG, or JPEG of before TIFF 6.0: both are read by libtiff.
 
     Raises:
-        UnreadableError: a layout of which black and white, or the colors, are not known.
+        UnreadableError: a layout with unknown black, white or colors.
     """
     file.seek(0)
     with TiffFile(file) as tiff:
@@ -119,18 +119,18 @@ def _first(tiff: TiffFile) -> TiffPage:
 
 
 def _refuse_raw(page: TiffPage) -> None:
-    """Refuse the small picture that a raw photo of a camera shows first."""
+    """Refuse the preview on the first page of a raw photo."""
     if page.photometric in SENSOR or DNG_VERSION in page.tags:
         raise UnreadableError(RAW_PHOTO)
     if page.pages is None:
         return
-    own = page.imagewidth * page.imagelength
+    page_pixels = page.imagewidth * page.imagelength
     is_reduced = bool(page.tags.valueof(SUBFILE_TYPE, 0) & REDUCED)
     for place in range(min(len(page.pages), MOST_SUB_IFDS)):
         sub = page.pages.get(place, aspage=True)
         if not isinstance(sub, TiffPage):
             continue
-        is_larger = sub.imagewidth * sub.imagelength > own
+        is_larger = sub.imagewidth * sub.imagelength > page_pixels
         if sub.photometric in SENSOR or is_larger or is_reduced:
             raise UnreadableError(RAW_PHOTO)
 
@@ -244,13 +244,15 @@ def _segments(file: BinaryIO, page: TiffPage, planes: int) -> Iterator[tuple[int
 
 def _image(samples: np.ndarray, page: TiffPage) -> Image.Image:
     """Return the image of samples (h, w, s)."""
-    kind, own = page.photometric, SAMPLES[page.photometric]
+    kind, color_samples = page.photometric, SAMPLES[page.photometric]
     if kind == PHOTOMETRIC.YCBCR:  # libjpeg has converted it
-        kind, own = (PHOTOMETRIC.RGB, 3) if samples.shape[-1] == 3 else (PHOTOMETRIC.MINISBLACK, 1)
+        kind, color_samples = (
+            (PHOTOMETRIC.RGB, 3) if samples.shape[-1] == 3 else (PHOTOMETRIC.MINISBLACK, 1)
+        )
     count = samples.shape[-1]
-    if count < own:
-        raise UnreadableError(f"damaged: {count} samples for each pixel; expected {own}")
-    extra = list(page.extrasamples)[: count - own]
+    if count < color_samples:
+        raise UnreadableError(f"damaged: {count} samples for each pixel; expected {color_samples}")
+    extra = list(page.extrasamples)[: count - color_samples]
     if kind == PHOTOMETRIC.RGB and count == 4 and not extra:
         extra = [ALPHA[1]]
     alpha = next((place for place, one in enumerate(extra) if one in ALPHA), None)
@@ -263,7 +265,10 @@ def _image(samples: np.ndarray, page: TiffPage) -> Image.Image:
         if kind == PHOTOMETRIC.MINISWHITE:
             colors = 255 - colors
     else:
-        colors, mode = samples[..., :own], "CMYK" if kind == PHOTOMETRIC.SEPARATED else "RGB"
+        colors, mode = (
+            samples[..., :color_samples],
+            "CMYK" if kind == PHOTOMETRIC.SEPARATED else "RGB",
+        )
     if kind == PHOTOMETRIC.CIELAB:
         mode = "LAB"
     if alpha is None:
@@ -271,7 +276,7 @@ def _image(samples: np.ndarray, page: TiffPage) -> Image.Image:
         return image.convert("1") if page.bitspersample == 1 and mode == "L" else image
     if mode not in ("L", "RGB"):
         raise UnreadableError(f"{mode} with transparency, which is not read; save it as PNG")
-    clear = samples[..., own + alpha : own + alpha + 1]
+    clear = samples[..., color_samples + alpha : color_samples + alpha + 1]
     if kind == PHOTOMETRIC.PALETTE:
         clear = clear.astype(np.uint8)
     if extra[alpha] != PREMULTIPLIED:

@@ -4,4 +4,4 @@ TOO_LARGE = "needs more than the 1 GiB of memory that a file may take"
 
 
 class UnreadableError(Exception):
-    """Why a file gives no image, in plain words."""
+    """The reason why a file cannot be decoded, in plain words."""

@@ -28,8 +28,8 @@ class ActiveNodes(Detector):
     """Minus the log likelihood of the pattern under the best class.
 
     Attributes:
-        frequency: (c, b) float32, how often each node is active in each class, in 0..1 without
-            its ends (Laplace's rule: one more active and one more inactive image).
+        frequency: (c, b) float32, share of images of each class that activate each node,
+            strictly between 0 and 1 (Laplace smoothing).
     """
 
     odd = "it activates a combination of units that no class activates"

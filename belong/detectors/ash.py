@@ -20,17 +20,17 @@ from belong.models.matrix_product import matrix_product
 
 @dataclass(frozen=True)
 class PrunedEnergy(ShapedEnergy):
-    """ASH-P: the energy of the largest features alone.
+    """ASH-P: the energy of the largest features.
 
     Attributes:
-        percentile: () float64, the share of the features of an image that becomes 0.
+        percentile: () float64, the share of the features of an image that is set to 0.
     """
 
     percentile: Tensor
 
     @classmethod
     def fit(cls, training: Training, *, percentile: float = 0.6) -> Self:
-        """Keep the last layer; nothing is fitted."""
+        """Store the last layer; nothing is fitted."""
         share = torch.tensor(percentile, dtype=torch.float64)
         return cls(training.weight, training.bias, share)
 
@@ -51,7 +51,7 @@ class BinarizedEnergy(PrunedEnergy):
 
     @classmethod
     def fit(cls, training: Training, *, percentile: float = 0.65) -> Self:
-        """Keep the last layer; nothing is fitted."""
+        """Store the last layer; nothing is fitted."""
         return super().fit(training, percentile=percentile)
 
     def shaped(self, features: Tensor) -> Tensor:
@@ -67,7 +67,7 @@ class SharpenedEnergy(PrunedEnergy):
 
     @classmethod
     def fit(cls, training: Training, *, percentile: float = 0.9) -> Self:
-        """Keep the last layer; nothing is fitted."""
+        """Store the last layer; nothing is fitted."""
         return super().fit(training, percentile=percentile)
 
     def score(self, views: Views) -> Tensor:

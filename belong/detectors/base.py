@@ -19,7 +19,7 @@ ROWS = 256  # images that are scored together, always as many
 
 @dataclass(frozen=True)
 class Training:
-    """What a detector may be fitted to: normal training images and the classifier's last layer.
+    """The data to fit a detector: normal training images and the classifier's last layer.
 
     Attributes:
         views: of the n training images.
@@ -37,21 +37,21 @@ class Training:
 
     @property
     def least_of_a_class(self) -> int:
-        """The images of the smallest class."""
+        """The number of images in the smallest class."""
         return int(torch.bincount(self.labels, minlength=len(self.class_names)).min())
 
 
 @dataclass(frozen=True)
 class FittedTensors:
-    """A frozen dataclass whose fields are tensors, saved under their names."""
+    """A frozen dataclass of tensors, saved under their names."""
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Return what was fitted, by name."""
+        """Return the fitted tensors by name."""
         return {field.name: getattr(self, field.name).numpy() for field in fields(self)}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
-        """Build it from what `arrays()` gave."""
+        """Build the detector from the result of `arrays()`."""
         return cls(**{name: torch.from_numpy(values) for name, values in arrays.items()})
 
 
@@ -60,13 +60,13 @@ class Detector(FittedTensors, ABC):
     """A fitted detector.
 
     Attributes:
-        odd: what is odd about an image that this detector finds anomalous, in words.
-        threshold: the score up to which an image belongs by the paper's own rule, if it has one.
-        needs_autoencoder: whether it looks at the codes, or at what is drawn from them.
-        file: which of the pipeline's files has its arrays; each is that of one stage:
-            fit_mahalanobis, train_head, or fit_detectors for all that learn from normal images.
+        odd: why this detector finds an image anomalous, in words.
+        threshold: the highest score of a normal image by the rule of the paper, if it has one.
+        needs_autoencoder: whether it needs the codes or reconstructions.
+        file: the stage whose output has its arrays: fit_mahalanobis, train_head, or fit_detectors
+            for all detectors that learn from normal images.
         fit: class method (training, keyword parameters) -> the fitted detector; its keywords are
-            the detector's section of params.yaml, each detector has its own.
+            the detector's own section of params.yaml.
     """
 
     odd: ClassVar[str]
@@ -83,7 +83,7 @@ class Detector(FittedTensors, ABC):
         """
 
     def onnx(self, graph: Graph, views: ViewNames) -> str | None:  # noqa: ARG002
-        """Add the score (n,) float32 to a graph and return its name; None: it has no such form."""
+        """Add the score (n,) float32 to a graph and return its name; None if unsupported."""
         return None
 
 
@@ -105,7 +105,7 @@ def scores_of(detectors: Mapping[str, Detector], views: Views) -> dict[str, np.n
 
 @dataclass(frozen=True)
 class Unfitted(Detector):
-    """A detector that nothing is fitted for: its fields, if any, are its parameters, () each."""
+    """A detector without fitted tensors; its fields, if any, are its parameters, () each."""
 
     @classmethod
     def fit(cls, training: Training, **parameters: float) -> Self:  # noqa: ARG003
@@ -117,7 +117,7 @@ def finite(values: Tensor, what: str) -> Tensor:
     """Return `values` (n, ...) if all are finite.
 
     Raises:
-        InputError: names the first image that has one that is not.
+        InputError: with the first image that has a non-finite value.
     """
     # Both ends are finite only if all are: one pass, a tenth of the time of a look at each.
     if not values.numel() or torch.stack(values.aminmax()).isfinite().all():

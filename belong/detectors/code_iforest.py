@@ -35,10 +35,10 @@ class CodeIsolation(Detector):
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
-        """Build it from what `arrays()` gave.
+        """Build the detector from the result of `arrays()`.
 
         Raises:
-            ValueError: the arrays are no trees.
+            ValueError: the arrays are not valid trees.
         """
         forest = super().from_arrays(arrays)
         isolation_forest.check(isolation_forest.Forest(*vars(forest).values()))
@@ -50,23 +50,23 @@ class CodeIsolation(Detector):
         return -isolation_forest.mean_depth(forest, views.codes)
 
     def onnx(self, graph: Graph, views: ViewNames) -> str:
-        """(n,); all trees are gone down at once, level by level."""
-        own = self.arrays()
-        starts = np.cumsum(own["nodes"]) - own["nodes"]
-        offset = np.repeat(starts, own["nodes"])  # of each node, where its tree starts
-        is_leaf, here = own["left"] < 0, np.arange(len(offset))
-        left = np.where(is_leaf, here, own["left"] + offset)  # in a leaf one stays
-        right = np.where(is_leaf, here, own["right"] + offset)
-        axis = np.where(is_leaf, 0, own["axis"])
+        """(n,); all trees are traversed at once, level by level."""
+        constants = self.arrays()
+        starts = np.cumsum(constants["nodes"]) - constants["nodes"]
+        offset = np.repeat(starts, constants["nodes"])  # of each node, where its tree starts
+        is_leaf, here = constants["left"] < 0, np.arange(len(offset))
+        left = np.where(is_leaf, here, constants["left"] + offset)  # in a leaf one stays
+        right = np.where(is_leaf, here, constants["right"] + offset)
+        axis = np.where(is_leaf, 0, constants["axis"])
         codes = graph.cast(views.codes, np.float64)
         n = graph("Shape", views.codes, start=0, end=1)
         node = graph("Expand", starts[None], graph("Concat", n, np.array([1]), axis=0))
         level = starts
         while not is_leaf[level].all():
             value = graph("GatherElements", codes, graph("Gather", axis, node), axis=1)
-            goes_left = graph("LessOrEqual", value, graph("Gather", own["cut"], node))
+            goes_left = graph("LessOrEqual", value, graph("Gather", constants["cut"], node))
             children = (graph("Gather", side, node) for side in (left, right))
             node = graph("Where", goes_left, *children)
             level = np.unique(np.concatenate((left[level], right[level])))
-        depths = graph("Gather", own["depth"].astype(np.float64), node)
+        depths = graph("Gather", constants["depth"].astype(np.float64), node)
         return graph("Neg", graph.cast(graph.reduced("Mean", depths, 1), np.float32))

@@ -30,7 +30,7 @@ class CodeNeighbors(Detector):
 
     @classmethod
     def fit(cls, training: Training, *, k: int) -> Self:
-        """Keep the codes of the training images."""
+        """Store the codes of the training images."""
         codes = finite(training.views.codes, "codes")
         fitted = cls(codes, torch.tensor(k))
         fitted._neighbors.kth_distance(codes[:0], k=k)  # refuses a k that is too large

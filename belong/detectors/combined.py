@@ -164,10 +164,12 @@ class Combination:
         cls, held_out: Mapping[str, np.ndarray], *, tail: float, rule: CombinationRule = "fisher"
     ) -> Self:
         """Fit to the scores (n,) of each member."""
-        own = cls({name: Surprise.fit(x, tail=tail) for name, x in held_out.items()}, rule)
+        without_head = cls({name: Surprise.fit(x, tail=tail) for name, x in held_out.items()}, rule)
         if REVIEW_HEAD not in held_out:
-            return own
-        return cls(own.surprises, rule, Surprise.fit(own.total(held_out), tail=tail))
+            return without_head
+        return cls(
+            without_head.surprises, rule, Surprise.fit(without_head.total(held_out), tail=tail)
+        )
 
     def score(self, scores: Mapping[str, np.ndarray]) -> np.ndarray:
         """Return the sum over the members: (n,) for each member -> (n,) float32.

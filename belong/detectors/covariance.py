@@ -19,11 +19,11 @@ PER_CLASS, SHRUNK = 5.0, 1.0
 
 
 def choose(covariance: str, n: int, d: int) -> tuple[str, str]:
-    """Return the kind of covariance that is fitted, and why.
+    """Choose the kind of covariance; return it with the reason.
 
     Args:
         covariance: "per_class": the empirical one of each class (the paper's). "shrunk": each
-            moved towards a multiple of the identity (Ledoit and Wolf, A well-conditioned
+            shrunk towards a multiple of the identity (Ledoit and Wolf, A well-conditioned
             estimator for large-dimensional covariance matrices, 2004). "tied": one for all
             classes, shrunk. "pca": each class's own, on as many principal components of all
             classes as it has tens of images. "auto": one of the first three.
@@ -45,12 +45,12 @@ def whitenings(
 ) -> list[Tensor]:
     """Return for each class W (d, k) float64: |x W| is the distance of x from its mean.
 
-    k = d, but for "pca"; one W for all classes, if it is "tied". The features (n, d) of each class
-    are float64, less their mean; `covariance` is what `choose` returns; see `inverse_root` for the
+    k = d except for "pca"; one W for all classes if "tied". The features (n, d) of each class
+    are float64 and centered; `covariance` is the result of `choose`; see `inverse_root` for the
     ridge.
 
     Raises:
-        InputError: a class has images that are all alike, or its covariance no inverse.
+        InputError: all images of a class have equal features, or its covariance is singular.
     """
     if covariance == "tied":
         every = torch.cat(list(classes))
@@ -69,9 +69,9 @@ def whitenings(
 def inverse_root(covariance: Tensor, n: int, *, ridge: float, what: str) -> Tensor:
     """Return W (d, d) with W W^T = S^-1 of a covariance S (d, d) float64.
 
-    S is changed: `ridge` is added to its diagonal, as a share of its mean. Relative, for the center
-    loss shrinks all features: an absolute ridge would swamp S. The message says that it is the
-    covariance of `what`, of n images.
+    S is changed in place: `ridge`, relative to the mean of its diagonal, is added to the diagonal.
+    An absolute ridge would dominate S, because the center loss shrinks all features. The message
+    names the covariance of `what`, of n images.
 
     Raises:
         InputError: S is 0, or has no inverse with this ridge.

@@ -23,8 +23,8 @@ class BoundaryDistance(Detector):
 
     Attributes:
         mean: (d,) of the training features.
-        apart: (c, c) lengths of the differences of the last layer's weights; infinite where they
-            are equal, as those of a class to itself.
+        apart: (c, c) distances between the last layer's weight vectors; infinite for equal
+            vectors, such as on the diagonal.
     """
 
     odd = "it is close to the boundary between two classes"
@@ -34,7 +34,7 @@ class BoundaryDistance(Detector):
 
     @classmethod
     def fit(cls, training: Training) -> Self:
-        """Average the features, and measure how far the weights lie apart."""
+        """Average the features and compute the distances between the weight vectors."""
         x = finite(training.views.features, "features")
         weight = training.weight.double()
         apart = torch.cdist(weight, weight, compute_mode="donot_use_mm_for_euclid_dist")

@@ -23,8 +23,8 @@ class FeatureNeighbors(Detector):
     """Distance to the k-th neighbor.
 
     Attributes:
-        layer: the view whose vectors are compared.
-        directions: (n, d) float32, those of the training images, each of length 1.
+        layer: the view to compare.
+        directions: (n, d) float32, unit vectors of the training images.
         k: () int64.
     """
 
@@ -36,7 +36,7 @@ class FeatureNeighbors(Detector):
 
     @classmethod
     def fit(cls, training: Training, *, k: int) -> Self:
-        """Keep the directions of the training images' vectors."""
+        """Store the normalized vectors of the training images."""
         directions = F.normalize(
             finite(getattr(training.views, cls.layer), f"{cls.layer} layer's values"), dim=1
         )

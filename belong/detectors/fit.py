@@ -29,7 +29,7 @@ def fit_gaussians(
     options: MahalanobisSection,
     tell: Callable[[str], None] | None = say,
 ) -> tuple[Arrays, dict[str, str]]:
-    """Fit one Gaussian per class, and say of which covariance.
+    """Fit one Gaussian per class; return the tensors and the kind of covariance.
 
     Features (n, d) float32 and labels (n,), 0..c-1, of the training images -> `means` (c, d),
     `whitening` (c, d, k), `thresholds` (c,); and which `covariance` was fitted, and `why`, which
@@ -54,14 +54,14 @@ def fit_detectors(
     tell: Callable[[str], None] | None = say,
     only: Collection[str] = (),
 ) -> Arrays:
-    """Fit the detectors that learn from normal training images alone; return `DETECTOR/ARRAY`.
+    """Fit all detectors that learn only from normal training images; return `DETECTOR/ARRAY`.
 
     Args:
         views: `normal/train/VIEW` of the training images, and `normal/train/labels`.
         class_names: the c names, for messages.
         weight: (c, d) and
         bias: (c,) of the classifier's last layer.
-        options: a section for each detector that has anything to choose.
+        options: a section for each detector with parameters.
         seed: draws the samples of the isolation forest.
         tell: is told which covariances are fitted, and why; None: no progress is shown either.
         only: the names of those that are fitted, if not all are.
@@ -101,7 +101,7 @@ def with_covariances(options: DetectorsSection, training: Training) -> Detectors
 def training_of(
     views: Mapping[str, np.ndarray], class_names: list[str], weight: np.ndarray, bias: np.ndarray
 ) -> Training:
-    """Return what the detectors are fitted to; the arguments are those of `fit_detectors`."""
+    """Return the training sample; the arguments are those of `fit_detectors`."""
     return Training(
         views=Views.from_arrays(views, PART),
         labels=torch.from_numpy(views[f"{PART}/labels"]),

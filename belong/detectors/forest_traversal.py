@@ -17,10 +17,10 @@ class Turn(NamedTuple):
     """One level of the trees of a grove; its m nodes with a cut, the first of each tree first.
 
     Attributes:
-        source: (m,) int64, which of the level above's children each is: the left ones come first.
-        cut: (m,) int64, its place among the grove's cuts.
-        trees: those that have such nodes, by falling number of them.
-        widths: how many trees have a first such node, a second, ...; the sum is m.
+        source: (m,) int64, index among the children of the level above, left children first.
+        cut: (m,) int64, index among the grove's cuts.
+        trees: trees with such nodes, by descending number of them.
+        widths: number of trees with at least one such node, two, ...; the sum is m.
     """
 
     source: np.ndarray
@@ -30,13 +30,13 @@ class Turn(NamedTuple):
 
 
 class Grove(NamedTuple):
-    """Some trees, laid out to be gone down together.
+    """A group of trees, laid out for joint traversal.
 
     Attributes:
         cuts: (q, 1) float32, by axis.
         axes: axis and its slice of `cuts`.
         turns: the levels, from the roots.
-        depth: (t, 2 ** levels) float32, where a path ends; bit l of it: at level l to the right.
+        depth: (t, 2 ** levels) float32, by path; bit l of the index is a right turn at level l.
     """
 
     cuts: np.ndarray
@@ -53,7 +53,7 @@ def grove(
     right: np.ndarray,
     depth: np.ndarray,
 ) -> Grove:
-    """Lay out trees that are given by the arrays of `isolation_forest.Forest`."""
+    """Lay out trees from the arrays of `isolation_forest.Forest`."""
     roots = np.cumsum(nodes) - nodes
     tree = np.repeat(np.arange(len(nodes)), nodes)
     left, right = left + roots[tree], right + roots[tree]
@@ -89,19 +89,19 @@ def depths(trees: Grove, columns: np.ndarray, *, out: np.ndarray) -> None:
         np.bitwise_xor(above, reached[m:], out=reached[:m])
         # No vector is in two nodes of a tree: `or` is their sum.
         start = turn.widths[0]
-        some = reached[m : m + start].copy()
+        chunk = reached[m : m + start].copy()
         for width in turn.widths[1:]:
-            np.bitwise_or(some[:width], reached[m + start :][:width], out=some[:width])
+            np.bitwise_or(chunk[:width], reached[m + start :][:width], out=chunk[:width])
             start += width
-        found[turn.trees] = some
+        found[turn.trees] = chunk
     size = trees.depth.shape[1]
     paths = np.zeros((len(trees.depth), n), dtype=np.min_scalar_type(size - 1))
     for level, found in enumerate(went_right):
         bits = np.unpackbits(found, axis=1, count=n).astype(paths.dtype, copy=False)
         bits <<= level
         paths |= bits
-    own = np.arange(0, trees.depth.size, size)[:, None]  # where a tree's depths start
-    out += trees.depth.take(paths + own).sum(axis=0, dtype=np.float64)
+    offsets = np.arange(0, trees.depth.size, size)[:, None]  # where a tree's depths start
+    out += trees.depth.take(paths + offsets).sum(axis=0, dtype=np.float64)
 
 
 def _beyond(trees: Grove, columns: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ from belong.runtime.errors import InputError
 
 @dataclass(frozen=True)
 class GaussianMixture(Detector):
-    """Minus the log likelihood, less what is the same for all images.
+    """Minus the log likelihood, up to a constant.
 
     Attributes:
         means: (c, d) float32.
@@ -40,20 +40,22 @@ class GaussianMixture(Detector):
         x = finite(training.views.features, "features").double()
         means, roots, weights = [], [], []
         for label, name in enumerate(training.class_names):
-            own = x[training.labels == label]
-            if len(own) <= x.shape[1]:
+            class_rows = x[training.labels == label]
+            if len(class_rows) <= x.shape[1]:
                 raise InputError(
-                    f"class {name} has {len(own)} rows; its covariance needs more than the "
+                    f"class {name} has {len(class_rows)} rows; its covariance needs more than the "
                     f"{x.shape[1]} features"
                 )
-            mean = own.mean(dim=0)
-            centered = own - mean
-            covariance = centered.T @ centered / len(own)
-            root = inverse_root(covariance, len(own), ridge=ridge, what=f"class {name}")
+            mean = class_rows.mean(dim=0)
+            centered = class_rows - mean
+            covariance = centered.T @ centered / len(class_rows)
+            root = inverse_root(covariance, len(class_rows), ridge=ridge, what=f"class {name}")
             means.append(mean)
             roots.append(root)
             half_log_determinant = root.diagonal().log().sum()  # of S^-1: W is triangular
-            weights.append(torch.tensor(len(own) / len(x)).double().log() + half_log_determinant)
+            weights.append(
+                torch.tensor(len(class_rows) / len(x)).double().log() + half_log_determinant
+            )
         return cls(*(torch.stack(part).float() for part in (means, roots, weights)))
 
     def score(self, views: Views) -> Tensor:

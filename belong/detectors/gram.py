@@ -29,7 +29,7 @@ class GramMatrices(Detector):
     Attributes:
         low, high: (c, p, e) float32, the range of each class and power, of all layers' values side
             by side.
-        share: (layers,) float32, the mean deviation on the images that were left out.
+        share: (layers,) float32, the mean deviation on the held-out images.
     """
 
     odd = "its layers are correlated as in no image of its class"
@@ -40,15 +40,17 @@ class GramMatrices(Detector):
 
     @classmethod
     def fit(cls, training: Training, *, powers: int = 10, seed: int = 0) -> Self:
-        """Take the ranges; `seed` draws the images that are left out of them."""
+        """Compute the ranges; `seed` draws the held-out images."""
         for name, layer in _layers(training.views):
             finite(layer, f"{name} layer's values")
         generator = torch.Generator().manual_seed(seed)
         held_out = torch.zeros(len(training.labels), dtype=torch.bool)
         for label in range(len(training.class_names)):
-            own = torch.nonzero(training.labels == label)[:, 0]
-            drawn = torch.randperm(len(own), generator=generator)[: int(TENTH * len(own))]
-            held_out[own[drawn]] = True
+            class_rows = torch.nonzero(training.labels == label)[:, 0]
+            drawn = torch.randperm(len(class_rows), generator=generator)[
+                : int(TENTH * len(class_rows))
+            ]
+            held_out[class_rows[drawn]] = True
         # The range of a class without a training image is the point 0.
         of_class = [
             torch.nonzero(~held_out & (training.labels == label))[:, 0]
@@ -57,8 +59,8 @@ class GramMatrices(Detector):
         low, high = [], []
         for power in range(1, powers + 1):
             sums = _row_sums(training.views, power)
-            low.append(torch.stack([_end(sums[own], "amin") for own in of_class]))
-            high.append(torch.stack([_end(sums[own], "amax") for own in of_class]))
+            low.append(torch.stack([_end(sums[class_rows], "amin") for class_rows in of_class]))
+            high.append(torch.stack([_end(sums[class_rows], "amax") for class_rows in of_class]))
         one = torch.ones(len(list(_layers(training.views))))
         fitted = cls(torch.stack(low, dim=1), torch.stack(high, dim=1), one)
         if not held_out.any():

@@ -43,14 +43,14 @@ class MapsGram(Detector):
 
     @classmethod
     def fit(cls, training: Training, *, powers: int) -> Self:
-        """Take the ranges of the powers 1 to `powers`; that of a class without images is 0."""
+        """Compute the ranges of the powers 1 to `powers`; a class without images has range 0."""
         maps = finite(training.views.maps, "maps layer's values")
         low = torch.zeros(len(training.class_names), powers, maps.shape[1])
         high = torch.zeros_like(low)
         for label in range(len(low)):
-            own = maps[training.labels == label]
-            ends = [_row_sums(some, powers).aminmax(dim=1) for some in own.split(CHUNK)]
-            if len(own):
+            class_maps = maps[training.labels == label]
+            ends = [_row_sums(some, powers).aminmax(dim=1) for some in class_maps.split(CHUNK)]
+            if len(class_maps):
                 low[label] = torch.stack([one.min for one in ends]).amin(dim=0)
                 high[label] = torch.stack([one.max for one in ends]).amax(dim=0)
         return cls(low, high)

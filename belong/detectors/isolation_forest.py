@@ -17,15 +17,15 @@ MOST_LEVELS = 12  # of a tree: those of 4096 vectors, the most that a sample has
 
 
 class Forest(NamedTuple):
-    """Trees as arrays: t trees, one behind the other, with q nodes in all.
+    """t concatenated trees as arrays, with q nodes in total.
 
     Attributes:
         nodes: (t,) int64, the number of nodes of each tree.
-        axis: (q,) int64, the axis that is cut; negative in a leaf.
-        cut: (q,) float64; up to it goes to `left`, the rest to `right`.
-        left, right: (q,) int64, place of the next node in its tree; -1 in a leaf.
-        depth: (q,) float32, the number of cuts above a node and, in a leaf, those to be expected
-            inside it were it grown to single vectors.
+        axis: (q,) int64, the split axis; negative in a leaf.
+        cut: (q,) float64; values up to it go to `left`, larger ones to `right`.
+        left, right: (q,) int64, index of the child in its tree; -1 in a leaf.
+        depth: (q,) float32, the depth of a node; in a leaf, plus the expected further depth of a
+            fully grown tree.
     """
 
     nodes: Tensor
@@ -37,7 +37,7 @@ class Forest(NamedTuple):
 
 
 class Level(NamedTuple):
-    """The nodes of one depth, of all trees; behind the left children come the right ones.
+    """The nodes of all trees at one depth; left children first, then right children.
 
     Attributes:
         tree: (m,) int64, the tree of each.
@@ -79,10 +79,10 @@ def fit(x: Tensor, *, trees: int, sample: int, seed: int) -> Forest:
 
 
 def check(forest: Forest) -> None:
-    """Refuse arrays that are no trees: whoever goes down them would not come to an end.
+    """Refuse arrays that are not valid trees: a traversal might not terminate.
 
     Raises:
-        ValueError: says so.
+        ValueError: the arrays are not valid trees.
     """
     nodes, axis, cut, left, right, depth = (column.numpy() for column in forest)
     q = len(axis)
@@ -112,7 +112,7 @@ def check(forest: Forest) -> None:
 def mean_depth(forest: Forest, x: Tensor, *, chunk: int = 6144) -> Tensor:
     """Return the average depth at which the trees isolate each vector: (n, d) -> (n,).
 
-    Runs on torch's number of threads, and is the same for each.
+    Uses the threads of torch; the result does not depend on their number.
     """
     groves = _groves(forest)
     total = np.zeros(len(x))

@@ -20,8 +20,8 @@ class KlMatching(Detector):
     """The smallest divergence of an image's probabilities from those of a class.
 
     Attributes:
-        log_typical: (k, c) float64, logarithms of the mean probabilities of the training images
-            that the classifier takes for each of k classes, those that it takes any for.
+        log_typical: (k, c) float64, log mean probabilities of the training images predicted as
+            each of the k classes that occur as predictions.
     """
 
     odd = "the probabilities of its classes are unlike those of every class"

@@ -21,7 +21,7 @@ GROUPS = 8  # in a group of groups
 
 
 class Neighbors:
-    """Vectors, ready to be asked how far they are."""
+    """Vectors, prepared for nearest-neighbor queries."""
 
     def __init__(self, reference: Tensor) -> None:
         """Prepare vectors (n, d)."""
@@ -34,9 +34,9 @@ class Neighbors:
         """Return the Euclidean distance of each query to its k-th nearest vector.
 
         Memory is bounded by chunk x n; the neighbor is found with one matrix product, and its
-        distance is then taken from the difference, for the product loses digits where vectors are
-        close. Queries (m, d) -> (m,); k is 1..n, and 1 the nearest; a chunk has by default as many
-        queries as is fastest.
+        distance is then computed from the difference, because the product loses precision for
+        close vectors. Queries (m, d) -> (m,); k is 1..n, 1 the nearest; the default chunk is the
+        fastest.
 
         Raises:
             InputError: k is larger than n.
@@ -70,9 +70,9 @@ def kth_distance_in(graph: Graph, queries: str, reference: np.ndarray, *, k: int
 
 
 def padded_columns(vectors: Tensor, below: Tensor) -> Tensor:
-    """Return vectors (n, d) as columns, under each its value of `below` (n,): (d + 1, n or more).
+    """Return vectors (n, d) as columns with `below` (n,) as the last row: (d + 1, n or more).
 
-    Columns that fill the last group up have infinity there: they are farthest from everything.
+    Padding columns have infinity there, so that they are never neighbors.
     """
     n, d = vectors.shape
     columns = vectors.new_zeros(d + 1, n + -n % (VECTORS * GROUPS))
@@ -83,7 +83,7 @@ def padded_columns(vectors: Tensor, below: Tensor) -> Tensor:
 
 
 def smallest(values: Tensor, k: int) -> Tensor:
-    """Return where the k smallest of each row are, the smallest first: (m, n) -> (m, k).
+    """Return the indices of the k smallest values per row, ascending: (m, n) -> (m, k).
 
     n is that of `padded_columns`.
     """

@@ -20,7 +20,7 @@ class LogitScaling(Detector):
     """The energy of the scaled logits.
 
     Attributes:
-        share: () float64, of the features that count as the largest.
+        share: () float64, of the features that are summed as the largest.
     """
 
     odd = "the classifier recognizes no class in it"
@@ -29,7 +29,7 @@ class LogitScaling(Detector):
 
     @classmethod
     def fit(cls, training: Training, *, share: float = 0.05) -> Self:  # noqa: ARG003
-        """Keep the share; nothing is fitted."""
+        """Store the share; nothing is fitted."""
         return cls(torch.tensor(share, dtype=torch.float64))
 
     def score(self, views: Views) -> Tensor:

@@ -62,7 +62,7 @@ class ClassGaussians(FittedTensors):
         return distances
 
     def score(self, features: Tensor) -> Tensor:
-        """Return the distance to the nearest class in thresholds of that class: (n, d) -> (n,).
+        """Return the distance to the nearest class, in units of its threshold: (n, d) -> (n,).
 
         min over classes of D_c / theta_c; at most 1 exactly where eq. (4) of the paper holds.
         """
@@ -74,9 +74,9 @@ class ClassGaussians(FittedTensors):
 
     def onnx_distances(self, graph: Graph, features: str) -> str:
         """Add `distances` to a graph: (n, d) -> (c, n)."""
-        own = self.arrays()
-        off = graph("Sub", graph("Unsqueeze", features, np.array([0])), own["means"][:, None])
-        return graph.length(graph("MatMul", off, own["whitening"]), axis=2)
+        constants = self.arrays()
+        off = graph("Sub", graph("Unsqueeze", features, np.array([0])), constants["means"][:, None])
+        return graph.length(graph("MatMul", off, constants["whitening"]), axis=2)
 
 
 def fit(
@@ -94,10 +94,9 @@ def fit(
         features: (n, d) of the training images.
         labels: (n,) int64, 0..c-1.
         class_names: the c names, for messages.
-        quantile: of a class's own training distances that its threshold is, 0 to 1; the paper
-            takes 0.975.
-        ridge: see `covariance.inverse_root`. The paper names none, but a feature that is 0 on all
-            images of a class leaves S without an inverse.
+        quantile: of a class's training distances; its threshold. 0 to 1; 0.975 in the paper.
+        ridge: see `covariance.inverse_root`. The paper has none, but S is singular if a feature is
+            0 on all images of a class.
         covariance: the kind of S, see `covariance.choose`.
 
     Raises:

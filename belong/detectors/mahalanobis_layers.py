@@ -39,7 +39,7 @@ class LayerMahalanobis(Detector):
     """Sum of the scores on the maps, the layer before the last hidden one, and the features.
 
     Attributes:
-        layers: the detector of each layer; its arrays go by the layer's name, as `maps_means`.
+        layers: the detector of each layer; its arrays are prefixed, such as `maps_means`.
     """
 
     odd = "its layers are unlike those of every class"
@@ -73,11 +73,13 @@ class LayerMahalanobis(Detector):
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
-        """Build the detector from what `arrays()` gave."""
+        """Build the detector from the result of `arrays()`."""
 
         def of(layer: str) -> dict[str, np.ndarray]:
             start = f"{layer}_"
-            own = arrays.items()
-            return {name.removeprefix(start): x for name, x in own if name.startswith(start)}
+            layer_arrays = arrays.items()
+            return {
+                name.removeprefix(start): x for name, x in layer_arrays if name.startswith(start)
+            }
 
         return cls(tuple(kind.from_arrays(of(kind.layer)) for kind in cls.kinds))

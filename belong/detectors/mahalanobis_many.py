@@ -17,7 +17,7 @@ from belong.models.matrix_product import matrix_product
 
 @dataclass(frozen=True)
 class ManyGaussians(ClassGaussians):
-    """One fitted Gaussian per class, of which all may have one covariance."""
+    """One fitted Gaussian per class, optionally with a shared covariance."""
 
     def distances(self, features: Tensor, *, chunk: int = 2048) -> Tensor:
         """Return the Mahalanobis distance of each image to each class: (n, d) -> (n, c)."""

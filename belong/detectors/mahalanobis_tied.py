@@ -52,9 +52,9 @@ class TiedMahalanobis(Detector):
 
     def onnx(self, graph: Graph, views: ViewNames) -> str:
         """(n,)."""
-        own = self.arrays()
-        center = own["means"].mean(axis=0)
-        means = (own["means"] - center) @ own["whitening"]
-        white = graph("MatMul", graph("Sub", views.features, center), own["whitening"])
+        constants = self.arrays()
+        center = constants["means"].mean(axis=0)
+        means = (constants["means"] - center) @ constants["whitening"]
+        white = graph("MatMul", graph("Sub", views.features, center), constants["whitening"])
         off = graph("Sub", graph("Unsqueeze", white, np.array([1])), means)
         return graph.reduced("Min", graph.reduced("SumSquare", off, 2), 1)

@@ -28,8 +28,8 @@ class SupervisedHead(Stored):
     """(n, d) features -> (n,) logit of being normal.
 
     Attributes:
-        mean, std: (d,) of the training features. Departure from the paper: it feeds the
-            features as they are, but their scale changes with lambda, and so would the training.
+        mean, std: (d,) of the training features. Departure from the paper, which uses raw
+            features: their scale, and thus the training, depends on lambda.
     """
 
     mean: Tensor
@@ -53,8 +53,7 @@ class SupervisedHead(Stored):
 class MlpHead(Detector):
     """Minus the logit of the supervised head.
 
-    Not the sigmoid itself: in float32 it is exactly 0 or 1 for most images, and images that differ
-    would tie.
+    Not the sigmoid: in float32 it is exactly 0 or 1 for most images, which would create ties.
     """
 
     odd = "it resembles the anomalies of the training"
@@ -73,12 +72,12 @@ class MlpHead(Detector):
         return self.onnx_of(graph, views.features)
 
     def onnx_of(self, graph: Graph, vectors: str) -> str:
-        """Return the score of the vectors that the head looks at: (n, d) -> (n,)."""
-        own = self.arrays()
-        x = graph("Div", graph("Sub", vectors, own["mean"]), own["std"])
+        """Return the score of the input vectors of the head: (n, d) -> (n,)."""
+        constants = self.arrays()
+        x = graph("Div", graph("Sub", vectors, constants["mean"]), constants["std"])
         for layer in ("layers.0", "layers.2"):
-            x = graph("Relu", graph.linear(x, own, layer))
-        return graph("Neg", graph("Squeeze", graph.linear(x, own, "layers.4"), np.array([1])))
+            x = graph("Relu", graph.linear(x, constants, layer))
+        return graph("Neg", graph("Squeeze", graph.linear(x, constants, "layers.4"), np.array([1])))
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the weights of the head."""
@@ -86,7 +85,7 @@ class MlpHead(Detector):
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
-        """Build the detector from what `arrays()` gave."""
+        """Build the detector from the result of `arrays()`."""
         return cls(SupervisedHead(len(arrays["mean"])).loaded(arrays))
 
 
@@ -104,10 +103,11 @@ def fit(
     """Train a head; return it with one row per epoch (loss and accuracy).
 
     Features (n, d) of normal training images and (m, d) of anomalies, on the device to train on;
-    the rest as of `belong.models.training_loop.train`, with Adam. `generator` draws weights, too.
+    other arguments as in `belong.models.training_loop.train`, with Adam. `generator` also draws the
+    weights.
 
     Raises:
-        InputError: there is no anomaly to learn from, or the loss is no longer finite.
+        InputError: there is no training anomaly, or the loss is not finite.
     """
     if len(anomalies) == 0:
         raise InputError("the supervised head: expected training anomalies, got none")

@@ -18,7 +18,7 @@ from belong.models.activations import Views
 class MaximumSoftmaxProbability(Unfitted):
     """Minus the logarithm of the largest class probability; nothing is fitted.
 
-    The logarithm ranks as the probability does, and does not tie where that rounds to 1.
+    The logarithm has the same ranking as the probability, without ties where that rounds to 1.
     """
 
     odd = "the classifier is undecided between classes"

@@ -41,7 +41,7 @@ class NeuralCollapse(Detector):
     def score(self, views: Views) -> Tensor:
         """(n,)."""
         centered = views.features - self.mean
-        own = self.weight[views.logits.argmax(dim=1)]
+        predicted_weight = self.weight[views.logits.argmax(dim=1)]
         length: Tensor = torch.linalg.vector_norm(centered, dim=1).clamp(min=1e-12)
-        projection = (centered * own).sum(dim=1) / length
+        projection = (centered * predicted_weight).sum(dim=1) / length
         return -projection - self.alpha * views.features.abs().sum(dim=1)

@@ -39,7 +39,7 @@ class NeighborGuidance(Detector):
 
     @classmethod
     def fit(cls, training: Training, *, k: int = 10) -> Self:
-        """Keep the directions of the training images, times their energy."""
+        """Store the directions of the training images times their energy."""
         x = F.normalize(finite(training.views.features, "features"), dim=1)
         if k > len(x):
             raise InputError(

@@ -19,7 +19,8 @@ from belong.models.activations import Views
 class Odin(Detector):
     """Minus the logarithm of c times the largest probability at a temperature, () float64.
 
-    Near 0, where float32 has most digits: at 1000 all probabilities are near 1 / c.
+    The factor c keeps the values near 0, where float32 is most precise: at 1000 all probabilities
+    are near 1 / c.
     """
 
     odd = "the classifier is undecided between classes"
@@ -28,7 +29,7 @@ class Odin(Detector):
 
     @classmethod
     def fit(cls, training: Training, *, temperature: float = 1000.0) -> Self:  # noqa: ARG003
-        """Keep the temperature; nothing is fitted."""
+        """Store the temperature; nothing is fitted."""
         return cls(torch.tensor(temperature, dtype=torch.float64))
 
     def score(self, views: Views) -> Tensor:

@@ -15,7 +15,7 @@ Value = str | np.ndarray | np.generic  # what another node, or the input, gives;
 
 
 class ViewNames(NamedTuple):
-    """The names of what the detectors look at: the fields of `belong.models.activations.Views`."""
+    """The names of the detector inputs: the fields of `belong.models.activations.Views`."""
 
     features: str
     logits: str
@@ -35,7 +35,7 @@ class Node(NamedTuple):
 
 
 class Graph:
-    """Nodes and constants; what a node gives goes by a name of its own."""
+    """Nodes and constants; each output of a node has a unique name."""
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
@@ -48,9 +48,9 @@ class Graph:
     def several(self, outputs: int, operator: str, *inputs: Value, **attributes: Any) -> list[str]:
         """Add a node with several outputs; return their names."""
         names = [self._name(value) for value in inputs]
-        own = [f"{operator}_{len(self.nodes)}_{i}" for i in range(outputs)]
-        self.nodes.append(Node(operator, names, own, attributes))
-        return own
+        output_names = [f"{operator}_{len(self.nodes)}_{i}" for i in range(outputs)]
+        self.nodes.append(Node(operator, names, output_names, attributes))
+        return output_names
 
     def splice(
         self,
@@ -59,7 +59,7 @@ class Graph:
         inputs: Mapping[str, Value],
         output: str,
     ) -> str:
-        """Add the nodes of another graph, under names of their own; return that of its `output`.
+        """Add the nodes of another graph under new names; return the name of its `output`.
 
         Args:
             nodes: in their order.
@@ -69,18 +69,18 @@ class Graph:
         """
         names = {name: self._name(value) for name, value in {**constants, **inputs}.items()}
         for node in nodes:
-            own = [f"{node.operator}_{len(self.nodes)}_{i}" for i in range(len(node.outputs))]
+            new_names = [f"{node.operator}_{len(self.nodes)}_{i}" for i in range(len(node.outputs))]
             taken = [names[name] if name else "" for name in node.inputs]
-            self.nodes.append(Node(node.operator, taken, own, node.attributes))
-            names |= dict(zip(node.outputs, own, strict=True))
+            self.nodes.append(Node(node.operator, taken, new_names, node.attributes))
+            names |= dict(zip(node.outputs, new_names, strict=True))
         return names[output]
 
     def output(self, name: str, value: Value) -> None:
-        """Let a value go by the name of an output of the graph."""
+        """Name a value as an output of the graph."""
         self.nodes.append(Node("Identity", [self._name(value)], [name], {}))
 
     def cast(self, x: Value, kind: type[np.generic]) -> str:
-        """Return x as numbers of another kind."""
+        """Cast x to another type."""
         return self("Cast", x, to=kind)
 
     def linear(self, x: Value, arrays: Mapping[str, np.ndarray], layer: str) -> str:
@@ -88,16 +88,16 @@ class Graph:
         return self("Gemm", x, arrays[f"{layer}.weight"], arrays[f"{layer}.bias"], transB=1)
 
     def length(self, x: Value, axis: int) -> str:
-        """Return the Euclidean length of x along an axis, which is left out."""
+        """Return the Euclidean norm of x along an axis, which is removed."""
         return self("ReduceL2", x, np.array([axis]), keepdims=0)
 
     def direction(self, x: Value) -> str:
-        """Return x (n, d) with rows of length 1; a row of length 0 stays as it is."""
+        """Normalize the rows of x (n, d); zero rows are unchanged."""
         length = self("ReduceL2", x, np.array([1]))
         return self("Div", x, self("Max", length, np.float32(1e-12)))
 
     def reduced(self, how: str, x: Value, axis: int) -> str:
-        """Return the sum, the largest and so on (`Sum`, `Max`) along an axis, left out."""
+        """Reduce x along an axis (`Sum`, `Max`, ...), which is removed."""
         return self(f"Reduce{how}", x, np.array([axis]), keepdims=0)
 
     @property

@@ -22,7 +22,7 @@ SHIFT = 10_000.0  # of the tails: the constant of the authors' library
 
 @dataclass(frozen=True)
 class OpenMax(Detector):
-    """The log odds of the unknown class: they rank as its probability, and do not tie at 0 or 1.
+    """The log odds of the unknown class; same ranking as its probability, without ties at 0 or 1.
 
     Attributes:
         means: (c, c) float32, of the logits of each class.
@@ -45,11 +45,13 @@ class OpenMax(Detector):
         logits = finite(training.views.logits, "logits").double()
         means, laws = [], []
         for label, name in enumerate(training.class_names):
-            own = logits[training.labels == label]
-            if len(own) < 2:
-                raise InputError(f"class {name} has {len(own)} rows; a tail needs at least 2")
-            means.append(own.mean(dim=0))
-            distances = torch.linalg.vector_norm(own - means[-1], dim=1)
+            class_logits = logits[training.labels == label]
+            if len(class_logits) < 2:
+                raise InputError(
+                    f"class {name} has {len(class_logits)} rows; a tail needs at least 2"
+                )
+            means.append(class_logits.mean(dim=0))
+            distances = torch.linalg.vector_norm(class_logits - means[-1], dim=1)
             largest = distances.sort().values[-tail:]
             laws.append((float(largest[0]), *_weibull((largest - largest[0] + SHIFT).numpy())))
         start, shape, scale = torch.tensor(laws, dtype=torch.float64).T

@@ -77,10 +77,10 @@ class LastLayer:
 
     @classmethod
     def checked(cls, weight: object, bias: object) -> "LastLayer | None":
-        """Return the layer that a user gives, None without any.
+        """Build the layer from weight and bias; None without both.
 
         Raises:
-            InputError: only one of the two, or they do not fit together.
+            InputError: only one of the two, or their shapes do not match.
         """
         if weight is None and bias is None:
             return None
@@ -101,12 +101,12 @@ class LastLayer:
 
 @dataclass(frozen=True)
 class Sample:
-    """What is known of the training rows of any network.
+    """The training rows of any network.
 
     Attributes:
-        training: the views; one that is missing has no columns. Labels that are missing are 0.
-        kinds: what there is: names of `LAYERS`, "labels", `HEAD`, `CLASSES`.
-        head: the last layer, if there is one.
+        training: the views; a missing one has no columns, missing labels are 0.
+        kinds: the available data: names of `LAYERS`, "labels", `HEAD`, `CLASSES`.
+        head: the last layer, if known.
     """
 
     training: Training
@@ -115,7 +115,7 @@ class Sample:
 
     @cached_property
     def compact(self) -> Training:
-        """The same with the classes that have rows alone, numbered from 0 on."""
+        """The sample restricted to classes with rows, renumbered from 0."""
         present, labels = self.training.labels.unique(return_inverse=True)
         names = [self.training.class_names[label] for label in present]
         return replace(self.training, labels=labels, class_names=names)
@@ -124,10 +124,10 @@ class Sample:
 def sample_of(
     layers: Mapping[str, Tensor], labels: Tensor | None, head: LastLayer | None, *, name: str = ""
 ) -> Sample:
-    """Return what detectors are fitted to; `layers` are vectors (n, ...) by a name of `LAYERS`.
+    """Build the sample to fit detectors; `layers` are vectors (n, ...) by a name of `LAYERS`.
 
     Raises:
-        InputError: the vectors do not fit together; `name` is that of the rows.
+        InputError: the shapes do not match; `name` identifies the rows.
     """
     layers = complete(layers, head, name=name)
     logits = layers.get("logits")
@@ -157,10 +157,10 @@ def sample_of(
 def complete(
     layers: Mapping[str, Tensor], head: LastLayer | None, *, name: str = ""
 ) -> Mapping[str, Tensor]:
-    """Return the layers, with logits of the last layer where only these are missing.
+    """Return the layers; compute the logits from the last layer if they are missing.
 
     Raises:
-        InputError: numbers of rows, widths or logits do not fit together.
+        InputError: numbers of rows, widths or logits do not match.
     """
     if not layers:
         raise InputError(f"{name}expected one of {', '.join(LAYERS)}, got none")
@@ -196,7 +196,7 @@ def complete(
 
 
 def views_of(layers: Mapping[str, Tensor]) -> Views:
-    """Return the views of rows (n, ...); one that is missing has no columns."""
+    """Return the views of rows (n, ...); a missing one has no columns."""
     n = len(next(iter(layers.values())))
     nothing = torch.empty(n, 0)
     arrays = {name: layers.get(name, nothing) for name in LAYERS}
@@ -204,7 +204,7 @@ def views_of(layers: Mapping[str, Tensor]) -> Views:
 
 
 def widths_of(views: Views) -> dict[str, int]:
-    """Return the number of columns of each layer that there is."""
+    """Return the number of columns of each available layer."""
     widths = {name: getattr(views, name).shape[1] for name in LAYERS}
     return {name: width for name, width in widths.items() if width}
 
@@ -212,7 +212,7 @@ def widths_of(views: Views) -> dict[str, int]:
 def check_widths(
     layers: Mapping[str, Tensor], widths: Mapping[str, int], *, name: str = ""
 ) -> None:
-    """Refuse layers with other numbers of columns than those of the training rows."""
+    """Refuse layers whose numbers of columns differ from the training rows."""
     for layer, rows in layers.items():
         if rows.shape[1] != widths.get(layer, rows.shape[1]):
             raise InputError(
@@ -223,14 +223,14 @@ def check_widths(
 
 @dataclass(frozen=True)
 class Method:
-    """A detector of the panel, to be fitted.
+    """A detector of the panel before fitting.
 
     Attributes:
         name: in the panel.
-        kind: the class that is fitted.
+        kind: the class of the detector.
         needs: names of `LAYERS`, "labels", `HEAD`, `CLASSES`.
-        parameters: the keywords of the class's `fit`, or what returns them for a sample; those that
-            are not here have the defaults of the class.
+        parameters: the keywords of the class's `fit`, or a function that returns them for a
+            sample; others have the defaults of the class.
     """
 
     name: str
@@ -255,25 +255,25 @@ class Method:
         Args:
             features: (n, d), of the layer before the last.
             labels: (n,) whole numbers of at least 0; with logits, their columns.
-            logits: (n, c); computed, where features, weight and bias are given.
+            logits: (n, c); computed from features, weight and bias if missing.
             weight: (c, d) and
             bias: (c,) of the last layer.
             hidden: (n, e), of a layer before the features.
             maps: (n, m), of an early layer, averaged over its maps.
-            parameters: other values of the detector's own parameters than the paper's.
+            parameters: of the detector; the defaults are those of the paper.
 
         Raises:
-            InputError: what the detector needs is missing, or does not fit together.
+            InputError: a required array is missing, or the shapes do not match.
         """
-        own = {"features": features, "logits": logits, "hidden": hidden, "maps": maps}
-        layers = {name: vectors(name, x) for name, x in own.items() if x is not None}
+        sample_layers = {"features": features, "logits": logits, "hidden": hidden, "maps": maps}
+        layers = {name: vectors(name, x) for name, x in sample_layers.items() if x is not None}
         n = len(next(iter(layers.values()))) if layers else 0
         classes = None if labels is None else whole_labels("labels", labels, n)
         head = LastLayer.checked(weight, bias)
         return self.fit_sample(sample_of(layers, classes, head), **parameters)
 
     def with_parameters(self, **parameters: Any) -> "Method":
-        """Return the detector with other parameters than the paper's, for `belong.evaluate`."""
+        """Return the detector with other parameters, for `belong.evaluate`."""
 
         def changed(training: Training) -> Parameters:
             return {**self.parameters_for(training), **parameters}
@@ -290,8 +290,8 @@ class Method:
         if missing:
             raise InputError(f"{self.name} needs {' and '.join(missing)}")
         training = sample.training if "logits" in self.needs else sample.compact
-        own = {**self.parameters_for(training), **parameters}
-        detector = self.kind.fit(training, **own)
+        keywords = {**self.parameters_for(training), **parameters}
+        detector = self.kind.fit(training, **keywords)
         return Fitted(self, detector, widths_of(training.views), sample.head)
 
 
@@ -300,7 +300,7 @@ class Fitted:
     """A fitted detector of the panel.
 
     Attributes:
-        method: what was fitted.
+        method: the method before fitting.
         detector: the fitted detector.
         widths: the number of columns of each layer of the training rows.
         head: the last layer, if there is one.
@@ -321,13 +321,13 @@ class Fitted:
     ) -> np.ndarray:
         """Return a score for each row, higher is more anomalous: (n,) float32.
 
-        The vectors are those of `Method.fit`; logits are computed where the last layer is known.
+        The arrays are those of `Method.fit`; logits are computed if the last layer is known.
 
         Raises:
-            InputError: what the detector needs is missing, or does not fit together.
+            InputError: a required array is missing, or the shapes do not match.
         """
-        own = {"features": features, "logits": logits, "hidden": hidden, "maps": maps}
-        layers = {name: vectors(name, x) for name, x in own.items() if x is not None}
+        row_layers = {"features": features, "logits": logits, "hidden": hidden, "maps": maps}
+        layers = {name: vectors(name, x) for name, x in row_layers.items() if x is not None}
         layers = dict(complete(layers, self.head))
         check_widths(layers, self.widths)
         missing = [need for need in self.method.needs if need in LAYERS and need not in layers]
@@ -341,7 +341,7 @@ class Fitted:
         return np.concatenate(list(chunks))
 
     def scores_of(self, views: Views) -> np.ndarray:
-        """Return finite scores (n,) float32; what overflows is as anomalous as can be."""
+        """Return finite scores (n,) float32; an overflow becomes the largest value."""
         most = torch.finfo(torch.float32).max
         return self.detector.score(views).nan_to_num(most, most, -most).numpy()
 

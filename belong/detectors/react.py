@@ -27,7 +27,7 @@ class RectifiedEnergy(ShapedEnergy):
 
     @classmethod
     def fit(cls, training: Training, *, percentile: float = 0.9) -> Self:
-        """Take the limit from all values of all training features."""
+        """Compute the limit from all values of the training features."""
         values = finite(training.views.features, "features").numpy()
         limit = torch.tensor(np.quantile(values, percentile), dtype=torch.float32)
         return cls(training.weight, training.bias, limit)

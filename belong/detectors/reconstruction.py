@@ -11,7 +11,7 @@ from belong.models.activations import Views
 
 @dataclass(frozen=True)
 class ReconstructionError(Unfitted):
-    """Mean squared error per pixel; nothing is fitted beyond the autoencoder itself."""
+    """Mean squared error per pixel; only the autoencoder is fitted."""
 
     odd = "the autoencoder cannot reconstruct it"
     needs_autoencoder = True

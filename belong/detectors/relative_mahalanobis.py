@@ -45,7 +45,7 @@ class RelativeMahalanobis(TiedMahalanobis):
 
     def onnx(self, graph: Graph, views: ViewNames) -> str:
         """(n,)."""
-        own = self.arrays()
-        off = graph("Sub", views.features, own["mean"])
-        whole = graph.reduced("SumSquare", graph("MatMul", off, own["whitening_all"]), 1)
+        constants = self.arrays()
+        off = graph("Sub", views.features, constants["mean"])
+        whole = graph.reduced("SumSquare", graph("MatMul", off, constants["whitening_all"]), 1)
         return graph("Sub", super().onnx(graph, views), whole)

@@ -15,7 +15,7 @@ from belong.models.activations import Views
 
 @dataclass(frozen=True)
 class Residual(VirtualLogit):
-    """The length of what the principal space leaves out."""
+    """The norm of the residual outside the principal space."""
 
     def score(self, views: Views) -> Tensor:
         """(n,)."""

@@ -46,7 +46,7 @@ def fit(
 ) -> SupervisedHead:
     """Train a head on vectors (n, e) of images that belong, and (m, e) of images that do not.
 
-    The fewer of both kinds are repeated, so that they weigh at least half as much as the others.
+    The smaller kind is repeated to weigh at least half as much as the larger one.
     """
     few, many = sorted((normal, foreign), key=len)
     again = np.repeat(few, max(1, len(many) // (2 * len(few))), axis=0)

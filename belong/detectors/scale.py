@@ -24,7 +24,7 @@ class ScaledEnergy(PrunedEnergy):
 
     @classmethod
     def fit(cls, training: Training, *, percentile: float = 0.85) -> Self:
-        """Keep the last layer; nothing is fitted."""
+        """Store the last layer; nothing is fitted."""
         return super().fit(training, percentile=percentile)
 
     def score(self, views: Views) -> Tensor:

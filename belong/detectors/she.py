@@ -39,5 +39,5 @@ class HopfieldEnergy(Detector):
 
     def score(self, views: Views) -> Tensor:
         """(n,)."""
-        own = self.patterns[views.logits.argmax(dim=1)]
-        return -(views.features * own).sum(dim=1)
+        predicted_pattern = self.patterns[views.logits.argmax(dim=1)]
+        return -(views.features * predicted_pattern).sum(dim=1)

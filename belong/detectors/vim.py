@@ -57,7 +57,9 @@ class VirtualLogit(Detector):
 
     def onnx(self, graph: Graph, views: ViewNames) -> str:
         """(n,)."""
-        own = self.arrays()
-        off = graph("MatMul", graph("Sub", views.features, own["origin"]), own["residual"])
-        virtual = graph("Mul", own["scale"], graph.length(off, axis=1))
+        constants = self.arrays()
+        off = graph(
+            "MatMul", graph("Sub", views.features, constants["origin"]), constants["residual"]
+        )
+        virtual = graph("Mul", constants["scale"], graph.length(off, axis=1))
         return graph("Sub", virtual, graph.reduced("LogSumExp", views.logits, 1))

@@ -37,16 +37,16 @@ def acceptance(
     alpha: float,
     rng: np.random.Generator,
 ) -> pd.DataFrame:
-    """Fit to some of the images of each class, and count the test images that are accepted.
+    """Fit on a sample of each class and measure the share of accepted test images.
 
     Args:
         training: features (n, d) and labels (n,).
         calibration: features and labels of held-out images.
         test: (m, d) features of fresh images of the same classes.
         class_names: the c names.
-        ratios: images of each class for each feature; those that there are not are left out.
-        draws: of the images, for each ratio.
-        quantile: the paper's, for the threshold from the training images.
+        ratios: images per class and feature; ratios that need more images than exist are skipped.
+        draws: number of random samples per ratio.
+        quantile: of the training scores; the threshold of the paper.
         ridge: see `mahalanobis.fit`.
         alpha: share of the images that a calibrated threshold may reject.
         rng: draws the images.
@@ -54,8 +54,8 @@ def acceptance(
     Returns:
         Columns: `images_per_feature`, `images_per_class`, `recipe` ("paper": per_class and the
         training threshold; "auto": covariance auto and the training threshold; "auto, calibrated"),
-        `draw` and `accepted`, the share of the test images. No rows, where every ratio wants more
-        images than there are; no calibrated ones, where too few are held out.
+        `draw` and `accepted`, the share of accepted test images. Empty if every ratio needs more
+        images than exist; without calibrated rows if too few images are held out.
     """
     features, labels = training
     d = features.shape[1]
@@ -68,20 +68,20 @@ def acceptance(
         for ratio, size in kept.items():
             held_out = max(size // FITTED_FOR_EACH_HELD_OUT, math.ceil(needed / len(class_names)))
             for draw in range(draws):
-                some = _drawn(labels, size, rng)
+                sample = _drawn(labels, size, rng)
                 fit = partial(
-                    mahalanobis.fit, features[some], labels[some], class_names,
+                    mahalanobis.fit, features[sample], labels[sample], class_names,
                     quantile=quantile, ridge=ridge,
                 )  # fmt: skip
                 paper = fit(covariance="per_class")
                 kind, _ = choose("auto", size, d)
                 auto = paper if kind == "per_class" else fit(covariance=kind)
                 others = calibration[0][_drawn(calibration[1], held_out, rng)]
-                scores, own = paper.score(test), auto.score(test)
-                shares = {"paper": scores <= 1, "auto": own <= 1}
+                scores, auto_scores = paper.score(test), auto.score(test)
+                shares = {"paper": scores <= 1, "auto": auto_scores <= 1}
                 if len(others) >= needed:
                     calibrated = conformal.threshold(auto.score(others).numpy(), alpha=alpha)
-                    shares["auto, calibrated"] = own <= calibrated
+                    shares["auto, calibrated"] = auto_scores <= calibrated
                 rows += [
                     (ratio, size, recipe, draw, accepted.float().mean().item())
                     for recipe, accepted in shares.items()

@@ -55,8 +55,8 @@ class Share(_Facts):
     """A share of images, with the ends of its 95 % interval.
 
     Attributes:
-        count: images that are meant.
-        of: images in all.
+        count: images with the property.
+        of: all images.
         low, high: ends of the exact binomial interval, four decimals.
     """
 
@@ -72,12 +72,12 @@ class Share(_Facts):
 
     @property
     def is_wide(self) -> bool:
-        """Whether so few images leave the share open."""
+        """Whether the interval is too wide for a statement about the share."""
         return self.high - self.low > WIDE
 
 
 class Confusion(_Facts):
-    """Test images of one class that are taken for another: `count` of the `of` of their class."""
+    """Test images of one class that are predicted as another: `count` of `of` in the class."""
 
     actual: str
     predicted: str
@@ -101,21 +101,21 @@ class Grade(_Facts):
 
 
 class Assessment(_Facts):
-    """How good a model is for its two uses; nothing in it has chosen anything of the model.
+    """How good a model is for its two uses; no choice of the model depends on it.
 
     Attributes:
-        classifier: the grade of its classes; None of a model of one class, as are the next three.
-        judge: the grade of its verdicts on what belongs.
-        accuracy: test images whose class is right.
+        classifier: the grade of its classes; None, as the next three, for a model of one class.
+        judge: the grade of its anomaly detection.
+        accuracy: correctly classified test images.
         chance: accuracy of always answering the largest class of the test images.
         largest_class: that class; None if several are as large.
-        confused: the pairs of classes with the most errors, the most first.
+        confused: the pairs of classes with the most errors, in descending order.
         false_rejects: test images that are rejected.
         false_accepts: given anomalies that are accepted; None without any.
         auroc_interval: 95 % bootstrap interval of the AUROC; None without anomalies.
         synthetic: anomalies made from test images.
-        sentences: subject -> the same in words.
-        helps: what makes a better model, or a surer verdict; empty if both grades are "good".
+        sentences: subject -> the result as a sentence.
+        helps: advice for a better model or a more precise test; empty if both grades are "good".
         verdict: both grades in one sentence.
     """
 
@@ -161,7 +161,7 @@ class Promise:
 
 @dataclass(frozen=True)
 class Ranking:
-    """AUROC of the detector in force on the given anomalies, and its 95 % bootstrap interval."""
+    """AUROC of the default detector on the given anomalies, with its 95 % bootstrap interval."""
 
     auroc: float
     low: float
@@ -170,7 +170,7 @@ class Ranking:
 
 @dataclass(frozen=True)
 class Answers:
-    """What a model answered on test images.
+    """The predictions and verdicts of a model on test images.
 
     Attributes:
         class_names: c.
@@ -195,7 +195,7 @@ class Answers:
 
 @dataclass(frozen=True)
 class Training:
-    """What a model was trained on.
+    """The training data of a model.
 
     Attributes:
         images: (c,) training images of each class.
@@ -210,9 +210,9 @@ class Training:
 def assess(
     answers: Answers, promise: Promise, training: Training, *, more_images: str | None = None
 ) -> Assessment:
-    """Return how good a model is, from its answers on at least one normal test image.
+    """Assess a model by its answers on at least one normal test image.
 
-    `more_images` is a sentence on what these would bring.
+    `more_images` is a sentence on what more images would bring.
     """
     accuracy, rejects = share(answers.labels == answers.predicted), share(~answers.accepted)
     accepts = share(answers.anomalies) if len(answers.anomalies) else None
@@ -310,7 +310,7 @@ def class_sizes(answers: Answers) -> np.ndarray:
 
 
 def error_counts(answers: Answers) -> np.ndarray:
-    """Return the number of test images of each class that are taken for each other class (c, c)."""
+    """Return the confusion matrix (c, c) with a zero diagonal."""
     c = len(answers.class_names)
     pairs = np.bincount(answers.labels * c + answers.predicted, minlength=c * c).reshape(c, c)
     np.fill_diagonal(pairs, 0)
@@ -320,7 +320,7 @@ def error_counts(answers: Answers) -> np.ndarray:
 def most_confused(
     errors: np.ndarray, sizes: np.ndarray, class_names: Sequence[str]
 ) -> list[Confusion]:
-    """Return the pairs with the most errors; of equal numbers, the larger share of its class first.
+    """Return the pairs with the most errors; ties are ordered by the share of their class.
 
     Args:
         errors: (c, c) from `error_counts`.
@@ -342,15 +342,15 @@ def most_confused(
 
 
 def is_mistaken(errors: np.ndarray, size: int) -> bool:
-    """Return whether surely fewer than half of a class of `size` images are recognized.
+    """Return whether significantly fewer than half of a class of `size` images are recognized.
 
-    `errors` (c,) counts those that are taken for each class.
+    `errors` (c,) counts the images predicted as each other class.
     """
     return interval(int(size - errors.sum()), int(size))[1] < 0.5
 
 
 def skill_of(accuracy: float, chance: float) -> float:
-    """Return the share of the errors of a constant answer that are avoided; 0 if it makes none."""
+    """Return the share of a constant answer's errors that the model avoids; 0 if there are none."""
     return (accuracy - chance) / (1 - chance) if chance < 1 else 0.0
 
 
@@ -363,7 +363,7 @@ def grade_classifier(accuracy: Share, chance: float, mistaken: Sequence[str]) ->
     Args:
         accuracy: the accuracy with its interval.
         chance: accuracy of always predicting the largest class.
-        mistaken: names of the classes of which clearly less than half is recognized.
+        mistaken: names of the classes with significantly less than half recognized.
     """
     constant = "the errors of always predicting one class"
     skill, least = skill_of(accuracy.value, chance), skill_of(accuracy.low, chance)

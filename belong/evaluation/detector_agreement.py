@@ -12,12 +12,12 @@ import pandas as pd
 
 
 def most_anomalous(scores: np.ndarray, count: int) -> np.ndarray:
-    """Return the places of the `count` highest scores (n,), highest first; ties by place."""
+    """Return the indices of the `count` highest scores (n,), highest first; ties by index."""
     return np.argsort(-scores, kind="stable")[:count]
 
 
 def between_detectors(scores: Mapping[str, np.ndarray], *, top: int) -> pd.DataFrame:
-    """Return for each pair of detectors how far they agree on the same images.
+    """Measure the agreement of each pair of detectors on the same images.
 
     The `top` most anomalous of n images are compared; `scores` is detector -> (n,). Columns:
     `first`, `second`, `overlap` (share of the first's top that is in the second's) and

@@ -14,7 +14,7 @@ from belong.parameters import EvaluateSection
 
 NORMAL, HELD_OUT, ANOMALY = "normal/test", "normal/calibration", "anomaly/test"
 
-# Whose numbers one compares between runs: those of the paper, and the one in force by default.
+# Detectors compared between runs: those of the paper and the default one.
 COMPARED = ("mahalanobis", "mlp_head", "combined")
 
 Scores = dict[str, dict[str, np.ndarray]]
@@ -31,23 +31,23 @@ def evaluate(
     options: EvaluateSection,
     seed: int,
 ) -> tuple[dict[str, Any], Tables]:
-    """Return the numbers, rates as shares with four decimals, and the curves.
+    """Compute the metrics, rates as shares with four decimals, and the curves.
 
     Args:
         scores: `PART/DETECTOR` (n,) float32, `PART/predicted` and `PART/labels` (n,) int64,
             `normal/test/confidence` and `normal/test/raw_confidence` (n,) float32.
         about: `class_names`; `alpha`; `thresholds`, detector -> kind -> score; `members`,
-            candidate of `combined` -> whether it enters; `missing`, detector -> why it has no
+            candidate of `combined` -> whether it is a member; `missing`, detector -> why it has no
             scores; `temperature` of the logits; `calibration`, "cross" if the
             training images calibrated.
         manifest: columns `part` and `is_anomaly`, a row for each image.
         vectors: "normal", and "anomaly" if there are any -> features of test images (n, d).
         centroids: (c, d) mean features of the classes.
-        options: how finely the curves are drawn, and so on.
-        seed: draws the resamples of each detector.
+        options: such as the number of points per curve.
+        seed: of the bootstrap resamples.
 
     Returns:
-        The numbers: None, with a `reason`, where there is nothing to measure. The tables:
+        The metrics: None, with a `reason`, if there is nothing to measure. The tables:
         `roc/DETECTOR`, `pr/DETECTOR`, `histogram/DETECTOR`, `confusion`, `features`,
         `calibration_curve`, `anomaly_sets` (each detector on each set of anomalies), `agreement`
         and `picked_classes` (which normal images the detectors find anomalous).
@@ -103,7 +103,7 @@ def evaluate(
 
 
 def classification(scores: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> dict[str, Any]:
-    """Return how well the test images are classified; of one class, why nothing is measured."""
+    """Measure the classification of the test images; with one class, return the reason for none."""
     truth, predicted = scores[f"{NORMAL}/labels"], scores[f"{NORMAL}/predicted"]
     if len(about["class_names"]) == 1:
         reason = "the images have one class"
@@ -116,7 +116,7 @@ def classification(scores: Mapping[str, np.ndarray], about: Mapping[str, Any]) -
 
 
 def compared(numbers: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the ten numbers that one compares between runs; None where there is none.
+    """Return the ten metrics for a comparison of runs; None for a missing one.
 
     Their names are short, so that the columns of `dvc exp show` fit a screen: `frr` is the
     false-rejection rate.
@@ -129,7 +129,7 @@ def compared(numbers: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def set_of(part: str) -> str:
-    """Return the name of the set of anomalies that a part is."""
+    """Return the name of a part's set of anomalies."""
     return part.removeprefix("derived/").removeprefix("further/").removesuffix("/test")
 
 
@@ -140,7 +140,7 @@ def by_part(arrays: Mapping[str, np.ndarray], detectors: list[str]) -> Scores:
 
 
 def curves(name: str, normal: np.ndarray, anomaly: np.ndarray, options: EvaluateSection) -> Tables:
-    """Return what is drawn of one detector; without anomalies, only its histogram."""
+    """Return the curves of one detector; without anomalies, only its histogram."""
     kinds = {"normal": normal} | ({"anomaly": anomaly} if len(anomaly) else {})
     tables = {f"histogram/{name}": measure.histogram(kinds, bins=options.histogram_bins)}
     if len(anomaly):

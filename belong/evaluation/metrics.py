@@ -24,7 +24,7 @@ from belong.evaluation.open_set_metrics import aurc_and_augrc, oscr
 
 
 def why_none(manifest: pd.DataFrame) -> str:
-    """Return why there is no anomaly among the test images, if there is none."""
+    """Return the reason if the test images contain no anomaly."""
     dropped = int((manifest["is_anomaly"] & (manifest["part"] == "dropped")).sum())
     if dropped:
         return f"all {dropped:,} anomalies are among the normal images, or in another part"
@@ -32,17 +32,17 @@ def why_none(manifest: pd.DataFrame) -> str:
 
 
 def counts(manifest: pd.DataFrame) -> dict[str, int]:
-    """Return the number of images of each part, and of those that were dropped."""
+    """Count the images of each part and the dropped ones."""
     parts = manifest["part"].value_counts().sort_index()
     return {str(part).replace("/", "_"): int(n) for part, n in parts.items()}
 
 
 def named(truth: np.ndarray, predicted: np.ndarray, names: list[str]) -> pd.DataFrame:
-    """Return one row per image: its class and the predicted one, by name."""
+    """Return the true and the predicted class name of each image, one row per image."""
     return pd.DataFrame({"actual": np.take(names, truth), "predicted": np.take(names, predicted)})
 
 
-# What cannot be said of a detector without a single anomaly.
+# Metrics of a detector that need at least one anomaly.
 WANTS_ANOMALIES = (
     "auroc", "fpr95", "aupr_normal", "aupr_anomaly", "f1_normal", "f1_anomaly",
     "f1_normal_balanced", "f1_anomaly_balanced", "false_accept", "auroc_low", "auroc_high", "oscr",
@@ -50,7 +50,7 @@ WANTS_ANOMALIES = (
 
 
 def ranking(normal: np.ndarray, anomaly: np.ndarray) -> dict[str, float]:
-    """Return what no threshold enters: AUROC, FPR95, and AUPR with each kind as the positive."""
+    """Return the metrics without a threshold: AUROC, FPR95, and AUPR with each kind as positive."""
     is_anomaly, scores = _joined(normal, anomaly)
     return {
         "auroc": roc_auc(normal, anomaly),
@@ -72,7 +72,7 @@ def _joined(normal: np.ndarray, anomaly: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def fpr95(normal: np.ndarray, anomaly: np.ndarray) -> float:
-    """Return the share of anomalies accepted where at least 95 % of normal images are."""
+    """Return the share of accepted anomalies at 95 % or more accepted normal images."""
     enough = int(np.ceil(0.95 * len(normal) - 1e-9))
     threshold = np.sort(normal)[enough - 1]
     return float(np.mean(anomaly <= threshold))
@@ -81,10 +81,9 @@ def fpr95(normal: np.ndarray, anomaly: np.ndarray) -> float:
 def auroc_interval(
     normal: np.ndarray, anomaly: np.ndarray, *, resamples: int, rng: np.random.Generator
 ) -> dict[str, float]:
-    """Return the 95 % bootstrap interval of the AUROC; both kinds are drawn anew, each by itself.
+    """Return the 95 % bootstrap interval of the AUROC; each kind is resampled separately.
 
-    The scores are ranked once; a resample counts the normal images at each rank, so that it
-    costs one pass.
+    The scores are ranked once. Each resample counts the normal images per rank in one pass.
     """
     values, place = np.unique(np.concatenate((normal, anomaly)), return_inverse=True)
     n, m, kinds = len(normal), len(anomaly), len(values)
@@ -99,7 +98,7 @@ def auroc_interval(
 
 
 def open_set_accuracy(scores: np.ndarray, right_class: np.ndarray, threshold: float) -> float:
-    """Return the share of normal images (n,) that are accepted and classified right."""
+    """Return the share of normal images (n,) that are accepted and correctly classified."""
     return float(np.mean(right_class & decide(scores, threshold)))
 
 
@@ -113,15 +112,15 @@ def detector(
     rng: np.random.Generator,
     why_none: str,
 ) -> dict[str, float | str | None]:
-    """Return all numbers of one detector: its ranking, and its verdicts at `threshold`.
+    """Compute all metrics of one detector: of its ranking and of its verdicts at `threshold`.
 
-    OSCR, AURC and AUGRC are those of `belong.evaluation.open_set_metrics`.
+    OSCR, AURC and AUGRC are defined in `belong.evaluation.open_set_metrics`.
 
-    F1 is given with each kind as the positive, at the natural balance n : m and, so that pairs
-    of data sets can be compared, at 1 : 1. Without an anomaly, what wants some is None, and
-    `reason` says why.
+    F1 is computed with each kind as positive, at the natural balance n : m and at 1 : 1, which
+    makes pairs of data sets comparable. Without anomalies, the metrics that need them are None,
+    and `reason` explains it.
 
-    Scores (n,) and (m,); `right_class` (n,) is whether the normal images were classified right;
+    Scores (n,) and (m,); `right_class` (n,) is whether the normal images are correctly classified;
     `rng` draws the resamples of the bootstrap; `why_none` is the reason if m is 0.
     """
     n, m = len(normal), len(anomaly)
@@ -157,7 +156,7 @@ def anomaly_sets(
     """Return one row for each detector and each set of anomalies.
 
     `normal` is detector -> (n,), `sets` is set of anomalies -> detector -> (m,), and `thresholds`
-    those in force. Columns: `detector`, `anomalies`, `n_anomalies`, `auroc`, `fpr95`,
+    those of the run. Columns: `detector`, `anomalies`, `n_anomalies`, `auroc`, `fpr95`,
     `false_accept`.
     """
     return pd.DataFrame(
@@ -175,9 +174,9 @@ def anomaly_sets(
 
 
 def floors(normal: int, anomaly: int) -> dict[str, dict[str, float | None]]:
-    """Return the F1 of verdicts that look at nothing, on that many images of each kind.
+    """Return the F1 of constant and random verdicts on these numbers of images.
 
-    None without an anomaly, as the F1 of the detectors.
+    None without anomalies, as for the detectors.
     """
     numbers: dict[str, dict[str, float | None]] = {}
     for rule, kind, own, other in (
@@ -190,7 +189,7 @@ def floors(normal: int, anomaly: int) -> dict[str, dict[str, float | None]]:
 
 
 def classification(truth: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
-    """Return how well images are classified; `truth` and `predicted` are labels (n,)."""
+    """Measure the classification; `truth` and `predicted` are labels (n,)."""
     return {
         "accuracy": float(np.mean(truth == predicted)),
         "f1_macro": float(f1_score(truth, predicted, average="macro")),
@@ -201,9 +200,9 @@ def classification(truth: np.ndarray, predicted: np.ndarray) -> dict[str, float]
 def calibration(
     held_out: np.ndarray, test: np.ndarray, training_threshold: float, *, alpha: float
 ) -> dict[str, float]:
-    """Return the false-reject rate that is promised, and what both kinds of threshold achieve.
+    """Return the promised false-reject rate and the measured one of both kinds of threshold.
 
-    Of scores (k,) of the calibration images and (n,) of normal test images; `alpha` is promised.
+    Scores are (k,) of the calibration images and (n,) of normal test images; `alpha` is promised.
     """
     low, high = conformal.promised_range(len(held_out), len(test), alpha=alpha)
     return {
@@ -229,7 +228,7 @@ def rejected(scores: np.ndarray, threshold: float) -> float:
 def roc_points(normal: np.ndarray, anomaly: np.ndarray, *, most: int) -> pd.DataFrame:
     """Return the ROC curve with "normal" as the positive class, thinned to about `most` rows.
 
-    Both ends are kept, and the rows between are spread along the curve's length. Columns:
+    Both ends are kept; the rows between are evenly spaced along the curve. Columns:
     `false_positive_rate` (anomalies accepted), `true_positive_rate` (normal images accepted),
     `threshold` (the score up to which an image is accepted).
     """
@@ -255,8 +254,8 @@ def precision_recall_points(normal: np.ndarray, anomaly: np.ndarray, *, most: in
     curves = []
     for kind, truth, sign in (("normal", ~is_anomaly, -1), ("anomaly", is_anomaly, 1)):
         precision, recall, _ = precision_recall_curve(truth, sign * scores)
-        # Recall falls along the curve. Of rows with the same recall the last is the most precise;
-        # the very last, recall 0, is no verdict but a convention.
+        # Recall falls along the curve. Among rows with equal recall, the last has the highest
+        # precision. The last row of all, with recall 0, is a convention.
         along = 1 - recall
         rows = np.searchsorted(along, np.linspace(0, 1, most), side="right") - 1
         rows = rows.clip(max=len(along) - 2)
@@ -270,7 +269,7 @@ def precision_recall_points(normal: np.ndarray, anomaly: np.ndarray, *, most: in
 def calibration_curve(
     held_out: Mapping[str, np.ndarray], test: Mapping[str, np.ndarray], *, points: int
 ) -> pd.DataFrame:
-    """Return the false-reject rate that each detector achieves for each rate that is promised.
+    """Return the measured false-reject rate of each detector for each promised rate.
 
     Both are detector -> scores, of calibration images (k,) and of normal test images (n,); rates
     are promised at so many points, from the least that k images can to one half. Columns:

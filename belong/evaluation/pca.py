@@ -8,7 +8,7 @@ import pandas as pd
 
 
 class Plane(NamedTuple):
-    """What lies where on the first two principal components.
+    """Points on the first two principal components.
 
     Attributes:
         points: one row per point: `kind` ("normal", "anomaly" or "centroid"), `class_name` (of a

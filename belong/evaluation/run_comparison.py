@@ -13,7 +13,7 @@ LEAST = 5e-7  # metrics have four decimals, and binary fractions differ by some 
 
 @dataclass(frozen=True)
 class RunComparison:
-    """Two runs, metric by metric.
+    """The metrics of two runs, side by side.
 
     Attributes:
         differences: metric -> absolute difference, of the metrics that both runs have as numbers.

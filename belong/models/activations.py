@@ -16,9 +16,9 @@ class Views:
     Attributes:
         features: (n, d) last hidden layer of the classifier.
         logits: (n, c).
-        hidden: (n, e) a layer in its middle.
-        maps: (n, m) an early layer, averaged over (parts of) the image. Which layers these are,
-            the network's `layers` says.
+        hidden: (n, e) a middle layer.
+        maps: (n, m) an early layer, averaged over (parts of) the image; see the network's
+            `layers`.
         codes: (n, 50) hidden layer of the autoencoder.
         reconstruction_error: (n,) mean squared error per pixel.
     """
@@ -34,7 +34,7 @@ class Views:
         return len(self.features)
 
     def rows(self, which: Tensor) -> Self:
-        """Return the views of some of the images; `which` is an index or a mask (n,)."""
+        """Select the views of images; `which` is an index or a mask (n,)."""
         return type(self)(**{name: values[which] for name, values in vars(self).items()})
 
     def arrays(self, part: str) -> dict[str, np.ndarray]:
@@ -43,10 +43,10 @@ class Views:
 
     @classmethod
     def names(cls, part: str) -> list[str]:
-        """Return the names that `arrays` gives."""
+        """Return the names in the result of `arrays`."""
         return [f"{part}/{field.name}" for field in fields(cls)]
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray], part: str) -> Self:
-        """Build the views from what `arrays(part)` gave."""
+        """Build the views from the result of `arrays(part)`."""
         return cls(*(torch.from_numpy(arrays[name]) for name in cls.names(part)))

@@ -24,7 +24,7 @@ LEAST_BRIGHTNESS = 1e-3  # a pixel that is always black would want a bias of min
 class Autoencoder(Stored):
     """(n, ch, h, w) uint8 -> codes (n, units), squared error per pixel (n,).
 
-    Images with more values than `pixels` are averaged down first.
+    Images with more values than `pixels` are first downsampled by averaging.
     """
 
     def __init__(self, pixels: int, units: int) -> None:
@@ -42,7 +42,7 @@ class Autoencoder(Stored):
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
-        """Build the autoencoder from what `arrays()` gave."""
+        """Build the autoencoder from the result of `arrays()`."""
         units, pixels = arrays["encoder.weight"].shape
         return cls(pixels, units).loaded(arrays)
 

@@ -17,14 +17,14 @@ from belong.models.backbones.card import BackboneCard
 
 
 class Stored(nn.Module):
-    """A module that gives its weights and buffers away by name, and takes them back."""
+    """A module that exports and imports its weights and buffers by name."""
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return every weight and buffer, by name, on the CPU."""
         return {name: x.detach().cpu().numpy() for name, x in self.state_dict().items()}
 
     def loaded(self, arrays: Mapping[str, np.ndarray]) -> Self:
-        """Take over what `arrays()` of a module of the same shape gave; return the module."""
+        """Load the result of `arrays()` of a module of the same shape; return the module."""
         self.load_state_dict({name: torch.from_numpy(x) for name, x in arrays.items()})
         return self
 
@@ -38,8 +38,8 @@ class Network(Stored, ABC):
     Attributes:
         shape: the keywords that it was built with, as JSON values.
         classifier: the last layer, features (n, d) -> logits (n, c).
-        batch: images that pass at once where nothing is learned, always as many: more than fit the
-            processor's cache take longer, and so does a single image.
+        batch: images per forward pass at inference; smaller batches are padded to it. Larger ones
+            exceed the processor's cache and are slower; a single image also takes longer.
     """
 
     shape: dict[str, int]
@@ -53,12 +53,12 @@ class Network(Stored, ABC):
         shape: Mapping[str, Any],
         card: BackboneCard | None = None,  # noqa: ARG003  (of networks with one)
     ) -> Self:
-        """Build the network from what `arrays()` and `shape` gave; `card`: of its backbone."""
+        """Build the network from the results of `arrays()` and `shape`; `card`: of its backbone."""
         return cls(**shape).loaded(arrays)
 
     @abstractmethod
     def initialize(self, inputs: Tensor, generator: torch.Generator) -> None:
-        """Draw the weights, and measure what the training inputs have to be standardized by."""
+        """Initialize the weights and the standardization of the training inputs."""
 
     @abstractmethod
     def layers(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -30,7 +30,7 @@ SHARE = 0.02  # of the time of a training, to write checkpoints in
 
 @dataclass(frozen=True)
 class TrainingState:
-    """The moving parts of a training.
+    """The state of a training.
 
     Attributes:
         network: its weights, and its buffers.
@@ -61,7 +61,7 @@ class TrainingState:
         return {name: x.detach().cpu().numpy() for name, x in tensors.items()}
 
     def about(self) -> dict[str, Any]:
-        """Return all that is no tensor, as JSON values."""
+        """Return all other values, as JSON values."""
         return {
             "groups": self.optimizer.state_dict()["param_groups"],
             "schedule": self.schedule.state_dict(),
@@ -70,7 +70,7 @@ class TrainingState:
         }
 
     def take_up(self, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:
-        """Set everything to what `arrays()` and `about()` gave."""
+        """Restore the state from the results of `arrays()` and `about()`."""
         # Copies: what was read from a file may lie at any address, and torch chooses by it how to
         # add up.
         tensors = {name: torch.from_numpy(x).clone() for name, x in arrays.items()}
@@ -101,9 +101,9 @@ class Checkpoint:
     """The state after an epoch, under a name beside the training's output.
 
     Attributes:
-        epochs: so many are done; the training starts behind them.
-        attempt: the one that they are of, from 0; a training that fails starts again as the next.
-        watch: is told the row of each epoch that is done.
+        epochs: number of finished epochs; the training resumes after them.
+        attempt: its number, from 0; a failed training restarts as the next attempt.
+        watch: called with the row of each finished epoch.
     """
 
     watch: Callable[[Mapping[str, Any]], None]
@@ -118,13 +118,13 @@ class Checkpoint:
         self.watch = lambda _row: None
 
     def take_up(self, state: TrainingState) -> None:
-        """Bring a training that has not begun to where it was interrupted, if it was."""
+        """Restore the state of an interrupted training, if there is one."""
         if self._found:
             state.take_up(*self._found)
             self._found = None
 
     def keep(self, state: TrainingState) -> None:
-        """Write down the state after an epoch, unless the last time was too short ago."""
+        """Save the state after an epoch, unless it was saved recently."""
         self.watch(state.history[-1])
         start = time.monotonic()
         if self._seconds > SHARE * (start - self._at):
@@ -137,7 +137,7 @@ class Checkpoint:
         self._seconds = self._at - start
 
     def remove(self) -> None:
-        """Forget the state: there is nothing left to go on with."""
+        """Delete the saved state."""
         self._path.unlink(missing_ok=True)
 
     def _read(self) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
@@ -154,9 +154,9 @@ class Checkpoint:
 def checkpoint_beside(output: Path, key: str, say: Callable[[str], None]) -> Iterator[Checkpoint]:
     """Yield the checkpoint of the training that writes `output`, `.NAME.checkpoint` beside it.
 
-    It is removed when the block ends, unless it is interrupted: after an `InputError` the same
-    training would only fail again. `key` stands for all that the training depends on, see
-    `belong.runtime.fingerprint`; `say` is told, in a line, where it goes on.
+    It is removed when the block ends, unless by an interruption: after an `InputError` the same
+    training would fail again. `key` is the fingerprint of all inputs of the training, see
+    `belong.runtime.fingerprint`; `say` is called with a line on where the training resumes.
     """
     checkpoint = Checkpoint(output.with_name(f".{output.name}.checkpoint"), key)
     if checkpoint.epochs:

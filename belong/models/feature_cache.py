@@ -53,23 +53,23 @@ class FeatureCache:
 
     Attributes:
         path: the file; it and its folder are made at the first use.
-        max_bytes: that it may take; the vectors that were not used for the longest time go first.
+        max_bytes: maximum size; the least recently used vectors are removed first.
     """
 
     path: Path
     max_bytes: int = MAX_BYTES
 
     def find(self, keys: Sequence[bytes]) -> dict[bytes, np.ndarray]:
-        """Return the vectors (v,) float32 that are kept, by key."""
+        """Return the cached vectors (v,) float32 by key."""
         found: dict[bytes, np.ndarray] = {}
 
         def read(database: sqlite3.Connection) -> None:
             now, stale = time.time(), []
             for at in range(0, len(keys), VARIABLES_AT_ONCE):
-                some = keys[at : at + VARIABLES_AT_ONCE]
-                marks = ", ".join("?" * len(some))
+                chunk = keys[at : at + VARIABLES_AT_ONCE]
+                marks = ", ".join("?" * len(chunk))
                 query = f"SELECT key, used, vector FROM vectors WHERE key IN ({marks})"  # noqa: S608
-                for key, used, value in database.execute(query, some):
+                for key, used, value in database.execute(query, chunk):
                     vector = _unpacked(key, value)
                     if vector is not None:
                         found[key] = vector
@@ -82,7 +82,7 @@ class FeatureCache:
         return found
 
     def keep(self, keys: Sequence[bytes], vectors: np.ndarray) -> None:
-        """Keep vectors (n, v) float32 under n keys, if the disk allows it."""
+        """Store vectors (n, v) float32 under n keys; disk errors are ignored."""
         now = time.time()
         rows = [(key, now, _packed(key, row)) for key, row in zip(keys, vectors, strict=True)]
 
@@ -176,18 +176,18 @@ def _cached(
     vectors_of: Callable[[Tensor], Tensor], images: Tensor, cache: FeatureCache, context: bytes
 ) -> Tensor:
     keys = [_key(context, image) for image in images.numpy()]
-    found = cache.find(keys)
-    missing = list(dict.fromkeys(key for key in keys if key not in found))  # each once
+    known_vectors = cache.find(keys)
+    missing = list(dict.fromkeys(key for key in keys if key not in known_vectors))  # each once
     if missing:
         rows = [keys.index(key) for key in missing]
         vectors = vectors_of(images if len(rows) == len(images) else images[rows]).numpy()
         cache.keep(missing, vectors)
-        found |= zip(missing, vectors, strict=True)
-    return torch.from_numpy(np.stack([found[key] for key in keys]))
+        known_vectors |= zip(missing, vectors, strict=True)
+    return torch.from_numpy(np.stack([known_vectors[key] for key in keys]))
 
 
 def context_of(digest: str, device: torch.device) -> bytes:
-    """Return what the vectors of a backbone with this digest depend on besides the pixels."""
+    """Return all inputs but the pixels that the vectors of this backbone depend on."""
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
     parts = (
         digest,

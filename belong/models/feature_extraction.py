@@ -83,7 +83,7 @@ def embed(
 
     On a CPU each batch is computed by one thread, and `jobs` batches at once, as many as there are
     processors if None: the bytes are those of one processor. Vectors that `cache` has are not
-    computed, and the others are kept there. `description` stands on the progress bar.
+    computed; the others are added to it. `description` is the label of the progress bar.
 
     Raises:
         InputError: the backbone cannot take images of this size.

@@ -16,19 +16,19 @@ def forward_pass(
     device: torch.device,
     description: str | None = None,
 ) -> list[Tensor]:
-    """Call `function` for each batch; return the tensors (n, ...) it gave for all rows, on the CPU.
+    """Call `function` for each batch; return the concatenated tensors (n, ...) on the CPU.
 
     The last batch is filled with copies of its last row: what is computed of a row depends, to the
     last bit, on no other row, nor on how many there are.
 
     Args:
         function: tensors (b, ...) on the device, a batch of each of `inputs` -> tensors (b, ...).
-            It puts its network into the mode for use, and may raise to end the pass.
-        inputs: tensors (n, ...), which come to the device batch by batch. Without rows, `function`
-            is called once, for an empty batch.
-        batch_size: rows at once.
-        device: where the network is.
-        description: of the progress bar; None shows none.
+            It sets its network to evaluation mode, and may raise to stop the pass.
+        inputs: tensors (n, ...), moved to the device batch by batch. Without rows, `function` is
+            called once with an empty batch.
+        batch_size: rows per batch.
+        device: of the network.
+        description: of the progress bar; None for no bar.
     """
     outputs = []
     with bar(len(inputs[0]), description, "image") as progress:

@@ -29,13 +29,13 @@ REMEDIES = (
 
 @dataclass(frozen=True)
 class LearningCheck:
-    """Looks at a network in training.
+    """Check that a network learns during its training.
 
     Attributes:
         network: on the device of the inputs.
         inputs: (n, ch, h, w) or (n, v), of the training.
         labels: (n,) int64.
-        epochs: passes of the whole training.
+        epochs: of the whole training.
         batch_size: images per step.
     """
 
@@ -47,12 +47,12 @@ class LearningCheck:
 
     @property
     def patience(self) -> int:
-        """The epoch after which a network that is still at chance is given up."""
+        """The last epoch in which a network may still be at chance."""
         steps = math.ceil(len(self.labels) / self.batch_size)
         return max(math.ceil(PATIENCE * self.epochs), math.ceil(LEAST_STEPS / steps))
 
     def after_epoch(self, row: Row) -> None:
-        """Stop a training that is in vain; most epochs cost nothing.
+        """Stop a training without progress; most epochs need no check.
 
         Raises:
             TrainingFailedError: the network is dead, or still at chance when it should not be.
@@ -74,7 +74,7 @@ class LearningCheck:
             )
 
     def at_end(self) -> None:
-        """Refuse a trained network that tells its own training images no better than guessing.
+        """Refuse a trained network that is at chance on its training images.
 
         Raises:
             TrainingFailedError: it is at chance.
@@ -88,7 +88,7 @@ class LearningCheck:
             )
 
     def has_spread(self) -> bool:
-        """Return whether the features of each class differ from image to image."""
+        """Return whether the features vary within each class."""
         classes = [torch.nonzero(self.labels == label).flatten() for label in self.labels.unique()]
         rows = [own[evenly_spaced(len(own), OF_EACH_CLASS).to(own.device)] for own in classes]
         features, _ = predict(self.network, self.inputs[torch.cat(rows)])
@@ -124,7 +124,7 @@ def predict(network: Network, inputs: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def check_held_out(network: Network, inputs: Tensor, labels: Tensor) -> None:
-    """Refuse a network that tells images it was not trained on no better than guessing.
+    """Refuse a network that is at chance on held-out images.
 
     Args:
         network: trained.

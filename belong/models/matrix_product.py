@@ -8,8 +8,8 @@ from torch import Tensor
 def matrix_product(left: Tensor, right: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Return (m, k) times (k, n): (m, n).
 
-    On a CPU it is NumPy's: its OpenBLAS has one code for every processor with AVX2, where torch's
-    MKL falls back on code for the oldest one, at a third of the rate; and is slow on AMD anyway.
+    On a CPU, NumPy computes it: OpenBLAS has one code path for all processors with AVX2, while
+    MKL in torch falls back to its oldest one, at a third of the rate, and is slow on AMD.
 
     Args:
         left: of any device and floating type.
@@ -20,6 +20,6 @@ def matrix_product(left: Tensor, right: Tensor, *, out: Tensor | None = None) ->
         return torch.mm(left, right, out=out)
     if out is None:
         out = left.new_empty(len(left), right.shape[1])
-    with np.errstate(invalid="ignore", over="ignore"):  # as torch: what is not finite stays so
+    with np.errstate(invalid="ignore", over="ignore"):  # as in torch: non-finite values propagate
         np.matmul(left.numpy(), right.numpy(), out=out.numpy())
     return out

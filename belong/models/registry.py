@@ -17,10 +17,10 @@ from belong.parameters import FINE_TUNED, FROZEN
 
 
 def network_in(module: str) -> type[FromScratch]:
-    """Return the network that a module defines.
+    """Return the network class of a module.
 
     Raises:
-        TypeError: it defines none, or several.
+        TypeError: the module defines none or several.
     """
     kinds = [
         value
@@ -43,14 +43,14 @@ NETWORKS: dict[str, type[Network]] = {
 def build(
     name: str, inputs: Tensor, *, classes: int, embedding: int, backbone: Backbone | None = None
 ) -> Network:
-    """Build a network whose weights are not drawn yet.
+    """Build a network without initialized weights.
 
     Args:
         name: one of `NETWORKS`.
         inputs: images (n, ch, h, w) uint8; vectors (n, v) for a network on a frozen backbone.
         classes: c.
         embedding: units of the layer above a frozen backbone.
-        backbone: for the two networks that have one; it is copied where it is trained.
+        backbone: for the two networks with one; copied if it is trained.
 
     Raises:
         InputError: the network cannot take images of this size.

@@ -29,7 +29,7 @@ DIVISOR = 4  # by this
 
 
 class TrainingOptions(TrainSection):
-    """How a classifier is trained: the section `train` of params.yaml, which explains each number.
+    """The section `train` of params.yaml, which explains each number.
 
     Attributes:
         lambda_: weight of the center loss, >= 0.
@@ -56,30 +56,30 @@ def fit_classifier(
     refuses_chance: bool = True,
     description: str | None = "train",
 ) -> tuple[Network, list[Row]]:
-    """Build a network and train it; return it, on the device, with one row per epoch.
+    """Build and train a network; return it, on the device, with one row per epoch.
 
-    A training that fails starts again from the same weights, in the same order of the images, at a
-    quarter of the rate: the result is that of a training which had this rate from the start.
+    A failed training restarts with the same initial weights and the same order of the images, at a
+    quarter of the learning rate. The result equals a training with this rate from the start.
 
     Args:
         inputs: (n, ch, h, w) uint8 images, or (n, v) float32 vectors of a frozen backbone, on the
-            CPU like the rest.
+            CPU, like all tensors here.
         labels: (n,) int64, 0..c-1.
-        held_out: inputs and labels that are measured after each epoch. They choose nothing, but a
-            network that is at chance on them may be refused.
+        held_out: inputs and labels, evaluated after each epoch. They select nothing, but a
+            network at chance on them may be refused.
         network: its name in `belong.models.registry.NETWORKS`.
         classes: c.
-        options: how it is trained.
-        generator: on the CPU; draws the weights, orders the inputs, moves and mirrors them.
+        options: of the training.
+        generator: on the CPU; draws the weights, the order of the inputs, shifts and flips.
         device: to train on.
-        backbone: of a network that has one; it stays as it is.
-        checkpoint: where to go on from, and where to keep how far the training came.
-        refuses_chance: whether a network is refused that is at chance in the end, on the images
-            that it was trained on or on those held out. A caller that judges it may take it.
+        backbone: of a network with one; not modified.
+        checkpoint: to resume from, and to save progress in.
+        refuses_chance: whether to refuse a network that ends at chance on the training or
+            held-out images. A caller that checks the result itself may pass False.
         description: of the progress bar; None shows none.
 
     Raises:
-        InputError: the network cannot take images of this size, vectors would have to be moved,
+        InputError: the network cannot take images of this size, vectors cannot be shifted,
             each attempt failed, or the network is refused.
     """
     start = generator.get_state()
@@ -128,7 +128,7 @@ def _slower(options: TrainingOptions, attempt: int) -> TrainingOptions:
 def _first_success(
     attempt: Callable[[int], tuple[Network, list[Row]]], options: TrainingOptions, first: int
 ) -> tuple[Network, list[Row]]:
-    """Return what the first attempt that does not fail returns; say which ones fail.
+    """Return the result of the first successful attempt; report the failed ones.
 
     Raises:
         TrainingFailedError: none succeeds.
@@ -176,7 +176,7 @@ def train_classifier(
 
     Raises:
         TrainingFailedError: the loss is no longer finite, or the network does not learn.
-        InputError: vectors would have to be moved.
+        InputError: vectors cannot be shifted.
     """
     shift_px, flip, lambda_ = options.shift_px, options.flip, options.lambda_
     moves = shift_px > 0 or flip

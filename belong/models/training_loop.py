@@ -27,23 +27,23 @@ SHOWN = "loss", "reconstruction_error", "accuracy"  # columns that the progress 
 
 
 class TrainingFailedError(InputError):
-    """A network has diverged, is dead or has learned nothing; a lower rate may help."""
+    """A network diverged, died or learned nothing; a lower learning rate may help."""
 
 
 @dataclass(frozen=True)
 class Objective:
-    """What a training minimizes.
+    """The objective of a training.
 
     Attributes:
         batch: rows (b,) of the training data -> the loss (), whose gradient is followed, and sums
             (s,) over the rows.
         row: sums (s,) over all n rows of an epoch -> the columns of the history; the first is the
             loss.
-        name: of the loss, in the message where it is not finite, and
-        remedy: the parameters that a user should make smaller then.
-        parts: the columns that this message shows besides.
-        check: is told the columns of each epoch, and raises `TrainingFailedError` where going on
-            is in vain.
+        name: of the loss, for the message about a non-finite loss.
+        remedy: the parameters that a user should then reduce.
+        parts: further columns in this message.
+        check: called with the columns of each epoch; raises `TrainingFailedError` to stop a
+            training without progress.
     """
 
     batch: Callable[[Tensor], tuple[Tensor, Tensor]]
@@ -73,18 +73,18 @@ def train(
 
     Args:
         network: on the device of the training data.
-        objective: the loss, and what is measured.
-        optimizer: of the network's weights; its rate is the highest of the cycle.
+        objective: the loss and its measurements.
+        optimizer: of the network's weights; its rate is the maximum of the cycle.
         n: rows of the training data.
-        epochs: passes over them.
+        epochs: passes over the data.
         batch_size: rows per step; the last batch of an epoch may be smaller.
         generator: on the CPU; orders the rows. Dropout and stochastic depth draw from torch's own
             generators, which take its seed here and get their state back in the end.
-        description: of the progress bar; None shows none.
-        warm_up: share of the steps in which the rate rises, 0 to 1.
+        description: of the progress bar; None for no bar.
+        warm_up: share of the steps with a rising rate, 0 to 1.
         cycle_momentum: whether the momentum falls while the rate rises.
-        tensors: others that the training changes in place, by name.
-        checkpoint: where to go on from, and where to keep how far the training came.
+        tensors: further tensors that the training changes in place, by name.
+        checkpoint: to resume from, and to save progress in.
 
     Raises:
         TrainingFailedError: the loss is no longer finite, or `objective.check` says so.

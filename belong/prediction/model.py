@@ -161,8 +161,10 @@ class Model:
         from belong.models.feature_cache import users_cache  # imported here, as above
         from belong.prediction.predictor import Predictor
 
-        own = None if self.backbone is None else own_backbone(self.backbone)
-        return Predictor(self.bundle, device=self.torch_device, backbone=own, cache=users_cache())
+        network = None if self.backbone is None else own_backbone(self.backbone)
+        return Predictor(
+            self.bundle, device=self.torch_device, backbone=network, cache=users_cache()
+        )
 
     def predict(
         self,
@@ -296,8 +298,10 @@ def load_model(
     """
     check_choice("device", device, DEVICES)
     path = as_path("folder", folder)
-    own = 0 if backbone is None else sum(x.nbytes for x in backbone.state_dict().values())
-    return Model(Bundle.load(path, own_bytes=own), path, device, backbone)
+    backbone_bytes = (
+        0 if backbone is None else sum(x.nbytes for x in backbone.state_dict().values())
+    )
+    return Model(Bundle.load(path, own_bytes=backbone_bytes), path, device, backbone)
 
 
 # --- images in batches --------------------------------------------------------------------------

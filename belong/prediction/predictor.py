@@ -153,11 +153,11 @@ class Predictor:
             CancelledError: `stopped` was set.
         """
         form = self.manifest.form
-        wanted = (form.channels, form.height, form.width)
-        if images.dtype != np.uint8 or images.shape[1:] != wanted:
+        expected = (form.channels, form.height, form.width)
+        if images.dtype != np.uint8 or images.shape[1:] != expected:
             came = f"{images.dtype} (n, {', '.join(map(str, images.shape[1:]))})"
             raise InputError(
-                f"the model expects uint8 (n, {', '.join(map(str, wanted))}), got {came}"
+                f"the model expects uint8 (n, {', '.join(map(str, expected))}), got {came}"
             )
         with torch.no_grad(), _fitting_together():
             return self._scored(self._views(torch.from_numpy(images), stopped))
@@ -332,8 +332,8 @@ def _check_sizes(bundle: Bundle) -> None:
 
 def _check_shapes(arrays: Arrays, module: nn.Module, what: str) -> None:
     for name, weights in module.state_dict().items():
-        own = arrays.get(name)
-        if own is None or own.shape != tuple(weights.shape):
+        array = arrays.get(name)
+        if array is None or array.shape != tuple(weights.shape):
             raise ValueError(f"its {what} has no array {name} of shape {tuple(weights.shape)}")
 
 

@@ -50,7 +50,7 @@ def every_figure(
     alpha: float,
     top_images: int,
 ) -> dict[str, Figure]:
-    """Draw all that there is something to draw of; return the figures by name.
+    """Draw all figures for which there is data; return them by name.
 
     The arguments are those of `belong.evaluation.evaluate.evaluate` and `report_page`, but for
     `numbers`, `detectors` of metrics_all.json; `tables`, with `training` and `acceptance`;

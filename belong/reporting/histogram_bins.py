@@ -8,9 +8,9 @@ import numpy as np
 def score_edges(scores: Sequence[np.ndarray], *, bins: int) -> tuple[np.ndarray, bool]:
     """Return the edges (bins + 1,) of the bins for all `scores`, and if they are logarithmic.
 
-    Distances spread over powers of ten; scores that may be negative do not. A few scores lie far
-    out and would squeeze all others: the bins span all but one in a thousand, and what lies
-    beyond counts, clipped, in the outermost bins.
+    Distances span powers of ten; scores that may be negative do not. The bins span 99.9 % of the
+    scores, so that a few outliers do not compress the histogram. Outliers are clipped into the
+    outermost bins.
     """
     low, high = np.quantile(np.concatenate(scores), [0.0005, 0.9995])
     logarithmic = bool(low > 0)

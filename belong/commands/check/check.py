@@ -56,10 +56,10 @@ def check(
             f"{folders[1]}: expected another folder for the anomalies, got that of the normal "
             "images"
         )
-    found = {path: look(path) for path in folders}
-    if unread := unread_heif(*found.values()):
+    contents = {path: look(path) for path in folders}
+    if unread := unread_heif(*contents.values()):
         on_stderr(unread)
-    tables = [_table(path, found[path], options, normal=path == folder) for path in folders]
+    tables = [_table(path, contents[path], options, normal=path == folder) for path in folders]
     seen = pd.concat(tables, ignore_index=True)
     # Missing values of unreadable files have turned these columns into floats.
     whole = {"shorter_px": int, "longer_px": int}
@@ -80,13 +80,15 @@ def check(
         *image_findings.misnamed(read),
         *image_findings.broken_profile(read),
         *image_findings.animated(read),
-        *_ignored(found.values()),
+        *_ignored(contents.values()),
     ]
     sources = {
         name: source
         for path in folders
         for name, source in zip(
-            _names(path, found[path], normal=path == folder), _sources(found[path]), strict=True
+            _names(path, contents[path], normal=path == folder),
+            _sources(contents[path]),
+            strict=True,
         )
     }
     return Report.of(str(folder), counts, _counts(seen[seen["is_anomaly"]]), findings, sources)

@@ -125,19 +125,19 @@ def remarks(known: pd.DataFrame, rows: np.ndarray, *, false_alarms: float) -> li
     """
     shares = ["share_wrong_class", "share_foreign", "share_both"]
     columns = known.assign(row=rows)[["row", "predicted_class", "probability", *shares]]
-    found = []
+    issues = []
     for row, predicted, probability, wrong, foreign, both in columns.itertuples(index=False):
         if foreign <= false_alarms:
             sentence = f"far from every class; {_among(foreign)}"
-            found.append(Remark(row, "quarantine", "foreign", sentence))
+            issues.append(Remark(row, "quarantine", "foreign", sentence))
         elif both <= false_alarms < wrong:
             sentence = f"far from every class, its own above all; {_among(both)}"
-            found.append(Remark(row, "quarantine", "foreign", sentence))
+            issues.append(Remark(row, "quarantine", "foreign", sentence))
         elif wrong <= REVIEWED * false_alarms:
             verdict: Verdict = "quarantine" if wrong <= false_alarms else "review"
             looks = f"looks like class {predicted} (probability {probability:.2f})"
-            found.append(Remark(row, verdict, "wrong_class", f"{looks}; {_among(wrong)}"))
-    return found
+            issues.append(Remark(row, verdict, "wrong_class", f"{looks}; {_among(wrong)}"))
+    return issues
 
 
 def log_odds(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:

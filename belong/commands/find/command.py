@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Rank the images, and print a summary."""
+    """Rank the images and print a summary."""
     from belong.commands.fit.settings import command_line_settings, request_math
 
     settings = command_line_settings(arguments)

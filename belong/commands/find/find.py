@@ -54,7 +54,7 @@ class FindResult:
 
     Attributes:
         output: the folder of strange.csv, gallery.html and summary.json.
-        summary: the content of summary.json: the counts, how images were compared, the first ones.
+        summary: the content of summary.json: counts, method of comparison, top images.
     """
 
     output: Path
@@ -74,16 +74,16 @@ class FindResult:
 
 @dataclass(frozen=True)
 class Job:
-    """What is going to be ranked, and how.
+    """The input of a search.
 
     Attributes:
-        folder: as it was named.
+        folder: as passed by the caller.
         found: the files, or IDX images (n, 1, h, w) uint8 with their names.
-        options: as they were given.
-        parameters: all of them.
-        backbone: that makes the vectors; None: pixels are compared.
-        form: that the images are brought to.
-        device: to compute on.
+        options: as passed by the caller.
+        parameters: all parameters.
+        backbone: computes the vectors; None compares pixels.
+        form: of the decoded images.
+        device: for the computation.
     """
 
     folder: Path
@@ -96,13 +96,13 @@ class Job:
 
     @property
     def features(self) -> str:
-        """What images are compared by, in words."""
+        """The features for the comparison, in words."""
         if self.backbone is None:
             return f"pixels, {self.form.height} x {self.form.width}"
         return f"vectors of {self.backbone.card.name}"
 
     def content(self, pixels: np.ndarray) -> np.ndarray:
-        """Return what images (n, ch, h, w) uint8 are compared by: themselves, or vectors (n, v)."""
+        """Return the features of images (n, ch, h, w) uint8: the pixels, or vectors (n, v)."""
         if self.backbone is None:
             return pixels
         if not len(pixels):
@@ -168,7 +168,7 @@ def find(
 
 
 def prepare(folder: Path, options: FindOptions) -> Job:
-    """Look for images and a backbone.
+    """Collect the images and load the backbone.
 
     Raises:
         InputError: the folder or an option is wrong.

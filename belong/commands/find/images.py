@@ -32,16 +32,16 @@ Content = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Images:
-    """The n images that could be read, and what could not.
+    """The n readable images, with the unreadable and ignored files.
 
     Attributes:
-        names: n, as tables have them.
-        sources: n files, or arrays (ch, h, w) uint8: what a page shows.
+        names: n, as in the tables.
+        sources: n files, or arrays (ch, h, w) uint8, for the page.
         content: (n, ch, h, w) uint8 pixels, or (n, v) float32 vectors.
         digests: (n, 32) uint8, equal for equal pixels.
         thumbnails: (n, 16, 16) uint8, grey.
         unreadable: (path, reason).
-        ignored: (path, reason) of what is no image, or hidden.
+        ignored: (path, reason) of hidden entries and files that are no image.
     """
 
     names: list[str]
@@ -54,7 +54,7 @@ class Images:
 
 
 class Seen(NamedTuple):
-    """The pixels (ch, h, w) uint8 of an image, and what tells its copies."""
+    """The pixels (ch, h, w) uint8 of an image, with its digest and thumbnail."""
 
     pixels: np.ndarray
     digest: bytes
@@ -63,24 +63,24 @@ class Seen(NamedTuple):
 
 @dataclass(frozen=True)
 class Reader:
-    """Decodes a file, and looks at it."""
+    """Decode a file and compute its digest and thumbnail."""
 
     decoder: Decoder
 
     def read(self, path: Path) -> Seen | str:
-        """Return what is seen of a file, or why nothing is."""
+        """Return the decoded file, or the reason for a failure."""
         picture = self.decoder.decode(path)
         return picture if isinstance(picture, str) else seen(picture.pixels)
 
 
 def seen(pixels: np.ndarray) -> Seen:
-    """Look at an image (ch, h, w) uint8."""
+    """Compute digest and thumbnail of an image (ch, h, w) uint8."""
     look = at_array(pixels)
     return Seen(pixels, look.digest, look.thumbnail)
 
 
 def of_arrays(pixels: np.ndarray, names: list[str], *, content: Content) -> Images:
-    """Return images that are in an array (n, ch, h, w) already."""
+    """Return the images of an array (n, ch, h, w)."""
     looks = list(parallel_map(seen, pixels))
     return Images(names, list(pixels), content(pixels), *_what_tells(looks), [], [])
 
@@ -98,14 +98,14 @@ def of_files(
 
     Args:
         incoming: the files.
-        decoder: brings them to one form.
-        content: pixels (m, ch, h, w) uint8 -> what they are compared by.
-        kept: folder for the batches.
-        run: stands for all that `content` depends on besides the pixels.
-        jobs: processes that decode; all processors if None.
+        decoder: for the files.
+        content: pixels (m, ch, h, w) uint8 -> features for the comparison.
+        kept: folder for finished batches.
+        run: fingerprint of everything but the pixels that `content` depends on.
+        jobs: number of decoding processes; all processors if None.
 
     Raises:
-        KeyboardInterrupt: says how far it came.
+        KeyboardInterrupt: with the progress in its message.
     """
     batches = [
         (files, kept / f"{_key(run, state)}.safetensors")

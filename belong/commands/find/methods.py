@@ -44,7 +44,7 @@ BATCH = 1024  # images that pass through the autoencoder at once
 
 @dataclass(frozen=True)
 class Method:
-    """A way to be strange, in words.
+    """The texts of a method.
 
     Attributes:
         heading: on the page.
@@ -83,7 +83,7 @@ METHODS = {
 
 @dataclass(frozen=True)
 class Strangeness:
-    """How strange each of m images is; higher is stranger.
+    """The strangeness of each of m images; higher is stranger.
 
     Attributes:
         methods: name, one of `METHODS` -> scores (m,).
@@ -102,7 +102,7 @@ def measure(
     Args:
         content: (m, ch, h, w) uint8 pixels, or (m, v) float32 vectors; m at least 3.
         values: `autoencoder` and `seed`, k of `detectors.code_knn`, trees of `code_iforest`.
-        last: values of a vector, at its end, that are compared: those of the network's last layer.
+        last: number of values at the end of a vector to compare: the network's last layer.
         device: to train on.
         jobs: threads; all processors if None.
     """
@@ -138,10 +138,10 @@ def surprise(scores: np.ndarray) -> np.ndarray:
 def linear_codes(features: Tensor, *, units: int) -> tuple[Tensor, Tensor]:
     """Return codes and reconstruction errors of linear autoencoders: (m, d) -> (m, units), (m,).
 
-    Codes are the principal components. The error is what spherical components leave, those of the
+    Codes are the principal components. Errors are residuals of spherical components, which use the
     directions from the median (Locantore et al., Robust principal component analysis for functional
-    data, Test 1999): one image that is far from all others would otherwise have an axis of its own
-    and be redrawn without error. So that no image has one, they are as few as the images allow.
+    data, Test 1999): an outlier could otherwise determine an axis and be reconstructed without
+    error. The number of components is limited by the number of images for the same reason.
     """
     x = features.double().numpy()
     centered = x - x.mean(axis=0)

@@ -19,15 +19,15 @@ class FindOptions:
     """The options of `belong.find`.
 
     Attributes:
-        top: images that the gallery shows of each method.
-        backbone, weights, from_scratch: as of `belong.fit`.
-        overwrite: whether the results of another run in the folder may be replaced.
-        follow_links: whether what links in the folder name outside of it is read.
-        jobs: processes that decode, and threads that compute; all processors if None.
+        top: images per method in the gallery.
+        backbone, weights, from_scratch: see `belong.fit`.
+        overwrite: whether to replace the results of another run.
+        follow_links: whether to follow links that point outside the folder.
+        jobs: number of decoding processes and of threads; all processors if None.
         settings: other keys of params.yaml, dotted.
 
     Raises:
-        InputError: a value is of another type, or out of its range.
+        InputError: a value has the wrong type or is out of range.
     """
 
     top: int = TOP
@@ -41,7 +41,7 @@ class FindOptions:
 
     @property
     def request(self) -> BackboneRequest:
-        """What is asked for of the backbone."""
+        """The choice of the backbone."""
         return BackboneRequest(self.backbone, self.weights, self.from_scratch)
 
     def __post_init__(self) -> None:

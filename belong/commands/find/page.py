@@ -30,16 +30,16 @@ def find_page(
     facts: Mapping[str, str],
     notes: Sequence[str],
 ) -> str:
-    """Return the page: HTML that needs no other file.
+    """Render the page as self-contained HTML.
 
     Args:
-        table: a row for each image, see `belong.commands.find.results`; `row` is its place in
+        table: a row for each image, see `belong.commands.find.results`; `row` is its index in
             `images`.
-        images: what can be shown.
-        top: images of each method. Of a group of copies the first one is shown.
+        images: the available images.
+        top: number of images per method; a group of copies shows its first image.
         title: of the page.
-        facts: a few words each.
-        notes: a sentence each.
+        facts: short phrases.
+        notes: sentences.
     """
     singles = table.drop_duplicates("unit")
     sizes = table["unit"].value_counts()

@@ -29,8 +29,8 @@ def table_of(images: Images, unit: np.ndarray, strangeness: Strangeness) -> pd.D
     """Return a row for each of the n images, the strangest first.
 
     Columns: `rank` (copies share one), `path`, `score`; of each method its score and `METHOD_rank`;
-    `group`, a number that copies of an image share, else empty; `unit` (as `unit`) and `row`, the
-    place in `images`.
+    `group`, a number shared by the copies of an image, else empty; `unit` (as `unit`) and `row`,
+    the index in `images`.
 
     Args:
         images: the n images.
@@ -58,7 +58,7 @@ def table_of(images: Images, unit: np.ndarray, strangeness: Strangeness) -> pd.D
 def save(
     output: Path, table: pd.DataFrame, images: Images, *, summary: Mapping[str, Any], top: int
 ) -> None:
-    """Write all into `output`, summary.json last."""
+    """Write all files to `output`, summary.json last."""
     for name, pairs in ((UNREADABLE, images.unreadable), (IGNORED, images.ignored)):
         save_csv(output / name, pd.DataFrame(pairs, columns=["path", "reason"]))
     save_csv(output / TABLE, table.drop(columns=["unit", "row"]))
@@ -75,10 +75,10 @@ def save(
 
 
 def check_free(output: Path, folder: Path, *, overwrite: bool) -> None:
-    """Refuse results among the images, or over those of another run.
+    """Refuse an output inside the image folder or over the results of another run.
 
     Raises:
-        InputError: says which.
+        InputError: for either reason.
     """
     check_outside(output, str(folder if folder.is_dir() else ""))
     names = (TABLE, PAGE, UNREADABLE, IGNORED, SUMMARY)
@@ -91,12 +91,12 @@ def check_free(output: Path, folder: Path, *, overwrite: bool) -> None:
 
 
 def run_of(folder: Path) -> str:
-    """Return what stands for a search in a folder while its results are not all written."""
+    """Return the content of the marker file of an unfinished search."""
     return json.dumps({"find": str(folder.resolve())})
 
 
 def in_words(summary: Mapping[str, Any], output: Path) -> str:
-    """Return what came out, in some lines."""
+    """Format the results in a few lines."""
     unread = summary["unreadable"]
     left_out = f"; {counted(unread, 'file')} cannot be read" if unread else ""
     first = "\n".join(f"  {one['rank']}. {one['path']}" for one in summary["strangest"][:5])

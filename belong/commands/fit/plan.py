@@ -123,8 +123,8 @@ class Plan:
 
     def with_settings(self, settings: Mapping[str, object]) -> Self:
         """Return the plan with what a person has set himself, by dotted key, in its place."""
-        own = {name: settings[key] for key, name in SET_BY_PLAN.items() if key in settings}
-        return replace(self, **own)  # type: ignore[arg-type]  # each is checked with params.yaml
+        user_values = {name: settings[key] for key, name in SET_BY_PLAN.items() if key in settings}
+        return replace(self, **user_values)  # type: ignore[arg-type]  # each is checked with params.yaml
 
 
 def plan(
@@ -383,8 +383,10 @@ def training_of(
     }
     if network == PHOTO_NETWORK:
         planned |= {"shift_px": side_px // 16, "flip": True}
-    own = {key: value for key, value in planned.items() if f"train.{key}" not in settings}
-    return options.model_copy(update=own)
+    planned_values = {
+        key: value for key, value in planned.items() if f"train.{key}" not in settings
+    }
+    return options.model_copy(update=planned_values)
 
 
 def center_loss_weight(lambda_: float, settings: Mapping[str, object], *, network: str) -> float:

@@ -42,9 +42,9 @@ class Workspace:
         """
         check_work(folder)
         self._folder, self._key, note = folder, key, folder / KEY
-        found = read_bytes(note) if note.is_file() else b""
-        self.is_other = bool(found) and found != key.encode()
-        if found != key.encode():
+        content = read_bytes(note) if note.is_file() else b""
+        self.is_other = bool(content) and content != key.encode()
+        if content != key.encode():
             remove_work(folder)
             save_text(note, key)
 

@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Update the model, and print the changes."""
+    """Update the model and print the changes."""
     _request_math_of(arguments.model)
     from belong.commands.learn.learn import learn  # imported here: `--help` does not need it
 

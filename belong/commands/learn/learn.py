@@ -40,13 +40,13 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class LearnResult:
-    """What `belong.learn` made of a review.
+    """The result of `belong.learn`.
 
     Attributes:
         model: the new model.
         changes: a row for each image that was looked at: `path`, `answer` ("mine: CLASS",
             "not mine", or empty), and the class, the verdict and the p-value before and after.
-        summary: the counts, the rates before and after, and what became of the guarantee.
+        summary: counts, rates before and after, and the state of the guarantee.
     """
 
     model: Model
@@ -55,7 +55,7 @@ class LearnResult:
 
     @property
     def text(self) -> str:
-        """What changed, in some lines, as `belong learn` prints it."""
+        """The changes in a few lines, as `belong learn` prints them."""
         return "\n".join(_sentences(self.summary))
 
 
@@ -103,13 +103,13 @@ def learn(
     digest, manifest = old.info.digest, old.info
     data = LearningData.load(old.folder, digest)
     folder = None if images is None else as_path("images", images)
-    said = read_review(
+    answers = read_review(
         as_path("review", review), digest=digest, class_names=manifest.class_names, folder=folder
     )
-    if said.new_classes and not data.is_frozen:
+    if answers.new_classes and not data.is_frozen:
         raise InputError(
             f"{printable(old.folder)}: its whole network was trained, to {len(old.class_names)} "
-            f"classes: {said.new_classes[0]!r} needs `belong fit`, with its images in a folder"
+            f"classes: {answers.new_classes[0]!r} needs `belong fit`, with its images in a folder"
         )
     # Not at the top: torch comes with it, and a mistake in the review is answered before.
     from belong.commands.learn.refit import foreign_count, has_head, refit
@@ -117,20 +117,20 @@ def learn(
 
     with devices.callers_settings(), one_writer(out, on_stderr):
         devices.compute_repeatably(data.parameters.threads, portable_math.current())
-        files = _files(said)
-        seen = _look(old, said, files)
-        corrections = _corrections(seen, said, manifest.class_names)
+        files = _files(answers)
+        seen = _look(old, answers, files)
+        corrections = _corrections(seen, answers, manifest.class_names)
         before = _verdicts(old.predictor, seen)
         bundle, learned = refit(old.bundle, data, corrections, backbone=old.predictor.backbone)
         with whole_folder(out) as part:
             bundle = bundle.save(part)
             new = Model(bundle, out, old.device, old.backbone)
-            changes = _changes(said, seen, before, _verdicts(new.predictor, seen))
+            changes = _changes(answers, seen, before, _verdicts(new.predictor, seen))
             is_kept = learned.save(part, bundle.manifest.digest)
             summary = _summary(
                 old.bundle,
                 bundle,
-                said,
+                answers,
                 changes,
                 foreign=foreign_count(learned),
                 has_head=has_head(old.bundle, learned),

@@ -58,13 +58,13 @@ ANOMALIES = "anomaly/test"
 
 @dataclass(frozen=True)
 class Corrections:
-    """The images that a person has given answers for.
+    """The reviewed images.
 
     Attributes:
         inputs: name -> (k, ...) the vectors or views of these images, as `LearningData` has them.
         labels: (k,) int64, the class of each, -1 for what does not belong.
         pixels: (k, ch, h, w) uint8.
-        class_names: of the model, and the new ones behind them.
+        class_names: those of the model, followed by the new ones.
     """
 
     inputs: Arrays
@@ -74,7 +74,7 @@ class Corrections:
 
 
 def corrected(data: LearningData, corrections: Corrections) -> LearningData:
-    """Return what a model is fitted to, with the corrections among it."""
+    """Return the training data of a model including the corrections."""
     arrays, is_ours = dict(data.arrays), corrections.labels >= 0
     for name, values in corrections.inputs.items():
         arrays[f"{TRAIN}/{name}"] = np.concatenate([arrays[f"{TRAIN}/{name}"], values[is_ours]])
@@ -107,7 +107,7 @@ def weighted(data: LearningData) -> tuple[LearningData, np.ndarray]:
 
 
 def foreign_count(data: LearningData) -> int:
-    """Return how many images were said not to belong, in this and all reviews before."""
+    """Count the images marked as not belonging, in this and all earlier reviews."""
     names = [name for name in data.arrays if name.startswith(f"{FOREIGN}/")]
     return len(data.arrays[names[0]]) if names else 0
 
@@ -264,7 +264,7 @@ def _combined(
 
 
 def views_of(network: Network, data: LearningData, part: str) -> Views:
-    """Return what the detectors look at of the images of a part."""
+    """Return the detector inputs of the images of a part."""
     arrays = data.arrays
     if not data.is_frozen:
         own = {name: arrays[f"{part}/{name}"] for name in ("features", "logits", "hidden", "maps")}

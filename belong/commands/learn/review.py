@@ -44,14 +44,14 @@ class Review:
     new_classes: list[str]
 
     def path(self, file: str) -> Path:
-        """Return where an image lies."""
+        """Return the path of an image."""
         return Path(self.folder, file)
 
 
 def read_review(
     path: Path, *, digest: str, class_names: Sequence[str], folder: Path | None
 ) -> Review:
-    """Return the answers of a file.
+    """Read the answers of a review file.
 
     Args:
         path: of the file.

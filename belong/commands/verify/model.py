@@ -35,5 +35,5 @@ def _wrong(path: Path, size: int) -> str:
         return "is missing"
     if not path.is_file():
         return "is not a file"
-    found = path.stat().st_size
-    return "is altered" if found == size else f"expected {size} bytes, got {found}"
+    actual_size = path.stat().st_size
+    return "is altered" if actual_size == size else f"expected {size} bytes, got {actual_size}"

@@ -35,8 +35,14 @@ def over_time(seen: StreamAnalysis, *, alpha: float) -> Figure:
 
         evidence.plot(whole["last"], whole["evidence"], color="black", linewidth=2, label="all")
         for name, color in zip(seen.classes.index, WEAK, strict=False):
-            own = table[table["class"] == name]
-            evidence.plot(own["last"], own["evidence"], color=color, linewidth=1, label=str(name))
+            class_rows = table[table["class"] == name]
+            evidence.plot(
+                class_rows["last"],
+                class_rows["evidence"],
+                color=color,
+                linewidth=1,
+                label=str(name),
+            )
         evidence.axhline(
             seen.limit, color="black", linestyle="--", linewidth=0.8, label="alarm, all"
         )

@@ -43,7 +43,7 @@ def look(path: Path, *, follow_links: bool = False) -> Path | Incoming:
         return path
     table = path / PREDICTIONS
     try:
-        found = below(path, follow_links=follow_links)
+        incoming = below(path, follow_links=follow_links)
     except InputError:
         if table.exists():
             return table
@@ -52,8 +52,8 @@ def look(path: Path, *, follow_links: bool = False) -> Path | Incoming:
             f"images nor {PREDICTIONS}"
         ) from None
     if not table.exists():
-        return found
-    others = [file for file in found.files if file != PICTURE]
+        return incoming
+    others = [file for file in incoming.files if file != PICTURE]
     if others:
         raise InputError(
             f"{name}: expected a folder of images or the file {printable(table)}, got a folder of "

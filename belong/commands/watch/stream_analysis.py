@@ -172,13 +172,13 @@ def _blocks(
         rows.append(whole | ends | band | {"evidence": evidence[last - 1]})
         for name, capital in of_class.items():
             is_own = names[:last] == name
-            own = {
+            class_values = {
                 "class": name,
                 "images": is_own[first:].sum(),
                 "rejected": (is_own & rejected[:last])[first:].sum(),
             }
-            if own["images"]:
-                rows.append(own | ends | {"evidence": capital[is_own.sum() - 1]})
+            if class_values["images"]:
+                rows.append(class_values | ends | {"evidence": capital[is_own.sum() - 1]})
     table = pd.DataFrame(rows)
     table["rate"] = table["rejected"] / table["images"]
     columns = ["class", "first", "last", "images", "rejected", "rate", *band, "evidence"]

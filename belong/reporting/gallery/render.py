@@ -186,14 +186,14 @@ def _review(review: Review, rows: pd.DataFrame) -> dict[str, Any]:
 def _pictures(pictures: Sequence[Shown]) -> dict[str, Any]:
     """Return the sheets of the small pictures, and for each picture its photo or place on them."""
     small = [one for one in pictures if not isinstance(one, bytes)]
-    found = vars(sheets(small)) | {"photos": [], "at": []}
+    values = vars(sheets(small)) | {"photos": [], "at": []}
     if len(small) == len(pictures):
-        return found  # the places are those of the pictures
+        return values  # the places are those of the pictures
     places = itertools.count()
     for one in pictures:
-        found["photos"].append(photo_uri(one) if isinstance(one, bytes) else None)
-        found["at"].append(None if isinstance(one, bytes) else next(places))
-    return found
+        values["photos"].append(photo_uri(one) if isinstance(one, bytes) else None)
+        values["at"].append(None if isinstance(one, bytes) else next(places))
+    return values
 
 
 def policy(*, style: str, script: str) -> str:

@@ -14,9 +14,9 @@ class Cell:
 
     Attributes:
         text: the AUROC.
-        shade: 0 for no better than chance to 1.
+        shade: 0 (chance or worse) to 1.
         worse: whether it is worse than chance.
-        more: the other numbers, as a sentence.
+        more: the other metrics, as a sentence.
     """
 
     text: str
@@ -27,7 +27,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Matrix:
-    """The table: names of the sets, how many images each has, and a row for each detector."""
+    """The table: names and sizes of the sets, and a row for each detector."""
 
     sets: list[tuple[str, int]]
     rows: list[tuple[str, list[Cell | None]]]
@@ -57,9 +57,9 @@ def matrix(table: pd.DataFrame) -> Matrix:
 
 
 def shade(auroc: float) -> float:
-    """Return how dark a cell is: each equal step is the same factor of fewer misranked pairs.
+    """Return the shade of a cell on a logarithmic scale of misranked pairs.
 
-    On an even scale 0.99 and 0.999 would look alike, though one errs ten times as often.
+    On a linear scale, 0.99 and 0.999 would look the same despite ten times as many errors.
     """
     fewest = 1 - DARKEST
     errors = min(max(1 - auroc, fewest), 0.5)

@@ -65,7 +65,7 @@ def report_page(
     assessment: Assessment,
     times: Sequence[StageTime] = (),
 ) -> str:
-    """Return the report as one page: HTML that needs no other file and no network.
+    """Render the report as one self-contained HTML page.
 
     Args:
         scores: `PART/DETECTOR` (n,), `PART/predicted` (n,) int64.
@@ -73,11 +73,11 @@ def report_page(
         manifest: columns `part`, `class_name`, `source`, all text, a row for each image.
         images: "normal", and "anomaly" if there are any -> test images (n, ch, h, w) uint8.
         numbers: and
-        tables: what `belong.evaluation.evaluate` returns.
-        options: how many images are shown, and how fine the histograms are.
-        parameters: what params.yaml holds: all of it is shown.
-        assessment: how good the model is, in words.
-        times: of the stages, where stages made all this.
+        tables: the results of `belong.evaluation.evaluate`.
+        options: such as the number of images and histogram bins.
+        parameters: the content of params.yaml, shown in full.
+        assessment: of the model, in words.
+        times: of the stages, for a run of the pipeline.
     """
     thresholds = about["thresholds"]
     parts = {
@@ -185,7 +185,7 @@ def _pictures(names: set[str], images: Arrays, manifest: pd.DataFrame) -> dict[s
 
 
 def short(number: float) -> str:
-    """Return a score with three digits, or with as many as stand before the point."""
+    """Format a score with three significant digits, or all digits before the point."""
     if abs(number) >= 1000:
         return f"{number:,.0f}"
     return f"{number:.1e}" if 0 < abs(number) < 0.001 else f"{number:.3g}"

@@ -12,12 +12,12 @@ from belong.evaluation.detector_agreement import most_anomalous
 
 @dataclass(frozen=True)
 class Part:
-    """The images of one part, as the detectors saw them.
+    """The images of one part with their predictions and scores.
 
     Attributes:
         name: "normal/test" or "anomaly/test".
         class_names: (n,) str, the true class of each image.
-        predicted: (n,) str, the class that the classifier gives it.
+        predicted: (n,) str, the predicted class of each image.
         scores: detector -> (n,).
     """
 
@@ -29,7 +29,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Card:
-    """An image and what is said under it; `image` is PART/ROW."""
+    """An image with its caption; `image` is PART/ROW."""
 
     image: str
     class_name: str
@@ -86,12 +86,12 @@ def _decided(some: list[Card], threshold: float, *, belongs: bool) -> list[Card]
 def least_anomalous(
     part: Part, detector: str, calibration: np.ndarray, *, count: int
 ) -> list[Card]:
-    """Return the `count` images with the lowest scores, lowest first; ties by place."""
+    """Return the `count` images with the lowest scores, lowest first; ties by index."""
     return cards(part, detector, most_anomalous(-part.scores[detector], count), calibration)
 
 
 def cards(part: Part, detector: str, places: np.ndarray, calibration: np.ndarray) -> list[Card]:
-    """Return a card for each of the places (k,)."""
+    """Return a card for each of the indices (k,)."""
     scores = part.scores[detector][places]
     p_values = conformal.p_values(calibration, scores)
     return [

@@ -13,10 +13,10 @@ class Column:
     """A column of the scoreboard.
 
     Attributes:
-        key: of the number in metrics_all.json, which the column is sorted by.
+        key: of the metric in metrics_all.json, by which the column is sorted.
         label: its heading.
-        explains: what the number is.
-        best: which end is the better one, `max` or `min`.
+        explains: definition of the metric.
+        best: the better direction, `max` or `min`.
         to: the key of the upper end, where the column shows an interval.
         ranks: whether the best number is marked.
     """
@@ -74,7 +74,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """A detector, or a rule that looks at nothing."""
+    """A detector, or a baseline rule that ignores the images."""
 
     name: str
     cells: tuple[Cell, ...]
@@ -86,7 +86,7 @@ def scoreboard(
 ) -> list[Row]:
     """Return the detectors from the highest AUROC to the lowest, then the rules of `floor`.
 
-    A value is None where there is no number, and `reason` then says why; a rule has some numbers.
+    A missing metric is None with a `reason`; a rule has only some metrics.
     """
     rows = [_row(name, numbers, NOT_MEASURED) for name, numbers in detectors.items()]
     best = []
@@ -102,7 +102,7 @@ def scoreboard(
 
 
 def reasons(rows: list[Row]) -> list[str]:
-    """Return why numbers are missing: each reason once, and whose it is if it is of one only."""
+    """Return the reasons for missing metrics, each once, with the detector if only one has it."""
     names: dict[str, set[str]] = {}
     for row in rows:
         for cell in row.cells:

@@ -16,8 +16,8 @@ MOST_CHARACTERS = 3_000_000
 def thumbnails(images: Mapping[str, np.ndarray], ink: Collection[str]) -> dict[str, str]:
     """Return a PNG data URI for each image (ch, h, w) uint8, reduced where it is larger.
 
-    Colours are cut down to 256 for each image, which halves the page and is hardly seen at this
-    size. Those named in `ink` are shown inverted, where they have one channel.
+    Colors are reduced to 256 per image, which halves the page and is hardly visible at this size.
+    Images of the parts in `ink` are inverted if they have one channel.
     """
     uris: dict[str, str] = {}
     for side in SIDES_PX:
@@ -37,12 +37,12 @@ def _thumbnail(image: np.ndarray, side: int) -> str:
 
 
 def picture_of(image: np.ndarray) -> Image.Image:
-    """Return an image (ch, h, w) uint8 as Pillow has it."""
+    """Convert an image (ch, h, w) uint8 to Pillow."""
     return Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0))
 
 
 def data_uri(picture: Image.Image, form: str, **options: Any) -> str:
-    """Return a picture as a data URI, written in the form "png" or "webp"."""
+    """Encode a picture as a data URI in the format "png" or "webp"."""
     written = io.BytesIO()
     picture.save(written, form, **options)
     return f"data:image/{form};base64," + base64.b64encode(written.getvalue()).decode("ascii")
