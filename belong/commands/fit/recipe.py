@@ -328,9 +328,10 @@ def _reachable(
     if calibration.alpha >= least:
         return calibration
     if not lowers_promise:
+        needed = least_to_calibrate(calibration.alpha, calibration.guarantee)
         raise InputError(
-            f"alpha {calibration.alpha:g} needs at least "
-            f"{least_to_calibrate(calibration.alpha, calibration.guarantee)} images to calibrate, got {n}; the least alpha that they reach is {least:g}"
+            f"alpha {calibration.alpha:g} needs at least {needed} images to calibrate, got {n}; "
+            f"the least alpha that they reach is {least:g}"
         )
     say(f"{n} images calibrate alpha {least:g} at least, which is taken")
     return calibration.model_copy(update={"alpha": least})
