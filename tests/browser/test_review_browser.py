@@ -145,6 +145,7 @@ def test_all_that_are_shown_are_marked_at_once(page: Page) -> None:
 
 
 def test_a_store_that_is_spoiled_or_denied_is_no_trouble(browser: Browser, file: Path) -> None:
+    errors: list[object] = []
     key = json.dumps(f"belong review {'5' * 64} uploads")
     for script in (
         f"localStorage.setItem({key}, '[[')",
@@ -155,8 +156,7 @@ def test_a_store_that_is_spoiled_or_denied_is_no_trouble(browser: Browser, file:
         with browser.new_context() as context:
             context.add_init_script(script)
             page = context.new_page()
-            errors: list[object] = []
-            page.on("pageerror", errors.append)
+            page.on("pageerror", lambda error: errors.append(error))
             page.goto(file.as_uri())
             expect(page.locator("#reviewed")).to_have_text("No image is marked.")
             page.locator(".tile").first.focus()
