@@ -77,10 +77,16 @@ def score_parts(
     sums_of = combined(scores, HELD_OUT, entered(members), tail=tail, rule=rule)
     for part, sums in sums_of.items():
         scores[part]["combined"] = sums
-    own = {name: kind.threshold for name, kind in kinds.items() if kind.threshold is not None}
+    paper_thresholds = {
+        name: kind.threshold for name, kind in kinds.items() if kind.threshold is not None
+    }
     alpha, in_force = calibration.alpha, calibration.threshold
     limits = thresholds(
-        scores[HELD_OUT], own, alpha=alpha, in_force=in_force, guarantee=calibration.guarantee
+        scores[HELD_OUT],
+        paper_thresholds,
+        alpha=alpha,
+        in_force=in_force,
+        guarantee=calibration.guarantee,
     )
     logits, labels = views[HELD_OUT].logits, torch.from_numpy(features[f"{HELD_OUT}/labels"])
     # Four decimals, so that the last bits of a sum decide nothing.

@@ -174,7 +174,7 @@ def prepare(
     keys = dict(settings) | {key: value for key, value in promised.items() if value is not None}
     keys = sources(folder, anomalies, keys)
     values = parameters(keys)
-    found = look(folder)
+    contents = look(folder)
     others = []
     if anomalies is not None:
         if anomalies.resolve() == folder.resolve():
@@ -183,17 +183,17 @@ def prepare(
                 "images"
             )
         others.append(look(anomalies))
-    if unread := unread_heif(found, *others):
+    if unread := unread_heif(contents, *others):
         say(unread)
     default_alpha = values.calibration.alpha
     if "calibration.alpha" not in keys:
         keys["calibration.alpha"] = affordable_alpha(
-            found, default_alpha, values.split, values.calibration.guarantee
+            contents, default_alpha, values.split, values.calibration.guarantee
         )
         values = parameters(keys)
-    backbone = choose_backbone(request or BackboneRequest(), found, keys, values)
+    backbone = choose_backbone(request or BackboneRequest(), contents, keys, values)
     chosen = plan(
-        found,
+        contents,
         alpha=values.calibration.alpha,
         guarantee=values.calibration.guarantee,
         backbone=None if backbone is None else backbone.card,
@@ -204,7 +204,7 @@ def prepare(
     )
     keys |= backbone_settings(backbone, keys)
     parsed = parameters(overrides(chosen) | keys)
-    return Job(folder, anomalies, found, chosen, parsed, backbone, default_alpha)
+    return Job(folder, anomalies, contents, chosen, parsed, backbone, default_alpha)
 
 
 def check_new(output: Path) -> None:
@@ -235,13 +235,13 @@ def tell(job: Job) -> None:
     if alpha > job.default_alpha:
         few = f"; too few images to calibrate {job.default_alpha:.1%}"
     total = sum(train + test for _, train, test in chosen.classes)
-    own = f"{len(chosen.classes)} classes, at least {least:,} per class ({name})"
+    description = f"{len(chosen.classes)} classes, at least {least:,} per class ({name})"
     training = f"{chosen.epochs} epochs in batches of {chosen.batch_size}"
     if is_one_class:
-        own = f"one class ({name}): the model says what belongs, and names no classes"
+        description = f"one class ({name}): the model says what belongs, and names no classes"
         training = "no classifier"
     say(
-        f"{job.folder}: {total:,} images of {own}\n"
+        f"{job.folder}: {total:,} images of {description}\n"
         f"network: {chosen.network} at {chosen.side_px} px; {chosen.why}\n"
         f"training: {chosen.train_images:,} images, {training}; calibration: "
         f"{chosen.calibration_fraction:.0%} of each class\n"
@@ -323,9 +323,9 @@ def key_of(job: Job) -> str:
 
 def states(folder: Path) -> Iterator[tuple[Path, tuple[int, int]]]:
     """Yield each file below a folder of images, with its size and modification time."""
-    found = look(folder)
-    if isinstance(found, ImageFiles):
-        paths = [folder / name for name in found.files]
+    contents = look(folder)
+    if isinstance(contents, ImageFiles):
+        paths = [folder / name for name in contents.files]
     else:
         paths = sorted(folder.iterdir())
     for path in paths:
