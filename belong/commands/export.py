@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--alpha", type=share, metavar="SHARE",
-        help="share of images that belong to be rejected (default: the model's)",
+        help="promised false-reject rate (default: the model's)",
     )  # fmt: skip
     parser.add_argument(
         "--guarantee", choices=GUARANTEES, help="what alpha holds for (default: the model's)"

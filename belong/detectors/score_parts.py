@@ -140,14 +140,14 @@ def with_thresholds(
     """
     every = dict(scores) | {f"{part}/combined": x for part, x in sums.items()}
     held_out = by_part(every)[HELD_OUT]
-    own = {
+    paper_thresholds = {
         name: kind.threshold
         for name, kind in DETECTORS.items()
         if kind.threshold is not None and name in held_out
     }
     alpha, in_force = calibration.alpha, calibration.threshold
     limits = thresholds(
-        held_out, own, alpha=alpha, in_force=in_force, guarantee=calibration.guarantee
+        held_out, paper_thresholds, alpha=alpha, in_force=in_force, guarantee=calibration.guarantee
     )
     logits = {part: torch.from_numpy(every.pop(f"{part}/logits")) for part in CLASSIFIED}
     labels = torch.from_numpy(every[f"{HELD_OUT}/labels"])

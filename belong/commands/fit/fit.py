@@ -185,7 +185,7 @@ def prepare(
     keys = dict(settings) | {key: value for key, value in promised.items() if value is not None}
     keys = sources(folder, anomalies, keys)
     values = parameters(keys)
-    found = look(folder)
+    contents = look(folder)
     others = []
     if anomalies is not None:
         if anomalies.resolve() == folder.resolve():
@@ -194,13 +194,13 @@ def prepare(
                 "images"
             )
         others.append(look(anomalies))
-    if unread := unread_heif(found, *others):
+    if unread := unread_heif(contents, *others):
         say(unread)
     default_alpha, own_alpha = values.calibration.alpha, "calibration.alpha" in keys
-    backbone = choose_backbone(request or BackboneRequest(), found, keys, values)
+    backbone = choose_backbone(request or BackboneRequest(), contents, keys, values)
     of_backbone = backbone_settings(backbone, keys)
     kind, keys["calibration.alpha"] = choose_calibration(
-        found,
+        contents,
         asked=calibration,
         alpha=default_alpha,
         own_alpha=own_alpha,
@@ -210,7 +210,7 @@ def prepare(
     )
     values = parameters(keys)
     chosen = plan(
-        found,
+        contents,
         alpha=values.calibration.alpha,
         guarantee=values.calibration.guarantee,
         backbone=None if backbone is None else backbone.card,
@@ -221,7 +221,7 @@ def prepare(
         calibration=kind,
     )
     parsed = parameters(overrides(chosen) | keys | of_backbone)
-    return Job(folder, anomalies, found, chosen, parsed, backbone, default_alpha, own_alpha)
+    return Job(folder, anomalies, contents, chosen, parsed, backbone, default_alpha, own_alpha)
 
 
 def check_new(output: Path) -> None:
@@ -252,10 +252,10 @@ def tell(job: Job) -> None:
     if alpha > job.default_alpha:
         few = f"; too few images to calibrate {job.default_alpha:.1%}"
     total = sum(train + test for _, train, test in chosen.classes)
-    own = f"{len(chosen.classes)} classes, at least {least:,} per class ({name})"
+    description = f"{len(chosen.classes)} classes, at least {least:,} per class ({name})"
     training = f"{chosen.epochs} epochs in batches of {chosen.batch_size}"
     if is_one_class:
-        own = f"one class ({name}): the model says what belongs, and names no classes"
+        description = f"one class ({name}): the model says what belongs, and names no classes"
         training = "no classifier"
     calibrates = f"{chosen.calibration_fraction:.0%} of each class"
     if chosen.calibration == "cross":
@@ -270,7 +270,7 @@ def tell(job: Job) -> None:
             f"{high:.1%} by 95 of 100 models of so many images"
         )
     say(
-        f"{job.folder}: {total:,} images of {own}\n"
+        f"{job.folder}: {total:,} images of {description}\n"
         f"network: {chosen.network} at {chosen.side_px} px; {chosen.why}\n"
         f"training: {chosen.train_images:,} images, {training}; calibration: "
         f"{calibrates}\n"
@@ -359,9 +359,9 @@ def key_of(job: Job) -> str:
 
 def states(folder: Path) -> Iterator[tuple[Path, tuple[int, int]]]:
     """Yield each file below a folder of images, with its size and modification time."""
-    found = look(folder)
-    if isinstance(found, ImageFiles):
-        paths = [folder / name for name in found.files]
+    contents = look(folder)
+    if isinstance(contents, ImageFiles):
+        paths = [folder / name for name in contents.files]
     else:
         paths = sorted(folder.iterdir())
     for path in paths:

@@ -98,8 +98,8 @@ def weighted(data: LearningData) -> tuple[LearningData, np.ndarray]:
     labels, is_reviewed = data.arrays[f"{TRAIN}/labels"], data.arrays[REVIEWED]
     old = np.bincount(labels[~is_reviewed], minlength=labels.max() + 1)
     few = np.bincount(labels[is_reviewed], minlength=labels.max() + 1)
-    wanted = np.where(old > 0, old // 2, old[old > 0].min())
-    times = np.where(is_reviewed, np.maximum(1, wanted // np.maximum(few, 1))[labels], 1)
+    target = np.where(old > 0, old // 2, old[old > 0].min())
+    times = np.where(is_reviewed, np.maximum(1, target // np.maximum(few, 1))[labels], 1)
     rows = np.repeat(np.arange(len(labels)), times)
     of_train = [name for name in data.arrays if name.startswith(f"{TRAIN}/") and name != SHOWN]
     repeated = {name: data.arrays[name][rows] for name in of_train}
@@ -188,13 +188,13 @@ def refit(
     )
     # Each image once, in the order of `whole`: the rows come in its order.
     _, once = np.unique(rows, return_index=True)
-    own = arrays | {
+    all_arrays = arrays | {
         f"{TRAIN}/{name}": arrays[f"{TRAIN}/{name}"][once] for name in ("features", "labels")
     }
     fitted_to = Fitted(
         images=np.broadcast_to(np.uint8(0), (len(once), *corrections.pixels.shape[1:])),
-        labels=own[f"{TRAIN}/labels"],
-        features=own[f"{TRAIN}/features"],
+        labels=all_arrays[f"{TRAIN}/labels"],
+        features=all_arrays[f"{TRAIN}/features"],
         class_names=names,
         shape=network.shape,
         network=weights,
@@ -231,7 +231,7 @@ def refit(
     calibration = dict(bundle.arrays["calibration"])
     if members and _has_enough_tests(data):
         calibration |= {f"member/{name}": scores[TEST][name] for name in members}
-    training = _training(old, whole, own, corrections)
+    training = _training(old, whole, all_arrays, corrections)
     as_before = {"form": manifest.form, "trained_on": _trained_on(old, bundle)}
     updated = bundle.manifest.model_copy(update=as_before)
     return Bundle(
@@ -252,13 +252,15 @@ def _combined(
     images set the threshold, and are still drawn as fresh ones. For the rates on the test images
     themselves, those of each half are fitted to the other one.
     """
-    own = {part: {name: one[name] for name in members} for part, one in scores.items()}
-    fitted = Combination.fit(own[TEST], tail=tail, rule=rule)
-    sums = {part: fitted.score(one) for part, one in own.items() if part != TEST}
+    member_scores = {part: {name: one[name] for name in members} for part, one in scores.items()}
+    fitted = Combination.fit(member_scores[TEST], tail=tail, rule=rule)
+    sums = {part: fitted.score(one) for part, one in member_scores.items() if part != TEST}
     halves = slice(0, None, 2), slice(1, None, 2)
     tested = np.empty(len(scores[TEST][members[0]]), np.float32)
     for half, other in (halves, halves[::-1]):
-        one, rest = ({name: x[some] for name, x in own[TEST].items()} for some in (half, other))
+        one, rest = (
+            {name: x[some] for name, x in member_scores[TEST].items()} for some in (half, other)
+        )
         tested[half] = Combination.fit(rest, tail=tail, rule=rule).score(one)
     return sums | {TEST: tested}
 
@@ -267,9 +269,11 @@ def views_of(network: Network, data: LearningData, part: str) -> Views:
     """Return the detector inputs of the images of a part."""
     arrays = data.arrays
     if not data.is_frozen:
-        own = {name: arrays[f"{part}/{name}"] for name in ("features", "logits", "hidden", "maps")}
-        own |= _codes(arrays, part, len(own["features"]))
-        return Views(**{name: torch.from_numpy(array) for name, array in own.items()})
+        part_layers = {
+            name: arrays[f"{part}/{name}"] for name in ("features", "logits", "hidden", "maps")
+        }
+        part_layers |= _codes(arrays, part, len(part_layers["features"]))
+        return Views(**{name: torch.from_numpy(array) for name, array in part_layers.items()})
     vectors = torch.from_numpy(arrays[f"{part}/{VECTORS}"])
     device = next(network.parameters()).device
     layers = forward_pass(
@@ -331,12 +335,12 @@ def _detectors(
     fitted: dict[str, np.ndarray] = {}
     for name in old.manifest.uses:
         if name in stored_in("detectors"):
-            own = DETECTORS[name].fit(training, **sections.get(name, {})).arrays()
+            detector_arrays = DETECTORS[name].fit(training, **sections.get(name, {})).arrays()
         elif name in stored_in("head"):
-            own = old.of_detector(name)
+            detector_arrays = old.of_detector(name)
         else:
             continue
-        fitted |= {f"{name}/{key}": array for key, array in own.items()}
+        fitted |= {f"{name}/{key}": array for key, array in detector_arrays.items()}
     return fitted
 
 

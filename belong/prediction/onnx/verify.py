@@ -90,10 +90,10 @@ def compare(
         pixels = np.ascontiguousarray(images.transpose(0, 2, 3, 1))
         got = dict(zip(outputs, session.run(None, {"images": pixels}), strict=True))
         expected, scores = predictor.score(images).by(rule), predictor.detector_scores(images)
-        own = dict(zip(spread, got["detectors"].T, strict=True))
+        by_detector = dict(zip(spread, got["detectors"].T, strict=True))
         seen.n += len(images)
         seen.labels += int((got["label"] != expected.label).sum())
-        units = {name: np.maximum(np.abs(scores[name]), spread[name].std()) for name in own}
+        units = {name: np.maximum(np.abs(scores[name]), spread[name].std()) for name in by_detector}
         ends = (
             {name: scores[name] + sign * MOST * unit for name, unit in units.items()}
             for sign in (-1, 1)
@@ -103,7 +103,7 @@ def compare(
         is_tie = differs & rule.belongs(least, expected.label) & ~rule.belongs(most, expected.label)
         seen.ties += int(is_tie.sum())
         seen.verdicts += int((differs & ~is_tie).sum())
-        for name, values in own.items():
+        for name, values in by_detector.items():
             unit = units[name]
             off = _apart(values, scores[name]) / np.where(unit > 0, unit, 1)
             if name == PATTERN:
@@ -111,7 +111,7 @@ def compare(
             else:
                 seen.detectors = max(seen.detectors, float(off.max()))
         if fitted:
-            off = _apart(got["score"], combination.score(own))
+            off = _apart(got["score"], combination.score(by_detector))
             seen.combined = max(seen.combined, float(off.max()))
         seen.score = max(seen.score, float(_apart(got["score"], expected.score).max()))
     return seen
