@@ -142,7 +142,8 @@ def _measured(kind: str, rows: pd.DataFrame) -> str:
         name = set_of(anomalies)
         if round(differs, 4) < -BAR:
             misses.append(f"{pair}, lambda {weight:g}, {name} ({differs:+.4f})")
-        if SUPERVISED in single and round(lost := means["combined"] - single[SUPERVISED], 4) < -BAR:
+        lost = means["combined"] - single.get(SUPERVISED, 0)
+        if round(lost, 4) < -BAR:
             beaten.append(f"{pair}, lambda {weight:g}, {name} ({lost:+.4f})")
         lines.append(
             (
@@ -168,8 +169,8 @@ def _measured(kind: str, rows: pd.DataFrame) -> str:
     )
     said += f"; not on {'; '.join(misses)}." if misses else "."
     return (
-        f"{said} `{SUPERVISED}`, which has learned from anomalies of the pair, is not counted there; "
-        f"it is better by more than {BAR} on {'; '.join(beaten) or 'no set'}.\n\n{table(head, lines, left=3)}\n\n"
+        f"{said} `{SUPERVISED}`, which has learned from anomalies of the pair, is not counted "
+        f"there; it is better by more than {BAR} on {'; '.join(beaten) or 'no set'}.\n\n{table(head, lines, left=3)}\n\n"
         "The same of other rules and members, less the best single detector of each set:\n\n"
         + table(
             ("members", "rule", "mean", "worst set"),
