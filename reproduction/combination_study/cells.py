@@ -39,7 +39,7 @@ class Images:
     labels: Arrays
     class_names: Sequence[str]
 
-    def without(self, classes: Sequence[int], images: int) -> "Images":
+    def without(self, classes: Sequence[int] | np.ndarray, images: int) -> "Images":
         """Return a smaller cell without some classes, whose calibration images are `left_out`.
 
         Args:

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -84,7 +85,7 @@ def _study(given: argparse.Namespace) -> int:
             file = given.scores / f"{kind}_{pair}_{lambda_:g}_{seed}.safetensors"
             if not file.exists():
                 save_arrays(file, make())
-            facts = {"kind": kind, "pair": pair, "lambda": lambda_, "seed": seed}
+            facts: dict[str, Any] = {"kind": kind, "pair": pair, "lambda": lambda_, "seed": seed}
             tables.append(
                 table_of(load_arrays(file), frozen=pair.startswith("cifar")).assign(**facts)
             )

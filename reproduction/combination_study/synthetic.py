@@ -17,7 +17,7 @@ Change = Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray]
 
 def mixed(images: np.ndarray, others: np.ndarray, rng: np.random.Generator) -> np.ndarray:  # noqa: ARG001
     """The lighter pixel of two images of different classes."""
-    return np.maximum(images, others)
+    return np.asarray(np.maximum(images, others))
 
 
 def halves(images: np.ndarray, others: np.ndarray, rng: np.random.Generator) -> np.ndarray:  # noqa: ARG001

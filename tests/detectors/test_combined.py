@@ -151,9 +151,7 @@ def test_a_tail_of_almost_none_or_all_of_the_images_gives_finite_scores(tail: fl
 
 # As floats, and rounded so that most images tie with others.
 @pytest.mark.parametrize("digits", [None, 0])
-@pytest.mark.parametrize(
-    ("n", "alpha", "rule"), [(100, 0.1, "fisher"), (61, 0.2, "stouffer"), (61, 0.2, "harmonic")]
-)
+@pytest.mark.parametrize(("n", "alpha", "rule"), [(100, 0.1, "fisher"), (61, 0.2, "stouffer")])
 def test_the_mean_false_reject_rate_of_combined_is_at_most_alpha(
     n: int, alpha: float, rule: CombinationRule, digits: int | None
 ) -> None:
@@ -211,30 +209,6 @@ def test_stouffers_sum_is_that_of_the_deviations() -> None:
     combination = Combination.fit(held_out, tail=0.1, rule="stouffer")
     parts = [one.deviation(scores[name]) for name, one in combination.surprises.items()]
     np.testing.assert_allclose(combination.score(scores), sum(parts), rtol=1e-6)
-
-
-def test_the_harmonic_score_is_the_logarithm_of_the_sum_of_one_over_p() -> None:
-    held_out = {name: np.arange(20.0, 0.0, -1.0) for name in "ab"}
-    scores = {"a": np.array([30.0, 10.0]), "b": np.array([16.0, -5.0])}
-    score = Combination.fit(held_out, tail=0.1, rule="harmonic").score(scores)
-    expected = [10 * math.exp(12 / 1.5) + 20 / 5, 20 / 11 + 1]
-    np.testing.assert_allclose(score, np.log(expected), rtol=1e-6)
-
-
-def test_a_member_that_is_very_sure_decides_alone_in_the_harmonic_score() -> None:
-    held_out = {name: np.arange(100.0) for name in "abc"}
-    scores = {"a": np.array([120.0, 95.0]), "b": np.array([1.0, 95.0]), "c": np.array([1.0, 95.0])}
-    fisher = Combination.fit(held_out, tail=0.1, rule="fisher").score(scores)
-    harmonic = Combination.fit(held_out, tail=0.1, rule="harmonic").score(scores)
-    assert fisher[0] < fisher[1]
-    assert harmonic[0] > harmonic[1]
-
-
-def test_a_score_that_is_not_finite_is_no_finite_harmonic_score() -> None:
-    held_out = {name: np.arange(20.0) for name in "ab"}
-    scores = {"a": np.array([np.nan, np.inf, np.nan]), "b": np.array([1.0, 1.0, np.nan])}
-    score = Combination.fit(held_out, tail=0.1, rule="harmonic").score(scores)
-    assert (score == np.inf).all()
 
 
 def test_two_members_that_are_fairly_sure_outweigh_one_that_is_very_sure_in_stouffers_sum() -> None:

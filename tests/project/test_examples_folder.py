@@ -37,7 +37,7 @@ def test_the_notebook_runs_and_rejects_the_pieces_of_photos(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    notebook = nbformat.read(EXAMPLES / "quick_start.ipynb", as_version=4)
+    notebook = nbformat.read(EXAMPLES / "quick_start.ipynb", as_version=4)  # type: ignore[no-untyped-call]
     nbformat.validate(notebook)
     begin = time.monotonic()
     NotebookClient(

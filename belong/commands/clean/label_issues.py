@@ -45,10 +45,10 @@ REVIEWED = 1.5
 FOREIGN = 0.5
 FOREIGN_TO_TRAINED = 0.25  # for features that were trained on the classes
 # The same for the sum of both kinds of evidence. In folders of 1,320 photos of rooms, with 40
-# swapped labels and 40 foreign photos (one draw each), this rule flags 40, 33 and 9 normal photos
-# if the foreign ones are bathrooms (without the sum 40, 26 and 7), and 40, 40 and 10 if they are
-# photos of things (40, 39 and 6).
-DOUBTED_AND_FAR = 0.25
+# swapped labels and 40 foreign photos, this rule flags 40, 32 and 9 normal photos if the foreign
+# ones are bathrooms (the draw that chose it), 40, 34 and 9 in another draw (without the sum 40, 26
+# and 7, and 40, 28 and 7), and 40, 40 and 9 if they are photos of things (40, 39 and 6).
+DOUBTED_AND_FAR = 0.1
 
 
 def suspects(

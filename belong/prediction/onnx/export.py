@@ -148,12 +148,7 @@ def _combined(graph: Graph, scores: dict[str, str], bundle: Bundle) -> str:
         for name, score in scores.items()
         if name != REVIEW_HEAD
     ]
-    if rule == "harmonic":
-        each = [graph("Unsqueeze", part, np.array([1])) for part in parts]
-        together = graph.reduced("LogSumExp", graph("Concat", *each, axis=1), 1)
-    else:
-        together = graph("Sum", *parts)
-    total = graph.cast(together, np.float32)
+    total = graph.cast(graph("Sum", *parts), np.float32)
     if fitted.others is None:
         return total
     of_head = _deviation(graph, fitted.surprises[REVIEW_HEAD], scores[REVIEW_HEAD])
