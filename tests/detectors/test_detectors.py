@@ -303,7 +303,9 @@ def test_a_k_larger_than_the_training_part_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize("principal", [D, D + 1])
 def test_a_principal_space_of_all_dimensions_is_refused(principal: int) -> None:
-    with pytest.raises(InputError, match=rf"vim\.principal is {principal}, .* have 6 dimensions"):
+    with pytest.raises(
+        InputError, match=rf"vim\.principal: expected less than 6, .* got {principal}"
+    ):
         DETECTORS["vim"].fit(training(), principal=principal)
 
 

@@ -374,7 +374,7 @@ def test_a_file_is_held_to_the_hash_in_its_name(ending: str, state: State, tmp_p
 
 
 def test_a_folder_and_a_file_that_is_not_there_are_told_apart(tmp_path: Path) -> None:
-    expected = "expected a file of weights or the name of a backbone"
+    expected = "expected a file of weights, or the name of a backbone"
     assert refusal(SMALL, tmp_path) == f"is a folder; {expected}"
     assert refusal(SMALL, tmp_path / "no.pth") == f"no such file; {expected}"
 

@@ -319,7 +319,8 @@ def test_a_folder_is_scored_and_then_watched_with_the_same_model(
     low, high = conformal.promised_range(200, 21, alpha=0.025)
     said = capsys.readouterr().out
     assert said.startswith(
-        f"21 images, {rejected} rejected ({rejected / 21:.2%}); {low:.2%} to {high:.2%} is to be"
+        f"21 images, {rejected} rejected ({rejected / 21:.2%}); "
+        f"expected range: {low:.2%} to {high:.2%} "
     )
     blocks = pd.read_csv(tmp_path / "watch.csv", keep_default_na=False)
     assert blocks.loc[blocks["class"] == "", "rejected"].sum() == rejected
@@ -384,7 +385,7 @@ def test_without_a_folder_for_the_results_nothing_is_kept(
 def test_an_interrupted_watch_keeps_what_is_scored_and_goes_on_from_there(
     photos: Path, model: Path, done: Path, tmp_path: Path
 ) -> None:
-    said = "16 of 23 images are done, and the same command"
+    said = "16 of 23 images are done; run the same command"
     with interruption(), pytest.raises(KeyboardInterrupt, match=said):
         uploads(below(photos), model, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [UNFINISHED]
@@ -429,7 +430,7 @@ def test_where_no_new_image_can_be_read_the_first_is_named(
         (["both", "--model", "M"], "both: expected a folder of images or the file"),
         (["M", "--model", "M"], "M: expected a folder of images, or an output of `belong score`"),
         (["photos", "--model", "photos"], "photos/manifest.json: no such file; expected"),
-        (["photos", "gone.csv", "--model", "M"], "gone.csv: no such file; `belong score` makes"),
+        (["photos", "gone.csv", "--model", "M"], "gone.csv: no such file; expected predictions"),
         (["photos", "--model", "M", "-o", "both"], "both: has the predictions.csv of other images"),
     ],
 )  # fmt: skip
