@@ -53,10 +53,10 @@ def test_an_import_that_runs_up_is_found_named_as_a_string_too(tmp_path: Path) -
     assert list(imports(path)) == ["belong.data.idx", "belong.data", "belong.commands.fit"]
 
 
-def test_the_library_is_its_wings_and_three_modules() -> None:
+def test_the_library_is_its_wings_three_modules_and_the_mark_of_its_types() -> None:
     entries = {path.name for path in (ROOT / "belong").iterdir() if path.name != "__pycache__"}
-    assert entries == {"__init__.py", "__main__.py", "parameters.py", *ORDER} - {"parameters"}
-    assert len(entries) - 3 <= 12
+    assert entries == {"__init__.py", "__main__.py", "parameters.py", "py.typed", *ORDER} - {"parameters"}
+    assert len(entries) - 4 <= 12
 
 
 def test_an_init_file_says_its_folders_subject_and_holds_nothing_else() -> None:
