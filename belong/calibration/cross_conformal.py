@@ -9,7 +9,8 @@ al. (2023, https://arxiv.org/abs/2104.08279) and Hennhoefer and Preisach (2024).
 are not kept, as in Vovk's cross-conformal predictors (Annals of Mathematics and Artificial
 Intelligence 2015, https://arxiv.org/abs/1208.0806): K of them take K times the place and the time,
 and the bound that is proven for them is twice alpha. Without them, alpha is kept as far as the
-scores hardly change when a fold is left out; `python -m reproduction.few_images.study` measures how far.
+scores hardly change when a fold is left out; `python -m reproduction.few_images.study` measures
+how far.
 """
 
 import numpy as np
