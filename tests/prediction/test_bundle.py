@@ -123,7 +123,7 @@ SPOILED: dict[str, tuple[Callable[[Path], object], int, str]] = {
     "a file that no model has": (
         rewritten(files={"other.safetensors": STORED}), 4, "files: expected network"
     ),
-    "no class": (rewritten(class_names=[]), 4, "class_names: list should have at least 2 items"),
+    "no class": (rewritten(class_names=[]), 4, "class_names: list should have at least 1 item"),
 }  # fmt: skip
 
 
