@@ -33,10 +33,10 @@ def rule_of(
     Raises:
         InputError: the calibration images are too few for this alpha, or the model does not keep
             the classes that "per-class" needs.
-        IntegrityError: the classes do not fit the model.
+        IntegrityError: the detector has no scores, or the classes do not fit the model.
     """
-    manifest, arrays = bundle.manifest, bundle.arrays["calibration"]
-    scores, predicted = arrays[manifest.detector], arrays.get(PREDICTED)
+    manifest, scores = bundle.manifest, _calibration_scores(bundle)
+    predicted = bundle.arrays["calibration"].get(PREDICTED)
     is_own = alpha is None and guarantee is None
     alpha, guarantee = alpha or manifest.alpha, guarantee or manifest.guarantee
     _check(predicted, len(scores), classes=len(manifest.class_names))
@@ -59,10 +59,11 @@ def rule_for(bundle: Bundle, options: ScoringOptions) -> VerdictRule:
 
     Raises:
         InputError: as `rule_of`; or the calibration images are too few for `fdr`.
+        IntegrityError: as `rule_of`.
     """
     if options.fdr is None:
         return rule_of(bundle, alpha=options.alpha, guarantee=options.guarantee)
-    scores = bundle.arrays["calibration"][bundle.manifest.detector]
+    scores = _calibration_scores(bundle)
     check_fdr(len(scores), options.fdr)
     return VerdictRule(MARGINAL, options.fdr, Calibration(scores, 0, np.inf), {}, {})
 
@@ -77,6 +78,17 @@ def reporting_rule(rule: VerdictRule, p_values: np.ndarray, fdr: float) -> Verdi
 def is_reported(rule: VerdictRule, p_values: np.ndarray) -> np.ndarray:
     """Return which images `reporting_rule` has rejected, by their p-values (m,): (m,) bool."""
     return ~decide(-p_values, -(rule.pooled.rank + 0.5) / (len(rule.pooled.scores) + 1))
+
+
+def _calibration_scores(bundle: Bundle) -> np.ndarray:
+    name = bundle.manifest.detector
+    scores = bundle.arrays["calibration"].get(name)
+    if scores is None:
+        raise IntegrityError(
+            f"the model does not fit together: expected the scores of its detector, {name[:99]!r}, "
+            "in calibration.safetensors, got none"
+        )
+    return scores
 
 
 def _check(predicted: np.ndarray | None, n: int, *, classes: int) -> None:

@@ -222,7 +222,7 @@ def test_results_of_another_run_and_the_images_themselves_are_safe(
 ) -> None:
     with pytest.raises(InputError, match=r"has the strange\.csv of another run"):
         belong.find(photos, result.output, OPTIONS)
-    with pytest.raises(InputError, match="is in the folder of the images"):
+    with pytest.raises(InputError, match="expected an output outside of the folder of the images"):
         belong.find(photos, photos / "found", OPTIONS)
 
 

@@ -82,7 +82,7 @@ def test_real_files_are_read_as_torchvision_reads_them(
         (b"<html>", "starts with 00 00 08 03, got 3c 68 74 6d"),
         (b"\0\0\x0d\x03" + bytes(12), "got 00 00 0d 03"),  # float32
         (idx_bytes(np.zeros(5)), "with 3 axes, .* got 00 00 08 01"),
-        (b"", "starts with nothing"),
+        (b"", "which starts with 00 00 08 03, got nothing"),
         (GOOD[:2], "got 00 00"),
         (GOOD[:4], "ends inside its header, after 4 bytes"),
         (GOOD[:15], "ends inside its header, after 15 bytes"),
@@ -101,7 +101,7 @@ def test_a_wrong_file_is_refused_with_its_name_and_what_is_wrong(
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "starts with nothing"),
+        (b"", "which starts with 00 00 08 03, got nothing"),
         (GOOD, "cannot be read: Not a gzipped file"),
         (in_gzip(GOOD)[:-9], "cannot be read: Compressed file ended"),
         (in_gzip(GOOD)[:15], "cannot be read: Compressed file ended"),

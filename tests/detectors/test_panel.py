@@ -241,7 +241,8 @@ def test_three_lines_fit_and_score_arrays_and_tensors_of_any_type(data: Data) ->
     np.testing.assert_allclose(half.score(data.tested.half()), expected, rtol=0.02)
     wide = Mahalanobis.fit(np.asfortranarray(features.astype(">f8")), labels)
     np.testing.assert_array_equal(wide.score(data.tested.double().requires_grad_()), expected)
-    np.testing.assert_array_equal(wide.score(new[::-1]), expected[::-1])
+    # The last bits of a row go by its place among the others, see `Detector.score`.
+    np.testing.assert_allclose(wide.score(new[::-1]), expected[::-1], rtol=1e-6)
 
 
 def test_labels_need_not_start_at_0_where_there_are_no_logits(data: Data) -> None:

@@ -556,5 +556,5 @@ def test_from_photos_to_views(
     views = [features[f"derived/blurred/{view}"] for view in ("maps", "hidden", "features")]
     assert tuple(view.shape[1] for view in views) == shown
     kept = {name for name in network if name.startswith("backbone.trunk.")}
-    assert (not kept, len(load_arrays(files["embedded"]))) == ((True, 11) if frozen else (False, 0))
+    assert (not kept, len(load_arrays(files["embedded"]))) == ((True, 12) if frozen else (False, 0))
     assert load_backbone(files["backbone"]).card.sizes == lengths

@@ -150,7 +150,7 @@ def test_where_nothing_can_be_kept_all_is_computed_and_that_is_said_once(
     assert computed(photos(2), cache) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"{cache.path}: the cache cannot be used (")
-    assert line.endswith("); all is computed")
+    assert line.endswith("); computing all vectors")
 
 
 def test_a_file_that_may_only_be_read_stays_as_it_is(

@@ -180,7 +180,7 @@ def test_the_detector_that_decided_is_the_member_with_the_largest_surprise(
             else -np.log((held_out >= score).mean())
         )
     assert said.detector[0] == max(surprise, key=lambda name: surprise[name])
-    expected = np.logaddexp.reduce(list(surprise.values()))
+    expected = sum(surprise.values())
     assert float(said.score[0]) == pytest.approx(expected, rel=1e-4)
 
 
@@ -704,19 +704,20 @@ def test_a_mistake_of_the_user_is_one_line(
 
 
 @pytest.mark.parametrize("command", ["score", "watch"])
-@pytest.mark.parametrize(("inside", "where"), [("", "is"), ("out", "is in"), ("a/b", "is in")])
+@pytest.mark.parametrize("inside", ["", "out", "a/b"])
 def test_results_among_the_images_are_refused_and_nothing_is_written(
     photos: Path,
     model: Path,
     capsys: pytest.CaptureFixture[str],
     inside: str,
-    where: str,
     command: str,
 ) -> None:
     before = sorted(photos.rglob("*"))
     out = photos / "digits" / ".." / inside
     assert main([command, str(photos), "--model", str(model), "-o", str(out)]) == 2
-    assert f": {where} the folder of the images, {photos}, where the" in capsys.readouterr().err
+    assert f": expected an output outside of the folder of the images, {photos}, " in (
+        capsys.readouterr().err
+    )
     assert sorted(photos.rglob("*")) == before
 
 

@@ -19,7 +19,7 @@ from PIL import Image
 from belong.commands.main import main
 from belong.detectors.base import Detector
 from belong.detectors.energy import Energy
-from belong.detectors.registry import DETECTORS
+from belong.detectors.registry import DETECTORS, OF_MODELS
 from belong.models.autoencoder import Autoencoder
 from belong.models.backbones.card import BackboneCard
 from belong.models.backbones.catalog import backbone_named
@@ -370,7 +370,7 @@ def test_a_detector_without_an_onnx_form_is_one_line(
 
         onnx = Detector.onnx  # type: ignore[assignment]
 
-    monkeypatch.setitem(DETECTORS, "energy", Formless)
+    monkeypatch.setitem(OF_MODELS, "energy", Formless)
     code, line = refused([made / "model", "--onnx", tmp_path / "a.onnx"], capsys)
     assert code == 2
     assert line == (

@@ -57,8 +57,8 @@ def test_of_no_more_images_than_the_page_can_carry_all_are_held() -> None:
 def test_a_page_that_does_not_hold_all_says_which_and_counts_all(small: Small) -> None:
     page = small.page(held=range(10))
     assert (
-        "holds 10 of the 300 images: the 4 most anomalous, the 4 nearest to the threshold, and 2 "
-        "of the others"
+        "shows 10 of 300 images: the 4 most anomalous, the 4 nearest to the threshold, and a "
+        "random sample of 2 others"
     ) in page
     assert "<dt>images</dt><dd>300</dd>" in page
     assert sum(data_of(page)["histogram"]["counts"]) == 300

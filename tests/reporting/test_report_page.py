@@ -91,7 +91,7 @@ def test_the_rate_at_the_head_is_that_of_the_detector_that_decides(
     assert found["false rejects of combined, the deciding detector"] == rate
     assert "mahalanobis" not in str(found)
     assert found["threshold in force"].startswith("the paper's") == (threshold == "training")
-    assert "calibrated, on 5,999 held-out images" in found["threshold in force"]
+    assert "on 5,999 held-out images" in found["threshold in force"]
     error = found["calibration error of the probability, ECE"]
     assert error == "0.0027 at a temperature of 0.8878; 0.0057 without"
 
@@ -416,7 +416,7 @@ def test_the_page_shows_the_assessment_of_the_model_and_what_helps(made: Path) -
 def test_the_page_says_which_detectors_combined_leaves_out_and_why(made: Path) -> None:
     page = make_page(made).read_text(encoding="utf-8")
     assert "<code>mahalanobis</code>: selected, 0.750" in page
-    assert "<code>reconstruction</code>: left out, it is &lt;blind&gt;" in page
+    assert "<code>reconstruction</code>: not selected, it is &lt;blind&gt;" in page
 
 
 def test_a_run_without_anomalies_has_no_roc_and_says_why(made: Path, tmp_path: Path) -> None:
@@ -438,7 +438,7 @@ def test_a_run_without_anomalies_has_no_roc_and_says_why(made: Path, tmp_path: P
     shutil.rmtree(to / "plots" / "pr")
     text = make_page(to).read_text(encoding="utf-8")
     assert f'data-number="" title="no anomalies in the test part">{DASH}</td>' in text
-    assert "A dash: no anomalies in the test part." in text
+    assert f"“{DASH}” means not available: no anomalies in the test part." in text
     assert 'data-chart="roc"' not in text
     data = Parts(text).json["curves-data"]
     assert isinstance(data, dict)

@@ -112,7 +112,7 @@ def test_the_page_has_the_mean_and_the_spread_of_each_method() -> None:
 
 
 def test_the_share_of_false_alarms_that_came_out_is_said_with_the_worst_draw() -> None:
-    assert kept(draws()).endswith("came to 0.20 ± 0.14 (2), 0.30 in the worst draw.")
+    assert kept(draws()).endswith("Measured: 0.20 ± 0.14 (2), and 0.30 in the worst draw.")
 
 
 def test_the_sentence_of_the_readme_has_both_methods() -> None:

@@ -82,7 +82,8 @@ def test_without_the_cells_of_one_pair_the_other_alone_does_not_confirm() -> Non
     left = grid[(grid["pair"] == PAIRS[0]) | (grid["lambda"] < 1)]
     claim = claim_of(HIGH, left)
     assert claim.verdict == NOT_TESTABLE
-    assert claim.evidence.startswith("1 of 1 differences above zero, 1 without two seeds; ")
+    expected = "1 of 1 differences above zero, 1 with fewer than two seeds; "
+    assert claim.evidence.startswith(expected)
 
 
 def test_without_lambda_zero_on_one_pair_a_best_lambda_on_the_other_does_not_confirm() -> None:
