@@ -14,7 +14,7 @@ from belong.models.activations import Views
 from belong.models.forward_pass import forward_pass
 from belong.runtime.errors import InputError
 
-ROWS = 256  # images that are scored together, always as many
+ROWS = 64  # images that are scored together, always as many
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ log(1 + deviation): the order is the same, and the tail short enough to be measu
 """
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Self
 
 import numpy as np
@@ -68,9 +68,10 @@ class MapsGram(Detector):
         """Return how far images (n, m) of one predicted class are out of its ranges: (n,)."""
         low, high = self.low[label, :, None], self.high[label, :, None]
         sums = _row_sums(maps, self.low.shape[1])
-        below = torch.bmm((low - sums).relu_(), self._per_low[label, :, :, None])
-        above = torch.bmm((sums - high).relu_(), self._per_high[label, :, :, None])
-        return (below + above).sum(dim=0)[:, 0]
+        below = (low - sums).relu_().mul_(self._per_low[label, :, None])
+        above = (sums - high).relu_().mul_(self._per_high[label, :, None])
+        # Not `sum` over the powers: its last bits depend on the number of images of the class.
+        return reduce(torch.add, below.add_(above).sum(dim=2))
 
     @cached_property
     def _per_low(self) -> Tensor:

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from belong.detectors.base import scores_of
 from belong.detectors.gram_maps import LEAST_END, MapsGram
+from belong.models.activations import Views
 from tests.detectors.test_detectors import all_views, training
 
 POWERS = 4
@@ -58,3 +60,18 @@ def test_the_unit_of_the_maps_does_not_matter(scale: float) -> None:
     torch.testing.assert_close(
         MapsGram.fit(scaled, powers=10).score(views), scores, rtol=1e-3, atol=1e-3
     )
+
+
+def test_the_score_goes_by_no_other_image_to_the_last_bit() -> None:
+    rng = torch.Generator().manual_seed(0)
+    maps = torch.rand(700, 5, generator=rng)
+    fitted = MapsGram.fit(training(maps=maps[:150]), powers=10)
+    labels = torch.randint(3, (700,), generator=rng)
+    empty = torch.empty(700, 0)
+    logits = torch.nn.functional.one_hot(labels, 3).float()
+    views = Views(empty, logits, empty, 1.2 * maps, empty, torch.empty(700))
+    order = torch.randperm(700, generator=rng)
+    whole = scores_of({"gram_maps": fitted}, views)["gram_maps"]
+    moved = scores_of({"gram_maps": fitted}, views.rows(order))["gram_maps"]
+    assert (whole > 0).mean() > 0.5
+    np.testing.assert_array_equal(moved, whole[order])
