@@ -71,7 +71,8 @@ class MapsGram(Detector):
         below = (low - sums).relu_().mul_(self._per_low[label, :, None])
         above = (sums - high).relu_().mul_(self._per_high[label, :, None])
         # Not `sum` over the powers: its last bits depend on the number of images of the class.
-        return reduce(torch.add, below.add_(above).sum(dim=2))
+        deviation: Tensor = reduce(torch.add, below.add_(above).sum(dim=2))
+        return deviation
 
     @cached_property
     def _per_low(self) -> Tensor:

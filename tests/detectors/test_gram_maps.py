@@ -64,13 +64,13 @@ def test_the_unit_of_the_maps_does_not_matter(scale: float) -> None:
 
 def test_the_score_goes_by_no_other_image_to_the_last_bit() -> None:
     rng = torch.Generator().manual_seed(0)
-    maps = torch.rand(700, 5, generator=rng)
+    maps = torch.rand(7000, 5, generator=rng)
     fitted = MapsGram.fit(training(maps=maps[:150]), powers=10)
-    labels = torch.randint(3, (700,), generator=rng)
-    empty = torch.empty(700, 0)
+    labels = torch.randint(3, (7000,), generator=rng)
+    empty = torch.empty(7000, 0)
     logits = torch.nn.functional.one_hot(labels, 3).float()
-    views = Views(empty, logits, empty, 1.2 * maps, empty, torch.empty(700))
-    order = torch.randperm(700, generator=rng)
+    views = Views(empty, logits, empty, 1.2 * maps, empty, torch.empty(7000))
+    order = torch.randperm(7000, generator=rng)
     whole = scores_of({"gram_maps": fitted}, views)["gram_maps"]
     moved = scores_of({"gram_maps": fitted}, views.rows(order))["gram_maps"]
     assert (whole > 0).mean() > 0.5
