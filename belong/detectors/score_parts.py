@@ -250,10 +250,13 @@ def verdict_table(scores: Arrays, about: Mapping[str, Any], manifest: pd.DataFra
         classes = np.take(about["class_names"], scores[f"{part}/predicted"])
         columns: dict[str, np.ndarray] = {"predicted_class": classes}
         for name in names:
-            own, limit = scores[f"{part}/{name}"], about["thresholds"][name]["in_force"]
-            known = conformal.ties(scores[f"{HELD_OUT}/{name}"])
+            own, calibration = scores[f"{part}/{name}"], scores[f"{HELD_OUT}/{name}"]
+            kinds = about["thresholds"][name]
+            limit = kinds["in_force"]
+            if limit == kinds["calibrated"]:  # equal scores have equal verdicts
+                limit = float(conformal.tie(np.array(limit), calibration))
             columns[f"{name}_score"] = own
-            columns[f"{name}_p_value"] = conformal.p_values_of(known, own)
+            columns[f"{name}_p_value"] = conformal.p_values_of(conformal.ties(calibration), own)
             columns[f"{name}_belongs"] = decide(own, limit)
         tables.append(pd.DataFrame(columns))
     rows = manifest[manifest["part"].isin(tested)].reset_index(drop=True)

@@ -158,7 +158,7 @@ def test_a_part_of_the_path_is_found_whether_large_or_small(page: Page, small: S
     assert shown(page) == paths(by_score(found))
     page.get_by_label("Part of the path").fill("nowhere")
     assert shown(page) == []
-    expect(page.get_by_text("No image is like this.")).to_be_visible()
+    expect(page.get_by_text("No image matches these filters.")).to_be_visible()
 
 
 def test_all_can_be_shown_again(page: Page, small: Small) -> None:
@@ -285,7 +285,7 @@ def test_a_click_shows_the_image_its_numbers_and_its_nearest_training_images(
     assert float(numbers["distance (calibrated limit: 1)"]) == pytest.approx(
         row["distance"], rel=1e-3
     )
-    assert numbers["detector that decided"] == "mean image"
+    assert numbers["deciding detector"] == "mean image"
     np.testing.assert_array_equal(
         pixels(panel.locator(".picture canvas")), small.pictures[place, 0]
     )
@@ -434,7 +434,7 @@ def test_an_empty_folder_has_a_page_that_says_so(
     empty = tmp_path / "empty.html"
     empty.write_text(small.page(rows=small.rows.iloc[:0], held=[]), encoding="utf-8")
     with chromium.opened(browser, empty.as_uri()) as page:
-        expect(page.get_by_text("There is no image.")).to_be_visible()
+        expect(page.get_by_text("There are no images.")).to_be_visible()
         assert shown(page) == []
 
 

@@ -226,7 +226,7 @@ def test_a_model_says_how_well_it_classifies_what_it_was_not_fitted_to(model: Pa
     assert (
         f"of 400 test images ({measured.false_reject:.1%}) are rejected; promised: 5.0%" in said[2]
     )
-    assert said[3].startswith("There is no anomaly to test with; of 300 synthetic ones, made from ")
+    assert said[3].startswith("There is no anomaly to test with; of 300 synthetic anomalies, ")
     assert said[-2] == f"See also `belong info {model}`."
     assert measured.accuracy is not None
     assert measured.accuracy > 0.8
@@ -372,7 +372,7 @@ def test_more_unreadable_images_than_allowed_stop_before_the_training_and_leave_
         (tmp_path / "photos" / "3" / f"empty {number}.png").touch()
     assert main(["fit", str(tmp_path / "photos"), "-o", str(tmp_path / "model")]) == 3
     said = capsys.readouterr().err
-    assert "31 of 2031 images (1.5%) cannot be read" in said
+    assert "unreadable images (images.max_bad_fraction), got 31 of 2031 (1.5%)" in said
     assert "; `belong check -o OUT` lists them, the first: 3/broken.jpg" in said
     assert "train:" not in said
     assert [path.name for path in tmp_path.iterdir()] == ["photos"]

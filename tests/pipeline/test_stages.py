@@ -121,7 +121,8 @@ def test_score_writes_what_the_fitted_gaussians_say(made: Path) -> None:
     gaussians = ClassGaussians.from_arrays(load_arrays(made / "gaussians"))
     features = load_arrays(made / "features", "anomaly/test/features")["anomaly/test/features"]
     scores = load_arrays(made / "scores", "anomaly/test/mahalanobis")["anomaly/test/mahalanobis"]
-    np.testing.assert_array_equal(scores, gaussians.score(torch.from_numpy(features)))
+    expected = gaussians.score(torch.from_numpy(features))
+    np.testing.assert_allclose(scores, expected, rtol=1e-6)  # in batches of another size
 
 
 def test_a_verdict_is_belongs_exactly_where_the_p_value_is_above_alpha(made: Path) -> None:
@@ -178,7 +179,9 @@ def test_the_expected_range_is_that_of_the_number_of_images(made: Path) -> None:
 def test_the_promise_is_studied_with_the_images_that_set_the_threshold_of_each_detector(
     made: Path,
 ) -> None:
-    rows = load_csv(made / "promise").set_index("detector").to_dict("index")
+    table = load_csv(made / "promise")
+    marginal = table[table["guarantee"] == "marginal"]
+    rows = marginal.set_index("detector").to_dict("index")
     assert set(rows) == set(load_about(made / "scores")["thresholds"])
     own = load_arrays(made / "scores", "normal/calibration/combined", "normal/test/combined")
     sizes = [rows["combined"][part] for part in ("calibration_images", "fresh_images")]
