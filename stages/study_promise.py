@@ -28,7 +28,8 @@ SHARES = (0.05, 0.1, 0.2)  # of false ones among the images that are reported
 
 def main(params: Path, scores: Path, promise: Path, fdr: Path) -> None:
     """Resplit the images, count the rejections, and save the tables."""
-    values, about = Parameters.load(params), load_about(scores, "thresholds", "class_names")
+    values = Parameters.load(params)
+    about = load_about(scores, "thresholds", "class_names")
     names, arrays = sorted(about["thresholds"]), load_arrays(scores)
     held_out, test = (
         {name: arrays[f"{part}/{name}"] for name in names} for part in (HELD_OUT, TEST)

@@ -141,7 +141,7 @@ def test_the_page_begins_with_the_grade_of_both_uses(page: Page) -> None:
 def test_a_bad_name_in_the_verdict_is_text(page: Page) -> None:
     said = page.locator("header .said").inner_text()
     assert "22% of '{{ 7 * 7 }}' (10 of 45) are classified as" in said
-    assert "always answering '<img src=x onerror=" in said
+    assert "always predicting '<img src=x onerror=" in said
 
 
 def test_every_picture_is_shown(page: Page) -> None:

@@ -9,6 +9,7 @@ The members above a backbone were chosen of six sets on photos of one class (roo
 animals; 100 training images, near and far anomalies) and on the two sets of docs/one-class.md.
 """
 
+import math
 from collections.abc import Collection
 
 import numpy as np
@@ -58,7 +59,7 @@ def untrained(
 
 def _take_components(network: FrozenBackbone, vectors: Tensor) -> None:
     """Have the features be the principal components of vectors (n, l), of both signs."""
-    network.scale.fill_(float((vectors - network.mean).square().sum(dim=1).mean().sqrt()))
+    network.scale.fill_(math.sqrt(float((vectors - network.mean).square().sum(dim=1).mean())))
     centered = ((vectors - network.mean) / network.scale).double().numpy()
     _, axes = np.linalg.eigh(centered.T @ centered)
     units = len(network.embedding.weight)

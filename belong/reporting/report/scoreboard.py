@@ -37,7 +37,6 @@ COLUMNS = (
     Column("fpr95", "FPR95", "anomalies accepted when 95 % of normal images are", "min"),
     Column("aupr_normal", "AUPR normal", "average precision, normal images as positives", "max"),
     Column("aupr_anomaly", "AUPR anomaly", "average precision, anomalies as positives", "max"),
-    Column("oscr", "OSCR", "area under correct classification over accepted anomalies", "max"),
     Column("f1_normal", "F1 normal", "normal images as positives, actual proportions", "max"),
     Column("f1_anomaly", "F1 anomaly", "anomalies as positives, actual proportions", "max"),
     Column("f1_normal_balanced", "F1 normal 1:1", "as if both were equally frequent", "max"),
