@@ -110,7 +110,7 @@ def command(
         main([*words, "-o", str(tmp_path / "scored"), "--no-gallery"])
         return output("watch", str(tmp_path / "scored"), "--model", str(model))
     if name == "export":
-        monkeypatch.setattr(onnx_export, "model", lambda _bundle: Graph())
+        monkeypatch.setattr(onnx_export, "model", lambda *_arguments: Graph())
         return Command(
             lambda out: main(["export", str(model), "--onnx", str(out / "model.onnx")]), 2
         )
@@ -214,7 +214,9 @@ def content(folder: Path) -> dict[str, bytes]:
             rest = {name: kept[name] for name in kept.keys() - OF_THE_CLOCK}
             files["summary.json"] = json.dumps(rest, sort_keys=True).encode()
         else:
-            files[str(path.relative_to(folder))] = path.read_bytes()
+            # The gallery has the command that wrote it.
+            held = path.read_bytes().replace(str(folder).encode(), b"OUT")
+            files[str(path.relative_to(folder))] = held
     return files
 
 
