@@ -43,6 +43,7 @@ def main(inputs: Path, *, math: str, threads: int, is_short: bool) -> None:
     params = yaml.load(Path("params.yaml")) | {"math": math, "threads": threads}
     Path("params.yaml").unlink()
     yaml.dump(params, Path("params.yaml"))
+    Path(params["further"]["path"]).mkdir(parents=True, exist_ok=True)  # no set but the letters
     device.compute_repeatably(threads, math)
     seconds = {}
     for name, step in steps(is_short=is_short):
