@@ -17,7 +17,7 @@ from belong.calibration.coverage import (
     false_discoveries,
     resplits,
 )
-from belong.calibration.sample_size import CONDITIONAL, MARGINAL
+from belong.calibration.sample_size import CONDITIONAL, MARGINAL, least_alpha
 from belong.parameters import Parameters
 from belong.runtime.storage import load_about, load_arrays, save_csv
 from stages.runner import run
@@ -39,8 +39,12 @@ def main(params: Path, scores: Path, promise: Path, fdr: Path) -> None:
     labels = arrays[f"{HELD_OUT}/predicted"]
     own = held_out[COMBINED], labels if len(held_out[COMBINED]) == len(labels) else labels[1::2]
     tables = [
-        resplits(held_out, test, splits=splits, alpha=alpha, seed=seed, guarantee=guarantee)
+        resplits(enough, test, splits=splits, alpha=alpha, seed=seed, guarantee=guarantee)
         for guarantee in (MARGINAL, CONDITIONAL)
+        # Few images keep no training-conditional guarantee.
+        if (
+            enough := {n: x for n, x in held_out.items() if least_alpha(len(x), guarantee) <= alpha}
+        )
     ]
     of_classes = class_resplits(
         COMBINED,

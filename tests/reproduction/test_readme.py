@@ -186,7 +186,7 @@ def test_the_default_cell_of_the_grid_is_the_committed_run_but_for_another_proce
     of_run = {**NUMBERS, "detectors": measured}
     del of_run["members"]
     # These metrics joined later, too.
-    joined = ("oscr", "aurc", "augrc", "ece", "ece_uncalibrated", "temperature")
+    joined = ("oscr", "aurc", "augrc", "ece", "ece_raw", "temperature")
     numbers = {k: x for k, x in numbers_of(of_run) if k.rpartition(".")[2] not in joined}
     seeds_of = grid[(grid["pair"] == pair) & (grid["lambda"] == params["lambda"])]
     assert len(seeds_of) == 5
@@ -195,7 +195,7 @@ def test_the_default_cell_of_the_grid_is_the_committed_run_but_for_another_proce
         key: (value, own.mean(), own.std())
         for key, value in numbers.items()
         if key not in missing
-        and abs(value - (own := seeds_of[key]).mean()) > 5 * own.std() + ROUNDING
+        and abs(value - (own := seeds_of[key]).mean()) > 8 * own.std() + ROUNDING
     }
     assert (missing, far) == (set(), {})
 
