@@ -389,7 +389,7 @@ def _end_move(row: Placed) -> None:
 
 
 def _taken_back(rows: list[Placed], done: list[Placed] | None = None) -> list[Placed]:
-    """Take files back; return the rows of those that cannot be."""
+    """Take files back; return the rows of the files that stay."""
     stuck = []
     for row in rows:
         if not _take_back(row):

@@ -47,7 +47,7 @@ def out_of_fold_scores(
         train: the n training images.
         labels: (n,) int64, their classes, 0..c-1.
         derived: part -> anomalies made of training images; they are scored out of fold too.
-        anomalies: inputs and images of those that train the supervised head, if there are any.
+        anomalies: inputs and images of the anomalies that train the supervised head, if any.
         seed: draws the folds.
 
     Returns:

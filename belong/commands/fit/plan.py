@@ -233,7 +233,7 @@ def choose_calibration(
 ) -> tuple[Calibration, float]:
     """Return whether images are held out to calibrate, and alpha.
 
-    Above a frozen backbone none are where they are too few: it is quick to fit all anew without
+    Above a frozen backbone none are where they are too few: refitting is quick without
     some.
 
     Args:

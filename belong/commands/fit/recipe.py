@@ -311,7 +311,7 @@ def make_model(
         assessment=bundle.manifest.assessment,
     )
     uses = bundle.manifest.uses
-    # A model without held-out images is fitted anew instead, which takes no longer.
+    # A model without held-out images is fitted from the start instead, which takes no longer.
     learning = None if cross else LearningData.of_fit(features, embedded, values, uses=uses)
     return bundle, page, learning
 
