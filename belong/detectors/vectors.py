@@ -24,7 +24,7 @@ def as_tensor(name: str, value: object) -> Tensor:
         return value.detach().cpu()
     array: np.ndarray[Any, Any] = np.asarray(value)
     if array.dtype.kind not in "fiub":
-        refuse(name, "numbers", array.dtype)
+        raise InputError(f"{name}: expected numbers, got values of type {array.dtype.name}")
     if array.dtype.kind == "f" and array.dtype.itemsize > 8:
         array = array.astype(np.float64)
     elif not array.dtype.isnative:
@@ -45,7 +45,9 @@ def vectors(name: str, value: object, *, axes: int = 2) -> Tensor:
     tensor = as_tensor(name, value)
     shape = "(n, d)" if axes == 2 else "(n,)"
     if tensor.ndim != axes or not tensor.numel():
-        raise InputError(f"{name}: expected shape {shape}, got {tuple(tensor.shape)}")
+        raise InputError(
+            f"{name}: expected shape {shape} and at least one value, got {tuple(tensor.shape)}"
+        )
     return check_finite(name, tensor.float().contiguous())
 
 
@@ -76,7 +78,9 @@ def whole_labels(name: str, value: object, n: int) -> Tensor:
             f"numpy.unique(labels, return_inverse=True)[1] numbers them"
         )
     if array.dtype.kind not in "iub":
-        refuse(name, "whole numbers of at least 0", array.dtype)
+        raise InputError(
+            f"{name}: expected whole numbers of at least 0, got values of type {array.dtype.name}"
+        )
     if array.shape != (n,):
         raise InputError(f"{name}: expected shape ({n},), one for each row, got {array.shape}")
     if n and array.min() < 0:

@@ -13,6 +13,7 @@ from safetensors.torch import save_file as save_tensors
 from sklearn.metrics import roc_auc_score
 
 import belong
+from belong.commands.evaluate.inputs import rows_of
 from belong.commands.main import main
 from belong.detectors.panel import PANEL, FeatureKnn, Fitted
 
@@ -313,7 +314,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"odd": {"far": np.zeros((9, 2))}}, "far: features: expected 6 columns, .* got 2"),
     ({"odd": np.full((9, D), np.nan)}, "anomalies: features: expected finite .* in row 0"),
     ({"odd": np.full((9, D), 1e300)}, "anomalies: features: expected finite .* in row 0"),
-    ({"odd": np.empty((0, D))}, r"anomalies: features: expected shape \(n, d\), got \(0, 6\)"),
+    ({"odd": np.empty((0, D))}, r"features: expected shape \(n, d\) .*, got \(0, 6\)"),
     ({"odd": {}}, "anomalies: expected at least one set, got none"),
     ({"odd": "nowhere.npy"}, "nowhere.npy: no such file"),
     ({"odd": {"features": [[1], [1, 2]]}}, "anomalies: features: expected an array"),
@@ -328,7 +329,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"test": np.zeros((70, D))}, r"at least 39 calibration rows .* got 35 \(half of 70\)"),
     ({"alpha": 0}, "alpha: expected a number between 0 and 1"),
     ({"detectors": "energy"}, "detectors: expected a list of names"),
-    ({"detectors": ["enrgy"]}, "detectors: expected names of the panel .*, got 'enrgy'"),
+    ({"detectors": ["enrgy"]}, "names of the panel, such as energy or .*, got 'enrgy'"),
     ({"detectors": {"mine": object()}}, "detectors: expected an object with fit and score, got 'm"),
     ({"detectors": {"mine": np.random.default_rng}}, "'mine', a .* without fit"),
     ({"detectors": []}, "detectors: expected at least one, got none"),
@@ -386,6 +387,31 @@ def test_a_file_of_another_kind_is_refused_by_the_command_in_one_line(
     error = capsys.readouterr().err
     assert message in error.replace("\\", "")
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz", ".safetensors"])
+def test_a_damaged_file_is_answered_in_one_line(folder: Path, suffix: str) -> None:
+    """Cut short and with changed bytes, all over the file."""
+    array, path = np.arange(60, dtype=np.float32).reshape(20, 3), folder / f"x{suffix}"
+    if suffix == ".npy":
+        np.save(path, array)
+    elif suffix == ".npz":
+        np.savez_compressed(path, features=array)
+    else:
+        save_file({"features": array}, path)
+    sound = path.read_bytes()
+    wrong = {sound[:size] for size in range(0, len(sound), max(1, len(sound) // 40))}
+    for place in range(0, len(sound), max(1, len(sound) // 40)):
+        wrong.add(sound[:place] + bytes([sound[place] ^ 0xFF]) + sound[place + 1 :])
+    answers = []
+    for content in wrong:
+        path.write_bytes(content)
+        try:
+            rows_of("x", path)
+        except belong.InputError as error:
+            answers.append(str(error))
+    assert len(answers) >= len(wrong) / 2  # a changed number is a number
+    assert not any("\n" in answer for answer in answers)
 
 
 def test_objects_are_never_unpickled(folder: Path) -> None:

@@ -4,11 +4,14 @@ A .npy file is mapped into memory and a .safetensors file is read in slices, so 
 rows need no more memory than a thousand.
 """
 
+import struct
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any, TypeAlias
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -30,6 +33,13 @@ PathOf: TypeAlias = str | PathLike[str]
 Vectors: TypeAlias = np.ndarray | Tensor | PathOf | Mapping[str, Any]
 
 
+# What readers of damaged files raise.
+UNREADABLE = (
+    ValueError, EOFError, OSError, KeyError, SafetensorError, BadZipFile, zlib.error, SyntaxError,
+    NotImplementedError, RuntimeError, MemoryError, OverflowError, TypeError, struct.error,
+)  # fmt: skip
+
+
 class Source:
     """An array (n, ...) that is read in parts."""
 
@@ -39,7 +49,7 @@ class Source:
         in_file = hasattr(values, "get_shape")
         self.shape = tuple(values.get_shape() if in_file else values.shape)
         if isinstance(values, np.ndarray) and values.dtype.kind not in "fiub":
-            refuse(name, "numbers", values.dtype)
+            raise InputError(f"{name}: expected numbers, got values of type {values.dtype.name}")
         if isinstance(values, Tensor) and values.is_complex():
             refuse(name, "real numbers", values.dtype)
 
@@ -55,10 +65,6 @@ class Source:
                 values = torch.from_numpy(np.array(values, dtype=np.float32, order="C"))
         rows = values.detach().cpu().float().contiguous()
         return check_finite(self.name, rows, first=start)
-
-    def whole(self) -> Any:
-        """Return the whole array unchanged."""
-        return self.values[:] if hasattr(self.values, "get_shape") else self.values
 
 
 @dataclass(frozen=True)
@@ -116,20 +122,24 @@ def rows_of(name: str, value: object, *, labels: object = None) -> Rows:
     Raises:
         InputError: the file is missing or has another format, or its arrays do not fit together.
     """
-    sources = {key: Source(f"{name}: {key}", one) for key, one in _arrays(name, value).items()}
+    arrays = _arrays(name, value)
+    own_labels = arrays.pop("labels", None)
+    sources = {key: Source(f"{name}: {key}", one) for key, one in arrays.items()}
     layers = {key: one for key, one in sources.items() if key in LAYERS}
     if not layers:
         raise InputError(f"{name}: expected one of {', '.join(LAYERS)}, got none")
     for one in layers.values():
         if len(one.shape) != 2 or 0 in one.shape:
-            raise InputError(f"{one.name}: expected shape (n, d), got {one.shape}")
+            raise InputError(
+                f"{one.name}: expected shape (n, d) and at least one value, got {one.shape}"
+            )
     counts = {key: one.shape[0] for key, one in layers.items()}
     if len(set(counts.values())) > 1:
         shown = ", ".join(f"{n} of {key}" for key, n in counts.items())
         raise InputError(f"{name}: expected equal numbers of rows, got {shown}")
     n = next(iter(counts.values()))
-    if labels is None and "labels" in sources:
-        labels = sources["labels"].whole()
+    if labels is None and own_labels is not None:
+        labels = whole(own_labels)
     elif isinstance(labels, str | PathLike):
         labels = single(f"{name}: labels", labels)
     return Rows(
@@ -138,6 +148,11 @@ def rows_of(name: str, value: object, *, labels: object = None) -> Rows:
         None if labels is None else whole_labels(f"{name}: labels", labels, n),
         {key: one for key, one in sources.items() if key in ("weight", "bias")},
     )
+
+
+def whole(values: Any) -> Any:
+    """Return an array unchanged, and all of a slice of a safetensors file."""
+    return values[:] if hasattr(values, "get_shape") else values
 
 
 def sets_of(value: object) -> dict[str, Rows]:
@@ -161,7 +176,7 @@ def single(name: str, value: object) -> Any:
     arrays = _opened(path)
     key = name.rpartition(" ")[2]
     if key in arrays or len(arrays) == 1:
-        return Source(name, arrays.get(key, next(iter(arrays.values())))).whole()
+        return whole(arrays.get(key, next(iter(arrays.values()))))
     raise InputError(f"{printable(path)}: expected an array {key!r}, got {_listed(arrays)}")
 
 
@@ -217,12 +232,15 @@ def _opened(path: Path) -> dict[str, Any]:
         if suffix == ".npy":
             return {"": np.load(path, mmap_mode="r", allow_pickle=False)}
         if suffix == ".npz":
-            with np.load(path, allow_pickle=False) as file:
-                return {key: file[key] for key in file.files}
+            # NumPy does not close a damaged file that it has opened itself.
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+                return {key: arrays[key] for key in arrays.files}
         if suffix == ".safetensors":
             opened: Any = safe_open(path, framework="pt")
             return {key: opened.get_slice(key) for key in opened.keys()}  # noqa: SIM118
-    except (ValueError, EOFError, OSError, KeyError, SafetensorError) as error:
+    except UNREADABLE as error:
         why = " ".join(str(error).split())
+        if "allow_pickle" in why:  # NumPy advises to load it all the same
+            why = "expected numbers, got Python objects or no array file at all"
         raise InputError(f"{name}: cannot be read as {suffix}: {why}") from None
     raise InputError(f"{name}: expected {KINDS}")

@@ -1,5 +1,6 @@
 """Fit, save and load a panel of detectors: `belong.fit_panel`."""
 
+import difflib
 import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
 from belong.commands.arguments import MOST_ROWS
-from belong.commands.evaluate.inputs import PathOf, Rows, Vectors, rows_of, single
+from belong.commands.evaluate.inputs import PathOf, Rows, Vectors, rows_of, single, whole
 from belong.detectors.panel import (
     LAYERS,
     PANEL,
@@ -321,7 +322,9 @@ def fit_rows(
     # The file of the rows may hold weight and bias, too.
     head = LastLayer.checked(
         *(
-            rows.rest[name].whole() if value is None and name in rows.rest else single(name, value)
+            whole(rows.rest[name].values)
+            if value is None and name in rows.rest
+            else single(name, value)
             for name, value in (("weight", weight), ("bias", bias))
         )
     )
@@ -372,8 +375,10 @@ def _chosen(detectors: Detectors) -> dict[str, Any]:
         raise InputError("detectors: expected at least one, got none")
     for name, detector in named.items():
         if detector is None and name not in PANEL:
+            near = " or ".join(difflib.get_close_matches(name, PANEL, n=2, cutoff=0.0))
             raise InputError(
-                f"detectors: expected names of the panel ({', '.join(PANEL)}), got {name!r}"
+                f"detectors: expected names of the panel, such as {near}, got {name!r} "
+                f"(all: {', '.join(PANEL)})"
             )
         if detector is None or isinstance(detector, Method):
             continue
