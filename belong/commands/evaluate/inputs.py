@@ -122,6 +122,9 @@ def rows_of(name: str, value: object, *, labels: object = None) -> Rows:
     Raises:
         InputError: the file is missing or has another format, or its arrays do not fit together.
     """
+    if isinstance(value, str | PathLike):  # messages name the file
+        path = as_path(name, value)
+        name = printable(path) if path.stem == name else f"{name}: {printable(path)}"
     arrays = _arrays(name, value)
     own_labels = arrays.pop("labels", None)
     sources = {key: Source(f"{name}: {key}", one) for key, one in arrays.items()}
@@ -183,11 +186,10 @@ def single(name: str, value: object) -> Any:
 def _arrays(name: str, value: object) -> dict[str, Any]:
     """Return the arrays of an argument of the user; the keys are in NAMES."""
     if isinstance(value, str | PathLike):
-        path = as_path(name, value)
-        arrays = _opened(path)
+        arrays = _opened(as_path(name, value))
         if set(arrays) == {""}:  # a single .npy file
             return {"features": arrays[""]}
-        return _known(printable(path), arrays)
+        return _known(name, arrays)
     if isinstance(value, Mapping):
         arrays = {
             key: single(f"{name}: {key}", one) for key, one in value.items() if one is not None
