@@ -58,7 +58,7 @@ readme: $(VENV)/.pipeline
 	dvc dag --dot > build/dag
 	python -m reproduction.readme params.yaml reports/metrics_all.json \
 	  reports/plots/anomaly_sets.csv reports/paper/grid.csv reports/threads/differences.csv \
-	  reports/photos/cleaning.csv build/dag build/diff README.md
+	  reports/photos/cleaning.csv reports/photos/frozen.csv reports/photos/full_size.csv build/dag build/diff README.md
 	python -m reproduction.command_pages .
 	python -m reproduction.api_page docs/python-api.md
 	python -m reproduction.panel_table docs/evaluate.md

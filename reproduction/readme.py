@@ -9,12 +9,14 @@ Reads   params    params.yaml: lambda and the pair
         grid      csv: the numbers of all cells, to show those of this lambda over seeds
         threads   csv: the differences between numbers of threads
         cleaning  csv: the findings of `belong clean`
+        frozen, full_size  csv: the cells of the photo study
         dag       text: the output of `dvc dag --dot`
         diff      text: the output of `dvc metrics diff` for lambda 0.1
 Writes  readme    README.md, and docs/ beside it; everything outside the markers is kept
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ import numpy as np
 import pandas as pd
 
 from belong.calibration.coverage import COMBINED, expected, outside
+from belong.commands.fit.plan import PHOTO_LAMBDA
 from belong.reporting.report import run_summary
 from belong.runtime.errors import InputError
 from belong.runtime.storage import load_csv, save_text
@@ -32,6 +35,7 @@ from reproduction.markers import replaced
 from reproduction.paper.lambda_sweep import detectors
 from reproduction.paper.published import in_order, title
 from reproduction.paper.seed_statistics import by_seed, mean_and_sd
+from reproduction.photo_study.parts import ANOMALIES, FULL_SIZE, PARTS
 from reproduction.pipeline_figure import drawing
 from reproduction.threads.page import summary
 from reproduction.threads.tolerance import COLUMNS as OF_THREADS
@@ -40,10 +44,21 @@ from stages.runner import run
 HEADINGS = ("detector", "AUROC", "95 % of resamples", "FPR95", "false rejects", "false accepts")
 COLUMNS = ("fpr95", "false_reject", "false_accept")
 SHORT_HEADINGS = ("detector", "method", "AUROC", "FPR95", "false rejects")
+PHOTO_HEADINGS = (
+    "photos", "training photos", "accuracy", "AUROC, near", "AUROC, far", "false rejects",
+)  # fmt: skip
+PHOTO_NAMES = {
+    FULL_SIZE: "clothes; near: other clothes, far: groceries",
+    **{
+        f"cifar10-{part}": f"CIFAR-10: {', '.join(PARTS[part])}; near: {', '.join(PARTS[near])}, "
+        "far: FashionMNIST"
+        for part, near in ANOMALIES.items()
+    },
+}
 # In the README: the default, one that is trained with anomalies, the paper's and two baselines.
 FEW = {
     "combined": "several detectors together, the default",
-    "mlp_head": "supervised head, trained with anomalies",
+    "mlp_head": "supervised head: has seen such anomalies in training",
     "mahalanobis": "Mahalanobis distance per class (paper)",
     "feature_knn": "k nearest neighbors",
     "msp": "softmax probability (baseline)",
@@ -57,6 +72,8 @@ def main(
     grid: Path,
     threads: Path,
     cleaning: Path,
+    frozen: Path,
+    full_size: Path,
     dag: Path,
     diff: Path,
     readme: Path,
@@ -68,7 +85,10 @@ def main(
     numbers, values = json.loads(metrics.read_text(encoding="utf-8")), read(params)
     shown = diff.read_text(encoding="utf-8").rstrip().splitlines()
     parts = {
-        "README.md": {"results": few_results(numbers, values)},
+        "README.md": {
+            "results": few_results(numbers, values),
+            "photo-results": photo_results([load_csv(frozen), load_csv(full_size)]),
+        },
         "docs/results.md": {
             "all-results": results(numbers, values),
             "seeds": seeds(load_csv(grid), values["lambda"]),
@@ -119,21 +139,44 @@ def few_results(numbers: dict[str, Any], values: dict[str, Any]) -> str:
     """Return the README's results: a sentence, and a row for each of FEW, best AUROC first."""
     measured = {name: numbers["detectors"][name] for name in FEW if name in numbers["detectors"]}
     rows = [
-        [f"`{name}`", FEW[name], *(f"{one[key]:.4f}" for key in ("auroc", "fpr95", "false_reject"))]
+        [
+            f"`{name}`",
+            FEW[name],
+            f"{one['auroc']:.4f} ({one['auroc_low']:.4f} to {one['auroc_high']:.4f})",
+            *(f"{one[key]:.4f}" for key in ("fpr95", "false_reject")),
+        ]
         for name, one in sorted(measured.items(), key=lambda item: -item[1]["auroc"])
     ]
     title = run_summary.title(values["normal"], values["anomaly"])
     return "\n".join(
         [
-            f"{title} (normal images against anomalies), one run: "
-            f"accuracy {numbers['classification']['accuracy']:.4f}; "
-            f"{numbers['data']['normal_test']:,} normal test images and "
-            f"{numbers['data']['anomaly_test']:,} anomalies; a false-rejection rate of "
-            f"{numbers['calibration']['alpha']:.1%} was asked for.",
+            f"{title} (normal images against anomalies), one run with the 95% interval of the "
+            f"AUROC: accuracy {numbers['classification']['accuracy']:.4f}; "
+            f"{numbers['data']['normal_test']:,} normal test images, "
+            f"{numbers['data']['anomaly_test']:,} anomalies; promised false-rejection rate "
+            f"{numbers['calibration']['alpha']:.1%}.",
             "",
             table(SHORT_HEADINGS, rows, left=2),
         ]
     )
+
+
+def photo_results(tables: Sequence[pd.DataFrame]) -> str:
+    """Return the results of `combined` on photos, a row for each set of photos."""
+    cells = pd.concat(tables, ignore_index=True)
+    cells = cells[cells["lambda"] == PHOTO_LAMBDA]
+    rows = []
+    for pair, name in PHOTO_NAMES.items():
+        own = cells[cells["pair"] == pair]
+        shown = [
+            mean_and_sd(own[column])
+            for column in (
+                "classification.accuracy",
+                *(f"detectors.{COMBINED}.{key}" for key in ("auroc", "far_auroc", "false_reject")),
+            )
+        ]
+        rows.append([name, f"{own['data.normal_train'].iloc[0]:,}", *shown])
+    return table(PHOTO_HEADINGS, rows)
 
 
 def results(numbers: dict[str, Any], values: dict[str, Any]) -> str:

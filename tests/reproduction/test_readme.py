@@ -30,6 +30,7 @@ from reproduction.pipeline_figure import drawing, stages_of
 from reproduction.readme import (
     detector_numbers,
     few_results,
+    photo_results,
     promised,
     results,
     seeds,
@@ -105,9 +106,16 @@ def test_the_readme_has_five_detectors_with_the_numbers_of_the_long_table() -> N
     assert len(rows) == 5
     for name, _, *values in rows:
         measured = NUMBERS["detectors"][name.strip("`")]
-        assert [float(value) for value in values] == [
-            measured["auroc"], measured["fpr95"], measured["false_reject"],
-        ]  # fmt: skip
+        keys = ("auroc", "auroc_low", "auroc_high", "fpr95", "false_reject")
+        shown = [float(number) for value in values for number in re.findall(r"[\d.]+", value)]
+        assert shown == [round(measured[key], 4) for key in keys]
+
+
+def test_the_results_on_photos_are_made_from_the_committed_cells() -> None:
+    cells = [committed_table(f"reports/photos/{name}.csv") for name in ("frozen", "full_size")]
+    assert part("README.md", "photo-results") == photo_results(cells), "make readme"
+    with_nan = pd.concat(cells).assign(**{"detectors.combined.far_auroc": np.nan})
+    assert "| - |" in photo_results([with_nan])
 
 
 def test_the_numbers_of_the_detectors_are_made_from_the_committed_metrics() -> None:
