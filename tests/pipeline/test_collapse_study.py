@@ -57,7 +57,7 @@ def test_a_page_counts_what_was_trained_again_refused_and_at_chance() -> None:
     )  # fmt: skip
     said = page(rows)
     assert "2 folders x 2 seeds" in said
-    assert "other weights (still missing: 1 training)." in said
+    assert "parts and weights (still missing: 1 training)." in said
     assert "Of 3 trainings, 2 yielded a network, and 1 were refused" in said
     assert "| one | lenet | 50 | 0.700 ± 0.141 | 0.600 | 0.500 | 2 | 0 | 1 |" in said
     assert "| two | lenet | 50 | - | - | - | 3 | 1 | 0 |" in said
