@@ -141,6 +141,14 @@ def _network(value: object) -> str:
         near += difflib.get_close_matches(str(value), timm.list_models(), n=3, cutoff=0.0)
         nearest = ", ".join(list(dict.fromkeys(near))[:3])
         raise ValueError(f"the name of a network; the nearest are {nearest}")
+    try:
+        timm.get_pretrained_cfg(value, allow_unregistered=False)
+    except RuntimeError:  # a name, a dot, and a training that the name has not
+        name = value.split(".")[0]
+        near = difflib.get_close_matches(value, timm.list_pretrained(f"{name}.*"), n=3, cutoff=0.0)
+        raise ValueError(
+            f"the name of a network with weights; the nearest are {', '.join(near) or name}"
+        ) from None
     if value.split(".")[0].removeprefix("tf_") in NAMED_BACKBONES[:3]:
         raise ValueError(f"{value.split('.')[0].removeprefix('tf_')}, whose weights come with pip")
     return value

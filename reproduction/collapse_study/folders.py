@@ -1,4 +1,4 @@
-"""Draw the small folders of the study from data sets, and write them as class folders."""
+"""Draw the small folders of the study and fresh images from data sets, as class folders."""
 
 import shutil
 from collections.abc import Mapping
@@ -13,6 +13,8 @@ from belong.data.image_folder import ImageFiles
 from belong.runtime.errors import InputError
 
 Source = DataSet | ImageFiles
+
+FRESH = 100  # images of each class that measure a network, at most
 
 
 @dataclass(frozen=True)
@@ -48,9 +50,20 @@ FOLDERS = (
 
 
 def write(
-    folder: SmallFolder, sources: Mapping[str, Source], to: Path, rng: np.random.Generator
+    folder: SmallFolder,
+    sources: Mapping[str, Source],
+    to: Path,
+    fresh: Path,
+    rng: np.random.Generator,
 ) -> None:
-    """Draw training images and write them as files, `to`/CLASS/FILE.
+    """Draw training images and fresh images; write them as files, CLASS/FILE.
+
+    Args:
+        folder: to draw.
+        sources: data sets, by name.
+        to: for the images of the small folder.
+        fresh: for up to `FRESH` further images of each class.
+        rng: draws the images.
 
     Raises:
         InputError: the data set has too few images or classes.
@@ -58,19 +71,22 @@ def write(
     source = sources[folder.source]
     names = list(source.class_names)
     classes = names[: folder.classes] if isinstance(folder.classes, int) else list(folder.classes)
-    wanted = folder.classes if isinstance(folder.classes, int) else len(folder.classes)
-    if len(classes) < wanted or not set(classes) <= set(names):
+    expected = folder.classes if isinstance(folder.classes, int) else len(folder.classes)
+    if len(classes) < expected or not set(classes) <= set(names):
         raise InputError(f"{folder.source}: has {len(names)} classes, expected those of {folder}")
     for name in classes:
         rows = np.flatnonzero((source.labels == names.index(name)) & ~source.is_test)
-        if len(rows) < folder.each:
+        if len(rows) <= folder.each:
             raise InputError(
                 f"{folder.source}: class {name} has {len(rows)} training images, expected at least "
-                f"{folder.each}"
+                f"{folder.each + 1}"
             )
-        (to / name).mkdir(parents=True)
-        for row in rng.permutation(rows)[: folder.each].tolist():
-            _write_image(source, row, to / name)
+        order = rng.permutation(rows)
+        parts = (to, order[: folder.each]), (fresh, order[folder.each :][:FRESH])
+        for root, drawn in parts:
+            (root / name).mkdir(parents=True)
+            for row in drawn.tolist():
+                _write_image(source, row, root / name)
 
 
 def _write_image(source: Source, row: int, folder: Path) -> None:

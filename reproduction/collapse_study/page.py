@@ -6,8 +6,8 @@ from belong.runtime.text import counted, table
 
 NONE = "-"  # if all networks were refused
 HEADINGS = [
-    "folder", "network", "images", "accuracy", "lowest", "guessing", "trained again", "refused",
-    "at chance",
+    "folder", "network", "images", "fresh", "accuracy", "lowest", "guessing", "trained again",
+    "refused", "at chance",
 ]  # fmt: skip
 
 
@@ -16,10 +16,11 @@ def page(rows: pd.DataFrame) -> str:
 
     Args:
         rows: one for each folder and seed: `folder`, `seed`, `network`, `images`, `attempts`,
-            `refused` (the message, or empty), and of those that are not refused `accuracy` and
-            `guessing` (the share of the largest class), 0 to 1, and `at_chance`.
+            `refused` (the message, or empty), and of the accepted networks `fresh` (images),
+            `accuracy` and `guessing` (the share of the largest class), 0 to 1, and `at_chance`.
     """
-    rows = rows.reindex(columns=[*rows.columns.union(["accuracy", "guessing", "at_chance"])])
+    measured = ["fresh", "accuracy", "guessing", "at_chance"]
+    rows = rows.reindex(columns=[*rows.columns.union(measured)])
     folders = [_line(str(name), own) for name, own in rows.groupby("folder", sort=False)]
     seeds, collapsed = rows["seed"].nunique(), int(_at_chance(rows).sum())
     refused, left = int(_is_refused(rows).sum()), len(folders) * seeds - len(rows)
@@ -32,17 +33,16 @@ def page(rows: pd.DataFrame) -> str:
             f"different images, parts and weights{missing}. Of "
             f"{counted(len(rows), 'training')}, {len(rows) - refused} yielded a network, and "
             f"{refused} were refused, as the network was at chance on held-out images. Of the "
-            f"networks, {collapsed} were at chance on the test images, which were used for no "
-            "decision.",
+            f"networks, {collapsed} were at chance on fresh images of the same classes, which "
+            "were used for no decision.",
             "",
             table(HEADINGS, folders, left=2),
             "",
-            "`images`: training images. `accuracy`: accuracy of the accepted networks on the test "
-            "images, mean and standard deviation over the seeds. `guessing`: share of the largest "
-            "class. `trained again`: further attempts at a lower learning rate after a failure. "
-            "`at chance`: networks with an accuracy that one random guess in a hundred reaches. As "
-            "there are few test images, one in a hundred networks that have learned nothing "
-            "passes this test.",
+            "`images`: training images. `fresh`: images that measure the network; none is in the "
+            "folder. `accuracy`: accuracy of the accepted networks on the fresh images, mean and "
+            "standard deviation over the seeds. `guessing`: share of the largest class. "
+            "`trained again`: further attempts at a lower learning rate after a failure. "
+            "`at chance`: networks with an accuracy that one random guess in a hundred reaches.",
             "",
             "`python -m reproduction.collapse_study.study` repeats the study; collapse.csv has "
             "each training.",
@@ -58,6 +58,7 @@ def _line(name: str, own: pd.DataFrame) -> list[str]:
         name,
         str(own["network"].iloc[0]),
         f"{own['images'].iloc[0]:,}",
+        f"{int(own['fresh'].max()):,}" if len(accuracy) else NONE,
         f"{accuracy.mean():.3f}{spread}" if len(accuracy) else NONE,
         f"{accuracy.min():.3f}" if len(accuracy) else NONE,
         f"{own['guessing'].astype(float).mean():.3f}" if len(accuracy) else NONE,

@@ -4,8 +4,9 @@ r"""Train from scratch on small folders many times, and count the collapsed netw
         fashion-mnist=data/raw/fashion-mnist cifar10=FOLDER rooms=FOLDER objects=FOLDER
 
 Each folder is planned, packed, divided and trained on by the functions that `belong fit` calls,
-with its defaults and --from-scratch. It is no stage of dvc.yaml: it takes half an hour of one core,
-and nothing depends on it. `rooms` and `objects` are any photos, a folder for each class; a folder
+with its defaults and --from-scratch. The network is measured on up to 100 fresh images of each
+class that are not in the folder. It is no stage of dvc.yaml: it takes half an hour of one core, and
+nothing depends on it. `rooms` and `objects` are any photos, a folder for each class; a folder
 whose source is not given is left out. Trainings that collapse.csv has already are not made again.
 
 Reads   NAME=FOLDER  IDX files, or a folder of images for each class
@@ -27,7 +28,7 @@ import torch
 from belong.commands.arguments import count
 from belong.commands.fit.backbone_request import BackboneRequest
 from belong.commands.fit.fit import prepare
-from belong.data.loader import look, pack_all
+from belong.data.loader import look, pack, pack_all
 from belong.data.splits import split
 from belong.models import device as devices
 from belong.models.chance_level import is_at_chance
@@ -98,8 +99,8 @@ def trained_on(
     `own` are settings of params.yaml, by dotted key.
     """
     with tempfile.TemporaryDirectory() as work:
-        images = Path(work, "images")
-        write(folder, sources, images, np.random.default_rng(seed))
+        images, fresh = Path(work, "images"), Path(work, "fresh")
+        write(folder, sources, images, fresh, np.random.default_rng(seed))
         settings = {"seed": seed, "threads": 1, **own}
         request = BackboneRequest(from_scratch=True)
         job = prepare(images, alpha=ALPHA, request=request, settings=settings)
@@ -110,11 +111,11 @@ def trained_on(
             "images": job.plan.train_images,
             "network": job.plan.network,
         }
-        return row | _outcome(job.values, Path(work, "checkpoint"))
+        return row | _outcome(job.values, fresh, Path(work, "checkpoint"))
 
 
-def _outcome(values: Parameters, checkpoint: Path) -> Row:
-    """Train with a job's parameters, and measure the network on the test images."""
+def _outcome(values: Parameters, fresh: Path, checkpoint: Path) -> Row:
+    """Train with a job's parameters, and measure the network on fresh images."""
     devices.compute_repeatably(values.threads, values.math)
     packs = pack_all([values.normal.path], options=values.images)
     divided = split(
@@ -141,12 +142,19 @@ def _outcome(values: Parameters, checkpoint: Path) -> Row:
         )
     except InputError as error:
         return {"attempts": attempts.attempt + 1, "refused": str(error)}
-    _, predictions = predict(network, parts["normal/test/images"])
-    truth = parts["normal/test/labels"]
+    measured = pack(
+        look(fresh),
+        packs[values.normal.path].form,
+        background=values.images.background_rgb,
+        max_pixels=values.images.max_pixels,
+    ).data
+    _, predictions = predict(network, torch.from_numpy(measured.images))
+    truth = torch.from_numpy(measured.labels)
     return {
         "attempts": attempts.attempt + 1,
         "refused": "",
         "train_accuracy": history[-1]["accuracy"],
+        "fresh": len(truth),
         "accuracy": (predictions == truth).double().mean().item(),
         "guessing": truth.bincount().max().item() / len(truth),
         "at_chance": is_at_chance(predictions, truth),

@@ -318,6 +318,23 @@ def test_a_misspelt_name_is_answered_with_the_nearest_ones(typed: str, nearest: 
     assert len(set(names)) == len(names) == 3
 
 
+@pytest.mark.parametrize(
+    ("typed", "nearest"),
+    [
+        ("convnext_tiny.fb_in22", "convnext_tiny.fb_in22k, "),
+        ("resnet18.a1_in1", "resnet18.a1_in1k, "),
+        ("test_vit.", "test_vit.r160_in1k"),
+    ],
+)
+def test_a_misspelt_training_of_a_network_is_answered_with_the_nearest_ones(
+    typed: str, nearest: str
+) -> None:
+    with pytest.raises(InputError) as refused:
+        backbone_named(typed)
+    start = f"network {typed}: expected the name of a network with weights; the nearest are "
+    assert str(refused.value).startswith(start + nearest)
+
+
 # --- the weights that come with pip -------------------------------------------------------------
 
 

@@ -373,6 +373,27 @@ def test_a_file_is_held_to_the_hash_in_its_name(ending: str, state: State, tmp_p
     assert refusal(SMALL, wrong) == "is altered: its SHA-256 does not start with 0000abcd"
 
 
+def test_a_date_in_a_name_is_no_hash(state: State, tmp_path: Path) -> None:
+    path = written(state, tmp_path / "small-20240131.pth")
+    assert_holds(backbone_named(SMALL, str(path)), state)
+    path = path.rename(tmp_path / "small-20241331.pth")  # no such month
+    assert refusal(SMALL, path) == "is altered: its SHA-256 does not start with 20241331"
+
+
+def test_a_file_without_a_name_that_lacks_an_array_is_answered_with_the_nearest_network(
+    tmp_path: Path,
+) -> None:
+    arrays = dict(timm.create_model("resnet18").state_dict())
+    del arrays["layer3.0.conv1.weight"]
+    path = written(arrays, tmp_path / "mine.pth")
+    with pytest.raises(InputError) as refused:
+        backbone_of_file(path)
+    assert (
+        "; the nearest is resnet18: 1 of 100 arrays are missing, first layer3.0.conv1.weight; "
+        "expected the network's name as well" in str(refused.value)
+    )
+
+
 def test_a_folder_and_a_file_that_is_not_there_are_told_apart(tmp_path: Path) -> None:
     expected = "expected a file of weights, or the name of a backbone"
     assert refusal(SMALL, tmp_path) == f"is a folder; {expected}"

@@ -51,16 +51,17 @@ def test_a_page_counts_what_was_trained_again_refused_and_at_chance() -> None:
         {
             "folder": ["one", "one", "two"], "seed": [0, 1, 0], "network": "lenet", "images": 50,
             "attempts": [1, 3, 4], "refused": ["", "", "the training failed 4 times"],
+            "fresh": [200, 200, float("nan")],
             "accuracy": [0.8, 0.6, float("nan")], "guessing": [0.5, 0.5, float("nan")],
             "at_chance": [False, True, None],
         }
     )  # fmt: skip
     said = page(rows)
     assert "2 folders x 2 seeds" in said
-    assert "other weights (still missing: 1 training)." in said
+    assert "parts and weights (still missing: 1 training)." in said
     assert "Of 3 trainings, 2 yielded a network, and 1 were refused" in said
-    assert "| one | lenet | 50 | 0.700 ± 0.141 | 0.600 | 0.500 | 2 | 0 | 1 |" in said
-    assert "| two | lenet | 50 | - | - | - | 3 | 1 | 0 |" in said
+    assert "| one | lenet | 50 | 200 | 0.700 ± 0.141 | 0.600 | 0.500 | 2 | 0 | 1 |" in said
+    assert "| two | lenet | 50 | - | - | - | - | 3 | 1 | 0 |" in said
 
 
 def test_the_committed_page_is_made_of_the_committed_table_and_no_network_is_at_chance() -> None:

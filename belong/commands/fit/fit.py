@@ -266,7 +266,7 @@ def tell(job: Job) -> None:
         )
         low, high = promised_range(n, NEW_IMAGES, alpha=alpha)
         few = (
-            f" on average{few and f', the least that {n} images can promise'}; {low:.1%} to "
+            f"{few and f', the least that {n} images can promise'}; {low:.1%} to "
             f"{high:.1%} by 95 of 100 models of so many images"
         )
     say(

@@ -7,6 +7,7 @@ any name of timm     such as resnet18.a1_in1k; the Hugging Face Hub has its weig
 """
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
@@ -56,6 +57,7 @@ LITE = {
 }
 B0 = "efficientnet_b0"
 NAMED_OTHERWISE = re.compile("efficientnet_b[0-7]")  # by torchvision, in the same order
+NEARLY = 0.8  # of the shapes in either, for a file to look like a network
 ANSWER_SECONDS = 10  # within which a server has to answer
 # Networks whose arrays a file is compared with, to say what it looks like.
 KNOWN = (
@@ -97,8 +99,10 @@ def backbone_of_file(path: Path) -> Backbone:
     values = read_weights(path)
     name = looks_like(values)
     if name is None:
+        nearest = _nearest(values)
+        shown = f"; the nearest is {nearest}: {_misfit(nearest, values)}" if nearest else ""
         raise InputError(
-            f"{path}: {len(values)} arrays of no network that is recognized by its arrays; "
+            f"{path}: {len(values)} arrays of no network that is recognized by its arrays{shown}; "
             f"expected the network's name as well: --backbone NAME, any name of timm's"
         )
     return backbone_named(name, str(path))
@@ -201,8 +205,26 @@ def looks_like(values: Mapping[str, Tensor]) -> str | None:
 
 
 def _is_of(name: str, values: Mapping[str, Tensor]) -> bool:
+    return not _misfit(name, values)
+
+
+def _misfit(name: str, values: Mapping[str, Tensor]) -> str:
+    """Return why the arrays are not those of a network, in words; or ""."""
     state, names = _arrays_of(name)
-    return not isinstance(paired(values, state, names), str)
+    pairs = paired(values, state, names)
+    return pairs if isinstance(pairs, str) else ""
+
+
+def _nearest(values: Mapping[str, Tensor]) -> str | None:
+    """Return the known network that shares nearly all shapes of its arrays with such a file."""
+    found = Counter(tuple(x.shape) for x in values.values())
+
+    def share(name: str) -> float:
+        own = Counter(tuple(x.shape) for x in _arrays_of(name)[0].values())
+        return (own & found).total() / (own | found).total()
+
+    nearest = max(KNOWN, key=share)
+    return nearest if share(nearest) >= NEARLY else None
 
 
 @cache

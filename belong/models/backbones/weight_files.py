@@ -29,7 +29,10 @@ COUNTER = "num_batches_tracked"  # of a batch normalization: no weight, and miss
 TORCH_STARTS = (b"PK\3\4", b"\x80")  # of a zip archive, of a pickle
 CLASSIFIER = re.compile(r"(^|\.)_?(classifier|fc|head\w*|last_linear)\.")
 MOST_OTHERS = 2  # arrays of a file that the network has not: a classifier of another name
-HASHED_NAME = re.compile(r"-([0-9a-f]{8,64})\.(?:pth|pt|safetensors)$")  # torch.hub's custom
+# torch.hub's custom; a date is no hash.
+HASHED_NAME = re.compile(
+    r"-(?!(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:[0-2]\d|3[01])\.)([0-9a-f]{8,64})\.(?:pth|pt|safetensors)$"
+)
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
