@@ -2,13 +2,18 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from belong.calibration import conformal
 from belong.calibration.cross_conformal import deal
 from belong.calibration.sample_size import least_alpha, least_to_calibrate
+from belong.commands.fit import cross_fit
+from belong.commands.fit.cross_fit import Part, out_of_fold_scores
 from belong.detectors.combined import Combination, cross_combined
+from belong.detectors.knn_search import Neighbors
+from belong.detectors.score_parts import HELD_OUT
 
 
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=6), st.integers(1, 12))
@@ -61,3 +66,43 @@ def test_combined_without_a_half_of_its_own_rejects_no_more_than_alpha() -> None
         limit = conformal.threshold(sums["held"], alpha=0.1)
         rates.append((sums["new"] > limit).mean())
     assert np.mean(rates) == pytest.approx(0.1, abs=0.012)  # 4 standard errors of 400 draws
+
+
+# What nonconform 2.0.0 returns, 20 times its p-values: CrossValidation.jackknife and
+# CrossValidation(k=5, shuffle=True), both with mode="single_model", seed 1, and the distance to the
+# second nearest training vector as the detector. It needs Python 3.12, and belong runs on 3.11, so
+# that it cannot be a requirement of these tests.
+# Both mode="plus" (jackknife+) and mode="single_model" give these numbers for the jackknife.
+FIVE_FOLDS = [2, 2, 1, 0, 1, 4, 0, 2, 3, 3, 0, 4, 4, 2, 1, 0, 1, 3, 3]
+OF_THE_OTHERS = [7, 1, 12, 7, 13, 13, 16, 7, 15, 7, 5, 7, 16, 1, 17, 5, 1, 4, 15, 12, 1, 16]
+
+
+@pytest.mark.parametrize(
+    ("folds", "first_two"), [(list(range(19)), [12, 1]), (FIVE_FOLDS, [12, 2])], ids=["19", "5"]
+)
+def test_the_p_values_of_a_vector_scored_out_of_fold_are_those_of_nonconform(
+    folds: list[int], first_two: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = np.random.default_rng(17).normal(size=(19, 3)).round(2)
+    new = np.random.default_rng(18).normal(scale=1.4, size=(24, 3)).round(2)
+
+    def distances(reference: np.ndarray, queries: np.ndarray) -> np.ndarray:
+        second = Neighbors(torch.from_numpy(reference)).kth_distance(torch.from_numpy(queries), k=2)
+        return second.numpy()
+
+    def scores(
+        _fitting: object, train: Part, _labels: object, known: np.ndarray, _parts: object,
+        rows: dict[str, np.ndarray], _anomalies: object,
+    ) -> dict[str, np.ndarray]:  # fmt: skip
+        of_fold = distances(train.inputs[known], train.inputs[rows[HELD_OUT]])
+        return {f"{HELD_OUT}/knn": of_fold}
+
+    monkeypatch.setattr(cross_fit, "_scores_of", scores)
+    monkeypatch.setattr(cross_fit, "deal", lambda *_, **__: np.array(folds))
+    out_of_fold = out_of_fold_scores(
+        None,  # type: ignore[arg-type]  # how a fold is fitted is replaced above
+        Part(known, known, np.arange(19)), np.zeros(19, np.int64),
+        derived={}, anomalies=None, seed=0,
+    )  # fmt: skip
+    p = conformal.p_values(out_of_fold[f"{HELD_OUT}/knn"], distances(known, new))
+    assert (20 * p).round().astype(int).tolist() == first_two + OF_THE_OTHERS
