@@ -105,6 +105,18 @@ def make_folder(path: Path) -> None:
         sync(path.parent)
 
 
+def make_work_folder(path: Path) -> None:
+    """Create a folder with the permissions of its parent.
+
+    Whoever may write the results may then resume the run of another user that left the folder.
+    """
+    make_folder(path)
+    mode = stat.S_IMODE(path.parent.stat().st_mode)
+    if stat.S_IMODE(path.stat().st_mode) != mode:
+        with suppress(PermissionError):  # the folder of another user
+            path.chmod(mode)
+
+
 def remove_folder(folder: Path) -> None:
     """Remove a folder with all in it, however deep, as far as that is allowed."""
     if not folder.is_dir():

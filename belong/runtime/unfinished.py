@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from belong.runtime.errors import InputError
-from belong.runtime.storage import make_folder, read_bytes, remove_known, save_text
+from belong.runtime.storage import make_work_folder, read_bytes, remove_known, save_text
 from belong.runtime.text import printable
 
 NAME, RUN = ".unfinished", "run"
@@ -39,7 +39,7 @@ def unfinished(output: Path, run: str, *names: str) -> Iterator[Path]:
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         kind = "a link" if folder.is_symlink() else "no folder"
         raise InputError(f"{printable(folder)}: is {kind}; remove it, or choose another output")
-    make_folder(folder)
+    make_work_folder(folder)
     save_text(folder / RUN, run.encode("utf-8", "backslashreplace").decode())
     yield folder
     remove_known(folder, *names, ".*.part", RUN)

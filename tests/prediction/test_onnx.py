@@ -30,7 +30,7 @@ from belong.prediction.build_bundle import of_detectors
 from belong.prediction.bundle import Arrays, Bundle
 from belong.prediction.manifest import IntegrityError
 from belong.prediction.onnx.export import model as graph_of
-from belong.prediction.onnx.verify import MOST, Compared, check, compare
+from belong.prediction.onnx.verify import MOST, Compared, check, compare, relative_differences
 from belong.prediction.predictor import Predictor
 from belong.runtime.storage import load_arrays
 from tests import icc_profiles as icc
@@ -329,6 +329,14 @@ def test_a_difference_is_an_error_of_integrity(found: dict[str, Any]) -> None:
     with pytest.raises(IntegrityError) as raised:
         check(Compared(n=1000, **found), "model.onnx")
     assert raised.value.exit_code == 4
+
+
+def test_no_difference_below_all_held_out_scores_counts() -> None:
+    """The images of a training lie there: they are the ends of the ranges of `gram_maps`."""
+    held_out, scores = np.array([2.0, 6.0]), np.array([0.0, 1.9, 3.0, 8.0, 2.0, 0.0])
+    got = np.array([0.1, 0.0, 2.0, 8.8, np.nan, 3.0])
+    expected = [0, 0, 1 / 3, 0.1, np.inf, 1 / 2]
+    assert relative_differences(got, scores, held_out) == pytest.approx(expected)
 
 
 def refused(words: list[object], capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:

@@ -16,6 +16,7 @@ from filelock import FileLock
 from PIL import Image
 
 import belong
+from belong.commands.fit.workspace import Workspace
 from belong.commands.main import main
 from belong.data.file_discovery import LEADS_OUT, below
 from belong.data.image_folder import list_images
@@ -243,6 +244,14 @@ def test_the_lock_that_a_killed_process_of_another_user_left_is_taken_over(
     with one_writer(tmp_path / "out", print):
         assert file.read_text() == f"{os.getpid()}\n"
     assert not file.exists()
+
+
+def test_whoever_may_write_the_results_may_finish_the_run_of_another_user(tmp_path: Path) -> None:
+    tmp_path.chmod(0o2777)  # a folder that several users share
+    with unfinished(tmp_path, "run") as folder:
+        Workspace(tmp_path / ".model.work", "key")
+        modes = [path.stat().st_mode & 0o7777 for path in (folder, tmp_path / ".model.work")]
+    assert modes == [0o2777, 0o2777]
 
 
 def test_hidden_folders_of_a_persons_own_stay(tmp_path: Path, model: Path) -> None:

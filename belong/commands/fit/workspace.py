@@ -16,6 +16,7 @@ from belong.runtime.fingerprint import sha256
 from belong.runtime.storage import (
     load_about,
     load_arrays,
+    make_work_folder,
     names_in,
     read_bytes,
     save_arrays,
@@ -46,6 +47,7 @@ class Workspace:
         self.is_other = bool(content) and content != key.encode()
         if content != key.encode():
             remove_work(folder)
+            make_work_folder(folder)
             save_text(note, key)
 
     def has(self, name: str) -> bool:

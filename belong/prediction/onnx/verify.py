@@ -36,7 +36,8 @@ class Compared:
         steps: so many scores of `active_nodes` differ by more than is allowed. A node whose value
             is 0 in one and 1e-8 in the other is active in one of them only, and the score jumps.
         detectors: the largest difference of another detector's score, as a share of the score,
-            or of the standard deviation of the held-out scores where that is larger.
+            or of the standard deviation of the held-out scores where that is larger. A score below
+            all held-out ones counts as the least of them, as its verdict does not depend on it.
         combined: the largest difference between the graph's score and what `detectors.combined`
             makes of the graph's own scores of the members.
         score: the largest difference of the score in force. Of `combined` it goes by steps: a
@@ -93,7 +94,7 @@ def compare(
         by_detector = dict(zip(spread, got["detectors"].T, strict=True))
         seen.n += len(images)
         seen.labels += int((got["label"] != expected.label).sum())
-        units = {name: np.maximum(np.abs(scores[name]), spread[name].std()) for name in by_detector}
+        units = {name: _units(scores[name], spread[name]) for name in by_detector}
         ends = (
             {name: scores[name] + sign * MOST * unit for name, unit in units.items()}
             for sign in (-1, 1)
@@ -104,8 +105,7 @@ def compare(
         seen.ties += int(is_tie.sum())
         seen.verdicts += int((differs & ~is_tie).sum())
         for name, values in by_detector.items():
-            unit = units[name]
-            off = _apart(values, scores[name]) / np.where(unit > 0, unit, 1)
+            off = relative_differences(values, scores[name], spread[name])
             if name == PATTERN:
                 seen.steps += int((off > MOST).sum())
             else:
@@ -115,6 +115,17 @@ def compare(
             seen.combined = max(seen.combined, float(off.max()))
         seen.score = max(seen.score, float(_apart(got["score"], expected.score).max()))
     return seen
+
+
+def relative_differences(got: np.ndarray, scores: np.ndarray, held_out: np.ndarray) -> np.ndarray:
+    """Return how far a detector's scores (n,) lie apart, in the units of `Compared.detectors`."""
+    unit, least = _units(scores, held_out), held_out.min()
+    apart = _apart(np.maximum(got, least), np.maximum(scores, least))
+    return apart / np.where(unit > 0, unit, 1)
+
+
+def _units(scores: np.ndarray, held_out: np.ndarray) -> np.ndarray:
+    return np.maximum(np.abs(scores), held_out.std())
 
 
 def check(compared: Compared, model: str) -> None:
