@@ -8,6 +8,7 @@
 # make pull   brings the outputs from DVC's remote
 # make summary   writes build/summary.md: what changed since BASE, for a pull request
 # make grid   runs the paper's grid, JOBS cells at a time
+# make notebook   executes the notebook of examples/ and keeps its outputs
 # make screenshot  takes the pictures of README.md and docs/, from data/bundle
 
 PYTHON ?= python3
@@ -18,7 +19,7 @@ BIN := $(VENV)/bin
 # DVC and the tests start `python` by name: the environment's comes first.
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: all undo pull summary test check readme docs bench grid screenshot clean
+.PHONY: all undo pull summary test check readme docs bench grid notebook screenshot clean
 
 all: $(VENV)/.pipeline
 	@python -m stages.runner
@@ -72,6 +73,9 @@ grid: $(VENV)/.pipeline
 
 bench: $(VENV)/.bench
 	python -m benchmarks
+
+notebook: $(VENV)/.test
+	python -m reproduction.notebook examples/quick_start.ipynb
 
 screenshot: $(VENV)/.test $(VENV)/.browser
 	python -m tests.screenshot data/bundle data/raw/mnist data/raw/fashion-mnist docs

@@ -1,6 +1,7 @@
 """The ROC chart of `dvc plots show`, by the template that draws it."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import vl_convert
@@ -9,11 +10,17 @@ from ruamel.yaml import YAML
 from tests.imports import ROOT
 
 TEMPLATE = ROOT / ".dvc" / "plots" / "roc.json"
-NAMES = [f"detector_{number}" for number in range(21)]
+ROC = next(
+    described
+    for chart in YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["plots"]
+    for described in chart.values()
+    if described["template"] == "roc"
+)
+NAMES = [Path(path).stem for path in ROC["y"]]
 
 
 def chart() -> dict[str, Any]:
-    """Return the template filled with the curves of 21 detectors, the last one the best."""
+    """Return the template filled with a curve for each detector, the last one the best."""
     rows = [
         {"rev": "workspace", "filename": f"{name}.csv", "rate": x, "accepted": x ** (1 / (2 + i))}
         for i, name in enumerate(NAMES)
@@ -33,8 +40,8 @@ def chart() -> dict[str, Any]:
 
 
 def test_the_roc_chart_has_a_logarithmic_axis_from_the_least_rate_to_1() -> None:
-    made = vl_convert.vegalite_to_vega(chart(), vl_version="5.21")
-    (axis,) = [scale for scale in made["scales"] if scale["name"] == "x"]
+    vega = vl_convert.vegalite_to_vega(chart(), vl_version="5.21")
+    (axis,) = [scale for scale in vega["scales"] if scale["name"] == "x"]
     assert (axis["type"], axis["domain"]) == ("log", [0.0001, 1])
 
 
@@ -43,9 +50,6 @@ def test_no_two_curves_have_the_same_color_and_dash() -> None:
     kinds = (encoding[channel]["scale"]["range"] for channel in ("color", "strokeDash"))
     pairs = [(color, tuple(dash)) for color, dash in zip(*kinds, strict=True)]
     assert len(set(pairs)) == len(pairs) >= len(NAMES)
-    described = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["plots"]
-    (roc,) = [one for chart in described for one in chart.values() if one["template"] == "roc"]
-    assert len(roc["y"]) <= len(pairs)
 
 
 def test_a_rate_of_0_is_drawn_at_the_left_end_and_the_legend_begins_with_the_best() -> None:
