@@ -169,7 +169,7 @@ def _detection(cells: pd.DataFrame, part: str) -> list[str]:
 
 def _combined(cells: pd.DataFrame) -> str:
     """Compare `combined` with the best single detector that was trained without anomalies."""
-    rows = []
+    rows, reached = [], 0
     for part in PARTS:
         for one in _lambdas(cells):
             combined = _of(cells, part, one, f"detectors.{COMBINED}.auroc")
@@ -180,6 +180,7 @@ def _combined(cells: pd.DataFrame) -> str:
             }
             best = max(others, key=lambda name: others[name].mean())
             change = Comparison.between("", combined, others[best])
+            reached += round(change.mean, 4) >= 0
             rows.append(
                 [part, f"{one:g}", mean_and_sd(combined), f"`{best}`", mean_and_sd(others[best]),
                  f"{change.mean:+.4f}"]
@@ -187,7 +188,8 @@ def _combined(cells: pd.DataFrame) -> str:
     headings = ["part", "lambda", "combined", "best single", "its AUROC", "difference"]
     return "\n".join(
         [
-            "`combined` and the best single detector, selected on the test images:",
+            f"`combined` reaches the best single detector, which was selected on the test images, "
+            f"in {reached} of {len(rows)} rows:",
             "",
             table(headings, rows),
         ]
