@@ -34,6 +34,7 @@ class ActiveNodes(Detector):
 
     odd = "it activates a combination of units that no class activates"
 
+    axes = "frequency cb"
     frequency: Tensor
 
     @classmethod

@@ -184,8 +184,9 @@ class Combination:
             for name, surprise in self.surprises.items()
             if name != REVIEW_HEAD
         ]
-        # One after the other: NumPy's sum depends on the number of images, too.
-        return reduce(np.add, parts).astype(np.float32)
+        with np.errstate(over="ignore"):  # infinite: such a score is never accepted
+            # One after the other: NumPy's sum depends on the number of images, too.
+            return reduce(np.add, parts).astype(np.float32)
 
 
 def combined(

@@ -38,6 +38,7 @@ class MapsGram(Detector):
 
     odd = "its edges are weaker or stronger together than in every image of its class"
 
+    axes = "low cpm, high cpm"
     low: Tensor
     high: Tensor
 

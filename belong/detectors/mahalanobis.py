@@ -36,6 +36,8 @@ class ClassGaussians(FittedTensors):
         thresholds: (c,) float32, theta.
     """
 
+    axes = "means cd, whitening 1dk, thresholds c"
+
     means: Tensor
     whitening: Tensor
     thresholds: Tensor
@@ -135,6 +137,7 @@ class OneLayer(Detector):
         means, whitening, thresholds: those of `ClassGaussians`.
     """
 
+    axes = ClassGaussians.axes
     layer: ClassVar[str]
     means: Tensor
     whitening: Tensor

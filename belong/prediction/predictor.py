@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from belong.detectors.base import ROWS, scores_of
+from belong.detectors.base import ROWS, Detector, check_axes, scores_of
 from belong.detectors.combined import Combination
 from belong.detectors.mahalanobis import Mahalanobis
 from belong.detectors.registry import OF_MODELS
@@ -108,9 +108,11 @@ class Predictor:
             if self._cache is not None:
                 self._context = context_of(backbone.digest, device)
         self._coder = Autoencoder.from_arrays(coder).to(device) if coder else None
-        self._detectors = {
-            name: OF_MODELS[name].from_arrays(bundle.of_detector(name)) for name in manifest.uses
-        }
+        self._detectors = dict[str, Detector]()
+        for name in manifest.uses:
+            fitted = bundle.of_detector(name)
+            check_axes(OF_MODELS[name], fitted, classes=len(manifest.class_names))
+            self._detectors[name] = OF_MODELS[name].from_arrays(fitted)
         self._gaussians = cast(Mahalanobis, self._detectors["mahalanobis"]).gaussians
         held_out = arrays["calibration"]
         self._rule = rule_of(bundle)
