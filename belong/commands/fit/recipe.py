@@ -52,7 +52,7 @@ STEPS = {
     "split": "Choose the classes of the data sets, and divide their images into parts",
     "embed": "Pass every image through the backbone once",
     "train": "Train the classifier with cross entropy + lambda x center loss",
-    "train_autoencoder": "Train paper B's autoencoder on the normal images",
+    "train_autoencoder": "Train the autoencoder on the normal images",
     "extract": "Pass every image through the networks once",
     "train_head": "Train the supervised head on normal images and known anomalies",
     "fit_detectors": "Fit all other detectors to the normal training images",
