@@ -125,7 +125,7 @@ def scores_of(detectors: Mapping[str, Detector], views: Views) -> dict[str, np.n
     """
     tensors = vars(views).values()
     scores = forward_pass(
-        lambda *some: [detector.score(Views(*some)) for detector in detectors.values()],
+        lambda *arrays: [detector.score(Views(*arrays)) for detector in detectors.values()],
         *tensors,
         batch_size=ROWS,
         device=torch.device("cpu"),

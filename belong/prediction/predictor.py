@@ -86,7 +86,7 @@ class Predictor:
                 self._build(bundle, backbone)
             self._try(bundle)
 
-    def _build(self, bundle: Bundle, own: Backbone | None) -> None:
+    def _build(self, bundle: Bundle, shared_backbone: Backbone | None) -> None:
         manifest = self.manifest
         arrays, device = bundle.arrays, self._device
         kind, card = NETWORKS.get(manifest.network), manifest.backbone
@@ -102,7 +102,11 @@ class Predictor:
         weights, coder = arrays.get("backbone", {}), arrays.get("autoencoder")
         self._backbone, self._context = None, b""
         if card is not None and manifest.network == FROZEN:
-            backbone = own if own is not None else Backbone.from_arrays(weights, card)
+            backbone = (
+                shared_backbone
+                if shared_backbone is not None
+                else Backbone.from_arrays(weights, card)
+            )
             check_same(backbone, weights, card)
             self._backbone = backbone.folded().to(device)
             if self._cache is not None:
@@ -265,9 +269,9 @@ class Predictor:
         """Return what the frozen backbone makes of images, or the cache has: (n, v)."""
         vectors_of, size = cast(Backbone, self._backbone).vectors, batch_for(self._device)
 
-        def computed(some: Tensor) -> Tensor:
+        def computed(inputs: Tensor) -> Tensor:
             vectors = []
-            for batch in some.to(self._device).split(size):
+            for batch in inputs.to(self._device).split(size):
                 _end_if(stopped)
                 vectors.append(in_full_batch(vectors_of, batch, batch_size=size).cpu())
             return torch.cat(vectors)

@@ -94,31 +94,31 @@ def check(
     return Report.of(str(folder), counts, _counts(seen[seen["is_anomaly"]]), findings, sources)
 
 
-def _names(path: Path, found: DataSet | ImageFiles, *, normal: bool) -> list[str]:
+def _names(path: Path, images: DataSet | ImageFiles, *, normal: bool) -> list[str]:
     """Return the names of the images; names of anomalies start with their folder."""
     start = "" if normal else f"{path}/"
-    names = found.sources if isinstance(found, DataSet) else [printable(f) for f in found.files]
+    names = images.sources if isinstance(images, DataSet) else [printable(f) for f in images.files]
     return [f"{start}{name}" for name in names]
 
 
-def _sources(found: DataSet | ImageFiles) -> Sequence[Path | np.ndarray]:
-    return list(found.images) if isinstance(found, DataSet) else found.paths
+def _sources(images: DataSet | ImageFiles) -> Sequence[Path | np.ndarray]:
+    return list(images.images) if isinstance(images, DataSet) else images.paths
 
 
 def _table(
-    path: Path, found: DataSet | ImageFiles, options: CheckOptions, *, normal: bool
+    path: Path, images: DataSet | ImageFiles, options: CheckOptions, *, normal: bool
 ) -> pd.DataFrame:
     """Return a row for each image of a folder."""
     table = look_at_all(
-        found,
+        images,
         path.name,
         jobs=options.jobs,
         max_pixels=options.max_pixels,
         background=options.background,
     ).assign(
-        path=_names(path, found, normal=normal),
-        class_name=np.array(found.class_names, dtype=object)[found.labels],
-        part=np.where(found.is_test, "test", "train"),
+        path=_names(path, images, normal=normal),
+        class_name=np.array(images.class_names, dtype=object)[images.labels],
+        part=np.where(images.is_test, "test", "train"),
         folder=str(path),
         is_anomaly=not normal,
     )
@@ -135,11 +135,11 @@ def _counts(seen: pd.DataFrame) -> pd.DataFrame:
     return table.reindex(columns=["train", "test", "unreadable"], fill_value=0)
 
 
-def _ignored(found: Iterable[DataSet | ImageFiles]) -> list[Finding]:
+def _ignored(image_sets: Iterable[DataSet | ImageFiles]) -> list[Finding]:
     """Find files that are hidden or no images."""
     paths = [
         (printable(path), reason)
-        for one in found
+        for one in image_sets
         if isinstance(one, ImageFiles)
         for path, reason in one.ignored
     ]

@@ -166,8 +166,8 @@ def _to_calibrate(calibration: "pd.Series[int]", alpha: float) -> Iterator[Findi
 def covariance(parts: pd.DataFrame) -> Iterator[Finding]:
     """Report if a class has too few images for a covariance of its own."""
     least = int(parts["train"].min()) if len(parts) else 0
-    wanted = {network: PER_CLASS * d for network, d in FEATURES.items()}
-    few = [f"{count:,} with {name}" for name, count in wanted.items() if least < count]
+    sizes = {network: PER_CLASS * d for network, d in FEATURES.items()}
+    few = [f"{count:,} with {name}" for name, count in sizes.items() if least < count]
     if least and few:
         sentence = (
             f"{counted(least, 'training image')} in the smallest class; a covariance per class "

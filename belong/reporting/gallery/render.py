@@ -158,19 +158,21 @@ def gallery_page(
 
 def _review(review: Review, rows: pd.DataFrame) -> dict[str, Any]:
     """Return what the script needs, and the number of images with each p-value up to one half."""
-    own, n = vars(review), len(review.calibration)
-    kept = {key: own[key] for key in ("model", "source")} | {"class_names": [*review.class_names]}
+    fields, n = vars(review), len(review.calibration)
+    kept = {key: fields[key] for key in ("model", "source")} | {
+        "class_names": [*review.class_names]
+    }
     if review.alpha is None:
         return kept | {"calibrated": None}
     ranks = np.rint(rows["p_value"].to_numpy() * (n + 1)).astype(int)
-    found, counts = np.unique(ranks[ranks <= (n + 1) // 2], return_counts=True)
+    distinct, counts = np.unique(ranks[ranks <= (n + 1) // 2], return_counts=True)
     largest = np.sort(review.calibration)[::-1][: (n + 1) // 2 if n <= LEAST_HALF else 0]
     return kept | {
         "calibrated": {
             "alpha": review.alpha,
             "images": n,
             "thresholds": [_rounded(float(score)) for score in largest],
-            "ranks": np.stack([found, counts], axis=1).tolist(),
+            "ranks": np.stack([distinct, counts], axis=1).tolist(),
             "scored": len(rows),
             "rejected": int((~rows["belongs"].astype(bool)).sum()),
             "command": review.command,
