@@ -116,6 +116,7 @@ def export(
     """
     # Imported here: `--help` does not need them. Slow imports follow the checks of the arguments.
     from belong.prediction.model import Model, load_model
+    from belong.prediction.predictor import Predictor
     from belong.prediction.scoring_options import ScoringOptions
     from belong.prediction.verdict_rules import rule_for
     from belong.runtime.arguments import as_path
@@ -130,7 +131,8 @@ def export(
         raise InputError(f"{name}: exists; expected the name of a new file")
     if not out.parent.is_dir():
         raise InputError(f"{printable(out.parent)}: no such folder; expected one for {out.name}")
-    bundle = (model if isinstance(model, Model) else load_model(as_path("model", model))).bundle
+    loaded = model if isinstance(model, Model) else load_model(as_path("model", model))
+    bundle = loaded.bundle
     moved = ScoringOptions(alpha=alpha, guarantee=guarantee)
     rule = rule_for(bundle, moved)
     try:
@@ -143,6 +145,8 @@ def export(
             f"{error.name} is not installed; run pip install onnx onnxscript onnxruntime"
         ) from None
 
+    # Refuses a model whose arrays do not fit together.
+    Predictor(bundle, device=loaded.torch_device, backbone=loaded.backbone)
     comparison = None
     with whole_file(out) as part:
         part.write_bytes(onnx_model(bundle, rule).SerializeToString(deterministic=True))
