@@ -116,7 +116,6 @@ def export(
     """
     # Imported here: `--help` does not need them. Slow imports follow the checks of the arguments.
     from belong.prediction.model import Model, load_model
-    from belong.prediction.predictor import Predictor
     from belong.prediction.scoring_options import ScoringOptions
     from belong.prediction.verdict_rules import rule_for
     from belong.runtime.arguments import as_path
@@ -145,13 +144,12 @@ def export(
             f"{error.name} is not installed; run pip install onnx onnxscript onnxruntime"
         ) from None
 
-    # Refuses a model whose arrays do not fit together.
-    Predictor(bundle, device=loaded.torch_device, backbone=loaded.backbone)
+    form = loaded.predictor.manifest.form  # a model whose arrays do not fit together is refused
     comparison = None
     with whole_file(out) as part:
         part.write_bytes(onnx_model(bundle, rule).SerializeToString(deterministic=True))
         if folder is not None:
-            comparison = compare(bundle, part, batches(folder, bundle.manifest.form), rule=rule)
+            comparison = compare(bundle, part, batches(folder, form), rule=rule)
             check(comparison, name)
     return ExportedModel(out, out.stat().st_size, comparison)
 
