@@ -15,6 +15,7 @@ from belong.commands.check.duplicate_findings import copies
 from belong.commands.check.image_stats import look_at_all
 from belong.commands.check.options import CheckOptions
 from belong.commands.check.report import Finding, Report
+from belong.commands.fit.plan import is_small_and_grey
 from belong.data.dataset import DataSet
 from belong.data.image_folder import ImageFiles
 from belong.data.loader import look, unread_heif
@@ -67,7 +68,7 @@ def check(
     normal = read[~read["is_anomaly"]]
     counts = _counts(seen[~seen["is_anomaly"]])
     findings = [
-        *sample_sizes.findings(counts, options),
+        *sample_sizes.findings(counts, options, is_frozen=not is_small_and_grey(contents[folder])),
         *image_findings.unreadable(seen, max_bad_fraction=options.max_bad_fraction),
         *copies(read),
         *image_findings.blank(read),

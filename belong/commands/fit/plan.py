@@ -43,6 +43,7 @@ LEAST_PX = 28
 LEAST_PHOTO_PX = 32  # of `PHOTO_NETWORK`
 LEAST_IMAGES = 5  # 2 to fit, and 1 each to calibrate and to measure, with one that may repeat
 SPARE = 4  # images, beyond what calibrates at least
+LEAST_IMAGES_CROSS = LEAST_OF_CLASS + 1  # where all images calibrate; one may be a copy
 LEAST_NEEDED = least_held_out(0.5) + SPARE  # at any alpha
 # No classifier has to be trained of one class. With the least number of calibration images a single
 # odd one is the threshold: on 500 textiles such a model accepted 86 % of the global faults.
@@ -158,15 +159,13 @@ def plan(
     """
     trained, tested = counts(images)
     if calibration == "cross":
-        _check_classes(images, trained, least=LEAST_OF_CLASS + 1)  # one may be a copy
+        _check_classes(images, trained, least=LEAST_IMAGES_CROSS)
         fitted, calibrates = sum(trained), split.calibration_fraction
     else:
         _check_classes(images, trained, least=LEAST_IMAGES)
         if not sum(tested):
             trained = without_test(trained, split.test_fraction)
-        least = split.calibration_fraction
-        if len(images.class_names) == 1:
-            least = max(least, ONE_CLASS_CALIBRATES)
+        least = least_share(len(images.class_names), split)
         calibrates = held_out(trained, alpha=alpha, least=least, guarantee=guarantee)
         fitted = sum(count - drawn(count, calibrates) for count in trained)
     network, side_px, why = network_for(images, backbone)
@@ -195,6 +194,12 @@ def plan(
         train_images=fitted,
         calibration=calibration,
     ).with_settings(settings)
+
+
+def least_share(classes: int, split: SplitSection) -> float:
+    """Return the share of each class's training images that calibrates where images are many."""
+    least = split.calibration_fraction
+    return max(least, ONE_CLASS_CALIBRATES) if classes == 1 else least
 
 
 def affordable_alpha(
