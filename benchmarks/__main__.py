@@ -34,9 +34,9 @@ GROWTH_ROUNDS = 2
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the rows; return the exit code."""
-    given = parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
-        return run(given)
+        return run(options)
     except InputError as error:
         tell(str(error))
         return USER_MISTAKE
@@ -44,36 +44,44 @@ def main(arguments: list[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    made = argparse.ArgumentParser(prog="python -m benchmarks", description=DESCRIPTION)
-    made.add_argument("--rows", nargs="+", choices=ROWS, metavar="NAME", help="these rows only")
-    made.add_argument("--long", action="store_true", help="also the long rows, an hour or more")
-    made.add_argument("--list", action="store_true", help="print the names of all rows, and stop")
-    made.add_argument(
+    arguments = argparse.ArgumentParser(prog="python -m benchmarks", description=DESCRIPTION)
+    arguments.add_argument(
+        "--rows", nargs="+", choices=ROWS, metavar="NAME", help="these rows only"
+    )
+    arguments.add_argument(
+        "--long", action="store_true", help="also the long rows, an hour or more"
+    )
+    arguments.add_argument(
+        "--list", action="store_true", help="print the names of all rows, and stop"
+    )
+    arguments.add_argument(
         "--quick", action="store_true", help="tiny sizes, for a test; times are meaningless"
     )
-    made.add_argument("--rounds", type=int, default=LEAST_ROUNDS, help="default: %(default)s")
-    made.add_argument("--threads", type=int, default=os.cpu_count(), help="default: the processors")
-    made.add_argument("--out", type=Path, help="folder for the tables; default: reports")
-    return made
+    arguments.add_argument("--rounds", type=int, default=LEAST_ROUNDS, help="default: %(default)s")
+    arguments.add_argument(
+        "--threads", type=int, default=os.cpu_count(), help="default: the processors"
+    )
+    arguments.add_argument("--out", type=Path, help="folder for the tables; default: reports")
+    return arguments
 
 
-def run(given: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
     """Run the rows that were asked for, and write the tables after each."""
-    if given.list:
+    if options.list:
         print("\n".join(f"{name}{'  (long)' * (name in LONG)}" for name in ROWS))  # noqa: T201
         return 0
-    if given.rounds < 1 or given.threads < 1:
+    if options.rounds < 1 or options.threads < 1:
         raise InputError("--rounds, --threads: expected at least 1")
-    compute_with(given.threads)
+    compute_with(options.threads)
     WORK.mkdir(parents=True, exist_ok=True)
-    setting = Setting(given.quick, given.threads, WORK)
-    out = given.out or (WORK / "quick" if given.quick else Path("reports"))
-    about = {"threads": given.threads, "machine": described(given.threads)}
+    setting = Setting(options.quick, options.threads, WORK)
+    out = options.out or (WORK / "quick" if options.quick else Path("reports"))
+    about = {"threads": options.threads, "machine": described(options.threads)}
     start = time.perf_counter()
     failed = []
-    for name in given.rows or (ROWS if given.long else SHORT):
+    for name in options.rows or (ROWS if options.long else SHORT):
         try:
-            races, growths = run_row(name, setting, given.rounds, about)
+            races, growths = run_row(name, setting, options.rounds, about)
         except (InputError, FailedError) as error:  # the other rows say something all the same
             tell(f"{name}: {error}")
             failed.append(name)
@@ -103,8 +111,8 @@ def run_row(
             tell(in_words(outcome.peer, ratio, outcome.note))
             races.append(race_row(outcome, **about))
         return races, []
-    found = run_growth(name, prepared, rounds=min(GROWTH_ROUNDS, rounds), alone=alone, tell=tell)
-    return [], [growth_row(one, **about) for one in found]
+    growth = run_growth(name, prepared, rounds=min(GROWTH_ROUNDS, rounds), alone=alone, tell=tell)
+    return [], [growth_row(one, **about) for one in growth]
 
 
 def in_words(peer: str, ratio: float | None, note: str) -> str:

@@ -64,9 +64,9 @@ def measure_alone(row: str, who: str, setting: Setting, *, turn: Lock) -> Alone:
         assert process.stdin  # noqa: S101  (for mypy: all three are pipes)
         assert process.stdout  # noqa: S101
         assert process.stderr  # noqa: S101
-        said: list[str] = []
+        lines: list[str] = []
         errors = process.stderr
-        reader = threading.Thread(target=lambda: said.append(errors.read()))
+        reader = threading.Thread(target=lambda: lines.append(errors.read()))
         reader.start()
         started = process.stdout.readline().strip() == READY
         with turn:
@@ -83,7 +83,7 @@ def measure_alone(row: str, who: str, setting: Setting, *, turn: Lock) -> Alone:
         reader.join()
         answer = process.stdout.read().strip()
     if not started or process.returncode:
-        raise FailedError(f"{row}, {who}: {' '.join(said).strip()[-2000:]}")
+        raise FailedError(f"{row}, {who}: {' '.join(lines).strip()[-2000:]}")
     return Alone(float(answer), (peak - before) / 2**20)
 
 
@@ -132,9 +132,11 @@ def main() -> None:
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--quick", action="store_true")
-    given = parser.parse_args()
-    compute_with(given.threads)
-    work = work_of(given.row, given.who, Setting(given.quick, given.threads, given.folder))
+    options = parser.parse_args()
+    compute_with(options.threads)
+    work = work_of(
+        options.row, options.who, Setting(options.quick, options.threads, options.folder)
+    )
     print(READY, flush=True)  # noqa: T201
     sys.stdin.readline()
     start = time.perf_counter()

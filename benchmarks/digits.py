@@ -35,9 +35,9 @@ def for_torchvision(setting: Setting) -> Path:
     return unzipped(folder(setting), setting.folder / name)
 
 
-def unzipped(given: Path, root: Path) -> Path:
+def unzipped(path: Path, root: Path) -> Path:
     """Bring IDX files, zipped or not, to where torchvision's MNIST looks for them below `root`."""
-    for file in sorted(given.glob("*-ubyte*")):
+    for file in sorted(path.glob("*-ubyte*")):
         plain = root / "MNIST" / "raw" / file.name.removesuffix(".gz")
         if not plain.exists():
             content = file.read_bytes()

@@ -16,7 +16,7 @@ PACKAGES = (
 def described(threads: int) -> str:
     """Return processor, memory, threads and versions."""
     memory = psutil.virtual_memory().total / 2**30
-    versions = ", ".join(f"{name} {found}" for name, found in versions_of(PACKAGES).items())
+    versions = ", ".join(f"{name} {number}" for name, number in versions_of(PACKAGES).items())
     return (
         f"{processor()}, {os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()}; {threads} "
         f"threads; Python {platform.python_version()}, {versions}"
@@ -33,10 +33,10 @@ def processor() -> str:
 
 def versions_of(packages: tuple[str, ...]) -> dict[str, str]:
     """Return the versions of those that are installed."""
-    found = {}
+    versions = {}
     for name in packages:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return versions

@@ -51,13 +51,13 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--out", type=Path, default=REPORTS)
-    given = parser.parse_args(arguments)
-    compute_with(given.threads)
+    options = parser.parse_args(arguments)
+    compute_with(options.threads)
     WORK.mkdir(parents=True, exist_ok=True)
-    setting = Setting(given.quick, given.threads, WORK)
+    setting = Setting(options.quick, options.threads, WORK)
     operators: list[pd.DataFrame] = []
     parts = [of_stages(TIMES)]
-    for name in given.rows:
+    for name in options.rows:
         print(f"benchmarks: {name}", file=sys.stderr, flush=True)  # noqa: T201
         prepared = ROWS[name](setting)
         if isinstance(prepared, Race) and prepared.parts:
@@ -66,9 +66,9 @@ def main(arguments: list[str] | None = None) -> int:
             operators.append(by_operator(prepared))
     profiles = pd.concat(operators, ignore_index=True) if operators else NO_OPERATORS
     pieces = pd.concat(parts, ignore_index=True)
-    save_csv(given.out / "benchmarks_profile.csv", profiles)
-    save_csv(given.out / "benchmarks_parts.csv", pieces)
-    save_text(given.out / "benchmarks_profile.md", page(profiles, pieces, given.threads))
+    save_csv(options.out / "benchmarks_profile.csv", profiles)
+    save_csv(options.out / "benchmarks_parts.csv", pieces)
+    save_text(options.out / "benchmarks_profile.md", page(profiles, pieces, options.threads))
     return 0
 
 

@@ -10,7 +10,7 @@ from benchmarks.contract import Growth, Prepare, Race, Setting
 from benchmarks.rows import starting
 
 
-def row(module: str, function: str, **given: Any) -> Prepare:
+def row(module: str, function: str, **arguments: Any) -> Prepare:
     """Return what prepares a row, and imports only then what all who do its work need.
 
     Each is measured alone once, in a process of its own: with all that all rows import, 5 seconds
@@ -18,10 +18,10 @@ def row(module: str, function: str, **given: Any) -> Prepare:
     """
 
     def prepare(setting: Setting) -> Race | Growth:
-        made: Race | Growth = getattr(import_module(f"benchmarks.rows.{module}"), function)(
-            setting, **given
+        measurement: Race | Growth = getattr(import_module(f"benchmarks.rows.{module}"), function)(
+            setting, **arguments
         )
-        return made
+        return measurement
 
     return prepare
 

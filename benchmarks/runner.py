@@ -96,8 +96,8 @@ def run_race(
         clock: seconds.
     """
     here = {name: peer for name, peer in race.peers.items() if peer.is_here}
-    own: dict[str, Work] = {OURS: race.ours, **race.also}
-    works = own | {name: peer.work for name, peer in here.items()}
+    work_of: dict[str, Work] = {OURS: race.ours, **race.also}
+    works = work_of | {name: peer.work for name, peer in here.items()}
     seconds: dict[str, list[float]] = {name: [] for name in works}
     results: dict[str, list[Any]] = {name: [] for name in works}
     possible: list[float] = []
@@ -120,7 +120,7 @@ def run_race(
     with ThreadPoolExecutor(AT_ONCE) as threads:
         mib = dict(zip(works, threads.map(memory, works), strict=True))
     shares = [best / spent for best, spent in zip(possible, seconds[OURS], strict=False)]
-    for who in own:
+    for who in work_of:
         what = race.what if who == OURS else who
         ours = Outcome(row, what, ours=Spread.of(seconds[who]), rounds=rounds, our_mib=mib[who])
         if race.limit and who == OURS:

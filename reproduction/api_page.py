@@ -61,13 +61,13 @@ def described(thing: object, name: str, *, is_property: bool = False) -> str:
 
 def signature(function: object, name: str) -> str:
     """Return a signature on one line, or with a line for each parameter."""
-    found = inspect.signature(function)  # type: ignore[arg-type]
-    short = MODULE.sub("", f"{name}{found}").replace("'", "")
+    text = inspect.signature(function)  # type: ignore[arg-type]
+    short = MODULE.sub("", f"{name}{text}").replace("'", "")
     if len(short) <= WIDTH:
         return short
     parts, returns = [], f" -> {short.rpartition(' -> ')[2]}" if " -> " in short else ""
     star = False
-    for parameter in found.parameters.values():
+    for parameter in text.parameters.values():
         if parameter.kind is parameter.KEYWORD_ONLY and not star:
             parts.append("    *,")
             star = True

@@ -35,32 +35,32 @@ def command_parser(name: str) -> argparse.ArgumentParser:
     with mock.patch.object(os, "cpu_count", return_value=1):
         top = parser(name)
     (commands,) = (one for one in top._actions if isinstance(one, argparse._SubParsersAction))
-    found: argparse.ArgumentParser = commands.choices[name]
-    return found
+    command: argparse.ArgumentParser = commands.choices[name]
+    return command
 
 
 def options(name: str) -> str:
     """Return the usage of a command as a block, a table for each group, and its epilog."""
-    own = command_parser(name)
+    command = command_parser(name)
     with mock.patch.dict(os.environ, {"COLUMNS": COLUMNS, "NO_COLOR": "1"}):
-        usage = own.format_usage().strip()
+        usage = command.format_usage().strip()
     parts = ["```text", usage, "```"]
-    for group in own._action_groups:
+    for group in command._action_groups:
         actions = [one for one in group._group_actions if one.dest != "help"]
         if actions:
             title = str(group.title).rstrip(":")
             parts += ["", f"**{title[:1].upper()}{title[1:]}**", ""]
-            parts.append(table(("name", "meaning"), [row(own, one) for one in actions], left=2))
-    if own.epilog:
-        text = own.epilog.strip()
+            parts.append(table(("name", "meaning"), [row(command, one) for one in actions], left=2))
+    if command.epilog:
+        text = command.epilog.strip()
         lines = ["```text", text, "```"] if "\n" in text else [f"{text[:1].upper()}{text[1:]}"]
         parts += ["", *lines]
     return "\n".join(parts)
 
 
-def row(own: argparse.ArgumentParser, action: argparse.Action) -> tuple[str, str]:
+def row(command: argparse.ArgumentParser, action: argparse.Action) -> tuple[str, str]:
     """Return the name and the help of an argument, safe for a cell of a table."""
-    formatter = own._get_formatter()
+    formatter = command._get_formatter()
     metavar = formatter._metavar_formatter(
         action, formatter._get_default_metavar_for_optional(action)
     )
@@ -81,7 +81,7 @@ def commands(folder: str) -> str:
 def pages(root: Path) -> dict[Path, str]:
     """Return each page with its generated parts of today."""
     folder = root / "docs" / "commands"
-    found = {
+    texts = {
         path: replaced(path.read_text(encoding="utf-8"), "commands", commands(links))
         for path, links in ((root / "README.md", "docs/commands/"), (folder / "index.md", ""))
     }
@@ -89,8 +89,8 @@ def pages(root: Path) -> dict[Path, str]:
         path = folder / f"{name}.md"
         begun = PAGE.format(name=name, does=f"{does[0].upper()}{does[1:]}.")
         text = path.read_text(encoding="utf-8") if path.exists() else begun
-        found[path] = replaced(text, "options", options(name))
-    return found
+        texts[path] = replaced(text, "options", options(name))
+    return texts
 
 
 if __name__ == "__main__":

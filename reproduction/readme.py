@@ -167,15 +167,15 @@ def photo_results(tables: Sequence[pd.DataFrame]) -> str:
     cells = cells[cells["lambda"] == PHOTO_LAMBDA]
     rows = []
     for pair, name in PHOTO_NAMES.items():
-        own = cells[cells["pair"] == pair]
+        group = cells[cells["pair"] == pair]
         shown = [
-            mean_and_sd(own[column])
+            mean_and_sd(group[column])
             for column in (
                 "classification.accuracy",
                 *(f"detectors.{COMBINED}.{key}" for key in ("auroc", "far_auroc", "false_reject")),
             )
         ]
-        rows.append([name, f"{own['data.normal_train'].iloc[0]:,}", *shown])
+        rows.append([name, f"{group['data.normal_train'].iloc[0]:,}", *shown])
     return table(PHOTO_HEADINGS, rows)
 
 

@@ -22,16 +22,16 @@ def main(params: Path, images: Path, further: Path) -> None:
     """Draw, read, choose."""
     values = Parameters.load(params)
     parts = load_arrays(images, *(name for name in names_in(images) if name.endswith("/images")))
-    found = further_sets(
+    sets = further_sets(
         Path(values.further.path),
         Form.of(parts[TEST]),
-        known={sha256 for own in parts.values() for sha256 in hashes(own)},
+        known={sha256 for arrays in parts.values() for sha256 in hashes(arrays)},
         letter_count=values.further.letters,
         most=values.split.further_images,
         options=values.images,
         seed=values.seed,
     )
-    save_arrays(further, {f"{part}/images": own for part, own in found})
+    save_arrays(further, {f"{part}/images": arrays for part, arrays in sets})
 
 
 if __name__ == "__main__":

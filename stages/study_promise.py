@@ -37,7 +37,10 @@ def main(params: Path, scores: Path, promise: Path, fdr: Path) -> None:
     splits, alpha, seed = values.promise.splits, values.calibration.alpha, values.seed
     # `combined` is calibrated on every other image, see `belong.detectors.combined`.
     labels = arrays[f"{HELD_OUT}/predicted"]
-    own = held_out[COMBINED], labels if len(held_out[COMBINED]) == len(labels) else labels[1::2]
+    calibration = (
+        held_out[COMBINED],
+        labels if len(held_out[COMBINED]) == len(labels) else labels[1::2],
+    )
     tables = [
         resplits(enough, test, splits=splits, alpha=alpha, seed=seed, guarantee=guarantee)
         for guarantee in (MARGINAL, CONDITIONAL)
@@ -48,7 +51,7 @@ def main(params: Path, scores: Path, promise: Path, fdr: Path) -> None:
     ]
     of_classes = class_resplits(
         COMBINED,
-        own,
+        calibration,
         (test[COMBINED], arrays[f"{TEST}/predicted"]),
         about["class_names"],
         splits=splits,

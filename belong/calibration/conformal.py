@@ -120,8 +120,8 @@ def rejects_range(
     """
     first, chances = 0, np.ones(1)
     for n, m, rank in groups:
-        own = chances_of(n, m, rank) if rank else np.ones(1)
-        total = np.convolve(chances, own)
+        chances_of_count = chances_of(n, m, rank) if rank else np.ones(1)
+        total = np.convolve(chances, chances_of_count)
         kept = np.flatnonzero(total > NEGLIGIBLE * total.max())
         first, chances = first + int(kept[0]), total[kept[0] : kept[-1] + 1]
     low, high = np.searchsorted(chances.cumsum(), ((1 - level) / 2, (1 + level) / 2))

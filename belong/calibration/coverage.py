@@ -48,14 +48,14 @@ def outside(numbers: Mapping[str, Any]) -> dict[str, float]:
     Args:
         numbers: metrics_all.json of a run whose thresholds in force are the calibrated ones.
     """
-    found = {}
+    outliers = {}
     for name, measured in numbers["detectors"].items():
         rate = measured.get("false_reject")
         if rate is not None:
             low, high = expected(name, numbers["calibration"], numbers["data"]["normal_test"])
             if not round(low, 4) <= rate <= round(high, 4):  # the rate has four decimals
-                found[name] = rate
-    return found
+                outliers[name] = rate
+    return outliers
 
 
 COLUMNS = [
@@ -117,9 +117,14 @@ def class_rates(
             guarantee=PER_CLASS,
         )
         rejected = ~rule.belongs(scores[fresh], labels[fresh])
-        for label, own in rule.of_class.items():
+        for label, calibration_of_class in rule.of_class.items():
             if (is_own := labels[fresh] == label).any():
-                yield label, len(own.scores), int(is_own.sum()), float(rejected[is_own].mean())
+                yield (
+                    label,
+                    len(calibration_of_class.scores),
+                    int(is_own.sum()),
+                    float(rejected[is_own].mean()),
+                )
 
 
 def resplits(
@@ -151,9 +156,9 @@ def resplits(
         is empty.
     """
     rows = []
-    for name, own in calibration.items():
-        every = np.concatenate([own, test[name]])
-        n = len(own)
+    for name, held_out in calibration.items():
+        every = np.concatenate([held_out, test[name]])
+        n = len(held_out)
         if guarantee == CONDITIONAL:
             n = min(n, max(least_to_calibrate(alpha, guarantee), len(every) // SHARE))
         m = len(every) - n
@@ -187,7 +192,7 @@ def class_resplits(
     normal test images. The numbers of images and the range are means over the splits.
     """
     scores, labels = (np.concatenate(both) for both in zip(calibration, test, strict=True))
-    own: dict[int, list[tuple[float, ...]]] = {}
+    rates_of: dict[int, list[tuple[float, ...]]] = {}
     for label, n, m, rate in class_rates(
         scores,
         labels,
@@ -200,11 +205,11 @@ def class_resplits(
         chances = conformal.chances_of(n, m, rejectable(n, alpha))
         above = float(chances[math.floor(alpha * m + ROUNDING) + 1 :].sum())
         row = n, m, low, high, low <= rate <= high, rate > alpha + ROUNDING, above, rate
-        own.setdefault(label, []).append(row)
+        rates_of.setdefault(label, []).append(row)
     rows = []
-    for label, found in sorted(own.items()):
-        n, m, low, high, within, above, expected_above, achieved = np.array(found, float).T
-        sizes = round(n.mean()), round(m.mean()), low.mean(), high.mean(), len(found)
+    for label, rates in sorted(rates_of.items()):
+        n, m, low, high, within, above, expected_above, achieved = np.array(rates, float).T
+        sizes = round(n.mean()), round(m.mean()), low.mean(), high.mean(), len(rates)
         counts = int(within.sum()), int(above.sum()), round(float(expected_above.sum()), 1)
         ends = achieved.min(), achieved.mean(), achieved.max()
         rows.append((PER_CLASS, name, class_names[label], *sizes, *counts, *ends))
@@ -238,9 +243,9 @@ def false_discoveries(
         anomalies that are reported.
     """
     rows = []
-    for name, own in calibration.items():
-        n = len(own)
-        every = np.concatenate([own, test[name]])
+    for name, held_out in calibration.items():
+        n = len(held_out)
+        every = np.concatenate([held_out, test[name]])
         foreign = min(round(BATCH * FOREIGN), len(anomalies[name]))
         normal = min(BATCH - foreign, len(test[name]))
         is_false = np.arange(normal + foreign) < normal
@@ -251,12 +256,12 @@ def false_discoveries(
             others = rng.choice(anomalies[name], foreign, replace=False)
             batch = np.concatenate([drawn[n : n + normal], others])
             ranks = np.rint(conformal.p_values(drawn[:n], batch) * (n + 1)).astype(np.int64)
-            for share, found in shares_of.items():
+            for share, values in shares_of.items():
                 reported = ranks <= reported_rank(ranks, n=n, fdr=share)
                 false = (reported & is_false).sum() / max(1, reported.sum())
-                found.append((float(false), float(reported[~is_false].mean())))
-        for share, found in shares_of.items():
-            false, power = np.array(found).T
+                values.append((float(false), float(reported[~is_false].mean())))
+        for share, values in shares_of.items():
+            false, power = np.array(values).T
             error = false.std(ddof=1) / math.sqrt(splits)
             sizes = n, normal + foreign, foreign, splits, share * normal / (normal + foreign)
             rows.append((name, share, *sizes, false.mean(), error, power.mean()))

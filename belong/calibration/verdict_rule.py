@@ -105,7 +105,7 @@ class VerdictRule:
         Raises:
             InputError: n is too small for alpha.
         """
-        own: dict[int, Calibration] = {}
+        of_class: dict[int, Calibration] = {}
         few: dict[int, int] = {}
         if guarantee == PER_CLASS:
             if predicted is None:
@@ -115,23 +115,23 @@ class VerdictRule:
                 if len(of_label) < least_to_calibrate(alpha):
                     few[label] = len(of_label)
                 else:
-                    own[label] = Calibration.of(of_label, alpha=alpha)
+                    of_class[label] = Calibration.of(of_label, alpha=alpha)
         pooled = Calibration.of(scores, alpha=alpha, guarantee=guarantee)
-        return cls(guarantee, alpha, pooled, own, few)
+        return cls(guarantee, alpha, pooled, of_class, few)
 
     def belongs(self, scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Decide, by scores (n,) and predicted classes (n,) int: (n,) bool."""
         limits = np.full(len(scores), self.pooled.limit)
-        for label, own in self.of_class.items():
-            limits[labels == label] = own.limit
+        for label, calibration in self.of_class.items():
+            limits[labels == label] = calibration.limit
         return decide(scores, limits)
 
     def p_values(self, scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Return the p-value of each image among the calibration images of its group: (n,)."""
         values = conformal.p_values_of(self.pooled.ties, scores)
-        for label, own in self.of_class.items():
+        for label, calibration in self.of_class.items():
             is_own = labels == label
-            values[is_own] = conformal.p_values_of(own.ties, scores[is_own])
+            values[is_own] = conformal.p_values_of(calibration.ties, scores[is_own])
         return values
 
     def at_rank(self, rank: int) -> Self:
@@ -143,9 +143,9 @@ class VerdictRule:
 
         Of each class (c,) there are so many new images.
         """
-        both = [(own, counts[label]) for label, own in self.of_class.items()]
+        both = [(calibration, counts[label]) for label, calibration in self.of_class.items()]
         both.append((self.pooled, sum(counts) - sum(m for _, m in both)))
-        return [(len(own.scores), m, own.rank) for own, m in both]
+        return [(len(calibration.scores), m, calibration.rank) for calibration, m in both]
 
     def rejects_range(self, counts: Sequence[int]) -> tuple[int, int]:
         """Return between which numbers of false rejects 95 of 100 cases lie, see `groups`."""

@@ -130,7 +130,8 @@ def export(
         raise InputError(f"{name}: exists; expected the name of a new file")
     if not out.parent.is_dir():
         raise InputError(f"{printable(out.parent)}: no such folder; expected one for {out.name}")
-    bundle = (model if isinstance(model, Model) else load_model(as_path("model", model))).bundle
+    loaded = model if isinstance(model, Model) else load_model(as_path("model", model))
+    bundle = loaded.bundle
     moved = ScoringOptions(alpha=alpha, guarantee=guarantee)
     rule = rule_for(bundle, moved)
     try:
@@ -143,11 +144,12 @@ def export(
             f"{error.name} is not installed; run pip install onnx onnxscript onnxruntime"
         ) from None
 
+    form = loaded.predictor.manifest.form  # a model whose arrays do not fit together is refused
     comparison = None
     with whole_file(out) as part:
         part.write_bytes(onnx_model(bundle, rule).SerializeToString(deterministic=True))
         if folder is not None:
-            comparison = compare(bundle, part, batches(folder, bundle.manifest.form), rule=rule)
+            comparison = compare(bundle, part, batches(folder, form), rule=rule)
             check(comparison, name)
     return ExportedModel(out, out.stat().st_size, comparison)
 

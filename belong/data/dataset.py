@@ -99,7 +99,9 @@ def copies(data: DataSet, sha256: np.ndarray) -> np.ndarray:
     reasons[pool[is_copy]] = [f"the same image as {first[one]}" for one in sha256[pool[is_copy]]]
     named = table["label"].map(dict(enumerate(data.class_names)))
     classes = (
-        named[contradicts].groupby(table["sha256"]).agg(lambda own: " and ".join(sorted(set(own))))
+        named[contradicts]
+        .groupby(table["sha256"])
+        .agg(lambda group: " and ".join(sorted(set(group))))
     )
     mixed = pool[contradicts]
     reasons[mixed] = [f"{IS_IN}{classes[one]}" for one in sha256[mixed]]

@@ -70,30 +70,30 @@ def listed(lines: Iterable[bytes]) -> Incoming:
     return Incoming("", sorted(paths, key=lambda path: Path(path).parts), [], [])
 
 
-def _walk(found: Incoming, *, follow_links: bool) -> None:
+def _walk(incoming: Incoming, *, follow_links: bool) -> None:
     """Add the content of a folder in sorted order; record the reason for an unreadable one.
 
     Iterative, because a folder tree may exceed the recursion limit.
     """
-    top, there = os.path.realpath(found.top), Path(found.top)
+    top, there = os.path.realpath(incoming.top), Path(incoming.top)
     seen = {_place(there)} if there.exists() else set()
-    left = _entries(found, "")[::-1]
+    left = _entries(incoming, "")[::-1]
     while left:
         path, entry = left.pop()
         if entry.name.startswith(".") or entry.name in NOT_OURS:
-            found.ignored.append((path, why_ignored(Path(entry.path))))
+            incoming.ignored.append((path, why_ignored(Path(entry.path))))
         elif not follow_links and _leads_out(entry, top):
-            found.shut.append((path, LEADS_OUT))
+            incoming.shut.append((path, LEADS_OUT))
         elif not _is_folder(entry):
             if is_picture(Path(entry.path)):
-                found.files.append(path)
+                incoming.files.append(path)
             else:
-                found.ignored.append((path, why_ignored(Path(entry.path))))
+                incoming.ignored.append((path, why_ignored(Path(entry.path))))
         elif (place := _place(entry)) in seen:
-            found.ignored.append((path, SEEN))
+            incoming.ignored.append((path, SEEN))
         else:
             seen.add(place)
-            left += _entries(found, path)[::-1]
+            left += _entries(incoming, path)[::-1]
 
 
 def _place(folder: "os.DirEntry[str] | Path") -> tuple[int, int]:
@@ -102,13 +102,13 @@ def _place(folder: "os.DirEntry[str] | Path") -> tuple[int, int]:
     return state.st_dev, state.st_ino
 
 
-def _entries(found: Incoming, inside: str) -> "list[tuple[str, os.DirEntry[str]]]":
+def _entries(incoming: Incoming, inside: str) -> "list[tuple[str, os.DirEntry[str]]]":
     """Return the paths of what lies in a folder, sorted; note why, if it is shut."""
     try:
-        with os.scandir(found.path(inside)) as entries:
+        with os.scandir(incoming.path(inside)) as entries:
             there = sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
-        found.shut.append((inside or ".", error.strerror or str(error)))
+        incoming.shut.append((inside or ".", error.strerror or str(error)))
         return []
     return [(f"{inside}/{entry.name}" if inside else entry.name, entry) for entry in there]
 

@@ -150,8 +150,8 @@ def read_images(files: Sequence[Path]) -> tuple[np.ndarray, list[str]]:
     parts = [read_idx(file, axes=3) for file in files]
     for file, images in zip(files, parts, strict=True):
         if images.shape[1:] != parts[0].shape[1:]:
-            own, first = ("x".join(map(str, one.shape[1:])) for one in (images, parts[0]))
-            raise InputError(f"{file}: expected {first} pixels as in {files[0].name}, got {own}")
+            shape, first = ("x".join(map(str, one.shape[1:])) for one in (images, parts[0]))
+            raise InputError(f"{file}: expected {first} pixels as in {files[0].name}, got {shape}")
     names = [
         f"{_plain(file).name}/{number}"
         for file, images in zip(files, parts, strict=True)

@@ -25,6 +25,7 @@ from belong.runtime.text import printable
 # What operating systems and programs leave in folders of photos, beside names with a dot.
 NOT_OURS = {"__MACOSX", "@eaDir"}
 SEEN = "a link to a folder that is read already"
+OUTSIDE = "a link to a folder outside; only a class folder may be one"
 # Two folders with such names are parts of a data set; one alone may be a class, of trains.
 PARTS = {"test", "testing", "train", "training", "val", "valid", "validation"}
 
@@ -138,10 +139,10 @@ def _by_class(top: Path, root: Path, ignored: list[tuple[Path, str]], wrong: lis
     above = {_place(root), _place(top)}
     for path in sorted(top.iterdir()):
         if _is_class_folder(path):
-            if _place(path) in above:
+            if _place(path) in above or root.resolve().is_relative_to(path.resolve()):
                 ignored.append((path, "a link to a folder above it"))
                 continue
-            found[path.name] = _images_below(path, {*above, _place(path)}, ignored)
+            found[path.name] = _images_below(path, root, {*above, _place(path)}, ignored)
         elif not _is_hidden(path) and is_image(path):
             loose.append(path)
         else:
@@ -154,16 +155,24 @@ def _by_class(top: Path, root: Path, ignored: list[tuple[Path, str]], wrong: lis
     return found or {root.resolve().name: loose}
 
 
-def _images_below(folder: Path, seen: set[Place], ignored: list[tuple[Path, str]]) -> list[Path]:
-    """Return the images in `folder` and its subfolders; links may form cycles."""
-    images = []
+def _images_below(
+    folder: Path, root: Path, seen: set[Place], ignored: list[tuple[Path, str]]
+) -> list[Path]:
+    """Return the images in `folder` and its subfolders; links may form cycles.
+
+    A link to a folder outside of both `folder` and `root` is ignored: it may lead to the whole
+    disk. One to an image is followed, as in a tree of `belong clean --link`.
+    """
+    images, inside = [], (folder.resolve(), root.resolve())
     left = sorted(folder.iterdir(), reverse=True)
     while left:  # not recursive: a folder may be too deep
         path = left.pop()
         if _is_hidden(path):
             ignored.append((path, why_ignored(path)))
         elif path.is_dir():
-            if _place(path) in seen:
+            if path.is_symlink() and not any(map(path.resolve().is_relative_to, inside)):
+                ignored.append((path, OUTSIDE))
+            elif _place(path) in seen:
                 ignored.append((path, SEEN))
             else:
                 seen.add(_place(path))

@@ -231,11 +231,11 @@ class _Worker:
             with _starting, _quietly():
                 if self._is_closed:
                     return
-                own, other = CONTEXT.Pipe()
+                ours, other = CONTEXT.Pipe()
                 process = CONTEXT.Process(target=_serve, args=(other,), daemon=True)
                 process.start()
                 other.close()
-                self._process, self._connection = process, own
+                self._process, self._connection = process, ours
         except (ImportError, NotImplementedError, OSError):
             return
 

@@ -57,46 +57,56 @@ def look(path: Path) -> DataSet | ImageFiles:
     return idx.read(path) if idx.is_idx_folder(path) else list_images(path)
 
 
-def unread_heif(*found: DataSet | ImageFiles) -> str:
+def unread_heif(*image_sets: DataSet | ImageFiles) -> str:
     """Return one line about HEIC photos that cannot be read here, or ""."""
-    files = [one.paths for one in found if isinstance(one, ImageFiles)]
+    files = [one.paths for one in image_sets if isinstance(one, ImageFiles)]
     return heif_without_reader(chain.from_iterable(files))
 
 
-def own_form(found: DataSet | ImageFiles, *, side_px: int, color: Color) -> Form:
+def own_form(images: DataSet | ImageFiles, *, side_px: int, color: Color) -> Form:
     """Return the form of the first data set: that of IDX images, or the configured one of files."""
-    return Form.of(found.images) if isinstance(found, DataSet) else Form(side_px, side_px, color)
+    return Form.of(images.images) if isinstance(images, DataSet) else Form(side_px, side_px, color)
 
 
-def pack(found: DataSet | ImageFiles, form: Form, *, background: Rgb, max_pixels: int) -> Packed:
+def pack(
+    image_set: DataSet | ImageFiles, form: Form, *, background: Rgb, max_pixels: int
+) -> Packed:
     """Decode image files to a form; color auto is chosen from the files.
 
     Args:
-        found: what `look` found; what is in an array already stays as it is.
+        image_set: what `look` found; what is in an array already stays as it is.
         form: of what is made of files.
         background: color behind transparent pixels.
         max_pixels: larger images count as unreadable.
     """
-    if isinstance(found, DataSet):
-        return Packed(found, [], [], np.ones(len(found.images), bool))
-    images = np.empty((len(found.files), form.channels, form.height, form.width), np.uint8)
+    if isinstance(image_set, DataSet):
+        return Packed(image_set, [], [], np.ones(len(image_set.images), bool))
+    images = np.empty((len(image_set.files), form.channels, form.height, form.width), np.uint8)
     decode = Decoder(form, background, max_pixels).decode
     reasons = np.full(len(images), "", object)
-    for row, answer in enumerate(each_file(decode, found.paths, f"reading {found.folder.name}")):
+    for row, answer in enumerate(
+        each_file(decode, image_set.paths, f"reading {image_set.folder.name}")
+    ):
         if isinstance(answer, str):
             reasons[row] = answer
         else:
             images[row] = answer.pixels
-    names = np.array([printable(file) for file in found.files], dtype=object)
+    names = np.array([printable(file) for file in image_set.files], dtype=object)
     read = np.flatnonzero(reasons == "")
     bad = np.flatnonzero(reasons != "")
     images = _closed_up(images, read)
     if form.color == "auto" and _all_grey(images):
         images = images[:, :1]
     return Packed(
-        DataSet(images, found.labels[read], found.class_names, found.is_test[read], names[read]),
+        DataSet(
+            images,
+            image_set.labels[read],
+            image_set.class_names,
+            image_set.is_test[read],
+            names[read],
+        ),
         unreadable=list(zip(names[bad], reasons[bad], strict=True)),
-        ignored=[(printable(path), reason) for path, reason in found.ignored],
+        ignored=[(printable(path), reason) for path, reason in image_set.ignored],
         is_read=reasons == "",
     )
 

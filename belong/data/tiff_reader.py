@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 import numpy as np
 from PIL import ExifTags, Image
-from tifffile import COMPRESSION, PHOTOMETRIC, TiffFile, TiffPage
+from tifffile import COMPRESSION, PHOTOMETRIC, PREDICTOR, TiffFile, TiffPage
 
 from belong.data.jpeg_decoder import jpeg_damage
 from belong.data.unreadable import UnreadableError
@@ -26,6 +26,12 @@ COMPRESSIONS = {
     COMPRESSION.PACKBITS, COMPRESSION.LZMA, COMPRESSION.ZSTD, COMPRESSION.WEBP, COMPRESSION.LERC,
     COMPRESSION.PNG, COMPRESSION.JPEGXL,
 }  # fmt: skip
+# With others, and with samples of other bits, some programs apply a predictor, and others do not.
+PREDICTED = {
+    COMPRESSION.LZW, COMPRESSION.ADOBE_DEFLATE, COMPRESSION.DEFLATE, COMPRESSION.LZMA,
+    COMPRESSION.ZSTD,
+}  # fmt: skip
+PREDICTED_BITS = (8, 16, 32)
 # Photometric interpretation -> samples that are no extra ones.
 SAMPLES: dict[int, int] = {
     PHOTOMETRIC.MINISWHITE: 1, PHOTOMETRIC.MINISBLACK: 1, PHOTOMETRIC.RGB: 3,
@@ -145,6 +151,15 @@ def _refuse_unknown(page: TiffPage) -> None:
     elif page.compression not in COMPRESSIONS:
         name = getattr(page.compression, "name", page.compression)
         reason = f"a TIFF with the compression {name}"
+    elif page.predictor != PREDICTOR.NONE and (
+        page.predictor != PREDICTOR.HORIZONTAL
+        or page.compression not in PREDICTED
+        or page.bitspersample not in PREDICTED_BITS
+    ):
+        name = getattr(page.compression, "name", page.compression)
+        reason = f"a TIFF of {page.bitspersample} bits and the compression {name} with a predictor"
+    elif page.bitspersample == 24:  # in a little-endian file, programs differ in their order
+        reason = "a TIFF of 24 bits for each sample"
     elif page.imagedepth != 1:
         reason = f"a volume of {page.imagedepth} slices"
     elif kind == PHOTOMETRIC.SEPARATED and page.tags.valueof(INK_SET, CMYK_INKS) != CMYK_INKS:

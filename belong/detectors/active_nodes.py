@@ -34,6 +34,7 @@ class ActiveNodes(Detector):
 
     odd = "it activates a combination of units that no class activates"
 
+    axes = "frequency cb"
     frequency: Tensor
 
     @classmethod
@@ -44,7 +45,7 @@ class ActiveNodes(Detector):
         patterns = _patterns(training.views)
         classes = range(len(training.class_names))
         of_class = [patterns[training.labels == label] for label in classes]
-        return cls(torch.stack([(own.sum(dim=0) + 1) / (len(own) + 2) for own in of_class]))
+        return cls(torch.stack([(nodes.sum(dim=0) + 1) / (len(nodes) + 2) for nodes in of_class]))
 
     def score(self, views: Views) -> Tensor:
         """(n,)."""

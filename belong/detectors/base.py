@@ -14,7 +14,9 @@ from belong.models.activations import Views
 from belong.models.forward_pass import forward_pass
 from belong.runtime.errors import InputError
 
+Arrays = Mapping[str, np.ndarray]
 ROWS = 64  # images that are scored together, always as many
+MOST_POWERS = 100
 
 
 @dataclass(frozen=True)
@@ -43,14 +45,21 @@ class Training:
 
 @dataclass(frozen=True)
 class FittedTensors:
-    """A frozen dataclass of tensors, saved under their names."""
+    """A frozen dataclass of tensors, saved under their names.
+
+    Attributes:
+        axes: the arrays, and the axes of each, a letter for an axis. Those of one letter have one
+            size: c that of the classes, 1 that or 1, p at most MOST_POWERS.
+    """
+
+    axes: ClassVar[str] = ""
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the fitted tensors by name."""
         return {field.name: getattr(self, field.name).numpy() for field in fields(self)}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
+    def from_arrays(cls, arrays: Arrays) -> Self:
         """Build the detector from the result of `arrays()`."""
         return cls(**{name: torch.from_numpy(values) for name, values in arrays.items()})
 
@@ -87,6 +96,27 @@ class Detector(FittedTensors, ABC):
         return None
 
 
+def check_axes(kind: type[FittedTensors], arrays: Arrays, *, classes: int) -> None:
+    """Check the shapes of a detector's arrays: with others, a score may take any time and memory.
+
+    Raises:
+        ValueError: an array is missing, or has another shape.
+    """
+    sizes = {"c": classes}
+
+    def fits(axis: str, size: int) -> bool:
+        if axis == "p":
+            return size <= MOST_POWERS
+        return size in (1, classes) if axis == "1" else sizes.setdefault(axis, size) == size
+
+    for entry in filter(None, kind.axes.split(", ")):
+        name, _, axes = entry.partition(" ")
+        shape = arrays[name].shape if name in arrays else None
+        if shape is None or len(shape) != len(axes) or not all(map(fits, axes, shape)):
+            expected = ", ".join(str(sizes.get(axis, axis)) for axis in axes)
+            raise ValueError(f"{name}: expected an array ({expected}), got {shape}")
+
+
 def scores_of(detectors: Mapping[str, Detector], views: Views) -> dict[str, np.ndarray]:
     """Return the score of each image by each detector: (n,) float32.
 
@@ -95,7 +125,7 @@ def scores_of(detectors: Mapping[str, Detector], views: Views) -> dict[str, np.n
     """
     tensors = vars(views).values()
     scores = forward_pass(
-        lambda *some: [detector.score(Views(*some)) for detector in detectors.values()],
+        lambda *arrays: [detector.score(Views(*arrays)) for detector in detectors.values()],
         *tensors,
         batch_size=ROWS,
         device=torch.device("cpu"),

@@ -25,6 +25,7 @@ class CodeNeighbors(Detector):
     odd = "no training image looks similar"
     needs_autoencoder = True
 
+    axes = "codes ne, k"
     codes: Tensor
     k: Tensor
 

@@ -184,8 +184,9 @@ class Combination:
             for name, surprise in self.surprises.items()
             if name != REVIEW_HEAD
         ]
-        # One after the other: NumPy's sum depends on the number of images, too.
-        return reduce(np.add, parts).astype(np.float32)
+        with np.errstate(over="ignore"):  # infinite: such a score is never accepted
+            # One after the other: NumPy's sum depends on the number of images, too.
+            return reduce(np.add, parts).astype(np.float32)
 
 
 def combined(
@@ -225,19 +226,20 @@ def cross_combined(
 ) -> dict[str, np.ndarray]:
     """Return the combined score of every part; images of `held_out` were scored out of fold.
 
-    All of these fit the p-values, and none is set aside: those of each come from the others, as
-    those of a new image come from images that it is none of.
+    The p-values of each held-out image come from all other held-out images, as those of a new image
+    come from images other than itself.
 
     From part -> detector -> (n,) to part -> (n,) float32.
     """
-    own = {name: scores[held_out][name] for name in members}
+    member_scores = {name: scores[held_out][name] for name in members}
     rest = {part: by_name for part, by_name in scores.items() if part != held_out}
-    every = Combination.fit(own, tail=tail, rule=rule)
+    every = Combination.fit(member_scores, tail=tail, rule=rule)
     sums = {part: every.score({name: x[name] for name in members}) for part, x in rest.items()}
-    n = len(next(iter(own.values())))
+    n = len(next(iter(member_scores.values())))
     each = [
-        Combination.fit({name: np.delete(x, row) for name, x in own.items()}, tail=tail, rule=rule)
-        .score({name: x[row : row + 1] for name, x in own.items()})
+        Combination.fit(
+            {name: np.delete(x, row) for name, x in member_scores.items()}, tail=tail, rule=rule
+        ).score({name: x[row : row + 1] for name, x in member_scores.items()})
         for row in range(n)
     ]  # fmt: skip
     return sums | {held_out: np.concatenate(each)}

@@ -31,6 +31,7 @@ class FeatureNeighbors(Detector):
     odd = "no training image has similar features"
     layer: ClassVar[Literal["features", "hidden"]] = "features"
 
+    axes = "directions nd, k"
     directions: Tensor
     k: Tensor
 

@@ -82,7 +82,7 @@ def depths(trees: Grove, columns: np.ndarray, *, out: np.ndarray) -> None:
     beyond = _beyond(trees, columns)
     reached = np.full((len(trees.depth), beyond.shape[1]), 255, dtype=np.uint8)
     went_right = np.zeros((len(trees.turns), *reached.shape), dtype=np.uint8)
-    for turn, found in zip(trees.turns, went_right, strict=True):
+    for turn, turns in zip(trees.turns, went_right, strict=True):
         above, m = reached.take(turn.source, axis=0), len(turn.source)
         reached = np.empty((2 * m, above.shape[1]), dtype=np.uint8)
         np.bitwise_and(above, beyond.take(turn.cut, axis=0), out=reached[m:])
@@ -93,11 +93,11 @@ def depths(trees: Grove, columns: np.ndarray, *, out: np.ndarray) -> None:
         for width in turn.widths[1:]:
             np.bitwise_or(chunk[:width], reached[m + start :][:width], out=chunk[:width])
             start += width
-        found[turn.trees] = chunk
+        turns[turn.trees] = chunk
     size = trees.depth.shape[1]
     paths = np.zeros((len(trees.depth), n), dtype=np.min_scalar_type(size - 1))
-    for level, found in enumerate(went_right):
-        bits = np.unpackbits(found, axis=1, count=n).astype(paths.dtype, copy=False)
+    for level, turns in enumerate(went_right):
+        bits = np.unpackbits(turns, axis=1, count=n).astype(paths.dtype, copy=False)
         bits <<= level
         paths |= bits
     offsets = np.arange(0, trees.depth.size, size)[:, None]  # where a tree's depths start

@@ -20,6 +20,7 @@ class GeneralizedEntropy(Unfitted):
     """The entropy with power `gamma`, () float64, of the `top` largest, () int64."""
 
     odd = "the classifier is undecided between classes"
+    axes = "gamma, top"
     gamma: Tensor
     top: Tensor
 

@@ -38,6 +38,7 @@ class MapsGram(Detector):
 
     odd = "its edges are weaker or stronger together than in every image of its class"
 
+    axes = "low cpm, high cpm"
     low: Tensor
     high: Tensor
 
@@ -49,7 +50,7 @@ class MapsGram(Detector):
         high = torch.zeros_like(low)
         for label in range(len(low)):
             class_maps = maps[training.labels == label]
-            ends = [_row_sums(some, powers).aminmax(dim=1) for some in class_maps.split(CHUNK)]
+            ends = [_row_sums(chunk, powers).aminmax(dim=1) for chunk in class_maps.split(CHUNK)]
             if len(class_maps):
                 low[label] = torch.stack([one.min for one in ends]).amin(dim=0)
                 high[label] = torch.stack([one.max for one in ends]).amax(dim=0)

@@ -96,9 +96,9 @@ def check(forest: Forest) -> None:
     }:
         raise ValueError("isolation forest: expected as many children as nodes")
     start = np.repeat(np.cumsum(nodes) - nodes, nodes)
-    own, size, inner = np.arange(q) - start, np.repeat(nodes, nodes), axis >= 0
+    places, size, inner = np.arange(q) - start, np.repeat(nodes, nodes), axis >= 0
     for children in (left, right):
-        if not ((own < children) & (children < size))[inner].all():
+        if not ((places < children) & (children < size))[inner].all():
             raise ValueError("isolation forest: expected each node before its children")
     level, levels = (np.cumsum(nodes) - nodes)[inner[np.cumsum(nodes) - nodes]], 0
     while len(level):

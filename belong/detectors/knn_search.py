@@ -47,13 +47,13 @@ class Neighbors:
         chunk = chunk or QUERIES * torch.get_num_threads()
         products = queries.new_empty(min(chunk, len(queries)), self._columns.shape[1])
         distances = []
-        for some in (queries - self._center).split(chunk):
+        for part in (queries - self._center).split(chunk):
             # Half the squared distance, less a term that is the same for all vectors.
-            with_one = F.pad(some.neg(), (0, 1), value=1)
-            near = matrix_product(with_one, self._columns, out=products[: len(some)])
+            with_one = F.pad(part.neg(), (0, 1), value=1)
+            near = matrix_product(with_one, self._columns, out=products[: len(part)])
             # A query that is not finite has no neighbor; any one then gives a distance that is not.
             kth = smallest(near, k)[:, -1].clamp_(max=n - 1)
-            distances.append(torch.linalg.vector_norm(some - self._vectors[kth], dim=1))
+            distances.append(torch.linalg.vector_norm(part - self._vectors[kth], dim=1))
         return torch.cat(distances) if distances else queries.new_empty(0)
 
 

@@ -36,6 +36,8 @@ class ClassGaussians(FittedTensors):
         thresholds: (c,) float32, theta.
     """
 
+    axes = "means cd, whitening 1dk, thresholds c"
+
     means: Tensor
     whitening: Tensor
     thresholds: Tensor
@@ -52,11 +54,11 @@ class ClassGaussians(FittedTensors):
         centered = features.new_zeros(most + 2 * EDGE, features.shape[1])
         white = features.new_empty(self.whitening.shape[2], most + 2 * EDGE)
         # All classes of a chunk one after the other: it stays in the processor's cache meanwhile.
-        for rows, some in zip(distances.split(chunk), features.split(chunk), strict=True):
-            n = len(some)
+        for rows, part in zip(distances.split(chunk), features.split(chunk), strict=True):
+            n = len(part)
             for c, (mean, root) in enumerate(zip(self.means, roots, strict=True)):
                 # The mean is taken off before whitening: after it, two large numbers would cancel.
-                torch.sub(some, mean, out=centered[EDGE : EDGE + n])
+                torch.sub(part, mean, out=centered[EDGE : EDGE + n])
                 _whiten(centered, root, out=white)
                 rows[:, c] = torch.linalg.vector_norm(white[:, EDGE : EDGE + n], dim=0)
         return distances
@@ -135,6 +137,7 @@ class OneLayer(Detector):
         means, whitening, thresholds: those of `ClassGaussians`.
     """
 
+    axes = ClassGaussians.axes
     layer: ClassVar[str]
     means: Tensor
     whitening: Tensor

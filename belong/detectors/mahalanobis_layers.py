@@ -44,6 +44,10 @@ class LayerMahalanobis(Detector):
 
     odd = "its layers are unlike those of every class"
     kinds: ClassVar[tuple[type[OneLayer], ...]] = (MapsMahalanobis, HiddenMahalanobis, Mahalanobis)
+    axes = ", ".join(
+        f"{layer}_means c{d}, {layer}_whitening 1{d}{d.upper()}, {layer}_thresholds c"
+        for layer, d in (("maps", "m"), ("hidden", "h"), ("features", "d"))
+    )
     layers: tuple[OneLayer, ...]
 
     @classmethod

@@ -33,8 +33,8 @@ class NormalizedMahalanobis(TiedMahalanobis):
         x = F.normalize(finite(training.views.hidden, "hidden layer's values").double(), dim=1)
         names = training.class_names
         of_class = [x[training.labels == label] for label in range(len(names))]
-        means = [own.mean(dim=0) for own in of_class]
-        centered = [own - mean for own, mean in zip(of_class, means, strict=True)]
+        means = [vectors.mean(dim=0) for vectors in of_class]
+        centered = [vectors - mean for vectors, mean in zip(of_class, means, strict=True)]
         (root,) = whitenings(centered, names, covariance="tied", ridge=ridge)
         return cls(torch.stack(means).float(), root.float())
 

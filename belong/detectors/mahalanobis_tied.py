@@ -28,6 +28,7 @@ class TiedMahalanobis(Detector):
 
     odd = "its features are far from those of every class"
 
+    axes = "means cd, whitening dd"
     means: Tensor
     whitening: Tensor
 

@@ -139,7 +139,7 @@ def select(
             which was trained, which keeps what it knows of the class.
     """
     training = _fewer(training, seed)
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in fits}
+    aurocs: dict[str, list[tuple[float, float]]] = {name: [] for name in fits}
     c = len(training.class_names)
     # A network needs two classes to be trained to.
     again = retraining if c > 2 else None
@@ -150,9 +150,9 @@ def select(
             if is_anomaly.any() and not is_anomaly.all():
                 rest, tested = _without(training, held_out, classes, again)
                 for name, fit in fits.items():
-                    found[name] += _aurocs(fit, rest, tested, is_anomaly)
+                    aurocs[name] += _aurocs(fit, rest, tested, is_anomaly)
             progress.update()
-    return decide({name: _mean(folds) for name, folds in found.items()}, is_fair=again is not None)
+    return decide({name: _mean(folds) for name, folds in aurocs.items()}, is_fair=again is not None)
 
 
 def decide(measured: Mapping[str, Member], *, is_fair: bool) -> dict[str, Member]:

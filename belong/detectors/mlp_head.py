@@ -59,6 +59,7 @@ class MlpHead(Detector):
     odd = "it resembles the anomalies of the training"
     threshold: ClassVar[float | None] = 0.0  # where the paper's sigmoid is one half
     file = "head"
+    axes = "layers.0.weight hd, mean d, std d"
     head: SupervisedHead
 
     @torch.no_grad()
@@ -86,7 +87,7 @@ class MlpHead(Detector):
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
         """Build the detector from the result of `arrays()`."""
-        return cls(SupervisedHead(len(arrays["mean"])).loaded(arrays))
+        return cls(SupervisedHead(arrays["layers.0.weight"].shape[1]).loaded(arrays))
 
 
 def fit(

@@ -57,8 +57,8 @@ class NeighborGuidance(Detector):
         directions = F.pad(directions, (0, 1), value=1.0)  # for the row under the bank
         out = directions.new_empty(min(ROWS, len(directions)), self._columns.shape[1])
         guidance = []
-        for some in directions.split(ROWS):
-            products = matrix_product(some, self._columns, out=out[: len(some)])
+        for part in directions.split(ROWS):
+            products = matrix_product(part, self._columns, out=out[: len(part)])
             nearest = products.gather(1, smallest(products, int(self.k)))
             guidance.append(nearest.neg().mean(dim=1))
         energy = views.logits.logsumexp(dim=1)

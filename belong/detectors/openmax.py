@@ -64,7 +64,9 @@ class OpenMax(Detector):
         top = logits.topk(int(self.revised), dim=1)
         means = self.means.double()
         # One of the classes at a time: all together are c times as many numbers as the logits.
-        away = [torch.linalg.vector_norm(logits - means[own], dim=1) for own in top.indices.T]
+        away = [
+            torch.linalg.vector_norm(logits - means[classes], dim=1) for classes in top.indices.T
+        ]
         distances = torch.stack(away, dim=1)
         shape, scale = self.shape[top.indices], self.scale[top.indices]
         beyond = (distances - self.start[top.indices] + SHIFT).clamp(min=0)

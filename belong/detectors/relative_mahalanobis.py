@@ -25,6 +25,7 @@ class RelativeMahalanobis(TiedMahalanobis):
         whitening_all: (d, d) of one Gaussian for all training images.
     """
 
+    axes = f"{TiedMahalanobis.axes}, mean d, whitening_all dd"
     mean: Tensor
     whitening_all: Tensor
 

@@ -206,8 +206,8 @@ def cross_scores(
     sums = cross_combined(by_part(scores), HELD_OUT, members, tail=tail, rule=rule)
     if f"{NORMAL_TEST}/predicted" not in scores:
         start = f"{HELD_OUT}/"
-        own = [key.removeprefix(start) for key in scores if key.startswith(start)]
-        scores |= {f"{NORMAL_TEST}/{key}": scores[start + key] for key in own}
+        names = [key.removeprefix(start) for key in scores if key.startswith(start)]
+        scores |= {f"{NORMAL_TEST}/{key}": scores[start + key] for key in names}
         sums[NORMAL_TEST] = sums[HELD_OUT]
     every, about = with_thresholds(
         scores,
@@ -250,14 +250,14 @@ def verdict_table(scores: Arrays, about: Mapping[str, Any], manifest: pd.DataFra
         classes = np.take(about["class_names"], scores[f"{part}/predicted"])
         columns: dict[str, np.ndarray] = {"predicted_class": classes}
         for name in names:
-            own, calibration = scores[f"{part}/{name}"], scores[f"{HELD_OUT}/{name}"]
+            values, calibration = scores[f"{part}/{name}"], scores[f"{HELD_OUT}/{name}"]
             kinds = about["thresholds"][name]
             limit = kinds["in_force"]
             if limit == kinds["calibrated"]:  # equal scores have equal verdicts
                 limit = float(conformal.tie(np.array(limit), calibration))
-            columns[f"{name}_score"] = own
-            columns[f"{name}_p_value"] = conformal.p_values_of(conformal.ties(calibration), own)
-            columns[f"{name}_belongs"] = decide(own, limit)
+            columns[f"{name}_score"] = values
+            columns[f"{name}_p_value"] = conformal.p_values_of(conformal.ties(calibration), values)
+            columns[f"{name}_belongs"] = decide(values, limit)
         tables.append(pd.DataFrame(columns))
     rows = manifest[manifest["part"].isin(tested)].reset_index(drop=True)
     return pd.concat([rows, pd.concat(tables, ignore_index=True)], axis=1)

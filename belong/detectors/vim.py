@@ -28,6 +28,7 @@ class VirtualLogit(Detector):
 
     odd = "its features have a component that no class has"
 
+    axes = "origin d, residual dr, scale"
     origin: Tensor
     residual: Tensor
     scale: Tensor

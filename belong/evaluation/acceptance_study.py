@@ -93,4 +93,4 @@ def acceptance(
 def _drawn(labels: Tensor, count: int, rng: np.random.Generator) -> Tensor:
     """Return the places of `count` images of each class, or of all if there are fewer."""
     places = [np.flatnonzero(labels == label) for label in range(int(labels.max()) + 1)]
-    return torch.from_numpy(np.concatenate([rng.permutation(own)[:count] for own in places]))
+    return torch.from_numpy(np.concatenate([rng.permutation(rows)[:count] for rows in places]))

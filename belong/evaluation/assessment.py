@@ -227,8 +227,8 @@ def assess(
     confused = most_confused(errors, sizes, names)
     mistaken = [
         name
-        for name, own, size in zip(names, errors, sizes, strict=True)
-        if size and is_mistaken(own, size)
+        for name, error, size in zip(names, errors, sizes, strict=True)
+        if size and is_mistaken(error, size)
     ]
     has_classes = len(names) > 1
     classifier = grade_classifier(accuracy, chance, mistaken) if has_classes else None

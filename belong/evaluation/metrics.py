@@ -179,11 +179,11 @@ def floors(normal: int, anomaly: int) -> dict[str, dict[str, float | None]]:
     None without anomalies, as for the detectors.
     """
     numbers: dict[str, dict[str, float | None]] = {}
-    for rule, kind, own, other in (
+    for rule, kind, share, other in (
         ("accept_all", "normal", normal, anomaly),
         ("reject_all", "anomaly", anomaly, normal),
     ):
-        f1 = (_f1(own, 0, other), _f1(1, 0, 1)) if anomaly else (None, None)
+        f1 = (_f1(share, 0, other), _f1(1, 0, 1)) if anomaly else (None, None)
         numbers[rule] = {f"f1_{kind}": f1[0], f"f1_{kind}_balanced": f1[1]}
     return numbers
 

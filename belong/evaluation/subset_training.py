@@ -51,8 +51,8 @@ def learning_curve(
     rng = np.random.default_rng([seed, 6])
     of_class = np.bincount(labels, minlength=classes).mean()
     if len(labels) > MOST_IMAGES:
-        some = deal(labels, count=-(-len(labels) // MOST_IMAGES), rng=rng) == 0
-        vectors, labels = vectors[some], labels[some]
+        subset = deal(labels, count=-(-len(labels) // MOST_IMAGES), rng=rng) == 0
+        vectors, labels = vectors[subset], labels[subset]
     smallest = int(np.bincount(labels, minlength=classes).min())
     shares = [share for share in SHARES if share * smallest * (1 - 1 / FOLDS) >= LEAST_OF_CLASS]
     if len(shares) < 2:
@@ -80,9 +80,9 @@ def learning_curve(
         LearningPoint(
             images=round(float(size), 1),
             accuracy=round(float(hit / len(labels)), 4),
-            auroc=round(float(np.mean(own)), 4),
+            auroc=round(float(np.mean(auroc)), 4),
         )
-        for size, hit, own in zip(sizes, hits, aurocs, strict=True)
+        for size, hit, auroc in zip(sizes, hits, aurocs, strict=True)
     ]
     return LearningCurve.through(points, images=float(of_class), held_out=len(labels))
 
@@ -91,8 +91,8 @@ def first_of_each_class(labels: np.ndarray, share: float) -> np.ndarray:
     """Return the places of the first images of each class, a share of them but at least two."""
     chosen = []
     for label in np.unique(labels):
-        own = np.flatnonzero(labels == label)
-        chosen.append(own[: max(LEAST_OF_CLASS, round(share * len(own)))])
+        rows = np.flatnonzero(labels == label)
+        chosen.append(rows[: max(LEAST_OF_CLASS, round(share * len(rows)))])
     return np.sort(np.concatenate(chosen))
 
 
@@ -107,7 +107,7 @@ def _classified(
     """Train on some vectors (n, d), and return the classes of others (m,)."""
     batch = max(8, min(options.batch_size, len(known) // 10))
     passes = max(1, STEPS // -(-len(known) // batch))
-    own = options.model_copy(
+    subset_options = options.model_copy(
         update={
             "batch_size": batch,
             "epochs": passes,
@@ -116,7 +116,7 @@ def _classified(
     )
     generator = torch.Generator().manual_seed(seed)
     network = FrozenBackbone(
-        classes=classes, embedding=own.embedding, early=0, middle=0, last=known.shape[1]
+        classes=classes, embedding=subset_options.embedding, early=0, middle=0, last=known.shape[1]
     )
     network.initialize(known, generator)
     with suppress(TrainingFailedError):  # so few images that it learns nothing: as it is then
@@ -125,7 +125,7 @@ def _classified(
             known,
             labels,
             (known[:1], labels[:1]),  # measured after each pass, and of no use here
-            options=own,
+            options=subset_options,
             generator=generator,
             description=None,
         )
@@ -138,7 +138,7 @@ def _aurocs(near: Tensor, known: np.ndarray, unseen: np.ndarray, classes: int) -
     `near` (m, n) is how near the images held out, of classes `unseen` (m,), are to the training
     images, of classes `known` (n,).
     """
-    found = []
+    values = []
     for group in np.array_split(np.arange(classes), min(classes, MOST_GROUPS)):
         columns = torch.from_numpy(~np.isin(known, group))
         is_anomaly = np.isin(unseen, group)
@@ -146,5 +146,5 @@ def _aurocs(near: Tensor, known: np.ndarray, unseen: np.ndarray, classes: int) -
             rest = near[:, columns]
             k = max(1, min(MOST_NEIGHBORS, rest.shape[1] // IMAGES_OF_NEIGHBOR))
             scores = -rest.topk(k, dim=1).values[:, -1].numpy()
-            found.append(auroc_with_error(scores[~is_anomaly], scores[is_anomaly])[0])
-    return found
+            values.append(auroc_with_error(scores[~is_anomaly], scores[is_anomaly])[0])
+    return values

@@ -63,8 +63,8 @@ def averaged_down(images: Tensor, *, most_values: int) -> Tensor:
     sides = (math.ceil(side / k) for side in images.shape[2:])
     averaged = images.new_empty((*images.shape[:2], *sides))
     # Some at a time: as float32, a batch of photos takes four times its memory.
-    for part, own in zip(images.split(AT_ONCE), averaged.split(AT_ONCE), strict=True):
-        own.copy_(F.avg_pool2d(part.float(), k, ceil_mode=True).round())
+    for part, target in zip(images.split(AT_ONCE), averaged.split(AT_ONCE), strict=True):
+        target.copy_(F.avg_pool2d(part.float(), k, ceil_mode=True).round())
     return averaged
 
 

@@ -61,7 +61,7 @@ class FeatureCache:
 
     def find(self, keys: Sequence[bytes]) -> dict[bytes, np.ndarray]:
         """Return the cached vectors (v,) float32 by key."""
-        found: dict[bytes, np.ndarray] = {}
+        rows: dict[bytes, np.ndarray] = {}
 
         def read(database: sqlite3.Connection) -> None:
             now, stale = time.time(), []
@@ -72,14 +72,14 @@ class FeatureCache:
                 for key, used, value in database.execute(query, chunk):
                     vector = _unpacked(key, value)
                     if vector is not None:
-                        found[key] = vector
+                        rows[key] = vector
                         stale += [(now, key)] if abs(now - used) > USE_SECONDS else []
             with database:
                 database.executemany("UPDATE vectors SET used = ? WHERE key = ?", stale)
 
         if self.path.is_file():
             self._use(read)
-        return found
+        return rows
 
     def keep(self, keys: Sequence[bytes], vectors: np.ndarray) -> None:
         """Store vectors (n, v) float32 under n keys; disk errors are ignored."""
@@ -168,7 +168,7 @@ def cached(
     """
     if cache is None or not len(images):
         return vectors_of(images)
-    parts = [_cached(vectors_of, some, cache, context) for some in images.split(AT_ONCE)]
+    parts = [_cached(vectors_of, part, cache, context) for part in images.split(AT_ONCE)]
     return torch.cat(parts)
 
 

@@ -97,10 +97,10 @@ def embed(
     def of_batch(batch: Tensor) -> Tensor:
         return in_full_batch(folded.vectors, batch.to(device), batch_size=size).cpu()
 
-    def vectors_of(some: Tensor) -> Tensor:
+    def vectors_of(inputs: Tensor) -> Tensor:
         prepare = partial(use_threads, 1)
         vectors = []
-        for part in parallel_map(of_batch, some.split(size), jobs=jobs, prepare=prepare):
+        for part in parallel_map(of_batch, inputs.split(size), jobs=jobs, prepare=prepare):
             vectors.append(part)
             progress.update(len(part))
         return torch.cat(vectors)

@@ -90,11 +90,14 @@ class LearningCheck:
     def has_spread(self) -> bool:
         """Return whether the features vary within each class."""
         classes = [torch.nonzero(self.labels == label).flatten() for label in self.labels.unique()]
-        rows = [own[evenly_spaced(len(own), OF_EACH_CLASS).to(own.device)] for own in classes]
+        rows = [
+            of_class[evenly_spaced(len(of_class), OF_EACH_CLASS).to(of_class.device)]
+            for of_class in classes
+        ]
         features, _ = predict(self.network, self.inputs[torch.cat(rows)])
         return all(
-            len(some) < 2 or _largest_share(some) < EQUAL
-            for some in features.split([*map(len, rows)])
+            len(part) < 2 or _largest_share(part) < EQUAL
+            for part in features.split([*map(len, rows)])
         )
 
     def _is_clearly_learning(self, accuracy: float) -> bool:
@@ -113,8 +116,8 @@ def predict(network: Network, inputs: Tensor) -> tuple[Tensor, Tensor]:
     """Return features (n, d) and predictions (n,), on the CPU; the network is set to evaluate."""
     network.eval()
 
-    def batch(some: Tensor) -> tuple[Tensor, Tensor]:
-        features, logits = network(some)
+    def batch(rows: Tensor) -> tuple[Tensor, Tensor]:
+        features, logits = network(rows)
         return features, logits.argmax(dim=1)
 
     features, predictions = forward_pass(

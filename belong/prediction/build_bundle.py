@@ -238,23 +238,23 @@ def of_detectors(
 
 def measured(fitted: Fitted, detector: str, rule: VerdictRule) -> Measured:
     """Return what was measured of the detector in force, by the verdicts of `rule`."""
-    own, parts = fitted.metrics["detectors"][detector], fitted.metrics["data"]
+    numbers, parts = fitted.metrics["detectors"][detector], fitted.metrics["data"]
     normal = parts["normal_test"]
     counts = np.bincount(fitted.scores[f"{NORMAL}/{PREDICTED}"], minlength=len(fitted.class_names))
     low, high = (count / normal for count in rule.rejects_range(counts.tolist()))
     if rule.of_class:  # the detectors are measured by the threshold of all classes
         verdicts = verdicts_of(fitted, detector, rule)
-        own = own | {"false_reject": round(float((~verdicts[NORMAL]).mean()), 4)}
-        if own["false_accept"] is not None:
-            own["false_accept"] = round(float(verdicts[ANOMALY].mean()), 4)
+        numbers = numbers | {"false_reject": round(float((~verdicts[NORMAL]).mean()), 4)}
+        if numbers["false_accept"] is not None:
+            numbers["false_accept"] = round(float(verdicts[ANOMALY].mean()), 4)
     return Measured(
         accuracy=fitted.metrics["classification"]["accuracy"],
         normal_images=normal,
         anomalies=parts.get("anomaly_test", 0),
-        auroc=own["auroc"],
-        false_reject=own["false_reject"],
+        auroc=numbers["auroc"],
+        false_reject=numbers["false_reject"],
         expected=(round(low, 4), round(high, 4)),
-        false_accept=own["false_accept"],
+        false_accept=numbers["false_accept"],
     )
 
 
@@ -270,7 +270,7 @@ def verdicts_of(fitted: Fitted, detector: str, rule: VerdictRule) -> dict[str, n
 
 def assessment_of(fitted: Fitted, detector: str, rule: VerdictRule, promise: Promise) -> Assessment:
     """Return how good the model is, by the verdicts of `rule` on test images."""
-    own, card = fitted.metrics["detectors"][detector], fitted.backbone_card
+    numbers, card = fitted.metrics["detectors"][detector], fitted.backbone_card
     verdicts, scores = verdicts_of(fitted, detector, rule), fitted.scores
     answers = Answers(
         class_names=fitted.class_names,
@@ -280,11 +280,11 @@ def assessment_of(fitted: Fitted, detector: str, rule: VerdictRule, promise: Pro
         anomalies=verdicts.pop(ANOMALY, np.empty(0, bool)),
         synthetic={part.removeprefix(SYNTHETIC): one for part, one in verdicts.items()},
         ranking=(
-            Ranking(own["auroc"], own["auroc_low"], own["auroc_high"])
-            if own["auroc"] is not None
+            Ranking(numbers["auroc"], numbers["auroc_low"], numbers["auroc_high"])
+            if numbers["auroc"] is not None
             else None
         ),
-        why_no_anomalies=own.get("reason") or Answers.why_no_anomalies,
+        why_no_anomalies=numbers.get("reason") or Answers.why_no_anomalies,
     )
     training = Training(
         images=np.bincount(fitted.labels, minlength=len(fitted.class_names)),

@@ -38,7 +38,8 @@ class LearningData:
         arrays: `PART/vectors` of a network on a frozen backbone, else `PART/VIEW`; `PART/codes` and
             `PART/reconstruction_error` if a detector looks at the autoencoder; `PART/labels`; and
             the places of the training images that the model shows, and the predicted classes of
-            the calibration images; and which training images come from a review.
+            the calibration images; and which training images come from a review. Where the training
+            images calibrate, no other images do, and none may test.
         parameters: of the fit.
     """
 
@@ -63,6 +64,7 @@ class LearningData:
         parameters: Parameters,
         *,
         uses: Collection[str],
+        predicted: np.ndarray,
     ) -> Self:
         """Return what is kept of a fit.
 
@@ -71,6 +73,7 @@ class LearningData:
             vectors: `PART/vectors`, of a network on a frozen backbone.
             parameters: of the fit.
             uses: the detectors that the model asks.
+            predicted: (n,) int64, the predicted classes of the calibration images.
         """
         views = {name.rpartition("/")[2] for name in Views.names("")}
         kept = {"labels"} if vectors else {"labels", *views} - {*CODES}
@@ -81,7 +84,7 @@ class LearningData:
         arrays = {name: array for name, array in every.items() if name.startswith(KINDS)}
         most, rng = parameters.bundle.training_images, shown_by(parameters.seed)
         arrays[SHOWN] = shown_rows(arrays[f"{TRAIN}/labels"], most=most, rng=rng)
-        arrays[PREDICTED] = features[f"{HELD_OUT}/logits"].argmax(axis=1)
+        arrays[PREDICTED] = predicted
         return cls(arrays, parameters)
 
     def save(self, folder: Path, digest: str) -> bool:
@@ -115,7 +118,6 @@ class LearningData:
                 f"{name}: was written by another version of belong; fit the model again"
             ) from None
         data = cls(load_arrays(path), parameters)
-        needed = {SHOWN, *(f"{part}/labels" for part in (TRAIN, HELD_OUT, TEST))}
-        if not needed <= data.arrays.keys():
+        if not {SHOWN, PREDICTED, f"{TRAIN}/labels"} <= data.arrays.keys():
             raise InputError(f"{name}: is not complete; fit the model again")
         return data

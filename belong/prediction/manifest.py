@@ -168,6 +168,11 @@ class Manifest(_Facts):
     learning_curve: LearningCurve | None = None
 
     @property
+    def tests_itself(self) -> bool:
+        """Whether the training images were the test, each by what was fitted without it."""
+        return self.cross_conformal is not None and self.cross_conformal.tests_itself
+
+    @property
     def uses(self) -> list[str]:
         """The detectors that are asked, but for `combined` itself."""
         asked = self.members or [self.detector]

@@ -98,8 +98,8 @@ class Model:
             >>> print(belong.load_model("model").card.splitlines()[1])
             classes           2: cat, dog
         """
-        own = self.bundle.arrays["calibration"].get(self.detector)
-        guarantee = None if own is None else rule_of(self.bundle).sentence(self.class_names)
+        calibration = self.bundle.arrays["calibration"].get(self.detector)
+        guarantee = None if calibration is None else rule_of(self.bundle).sentence(self.class_names)
         return card(self.info, printable(self.folder), guarantee)
 
     @property

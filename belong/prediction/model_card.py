@@ -136,15 +136,18 @@ def _measured(manifest: Manifest, guarantee: str) -> Iterable[tuple[str, str]]:
     measured = manifest.measured
     low, high = measured.expected
     cross = manifest.cross_conformal
-    out_of_fold = cross is not None and cross.tests_itself
-    tested = "images, each by what was fitted without it" if out_of_fold else "test images"
+    tested = (
+        "images, each by what was fitted without it" if manifest.tests_itself else "test images"
+    )
     normal, other = f"{measured.normal_images:,} {tested}", f"{measured.anomalies:,} anomalies"
     if measured.accuracy is not None:
         yield "accuracy", f"{measured.accuracy:.4f} on {normal}"
     if measured.auroc is not None and measured.false_accept is not None:
         yield "AUROC", f"{measured.auroc:.4f} on the same images and {other}"
         yield "false accepts", f"{measured.false_accept:.2%} of {other}"
-    rejected = "not measured" if out_of_fold else f"{measured.false_reject:.2%} of {normal}"
+    rejected = (
+        "not measured" if manifest.tests_itself else f"{measured.false_reject:.2%} of {normal}"
+    )
     yield "false rejects", f"{rejected}; promised: {manifest.alpha:.2%}"
     held_out = f"{manifest.n_calibration:,} calibration images"
     yield "", f"(expected with {held_out}: {low:.2%} to {high:.2%})"

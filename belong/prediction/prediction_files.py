@@ -160,7 +160,7 @@ def guarantee_of(
         "p_value": round(rule.pooled.rank / (n + 1), 6) if rule.pooled.rank else None,
     }
     if kind == PER_CLASS:
-        own = {label: rule.of_class.get(label, rule.pooled) for label in range(len(names))}
+        calibrations = {label: rule.of_class.get(label, rule.pooled) for label in range(len(names))}
         facts["classes"] = {
             names[label]: {
                 "calibration_images": rule.few.get(label, len(one.scores)),
@@ -168,7 +168,7 @@ def guarantee_of(
                 "threshold": one.threshold,
                 "p_value": round(one.rank / (len(one.scores) + 1), 6),
             }
-            for label, one in own.items()
+            for label, one in calibrations.items()
         }
     return facts
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from belong.detectors.base import ROWS, scores_of
+from belong.detectors.base import ROWS, Detector, check_axes, scores_of
 from belong.detectors.combined import Combination
 from belong.detectors.mahalanobis import Mahalanobis
 from belong.detectors.registry import OF_MODELS
@@ -86,7 +86,7 @@ class Predictor:
                 self._build(bundle, backbone)
             self._try(bundle)
 
-    def _build(self, bundle: Bundle, own: Backbone | None) -> None:
+    def _build(self, bundle: Bundle, shared_backbone: Backbone | None) -> None:
         manifest = self.manifest
         arrays, device = bundle.arrays, self._device
         kind, card = NETWORKS.get(manifest.network), manifest.backbone
@@ -102,15 +102,21 @@ class Predictor:
         weights, coder = arrays.get("backbone", {}), arrays.get("autoencoder")
         self._backbone, self._context = None, b""
         if card is not None and manifest.network == FROZEN:
-            backbone = own if own is not None else Backbone.from_arrays(weights, card)
+            backbone = (
+                shared_backbone
+                if shared_backbone is not None
+                else Backbone.from_arrays(weights, card)
+            )
             check_same(backbone, weights, card)
             self._backbone = backbone.folded().to(device)
             if self._cache is not None:
                 self._context = context_of(backbone.digest, device)
         self._coder = Autoencoder.from_arrays(coder).to(device) if coder else None
-        self._detectors = {
-            name: OF_MODELS[name].from_arrays(bundle.of_detector(name)) for name in manifest.uses
-        }
+        self._detectors = dict[str, Detector]()
+        for name in manifest.uses:
+            fitted = bundle.of_detector(name)
+            check_axes(OF_MODELS[name], fitted, classes=len(manifest.class_names))
+            self._detectors[name] = OF_MODELS[name].from_arrays(fitted)
         self._gaussians = cast(Mahalanobis, self._detectors["mahalanobis"]).gaussians
         held_out = arrays["calibration"]
         self._rule = rule_of(bundle)
@@ -263,9 +269,9 @@ class Predictor:
         """Return what the frozen backbone makes of images, or the cache has: (n, v)."""
         vectors_of, size = cast(Backbone, self._backbone).vectors, batch_for(self._device)
 
-        def computed(some: Tensor) -> Tensor:
+        def computed(inputs: Tensor) -> Tensor:
             vectors = []
-            for batch in some.to(self._device).split(size):
+            for batch in inputs.to(self._device).split(size):
                 _end_if(stopped)
                 vectors.append(in_full_batch(vectors_of, batch, batch_size=size).cpu())
             return torch.cat(vectors)

@@ -1,23 +1,71 @@
-"""Load the templates of the self-contained pages."""
+"""Render the self-contained pages from their templates.
 
+Every page extends page.html, which has the head, the style, the side and the script.
+"""
+
+import base64
+import hashlib
 from collections.abc import Sequence
 from typing import cast
 
 from jinja2 import BaseLoader, Environment, PackageLoader, StrictUndefined, select_autoescape
 
 
-def environment(package: str = "belong") -> Environment:
-    """Return the templates of a package, named by their paths; every value is escaped."""
-    return Environment(
-        loader=PackageLoader(package, "."),
+def render_page(
+    template: str,
+    *,
+    styles: Sequence[str],
+    scripts: Sequence[str] = (),
+    allows_inline_style: bool = False,
+    **values: object,
+) -> str:
+    """Fill a template; its files are named by their paths in `belong`.
+
+    Args:
+        template: extends page.html; every value is escaped.
+        styles: parts of the style sheet.
+        scripts: parts of the script.
+        allows_inline_style: the page has style attributes, so it gets no content security policy.
+        values: of the template.
+    """
+    templates = Environment(
+        loader=PackageLoader("belong", "."),
         autoescape=select_autoescape(),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    templates.filters["short"] = short
+    style = _joined(templates, styles)
+    script = '"use strict";\n\n' + _joined(templates, scripts) if scripts else ""
+    return templates.get_template(template).render(
+        policy="" if allows_inline_style else policy(style=style, script=script),
+        style=style,
+        script=script,
+        **values,
+    )
 
 
-def joined(templates: Environment, files: Sequence[str]) -> str:
-    """Concatenate files: the parts of a style sheet or a script."""
+def policy(*, style: str, script: str) -> str:
+    """Return a Content-Security-Policy: this style, this script, and pictures in the page."""
+    return (
+        f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; "
+        f"script-src '{_hash(script)}'; base-uri 'none'; form-action 'none'"
+    )
+
+
+def short(number: float) -> str:
+    """Format a score with three significant digits, or all digits before the point."""
+    if abs(number) >= 1000:
+        return f"{number:,.0f}"
+    return f"{number:.1e}" if 0 < abs(number) < 0.001 else f"{number:.3g}"
+
+
+def _hash(text: str) -> str:
+    digest = hashlib.sha256(text.encode("utf-8")).digest()
+    return "sha256-" + base64.b64encode(digest).decode("ascii")
+
+
+def _joined(templates: Environment, files: Sequence[str]) -> str:
     loader = cast("BaseLoader", templates.loader)
     return "".join(loader.get_source(templates, file)[0] for file in files)

@@ -42,11 +42,11 @@ def photos(setting: Setting) -> Race:
         return torch.cat([batch for batch, _ in loader]).numpy()
 
     def pillow(_: int) -> np.ndarray:
-        made = []
+        images = []
         for file in files:
             with Image.open(file) as image:
-                made.append(np.asarray(ImageOps.fit(image.convert("RGB"), (SIDE_PX, SIDE_PX))))
-        return np.stack(made).transpose(0, 3, 1, 2)
+                images.append(np.asarray(ImageOps.fit(image.convert("RGB"), (SIDE_PX, SIDE_PX))))
+        return np.stack(images).transpose(0, 3, 1, 2)
 
     return Race(
         what=f"decode, resize and pack {n:,} JPEG photos, 500 x 375 to {SIDE_PX} px",

@@ -24,12 +24,12 @@ def features_of_classes(n: int, d: int) -> tuple[Tensor, Tensor]:
     """Return n vectors (n, d) float32 of classes that differ in place and shape, and labels."""
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(n) % CLASSES
-    made = torch.randn(n, d, generator=generator)
+    features = torch.randn(n, d, generator=generator)
     for label in range(CLASSES):
-        own = labels == label
+        of_class = labels == label
         mix = torch.eye(d) + 0.3 / d**0.5 * torch.randn(d, d, generator=generator)
-        made[own] = made[own] @ mix + torch.randn(d, generator=generator)
-    return made, labels
+        features[of_class] = features[of_class] @ mix + torch.randn(d, generator=generator)
+    return features, labels
 
 
 def fitted(features: Tensor, labels: Tensor) -> ClassGaussians:
@@ -65,8 +65,8 @@ def scoring(setting: Setting, *, n: int, d: int, loop: int, part: float = 1.0) -
         one.location_, one.precision_, one.n_features_in_ = mean, precision, d
 
     def scikit_learn(_: int) -> np.ndarray:
-        some = rows[: round(part * n)]
-        squares = np.stack([one.mahalanobis(some) for one in covariances], axis=1)
+        part_of_rows = rows[: round(part * n)]
+        squares = np.stack([one.mahalanobis(part_of_rows) for one in covariances], axis=1)
         distances: np.ndarray = np.sqrt(squares)
         return distances
 
@@ -93,12 +93,12 @@ def _pytorch_ood_detectors(means: Tensor, precisions: Tensor) -> list[Any]:
     """Return a detector for each class: with several classes it has one covariance for all."""
     from pytorch_ood.detector import Mahalanobis
 
-    made = []
+    detectors = []
     for mean, precision in zip(means, precisions, strict=True):
         detector = Mahalanobis(None)
         detector.mu, detector.precision = mean[None], precision
-        made.append(detector)
-    return made
+        detectors.append(detector)
+    return detectors
 
 
 def fitting(setting: Setting, *, n: int, d: int, part: float = 1.0) -> Race:

@@ -54,8 +54,13 @@ def folder(setting: Setting) -> Race:
     def stock(_: int) -> list[int]:
         with tempfile.TemporaryDirectory() as out:
             table = Path(out) / "scores.csv"
-            given = [files, model / "network.safetensors", model / "training.safetensors", table]
-            call("benchmarks.stock.score_folder", *map(str, given))
+            arguments = [
+                files,
+                model / "network.safetensors",
+                model / "training.safetensors",
+                table,
+            ]
+            call("benchmarks.stock.score_folder", *map(str, arguments))
             return classes_in(table)
 
     def decoding() -> None:
@@ -92,16 +97,16 @@ def photos(setting: Setting, *, n: int, width: int, drawn: int) -> Race:
         drawn: photos that are no links.
     """
     n, drawn = setting.size(n, 24), setting.size(drawn, 12)
-    given = photo_folder(setting.folder / f"photos-{drawn}-{width}", drawn, width=width)
-    files = linked(given, setting.folder / f"links-{n}-{width}", n)
+    folder = photo_folder(setting.folder / f"photos-{drawn}-{width}", drawn, width=width)
+    files = linked(folder, setting.folder / f"links-{n}-{width}", n)
     model = photo_model(setting)
     bundle = Bundle.load(model)
     form, predictor = bundle.manifest.form, Predictor(bundle, device=torch.device("cpu"))
     paths = sorted(files.glob("*.jpg"))
     batches = [paths[at : at + BATCH] for at in range(0, n, BATCH)]
     images = [
-        np.stack([said.pixels for said in some if not isinstance(said, str)])
-        for some in decoded(batches, form, jobs=setting.threads)
+        np.stack([answer.pixels for answer in answers if not isinstance(answer, str)])
+        for answers in decoded(batches, form, jobs=setting.threads)
     ]
 
     def ours(_: int) -> list[int]:
@@ -124,7 +129,7 @@ def photos(setting: Setting, *, n: int, width: int, drawn: int) -> Race:
             f"and the network, alone; no start",
             lambda: max(
                 seconds_of(decoding),
-                seconds_of(lambda: [predictor.features(some) for some in images]),
+                seconds_of(lambda: [predictor.features(answers) for answers in images]),
             ),
             bar=0.8,
         ),
@@ -163,8 +168,8 @@ def classes_of(batches: Sequence[np.ndarray], predictor: Predictor) -> list[int]
 def score(files: Path, model: Path, threads: int) -> list[int]:
     """Call `belong score`; return the class of each image."""
     with tempfile.TemporaryDirectory() as out:
-        given = [str(files), "--model", str(model), "--out", out, "--jobs", str(threads)]
-        call("belong", "score", *given, "--device", "cpu", "--no-gallery")
+        arguments = [str(files), "--model", str(model), "--out", out, "--jobs", str(threads)]
+        call("belong", "score", *arguments, "--device", "cpu", "--no-gallery")
         return classes_in(Path(out) / "predictions.csv")
 
 

@@ -73,7 +73,7 @@ def in_onnx_runtime(
     session = onnxruntime.InferenceSession(file.getvalue(), options)
 
     def vectors(images: Tensor) -> Tensor:
-        (found,) = session.run(None, {"images": standardize(images).numpy()})
-        return torch.from_numpy(found)
+        (features,) = session.run(None, {"images": standardize(images).numpy()})
+        return torch.from_numpy(features)
 
     return vectors

@@ -26,5 +26,5 @@ def extract(
     """Return the views of all training or test images, in the order of the files."""
     network.eval()
     batches = loader(root, train=train, batch_size=256, shuffle=False)
-    found = [views_of(network, autoencoder, images) for images, _ in batches]
-    return [torch.cat(view).numpy() for view in zip(*found, strict=True)]
+    views = [views_of(network, autoencoder, images) for images, _ in batches]
+    return [torch.cat(view).numpy() for view in zip(*views, strict=True)]

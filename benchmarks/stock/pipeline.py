@@ -53,8 +53,8 @@ def train_with_centers(root: Path, *, weight: float, epochs: int, seed: int) -> 
             optimizer.step()
             schedule.step()
             for label in labels.unique():
-                own = away.detach()[labels == label]
-                centers[label] += 0.5 * own.sum(0) / (1 + len(own))
+                of_class = away.detach()[labels == label]
+                centers[label] += 0.5 * of_class.sum(0) / (1 + len(of_class))
     return network
 
 
@@ -88,15 +88,17 @@ def start_from_the_mean(autoencoder: Autoencoder, images: Tensor) -> None:
 
 def distances(train: np.ndarray, labels: np.ndarray, ridge: float) -> list[Callable[..., Any]]:
     """Return for each class the function that gives distances in thresholds of it."""
-    made: list[Callable[..., Any]] = []
+    functions: list[Callable[..., Any]] = []
     for label in range(10):
-        own = train[labels == label].astype(np.float64)
-        model = EmpiricalCovariance().fit(own)
-        spread = np.trace(model.covariance_) / own.shape[1]
-        model.precision_ = np.linalg.inv(model.covariance_ + ridge * spread * np.eye(own.shape[1]))
-        theta = np.quantile(np.sqrt(model.mahalanobis(own)), 0.975)
-        made.append(lambda x, m=model, t=theta: np.sqrt(m.mahalanobis(x)) / t)
-    return made
+        of_class = train[labels == label].astype(np.float64)
+        model = EmpiricalCovariance().fit(of_class)
+        spread = np.trace(model.covariance_) / of_class.shape[1]
+        model.precision_ = np.linalg.inv(
+            model.covariance_ + ridge * spread * np.eye(of_class.shape[1])
+        )
+        theta = np.quantile(np.sqrt(model.mahalanobis(of_class)), 0.975)
+        functions.append(lambda x, m=model, t=theta: np.sqrt(m.mahalanobis(x)) / t)
+    return functions
 
 
 def nearest(train: np.ndarray, k: int) -> Callable[[np.ndarray], np.ndarray]:
@@ -149,8 +151,8 @@ def scorers(
 def unit(x: np.ndarray) -> np.ndarray:
     """Return the vectors at length 1."""
     lengths: np.ndarray = np.linalg.norm(x, axis=1, keepdims=True)
-    made: np.ndarray = x / np.maximum(lengths, 1e-12)
-    return made
+    normalized: np.ndarray = x / np.maximum(lengths, 1e-12)
+    return normalized
 
 
 def active(views: Views) -> np.ndarray:
@@ -167,25 +169,27 @@ def main() -> None:
     parser.add_argument("--lambda", type=float, default=1.0, dest="weight")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--quick", action="store_true")
-    given = parser.parse_args()
-    epochs, code_epochs, trees = (8, 8, 20) if given.quick else (12, 15, 2000)
-    network = train_with_centers(given.digits, weight=given.weight, epochs=epochs, seed=given.seed)
-    autoencoder = train_autoencoder(given.digits, epochs=code_epochs)
-    accuracy = stock_train.accuracy(network, given.digits)
+    options = parser.parse_args()
+    epochs, code_epochs, trees = (8, 8, 20) if options.quick else (12, 15, 2000)
+    network = train_with_centers(
+        options.digits, weight=options.weight, epochs=epochs, seed=options.seed
+    )
+    autoencoder = train_autoencoder(options.digits, epochs=code_epochs)
+    accuracy = stock_train.accuracy(network, options.digits)
     train, normal = (
-        stock_features.extract(network, autoencoder, given.digits, train=part)
+        stock_features.extract(network, autoencoder, options.digits, train=part)
         for part in (True, False)
     )
     seen, anomalies = (
-        stock_features.extract(network, autoencoder, given.fashion, train=part)
+        stock_features.extract(network, autoencoder, options.fashion, train=part)
         for part in (True, False)
     )
-    labels = stock_train.dataset(given.digits, train=True).targets.numpy()
+    labels = stock_train.dataset(options.digits, train=True).targets.numpy()
     aurocs = {
         name: auroc(np.asarray(score(normal)), np.asarray(score(anomalies)))
         for name, score in scorers(network, train, labels, seen[0], trees=trees).items()
     }
-    given.out.write_text(json.dumps({"accuracy": accuracy} | aurocs, indent=2), encoding="utf-8")
+    options.out.write_text(json.dumps({"accuracy": accuracy} | aurocs, indent=2), encoding="utf-8")
 
 
 def auroc(normal: np.ndarray, anomalies: np.ndarray) -> float:

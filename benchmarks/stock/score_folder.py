@@ -40,17 +40,17 @@ class Folder(Dataset[torch.Tensor]):
 
     def __getitem__(self, row: int) -> torch.Tensor:
         with Image.open(self.files[row]) as image:
-            made: torch.Tensor = self.transform(image)
-        return made
+            tensor: torch.Tensor = self.transform(image)
+        return tensor
 
 
 @torch.no_grad()
 def main(folder: Path, weights: Path, training: Path, out: Path) -> None:
     """Score all, and write the table."""
-    given = load_file(weights)
-    mean, std = (float(given.pop(name)) for name in ("mean", "std"))
+    arrays = load_file(weights)
+    mean, std = (float(arrays.pop(name)) for name in ("mean", "std"))
     network = LeNet()
-    network.load_state_dict(given)
+    network.load_state_dict(arrays)
     network.eval()
     kept = load_file(training)
     detector = Mahalanobis(None).fit_features(kept["features"], kept["labels"])

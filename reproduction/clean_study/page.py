@@ -25,14 +25,14 @@ def page(rows: pd.DataFrame) -> str:
             `foreign_found`, `named`, `precision`, `swapped_auroc`, `foreign_auroc`, `cpu_seconds`.
     """
     lines = [
-        [*map(str, key), *(_spread(own[name], n) for name, n in NUMBERS.items())]
-        for key, own in rows.groupby(OF, sort=False)
+        [*map(str, key), *(_spread(group[name], n) for name, n in NUMBERS.items())]
+        for key, group in rows.groupby(OF, sort=False)
     ]
     first = rows.iloc[0]
     ours = rows[rows["method"] == OURS]
     accuracy = ", ".join(
-        f"{name} {_spread(own['accuracy'], 3)}"
-        for name, own in ours.drop_duplicates(["photos", "seed"]).groupby("photos", sort=False)
+        f"{name} {_spread(group['accuracy'], 3)}"
+        for name, group in ours.drop_duplicates(["photos", "seed"]).groupby("photos", sort=False)
     )
     return "\n".join(
         [
@@ -75,8 +75,10 @@ def kept(rows: pd.DataFrame) -> str:
 def summary(rows: pd.DataFrame) -> str:
     """Return the README's sentence."""
     parts = []
-    for (photos, kind), own in rows.groupby(OF[:2], sort=False):
-        ours, peer = (own[is_ours] for is_ours in (own["method"] == OURS, own["method"] != OURS))
+    for (photos, kind), group in rows.groupby(OF[:2], sort=False):
+        ours, peer = (
+            group[is_ours] for is_ours in (group["method"] == OURS, group["method"] != OURS)
+        )
         sentence = "{} + {} named, precision {}"
         ours_text, peer_text = (
             sentence.format(

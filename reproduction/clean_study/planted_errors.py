@@ -50,9 +50,9 @@ def plant(spoiled: Spoiled, to: Path, rng: np.random.Generator) -> dict[str, str
     Raises:
         InputError: a folder has too few photos.
     """
-    own = [_drawn(folder, spoiled.each, rng) for folder in spoiled.classes]
-    files = [(file, label) for label, some in enumerate(own) for file in some]
-    c, count = len(own), spoiled.planted
+    files_of = [_drawn(folder, spoiled.each, rng) for folder in spoiled.classes]
+    files = [(file, label) for label, class_files in enumerate(files_of) for file in class_files]
+    c, count = len(files_of), spoiled.planted
     every = [file for folder in spoiled.others for file in list_images(folder).paths]
     if len(every) < count:
         raise InputError(

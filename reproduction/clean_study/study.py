@@ -53,22 +53,22 @@ OURS, PEER = "belong", "cleanlab"
 
 def main(arguments: Sequence[str]) -> int:
     """Plant, judge, count; return the exit code."""
-    given = _parser().parse_args(arguments)
+    options = _parser().parse_args(arguments)
     return exit_code_of(
-        lambda: _study(given), say, interrupted="interrupted; the finished draws are written"
+        lambda: _study(options), say, interrupted="interrupted; the finished draws are written"
     )
 
 
-def _study(given: argparse.Namespace) -> int:
-    designs = [one for name, path in given.sources for one in spoiled_folders(name, path)]
-    table = given.folder / TABLE
+def _study(options: argparse.Namespace) -> int:
+    designs = [one for name, path in options.sources for one in spoiled_folders(name, path)]
+    table = options.folder / TABLE
     rows: list[Row] = []
     if table.exists():
         rows = [{str(k): v for k, v in row.items()} for row in load_csv(table).to_dict("records")]
     known = {(row["photos"], row["foreign_kind"], row["seed"]) for row in rows}
     todo = [
         (one, seed)
-        for seed in range(1, given.seeds + 1)
+        for seed in range(1, options.seeds + 1)
         for one in designs
         if (one.name, one.foreign, seed) not in known
     ]
@@ -80,7 +80,7 @@ def _study(given: argparse.Namespace) -> int:
                 ["photos", "foreign_kind", "seed", "method"], kind="stable"
             )
             save_csv(table, ordered)
-            save_text(given.folder / PAGE, page(load_csv(table)))
+            save_text(options.folder / PAGE, page(load_csv(table)))
             progress.update()
     return 0
 
@@ -88,12 +88,12 @@ def _study(given: argparse.Namespace) -> int:
 def spoiled_folders(name: str, path: Path) -> Iterator[Spoiled]:
     """Yield what is drawn of a source: 1,350 photos, and 40 of both kinds of errors."""
     if name == "cifar10":
-        own, others = ([path / one for one in some] for some in (CIFAR10, CIFAR10_FOREIGN))
-        yield Spoiled(name, "the other five classes", own, 270, others, PLANTED)
+        classes, others = ([path / one for one in names] for names in (CIFAR10, CIFAR10_FOREIGN))
+        yield Spoiled(name, "the other five classes", classes, 270, others, PLANTED)
         return
-    own = [path / NORMAL / one for one in CLOTHES]
-    yield Spoiled(name, "other clothes", own, 450, [path / NEAR], PLANTED)
-    yield Spoiled(name, "groceries", own, 450, [path / FAR], PLANTED)
+    classes = [path / NORMAL / one for one in CLOTHES]
+    yield Spoiled(name, "other clothes", classes, 450, [path / NEAR], PLANTED)
+    yield Spoiled(name, "groceries", classes, 450, [path / FAR], PLANTED)
 
 
 def measured(spoiled: Spoiled, seed: int) -> list[Row]:
@@ -143,10 +143,10 @@ def _peer(result: FolderJudgment, wrong: dict[str, str], last: int) -> Row:
     probabilities = result.judgment.probabilities
     if probabilities is None:
         raise InputError("no classifier could be fitted")
-    said = opinion(probabilities, result.images.labels.numpy(), directions)
+    verdicts = opinion(probabilities, result.images.labels.numpy(), directions)
     paths = result.table["path"].to_numpy()[result.rows]
-    named = set(paths[said.is_named].tolist())
-    return counted_of(named, wrong) | _aurocs(result, wrong, said.doubt, said.oddness)
+    named = set(paths[verdicts.is_named].tolist())
+    return counted_of(named, wrong) | _aurocs(result, wrong, verdicts.doubt, verdicts.oddness)
 
 
 def _aurocs(

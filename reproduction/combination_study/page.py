@@ -58,17 +58,17 @@ def page(rows: pd.DataFrame) -> str:
         ("whole", "The whole network trained"),
         ("frozen", "Above a frozen backbone"),
     ):
-        own = rows[rows["kind"] == kind]
-        if own.empty:
+        group = rows[rows["kind"] == kind]
+        if group.empty:
             continue
         is_photo = rows["pair"].str.startswith("cifar")
         left_out = rows[(rows["kind"] == "left_out") & (is_photo == (kind == "frozen"))]
         parts += [
             f"## {title}",
             "### What training images say",
-            _choice(kind, own, left_out),
+            _choice(kind, group, left_out),
             "### What the test images say",
-            _measured(kind, own),
+            _measured(kind, group),
         ]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
@@ -134,9 +134,9 @@ def _measured(kind: str, rows: pd.DataFrame) -> str:
     sets = tested.astype({"pair": str, "anomalies": str}).groupby(
         ["pair", "lambda", "anomalies"], sort=False
     )
-    for names, own in sets:
+    for names, set_rows in sets:
         pair, weight, anomalies = str(names[0]), float(str(names[1])), str(names[2])
-        of_way = own.groupby("way")["auroc"]
+        of_way = set_rows.groupby("way")["auroc"]
         means = of_way.mean()
         single = means[[way for way in means.index if ";" not in way and way != "combined"]]
         best = str(single.drop(SUPERVISED, errors="ignore").idxmax())
@@ -167,22 +167,22 @@ def _measured(kind: str, rows: pd.DataFrame) -> str:
         "difference",
         f"`{SUPERVISED}`",
     )
-    said = (
+    sentence = (
         f"`combined` is at most {BAR} below the best single detector, which only the test images "
         f"name, on {len(lines) - len(misses)} of {len(lines)} sets"
     )
-    said += f"; not on {'; '.join(misses)}." if misses else "."
+    sentence += f"; not on {'; '.join(misses)}." if misses else "."
     return (
-        f"{said} `{SUPERVISED}`, which has learned from anomalies of the pair, is not counted "
+        f"{sentence} `{SUPERVISED}`, which has learned from anomalies of the pair, is not counted "
         f"there; it is better by more than {BAR} on {'; '.join(beaten) or 'no set'}.\n\n"
         f"{table(head, lines, left=3)}\n\n"
         "The same of other rules and members, less the best single detector of each set:\n\n"
         + table(
             ("members", "rule", "mean", "worst set"),
             [
-                (way.members, way.rule, f"{np.mean(own):+.4f}", f"{min(own):+.4f}")
+                (way.members, way.rule, f"{np.mean(set_rows):+.4f}", f"{min(set_rows):+.4f}")
                 for way in MEASURED
-                for own in [differences[str(way)]]
+                for set_rows in [differences[str(way)]]
             ],
             left=2,
         )

@@ -85,9 +85,14 @@ def combine(
         scores: for each part, (n,) of each member.
         tail: as of `combined`.
     """
-    surprises = [Surprise.fit(own, tail=tail) for own in held_out]
+    surprises = [Surprise.fit(scores_of_detector, tail=tail) for scores_of_detector in held_out]
     if rule == "weighted":
-        seen = np.array([surprise(own) for surprise, own in zip(surprises, held_out, strict=True)])
+        seen = np.array(
+            [
+                surprise(scores_of_detector)
+                for surprise, scores_of_detector in zip(surprises, held_out, strict=True)
+            ]
+        )
         weights = _of_least_variance(np.cov(seen))
     combined = []
     for part in scores:

@@ -69,29 +69,29 @@ Scores = Mapping[str, np.ndarray]
 
 def main(arguments: Sequence[str]) -> int:
     """Train what is missing, compare, write; return the exit code."""
-    given = _parser().parse_args(arguments)
+    options = _parser().parse_args(arguments)
     kept = "interrupted; the scores of the cells that were finished are kept"
-    return exit_code_of(lambda: _study(given), say, interrupted=kept)
+    return exit_code_of(lambda: _study(options), say, interrupted=kept)
 
 
-def _study(given: argparse.Namespace) -> int:
+def _study(options: argparse.Namespace) -> int:
     device.compute_repeatably(1, portable_math.current())
-    given.scores.mkdir(parents=True, exist_ok=True)
-    todo = list(_cells(given))
+    options.scores.mkdir(parents=True, exist_ok=True)
+    todo = list(_cells(options))
     tables = []
     with bar(len(todo), "combine", "cell") as progress:
         for names, make in todo:
             kind, pair, lambda_, seed = names
-            file = given.scores / f"{kind}_{pair}_{lambda_:g}_{seed}.safetensors"
+            file = options.scores / f"{kind}_{pair}_{lambda_:g}_{seed}.safetensors"
             if not file.exists():
                 save_arrays(file, make())
             facts: dict[str, Any] = {"kind": kind, "pair": pair, "lambda": lambda_, "seed": seed}
             tables.append(
                 table_of(load_arrays(file), frozen=pair.startswith("cifar")).assign(**facts)
             )
-            save_csv(given.folder / TABLE, pd.concat(tables, ignore_index=True))
+            save_csv(options.folder / TABLE, pd.concat(tables, ignore_index=True))
             progress.update()
-    save_text(given.folder / "README.md", page(load_csv(given.folder / TABLE)))
+    save_text(options.folder / "README.md", page(load_csv(options.folder / TABLE)))
     return 0
 
 
@@ -151,18 +151,18 @@ def table_of(scores: Scores, *, frozen: bool) -> pd.DataFrame:
 Names = tuple[str, str, float, int]  # kind, pair, lambda, seed
 
 
-def _cells(given: argparse.Namespace) -> Iterator[tuple[Names, Callable[[], Scores]]]:
+def _cells(options: argparse.Namespace) -> Iterator[tuple[Names, Callable[[], Scores]]]:
     """Yield the names of each cell, and what computes its scores."""
     for lambda_ in LAMBDAS:
-        for seed in range(given.seeds if lambda_ else given.seeds_without):
+        for seed in range(options.seeds if lambda_ else options.seeds_without):
             for pair in PAIRS:
-                yield ("whole", pair, lambda_, seed), partial(_digits, given, pair, lambda_, seed)
+                yield ("whole", pair, lambda_, seed), partial(_digits, options, pair, lambda_, seed)
     for pair in PAIRS:
         for fold in range(FOLDS):
-            yield ("left_out", pair, 1.0, fold), partial(_fold, given, pair, fold)
-    if given.cifar:
-        photos = cache(lambda: _loaded(given.cifar, given.fashion))
-        for seed in range(given.seeds):
+            yield ("left_out", pair, 1.0, fold), partial(_fold, options, pair, fold)
+    if options.cifar:
+        photos = cache(lambda: _loaded(options.cifar, options.fashion))
+        for seed in range(options.seeds):
             for part in PARTS:
                 name = f"cifar10-{part}"
                 yield ("frozen", name, PHOTO_LAMBDA, seed), partial(_photos, photos, part, seed)
@@ -176,23 +176,23 @@ def _cells(given: argparse.Namespace) -> Iterator[tuple[Names, Callable[[], Scor
 
 
 def _values(
-    given: argparse.Namespace,
+    options: argparse.Namespace,
     pair: str,
     lambda_: float,
     seed: int,
-    own: Mapping[str, object] | None = None,
+    settings: Mapping[str, object] | None = None,
 ) -> Parameters:
     near = pair == "digit-0"
     return parameters(
         {
-            "normal.path": str(given.mnist),
+            "normal.path": str(options.mnist),
             "normal.classes": "1-9" if near else "all",
-            "anomaly.path": str(given.mnist if near else given.fashion),
+            "anomaly.path": str(options.mnist if near else options.fashion),
             "anomaly.classes": 0 if near else "all",
-            "unseen.path": str(given.fashion),
+            "unseen.path": str(options.fashion),
             "lambda": lambda_,
             "seed": seed,
-            **(own or {}),
+            **(settings or {}),
         }
     )
 
@@ -216,8 +216,8 @@ def _images(values: Parameters) -> Images:
     return Images(pixels, pixels, of_kind["labels"], divided.class_names)
 
 
-def _digits(given: argparse.Namespace, pair: str, lambda_: float, seed: int) -> Scores:
-    values = _values(given, pair, lambda_, seed)
+def _digits(options: argparse.Namespace, pair: str, lambda_: float, seed: int) -> Scores:
+    values = _values(options, pair, lambda_, seed)
     images = _images(values)
     pixels = dict(images.pixels)
     pixels |= derive(pixels["normal/test"], most=values.derive.images, seed=seed)
@@ -226,9 +226,12 @@ def _digits(given: argparse.Namespace, pair: str, lambda_: float, seed: int) -> 
     return scores_of(replace(images, pixels=pixels, inputs=pixels), values, seed=seed)
 
 
-def _fold(given: argparse.Namespace, pair: str, fold: int) -> Scores:
-    own: dict[str, object] = {"train.epochs": FOLD_EPOCHS, "autoencoder.epochs": FOLD_CODER_EPOCHS}
-    values = _values(given, pair, 1.0, 0, own)
+def _fold(options: argparse.Namespace, pair: str, fold: int) -> Scores:
+    settings: dict[str, object] = {
+        "train.epochs": FOLD_EPOCHS,
+        "autoencoder.epochs": FOLD_CODER_EPOCHS,
+    }
+    values = _values(options, pair, 1.0, 0, settings)
     images = _images(values)
     classes = np.array_split(np.arange(len(images.class_names)), FOLDS)[fold]
     return scores_of(images.without(classes, FOLD_IMAGES), values, seed=0)
@@ -247,8 +250,8 @@ def _photos(
     (every, vectors), names = photos(), PARTS[part]
     rows = dict(rows_of(Cell(part, PHOTO_LAMBDA, seed), every))
     labels = np.array([names.index(x) if x in names else -1 for x in every.class_names])
-    pixels = {name: every.small[own] for name, own in rows.items()}
-    inputs = {name: vectors[own] for name, own in rows.items()}
+    pixels = {name: every.small[places] for name, places in rows.items()}
+    inputs = {name: vectors[places] for name, places in rows.items()}
     known = {
         name: labels[rows[name]] for name in rows if name.endswith(("train", "calibration", "test"))
     }
@@ -257,9 +260,9 @@ def _photos(
     if fold is not None:
         return scores_of(images.without([fold], len(labels)), values, seed=seed, backbone=backbone)
     held_out = rows[HELD_OUT][REST]
-    some = held_out[np.linspace(0, len(held_out) - 1, PHOTOS_CHANGED).astype(int)]
-    pixels |= synthetic(every.small[some], labels[some], seed=seed)
-    large = synthetic(every.images[some], labels[some], seed=seed)
+    sample = held_out[np.linspace(0, len(held_out) - 1, PHOTOS_CHANGED).astype(int)]
+    pixels |= synthetic(every.small[sample], labels[sample], seed=seed)
+    large = synthetic(every.images[sample], labels[sample], seed=seed)
     inputs |= {name: _embedded(changed) for name, changed in large.items()}
     return scores_of(images, values, seed=seed, backbone=backbone)
 

@@ -1,20 +1,24 @@
 """Fit to few photos, many times, and count how many fresh ones are rejected.
 
-    python -m reproduction.few_images.study reports/photos DOGS ANIMALS
+    python -m reproduction.few_images.study reports/photos DOGS ANIMALS FAR
 
-Each draw takes 20 photos of each of the first five classes of one folder, and 12 of each of the
-first two of another; the rest are fresh. What is planned, fitted, calibrated and combined is what
-`belong fit` does; only the detectors that `combined` is made of take part, and the autoencoder,
-which none of them needs, is trained for one pass. Draws that few_images.csv has already are not
-made again. It is no stage of dvc.yaml: the photos are not part of the project.
+Each draw takes 20 photos of each of the first five classes of one folder, 12 of each of the first
+two of another, and 100 of its first class alone; the other photos of these classes are fresh. What
+is planned, fitted, calibrated and combined is what `belong fit` does; only the detectors that
+`combined` is made of take part, and the autoencoder, which none of them needs, is trained for one
+pass. The guarantees are those that `belong score` gives for the model. Draws that few_images.csv
+has already are not made again. It is no stage of dvc.yaml: the photos are not part of the project.
 
-Reads   FOLDER  a folder of photos for each class, with at least 60 of each
-Writes  folder  few_images.csv: a row for each draw; few_images.md, the page made of it
+Reads   DOGS, ANIMALS  a folder of photos for each class; of the first class of ANIMALS over 100
+        FAR            photos that belong to no class, for the mixed batches
+Writes  folder  few_images.csv: a row for each draw, detector and guarantee; few_images.md, the page
+        made of it
 """
 
 import argparse
+import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,8 +27,18 @@ import pandas as pd
 import torch
 
 from belong.calibration import conformal
-from belong.calibration.verdict import decide
+from belong.calibration.false_discovery import reported_rank
+from belong.calibration.sample_size import (
+    CONDITIONAL,
+    MARGINAL,
+    PER_CLASS,
+    ROUNDING,
+    Guarantee,
+    least_alpha,
+)
+from belong.calibration.verdict_rule import VerdictRule
 from belong.commands.arguments import count
+from belong.commands.fit import one_class
 from belong.commands.fit.backbone_choice import FOR_PHOTOS, backbone_settings
 from belong.commands.fit.cross_fit import Part, out_of_fold_scores
 from belong.commands.fit.fitting import TRAIN, Fitting
@@ -32,7 +46,7 @@ from belong.commands.fit.plan import choose_calibration, overrides, plan
 from belong.commands.fit.settings import parameters
 from belong.data.dataset import DataSet
 from belong.data.loader import pack_all
-from belong.detectors.score_parts import cross_scores
+from belong.detectors.score_parts import HELD_OUT, cross_scores
 from belong.models import device as devices
 from belong.models.autoencoder import averaged_down
 from belong.models.backbones.backbone import Backbone
@@ -42,16 +56,24 @@ from belong.parameters import Parameters
 from belong.runtime.exit_codes import exit_code_of
 from belong.runtime.storage import load_csv, save_csv, save_text
 from belong.runtime.text import say
-from reproduction.few_images.page import page
+from reproduction.few_images.page import DECIDES, FDR, page
 
-FRESH = "normal/test"
+FRESH, FOREIGN = "normal/test", "foreign/test"
 DRAWS = 100
 TABLE, PAGE = "few_images.csv", "few_images.md"
+CLASS_ALPHA = 0.1  # of "per-class": 9 images of a class calibrate it, 2.5 % would need 39
+SHARES = (0.05, 0.1, 0.2)  # of false ones among the reported images
+BATCH, BATCH_FOREIGN = 100, 20  # photos of a mixed batch, and how many of them are foreign
+COLUMNS = [
+    "classes", "of_each", "seed", "detector", "guarantee", "alpha", "class", "calibration_images",
+    "fresh", "low", "high", "rate", "above_expected", "found", "accuracy_out_of_fold",
+    "accuracy_fresh",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Photos:
-    """Photos of a few classes, as the backbone sees them.
+    """Photos as the backbone sees them.
 
     Attributes:
         vectors: (n, v) float32 of the backbone.
@@ -65,6 +87,12 @@ class Photos:
     labels: np.ndarray
     class_names: tuple[str, ...]
 
+    def first(self, classes: int) -> "Photos":
+        """Return the photos of the first classes."""
+        rows = self.labels < classes
+        names = self.class_names[:classes]
+        return Photos(self.vectors[rows], self.images[rows], self.labels[rows], names)
+
 
 def main(arguments: Sequence[str]) -> int:
     """Draw, fit, count; return the exit code."""
@@ -72,59 +100,68 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("folder", type=Path, help="of the table and the page")
     parser.add_argument("five", type=Path, help="photos, of which 20 of 5 classes are drawn")
     parser.add_argument("two", type=Path, help="photos, of which 12 of 2 classes are drawn")
+    parser.add_argument("far", type=Path, help="photos of no class of either")
     parser.add_argument("--draws", type=count, default=DRAWS, help="of each")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
 
-    return exit_code_of(lambda: _study(given), say)
+    return exit_code_of(lambda: _study(options), say)
 
 
-def _study(given: argparse.Namespace) -> int:
+def _study(options: argparse.Namespace) -> int:
     values, backbone = parameters({}), backbone_named(FOR_PHOTOS)
     devices.compute_repeatably(values.threads, values.math)
-    path = given.folder / TABLE
-    table = load_csv(path) if path.exists() else pd.DataFrame({"classes": [], "seed": []})
-    sources = ((given.five, 5, 20), (given.two, 2, 12))
-    known = [photos_in(source, classes, backbone, values) for source, classes, _ in sources]
-    for seed in range(given.draws):
-        for photos, (_, classes, of_each) in zip(known, sources, strict=True):
-            if not ((table["classes"] == classes) & (table["seed"] == seed)).any():
-                rows = pd.DataFrame(drawn(photos, of_each, backbone, seed))
+    path = options.folder / TABLE
+    table = load_csv(path) if path.exists() else pd.DataFrame(columns=COLUMNS)
+    five, two, far = (
+        photos_in(source, backbone, values) for source in (options.five, options.two, options.far)
+    )
+    sources = ((five.first(5), 20), (two.first(2), 12), (two.first(1), 100))
+    for seed in range(options.draws):
+        for photos, of_each in sources:
+            is_case = (table["classes"] == len(photos.class_names)) & (table["of_each"] == of_each)
+            if not (is_case & (table["seed"] == seed)).any():
+                rows = pd.DataFrame(drawn(photos, far, of_each, backbone, seed), columns=COLUMNS)
                 table = pd.concat([table, rows], ignore_index=True) if len(table) else rows
                 save_csv(path, table)
-    save_text(given.folder / PAGE, page(load_csv(path)))
+    save_text(options.folder / PAGE, page(load_csv(path)))
     return 0
 
 
-def photos_in(folder: Path, classes: int, backbone: Backbone, values: Parameters) -> Photos:
-    """Read the photos of the first classes of a folder, and embed them."""
+def photos_in(folder: Path, backbone: Backbone, values: Parameters) -> Photos:
+    """Read the photos of a folder, and embed them."""
     data = pack_all([str(folder)], options=values.images)[str(folder)].data
-    rows = np.flatnonzero(data.labels < classes)
-    images = torch.from_numpy(data.images[rows])
+    images = torch.from_numpy(data.images)
     vectors = embed(backbone, images, device=torch.device("cpu"))
     side = values.autoencoder.most_side_px
     small = averaged_down(images, most_values=images.shape[1] * side**2)
-    names = data.class_names[:classes]
-    return Photos(vectors.numpy(), small.numpy(), data.labels[rows], names)
+    return Photos(vectors.numpy(), small.numpy(), data.labels, data.class_names)
 
 
-def drawn(photos: Photos, of_each: int, backbone: Backbone, seed: int) -> list[dict[str, object]]:
-    """Fit to some photos, drawn by `seed`, and count the rejected among the others.
+def drawn(
+    photos: Photos, far: Photos, of_each: int, backbone: Backbone, seed: int
+) -> Iterator[dict[str, object]]:
+    """Fit to some photos, drawn by `seed`, and yield rates among the others.
 
-    Returns a row for `combined` and for each detector that it may be made of.
+    A row has: each detector, with the guarantee on average; `combined`, with each other guarantee.
     """
     rng, labels = np.random.default_rng([seed, 7]), photos.labels
     classes = range(len(photos.class_names))
     own = np.concatenate([rng.permutation(np.flatnonzero(labels == c))[:of_each] for c in classes])
     fresh = np.setdiff1d(np.arange(len(labels)), own)
     values = planned(photos, own, backbone, seed)
+    members = list(one_class.members(values)) if len(classes) == 1 else values.candidates
     names, device = list(photos.class_names), torch.device("cpu")
-    fitting = Fitting(values, names, device, backbone, is_quiet=True, only=values.candidates)
+    fitting = Fitting(values, names, device, backbone, is_quiet=True, only=members)
     vectors, images = photos.vectors[own], photos.images[own]
     network, coder = fitting.network(vectors, labels[own]), fitting.autoencoder(images)
     features = extract_parts(
         network,
         coder,
-        [(TRAIN, vectors, images), (FRESH, photos.vectors[fresh], photos.images[fresh])],
+        [
+            (TRAIN, vectors, images),
+            (FRESH, photos.vectors[fresh], photos.images[fresh]),
+            (FOREIGN, far.vectors, far.images),
+        ],
         device=device,
         description=None,
     )
@@ -147,38 +184,121 @@ def drawn(photos: Photos, of_each: int, backbone: Backbone, seed: int) -> list[d
         head={},
         detectors=detectors,
         why_no_head="no anomalies",
-        members=values.candidates,
+        members=members,
         tail=values.combined.tail,
         rule=values.combination_rule,
         calibration=values.calibration,
-        only=values.candidates,
+        only=members,
     )
-    alpha = values.calibration.alpha
-    low, high = conformal.promised_range(len(own), len(fresh), alpha=alpha)
-    facts = {
+    facts: dict[str, object] = {
         "classes": len(classes),
         "of_each": of_each,
         "seed": seed,
-        "alpha": alpha,
-        "fresh": len(fresh),
-        "low": round(low, 4),
-        "high": round(high, 4),
-        "accuracy_out_of_fold": _accuracy(scores, "normal/calibration"),
+        "accuracy_out_of_fold": _accuracy(scores, HELD_OUT),
         "accuracy_fresh": _accuracy(scores, FRESH),
     }
-    return [
-        facts
-        | {
-            "detector": name,
-            "false_reject": _share(~decide(scores[f"{FRESH}/{name}"], limit["in_force"])),
-        }
-        for name, limit in about["thresholds"].items()
+    alpha, n = values.calibration.alpha, len(own)
+    promises: list[tuple[Guarantee, float]] = [
+        (CONDITIONAL, max(alpha, least_alpha(n, CONDITIONAL))),
     ]
+    if len(classes) > 1:
+        promises.append((PER_CLASS, CLASS_ALPHA))
+    for name in about["thresholds"]:
+        judge = Judge(name, scores, names)
+        for guarantee, share in [(MARGINAL, alpha), *(promises if name == DECIDES else ())]:
+            for row in judge.rates(guarantee, share):
+                yield facts | row
+    for row in Judge(DECIDES, scores, names).discoveries(rng):
+        yield facts | row
+
+
+@dataclass(frozen=True)
+class Judge:
+    """The verdicts of one detector.
+
+    Attributes:
+        name: of the detector.
+        scores: `PART/DETECTOR` and `PART/predicted`, as `cross_scores` returns them.
+        class_names: c.
+    """
+
+    name: str
+    scores: dict[str, np.ndarray]
+    class_names: Sequence[str]
+
+    def part(self, part: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return the scores and the predicted classes of a part."""
+        return self.scores[f"{part}/{self.name}"], self.scores[f"{part}/predicted"]
+
+    def rule(self, alpha: float, guarantee: Guarantee) -> VerdictRule:
+        """Return what decides."""
+        return VerdictRule.of(
+            *self.part(HELD_OUT), classes=len(self.class_names), alpha=alpha, guarantee=guarantee
+        )
+
+    def rates(self, guarantee: Guarantee, alpha: float) -> Iterator[dict[str, object]]:
+        """Yield the rate of false rejects, and what it should be; of each class, if it has any."""
+        rule, (fresh, predicted) = self.rule(alpha, guarantee), self.part(FRESH)
+        is_rejected = ~rule.belongs(fresh, predicted)
+        groups = [("", rule.pooled, np.ones(len(fresh), bool))]
+        if guarantee == PER_CLASS:
+            groups = [
+                (self.class_names[label], own, predicted == label)
+                for label, own in rule.of_class.items()
+            ]
+        for label, own, is_own in groups:
+            n, m = len(own.scores), int(is_own.sum())
+            low, high = conformal.rejects_range([(n, m, own.rank)])
+            above = math.floor(alpha * m + ROUNDING) + 1
+            yield {
+                "detector": self.name,
+                "guarantee": guarantee,
+                "alpha": alpha,
+                "class": label,
+                "calibration_images": n,
+                "fresh": m,
+                "low": round(low / m, 4),
+                "high": round(high / m, 4),
+                "rate": _share(is_rejected[is_own]),
+                "above_expected": round(
+                    float(conformal.chances_of(n, m, own.rank)[above:].sum()), 4
+                ),
+            }
+
+    def discoveries(self, rng: np.random.Generator) -> Iterator[dict[str, object]]:
+        """Yield the share of false ones among the reported of a batch, for each of `SHARES`."""
+        parts = [self.part(FRESH), self.part(FOREIGN)]
+        sizes = BATCH - BATCH_FOREIGN, BATCH_FOREIGN
+        taken = [
+            rng.choice(len(own), size, replace=False)
+            for (own, _), size in zip(parts, sizes, strict=True)
+        ]
+        batch, predicted = (
+            np.concatenate([one[rows] for one, rows in zip(both, taken, strict=True)])
+            for both in zip(*parts, strict=True)
+        )
+        rule = self.rule(max(SHARES), MARGINAL)
+        n = len(rule.pooled.scores)
+        ranks = np.rint(rule.p_values(batch, predicted) * (n + 1)).astype(np.int64)
+        is_foreign = np.arange(BATCH) >= sizes[0]
+        for fdr in SHARES:
+            is_reported = ranks <= reported_rank(ranks, n=n, fdr=fdr)
+            false = (is_reported & ~is_foreign).sum() / max(1, is_reported.sum())
+            yield {
+                "detector": self.name,
+                "guarantee": FDR,
+                "alpha": fdr,
+                "class": "",
+                "calibration_images": n,
+                "fresh": BATCH,
+                "rate": round(float(false), 4),
+                "found": _share(is_reported[is_foreign]),
+            }
 
 
 def planned(photos: Photos, own: np.ndarray, backbone: Backbone, seed: int) -> Parameters:
     """Return the parameters that `belong fit` plans for these photos."""
-    found = DataSet(
+    contents = DataSet(
         images=photos.images[own],
         labels=photos.labels[own],
         class_names=photos.class_names,
@@ -188,7 +308,7 @@ def planned(photos: Photos, own: np.ndarray, backbone: Backbone, seed: int) -> P
     settings: dict[str, object] = {"seed": seed, "autoencoder.epochs": 1}
     values = parameters(settings)
     kind, alpha = choose_calibration(
-        found,
+        contents,
         asked="auto",
         alpha=values.calibration.alpha,
         own_alpha=False,
@@ -196,7 +316,7 @@ def planned(photos: Photos, own: np.ndarray, backbone: Backbone, seed: int) -> P
         split=values.split,
     )
     chosen = plan(
-        found,
+        contents,
         alpha=alpha,
         backbone=backbone.card,
         split=values.split,

@@ -39,33 +39,33 @@ BUILD = Path("build", "grid")
 
 def main(arguments: Sequence[str]) -> int:
     """Run what is not finished, gather what is; return the exit code."""
-    given = _parser().parse_args(arguments)
+    options = _parser().parse_args(arguments)
     return exit_code_of(
-        lambda: _run(given),
+        lambda: _run(options),
         _say,
         interrupted="interrupted; run the same command to resume with the unfinished cells",
     )
 
 
-def _run(given: argparse.Namespace) -> int:
-    grid = GridFile.load(given.grid)
-    asked = grid.chosen(given.sweep, given.grid)
+def _run(options: argparse.Namespace) -> int:
+    grid = GridFile.load(options.grid)
+    asked = grid.chosen(options.sweep, options.grid)
     repository = Repository(Path.cwd())
     currency = Currency(repository, repository.head(), grid.pairs)
     failed: dict[Cell, str] = {}
-    if not given.gather:
-        _check(given.grid, currency, grid, asked)
+    if not options.gather:
+        _check(options.grid, currency, grid, asked)
         done = currency.finished(asked)
         todo = in_running_order(asked - set(done))
         _say(f"{len(asked)} cells, {len(done)} of them finished")
         if todo:
             cache = cache_of(repository.root)
             _check_space(currency, todo, cache)
-            failed = _make(given, grid, currency, todo, cache)
+            failed = _make(options, grid, currency, todo, cache)
             _say("`dvc gc -w` frees what the cells left in DVC's cache; the tables stay")
     finished = currency.finished(grid.cells())
     for line in gather(
-        repository, finished, grid.with_curves(), grid.curves.detectors, given.folder
+        repository, finished, grid.with_curves(), grid.curves.detectors, options.folder
     ):
         _say(line)
     for cell in sorted(asked - set(finished)):
@@ -110,7 +110,7 @@ def _check_space(currency: Currency, cells: Sequence[Cell], cache: Path) -> None
 
 
 def _make(
-    given: argparse.Namespace,
+    options: argparse.Namespace,
     grid: GridFile,
     currency: Currency,
     cells: Sequence[Cell],
@@ -119,8 +119,8 @@ def _make(
     """Run cells; return those that failed, each with the reason."""
     every = [changed(currency.params, cell.settings(grid.pairs[cell.pair])) for cell in cells]
     threads = max(params["threads"] for params in every)
-    jobs, cores = min(given.jobs, len(cells)), os.cpu_count() or 1
-    if given.engine == "local" and jobs * threads > cores:
+    jobs, cores = min(options.jobs, len(cells)), os.cpu_count() or 1
+    if options.engine == "local" and jobs * threads > cores:
         _say(
             f"--jobs {jobs} with {threads} threads each on {cores} cores: the threads compete, "
             f"which may take twenty times longer"
@@ -128,7 +128,7 @@ def _make(
     logs = BUILD / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     with workplace(BUILD.resolve()) as clones:
-        engine = engine_of(given.engine, clones=clones, logs=logs.resolve(), threads=threads)
+        engine = engine_of(options.engine, clones=clones, logs=logs.resolve(), threads=threads)
         for ending in (signal.SIGTERM, signal.SIGHUP):  # not before: Ray has handlers of its own
             signal.signal(ending, signal.default_int_handler)  # clean up as after Ctrl-C
         workshop = Workshop(

@@ -107,12 +107,12 @@ class Workshop:
                 str(folder),
             )
             Repository(folder).git("checkout", "--quiet", "--detach", self.commit)
-            own = ConfigObj(str(folder / ".dvc" / "config.local"))
+            configuration = ConfigObj(str(folder / ".dvc" / "config.local"))
             # Links: a cell's images and features are some hundred MB, and stay in the cache.
-            own["cache"] = {"dir": str(self.cache), "type": "hardlink,symlink,copy"}
+            configuration["cache"] = {"dir": str(self.cache), "type": "hardlink,symlink,copy"}
             # Else DVC leaves a folder for every clone in a place of the whole machine.
-            own["core"] = {"site_cache_dir": str(folder / ".dvc" / "tmp")}
-            own.write()
+            configuration["core"] = {"site_cache_dir": str(folder / ".dvc" / "tmp")}
+            configuration.write()
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)

@@ -58,15 +58,15 @@ def gather(
         files = repository.files(finished[cell].commit)
         metrics = json.loads(repository.text(files[METRICS]))
         rows.append(_key(cell) | {"seed": cell.seed} | dict(numbers(metrics)))
-        wanted: list[tuple[str, str, list[str], dict[str, Any]]] = []
+        table_rows: list[tuple[str, str, list[str], dict[str, Any]]] = []
         if cell in curves:
-            wanted += [
+            table_rows += [
                 ("roc.csv", ROC.format(name), RATES, {"detector": name}) for name in detectors
             ]
-            wanted.append(("features.csv", FEATURES, POINT, {}))
+            table_rows.append(("features.csv", FEATURES, POINT, {}))
         if cell.weight in lambdas:
-            wanted.append(("anomaly_sets.csv", SETS, OF_SETS, {"seed": cell.seed}))
-        for name, path, columns, key in wanted:
+            table_rows.append(("anomaly_sets.csv", SETS, OF_SETS, {"seed": cell.seed}))
+        for name, path, columns, key in table_rows:
             if path in files:
                 table = pd.read_csv(io.StringIO(repository.text(files[path])))[columns]
                 tables[name].append(pd.DataFrame(_key(cell) | key, table.index).join(table))

@@ -20,13 +20,13 @@ def needed(stages: Mapping[str, Any], lock: Mapping[str, Any], cells: Collection
         lock: those of dvc.lock; a stage that never ran counts for nothing.
         cells: what is to be run.
     """
-    wanted = upstream(stages, TARGET)
-    of_weight = _behind(stages, "lambda") & wanted
-    of_seed = (_behind(stages, "seed") & wanted) - of_weight
+    stages_before = upstream(stages, TARGET)
+    of_weight = _behind(stages, "lambda") & stages_before
+    of_seed = (_behind(stages, "seed") & stages_before) - of_weight
     return (
         len(cells) * _size(lock, of_weight)
         + len({(cell.pair, cell.seed) for cell in cells}) * _size(lock, of_seed)
-        + len({cell.pair for cell in cells}) * _size(lock, wanted - of_weight - of_seed)
+        + len({cell.pair for cell in cells}) * _size(lock, stages_before - of_weight - of_seed)
     )
 
 

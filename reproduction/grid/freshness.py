@@ -38,10 +38,10 @@ class Currency:
 
     def last_run(self) -> dict[str, Any]:
         """Return what dvc.lock says of each stage; nothing before a first run."""
-        made: dict[str, Any] = {}
+        outputs: dict[str, Any] = {}
         if LOCK in self._files:
-            made = _yaml(self.repository.text(self._files[LOCK]))["stages"]
-        return made
+            outputs = _yaml(self.repository.text(self._files[LOCK]))["stages"]
+        return outputs
 
     def edited(self) -> list[str]:
         """Return the files of parameters and code that differ from what is committed."""
@@ -50,13 +50,13 @@ class Currency:
 
     def finished(self, cells: Iterable[Cell]) -> dict[Cell, Experiment]:
         """Return the cells that need no run, each with its experiment."""
-        wanted = {cell.name: cell for cell in cells}
-        found: dict[Cell, Experiment] = {}
+        cell_of = {cell.name: cell for cell in cells}
+        experiments: dict[Cell, Experiment] = {}
         for experiment in self.repository.experiments():
-            cell = wanted.get(experiment.name)
-            if cell and cell not in found and self._is_current(experiment, cell):
-                found[cell] = experiment
-        return found
+            cell = cell_of.get(experiment.name)
+            if cell and cell not in experiments and self._is_current(experiment, cell):
+                experiments[cell] = experiment
+        return experiments
 
     def _is_current(self, experiment: Experiment, cell: Cell) -> bool:
         files = self.repository.files(experiment.commit)
@@ -87,7 +87,7 @@ def keys_read(stages: Mapping[str, Any]) -> set[str]:
 
 def picked(params: Values, keys: Iterable[str]) -> dict[str, Any]:
     """Return the value of each dotted key that is there."""
-    found = {}
+    values = {}
     for key in keys:
         value: Any = params
         for part in key.split("."):
@@ -95,8 +95,8 @@ def picked(params: Values, keys: Iterable[str]) -> dict[str, Any]:
                 break
             value = value[part]
         else:
-            found[key] = value
-    return found
+            values[key] = value
+    return values
 
 
 def data_sets(stages: Mapping[str, Any], params: Values) -> list[str]:
@@ -148,9 +148,9 @@ def code(repository: Repository, files: Mapping[str, str]) -> dict[str, Any]:
 def code_of(stage: Mapping[str, Any], files: Mapping[str, str]) -> dict[str, str | None]:
     """Return the content of each file of code that a stage lists, or that is below a wing."""
     listed = _listed(stage)
-    found = {dep: files.get(dep) for dep in listed if dep.endswith(".py")}
-    folders = [PurePosixPath(dep) for dep in listed if dep.startswith(WINGS) and dep not in found]
-    return found | {
+    hashes = {dep: files.get(dep) for dep in listed if dep.endswith(".py")}
+    folders = [PurePosixPath(dep) for dep in listed if dep.startswith(WINGS) and dep not in hashes]
+    return hashes | {
         path: content
         for path, content in files.items()
         if any(folder in PurePosixPath(path).parents for folder in folders)
@@ -163,11 +163,11 @@ def upstream(stages: Mapping[str, Any], target: str) -> set[str]:
     while todo:
         name = todo.pop()
         needed.add(name)
-        wanted = set(_listed(stages[name]))
+        inputs = set(_listed(stages[name]))
         for other, stage in stages.items():
             listed = [*stage.get("outs", []), *stage.get("metrics", [])]
-            made = [out if isinstance(out, str) else next(iter(out)) for out in listed]
-            if other not in needed and wanted.intersection(made):
+            outputs = [out if isinstance(out, str) else next(iter(out)) for out in listed]
+            if other not in needed and inputs.intersection(outputs):
                 todo.append(other)
     return needed
 

@@ -17,12 +17,14 @@ def end_processes_in(folder: Path) -> None:
     The folder is what a killed driver, its worker and the worker's stage have in common: DVC does
     not end a stage that it started when it is killed itself.
     """
-    found = [process for process in psutil.process_iter() if _works_in(process, folder.resolve())]
-    for process in found:
+    processes = [
+        process for process in psutil.process_iter() if _works_in(process, folder.resolve())
+    ]
+    for process in processes:
         _send(process.terminate)
-    for process in _left_after(PATIENCE_SECONDS, found):
+    for process in _left_after(PATIENCE_SECONDS, processes):
         _send(process.kill)
-    _left_after(PATIENCE_SECONDS, found)
+    _left_after(PATIENCE_SECONDS, processes)
 
 
 def _works_in(process: psutil.Process, folder: Path) -> bool:

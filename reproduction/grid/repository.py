@@ -54,8 +54,8 @@ class Repository:
         except FileNotFoundError:
             raise InputError("git is not installed, or not on the PATH") from None
         if done.returncode != 0:
-            said = done.stderr.strip().splitlines() or [f"ended with code {done.returncode}"]
-            raise InputError(f"git {words[0]}: {said[-1]}")
+            lines = done.stderr.strip().splitlines() or [f"ended with code {done.returncode}"]
+            raise InputError(f"git {words[0]}: {lines[-1]}")
         return done.stdout
 
     def head(self) -> str:
@@ -84,10 +84,10 @@ class Repository:
         """
         known = {}
         for key, default in (("name", "belong"), ("email", "belong@localhost")):
-            said = self.git("config", "--default", default, "--get", f"user.{key}").strip()
+            value = self.git("config", "--default", default, "--get", f"user.{key}").strip()
             for role in ("AUTHOR", "COMMITTER"):
                 variable = f"GIT_{role}_{key.upper()}"
-                known[variable] = os.environ.get(variable, said)
+                known[variable] = os.environ.get(variable, value)
         return known
 
     def experiments(self) -> Iterator[Experiment]:

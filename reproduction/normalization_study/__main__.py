@@ -48,32 +48,32 @@ AnyCell = TypeVar("AnyCell", digits.Cell, photos.Cell)
 
 def main(arguments: Sequence[str]) -> int:
     """Run the cells that are missing, or write the page; return the exit code."""
-    given = _parser().parse_args(arguments)
+    options = _parser().parse_args(arguments)
     kept = "interrupted; the cells that were finished are written"
-    return exit_code_of(lambda: _study(given), say, interrupted=kept)
+    return exit_code_of(lambda: _study(options), say, interrupted=kept)
 
 
-def _study(given: argparse.Namespace) -> int:
+def _study(options: argparse.Namespace) -> int:
     devices.compute_repeatably(1, portable_math.current())
-    first, second = given.sources
-    if given.kind == "page":
-        write_page(first, second, given.output)
+    first, second = options.sources
+    if options.kind == "page":
+        write_page(first, second, options.output)
         return 0
-    seeds = range(given.seeds or SEEDS[given.kind])
-    lambdas = given.lambdas or LAMBDAS
-    if given.kind == "photos":
+    seeds = range(options.seeds or SEEDS[options.kind])
+    lambdas = options.lambdas or LAMBDAS
+    if options.kind == "photos":
         cells = [
             photos.Cell(part, one, seed) for seed in seeds for part in PARTS for one in lambdas
         ]
         with photos.vectors(first, second) as shared:
-            run(given.output, cells, lambda cell: photos.measured(cell, shared))
+            run(options.output, cells, lambda cell: photos.measured(cell, shared))
         return 0
     cells_of_digits = {
         "trials": trials(seeds), "small": small(seeds, lambdas), "full": full(seeds, lambdas)
     }  # fmt: skip
     run(
-        given.output,
-        cells_of_digits[given.kind],
+        options.output,
+        cells_of_digits[options.kind],
         lambda cell: digits.measured(cell, first, second),
     )
     return 0

@@ -89,8 +89,8 @@ def measured(cell: Cell, digits: Path, fashion: Path) -> dict[str, Any]:
     recipe, held_out = cell.recipe, parts[f"{pair.held_out}/images"]
     sets = {name: parts[f"{part}/images"] for name, part in pair.sets.items()}
     if pair.images:
-        some = torch.randperm(len(images), generator=_generator(cell.seed))[: pair.images]
-        images, labels = images[some], labels[some]
+        rows = torch.randperm(len(images), generator=_generator(cell.seed))[: pair.images]
+        images, labels = images[rows], labels[rows]
     if cell.pair == TRIAL:
         sets = {name: x[:: max(1, len(x) // OTHERS)] for name, x in sets.items()} | {
             part: torch.from_numpy(x)
@@ -104,18 +104,19 @@ def measured(cell: Cell, digits: Path, fashion: Path) -> dict[str, Any]:
         generator=generator, description=None,
     )  # fmt: skip
     features, _ = outputs(network, images)
-    own, logits = outputs(network, held_out)
+    test_features, logits = outputs(network, held_out)
     truth = parts[f"{pair.held_out}/labels"]
     row: dict[str, Any] = {
         "accuracy": (logits.argmax(dim=1) == truth).double().mean().item(),
         "nll": F.cross_entropy(logits, truth).item(),
     }  # fmt: skip
-    found = aurocs(
-        features, labels, names, own, {name: outputs(network, x)[0] for name, x in sets.items()},
+    areas = aurocs(
+        features, labels, names, test_features,
+        {name: outputs(network, x)[0] for name, x in sets.items()},
         detectors=DETECTORS[:3] if cell.pair == TRIAL else DETECTORS,
     )  # fmt: skip
     derived: dict[str, list[float]] = {}
-    for one in found:
+    for one in areas:
         column = f"{one.detector}.{one.features}"
         if one.anomalies.startswith("derived/"):
             derived.setdefault(f"{column}.derived", []).append(one.value)

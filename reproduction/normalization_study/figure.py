@@ -24,17 +24,17 @@ def against_lambda(cells: pd.DataFrame) -> Figure:
         for task, row in zip(tasks, panels, strict=True):
             title = task.title.replace(" against ", "\nagainst ").replace(", ", ",\n")
             row[0].set_ylabel(f"AUROC\n{title}")
-            own = lambdas(cells, task)
-            x = places(own)
+            weights = lambdas(cells, task)
+            x = places(weights)
             for axes, detector in zip(row, DETECTORS, strict=True):
                 for features, color in COLORS.items():
-                    of_seeds = [values(cells, task, detector, features, one) for one in own]
+                    of_seeds = [values(cells, task, detector, features, one) for one in weights]
                     spreads = [0.0 if math.isnan(s := one.std()) else s for one in of_seeds]
                     axes.errorbar(
-                        [x[one] for one in own], [one.mean() for one in of_seeds], spreads,
+                        [x[one] for one in weights], [one.mean() for one in of_seeds], spreads,
                         color=color, linewidth=1.5, elinewidth=1, capsize=3, label=features,
                     )  # fmt: skip
-                lambda_axis(axes, own)
+                lambda_axis(axes, weights)
                 axes.set_xlabel("lambda" if task is tasks[-1] else "")
         for axes, detector in zip(panels[0], DETECTORS, strict=True):
             axes.set_title(detector)

@@ -52,13 +52,13 @@ def aurocs(
         ridge: of the covariances.
     """
     for kind in (RAW, NORMALIZED):
-        fitted_to, own, *others = (
+        fitted_to, of_normal, *others = (
             x if kind == RAW else F.normalize(x, dim=1)
             for x in (train, normal, *anomalies.values())
         )
         for detector in detectors:
             scores = _scores(
-                detector, fitted_to, labels, list(class_names), [own, *others], ridge=ridge
+                detector, fitted_to, labels, list(class_names), [of_normal, *others], ridge=ridge
             )
             for name, of_set in zip(anomalies, scores[1:], strict=True):
                 value = roc_auc(scores[0].numpy(), of_set.numpy())

@@ -43,7 +43,7 @@ def page(
         published: the paper's rows.
     """
     cells = cells_of(digits, photos)
-    found = list(effects(cells))
+    differences = list(effects(cells))
     return "\n".join(
         [
             "# Center loss x L2 normalization",
@@ -60,7 +60,7 @@ def page(
             "",
             "## The answer",
             "",
-            _answer(found, cells),
+            _answer(differences, cells),
             "",
             f"![AUROC against lambda]({FIGURE})",
             "",
@@ -72,7 +72,7 @@ def page(
             "",
             "## The change by center loss",
             "",
-            _changes(found),
+            _changes(differences),
             "",
             "## Two by two",
             "",
@@ -96,18 +96,20 @@ def cells_of(digits: pd.DataFrame, photos: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([digits[digits["recipe"] == DEFAULT.name], photos], ignore_index=True)
 
 
-def _answer(found: Sequence[Effect], cells: pd.DataFrame) -> str:
+def _answer(differences: Sequence[Effect], cells: pd.DataFrame) -> str:
     rows = []
     for task in run_tasks(cells):
         for features in (RAW, NORMALIZED):
-            own = {
-                one.detector: one for one in found if (one.task, one.features) == (task, features)
+            effect_of = {
+                one.detector: one
+                for one in differences
+                if (one.task, one.features) == (task, features)
             }
-            rows.append([task.title, features, *(own[name].verdict for name in DETECTORS)])
+            rows.append([task.title, features, *(effect_of[name].verdict for name in DETECTORS)])
     headings = ["task", "features", *(f"`{name}`" for name in DETECTORS)]
     return "\n".join(
         [
-            _decision(found),
+            _decision(differences),
             "",
             "What center loss does to the AUROC of each detector, with 95 % confidence at one of "
             "the lambdas at least:",
@@ -123,24 +125,27 @@ def _answer(found: Sequence[Effect], cells: pd.DataFrame) -> str:
     )
 
 
-def _decision(found: Sequence[Effect]) -> str:
+def _decision(differences: Sequence[Effect]) -> str:
     """Say of the Mahalanobis distances who is right, and where."""
-    of_gaussians = [one for one in found if "mahalanobis" in one.detector]
+    of_gaussians = [one for one in differences if "mahalanobis" in one.detector]
     lines, signs = [], {}
     for data in dict.fromkeys(one.task.data for one in of_gaussians):
-        said = []
+        sentences = []
         for features in (RAW, NORMALIZED):
-            own = [one for one in of_gaussians if (one.task.data, one.features) == (data, features)]
-            gains = [one.changes[lambda_].mean for one in own for lambda_ in one.raised]
-            losses = [one.changes[lambda_].mean for one in own for lambda_ in one.lowered]
-            raised = sum(bool(one.raised) for one in own)
-            lowered = sum(bool(one.lowered) for one in own)
+            matching = [
+                one for one in of_gaussians if (one.task.data, one.features) == (data, features)
+            ]
+            gains = [one.changes[lambda_].mean for one in matching for lambda_ in one.raised]
+            losses = [one.changes[lambda_].mean for one in matching for lambda_ in one.lowered]
+            raised = sum(bool(one.raised) for one in matching)
+            lowered = sum(bool(one.lowered) for one in matching)
             signs[data, features] = RAISES if raised > lowered else LOWERS if lowered else OPEN
-            said.append(
-                f"on {features} features it raises the AUROC in {raised} of {len(own)} pairs of "
-                f"task and distance{_at_most(gains)}, and lowers it in {lowered}{_at_most(losses)}"
+            sentences.append(
+                f"on {features} features it raises the AUROC in {raised} of {len(matching)} pairs "
+                f"of task and distance{_at_most(gains)}, "
+                f"and lowers it in {lowered}{_at_most(losses)}"
             )
-        lines.append(f"- **On {data}** ({NETWORKS[data]}) {'; '.join(said)}.")
+        lines.append(f"- **On {data}** ({NETWORKS[data]}) {'; '.join(sentences)}.")
     first = [data for (data, features), sign in signs.items() if (features, sign) == (RAW, RAISES)]
     second = [
         data for (data, features), sign in signs.items() if (features, sign) == (NORMALIZED, LOWERS)
@@ -187,8 +192,8 @@ def _best(cells: pd.DataFrame) -> str:
             for one in lambdas(cells, task)
         }
         name, features, one = max(every, key=lambda which: every[which].mean())
-        own = mean_and_sd(every[name, features, one])
-        rows.append([task.title, f"`{name}`", features, f"{one:g}", own])
+        value = mean_and_sd(every[name, features, one])
+        rows.append([task.title, f"`{name}`", features, f"{one:g}", value])
     return "\n".join(
         [
             "The highest mean of each task, picked with the test images in sight:",
@@ -232,10 +237,10 @@ def _normalizing(cells: pd.DataFrame) -> str:
 def _design(cells: pd.DataFrame) -> str:
     rows = []
     for task in run_tasks(cells):
-        own = cells[cells["pair"].isin(task.pairs)]
-        seeds = own.groupby(["pair", "lambda"])["seed"].nunique()
+        group = cells[cells["pair"].isin(task.pairs)]
+        seeds = group.groupby(["pair", "lambda"])["seed"].nunique()
         accuracy = [
-            mean_and_sd(own.loc[own["lambda"] == one].groupby("seed")["accuracy"].mean())
+            mean_and_sd(group.loc[group["lambda"] == one].groupby("seed")["accuracy"].mean())
             for one in (0.0, HIGHEST)
         ]
         spread = (
@@ -265,14 +270,14 @@ def _design(cells: pd.DataFrame) -> str:
     )
 
 
-def _changes(found: Sequence[Effect]) -> str:
-    positive = sorted({lambda_ for one in found for lambda_ in one.changes})
+def _changes(differences: Sequence[Effect]) -> str:
+    positive = sorted({lambda_ for one in differences for lambda_ in one.changes})
     rows = [
         [
             one.task.title, f"`{one.detector}`", one.features,
             *(_interval(one.changes.get(lambda_)) for lambda_ in positive), one.verdict,
         ]
-        for one in found
+        for one in differences
     ]  # fmt: skip
     return "\n".join(
         [
@@ -293,8 +298,8 @@ def _interval(one: Comparison | None) -> str:
     if one is None or one.n < 2:
         return "-"
     low, high = one.interval
-    said = f"{one.mean:+.4f} ({low:+.4f} to {high:+.4f})"
-    return f"**{said}**" if low > 0 or high < 0 else said
+    interval = f"{one.mean:+.4f} ({low:+.4f} to {high:+.4f})"
+    return f"**{interval}**" if low > 0 or high < 0 else interval
 
 
 def _two_by_two(cells: pd.DataFrame, task: Task) -> str:
@@ -317,14 +322,14 @@ def _two_by_two(cells: pd.DataFrame, task: Task) -> str:
 
 
 def _every(cells: pd.DataFrame, task: Task) -> str:
-    own = lambdas(cells, task)
+    weights = lambdas(cells, task)
     rows = [
         [
             f"`{detector}`", features,
-            *(mean_and_sd(values(cells, task, detector, features, one)) for one in own),
+            *(mean_and_sd(values(cells, task, detector, features, one)) for one in weights),
         ]
         for detector in DETECTORS
         for features in (RAW, NORMALIZED)
     ]  # fmt: skip
-    headings = ["detector", "features", *(f"{one:g}" for one in own)]
+    headings = ["detector", "features", *(f"{one:g}" for one in weights)]
     return "\n".join([f"{task.title}, by lambda:", "", table(headings, rows, left=2), ""])

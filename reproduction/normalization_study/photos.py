@@ -66,12 +66,12 @@ def measured(cell: Cell, shared: Material) -> dict[str, Any]:
     network.eval()
 
     def features(inputs: Tensor) -> tuple[Tensor, Tensor]:
-        own, logits = forward_pass(network, inputs, batch_size=network.batch, device=CPU)
-        return own, logits
+        vectors, logits = forward_pass(network, inputs, batch_size=network.batch, device=CPU)
+        return vectors, logits
 
-    own, logits = features(test)
+    vectors, logits = features(test)
     sets = {name: features(part(of)[0])[0] for name, of in SETS.items()}
     row: dict[str, Any] = {"accuracy": (logits.argmax(dim=1) == truth).double().mean().item()}
-    for one in aurocs(features(train)[0], train_labels, names, own, sets):
+    for one in aurocs(features(train)[0], train_labels, names, vectors, sets):
         row[f"{one.detector}.{one.features}.{one.anomalies}"] = one.value
     return {key: round(x, 5) if isinstance(x, float) else x for key, x in row.items()}

@@ -88,11 +88,11 @@ def text(digits: pd.DataFrame, trials: pd.DataFrame, published: pd.DataFrame) ->
 
 def _trials(trials: pd.DataFrame) -> str:
     rows = []
-    for recipe, own in trials.groupby("recipe", sort=False):
-        best = max(FORMS, key=lambda form: own[f"{form}.{RULE}"].mean())
+    for recipe, group in trials.groupby("recipe", sort=False):
+        best = max(FORMS, key=lambda form: group[f"{form}.{RULE}"].mean())
         measured = [
-            *(f"{own[name].mean():.4f}" for name in ("accuracy", "nll")),
-            *(f"{own[f'{best}.{name}'].mean():.4f}" for name in (RULE, "derived", *TARGETS)),
+            *(f"{group[name].mean():.4f}" for name in ("accuracy", "nll")),
+            *(f"{group[f'{best}.{name}'].mean():.4f}" for name in (RULE, "derived", *TARGETS)),
         ]
         detector, features = best.split(".")
         rows.append([f"`{recipe}`", f"`{detector}`, {features}", *measured])
@@ -120,7 +120,7 @@ def _how_well_it_chooses(trials: pd.DataFrame, published: Mapping[str, float]) -
     for name, title in CRITERIA.items():
         row = [title]
         for target in TARGETS:
-            found = pd.concat(
+            choices = pd.concat(
                 [
                     pd.DataFrame(
                         {
@@ -134,7 +134,9 @@ def _how_well_it_chooses(trials: pd.DataFrame, published: Mapping[str, float]) -
                 ]
             )
             sign = -1 if name == "nll" else 1
-            row.append(f"{sign * found['criterion'].corr(found['target'], method='spearman'):+.2f}")
+            row.append(
+                f"{sign * choices['criterion'].corr(choices['target'], method='spearman'):+.2f}"
+            )
         rows.append(row)
     return "\n".join(
         [
@@ -150,15 +152,15 @@ def _how_well_it_chooses(trials: pd.DataFrame, published: Mapping[str, float]) -
 
 def _range(trials: pd.DataFrame, published: Mapping[str, float]) -> str:
     """Say between which numbers the trials lie, and how many reach the published ones."""
-    said = []
+    sentences = []
     for name, pair in (("fashion", "mnist-fashion-mnist"), ("digit_0", "digit-0")):
         every = trials[[f"{form}.{name}" for form in FORMS]].to_numpy().ravel()
         reached = int((every >= published[pair]).sum())
-        said.append(
+        sentences.append(
             f"on {TARGETS[name]} from {every.min():.4f} to {every.max():.4f}, and {reached} of "
             f"{len(every)} reach the published {published[pair]:.4f}"
         )
-    return f"The AUROC of these networks and forms lies {'; '.join(said)}."
+    return f"The AUROC of these networks and forms lies {'; '.join(sentences)}."
 
 
 def _confirmation(digits: pd.DataFrame, choice: Choice, published: Mapping[str, float]) -> str:
@@ -169,9 +171,9 @@ def _confirmation(digits: pd.DataFrame, choice: Choice, published: Mapping[str, 
         target = published[pair]
         run = digits[digits["pair"] == pair]
         for recipe, lambda_ in run[["recipe", "lambda"]].drop_duplicates().to_numpy().tolist():
-            own = run[(run["recipe"] == recipe) & (run["lambda"] == lambda_)]
+            group = run[(run["recipe"] == recipe) & (run["lambda"] == lambda_)]
             for form in FORMS:
-                values = own.set_index("seed")[f"{form}.anomaly"].dropna()
+                values = group.set_index("seed")[f"{form}.anomaly"].dropna()
                 detector, features = form.split(".")
                 if Choice(recipe, lambda_, form) == choice:
                     reached.append((title, values, target))
@@ -185,7 +187,7 @@ def _confirmation(digits: pd.DataFrame, choice: Choice, published: Mapping[str, 
                      mean_and_sd(values), f"{values.max():.4f}", f"{target:.4f}",
                      "yes" if values.mean() >= target else "no"]
                 )  # fmt: skip
-    said = [
+    sentences = [
         f"{title}: {mean_and_sd(values)}, published {target:.4f}: "
         f"**{'reached' if values.mean() >= target else 'not reached'}**"
         f"{_interval(values, target)}."
@@ -199,7 +201,7 @@ def _confirmation(digits: pd.DataFrame, choice: Choice, published: Mapping[str, 
         [
             "On all images of both pairs, that choice gives:",
             "",
-            *(f"- {line}" for line in said or ["It has not been run."]),
+            *(f"- {line}" for line in sentences or ["It has not been run."]),
             "",
             "The highest mean of all that was run, picked with the test images in sight:",
             "",

@@ -48,10 +48,10 @@ def against_best_single(sets: pd.DataFrame) -> pd.DataFrame:
         detector, there is no row.
     """
     rows = []
-    for _, some in sets.groupby(["pair", "lambda", "anomalies"]):
-        pair, anomalies = (str(some[name].iloc[0]) for name in ("pair", "anomalies"))
-        lambda_ = float(some["lambda"].iloc[0])
-        means = some.groupby("detector")["auroc"].mean().dropna()
+    for _, group in sets.groupby(["pair", "lambda", "anomalies"]):
+        pair, anomalies = (str(group[name].iloc[0]) for name in ("pair", "anomalies"))
+        lambda_ = float(group["lambda"].iloc[0])
+        means = group.groupby("detector")["auroc"].mean().dropna()
         if COMBINED not in means or len(means) < 2:
             continue
         best = str(means.drop(COMBINED).idxmax())
@@ -70,21 +70,21 @@ def text(sets: pd.DataFrame) -> str:
     Args:
         sets: the columns `COLUMNS`.
     """
-    found = against_best_single(sets)
-    if found.empty:
+    differences = against_best_single(sets)
+    if differences.empty:
         return "No cell has the combined detector on several sets of anomalies."
-    below = found[[one.mean < -LEEWAY for one in found["apart"]]]
+    below = differences[[one.mean < -LEEWAY for one in differences["apart"]]]
     seen = below["best"].eq("mlp_head").sum()
     lines = [
         "The combined detector, compared with the best single detector on each set. The best "
         "detector differs between the sets, and was selected on the test images. The mean AUROC of "
-        f"`combined` is more than {LEEWAY:g} lower in {len(below)} of {len(found)} rows; in "
+        f"`combined` is more than {LEEWAY:g} lower in {len(below)} of {len(differences)} rows; in "
         f"{seen} of these rows the best detector is `mlp_head`, the only one trained on anomalies.",
     ]
     headings = ["anomalies", "best single detector", "its AUROC", "AUROC of combined",
                 "combined minus best", "95 % interval", "n"]  # fmt: skip
-    for pair in in_order(found["pair"].unique()):
-        for lambda_, rows in found[found["pair"] == pair].groupby("lambda"):
+    for pair in in_order(differences["pair"].unique()):
+        for lambda_, rows in differences[differences["pair"] == pair].groupby("lambda"):
             shown = [_row(row) for row in rows.sort_values("anomalies").to_dict("records")]
             lines += [f"{title(pair)}, lambda {lambda_:g}:", table(headings, shown, left=2)]
     return "\n\n".join(lines)

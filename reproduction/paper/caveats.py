@@ -63,16 +63,18 @@ def _exchanged(published: pd.DataFrame) -> str:
 def _shares(published: pd.DataFrame, balances: Balances) -> str:
     rows, unknown = [], []
     known: dict[tuple[str, str], list[Balance]] = {}
-    for _, some in published.groupby(["pair", "detector"], sort=False):
-        pair, detector = str(some["pair"].iloc[0]), str(some["detector"].iloc[0])
-        measured = pd.Series([balances[pair, detector, one] for one in some["lambda"]], some.index)
+    for _, group in published.groupby(["pair", "detector"], sort=False):
+        pair, detector = str(group["pair"].iloc[0]), str(group["detector"].iloc[0])
+        measured = pd.Series(
+            [balances[pair, detector, one] for one in group["lambda"]], group.index
+        )
         known[pair, detector] = [one for one in measured.unique() if one is not None]
         for balance in measured.unique():
-            of_it = some[measured.isna() if balance is None else measured == balance]
+            of_it = group[measured.isna() if balance is None else measured == balance]
             name = "unknown balance" if balance is None else str(balance)
             share = f"{of_it['share'].min():.3f} to {of_it['share'].max():.3f}"
             rows.append([title(pair), f"`{detector}`", listed(of_it["lambda"]), name, share])
-        unknown += [row_name(row) for _, row in some[measured.isna()].iterrows()]
+        unknown += [row_name(row) for _, row in group[measured.isna()].iterrows()]
     first = published.iloc[0]
     lines = [
         "**Which class is positive, and its share.** Accuracy a, precision p and recall r "

@@ -89,8 +89,8 @@ def claims(grid: pd.DataFrame, lambdas: Sequence[float], sets: pd.DataFrame) -> 
         lambdas: those that the paper tried, 0 among them.
         sets: the columns of `anomaly_sets.COLUMNS`.
     """
-    found = {f"{one}.found_at_95": 1 - grid[f"{one}.fpr95"] for one in (SEMI, SUPERVISED)}
-    grid = pd.concat([grid, pd.DataFrame(found)], axis=1)
+    recalls = {f"{one}.found_at_95": 1 - grid[f"{one}.fpr95"] for one in (SEMI, SUPERVISED)}
+    grid = pd.concat([grid, pd.DataFrame(recalls)], axis=1)
     ran = set(grid["pair"])
     here = [pair for pair in (*LENET, *IMAGENET) if pair in ran]
     lenet = [pair for pair in LENET if pair in ran]
@@ -112,24 +112,27 @@ def claims(grid: pd.DataFrame, lambdas: Sequence[float], sets: pd.DataFrame) -> 
         ]
 
     def best(
-        pairs: Sequence[str], some: Sequence[float], others: Sequence[float], column: str
+        pairs: Sequence[str], candidates: Sequence[float], others: Sequence[float], column: str
     ) -> list[Comparison]:
         """Compare the best of some lambdas with the best of others, on each pair."""
-        found = []
+        differences = []
         for pair in pairs:
-            first, second = best_of(grid, pair, some, column), best_of(grid, pair, others, column)
+            first, second = (
+                best_of(grid, pair, candidates, column),
+                best_of(grid, pair, others, column),
+            )
             if first is None or second is None:
                 # Said to be untested, lest the other pairs confirm the claim alone.
-                run = listed(others if first is not None else some)
-                found.append(Comparison.of(f"{title(pair)}: not run at {run}", []))
+                run = listed(others if first is not None else candidates)
+                differences.append(Comparison.of(f"{title(pair)}: not run at {run}", []))
             else:
-                what = f"{title(pair)}: best {named(column)} of {listed(some)} (at {first:g}) less "
-                what += f"that at {second:g}"
+                what = f"{title(pair)}: best {named(column)} of {listed(candidates)} "
+                what += f"(at {first:g}) less that at {second:g}"
                 if len(others) > 1:
                     what += f", the best of {listed(others)}"
                 one, other = at(pair, first, column), at(pair, second, column)
-                found.append(Comparison.between(what, one, other, looks=len(some)))
-        return found
+                differences.append(Comparison.between(what, one, other, looks=len(candidates)))
+        return differences
 
     def above(
         pairs: Sequence[str], column: str, sides: Callable[[pd.Series], list[tuple[str, pd.Series]]]
@@ -288,12 +291,12 @@ def claims(grid: pd.DataFrame, lambdas: Sequence[float], sets: pd.DataFrame) -> 
 
 def on_others(sets: pd.DataFrame, pair: str, lambda_: float) -> list[Comparison]:
     """Compare the supervised detector on the anomalies of its kind with it on each other set."""
-    own = auroc_of(sets, pair, lambda_, "mlp_head", OWN)
+    on_its_set = auroc_of(sets, pair, lambda_, "mlp_head", OWN)
     return [
         Comparison.between(
             f"{title(pair)}, lambda {lambda_:g}: AUROC of mlp_head on the pair's own anomalies "
             f"less that on {anomalies.replace('_', ' ')}",
-            own,
+            on_its_set,
             auroc_of(sets, pair, lambda_, "mlp_head", anomalies),
         )
         for anomalies in further(sets, pair, lambda_)

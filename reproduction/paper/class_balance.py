@@ -50,16 +50,20 @@ class Balance:
         return f"{self.positive}, {self.normal:,} : {self.anomaly:,}"
 
 
-def known_balances(own: tuple[int, int] | None) -> list[Balance]:
+def known_balances(test_counts: tuple[int, int] | None) -> list[Balance]:
     """Return the balances that a row may have: our test set's, 1 : 1 and 10 : 1.
 
     Args:
-        own: normal images and anomalies of our test set; None if we did not run the pair, which
-            leaves 1 : 1.
+        test_counts: normal images and anomalies of our test set; None if we did not run the pair,
+            which leaves 1 : 1.
     """
     counts = [(1, 1)]
-    if own is not None:
-        counts = [(1, 1), (10, 1)] if own[0] == own[1] else [own, (1, 1), (10, 1)]
+    if test_counts is not None:
+        counts = (
+            [(1, 1), (10, 1)]
+            if test_counts[0] == test_counts[1]
+            else [test_counts, (1, 1), (10, 1)]
+        )
     return [Balance(kind, *pair) for kind in ("normal", "anomaly") for pair in counts]
 
 

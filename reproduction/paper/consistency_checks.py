@@ -19,16 +19,16 @@ def row_name(row: "pd.Series") -> str:
 
 def same_auroc(published: pd.DataFrame) -> list[tuple[str, str, str]]:
     """Return (detector, pair, other pair) where the AUROCs are the same at every lambda."""
-    found = []
+    statements = []
     for detector, rows in published.groupby("detector"):
         curves = {
-            str(pair): tuple(some.sort_values("lambda")["auroc"])
-            for pair, some in rows.groupby("pair", sort=False)
+            str(pair): tuple(group.sort_values("lambda")["auroc"])
+            for pair, group in rows.groupby("pair", sort=False)
         }
         for one, other in combinations(curves, 2):
             if curves[one] == curves[other]:
-                found.append((str(detector), one, other))
-    return found
+                statements.append((str(detector), one, other))
+    return statements
 
 
 def same_accuracy(published: pd.DataFrame) -> list[tuple[float, list[str]]]:
@@ -130,30 +130,30 @@ def _count(
     rows: pd.DataFrame,
     text: str,
     holds: Callable[[pd.Series], bool],
-    wanted: int,
+    expected: int,
     column: str = "f1",
 ) -> Statement:
     """Count the pairs whose numbers, by lambda, have a property."""
     curves = {
-        str(pair): some.set_index("lambda")[column].sort_index()
-        for pair, some in rows.groupby("pair", sort=False)
+        str(pair): group.set_index("lambda")[column].sort_index()
+        for pair, group in rows.groupby("pair", sort=False)
     }
     holding = [title(pair) for pair, curve in curves.items() if holds(curve)]
     failing = [title(pair) for pair in curves if title(pair) not in holding]
-    found = f"so in {len(holding)} of {len(curves)}"
+    share = f"so in {len(holding)} of {len(curves)}"
     if failing:
-        found += f", not for {'; '.join(failing)}"
-    return Statement(text, found, len(holding) == wanted)
+        share += f", not for {'; '.join(failing)}"
+    return Statement(text, share, len(holding) == expected)
 
 
-def _worst(rows: pd.DataFrame, said: float) -> Statement:
+def _worst(rows: pd.DataFrame, published: float) -> Statement:
     drops = {
-        str(pair): some.loc[some["lambda"] == 0, "f1"].iloc[0] - some["f1"].min()
-        for pair, some in rows.groupby("pair", sort=False)
+        str(pair): group.loc[group["lambda"] == 0, "f1"].iloc[0] - group["f1"].min()
+        for pair, group in rows.groupby("pair", sort=False)
     }
     pair = max(drops, key=lambda name: drops[name])
     return Statement(
-        f"Center loss lowered the supervised F1 by {said:.2f} in the worst case.",
+        f"Center loss lowered the supervised F1 by {published:.2f} in the worst case.",
         f"by {drops[pair]:.4f}, {title(pair)}",
-        round(drops[pair], 2) == said,
+        round(drops[pair], 2) == published,
     )

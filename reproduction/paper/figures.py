@@ -125,10 +125,10 @@ def detection(
             rates = [grid[f"detectors.{detector}.false_{kind}"] for kind in ("reject", "accept")]
             cells = grid[CELL].assign(f1=np.nan)
             runs = []
-            for balance, some in itertools.groupby(
+            for balance, group in itertools.groupby(
                 lambdas, key=lambda one: balances[pair, detector, one]
             ):
-                run = list(some)
+                run = list(group)
                 runs.append(run)
                 if balance is not None:
                     here = cells["lambda"].isin(run) & (cells["pair"] == pair)

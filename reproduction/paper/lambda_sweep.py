@@ -10,8 +10,8 @@ F1 = "classification.f1_macro"
 
 def detectors(grid: pd.DataFrame) -> list[str]:
     """Return the detectors that a grid has an AUROC of."""
-    found = [column.split(".") for column in grid.columns if column.startswith("detectors.")]
-    return sorted({name for _, name, number in found if number == "auroc"})
+    columns = [column.split(".") for column in grid.columns if column.startswith("detectors.")]
+    return sorted({name for _, name, number in columns if number == "auroc"})
 
 
 def best_lambdas(grid: pd.DataFrame, pair: str) -> pd.DataFrame:

@@ -118,15 +118,15 @@ def _cells(grid: pd.DataFrame, published: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def _claims(found: Sequence[Claim]) -> str:
+def _claims(claim_list: Sequence[Claim]) -> str:
     """Return the table of verdicts, and the differences behind each."""
     counts = {
-        verdict: sum(claim.verdict == verdict for claim in found)
+        verdict: sum(claim.verdict == verdict for claim in claim_list)
         for verdict in (CONFIRMED, NOT_CONFIRMED, NOT_TESTABLE)
     }
     rows = [
         [str(number), claim.text, claim.where, f"**{claim.verdict}**", claim.evidence]
-        for number, claim in enumerate(found, start=1)
+        for number, claim in enumerate(claim_list, start=1)
     ]
     lines = [
         ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
@@ -143,7 +143,7 @@ def _claims(found: Sequence[Claim]) -> str:
         "testable here if too few seeds have both sides. As all differences must pass, testing "
         "many of them does not make a false confirmation more likely. If a side was selected as "
         "the best of several lambdas, or as the worst set of anomalies of a detector, its interval "
-        f"is widened accordingly (Bonferroni). {_few(found)} Seeds vary the training, not the "
+        f"is widened accordingly (Bonferroni). {_few(claim_list)} Seeds vary the training, not the "
         "test images.",
         "",
         "Claims on the F1 of detection are tested with FPR95, the share of anomalies accepted when "
@@ -158,7 +158,7 @@ def _claims(found: Sequence[Claim]) -> str:
             ["claim", "difference", "mean", "95 % interval", "n", "above zero"],
             [
                 [str(number), *_difference(comparison)]
-                for number, claim in enumerate(found, start=1)
+                for number, claim in enumerate(claim_list, start=1)
                 for comparison in claim.comparisons
             ],
             left=2,
@@ -169,9 +169,9 @@ def _claims(found: Sequence[Claim]) -> str:
     return "\n".join(lines)
 
 
-def _few(found: Sequence[Claim]) -> str:
+def _few(claim_list: Sequence[Claim]) -> str:
     """Return a sentence on the number of seeds."""
-    most = max((one.n for claim in found for one in claim.comparisons), default=0)
+    most = max((one.n for claim in claim_list for one in claim.comparisons), default=0)
     if most < 2:
         return "There is only one seed, so nothing can be tested."
     return (
@@ -215,15 +215,15 @@ def _lambdas(grid: pd.DataFrame) -> str:
 
 def _falls(grid: pd.DataFrame, pair: str) -> str:
     """Return the accuracy at each lambda, and the lambda from which it falls."""
-    found = against_zero(grid, pair, ACCURACY)
-    start = falls_from(found)
+    changes = against_zero(grid, pair, ACCURACY)
+    start = falls_from(changes)
     rows = []
-    for lambda_, accuracy, change, fallen in found.itertuples(index=False):
+    for lambda_, accuracy, change, fallen in changes.itertuples(index=False):
         _, mean, interval, _, _ = _difference(change)
         shown = [mean, interval] if lambda_ else ["-", "-"]
         answer = {True: "yes", False: "no", None: "-"}[fallen]
         rows.append([f"{lambda_:g}", mean_and_sd(accuracy), *shown, answer if lambda_ else "-"])
-    if found["fallen"].isna().all():
+    if changes["fallen"].isna().all():
         sentence = "Lambda 0 has fewer than two seeds, so a fall of accuracy cannot be tested."
     elif start is None:
         sentence = "Accuracy does not fall permanently at any of these lambdas."

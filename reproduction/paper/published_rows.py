@@ -17,14 +17,14 @@ Balances = Mapping[tuple[str, str, float], Balance | None]
 
 def balances_of(published: pd.DataFrame, grid: pd.DataFrame) -> Balances:
     """Return (pair, detector, lambda) -> the balance that a published F1 was measured at."""
-    found = {}
+    balances = {}
     for row in published.to_dict("records"):
         cells = grid[grid["pair"] == row["pair"]]
         counts = cells[["data.normal_test", "data.anomaly_test"]].to_numpy()
-        own = (int(counts[0][0]), int(counts[0][1])) if len(counts) else None
-        balance = balance_of(row["share"], known_balances(own))
-        found[str(row["pair"]), str(row["detector"]), float(row["lambda"])] = balance
-    return found
+        test_counts = (int(counts[0][0]), int(counts[0][1])) if len(counts) else None
+        balance = balance_of(row["share"], known_balances(test_counts))
+        balances[str(row["pair"]), str(row["detector"]), float(row["lambda"])] = balance
+    return balances
 
 
 def beside_ours(grid: pd.DataFrame, published: pd.DataFrame, balances: Balances) -> str:
@@ -47,9 +47,9 @@ def beside_ours(grid: pd.DataFrame, published: pd.DataFrame, balances: Balances)
                     for kind in ("reject", "accept")
                 )
                 f1 = mean_and_sd(balance.f1(reject, accept))
-        said = f"{balance}" if balance else f"unknown: {row['share']:.0%} positives"
+        label = f"{balance}" if balance else f"unknown: {row['share']:.0%} positives"
         floor = f"{balance.floor:.4f}" if balance else "-"
-        rows.append([*cells, auroc, f"{row['f1']:.4f}", f1, said, floor])
+        rows.append([*cells, auroc, f"{row['f1']:.4f}", f1, label, floor])
     headings = ["pair", "detector", "lambda", "AUROC, published", "ours", "F1, published", "ours",
                 "our F1 is that of", "floor"]  # fmt: skip
     return "\n".join(

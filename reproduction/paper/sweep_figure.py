@@ -35,8 +35,8 @@ def sweep(grid: pd.DataFrame, pair: str) -> Figure:
     """
     cells = grid[grid["pair"] == pair]
     lambdas = sorted(cells["lambda"].unique())
-    found = {name: over_seeds(cells, f"detectors.{name}.auroc") for name in detectors(cells)}
-    tables = {name: table.set_index("lambda") for name, table in found.items() if len(table)}
+    curves = {name: over_seeds(cells, f"detectors.{name}.auroc") for name in detectors(cells)}
+    tables = {name: table.set_index("lambda") for name, table in curves.items() if len(table)}
     bests = {name: best_of(cells, pair, lambdas, f"detectors.{name}.auroc") for name in tables}
     best = {name: one for name, one in bests.items() if one is not None}
     ranked = sorted(best, key=lambda name: -tables[name]["mean"][best[name]])
@@ -120,7 +120,7 @@ def _legend(start: float | None) -> tuple[list[Line2D | Patch], list[str]]:
         (Line2D([], [], color="#555555", linestyle="--", linewidth=0.8), "at lambda 0"),
     ]
     if start is not None:
-        said = "accuracy has fallen by more than its spread"
-        shown.append((Patch(color=ANOMALY, alpha=0.15, linewidth=0), said))
+        label = "accuracy has fallen by more than its spread"
+        shown.append((Patch(color=ANOMALY, alpha=0.15, linewidth=0), label))
     marks, names = zip(*shown, strict=True)
     return list(marks), list(names)

@@ -68,12 +68,12 @@ def _losses(grid: pd.DataFrame, pair: str, names: Iterable[str]) -> Iterator[str
 
 def _classes(grid: pd.DataFrame, pair: str, words: str, column: str) -> str:
     """Return the lambda with the best value of a metric, and the lambda from which it falls."""
-    found = against_zero(grid, pair, column)
+    changes = against_zero(grid, pair, column)
     means = {
-        one: values.mean() for one, values in zip(found["lambda"], found["values"], strict=True)
+        one: values.mean() for one, values in zip(changes["lambda"], changes["values"], strict=True)
     }
     best = max(means, key=lambda one: means[one])
-    start = falls_from(found)
+    start = falls_from(changes)
     falls = "falls by more than its spread at none of the lambdas"
     if start is not None:
         falls = f"is lower by more than its spread from {start:g} on ({means[start]:.4f} there)"

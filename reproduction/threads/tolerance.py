@@ -71,8 +71,8 @@ def compared(grid: pd.DataFrame, threads: Mapping[str, int]) -> pd.DataFrame:
                 f"expected at least 2 and 1"
             )
         most = tolerance(ours)
-        found = ours.mean(), ours.std(), most, (apart <= most).sum(), apart.max()
-        rows.append((threads[first], threads[other], metric, len(apart), *found))
+        row = ours.mean(), ours.std(), most, (apart <= most).sum(), apart.max()
+        rows.append((threads[first], threads[other], metric, len(apart), *row))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

@@ -135,11 +135,11 @@ def test_the_paper_s_threshold_is_drawn_dashed_beside_the_one_in_force(page: Pag
 def test_the_page_begins_with_the_grade_of_both_uses(page: Page) -> None:
     grades = page.locator("header .grades li b").all_inner_texts()
     assert grades == ["Usable with care", "Usable with care"]
-    assert page.locator("header .said li").count() == 4
+    assert page.locator("header .sentences li").count() == 4
 
 
 def test_a_bad_name_in_the_verdict_is_text(page: Page) -> None:
-    said = page.locator("header .said").inner_text()
+    said = page.locator("header .sentences").inner_text()
     assert "22% of '{{ 7 * 7 }}' (10 of 45) are classified as" in said
     assert "always predicting '<img src=x onerror=" in said
 

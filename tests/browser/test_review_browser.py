@@ -51,7 +51,14 @@ def rejected_at(small: Small, alpha: float) -> int:
     return int((small.rows["p_value"] <= alpha + 1e-12).sum())
 
 
+def open_box(page: Page, heading: str) -> None:
+    box = page.locator("details", has_text=heading)
+    if box.get_attribute("open") is None:
+        box.locator("summary").click()
+
+
 def slide(page: Page, key: str, times: int) -> None:
+    open_box(page, "another alpha")
     page.locator("#alpha").focus()
     for _ in range(times):
         page.keyboard.press(key)
@@ -94,6 +101,7 @@ def test_the_address_keeps_alpha(page: Page, browser: Browser) -> None:
 
 
 def table(page: Page) -> list[dict[str, str]]:
+    open_box(page, "Your answers")
     with page.expect_download() as download:
         page.get_by_role("button", name="Save review.csv").click()
     text = Path(download.value.path()).read_text(encoding="utf-8")
@@ -127,16 +135,19 @@ def test_answers_are_saved_with_exact_paths_and_kept_by_the_browser(page: Page, 
     expect(page.locator("#reviewed")).to_contain_text("4 of 300 images marked")
     page.get_by_label("Your answers").select_option("open")
     expect(page.locator("#count")).to_have_text("296 of 300 images shown")
+    open_box(page, "Your answers")
     page.on("dialog", lambda dialog: dialog.accept())
     page.get_by_role("button", name="Forget all").click()
     expect(page.locator("#reviewed")).to_have_text("No image is marked.")
     page.goto(file.as_uri())
+    open_box(page, "Your answers")
     expect(page.get_by_role("button", name="Save review.csv")).to_be_disabled()
 
 
 def test_all_that_are_shown_are_marked_at_once(page: Page) -> None:
     page.get_by_role("radio", name="does not belong").check()
     count = page.locator(".tile").count()
+    open_box(page, "Your answers")
     page.locator("#shown-answer").select_option(label="mine: seven")
     page.get_by_role("button", name="Mark all shown").click()
     rows = table(page)
@@ -176,6 +187,8 @@ def test_the_saved_list_has_the_bytes_of_the_paths(page: Page) -> None:
 @pytest.mark.parametrize("width", [420, 1280])
 def test_slider_and_answers_fit_the_window(page: Page, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 900})
+    for heading in ("another alpha", "Your answers"):
+        open_box(page, heading)
     page.wait_for_timeout(100)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     for part in ("#alpha", "#command", "#mark-shown", "#save-review"):
@@ -189,3 +202,18 @@ def test_slider_and_answers_fit_the_window(page: Page, width: int) -> None:
     assert panel.evaluate("panel => panel.scrollWidth - panel.clientWidth") <= 0
     panel.locator("#mark").click()
     expect(page.locator("#said")).to_have_text("✗ not mine")
+
+
+def test_the_first_row_of_images_is_on_the_first_screen(page: Page) -> None:
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.wait_for_timeout(100)
+    box = page.locator(".tile").first.bounding_box()
+    assert box
+    assert box["y"] + box["height"] <= 900
+
+
+def test_a_page_at_another_alpha_shows_the_slider(page: Page, browser: Browser) -> None:
+    expect(page.locator("#alpha")).to_be_hidden()
+    slide(page, "ArrowRight", 5)
+    with chromium.opened(browser, page.url) as other:
+        expect(other.locator("#alpha")).to_be_visible()

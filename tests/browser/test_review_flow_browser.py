@@ -49,6 +49,7 @@ def test_what_a_person_marks_in_the_browser_is_learned(tmp_path: Path) -> None:
     with chromium.launched() as browser, chromium.opened(browser, page_of.as_uri()) as page:
         page.get_by_label("Part of the path").fill("trousers")
         expect(page.locator("#count")).to_have_text("40 of 80 images shown")
+        page.locator("summary", has_text="Your answers").click()
         page.get_by_role("button", name="Mark all shown").click()
         expect(page.locator("#reviewed")).to_contain_text("40 of 80 images marked: 0 mine")
         with page.expect_download() as download:

@@ -20,7 +20,8 @@ from belong.commands.check import check, duplicates, glance, sample_sizes
 from belong.commands.check.options import CheckOptions
 from belong.commands.check.page import findings_page
 from belong.commands.check.report import Report
-from belong.commands.fit.plan import plan
+from belong.commands.check.sample_sizes import Training
+from belong.commands.fit.plan import choose_calibration, plan
 from belong.commands.fit.settings import parameters
 from belong.commands.main import main
 from belong.data import isolation
@@ -310,9 +311,10 @@ def test_one_calibration_image_too_few_spoils_and_one_more_does_not(
     alpha: float, least: int
 ) -> None:
     parts = pd.DataFrame({"train": 100, "calibration": [least - 2, 1], "test": 9}, index=["a", "b"])
-    assert "too_few_to_calibrate" in {one.name for one in sample_sizes.too_few(parts, alpha=alpha)}
+    training = Training("split", alpha, 0.1, [], [])
+    assert "too_few_to_calibrate" in {one.name for one in sample_sizes.too_few(parts, training)}
     enough = parts.assign(calibration=[least - 1, 1])
-    assert all(one.level != "spoils" for one in sample_sizes.too_few(enough, alpha=alpha))
+    assert all(one.level != "spoils" for one in sample_sizes.too_few(enough, training))
 
 
 @pytest.mark.parametrize("fraction", ["", "--calibration-fraction=0.1"])
@@ -370,13 +372,18 @@ def test_the_images_are_divided_as_the_pipeline_divides_them(sizes: tuple[int, i
 
 
 @pytest.mark.parametrize(("sizes", "alpha"), [((120, 120, 120), 0.025), ((60, 60), 0.025),
-                                              ((90, 4), 0.2), ((5, 50), 0.2)])  # fmt: skip
+                                              ((90, 4), 0.2), ((5, 50), 0.2),
+                                              ((60, 60), None), ((12, 12), None),
+                                              ((20,) * 5, None), ((100,), None),
+                                              ((12, 12), 0.01), ((12, 3), None),
+                                              ((5, 4), None), ((400,), None)])  # fmt: skip
+@pytest.mark.parametrize("is_frozen", [False, True])
 def test_check_refuses_what_fit_refuses_and_divides_the_rest_as_fit_does(
-    sizes: tuple[int, ...], alpha: float
+    sizes: tuple[int, ...], alpha: float | None, is_frozen: bool
 ) -> None:
-    names = tuple("abc"[: len(sizes)])
+    names = tuple("abcde"[: len(sizes)])
     table = pd.DataFrame({"train": sizes, "test": 0}, index=list(names))
-    share, refused = sample_sizes.as_fitted(table, alpha=alpha, test_fraction=0.2, least=0.1)
+    training = sample_sizes.as_fitted(table, CheckOptions(alpha=alpha), is_frozen=is_frozen)
     n = sum(sizes)
     data = DataSet(
         np.zeros((n, 1, 28, 28), np.uint8),
@@ -385,17 +392,23 @@ def test_check_refuses_what_fit_refuses_and_divides_the_rest_as_fit_does(
         np.zeros(n, bool),
         np.arange(n).astype(str),
     )
+    values = parameters({})
     try:
-        values = parameters({})
+        kind, planned = choose_calibration(
+            data, asked="auto", alpha=alpha or values.calibration.alpha,
+            own_alpha=alpha is not None, is_frozen=is_frozen, split=values.split,
+        )  # fmt: skip
         fitted = plan(
-            data, alpha=alpha, backbone=None, split=values.split, train=values.train,
-            lambda_=values.lambda_, settings={},
+            data, alpha=planned, backbone=None, split=values.split, train=values.train,
+            lambda_=values.lambda_, settings={}, calibration=kind,
         )  # fmt: skip
     except InputError:
-        assert refused
+        assert training.refused
     else:
-        assert not refused
-        assert share == fitted.calibration_fraction
+        assert not training.refused
+        assert (training.calibration, training.alpha) == (kind, planned)
+        if kind == "split":
+            assert training.calibration_fraction == fitted.calibration_fraction
 
 
 def test_what_is_said_of_networks_and_covariances_is_what_they_are() -> None:
@@ -406,8 +419,9 @@ def test_what_is_said_of_networks_and_covariances_is_what_they_are() -> None:
 
 def test_the_defaults_are_those_of_params_yaml_as_it_comes() -> None:
     options = CheckOptions()
-    assert options.alpha == 0.025
-    assert (options.test_fraction, sample_sizes.CALIBRATION_FRACTION) == (0.2, 0.1)
+    values = parameters({})
+    assert values.calibration.alpha == sample_sizes.DEFAULT_ALPHA
+    assert options.test_fraction == values.split.test_fraction
     assert (options.max_bad_fraction, options.max_pixels) == (0.01, 128_000_000)
     assert options.background == (255, 255, 255)
 
@@ -453,8 +467,8 @@ def test_the_command_writes_what_it_says_and_ends_with_1_where_the_result_is_spo
     photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copy(photos / "ant/3.png", photos / "ant/x.png")
-    # Of 81 images 65 are not for the test, and alpha 0.025 needs 82 to calibrate.
-    assert main(["check", str(photos), "-o", str(tmp_path / "out")]) == 1
+    # All 81 images calibrate, and alpha 0.01 needs 99.
+    assert main(["check", str(photos), "-o", str(tmp_path / "out"), "--alpha", "0.01"]) == 1
     said = capsys.readouterr().out
     assert said.endswith("Do not train on this folder yet: 1 problem would spoil the result.\n")
     about = json.loads((tmp_path / "out/check.json").read_text())
@@ -462,7 +476,9 @@ def test_the_command_writes_what_it_says_and_ends_with_1_where_the_result_is_spo
     assert about["classes"]["ant"] == {"train": 41, "test": 0, "unreadable": 0}
     table = pd.read_csv(tmp_path / "out/findings.csv")
     assert table["path"].tolist() == ["ant/3.png", "ant/x.png"]
-    # `belong fit` would want 40 at any alpha; another training may do with the few of a tenth.
+    # Without an alpha of one's own, `belong fit` takes these few photos.
+    assert main(["check", str(photos)]) == 0
+    assert "every image trains and calibrates (10 folds, 81 images)" in capsys.readouterr().out
     assert main(["check", str(photos), "--alpha", "0.2", "--calibration-fraction", "0.1"]) == 0
 
 

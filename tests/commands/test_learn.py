@@ -24,6 +24,7 @@ from tests.imports import ROOT
 
 OURS, NEW, SIDE = (0, 1), 2, 40
 ALPHA = 0.2
+FEW = 15  # images of a class that train and calibrate
 
 
 class Averages(nn.Module):
@@ -49,8 +50,8 @@ class Photos:
     """Where models and images lie.
 
     Attributes:
-        folder: `frozen`, `one` (of one class) and `whole` are models, `ours` trained them,
-            `new` holds twos and clothes.
+        folder: `frozen`, `few` (which few images train and calibrate), `one` (of one class) and
+            `whole` are models, `ours` trained them, `new` holds twos and clothes.
         twos, clothes: the names in `new`; of each the first half is reviewed.
     """
 
@@ -71,10 +72,13 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Photos:
     )
     for label in OURS:
         write(to / "ours" / str(label), digits.images[digits.labels == label][:120])
+        write(to / "some" / str(label), digits.images[digits.labels == label][:FEW])
     twos = write(to / "new", digits.images[digits.labels == NEW][:60], "two")
     foreign = write(to / "new", clothes.images[clothes.labels == 1][:80], "trousers")
     settings = {"train.epochs": 20, "images.side_px": SIDE, "threads": 1, "device": "cpu"}
     belong.fit(to / "ours", to / "frozen", alpha=ALPHA, backbone=Averages(), settings=settings)
+    belong.fit(to / "some", to / "few", alpha=ALPHA, backbone=Averages(), settings=settings,
+               calibration="cross")  # fmt: skip
     belong.fit(to / "ours/0", to / "one", alpha=ALPHA, backbone=Averages(), settings=settings)
     belong.fit(to / "ours", to / "whole", alpha=ALPHA, from_scratch=True, settings=settings)
     return Photos(to, twos, foreign)
@@ -155,6 +159,50 @@ def test_a_model_of_one_class_learns_a_second_one(photos: Photos, tmp_path: Path
     assert (
         accepted(photos.model("one"), photos, fresh) < 0.5 < accepted(result.model, photos, fresh)
     )
+
+
+def test_few_images_that_train_and_calibrate_learn_foreign_ones(
+    photos: Photos, tmp_path: Path
+) -> None:
+    before = photos.model("few")
+    result = learned(photos, tmp_path, "few", dict.fromkeys(photos.clothes[:40], ""))
+    fresh, manifest = photos.clothes[40:], result.model.info
+    assert accepted(result.model, photos, fresh) <= accepted(before, photos, fresh) / 2
+    assert (manifest.n_calibration, manifest.alpha) == (2 * FEW, ALPHA)
+    assert (manifest.cross_conformal, manifest.tests_itself) == (before.info.cross_conformal, True)
+    assert (
+        "like the first 30 training images are rejected, as far as" in result.summary["guarantee"]
+    )
+    assert "On 30 training images, each by fits without it: accuracy" in result.text
+    assert "false rejects are not measured" in result.text
+
+
+def test_few_images_learn_a_new_class_and_a_second_review_adds_to_it(
+    photos: Photos, tmp_path: Path
+) -> None:
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+    first = learned(photos, tmp_path / "first", "few", dict.fromkeys(photos.clothes[:30], "new"))
+    path = review(photos, tmp_path / "second", "few", dict.fromkeys(photos.clothes[30:40], "new"),
+                  model=first.model.info.digest)  # fmt: skip
+    model = belong.learn(first.model, tmp_path / "second" / "model", review=path).model
+    fresh = [photos.folder / "new" / name for name in photos.clothes[40:]]
+    assert (model.predict(fresh, jobs=1).label == "new").mean() > 0.9
+    assert accepted(photos.model("few"), photos, photos.clothes[40:]) < 0.5
+    assert accepted(model, photos, photos.clothes[40:]) > 0.7
+    assert model.info.n_calibration == 2 * FEW  # no reviewed image calibrates
+    assert model.info.trained_on.images["normal_train"] == 2 * FEW + 40
+
+
+def test_without_corrections_of_ours_the_calibration_scores_of_few_images_stay(
+    photos: Photos, tmp_path: Path
+) -> None:
+    """Few foreign images wait, so that each fold is fitted to what `belong fit` fitted it to."""
+    result = learned(photos, tmp_path, "few", dict.fromkeys(photos.clothes[:3], ""))
+    new, old = (one.bundle.arrays["calibration"] for one in (result.model, photos.model("few")))
+    assert new.keys() == old.keys()
+    for name, scores in old.items():
+        np.testing.assert_allclose(new[name], scores, rtol=1e-5, err_msg=name)
 
 
 def test_the_changes_are_the_verdicts_of_both_models(photos: Photos, tmp_path: Path) -> None:

@@ -130,6 +130,33 @@ def test_a_class_folder_may_be_a_link_to_elsewhere_but_not_to_the_data_set(tmp_p
     assert found.ignored == [(Path("self"), "a link to a folder above it")]
 
 
+@pytest.mark.parametrize("target", ["..", "/"])
+def test_a_link_to_a_folder_above_is_no_class(target: str, tmp_path: Path) -> None:
+    touched(tmp_path / "ours", "dog/1.jpg", "cat/2.jpg")
+    (tmp_path / "ours" / "all").symlink_to(target)
+    found = list_images(tmp_path / "ours")
+    assert found.class_names == ("cat", "dog")
+    assert found.ignored == [(Path("all"), "a link to a folder above it")]
+
+
+def test_a_link_from_a_class_to_a_folder_outside_is_not_followed_but_one_to_an_image_is(
+    tmp_path: Path,
+) -> None:
+    """Else a link in an upload brings all pictures of the disk; `clean --link` makes the others."""
+    touched(tmp_path / "elsewhere", "deep/1.jpg")
+    touched(tmp_path / "ours", "dog/2.jpg", "cat/3.jpg")
+    (tmp_path / "ours" / "cat" / "more").symlink_to("/")
+    (tmp_path / "ours" / "cat" / "all").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "ours" / "cat" / "4.jpg").symlink_to(tmp_path / "elsewhere" / "deep" / "1.jpg")
+    (tmp_path / "ours" / "cat" / "dogs").symlink_to(tmp_path / "ours" / "dog")
+    found = list_images(tmp_path / "ours")
+    files = ["cat/3.jpg", "cat/4.jpg", "cat/dogs/2.jpg", "dog/2.jpg"]
+    assert [str(file) for file in found.files] == files
+    assert [str(path) for path, reason in found.ignored if "outside" in reason] == [
+        "cat/all", "cat/more"
+    ]  # fmt: skip
+
+
 def test_a_name_that_is_not_utf8_is_found_and_its_class_is_printable(tmp_path: Path) -> None:
     folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
     try:

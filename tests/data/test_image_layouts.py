@@ -166,11 +166,26 @@ def test_grey_of_every_depth_is_the_picture_or_refused(tmp_path: Path, bits: int
         stored = picture if photometric else top - picture
         content = plain_tiff(WIDTH, HEIGHT, packed(stored, bits), t258=bits, t262=photometric)
         (tmp_path / "a.tif").write_bytes(content)
-        if bits == 32:
-            with pytest.raises(UnreadableError, match=r"grey (from|of 32 bits)"):
+        if bits in (24, 32):
+            with pytest.raises(UnreadableError, match=r"grey (from|of 32 bits)|of 24 bits"):
                 seen(tmp_path / "a.tif")
         else:
             assert_same(tmp_path / "a.tif", picture * 255 / top, (bits, photometric))
+
+
+@pytest.mark.parametrize(
+    ("bits", "compression", "predictor"),
+    [(8, 1, 2), (8, 32773, 2), (8, 7, 2), (4, 8, 2), (12, 8, 2), (16, 8, 3), (8, 8, 34892)],
+)
+def test_a_predictor_that_only_some_programs_apply_is_refused(
+    tmp_path: Path, bits: int, compression: int, predictor: int
+) -> None:
+    content = plain_tiff(
+        WIDTH, HEIGHT, b"data", t258=bits, t259=compression, t262=1, t317=predictor
+    )
+    (tmp_path / "a.tif").write_bytes(content)
+    with pytest.raises(UnreadableError, match=rf"^a TIFF of {bits} bits .* with a predictor"):
+        seen(tmp_path / "a.tif")
 
 
 @pytest.mark.parametrize("bits", [2, 4, 8, 10, 12, 14, 16])

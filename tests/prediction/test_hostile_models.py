@@ -18,7 +18,9 @@ import belong
 from belong.calibration import conformal
 from belong.calibration.verdict import decide
 from belong.detectors import isolation_forest
+from belong.detectors.base import check_axes
 from belong.detectors.combined import Combination, Surprise
+from belong.detectors.registry import OF_MODELS
 from belong.prediction.bundle import MOST_TOTAL
 from belong.prediction.manifest import IntegrityError
 from belong.runtime.errors import InputError
@@ -150,6 +152,11 @@ FILES: dict[str, dict[str, Any]] = {
     "thresholds of 0": {"detectors": put("mahalanobis/thresholds", lambda x: x * 0)},
     "a threshold too many": {"detectors": put("mahalanobis/thresholds", np.ones(3, np.float32))},
     "other Gaussians": {"detectors": put("mahalanobis/means", np.ones((2, 7), np.float32))},
+    "5 million Gaussians": {
+        "detectors": put("mahalanobis/whitening", np.ones((5_000_000, 1, 1), np.float32))
+    },
+    "means of three axes": {"detectors": put("mahalanobis/means", lambda x: x[None])},
+    "no means": {"detectors": lambda arrays: arrays.pop("mahalanobis/means")},
     "NaN calibration": {"calibration": put("energy", lambda x: x * np.nan)},
     "calibration of two axes": {"calibration": put("energy", lambda x: x[:, None])},
     "no calibration": {"calibration": put("energy", np.zeros(0, np.float32))},
@@ -183,6 +190,30 @@ def test_it_is_refused_in_one_line_and_takes_no_memory(
     assert "\n" not in str(refused.value)
     assert len(str(refused.value)) < 500
     assert peak < MOST_BYTES
+
+
+@pytest.mark.parametrize("name", OF_MODELS)
+def test_arrays_of_other_axes_are_refused_before_they_are_used(name: str) -> None:
+    kind = OF_MODELS[name]
+    sizes = {"c": 3, "1": 3, "p": 100} | dict.fromkeys("bdehmnrkMHD", 4)
+    arrays = {
+        entry.partition(" ")[0]: np.zeros([sizes[axis] for axis in entry.partition(" ")[2]])
+        for entry in filter(None, kind.axes.split(", "))
+    }
+    check_axes(kind, arrays, classes=3)
+    for array, values in arrays.items():
+        others = [values[None], *([values[:2]] if values.ndim and len(values) == 3 else [])]
+        for other in others:
+            with pytest.raises(ValueError, match=f"^{array}: expected an array"):
+                check_axes(kind, arrays | {array: other}, classes=3)
+    if "p" in kind.axes:
+        with pytest.raises(ValueError, match="expected an array"):
+            check_axes(kind, {name: np.zeros((3, 101, 4)) for name in arrays}, classes=3)
+
+
+def test_every_detector_states_the_axes_of_its_arrays() -> None:
+    without = {"reconstruction", "msp", "max_logit", "energy", "code_iforest"}  # trees are checked
+    assert {name for name, kind in OF_MODELS.items() if not kind.axes} == without
 
 
 def test_the_same_model_with_its_own_facts_is_taken(model: Path, tmp_path: Path) -> None:

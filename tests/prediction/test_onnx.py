@@ -370,6 +370,17 @@ def test_an_altered_model_is_one_line(
     assert not (tmp_path / "a.onnx").exists()
 
 
+def test_a_model_whose_arrays_do_not_fit_together_is_one_line(
+    bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arrays = dict(bundle.arrays["network"])
+    del arrays["classifier.bias"]
+    with_facts(bundle, {"network": arrays}).save(tmp_path / "model")
+    code, line = refused([tmp_path / "model", "--onnx", tmp_path / "model.onnx"], capsys)
+    assert code == 4
+    assert "the model does not fit together" in line
+
+
 def test_a_detector_without_an_onnx_form_is_one_line(
     made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

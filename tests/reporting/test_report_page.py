@@ -24,12 +24,12 @@ from belong.reporting.histogram_bins import score_edges, shares
 from belong.reporting.palette import is_ink
 from belong.reporting.report import thumbnails
 from belong.reporting.report.auroc_matrix import matrix, shade
-from belong.reporting.report.contents import short
 from belong.reporting.report.curves import calibration, points, precision_recall
 from belong.reporting.report.examples import Part, least_anomalous, showcase
 from belong.reporting.report.run_summary import facts, flat, title
 from belong.reporting.report.scoreboard import COLUMNS, reasons, scoreboard
 from belong.reporting.report.thumbnails import thumbnails as thumbnails_of
+from belong.reporting.templates import short
 from belong.runtime import environment as machine
 from belong.runtime.storage import (
     load_about,
@@ -337,6 +337,16 @@ def test_a_calibration_curve_is_that_of_its_detector_in_the_order_of_alpha() -> 
     }
 
 
+def test_an_absolute_path_is_shown_from_the_current_folder_or_as_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    paths = {"a": str(tmp_path / "photos" / "ours"), "b": "/else/where", "c": str(tmp_path)}
+    assert flat(paths | {"d": "data/raw"}) == {
+        "a": "photos/ours", "b": "where", "c": tmp_path.name, "d": "data/raw",
+    }  # fmt: skip
+
+
 def test_nested_parameters_are_shown_by_their_dotted_keys() -> None:
     values = {"seed": 0, "split": {"deep": {"share": 0.1}}, "classes": [1, "two"]}
     assert flat(values) == {"seed": "0", "split.deep.share": "0.1", "classes": "1, two"}
@@ -410,7 +420,8 @@ def test_the_page_shows_the_assessment_of_the_model_and_what_helps(made: Path) -
     assert own.classifier is not None
     assert f"<span>{own.classifier.reasons[0]}.</span>" in text
     assert f"<li>{own.sentences['anomalies']}</li>" in text
-    assert f"<b>What helps:</b> {'; '.join(own.helps)}." in text
+    helps = text.partition("<b>What helps:</b> ")[2].partition("</p>")[0]
+    assert re.sub("</?code>", "`", helps) == f"{'; '.join(own.helps)}."
 
 
 def test_the_page_says_which_detectors_combined_leaves_out_and_why(made: Path) -> None:

@@ -1,20 +1,94 @@
-"""The page of the study of few images."""
+"""The study of few images: its page, the guarantees in its committed table, and one draw."""
+
+from pathlib import Path
 
 import pandas as pd
+import pytest
 
-from reproduction.few_images.page import DECIDES, page
+from belong.calibration.sample_size import CONDITIONAL, MARGINAL, PER_CLASS
+from belong.runtime.storage import load_csv
+from reproduction.few_images.page import BELONG, CASE, DECIDES, FDR, page
+from reproduction.few_images.study import BATCH, BATCH_FOREIGN, COLUMNS, PAGE, TABLE
+
+REPORT = Path(__file__).parents[2] / "reports" / "photos"
+DRAWS = 100
+# So many of 100 draws an event of 5 % exceeds with a probability of 2.5 % only.
+OF_FIVE_PERCENT = 9
 
 
 def rows(rates: list[float]) -> pd.DataFrame:
-    """Return rows of `combined` whose range is 0.01 to 0.05."""
-    facts = {"classes": 5, "of_each": 20, "alpha": 0.025, "fresh": 900, "low": 0.01, "high": 0.05,
-             "accuracy_out_of_fold": 0.9, "accuracy_fresh": 0.92, "detector": DECIDES}  # fmt: skip
+    """Return rows of `combined` whose range is 0.01 to 0.05, with every guarantee."""
+    facts = {"classes": 5, "of_each": 20, "detector": DECIDES, "alpha": 0.025, "class": "",
+             "calibration_images": 100, "fresh": 900, "low": 0.01, "high": 0.05, "found": 0.5,
+             "above_expected": 0.04, "accuracy_out_of_fold": 0.9,
+             "accuracy_fresh": 0.92}  # fmt: skip
+    guarantees = {MARGINAL: {}, CONDITIONAL: {}, PER_CLASS: {"class": "cat"}, FDR: {}}
     return pd.DataFrame(
-        [facts | {"seed": seed, "false_reject": rate} for seed, rate in enumerate(rates)]
+        [
+            facts | {"seed": seed, "rate": rate, "guarantee": guarantee} | own
+            for seed, rate in enumerate(rates)
+            for guarantee, own in guarantees.items()
+        ],
+        columns=COLUMNS,
     )
 
 
 def test_the_draws_within_the_range_are_counted_and_those_above() -> None:
-    said = page(rows([0.0, 0.01, 0.03, 0.05, 0.06]))
-    assert "| 20 x 5 | combined | 2.5% | 1.0% to 5.0% | 3 of 5 | 1 | 3.0% | 6.0% |" in said
-    assert "accuracy 0.900 out of fold and 0.920 on fresh photos" in said
+    text = page(rows([0.0, 0.01, 0.03, 0.05, 0.06]))
+    assert "| 20 x 5 | combined | 2.5% | 1.0% to 5.0% | 3 of 5 | 1 | 3.0% | 6.0% |" in text
+    assert "20 x 5 photos: accuracy 0.900 out of fold and 0.920 on fresh photos." in text
+
+
+def test_the_page_counts_the_draws_of_each_class_and_those_above_alpha() -> None:
+    text = page(rows([0.0, 0.01, 0.03, 0.05, 0.06]))
+    assert "| 20 x 5 | cat | 2% | 100 to 100 | 5 | 3 | 1 | 3.0% |" in text
+    assert "| 20 x 5 | 2.5% | 3 of 5 | 0.2 | 3.0% | 6.0% |" in text
+
+
+def test_the_page_has_the_bound_of_the_false_ones_in_a_batch() -> None:
+    text = page(rows([0.0, 0.02]).assign(alpha=0.2))
+    assert "| 20 x 5 | 20% | 16.0% | 1.0% | 1.0% | 50% |" in text
+    assert BELONG == 1 - BATCH_FOREIGN / BATCH
+
+
+@pytest.fixture(scope="module")
+def study() -> pd.DataFrame:
+    return load_csv(REPORT / TABLE)
+
+
+def decisive(study: pd.DataFrame, guarantee: str) -> pd.DataFrame:
+    return study[(study["guarantee"] == guarantee) & (study["detector"] == DECIDES)]
+
+
+def test_the_committed_page_is_that_of_the_committed_table(study: pd.DataFrame) -> None:
+    assert (REPORT / PAGE).read_text("utf-8") == page(study)
+
+
+def test_each_case_has_a_hundred_draws(study: pd.DataFrame) -> None:
+    of_each = decisive(study, MARGINAL).groupby(CASE)["seed"].nunique()
+    assert of_each.to_dict() == {(1, 100): DRAWS, (2, 12): DRAWS, (5, 20): DRAWS}
+
+
+def test_the_rate_is_below_the_end_of_its_range_in_95_of_100_draws(study: pd.DataFrame) -> None:
+    """Often it is below the start as well: fewer are rejected than is promised."""
+    for case, own in decisive(study, MARGINAL).groupby(CASE):
+        assert (own["rate"] > own["high"]).sum() <= 5, case
+        assert own["rate"].mean() <= own["alpha"].to_numpy(float)[0], case
+
+
+def test_the_rate_of_each_class_is_below_the_end_of_its_range(study: pd.DataFrame) -> None:
+    for case, own in decisive(study, PER_CLASS).groupby([*CASE, "class"]):
+        assert (own["rate"] > own["high"]).sum() <= 0.05 * len(own), case
+        assert own["rate"].mean() <= own["alpha"].to_numpy(float)[0], case
+
+
+def test_the_rate_exceeds_a_certain_alpha_in_5_of_100_draws_at_most(study: pd.DataFrame) -> None:
+    for case, own in decisive(study, CONDITIONAL).groupby(CASE):
+        assert (own["rate"] > own["alpha"]).sum() <= OF_FIVE_PERCENT, case
+
+
+def test_the_share_of_false_ones_in_a_batch_is_below_its_bound(study: pd.DataFrame) -> None:
+    for case, own in study[study["guarantee"] == FDR].groupby([*CASE, "alpha"]):
+        rates, fdr = own["rate"].to_numpy(float), own["alpha"].to_numpy(float)[0]
+        error = rates.std(ddof=1) / len(rates) ** 0.5
+        assert rates.mean() <= BELONG * fdr + 2 * error, case

@@ -15,6 +15,7 @@ from belong.commands.check.duplicate_findings import copies
 from belong.commands.check.image_stats import look_at_all
 from belong.commands.check.options import CheckOptions
 from belong.commands.check.report import Finding, Report
+from belong.commands.fit.plan import is_small_and_grey
 from belong.data.dataset import DataSet
 from belong.data.image_folder import ImageFiles
 from belong.data.loader import look, unread_heif
@@ -67,7 +68,7 @@ def check(
     normal = read[~read["is_anomaly"]]
     counts = _counts(seen[~seen["is_anomaly"]])
     findings = [
-        *sample_sizes.findings(counts, options),
+        *sample_sizes.findings(counts, options, is_frozen=not is_small_and_grey(contents[folder])),
         *image_findings.unreadable(seen, max_bad_fraction=options.max_bad_fraction),
         *copies(read),
         *image_findings.blank(read),
@@ -94,31 +95,31 @@ def check(
     return Report.of(str(folder), counts, _counts(seen[seen["is_anomaly"]]), findings, sources)
 
 
-def _names(path: Path, found: DataSet | ImageFiles, *, normal: bool) -> list[str]:
+def _names(path: Path, images: DataSet | ImageFiles, *, normal: bool) -> list[str]:
     """Return the names of the images; names of anomalies start with their folder."""
     start = "" if normal else f"{path}/"
-    names = found.sources if isinstance(found, DataSet) else [printable(f) for f in found.files]
+    names = images.sources if isinstance(images, DataSet) else [printable(f) for f in images.files]
     return [f"{start}{name}" for name in names]
 
 
-def _sources(found: DataSet | ImageFiles) -> Sequence[Path | np.ndarray]:
-    return list(found.images) if isinstance(found, DataSet) else found.paths
+def _sources(images: DataSet | ImageFiles) -> Sequence[Path | np.ndarray]:
+    return list(images.images) if isinstance(images, DataSet) else images.paths
 
 
 def _table(
-    path: Path, found: DataSet | ImageFiles, options: CheckOptions, *, normal: bool
+    path: Path, images: DataSet | ImageFiles, options: CheckOptions, *, normal: bool
 ) -> pd.DataFrame:
     """Return a row for each image of a folder."""
     table = look_at_all(
-        found,
+        images,
         path.name,
         jobs=options.jobs,
         max_pixels=options.max_pixels,
         background=options.background,
     ).assign(
-        path=_names(path, found, normal=normal),
-        class_name=np.array(found.class_names, dtype=object)[found.labels],
-        part=np.where(found.is_test, "test", "train"),
+        path=_names(path, images, normal=normal),
+        class_name=np.array(images.class_names, dtype=object)[images.labels],
+        part=np.where(images.is_test, "test", "train"),
         folder=str(path),
         is_anomaly=not normal,
     )
@@ -135,11 +136,11 @@ def _counts(seen: pd.DataFrame) -> pd.DataFrame:
     return table.reindex(columns=["train", "test", "unreadable"], fill_value=0)
 
 
-def _ignored(found: Iterable[DataSet | ImageFiles]) -> list[Finding]:
+def _ignored(image_sets: Iterable[DataSet | ImageFiles]) -> list[Finding]:
     """Find files that are hidden or no images."""
     paths = [
         (printable(path), reason)
-        for one in found
+        for one in image_sets
         if isinstance(one, ImageFiles)
         for path, reason in one.ignored
     ]

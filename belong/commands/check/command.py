@@ -24,8 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="one subfolder of images per class")  # fmt: skip
     parser.add_argument("--anomalies", type=Path, metavar="FOLDER",
                         help="images that do not belong")  # fmt: skip
-    parser.add_argument("--alpha", type=share, default=DEFAULTS.alpha, metavar="SHARE",
-                        help="planned false-rejection rate (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--alpha", type=share, metavar="SHARE",
+                        help="planned false-rejection rate (default: that of fit)")  # fmt: skip
     parser.add_argument("--test-fraction", type=share, default=DEFAULTS.test_fraction,
                         metavar="SHARE", help="test share without a test folder "
                         "(default: %(default)s)")  # fmt: skip

@@ -23,13 +23,13 @@ def table_of(looks: Sequence[Glance | str]) -> pd.DataFrame:
 
 
 def look_at_all(
-    found: DataSet | ImageFiles, name: str, *, jobs: int | None, max_pixels: int, background: Rgb
+    images: DataSet | ImageFiles, name: str, *, jobs: int | None, max_pixels: int, background: Rgb
 ) -> pd.DataFrame:
     """Measure each image of a data set in `jobs` processes; return the rows of `table_of`.
 
     `name` labels the progress bar; the other options are those of `read_file`.
     """
-    if isinstance(found, DataSet):
-        return table_of(list(parallel_map(at_array, found.images, jobs=jobs)))
+    if isinstance(images, DataSet):
+        return table_of(list(parallel_map(at_array, images.images, jobs=jobs)))
     look = partial(glance_or_reason, max_pixels=max_pixels, background=background)
-    return table_of(list(each_file(look, found.paths, f"reading {name}", jobs=jobs)))
+    return table_of(list(each_file(look, images.paths, f"reading {name}", jobs=jobs)))

@@ -12,7 +12,8 @@ class CheckOptions:
     """The options of the planned training; the defaults are those of params.yaml.
 
     Attributes:
-        alpha: promised false-rejection rate, between 0 and 1.
+        alpha: promised false-rejection rate, between 0 and 1; None: that of `belong fit`, 0.025 or
+            the least that the images allow.
         test_fraction: test share of each class, if the folder has no test part.
         calibration_fraction: calibration share of each class; None: the share that `belong fit`
             chooses, and a folder that it refuses is reported as spoiled.
@@ -25,7 +26,7 @@ class CheckOptions:
         InputError: a value has the wrong type, or is out of range.
     """
 
-    alpha: float = 0.025
+    alpha: float | None = None
     test_fraction: float = 0.2
     calibration_fraction: float | None = None
     max_bad_fraction: float = 0.01
@@ -34,7 +35,8 @@ class CheckOptions:
     jobs: int | None = None
 
     def __post_init__(self) -> None:
-        check_share("alpha", self.alpha)
+        if self.alpha is not None:
+            check_share("alpha", self.alpha)
         check_share("test_fraction", self.test_fraction)
         if self.calibration_fraction is not None:
             check_share("calibration_fraction", self.calibration_fraction)

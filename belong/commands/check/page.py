@@ -6,9 +6,8 @@ page allows no script and no request.
 
 from belong.commands.check.options import CheckOptions
 from belong.commands.check.report import LEVELS, Report
-from belong.reporting.gallery.render import policy
 from belong.reporting.photos import photo_uris
-from belong.reporting.templates import environment, joined
+from belong.reporting.templates import render_page
 
 MOST = 60  # images shown per finding; findings.csv lists all
 STYLES = ("reporting/report/family.css", "reporting/tiles.css", "commands/check/page.css")
@@ -35,13 +34,11 @@ def findings_page(report: Report, options: CheckOptions) -> str:
         background=options.background,
         jobs=options.jobs,
     )
-    templates = environment()
-    style = joined(templates, STYLES)
     whole = report.counts.sum()
-    return templates.get_template("commands/check/page.html").render(
+    return render_page(
+        "commands/check/page.html",
+        styles=STYLES,
         title=report.folder,
-        policy=policy(style=style, script=""),
-        style=style,
         facts={"classes": len(report.counts)} | {name: int(whole[name]) for name in whole.index},
         verdict=report.verdict,
         findings=findings,

@@ -130,9 +130,9 @@ class Report:
         if len(self.anomalies):
             lines += [f"anomalies: {_summed(self.anomalies)}"]
         for level, heading in LEVELS.items():
-            own = [one for one in self.findings if one.level == level]
-            lines += ["", f"{heading}:"] if own else []
-            for finding in own:
+            findings = [one for one in self.findings if one.level == level]
+            lines += ["", f"{heading}:"] if findings else []
+            for finding in findings:
                 lines.append(f"  - {finding.sentence}")
                 for path, detail in finding.images[:EXAMPLES]:
                     lines.append(f"      {path}: {detail}" if detail else f"      {path}")

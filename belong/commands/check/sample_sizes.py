@@ -1,19 +1,23 @@
 """Check that there are enough images to train, to fit detectors, and to calibrate a threshold."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from belong.calibration.conformal import promised_range
+from belong.calibration.cross_conformal import FOLDS
 from belong.calibration.sample_size import least_held_out, least_to_calibrate
 from belong.commands.check.options import CheckOptions
 from belong.commands.check.report import Finding
 from belong.commands.fit import plan
-from belong.data.dataset import drawn
+from belong.commands.fit.settings import parameters
+from belong.data.dataset import DataSet, drawn
 from belong.runtime.errors import InputError
 from belong.runtime.text import counted
 
-CALIBRATION_FRACTION = 0.1  # the default of params.yaml
+DEFAULT_ALPHA = 0.025  # of params.yaml
 # Minimum images of a class per feature for a covariance per class, and features of each network:
 # copies of values in belong.detectors and belong.models, which import torch; a test compares them.
 PER_CLASS = 5
@@ -23,30 +27,71 @@ LEAST_TO_TRAIN = 50
 IMBALANCE = 10
 
 
-def findings(counts: pd.DataFrame, options: CheckOptions) -> list[Finding]:
+@dataclass(frozen=True)
+class Training:
+    """How `belong fit` divides a folder.
+
+    Attributes:
+        calibration: "split", or "cross" if all images train and calibrate.
+        alpha: promised false-rejection rate.
+        calibration_fraction: calibration share of each class; of "split".
+        small: the classes with too few images.
+        refused: the findings that stop it.
+    """
+
+    calibration: plan.Calibration
+    alpha: float
+    calibration_fraction: float
+    small: list[str]
+    refused: list[Finding]
+
+
+def findings(counts: pd.DataFrame, options: CheckOptions, *, is_frozen: bool) -> list[Finding]:
     """Return the findings about the numbers of images.
 
     Args:
         counts: index: the classes; columns `train` and `test`: readable images.
         options: the options of the planned training.
+        is_frozen: whether `belong fit` takes a frozen backbone for these images.
     """
-    refused: list[Finding] = []
-    calibration_fraction, small = options.calibration_fraction, list[str]()
-    if calibration_fraction is None:
-        calibration_fraction, refused = as_fitted(
+    if options.calibration_fraction is None:
+        training = as_fitted(counts, options, is_frozen=is_frozen)
+    else:
+        alpha = DEFAULT_ALPHA if options.alpha is None else options.alpha
+        training = Training("split", alpha, options.calibration_fraction, [], [])
+    if training.calibration == "cross":
+        parts = counts[["train", "test"]].assign(calibration=counts["train"])
+    else:
+        parts = division(
             counts,
-            alpha=options.alpha,
             test_fraction=options.test_fraction,
-            least=CALIBRATION_FRACTION,
+            calibration_fraction=training.calibration_fraction,
         )
-        small = too_small(counts)  # reported once; further findings skip these classes
-    parts = division(
-        counts, test_fraction=options.test_fraction, calibration_fraction=calibration_fraction
-    )
-    known = {one.name for one in refused}
-    few = [one for one in too_few(parts, alpha=options.alpha, named=small) if one.name not in known]
-    trained = parts.drop(small).query("train >= 2")
-    return [*refused, *few, *imbalance(trained), *covariance(trained)]
+    known = {one.name for one in training.refused}
+    few = [one for one in too_few(parts, training) if one.name not in known]
+    # Reported once; further findings skip the small classes.
+    trained = parts.drop(training.small).query("train >= 2")
+    return [
+        *training.refused,
+        *_one_class(parts, options),
+        *few,
+        *imbalance(trained),
+        *covariance(trained),
+    ]
+
+
+def _one_class(parts: pd.DataFrame, options: CheckOptions) -> Iterator[Finding]:
+    """Report a single class: `belong fit` needs no second one; a training of a classifier does."""
+    if len(parts) > 1:
+        return
+    if options.calibration_fraction is None:
+        sentence = (
+            f"one class ({parts.index[0]}): the model says what belongs, and names no classes"
+        )
+        yield Finding("one_class", "note", sentence)
+    else:
+        sentence = f"expected at least 2 classes, got one, {parts.index[0]}"
+        yield Finding("one_class", "spoils", sentence)
 
 
 def division(
@@ -70,53 +115,67 @@ def division(
     return pd.DataFrame({"train": train - calibration, "calibration": calibration, "test": test})
 
 
-def too_small(counts: pd.DataFrame) -> list[str]:
-    """Return the classes that `belong fit` refuses."""
-    return counts.index[counts["train"] < plan.LEAST_IMAGES].to_list()
+def as_fitted(counts: pd.DataFrame, options: CheckOptions, *, is_frozen: bool) -> Training:
+    """Return how `belong fit` divides the images, and what stops it.
 
-
-def as_fitted(
-    counts: pd.DataFrame, *, alpha: float, test_fraction: float, least: float
-) -> tuple[float, list[Finding]]:
-    """Return the share that `belong fit` holds out for calibration, and findings that stop it.
-
-    Args:
-        counts: as in `findings`.
-        alpha: promised false-rejection rate.
-        test_fraction: test share of each class, if there is no test part.
-        least: the share in large folders.
+    The arguments are those of `findings`.
     """
-    trained, refused = counts["train"].tolist(), []
-    few = too_small(counts)
-    if few:
-        sentence = f"{_of(few)}: fewer than {plan.LEAST_IMAGES} training images; `belong fit` stops"
-        refused.append(Finding("too_few_to_fit", "spoils", sentence))
-    if not counts["test"].any():
-        trained = plan.without_test(trained, test_fraction)
+    values, refused = parameters({}), list[Finding]()
+    split = values.split.model_copy(update={"test_fraction": options.test_fraction})
+    alpha = DEFAULT_ALPHA if options.alpha is None else options.alpha
+    kind: plan.Calibration = "split"
+    share = plan.least_share(len(counts), split)
     try:
-        return plan.held_out(trained, alpha=alpha, least=least), refused
+        kind, alpha = plan.choose_calibration(
+            _listed(counts),
+            asked="auto",
+            alpha=alpha,
+            own_alpha=options.alpha is not None,
+            is_frozen=is_frozen,
+            split=split,
+        )
+        if kind == "split":
+            trained = counts["train"].tolist()
+            if not counts["test"].any():
+                trained = plan.without_test(trained, options.test_fraction)
+            share = plan.held_out(trained, alpha=alpha, least=share)
     except InputError as error:
-        sentence = f"{error}; above a frozen backbone, as for photos, all images calibrate"
-        return least, [*refused, Finding("too_few_to_calibrate", "spoils", sentence)]
+        refused.append(Finding("too_few_to_calibrate", "spoils", str(error)))
+    least = plan.LEAST_IMAGES_CROSS if kind == "cross" else plan.LEAST_IMAGES
+    small = counts.index[counts["train"] < least].to_list()
+    if small:
+        sentence = f"{_of(small)}: fewer than {least} training images; `belong fit` stops"
+        refused.insert(0, Finding("too_few_to_fit", "spoils", sentence))
+    return Training(kind, alpha, share, small, refused)
 
 
-def too_few(parts: pd.DataFrame, *, alpha: float, named: Collection[str] = ()) -> Iterator[Finding]:
+def _listed(counts: pd.DataFrame) -> DataSet:
+    """Return so many images of each class, without pixels: the form in which `plan` counts them."""
+    train, test = counts["train"].to_numpy(), counts["test"].to_numpy()
+    labels = np.tile(np.arange(len(counts)), 2).repeat(np.concatenate([train, test]))
+    return DataSet(
+        images=np.empty((len(labels), 1, 1, 1), np.uint8),
+        labels=labels,
+        class_names=tuple(map(str, counts.index)),
+        is_test=np.arange(len(labels)) >= train.sum(),
+        sources=np.empty(len(labels), str),
+    )
+
+
+def too_few(parts: pd.DataFrame, training: Training) -> Iterator[Finding]:
     """Find classes and parts with too few images to train, fit or calibrate.
 
     Args:
-        parts: the division of the images, as `division` returns it.
-        alpha: promised false-rejection rate.
-        named: classes that another finding names already.
+        parts: the division of the images: index: the classes; columns `train`, `calibration`,
+            `test`.
+        training: for which they are divided; another finding names its small classes already.
     """
-    if len(parts) < 2:
-        yield Finding(
-            "one_class", "spoils", f"expected at least 2 classes, got one, {parts.index[0]}"
-        )
-    rest = parts.drop(index=list(named))
+    rest = parts.drop(index=training.small)
+    is_cross = training.calibration == "cross"
     for part, name, least in (
         ("train", "training", 2),
         ("calibration", "calibration", 1),
-        ("test", "test", 1),
+        ("test", "test", 0 if is_cross else 1),
     ):
         few = rest.index[rest[part] < least]
         if len(few):
@@ -130,13 +189,17 @@ def too_few(parts: pd.DataFrame, *, alpha: float, named: Collection[str] = ()) -
             f"the smallest class; the network may memorize them"
         )
         yield Finding("few_to_train", "matters", sentence)
-    yield from _to_calibrate(parts["calibration"], alpha)
+    yield from _to_calibrate(parts["calibration"], training.alpha, is_cross=is_cross)
 
 
-def _to_calibrate(calibration: "pd.Series[int]", alpha: float) -> Iterator[Finding]:
+def _to_calibrate(
+    calibration: "pd.Series[int]", alpha: float, *, is_cross: bool
+) -> Iterator[Finding]:
     n, least = int(calibration.sum()), least_to_calibrate(alpha)
     at = f"at alpha {alpha:g}"
     images = counted(n, "calibration image")
+    if is_cross:
+        images = f"every image trains and calibrates ({FOLDS} folds, {counted(n, 'image')})"
     if n < least:
         sentence = f"{images}; {at} a threshold needs at least {least} to reject any image"
         yield Finding("too_few_to_calibrate", "spoils", sentence)
@@ -148,7 +211,7 @@ def _to_calibrate(calibration: "pd.Series[int]", alpha: float) -> Iterator[Findi
     )
     yield Finding("promise", "matters" if high > 2 * alpha else "note", sentence)
     needed = least_held_out(alpha)
-    if n < needed:
+    if n < needed and not is_cross:
         sentence = (
             f"{images}; {at} the detector `combined` needs {needed}, as only one half sets the "
             f"threshold"
@@ -166,8 +229,8 @@ def _to_calibrate(calibration: "pd.Series[int]", alpha: float) -> Iterator[Findi
 def covariance(parts: pd.DataFrame) -> Iterator[Finding]:
     """Report if a class has too few images for a covariance of its own."""
     least = int(parts["train"].min()) if len(parts) else 0
-    wanted = {network: PER_CLASS * d for network, d in FEATURES.items()}
-    few = [f"{count:,} with {name}" for name, count in wanted.items() if least < count]
+    sizes = {network: PER_CLASS * d for network, d in FEATURES.items()}
+    few = [f"{count:,} with {name}" for name, count in sizes.items() if least < count]
     if least and few:
         sentence = (
             f"{counted(least, 'training image')} in the smallest class; a covariance per class "

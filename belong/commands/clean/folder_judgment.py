@@ -232,15 +232,15 @@ def _fit(job: Job) -> Callable[[Images], list[Fold]]:
 
 
 def _packed(
-    found: ImageFiles, looks: pd.DataFrame, side_px: int, options: ImagesSection
+    files: ImageFiles, looks: pd.DataFrame, side_px: int, options: ImagesSection
 ) -> tuple[DataSet, np.ndarray, list[Remark]]:
     """Return the images at one size, their rows, and remarks on files that became unreadable."""
     rows = np.flatnonzero(looks["reason"] == "")
     readable = replace(
-        found,
-        files=[found.files[row] for row in rows],
-        labels=found.labels[rows],
-        is_test=found.is_test[rows],
+        files,
+        files=[files.files[row] for row in rows],
+        labels=files.labels[rows],
+        is_test=files.is_test[rows],
     )
     form, background = Form(side_px, side_px, "auto"), options.background_rgb
     packed = pack(readable, form, background=background, max_pixels=options.max_pixels)
@@ -253,16 +253,16 @@ def _packed(
 
 
 def _classes_with_enough(
-    found: ImageFiles, rows: np.ndarray, groups: np.ndarray, least: int
+    files: ImageFiles, rows: np.ndarray, groups: np.ndarray, least: int
 ) -> np.ndarray:
     """Return the sorted labels of the classes that can be judged."""
     first, _ = units(groups)
-    counts = np.bincount(found.labels[rows[first]], minlength=len(found.class_names))
+    counts = np.bincount(files.labels[rows[first]], minlength=len(files.class_names))
     enough = np.flatnonzero(counts >= least)
     if len(enough) < 2:
-        most = found.class_names[int(counts.argmax())]
+        most = files.class_names[int(counts.argmax())]
         raise InputError(
-            f"{printable(found.folder)}: expected at least 2 classes of {least} images, duplicates "
+            f"{printable(files.folder)}: expected at least 2 classes of {least} images, duplicates "
             f"counted once, got at most {counts.max()} images (class {most})"
         )
     return enough

@@ -11,9 +11,8 @@ import numpy as np
 import pandas as pd
 
 from belong.commands.check.options import MAX_PIXELS
-from belong.reporting.gallery.render import policy
 from belong.reporting.photos import photo_uris
-from belong.reporting.templates import environment, joined
+from belong.reporting.templates import render_page
 
 # Problem -> its heading; problems that a person has to decide come first.
 HEADINGS = {
@@ -63,12 +62,10 @@ def suspects_page(
         max_pixels=MAX_PIXELS,
         background=BACKGROUND,
     )
-    templates = environment()
-    style = joined(templates, STYLES)
-    return templates.get_template("commands/clean/page.html").render(
+    return render_page(
+        "commands/clean/page.html",
+        styles=STYLES,
         title=title,
-        policy=policy(style=style, script=""),
-        style=style,
         facts=facts,
         notes=[note[:1].upper() + note[1:] for note in notes],
         sections=sections,

@@ -55,7 +55,7 @@ def run_of(folder: Path) -> str:
 def save(
     out: Path,
     manifest: pd.DataFrame,
-    found: ImageFiles,
+    image_files: ImageFiles,
     images: Collection[int],
     *,
     options: CleanOptions,
@@ -68,15 +68,15 @@ def save(
     Args:
         out: the output folder.
         manifest: the table of all images.
-        found: the files of the rows of the manifest.
+        image_files: the files of the rows of the manifest.
         images: the rows of the readable images.
         options: the options of the cleaning.
         sight: the quality of the judgment, see `belong.commands.clean.sight`.
     """
-    source = printable(found.folder)
+    source = printable(image_files.folder)
     stated = {"false_alarms": options.false_alarms, "folds": options.folds}
     summary = {"source": source} | _summary(manifest) | stated | {"sight": dict(sight)}
-    photos = {row: found.folder / found.files[row] for row in images}
+    photos = {row: image_files.folder / image_files.files[row] for row in images}
     page = suspects_page(
         manifest,
         photos,
@@ -85,16 +85,18 @@ def save(
         notes=[*in_words(sight), *refusals(sight)],
     )
     with one_writer(out / MANIFEST, on_stderr):
-        check_place(out, found.folder, overwrite=options.overwrite)  # another run may have ended
-        with unfinished(out, run_of(found.folder)):
+        check_place(
+            out, image_files.folder, overwrite=options.overwrite
+        )  # another run may have ended
+        with unfinished(out, run_of(image_files.folder)):
             save_csv(out / MANIFEST, manifest)
             save_text(out / PAGE, page)
             tree = options.tree
             if tree is not None:
                 verdicts = {"keep", "review"} if options.with_review else {"keep"}
                 kept = manifest["verdict"].isin(verdicts).to_numpy()
-                files = list(itertools.compress(found.files, kept))
-                build(out / TREE, found.folder, files, tree=tree)
+                files = list(itertools.compress(image_files.files, kept))
+                build(out / TREE, image_files.folder, files, tree=tree)
                 about = {"made_of": tree, "with_review": options.with_review}
                 summary |= {"tree": about | {"images": len(files)}}
             save_json(out / SUMMARY, summary)

@@ -7,8 +7,7 @@ security policy of the page allows its own script and no request.
 from typing import TYPE_CHECKING
 
 from belong.commands.evaluate.scoreboard import interval, number
-from belong.reporting.gallery.render import policy
-from belong.reporting.templates import environment, joined
+from belong.reporting.templates import render_page
 
 if TYPE_CHECKING:
     from belong.commands.evaluate.evaluate import Evaluation
@@ -55,13 +54,11 @@ def report_page(evaluation: "Evaluation", *, title: str) -> str:
     }
     for key, value in (summary["classifier"] or {}).items():
         facts[key.replace("_", " ").replace("ece", "ECE")] = f"{value:.4f}"
-    templates = environment()
-    style, script = joined(templates, STYLES), joined(templates, SCRIPTS)
-    return templates.get_template("commands/evaluate/page.html").render(
+    return render_page(
+        "commands/evaluate/page.html",
+        styles=STYLES,
+        scripts=SCRIPTS,
         title=title,
-        policy=policy(style=style, script=script),
-        style=style,
-        script=script,
         facts=facts,
         columns=shown,
         sets=sets,

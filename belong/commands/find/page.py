@@ -12,9 +12,8 @@ import pandas as pd
 from belong.commands.check.options import MAX_PIXELS
 from belong.commands.find.images import Images
 from belong.commands.find.methods import METHODS
-from belong.reporting.gallery.render import policy
 from belong.reporting.photos import photo_uris
-from belong.reporting.templates import environment, joined
+from belong.reporting.templates import render_page
 from belong.runtime.text import counted
 
 BACKGROUND = (255, 255, 255)  # below transparent parts
@@ -52,12 +51,10 @@ def find_page(
         max_pixels=MAX_PIXELS,
         background=BACKGROUND,
     )
-    templates = environment()
-    style = joined(templates, STYLES)
-    return templates.get_template("commands/find/page.html").render(
+    return render_page(
+        "commands/find/page.html",
+        styles=STYLES,
         title=title,
-        policy=policy(style=style, script=""),
-        style=style,
         facts=facts,
         notes=notes,
         methods=[

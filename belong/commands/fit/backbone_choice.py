@@ -22,7 +22,7 @@ WEIGHT_FILES = (".safetensors", ".pth", ".pt", ".bin")
 
 def choose_backbone(
     request: BackboneRequest,
-    found: DataSet | ImageFiles,
+    images: DataSet | ImageFiles,
     settings: Mapping[str, object],
     values: Parameters,
 ) -> "Backbone | None":
@@ -30,7 +30,7 @@ def choose_backbone(
 
     Args:
         request: the request of the user.
-        found: the images; the default for photos and color images is EfficientNet-Lite0.
+        images: the images; the default for photos and color images is EfficientNet-Lite0.
         settings: the keys of params.yaml that the user has set.
         values: all parameters.
 
@@ -38,13 +38,13 @@ def choose_backbone(
         InputError: the weights are unavailable, or do not fit the backbone; the processor does not
             support `backbone.dtype`.
     """
-    backbone = _chosen(request, found, settings, values)
+    backbone = _chosen(request, images, settings, values)
     return None if backbone is None else backbone.in_dtype(values.backbone.dtype)
 
 
 def _chosen(
     request: BackboneRequest,
-    found: DataSet | ImageFiles,
+    images: DataSet | ImageFiles,
     settings: Mapping[str, object],
     values: Parameters,
 ) -> "Backbone | None":
@@ -52,7 +52,7 @@ def _chosen(
     is_drawn = request.from_scratch or settings.get("backbone.weights") == DRAWN
     if name in FROM_SCRATCH or (is_drawn and name is None):
         return None
-    if request.backbone is None and weights is None and name is None and is_small_and_grey(found):
+    if request.backbone is None and weights is None and name is None and is_small_and_grey(images):
         return None
     # Imported here: torch and timm take seconds, and a wrong folder is reported first.
     from belong.models.backbones.catalog import backbone_named, backbone_of_file, own_backbone

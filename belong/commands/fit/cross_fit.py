@@ -61,9 +61,11 @@ def out_of_fold_scores(
     with bar(int(folds.max()) + 1, "fit without a fold", "fold") as progress:
         for fold in range(int(folds.max()) + 1):
             known = np.flatnonzero(folds != fold)
-            rows = {part: np.flatnonzero(folds[own.sources] == fold) for part, own in parts.items()}
-            found = _scores_of(fitting, train, labels, known, parts, rows, anomalies)
-            for key, values in found.items():
+            rows = {
+                part: np.flatnonzero(folds[block.sources] == fold) for part, block in parts.items()
+            }
+            fold_scores = _scores_of(fitting, train, labels, known, parts, rows, anomalies)
+            for key, values in fold_scores.items():
                 part = key.rpartition("/")[0]
                 shape = len(parts[part].sources), *values.shape[1:]
                 every = scores.setdefault(key, np.empty(shape, values.dtype))
@@ -85,7 +87,7 @@ def _scores_of(
     inputs, images = train.rows(known)
     network, coder = fitting.network(inputs, labels[known]), fitting.autoencoder(images)
     seen = [(TRAIN, inputs, images)]
-    seen += [(part, *own.rows(rows[part])) for part, own in parts.items() if len(rows[part])]
+    seen += [(part, *block.rows(rows[part])) for part, block in parts.items() if len(rows[part])]
     seen += [(HEAD, *anomalies)] if anomalies else []
     features = extract_parts(network, coder, seen, device=fitting.device, description=None)
     features |= {f"{TRAIN}/labels": labels[known], f"{HELD_OUT}/labels": labels[rows[HELD_OUT]]}

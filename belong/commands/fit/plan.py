@@ -43,6 +43,7 @@ LEAST_PX = 28
 LEAST_PHOTO_PX = 32  # of `PHOTO_NETWORK`
 LEAST_IMAGES = 5  # 2 to fit, and 1 each to calibrate and to measure, with one that may repeat
 SPARE = 4  # images, beyond what calibrates at least
+LEAST_IMAGES_CROSS = LEAST_OF_CLASS + 1  # where all images calibrate; one may be a copy
 LEAST_NEEDED = least_held_out(0.5) + SPARE  # at any alpha
 # No classifier has to be trained of one class. With the least number of calibration images a single
 # odd one is the threshold: on 500 textiles such a model accepted 86 % of the global faults.
@@ -128,7 +129,7 @@ class Plan:
 
 
 def plan(
-    found: DataSet | ImageFiles,
+    images: DataSet | ImageFiles,
     *,
     alpha: float,
     guarantee: Guarantee = MARGINAL,
@@ -142,7 +143,7 @@ def plan(
     """Choose, by what the folder holds.
 
     Args:
-        found: the images that belong, as `belong.data.loader.look` returns them.
+        images: the images that belong, as `belong.data.loader.look` returns them.
         alpha: share of the images that belong that may be rejected.
         guarantee: of alpha.
         backbone: what the network stands on, if it is not trained from scratch.
@@ -156,20 +157,18 @@ def plan(
     Raises:
         InputError: fewer than two classes, or too few images to keep the promise at alpha.
     """
-    trained, tested = counts(found)
+    trained, tested = counts(images)
     if calibration == "cross":
-        _check_classes(found, trained, least=LEAST_OF_CLASS + 1)  # one may be a copy
+        _check_classes(images, trained, least=LEAST_IMAGES_CROSS)
         fitted, calibrates = sum(trained), split.calibration_fraction
     else:
-        _check_classes(found, trained, least=LEAST_IMAGES)
+        _check_classes(images, trained, least=LEAST_IMAGES)
         if not sum(tested):
             trained = without_test(trained, split.test_fraction)
-        least = split.calibration_fraction
-        if len(found.class_names) == 1:
-            least = max(least, ONE_CLASS_CALIBRATES)
+        least = least_share(len(images.class_names), split)
         calibrates = held_out(trained, alpha=alpha, least=least, guarantee=guarantee)
         fitted = sum(count - drawn(count, calibrates) for count in trained)
-    network, side_px, why = network_for(found, backbone)
+    network, side_px, why = network_for(images, backbone)
     network = str(settings.get("network", network))
     training = training_of(
         train,
@@ -180,7 +179,7 @@ def plan(
         whole=calibration == "cross",
     )
     return Plan(
-        classes=list(zip(found.class_names, *counts(found), strict=True)),
+        classes=list(zip(images.class_names, *counts(images), strict=True)),
         network=network,
         side_px=side_px,
         why=why,
@@ -197,13 +196,19 @@ def plan(
     ).with_settings(settings)
 
 
+def least_share(classes: int, split: SplitSection) -> float:
+    """Return the share of each class's training images that calibrates where images are many."""
+    least = split.calibration_fraction
+    return max(least, ONE_CLASS_CALIBRATES) if classes == 1 else least
+
+
 def affordable_alpha(
-    found: DataSet | ImageFiles, alpha: float, split: SplitSection, guarantee: Guarantee = MARGINAL
+    images: DataSet | ImageFiles, alpha: float, split: SplitSection, guarantee: Guarantee = MARGINAL
 ) -> float:
     """Return alpha, or the first of `LARGER_ALPHAS` that so few images can calibrate.
 
     Args:
-        found: the images that belong.
+        images: the images that belong.
         alpha: share of the images that belong that may be rejected.
         split: as `plan` takes it.
         guarantee: of alpha.
@@ -211,7 +216,7 @@ def affordable_alpha(
     Returns:
         `alpha` where no larger one helps either; `plan` then says how many images it requires.
     """
-    trained, tested = counts(found)
+    trained, tested = counts(images)
     if not sum(tested):
         trained = without_test(trained, split.test_fraction)
     for one in (alpha, *(larger for larger in LARGER_ALPHAS if larger > alpha)):
@@ -222,7 +227,7 @@ def affordable_alpha(
 
 
 def choose_calibration(
-    found: DataSet | ImageFiles,
+    images: DataSet | ImageFiles,
     *,
     asked: str,
     alpha: float,
@@ -237,7 +242,7 @@ def choose_calibration(
     some.
 
     Args:
-        found: the images that belong.
+        images: the images that belong.
         asked: one of CALIBRATIONS.
         alpha: share of the images that belong that may be rejected.
         own_alpha: whether a person has asked for it, so that it stays.
@@ -249,7 +254,7 @@ def choose_calibration(
         InputError: the images are too few for alpha, or `asked` cannot be.
     """
     check_choice("calibration", asked, CALIBRATIONS)
-    trained, tested = counts(found)
+    trained, tested = counts(images)
     rest = trained if sum(tested) else without_test(trained, split.test_fraction)
     if asked == "cross" and not is_frozen:
         raise InputError(
@@ -261,7 +266,7 @@ def choose_calibration(
             held_out(rest, alpha=alpha, least=split.calibration_fraction, guarantee=guarantee)
         except InputError:
             if asked == "split" or not is_frozen:
-                lowered = affordable_alpha(found, alpha, split, guarantee)
+                lowered = affordable_alpha(images, alpha, split, guarantee)
                 return "split", alpha if own_alpha else lowered
         else:
             return "split", alpha
@@ -280,16 +285,16 @@ def choose_calibration(
     return "cross", max(alpha, least)
 
 
-def counts(found: DataSet | ImageFiles) -> tuple[list[int], list[int]]:
+def counts(images: DataSet | ImageFiles) -> tuple[list[int], list[int]]:
     """Return how many images each class has for training, and in an official test part."""
-    classes = len(found.class_names)
-    train = np.bincount(found.labels[~found.is_test], minlength=classes)
-    test = np.bincount(found.labels[found.is_test], minlength=classes)
+    classes = len(images.class_names)
+    train = np.bincount(images.labels[~images.is_test], minlength=classes)
+    test = np.bincount(images.labels[images.is_test], minlength=classes)
     return train.tolist(), test.tolist()
 
 
-def _check_classes(found: DataSet | ImageFiles, trained: Sequence[int], *, least: int) -> None:
-    for name, count in zip(found.class_names, trained, strict=True):
+def _check_classes(images: DataSet | ImageFiles, trained: Sequence[int], *, least: int) -> None:
+    for name, count in zip(images.class_names, trained, strict=True):
         if count < least:
             raise InputError(
                 f"class {name} has {counted(count, 'training image')}; expected at least {least}"
@@ -332,10 +337,10 @@ def held_out(
     if guarantee != PER_CLASS:
         return share
     # Each class calibrates its own threshold, if a half of it is enough.
-    own, each = share, 2 * least_to_calibrate(alpha) + SPARE
-    while own <= 0.5 and min(drawn(count, own) for count in trained) < each:
-        own = _next(own, trained)
-    return own if own <= 0.5 else share
+    fraction, each = share, 2 * least_to_calibrate(alpha) + SPARE
+    while fraction <= 0.5 and min(drawn(count, fraction) for count in trained) < each:
+        fraction = _next(fraction, trained)
+    return fraction if fraction <= 0.5 else share
 
 
 def _next(share: float, trained: Sequence[int]) -> float:
@@ -407,9 +412,11 @@ def steps(
     return batch, max(epochs, math.ceil(least * batch / fitted))
 
 
-def network_for(found: DataSet | ImageFiles, backbone: BackboneCard | None) -> tuple[str, int, str]:
+def network_for(
+    images: DataSet | ImageFiles, backbone: BackboneCard | None
+) -> tuple[str, int, str]:
     """Return the network, the side in pixels that every image is given, and why."""
-    is_one_class = len(found.class_names) == 1
+    is_one_class = len(images.class_names) == 1
     if backbone is not None:
         terms = f"license {backbone.license}" if backbone.license else "license not stated"
         if backbone.forbids_commercial_use:
@@ -417,48 +424,48 @@ def network_for(found: DataSet | ImageFiles, backbone: BackboneCard | None) -> t
         layer = "nothing is trained above them" if is_one_class else "the layer above is trained"
         why = f"learned weights of {backbone.name} ({terms}): {layer}"
         return backbone.name, backbone.side_px, why
-    side = typical_side(found)
+    side = typical_side(images)
     what = "an autoencoder" if is_one_class else "a small network"
     shown = f"images of about {side} px: {what} is trained from scratch"
-    if is_small_and_grey(found):
+    if is_small_and_grey(images):
         return SMALL_NETWORK, max(side, LEAST_PX), shown
     used = min(max(side, LEAST_PHOTO_PX), SMALL_PX)
     return PHOTO_NETWORK, used, f"{shown} on {used} px; {FROM_SCRATCH_ON_PHOTOS}"
 
 
-def typical_side(found: DataSet | ImageFiles) -> int:
+def typical_side(images: DataSet | ImageFiles) -> int:
     """Return the median of the shorter sides, in pixels, of some of the images."""
-    if isinstance(found, DataSet):
-        _, _, height, width = found.images.shape
+    if isinstance(images, DataSet):
+        _, _, height, width = images.images.shape
         return int(min(height, width))
-    step = max(1, len(found.files) // LOOKED_AT)
-    paths = found.paths[::step]
+    step = max(1, len(images.files) // LOOKED_AT)
+    paths = images.paths[::step]
     sides = [side for side in each_item(shorter_side, paths, count=len(paths)) if side]
     known = [side for side in sides if isinstance(side, int)]  # `pack` says what the others are
     return int(np.median(known)) if known else SMALL_PX
 
 
-def is_small_and_grey(found: DataSet | ImageFiles) -> bool:
+def is_small_and_grey(images: DataSet | ImageFiles) -> bool:
     """Return whether the images are those of a small network: up to 64 px, and without color."""
-    if typical_side(found) > SMALL_PX:
+    if typical_side(images) > SMALL_PX:
         return False
-    if isinstance(found, DataSet):
-        return int(found.images.shape[1]) == 1
-    step = max(1, len(found.files) // COLORS_LOOKED_AT)
-    paths = found.paths[::step]
+    if isinstance(images, DataSet):
+        return int(images.images.shape[1]) == 1
+    step = max(1, len(images.files) // COLORS_LOOKED_AT)
+    paths = images.paths[::step]
     look = partial(has_color, needed_px=SMALL_PX, max_pixels=10**6)
     return not any(answer is True for answer in each_item(look, paths, count=len(paths)))
 
 
-def overrides(made: Plan) -> dict[str, object]:
+def overrides(fit_plan: Plan) -> dict[str, object]:
     """Return the keys of params.yaml that the plan sets, dotted."""
-    few = made.calibration == "cross" and len(made.classes) > 1
+    few = fit_plan.calibration == "cross" and len(fit_plan.classes) > 1
     members = {"combined.members": list(MEMBERS_OF_FEW_IMAGES)} if few else {}
     return (
-        {key: getattr(made, name) for key, name in SET_BY_PLAN.items()}
+        {key: getattr(fit_plan, name) for key, name in SET_BY_PLAN.items()}
         | members
         | {
-            "detectors.feature_knn.k": max(1, min(50, made.train_images // 20)),
-            "detectors.hidden_knn.k": max(1, min(10, made.train_images // 20)),
+            "detectors.feature_knn.k": max(1, min(50, fit_plan.train_images // 20)),
+            "detectors.hidden_knn.k": max(1, min(10, fit_plan.train_images // 20)),
         }
     )

@@ -24,6 +24,7 @@ from belong.data.splits import left_out, split
 from belong.data.synthetic_anomalies import derive, drawn_rows
 from belong.detectors import mlp_head
 from belong.detectors.member_selection import Retraining, select_members
+from belong.detectors.registry import stored_in
 from belong.detectors.score_parts import HELD_OUT, cross_scores, score_parts
 from belong.evaluation.evaluate import evaluate
 from belong.evaluation.subset_training import learning_curve
@@ -35,7 +36,7 @@ from belong.models.feature_cache import users_cache
 from belong.models.feature_extraction import HEAD, embed_parts, extract_parts
 from belong.models.registry import NETWORKS
 from belong.parameters import CalibrationSection, Parameters
-from belong.prediction.build_bundle import Fitted, Settings, build_bundle
+from belong.prediction.build_bundle import CODED, Fitted, Settings, build_bundle
 from belong.prediction.bundle import Bundle
 from belong.prediction.learning_data import LearningData
 from belong.prediction.manifest import CrossConformal
@@ -51,7 +52,7 @@ STEPS = {
     "split": "Choose the classes of the data sets, and divide their images into parts",
     "embed": "Pass every image through the backbone once",
     "train": "Train the classifier with cross entropy + lambda x center loss",
-    "train_autoencoder": "Train paper B's autoencoder on the normal images",
+    "train_autoencoder": "Train the autoencoder on the normal images",
     "extract": "Pass every image through the networks once",
     "train_head": "Train the supervised head on normal images and known anomalies",
     "fit_detectors": "Fit all other detectors to the normal training images",
@@ -311,8 +312,11 @@ def make_model(
         assessment=bundle.manifest.assessment,
     )
     uses = bundle.manifest.uses
-    # A model without held-out images is fitted from the start instead, which takes no longer.
-    learning = None if cross else LearningData.of_fit(features, embedded, values, uses=uses)
+    # Neither can be trained without a fold of the images when these are not there.
+    learning = None
+    if not (cross and {*CODED, *stored_in("head")}.intersection(uses)):
+        predicted = scores[f"{HELD_OUT}/predicted"]
+        learning = LearningData.of_fit(features, embedded, values, uses=uses, predicted=predicted)
     return bundle, page, learning
 
 

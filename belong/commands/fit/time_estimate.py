@@ -76,18 +76,18 @@ def in_words(seconds: float) -> str:
 
 
 def estimate(
-    found: DataSet | ImageFiles, plan: Plan, values: Parameters, backbone: Backbone | None
+    images: DataSet | ImageFiles, plan: Plan, values: Parameters, backbone: Backbone | None
 ) -> float:
     """Return the estimated seconds of a fit.
 
     Args:
-        found: the normal images; anomalies are not counted.
+        images: the normal images; anomalies are not counted.
         plan: the plan.
         values: all parameters, including those of the plan.
         backbone: the backbone, or None.
     """
     pace = pace_of(
-        found,
+        images,
         network=values.network_kind,
         side_px=plan.side_px,
         batch_size=plan.batch_size,
@@ -95,7 +95,7 @@ def estimate(
         backbone=backbone,
         is_frozen=values.is_frozen,
     )
-    n = len(found.labels)
+    n = len(images.labels)
     tested = n - round(plan.train_images / (1 - plan.calibration_fraction))
     if plan.calibration == "cross":
         tested = n - plan.train_images or n  # no official test: all are
@@ -104,7 +104,7 @@ def estimate(
 
 
 def pace_of(
-    found: DataSet | ImageFiles,
+    image_set: DataSet | ImageFiles,
     *,
     network: str,
     side_px: int,
@@ -116,7 +116,7 @@ def pace_of(
     """Measure the time of each type of work on this machine.
 
     Args:
-        found: the images, some of which are decoded.
+        image_set: the images, some of which are decoded.
         network: name in `belong.models.registry.NETWORKS`.
         side_px: side of the square to which every image is resized.
         batch_size: images per training step.
@@ -126,8 +126,8 @@ def pace_of(
     """
     devices.compute_repeatably(values.threads, values.math)
     device = devices.choose(values.device)
-    classes = len(found.class_names)
-    decoding, channels = _decoding(found, side_px, values.images)
+    classes = len(image_set.class_names)
+    decoding, channels = _decoding(image_set, side_px, values.images)
     pixels, embedding = _noise(batch_size, channels, side_px), 0.0
     inputs = pixels if backbone is None else pixels[:PHOTOS]
     if backbone is not None and is_frozen:
@@ -151,15 +151,15 @@ def pace_of(
 
 
 def _decoding(
-    found: DataSet | ImageFiles, side_px: int, options: ImagesSection
+    images: DataSet | ImageFiles, side_px: int, options: ImagesSection
 ) -> tuple[float, int]:
     """Return the seconds per file, and the channels of the images."""
-    if isinstance(found, DataSet):
-        return 0.0, found.images.shape[1]
-    step = max(1, len(found.files) // DECODED)
+    if isinstance(images, DataSet):
+        return 0.0, images.images.shape[1]
+    step = max(1, len(images.files) // DECODED)
     form = Form(side_px, side_px, "auto")
     decoder = Decoder(form, options.background_rgb, options.max_pixels)
-    paths = found.paths[::step][:DECODED]
+    paths = images.paths[::step][:DECODED]
     answers = [
         answer
         for answer in each_item(partial(timed, decoder), paths, jobs=1, count=len(paths))

@@ -72,7 +72,8 @@ def learn(
     too; the images that are said not to belong train a head, if there are at least 20 in this and
     all reviews before. Nothing else of the training images is needed than what `belong fit` kept
     beside the model. The threshold is set again on the same calibration images as before: no
-    reviewed image is among them.
+    reviewed image is among them. If the training images calibrate, each does so again by fits
+    without it.
 
     Args:
         model: a model of `belong.fit`, or its folder.
@@ -258,6 +259,7 @@ def _summary(
         "foreign_images": foreign,
         "has_head": has_head,
         "test_images": new.manifest.measured.normal_images,
+        "tests_itself": new.manifest.tests_itself,
         **rates,
         "looked_at": len(changes),
         "not_marked": {
@@ -279,6 +281,12 @@ def _guarantee(new: Bundle, said: Review, ours: int) -> str:
         f"On average {alpha:.1%} of images like the calibration images are rejected: {n} images, "
         f"used in no training, set the threshold."
     )
+    if new.manifest.cross_conformal:
+        kept = (
+            f"On average {alpha:.1%} of images like the first {n} training images are rejected, as "
+            f"far as scores hardly change when a tenth of these is left out: each sets the "
+            f"threshold by fits without it."
+        )
     if not ours:
         return f"{kept} Reviewed images do not calibrate, as they were chosen by their verdicts."
     what = ", ".join(map(repr, said.new_classes)) or "the images that you marked as yours"
@@ -298,14 +306,18 @@ def _sentences(summary: Mapping[str, Any]) -> list[str]:
         else f"No head was trained: expected at least 20 images marked as not yours, got {foreign}."
     )
     new = summary["new_classes"]
+    tested = f"On {summary['test_images']:,} test images"
+    rejected = f"{before['false_reject']:.2%} rejected before, {after['false_reject']:.2%} after"
+    if summary["tests_itself"]:
+        tested = f"On {summary['test_images']:,} training images, each by fits without it"
+        rejected = "false rejects are not measured"
     return [
         f"{counted(sum(answers.values()), 'answer')}: {answers['mine']:,} mine, "
         f"{answers['not_mine']:,} not mine"
         + (f"; new: {', '.join(map(printable, new))}" if new else ""),
         *([head] if summary["foreign_images"] else []),
-        f"On {summary['test_images']:,} test images: accuracy {_share(before['accuracy'])} before, "
-        f"{_share(after['accuracy'])} after; {before['false_reject']:.2%} rejected before, "
-        f"{after['false_reject']:.2%} after.",
+        f"{tested}: accuracy {_share(before['accuracy'])} before, {_share(after['accuracy'])} "
+        f"after; {rejected}.",
         f"Of {counted(summary['looked_at'], 'image')} that were looked at {flips['now_belong']:,} "
         f"belong now and {flips['now_rejected']:,} are rejected now; {CHANGES} lists them.",
         *(

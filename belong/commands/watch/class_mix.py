@@ -57,8 +57,10 @@ def class_mix(classes: Sequence[str], usual: np.ndarray, *, rng: np.random.Gener
     new = np.bincount(both[n:], minlength=len(names))
     drawn = rng.multivariate_hypergeometric(total, m, size=DRAWS, method="marginals")
     expected = total * m / (n + m)
-    found, by_chance = (((some - expected) ** 2 / expected).sum(axis=-1) for some in (new, drawn))
-    at_least = int((by_chance >= found - 1e-9).sum())
+    statistic, by_chance = (
+        ((counts - expected) ** 2 / expected).sum(axis=-1) for counts in (new, drawn)
+    )
+    at_least = int((by_chance >= statistic - 1e-9).sum())
     shares, before = new / m, (total - new) / n
     most = int(np.abs(shares - before).argmax())
     p_value = (1 + at_least) / (1 + DRAWS)

@@ -28,8 +28,8 @@ def over_time(seen: StreamAnalysis, *, alpha: float) -> Figure:
         )
         rates.axhline(alpha, color="#777777", linewidth=0.8)
         rates.plot(middles, whole["rate"], color=NORMAL, linewidth=1)
-        for some, color, label in ((~outside, NORMAL, "within"), (outside, ANOMALY, "outside")):
-            rates.scatter(middles[some], whole["rate"][some], s=14, color=color, label=label)
+        for mask, color, label in ((~outside, NORMAL, "within"), (outside, ANOMALY, "outside")):
+            rates.scatter(middles[mask], whole["rate"][mask], s=14, color=color, label=label)
         rates.set(ylabel="share rejected", ylim=(0, None))
         rates.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
 

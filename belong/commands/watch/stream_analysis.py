@@ -113,17 +113,19 @@ def analyze(
     law_drift = drift_of(law_gains, law_evidence, every, limit=law_limit)
     class_limit = law_limit + math.log10(len(places))
     of_class, drifts = {}, {}
-    for name, own in places.items():
-        hits = rank_p_values(p_values[own], rng) <= alpha
-        own_chances = np.full(len(own), alpha)
+    for name, rows_of_class in places.items():
+        hits = rank_p_values(p_values[rows_of_class], rng) <= alpha
+        own_chances = np.full(len(rows_of_class), alpha)
         of_class[name] = log_capital(hits, own_chances) / math.log(10)
-        drift = first_drift(hits, own_chances, of_class[name], own, limit=class_limit)
+        drift = first_drift(hits, own_chances, of_class[name], rows_of_class, limit=class_limit)
         if drift is not None:
             drifts[name] = drift
     classes = pd.DataFrame(
         {
-            "images": {name: len(own) for name, own in places.items()},
-            "rejected": {name: int(rejected[own].sum()) for name, own in places.items()},
+            "images": {name: len(rows_of_class) for name, rows_of_class in places.items()},
+            "rejected": {
+                name: int(rejected[rows_of_class].sum()) for name, rows_of_class in places.items()
+            },
             "evidence": {name: float(capital.max()) for name, capital in of_class.items()},
         }
     )

@@ -34,11 +34,11 @@ def text(
         "",
         "class: images, rejected, highest evidence against its own past",
     ]
-    for name, own in seen.classes.head(SHOWN).iterrows():
+    for name, row in seen.classes.head(SHOWN).iterrows():
         drift = seen.class_drifts.get(str(name))
         lines.append(
-            f"  {name}: {own['images']:,.0f}, {own['rejected'] / own['images']:.2%}, "
-            f"{_power(own['evidence'])}{'; drifts ' + _when(drift, paths) if drift else ''}"
+            f"  {name}: {row['images']:,.0f}, {row['rejected'] / row['images']:.2%}, "
+            f"{_power(row['evidence'])}{'; drifts ' + _when(drift, paths) if drift else ''}"
         )
     more = len(seen.classes) - SHOWN
     return "\n".join([*lines, *([f"  and {more:,} more"] if more > 0 else [])])

@@ -217,11 +217,11 @@ def _misfit(name: str, values: Mapping[str, Tensor]) -> str:
 
 def _nearest(values: Mapping[str, Tensor]) -> str | None:
     """Return the known network that shares nearly all shapes of its arrays with such a file."""
-    found = Counter(tuple(x.shape) for x in values.values())
+    shapes = Counter(tuple(x.shape) for x in values.values())
 
     def share(name: str) -> float:
-        own = Counter(tuple(x.shape) for x in _arrays_of(name)[0].values())
-        return (own & found).total() / (own | found).total()
+        shapes_of = Counter(tuple(x.shape) for x in _arrays_of(name)[0].values())
+        return (shapes_of & shapes).total() / (shapes_of | shapes).total()
 
     nearest = max(KNOWN, key=share)
     return nearest if share(nearest) >= NEARLY else None

@@ -164,8 +164,8 @@ def paired(
     return pairs
 
 
-def _mostly(pairs: Mapping[str, str], found: Mapping[str, Tensor]) -> bool:
-    return 2 * sum(name in found for name in pairs.values()) > len(pairs)
+def _mostly(pairs: Mapping[str, str], tensors: Mapping[str, Tensor]) -> bool:
+    return 2 * sum(name in tensors for name in pairs.values()) > len(pairs)
 
 
 def _leaf(name: str) -> str:

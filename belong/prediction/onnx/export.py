@@ -124,10 +124,10 @@ def _decided(
     if not rule.of_class:
         return limit, p_values
     limits = np.full(classes, limit)
-    for label, own in rule.of_class.items():
-        limits[label] = own.limit
+    for label, calibration in rule.of_class.items():
+        limits[label] = calibration.limit
         is_own = graph("Equal", labels, np.int64(label))
-        p_values = graph("Where", is_own, _p_values(graph, own, scores), p_values)
+        p_values = graph("Where", is_own, _p_values(graph, calibration, scores), p_values)
     return graph("Gather", limits, labels), p_values
 
 

@@ -125,7 +125,7 @@ def relative_differences(got: np.ndarray, scores: np.ndarray, held_out: np.ndarr
 
 
 def _units(scores: np.ndarray, held_out: np.ndarray) -> np.ndarray:
-    return np.maximum(np.abs(scores), held_out.std())
+    return np.asarray(np.maximum(np.abs(scores), held_out.std()))
 
 
 def check(compared: Compared, model: str) -> None:

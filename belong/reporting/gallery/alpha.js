@@ -25,6 +25,7 @@ function moveThreshold(place) {
   const alpha = alphas[place];
   if (alpha === undefined) return;
   const isOwn = alpha === CALIBRATED.alpha;
+  if (!isOwn) slider.closest("details").open = true; // the verdicts are not those of the run
   const rank = rejectable(alpha);
   IMAGES.p_value.forEach((p, at) => {
     IMAGES.belongs[at] = isOwn ? OWN[at] : Math.round(p * (CALIBRATED.images + 1)) > rank;

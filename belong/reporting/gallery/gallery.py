@@ -86,10 +86,10 @@ def save_gallery(
         ) as answers,
     ):
         progress.update(len(images))
-        for batch, some in zip(batches, answers, strict=True):
+        for batch, answers_of_batch in zip(batches, answers, strict=True):
             pictures = {
                 place: answer
-                for place, answer in zip(batch, some, strict=True)
+                for place, answer in zip(batch, answers_of_batch, strict=True)
                 if not isinstance(answer, str)  # a file may have gone since it was scored
             }
             if pictures:
@@ -103,8 +103,8 @@ def save_gallery(
     for batch in _batches(sorted(images), options.batch_size):
         features = np.stack([images[place][1] for place in batch])
         near, distances = nearest_training_images(features, training["features"], most=NEIGHBORS)
-        for place, own, far in zip(batch, near.tolist(), distances.tolist(), strict=True):
-            nearest[place] = list(zip(own, far, strict=True))
+        for place, neighbors, far in zip(batch, near.tolist(), distances.tolist(), strict=True):
+            nearest[place] = list(zip(neighbors, far, strict=True))
     page = gallery_page(
         rows,
         {place: picture for place, (picture, _) in images.items()},

@@ -39,7 +39,7 @@ function drawHistogram(view, shown) {
   const ends = { from: EDGES[0], to: EDGES.at(-1), logarithmic: LOGARITHMIC };
   drawChart(chart, {
     label: `Histogram of the scores; the threshold is ${plain(DATA.limit)}`,
-    height: chart.clientWidth < 500 ? 170 : 210,
+    height: 170,
     x: { ...ends, title: LOGARITHMIC ? "score, on a logarithmic axis" : "score", format: plain },
     y: { from: 0, to: highest, title: "images", format: whole },
     draw(plot, X, Y) {

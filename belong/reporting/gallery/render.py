@@ -5,8 +5,6 @@ what the script reads is JSON without a `<`, the script writes text and never HT
 own policy allows the browser that one script, and no request.
 """
 
-import base64
-import hashlib
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +16,7 @@ import pandas as pd
 from belong.reporting.gallery.selection import shares
 from belong.reporting.gallery.sprite_sheets import Shown, photo_uri, sheets
 from belong.reporting.histogram_bins import score_edges
-from belong.reporting.templates import environment, joined
+from belong.reporting.templates import render_page
 from belong.runtime.text import exact, printable
 
 STYLES = ("reporting/report/family.css", "reporting/gallery/gallery.css")
@@ -143,14 +141,11 @@ def gallery_page(
                 for file, path in zip(files, texts["path"], strict=True)
             ],
         }
-    templates = environment()
-    style = joined(templates, STYLES)
-    script = '"use strict";\n\n' + joined(templates, SCRIPTS)
-    return templates.get_template("reporting/gallery/gallery.html").render(
+    return render_page(
+        "reporting/gallery/gallery.html",
+        styles=STYLES,
+        scripts=SCRIPTS,
         title=printable(title),
-        policy=policy(style=style, script=script),
-        style=style,
-        script=script,
         facts=facts,
         threshold=threshold,
         total=len(rows),
@@ -163,19 +158,21 @@ def gallery_page(
 
 def _review(review: Review, rows: pd.DataFrame) -> dict[str, Any]:
     """Return what the script needs, and the number of images with each p-value up to one half."""
-    own, n = vars(review), len(review.calibration)
-    kept = {key: own[key] for key in ("model", "source")} | {"class_names": [*review.class_names]}
+    fields, n = vars(review), len(review.calibration)
+    kept = {key: fields[key] for key in ("model", "source")} | {
+        "class_names": [*review.class_names]
+    }
     if review.alpha is None:
         return kept | {"calibrated": None}
     ranks = np.rint(rows["p_value"].to_numpy() * (n + 1)).astype(int)
-    found, counts = np.unique(ranks[ranks <= (n + 1) // 2], return_counts=True)
+    distinct, counts = np.unique(ranks[ranks <= (n + 1) // 2], return_counts=True)
     largest = np.sort(review.calibration)[::-1][: (n + 1) // 2 if n <= LEAST_HALF else 0]
     return kept | {
         "calibrated": {
             "alpha": review.alpha,
             "images": n,
             "thresholds": [_rounded(float(score)) for score in largest],
-            "ranks": np.stack([found, counts], axis=1).tolist(),
+            "ranks": np.stack([distinct, counts], axis=1).tolist(),
             "scored": len(rows),
             "rejected": int((~rows["belongs"].astype(bool)).sum()),
             "command": review.command,
@@ -194,19 +191,6 @@ def _pictures(pictures: Sequence[Shown]) -> dict[str, Any]:
         values["photos"].append(photo_uri(one) if isinstance(one, bytes) else None)
         values["at"].append(None if isinstance(one, bytes) else next(places))
     return values
-
-
-def policy(*, style: str, script: str) -> str:
-    """Return the page's Content-Security-Policy: this style, this script, pictures in the page."""
-    return (
-        f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; "
-        f"script-src '{_hash(script)}'; base-uri 'none'; form-action 'none'"
-    )
-
-
-def _hash(text: str) -> str:
-    digest = hashlib.sha256(text.encode("utf-8")).digest()
-    return "sha256-" + base64.b64encode(digest).decode("ascii")
 
 
 def histogram(scores: np.ndarray, threshold: float) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from belong.reporting.report.examples import Part, least_anomalous, showcase
 from belong.reporting.report.run_summary import facts, flat, title
 from belong.reporting.report.scoreboard import COLUMNS, reasons, scoreboard
 from belong.reporting.report.thumbnails import thumbnails
-from belong.reporting.templates import environment
+from belong.reporting.templates import render_page
 from belong.runtime.environment import machine, versions
 
 NORMAL, ANOMALY, HELD_OUT = "normal/test", "anomaly/test", "normal/calibration"
@@ -36,6 +36,8 @@ ROLES = {
     "unseen_test": "further test anomalies: another data set, not used in training",
     "dropped": "excluded, as the same image is in another part (see manifest.csv)",
 }
+STYLES = ("reporting/report/family.css", "reporting/report/page.css")
+SCRIPTS = ("reporting/report/sort.js", "reporting/report/charts.js", "reporting/report/page.js")
 DASHES = {"-": "", "--": "7 4", ":": "2 3"}  # matplotlib's styles of a line, in SVG
 
 
@@ -112,9 +114,11 @@ def report_page(
         name: _charts(name, parts, tables, thresholds[name], bins=options.histogram_bins)
         for name in thresholds
     }
-    templates = environment("belong.reporting.report")
-    templates.filters["short"] = short
-    return templates.get_template("page.html").render(
+    return render_page(
+        "reporting/report/page.html",
+        styles=STYLES,
+        scripts=SCRIPTS,
+        allows_inline_style=True,
         title=title(parameters["normal"], parameters["anomaly"]),
         assessment=assessment,
         facts=facts(parameters, numbers),
@@ -182,10 +186,3 @@ def _pictures(names: set[str], images: Arrays, manifest: pd.DataFrame) -> dict[s
         image: images[part.split("/")[0]][int(row)] for image, (part, _, row) in places.items()
     }
     return thumbnails(pictures, {image for image in pictures if places[image][0] in ink})
-
-
-def short(number: float) -> str:
-    """Format a score with three significant digits, or all digits before the point."""
-    if abs(number) >= 1000:
-        return f"{number:,.0f}"
-    return f"{number:.1e}" if 0 < abs(number) < 0.001 else f"{number:.3g}"

@@ -78,9 +78,9 @@ def showcase(
     )
 
 
-def _decided(some: list[Card], threshold: float, *, belongs: bool) -> list[Card]:
-    verdicts = decide(np.array([card.score for card in some]), threshold)
-    return [card for card, verdict in zip(some, verdicts, strict=True) if verdict == belongs]
+def _decided(cards: list[Card], threshold: float, *, belongs: bool) -> list[Card]:
+    verdicts = decide(np.array([card.score for card in cards]), threshold)
+    return [card for card, verdict in zip(cards, verdicts, strict=True) if verdict == belongs]
 
 
 def least_anomalous(

@@ -1,7 +1,7 @@
 """Describe a run: its data sets, parameters and main results."""
 
 from collections.abc import Mapping
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 from belong.calibration.coverage import expected
@@ -82,8 +82,22 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 
 def _data_set(chosen: Mapping[str, Any]) -> str:
-    return f"{chosen['path']}, classes {_in_words(chosen['classes'])}"
+    if chosen["classes"] == "none":
+        return "none"
+    return f"{_in_words(chosen['path'])}, classes {_in_words(chosen['classes'])}"
 
 
 def _in_words(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    path = Path(str(value))
+    return _relative(path) if path.is_absolute() else str(value)
+
+
+def _relative(path: Path) -> str:
+    """Return a path below the current folder, or the last part alone of any other path.
+
+    The page may be shown to others: it names no folder of this machine.
+    """
+    below = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else Path(path.name)
+    return below.as_posix() if below.parts else path.name

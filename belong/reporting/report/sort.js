@@ -1,5 +1,3 @@
-"use strict";
-
 // Sort a table by the column of a heading's button; again, the other way round.
 // Cells without a number stay last, whichever way.
 function sortBy(button) {
