@@ -111,8 +111,8 @@ FAULTS = [
     Fault(
         "labels of one class only",
         _with(labels=CLASSES * 0, test_labels=CLASSES[:500] * 0),
-        "spoils the result: - expected at least 2 classes, got one, 0",
-        1,
+        "one class (0): the model says what belongs, and names no classes",
+        0,
     ),
     Fault(
         "class of one image",
@@ -122,7 +122,7 @@ FAULTS = [
     ),
     Fault(
         "data set of one image", _of_one_image,
-        "- expected at least 2 classes, got one, ant", 1,
+        "one class (ant): the model says what belongs, and names no classes", 1,
     ),
     Fault(
         "swapped label", _with_a_swapped_label,
