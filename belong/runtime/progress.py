@@ -1,5 +1,6 @@
 """Show a progress bar on standard error if it is a terminal."""
 
+import sys
 from typing import Any
 
 from tqdm import tqdm
@@ -10,9 +11,11 @@ from belong.runtime.text import printable
 def bar(total: int, what: str | None, unit: str) -> "tqdm[Any]":
     """Return a progress bar with the remaining time.
 
-    The bar is silent if standard error is no terminal, and if `what`, its label, is empty.
+    The bar is silent if standard error is no terminal or closed, and if `what`, its label, is
+    empty.
     """
-    silent = None if what else True  # None: silent if standard error is no terminal
+    # None: silent if standard error is no terminal
+    silent = None if what and sys.stderr is not None else True
     name = what and printable(what)
     return tqdm(
         total=total, desc=name, unit=unit, unit_scale=True, disable=silent, dynamic_ncols=True

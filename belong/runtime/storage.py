@@ -246,17 +246,32 @@ def save_arrays(
     # One metadata key only: safetensors keeps keys in a hash map, whose order differs between runs.
     metadata = {"about": json.dumps(about, sort_keys=True)} if about is not None else None
     whole = {name: np.asarray(arrays[name], order="C") for name in sorted(arrays)}
-    with whole_file(path) as part:
+    with whole_file(path) as part, _scratch_folder(path) as scratch:
         part.touch()
-        mode = part.stat().st_mode
+        written = scratch / "arrays"
         try:
-            save_file(whole, part, metadata)
+            save_file(whole, written, metadata)
         except SafetensorError as error:  # the disk is full; the system's number is in the text
             number = re.search(r"\(os error (\d+)\)", str(error))
             if number is None:
                 raise OSError(str(error)) from None
             raise OSError(int(number[1]), os.strerror(int(number[1]))) from None
-        part.chmod(mode)  # the usual mode: safetensors makes the file private
+        written.chmod(part.stat().st_mode)  # the usual mode: safetensors makes the file private
+        written.replace(part)
+
+
+@contextmanager
+def _scratch_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty folder beside `path` for a library that leaves files of random names there.
+
+    safetensors does so when the process is killed; the next write of `path` removes the folder.
+    """
+    scratch = _part_of(path.with_name(f"{path.name}.new"))
+    scratch.mkdir()
+    try:
+        yield scratch
+    finally:
+        remove_folder(scratch)
 
 
 def load_arrays(path: Path, *names: str) -> dict[str, np.ndarray]:

@@ -4,6 +4,9 @@ import json
 import math
 import re
 import resource
+import signal
+import subprocess
+import sys
 from itertools import permutations
 from pathlib import Path
 
@@ -222,6 +225,27 @@ def test_arrays_that_the_disk_does_not_hold_name_the_file_and_the_old_one_stays(
     assert (caught.value.filename, caught.value.strerror) == (str(path), "File too large")
     assert [*tmp_path.iterdir()] == [path]
     assert path.read_bytes() == before
+
+
+KILLED_WHILE_WRITING = """
+import resource, signal, sys
+from pathlib import Path
+import numpy as np
+from belong.runtime.storage import save_arrays
+
+signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+resource.setrlimit(resource.RLIMIT_FSIZE, (2**16, 2**16))
+save_arrays(Path(sys.argv[1]), {"values": np.zeros(2**20)})
+"""
+
+
+def test_what_a_killed_process_left_of_its_arrays_goes_with_the_next_write(tmp_path: Path) -> None:
+    path = tmp_path / "arrays.safetensors"
+    child = [sys.executable, "-c", KILLED_WHILE_WRITING, str(path)]
+    assert subprocess.run(child, check=False).returncode == -signal.SIGXFSZ
+    assert names_in(tmp_path)
+    save_arrays(path, ARRAYS)
+    assert names_in(tmp_path) == ["arrays.safetensors"]
 
 
 def test_an_array_that_is_not_in_the_file_is_refused_with_those_that_are(tmp_path: Path) -> None:
