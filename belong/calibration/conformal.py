@@ -99,24 +99,36 @@ def check_within_reach(n: int, alpha: float, guarantee: Guarantee = MARGINAL) ->
 
 
 def promised_range(
-    n: int, m: int, *, alpha: float, level: float = 0.95, guarantee: Guarantee = MARGINAL
+    n: int,
+    m: int,
+    *,
+    alpha: float,
+    level: float = 0.95,
+    guarantee: Guarantee = MARGINAL,
+    is_cross: bool = False,
 ) -> tuple[float, float]:
-    """Return where the false-reject rate lies on m new images after calibrating on n.
+    """Return the range of the false-reject rate on m new images after calibrating on n.
 
     The number of false rejects follows a beta-binomial law when no two scores tie; the range
-    holds it with probability `level`.
+    holds it with probability `level`. For `is_cross` see `rejects_range`.
     """
-    low, high = rejects_range([(n, m, rejectable(n, alpha, guarantee))], level=level)
+    groups = [(n, m, rejectable(n, alpha, guarantee))]
+    low, high = rejects_range(groups, level=level, is_cross=is_cross)
     return low / m, high / m
 
 
 def rejects_range(
-    groups: Sequence[tuple[int, int, int]], *, level: float = 0.95
+    groups: Sequence[tuple[int, int, int]], *, level: float = 0.95, is_cross: bool = False
 ) -> tuple[int, int]:
-    """Return where the number of false rejects lies in groups that are calibrated by themselves.
+    """Return the range of the number of false rejects in groups with a calibration of their own.
 
     A group is (n, m, r): n calibration images, m new ones, and a threshold that r calibration
-    scores reach; of none, nothing is rejected.
+    scores reach; if r is 0, nothing is rejected.
+
+    The training images of a cross-conformal calibration (`is_cross`) are scored by models with
+    fewer images than the one that scores new images. They look a little more anomalous, so the
+    rate tends to lie below alpha, by an unknown amount. Therefore such a range starts at 0; its
+    upper end is that of an exact calibration.
     """
     first, chances = 0, np.ones(1)
     for n, m, rank in groups:
@@ -125,7 +137,7 @@ def rejects_range(
         kept = np.flatnonzero(total > NEGLIGIBLE * total.max())
         first, chances = first + int(kept[0]), total[kept[0] : kept[-1] + 1]
     low, high = np.searchsorted(chances.cumsum(), ((1 - level) / 2, (1 + level) / 2))
-    return first + int(low), first + int(high)
+    return 0 if is_cross else first + int(low), first + int(high)
 
 
 def chances_of(n: int, m: int, rank: int) -> np.ndarray:

@@ -37,9 +37,9 @@ def expected(name: str, calibration: Mapping[str, Any], n_test: int) -> tuple[fl
     `name` is the detector's, `calibration` is that of metrics_all.json.
     """
     held_out = calibration["n_calibration"]
-    has_half = name == COMBINED and calibration.get("method") != CROSS
-    n = held_out // 2 if has_half else held_out
-    return conformal.promised_range(n, n_test, alpha=calibration["alpha"])
+    is_cross = calibration.get("method") == CROSS
+    n = held_out // 2 if name == COMBINED and not is_cross else held_out
+    return conformal.promised_range(n, n_test, alpha=calibration["alpha"], is_cross=is_cross)
 
 
 def outside(numbers: Mapping[str, Any]) -> dict[str, float]:

@@ -75,6 +75,7 @@ class VerdictRule:
         pooled: on all calibration images.
         of_class: label -> its own calibration; only of "per-class", and of classes with enough.
         few: label -> its calibration images, of the classes with too few.
+        is_cross: whether the training images calibrate, see `belong.calibration.cross_conformal`.
     """
 
     guarantee: Guarantee
@@ -82,6 +83,7 @@ class VerdictRule:
     pooled: Calibration
     of_class: Mapping[int, Calibration]
     few: Mapping[int, int]
+    is_cross: bool = False
 
     @classmethod
     def of(
@@ -92,6 +94,7 @@ class VerdictRule:
         classes: int,
         alpha: float,
         guarantee: Guarantee,
+        is_cross: bool = False,
     ) -> Self:
         """Calibrate.
 
@@ -101,6 +104,7 @@ class VerdictRule:
             classes: c.
             alpha: promised share of false rejects.
             guarantee: of that share.
+            is_cross: whether the scores are out-of-fold scores of the training images.
 
         Raises:
             InputError: n is too small for alpha.
@@ -117,7 +121,7 @@ class VerdictRule:
                 else:
                     of_class[label] = Calibration.of(of_label, alpha=alpha)
         pooled = Calibration.of(scores, alpha=alpha, guarantee=guarantee)
-        return cls(guarantee, alpha, pooled, of_class, few)
+        return cls(guarantee, alpha, pooled, of_class, few, is_cross)
 
     def belongs(self, scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Decide, by scores (n,) and predicted classes (n,) int: (n,) bool."""
@@ -149,7 +153,7 @@ class VerdictRule:
 
     def rejects_range(self, counts: Sequence[int]) -> tuple[int, int]:
         """Return between which numbers of false rejects 95 of 100 cases lie, see `groups`."""
-        return conformal.rejects_range(self.groups(counts))
+        return conformal.rejects_range(self.groups(counts), is_cross=self.is_cross)
 
     def by_chance(self, counts: Sequence[int]) -> float:
         """Return how many images are rejected on average if all belong, see `groups`."""

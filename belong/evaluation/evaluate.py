@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from belong.calibration.coverage import CROSS
 from belong.evaluation import metrics as measure
 from belong.evaluation.detector_agreement import between_detectors, picked_classes
 from belong.evaluation.open_set_metrics import calibration_error
@@ -53,6 +54,7 @@ def evaluate(
         and `picked_classes` (which normal images the detectors find anomalous).
     """
     names, thresholds = about["class_names"], about["thresholds"]
+    is_cross = about.get("calibration") == CROSS
     truth, predicted = scores[f"{NORMAL}/labels"], scores[f"{NORMAL}/predicted"]
     parts = by_part(scores, list(thresholds))
     normal, held_out = parts.pop(NORMAL), parts.pop(HELD_OUT)
@@ -66,7 +68,7 @@ def evaluate(
         "picked_classes": picked_classes(normal, truth, names, share=options.top_share),
         "confusion": measure.named(truth, predicted, names),
         "calibration_curve": measure.calibration_curve(
-            held_out, normal, points=options.calibration_points
+            held_out, normal, points=options.calibration_points, is_cross=is_cross
         ),
         "features": thinned(points, most=options.feature_points),
     }
@@ -81,8 +83,9 @@ def evaluate(
             normal["mahalanobis"],
             thresholds["mahalanobis"]["training"],
             alpha=about["alpha"],
+            is_cross=is_cross,
         )
-        | ({"method": about["calibration"]} if "calibration" in about else {}),
+        | ({"method": CROSS} if is_cross else {}),
         "detectors": {
             name: measure.detector(
                 normal[name],

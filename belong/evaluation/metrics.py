@@ -198,13 +198,19 @@ def classification(truth: np.ndarray, predicted: np.ndarray) -> dict[str, float]
 
 
 def calibration(
-    held_out: np.ndarray, test: np.ndarray, training_threshold: float, *, alpha: float
+    held_out: np.ndarray,
+    test: np.ndarray,
+    training_threshold: float,
+    *,
+    alpha: float,
+    is_cross: bool = False,
 ) -> dict[str, float]:
     """Return the promised false-reject rate and the measured one of both kinds of threshold.
 
     Scores are (k,) of the calibration images and (n,) of normal test images; `alpha` is promised.
+    With `is_cross` the training images calibrate.
     """
-    low, high = conformal.promised_range(len(held_out), len(test), alpha=alpha)
+    low, high = conformal.promised_range(len(held_out), len(test), alpha=alpha, is_cross=is_cross)
     return {
         "alpha": alpha,
         "false_reject_training": rejected(test, training_threshold),
@@ -267,21 +273,27 @@ def precision_recall_points(normal: np.ndarray, anomaly: np.ndarray, *, most: in
 
 
 def calibration_curve(
-    held_out: Mapping[str, np.ndarray], test: Mapping[str, np.ndarray], *, points: int
+    held_out: Mapping[str, np.ndarray],
+    test: Mapping[str, np.ndarray],
+    *,
+    points: int,
+    is_cross: bool = False,
 ) -> pd.DataFrame:
     """Return the measured false-reject rate of each detector for each promised rate.
 
     Both are detector -> scores, of calibration images (k,) and of normal test images (n,); rates
     are promised at so many points, from the least that k images can to one half. Columns:
     `detector`, `alpha`, `false_reject`, and `expected_low`, `expected_high`, between which 95 % of
-    such rates lie.
+    such rates lie. With `is_cross` the training images calibrate.
     """
     parts = []
 
     @cache
     def band_of(k: int, n: int) -> pd.DataFrame:
         alphas = np.unique(np.geomspace(1 / (k + 1), 0.5, points).round(4).clip(1 / (k + 1)))
-        ranges = [conformal.promised_range(k, n, alpha=alpha) for alpha in alphas]
+        ranges = [
+            conformal.promised_range(k, n, alpha=alpha, is_cross=is_cross) for alpha in alphas
+        ]
         return pd.DataFrame(ranges, columns=["expected_low", "expected_high"]).assign(alpha=alphas)
 
     for name, scores in held_out.items():

@@ -145,6 +145,7 @@ def build_bundle(fitted: Fitted, settings: Settings, *, where: Path) -> Bundle:
             classes=len(fitted.class_names),
             alpha=calibration.alpha,
             guarantee=calibration.guarantee,
+            is_cross=fitted.cross is not None,
         )
     else:
         rank = rejectable(n, calibration.alpha)

@@ -37,20 +37,25 @@ def rule_of(
     """
     manifest, scores = bundle.manifest, _calibration_scores(bundle)
     predicted = bundle.arrays["calibration"].get(PREDICTED)
-    is_own = alpha is None and guarantee is None
+    is_own, is_cross = alpha is None and guarantee is None, manifest.cross_conformal is not None
     alpha, guarantee = alpha or manifest.alpha, guarantee or manifest.guarantee
     _check(predicted, len(scores), classes=len(manifest.class_names))
     if is_own and (guarantee != PER_CLASS or manifest.threshold_from != "calibrated"):
         rank = rejectable(len(scores), alpha, guarantee)
         pooled = Calibration(scores, rank, manifest.threshold)
-        return VerdictRule(guarantee, alpha, pooled, {}, {})
+        return VerdictRule(guarantee, alpha, pooled, {}, {}, is_cross)
     if guarantee == PER_CLASS and predicted is None:
         raise InputError(
             "per-class needs the classes of the calibration images, which this model does not "
             "keep: an older version of belong made it; fit it again"
         )
     return VerdictRule.of(
-        scores, predicted, classes=len(manifest.class_names), alpha=alpha, guarantee=guarantee
+        scores,
+        predicted,
+        classes=len(manifest.class_names),
+        alpha=alpha,
+        guarantee=guarantee,
+        is_cross=is_cross,
     )
 
 

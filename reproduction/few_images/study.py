@@ -66,7 +66,7 @@ SHARES = (0.05, 0.1, 0.2)  # of false ones among the reported images
 BATCH, BATCH_FOREIGN = 100, 20  # photos of a mixed batch, and how many of them are foreign
 COLUMNS = [
     "classes", "of_each", "seed", "detector", "guarantee", "alpha", "class", "calibration_images",
-    "fresh", "low", "high", "rate", "above_expected", "found", "accuracy_out_of_fold",
+    "fresh", "exact_low", "low", "high", "rate", "above_expected", "found", "accuracy_out_of_fold",
     "accuracy_fresh",
 ]  # fmt: skip
 
@@ -248,7 +248,8 @@ class Judge:
             ]
         for label, own, is_own in groups:
             n, m = len(own.scores), int(is_own.sum())
-            low, high = conformal.rejects_range([(n, m, own.rank)])
+            exact_low, _ = conformal.rejects_range([(n, m, own.rank)])
+            low, high = conformal.rejects_range([(n, m, own.rank)], is_cross=True)
             above = math.floor(alpha * m + ROUNDING) + 1
             yield {
                 "detector": self.name,
@@ -257,6 +258,7 @@ class Judge:
                 "class": label,
                 "calibration_images": n,
                 "fresh": m,
+                "exact_low": round(exact_low / m, 4),
                 "low": round(low / m, 4),
                 "high": round(high / m, 4),
                 "rate": _share(is_rejected[is_own]),

@@ -63,6 +63,7 @@ def test_false_rejects_of_groups_are_the_sum_of_their_beta_binomial_laws() -> No
     )
     low, high = rejects_range(groups)
     assert [low, high] == np.quantile(total, [0.025, 0.975]).tolist()
+    assert rejects_range(groups, is_cross=True) == (0, high)
 
 
 def test_each_class_has_its_own_threshold_and_one_with_too_few_images_the_pooled_one() -> None:

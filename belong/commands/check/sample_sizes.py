@@ -204,7 +204,7 @@ def _to_calibrate(
         sentence = f"{images}; {at} a threshold needs at least {least} to reject any image"
         yield Finding("too_few_to_calibrate", "spoils", sentence)
         return
-    low, high = promised_range(n, 10_000, alpha=alpha)
+    low, high = promised_range(n, 10_000, alpha=alpha, is_cross=is_cross)
     sentence = (
         f"{images}: {low:.1%} to {high:.1%} of fresh normal images will be rejected (in 19 of 20 "
         f"calibrations), on average at most {alpha:.1%}"

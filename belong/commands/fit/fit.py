@@ -264,10 +264,10 @@ def tell(job: Job) -> None:
             f"cross-conformal, {FOLDS} folds: every image trains and calibrates, scored by "
             f"networks and detectors fitted without its fold"
         )
-        low, high = promised_range(n, NEW_IMAGES, alpha=alpha)
+        _, high = promised_range(n, NEW_IMAGES, alpha=alpha, is_cross=True)
         few = (
-            f"{few and f', the least that {n} images can promise'}; {low:.1%} to "
-            f"{high:.1%} by 95 of 100 models of so many images"
+            f"{few and f', the least that {n} images can promise'}; "
+            f"at most {high:.1%} by 95 of 100 models of so many images"
         )
     say(
         f"{job.folder}: {total:,} images of {description}\n"

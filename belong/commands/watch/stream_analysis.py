@@ -23,7 +23,7 @@ images it takes 1,220 and 210. Of quiet streams of 1,500 images 1 in 400 raises 
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,6 +88,7 @@ def analyze(
     n_calibration: int,
     delta: float,
     rng: np.random.Generator,
+    is_cross: bool = False,
 ) -> StreamAnalysis:
     """Look at a stream of predictions.
 
@@ -95,10 +96,15 @@ def analyze(
         rows: columns `class` and `p_value` of n images, in the order of time.
         rejected: (n,) bool.
         alpha: promised share of the images that belong that is rejected.
-        n_calibration: held-out images that set the threshold, enough to reject any at alpha.
+        n_calibration: images that set the threshold, enough to reject any at alpha.
         delta: the chance of a false alarm.
         rng: breaks ties between p-values.
+        is_cross: whether the training images calibrate, scored out of fold.
     """
+
+    def promised_range(images: int) -> tuple[float, float]:
+        return conformal.promised_range(n_calibration, images, alpha=alpha, is_cross=is_cross)
+
     rank = rejectable(n_calibration, alpha)
     chances = pooled_chances(rejected, rank=rank, n=n_calibration)
     evidence = log_capital(rejected, chances) / math.log(10)
@@ -130,7 +136,7 @@ def analyze(
         }
     )
     return StreamAnalysis(
-        expected=conformal.promised_range(n_calibration, len(rows), alpha=alpha),
+        expected=promised_range(len(rows)),
         evidence=evidence,
         limit=limit,
         drift=first_drift(rejected, chances, evidence, every, limit=limit),
@@ -141,9 +147,7 @@ def analyze(
         classes=classes.sort_values("evidence", ascending=False, kind="stable"),
         class_limit=class_limit,
         class_drifts=drifts,
-        blocks=_blocks(
-            names, rejected, evidence, of_class, alpha=alpha, n_calibration=n_calibration
-        ),
+        blocks=_blocks(names, rejected, evidence, of_class, promised_range=promised_range),
     )
 
 
@@ -153,12 +157,12 @@ def _blocks(
     evidence: np.ndarray,
     of_class: Mapping[str, np.ndarray],
     *,
-    alpha: float,
-    n_calibration: int,
+    promised_range: Callable[[int], tuple[float, float]],
 ) -> pd.DataFrame:
     """Divide a stream of n images into at most 40 blocks of the same length.
 
-    `names` (n,) are the predicted classes; `of_class` has the evidence of each on its own images.
+    `names` (n,) are the predicted classes; `of_class` has the evidence of each on its own images;
+    `promised_range` returns the range of the rate, of a number of images.
 
     Returns:
         A row for each block, and for each class in it, with the columns of
@@ -167,7 +171,7 @@ def _blocks(
     edges = np.linspace(0, len(names), min(BLOCKS, len(names)) + 1).astype(int)
     rows = []
     for first, last in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
-        low, high = conformal.promised_range(n_calibration, last - first, alpha=alpha)
+        low, high = promised_range(last - first)
         whole = {"class": "", "images": last - first, "rejected": rejected[first:last].sum()}
         ends = {"first": first + 1, "last": last}
         band = {"expected_low": low, "expected_high": high}

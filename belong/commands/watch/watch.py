@@ -148,7 +148,7 @@ def watch(
         check_place(to)
     new = [one for one in inputs if isinstance(one, Incoming)]
     _check_new(new, model, folder)
-    share, n = _promise(model, alpha, n_calibration)
+    share, n, is_cross = _promise(model, alpha, n_calibration)
     reject = partial(predictions.rejected, alpha=share, n=n)
     read = {one: predictions.read(one) for one in inputs if isinstance(one, Path)}
     uploads, unreadable = pd.DataFrame(), Reasons()
@@ -170,6 +170,7 @@ def watch(
         n_calibration=n,
         delta=delta,
         rng=np.random.default_rng(SEED),
+        is_cross=is_cross,
     )
     if to is not None:
         from belong.commands.watch.figure import over_time  # not at the top: it brings matplotlib
@@ -207,14 +208,15 @@ def _check_new(new: list[Incoming], model: ImagePath | Model | None, folder: Pat
 
 def _promise(
     model: ImagePath | Model | None, alpha: float | None, n_calibration: int | None
-) -> tuple[float, int]:
-    """Return alpha and the number of calibration images, of the model or as they are given."""
+) -> tuple[float, int, bool]:
+    """Return alpha, the number of calibration images, and whether these trained the model, too."""
+    is_cross = False
     if model is not None:
         if alpha is not None or n_calibration is not None:
             raise InputError(
                 "--alpha, --calibration-images: not allowed with --model, which has its own"
             )
-        alpha, n_calibration = _of_model(model)
+        alpha, n_calibration, is_cross = _promise_of_model(model)
     if alpha is None or n_calibration is None:
         raise InputError("expected --model, or both --alpha and --calibration-images")
     check_share("alpha", alpha)
@@ -226,10 +228,10 @@ def _promise(
         raise InputError(
             f"calibration images: expected at least {least} at alpha {alpha:g}, got {n_calibration}"
         )
-    return alpha, n_calibration
+    return alpha, n_calibration, is_cross
 
 
-def _of_model(model: ImagePath | Model) -> tuple[float, int]:
+def _promise_of_model(model: ImagePath | Model) -> tuple[float, int, bool]:
     path = (model.folder if isinstance(model, Model) else as_path("model", model)) / NAME
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected the folder of a model")
@@ -237,7 +239,7 @@ def _of_model(model: ImagePath | Model) -> tuple[float, int]:
     if manifest.threshold_from != "calibrated":
         raise InputError(f"{path}: expected a calibrated threshold, got that of the paper")
     # The share of rejected p-values; for "per-class", under the threshold of all classes.
-    n = manifest.n_calibration
+    n, alpha = manifest.n_calibration, manifest.alpha
     if manifest.guarantee == CONDITIONAL:
-        return rejectable(n, manifest.alpha, CONDITIONAL) / (n + 1), n
-    return manifest.alpha, n
+        alpha = rejectable(n, alpha, CONDITIONAL) / (n + 1)
+    return alpha, n, manifest.cross_conformal is not None
