@@ -72,6 +72,7 @@ class Detector(FittedTensors, ABC):
         odd: why this detector finds an image anomalous, in words.
         threshold: the highest score of a normal image by the rule of the paper, if it has one.
         needs_autoencoder: whether it needs the codes or reconstructions.
+        is_row_by_row: whether the last bits of a score never depend on the other images.
         file: the stage whose output has its arrays: fit_mahalanobis, train_head, or fit_detectors
             for all detectors that learn from normal images.
         fit: class method (training, keyword parameters) -> the fitted detector; its keywords are
@@ -81,6 +82,7 @@ class Detector(FittedTensors, ABC):
     odd: ClassVar[str]
     threshold: ClassVar[float | None] = None
     needs_autoencoder: ClassVar[bool] = False
+    is_row_by_row: ClassVar[bool] = False
     file: ClassVar[Literal["gaussians", "head", "detectors"]] = "detectors"
     fit: ClassVar[Callable[..., Any]]
 
@@ -88,7 +90,8 @@ class Detector(FittedTensors, ABC):
     def score(self, views: Views) -> Tensor:
         """Return a score for each image, higher is more anomalous: (n,) float32.
 
-        The last bits may depend on the other images; those of `scores_of` do not.
+        Unless it `is_row_by_row`, the last bits may depend on the other images; those of
+        `scores_of` do not.
         """
 
     def onnx(self, graph: Graph, views: ViewNames) -> str | None:  # noqa: ARG002
@@ -123,14 +126,18 @@ def scores_of(detectors: Mapping[str, Detector], views: Views) -> dict[str, np.n
     The score of an image is the same, to the last bit, whatever other images there are: verdicts
     are made of these.
     """
-    tensors = vars(views).values()
-    scores = forward_pass(
-        lambda *arrays: [detector.score(Views(*arrays)) for detector in detectors.values()],
-        *tensors,
-        batch_size=ROWS,
-        device=torch.device("cpu"),
-    )
-    return {name: one.numpy() for name, one in zip(detectors, scores, strict=True)}
+    at_once = {name: one for name, one in detectors.items() if one.is_row_by_row}
+    in_batches = {name: one for name, one in detectors.items() if not one.is_row_by_row}
+    scores = {name: detector.score(views) for name, detector in at_once.items()}
+    if in_batches:
+        columns = forward_pass(
+            lambda *arrays: [detector.score(Views(*arrays)) for detector in in_batches.values()],
+            *vars(views).values(),
+            batch_size=ROWS,
+            device=torch.device("cpu"),
+        )
+        scores |= dict(zip(in_batches, columns, strict=True))
+    return {name: scores[name].numpy() for name in detectors}
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from belong.detectors import isolation_forest
 from belong.detectors.base import Detector, Training, finite
+from belong.detectors.forest_traversal import Grove
 from belong.detectors.onnx_graph import Graph, ViewNames
 from belong.models.activations import Views
 
@@ -17,6 +19,7 @@ from belong.models.activations import Views
 class CodeIsolation(Detector):
     """Minus the average depth; the attributes are those of `isolation_forest.Forest`."""
 
+    is_row_by_row = True
     odd = "its autoencoder code is isolated from those of training images"
     needs_autoencoder = True
 
@@ -46,8 +49,12 @@ class CodeIsolation(Detector):
 
     def score(self, views: Views) -> Tensor:
         """(n,)."""
-        forest = isolation_forest.Forest(*vars(self).values())
-        return -isolation_forest.mean_depth(forest, views.codes)
+        return -isolation_forest.mean_depth(self._groves, views.codes)
+
+    @cached_property
+    def _groves(self) -> list[Grove]:
+        columns = (getattr(self, name) for name in isolation_forest.Forest._fields)
+        return isolation_forest.groves_of(isolation_forest.Forest(*columns))
 
     def onnx(self, graph: Graph, views: ViewNames) -> str:
         """(n,); all trees are traversed at once, level by level."""

@@ -4,6 +4,7 @@ Liu, Ting and Zhou, Isolation Forest, ICDM 2008; paper B takes 2000 trees and th
 All trees grow at once, a level at a time, as plain arrays that are saved without pickle.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -109,12 +110,17 @@ def check(forest: Forest) -> None:
         level = below[inner[below]]
 
 
-def mean_depth(forest: Forest, x: Tensor, *, chunk: int = 6144) -> Tensor:
+def mean_depth(groves: Sequence[Grove], x: Tensor, *, chunk: int = 6144) -> Tensor:
     """Return the average depth at which the trees isolate each vector: (n, d) -> (n,).
 
-    Uses the threads of torch; the result does not depend on their number.
+    Uses the threads of torch. The result depends neither on their number nor, to the last bit, on
+    the other vectors.
+
+    Args:
+        groves: of all trees, see `groves_of`.
+        x: (n, d).
+        chunk: vectors that go down together.
     """
-    groves = _groves(forest)
     total = np.zeros(len(x))
 
     def go_down(at: int) -> None:
@@ -125,10 +131,10 @@ def mean_depth(forest: Forest, x: Tensor, *, chunk: int = 6144) -> Tensor:
 
     # Whatever a thread raises is raised here.
     list(parallel_map(go_down, range(0, len(x), chunk), jobs=torch.get_num_threads()))
-    return torch.from_numpy(total / len(forest.nodes)).float()
+    return torch.from_numpy(total / sum(len(trees.depth) for trees in groves)).float()
 
 
-def _groves(forest: Forest, *, trees: int = 50) -> list[Grove]:
+def groves_of(forest: Forest, *, trees: int = 50) -> list[Grove]:
     """Return the forest in parts: what vectors need to go down one stays in the caches."""
     counts = forest.nodes.split(trees)
     parts = [values.split([int(count.sum()) for count in counts]) for values in forest[1:]]

@@ -27,7 +27,8 @@ def fit_and_score(setting: Setting, *, n: int, d: int, trees: int) -> Race:
 
     def ours(number: int) -> np.ndarray:
         forest = isolation_forest.fit(vectors, trees=trees, sample=SAMPLE, seed=number)
-        return -isolation_forest.mean_depth(forest, vectors).numpy()
+        groves = isolation_forest.groves_of(forest)
+        return -isolation_forest.mean_depth(groves, vectors).numpy()
 
     def scikit_learn(number: int) -> Any:
         forest = IsolationForest(

@@ -41,11 +41,11 @@ def page(rows: pd.DataFrame) -> str:
             "",
             "## On average",
             "",
-            "The expected range is the one that `belong fit` prints, from 0 to the upper end of the "
-            "range that holds 95 of 100 rates of an exact calibration. The images that calibrate "
-            "are scored by models with fewer images, so rates tend to lie lower: the table counts "
-            "how many lie below the exact range. The range began at its lower end until these "
-            f"draws had shown this. `{DECIDES}` is the detector that decides.",
+            "The expected range is the one that `belong fit` prints: from 0 to the upper end of "
+            "the range that holds 95 of 100 rates of an exact calibration. The images that "
+            "calibrate are scored by models with fewer images, so rates tend to be lower; the "
+            "table counts how many are below the exact range. Until these draws had shown this, "
+            f"the printed range was the exact one. `{DECIDES}` is the detector that decides.",
             "",
             table(ON_AVERAGE, _on_average(of[MARGINAL]), left=2),
             "",

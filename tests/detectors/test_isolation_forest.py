@@ -9,7 +9,12 @@ import torch
 from sklearn.ensemble import IsolationForest
 from torch import Tensor
 
-from belong.detectors.isolation_forest import Forest, fit, mean_depth
+from belong.detectors import isolation_forest
+from belong.detectors.isolation_forest import Forest, fit, groves_of
+
+
+def mean_depth(forest: Forest, x: torch.Tensor, *, chunk: int = 6144) -> torch.Tensor:
+    return isolation_forest.mean_depth(groves_of(forest), x, chunk=chunk)
 
 
 def vectors(generator: torch.Generator, n: int) -> Tensor:

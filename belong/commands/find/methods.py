@@ -118,10 +118,11 @@ def measure(
     patterns = F.normalize(active.float(), dim=1)
     k = min(options.code_knn.k, len(content) - 1)
     forest = isolation_forest.fit(codes, **options.code_iforest.model_dump(), seed=values.seed)
+    groves = isolation_forest.groves_of(forest)
     methods = {
         "reconstruction": errors,
         "knn": distance_to_others(features, k=k, jobs=jobs),
-        "iforest": -_in_parts(partial(isolation_forest.mean_depth, forest), codes, jobs),
+        "iforest": -_in_parts(partial(isolation_forest.mean_depth, groves), codes, jobs),
         "active_nodes": distance_to_others(patterns, k=k, jobs=jobs),
     }
     scores = {name: score.double().numpy() for name, score in methods.items()}
