@@ -110,6 +110,13 @@ def test_such_a_model_scores_images_and_rejects_what_is_far(model: belong.Model,
     assert not model.predict(255 - noise // 8).belongs.any()
 
 
+def test_of_such_a_model_the_rate_alone_is_watched(model: belong.Model, few: Path) -> None:
+    seen = belong.watch(few, model=model)
+    assert (seen.analysis.law_limit, seen.analysis.law_drift) == (None, None)
+    assert seen.analysis.expected[0] == 0
+    assert "scores: not tested, as the training images calibrate this model;" in seen.text
+
+
 def test_with_a_test_folder_its_images_measure_and_the_others_calibrate(
     tmp_path: Path,
 ) -> None:

@@ -13,6 +13,9 @@ one looks:
   stream (`rank_p_values`), at its share of the last quarter (Bonferroni). What is wrong with a
   class from the first image on can only be found by the first two questions.
 
+The second is not asked if the training images calibrate: models with fewer images have scored them,
+so their scores and those of new images follow slightly different laws.
+
 All take the images as exchangeable: of a stream that is sorted by class, and not by time, the
 first may say that it drifts. Where scores tie, fewer images are rejected than promised; then the
 bets on a higher rate lose, and those on a lower one may win.
@@ -55,7 +58,7 @@ class StreamAnalysis:
         limit: the evidence at which the rate has left its band.
         drift: of the rate of all images, if there is one.
         law_evidence: (n,) log10 of the capital of the bets on the scores' law.
-        law_limit: the evidence at which the scores have left it.
+        law_limit: the evidence at which the scores have left it; None if that is not tested.
         law_drift: of the scores, if there is one.
         foreign_share: of the images since the drift of the law, or of all: at least so many are
             unlike the calibration images, by estimate.
@@ -71,7 +74,7 @@ class StreamAnalysis:
     limit: float
     drift: Drift | None
     law_evidence: np.ndarray
-    law_limit: float
+    law_limit: float | None
     law_drift: Drift | None
     foreign_share: float
     classes: pd.DataFrame
@@ -116,7 +119,9 @@ def analyze(
     law_limit = limit + math.log10(2)
     law_gains = gains(ranks_of(p_values, n=n_calibration), n=n_calibration)
     law_evidence = capital_of(law_gains) / math.log(10)
-    law_drift = drift_of(law_gains, law_evidence, every, limit=law_limit)
+    law_drift = None
+    if not is_cross:
+        law_drift = drift_of(law_gains, law_evidence, every, limit=law_limit)
     class_limit = law_limit + math.log10(len(places))
     of_class, drifts = {}, {}
     for name, rows_of_class in places.items():
@@ -141,7 +146,7 @@ def analyze(
         limit=limit,
         drift=first_drift(rejected, chances, evidence, every, limit=limit),
         law_evidence=law_evidence,
-        law_limit=law_limit,
+        law_limit=None if is_cross else law_limit,
         law_drift=law_drift,
         foreign_share=foreign_share(p_values[law_drift.begun if law_drift else 0 :]),
         classes=classes.sort_values("evidence", ascending=False, kind="stable"),

@@ -28,8 +28,7 @@ def text(
         _verdict(seen, paths, rejected, is_outside=not low <= share <= high),
         f"highest evidence {_power(seen.evidence.max())}; alarm at {_power(seen.limit)}, for a "
         f"class at {_power(seen.class_limit)}",
-        f"scores: evidence {_power(seen.law_evidence.max())}, alarm at {_power(seen.law_limit)}; "
-        f"median p-value {np.median(p_values):.2g} (usual: 0.5), below 0.1 "
+        f"scores: {_law(seen)}; median p-value {np.median(p_values):.2g} (usual: 0.5), below 0.1 "
         f"{(p_values <= TENTH).mean():.0%} (usual: 10 %)",
         "",
         "class: images, rejected, highest evidence against its own past",
@@ -82,6 +81,12 @@ def _verdict(
     if is_outside:
         return "Outside at this one look, as 1 in 20 good streams; no alarm, it may be chance."
     return "Within its band."
+
+
+def _law(seen: StreamAnalysis) -> str:
+    if seen.law_limit is None:
+        return "not tested, as the training images calibrate this model"
+    return f"evidence {_power(seen.law_evidence.max())}, alarm at {_power(seen.law_limit)}"
 
 
 def _power(exponent: float) -> str:
