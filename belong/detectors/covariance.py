@@ -16,6 +16,12 @@ from belong.runtime.errors import InputError
 
 # Images of the smallest class for each feature, from which auto takes each kind.
 PER_CLASS, SHRUNK = 5.0, 1.0
+IN_WORDS = {
+    "per_class": "a covariance for each class",
+    "shrunk": "a shrunk covariance for each class",
+    "tied": "one shrunk covariance for all classes",
+    "pca": "a covariance for each class, on principal components",
+}
 
 
 def choose(covariance: str, n: int, d: int) -> tuple[str, str]:
@@ -34,10 +40,10 @@ def choose(covariance: str, n: int, d: int) -> tuple[str, str]:
     if covariance != "auto":
         return covariance, f"asked for; {ratio}"
     if n >= PER_CLASS * d:
-        return "per_class", f"{ratio}, at least {PER_CLASS:g} each"
+        return "per_class", f"{ratio}, at least {PER_CLASS:g} per feature"
     if n >= SHRUNK * d:
-        return "shrunk", f"{ratio}, less than {PER_CLASS:g} each"
-    return "tied", f"{ratio}, less than {SHRUNK:g} each"
+        return "shrunk", f"{ratio}, fewer than {PER_CLASS:g} per feature"
+    return "tied", f"{ratio}, fewer than {SHRUNK:g} per feature"
 
 
 def whitenings(

@@ -8,7 +8,7 @@ import torch
 
 from belong.detectors import mahalanobis
 from belong.detectors.base import Training
-from belong.detectors.covariance import choose
+from belong.detectors.covariance import IN_WORDS, choose
 from belong.detectors.mahalanobis import OneLayer
 from belong.detectors.registry import DETECTORS, stored_in
 from belong.models.activations import Views
@@ -39,7 +39,7 @@ def fit_gaussians(
     fitted = mahalanobis.fit(vectors, classes, class_names, **options.model_dump())
     kind, why = choose(options.covariance, int(torch.bincount(classes).min()), vectors.shape[1])
     if tell:
-        tell(f"covariance {kind}: {why}")
+        tell(f"mahalanobis: {IN_WORDS[kind]} ({why})")
     return fitted.arrays(), {"covariance": kind, "why": why}
 
 
@@ -75,7 +75,7 @@ def fit_detectors(
             if tell and issubclass(kind, OneLayer):
                 n, d = training.least_of_a_class, getattr(training.views, kind.layer).shape[1]
                 chosen, why = choose(sections[name]["covariance"], n, d)
-                tell(f"{name}: covariance {chosen}: {why}")
+                tell(f"{name}: {IN_WORDS[chosen]} ({why})")
             fitted = kind.fit(training, **sections.get(name, {}))
             arrays |= {f"{name}/{key}": array for key, array in fitted.arrays().items()}
             progress.update()

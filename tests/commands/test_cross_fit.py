@@ -199,8 +199,7 @@ def test_where_images_are_few_all_of_them_calibrate(
     [
         (images(12, 12), True, "auto", 0.01, "alpha 0.01 needs at least 99 images to calibrate, "
          "got 24; the least alpha that they reach is 0.04"),
-        (images(5, 5), True, "auto", None, "the folder has 10 training images; expected at least "
-         "11"),
+        (images(5, 5), True, "auto", None, "expected at least 11 training images, got 10"),
         (images(50, 50), False, "cross", None, "calibration: cross trains once for each fold: "
          "expected a frozen backbone, such as --backbone efficientnet_lite0, got a network all of "
          "which is trained"),

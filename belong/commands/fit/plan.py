@@ -272,10 +272,7 @@ def choose_calibration(
             return "split", alpha
     n = sum(trained)
     if n <= LEAST_TO_COMBINE:
-        raise InputError(
-            f"the folder has {counted(n, 'training image')}; expected at least "
-            f"{LEAST_TO_COMBINE + 1}"
-        )
+        raise InputError(f"expected at least {LEAST_TO_COMBINE + 1} training images, got {n}")
     least = least_alpha(n, guarantee)
     if own_alpha and alpha < least:
         raise InputError(

@@ -109,6 +109,7 @@ def fit_again(
         training[f"{TRAIN}/labels"],
         names,
         options=values.mahalanobis,
+        tell=None,
     )
     detectors = _detectors(old, data, training, network, names) | head
     uses = [*members] if members else [detector]

@@ -12,6 +12,9 @@ from tests.robustness.faults.fault import INPUT, OUTPUT, Fault
 N, D = 60, 4
 
 
+OF_EACH, OF_ALL = "a covariance for each class", "covariance for all classes"
+
+
 def _fitted(change: Callable[[np.ndarray], object]) -> Callable[[Path, Path], list[str]]:
     """Return what fits Gaussians to features (n, d) that are changed in place."""
 
@@ -44,10 +47,10 @@ FAULTS = [
     Fault("feature that is no number", _fitted(_nan), "training image 7 are not finite", 2),
     Fault("infinite feature", _fitted(_infinite), "training image 7 are not finite", 2),
     Fault("constant features", _fitted(_constant), "class ant", 2),
-    Fault("features times 1e-6", _fitted(lambda x: x * np.float32(1e-6)), "covariance per_class"),
-    Fault("features times 1e6", _fitted(lambda x: x * np.float32(1e6)), "covariance per_class"),
-    Fault("rank-deficient features", _fitted(lambda x: np.c_[x, x[:, :1]]), "covariance per_class"),
+    Fault("features times 1e-6", _fitted(lambda x: x * np.float32(1e-6)), OF_EACH),
+    Fault("features times 1e6", _fitted(lambda x: x * np.float32(1e6)), OF_EACH),
+    Fault("rank-deficient features", _fitted(lambda x: np.c_[x, x[:, :1]]), OF_EACH),
     Fault(
-        "fewer images than features", _fitted(lambda x: np.tile(x, (1, 20))), "covariance tied"
+        "fewer images than features", _fitted(lambda x: np.tile(x, (1, 20))), OF_ALL
     ),
 ]  # fmt: skip
