@@ -50,8 +50,8 @@ has an AUROC of 0.510 on classes left out, so that the rule for blind members le
 **Before seeds 1 to 4 were run, this was written down for all five**, where the whole network is
 trained. Members and tail: those in use. Rule: the largest mean of "both" below. Rules within 0.001
 of the largest count as equal; of these the best on the worst kind of synthetic anomalies is taken.
-Seed 0 had shown Fisher's and the harmonic rule to be equal in the mean; its test rows had been seen,
-those of seeds 1 to 4 had not.
+Seed 0 had shown that Fisher's and the harmonic rule are equal in the mean; its test rows had been
+seen, those of seeds 1 to 4 had not.
 """
 
 
