@@ -14,6 +14,7 @@ from contextlib import closing, contextmanager, suppress
 from multiprocessing import current_process, parent_process
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnContext, SpawnProcess
+from multiprocessing.resource_tracker import ensure_running
 from pathlib import Path
 from threading import Lock, RLock, Thread
 from types import ModuleType
@@ -281,9 +282,12 @@ def _quietly() -> Iterator[None]:
     main, environment = sys.modules["__main__"], dict(os.environ)
     sys.modules["__main__"] = ModuleType("__main__")
     os.environ.update(ENVIRONMENT)
-    has_masks = hasattr(signal, "pthread_sigmask")  # not on Windows
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if has_masks else None
+    before = None
     try:
+        if hasattr(signal, "pthread_sigmask"):  # not on Windows
+            # The first process of a program starts this one too, which then unblocks SIGINT.
+            ensure_running()
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         yield
     finally:
         for name in ENVIRONMENT:

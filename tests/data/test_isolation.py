@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 from belong.data import isolation
 from belong.data.isolation import ENDED, SECONDS, TOO_SLOW, Workers, each_item, set_clock
 from belong.data.unreadable import TOO_LARGE
+from tests.imports import ROOT
 
 
 def busy(seconds: float) -> float:
@@ -40,6 +43,10 @@ def ends_once(path: Path) -> str:
         path.touch()
         os.kill(os.getpid(), signal.SIGKILL)
     return "read"
+
+
+def own_pid(_: int) -> int:
+    return os.getpid()
 
 
 def fails(item: int) -> int:
@@ -103,3 +110,22 @@ def test_a_process_that_is_kept_reads_relative_paths_from_where_the_program_stan
         (tmp_path / name / "file").write_text(name)
         monkeypatch.chdir(tmp_path / name)
         assert list(each_item(Path.read_text, [Path("file")], jobs=1, count=1)) == [name]
+
+
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="Windows has no groups of processes")
+def test_ctrl_c_leaves_the_first_process_of_a_program_alive_and_silent() -> None:
+    # Jupyter ends a kernel so: SIGINT goes to all of its processes.
+    script = (
+        "import os, signal\n"
+        "from belong.data.isolation import each_item\n"
+        "from tests.data.test_isolation import own_pid\n"
+        "before = list(each_item(own_pid, [0], jobs=1, count=1))\n"
+        "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "os.killpg(0, signal.SIGINT)\n"
+        "print(list(each_item(own_pid, [0], jobs=1, count=1)) == before)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False,
+        start_new_session=True,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr, done.returncode) == ("True\n", "", 0)
