@@ -67,11 +67,25 @@ def _escaped(match: re.Match[str]) -> str:
     return match[0].encode("unicode_escape").decode("ascii")
 
 
+PROJECT = ("belong", "benchmarks", "reproduction", "stages")
+
+
+def _program() -> str:
+    """Return the name of the project's module that `python -m` runs, else "belong".
+
+    A script or a notebook that calls the library is not the program that speaks.
+    """
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    module = spec.name.removesuffix(".__main__") if spec else "belong"
+    return module.rpartition(".")[2] if module.partition(".")[0] in PROJECT else "belong"
+
+
+PROGRAM = _program()  # another thread may replace `__main__` later, see data/isolation.py
+
+
 def say(text: str) -> None:
     """Print a line on standard error, after the program's name."""
-    program = Path(sys.argv[0])
-    name = program.parent.name if program.stem == "__main__" else program.stem  # python -m belong
-    on_stderr(f"{name}: {text}")
+    on_stderr(f"{PROGRAM}: {text}")
 
 
 def on_stderr(text: str) -> None:

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from belong.commands.main import COMMANDS, main
+from belong.runtime import text
 from belong.runtime.exit_codes import NO_THREADS, OUT_OF_MEMORY, exit_code_of
 from belong.runtime.storage import load_csv
 from stages.runner import run as run_stage
@@ -85,6 +86,7 @@ def test_only_of_a_stages_own_input_is_it_said_that_dvc_makes_it(
     def reads(plots: Path, _output: Path) -> None:
         load_csv(plots / "roc.csv" if own else weights)
 
+    monkeypatch.setattr(text, "PROGRAM", "reads")
     monkeypatch.setattr(sys, "argv", ["reads.py", str(tmp_path / "plots"), str(tmp_path / "out")])
     with pytest.raises(SystemExit) as ended:
         run_stage(reads)
@@ -99,6 +101,7 @@ def test_a_stage_that_finds_no_memory_says_so_in_one_line(
     def hungry(output: Path) -> None:
         raise MemoryError(output)
 
+    monkeypatch.setattr(text, "PROGRAM", "hungry")
     monkeypatch.setattr(sys, "argv", ["hungry.py", str(tmp_path / "out")])
     with pytest.raises(SystemExit) as ended:
         run_stage(hungry)
