@@ -1,5 +1,6 @@
 """Format text for people: counts, tables, printable names, lines on standard error."""
 
+import functools
 import os
 import re
 import sys
@@ -70,7 +71,8 @@ def _escaped(match: re.Match[str]) -> str:
 PROJECT = ("belong", "benchmarks", "reproduction", "stages")
 
 
-def _program() -> str:
+@functools.cache  # another thread may replace `__main__` for a moment, see data/isolation.py
+def program() -> str:
     """Return the name of the project's module that `python -m` runs, else "belong".
 
     A script or a notebook that calls the library is not the program that speaks.
@@ -80,12 +82,9 @@ def _program() -> str:
     return module.rpartition(".")[2] if module.partition(".")[0] in PROJECT else "belong"
 
 
-PROGRAM = _program()  # another thread may replace `__main__` later, see data/isolation.py
-
-
 def say(text: str) -> None:
     """Print a line on standard error, after the program's name."""
-    on_stderr(f"{PROGRAM}: {text}")
+    on_stderr(f"{program()}: {text}")
 
 
 def on_stderr(text: str) -> None:

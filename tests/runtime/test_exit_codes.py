@@ -86,7 +86,7 @@ def test_only_of_a_stages_own_input_is_it_said_that_dvc_makes_it(
     def reads(plots: Path, _output: Path) -> None:
         load_csv(plots / "roc.csv" if own else weights)
 
-    monkeypatch.setattr(text, "PROGRAM", "reads")
+    monkeypatch.setattr(text, "program", lambda: "reads")
     monkeypatch.setattr(sys, "argv", ["reads.py", str(tmp_path / "plots"), str(tmp_path / "out")])
     with pytest.raises(SystemExit) as ended:
         run_stage(reads)
@@ -101,7 +101,7 @@ def test_a_stage_that_finds_no_memory_says_so_in_one_line(
     def hungry(output: Path) -> None:
         raise MemoryError(output)
 
-    monkeypatch.setattr(text, "PROGRAM", "hungry")
+    monkeypatch.setattr(text, "program", lambda: "hungry")
     monkeypatch.setattr(sys, "argv", ["hungry.py", str(tmp_path / "out")])
     with pytest.raises(SystemExit) as ended:
         run_stage(hungry)
