@@ -55,7 +55,9 @@ def policy(*, style: str, script: str) -> str:
 
 
 def short(number: float) -> str:
-    """Format a score with three significant digits, or all digits before the point."""
+    """Format a score with three significant digits, or all digits before the point up to six."""
+    if abs(number) >= 999_999.5:
+        return f"{number:.1e}"
     if abs(number) >= 1000:
         return f"{number:,.0f}"
     return f"{number:.1e}" if 0 < abs(number) < 0.001 else f"{number:.3g}"

@@ -1,6 +1,7 @@
 """`belong fit` with few images: each is scored by what was fitted without it."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +100,15 @@ def test_the_model_says_how_it_was_calibrated_and_what_was_not_measured(
     low, high = model.info.measured.expected
     assert low == 0 < high
     assert "each scored out of fold" in (model.folder / "report.html").read_text()
+
+
+def test_the_report_of_such_a_model_shows_no_rate_of_false_rejects(model: belong.Model) -> None:
+    page = (model.folder / "report.html").read_text()
+    assert "False rejects are not measured" in page
+    (shown,) = re.findall(r"<dt>false rejects of combined[^<]*</dt><dd>([^<]*)</dd>", page)
+    assert shown.startswith("not measured")
+    assert 'data-chart="calibration"' not in page
+    assert "measure the accuracy and the false rejects" not in page
 
 
 def test_such_a_model_scores_images_and_rejects_what_is_far(model: belong.Model, few: Path) -> None:

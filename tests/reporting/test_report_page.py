@@ -27,7 +27,7 @@ from belong.reporting.report.auroc_matrix import matrix, shade
 from belong.reporting.report.curves import calibration, points, precision_recall
 from belong.reporting.report.examples import Part, least_anomalous, showcase
 from belong.reporting.report.run_summary import facts, flat, title
-from belong.reporting.report.scoreboard import COLUMNS, reasons, scoreboard
+from belong.reporting.report.scoreboard import COLUMNS, TESTS_ITSELF, reasons, scoreboard
 from belong.reporting.report.thumbnails import thumbnails as thumbnails_of
 from belong.reporting.templates import short
 from belong.runtime import environment as machine
@@ -94,6 +94,11 @@ def test_the_rate_at_the_head_is_that_of_the_detector_that_decides(
     assert "on 5,999 held-out images" in found["threshold in force"]
     error = found["calibration error of the probability, ECE"]
     assert error == "0.0027 at a temperature of 0.8878; 0.0057 without"
+    rejects = facts(given, numbers, tests_itself=True)[
+        "false rejects of combined, the deciding detector"
+    ]
+    assert rejects.startswith("not measured")
+    assert "0.0215" not in rejects
 
 
 @pytest.mark.parametrize(
@@ -155,6 +160,16 @@ def test_a_number_that_is_missing_is_a_dash_with_its_reason() -> None:
 def test_a_reason_of_several_detectors_is_given_once_and_without_a_name() -> None:
     missing = NUMBERS | {"auroc": None, "reason": "no anomalies"}
     assert reasons(scoreboard({"a": missing, "b": missing}, {"accept_all": {}})) == ["no anomalies"]
+
+
+def test_where_the_test_images_set_the_threshold_no_rate_of_false_rejects_is_shown() -> None:
+    rows = scoreboard({"a": NUMBERS}, {"accept_all": NUMBERS}, tests_itself=True)
+    cells = [rows[0].cells[AT[key]] for key in ("false_reject", "open_set_accuracy", "auroc")]
+    assert [(cell.text, cell.number) for cell in cells] == [
+        (DASH, None), (DASH, None), ("0.5000", 0.5),
+    ]  # fmt: skip
+    assert rows[1].cells[AT["false_reject"]].number == 0.5  # of a rule, which has no threshold
+    assert reasons(rows) == ["a: " + TESTS_ITSELF]
 
 
 # --- the table of anomaly sets ------------------------------------------------------------------
@@ -275,7 +290,16 @@ def test_without_anomalies_none_is_accepted() -> None:
 
 @pytest.mark.parametrize(
     ("score", "text"),
-    [(0.0, "0"), (0.00091, "9.1e-04"), (-0.5, "-0.5"), (35.89, "35.9"), (-3478.2, "-3,478")],
+    [
+        (0.0, "0"),
+        (0.00091, "9.1e-04"),
+        (-0.5, "-0.5"),
+        (35.89, "35.9"),
+        (-3478.2, "-3,478"),
+        (999_999.4, "999,999"),
+        (999_999.6, "1.0e+06"),
+        (2.97e14, "3.0e+14"),
+    ],
 )
 def test_a_score_stands_under_a_picture_in_at_most_seven_characters(
     score: float, text: str

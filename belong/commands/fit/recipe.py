@@ -310,6 +310,7 @@ def make_model(
         options=values.evaluate,
         parameters=parameters.model_dump(by_alias=True),
         assessment=bundle.manifest.assessment,
+        tests_itself=bundle.manifest.tests_itself,
     )
     uses = bundle.manifest.uses
     # Neither can be trained without a fold of the images when these are not there.

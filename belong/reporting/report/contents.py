@@ -36,6 +36,9 @@ ROLES = {
     "unseen_test": "further test anomalies: another data set, not used in training",
     "dropped": "excluded, as the same image is in another part (see manifest.csv)",
 }
+# Roles of a model that is calibrated cross-conformally, and of one without a test part of its own.
+SETS_THRESHOLDS = "; set the thresholds, each by fits without it"
+TESTS_ITSELF = "the training images again: measure the accuracy, each by a network without it"
 STYLES = ("reporting/report/family.css", "reporting/report/page.css")
 SCRIPTS = ("reporting/report/sort.js", "reporting/report/charts.js", "reporting/report/page.js")
 DASHES = {"-": "", "--": "7 4", ":": "2 3"}  # matplotlib's styles of a line, in SVG
@@ -66,6 +69,7 @@ def report_page(
     parameters: Mapping[str, Any],
     assessment: Assessment,
     times: Sequence[StageTime] = (),
+    tests_itself: bool = False,
 ) -> str:
     """Render the report as one self-contained HTML page.
 
@@ -80,6 +84,7 @@ def report_page(
         parameters: the content of params.yaml, shown in full.
         assessment: of the model, in words.
         times: of the stages, for a run of the pipeline.
+        tests_itself: the test images also set the threshold, so false rejects are not measured.
     """
     thresholds = about["thresholds"]
     parts = {
@@ -103,7 +108,7 @@ def report_page(
         parts[NORMAL], REBUILT, held_out[REBUILT], count=options.top_images
     )
     cards = [*best_rebuilt, *(card for one in showcases.values() for card in one.cards())]
-    board = scoreboard(numbers["detectors"], numbers["floor"])
+    board = scoreboard(numbers["detectors"], numbers["floor"], tests_itself=tests_itself)
     # Those that were measured; the scoreboard also says which are missing, and why.
     ranked = [row.name for row in board if row.name in thresholds]
     turns = {
@@ -121,9 +126,10 @@ def report_page(
         allows_inline_style=True,
         title=title(parameters["normal"], parameters["anomaly"]),
         assessment=assessment,
-        facts=facts(parameters, numbers),
+        facts=facts(parameters, numbers, tests_itself=tests_itself),
         parts=numbers["data"],
-        roles=ROLES,
+        roles=_roles(numbers, tests_itself=tests_itself),
+        tests_itself=tests_itself,
         board=board,
         columns=COLUMNS,
         ranked=ranked,
@@ -143,6 +149,16 @@ def report_page(
         lines=turns,
         data={"charts": charts, "lines": turns, "alpha": about["alpha"]},
     )
+
+
+def _roles(numbers: Mapping[str, Any], *, tests_itself: bool) -> dict[str, str]:
+    """Return part -> what its images are used for."""
+    roles = dict(ROLES)
+    if numbers["calibration"].get("method") == "cross":
+        roles["normal_train"] += SETS_THRESHOLDS
+    if tests_itself:
+        roles["normal_test"] = TESTS_ITSELF
+    return roles
 
 
 def _part(name: str, scores: Arrays, classes: pd.Series, about: Mapping[str, Any]) -> Part:

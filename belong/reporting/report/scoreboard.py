@@ -5,6 +5,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 NOT_MEASURED = "not measured"
+# Where the test images set the threshold, the share of them beyond it is given.
+OF_REJECTS = ("false_reject", "open_set_accuracy")
+TESTS_ITSELF = "each test image has set the threshold: false rejects are not measured"
 DASH = "\N{EN DASH}"
 
 
@@ -81,13 +84,17 @@ class Row:
 
 
 def scoreboard(
-    detectors: Mapping[str, Mapping[str, Any]], floor: Mapping[str, Mapping[str, Any]]
+    detectors: Mapping[str, Mapping[str, Any]],
+    floor: Mapping[str, Mapping[str, Any]],
+    *,
+    tests_itself: bool = False,
 ) -> list[Row]:
     """Return the detectors from the highest AUROC to the lowest, then the rules of `floor`.
 
-    A missing metric is None with a `reason`; a rule has only some metrics.
+    A missing metric is None with a `reason`; a rule has only some metrics. If the test images also
+    set the threshold, `tests_itself`, the metrics of OF_REJECTS are missing.
     """
-    rows = [_row(name, numbers, NOT_MEASURED) for name, numbers in detectors.items()]
+    rows = [_row(name, numbers, NOT_MEASURED, tests_itself) for name, numbers in detectors.items()]
     best = []
     for at, column in enumerate(COLUMNS):
         numbers = [cell.number for row in rows if (cell := row.cells[at]).number is not None]
@@ -113,13 +120,15 @@ def reasons(rows: list[Row]) -> list[str]:
     ]
 
 
-def _row(name: str, numbers: Mapping[str, Any], otherwise: str) -> Row:
+def _row(name: str, numbers: Mapping[str, Any], otherwise: str, tests_itself: bool = False) -> Row:
     reason = str(numbers.get("reason") or otherwise)
     cells = []
     for column in COLUMNS:
         ends = [numbers.get(key) for key in (column.key, column.to) if key]
         known = [end for end in ends if end is not None]
-        if len(known) < len(ends):
+        if tests_itself and column.key in OF_REJECTS:
+            cells.append(Cell(DASH, None, TESTS_ITSELF))
+        elif len(known) < len(ends):
             cells.append(Cell(DASH, None, reason))
         else:
             cells.append(Cell(DASH.join(f"{end:.4f}" for end in known), known[0]))
