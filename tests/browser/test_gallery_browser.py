@@ -449,14 +449,37 @@ def test_the_page_does_not_scroll_sideways(page: Page, width: int) -> None:
     )
 
 
-def test_on_a_narrow_window_tab_still_goes_from_top_to_bottom(page: Page) -> None:
+@pytest.mark.parametrize(("unfolded", "stops"), [(False, 5), (True, 10)])
+def test_on_a_narrow_window_tab_still_goes_from_top_to_bottom(
+    page: Page, unfolded: bool, stops: int
+) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     page.wait_for_timeout(100)
+    if unfolded:
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
     tops = []
-    for _ in range(9):
+    for _ in range(stops):
         page.keyboard.press("Tab")
         tops.append(page.evaluate("document.activeElement.getBoundingClientRect().top + scrollY"))
     assert tops == sorted(tops)
+
+
+def test_on_a_narrow_window_the_filters_are_folded_and_an_image_is_on_the_first_screen(
+    page: Page,
+) -> None:
+    order = page.get_by_label("Order")
+    expect(order).to_be_visible()
+    page.set_viewport_size({"width": 420, "height": 900})
+    expect(order).to_be_hidden()
+    box = tile(page, 0).bounding_box()
+    assert box is not None
+    assert box["y"] + box["height"] <= 900
+    page.get_by_text("Filter and sort").click()
+    expect(order).to_be_visible()
+    page.set_viewport_size({"width": 1280, "height": 900})
+    expect(page.get_by_text("Filter and sort")).to_be_hidden()
+    expect(order).to_be_visible()
 
 
 @pytest.mark.parametrize(("width", "columns"), [(1280, 5), (420, 2)])

@@ -52,7 +52,7 @@ def rejected_at(small: Small, alpha: float) -> int:
 
 
 def open_box(page: Page, heading: str) -> None:
-    box = page.locator("details", has_text=heading)
+    box = page.locator("details.box", has_text=heading)
     if box.get_attribute("open") is None:
         box.locator("summary").click()
 

@@ -10,6 +10,16 @@ function offerClasses() {
   form.elements.class.append(...options);
 }
 
+// On a narrow window the form stands above the images and is folded, so that they come first.
+function foldForm() {
+  const narrow = window.matchMedia("(max-width: 860px)");
+  const fold = () => {
+    document.getElementById("fold").open = !narrow.matches;
+  };
+  narrow.addEventListener("change", fold);
+  fold();
+}
+
 // Says nothing in the address: one that is new and not read yet must not be lost.
 function draw() {
   const view = viewInForm();
@@ -47,6 +57,7 @@ function showAddress() {
 }
 
 offerClasses();
+foldForm();
 onReview(() => {
   const place = drawn.has(current) && drawn.get(current) === document.activeElement ? current : null;
   draw();
