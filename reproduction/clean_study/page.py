@@ -38,6 +38,8 @@ def page(rows: pd.DataFrame) -> str:
         [
             "# Planted errors found by `belong clean`",
             "",
+            _result(rows),
+            "",
             f"In folders of {first['images'] - first['foreign']:,} photos, {first['swapped']} "
             f"labels were swapped, and {first['foreign']} foreign photos were added with random "
             "labels. Each seed draws different photos. `belong clean` uses its defaults: vectors "
@@ -62,6 +64,29 @@ def page(rows: pd.DataFrame) -> str:
     )
 
 
+def _result(rows: pd.DataFrame) -> str:
+    """Return what both methods find, as ranges of the means over the kinds of photos."""
+    is_ours = rows["method"] == OURS
+
+    def ranged(name: str, decimals: int) -> str:
+        ours, peer = (
+            group.groupby(OF, sort=False)[name].mean().agg(["min", "max"]).tolist()
+            for group in (rows[is_ours], rows[~is_ours])
+        )
+        return (
+            f"{ours[0]:.{decimals}f} to {ours[1]:.{decimals}f} "
+            f"(cleanlab: {peer[0]:.{decimals}f} to {peer[1]:.{decimals}f})"
+        )
+
+    first = rows.iloc[0]
+    return (
+        f"**Result.** Of {first['swapped']} swapped labels `belong clean` finds "
+        f"{ranged('swapped_found', 0)} on average, and of {first['foreign']} foreign photos "
+        f"{ranged('foreign_found', 0)}. Of the photos that it names, the share of errors is "
+        f"{ranged('precision', 2)}."
+    )
+
+
 def kept(rows: pd.DataFrame) -> str:
     """Compare the measured share of false alarms with the configured one."""
     ours = rows[rows["method"] == OURS]
@@ -73,26 +98,25 @@ def kept(rows: pd.DataFrame) -> str:
 
 
 def summary(rows: pd.DataFrame) -> str:
-    """Return the README's sentence."""
-    parts = []
+    """Return the table of docs/commands/clean.md, below a sentence."""
+    lines = []
     for (photos, kind), group in rows.groupby(OF[:2], sort=False):
         ours, peer = (
             group[is_ours] for is_ours in (group["method"] == OURS, group["method"] != OURS)
         )
-        sentence = "{} + {} named, precision {}"
-        ours_text, peer_text = (
-            sentence.format(
+        for name, one in (("`belong clean`", ours), ("cleanlab", peer)):
+            found = (
                 _spread(one["swapped_found"], 1),
                 _spread(one["foreign_found"], 1),
                 _spread(one["precision"], 2),
             )
-            for one in (ours, peer)
-        )
-        parts.append(f"{photos} with {kind}: {ours_text} (cleanlab: {peer_text})")
+            lines.append([f"{photos} with {kind}", name, *found])
     first = rows.iloc[0]
     return (
-        f"Of {first['swapped']} swapped labels + {first['foreign']} foreign photos among "
-        f"{first['images']:,}, mean ± standard deviation (draws): {'; '.join(parts)}."
+        f"Found of {first['swapped']} swapped labels and {first['foreign']} foreign photos among "
+        f"{first['images']:,} photos, and the share of errors among the photos that were named; "
+        "mean ± standard deviation (draws):\n\n"
+        + table(["photos", "method", "swapped", "foreign", "precision"], lines, left=2)
     )
 
 

@@ -29,12 +29,13 @@ def page(rows: pd.DataFrame) -> str:
         [
             "# Trainings from scratch on small folders",
             "",
+            f"**Result.** Of {counted(len(rows), 'training')}, {len(rows) - refused} yielded a "
+            f"network, and {refused} were refused, because the network was at chance on held-out "
+            f"images. Of the networks, {collapsed} were at chance on fresh images of the same "
+            "classes, which were used for no decision.",
+            "",
             f"{counted(len(folders), 'folder')} x {counted(seeds, 'seed')}: each seed draws "
-            f"different images, parts and weights{missing}. Of "
-            f"{counted(len(rows), 'training')}, {len(rows) - refused} yielded a network, and "
-            f"{refused} were refused, as the network was at chance on held-out images. Of the "
-            f"networks, {collapsed} were at chance on fresh images of the same classes, which "
-            "were used for no decision.",
+            f"different images, parts and weights{missing}.",
             "",
             table(HEADINGS, folders, left=2),
             "",

@@ -18,7 +18,7 @@ OF_A_CLASS = [
 WITH_CERTAINTY = [
     "photos", "alpha", "draws above alpha", "expected at most", "mean rate", "largest",
 ]  # fmt: skip
-REPORTED = ["photos", "FDR", "bound", "mean share of false ones", "standard error", "found"]
+REPORTED = ["photos", "FDR", "bound", "mean share of fresh ones", "standard error", "found"]
 CASE = ["classes", "of_each"]
 BELONG = 0.8  # share of a mixed batch
 
@@ -36,8 +36,10 @@ def page(rows: pd.DataFrame) -> str:
         [
             "# Few images: are the guarantees kept?",
             "",
-            f"{draws} draws each: `belong fit` is fitted to a few photos, calibrates with the same "
-            "photos (cross-conformal), and the rejected ones among fresh photos are counted.",
+            _result(decides),
+            "",
+            f"{draws} draws each: `belong fit` is fitted to a few photos and calibrates with the "
+            "same photos (cross-conformal). Then the rejected ones among fresh photos are counted.",
             "",
             "## On average",
             "",
@@ -69,8 +71,8 @@ def page(rows: pd.DataFrame) -> str:
             "## In a mixed batch",
             "",
             "`belong score --fdr`: of 80 fresh photos and 20 photos of no class, the share of "
-            "fresh ones among those reported, on average over the draws. With so few calibration "
-            "photos a small share can only be kept by reporting nothing.",
+            "fresh ones among the rejected photos, on average over the draws. With so few "
+            "calibration photos, a small share can only be kept by rejecting nothing.",
             "",
             table(REPORTED, _reported(of[FDR]), left=1),
             "",
@@ -78,6 +80,22 @@ def page(rows: pd.DataFrame) -> str:
             "photos of five breeds of dogs (ImageWoof), of cats and dogs, and of cats alone.",
             "",
         ]
+    )
+
+
+def _result(rows: pd.DataFrame) -> str:
+    """Return the rates of the detector that decides, and how often they are above their range."""
+    cases = [own for _, own in rows.groupby(CASE, sort=False)]
+    is_kept = all(own["rate"].mean() <= own["alpha"].iloc[0] for own in cases)
+    rates = ", ".join(
+        f"{own['rate'].mean():.1%} with {_photos(own)} photos ({own['alpha'].iloc[0]:.1%} promised)"
+        for own in cases
+    )
+    above = ", ".join(f"{(own['rate'] > own['high']).sum()} of {len(own)}" for own in cases)
+    return (
+        f"**Result.** On average, the promised rate is {'' if is_kept else 'not always '}kept. Of "
+        f"fresh photos, `{DECIDES}` rejects {rates}; 20 x 5 means 20 photos of each of 5 classes. "
+        f"The rate of a single model is above its expected range in {above} draws."
     )
 
 

@@ -45,8 +45,11 @@ def page(
     """
     lambdas = sorted(published["lambda"].unique())
     balances = balances_of(published, grid)
+    tested = claims(grid, lambdas, sets)
     parts = [
         "# Reproduction of paper A",
+        "",
+        _result(tested),
         "",
         "Written by the stage `paper`. Every number and every verdict is computed from "
         "[grid.csv](grid.csv), [anomaly_sets.csv](anomaly_sets.csv) and "
@@ -56,7 +59,7 @@ def page(
         "",
         "## Claims of the paper",
         "",
-        _claims(claims(grid, lambdas, sets)),
+        _claims(tested),
         "",
         "## Published rows",
         "",
@@ -89,6 +92,23 @@ def page(
     return "\n".join(parts)
 
 
+def _result(claim_list: Sequence[Claim]) -> str:
+    """Return the number of claims with each verdict."""
+    counts = _counts(claim_list)
+    return (
+        f"**Result.** Of {len(claim_list)} claims of the paper, {counts[CONFIRMED]} are confirmed, "
+        f"{counts[NOT_CONFIRMED]} are not confirmed, and {counts[NOT_TESTABLE]} cannot be tested "
+        "here. [The table](#claims-of-the-paper) has the verdict on each, with its evidence."
+    )
+
+
+def _counts(claim_list: Sequence[Claim]) -> dict[str, int]:
+    return {
+        verdict: sum(claim.verdict == verdict for claim in claim_list)
+        for verdict in (CONFIRMED, NOT_CONFIRMED, NOT_TESTABLE)
+    }
+
+
 def _cells(grid: pd.DataFrame, published: pd.DataFrame) -> str:
     """Say which cells there are, and which are missing."""
     rows = []
@@ -103,7 +123,7 @@ def _cells(grid: pd.DataFrame, published: pd.DataFrame) -> str:
         lines.append(f"Not run: {', '.join(map(title, not_run))}.")
     if set(not_run) & set(IMAGENET):
         lines.append(
-            "It is replaced by [three parts of the classes of CIFAR-10](../photos/README.md), with "
+            "These pairs are replaced by [three parts of the classes of CIFAR-10](../photos/README.md), with "
             "other photos and another network."
         )
     missing = [
@@ -120,10 +140,7 @@ def _cells(grid: pd.DataFrame, published: pd.DataFrame) -> str:
 
 def _claims(claim_list: Sequence[Claim]) -> str:
     """Return the table of verdicts, and the differences behind each."""
-    counts = {
-        verdict: sum(claim.verdict == verdict for claim in claim_list)
-        for verdict in (CONFIRMED, NOT_CONFIRMED, NOT_TESTABLE)
-    }
+    counts = _counts(claim_list)
     rows = [
         [str(number), claim.text, claim.where, f"**{claim.verdict}**", claim.evidence]
         for number, claim in enumerate(claim_list, start=1)

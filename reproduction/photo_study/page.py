@@ -47,10 +47,13 @@ def page(
         [
             "# Photos: CIFAR-10 with EfficientNet-Lite0",
             "",
+            _result(frozen),
+            "",
             "Written by the stage `photos` from [frozen.csv](frozen.csv), "
             "[full_size.csv](full_size.csv) and [fine_tuned.csv](fine_tuned.csv). "
             "`reproduction/photo_study/study.py` has the commands that write these tables. See "
-            "also [cleaning.md](cleaning.md), the errors found by `belong clean`, and "
+            "also [few_images.md](few_images.md), models of 12 to 100 photos; "
+            "[cleaning.md](cleaning.md), the errors found by `belong clean`; and "
             "[collapse.md](collapse.md), trainings from scratch.",
             "",
             _design(frozen, tuned),
@@ -78,6 +81,22 @@ def page(
             _claims(tuned, lenet),
             "",
         ]
+    )
+
+
+def _result(frozen: pd.DataFrame) -> str:
+    """Return the main results: ranges of the means over parts and lambdas."""
+
+    def ranged(column: str) -> str:
+        means = [_of(frozen, part, one, column).mean() for part in PARTS for one in LAMBDAS]
+        known = [mean for mean in means if not pd.isna(mean)]
+        return f"{min(known):.2f} to {max(known):.2f}"
+
+    return (
+        "**Result.** Above a frozen backbone, over all parts and lambdas, the accuracy is "
+        f"{ranged(ACCURACY)}. The AUROC of `{COMBINED}` is "
+        f"{ranged(f'detectors.{COMBINED}.auroc')} against photos of similar classes, and "
+        f"{ranged(f'detectors.{COMBINED}.far_auroc')} against FashionMNIST."
     )
 
 

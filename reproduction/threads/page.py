@@ -22,6 +22,8 @@ def page(differences: pd.DataFrame) -> str:
     parts = [
         "# Effect of the thread count",
         "",
+        _result(differences),
+        "",
         "Written by the stage `study_threads` from [grid.csv](grid.csv) and "
         "[params.yaml](params.yaml), which has the command to repeat the study. "
         "[differences.csv](differences.csv) has the numbers.",
@@ -44,6 +46,17 @@ def page(differences: pd.DataFrame) -> str:
         shown = [_row(row) for row in rows.to_dict("records")]
         parts += ["", f"## {_title(rows)}", "", summary(rows), "", table(OF_METRICS, shown)]
     return "\n".join([*parts, ""])
+
+
+def _result(differences: pd.DataFrame) -> str:
+    """Say whether the thread count has a larger effect than the seed."""
+    share = differences["within"].sum() / differences["seeds"].sum()
+    effect = "no larger than" if share >= SHARE else "larger than"
+    return (
+        f"**Result.** The effect of another thread count is {effect} that of another seed: "
+        f"{share:.1%} of the differences are within the tolerance, which holds {SHARE:.0%} of the "
+        "differences between two seeds."
+    )
 
 
 def summary(differences: pd.DataFrame) -> str:

@@ -109,15 +109,18 @@ def test_the_page_has_the_mean_and_the_spread_of_each_method() -> None:
     assert "In folders of 1,350 photos, 40 labels were swapped, and 40 foreign photos" in said
     row = "| rooms | tools | belong | 37.0 ± 1.4 (2) | 30.0 ± 0.0 (2) | 75.0 ± 0.0 (2) | 0.800 ±"
     assert row in said
+    assert "swapped labels `belong clean` finds 37 to 37 (cleanlab: 37 to 37) on average" in said
 
 
 def test_the_share_of_false_alarms_that_came_out_is_said_with_the_worst_draw() -> None:
     assert kept(draws()).endswith("Measured: 0.20 ± 0.14 (2), and 0.30 in the worst draw.")
 
 
-def test_the_sentence_of_the_readme_has_both_methods() -> None:
-    found = "37.0 ± 1.4 (2) + 30.0 ± 0.0 (2) named, precision 0.80 ± 0.14 (2)"
-    assert summary(draws()).endswith(f"rooms with tools: {found} (cleanlab: {found}).")
+def test_the_table_of_the_documentation_has_both_methods() -> None:
+    found = "37.0 ± 1.4 (2) | 30.0 ± 0.0 (2) | 0.80 ± 0.14 (2) |"
+    assert summary(draws()).endswith(
+        f"| rooms with tools | `belong clean` | {found}\n| rooms with tools | cleanlab | {found}"
+    )
 
 
 def test_the_committed_page_is_made_of_the_committed_draws_and_clean_keeps_its_share() -> None:

@@ -141,8 +141,11 @@ def rows(lead: float) -> pd.DataFrame:
 
 
 def test_the_page_names_the_sets_on_which_a_single_detector_is_better() -> None:
-    assert "on 1 of 1 sets." in page(rows(-0.002))
+    text = page(rows(-0.002))
+    assert "on 1 of 1 sets." in text
+    assert "on 1 of 1 sets of anomalies (the whole network trained)" in text
     text = page(rows(-0.0022))
+    assert "on 0 of 1 sets of anomalies (the whole network trained)" in text
     assert "on 0 of 1 sets; not on digit-0, lambda 1, anomaly (-0.0022)." in text
     assert "| digit-0 | 1 | anomaly | 0.7978 ± 0.0000 (3) |" in text
     assert "`energy`" in text

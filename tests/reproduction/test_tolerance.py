@@ -116,6 +116,9 @@ def test_the_page_counts_what_is_within_and_names_what_is_farthest_beyond() -> N
         f"{auroc['tolerance']:.4f}."
     )
     lines = page(table).splitlines()
+    assert lines[2].startswith(
+        "**Result.** The effect of another thread count is larger than that of another seed: 93.3%"
+    )
     assert said in lines
     assert "| accuracy | 0.9800 | 0.0100 | 0.0609 | 0.0013 | 3 of 3 |" in lines
     assert [line for line in lines if line.endswith("| 2 of 3 |")] == [
