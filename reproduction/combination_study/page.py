@@ -42,11 +42,11 @@ which detects activations that are too weak or too strong everywhere), and one o
 (`reconstruction`). The rules are in [rules.py](../../reproduction/combination_study/rules.py);
 Brown's method ranks images as Fisher's does, and thus has the same AUROC.
 
-**How the choice was made, and how far it can be trusted.** It was made on one network (MNIST against
-FashionMNIST, lambda 1, seed 0), by synthetic anomalies, before any class was left out. About 90
-combinations of members, rules, exponents and tails were compared, with the AUROC on that network's
-test images in view: the test rows of that pair are no independent check. `gram_maps` was tried
-because blurred test images were a known weakness. `reconstruction` is not in use although the
+**How the choice was made, and how far it can be trusted.** It was made on one network (MNIST
+against FashionMNIST, lambda 1, seed 0), by synthetic anomalies, before any class was left out.
+About 90 combinations of members, rules, exponents and tails were compared, with the AUROC on that
+network's test images in view: the test rows of that pair are no independent check. `gram_maps` was
+tried because blurred test images were a known weakness. `reconstruction` is not in use although the
 tables below may favor it: there is one detector for each place, and on that network it has an AUROC
 of 0.510 on classes left out, so that the rule for ineffective members leaves it out.
 

@@ -111,8 +111,8 @@ def _answer(differences: Sequence[Effect], cells: pd.DataFrame) -> str:
         [
             _decision(differences),
             "",
-            "What center loss does to the AUROC of each detector, with 95 % confidence at one of "
-            "the lambdas at least:",
+            "Effect of center loss on the AUROC of each detector, with 95 % confidence for at "
+            "least one lambda:",
             "",
             table(headings, rows, left=len(headings)),
             "",
@@ -158,18 +158,19 @@ def _decision(differences: Sequence[Effect]) -> str:
     turn = (
         f"Normalization turns the sign on {_listed(other)}."
         if other
-        else "The sign is the same on raw and on normalized features: what decides is not the "
-        "normalization but the data or the network, which this study does not tell apart."
+        else "The sign is the same on raw and on normalized features: it depends not on the "
+        "normalization but on the data or the network, which this study does not separate."
     )
     return "\n".join(
         [
-            "Of the three Mahalanobis distances (one covariance for each class, tied, relative):",
-            "",
-            *lines,
-            "",
-            f"So paper A's claim (center loss raises it, on raw features) holds on "
+            f"Paper A's claim (center loss raises the AUROC, on raw features) holds on "
             f"{_listed(first)}, and the preprint's (center loss lowers it, on normalized features) "
             f"on {_listed(second)}. {turn}",
+            "",
+            "The effect of center loss on the three Mahalanobis distances (one covariance for each "
+            "class, tied, relative):",
+            "",
+            *lines,
         ]
     )
 

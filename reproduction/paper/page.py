@@ -123,8 +123,8 @@ def _cells(grid: pd.DataFrame, published: pd.DataFrame) -> str:
         lines.append(f"Not run: {', '.join(map(title, not_run))}.")
     if set(not_run) & set(IMAGENET):
         lines.append(
-            "These pairs are replaced by [three parts of the classes of CIFAR-10](../photos/README.md), with "
-            "other photos and another network."
+            "These pairs are replaced by [three parts of the classes of CIFAR-10]"
+            "(../photos/README.md), with other photos and another network."
         )
     missing = [
         f"{title(pair)}, lambda {one:g}, seed {seed}" for pair, one, seed in missing_cells(grid)

@@ -266,6 +266,16 @@ def test_the_page_shows_median_range_bar_and_difference_of_a_ratio() -> None:
     assert "Measured on: a machine." in shown.splitlines()
 
 
+def test_the_page_begins_with_the_comparisons_that_are_won_and_names_the_others() -> None:
+    floor = line("c", 4.0) | {"peer": "import torch"}  # is no other program
+    races = pd.DataFrame([line("a", 0.25), line("b", 2.0), floor])
+    shown = page(races, pd.DataFrame(columns=list(GROWTH_COLUMNS))).splitlines()[2]
+    assert shown == (
+        "**Result.** In 1 of 2 comparisons with other programs `belong` takes less time; not in: "
+        "work of b, peer."
+    )
+
+
 def run_benchmarks(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "benchmarks", *words],
@@ -282,7 +292,11 @@ def test_the_command_writes_the_rows_that_it_was_asked_for(tmp_path: Path) -> No
     assert found[["row", "peer", "rounds", "threads"]].to_numpy().tolist() == [
         ["start-help", "python -c pass", 2, 1]
     ]
-    assert (tmp_path / "benchmarks.md").read_text().startswith("# How fast, beside others\n")
+    assert (
+        (tmp_path / "benchmarks.md")
+        .read_text()
+        .startswith("# Speed compared with other programs\n")
+    )
 
 
 @pytest.mark.pipeline

@@ -39,6 +39,15 @@ def test_the_draws_within_the_range_are_counted_and_those_above() -> None:
     assert "20 x 5 photos: accuracy 0.900 out of fold and 0.920 on fresh photos." in text
 
 
+def test_the_page_begins_with_the_mean_rate_and_whether_it_is_as_promised() -> None:
+    first = page(rows([0.0, 0.01, 0.03, 0.05, 0.06])).splitlines()[2]
+    assert first.startswith("**Result.** On average, the promised rate is not always kept.")
+    assert "3.0% with 20 x 5 photos (2.5% promised)" in first
+    assert "above its expected range in 1 of 5 draws" in first
+    first = page(rows([0.0, 0.02])).splitlines()[2]
+    assert first.startswith("**Result.** On average, the promised rate is kept.")
+
+
 def test_the_page_counts_the_draws_of_each_class_and_those_above_alpha() -> None:
     text = page(rows([0.0, 0.01, 0.03, 0.05, 0.06]))
     assert "| 20 x 5 | cat | 2% | 100 to 100 | 5 | 3 | 1 | 2 | 3.0% |" in text

@@ -1,5 +1,6 @@
 """The stage that sets the paper's results beside ours, from tables to page and figures."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -119,6 +120,15 @@ def test_our_f1_is_worked_out_at_ten_to_one_where_the_published_row_is(page: str
         "normal, 10 : 1",
         "0.9524",
     ]
+
+
+def test_the_page_begins_with_the_number_of_claims_of_each_verdict(page: str) -> None:
+    first = page.splitlines()[2]
+    counts = [int(number) for number in re.findall(r"\d+", first.partition(". [")[0])]
+    assert first.startswith("**Result.** Of ")
+    assert counts[0] == sum(counts[1:])
+    verdicts = ("confirmed", "not confirmed", "not testable here")
+    assert counts[1:] == [page.count(f"| **{verdict}** |") for verdict in verdicts]
 
 
 def test_rows_that_were_not_run_say_so(page: str) -> None:

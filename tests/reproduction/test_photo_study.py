@@ -75,6 +75,13 @@ def test_the_anomalies_and_the_third_part_are_the_other_two() -> None:
         assert {part, ANOMALIES[part], THIRD[part]} == set(PARTS)
 
 
+def test_the_page_begins_with_its_result_and_links_the_other_studies() -> None:
+    said = page(cells(seeds=5), full_size(), cells(), PUBLISHED, digits()).splitlines()
+    assert said[2].startswith("**Result.** Above a frozen backbone, over all parts and lambdas, ")
+    for name in ("few_images.md", "cleaning.md", "collapse.md"):
+        assert f"({name})" in said[4]
+
+
 def test_a_gain_that_every_seed_has_is_confirmed_and_none_is_not() -> None:
     said = page(cells(seeds=5), full_size(), cells(gain=0.05), PUBLISHED, digits())
     assert "3 of 3 differences (best lambda above 0 less lambda 0) are above zero" in said
