@@ -1,6 +1,6 @@
 # make        sets up a virtual environment and runs the pipeline
-# make test   sets it up, looks at style and types, and runs the tests
-# make check  looks at style and types only
+# make test   sets it up, looks at spelling, style and types, and runs the tests
+# make check  looks at spelling, style and types only
 # make docs   builds the documentation site, build/docs
 # make readme writes the generated parts of README.md and docs/
 # make bench  measures our work beside that of others
@@ -46,6 +46,7 @@ test: check $(VENV)/.browser
 	pytest
 
 check: $(VENV)/.test
+	codespell
 	ruff format --check .
 	ruff check .
 	mypy
