@@ -12,11 +12,18 @@ from ruamel.yaml import YAML
 from belong.commands.main import COMMANDS, parser
 from tests.imports import ROOT
 
-FORBIDDEN = re.compile(r"\b(wants|wanted|lest|anew|of those|put up with)\b", re.IGNORECASE)
+WORDS = (
+    "wants", "wanted", "lest", "anew", "of those", "put up with", "but for", "for want of",
+    "go on where", "goes on where", "half done", "half made", "mended", "mends", "misspelt",
+    "none waits", "of whatever", "stands there", "the very", "thereof", "therein", "upon", "whilst",
+    "whoever",
+)  # fmt: skip
+FORBIDDEN = re.compile(rf"\b({'|'.join(WORDS)})\b", re.IGNORECASE)
 MOST_WORDS = 10
-CODE = ("belong", "stages", "reproduction")
+CODE = ("belong", "benchmarks", "examples", "reproduction", "stages")
 PAGES = (
-    "belong/**/*.html", "belong/**/*.js", "params.yaml", "SECURITY.md", "README.md", "docs/**/*.md",
+    "*.md", "belong/**/*.html", "belong/**/*.js", "data/dvc.yaml", "docs/**/*.md", "dvc.yaml",
+    "examples/*.ipynb", "examples/*.md", "params.yaml", "reports/**/*.md",
 )  # fmt: skip
 # Options with the defaults of params.yaml: their argparse default is None.
 SETTINGS = {"--seed": "seed", "--threads": "threads", "--device": "device"}
@@ -62,6 +69,15 @@ def test_no_page_has_a_forbidden_word() -> None:
         for match in FORBIDDEN.finditer(" ".join(path.read_text(encoding="utf-8").split()))
     ]
     assert found == []
+
+
+def test_all_kinds_of_pages_are_read() -> None:
+    read = {path.relative_to(ROOT).as_posix() for path in pages()}
+    assert {
+        "CHANGELOG.md", "README.md", "SECURITY.md", "belong/reporting/gallery/gallery.html",
+        "docs/commands/fit.md", "dvc.yaml", "examples/quick_start.ipynb", "reports/faults.md",
+        "reports/photos/few_images.md",
+    } <= read  # fmt: skip
 
 
 def test_a_string_with_a_forbidden_word_is_found(tmp_path: Path) -> None:

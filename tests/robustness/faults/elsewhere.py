@@ -35,7 +35,7 @@ HELD_BY = {
     "disk full, of 16 KiB": "robustness/test_bad_uploads.py::test_a_full_disk_is_one_line_and_with_room_the_same_command_ends_as_if_it_had_not_been",
     "class that may not be read":
         "robustness/test_bad_uploads.py::test_a_class_that_may_not_be_read_stops_a_training_in_one_line",
-    "what DVC's cache does not hold whole, and what mends it":
+    "what DVC's cache does not hold completely, and what restores it":
         "commands/test_verify.py::test_what_does_not_match_is_named_with_its_stage_and_what_mends_it",
     "shut folder": "data/test_file_discovery.py::test_a_folder_that_is_shut_is_listed_with_the_reason",
     "kill at any change of the disk: score, watch, export, check, clean, fit":
@@ -84,9 +84,9 @@ HELD_BY = {
         "robustness/test_attacks.py::test_absurd_numbers_are_refused",
     "damaged model beside a dvc.lock":
         "robustness/test_attacks.py::test_the_model_of_a_folder_is_verified_beside_a_lock_file_too",
-    "model of a stranger's: 47 changes of its facts and arrays":
+    "model from another person: 47 changes of its facts and arrays":
         "prediction/test_hostile_models.py::test_it_is_refused_in_one_line_and_takes_no_memory",
-    "model of a stranger's: a file that is a hole of 1 TiB":
+    "model from another person: a file that is a hole of 1 TiB":
         "prediction/test_hostile_models.py::test_a_file_that_claims_more_than_any_model_has_is_not_read",
     "isolation forest that is no forest":
         "prediction/test_hostile_models.py::test_what_is_no_tree_is_refused",

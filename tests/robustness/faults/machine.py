@@ -109,7 +109,7 @@ FAULTS = [
     ),
     *(
         Fault(
-            f"clock that stands in {year.removesuffix('.png')}", _two_images, '"images": 2',
+            f"clock set to {year.removesuffix('.png')}", _two_images, '"images": 2',
             where=f"{OUTPUT}/summary.json", around=_stopped_in(seconds),
         )
         for year, seconds in YEARS.items()

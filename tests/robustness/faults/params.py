@@ -25,7 +25,7 @@ def _instead(line: str, other: str) -> Callable[[Path, Path], list[str]]:
 
 
 FAULTS = [
-    Fault("misspelt key", _instead("\nseed: 0", "\nsede: 0"), "the nearest known key is seed", 2),
+    Fault("misspelled key", _instead("\nseed: 0", "\nsede: 0"), "the nearest known key is seed", 2),
     Fault(
         "value of another type", _instead("train:\n  epochs: 3", "train:\n  epochs: many"),
         "train.epochs: expected a valid integer, got 'many'", 2,
@@ -39,5 +39,5 @@ FAULTS = [
     ),
     Fault("empty params.yaml", _of(""), "expected `key: value` lines, got nothing", 2),
     Fault("params.yaml that is not YAML", _of("seed: [0"), "not valid YAML in line 1", 2),
-    Fault("key that stands there twice", _of(f"{GOOD}\nseed: 1\n"), 'duplicate key "seed"', 2),
+    Fault("duplicate key", _of(f"{GOOD}\nseed: 1\n"), 'duplicate key "seed"', 2),
 ]  # fmt: skip
