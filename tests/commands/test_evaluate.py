@@ -16,6 +16,7 @@ import belong
 from belong.commands.evaluate.inputs import rows_of
 from belong.commands.main import main
 from belong.detectors.panel import PANEL, FeatureKnn, Fitted
+from belong.runtime.unfinished import mark
 
 N, D, C = 300, 6, 3
 FEW = ["energy", "feature_knn", "mahalanobis"]
@@ -142,6 +143,26 @@ def test_the_command_gives_what_the_function_gives(
         first, second = (folder / run / name for run in ("out", "again"))
         assert first.read_bytes() == second.read_bytes()
     assert not (folder / "again" / "verdicts.csv").exists()
+
+
+@pytest.mark.parametrize("panel", ["new", "new/../new", "."])
+def test_a_panel_that_would_hold_the_results_is_refused_before_any_work(
+    folder: Path, panel: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["evaluate", "missing.npy", "missing.npy", "missing.npy", "-o", str(folder / "a/new")]
+    assert main([*words, "--save-panel", str(folder / "a" / panel)]) == 2
+    said = capsys.readouterr().err
+    assert "--save-panel: expected a folder that is not, and does not hold, the --output" in said
+    assert not (folder / "a").exists()
+
+
+def test_the_results_of_another_unfinished_run_are_kept(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mark(folder / "new", "of another run")
+    words = ["evaluate", "missing.npy", "missing.npy", "missing.npy", "-o", str(folder / "new")]
+    assert main([*words, "--save-panel", str(folder / "panel")]) == 2
+    assert "new: exists already" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("file", ["test.npz", "test.safetensors", "test"])
