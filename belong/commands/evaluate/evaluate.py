@@ -1,5 +1,6 @@
 """Evaluate detectors on the feature vectors of any network."""
 
+import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -422,6 +423,8 @@ def _numbers(shape: tuple[int, int]) -> np.ndarray:
     if 4 * shape[0] * shape[1] <= IN_MEMORY:
         return np.empty(shape, np.float32)
     with tempfile.TemporaryFile() as file:  # the mapping keeps the file until the array is freed
+        if hasattr(os, "posix_fallocate"):  # writing to a mapping on a full disk ends the process
+            os.posix_fallocate(file.fileno(), 0, 4 * shape[0] * shape[1])
         return np.memmap(file, np.float32, "w+", shape=shape)
 
 
