@@ -163,6 +163,17 @@ def test_a_panel_that_would_hold_the_results_is_refused_before_any_work(
     assert not (folder / "a").exists()
 
 
+def test_a_name_of_a_set_does_nothing_to_a_terminal(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = (folder / "odd.npy").rename(folder / "a\x1b[2J\nb.npy")
+    words = ["evaluate", str(folder / "train.npy"), str(folder / "test"), str(odd)]
+    assert main([*words, "--detectors", "feature_knn", "-o", str(folder / "new\x1b[31m")]) == 0
+    said = capsys.readouterr()
+    assert r"| a\x1b[2J\nb |" in said.out
+    assert "\x1b" not in said.out + said.err
+
+
 def test_the_results_of_another_unfinished_run_are_kept(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

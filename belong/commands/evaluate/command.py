@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     # Imported here: `--help` does not need them.
     from belong.commands.evaluate.evaluate import evaluate
     from belong.commands.evaluate.results import check_free, run_of, save
-    from belong.runtime.text import on_stderr, printable
+    from belong.runtime.text import on_stderr, on_stdout, printable
 
     output, new_panel, marker = arguments.output, arguments.save_panel, run_of(vars(arguments))
     check_free(output, new_panel, marker)
@@ -87,8 +87,8 @@ def run(arguments: argparse.Namespace) -> int:
     save(result, output, new_panel, marker, verdicts=arguments.verdicts)
     for remark in result.remarks:
         on_stderr(f"belong evaluate: {remark}")
-    print(result.table)  # noqa: T201
-    print(f"{printable(output)} holds the report")  # noqa: T201
+    on_stdout(result.table)
+    on_stdout(f"{printable(output)} holds the report")
     return 0
 
 
