@@ -13,7 +13,7 @@ from math import ceil
 from typing import BinaryIO
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageOps
 from tifffile import COMPRESSION, PHOTOMETRIC, PREDICTOR, TiffFile, TiffPage, TiffPages
 
 from belong.data.jpeg_decoder import jpeg_damage
@@ -27,6 +27,7 @@ COMPRESSIONS = {
     COMPRESSION.PACKBITS, COMPRESSION.LZMA, COMPRESSION.ZSTD, COMPRESSION.WEBP, COMPRESSION.LERC,
     COMPRESSION.PNG, COMPRESSION.JPEGXL,
 }  # fmt: skip
+FAX = {COMPRESSION.CCITTRLE, COMPRESSION.CCITT_T4, COMPRESSION.CCITT_T6}
 # With others, and with samples of other bits, some programs apply a predictor, and others do not.
 PREDICTED = {
     COMPRESSION.LZW, COMPRESSION.ADOBE_DEFLATE, COMPRESSION.DEFLATE, COMPRESSION.LZMA,
@@ -112,14 +113,32 @@ def first_page(file: BinaryIO, check_size: Callable[[tuple[int, int]], None]) ->
         _refuse_unknown(page)
         image = _image(_samples(file, page, _scaling(page)), page)
         image.getexif()[ExifTags.Base.Orientation] = int(page.tags.valueof(ORIENTATION, 1))
+        if page.compression in FAX and image.mode == "1":
+            _check_fax(file, image)
         if (profile := page.tags.valueof(PROFILE)) is not None:
             image.info["icc_profile"] = bytes(profile)
         image.format = "TIFF"
         return image
 
 
+def _check_fax(file: BinaryIO, image: Image.Image) -> None:
+    """Refuse fax data of which libtiff makes another picture: it is damaged, which neither says."""
+    file.seek(0)
+    try:
+        with Image.open(file, formats=("TIFF",)) as other:
+            other.load()  # which turns it upright
+            pixels = np.asarray(other)
+    except Exception:  # a layout that Pillow does not know
+        return
+    if not np.array_equal(pixels, np.asarray(ImageOps.exif_transpose(image))):
+        raise UnreadableError("damaged: two decoders make different pictures of its fax data")
+
+
 def _first(tiff: TiffFile) -> TiffPage:
-    page = tiff.pages.first
+    try:
+        page = tiff.pages.first
+    except IndexError:
+        raise UnreadableError("damaged: no first page") from None
     if not isinstance(page, TiffPage):
         raise UnreadableError("damaged: no first page")
     return page
