@@ -45,11 +45,13 @@ READ: dict[str, tuple[bytes, ...]] = {
 # Two letters alone begin many a text: the size of a header, or a number or a comment, follows.
 BMP_HEADERS = {size.to_bytes(4, "little") for size in (12, 40, 52, 56, 64, 108, 124)}
 PNM = re.compile(rb"P[1-6]\s+[0-9#]")
+# The TIFF of a camera: behind the first 8 bytes, where other TIFFs may have pixels of any value.
+RAW_TIFF = re.compile(rb"II\*\0\x10\0\0\0CR\x02|.{8}(IIII.waR|MMMMRaw)", re.DOTALL)  # CR2, IIQ
 # And of each that is not. Of two that fit, the first is meant.
 OTHERS: dict[str, tuple[bytes, ...]] = {
     RAW_PHOTO: (
         b"FUJIFILMCCD-RAW", b"FOVb", b"\0MRM", b"II\x1a\0\0\0HEAPCCDR", b"IIRO", b"IIRS", b"MMOR",
-        b"IIU\0", b"ARRIARRI", b"IIII\x52\x61\x77",
+        b"IIU\0", b"ARRIARRI",
     ),
     "JPEG 2000": (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"),
     "JPEG XL": (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n"),
@@ -115,7 +117,7 @@ def kind_of(head: bytes) -> str:
     for kinds in (OTHERS, READ, DRAWN):
         for kind, starts in kinds.items():
             if head.startswith(starts):
-                return RAW_PHOTO if kind == "TIFF" and head[8:10] == b"CR" else kind
+                return RAW_PHOTO if kind == "TIFF" and RAW_TIFF.match(head) else kind
     if head[:2] == b"BM" and head[14:18] in BMP_HEADERS:
         return "BMP"
     if PNM.match(head):

@@ -48,7 +48,8 @@ JPEG_FACTOR = 8
 # Pillow refuses a PNG for a text, or a color profile, that is longer than 1 MiB, or damaged. These
 # chunks are what the pixels need, and how they are turned and repeated.
 PNG_NEEDS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"eXIf", b"acTL", b"fcTL", b"fdAT"}
-PROFILE = b"iCCP"
+PIXELS, PROFILE = b"IDAT", b"iCCP"
+PIECE = 2**20  # bytes that are read at a time
 MOST_PROFILE = 2**24  # bytes
 GREY, TRUECOLOR = 0, 2  # of the color types of PNG
 STRIP_PIXELS = 2**22  # that are converted in one go
@@ -128,12 +129,15 @@ def read_file(path: Path, *, needed_px: int, max_pixels: int, background: Rgb) -
                 return read(file)
             except UnreadableError:
                 raise
-            except Exception:  # a damaged file makes a decoder raise anything
-                if not start.startswith(PNG_START):
-                    raise
-                with suppress(Exception):  # what was raised first says what is wrong
-                    bare, profile = _bare_png(file)
-                    return read(bare, profile=profile)
+            except Exception as error:  # a damaged file makes a decoder raise anything
+                if start.startswith(PNG_START):
+                    with suppress(Exception):  # what was raised first says what is wrong
+                        bare, profile = _bare_png(file)
+                        return read(bare, profile=profile)
+                if isinstance(error, UnidentifiedImageError) and (kind := kind_of(start)):
+                    raise UnreadableError(
+                        f"damaged: a {kind} whose header cannot be read"
+                    ) from None
                 raise
 
 
@@ -197,6 +201,7 @@ def _content(
         if kind in JPEG:
             decoded = whole_jpeg(image, file)
         elif kind == "PNG":
+            _check_sums(file)
             decoded = _with_clear_color(image, file)
         plain, profile_error = _plain(decoded, background, is_own=True)
         return ImageContent(plain, size, kind, frames, profile_error)
@@ -281,6 +286,22 @@ def _inflated(content: bytes) -> bytes:
     except (ValueError, zlib.error):
         return b""
     return profile if inflater.eof else b""
+
+
+def _check_sums(file: BinaryIO) -> None:
+    """Refuse a PNG if a check sum of its pixel data is wrong: Pillow does not look at these."""
+    file.seek(len(PNG_START))
+    while len(start := file.read(8)) == 8:
+        length, name = struct.unpack(">I4s", start)
+        if name != PIXELS:
+            file.seek(length + 4, 1)
+            continue
+        check_sum = zlib.crc32(name)
+        while length and (part := file.read(min(length, PIECE))):
+            check_sum, length = zlib.crc32(part, check_sum), length - len(part)
+        end = file.read(4)
+        if len(end) == 4 and end != check_sum.to_bytes(4, "big"):
+            raise UnreadableError("damaged: the check sum of its pixels is wrong")
 
 
 def _with_clear_color(image: Image.Image, file: BinaryIO) -> Image.Image:

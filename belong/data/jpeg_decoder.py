@@ -4,6 +4,9 @@ The pixels are those of Pillow, to the last bit, in 0.7 of its time (1,800 decod
 1/8 to 1/1 of their size). libjpeg fills what is lost with grey, and says so by a warning.
 """
 
+import re
+import struct
+from collections.abc import Iterator
 from typing import BinaryIO
 
 import numpy as np
@@ -17,6 +20,15 @@ SPACES = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
 # How libjpeg's warnings of lost or altered data begin. Its others are of odd but harmless headers.
 DAMAGE = ("Corrupt JPEG data", "Inconsistent progression", "Premature end")
 
+# Of markers (ITU-T T.81, table B.1): a frame that is coded sequentially, by Huffman's tables.
+SEQUENTIAL, TABLES, SCAN, END = (0xC0, 0xC1), 0xC4, 0xDA, 0xD9
+ALONE = {0x01, *range(0xD0, 0xD9)}  # no length follows
+MARKER = re.compile(rb"\xff+([^\x00\xff])")
+NEXT_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # behind the data of a scan
+END_OF_BLOCK = 0  # the symbol
+ZEROS = bytes(64)
+LOST_BLOCK = "a part of the picture is overwritten by zeros"
+
 
 def whole_jpeg(image: Image.Image, file: BinaryIO) -> Image.Image:
     """Decode a JPEG opened by Pillow, at its draft size.
@@ -26,10 +38,11 @@ def whole_jpeg(image: Image.Image, file: BinaryIO) -> Image.Image:
         Exception: from Pillow, for a truncated JPEG.
     """
     file.seek(0)
+    content = file.read()
     width, height = image.size
     try:
         pixels = decode_jpeg(
-            file.read(), SPACES[image.mode], min_height=height, min_width=width, strict=True
+            content, SPACES[image.mode], min_height=height, min_width=width, strict=True
         )
     except (KeyError, ValueError) as error:
         file.seek(0)
@@ -37,6 +50,8 @@ def whole_jpeg(image: Image.Image, file: BinaryIO) -> Image.Image:
         if str(error).startswith(DAMAGE):
             raise UnreadableError(f"damaged: {error}") from None
         return image  # of a kind that Pillow alone knows
+    if has_lost_block(content):
+        raise UnreadableError(f"damaged: {LOST_BLOCK}")
     if image.mode == "CMYK":
         np.subtract(255, pixels, out=pixels)  # as Adobe stores inks, and Pillow takes them
     decoded = Image.fromarray(pixels[..., 0] if image.mode == "L" else pixels, image.mode)
@@ -44,12 +59,64 @@ def whole_jpeg(image: Image.Image, file: BinaryIO) -> Image.Image:
     return decoded
 
 
+def has_lost_block(content: bytes) -> bool:
+    """Return whether 64 bytes in a row of the picture are 0, and no picture is coded so.
+
+    A disk or a memory card that loses a block returns zeros. They may decode without a warning: to
+    blocks whose values are all -1, unless the shortest code of a table is that of the end of a
+    block. Then it is an even area, in which many zeros follow each other.
+    """
+    if ZEROS not in content:
+        return False
+    firsts: dict[int, int] = {}  # number of a table of AC coefficients -> symbol of the code 0...0
+    is_sequential = False
+    for marker, start, stop in _segments(content):
+        if marker == TABLES:
+            firsts |= _first_symbols(content[start:stop])
+        elif marker != SCAN:
+            is_sequential |= marker in SEQUENTIAL
+        elif is_sequential:
+            used = content[start + 2 : start + 1 + 2 * sum(content[start : start + 1]) : 2]
+            end = NEXT_MARKER.search(content, stop)
+            has_zeros = content.find(ZEROS, stop, end.start() if end else len(content)) >= 0
+            if has_zeros and any(firsts.get(one & 15, 0) != END_OF_BLOCK for one in used):
+                return True
+    return False
+
+
+def _segments(content: bytes) -> Iterator[tuple[int, int, int]]:
+    """Yield the marker of each segment of a JPEG, and where its content starts and stops."""
+    place = 0
+    while found := MARKER.search(content, place):
+        marker, place = found[1][0], found.end()
+        if marker == END:
+            return
+        if marker in ALONE:
+            continue
+        if len(content) < place + 2:
+            return
+        (length,) = struct.unpack_from(">H", content, place)
+        yield marker, place + 2, place + length
+        place += length
+
+
+def _first_symbols(tables: bytes) -> dict[int, int]:
+    """Return of each table for AC coefficients its number, and the symbol of its shortest code."""
+    symbols, place = {}, 0
+    while len(tables) > place + 17:
+        kind, number = divmod(tables[place], 16)
+        if kind == 1:
+            symbols[number] = tables[place + 17]
+        place += 17 + sum(tables[place + 1 : place + 17])
+    return symbols
+
+
 def jpeg_damage(data: bytes, tables: bytes | None) -> str:
-    """Return libjpeg's warning of a JPEG in a TIFF, whose tables may stand apart; or ""."""
+    """Return what is wrong with a JPEG in a TIFF, whose tables may stand apart; or ""."""
     whole = data if tables is None else tables[:-2] + data[2:]
     try:
         decode_jpeg(whole, "GRAY", strict=True)
     except ValueError as error:
         if str(error).startswith(DAMAGE):
             return str(error)
-    return ""
+    return LOST_BLOCK if has_lost_block(whole) else ""

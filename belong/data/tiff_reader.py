@@ -8,12 +8,13 @@ orientation (TIFF 6.0). Each strip becomes 8 bits for each sample as soon as it 
 import logging
 import struct
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from math import ceil
 from typing import BinaryIO
 
 import numpy as np
-from PIL import ExifTags, Image
-from tifffile import COMPRESSION, PHOTOMETRIC, PREDICTOR, TiffFile, TiffPage
+from PIL import ExifTags, Image, ImageOps
+from tifffile import COMPRESSION, PHOTOMETRIC, PREDICTOR, TiffFile, TiffPage, TiffPages
 
 from belong.data.jpeg_decoder import jpeg_damage
 from belong.data.unreadable import UnreadableError
@@ -26,6 +27,7 @@ COMPRESSIONS = {
     COMPRESSION.PACKBITS, COMPRESSION.LZMA, COMPRESSION.ZSTD, COMPRESSION.WEBP, COMPRESSION.LERC,
     COMPRESSION.PNG, COMPRESSION.JPEGXL,
 }  # fmt: skip
+FAX = {COMPRESSION.CCITTRLE, COMPRESSION.CCITT_T4, COMPRESSION.CCITT_T6}
 # With others, and with samples of other bits, some programs apply a predictor, and others do not.
 PREDICTED = {
     COMPRESSION.LZW, COMPRESSION.ADOBE_DEFLATE, COMPRESSION.DEFLATE, COMPRESSION.LZMA,
@@ -47,7 +49,7 @@ UNSIGNED, SIGNED, FLOAT, COMPLEX = 1, 2, 3, (5, 6)  # of the sample format
 WHITE = 65535
 RAW_PHOTO = "a raw photo of a camera, which is not read; save it as JPEG or PNG"
 MISSING_PART = "damaged: a part of the picture is missing"
-MOST_SUB_IFDS = 16  # that are looked at
+MOST_PAGES = 16  # that are looked at, to see whether it is a raw photo
 
 Scaling = Callable[[np.ndarray], np.ndarray]
 
@@ -103,7 +105,7 @@ def first_page(file: BinaryIO, check_size: Callable[[tuple[int, int]], None]) ->
     with TiffFile(file) as tiff:
         page = _first(tiff)
         check_size((page.imagewidth, page.imagelength))
-        _refuse_raw(page)
+        _refuse_raw(page, tiff)
         if page.compression == COMPRESSION.OJPEG or (
             page.photometric == PHOTOMETRIC.YCBCR and page.compression != COMPRESSION.JPEG
         ):
@@ -111,34 +113,63 @@ def first_page(file: BinaryIO, check_size: Callable[[tuple[int, int]], None]) ->
         _refuse_unknown(page)
         image = _image(_samples(file, page, _scaling(page)), page)
         image.getexif()[ExifTags.Base.Orientation] = int(page.tags.valueof(ORIENTATION, 1))
+        if page.compression in FAX and image.mode == "1":
+            _check_fax(file, image)
         if (profile := page.tags.valueof(PROFILE)) is not None:
             image.info["icc_profile"] = bytes(profile)
         image.format = "TIFF"
         return image
 
 
+def _check_fax(file: BinaryIO, image: Image.Image) -> None:
+    """Refuse fax data of which libtiff makes another picture: it is damaged, which neither says."""
+    file.seek(0)
+    try:
+        with Image.open(file, formats=("TIFF",)) as other:
+            other.load()  # which turns it upright
+            pixels = np.asarray(other)
+    except Exception:  # a layout that Pillow does not know
+        return
+    if not np.array_equal(pixels, np.asarray(ImageOps.exif_transpose(image))):
+        raise UnreadableError("damaged: two decoders make different pictures of its fax data")
+
+
 def _first(tiff: TiffFile) -> TiffPage:
-    page = tiff.pages.first
+    try:
+        page = tiff.pages.first
+    except IndexError:
+        raise UnreadableError("damaged: no first page") from None
     if not isinstance(page, TiffPage):
         raise UnreadableError("damaged: no first page")
     return page
 
 
-def _refuse_raw(page: TiffPage) -> None:
+def _refuse_raw(page: TiffPage, tiff: TiffFile) -> None:
     """Refuse the preview on the first page of a raw photo."""
     if page.photometric in SENSOR or DNG_VERSION in page.tags:
+        raise UnreadableError(RAW_PHOTO)
+    if any(one.photometric in SENSOR for one in _pages(tiff.pages)):
         raise UnreadableError(RAW_PHOTO)
     if page.pages is None:
         return
     page_pixels = page.imagewidth * page.imagelength
     is_reduced = bool(page.tags.valueof(SUBFILE_TYPE, 0) & REDUCED)
-    for place in range(min(len(page.pages), MOST_SUB_IFDS)):
+    for place in range(min(len(page.pages), MOST_PAGES)):
         sub = page.pages.get(place, aspage=True)
         if not isinstance(sub, TiffPage):
             continue
         is_larger = sub.imagewidth * sub.imagelength > page_pixels
         if sub.photometric in SENSOR or is_larger or is_reduced:
             raise UnreadableError(RAW_PHOTO)
+
+
+def _pages(pages: TiffPages) -> Iterator[TiffPage]:
+    """Yield the first pages, up to a damaged one."""
+    with suppress(Exception):  # a damaged file makes a reader raise anything
+        for place in range(MOST_PAGES):
+            page = pages.get(place, aspage=True)
+            if isinstance(page, TiffPage):
+                yield page
 
 
 def _refuse_unknown(page: TiffPage) -> None:

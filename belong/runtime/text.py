@@ -88,8 +88,9 @@ def say(text: str) -> None:
 
 
 def on_stderr(text: str) -> None:
-    """Print on standard error: messages and progress."""
-    print(harmless(text), file=sys.stderr)  # noqa: T201
+    """Print on standard error, if it is open: messages and progress."""
+    if sys.stderr is not None:  # otherwise `print` would use standard output
+        print(harmless(text), file=sys.stderr)  # noqa: T201
 
 
 def on_stdout(text: str) -> None:

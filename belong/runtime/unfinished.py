@@ -35,11 +35,25 @@ def unfinished(output: Path, run: str, *names: str) -> Iterator[Path]:
     Raises:
         InputError: the name is taken by a file or a link.
     """
+    yield mark(output, run)
+    unmark(output, *names)
+
+
+def mark(output: Path, run: str) -> Path:
+    """Mark the results in a folder as those of an unfinished run; return the hidden folder.
+
+    Raises:
+        InputError: the name is taken by a file or a link.
+    """
     folder = output / NAME
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         kind = "a link" if folder.is_symlink() else "no folder"
         raise InputError(f"{printable(folder)}: is {kind}; remove it, or choose another output")
     make_work_folder(folder)
     save_text(folder / RUN, run.encode("utf-8", "backslashreplace").decode())
-    yield folder
-    remove_known(folder, *names, ".*.part", RUN)
+    return folder
+
+
+def unmark(output: Path, *names: str) -> None:
+    """Remove the hidden folder of a run and the files of these patterns in it."""
+    remove_known(output / NAME, *names, ".*.part", RUN)

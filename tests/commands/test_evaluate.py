@@ -1,8 +1,14 @@
 """`belong evaluate` and `belong.evaluate`: vectors in, scoreboard, report and verdicts out."""
 
+import errno
 import json
+import os
+import subprocess
+import sys
+import textwrap
+import tracemalloc
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -13,9 +19,11 @@ from safetensors.torch import save_file as save_tensors
 from sklearn.metrics import roc_auc_score
 
 import belong
+from belong.commands.evaluate.array_file import open_npy, open_safetensors
 from belong.commands.evaluate.inputs import rows_of
 from belong.commands.main import main
 from belong.detectors.panel import PANEL, FeatureKnn, Fitted
+from belong.runtime.unfinished import mark
 
 N, D, C = 300, 6, 3
 FEW = ["energy", "feature_knn", "mahalanobis"]
@@ -142,6 +150,37 @@ def test_the_command_gives_what_the_function_gives(
         first, second = (folder / run / name for run in ("out", "again"))
         assert first.read_bytes() == second.read_bytes()
     assert not (folder / "again" / "verdicts.csv").exists()
+
+
+@pytest.mark.parametrize("panel", ["new", "new/../new", "."])
+def test_a_panel_that_would_hold_the_results_is_refused_before_any_work(
+    folder: Path, panel: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["evaluate", "missing.npy", "missing.npy", "missing.npy", "-o", str(folder / "a/new")]
+    assert main([*words, "--save-panel", str(folder / "a" / panel)]) == 2
+    said = capsys.readouterr().err
+    assert "--save-panel: expected a folder that is not, and does not hold, the --output" in said
+    assert not (folder / "a").exists()
+
+
+def test_a_name_of_a_set_does_nothing_to_a_terminal(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = (folder / "odd.npy").rename(folder / "a\x1b[2J\nb.npy")
+    words = ["evaluate", str(folder / "train.npy"), str(folder / "test"), str(odd)]
+    assert main([*words, "--detectors", "feature_knn", "-o", str(folder / "new\x1b[31m")]) == 0
+    said = capsys.readouterr()
+    assert r"| a\x1b[2J\nb |" in said.out
+    assert "\x1b" not in said.out + said.err
+
+
+def test_the_results_of_another_unfinished_run_are_kept(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mark(folder / "new", "of another run")
+    words = ["evaluate", "missing.npy", "missing.npy", "missing.npy", "-o", str(folder / "new")]
+    assert main([*words, "--save-panel", str(folder / "panel")]) == 2
+    assert "new: exists already" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("file", ["test.npz", "test.safetensors", "test"])
@@ -412,6 +451,117 @@ def test_a_damaged_file_is_answered_in_one_line(folder: Path, suffix: str) -> No
             answers.append(str(error))
     assert len(answers) >= len(wrong) / 2  # a changed number is a number
     assert not any("\n" in answer for answer in answers)
+
+
+@pytest.mark.parametrize("file", ["x.npy", "by columns.npy", "x.safetensors"])
+def test_a_file_that_is_cut_short_while_it_is_read_is_answered_in_one_line(
+    folder: Path, file: str
+) -> None:
+    """In a process of its own, as the system would end it if the file were mapped into memory."""
+    array = np.arange(400_000, dtype=np.float32).reshape(100_000, 4)
+    if file.endswith(".npy"):
+        np.save(folder / file, array if file == "x.npy" else np.asfortranarray(array))
+    else:
+        save_file({"features": array}, folder / file)
+    lines = f"""
+        import os
+        from belong.commands.evaluate.inputs import rows_of
+        from belong.runtime.errors import InputError
+        rows = rows_of("test", {str(folder / file)!r})
+        rows.part(0)
+        os.truncate({str(folder / file)!r}, 5000)
+        try:
+            print(rows.part(90_000))
+        except InputError as error:
+            print(error)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(lines)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"{folder / file}: was cut short while it was read\n"
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("dtype", ["<f2", ">f4", "<f8", "<i8", "u1", "?"])
+def test_rows_of_a_npy_file_are_those_of_numpy(
+    folder: Path, order: Literal["C", "F"], dtype: str
+) -> None:
+    array = np.random.default_rng(0).integers(0, 2, (50, 3)).astype(dtype, order=order)
+    np.save(folder / "x.npy", array)
+    opened = open_npy(folder / "x.npy")
+    for rows in (slice(0, 7), slice(7, 50), slice(49, 90), slice(None), slice(5, 5)):
+        np.testing.assert_array_equal(opened[rows], array[rows])
+    for whole in (array[:, 0], array.reshape(5, 10, 3), array[0, 0]):
+        np.save(folder / "x.npy", np.asarray(whole, order=order))
+        np.testing.assert_array_equal(open_npy(folder / "x.npy")[:], whole)
+
+
+def test_arrays_of_a_safetensors_file_are_those_of_torch(folder: Path) -> None:
+    values = torch.arange(24).reshape(6, 4)
+    types = [torch.bfloat16, torch.float16, torch.float64, torch.int32, torch.bool, torch.uint8]
+    arrays = {str(dtype): values.to(dtype) for dtype in types}
+    save_tensors(arrays | {"none": torch.empty(0, 3)}, folder / "x.safetensors", {"by": "us"})
+    opened = open_safetensors(folder / "x.safetensors")
+    assert opened.keys() == arrays.keys() | {"none"}
+    for name, array in arrays.items():
+        assert torch.equal(torch.as_tensor(opened[name][2:5]), array[2:5])
+    assert opened["none"][:].shape == (0, 3)
+
+
+@pytest.mark.parametrize("suffix", ["npy", "safetensors"])
+def test_a_large_file_is_read_in_parts(folder: Path, suffix: str) -> None:
+    file, n, part = folder / f"x.{suffix}", 400_000, 4 * 8192 * 40
+    array = np.zeros((n, 40), np.float32)
+    np.save(file, array) if suffix == "npy" else save_file({"features": array}, file)
+    del array
+    tracemalloc.start()
+    rows = rows_of("test", file)
+    assert sum(len(layers["features"]) for _, layers in rows.parts()) == n
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 4 * part
+
+
+@pytest.mark.parametrize("suffix", ["npy", "npz", "safetensors"])
+def test_a_pipe_is_no_file_of_vectors(folder: Path, suffix: str) -> None:
+    os.mkfifo(folder / f"x.{suffix}")
+    with pytest.raises(belong.InputError, match=f"cannot be read as .{suffix}: is no file"):
+        rows_of("test", folder / f"x.{suffix}")
+
+
+WRONG_HEADERS = [
+    "", "[]", '"x"', "{" * 5000, '{"x": 1}', '{"x": {}}', '{"x": {"dtype": [], "shape": []}}',
+    *(
+        f'{{"x": {{"dtype": "{dtype}", "shape": {shape}, "data_offsets": {at}}}}}'
+        for dtype, shape, at in (
+            ("F32", [2, 2], [0, 8]), ("F32", [2, 2], [16, 32]), ("F32", [-2, -2], [0, 16]),
+            ("F32", [2.0, 2], [0, 16]), ("F32", [0, 2**63], [0, 0]), ("F32", [1] * 99, [0, 4]),
+            ("F32", [2, 2], [-4, 12]), ("F32", [2, 2], ["0", "16"]), ("F32", [2, 2], [0]),
+            ("C64", [2], [0, 16]), ("F32", 4, [0, 16]), ("F32", "2", [0, 16]),
+        )
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("header", WRONG_HEADERS)
+def test_a_wrong_header_is_answered_in_one_line(folder: Path, header: str) -> None:
+    content = len(header).to_bytes(8, "little") + header.encode() + bytes(16)
+    (folder / "x.safetensors").write_bytes(content)
+    with pytest.raises(belong.InputError, match=r"cannot be read as \.safetensors") as error:
+        rows_of("x", folder / "x.safetensors")
+    assert "\n" not in str(error.value)
+
+
+def test_scores_that_find_no_place_on_the_disk_are_refused_before_they_are_written(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_file: int, _start: int, count: int) -> None:
+        raise OSError(errno.ENOSPC, f"no space for {count}")
+
+    monkeypatch.setattr("belong.commands.evaluate.evaluate.IN_MEMORY", 0)
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(OSError, match=f"no space for {4 * len(FEW) * N}"):
+        network.evaluate()
 
 
 def test_objects_are_never_unpickled(folder: Path) -> None:

@@ -2,7 +2,9 @@
 
 import io
 import os
+import struct
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from PIL import Image
 from belong.data.decode_pool import Decoder, Picture
 from belong.data.file_discovery import below
 from belong.data.image_folder import list_images
-from belong.data.image_kinds import DRAWINGS, NOT_READ, is_image, kind_of
+from belong.data.image_kinds import DRAWINGS, NOT_READ, RAW, is_image, kind_of
 from belong.data.resize import Form
 
 DECODER = Decoder(Form(8, 8, "rgb"), (255, 255, 255), 10**6)
@@ -70,6 +72,102 @@ def test_an_image_of_a_kind_that_is_not_read_is_listed_with_the_reason(
         return  # nothing in it says that it is one
     assert below(tmp_path).files == [name]
     assert "not read; save it as JPEG or PNG" in str(DECODER.decode(tmp_path / name))
+
+
+@pytest.mark.parametrize("end", sorted(RAW))
+def test_a_jpeg_under_the_name_of_a_raw_photo_is_scored(tmp_path: Path, end: str) -> None:
+    file = tmp_path / f"photo{end.upper()}"
+    file.write_bytes(content("JPEG"))
+    assert below(tmp_path).files == [file.name]
+    decoded = DECODER.decode(file)
+    assert isinstance(decoded, Picture)
+    file.with_suffix(".jpg").write_bytes(content("JPEG"))
+    expected = DECODER.decode(file.with_suffix(".jpg"))
+    assert isinstance(expected, Picture)
+    np.testing.assert_array_equal(decoded.pixels, expected.pixels)
+
+
+PREVIEW, SENSOR = np.full((12, 16, 3), 200, np.uint8), np.zeros((96, 128), np.uint16)
+
+
+def tiff_of_pages(*pages: dict[str, Any], order: Literal["<", ">"] = "<") -> bytes:
+    file = io.BytesIO()
+    with tifffile.TiffWriter(file, byteorder=order) as writer:
+        for page in pages:
+            writer.write(**page)
+    return file.getvalue()
+
+
+def dng(**more: Any) -> bytes:
+    version = (50706, "B", 4, (1, 4, 0, 0), True)
+    return tiff_of_pages({"data": PREVIEW, "photometric": "rgb", "extratags": [version], **more})
+
+
+RAW_TIFFS = {
+    # A small picture first; the JPEG of the camera, and what its sensor saw, below it.
+    "nef": tiff_of_pages(
+        {"data": PREVIEW, "photometric": "rgb", "subfiletype": 1, "subifds": 2},
+        {"data": np.zeros((48, 64, 3), np.uint8), "photometric": "rgb", "subfiletype": 1},
+        {"data": SENSOR, "photometric": "cfa"},
+    ),
+    "nef, big-endian": tiff_of_pages(
+        {"data": PREVIEW, "photometric": "rgb", "subfiletype": 1, "subifds": 1},
+        {"data": SENSOR, "photometric": "cfa"},
+        order=">",
+    ),
+    # A picture that is not said to be a small one.
+    "arw": tiff_of_pages(
+        {"data": PREVIEW, "photometric": "rgb", "subifds": 1},
+        {"data": SENSOR[:6, :8], "photometric": "cfa"},
+    ),
+    "dng": dng(),
+    "dng, linear": dng(photometric="linear_raw"),
+    "pef": tiff_of_pages({"data": SENSOR, "photometric": "cfa"}),
+    # The sensor's page follows the picture, instead of lying below it.
+    "mos": tiff_of_pages(
+        {"data": PREVIEW, "photometric": "rgb"}, {"data": SENSOR, "photometric": "cfa"}
+    ),
+    "cr2": b"II*\0\x10\0\0\0CR\2\0" + bytes(40),
+    "iiq": b"II*\0\0\1\0\0IIII\1waR" + bytes(300),
+    "iiq, big-endian": b"MM\0*\0\0\1\0MMMMRaw\1" + bytes(300),
+    "orf": b"IIRS\x08\0\0\0" + bytes(40),
+    "rw2": b"IIU\0\x18\0\0\0" + bytes(40),
+}
+
+
+@pytest.mark.parametrize("kind", RAW_TIFFS)
+@pytest.mark.parametrize("end", [".tif", ".nef", ".dng", ".jpg", ".dat", ""])
+def test_a_raw_photo_under_any_name_is_listed_as_one(tmp_path: Path, kind: str, end: str) -> None:
+    file = tmp_path / f"photo{end}"
+    file.write_bytes(RAW_TIFFS[kind])
+    assert below(tmp_path).files == [file.name]
+    reason = DECODER.decode(file)
+    assert isinstance(reason, str)
+    assert reason.endswith("save it as JPEG or PNG")
+    assert "raw photo" in reason or reason.startswith(f"{end} is not read")
+
+
+@pytest.mark.parametrize("value", [b"CRCRCRCRCRCRCRCR", b"IIIIIIIIIIIIIIII", b"MMMMMMMMMMMMMMMM"])
+def test_a_tiff_whose_pixels_come_first_is_no_raw_photo(tmp_path: Path, value: bytes) -> None:
+    """As libtiff writes it: the pixels, which may have any value, and then the tags."""
+    tags = [
+        (256, 4),
+        (257, 4),
+        (258, 8),
+        (259, 1),
+        (262, 1),
+        (273, 8),
+        (277, 1),
+        (278, 4),
+        (279, 16),
+    ]
+    body = b"".join(struct.pack("<HHII", tag, 4, 1, number) for tag, number in tags)
+    directory = struct.pack("<H", len(tags)) + body + bytes(4)
+    file = tmp_path / "flat.tif"
+    file.write_bytes(b"II*\0" + struct.pack("<I", 24) + value + directory)
+    decoded = DECODER.decode(file)
+    assert isinstance(decoded, Picture)
+    assert set(np.unique(decoded.pixels)) <= set(range(min(value) - 9, max(value) + 10))
 
 
 @pytest.mark.parametrize("end", sorted(NOT_READ | DRAWINGS))

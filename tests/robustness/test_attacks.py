@@ -26,7 +26,7 @@ from belong.runtime import process_lock
 from belong.runtime.errors import InputError
 from belong.runtime.process_lock import one_writer
 from belong.runtime.storage import read_bytes, save_text, whole_file, whole_folder
-from belong.runtime.text import harmless, in_table, printable
+from belong.runtime.text import harmless, in_table, on_stderr, printable, say
 from belong.runtime.typed_yaml import read
 from belong.runtime.unfinished import unfinished
 from tests.imports import ROOT
@@ -390,6 +390,24 @@ def test_a_command_works_where_standard_streams_are_closed(
         "unreadable.csv",
     ]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == names
+
+
+def test_a_message_for_a_closed_standard_error_is_not_printed_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    on_stderr("a message")
+    say("another one")
+    assert capsys.readouterr().out == ""
+
+
+def test_an_error_of_a_command_without_standard_error_is_not_in_its_output(tmp_path: Path) -> None:
+    line = f'exec "{sys.executable}" -m belong score missing --model missing -o out 2>&-'
+    done = subprocess.run(
+        ["sh", "-c", line], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, "")
 
 
 @pytest.mark.parametrize(

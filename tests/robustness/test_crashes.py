@@ -23,15 +23,18 @@ from belong.commands.clean import write_results
 from belong.commands.clean.manifest import manifest
 from belong.commands.clean.options import CleanOptions
 from belong.commands.clean.sight import blind
+from belong.commands.find import find
+from belong.commands.find.methods import METHODS, Strangeness
 from belong.commands.fit import fit, recipe
 from belong.commands.fit.workspace import Workspace
+from belong.commands.learn import refit
 from belong.commands.main import main
 from belong.data.idx import read
 from belong.data.image_folder import list_images
 from belong.models.checkpoint import Checkpoint
 from belong.parameters import Parameters
 from belong.prediction.bundle import Bundle
-from belong.prediction.learning_data import LearningData
+from belong.prediction.learning_data import PREDICTED, SHOWN, TEST, TRAIN, LearningData
 from belong.prediction.onnx import export as onnx_export
 from belong.runtime.storage import make_folder
 from tests.imports import ROOT
@@ -76,8 +79,8 @@ class Command:
     finished: int = 0
 
 
-LEFT = re.compile(r"\..+\.lock|\.unfinished/")
-COMMANDS = ["score", "watch", "export", "check", "clean", "fit"]
+LEFT = re.compile(r"(.+/)?(\..+\.lock|\.unfinished/)")
+COMMANDS = ["score", "watch", "export", "check", "clean", "fit", "find", "learn", "evaluate"]
 
 
 @pytest.fixture
@@ -120,6 +123,23 @@ def command(
         return output("check", str(digits))
     if name == "clean":
         return Command(lambda out: cleaned(digits, out), 2)
+    if name == "find":
+        monkeypatch.setattr(find, "_measure", strangeness)
+        quick = ["--from-scratch", "--jobs", "1", "--set", "device=cpu"]
+        words = ["find", str(digits), *quick]
+        return Command(lambda out: main([*words, "-o", str(out / "found")]), 2)
+    if name == "learn":
+        review = learnable(model, digits, tmp_path)
+        bundle, data = Bundle.load(tmp_path / "model"), learning_data()
+        monkeypatch.setattr(refit, "refit", lambda *_arguments, **_options: (bundle, data))
+        words = ["learn", str(tmp_path / "model"), "--review", str(review)]
+        return Command(lambda out: main([*words, "-o", str(out / "new")]), 2)
+    if name in ("evaluate", "evaluate a panel inside"):
+        words = ["evaluate", *map(str, vectors(tmp_path)), "--detectors", "feature_knn"]
+        panel = "panel" if name == "evaluate" else "new/panel"
+        return Command(
+            lambda out: main([*words, "-o", str(out / "new"), "--save-panel", str(out / panel)]), 2
+        )
     monkeypatch.setattr(recipe, "make_model", quickly(Bundle.load(model)))
     monkeypatch.setattr(fit, "tell", lambda _job: None)  # it measures the machine
     monkeypatch.setattr(fit, "key_of", lambda _job: "key")  # it reads all code
@@ -188,6 +208,40 @@ class State:
         self.history[:] = about["history"]
 
 
+def strangeness(_job: object, _images: object, unit: np.ndarray) -> Strangeness:
+    """Return what stands for the scores of a search: each image is stranger than the one before."""
+    scores = np.arange(unit.max() + 1, dtype=np.float64)
+    return Strangeness(dict.fromkeys(METHODS, scores), scores)
+
+
+def learnable(model: Path, digits: Path, folder: Path) -> Path:
+    """Copy a model that `belong learn` can update; return a review of two images."""
+    shutil.copytree(model, folder / "model")
+    digest = Bundle.load(model).manifest.digest
+    learning_data().save(folder / "model", digest)
+    rows = {"path": ["a/0.png", "b/1.png"], "belongs": [True, False]}
+    table = pd.DataFrame(rows | {"model": digest, "folder": str(digits)})
+    table["class"] = [Bundle.load(model).manifest.class_names[0], ""]
+    table.to_csv(folder / "review.csv", index=False)
+    return folder / "review.csv"
+
+
+def learning_data() -> LearningData:
+    """Return what stands for the training data of a model."""
+    names = (SHOWN, PREDICTED, f"{TRAIN}/labels", f"{TEST}/labels")
+    arrays = dict.fromkeys(names, np.arange(3))
+    return LearningData(arrays, Parameters.load(ROOT / "params.yaml"))
+
+
+def vectors(folder: Path) -> list[Path]:
+    """Write the vectors of training, test and foreign rows."""
+    rng = np.random.default_rng(0)
+    files = [folder / f"{name}.npy" for name in ("train", "test", "odd")]
+    for file in files:
+        np.save(file, rng.normal(size=(100, 2)).astype(np.float32))
+    return files
+
+
 def cleaned(digits: Path, out: Path) -> int:
     """Write what a cleaning leaves: its end, without the networks that judge."""
     files = list_images(digits)
@@ -203,6 +257,10 @@ def cleaned(digits: Path, out: Path) -> int:
     return 0
 
 
+def timeless(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {name: value for name, value in pairs if name not in OF_THE_CLOCK}
+
+
 def content(folder: Path) -> dict[str, bytes]:
     """Return every file, hidden ones too, but for the times that are in it."""
     files = {}
@@ -210,9 +268,8 @@ def content(folder: Path) -> dict[str, bytes]:
         if path.is_dir():
             files[f"{path.relative_to(folder)}/"] = b""
         elif path.name == "summary.json":
-            kept = json.loads(path.read_text())
-            rest = {name: kept[name] for name in kept.keys() - OF_THE_CLOCK}
-            files["summary.json"] = json.dumps(rest, sort_keys=True).encode()
+            kept = json.loads(path.read_text(), object_pairs_hook=timeless)
+            files[str(path.relative_to(folder))] = json.dumps(kept, sort_keys=True).encode()
         else:
             # The gallery has the command that wrote it.
             held = path.read_bytes().replace(str(folder).encode(), b"OUT")
@@ -220,7 +277,9 @@ def content(folder: Path) -> dict[str, bytes]:
     return files
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "overwrite"], indirect=True)
+@pytest.mark.parametrize(
+    "command", [*COMMANDS, "overwrite", "evaluate a panel inside"], indirect=True
+)
 def test_after_a_kill_at_any_change_of_the_disk_the_same_command_gives_the_same_bytes(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,7 +15,7 @@ from belong.commands.arguments import (
 )
 from belong.commands.clean.options import FALSE_ALARMS, FOLDS, MOST_FOLDS, CleanOptions
 from belong.runtime.exit_codes import NOT_GOOD_ENOUGH
-from belong.runtime.text import counted, printable, say
+from belong.runtime.text import counted, on_stdout, printable, say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -82,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
         settings=settings,
     )
     result = clean(arguments.folder, arguments.output, options)
-    print(summary_text(result.summary, printable(arguments.output)))  # noqa: T201
+    on_stdout(summary_text(result.summary, printable(arguments.output)))
     for refusal in result.refusals:
         say(refusal)
     return NOT_GOOD_ENOUGH if result.refusals else 0

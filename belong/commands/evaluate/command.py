@@ -64,11 +64,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Evaluate the detectors, and print the scoreboard."""
     # Imported here: `--help` does not need them.
-    from belong.commands.evaluate.evaluate import evaluate, new_folder
-    from belong.runtime.text import on_stderr, printable
+    from belong.commands.evaluate.evaluate import evaluate
+    from belong.commands.evaluate.results import check_free, run_of, save
+    from belong.runtime.text import on_stderr, on_stdout, printable
 
-    if arguments.save_panel is not None:
-        new_folder(arguments.save_panel)
+    output, new_panel, marker = arguments.output, arguments.save_panel, run_of(vars(arguments))
+    check_free(output, new_panel, marker)
     panel = saved_panel(arguments)
     result = evaluate(
         arguments.train if panel is None else panel,
@@ -80,17 +81,14 @@ def run(arguments: argparse.Namespace) -> int:
         calibration=arguments.calibration,
         detectors=names(arguments.detectors),
         alpha=arguments.alpha,
-        output=arguments.output,
-        verdicts=arguments.verdicts,
         most_rows=arguments.most_rows,
         seed=arguments.seed,
     )
-    if arguments.save_panel is not None:
-        result.panel.save(arguments.save_panel)
+    save(result, output, new_panel, marker, verdicts=arguments.verdicts)
     for remark in result.remarks:
         on_stderr(f"belong evaluate: {remark}")
-    print(result.table)  # noqa: T201
-    print(f"{printable(arguments.output)} holds the report")  # noqa: T201
+    on_stdout(result.table)
+    on_stdout(f"{printable(output)} holds the report")
     return 0
 
 

@@ -1,5 +1,6 @@
 """Evaluate detectors on the feature vectors of any network."""
 
+import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -123,21 +124,8 @@ class Evaluation:
         Columns: `set`, `row` (index in the input), `predicted` (the class, if there are logits),
         and for each detector `_score`, `_p_value` and `_belongs`.
         """
-        parts = [self._verdicts(name, slice(None)) for name in self.scored]
+        parts = [_verdicts(self, name, slice(None)) for name in self.scored]
         return pd.concat(parts, ignore_index=True)
-
-    def _verdicts(self, name: str, rows: slice) -> pd.DataFrame:
-        one = self.scored[name]
-        columns: dict[str, Any] = {"set": name, "row": self.places[name][rows]}
-        if one.predicted is not None:
-            columns["predicted"] = one.predicted[rows]
-        for detector, held_out in self.calibration.items():
-            scores = np.asarray(one.scores[detector][rows])
-            limit = conformal.threshold(held_out, alpha=self.summary["alpha"])
-            columns[f"{detector}_score"] = scores
-            columns[f"{detector}_p_value"] = conformal.p_values(held_out, scores)
-            columns[f"{detector}_belongs"] = decide(scores, limit)
-        return pd.DataFrame(columns)
 
     def save(self, folder: PathOf, *, verdicts: bool | None = None) -> None:
         """Write scoreboard.csv, scoreboard.txt, summary.json, report.html and verdicts.csv.
@@ -149,33 +137,52 @@ class Evaluation:
         Raises:
             InputError: the folder exists.
         """
-        from belong.commands.evaluate.page import report_page  # imported here: it imports jinja2
-
         path = new_folder(folder)
         with whole_folder(path) as part:
-            save_csv(part / "scoreboard.csv", self.scoreboard)
-            save_text(part / "scoreboard.txt", self.text + "\n")
-            save_json(part / "summary.json", self.summary)
-            save_text(part / "report.html", report_page(self, title=path.name))
-            if self.has_few_verdicts if verdicts is None else verdicts:
-                self._save_verdicts(part / "verdicts.csv")
+            write(self, part, title=path.name, verdicts=verdicts)
 
     @property
     def has_few_verdicts(self) -> bool:
         """Whether verdicts.csv is written by default."""
         return sum(map(len, self.scored.values())) * len(self.calibration) <= MOST_VERDICTS
 
-    def _save_verdicts(self, path: Path) -> None:
-        with (
-            whole_file(path) as temporary,
-            temporary.open("w", encoding="utf-8", newline="") as file,
-        ):
-            header = True
-            for name, one in self.scored.items():
-                for at in range(0, len(one), ROWS_OF_TABLE):
-                    part = self._verdicts(name, slice(at, at + ROWS_OF_TABLE))
-                    part.to_csv(file, index=False, header=header, float_format="%.6g")
-                    header = False
+
+def write(
+    evaluation: Evaluation, folder: Path, *, title: str, verdicts: bool | None = None
+) -> None:
+    """Write the files of `Evaluation.save` to an existing folder; `title` is that of the report."""
+    from belong.commands.evaluate.page import report_page  # imported here: it imports jinja2
+
+    save_csv(folder / "scoreboard.csv", evaluation.scoreboard)
+    save_text(folder / "scoreboard.txt", evaluation.text + "\n")
+    save_json(folder / "summary.json", evaluation.summary)
+    save_text(folder / "report.html", report_page(evaluation, title=title))
+    if evaluation.has_few_verdicts if verdicts is None else verdicts:
+        _save_verdicts(evaluation, folder / "verdicts.csv")
+
+
+def _save_verdicts(evaluation: Evaluation, path: Path) -> None:
+    with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        header = True
+        for name, one in evaluation.scored.items():
+            for at in range(0, len(one), ROWS_OF_TABLE):
+                part = _verdicts(evaluation, name, slice(at, at + ROWS_OF_TABLE))
+                part.to_csv(file, index=False, header=header, float_format="%.6g")
+                header = False
+
+
+def _verdicts(evaluation: Evaluation, name: str, rows: slice) -> pd.DataFrame:
+    one = evaluation.scored[name]
+    columns: dict[str, Any] = {"set": name, "row": evaluation.places[name][rows]}
+    if one.predicted is not None:
+        columns["predicted"] = one.predicted[rows]
+    for detector, held_out in evaluation.calibration.items():
+        scores = np.asarray(one.scores[detector][rows])
+        limit = conformal.threshold(held_out, alpha=evaluation.summary["alpha"])
+        columns[f"{detector}_score"] = scores
+        columns[f"{detector}_p_value"] = conformal.p_values(held_out, scores)
+        columns[f"{detector}_belongs"] = decide(scores, limit)
+    return pd.DataFrame(columns)
 
 
 def new_folder(folder: PathOf) -> Path:
@@ -416,6 +423,8 @@ def _numbers(shape: tuple[int, int]) -> np.ndarray:
     if 4 * shape[0] * shape[1] <= IN_MEMORY:
         return np.empty(shape, np.float32)
     with tempfile.TemporaryFile() as file:  # the mapping keeps the file until the array is freed
+        if hasattr(os, "posix_fallocate"):  # writing to a mapping on a full disk ends the process
+            os.posix_fallocate(file.fileno(), 0, 4 * shape[0] * shape[1])
         return np.memmap(file, np.float32, "w+", shape=shape)
 
 

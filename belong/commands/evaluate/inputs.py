@@ -1,9 +1,10 @@
 """Read feature vectors from arrays, tensors, and .npy, .npz and .safetensors files.
 
-A .npy file is mapped into memory and a .safetensors file is read in slices, so that ten million
-rows need no more memory than a thousand.
+A .npy file and a .safetensors file are read in parts, so that ten million rows need no more memory
+than a thousand.
 """
 
+import os
 import struct
 import zlib
 from collections.abc import Iterator, Mapping
@@ -15,9 +16,14 @@ from zipfile import BadZipFile
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from belong.commands.evaluate.array_file import (
+    ArrayFile,
+    open_npy,
+    open_regular,
+    open_safetensors,
+)
 from belong.detectors.panel import LAYERS
 from belong.detectors.vectors import check_finite, whole_labels
 from belong.runtime.arguments import as_path, refuse
@@ -35,7 +41,7 @@ Vectors: TypeAlias = np.ndarray | Tensor | PathOf | Mapping[str, Any]
 
 # What readers of damaged files raise.
 UNREADABLE = (
-    ValueError, EOFError, OSError, KeyError, SafetensorError, BadZipFile, zlib.error, SyntaxError,
+    ValueError, EOFError, OSError, KeyError, BadZipFile, zlib.error, SyntaxError,
     NotImplementedError, RuntimeError, MemoryError, OverflowError, TypeError, struct.error,
 )  # fmt: skip
 
@@ -44,11 +50,10 @@ class Source:
     """An array (n, ...) that is read in parts."""
 
     def __init__(self, name: str, values: Any) -> None:
-        """Wrap an array, a tensor or a slice of a safetensors file; `name` is for messages."""
+        """Wrap an array, a tensor or an array in a file; `name` is for messages."""
         self.name, self.values = name, values
-        in_file = hasattr(values, "get_shape")
-        self.shape = tuple(values.get_shape() if in_file else values.shape)
-        if isinstance(values, np.ndarray) and values.dtype.kind not in "fiub":
+        self.shape = tuple(values.shape)
+        if isinstance(values.dtype, np.dtype) and values.dtype.kind not in "fiub":
             raise InputError(f"{name}: expected numbers, got values of type {values.dtype.name}")
         if isinstance(values, Tensor) and values.is_complex():
             refuse(name, "real numbers", values.dtype)
@@ -154,8 +159,8 @@ def rows_of(name: str, value: object, *, labels: object = None) -> Rows:
 
 
 def whole(values: Any) -> Any:
-    """Return an array unchanged, and all of a slice of a safetensors file."""
-    return values[:] if hasattr(values, "get_shape") else values
+    """Return an array unchanged, and all of an array in a file."""
+    return values[:] if isinstance(values, ArrayFile) else values
 
 
 def sets_of(value: object) -> dict[str, Rows]:
@@ -172,14 +177,19 @@ def sets_of(value: object) -> dict[str, Rows]:
 
 
 def single(name: str, value: object) -> Any:
-    """Return a single array, or the array in a file."""
+    """Return a single array, or the array in a file, read."""
+    return whole(_single(name, value))
+
+
+def _single(name: str, value: object) -> Any:
+    """Return a single array, or the array in a file, not yet read."""
     if not isinstance(value, str | PathLike):
         return value
     path = as_path(name, value)
     arrays = _opened(path)
     key = name.rpartition(" ")[2]
     if key in arrays or len(arrays) == 1:
-        return whole(arrays.get(key, next(iter(arrays.values()))))
+        return arrays.get(key, next(iter(arrays.values())))
     raise InputError(f"{printable(path)}: expected an array {key!r}, got {_listed(arrays)}")
 
 
@@ -192,7 +202,7 @@ def _arrays(name: str, value: object) -> dict[str, Any]:
         return _known(name, arrays)
     if isinstance(value, Mapping):
         arrays = {
-            key: single(f"{name}: {key}", one) for key, one in value.items() if one is not None
+            key: _single(f"{name}: {key}", one) for key, one in value.items() if one is not None
         }
         return _known(name, {key: _array(f"{name}: {key}", one) for key, one in arrays.items()})
     return {"features": _array(name, value)}
@@ -208,7 +218,7 @@ def _known(name: str, arrays: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _array(name: str, value: object) -> Any:
-    if isinstance(value, Tensor | np.ndarray):
+    if isinstance(value, Tensor | np.ndarray | ArrayFile):
         return value
     try:
         return np.asarray(value)
@@ -227,19 +237,23 @@ def _opened(path: Path) -> dict[str, Any]:
         files = sorted(path.glob("*.npy"))
         if not files:
             raise InputError(f"{name}: expected {KINDS}, got a folder without .npy files")
+        if folders := [file for file in files if file.is_dir()]:
+            raise InputError(f"{printable(folders[0])}: expected a file, got a folder")
         return {file.stem: _opened(file)[""] for file in files}
     if not path.exists():
         raise MissingFileError(path)
     try:
         if suffix == ".npy":
-            return {"": np.load(path, mmap_mode="r", allow_pickle=False)}
+            return {"": open_npy(path)}
         if suffix == ".npz":
             # NumPy does not close a damaged file that it has opened itself.
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            with (
+                os.fdopen(open_regular(path), "rb") as file,
+                np.load(file, allow_pickle=False) as arrays,
+            ):
                 return {key: arrays[key] for key in arrays.files}
         if suffix == ".safetensors":
-            opened: Any = safe_open(path, framework="pt")
-            return {key: opened.get_slice(key) for key in opened.keys()}  # noqa: SIM118
+            return dict(open_safetensors(path))
     except UNREADABLE as error:
         why = " ".join(str(error).split())
         if "allow_pickle" in why:  # NumPy advises to load it all the same

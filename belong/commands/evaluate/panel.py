@@ -16,7 +16,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
 from belong.commands.arguments import MOST_ROWS
-from belong.commands.evaluate.inputs import PathOf, Rows, Vectors, rows_of, single, whole
+from belong.commands.evaluate.array_file import open_safetensors
+from belong.commands.evaluate.inputs import (
+    UNREADABLE,
+    PathOf,
+    Rows,
+    Vectors,
+    rows_of,
+    single,
+    whole,
+)
 from belong.detectors.panel import (
     LAYERS,
     PANEL,
@@ -35,7 +44,7 @@ from belong.runtime.arguments import as_path, check_whole, refuse
 from belong.runtime.errors import InputError, MissingFileError
 from belong.runtime.parallel import in_order
 from belong.runtime.progress import bar
-from belong.runtime.storage import load_arrays, save_arrays, save_json, whole_folder
+from belong.runtime.storage import save_arrays, save_json, whole_folder
 from belong.runtime.text import printable
 
 LEAST_OF_CLASS = 50  # minimum sample of a class, if the class has as many rows
@@ -251,7 +260,7 @@ def load_panel(folder: PathOf) -> Panel:
         raise MissingFileError(path / ARRAYS)
     if _digest(path / ARRAYS) != manifest.sha256:
         raise IntegrityError(f"{printable(path / ARRAYS)}: is altered: its SHA-256 does not match")
-    arrays = load_arrays(path / ARRAYS)
+    arrays = _arrays(path / ARRAYS)
     head = LastLayer.checked(arrays.get("head/weight"), arrays.get("head/bias"))
     detectors = {}
     for name, kind in manifest.detectors.items():
@@ -421,6 +430,13 @@ def _one_thread_each() -> Iterator[ThreadPoolExecutor]:
         ThreadPoolExecutor(JOBS, initializer=use_threads, initargs=(1,)) as pool,
     ):
         yield pool
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    try:
+        return {name: np.asarray(array[:]) for name, array in open_safetensors(path).items()}
+    except UNREADABLE as error:
+        raise InputError(f"{printable(path)}: cannot be read as .safetensors: {error}") from None
 
 
 def _digest(path: Path) -> str:

@@ -9,7 +9,7 @@ from sklearn.metrics import average_precision_score
 
 from belong.calibration import conformal
 from belong.evaluation import metrics, open_set_metrics
-from belong.runtime.text import table
+from belong.runtime.text import printable, table
 
 # Column -> its heading in the printed table.
 SHOWN = {
@@ -92,7 +92,10 @@ def scoreboard_text(board: pd.DataFrame) -> str:
     headings.insert(3, "95 % interval")
     rows = []
     for row in board.to_dict("records"):
-        cells = [str(row["detector"]), str(row["anomalies"]), *(number(row[key]) for key in SHOWN)]
+        cells = [
+            *map(printable, (row["detector"], row["anomalies"])),
+            *(number(row[key]) for key in SHOWN),
+        ]
         cells.insert(3, interval(row))
         rows.append(cells)
     return table(headings, rows, left=2)
