@@ -81,15 +81,15 @@ def run(arguments: argparse.Namespace) -> int:
         from belong.reporting.gallery.selection import MOST, photo_px
         from belong.reporting.gallery.sprite_sheets import KeptImages
 
-        kept, count = KeptImages(), len(incoming.files)
+        kept_images, count = KeptImages(), len(incoming.files)
         if count <= MOST:  # otherwise the gallery shows a selection, made after scoring
-            gallery = {"observe": kept.observe, "thumbnail_px": photo_px(count)}
+            gallery = {"observe": kept_images.observe, "thumbnail_px": photo_px(count)}
 
         def save(read: list[str]) -> None:
             names.extend(read)
             from belong.reporting.gallery.gallery import save_gallery  # imported after scoring
 
-            save_gallery(incoming, read, model, output, options, source=source, kept=kept)
+            save_gallery(incoming, read, model, output, options, source=source, kept=kept_images)
 
         gallery["finish"] = save
     summary = score_files(

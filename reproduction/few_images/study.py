@@ -309,7 +309,7 @@ def planned(photos: Photos, own: np.ndarray, backbone: Backbone, seed: int) -> P
     values = parameters(settings)
     kind, alpha = choose_calibration(
         contents,
-        asked="auto",
+        requested="auto",
         alpha=values.calibration.alpha,
         own_alpha=False,
         is_frozen=True,

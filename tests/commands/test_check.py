@@ -395,7 +395,7 @@ def test_check_refuses_what_fit_refuses_and_divides_the_rest_as_fit_does(
     values = parameters({})
     try:
         kind, planned = choose_calibration(
-            data, asked="auto", alpha=alpha or values.calibration.alpha,
+            data, requested="auto", alpha=alpha or values.calibration.alpha,
             own_alpha=alpha is not None, is_frozen=is_frozen, split=values.split,
         )  # fmt: skip
         fitted = plan(

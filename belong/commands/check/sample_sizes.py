@@ -128,7 +128,7 @@ def as_fitted(counts: pd.DataFrame, options: CheckOptions, *, is_frozen: bool) -
     try:
         kind, alpha = plan.choose_calibration(
             _listed(counts),
-            asked="auto",
+            requested="auto",
             alpha=alpha,
             own_alpha=options.alpha is not None,
             is_frozen=is_frozen,
