@@ -249,7 +249,7 @@ def test_heic_photos_without_the_extra_are_told_in_one_line_before_any_work(
     photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
-    monkeypatch.setattr(isolation, "_kept", [])
+    monkeypatch.setattr(isolation, "_idle", [])
     monkeypatch.setattr(sys, "frozen", True, raising=False)  # a process would have the extra
     for place in range(3):
         (photos / f"ant/{place}.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")

@@ -13,7 +13,7 @@ from belong.commands.check.options import CheckOptions
 from belong.commands.check.report import Finding
 from belong.commands.fit import plan
 from belong.commands.fit.settings import parameters
-from belong.data.dataset import DataSet, drawn
+from belong.data.dataset import DataSet, draw_count
 from belong.runtime.errors import InputError
 from belong.runtime.text import counted
 
@@ -109,9 +109,9 @@ def division(
     """
     test, train = counts["test"], counts["train"]
     if not test.any():
-        test = train.map(lambda images: drawn(images, test_fraction))
+        test = train.map(lambda images: draw_count(images, test_fraction))
         train = train - test
-    calibration = train.map(lambda images: drawn(images, calibration_fraction))
+    calibration = train.map(lambda images: draw_count(images, calibration_fraction))
     return pd.DataFrame({"train": train - calibration, "calibration": calibration, "test": test})
 
 
@@ -127,7 +127,7 @@ def as_fitted(counts: pd.DataFrame, options: CheckOptions, *, is_frozen: bool) -
     share = plan.least_share(len(counts), split)
     try:
         kind, alpha = plan.choose_calibration(
-            _listed(counts),
+            _placeholder(counts),
             requested="auto",
             alpha=alpha,
             own_alpha=options.alpha is not None,
@@ -149,7 +149,7 @@ def as_fitted(counts: pd.DataFrame, options: CheckOptions, *, is_frozen: bool) -
     return Training(kind, alpha, share, small, refused)
 
 
-def _listed(counts: pd.DataFrame) -> DataSet:
+def _placeholder(counts: pd.DataFrame) -> DataSet:
     """Return so many images of each class, without pixels: the form in which `plan` counts them."""
     train, test = counts["train"].to_numpy(), counts["test"].to_numpy()
     labels = np.tile(np.arange(len(counts)), 2).repeat(np.concatenate([train, test]))

@@ -24,7 +24,7 @@ from belong.calibration.sample_size import (
     least_to_calibrate,
 )
 from belong.calibration.sample_size import LEAST_IMAGES as LEAST_TO_COMBINE
-from belong.data.dataset import DataSet, drawn
+from belong.data.dataset import DataSet, draw_count
 from belong.data.image_folder import ImageFiles
 from belong.data.image_reader import has_color, shorter_side
 from belong.data.isolation import each_item
@@ -170,7 +170,7 @@ def plan(
             train_counts = without_test(train_counts, split.test_fraction)
         least = least_share(len(images.class_names), split)
         calibration_fraction = held_out(train_counts, alpha=alpha, least=least, guarantee=guarantee)
-        fit_count = sum(count - drawn(count, calibration_fraction) for count in train_counts)
+        fit_count = sum(count - draw_count(count, calibration_fraction) for count in train_counts)
     network, side_px, why = network_for(images, backbone)
     network = str(settings.get("network", network))
     training = training_of(
@@ -312,7 +312,7 @@ def _check_classes(
 
 def without_test(train_counts: Sequence[int], test_fraction: float) -> list[int]:
     """Return the training images of each class that remain beside the test share."""
-    return [count - drawn(count, test_fraction) for count in train_counts]
+    return [count - draw_count(count, test_fraction) for count in train_counts]
 
 
 def held_out(
@@ -335,7 +335,7 @@ def held_out(
     """
     images, least_count = sum(train_counts), least_held_out(alpha, guarantee) + SPARE
     share = max(least, least_count / max(1, images))
-    while share <= 0.5 and sum(drawn(count, share) for count in train_counts) < least_count:
+    while share <= 0.5 and sum(draw_count(count, share) for count in train_counts) < least_count:
         share = _next_share(share, train_counts)
     if share > 0.5:
         helps = "a larger alpha, or more images," if least_count > LEAST_NEEDED else "more images"
@@ -348,7 +348,8 @@ def held_out(
     # Each class has its own threshold; raise the share for this if a half is enough.
     fraction, least_of_class = share, 2 * least_to_calibrate(alpha) + SPARE
     while (
-        fraction <= 0.5 and min(drawn(count, fraction) for count in train_counts) < least_of_class
+        fraction <= 0.5
+        and min(draw_count(count, fraction) for count in train_counts) < least_of_class
     ):
         fraction = _next_share(fraction, train_counts)
     return fraction if fraction <= 0.5 else share
@@ -356,7 +357,7 @@ def held_out(
 
 def _next_share(share: float, train_counts: Sequence[int]) -> float:
     """Return the next share, with four digits, at which a class gives one more image."""
-    more = min((drawn(count, share) + 0.5) / count for count in train_counts if count)
+    more = min((draw_count(count, share) + 0.5) / count for count in train_counts if count)
     return (math.floor(more * 1e4) + 1) / 1e4
 
 

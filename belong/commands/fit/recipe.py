@@ -351,7 +351,7 @@ def _images(values: Parameters, announce: Callable[[str], None], *, cross: bool)
     packs = pack_all(folders, options=values.images)
     for folder, packed in packs.items():
         limit = values.images.max_bad_fraction
-        check_enough(packed, Path(folder), max_bad_fraction=limit, listed=ELSEWHERE)
+        check_enough(packed, Path(folder), max_bad_fraction=limit, list_name=ELSEWHERE)
         if bad := len(packed.unreadable):
             count = bad + len(packed.data.labels)
             say(f"{folder}: {bad} of {count} images cannot be read; {ELSEWHERE} lists them")
