@@ -19,10 +19,10 @@ from belong.calibration.sample_size import MARGINAL, Guarantee, least_held_out
 from belong.data.dataset import (
     IS_IN,
     DataSet,
-    chosen,
     copies,
-    drawn,
+    draw_count,
     hashes,
+    select_classes,
     with_test_part,
     without,
 )
@@ -96,7 +96,7 @@ def split(
         fraction = options.test_fraction
         sources[kind] = with_test_part(sources[kind], fraction=fraction, rng=rng)
     sets = {
-        kind: chosen(sources[kind], section.classes, paths[kind])
+        kind: select_classes(sources[kind], section.classes, paths[kind])
         for kind, section in choices.items()
     }
     check_pair(
@@ -218,7 +218,7 @@ def _normal_parts(
         return parts
     for label in range(len(data.class_names)):
         rows = np.flatnonzero((data.labels == label) & ~data.is_test & is_eligible)
-        held_out = rng.permutation(rows)[: drawn(len(rows), fraction)]
+        held_out = rng.permutation(rows)[: draw_count(len(rows), fraction)]
         parts[held_out] = "normal/calibration"
     return parts
 
