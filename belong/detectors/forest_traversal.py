@@ -82,18 +82,18 @@ def depths(trees: Grove, columns: np.ndarray, *, out: np.ndarray) -> None:
     """Add to `out` (n,) float64 the depth of each of n vectors in each tree: columns (d, n)."""
     n = columns.shape[1]
     beyond = _beyond(trees, columns)
-    bits = np.full((len(trees.depth), beyond.shape[1]), 255, dtype=np.uint8)
-    went_right = np.zeros((len(trees.turns), *bits.shape), dtype=np.uint8)
+    inside = np.full((len(trees.depth), beyond.shape[1]), 255, dtype=np.uint8)
+    went_right = np.zeros((len(trees.turns), *inside.shape), dtype=np.uint8)
     for turn, turns in zip(trees.turns, went_right, strict=True):
-        above, m = bits.take(turn.source, axis=0), len(turn.source)
-        bits = np.empty((2 * m, above.shape[1]), dtype=np.uint8)
-        np.bitwise_and(above, beyond.take(turn.cut, axis=0), out=bits[m:])
-        np.bitwise_xor(above, bits[m:], out=bits[:m])
+        above, m = inside.take(turn.source, axis=0), len(turn.source)
+        inside = np.empty((2 * m, above.shape[1]), dtype=np.uint8)
+        np.bitwise_and(above, beyond.take(turn.cut, axis=0), out=inside[m:])
+        np.bitwise_xor(above, inside[m:], out=inside[:m])
         # A vector is in one node of a tree only, so `or` is the sum.
         start = turn.widths[0]
-        chunk = bits[m : m + start].copy()
+        chunk = inside[m : m + start].copy()
         for width in turn.widths[1:]:
-            np.bitwise_or(chunk[:width], bits[m + start :][:width], out=chunk[:width])
+            np.bitwise_or(chunk[:width], inside[m + start :][:width], out=chunk[:width])
             start += width
         turns[turn.trees] = chunk
     size = trees.depth.shape[1]

@@ -230,9 +230,9 @@ def _score_unfinished(
                 for files in finished:
                     progress.update(files)
         except KeyboardInterrupt:
-            finished = sum(len(batch.files) for batch in batches if batch.rows_path.exists())
+            done_count = sum(len(batch.files) for batch in batches if batch.rows_path.exists())
             raise KeyboardInterrupt(
-                f"interrupted; {finished} of {n} images are done; run the same command to resume"
+                f"interrupted; {done_count} of {n} images are done; run the same command to resume"
             ) from None
     return remaining
 
