@@ -89,7 +89,9 @@ def run(arguments: argparse.Namespace) -> int:
             names.extend(read)
             from belong.reporting.gallery.gallery import save_gallery  # imported after scoring
 
-            save_gallery(incoming, read, model, output, options, source=source, kept=kept_images)
+            save_gallery(
+                incoming, read, model, output, options, source=source, kept_images=kept_images
+            )
 
         gallery["finish"] = save
     summary = score_files(
