@@ -350,7 +350,7 @@ def is_mistaken(errors: np.ndarray, size: int) -> bool:
 
 
 def skill_of(accuracy: float, chance: float) -> float:
-    """Return the share of a constant prediction's errors that the model avoids; 0 without errors."""
+    """Return the share of a constant prediction's errors that the model avoids; 0 without any."""
     return (accuracy - chance) / (1 - chance) if chance < 1 else 0.0
 
 

@@ -129,7 +129,7 @@ def of_files(
     finally:
         answers.close()
     reasons = [reason for _, path in batches for reason in results[path][1]]
-    read = [file for file, reason in zip(incoming.files, reasons, strict=True) if not reason]
+    readable = [file for file, reason in zip(incoming.files, reasons, strict=True) if not reason]
     unread = [
         (in_table(file), reason)
         for file, reason in zip(incoming.files, reasons, strict=True)
@@ -137,8 +137,8 @@ def of_files(
     ]
     arrays = [results[path][0] for _, path in batches]
     return Images(
-        names=[in_table(file) for file in read],
-        sources=[incoming.path(file) for file in read],
+        names=[in_table(file) for file in readable],
+        sources=[incoming.path(file) for file in readable],
         **{name: np.concatenate([one[name] for one in arrays]) for name in arrays[0]},
         unreadable=unread + [(in_table(folder), why) for folder, why in incoming.shut],
         ignored=[(in_table(path), why) for path, why in incoming.ignored],

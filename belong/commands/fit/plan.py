@@ -439,8 +439,8 @@ def network_for(
         why = f"learned weights of {backbone.name} ({terms}): {layer}"
         return backbone.name, backbone.side_px, why
     side = typical_side(images)
-    what = "an autoencoder" if is_one_class else "a small network"
-    description = f"images of about {side} px: {what} is trained from scratch"
+    trained_part = "an autoencoder" if is_one_class else "a small network"
+    description = f"images of about {side} px: {trained_part} is trained from scratch"
     if is_small_and_grey(images):
         return SMALL_NETWORK, max(side, LEAST_PX), description
     side_px = min(max(side, LEAST_PHOTO_PX), SMALL_PX)
