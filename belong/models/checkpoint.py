@@ -110,17 +110,17 @@ class Checkpoint:
     def __init__(self, path: Path, key: str) -> None:
         """Read the state of an interrupted run; see `checkpoint_beside` for the key."""
         self._path, self._key = path, key
-        self._found = self._read()
-        self.epochs = len(self._found[1]["history"]) if self._found else 0
-        self.attempt: int = self._found[1]["attempt"] if self._found else 0
+        self._saved_state = self._read()
+        self.epochs = len(self._saved_state[1]["history"]) if self._saved_state else 0
+        self.attempt: int = self._saved_state[1]["attempt"] if self._saved_state else 0
         self._seconds, self._at = 0.0, time.monotonic()
         self.watch = lambda _row: None
 
     def take_up(self, state: TrainingState) -> None:
         """Restore the state of an interrupted training, if there is one."""
-        if self._found:
-            state.take_up(*self._found)
-            self._found = None
+        if self._saved_state:
+            state.take_up(*self._saved_state)
+            self._saved_state = None
 
     def keep(self, state: TrainingState) -> None:
         """Save the state after an epoch, unless it was saved recently."""

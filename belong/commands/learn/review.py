@@ -106,8 +106,10 @@ def _folder(name: str, column: "pd.Series[str] | None", folder: Path | None) -> 
         return str(folder)
     folders = sorted(set(column)) if column is not None else []
     if len(folders) != 1:
-        got = "none" if not folders else f"{len(folders)}"
-        raise InputError(f"{name}: names {got} for the folder; expected one, or --images FOLDER")
+        folder_count = "none" if not folders else f"{len(folders)}"
+        raise InputError(
+            f"{name}: names {folder_count} for the folder; expected one, or --images FOLDER"
+        )
     top = from_exact(folders[0])
     if top and not Path(top).is_dir():
         raise InputError(

@@ -101,9 +101,9 @@ def backbone_of_file(path: Path) -> Backbone:
     name = looks_like(values)
     if name is None:
         nearest = _nearest(values)
-        shown = f"; the nearest is {nearest}: {_misfit(nearest, values)}" if nearest else ""
+        hint = f"; the nearest is {nearest}: {_misfit(nearest, values)}" if nearest else ""
         raise InputError(
-            f"{path}: {len(values)} arrays of no network that is recognized by its arrays{shown}; "
+            f"{path}: {len(values)} arrays of no network that is recognized by its arrays{hint}; "
             f"expected the network's name as well: --backbone NAME, any name of timm's"
         )
     return backbone_named(name, str(path))
@@ -296,17 +296,17 @@ def _of_hub(name: str) -> Backbone:
     if not repository:
         raise InputError(f"network {name}: timm has no weights for it; pass --weights FILE")
     try:
-        kept = try_to_load_from_cache(repository, file)
-        if not isinstance(kept, str):
+        cached_path = try_to_load_from_cache(repository, file)
+        if not isinstance(cached_path, str):
             _ask(hf_hub_url(repository, file))
-            kept = hf_hub_download(repository, file)
+            cached_path = hf_hub_download(repository, file)
     except (OSError, HTTPException, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split()).strip("<>")[:200]
         raise InputError(
             f"{name}: its weights cannot be had from the Hugging Face Hub ({repository}): "
             f"{reason}; give --weights FILE, or use efficientnet_lite0, whose weights come with pip"
         ) from None
-    path = Path(kept)
+    path = Path(cached_path)
     blob = path.resolve().name  # the Hub's cache uses the SHA-256 as the name of a large file
     if re.fullmatch("[0-9a-f]{64}", blob) and sha256(path) != blob:
         raise InputError(
