@@ -66,10 +66,10 @@ def row(command: argparse.ArgumentParser, action: argparse.Action) -> tuple[str,
     )
     value = "" if action.nargs == 0 else f" {formatter._format_args(action, metavar(1)[0])}"
     names = ", ".join(action.option_strings)
-    shown = f"{names}{value}" if names else str(metavar(1)[0])
+    usage = f"{names}{value}" if names else str(metavar(1)[0])
     text = formatter._expand_help(action) if action.help else ""
-    needed = " (required)" if action.option_strings and action.required else ""
-    return f"`{shown}`".replace("|", "\\|"), f"{text}{needed}".replace("|", "\\|")
+    mark = " (required)" if action.option_strings and action.required else ""
+    return f"`{usage}`".replace("|", "\\|"), f"{text}{mark}".replace("|", "\\|")
 
 
 def commands(folder: str) -> str:
@@ -87,8 +87,8 @@ def pages(root: Path) -> dict[Path, str]:
     }
     for name, (_, does) in COMMANDS.items():
         path = folder / f"{name}.md"
-        begun = PAGE.format(name=name, does=f"{does[0].upper()}{does[1:]}.")
-        text = path.read_text(encoding="utf-8") if path.exists() else begun
+        new_page = PAGE.format(name=name, does=f"{does[0].upper()}{does[1:]}.")
+        text = path.read_text(encoding="utf-8") if path.exists() else new_page
         texts[path] = replaced(text, "options", options(name))
     return texts
 

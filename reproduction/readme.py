@@ -83,7 +83,7 @@ def main(
         raise InputError(f"{grid}: no such file; run `make grid`")
     root = readme.parent
     numbers, values = json.loads(metrics.read_text(encoding="utf-8")), read(params)
-    shown = diff.read_text(encoding="utf-8").rstrip().splitlines()
+    diff_lines = diff.read_text(encoding="utf-8").rstrip().splitlines()
     parts = {
         "README.md": {
             "results": few_results(numbers, values),
@@ -99,7 +99,7 @@ def main(
         "docs/pipeline.md": {
             "pipeline": "![The stages of the pipeline](pipeline.svg)",
             "stages": stages(root / "dvc.yaml", root / "data" / "dvc.yaml"),
-            "diff": "\n".join(["```text", *shown, "```"]),
+            "diff": "\n".join(["```text", *diff_lines, "```"]),
         },
     }
     for name, blocks in parts.items():
@@ -168,14 +168,14 @@ def photo_results(tables: Sequence[pd.DataFrame]) -> str:
     rows = []
     for pair, name in PHOTO_NAMES.items():
         group = cells[cells["pair"] == pair]
-        shown = [
+        numbers = [
             mean_and_sd(group[column])
             for column in (
                 "classification.accuracy",
                 *(f"detectors.{COMBINED}.{key}" for key in ("auroc", "far_auroc", "false_reject")),
             )
         ]
-        rows.append([name, f"{group['data.normal_train'].iloc[0]:,}", *shown])
+        rows.append([name, f"{group['data.normal_train'].iloc[0]:,}", *numbers])
     return table(PHOTO_HEADINGS, rows)
 
 

@@ -32,7 +32,7 @@ def main(params: Path, rows: Path, unreadable: Path, ignored: Path, images: Path
     save_csv(ignored, _listed({path: one.ignored for path, one in packs.items()}))
     for path, one in packs.items():
         limit = values.images.max_bad_fraction
-        check_enough(one, Path(path), max_bad_fraction=limit, listed=unreadable)
+        check_enough(one, Path(path), max_bad_fraction=limit, list_name=unreadable)
         if one.unreadable:
             count = len(one.unreadable) + len(one.data.labels)
             left_out = f"{len(one.unreadable)} of {count} images cannot be read and are skipped"

@@ -130,10 +130,10 @@ def export(
         raise InputError(f"{name}: exists; expected the name of a new file")
     if not out.parent.is_dir():
         raise InputError(f"{printable(out.parent)}: no such folder; expected one for {out.name}")
-    loaded = model if isinstance(model, Model) else load_model(as_path("model", model))
-    bundle = loaded.bundle
-    moved = ScoringOptions(alpha=alpha, guarantee=guarantee)
-    rule = rule_for(bundle, moved)
+    loaded_model = model if isinstance(model, Model) else load_model(as_path("model", model))
+    bundle = loaded_model.bundle
+    options = ScoringOptions(alpha=alpha, guarantee=guarantee)
+    rule = rule_for(bundle, options)
     try:
         from belong.prediction.onnx.export import model as onnx_model
         from belong.prediction.onnx.verify import check, compare
@@ -144,7 +144,9 @@ def export(
             f"{error.name} is not installed; run pip install onnx onnxscript onnxruntime"
         ) from None
 
-    form = loaded.predictor.manifest.form  # a model whose arrays do not fit together is refused
+    form = (
+        loaded_model.predictor.manifest.form
+    )  # a model whose arrays do not fit together is refused
     comparison = None
     with whole_file(out) as part:
         part.write_bytes(onnx_model(bundle, rule).SerializeToString(deterministic=True))

@@ -103,5 +103,5 @@ def parser(called: str) -> argparse.ArgumentParser:
 
 
 def _report(command: str, text: str) -> None:
-    shown = text.encode("utf-8", "backslashreplace").decode("utf-8")
-    on_stderr(f"belong {command}: {shown}")
+    printable_text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    on_stderr(f"belong {command}: {printable_text}")

@@ -73,23 +73,25 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     incoming, source = find(arguments.images, follow_links=arguments.follow_links)
     output, options = arguments.output, scoring_options(arguments)
-    moved = {name: getattr(arguments, name) for name in ("alpha", "guarantee", "fdr")}
-    options = replace(options, **moved)
+    overrides = {name: getattr(arguments, name) for name in ("alpha", "guarantee", "fdr")}
+    options = replace(options, **overrides)
     names: list[str] = []  # readable files
     gallery: dict[str, Any] = {"finish": names.extend}
     if not arguments.no_gallery:
         from belong.reporting.gallery.selection import MOST, photo_px
         from belong.reporting.gallery.sprite_sheets import KeptImages
 
-        kept, count = KeptImages(), len(incoming.files)
+        kept_images, count = KeptImages(), len(incoming.files)
         if count <= MOST:  # otherwise the gallery shows a selection, made after scoring
-            gallery = {"observe": kept.observe, "thumbnail_px": photo_px(count)}
+            gallery = {"observe": kept_images.observe, "thumbnail_px": photo_px(count)}
 
-        def save(read: list[str]) -> None:
-            names.extend(read)
+        def save(readable: list[str]) -> None:
+            names.extend(readable)
             from belong.reporting.gallery.gallery import save_gallery  # imported after scoring
 
-            save_gallery(incoming, read, model, output, options, source=source, kept=kept)
+            save_gallery(
+                incoming, readable, model, output, options, source=source, kept_images=kept_images
+            )
 
         gallery["finish"] = save
     summary = score_files(
@@ -118,7 +120,7 @@ def resumes_sorting(arguments: argparse.Namespace) -> bool:
     return counts is not None
 
 
-def sort_and_list(arguments: argparse.Namespace, incoming: "Incoming", read: list[str]) -> None:
+def sort_and_list(arguments: argparse.Namespace, incoming: "Incoming", readable: list[str]) -> None:
     """Sort the images by their verdicts, and write the lists, as requested."""
     if not (arguments.sort or arguments.write_list):
         return
@@ -129,7 +131,7 @@ def sort_and_list(arguments: argparse.Namespace, incoming: "Incoming", read: lis
     out = arguments.output
     rows = load_csv(out / PREDICTIONS, "class", "belongs", as_text=True)
     groups = dict.fromkeys(incoming.files, sorting.UNREADABLE)
-    for file, name, belongs in zip(read, rows["class"], rows["belongs"], strict=True):
+    for file, name, belongs in zip(readable, rows["class"], rows["belongs"], strict=True):
         groups[file] = sorting.group_of(name, belongs=belongs == "True")
     if arguments.write_list:
         ends_in_null = arguments.write_list == "null"

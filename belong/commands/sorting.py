@@ -1,8 +1,8 @@
 """Sort images by their verdicts: into `sorted/belongs/CLASS`, `rejected` and `unreadable`.
 
-The list of what goes where, sorted.csv, is on the disk before the first file is placed, and the
-file `.sorting` says that it is not carried out yet. So the same call goes on after an interruption,
-and `unsort` brings all back, whenever the power failed.
+The plan, sorted.csv, is written before the first file is placed. The marker file `.sorting` exists
+until the plan is carried out. After an interruption at any time, even a power failure, the same
+call resumes, and `unsort` restores all files.
 """
 
 import csv
@@ -33,20 +33,20 @@ TREE, LIST, MARK = "sorted", "sorted.csv", ".sorting"
 BELONGS, REJECTED, UNREADABLE = "belongs", "rejected", "unreadable"
 GROUPS = (BELONGS, REJECTED, UNREADABLE)
 COLUMNS = ("source", "target", "how", "link")
-MOST_BYTES = 2**30  # of the list
-LONGEST = 200  # bytes of a name in the tree: some space is left for what tells names apart
+MOST_BYTES = 2**30  # maximum size of sorted.csv
+LONGEST = 200  # maximum bytes of a file name in the tree; file systems allow 255
 ODD = str.maketrans({sign: f"%{ord(sign):02X}" for sign in '/\\:*?"<>|'})
 
 
 @dataclass(frozen=True)
 class Placed:
-    """Where a file goes.
+    """The placement of one file.
 
     Attributes:
-        source: its absolute path.
-        target: its absolute path in the tree.
+        source: absolute path of the file.
+        target: absolute path in the tree.
         how: "link", "copy" or "move".
-        link: the text of a link that is moved, which would lead elsewhere from another folder.
+        link: target text of a moved symbolic link, which may be relative; else empty.
     """
 
     source: Path
@@ -64,13 +64,14 @@ def sort_images(
 ) -> dict[str, int]:
     """Sort the images of a folder by their verdicts, into `OUTPUT/sorted`.
 
-    The tree has `belongs/CLASS`, `rejected` and `unreadable`; equal names from several folders get
-    the names of their folders. Nothing is written over. OUTPUT/sorted.csv lists what went where:
-    `unsort` brings it back. After an interruption the same call goes on.
+    The tree has the folders `belongs/CLASS`, `rejected` and `unreadable`. Equal file names from
+    several folders are extended by the names of their folders. No file is overwritten.
+    OUTPUT/sorted.csv lists the old and new place of each file; `unsort` restores the files. After
+    an interruption the same call resumes.
 
     Args:
         images: the folder whose images were predicted.
-        predictions: what `Model.predict` said of the folder.
+        predictions: the result of `Model.predict` for the folder.
         output: a folder outside of the images.
         how: "link", "copy" or "move".
 
@@ -78,8 +79,8 @@ def sort_images(
         The number of images in `belongs`, `rejected` and `unreadable`.
 
     Raises:
-        InputError: the predictions are of other images; a folder cannot be written; another
-            sorting is not finished there.
+        InputError: the predictions are of other images, a folder cannot be written, or `output` has
+            another unfinished sorting.
 
     Example:
         >>> predictions = belong.load_model("model").predict("photos")
@@ -110,12 +111,12 @@ def _groups_of(predictions: "Predictions") -> Iterator[str]:
 
 
 def group_of(name: str, *, belongs: bool) -> str:
-    """Return the folder in the tree of an image that was read, of the class `name`."""
+    """Return the folder in the tree for a readable image of the class `name`."""
     return f"{BELONGS}/{as_folder(name)}" if belongs else REJECTED
 
 
 def as_folder(name: str) -> str:
-    """Return the name of a class as that of one folder, which is not hidden and leads nowhere."""
+    """Return a class name as the name of a single folder that is neither hidden nor a path."""
     text = exact(name).translate(ODD)
     text = f"%2E{text[1:]}" if text.startswith(".") else text or "%"
     return _shortened(text, "")
@@ -129,68 +130,70 @@ def sort_files(
     Args:
         incoming: the files.
         groups: file -> the folder in the tree, see `group_of`.
-        out: the folder with the tree and the list.
-        how: they are placed.
+        out: the folder for the tree and the list.
+        how: the kind of placement.
 
     Raises:
-        InputError: something is in the way; it says how far it came.
+        InputError: a file cannot be placed; the message has the number of placed files.
     """
     with one_writer(out / LIST, on_stderr):
-        before = _listed(out)
-        if (out / MARK).exists():  # one that wrote no list has placed nothing
+        old_rows = _load_list(out)
+        if (out / MARK).exists():  # its sorting wrote no list, and has placed no file
             (out / MARK).unlink()
-        if how != "move":  # a link or a copy follows the new verdicts; what was moved stays
-            again = [row for row in before if row.how != "move"]
-            before = [row for row in before if row.how == "move"] + _taken_back(again)
-        rows = list(_planned(incoming, groups, out, how))
+        if how != "move":  # replace links and copies by the new verdicts; moved files stay
+            replaced_rows = [row for row in old_rows if row.how != "move"]
+            old_rows = [row for row in old_rows if row.how == "move"] + _take_all_back(
+                replaced_rows
+            )
+        rows = list(_placements(incoming, groups, out, how))
         if how == "move":
             _check_movable(rows)
-        others = sum(row.how != how for row in rows)
-        if others:
-            images = counted(others, "image lies", "images lie")
+        link_count = sum(row.how != how for row in rows)
+        if link_count:
+            images = counted(link_count, "image lies", "images lie")
             on_stderr(f"{printable(incoming.top)}: {images} outside of it: linked, not moved")
-        _save(out, [*before, *rows], _key(incoming.top, how), len(before))
+        _save(out, [*old_rows, *rows], _key(incoming.top, how), len(old_rows))
         _carry_out(rows, out)
         (out / MARK).unlink()
     return _counts(rows, out)
 
 
 def finish_sorting(out: Path, source: Path | str, how: Placement) -> dict[str, int] | None:
-    """Carry out the list of a sorting that was interrupted; return its counts, None if none was.
+    """Finish an interrupted sorting; return its counts, or None if there is none.
 
     Raises:
-        InputError: it was of another folder, or of another kind.
+        InputError: the interrupted sorting has another source folder, or another placement.
     """
     if not (out / MARK).exists():
         return None
     with one_writer(out / LIST, on_stderr):
         mark = _mark(out)
-        if mark is None:  # it was finished meanwhile, or has written no list
+        if mark is None:  # another process has finished it, or it has written no list
             return None
         if mark["key"] != _key(str(source), how):
             raise InputError(
                 f"{printable(out)}: another sorting is not finished; the same command finishes it, "
                 f"and `belong unsort` takes it back"
             )
-        rows = _listed(out)[mark["first"] :]
+        rows = _load_list(out)[mark["first"] :]
         _carry_out(rows, out)
         (out / MARK).unlink()
     return _counts(rows, out)
 
 
 def unsort(output: str | os.PathLike[str]) -> int:
-    """Take a sorting back: bring back what was moved, remove the links and copies.
+    """Undo a sorting: move the moved files back, and remove the links and copies.
 
-    Nothing is written over: a file whose old place is taken stays, as does a copy that was changed.
+    No file is overwritten: a file stays in the tree if its old path exists, as does a changed copy.
 
     Args:
         output: the folder with sorted.csv.
 
     Returns:
-        The number of files that were taken back.
+        The number of restored files.
 
     Raises:
-        InputError: there is no list, or some files cannot be taken back; the list keeps them.
+        InputError: there is no list, or some files cannot be restored; the list keeps these.
 
     Example:
         >>> belong.unsort("photos")
@@ -202,12 +205,12 @@ def unsort(output: str | os.PathLike[str]) -> int:
     if not (out / LIST).is_file():
         raise InputError(f"{printable(out)}: has no {LIST}; `belong score --sort` writes it")
     with one_writer(out / LIST, on_stderr):
-        rows = _listed(out)
-        with _saying_how_far(out, len(rows)) as done:
-            stuck = _taken_back(rows, done)
-        if stuck:
-            _save_list(out, stuck)
-            first, n = stuck[0], counted(len(stuck), "file")
+        rows = _load_list(out)
+        with _reporting_progress(out, len(rows)) as undone:
+            failed = _take_all_back(rows, undone)
+        if failed:
+            _save_list(out, failed)
+            first, n = failed[0], counted(len(failed), "file")
             raise InputError(
                 f"{printable(first.target)}: cannot be taken back: it was changed, or something is "
                 f"at {printable(first.source)}; {n} like this, and {LIST} keeps them"
@@ -221,32 +224,32 @@ def unsort(output: str | os.PathLike[str]) -> int:
 # --- the plan -----------------------------------------------------------------------------------
 
 
-def _planned(
+def _placements(
     incoming: Incoming, groups: Mapping[str, str], out: Path, how: Placement
 ) -> Iterator[Placed]:
-    """Yield a place for each file that is there: in its group, by its name if no other has it."""
+    """Yield the placement of each existing file: the folder of its group, and an unused name."""
     top = Path(os.path.realpath(incoming.top))
-    tree, seen = out.absolute() / TREE, set[str]()
+    tree, sources = out.absolute() / TREE, set[str]()
     files = []
     for file in incoming.files:
         path = incoming.path(file)
         place = os.path.join(os.path.realpath(path.parent), path.name)  # noqa: PTH118
-        if file in groups and os.path.lexists(path) and place not in seen:
-            seen.add(place)
+        if file in groups and os.path.lexists(path) and place not in sources:
+            sources.add(place)
             files.append((file, Path(place)))
     names = Counter((groups[file], Path(file).name.casefold()) for file, _ in files)
-    used: dict[str, set[str]] = {}
+    used_names: dict[str, set[str]] = {}
     for file, source in files:
         group, name = groups[file], Path(file).name
-        if group not in used:
-            used[group] = {one.casefold() for one in _names_in(tree / group)}
+        if group not in used_names:
+            used_names[group] = {one.casefold() for one in _names_in(tree / group)}
         folders = Path(file).parent.parts
         several = names[group, name.casefold()] > 1
-        name = _unused(name, "-".join(folders).strip("/-") if several else "", used[group])
-        used[group].add(name.casefold())
-        # What a folder shows of others by a link is theirs: it is not moved.
-        is_own = not incoming.top or top in source.parents
-        kind: Placement = how if is_own or how != "move" else "link"
+        name = _unused(name, "-".join(folders).strip("/-") if several else "", used_names[group])
+        used_names[group].add(name.casefold())
+        # A file outside of the folder, which a link leads to, is not moved.
+        is_inside = not incoming.top or top in source.parents
+        kind: Placement = how if is_inside or how != "move" else "link"
         is_link = kind == "move" and source.is_symlink()
         link = os.fspath(source.readlink()) if is_link else ""
         yield Placed(source, tree / group / name, kind, link)
@@ -256,27 +259,27 @@ def _names_in(folder: Path) -> list[str]:
     return os.listdir(folder) if folder.is_dir() else []  # noqa: PTH208
 
 
-def _unused(name: str, folders: str, used: set[str]) -> str:
-    """Return `NAME (FOLDERS).jpg`, or with a number, whichever is free."""
-    tried = [f" ({folders})"] if folders else [""]
-    for number in range(len(used) + 2):
-        end = tried[0] if number == 0 else f"{tried[0]} ({number + 1})"
+def _unused(name: str, folders: str, used_names: set[str]) -> str:
+    """Return the first unused name: `NAME (FOLDERS).jpg`, then `NAME (FOLDERS) (NUMBER).jpg`."""
+    extension = [f" ({folders})"] if folders else [""]
+    for number in range(len(used_names) + 2):
+        end = extension[0] if number == 0 else f"{extension[0]} ({number + 1})"
         free = _shortened(name, end)
-        if free.casefold() not in used:
+        if free.casefold() not in used_names:
             return free
     raise AssertionError("of more numbers than names one is free")
 
 
 def _shortened(name: str, end: str) -> str:
-    """Return a name with `end` before its suffix, cut so that every file system takes it."""
+    """Return a name with `end` before its suffix, shortened to `LONGEST` bytes."""
     path = Path(name)
     stem, suffix = path.stem, path.suffix
     whole = os.fsencode(stem + end + suffix)
     if len(whole) <= LONGEST:
         return stem + end + suffix
     mark = "~" + sha256(os.fsencode(name + end)).hexdigest()[:8]
-    kept = os.fsencode(stem + end)[: LONGEST - len(mark) - len(os.fsencode(suffix[:20]))]
-    return kept.decode("utf-8", "ignore") + mark + suffix[:20]
+    beginning = os.fsencode(stem + end)[: LONGEST - len(mark) - len(os.fsencode(suffix[:20]))]
+    return beginning.decode("utf-8", "ignore") + mark + suffix[:20]
 
 
 def _check_movable(rows: Iterable[Placed]) -> None:
@@ -288,7 +291,7 @@ def _check_movable(rows: Iterable[Placed]) -> None:
             )
 
 
-# --- the list, and what it says -----------------------------------------------------------------
+# --- the list of placements ---------------------------------------------------------------------
 
 
 def _key(source: str, how: Placement) -> str:
@@ -296,7 +299,7 @@ def _key(source: str, how: Placement) -> str:
 
 
 def _save(out: Path, rows: list[Placed], key: str, first: int) -> None:
-    """Write the mark, and then the list that it belongs to, of which `first` rows are older."""
+    """Write the marker file, then the list; its first `first` rows are of earlier sortings."""
     make_folder(out)
     text = _text_of(out, rows)
     mark = {"key": key, "list": sha256(text.encode()).hexdigest(), "first": first}
@@ -320,7 +323,7 @@ def _text_of(out: Path, rows: list[Placed]) -> str:
 
 
 def _mark(out: Path) -> dict[str, Any] | None:
-    """Return what the mark says, if the list that it belongs to was written."""
+    """Return the content of the marker file; None unless the list matches its checksum."""
     try:
         mark = json.loads(read_bytes(out / MARK))
         text = read_bytes(out / LIST, most=MOST_BYTES)
@@ -330,11 +333,11 @@ def _mark(out: Path) -> dict[str, Any] | None:
         return None
 
 
-def _listed(out: Path) -> list[Placed]:
+def _load_list(out: Path) -> list[Placed]:
     """Return the rows of the list; none if there is no list.
 
     Raises:
-        InputError: it is not the list of a sorting.
+        InputError: the file is no list of a sorting.
     """
     path = out / LIST
     if not path.exists():
@@ -357,27 +360,27 @@ def _listed(out: Path) -> list[Placed]:
 
 def _carry_out(rows: list[Placed], out: Path) -> None:
     """Place all files that are not placed yet."""
-    gone = 0
-    with bar(len(rows), "sort", "file") as progress, _saying_how_far(out, len(rows)) as done:
+    missing = 0
+    with bar(len(rows), "sort", "file") as progress, _reporting_progress(out, len(rows)) as placed:
         for row in rows:
             is_there = os.path.lexists(row.source)
             if not os.path.lexists(row.target):
-                gone += not is_there
+                missing += not is_there
                 if is_there:
                     place_whole(row.source, row.target, row.how)
             elif row.how == "move" and is_there:
                 _end_move(row)
-            done.append(row)
+            placed.append(row)
             progress.update()
-    if gone:
-        on_stderr(f"{printable(out / LIST)}: {counted(gone, 'file is', 'files are')} gone")
+    if missing:
+        on_stderr(f"{printable(out / LIST)}: {counted(missing, 'file is', 'files are')} gone")
 
 
 def _end_move(row: Placed) -> None:
-    """Remove what was copied to another file system, or linked, before a kill.
+    """Remove the source of a move that was interrupted after the copy, or after the new link.
 
     Raises:
-        InputError: what is in the tree is something else.
+        InputError: the target is another file.
     """
     if row.link:
         is_same = os.path.realpath(row.target) == os.path.realpath(row.source)
@@ -388,26 +391,26 @@ def _end_move(row: Placed) -> None:
     row.source.unlink()
 
 
-def _taken_back(rows: list[Placed], done: list[Placed] | None = None) -> list[Placed]:
-    """Take files back; return the rows of the files that stay."""
-    stuck = []
+def _take_all_back(rows: list[Placed], processed: list[Placed] | None = None) -> list[Placed]:
+    """Restore files, and add their rows to `processed`; return the rows of the files that stay."""
+    failed = []
     for row in rows:
         if not _take_back(row):
-            stuck.append(row)
-        if done is not None:
-            done.append(row)
+            failed.append(row)
+        if processed is not None:
+            processed.append(row)
     for folder in {row.target.parent for row in rows}:
         if folder.is_dir():
             sync(folder)
-    return stuck
+    return failed
 
 
 def _take_back(row: Placed) -> bool:
-    """Return whether a file is where it was."""
+    """Restore one file; return False if it has to stay in the tree."""
     source, target = row.source, row.target
     is_there = os.path.lexists(source)
     if not os.path.lexists(target):
-        return True  # it was never placed, or somebody has taken it away
+        return True  # it was never placed, or a person has removed it
     if row.how == "move" and not is_there:
         if row.link:
             make_folder(source.parent)
@@ -420,7 +423,7 @@ def _take_back(row: Placed) -> bool:
         is_ours = target.is_symlink() and target.readlink() == source
     elif row.link:
         is_ours = source.is_symlink() and os.fspath(source.readlink()) == row.link
-    else:  # a copy, or what was moved to another file system and not removed yet
+    else:  # a copy, or a move to another file system whose source is not removed yet
         is_ours = is_copy(source, target)
     if is_ours:
         target.unlink()
@@ -429,24 +432,24 @@ def _take_back(row: Placed) -> bool:
 
 def _remove_empty(folder: Path) -> None:
     for path, _, _ in os.walk(folder, topdown=False):
-        with suppress(OSError):  # a person has put something into it
+        with suppress(OSError):  # it has other files
             Path(path).rmdir()
 
 
 @contextmanager
-def _saying_how_far(out: Path, n: int) -> Iterator[list[Placed]]:
-    """Have an error say how many of n files are done, and what goes on."""
-    done: list[Placed] = []
+def _reporting_progress(out: Path, n: int) -> Iterator[list[Placed]]:
+    """Add to errors how many of n files are processed, and how to resume or undo."""
+    processed: list[Placed] = []
     how_far = f"files are done; the same command goes on, `belong unsort {printable(out)}` undoes"
     try:
-        yield done
+        yield processed
     except OSError as error:
         where = f"{printable(error.filename)}: " if error.filename else ""
         raise InputError(
-            f"{where}{error.strerror or error}; {len(done)} of {n} {how_far}"
+            f"{where}{error.strerror or error}; {len(processed)} of {n} {how_far}"
         ) from None
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"interrupted; {len(done)} of {n} {how_far}") from None
+        raise KeyboardInterrupt(f"interrupted; {len(processed)} of {n} {how_far}") from None
 
 
 def _counts(rows: list[Placed], out: Path) -> dict[str, int]:
@@ -461,19 +464,19 @@ def _counts(rows: list[Placed], out: Path) -> dict[str, int]:
 def write_lists(
     incoming: Incoming, groups: Mapping[str, str], out: Path, *, ends_in_null: bool
 ) -> None:
-    """Write belongs.txt, rejected.txt and unreadable.txt: a path in a line, as in the folder.
+    """Write belongs.txt, rejected.txt and unreadable.txt: one path per line, as in the folder.
 
     Raises:
-        InputError: a name holds a line break, and lines do not end in null bytes.
+        InputError: a name contains a line break, and lines do not end in null bytes.
     """
     end = b"\0" if ends_in_null else b"\n"
     for group in GROUPS:
         files = [file for file in incoming.files if groups[file].split("/")[0] == group]
         paths = [os.fsencode(file) for file in files]
-        odd = [path for path in paths if b"\n" in path or b"\r" in path]
-        if odd and not ends_in_null:
+        broken = [path for path in paths if b"\n" in path or b"\r" in path]
+        if broken and not ends_in_null:
             raise InputError(
-                f"{printable(os.fsdecode(odd[0]))}: has a line break in its name; expected "
+                f"{printable(os.fsdecode(broken[0]))}: has a line break in its name; expected "
                 f"--write-list null"
             )
         with whole_file(out / f"{group}.txt") as part:

@@ -38,8 +38,8 @@ def augmented(images: Tensor, *, shift_px: int, flip: bool, generator: torch.Gen
         turned = torch.rand(n, 1, generator=generator) < 0.5
         columns = torch.where(turned, columns.flip(1), columns)
     rows, columns = rows.to(images.device), columns.to(images.device)
-    which = torch.arange(n, device=images.device)[:, None, None]
-    return images[which, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+    image_indices = torch.arange(n, device=images.device)[:, None, None]
+    return images[image_indices, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
 def _mirrored_into(places: Tensor, side: int) -> Tensor:

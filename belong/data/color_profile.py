@@ -1,7 +1,7 @@
 """Convert the colors of an image to sRGB by its ICC profile: Display P3, Adobe RGB, grey, CMYK.
 
-Relative colorimetric, with black point compensation (ICC.1:2022). A profile that describes sRGB, by
-whatever name, leaves each pixel as it is. A profile that cannot be used leaves them so, too.
+The rendering intent is relative colorimetric, with black point compensation (ICC.1:2022). An sRGB
+profile of any name changes no pixel, and neither does an unusable profile.
 """
 
 import io
@@ -11,12 +11,13 @@ import numpy as np
 from PIL import Image, ImageCms
 
 SRGB = ImageCms.createProfile("sRGB")
-# A profile is sRGB if it moves no color by more than this, of 255: sRGB's own profiles differ by 1.
+# A profile counts as sRGB if it changes no color by more than this, of 255: sRGB profiles differ by
+# up to 1.
 SAME = 2
-LEVELS = np.linspace(0, 255, 9).round().astype(np.uint8)  # of each channel, to compare by
+LEVELS = np.linspace(0, 255, 9).round().astype(np.uint8)  # compared values of each channel
 # Mode of the image -> required color space of its profile.
 SPACES = {"RGB": "RGB", "RGBA": "RGB", "CMYK": "CMYK", "L": "GRAY", "LA": "GRAY"}
-# A grey image takes a table of 256 greys: Pillow applies no profile of RGB to one.
+# A grey image is converted by a table of 256 greys, as Pillow cannot apply an RGB profile to it.
 GREY = ("L", "LA")
 UNUSED = ("1", "F", "LAB", "HSV")  # modes without profile conversion
 
@@ -24,18 +25,18 @@ Transform = ImageCms.ImageCmsTransform
 
 
 class BrokenProfileError(Exception):
-    """Why a profile cannot be used, in plain words."""
+    """The reason why a profile cannot be used, in plain words."""
 
 
 def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     """Convert an image to sRGB; return the same object if its profile changes nothing.
 
     Args:
-        image: decoded, 8 bits for each channel, of any mode.
-        profile: ICC; None or empty if its bytes were lost.
+        image: decoded, of any mode with 8 bits per channel.
+        profile: ICC profile; None or empty if its bytes are lost.
 
     Raises:
-        BrokenProfileError: it is damaged, or of another color space than the image.
+        BrokenProfileError: the profile is damaged, or has another color space than the image.
     """
     if not profile:
         raise BrokenProfileError("it is damaged")
@@ -68,51 +69,53 @@ def _plain_mode(image: Image.Image, mode: str) -> Image.Image:
 @lru_cache(maxsize=32)  # the photos of a camera share one
 def _transform(profile: bytes, mode: str) -> Transform | None:
     """Return the transform from a mode to sRGB, or None if none is needed."""
-    opened = _opened(profile, (SPACES[mode],))
+    icc_profile = _open(profile, (SPACES[mode],))
     target = "RGBA" if mode == "RGBA" else "RGB"
-    transform = _built(opened, mode, target)
+    transform = _build(icc_profile, mode, target)
     if mode == "CMYK":
         return transform
     corners = np.stack(np.meshgrid(LEVELS, LEVELS, LEVELS, indexing="ij"), axis=-1)
     colors = corners.reshape(1, -1, 3)
-    seen = np.asarray(_built(opened, "RGB", "RGB").apply(Image.fromarray(colors)))
-    moved = np.abs(seen.astype(int) - colors).max()
-    return transform if moved > SAME else None
+    converted = np.asarray(_build(icc_profile, "RGB", "RGB").apply(Image.fromarray(colors)))
+    difference = np.abs(converted.astype(int) - colors).max()
+    return transform if difference > SAME else None
 
 
 @lru_cache(maxsize=32)
 def _grey_table(profile: bytes) -> list[int] | None:
     """Return the sRGB grey for each of 256 greys, or None if none changes.
 
-    A grey image may carry a profile of RGB: its greys are those with three equal channels.
+    A grey image may have an RGB profile; its greys are then the colors with three equal channels.
     """
-    opened = _opened(profile, ("GRAY", "RGB"))
+    icc_profile = _open(profile, ("GRAY", "RGB"))
     ramp = np.arange(256, dtype=np.uint8)[None]
-    if _space(opened) == "GRAY":
-        seen = _built(opened, "L", "RGB").apply(Image.fromarray(ramp))
+    if _space(icc_profile) == "GRAY":
+        converted = _build(icc_profile, "L", "RGB").apply(Image.fromarray(ramp))
     else:
-        seen = _built(opened, "RGB", "RGB").apply(Image.fromarray(ramp).convert("RGB"))
-    table = np.asarray(seen)[0, :, 1].astype(int)
+        converted = _build(icc_profile, "RGB", "RGB").apply(Image.fromarray(ramp).convert("RGB"))
+    table = np.asarray(converted)[0, :, 1].astype(int)
     if np.abs(table - ramp).max() <= SAME:
         return None
     return [int(value) for value in table]
 
 
-def _opened(profile: bytes, spaces: tuple[str, ...]) -> ImageCms.ImageCmsProfile:
+def _open(profile: bytes, spaces: tuple[str, ...]) -> ImageCms.ImageCmsProfile:
     try:
-        opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        icc_profile = ImageCms.ImageCmsProfile(io.BytesIO(profile))
     except (OSError, ImageCms.PyCMSError):
         raise BrokenProfileError("it is damaged") from None
-    if _space(opened) not in spaces:
-        raise BrokenProfileError(f"it is of {_space(opened)}, the image of {' or '.join(spaces)}")
-    return opened
+    if _space(icc_profile) not in spaces:
+        raise BrokenProfileError(
+            f"it is of {_space(icc_profile)}, the image of {' or '.join(spaces)}"
+        )
+    return icc_profile
 
 
 def _space(profile: ImageCms.ImageCmsProfile) -> str:
     return profile.profile.xcolor_space.strip()
 
 
-def _built(profile: ImageCms.ImageCmsProfile, mode: str, target: str) -> Transform:
+def _build(profile: ImageCms.ImageCmsProfile, mode: str, target: str) -> Transform:
     try:
         return ImageCms.buildTransform(
             profile,

@@ -12,7 +12,7 @@ import pandas as pd
 from belong.data.resize import Form, one_formed
 from belong.runtime.errors import InputError
 
-IS_IN = "the same image is in "  # begins a reason: two classes, or a part of the division follow
+IS_IN = "the same image is in "  # start of a reason; two classes, or a part of the split, follow
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class DataSet:
         labels: (n,) int64, 0..c-1.
         class_names: the c names, in the order of the labels.
         is_test: (n,) bool, the official test images.
-        sources: (n,) str, the file (and the place in it) that each image came from.
+        sources: (n,) str, the file of each image, and its index in an IDX file.
     """
 
     images: np.ndarray
@@ -34,7 +34,7 @@ class DataSet:
     sources: np.ndarray
 
 
-def chosen(data: DataSet, classes: str | int | Sequence[str | int], path: Path) -> DataSet:
+def select_classes(data: DataSet, classes: str | int | Sequence[str | int], path: Path) -> DataSet:
     """Select the images of some classes and renumber these from 0 in the order of the data set.
 
     Args:
@@ -47,16 +47,16 @@ def chosen(data: DataSet, classes: str | int | Sequence[str | int], path: Path) 
     Raises:
         InputError: an unknown class, a duplicate, or an empty list.
     """
-    return _kept(data, sorted(_positions(classes, list(data.class_names), path)))
+    return _rows_of_classes(data, sorted(_positions(classes, list(data.class_names), path)))
 
 
 def without(data: DataSet, names: Collection[str]) -> DataSet:
     """Remove the classes `names` and renumber the others from 0."""
     classes = enumerate(data.class_names)
-    return _kept(data, [position for position, name in classes if name not in names])
+    return _rows_of_classes(data, [position for position, name in classes if name not in names])
 
 
-def _kept(data: DataSet, positions: list[int]) -> DataSet:
+def _rows_of_classes(data: DataSet, positions: list[int]) -> DataSet:
     if positions == list(range(len(data.class_names))):
         return data  # all of them: no second copy
     labels = np.full(len(data.class_names), -1)
@@ -115,15 +115,15 @@ def with_test_part(data: DataSet, *, fraction: float, rng: np.random.Generator) 
     """
     if data.is_test.any():
         return data
-    kept = copies(data, hashes(data.images)) == ""
+    is_unique = copies(data, hashes(data.images)) == ""
     is_test = np.zeros(len(data.labels), bool)
     for label in range(len(data.class_names)):
-        rows = np.flatnonzero((data.labels == label) & kept)
-        is_test[rng.permutation(rows)[: drawn(len(rows), fraction)]] = True
+        rows = np.flatnonzero((data.labels == label) & is_unique)
+        is_test[rng.permutation(rows)[: draw_count(len(rows), fraction)]] = True
     return replace(data, is_test=is_test)
 
 
-def drawn(images: int, fraction: float) -> int:
+def draw_count(images: int, fraction: float) -> int:
     """Return the number of images that a fraction draws from a class, at least one.
 
     Every split, plan and check uses this count.

@@ -1,7 +1,7 @@
 """Decode image files in several processes, ahead of their consumer, and yield them in order.
 
-Decoding small files is nearly all Python: threads would take turns with each other, with the import
-of torch and with the networks. `belong.data.isolation` bounds what a file may cost.
+Decoding small files is mostly Python code, so threads would wait for each other, for the import of
+torch and for the networks. `belong.data.isolation` limits the time and memory of each file.
 """
 
 import time
@@ -24,16 +24,16 @@ from belong.runtime.parallel import in_order
 from belong.runtime.progress import bar
 
 if TYPE_CHECKING:
-    from belong.data.image_form import ImageForm  # 0.1 s to import, which each process would wait
+    from belong.data.image_form import ImageForm  # its import takes 0.1 s in each process
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-AHEAD = 2  # batches in memory: one at work, one being decoded
-AHEAD_BYTES = 2**24  # or more of them, if their pixels take no more than this
-AT_ONCE = 32  # files that are decoded in one go, at most
-FEW = 32  # files, for which a process is started for each
-FEW_AT_ONCE = 8  # of them
+AHEAD = 2  # batches in memory: one in use, one being decoded
+AHEAD_BYTES = 2**24  # more batches are in memory if their pixels take at most this
+AT_ONCE = 32  # maximum number of files per task of a process
+FEW = 32  # up to this number of files, fewer processes are started
+FEW_AT_ONCE = 8  # files per process in this case
 
 
 class Picture(NamedTuple):
@@ -50,15 +50,15 @@ class Picture(NamedTuple):
     thumbnail: bytes = b""
 
 
-Answers = list[Picture | str]  # of a file without pixels, the reason
+Answers = list[Picture | str]  # for an unreadable file, the reason
 
 
 @dataclass(frozen=True)
 class Decoder:
-    """Decode files to the pixels that a model takes.
+    """Decode files to the input pixels of a model.
 
     Attributes:
-        form: of the pixels.
+        form: size and color of the pixels.
         background: color behind transparent pixels.
         max_pixels: larger images are refused.
         thumbnail_px: longer side of the thumbnails, one of SIDES_PX; 0 for none.
@@ -82,17 +82,17 @@ class Decoder:
             content = read(needed_px=max(self.form.height, self.form.width))
         except UnreadableError as error:
             return str(error)
-        # Many cameras write a second picture behind a JPEG, which is no second frame.
+            # Many cameras write a second picture after a JPEG, which does not count as a frame.
         frames = 1 if content.kind == "MPO" else content.frames
         small = b""
         if self.thumbnail_px and max(content.size) > SMALL_PX:
-            # A JPEG that was decoded smaller than its thumbnail is decoded once more: what is
-            # scored does not depend on the page.
-            shown = content.image
-            if max(shown.size) < min(self.thumbnail_px, max(content.size)):
+            # A JPEG that was decoded smaller than its thumbnail is decoded again, so that the
+            # scored pixels do not depend on the gallery.
+            full_image = content.image
+            if max(full_image.size) < min(self.thumbnail_px, max(content.size)):
                 with suppress(UnreadableError):
-                    shown = read(needed_px=self.thumbnail_px).image
-            small = thumbnail(shown, side_px=self.thumbnail_px)
+                    full_image = read(needed_px=self.thumbnail_px).image
+            small = thumbnail(full_image, side_px=self.thumbnail_px)
         return Picture(formed(content.image, self.form), frames, small)
 
 
@@ -106,9 +106,9 @@ def timed(decoder: Decoder, path: Path) -> tuple[float, Picture | str]:
 def each_file(
     work: Callable[[T], R], items: Sequence[T], what: str, *, jobs: int | None = None
 ) -> Generator[R | str]:
-    """Yield `work(item)` of each item, which names a file, as `each_item` does.
+    """Yield `work(item)` of each item, which names a file, and show progress; see `each_item`.
 
-    `what` stands on a progress bar.
+    `what` labels the progress bar.
     """
     with (
         bar(len(items), what, "image") as progress,
@@ -126,13 +126,13 @@ def decoded(
 
     Args:
         batches: the files; the next batches are decoded ahead.
-        form: of the pixels.
+        form: the input form of the model.
         jobs: number of decoding processes; fewer for few files.
         thumbnail_px: see `Decoder`.
     """
-    rest = iter(batches)
+    remaining_batches = iter(batches)
     first: list[Sequence[Path]] = []
-    while sum(map(len, first)) <= FEW and (batch := next(rest, None)) is not None:
+    while sum(map(len, first)) <= FEW and (batch := next(remaining_batches, None)) is not None:
         first.append(batch)
     files = sum(map(len, first))
     if files <= FEW:
@@ -141,16 +141,18 @@ def decoded(
     step = max(1, min(AT_ONCE, size // (2 * jobs)))
     ahead = max(AHEAD * size, AHEAD_BYTES // (form.channels * form.height * form.width))
     workers = Workers(Decoder.of(form, thumbnail_px=thumbnail_px).decode, jobs)
-    images = _in_order(chain(first, rest), workers, step=step, pieces=-(-ahead // step))
-    next(images)  # begin
+    images = _in_order(
+        chain(first, remaining_batches), workers, step=step, pieces=-(-ahead // step)
+    )
+    next(images)  # start decoding
     return images
 
 
 class _Piece(NamedTuple):
-    """Files of one batch that are decoded in one go."""
+    """Files of one batch for a single task of a process."""
 
     paths: Sequence[Path]
-    is_last: bool  # of its batch
+    is_last: bool  # whether it is the last piece of its batch
 
 
 def _in_order(
@@ -160,24 +162,24 @@ def _in_order(
     step: int,
     pieces: int,
 ) -> Generator[Answers]:
-    """Yield nothing once decoding has begun, and then the pictures of each batch.
+    """Start decoding, yield an empty list, and then yield the pictures of each batch.
 
     Args:
         batches: the files.
-        workers: decode them.
-        step: files that are decoded in one go.
-        pieces: how often so many are in memory.
+        workers: decode the files.
+        step: number of files per piece.
+        pieces: number of pieces in memory.
     """
-    divided = (
+    all_pieces = (
         _Piece(batch[at : at + step], at + step >= len(batch))
         for batch in batches
         for at in range(0, len(batch), step)
     )
     with closing(workers):
-        begun = in_order(lambda piece: workers.submit(piece.paths), divided, ahead=pieces)
+        futures = in_order(lambda piece: workers.submit(piece.paths), all_pieces, ahead=pieces)
         yield []
         answers: Answers = []
-        for piece, future in begun:
+        for piece, future in futures:
             answers += future.result()
             if piece.is_last:
                 yield answers

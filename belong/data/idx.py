@@ -29,7 +29,8 @@ def read_idx(path: Path, axes: int) -> np.ndarray:
         uint8 array with the shape that the file states.
 
     Raises:
-        InputError: missing, not IDX, another type or number of axes, too short or too long.
+        InputError: the file is missing, is no IDX file, has another type or number of axes, or is
+            too short or too long.
     """
     if path.exists() and not path.is_file():  # reading a pipe may block forever
         raise InputError(f"{path}: cannot be read: is no file")
@@ -54,7 +55,7 @@ def read_idx(path: Path, axes: int) -> np.ndarray:
                 raise InputError(
                     f"{path}: expected at most {MOST_VALUES} values in the header, got {count}"
                 )
-            # One byte more than stated shows a file that is too long, without reading it all.
+            # One more byte than stated detects a file that is too long, without reading all of it.
             values = _read_up_to(file, count + 1)
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(f"{path}: no such file") from None
@@ -71,7 +72,7 @@ def _product(shape: tuple[int, ...]) -> str:
 
 
 def _read_up_to(file: BinaryIO, most: int) -> bytearray:
-    """Read in chunks, so that memory grows with the file and not with the size in its header."""
+    """Read in chunks, so that memory grows with the file, not with the size in its header."""
     values = bytearray()
     while piece := file.read(min(PIECE, most - len(values))):
         values += piece
@@ -100,7 +101,7 @@ KINDS = ("images-idx3-ubyte", "labels-idx1-ubyte")
 
 
 def is_idx_folder(path: Path) -> bool:
-    """Return whether a folder has any of the four files; then all are required."""
+    """Return whether a folder has any of the four files; all are required then."""
     names = (f"{stem}-{kind}" for stem in STEMS.values() for kind in KINDS)
     return any(_plain_or_gzipped(path / name).exists() for name in names)
 

@@ -1,14 +1,14 @@
 """List the image files of a data set with one folder per class.
 
-Three layouts, told apart by looking:
+The layout is detected. There are three:
 
-    FOLDER/<class>/...            one folder for each class
-    FOLDER/train/<class>/...      the same twice: `test` holds the official test images
-    FOLDER/test/<class>/...
-    FOLDER/*.jpg                  no classes: one class, named after the folder
+    FOLDER/<class>/...            one folder per class
+    FOLDER/train/<class>/...      training images, and
+    FOLDER/test/<class>/...       official test images
+    FOLDER/*.jpg                  one class, named after the folder
 
-Images in sub-folders of a class belong to that class. Classes are sorted by name, character by
-character (10 before 9), as torchvision's ImageFolder does it, so that labels agree.
+Images in subfolders of a class belong to that class. Classes are sorted by name, character by
+character (10 before 9), as in torchvision's ImageFolder, so labels are the same.
 """
 
 import unicodedata
@@ -22,11 +22,11 @@ from belong.data.image_kinds import is_image
 from belong.runtime.errors import InputError
 from belong.runtime.text import printable
 
-# What operating systems and programs leave in folders of photos, beside names with a dot.
+# Folders that operating systems and programs add to folders of photos, beside hidden ones.
 NOT_OURS = {"__MACOSX", "@eaDir"}
 SEEN = "a link to a folder that is read already"
 OUTSIDE = "a link to a folder outside; only a class folder may be one"
-# Two folders with such names are parts of a data set; one alone may be a class, of trains.
+# Two folders with such names are parts of a data set; a single one may be a class, such as trains.
 PARTS = {"test", "testing", "train", "training", "val", "valid", "validation"}
 
 
@@ -35,12 +35,12 @@ class ImageFiles:
     """The files of a data set, sorted: training images first, then by class, then by name.
 
     Attributes:
-        folder: where they lie.
+        folder: the folder of the data set.
         files: n paths, relative to the folder.
         labels: (n,) int64, 0..c-1.
         class_names: the c names, sorted.
-        is_test: (n,) bool, the official test images.
-        ignored: what else lies there, with the reason: (path relative to the folder, reason).
+        is_test: (n,) bool, whether an image is an official test image.
+        ignored: all other files and folders: (path relative to the folder, reason).
     """
 
     folder: Path
@@ -52,7 +52,7 @@ class ImageFiles:
 
     @property
     def paths(self) -> list[Path]:
-        """Where the n files lie."""
+        """The paths of the n files."""
         return [self.folder / file for file in self.files]
 
 
@@ -60,9 +60,9 @@ def list_images(folder: Path) -> ImageFiles:
     """List the images below `folder`, by class.
 
     Raises:
-        InputError: no image, a class without one, images beside the class folders, two classes
-            that differ only in case, or a class that is in test and not in train; a line for each
-            thing that is wrong.
+        InputError: there is no image, a class has no image, images lie beside the class folders,
+            two classes differ only in case, or a class in test is missing in train. The message has
+            a line for each problem.
     """
     ignored: list[tuple[Path, str]] = []
     wrong: list[str] = []
@@ -74,7 +74,7 @@ def list_images(folder: Path) -> ImageFiles:
     wrong += _without_images(folder, [*train.items(), *test.items()])
     if wrong:
         raise InputError("\n".join(dict.fromkeys(wrong)))
-    listed = [
+    rows = [
         (file.relative_to(folder), names.index(name), part is test)
         for part in (train, test)
         for name in sorted(part)
@@ -82,16 +82,16 @@ def list_images(folder: Path) -> ImageFiles:
     ]
     return ImageFiles(
         folder=folder,
-        files=[file for file, _, _ in listed],
-        labels=np.array([label for _, label, _ in listed], np.int64),
+        files=[file for file, _, _ in rows],
+        labels=np.array([label for _, label, _ in rows], np.int64),
         class_names=tuple(printable(name) for name in names),
-        is_test=np.array([is_test for _, _, is_test in listed], bool),
+        is_test=np.array([is_test for _, _, is_test in rows], bool),
         ignored=[(path.relative_to(folder), reason) for path, reason in ignored],
     )
 
 
 Classes = dict[str, list[Path]]
-Place = tuple[int, int]  # of a folder on a disk, whatever it is called
+Place = tuple[int, int]  # device and inode, which identify a folder under any name
 
 
 def _place(path: Path) -> Place:
@@ -133,8 +133,8 @@ def _by_part(
 
 
 def _by_class(top: Path, root: Path, ignored: list[tuple[Path, str]], wrong: list[str]) -> Classes:
-    """Return the files of each class below `top`; without class folders, all are one class."""
-    found: Classes = {}
+    """Return the files of each class below `top`; without class folders there is one class."""
+    classes: Classes = {}
     loose = []
     above = {_place(root), _place(top)}
     for path in sorted(top.iterdir()):
@@ -142,41 +142,41 @@ def _by_class(top: Path, root: Path, ignored: list[tuple[Path, str]], wrong: lis
             if _place(path) in above or root.resolve().is_relative_to(path.resolve()):
                 ignored.append((path, "a link to a folder above it"))
                 continue
-            found[path.name] = _images_below(path, root, {*above, _place(path)}, ignored)
+            classes[path.name] = _images_below(path, root, {*above, _place(path)}, ignored)
         elif not _is_hidden(path) and is_image(path):
             loose.append(path)
         else:
             ignored.append((path, why_ignored(path)))
-    if found and loose:
+    if classes and loose:
         wrong.append(
             f"{top}: expected all images in class folders, got images beside them: "
             f"{_first_of(loose)}"
         )
-    return found or {root.resolve().name: loose}
+    return classes or {root.resolve().name: loose}
 
 
 def _images_below(
-    folder: Path, root: Path, seen: set[Place], ignored: list[tuple[Path, str]]
+    folder: Path, root: Path, known_places: set[Place], ignored: list[tuple[Path, str]]
 ) -> list[Path]:
     """Return the images in `folder` and its subfolders; links may form cycles.
 
-    A link to a folder outside of both `folder` and `root` is ignored: it may lead to the whole
-    disk. One to an image is followed, as in a tree of `belong clean --link`.
+    A link to a folder outside of both `folder` and `root` is ignored, as it may lead to the whole
+    disk. A link to an image is followed, as in the tree of `belong clean --link`.
     """
     images, inside = [], (folder.resolve(), root.resolve())
-    left = sorted(folder.iterdir(), reverse=True)
-    while left:  # not recursive: a folder may be too deep
-        path = left.pop()
+    remaining = sorted(folder.iterdir(), reverse=True)
+    while remaining:  # iterative, as the tree may exceed the recursion limit
+        path = remaining.pop()
         if _is_hidden(path):
             ignored.append((path, why_ignored(path)))
         elif path.is_dir():
             if path.is_symlink() and not any(map(path.resolve().is_relative_to, inside)):
                 ignored.append((path, OUTSIDE))
-            elif _place(path) in seen:
+            elif _place(path) in known_places:
                 ignored.append((path, SEEN))
             else:
-                seen.add(_place(path))
-                left += sorted(path.iterdir(), reverse=True)
+                known_places.add(_place(path))
+                remaining += sorted(path.iterdir(), reverse=True)
         elif is_image(path):
             images.append(path)
         else:
@@ -206,9 +206,9 @@ def why_ignored(path: Path) -> str:
 
 def _alike(folder: Path, names: list[str]) -> Iterator[str]:
     """Find names that are equal on a system that ignores case or normalizes accents."""
-    known: dict[str, str] = {}
+    first_names: dict[str, str] = {}
     for name in names:
-        other = known.setdefault(unicodedata.normalize("NFC", name).casefold(), name)
+        other = first_names.setdefault(unicodedata.normalize("NFC", name).casefold(), name)
         if other != name:
             yield (
                 f"{folder}: expected class names that differ in more than case and the encoding of "

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-MOST_SIDE = 4096  # pixels: a model of a stranger's may not claim all memory
+MOST_SIDE = 4096  # maximum side in pixels: an untrusted model must not exhaust the memory
 
 
 class _Facts(BaseModel):
@@ -12,15 +12,14 @@ class _Facts(BaseModel):
 
 
 class ImageForm(_Facts):
-    """How a file becomes the pixels that the network takes.
+    """The conversion of a file to the input pixels of the network.
 
     Attributes:
-        channels, height, width: of the pixels, uint8.
+        channels, height, width: shape of the pixels, which are uint8.
         color: "grey" or "rgb".
-        resize: cover: resized (bicubic, antialiased) until it just covers the form, and cut at
-            its center.
-        background: red, green and blue below transparent parts.
-        max_pixels: a larger file is not read.
+        resize: "cover": resized (bicubic, antialiased) to just cover the form, then center-cropped.
+        background: color behind transparent pixels: red, green and blue.
+        max_pixels: maximum number of pixels of a readable file.
     """
 
     channels: Literal[1, 3]

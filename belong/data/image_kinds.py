@@ -3,29 +3,29 @@
 import re
 from pathlib import Path
 
-HEAD = 512  # bytes that say what a file is
+HEAD = 512  # bytes at the start of a file that determine its type
 
 EXTENSIONS = {
     ".apng", ".avif", ".bmp", ".dib", ".gif", ".jfi", ".jfif", ".jif", ".jpe", ".jpeg", ".jpg",
     ".mpo", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp",
 }  # fmt: skip
-# What phones and cameras call HEIC; read where pillow-heif is installed.
+# HEIC files of phones and cameras, which need the package pillow-heif.
 HEIF = {".heic", ".heics", ".heif", ".heifs", ".hif"}
-# A raw photo may be a TIFF with a small picture in it, and is not taken for one.
+# Raw photos. Some are TIFF files with a small preview, which is not the photo.
 RAW = {
     ".3fr", ".ari", ".arw", ".bay", ".cap", ".cr2", ".cr3", ".crw", ".dcr", ".dcs", ".dng", ".drf",
     ".eip", ".erf", ".fff", ".gpr", ".iiq", ".k25", ".kdc", ".mef", ".mos", ".mrw", ".nef", ".nrw",
     ".orf", ".pef", ".ptx", ".raf", ".rw2", ".rwl", ".rwz", ".sr2", ".srf", ".srw", ".x3f",
 }  # fmt: skip
-# Images too, so that they are not passed over: each is listed as unreadable, unless its content is
-# of a kind that is read.
+# Image files of unsupported types. They are listed as unreadable, not ignored, unless their content
+# has a supported type.
 NOT_READ = RAW | {
     ".bpg", ".dcm", ".dds", ".exr", ".fits", ".flif", ".hdp", ".hdr", ".j2c", ".j2k", ".jls",
     ".jng", ".jp2", ".jpc", ".jpf", ".jpm", ".jpx", ".jxl", ".jxr", ".mng", ".pam", ".pcx", ".pfm",
     ".psb", ".psd", ".qoi", ".ras", ".sgi", ".tga", ".wbmp", ".wdp", ".xcf",
 }  # fmt: skip
 NAMED = EXTENSIONS | HEIF | NOT_READ
-# Pictures that consist of other things than pixels: a training passes them over.
+# Vector graphics, documents and icons, which a training ignores.
 DRAWINGS = {
     ".ai", ".cur", ".djvu", ".emf", ".eps", ".icns", ".ico", ".pdf", ".ps", ".svg", ".svgz", ".wmf",
 }  # fmt: skip
@@ -35,19 +35,20 @@ HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"
 TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 PNG_START = b"\x89PNG\r\n\x1a\n"
 RAW_PHOTO = "raw photo"
-# How the content of each kind that is read begins.
+# First bytes of each supported type.
 READ: dict[str, tuple[bytes, ...]] = {
     "GIF": (b"GIF87a", b"GIF89a"),
     "JPEG": (b"\xff\xd8\xff",),
     "PNG": (PNG_START,),
     "TIFF": TIFF_STARTS,
 }
-# Two letters alone begin many a text: the size of a header, or a number or a comment, follows.
+# The two letters of a BMP or PNM may also start a text, so the next bytes are checked, too: the
+# size of the header, or a number or comment.
 BMP_HEADERS = {size.to_bytes(4, "little") for size in (12, 40, 52, 56, 64, 108, 124)}
 PNM = re.compile(rb"P[1-6]\s+[0-9#]")
-# The TIFF of a camera: behind the first 8 bytes, where other TIFFs may have pixels of any value.
+# A camera's TIFF, by what follows the first 8 bytes; other TIFFs may have any pixels there.
 RAW_TIFF = re.compile(rb"II\*\0\x10\0\0\0CR\x02|.{8}(IIII.waR|MMMMRaw)", re.DOTALL)  # CR2, IIQ
-# And of each that is not. Of two that fit, the first is meant.
+# First bytes of each unsupported type. The first match counts.
 OTHERS: dict[str, tuple[bytes, ...]] = {
     RAW_PHOTO: (
         b"FUJIFILMCCD-RAW", b"FOVb", b"\0MRM", b"II\x1a\0\0\0HEAPCCDR", b"IIRO", b"IIRS", b"MMOR",
@@ -83,12 +84,12 @@ DRAWN: dict[str, tuple[bytes, ...]] = {
 
 
 def is_image_name(name: str) -> bool:
-    """Return whether a file of this name ought to be an image."""
+    """Return whether a file name has the extension of an image."""
     return Path(name).suffix.lower() in NAMED
 
 
 def is_image(path: Path) -> bool:
-    """Return whether a file ought to be an image, by its name or its content."""
+    """Return whether a file is an image, by its name or its content."""
     if is_image_name(path.name):
         return True
     kind = kind_of(head_of(path))
@@ -96,15 +97,15 @@ def is_image(path: Path) -> bool:
 
 
 def is_picture(path: Path) -> bool:
-    """Return whether a file is an image, or a drawing, by its name or its content."""
-    known = path.suffix.lower() in DRAWINGS or is_image_name(path.name)
-    return known or bool(kind_of(head_of(path)))
+    """Return whether a file is an image or a drawing, by its name or its content."""
+    has_extension = path.suffix.lower() in DRAWINGS or is_image_name(path.name)
+    return has_extension or bool(kind_of(head_of(path)))
 
 
 def head_of(path: Path) -> bytes:
-    """Return the first bytes of a file; nothing of a pipe, or of what may not be read."""
+    """Return the first bytes of a file; empty for a pipe, or a file that cannot be read."""
     try:
-        if not path.is_file():  # a pipe would keep us waiting
+        if not path.is_file():  # reading a pipe may block forever
             return b""
         with path.open("rb") as file:
             return file.read(HEAD)
@@ -113,7 +114,7 @@ def head_of(path: Path) -> bytes:
 
 
 def kind_of(head: bytes) -> str:
-    """Return the kind of image that a file which begins so holds; "" if it is no image."""
+    """Return the type of an image file by its first bytes; "" if it is no image."""
     for kinds in (OTHERS, READ, DRAWN):
         for kind, starts in kinds.items():
             if head.startswith(starts):
@@ -143,5 +144,5 @@ DRAWINGS_OF_CONTENT = {*DRAWN, "SVG", "EMF"}
 
 
 def is_heif(head: bytes) -> bool:
-    """Return whether a file that begins so is a HEIC photo."""
+    """Return whether a file is a HEIC photo, by its first bytes."""
     return head[4:8] == b"ftyp" and head[8:12] in HEIF_BRANDS

@@ -33,41 +33,41 @@ from belong.data.jpeg_decoder import whole_jpeg
 from belong.data.unreadable import TOO_LARGE, UnreadableError
 from belong.runtime.text import counted
 
-# Of what Pillow knows. Not EPS, which it has Ghostscript run; not JPEG 2000, of which it takes
-# half a file for a whole one.
+# Formats that Pillow decodes. EPS is excluded, as Pillow would run Ghostscript, and JPEG 2000, as
+# Pillow does not detect truncated files.
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 READ_KINDS = {*FORMATS, "HEIF"}
 NOT_RAW = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "WEBP")
 NO_KIND = "not an image, or of no kind that is read"
 NO_HEIF = "a HEIC photo, which is read with an extra: pip install pillow-heif"
 
-JPEG = ("JPEG", "MPO")  # an MPO is a JPEG with a second picture behind it
-# A JPEG is decoded row by row, at 1/8 of its size if no more is needed: it may have so many times
-# the pixels of another image, which has to be decoded whole.
+JPEG = ("JPEG", "MPO")  # an MPO is a JPEG followed by a second picture
+# Factor of the pixel limit for a JPEG, which is decoded row by row, and at 1/8 of its size if that
+# is enough. Other images are decoded as a whole.
 JPEG_FACTOR = 8
-# Pillow refuses a PNG for a text, or a color profile, that is longer than 1 MiB, or damaged. These
-# chunks are what the pixels need, and how they are turned and repeated.
+# Pillow refuses a PNG with a text or color profile that is damaged or longer than 1 MiB. These
+# chunks are sufficient to decode the pixels, the orientation and the frames.
 PNG_NEEDS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"eXIf", b"acTL", b"fcTL", b"fdAT"}
 PIXELS, PROFILE = b"IDAT", b"iCCP"
 PIECE = 2**20  # bytes that are read at a time
 MOST_PROFILE = 2**24  # bytes
-GREY, TRUECOLOR = 0, 2  # of the color types of PNG
-STRIP_PIXELS = 2**22  # that are converted in one go
+GREY, TRUECOLOR = 0, 2  # color types of PNG
+STRIP_PIXELS = 2**22  # number of pixels that are converted at a time
 
 Rgb = tuple[int, int, int]
 
 
 def heif_without_reader(paths: Iterable[Path]) -> str:
-    """Return one line about HEIC photos that cannot be read here; "" if all can, or none is there.
+    """Return one line about HEIC photos that cannot be read, or "" if there are none.
 
-    Files with a name of HEIC are opened, to see what they are; the others are not.
+    Only files with an extension of HEIC are opened.
     """
     if find_spec("pillow_heif") is not None:
         return ""
     named = (path for path in paths if path.suffix.lower() in HEIF)
     count = sum(map(_is_heif_file, named))
-    what = counted(count, "HEIC photo")
-    return f"{what} cannot be read; run pip install pillow-heif" if count else ""
+    photos = counted(count, "HEIC photo")
+    return f"{photos} cannot be read; run pip install pillow-heif" if count else ""
 
 
 def _is_heif_file(path: Path) -> bool:
@@ -79,11 +79,11 @@ class ImageContent:
     """The content of an image file.
 
     Attributes:
-        image: of mode L or RGB, in sRGB: the first frame.
-        size: width and height of the file, before a JPEG is decoded smaller.
-        kind: the format that the content has, as Pillow calls it.
-        frames: how many there are.
-        profile_error: why its color profile cannot be used, and the image is taken for sRGB; or "".
+        image: the first frame, of mode L or RGB, in sRGB.
+        size: full width and height; `image` of a JPEG may be smaller.
+        kind: format of the content, as Pillow names it.
+        frames: number of frames.
+        profile_error: the reason why the color profile cannot be used and sRGB is assumed, or "".
     """
 
     image: Image.Image
@@ -94,23 +94,24 @@ class ImageContent:
 
 
 def read_image(path: Path, *, needed_px: int, max_pixels: int, background: Rgb) -> Image.Image:
-    """Return the image alone of what `read_file` returns."""
+    """Decode the first frame of a file; see `read_file`."""
     content = read_file(path, needed_px=needed_px, max_pixels=max_pixels, background=background)
     return content.image
 
 
 def read_file(path: Path, *, needed_px: int, max_pixels: int, background: Rgb) -> ImageContent:
-    """Decode the file, or the first frame of it.
+    """Decode the first frame of a file, with information about the file.
 
     Args:
-        path: the file; its content says what it is, not its name.
-        needed_px: a JPEG may be decoded smaller, down to twice this for its shorter side.
-        max_pixels: a larger image is refused by its header, before it is decoded. Of a JPEG, the
-            pixels that are decoded count, and it may have JPEG_FACTOR times as many.
-        background: lies below the transparent parts.
+        path: the file; its type is detected by its content.
+        needed_px: a JPEG may be decoded smaller, if its shorter side keeps at least twice this.
+        max_pixels: a larger image is refused by its header, before it is decoded. For a JPEG the
+            decoded pixels count, and the file may have up to JPEG_FACTOR times as many.
+        background: color behind transparent pixels.
 
     Raises:
-        UnreadableError: not an image, damaged, cut off, too large, or of a kind that is not read.
+        UnreadableError: the file is no image, damaged, truncated, too large, or of an unsupported
+            type.
     """
     with _plain_reasons(max_pixels):
         if not path.is_file():
@@ -121,19 +122,19 @@ def read_file(path: Path, *, needed_px: int, max_pixels: int, background: Rgb) -
             start, suffix = file.read(HEAD), path.suffix.lower()
             if start.startswith(TIFF_STARTS) and suffix not in RAW and kind_of(start) != RAW_PHOTO:
                 return _tiff(file, max_pixels=max_pixels, background=background)
-            read = partial(
+            decode = partial(
                 _content, suffix=suffix, needed_px=needed_px, max_pixels=max_pixels,
                 background=background,
             )  # fmt: skip
             try:
-                return read(file)
+                return decode(file)
             except UnreadableError:
                 raise
-            except Exception as error:  # a damaged file makes a decoder raise anything
+            except Exception as error:  # a decoder may raise any error for a damaged file
                 if start.startswith(PNG_START):
-                    with suppress(Exception):  # what was raised first says what is wrong
+                    with suppress(Exception):  # the first error describes the problem
                         bare, profile = _bare_png(file)
-                        return read(bare, profile=profile)
+                        return decode(bare, profile=profile)
                 if isinstance(error, UnidentifiedImageError) and (kind := kind_of(start)):
                     raise UnreadableError(
                         f"damaged: a {kind} whose header cannot be read"
@@ -142,25 +143,27 @@ def read_file(path: Path, *, needed_px: int, max_pixels: int, background: Rgb) -
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """Return width and height by the header of a file; nothing is decoded.
+    """Return width and height from the header of a file, without decoding.
 
     Raises:
-        UnreadableError: it has none that can be read.
+        UnreadableError: the header cannot be read.
     """
     with _plain_reasons(0):
         if not path.is_file():
             raise UnreadableError(_no_file(path))
         with path.open("rb") as file:
             if file.read(HEAD).startswith(TIFF_STARTS):
-                from belong.data.tiff_reader import page_size  # 0.2 s, which few folders need
+                from belong.data.tiff_reader import (
+                    page_size,
+                )  # takes 0.2 s, and few folders need it
 
                 return page_size(file)
-            with _opened(file, path.suffix.lower()) as image:
+            with _open(file, path.suffix.lower()) as image:
                 return image.size
 
 
 def has_color(path: Path, *, needed_px: int, max_pixels: int) -> bool:
-    """Return whether a file can be read, and is not grey."""
+    """Return whether a file is readable and has color."""
     try:
         image = read_image(
             path, needed_px=needed_px, max_pixels=max_pixels, background=(255, 255, 255)
@@ -171,7 +174,7 @@ def has_color(path: Path, *, needed_px: int, max_pixels: int) -> bool:
 
 
 def shorter_side(path: Path) -> int:
-    """Return the shorter side by the file's header; 0 if it has none that can be read."""
+    """Return the shorter side from the file's header; 0 if the header cannot be read."""
     try:
         return min(image_size(path))
     except UnreadableError:
@@ -184,13 +187,14 @@ def _content(
 ) -> ImageContent:  # fmt: skip
     """Decode an image that is no TIFF; see `read_file`.
 
-    A `profile` takes the place of the one that was left out of the file; b"" if it is damaged.
+    `profile` is the color profile that was removed from the file, or b"" if it is damaged.
     """
-    with _opened(file, suffix) as image:
+    with _open(file, suffix) as image:
         size = image.size
         if image.format in JPEG:
-            # It comes at 1/2, 1/4 or 1/8 of its size for a fraction of the work. Twice the size
-            # that is needed leaves the last step to the better filter, as in Pillow's `thumbnail`.
+            # A JPEG is decoded at 1/2, 1/4 or 1/8 of its size in a fraction of the time. At least
+            # twice the needed size remains for the better filter of the resizing, as in Pillow's
+            # `thumbnail`.
             image.draft(None, jpeg_draft_size(needed_px))
         _check_size(image, size, max_pixels)
         frames = _frames(image, file)
@@ -203,12 +207,12 @@ def _content(
         elif kind == "PNG":
             _check_sums(file)
             decoded = _with_clear_color(image, file)
-        plain, profile_error = _plain(decoded, background, is_own=True)
+        plain, profile_error = _plain(decoded, background, is_closable=True)
         return ImageContent(plain, size, kind, frames, profile_error)
 
 
 def jpeg_draft_size(needed_px: int) -> tuple[int, int]:
-    """Return the size that a JPEG is decoded at least at."""
+    """Return the minimum size at which a JPEG is decoded."""
     return 2 * needed_px, 2 * needed_px
 
 
@@ -222,24 +226,24 @@ def _tiff(file: BinaryIO, *, max_pixels: int, background: Rgb) -> ImageContent:
     with Image.open(file, formats=("TIFF",)) if image is None else image as page:
         size = page.size
         _check_size(page, size, max_pixels)
-        plain, profile_error = _plain(page, background, is_own=True)
+        plain, profile_error = _plain(page, background, is_closable=True)
     return ImageContent(plain, size, "TIFF", frames, profile_error)
 
 
-def _opened(file: BinaryIO, suffix: str) -> Image.Image:
-    """Open an image by its content; nothing of it is decoded."""
+def _open(file: BinaryIO, suffix: str) -> Image.Image:
+    """Open an image by its content, without decoding."""
     file.seek(0)
     head = file.read(HEAD)
     file.seek(0)
     kind = kind_of(head)
     formats = NOT_RAW if suffix in NOT_READ or kind == RAW_PHOTO else FORMATS
-    if suffix == ".dib":  # a BMP without its first header, which nothing else tells from noise
+    if suffix == ".dib":  # a BMP without its first header, which its content alone cannot identify
         formats = (*formats, "DIB")
     try:
         return Image.open(file, formats=formats)
-    except UnidentifiedImageError:  # a brand of HEIC may be one of AVIF, too, which is tried first
+    except UnidentifiedImageError:  # some brands are of HEIC and AVIF; AVIF is tried first
         if is_heif(head):
-            return _opened_heif(file)
+            return _open_heif(file)
         if suffix in NOT_READ | DRAWINGS:
             raise UnreadableError(f"{suffix} is not read; save it as JPEG or PNG") from None
         if kind and kind not in READ_KINDS:
@@ -249,37 +253,37 @@ def _opened(file: BinaryIO, suffix: str) -> Image.Image:
         if not head.startswith(b"\xff\xd8\xff"):
             raise
         file.seek(0)
-        return jpeg_factory(file)  # of which fewer pixels are decoded, and these are counted
+        return jpeg_factory(file)  # it may be decoded smaller; `_check_size` checks the limits
 
 
-def _opened_heif(file: BinaryIO) -> Image.Image:
+def _open_heif(file: BinaryIO) -> Image.Image:
     try:
         from pillow_heif import HeifImageFile
     except ImportError:
         raise UnreadableError(NO_HEIF) from None
     file.seek(0)
-    image: Image.Image = HeifImageFile(file)  # upright already, as its boxes say; EXIF is reset
+    image: Image.Image = HeifImageFile(file)  # already upright; its EXIF orientation is reset
     return image
 
 
 def _bare_png(file: BinaryIO) -> tuple[BytesIO, bytes | None]:
-    """Return a PNG without all that its pixels do not need, and its color profile apart."""
+    """Return a PNG with the chunks in PNG_NEEDS only, and its color profile."""
     file.seek(len(PNG_START))
-    kept, profile = BytesIO(), None
-    kept.write(PNG_START)
+    bare, profile = BytesIO(), None
+    bare.write(PNG_START)
     while len(start := file.read(8)) == 8:
         (length,) = struct.unpack(">I", start[:4])
-        body = file.read(length + 4)  # and its check sum
+        body = file.read(length + 4)  # with its checksum
         if start[4:] in PNG_NEEDS:
-            kept.write(start + body)
+            bare.write(start + body)
         elif start[4:] == PROFILE:
             profile = _inflated(body[:-4])
-    kept.seek(0)
-    return kept, profile
+    bare.seek(0)
+    return bare, profile
 
 
 def _inflated(content: bytes) -> bytes:
-    """Return the profile of a PNG's chunk: a name, 0, the method, and compressed bytes; or b""."""
+    """Return the profile in a PNG chunk (name, 0, method, compressed bytes); b"" if damaged."""
     inflater = zlib.decompressobj()
     try:
         profile = inflater.decompress(content[content.index(0) + 2 :], MOST_PROFILE)
@@ -305,9 +309,9 @@ def _check_sums(file: BinaryIO) -> None:
 
 
 def _with_clear_color(image: Image.Image, file: BinaryIO) -> Image.Image:
-    """Decode a PNG; where it has a transparent color, bring that to the depth of the pixels.
+    """Decode a PNG, and convert its transparent color, if any, to the depth of the pixels.
 
-    Pillow has it as it is stored, and the pixels at 8 bits (grey of 16: at 16).
+    Pillow keeps the stored value, but converts pixels to 8 bits (16-bit grey stays 16-bit).
     """
     file.seek(24)
     depth, color_type = file.read(2)
@@ -323,10 +327,10 @@ def _with_clear_color(image: Image.Image, file: BinaryIO) -> Image.Image:
 
 
 def _color_of_16(image: Image.Image, file: BinaryIO) -> Image.Image:
-    """Decode a PNG of 16-bit color with a transparent one, which Pillow compares at 8 bits."""
-    from imagecodecs import png_decode  # 0.1 s, which few files need
+    """Decode a 16-bit color PNG with a transparent color, which Pillow compares at 8 bits."""
+    from imagecodecs import png_decode  # imported here: it takes 0.1 s, and few files need it
 
-    image.load()  # refuses what is damaged
+    image.load()  # raises an error for a damaged file
     file.seek(0)
     pixels = png_decode(file.read())
     decoded = Image.fromarray((pixels.reshape(*pixels.shape[-3:]) >> 8).astype(np.uint8), "RGBA")
@@ -336,10 +340,10 @@ def _color_of_16(image: Image.Image, file: BinaryIO) -> Image.Image:
 
 
 def plain_image(image: Image.Image, *, max_pixels: int, background: Rgb) -> Image.Image:
-    """Return an image in memory as `read_image` returns that of a file.
+    """Convert an image in memory as `read_image` does with a file.
 
     Raises:
-        UnreadableError: damaged, cut off, too large, or of a kind that is not read.
+        UnreadableError: the image is damaged, truncated, too large, or of an unsupported type.
     """
     with _plain_reasons(max_pixels):
         _check_size(image, image.size, max_pixels)
@@ -347,8 +351,11 @@ def plain_image(image: Image.Image, *, max_pixels: int, background: Rgb) -> Imag
 
 
 def _check_size(image: Image.Image, size: tuple[int, int], max_pixels: int) -> None:
-    """Refuse an image of `size`, that is decoded at its own, for its memory, or a JPEG's time."""
-    # A progressive JPEG is held whole before any of it is decoded.
+    """Refuse an image that takes too much memory, or a JPEG that takes too much time.
+
+    `size` is the full size in the file; the image is decoded at `image.size`.
+    """
+    # A progressive JPEG is decompressed as a whole before it is decoded.
     is_by_rows = image.format in JPEG and "progressive" not in image.info
     _check_pixels(size, JPEG_FACTOR * max_pixels if is_by_rows else max_pixels)
     _check_pixels(image.size, max_pixels)
@@ -365,11 +372,12 @@ def _check_pixels(size: tuple[int, int], allowed: int) -> None:
         )
 
 
-def _plain(image: Image.Image, background: Rgb, *, is_own: bool = False) -> tuple[Image.Image, str]:
-    """Return the image in mode L or RGB, and why its color profile could not be used, or "".
+def _plain(
+    image: Image.Image, background: Rgb, *, is_closable: bool = False
+) -> tuple[Image.Image, str]:
+    """Return the image in mode L or RGB, and why its color profile cannot be used, or "".
 
-    Of the steps between, no more than two are in memory, if the first one, too, `is_own`: then it
-    is closed.
+    At most two images are in memory at a time, if `image` may be closed (`is_closable`).
     """
     image.load()
     has_profile, profile = "icc_profile" in image.info, image.info.get("icc_profile")
@@ -386,7 +394,7 @@ def _plain(image: Image.Image, background: Rgb, *, is_own: bool = False) -> tupl
     current = image
     for step in (_eight_bits, _upright, *([in_srgb] if has_profile else [])):
         following = step(current)
-        if following is not current and (is_own or current is not image):
+        if following is not current and (is_closable or current is not image):
             current.close()
         current = following
     return _opaque(current, background), error
@@ -404,29 +412,29 @@ def _plain_reasons(max_pixels: int) -> Iterator[None]:
         raise UnreadableError(NO_KIND) from None
     except Image.DecompressionBombError:
         raise UnreadableError(f"too large; {max_pixels / 1e6:g} megapixels are allowed") from None
-    except Exception as error:  # a damaged file makes a decoder raise anything
+    except Exception as error:  # a decoder may raise any error for a damaged file
         raise UnreadableError(_plainly(error)) from None
 
 
 def _frames(image: Image.Image, file: BinaryIO) -> int:
     if image.format != "GIF":
         return frames_of(image)
-    # To count its frames takes a walk through the file, which ends the image that is at hand.
+    # Counting the frames of a GIF reads the whole file, which would invalidate `image`.
     at = file.tell()
     file.seek(0)
     try:
         return frames_of(Image.open(file, formats=("GIF",)))
-    except Exception:  # a damaged file makes a decoder raise anything
+    except Exception:  # a decoder may raise any error for a damaged file
         return 1
     finally:
         file.seek(at)
 
 
 def frames_of(image: Image.Image) -> int:
-    """Count the frames; what lies behind the first one may be damaged, and counts as none."""
+    """Count the frames; return 1 if the data after the first frame are damaged."""
     try:
         return int(getattr(image, "n_frames", 1))
-    except Exception:  # a damaged file makes a decoder raise anything
+    except Exception:  # a decoder may raise any error for a damaged file
         return 1
 
 
@@ -448,12 +456,12 @@ def _plainly(error: Exception) -> str:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """Turn it as the camera says that it was held (EXIF)."""
+    """Rotate the image by its EXIF orientation."""
     try:
         if image.getexif().get(ExifTags.Base.Orientation, 1) == 1:
-            return image  # as most are; Pillow would copy it
+            return image  # the usual case; Pillow would make a copy
         return ImageOps.exif_transpose(image)
-    except Exception:  # the camera's notes are damaged in any way; the picture is whole
+    except Exception:  # the EXIF data are damaged, while the picture is intact
         return image
 
 
@@ -482,9 +490,10 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 
 def _sixteen_bits(values: np.ndarray, image: Image.Image) -> np.ndarray:
-    """Bring the grey values (h, w) of a TIFF to 0..65535, black at 0; Pillow gives them as stored.
+    """Scale the grey values (h, w) of a TIFF to 0..65535 with black at 0.
 
-    TIFF 6.0, tags 258 and 262: 12 bits for each value, white at 0.
+    Pillow returns stored values, which may have 12 bits, or white at 0 (TIFF 6.0, tags 258 and
+    262).
     """
     tags = getattr(image, "tag_v2", {})
     bits = tags.get(ExifTags.Base.BitsPerSample, (16,))
@@ -494,7 +503,7 @@ def _sixteen_bits(values: np.ndarray, image: Image.Image) -> np.ndarray:
 
 
 def _opaque(image: Image.Image, background: Rgb) -> Image.Image:
-    """Lay it over the background; what is not grey becomes RGB (CMYK, palettes, YCbCr)."""
+    """Paste the image on the background; convert all modes except grey to RGB."""
     if image.has_transparency_data:
         opaque = Image.new("RGB", image.size)
         for box in _strips(image):
@@ -508,7 +517,7 @@ def _opaque(image: Image.Image, background: Rgb) -> Image.Image:
 
 
 def _strips(image: Image.Image) -> Iterator[tuple[int, int, int, int]]:
-    """Yield boxes of rows that make up the image: what is made of each takes little memory."""
+    """Yield boxes of rows that cover the image, for conversions that take little memory."""
     width, height = image.size
     rows = max(1, STRIP_PIXELS // max(1, width))
     for top in range(0, height, rows):

@@ -1,8 +1,8 @@
 """Process each file in a worker process with limits of time and memory.
 
-A file may take SECONDS of the processor and BYTES of memory above the process's own. A process that
-takes more is ended, and another one goes on with the next file. So it is where a decoder crashes.
-Where no process can be started, threads do the work, without these bounds.
+A file may take SECONDS of processor time and BYTES of memory in addition to those of the process. A
+process that exceeds a limit, or crashes, is replaced by another one, which continues with the next
+file. If no process can be started, threads do the work, without these limits.
 """
 
 import os
@@ -26,18 +26,18 @@ from belong.runtime.parallel import in_order
 T = TypeVar("T")
 R = TypeVar("R")
 
-SECONDS = 10  # of the processor, for one file
-STALLED_SECONDS = 120  # of the clock: a disk that does not answer
-BYTES = 2**30  # for one file
-PER_PROCESSOR = 4  # processes, at most: some wait for a slow disk; more would only take memory
-AT_ONCE = 8  # files that a process is given in one go
+SECONDS = 10  # processor time per file
+STALLED_SECONDS = 120  # elapsed time per file, for a disk that does not respond
+BYTES = 2**30  # memory per file
+PER_PROCESSOR = 4  # maximum number of processes per processor, as some wait for a slow disk
+AT_ONCE = 8  # files per task of a process
 
 TOO_SLOW = f"takes more than {SECONDS} s of the processor to decode"
 STALLED = f"not read within {STALLED_SECONDS} s"
 ENDED = "the decoder ended while it read this file: damaged, or too large for the memory"
 
-# NumPy multiplies nothing in a decoder: its threads would lie idle. The folder that the program
-# stands in may have modules of any name. Pillow warns of odd notes in files that it reads.
+# NumPy multiplies no matrices in a decoder, so its threads would be idle. The current folder may
+# have modules of any name. Pillow warns of unusual metadata in readable files.
 ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "PYTHONSAFEPATH": "1", "PYTHONWARNINGS": "ignore"}
 
 
@@ -52,7 +52,7 @@ class Workers(Generic[T, R]):
         """Set the maximum number of processes; none is started yet."""
         self._work = work
         jobs = max(1, min(jobs, PER_PROCESSOR * (os.cpu_count() or 1)))
-        self._threads = ThreadPoolExecutor(jobs)  # one waits for each process
+        self._threads = ThreadPoolExecutor(jobs)  # one thread waits for each process
         self._jobs = jobs
         self._free: list[_Worker] = []
         self._started: list[_Worker] = []
@@ -92,17 +92,17 @@ class Workers(Generic[T, R]):
 
     def _by(self, worker: "_Worker", items: Sequence[T]) -> list[R | str]:
         answers: list[R | str] = []
-        crashed = -1  # the item that a process has ended over once: somebody may have killed it
+        crashed = -1  # the item at which a process has ended once; it may have been killed
         while len(answers) < len(items):
-            rest = items[len(answers) :]
+            remaining = items[len(answers) :]
             is_ready = worker.is_ready()
             if self._is_closed:
                 raise CancelledError
             if not is_ready:
-                answers += [self._work(item) for item in rest]
+                answers += [self._work(item) for item in remaining]
                 break
             try:
-                for answer in worker.answers(self._work, rest):
+                for answer in worker.answers(self._work, remaining):
                     if isinstance(answer, Exception):
                         raise answer
                     answers.append(answer)
@@ -147,7 +147,7 @@ def _pieces(items: Iterable[T]) -> Iterator[list[T]]:
 
 
 class _EndedError(Exception):
-    """A process has ended; for a reason that is known, or "" if it is not."""
+    """A process has ended; `reason` is "" if the reason is unknown."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -155,7 +155,7 @@ class _EndedError(Exception):
 
 
 class _Worker:
-    """A process of its own, and another one after it has ended."""
+    """A worker process, which is started again after it has ended."""
 
     def __init__(self) -> None:
         self._process: SpawnProcess | None = None
@@ -166,7 +166,7 @@ class _Worker:
         self._start()
 
     def is_ready(self) -> bool:
-        """Wait until a process is; return False if none can be started."""
+        """Wait until a process is ready; return False if none can be started."""
         for _ in range(2):
             if self._connection is None:
                 self._start()
@@ -184,7 +184,7 @@ class _Worker:
         """Yield the answer to each item.
 
         Raises:
-            _EndedError: the process has ended over the next item.
+            _EndedError: the process has ended at the next item.
         """
         connection = self._connection
         if connection is None:
@@ -210,13 +210,13 @@ class _Worker:
             connection.close()
 
     def close(self) -> None:
-        """End the process, and start no other."""
+        """End the process, and do not start it again."""
         with _starting:
             self._is_closed = True
             self.end()
 
     def _reason(self) -> str:
-        """Return why the process has ended, if that is known."""
+        """Return the reason why the process has ended, or "" if it is unknown."""
         process = self._process
         if process is not None:
             process.join(1)
@@ -225,7 +225,7 @@ class _Worker:
         return TOO_SLOW if is_slow else ""
 
     def _start(self) -> None:
-        # There may be no interpreter to start, no semaphores, and a daemon may have no children.
+        # Possible reasons: no interpreter, no semaphores, or a daemon, which has no children.
         if hasattr(sys, "frozen") or current_process().daemon:
             return
         try:
@@ -244,7 +244,7 @@ class _Worker:
 def _folder() -> str:
     try:
         return str(Path.cwd())
-    except OSError:  # it is removed
+    except OSError:  # the current folder is removed
         return "."
 
 
@@ -253,31 +253,31 @@ def _clock_signal() -> int:
 
 
 CONTEXT = SpawnContext()
-_starting = RLock()  # one thread at a time: the environment is that of all threads
-_kept: list[_Worker] = []  # at most one, which has nothing to do
+_starting = RLock()  # one thread at a time, as all threads share the environment
+_idle: list[_Worker] = []  # at most one idle worker
 
 
 def _spare() -> _Worker:
-    """Return the worker that is left of an earlier run, or a new one."""
+    """Return the idle worker of an earlier run, or a new one."""
     with suppress(IndexError):
-        worker = _kept.pop()
-        if worker.owner == os.getpid():  # else it is that of the process that this one is a fork of
+        worker = _idle.pop()
+        if worker.owner == os.getpid():  # otherwise it belongs to the parent of a forked process
             return worker
     return _Worker()
 
 
 def _keep(worker: _Worker) -> None:
-    if _kept:
+    if _idle:
         worker.close()
     else:
-        _kept.append(worker)
+        _idle.append(worker)
 
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Start processes that import no more than decoding needs, print nothing and mind no Ctrl-C.
+    """Start processes that import only decoders, print nothing and ignore Ctrl-C.
 
-    A process would run the script of its parent again, which need not be written for that.
+    Otherwise a process would run the user's script again, which may not be written for that.
     """
     main, environment = sys.modules["__main__"], dict(os.environ)
     sys.modules["__main__"] = ModuleType("__main__")
@@ -302,16 +302,16 @@ def _quietly() -> Iterator[None]:
 
 
 def _serve(connection: "Connection[Any, Any]") -> None:
-    """Answer until nobody asks any more."""
+    """Process items until the connection is closed."""
     Thread(target=_end_with_parent, daemon=True).start()
     _bound_memory()
     with suppress(AttributeError):  # Windows has no such signal
-        signal.signal(signal.SIGPROF, signal.SIG_DFL)  # which ends the process, whatever it does
+        signal.signal(signal.SIGPROF, signal.SIG_DFL)  # it ends the process at any time
     with suppress(EOFError, OSError):
         connection.send(True)
         while True:
             work, items, folder = connection.recv()
-            with suppress(OSError):  # relative paths are those of the program as it stands now
+            with suppress(OSError):  # relative paths refer to the current folder of the program
                 os.chdir(folder)
             for item in items:
                 connection.send(_bounded(work, item))
@@ -330,13 +330,13 @@ def _bounded(work: Callable[[T], R], item: T) -> R | str | Exception:
 
 
 def set_clock(seconds: float) -> None:
-    """Have this process ended after so many seconds of the processor; 0: not at all."""
+    """End this process after the given processor time in seconds; 0: never."""
     if hasattr(signal, "setitimer"):  # not on Windows
         signal.setitimer(signal.ITIMER_PROF, seconds)
 
 
 def _bound_memory() -> None:
-    """Let this process take no more than BYTES from here on; where the system is not Linux: all."""
+    """Limit the additional memory of this process to BYTES; only on Linux."""
     try:
         import resource  # not on Windows
 
@@ -353,4 +353,4 @@ def _end_with_parent() -> None:
     parent = parent_process()
     if parent is not None:
         parent.join()
-        os._exit(1)  # nobody takes what it has, and nobody would end it
+        os._exit(1)  # the parent is gone, and cannot end this process

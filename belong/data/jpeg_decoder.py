@@ -1,7 +1,7 @@
 """Decode a JPEG with libjpeg-turbo, and report its warnings, which Pillow ignores.
 
-The pixels are those of Pillow, to the last bit, in 0.7 of its time (1,800 decodings of photos, at
-1/8 to 1/1 of their size). libjpeg fills what is lost with grey, and says so by a warning.
+The pixels are bit-identical to those of Pillow, in 0.7 of its time (1,800 decodings of photos, at
+1/8 to 1/1 of their size). libjpeg fills missing data with grey, and reports a warning.
 """
 
 import re
@@ -17,7 +17,7 @@ from belong.data.unreadable import UnreadableError
 
 # Mode of Pillow -> color space of libjpeg-turbo.
 SPACES = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
-# How libjpeg's warnings of lost or altered data begin. Its others are of odd but harmless headers.
+# Start of libjpeg's warnings about lost or damaged data. Other warnings are about harmless headers.
 DAMAGE = ("Corrupt JPEG data", "Inconsistent progression", "Premature end")
 
 # Of markers (ITU-T T.81, table B.1): a frame that is coded sequentially, by Huffman's tables.
@@ -49,11 +49,11 @@ def whole_jpeg(image: Image.Image, file: BinaryIO) -> Image.Image:
         image.load()
         if str(error).startswith(DAMAGE):
             raise UnreadableError(f"damaged: {error}") from None
-        return image  # of a kind that Pillow alone knows
+        return image  # of a type that only Pillow supports
     if has_lost_block(content):
         raise UnreadableError(f"damaged: {LOST_BLOCK}")
     if image.mode == "CMYK":
-        np.subtract(255, pixels, out=pixels)  # as Adobe stores inks, and Pillow takes them
+        np.subtract(255, pixels, out=pixels)  # Adobe stores inverted inks, and Pillow inverts them
     decoded = Image.fromarray(pixels[..., 0] if image.mode == "L" else pixels, image.mode)
     decoded.info, decoded.format = image.info, image.format
     return decoded
@@ -112,7 +112,7 @@ def _first_symbols(tables: bytes) -> dict[int, int]:
 
 
 def jpeg_damage(data: bytes, tables: bytes | None) -> str:
-    """Return what is wrong with a JPEG in a TIFF, whose tables may stand apart; or ""."""
+    """Return what is wrong with a JPEG in a TIFF, or ""; `tables` may be stored separately."""
     whole = data if tables is None else tables[:-2] + data[2:]
     try:
         decode_jpeg(whole, "GRAY", strict=True)

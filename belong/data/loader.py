@@ -1,7 +1,7 @@
-"""Load the image files of a data set into one array; IDX images stay as they are.
+"""Load the images of a data set into one array.
 
-Photos of 1 to 2 megapixels take 8 ms of a processor each, 19 without decoding JPEGs smaller
-(2,000 of them, to 224 x 224; Pillow 13, libjpeg-turbo 3.2, two shared cores of a server).
+A photo of 1 to 2 megapixels takes 8 ms of processor time, or 19 ms if JPEGs are decoded at full
+size (2,000 photos, to 224 x 224; Pillow 13, libjpeg-turbo 3.2, two shared cores of a server).
 """
 
 from collections.abc import Iterable
@@ -27,10 +27,10 @@ class Packed:
     """A data set in one array, with its unreadable and ignored files.
 
     Attributes:
-        data: the images that could be read, in one form.
-        unreadable: (file, reason) of the others.
-        is_read: (m,) bool, for all files in their order.
-        ignored: (file or folder, reason) of hidden entries and files that are no image.
+        data: the readable images, in one form.
+        unreadable: (file, reason) of unreadable files.
+        is_read: (m,) bool, whether each of all m files is readable, in their order.
+        ignored: (file or folder, reason) of hidden entries and of files that are no images.
     """
 
     data: DataSet
@@ -40,7 +40,7 @@ class Packed:
 
     @property
     def form(self) -> Form:
-        """The form that the images have."""
+        """The form of the images."""
         return Form.of(self.data.images)
 
 
@@ -74,8 +74,8 @@ def pack(
     """Decode image files to a form; color auto is chosen from the files.
 
     Args:
-        image_set: what `look` found; what is in an array already stays as it is.
-        form: of what is made of files.
+        image_set: the result of `look`; images in an array are returned unchanged.
+        form: the form for image files.
         background: color behind transparent pixels.
         max_pixels: larger images count as unreadable.
     """
@@ -92,18 +92,18 @@ def pack(
         else:
             images[row] = answer.pixels
     names = np.array([printable(file) for file in image_set.files], dtype=object)
-    read = np.flatnonzero(reasons == "")
+    readable = np.flatnonzero(reasons == "")
     bad = np.flatnonzero(reasons != "")
-    images = _closed_up(images, read)
+    images = _select_in_place(images, readable)
     if form.color == "auto" and _all_grey(images):
         images = images[:, :1]
     return Packed(
         DataSet(
             images,
-            image_set.labels[read],
+            image_set.labels[readable],
             image_set.class_names,
-            image_set.is_test[read],
-            names[read],
+            image_set.is_test[readable],
+            names[readable],
         ),
         unreadable=list(zip(names[bad], reasons[bad], strict=True)),
         ignored=[(printable(path), reason) for path, reason in image_set.ignored],
@@ -134,41 +134,41 @@ def pack_all(folders: Iterable[str], *, options: ImagesSection) -> dict[str, Pac
 
 
 def check_enough(
-    packed: Packed, path: Path, *, max_bad_fraction: float, listed: Path | str
+    packed: Packed, path: Path, *, max_bad_fraction: float, list_name: Path | str
 ) -> None:
     """Refuse a data set with too many unreadable files or an empty class.
 
     Args:
         packed: the data set.
-        path: of the data set, for the message.
-        max_bad_fraction: the share of its files that may be unreadable.
-        listed: the file with the full list, for the message.
+        path: path of the data set, for the message.
+        max_bad_fraction: maximum share of unreadable files.
+        list_name: the file with the full list, for the message.
 
     Raises:
-        TooManyBadFilesError: with their number, the first file and its reason.
+        TooManyBadFilesError: the message has the number, the first file and its reason.
     """
     data, bad = packed.data, packed.unreadable
     count = len(bad) + len(data.labels)
     first = "; ".join(f"{file} ({reason})" for file, reason in bad[:3])
-    which = f"{listed} lists them, the first: {first}"
+    details = f"{list_name} lists them, the first: {first}"
     if len(bad) / count > max_bad_fraction:
         raise TooManyBadFilesError(
             f"{path}: expected at most {max_bad_fraction:.1%} unreadable images "
             f"(images.max_bad_fraction), got {len(bad)} of {count} ({len(bad) / count:.1%}); "
-            f"{which}"
+            f"{details}"
         )
-    left = np.bincount(data.labels, minlength=len(data.class_names))
-    for name, number in zip(data.class_names, left, strict=True):
+    counts = np.bincount(data.labels, minlength=len(data.class_names))
+    for name, number in zip(data.class_names, counts, strict=True):
         if number == 0:
-            raise TooManyBadFilesError(f"{path}: no image of class {name} can be read; {which}")
+            raise TooManyBadFilesError(f"{path}: no image of class {name} can be read; {details}")
 
 
-def _closed_up(images: np.ndarray, kept: np.ndarray) -> np.ndarray:
-    """Return the kept rows, moved together in place: a copy would take the memory twice."""
-    if len(kept) < len(images):
-        for to, row in enumerate(kept):
+def _select_in_place(images: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return the images at `rows`, moved to the front in place, as a copy would take memory."""
+    if len(rows) < len(images):
+        for to, row in enumerate(rows):
             images[to] = images[row]
-    return images[: len(kept)]
+    return images[: len(rows)]
 
 
 def _all_grey(images: np.ndarray) -> bool:

@@ -8,7 +8,7 @@ from PIL import Image, ImageOps
 
 from belong.runtime.progress import bar
 
-# auto: grey if all images are, to be found out by decoding them.
+# auto: grey if all images are grey, which is detected by decoding them.
 Color = Literal["auto", "grey", "rgb"]
 
 

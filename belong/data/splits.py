@@ -1,8 +1,8 @@
-"""Assign every image to one part, so that no image is both learned and tested.
+"""Assign every image to one part, so that no image is used for both training and testing.
 
-Normal images: `train` (fits), `calibration` (held out; sets the thresholds), `test` (measures).
-Anomalies: `head` (trains the supervised head), `test` (measures).
-Further anomalies, which nothing has seen, the supervised head included: `test` only.
+Normal images: `train`, `calibration` (held out to set the thresholds), `test`.
+Anomalies: `head` (trains the supervised head), `test`.
+Further anomalies, which are used in no training: `test`.
 """
 
 import sys
@@ -19,10 +19,10 @@ from belong.calibration.sample_size import MARGINAL, Guarantee, least_held_out
 from belong.data.dataset import (
     IS_IN,
     DataSet,
-    chosen,
     copies,
-    drawn,
+    draw_count,
     hashes,
+    select_classes,
     with_test_part,
     without,
 )
@@ -30,8 +30,8 @@ from belong.data.resize import Form, all_formed
 from belong.parameters import DataSetSection, SplitSection
 from belong.runtime.errors import InputError
 
-# Of images that are alike to the byte, the one in the earliest of these parts is kept, so that
-# the official test sets stay as published. A run may lack all but the normal ones.
+# Among byte-identical images, the one in the earliest of these parts is used, so that the official
+# test sets stay complete. Only the normal parts are required.
 PARTS = (
     "normal/test",
     "normal/calibration",
@@ -49,9 +49,9 @@ class Split:
 
     Attributes:
         manifest: see `assign`.
-        arrays: for each part that has images `PART/images` (n, ch, h, w) uint8, in the form of the
-            normal ones, and `PART/labels` (n,) int64.
-        class_names: of the normal images, in the order of the labels.
+        arrays: for each part with images, `PART/images` (n, ch, h, w) uint8, in the form of the
+            normal images, and `PART/labels` (n,) int64.
+        class_names: classes of the normal images, in the order of the labels.
     """
 
     manifest: pd.DataFrame
@@ -73,29 +73,30 @@ def split(
     """Choose the classes of all data sets and divide their images into parts.
 
     Args:
-        whole: path -> the data set that lies there, with all of its classes.
-        choices: "normal", "anomaly" and "unseen" -> which classes of which data set.
-        options: the shares of the parts, and how much memory they may take.
-        alpha: share of the images that belong that may be rejected.
-        guarantee: of that share.
-        seed: draws the parts.
-        least_classes: of the normal images; 1 where no classifier is trained.
-        cross: hold nothing out: all normal images but an official test are `normal/train`.
+        whole: path -> data set with all its classes.
+        choices: "normal", "anomaly" and "unseen" -> path and classes.
+        options: the shares of the parts, and the memory limit.
+        alpha: promised false-rejection rate.
+        guarantee: scope of alpha.
+        seed: random seed of the split.
+        least_classes: minimum number of normal classes; 1 if no classifier is trained.
+        cross: hold no images out: all normal images except an official test part are
+            `normal/train`.
 
     Raises:
-        InputError: a choice that cannot be, more pixels than allowed, or too few images to fit or
-            to calibrate.
+        InputError: a choice of classes is invalid, the images exceed the memory limit, or there are
+            too few images to fit or to calibrate.
     """
     paths = {kind: Path(section.path) for kind, section in choices.items()}
     sources = {kind: whole[section.path] for kind, section in choices.items()}
     for kind in ("anomaly",) if cross else ("normal", "anomaly"):
-        # Of all classes, so that no choice of them moves it; another stream than that of the
-        # calibration part.
+        # Drawn from all classes, so that the test part does not depend on the choice of classes,
+        # and from a random stream independent of the calibration part.
         rng = np.random.default_rng([seed, 1])
         fraction = options.test_fraction
         sources[kind] = with_test_part(sources[kind], fraction=fraction, rng=rng)
     sets = {
-        kind: chosen(sources[kind], section.classes, paths[kind])
+        kind: select_classes(sources[kind], section.classes, paths[kind])
         for kind, section in choices.items()
     }
     check_pair(
@@ -128,24 +129,24 @@ def split(
 
 
 def _check_size(sets: Mapping[str, DataSet], form: Form, options: SplitSection) -> None:
-    """Refuse what would not fit into memory, before the work."""
+    """Refuse images that exceed the memory limit, before any work."""
     most = {"left_out": options.further_images, "unseen": options.further_images}
     images = {
         kind: min(len(data.labels), most.get(kind, sys.maxsize)) for kind, data in sets.items()
     }
     size = sum(images.values()) * form.channels * form.height * form.width
     if size > options.max_gigabytes * 1e9:
-        listed = ", ".join(f"{count:,} {kind}" for kind, count in images.items() if count)
+        counts = ", ".join(f"{count:,} {kind}" for kind, count in images.items() if count)
         raise InputError(
             f"expected at most {options.max_gigabytes:g} GB of pixels (split.max_gigabytes), got "
-            f"{size / 1e9:.1f} GB: {listed} images of {form.height} x {form.width} px "
+            f"{size / 1e9:.1f} GB: {counts} images of {form.height} x {form.width} px "
             f"({form.color}); choose fewer classes, anomaly.classes none or a smaller "
             f"images.side_px"
         )
 
 
 def _check_calibration(manifest: pd.DataFrame, alpha: float, guarantee: Guarantee) -> None:
-    """Refuse, before anything is trained, too few images to calibrate."""
+    """Refuse too few calibration images, before any training."""
     normal = manifest[~manifest["is_anomaly"]]
     held_out = int((normal["part"] == "normal/calibration").sum())
     least = least_held_out(alpha, guarantee)
@@ -169,22 +170,22 @@ def assign(
 ) -> pd.DataFrame:
     """Return the manifest: one row per image, sorted by part.
 
-    Columns: `part` (one of PARTS, or "dropped"), `is_anomaly`, `class_name`, `label` (of normal
-    images, else -1), `source`, `row` (in its data set), `sha256`, `reason` (of a dropped image).
+    Columns: `part` (one of PARTS, or "dropped"), `is_anomaly`, `class_name`, `label` (-1 for
+    anomalies), `source`, `row` (index in its data set), `sha256`, `reason` (of a dropped image).
 
     Args:
         normal: the images that belong.
-        anomaly: those that do not; may be empty.
-        further: "left_out" and "unseen": more that do not. Of a data set with an official test
-            part only that is taken.
-        form: that all images are given: those that are then alike to the byte are one image.
-        calibration_fraction: of every class's training images, held out to set thresholds; None:
-            none are, and there is no test part but an official one.
-        further_images: of each of the further sets; as many are drawn, if there are more.
-        rng: draws them.
+        anomaly: images that do not belong; may be empty.
+        further: "left_out" and "unseen" -> further anomalies. If a data set has an official test
+            part, only this part is used.
+        form: the form of all images; images that are byte-identical in it count as one image.
+        calibration_fraction: held-out share of every class's training images; None: no images are
+            held out, and only an official test part is used.
+        further_images: maximum number of images of each further set; larger sets are sampled.
+        rng: draws the calibration part and the samples.
 
     Raises:
-        InputError: a class is left with too few images to fit or to calibrate.
+        InputError: too few images of a class remain to fit or to calibrate.
     """
     sha256 = hashes(normal.images, form)
     left_out = copies(normal, sha256)
@@ -209,15 +210,15 @@ def assign(
 
 
 def _normal_parts(
-    data: DataSet, kept: np.ndarray, fraction: float | None, rng: np.random.Generator
+    data: DataSet, is_eligible: np.ndarray, fraction: float | None, rng: np.random.Generator
 ) -> np.ndarray:
-    """Hold out the same fraction of every class; kept (n,) bool are those that are drawn from."""
+    """Hold out the same fraction of every class, of the images with `is_eligible` (n,) bool."""
     parts = np.where(data.is_test, "normal/test", "normal/train").astype(object)
     if fraction is None:
         return parts
     for label in range(len(data.class_names)):
-        rows = np.flatnonzero((data.labels == label) & ~data.is_test & kept)
-        held_out = rng.permutation(rows)[: drawn(len(rows), fraction)]
+        rows = np.flatnonzero((data.labels == label) & ~data.is_test & is_eligible)
+        held_out = rng.permutation(rows)[: draw_count(len(rows), fraction)]
         parts[held_out] = "normal/calibration"
     return parts
 
@@ -227,7 +228,7 @@ def _anomaly_parts(data: DataSet) -> np.ndarray:
 
 
 def _tests_of(data: DataSet, most: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw the places of at most so many images, of the official test part if there is one."""
+    """Draw the indices of at most `most` images, of the official test part if there is one."""
     rows = np.flatnonzero(data.is_test if data.is_test.any() else ~data.is_test)
     return np.sort(rng.permutation(rows)[:most])
 
@@ -235,7 +236,7 @@ def _tests_of(data: DataSet, most: int, rng: np.random.Generator) -> np.ndarray:
 def _anomalies(
     data: DataSet, parts: np.ndarray, form: Form, places: np.ndarray | None = None
 ) -> pd.DataFrame:
-    """Return the rows of anomalies, or of those at some places; their classes do not matter."""
+    """Return the rows of anomalies, or of those at the indices `places`, ignoring their classes."""
     selected = np.arange(len(data.labels)) if places is None else places
     sha256 = np.full(len(data.labels), "", object)
     sha256[selected] = hashes(data.images[selected], form)
@@ -275,9 +276,9 @@ def _rows(
 
 
 def _without_repeats(manifest: pd.DataFrame) -> pd.DataFrame:
-    """Drop an image that stands, alike to the byte, in an earlier part.
+    """Drop images that are byte-identical to an image in an earlier part.
 
-    What has no part any more has no rank, and nothing is dropped for its sake.
+    An image that is dropped already has no rank, and causes no other image to be dropped.
     """
     rank = manifest["part"].map({part: rank for rank, part in enumerate(PARTS)})
     best = rank.groupby(manifest["sha256"]).transform("min")
@@ -289,11 +290,11 @@ def _without_repeats(manifest: pd.DataFrame) -> pd.DataFrame:
 
 
 def _enough_of_each_class(
-    manifest: pd.DataFrame, names: tuple[str, ...], needed: Mapping[str, int]
+    manifest: pd.DataFrame, names: tuple[str, ...], least_of_parts: Mapping[str, int]
 ) -> None:
     counts = pd.crosstab(manifest["label"], manifest["part"])
     counts = counts.reindex(index=range(len(names)), columns=list(PARTS), fill_value=0)
-    for part, least in needed.items():
+    for part, least in least_of_parts.items():
         for label, count in counts[part].items():
             if count < least:
                 class_rows = manifest[manifest["label"] == label]
@@ -324,10 +325,10 @@ def left_out(manifest: pd.DataFrame) -> str:
 def check_pair(
     inside: DataSet, outside: DataSet, normal: Path, anomaly: Path, *, least: int = 2
 ) -> None:
-    """Refuse classes that leave nothing to tell apart."""
+    """Refuse too few normal classes, and classes that are both normal and anomaly."""
     if len(inside.class_names) < least:
-        got = inside.class_names[0] if inside.class_names else "none"
-        raise InputError(f"normal.classes: expected at least 2 classes of {normal}, got {got}")
+        name = inside.class_names[0] if inside.class_names else "none"
+        raise InputError(f"normal.classes: expected at least 2 classes of {normal}, got {name}")
     both = sorted(set(inside.class_names) & set(outside.class_names))
     if both and normal.resolve() == anomaly.resolve():
         raise InputError(
@@ -337,10 +338,10 @@ def check_pair(
 
 
 def keep_unused(sets: dict[str, DataSet], paths: dict[str, Path]) -> None:
-    """Leave the further anomalies only the classes that nothing else is made of."""
-    used: dict[Path, set[str]] = defaultdict(set)
+    """Remove the classes from the further anomalies that another set uses."""
+    classes_of_path: dict[Path, set[str]] = defaultdict(set)
     for kind in ("normal", "anomaly", "left_out", "unseen"):
-        taken = used[paths[kind].resolve()]
+        used_classes = classes_of_path[paths[kind].resolve()]
         if kind in ("left_out", "unseen"):
-            sets[kind] = without(sets[kind], taken)
-        taken.update(sets[kind].class_names)
+            sets[kind] = without(sets[kind], used_classes)
+        used_classes.update(sets[kind].class_names)

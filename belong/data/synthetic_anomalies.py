@@ -1,7 +1,7 @@
 """Generate synthetic anomalies: noise, and distorted normal images.
 
-No detector has seen any of them, the supervised head included. Each function takes images
-(n, ch, h, w) uint8 and a generator and returns as many of the same kind.
+No detector is trained on them, not even the supervised head. Each function takes images
+(n, ch, h, w) uint8 and a random generator, and returns as many images of the same shape.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -11,7 +11,7 @@ import numpy as np
 Derive = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 BLUR_PX = 2.0  # standard deviation of the blur
-PATCHES = 4  # a shuffled image is cut into 4 x 4 of them
+PATCHES = 4  # a shuffled image is divided into 4 x 4 patches
 
 
 def uniform_noise(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -23,14 +23,14 @@ def gaussian_noise(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Return Gaussian noise with the mean and spread of the images, clipped to 0-255."""
     mean, std = _moments(images)
     result = np.empty_like(images)
-    for row in range(len(images)):  # one by one: in float64 all of them take eight times the room
+    for row in range(len(images)):  # one by one, as float64 takes eight times the memory
         result[row] = rng.normal(mean, std, images.shape[1:]).round().clip(0, 255)
     return result
 
 
 def _moments(images: np.ndarray) -> tuple[float, float]:
     """Return mean and standard deviation of all pixels, from their histogram."""
-    # Image by image: NumPy counts in int64, which takes eight times the memory of the pixels.
+    # Image by image, as NumPy converts to int64, which takes eight times the memory.
     counts, levels = np.zeros(256, np.int64), np.arange(256)
     for image in images:
         counts += np.bincount(image.ravel(), minlength=256)
@@ -54,10 +54,10 @@ def shuffled(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Cut each image into patches and permute them at random."""
     n, channels, height, width = images.shape
     h, w = height // PATCHES, width // PATCHES
-    result = images.copy()  # pixels that make no whole patch stay where they are
-    cut = images[..., : PATCHES * h, : PATCHES * w]
-    cut = cut.reshape(n, channels, PATCHES, h, PATCHES, w).transpose(0, 2, 4, 1, 3, 5)
-    patches = cut.reshape(n, PATCHES**2, channels, h, w)
+    result = images.copy()  # pixels outside of complete patches stay in place
+    grid = images[..., : PATCHES * h, : PATCHES * w]
+    grid = grid.reshape(n, channels, PATCHES, h, PATCHES, w).transpose(0, 2, 4, 1, 3, 5)
+    patches = grid.reshape(n, PATCHES**2, channels, h, w)
     order = rng.permuted(np.tile(np.arange(PATCHES**2), (n, 1)), axis=1)
     patches = np.take_along_axis(patches, order[:, :, None, None, None], axis=1)
     back = patches.reshape(n, PATCHES, PATCHES, channels, h, w).transpose(0, 3, 1, 4, 2, 5)
@@ -87,14 +87,14 @@ def derive(images: np.ndarray, *, most: int, seed: int) -> Iterator[tuple[str, n
     Args:
         images: (n, ch, h, w) uint8, the originals.
         most: maximum number per kind; at most n.
-        seed: of the sampled images and their changes.
+        seed: random seed of the sample and of the changes.
     """
     rng = np.random.default_rng(seed)
-    drawn = images[drawn_rows(len(images), most=most, rng=rng)]
+    sample = images[drawn_rows(len(images), most=most, rng=rng)]
     for kind, spoil in DERIVED.items():
-        yield f"derived/{kind}", spoil(drawn, rng)
+        yield f"derived/{kind}", spoil(sample, rng)
 
 
 def drawn_rows(n: int, *, most: int, rng: np.random.Generator) -> np.ndarray:
-    """Return which of n images anomalies are made of, (m,) int64 in their order."""
+    """Return the sorted indices of the images that anomalies are derived from: (m,) int64."""
     return np.sort(rng.choice(n, min(most, n), replace=False))

@@ -1,17 +1,17 @@
 """Make thumbnails of photos for pages and models: JPEG of bounded size, same aspect ratio.
 
-At quality 75, of 76 photos of rooms and other things: 14 kB at 320 pixels, 9.7 at 256, 6.0 at 192,
-3.3 at 128, 2.3 at 96 (the mean; the largest takes twice as much).
+Mean size of 76 photos of rooms and other things at quality 75: 14 kB at 320 pixels, 9.7 at 256, 6.0
+at 192, 3.3 at 128, 2.3 at 96. The largest photo takes twice as much.
 """
 
 import io
 
 from PIL import Image
 
-# The longer side, in pixels -> bytes that a photo may take; a fifth more than the mean of photos.
+# Longer side in pixels -> maximum number of bytes, a fifth more than the mean of photos.
 SIDES_PX = {320: 17_000, 256: 12_000, 192: 7_500, 128: 4_100, 96: 2_800}
-QUALITIES = (75, 60, 45, 30, 15)  # the best that is small enough
-# An image with sides up to here is shown as it is, each pixel a square.
+QUALITIES = (75, 60, 45, 30, 15)  # the first that is small enough is used
+# Maximum side of a small image, which is shown without loss, each pixel as a square.
 SMALL_PX = 64
 
 
@@ -27,7 +27,7 @@ def thumbnail(image: Image.Image, *, side_px: int) -> bytes:
     small = image
     if factor < 1:
         width, height = (max(1, round(side * factor)) for side in image.size)
-        # Nearly all averaged over whole pixels: in a third of the time that a better filter takes.
+        # Mostly averages blocks of pixels, which takes a third of the time of a better filter.
         small = image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=1.5)
     content = b""
     for quality in QUALITIES:

@@ -19,7 +19,7 @@ from tifffile import COMPRESSION, PHOTOMETRIC, PREDICTOR, TiffFile, TiffPage, Ti
 from belong.data.jpeg_decoder import jpeg_damage
 from belong.data.unreadable import UnreadableError
 
-logging.getLogger("tifffile").addHandler(logging.NullHandler())  # else it writes to stderr
+logging.getLogger("tifffile").addHandler(logging.NullHandler())  # otherwise it logs to stderr
 
 COMPRESSIONS = {
     COMPRESSION.NONE, COMPRESSION.CCITTRLE, COMPRESSION.CCITT_T4, COMPRESSION.CCITT_T6,
@@ -28,36 +28,36 @@ COMPRESSIONS = {
     COMPRESSION.PNG, COMPRESSION.JPEGXL,
 }  # fmt: skip
 FAX = {COMPRESSION.CCITTRLE, COMPRESSION.CCITT_T4, COMPRESSION.CCITT_T6}
-# With others, and with samples of other bits, some programs apply a predictor, and others do not.
+# For other compressions and bit depths, programs differ in whether they apply a predictor.
 PREDICTED = {
     COMPRESSION.LZW, COMPRESSION.ADOBE_DEFLATE, COMPRESSION.DEFLATE, COMPRESSION.LZMA,
     COMPRESSION.ZSTD,
 }  # fmt: skip
 PREDICTED_BITS = (8, 16, 32)
-# Photometric interpretation -> samples that are no extra ones.
+# Photometric interpretation -> number of samples without extra samples.
 SAMPLES: dict[int, int] = {
     PHOTOMETRIC.MINISWHITE: 1, PHOTOMETRIC.MINISBLACK: 1, PHOTOMETRIC.RGB: 3,
     PHOTOMETRIC.PALETTE: 1, PHOTOMETRIC.SEPARATED: 4, PHOTOMETRIC.YCBCR: 3, PHOTOMETRIC.CIELAB: 3,
 }  # fmt: skip
 GREY: set[int] = {PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.MINISBLACK}
-SENSOR: set[int] = {PHOTOMETRIC.CFA, PHOTOMETRIC.LINEAR_RAW}  # what a camera's sensor saw
-PREMULTIPLIED, ALPHA = 1, (1, 2, 999)  # of the extra samples; 999 is written by CorelDRAW 10
+SENSOR: set[int] = {PHOTOMETRIC.CFA, PHOTOMETRIC.LINEAR_RAW}  # raw data of a camera's sensor
+PREMULTIPLIED, ALPHA = 1, (1, 2, 999)  # types of extra samples; CorelDRAW 10 writes 999
 SUBFILE_TYPE, ORIENTATION, INK_SET, PROFILE, DNG_VERSION = 254, 274, 332, 34675, 50706
-REDUCED = 1  # of the subfile type
+REDUCED = 1  # bit of the subfile type
 CMYK_INKS = 1
-UNSIGNED, SIGNED, FLOAT, COMPLEX = 1, 2, 3, (5, 6)  # of the sample format
+UNSIGNED, SIGNED, FLOAT, COMPLEX = 1, 2, 3, (5, 6)  # sample formats
 WHITE = 65535
 RAW_PHOTO = "a raw photo of a camera, which is not read; save it as JPEG or PNG"
 MISSING_PART = "damaged: a part of the picture is missing"
-MOST_PAGES = 16  # that are looked at, to see whether it is a raw photo
+MOST_PAGES = 16  # maximum number of pages to examine, and of directories below a page
 
 Scaling = Callable[[np.ndarray], np.ndarray]
 
 
 def page_count(file: BinaryIO) -> int:
-    """Count the pages by their directories; pages after a damaged directory do not count.
+    """Count the pages by their directories, up to a damaged directory.
 
-    Pillow would need time quadratic in their number.
+    Pillow would take quadratic time.
     """
     file.seek(0)
     start = file.read(16)
@@ -65,8 +65,8 @@ def page_count(file: BinaryIO) -> int:
     is_big = start[2:4] in (b"\x2b\0", b"\0\x2b")
     number, link, entry = ("Q", "Q", 20) if is_big else ("H", "I", 12)
     (offset,) = struct.unpack_from(order + link, start, 8 if is_big else 4)
-    seen: set[int] = set()
-    while offset and offset not in seen:
+    offsets: set[int] = set()
+    while offset and offset not in offsets:
         try:
             file.seek(offset)
             (entries,) = struct.unpack(order + number, file.read(struct.calcsize(number)))
@@ -74,9 +74,9 @@ def page_count(file: BinaryIO) -> int:
             (following,) = struct.unpack(order + link, file.read(struct.calcsize(link)))
         except (struct.error, OSError, OverflowError, ValueError):
             break
-        seen.add(offset)
+        offsets.add(offset)
         offset = following
-    return max(1, len(seen))
+    return max(1, len(offsets))
 
 
 def page_size(file: BinaryIO) -> tuple[int, int]:
@@ -88,7 +88,7 @@ def page_size(file: BinaryIO) -> tuple[int, int]:
 
 
 def first_page(file: BinaryIO, check_size: Callable[[tuple[int, int]], None]) -> Image.Image | None:
-    """Return the first page in mode 1, L, LA, RGB, RGBA, CMYK or LAB; not yet turned upright.
+    """Decode the first page in mode 1, L, LA, RGB, RGBA, CMYK or LAB, without rotating it.
 
     Args:
         file: the TIFF.
@@ -96,7 +96,7 @@ def first_page(file: BinaryIO, check_size: Callable[[tuple[int, int]], None]) ->
 
     Returns:
         The image, with its orientation and its color profile; None if the page is YCbCr without
-        JPEG, or JPEG of before TIFF 6.0: both are read by libtiff.
+        JPEG, or JPEG in the form before TIFF 6.0, which libtiff reads.
 
     Raises:
         UnreadableError: a layout with unknown black, white or colors.
@@ -145,7 +145,7 @@ def _first(tiff: TiffFile) -> TiffPage:
 
 
 def _refuse_raw(page: TiffPage, tiff: TiffFile) -> None:
-    """Refuse the preview on the first page of a raw photo."""
+    """Refuse a raw photo, whose first page is only a preview."""
     if page.photometric in SENSOR or DNG_VERSION in page.tags:
         raise UnreadableError(RAW_PHOTO)
     if any(one.photometric in SENSOR for one in _pages(tiff.pages)):
@@ -173,7 +173,7 @@ def _pages(pages: TiffPages) -> Iterator[TiffPage]:
 
 
 def _refuse_unknown(page: TiffPage) -> None:
-    """Refuse what cannot be decoded, or be brought to grey or color, for sure."""
+    """Refuse layouts that cannot be decoded or converted without ambiguity."""
     kind = page.photometric
     reason = ""
     if kind not in SAMPLES:
@@ -189,7 +189,7 @@ def _refuse_unknown(page: TiffPage) -> None:
     ):
         name = getattr(page.compression, "name", page.compression)
         reason = f"a TIFF of {page.bitspersample} bits and the compression {name} with a predictor"
-    elif page.bitspersample == 24:  # in a little-endian file, programs differ in their order
+    elif page.bitspersample == 24:  # programs differ in the byte order in a little-endian file
         reason = "a TIFF of 24 bits for each sample"
     elif page.imagedepth != 1:
         reason = f"a volume of {page.imagedepth} slices"
@@ -206,20 +206,20 @@ def _refuse_unknown(page: TiffPage) -> None:
 
 
 def _scaling(page: TiffPage) -> Scaling:
-    """Return what brings decoded values to 0..255; those of a palette stay as they are."""
+    """Return a function that scales decoded values to 0..255; palette indices stay unchanged."""
     bits, form = page.bitspersample, page.sampleformat
     is_grey = page.photometric in GREY
-    what, top = "grey" if is_grey else "color", 2**bits - 1
+    subject, top = "grey" if is_grey else "color", 2**bits - 1
     if form in (FLOAT, *COMPLEX):
-        raise UnreadableError(f"{what} with fractions, whose white is not known; save it as PNG")
-    if bits == 32 and is_grey:  # counted as one of 16 bits, if it fits
+        raise UnreadableError(f"{subject} with fractions, whose white is not known; save it as PNG")
+    if bits == 32 and is_grey:  # treated as 16 bits, if the values fit
         if page.photometric == PHOTOMETRIC.MINISWHITE:
             raise UnreadableError("grey of 32 bits with white at 0, whose black is not known")
         return _grey_of_16
     if form != UNSIGNED or bits > 31:
         sign = "signed " if form == SIGNED else ""
         raise UnreadableError(
-            f"{what} of {sign}{bits} bits, whose black and white are not known; save it as PNG"
+            f"{subject} of {sign}{bits} bits, whose black and white are not known; save it as PNG"
         )
     if page.photometric == PHOTOMETRIC.PALETTE or bits == 8:
         return lambda values: values
@@ -240,7 +240,7 @@ def _grey_of_16(values: np.ndarray) -> np.ndarray:
 
 
 def _samples(file: BinaryIO, page: TiffPage, scaled: Scaling) -> np.ndarray:
-    """Return the samples (h, w, s), each strip or tile brought to its form by `scaled`."""
+    """Return the samples (h, w, s); `scaled` is applied to each strip or tile."""
     planes, _, height, width, samples = page.shaped
     if not width * height:
         raise UnreadableError("empty: 0 pixels")
@@ -258,7 +258,7 @@ def _samples(file: BinaryIO, page: TiffPage, scaled: Scaling) -> np.ndarray:
 
 
 def _segments(file: BinaryIO, page: TiffPage, planes: int) -> Iterator[tuple[int, bytes]]:
-    """Yield number and bytes of each strip or tile; all of them are there, and whole."""
+    """Yield index and bytes of each strip or tile; refuse a missing or incomplete one."""
     height, width = page.imagelength, page.imagewidth
     if page.is_tiled:
         rows, count = page.tilelength, ceil(height / page.tilelength) * ceil(width / page.tilewidth)
@@ -271,10 +271,10 @@ def _segments(file: BinaryIO, page: TiffPage, planes: int) -> Iterator[tuple[int
         raise UnreadableError(MISSING_PART)
     for index in range(count):
         offset, length = page.dataoffsets[index], page.databytecounts[index]
-        if page.compression == COMPRESSION.NONE:  # some programs write another length
+        if page.compression == COMPRESSION.NONE:  # some programs write a wrong length
             first = index % (count // planes) * rows
-            needed = rows if page.is_tiled else min(rows, height - first)
-            length = max(length, ceil(bits / 8) * needed)
+            row_count = rows if page.is_tiled else min(rows, height - first)
+            length = max(length, ceil(bits / 8) * row_count)
         if not offset or not length:
             raise UnreadableError(MISSING_PART)
         file.seek(offset)
@@ -291,7 +291,7 @@ def _segments(file: BinaryIO, page: TiffPage, planes: int) -> Iterator[tuple[int
 def _image(samples: np.ndarray, page: TiffPage) -> Image.Image:
     """Return the image of samples (h, w, s)."""
     kind, color_samples = page.photometric, SAMPLES[page.photometric]
-    if kind == PHOTOMETRIC.YCBCR:  # libjpeg has converted it
+    if kind == PHOTOMETRIC.YCBCR:  # already converted by libjpeg
         kind, color_samples = (
             (PHOTOMETRIC.RGB, 3) if samples.shape[-1] == 3 else (PHOTOMETRIC.MINISBLACK, 1)
         )
@@ -344,6 +344,6 @@ def _palette(page: TiffPage) -> np.ndarray:
     colors = page.colormap
     if colors is None or colors.shape != (3, 2**page.bitspersample):
         raise UnreadableError("damaged: no palette of as many colors as its pixels may have")
-    # Some programs write 8 bits where the standard has 16, as libtiff knows.
+    # Some programs write 8 bits instead of 16, which libtiff accepts, too.
     shift = 8 if colors.max() > 255 else 0
     return np.asarray(colors.T >> shift, np.uint8)

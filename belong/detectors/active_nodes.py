@@ -1,14 +1,14 @@
 """Rarity of the pattern of active nodes (paper B, idea ii).
 
-Paper B says that the pattern of a network's active nodes may give an anomaly away, and not how.
-Here a node is active where its ReLU lets something through (LeNet's two hidden layers); in
-EfficientNet, which has no ReLU, where its mean over the image is above 0.
-The pattern's rarity is minus its log likelihood under the class that explains it best, each node
-being active with the frequency that it has in that class, independently of the others.
+Paper B proposes to detect anomalies by the pattern of a network's active nodes, without defining a
+statistic. Here a node is active if the output of its ReLU is above 0 (LeNet's two hidden layers),
+or, in EfficientNet, which has no ReLU, if its mean over the image is above 0. The rarity of a
+pattern is minus its log likelihood under the best class. In a class, each node is active
+independently of the others, with its frequency in the training images.
 
-Why this statistic: the Hamming distance to the nearest training patterns is the same model with
-all nodes weighed alike, and costs a pass over all training images for each image; weighed by their
-frequencies, a node that is never active in a class counts for much and an unsteady one for little.
+The alternative, the Hamming distance to the nearest training patterns, is the same model with equal
+weights for all nodes, and compares each image with all training images. Weights by frequency give a
+high weight to a node that is never active in a class, and a low weight to a node that varies.
 """
 
 from dataclasses import dataclass
@@ -48,14 +48,14 @@ class ActiveNodes(Detector):
         return cls(torch.stack([(nodes.sum(dim=0) + 1) / (len(nodes) + 2) for nodes in of_class]))
 
     def score(self, views: Views) -> Tensor:
-        """(n,)."""
+        """Return the scores: (n,)."""
         active = _patterns(views)
         log_odds = self.frequency.logit()
         inactive = (-self.frequency).log1p().sum(dim=1)
         return -(active @ log_odds.T + inactive).amax(dim=1)
 
     def onnx(self, graph: Graph, views: ViewNames) -> str:
-        """(n,)."""
+        """Add the scores to a graph: (n,)."""
         positive = [graph("Greater", x, np.float32(0)) for x in (views.hidden, views.features)]
         active = graph.cast(graph("Concat", *positive, axis=1), np.float32)
         frequency = self.frequency.numpy()

@@ -1,9 +1,9 @@
 """Activation shaping: the energy after the smaller features of each image are pruned.
 
 Djurisic, Bozanic, Ashok and Liu, Extremely Simple Activation Shaping for Out-of-Distribution
-Detection, ICLR 2023, https://arxiv.org/abs/2209.09858: ASH-P prunes, ASH-B sets what is left to one
-value that keeps the sum, ASH-S multiplies it by exp(sum before / sum after). The shares that are
-pruned are those of the paper on ImageNet.
+Detection, ICLR 2023, https://arxiv.org/abs/2209.09858. ASH-P only prunes. ASH-B sets the remaining
+features to a constant that keeps the sum. ASH-S multiplies them by exp(sum before / sum after). The
+pruned shares are those of the paper for ImageNet.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from belong.detectors.base import Training
-from belong.detectors.shaped_energy import ShapedEnergy, exponential, kept, scaled_energy
+from belong.detectors.shaped_energy import ShapedEnergy, exponential, kept_count, scaled_energy
 from belong.models.activations import Views
 from belong.models.matrix_product import matrix_product
 
@@ -23,7 +23,7 @@ class PrunedEnergy(ShapedEnergy):
     """ASH-P: the energy of the largest features.
 
     Attributes:
-        percentile: () float64, the share of the features of an image that is set to 0.
+        percentile: () float64, share of the features of an image that is set to 0.
     """
 
     percentile: Tensor
@@ -35,13 +35,13 @@ class PrunedEnergy(ShapedEnergy):
         return cls(training.weight, training.bias, share)
 
     def shaped(self, features: Tensor) -> Tensor:
-        """(n, d) -> (n, d)."""
+        """Return the shaped features: (n, d) -> (n, d)."""
         values, places = self._largest(features)
         return torch.zeros_like(features).scatter(1, places, values)
 
     def _largest(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the values that are kept and their places: (n, k) both."""
-        top = features.topk(kept(features.shape[1], float(self.percentile)), dim=1)
+        """Return the values and the indices of the largest features: (n, k) each."""
+        top = features.topk(kept_count(features.shape[1], float(self.percentile)), dim=1)
         return top.values, top.indices
 
 
@@ -55,7 +55,7 @@ class BinarizedEnergy(PrunedEnergy):
         return super().fit(training, percentile=percentile)
 
     def shaped(self, features: Tensor) -> Tensor:
-        """(n, d) -> (n, d)."""
+        """Return the shaped features: (n, d) -> (n, d)."""
         values, places = self._largest(features)
         equal = (features.sum(dim=1, keepdim=True) / values.shape[1]).expand_as(values)
         return torch.zeros_like(features).scatter(1, places, equal)
@@ -71,7 +71,7 @@ class SharpenedEnergy(PrunedEnergy):
         return super().fit(training, percentile=percentile)
 
     def score(self, views: Views) -> Tensor:
-        """(n,)."""
+        """Return the scores: (n,)."""
         pruned = self.shaped(views.features)
         ratio = views.features.double().sum(dim=1) / pruned.double().sum(dim=1)
         products = matrix_product(pruned, self.weight.T)

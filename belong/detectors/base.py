@@ -15,7 +15,7 @@ from belong.models.forward_pass import forward_pass
 from belong.runtime.errors import InputError
 
 Arrays = Mapping[str, np.ndarray]
-ROWS = 64  # images that are scored together, always as many
+ROWS = 64  # images per batch of `scores_of`, which is padded to this size
 MOST_POWERS = 100
 
 
@@ -48,8 +48,8 @@ class FittedTensors:
     """A frozen dataclass of tensors, saved under their names.
 
     Attributes:
-        axes: the arrays, and the axes of each, a letter for an axis. Those of one letter have one
-            size: c that of the classes, 1 that or 1, p at most MOST_POWERS.
+        axes: array -> its axes, one letter per axis. Equal letters mean equal sizes: c is the
+            number of classes, 1 is that number or 1, and p is at most MOST_POWERS.
     """
 
     axes: ClassVar[str] = ""
@@ -69,14 +69,14 @@ class Detector(FittedTensors, ABC):
     """A fitted detector.
 
     Attributes:
-        odd: why this detector finds an image anomalous, in words.
-        threshold: the highest score of a normal image by the rule of the paper, if it has one.
+        odd: the reason why this detector finds an image anomalous, in words.
+        threshold: the threshold of the paper, or None.
         needs_autoencoder: whether it needs the codes or reconstructions.
         is_row_by_row: whether the last bits of a score never depend on the other images.
         file: the stage whose output has its arrays: fit_mahalanobis, train_head, or fit_detectors
             for all detectors that learn from normal images.
         fit: class method (training, keyword parameters) -> the fitted detector; its keywords are
-            the detector's own section of params.yaml.
+            the detector's section of params.yaml.
     """
 
     odd: ClassVar[str]
@@ -90,8 +90,8 @@ class Detector(FittedTensors, ABC):
     def score(self, views: Views) -> Tensor:
         """Return a score for each image, higher is more anomalous: (n,) float32.
 
-        Unless it `is_row_by_row`, the last bits may depend on the other images; those of
-        `scores_of` do not.
+        Unless it `is_row_by_row`, the last bits may depend on the other images in the batch; those
+        of `scores_of` do not.
         """
 
     def onnx(self, graph: Graph, views: ViewNames) -> str | None:  # noqa: ARG002
@@ -100,7 +100,7 @@ class Detector(FittedTensors, ABC):
 
 
 def check_axes(kind: type[FittedTensors], arrays: Arrays, *, classes: int) -> None:
-    """Check the shapes of a detector's arrays: with others, a score may take any time and memory.
+    """Check the shapes of a detector's arrays, as other shapes may take unlimited time and memory.
 
     Raises:
         ValueError: an array is missing, or has another shape.
@@ -123,8 +123,8 @@ def check_axes(kind: type[FittedTensors], arrays: Arrays, *, classes: int) -> No
 def scores_of(detectors: Mapping[str, Detector], views: Views) -> dict[str, np.ndarray]:
     """Return the score of each image by each detector: (n,) float32.
 
-    The score of an image is the same, to the last bit, whatever other images there are: verdicts
-    are made of these.
+    The score of an image is bit-identical whatever other images are scored with it. Verdicts use
+    these scores.
     """
     at_once = {name: one for name, one in detectors.items() if one.is_row_by_row}
     in_batches = {name: one for name, one in detectors.items() if not one.is_row_by_row}
@@ -142,7 +142,7 @@ def scores_of(detectors: Mapping[str, Detector], views: Views) -> dict[str, np.n
 
 @dataclass(frozen=True)
 class Unfitted(Detector):
-    """A detector without fitted tensors; its fields, if any, are its parameters, () each."""
+    """A detector without fitted tensors; its fields, if any, are parameters of shape ()."""
 
     @classmethod
     def fit(cls, training: Training, **parameters: float) -> Self:  # noqa: ARG003
@@ -150,14 +150,14 @@ class Unfitted(Detector):
         return cls(**{name: torch.from_numpy(np.asarray(x)) for name, x in parameters.items()})
 
 
-def finite(values: Tensor, what: str) -> Tensor:
+def finite(values: Tensor, name: str) -> Tensor:
     """Return `values` (n, ...) if all are finite.
 
     Raises:
-        InputError: with the first image that has a non-finite value.
+        InputError: a value is not finite; the message names the first such image.
     """
-    # Both ends are finite only if all are: one pass, a tenth of the time of a look at each.
+    # Minimum and maximum are finite only if all values are: a tenth of the time of `isfinite`.
     if not values.numel() or torch.stack(values.aminmax()).isfinite().all():
         return values
     bad = torch.nonzero(~values.isfinite().flatten(1).all(dim=1))
-    raise InputError(f"the {what} of training image {int(bad[0])} are not finite")
+    raise InputError(f"the {name} of training image {int(bad[0])} are not finite")

@@ -48,7 +48,7 @@ class CodeIsolation(Detector):
         return forest
 
     def score(self, views: Views) -> Tensor:
-        """(n,)."""
+        """Return the scores: (n,)."""
         return -isolation_forest.mean_depth(self._groves, views.codes)
 
     @cached_property
@@ -57,12 +57,12 @@ class CodeIsolation(Detector):
         return isolation_forest.groves_of(isolation_forest.Forest(*columns))
 
     def onnx(self, graph: Graph, views: ViewNames) -> str:
-        """(n,); all trees are traversed at once, level by level."""
+        """Add the scores to a graph: (n,); all trees are traversed at once, level by level."""
         constants = self.arrays()
         starts = np.cumsum(constants["nodes"]) - constants["nodes"]
-        offset = np.repeat(starts, constants["nodes"])  # of each node, where its tree starts
+        offset = np.repeat(starts, constants["nodes"])  # first node of the tree of each node
         is_leaf, here = constants["left"] < 0, np.arange(len(offset))
-        left = np.where(is_leaf, here, constants["left"] + offset)  # in a leaf one stays
+        left = np.where(is_leaf, here, constants["left"] + offset)  # a leaf is its own child
         right = np.where(is_leaf, here, constants["right"] + offset)
         axis = np.where(is_leaf, 0, constants["axis"])
         codes = graph.cast(views.codes, np.float64)

@@ -34,7 +34,7 @@ class CodeNeighbors(Detector):
         """Store the codes of the training images."""
         codes = finite(training.views.codes, "codes")
         fitted = cls(codes, torch.tensor(k))
-        fitted._neighbors.kth_distance(codes[:0], k=k)  # refuses a k that is too large
+        fitted._neighbors.kth_distance(codes[:0], k=k)  # raises an error if k is too large
         return fitted
 
     @cached_property
@@ -42,9 +42,9 @@ class CodeNeighbors(Detector):
         return Neighbors(self.codes)
 
     def score(self, views: Views) -> Tensor:
-        """(n,)."""
+        """Return the scores: (n,)."""
         return self._neighbors.kth_distance(views.codes, k=int(self.k))
 
     def onnx(self, graph: Graph, views: ViewNames) -> str:
-        """(n,)."""
+        """Add the scores to a graph: (n,)."""
         return kth_distance_in(graph, views.codes, self.codes.numpy(), k=int(self.k))

@@ -1,24 +1,26 @@
 """Combine the scores of several detectors, by the p-values of their scores on held-out images.
 
-Two rules make one score of p-values. Fisher (Statistical Methods for Research Workers, 1925) adds
-minus their logarithms, the surprises; Stouffer (The American Soldier, 1949, vol. 1, p. 45) adds the
-deviations of a normal law that have these p-values. Their laws for the sum hold for independent
-tests, and detectors on one network are far from that, so no law is assumed: the sum is a score like
-any other, and its own threshold is calibrated on held-out images that the p-values were not taken
-from. In Stouffer's sum several members that are fairly sure outweigh one that is very sure.
+Two rules combine p-values into one score. Fisher (Statistical Methods for Research Workers, 1925)
+adds minus their logarithms, the surprises. Stouffer (The American Soldier, 1949, vol. 1, p. 45)
+adds the standard deviations of a normal distribution with these p-values. The published
+distributions of both sums hold for independent tests, while detectors on one network are strongly
+dependent, so no distribution is assumed: the threshold of the sum is calibrated on held-out images
+that are not used for the p-values. In Stouffer's sum, several moderately small p-values outweigh a
+single very small one.
 
-- Where the whole network was trained, Fisher's rule is used, with one member for each place where
-  an anomaly may show, and two for the first maps. reports/combined compares it with the minimum and
-  the harmonic mean of the p-values, with weights and with other members: on synthetic anomalies and
-  classes left out of the training none is better by more than 0.001 with the same members.
-- Above a frozen backbone Stouffer's is, where far images are found by any member, and near ones by
-  no single one. It was chosen on five sets of photos (rooms, clothes, flowers, animals, breeds of
-  dogs; 250 training and 50 calibration images of a class, one seed): the mean AUROC of near
-  anomalies is 0.904 with it and 0.903 with Fisher's, and higher for four of the five; of far ones
-  0.996 with both. Weights by the AUROC on classes left out, the maximum, the Cauchy combination,
-  and 1 to 10 more members gave 0.879 to 0.904. CIFAR-10, on which nothing was chosen, in three
-  parts (lambda 0.1, 3 seeds, near anomalies): 0.715 / 0.890 / 0.879, with Fisher's
-  0.715 / 0.886 / 0.876, the best single detector 0.706 / 0.886 / 0.864.
+- If the whole network is trained, Fisher's rule is used, with one member for each stage of the
+  network, and two for the first maps. reports/combined compares it with the minimum and the
+  harmonic mean of the p-values, with weights and with other members. On synthetic anomalies and on
+  classes left out of the training, none is better by more than 0.001 with the same members.
+- Above a frozen backbone, Stouffer's rule is used. There every member detects far anomalies, and no
+  single member detects near ones. The rule was chosen on five data sets of photos (rooms, clothes,
+  flowers, animals, breeds of dogs; 250 training and 50 calibration images per class, one seed): the
+  mean AUROC of near anomalies is 0.904 with Stouffer's rule and 0.903 with Fisher's, higher for
+  four of the five; for far anomalies it is 0.996 with both. Weights by the AUROC on classes left
+  out, the maximum, the Cauchy combination, and 1 to 10 more members gave 0.879 to 0.904. On
+  CIFAR-10, which was not used for the choice, in three subsets (lambda 0.1, 3 seeds, near
+  anomalies), Stouffer's rule gives 0.715 / 0.890 / 0.879, Fisher's 0.715 / 0.886 / 0.876, and the
+  best single detector 0.706 / 0.886 / 0.864.
 """
 
 from collections.abc import Collection, Mapping
@@ -34,17 +36,17 @@ from belong.calibration.sample_size import FITTING, LEAST_IMAGES
 from belong.parameters import CombinationRule
 from belong.runtime.errors import InputError
 
-REVIEW_HEAD = "review_head"  # which `belong learn` trains
+REVIEW_HEAD = "review_head"  # the detector trained by `belong learn`
 
 
 @dataclass(frozen=True)
 class Member:
-    """A detector that may enter, and what was found of it; see `detectors.member_selection`.
+    """The result of `detectors.member_selection` for one candidate.
 
     Attributes:
         auroc: mean over the classes left out; None if it cannot be measured.
         low: the lower end of its interval.
-        left_out: why it does not enter; None if it does.
+        left_out: the reason why the candidate is no member; None if it is one.
     """
 
     auroc: float | None
@@ -53,25 +55,25 @@ class Member:
 
 
 def entered(members: Mapping[str, Member]) -> list[str]:
-    """Return the names of those that enter."""
+    """Return the names of the candidates that are members."""
     return [name for name, one in members.items() if one.left_out is None]
 
 
 @dataclass(frozen=True)
 class Surprise:
-    """Turns one detector's scores into minus log p.
+    """Convert the scores of one detector to minus log p.
 
-    Below the start of the tail p is the share of held-out scores that are at least as large;
-    beyond it an exponential law with the tail's mean excess, so that scores above all held-out
-    ones still differ.
+    Below the start of the tail, p is the share of held-out scores that are at least as large. In
+    the tail, p follows an exponential distribution with the mean excess of the tail, so that scores
+    above all held-out scores still differ.
 
     Attributes:
-        held_out: (n,) sorted, up to which a score counts as equal to that of each held-out normal
-            image, see `belong.calibration.conformal.ties`.
-        start: the score at which the tail begins.
-        beyond: above which a score lies in it.
-        share: of the held-out scores that lie beyond it.
-        mean_excess: by which they do so on average.
+        held_out: (n,) sorted, for each held-out score the largest score that counts as equal, see
+            `belong.calibration.conformal.ties`.
+        start: the score at which the tail starts.
+        beyond: a larger score lies in the tail.
+        share: share of the held-out scores in the tail.
+        mean_excess: mean distance of the held-out scores in the tail from its start.
     """
 
     held_out: np.ndarray
@@ -89,27 +91,32 @@ class Surprise:
         if n < LEAST_IMAGES:
             raise InputError(f"combined needs {LEAST_IMAGES} calibration images, got {n} (a half)")
         ordered = np.sort(held_out).astype(np.float64)
-        reached, at = ties(held_out), n - 1 - min(max(1, round(tail * n)), n - 1)
+        upper_bounds, at = ties(held_out), n - 1 - min(max(1, round(tail * n)), n - 1)
         start = ordered[at]
         beyond = ordered[ordered > start]
         excess = float((beyond - start).mean()) if len(beyond) else _step(ordered)
-        return cls(reached, float(start), float(reached[at]), max(len(beyond), 1) / n, excess)
+        return cls(
+            upper_bounds, float(start), float(upper_bounds[at]), max(len(beyond), 1) / n, excess
+        )
 
     def __call__(self, scores: np.ndarray) -> np.ndarray:
-        """(n,) -> (n,), never falling as the score grows; without end where it is not finite."""
-        odd = ~np.isfinite(scores)
-        scores = np.where(odd, np.float32(0), scores)
+        """Return the surprise, which grows with the score: (n,) -> (n,).
+
+        It is infinite for a score that is not finite.
+        """
+        is_nonfinite = ~np.isfinite(scores)
+        scores = np.where(is_nonfinite, np.float32(0), scores)
         at_least = len(self.held_out) - np.searchsorted(self.held_out, scores, side="left")
         share = np.maximum(at_least / len(self.held_out), self.share)
         beyond = np.maximum(scores.astype(np.float64) - self.start, 0) / self.mean_excess
         surprise = np.where(scores > self.beyond, -np.log(self.share) + beyond, -np.log(share))
-        return np.where(odd, np.inf, surprise)
+        return np.where(is_nonfinite, np.inf, surprise)
 
     def deviation(self, scores: np.ndarray) -> np.ndarray:
-        """Return the standard deviations of a normal law that have the same p: (n,) -> (n,).
+        """Return the standard deviations of a normal distribution with the same p: (n,) -> (n,).
 
-        Beyond the start of the tail, the excess is half of what the square grows by: minus log p of
-        a normal law grows so far out.
+        In the tail, the square of the deviation grows by twice the excess, as minus log p of a
+        normal distribution is about half the square.
         """
         at_least = len(self.held_out) - np.searchsorted(self.held_out, scores, side="left")
         beyond = np.maximum(scores.astype(np.float64) - self.start, 0) / self.mean_excess
@@ -124,15 +131,15 @@ class Surprise:
 
     @property
     def deviations(self) -> np.ndarray:
-        """(n + 1,): the deviation of a score that 0, 1, ... n held-out ones reach."""
+        """The deviation of a score that 0, 1, ... n held-out scores reach: (n + 1,)."""
         n = len(self.held_out)
         share = np.maximum(np.arange(n + 1) / n, self.share)
-        # All of them say of a score that it is low, and not how low.
+        # If all n reach the score, p is only known to be close to 1.
         return np.asarray(-ndtri(np.minimum(share, 1 - 0.5 / n)))
 
 
 def _step(ordered: np.ndarray) -> float:
-    """Return a scale for scores whose largest ones tie, so that they have no tail to go by."""
+    """Return a scale for scores whose largest values tie, so that the tail is empty."""
     distinct = np.unique(ordered)
     return float(distinct[-1] - distinct[-2]) if len(distinct) > 1 else abs(distinct[0]) or 1.0
 
@@ -141,13 +148,14 @@ def _step(ordered: np.ndarray) -> float:
 class Combination:
     """The surprises of the members, each fitted to the same held-out normal images.
 
-    The head that corrections have trained is very sure of what it knows, and knows nothing else:
-    an image is as anomalous as it, or all others together, find it.
+    The head that is trained on corrections gives very small p-values for images like those, and is
+    uninformative for all others. The score is therefore the larger one of the head's deviation and
+    of the deviation of the sum over all other members.
 
     Attributes:
-        surprises: of each member.
-        rule: "fisher" adds them, "stouffer" the deviations.
-        others: the surprise of the sum, where the review head is a member beside it.
+        surprises: member -> its surprise.
+        rule: "fisher" adds the surprises, "stouffer" the deviations.
+        others: the surprise of the sum, if the review head is a member.
     """
 
     surprises: Mapping[str, Surprise]
@@ -178,14 +186,14 @@ class Combination:
         return np.asarray(np.maximum(self.others.deviation(total), of_head), np.float32)
 
     def total(self, scores: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Return the sum over all members but the review head: (n,) float32."""
+        """Return the sum over all members except the review head: (n,) float32."""
         parts = [
             surprise.deviation(scores[name]) if self.rule == "stouffer" else surprise(scores[name])
             for name, surprise in self.surprises.items()
             if name != REVIEW_HEAD
         ]
-        with np.errstate(over="ignore"):  # infinite: such a score is never accepted
-            # One after the other: NumPy's sum depends on the number of images, too.
+        with np.errstate(over="ignore"):  # an infinite score is never accepted
+            # Added one by one, as the rounding of NumPy's sum depends on the number of images.
             return reduce(np.add, parts).astype(np.float32)
 
 
@@ -199,21 +207,29 @@ def combined(
 ) -> dict[str, np.ndarray]:
     """Return the combined score of every part.
 
-    Every other held-out image fits the p-values, and only the rest are scored: the images that
-    set the threshold have no part in the p-values, so that they and new normal images are alike
-    to the combination, as the guarantee wants.
+    One half of the held-out images defines the p-values, and only the other half is scored. The
+    images that set the threshold are thus exchangeable with new normal images, as the guarantee
+    requires.
 
-    From part -> detector -> (n,) to part -> (n,) float32; of the part `held_out`, half as many.
+    Args:
+        scores: part -> detector -> (n,).
+        held_out: name of the part with the held-out images.
+        members: names of detectors.
+        tail: share of the held-out scores in the tail, see `Surprise`.
+        rule: see `Combination`.
+
+    Returns:
+        Part -> (n,) float32, for `held_out` only half of the images.
     """
     combination = Combination.fit(
         {name: scores[held_out][name][FITTING] for name in members}, tail=tail, rule=rule
     )
-    rest = {name: scores[held_out][name][1::2] for name in members}
-    tested = {
-        part: rest if part == held_out else {name: by_name[name] for name in members}
+    scored_half = {name: scores[held_out][name][1::2] for name in members}
+    member_scores = {
+        part: scored_half if part == held_out else {name: by_name[name] for name in members}
         for part, by_name in scores.items()
     }
-    return {part: combination.score(by_name) for part, by_name in tested.items()}
+    return {part: combination.score(by_name) for part, by_name in member_scores.items()}
 
 
 def cross_combined(
@@ -224,17 +240,20 @@ def cross_combined(
     tail: float,
     rule: CombinationRule,
 ) -> dict[str, np.ndarray]:
-    """Return the combined score of every part; images of `held_out` were scored out of fold.
+    """Return the combined score of every part, with out-of-fold scores of `held_out`.
 
-    The p-values of each held-out image come from all other held-out images, as those of a new image
-    come from images other than itself.
+    The p-values of each held-out image are computed from all other held-out images, just as those
+    of a new image are computed from images other than itself.
 
-    From part -> detector -> (n,) to part -> (n,) float32.
+    The arguments are those of `combined`. Returns part -> (n,) float32.
     """
     member_scores = {name: scores[held_out][name] for name in members}
-    rest = {part: by_name for part, by_name in scores.items() if part != held_out}
-    every = Combination.fit(member_scores, tail=tail, rule=rule)
-    sums = {part: every.score({name: x[name] for name in members}) for part, x in rest.items()}
+    other_parts = {part: by_name for part, by_name in scores.items() if part != held_out}
+    combination = Combination.fit(member_scores, tail=tail, rule=rule)
+    sums = {
+        part: combination.score({name: x[name] for name in members})
+        for part, x in other_parts.items()
+    }
     n = len(next(iter(member_scores.values())))
     each = [
         Combination.fit(

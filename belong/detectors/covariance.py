@@ -1,10 +1,10 @@
 """Estimate the covariance of each class, also with few images or many features.
 
 The empirical covariance of n images in d dimensions has an inverse only for n > d, and a useful
-one only for n well above d: with n = 1000 and d = 1280 it takes none of the fresh images of its
-class (stages/study_covariance.py measures this). `choose` says which kind is fitted instead;
-`whitenings` fits it to each class and returns W with W W^T = S^-1, which `inverse_root` takes from
-a Cholesky factor.
+inverse only for n well above d: with n = 1000 and d = 1280 it accepts no new image of its class
+(stages/study_covariance.py measures this). `choose` selects the kind of covariance. `whitenings`
+fits it to each class and returns W with W W^T = S^-1, which `inverse_root` computes from a Cholesky
+factor.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from belong.runtime.errors import InputError
 
-# Images of the smallest class for each feature, from which auto takes each kind.
+# Minimum number of images of the smallest class per feature, for each kind that auto selects.
 PER_CLASS, SHRUNK = 5.0, 1.0
 IN_WORDS = {
     "per_class": "a covariance for each class",
@@ -28,13 +28,13 @@ def choose(covariance: str, n: int, d: int) -> tuple[str, str]:
     """Choose the kind of covariance; return it with the reason.
 
     Args:
-        covariance: "per_class": the empirical one of each class (the paper's). "shrunk": each
-            shrunk towards a multiple of the identity (Ledoit and Wolf, A well-conditioned
-            estimator for large-dimensional covariance matrices, 2004). "tied": one for all
-            classes, shrunk. "pca": each class's own, on as many principal components of all
-            classes as it has tens of images. "auto": one of the first three.
-        n: images of the smallest class.
-        d: features.
+        covariance: "per_class": the empirical covariance of each class (as in the paper).
+            "shrunk": each covariance is shrunk towards a multiple of the identity (Ledoit and Wolf,
+            A well-conditioned estimator for large-dimensional covariance matrices, 2004). "tied":
+            one shrunk covariance for all classes. "pca": the covariance of each class, on n / 10
+            principal components of all classes. "auto": one of the first three.
+        n: number of images of the smallest class.
+        d: number of features.
     """
     ratio = f"{n} images of the smallest class for {d} features"
     if covariance != "auto":
@@ -51,33 +51,37 @@ def whitenings(
 ) -> list[Tensor]:
     """Return for each class W (d, k) float64: |x W| is the distance of x from its mean.
 
-    k = d except for "pca"; one W for all classes if "tied". The features (n, d) of each class
-    are float64 and centered; `covariance` is the result of `choose`; see `inverse_root` for the
-    ridge.
+    k = d except for "pca"; "tied" has one W for all classes. The features (n, d) of each class
+    are float64 and centered; `covariance` is the result of `choose`; `ridge` is explained in
+    `inverse_root`.
 
     Raises:
         InputError: all images of a class have equal features, or its covariance is singular.
     """
     if covariance == "tied":
-        every = torch.cat(list(classes))
-        root = inverse_root(_shrunk(every), len(every), ridge=ridge, what="all classes")
+        pooled = torch.cat(list(classes))
+        root = inverse_root(_shrunk(pooled), len(pooled), ridge=ridge, subject="all classes")
         return [root]
     axes = _principal(classes) if covariance == "pca" else None
     roots = []
     for x, name in zip(classes, names, strict=True):
-        seen = x if axes is None else x @ axes
-        matrix = _shrunk(seen) if covariance == "shrunk" else seen.T @ seen / (len(seen) - 1)
-        root = inverse_root(matrix, len(seen), ridge=ridge, what=f"class {name}")
+        projected = x if axes is None else x @ axes
+        matrix = (
+            _shrunk(projected)
+            if covariance == "shrunk"
+            else projected.T @ projected / (len(projected) - 1)
+        )
+        root = inverse_root(matrix, len(projected), ridge=ridge, subject=f"class {name}")
         roots.append(root if axes is None else axes @ root)
     return roots
 
 
-def inverse_root(covariance: Tensor, n: int, *, ridge: float, what: str) -> Tensor:
+def inverse_root(covariance: Tensor, n: int, *, ridge: float, subject: str) -> Tensor:
     """Return W (d, d) with W W^T = S^-1 of a covariance S (d, d) float64.
 
-    S is changed in place: `ridge`, relative to the mean of its diagonal, is added to the diagonal.
-    An absolute ridge would dominate S, because the center loss shrinks all features. The message
-    names the covariance of `what`, of n images.
+    S is changed in place: `ridge` times the mean of the diagonal is added to the diagonal. An
+    absolute ridge would dominate S, as the center loss shrinks all features. Error messages have
+    the name `subject` and the number n of images.
 
     Raises:
         InputError: S is 0, or has no inverse with this ridge.
@@ -85,14 +89,14 @@ def inverse_root(covariance: Tensor, n: int, *, ridge: float, what: str) -> Tens
     d = len(covariance)
     spread = covariance.trace() / d
     if spread == 0:
-        raise InputError(f"all {n} training images of {what} have the same features")
+        raise InputError(f"all {n} training images of {subject} have the same features")
     covariance.diagonal().add_(ridge * spread)
     lower, failed = torch.linalg.cholesky_ex(covariance)
-    # Where features depend on each other, rounding may leave a pivot a little above 0.
+    # With linearly dependent features, rounding may leave a pivot slightly above 0.
     rounding = max(n, d) * torch.finfo(covariance.dtype).eps * covariance.trace()
     if failed or lower.diagonal().min().square() <= rounding:
         raise InputError(
-            f"the covariance of {what} ({n} images, {d} features) has no inverse with ridge "
+            f"the covariance of {subject} ({n} images, {d} features) has no inverse with ridge "
             f"{ridge:g}; increase the ridge"
         )
     eye = torch.eye(d, dtype=covariance.dtype)
@@ -102,18 +106,18 @@ def inverse_root(covariance: Tensor, n: int, *, ridge: float, what: str) -> Tens
 
 def _shrunk(x: Tensor) -> Tensor:
     """Return Ledoit and Wolf's covariance of centered features (n, d): (d, d)."""
-    from sklearn.covariance import ledoit_wolf  # not at the top: scoring needs none of it
+    from sklearn.covariance import ledoit_wolf  # imported here: scoring does not need it
 
     matrix, _ = ledoit_wolf(x.numpy(), assume_centered=True)
     return torch.from_numpy(matrix)
 
 
 def _principal(classes: Sequence[Tensor]) -> Tensor:
-    """Return the principal components of all classes about their means: (d, k)."""
-    every = torch.cat(list(classes))
-    if not every.any():
-        raise InputError(f"all {len(every)} training images have the features of their class")
-    k = max(1, min(every.shape[1], min(map(len, classes)) // 10))
-    _, axes = torch.linalg.eigh(every.T @ every)
+    """Return the principal components of all classes, each centered at its mean: (d, k)."""
+    pooled = torch.cat(list(classes))
+    if not pooled.any():
+        raise InputError(f"all {len(pooled)} training images have the features of their class")
+    k = max(1, min(pooled.shape[1], min(map(len, classes)) // 10))
+    _, axes = torch.linalg.eigh(pooled.T @ pooled)
     principal: Tensor = axes[:, -k:]
     return principal

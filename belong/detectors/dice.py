@@ -1,8 +1,8 @@
 """DICE: the energy with the weights of the last layer that contribute most.
 
 Sun and Li, DICE: Leveraging Sparsification for Out-of-Distribution Detection, ECCV 2022,
-https://arxiv.org/abs/2111.09805: a weight contributes itself times the mean training feature; the
-share that is masked, 0.7, is the paper's on ImageNet.
+https://arxiv.org/abs/2111.09805. The contribution of a weight is the weight times the mean training
+feature. The masked share, 0.7, is that of the paper for ImageNet.
 """
 
 from dataclasses import dataclass
@@ -30,5 +30,5 @@ class SparseEnergy(ShapedEnergy):
         return cls(weight, training.bias)
 
     def shaped(self, features: Tensor) -> Tensor:
-        """(n, d) -> (n, d)."""
+        """Return the shaped features: (n, d) -> (n, d)."""
         return features

@@ -20,9 +20,9 @@ class Energy(Unfitted):
     odd = "the classifier recognizes no class in it"
 
     def score(self, views: Views) -> Tensor:
-        """(n,)."""
+        """Return the scores: (n,)."""
         return -views.logits.logsumexp(dim=1)
 
     def onnx(self, graph: Graph, views: ViewNames) -> str:
-        """(n,)."""
+        """Add the scores to a graph: (n,)."""
         return graph("Neg", graph.reduced("LogSumExp", views.logits, 1))

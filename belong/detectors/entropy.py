@@ -19,6 +19,6 @@ class Entropy(Unfitted):
     odd = "the classifier is undecided between classes"
 
     def score(self, views: Views) -> Tensor:
-        """(n,)."""
+        """Return the scores: (n,)."""
         log_p = views.logits.double().log_softmax(dim=1)
         return -(log_p.exp() * log_p).sum(dim=1).float()

@@ -14,15 +14,15 @@ from torch import Tensor
 from belong.detectors.base import Detector, Training, finite
 from belong.models.activations import Views
 
-SMALLEST = 1e-8  # distance to the mean
+SMALLEST = 1e-8  # minimum distance to the mean
 
 
 @dataclass(frozen=True)
 class BoundaryDistance(Detector):
-    """Minus the mean distance to the predicted class's boundaries, divided by that to the mean.
+    """Minus the mean distance to the boundaries of the predicted class / distance to the mean.
 
     Attributes:
-        mean: (d,) of the training features.
+        mean: (d,) mean of the training features.
         apart: (c, c) distances between the last layer's weight vectors; infinite for equal
             vectors, such as on the diagonal.
     """
@@ -42,7 +42,7 @@ class BoundaryDistance(Detector):
         return cls(x.double().mean(dim=0).float(), apart.float())
 
     def score(self, views: Views) -> Tensor:
-        """(n,)."""
+        """Return the scores: (n,)."""
         largest, at = views.logits.max(dim=1)
         distances = (largest[:, None] - views.logits) / self.apart[at]
         away: Tensor = torch.linalg.vector_norm(views.features - self.mean, dim=1).clamp(

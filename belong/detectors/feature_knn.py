@@ -42,7 +42,7 @@ class FeatureNeighbors(Detector):
             finite(getattr(training.views, cls.layer), f"{cls.layer} layer's values"), dim=1
         )
         fitted = cls(directions, torch.tensor(k))
-        fitted._neighbors.kth_distance(directions[:0], k=k)  # refuses a k that is too large
+        fitted._neighbors.kth_distance(directions[:0], k=k)  # raises an error if k is too large
         return fitted
 
     @cached_property
@@ -50,11 +50,11 @@ class FeatureNeighbors(Detector):
         return Neighbors(self.directions)
 
     def score(self, views: Views) -> Tensor:
-        """(n,)."""
+        """Return the scores: (n,)."""
         directions = F.normalize(getattr(views, self.layer), dim=1)
         return self._neighbors.kth_distance(directions, k=int(self.k))
 
     def onnx(self, graph: Graph, views: ViewNames) -> str:
-        """(n,)."""
+        """Add the scores to a graph: (n,)."""
         directions = graph.direction(getattr(views, self.layer))
         return kth_distance_in(graph, directions, self.directions.numpy(), k=int(self.k))

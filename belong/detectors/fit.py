@@ -29,11 +29,18 @@ def fit_gaussians(
     options: MahalanobisSection,
     tell: Callable[[str], None] | None = say,
 ) -> tuple[Arrays, dict[str, str]]:
-    """Fit one Gaussian per class; return the tensors and the kind of covariance.
+    """Fit one Gaussian per class; return the arrays, and the kind of covariance.
 
-    Features (n, d) float32 and labels (n,), 0..c-1, of the training images -> `means` (c, d),
-    `whitening` (c, d, k), `thresholds` (c,); and which `covariance` was fitted, and `why`, which
-    `tell` is told.
+    Args:
+        features: (n, d) float32 of the training images.
+        labels: (n,) int64, 0..c-1.
+        class_names: the c names, for messages.
+        options: the section `mahalanobis` of params.yaml.
+        tell: is called with the kind of covariance and the reason; None: no message.
+
+    Returns:
+        `means` (c, d), `whitening` (c, d, k) and `thresholds` (c,); and a dict with the kind of
+        `covariance` and the reason `why`.
     """
     vectors, classes = torch.from_numpy(features), torch.from_numpy(labels)
     fitted = mahalanobis.fit(vectors, classes, class_names, **options.model_dump())
@@ -54,7 +61,7 @@ def fit_detectors(
     tell: Callable[[str], None] | None = say,
     only: Collection[str] = (),
 ) -> Arrays:
-    """Fit all detectors that learn only from normal training images; return `DETECTOR/ARRAY`.
+    """Fit all detectors that need only normal training images; return `DETECTOR/ARRAY` -> array.
 
     Args:
         views: `normal/train/VIEW` of the training images, and `normal/train/labels`.
@@ -62,9 +69,10 @@ def fit_detectors(
         weight: (c, d) and
         bias: (c,) of the classifier's last layer.
         options: a section for each detector with parameters.
-        seed: draws the samples of the isolation forest.
-        tell: is told which covariances are fitted, and why; None: no progress is shown either.
-        only: the names of those that are fitted, if not all are.
+        seed: random seed of the samples of the isolation forest.
+        tell: is called with the kinds of covariance and the reasons; None: no message and no
+            progress bar.
+        only: names of the detectors to fit; empty: all.
     """
     training, sections = training_of(views, class_names, weight, bias), sections_of(options, seed)
     arrays: Arrays = {}
@@ -74,8 +82,8 @@ def fit_detectors(
             kind = DETECTORS[name]
             if tell and issubclass(kind, OneLayer):
                 n, d = training.least_of_a_class, getattr(training.views, kind.layer).shape[1]
-                chosen, why = choose(sections[name]["covariance"], n, d)
-                tell(f"{name}: {IN_WORDS[chosen]} ({why})")
+                covariance, why = choose(sections[name]["covariance"], n, d)
+                tell(f"{name}: {IN_WORDS[covariance]} ({why})")
             fitted = kind.fit(training, **sections.get(name, {}))
             arrays |= {f"{name}/{key}": array for key, array in fitted.arrays().items()}
             progress.update()
@@ -85,17 +93,17 @@ def fit_detectors(
 def with_covariances(options: DetectorsSection, training: Training) -> DetectorsSection:
     """Return the sections with the covariances that `auto` chooses for these training images.
 
-    A detector that is fitted to nine tenths of them has the same kind then.
+    A detector that is fitted to nine tenths of the images then has the same kind of covariance.
     """
-    chosen = {}
+    updates = {}
     for name in stored_in("detectors"):
         kind = DETECTORS[name]
         if issubclass(kind, OneLayer):
             section: MahalanobisSection = getattr(options, name)
             d = getattr(training.views, kind.layer).shape[1]
             covariance, _ = choose(section.covariance, training.least_of_a_class, d)
-            chosen[name] = section.model_copy(update={"covariance": covariance})
-    return options.model_copy(update=chosen)
+            updates[name] = section.model_copy(update={"covariance": covariance})
+    return options.model_copy(update=updates)
 
 
 def training_of(

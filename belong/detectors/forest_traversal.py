@@ -1,11 +1,12 @@
 """Compute the depths of vectors in many trees at once, with paths as bit masks.
 
-A vector that goes down a tree waits at each node for the last comparison. Here thousands of vectors
-are compared with every cut of 50 trees, a bit for each, and the rest is `and`, `or` and `xor` of
-whole rows of bits. It takes more comparisons, some 50 for 7 in trees of 256 vectors, and is faster
-all the same: none waits. Lucchese et al., QuickScorer, SIGIR 2015, has bits for leaves instead.
+In a usual traversal, each comparison depends on the one before. Here thousands of vectors are
+compared with every cut of 50 trees, one bit each, and the paths follow from `and`, `or` and `xor`
+of whole rows of bits. This takes more comparisons, about 50 instead of 7 in trees of 256 vectors,
+but is faster, as the comparisons are independent. Lucchese et al., QuickScorer, SIGIR 2015, uses
+bits for leaves instead.
 
-`take` where an index in brackets would do: it lets other threads run meanwhile.
+`take` is used instead of indexing, as it releases the interpreter lock.
 """
 
 from typing import NamedTuple
@@ -14,13 +15,13 @@ import numpy as np
 
 
 class Turn(NamedTuple):
-    """One level of the trees of a grove; its m nodes with a cut, the first of each tree first.
+    """The m inner nodes of one level of a grove; first the first node of each tree, and so on.
 
     Attributes:
         source: (m,) int64, index among the children of the level above, left children first.
         cut: (m,) int64, index among the grove's cuts.
-        trees: trees with such nodes, by descending number of them.
-        widths: number of trees with at least one such node, two, ...; the sum is m.
+        trees: the trees with inner nodes on this level, by descending number of nodes.
+        widths: number of trees with at least one inner node, two, and so on; the sum is m.
     """
 
     source: np.ndarray
@@ -33,10 +34,11 @@ class Grove(NamedTuple):
     """A group of trees, laid out for joint traversal.
 
     Attributes:
-        cuts: (q, 1) float32, by axis.
+        cuts: (q, 1) float32, sorted by axis.
         axes: axis and its slice of `cuts`.
-        turns: the levels, from the roots.
-        depth: (t, 2 ** levels) float32, by path; bit l of the index is a right turn at level l.
+        turns: the levels, starting at the roots.
+        depth: (t, 2 ** levels) float32, by path; bit l of the index is 1 for a right turn at level
+            l.
     """
 
     cuts: np.ndarray
@@ -80,18 +82,18 @@ def depths(trees: Grove, columns: np.ndarray, *, out: np.ndarray) -> None:
     """Add to `out` (n,) float64 the depth of each of n vectors in each tree: columns (d, n)."""
     n = columns.shape[1]
     beyond = _beyond(trees, columns)
-    reached = np.full((len(trees.depth), beyond.shape[1]), 255, dtype=np.uint8)
-    went_right = np.zeros((len(trees.turns), *reached.shape), dtype=np.uint8)
+    inside = np.full((len(trees.depth), beyond.shape[1]), 255, dtype=np.uint8)
+    went_right = np.zeros((len(trees.turns), *inside.shape), dtype=np.uint8)
     for turn, turns in zip(trees.turns, went_right, strict=True):
-        above, m = reached.take(turn.source, axis=0), len(turn.source)
-        reached = np.empty((2 * m, above.shape[1]), dtype=np.uint8)
-        np.bitwise_and(above, beyond.take(turn.cut, axis=0), out=reached[m:])
-        np.bitwise_xor(above, reached[m:], out=reached[:m])
-        # No vector is in two nodes of a tree: `or` is their sum.
+        above, m = inside.take(turn.source, axis=0), len(turn.source)
+        inside = np.empty((2 * m, above.shape[1]), dtype=np.uint8)
+        np.bitwise_and(above, beyond.take(turn.cut, axis=0), out=inside[m:])
+        np.bitwise_xor(above, inside[m:], out=inside[:m])
+        # A vector is in one node of a tree only, so `or` is the sum.
         start = turn.widths[0]
-        chunk = reached[m : m + start].copy()
+        chunk = inside[m : m + start].copy()
         for width in turn.widths[1:]:
-            np.bitwise_or(chunk[:width], reached[m + start :][:width], out=chunk[:width])
+            np.bitwise_or(chunk[:width], inside[m + start :][:width], out=chunk[:width])
             start += width
         turns[turn.trees] = chunk
     size = trees.depth.shape[1]
@@ -100,16 +102,16 @@ def depths(trees: Grove, columns: np.ndarray, *, out: np.ndarray) -> None:
         bits = np.unpackbits(turns, axis=1, count=n).astype(paths.dtype, copy=False)
         bits <<= level
         paths |= bits
-    offsets = np.arange(0, trees.depth.size, size)[:, None]  # where a tree's depths start
+    offsets = np.arange(0, trees.depth.size, size)[:, None]  # start of the depths of each tree
     out += trees.depth.take(paths + offsets).sum(axis=0, dtype=np.float64)
 
 
 def _beyond(trees: Grove, columns: np.ndarray) -> np.ndarray:
-    """Return for each cut the bits of the vectors beyond it: (d, n) -> (q, n / 8) uint8."""
+    """Return for each cut the bits of the vectors above it: (d, n) -> (q, n / 8) uint8."""
     n = columns.shape[1]
     bits = np.empty((len(trees.cuts), -(-n // 8)), dtype=np.uint8)
     most = max((len(trees.cuts[of_axis]) for _, of_axis in trees.axes), default=0)
-    room = np.empty((most, n), dtype=bool)  # of the cuts of one axis: stays in the cache
+    room = np.empty((most, n), dtype=bool)  # for the cuts of one axis; it stays in the cache
     for axis, of_axis in trees.axes:
         cuts = trees.cuts[of_axis]
         within = np.less_equal(columns[axis], cuts, out=room[: len(cuts)])
@@ -118,7 +120,7 @@ def _beyond(trees: Grove, columns: np.ndarray) -> np.ndarray:
 
 
 def _in_turn(tree: np.ndarray, inner: np.ndarray, trees: int) -> tuple[np.ndarray, list[int]]:
-    """Order the inner nodes of a level as a `Turn` has them: its `source` and `widths`."""
+    """Return the order of the inner nodes of a level in a `Turn`: its `source` and `widths`."""
     source = np.flatnonzero(inner)
     source = source[np.argsort(tree[source], kind="stable")]
     of_tree = np.bincount(tree[source], minlength=trees)
@@ -128,6 +130,6 @@ def _in_turn(tree: np.ndarray, inner: np.ndarray, trees: int) -> tuple[np.ndarra
 
 
 def _rounded_down(cut: np.ndarray) -> np.ndarray:
-    """Return float32 cuts up to which the same float32 values go: (q,) float64."""
+    """Round float64 cuts down to float32, which separate the same float32 values: (q,) -> (q,)."""
     near = cut.astype(np.float32)
     return np.where(near > cut, np.nextafter(near, np.float32(-np.inf)), near)

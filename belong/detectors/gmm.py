@@ -1,8 +1,8 @@
 """Likelihood of a mixture of one Gaussian for each class.
 
 Mukhoti et al., Deep Deterministic Uncertainty: A New Simple Baseline, CVPR 2023,
-https://arxiv.org/abs/2102.11582: the density of the features, every class with its own
-mean, covariance and share of the training images.
+https://arxiv.org/abs/2102.11582: the density of the features, with the mean, the covariance and the
+share of the training images of each class.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class GaussianMixture(Detector):
     Attributes:
         means: (c, d) float32.
         whitening: (c, d, d) float32, W with W W^T = S^-1 of each class.
-        log_weight: (c,) float32, log of a class's share, less half the log determinant of S.
+        log_weight: (c,) float32, log of a class's share minus half the log determinant of S.
     """
 
     odd = "its features are far from those of every class"
@@ -49,17 +49,17 @@ class GaussianMixture(Detector):
             mean = class_rows.mean(dim=0)
             centered = class_rows - mean
             covariance = centered.T @ centered / len(class_rows)
-            root = inverse_root(covariance, len(class_rows), ridge=ridge, what=f"class {name}")
+            root = inverse_root(covariance, len(class_rows), ridge=ridge, subject=f"class {name}")
             means.append(mean)
             roots.append(root)
-            half_log_determinant = root.diagonal().log().sum()  # of S^-1: W is triangular
+            half_log_determinant = root.diagonal().log().sum()  # of S^-1, as W is triangular
             weights.append(
                 torch.tensor(len(class_rows) / len(x)).double().log() + half_log_determinant
             )
         return cls(*(torch.stack(part).float() for part in (means, roots, weights)))
 
     def score(self, views: Views) -> Tensor:
-        """(n,)."""
+        """Return the scores: (n,)."""
         logs = [
             weight - matrix_product(views.features - mean, root).double().square().sum(dim=1) / 2
             for mean, root, weight in zip(

@@ -1,10 +1,10 @@
-"""Gram matrices: how far products of a layer's values leave the range that their class has.
+"""Gram matrices: the deviation of products of a layer's values from the range of their class.
 
 Sastry and Oore, Detecting Out-of-Distribution Examples with Gram Matrices, ICML 2020,
 https://arxiv.org/abs/1912.12510: for the powers 1 to 10, the row sums of (x^p)(x^p)^T to the power
-1 / p, by which they leave the range of the predicted class, as a share of its end; each layer
-counts as a share of what it has on images that the ranges were not taken from, a tenth of each
-class. Here a layer is a vector, the mean of its maps.
+1 / p. The deviation from the range of the predicted class is divided by the end of the range. The
+deviation of each layer is divided by its mean on held-out images, a tenth of each class. Here a
+layer is a vector, the mean of its maps.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from belong.models.activations import Views
 
 LAYERS = ("maps", "hidden", "features")
 TENTH = 0.1
-SMALLEST = 1e-6  # added to an end before it divides
+SMALLEST = 1e-6  # added to an end of a range before the division
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class GramMatrices(Detector):
     """The sum over the layers of the deviations.
 
     Attributes:
-        low, high: (c, p, e) float32, the range of each class and power, of all layers' values side
-            by side.
+        low, high: (c, p, e) float32, the range of each class and power, with the values of all
+            layers concatenated.
         share: (layers,) float32, the mean deviation on the held-out images.
     """
 
@@ -47,11 +47,11 @@ class GramMatrices(Detector):
         held_out = torch.zeros(len(training.labels), dtype=torch.bool)
         for label in range(len(training.class_names)):
             class_rows = torch.nonzero(training.labels == label)[:, 0]
-            drawn = torch.randperm(len(class_rows), generator=generator)[
+            sample = torch.randperm(len(class_rows), generator=generator)[
                 : int(TENTH * len(class_rows))
             ]
-            held_out[class_rows[drawn]] = True
-        # The range of a class without a training image is the point 0.
+            held_out[class_rows[sample]] = True
+        # The range of a class without training images is [0, 0].
         of_class = [
             torch.nonzero(~held_out & (training.labels == label))[:, 0]
             for label in range(len(training.class_names))
@@ -83,29 +83,29 @@ class GramMatrices(Detector):
         return total
 
     def score(self, views: Views) -> Tensor:
-        """(n,)."""
+        """Return the scores: (n,)."""
         deviations = self.deviations(views, views.logits.argmax(dim=1))
         return (deviations / self.share).sum(dim=1).clamp(max=3e38).float()
 
 
 def _layers(views: Views) -> Iterator[tuple[str, Tensor]]:
-    """Yield the layers that there are, (n, e) each."""
+    """Yield the available layers, (n, e) each."""
     layers = ((name, getattr(views, name)) for name in LAYERS)
     yield from ((name, layer) for name, layer in layers if layer.shape[1])
 
 
 def _row_sums(views: Views, power: int) -> Tensor:
-    """Return the row sums of the Gram matrices of all layers, side by side: (n, e) float32."""
+    """Return the concatenated row sums of the Gram matrices of all layers: (n, e) float32."""
     parts = []
     for _, layer in _layers(views):
         total = layer.double().pow(power).sum(dim=1, keepdim=True)
-        # The root of x^p times the total: one root for each row, not one for each value.
+        # x times the root of the total: one root per row instead of one per value.
         root = total.sign() * total.abs().pow(1 / power)
         parts.append((layer.abs() if power % 2 == 0 else layer) * root.float())
     return torch.cat(parts, dim=1)
 
 
 def _end(sums: Tensor, which: str) -> Tensor:
-    """Return the least or the largest sum of each value: (n, e) -> (e,)."""
+    """Return the minimum or maximum (`which`: "amin" or "amax") of each value: (n, e) -> (e,)."""
     end: Tensor = getattr(sums, which)(dim=0) if len(sums) else sums.new_zeros(sums.shape[1])
     return end

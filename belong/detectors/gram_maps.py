@@ -1,14 +1,15 @@
-"""Gram matrices of an early layer: how far products of its values leave the range of a class.
+"""Gram matrices of an early layer: the deviation of its products from the range of a class.
 
 Sastry and Oore, Detecting Out-of-Distribution Examples with Gram Matrices, ICML 2020,
-https://arxiv.org/abs/1912.12510, on the first maps alone: the deviation from the ranges that the
-row sums of (x^p)(x^p)^T, to the power 1 / p, have in the predicted class, summed over powers and
-values. A row sum is |x_i| times the p-norm of x (with its sign): what is too weak or too strong
-everywhere shows, as a blur does, which Gaussians take for the middle of their class.
+https://arxiv.org/abs/1912.12510, on the first maps only: the deviation of the row sums of
+(x^p)(x^p)^T, to the power 1 / p, from their ranges in the predicted class, summed over powers and
+values. A row sum is |x_i| times the p-norm of x (with its sign), so it detects images in which all
+values are too weak or too strong, such as blurred images, which a Gaussian places near the mean of
+their class.
 
-The paper divides by the end of the range, and adds 1e-6; here an end counts at least a hundredth of
-the mean one of its class and power, so that the unit of the values does not matter. The score is
-log(1 + deviation): the order is the same, and the tail short enough to be measured.
+The paper divides by the end of the range plus 1e-6. Here the divisor is at least a hundredth of the
+mean end of its class and power, so that the unit of the values does not matter. The score is
+log(1 + deviation), which has the same ranking and a shorter tail.
 """
 
 from dataclasses import dataclass
@@ -23,9 +24,9 @@ from belong.detectors.base import Detector, Training, finite
 from belong.detectors.onnx_graph import Graph, ViewNames
 from belong.models.activations import Views
 
-LEAST_END = 0.01  # as a share of the mean end
+LEAST_END = 0.01  # minimum divisor, as a share of the mean end
 TINY = 1e-30
-CHUNK = 128  # images whose row sums stay in the processor's cache
+CHUNK = 128  # images per chunk; its row sums stay in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class MapsGram(Detector):
         return cls(low, high)
 
     def score(self, views: Views) -> Tensor:
-        """(n,)."""
+        """Return the scores: (n,)."""
         scores = torch.zeros(len(views))
         predicted = views.logits.argmax(dim=1)
         for label in range(len(self.low)):
@@ -66,32 +67,32 @@ class MapsGram(Detector):
         return scores.log1p()
 
     def _deviation(self, maps: Tensor, label: int) -> Tensor:
-        """Return how far images (n, m) of one predicted class are out of its ranges: (n,)."""
+        """Return the deviation of images (n, m) of one predicted class from its ranges: (n,)."""
         low, high = self.low[label, :, None], self.high[label, :, None]
         sums = _row_sums(maps, self.low.shape[1])
         below = (low - sums).relu_().mul_(self._per_low[label, :, None])
         above = (sums - high).relu_().mul_(self._per_high[label, :, None])
-        # Not `sum` over the powers: its last bits depend on the number of images of the class.
+        # A loop over the powers, as the last bits of `sum` depend on the number of images.
         deviation: Tensor = reduce(torch.add, below.add_(above).sum(dim=2))
         return deviation
 
     @cached_property
     def _per_low(self) -> Tensor:
-        """One over the lower ends (c, p, m)."""
+        """1 / lower ends: (c, p, m)."""
         return self._per_end(self.low)
 
     @cached_property
     def _per_high(self) -> Tensor:
-        """One over the upper ends (c, p, m)."""
+        """1 / upper ends: (c, p, m)."""
         return self._per_end(self.high)
 
     def _per_end(self, ends: Tensor) -> Tensor:
         least = LEAST_END * self.high.abs().mean(dim=2, keepdim=True)
-        # A layer that is 0 on all images of a class has no unit.
+        # A layer that is 0 on all images of a class has no scale.
         return ends.abs().clamp_min(least.clamp_min(TINY)).reciprocal()
 
     def onnx(self, graph: Graph, views: ViewNames) -> str:
-        """(n,)."""
+        """Add the scores to a graph: (n,)."""
         predicted = graph("ArgMax", views.logits, axis=1, keepdims=0)
         size = graph("Abs", views.maps)
         wide = graph.cast(views.maps, np.float64)
@@ -113,17 +114,17 @@ class MapsGram(Detector):
 
 
 def _row_sums(x: Tensor, powers: int) -> Tensor:
-    """Return the row sums of (x^p)(x^p)^T to the power 1 / p, p from 1 on: (n, m) -> (p, n, m)."""
+    """Return the row sums of (x^p)(x^p)^T to the power 1 / p, for p from 1: (n, m) -> (p, n, m)."""
     wide = x.double()
     power = torch.ones_like(wide)
     roots = []
     for p in range(1, powers + 1):
         power *= wide
-        # NumPy's powers: torch's square root is not the same on every processor.
+        # Powers by NumPy, as torch's square root differs between processors.
         total = power.sum(dim=1, keepdim=True).numpy()
-        with np.errstate(invalid="ignore"):  # as torch: what is not finite stays so
+        with np.errstate(invalid="ignore"):  # as in torch, non-finite values stay non-finite
             root = np.sign(total) * np.abs(total) ** (1 / p)
         roots.append(torch.from_numpy(root).float())
     sums = x * torch.stack(roots)
-    sums[1::2].abs_()  # of even powers no value is below 0
+    sums[1::2].abs_()  # even powers are not negative
     return sums

@@ -1,7 +1,7 @@
 """Distance to the k-th nearest training image, on the layer before the features, of length 1.
 
-Above a frozen backbone that layer is the backbone's last one: it knows what the user's classes do
-not differ in, and what the features, trained to tell these classes apart, no longer show.
+Above a frozen backbone this is the last layer of the backbone. It has information that does not
+distinguish the user's classes, and that the trained features have lost.
 
 Sun et al., Out-of-Distribution Detection with Deep Nearest Neighbors, ICML 2022,
 https://arxiv.org/abs/2204.06507.

@@ -1,7 +1,7 @@
-"""Isolation forest: how few random cuts set a vector apart from a sample of the others.
+"""Isolation forest: the number of random cuts that isolate a vector from a sample of others.
 
-Liu, Ting and Zhou, Isolation Forest, ICDM 2008; paper B takes 2000 trees and the average depth.
-All trees grow at once, a level at a time, as plain arrays that are saved without pickle.
+Liu, Ting and Zhou, Isolation Forest, ICDM 2008; paper B uses 2000 trees and the average depth.
+All trees grow together, level by level, as plain arrays that are saved without pickle.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from torch import Tensor
 from belong.detectors.forest_traversal import Grove, depths, grove
 from belong.runtime.parallel import parallel_map
 
-MOST_LEVELS = 12  # of a tree: those of 4096 vectors, the most that a sample has
+MOST_LEVELS = 12  # maximum depth of a tree, for the largest sample of 4096 vectors
 
 
 class Forest(NamedTuple):
@@ -38,13 +38,13 @@ class Forest(NamedTuple):
 
 
 class Level(NamedTuple):
-    """The nodes of all trees at one depth; left children first, then right children.
+    """The m nodes of all trees at one depth: left children, then right children.
 
     Attributes:
-        tree: (m,) int64, the tree of each.
+        tree: (m,) int64, the tree of each node.
         axis: (m,) int64, -2 in a leaf.
         cut: (m,) float64, -2 in a leaf.
-        size: (m,) int64, the number of vectors in it.
+        size: (m,) int64, number of vectors in the node.
     """
 
     tree: np.ndarray
@@ -54,10 +54,10 @@ class Level(NamedTuple):
 
 
 def fit(x: Tensor, *, trees: int, sample: int, seed: int) -> Forest:
-    """Grow the trees, each on a random sample of the vectors (n, d), to a balanced tree's depth."""
+    """Grow each tree on a random sample of the vectors (n, d), to the depth of a balanced tree."""
     vectors, random = x.float().numpy(), np.random.default_rng(seed)
     size = min(sample, len(x))
-    # The vectors of a node stand side by side, in the order of the nodes.
+    # The vectors are sorted by node.
     rows = np.concatenate([random.choice(len(x), size, replace=False) for _ in range(trees)])
     tree, count = np.arange(trees), np.full(trees, size)
     levels = []
@@ -80,7 +80,7 @@ def fit(x: Tensor, *, trees: int, sample: int, seed: int) -> Forest:
 
 
 def check(forest: Forest) -> None:
-    """Refuse arrays that are not valid trees: a traversal might not terminate.
+    """Refuse arrays that are not valid trees, whose traversal might not terminate.
 
     Raises:
         ValueError: the arrays are not valid trees.
@@ -113,13 +113,13 @@ def check(forest: Forest) -> None:
 def mean_depth(groves: Sequence[Grove], x: Tensor, *, chunk: int = 6144) -> Tensor:
     """Return the average depth at which the trees isolate each vector: (n, d) -> (n,).
 
-    Uses the threads of torch. The result depends neither on their number nor, to the last bit, on
-    the other vectors.
+    The threads of torch are used. The result depends neither on their number nor on the other
+    vectors.
 
     Args:
-        groves: of all trees, see `groves_of`.
+        groves: all trees, see `groves_of`.
         x: (n, d).
-        chunk: vectors that go down together.
+        chunk: number of vectors that traverse the trees together.
     """
     total = np.zeros(len(x))
 
@@ -129,13 +129,13 @@ def mean_depth(groves: Sequence[Grove], x: Tensor, *, chunk: int = 6144) -> Tens
         for trees in groves:
             depths(trees, columns, out=total[part])
 
-    # Whatever a thread raises is raised here.
+    # An error in a thread is raised here.
     list(parallel_map(go_down, range(0, len(x), chunk), jobs=torch.get_num_threads()))
     return torch.from_numpy(total / sum(len(trees.depth) for trees in groves)).float()
 
 
 def groves_of(forest: Forest, *, trees: int = 50) -> list[Grove]:
-    """Return the forest in parts: what vectors need to go down one stays in the caches."""
+    """Divide the forest into parts that fit into the caches during a traversal."""
     counts = forest.nodes.split(trees)
     parts = [values.split([int(count.sum()) for count in counts]) for values in forest[1:]]
     return [
@@ -146,41 +146,41 @@ def groves_of(forest: Forest, *, trees: int = 50) -> list[Grove]:
 def _cuts(
     vectors: np.ndarray, rows: np.ndarray, count: np.ndarray, random: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return a random axis and cut for each of m nodes; axis and cut -2 where all are equal.
+    """Return a random axis and cut for each of m nodes; -2 if all vectors of a node are equal.
 
     Args:
         vectors: (n, d).
-        rows: the vectors of the first node, of the second, ...
-        count: (m,) how many each has; 1 or more.
-        random: the source of chance.
+        rows: indices of the vectors, sorted by node.
+        count: (m,) number of vectors of each node, at least 1.
+        random: random number generator.
     """
     starts = np.cumsum(count) - count
     axis = random.integers(vectors.shape[1], size=len(count))
     low, high = _ends(vectors[rows, np.repeat(axis, count)], starts)
-    # Where the vectors are equal on that axis, one of those is drawn on which they are not.
+    # If the vectors are equal on this axis, another axis with different values is drawn.
     equal = low == high
     inside = vectors[rows[np.repeat(equal, count)]]
     lows, highs = _ends(inside, np.cumsum(count[equal]) - count[equal])
     chance = random.random(lows.shape) * (lows < highs)
-    drawn = chance.argmax(axis=1)
-    each = np.arange(len(drawn))
-    axis[equal], low[equal], high[equal] = drawn, lows[each, drawn], highs[each, drawn]
+    new_axis = chance.argmax(axis=1)
+    each = np.arange(len(new_axis))
+    axis[equal], low[equal], high[equal] = new_axis, lows[each, new_axis], highs[each, new_axis]
 
     cut = low + random.random(len(low)) * (high.astype(float) - low)
-    cut = np.where(cut < high, cut, low)  # rounded up to the end, it would leave nobody behind it
+    cut = np.where(cut < high, cut, low)  # rounding up to `high` would leave the right side empty
     cuts = low < high
     return np.where(cuts, axis, -2), np.where(cuts, cut, -2.0)
 
 
 def _ends(values: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the least and the greatest value of each node, whose values begin at `starts`."""
+    """Return the minimum and maximum of each node, whose values start at `starts`."""
     if not len(starts):
         return values[:0], values[:0]
     return np.minimum.reduceat(values, starts), np.maximum.reduceat(values, starts)
 
 
 def _forest(levels: list[Level], trees: int) -> Forest:
-    """Put the nodes of each tree side by side, a parent before its children."""
+    """Sort the nodes by tree, with parents before their children."""
     tree, axis, cut, count = (np.concatenate(column) for column in zip(*levels, strict=True))
     nodes = np.bincount(tree, minlength=trees)
     inner = axis >= 0
@@ -188,7 +188,7 @@ def _forest(levels: list[Level], trees: int) -> Forest:
     cuts = np.array([(each.axis >= 0).sum() for each in levels])
     left, right = np.full((2, len(tree)), -1)
     ends = np.cumsum([len(each.tree) for each in levels])
-    # The children of a level begin where it ends: as many left ones as it has cuts, then the right.
+    # The children of a level follow it: first the left children, one for each cut, then the right.
     nth = np.arange(inner.sum()) - np.repeat(np.cumsum(cuts) - cuts, cuts)
     left[inner] = np.repeat(ends, cuts) + nth
     right[inner] = left[inner] + np.repeat(cuts, cuts)
@@ -204,7 +204,7 @@ def _forest(levels: list[Level], trees: int) -> Forest:
 
 
 def _expected_depth(n: np.ndarray) -> np.ndarray:
-    """Average depth of an unsuccessful search in a binary tree of n vectors (Liu et al., eq. 1)."""
+    """Return the mean depth of an unsuccessful search among n vectors (Liu et al., eq. 1)."""
     sure = np.maximum(n, 3)
     harmonic = np.log(sure - 1.0) + np.euler_gamma
     return np.where(n <= 1, 0.0, np.where(n == 2, 1.0, 2 * harmonic - 2 * (sure - 1) / sure))

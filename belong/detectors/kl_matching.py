@@ -40,7 +40,7 @@ class KlMatching(Detector):
         return cls(torch.stack(logs))
 
     def score(self, views: Views) -> Tensor:
-        """(n,)."""
+        """Return the scores: (n,)."""
         log_p = views.logits.double().log_softmax(dim=1)
         p = log_p.exp()
         entropy = (p * log_p.clamp(min=-1e300)).sum(dim=1)

@@ -1,8 +1,8 @@
 """Exact distances to the k-th nearest of many vectors, in chunks.
 
-Of each group of vectors only the nearest is looked at first: the k nearest lie in the k groups
-whose nearest are nearest, so that `topk`, which is slow, has only k groups to search. What is true
-of vectors is true of groups, and groups of groups come before them.
+The vectors are divided into groups. The k nearest vectors lie in the k groups with the nearest
+minimum, so `topk`, which is slow, searches only k groups. The groups themselves are searched in the
+same way, by groups of groups.
 """
 
 import numpy as np
@@ -14,10 +14,10 @@ from belong.detectors.onnx_graph import Graph
 from belong.models.matrix_product import matrix_product
 from belong.runtime.errors import InputError
 
-# By measurement: a chunk's products then stay in the cache, 54,000 x 64 x 4 bytes.
-QUERIES = 64  # of each thread
-VECTORS = 16  # in a group
-GROUPS = 8  # in a group of groups
+# Measured to be the fastest: the products of a chunk, 54,000 x 64 x 4 bytes, stay in the cache.
+QUERIES = 64  # queries per thread
+VECTORS = 16  # vectors per group
+GROUPS = 8  # groups per group of groups
 
 
 class Neighbors:
@@ -25,7 +25,7 @@ class Neighbors:
 
     def __init__(self, reference: Tensor) -> None:
         """Prepare vectors (n, d)."""
-        # Around their mean the vectors are short, and short ones lose fewer digits in a product.
+        # Centered vectors are shorter, and products of short vectors lose fewer digits.
         self._center = reference.mean(dim=0)
         self._vectors = reference - self._center
         self._columns = padded_columns(self._vectors, self._vectors.square().sum(dim=1) / 2)
@@ -33,10 +33,9 @@ class Neighbors:
     def kth_distance(self, queries: Tensor, *, k: int, chunk: int | None = None) -> Tensor:
         """Return the Euclidean distance of each query to its k-th nearest vector.
 
-        Memory is bounded by chunk x n; the neighbor is found with one matrix product, and its
-        distance is then computed from the difference, because the product loses precision for
-        close vectors. Queries (m, d) -> (m,); k is 1..n, 1 the nearest; the default chunk is the
-        fastest.
+        Memory is bounded by chunk x n. The neighbor is found with a matrix product, and its
+        distance is computed from the difference, as the product loses precision for close vectors.
+        Queries (m, d) -> (m,); k is 1..n, with 1 for the nearest; the default chunk is the fastest.
 
         Raises:
             InputError: k is larger than n.
@@ -48,17 +47,17 @@ class Neighbors:
         products = queries.new_empty(min(chunk, len(queries)), self._columns.shape[1])
         distances = []
         for part in (queries - self._center).split(chunk):
-            # Half the squared distance, less a term that is the same for all vectors.
+            # Half the squared distance, without a term that is equal for all vectors.
             with_one = F.pad(part.neg(), (0, 1), value=1)
             near = matrix_product(with_one, self._columns, out=products[: len(part)])
-            # A query that is not finite has no neighbor; any one then gives a distance that is not.
+            # A non-finite query has no neighbor; with any vector, its distance is non-finite.
             kth = smallest(near, k)[:, -1].clamp_(max=n - 1)
             distances.append(torch.linalg.vector_norm(part - self._vectors[kth], dim=1))
         return torch.cat(distances) if distances else queries.new_empty(0)
 
 
 def kth_distance_in(graph: Graph, queries: str, reference: np.ndarray, *, k: int) -> str:
-    """Add `Neighbors.kth_distance` to a graph, of all queries (n, d) at once: (n,)."""
+    """Add `Neighbors.kth_distance` to a graph, for all queries (n, d) together: (n,)."""
     center = reference.mean(axis=0, dtype=np.float64).astype(np.float32)
     reference = reference - center
     half_norms = (reference * reference).sum(axis=1) / 2
@@ -72,7 +71,7 @@ def kth_distance_in(graph: Graph, queries: str, reference: np.ndarray, *, k: int
 def padded_columns(vectors: Tensor, below: Tensor) -> Tensor:
     """Return vectors (n, d) as columns with `below` (n,) as the last row: (d + 1, n or more).
 
-    Padding columns have infinity there, so that they are never neighbors.
+    Padding columns have infinity in this row, so that they are never neighbors.
     """
     n, d = vectors.shape
     columns = vectors.new_zeros(d + 1, n + -n % (VECTORS * GROUPS))
@@ -87,7 +86,7 @@ def smallest(values: Tensor, k: int) -> Tensor:
 
     n is that of `padded_columns`.
     """
-    # A group is a column, so that `amin` runs by rows.
+    # Groups are columns, so that `amin` runs along rows.
     groups = values.unflatten(1, (VECTORS, -1))
     nearest = groups.amin(dim=1)
     of_groups = nearest.unflatten(1, (GROUPS, -1))
@@ -97,10 +96,10 @@ def smallest(values: Tensor, k: int) -> Tensor:
 
 
 def _smallest_in(groups: Tensor, columns: Tensor, k: int) -> Tensor:
-    """Return where the k smallest of some columns are, nearest first: (m, k).
+    """Return the indices of the k smallest values in some columns, smallest first: (m, k).
 
-    Groups (m, size of a group, groups), columns (m, groups to look at); the index is one into a row
-    of (m, size of a group x groups).
+    `groups` is (m, size of a group, groups), `columns` (m, groups to search); an index refers to a
+    row of (m, size of a group x groups).
     """
     size, wide = groups.shape[1:]
     among = groups.gather(2, columns[:, None].expand(-1, size, -1)).flatten(1)

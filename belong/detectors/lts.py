@@ -1,4 +1,4 @@
-"""Logit scaling: the energy of logits that are multiplied by how flat the features are.
+"""Logit scaling: the energy of logits, multiplied by a measure of the flatness of the features.
 
 Djurisic et al., Logit Scaling for Out-of-Distribution Detection, 2024,
 https://arxiv.org/abs/2409.01175: the factor is (sum of all features / sum of the largest 5 %)^2.
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from belong.detectors.base import Detector, Training
-from belong.detectors.shaped_energy import kept, scaled_energy
+from belong.detectors.shaped_energy import kept_count, scaled_energy
 from belong.models.activations import Views
 
 
@@ -20,7 +20,7 @@ class LogitScaling(Detector):
     """The energy of the scaled logits.
 
     Attributes:
-        share: () float64, of the features that are summed as the largest.
+        share: () float64, share of the features that count as the largest.
     """
 
     odd = "the classifier recognizes no class in it"
@@ -33,8 +33,8 @@ class LogitScaling(Detector):
         return cls(torch.tensor(share, dtype=torch.float64))
 
     def score(self, views: Views) -> Tensor:
-        """(n,)."""
+        """Return the scores: (n,)."""
         x = views.features.relu().double()
-        largest = x.topk(kept(x.shape[1], 1 - float(self.share)), dim=1).values.sum(dim=1)
+        largest = x.topk(kept_count(x.shape[1], 1 - float(self.share)), dim=1).values.sum(dim=1)
         factor = (x.sum(dim=1) / largest).square().nan_to_num(1.0)  # 1 where all are 0
         return scaled_energy(views.logits, 0.0, factor)

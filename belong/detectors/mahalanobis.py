@@ -1,8 +1,8 @@
 """Mahalanobis distance to one Gaussian per class (paper A, section II).
 
-Every class's features get a mean and a covariance S. The distance to the class is
-D = sqrt((x - mean)^T S^-1 (x - mean)); the class's threshold theta is a percentile of the
-distances of its own training images. The score is the least D / theta of all classes.
+The features of each class have a mean and a covariance S. The distance to the class is
+D = sqrt((x - mean)^T S^-1 (x - mean)). The threshold theta of the class is a percentile of the
+distances of its training images. The score is the minimum of D / theta over all classes.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from belong.models.matrix_product import matrix_product
 from belong.runtime.errors import InputError
 
 MANY_FEATURES = 512
-EDGE = 8  # columns of a product, at each end, whose last bits are others
+EDGE = 8  # columns at each end of a product whose last bits differ
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class ClassGaussians(FittedTensors):
 
     Attributes:
         means: (c, d) float32.
-        whitening: (c, d, k) float32, W with W W^T = S^-1, so that D = |(x - mean) W|; k = d, but
-            for principal components. (1, d, k) if all classes have one.
+        whitening: (c, d, k) float32, W with W W^T = S^-1, so that D = |(x - mean) W|; k = d except
+            for principal components. (1, d, k) if all classes share one.
         thresholds: (c,) float32, theta.
     """
 
@@ -53,11 +53,11 @@ class ClassGaussians(FittedTensors):
         most = min(chunk, len(features))
         centered = features.new_zeros(most + 2 * EDGE, features.shape[1])
         white = features.new_empty(self.whitening.shape[2], most + 2 * EDGE)
-        # All classes of a chunk one after the other: it stays in the processor's cache meanwhile.
+        # A loop over the classes for each chunk, which stays in the processor's cache.
         for rows, part in zip(distances.split(chunk), features.split(chunk), strict=True):
             n = len(part)
             for c, (mean, root) in enumerate(zip(self.means, roots, strict=True)):
-                # The mean is taken off before whitening: after it, two large numbers would cancel.
+                # The mean is subtracted before whitening, as large numbers would cancel after it.
                 torch.sub(part, mean, out=centered[EDGE : EDGE + n])
                 _whiten(centered, root, out=white)
                 rows[:, c] = torch.linalg.vector_norm(white[:, EDGE : EDGE + n], dim=0)
@@ -96,7 +96,8 @@ def fit(
         features: (n, d) of the training images.
         labels: (n,) int64, 0..c-1.
         class_names: the c names, for messages.
-        quantile: of a class's training distances; its threshold. 0 to 1; 0.975 in the paper.
+        quantile: quantile of a class's training distances that is its threshold, 0 to 1; 0.975 in
+            the paper.
         ridge: see `covariance.inverse_root`. The paper has none, but S is singular if a feature is
             0 on all images of a class.
         covariance: the kind of S, see `covariance.choose`.
@@ -119,7 +120,7 @@ def fit(
         centered.append(x - means[-1])
     kind, _ = choose(covariance, min(map(len, centered)), features.shape[1])
     roots = whitenings(centered, class_names, covariance=kind, ridge=ridge)
-    of_each = roots * (len(means) // len(roots))  # one root may be that of all classes
+    of_each = roots * (len(means) // len(roots))  # all classes may share one root
     thresholds = [
         _threshold(x @ root, name, quantile)
         for x, root, name in zip(centered, of_each, class_names, strict=True)
@@ -158,18 +159,18 @@ class OneLayer(Detector):
         return cls(fitted.means, fitted.whitening, fitted.thresholds)
 
     def score(self, views: Views) -> Tensor:
-        """(n,)."""
+        """Return the scores: (n,)."""
         return self.gaussians.score(getattr(views, self.layer))
 
     def onnx(self, graph: Graph, views: ViewNames) -> str:
-        """(n,)."""
+        """Add the scores to a graph: (n,)."""
         distances = self.gaussians.onnx_distances(graph, getattr(views, self.layer))
         thresholds = self.gaussians.thresholds.numpy()
         return graph.reduced("Min", graph("Div", distances, thresholds[:, None]), 0)
 
 
 class Mahalanobis(OneLayer):
-    """On the last hidden layer: paper A's verdict is "belongs" up to 1, a class's own threshold."""
+    """On the last hidden layer; in paper A, an image with a score of at most 1 belongs."""
 
     odd = "its features are far from those of every class"
     threshold = 1.0
@@ -178,27 +179,27 @@ class Mahalanobis(OneLayer):
 
 
 class MahalanobisInUnits(OneLayer):
-    """Distance to the nearest class in its own units: the score of the paper's ROC curves."""
+    """Distance to the nearest class, not divided by a threshold, as in the paper's ROC curves."""
 
     odd = Mahalanobis.odd
     file = "gaussians"
     layer = "features"
 
     def score(self, views: Views) -> Tensor:
-        """(n,)."""
+        """Return the scores: (n,)."""
         return self.gaussians.score_in_units(getattr(views, self.layer))
 
     def onnx(self, graph: Graph, views: ViewNames) -> str:
-        """(n,)."""
+        """Add the scores to a graph: (n,)."""
         distances = self.gaussians.onnx_distances(graph, getattr(views, self.layer))
         return graph.reduced("Min", distances, 0)
 
 
 def _blocks(root: Tensor) -> list[Tensor]:
-    """Return the columns of W (d, k) in parts, of each part the rows that are not 0.
+    """Divide W (d, k) into parts of its columns, without the rows that are 0 in a part.
 
-    W is triangular if it comes from a Cholesky factor; of 2 parts a quarter of the work is then
-    left out, of 4 three eighths. Narrow ones gain nothing from 4.
+    W is triangular if it comes from a Cholesky factor. This saves a quarter of the work with 2
+    parts, and three eighths with 4. A narrow W gains nothing from 4 parts.
     """
     k = root.shape[1]
     parts = 2 if k < MANY_FEATURES else 4
@@ -210,10 +211,11 @@ def _blocks(root: Tensor) -> list[Tensor]:
 
 
 def _whiten(x: Tensor, blocks: list[Tensor], *, out: Tensor) -> None:
-    """Write x W, transposed: (n, d) -> (k, n).
+    """Write x W, transposed, to `out`: (n, d) -> (k, n).
 
-    OpenBLAS adds up a product's rows six at a time, and every other six in another order: the last
-    bits of an image would go by its place. Of columns it takes all alike but `EDGE` at each end.
+    OpenBLAS sums the rows of a product in groups of six, and every other group in another order, so
+    the last bits of an image would depend on its position. It treats all columns in the same way,
+    except `EDGE` at each end.
     """
     at = 0
     for block in blocks:
@@ -223,7 +225,7 @@ def _whiten(x: Tensor, blocks: list[Tensor], *, out: Tensor) -> None:
 
 
 def _threshold(white: Tensor, name: str, quantile: float) -> Tensor:
-    """Return the quantile of the lengths of a class's whitened features (n, k): ()."""
+    """Return the quantile of the norms of a class's whitened features (n, k): ()."""
     threshold = torch.quantile(torch.linalg.vector_norm(white, dim=1), quantile)
     if threshold == 0:
         raise InputError(

@@ -1,9 +1,9 @@
 """Mahalanobis distance per class on an early and a middle layer, and on three layers together.
 
 Lee et al., A Simple Unified Framework for Detecting Out-of-Distribution Samples and Adversarial
-Attacks, NeurIPS 2018, https://arxiv.org/abs/1807.03888, section 2.2. They weigh the layers by
-logistic regression on anomalies. There are none here: the scores of the layers, each in thresholds
-of its classes, count the same.
+Attacks, NeurIPS 2018, https://arxiv.org/abs/1807.03888, section 2.2. The paper weights the layers
+by logistic regression on anomalies. Without anomalies, the scores of the layers, each divided by
+the threshold of its class, have equal weights here.
 """
 
 from collections.abc import Mapping
@@ -60,11 +60,11 @@ class LayerMahalanobis(Detector):
         return cls(tuple(layers))
 
     def score(self, views: Views) -> Tensor:
-        """(n,)."""
+        """Return the scores: (n,)."""
         return torch.stack([one.score(views) for one in self.layers]).sum(dim=0)
 
     def onnx(self, graph: Graph, views: ViewNames) -> str:
-        """(n,)."""
+        """Add the scores to a graph: (n,)."""
         return graph("Sum", *(one.onnx(graph, views) for one in self.layers))
 
     def arrays(self) -> dict[str, np.ndarray]:

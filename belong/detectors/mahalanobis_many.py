@@ -1,8 +1,8 @@
-"""Mahalanobis distance to many classes that share one covariance: an image is whitened once.
+"""Mahalanobis distance to many classes that share one covariance: each image is whitened once.
 
-The distances are those of `belong.detectors.mahalanobis` but for the order of summation, at a c-th
-of their cost for c classes; with a covariance for each class nothing differs. The pipeline, whose
-folders have few classes, keeps its own order.
+The distances equal those of `belong.detectors.mahalanobis` except for the order of summation, at
+1 / c of the cost for c classes. Nothing changes with a covariance per class. The pipeline, which
+has few classes, keeps the other order of summation.
 """
 
 from dataclasses import dataclass
@@ -27,13 +27,13 @@ class ManyGaussians(ClassGaussians):
         center = self.means.mean(dim=0)
         white = matrix_product(features - center, root)
         means = matrix_product(self.means - center, root)
-        # Differences, not a product: that loses the digits of small distances.
+        # Differences instead of a product, which loses the digits of small distances.
         distances: Tensor = torch.cdist(white, means, compute_mode="donot_use_mm_for_euclid_dist")
         return distances
 
 
 class MahalanobisToMany(Mahalanobis):
-    """Distance to the nearest of many classes, in thresholds of that class."""
+    """Distance to the nearest of many classes, divided by the threshold of that class."""
 
     @cached_property
     def gaussians(self) -> ClassGaussians:
@@ -42,7 +42,7 @@ class MahalanobisToMany(Mahalanobis):
 
 
 class MahalanobisToManyInUnits(MahalanobisInUnits):
-    """Distance to the nearest of many classes in its own units."""
+    """Distance to the nearest of many classes, not divided by a threshold."""
 
     @cached_property
     def gaussians(self) -> ClassGaussians:

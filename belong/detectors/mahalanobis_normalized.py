@@ -1,10 +1,10 @@
 """Mahalanobis distance with one covariance for all classes, on hidden vectors of length 1.
 
 Mueller and Hein, Mahalanobis++: Improving OOD Detection via Feature Normalization, ICML 2025,
-https://arxiv.org/abs/2505.18032: the lengths of a backbone's vectors vary more than Gaussians
-allow, and differ less between images that belong and others than the directions do. Here on the
-layer before the features, the last one of a frozen backbone. Its 1280 values are more than many
-folders have images, so that the covariance is shrunk (Ledoit and Wolf, 2004).
+https://arxiv.org/abs/2505.18032: the norms of a backbone's embeddings vary more than in a Gaussian,
+and separate images that belong from others less than the directions do. Here the detector uses the
+layer before the features, which is the last layer of a frozen backbone. Many folders have fewer
+images than its 1280 values, so the covariance is shrunk (Ledoit and Wolf, 2004).
 """
 
 from dataclasses import dataclass, replace
@@ -39,9 +39,9 @@ class NormalizedMahalanobis(TiedMahalanobis):
         return cls(torch.stack(means).float(), root.float())
 
     def score(self, views: Views) -> Tensor:
-        """(n,)."""
+        """Return the scores: (n,)."""
         return super().score(replace(views, features=F.normalize(views.hidden, dim=1)))
 
     def onnx(self, graph: Graph, views: ViewNames) -> str:
-        """(n,)."""
+        """Add the scores to a graph: (n,)."""
         return super().onnx(graph, views._replace(features=graph.direction(views.hidden)))

@@ -1,7 +1,7 @@
 """Mahalanobis++: tied and relative Mahalanobis distance on features of length 1.
 
 Mueller and Hein, Mahalanobis++: Improving OOD Detection via Feature Normalization, ICML 2025,
-https://arxiv.org/abs/2505.18032: x / |x| in the place of the features x, in training and after.
+https://arxiv.org/abs/2505.18032: x / |x| replaces the features x, for fitting and for scoring.
 """
 
 from dataclasses import replace
@@ -25,7 +25,7 @@ class MahalanobisPlus(TiedMahalanobis):
         return super().fit(_directions(training), ridge=ridge)
 
     def score(self, views: Views) -> Tensor:
-        """(n,)."""
+        """Return the scores: (n,)."""
         return super().score(_of_length_1(views))
 
 
@@ -38,7 +38,7 @@ class RelativeMahalanobisPlus(RelativeMahalanobis):
         return super().fit(_directions(training), ridge=ridge)
 
     def score(self, views: Views) -> Tensor:
-        """(n,)."""
+        """Return the scores: (n,)."""
         return super().score(_of_length_1(views))
 
 

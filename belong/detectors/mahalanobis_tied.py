@@ -39,20 +39,22 @@ class TiedMahalanobis(Detector):
         classes = range(len(training.class_names))
         means = torch.stack([x[training.labels == label].mean(dim=0) for label in classes])
         centered = x - means[training.labels]
-        root = inverse_root(centered.T @ centered / len(x), len(x), ridge=ridge, what="all classes")
+        root = inverse_root(
+            centered.T @ centered / len(x), len(x), ridge=ridge, subject="all classes"
+        )
         return cls(means.float(), root.float())
 
     def score(self, views: Views) -> Tensor:
-        """(n,)."""
+        """Return the scores: (n,)."""
         center = self.means.mean(dim=0)
         white = (views.features - center) @ self.whitening
         means = (self.means - center) @ self.whitening
-        # Differences, not a product: that loses the digits of small distances.
+        # Differences instead of a product, which loses the digits of small distances.
         distances = torch.cdist(white, means, compute_mode="donot_use_mm_for_euclid_dist")
         return distances.square().amin(dim=1)
 
     def onnx(self, graph: Graph, views: ViewNames) -> str:
-        """(n,)."""
+        """Add the scores to a graph: (n,)."""
         constants = self.arrays()
         center = constants["means"].mean(axis=0)
         means = (constants["means"] - center) @ constants["whitening"]

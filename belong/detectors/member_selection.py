@@ -1,31 +1,33 @@
 """Select the members of `combined`: detectors that recognize images of left-out classes.
 
-A detector that is blind on the images at hand adds noise to the sum of the members. Whether it is
-blind shows on the normal images alone: each class in turn is left out, the detector is fitted to
-the training images of the others, and held-out images are scored, of which those of the class left
-out are the anomalies (as Scheirer et al., Toward Open Set Recognition, TPAMI 2013, measure open
-sets). No image of the test, and no anomaly, has a part in the choice.
+A detector that does not work on the user's images adds noise to the sum of the members. Normal
+images are sufficient to detect this. Each class in turn is left out: the detector is fitted to the
+training images of the other classes, and scores held-out images; those of the class left out are
+the anomalies (the evaluation of Scheirer et al., Toward Open Set Recognition, TPAMI 2013). Neither
+test images nor anomalies influence the selection.
 
-The layer above a frozen backbone is trained again without the class, which takes seconds. A whole
-network is not: it has seen the class, and its layers look better than they are. The best member
-is no measure for the others then, and the rule finds only the blind ones.
+The layer above a frozen backbone is trained again without the class, which takes seconds. A network
+that is trained as a whole is not trained again. It knows the class left out, and its layers look
+better than they are. The best member then sets no standard for the others, and the rule excludes
+only detectors that do not work at all.
 
-A member enters if its AUROC, the mean over the classes left out, is
+A candidate becomes a member if its AUROC, the mean over the classes left out, is
 
-- at least 0.7 times as far above 0.5 as that of the best member (frozen backbones): of two
-  detectors whose scores have a correlation of r on normal images, the worse one lowers the sum if
-  it separates less than sqrt(2 (1 + r)) - 1 times as well as the better one, which is 0.73 for
-  detectors that share a network and have r = 0.5, and 0.41 for independent ones;
+- at least 0.7 times as far above 0.5 as that of the best candidate (frozen backbones only). If the
+  scores of two detectors have the correlation r on normal images, the worse one makes the sum worse
+  if it separates less than sqrt(2 (1 + r)) - 1 times as well as the better one. This factor is 0.73
+  for detectors that share a network and have r = 0.5, and 0.41 for independent ones;
 - at least 0.6; and
-- above 0.5 by more than chance: the lower end of a one-sided interval of 95 %, by Hanley and
-  McNeil, The Meaning and Use of the Area under a ROC Curve, Radiology 1982, eq. (1) and (2).
+- significantly above 0.5: the lower end of a one-sided 95 % interval (Hanley and McNeil, The
+  Meaning and Use of the Area under a ROC Curve, Radiology 1982, eq. (1) and (2)).
 
-If no member does, all stay.
+If no candidate qualifies, all become members.
 
-reports/photos has what comes of it on CIFAR-10 in three parts of classes, beside the best single
-detector. There, classes left out of the second part are nearer than its anomalies are, and do not
-show which member is best on those. The share was 0.5 before these numbers were seen; classes left
-out and Fashion-MNIST in parts hardly tell the two shares apart (0.873 and 0.872; 0.964 and 0.964).
+reports/photos has the results on three subsets of the classes of CIFAR-10, with those of the best
+single detector. In the second subset, the classes left out are nearer than the anomalies, and do
+not show which member is best for the anomalies. The factor was 0.5 before these numbers were known.
+Classes left out and subsets of Fashion-MNIST hardly distinguish the two factors (0.873 and 0.872;
+0.964 and 0.964).
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -52,24 +54,24 @@ from belong.runtime.progress import bar
 from belong.runtime.text import say
 
 Fit = Callable[[Training], Detector]
-# What a network without some classes makes of images: the views of the training images and of the
-# held-out ones, and the weight and bias of its last layer.
-Seen = tuple[Views, Views, Tensor, Tensor]
+# The outputs of a network that was trained without some classes: the views of the training images
+# and of the held-out images, and the weight and bias of the last layer.
+Outputs = tuple[Views, Views, Tensor, Tensor]
 
-FOLDS = 10  # classes are left out one by one; of more than these, several at once
-IMAGES = 500  # of a class, that the detectors of a fold are fitted to
-STEPS = 200  # of the training of a layer above a frozen backbone
+FOLDS = 10  # maximum number of folds; with more classes, a fold leaves out several classes
+IMAGES = 500  # maximum number of training images per class in a fold
+STEPS = 200  # maximum number of training steps of the layer above a frozen backbone
 LEAST_AUROC, SHARE_OF_BEST = 0.6, 0.7
-NORMAL_95 = 1.645  # the 95 % quantile of the normal law
+NORMAL_95 = 1.645  # 95 % quantile of the normal distribution
 
 
 @dataclass(frozen=True)
 class Retraining:
-    """How the layer above a frozen backbone is trained without some classes.
+    """The training of the layer above a frozen backbone without some classes.
 
     Attributes:
-        options: those of the classifier's own training, of which no more than STEPS are run.
-        seed: draws the weights, and orders the images.
+        options: the training options of the classifier; at most STEPS steps are run.
+        seed: random seed of the weights and of the order of the images.
     """
 
     options: TrainingOptions
@@ -88,18 +90,18 @@ def select_members(
     seed: int,
     retraining: Retraining | None,
 ) -> dict[str, Member]:
-    """Return for each candidate whether it enters `combined`, see above.
+    """Decide for each candidate whether it becomes a member of `combined`, see above.
 
     Args:
-        views: as of `fit_detectors`, and `normal/calibration/VIEW` and its labels.
-        class_names: and
-        weight: and
-        bias: as of `fit_detectors`.
+        views: as for `fit_detectors`, with `normal/calibration/VIEW` and its labels.
+        class_names: as for `fit_detectors`.
+        weight: as for `fit_detectors`.
+        bias: as for `fit_detectors`.
         candidates: names of detectors.
-        options: as of `fit_detectors`.
+        options: as for `fit_detectors`.
         gaussians: the parameters of `mahalanobis`.
-        seed: draws the training images, where a class has many, and what `fit_detectors` draws.
-        retraining: of the layer above a frozen backbone; None for a network that was trained whole.
+        seed: random seed of the samples of training images, and of `fit_detectors`.
+        retraining: for the layer above a frozen backbone; None if the whole network is trained.
     """
     labels = f"{HELD_OUT}/labels"
     of_gaussians = dict.fromkeys(stored_in("gaussians"), gaussians.model_dump())
@@ -127,39 +129,39 @@ def select(
     seed: int,
     retraining: Retraining | None,
 ) -> dict[str, Member]:
-    """Return for each detector of `fits`, what fits it, whether it enters.
+    """Decide for each detector of `fits` whether it becomes a member.
 
     Args:
-        training: of the n training images, c classes.
-        held_out: m images that nothing was fitted to, and that set no threshold.
+        training: the n training images of c classes.
+        held_out: m images that are not used for fitting, and set no threshold.
         labels: (m,) int64, their classes.
-        fits: name -> fits the detector.
-        seed: draws the training images, where a class has many.
-        retraining: how the layer above a frozen backbone is trained; None for a network all of
-            which was trained, which keeps what it knows of the class.
+        fits: name -> function that fits the detector.
+        seed: random seed of the samples of training images.
+        retraining: for the layer above a frozen backbone; None if the whole network is trained,
+            which is then not trained again.
     """
     training = _fewer(training, seed)
     aurocs: dict[str, list[tuple[float, float]]] = {name: [] for name in fits}
     c = len(training.class_names)
-    # A network needs two classes to be trained to.
+    # A classifier can only be trained with at least two remaining classes.
     again = retraining if c > 2 else None
     folds = np.array_split(np.arange(c), min(c, FOLDS))
     with bar(len(folds), "leave classes out", "fold") as progress:
         for classes in folds:
             is_anomaly = np.isin(labels.numpy(), classes)
             if is_anomaly.any() and not is_anomaly.all():
-                rest, tested = _without(training, held_out, classes, again)
+                remaining, tested = _without(training, held_out, classes, again)
                 for name, fit in fits.items():
-                    aurocs[name] += _aurocs(fit, rest, tested, is_anomaly)
+                    aurocs[name] += _aurocs(fit, remaining, tested, is_anomaly)
             progress.update()
     return decide({name: _mean(folds) for name, folds in aurocs.items()}, is_fair=again is not None)
 
 
 def decide(measured: Mapping[str, Member], *, is_fair: bool) -> dict[str, Member]:
-    """Say of each member whether it enters.
+    """Decide for each candidate whether it becomes a member.
 
-    `is_fair` says that the network, too, has not seen the class left out, so that the members can
-    be compared with each other.
+    `is_fair` means that the network was also trained without the class left out, so that candidates
+    can be compared with the best one.
     """
     best = max((one.auroc for one in measured.values() if one.auroc is not None), default=0.5)
     limit = max(LEAST_AUROC, 0.5 + SHARE_OF_BEST * (best - 0.5) if is_fair else 0)
@@ -200,11 +202,11 @@ def _mean(folds: list[tuple[float, float]]) -> Member:
 
 
 def _aurocs(
-    fit: Fit, rest: Training, tested: Views, is_anomaly: np.ndarray
+    fit: Fit, remaining: Training, tested: Views, is_anomaly: np.ndarray
 ) -> Iterator[tuple[float, float]]:
-    """Yield AUROC and error of a fold; none where the images that are left are too few to fit."""
+    """Yield AUROC and error of a fold; nothing if too few images remain to fit."""
     try:
-        scores = fit(rest).score(tested).numpy()
+        scores = fit(remaining).score(tested).numpy()
     except InputError:
         return
     yield auroc_with_error(scores[~is_anomaly], scores[is_anomaly])
@@ -212,42 +214,42 @@ def _aurocs(
 
 def _fewer(training: Training, seed: int) -> Training:
     """Return at most IMAGES training images of each class, in their order."""
-    rng = np.random.default_rng([seed, 3])  # another stream than those of the parts
+    rng = np.random.default_rng([seed, 3])  # independent of the streams of the split
     labels = training.labels.numpy()
-    drawn = [
+    samples = [
         rng.permutation(np.flatnonzero(labels == label))[:IMAGES]
         for label in range(len(training.class_names))
     ]
-    rows = torch.from_numpy(np.sort(np.concatenate(drawn)))
+    rows = torch.from_numpy(np.sort(np.concatenate(samples)))
     return replace(training, views=training.views.rows(rows), labels=training.labels[rows])
 
 
 def _without(
     training: Training, held_out: Views, classes: np.ndarray, retraining: Retraining | None
 ) -> tuple[Training, Views]:
-    """Return the training images of the other classes, and what is seen of the held-out ones."""
-    kept = np.setdiff1d(np.arange(len(training.class_names)), classes)
-    rows = torch.from_numpy(np.isin(training.labels.numpy(), kept))
-    labels = torch.from_numpy(np.searchsorted(kept, training.labels[rows].numpy()))
+    """Return the training data without some classes, and the views of the held-out images."""
+    remaining_classes = np.setdiff1d(np.arange(len(training.class_names)), classes)
+    rows = torch.from_numpy(np.isin(training.labels.numpy(), remaining_classes))
+    labels = torch.from_numpy(np.searchsorted(remaining_classes, training.labels[rows].numpy()))
     views = training.views.rows(rows)
     if retraining is not None:
-        seen = _retrained(views, labels, held_out, len(kept), retraining)
+        outputs = _retrained(views, labels, held_out, len(remaining_classes), retraining)
     else:
-        seen = (
-            replace(views, logits=views.logits[:, kept]),
-            replace(held_out, logits=held_out.logits[:, kept]),
-            training.weight[kept],
-            training.bias[kept],
+        outputs = (
+            replace(views, logits=views.logits[:, remaining_classes]),
+            replace(held_out, logits=held_out.logits[:, remaining_classes]),
+            training.weight[remaining_classes],
+            training.bias[remaining_classes],
         )
-    views, tested, weight, bias = seen
-    names = [training.class_names[label] for label in kept]
+    views, tested, weight, bias = outputs
+    names = [training.class_names[label] for label in remaining_classes]
     return Training(views, labels, names, weight, bias), tested
 
 
 def _retrained(
     views: Views, labels: Tensor, held_out: Views, classes: int, retraining: Retraining
-) -> Seen:
-    """Train the layer above a frozen backbone, whose last vectors are `hidden`, to some classes."""
+) -> Outputs:
+    """Train the layer above a frozen backbone, whose embeddings are `hidden`, on some classes."""
     vectors, options = views.hidden, retraining.options
     steps_of_a_pass = -(-len(vectors) // options.batch_size)
     passes = max(1, min(options.epochs, STEPS // steps_of_a_pass))
@@ -260,17 +262,17 @@ def _retrained(
         network,
         vectors,
         labels,
-        (vectors[:1], labels[:1]),  # measured after each pass, and of no use here
+        (vectors[:1], labels[:1]),  # validation images, which are not used here
         options=options.model_copy(update={"epochs": passes}),
         generator=generator,
         description=None,
     )
     network.eval()
 
-    def seen(views: Views) -> Views:
+    def views_of(views: Views) -> Views:
         features, logits = network(views.hidden)
         return replace(views, features=features, logits=logits)
 
     with torch.no_grad():
         last = network.classifier
-        return seen(views), seen(held_out), last.weight.detach(), last.bias.detach()
+        return views_of(views), views_of(held_out), last.weight.detach(), last.bias.detach()

@@ -1,7 +1,7 @@
 """The supervised head: a multi-layer perceptron on the features, trained with anomalies.
 
 Paper A, section II: three fully connected layers (256, 256, 1), ReLU, sigmoid, binary cross
-entropy; 1 is normal, 0 an anomaly; the network under it is not changed.
+entropy; 1 is normal, 0 is an anomaly. The network below stays fixed.
 """
 
 from collections.abc import Mapping
@@ -25,11 +25,11 @@ NO_ANOMALIES = "there is no anomaly to train it with"
 
 
 class SupervisedHead(Stored):
-    """(n, d) features -> (n,) logit of being normal.
+    """The network of the head: features (n, d) -> logit of being normal (n,).
 
     Attributes:
-        mean, std: (d,) of the training features. Departure from the paper, which uses raw
-            features: their scale, and thus the training, depends on lambda.
+        mean, std: (d,) of the training features, for standardization. The paper uses raw features,
+            whose scale, and thus the training, depends on lambda.
     """
 
     mean: Tensor
@@ -44,7 +44,7 @@ class SupervisedHead(Stored):
         self.register_buffer("std", torch.ones(d))
 
     def forward(self, features: Tensor) -> Tensor:
-        """(n, d) -> (n,) logits."""
+        """Return the logits: (n, d) -> (n,)."""
         logits: Tensor = self.layers((features - self.mean) / self.std)
         return logits.squeeze(1)
 
@@ -53,23 +53,23 @@ class SupervisedHead(Stored):
 class MlpHead(Detector):
     """Minus the logit of the supervised head.
 
-    Not the sigmoid: in float32 it is exactly 0 or 1 for most images, which would create ties.
+    The sigmoid would create ties, as it is exactly 0 or 1 in float32 for most images.
     """
 
     odd = "it resembles the anomalies of the training"
-    threshold: ClassVar[float | None] = 0.0  # where the paper's sigmoid is one half
+    threshold: ClassVar[float | None] = 0.0  # the paper's sigmoid is one half there
     file = "head"
     axes = "layers.0.weight hd, mean d, std d"
     head: SupervisedHead
 
     @torch.no_grad()
     def score(self, views: Views) -> Tensor:
-        """(n,)."""
+        """Return the scores: (n,)."""
         logits: Tensor = self.head(views.features)
         return -logits
 
     def onnx(self, graph: Graph, views: ViewNames) -> str:
-        """(n,)."""
+        """Add the scores to a graph: (n,)."""
         return self.onnx_of(graph, views.features)
 
     def onnx_of(self, graph: Graph, vectors: str) -> str:
@@ -143,10 +143,10 @@ def fit(
 
 
 def _drawn_head(features: Tensor, generator: torch.Generator) -> SupervisedHead:
-    """Return an untrained head that standardizes as `features` (n, d) ask for."""
+    """Return an untrained head that standardizes by `features` (n, d)."""
     head = SupervisedHead(features.shape[1])
     draw_weights(head, generator)
     std, mean = torch.std_mean(features, dim=0)
     head.mean.copy_(mean)
-    head.std.copy_(torch.where(std > 0, std, 1))  # a dead feature stays 0
+    head.std.copy_(torch.where(std > 0, std, 1))  # a constant feature becomes 0
     return head.to(features.device)

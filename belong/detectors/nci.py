@@ -1,8 +1,8 @@
-"""Neural collapse inspired: how near centered features lie to the weights of their class.
+"""Neural collapse inspired: the proximity of centered features to the weights of their class.
 
 Liu and Qin, Detecting Out-of-Distribution through the Lens of Neural Collapse, CVPR 2025,
 https://arxiv.org/abs/2311.01479: the projection on the predicted class's weights, plus
-alpha times the L1 norm of the features. alpha is 0.0001, the default of the authors' code; they
+alpha times the L1 norm of the features. alpha is 0.0001, the default of the authors' code, who
 choose it for each network on validation data.
 """
 
@@ -18,7 +18,7 @@ from belong.models.activations import Views
 
 @dataclass(frozen=True)
 class NeuralCollapse(Detector):
-    """Minus the projection, less the norm.
+    """Minus the sum of the projection and alpha times the norm.
 
     Attributes:
         mean: (d,) of the training features.
@@ -39,7 +39,7 @@ class NeuralCollapse(Detector):
         return cls(mean, training.weight, torch.tensor(alpha))
 
     def score(self, views: Views) -> Tensor:
-        """(n,)."""
+        """Return the scores: (n,)."""
         centered = views.features - self.mean
         predicted_weight = self.weight[views.logits.argmax(dim=1)]
         length: Tensor = torch.linalg.vector_norm(centered, dim=1).clamp(min=1e-12)

@@ -1,9 +1,9 @@
 """Nearest neighbor guidance: the energy, guided by the training images in the same direction.
 
 Park, Jung and Teoh, Nearest Neighbor Guidance for Out-of-Distribution Detection, ICCV 2023,
-https://arxiv.org/abs/2309.14888: the energy times the mean of the k largest <f(x), E(z) f(z)>, f
-being features of length 1 and z a training image; k = 10. The bank holds all training images, of
-which the paper takes a share on ImageNet.
+https://arxiv.org/abs/2309.14888: the energy times the mean of the k largest <f(x), E(z) f(z)>,
+where f are features of length 1 and z is a training image; k = 10. The bank has all training
+images, while the paper uses a sample on ImageNet.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from belong.models.activations import Views
 from belong.models.matrix_product import matrix_product
 from belong.runtime.errors import InputError
 
-ROWS = 128  # whose products with the bank are held at a time
+ROWS = 128  # images per chunk of products with the bank
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,9 @@ class NeighborGuidance(Detector):
         return padded_columns(-self.bank, self.bank.new_zeros(len(self.bank)))
 
     def score(self, views: Views) -> Tensor:
-        """(n,)."""
+        """Return the scores: (n,)."""
         directions = F.normalize(views.features, dim=1)
-        directions = F.pad(directions, (0, 1), value=1.0)  # for the row under the bank
+        directions = F.pad(directions, (0, 1), value=1.0)  # factor of the last row of the bank
         out = directions.new_empty(min(ROWS, len(directions)), self._columns.shape[1])
         guidance = []
         for part in directions.split(ROWS):

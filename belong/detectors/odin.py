@@ -33,7 +33,7 @@ class Odin(Detector):
         return cls(torch.tensor(temperature, dtype=torch.float64))
 
     def score(self, views: Views) -> Tensor:
-        """(n,)."""
+        """Return the scores: (n,)."""
         logits = views.logits.double()
         below = (logits - logits.amax(dim=1, keepdim=True)) / self.temperature
         return below.expm1().mean(dim=1).log1p().float()

@@ -1,9 +1,9 @@
 """Build a graph of ONNX operators node by node: `graph("MatMul", x, weights)`.
 
-The package onnx is not needed to build one; `belong.prediction.onnx.export` writes it as a model.
-The nodes are written one by one, not traced from torch, whose exporter fixes the number of images
-where a detector goes by chunks. A backbone, which may be any network of timm's, is traced and
-spliced in.
+Building a graph does not need the package onnx; `belong.prediction.onnx.export` writes it as a
+model. The nodes are written one by one instead of traced from torch, as torch's exporter fixes the
+number of images in a detector that works in chunks. A backbone, which may be any network of timm,
+is traced and spliced in.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-Value = str | np.ndarray | np.generic  # what another node, or the input, gives; or a constant
+Value = str | np.ndarray | np.generic  # the name of an input or of a node's output; or a constant
 
 
 class ViewNames(NamedTuple):
@@ -65,13 +65,13 @@ class Graph:
             nodes: in their order.
             constants: of that graph, by name.
             inputs: name in that graph -> value in this one.
-            output: its name in that graph.
+            output: name of the output in that graph.
         """
         names = {name: self._name(value) for name, value in {**constants, **inputs}.items()}
         for node in nodes:
             new_names = [f"{node.operator}_{len(self.nodes)}_{i}" for i in range(len(node.outputs))]
-            taken = [names[name] if name else "" for name in node.inputs]
-            self.nodes.append(Node(node.operator, taken, new_names, node.attributes))
+            inner_inputs = [names[name] if name else "" for name in node.inputs]
+            self.nodes.append(Node(node.operator, inner_inputs, new_names, node.attributes))
             names |= dict(zip(node.outputs, new_names, strict=True))
         return names[output]
 
@@ -96,9 +96,9 @@ class Graph:
         length = self("ReduceL2", x, np.array([1]))
         return self("Div", x, self("Max", length, np.float32(1e-12)))
 
-    def reduced(self, how: str, x: Value, axis: int) -> str:
+    def reduced(self, operation: str, x: Value, axis: int) -> str:
         """Reduce x along an axis (`Sum`, `Max`, ...), which is removed."""
-        return self(f"Reduce{how}", x, np.array([axis]), keepdims=0)
+        return self(f"Reduce{operation}", x, np.array([axis]), keepdims=0)
 
     @property
     def constants(self) -> list[tuple[str, np.ndarray | np.generic]]:
@@ -108,6 +108,6 @@ class Graph:
     def _name(self, value: Value) -> str:
         if isinstance(value, str):
             return value
-        # Known by its id, for the array is kept: what two nodes share is in the file once.
+        # Identified by the id of the array, so that a constant shared by two nodes is stored once.
         fresh = f"constant_{len(self._constants)}", value
         return self._constants.setdefault(id(value), fresh)[0]

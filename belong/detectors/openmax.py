@@ -1,8 +1,8 @@
 """OpenMax: the probability of an unknown class, by the distances to the mean logits of each class.
 
 Bendale and Boult, Towards Open Set Deep Networks, CVPR 2016, https://arxiv.org/abs/1511.06233,
-algorithms 1 and 2, with the paper's tail of 20 images and its 10 classes that are revised. As in
-pytorch-ood, the distance is Euclidean, and all training images of a class count.
+algorithms 1 and 2, with the paper's tail of 20 images and its 10 revised classes. As in
+pytorch-ood, the distance is Euclidean, and all training images of a class are used.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from belong.detectors.base import Detector, Training, finite
 from belong.models.activations import Views
 from belong.runtime.errors import InputError
 
-SHIFT = 10_000.0  # of the tails: the constant of the authors' library
+SHIFT = 10_000.0  # shift of the tails, as in the authors' library
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class OpenMax(Detector):
     Attributes:
         means: (c, c) float32, of the logits of each class.
         start: (c,) float64, the smallest distance of the tail.
-        shape, scale: (c,) float64, of the Weibull law of distances + `SHIFT` - start.
+        shape, scale: (c,) float64, of the Weibull distribution of distances + `SHIFT` - start.
         revised: () int64, the number of largest logits that are revised.
     """
 
@@ -59,11 +59,11 @@ class OpenMax(Detector):
         return cls(torch.stack(means).float(), start, shape, scale, count)
 
     def score(self, views: Views) -> Tensor:
-        """(n,)."""
+        """Return the scores: (n,)."""
         logits = views.logits.double()
         top = logits.topk(int(self.revised), dim=1)
         means = self.means.double()
-        # One of the classes at a time: all together are c times as many numbers as the logits.
+        # Class by class, as all classes together would take c times the memory of the logits.
         away = [
             torch.linalg.vector_norm(logits - means[classes], dim=1) for classes in top.indices.T
         ]
@@ -79,7 +79,7 @@ class OpenMax(Detector):
 
 
 def _weibull(x: np.ndarray) -> tuple[float, float]:
-    """Return the shape and the scale with the largest likelihood of x (k,), all above 0."""
+    """Return the maximum-likelihood shape and scale of x (k,), all above 0."""
     logs = np.log(x)
     if np.ptp(logs) == 0:
         raise InputError("the largest distances of a class from its mean are all the same")
@@ -88,7 +88,7 @@ def _weibull(x: np.ndarray) -> tuple[float, float]:
         weights = np.exp(shape * (logs - logs.max()))
         return float(weights @ logs / weights.sum() - 1 / shape - logs.mean())
 
-    # The slope rises from minus infinity; around a spread of s the root is near 1 / s.
+    # The derivative increases from minus infinity; with a spread s its root is near 1 / s.
     high = 1 / np.ptp(logs)
     while slope(high) < 0:
         high *= 2

@@ -4,9 +4,9 @@
 
     scores = Mahalanobis.fit(features, labels).score(new)
 
-It is wider than the pipeline's registry, which it leaves as it is: a detector of the panel has no
-section in params.yaml, no file of a stage and no place in a bundle. A new one is a file and a line
-here. Its parameters are those of its paper, or do not depend on anomalies in another way.
+The panel has more detectors than the registry of the pipeline. A detector of the panel has no
+section in params.yaml, no stage, and is not saved in models. A new detector is a file and a line
+here. Its parameters are those of its paper, or are chosen without anomalies.
 """
 
 from collections.abc import Callable, Mapping
@@ -60,10 +60,10 @@ from belong.runtime.errors import InputError
 LAYERS = ("features", "logits", "hidden", "maps")
 HEAD = "weight and bias"
 CLASSES = "labels of two classes"
-CHUNK = 8192  # rows that are scored at a time
-# The logits of a float16 network agree with those of its last layer to so much of their size.
+CHUNK = 8192  # rows scored at a time
+# Maximum relative difference of the logits of a float16 network from those of its last layer.
 AGREEMENT = 0.02
-CHECKED = 1000  # rows whose logits are compared with those of the last layer
+CHECKED = 1000  # number of rows whose logits are compared with those of the last layer
 
 Parameters = Mapping[str, Any]
 
@@ -95,7 +95,7 @@ class LastLayer:
         return cls(rows, values)
 
     def logits(self, features: Tensor) -> Tensor:
-        """(n, d) -> (n, c)."""
+        """Return the logits: (n, d) -> (n, c)."""
         return matrix_product(features, self.weight.T) + self.bias
 
 
@@ -166,8 +166,8 @@ def complete(
         raise InputError(f"{name}expected one of {', '.join(LAYERS)}, got none")
     counts = {layer: len(rows) for layer, rows in layers.items()}
     if len(set(counts.values())) > 1:
-        shown = ", ".join(f"{n} of {layer}" for layer, n in counts.items())
-        raise InputError(f"{name}expected equal numbers of rows, got {shown}")
+        numbers = ", ".join(f"{n} of {layer}" for layer, n in counts.items())
+        raise InputError(f"{name}expected equal numbers of rows, got {numbers}")
     features, logits = layers.get("features"), layers.get("logits")
     if logits is not None and logits.shape[1] < 2:
         raise InputError(f"{name}logits: expected at least 2 columns, one for each class, got 1")
@@ -254,7 +254,7 @@ class Method:
 
         Args:
             features: (n, d), of the layer before the last.
-            labels: (n,) whole numbers of at least 0; with logits, their columns.
+            labels: (n,) whole numbers of at least 0, the columns of the logits.
             logits: (n, c); computed from features, weight and bias if missing.
             weight: (c, d) and
             bias: (c,) of the last layer.
@@ -347,14 +347,14 @@ class Fitted:
 
 
 F, L, Z, H, M = "features", "labels", "logits", "hidden", "maps"
-# Of a Gaussian whose paper names no ridge: what keeps a dead feature from a division by 0.
+# Ridge of a Gaussian whose paper has none, to avoid a division by 0 with a constant feature.
 LEAST_RIDGE = {"ridge": 1e-6}
 PER_CLASS = {"quantile": 0.975, "ridge": 0.001, "covariance": "auto"}  # as in params.yaml
 LAYERS_PER_CLASS = {**PER_CLASS, "ridge": 0.01}
 
 
 def _principal(training: Training) -> Parameters:
-    """Return the size of ViM's principal space: the paper's for wide features, else a half."""
+    """Return the size of ViM's principal space: the paper's for wide features, otherwise d / 2."""
     d = training.views.features.shape[1]
     return {"principal": 1000 if d >= 2048 else 512 if d >= 768 else max(1, d // 2)}
 

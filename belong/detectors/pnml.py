@@ -1,4 +1,4 @@
-"""Regret of a last layer that may learn the image's own label.
+"""Regret of a last layer that may learn the label of the image.
 
 Bibas, Feder and Hassner, Single Layer Predictive Normalized Maximum Likelihood for
 Out-of-Distribution Detection, NeurIPS 2021, https://arxiv.org/abs/2110.09246: the logarithm of the
@@ -15,7 +15,7 @@ from torch import Tensor
 from belong.detectors.base import Detector, Training, finite
 from belong.models.activations import Views
 
-SMALLEST = 1e-12  # probability
+SMALLEST = 1e-12  # minimum probability
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class LearningRegret(Detector):
         return cls(torch.linalg.pinv(x.T @ x, hermitian=True), training.weight, training.bias)
 
     def score(self, views: Views) -> Tensor:
-        """(n,)."""
+        """Return the scores: (n,)."""
         x = F.normalize(views.features.double(), dim=1)
         reach = ((x @ self.inverse) * x).sum(dim=1, keepdim=True)
         p = (x @ self.weight.double().T + self.bias).softmax(dim=1).clamp(SMALLEST, 1 - SMALLEST)

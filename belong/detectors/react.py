@@ -1,7 +1,7 @@
-"""ReAct: the energy after features are cut off at a quantile of the training features.
+"""ReAct: the energy of features clipped at a quantile of the training features.
 
 Sun, Guo and Li, ReAct: Out-of-distribution Detection With Rectified Activations, NeurIPS 2021,
-https://arxiv.org/abs/2111.12797: min(x, threshold); the 90th percentile is the paper's.
+https://arxiv.org/abs/2111.12797: min(x, threshold), at the 90th percentile, as in the paper.
 """
 
 from dataclasses import dataclass
@@ -33,5 +33,5 @@ class RectifiedEnergy(ShapedEnergy):
         return cls(training.weight, training.bias, limit)
 
     def shaped(self, features: Tensor) -> Tensor:
-        """(n, d) -> (n, d)."""
+        """Return the shaped features: (n, d) -> (n, d)."""
         return features.minimum(self.limit)

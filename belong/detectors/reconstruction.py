@@ -17,9 +17,9 @@ class ReconstructionError(Unfitted):
     needs_autoencoder = True
 
     def score(self, views: Views) -> Tensor:
-        """(n,)."""
+        """Return the scores: (n,)."""
         return views.reconstruction_error
 
     def onnx(self, graph: Graph, views: ViewNames) -> str:  # noqa: ARG002
-        """(n,)."""
+        """Add the scores to a graph: (n,)."""
         return views.reconstruction_error

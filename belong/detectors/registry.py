@@ -1,6 +1,8 @@
-"""All detectors by name. A new one is a file, a line here and, if it has any, a section of params.
+"""Register all detectors by name.
 
-`combined` is not among them: it is made of their scores (`belong.detectors.combined`).
+A new detector is a file, a line here and, if it has parameters, a section of params.yaml. The
+detector `combined` is not registered, as it combines the scores of others
+(`belong.detectors.combined`).
 """
 
 from belong.detectors.active_nodes import ActiveNodes
@@ -48,7 +50,7 @@ DETECTORS: dict[str, type[Detector]] = {
     "mahalanobis_normalized": NormalizedMahalanobis,
     "hidden_knn": HiddenNeighbors,
 }
-# Those of a model: `belong learn` adds one that no training has.
+# The detectors of a model, with the one that `belong learn` adds.
 OF_MODELS: dict[str, type[Detector]] = DETECTORS | {REVIEW_HEAD: ReviewHead}
 
 

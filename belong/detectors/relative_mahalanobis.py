@@ -1,4 +1,4 @@
-"""Relative Mahalanobis distance: to the nearest class, less the one to all images together.
+"""Relative Mahalanobis distance: to the nearest class, minus the distance to all images together.
 
 Ren et al., A Simple Fix to Mahalanobis Distance for Improving Near-OOD Detection, 2021,
 https://arxiv.org/abs/2106.09022, eq. (3).
@@ -36,16 +36,18 @@ class RelativeMahalanobis(TiedMahalanobis):
         x = training.views.features.double()
         mean = x.mean(dim=0)
         centered = x - mean
-        root = inverse_root(centered.T @ centered / len(x), len(x), ridge=ridge, what="all images")
+        root = inverse_root(
+            centered.T @ centered / len(x), len(x), ridge=ridge, subject="all images"
+        )
         return cls(tied.means, tied.whitening, mean.float(), root.float())
 
     def score(self, views: Views) -> Tensor:
-        """(n,)."""
+        """Return the scores: (n,)."""
         whole = ((views.features - self.mean) @ self.whitening_all).square().sum(dim=1)
         return super().score(views) - whole
 
     def onnx(self, graph: Graph, views: ViewNames) -> str:
-        """(n,)."""
+        """Add the scores to a graph: (n,)."""
         constants = self.arrays()
         off = graph("Sub", views.features, constants["mean"])
         whole = graph.reduced("SumSquare", graph("MatMul", off, constants["whitening_all"]), 1)

@@ -1,11 +1,13 @@
-"""The head that a person's corrections train: images that were said not to belong, against ours.
+"""Train a head with a person's corrections: images marked as not belonging against normal images.
 
-It looks at the layer before the features: above a frozen backbone these are the backbone's own
-vectors. The features were trained to tell our classes apart, and have lost much of what others look
-like. Three rooms, 50 of 533 photos of bathrooms said to be foreign (six draws, alpha 2.5 %): of the
-other bathrooms 54 % were accepted before, 4 % with this head, and 62 % with one on the features.
+The head uses the layer before the features, which above a frozen backbone is the embedding. The
+features are trained to distinguish the user's classes, and have lost much information about other
+images. Example: three rooms, with 50 of 533 photos of bathrooms marked as not belonging (six draws,
+alpha 2.5 %). Of the other bathrooms, 54 % were accepted before, 4 % with this head, and 62 % with a
+head on the features.
 
-In `combined` it is no member among others, whose sum would drown it: see `Combination`.
+In `combined` the head is not added to the sum of the other members, where it would have little
+weight; see `Combination`.
 """
 
 from dataclasses import dataclass
@@ -20,7 +22,7 @@ from belong.detectors.onnx_graph import Graph, ViewNames
 from belong.models.activations import Views
 from belong.parameters import HeadSection
 
-LEAST_FOREIGN = 20  # images
+LEAST_FOREIGN = 20  # minimum number of images marked as not belonging
 
 
 @dataclass(frozen=True)
@@ -32,12 +34,12 @@ class ReviewHead(MlpHead):
 
     @torch.no_grad()
     def score(self, views: Views) -> Tensor:
-        """(n,)."""
+        """Return the scores: (n,)."""
         logits: Tensor = self.head(views.hidden)
         return -logits
 
     def onnx(self, graph: Graph, views: ViewNames) -> str:
-        """(n,)."""
+        """Add the scores to a graph: (n,)."""
         return self.onnx_of(graph, views.hidden)
 
 
@@ -50,10 +52,10 @@ def fit(
     """
     few, many = sorted((normal, foreign), key=len)
     again = np.repeat(few, max(1, len(many) // (2 * len(few))), axis=0)
-    ours, others = (again, foreign) if few is normal else (normal, again)
+    normal_inputs, foreign_inputs = (again, foreign) if few is normal else (normal, again)
     head, _ = fit_head(
-        torch.from_numpy(ours),
-        torch.from_numpy(others),
+        torch.from_numpy(normal_inputs),
+        torch.from_numpy(foreign_inputs),
         epochs=options.epochs,
         batch_size=options.batch_size,
         learning_rate=options.learning_rate,

@@ -1,9 +1,9 @@
-"""SCALE: the energy of features that are multiplied by how flat they are.
+"""SCALE: the energy of features, multiplied by a measure of their flatness.
 
 Xu, Chen, Franchi and Yao, Scaling for Training Time and Post-hoc Out-of-distribution Detection
 Enhancement, ICLR 2024, https://arxiv.org/abs/2310.00227: the factor is exp(sum of all features /
-sum of the largest). Nothing is pruned. The share that does not count among the largest, 85 %, is
-the paper's.
+sum of the largest). No feature is pruned. The share of features that do not count among the
+largest, 85 %, is that of the paper.
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class ScaledEnergy(PrunedEnergy):
         return super().fit(training, percentile=percentile)
 
     def score(self, views: Views) -> Tensor:
-        """(n,)."""
+        """Return the scores: (n,)."""
         largest, _ = self._largest(views.features)
         ratio = views.features.double().sum(dim=1) / largest.double().sum(dim=1)
         products = matrix_product(views.features, self.weight.T)

@@ -23,9 +23,9 @@ from belong.runtime.progress import bar
 NORMAL_TEST = "normal/test"
 TESTED = (NORMAL_TEST, "anomaly/test")
 HELD_OUT = "normal/calibration"
-CLASSIFIED = (HELD_OUT, NORMAL_TEST)  # whose logits give a probability, and measure it
+CLASSIFIED = (HELD_OUT, NORMAL_TEST)  # parts whose class probabilities are computed
 FITTED = "normal/train"
-SPREAD = 0.5  # of the logarithm of the temperature, before any image is seen
+SPREAD = 0.5  # prior standard deviation of the logarithm of the temperature
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -43,22 +43,22 @@ def score_parts(
     rule: CombinationRule,
     calibration: CalibrationSection,
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Return the scores of every part but the one that the detectors were fitted to.
+    """Return the scores of every part, except the training images.
 
     Args:
         features: `PART/VIEW` of every part, and `PART/labels` (n,) int64.
-        class_names: c.
+        class_names: c class names.
         gaussians: the arrays of `mahalanobis`.
-        head: those of the supervised head.
-        detectors: `DETECTOR/ARRAY` of all others.
+        head: the arrays of the supervised head.
+        detectors: `DETECTOR/ARRAY` of all other detectors.
         why_no_head: the reason, if there is no supervised head.
-        members: the candidates of `combined`, and which of them enter.
-        tail: and
+        members: the candidates of `combined`, see `Member`.
+        tail: see `belong.detectors.combined`.
         rule: see `belong.detectors.combined`.
-        calibration: which threshold is in force, and alpha.
+        calibration: alpha, and the kind of threshold.
 
     Returns:
-        As of `with_thresholds`.
+        See `with_thresholds`.
     """
     scores = detector_scores(features, gaussians=gaussians, head=head, detectors=detectors)
     sums = combined(by_part(scores), HELD_OUT, entered(members), tail=tail, rule=rule)
@@ -81,12 +81,19 @@ def detector_scores(
     description: str | None = "score",
     only: Collection[str] = (),
 ) -> dict[str, np.ndarray]:
-    """Return `PART/DETECTOR` (n,) float32 of every part but the one that was fitted to.
+    """Score every part except the training images with every detector.
 
-    And, of the calibration and test parts, `PART/predicted` and `PART/labels` (n,) int64, and the
-    `PART/logits` (n, c) of the normal ones among them. The
-    arguments are those of `score_parts`, the `description` of the progress bar, if it has one, and
-    the names of the detectors that score, if not all do. Without a head its detector does not.
+    Args:
+        features: see `score_parts`.
+        gaussians: see `score_parts`.
+        head: see `score_parts`; if empty, its detector is skipped.
+        detectors: see `score_parts`.
+        description: label of the progress bar; None shows none.
+        only: names of the detectors to score with; empty: all.
+
+    Returns:
+        `PART/DETECTOR` (n,) float32; `PART/predicted` and `PART/labels` (n,) int64 of the
+        calibration and test parts; and `PART/logits` (n, c) of the normal ones among these.
     """
     parts = [name.removesuffix("/logits") for name in features if name.endswith("/logits")]
     views = {part: Views.from_arrays(features, part) for part in parts if part != FITTED}
@@ -98,11 +105,13 @@ def detector_scores(
     with bar(len(kinds), description, "detector") as progress:
         for name, kind in kinds.items():
             fitted = kind.from_arrays(arrays[name])
-            for part, seen in views.items():
-                scores |= {f"{part}/{key}": x for key, x in scores_of({name: fitted}, seen).items()}
+            for part, part_views in views.items():
+                scores |= {
+                    f"{part}/{key}": x for key, x in scores_of({name: fitted}, part_views).items()
+                }
             progress.update()
-    for part, seen in views.items():
-        scores[f"{part}/predicted"] = seen.logits.argmax(dim=1).numpy()
+    for part, part_views in views.items():
+        scores[f"{part}/predicted"] = part_views.logits.argmax(dim=1).numpy()
         if part in (HELD_OUT, *TESTED):
             scores[f"{part}/labels"] = features[f"{part}/labels"]
     for part in CLASSIFIED:
@@ -120,26 +129,28 @@ def with_thresholds(
     members: Mapping[str, Member],
     calibration: CalibrationSection,
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Return the scores with those of `combined`, and the thresholds.
+    """Add the scores of `combined`, and compute the thresholds.
 
     Args:
-        scores: as `detector_scores` returns them.
+        scores: the result of `detector_scores`.
         sums: part -> the scores of `combined`.
-        class_names: c.
-        missing: detector -> why it has no scores.
-        members: the candidates of `combined`, and which of them enter.
-        calibration: which threshold is in force, and alpha.
+        class_names: c class names.
+        missing: detector -> the reason why it has no scores.
+        members: the candidates of `combined`, see `Member`.
+        calibration: alpha, and the kind of threshold.
 
     Returns:
-        `PART/DETECTOR` (n,) float32, and `PART/predicted` and `PART/labels` (n,) int64 of the
-        calibration and test parts, `normal/test/confidence` (n,) float32, the largest probability,
-        and `normal/test/raw_confidence`, the same at a temperature of 1; and `class_names`,
-        `alpha`, `thresholds` (see `belong.calibration.thresholds`), `members` (see `Member`),
-        `missing`, detector -> why it has no scores, and the `temperature` of the logits that fits
-        the labels of the calibration images (Guo et al., ICML 2017).
+        First, `PART/DETECTOR` (n,) float32; `PART/predicted` and `PART/labels` (n,) int64 of the
+        calibration and test parts; `normal/test/confidence` (n,) float32, the largest probability;
+        and `normal/test/raw_confidence`, the same at a temperature of 1.
+
+        Second, `class_names`; `alpha`; `thresholds` (see `belong.calibration.thresholds`);
+        `members` (see `Member`); `missing`, detector -> the reason why it has no scores; and
+        `temperature`, that of the logits, fitted to the labels of the calibration images (Guo et
+        al., ICML 2017).
     """
-    every = dict(scores) | {f"{part}/combined": x for part, x in sums.items()}
-    held_out = by_part(every)[HELD_OUT]
+    all_scores = dict(scores) | {f"{part}/combined": x for part, x in sums.items()}
+    held_out = by_part(all_scores)[HELD_OUT]
     paper_thresholds = {
         name: kind.threshold
         for name, kind in DETECTORS.items()
@@ -149,13 +160,13 @@ def with_thresholds(
     limits = thresholds(
         held_out, paper_thresholds, alpha=alpha, in_force=in_force, guarantee=calibration.guarantee
     )
-    logits = {part: torch.from_numpy(every.pop(f"{part}/logits")) for part in CLASSIFIED}
-    labels = torch.from_numpy(every[f"{HELD_OUT}/labels"])
-    # Four decimals, so that the last bits of a sum decide nothing.
+    logits = {part: torch.from_numpy(all_scores.pop(f"{part}/logits")) for part in CLASSIFIED}
+    labels = torch.from_numpy(all_scores[f"{HELD_OUT}/labels"])
+    # Four decimals, so that the last bits of a sum have no effect.
     temperature = round(best_temperature(logits[HELD_OUT], labels, spread=SPREAD), 4)
     for name, divisor in (("confidence", temperature), ("raw_confidence", 1.0)):
-        every[f"{NORMAL_TEST}/{name}"] = _confidence(logits[NORMAL_TEST], divisor)
-    return every, {
+        all_scores[f"{NORMAL_TEST}/{name}"] = _confidence(logits[NORMAL_TEST], divisor)
+    return all_scores, {
         "class_names": class_names,
         "alpha": alpha,
         "thresholds": dict(sorted(limits.items())),
@@ -180,28 +191,32 @@ def cross_scores(
     calibration: CalibrationSection,
     only: Collection[str] = (),
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Return what `score_parts` does, where the training images calibrate.
+    """Return the scores of a cross-conformal model, in the form of `score_parts`.
 
     Args:
-        out_of_fold: as `detector_scores` returns them, of the training images under the name of the
-            calibration part, and of what is derived of them; by detectors that have not seen them.
-            These scores are the test's too, if there is no part for it.
-        features: as of `score_parts`, and so are the others.
-        class_names: c.
+        out_of_fold: the result of `detector_scores` with detectors fitted without the images: for
+            the training images, named as the calibration part, and the anomalies derived from them.
+            Without a test part, these are also the scores of the test.
+        features: see `score_parts`.
+        class_names: c class names.
         gaussians: the arrays of `mahalanobis`.
-        head: those of the supervised head.
-        detectors: `DETECTOR/ARRAY` of all others.
+        head: the arrays of the supervised head.
+        detectors: `DETECTOR/ARRAY` of all other detectors.
         why_no_head: the reason, if there is no supervised head.
-        members: the detectors of `combined`. None is left out by what the images show: they would
-            have to be divided once more.
-        tail: and
+        members: the detectors of `combined`. They are not selected by their results, which would
+            need a further split of the images.
+        tail: see `belong.detectors.combined`.
         rule: see `belong.detectors.combined`.
-        calibration: which threshold is in force, and alpha.
-        only: the names of the detectors that score, if not all do.
+        calibration: alpha, and the kind of threshold.
+        only: names of the detectors to score with; empty: all.
     """
-    known = by_part(out_of_fold)
-    rest = {key: x for key, x in features.items() if key.rpartition("/")[0] not in known}
-    scores = detector_scores(rest, gaussians=gaussians, head=head, detectors=detectors, only=only)
+    out_of_fold_parts = by_part(out_of_fold)
+    other_features = {
+        key: x for key, x in features.items() if key.rpartition("/")[0] not in out_of_fold_parts
+    }
+    scores = detector_scores(
+        other_features, gaussians=gaussians, head=head, detectors=detectors, only=only
+    )
     scores |= out_of_fold
     sums = cross_combined(by_part(scores), HELD_OUT, members, tail=tail, rule=rule)
     if f"{NORMAL_TEST}/predicted" not in scores:
@@ -209,7 +224,7 @@ def cross_scores(
         names = [key.removeprefix(start) for key in scores if key.startswith(start)]
         scores |= {f"{NORMAL_TEST}/{key}": scores[start + key] for key in names}
         sums[NORMAL_TEST] = sums[HELD_OUT]
-    every, about = with_thresholds(
+    all_scores, about = with_thresholds(
         scores,
         sums,
         class_names,
@@ -217,11 +232,11 @@ def cross_scores(
         members={name: Member(None, None) for name in members},
         calibration=calibration,
     )
-    return every, about | {"calibration": "cross"}
+    return all_scores, about | {"calibration": "cross"}
 
 
 def by_part(scores: Arrays) -> dict[str, dict[str, np.ndarray]]:
-    """Return part -> detector -> scores (n,), of arrays `PART/DETECTOR`, without the classes."""
+    """Return part -> detector -> scores (n,) from arrays `PART/DETECTOR`, without the classes."""
     parts: dict[str, dict[str, np.ndarray]] = {}
     for key, array in scores.items():
         part, _, name = key.rpartition("/")
@@ -236,9 +251,9 @@ def _confidence(logits: Tensor, temperature: float) -> np.ndarray:
 
 
 def verdict_table(scores: Arrays, about: Mapping[str, Any], manifest: pd.DataFrame) -> pd.DataFrame:
-    """Return the verdict of each detector on each test image, beside its row of the manifest.
+    """Return the verdict of each detector on each test image, with its row of the manifest.
 
-    Scores and `about` are what `score_parts` returns. Columns: those of the manifest,
+    `scores` and `about` are the results of `score_parts`. Columns: those of the manifest,
     `predicted_class`, and for each detector `DETECTOR_score`, `DETECTOR_p_value` and
     `DETECTOR_belongs`.
     """
@@ -264,7 +279,7 @@ def verdict_table(scores: Arrays, about: Mapping[str, Any], manifest: pd.DataFra
 
 
 def _by_detector(gaussians: Arrays, head: Arrays, detectors: Arrays) -> dict[str, Any]:
-    """Return for each detector the arrays that it is loaded from."""
+    """Return detector -> its arrays."""
     arrays: dict[str, Any] = {name: {} for name in DETECTORS}
     for name, array in detectors.items():
         detector, key = name.split("/")

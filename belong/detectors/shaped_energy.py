@@ -1,7 +1,7 @@
-"""Energy of logits that the last layer makes of changed features, or that are scaled.
+"""Energy of logits that are computed from shaped features, or are scaled.
 
-The base of the detectors that shape the features before the last layer: ReAct, VRA, ASH, SCALE,
-LTS, DICE.
+This is the base of the detectors that shape the features before the last layer: ReAct, VRA, ASH,
+SCALE, LTS, DICE.
 """
 
 from abc import abstractmethod
@@ -14,7 +14,7 @@ from belong.detectors.base import Detector
 from belong.models.activations import Views
 from belong.models.matrix_product import matrix_product
 
-STEEPEST = 300.0  # exponent of a scale: e^300 leaves room for the logits in float64
+STEEPEST = 300.0  # maximum exponent of a scale; e^300 times a logit fits into float64
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,10 @@ class ShapedEnergy(Detector):
 
     @abstractmethod
     def shaped(self, features: Tensor) -> Tensor:
-        """(n, d) -> (n, d)."""
+        """Return the shaped features: (n, d) -> (n, d)."""
 
     def score(self, views: Views) -> Tensor:
-        """(n,)."""
+        """Return the scores: (n,)."""
         product = matrix_product(self.shaped(views.features), self.weight.T)
         return -(product + self.bias).logsumexp(dim=1)
 
@@ -44,7 +44,8 @@ class ShapedEnergy(Detector):
 def scaled_energy(products: Tensor, bias: Tensor | float, factor: Tensor) -> Tensor:
     """Return minus the energy of factor x products + bias: (n, c), (c,), (n,) -> (n,) float32.
 
-    In float64, since a factor may be an exponential; what float32 cannot hold is its largest value.
+    The computation is in float64, as a factor may be an exponential. A result that overflows
+    float32 becomes the largest value.
     """
     logits = products.double() * factor[:, None] + bias
     largest = torch.finfo(torch.float32).max
@@ -52,10 +53,10 @@ def scaled_energy(products: Tensor, bias: Tensor | float, factor: Tensor) -> Ten
 
 
 def exponential(ratio: Tensor) -> Tensor:
-    """Return exp(ratio) of float64 (n,), bounded; of 0 / 0, all features being 0, it is 1."""
+    """Return exp(ratio) of float64 (n,), bounded; 1 for 0 / 0, if all features are 0."""
     return ratio.nan_to_num(0.0, STEEPEST, -STEEPEST).clamp(-STEEPEST, STEEPEST).exp()
 
 
-def kept(d: int, percentile: float) -> int:
-    """Return how many of d features are not pruned: all but the share `percentile`, at least 1."""
+def kept_count(d: int, percentile: float) -> int:
+    """Return the number of d features that remain without the share `percentile`, at least 1."""
     return max(1, d - round(d * percentile))

@@ -38,6 +38,6 @@ class HopfieldEnergy(Detector):
         return cls((sums / counts.clamp(min=1)[:, None]).float())
 
     def score(self, views: Views) -> Tensor:
-        """(n,)."""
+        """Return the scores: (n,)."""
         predicted_pattern = self.patterns[views.logits.argmax(dim=1)]
         return -(views.features * predicted_pattern).sum(dim=1)

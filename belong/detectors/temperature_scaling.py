@@ -35,17 +35,17 @@ class TemperatureScaling(Detector):
         return cls(torch.tensor(best_temperature(logits, training.labels)))
 
     def score(self, views: Views) -> Tensor:
-        """(n,)."""
+        """Return the scores: (n,)."""
         scaled = replace(views, logits=views.logits / self.temperature)
         return MaximumSoftmaxProbability().score(scaled)
 
 
 def best_temperature(logits: Tensor, labels: Tensor, *, spread: float = math.inf) -> float:
-    """Return the temperature that gives labels (n,) the largest likelihood; logits (n, c).
+    """Return the temperature with the largest likelihood of labels (n,), from logits (n, c).
 
-    A finite `spread` is the standard deviation of a normal law around 0 that the logarithm of the
-    temperature is drawn from beforehand. Few images may all be classified right, and then the
-    likelihood alone takes the temperature to 0 and every probability to 1.
+    A finite `spread` is the standard deviation of a normal prior of the logarithm of the
+    temperature, with mean 0. Without it, if all of a few images are classified correctly, the
+    temperature would become 0 and every probability 1.
     """
 
     def loss(log_temperature: float) -> float:

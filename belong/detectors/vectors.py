@@ -13,10 +13,10 @@ Array: TypeAlias = np.ndarray | Tensor
 
 
 def as_tensor(name: str, value: object) -> Tensor:
-    """Return numbers as a tensor on the CPU that shares memory where it can.
+    """Return numbers as a tensor on the CPU that shares memory if possible.
 
     Raises:
-        InputError: these are no numbers.
+        InputError: the values are no numbers.
     """
     if isinstance(value, Tensor):
         if value.is_complex():
@@ -31,7 +31,7 @@ def as_tensor(name: str, value: object) -> Tensor:
         array = array.astype(array.dtype.newbyteorder("="))
     elif any(step < 0 for step in array.strides):
         array = np.ascontiguousarray(array)
-    if not array.flags.writeable:  # torch warns of such an array, which it cannot protect
+    if not array.flags.writeable:  # torch warns about a read-only array
         array = array.copy()
     return torch.from_numpy(array)
 
@@ -40,7 +40,7 @@ def vectors(name: str, value: object, *, axes: int = 2) -> Tensor:
     """Return finite float32 vectors (n, d) on the CPU, or with `axes` 1 a vector (n,).
 
     Raises:
-        InputError: another shape, no value, no numbers, or a row with a value that is not finite.
+        InputError: the values have another shape, are empty, are no numbers, or are not finite.
     """
     tensor = as_tensor(name, value)
     shape = "(n, d)" if axes == 2 else "(n,)"
@@ -52,10 +52,10 @@ def vectors(name: str, value: object, *, axes: int = 2) -> Tensor:
 
 
 def check_finite(name: str, rows: Tensor, *, first: int = 0) -> Tensor:
-    """Return `rows` (n, ...) if all are finite in float32; `first` is the number of the first.
+    """Return `rows` (n, ...) if all are finite in float32; `first` is the index of the first row.
 
     Raises:
-        InputError: names the first row that has a value that is not.
+        InputError: a value is not finite; the message names the first such row.
     """
     if rows.isfinite().all():
         return rows
@@ -69,7 +69,7 @@ def whole_labels(name: str, value: object, n: int) -> Tensor:
     """Return labels (n,) as int64.
 
     Raises:
-        InputError: these are no whole numbers of at least 0, or not one for each of n rows.
+        InputError: the labels are no whole numbers of at least 0, or are not n.
     """
     array = value.detach().cpu().numpy() if isinstance(value, Tensor) else np.asarray(value)
     if array.dtype.kind in "USOT":

@@ -1,4 +1,4 @@
-"""Virtual-logit matching: what the classifier's last layer does not see, as one more logit.
+"""Virtual-logit matching: the residual outside of the principal space, as an additional logit.
 
 Wang et al., ViM: Out-Of-Distribution with Virtual-logit Matching, CVPR 2022,
 https://arxiv.org/abs/2203.10807, eq. (5) to (8).
@@ -18,12 +18,12 @@ from belong.runtime.errors import InputError
 
 @dataclass(frozen=True)
 class VirtualLogit(Detector):
-    """The virtual logit less the energy's logarithm of sums.
+    """The virtual logit minus the log-sum-exp of the logits.
 
     Attributes:
-        origin: (d,) the point where all logits are equal to 0, or nearest to it.
-        residual: (d, d - principal) float32, basis of what the principal space leaves out.
-        scale: () brings the virtual logit to the size of the largest logit.
+        origin: (d,) the point at which all logits are 0, or the nearest point to it.
+        residual: (d, d - principal) float32, basis of the complement of the principal space.
+        scale: () factor that scales the virtual logit to the size of the largest logit.
     """
 
     odd = "its features have a component that no class has"
@@ -51,13 +51,13 @@ class VirtualLogit(Detector):
         return cls(origin.float(), residual.float(), scale.float())
 
     def score(self, views: Views) -> Tensor:
-        """(n,)."""
+        """Return the scores: (n,)."""
         left_out = (views.features - self.origin) @ self.residual
         norms: Tensor = torch.linalg.vector_norm(left_out, dim=1)
         return self.scale * norms - views.logits.logsumexp(dim=1)
 
     def onnx(self, graph: Graph, views: ViewNames) -> str:
-        """(n,)."""
+        """Add the scores to a graph: (n,)."""
         constants = self.arrays()
         off = graph(
             "MatMul", graph("Sub", views.features, constants["origin"]), constants["residual"]

@@ -1,8 +1,9 @@
 """WeiPer: maximum softmax probability, averaged over last layers whose weights are perturbed.
 
 Granz, Heurich and Landgraf, WeiPer: OOD Detection using Weight Perturbations of Class Projections,
-NeurIPS 2024, https://arxiv.org/abs/2405.17164, the form for MSP: w + delta |w| z / |z| in the place
-of the weights w of a class, z normal, 100 times. delta is 2.1, the default of the authors' code.
+NeurIPS 2024, https://arxiv.org/abs/2405.17164, the form for MSP: the weights w of a class are
+replaced by w + delta |w| z / |z|, with normal z, 100 times. delta is 2.1, the default of the
+authors' code.
 """
 
 from dataclasses import dataclass
@@ -51,7 +52,7 @@ class PerturbedProbability(Detector):
         return cls(weight + delta * lengths * noise, training.bias)
 
     def score(self, views: Views) -> Tensor:
-        """(n,)."""
+        """Return the scores: (n,)."""
         total = torch.zeros(len(views.features))
         for weight in self.weights:
             logits = matrix_product(views.features, weight.T) + self.bias

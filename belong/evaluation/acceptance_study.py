@@ -1,7 +1,7 @@
 """Measure the acceptance of fresh normal images by a Mahalanobis detector, by images per feature.
 
-The paper takes each class's threshold from the distances of the images that its covariance was
-fitted to. With few images for each feature these lie too near: the covariance knows them.
+The paper derives the threshold of a class from the distances of the images to which its covariance
+was fitted. With few images per feature, these distances are too small.
 """
 
 import math
@@ -46,7 +46,7 @@ def acceptance(
         class_names: the c names.
         ratios: images per class and feature; ratios that need more images than exist are skipped.
         draws: number of random samples per ratio.
-        quantile: of the training scores; the threshold of the paper.
+        quantile: quantile of the training scores that is the threshold of the paper.
         ridge: see `mahalanobis.fit`.
         alpha: share of the images that a calibrated threshold may reject.
         rng: draws the images.
@@ -61,14 +61,16 @@ def acceptance(
     d = features.shape[1]
     sizes = {ratio: max(2, round(ratio * d)) for ratio in ratios}
     least = int(torch.bincount(labels).min())
-    kept = {ratio: size for ratio, size in sizes.items() if size <= least}
+    usable_sizes = {ratio: size for ratio, size in sizes.items() if size <= least}
     rows = []
-    needed = least_to_calibrate(alpha)
-    with bar(len(kept) * draws, "study covariance", "draw") as progress:
-        for ratio, size in kept.items():
-            held_out = max(size // FITTED_FOR_EACH_HELD_OUT, math.ceil(needed / len(class_names)))
+    least_count = least_to_calibrate(alpha)
+    with bar(len(usable_sizes) * draws, "study covariance", "draw") as progress:
+        for ratio, size in usable_sizes.items():
+            held_out = max(
+                size // FITTED_FOR_EACH_HELD_OUT, math.ceil(least_count / len(class_names))
+            )
             for draw in range(draws):
-                sample = _drawn(labels, size, rng)
+                sample = _sample(labels, size, rng)
                 fit = partial(
                     mahalanobis.fit, features[sample], labels[sample], class_names,
                     quantile=quantile, ridge=ridge,
@@ -76,11 +78,13 @@ def acceptance(
                 paper = fit(covariance="per_class")
                 kind, _ = choose("auto", size, d)
                 auto = paper if kind == "per_class" else fit(covariance=kind)
-                others = calibration[0][_drawn(calibration[1], held_out, rng)]
+                held_out_features = calibration[0][_sample(calibration[1], held_out, rng)]
                 scores, auto_scores = paper.score(test), auto.score(test)
                 shares = {"paper": scores <= 1, "auto": auto_scores <= 1}
-                if len(others) >= needed:
-                    calibrated = conformal.threshold(auto.score(others).numpy(), alpha=alpha)
+                if len(held_out_features) >= least_count:
+                    calibrated = conformal.threshold(
+                        auto.score(held_out_features).numpy(), alpha=alpha
+                    )
                     shares["auto, calibrated"] = auto_scores <= calibrated
                 rows += [
                     (ratio, size, recipe, draw, accepted.float().mean().item())
@@ -90,7 +94,7 @@ def acceptance(
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _drawn(labels: Tensor, count: int, rng: np.random.Generator) -> Tensor:
-    """Return the places of `count` images of each class, or of all if there are fewer."""
+def _sample(labels: Tensor, count: int, rng: np.random.Generator) -> Tensor:
+    """Draw the indices of `count` images of each class, or of all if a class has fewer."""
     places = [np.flatnonzero(labels == label) for label in range(int(labels.max()) + 1)]
     return torch.from_numpy(np.concatenate([rng.permutation(rows)[:count] for rows in places]))

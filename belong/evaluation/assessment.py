@@ -21,17 +21,17 @@ UNFIT: Level = "not fit for use"
 LEVELS = (GOOD, WITH_CARE, UNFIT)  # the worst last
 
 CONFIDENCE = 0.95  # of the intervals
-# The skill of a classifier: the share of the errors of always answering the largest class that it
-# avoids, (accuracy - chance) / (1 - chance). It is 0 at chance, whatever the number of classes.
+# Minimum skill of a classifier: (accuracy - chance) / (1 - chance), the avoided share of the errors
+# of always predicting the largest class. It is 0 at chance, for any number of classes.
 GOOD_SKILL, USABLE_SKILL = 0.85, 0.5
-# Shares of the anomalies that are accepted.
+# Maximum shares of accepted anomalies.
 GOOD_ACCEPTS, USABLE_ACCEPTS = 0.1, 0.4
-# Synthetic anomalies are no evidence for "good": a blurred or inverted kitchen is still a kitchen,
-# and a judge may accept it. One that accepts most noise is unfit.
+# Synthetic anomalies are no evidence for "good", as a blurred or inverted kitchen is still a
+# kitchen, and may be accepted. A model that accepts most noise is unfit.
 NOISE = ("uniform_noise", "gaussian_noise")
 USABLE_NOISE = 0.5
 BROKEN_PROMISE = 4  # factor of alpha: with more false rejects, the anomaly detection is unfit
-WIDE = 0.15  # from this width on, the text points out the interval: there are few images
+WIDE = 0.15  # from this width on, the text mentions the interval, as there are few images
 PAIRS = 3  # number of confused pairs of classes in the text
 NAME_LENGTH = 40  # characters of a class name in a sentence
 ONE_CLASS = (
@@ -106,14 +106,14 @@ class Assessment(_Facts):
     Attributes:
         classifier: the grade of its classes; None, as the next three, for a model of one class.
         judge: the grade of its anomaly detection.
-        accuracy: correctly classified test images.
-        chance: accuracy of always answering the largest class of the test images.
-        largest_class: that class; None if several are as large.
+        accuracy: share of correctly classified test images.
+        chance: accuracy of always predicting the largest class of the test images.
+        largest_class: the largest class; None if several are equally large.
         confused: the pairs of classes with the most errors, in descending order.
-        false_rejects: test images that are rejected.
-        false_accepts: given anomalies that are accepted; None without any.
+        false_rejects: share of rejected test images.
+        false_accepts: share of accepted anomalies; None without anomalies.
         auroc_interval: 95 % bootstrap interval of the AUROC; None without anomalies.
-        synthetic: anomalies made from test images.
+        synthetic: results on anomalies made from test images.
         sentences: subject -> the result as a sentence.
         helps: advice for a better model or a more precise test; empty if both grades are "good".
         verdict: both grades in one sentence.
@@ -142,15 +142,15 @@ class Assessment(_Facts):
 
 @dataclass(frozen=True)
 class Promise:
-    """The share of false rejects that is promised.
+    """The promised false-rejection rate.
 
     Attributes:
-        alpha: the share, between 0 and 1.
-        expected: range of the measured share in 95 of 100 cases, given the numbers of images.
-        is_calibrated: False for the paper's threshold, which promises nothing.
-        is_measured: False where the images that set the threshold are the test too: each is given
-            its class by a network that has not seen it, and their false rejects are those that
-            alpha allows.
+        alpha: the rate, between 0 and 1.
+        expected: range of the measured rate in 95 of 100 cases, given the numbers of images.
+        is_calibrated: False for the paper's threshold, which promises no rate.
+        is_measured: False if the calibration images also are the test images. Their classes are
+            predicted by networks trained without them, but their false-rejection rate is alpha by
+            construction.
     """
 
     alpha: float
@@ -173,11 +173,11 @@ class Answers:
     """The predictions and verdicts of a model on test images.
 
     Attributes:
-        class_names: c.
+        class_names: c class names.
         labels: (n,) int64 true classes of the normal test images, 0..c-1.
-        predicted: (n,) int64 predicted ones.
-        accepted: (n,) bool verdicts on them.
-        anomalies: (m,) bool verdicts on the given anomalies; m may be 0.
+        predicted: (n,) int64 predicted classes of the normal test images.
+        accepted: (n,) bool verdicts on the normal test images.
+        anomalies: (m,) bool verdicts on the anomalies; m may be 0.
         synthetic: kind -> (k,) bool verdicts on anomalies made from test images.
         ranking: None if m is 0.
         why_no_anomalies: the reason if m is 0.
@@ -212,7 +212,7 @@ def assess(
 ) -> Assessment:
     """Assess a model by its answers on at least one normal test image.
 
-    `more_images` is a sentence on what more images would bring.
+    `more_images` is a sentence on the benefit of more images.
     """
     accuracy, rejects = share(answers.labels == answers.predicted), share(~answers.accepted)
     accepts = share(answers.anomalies) if len(answers.anomalies) else None
@@ -291,7 +291,7 @@ def assess(
 
 def interval(count: int, of: int) -> tuple[float, float]:
     """Return the 95 % interval of Clopper and Pearson of a share, `count` of `of` images."""
-    from scipy.stats import binomtest  # not at the top: `belong score` only reads an assessment
+    from scipy.stats import binomtest  # imported here: `belong score` does not need it
 
     ends = binomtest(count, of).proportion_ci(CONFIDENCE, method="exact")
     return float(ends.low), float(ends.high)
@@ -350,7 +350,7 @@ def is_mistaken(errors: np.ndarray, size: int) -> bool:
 
 
 def skill_of(accuracy: float, chance: float) -> float:
-    """Return the share of a constant answer's errors that the model avoids; 0 if there are none."""
+    """Return the share of a constant prediction's errors that the model avoids; 0 without any."""
     return (accuracy - chance) / (1 - chance) if chance < 1 else 0.0
 
 
@@ -468,7 +468,7 @@ def confusion_sentence(confused: Sequence[Confusion], errors: np.ndarray) -> str
     """Return the most confused pairs of classes, and the number of other errors (c, c)."""
     if not confused:
         return "No test image is misclassified."
-    pairs = listed(
+    pairs = enumeration(
         [
             f"{one.count / one.of:.0%} of {quoted(one.actual)} ({one.count:,} of {one.of:,}) "
             f"{'is' if one.of == 1 else 'are'} classified as {quoted(one.predicted)}"
@@ -476,13 +476,13 @@ def confusion_sentence(confused: Sequence[Confusion], errors: np.ndarray) -> str
         ]
     )
     sentence = f"Of the test images, {pairs}."
-    left = int(errors.sum()) - sum(one.count for one in confused)
-    if not left:
+    remaining = int(errors.sum()) - sum(one.count for one in confused)
+    if not remaining:
         return sentence
-    if left == 1:
+    if remaining == 1:
         return f"{sentence} One more is misclassified."
-    others = counted(int((errors > 0).sum()) - len(confused), "other pair")
-    return f"{sentence} {left:,} more are misclassified, in {others} of classes."
+    other_pairs = counted(int((errors > 0).sum()) - len(confused), "other pair")
+    return f"{sentence} {remaining:,} more are misclassified, in {other_pairs} of classes."
 
 
 def rejects_sentence(rejects: Share, promise: Promise) -> str:
@@ -499,9 +499,9 @@ def rejects_sentence(rejects: Share, promise: Promise) -> str:
         return f"{measured}; the threshold in force, that of the paper, promises no rate."
     low, high = promise.expected
     rate = round(rejects.value, 4)
-    where = "more than" if rate > high else "fewer than" if rate < low else "within"
+    relation = "more than" if rate > high else "fewer than" if rate < low else "within"
     return (
-        f"{measured}; promised: {promise.alpha:.1%}, which is {where} the range of {low:.1%} to "
+        f"{measured}; promised: {promise.alpha:.1%}, which is {relation} the range of {low:.1%} to "
         f"{high:.1%} expected by chance."
     )
 
@@ -529,7 +529,7 @@ def synthetic_sentence(synthetic: Sequence[SyntheticSet], why: str) -> str:
     if not accepted:
         return f"{subject}none is accepted. Real anomalies may be harder to detect."
     kinds = sorted(synthetic, key=lambda one: -one.accepted / one.images)[:PAIRS]
-    shares = listed(
+    shares = enumeration(
         [f"{one.accepted / one.images:.0%} of {one.kind}" for one in kinds if one.accepted]
     ).replace("_", " ")
     return (
@@ -589,9 +589,9 @@ def verdict(classifier: Grade | None, judge: Grade, helps: Sequence[str]) -> str
         uses.insert(0, ("as a classifier", classifier))
     unfit = [use for use, grade in uses if grade.level == UNFIT]
     if unfit:
-        return f"Not fit for use {listed(unfit)}. What helps: {'; '.join(helps)}."
+        return f"Not fit for use {enumeration(unfit)}. What helps: {'; '.join(helps)}."
     if classifier is None or classifier.level == judge.level:
-        sentence = f"{judge.level} {listed([use for use, _ in uses])}"
+        sentence = f"{judge.level} {enumeration([use for use, _ in uses])}"
     else:
         sentence = ", ".join(f"{grade.level} {use}" for use, grade in uses)
     return f"{sentence[0].upper()}{sentence[1:]}."
@@ -599,7 +599,7 @@ def verdict(classifier: Grade | None, judge: Grade, helps: Sequence[str]) -> str
 
 def graded(use: str, grade: Grade) -> str:
     """Return the level of a use, with its reasons."""
-    return f"{use}, the model is {grade.level}: {listed(grade.reasons)}."
+    return f"{use}, the model is {grade.level}: {enumeration(grade.reasons)}."
 
 
 def numbered(part: Share, one: str, more: str = "") -> str:
@@ -616,7 +616,7 @@ def percent(part: Share) -> str:
     return f"{part.value:.1%}" if part.of >= 100 else f"{part.value:.0%}"
 
 
-def listed(words: Sequence[str]) -> str:
+def enumeration(words: Sequence[str]) -> str:
     """Return "a", "a and b", "a, b and c"."""
     *first, last = words
     return f"{', '.join(first)} and {last}" if first else last
@@ -624,8 +624,8 @@ def listed(words: Sequence[str]) -> str:
 
 def quoted(name: str) -> str:
     """Return a class name in quotes, on one line and shortened."""
-    shown = "".join(
+    text = "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode()
         for letter in printable(name)
     )
-    return f"'{shown if len(shown) <= NAME_LENGTH else shown[: NAME_LENGTH - 3] + '...'}'"
+    return f"'{text if len(text) <= NAME_LENGTH else text[: NAME_LENGTH - 3] + '...'}'"

@@ -1,7 +1,7 @@
 """Compare the images that detectors find most anomalous, and count their classes.
 
-Paper B compares its detectors by eye, on pictures of the 20 images that each finds most anomalous;
-these are the numbers to the pictures.
+Paper B compares its detectors visually, on the 20 most anomalous images of each detector. This
+module computes the corresponding numbers.
 """
 
 from collections.abc import Mapping

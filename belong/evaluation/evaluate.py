@@ -39,13 +39,13 @@ def evaluate(
             `normal/test/confidence` and `normal/test/raw_confidence` (n,) float32.
         about: `class_names`; `alpha`; `thresholds`, detector -> kind -> score; `members`,
             candidate of `combined` -> whether it is a member; `missing`, detector -> why it has no
-            scores; `temperature` of the logits; `calibration`, "cross" if the
-            training images calibrated.
+            scores; `temperature` of the logits; `calibration`, "cross" for a cross-conformal
+            calibration.
         manifest: columns `part` and `is_anomaly`, a row for each image.
         vectors: "normal", and "anomaly" if there are any -> features of test images (n, d).
         centroids: (c, d) mean features of the classes.
-        options: such as the number of points per curve.
-        seed: of the bootstrap resamples.
+        options: options such as the number of points per curve.
+        seed: random seed of the bootstrap resamples.
 
     Returns:
         The metrics: None, with a `reason`, if there is nothing to measure. The tables:

@@ -1,4 +1,4 @@
-"""How much more images would bring: accuracy and AUROC against images of a class."""
+"""Estimate the benefit of more images: accuracy and AUROC by the number of images per class."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 Rate = Annotated[float, Field(ge=0, le=1)]
-LEAST_POINTS = 0.05  # percentage points: less is called hardly any
+LEAST_POINTS = 0.05  # percentage points; a smaller gain is reported as "hardly any"
 
 
 class _Facts(BaseModel):
@@ -15,13 +15,13 @@ class _Facts(BaseModel):
 
 
 class LearningPoint(_Facts):
-    """What so many training images of a class reach, on images held out of the training.
+    """The results with a number of training images, on held-out images.
 
     Attributes:
-        images: of a class, on average.
-        accuracy: share of the images held out whose class is right.
-        auroc: of images of a class that was left out, against the others; by the distance to the
-            nearest training images.
+        images: mean number of training images per class.
+        accuracy: share of correctly classified held-out images.
+        auroc: AUROC of the distance to the nearest training images, for images of a class that
+            was left out against images of the others.
     """
 
     images: Annotated[float, Field(gt=0)]
@@ -30,15 +30,15 @@ class LearningPoint(_Facts):
 
 
 class LearningCurve(_Facts):
-    """Points with ever more images, and what twice as many as there are would reach.
+    """Results with increasing numbers of images, and the expected gain of doubling the images.
 
     Attributes:
-        images: training images of a class that there are, on average.
-        held_out: images that measured each point, each once.
-        points: the fewest images first.
-        accuracy_gain: expected of twice as many images, as a share.
-        auroc_gain: the same.
-        sentence: these in words.
+        images: mean number of available training images per class.
+        held_out: number of held-out images per point; each image is used once.
+        points: sorted by the number of images.
+        accuracy_gain: expected gain of accuracy with twice as many images, as a share.
+        auroc_gain: expected gain of AUROC with twice as many images.
+        sentence: the gains in words.
     """
 
     images: Annotated[float, Field(gt=0)]
@@ -77,11 +77,11 @@ class LearningCurve(_Facts):
 def gain_of_doubling(
     sizes: np.ndarray, rates: Sequence[float], images: float, held_out: int
 ) -> float:
-    """Return by how much a rate would rise from `images` to twice as many.
+    """Return the expected gain of a rate from `images` to twice as many images.
 
-    Errors fall with a power of the number of images (Hestness et al., Deep Learning Scaling is
-    Predictable, Empirically, 2017, https://arxiv.org/abs/1712.00409): the line through their
-    logarithms is drawn further. Half an image is counted as wrong beside those that are.
+    Errors decrease with a power of the number of images (Hestness et al., Deep Learning Scaling is
+    Predictable, Empirically, 2017, https://arxiv.org/abs/1712.00409), so the line through their
+    logarithms is extrapolated. Half an image is added to the errors.
 
     `sizes` and `rates` (p,) are those of the points, each measured on `held_out` images.
     """

@@ -87,13 +87,13 @@ def auroc_interval(
     """
     values, place = np.unique(np.concatenate((normal, anomaly)), return_inverse=True)
     n, m, kinds = len(normal), len(anomaly), len(values)
-    drawn = []
+    resampled = []
     for _ in range(resamples):
         normals = np.bincount(rng.choice(place[:n], n), minlength=kinds)
-        # An anomaly beats the normal images below it, and half of those that tie with it.
+        # Number of normal images below each anomaly, with ties counted as half.
         beaten = np.cumsum(normals) - normals / 2
-        drawn.append(beaten[rng.choice(place[n:], m)].sum() / (n * m))
-    low, high = np.quantile(drawn, [0.025, 0.975])
+        resampled.append(beaten[rng.choice(place[n:], m)].sum() / (n * m))
+    low, high = np.quantile(resampled, [0.025, 0.975])
     return {"auroc_low": float(low), "auroc_high": float(high)}
 
 
@@ -205,7 +205,7 @@ def calibration(
     alpha: float,
     is_cross: bool = False,
 ) -> dict[str, float]:
-    """Return the promised false-reject rate and the measured one of both kinds of threshold.
+    """Return the promised and the measured false-reject rate of both kinds of threshold.
 
     Scores are (k,) of the calibration images and (n,) of normal test images; `alpha` is promised.
     With `is_cross` the training images calibrate.
@@ -221,9 +221,9 @@ def calibration(
     }
 
 
-def _f1(true_positive: float, missed: float, wrong: float) -> float:
-    # Never 0 / 0: there are images of each kind, and each is either a true positive or missed.
-    return 2 * true_positive / (2 * true_positive + missed + wrong)
+def _f1(true_positive: float, false_negative: float, wrong: float) -> float:
+    # The denominator is not 0, as each image of the positive kind is a true positive or missed.
+    return 2 * true_positive / (2 * true_positive + false_negative + wrong)
 
 
 def rejected(scores: np.ndarray, threshold: float) -> float:
@@ -265,9 +265,15 @@ def precision_recall_points(normal: np.ndarray, anomaly: np.ndarray, *, most: in
         along = 1 - recall
         rows = np.searchsorted(along, np.linspace(0, 1, most), side="right") - 1
         rows = rows.clip(max=len(along) - 2)
-        kept = np.unique(rows)[::-1]
+        rows_of_curve = np.unique(rows)[::-1]
         curves.append(
-            pd.DataFrame({"kind": kind, "recall": recall[kept], "precision": precision[kept]})
+            pd.DataFrame(
+                {
+                    "kind": kind,
+                    "recall": recall[rows_of_curve],
+                    "precision": precision[rows_of_curve],
+                }
+            )
         )
     return pd.concat(curves, ignore_index=True)
 
@@ -281,10 +287,10 @@ def calibration_curve(
 ) -> pd.DataFrame:
     """Return the measured false-reject rate of each detector for each promised rate.
 
-    Both are detector -> scores, of calibration images (k,) and of normal test images (n,); rates
-    are promised at so many points, from the least that k images can to one half. Columns:
-    `detector`, `alpha`, `false_reject`, and `expected_low`, `expected_high`, between which 95 % of
-    such rates lie. With `is_cross` the training images calibrate.
+    Both are detector -> scores, of calibration images (k,) and of normal test images (n,). There
+    are `points` promised rates, from the minimum for k images up to one half. Columns: `detector`,
+    `alpha`, `false_reject`, and `expected_low` and `expected_high`, the range of 95 % of the rates.
+    With `is_cross` the training images calibrate.
     """
     parts = []
 
@@ -310,8 +316,8 @@ def calibration_curve(
 def histogram(scores: Mapping[str, np.ndarray], *, bins: int, reach: float = 0.998) -> pd.DataFrame:
     """Return for each kind of image the share of its scores in each bin.
 
-    Scores have long tails: the bins span the middle share `reach` of all scores, and what lies
-    beyond counts in the outermost bins. Columns: `score` (the middle of the bin), then the kinds.
+    Scores have long tails: the bins span the central share `reach` of all scores, and scores beyond
+    count in the outermost bins. Columns: `score` (the center of the bin), then the kinds.
     """
     ends = [(1 - reach) / 2, (1 + reach) / 2]
     low, high = np.quantile(np.concatenate(list(scores.values())), ends)

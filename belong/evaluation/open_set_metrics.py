@@ -16,9 +16,9 @@ def auroc_and_interval(
 ) -> tuple[float, float | None, float | None]:
     """Return the AUROC and the ends of its 95 % interval; None with fewer than 2 of a kind.
 
-    The interval is that of the logit of the AUROC, with DeLong's variance; it costs two sorts,
-    however many scores (n,) and (m,) there are. Of an AUROC of 1 or 0 it is the exact one of a
-    share of 1 or 0 among min(n, m) rows.
+    The interval is computed on the logit of the AUROC, with DeLong's variance. It takes two sorts
+    of the scores (n,) and (m,). For an AUROC of 1 or 0, it is the exact interval of a share of 1 or
+    0 among min(n, m) rows.
     """
     n, m = len(normal), len(anomaly)
     of_anomalies = _placements(np.sort(normal), anomaly)
@@ -36,17 +36,19 @@ def auroc_and_interval(
     return auroc, float(low), float(high)
 
 
-def _placements(ordered: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Return the share of `ordered` (n,) below each score (m,), ties count half: (m,)."""
-    below = np.searchsorted(ordered, scores, side="left")
-    return np.asarray((below + np.searchsorted(ordered, scores, side="right")) / (2 * len(ordered)))
+def _placements(sorted_scores: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Return the share of sorted scores (n,) below each score (m,), ties count half: (m,)."""
+    below = np.searchsorted(sorted_scores, scores, side="left")
+    return np.asarray(
+        (below + np.searchsorted(sorted_scores, scores, side="right")) / (2 * len(sorted_scores))
+    )
 
 
 def oscr(normal: np.ndarray, right_class: np.ndarray, anomaly: np.ndarray) -> float:
-    """Return the area under the correct classification rate over the share of anomalies accepted.
+    """Return the area under the correct classification rate over the share of accepted anomalies.
 
-    That is the chance that an anomaly scores higher than a normal row, and the class of this row is
-    right; ties count half. Scores (n,), `right_class` (n,) bool, scores (m,).
+    This is the probability that an anomaly scores higher than a normal row and the normal row is
+    classified correctly; ties count half. Scores (n,), `right_class` (n,) bool, scores (m,).
     """
     right = np.sort(normal[right_class])
     if not len(right):
@@ -55,10 +57,10 @@ def oscr(normal: np.ndarray, right_class: np.ndarray, anomaly: np.ndarray) -> fl
 
 
 def aurc_and_augrc(scores: np.ndarray, right_class: np.ndarray) -> tuple[float, float]:
-    """Return the areas under two risks over the coverage, the lowest scores (n,) accepted first.
+    """Return the areas under two risks over the coverage, accepting the lowest scores (n,) first.
 
-    AURC: of the error rate of what is accepted. AUGRC: of the share of all that is accepted and
-    wrong. Scores that tie share their errors alike.
+    The risk of AURC is the error rate among the accepted rows. The risk of AUGRC is the share of
+    all rows that are accepted and wrong. Errors are averaged over tied scores.
     """
     _, place, counts = np.unique(scores, return_inverse=True, return_counts=True)
     errors = np.bincount(place, weights=~right_class) / counts

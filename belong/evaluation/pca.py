@@ -12,9 +12,9 @@ class Plane(NamedTuple):
 
     Attributes:
         points: one row per point: `kind` ("normal", "anomaly" or "centroid"), `class_name` (of a
-            centroid, else empty), `x`, `y`. Normal images and anomalies in turn, so that neither
-            kind covers the other when they are drawn.
-        shares: of the variance, for each of the two components.
+            centroid, otherwise empty), `x`, `y`. Normal images and anomalies alternate, so that
+            neither kind covers the other in a figure.
+        shares: share of the variance of each component.
     """
 
     points: pd.DataFrame
@@ -27,10 +27,10 @@ def plane(vectors: Mapping[str, np.ndarray], centroids: np.ndarray, names: list[
     `vectors` is "normal", and "anomaly" if there are any -> features of test images (n, d); the
     centroids (c, d) are the mean features of the classes.
     """
-    from sklearn.decomposition import PCA  # not at the top: the figures of the paper need none
+    from sklearn.decomposition import PCA  # imported here: the figures do not need it
 
     both = np.concatenate(list(vectors.values()))
-    # svd_solver is named: "auto" draws random numbers for some shapes.
+    # svd_solver is set, as "auto" uses random numbers for some shapes.
     pca = PCA(2, svd_solver="covariance_eigh").fit(both)
     when = [np.linspace(0, 1, len(points)) for points in vectors.values()]
     turn = np.argsort(np.concatenate(when), kind="stable")
@@ -50,8 +50,8 @@ def plane(vectors: Mapping[str, np.ndarray], centroids: np.ndarray, names: list[
 
 def thinned(points: pd.DataFrame, *, most: int) -> pd.DataFrame:
     """Keep every centroid and about `most` of the other points, evenly spread over the rows."""
-    others = points[points["kind"] != "centroid"]
-    # By the place within its kind: the kinds stand in turn, every second row is one of them.
-    place = others.groupby("kind").cumcount()
-    kept = others[place % max(1, len(others) // most) == 0]
-    return pd.concat((kept, points[points["kind"] == "centroid"]))
+    images = points[points["kind"] != "centroid"]
+    # By the index within the kind, as the kinds alternate.
+    place = images.groupby("kind").cumcount()
+    selection = images[place % max(1, len(images) // most) == 0]
+    return pd.concat((selection, points[points["kind"] == "centroid"]))

@@ -1,14 +1,14 @@
 """Compare the metrics of two runs of a pipeline with the spread over seeds.
 
-Another processor or thread count yields another network, as another seed does: two runs that differ
-in nothing else should lie no further apart than two seeds.
+Another processor or thread count yields another network, as another seed does. Two such runs should
+not differ more than two runs with different seeds.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-LEAST = 5e-7  # metrics have four decimals, and binary fractions differ by some 1e-17 more
+LEAST = 5e-7  # minimum difference; metrics have four decimals, plus binary rounding errors
 
 
 @dataclass(frozen=True)
@@ -16,8 +16,8 @@ class RunComparison:
     """The metrics of two runs, side by side.
 
     Attributes:
-        differences: metric -> absolute difference, of the metrics that both runs have as numbers.
-        spread: metric -> the most that two seeds differ by in 95 of 100 cases; of some metrics.
+        differences: metric -> absolute difference, for the metrics that are numbers in both runs.
+        spread: metric -> maximum difference of two seeds in 95 of 100 cases; for some metrics.
     """
 
     differences: Mapping[str, float]
@@ -25,7 +25,7 @@ class RunComparison:
 
     @property
     def within(self) -> int:
-        """How many of the metrics with a known spread differ by no more than it."""
+        """The number of metrics whose difference is within their known spread."""
         return sum(self.differences[name] <= most + LEAST for name, most in self.spread.items())
 
     def __str__(self) -> str:
@@ -34,14 +34,14 @@ class RunComparison:
             return "no metric to compare"
         if not any(one > LEAST for one in self.differences.values()):
             return "all metrics are equal"
-        shown = self.spread or self.differences
-        largest = max(shown, key=lambda name: self.differences[name])
-        counted = (
+        metrics = self.spread or self.differences
+        largest = max(metrics, key=lambda name: self.differences[name])
+        count = (
             f"{self.within} of {len(self.spread)} metrics within the spread of seeds, "
             if self.spread
             else ""
         )
-        return f"{counted}largest difference {self.differences[largest]:.4f} ({largest})"
+        return f"{count}largest difference {self.differences[largest]:.4f} ({largest})"
 
 
 def compare(
@@ -50,9 +50,9 @@ def compare(
     """Compare the numbers of two runs.
 
     Args:
-        metrics: nested, as metrics.json holds them; what is no number is left out.
-        other: those of the other run.
-        spread: metric, with dots between the keys -> the most that two seeds usually differ by.
+        metrics: nested metrics, as in metrics.json; other values than numbers are ignored.
+        other: the metrics of the other run.
+        spread: dotted key of a metric -> maximum difference of two seeds in 95 of 100 cases.
     """
     ours, theirs = _numbers(metrics), _numbers(other)
     differences = {name: abs(ours[name] - theirs[name]) for name in ours if name in theirs}
@@ -62,7 +62,7 @@ def compare(
 
 
 def leaves(tree: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the values of nested mappings, each behind its keys with dots between them."""
+    """Yield the dotted keys and the values of nested mappings."""
     for key, value in tree.items():
         if isinstance(value, Mapping):
             yield from leaves(value, f"{above}{key}.")

@@ -1,6 +1,6 @@
-"""Measure a learning curve above a frozen backbone, by cross-validation on its vectors.
+"""Measure a learning curve above a frozen backbone, by cross-validation on its embeddings.
 
-3 x 450 photos take about 5 s of one processor.
+3 x 450 photos take about 5 s on one processor.
 """
 
 from contextlib import suppress
@@ -20,12 +20,12 @@ from belong.models.training_loop import TrainingFailedError
 from belong.runtime.progress import bar
 
 FOLDS = 4
-SHARES = (0.125, 0.25, 0.5, 1.0)  # of the training images of a fold
-LEAST_OF_CLASS = 2  # images
+SHARES = (0.125, 0.25, 0.5, 1.0)  # shares of the training images of a fold
+LEAST_OF_CLASS = 2  # minimum number of images per class
 MOST_IMAGES = 3000
-STEPS = 200  # of each training
-MOST_GROUPS = 10  # of classes, each of which is left out once
-MOST_NEIGHBORS, IMAGES_OF_NEIGHBOR = 10, 20  # as `belong fit` plans `hidden_knn`
+STEPS = 200  # maximum number of steps per training
+MOST_GROUPS = 10  # maximum number of groups of classes, each left out once
+MOST_NEIGHBORS, IMAGES_OF_NEIGHBOR = 10, 20  # k of `hidden_knn`, as in `belong fit`
 
 
 def learning_curve(
@@ -36,17 +36,17 @@ def learning_curve(
     training: TrainingOptions,
     seed: int,
 ) -> LearningCurve | None:
-    """Train the layer above a frozen backbone on ever more of the images, and measure on others.
+    """Train the layer above a frozen backbone on growing subsets, and measure on other images.
 
     Args:
-        vectors: (n, d) float32, the last vectors of the backbone, of the training images.
+        vectors: (n, d) float32, embeddings of the training images.
         labels: (n,) int64, 0..c-1.
         classes: c, at least 2.
-        training: how the layer is trained, of which no more than STEPS are run.
-        seed: divides the images, draws the weights.
+        training: the training options; at most STEPS steps are run.
+        seed: random seed of the folds and the weights.
 
     Returns:
-        The curve; None if the images are too few for two points.
+        The curve; None if there are too few images for two points.
     """
     rng = np.random.default_rng([seed, 6])
     of_class = np.bincount(labels, minlength=classes).mean()
@@ -66,11 +66,11 @@ def learning_curve(
     with bar(FOLDS * len(shares), "learning curve", "training") as progress:
         for fold in range(FOLDS):
             unseen = np.flatnonzero(folds == fold)
-            known = order[folds[order] != fold]
-            near = directions[unseen] @ directions[known].T
+            train_rows = order[folds[order] != fold]
+            near = directions[unseen] @ directions[train_rows].T
             for at, share in enumerate(shares):
-                places = first_of_each_class(labels[known], share)
-                rows = known[places]
+                places = first_of_each_class(labels[train_rows], share)
+                rows = train_rows[places]
                 sizes[at] += len(rows) / classes / FOLDS
                 guessed = _classified(x[rows], y[rows], x[unseen], classes, training, seed)
                 hits[at] += (guessed == labels[unseen]).sum()
@@ -88,25 +88,25 @@ def learning_curve(
 
 
 def first_of_each_class(labels: np.ndarray, share: float) -> np.ndarray:
-    """Return the places of the first images of each class, a share of them but at least two."""
-    chosen = []
+    """Return the indices of the first images of each class: a share, and at least two."""
+    selection = []
     for label in np.unique(labels):
         rows = np.flatnonzero(labels == label)
-        chosen.append(rows[: max(LEAST_OF_CLASS, round(share * len(rows)))])
-    return np.sort(np.concatenate(chosen))
+        selection.append(rows[: max(LEAST_OF_CLASS, round(share * len(rows)))])
+    return np.sort(np.concatenate(selection))
 
 
 def _classified(
-    known: Tensor,
+    train_vectors: Tensor,
     labels: Tensor,
     unseen: Tensor,
     classes: int,
     options: TrainingOptions,
     seed: int,
 ) -> np.ndarray:
-    """Train on some vectors (n, d), and return the classes of others (m,)."""
-    batch = max(8, min(options.batch_size, len(known) // 10))
-    passes = max(1, STEPS // -(-len(known) // batch))
+    """Train on embeddings (n, d), and return the predicted classes of others (m,)."""
+    batch = max(8, min(options.batch_size, len(train_vectors) // 10))
+    passes = max(1, STEPS // -(-len(train_vectors) // batch))
     subset_options = options.model_copy(
         update={
             "batch_size": batch,
@@ -116,15 +116,19 @@ def _classified(
     )
     generator = torch.Generator().manual_seed(seed)
     network = FrozenBackbone(
-        classes=classes, embedding=subset_options.embedding, early=0, middle=0, last=known.shape[1]
+        classes=classes,
+        embedding=subset_options.embedding,
+        early=0,
+        middle=0,
+        last=train_vectors.shape[1],
     )
-    network.initialize(known, generator)
-    with suppress(TrainingFailedError):  # so few images that it learns nothing: as it is then
+    network.initialize(train_vectors, generator)
+    with suppress(TrainingFailedError):  # with very few images, use the network without training
         train_classifier(
             network,
-            known,
+            train_vectors,
             labels,
-            (known[:1], labels[:1]),  # measured after each pass, and of no use here
+            (train_vectors[:1], labels[:1]),  # validation images, which are not used here
             options=subset_options,
             generator=generator,
             description=None,
@@ -132,19 +136,21 @@ def _classified(
     return predict(network, unseen)[1].numpy()
 
 
-def _aurocs(near: Tensor, known: np.ndarray, unseen: np.ndarray, classes: int) -> list[float]:
+def _aurocs(
+    near: Tensor, train_labels: np.ndarray, unseen: np.ndarray, classes: int
+) -> list[float]:
     """Return the AUROC of each group of classes left out, by the k-th nearest image.
 
-    `near` (m, n) is how near the images held out, of classes `unseen` (m,), are to the training
-    images, of classes `known` (n,).
+    `near` (m, n) are the similarities of held-out images of classes `unseen` (m,) to training
+    images of classes `train_labels` (n,).
     """
     values = []
     for group in np.array_split(np.arange(classes), min(classes, MOST_GROUPS)):
-        columns = torch.from_numpy(~np.isin(known, group))
+        columns = torch.from_numpy(~np.isin(train_labels, group))
         is_anomaly = np.isin(unseen, group)
         if is_anomaly.any() and not is_anomaly.all():
-            rest = near[:, columns]
-            k = max(1, min(MOST_NEIGHBORS, rest.shape[1] // IMAGES_OF_NEIGHBOR))
-            scores = -rest.topk(k, dim=1).values[:, -1].numpy()
+            similarities = near[:, columns]
+            k = max(1, min(MOST_NEIGHBORS, similarities.shape[1] // IMAGES_OF_NEIGHBOR))
+            scores = -similarities.topk(k, dim=1).values[:, -1].numpy()
             values.append(auroc_with_error(scores[~is_anomaly], scores[is_anomaly])[0])
     return values

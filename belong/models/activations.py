@@ -33,9 +33,9 @@ class Views:
     def __len__(self) -> int:
         return len(self.features)
 
-    def rows(self, which: Tensor) -> Self:
-        """Select the views of images; `which` is an index or a mask (n,)."""
-        return type(self)(**{name: values[which] for name, values in vars(self).items()})
+    def rows(self, indices: Tensor) -> Self:
+        """Select the views of images; `indices` are indices, or a mask (n,)."""
+        return type(self)(**{name: values[indices] for name, values in vars(self).items()})
 
     def arrays(self, part: str) -> dict[str, np.ndarray]:
         """Return the vectors by name, `PART/NAME`."""

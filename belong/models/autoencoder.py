@@ -1,7 +1,7 @@
 """Train the autoencoder of paper B, pixels - 50 units - pixels, on normal images only.
 
-Sigmoid units, as the time of the paper had them; it names neither loss nor training, so mean
-squared error and Adam with a one-cycle schedule are our choice.
+The units are sigmoid, as was usual at the time of the paper. The paper states neither loss nor
+training, so mean squared error and Adam with a one-cycle schedule are our choice.
 """
 
 import math
@@ -17,8 +17,8 @@ from belong.models.base import Stored
 from belong.models.checkpoint import Checkpoint
 from belong.models.training_loop import Objective, Row, eager, train
 
-AT_ONCE = 8  # photos that are averaged down
-LEAST_BRIGHTNESS = 1e-3  # a pixel that is always black would want a bias of minus infinity
+AT_ONCE = 8  # photos downsampled at a time
+LEAST_BRIGHTNESS = 1e-3  # an always black pixel would otherwise need a bias of minus infinity
 
 
 class Autoencoder(Stored):
@@ -48,11 +48,11 @@ class Autoencoder(Stored):
 
 
 def averaged_down(images: Tensor, *, most_values: int) -> Tensor:
-    """Average each image over squares of pixels, the smallest that leave at most so many values.
+    """Average each image over the smallest squares of pixels with at most `most_values` results.
 
-    Fifty units cannot redraw a photo, and two layers from all its pixels to them and back would
-    be larger than the classifier. (n, ch, h, w) uint8 -> (n, ch, h / k, w / k) uint8, sides rounded
-    up: at the far edges the squares are cut. The values are those of all channels together.
+    Fifty units cannot reconstruct a photo, and two layers between all its pixels and these units
+    would be larger than the classifier. (n, ch, h, w) uint8 -> (n, ch, h / k, w / k) uint8, sides
+    rounded up, with smaller squares at the far edges. The values of all channels count.
     """
     _, channels, height, width = images.shape
     k = 1
@@ -62,7 +62,7 @@ def averaged_down(images: Tensor, *, most_values: int) -> Tensor:
         return images
     sides = (math.ceil(side / k) for side in images.shape[2:])
     averaged = images.new_empty((*images.shape[:2], *sides))
-    # Some at a time: as float32, a batch of photos takes four times its memory.
+    # A few at a time, as float32 takes four times the memory.
     for part, target in zip(images.split(AT_ONCE), averaged.split(AT_ONCE), strict=True):
         target.copy_(F.avg_pool2d(part.float(), k, ceil_mode=True).round())
     return averaged
@@ -82,30 +82,31 @@ def fit(
 ) -> tuple[Autoencoder, list[Row]]:
     """Train an autoencoder; return it with one row per epoch.
 
-    Images (n, ch, h, w) uint8, on the device to train on; those with sides above `most_side_px` are
-    averaged down to it. The hidden layer has `units`, 50 in the paper; the rest as of
-    `belong.models.training_loop.train`, with Adam. `generator` draws the weights too.
+    Images (n, ch, h, w) uint8 are on the device of the training; images with sides above
+    `most_side_px` are downsampled. The hidden layer has `units` units, 50 in the paper. `generator`
+    also draws the weights. Other arguments are those of `belong.models.training_loop.train`, with
+    Adam.
 
     Raises:
-        InputError: the error is no longer finite.
+        InputError: the loss is no longer finite.
     """
     n, channels, height, width = images.shape
     k = math.ceil(max(height, width) / most_side_px)
     values = channels * math.ceil(height / k) * math.ceil(width / k)
-    images = averaged_down(images, most_values=values)  # from here on they are small
+    images = averaged_down(images, most_values=values)  # small images
     autoencoder = Autoencoder(images[0].numel(), units)
     for layer in (autoencoder.encoder, autoencoder.decoder):
         # Glorot and Bengio 2010, with their factor 4 for sigmoid units in the encoder.
         gain = 4 if layer is autoencoder.encoder else 1
         nn.init.xavier_uniform_(layer.weight, gain=gain, generator=generator)
         nn.init.zeros_(layer.bias)
-    # The decoder starts from the mean image; else the units learn that first, and many get stuck.
+    # The decoder starts at the mean image; otherwise the units learn it first, and many get stuck.
     mean = images.flatten(1).sum(dim=0, dtype=torch.int64).cpu() / (255 * n)
     autoencoder.decoder.bias.data.copy_(mean.clamp(LEAST_BRIGHTNESS, 1 - LEAST_BRIGHTNESS).logit())
     autoencoder.to(images.device)
 
     def batch_errors(batch: Tensor) -> tuple[Tensor, Tensor]:
-        _, errors = autoencoder(images.index_select(0, batch))  # images[batch] goes byte by byte
+        _, errors = autoencoder(images.index_select(0, batch))  # images[batch] copies byte by byte
         return errors.mean(), errors.detach().sum()
 
     history = train(

@@ -1,7 +1,7 @@
 """Define the interface of a network: features and logits of an image, and two earlier layers.
 
-`Stored` turns a module into arrays and back; `Network` is a classifier, `FromScratch` one for
-images. `belong.models.registry` says what a new one takes.
+`Stored` converts a module to arrays and back. `Network` is a classifier, and `FromScratch` is a
+classifier for images. `belong.models.registry` explains how to add a network.
 """
 
 import math
@@ -32,11 +32,11 @@ class Stored(nn.Module):
 class Network(Stored, ABC):
     """A classifier of c classes on d features.
 
-    It takes images (n, ch, h, w) uint8 and standardizes them itself; a network on a frozen
-    backbone takes the vectors (n, v) float32 that the backbone made of them.
+    The inputs are images (n, ch, h, w) uint8, which the network standardizes; or, above a frozen
+    backbone, embeddings (n, v) float32.
 
     Attributes:
-        shape: the keywords that it was built with, as JSON values.
+        shape: the keywords for building the network, as JSON values.
         classifier: the last layer, features (n, d) -> logits (n, c).
         batch: images per forward pass at inference; smaller batches are padded to it. Larger ones
             exceed the processor's cache and are slower; a single image also takes longer.
@@ -62,7 +62,7 @@ class Network(Stored, ABC):
 
     @abstractmethod
     def layers(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return of each input an early layer (n, m), a middle one (n, e), the features (n, d)."""
+        """Return an early layer (n, m), a middle layer (n, e) and the features (n, d)."""
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Return features (n, d) and logits (n, c)."""
@@ -71,7 +71,7 @@ class Network(Stored, ABC):
 
 
 class FromScratch(Network):
-    """A network that is trained on nothing but the images (n, ch, h, w) uint8 that it takes.
+    """A network without pretrained weights, for images (n, ch, h, w) uint8.
 
     Attributes:
         mean, std: (ch,) of the training pixels, in 0..1.
@@ -91,18 +91,18 @@ class FromScratch(Network):
         """Build the network for images (n, ch, h, w) of this size.
 
         Raises:
-            InputError: they are too small.
+            InputError: the images are too small.
         """
 
     def initialize(self, inputs: Tensor, generator: torch.Generator) -> None:
-        """Draw the weights, as torch does by default, and measure the pixels of the images."""
+        """Draw the weights with torch's default initialization, and measure the pixels."""
         draw_weights(self, generator)
         mean, std = pixel_moments(inputs)
         self.mean.copy_(mean)
         self.std.copy_(std)
 
     def standardized(self, images: Tensor) -> Tensor:
-        """(n, ch, h, w) uint8 -> float, of mean 0 and standard deviation 1, channels last."""
+        """Standardize images (n, ch, h, w) uint8 to float, with channels last in memory."""
         x = images.to(self.mean.dtype).div_(255)
         x = (x - self.mean[:, None, None]) / self.std[:, None, None]
         return x.contiguous(memory_format=torch.channels_last)
@@ -111,7 +111,7 @@ class FromScratch(Network):
 def draw_weights(layers: nn.Module, generator: torch.Generator) -> None:
     """Draw weights and biases of all convolutions and linear layers, as torch does by default.
 
-    Uniformly, within one over the root of a unit's inputs.
+    They are uniform within 1 / sqrt(inputs of a unit).
     """
     for layer in layers.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
@@ -121,14 +121,14 @@ def draw_weights(layers: nn.Module, generator: torch.Generator) -> None:
 
 
 def pixel_moments(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean and standard deviation (ch,) of uint8 images, exactly: from their histogram."""
+    """Return the exact mean and standard deviation (ch,) of uint8 images, from their histogram."""
     levels = torch.arange(256, dtype=torch.float64) / 255
     means, stds = [], []
     for channel in images.unbind(1):
         weights = torch.bincount(channel.flatten(), minlength=256).double() / channel.numel()
         mean = (weights * levels).sum()
         means.append(mean)
-        # Not torch's square root: MKL's differs between makers of processors. A channel of one
-        # colour has no spread; 1 leaves it as it is.
+        # NumPy's square root, as MKL's depends on the maker of the processor. A constant channel
+        # has no spread, and is not scaled.
         stds.append(math.sqrt((weights * (levels - mean).square()).sum()) or 1.0)
     return torch.stack(means).float(), torch.tensor(stds)

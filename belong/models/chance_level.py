@@ -1,24 +1,24 @@
 """Test whether predictions are better than guessing: a permutation test of the accuracy.
 
-If the labels say nothing about the predictions, any other order of the labels is as likely. The
-accuracy that one order in a hundred exceeds bounds what guessing reaches, also where the classes
-have different sizes: a network that always names the largest class has its share as the bound.
+If labels and predictions are independent, all orders of the labels are equally likely. The accuracy
+that one order in a hundred exceeds is an upper bound of guessing, also with classes of different
+sizes: for a network that always predicts the largest class, the bound is the share of that class.
 """
 
 import numpy as np
 import torch
 from torch import Tensor
 
-LEVEL = 0.01  # share of guessing networks that count as better than guessing, at most
-ORDERS = 999  # of the labels
-MOST = 2000  # images that are looked at, evenly spaced
+LEVEL = 0.01  # significance level: maximum share of guessing networks that pass
+ORDERS = 999  # number of random orders of the labels
+MOST = 2000  # maximum number of images, evenly spaced
 
 
 def guessing_bound(predictions: Tensor, labels: Tensor) -> float:
-    """Return the accuracy that guessing hardly exceeds, 0 to 1: (n,), (n,) int64 -> ().
+    """Return the accuracy that guessing rarely exceeds, 0 to 1: (n,), (n,) int64 -> ().
 
-    It is the quantile 1 - `LEVEL` of the accuracies of these predictions in other orders of the
-    labels, and the same at each call.
+    The bound is the quantile 1 - `LEVEL` of the accuracies of the predictions with other orders of
+    the labels. It is the same at each call.
     """
     guesses, truth = (_some(values).cpu().numpy() for values in (predictions, labels))
     rng = np.random.default_rng(0)
@@ -29,8 +29,8 @@ def guessing_bound(predictions: Tensor, labels: Tensor) -> float:
 def is_at_chance(predictions: Tensor, labels: Tensor) -> bool:
     """Return whether n predictions are no better than guessing: (n,), (n,) int64 -> ().
 
-    False where the images are so few, or so much of one class, that nothing could be told:
-    flawless predictions would not be above the bound either.
+    The result is False if there are too few images, or too few of all classes but one: even perfect
+    predictions would not exceed the bound then.
     """
     if guessing_bound(labels, labels) >= 1:
         return False

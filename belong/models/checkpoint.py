@@ -1,10 +1,10 @@
 """Save the state of a training to a file, and resume from it after an interruption.
 
-What an uninterrupted training would have given comes out, byte for byte: the state is all that the
-next epoch depends on. It is a safetensors file: tensors, and JSON in its header.
+The result is byte-identical to that of an uninterrupted training, as the state includes everything
+that the next epoch depends on. The file is a safetensors file: tensors, and JSON in its header.
 
-`checkpoint_beside` yields the `Checkpoint` of an output; `belong.models.training_loop` writes its
-`TrainingState` into it after each epoch.
+`checkpoint_beside` yields the `Checkpoint` of an output; `belong.models.training_loop` writes a
+`TrainingState` to it after each epoch.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from belong.runtime.errors import InputError
 from belong.runtime.storage import load_about, load_arrays, save_arrays
 
-SHARE = 0.02  # of the time of a training, to write checkpoints in
+SHARE = 0.02  # maximum share of the training time for writing checkpoints
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,12 @@ class TrainingState:
     """The state of a training.
 
     Attributes:
-        network: its weights, and its buffers.
-        optimizer: of these weights.
-        schedule: of its learning rate.
-        generator: on the CPU. torch's own generators, from which dropout draws, are kept as well.
-        history: a row of JSON values for each epoch that is done.
-        tensors: others by name, which are changed in place.
+        network: the network, with its weights and buffers.
+        optimizer: the optimizer of the weights.
+        schedule: the schedule of the learning rate.
+        generator: on the CPU. torch's global generators, used by dropout, are saved as well.
+        history: a row of JSON values for each finished epoch.
+        tensors: further tensors by name, which the training changes in place.
     """
 
     network: nn.Module
@@ -65,14 +65,13 @@ class TrainingState:
         return {
             "groups": self.optimizer.state_dict()["param_groups"],
             "schedule": self.schedule.state_dict(),
-            # As pairs: JSON objects come back with their keys sorted.
+            # As pairs, as JSON objects are read with sorted keys.
             "history": [list(row.items()) for row in self.history],
         }
 
     def take_up(self, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:
         """Restore the state from the results of `arrays()` and `about()`."""
-        # Copies: what was read from a file may lie at any address, and torch chooses by it how to
-        # add up.
+        # Copies, as the order of summation in torch depends on the memory address.
         tensors = {name: torch.from_numpy(x).clone() for name, x in arrays.items()}
         self.network.load_state_dict(_below("network", tensors))
         moments: dict[int, dict[str, Tensor]] = {}
@@ -90,7 +89,7 @@ class TrainingState:
         self.history[:] = [dict(row) for row in about["history"]]
 
     def _lay_out_moments(self) -> None:
-        """Lay each moment out in memory as its weights are: fused optimizers go by the address."""
+        """Give each moment the memory layout of its weights, which fused optimizers require."""
         for weights, values in self.optimizer.state.items():
             for name, x in values.items():
                 if x.shape == weights.shape:
@@ -109,19 +108,19 @@ class Checkpoint:
     watch: Callable[[Mapping[str, Any]], None]
 
     def __init__(self, path: Path, key: str) -> None:
-        """Read what an interrupted run has left; see `checkpoint_beside` for the key."""
+        """Read the state of an interrupted run; see `checkpoint_beside` for the key."""
         self._path, self._key = path, key
-        self._found = self._read()
-        self.epochs = len(self._found[1]["history"]) if self._found else 0
-        self.attempt: int = self._found[1]["attempt"] if self._found else 0
+        self._saved_state = self._read()
+        self.epochs = len(self._saved_state[1]["history"]) if self._saved_state else 0
+        self.attempt: int = self._saved_state[1]["attempt"] if self._saved_state else 0
         self._seconds, self._at = 0.0, time.monotonic()
         self.watch = lambda _row: None
 
     def take_up(self, state: TrainingState) -> None:
         """Restore the state of an interrupted training, if there is one."""
-        if self._found:
-            state.take_up(*self._found)
-            self._found = None
+        if self._saved_state:
+            state.take_up(*self._saved_state)
+            self._saved_state = None
 
     def keep(self, state: TrainingState) -> None:
         """Save the state after an epoch, unless it was saved recently."""
@@ -131,7 +130,7 @@ class Checkpoint:
             return
         arrays, about = state.arrays(), state.about() | {"attempt": self.attempt}
         sealed = about | {"key": self._key, "digest": _digest(arrays, about)}
-        with suppress(OSError):  # the disk may be full: the training needs no checkpoint
+        with suppress(OSError):  # the disk may be full; the training can do without checkpoint
             save_arrays(self._path, arrays, sealed)
         self._at = time.monotonic()
         self._seconds = self._at - start
@@ -145,7 +144,7 @@ class Checkpoint:
             about = load_about(self._path, "key", "digest", "attempt")
             key, digest = about.pop("key"), about.pop("digest")
             arrays = load_arrays(self._path) if key == self._key else {}
-        except InputError:  # none, or a power cut left half of it
+        except InputError:  # missing, or incomplete after a power failure
             return None
         return (arrays, about) if key == self._key and digest == _digest(arrays, about) else None
 
@@ -154,9 +153,9 @@ class Checkpoint:
 def checkpoint_beside(output: Path, key: str, say: Callable[[str], None]) -> Iterator[Checkpoint]:
     """Yield the checkpoint of the training that writes `output`, `.NAME.checkpoint` beside it.
 
-    It is removed when the block ends, unless by an interruption: after an `InputError` the same
-    training would fail again. `key` is the fingerprint of all inputs of the training, see
-    `belong.runtime.fingerprint`; `say` is called with a line on where the training resumes.
+    The file is removed when the block ends, except after an interruption; after an `InputError` the
+    same training would fail again. `key` is the fingerprint of all inputs of the training, see
+    `belong.runtime.fingerprint`; `say` is called with a line about the resumed training.
     """
     checkpoint = Checkpoint(output.with_name(f".{output.name}.checkpoint"), key)
     if checkpoint.epochs:
@@ -171,7 +170,7 @@ def checkpoint_beside(output: Path, key: str, say: Callable[[str], None]) -> Ite
 
 
 def _below(kind: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors KIND/NAME by NAME, in their order."""
+    """Return NAME -> tensor for the tensors KIND/NAME, in their order."""
     start = f"{kind}/"
     return {name.removeprefix(start): x for name, x in tensors.items() if name.startswith(start)}
 

@@ -14,7 +14,7 @@ def choose(name: str) -> torch.device:
     """Return the device called `name`: "cpu", "cuda", or "auto" for a GPU if there is one.
 
     Raises:
-        InputError: "cuda" was asked for and there is none.
+        InputError: `name` is "cuda", and there is no GPU.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -26,33 +26,33 @@ def choose(name: str) -> torch.device:
 def compute_repeatably(threads: int, math: str) -> None:
     """Make equal inputs give equal bytes: fixed thread count, deterministic kernels.
 
-    One and two threads add numbers in different orders and give different last bits, so the
-    count is a parameter and not the number of cores at hand.
+    The order of summation, and thus the last bits, depend on the thread count, so the count is a
+    parameter instead of the number of cores.
 
     Args:
-        threads: of torch, NumPy and SciPy.
+        threads: thread count of torch, NumPy and SciPy.
         math: "portable" or "fast".
 
     Raises:
-        InputError: "portable", and this process computes otherwise.
+        InputError: `math` is "portable", and this process uses other code paths.
     """
     portable_math.check(math)
     use_threads(threads)
     # The same as use_deterministic_algorithms(True), which imports torch's compiler: 1.3 s.
     torch.set_deterministic_debug_mode("error")
-    # It would write into every new tensor before its values; nothing here reads any before.
+    # It would fill every new tensor, while no code here reads uninitialized memory.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 def use_threads(threads: int) -> None:
-    """Compute with so many threads, in torch, NumPy and SciPy."""
+    """Set the thread count of torch, NumPy and SciPy."""
     torch.set_num_threads(threads)
     threadpool_limits(threads, "blas")
 
 
 @contextmanager
 def callers_settings() -> Iterator[None]:
-    """Restore torch's settings and global generators at the end, which belong to the caller."""
+    """Restore the caller's torch settings and global generators when the block ends."""
     threads, mode = torch.get_num_threads(), torch.get_deterministic_debug_mode()
     fills = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     generators = torch.random.fork_rng(range(torch.cuda.device_count()))

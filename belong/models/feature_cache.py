@@ -1,12 +1,12 @@
-"""Cache the vectors of embedded images on disk between runs.
+"""Cache the embeddings of images on disk between runs.
 
-A second `fit`, another lambda, `clean` and `score` of known photos then cost no pass of the
-backbone, and give the same bytes. The key of a vector is a hash of the pixels and of all that
-computes: the backbone, the code, torch and the processor. The file is SQLite's, in the user's cache
-directory; several processes may use it. It is never needed: where it cannot be read or written,
-all is computed.
+A second `fit`, another lambda, `clean` and `score` of known photos then need no pass of the
+backbone, and give the same bytes. The key of an embedding is a hash of the pixels and of everything
+else that it depends on: backbone, code, torch and processor. The file is an SQLite database in the
+user's cache directory, which several processes may use. It is optional: if it cannot be read or
+written, all embeddings are computed.
 
-The variable BELONG_CACHE names another folder; `off` turns the cache off.
+The environment variable BELONG_CACHE names another folder; `off` turns the cache off.
 """
 
 import hashlib
@@ -32,14 +32,14 @@ from belong.runtime.fingerprint import sha256
 from belong.runtime.text import on_stderr, printable
 
 VARIABLE, OFF = "BELONG_CACHE", "off"
-FILE = "vectors-1.sqlite"  # another format of its rows has another name
+FILE = "vectors-1.sqlite"  # the name changes with the format of the rows
 MAX_BYTES = 1 << 30  # about 180,000 images on EfficientNet-Lite0
-KEPT_SHARE = 0.9  # of these bytes, when vectors have to go
-AT_ONCE = 512  # images: what an interruption loses
+KEPT_SHARE = 0.9  # share of these bytes that remains after a cleanup
+AT_ONCE = 512  # images per write; an interruption loses at most this many
 CHECK_BYTES = 8
-WAIT_SECONDS = 10.0  # for another process that writes
-USE_SECONDS = 3600.0  # a vector's last use is kept to within an hour: a hit seldom writes
-VARIABLES_AT_ONCE = 500  # of a statement; SQLite allows 999 in its older versions
+WAIT_SECONDS = 10.0  # maximum waiting time for another process that writes
+USE_SECONDS = 3600.0  # precision of the last use of a vector, so that reading seldom writes
+VARIABLES_AT_ONCE = 500  # variables per statement; older versions of SQLite allow 999
 
 TABLE = """
 CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, used REAL NOT NULL, vector BLOB NOT NULL)
@@ -52,7 +52,7 @@ class FeatureCache:
     """A file of vectors by key.
 
     Attributes:
-        path: the file; it and its folder are made at the first use.
+        path: the file; it and its folder are created at the first use.
         max_bytes: maximum size; the least recently used vectors are removed first.
     """
 
@@ -69,11 +69,11 @@ class FeatureCache:
                 chunk = keys[at : at + VARIABLES_AT_ONCE]
                 marks = ", ".join("?" * len(chunk))
                 query = f"SELECT key, used, vector FROM vectors WHERE key IN ({marks})"  # noqa: S608
-                for key, used, value in database.execute(query, chunk):
-                    vector = _unpacked(key, value)
+                for key, used_bytes, value in database.execute(query, chunk):
+                    vector = _unpack(key, value)
                     if vector is not None:
                         rows[key] = vector
-                        stale += [(now, key)] if abs(now - used) > USE_SECONDS else []
+                        stale += [(now, key)] if abs(now - used_bytes) > USE_SECONDS else []
             with database:
                 database.executemany("UPDATE vectors SET used = ? WHERE key = ?", stale)
 
@@ -84,7 +84,7 @@ class FeatureCache:
     def keep(self, keys: Sequence[bytes], vectors: np.ndarray) -> None:
         """Store vectors (n, v) float32 under n keys; disk errors are ignored."""
         now = time.time()
-        rows = [(key, now, _packed(key, row)) for key, row in zip(keys, vectors, strict=True)]
+        rows = [(key, now, _pack(key, row)) for key, row in zip(keys, vectors, strict=True)]
 
         def write(database: sqlite3.Connection) -> None:
             with database:
@@ -98,24 +98,24 @@ class FeatureCache:
             database.execute(f"PRAGMA {name}").fetchone()[0]
             for name in ("page_size", "freelist_count", "page_count")
         )
-        used = (pages - free) * size  # the file keeps the pages that are free, for the next rows
-        if used > self.max_bytes:
+        used_bytes = (pages - free) * size  # free pages stay in the file for later rows
+        if used_bytes > self.max_bytes:
             (count,) = database.execute("SELECT count(*) FROM vectors").fetchone()
-            surplus = int(count * (1 - KEPT_SHARE * self.max_bytes / used)) + 1
+            surplus = int(count * (1 - KEPT_SHARE * self.max_bytes / used_bytes)) + 1
             oldest = "SELECT key FROM vectors ORDER BY used LIMIT ?"
             with database:
                 database.execute(f"DELETE FROM vectors WHERE key IN ({oldest})", (surplus,))  # noqa: S608
 
     def _use(self, work: Callable[[sqlite3.Connection], None]) -> None:
-        """Open the file and do some work; do without it where the file or the disk does not serve.
+        """Open the file and call `work`; skip it if the file or the disk is not usable.
 
-        A connection for each use: threads and forked processes share none.
+        Each use has its own connection, as threads and forked processes must not share one.
         """
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with closing(sqlite3.connect(self.path, timeout=WAIT_SECONDS)) as database:
                 database.execute("PRAGMA journal_mode = WAL")
-                database.execute("PRAGMA synchronous = OFF")  # each vector carries its own check
+                database.execute("PRAGMA synchronous = OFF")  # each vector has its own checksum
                 database.execute(TABLE)
                 database.execute(INDEX)
                 work(database)
@@ -131,9 +131,9 @@ class FeatureCache:
 
 
 def users_cache() -> FeatureCache | None:
-    """Return the cache in the user's cache directory; None if it is turned off or there is none.
+    """Return the cache in the user's cache directory; None if turned off, or without a directory.
 
-    That directory is BELONG_CACHE, or `belong` in XDG_CACHE_HOME or else in ~/.cache
+    The directory is BELONG_CACHE, or `belong` in XDG_CACHE_HOME or in ~/.cache
     (https://specifications.freedesktop.org/basedir-spec).
     """
     folder = os.environ.get(VARIABLE, "")
@@ -142,10 +142,10 @@ def users_cache() -> FeatureCache | None:
     if folder:
         return FeatureCache(Path(folder) / FILE)
     base = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    if not base.is_absolute():  # the specification has relative paths ignored
+    if not base.is_absolute():  # relative paths are ignored, as the specification requires
         try:
             base = Path.home() / ".cache"
-        except RuntimeError:  # a user without a home
+        except RuntimeError:  # the user has no home folder
             return None
     return FeatureCache(base / "belong" / FILE)
 
@@ -160,11 +160,11 @@ def cached(
     """Return the vectors (n, v) float32 of images (n, ch, h, w) uint8, on the CPU.
 
     Args:
-        vectors_of: images (m, ch, h, w) -> vectors (m, v); it is given those that are not kept,
-            each once. Its bytes for an image must not depend on the other images.
-        images: on the CPU. Without any, `vectors_of` is called once.
-        cache: None computes all.
-        context: of `context_of`: what the vectors depend on besides the pixels.
+        vectors_of: images (m, ch, h, w) -> vectors (m, v); called with images that are not in the
+            cache, each once. Its bytes for an image must not depend on the other images.
+        images: on the CPU. Without images, `vectors_of` is called once.
+        cache: the cache; None computes all vectors.
+        context: the result of `context_of`.
     """
     if cache is None or not len(images):
         return vectors_of(images)
@@ -187,7 +187,7 @@ def _cached(
 
 
 def context_of(digest: str, device: torch.device) -> bytes:
-    """Return all inputs but the pixels that the vectors of this backbone depend on."""
+    """Return all inputs, except the pixels, that the vectors of a backbone depend on."""
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
     parts = (
         digest,
@@ -216,13 +216,13 @@ def _key(context: bytes, image: np.ndarray) -> bytes:
     return total.digest()
 
 
-def _packed(key: bytes, vector: np.ndarray) -> bytes:
+def _pack(key: bytes, vector: np.ndarray) -> bytes:
     content = np.ascontiguousarray(vector, dtype="<f4").tobytes()
     return _check(key, content) + content
 
 
-def _unpacked(key: bytes, value: bytes) -> np.ndarray | None:
-    """Return the vector in a value; None if it is not as it was written."""
+def _unpack(key: bytes, value: bytes) -> np.ndarray | None:
+    """Return the vector in a value; None if the value is damaged."""
     check, content = value[:CHECK_BYTES], value[CHECK_BYTES:]
     if check != _check(key, content):
         return None

@@ -1,8 +1,7 @@
 """Compute the outputs of a frozen backbone and of the trained networks for images.
 
-`embed_parts` and `extract_parts` do it for all parts of the data, one after the other: what the
-pipeline and `belong fit` call. The parts come lazily, so that the images of one at a time are in
-memory.
+The pipeline and `belong fit` call `embed_parts` and `extract_parts` for all parts of the data.
+Parts are processed one by one, so that the images of one part at a time are in memory.
 """
 
 from collections.abc import Iterable
@@ -23,7 +22,7 @@ from belong.models.inference import batch_for, in_full_batch
 from belong.runtime.parallel import parallel_map
 from belong.runtime.progress import bar
 
-HEAD = "anomaly/head"  # the part whose features train the supervised head; nothing else needs it
+HEAD = "anomaly/head"  # the part that trains the supervised head, and has no other use
 
 
 def embed_parts(
@@ -33,7 +32,7 @@ def embed_parts(
     device: torch.device,
     cache: FeatureCache | None = None,
 ) -> dict[str, np.ndarray]:
-    """Return `PART/vectors` (n, v) float32 of each part, a name and images (n, ch, h, w) uint8.
+    """Embed each part, a name and images (n, ch, h, w) uint8: `PART/vectors` (n, v) float32.
 
     Raises:
         InputError: the backbone cannot take images of this size.
@@ -53,10 +52,10 @@ def extract_parts(
     device: torch.device,
     description: str | None = "extract",
 ) -> dict[str, np.ndarray]:
-    """Return the views of each part by name, as `belong.models.activations.Views.arrays` has them.
+    """Return the views of each part, in the form of `belong.models.activations.Views.arrays`.
 
-    Of the anomalies that train the supervised head, the features only. A part is a name, what the
-    network takes (see `extract`), and images (n, ch, h, w) uint8. Both networks move to `device`.
+    The part that trains the supervised head has only features. A part is a name, the inputs of the
+    network (see `extract`), and images (n, ch, h, w) uint8. Both networks are moved to `device`.
     """
     network.to(device)
     autoencoder.to(device)
@@ -81,9 +80,9 @@ def embed(
 ) -> Tensor:
     """Return the backbone's vectors (n, v) float32 of images (n, ch, h, w) uint8, on the CPU.
 
-    On a CPU each batch is computed by one thread, and `jobs` batches at once, as many as there are
-    processors if None: the bytes are those of one processor. Vectors that `cache` has are not
-    computed; the others are added to it. `description` is the label of the progress bar.
+    On a CPU, each batch is computed by one thread, and `jobs` batches run in parallel (None: one
+    per processor), so the bytes do not depend on `jobs`. Vectors in `cache` are not computed;
+    others are added to it. `description` is the label of the progress bar.
 
     Raises:
         InputError: the backbone cannot take images of this size.
@@ -122,8 +121,8 @@ def extract(
 ) -> Views:
     """Return the views of n images, on the CPU; both networks are trained, and on `device`.
 
-    The classifier takes `inputs`: the images (n, ch, h, w) uint8, or what a frozen backbone made
-    of them.
+    `inputs` are the inputs of the classifier: images (n, ch, h, w) uint8, or their embeddings by a
+    frozen backbone.
     """
     network.eval()
     layers = forward_pass(

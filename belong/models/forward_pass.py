@@ -18,17 +18,17 @@ def forward_pass(
 ) -> list[Tensor]:
     """Call `function` for each batch; return the concatenated tensors (n, ...) on the CPU.
 
-    The last batch is filled with copies of its last row: what is computed of a row depends, to the
-    last bit, on no other row, nor on how many there are.
+    The last batch is padded with copies of its last row, so that the result of a row is
+    bit-identical for any other rows and any number of rows.
 
     Args:
         function: tensors (b, ...) on the device, a batch of each of `inputs` -> tensors (b, ...).
-            It sets its network to evaluation mode, and may raise to stop the pass.
+            It sets its network to evaluation mode, and may raise an error to stop the pass.
         inputs: tensors (n, ...), moved to the device batch by batch. Without rows, `function` is
             called once with an empty batch.
         batch_size: rows per batch.
-        device: of the network.
-        description: of the progress bar; None for no bar.
+        device: the device of the network.
+        description: label of the progress bar; None for no bar.
     """
     outputs = []
     with bar(len(inputs[0]), description, "image") as progress:
@@ -41,6 +41,6 @@ def forward_pass(
 
 
 def filled(rows: Tensor, size: int) -> Tensor:
-    """Return up to `size` rows (n, ...) and copies of the last: (size, ...); none stay none."""
+    """Pad up to `size` rows (n, ...) with copies of the last: (size, ...); zero rows stay zero."""
     missing = size - len(rows) if len(rows) else 0
     return torch.cat([rows, rows[-1:].expand(missing, *rows.shape[1:])]) if missing else rows

@@ -1,14 +1,14 @@
 """Copy a network for inference: the same values with fewer passes over memory.
 
-A batch normalization is a scale and a shift once nothing is learned: the convolution before it can
-do both. oneDNN, with which torch computes convolutions on a CPU, can apply the activation while a
-result is still in the processor's registers. torch calls that from its compiler alone, which takes
-seconds to start; here its operator is called as it is.
+At inference, a batch normalization is a scale and a shift, which can be merged into the preceding
+convolution. oneDNN, which computes torch's convolutions on a CPU, can also apply the activation
+while a result is in the processor's registers. torch uses this feature only in its compiler, which
+takes seconds to start; here the operator is called directly.
 
-Measured on one thread of an AMD EPYC (Zen 4) that was busy otherwise, 224 px, PyTorch 2.15, medians
-in images per second: EfficientNet-Lite0 as timm computes it 36, here 71, in bfloat16 115;
-EfficientNet-B0 as torchvision computes it, folded, 38. `python -m benchmarks embed-lite0
-embed-lite0-bfloat16 embed-b0` measures again, beside ONNX Runtime.
+Medians in images per second on one thread of an AMD EPYC (Zen 4) under other load, 224 px, PyTorch
+2.15: EfficientNet-Lite0 in timm 36, here 71, in bfloat16 115; EfficientNet-B0 in torchvision,
+folded, 38. `python -m benchmarks embed-lite0 embed-lite0-bfloat16 embed-b0` measures again, with a
+comparison to ONNX Runtime.
 """
 
 import copy
@@ -35,14 +35,14 @@ from belong.runtime.errors import InputError
 
 Module = TypeVar("Module", bound=nn.Module)
 
-# Images at once. More leave the processor's cache, and glibc returns the memory of larger maps to
-# the system after each layer; fewer do not amortize what Python takes.
+# Images per batch. Larger batches exceed the processor's cache, and glibc returns the memory of
+# larger maps to the system after each layer. Smaller batches do not amortize the time of Python.
 CPU_BATCH, GPU_BATCH = 4, 16
 DTYPES = (torch.float32, torch.bfloat16)
 
-# Modules that one forward pass calls directly one after the other, by the class that calls them:
-# a convolution, its batch normalization if there is one, and what follows. Read from timm's code;
-# a subclass may do otherwise and is left as it is.
+# Modules that a forward pass calls consecutively, by the class that calls them: a convolution, its
+# batch normalization, if any, and the next module. They are taken from timm's code; a subclass may
+# differ, and is not changed.
 CHAINS: dict[type[nn.Module], tuple[tuple[str, ...], ...]] = {
     ConvNormAct: (("conv", "bn"),),
     efficientnet.EfficientNet: (("conv_stem", "bn1"), ("conv_head", "bn2")),
@@ -71,7 +71,7 @@ CHAINS: dict[type[nn.Module], tuple[tuple[str, ...], ...]] = {
     ),
 }
 
-# What oneDNN can apply to a result: its name and numbers.
+# Activations that oneDNN can apply to a result: name and parameters.
 Attribute = tuple[str, list[float]]
 NOTHING: Attribute = "none", []
 ATTRIBUTES: dict[type[nn.Module], Attribute] = {
@@ -87,20 +87,19 @@ ATTRIBUTES: dict[type[nn.Module], Attribute] = {
 
 
 def for_inference(module: Module, *, dtype: torch.dtype = torch.float32) -> Module:
-    """Return a copy for use without learning, with its normalizations and activations merged.
+    """Return a copy for inference, with merged normalizations and activations.
 
-    The copy has the methods and children of the original. Merged are the blocks in `CHAINS`; all
-    else stays as it is. Its values differ from those of the original by less than 1e-4 of the
-    largest in float32, and by about 2e-2 in bfloat16, which takes half the time on processors
-    that compute in it. Where oneDNN does not compute, as on a GPU, the activations stay steps of
-    their own.
+    The copy has the methods and children of the original. The blocks in `CHAINS` are merged; all
+    other modules are unchanged. The values differ from those of the original by less than 1e-4 of
+    the largest value in float32, and by about 2e-2 in bfloat16, which takes half the time on
+    processors that support it. Without oneDNN, as on a GPU, the activations are not merged.
 
     Args:
         module: any network.
-        dtype: of weights and inputs: float32 or bfloat16.
+        dtype: type of weights and inputs: float32 or bfloat16.
 
     Raises:
-        InputError: another dtype, or one that this processor does not compute in.
+        InputError: the type is another one, or not supported by the processor.
     """
     check_dtype(dtype)
     merged = copy.deepcopy(module).eval().requires_grad_(False)
@@ -111,10 +110,10 @@ def for_inference(module: Module, *, dtype: torch.dtype = torch.float32) -> Modu
 
 
 def check_dtype(dtype: torch.dtype) -> None:
-    """Refuse a type of numbers that this processor does not compute in.
+    """Refuse a type of numbers that the processor does not support.
 
     Raises:
-        InputError: says which type came, and which were expected.
+        InputError: the type is not supported.
     """
     if dtype not in DTYPES:
         expected = " or ".join(str(one).removeprefix("torch.") for one in DTYPES)
@@ -129,25 +128,25 @@ def check_dtype(dtype: torch.dtype) -> None:
 
 
 def batch_for(device: torch.device) -> int:
-    """Return how many images pass at once where nothing is learned."""
+    """Return the batch size for inference."""
     return CPU_BATCH if device.type == "cpu" else GPU_BATCH
 
 
 def in_full_batch(function: Callable[[Tensor], Tensor], rows: Tensor, *, batch_size: int) -> Tensor:
-    """Return `function` of up to `batch_size` rows (n, ...), called with that many: (n, ...).
+    """Call `function` with up to `batch_size` rows, padded to this size: (n, ...) -> (n, ...).
 
-    Batches of another size may be computed in another order, and the last bits of a row would
-    depend on how many are beside it. An empty batch stays empty.
+    With other batch sizes, the order of summation, and thus the last bits of a row, may differ. An
+    empty batch stays empty.
     """
     return function(filled(rows, batch_size))[: len(rows)]
 
 
 class MergedConv2d(nn.Module):
-    """A convolution, and the batch normalization and activation after it, as one module.
+    """A convolution with the subsequent batch normalization and activation, as one module.
 
     Attributes:
-        weight: (out, in / groups, kh, kw), with the normalization's scale, and
-        bias: (out,), with its shift; None if there is none.
+        weight: (out, in / groups, kh, kw), with the scale of the normalization.
+        bias: (out,), with the shift of the normalization; None without a shift.
     """
 
     weight: Tensor
@@ -169,11 +168,11 @@ class MergedConv2d(nn.Module):
         self.is_same = isinstance(conv, Conv2dSame)
         self.stride, self.dilation = list(conv.stride), list(conv.dilation)
         self.padding, self.groups = [int(pixels) for pixels in conv.padding], conv.groups
-        # Height and width of the maps it is for, the weight in oneDNN's order, and the padding.
+        # Height and width of the maps, the weight in oneDNN's layout, and the padding.
         self._packed: tuple[tuple[int, int], Tensor, list[int]] | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        """(n, in, h, w) -> (n, out, h', w')."""
+        """Return the convolution of x: (n, in, h, w) -> (n, out, h', w')."""
         if not _runs_in_onednn(x):
             return self._plain(x)
         weight, padding = self._prepared(x)
@@ -193,9 +192,9 @@ class MergedConv2d(nn.Module):
         return activated
 
     def _prepared(self, x: Tensor) -> tuple[Tensor, list[int]]:
-        """Return the weight and the padding for maps of this size; they are kept for the next."""
-        size, kept = (x.shape[2], x.shape[3]), self._packed
-        if kept is None or kept[0] != size:
+        """Return the weight and the padding for maps of this size; keep them for the next call."""
+        size, cached_weight = (x.shape[2], x.shape[3]), self._packed
+        if cached_weight is None or cached_weight[0] != size:
             weight, padding = self.weight, self.padding
             if self.is_same:
                 weight, padding = self._padded_evenly(size)
@@ -203,15 +202,15 @@ class MergedConv2d(nn.Module):
                 weight.contiguous(memory_format=torch.channels_last), padding, self.stride,
                 self.dilation, self.groups, list(x.shape),
             )  # fmt: skip
-            self._packed = kept = size, packed, padding  # in one step, for other threads
-        return kept[1:]
+            self._packed = cached_weight = size, packed, padding  # in one step, for other threads
+        return cached_weight[1:]
 
     def _padded_evenly(self, size: Sequence[int]) -> tuple[Tensor, list[int]]:
-        """Return a weight and a padding, the same on both sides, that do what "same" does.
+        """Return a weight and a symmetric padding that are equivalent to the padding "same".
 
-        TensorFlow pads one pixel more at the end of an axis than at its start, where the sum is
-        odd; oneDNN is given one number. A zero before the kernel moves it by a pixel, which saves
-        a copy of the maps with their edge.
+        TensorFlow pads one more pixel at the end of an axis if the total is odd, while oneDNN
+        supports one number per axis. A zero before the kernel shifts it by a pixel, which saves a
+        padded copy of the maps.
         """
         weight, padding = self.weight, list[int]()
         for axis, pixels in enumerate(size):
@@ -224,12 +223,12 @@ class MergedConv2d(nn.Module):
         return weight, padding
 
     def _apply(self, fn: Any, recurse: bool = True) -> "MergedConv2d":
-        self._packed = None  # made of the weight before it moved
+        self._packed = None  # it depends on the weight before the move
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return self
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out what copies and pickles cannot hold and the next pass makes."""
+        """Leave out the packed weight, which cannot be copied or pickled."""
         return {**self.__dict__, "_packed": None}
 
 
@@ -240,16 +239,16 @@ def _runs_in_onednn(x: Tensor) -> bool:
         and x.ndim == 4
         and x.numel() > 0
         and torch.backends.mkldnn.is_available()
-        and torch.backends.mkldnn.enabled  # a caller may have switched it off
+        and torch.backends.mkldnn.enabled  # a caller may have turned it off
         and not (torch.is_grad_enabled() and x.requires_grad)
     )
 
 
-# --- what can be merged -------------------------------------------------------------------------
+# --- merging ------------------------------------------------------------------------------------
 
 
 def _chains(block: nn.Module) -> Iterator[tuple[nn.Module, list[str]]]:
-    """Yield parents, and the names of their modules that are called one after the other."""
+    """Yield parents, and the names of their modules that are called consecutively."""
     if type(block) is Conv2dNormActivation:
         yield block, _names(block)
     for chain in CHAINS.get(type(block), ()):
@@ -286,7 +285,7 @@ def _merge(parent: nn.Module, names: Sequence[str]) -> None:
 
 
 def _taken_out(parent: nn.Module, names: Sequence[str]) -> nn.Module:
-    """Return the activation that comes first in a chain; an identity takes its place."""
+    """Return the first module of a chain if it is an activation, and replace it by an identity."""
     for name in names:
         module: nn.Module | None = getattr(parent, name, None)
         if module is None or type(module) not in ATTRIBUTES or _has_hooks(module):
@@ -300,7 +299,7 @@ def _taken_out(parent: nn.Module, names: Sequence[str]) -> nn.Module:
 def _is_known_conv(module: nn.Module | None) -> TypeGuard[nn.Conv2d]:
     if not isinstance(module, nn.Conv2d) or _has_hooks(module):
         return False
-    if type(module) is Conv2dSame:  # one step of a dilated kernel is more than a pixel
+    if type(module) is Conv2dSame:  # a step of a dilated kernel is larger than a pixel
         return set(module.dilation) == {1}
     is_plain = type(module) is nn.Conv2d and module.padding_mode == "zeros"
     return is_plain and not isinstance(module.padding, str)

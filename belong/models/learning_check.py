@@ -1,8 +1,8 @@
 """Detect a classifier that does not learn, in its first epochs and after training.
 
-A dead network (ReLUs that are zero for every image) gives all images the same features. It gets no
-gradient any more, so that it stays as it is. A network that is merely at chance may still learn:
-it has until `PATIENCE` of its passes and `LEAST_STEPS` are over.
+A dead network, whose ReLUs are zero for every image, has the same features for all images. It gets
+no gradient, and cannot recover. A network that is only at chance may still learn, until `PATIENCE`
+of its epochs and `LEAST_STEPS` are over.
 """
 
 import math
@@ -16,11 +16,11 @@ from belong.models.chance_level import evenly_spaced, guessing_bound, is_at_chan
 from belong.models.forward_pass import forward_pass
 from belong.models.training_loop import Row, TrainingFailedError
 
-PATIENCE = 0.3  # of the passes: the rate has been at its highest, and has begun to fall
-LEAST_STEPS = 300  # of fewer, a training may not have learned anything yet
-LOOKED_AT = 512  # training images
+PATIENCE = 0.3  # share of the epochs; the learning rate has passed its maximum by then
+LEAST_STEPS = 300  # with fewer steps, a network may not have learned anything yet
+LOOKED_AT = 512  # number of examined training images
 OF_EACH_CLASS = 64
-EQUAL = 0.95  # of a class's images with the same features: its Gaussian has no spread
+EQUAL = 0.95  # maximum share of images of a class with equal features; the Gaussian needs a spread
 REMEDIES = (
     "more images of each class, pretrained weights (--weights), more passes (train.epochs) or a "
     "lower train.learning_rate"
@@ -32,10 +32,10 @@ class LearningCheck:
     """Check that a network learns during its training.
 
     Attributes:
-        network: on the device of the inputs.
-        inputs: (n, ch, h, w) or (n, v), of the training.
+        network: the network, on the device of the inputs.
+        inputs: (n, ch, h, w) or (n, v), the training inputs.
         labels: (n,) int64.
-        epochs: of the whole training.
+        epochs: number of epochs of the whole training.
         batch_size: images per step.
     """
 
@@ -77,7 +77,7 @@ class LearningCheck:
         """Refuse a trained network that is at chance on its training images.
 
         Raises:
-            TrainingFailedError: it is at chance.
+            TrainingFailedError: the network is at chance.
         """
         _, predictions, labels = self._look()
         if is_at_chance(predictions, labels):
@@ -113,7 +113,7 @@ class LearningCheck:
 
 
 def predict(network: Network, inputs: Tensor) -> tuple[Tensor, Tensor]:
-    """Return features (n, d) and predictions (n,), on the CPU; the network is set to evaluate."""
+    """Return features (n, d) and predictions (n,), on the CPU, in evaluation mode."""
     network.eval()
 
     def batch(rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -130,12 +130,12 @@ def check_held_out(network: Network, inputs: Tensor, labels: Tensor) -> None:
     """Refuse a network that is at chance on held-out images.
 
     Args:
-        network: trained.
-        inputs: (n, ch, h, w) or (n, v), held out of the training; none of the test.
+        network: the trained network.
+        inputs: (n, ch, h, w) or (n, v), held out of the training, without test images.
         labels: (n,) int64.
 
     Raises:
-        TrainingFailedError: it is at chance.
+        TrainingFailedError: the network is at chance.
     """
     _, predictions = predict(network, inputs)
     labels = labels.cpu()
@@ -149,12 +149,12 @@ def check_held_out(network: Network, inputs: Tensor, labels: Tensor) -> None:
 
 
 def _are_equal(features: Tensor) -> bool:
-    """Return whether all rows (n, d) are the same, up to rounding."""
+    """Return whether all rows (n, d) are equal, up to rounding."""
     spread = (features.amax(dim=0) - features.amin(dim=0)).max()
     return bool(spread <= 1e-6 * features.abs().max())
 
 
 def _largest_share(features: Tensor) -> float:
-    """Return the share of rows (n, d) that are exactly equal, of the most frequent row."""
+    """Return the share of the most frequent row among the rows (n, d)."""
     _, counts = features.unique(dim=0, return_counts=True)
     return float(counts.max()) / len(features)

@@ -8,13 +8,13 @@ from torch import Tensor
 def matrix_product(left: Tensor, right: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Return (m, k) times (k, n): (m, n).
 
-    On a CPU, NumPy computes it: OpenBLAS has one code path for all processors with AVX2, while
-    MKL in torch falls back to its oldest one, at a third of the rate, and is slow on AMD.
+    On a CPU, NumPy computes the product: OpenBLAS has one code path for all processors with AVX2,
+    while MKL in torch uses its oldest code path, at a third of the speed, and is slow on AMD.
 
     Args:
-        left: of any device and floating type.
-        right: of the same.
-        out: where to write the product, (m, n).
+        left: (m, k), of any device and floating-point type.
+        right: (k, n), of the same device and type.
+        out: (m, n), for the product.
     """
     if left.device.type != "cpu":
         return torch.mm(left, right, out=out)

@@ -1,7 +1,7 @@
 """List all networks by name.
 
-A new one for images is a file belong/models/NAME.py with a subclass of `FromScratch`, and NAME in
-`belong.parameters.FROM_SCRATCH`: parameters are checked before torch is loaded.
+A new network for images is a file belong/models/NAME.py with a subclass of `FromScratch`, and NAME
+in `belong.parameters.FROM_SCRATCH`, as parameters are checked before torch is loaded.
 """
 
 import copy
@@ -50,7 +50,7 @@ def build(
         inputs: images (n, ch, h, w) uint8; vectors (n, v) for a network on a frozen backbone.
         classes: c.
         embedding: units of the layer above a frozen backbone.
-        backbone: for the two networks with one; copied if it is trained.
+        backbone: for the two networks with a backbone; copied if it is trained.
 
     Raises:
         InputError: the network cannot take images of this size.

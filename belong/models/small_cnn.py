@@ -1,7 +1,7 @@
-"""A small convolutional network for photos, trained from scratch on two cores within minutes.
+"""Define a small convolutional network for photos, trained from scratch in minutes on two cores.
 
 Four convolutions, each with batch normalization (Ioffe and Szegedy, 2015,
-https://arxiv.org/abs/1502.03167) and ReLU. The first has a stride of 2; behind the others
+https://arxiv.org/abs/1502.03167) and ReLU. The first has a stride of 2; after each of the others,
 max-pooling halves the maps:
 64 x 64 pixels - 16 maps of 32 x 32 - 32 of 16 x 16 - 64 of 8 x 8 - 128 of 4 x 4 - their 128 means -
 84 - c. The features are the 84 values after their ReLU.
@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from belong.models.base import FromScratch
 from belong.runtime.errors import InputError
 
-WIDTHS = (16, 32, 64, 128)  # maps of each stage
-EARLY = 1  # the stage whose means are the early layer
+WIDTHS = (16, 32, 64, 128)  # number of maps of each stage
+EARLY = 1  # index of the stage whose means are the early layer
 FEATURES = 84
 EPSILON = 1e-5  # added to the variance of a batch
-# Below it one place is left in the last stage, and a batch of one image has no spread there.
+# With smaller images, one position remains in the last stage, without variance in a batch of one.
 LEAST_SIDE_PX = 32
 
 
@@ -54,9 +54,9 @@ class SmallCnn(FromScratch):
         return cls(classes=classes, channels=channels)
 
     def layers(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(n, ch, h, w) uint8 -> means of stage 1 (n, 32), of stage 3 (n, 128), features (n, 84).
+        """Return means of stage 1 (n, 32), of stage 3 (n, 128) and features (n, 84) of images.
 
-        All after their ReLU.
+        All are values after their ReLU.
         """
         x = self.standardized(inputs)
         means = []
@@ -64,7 +64,7 @@ class SmallCnn(FromScratch):
             zip(self.convolutions, self.norms, strict=True)
         ):
             x = norm(convolution(x))
-            # ReLU after the pooling: the same values, on a quarter of the places.
+            # ReLU after the pooling gives the same values at a quarter of the positions.
             x = F.relu(F.max_pool2d(x, 2) if stage else x)
             means.append(x.mean(dim=(2, 3)))
         return means[EARLY], means[-1], F.relu(self.embedding(means[-1]))

@@ -1,8 +1,8 @@
 """Train a classifier with cross entropy + lambda x center loss (paper A, eq. 1 and 2).
 
-`fit_classifier` builds a network, draws its weights and trains it: what the pipeline, `belong fit`
-and `belong clean` call. A training that fails (the loss diverges, the network dies or learns
-nothing) starts again at a lower rate.
+The pipeline, `belong fit` and `belong clean` call `fit_classifier`, which builds a network, draws
+its weights and trains it. A training that fails (the loss diverges, the network dies or learns
+nothing) starts again with a lower learning rate.
 """
 
 from collections.abc import Callable
@@ -24,8 +24,8 @@ from belong.parameters import TrainSection
 from belong.runtime.errors import InputError
 from belong.runtime.text import say
 
-ATTEMPTS = 4  # at a training, each at the rate of the one before it
-DIVISOR = 4  # by this
+ATTEMPTS = 4  # maximum number of attempts at a training
+DIVISOR = 4  # the learning rate of each attempt is divided by this for the next
 
 
 class TrainingOptions(TrainSection):
@@ -33,8 +33,8 @@ class TrainingOptions(TrainSection):
 
     Attributes:
         lambda_: weight of the center loss, >= 0.
-        optimizer: see `optimizer_of`. It is no parameter of params.yaml: of the training recipes
-            that reports/normalized compares, one with `sgd` is chosen.
+        optimizer: see `optimizer_of`. It is no parameter of params.yaml; the recipe that
+            reports/normalized selects among several uses `sgd`.
     """
 
     lambda_: float
@@ -65,22 +65,22 @@ def fit_classifier(
         inputs: (n, ch, h, w) uint8 images, or (n, v) float32 vectors of a frozen backbone, on the
             CPU, like all tensors here.
         labels: (n,) int64, 0..c-1.
-        held_out: inputs and labels, evaluated after each epoch. They select nothing, but a
-            network at chance on them may be refused.
-        network: its name in `belong.models.registry.NETWORKS`.
+        held_out: inputs and labels, evaluated after each epoch. They are not used for selection,
+            but a network at chance on them may be refused.
+        network: name in `belong.models.registry.NETWORKS`.
         classes: c.
-        options: of the training.
+        options: the training options.
         generator: on the CPU; draws the weights, the order of the inputs, shifts and flips.
-        device: to train on.
-        backbone: of a network with one; not modified.
+        device: device for the training.
+        backbone: for a network with a backbone; not modified.
         checkpoint: to resume from, and to save progress in.
         refuses_chance: whether to refuse a network that ends at chance on the training or
             held-out images. A caller that checks the result itself may pass False.
-        description: of the progress bar; None shows none.
+        description: label of the progress bar; None shows none.
 
     Raises:
-        InputError: the network cannot take images of this size, vectors cannot be shifted,
-            each attempt failed, or the network is refused.
+        InputError: the network cannot take images of this size, `inputs` are embeddings, which
+            cannot be shifted, all attempts failed, or the network is refused.
     """
     start = generator.get_state()
 
@@ -88,12 +88,12 @@ def fit_classifier(
         generator.set_state(start)
         if checkpoint:
             checkpoint.attempt = number
-        built = build(
+        new_network = build(
             network, inputs, classes=classes, embedding=options.embedding, backbone=backbone
         )
-        built.initialize(inputs, generator)
+        new_network.initialize(inputs, generator)
         history = train_classifier(
-            built.to(device),
+            new_network.to(device),
             inputs.to(device),
             labels.to(device),
             (held_out[0].to(device), held_out[1].to(device)),
@@ -103,16 +103,16 @@ def fit_classifier(
             description=description,
         )
         learning = LearningCheck(
-            built, inputs.to(device), labels.to(device), options.epochs, options.batch_size
+            new_network, inputs.to(device), labels.to(device), options.epochs, options.batch_size
         )
         is_last = number == ATTEMPTS - 1
         if refuses_chance or not is_last:
             learning.at_end()
-        # Without a slower attempt the detectors of other layers may still do; `mahalanobis.fit`
-        # says which class has no spread.
+        # After the last attempt, the detectors on other layers may still work; `mahalanobis.fit`
+        # reports a class without spread.
         if not is_last and not learning.has_spread():
             raise TrainingFailedError("all images of a class have the same features after training")
-        return built, history
+        return new_network, history
 
     trained, history = _first_success(attempt, options, checkpoint.attempt if checkpoint else 0)
     if refuses_chance:
@@ -167,16 +167,15 @@ def train_classifier(
 
     The optimizer is that of `optimizer_of`, with a one-cycle schedule. The paper names none.
 
-    The arguments are those of `fit_classifier`, all tensors on the device of the network, and
-    `description`, of the progress bar; None shows none.
+    The arguments are those of `fit_classifier`, with all tensors on the device of the network.
 
     Returns:
         For each epoch `epoch`, the means per image `loss`, `cross_entropy` and `center_loss`, and
-        the shares `accuracy` and `calibration_accuracy` (of the inputs held out).
+        the shares `accuracy` and `calibration_accuracy` (on the held-out inputs).
 
     Raises:
         TrainingFailedError: the loss is no longer finite, or the network does not learn.
-        InputError: vectors cannot be shifted.
+        InputError: `inputs` are embeddings, which cannot be shifted.
     """
     shift_px, flip, lambda_ = options.shift_px, options.flip, options.lambda_
     moves = shift_px > 0 or flip

@@ -1,7 +1,7 @@
-"""The training loop of every network: epochs, batches, schedule, progress and checkpoints.
+"""Run the training loop of every network: epochs, batches, schedule, progress and checkpoints.
 
-A batch is a slice of a permutation of the rows, and no number leaves the device before the epoch
-ends.
+A batch is a slice of a permutation of the rows. No number is copied from the device before the end
+of an epoch.
 """
 
 import inspect
@@ -19,9 +19,9 @@ from belong.models.checkpoint import Checkpoint, TrainingState
 from belong.runtime.errors import InputError
 from belong.runtime.progress import bar
 
-Row = dict[str, float]  # of the history: the epoch, and what was measured in it
+Row = dict[str, float]  # row of the history: the epoch and its metrics
 Kind = TypeVar("Kind", bound=Optimizer)
-# The methods of an optimizer that torch wraps; besides them `step`, also run without gradients.
+# The methods of an optimizer that torch wraps, without `step`, which is also run without gradients.
 WRAPPED = "add_param_group", "zero_grad", "state_dict", "load_state_dict"
 SHOWN = "loss", "reconstruction_error", "accuracy"  # columns that the progress bar shows
 
@@ -35,11 +35,11 @@ class Objective:
     """The objective of a training.
 
     Attributes:
-        batch: rows (b,) of the training data -> the loss (), whose gradient is followed, and sums
-            (s,) over the rows.
+        batch: rows (b,) of the training data -> the loss () to minimize, and sums (s,) over the
+            rows.
         row: sums (s,) over all n rows of an epoch -> the columns of the history; the first is the
             loss.
-        name: of the loss, for the message about a non-finite loss.
+        name: name of the loss, for the message about a non-finite loss.
         remedy: the parameters that a user should then reduce.
         parts: further columns in this message.
         check: called with the columns of each epoch; raises `TrainingFailedError` to stop a
@@ -72,29 +72,29 @@ def train(
     """Train `network` in place, with a one-cycle schedule; return one row per epoch.
 
     Args:
-        network: on the device of the training data.
+        network: the network, on the device of the training data.
         objective: the loss and its measurements.
-        optimizer: of the network's weights; its rate is the maximum of the cycle.
-        n: rows of the training data.
+        optimizer: the optimizer of the network's weights; its rate is the maximum of the cycle.
+        n: number of rows of the training data.
         epochs: passes over the data.
         batch_size: rows per step; the last batch of an epoch may be smaller.
-        generator: on the CPU; orders the rows. Dropout and stochastic depth draw from torch's own
-            generators, which take its seed here and get their state back in the end.
-        description: of the progress bar; None for no bar.
+        generator: on the CPU; draws the order of the rows. Dropout and stochastic depth use torch's
+            global generators, which are seeded here and restored at the end.
+        description: label of the progress bar; None for no bar.
         warm_up: share of the steps with a rising rate, 0 to 1.
         cycle_momentum: whether the momentum falls while the rate rises.
         tensors: further tensors that the training changes in place, by name.
         checkpoint: to resume from, and to save progress in.
 
     Raises:
-        TrainingFailedError: the loss is no longer finite, or `objective.check` says so.
+        TrainingFailedError: the loss is no longer finite, or `objective.check` raises it.
     """
     device = next(network.parameters()).device
     steps = epochs * math.ceil(n / batch_size)
     schedule = OneCycleLR(
         optimizer,
         max_lr=optimizer.defaults["lr"],
-        # torch divides by zero where the rate rises for one step: that one, less one, is none.
+        # torch divides by zero if the rate rises for a single step.
         total_steps=steps + (steps * warm_up == 1),
         pct_start=warm_up,
         cycle_momentum=cycle_momentum,
@@ -139,10 +139,10 @@ def _check_finite(row: Row, objective: Objective) -> None:
 
 
 def eager(kind: type[Kind]) -> type[Kind]:
-    """Return an optimizer, such as torch.optim.Adam, with the same steps but without the compiler.
+    """Return an optimizer class, such as torch.optim.Adam, with the same steps but no compiler.
 
-    The methods of torch's own ask its compiler to leave them alone, and to ask it they import it:
-    1.3 s of each process that trains. It must not be handed to `torch.compile`, nor be
+    The methods of torch's optimizers import its compiler to exclude themselves from compilation,
+    which takes 1.3 s in each process. The result must not be used with `torch.compile`, and is not
     differentiable.
     """
     methods = {name: inspect.unwrap(getattr(kind, name)) for name in WRAPPED}

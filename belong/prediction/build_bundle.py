@@ -1,4 +1,4 @@
-"""Put a model together from what was trained, fitted and measured: only what its verdicts need."""
+"""Build a model from trained networks, fitted detectors and metrics, without unused arrays."""
 
 import sys
 from collections.abc import Collection, Mapping, Sequence
@@ -39,41 +39,41 @@ from belong.runtime import portable_math
 from belong.runtime.environment import versions
 from belong.runtime.errors import InputError
 
-# The registry says the same of its detectors, and would bring torch.
-CODED = {"reconstruction", "code_knn", "code_iforest"}  # they look at the autoencoder
+# The registry of detectors has the same information, but imports torch.
+CODED = {"reconstruction", "code_knn", "code_iforest"}  # detectors that need the autoencoder
 GAUSSIANS, HEAD = ("mahalanobis", "mahalanobis_min"), "mlp_head"
-NORMAL, ANOMALY, SYNTHETIC = "normal/test", "anomaly/test", "derived/"  # parts that are assessed
+NORMAL, ANOMALY, SYNTHETIC = "normal/test", "anomaly/test", "derived/"  # assessed parts
 HELD_OUT = "normal/calibration"
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """Everything that a model is put together from.
+    """The results of a fit from which a model is built.
 
     Attributes:
         images: (n, ch, h, w) uint8, the training images.
-        labels: (n,) int64, their classes, 0..c-1.
-        features: (n, d) float32, their features.
-        class_names: c.
-        shape: the keywords that the network is built with.
+        labels: (n,) int64, classes of the training images, 0..c-1.
+        features: (n, d) float32, features of the training images.
+        class_names: c class names.
+        shape: the keywords for building the network.
         network: the arrays of the classifier.
-        backbone: those of the backbone; used only if it is frozen.
-        backbone_card: what the backbone is, if there is one.
-        autoencoder: those of the autoencoder; used only if a detector needs it.
-        gaussians: those of `mahalanobis`.
-        head: those of `mlp_head`.
+        backbone: the arrays of the backbone; used only if it is frozen.
+        backbone_card: the description of the backbone, or None.
+        autoencoder: the arrays of the autoencoder; used only if a detector needs it.
+        gaussians: the arrays of `mahalanobis`.
+        head: the arrays of `mlp_head`.
         detectors: `DETECTOR/ARRAY` of all other detectors.
         held_out: detector -> scores (m,) of the calibration images; half as many for `combined`,
-            unless these were the training images.
+            except in a cross-conformal model.
         scores: `PART/DETECTOR` (n,) scores of the images of each part, `PART/predicted` (n,) int64,
             and `normal/test/labels` (n,) int64; see `assessment_of`.
         thresholds: detector -> its thresholds, see `belong.calibration.thresholds`.
-        members: candidate of `combined` -> `left_out`, why it does not enter, or None.
-        missing: detector -> why it has no scores.
+        members: candidate of `combined` -> `left_out`, the reason why it is no member, or None.
+        missing: detector -> the reason why it has no scores.
         temperature: of the logits, see `belong.detectors.score_parts`.
         metrics: the content of metrics_all.json.
-        cross: how the training images calibrated; None if others were held out.
-        learning_curve: what more images would bring, if it was measured.
+        cross: the cross-conformal calibration; None if images are held out.
+        learning_curve: the estimated benefit of more images; None if not measured.
     """
 
     images: np.ndarray
@@ -101,7 +101,7 @@ class Fitted:
 
 @dataclass(frozen=True)
 class Settings:
-    """What parameters decide about a model; `normal` and `anomaly` are paths of data sets."""
+    """The parameters that a model depends on; `normal` and `anomaly` are paths of data sets."""
 
     seed: int
     lambda_: float
@@ -116,12 +116,12 @@ class Settings:
 
 
 def build_bundle(fitted: Fitted, settings: Settings, *, where: Path) -> Bundle:
-    """Return the model, with a manifest that names no file yet: `Bundle.save` writes both.
+    """Build the model; its manifest lists no files before `Bundle.save`.
 
-    `where` is the file of the settings, for messages.
+    `where` is the source of the settings, for messages.
 
     Raises:
-        InputError: the detector that is to decide has no scores.
+        InputError: the deciding detector has no scores.
     """
     detector, calibration = settings.bundle.detector, settings.calibration
     if detector not in fitted.thresholds:
@@ -129,14 +129,14 @@ def build_bundle(fitted: Fitted, settings: Settings, *, where: Path) -> Bundle:
         raise InputError(f"{where}: bundle.detector: got {detector!r}, but {why}")
     thresholds, held_out = fitted.thresholds[detector], fitted.held_out
     n = len(held_out[detector])
-    # Of a single detector, nothing is combined.
+    # A single detector has no combination.
     candidates = fitted.members if detector == "combined" else {}
     left_out = {name: one["left_out"] for name, one in candidates.items()}
     data = fitted.metrics["data"]
     _, channels, height, width = fitted.images.shape
     kind = kind_in_force(thresholds, calibration.threshold)
     predicted = fitted.scores[f"{HELD_OUT}/{PREDICTED}"]
-    if len(predicted) > n:  # of `combined`: as in `detectors.combined.combined`
+    if len(predicted) > n:  # half of the images, as in `detectors.combined.combined`
         predicted = predicted[1::2]
     if kind == "calibrated":
         rule = VerdictRule.of(
@@ -154,7 +154,7 @@ def build_bundle(fitted: Fitted, settings: Settings, *, where: Path) -> Bundle:
     numbers = measured(fitted, detector, rule)
     manifest = Manifest(
         format=FORMAT,
-        # Without the last part of Python's version: it changes no byte of what was fitted.
+        # Without the patch version of Python, which does not change the results.
         created_by={"belong": version("belong")}
         | versions()
         | {"math": portable_math.current()}
@@ -207,7 +207,7 @@ def build_bundle(fitted: Fitted, settings: Settings, *, where: Path) -> Bundle:
         ),
         learning_curve=fitted.learning_curve,
     )
-    # As in `detectors.combined.combined`; the rest are in that of `combined`.
+    # The half for the p-values, as in `detectors.combined.combined`.
     fitting = slice(None) if fitted.cross else FITTING
     of_members = {f"member/{name}": held_out[name][fitting] for name in manifest.members}
     arrays = {
@@ -230,20 +230,20 @@ def build_bundle(fitted: Fitted, settings: Settings, *, where: Path) -> Bundle:
 def of_detectors(
     gaussians: Arrays, head: Arrays, others: Arrays, uses: Collection[str]
 ) -> dict[str, np.ndarray]:
-    """Return the arrays of the detectors that are asked, as `DETECTOR/ARRAY`; see `Fitted`."""
-    every = {f"{name}/{key}": array for name in GAUSSIANS for key, array in gaussians.items()}
-    every |= {f"{HEAD}/{key}": array for key, array in head.items()}
-    every |= others
-    return {name: array for name, array in every.items() if name.split("/")[0] in uses}
+    """Return the arrays of the detectors in `uses`, as `DETECTOR/ARRAY`; see `Fitted`."""
+    all_arrays = {f"{name}/{key}": array for name in GAUSSIANS for key, array in gaussians.items()}
+    all_arrays |= {f"{HEAD}/{key}": array for key, array in head.items()}
+    all_arrays |= others
+    return {name: array for name, array in all_arrays.items() if name.split("/")[0] in uses}
 
 
 def measured(fitted: Fitted, detector: str, rule: VerdictRule) -> Measured:
-    """Return what was measured of the detector in force, by the verdicts of `rule`."""
+    """Return the metrics of the deciding detector, by the verdicts of `rule`."""
     numbers, parts = fitted.metrics["detectors"][detector], fitted.metrics["data"]
     normal = parts["normal_test"]
     counts = np.bincount(fitted.scores[f"{NORMAL}/{PREDICTED}"], minlength=len(fitted.class_names))
     low, high = (count / normal for count in rule.rejects_range(counts.tolist()))
-    if rule.of_class:  # the detectors are measured by the threshold of all classes
+    if rule.of_class:  # the metrics use the threshold of all classes
         verdicts = verdicts_of(fitted, detector, rule)
         numbers = numbers | {"false_reject": round(float((~verdicts[NORMAL]).mean()), 4)}
         if numbers["false_accept"] is not None:
@@ -260,7 +260,7 @@ def measured(fitted: Fitted, detector: str, rule: VerdictRule) -> Measured:
 
 
 def verdicts_of(fitted: Fitted, detector: str, rule: VerdictRule) -> dict[str, np.ndarray]:
-    """Return the verdicts (n,) on the images of each part that is assessed."""
+    """Return part -> verdicts (n,), for each assessed part."""
     scores = fitted.scores
     return {
         part: rule.belongs(scores[f"{part}/{detector}"], scores[f"{part}/{PREDICTED}"])
@@ -270,7 +270,7 @@ def verdicts_of(fitted: Fitted, detector: str, rule: VerdictRule) -> dict[str, n
 
 
 def assessment_of(fitted: Fitted, detector: str, rule: VerdictRule, promise: Promise) -> Assessment:
-    """Return how good the model is, by the verdicts of `rule` on test images."""
+    """Return the assessment of the model, by the verdicts of `rule` on test images."""
     numbers, card = fitted.metrics["detectors"][detector], fitted.backbone_card
     verdicts, scores = verdicts_of(fitted, detector, rule), fitted.scores
     answers = Answers(
@@ -303,7 +303,7 @@ def training_images(
     most: int,
     rng: np.random.Generator,
 ) -> dict[str, np.ndarray]:
-    """Draw `most` training images to show beside new ones, about as many of each class.
+    """Draw at most `most` training images for pages, about as many of each class.
 
     Images (n, ch, h, w) uint8, features (n, d), labels (n,) 0..c-1 -> `features` (m, d), `labels`
     (m,) and their pictures, see `training_thumbnails`, in the order of the training images.
@@ -316,13 +316,13 @@ def training_images(
 
 
 def shown_rows(labels: np.ndarray, *, most: int, rng: np.random.Generator) -> np.ndarray:
-    """Return which training images are drawn, rising: labels (n,) 0..c-1 -> (m,) int64."""
+    """Return the sorted indices of the images to show: labels (n,) 0..c-1 -> (m,) int64."""
     classes = np.unique(labels)
     of_each = max(1, most // len(classes))
-    drawn = [rng.permutation(np.flatnonzero(labels == label))[:of_each] for label in classes]
-    return np.sort(np.concatenate(drawn))
+    samples = [rng.permutation(np.flatnonzero(labels == label))[:of_each] for label in classes]
+    return np.sort(np.concatenate(samples))
 
 
 def shown_by(seed: int) -> np.random.Generator:
-    """Return what draws them: another stream than that of the stage split."""
+    """Return the random generator for the shown images, independent of that of the split."""
     return np.random.default_rng([seed, 2])

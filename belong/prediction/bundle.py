@@ -143,18 +143,18 @@ def _check_total(manifest: Manifest, path: Path, own_bytes: int) -> None:
                              f"got {total}")  # fmt: skip
 
 
-def _checked(path: Path, stored: StoredFile) -> Arrays:
+def _checked(path: Path, expected: StoredFile) -> Arrays:
     """Check a file against the manifest, and read its arrays."""
     if not path.is_file():  # reading a pipe may never end
-        what = "is not a file" if path.exists() else "is missing"
-        raise IntegrityError(f"{path}: {what}; {NAME} lists it")
-    if (size := path.stat().st_size) != stored.bytes:
-        raise IntegrityError(f"{path}: expected {stored.bytes} bytes, got {size}")
+        problem = "is not a file" if path.exists() else "is missing"
+        raise IntegrityError(f"{path}: {problem}; {NAME} lists it")
+    if (size := path.stat().st_size) != expected.bytes:
+        raise IntegrityError(f"{path}: expected {expected.bytes} bytes, got {size}")
     most = MOST_WEIGHTS if path.stem in WEIGHTS else MOST_BYTES
     if size > most:
         raise IntegrityError(f"{path}: expected at most {most} bytes, got {size}")
     content = read_bytes(path, most=most)  # not mapped: another process may truncate the file
-    if hashlib.sha256(content).hexdigest() != stored.sha256:
+    if hashlib.sha256(content).hexdigest() != expected.sha256:
         raise IntegrityError(f"{path}: is altered; its SHA-256 differs from the one in {NAME}")
     try:
         arrays: dict[str, np.ndarray] = load(content)
@@ -162,7 +162,7 @@ def _checked(path: Path, stored: StoredFile) -> Arrays:
         reason = " ".join(str(error).split())[:REASON]
         raise IntegrityError(f"{path}: cannot be read as safetensors: {reason}") from None
     for name, array in arrays.items():
-        # The header of an empty array may state any shape.
+        # The header of an empty array may have any shape.
         if not array.size or array.ndim > MOST_AXES:
             raise IntegrityError(f"{path}: array {name[:REASON]!r} has shape {array.shape}")
         if array.dtype.kind == "f" and not np.isfinite(array).all():

@@ -26,19 +26,19 @@ def reason(
         distance: the distance to the nearest class; 1 is the calibrated limit.
         frames: number of frames in the file, of which the first was scored.
     """
-    which = f"; the first of {frames} frames" if frames > 1 else ""
+    note = f"; the first of {frames} frames" if frames > 1 else ""
     share = f"{_percent(p_value)} of the images that belong are at least as unusual"
     if belongs:
-        return f"like {name}; {share}{which}"
+        return f"like {name}; {share}{note}"
     # Imported here: the registry imports torch, which is loaded after scoring anyway.
     from belong.detectors.registry import OF_MODELS
 
-    where = f"{distance:.2g} times the calibrated limit from the nearest class, {nearest}"
-    return f"{OF_MODELS[detector].odd}; {share}; {where}{which}"
+    place = f"{distance:.2g} times the calibrated limit from the nearest class, {nearest}"
+    return f"{OF_MODELS[detector].odd}; {share}; {place}{note}"
 
 
 def frames_note(sentence: str) -> str:
-    """Return what `reason` said of the frames of a file; "" if there is one."""
+    """Return the note on frames in a sentence of `reason`; "" if there is none."""
     note = FRAMES.search(sentence)
     return note.group() if note else ""
 

@@ -1,7 +1,7 @@
-"""What `belong learn` fits a model to again, without its images: `learning.safetensors` beside it.
+"""Store the data with which `belong learn` fits a model again: `learning.safetensors`.
 
-`belong fit` keeps there what the network takes of each image (the vectors of a frozen backbone), or
-what a network that was trained whole makes of it, with the labels and the parameters.
+`belong fit` writes the file into the model. It has the embedding of each image above a frozen
+backbone, or the views of a network that was trained as a whole, with the labels and the parameters.
 """
 
 from collections.abc import Collection, Mapping
@@ -19,28 +19,28 @@ from belong.runtime.storage import load_about, load_arrays, save_arrays
 from belong.runtime.text import printable
 
 NAME = "learning.safetensors"
-MOST_BYTES = 2**29  # beyond, nothing is kept: the file would be larger than many a data set
-KINDS = ("normal/", "anomaly/test", "derived/")  # of the parts that are kept
+MOST_BYTES = 2**29  # a larger file is not written
+KINDS = ("normal/", "anomaly/test", "derived/")  # prefixes of the stored parts
 TRAIN, HELD_OUT, TEST = "normal/train", "normal/calibration", "normal/test"
-FOREIGN = "reviewed/foreign"  # what a person said not to belong
+FOREIGN = "reviewed/foreign"  # images marked as not belonging
 SHOWN = f"{TRAIN}/shown"
-REVIEWED = f"{TRAIN}/reviewed"  # whether a person said it
-PREDICTED = f"{HELD_OUT}/predicted"  # classes, 0..c-1: how often each is usual
+REVIEWED = f"{TRAIN}/reviewed"  # whether a training image comes from a review
+PREDICTED = f"{HELD_OUT}/predicted"  # predicted classes of the calibration images, 0..c-1
 VECTORS = "vectors"
 CODES = ("codes", "reconstruction_error")
 
 
 @dataclass(frozen=True)
 class LearningData:
-    """The vectors of all images that a model was fitted to, calibrated with and tested on.
+    """The data of all images that a model was fitted to, calibrated with and tested on.
 
     Attributes:
-        arrays: `PART/vectors` of a network on a frozen backbone, else `PART/VIEW`; `PART/codes` and
-            `PART/reconstruction_error` if a detector looks at the autoencoder; `PART/labels`; and
-            the places of the training images that the model shows, and the predicted classes of
-            the calibration images; and which training images come from a review. Where the training
-            images calibrate, no other images do, and none may test.
-        parameters: of the fit.
+        arrays: `PART/vectors` above a frozen backbone, otherwise `PART/VIEW`; `PART/codes` and
+            `PART/reconstruction_error` if a detector needs the autoencoder; `PART/labels`; the
+            indices of the training images that the model shows; the predicted classes of the
+            calibration images; and which training images come from a review. A cross-conformal
+            model has no calibration part, and may have no test part.
+        parameters: the parameters of the fit.
     """
 
     arrays: Mapping[str, np.ndarray]
@@ -48,12 +48,12 @@ class LearningData:
 
     @property
     def parts(self) -> list[str]:
-        """The parts that there are."""
+        """The names of the available parts."""
         return sorted({name.rpartition("/")[0] for name in self.arrays})
 
     @property
     def is_frozen(self) -> bool:
-        """Whether there are the vectors of a frozen backbone."""
+        """Whether the arrays are embeddings of a frozen backbone."""
         return f"{TRAIN}/{VECTORS}" in self.arrays
 
     @classmethod
@@ -66,29 +66,31 @@ class LearningData:
         uses: Collection[str],
         predicted: np.ndarray,
     ) -> Self:
-        """Return what is kept of a fit.
+        """Select the data of a fit that are stored.
 
         Args:
             features: `PART/VIEW` of all parts, and labels.
-            vectors: `PART/vectors`, of a network on a frozen backbone.
-            parameters: of the fit.
-            uses: the detectors that the model asks.
+            vectors: `PART/vectors` above a frozen backbone, or empty.
+            parameters: the parameters of the fit.
+            uses: the detectors of the model.
             predicted: (n,) int64, the predicted classes of the calibration images.
         """
         views = {name.rpartition("/")[2] for name in Views.names("")}
-        kept = {"labels"} if vectors else {"labels", *views} - {*CODES}
-        kept |= {*CODES} if CODED.intersection(uses) else set()
-        every = dict(vectors) | {
-            name: array for name, array in features.items() if name.rpartition("/")[2] in kept
+        stored_names = {"labels"} if vectors else {"labels", *views} - {*CODES}
+        stored_names |= {*CODES} if CODED.intersection(uses) else set()
+        all_arrays = dict(vectors) | {
+            name: array
+            for name, array in features.items()
+            if name.rpartition("/")[2] in stored_names
         }
-        arrays = {name: array for name, array in every.items() if name.startswith(KINDS)}
+        arrays = {name: array for name, array in all_arrays.items() if name.startswith(KINDS)}
         most, rng = parameters.bundle.training_images, shown_by(parameters.seed)
         arrays[SHOWN] = shown_rows(arrays[f"{TRAIN}/labels"], most=most, rng=rng)
         arrays[PREDICTED] = predicted
         return cls(arrays, parameters)
 
     def save(self, folder: Path, digest: str) -> bool:
-        """Write the file beside a model, whose manifest has this SHA-256; return if it is small."""
+        """Write the file, with the SHA-256 `digest` of the manifest; return False if too large."""
         if sum(array.nbytes for array in self.arrays.values()) > MOST_BYTES:
             return False
         about = {"parameters": self.parameters.model_dump(by_alias=True), "manifest": digest}
@@ -100,7 +102,7 @@ class LearningData:
         """Read the file.
 
         Raises:
-            InputError: there is none, or it is not that of the model.
+            InputError: the file is missing, or belongs to another model.
         """
         path, name = folder / NAME, printable(folder / NAME)
         if not path.is_file():

@@ -1,8 +1,8 @@
-"""What a model says of itself: `manifest.json`, which also vouches for the files beside it.
+"""Read and write `manifest.json`, which describes a model and has the checksums of its files.
 
-It holds the SHA-256 of each other file and, in its last line, the one of its own text before: a
-bit that has changed anywhere is found. That guards against damage, not against an attacker, who
-could make a new manifest; whoever wants that compares its SHA-256 (`Manifest.digest`).
+The manifest has the SHA-256 of each other file and, in its last line, that of its own preceding
+text, so any changed bit is detected. This protects against damage, not against an attacker, who can
+write a new manifest. To detect an exchanged model, compare its SHA-256 (`Manifest.digest`).
 """
 
 import hashlib
@@ -23,43 +23,43 @@ from belong.runtime.errors import InputError
 from belong.runtime.storage import read_bytes
 
 NAME = "manifest.json"
-FORMAT: Literal[2] = 2  # of the folder; a new number wherever an older `belong` would misread it
+FORMAT: Literal[2] = 2  # format of the folder; increased if an older `belong` would misread it
 
 OPTIONAL = (
     "cross_conformal",
     "learning_curve",
-)  # fields that are not written where there is nothing to say
+)  # fields that are not written if they are empty
 
 MOST_BYTES = 2**24
-MOST_DIGITS = 20  # of a whole number
-# A model may be a stranger's: what it claims must not take all memory or time.
-MOST_IMAGES = 2**22  # calibration images; a float32 of 2**24 counts no further
-MOST_NAMES = 64  # of detectors
-MOST_SIZE = 2**16  # of a network's layer
+MOST_DIGITS = 20  # maximum digits of a whole number
+# Limits for untrusted models, which must not exhaust memory or time.
+MOST_IMAGES = 2**22  # calibration images; float32 counts exactly up to 2**24
+MOST_NAMES = 64  # detectors
+MOST_SIZE = 2**16  # size of a layer of a network
 Count = Annotated[int, Field(ge=0, le=2**53)]
 Size = Annotated[int, Field(ge=1, le=MOST_SIZE)]
 Rate = Annotated[float, Field(ge=0, le=1)]
-# Fields that older models lack, and what stands for it: then they are not written.
+# Fields that older models lack -> their default, which is not written.
 LATER = {"combination": "fisher", "guarantee": MARGINAL, "temperature": 1.0}
 
 
 class IntegrityError(InputError):
-    """A model is not, byte for byte, what was saved, or of a format that is not known."""
+    """The bytes of a model differ from those that were saved, or its format is unknown."""
 
     exit_code = 4
 
 
 class Measured(_Facts):
-    """What the model was measured at, on images that nothing was fitted to.
+    """The metrics of the model on test images.
 
     Attributes:
-        accuracy: share of the normal test images whose class is right; None of one class.
-        normal_images, anomalies: so many there were.
-        auroc: of the detector in force; None without anomalies.
-        false_reject: share of the normal test images that it rejects.
-        expected: the range that holds this share in 95 of 100 cases, given alpha and the numbers
-            of images.
-        false_accept: share of the anomalies that it accepts; None without any.
+        accuracy: share of correctly classified normal test images; None with one class.
+        normal_images, anomalies: numbers of test images.
+        auroc: AUROC of the deciding detector; None without anomalies.
+        false_reject: share of rejected normal test images.
+        expected: range of `false_reject` in 95 of 100 cases, given alpha and the numbers of
+            images.
+        false_accept: share of accepted anomalies; None without anomalies.
     """
 
     accuracy: Rate | None
@@ -72,11 +72,11 @@ class Measured(_Facts):
 
 
 class CrossConformal(_Facts):
-    """How a model was calibrated whose training images calibrate too.
+    """The cross-conformal calibration of a model, with its training images.
 
     Attributes:
-        folds: into which they were divided, see `belong.calibration.cross_conformal`.
-        tests_itself: whether they were the test too, as there was none.
+        folds: number of folds, see `belong.calibration.cross_conformal`.
+        tests_itself: whether the training images also are the test images.
     """
 
     folds: Annotated[int, Field(ge=2)]
@@ -84,13 +84,13 @@ class CrossConformal(_Facts):
 
 
 class TrainedOn(_Facts):
-    """What it was trained on.
+    """The training data and parameters of a model.
 
     Attributes:
-        normal, anomalies: the names of the data sets; of the latter, those that measure it.
-        images: part -> number.
-        weight: lambda, of the center loss.
-        seed: drew the parts, the weights and the order.
+        normal, anomalies: names of the data sets.
+        images: part -> number of images.
+        weight: lambda, the weight of the center loss.
+        seed: random seed of the split, the weights and the order of the images.
     """
 
     normal: str
@@ -101,44 +101,42 @@ class TrainedOn(_Facts):
 
 
 class StoredFile(_Facts):
-    """Another file of the folder."""
+    """A file of the model, with its size and checksum."""
 
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     bytes: Count
 
 
 class Manifest(_Facts):
-    """All that is known of a model but its arrays.
+    """The description of a model, without its arrays.
 
     Attributes:
-        format: of the folder.
-        created_by: versions of Python and of the packages that it was made with.
+        format: format of the folder.
+        created_by: versions of Python and of the packages with which the model was created.
         class_names: the c classes, in the order of the logits.
-        form: of the images.
-        network: its name in `belong.models.registry.NETWORKS`; "frozen": the file `backbone` and
-            what was trained above it; "fine_tuned": a backbone all of which was trained.
-        shape: the keywords that the network is built with.
-        backbone: what it is, if there is one.
-        detector: the one in force: its verdict is the model's.
-        members: the detectors that `combined` is made of, if it is in force; else none.
-        left_out: the candidates of `combined` that are blind on these images, and why.
-        tail: of the calibration scores, see `belong.detectors.combined`.
-        combination: how the members are added up; models without it were made with "fisher".
-        temperature: what divides the logits before they become a probability; models without it
-            were made with 1.
-        alpha: the promised share of false rejects.
-        guarantee: of what that share is kept; models without it: "marginal".
-        n_calibration: the number of held-out images that set the threshold.
-        cross_conformal: how the training images did, if none were held out.
-        threshold: the score up to which an image belongs; of "per-class" that of all classes,
-            which decides where a class has too few calibration images.
-        distance_limit: the distance to the nearest class, in that class's threshold, up to which
-            an image would belong if `mahalanobis` were in force at alpha: the unit of distances.
+        form: the form of the images.
+        network: name in `belong.models.registry.NETWORKS`; "frozen": layers above the frozen
+            backbone in the file `backbone`; "fine_tuned": a backbone that was trained as a whole.
+        shape: the keywords for building the network.
+        backbone: the description of the backbone, or None.
+        detector: the deciding detector.
+        members: the members of `combined`, if it decides; otherwise empty.
+        left_out: candidate of `combined` that is no member -> the reason.
+        tail: share of the calibration scores in the tail, see `belong.detectors.combined`.
+        combination: the rule of `combined`; "fisher" if missing.
+        temperature: the divisor of the logits for probabilities; 1 if missing.
+        alpha: promised false-rejection rate.
+        guarantee: scope of alpha; "marginal" if missing.
+        n_calibration: number of calibration images.
+        cross_conformal: the cross-conformal calibration; None if images are held out.
+        threshold: the score up to which an image belongs; with "per-class", the threshold of all
+            classes, which is used for a class with too few calibration images.
+        distance_limit: the unit of distances: the calibrated threshold of `mahalanobis` at alpha.
         threshold_from: "calibrated" (held-out images) or "training" (the paper's).
-        measured, trained_on: for the reader.
-        files: name -> what it must be.
-        assessment: how good the model is, in words.
-        learning_curve: what more images would bring; None unless the backbone is frozen.
+        measured, trained_on: information for the user.
+        files: name -> size and checksum.
+        assessment: the quality of the model, in words.
+        learning_curve: the estimated benefit of more images; None unless the backbone is frozen.
     """
 
     format: Literal[2]
@@ -169,14 +167,14 @@ class Manifest(_Facts):
 
     @property
     def tests_itself(self) -> bool:
-        """Whether the training images were the test, each by what was fitted without it."""
+        """Whether the training images are the test images, each scored by fits without it."""
         return self.cross_conformal is not None and self.cross_conformal.tests_itself
 
     @property
     def uses(self) -> list[str]:
-        """The detectors that are asked, but for `combined` itself."""
-        asked = self.members or [self.detector]
-        return asked if "mahalanobis" in asked else [*asked, "mahalanobis"]
+        """The detectors that score images: the deciding one or the members, and `mahalanobis`."""
+        deciding = self.members or [self.detector]
+        return deciding if "mahalanobis" in deciding else [*deciding, "mahalanobis"]
 
     @property
     def text(self) -> str:
@@ -188,7 +186,7 @@ class Manifest(_Facts):
 
     @property
     def digest(self) -> str:
-        """The SHA-256 of manifest.json, which stands for the whole model."""
+        """The SHA-256 of manifest.json, which identifies the whole model."""
         return _sha256(self.text)
 
     @classmethod
@@ -196,7 +194,7 @@ class Manifest(_Facts):
         """Read manifest.json.
 
         Raises:
-            IntegrityError: as of `parse`, or it is too large to be one.
+            IntegrityError: see `parse`; or the file is too large.
         """
         if (size := path.stat().st_size) > MOST_BYTES:
             raise IntegrityError(f"{path}: has {size} bytes; no manifest has above {MOST_BYTES}")
@@ -204,10 +202,10 @@ class Manifest(_Facts):
 
     @classmethod
     def parse(cls, content: bytes, where: str) -> Self:
-        """Read what `text` gave; `where` is the file, for messages.
+        """Parse the content of manifest.json; `where` is the file, for messages.
 
         Raises:
-            IntegrityError: another format, or not exactly what was written.
+            IntegrityError: the format is unknown, or the content was changed after writing.
         """
         altered = IntegrityError(f"{where}: is cut off or altered; it is not what was saved")
         try:
@@ -237,7 +235,7 @@ class Manifest(_Facts):
 
 
 def _bounded(digits: str) -> int:
-    """Return a whole number, unless it is beyond all that a manifest counts."""
+    """Parse a whole number; refuse one with more than MOST_DIGITS digits."""
     if len(digits) > MOST_DIGITS:
         raise ValueError("a number is too long")
     return int(digits)

@@ -43,7 +43,7 @@ T = TypeVar("T")
 # A function of the readable files of a batch with their pictures, and of their scores.
 Observer = Callable[[Mapping[str, Picture], Scores], None]
 
-# Compute threads per batch, as in the pipeline, so that results agree to the last bit.
+# Compute threads per batch, as in the pipeline, so that results are bit-identical.
 THREADS = 1
 AT_ONCE = 8  # maximum number of batches in memory
 DEVICES = ("auto", "cpu", "cuda")
@@ -114,7 +114,7 @@ class Model:
 
     @property
     def guarantee(self) -> Guarantee:
-        """Of what alpha is kept: "marginal", "training-conditional" or "per-class"."""
+        """The scope of alpha: "marginal", "training-conditional" or "per-class"."""
         return self.info.guarantee
 
     @property
@@ -318,13 +318,13 @@ def predict_batch(
 ) -> Predictions:
     """Return the predictions for decoded files; `answers` has one entry per file."""
     both = zip(files, answers, strict=True)
-    read = [(file, answer) for file, answer in both if not isinstance(answer, str)]
+    readable = [(file, answer) for file, answer in both if not isinstance(answer, str)]
     scores = None
-    if read:
-        pixels = np.stack([picture.pixels for _, picture in read])
+    if readable:
+        pixels = np.stack([picture.pixels for _, picture in readable])
         scores = predictor.score(pixels, stopped=stopped).by(rule)
         if observe:
-            observe(dict(read), scores)
+            observe(dict(readable), scores)
     return predictions_of(
         [in_table(file) for file in files],
         [answer if isinstance(answer, str) else answer.frames for answer in answers],
@@ -398,7 +398,7 @@ def _of_pictures(
 
 
 def _answer(picture: Image.Image, form: ImageForm) -> Picture | str:
-    """Return the pixels of an image as `Decoder.decode` returns those of a file."""
+    """Return the pixels of an image, in the form of `Decoder.decode`."""
     try:
         image = plain_image(picture, max_pixels=form.max_pixels, background=form.background)
     except UnreadableError as error:
@@ -417,7 +417,7 @@ def _single_images(images: Pixels) -> Sequence[Pixels]:
 
 
 def _picture(image: object) -> Image.Image:
-    """Return one image in memory as Pillow has it."""
+    """Convert one image in memory to Pillow."""
     if isinstance(image, Image.Image):
         return image
     if not isinstance(image, np.ndarray):

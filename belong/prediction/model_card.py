@@ -77,10 +77,10 @@ def summary(manifest: Manifest) -> dict[str, Any]:
 def limits(manifest: Manifest) -> list[str]:
     """Return the limits of the model, in sentences."""
     n, alpha = manifest.n_calibration, manifest.alpha
-    kept = "holds" if manifest.guarantee == CONDITIONAL else "holds on average,"
+    verb = "holds" if manifest.guarantee == CONDITIONAL else "holds on average,"
     sentences = [
         f"A rejected image may be normal: {alpha:.1%} of normal images are rejected, too.",
-        f"This rate {kept} for images like the {n:,} calibration images: another camera "
+        f"This rate {verb} for images like the {n:,} calibration images: another camera "
         "or another time may change it.",
         "Every accepted image is assigned to one of the classes; the model knows no others.",
     ]
@@ -124,11 +124,11 @@ def _assessed(manifest: Manifest) -> Iterable[tuple[str, str]]:
 
 
 def _backbone(manifest: Manifest) -> Iterable[tuple[str, str]]:
-    known = manifest.backbone
-    if known is not None:
-        yield "backbone", f"{known.name}; weights: {known.weights}"
-        terms = known.license or "not stated by its source"
-        forbidden = " (forbids commercial use)" if known.forbids_commercial_use else ""
+    backbone = manifest.backbone
+    if backbone is not None:
+        yield "backbone", f"{backbone.name}; weights: {backbone.weights}"
+        terms = backbone.license or "not stated by its source"
+        forbidden = " (forbids commercial use)" if backbone.forbids_commercial_use else ""
         yield "license", f"{terms}{forbidden}, for the weights of the backbone"
 
 

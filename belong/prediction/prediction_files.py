@@ -79,7 +79,7 @@ def summary_of(
         counts: the counts of `save_tables`.
         manifest: the manifest of the model.
         rule: the rule that decided.
-        fdr: the false discovery rate that was kept instead, if any.
+        fdr: the false discovery rate that was used instead, or None.
 
     Returns:
         `images`, `belongs`, `rejected`, `unreadable`; `rejected_share`, and `promised`, its range
@@ -131,13 +131,14 @@ def guarantee_of(
     *,
     fdr: float | None,
 ) -> dict[str, Any]:
-    """Return what is guaranteed of the images that are rejected.
+    """Return the guarantee for the rejected images, as the key `guarantee` of summary.json.
 
-    Returns `kind`, "fdr" or that of the rule; `share`, fdr or alpha; `sentence`; `by_chance`, how
-    many of the `rejected` images are false on average, at most; `in_words`, the two together;
-    `calibration_images`, and the `least_alpha` that these allow; `threshold` and `p_value`: up to
-    the one a score belongs, and up to the other a p-value is rejected, None if no image is; and of
-    "per-class" `classes`: the same of each class, with `is_pooled` where it has too few.
+    Keys: `kind`, "fdr" or the guarantee of the rule; `share`, fdr or alpha; `sentence`;
+    `by_chance`, the maximum mean number of false rejects among the `rejected` images; `in_words`,
+    this number in words; `calibration_images`; `least_alpha`, the minimum alpha for this number;
+    `threshold`, the maximum score of an image that belongs; `p_value`, the maximum p-value of a
+    rejected image, None if none is rejected. "per-class" also has `classes`, the same keys for each
+    class, with `is_pooled` for a class with too few calibration images.
     """
     n, names = len(rule.pooled.scores), manifest.class_names
     kind: str = rule.guarantee
@@ -174,7 +175,7 @@ def guarantee_of(
 
 
 def by_chance_in_words(rejected: int, by_chance: float, *, is_fdr: bool) -> str:
-    """Return how many of the rejected images are so by chance."""
+    """Describe the number of images that are rejected by chance."""
     about = f"{by_chance:,.0f}" if by_chance >= 10 else f"{by_chance:.2g}"
     if is_fdr:
         return f"of {rejected:,} rejected, at most about {about} belong, on average"

@@ -1,4 +1,4 @@
-"""The predictions for n images: the scores of a model, and the verdicts that people read."""
+"""Hold the predictions for n images: the scores of a model, and the verdicts in words."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -16,7 +16,7 @@ COLUMNS = (
     "path", "class", "probability", "belongs", "p_value", "score", "nearest_class", "distance",
     "detector", "reason",
 )  # fmt: skip
-# What stands in a column where a file cannot be read, and the type of the column.
+# Column -> its value for an unreadable file, and its type.
 UNREAD: dict[str, tuple[object, type]] = {
     "label": ("", object), "probability": (np.nan, np.float32), "belongs": (False, bool),
     "p_value": (np.nan, np.float64), "score": (np.nan, np.float32), "nearest_class": ("", object),
@@ -30,14 +30,15 @@ class Scores:
 
     Attributes:
         label: (n,) int64, the predicted class, 0..c-1.
-        probability: (n,) float32, of that class.
-        belongs: (n,) bool.
+        probability: (n,) float32, of the predicted class.
+        belongs: (n,) bool, the verdict.
         p_value: (n,) float64, share of the held-out images that are at least as anomalous.
-        score: (n,) float32, of the detector in force, higher is more anomalous.
-        nearest: (n,) int64, the class nearest in thresholds of its own.
-        distance: (n,) float32, to that class; 1 is the limit calibrated on held-out images.
-        detector: (n,) str, that decided: of `combined` the most surprised member.
-        features: (n, d) float32, the classifier's last hidden layer.
+        score: (n,) float32, of the deciding detector, higher is more anomalous.
+        nearest: (n,) int64, the nearest class, by distances divided by the threshold of the class.
+        distance: (n,) float32, to the nearest class; 1 is the limit calibrated on held-out images.
+        detector: (n,) str, the deciding detector; for `combined`, the member with the largest
+            surprise.
+        features: (n, d) float32, the last hidden layer of the classifier.
     """
 
     label: np.ndarray
@@ -79,22 +80,22 @@ class Prediction(NamedTuple):
 class Predictions:
     """The predictions of a model for n images, in the order of the input.
 
-    A file that cannot be read keeps its row: `is_readable` is False, `reason` says why, `belongs`
-    is False, numbers are NaN and names are empty.
+    An unreadable file has a row, too: `is_readable` is False, `reason` has the reason, `belongs` is
+    False, numbers are NaN and names are empty.
 
     Attributes:
-        path: (n,) str, the file; its place in the input, from 0 on, for an image in memory.
+        path: (n,) str, the file; for an image in memory, its index in the input.
         label: (n,) str, the predicted class.
-        probability: (n,) float32, of that class, 0..1, calibrated by temperature scaling.
+        probability: (n,) float32, of the predicted class, 0..1, calibrated by temperature scaling.
         belongs: (n,) bool, the verdict.
         p_value: (n,) float64, share of the calibration images that are at least as anomalous, 0..1.
-        score: (n,) float32, of the detector in force; higher is more anomalous.
-        nearest_class: (n,) str, the class whose features are nearest.
-        distance: (n,) float32, to that class, in units of the limit calibrated on held-out
-            images: of images that belong, the share above 1 is alpha.
-        detector: (n,) str, the detector that decided.
+        score: (n,) float32, of the deciding detector; higher is more anomalous.
+        nearest_class: (n,) str, the class with the nearest features.
+        distance: (n,) float32, to the nearest class, in units of the limit calibrated on held-out
+            images: among images that belong, the share above 1 is alpha.
+        detector: (n,) str, the deciding detector.
         reason: (n,) str, one sentence.
-        is_readable: (n,) bool.
+        is_readable: (n,) bool, whether the file could be read.
 
     Example:
         >>> predictions = belong.load_model("model").predict("photos")
@@ -121,8 +122,8 @@ class Predictions:
     is_readable: np.ndarray
 
     def __repr__(self) -> str:
-        read, belong = int(self.is_readable.sum()), int(self.belongs.sum())
-        counts = f"{belong} belong, {read - belong} rejected, {len(self) - read} unreadable"
+        readable, belong = int(self.is_readable.sum()), int(self.belongs.sum())
+        counts = f"{belong} belong, {readable - belong} rejected, {len(self) - readable} unreadable"
         return f"Predictions({len(self)} images: {counts})"
 
     def __len__(self) -> int:
@@ -136,8 +137,8 @@ class Predictions:
         """Return a row for each image, with the columns of predictions.csv.
 
         Columns: `path`, `class`, `probability`, `belongs`, `p_value`, `score`, `nearest_class`,
-        `distance`, `detector`, `reason`. `belongs` is of pandas' type boolean: it is missing for
-        a file that cannot be read, as are numbers and names.
+        `distance`, `detector`, `reason`. `belongs` has the pandas type boolean; for an unreadable
+        file it is missing, as are numbers and names.
 
         Example:
             >>> table = belong.load_model("model").predict("photos").to_pandas()
@@ -146,22 +147,22 @@ class Predictions:
             >>> table["p_value"].isna().tolist()
             [False, False, True]
         """
-        import pandas as pd  # 0.3 s, which arrays alone do not need
+        import pandas as pd  # imported here: it takes 0.3 s, and the arrays do not need it
 
-        read = pd.Series(self.is_readable)
+        is_readable = pd.Series(self.is_readable)
         values = {field.name: pd.Series(getattr(self, field.name)) for field in fields(self)}
         for name in ("label", "nearest_class", "detector"):
-            values[name] = values[name].where(read)
-        values["belongs"] = values["belongs"].astype("boolean").where(read)
+            values[name] = values[name].where(is_readable)
+        values["belongs"] = values["belongs"].astype("boolean").where(is_readable)
         values["class"] = values["label"]
         return pd.DataFrame({name: values[name] for name in COLUMNS})
 
     def take(self, rows: np.ndarray) -> Self:
-        """Return some rows: (k,) places, or (n,) bool."""
+        """Return the predictions at indices (k,), or where (n,) bool is True."""
         return type(self)(*(getattr(self, field.name)[rows] for field in fields(self)))
 
     def with_verdicts(self, belongs: np.ndarray) -> Self:
-        """Return the same scores with other verdicts (n,) bool; a file that is unread keeps its."""
+        """Replace the verdicts by (n,) bool, except those of unreadable files."""
         belongs = belongs & self.is_readable
         reasons = [
             restated(one._asdict() | {"class": one.label}, belongs=bool(verdict))
@@ -173,13 +174,13 @@ class Predictions:
 
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
-        """Return the rows of all parts, at least one, in their order."""
+        """Concatenate the rows of all parts, at least one, in their order."""
         names = [field.name for field in fields(cls)]
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
 def restated(row: Mapping[str, Any], *, belongs: bool) -> str:
-    """Return the reason of a verdict; `row` has the columns of predictions.csv, of another one."""
+    """Return the reason for a changed verdict; `row` has the columns of predictions.csv."""
     sentence = reason(
         belongs=belongs,
         p_value=float(row["p_value"]),
@@ -200,14 +201,14 @@ def predictions_of(
     """Return the predictions for n files.
 
     Args:
-        paths: n.
-        outcomes: for each file its number of frames, of which the first was scored; or why it
-            cannot be read.
-        scores: of the files that can be read, in their order; None if there are none.
-        class_names: c.
+        paths: n paths.
+        outcomes: for each file its number of frames, of which the first was scored; or the reason
+            why it cannot be read.
+        scores: scores of the readable files, in their order; None if there are none.
+        class_names: c class names.
     """
     n, names = len(paths), np.array(class_names, object)
-    read = np.array([not isinstance(outcome, str) for outcome in outcomes], bool)
+    is_readable = np.array([not isinstance(outcome, str) for outcome in outcomes], bool)
     columns: dict[str, np.ndarray] = {
         name: np.full(n, value, kind) for name, (value, kind) in UNREAD.items()
     }
@@ -218,7 +219,7 @@ def predictions_of(
             "detector": scores.detector.tolist(),
         }
         for name, column in columns.items():
-            column[read] = values[name]
+            column[is_readable] = values[name]
     reasons = [
         outcome
         if isinstance(outcome, str)
@@ -234,4 +235,4 @@ def predictions_of(
         for row, outcome in enumerate(outcomes)
     ]
     path, texts = np.array(paths, object), np.array(reasons, object)
-    return Predictions(path=path, reason=texts, is_readable=read, **columns)
+    return Predictions(path=path, reason=texts, is_readable=is_readable, **columns)

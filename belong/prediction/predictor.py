@@ -1,9 +1,9 @@
-"""Say of images whether they belong, with a model: the verdicts of the pipeline, image by image.
+"""Score images with a model, with the verdicts of the pipeline.
 
-The verdict of an image is the same alone and in any batch: networks and detectors are always given
-as many rows (`belong.models.forward_pass`), for a matrix product adds in another order when it has
-another number of them. Other processors, GPUs and ONNX still change last bits, and
-`belong.calibration.conformal.ties` has these decide nothing.
+The verdict of an image does not depend on its batch. Networks and detectors always get the same
+number of rows (`belong.models.forward_pass`), as the order of summation in a matrix product depends
+on this number. Other processors, GPUs and ONNX still change last bits;
+`belong.calibration.conformal.ties` makes verdicts independent of these.
 """
 
 from collections.abc import Iterator, Mapping
@@ -41,21 +41,21 @@ from belong.prediction.verdict_rules import rule_of
 from belong.runtime.errors import InputError
 from belong.runtime.exit_codes import no_memory_left
 
-# What arrays of another network, or of another number of classes, make torch and NumPy raise.
+# Errors of torch and NumPy for arrays of another network, or of another number of classes.
 UNFIT = (
     ArithmeticError, AssertionError, AttributeError, LookupError, OSError, RuntimeError, TypeError,
     ValueError,
 )  # fmt: skip
 CPU = torch.device("cpu")
 LARGEST = np.float32(np.finfo(np.float32).max)
-REASON = 200  # characters
+REASON = 200  # maximum characters of a reason in a message
 
 
 class Predictor:
     """The networks and detectors of a model, ready to score images.
 
     Attributes:
-        manifest: what the model says of itself.
+        manifest: the manifest of the model.
     """
 
     def __init__(
@@ -70,19 +70,21 @@ class Predictor:
 
         Args:
             bundle: the model.
-            device: where the networks compute.
-            backbone: the one that the model was fitted on, if it is a person's own module.
-            cache: of the vectors that a frozen backbone makes of images.
+            device: compute device of the networks.
+            backbone: the user's module, if the model was fitted on one.
+            cache: cache for the embeddings of a frozen backbone.
 
         Raises:
-            InputError: a backbone is missing, or is another one.
-            IntegrityError: what the model says of itself and its arrays do not fit together. The
-                sums may be right all the same, for whoever makes a model makes these too.
+            InputError: the user's module is missing, or is another one.
+            IntegrityError: the manifest and the arrays do not fit together. An untrusted model may
+                be inconsistent with correct checksums.
         """
         self.manifest = bundle.manifest
         self._device, self._cache = device, cache
         with _fitting_together():
-            with torch.random.fork_rng(devices=[]):  # new layers draw weights, which are replaced
+            with torch.random.fork_rng(
+                devices=[]
+            ):  # new layers draw random weights, replaced below
                 self._build(bundle, backbone)
             self._try(bundle)
 
@@ -98,7 +100,7 @@ class Predictor:
         _check_sizes(bundle)
         network = kind.from_arrays(arrays["network"], manifest.shape, card)
         self._network = network.to(device).eval()
-        # It turns images into the inputs of the network, where these are vectors.
+        # The frozen backbone, which embeds images for the network.
         weights, coder = arrays.get("backbone", {}), arrays.get("autoencoder")
         self._backbone, self._context = None, b""
         if card is not None and manifest.network == FROZEN:
@@ -127,15 +129,15 @@ class Predictor:
         )
 
     def _try(self, bundle: Bundle) -> None:
-        """Look at the training images that pages show, and score a blank image and noise."""
+        """Check the training images for pages, and score a blank image and noise."""
         form, training = self.manifest.form, bundle.arrays["training"]
         check_training(training, form)
         c = len(self.manifest.class_names)
         classes = self._network.classifier.out_features, len(self._gaussians.thresholds)
         if set(classes) != {c} or not 0 <= training["labels"].min() <= training["labels"].max() < c:
             raise ValueError(f"it names {c} classes, and its arrays have others")
-        kept = training["features"], training["labels"], unpacked(training)
-        if len(set(map(len, kept))) > 1:
+        training_arrays = training["features"], training["labels"], unpacked(training)
+        if len(set(map(len, training_arrays))) > 1:
             raise ValueError("its training images are not as many as their labels and features")
         shape = form.channels, form.height, form.width
         noise = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
@@ -150,12 +152,12 @@ class Predictor:
         nearest_training_images(scored.features, training["features"], most=1)
 
     def score(self, images: np.ndarray, *, stopped: Event | None = None) -> Scores:
-        """Score images (n, ch, h, w) uint8 that have the model's form.
+        """Score images (n, ch, h, w) uint8 in the form of the model, with the model's own rule.
 
-        The model's own rule decides. Another thread sets `stopped` to have this call end soon.
+        Another thread can set `stopped` to end this call early.
 
         Raises:
-            InputError: they have another form.
+            InputError: the images have another form.
             CancelledError: `stopped` was set.
         """
         form = self.manifest.form
@@ -169,11 +171,11 @@ class Predictor:
             return self._scored(self._views(torch.from_numpy(images), stopped))
 
     def score_inputs(self, inputs: Mapping[str, np.ndarray]) -> Scores:
-        """Score images of which `inputs` has returned what the network makes of them."""
+        """Score images by the result of `inputs`."""
         with torch.no_grad(), _fitting_together():
             rows = {name: torch.from_numpy(values) for name, values in inputs.items()}
             n = len(next(iter(rows.values())))
-            empty = torch.empty(n, 0), torch.empty(n)  # of an autoencoder, where there is none
+            empty = torch.empty(n, 0), torch.empty(n)  # codes and errors without an autoencoder
             codes = [rows.get(name, none) for name, none in zip(CODES, empty, strict=True)]
             if self._backbone is None:
                 layers = [rows[name] for name in ("features", "logits", "hidden", "maps")]
@@ -187,14 +189,14 @@ class Predictor:
             return self._scored(Views(*layers, *codes))
 
     def _scored(self, views: Views) -> Scores:
-        """Return the verdicts on images by their views."""
+        """Return the scores and verdicts of images from their views."""
         with torch.no_grad(), _fitting_together():
             scores = scores_of(self._detectors, views)
             least, nearest, probability, label = forward_pass(
                 self._classified, views.features, views.logits, batch_size=ROWS, device=CPU
             )
         score, detector = self._in_force(scores)
-        score = np.where(np.isfinite(score), score, LARGEST)  # no such score is ever accepted
+        score = np.where(np.isfinite(score), score, LARGEST)  # a non-finite score is rejected
         distance = least.numpy() / np.float32(self.manifest.distance_limit)
         labels, rule = label.numpy(), self._rule
         return Scores(
@@ -210,55 +212,55 @@ class Predictor:
         )
 
     def features(self, images: np.ndarray) -> np.ndarray:
-        """Return the features of images (n, ch, h, w) uint8 of the model's form, alone: (n, d)."""
+        """Return the features of images (n, ch, h, w) uint8 in the form of the model: (n, d)."""
         with torch.no_grad():
             return self._views(torch.from_numpy(images)).features.numpy()
 
     def inputs(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """Return what `LearningData` keeps of images (n, ch, h, w) uint8 of the model's form."""
+        """Return the arrays of images (n, ch, h, w) uint8 that `LearningData` stores."""
         with torch.no_grad():
             pixels = torch.from_numpy(images)
             if self._backbone is None:
                 views = vars(self._views(pixels))
-                kept = {name: x.numpy() for name, x in views.items()}
+                arrays = {name: x.numpy() for name, x in views.items()}
             else:
-                kept = {"vectors": self._vectors(pixels, None).cpu().numpy()}
+                arrays = {"vectors": self._vectors(pixels, None).cpu().numpy()}
             codes = self._coder(pixels.to(self._device)) if self._coder else ()
-        kept = {name: x for name, x in kept.items() if name not in CODES}
-        return kept | {name: x.cpu().numpy() for name, x in zip(CODES, codes, strict=False)}
+        arrays = {name: x for name, x in arrays.items() if name not in CODES}
+        return arrays | {name: x.cpu().numpy() for name, x in zip(CODES, codes, strict=False)}
 
     @property
     def backbone(self) -> Backbone | None:
-        """The frozen backbone, if the network stands on one."""
+        """The frozen backbone below the network, or None."""
         return self._backbone
 
     def detector_scores(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """Return what each detector that is asked says of images, before any are combined: (n,)."""
+        """Return detector -> scores (n,) of images, before they are combined."""
         with torch.no_grad():
             return scores_of(self._detectors, self._views(torch.from_numpy(images)))
 
     def _classified(self, features: Tensor, logits: Tensor) -> tuple[Tensor, ...]:
-        """Return distance to the nearest class and that class, probability and class: (n,) each."""
+        """Return distance and index of the nearest class, probability and predicted class: (n,)."""
         in_thresholds = self._gaussians.distances(features) / self._gaussians.thresholds
-        # The detectors have the logits as they are.
+        # The temperature is used for the probability only; detectors use the raw logits.
         probability = (logits / self.manifest.temperature).softmax(dim=1).amax(dim=1)
         return *in_thresholds.min(dim=1), probability, logits.argmax(dim=1)
 
     def _in_force(self, scores: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """Return the score that decides, and the name of the detector that is behind it."""
-        members, chosen = self.manifest.members, self.manifest.detector
+        """Return the deciding score, and the name of the detector that explains it."""
+        members, deciding = self.manifest.members, self.manifest.detector
         if not members:
-            return scores[chosen], np.full(len(scores[chosen]), chosen)
+            return scores[deciding], np.full(len(scores[deciding]), deciding)
         surprise = np.stack([self._combination.surprises[name](scores[name]) for name in members])
         return self._combination.score(scores), np.take(members, surprise.argmax(axis=0))
 
     def _views(self, images: Tensor, stopped: Event | None = None) -> Views:
-        """Return what the detectors look at, as `belong.models.feature_extraction` makes it."""
+        """Return the inputs of the detectors, as in `belong.models.feature_extraction`."""
 
         def views_of(pixels: Tensor) -> tuple[Tensor, ...]:
             _end_if(stopped)
             inputs = pixels if self._backbone is None else self._vectors(pixels, stopped)
-            n = len(pixels)  # without an autoencoder, no detector looks at its codes
+            n = len(pixels)  # without an autoencoder, no detector uses the codes
             coded = self._coder(pixels) if self._coder else (torch.empty(n, 0), torch.empty(n))
             return *layers_of(self._network, inputs), *coded
 
@@ -266,7 +268,7 @@ class Predictor:
         return Views(*forward_pass(views_of, images, batch_size=size, device=device))
 
     def _vectors(self, images: Tensor, stopped: Event | None) -> Tensor:
-        """Return what the frozen backbone makes of images, or the cache has: (n, v)."""
+        """Return the embeddings of images, from the cache or the frozen backbone: (n, v)."""
         vectors_of, size = cast(Backbone, self._backbone).vectors, batch_for(self._device)
 
         def computed(inputs: Tensor) -> Tensor:
@@ -281,10 +283,10 @@ class Predictor:
 
 
 def check_same(backbone: Backbone, weights: Mapping[str, np.ndarray], card: BackboneCard) -> None:
-    """Refuse a backbone that is not the one whose weights the model keeps.
+    """Refuse a backbone whose weights differ from those of the model.
 
     Raises:
-        InputError: says so.
+        InputError: the weights differ.
     """
     arrays = backbone.arrays()
     if arrays.keys() != weights.keys() or any(
@@ -298,13 +300,13 @@ def check_same(backbone: Backbone, weights: Mapping[str, np.ndarray], card: Back
 
 @contextmanager
 def _fitting_together() -> Iterator[None]:
-    """Say in one line that a model's parts do not fit together, whatever it makes torch raise."""
+    """Convert errors of torch and NumPy about inconsistent parts of a model to one line."""
     try:
         yield
     except InputError:
         raise
     except UNFIT as error:
-        if no_memory_left(error):  # torch says so by a RuntimeError; the model may be whole
+        if no_memory_left(error):  # torch's RuntimeError for this says nothing about the model
             raise
         reason = " ".join(str(error).split())[:REASON]
         raise IntegrityError(
@@ -313,10 +315,10 @@ def _fitting_together() -> Iterator[None]:
 
 
 def _check_sizes(bundle: Bundle) -> None:
-    """Refuse networks that are larger than their arrays, before they are built.
+    """Refuse networks that do not match their arrays, before they are built.
 
     Raises:
-        ValueError: says so.
+        ValueError: a network does not match its arrays.
     """
     manifest, arrays = bundle.manifest, bundle.arrays
     if manifest.shape.get("classes") != len(manifest.class_names):
@@ -336,11 +338,11 @@ def _check_sizes(bundle: Bundle) -> None:
     _check_shapes(arrays["network"], network, "network")
 
 
-def _check_shapes(arrays: Arrays, module: nn.Module, what: str) -> None:
+def _check_shapes(arrays: Arrays, module: nn.Module, part: str) -> None:
     for name, weights in module.state_dict().items():
         array = arrays.get(name)
         if array is None or array.shape != tuple(weights.shape):
-            raise ValueError(f"its {what} has no array {name} of shape {tuple(weights.shape)}")
+            raise ValueError(f"its {part} has no array {name} of shape {tuple(weights.shape)}")
 
 
 def _end_if(stopped: Event | None) -> None:

@@ -104,9 +104,11 @@ def score_files(
         say(links)
     states = list(batch_states(incoming, options.batch_size))
     with closing(_DecodingAhead(incoming, manifest.form, options.jobs, thumbnail_px)) as decoding:
-        if not (output / unfinished.NAME).exists():  # else some batches may be finished already
+        if not (
+            output / unfinished.NAME
+        ).exists():  # otherwise some batches may be finished already
             decoding.begin([files for files, _ in states])
-        from belong.models.device import use_threads  # not at the top: meanwhile, files are decoded
+        from belong.models.device import use_threads  # imported here: files are decoded meanwhile
 
         device = model.torch_device
         use_threads(THREADS)
@@ -117,12 +119,12 @@ def score_files(
                 output, run_of(source, manifest.digest), BATCH_NAMES
             ) as folder:
                 math = portable_math.current()
-                moved = f"{options.alpha} {options.guarantee} {options.fdr}"
-                run = f"{manifest.digest} {options.batch_size} {device.type} {math} {moved}"
+                overrides = f"{options.alpha} {options.guarantee} {options.fdr}"
+                run = f"{manifest.digest} {options.batch_size} {device.type} {math} {overrides}"
                 batches = [Batch(files, folder / _name(run, at)) for files, at in states]
                 scored = _score_unfinished(batches, decoding, model, rule, options.jobs, observe)
-                read: list[str] = []
-                pieces = _pieces(batches, incoming, printable(output), read)
+                readable: list[str] = []
+                pieces = _pieces(batches, incoming, printable(output), readable)
                 if options.fdr is not None:
                     rule = _reporting_rule(batches, rule, options.fdr)
                     pieces = _with_verdicts(pieces, rule)
@@ -136,8 +138,8 @@ def score_files(
                     "images_per_second": round(scored / seconds, 1),
                 }
                 save_json(output / SUMMARY, summary)
-                if finish and read:
-                    finish(read)
+                if finish and readable:
+                    finish(readable)
     if summary["images"] == 0:
         raise TooManyBadFilesError(
             f"{source}: no image can be read; {printable(output / UNREADABLE)} has the reasons"
@@ -159,10 +161,10 @@ def links_left_out(incoming: Incoming) -> str:
 
 @dataclass(frozen=True)
 class Batch:
-    """Files that are scored together, and the file with their rows."""
+    """Files that are scored together, and the path of the file with their rows."""
 
     files: list[str]
-    kept: Path
+    rows_path: Path
 
     def rows(self) -> list[list[str]] | None:
         """Return a row for each file of a finished batch, a short row for an unreadable file.
@@ -171,8 +173,8 @@ class Batch:
         two files may be equal.
         """
         try:
-            rows = json.loads(read_bytes(self.kept, most=MOST_BYTES))
-        except (OSError, ValueError, RecursionError):  # none, or damaged
+            rows = json.loads(read_bytes(self.rows_path, most=MOST_BYTES))
+        except (OSError, ValueError, RecursionError):  # missing or damaged
             return None
         is_whole = isinstance(rows, list) and len(rows) == len(self.files)
         return rows if is_whole and all(map(_is_row, rows)) else None
@@ -213,11 +215,11 @@ def _score_unfinished(
 ) -> int:
     """Score the unfinished batches; return the number of their files."""
     unfinished = [batch for batch in batches if batch.rows() is None]
-    n, left = (sum(len(batch.files) for batch in group) for group in (batches, unfinished))
+    n, remaining = (sum(len(batch.files) for batch in group) for group in (batches, unfinished))
     images = decoding.of([batch.files for batch in unfinished])
     stopped = Event()
     with bar(n, "score", "image") as progress:
-        progress.update(n - left)
+        progress.update(n - remaining)
         try:
             finish = partial(
                 _finish, predictor=model.predictor, rule=rule, observe=observe, stopped=stopped
@@ -228,11 +230,11 @@ def _score_unfinished(
                 for files in finished:
                     progress.update(files)
         except KeyboardInterrupt:
-            done = sum(len(batch.files) for batch in batches if batch.kept.exists())
+            done_count = sum(len(batch.files) for batch in batches if batch.rows_path.exists())
             raise KeyboardInterrupt(
-                f"interrupted; {done} of {n} images are done; run the same command to resume"
+                f"interrupted; {done_count} of {n} images are done; run the same command to resume"
             ) from None
-    return left
+    return remaining
 
 
 def _finish(
@@ -252,12 +254,12 @@ def _finish(
         row if one.is_readable else [one.path, one.reason]
         for row, one in zip(rows_of(predictions), predictions, strict=True)
     ]
-    save_text(batch.kept, json.dumps(rows))
+    save_text(batch.rows_path, json.dumps(rows))
     return len(batch.files)
 
 
 def _pieces(
-    batches: list[Batch], incoming: Incoming, output: str, read: list[str]
+    batches: list[Batch], incoming: Incoming, output: str, readable: list[str]
 ) -> Iterator[tuple[Rows, Rows]]:
     """Yield the rows of predictions.csv and unreadable.csv; append readable files to `read`."""
     for batch in batches:
@@ -267,7 +269,9 @@ def _pieces(
                 f"{output}: {unfinished.NAME} was changed during the run; run the same command "
                 "again"
             )
-        read += [file for file, row in zip(batch.files, rows, strict=True) if len(row) == OF_READ]
+        readable += [
+            file for file, row in zip(batch.files, rows, strict=True) if len(row) == OF_READ
+        ]
         yield (
             [row for row in rows if len(row) == OF_READ],
             [row for row in rows if len(row) == OF_UNREAD],
@@ -276,7 +280,7 @@ def _pieces(
 
 
 def _reporting_rule(batches: list[Batch], rule: VerdictRule, fdr: float) -> VerdictRule:
-    """Return the rule that keeps `fdr` among all images that were read."""
+    """Return the rule with the false discovery rate `fdr` among all readable images."""
     column = COLUMNS.index("p_value")
     rows = (row for batch in batches for row in batch.rows() or ())
     p_values = [float(row[column]) for row in rows if len(row) == OF_READ]

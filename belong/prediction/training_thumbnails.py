@@ -15,7 +15,7 @@ from belong.data.image_form import ImageForm
 from belong.data.thumbnail import SMALL_PX, side_for, thumbnail
 
 MOST_SIDE_PX = 2048  # maximum side of a photo
-BUDGET = 24_000_000  # bytes: 1,000 photos of 320 pixels, or 5,000 of 128
+BUDGET = 24_000_000  # bytes of all photos: 1,000 photos of 320 pixels, or 5,000 of 128
 
 
 def packed(images: np.ndarray) -> dict[str, np.ndarray]:

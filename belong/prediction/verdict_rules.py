@@ -1,4 +1,4 @@
-"""How a model's scores become verdicts: as it was fitted, or with a threshold moved afterwards."""
+"""Define how a model's scores become verdicts, with its own or another threshold."""
 
 import numpy as np
 
@@ -22,17 +22,17 @@ PREDICTED = "predicted"  # the array of the calibration images' classes
 def rule_of(
     bundle: Bundle, *, alpha: float | None = None, guarantee: Guarantee | None = None
 ) -> VerdictRule:
-    """Return what decides.
+    """Return the rule for verdicts.
 
     Args:
         bundle: the model.
-        alpha: promised share of false rejects; the model's own if None.
-        guarantee: of that share; the model's own if None. If both are None, the model's own
-            threshold decides, calibrated or not.
+        alpha: promised false-rejection rate; None: the model's own.
+        guarantee: scope of alpha; None: the model's own. If both are None, the model's own
+            threshold is used, whether calibrated or not.
 
     Raises:
-        InputError: the calibration images are too few for this alpha, or the model does not keep
-            the classes that "per-class" needs.
+        InputError: there are too few calibration images for alpha, or the model does not store
+            their classes, which "per-class" needs.
         IntegrityError: the detector has no scores, or the classes do not fit the model.
     """
     manifest, scores = bundle.manifest, _calibration_scores(bundle)
@@ -60,11 +60,11 @@ def rule_of(
 
 
 def rule_for(bundle: Bundle, options: ScoringOptions) -> VerdictRule:
-    """Return what decides with these options; of `fdr`, what decides before the batch is known.
+    """Return the rule for the options; with `fdr`, a preliminary rule for the p-values.
 
     Raises:
-        InputError: as `rule_of`; or the calibration images are too few for `fdr`.
-        IntegrityError: as `rule_of`.
+        InputError: see `rule_of`; or there are too few calibration images for `fdr`.
+        IntegrityError: see `rule_of`.
     """
     if options.fdr is None:
         return rule_of(bundle, alpha=options.alpha, guarantee=options.guarantee)
@@ -74,14 +74,14 @@ def rule_for(bundle: Bundle, options: ScoringOptions) -> VerdictRule:
 
 
 def reporting_rule(rule: VerdictRule, p_values: np.ndarray, fdr: float) -> VerdictRule:
-    """Return the rule that keeps `fdr` in a batch whose images have these p-values (m,)."""
+    """Return the rule with the false discovery rate `fdr` among images with p-values (m,)."""
     n = len(rule.pooled.scores)
     ranks = np.rint(p_values * (n + 1)).astype(np.int64)
     return rule.at_rank(reported_rank(ranks, n=n, fdr=fdr))
 
 
 def is_reported(rule: VerdictRule, p_values: np.ndarray) -> np.ndarray:
-    """Return which images `reporting_rule` has rejected, by their p-values (m,): (m,) bool."""
+    """Return which images `reporting_rule` rejects, by their p-values (m,): (m,) bool."""
     return ~decide(-p_values, -(rule.pooled.rank + 0.5) / (len(rule.pooled.scores) + 1))
 
 

@@ -1,1 +1,1 @@
-"""Draw figures, and write the report's page and the gallery."""
+"""Draw figures, and write the report and the gallery."""

@@ -1,6 +1,6 @@
 """Draw the figures of the papers, and histograms of the scores.
 
-Every function takes values and returns a figure; nothing here reads or writes a file.
+Every function takes values and returns a figure; no function reads or writes a file.
 """
 
 import math
@@ -50,12 +50,12 @@ def every_figure(
     alpha: float,
     top_images: int,
 ) -> dict[str, Figure]:
-    """Draw all figures for which there is data; return them by name.
+    """Draw all figures for which there are data; return name -> figure.
 
-    The arguments are those of `belong.evaluation.evaluate.evaluate` and `report_page`, but for
-    `numbers`, `detectors` of metrics_all.json; `tables`, with `training` and `acceptance`;
-    `images` (n, ch, h, w) uint8, the normal test images; `ink`, whether those of one channel are
-    shown inverted; and `top_images`, so many in a row of the gallery.
+    The arguments are those of `belong.evaluation.evaluate.evaluate` and `report_page`, except:
+    `numbers` is the key `detectors` of metrics_all.json; `tables` also has `training` and
+    `acceptance`; `images` (n, ch, h, w) uint8 are the normal test images; `ink` inverts images of
+    one channel; `top_images` is the number of images per row of the gallery.
     """
     names, thresholds = about["class_names"], about["thresholds"]
     normal = {name: scores[f"normal/test/{name}"] for name in thresholds}
@@ -94,7 +94,7 @@ def every_figure(
 
 @rc_context(STYLE)
 def roc(curves: Mapping[str, pd.DataFrame], auroc: Mapping[str, float]) -> Figure:
-    """Draw the ROC curve of every detector: whole, and its corner on a logarithmic axis.
+    """Draw the ROC curves of all detectors, with the corner on a logarithmic axis.
 
     Paper A, figure 5. A curve has the columns `false_positive_rate` and `true_positive_rate`.
     The detectors of `STRONG` stand out; the legend runs from the best to the worst.
@@ -118,7 +118,7 @@ def roc(curves: Mapping[str, pd.DataFrame], auroc: Mapping[str, float]) -> Figur
 
 
 def _line(name: str, color: str, style: str) -> dict[str, Any]:
-    """Return how a detector's curve is drawn: those of `STRONG` stand out."""
+    """Return the line properties of a detector's curve; those in `STRONG` stand out."""
     width, order = (2, 3) if name in STRONG else (1, 2)
     return {"color": color, "linestyle": style, "linewidth": width, "zorder": order}
 
@@ -158,7 +158,7 @@ def features(projected: Plane, title: str) -> Figure:
 def score_histograms(
     scores: Mapping[str, Mapping[str, np.ndarray]], thresholds: Mapping[str, Mapping[str, float]]
 ) -> Figure:
-    """Draw for each detector the scores (n,) of both kinds of test image, and its thresholds."""
+    """Draw the histogram of both kinds of test image, and the thresholds, of each detector."""
     columns = min(3, len(scores))
     rows = math.ceil(len(scores) / columns)
     figure = Figure(figsize=(3.6 * columns, 1.9 * rows + 0.6), layout="constrained")
@@ -167,11 +167,11 @@ def score_histograms(
         _histogram(axes, name, kinds, thresholds[name])
     for axes in list(figure.axes)[len(scores) :]:
         axes.remove()
-    drawn: dict[str, Artist] = {}  # a label stands in the legend once, whatever panel has it
+    legend: dict[str, Artist] = {}  # each label is in the legend once, for all panels
     for axes in figure.axes:
         handles, labels = axes.get_legend_handles_labels()
-        drawn |= dict(zip(labels, handles, strict=True))
-    figure.legend(list(drawn.values()), list(drawn), loc="outside upper center", ncols=4)
+        legend |= dict(zip(labels, handles, strict=True))
+    figure.legend(list(legend.values()), list(legend), loc="outside upper center", ncols=4)
     figure.supxlabel("score: to the right of the threshold an image does not belong", size=9)
     figure.supylabel("share of the images", size=9)
     return figure
@@ -182,7 +182,7 @@ def _histogram(
 ) -> None:
     edges, logarithmic = score_edges(list(kinds.values()), bins=90)
     for (kind, values), color in zip(kinds.items(), (NORMAL, ANOMALY), strict=False):
-        # One outline: `hist` makes an artist of each bar, which takes seconds to lay out and draw.
+        # A single outline, as `hist` creates an artist per bar, which takes seconds to draw.
         bins = shares(values, edges)
         axes.stairs(bins, edges, fill=True, color=color, alpha=0.6, label=kind)
     for kind, line in (("calibrated", "-"), ("training", "--")):
@@ -201,10 +201,10 @@ def _histogram(
 
 @rc_context(STYLE)
 def calibration(curve: pd.DataFrame) -> Figure:
-    """Draw the false-reject rate that each detector achieves against the one that is promised.
+    """Draw the measured false-reject rate of each detector against the promised rate.
 
-    Columns: `detector`, `alpha`, `false_reject`, `expected_low`, `expected_high`. Detectors that as
-    many images calibrated have the same band; each band is drawn once.
+    Columns: `detector`, `alpha`, `false_reject`, `expected_low`, `expected_high`. Detectors with
+    equal numbers of calibration images have the same band; each band is drawn once.
     """
     figure = Figure(figsize=(7.6, 4.6), layout="constrained")
     axes = figure.subplots()
@@ -213,7 +213,7 @@ def calibration(curve: pd.DataFrame) -> Figure:
     for name, rows in by_name.items():
         ends = rows[["expected_low", "expected_high"]].to_numpy()
         bands.setdefault(tuple(ends.ravel().tolist()), []).append(name)
-    for names in sorted(bands.values(), key=len):  # what most have lies on top
+    for names in sorted(bands.values(), key=len):  # the most frequent band is on top
         rows = by_name[names[0]]
         whose = "" if len(bands) == 1 else f", {', '.join(names) if len(names) < 3 else 'most'}"
         axes.fill_between(
@@ -245,10 +245,10 @@ def calibration(curve: pd.DataFrame) -> Figure:
 
 @rc_context(STYLE)
 def acceptance(table: pd.DataFrame, promised: float) -> Figure:
-    """Draw the share of fresh normal images that is accepted against the images per feature.
+    """Draw the share of accepted new normal images against the number of images per feature.
 
-    The table is that of `belong.evaluation.acceptance_study`; a calibrated threshold promises to
-    accept the share `promised`.
+    `table` is the result of `belong.evaluation.acceptance_study`; a calibrated threshold promises
+    to accept the share `promised`.
     """
     kinds = {
         "paper": ("per_class, threshold from training images (the paper)", ANOMALY, "s"),
@@ -286,8 +286,8 @@ def gallery(
 ) -> Figure:
     """Draw images in rows, with their class and score under each (paper B, figure 1).
 
-    Images (n, ch, h, w) uint8, captions (n,) the class of each; `rows` is title -> places of its
-    images (k,) and their scores (k,). With `ink`, images of one channel are shown inverted.
+    Images (n, ch, h, w) uint8; captions (n,) are their classes; `rows` is title -> indices of
+    images (k,) and their scores (k,). `ink` inverts images of one channel.
     """
     count = max(len(places) for places, _ in rows.values())
     _, _, height, width = images.shape
@@ -295,7 +295,7 @@ def gallery(
     figure = Figure(figsize=(0.6 * count, 0.95 * len(rows)), layout="constrained")
     lines = figure.subplots(len(rows), 1, squeeze=False)[:, 0]
     for axes, (title, (places, scores)) in zip(lines, rows.items(), strict=True):
-        # One picture for the row, not one for each image: that takes seconds, not minutes.
+        # One picture per row instead of one per image takes seconds instead of minutes.
         strip = np.full((height, count * (width + gap), images.shape[1]), 255, dtype=np.uint8)
         for at, (place, score) in enumerate(zip(places, scores, strict=True)):
             left = at * (width + gap)
@@ -315,9 +315,9 @@ def gallery(
 def gallery_rows(
     scores: dict[str, np.ndarray], count: int
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Return the most anomalous images of each detector, and the least of the reconstruction."""
-    chosen = {name: most_anomalous(values, count) for name, values in scores.items()}
-    rows = {name: (places, scores[name][places]) for name, places in chosen.items()}
+    """Return the rows: the most anomalous images of each detector, and the best reconstructions."""
+    indices = {name: most_anomalous(values, count) for name, values in scores.items()}
+    rows = {name: (places, scores[name][places]) for name, places in indices.items()}
     errors = scores["reconstruction"]
     least = most_anomalous(-errors, count)
     return {"reconstruction, lowest": (least, errors[least])} | rows
@@ -325,7 +325,7 @@ def gallery_rows(
 
 @rc_context(STYLE | {"axes.grid": False})
 def picked_classes(table: pd.DataFrame) -> Figure:
-    """Draw which classes each detector finds most anomalous, as multiples of their own share.
+    """Draw the classes that each detector finds most anomalous, as multiples of their share.
 
     Columns: `detector`, `class_name`, `share_of_top`, `share_of_all`.
     """
@@ -337,18 +337,18 @@ def picked_classes(table: pd.DataFrame) -> Figure:
     figure = Figure(figsize=(8.4, 0.3 * len(top) + 1.4), layout="constrained")
     axes = figure.subplots()
     colors: Any = {"cmap": "RdBu_r", "norm": TwoSlopeNorm(1, 0, 4)}
-    shown = _heat_map(axes, ratios, top, "{:.0%}", dark=(0.35, 3), **colors)
+    heat_map = _heat_map(axes, ratios, top, "{:.0%}", dark=(0.35, 3), **colors)
     axes.set_xticks(range(len(top.columns)), [str(name) for name in top.columns])
     axes.set(xlabel="class", title="Share of each class among the most anomalous normal images")
-    figure.colorbar(shown, ax=axes, label="times its share of all images")
+    figure.colorbar(heat_map, ax=axes, label="times its share of all images")
     return figure
 
 
 def _heat_map(
     axes: Axes, values: Any, numbers: Any, form: str, *, dark: tuple[float, float], **colors: Any
 ) -> AxesImage:
-    """Draw a table (r, c) with the numbers of another; dark ones where values lie between both."""
-    shown = axes.imshow(values, aspect="auto", **colors)
+    """Draw a table (r, c) with the numbers of another; text is dark for values within `dark`."""
+    heat_map = axes.imshow(values, aspect="auto", **colors)
     for (row, column), number in np.ndenumerate(numbers.to_numpy()):
         color = "black" if dark[0] < values.iloc[row, column] < dark[1] else "white"
         text = form.format(number)
@@ -356,7 +356,7 @@ def _heat_map(
     axes.set_yticks(range(len(values)), [str(name) for name in values.index])
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    return shown
+    return heat_map
 
 
 @rc_context(STYLE | {"axes.grid": False})
@@ -370,10 +370,10 @@ def anomaly_sets(matrix: pd.DataFrame) -> Figure:
     figure = Figure(figsize=(8.4, 0.3 * len(table) + 1.6), layout="constrained")
     axes = figure.subplots()
     colors: Any = {"cmap": "viridis", "vmin": 0.5, "vmax": 1}
-    shown = _heat_map(axes, table, table, "{:.4f}", dark=(0.8, 2), **colors)
+    heat_map = _heat_map(axes, table, table, "{:.4f}", dark=(0.8, 2), **colors)
     names = [name.replace("_", " ") for name in table.columns]
     axes.set_xticks(range(len(names)), names, rotation=20, ha="right")
-    figure.colorbar(shown, ax=axes, label="AUROC (0.5: chance)")
+    figure.colorbar(heat_map, ax=axes, label="AUROC (0.5: chance)")
     return figure
 
 

@@ -22,6 +22,6 @@ def score_edges(scores: Sequence[np.ndarray], *, bins: int) -> tuple[np.ndarray,
 
 
 def shares(scores: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """Return the share of the scores (n,) in each bin (bins,); those beyond the ends included."""
-    counted = np.histogram(scores.clip(edges[0], edges[-1]), edges)[0]
-    return np.asarray(counted / len(scores))
+    """Return the share of the scores (n,) in each bin (bins,); outliers count in the end bins."""
+    counts = np.histogram(scores.clip(edges[0], edges[-1]), edges)[0]
+    return np.asarray(counts / len(scores))

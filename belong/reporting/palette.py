@@ -9,13 +9,13 @@ IDX_FILE = "-idx3-ubyte/"
 
 
 def is_ink(sources: pd.Series) -> bool:
-    """Return whether images come from IDX files, by their sources (n,) in the manifest."""
+    """Return whether the images come from IDX files, by their sources (n,) in the manifest."""
     return bool(sources.str.contains(IDX_FILE, regex=False).any())
 
 
 # Two colors that every kind of color vision can distinguish (Okabe and Ito, 2008).
 NORMAL, ANOMALY = "#0072B2", "#D55E00"
-# The two methods of paper A, and the combination; other detectors are drawn with thin lines.
+# The two methods of paper A, and the combination; all other detectors have thin lines.
 STRONG = {"mahalanobis": "#0072B2", "mlp_head": "#D55E00", "combined": "#000000"}
 WEAK = ("#56B4E9", "#009E73", "#CC79A7", "#E69F00", "#8c8c8c")
 

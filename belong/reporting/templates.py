@@ -1,6 +1,6 @@
 """Render the self-contained pages from their templates.
 
-Every page extends page.html, which has the head, the style, the side and the script.
+Every page extends page.html, which has the head, the style, the sidebar and the script.
 """
 
 import base64
@@ -19,14 +19,15 @@ def render_page(
     allows_inline_style: bool = False,
     **values: object,
 ) -> str:
-    """Fill a template; its files are named by their paths in `belong`.
+    """Fill a template; all files are paths in `belong`.
 
     Args:
-        template: extends page.html; every value is escaped.
+        template: a template that extends page.html; every value is escaped.
         styles: parts of the style sheet.
         scripts: parts of the script.
-        allows_inline_style: the page has style attributes, so it gets no content security policy.
-        values: of the template.
+        allows_inline_style: whether the page has style attributes and thus no content security
+            policy.
+        values: the values of the template.
     """
     templates = Environment(
         loader=PackageLoader("belong", "."),
@@ -47,7 +48,7 @@ def render_page(
 
 
 def policy(*, style: str, script: str) -> str:
-    """Return a Content-Security-Policy: this style, this script, and pictures in the page."""
+    """Return a Content-Security-Policy for this style, this script, and embedded pictures."""
     return (
         f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; "
         f"script-src '{_hash(script)}'; base-uri 'none'; form-action 'none'"

@@ -15,8 +15,8 @@ SHOWN = 80  # characters of a wrong value in a message
 
 def refuse(name: str, expected: str, value: object) -> NoReturn:
     """Raise an InputError `name: expected EXPECTED, got VALUE`."""
-    shown = " ".join(repr(value).split())
-    raise InputError(f"{name}: expected {expected}, got {_short(shown)}")
+    text = " ".join(repr(value).split())
+    raise InputError(f"{name}: expected {expected}, got {_short(text)}")
 
 
 def check_whole(name: str, value: object, *, least: int = 1) -> None:

@@ -1,4 +1,4 @@
-"""Put a file at another place: as a link, as a copy, or moved; never over what is there."""
+"""Link, copy or move a file, without overwriting another file."""
 
 import errno
 import filecmp
@@ -12,11 +12,11 @@ from belong.runtime.storage import make_folder, sync
 from belong.runtime.text import printable
 
 Placement = Literal["link", "copy", "move"]
-PART = ".copying.part"  # one of a folder: what a killed process leaves is written over
+PART = ".copying.part"  # one per folder; the next copy overwrites that of a killed process
 
 
 def place(source: Path, target: Path, how: Literal["link", "copy"]) -> None:
-    """Make a symbolic link at `target`, or copy the bytes and the time of change."""
+    """Create a symbolic link at `target`, or copy the bytes and the modification time."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if how == "link":
         target.symlink_to(source)
@@ -25,14 +25,14 @@ def place(source: Path, target: Path, how: Literal["link", "copy"]) -> None:
 
 
 def place_whole(source: Path, target: Path, how: Placement) -> None:
-    """Place a file so that a killed process leaves all of it or nothing at `target`.
+    """Place a file so that a killed process leaves a complete file, or none, at `target`.
 
-    What is moved to another file system is copied, and removed when the disk holds the copy. A
-    link is moved by its absolute name.
+    A move to another file system copies the file, and removes it when the copy is on the disk. A
+    moved link refers to the absolute path of its target.
 
     Raises:
-        InputError: something is at `target` already.
-        OSError: the disk, or a permission.
+        InputError: `target` exists.
+        OSError: the disk is full, or a permission is missing.
     """
     if os.path.lexists(target):
         raise InputError(f"{printable(target)}: exists already; nothing is written over it")
@@ -68,7 +68,7 @@ def _copy(source: Path, target: Path) -> None:
         sync(part)
         part.rename(target)
         sync(target.parent)
-    except OSError as error:  # a full disk: the system names no file
+    except OSError as error:  # the error of a full disk has no file name
         error.filename = error.filename or str(target)
         raise
     finally:

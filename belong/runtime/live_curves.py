@@ -25,7 +25,7 @@ def live_curves(folder: Path, *, resumes: bool) -> Iterator[Watch]:
     if find_spec("dvclive") is None:
         yield lambda _row: None
         return
-    from dvclive.live import Live  # an optional extra
+    from dvclive.live import Live  # an optional dependency
 
     # `dvcyaml=False`: DVCLive would otherwise write a dvc.yaml of its own.
     with Live(str(folder), resume=resumes, save_dvc_exp=False, dvcyaml=False) as live:

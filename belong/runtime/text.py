@@ -43,7 +43,7 @@ def printable(path: Path | str) -> str:
 
 
 def exact(path: Path | str) -> str:
-    """Return a path as one line of text from which `from_exact` makes it again, to the byte.
+    """Return a path as one line of text, from which `from_exact` restores the same bytes.
 
     Bytes that are not UTF-8, control characters and `%` become % and two digits, as in a URI.
     """
@@ -51,12 +51,12 @@ def exact(path: Path | str) -> str:
 
 
 def from_exact(text: str) -> str:
-    """Return the path that `exact` was given."""
+    """Return the path from the result of `exact`."""
     return os.fsdecode(unquote_to_bytes(text))
 
 
 def harmless(text: str) -> str:
-    """Escape the control characters in lines of text: names may hold some."""
+    """Escape the control characters in lines of text, which names may contain."""
     return HARMFUL.sub(_escaped, text)
 
 

@@ -58,11 +58,11 @@ def read(path: Path) -> dict[str, Any]:
     return values
 
 
-def _lines(known: list[str], problems: list[dict[str, Any]]) -> list[str]:
+def _lines(known_keys: list[str], problems: list[dict[str, Any]]) -> list[str]:
     """Return a line for each problem; a misspelt key counts as unknown, not as missing too."""
     keyed = [(".".join(str(part) for part in problem["loc"]), problem) for problem in problems]
     nearest = {
-        key: difflib.get_close_matches(key, known, n=1, cutoff=0.0)[0]
+        key: difflib.get_close_matches(key, known_keys, n=1, cutoff=0.0)[0]
         for key, problem in keyed
         if problem["type"] == "extra_forbidden"
     }

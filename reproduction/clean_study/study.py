@@ -126,7 +126,7 @@ def measured(spoiled: Spoiled, seed: int) -> list[Row]:
 
 
 def _ours(result: FolderJudgment, wrong: dict[str, str]) -> Row:
-    manifest, known = result.manifest(), result.judgment.known
+    manifest, known = result.manifest(), result.judgment.evidence
     if known is None:
         raise InputError("no classifier could be fitted")
     is_named = (manifest["verdict"] == "quarantine") & manifest["problem"].isin(

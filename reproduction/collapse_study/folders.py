@@ -83,9 +83,9 @@ def write(
             )
         order = rng.permutation(rows)
         parts = (to, order[: folder.each]), (fresh, order[folder.each :][:FRESH])
-        for root, drawn in parts:
+        for root, selection in parts:
             (root / name).mkdir(parents=True)
-            for row in drawn.tolist():
+            for row in selection.tolist():
                 _write_image(source, row, root / name)
 
 

@@ -21,7 +21,7 @@ def page(rows: pd.DataFrame) -> str:
     """
     measured = ["fresh", "accuracy", "guessing", "at_chance"]
     rows = rows.reindex(columns=[*rows.columns.union(measured)])
-    folders = [_line(str(name), own) for name, own in rows.groupby("folder", sort=False)]
+    folders = [_line(str(name), runs) for name, runs in rows.groupby("folder", sort=False)]
     seeds, collapsed = rows["seed"].nunique(), int(_at_chance(rows).sum())
     refused, left = int(_is_refused(rows).sum()), len(folders) * seeds - len(rows)
     missing = f" (still missing: {counted(left, 'training')})" if left else ""
@@ -52,20 +52,20 @@ def page(rows: pd.DataFrame) -> str:
     )
 
 
-def _line(name: str, own: pd.DataFrame) -> list[str]:
-    accuracy = own["accuracy"].dropna().astype(float)
+def _line(name: str, runs: pd.DataFrame) -> list[str]:
+    accuracy = runs["accuracy"].dropna().astype(float)
     spread = f" ± {accuracy.std():.3f}" if len(accuracy) > 1 else ""
     return [
         name,
-        str(own["network"].iloc[0]),
-        f"{own['images'].iloc[0]:,}",
-        f"{int(own['fresh'].max()):,}" if len(accuracy) else NONE,
+        str(runs["network"].iloc[0]),
+        f"{runs['images'].iloc[0]:,}",
+        f"{int(runs['fresh'].max()):,}" if len(accuracy) else NONE,
         f"{accuracy.mean():.3f}{spread}" if len(accuracy) else NONE,
         f"{accuracy.min():.3f}" if len(accuracy) else NONE,
-        f"{own['guessing'].astype(float).mean():.3f}" if len(accuracy) else NONE,
-        str(int(own["attempts"].sum()) - len(own)),
-        str(int(_is_refused(own).sum())),
-        str(int(_at_chance(own).sum())),
+        f"{runs['guessing'].astype(float).mean():.3f}" if len(accuracy) else NONE,
+        str(int(runs["attempts"].sum()) - len(runs)),
+        str(int(_is_refused(runs).sum())),
+        str(int(_at_chance(runs).sum())),
     ]
 
 

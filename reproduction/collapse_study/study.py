@@ -53,31 +53,31 @@ Row = dict[str, object]
 
 def main(arguments: Sequence[str]) -> int:
     """Draw, train, count; return the exit code."""
-    given = _parser().parse_args(arguments)
+    options = _parser().parse_args(arguments)
     return exit_code_of(
-        lambda: _study(given), say, interrupted="interrupted; the finished trainings are written"
+        lambda: _study(options), say, interrupted="interrupted; the finished trainings are written"
     )
 
 
-def _study(given: argparse.Namespace) -> int:
-    paths = dict(given.sources)
+def _study(options: argparse.Namespace) -> int:
+    paths = dict(options.sources)
     folders = [folder for folder in FOLDERS if folder.source in paths]
     if not folders:
         raise InputError(f"no folder is drawn from {', '.join(paths)}; see FOLDERS in folders.py")
     sources = {name: look(path) for name, path in paths.items()}
-    todo = [(folder, seed) for seed in range(given.seeds) for folder in folders]
-    own: dict[str, object] = {"train.epochs": given.epochs} if given.epochs else {}
-    rows = _rows(given.folder / TABLE)
+    todo = [(folder, seed) for seed in range(options.seeds) for folder in folders]
+    settings: dict[str, object] = {"train.epochs": options.epochs} if options.epochs else {}
+    rows = _rows(options.folder / TABLE)
     finished = {(row["folder"], row["seed"]) for row in rows}
     todo = [one for one in todo if (one[0].name, one[1]) not in finished]
-    with ProcessPoolExecutor(given.jobs, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
         trainings = in_order(
-            lambda one: pool.submit(trained_on, sources, *one, own), todo, ahead=given.jobs
+            lambda one: pool.submit(trained_on, sources, *one, settings), todo, ahead=options.jobs
         )
         for _, future in trainings:
             rows.append(future.result())
-            save_csv(given.folder / TABLE, pd.DataFrame(rows))
-            save_text(given.folder / "collapse.md", page(load_csv(given.folder / TABLE)))
+            save_csv(options.folder / TABLE, pd.DataFrame(rows))
+            save_text(options.folder / "collapse.md", page(load_csv(options.folder / TABLE)))
     return 0
 
 
@@ -92,16 +92,19 @@ def _rows(path: Path) -> list[Row]:
 
 
 def trained_on(
-    sources: Mapping[str, Source], folder: SmallFolder, seed: int, own: Mapping[str, object]
+    sources: Mapping[str, Source],
+    folder: SmallFolder,
+    seed: int,
+    further_settings: Mapping[str, object],
 ) -> Row:
     """Draw a folder and train on it as `belong fit` does; return the row of the table.
 
-    `own` are settings of params.yaml, by dotted key.
+    `further_settings` are settings of params.yaml, by dotted key.
     """
     with tempfile.TemporaryDirectory() as work:
         images, fresh = Path(work, "images"), Path(work, "fresh")
         write(folder, sources, images, fresh, np.random.default_rng(seed))
-        settings = {"seed": seed, "threads": 1, **own}
+        settings = {"seed": seed, "threads": 1, **further_settings}
         request = BackboneRequest(from_scratch=True)
         job = prepare(images, alpha=ALPHA, request=request, settings=settings)
         row: Row = {

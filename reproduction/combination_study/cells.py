@@ -46,23 +46,26 @@ class Images:
             classes: labels; none of them is in the network that the cell trains.
             images: of each other class, to train with.
         """
-        kept = np.setdiff1d(np.arange(len(self.class_names)), classes)
+        remaining_classes = np.setdiff1d(np.arange(len(self.class_names)), classes)
         train, held_out = self.labels[TRAIN], self.labels[HELD_OUT]
-        fitted = [np.flatnonzero(train == label)[:images] for label in kept]
+        fitted = [np.flatnonzero(train == label)[:images] for label in remaining_classes]
         of_part = {
             TRAIN: (TRAIN, np.sort(np.concatenate(fitted))),
-            HELD_OUT: (HELD_OUT, np.flatnonzero(np.isin(held_out, kept))),
-            TESTED[0]: (TESTED[0], np.flatnonzero(np.isin(self.labels[TESTED[0]], kept))),
-            "left_out": (HELD_OUT, np.flatnonzero(~np.isin(held_out, kept))),
+            HELD_OUT: (HELD_OUT, np.flatnonzero(np.isin(held_out, remaining_classes))),
+            TESTED[0]: (
+                TESTED[0],
+                np.flatnonzero(np.isin(self.labels[TESTED[0]], remaining_classes)),
+            ),
+            "left_out": (HELD_OUT, np.flatnonzero(~np.isin(held_out, remaining_classes))),
         }
         return Images(
             {part: self.pixels[source][rows] for part, (source, rows) in of_part.items()},
             {part: self.inputs[source][rows] for part, (source, rows) in of_part.items()},
             {
-                part: np.searchsorted(kept, self.labels[part][of_part[part][1]])
+                part: np.searchsorted(remaining_classes, self.labels[part][of_part[part][1]])
                 for part in (TRAIN, HELD_OUT, TESTED[0])
             },
-            [self.class_names[label] for label in kept],
+            [self.class_names[label] for label in remaining_classes],
         )
 
 

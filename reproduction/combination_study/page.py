@@ -181,9 +181,9 @@ def _measured(kind: str, rows: pd.DataFrame) -> str:
         name = set_of(anomalies)
         if round(differs, 4) < -BAR:
             misses.append(f"{pair}, lambda {weight:g}, {name} ({differs:+.4f})")
-        lost = means[str(IN_USE[kind])] - means.get(SUPERVISED, 0)
-        if round(lost, 4) < -BAR:
-            beaten.append(f"{pair}, lambda {weight:g}, {name} ({lost:+.4f})")
+        loss = means[str(IN_USE[kind])] - means.get(SUPERVISED, 0)
+        if round(loss, 4) < -BAR:
+            beaten.append(f"{pair}, lambda {weight:g}, {name} ({loss:+.4f})")
         lines.append(
             (
                 pair, f"{weight:g}", name, _spread(of_way.get_group(str(IN_USE[kind]))),

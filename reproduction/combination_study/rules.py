@@ -87,13 +87,13 @@ def combine(
     """
     surprises = [Surprise.fit(scores_of_detector, tail=tail) for scores_of_detector in held_out]
     if rule == "weighted":
-        seen = np.array(
+        deviations = np.array(
             [
                 surprise(scores_of_detector)
                 for surprise, scores_of_detector in zip(surprises, held_out, strict=True)
             ]
         )
-        weights = _of_least_variance(np.cov(seen))
+        weights = _of_least_variance(np.cov(deviations))
     combined = []
     for part in scores:
         pairs = list(zip(surprises, part, strict=True))

@@ -70,8 +70,8 @@ Scores = Mapping[str, np.ndarray]
 def main(arguments: Sequence[str]) -> int:
     """Train what is missing, compare, write; return the exit code."""
     options = _parser().parse_args(arguments)
-    kept = "interrupted; the scores of the cells that were finished are kept"
-    return exit_code_of(lambda: _study(options), say, interrupted=kept)
+    interrupted = "interrupted; the scores of the cells that were finished are kept"
+    return exit_code_of(lambda: _study(options), say, interrupted=interrupted)
 
 
 def _study(options: argparse.Namespace) -> int:
@@ -142,8 +142,8 @@ def table_of(scores: Scores, *, frozen: bool) -> pd.DataFrame:
         numbers.rename("auroc").reset_index().assign(anomalies=name)
         for name, numbers in (("synthetic", of_way.mean()), ("worst kind", of_way.min()))
     ]
-    kept = table[~is_made & ~(is_test & is_left_out)]
-    return pd.concat([kept, *summary], ignore_index=True).round({"auroc": 6})
+    single_rows = table[~is_made & ~(is_test & is_left_out)]
+    return pd.concat([single_rows, *summary], ignore_index=True).round({"auroc": 6})
 
 
 # --- the cells ----------------------------------------------------------------------------------

@@ -109,17 +109,17 @@ def _on_average(rows: pd.DataFrame) -> list[list[str]]:
     for _, of_case in rows.groupby(CASE, sort=False):
         names = [DECIDES, *sorted(set(of_case["detector"]) - {DECIDES})]
         for name in names:
-            own = of_case[of_case["detector"] == name]
-            first, rate = own.iloc[0], own["rate"]
+            detector_rows = of_case[of_case["detector"] == name]
+            first, rate = detector_rows.iloc[0], detector_rows["rate"]
             lines.append(
                 [
-                    _photos(own),
+                    _photos(detector_rows),
                     name,
                     f"{first['alpha']:.1%}",
                     f"{first['low']:.1%} to {first['high']:.1%}",
-                    f"{within(own)} of {len(own)}",
-                    str(int((rate > own["high"]).sum())),
-                    str(int((rate < own["exact_low"]).sum())),
+                    f"{within(detector_rows)} of {len(detector_rows)}",
+                    str(int((rate > detector_rows["high"]).sum())),
+                    str(int((rate < detector_rows["exact_low"]).sum())),
                     f"{rate.mean():.1%}",
                     f"{rate.max():.1%}",
                 ]
@@ -130,54 +130,54 @@ def _on_average(rows: pd.DataFrame) -> list[list[str]]:
 def _of_classes(rows: pd.DataFrame) -> list[list[str]]:
     return [
         [
-            _photos(own),
+            _photos(group),
             str(name),
-            f"{own['alpha'].iloc[0]:.0%}",
-            f"{own['calibration_images'].min()} to {own['calibration_images'].max()}",
-            str(len(own)),
-            str(within(own)),
-            str(int((own["rate"] > own["high"]).sum())),
-            str(int((own["rate"] < own["exact_low"]).sum())),
-            f"{own['rate'].mean():.1%}",
+            f"{group['alpha'].iloc[0]:.0%}",
+            f"{group['calibration_images'].min()} to {group['calibration_images'].max()}",
+            str(len(group)),
+            str(within(group)),
+            str(int((group["rate"] > group["high"]).sum())),
+            str(int((group["rate"] < group["exact_low"]).sum())),
+            f"{group['rate'].mean():.1%}",
         ]
-        for (*_, name), own in rows.groupby([*CASE, "class"], sort=False)
+        for (*_, name), group in rows.groupby([*CASE, "class"], sort=False)
     ]
 
 
 def _with_certainty(rows: pd.DataFrame) -> list[list[str]]:
     return [
         [
-            _photos(own),
-            f"{own['alpha'].iloc[0]:.1%}",
-            f"{(own['rate'] > own['alpha']).sum()} of {len(own)}",
-            f"{own['above_expected'].sum():.1f}",
-            f"{own['rate'].mean():.1%}",
-            f"{own['rate'].max():.1%}",
+            _photos(group),
+            f"{group['alpha'].iloc[0]:.1%}",
+            f"{(group['rate'] > group['alpha']).sum()} of {len(group)}",
+            f"{group['above_expected'].sum():.1f}",
+            f"{group['rate'].mean():.1%}",
+            f"{group['rate'].max():.1%}",
         ]
-        for _, own in rows.groupby(CASE, sort=False)
+        for _, group in rows.groupby(CASE, sort=False)
     ]
 
 
 def _reported(rows: pd.DataFrame) -> list[list[str]]:
     return [
         [
-            _photos(own),
+            _photos(group),
             f"{fdr:.0%}",
             f"{BELONG * fdr:.1%}",
-            f"{own['rate'].mean():.1%}",
-            f"{float(own['rate'].to_numpy(float).std(ddof=1) / len(own) ** 0.5):.1%}",
-            f"{own['found'].mean():.0%}",
+            f"{group['rate'].mean():.1%}",
+            f"{float(group['rate'].to_numpy(float).std(ddof=1) / len(group) ** 0.5):.1%}",
+            f"{group['found'].mean():.0%}",
         ]
-        for _, own in rows.groupby([*CASE, "alpha"], sort=False)
-        for fdr in own["alpha"].to_numpy(float)[:1]
+        for _, group in rows.groupby([*CASE, "alpha"], sort=False)
+        for fdr in group["alpha"].to_numpy(float)[:1]
     ]
 
 
 def _accuracies(rows: pd.DataFrame) -> list[str]:
     return [
-        f"{_photos(own)} photos: accuracy {own['accuracy_out_of_fold'].mean():.3f} out of fold and "
-        f"{own['accuracy_fresh'].mean():.3f} on fresh photos."
-        for _, own in rows[rows["classes"] > 1].groupby(CASE, sort=False)
+        f"{_photos(group)} photos: accuracy {group['accuracy_out_of_fold'].mean():.3f} out of fold "
+        f"and {group['accuracy_fresh'].mean():.3f} on fresh photos."
+        for _, group in rows[rows["classes"] > 1].groupby(CASE, sort=False)
     ]
 
 

@@ -146,14 +146,16 @@ def drawn(
     """
     rng, labels = np.random.default_rng([seed, 7]), photos.labels
     classes = range(len(photos.class_names))
-    own = np.concatenate([rng.permutation(np.flatnonzero(labels == c))[:of_each] for c in classes])
-    fresh = np.setdiff1d(np.arange(len(labels)), own)
-    values = planned(photos, own, backbone, seed)
+    chosen_rows = np.concatenate(
+        [rng.permutation(np.flatnonzero(labels == c))[:of_each] for c in classes]
+    )
+    fresh = np.setdiff1d(np.arange(len(labels)), chosen_rows)
+    values = planned(photos, chosen_rows, backbone, seed)
     members = list(one_class.members(values)) if len(classes) == 1 else values.candidates
     names, device = list(photos.class_names), torch.device("cpu")
     fitting = Fitting(values, names, device, backbone, is_quiet=True, only=members)
-    vectors, images = photos.vectors[own], photos.images[own]
-    network, coder = fitting.network(vectors, labels[own]), fitting.autoencoder(images)
+    vectors, images = photos.vectors[chosen_rows], photos.images[chosen_rows]
+    network, coder = fitting.network(vectors, labels[chosen_rows]), fitting.autoencoder(images)
     features = extract_parts(
         network,
         coder,
@@ -165,13 +167,13 @@ def drawn(
         device=device,
         description=None,
     )
-    features |= {f"{TRAIN}/labels": labels[own], f"{FRESH}/labels": labels[fresh]}
+    features |= {f"{TRAIN}/labels": labels[chosen_rows], f"{FRESH}/labels": labels[fresh]}
     arrays = network.arrays()
     gaussians, detectors = fitting.detectors(features, arrays)
     out_of_fold = out_of_fold_scores(
         fitting.like(features, arrays),
-        Part(vectors, images, np.arange(len(own))),
-        labels[own],
+        Part(vectors, images, np.arange(len(chosen_rows))),
+        labels[chosen_rows],
         derived={},
         anomalies=None,
         seed=seed,
@@ -197,7 +199,7 @@ def drawn(
         "accuracy_out_of_fold": _accuracy(scores, HELD_OUT),
         "accuracy_fresh": _accuracy(scores, FRESH),
     }
-    alpha, n = values.calibration.alpha, len(own)
+    alpha, n = values.calibration.alpha, len(chosen_rows)
     promises: list[tuple[Guarantee, float]] = [
         (CONDITIONAL, max(alpha, least_alpha(n, CONDITIONAL))),
     ]
@@ -243,13 +245,13 @@ class Judge:
         groups = [("", rule.pooled, np.ones(len(fresh), bool))]
         if guarantee == PER_CLASS:
             groups = [
-                (self.class_names[label], own, predicted == label)
-                for label, own in rule.of_class.items()
+                (self.class_names[label], class_rule, predicted == label)
+                for label, class_rule in rule.of_class.items()
             ]
-        for label, own, is_own in groups:
-            n, m = len(own.scores), int(is_own.sum())
-            exact_low, _ = conformal.rejects_range([(n, m, own.rank)])
-            low, high = conformal.rejects_range([(n, m, own.rank)], is_cross=True)
+        for label, class_rule, is_in_group in groups:
+            n, m = len(class_rule.scores), int(is_in_group.sum())
+            exact_low, _ = conformal.rejects_range([(n, m, class_rule.rank)])
+            low, high = conformal.rejects_range([(n, m, class_rule.rank)], is_cross=True)
             above = math.floor(alpha * m + ROUNDING) + 1
             yield {
                 "detector": self.name,
@@ -261,9 +263,9 @@ class Judge:
                 "exact_low": round(exact_low / m, 4),
                 "low": round(low / m, 4),
                 "high": round(high / m, 4),
-                "rate": _share(is_rejected[is_own]),
+                "rate": _share(is_rejected[is_in_group]),
                 "above_expected": round(
-                    float(conformal.chances_of(n, m, own.rank)[above:].sum()), 4
+                    float(conformal.chances_of(n, m, class_rule.rank)[above:].sum()), 4
                 ),
             }
 
@@ -271,12 +273,12 @@ class Judge:
         """Yield the share of false ones among the reported of a batch, for each of `SHARES`."""
         parts = [self.part(FRESH), self.part(FOREIGN)]
         sizes = BATCH - BATCH_FOREIGN, BATCH_FOREIGN
-        taken = [
-            rng.choice(len(own), size, replace=False)
-            for (own, _), size in zip(parts, sizes, strict=True)
+        samples = [
+            rng.choice(len(scores), size, replace=False)
+            for (scores, _), size in zip(parts, sizes, strict=True)
         ]
         batch, predicted = (
-            np.concatenate([one[rows] for one, rows in zip(both, taken, strict=True)])
+            np.concatenate([one[rows] for one, rows in zip(both, samples, strict=True)])
             for both in zip(*parts, strict=True)
         )
         rule = self.rule(max(SHARES), MARGINAL)
@@ -298,20 +300,20 @@ class Judge:
             }
 
 
-def planned(photos: Photos, own: np.ndarray, backbone: Backbone, seed: int) -> Parameters:
+def planned(photos: Photos, rows: np.ndarray, backbone: Backbone, seed: int) -> Parameters:
     """Return the parameters that `belong fit` plans for these photos."""
     contents = DataSet(
-        images=photos.images[own],
-        labels=photos.labels[own],
+        images=photos.images[rows],
+        labels=photos.labels[rows],
         class_names=photos.class_names,
-        is_test=np.zeros(len(own), bool),
-        sources=own.astype(str),
+        is_test=np.zeros(len(rows), bool),
+        sources=rows.astype(str),
     )
     settings: dict[str, object] = {"seed": seed, "autoencoder.epochs": 1}
     values = parameters(settings)
     kind, alpha = choose_calibration(
         contents,
-        asked="auto",
+        requested="auto",
         alpha=values.calibration.alpha,
         own_alpha=False,
         is_frozen=True,

@@ -49,15 +49,15 @@ def main(arguments: Sequence[str]) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     grid = GridFile.load(options.grid)
-    asked = grid.chosen(options.sweep, options.grid)
+    requested = grid.chosen(options.sweep, options.grid)
     repository = Repository(Path.cwd())
     currency = Currency(repository, repository.head(), grid.pairs)
     failed: dict[Cell, str] = {}
     if not options.gather:
-        _check(options.grid, currency, grid, asked)
-        done = currency.finished(asked)
-        todo = in_running_order(asked - set(done))
-        _say(f"{len(asked)} cells, {len(done)} of them finished")
+        _check(options.grid, currency, grid, requested)
+        finished_before = currency.finished(requested)
+        todo = in_running_order(requested - set(finished_before))
+        _say(f"{len(requested)} cells, {len(finished_before)} of them finished")
         if todo:
             cache = cache_of(repository.root)
             _check_space(currency, todo, cache)
@@ -68,7 +68,7 @@ def _run(options: argparse.Namespace) -> int:
         repository, finished, grid.with_curves(), grid.curves.detectors, options.folder
     ):
         _say(line)
-    for cell in sorted(asked - set(finished)):
+    for cell in sorted(requested - set(finished)):
         reason = failed.get(cell, "not run, or run with other code or parameters")
         _say(f"{cell.name}: missing: {reason}")
     return FAILED if failed else 0

@@ -73,9 +73,9 @@ class Workshop:
                 try:
                     return self._run_in(folder, cell, pair)
                 except WorkerLostError as error:
-                    lost = error
+                    last_error = error
                     end_processes_in(folder)  # what the worker had started
-        raise CellError(f"{ATTEMPTS} workers were lost; the last one: {lost}")
+        raise CellError(f"{ATTEMPTS} workers were lost; the last one: {last_error}")
 
     def _run_in(self, folder: Path, cell: Cell, pair: Values) -> None:
         settings = assignments(cell.settings(pair))

@@ -22,10 +22,10 @@ def workplace(folder: Path) -> Iterator[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / "lock", blocking=False)  # the system frees it, come what may
     try:
-        held = lock.acquire()
+        held_lock = lock.acquire()
     except Timeout:
         raise InputError(f"{folder}: another grid is running here; wait for its end") from None
-    with held:
+    with held_lock:
         # A driver that was killed leaves its workers running, at cells that are run again now.
         end_processes_in(clones)
         shutil.rmtree(clones, ignore_errors=True)

@@ -45,8 +45,12 @@ class Currency:
 
     def edited(self) -> list[str]:
         """Return the files of parameters and code that differ from what is committed."""
-        used = {PARAMS, PIPELINE, *(file for _, files in self.code.values() for file in files)}
-        return [path for path in self.repository.changes() if path in used]
+        files_in_use = {
+            PARAMS,
+            PIPELINE,
+            *(file for _, files in self.code.values() for file in files),
+        }
+        return [path for path in self.repository.changes() if path in files_in_use]
 
     def finished(self, cells: Iterable[Cell]) -> dict[Cell, Experiment]:
         """Return the cells that need no run, each with its experiment."""
@@ -80,9 +84,9 @@ def keys_read(stages: Mapping[str, Any]) -> set[str]:
 
     A new key that none of them reads makes no result stale, nor does a key of a figure.
     """
-    needed = upstream(stages, TARGET)
-    read = (key for name in needed - CHECKS for key in stages[name].get("params", []))
-    return {*read, *(key for name in needed for key in _filled_in(stages[name]))}
+    names_of_stages = upstream(stages, TARGET)
+    read = (key for name in names_of_stages - CHECKS for key in stages[name].get("params", []))
+    return {*read, *(key for name in names_of_stages for key in _filled_in(stages[name]))}
 
 
 def picked(params: Values, keys: Iterable[str]) -> dict[str, Any]:
@@ -159,17 +163,17 @@ def code_of(stage: Mapping[str, Any], files: Mapping[str, str]) -> dict[str, str
 
 def upstream(stages: Mapping[str, Any], target: str) -> set[str]:
     """Return the names of the stages that `target` needs, directly or not, and its own."""
-    needed, todo = set[str](), [target]
+    names_of_stages, todo = set[str](), [target]
     while todo:
         name = todo.pop()
-        needed.add(name)
+        names_of_stages.add(name)
         inputs = set(_listed(stages[name]))
         for other, stage in stages.items():
             listed = [*stage.get("outs", []), *stage.get("metrics", [])]
             outputs = [out if isinstance(out, str) else next(iter(out)) for out in listed]
-            if other not in needed and inputs.intersection(outputs):
+            if other not in names_of_stages and inputs.intersection(outputs):
                 todo.append(other)
-    return needed
+    return names_of_stages
 
 
 def _stages(repository: Repository, files: Mapping[str, str]) -> Any:

@@ -36,7 +36,7 @@ def run_all(
         progress.set_postfix(running=jobs, failed=0)
         futures = {pool.submit(timed, cell): cell for cell in cells}
         try:
-            for done, future in enumerate(as_completed(futures), start=1):
+            for finished_count, future in enumerate(as_completed(futures), start=1):
                 name = futures[future].name
                 try:
                     line = f"{name}: {future.result():.1f} s"
@@ -45,7 +45,7 @@ def run_all(
                     line = f"{name}: failed, {error}"
                 progress.write(line, file=sys.stderr)
                 progress.update()
-                running = min(jobs, len(cells) - done)
+                running = min(jobs, len(cells) - finished_count)
                 progress.set_postfix(running=running, failed=len(failed))
         except BaseException:
             for future in futures:

@@ -43,7 +43,7 @@ class Repository:
             InputError: git fails; with its last line.
         """
         try:
-            done = subprocess.run(  # noqa: S603
+            process = subprocess.run(  # noqa: S603
                 ["git", *words],  # noqa: S607
                 cwd=self.root,
                 capture_output=True,
@@ -53,10 +53,10 @@ class Repository:
             )
         except FileNotFoundError:
             raise InputError("git is not installed, or not on the PATH") from None
-        if done.returncode != 0:
-            lines = done.stderr.strip().splitlines() or [f"ended with code {done.returncode}"]
+        if process.returncode != 0:
+            lines = process.stderr.strip().splitlines() or [f"ended with code {process.returncode}"]
             raise InputError(f"git {words[0]}: {lines[-1]}")
-        return done.stdout
+        return process.stdout
 
     def head(self) -> str:
         """Return the commit that is checked out."""

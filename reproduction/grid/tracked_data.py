@@ -15,10 +15,10 @@ def not_kept(root: Path, committed: Iterable[str], folders: Iterable[str]) -> It
     from dvc.exceptions import OutputNotFoundError  # not at the top: it takes a second
     from dvc.repo import Repo
 
-    kept = {str(parent) for path in committed for parent in Path(path).parents}
+    parents = {str(parent) for path in committed for parent in Path(path).parents}
     with Repo(str(root)) as repo:
         for folder in folders:
-            if str(Path(folder)) in kept or Path(folder).is_absolute():
+            if str(Path(folder)) in parents or Path(folder).is_absolute():
                 continue
             try:
                 repo.find_outs_by_path(str(root / folder))

@@ -49,8 +49,8 @@ AnyCell = TypeVar("AnyCell", digits.Cell, photos.Cell)
 def main(arguments: Sequence[str]) -> int:
     """Run the cells that are missing, or write the page; return the exit code."""
     options = _parser().parse_args(arguments)
-    kept = "interrupted; the cells that were finished are written"
-    return exit_code_of(lambda: _study(options), say, interrupted=kept)
+    message = "interrupted; the cells that were finished are written"
+    return exit_code_of(lambda: _study(options), say, interrupted=message)
 
 
 def _study(options: argparse.Namespace) -> int:
@@ -120,14 +120,14 @@ def run(
 
 def write_page(folder: Path, published: Path, output: Path) -> None:
     """Write the page of the tables in a folder, and draw its figure."""
-    of_digits, of_photos, tried = (
+    of_digits, of_photos, trials = (
         load_csv(folder / f"{name}.csv") for name in ("digits", "photos", "trials")
     )
     figure = output.parent / FIGURE
     figure.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(figure) as path:
         against_lambda(cells_of(of_digits, of_photos)).savefig(path, format="png")
-    save_text(output, page(of_digits, of_photos, tried, load_csv(published)))
+    save_text(output, page(of_digits, of_photos, trials, load_csv(published)))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -51,12 +51,12 @@ class Recipe:
     def network(self, images: Tensor, classes: int, generator: torch.Generator) -> Network:
         """Return a LeNet for images (n, ch, h, w) uint8, its weights drawn."""
         kind = LeNet if self.relu else WithoutRelu
-        built = kind.for_images(images, classes=classes)
-        if self.width != built.hidden2.out_features:
-            built.hidden2 = nn.Linear(built.hidden2.in_features, self.width)
-            built.classifier = nn.Linear(self.width, classes)
-        built.initialize(images, generator)
-        return built
+        classifier = kind.for_images(images, classes=classes)
+        if self.width != classifier.hidden2.out_features:
+            classifier.hidden2 = nn.Linear(classifier.hidden2.in_features, self.width)
+            classifier.classifier = nn.Linear(self.width, classes)
+        classifier.initialize(images, generator)
+        return classifier
 
 
 _ADAM: Mapping[str, object] = {"learning_rate": 0.001, "weight_decay": 0.0}

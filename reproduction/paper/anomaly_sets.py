@@ -74,19 +74,19 @@ def text(sets: pd.DataFrame) -> str:
     if differences.empty:
         return "No cell has the combined detector on several sets of anomalies."
     below = differences[[one.mean < -LEEWAY for one in differences["apart"]]]
-    seen = below["best"].eq("mlp_head").sum()
+    wins = below["best"].eq("mlp_head").sum()
     lines = [
         "The combined detector, compared with the best single detector on each set. The best "
         "detector differs between the sets, and was selected on the test images. The mean AUROC of "
         f"`combined` is more than {LEEWAY:g} lower in {len(below)} of {len(differences)} rows; in "
-        f"{seen} of these rows the best detector is `mlp_head`, the only one trained on anomalies.",
+        f"{wins} of these rows the best detector is `mlp_head`, the only one trained on anomalies.",
     ]
     headings = ["anomalies", "best single detector", "its AUROC", "AUROC of combined",
                 "combined minus best", "95 % interval", "n"]  # fmt: skip
     for pair in in_order(differences["pair"].unique()):
         for lambda_, rows in differences[differences["pair"] == pair].groupby("lambda"):
-            shown = [_row(row) for row in rows.sort_values("anomalies").to_dict("records")]
-            lines += [f"{title(pair)}, lambda {lambda_:g}:", table(headings, shown, left=2)]
+            body = [_row(row) for row in rows.sort_values("anomalies").to_dict("records")]
+            lines += [f"{title(pair)}, lambda {lambda_:g}:", table(headings, body, left=2)]
     return "\n\n".join(lines)
 
 

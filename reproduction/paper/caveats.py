@@ -112,11 +112,11 @@ def _shares(published: pd.DataFrame, balances: Balances) -> str:
 
 
 def _floors() -> str:
-    shown = [Balance("normal", 1, 1), Balance("normal", 9020, 980), Balance("normal", 10, 1)]
+    balances = [Balance("normal", 1, 1), Balance("normal", 9020, 980), Balance("normal", 10, 1)]
     worked = "; ".join(
         f"{one.normal:,} : {one.anomaly:,}, 2 · {one.normal:,} / (2 · {one.normal:,} + "
         f"{one.anomaly:,}) = {one.floor:.4f}"
-        for one in shown
+        for one in balances
     )
     return (
         "**F1 of accepting everything.** With normal images as the positives, a detector that "
@@ -178,7 +178,7 @@ def _repeated(published: pd.DataFrame) -> str:
 
 def _text(published: pd.DataFrame) -> str:
     checked = statements(published)
-    rows = [[one.text, one.found, "yes" if one.agrees else "**no**"] for one in checked]
+    rows = [[one.text, one.computed, "yes" if one.agrees else "**no**"] for one in checked]
     off = sum(not one.agrees for one in checked)
     return "\n".join(
         [

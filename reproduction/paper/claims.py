@@ -53,10 +53,10 @@ class Claim:
     @property
     def verdict(self) -> str:
         """Return one of the three verdicts."""
-        held = [comparison.holds for comparison in self.comparisons]
-        if False in held:
+        answers = [comparison.holds for comparison in self.comparisons]
+        if False in answers:
             return NOT_CONFIRMED
-        return CONFIRMED if held and None not in held else NOT_TESTABLE
+        return CONFIRMED if answers and None not in answers else NOT_TESTABLE
 
     @property
     def evidence(self) -> str:
@@ -66,11 +66,11 @@ class Claim:
             return self.note or "no cell was run"
         if not tested:
             return "fewer than two seeds with both sides"
-        held = [one for one in tested if one.holds]
+        confirmed = [one for one in tested if one.holds]
         reversed_ = [one for one in tested if one.interval[1] < 0]
         lowest = min(tested, key=lambda one: one.interval[0])
         low, high = lowest.interval
-        words = [f"{len(held)} of {len(tested)} differences above zero"]
+        words = [f"{len(confirmed)} of {len(tested)} differences above zero"]
         if reversed_:
             words.append(f"{len(reversed_)} below zero")
         if len(tested) < len(self.comparisons):

@@ -57,7 +57,7 @@ class Statement:
     """A sentence of the text about the table, and what the table says."""
 
     text: str
-    found: str
+    computed: str
     agrees: bool
 
 

@@ -91,8 +91,8 @@ def classification(grid: pd.DataFrame, pairs: Sequence[str], lambdas: Sequence[f
         panels[0].set(ylabel="F1 of classification, mean of the classes")
         band = Line2D([], [], color="#000000", alpha=0.15, linewidth=7)
         low, high = F1_OF_CLASSIFICATION[pairs[0]]
-        shown = f"published for this network: {low} to {high}"
-        _legend(figure, {"ours": NORMAL}, [(band, shown)])
+        label = f"published for this network: {low} to {high}"
+        _legend(figure, {"ours": NORMAL}, [(band, label)])
     return figure
 
 
@@ -242,8 +242,8 @@ def features(points: pd.DataFrame, pairs: Sequence[str]) -> Figure:
         ]
         circle = Line2D([], [], marker="o", linestyle="", markersize=10, markerfacecolor="white",
                         markeredgecolor="black")  # fmt: skip
-        shown = [*dots, (circle, "centroid of a class")]
-        figure.legend(*zip(*shown, strict=True), loc="outside lower center", ncols=3)
+        entries = [*dots, (circle, "centroid of a class")]
+        figure.legend(*zip(*entries, strict=True), loc="outside lower center", ncols=3)
     return figure
 
 
@@ -291,8 +291,8 @@ def _published_mark() -> tuple[Line2D, str]:
 
 def _legend(figure: Figure, lines: Mapping[str, str], extra: list[tuple[Line2D, str]]) -> None:
     """Say what line, points and bars are, and the rest."""
-    shown: list[tuple[Line2D, str]] = []
+    entries: list[tuple[Line2D, str]] = []
     for name, color in lines.items():
         line = Line2D([], [], color=color, linewidth=1.6, marker="o", markersize=3.2)
-        shown.append((line, f"{name}: seeds, mean and sd"))
-    figure.legend(*zip(*shown, *extra, strict=True), loc="outside lower center", ncols=3)
+        entries.append((line, f"{name}: seeds, mean and sd"))
+    figure.legend(*zip(*entries, *extra, strict=True), loc="outside lower center", ncols=3)

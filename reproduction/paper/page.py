@@ -201,8 +201,8 @@ def _difference(one: Comparison) -> list[str]:
     if one.holds is None:
         return [one.what, f"{one.mean:+.4f}" if one.n else "-", "-", str(one.n), "-"]
     low, high = one.interval
-    shown = f"{low:+.4f} to {high:+.4f}"
-    return [one.what, f"{one.mean:+.4f}", shown, str(one.n), "yes" if one.holds else "no"]
+    interval = f"{low:+.4f} to {high:+.4f}"
+    return [one.what, f"{one.mean:+.4f}", interval, str(one.n), "yes" if one.holds else "no"]
 
 
 def _lambdas(grid: pd.DataFrame) -> str:
@@ -219,9 +219,9 @@ def _lambdas(grid: pd.DataFrame) -> str:
         for row in best_lambdas(grid, pair).itertuples(index=False):
             name, best, at_best, at_zero, gain = row
             _, mean, interval, _, clear = _difference(gain)
-            shown = [mean, interval, clear] if best else ["-", "-", "-"]
+            cells = [mean, interval, clear] if best else ["-", "-", "-"]
             rows.append(
-                [f"`{name}`", f"{best:g}", mean_and_sd(at_best), mean_and_sd(at_zero), *shown]
+                [f"`{name}`", f"{best:g}", mean_and_sd(at_best), mean_and_sd(at_zero), *cells]
             )
         headings = ["detector", "best lambda", "AUROC there", "AUROC at 0", "gain",
                     "95 % interval", "above zero"]  # fmt: skip
@@ -237,9 +237,9 @@ def _falls(grid: pd.DataFrame, pair: str) -> str:
     rows = []
     for lambda_, accuracy, change, fallen in changes.itertuples(index=False):
         _, mean, interval, _, _ = _difference(change)
-        shown = [mean, interval] if lambda_ else ["-", "-"]
+        cells = [mean, interval] if lambda_ else ["-", "-"]
         answer = {True: "yes", False: "no", None: "-"}[fallen]
-        rows.append([f"{lambda_:g}", mean_and_sd(accuracy), *shown, answer if lambda_ else "-"])
+        rows.append([f"{lambda_:g}", mean_and_sd(accuracy), *cells, answer if lambda_ else "-"])
     if changes["fallen"].isna().all():
         sentence = "Lambda 0 has fewer than two seeds, so a fall of accuracy cannot be tested."
     elif start is None:

@@ -113,7 +113,7 @@ def _detector(axes: Axes, table: pd.DataFrame, best: float) -> None:
 
 def _legend(start: float | None) -> tuple[list[Line2D | Patch], list[str]]:
     """Return what the marks mean."""
-    shown: list[tuple[Line2D | Patch, str]] = [
+    entries: list[tuple[Line2D | Patch, str]] = [
         (Line2D([], [], color=NORMAL, linewidth=1.4), "mean over seeds"),
         (Patch(color=NORMAL, alpha=0.2, linewidth=0), "one standard deviation"),
         (Line2D([], [], color=NORMAL, marker="o", linestyle="", markersize=5), "best mean"),
@@ -121,6 +121,6 @@ def _legend(start: float | None) -> tuple[list[Line2D | Patch], list[str]]:
     ]
     if start is not None:
         label = "accuracy has fallen by more than its spread"
-        shown.append((Patch(color=ANOMALY, alpha=0.15, linewidth=0), label))
-    marks, names = zip(*shown, strict=True)
+        entries.append((Patch(color=ANOMALY, alpha=0.15, linewidth=0), label))
+    marks, names = zip(*entries, strict=True)
     return list(marks), list(names)

@@ -55,10 +55,10 @@ GROCERIES = Repository(
 
 def main(arguments: Sequence[str]) -> int:
     """Fetch, choose, copy; return the exit code."""
-    given = _parser().parse_args(arguments)
-    clothing = Repository(given.clothing, CLOTHING.commit)
-    groceries = Repository(given.groceries, GROCERIES.commit)
-    return exit_code_of(lambda: _fetch(given.folder, clothing, groceries), say)
+    options = _parser().parse_args(arguments)
+    clothing = Repository(options.clothing, CLOTHING.commit)
+    groceries = Repository(options.groceries, GROCERIES.commit)
+    return exit_code_of(lambda: _fetch(options.folder, clothing, groceries), say)
 
 
 def _fetch(folder: Path, clothing: Repository, groceries: Repository) -> int:
@@ -87,11 +87,11 @@ def check_out(repository: Repository, to: Path) -> None:
         ("fetch", "--quiet", "--depth", "1", repository.address, repository.commit),
         ("checkout", "--quiet", "--detach", "FETCH_HEAD"),
     ):
-        done = subprocess.run(  # noqa: S603  (git, with words of this file)
+        process = subprocess.run(  # noqa: S603  (git, with words of this file)
             [git, "-C", str(to), *words], capture_output=True, text=True, check=False
         )
-        if done.returncode:
-            reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        if process.returncode:
+            reason = (process.stderr.strip().splitlines() or ["no reason given"])[-1]
             raise InputError(f"{repository.address}: commit {repository.commit}: {reason}")
 
 
@@ -104,27 +104,27 @@ def arrange(clothing: Path, groceries: Path, to: Path) -> None:
         to: the folder that is filled.
     """
     table = load_csv(clothing / "images.csv")
-    seen: set[str] = set()
+    digests: set[str] = set()
     for name in CLOTHES:
-        _copy(_once(_photos(clothing, table, (name,)), seen), to / NORMAL / name, EACH)
-    _copy(_once(_photos(clothing, table, OTHER_CLOTHES), seen), to / NEAR, OTHERS)
+        _copy(_once(_photos(clothing, table, (name,)), digests), to / NORMAL / name, EACH)
+    _copy(_once(_photos(clothing, table, OTHER_CLOTHES), digests), to / NEAR, OTHERS)
     shelves = sorted((groceries / "dataset" / "train").rglob("*.jpg"))
-    _copy(_once(shelves[:: max(1, len(shelves) // OTHERS)], seen), to / FAR, OTHERS)
+    _copy(_once(shelves[:: max(1, len(shelves) // OTHERS)], digests), to / FAR, OTHERS)
 
 
 def _photos(clothing: Path, table: pd.DataFrame, kinds: Sequence[str]) -> list[Path]:
     """Return the photos of some kinds of clothes for adults, sorted; their names are random."""
-    own = table[table["label"].isin(kinds) & ~table["kids"]]
-    return sorted(clothing / "images" / f"{name}.jpg" for name in own["image"])
+    rows = table[table["label"].isin(kinds) & ~table["kids"]]
+    return sorted(clothing / "images" / f"{name}.jpg" for name in rows["image"])
 
 
-def _once(files: Iterable[Path], seen: set[str]) -> Iterator[Path]:
+def _once(files: Iterable[Path], digests: set[str]) -> Iterator[Path]:
     """Yield the files whose bytes have not been seen, and are there."""
     for file in files:
         if file.is_file():
             digest = hashlib.sha256(file.read_bytes()).hexdigest()
-            if digest not in seen:
-                seen.add(digest)
+            if digest not in digests:
+                digests.add(digest)
                 yield file
 
 

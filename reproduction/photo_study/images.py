@@ -49,13 +49,13 @@ def load(photos: Path, far: Path, *, side_px: int) -> Photos:
     Raises:
         InputError: a class is missing, or has too few photos.
     """
-    found = look(photos)
-    if not isinstance(found, ImageFiles):
+    contents = look(photos)
+    if not isinstance(contents, ImageFiles):
         raise InputError(f"{photos}: expected a folder of image files for each class")
-    chosen = _chosen(found, photos)
+    selection = _select(contents, photos)
     forms = Form(side_px, side_px, "rgb"), Form(SMALL_PX, SMALL_PX, "rgb")
     near, near_small = (
-        pack(chosen, form, background=BACKGROUND, max_pixels=MAX_PIXELS).data for form in forms
+        pack(selection, form, background=BACKGROUND, max_pixels=MAX_PIXELS).data for form in forms
     )
     others = idx.read(far)
     rows = np.flatnonzero(others.is_test)[:FAR_IMAGES]
@@ -99,23 +99,27 @@ def load_full_size(photos: Path, *, side_px: int) -> Photos:
     return Photos(images, small, np.concatenate(names), np.zeros(len(images), bool))
 
 
-def _chosen(found: ImageFiles, photos: Path) -> ImageFiles:
+def _select(contents: ImageFiles, photos: Path) -> ImageFiles:
     """Take the same number of each class, evenly spread over its files."""
     rows = []
     for name in (name for part in PARTS.values() for name in part):
-        if name not in found.class_names:
+        if name not in contents.class_names:
             raise InputError(f"{photos}: expected a class {name}, as CIFAR-10 has")
-        label = found.class_names.index(name)
+        label = contents.class_names.index(name)
         for is_test, count in ((False, TRAIN), (True, TEST)):
-            own = np.flatnonzero((found.labels == label) & (found.is_test == is_test))
-            if len(own) < count:
+            rows_of_class = np.flatnonzero(
+                (contents.labels == label) & (contents.is_test == is_test)
+            )
+            if len(rows_of_class) < count:
                 kind = "test" if is_test else "training"
-                raise InputError(f"{photos}: {name} has {len(own)} {kind} photos, expected {count}")
-            rows.append(own[:: len(own) // count][:count])
-    some = np.sort(np.concatenate(rows))
+                raise InputError(
+                    f"{photos}: {name} has {len(rows_of_class)} {kind} photos, expected {count}"
+                )
+            rows.append(rows_of_class[:: len(rows_of_class) // count][:count])
+    selected = np.sort(np.concatenate(rows))
     return replace(
-        found,
-        files=[found.files[row] for row in some],
-        labels=found.labels[some],
-        is_test=found.is_test[some],
+        contents,
+        files=[contents.files[row] for row in selected],
+        labels=contents.labels[selected],
+        is_test=contents.is_test[selected],
     )

@@ -164,15 +164,15 @@ def _classification(cells: pd.DataFrame, *, logistic: bool) -> str:
 
 def _detection(cells: pd.DataFrame, part: str) -> list[str]:
     lambdas = _lambdas(cells)
-    found = []
+    ranking = []
     for name in detectors(cells):
         values = [_of(cells, part, one, f"detectors.{name}.auroc") for one in lambdas]
         far = _of(cells, part, lambdas[-1], f"detectors.{name}.far_auroc")
         third = _of(cells, part, lambdas[-1], f"detectors.{name}.third_auroc")
         rejected = _of(cells, part, lambdas[-1], f"detectors.{name}.false_reject")
-        shown = [f"`{name}`", *map(mean_and_sd, [*values, third, far, rejected])]
-        found.append((max((one.mean() for one in values if len(one)), default=0.0), shown))
-    found.sort(key=lambda one: -one[0])
+        row = [f"`{name}`", *map(mean_and_sd, [*values, third, far, rejected])]
+        ranking.append((max((one.mean() for one in values if len(one)), default=0.0), row))
+    ranking.sort(key=lambda one: -one[0])
     largest = f"lambda {lambdas[-1]:g}"
     headings = [
         "detector", *(f"lambda {one:g}" for one in lambdas), f"third part, {largest}",
@@ -181,7 +181,7 @@ def _detection(cells: pd.DataFrame, part: str) -> list[str]:
     return [
         f"AUROC, part {part} against part {ANOMALIES[part]} (chance: 0.5):",
         "",
-        table(headings, [shown for _, shown in found]),
+        table(headings, [row for _, row in ranking]),
         "",
     ]
 
@@ -325,8 +325,8 @@ def _claims(tuned: pd.DataFrame, lenet: pd.DataFrame) -> str:
         for digits in sorted(set(lenet["pair"]))
     ]
     accuracy = best_change(ACCURACY)
-    found = best_change(f"detectors.{SEMI}.found_at_95")
-    more = sum(one.mean > 0.03 for one in found)
+    gains = best_change(f"detectors.{SEMI}.found_at_95")
+    more = sum(one.mean > 0.03 for one in gains)
     worst = _one(max(losses, key=lambda one: one.mean)) if losses else "not measured"
     lines = [
         (
@@ -337,7 +337,7 @@ def _claims(tuned: pd.DataFrame, lenet: pd.DataFrame) -> str:
         (
             "7. The semi-supervised F1 rises by more than 0.03 in three of the five.",
             f"Tested with 1 - FPR95, as the paper does not state the threshold of its F1: {more} "
-            f"of {len(found)} photo experiments rise by more than 0.03: {_listed(found)}.",
+            f"of {len(gains)} photo experiments rise by more than 0.03: {_listed(gains)}.",
         ),
         (
             "10. Center loss costs the supervised detector 0.19 in the worst case.",

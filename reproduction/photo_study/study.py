@@ -160,38 +160,38 @@ class Material:
 
 def main(arguments: Sequence[str]) -> int:
     """Run the cells that are missing; return the exit code."""
-    given = _parser().parse_args(arguments)
-    kept = "interrupted; the cells that were finished are written"
-    return exit_code_of(lambda: _study(given), say, interrupted=kept)
+    options = _parser().parse_args(arguments)
+    message = "interrupted; the cells that were finished are written"
+    return exit_code_of(lambda: _study(options), say, interrupted=message)
 
 
-def _study(given: argparse.Namespace) -> int:
-    design = DESIGNS[given.kind]
+def _study(options: argparse.Namespace) -> int:
+    design = DESIGNS[options.kind]
     cells = [
         Cell(part, weight, seed)
-        for seed in range(given.seeds or design.seeds)
-        for part in ((FULL_SIZE,) if given.kind == "full_size" else PARTS)
+        for seed in range(options.seeds or design.seeds)
+        for part in ((FULL_SIZE,) if options.kind == "full_size" else PARTS)
         for weight in design.lambdas
     ]
-    table = load_csv(given.table) if given.table.exists() else pd.DataFrame()
+    table = load_csv(options.table) if options.table.exists() else pd.DataFrame()
     known = set() if table.empty else set(table[["pair", "lambda", "seed"]].itertuples(index=False))
     missing = [cell for cell in cells if (cell.pair, cell.weight, cell.seed) not in known]
     rows: list[Any] = table.to_dict("records")
     if not missing:
         return 0
     with tempfile.TemporaryDirectory() as folder:
-        save_inputs(given.kind, given.sources, Path(folder))
+        save_inputs(options.kind, options.sources, Path(folder))
         pool = ProcessPoolExecutor(
-            given.jobs,
+            options.jobs,
             mp_context=get_context("spawn"),
             initializer=_prepare,
-            initargs=(given.kind, Path(folder)),
+            initargs=(options.kind, Path(folder)),
         )
-        with pool, bar(len(missing), given.kind, "cell") as progress:
+        with pool, bar(len(missing), options.kind, "cell") as progress:
             for row in pool.map(_cell, missing):
                 rows.append(row)
                 ordered = pd.DataFrame(rows).sort_values(["pair", "lambda", "seed"], kind="stable")
-                save_csv(given.table, ordered)  # of those that are finished
+                save_csv(options.table, ordered)  # of those that are finished
                 progress.update()
     return 0
 
@@ -275,7 +275,10 @@ def measured(cell: Cell, shared: Material) -> dict[str, Any]:
     features = extract_parts(
         network,
         coder,
-        ((part, photos.images[own], photos.small[own]) for part, own in rows.items()),
+        (
+            (part, photos.images[rows_of_part], photos.small[rows_of_part])
+            for part, rows_of_part in rows.items()
+        ),
         device=CPU,
     )
     for part in ("normal/train", "normal/calibration", "normal/test", "anomaly/test"):
@@ -321,7 +324,9 @@ def measured(cell: Cell, shared: Material) -> dict[str, Any]:
     )
     known = measure.classification(scores["normal/test/labels"], scores["normal/test/predicted"])
     row: dict[str, Any] = {"pair": cell.pair, "lambda": cell.weight, "seed": cell.seed}
-    row |= {f"data.{part.replace('/', '_')}": len(own) for part, own in rows.items()}
+    row |= {
+        f"data.{part.replace('/', '_')}": len(rows_of_part) for part, rows_of_part in rows.items()
+    }
     row |= {f"classification.{name}": value for name, value in known.items()}
     row["classification.logistic"] = logistic(
         features["normal/train/hidden"], labels[train],
@@ -359,9 +364,11 @@ def rows_of(cell: Cell, photos: Photos) -> Iterator[tuple[str, np.ndarray]]:
         return
     train, held_out = [], []
     for name in PARTS[cell.part]:
-        own = rng.permutation(np.flatnonzero((photos.class_names == name) & ~photos.is_test))
-        held_out.append(own[:CALIBRATION])
-        train.append(own[CALIBRATION:])
+        rows_of_class = rng.permutation(
+            np.flatnonzero((photos.class_names == name) & ~photos.is_test)
+        )
+        held_out.append(rows_of_class[:CALIBRATION])
+        train.append(rows_of_class[CALIBRATION:])
 
     def of(names: Sequence[str], *, tests: bool) -> np.ndarray:
         return np.flatnonzero(np.isin(photos.class_names, names) & (photos.is_test == tests))
@@ -383,9 +390,18 @@ def _rows_of_full_size(
     of_class = [rng.permutation(np.flatnonzero(names == name)) for name in CLOTHES]
     near = rng.permutation(np.flatnonzero(names == NEAR))
     fitted = CALIBRATION + FULL_SIZE_TRAIN
-    yield "normal/train", np.sort(np.concatenate([own[CALIBRATION:fitted] for own in of_class]))
-    yield "normal/calibration", np.sort(np.concatenate([own[:CALIBRATION] for own in of_class]))
-    yield "normal/test", np.sort(np.concatenate([own[fitted:] for own in of_class]))
+    yield (
+        "normal/train",
+        np.sort(np.concatenate([rows_of_class[CALIBRATION:fitted] for rows_of_class in of_class])),
+    )
+    yield (
+        "normal/calibration",
+        np.sort(np.concatenate([rows_of_class[:CALIBRATION] for rows_of_class in of_class])),
+    )
+    yield (
+        "normal/test",
+        np.sort(np.concatenate([rows_of_class[fitted:] for rows_of_class in of_class])),
+    )
     yield "anomaly/head", np.sort(near[: len(near) // 2])
     yield "anomaly/test", np.sort(near[len(near) // 2 :])
     yield "far/test", np.flatnonzero(names == FAR)

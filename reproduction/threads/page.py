@@ -43,8 +43,8 @@ def page(differences: pd.DataFrame) -> str:
         "worse network affects most detectors.",
     ]
     for _, rows in differences.groupby("other_threads", sort=False):
-        shown = [_row(row) for row in rows.to_dict("records")]
-        parts += ["", f"## {_title(rows)}", "", summary(rows), "", table(OF_METRICS, shown)]
+        table_rows = [_row(row) for row in rows.to_dict("records")]
+        parts += ["", f"## {_title(rows)}", "", summary(rows), "", table(OF_METRICS, table_rows)]
     return "\n".join([*parts, ""])
 
 
@@ -91,8 +91,8 @@ def summary(differences: pd.DataFrame) -> str:
 
 def _row(row: Mapping[Hashable, Any]) -> list[str]:
     numbers = ("mean", "sd", "tolerance", "largest")
-    shown = (f"{row[number]:.4f}" for number in numbers)
-    return [_words(row["metric"]), *shown, f"{row['within']} of {row['seeds']}"]
+    formatted = (f"{row[number]:.4f}" for number in numbers)
+    return [_words(row["metric"]), *formatted, f"{row['within']} of {row['seeds']}"]
 
 
 def _words(metric: str) -> str:

@@ -249,7 +249,7 @@ def test_heic_photos_without_the_extra_are_told_in_one_line_before_any_work(
     photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
-    monkeypatch.setattr(isolation, "_kept", [])
+    monkeypatch.setattr(isolation, "_idle", [])
     monkeypatch.setattr(sys, "frozen", True, raising=False)  # a process would have the extra
     for place in range(3):
         (photos / f"ant/{place}.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
@@ -395,7 +395,7 @@ def test_check_refuses_what_fit_refuses_and_divides_the_rest_as_fit_does(
     values = parameters({})
     try:
         kind, planned = choose_calibration(
-            data, asked="auto", alpha=alpha or values.calibration.alpha,
+            data, requested="auto", alpha=alpha or values.calibration.alpha,
             own_alpha=alpha is not None, is_frozen=is_frozen, split=values.split,
         )  # fmt: skip
         fitted = plan(

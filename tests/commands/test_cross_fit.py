@@ -182,7 +182,7 @@ def frozen(values: Parameters) -> Parameters:
 
 
 @pytest.mark.parametrize(
-    ("found", "frozen", "asked", "alpha", "expected"),
+    ("found", "frozen", "requested", "alpha", "expected"),
     [
         (images(200, 200), True, "auto", None, ("split", 0.025)),
         (images(20, 20, 20, 20, 20), True, "auto", None, ("cross", 0.025)),
@@ -195,17 +195,17 @@ def frozen(values: Parameters) -> Parameters:
     ],
 )
 def test_where_images_are_few_all_of_them_calibrate(
-    found: DataSet, frozen: bool, asked: str, alpha: float | None, expected: tuple[str, float]
+    found: DataSet, frozen: bool, requested: str, alpha: float | None, expected: tuple[str, float]
 ) -> None:
     chosen = choose_calibration(
-        found, asked=asked, alpha=alpha or 0.025, own_alpha=alpha is not None,
+        found, requested=requested, alpha=alpha or 0.025, own_alpha=alpha is not None,
         is_frozen=frozen, split=parameters({}).split,
     )  # fmt: skip
     assert chosen == expected
 
 
 @pytest.mark.parametrize(
-    ("found", "frozen", "asked", "alpha", "message"),
+    ("found", "frozen", "requested", "alpha", "message"),
     [
         (images(12, 12), True, "auto", 0.01, "alpha 0.01 needs at least 99 images to calibrate, "
          "got 24; the least alpha that they reach is 0.04"),
@@ -218,11 +218,11 @@ def test_where_images_are_few_all_of_them_calibrate(
     ],
 )  # fmt: skip
 def test_what_cannot_be_calibrated_is_one_line(
-    found: DataSet, frozen: bool, asked: str, alpha: float | None, message: str
+    found: DataSet, frozen: bool, requested: str, alpha: float | None, message: str
 ) -> None:
     with pytest.raises(InputError) as error:
         choose_calibration(
-            found, asked=asked, alpha=alpha or 0.025, own_alpha=alpha is not None,
+            found, requested=requested, alpha=alpha or 0.025, own_alpha=alpha is not None,
             is_frozen=frozen, split=parameters({}).split,
         )  # fmt: skip
     assert str(error.value) == message

@@ -207,7 +207,7 @@ def test_a_training_that_fails_ends_in_one_refusal_and_no_verdict() -> None:
         raise TrainingFailedError("the network is dead")
 
     judged = judge(photos(), fails, knows_classes=True)
-    assert judged.known is None
+    assert judged.evidence is None
     assert refusals(judged.sight) == [
         "labels and foreign images are not judged: the network is dead"
     ]

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from belong.data.dataset import DataSet, chosen, with_test_part, without
+from belong.data.dataset import DataSet, select_classes, with_test_part, without
 from belong.runtime.errors import InputError
 
 HERE = Path("some/folder")
@@ -41,7 +41,7 @@ def ten_classes() -> DataSet:
 def test_the_chosen_classes_are_kept_and_numbered_anew(
     classes: str | int | list[str | int], kept: str
 ) -> None:
-    data = chosen(ten_classes(), classes, HERE)
+    data = select_classes(ten_classes(), classes, HERE)
     digits = [int(digit) for digit in kept]
     # Digit k has the images 2k (training) and 2k + 1 (test), whose pixel is their number.
     rows = [row for digit in digits for row in (2 * digit, 2 * digit + 1)]
@@ -62,7 +62,7 @@ def test_choosing_classes_leaves_the_order_of_the_images() -> None:
         data.is_test[order],
         data.sources[order],
     )
-    kept = chosen(shuffled, "3-6", HERE)
+    kept = select_classes(shuffled, "3-6", HERE)
     expected = [image for image in order.tolist() if 6 <= image < 14]
     assert kept.images.flatten().tolist() == expected
     assert kept.labels.tolist() == [image // 2 - 3 for image in expected]
@@ -90,7 +90,7 @@ def test_a_class_is_given_by_its_name_or_else_by_its_position(
         is_test=np.zeros(5, bool),
         sources=np.array(list("abcde")),
     )
-    assert chosen(data, classes, HERE).class_names == tuple(kept)
+    assert select_classes(data, classes, HERE).class_names == tuple(kept)
 
 
 ALL_NAMES = "0, 1, 2, 3, 4, 5, 6, 7, 8, 9"
@@ -118,12 +118,12 @@ def test_a_choice_that_cannot_be_made_is_refused(
     classes: str | int | list[str | int], message: str
 ) -> None:
     with pytest.raises(InputError, match=f"^{HERE}: {message}$"):
-        chosen(ten_classes(), classes, HERE)
+        select_classes(ten_classes(), classes, HERE)
 
 
 def test_a_range_with_a_slip_of_the_finger_is_refused() -> None:
     with pytest.raises(InputError, match="expected a range from 0 to 9, got 0-3"):
-        chosen(ten_classes(), "0-3000000000000000000", HERE)
+        select_classes(ten_classes(), "0-3000000000000000000", HERE)
 
 
 def test_of_more_than_twelve_classes_a_message_names_five_and_the_last_three() -> None:
@@ -137,7 +137,7 @@ def test_of_more_than_twelve_classes_a_message_names_five_and_the_last_three() -
     with pytest.raises(
         InputError, match=r"one of the 13 classes a, b, c, d, e, \.\.\., k, l, m, got x$"
     ):
-        chosen(data, "x", HERE)
+        select_classes(data, "x", HERE)
 
 
 def without_test(*counts: int) -> DataSet:
@@ -183,24 +183,24 @@ def test_a_data_set_with_official_test_images_keeps_them_and_draws_none() -> Non
 
 
 def test_none_chooses_no_image() -> None:
-    data = chosen(ten_classes(), "none", HERE)
+    data = select_classes(ten_classes(), "none", HERE)
     assert (len(data.images), data.class_names) == (0, ())
 
 
 def test_a_class_that_is_called_as_a_keyword_is_chosen_by_a_list() -> None:
     names = ("all", "none", *"23456789")
     data = replace(ten_classes(), class_names=names)
-    assert chosen(data, "none", HERE).class_names == ()
-    assert chosen(data, "all", HERE).class_names == names
-    assert chosen(data, ["none"], HERE).class_names == ("none",)
-    assert chosen(data, ["all"], HERE).class_names == ("all",)
+    assert select_classes(data, "none", HERE).class_names == ()
+    assert select_classes(data, "all", HERE).class_names == names
+    assert select_classes(data, ["none"], HERE).class_names == ("none",)
+    assert select_classes(data, ["all"], HERE).class_names == ("all",)
 
 
 def test_a_name_that_yaml_takes_for_a_number_is_never_another_class() -> None:
     data = replace(ten_classes(), class_names=tuple(f"{n:02}" for n in range(1, 11)))
-    assert chosen(data, ["01", "02"], HERE).class_names == ("01", "02")
+    assert select_classes(data, ["01", "02"], HERE).class_names == ("01", "02")
     with pytest.raises(InputError, match="class 1 is ambiguous: the name 01, which YAML reads"):
-        chosen(data, 1, HERE)
+        select_classes(data, 1, HERE)
 
 
 def test_without_some_classes_the_others_are_kept_and_numbered_anew() -> None:
@@ -212,5 +212,5 @@ def test_without_some_classes_the_others_are_kept_and_numbered_anew() -> None:
 
 def test_a_range_is_of_positions_whatever_the_names() -> None:
     data = replace(ten_classes(), class_names=("1", "10", "2", "3", "4", "5", "6", "7", "8", "9"))
-    assert chosen(data, "0-2", HERE).class_names == ("1", "10", "2")
-    assert chosen(data, [1, 2], HERE).class_names == ("1", "2")
+    assert select_classes(data, "0-2", HERE).class_names == ("1", "10", "2")
+    assert select_classes(data, [1, 2], HERE).class_names == ("1", "2")

@@ -179,7 +179,7 @@ def killers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(KILLER)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
-    monkeypatch.setattr(isolation, "_kept", [])  # a process that was started before
+    monkeypatch.setattr(isolation, "_idle", [])  # a process that was started before
     return tmp_path
 
 

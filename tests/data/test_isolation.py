@@ -82,7 +82,7 @@ def test_an_error_of_the_work_is_raised_where_its_answer_is_taken() -> None:
 
 
 def test_the_next_run_takes_the_process_that_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(isolation, "_kept", [])
+    monkeypatch.setattr(isolation, "_idle", [])
     pids = {answer for _ in range(3) for answer in each_item(pid, [0], jobs=1, count=1)}
     assert len(pids) == 1
     assert pids != {os.getpid()}

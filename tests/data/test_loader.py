@@ -149,13 +149,13 @@ def test_too_many_bad_files_are_refused_with_their_count_share_and_the_first(
     write_images(tmp_path, *(f"a/{i}.png" for i in range(9)))
     (tmp_path / "a" / "9.png").touch()
     made = packed(tmp_path)
-    check_enough(made, tmp_path, max_bad_fraction=0.1, listed=LIST)
+    check_enough(made, tmp_path, max_bad_fraction=0.1, list_name=LIST)
     message = (
         r": expected at most 9.0% unreadable images .* got 1 of 10 \(10.0%\); "
         r"data/bad.csv lists them, the first: a/9.png \(empty: 0 bytes\)$"
     )
     with pytest.raises(TooManyBadFilesError, match=message):
-        check_enough(made, tmp_path, max_bad_fraction=0.09, listed=LIST)
+        check_enough(made, tmp_path, max_bad_fraction=0.09, list_name=LIST)
 
 
 def test_a_share_that_is_exactly_the_one_allowed_is_enough(tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_a_share_that_is_exactly_the_one_allowed_is_enough(tmp_path: Path) -> No
     write_images(tmp_path, *(f"a/{i}.png" for i in range(71)))
     for i in range(71, 100):
         (tmp_path / "a" / f"{i}.png").touch()
-    check_enough(packed(tmp_path), tmp_path, max_bad_fraction=0.29, listed=LIST)
+    check_enough(packed(tmp_path), tmp_path, max_bad_fraction=0.29, list_name=LIST)
 
 
 def test_a_class_of_which_no_image_can_be_read_is_refused_whatever_is_allowed(
@@ -174,7 +174,7 @@ def test_a_class_of_which_no_image_can_be_read_is_refused_whatever_is_allowed(
     (tmp_path / "b" / "1.png").touch()
     message = r": no image of class b can be read; data/bad.csv lists them, the first: b/1.png"
     with pytest.raises(TooManyBadFilesError, match=message):
-        check_enough(packed(tmp_path), tmp_path, max_bad_fraction=1, listed=LIST)
+        check_enough(packed(tmp_path), tmp_path, max_bad_fraction=1, list_name=LIST)
 
 
 # --- looking -------------------------------------------------------------------------------------

@@ -60,7 +60,7 @@ def test_heic_photos_that_cannot_be_read_are_told_once_and_listed_with_the_remed
 ) -> None:
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     # Nor have the processes that decode: one that was kept from another test may.
-    monkeypatch.setattr(isolation, "_kept", [])
+    monkeypatch.setattr(isolation, "_idle", [])
     (tmp_path / "without").mkdir()
     (tmp_path / "without" / "pillow_heif.py").write_text("raise ImportError")
     monkeypatch.syspath_prepend(tmp_path / "without")

@@ -151,7 +151,7 @@ def test_rows_with_each_others_precision_and_recall_are_found() -> None:
 
 
 def test_statements_of_the_text_are_held_to_the_table() -> None:
-    wrong = {one.text: one.found for one in statements(PUBLISHED) if not one.agrees}
+    wrong = {one.text: one.computed for one in statements(PUBLISHED) if not one.agrees}
     assert wrong["F1, semi-supervised, LeNet: 0.8695 to 0.9913."] == "0.8695 to 0.9920"
     worst = "Center loss lowered the supervised F1 by 0.19 in the worst case."
     assert wrong[worst] == "by 0.1644, ImageNet-30 a against b"
@@ -161,7 +161,7 @@ def test_statements_of_the_text_are_held_to_the_table() -> None:
 def test_a_statement_agrees_once_the_table_does() -> None:
     mended = PUBLISHED.replace({"f1": {0.9920: 0.9912}})
     first = statements(mended)[0]
-    assert (first.found, first.agrees) == ("0.8695 to 0.9913", True)
+    assert (first.computed, first.agrees) == ("0.8695 to 0.9913", True)
 
 
 # --- seeds ---------------------------------------------------------------------------------------

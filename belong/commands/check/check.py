@@ -61,26 +61,26 @@ def check(
     if unread := unread_heif(*contents.values()):
         on_stderr(unread)
     tables = [_table(path, contents[path], options, normal=path == folder) for path in folders]
-    seen = pd.concat(tables, ignore_index=True)
+    table = pd.concat(tables, ignore_index=True)
     # Missing values of unreadable files have turned these columns into floats.
     whole = {"shorter_px": int, "longer_px": int}
-    read = seen[seen["reason"] == ""].infer_objects().astype(whole)
-    normal = read[~read["is_anomaly"]]
-    counts = _counts(seen[~seen["is_anomaly"]])
+    readable = table[table["reason"] == ""].infer_objects().astype(whole)
+    normal = readable[~readable["is_anomaly"]]
+    counts = _counts(table[~table["is_anomaly"]])
     findings = [
         *sample_sizes.findings(counts, options, is_frozen=not is_small_and_grey(contents[folder])),
-        *image_findings.unreadable(seen, max_bad_fraction=options.max_bad_fraction),
-        *copies(read),
-        *image_findings.blank(read),
+        *image_findings.unreadable(table, max_bad_fraction=options.max_bad_fraction),
+        *copies(readable),
+        *image_findings.blank(readable),
         *image_findings.blurred(normal),
         *image_findings.badly_exposed(normal),
         *image_findings.class_shortcuts(normal),
         *image_findings.tiny(normal),
         *image_findings.odd_shape(normal),
         *image_findings.other_color(normal),
-        *image_findings.misnamed(read),
-        *image_findings.broken_profile(read),
-        *image_findings.animated(read),
+        *image_findings.misnamed(readable),
+        *image_findings.broken_profile(readable),
+        *image_findings.animated(readable),
         *_ignored(contents.values()),
     ]
     sources = {
@@ -92,7 +92,7 @@ def check(
             strict=True,
         )
     }
-    return Report.of(str(folder), counts, _counts(seen[seen["is_anomaly"]]), findings, sources)
+    return Report.of(str(folder), counts, _counts(table[table["is_anomaly"]]), findings, sources)
 
 
 def _names(path: Path, images: DataSet | ImageFiles, *, normal: bool) -> list[str]:
@@ -129,10 +129,10 @@ def _table(
     return table
 
 
-def _counts(seen: pd.DataFrame) -> pd.DataFrame:
+def _counts(images: pd.DataFrame) -> pd.DataFrame:
     """Count the readable training and test images, and the unreadable images, of each class."""
-    where = seen["part"].where(seen["reason"] == "", "unreadable")
-    table = pd.crosstab(seen["class_name"], where)
+    part = images["part"].where(images["reason"] == "", "unreadable")
+    table = pd.crosstab(images["class_name"], part)
     return table.reindex(columns=["train", "test", "unreadable"], fill_value=0)
 
 

@@ -12,9 +12,9 @@ from belong.runtime.text import counted
 KINDS = {"same": "the same image", "near": "nearly the same image"}
 
 
-def copies(read: pd.DataFrame) -> Iterator[Finding]:
+def copies(readable: pd.DataFrame) -> Iterator[Finding]:
     """Find duplicate and near-duplicate images; blank images, which are all alike, are skipped."""
-    rows = read[~read["is_blank"]].reset_index(drop=True)
+    rows = readable[~readable["is_blank"]].reset_index(drop=True)
     if rows.empty:
         return
     # The class of an anomaly is irrelevant.
@@ -63,7 +63,7 @@ def _across(
             f"{counted(in_test, 'test image')} of {total:,} also in training: {KINDS[kind]}; "
             f"the test then measures memorization"
         )
-    yield Finding(f"{kind}_across_{name}", level, sentence, _listed(rows, column))
+    yield Finding(f"{kind}_across_{name}", level, sentence, _pairs(rows, column))
 
 
 def _within(table: pd.DataFrame, kind: str, total: int) -> Iterator[Finding]:
@@ -78,16 +78,16 @@ def _within(table: pd.DataFrame, kind: str, total: int) -> Iterator[Finding]:
         sentence += "; a random split will put copies into both training and test"
     # In large sets some images are similar by chance, such as two digits 1.
     level: Level = "matters" if kind == "same" or is_many(len(table), total) else "note"
-    yield Finding(f"{kind}_within_class", level, sentence, _listed(table, ""))
+    yield Finding(f"{kind}_within_class", level, sentence, _pairs(table, ""))
 
 
-def _listed(rows: pd.DataFrame, column: str) -> list[tuple[str, str]]:
+def _pairs(rows: pd.DataFrame, column: str) -> list[tuple[str, str]]:
     """Return pairs of a path and another path of its group, with another value of `column`."""
-    listed = []
+    pairs = []
     for _, group in rows.groupby("group"):
         paths = group["path"].to_list()
         sides = group[column].to_list() if column else range(len(paths))
         for path, own_side in zip(paths, sides, strict=True):
             other = next(one for one, side in zip(paths, sides, strict=True) if side != own_side)
-            listed.append((path, f"as {other}"))
-    return listed
+            pairs.append((path, f"as {other}"))
+    return pairs

@@ -73,15 +73,15 @@ def near_pairs(thumbnails: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarr
     flat = thumbnails.reshape(len(thumbnails), math.prod(thumbnails.shape[1:])).astype(np.float32)
     flat -= flat.mean(axis=1, keepdims=True)
     lengths = np.linalg.norm(flat, axis=1)
-    seen = np.flatnonzero(lengths >= LEAST_CONTRAST * np.sqrt(flat.shape[1]))
-    if len(seen) < 2:
+    usable = np.flatnonzero(lengths >= LEAST_CONTRAST * np.sqrt(flat.shape[1]))
+    if len(usable) < 2:
         none = np.empty(0, np.int64)
         return none, none, np.empty(0)
-    points = flat[seen] / lengths[seen, None]
+    points = flat[usable] / lengths[usable, None]
     first, second = _candidates(points)
     far = np.linalg.norm(points[first] - points[second], axis=1)
     near = far <= NEARLY
-    return seen[first[near]], seen[second[near]], far[near]
+    return usable[first[near]], usable[second[near]], far[near]
 
 
 def _candidates(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

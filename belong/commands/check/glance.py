@@ -66,13 +66,13 @@ class Glance:
 
 def at_file(path: Path, *, max_pixels: int, background: Rgb) -> Glance:
     """Measure an image file; options and errors are those of `read_file`."""
-    read = partial(read_file, path, max_pixels=max_pixels, background=background)
-    content = read(needed_px=NEEDED_PX)
+    decode = partial(read_file, path, max_pixels=max_pixels, background=background)
+    content = decode(needed_px=NEEDED_PX)
     is_seen_whole = True
     if _is_blank(content.image) and content.image.size != content.size:
         # A fine line is lost at an eighth of the size, so an apparently blank image is read again.
         try:
-            content = read(needed_px=max(content.size))
+            content = decode(needed_px=max(content.size))
         except UnreadableError:  # too many pixels at full size: it does not count as blank
             is_seen_whole = False
     return _glance(

@@ -34,9 +34,9 @@ FEW = 0.1
 OTHER_SIZE = 2
 
 
-def unreadable(seen: pd.DataFrame, *, max_bad_fraction: float) -> Iterator[Finding]:
+def unreadable(table: pd.DataFrame, *, max_bad_fraction: float) -> Iterator[Finding]:
     """Find unreadable files; a share above `max_bad_fraction` of a folder stops a training."""
-    for folder, rows in seen.groupby("folder", sort=False):
+    for folder, rows in table.groupby("folder", sort=False):
         bad = rows[rows["reason"] != ""]
         share = len(bad) / len(rows)
         sentence = (
@@ -47,17 +47,17 @@ def unreadable(seen: pd.DataFrame, *, max_bad_fraction: float) -> Iterator[Findi
         yield from images_finding("unreadable", level, bad, sentence, bad["reason"])
 
 
-def blank(read: pd.DataFrame) -> list[Finding]:
+def blank(readable: pd.DataFrame) -> list[Finding]:
     """Find images of one color."""
-    rows = read[read["is_blank"]]
+    rows = readable[readable["is_blank"]]
     sentence = f"{counted(len(rows), 'image')} of one color"
-    return images_finding("blank", graver(len(rows), len(read)), rows, sentence)
+    return images_finding("blank", graver(len(rows), len(readable)), rows, sentence)
 
 
-def tiny(read: pd.DataFrame) -> list[Finding]:
+def tiny(readable: pd.DataFrame) -> list[Finding]:
     """Find images whose shorter side is a small part of the median."""
-    median = read["shorter_px"].median()
-    rows = read[TINY * read["shorter_px"] < median]
+    median = readable["shorter_px"].median()
+    rows = readable[TINY * readable["shorter_px"] < median]
     sentence = (
         f"{counted(len(rows), 'image')} much smaller than the others: shorter side of at most "
         f"{rows['shorter_px'].max():g} pixels, median {median:g}"
@@ -65,10 +65,10 @@ def tiny(read: pd.DataFrame) -> list[Finding]:
     return images_finding("tiny", "matters", rows, sentence, _sizes(rows))
 
 
-def odd_shape(read: pd.DataFrame) -> list[Finding]:
+def odd_shape(readable: pd.DataFrame) -> list[Finding]:
     """Find images whose central square shows a much smaller part than usual."""
-    shape = read["longer_px"] / read["shorter_px"]
-    rows = read[(shape > ODD_SHAPE * shape.median()) | (shape >= NARROW)]
+    shape = readable["longer_px"] / readable["shorter_px"]
+    rows = readable[(shape > ODD_SHAPE * shape.median()) | (shape >= NARROW)]
     least = 1 / shape[rows.index].max()
     sentence = (
         f"{counted(len(rows), 'image')} long and narrow: ratio of sides above {NARROW}, or above "
@@ -78,10 +78,10 @@ def odd_shape(read: pd.DataFrame) -> list[Finding]:
     return images_finding("odd_shape", "matters", rows, sentence, _sizes(rows))
 
 
-def blurred(read: pd.DataFrame) -> list[Finding]:
+def blurred(readable: pd.DataFrame) -> list[Finding]:
     """Find photos that are more blurred than the others; see `glance._sharpness`."""
-    sharpness = read["sharpness"]
-    rows = read[sharpness < min(BLURRED, sharpness.median() / 2)]
+    sharpness = readable["sharpness"]
+    rows = readable[sharpness < min(BLURRED, sharpness.median() / 2)]
     sentence = (
         f"{counted(len(rows), 'image')} blurred: sharpness below {BLURRED:g} and below half the "
         f"median, {sharpness.median():.1f}, at a shorter side of {SCALE_PX} pixels"
@@ -90,50 +90,53 @@ def blurred(read: pd.DataFrame) -> list[Finding]:
     return images_finding("blurred", "matters", rows, sentence, details)
 
 
-def badly_exposed(read: pd.DataFrame) -> Iterator[Finding]:
+def badly_exposed(readable: pd.DataFrame) -> Iterator[Finding]:
     """Find photos that are too dark or too bright; blank images are skipped."""
-    seen = read[~read["is_blank"]]
+    images = readable[~readable["is_blank"]]
     for name, is_so, sentence, detail in (
         (
             "dark",
-            seen["dark_95"] < DARK,
+            images["dark_95"] < DARK,
             f"dark: 95 % of the pixels are below {DARK} of 255",
-            seen["dark_95"].map("95 % of the pixels below {:.0f}".format),
+            images["dark_95"].map("95 % of the pixels below {:.0f}".format),
         ),
         (
             "overexposed",
-            (seen["white_share"] >= OVEREXPOSED_SHARE) & (seen["dark_5"] >= OVEREXPOSED),
+            (images["white_share"] >= OVEREXPOSED_SHARE) & (images["dark_5"] >= OVEREXPOSED),
             f"overexposed: at least {OVEREXPOSED_SHARE:.0%} of the pixels are white, and 95 % are "
             f"brighter than {OVEREXPOSED} of 255",
-            seen["white_share"].map("{:.0%} of the pixels white".format),
+            images["white_share"].map("{:.0%} of the pixels white".format),
         ),
     ):
-        rows = seen[is_so]
-        if len(rows) <= MANNER * len(seen):
-            what = f"{counted(len(rows), 'image')} {sentence}"
-            yield from images_finding(name, "matters", rows, what, detail[is_so])
+        rows = images[is_so]
+        if len(rows) <= MANNER * len(images):
+            summary = f"{counted(len(rows), 'image')} {sentence}"
+            yield from images_finding(name, "matters", rows, summary, detail[is_so])
 
 
-def broken_profile(read: pd.DataFrame) -> list[Finding]:
+def broken_profile(readable: pd.DataFrame) -> list[Finding]:
     """Find images whose color profile cannot be used."""
-    rows = read[read["profile_error"] != ""]
+    rows = readable[readable["profile_error"] != ""]
     sentence = f"{counted(len(rows), 'image')} with an unusable color profile; read as sRGB"
     return images_finding("broken_profile", "note", rows, sentence, rows["profile_error"])
 
 
-def other_color(read: pd.DataFrame) -> Iterator[Finding]:
+def other_color(readable: pd.DataFrame) -> Iterator[Finding]:
     """Find a few grey images among color images, or the reverse; blank images are skipped."""
-    read = read[~read["is_blank"]]
-    grey = read["is_grey"]
-    for rows, color in ((read[grey], "grey among color"), (read[~grey], "color among grey")):
-        if len(rows) < FEW * len(read):
+    readable = readable[~readable["is_blank"]]
+    grey = readable["is_grey"]
+    for rows, color in (
+        (readable[grey], "grey among color"),
+        (readable[~grey], "color among grey"),
+    ):
+        if len(rows) < FEW * len(readable):
             sentence = f"{counted(len(rows), 'image')}: {color} images"
             yield from images_finding("other_color", "note", rows, sentence)
 
 
-def class_shortcuts(read: pd.DataFrame) -> Iterator[Finding]:
+def class_shortcuts(readable: pd.DataFrame) -> Iterator[Finding]:
     """Find properties that predict the class, color and size, which a network would learn."""
-    classes = read.groupby("class_name", sort=False)
+    classes = readable.groupby("class_name", sort=False)
     grey = classes["is_grey"].mean()
     if grey.min() <= FEW and grey.max() >= 1 - FEW:
         sentence = (
@@ -150,20 +153,20 @@ def class_shortcuts(read: pd.DataFrame) -> Iterator[Finding]:
         yield Finding("class_by_size", "matters", sentence)
 
 
-def misnamed(read: pd.DataFrame) -> list[Finding]:
+def misnamed(readable: pd.DataFrame) -> list[Finding]:
     """Find files whose extension names another format than the content has."""
-    known = {end: kind for end, kind in Image.registered_extensions().items() if kind in FORMATS}
-    ends = read["path"].map(lambda path: PurePath(path).suffix.lower())
+    formats = {end: kind for end, kind in Image.registered_extensions().items() if kind in FORMATS}
+    ends = readable["path"].map(lambda path: PurePath(path).suffix.lower())
     # An MPO is a JPEG followed by a second picture; many cameras write such files.
-    kinds = read["kind"].replace({"MPO": "JPEG"})
-    rows = read[ends.isin(known) & (ends.map(known) != kinds) & (kinds != "")]
+    kinds = readable["kind"].replace({"MPO": "JPEG"})
+    rows = readable[ends.isin(formats) & (ends.map(formats) != kinds) & (kinds != "")]
     sentence = f"{counted(len(rows), 'file')} with the extension of another format; read anyway"
     return images_finding("misnamed", "note", rows, sentence, "is " + rows["kind"])
 
 
-def animated(read: pd.DataFrame) -> list[Finding]:
+def animated(readable: pd.DataFrame) -> list[Finding]:
     """Find files with several frames."""
-    rows = read[read["is_animated"]]
+    rows = readable[readable["is_animated"]]
     sentence = f"{counted(len(rows), 'file')} with several frames; only the first is used"
     return images_finding("animated", "note", rows, sentence)
 

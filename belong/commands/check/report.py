@@ -10,28 +10,28 @@ import pandas as pd
 
 from belong.runtime.text import counted, in_table
 
-# spoils: trained on this, the results are wrong or there are none. matters: they are worse than
-# they could be, or look better than they are. note: good to know.
+# spoils: a training fails, or its results are wrong. matters: the results are worse than possible,
+# or look better than they are. note: for information.
 Level = Literal["spoils", "matters", "note"]
 LEVELS: dict[Level, str] = {
     "spoils": "spoils the result",
     "matters": "matters",
     "note": "good to know",
 }
-# From this share of the images on, what matters in one image spoils the whole.
+# Share of the images from which a problem that matters in one image spoils the result.
 MANY = 0.02
 EXAMPLES = 2
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found.
+    """A finding of a check.
 
     Attributes:
-        name: a short one for tables, such as `unreadable`.
-        level: how much it matters.
-        sentence: with the numbers, for people.
-        images: (path, detail) of the images that it is about; none if it is about all.
+        name: short name for tables, such as `unreadable`.
+        level: severity.
+        sentence: description with the numbers.
+        images: (path, detail) of the affected images; empty if the finding is about all images.
     """
 
     name: str
@@ -41,19 +41,19 @@ class Finding:
 
 
 def graver(count: int, total: int) -> Level:
-    """Return the level of what matters in `count` of `total` images."""
+    """Return the level of a problem that matters in `count` of `total` images."""
     return "spoils" if is_many(count, total) else "matters"
 
 
 def is_many(count: int, total: int) -> bool:
-    """Return whether so many images of `total` decide about the whole."""
+    """Return whether `count` of `total` images are enough to spoil the result."""
     return count >= MANY * total
 
 
 def images_finding(
     name: str, level: Level, rows: pd.DataFrame, sentence: str, details: "pd.Series[str] | str" = ""
 ) -> list[Finding]:
-    """Return what was found of the images in `rows`; nothing if there are none."""
+    """Return the finding about the images in `rows`; an empty list if there are none."""
     texts = [details] * len(rows) if isinstance(details, str) else list(details)
     images = list(zip(rows["path"], texts, strict=True))
     return [Finding(name, level, sentence, images)] if images else []
@@ -64,11 +64,11 @@ class Report:
     """The findings of `belong.check`.
 
     Attributes:
-        folder: the one that was looked at.
+        folder: the checked folder.
         counts: index: the classes; columns `train`, `test`, `unreadable`.
-        anomalies: the same of the anomalies; empty if there are none.
-        findings: those that matter most first.
-        sources: path, as the findings have it, -> the file, or the pixels (ch, h, w) uint8.
+        anomalies: the same for the anomalies; empty if there are none.
+        findings: the most serious first.
+        sources: path in the findings -> the file, or the pixels (ch, h, w) uint8.
     """
 
     folder: str
@@ -171,9 +171,9 @@ def _summed(counts: pd.DataFrame) -> str:
 
 
 def _table(counts: pd.DataFrame) -> list[str]:
-    shown = counts.loc[:, ["train", *(c for c in ("test", "unreadable") if counts[c].any())]]
+    rows = counts.loc[:, ["train", *(c for c in ("test", "unreadable") if counts[c].any())]]
     title = []
-    if len(shown) > 30:
-        shown = shown.sort_values("train").iloc[[*range(10), *range(-10, 0)]]
+    if len(rows) > 30:
+        rows = rows.sort_values("train").iloc[[*range(10), *range(-10, 0)]]
         title = [f"  the 10 smallest and the 10 largest of {len(counts):,}:"]
-    return [*title, *(f"  {line}" for line in shown.rename_axis(None).to_string().splitlines())]
+    return [*title, *(f"  {line}" for line in rows.rename_axis(None).to_string().splitlines())]

@@ -13,7 +13,7 @@ from belong.commands.check.options import CheckOptions
 from belong.commands.check.report import Finding
 from belong.commands.fit import plan
 from belong.commands.fit.settings import parameters
-from belong.data.dataset import DataSet, drawn
+from belong.data.dataset import DataSet, draw_count
 from belong.runtime.errors import InputError
 from belong.runtime.text import counted
 
@@ -67,8 +67,8 @@ def findings(counts: pd.DataFrame, options: CheckOptions, *, is_frozen: bool) ->
             test_fraction=options.test_fraction,
             calibration_fraction=training.calibration_fraction,
         )
-    known = {one.name for one in training.refused}
-    few = [one for one in too_few(parts, training) if one.name not in known]
+    reported = {one.name for one in training.refused}
+    few = [one for one in too_few(parts, training) if one.name not in reported]
     # Reported once; further findings skip the small classes.
     trained = parts.drop(training.small).query("train >= 2")
     return [
@@ -109,9 +109,9 @@ def division(
     """
     test, train = counts["test"], counts["train"]
     if not test.any():
-        test = train.map(lambda images: drawn(images, test_fraction))
+        test = train.map(lambda images: draw_count(images, test_fraction))
         train = train - test
-    calibration = train.map(lambda images: drawn(images, calibration_fraction))
+    calibration = train.map(lambda images: draw_count(images, calibration_fraction))
     return pd.DataFrame({"train": train - calibration, "calibration": calibration, "test": test})
 
 
@@ -127,8 +127,8 @@ def as_fitted(counts: pd.DataFrame, options: CheckOptions, *, is_frozen: bool) -
     share = plan.least_share(len(counts), split)
     try:
         kind, alpha = plan.choose_calibration(
-            _listed(counts),
-            asked="auto",
+            _placeholder(counts),
+            requested="auto",
             alpha=alpha,
             own_alpha=options.alpha is not None,
             is_frozen=is_frozen,
@@ -149,7 +149,7 @@ def as_fitted(counts: pd.DataFrame, options: CheckOptions, *, is_frozen: bool) -
     return Training(kind, alpha, share, small, refused)
 
 
-def _listed(counts: pd.DataFrame) -> DataSet:
+def _placeholder(counts: pd.DataFrame) -> DataSet:
     """Return so many images of each class, without pixels: the form in which `plan` counts them."""
     train, test = counts["train"].to_numpy(), counts["test"].to_numpy()
     labels = np.tile(np.arange(len(counts)), 2).repeat(np.concatenate([train, test]))
@@ -170,23 +170,23 @@ def too_few(parts: pd.DataFrame, training: Training) -> Iterator[Finding]:
             `test`.
         training: for which they are divided; another finding names its small classes already.
     """
-    rest = parts.drop(index=training.small)
+    remaining = parts.drop(index=training.small)
     is_cross = training.calibration == "cross"
     for part, name, least in (
         ("train", "training", 2),
         ("calibration", "calibration", 1),
         ("test", "test", 0 if is_cross else 1),
     ):
-        few = rest.index[rest[part] < least]
+        few = remaining.index[remaining[part] < least]
         if len(few):
             sentence = f"{_of(few)}: fewer than {counted(least, f'{name} image')}; training stops"
             yield Finding("too_few_to_divide", "spoils", sentence)
-            rest = rest.drop(few)
-    few = rest.index[rest["train"] < LEAST_TO_TRAIN]
+            remaining = remaining.drop(few)
+    few = remaining.index[remaining["train"] < LEAST_TO_TRAIN]
     if len(few):
         sentence = (
-            f"{_of(few)}: fewer than {LEAST_TO_TRAIN} training images, {rest['train'].min()} in "
-            f"the smallest class; the network may memorize them"
+            f"{_of(few)}: fewer than {LEAST_TO_TRAIN} training images, "
+            f"{remaining['train'].min()} in the smallest class; the network may memorize them"
         )
         yield Finding("few_to_train", "matters", sentence)
     yield from _to_calibrate(parts["calibration"], training.alpha, is_cross=is_cross)
@@ -210,11 +210,11 @@ def _to_calibrate(
         f"calibrations), on average at most {alpha:.1%}"
     )
     yield Finding("promise", "matters" if high > 2 * alpha else "note", sentence)
-    needed = least_held_out(alpha)
-    if n < needed and not is_cross:
+    least_count = least_held_out(alpha)
+    if n < least_count and not is_cross:
         sentence = (
-            f"{images}; {at} the detector `combined` needs {needed}, as only one half sets the "
-            f"threshold"
+            f"{images}; {at} the detector `combined` needs {least_count}, as only one half sets "
+            f"the threshold"
         )
         yield Finding("too_few_for_combined", "matters", sentence)
     few = calibration.index[calibration < least]
@@ -252,5 +252,5 @@ def imbalance(parts: pd.DataFrame) -> Iterator[Finding]:
 
 
 def _of(names: "Sequence[str] | pd.Index[str]") -> str:
-    shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-    return f"{counted(len(names), 'class', 'classes')} ({shown})"
+    text = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    return f"{counted(len(names), 'class', 'classes')} ({text})"

@@ -91,10 +91,10 @@ def clean(
     job = prepare(folder, options)
     write_results.check_place(output, job.files.folder, overwrite=options.overwrite)
     _tell(job)
-    seen = look_at_files(job)
-    if seen.files["reason"].all():
-        raise _none_read(job, seen, output)
-    result = judge_folder(job, seen)
+    look = look_at_files(job)
+    if look.files["reason"].all():
+        raise _none_read(job, look, output)
+    result = judge_folder(job, look)
     summary = write_results.save(
         output,
         result.manifest(),
@@ -128,12 +128,12 @@ def _tell(job: Job) -> None:
     )
 
 
-def _none_read(job: Job, seen: Look, output: Path) -> TooManyBadFilesError:
+def _none_read(job: Job, look: Look, output: Path) -> TooManyBadFilesError:
     """Save the manifest, and return the error that no image can be read."""
-    table, none = seen.table, np.empty(0, np.int64)
-    save_csv(output / write_results.MANIFEST, manifest(table, seen.remarks, none, None))
+    table, none = look.table, np.empty(0, np.int64)
+    save_csv(output / write_results.MANIFEST, manifest(table, look.remarks, none, None))
     return TooManyBadFilesError(
         f"{printable(job.folder)}: none of {len(table)} images can be read; the first: "
-        f"{table['path'].iloc[0]} ({seen.files['reason'].iloc[0]}); "
+        f"{table['path'].iloc[0]} ({look.files['reason'].iloc[0]}); "
         f"{printable(output / write_results.MANIFEST)} lists all"
     )

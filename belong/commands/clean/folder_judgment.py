@@ -109,7 +109,7 @@ class FolderJudgment:
 
     def manifest(self) -> pd.DataFrame:
         """Return a row for each file; see `belong.commands.clean.manifest`."""
-        return manifest(self.table, self.remarks, self.rows, self.judgment.known)
+        return manifest(self.table, self.remarks, self.rows, self.judgment.evidence)
 
 
 def prepare(folder: Path, options: CleanOptions) -> Job:
@@ -159,15 +159,15 @@ def look_at_files(job: Job) -> Look:
     )
 
 
-def judge_folder(job: Job, seen: Look) -> FolderJudgment:
+def judge_folder(job: Job, look: Look) -> FolderJudgment:
     """Judge each image by a model that is fitted to other images.
 
     Raises:
         InputError: fewer than two classes have enough images.
     """
-    files, table, looks = job.files, seen.table, seen.files
-    data, read, unread = _packed(files, looks, job.side_px, job.parameters.images)
-    rows = read[~looks["is_blank"].iloc[read].to_numpy(bool)]
+    files, table, looks = job.files, look.table, look.files
+    data, readable_rows, unread = _pack(files, looks, job.side_px, job.parameters.images)
+    rows = readable_rows[~looks["is_blank"].iloc[readable_rows].to_numpy(bool)]
     copies = image_issues.same_images(table, rows, looks["digest"].iloc[rows].to_numpy())
     rows = np.setdiff1d(rows, [one.row for one in copies])
     thumbnails = np.array(looks["thumbnail"].iloc[rows].to_list(), np.uint8)
@@ -176,24 +176,24 @@ def judge_folder(job: Job, seen: Look) -> FolderJudgment:
     )
     enough = _classes_with_enough(files, rows, groups, LEAST_PER_FOLD * job.options.folds)
     is_judged = np.isin(files.labels[rows], enough)
-    judged = rows[is_judged]
+    judged_rows = rows[is_judged]
     too_few = [
         Remark(row, "review", "too_few", "its class has too few images to be judged")
         for row in rows[~is_judged].tolist()
     ]
     images = _images(
         job,
-        data.images[np.searchsorted(read, judged)],
-        np.searchsorted(enough, files.labels[judged]),
+        data.images[np.searchsorted(readable_rows, judged_rows)],
+        np.searchsorted(enough, files.labels[judged_rows]),
         groups[is_judged],
         [files.class_names[label] for label in enough],
     )
     judgment = judge(images, _fit(job), knows_classes=job.backbone is None)
-    remarks = [*seen.remarks, *unread, *copies, *near_copies, *too_few]
-    if judgment.known is not None:
+    remarks = [*look.remarks, *unread, *copies, *near_copies, *too_few]
+    if judgment.evidence is not None:
         alarms = job.options.false_alarms
-        remarks += label_issues.remarks(judgment.known, judged, false_alarms=alarms)
-    return FolderJudgment(table, remarks, read, judged, images, judgment)
+        remarks += label_issues.remarks(judgment.evidence, judged_rows, false_alarms=alarms)
+    return FolderJudgment(table, remarks, readable_rows, judged_rows, images, judgment)
 
 
 def _fitted(files: ImageFiles, folds: int) -> int:
@@ -231,7 +231,7 @@ def _fit(job: Job) -> Callable[[Images], list[Fold]]:
     )
 
 
-def _packed(
+def _pack(
     files: ImageFiles, looks: pd.DataFrame, side_px: int, options: ImagesSection
 ) -> tuple[DataSet, np.ndarray, list[Remark]]:
     """Return the images at one size, their rows, and remarks on files that became unreadable."""
@@ -243,13 +243,13 @@ def _packed(
         is_test=files.is_test[rows],
     )
     form, background = Form(side_px, side_px, "auto"), options.background_rgb
-    packed = pack(readable, form, background=background, max_pixels=options.max_pixels)
-    bad = ~packed.is_read
+    packed_images = pack(readable, form, background=background, max_pixels=options.max_pixels)
+    bad = ~packed_images.is_read
     remarks = [
         Remark(row, "quarantine", "unreadable", f"cannot be read: {reason}")
-        for row, (_, reason) in zip(rows[bad].tolist(), packed.unreadable, strict=True)
+        for row, (_, reason) in zip(rows[bad].tolist(), packed_images.unreadable, strict=True)
     ]
-    return packed.data, rows[~bad], remarks
+    return packed_images.data, rows[~bad], remarks
 
 
 def _classes_with_enough(

@@ -44,11 +44,11 @@ class Distances:
         return np.asarray(self.to_class.min(axis=1))
 
 
-def distances(judged: Sequence[Fold], labels: Tensor, probabilities: np.ndarray) -> Distances:
+def distances(folds: Sequence[Fold], labels: Tensor, probabilities: np.ndarray) -> Distances:
     """Return the distances of n images and p planted foreign images to c classes.
 
     Args:
-        judged: the folds.
+        folds: the folds.
         labels: (n,) int64, 0..c-1.
         probabilities: (n, c) float32, out of fold.
     """
@@ -56,15 +56,15 @@ def distances(judged: Sequence[Fold], labels: Tensor, probabilities: np.ndarray)
     rows, classes_of = np.arange(n), labels.numpy()
     everything = torch.ones(n, dtype=torch.bool)
     first = np.empty((n, classes), np.float32)
-    for one in judged:
+    for one in folds:
         first[one.unseen.numpy()] = _to_classes(
             one, one.unseen_features, labels, everything, classes=classes, k=FIRST_NEIGHBORS
         )
     is_trusted = ~_largest(-probabilities[rows, classes_of], classes_of, DOUBTED)
     is_trusted &= ~_largest(first[rows, classes_of], classes_of, FARTHEST)
     second = np.empty_like(first)
-    planted = np.empty(sum(len(one.planted) for one in judged), np.float32)
-    for one in judged:
+    planted = np.empty(sum(len(one.planted) for one in folds), np.float32)
+    for one in folds:
         mask = torch.from_numpy(is_trusted)
         second[one.unseen.numpy()] = _to_classes(
             one, one.unseen_features, labels, mask, classes=classes, k=NEIGHBORS
@@ -87,8 +87,8 @@ def _to_classes(
     columns = []
     for label in range(classes):
         members = known_labels == label
-        chosen = members & is_neighbor[fold.known]
-        reference = fold.known_features[chosen if bool(chosen.any()) else members]
+        trusted = members & is_neighbor[fold.known]
+        reference = fold.known_features[trusted if bool(trusted.any()) else members]
         nearest = Neighbors(reference).kth_distance(queries, k=min(k, len(reference)))
         columns.append(nearest.numpy())
     return np.stack(columns, axis=1)

@@ -24,13 +24,13 @@ class Judgment:
     """The judgment of n images.
 
     Attributes:
-        known: the table of `belong.commands.clean.label_issues.suspects`; None if no classifier
+        evidence: the table of `belong.commands.clean.label_issues.suspects`; None if no classifier
             could be trained.
         probabilities: (n, c), out of fold; None if no classifier could be trained.
         sight: quality of the judgment, the attributes of `belong.commands.clean.sight.Sight`.
     """
 
-    known: pd.DataFrame | None
+    evidence: pd.DataFrame | None
     probabilities: np.ndarray | None
     sight: Mapping[str, Any]
 
@@ -44,18 +44,18 @@ def judge(images: Images, fit: Callable[[Images], list[Fold]], *, knows_classes:
         knows_classes: whether the features come from the network that `fit` trains.
     """
     try:
-        judged = fit(images)
+        folds = fit(images)
     except TrainingFailedError as error:
         reason = f"labels and foreign images are not judged: {error}"
         return Judgment(None, None, sight.blind(reason))
-    probabilities = in_order(judged)
-    far = distances(judged, images.labels, probabilities)
+    probabilities = in_order(folds)
+    far = distances(folds, images.labels, probabilities)
     labels = images.labels.numpy()
-    seen = sight.measure(probabilities, far, labels, knows_classes=knows_classes)
-    known = suspects(
-        probabilities, far, labels, images.class_names, seen, knows_classes=knows_classes
+    quality = sight.measure(probabilities, far, labels, knows_classes=knows_classes)
+    evidence = suspects(
+        probabilities, far, labels, images.class_names, quality, knows_classes=knows_classes
     )
-    return Judgment(known, probabilities, seen.as_json())
+    return Judgment(evidence, probabilities, quality.as_json())
 
 
 def with_planted(
@@ -77,13 +77,13 @@ def with_planted(
         embed: maps pixels to inputs: the pixels, or the vectors of a frozen backbone.
         rng: random generator of the scrambled images and the order of their patches.
     """
-    drawn = np.sort(rng.choice(len(pixels), min(PLANTED, len(pixels)), replace=False))
-    scrambled = torch.from_numpy(shuffled(pixels[drawn], rng))
+    sample = np.sort(rng.choice(len(pixels), min(PLANTED, len(pixels)), replace=False))
+    scrambled = torch.from_numpy(shuffled(pixels[sample], rng))
     return Images(
         inputs=embed(torch.from_numpy(pixels)),
         labels=torch.from_numpy(labels),
         fold=torch.from_numpy(fold),
         class_names=class_names,
         planted=embed(scrambled),
-        planted_fold=torch.from_numpy(fold[drawn]),
+        planted_fold=torch.from_numpy(fold[sample]),
     )

@@ -112,19 +112,19 @@ def suspects(
     )
 
 
-def remarks(known: pd.DataFrame, rows: np.ndarray, *, false_alarms: float) -> list[Remark]:
+def remarks(evidence: pd.DataFrame, rows: np.ndarray, *, false_alarms: float) -> list[Remark]:
     """Return remarks on mislabeled and foreign images.
 
     An image that is flagged as both counts as foreign, as its predicted class is then arbitrary.
 
     Args:
-        known: the table of `suspects`.
+        evidence: the table of `suspects`.
         rows: (n,) int64, the rows of its images.
         false_alarms: false discovery rate of the quarantined images, between 0 and 1; labels are
             marked for review up to 1.5 times this rate.
     """
     shares = ["share_wrong_class", "share_foreign", "share_both"]
-    columns = known.assign(row=rows)[["row", "predicted_class", "probability", *shares]]
+    columns = evidence.assign(row=rows)[["row", "predicted_class", "probability", *shares]]
     issues = []
     for row, predicted, probability, wrong, foreign, both in columns.itertuples(index=False):
         if foreign <= false_alarms:
@@ -143,32 +143,32 @@ def remarks(known: pd.DataFrame, rows: np.ndarray, *, false_alarms: float) -> li
 def log_odds(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Return log(p of the likeliest other class / p of the label): (n, c), (n,) -> (n,)."""
     rows = np.arange(len(labels))
-    others = probabilities.astype(np.float64)
-    of_label = _above_zero(others[rows, labels])
-    others[rows, labels] = 0
-    return np.asarray(np.log(_above_zero(others.max(axis=1)) / of_label))
+    values = probabilities.astype(np.float64)
+    of_label = _above_zero(values[rows, labels])
+    values[rows, labels] = 0
+    return np.asarray(np.log(_above_zero(values.max(axis=1)) / of_label))
 
 
 def log_ratio(distances: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Return log(distance to the label's class / to the nearest other): (n, c), (n,) -> (n,)."""
     rows = np.arange(len(labels))
-    others = distances.astype(np.float64)
-    of_label = _above_zero(others[rows, labels])
-    others[rows, labels] = np.inf
-    return np.asarray(np.log(of_label / _above_zero(others.min(axis=1))))
+    values = distances.astype(np.float64)
+    of_label = _above_zero(values[rows, labels])
+    values[rows, labels] = np.inf
+    return np.asarray(np.log(of_label / _above_zero(values.min(axis=1))))
 
 
 def p_values(scores: np.ndarray) -> np.ndarray:
-    """Return how rare scores at least as large are among images that belong: (n,) -> (n,).
+    """Return the p-values of scores under the null hypothesis that an image belongs: (n,) -> (n,).
 
-    A rank cannot say that: whatever a folder holds, the farthest 2 % of it are the farthest 2 %. So
-    a law is laid through the bulk of the scores, which a few wrong images hardly move: a normal
-    one, its mean at their median, its deviation by what lies between there and the 90th percentile
-    (Efron, Large-Scale Simultaneous Hypothesis Testing: The Choice of a Null Hypothesis, JASA
-    2004). Where more than a tenth of the images is wrong, it finds less.
+    Ranks are no p-values: in every folder, the farthest 2 % of the images are the farthest 2 %. A
+    normal distribution is therefore fitted to the bulk of the scores, which a few wrong images
+    hardly change: its mean is the median of the scores, and its standard deviation follows from the
+    90th percentile (Efron, Large-Scale Simultaneous Hypothesis Testing: The Choice of a Null
+    Hypothesis, JASA 2004). If more than a tenth of the images are wrong, fewer are detected.
     """
     middle, upper = np.quantile(scores, (0.5, UPPER))
-    if upper == middle:  # more than four tenths are alike: no law to go by
+    if upper == middle:  # more than four tenths are equal: no distribution can be fitted
         return np.ones(len(scores))
     return np.asarray(norm.sf((scores - middle) * norm.ppf(UPPER) / (upper - middle)))
 
@@ -179,7 +179,7 @@ def _share(p: np.ndarray, factor: float) -> np.ndarray:
 
 
 def _deviations(p: np.ndarray) -> np.ndarray:
-    """Return the standard deviations of a normal law with these p-values: (n,) -> (n,)."""
+    """Return the standard deviations of a normal distribution with these p-values: (n,) -> (n,)."""
     return np.asarray(norm.isf(np.clip(p, np.finfo(float).tiny, 1 - np.finfo(float).eps)))
 
 

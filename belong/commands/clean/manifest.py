@@ -38,7 +38,7 @@ class Remark:
 
 
 def manifest(
-    table: pd.DataFrame, remarks: Iterable[Remark], rows: np.ndarray, known: pd.DataFrame | None
+    table: pd.DataFrame, remarks: Iterable[Remark], rows: np.ndarray, evidence: pd.DataFrame | None
 ) -> pd.DataFrame:
     """Return a row for each file, with the columns COLUMNS.
 
@@ -49,7 +49,7 @@ def manifest(
         table: `path`, `part` and `class` of each file.
         remarks: the problems.
         rows: (m,) int64, the rows of the judged images.
-        known: m rows with the columns KNOWN, or None.
+        evidence: m rows with the columns KNOWN, or None.
     """
     of_row: defaultdict[int, list[Remark]] = defaultdict(list)
     for remark in remarks:
@@ -65,6 +65,6 @@ def manifest(
         reason=["; ".join(one.sentence for one in group) for group in problems],
         copy_of=[next((paths[x.other] for x in group if x.other >= 0), "") for group in problems],
     )
-    if known is not None:
-        result = result.join(known.set_index(rows)[list(KNOWN)])
+    if evidence is not None:
+        result = result.join(evidence.set_index(rows)[list(KNOWN)])
     return result.reindex(columns=list(COLUMNS))

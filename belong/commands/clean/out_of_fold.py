@@ -104,33 +104,33 @@ def by_regression(images: Images, last: int) -> list[Fold]:
     """
     directions = F.normalize(images.inputs[:, -last:], dim=1)
     planted = F.normalize(images.planted[:, -last:], dim=1)
-    judged = []
+    results = []
     with bar(int(images.fold.max()) + 1, "judge", "fold") as progress:
-        for one in _divided(images):
-            known, unseen = directions[one.known], directions[one.unseen]
-            judged.append(
+        for one in _divide(images):
+            train_vectors, unseen = directions[one.known], directions[one.unseen]
+            results.append(
                 replace(
                     one,
-                    known_features=known,
+                    known_features=train_vectors,
                     unseen_features=unseen,
-                    probabilities=regression(known, images.labels[one.known], unseen),
+                    probabilities=regression(train_vectors, images.labels[one.known], unseen),
                     planted_features=planted[one.planted],
                 )
             )
             progress.update()
-    return judged
+    return results
 
 
-def regression(known: Tensor, labels: Tensor, unseen: Tensor) -> Tensor:
+def regression(train_vectors: Tensor, labels: Tensor, unseen: Tensor) -> Tensor:
     """Return the probabilities (m, c) float32 of the c classes.
 
     Args:
-        known: (k, d) float32, each of length 1.
+        train_vectors: (k, d) float32, each of length 1.
         labels: (k,) int64, 0..c-1; each class has images.
         unseen: (m, d) float32, each of length 1.
     """
     fitted = LogisticRegression(C=INVERSE_PENALTY, max_iter=ITERATIONS)
-    fitted.fit(known.numpy(), labels.numpy())
+    fitted.fit(train_vectors.numpy(), labels.numpy())
     return torch.from_numpy(fitted.predict_proba(unseen.numpy()).astype(np.float32))
 
 
@@ -149,8 +149,8 @@ def by_networks(
     Raises:
         TrainingFailedError: a network has learned nothing.
     """
-    judged = []
-    for number, one in enumerate(_divided(images)):
+    results = []
+    for number, one in enumerate(_divide(images)):
         watched = one.unseen[:WATCHED]
         trained, _ = fit_classifier(
             images.inputs[one.known],
@@ -163,25 +163,25 @@ def by_networks(
             device=device,
             refuses_chance=False,
         )
-        known, _ = _directions(trained, images.inputs[one.known], device)
+        train_features, _ = _directions(trained, images.inputs[one.known], device)
         unseen, logits = _directions(trained, images.inputs[one.unseen], device)
         planted, _ = _directions(trained, images.planted[one.planted], device)
-        judged.append(
+        results.append(
             replace(
                 one,
-                known_features=known,
+                known_features=train_features,
                 unseen_features=unseen,
                 probabilities=logits.softmax(dim=1),
                 planted_features=planted,
             )
         )
-    return judged
+    return results
 
 
-def in_order(judged: Sequence[Fold]) -> np.ndarray:
+def in_order(folds: Sequence[Fold]) -> np.ndarray:
     """Return the probabilities (n, c) float32 of all images, in the order of the images."""
-    rows = torch.cat([one.unseen for one in judged])
-    return torch.cat([one.probabilities for one in judged])[rows.argsort()].numpy()
+    rows = torch.cat([one.unseen for one in folds])
+    return torch.cat([one.probabilities for one in folds])[rows.argsort()].numpy()
 
 
 def _directions(network: Network, inputs: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -197,7 +197,7 @@ def _directions(network: Network, inputs: Tensor, device: torch.device) -> tuple
     return F.normalize(torch.cat((middle.flatten(1), last), dim=1), dim=1), logits
 
 
-def _divided(images: Images) -> list[Fold]:
+def _divide(images: Images) -> list[Fold]:
     """Return the rows of each fold; the features are empty."""
     none = torch.empty(0)
     return [

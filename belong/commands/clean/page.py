@@ -49,16 +49,16 @@ def suspects_page(
         facts: label -> number, shown at the top.
         notes: sentences on the quality of the judgment.
     """
-    sections, shown = [], []
+    sections, shown_rows = [], []
     for problem, heading in HEADINGS.items():
         rows = manifest[manifest["problem"] == problem].sort_values("false_alarms", kind="stable")
         if len(rows):
             first = rows.head(MOST)
             records = first.reset_index(names="row").to_dict("records")
             sections.append((problem, heading, len(rows), records))
-            shown += first.index.tolist()
+            shown_rows += first.index.tolist()
     pictures = photo_uris(
-        {str(row): images[row] for row in shown if row in images},
+        {str(row): images[row] for row in shown_rows if row in images},
         max_pixels=MAX_PIXELS,
         background=BACKGROUND,
     )

@@ -94,8 +94,8 @@ def save(
             tree = options.tree
             if tree is not None:
                 verdicts = {"keep", "review"} if options.with_review else {"keep"}
-                kept = manifest["verdict"].isin(verdicts).to_numpy()
-                files = list(itertools.compress(image_files.files, kept))
+                is_kept = manifest["verdict"].isin(verdicts).to_numpy()
+                files = list(itertools.compress(image_files.files, is_kept))
                 build(out / TREE, image_files.folder, files, tree=tree)
                 about = {"made_of": tree, "with_review": options.with_review}
                 summary |= {"tree": about | {"images": len(files)}}

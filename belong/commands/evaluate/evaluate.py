@@ -307,13 +307,13 @@ def evaluate(
         notes += _known_rows(name, one)
         if len(one) == 1:
             notes.append(f"{name}: 1 row; its AUROC has no interval")
-    others = np.arange(len(test))
+    test_rows = np.arange(len(test))
     calibrated = {name: np.asarray(x[places]) for name, x in held_out.items()}
     if held_out_rows is None:
-        others = np.setdiff1d(others, places)
+        test_rows = np.setdiff1d(test_rows, places)
         notes.append(
             f"a random half of {TEST}, {counted(len(places), 'row')}, sets the thresholds; "
-            f"false rejects are counted on the other {len(others):,}"
+            f"false rejects are counted on the other {len(test_rows):,}"
         )
     classes = None if test.labels is None else test.labels.numpy()
     right = None
@@ -324,7 +324,7 @@ def evaluate(
         {name: one.scores for name, one in of_sets.items()},
         right,
         calibrated,
-        others,
+        test_rows,
         alpha=alpha,
     )
     summary = {
@@ -338,10 +338,10 @@ def evaluate(
         "notes": notes,
         "seed": seed,
     }
-    every = {TEST: _part_of(of_test, others), **of_sets}
-    numbers = {TEST: others} | {name: np.arange(len(one)) for name, one in of_sets.items()}
+    scored_sets = {TEST: _part_of(of_test, test_rows), **of_sets}
+    numbers = {TEST: test_rows} | {name: np.arange(len(one)) for name, one in of_sets.items()}
     evaluation = Evaluation(
-        board, panel.left_out, tuple(notes), summary, panel, calibrated, every, numbers
+        board, panel.left_out, tuple(notes), summary, panel, calibrated, scored_sets, numbers
     )
     if output is not None:
         evaluation.save(output, verdicts=verdicts)
@@ -363,8 +363,8 @@ def _held_out(rows: Rows, half: bool, alpha: float, seed: int) -> np.ndarray:
             f"{rows.name}: expected at least {least} calibration rows for alpha {alpha:g}, got "
             f"{count:,}{of_test}"
         )
-    drawn = np.random.default_rng(seed).permutation(n)[:count]
-    return np.sort(drawn)
+    selection = np.random.default_rng(seed).permutation(n)[:count]
+    return np.sort(selection)
 
 
 def _temperature(panel: Panel, rows: Rows, places: np.ndarray) -> float | None:
@@ -390,12 +390,12 @@ def _check_classes(rows: Rows, c: int) -> None:
 
 
 def _scored(
-    panel: Panel, rows: Rows, trained: np.ndarray, temperature: float | None, progress: Any
+    panel: Panel, rows: Rows, train_hashes: np.ndarray, temperature: float | None, progress: Any
 ) -> Scored:
-    """Score all rows in parts; `trained` has the sorted hashes of the training rows."""
+    """Score all rows in parts; `train_hashes` are the sorted hashes of the training rows."""
     n, names = len(rows), list(panel.detectors)
     scores = _numbers((len(names), n))
-    known = np.zeros(n, bool)
+    is_known = np.zeros(n, bool)
     predicted = np.empty(n, np.int64)
     confidence, tempered = np.empty(n, np.float32), np.empty(n, np.float32)
     for start, layers, part in panel.scores(rows):
@@ -403,8 +403,8 @@ def _scored(
         stop = start + count
         for place, name in enumerate(names):
             scores[place, start:stop] = part[name]
-        if len(trained):
-            known[start:stop] = np.isin(_hashed(layers), trained)
+        if len(train_hashes):
+            is_known[start:stop] = np.isin(_hashed(layers), train_hashes)
         if (logits := layers.get("logits")) is not None:
             predicted[start:stop] = logits.argmax(dim=1).numpy()
             confidence[start:stop] = logits.softmax(dim=1).amax(dim=1).numpy()
@@ -414,8 +414,8 @@ def _scored(
         progress.update(count)
     by_name = {name: scores[place] for place, name in enumerate(names)}
     if "logits" not in panel.widths:
-        return Scored(by_name, None, None, None, known)
-    return Scored(by_name, predicted, confidence, tempered if temperature else None, known)
+        return Scored(by_name, None, None, None, is_known)
+    return Scored(by_name, predicted, confidence, tempered if temperature else None, is_known)
 
 
 def _numbers(shape: tuple[int, int]) -> np.ndarray:

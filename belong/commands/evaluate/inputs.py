@@ -86,7 +86,7 @@ class Rows:
     name: str
     layers: Mapping[str, Source]
     labels: Tensor | None
-    rest: Mapping[str, Source]
+    last_layer: Mapping[str, Source]
 
     def __len__(self) -> int:
         return int(next(iter(self.layers.values())).shape[0])
@@ -143,8 +143,8 @@ def rows_of(name: str, value: object, *, labels: object = None) -> Rows:
             )
     counts = {key: one.shape[0] for key, one in layers.items()}
     if len(set(counts.values())) > 1:
-        shown = ", ".join(f"{n} of {key}" for key, n in counts.items())
-        raise InputError(f"{name}: expected equal numbers of rows, got {shown}")
+        numbers = ", ".join(f"{n} of {key}" for key, n in counts.items())
+        raise InputError(f"{name}: expected equal numbers of rows, got {numbers}")
     n = next(iter(counts.values()))
     if labels is None and own_labels is not None:
         labels = whole(own_labels)
@@ -186,34 +186,34 @@ def _single(name: str, value: object) -> Any:
     if not isinstance(value, str | PathLike):
         return value
     path = as_path(name, value)
-    arrays = _opened(path)
+    arrays = _open(path)
     key = name.rpartition(" ")[2]
     if key in arrays or len(arrays) == 1:
         return arrays.get(key, next(iter(arrays.values())))
-    raise InputError(f"{printable(path)}: expected an array {key!r}, got {_listed(arrays)}")
+    raise InputError(f"{printable(path)}: expected an array {key!r}, got {_names(arrays)}")
 
 
 def _arrays(name: str, value: object) -> dict[str, Any]:
     """Return the arrays of an argument of the user; the keys are in NAMES."""
     if isinstance(value, str | PathLike):
-        arrays = _opened(as_path(name, value))
+        arrays = _open(as_path(name, value))
         if set(arrays) == {""}:  # a single .npy file
             return {"features": arrays[""]}
-        return _known(name, arrays)
+        return _check_keys(name, arrays)
     if isinstance(value, Mapping):
         arrays = {
             key: _single(f"{name}: {key}", one) for key, one in value.items() if one is not None
         }
-        return _known(name, {key: _array(f"{name}: {key}", one) for key, one in arrays.items()})
+        return _check_keys(
+            name, {key: _array(f"{name}: {key}", one) for key, one in arrays.items()}
+        )
     return {"features": _array(name, value)}
 
 
-def _known(name: str, arrays: Mapping[str, Any]) -> dict[str, Any]:
+def _check_keys(name: str, arrays: Mapping[str, Any]) -> dict[str, Any]:
     unknown = [key for key in arrays if key not in NAMES]
     if unknown:
-        raise InputError(
-            f"{name}: expected arrays named {', '.join(NAMES)}, got {_listed(unknown)}"
-        )
+        raise InputError(f"{name}: expected arrays named {', '.join(NAMES)}, got {_names(unknown)}")
     return dict(arrays)
 
 
@@ -226,11 +226,11 @@ def _array(name: str, value: object) -> Any:
         refuse(name, "an array", value)
 
 
-def _listed(names: Any) -> str:
+def _names(names: Any) -> str:
     return ", ".join(map(repr, list(names)[:8])) or "none"
 
 
-def _opened(path: Path) -> dict[str, Any]:
+def _open(path: Path) -> dict[str, Any]:
     """Return name -> array in a file or folder; the name in a .npy file is ""."""
     name, suffix = printable(path), path.suffix.lower()
     if path.is_dir():
@@ -239,7 +239,7 @@ def _opened(path: Path) -> dict[str, Any]:
             raise InputError(f"{name}: expected {KINDS}, got a folder without .npy files")
         if folders := [file for file in files if file.is_dir()]:
             raise InputError(f"{printable(folders[0])}: expected a file, got a folder")
-        return {file.stem: _opened(file)[""] for file in files}
+        return {file.stem: _open(file)[""] for file in files}
     if not path.exists():
         raise MissingFileError(path)
     try:

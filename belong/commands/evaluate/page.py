@@ -31,16 +31,17 @@ COLUMNS = {
 def report_page(evaluation: "Evaluation", *, title: str) -> str:
     """Return the page as self-contained HTML."""
     board, summary = evaluation.scoreboard, evaluation.summary
-    shown = {key: one for key, one in COLUMNS.items() if board[key].notna().any()}
+    columns = {key: one for key, one in COLUMNS.items() if board[key].notna().any()}
     sets = []
     for kind, part in board.groupby("anomalies", sort=False):
-        best = {key: getattr(part[key], end)() for key, (_, end, _) in shown.items() if end}
+        best = {key: getattr(part[key], end)() for key, (_, end, _) in columns.items() if end}
         rows = [
             {
                 "name": row["detector"],
                 "interval": interval(row),
                 "cells": [
-                    (number(row[key]), float(row[key]), row[key] == best.get(key)) for key in shown
+                    (number(row[key]), float(row[key]), row[key] == best.get(key))
+                    for key in columns
                 ],
             }
             for row in part.sort_values("auroc", ascending=False, kind="stable").to_dict("records")
@@ -60,7 +61,7 @@ def report_page(evaluation: "Evaluation", *, title: str) -> str:
         scripts=SCRIPTS,
         title=title,
         facts=facts,
-        columns=shown,
+        columns=columns,
         sets=sets,
         remarks=[remark[:1].upper() + remark[1:] for remark in evaluation.remarks],
     )

@@ -141,7 +141,7 @@ class Panel:
         Raises:
             InputError: as above.
         """
-        needed = {
+        needed_layers = {
             need
             for one in self.detectors.values()
             for need in (one.method.needs if isinstance(one, Fitted) else ("features",))
@@ -151,7 +151,7 @@ class Panel:
         def work(start: int) -> tuple[dict[str, Tensor], dict[str, np.ndarray]]:
             layers = dict(complete(rows.part(start), self.head, name=f"{rows.name}: "))
             check_widths(layers, self.widths, name=f"{rows.name}: ")
-            missing = [name for name in LAYERS if name in needed and name not in layers]
+            missing = [name for name in LAYERS if name in needed_layers and name not in layers]
             if missing:
                 raise InputError(
                     f"{rows.name}: expected {' and '.join(missing)}, as in the training rows, got "
@@ -327,24 +327,24 @@ def fit_rows(
     rows: Rows, *, weight: Any, bias: Any, detectors: Detectors, most_rows: int, seed: int
 ) -> Panel:
     """Fit the panel to rows; see `fit_panel`."""
-    chosen = _chosen(detectors)
+    methods = _methods(detectors)
     # The file of the rows may hold weight and bias, too.
     head = LastLayer.checked(
         *(
-            whole(rows.rest[name].values)
-            if value is None and name in rows.rest
+            whole(rows.last_layer[name].values)
+            if value is None and name in rows.last_layer
             else single(name, value)
             for name, value in (("weight", weight), ("bias", bias))
         )
     )
-    places = _drawn(rows, most_rows, seed)
-    drawn = None if rows.labels is None else rows.labels[torch.from_numpy(places)]
-    sample = sample_of(rows.take(places), drawn, head, name=f"{rows.name}: ")
+    places = _sample(rows, most_rows, seed)
+    sample_labels = None if rows.labels is None else rows.labels[torch.from_numpy(places)]
+    sample = sample_of(rows.take(places), sample_labels, head, name=f"{rows.name}: ")
     fitted: dict[str, Fitted | OwnDetector] = {}
     left_out = {}
 
     def work(name: str) -> Fitted | OwnDetector | str:
-        method = chosen[name]
+        method = methods[name]
         try:
             if isinstance(method, Method):
                 return method.fit_sample(sample)
@@ -354,8 +354,8 @@ def fit_rows(
             return str(error).removeprefix(f"{name} ")
         return detector
 
-    with bar(len(chosen), "fit", "detector") as progress, _one_thread_each() as pool:
-        for name, future in in_order(lambda one: pool.submit(work, one), chosen, ahead=JOBS + 1):
+    with bar(len(methods), "fit", "detector") as progress, _one_thread_each() as pool:
+        for name, future in in_order(lambda one: pool.submit(work, one), methods, ahead=JOBS + 1):
             result = future.result()
             if isinstance(result, str):
                 left_out[name] = result
@@ -373,7 +373,7 @@ def fit_rows(
     return Panel(fitted, left_out, widths, head, notes)
 
 
-def _chosen(detectors: Detectors) -> dict[str, Any]:
+def _methods(detectors: Detectors) -> dict[str, Any]:
     """Return name -> a detector of the panel, or an object of the user."""
     if detectors is None:
         return dict(PANEL)
@@ -402,7 +402,7 @@ def _chosen(detectors: Detectors) -> dict[str, Any]:
     }
 
 
-def _drawn(rows: Rows, most: int, seed: int) -> np.ndarray:
+def _sample(rows: Rows, most: int, seed: int) -> np.ndarray:
     """Return the sorted indices of the sample; small classes keep all their rows."""
     n = len(rows)
     if n <= most:
@@ -411,12 +411,12 @@ def _drawn(rows: Rows, most: int, seed: int) -> np.ndarray:
     if rows.labels is None:
         return np.sort(rng.choice(n, most, replace=False))
     labels = rows.labels.numpy()
-    drawn = []
+    samples = []
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
         count = max(round(most * len(members) / n), min(len(members), LEAST_OF_CLASS))
-        drawn.append(rng.choice(members, min(count, len(members)), replace=False))
-    return np.sort(np.concatenate(drawn))
+        samples.append(rng.choice(members, min(count, len(members)), replace=False))
+    return np.sort(np.concatenate(samples))
 
 
 @contextmanager

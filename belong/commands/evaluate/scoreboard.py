@@ -26,7 +26,7 @@ def scoreboard(
     sets: Mapping[str, Mapping[str, np.ndarray]],
     right: np.ndarray | None,
     calibrated: Mapping[str, np.ndarray],
-    others: np.ndarray,
+    test_rows: np.ndarray,
     *,
     alpha: float,
 ) -> pd.DataFrame:
@@ -37,8 +37,8 @@ def scoreboard(
         sets: set of anomalies -> detector -> scores (m,).
         right: (n,) bool, whether a row is classified correctly; None if unknown.
         calibrated: detector -> scores (k,) of the held-out rows.
-        others: indices of the normal test rows that do not calibrate; false rejects are counted on
-            these rows.
+        test_rows: indices of the normal test rows that do not calibrate; false rejects are counted
+            on these rows.
         alpha: promised false-rejection rate.
     """
     rows = []
@@ -46,7 +46,7 @@ def scoreboard(
         limit = conformal.threshold(calibrated[name], alpha=alpha)
         normal = np.asarray(normal)
         of_normal: dict[str, float] = {
-            "false_reject": metrics.rejected(normal[others], limit),
+            "false_reject": metrics.rejected(normal[test_rows], limit),
             "threshold": limit,
             "aurc": np.nan,
             "augrc": np.nan,

@@ -1,1 +1,1 @@
-"""`belong find`: the strangest images of a folder without classes."""
+"""Rank the most unusual images of a folder without classes: `belong find`."""

@@ -1,7 +1,7 @@
-"""Rank the images of a folder without classes by how strange they are: the work of `belong find`.
+"""Rank the images of a folder without classes by how unusual they are, for `belong find`.
 
-No model is needed. Photos are compared by the vectors of a pretrained backbone, small grey images
-by their pixels; an autoencoder is trained on either.
+No model is needed. Photos are compared by the embeddings of a pretrained backbone, small grey
+images by their pixels. In both cases an autoencoder is fitted to these features.
 """
 
 import time
@@ -44,8 +44,8 @@ from belong.runtime.storage import load_csv
 from belong.runtime.text import counted, on_stderr, printable
 from belong.runtime.unfinished import unfinished
 
-LEAST = 3  # different images: of two, neither is stranger than the other
-FEW = 50  # different images, below which the order says little
+LEAST = 3  # minimum number of different images: two images are equally far from each other
+FEW = 50  # with fewer different images the ranking is unreliable
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class FindResult:
     summary: Mapping[str, Any]
 
     def to_pandas(self) -> pd.DataFrame:
-        """Return a row for each image, the strangest first: the table strange.csv.
+        """Return a row for each image, the most unusual first: the table strange.csv.
 
         Example:
             >>> result = belong.find("digits", "found")
@@ -78,16 +78,16 @@ class Job:
 
     Attributes:
         folder: as passed by the caller.
-        found: the files, or IDX images (n, 1, h, w) uint8 with their names.
+        source: the files, or IDX images (n, 1, h, w) uint8 with their names.
         options: as passed by the caller.
         parameters: all parameters.
-        backbone: computes the vectors; None compares pixels.
-        form: of the decoded images.
+        backbone: computes the embeddings; None compares pixels.
+        form: size and color of the decoded images.
         device: for the computation.
     """
 
     folder: Path
-    found: Incoming | tuple[np.ndarray, list[str]]
+    source: Incoming | tuple[np.ndarray, list[str]]
     options: FindOptions
     parameters: Parameters
     backbone: Backbone | None
@@ -102,7 +102,7 @@ class Job:
         return f"vectors of {self.backbone.card.name}"
 
     def content(self, pixels: np.ndarray) -> np.ndarray:
-        """Return the features of images (n, ch, h, w) uint8: the pixels, or vectors (n, v)."""
+        """Return the features of images (n, ch, h, w) uint8: the pixels, or embeddings (n, v)."""
         if self.backbone is None:
             return pixels
         if not len(pixels):
@@ -125,13 +125,13 @@ def find(
     output: str | PathLike[str],
     options: FindOptions | None = None,
 ) -> FindResult:
-    """Rank the images of a folder by how strange they are among the others.
+    """Rank the images of a folder by how unusual each is among the others.
 
-    No model and no classes are needed. This gives an order, not a verdict. After an interruption
-    the same call resumes.
+    No model and no classes are needed. The result is a ranking without verdicts. After an
+    interruption the same call resumes.
 
     Args:
-        folder: images, in sub-folders too, or IDX files.
+        folder: images, also in subfolders, or IDX files.
         output: folder for strange.csv, gallery.html, unreadable.csv, ignored.csv and summary.json.
         options: the backbone and other choices; the defaults of `belong find` if None.
 
@@ -139,7 +139,7 @@ def find(
         The images, ranked.
 
     Raises:
-        InputError: the folder, `output` or an option is wrong, or the folder has fewer than three
+        InputError: the folder, `output` or an option is invalid, or the folder has fewer than three
             different images.
         TooManyBadFilesError: no image can be read.
 
@@ -157,11 +157,11 @@ def find(
     on_stderr(f"{printable(folder)}: images are compared by {job.features}")
     with one_writer(output / TABLE, on_stderr):
         check_free(output, folder, overwrite=options.overwrite)  # another run may have ended
-        with unfinished(output, run_of(folder), BATCH_NAMES) as kept:
-            images = _read(job, kept)
-            unit, alike = _units(images, printable(folder))
+        with unfinished(output, run_of(folder), BATCH_NAMES) as batch_folder:
+            images = _read(job, batch_folder)
+            unit, exact = _units(images, printable(folder))
             table = table_of(images, unit, _measure(job, images, unit))
-            summary = _summary(job, images, table, alike)
+            summary = _summary(job, images, table, exact)
             summary["seconds"] = round(time.perf_counter() - start, 3)
             save(output, table, images, summary=summary, top=options.top)
     return FindResult(output, summary)
@@ -171,22 +171,22 @@ def prepare(folder: Path, options: FindOptions) -> Job:
     """Collect the images and load the backbone.
 
     Raises:
-        InputError: the folder or an option is wrong.
+        InputError: the folder or an option is invalid.
     """
-    own = dict(options.settings)
-    values = parameters(own)
+    settings = dict(options.settings)
+    values = parameters(settings)
     devices.compute_repeatably(values.threads, values.math)
-    found = _look(folder, follow_links=options.follow_links)
-    listed = _as_one_class(folder, found)
-    backbone = choose_backbone(options.request, listed, own, values)
-    _, side_px, _ = network_for(listed, None if backbone is None else backbone.card)
-    if isinstance(listed, DataSet) and backbone is None:
-        form = Form.of(listed.images)
+    source = _look(folder, follow_links=options.follow_links)
+    data = _as_one_class(folder, source)
+    backbone = choose_backbone(options.request, data, settings, values)
+    _, side_px, _ = network_for(data, None if backbone is None else backbone.card)
+    if isinstance(data, DataSet) and backbone is None:
+        form = Form.of(data.images)
     else:
-        is_grey = backbone is None and isinstance(listed, ImageFiles) and is_small_and_grey(listed)
+        is_grey = backbone is None and isinstance(data, ImageFiles) and is_small_and_grey(data)
         form = Form(side_px, side_px, "grey" if is_grey else "rgb")
     device = devices.choose(values.device)
-    return Job(folder, found, options, values, backbone, form, device)
+    return Job(folder, source, options, values, backbone, form, device)
 
 
 def _look(folder: Path, *, follow_links: bool) -> Incoming | tuple[np.ndarray, list[str]]:
@@ -207,24 +207,24 @@ def _look(folder: Path, *, follow_links: bool) -> Incoming | tuple[np.ndarray, l
 
 
 def _as_one_class(
-    folder: Path, found: Incoming | tuple[np.ndarray, list[str]]
+    folder: Path, source: Incoming | tuple[np.ndarray, list[str]]
 ) -> DataSet | ImageFiles:
-    """Return images as a data set of one class, by which a network is chosen."""
-    n = len(found.files if isinstance(found, Incoming) else found[1])
+    """Return images as a data set of one class, for choosing a network."""
+    n = len(source.files if isinstance(source, Incoming) else source[1])
     labels, is_test = np.zeros(n, np.int64), np.zeros(n, bool)
-    if isinstance(found, Incoming):
-        return ImageFiles(folder, list(map(Path, found.files)), labels, ("",), is_test, [])
-    return DataSet(found[0], labels, ("",), is_test, np.array(found[1]))
+    if isinstance(source, Incoming):
+        return ImageFiles(folder, list(map(Path, source.files)), labels, ("",), is_test, [])
+    return DataSet(source[0], labels, ("",), is_test, np.array(source[1]))
 
 
-def _read(job: Job, kept: Path) -> Images:
+def _read(job: Job, batch_folder: Path) -> Images:
     """Read all images.
 
     Raises:
-        TooManyBadFilesError: none can be read.
+        TooManyBadFilesError: no image can be read.
     """
-    if not isinstance(job.found, Incoming):
-        return of_arrays(*job.found, content=job.content)
+    if not isinstance(job.source, Incoming):
+        return of_arrays(*job.source, content=job.content)
     options = job.parameters.images
     facts = {
         "form": [job.form.height, job.form.width, job.form.color],
@@ -232,10 +232,10 @@ def _read(job: Job, kept: Path) -> Images:
         "backbone": None if job.backbone is None else job.backbone.digest,
     }
     images = of_files(
-        job.found,
+        job.source,
         Decoder(job.form, options.background_rgb, options.max_pixels),
         content=job.content,
-        kept=kept,
+        batch_folder=batch_folder,
         run=fingerprint(facts, job.device),
         jobs=job.options.jobs,
     )
@@ -249,14 +249,18 @@ def _read(job: Job, kept: Path) -> Images:
 
 
 def _units(images: Images, folder: str) -> tuple[np.ndarray, int]:
-    """Return which distinct image each of n images is: (n,) of 0..m-1; and m of equal pixels alone.
+    """Number the distinct images, and count the images with different pixels.
 
-    Copies, also those that are nearly the same, count as one image: a foreign image would otherwise
-    be its own copy's nearest neighbor. Where most of the images are linked so, as frames of a film
-    are, that is what is usual in the folder, and only equal pixels count as copies.
+    Near duplicates count as one image: an unusual image would otherwise have its own copy as
+    nearest neighbor. If a group of near duplicates has more than half of the images, such as the
+    frames of a film, only equal pixels count as copies within the group.
+
+    Returns:
+        The number of the distinct image, 0..m-1, of each of the n images: (n,); and the number of
+        images with different pixels.
 
     Raises:
-        InputError: fewer than `LEAST` are different.
+        InputError: fewer than `LEAST` images are different.
     """
     digests = np.array([row.tobytes() for row in images.digests], object)
     first, exact = units(same(digests))
@@ -276,7 +280,7 @@ def _units(images: Images, folder: str) -> tuple[np.ndarray, int]:
 
 
 def _measure(job: Job, images: Images, unit: np.ndarray) -> Strangeness:
-    """Measure how strange each of the m distinct images is among the others."""
+    """Score each of the m distinct images among the others."""
     on_stderr("four methods: " + ", ".join(one.heading.lower() for one in METHODS.values()))
     _, first = np.unique(unit, return_index=True)
     return measure(
@@ -289,7 +293,10 @@ def _measure(job: Job, images: Images, unit: np.ndarray) -> Strangeness:
 
 
 def _summary(job: Job, images: Images, table: pd.DataFrame, exact: int) -> dict[str, Any]:
-    """Return what is to be said of all images together."""
+    """Return the content of summary.json, without the duration.
+
+    `exact` is the number of images with different pixels.
+    """
     distinct = int(table["unit"].nunique())
     notes = []
     if distinct < FEW:

@@ -1,22 +1,23 @@
-"""How strange each image is among the others: four methods side by side, and one order.
+"""Score how unusual each image is among the others, by four methods and their combination.
 
-The methods are those of paper B, on what an autoencoder makes of the images: how badly it redraws
-them, how far the k-th nearest other image is, how soon random cuts set an image apart, and the
-pattern of its active nodes, of which the paper says no more than that. Here a node is active where
-its value is above the mean of all nodes, and a pattern is as strange as it is far from the k-th
-nearest other pattern.
+The methods are those of paper B. They use the codes of an autoencoder: the reconstruction error,
+the distance to the k-th nearest other image, the depth in an isolation forest, and the pattern of
+active nodes. The paper does not define the last method further. Here a node is active if its value
+is above the mean of all nodes, and a pattern is scored by the distance to the k-th nearest other
+pattern.
 
-Pixels go through the paper's autoencoder, which is trained on them. Vectors of a pretrained network
-are features already: they are brought to length 1, distances and patterns are their own, and the
-autoencoder is a linear one, whose best weights are the principal components (Baldi and Hornik,
-Neural Networks and Principal Component Analysis, Neural Networks 1989), in a robust form.
+Pixels are encoded by the paper's autoencoder, which is trained on them. Embeddings of a pretrained
+network are features already. They are scaled to length 1, and distances and patterns are computed
+from them directly. Their autoencoder is linear; its optimal weights are the principal components
+(Baldi and Hornik, Neural Networks and Principal Component Analysis, Neural Networks 1989), here in
+a robust form.
 
-The order goes by the median of the four surprises, minus the logarithm of the share of images that
-are at least as strange: a single method that is blind in a folder does not spoil it.
+The combined score is the median of the four surprises. A surprise is minus the logarithm of the
+share of images with at least the same score. The median tolerates a method that fails in a folder.
 
-docs/commands/find.md has what was measured on photos. There the paper's autoencoder does worse
-than the linear one: of 10 foreign images it has 4.7 among the first 10 by its error on vectors, and
-1.7 by that on pixels.
+docs/commands/find.md has results on photos. There the paper's autoencoder is worse than the linear
+one: of 10 out-of-distribution images it ranks 4.7 among the first 10 by its error on embeddings,
+and 1.7 by its error on pixels.
 """
 
 import math
@@ -37,9 +38,9 @@ from belong.models.forward_pass import forward_pass
 from belong.parameters import Parameters
 from belong.runtime.parallel import parallel_map
 
-IMAGES_OF_A_UNIT = 20  # at least, for each unit of the linear autoencoder that redraws
-QUERIES = 1024  # whose neighbors are looked for in one go
-BATCH = 1024  # images that pass through the autoencoder at once
+IMAGES_OF_A_UNIT = 20  # minimum number of images per unit of the linear autoencoder
+QUERIES = 1024  # images per batch of a neighbor search
+BATCH = 1024  # images per forward pass of the autoencoder
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,9 @@ class Method:
     """The texts of a method.
 
     Attributes:
-        heading: on the page.
-        short: in a list.
-        words: in a sentence.
+        heading: title on the page.
+        short: short name for lists.
+        words: explanation in one sentence.
     """
 
     heading: str
@@ -83,7 +84,7 @@ METHODS = {
 
 @dataclass(frozen=True)
 class Strangeness:
-    """The strangeness of each of m images; higher is stranger.
+    """The scores of m images; higher is more unusual.
 
     Attributes:
         methods: name, one of `METHODS` -> scores (m,).
@@ -97,13 +98,14 @@ class Strangeness:
 def measure(
     content: np.ndarray, values: Parameters, *, last: int, device: torch.device, jobs: int | None
 ) -> Strangeness:
-    """Measure how strange each image is among the others.
+    """Score how unusual each image is among the others.
 
     Args:
-        content: (m, ch, h, w) uint8 pixels, or (m, v) float32 vectors; m at least 3.
-        values: `autoencoder` and `seed`, k of `detectors.code_knn`, trees of `code_iforest`.
-        last: number of values at the end of a vector to compare: the network's last layer.
-        device: to train on.
+        content: (m, ch, h, w) uint8 pixels, or (m, v) float32 embeddings; m at least 3.
+        values: `autoencoder`, `seed`, `detectors.code_knn.k` and `detectors.code_iforest` are used.
+        last: number of values of the network's last layer, at the end of each embedding; only
+            these are compared.
+        device: for the training.
         jobs: threads; all processors if None.
     """
     options = values.detectors
@@ -111,10 +113,11 @@ def measure(
         features = F.normalize(torch.from_numpy(content[:, -last:]), dim=1)
         codes, errors = linear_codes(features, units=values.autoencoder.units)
     else:
-        codes, errors = coded(torch.from_numpy(content), values, device=device)
+        codes, errors = train_autoencoder(torch.from_numpy(content), values, device=device)
         features = codes
     active = features > features.mean()
-    # The distance of two patterns then depends on the share of their active nodes that are common.
+    # After this normalization, the distance of two patterns depends on the share of common active
+    # nodes only.
     patterns = F.normalize(active.float(), dim=1)
     k = min(options.code_knn.k, len(content) - 1)
     forest = isolation_forest.fit(codes, **options.code_iforest.model_dump(), seed=values.seed)
@@ -131,7 +134,7 @@ def measure(
 
 
 def surprise(scores: np.ndarray) -> np.ndarray:
-    """Return minus the logarithm of the share of images that are at least as strange: (m,)."""
+    """Return minus the logarithm of the share of images with at least the same score: (m,)."""
     at_least = len(scores) - np.searchsorted(np.sort(scores), scores, side="left")
     return np.asarray(-np.log(at_least / len(scores)))
 
@@ -139,31 +142,34 @@ def surprise(scores: np.ndarray) -> np.ndarray:
 def linear_codes(features: Tensor, *, units: int) -> tuple[Tensor, Tensor]:
     """Return codes and reconstruction errors of linear autoencoders: (m, d) -> (m, units), (m,).
 
-    Codes are the principal components. Errors are residuals of spherical components, which use the
-    directions from the median (Locantore et al., Robust principal component analysis for functional
-    data, Test 1999): an outlier could otherwise determine an axis and be reconstructed without
-    error. The number of components is limited by the number of images for the same reason.
+    Codes are projections on the principal components. Errors are residuals of the spherical
+    principal components, which use only the directions from the median (Locantore et al., Robust
+    principal component analysis for functional data, Test 1999). Otherwise a single outlier could
+    determine an axis and have no reconstruction error. For the same reason the number of images
+    limits the number of components.
     """
     x = features.double().numpy()
     centered = x - x.mean(axis=0)
     codes = centered @ _axes(centered, min(units, len(x) - 1))
-    # An axis may point either way.
+    # The sign of an axis is arbitrary; fix it.
     codes *= np.sign(codes[np.abs(codes).argmax(axis=0), np.arange(codes.shape[1])])
-    off = x - np.median(x, axis=0)
-    lengths = np.linalg.norm(off, axis=1, keepdims=True)
-    directions = np.divide(off, lengths, out=np.zeros_like(off), where=lengths > 0)
-    redrawn = off @ _axes(directions, max(1, min(units, len(x) // IMAGES_OF_A_UNIT)))
-    errors = ((off**2).sum(axis=1) - (redrawn**2).sum(axis=1)).clip(0) / x.shape[1]
+    deviations = x - np.median(x, axis=0)
+    lengths = np.linalg.norm(deviations, axis=1, keepdims=True)
+    directions = np.divide(deviations, lengths, out=np.zeros_like(deviations), where=lengths > 0)
+    redrawn = deviations @ _axes(directions, max(1, min(units, len(x) // IMAGES_OF_A_UNIT)))
+    errors = ((deviations**2).sum(axis=1) - (redrawn**2).sum(axis=1)).clip(0) / x.shape[1]
     return torch.from_numpy(codes).float(), torch.from_numpy(errors)
 
 
 def _axes(x: np.ndarray, count: int) -> np.ndarray:
-    """Return the first principal axes of vectors around 0: (m, d) -> (d, up to `count`)."""
+    """Return the first principal axes of centered vectors: (m, d) -> (d, up to `count`)."""
     _, axes = np.linalg.eigh(x.T @ x)
     return np.asarray(axes[:, ::-1][:, :count])
 
 
-def coded(images: Tensor, values: Parameters, *, device: torch.device) -> tuple[Tensor, Tensor]:
+def train_autoencoder(
+    images: Tensor, values: Parameters, *, device: torch.device
+) -> tuple[Tensor, Tensor]:
     """Train the paper's autoencoder on images (m, ch, h, w) uint8; return codes and errors."""
     options = values.autoencoder
     m = len(images)
@@ -181,9 +187,9 @@ def coded(images: Tensor, values: Parameters, *, device: torch.device) -> tuple[
 
 
 def distance_to_others(vectors: Tensor, *, k: int, jobs: int | None) -> Tensor:
-    """Return the distance of each vector to the k-th nearest other one: (m, d) -> (m,)."""
+    """Return the distance of each vector to the k-th nearest other vector: (m, d) -> (m,)."""
     neighbors = Neighbors(vectors)
-    # The nearest of all is the vector itself, or its equal.
+    # The nearest neighbor is the vector itself, or an equal one.
     return _in_parts(partial(neighbors.kth_distance, k=k + 1), vectors, jobs)
 
 

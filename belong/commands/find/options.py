@@ -1,4 +1,4 @@
-"""What `belong find` may be told."""
+"""Define the options of `belong.find`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from belong.runtime.arguments import check_flag, check_settings, check_whole
 if TYPE_CHECKING:
     from torch import nn
 
-TOP = 20  # images of each method, as in the paper's figure
+TOP = 20  # images per method, as in the paper's figure
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""The gallery of the strangest images: the top of each method side by side, as the paper shows it.
+"""Render the gallery of the most unusual images, by method side by side, as in the paper.
 
-Paths are whatever somebody called a file: the template escapes every value, and the page's own
-policy allows no script and no request.
+File names are not trusted: the template escapes every value, and the content security policy of the
+page allows no script and no request.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from belong.reporting.photos import photo_uris
 from belong.reporting.templates import render_page
 from belong.runtime.text import counted
 
-BACKGROUND = (255, 255, 255)  # below transparent parts
+BACKGROUND = (255, 255, 255)  # color behind transparent pixels
 STYLES = ("reporting/report/family.css", "reporting/tiles.css", "commands/find/page.css")
 
 

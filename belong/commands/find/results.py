@@ -1,4 +1,4 @@
-"""What a search leaves behind: tables, a page, and a summary, which is written last."""
+"""Write the results of a search: tables, a page, and a summary, which is written last."""
 
 import json
 import os
@@ -26,23 +26,23 @@ NO_PROMISE = (
 
 
 def table_of(images: Images, unit: np.ndarray, strangeness: Strangeness) -> pd.DataFrame:
-    """Return a row for each of the n images, the strangest first.
+    """Return a row for each of the n images, the most unusual first.
 
-    Columns: `rank` (copies share one), `path`, `score`; of each method its score and `METHOD_rank`;
-    `group`, a number shared by the copies of an image, else empty; `unit` (as `unit`) and `row`,
-    the index in `images`.
+    Columns: `rank` (copies share one), `path`, `score`; for each method its score and
+    `METHOD_rank`; `group`, a number shared by the copies of an image, empty without copies; `unit`
+    (see below); `row`, the index in `images`.
 
     Args:
         images: the n images.
-        unit: (n,) int64, which of the m distinct images each one is.
-        strangeness: of the m distinct images.
+        unit: (n,) int64, the number of the distinct image, 0..m-1, of each image.
+        strangeness: the scores of the m distinct images.
     """
     columns = {"score": strangeness.combined} | dict(strangeness.methods)
     sizes = np.bincount(unit)
     table = pd.DataFrame({"path": images.names, "unit": unit, "row": np.arange(len(unit))})
     for name, scores in columns.items():
         table[name] = scores[unit]
-        # Of equal scores the first image of the folder is the stranger one.
+        # Among equal scores, the first image of the folder gets the lowest rank.
         ranks = np.empty(len(scores), np.int64)
         ranks[np.argsort(-scores, kind="stable")] = np.arange(1, len(scores) + 1)
         table["rank" if name == "score" else f"{name}_rank"] = ranks[unit]
@@ -75,18 +75,18 @@ def save(
 
 
 def check_free(output: Path, folder: Path, *, overwrite: bool) -> None:
-    """Refuse an output inside the image folder or over the results of another run.
+    """Refuse an output folder inside the image folder, or with the results of another run.
 
     Raises:
-        InputError: for either reason.
+        InputError: the output folder is refused.
     """
     check_outside(output, str(folder if folder.is_dir() else ""))
     names = (TABLE, PAGE, UNREADABLE, IGNORED, SUMMARY)
-    there = [name for name in names if os.path.lexists(output / name)]
-    if there and not overwrite and not is_unfinished(output, run_of(folder)):
+    existing = [name for name in names if os.path.lexists(output / name)]
+    if existing and not overwrite and not is_unfinished(output, run_of(folder)):
         raise InputError(
-            f"{printable(output)}: has the {there[0]} of another run; expected another folder, or "
-            f"--overwrite"
+            f"{printable(output)}: has the {existing[0]} of another run; expected another folder, "
+            f"or --overwrite"
         )
 
 

@@ -38,17 +38,17 @@ def choose_backbone(
         InputError: the weights are unavailable, or do not fit the backbone; the processor does not
             support `backbone.dtype`.
     """
-    backbone = _chosen(request, images, settings, values)
+    backbone = _choose(request, images, settings, values)
     return None if backbone is None else backbone.in_dtype(values.backbone.dtype)
 
 
-def _chosen(
+def _choose(
     request: BackboneRequest,
     images: DataSet | ImageFiles,
     settings: Mapping[str, object],
     values: Parameters,
 ) -> "Backbone | None":
-    name, weights = _asked(request, settings, values)
+    name, weights = _requested(request, settings, values)
     is_drawn = request.from_scratch or settings.get("backbone.weights") == DRAWN
     if name in FROM_SCRATCH or (is_drawn and name is None):
         return None
@@ -73,7 +73,7 @@ def _chosen(
         raise InputError(f"{error}; or train without pretrained weights, --from-scratch") from None
 
 
-def _asked(
+def _requested(
     request: BackboneRequest, settings: Mapping[str, object], values: Parameters
 ) -> tuple[str | None, Path | None]:
     """Return the requested name of the network and file of its weights, or None."""

@@ -1,4 +1,4 @@
-"""Score each training image, and what is made of it, by what was fitted without it."""
+"""Score each training image, and the anomalies derived from it, by fits without it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,18 +17,18 @@ class Part:
     """Images that are scored out of fold.
 
     Attributes:
-        inputs: (n, ...) what the network takes.
+        inputs: (n, ...) inputs of the network.
         images: (n, ch, h, w) uint8.
-        sources: (n,) int64, the training image that each of them is, or is made of.
+        sources: (n,) int64, index of the training image that each image is, or is derived from.
     """
 
     inputs: np.ndarray
     images: np.ndarray
     sources: np.ndarray
 
-    def rows(self, which: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the inputs and the images of some of them."""
-        return self.inputs[which], self.images[which]
+    def rows(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the inputs and the images at some indices."""
+        return self.inputs[indices], self.images[indices]
 
 
 def out_of_fold_scores(
@@ -40,14 +40,14 @@ def out_of_fold_scores(
     anomalies: tuple[np.ndarray, np.ndarray] | None,
     seed: int,
 ) -> Arrays:
-    """Return what `detector_scores` does of the training images, each by what never saw it.
+    """Return the scores of each training image by a fit without its fold, see `detector_scores`.
 
     Args:
-        fitting: how a fold is fitted.
+        fitting: fits the networks and detectors of a fold.
         train: the n training images.
         labels: (n,) int64, their classes, 0..c-1.
-        derived: part -> anomalies made of training images; they are scored out of fold too.
-        anomalies: inputs and images of the anomalies that train the supervised head, if any.
+        derived: part -> anomalies derived from training images, which are also scored out of fold.
+        anomalies: inputs and images of the anomalies that train the supervised head, or None.
         seed: draws the folds.
 
     Returns:
@@ -60,16 +60,16 @@ def out_of_fold_scores(
     scores: Arrays = {}
     with bar(int(folds.max()) + 1, "fit without a fold", "fold") as progress:
         for fold in range(int(folds.max()) + 1):
-            known = np.flatnonzero(folds != fold)
+            train_rows = np.flatnonzero(folds != fold)
             rows = {
                 part: np.flatnonzero(folds[block.sources] == fold) for part, block in parts.items()
             }
-            fold_scores = _scores_of(fitting, train, labels, known, parts, rows, anomalies)
+            fold_scores = _scores_of(fitting, train, labels, train_rows, parts, rows, anomalies)
             for key, values in fold_scores.items():
                 part = key.rpartition("/")[0]
                 shape = len(parts[part].sources), *values.shape[1:]
-                every = scores.setdefault(key, np.empty(shape, values.dtype))
-                every[rows[part]] = values
+                all_values = scores.setdefault(key, np.empty(shape, values.dtype))
+                all_values[rows[part]] = values
             progress.update()
     return scores
 
@@ -78,19 +78,22 @@ def _scores_of(
     fitting: Fitting,
     train: Part,
     labels: np.ndarray,
-    known: np.ndarray,
+    train_rows: np.ndarray,
     parts: Mapping[str, Part],
     rows: Mapping[str, np.ndarray],
     anomalies: tuple[np.ndarray, np.ndarray] | None,
 ) -> Arrays:
-    """Fit to the training images `known`, and score some `rows` of each part."""
-    inputs, images = train.rows(known)
-    network, coder = fitting.network(inputs, labels[known]), fitting.autoencoder(images)
-    seen = [(TRAIN, inputs, images)]
-    seen += [(part, *block.rows(rows[part])) for part, block in parts.items() if len(rows[part])]
-    seen += [(HEAD, *anomalies)] if anomalies else []
-    features = extract_parts(network, coder, seen, device=fitting.device, description=None)
-    features |= {f"{TRAIN}/labels": labels[known], f"{HELD_OUT}/labels": labels[rows[HELD_OUT]]}
+    """Fit to the training images at `train_rows`, and score some `rows` of each part."""
+    inputs, images = train.rows(train_rows)
+    network, coder = fitting.network(inputs, labels[train_rows]), fitting.autoencoder(images)
+    blocks = [(TRAIN, inputs, images)]
+    blocks += [(part, *block.rows(rows[part])) for part, block in parts.items() if len(rows[part])]
+    blocks += [(HEAD, *anomalies)] if anomalies else []
+    features = extract_parts(network, coder, blocks, device=fitting.device, description=None)
+    features |= {
+        f"{TRAIN}/labels": labels[train_rows],
+        f"{HELD_OUT}/labels": labels[rows[HELD_OUT]],
+    }
     gaussians, detectors = fitting.detectors(features, network.arrays())
     head: Arrays = {}
     if anomalies:

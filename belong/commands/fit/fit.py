@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from belong.prediction.model import Model
 
 PAGE, SUMMARY = "report.html", "summary.json"
-NEW_IMAGES = 10_000  # for which the plan says how the rate may vary: so many add no chance
+NEW_IMAGES = 10_000  # for the range of the rate in the plan: their sampling error is negligible
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Job:
     Attributes:
         folder: the folder of the normal images.
         anomalies: the folder of the anomalies, or None.
-        found: the contents of `folder`.
+        contents: the contents of `folder`.
         plan: the plan.
         values: all parameters, including those of the plan.
         backbone: the backbone with its weights; None: training from scratch.
@@ -62,7 +62,7 @@ class Job:
 
     folder: Path
     anomalies: Path | None
-    found: DataSet | ImageFiles
+    contents: DataSet | ImageFiles
     plan: Plan
     values: Parameters
     backbone: "Backbone | None"
@@ -161,8 +161,8 @@ def fit(
         with one_writer(output, say):
             check_new(output)  # another run may have ended with it
             model = make(job, output)
-    if required and (missed := unmet(model.info.measured, required)):
-        raise RequirementError(f"{printable(output)}: is saved, but {'; '.join(missed)}", model)
+    if required and (sentences := unmet(model.info.measured, required)):
+        raise RequirementError(f"{printable(output)}: is saved, but {'; '.join(sentences)}", model)
     return model
 
 
@@ -181,27 +181,29 @@ def prepare(
     anomalies = None if anomalies is None else as_path("anomalies", anomalies)
     settings = {} if settings is None else settings
     check_settings(settings)
-    promised = {"calibration.alpha": alpha, "calibration.guarantee": guarantee}
-    keys = dict(settings) | {key: value for key, value in promised.items() if value is not None}
+    promise_settings = {"calibration.alpha": alpha, "calibration.guarantee": guarantee}
+    keys = dict(settings) | {
+        key: value for key, value in promise_settings.items() if value is not None
+    }
     keys = sources(folder, anomalies, keys)
     values = parameters(keys)
     contents = look(folder)
-    others = []
+    anomaly_contents = []
     if anomalies is not None:
         if anomalies.resolve() == folder.resolve():
             raise InputError(
                 f"{anomalies}: expected another folder for the anomalies, got that of the normal "
                 "images"
             )
-        others.append(look(anomalies))
-    if unread := unread_heif(contents, *others):
+        anomaly_contents.append(look(anomalies))
+    if unread := unread_heif(contents, *anomaly_contents):
         say(unread)
     default_alpha, own_alpha = values.calibration.alpha, "calibration.alpha" in keys
     backbone = choose_backbone(request or BackboneRequest(), contents, keys, values)
     of_backbone = backbone_settings(backbone, keys)
     kind, keys["calibration.alpha"] = choose_calibration(
         contents,
-        asked=calibration,
+        requested=calibration,
         alpha=default_alpha,
         own_alpha=own_alpha,
         guarantee=values.calibration.guarantee,
@@ -209,7 +211,7 @@ def prepare(
         split=values.split,
     )
     values = parameters(keys)
-    chosen = plan(
+    job_plan = plan(
         contents,
         alpha=values.calibration.alpha,
         guarantee=values.calibration.guarantee,
@@ -220,8 +222,10 @@ def prepare(
         settings=keys,
         calibration=kind,
     )
-    parsed = parameters(overrides(chosen) | keys | of_backbone)
-    return Job(folder, anomalies, contents, chosen, parsed, backbone, default_alpha, own_alpha)
+    all_values = parameters(overrides(job_plan) | keys | of_backbone)
+    return Job(
+        folder, anomalies, contents, job_plan, all_values, backbone, default_alpha, own_alpha
+    )
 
 
 def check_new(output: Path) -> None:
@@ -242,24 +246,24 @@ def tell(job: Job) -> None:
     # Imported here: torch is slow, and a wrong folder is reported first.
     from belong.commands.fit.time_estimate import estimate, in_words
 
-    chosen = job.plan
-    name, least, _ = min(chosen.classes, key=lambda one: one[1])
-    is_one_class = len(chosen.classes) == 1
-    untrained = replace(chosen, epochs=0) if is_one_class else chosen
-    seconds = estimate(job.found, untrained, job.values, job.backbone)
+    plan = job.plan
+    name, least, _ = min(plan.classes, key=lambda one: one[1])
+    is_one_class = len(plan.classes) == 1
+    untrained = replace(plan, epochs=0) if is_one_class else plan
+    seconds = estimate(job.contents, untrained, job.values, job.backbone)
     calibration, few = job.values.calibration, ""
     alpha = calibration.alpha
     if alpha > job.default_alpha:
         few = f"; too few images to calibrate {job.default_alpha:.1%}"
-    total = sum(train + test for _, train, test in chosen.classes)
-    description = f"{len(chosen.classes)} classes, at least {least:,} per class ({name})"
-    training = f"{chosen.epochs} epochs in batches of {chosen.batch_size}"
+    total = sum(train + test for _, train, test in plan.classes)
+    description = f"{len(plan.classes)} classes, at least {least:,} per class ({name})"
+    training = f"{plan.epochs} epochs in batches of {plan.batch_size}"
     if is_one_class:
         description = f"one class ({name}): the model says what belongs, and names no classes"
         training = "no classifier"
-    calibrates = f"{chosen.calibration_fraction:.0%} of each class"
-    if chosen.calibration == "cross":
-        n = chosen.train_images
+    calibrates = f"{plan.calibration_fraction:.0%} of each class"
+    if plan.calibration == "cross":
+        n = plan.train_images
         calibrates = (
             f"cross-conformal, {FOLDS} folds: every image trains and calibrates, scored by "
             f"networks and detectors fitted without its fold"
@@ -271,8 +275,8 @@ def tell(job: Job) -> None:
         )
     say(
         f"{job.folder}: {total:,} images of {description}\n"
-        f"network: {chosen.network} at {chosen.side_px} px; {chosen.why}\n"
-        f"training: {chosen.train_images:,} images, {training}; calibration: "
+        f"network: {plan.network} at {plan.side_px} px; {plan.why}\n"
+        f"training: {plan.train_images:,} images, {training}; calibration: "
         f"{calibrates}\n"
         f"promise: {promise(alpha, calibration.guarantee)}{few}\n"
         f"estimated time: {in_words(seconds)}, at the current load of the machine"
@@ -299,7 +303,7 @@ def make(job: Job, output: Path) -> "Model":
         slow = ["embed"] * job.values.is_frozen + ["train", "train_autoencoder"]
         step = next((one for one in slow if not workspace.has(one)), "extract")
         say(f"{output}: resumes at the stage {step}; the estimated time is that of the whole run")
-    kept = f"{work} keeps the progress; run the same command to resume"
+    hint = f"{work} keeps the progress; run the same command to resume"
     try:
         bundle, page, learning = make_model(
             job.values,
@@ -316,12 +320,12 @@ def make(job: Job, output: Path) -> "Model":
             say(f"{output}: holds too many images for `belong learn`")
         put_folder(work / "bundle", output)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"interrupted; {kept}") from None
+        raise KeyboardInterrupt(f"interrupted; {hint}") from None
     except InputError:
         remove_work(work)
         raise
     except Exception:  # a full disk, or too little memory
-        say(kept)
+        say(hint)
         raise
     remove_work(work)
     say(f"{output}: ready after {time.perf_counter() - start:.0f} s")
@@ -331,8 +335,8 @@ def make(job: Job, output: Path) -> "Model":
 
 def own_module(backbone: "Backbone | None") -> "nn.Module | None":
     """Return the user's backbone module, which a model cannot rebuild, or None."""
-    is_own = backbone is not None and backbone.card.architecture == OWN_MODULE
-    return backbone.trunk if backbone is not None and is_own else None
+    is_module = backbone is not None and backbone.card.architecture == OWN_MODULE
+    return backbone.trunk if backbone is not None and is_module else None
 
 
 def key_of(job: Job) -> str:
@@ -346,11 +350,11 @@ def key_of(job: Job) -> str:
     values = job.values
     devices.compute_repeatably(values.threads, values.math)
     folders = [job.folder] if job.anomalies is None else [job.folder, job.anomalies]
-    listed = [[str(path), *state] for folder in folders for path, state in states(folder)]
+    files = [[str(path), *state] for folder in folders for path, state in states(folder)]
     backbone = None if job.backbone is None else job.backbone.digest
     settings = {
         "params": values.model_dump(),
-        "images": listed,
+        "images": files,
         "backbone": backbone,
         "calibration": [job.plan.calibration, job.own_alpha],
     }

@@ -1,6 +1,6 @@
-"""Fit everything above the images: to all that train, or to all but a fold of them.
+"""Fit networks and detectors to the training images, or to all of them except a fold.
 
-What `recipe` fits and what `cross_fit` fits is fitted by these functions, from the same seed.
+`recipe` and `cross_fit` share these functions, and the seed.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -30,15 +30,15 @@ Arrays = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Fitting:
-    """How networks and detectors are fitted.
+    """The settings of a fit.
 
     Attributes:
         values: all parameters.
-        class_names: c.
-        device: to train on.
-        backbone: that the network stands on; None from scratch.
-        is_quiet: whether no progress is shown, and no covariance told.
-        only: the names of the detectors that are fitted and score; none: all.
+        class_names: c class names.
+        device: for the training.
+        backbone: the backbone of the network; None for training from scratch.
+        is_quiet: whether to show neither progress nor the choice of covariances.
+        only: names of the detectors to fit and to score with; empty: all.
     """
 
     values: Parameters
@@ -50,7 +50,7 @@ class Fitting:
 
     @property
     def training(self) -> TrainingOptions:
-        """How the classifier is trained."""
+        """The options for the training of the classifier."""
         return TrainingOptions(lambda_=self.values.lambda_, **self.values.train.model_dump())
 
     def network(
@@ -60,11 +60,16 @@ class Fitting:
         held_out: tuple[np.ndarray, np.ndarray] | None = None,
         checkpoint: Checkpoint | None = None,
     ) -> Network:
-        """Train the classifier; one that is at chance on the inputs held out, if any, is refused.
+        """Train the classifier; with one class, return an untrained network.
 
-        Of one class, nothing is trained.
+        Args:
+            inputs: (n, ...) images, or embeddings of a frozen backbone.
+            labels: (n,) int64, 0..c-1.
+            held_out: inputs and labels of held-out images, or None.
+            checkpoint: stores the progress of the training.
 
-        Inputs (n, ...) are images, or vectors of a frozen backbone; labels (n,) 0..c-1.
+        Raises:
+            InputError: the accuracy on the held-out images is no better than chance.
         """
         if len(self.class_names) == 1:
             return one_class.untrained(
@@ -74,11 +79,11 @@ class Fitting:
                 backbone=self.backbone,
                 generator=self._generator(),
             )
-        measured = held_out or (inputs[:1], labels[:1])
-        trained, _ = fit_classifier(
+        validation = held_out or (inputs[:1], labels[:1])
+        classifier, _ = fit_classifier(
             torch.from_numpy(inputs),
             torch.from_numpy(labels),
-            (torch.from_numpy(measured[0]), torch.from_numpy(measured[1])),
+            (torch.from_numpy(validation[0]), torch.from_numpy(validation[1])),
             network=self.values.network_kind,
             classes=len(self.class_names),
             options=self.training,
@@ -87,39 +92,39 @@ class Fitting:
             backbone=self.backbone,
             checkpoint=checkpoint,
             refuses_chance=held_out is not None,
-            description=self._described("train"),
+            description=self._description("train"),
         )
-        return trained
+        return classifier
 
     def autoencoder(self, images: np.ndarray, checkpoint: Checkpoint | None = None) -> Autoencoder:
         """Train the autoencoder on images (n, ch, h, w) uint8."""
-        trained, _ = autoencoders.fit(
+        model, _ = autoencoders.fit(
             torch.from_numpy(images).to(self.device),
             generator=self._generator(),
             checkpoint=checkpoint,
-            description=self._described("train autoencoder"),
+            description=self._description("train autoencoder"),
             **self.values.autoencoder.model_dump(),
         )
-        return trained
+        return model
 
     def head(
         self, normal: np.ndarray, anomalies: np.ndarray, checkpoint: Checkpoint | None = None
     ) -> Arrays:
         """Train the supervised head on features (n, d) and (m, d); return its arrays."""
-        trained, _ = mlp_head.fit(
+        classifier, _ = mlp_head.fit(
             torch.from_numpy(normal).to(self.device),
             torch.from_numpy(anomalies).to(self.device),
             generator=self._generator(),
             checkpoint=checkpoint,
-            description=self._described("train head"),
+            description=self._description("train head"),
             **self.values.head.model_dump(),
         )
-        return trained.arrays()
+        return classifier.arrays()
 
     def detectors(
         self, features: Mapping[str, np.ndarray], network: Mapping[str, np.ndarray]
     ) -> tuple[Arrays, Arrays]:
-        """Fit the Gaussians and all detectors that learn from normal images alone.
+        """Fit the Gaussians and all detectors that need normal images only.
 
         Args:
             features: `normal/train/VIEW`, and `normal/train/labels`.
@@ -147,7 +152,7 @@ class Fitting:
     def like(
         self, features: Mapping[str, np.ndarray], network: Mapping[str, np.ndarray]
     ) -> "Fitting":
-        """Return a quiet one for the folds of these training images, the choices of which it keeps.
+        """Return quiet settings for the folds, with the covariances chosen for all training images.
 
         The arguments are those of `detectors`.
         """
@@ -163,8 +168,8 @@ class Fitting:
     def _generator(self) -> torch.Generator:
         return torch.Generator().manual_seed(self.values.seed)
 
-    def _described(self, what: str) -> str | None:
-        return None if self.is_quiet else what
+    def _description(self, text: str) -> str | None:
+        return None if self.is_quiet else text
 
 
 def last_layer(network: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -1,12 +1,13 @@
-"""A model of one class: an untrained network, and the detectors that need no classes.
+"""Build a model of one class: an untrained network, and the detectors that need no classes.
 
-A folder of good images alone says nothing of what tells classes apart, so that no classifier is
-trained. Above a frozen backbone the features are the principal components of its vectors, each as a
-positive and a negative part, for they go through a ReLU. From scratch the network keeps the weights
-that are drawn, and the autoencoder alone has learned from the images.
+With one class there is nothing to classify, so no classifier is trained. Above a frozen backbone
+the features are the principal components of its embeddings, each as a positive and a negative part,
+as they pass through a ReLU. From scratch the network keeps its random weights, and only the
+autoencoder is trained.
 
-The members above a backbone were chosen of six sets on photos of one class (rooms, flowers and
-animals; 100 training images, near and far anomalies) and on the two sets of docs/one-class.md.
+The members above a backbone are the best of six sets of detectors on photos of one class (rooms,
+flowers and animals; 100 training images, near and far anomalies) and on the two data sets of
+docs/one-class.md.
 """
 
 import math
@@ -36,12 +37,12 @@ def untrained(
     backbone: Backbone | None,
     generator: torch.Generator,
 ) -> Network:
-    """Return a network of one class for images (n, ch, h, w) uint8 or vectors (n, v).
+    """Return a network of one class for images (n, ch, h, w) uint8 or embeddings (n, v).
 
     Its logit is 0 for every image. The arguments are those of `belong.models.registry.build`.
 
     Raises:
-        InputError: all of a backbone would have to be trained, or as `build` does.
+        InputError: the backbone is to be fine-tuned, which needs several classes; or see `build`.
     """
     if name == FINE_TUNED:
         raise InputError(
@@ -58,7 +59,7 @@ def untrained(
 
 
 def _take_components(network: FrozenBackbone, vectors: Tensor) -> None:
-    """Have the features be the principal components of vectors (n, l), of both signs."""
+    """Set the weights so that the features are the principal components of vectors (n, l)."""
     network.scale.fill_(math.sqrt(float((vectors - network.mean).square().sum(dim=1).mean())))
     centered = ((vectors - network.mean) / network.scale).double().numpy()
     _, axes = np.linalg.eigh(centered.T @ centered)
@@ -72,9 +73,9 @@ def _take_components(network: FrozenBackbone, vectors: Tensor) -> None:
 
 
 def members(values: Parameters) -> dict[str, Member]:
-    """Return the members of `combined`: those that a person has named, or those for one class.
+    """Return the members of `combined`: those that the user has set, or those for one class.
 
-    No class can be left out to see which are blind, see `belong.detectors.member_selection`.
+    They cannot be selected by leaving a class out, see `belong.detectors.member_selection`.
     """
     entering: Collection[str] = ABOVE_A_BACKBONE if values.is_frozen else FROM_SCRATCH
     if values.combined.members != "auto":

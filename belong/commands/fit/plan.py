@@ -1,7 +1,7 @@
-"""What to do with a person's own folder of images: network, size, parts, passes.
+"""Choose network, image size, split and training schedule for a folder of images.
 
-The choices go by the images alone, and each says why. They are made from the listing and from the
-headers of some files; only of a few small images are the colors looked at.
+The choices depend on the images alone: on the list of files, the headers of some files, and the
+colors of a few small images. Each choice has a reason that the user sees.
 """
 
 import math
@@ -24,7 +24,7 @@ from belong.calibration.sample_size import (
     least_to_calibrate,
 )
 from belong.calibration.sample_size import LEAST_IMAGES as LEAST_TO_COMBINE
-from belong.data.dataset import DataSet, drawn
+from belong.data.dataset import DataSet, draw_count
 from belong.data.image_folder import ImageFiles
 from belong.data.image_reader import has_color, shorter_side
 from belong.data.isolation import each_item
@@ -36,41 +36,43 @@ from belong.runtime.text import counted
 
 Calibration = Literal["split", "cross"]
 
-LOOKED_AT = 200  # files whose size is read
-COLORS_LOOKED_AT = 24  # small images of which the colors are looked at
-SMALL_PX = 64  # images up to this side are seen whole by a small network
-LEAST_PX = 28
-LEAST_PHOTO_PX = 32  # of `PHOTO_NETWORK`
-LEAST_IMAGES = 5  # 2 to fit, and 1 each to calibrate and to measure, with one that may repeat
-SPARE = 4  # images, beyond what calibrates at least
-LEAST_IMAGES_CROSS = LEAST_OF_CLASS + 1  # where all images calibrate; one may be a copy
-LEAST_NEEDED = least_held_out(0.5) + SPARE  # at any alpha
-# No classifier has to be trained of one class. With the least number of calibration images a single
-# odd one is the threshold: on 500 textiles such a model accepted 86 % of the global faults.
+LOOKED_AT = 200  # maximum number of files whose image size is read
+COLORS_LOOKED_AT = 24  # maximum number of small images whose colors are read
+SMALL_PX = 64  # maximum side of the images of a small network; larger images are resized
+LEAST_PX = 28  # minimum side of the images of `SMALL_NETWORK`
+LEAST_PHOTO_PX = 32  # minimum side of the images of `PHOTO_NETWORK`
+LEAST_IMAGES = 5  # per class: 2 for training, 1 for calibration, 1 for the test, 1 possible copy
+SPARE = 4  # calibration images beyond the minimum, as some may be copies
+LEAST_IMAGES_CROSS = LEAST_OF_CLASS + 1  # per class, if all images calibrate; 1 possible copy
+LEAST_NEEDED = least_held_out(0.5) + SPARE  # minimum number of calibration images at any alpha
+# Calibration share of a folder of one class, which trains no classifier. With the minimum number of
+# calibration images a single outlier determines the threshold: on 500 images of textiles such a
+# model accepted 86 % of the global faults.
 ONE_CLASS_CALIBRATES = 0.4
-LARGER_ALPHAS = (0.05, 0.1, 0.2)  # where a folder is too small for the default
-STEPS = 2000  # of training, at least: a few hundred images need more passes than many thousands
-# The same above a frozen backbone that is trained on once more for each fold, all images at once.
+LARGER_ALPHAS = (0.05, 0.1, 0.2)  # choices for a folder that is too small for the default
+STEPS = 2000  # minimum number of training steps, so that few images get more epochs
+# Minimum number of training steps above a frozen backbone in each fold, with all images per step.
 # 20 photos of 5 breeds of dogs and 12 of cats and dogs, 6 draws each: accuracy 0.973 and 0.935 on
-# fresh ones, as after 300 steps on a tenth of the images each (0.973 and 0.937).
+# new photos. 300 steps on a tenth of the images each give 0.973 and 0.937.
 FOLD_STEPS = 100
-PHOTO_STEPS = 600  # the same of `PHOTO_NETWORK`, whose passes take longer and teach it more
-SMALL_NETWORK = "lenet"  # of small grey images
-PHOTO_NETWORK = "small_cnn"  # of photos, where there are no pretrained weights
-# From scratch on 3 x 445 photos of rooms, a fifth of them held out: accuracy 0.73 at 1, 0.90 at
-# 0.1. Above frozen EfficientNet-Lite0 on three parts of CIFAR-10's classes, 5 seeds, 50 photos of
-# each class held out: 0.893 at 1, 0.903 at 0.1, 0.908 at 0.01, where center loss hardly acts.
+PHOTO_STEPS = 600  # the same for `PHOTO_NETWORK`, whose steps take longer and improve it more
+SMALL_NETWORK = "lenet"  # for small grey images
+PHOTO_NETWORK = "small_cnn"  # for photos, without pretrained weights
+# Weight of the center loss on photos. Training from scratch on 3 x 445 photos of rooms, a fifth of
+# them held out: accuracy 0.73 at 1, 0.90 at 0.1. Above frozen EfficientNet-Lite0 on three subsets
+# of CIFAR-10's classes, 5 seeds, 50 photos of each class held out: 0.893 at 1, 0.903 at 0.1, 0.908
+# at 0.01, where the center loss has hardly any effect.
 PHOTO_LAMBDA = 0.1
-# `belong fit --from-scratch` on 3 x 445 photos of rooms, seed 0: accuracy 0.92 on 258 others, AUROC
-# 0.71 against 533 photos of another room and 0.86 against 888 of other things.
+# `belong fit --from-scratch` on 3 x 445 photos of rooms, seed 0: accuracy 0.92 on 258 test photos,
+# AUROC 0.71 against 533 photos of another room and 0.86 against 888 photos of other things.
 FROM_SCRATCH_ON_PHOTOS = (
     "in a trial it accepted 40 % of unrelated photos and 82 % of similar ones; learned weights, "
     "the default for photos, do far better"
 )
-LARGE_BATCH = 128  # images per step that the rate of params.yaml is meant for
+LARGE_BATCH = 128  # batch size for which the learning rate of params.yaml is chosen
 
 
-# Keys of params.yaml, and what of a plan they hold.
+# Key of params.yaml -> attribute of a plan.
 SET_BY_PLAN = {
     "network": "network",
     "images.side_px": "side_px",
@@ -87,24 +89,24 @@ SET_BY_PLAN = {
 
 @dataclass(frozen=True)
 class Plan:
-    """What will be done.
+    """The choices for a fit.
 
     Attributes:
-        classes: (name, training images, test images) of each class, before the division.
+        classes: (name, training images, test images) of each class, before the split.
         network: "lenet", "small_cnn", or the name of a backbone.
-        side_px: of the square that every image becomes.
-        why: these two, in a sentence.
-        test_fraction: of each class, where there is no test part.
-        calibration_fraction: of each class's training images.
-        batch_size: images per step.
+        side_px: side of the square to which every image is resized.
+        why: the reason for the network and the size, in one sentence.
+        test_fraction: test share of each class, if the folder has no test part.
+        calibration_fraction: calibration share of each class's training images.
+        batch_size: images per training step.
         epochs: passes over the training images.
-        learning_rate: the highest of the training.
-        shift_px: the furthest that a training image is moved.
-        flip: whether training images are mirrored.
+        learning_rate: maximum learning rate.
+        shift_px: maximum random shift of a training image.
+        flip: whether training images are randomly mirrored.
         lambda_: weight of the center loss.
-        train_images: that the network is fitted to.
-        calibration: "split": some images are held out of all fitting; "cross": none are, see
-            `belong.calibration.cross_conformal`.
+        train_images: number of images that the network is fitted to.
+        calibration: "split" holds images out for calibration; "cross" calibrates with all training
+            images, see `belong.calibration.cross_conformal`.
     """
 
     classes: list[tuple[str, int, int]]
@@ -123,7 +125,7 @@ class Plan:
     calibration: Calibration = "split"
 
     def with_settings(self, settings: Mapping[str, object]) -> Self:
-        """Return the plan with what a person has set himself, by dotted key, in its place."""
+        """Return the plan with the user's settings (dotted key -> value) applied."""
         user_values = {name: settings[key] for key, name in SET_BY_PLAN.items() if key in settings}
         return replace(self, **user_values)  # type: ignore[arg-type]  # each is checked with params.yaml
 
@@ -140,40 +142,41 @@ def plan(
     settings: Mapping[str, object],
     calibration: Calibration = "split",
 ) -> Plan:
-    """Choose, by what the folder holds.
+    """Choose all settings that depend on the images of the folder.
 
     Args:
-        images: the images that belong, as `belong.data.loader.look` returns them.
-        alpha: share of the images that belong that may be rejected.
-        guarantee: of alpha.
-        backbone: what the network stands on, if it is not trained from scratch.
-        split: the least shares of each class that measure, where there is no test part, and of its
-            training images that are held out.
-        train: the largest batches and the fewest passes, and the rate of large batches.
+        images: the normal images, as `belong.data.loader.look` returns them.
+        alpha: promised false-rejection rate.
+        guarantee: scope of alpha.
+        backbone: the backbone of the network; None for training from scratch.
+        split: the test share of each class, if the folder has no test part, and the minimum
+            calibration share.
+        train: the maximum batch size, the minimum number of epochs, and the learning rate for
+            batches of `LARGE_BATCH`.
         lambda_: weight of the center loss.
-        settings: dotted keys of params.yaml that a person has set; they stay as they are.
-        calibration: whether images are held out to calibrate; see `choose_calibration`.
+        settings: dotted keys of params.yaml that the user has set; these values stay.
+        calibration: whether images are held out for calibration, see `choose_calibration`.
 
     Raises:
-        InputError: fewer than two classes, or too few images to keep the promise at alpha.
+        InputError: a class has too few images, or too few images can be held out for alpha.
     """
-    trained, tested = counts(images)
+    train_counts, test_counts = counts(images)
     if calibration == "cross":
-        _check_classes(images, trained, least=LEAST_IMAGES_CROSS)
-        fitted, calibrates = sum(trained), split.calibration_fraction
+        _check_classes(images, train_counts, least=LEAST_IMAGES_CROSS)
+        fit_count, calibration_fraction = sum(train_counts), split.calibration_fraction
     else:
-        _check_classes(images, trained, least=LEAST_IMAGES)
-        if not sum(tested):
-            trained = without_test(trained, split.test_fraction)
+        _check_classes(images, train_counts, least=LEAST_IMAGES)
+        if not sum(test_counts):
+            train_counts = without_test(train_counts, split.test_fraction)
         least = least_share(len(images.class_names), split)
-        calibrates = held_out(trained, alpha=alpha, least=least, guarantee=guarantee)
-        fitted = sum(count - drawn(count, calibrates) for count in trained)
+        calibration_fraction = held_out(train_counts, alpha=alpha, least=least, guarantee=guarantee)
+        fit_count = sum(count - draw_count(count, calibration_fraction) for count in train_counts)
     network, side_px, why = network_for(images, backbone)
     network = str(settings.get("network", network))
     training = training_of(
         train,
         settings,
-        fitted=fitted,
+        fitted=fit_count,
         network=network,
         side_px=side_px,
         whole=calibration == "cross",
@@ -184,20 +187,20 @@ def plan(
         side_px=side_px,
         why=why,
         test_fraction=split.test_fraction,
-        calibration_fraction=calibrates,
+        calibration_fraction=calibration_fraction,
         batch_size=training.batch_size,
         epochs=training.epochs,
         learning_rate=training.learning_rate,
         shift_px=training.shift_px,
         flip=training.flip,
         lambda_=center_loss_weight(lambda_, settings, network=network),
-        train_images=fitted,
+        train_images=fit_count,
         calibration=calibration,
     ).with_settings(settings)
 
 
 def least_share(classes: int, split: SplitSection) -> float:
-    """Return the share of each class's training images that calibrates where images are many."""
+    """Return the minimum calibration share of each class's training images."""
     least = split.calibration_fraction
     return max(least, ONE_CLASS_CALIBRATES) if classes == 1 else least
 
@@ -205,23 +208,23 @@ def least_share(classes: int, split: SplitSection) -> float:
 def affordable_alpha(
     images: DataSet | ImageFiles, alpha: float, split: SplitSection, guarantee: Guarantee = MARGINAL
 ) -> float:
-    """Return alpha, or the first of `LARGER_ALPHAS` that so few images can calibrate.
+    """Return alpha, or the first of `LARGER_ALPHAS` for which there are enough images.
 
     Args:
-        images: the images that belong.
-        alpha: share of the images that belong that may be rejected.
-        split: as `plan` takes it.
-        guarantee: of alpha.
+        images: the normal images.
+        alpha: promised false-rejection rate.
+        split: see `plan`.
+        guarantee: scope of alpha.
 
     Returns:
-        `alpha` where no larger one helps either; `plan` then says how many images it requires.
+        `alpha` itself if there are too few images for every rate; `plan` then raises an error.
     """
-    trained, tested = counts(images)
-    if not sum(tested):
-        trained = without_test(trained, split.test_fraction)
+    train_counts, test_counts = counts(images)
+    if not sum(test_counts):
+        train_counts = without_test(train_counts, split.test_fraction)
     for one in (alpha, *(larger for larger in LARGER_ALPHAS if larger > alpha)):
         with suppress(InputError):
-            held_out(trained, alpha=one, least=split.calibration_fraction, guarantee=guarantee)
+            held_out(train_counts, alpha=one, least=split.calibration_fraction, guarantee=guarantee)
             return one
     return alpha
 
@@ -229,48 +232,52 @@ def affordable_alpha(
 def choose_calibration(
     images: DataSet | ImageFiles,
     *,
-    asked: str,
+    requested: str,
     alpha: float,
     own_alpha: bool,
     is_frozen: bool,
     split: SplitSection,
     guarantee: Guarantee = MARGINAL,
 ) -> tuple[Calibration, float]:
-    """Return whether images are held out to calibrate, and alpha.
+    """Choose between split and cross-conformal calibration; return it, and alpha.
 
-    Above a frozen backbone none are where they are too few: refitting is quick without
-    some.
+    With too few images to hold out, calibration is cross-conformal if the network is a layer above
+    a frozen backbone, which is quick to fit again without a fold.
 
     Args:
-        images: the images that belong.
-        asked: one of CALIBRATIONS.
-        alpha: share of the images that belong that may be rejected.
-        own_alpha: whether a person has asked for it, so that it stays.
+        images: the normal images.
+        requested: one of CALIBRATIONS.
+        alpha: promised false-rejection rate.
+        own_alpha: whether the user has set alpha, so that it stays.
         is_frozen: whether the network is a layer above a frozen backbone.
-        split: as `plan` takes it.
-        guarantee: of alpha.
+        split: see `plan`.
+        guarantee: scope of alpha.
 
     Raises:
-        InputError: the images are too few for alpha, or `asked` cannot be.
+        InputError: there are too few images for alpha, or the requested calibration is impossible.
     """
-    check_choice("calibration", asked, CALIBRATIONS)
-    trained, tested = counts(images)
-    rest = trained if sum(tested) else without_test(trained, split.test_fraction)
-    if asked == "cross" and not is_frozen:
+    check_choice("calibration", requested, CALIBRATIONS)
+    train_counts, test_counts = counts(images)
+    remaining_counts = (
+        train_counts if sum(test_counts) else without_test(train_counts, split.test_fraction)
+    )
+    if requested == "cross" and not is_frozen:
         raise InputError(
             "calibration: cross trains once for each fold: expected a frozen backbone, such as "
             "--backbone efficientnet_lite0, got a network all of which is trained"
         )
-    if asked != "cross":
+    if requested != "cross":
         try:
-            held_out(rest, alpha=alpha, least=split.calibration_fraction, guarantee=guarantee)
+            held_out(
+                remaining_counts, alpha=alpha, least=split.calibration_fraction, guarantee=guarantee
+            )
         except InputError:
-            if asked == "split" or not is_frozen:
+            if requested == "split" or not is_frozen:
                 lowered = affordable_alpha(images, alpha, split, guarantee)
                 return "split", alpha if own_alpha else lowered
         else:
             return "split", alpha
-    n = sum(trained)
+    n = sum(train_counts)
     if n <= LEAST_TO_COMBINE:
         raise InputError(f"expected at least {LEAST_TO_COMBINE + 1} training images, got {n}")
     least = least_alpha(n, guarantee)
@@ -283,66 +290,71 @@ def choose_calibration(
 
 
 def counts(images: DataSet | ImageFiles) -> tuple[list[int], list[int]]:
-    """Return how many images each class has for training, and in an official test part."""
+    """Count the images of each class for training, and in the test part of the folder."""
     classes = len(images.class_names)
     train = np.bincount(images.labels[~images.is_test], minlength=classes)
     test = np.bincount(images.labels[images.is_test], minlength=classes)
     return train.tolist(), test.tolist()
 
 
-def _check_classes(images: DataSet | ImageFiles, trained: Sequence[int], *, least: int) -> None:
-    for name, count in zip(images.class_names, trained, strict=True):
+def _check_classes(
+    images: DataSet | ImageFiles, train_counts: Sequence[int], *, least: int
+) -> None:
+    for name, count in zip(images.class_names, train_counts, strict=True):
         if count < least:
             raise InputError(
                 f"class {name} has {counted(count, 'training image')}; expected at least {least}"
             )
 
 
-def without_test(trained: Sequence[int], test_fraction: float) -> list[int]:
-    """Return the images of each class less the share that becomes the test."""
-    return [count - drawn(count, test_fraction) for count in trained]
+def without_test(train_counts: Sequence[int], test_fraction: float) -> list[int]:
+    """Return the training images of each class that remain beside the test share."""
+    return [count - draw_count(count, test_fraction) for count in train_counts]
 
 
 def held_out(
-    trained: Sequence[int], *, alpha: float, least: float, guarantee: Guarantee = MARGINAL
+    train_counts: Sequence[int], *, alpha: float, least: float, guarantee: Guarantee = MARGINAL
 ) -> float:
-    """Return the share of each class's training images that calibrates.
+    """Return the calibration share of each class's training images.
 
-    It gives as many as `combined` needs, and some to spare: a few may turn out to be copies. Whole
-    images are drawn of each class; where classes are many and small, the share is raised until
-    their sum is enough.
+    The share gives as many images as `combined` needs, and `SPARE` more, as some may be copies. The
+    number of images of each class is rounded, so with many small classes the share is raised until
+    the sum is large enough.
 
     Args:
-        trained: images of each class for training, without the test.
-        alpha: share of the images that belong that may be rejected.
-        least: the share, where images are many.
-        guarantee: of alpha.
+        train_counts: number of training images of each class, without the test share.
+        alpha: promised false-rejection rate.
+        least: the minimum share.
+        guarantee: scope of alpha.
 
     Raises:
-        InputError: it would be more than half of them.
+        InputError: the share would be more than half.
     """
-    images, needed = sum(trained), least_held_out(alpha, guarantee) + SPARE
-    share = max(least, needed / max(1, images))
-    while share <= 0.5 and sum(drawn(count, share) for count in trained) < needed:
-        share = _next(share, trained)
+    images, least_count = sum(train_counts), least_held_out(alpha, guarantee) + SPARE
+    share = max(least, least_count / max(1, images))
+    while share <= 0.5 and sum(draw_count(count, share) for count in train_counts) < least_count:
+        share = _next_share(share, train_counts)
     if share > 0.5:
-        helps = "a larger alpha, or more images," if needed > LEAST_NEEDED else "more images"
+        helps = "a larger alpha, or more images," if least_count > LEAST_NEEDED else "more images"
         raise InputError(
-            f"alpha {alpha:g} needs {needed} images to calibrate, and as many to train; there are "
-            f"{images} beside the test; {helps} would do"
+            f"alpha {alpha:g} needs {least_count} images to calibrate, and as many to train; there "
+            f"are {images} beside the test; {helps} would do"
         )
     if guarantee != PER_CLASS:
         return share
-    # Each class calibrates its own threshold, if a half of it is enough.
-    fraction, each = share, 2 * least_to_calibrate(alpha) + SPARE
-    while fraction <= 0.5 and min(drawn(count, fraction) for count in trained) < each:
-        fraction = _next(fraction, trained)
+    # Each class has its own threshold; raise the share for this if a half is enough.
+    fraction, least_of_class = share, 2 * least_to_calibrate(alpha) + SPARE
+    while (
+        fraction <= 0.5
+        and min(draw_count(count, fraction) for count in train_counts) < least_of_class
+    ):
+        fraction = _next_share(fraction, train_counts)
     return fraction if fraction <= 0.5 else share
 
 
-def _next(share: float, trained: Sequence[int]) -> float:
-    """Return a share, of four digits, at which one more image is drawn of some class."""
-    more = min((drawn(count, share) + 0.5) / count for count in trained if count)
+def _next_share(share: float, train_counts: Sequence[int]) -> float:
+    """Return the next share, with four digits, at which a class gives one more image."""
+    more = min((draw_count(count, share) + 0.5) / count for count in train_counts if count)
     return (math.floor(more * 1e4) + 1) / 1e4
 
 
@@ -355,19 +367,21 @@ def training_of(
     side_px: int,
     whole: bool = False,
 ) -> TrainSection:
-    """Return how `belong fit` and `belong clean` train a network on so many images.
+    """Return the training options of `belong fit` and `belong clean` for a number of images.
 
-    The rate is as much smaller as the batches are (Goyal et al., Accurate, Large Minibatch SGD,
-    2017, https://arxiv.org/abs/1706.02677): on batches of 9 images LeNet dies at 0.05. Photos that
-    a network is trained on from scratch are moved by a sixteenth of their side, and mirrored.
+    The learning rate is proportional to the batch size (Goyal et al., Accurate, Large Minibatch
+    SGD, 2017, https://arxiv.org/abs/1706.02677): at 0.05 and with batches of 9 images, all units of
+    LeNet die. For training from scratch, photos are shifted by up to a sixteenth of their side, and
+    mirrored.
 
     Args:
-        options: the largest batches, the fewest passes, the rate for batches of `LARGE_BATCH`.
-        settings: dotted keys that a person has set; `options` has their values, which stay.
-        fitted: images that the network is fitted to.
-        network: its name.
-        side_px: of the images.
-        whole: whether a step is made of all images, as far as the largest batches allow.
+        options: the maximum batch size, the minimum number of epochs, and the learning rate for
+            batches of `LARGE_BATCH`.
+        settings: dotted keys that the user has set; their values in `options` stay.
+        fitted: number of images that the network is fitted to.
+        network: name of the network.
+        side_px: side of the images.
+        whole: whether a step uses all images, up to the maximum batch size.
     """
     batch_size, epochs = steps(
         fitted,
@@ -392,7 +406,7 @@ def training_of(
 
 
 def center_loss_weight(lambda_: float, settings: Mapping[str, object], *, network: str) -> float:
-    """Return lambda: on photos less than elsewhere, unless a person has set it."""
+    """Return lambda: `PHOTO_LAMBDA` for photos, unless the user has set it."""
     is_planned = network != SMALL_NETWORK and "lambda" not in settings
     return PHOTO_LAMBDA if is_planned else lambda_
 
@@ -400,9 +414,9 @@ def center_loss_weight(lambda_: float, settings: Mapping[str, object], *, networ
 def steps(
     fitted: int, *, batch_size: int, epochs: int, network: str, whole: bool = False
 ) -> tuple[int, int]:
-    """Return the images per step, at most `batch_size`, and the passes, at least `epochs`.
+    """Return the images per step, at most `batch_size`, and the epochs, at least `epochs`.
 
-    A step takes a tenth of the images, or all of them if `whole`.
+    A step uses a tenth of the images, or all images if `whole`.
     """
     batch = max(8, min(batch_size, fitted if whole else fitted // 10))
     least = FOLD_STEPS if whole else PHOTO_STEPS if network == PHOTO_NETWORK else STEPS
@@ -412,7 +426,7 @@ def steps(
 def network_for(
     images: DataSet | ImageFiles, backbone: BackboneCard | None
 ) -> tuple[str, int, str]:
-    """Return the network, the side in pixels that every image is given, and why."""
+    """Return the name of the network, the side of its images in pixels, and the reason."""
     is_one_class = len(images.class_names) == 1
     if backbone is not None:
         terms = f"license {backbone.license}" if backbone.license else "license not stated"
@@ -422,28 +436,28 @@ def network_for(
         why = f"learned weights of {backbone.name} ({terms}): {layer}"
         return backbone.name, backbone.side_px, why
     side = typical_side(images)
-    what = "an autoencoder" if is_one_class else "a small network"
-    shown = f"images of about {side} px: {what} is trained from scratch"
+    trained_part = "an autoencoder" if is_one_class else "a small network"
+    description = f"images of about {side} px: {trained_part} is trained from scratch"
     if is_small_and_grey(images):
-        return SMALL_NETWORK, max(side, LEAST_PX), shown
-    used = min(max(side, LEAST_PHOTO_PX), SMALL_PX)
-    return PHOTO_NETWORK, used, f"{shown} on {used} px; {FROM_SCRATCH_ON_PHOTOS}"
+        return SMALL_NETWORK, max(side, LEAST_PX), description
+    side_px = min(max(side, LEAST_PHOTO_PX), SMALL_PX)
+    return PHOTO_NETWORK, side_px, f"{description} on {side_px} px; {FROM_SCRATCH_ON_PHOTOS}"
 
 
 def typical_side(images: DataSet | ImageFiles) -> int:
-    """Return the median of the shorter sides, in pixels, of some of the images."""
+    """Return the median of the shorter sides, in pixels, of a sample of the images."""
     if isinstance(images, DataSet):
         _, _, height, width = images.images.shape
         return int(min(height, width))
     step = max(1, len(images.files) // LOOKED_AT)
     paths = images.paths[::step]
     sides = [side for side in each_item(shorter_side, paths, count=len(paths)) if side]
-    known = [side for side in sides if isinstance(side, int)]  # `pack` says what the others are
-    return int(np.median(known)) if known else SMALL_PX
+    lengths = [side for side in sides if isinstance(side, int)]  # `pack` reports unreadable files
+    return int(np.median(lengths)) if lengths else SMALL_PX
 
 
 def is_small_and_grey(images: DataSet | ImageFiles) -> bool:
-    """Return whether the images are those of a small network: up to 64 px, and without color."""
+    """Return whether the images have at most 64 px and no color, as `SMALL_NETWORK` requires."""
     if typical_side(images) > SMALL_PX:
         return False
     if isinstance(images, DataSet):
@@ -455,7 +469,7 @@ def is_small_and_grey(images: DataSet | ImageFiles) -> bool:
 
 
 def overrides(fit_plan: Plan) -> dict[str, object]:
-    """Return the keys of params.yaml that the plan sets, dotted."""
+    """Return the settings of the plan: dotted key of params.yaml -> value."""
     few = fit_plan.calibration == "cross" and len(fit_plan.classes) > 1
     members = {"combined.members": list(MEMBERS_OF_FEW_IMAGES)} if few else {}
     return (

@@ -1,8 +1,8 @@
-"""All that makes a model, in the order of dvc.yaml: from folders of images to a bundle and a page.
+"""Fit a model in the order of the stages of dvc.yaml: from image folders to a bundle and a report.
 
-The stages of dvc.yaml call the same functions, each on the files of those before it: equal images
-and parameters give the same bytes. What takes long is kept in a `Workspace`; the rest is computed
-again after an interruption.
+The stages of dvc.yaml call the same functions on the files of earlier stages, so equal images and
+parameters give the same bytes. Slow results are stored in a `Workspace`; all other results are
+computed again after an interruption.
 """
 
 import io
@@ -45,8 +45,8 @@ from belong.runtime.errors import InputError
 from belong.runtime.text import say
 
 TEST, DERIVED = "normal/test", "derived/"
-ELSEWHERE = "`belong check -o OUT`"  # lists what cannot be read
-COLUMNS = ["part", "is_anomaly", "class_name", "source"]  # of the manifest, that the rest needs
+ELSEWHERE = "`belong check -o OUT`"  # the command that lists unreadable files
+COLUMNS = ["part", "is_anomaly", "class_name", "source"]  # used columns of the manifest
 STEPS = {
     "pack": "Bring image files to one form, and pack the images of all data sets",
     "split": "Choose the classes of the data sets, and divide their images into parts",
@@ -72,20 +72,23 @@ def make_model(
     cross: bool = False,
     lowers_promise: bool = False,
 ) -> tuple[Bundle, str, LearningData | None]:
-    """Return a model, the report's page, and what `belong learn` needs, if it can.
+    """Fit a model; return it, the page of the report, and the data for `belong learn`.
+
+    The data for `belong learn` are None if the model cannot be updated by that command.
 
     Args:
         values: all parameters.
-        workspace: keeps what takes long.
-        backbone: what the network stands on; None from scratch.
-        announce: is told each of `STEPS` before it begins.
+        workspace: stores slow results.
+        backbone: the backbone of the network; None for training from scratch.
+        announce: is called with each of `STEPS` before it begins.
         cross: calibrate with the training images, see `belong.calibration.cross_conformal`, and
-            measure with them where there is no official test.
-        lowers_promise: take the least alpha that the images calibrate, where alpha is less.
+            also test with them if there is no test part.
+        lowers_promise: if there are too few images for alpha, use the minimum alpha for this number
+            instead of raising an error.
 
     Raises:
-        InputError: what is wrong with the images or a parameter; TooManyBadFilesError if too many
-            files cannot be read.
+        InputError: the images or a parameter are invalid.
+        TooManyBadFilesError: too many files cannot be read.
     """
     devices.compute_repeatably(values.threads, values.math)
     device, seed = devices.choose(values.device), values.seed
@@ -103,34 +106,34 @@ def make_model(
     calibration = values.calibration
     if cross:
         calibration = _reachable(calibration, len(train_labels), lowers_promise=lowers_promise)
-    # Whose images measure: those of the test, or each training image without itself.
+    # Without test images, each training image is scored by a fit without it.
     tests_itself = f"{TEST}/labels" not in labels
-    tested = TRAIN if tests_itself else TEST
+    test_part = TRAIN if tests_itself else TEST
 
     def images_of(part: str) -> np.ndarray:
         return workspace.load("pack", f"{part}/images")
 
-    def every() -> Iterator[tuple[str, np.ndarray]]:
-        """Yield the name and the images of each part; one at a time is in memory."""
+    def image_parts() -> Iterator[tuple[str, np.ndarray]]:
+        """Yield the name and the images of each part; one part at a time is in memory."""
         for name in workspace.names("pack"):
             if name.endswith("/images"):
                 yield name.removesuffix("/images"), workspace.load("pack", name)
-        yield from derive(images_of(tested), most=values.derive.images, seed=seed)
+        yield from derive(images_of(test_part), most=values.derive.images, seed=seed)
 
     card = None if backbone is None else backbone.card
 
     def embed(backbone: Backbone) -> Result:
         announce("embed")
-        return embed_parts(backbone, every(), device=device, cache=users_cache()), {}
+        return embed_parts(backbone, image_parts(), device=device, cache=users_cache()), {}
 
-    embedded: Arrays = {}
+    embeddings: Arrays = {}
     if backbone is not None and values.is_frozen:
-        embedded, _ = workspace.keep("embed", partial(embed, backbone))
+        embeddings, _ = workspace.keep("embed", partial(embed, backbone))
 
     def inputs_of(part: str, images: np.ndarray | None = None) -> np.ndarray:
-        """Return what the network takes: vectors where the backbone is frozen, else images."""
-        if embedded:
-            return embedded[f"{part}/vectors"]
+        """Return the network inputs: embeddings of a frozen backbone, or the images."""
+        if embeddings:
+            return embeddings[f"{part}/vectors"]
         return images_of(part) if images is None else images
 
     fitting = Fitting(values, names, device, backbone)
@@ -139,8 +142,8 @@ def make_model(
         if not is_one_class:
             announce("train")
         held_out = None if cross else (inputs_of(HELD_OUT), labels[f"{HELD_OUT}/labels"])
-        trained = fitting.network(inputs_of(TRAIN), train_labels, held_out, checkpoint)
-        return trained.arrays(), trained.shape
+        classifier = fitting.network(inputs_of(TRAIN), train_labels, held_out, checkpoint)
+        return classifier.arrays(), classifier.shape
 
     network, shape = workspace.keep_training("train", train)
 
@@ -154,7 +157,7 @@ def make_model(
     features = extract_parts(
         NETWORKS[values.network_kind].from_arrays(network, shape, card),
         autoencoders.Autoencoder.from_arrays(autoencoder),
-        ((part, inputs_of(part, pixels), pixels) for part, pixels in every()),
+        ((part, inputs_of(part, pixels), pixels) for part, pixels in image_parts()),
         device=device,
     )
     features |= labels
@@ -185,7 +188,7 @@ def make_model(
                 train_labels,
                 derived={
                     part: Part(inputs_of(part, pixels), pixels, sources)
-                    for part, pixels in every()
+                    for part, pixels in image_parts()
                     if part.startswith(DERIVED) and tests_itself
                 },
                 anomalies=(inputs_of(HEAD), images_of(HEAD)) if head else None,
@@ -194,7 +197,7 @@ def make_model(
 
         out_of_fold, _ = workspace.keep("cross_fit", score_folds)
         announce("score")
-        scores, of_scores = cross_scores(
+        scores, score_summary = cross_scores(
             out_of_fold,
             features,
             names,
@@ -223,7 +226,7 @@ def make_model(
             )
         )
         announce("score")
-        scores, of_scores = score_parts(
+        scores, score_summary = score_parts(
             features,
             names,
             gaussians=gaussians,
@@ -247,12 +250,12 @@ def make_model(
         )
     announce("evaluate")
     if tests_itself:
-        again = manifest[manifest["part"] == TRAIN].assign(part=TEST)
-        manifest = pd.concat([manifest, again], ignore_index=True)
+        test_rows = manifest[manifest["part"] == TRAIN].assign(part=TEST)
+        manifest = pd.concat([manifest, test_rows], ignore_index=True)
         features[f"{TEST}/features"] = vectors
     numbers, tables = evaluate(
         scores,
-        of_scores,
+        score_summary,
         manifest=manifest,
         vectors=_of_kinds(features, "test/features"),
         centroids=gaussians["means"],
@@ -272,12 +275,12 @@ def make_model(
         gaussians=gaussians,
         head=head,
         detectors=detectors,
-        held_out={name: scores[f"{HELD_OUT}/{name}"] for name in of_scores["thresholds"]},
+        held_out={name: scores[f"{HELD_OUT}/{name}"] for name in score_summary["thresholds"]},
         scores=scores,
-        thresholds=of_scores["thresholds"],
-        members=of_scores["members"],
-        missing=of_scores["missing"],
-        temperature=of_scores["temperature"],
+        thresholds=score_summary["thresholds"],
+        members=score_summary["members"],
+        missing=score_summary["missing"],
+        temperature=score_summary["temperature"],
         metrics=numbers,
         cross=CrossConformal(folds=FOLDS, tests_itself=tests_itself) if cross else None,
         learning_curve=curve,
@@ -298,10 +301,10 @@ def make_model(
     parameters = values.model_copy(update={"calibration": calibration})
     page = report_page(
         scores,
-        of_scores,
+        score_summary,
         manifest=manifest,
         images={
-            kind: images_of(tested if kind == "normal" else f"{kind}/test")
+            kind: images_of(test_part if kind == "normal" else f"{kind}/test")
             for kind in ("normal", "anomaly")
             if kind == "normal" or f"{kind}/test/labels" in labels
         },
@@ -313,48 +316,48 @@ def make_model(
         tests_itself=bundle.manifest.tests_itself,
     )
     uses = bundle.manifest.uses
-    # Neither can be trained without a fold of the images when these are not there.
+    # Autoencoder and head cannot be trained without a fold, as a model does not contain the images.
     learning = None
     if not (cross and {*CODED, *stored_in("head")}.intersection(uses)):
         predicted = scores[f"{HELD_OUT}/predicted"]
-        learning = LearningData.of_fit(features, embedded, values, uses=uses, predicted=predicted)
+        learning = LearningData.of_fit(features, embeddings, values, uses=uses, predicted=predicted)
     return bundle, page, learning
 
 
 def _reachable(
     calibration: CalibrationSection, n: int, *, lowers_promise: bool
 ) -> CalibrationSection:
-    """Return alpha as it is, or the least that n images can calibrate.
+    """Return the section with alpha raised, if necessary, to the minimum for n images.
 
     Raises:
-        InputError: alpha is a person's own, and is less.
+        InputError: alpha is below the minimum, and `lowers_promise` is False.
     """
     least = least_alpha(n, calibration.guarantee)
     if calibration.alpha >= least:
         return calibration
     if not lowers_promise:
-        needed = least_to_calibrate(calibration.alpha, calibration.guarantee)
+        least_count = least_to_calibrate(calibration.alpha, calibration.guarantee)
         raise InputError(
-            f"alpha {calibration.alpha:g} needs at least {needed} images to calibrate, got {n}; "
-            f"the least alpha that they reach is {least:g}"
+            f"alpha {calibration.alpha:g} needs at least {least_count} images to calibrate, "
+            f"got {n}; the least alpha that they reach is {least:g}"
         )
     say(f"{n} images calibrate alpha {least:g} at least, which is taken")
     return calibration.model_copy(update={"alpha": least})
 
 
 def _images(values: Parameters, announce: Callable[[str], None], *, cross: bool) -> Result:
-    """Return the images of every part, and their manifest as the bytes of a table."""
+    """Return the images of every part, and their manifest as the bytes of a CSV table."""
     announce("pack")
     folders = [values.normal.path, values.anomaly.path, values.unseen.path]
     packs = pack_all(folders, options=values.images)
     for folder, packed in packs.items():
         limit = values.images.max_bad_fraction
-        check_enough(packed, Path(folder), max_bad_fraction=limit, listed=ELSEWHERE)
+        check_enough(packed, Path(folder), max_bad_fraction=limit, list_name=ELSEWHERE)
         if bad := len(packed.unreadable):
             count = bad + len(packed.data.labels)
             say(f"{folder}: {bad} of {count} images cannot be read; {ELSEWHERE} lists them")
     announce("split")
-    divided = split(
+    parts = split(
         {folder: packed.data for folder, packed in packs.items()},
         {"normal": values.normal, "anomaly": values.anomaly, "unseen": values.unseen},
         options=values.split,
@@ -364,20 +367,20 @@ def _images(values: Parameters, announce: Callable[[str], None], *, cross: bool)
         least_classes=1,
         cross=cross,
     )
-    if repeats := left_out(divided.manifest):
-        say(f"{len(divided.manifest):,} images{repeats}; {ELSEWHERE} lists them")
-    table = divided.manifest[COLUMNS].to_csv(index=False).encode()
-    arrays = divided.arrays | {"manifest": np.frombuffer(table, np.uint8)}
-    return arrays, {"class_names": list(divided.class_names)}
+    if repeats := left_out(parts.manifest):
+        say(f"{len(parts.manifest):,} images{repeats}; {ELSEWHERE} lists them")
+    table = parts.manifest[COLUMNS].to_csv(index=False).encode()
+    arrays = parts.arrays | {"manifest": np.frombuffer(table, np.uint8)}
+    return arrays, {"class_names": list(parts.class_names)}
 
 
 def _table(content: np.ndarray) -> pd.DataFrame:
-    """Return the manifest, all of it text but `is_anomaly`."""
+    """Return the manifest; all columns are text, except `is_anomaly`, which is bool."""
     table = pd.read_csv(io.BytesIO(content.tobytes()), dtype=str, na_filter=False)
     return table.assign(is_anomaly=table["is_anomaly"] == "True")
 
 
 def _of_kinds(arrays: Arrays, name: str) -> dict[str, np.ndarray]:
-    """Return kind -> `KIND/NAME`, for those that there are."""
+    """Return kind -> the array `KIND/NAME`, for the kinds in `arrays`."""
     kinds = ("normal", "anomaly")
     return {kind: arrays[f"{kind}/{name}"] for kind in kinds if f"{kind}/{name}" in arrays}

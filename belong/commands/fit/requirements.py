@@ -68,10 +68,10 @@ def check_requirements(require: object, *, has_anomalies: bool) -> dict[str, flo
         return {}
     if not isinstance(require, Mapping):
         refuse("require", "a mapping of keys to numbers, such as {'accuracy': 0.9}", require)
-    known = (*LEAST, *MOST)
+    known_keys = (*LEAST, *MOST)
     for key, number in require.items():
-        if key not in known:
-            nearest = difflib.get_close_matches(str(key), known, n=1, cutoff=0.0)[0]
+        if key not in known_keys:
+            nearest = difflib.get_close_matches(str(key), known_keys, n=1, cutoff=0.0)[0]
             raise InputError(
                 f"require: {printable(str(key))}: unknown key; the nearest known key is {nearest}"
             )
@@ -83,15 +83,15 @@ def check_requirements(require: object, *, has_anomalies: bool) -> dict[str, flo
 
 def unmet(measured: "Measured", required: Mapping[str, float]) -> list[str]:
     """Return a sentence for each requirement that a model misses."""
-    missed = []
+    sentences = []
     for key, number in required.items():
         value = getattr(measured, key)
         if value is None:
             no_anomaly = "there is no test anomaly"
             why = "the images have one class" if key == "accuracy" else no_anomaly
-            missed.append(f"{key} was not measured: {why}")
+            sentences.append(f"{key} was not measured: {why}")
         elif key in LEAST and value < number:
-            missed.append(f"{key} is {value:.4f}, expected at least {number:g}")
+            sentences.append(f"{key} is {value:.4f}, expected at least {number:g}")
         elif key in MOST and value > number:
-            missed.append(f"{key} is {value:.4f}, expected at most {number:g}")
-    return missed
+            sentences.append(f"{key} is {value:.4f}, expected at most {number:g}")
+    return sentences

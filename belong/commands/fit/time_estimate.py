@@ -137,7 +137,7 @@ def pace_of(
         jobs = (os.cpu_count() or 1) if device.type == "cpu" else 1
         embedding = _seconds(lambda: folded.vectors(images)) / len(images) / jobs
         inputs = torch.rand(batch_size, sum(backbone.card.sizes))
-    built = build(
+    classifier = build(
         network, inputs, classes=classes, embedding=values.train.embedding, backbone=backbone
     )
     digits = _noise(128, 1, LEAST_PX)
@@ -145,7 +145,7 @@ def pace_of(
     return Pace(
         decoding=decoding / (os.cpu_count() or 1),
         embedding=embedding,
-        training=_seconds(_step(built, inputs, device)) / len(inputs),
+        training=_seconds(_step(classifier, inputs, device)) / len(inputs),
         small=_seconds(_step(small, digits, device)) / len(digits),
     )
 

@@ -1,4 +1,4 @@
-"""Fit the network and the detectors of a model again, to all that is known or without a fold."""
+"""Fit the network and the detectors of a model again, to all training images or without a fold."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -44,17 +44,17 @@ DERIVED = "derived/"
 
 @dataclass(frozen=True)
 class Refit:
-    """A network and detectors that are fitted to the training images and the reviewed ones.
+    """A network and detectors that are fitted to the training images and the reviewed images.
 
     Attributes:
         network: the classifier.
-        training: `normal/train/VIEW` and labels, each reviewed image as often as it counts.
-        once: the first row of each image among these.
+        training: `normal/train/VIEW` and labels; reviewed images are repeated by their weight.
+        once: index of the first row of each image in `training`.
         gaussians: the arrays of `mahalanobis`.
-        detectors: `DETECTOR/ARRAY` of all others.
-        asked: the detectors that decide, and `mahalanobis`.
-        members: those that `combined` is made of; none: a single detector decides.
-        detector: the name of the one that decides.
+        detectors: `DETECTOR/ARRAY` of all other detectors.
+        scored: name -> detector: the deciding detectors, and `mahalanobis`.
+        members: the members of `combined`; empty if a single detector decides.
+        detector: name of the deciding detector.
     """
 
     network: Network
@@ -62,13 +62,13 @@ class Refit:
     once: np.ndarray
     gaussians: dict[str, np.ndarray]
     detectors: dict[str, np.ndarray]
-    asked: dict[str, Detector]
+    scored: dict[str, Detector]
     members: list[str]
     detector: str
 
     def scores(self, views: Views) -> dict[str, np.ndarray]:
         """Return detector -> scores (n,) of images."""
-        return {name: one.score(views).numpy() for name, one in self.asked.items()}
+        return {name: one.score(views).numpy() for name, one in self.scored.items()}
 
 
 def fit_again(
@@ -79,14 +79,14 @@ def fit_again(
     backbone: Backbone | None,
     has_head: bool,
 ) -> Refit:
-    """Fit to the training images and the reviewed ones.
+    """Fit to the training images and the reviewed images.
 
     Args:
-        old: the model before.
-        data: the training data of the new one.
-        names: c, its classes.
-        backbone: the frozen one that a network is trained on; None: the network stays as it is.
-        has_head: whether a head is trained with the foreign images.
+        old: the previous model.
+        data: the training data of the new model.
+        names: c class names of the new model.
+        backbone: the frozen backbone of a network to train; None: the network stays the same.
+        has_head: whether to train a head with the images that do not belong.
 
     Raises:
         InputError: the training fails.
@@ -94,14 +94,14 @@ def fit_again(
     data, rows = weighted(data)
     manifest, values = old.manifest, data.parameters
     network = _network(old, data, names, backbone)
-    seen = views_of(network, data, TRAIN)
-    training = seen.arrays(TRAIN) | {f"{TRAIN}/labels": data.arrays[f"{TRAIN}/labels"]}
+    views = views_of(network, data, TRAIN)
+    training = views.arrays(TRAIN) | {f"{TRAIN}/labels": data.arrays[f"{TRAIN}/labels"]}
     members, detector = [*manifest.members], manifest.detector
     head: dict[str, np.ndarray] = {}
     if has_head:
-        ours, others = seen.hidden.numpy(), views_of(network, data, FOREIGN).hidden.numpy()
-        fitted = review_head.fit(ours, others, options=values.head, seed=values.seed)
-        head = {f"{REVIEW_HEAD}/{key}": array for key, array in fitted.arrays().items()}
+        normal, foreign = views.hidden.numpy(), views_of(network, data, FOREIGN).hidden.numpy()
+        head_model = review_head.fit(normal, foreign, options=values.head, seed=values.seed)
+        head = {f"{REVIEW_HEAD}/{key}": array for key, array in head_model.arrays().items()}
         members = [one for one in members or [detector] if one != REVIEW_HEAD] + [REVIEW_HEAD]
         detector = COMBINED
     gaussians, _ = fit_gaussians(
@@ -113,83 +113,88 @@ def fit_again(
     )
     detectors = _detectors(old, data, training, network, names) | head
     uses = [*members] if members else [detector]
-    asked = {
+    scored = {
         name: OF_MODELS[name].from_arrays(_of(name, detectors, gaussians))
         for name in dict.fromkeys([*uses, "mahalanobis"])
     }
-    # Each image once, in the order of the data: the rows come in its order.
+    # `rows` is sorted, so this is the first row of each image, in the order of the data.
     _, once = np.unique(rows, return_index=True)
-    return Refit(network, training, once, gaussians, detectors, asked, members, detector)
+    return Refit(network, training, once, gaussians, detectors, scored, members, detector)
 
 
 def out_of_fold(
     old: Bundle,
     data: LearningData,
     names: list[str],
-    known: Refit,
+    full_fit: Refit,
     *,
     backbone: Backbone,
     derived: bool,
 ) -> tuple[Scores, dict[str, Tensor]]:
-    """Score the first training images by what is fitted without them, as `belong fit` did.
+    """Score the calibration images of a cross-conformal model by fits without their fold.
 
-    The reviewed images, which calibrate nothing, have a part in each fit.
+    Reviewed images are not used for calibration, and take part in every fit.
 
     Args:
-        old: the model before.
-        data: the training data of the new one.
-        names: c, its classes.
-        known: what was fitted to all of the data; the folds keep its kinds of covariance.
-        backbone: the frozen one that the networks are trained on.
-        derived: whether the anomalies in the data are made of these images, and scored like them.
+        old: the previous model.
+        data: the training data of the new model.
+        names: c class names of the new model.
+        full_fit: the fit to all data; the fits without a fold keep its kinds of covariance.
+        backbone: the frozen backbone of the networks.
+        derived: whether to score the synthetic anomalies, made from these images, in the same way.
 
     Returns:
-        The scores and the logits (n, c) of the calibration images, which these are, and of the
-        anomalies.
+        The scores and the logits (n, c) of the calibration images and of the synthetic anomalies.
     """
     values, reviewed = data.parameters, data.arrays[REVIEWED]
-    own = np.flatnonzero(~reviewed)
-    n = len(own)
+    calibration_rows = np.flatnonzero(~reviewed)
+    n = len(calibration_rows)
     folds = deal(
-        data.arrays[f"{TRAIN}/labels"][own],
+        data.arrays[f"{TRAIN}/labels"][calibration_rows],
         count=min(FOLDS, n),
         rng=np.random.default_rng([values.seed, 4]),
     )
     fitting = Fitting(values, names, torch.device("cpu"), backbone)
-    values = fitting.like(known.training, known.network.arrays()).values
+    values = fitting.like(full_fit.training, full_fit.network.arrays()).values
     sources = {HELD_OUT: np.arange(n)}
     if derived:
-        drawn = drawn_rows(n, most=values.derive.images, rng=np.random.default_rng(values.seed))
-        sources |= dict.fromkeys((part for part in data.parts if part.startswith(DERIVED)), drawn)
+        anomaly_sources = drawn_rows(
+            n, most=values.derive.images, rng=np.random.default_rng(values.seed)
+        )
+        sources |= dict.fromkeys(
+            (part for part in data.parts if part.startswith(DERIVED)), anomaly_sources
+        )
     parts = {part: _rows(data, TRAIN if part == HELD_OUT else part) for part in sources}
-    parts[HELD_OUT] = {name: array[own] for name, array in parts[HELD_OUT].items()}
+    parts[HELD_OUT] = {name: array[calibration_rows] for name, array in parts[HELD_OUT].items()}
     scores: Scores = {part: {} for part in parts}
-    logits = {part: torch.empty(len(own), len(names)) for part, own in sources.items()}
+    logits = {
+        part: torch.empty(len(source_rows), len(names)) for part, source_rows in sources.items()
+    }
     with bar(int(folds.max()) + 1, "fit without a fold", "fold") as progress:
         for fold in range(int(folds.max()) + 1):
-            is_known = np.ones(len(reviewed), bool)
-            is_known[own[folds == fold]] = False
-            one = fit_again(
+            is_training = np.ones(len(reviewed), bool)
+            is_training[calibration_rows[folds == fold]] = False
+            fit = fit_again(
                 old,
-                replace(_with_training(data, np.flatnonzero(is_known)), parameters=values),
+                replace(_with_training(data, np.flatnonzero(is_training)), parameters=values),
                 names,
                 backbone=backbone,
-                has_head=REVIEW_HEAD in known.members,
+                has_head=REVIEW_HEAD in full_fit.members,
             )
             for part, arrays in parts.items():
-                which = np.flatnonzero(folds[sources[part]] == fold)
-                some = {f"{part}/{name}": array[which] for name, array in arrays.items()}
-                seen = views_of(one.network, replace(data, arrays=some), part)
-                logits[part][which] = seen.logits
-                for name, found in one.scores(seen).items():
-                    empty = np.empty(len(sources[part]), found.dtype)
-                    scores[part].setdefault(name, empty)[which] = found
+                rows = np.flatnonzero(folds[sources[part]] == fold)
+                rows_of_fold = {f"{part}/{name}": array[rows] for name, array in arrays.items()}
+                views = views_of(fit.network, replace(data, arrays=rows_of_fold), part)
+                logits[part][rows] = views.logits
+                for name, values_of_fold in fit.scores(views).items():
+                    empty = np.empty(len(sources[part]), values_of_fold.dtype)
+                    scores[part].setdefault(name, empty)[rows] = values_of_fold
             progress.update()
     return scores, logits
 
 
 def _rows(data: LearningData, part: str) -> dict[str, np.ndarray]:
-    """Return name -> array of what the network takes of a part."""
+    """Return name -> array of the network inputs and autoencoder codes of a part."""
     names = (VECTORS, *CODES)
     return {
         name: data.arrays[f"{part}/{name}"] for name in names if f"{part}/{name}" in data.arrays
@@ -197,7 +202,7 @@ def _rows(data: LearningData, part: str) -> dict[str, np.ndarray]:
 
 
 def _with_training(data: LearningData, rows: np.ndarray) -> LearningData:
-    """Return the data with some of the training images, or with some of them repeatedly."""
+    """Return the data with the given rows of the training images; rows may repeat."""
     names = [name for name in data.arrays if name.startswith(f"{TRAIN}/") and name != SHOWN]
     return replace(
         data, arrays={**data.arrays, **{name: data.arrays[name][rows] for name in names}}
@@ -205,11 +210,11 @@ def _with_training(data: LearningData, rows: np.ndarray) -> LearningData:
 
 
 def weighted(data: LearningData) -> tuple[LearningData, np.ndarray]:
-    """Return the data with the reviewed images as often as they count, and the rows of each.
+    """Repeat the reviewed images by their weight; return the data, and the source row of each row.
 
-    A few reviewed images beside hundreds of others would change little: a distance to the 50th
-    neighbor does not see 30 of them. So those of a new class count as much as the smallest old
-    class, and those of an old one half as much as the others of it.
+    A few reviewed images among hundreds of others would change little: 30 images do not affect a
+    distance to the 50th neighbor. The reviewed images of a new class therefore get the total weight
+    of the smallest old class, and those of an old class half the weight of its other images.
     """
     labels, is_reviewed = data.arrays[f"{TRAIN}/labels"], data.arrays[REVIEWED]
     old = np.bincount(labels[~is_reviewed], minlength=labels.max() + 1)
@@ -239,7 +244,7 @@ def views_of(network: Network, data: LearningData, part: str) -> Views:
 
 
 def _codes(arrays: Arrays, part: str, n: int) -> dict[str, np.ndarray]:
-    """Return what the autoencoder makes of images; nothing where no detector looks at it."""
+    """Return the autoencoder's codes and errors; empty arrays if no detector uses them."""
     empty = {"codes": np.empty((n, 0), np.float32), "reconstruction_error": np.empty(n, np.float32)}
     return {name: arrays.get(f"{part}/{name}", empty[name]) for name in CODES}
 
@@ -247,7 +252,7 @@ def _codes(arrays: Arrays, part: str, n: int) -> dict[str, np.ndarray]:
 def _network(
     old: Bundle, data: LearningData, names: list[str], backbone: Backbone | None
 ) -> Network:
-    """Return the network; above a frozen backbone it is trained again, as `belong fit` does it."""
+    """Return the network; above a frozen backbone, train it again as `belong fit` does."""
     manifest, values = old.manifest, data.parameters
     if not data.is_frozen or backbone is None:
         kind = NETWORKS[manifest.network]
@@ -258,21 +263,21 @@ def _network(
         return torch.from_numpy(vectors), torch.from_numpy(labels)
 
     if len(names) == 1:
-        drawn = one_class.untrained(
+        network = one_class.untrained(
             manifest.network,
             part(TRAIN)[0],
             embedding=values.train.embedding,
             backbone=backbone,
             generator=torch.Generator().manual_seed(values.seed),
         )
-        return drawn.eval()
+        return network.eval()
     is_cross = manifest.cross_conformal is not None
     vectors, labels = part(TRAIN)
-    measured = (vectors[:1], labels[:1]) if is_cross else part(HELD_OUT)
-    trained, _ = fit_classifier(
+    validation = (vectors[:1], labels[:1]) if is_cross else part(HELD_OUT)
+    network, _ = fit_classifier(
         vectors,
         labels,
-        measured,
+        validation,
         network=manifest.network,
         classes=len(names),
         options=TrainingOptions(lambda_=values.lambda_, **values.train.model_dump()),
@@ -282,18 +287,18 @@ def _network(
         refuses_chance=not is_cross,
         description=None if is_cross else "train",
     )
-    return trained.eval()
+    return network.eval()
 
 
 def _detectors(
     old: Bundle, data: LearningData, arrays: Arrays, network: Network, names: list[str]
 ) -> dict[str, np.ndarray]:
-    """Fit the detectors that the model asks, but for the Gaussians: `DETECTOR/ARRAY`."""
+    """Fit the detectors that the model uses, except the Gaussians: `DETECTOR/ARRAY` -> array."""
     weights, values = network.arrays(), data.parameters
     weight, bias = weights["classifier.weight"], weights["classifier.bias"]
     training = training_of(arrays, names, weight, bias)
     sections = sections_of(values.detectors, values.seed)
-    fitted: dict[str, np.ndarray] = {}
+    detectors: dict[str, np.ndarray] = {}
     for name in old.manifest.uses:
         if name in stored_in("detectors"):
             detector_arrays = DETECTORS[name].fit(training, **sections.get(name, {})).arrays()
@@ -301,12 +306,12 @@ def _detectors(
             detector_arrays = old.of_detector(name)
         else:
             continue
-        fitted |= {f"{name}/{key}": array for key, array in detector_arrays.items()}
-    return fitted
+        detectors |= {f"{name}/{key}": array for key, array in detector_arrays.items()}
+    return detectors
 
 
-def _of(name: str, others: Arrays, gaussians: Arrays) -> dict[str, np.ndarray]:
+def _of(name: str, arrays: Arrays, gaussians: Arrays) -> dict[str, np.ndarray]:
     if name in stored_in("gaussians"):
         return dict(gaussians)
     start = f"{name}/"
-    return {key.removeprefix(start): x for key, x in others.items() if key.startswith(start)}
+    return {key.removeprefix(start): x for key, x in arrays.items() if key.startswith(start)}

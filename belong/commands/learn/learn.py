@@ -1,4 +1,4 @@
-"""Take corrections into a model, and say what that changes: the work of `belong learn`."""
+"""Update a model with a person's corrections, and report the changes, for `belong learn`."""
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from belong.prediction.predictor import Predictor
 
 CHANGES, SUMMARY = "changes.csv", "summary.json"
-MOST_SEEN = 2000  # images of the reviewed folder, beside the reviewed ones
+MOST_SEEN = 2000  # maximum number of compared images without an answer
 BATCH = 256
 COLUMNS = (
     "path", "answer", "class_before", "class_after", "belongs_before", "belongs_after",
@@ -44,8 +44,8 @@ class LearnResult:
 
     Attributes:
         model: the new model.
-        changes: a row for each image that was looked at: `path`, `answer` ("mine: CLASS",
-            "not mine", or empty), and the class, the verdict and the p-value before and after.
+        changes: a row for each compared image: `path`, `answer` ("mine: CLASS", "not mine", or
+            empty), and the class, the verdict and the p-value before and after.
         summary: counts, rates before and after, and the state of the guarantee.
     """
 
@@ -66,26 +66,26 @@ def learn(
     review: str | PathLike[str],
     images: str | PathLike[str] | None = None,
 ) -> LearnResult:
-    """Take a person's corrections into a model.
+    """Update a model with a person's corrections.
 
-    The images that are said to belong train the network and the detectors, those of a new class
-    too; the images that are said not to belong train a head, if there are at least 20 in this and
-    all reviews before. Nothing else of the training images is needed than what `belong fit` kept
-    beside the model. The threshold is set again on the same calibration images as before: no
-    reviewed image is among them. If the training images calibrate, each does so again by fits
+    The images marked as belonging train the network and the detectors, also those of a new class.
+    The images marked as not belonging train a head, if this and all earlier reviews have at least
+    20 of them. The original training images are not needed: `belong fit` saves their features in
+    the model. The threshold is computed again from the same calibration images, which never include
+    a reviewed image. In a cross-conformal model, each calibration image is scored again by fits
     without it.
 
     Args:
         model: a model of `belong.fit`, or its folder.
-        output: the new model, a new folder.
-        review: the review.csv that the gallery of `belong score` saved.
-        images: the folder of the reviewed images; None: the one that the file names.
+        output: a new folder for the new model.
+        review: the review.csv saved by the gallery of `belong score`.
+        images: the folder of the reviewed images; None: the folder in the review file.
 
     Returns:
-        The new model, and what changed.
+        The new model, and the changes.
 
     Raises:
-        InputError: the review or the model cannot be used; the message says why.
+        InputError: the review or the model cannot be used; the message has the reason.
 
     Example:
         >>> belong.learn("model", "new", review="review.csv")
@@ -112,32 +112,32 @@ def learn(
             f"{printable(old.folder)}: its whole network was trained, to {len(old.class_names)} "
             f"classes: {answers.new_classes[0]!r} needs `belong fit`, with its images in a folder"
         )
-    # Not at the top: torch comes with it, and a mistake in the review is answered before.
+    # Imported here, as it needs torch: an error in the review is reported before this.
     from belong.commands.learn.refit import foreign_count, has_head, refit
     from belong.models import device as devices
 
     with devices.callers_settings(), one_writer(out, on_stderr):
         devices.compute_repeatably(data.parameters.threads, portable_math.current())
         files = _files(answers)
-        seen = _look(old, answers, files)
-        corrections = _corrections(seen, answers, manifest.class_names)
-        before = _verdicts(old.predictor, seen)
-        bundle, learned = refit(old.bundle, data, corrections, backbone=old.predictor.backbone)
+        images_read = _read(old, answers, files)
+        corrections = _corrections(images_read, answers, manifest.class_names)
+        before = _verdicts(old.predictor, images_read)
+        bundle, new_data = refit(old.bundle, data, corrections, backbone=old.predictor.backbone)
         with whole_folder(out) as part:
             bundle = bundle.save(part)
             new = Model(bundle, out, old.device, old.backbone)
-            changes = _changes(answers, seen, before, _verdicts(new.predictor, seen))
-            is_kept = learned.save(part, bundle.manifest.digest)
+            changes = _changes(answers, images_read, before, _verdicts(new.predictor, images_read))
+            is_learnable = new_data.save(part, bundle.manifest.digest)
             summary = _summary(
                 old.bundle,
                 bundle,
                 answers,
                 changes,
-                foreign=foreign_count(learned),
-                has_head=has_head(old.bundle, learned),
+                foreign=foreign_count(new_data),
+                has_head=has_head(old.bundle, new_data),
             )
             summary |= {
-                "is_learnable": is_kept,
+                "is_learnable": is_learnable,
                 "seconds": round(time.perf_counter() - start, 1),
             }
             save_csv(part / CHANGES, changes)
@@ -149,80 +149,88 @@ def learn(
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """The reviewed images, first, and others of their folder: n that could be read."""
+class _Images:
+    """The n readable images: first the k reviewed images, then others of their folder.
+
+    Attributes:
+        files: n paths.
+        inputs: name -> (n, ...), see `Predictor.inputs`.
+        pixels: (k, ch, h, w) uint8 of the reviewed images.
+    """
 
     files: list[str]
     inputs: Mapping[str, np.ndarray]
-    pixels: np.ndarray  # (k, ch, h, w) of the reviewed ones
+    pixels: np.ndarray
 
 
-def _files(said: Review) -> list[str]:
-    """Return the reviewed images, and others of their folder, drawn if there are too many."""
-    reviewed = list(said.answers)
-    if not said.folder:
+def _files(review: Review) -> list[str]:
+    """Return the reviewed images, and others of their folder: at most a random `MOST_SEEN`."""
+    reviewed = list(review.answers)
+    if not review.folder:
         return reviewed
-    others = [file for file in below(Path(said.folder)).files if file not in said.answers]
-    if len(others) > MOST_SEEN:
-        drawn = np.random.default_rng(0).choice(len(others), MOST_SEEN, replace=False)
-        others = [others[place] for place in np.sort(drawn)]
-    return reviewed + others
+    other_files = [file for file in below(Path(review.folder)).files if file not in review.answers]
+    if len(other_files) > MOST_SEEN:
+        selection = np.random.default_rng(0).choice(len(other_files), MOST_SEEN, replace=False)
+        other_files = [other_files[place] for place in np.sort(selection)]
+    return reviewed + other_files
 
 
-def _look(model: Model, said: Review, files: Sequence[str]) -> _Seen:
-    """Decode the images, and pass them through the networks that stay."""
+def _read(model: Model, review: Review, files: Sequence[str]) -> _Images:
+    """Decode the images, and compute the inputs of the predictor from them."""
     batches = [files[at : at + BATCH] for at in range(0, len(files), BATCH)]
-    paths = ([said.path(file) for file in batch] for batch in batches)
+    paths = ([review.path(file) for file in batch] for batch in batches)
     read: list[str] = []
     parts: list[dict[str, np.ndarray]] = []
     pixels: list[np.ndarray] = []
     with (
         bar(len(files), "look", "image") as progress,
-        closing(decoded(paths, model.info.form, jobs=1)) as answers,
+        closing(decoded(paths, model.info.form, jobs=1)) as decoded_batches,
     ):
-        for batch, some in zip(batches, answers, strict=True):
+        for batch, pictures_of_batch in zip(batches, decoded_batches, strict=True):
             pictures = {}
-            for file, one in zip(batch, some, strict=True):
-                if not isinstance(one, str):
-                    pictures[file] = one.pixels
-                elif file in said.answers:
-                    raise InputError(f"{printable(said.path(file))}: cannot be read: {one}")
+            for file, picture in zip(batch, pictures_of_batch, strict=True):
+                if not isinstance(picture, str):
+                    pictures[file] = picture.pixels
+                elif file in review.answers:
+                    raise InputError(f"{printable(review.path(file))}: cannot be read: {picture}")
             if pictures:
                 parts.append(model.predictor.inputs(np.stack(list(pictures.values()))))
-                pixels += [one for file, one in pictures.items() if file in said.answers]
+                pixels += [picture for file, picture in pictures.items() if file in review.answers]
                 read += pictures
             progress.update(len(batch))
     inputs = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    return _Seen(read, inputs, np.stack(pixels))
+    return _Images(read, inputs, np.stack(pixels))
 
 
-def _corrections(seen: _Seen, said: Review, class_names: Iterable[str]) -> Any:
+def _corrections(images: _Images, review: Review, class_names: Iterable[str]) -> Any:
     from belong.commands.learn.refit import Corrections
 
-    names = [*class_names, *said.new_classes]
+    names = [*class_names, *review.new_classes]
     labels = {name: label for label, name in enumerate(names)} | {NOT_MINE: -1}
-    k = len(said.answers)
-    answers = [labels[said.answers[file]] for file in seen.files[:k]]
-    inputs = {name: values[:k] for name, values in seen.inputs.items()}
-    return Corrections(inputs, np.array(answers, np.int64), seen.pixels, names)
+    k = len(review.answers)
+    answers = [labels[review.answers[file]] for file in images.files[:k]]
+    inputs = {name: values[:k] for name, values in images.inputs.items()}
+    return Corrections(inputs, np.array(answers, np.int64), images.pixels, names)
 
 
-def _verdicts(predictor: "Predictor", seen: _Seen) -> pd.DataFrame:
+def _verdicts(predictor: "Predictor", images: _Images) -> pd.DataFrame:
     """Return the class, the verdict and the p-value of each image: the columns of changes.csv."""
-    scores = predictor.score_inputs(seen.inputs)
+    scores = predictor.score_inputs(images.inputs)
     names = np.array(predictor.manifest.class_names, object)
     return pd.DataFrame(
         {"class": names[scores.label], "belongs": scores.belongs, "p_value": scores.p_value}
     )
 
 
-# --- what changed -------------------------------------------------------------------------------
+# --- the changes --------------------------------------------------------------------------------
 
 
-def _changes(said: Review, seen: _Seen, before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
-    answers = [said.answers.get(file) for file in seen.files]
+def _changes(
+    review: Review, images: _Images, before: pd.DataFrame, after: pd.DataFrame
+) -> pd.DataFrame:
+    answers = [review.answers.get(file) for file in images.files]
     words = ["" if one is None else f"mine: {one}" if one else "not mine" for one in answers]
-    table = pd.DataFrame({"path": [exact(file) for file in seen.files], "answer": words})
+    table = pd.DataFrame({"path": [exact(file) for file in images.files], "answer": words})
     for name in ("class", "belongs", "p_value"):
         table[f"{name}_before"], table[f"{name}_after"] = before[name], after[name]
     return table[list(COLUMNS)]
@@ -231,14 +239,14 @@ def _changes(said: Review, seen: _Seen, before: pd.DataFrame, after: pd.DataFram
 def _summary(
     old: Bundle,
     new: Bundle,
-    said: Review,
+    review: Review,
     changes: pd.DataFrame,
     *,
     foreign: int,
     has_head: bool,
 ) -> dict[str, Any]:
-    """Return what summary.json and the command say."""
-    answers = list(said.answers.values())
+    """Return the key `learned` of summary.json, which `_sentences` formats."""
+    answers = list(review.answers.values())
     is_open = changes["answer"] == ""
     flips = {
         "now_belong": ~changes["belongs_before"] & changes["belongs_after"],
@@ -255,7 +263,7 @@ def _summary(
     ours = len([one for one in answers if one])
     return {
         "answers": {"mine": ours, "not_mine": len(answers) - ours},
-        "new_classes": said.new_classes,
+        "new_classes": review.new_classes,
         "foreign_images": foreign,
         "has_head": has_head,
         "test_images": new.manifest.measured.normal_images,
@@ -270,35 +278,35 @@ def _summary(
         "flips": {name: int(which.sum()) for name, which in flips.items()},
         "alpha": new.manifest.alpha,
         "calibration_images": new.manifest.n_calibration,
-        "guarantee": _guarantee(new, said, ours),
+        "guarantee": _guarantee(new, review, ours),
     }
 
 
-def _guarantee(new: Bundle, said: Review, ours: int) -> str:
-    """Return what the promise covers from now on."""
+def _guarantee(new: Bundle, review: Review, ours: int) -> str:
+    """Describe which images the guarantee of the new model covers."""
     alpha, n = new.manifest.alpha, new.manifest.n_calibration
-    kept = (
+    promise = (
         f"On average {alpha:.1%} of images like the calibration images are rejected: {n} images, "
         f"used in no training, set the threshold."
     )
     if new.manifest.cross_conformal:
-        kept = (
+        promise = (
             f"On average {alpha:.1%} of images like the first {n} training images are rejected, as "
             f"far as scores hardly change when a tenth of these is left out: each sets the "
             f"threshold by fits without it."
         )
     if not ours:
-        return f"{kept} Reviewed images do not calibrate, as they were chosen by their verdicts."
-    what = ", ".join(map(repr, said.new_classes)) or "the images that you marked as yours"
+        return f"{promise} Reviewed images do not calibrate, as they were chosen by their verdicts."
+    uncovered = ", ".join(map(repr, review.new_classes)) or "the images that you marked as yours"
     return (
-        f"{kept} This rate does not cover {what}: images chosen by their verdicts are no sample of "
-        f"fresh images. To cover them, run `belong fit` with such images in its folder."
+        f"{promise} This rate does not cover {uncovered}: images chosen by their verdicts are no "
+        f"sample of fresh images. To cover them, run `belong fit` with such images in its folder."
     )
 
 
 def _sentences(summary: Mapping[str, Any]) -> list[str]:
     answers, before, after = (summary[key] for key in ("answers", "before", "after"))
-    left, flips = summary["not_marked"], summary["flips"]
+    unmarked, flips = summary["not_marked"], summary["flips"]
     foreign = counted(summary["foreign_images"], "image")
     head = (
         f"A head was trained on {foreign} marked as not yours."
@@ -306,26 +314,27 @@ def _sentences(summary: Mapping[str, Any]) -> list[str]:
         else f"No head was trained: expected at least 20 images marked as not yours, got {foreign}."
     )
     new = summary["new_classes"]
-    tested = f"On {summary['test_images']:,} test images"
+    test_images = f"On {summary['test_images']:,} test images"
     rejected = f"{before['false_reject']:.2%} rejected before, {after['false_reject']:.2%} after"
     if summary["tests_itself"]:
-        tested = f"On {summary['test_images']:,} training images, each by fits without it"
+        test_images = f"On {summary['test_images']:,} training images, each by fits without it"
         rejected = "false rejects are not measured"
     return [
         f"{counted(sum(answers.values()), 'answer')}: {answers['mine']:,} mine, "
         f"{answers['not_mine']:,} not mine"
         + (f"; new: {', '.join(map(printable, new))}" if new else ""),
         *([head] if summary["foreign_images"] else []),
-        f"{tested}: accuracy {_share(before['accuracy'])} before, {_share(after['accuracy'])} "
+        f"{test_images}: accuracy {_share(before['accuracy'])} before, {_share(after['accuracy'])} "
         f"after; {rejected}.",
         f"Of {counted(summary['looked_at'], 'image')} that were looked at {flips['now_belong']:,} "
         f"belong now and {flips['now_rejected']:,} are rejected now; {CHANGES} lists them.",
         *(
             [
-                f"Of the {left['images']:,} that were not marked {left['rejected_before']:,} were "
-                f"rejected, and {left['rejected_after']:,} are."
+                f"Of the {unmarked['images']:,} that were not marked "
+                f"{unmarked['rejected_before']:,} were rejected, and "
+                f"{unmarked['rejected_after']:,} are."
             ]
-            if left["images"]
+            if unmarked["images"]
             else []
         ),
         f"The promise: {summary['guarantee']}",
@@ -333,5 +342,5 @@ def _sentences(summary: Mapping[str, Any]) -> list[str]:
 
 
 def _share(value: float | None) -> str:
-    """Return a share in percent; of one class there is no accuracy."""
+    """Format a share in percent; a model of one class has no accuracy."""
     return "none" if value is None else f"{value:.2%}"

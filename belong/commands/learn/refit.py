@@ -1,8 +1,8 @@
 """Fit a model again, with corrections: its network, detectors, combination and threshold.
 
-No image of the first fit is needed: `LearningData` has what the network makes of each. The members
-of `combined` stay those that were chosen. No reviewed image calibrates: people review what they
-doubt, so that these images are not drawn as fresh ones will be.
+The images of the first fit are not needed: `LearningData` has their features. The members of
+`combined` stay the same. Reviewed images are not used for calibration: people review images that
+look doubtful, so reviewed images are no random sample of future ones.
 """
 
 from collections.abc import Mapping, Sequence
@@ -51,7 +51,7 @@ from belong.prediction.manifest import TrainedOn
 from belong.prediction.training_thumbnails import packed
 
 ANOMALIES = "anomaly/test"
-SHOWN_VIEWS = ("features", "labels")  # of the training images on pages
+SHOWN_VIEWS = ("features", "labels")  # arrays of the training images that pages show
 
 
 @dataclass(frozen=True)
@@ -59,10 +59,10 @@ class Corrections:
     """The reviewed images.
 
     Attributes:
-        inputs: name -> (k, ...) the vectors or views of these images, as `LearningData` has them.
-        labels: (k,) int64, the class of each, -1 for what does not belong.
+        inputs: name -> (k, ...) embeddings or views of the images, in the form of `LearningData`.
+        labels: (k,) int64, the class of each image; -1 for an image that does not belong.
         pixels: (k, ch, h, w) uint8.
-        class_names: those of the model, followed by the new ones.
+        class_names: the classes of the model, followed by the new ones.
     """
 
     inputs: Arrays
@@ -93,7 +93,7 @@ def foreign_count(data: LearningData) -> int:
 
 
 def has_head(old: Bundle, data: LearningData) -> bool:
-    """Return whether the review head can be trained, and calibrated beside the others."""
+    """Return whether the review head can be trained, and combined with the other detectors."""
     manifest = old.manifest
     is_fitted = bool(manifest.members or manifest.cross_conformal) or _has_enough_tests(data)
     return is_fitted and foreign_count(data) >= review_head.LEAST_FOREIGN
@@ -107,21 +107,25 @@ def _has_enough_tests(data: LearningData) -> bool:
 def refit(
     old: Bundle, data: LearningData, corrections: Corrections, *, backbone: Backbone | None
 ) -> tuple[Bundle, LearningData]:
-    """Return the model that is fitted to the data with the corrections, and all of that data.
+    """Fit the model to the data with the corrections; return it, and its training data.
 
-    `backbone` is the frozen one that the network stands on.
+    Args:
+        old: the previous model.
+        data: the training data of the previous model.
+        corrections: the reviewed images.
+        backbone: the frozen backbone below the network; None if the network has none.
 
     Raises:
         InputError: the training fails.
     """
     whole = corrected(data, corrections)
     manifest, values, names = old.manifest, data.parameters, corrections.class_names
-    is_new = bool((corrections.labels >= 0).any())  # else the network stays as it is
-    known = fit_again(
+    is_new = bool((corrections.labels >= 0).any())  # otherwise the network stays the same
+    fitted = fit_again(
         old, whole, names, backbone=backbone if is_new else None, has_head=has_head(old, whole)
     )
-    tested = _cross_tested if manifest.cross_conformal else _tested
-    parts = tested(old, whole, names, known, backbone)
+    score = _cross_tested if manifest.cross_conformal else _tested
+    parts = score(old, whole, names, fitted, backbone)
     scores = parts.scores
     predicted = parts.logits[HELD_OUT].argmax(dim=1).numpy()
     whole = replace(whole, arrays={**whole.arrays, PREDICTED: predicted})
@@ -129,33 +133,33 @@ def refit(
     temperature = best_temperature(parts.logits[HELD_OUT], calibration_labels, spread=SPREAD)
     limits = thresholds(
         scores[HELD_OUT],
-        _own(known.asked),
+        _paper_thresholds(fitted.scored),
         alpha=manifest.alpha,
         in_force=values.calibration.threshold,
         guarantee=manifest.guarantee,
     )
-    shown = {name: known.training[f"{TRAIN}/{name}"][known.once] for name in SHOWN_VIEWS}
-    fitted_to = Fitted(
-        images=np.broadcast_to(np.uint8(0), (len(known.once), *corrections.pixels.shape[1:])),
-        labels=shown["labels"],
-        features=shown["features"],
+    shown_arrays = {name: fitted.training[f"{TRAIN}/{name}"][fitted.once] for name in SHOWN_VIEWS}
+    arrays = Fitted(
+        images=np.broadcast_to(np.uint8(0), (len(fitted.once), *corrections.pixels.shape[1:])),
+        labels=shown_arrays["labels"],
+        features=shown_arrays["features"],
         class_names=names,
-        shape=known.network.shape,
-        network=known.network.arrays(),
+        shape=fitted.network.shape,
+        network=fitted.network.arrays(),
         backbone=old.arrays.get("backbone", {}),
         backbone_card=manifest.backbone,
         autoencoder=old.arrays.get("autoencoder", {}),
-        gaussians=known.gaussians,
+        gaussians=fitted.gaussians,
         head={},
-        detectors=known.detectors,
+        detectors=fitted.detectors,
         held_out=scores[HELD_OUT],
         scores=_measured(parts),
         thresholds=limits,
-        members={name: {"left_out": None} for name in known.members}
+        members={name: {"left_out": None} for name in fitted.members}
         | {name: {"left_out": why} for name, why in manifest.left_out.items()},
         missing={},
         temperature=round(temperature, 4),
-        metrics=_metrics(parts, whole, limits, known.detector, corrections),
+        metrics=_metrics(parts, whole, limits, fitted.detector, corrections),
         cross=manifest.cross_conformal,
     )
     settings = Settings(
@@ -170,11 +174,11 @@ def refit(
         calibration=values.calibration.model_copy(
             update={"alpha": manifest.alpha, "guarantee": manifest.guarantee}
         ),
-        bundle=values.bundle.model_copy(update={"training_images": 1, "detector": known.detector}),
+        bundle=values.bundle.model_copy(update={"training_images": 1, "detector": fitted.detector}),
     )
-    bundle = build_bundle(fitted_to, settings, where=Path("learn"))
+    bundle = build_bundle(arrays, settings, where=Path("learn"))
     calibration = dict(bundle.arrays["calibration"]) | parts.member_scores
-    training = _training(old, whole, shown, corrections)
+    training = _training(old, whole, shown_arrays, corrections)
     as_before = {"form": manifest.form, "trained_on": _trained_on(old, bundle)}
     updated = bundle.manifest.model_copy(update=as_before)
     return Bundle(
@@ -184,14 +188,14 @@ def refit(
 
 @dataclass(frozen=True)
 class _Parts:
-    """The parts that nothing is fitted to: calibration images, test images and anomalies.
+    """The parts that are not used for fitting: calibration images, test images and anomalies.
 
     Attributes:
         scores: part -> detector -> (n,).
         logits: part -> (n, c).
         labels: part -> (n,) int64, of the calibration and the normal test images.
-        member_scores: `member/NAME` (n,) that give the p-values of the combination, where they are
-            not among those of the calibration images.
+        member_scores: `member/NAME` -> (n,) scores that define the p-values of the combination,
+            if these are not the scores of the calibration images.
     """
 
     scores: Scores
@@ -201,39 +205,39 @@ class _Parts:
 
 
 def _tested(
-    old: Bundle, data: LearningData, _names: list[str], known: Refit, _backbone: Backbone | None
+    old: Bundle, data: LearningData, _names: list[str], fitted: Refit, _backbone: Backbone | None
 ) -> _Parts:
-    """Score the images that were held out of all fits."""
-    parts, of_members = _scored(data, known), {}
-    if known.members:
+    """Score the images that are held out of all fits."""
+    parts, member_scores = _scored(data, fitted), {}
+    if fitted.members:
         tail, rule = old.manifest.tail, old.manifest.combination
         if _has_enough_tests(data):
-            sums = _combined(parts.scores, known.members, tail=tail, rule=rule)
-            of_members = {f"member/{name}": parts.scores[TEST][name] for name in known.members}
+            sums = _combined(parts.scores, fitted.members, tail=tail, rule=rule)
+            member_scores = {f"member/{name}": parts.scores[TEST][name] for name in fitted.members}
         else:
-            sums = combined(parts.scores, HELD_OUT, known.members, tail=tail, rule=rule)
-        for part, one in sums.items():
-            parts.scores[part][COMBINED] = one
-    return replace(parts, member_scores=of_members)
+            sums = combined(parts.scores, HELD_OUT, fitted.members, tail=tail, rule=rule)
+        for part, values in sums.items():
+            parts.scores[part][COMBINED] = values
+    return replace(parts, member_scores=member_scores)
 
 
 def _cross_tested(
-    old: Bundle, data: LearningData, names: list[str], known: Refit, backbone: Backbone | None
+    old: Bundle, data: LearningData, names: list[str], fitted: Refit, backbone: Backbone | None
 ) -> _Parts:
-    """Score the first training images out of fold, and the others by all."""
+    """Score the calibration images out of fold, and all other images by the final fit."""
     tests_itself = old.manifest.tests_itself
     if backbone is None:
         raise ValueError("a model that the training images calibrate stands on a frozen backbone")
-    parts = _scored(data, known, without=(HELD_OUT, DERIVED) if tests_itself else (HELD_OUT,))
-    scores, logits = out_of_fold(old, data, names, known, backbone=backbone, derived=tests_itself)
-    own = ~data.arrays[REVIEWED]
-    labels = parts.labels | {HELD_OUT: data.arrays[f"{TRAIN}/labels"][own]}
+    parts = _scored(data, fitted, without=(HELD_OUT, DERIVED) if tests_itself else (HELD_OUT,))
+    scores, logits = out_of_fold(old, data, names, fitted, backbone=backbone, derived=tests_itself)
+    is_calibration = ~data.arrays[REVIEWED]
+    labels = parts.labels | {HELD_OUT: data.arrays[f"{TRAIN}/labels"][is_calibration]}
     scores, logits = parts.scores | scores, parts.logits | logits
-    if known.members:
+    if fitted.members:
         tail, rule = old.manifest.tail, old.manifest.combination
-        sums = cross_combined(scores, HELD_OUT, known.members, tail=tail, rule=rule)
-        for part, one in sums.items():
-            scores[part][COMBINED] = one
+        sums = cross_combined(scores, HELD_OUT, fitted.members, tail=tail, rule=rule)
+        for part, values in sums.items():
+            scores[part][COMBINED] = values
     if tests_itself:
         scores[TEST], logits[TEST], labels[TEST] = (
             scores[HELD_OUT],
@@ -243,13 +247,13 @@ def _cross_tested(
     return _Parts(scores, logits, labels)
 
 
-def _scored(data: LearningData, known: Refit, *, without: tuple[str, ...] = ()) -> _Parts:
-    """Score the parts that nothing is fitted to, but those whose names begin with `without`."""
+def _scored(data: LearningData, fitted: Refit, *, without: tuple[str, ...] = ()) -> _Parts:
+    """Score the parts that are not used for fitting; skip names that start with `without`."""
     names = [part for part in data.parts if not part.startswith((TRAIN, FOREIGN, *without))]
-    views = {part: views_of(known.network, data, part) for part in names}
+    views = {part: views_of(fitted.network, data, part) for part in names}
     return _Parts(
-        {part: known.scores(seen) for part, seen in views.items()},
-        {part: seen.logits for part, seen in views.items()},
+        {part: fitted.scores(part_views) for part, part_views in views.items()},
+        {part: part_views.logits for part, part_views in views.items()},
         {part: data.arrays[f"{part}/labels"] for part in (HELD_OUT, TEST) if part in views},
     )
 
@@ -261,41 +265,47 @@ def _combined(
     tail: float,
     rule: CombinationRule,
 ) -> dict[str, np.ndarray]:
-    """Return the combined score of every part; of the calibration images, all.
+    """Return the combined scores of every part.
 
-    The p-values are fitted to the test images, of which nothing else is learned: so all calibration
-    images set the threshold, and are still drawn as fresh ones. For the rates on the test images
-    themselves, those of each half are fitted to the other one.
+    The p-values of the members are computed from the test images, which have no other use in the
+    fit. All calibration images can therefore set the threshold, and stay exchangeable with new
+    images. The test images themselves are scored in two halves, each with p-values from the other
+    half.
     """
     member_scores = {part: {name: one[name] for name in members} for part, one in scores.items()}
-    fitted = Combination.fit(member_scores[TEST], tail=tail, rule=rule)
-    sums = {part: fitted.score(one) for part, one in member_scores.items() if part != TEST}
+    combination = Combination.fit(member_scores[TEST], tail=tail, rule=rule)
+    sums = {part: combination.score(one) for part, one in member_scores.items() if part != TEST}
     halves = slice(0, None, 2), slice(1, None, 2)
-    tested = np.empty(len(scores[TEST][members[0]]), np.float32)
+    test_sums = np.empty(len(scores[TEST][members[0]]), np.float32)
     for half, other in (halves, halves[::-1]):
-        one, rest = (
-            {name: x[some] for name, x in member_scores[TEST].items()} for some in (half, other)
+        half_scores, other_scores = (
+            {name: x[rows] for name, x in member_scores[TEST].items()} for rows in (half, other)
         )
-        tested[half] = Combination.fit(rest, tail=tail, rule=rule).score(one)
-    return sums | {TEST: tested}
+        test_sums[half] = Combination.fit(other_scores, tail=tail, rule=rule).score(half_scores)
+    return sums | {TEST: test_sums}
 
 
-def _own(asked: Mapping[str, Detector]) -> dict[str, float]:
-    return {name: one.threshold for name, one in asked.items() if one.threshold is not None}
+def _paper_thresholds(detectors: Mapping[str, Detector]) -> dict[str, float]:
+    return {
+        name: detector.threshold
+        for name, detector in detectors.items()
+        if detector.threshold is not None
+    }
 
 
 def _measured(parts: _Parts) -> dict[str, np.ndarray]:
-    """Return what the model is assessed by, see `Fitted.scores`."""
-    tested = {
-        f"{part}/{name}": own
-        for part, one in parts.scores.items()
+    """Return the scores and labels for the assessment of the model, see `Fitted.scores`."""
+    scores = {
+        f"{part}/{name}": values
+        for part, part_values in parts.scores.items()
         if part != HELD_OUT
-        for name, own in one.items()
+        for name, values in part_values.items()
     }
     predicted = {
-        f"{part}/predicted": one.argmax(dim=1).numpy() for part, one in parts.logits.items()
+        f"{part}/predicted": part_values.argmax(dim=1).numpy()
+        for part, part_values in parts.logits.items()
     }
-    return tested | predicted | {f"{TEST}/labels": parts.labels[TEST]}
+    return scores | predicted | {f"{TEST}/labels": parts.labels[TEST]}
 
 
 def _metrics(
@@ -305,20 +315,20 @@ def _metrics(
     detector: str,
     corrections: Corrections,
 ) -> dict[str, Any]:
-    """Return of metrics_all.json what a model is built from."""
+    """Return the metrics of the model, in the form of metrics_all.json."""
     scores, threshold = parts.scores, limits[detector]["in_force"]
-    ours, labels = scores[TEST][detector], parts.labels[TEST]
+    test_scores, labels = scores[TEST][detector], parts.labels[TEST]
     predicted = parts.logits[TEST].argmax(dim=1).numpy()
     numbers: dict[str, float | str | None] = dict.fromkeys(
         ("auroc", "auroc_low", "auroc_high", "false_accept")
     )
-    numbers["false_reject"] = round(float((~decide(ours, threshold)).mean()), 4)
+    numbers["false_reject"] = round(float((~decide(test_scores, threshold)).mean()), 4)
     if ANOMALIES in scores:
-        others = scores[ANOMALIES][detector]
+        anomaly_scores = scores[ANOMALIES][detector]
         options, rng = data.parameters.evaluate, np.random.default_rng(data.parameters.seed)
-        numbers |= {"auroc": roc_auc(ours, others)}
-        numbers |= auroc_interval(ours, others, resamples=options.resamples, rng=rng)
-        numbers |= {"false_accept": round(float(decide(others, threshold).mean()), 4)}
+        numbers |= {"auroc": roc_auc(test_scores, anomaly_scores)}
+        numbers |= auroc_interval(test_scores, anomaly_scores, resamples=options.resamples, rng=rng)
+        numbers |= {"false_accept": round(float(decide(anomaly_scores, threshold).mean()), 4)}
     else:
         numbers |= {"reason": "there is no anomaly to test with"}
     return {
@@ -333,7 +343,7 @@ def _metrics(
 
 
 def _counts(data: LearningData, corrections: Corrections, *, tested: int) -> dict[str, int]:
-    """Return part -> number of images; training images may have tested the model."""
+    """Return part -> number of images; `tested` is used if the data has no test part."""
     sizes = {
         name.rpartition("/")[0]: len(array)
         for name, array in data.arrays.items()
@@ -345,7 +355,7 @@ def _counts(data: LearningData, corrections: Corrections, *, tested: int) -> dic
 
 
 def _trained_on(old: Bundle, bundle: Bundle) -> TrainedOn:
-    """Return what the model was trained on: the reviewed images of all reviews are counted."""
+    """Return the description of the training data, with the number of all reviewed images."""
     images = dict(bundle.manifest.trained_on.images)
     images["reviewed_ours"] += old.manifest.trained_on.images.get("reviewed_ours", 0)
     return old.manifest.trained_on.model_copy(update={"images": images})
@@ -354,16 +364,16 @@ def _trained_on(old: Bundle, bundle: Bundle) -> TrainedOn:
 def _training(
     old: Bundle, data: LearningData, arrays: Arrays, corrections: Corrections
 ) -> dict[str, np.ndarray]:
-    """Return the training images that pages show: those of the old model, and the reviewed ones."""
-    shown = data.arrays[SHOWN]
-    training = {name: array[shown] for name, array in arrays.items()}
-    pictures, ours = dict(old.arrays["training"]), corrections.pixels[corrections.labels >= 0]
-    if len(ours):
-        for name, added in packed(ours).items():
+    """Return the training images for pages: those of the old model, and the reviewed images."""
+    rows = data.arrays[SHOWN]
+    training = {name: array[rows] for name, array in arrays.items()}
+    pictures, reviewed = dict(old.arrays["training"]), corrections.pixels[corrections.labels >= 0]
+    if len(reviewed):
+        for name, added in packed(reviewed).items():
             start = len(pictures["photos"]) if name == "photo_ends" else 0
             pictures[f"new {name}"] = np.concatenate(
                 [pictures[name], added + added.dtype.type(start)]
             )
-        for name in packed(ours[:1]):
+        for name in packed(reviewed[:1]):
             pictures[name] = pictures.pop(f"new {name}")
     return pictures | training

@@ -1,12 +1,12 @@
-"""review.csv: what a person said of images. The gallery saves it; a person may write one, too.
+"""Read review.csv, a person's answers about images, saved by the gallery or written by hand.
 
     path,belongs,class,model,folder
     monday/1.jpg,True,kitchen,5c0f…,photos/new
     monday/2.jpg,False,,5c0f…,photos/new
 
-`path` is exact, as `belong.runtime.text.exact` writes it, relative to `folder`. `model` is the
-SHA-256 of the manifest of the model whose verdicts the person saw. `folder` may be left out where
-`belong learn --images` names it.
+`path` is relative to `folder`, and escaped by `belong.runtime.text.exact`. `model` is the SHA-256
+of the manifest of the model whose verdicts the person saw. `folder` is optional with
+`belong learn --images`.
 """
 
 import difflib
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COLUMNS = ("path", "belongs", "class", "model")
-LEAST_NEW = 10  # images of a new class: of fewer, neither its mean nor its spread is known
+LEAST_NEW = 10  # minimum number of images of a new class, to estimate its mean and covariance
 NOT_MINE = ""
 
 
@@ -34,9 +34,9 @@ class Review:
     """The answers of a review file.
 
     Attributes:
-        folder: of the images; empty if the paths stand by themselves.
+        folder: of the images; empty if the paths have no common folder.
         answers: path -> the name of a class, or "" for an image that does not belong.
-        new_classes: the names that the model does not know, sorted.
+        new_classes: sorted names of the classes that the model lacks.
     """
 
     folder: str
@@ -54,14 +54,15 @@ def read_review(
     """Read the answers of a review file.
 
     Args:
-        path: of the file.
-        digest: of the model's manifest.
+        path: of the review file.
+        digest: SHA-256 of the model's manifest.
         class_names: of the model.
-        folder: of the images; None: the one that the file names.
+        folder: of the images; None: the folder in the review file.
 
     Raises:
-        InputError: the file is missing, empty or no table; it is of another model; an answer makes
-            no sense, or there are two for one image; an image is not there; a new class has few.
+        InputError: the file is missing, empty or no table; its answers are about another model; an
+            answer is invalid, or an image has two answers; an image is missing; a new class has too
+            few images.
     """
     name = printable(path)
     if not path.is_file():
@@ -77,11 +78,12 @@ def read_review(
         )
     if table.empty:
         raise InputError(f"{name}: has no row; expected an answer for at least one image")
-    others = sorted(set(table["model"]) - {digest})
-    if others:
+    other_models = sorted(set(table["model"]) - {digest})
+    if other_models:
         raise InputError(
-            f"{name}: its answers are about the verdicts of another model ({others[0][:12]}); "
-            f"expected those of {digest[:12]}: score the images with this model and review them"
+            f"{name}: its answers are about the verdicts of another model "
+            f"({other_models[0][:12]}); expected those of {digest[:12]}: score the images with "
+            f"this model and review them"
         )
     top = _folder(name, table.get("folder"), folder)
     answers: dict[str, str] = {}
@@ -91,8 +93,8 @@ def read_review(
         file = _file(f"{name}: row {row}", text, top)
         if answers.setdefault(file, answer) != answer:
             raise InputError(
-                f"{name}: row {row}: {printable(file)}: has two answers, {_said(answers[file])} "
-                f"and {_said(answer)}; expected one"
+                f"{name}: row {row}: {printable(file)}: has two answers, "
+                f"{_in_words(answers[file])} and {_in_words(answer)}; expected one"
             )
     return Review(top, answers, _new_classes(name, answers, class_names))
 
@@ -104,8 +106,10 @@ def _folder(name: str, column: "pd.Series[str] | None", folder: Path | None) -> 
         return str(folder)
     folders = sorted(set(column)) if column is not None else []
     if len(folders) != 1:
-        got = "none" if not folders else f"{len(folders)}"
-        raise InputError(f"{name}: names {got} for the folder; expected one, or --images FOLDER")
+        folder_count = "none" if not folders else f"{len(folders)}"
+        raise InputError(
+            f"{name}: names {folder_count} for the folder; expected one, or --images FOLDER"
+        )
     top = from_exact(folders[0])
     if top and not Path(top).is_dir():
         raise InputError(
@@ -126,7 +130,7 @@ def _answer(where: str, belongs: str, label: str) -> str:
 
 
 def _file(where: str, text: str, top: str) -> str:
-    """Return a path of an image that is there; a person may have written it as it is."""
+    """Return the path of an existing image, written with or without escapes."""
     for file in (from_exact(text), text):
         normal = os.path.normpath(file) if file and "\0" not in file else ""
         if normal and Path(top, normal).is_file():
@@ -140,13 +144,13 @@ def _new_classes(name: str, answers: dict[str, str], class_names: Sequence[str])
     new = sorted(counts.keys() - {NOT_MINE, *class_names})
     for label in new:
         if counts[label] < LEAST_NEW:
-            known = ", ".join(difflib.get_close_matches(label, class_names, cutoff=0.0))
+            similar = ", ".join(difflib.get_close_matches(label, class_names, cutoff=0.0))
             raise InputError(
                 f"{name}: class {label!r} is new and has {counted(counts[label], 'image')}; "
-                f"expected at least {LEAST_NEW}, or a class of the model, such as {known}"
+                f"expected at least {LEAST_NEW}, or a class of the model, such as {similar}"
             )
     return new
 
 
-def _said(answer: str) -> str:
+def _in_words(answer: str) -> str:
     return repr(answer) if answer else "not mine"

@@ -44,8 +44,8 @@ def run(arguments: argparse.Namespace) -> int:
             raise InputError(
                 "dvc is not installed; run pip install dvc configobj vl-convert-python"
             )
-        outputs, others = pipeline.verify(folder, whole_cache=arguments.whole_cache)
-        files, findings = files + outputs, [*findings, *others]
+        outputs, output_findings = pipeline.verify(folder, whole_cache=arguments.whole_cache)
+        files, findings = files + outputs, [*findings, *output_findings]
     elif not has_model:
         raise InputError(
             f"{printable(folder)}: expected the folder of a pipeline, with {dvc_lock.NAME}, or "

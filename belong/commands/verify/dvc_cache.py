@@ -18,10 +18,10 @@ def cache_of(root: Path) -> Path:
     from dvc.config import Config, ConfigError  # imported here: `--help` does not need it
 
     try:
-        where = Config(str(root / ".dvc")).get("cache", {}).get("dir")
+        folder = Config(str(root / ".dvc")).get("cache", {}).get("dir")
     except ConfigError as error:
         raise InputError(f"{root / '.dvc'}: {' '.join(str(error).split())}") from None
-    return (root / ".dvc" / "cache" if where is None else Path(where)) / "files" / "md5"
+    return (root / ".dvc" / "cache" if folder is None else Path(folder)) / "files" / "md5"
 
 
 def kept_for(cache: Path, md5: str) -> list[Path]:

@@ -120,13 +120,13 @@ def cut_off(lock: Path, former: str) -> IntegrityError | None:
     except (IntegrityError, OSError):
         return None
     now = _stages(lock)
-    lost = [
+    missing = [
         name
         for name, stage in before.items()
         if (definition := stages.get(name.partition("@")[0]))
         and _outs(now.get(name, {})) < min(_outs(stage), _count(definition.get("do", definition)))
     ]
-    return _damaged(lock, f"cut off: {', '.join(lost)} missing") if lost else None
+    return _damaged(lock, f"cut off: {', '.join(missing)} missing") if missing else None
 
 
 def _outs(locked: dict[str, Any]) -> int:

@@ -20,14 +20,14 @@ def verify(folder: Path) -> tuple[int, list[Finding]]:
     path = folder / NAME
     if not path.is_file():
         raise InputError(f"{printable(path)}: expected the manifest of a model, got no file")
-    stored = {folder / name: file for name, file in Manifest.read(path).files.items()}
-    sums = digests(stored, "sha256")
+    files = {folder / name: file for name, file in Manifest.read(path).files.items()}
+    sums = digests(files, "sha256")
     findings = [
         Finding(printable(path), _wrong(path, file.bytes), AGAIN)
-        for path, file in stored.items()
+        for path, file in files.items()
         if sums[path] != file.sha256
     ]
-    return len(stored) + 1, findings
+    return len(files) + 1, findings
 
 
 def _wrong(path: Path, size: int) -> str:

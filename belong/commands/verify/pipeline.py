@@ -27,7 +27,7 @@ SHOWN = 3  # files of a folder in a message
 
 
 @dataclass(frozen=True)
-class Seen:
+class Checksums:
     """The checksums of all files.
 
     Attributes:
@@ -55,17 +55,21 @@ def verify(root: Path, *, whole_cache: bool) -> tuple[int, list[Finding]]:
         IntegrityError: a dvc.lock is damaged.
         InputError: DVC's configuration is damaged.
     """
-    known, cache = outputs(root), cache_of(root)
+    all_outputs, cache = outputs(root), cache_of(root)
     copies = {output: [path for path in kept_for(cache, output.md5) if path.exists()]
-              for output in known}  # fmt: skip
+              for output in all_outputs}  # fmt: skip
     cached = {path for paths in copies.values() for path in paths}
-    others = (
+    other_files = (
         {path for path in cache.glob("??/*") if path.is_file()} - cached if whole_cache else set()
     )
-    files = {path for output in known for path in _files(root / output.path)}
-    sums = digests(sorted(cached | others | files), "md5")
-    seen = Seen(root, sums, {path for path in cached | others if sums[path] != name_of(path)})
-    findings = [finding for output in known if (finding := _finding(output, cache, seen))]
+    files = {path for output in all_outputs for path in _files(root / output.path)}
+    sums = digests(sorted(cached | other_files | files), "md5")
+    checksums = Checksums(
+        root, sums, {path for path in cached | other_files if sums[path] != name_of(path)}
+    )
+    findings = [
+        finding for output in all_outputs if (finding := _finding(output, cache, checksums))
+    ]
     findings += [
         Finding(f"{stage}: {root / NAME}", "is cut off, or the stage has not been run",
                 " && ".join([*_steps(root), f"dvc repro {shlex.quote(stage)}"]))
@@ -74,19 +78,19 @@ def verify(root: Path, *, whole_cache: bool) -> tuple[int, list[Finding]]:
     findings += [
         Finding(f"DVC's cache: {printable(path)}", "is altered (a file of another run)",
                 f"rm -f {_quoted([path])}")
-        for path in sorted(seen.spoiled - cached)
+        for path in sorted(checksums.spoiled - cached)
     ]  # fmt: skip
     return len(sums), findings
 
 
-def _finding(output: Output, cache: Path, seen: Seen) -> Finding | None:
+def _finding(output: Output, cache: Path, checksums: Checksums) -> Finding | None:
     copies = kept_for(cache, output.md5)
-    spoiled = sorted(seen.spoiled.intersection(copies))
-    listing = members(copies[0]) if copies[0] not in seen.spoiled else None
-    mismatch = _mismatch(output, listing, seen)
+    spoiled = sorted(checksums.spoiled.intersection(copies))
+    listing = members(copies[0]) if copies[0] not in checksums.spoiled else None
+    mismatch = _mismatch(output, listing, checksums)
     if not mismatch and not spoiled:
         return None
-    steps = _steps(seen.root)
+    steps = _steps(checksums.root)
     if spoiled:
         steps.append(f"rm -f {_quoted(spoiled)}")
     if mismatch and mismatch != MISSING:
@@ -98,8 +102,8 @@ def _finding(output: Output, cache: Path, seen: Seen) -> Finding | None:
     else:
         steps.append(f"dvc repro {shlex.quote(output.stage)}")
     in_cache = "its copy in DVC's cache is altered" if spoiled else ""
-    what = ", and ".join(text for text in (mismatch, in_cache) if text)
-    return Finding(f"{output.stage}: {output.path}", what, " && ".join(steps))
+    text_of_finding = ", and ".join(text for text in (mismatch, in_cache) if text)
+    return Finding(f"{output.stage}: {output.path}", text_of_finding, " && ".join(steps))
 
 
 def _steps(root: Path) -> list[str]:
@@ -110,17 +114,17 @@ def _steps(root: Path) -> list[str]:
 MISSING = "is missing"
 
 
-def _mismatch(output: Output, listing: dict[str, str] | None, seen: Seen) -> str:
+def _mismatch(output: Output, listing: dict[str, str] | None, checksums: Checksums) -> str:
     """Return how an output differs from dvc.lock; empty if it matches.
 
     `listing` has the files of a folder with their checksums, if the cache has them.
     """
-    path = seen.root / output.path
+    path = checksums.root / output.path
     if not path.exists():
         return MISSING
     if not output.md5.endswith(FOLDER):
-        return "" if seen.sums.get(path) == output.md5 else "is altered"
-    sums = {file.relative_to(path).as_posix(): seen.sums[file] for file in _files(path)}
+        return "" if checksums.sums.get(path) == output.md5 else "is altered"
+    sums = {file.relative_to(path).as_posix(): checksums.sums[file] for file in _files(path)}
     if hashlib.md5(listing_bytes(sums), usedforsecurity=False).hexdigest() + FOLDER == output.md5:
         return ""
     if listing is None:

@@ -40,7 +40,7 @@ def pull(root: Path) -> int:
 
     for name in ("dvc", "dvc_data", "dvc_objects"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    needed = {output.path for output in outputs(root)}
+    output_paths = {output.path for output in outputs(root)}
     downloaded, missing = 0, list[str]()
     try:
         with Repo(str(root)) as repo:
@@ -50,7 +50,7 @@ def pull(root: Path) -> int:
             repo.checkout()
     except CheckoutError as error:
         paths = [os.path.relpath(path, root) for path in error.target_infos]
-        missing = sorted(needed.intersection(paths))
+        missing = sorted(output_paths.intersection(paths))
     except DvcException as error:
         raise InputError(f"dvc: {' '.join(str(error).split())}") from None
     if missing:

@@ -1,9 +1,9 @@
-"""Test whether the classes of new images have their usual shares.
+"""Test whether the predicted classes of new images have their usual shares.
 
-It raises no alarm: a new mix of classes breaks no promise by itself, and says where to look. Beside
-the calibration images, whose predicted classes the model of `belong fit` keeps, the chance of a mix
-that differs as much is exact: the images of both are shuffled (a permutation test of chi-square,
-at a single look).
+The result raises no alarm, as another mix of classes violates no guarantee; it is a hint for
+diagnosis. New images are compared with the calibration images, whose predicted classes a model of
+`belong fit` contains, by a permutation test with the chi-square statistic. Its p-value is exact for
+a single test, and not valid for repeated tests.
 """
 
 from collections.abc import Sequence
@@ -26,8 +26,9 @@ class ClassMix:
 
     Attributes:
         name: the class whose share differs most.
-        share, usual: its share of the new images, and of the calibration images.
-        p_value: the chance of a mix that differs as much, at a single look.
+        share: share of the class among the new images.
+        usual: share of the class among the calibration images.
+        p_value: probability of a mix that differs as much by chance, for a single test.
     """
 
     name: str
@@ -46,19 +47,22 @@ def usual_classes(folder: Path, manifest: Manifest) -> np.ndarray | None:
 
 
 def class_mix(classes: Sequence[str], usual: np.ndarray, *, rng: np.random.Generator) -> ClassMix:
-    """Compare the predicted classes of new images with those of the calibration images (n,).
+    """Compare the predicted classes of new images with those of the calibration images.
 
-    `rng` shuffles.
+    Args:
+        classes: m, of the new images.
+        usual: (n,), of the calibration images.
+        rng: draws the permutations.
     """
-    every = np.concatenate([usual, np.asarray(classes, object)])
-    names, both = np.unique(every, return_inverse=True)
+    pooled = np.concatenate([usual, np.asarray(classes, object)])
+    names, both = np.unique(pooled, return_inverse=True)
     n, m = len(usual), len(classes)
     total = np.bincount(both, minlength=len(names))
     new = np.bincount(both[n:], minlength=len(names))
-    drawn = rng.multivariate_hypergeometric(total, m, size=DRAWS, method="marginals")
+    permuted = rng.multivariate_hypergeometric(total, m, size=DRAWS, method="marginals")
     expected = total * m / (n + m)
     statistic, by_chance = (
-        ((counts - expected) ** 2 / expected).sum(axis=-1) for counts in (new, drawn)
+        ((counts - expected) ** 2 / expected).sum(axis=-1) for counts in (new, permuted)
     )
     at_least = int((by_chance >= statistic - 1e-9).sum())
     shares, before = new / m, (total - new) / n

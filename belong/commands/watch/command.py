@@ -1,4 +1,4 @@
-"""Parse `belong watch FOLDER ...`: test whether the rejection rate still keeps its limit."""
+"""Parse `belong watch FOLDER ...`: test whether images are rejected as often as promised."""
 
 import argparse
 from pathlib import Path

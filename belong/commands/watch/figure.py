@@ -1,4 +1,4 @@
-"""Draw a stream over time: the rate in its band, and the evidence that it has left it."""
+"""Draw the rejection rate of a stream over time with its band, and the evidence of a drift."""
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
@@ -9,9 +9,9 @@ from belong.reporting.figures import STYLE
 from belong.reporting.palette import ANOMALY, NORMAL, WEAK
 
 
-def over_time(seen: StreamAnalysis, *, alpha: float) -> Figure:
-    """Draw the share of rejected images by blocks, and the evidence of all and of five classes."""
-    table = seen.blocks
+def over_time(analysis: StreamAnalysis, *, alpha: float) -> Figure:
+    """Draw the rejection rate by block, and the evidence of all images and of five classes."""
+    table = analysis.blocks
     whole = table[table["class"] == ""]
     middles = (whole["first"] + whole["last"]) / 2
     outside = (whole["rate"] < whole["expected_low"]) | (whole["rate"] > whole["expected_high"])
@@ -34,7 +34,7 @@ def over_time(seen: StreamAnalysis, *, alpha: float) -> Figure:
         rates.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
 
         evidence.plot(whole["last"], whole["evidence"], color="black", linewidth=2, label="all")
-        for name, color in zip(seen.classes.index, WEAK, strict=False):
+        for name, color in zip(analysis.classes.index, WEAK, strict=False):
             class_rows = table[table["class"] == name]
             evidence.plot(
                 class_rows["last"],
@@ -44,16 +44,20 @@ def over_time(seen: StreamAnalysis, *, alpha: float) -> Figure:
                 label=str(name),
             )
         evidence.axhline(
-            seen.limit, color="black", linestyle="--", linewidth=0.8, label="alarm, all"
+            analysis.limit, color="black", linestyle="--", linewidth=0.8, label="alarm, all"
         )
         evidence.axhline(
-            seen.class_limit, color="#777777", linestyle="--", linewidth=0.8, label="alarm, a class"
+            analysis.class_limit,
+            color="#777777",
+            linestyle="--",
+            linewidth=0.8,
+            label="alarm, a class",
         )
         evidence.set(xlabel="image, in the order of time", ylabel="evidence (log10)")
-        if seen.drift is not None:
+        if analysis.drift is not None:
             for axes in (rates, evidence):
                 axes.axvline(
-                    seen.drift.begun + 1,
+                    analysis.drift.begun + 1,
                     color=ANOMALY,
                     linewidth=0.8,
                     linestyle=":",

@@ -1,6 +1,6 @@
 """Read the inputs of `belong watch`: predictions, a folder with predictions, or images.
 
-Images are scored as `belong score` does it, and put into the order of time.
+Images are scored as by `belong score`, and sorted by time.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ from belong.runtime.errors import InputError, TooManyBadFilesError
 from belong.runtime.storage import load_csv
 from belong.runtime.text import on_stderr, printable
 
-# What a look leaves in a folder; the picture may lie beside predictions, and is none of the images.
+# Output files. A picture beside predictions does not count as an input image.
 TABLE, PICTURE = "watch.csv", "watch.png"
 Reasons = list[tuple[str, str]]  # (path, reason) of files that cannot be read
 
@@ -53,11 +53,11 @@ def look(path: Path, *, follow_links: bool = False) -> Path | Incoming:
         ) from None
     if not table.exists():
         return incoming
-    others = [file for file in incoming.files if file != PICTURE]
-    if others:
+    images = [file for file in incoming.files if file != PICTURE]
+    if images:
         raise InputError(
             f"{name}: expected a folder of images or the file {printable(table)}, got a folder of "
-            f"both; one of the images is {printable(others[0])}"
+            f"both; one of the images is {printable(images[0])}"
         )
     return table
 
@@ -65,21 +65,22 @@ def look(path: Path, *, follow_links: bool = False) -> Path | Incoming:
 def scored(
     incoming: Incoming, model: Model, out: Path | None, options: ScoringOptions
 ) -> tuple[pd.DataFrame, Reasons]:
-    """Score images; return their predictions in the order of the files' times, and the unreadable.
+    """Score images; return their predictions, sorted by file time, and the unreadable files.
 
-    Without `out` nothing is kept.
+    Without `out` no file is written.
 
     Raises:
-        InputError: as `score_files`; TooManyBadFilesError: no image can be read.
-        KeyboardInterrupt: says what of it is kept.
+        InputError: as in `score_files`.
+        TooManyBadFilesError: no image can be read.
+        KeyboardInterrupt: with the progress in its message.
     """
     source = printable(incoming.top)
-    # Before they are scored: what goes away meanwhile is then one that cannot be read.
+    # Read before scoring: a file that is deleted meanwhile then counts as unreadable.
     times = {file: _changed(incoming.path(file)) for file in incoming.files}
-    if model.guarantee == PER_CLASS:  # one rate is watched, by one threshold
+    if model.guarantee == PER_CLASS:  # the test is about one rate, with one threshold
         options = replace(options, guarantee=MARGINAL)
-    read: list[str] = []  # not the names in the table: two may be printed alike
-    with _kept(out, source) as folder:
+    read: list[str] = []  # exact names; the table may print two names alike
+    with _output_folder(out, source) as folder:
         score_files(
             incoming, model, folder, options, source=source, say=on_stderr, finish=read.extend
         )
@@ -88,7 +89,7 @@ def scored(
 
 
 def _changed(path: Path) -> int:
-    """Return the time of a file's last change; of none, for it will not be read, 0."""
+    """Return a file's modification time; 0 for a file that cannot be read."""
     try:
         return path.stat().st_mtime_ns
     except (OSError, ValueError):
@@ -101,8 +102,8 @@ def _unreadable(folder: Path) -> Reasons:
 
 
 @contextmanager
-def _kept(out: Path | None, source: str) -> Iterator[Path]:
-    """Yield the folder for the tables; where none is wanted, one that is gone in the end."""
+def _output_folder(out: Path | None, source: str) -> Iterator[Path]:
+    """Yield the folder for the tables: `out`, or a temporary folder if it is None."""
     if out is not None:
         yield out
         return

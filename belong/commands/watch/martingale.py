@@ -1,15 +1,16 @@
 r"""Test a binary stream for a change of its rate, with a bound on false alarms.
 
-Somebody bets against the chances that hold as long as nothing has changed, at odds that are fair
-under them. Then the capital is a non-negative martingale that starts at 1, and by Ville's
-inequality it reaches 1/delta, ever, with a probability of at most delta: one may look after every
-image, and stop at any (Ville, Étude critique de la notion de collectif, 1939; Shafer, Testing by
-betting, 2021; Ramdas et al., Game-theoretic statistics and safe anytime-valid inference, 2023).
+The test bets against the probabilities of the null hypothesis, that nothing has changed, at odds
+that are fair under it. The capital is then a non-negative martingale that starts at 1. By Ville's
+inequality it ever reaches 1/delta with a probability of at most delta, so the test may be read
+after every image and stopped at any time (Ville, Étude critique de la notion de collectif, 1939;
+Shafer, Testing by betting, 2021; Ramdas et al., Game-theoretic statistics and safe anytime-valid
+inference, 2023).
 
-The capital is divided between bets of several sizes, and between all the places of the stream where
-a change may begin; what is set aside for a later place is not touched before. So a change after a
-million quiet images is found too (Vovk et al., Testing randomness online, 2021, reset a martingale
-for that; a sum over the starts keeps Ville's inequality).
+The capital is divided between bets of several sizes, and between all positions of the stream at
+which a change may begin. The capital for a later position is not used before it. A change after a
+million images without one is therefore detected, too. (Vovk et al., Testing randomness online,
+2021, reset a martingale for this purpose; a sum over the starts keeps Ville's inequality.)
 """
 
 from bisect import bisect_left, bisect_right, insort
@@ -17,25 +18,27 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# How many times the odds of a yes are as high after a change as before: less, or more.
+# Odds ratios of the bets: odds of a hit after a change, divided by the odds before it.
 ODDS = (1 / 4, 1 / 2, 3 / 2, 2.0, 4.0, 8.0)
 
 
 def pooled_chances(hits: np.ndarray, *, rank: int, n: int) -> np.ndarray:
-    """Return the chance of each yes, given those before it, if images are like n held-out ones.
+    """Return the probability of each hit, given the hits before it, under the null hypothesis.
 
-    A yes is a score above all but `rank` of n held-out scores. Given these, the images are drawn
-    at a rate that nobody knows; over the draws of both it is beta(rank, n + 1 - rank), if no two
-    scores tie, and the yeses follow Pólya's urn: rank of n + 1 balls say yes at first, and each
-    ball that is drawn is put back with another of its kind. The product of these chances is the
-    beta-binomial law that `conformal.promised_range` takes its quantiles from. That the same
-    held-out images judge the whole stream, which makes p-values dependent, is thus exactly
-    taken into account: over the draws of the held-out images, not given one unlucky draw.
+    A hit is a score that is among the `rank` highest of n held-out scores and itself. Under the
+    null hypothesis, new images come from the distribution of the held-out images. The hit rate is
+    unknown; over all draws of the held-out images it has the distribution
+    beta(rank, n + 1 - rank), if no two scores tie. The hits then follow a Pólya urn: rank of n + 1
+    balls stand for a hit at first, and each ball that is drawn is put back with another of its
+    kind. The product of these probabilities is the beta-binomial distribution whose quantiles
+    `conformal.promised_range` returns. The urn accounts exactly for the dependence of the p-values,
+    which all use the same held-out images; it averages over the draws of the held-out images, and
+    does not condition on one draw.
 
     Args:
-        hits: (n,) bool.
+        hits: (m,) bool.
         rank: 1..n.
-        n: held-out images.
+        n: number of held-out images.
     """
     before = np.concatenate([[0], np.cumsum(hits)[:-1]])
     return np.asarray((rank + before) / (n + 1 + np.arange(len(hits))))
@@ -46,7 +49,8 @@ def log_capital(hits: np.ndarray, chances: np.ndarray) -> np.ndarray:
 
     Args:
         hits: (n,) bool.
-        chances: (n,) or a number: of a yes, given all before, as long as nothing has changed.
+        chances: (n,) or a number: probability of a hit, given all images before, if nothing has
+            changed.
     """
     return capital_of(_gains(hits, chances))
 
@@ -54,11 +58,11 @@ def log_capital(hits: np.ndarray, chances: np.ndarray) -> np.ndarray:
 def capital_of(gains: np.ndarray) -> np.ndarray:
     """Return the logarithm of the capital after each image: (n,).
 
-    `gains` (k, n) are the logarithms of what each of k fair bets has gained since the first image.
+    `gains` (k, n) are the logarithms of the gains of k fair bets since the first image.
     """
     k, n = gains.shape
-    # The share 1/log(e + i) - 1/log(e + i + 1) begins to bet after i images: it falls hardly
-    # faster than 1/i, and the sum of all is 1.
+    # The share 1/log(e + i) - 1/log(e + i + 1) of the capital is bet from image i on. The shares
+    # sum to 1, and decrease only slightly faster than 1/i.
     later = 1 / np.log(np.e + np.arange(n + 1))
     shares = np.log(later[:-1] - later[1:])
     running = np.logaddexp.accumulate(shares - (gains - _steps(gains)), axis=1) + gains
@@ -67,24 +71,24 @@ def capital_of(gains: np.ndarray) -> np.ndarray:
 
 
 def begins(hits: np.ndarray, chances: np.ndarray) -> int:
-    """Return after how many images the bet would best have begun that has gained most."""
+    """Return the number of images before the best start of the bet with the highest gain."""
     return begins_of(_gains(hits, chances))
 
 
 def begins_of(gains: np.ndarray) -> int:
-    """Return after how many images the bet of (k, n) would best have begun that has gained most."""
+    """Return the best start, as `begins` does, from the log gains (k, n) of the bets."""
     before = gains - _steps(gains)
-    won = gains[:, -1:] - before
-    return int(np.unravel_index(np.argmax(won), won.shape)[1])
+    gain_from = gains[:, -1:] - before
+    return int(np.unravel_index(np.argmax(gain_from), gain_from.shape)[1])
 
 
 @dataclass(frozen=True)
 class Drift:
-    """When a rate changed, in places of the stream from 0 on.
+    """The change of a rate; positions in the stream count from 0.
 
     Attributes:
-        noticed: the image after which the capital had reached its limit.
-        begun: the image at which the winning bet would best have begun; an estimate.
+        noticed: the image at which the capital reached its limit.
+        begun: estimate of the image at which the rate changed: the best start of the winning bet.
     """
 
     noticed: int
@@ -97,11 +101,11 @@ def first_drift(
     """Return the drift at which the evidence first reaches the limit, if it ever does.
 
     Args:
-        hits: (n,) bool, what was bet on.
-        chances: (n,) of each hit, see `log_capital`.
-        evidence: (n,) log10 of the capital that the bets gave.
-        places: (n,) of these images in the whole stream.
-        limit: in the units of the evidence.
+        hits: (n,) bool, the outcomes of the bets.
+        chances: (n,) probability of each hit, see `log_capital`.
+        evidence: (n,) log10 of the capital of the bets.
+        places: (n,) positions of these images in the whole stream.
+        limit: in the unit of the evidence.
     """
     return drift_of(_gains(hits, chances), evidence, places, limit=limit)
 
@@ -118,10 +122,11 @@ def drift_of(
 
 
 def rank_p_values(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return for each value the share of it and all before that are as low; ties by lot.
+    """Return for each value its p-value among itself and all values before: (n,) -> (n,).
 
-    They are independent and uniform on 0..1 if the values are exchangeable, whatever their law
-    (Vovk et al., Testing exchangeability on-line, 2003).
+    The p-value is the share of values that are at most as high, with ties broken at random. If the
+    values are exchangeable, the p-values are independent and uniform on 0..1 (Vovk et al., Testing
+    exchangeability on-line, 2003).
 
     Args:
         values: (n,).
@@ -140,7 +145,7 @@ def rank_p_values(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _gains(hits: np.ndarray, chances: np.ndarray) -> np.ndarray:
-    """Return the logarithm of what each size of bet has gained since the first image: (k, n)."""
+    """Return the logarithm of the gain of each size of bet since the first image: (k, n)."""
     odds = np.array(ODDS)[:, None]
     fair = 1 + (odds - 1) * chances
     return np.asarray(np.cumsum(np.where(hits, np.log(odds), 0) - np.log(fair), axis=1))

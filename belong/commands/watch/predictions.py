@@ -12,7 +12,7 @@ from belong.runtime.storage import load_csv
 from belong.runtime.text import printable
 
 COLUMNS = ("path", "class", "belongs", "p_value")
-# p-values are written with six digits: so far they may be off, as a share.
+# Maximum relative rounding error of a p-value, which is written with six digits.
 ROUNDING = 1e-5
 
 
@@ -23,8 +23,8 @@ def read(path: Path) -> pd.DataFrame:
         Columns: `path`, `class`, `belongs` (bool) and `p_value` (float64).
 
     Raises:
-        InputError: the file is missing, no table, or has no row; a column is missing; a value is
-            not what it should be.
+        InputError: the file is missing, is no table, has no row or lacks a column; or a value is
+            invalid.
     """
     name = printable(path)
     if not path.is_file():
@@ -42,12 +42,12 @@ def read(path: Path) -> pd.DataFrame:
 
 
 def by_time(rows: pd.DataFrame, times: Sequence[int]) -> pd.DataFrame:
-    """Return the rows by the times of their images; those of one time stay in order."""
+    """Sort the rows by the times of their images; rows with equal times keep their order."""
     return rows.iloc[np.argsort(times, kind="stable")].reset_index(drop=True)
 
 
 def time_below(images: Path, path: str) -> int:
-    """Return when a file below the folder was last changed, in nanoseconds.
+    """Return the modification time of a file below the folder, in nanoseconds.
 
     Raises:
         InputError: there is no such file.
@@ -61,15 +61,16 @@ def time_below(images: Path, path: str) -> int:
 
 
 def rejected(rows: pd.DataFrame, *, alpha: float, n: int) -> np.ndarray:
-    """Return which images are rejected, as their p-values say: (m,) bool.
+    """Return which images are rejected, by their p-values: (m,) bool.
 
     Args:
         rows: as `read` returns them.
         alpha: the promised share of false rejects.
-        n: calibration images; their p-values are multiples of 1 / (n + 1).
+        n: number of calibration images; p-values are multiples of 1 / (n + 1).
 
     Raises:
-        InputError: the rows are of another alpha, or of another number of calibration images.
+        InputError: the rows were computed with another alpha or another number of calibration
+            images.
     """
     p_values = rows["p_value"].to_numpy()
     ranks = p_values * (n + 1)

@@ -1,28 +1,29 @@
 """Test whether new images are rejected as often as the calibration promises.
 
-Three questions; the chance that any is answered wrongly by bad luck is at most delta, however often
-one looks:
+Three tests run together. The probability that any of them raises a false alarm is at most delta,
+however often the results are read:
 
-- Has the rate left its band? The bets are against the law that the finite number of calibration
-  images gives (`pooled_chances`), at half of delta.
-- Do the scores still follow the law of the calibration scores? The bets are on low p-values, at a
-  quarter of delta (`score_law`): few calibration images say little of a small rate, and much of
-  their whole law.
-- Which class drifts? The promise holds for all classes together: one may well be rejected more
-  often than another from the start. So each predicted class is compared with its own past in the
-  stream (`rank_p_values`), at its share of the last quarter (Bonferroni). What is wrong with a
-  class from the first image on can only be found by the first two questions.
+- Has the rejection rate left its band? The bets are against the distribution of the rate for this
+  number of calibration images (`pooled_chances`), at half of delta.
+- Do the scores still follow the distribution of the calibration scores? The bets are on low
+  p-values, at a quarter of delta (`score_law`). Few calibration images determine a small rate
+  poorly, and their whole distribution much better.
+- Which class drifts? The guarantee holds for all classes together, and some classes may be rejected
+  more often than others from the start. Each predicted class is therefore compared with its own
+  past in the stream (`rank_p_values`), at its share of the last quarter of delta (Bonferroni). A
+  problem of a class that exists from the first image on is detected only by the first two tests.
 
-The second is not asked if the training images calibrate: models with fewer images have scored them,
-so their scores and those of new images follow slightly different laws.
+The second test is not run if the training images calibrate: models with fewer images have scored
+them, so their scores and those of new images have slightly different distributions.
 
-All take the images as exchangeable: of a stream that is sorted by class, and not by time, the
-first may say that it drifts. Where scores tie, fewer images are rejected than promised; then the
-bets on a higher rate lose, and those on a lower one may win.
+All tests assume exchangeable images: a stream that is sorted by class instead of time may raise a
+false alarm of the first test. If scores tie, fewer images are rejected than promised; the bets on a
+higher rate then lose, and those on a lower rate may win.
 
-In simulations with 5,999 calibration images, alpha 2.5 % and delta 1 %, half of the streams whose
-rate is 5 % from the start are noticed within 780 images, with 10 % within 120; after 2,000 quiet
-images it takes 1,220 and 210. Of quiet streams of 1,500 images 1 in 400 raises an alarm at 1 %.
+In simulations with 5,999 calibration images, alpha 2.5 % and delta 1 %, half of the streams with a
+rate of 5 % from the start raise an alarm within 780 images, and with 10 % within 120. If the rate
+changes after 2,000 images, this takes 1,220 and 210 images. Of unchanged streams of 1,500 images,
+1 in 400 raises a false alarm at delta 1 %.
 """
 
 import math
@@ -45,27 +46,28 @@ from belong.commands.watch.martingale import (
 )
 from belong.commands.watch.score_law import foreign_share, gains, ranks_of
 
-BLOCKS = 40  # of a stream, at most, to be shown over time
+BLOCKS = 40  # maximum number of blocks of a stream in tables and figures
 
 
 @dataclass(frozen=True)
 class StreamAnalysis:
-    """What a stream says.
+    """The results of the three tests on a stream of n images.
 
     Attributes:
-        expected: holds the share of rejected images in 19 of 20 streams of this length.
-        evidence: (n,) log10 of the capital after each image.
-        limit: the evidence at which the rate has left its band.
-        drift: of the rate of all images, if there is one.
-        law_evidence: (n,) log10 of the capital of the bets on the scores' law.
-        law_limit: the evidence at which the scores have left it; None if that is not tested.
-        law_drift: of the scores, if there is one.
-        foreign_share: of the images since the drift of the law, or of all: at least so many are
-            unlike the calibration images, by estimate.
-        classes: index: the predicted classes, those with the most evidence first; columns
-            `images`, `rejected`, `evidence` (the highest).
+        expected: range of the rejection rate of 19 in 20 streams of this length.
+        evidence: (n,) log10 of the capital of the bets on the rejection rate.
+        limit: the evidence at which the rejection rate has left its band.
+        drift: of the rejection rate, or None.
+        law_evidence: (n,) log10 of the capital of the bets on the distribution of the scores.
+        law_limit: the evidence at which the scores have another distribution; None if that is not
+            tested.
+        law_drift: of the distribution of the scores, or None.
+        foreign_share: estimated lower bound of the share of out-of-distribution images among
+            those since `law_drift`, or among all images.
+        classes: index: the predicted classes, by decreasing evidence; columns `images`,
+            `rejected`, `evidence` (the maximum).
         class_limit: the evidence at which a class drifts.
-        class_drifts: class -> its drift, in places of the whole stream.
+        class_drifts: class -> its drift, in positions of the whole stream.
         blocks: see `_blocks`.
     """
 
@@ -93,14 +95,14 @@ def analyze(
     rng: np.random.Generator,
     is_cross: bool = False,
 ) -> StreamAnalysis:
-    """Look at a stream of predictions.
+    """Analyze a stream of predictions.
 
     Args:
         rows: columns `class` and `p_value` of n images, in the order of time.
         rejected: (n,) bool.
-        alpha: promised share of the images that belong that is rejected.
-        n_calibration: images that set the threshold, enough to reject any at alpha.
-        delta: the chance of a false alarm.
+        alpha: promised false-rejection rate.
+        n_calibration: number of calibration images, at least `least_to_calibrate(alpha)`.
+        delta: probability of a false alarm.
         rng: breaks ties between p-values.
         is_cross: whether the training images calibrate, scored out of fold.
     """
@@ -112,7 +114,7 @@ def analyze(
     chances = pooled_chances(rejected, rank=rank, n=n_calibration)
     evidence = log_capital(rejected, chances) / math.log(10)
     limit = math.log10(2 / delta)
-    every = np.arange(len(rows))
+    positions = np.arange(len(rows))
 
     names, p_values = rows["class"].to_numpy(str), rows["p_value"].to_numpy()
     places = {str(name): np.flatnonzero(names == name) for name in np.unique(names)}
@@ -121,14 +123,14 @@ def analyze(
     law_evidence = capital_of(law_gains) / math.log(10)
     law_drift = None
     if not is_cross:
-        law_drift = drift_of(law_gains, law_evidence, every, limit=law_limit)
+        law_drift = drift_of(law_gains, law_evidence, positions, limit=law_limit)
     class_limit = law_limit + math.log10(len(places))
     of_class, drifts = {}, {}
     for name, rows_of_class in places.items():
         hits = rank_p_values(p_values[rows_of_class], rng) <= alpha
-        own_chances = np.full(len(rows_of_class), alpha)
-        of_class[name] = log_capital(hits, own_chances) / math.log(10)
-        drift = first_drift(hits, own_chances, of_class[name], rows_of_class, limit=class_limit)
+        class_chances = np.full(len(rows_of_class), alpha)
+        of_class[name] = log_capital(hits, class_chances) / math.log(10)
+        drift = first_drift(hits, class_chances, of_class[name], rows_of_class, limit=class_limit)
         if drift is not None:
             drifts[name] = drift
     classes = pd.DataFrame(
@@ -144,7 +146,7 @@ def analyze(
         expected=promised_range(len(rows)),
         evidence=evidence,
         limit=limit,
-        drift=first_drift(rejected, chances, evidence, every, limit=limit),
+        drift=first_drift(rejected, chances, evidence, positions, limit=limit),
         law_evidence=law_evidence,
         law_limit=None if is_cross else law_limit,
         law_drift=law_drift,
@@ -164,14 +166,14 @@ def _blocks(
     *,
     promised_range: Callable[[int], tuple[float, float]],
 ) -> pd.DataFrame:
-    """Divide a stream of n images into at most 40 blocks of the same length.
+    """Divide a stream of n images into at most `BLOCKS` blocks of equal length.
 
-    `names` (n,) are the predicted classes; `of_class` has the evidence of each on its own images;
-    `promised_range` returns the range of the rate, of a number of images.
+    `names` (n,) are the predicted classes; `of_class` is class -> evidence on its images;
+    `promised_range` returns the expected range of the rate for a number of images.
 
     Returns:
-        A row for each block, and for each class in it, with the columns of
-        `belong.commands.watch.watch.WatchResult.to_pandas`; of a class nothing is expected.
+        A row for each block, and for each class in a block, with the columns of
+        `belong.commands.watch.watch.WatchResult.to_pandas`. The expected range of a class is empty.
     """
     edges = np.linspace(0, len(names), min(BLOCKS, len(names)) + 1).astype(int)
     rows = []
@@ -182,14 +184,14 @@ def _blocks(
         band = {"expected_low": low, "expected_high": high}
         rows.append(whole | ends | band | {"evidence": evidence[last - 1]})
         for name, capital in of_class.items():
-            is_own = names[:last] == name
+            is_of_class = names[:last] == name
             class_values = {
                 "class": name,
-                "images": is_own[first:].sum(),
-                "rejected": (is_own & rejected[:last])[first:].sum(),
+                "images": is_of_class[first:].sum(),
+                "rejected": (is_of_class & rejected[:last])[first:].sum(),
             }
             if class_values["images"]:
-                rows.append(class_values | ends | {"evidence": capital[is_own.sum() - 1]})
+                rows.append(class_values | ends | {"evidence": capital[is_of_class.sum() - 1]})
     table = pd.DataFrame(rows)
     table["rate"] = table["rejected"] / table["images"]
     columns = ["class", "first", "last", "images", "rejected", "rate", *band, "evidence"]

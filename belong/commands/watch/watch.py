@@ -31,22 +31,23 @@ from belong.runtime.errors import InputError
 from belong.runtime.storage import save_csv, whole_file
 from belong.runtime.text import printable
 
-MOST_IMAGES = 10**15  # that calibrate
-SEED = 0  # breaks ties between p-values: the same input gives the same answer
+MOST_IMAGES = 10**15  # maximum number of calibration images
+SEED = 0  # for breaking ties between p-values: equal inputs give equal results
 
 
 @dataclass(frozen=True)
 class WatchResult:
-    """The answer of `belong.watch`.
+    """The result of `belong.watch`.
 
     Attributes:
         images: a row for each of n images, in the order of time; columns `path`, `class`,
             `belongs`, `p_value`.
         rejected: (n,) bool.
-        analysis: the rate, its evidence and its drift, of all images and of each class.
-        unreadable: (path, reason) of files that are no part of the stream.
-        output: the folder of the tables, if any were written.
-        mix: how the predicted classes differ from the usual ones, if the model knows these.
+        analysis: rejection rate, evidence and drift of all images and of each class.
+        unreadable: (path, reason) of unreadable files, which are no part of the stream.
+        output: the folder of the tables, or None.
+        mix: comparison of the predicted classes with those of the calibration images; None if the
+            model does not contain them.
     """
 
     images: pd.DataFrame
@@ -58,13 +59,13 @@ class WatchResult:
 
     @property
     def is_within(self) -> bool:
-        """Whether the rate and the scores are as promised, and no class drifts."""
-        seen = self.analysis
-        return seen.drift is None and seen.law_drift is None and not seen.class_drifts
+        """Whether neither the rejection rate, the scores nor a class drifts."""
+        analysis = self.analysis
+        return analysis.drift is None and analysis.law_drift is None and not analysis.class_drifts
 
     @property
     def text(self) -> str:
-        """The answer in some lines, as `belong watch` prints it."""
+        """The result in several lines, as `belong watch` prints it."""
         p_values = self.images["p_value"].to_numpy()
         lines = [text(self.analysis, self.images["path"].to_list(), self.rejected, p_values)]
         if self.mix is not None:
@@ -77,8 +78,8 @@ class WatchResult:
         """Return the stream in blocks over time: the table watch.csv.
 
         Columns: `class` (empty for all images), `first` and `last` (images, from 1 on), `images`,
-        `rejected`, `rate` (0..1), `expected_low` and `expected_high` (hold the rate in 19 of 20
-        blocks), `evidence` (log10).
+        `rejected`, `rate` (0..1), `expected_low` and `expected_high` (range of the rate in 19 of
+        20 blocks), `evidence` (log10).
 
         Example:
             >>> table = belong.watch("predictions", model="model").to_pandas()
@@ -102,25 +103,24 @@ def watch(
     """Test whether new images are still rejected as often as the model promised.
 
     Args:
-        images: new images in a folder, which are scored, in the order of their files' times; or
-            the output of `belong score`: its folder, or predictions.csv; several in the order of
-            time.
+        images: a folder of new images, which are scored and sorted by file time; or outputs of
+            `belong score` (folders, or predictions.csv) in the order of time.
         model: the model that scores, or has scored, the images; or its folder.
-        alpha: without a model: the promised share of false rejects, between 0 and 1.
-        n_calibration: without a model: the held-out images that set its threshold.
-        images_folder: the folder of the images of predictions: sort by their files' times.
-        delta: chance of a false alarm, however often one looks, between 0 and 1.
-        output: folder for watch.csv and watch.png; for images that are scored, also for
-            predictions.csv, unreadable.csv and summary.json. None writes nothing.
-        device: "cpu", "cuda", or "auto" for a GPU if there is one, where `model` is a folder.
-        options: how new images are scored.
+        alpha: promised false-rejection rate, between 0 and 1; only without `model`.
+        n_calibration: number of calibration images; only without `model`.
+        images_folder: folder of the predicted images: sort the predictions by file time.
+        delta: probability of a false alarm, however often the result is read, between 0 and 1.
+        output: folder for watch.csv and watch.png, and for predictions.csv, unreadable.csv and
+            summary.json of new images. None writes nothing.
+        device: "cpu", "cuda", or "auto" for a GPU if there is one; for a `model` in a folder.
+        options: options for the scoring of new images.
 
     Returns:
-        The answer; `is_within` is False if the rate has left its band, the scores have left their
-        law, or a class drifts.
+        The result; `is_within` is False if the rejection rate has left its band, the scores have
+        another distribution, or a class drifts.
 
     Raises:
-        InputError: an input cannot be watched, or does not fit the model.
+        InputError: an input is invalid, or does not fit the model.
         TooManyBadFilesError: no image of a folder can be read.
         IntegrityError: the model is damaged.
 
@@ -153,7 +153,7 @@ def watch(
     read = {one: predictions.read(one) for one in inputs if isinstance(one, Path)}
     uploads, unreadable = pd.DataFrame(), Reasons()
     if new:
-        for rows in read.values():  # a mistake in what was scored before is answered at once
+        for rows in read.values():  # report an error in earlier predictions before scoring
             reject(rows)
         loaded = model if isinstance(model, Model) else load_model(model or "", device=device)
         uploads, unreadable = scored(new[0], loaded, to, options)
@@ -173,7 +173,7 @@ def watch(
         is_cross=is_cross,
     )
     if to is not None:
-        from belong.commands.watch.figure import over_time  # not at the top: it brings matplotlib
+        from belong.commands.watch.figure import over_time  # imported here: it needs matplotlib
 
         save_csv(to / TABLE, analysis.blocks)
         with whole_file(to / PICTURE) as part:
@@ -238,7 +238,7 @@ def _promise_of_model(model: ImagePath | Model) -> tuple[float, int, bool]:
     manifest = Manifest.read(path)
     if manifest.threshold_from != "calibrated":
         raise InputError(f"{path}: expected a calibrated threshold, got that of the paper")
-    # The share of rejected p-values; for "per-class", under the threshold of all classes.
+    # The rejected share of p-values; for "per-class" this is the threshold of all classes.
     n, alpha = manifest.n_calibration, manifest.alpha
     if manifest.guarantee == CONDITIONAL:
         alpha = rejectable(n, alpha, CONDITIONAL) / (n + 1)

@@ -1,7 +1,7 @@
 """Wrap a network without its classifier, which maps each image to one vector.
 
-The networks are timm's (Wightman, PyTorch Image Models, https://github.com/huggingface/
-pytorch-image-models), or a person's own module.
+The networks are those of timm (Wightman, PyTorch Image Models, https://github.com/huggingface/
+pytorch-image-models), or the user's module.
 """
 
 import copy
@@ -22,31 +22,31 @@ from belong.models.inference import check_dtype, for_inference
 from belong.runtime.errors import InputError
 from belong.runtime.storage import load_arrays
 
-# EfficientNet halves the side five times; below 33 px one pixel is left, which has no spread.
+# EfficientNet halves the side five times; below 33 px one pixel remains, which has no variance.
 LEAST_SIDE_PX = 33
 
 
 class Backbone(Stored):
     """A network without its classifier; the arrays have timm's names.
 
-    Of each image it makes one vector: the channels of an early and a middle stage, averaged over
-    the image, and what the network hands to its classifier. Averages, as Lee et al. (2018,
-    https://arxiv.org/abs/1807.03888) take them: a Gaussian for each class of whole maps would need
-    more images than there are. Of EfficientNet-B0 and Lite0 these are 24 channels at a quarter of
-    the image's side (edges and colors), 112 at a sixteenth (parts of things), and 1280.
+    It maps each image to one vector, the embedding: the channels of an early and of a middle stage,
+    averaged over the image, and the inputs of the removed classifier. Averages are used as in Lee
+    et al. (2018, https://arxiv.org/abs/1807.03888), as a Gaussian per class on whole maps would
+    need too many images. In EfficientNet-B0 and Lite0 these are 24 channels at a quarter of the
+    image's side (edges and colors), 112 at a sixteenth (parts of objects), and 1280.
 
     Attributes:
-        card: what it is.
+        card: description of the network.
         trunk: the network.
-        dtype: of its weights.
+        dtype: type of the weights.
     """
 
     pixel_mean: Tensor
     pixel_std: Tensor
-    trunk: Any  # a module with the methods of timm's, which have no types
+    trunk: Any  # a module with timm's methods, which have no types
 
     def __init__(self, card: BackboneCard, trunk: nn.Module | None = None) -> None:
-        """Build the network, with weights that are drawn at random, or take the module `trunk`."""
+        """Build the network with random weights, or use the module `trunk`."""
         super().__init__()
         self.card = card
         self.trunk = draw_trunk(card.architecture) if trunk is None else trunk
@@ -60,13 +60,13 @@ class Backbone(Stored):
         return {name: x.detach().cpu().numpy() for name, x in self.trunk.state_dict().items()}
 
     def loaded(self, arrays: Mapping[str, np.ndarray]) -> Self:
-        """Take over what `arrays()` gave; return the backbone."""
+        """Load the result of `arrays()`; return the backbone."""
         self.trunk.load_state_dict({name: torch.from_numpy(x) for name, x in arrays.items()})
         return self
 
     @cached_property
     def digest(self) -> str:
-        """The SHA-256 of the card and of all arrays, as they were when it was first asked for."""
+        """The SHA-256 of the card and of all arrays, at the time of its first use."""
         total = hashlib.sha256(self.card.model_dump_json().encode())
         for name, array in sorted(self.arrays().items()):
             total.update(f"{name} {array.shape} {array.dtype}".encode())
@@ -75,10 +75,10 @@ class Backbone(Stored):
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray], card: BackboneCard) -> Self:
-        """Build the backbone from what `arrays()` gave.
+        """Build the backbone from the result of `arrays()`.
 
         Raises:
-            InputError: it is a person's own module, which the arrays do not rebuild.
+            InputError: the backbone is the user's module, which arrays cannot rebuild.
         """
         if card.architecture == OWN_MODULE:
             raise InputError(
@@ -88,13 +88,13 @@ class Backbone(Stored):
         return cls(card).loaded(arrays)
 
     def redraw(self, seed: int) -> None:
-        """Draw all weights again, as timm does for this network."""
+        """Draw all weights again, with timm's initialization."""
         self.trunk.load_state_dict(draw_trunk(self.card.architecture, seed).state_dict())
 
     def vectors(self, images: Tensor) -> Tensor:
-        """(n, ch, h, w) uint8, ch 1 or 3 -> (n, v) float32, v the sum of the card's sizes.
+        """Embed images (n, ch, h, w) uint8, ch 1 or 3: (n, v) float32, v the sum of `card.sizes`.
 
-        On a GPU it computes in bfloat16 where torch's autocast finds that enough.
+        On a GPU, operations that torch's autocast selects are computed in bfloat16.
         """
         x = (images.float() / 255 - self.pixel_mean) / self.pixel_std  # grey becomes 3 channels
         x = x.to(self.dtype, memory_format=torch.channels_last)
@@ -103,9 +103,9 @@ class Backbone(Stored):
         return torch.cat([stage.float() for stage in stages], dim=1)
 
     def stages(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Standardized images (n, 3, h, w) -> early (n, m), middle (n, e), last (n, d) vectors.
+        """Return the early (n, m), middle (n, e) and last (n, d) vectors of images (n, 3, h, w).
 
-        A module of one's own has one vector, which stands for all three.
+        The images are standardized. The user's module has one vector, which is used for all three.
         """
         if self.card.architecture == OWN_MODULE:
             features = self.trunk(x).flatten(1)
@@ -115,10 +115,11 @@ class Backbone(Stored):
         return early, middle, self.trunk.forward_head(final, pre_logits=True)
 
     def in_dtype(self, dtype: str) -> Self:
-        """Have `folded` compute in "float32" or "bfloat16"; return the backbone.
+        """Set the type of `folded`, "float32" or "bfloat16"; return the backbone.
 
         Raises:
-            InputError: this processor does not compute in that type; or the module is one's own.
+            InputError: the processor does not support the type, or the backbone is the user's
+                module.
         """
         check_dtype(getattr(torch, dtype))
         if self.card.architecture == OWN_MODULE and dtype != self.card.dtype:
@@ -127,13 +128,13 @@ class Backbone(Stored):
         return self
 
     def folded(self) -> Self:
-        """Return a copy for use without learning, which computes in the card's type of numbers.
+        """Return a copy for inference, which computes in the type of the card.
 
-        It is twice as fast, and its values are the same: see `belong.models.inference`. A module of
-        one's own stays as it is.
+        It is twice as fast, with the same values: see `belong.models.inference`. The user's module
+        is returned unchanged.
 
         Raises:
-            InputError: this processor does not compute in that type.
+            InputError: the processor does not support the type.
         """
         if self.card.architecture == OWN_MODULE:
             return copy.deepcopy(self).eval()
@@ -143,10 +144,10 @@ class Backbone(Stored):
         return folded
 
     def check_size(self, images: Tensor) -> None:
-        """Refuse images (n, ch, h, w) that the network cannot take.
+        """Refuse images (n, ch, h, w) of a size that the network does not support.
 
         Raises:
-            InputError: says what came and what was expected.
+            InputError: the size is wrong.
         """
         _, channels, height, width = images.shape
         card = self.card
@@ -164,10 +165,10 @@ class Backbone(Stored):
 
 
 def load_backbone(path: Path) -> Backbone:
-    """Return the backbone in a file that the stage `backbone` wrote.
+    """Return the backbone in an output file of the stage `backbone`.
 
     Raises:
-        InputError: there is none in it.
+        InputError: the file has no backbone.
     """
     card = card_in(path)
     if card is None:
@@ -176,13 +177,13 @@ def load_backbone(path: Path) -> Backbone:
 
 
 def draw_trunk(architecture: str, seed: int = 0) -> Any:
-    """Return timm's network without a classifier; its weights are drawn at random, by `seed`."""
+    """Return timm's network without a classifier, with random weights drawn by `seed`."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return timm.create_model(architecture, pretrained=False, num_classes=0)
 
 
 def shown_stages(trunk: Any) -> tuple[int, int]:
-    """Return the indices of the early and the middle stage that the vectors show."""
+    """Return the indices of the early and the middle stage of the vectors."""
     last = len(trunk.feature_info) - 1
     return last // 4, 3 * last // 4

@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from belong.runtime.storage import load_about
 
-DRAWN = "none"  # the weights of a backbone that nothing has trained yet
-OWN_MODULE = "module"  # the architecture of a backbone that is a person's own torch module
-# In the names of licenses that forbid commercial use; the last one is Apple's of research models.
+DRAWN = "none"  # the weights of an untrained backbone
+OWN_MODULE = "module"  # the architecture of the user's torch module
+# Parts of names of licenses that forbid commercial use; the last is Apple's for research models.
 RESEARCH_ONLY = ("-nc", "non-commercial", "noncommercial", "apple-amlr")
 
 Positive = Annotated[int, Field(ge=1)]
@@ -18,18 +18,18 @@ Channels = tuple[float, float, float]
 
 
 class BackboneCard(BaseModel):
-    """The facts that travel with a backbone: into the pipeline, the model and the model card.
+    """The description of a backbone, in the pipeline, the model and the model card.
 
     Attributes:
-        name: the name to ask for it by, such as "efficientnet_lite0".
-        architecture: timm's name of the network; "module" for a person's own.
-        mean, std: of each channel; pixels in 0..1 are brought to (pixel - mean) / std.
-        side_px: of the square images that the weights were trained on.
-        has_fixed_side: whether the network takes images of this side only.
-        sizes: the lengths of the vectors of the early, the middle and the last stage.
-        weights: where they come from, in words; "none" if they are drawn at random.
-        license: of the weights, as their source states it; "" where it states none.
-        dtype: that a frozen backbone computes in.
+        name: name in `--backbone`, such as "efficientnet_lite0".
+        architecture: timm's name of the network; "module" for the user's module.
+        mean, std: of each channel; pixels in 0..1 are standardized to (pixel - mean) / std.
+        side_px: side of the square images for which the weights were trained.
+        has_fixed_side: whether the network supports images of this side only.
+        sizes: lengths of the vectors of the early, the middle and the last stage.
+        weights: source of the weights, in words; "none" for random weights.
+        license: license of the weights, as stated by the source; "" if not stated.
+        dtype: type in which a frozen backbone computes.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -47,17 +47,17 @@ class BackboneCard(BaseModel):
 
     @property
     def is_drawn(self) -> bool:
-        """Whether nothing has trained its weights yet."""
+        """Whether the weights are random."""
         return self.weights == DRAWN
 
     @property
     def forbids_commercial_use(self) -> bool:
-        """Whether the license is one of the usual ones that forbid commercial use."""
+        """Whether the license is known to forbid commercial use."""
         words = self.license.lower().replace("_", "-")
         return any(sign in words for sign in RESEARCH_ONLY)
 
 
 def card_in(path: Path) -> BackboneCard | None:
-    """Return the card in the header of a file that the stage `backbone` wrote, if there is one."""
+    """Return the card in an output file of the stage `backbone`; None without a backbone."""
     card = load_about(path, "card")["card"]
     return None if card is None else BackboneCard.model_validate_json(json.dumps(card))

@@ -1,9 +1,9 @@
 """Build backbones by name, with their published weights.
 
-efficientnet_lite0   the default for photos; also lite1 and lite2. The weights come with pip:
-no network, and no account.
-efficientnet_b0      paper A's; torchvision downloads its weights once.
-any name of timm     such as resnet18.a1_in1k; the Hugging Face Hub has its weights.
+efficientnet_lite0   the default for photos; also lite1 and lite2. The weights are installed by
+                     pip, without network and account.
+efficientnet_b0      that of paper A; torchvision downloads the weights once.
+any name of timm     such as resnet18.a1_in1k; the weights are on the Hugging Face Hub.
 """
 
 import re
@@ -32,7 +32,7 @@ from belong.runtime.arguments import refuse
 from belong.runtime.errors import InputError
 from belong.runtime.fingerprint import sha256
 
-PRETRAINED = "pretrained"  # the weights that the maker of the network published
+PRETRAINED = "pretrained"  # the published weights of the network
 LITE_MEAN: Channels = (127 / 255, 127 / 255, 127 / 255)
 LITE_STD: Channels = (128 / 255, 128 / 255, 128 / 255)
 IMAGENET_MEAN: Channels = (0.485, 0.456, 0.406)
@@ -56,10 +56,10 @@ LITE = {
     ),
 }
 B0 = "efficientnet_b0"
-NAMED_OTHERWISE = re.compile("efficientnet_b[0-7]")  # by torchvision, in the same order
-NEARLY = 0.8  # of the shapes in either, for a file to look like a network
-ANSWER_SECONDS = 10  # within which a server has to answer
-# Networks whose arrays a file is compared with, to say what it looks like.
+NAMED_OTHERWISE = re.compile("efficientnet_b[0-7]")  # other names in torchvision, same order
+NEARLY = 0.8  # minimum share of common shapes for a file to look like a network
+ANSWER_SECONDS = 10  # maximum time for the answer of a server
+# Networks with which a file is compared, to recognize its architecture.
 KNOWN = (
     *NAMED_BACKBONES, "efficientnet_b1", "efficientnet_b2", "resnet18", "resnet34", "resnet50",
     "resnet101", "mobilenetv3_large_100", "mobilenetv3_small_100", "mobilenetv2_100",
@@ -76,7 +76,8 @@ def backbone_named(name: str, weights: str = PRETRAINED) -> Backbone:
         weights: "pretrained", "none" (drawn at random), or the path of a file.
 
     Raises:
-        InputError: no such network, or its weights cannot be had or belong to another network.
+        InputError: the network is unknown, or its weights are unavailable or belong to another
+            network.
     """
     check_network(name)
     if name == OWN_MODULE:
@@ -91,31 +92,32 @@ def backbone_named(name: str, weights: str = PRETRAINED) -> Backbone:
 
 
 def backbone_of_file(path: Path) -> Backbone:
-    """Return the backbone that a file of weights belongs to, by the shapes of its arrays.
+    """Return the backbone of a file of weights, recognized by the shapes of its arrays.
 
     Raises:
-        InputError: the file cannot be read, or no network that is known has such arrays.
+        InputError: the file cannot be read, or no known network has these arrays.
     """
     values = read_weights(path)
     name = looks_like(values)
     if name is None:
         nearest = _nearest(values)
-        shown = f"; the nearest is {nearest}: {_misfit(nearest, values)}" if nearest else ""
+        hint = f"; the nearest is {nearest}: {_misfit(nearest, values)}" if nearest else ""
         raise InputError(
-            f"{path}: {len(values)} arrays of no network that is recognized by its arrays{shown}; "
+            f"{path}: {len(values)} arrays of no network that is recognized by its arrays{hint}; "
             f"expected the network's name as well: --backbone NAME, any name of timm's"
         )
     return backbone_named(name, str(path))
 
 
 def own_backbone(module: object) -> Backbone:
-    """Return the backbone that is a person's own module: images (n, 3, h, w) -> features (n, d).
+    """Return the backbone of the user's module: images (n, 3, h, w) -> features (n, d).
 
-    Its preprocessing is read from the attributes `mean` and `std` (three numbers each, of pixels
-    in 0..1) and `side_px`, or from timm's `pretrained_cfg`; else ImageNet's and 224.
+    The preprocessing is read from the attributes `mean` and `std` (three numbers each, for pixels
+    in 0..1) and `side_px`, or from timm's `pretrained_cfg`; otherwise it is that of ImageNet, with
+    224 pixels.
 
     Raises:
-        InputError: it is no module, fails on a blank image, or gives no vectors.
+        InputError: the argument is no module, fails on a blank image, or returns no vectors.
     """
     if not isinstance(module, nn.Module):
         refuse("backbone", "a name or a torch module", module)
@@ -126,7 +128,7 @@ def own_backbone(module: object) -> Backbone:
     try:
         with torch.no_grad():
             features = module(torch.zeros(1, 3, side_px, side_px))
-    except Exception as error:  # whatever a stranger's module raises
+    except Exception as error:  # the user's module may raise any error
         reason = " ".join(str(error).split())[:200]
         raise InputError(
             f"backbone {name}: fails on an image (1, 3, {side_px}, {side_px}): {reason}"
@@ -152,12 +154,12 @@ def card_of(name: str, weights: str, license_: str = "") -> BackboneCard:
     """Return the card of a network by its name; nothing is downloaded.
 
     Args:
-        name: of the network.
-        weights: where they come from.
-        license_: of the weights.
+        name: name of the network.
+        weights: source of the weights.
+        license_: license of the weights.
 
     Raises:
-        InputError: the network shows no stages, so that no early and middle layer can be had.
+        InputError: the network has no accessible stages for an early and a middle layer.
     """
     trunk = _outline(name)
     if not hasattr(trunk, "forward_intermediates"):
@@ -186,13 +188,13 @@ def _architecture(name: str) -> str:
 
 
 def _outline(name: str) -> Any:
-    """Return timm's network without a classifier, which takes no memory and has no weights."""
+    """Return timm's network without a classifier and without memory for weights."""
     with torch.device("meta"):
         return timm.create_model(_architecture(name), pretrained=False, num_classes=0)
 
 
 def _torchvision_names(name: str) -> list[str]:
-    """Return torchvision's names of the arrays of a network where timm has others, in order."""
+    """Return torchvision's names of the arrays of a network, in order, if timm has others."""
     if not NAMED_OTHERWISE.fullmatch(name):
         return []
     with torch.device("meta"):
@@ -200,7 +202,7 @@ def _torchvision_names(name: str) -> list[str]:
 
 
 def looks_like(values: Mapping[str, Tensor]) -> str | None:
-    """Return the name of the network that has such arrays, of those that are known."""
+    """Return the name of the known network with these arrays."""
     return next((name for name in KNOWN if _is_of(name, values)), None)
 
 
@@ -209,14 +211,14 @@ def _is_of(name: str, values: Mapping[str, Tensor]) -> bool:
 
 
 def _misfit(name: str, values: Mapping[str, Tensor]) -> str:
-    """Return why the arrays are not those of a network, in words; or ""."""
+    """Return the reason why the arrays are not those of a network, or ""."""
     state, names = _arrays_of(name)
     pairs = paired(values, state, names)
     return pairs if isinstance(pairs, str) else ""
 
 
 def _nearest(values: Mapping[str, Tensor]) -> str | None:
-    """Return the known network that shares nearly all shapes of its arrays with such a file."""
+    """Return the known network that shares nearly all shapes of its arrays with a file."""
     shapes = Counter(tuple(x.shape) for x in values.values())
 
     def share(name: str) -> float:
@@ -229,7 +231,7 @@ def _nearest(values: Mapping[str, Tensor]) -> str | None:
 
 @cache
 def _arrays_of(name: str) -> tuple[Mapping[str, Tensor], list[str]]:
-    """Return the shapes of a network's arrays, and torchvision's names: they take a second."""
+    """Return the shapes of a network's arrays, and torchvision's names, which takes a second."""
     return _outline(name).state_dict(), _torchvision_names(name)
 
 
@@ -264,7 +266,7 @@ def _lite(name: str) -> Backbone:
 def _b0() -> Backbone:
     """Return EfficientNet-B0 with torchvision's weights, which it downloads once.
 
-    They come as a pickle, of which torch is told to read tensors only, once the hash is checked.
+    The file is a pickle. Its hash is checked, and torch reads only tensors from it.
     """
     known = EfficientNet_B0_Weights.IMAGENET1K_V1
     file = Path(torch.hub.get_dir()) / "checkpoints" / Path(known.url).name
@@ -285,27 +287,27 @@ def _b0() -> Backbone:
 
 
 def _of_hub(name: str) -> Backbone:
-    """Return a network of timm's with its weights, which the Hugging Face Hub has.
+    """Return a network of timm with its weights from the Hugging Face Hub.
 
-    A file in the cache is held to the SHA-256 that the Hub states of it.
+    A file in the cache is compared with the SHA-256 stated by the Hub.
     """
     facts = _outline(name).pretrained_cfg
     repository, file = facts.get("hf_hub_id"), facts.get("hf_hub_filename") or "model.safetensors"
     if not repository:
         raise InputError(f"network {name}: timm has no weights for it; pass --weights FILE")
     try:
-        kept = try_to_load_from_cache(repository, file)
-        if not isinstance(kept, str):
+        cached_path = try_to_load_from_cache(repository, file)
+        if not isinstance(cached_path, str):
             _ask(hf_hub_url(repository, file))
-            kept = hf_hub_download(repository, file)
+            cached_path = hf_hub_download(repository, file)
     except (OSError, HTTPException, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split()).strip("<>")[:200]
         raise InputError(
             f"{name}: its weights cannot be had from the Hugging Face Hub ({repository}): "
             f"{reason}; give --weights FILE, or use efficientnet_lite0, whose weights come with pip"
         ) from None
-    path = Path(kept)
-    blob = path.resolve().name  # the Hub's cache names a large file by its SHA-256
+    path = Path(cached_path)
+    blob = path.resolve().name  # the Hub's cache uses the SHA-256 as the name of a large file
     if re.fullmatch("[0-9a-f]{64}", blob) and sha256(path) != blob:
         raise InputError(
             f"{path}: is altered: its SHA-256 is not {blob}; without it, it is downloaded again"
@@ -316,12 +318,12 @@ def _of_hub(name: str) -> Backbone:
 
 
 def _ask(url: str) -> None:
-    """Ask a server for nothing but an answer; the Hub's client would retry for half a minute.
+    """Check that a server responds; the Hub's client would retry for half a minute.
 
     Raises:
-        OSError: there is none, or none in time.
+        OSError: there is no response in time.
     """
-    with suppress(HTTPError):  # an answer: the client that downloads says what is wrong
+    with suppress(HTTPError):  # the server responds; the Hub's client reports the error
         urlopen(Request(url, method="HEAD"), timeout=ANSWER_SECONDS).close()  # noqa: S310
 
 

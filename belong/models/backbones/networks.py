@@ -1,7 +1,7 @@
 """Define classifiers on a backbone, either frozen or fine-tuned.
 
-A frozen backbone's own vectors are the same whatever is learned above them, so that center loss on
-them could change nothing. It acts on one hidden layer, whose values then are the features.
+The embeddings of a frozen backbone are fixed, so center loss cannot act on them. It acts on one
+hidden layer, whose values are the features.
 """
 
 from collections.abc import Mapping
@@ -20,13 +20,13 @@ SQUARED_LENGTH = 64
 
 
 class FrozenBackbone(Network):
-    """vectors of the backbone - embedding - c; it takes what `Backbone.vectors` returns.
+    """A hidden layer and a classifier on the results of `Backbone.vectors`.
 
     Attributes:
-        mean: (v,) of the training images' last vectors, and
-        scale: (v,) their standard deviation, times what brings the vectors' mean squared
-            length to 64. LeNet's layer before its features has about that (88); with 1280 merely
-            standardized values, the training's rate is too high for the center loss.
+        mean: (v,) mean of the last vectors of the training images.
+        scale: (v,) standard deviation of the last vectors, times a factor that makes their mean
+            squared length 64. In LeNet the layer before the features has a similar length (88);
+            with 1280 standardized values, the learning rate is too high for the center loss.
     """
 
     batch = 64
@@ -55,26 +55,26 @@ class FrozenBackbone(Network):
         return cls(classes=classes, embedding=embedding, early=early, middle=middle, last=last)
 
     def initialize(self, inputs: Tensor, generator: torch.Generator) -> None:
-        """Draw the weights, as torch does by default, and measure the vectors (n, v)."""
+        """Draw the weights with torch's default initialization, and measure the vectors (n, v)."""
         draw_weights(self, generator)
         last = len(self.mean)
         std, mean = torch.std_mean(inputs[:, -last:], dim=0)
-        # A value that hardly changes from image to image is not stretched like the others.
+        # A value that is nearly constant is not scaled up.
         std = torch.where(std > std.mean() / 100, std, 1)
         self.mean.copy_(mean)
         self.scale.copy_(std * (last / SQUARED_LENGTH) ** 0.5)
 
     def layers(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(n, v) -> the middle (n, e) and the last stage (n, l) of the backbone, features (n, d).
+        """Return middle stage (n, e), last stage (n, l) and features (n, d) of vectors (n, v).
 
-        The features after their ReLU. The layers before are the backbone's own, whatever lambda.
+        The features are the values after their ReLU. The stages do not depend on lambda.
         """
         _, middle, last = inputs.split(self._sizes, dim=1)
         return middle, last, F.relu(self.embedding((last - self.mean) / self.scale))
 
 
 class FineTunedBackbone(Network):
-    """A backbone all of which is trained, and a classifier above it; it takes images."""
+    """A backbone that is trained as a whole, with a classifier; the inputs are images."""
 
     batch = 16
 
@@ -82,7 +82,7 @@ class FineTunedBackbone(Network):
         super().__init__()
         self.shape = {"classes": classes}
         self.backbone = backbone
-        self.dropout = nn.Dropout(0.2)  # EfficientNet-B0's share
+        self.dropout = nn.Dropout(0.2)  # as in EfficientNet-B0
         self.classifier = nn.Linear(backbone.card.sizes[-1], classes)
 
     @classmethod
@@ -92,15 +92,15 @@ class FineTunedBackbone(Network):
         shape: Mapping[str, Any],
         card: BackboneCard | None = None,
     ) -> Self:
-        """Build the network from what `arrays()` and `shape` gave, and the backbone's card."""
+        """Build the network from the results of `arrays()` and `shape`, and the backbone's card."""
         if card is None:
             raise ValueError("a network that was fine-tuned needs the card of its backbone")
         return cls(**shape, backbone=Backbone(card)).loaded(arrays)
 
     def initialize(self, inputs: Tensor, generator: torch.Generator) -> None:
-        """Draw the classifier, and the backbone too unless it has learned weights.
+        """Draw the weights of the classifier, and of the backbone unless it is pretrained.
 
-        The classifier as torch does by default, whose bound is one over the root of its inputs.
+        The initialization of the classifier is torch's default, within 1 / sqrt(inputs).
 
         Raises:
             InputError: the backbone cannot take images of this size.
@@ -111,13 +111,13 @@ class FineTunedBackbone(Network):
         draw_weights(self.classifier, generator)
 
     def layers(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(n, ch, h, w) uint8 -> early stage (n, m), middle one (n, e), features (n, d)."""
+        """Return early stage (n, m), middle stage (n, e) and features (n, d) of images."""
         early, middle, features = self.backbone.vectors(inputs).split(
             self.backbone.card.sizes, dim=1
         )
         return early, middle, features
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """(n, ch, h, w) uint8 -> features (n, d), logits (n, c) of them after the dropout."""
+        """Return features (n, d), and logits (n, c) after the dropout, of images (n, ch, h, w)."""
         *_, features = self.layers(inputs)
         return features, self.classifier(self.dropout(features))

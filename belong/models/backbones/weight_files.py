@@ -1,7 +1,8 @@
 """Read files of weights without running code, and match them to a network of timm.
 
-The arrays may have timm's names, torchvision's, or others in the same order (those of the Lite
-packages), a prefix such as `module.`, half precision, and a classifier, which is left out.
+The arrays may have the names of timm, of torchvision, or others in the same order (as in the Lite
+packages). They may have a prefix such as `module.`, half precision, and a classifier, which is
+ignored.
 """
 
 import re
@@ -25,24 +26,24 @@ Arrays = dict[str, np.ndarray]
 LFS_POINTER = b"version https://git-lfs"
 PREFIXES = ("module.", "model.", "backbone.", "_orig_mod.")
 WRAPPED_IN = ("state_dict", "model", "model_state_dict", "state_dict_ema", "model_ema")
-COUNTER = "num_batches_tracked"  # of a batch normalization: no weight, and missing in some files
-TORCH_STARTS = (b"PK\3\4", b"\x80")  # of a zip archive, of a pickle
+COUNTER = "num_batches_tracked"  # an array of a batch normalization that some files lack
+TORCH_STARTS = (b"PK\3\4", b"\x80")  # first bytes of a zip archive and of a pickle
 CLASSIFIER = re.compile(r"(^|\.)_?(classifier|fc|head\w*|last_linear)\.")
-MOST_OTHERS = 2  # arrays of a file that the network has not: a classifier of another name
-# torch.hub's custom; a date is no hash.
+MOST_OTHERS = 2  # maximum number of arrays that the network lacks: a classifier of another name
+# A file name with a hash, as in torch.hub; a date is no hash.
 HASHED_NAME = re.compile(
     r"-(?!(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:[0-2]\d|3[01])\.)([0-9a-f]{8,64})\.(?:pth|pt|safetensors)$"
 )
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a .safetensors, .pth, .pt or .bin file, on the CPU, prefixes removed.
+    """Return the tensors of a .safetensors, .pth, .pt or .bin file, on the CPU, without prefixes.
 
-    A name such as `resnet18-f37072fd.pth` states the first digits of the file's SHA-256, to which
-    the file is held. Anything but .safetensors is read by torch.load(weights_only=True).
+    A name such as `resnet18-f37072fd.pth` has the first digits of the file's SHA-256, which are
+    checked. All types except .safetensors are read by torch.load(weights_only=True).
 
     Raises:
-        InputError: no such file, damaged, altered, or not weights alone.
+        InputError: the file is missing, damaged or altered, or has other objects than weights.
     """
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "no such file"
@@ -60,12 +61,12 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 def _safetensors(path: Path) -> dict[str, Tensor]:
     try:
-        return load(path.read_bytes())  # not mapped: a file may be cut short meanwhile
+        return load(path.read_bytes())  # not mapped, as another process may truncate the file
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path}: cannot be read as safetensors: {_plainly(error)}") from None
 
 
-# What torch.load raises of a file that is cut off or altered.
+# Errors of torch.load for a truncated or altered file.
 DAMAGED = (RuntimeError, EOFError, ValueError, struct.error)
 
 
@@ -114,7 +115,7 @@ def without_prefix(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def adapted(
     values: Mapping[str, Tensor], trunk: Mapping[str, Tensor], names: Sequence[str] = ()
 ) -> Arrays | str:
-    """Return the arrays for a network, by its names; or in words why they do not fit.
+    """Return the arrays under the names of a network; or the reason why they do not fit.
 
     The arguments are those of `paired`.
     """
@@ -129,22 +130,22 @@ def adapted(
 def paired(
     values: Mapping[str, Tensor], trunk: Mapping[str, Tensor], names: Sequence[str] = ()
 ) -> dict[str, str] | str:
-    """Return the file's name of each array of a network; or in words why they do not fit.
+    """Return the name in the file of each array of a network; or the reason why they do not fit.
 
-    By name where most names are the network's own or `names`; else in order. The counters of batch
-    normalizations are left out.
+    Arrays are matched by name if most names are those of the network or in `names`, otherwise by
+    their order. Counters of batch normalizations are ignored.
 
     Args:
         values: name -> tensor of a file, with or without a classifier.
         trunk: the state of the network without a classifier.
-        names: those that another library gives the same arrays, in the order of the network:
+        names: names of the same arrays in another library, in the order of the network, as
             .safetensors files do not keep the order.
     """
     expected = {name: x for name, x in trunk.items() if not name.endswith(COUNTER)}
     tensors = {name: x for name, x in values.items() if not name.endswith(COUNTER)}
     known = [name for name in names if not name.endswith(COUNTER)]
     schemes = dict(zip(expected, expected, strict=True)), dict(zip(expected, known, strict=False))
-    in_order = dict(zip(expected, tensors, strict=False))  # a classifier comes last
+    in_order = dict(zip(expected, tensors, strict=False))  # a classifier is last, and ignored
     pairs = next((one for one in schemes if _mostly(one, tensors)), in_order)
     missing = [name for name in expected if pairs.get(name) not in tensors]
     if missing:
@@ -169,7 +170,7 @@ def _mostly(pairs: Mapping[str, str], tensors: Mapping[str, Tensor]) -> bool:
 
 
 def _leaf(name: str) -> str:
-    """Return "weight" of "blocks.0.conv.weight": each library calls the arrays of a layer so."""
+    """Return "weight" for "blocks.0.conv.weight"; these names are the same in all libraries."""
     return name.rpartition(".")[2]
 
 
@@ -177,7 +178,7 @@ def check_finite(arrays: Arrays, where: str) -> Arrays:
     """Return the arrays if every value is finite.
 
     Raises:
-        InputError: names the first array that has others.
+        InputError: a value is not finite; the message names the first such array.
     """
     for name, array in arrays.items():
         if not np.isfinite(array).all():

@@ -1,1 +1,1 @@
-"""A model as one ONNX graph."""
+"""Export a model as one ONNX graph."""

@@ -1,16 +1,16 @@
-"""A model as one ONNX graph: from the pixels to the verdict.
+"""Export a model as one ONNX graph, from the pixels to the verdict.
 
-images        (n, h, w, ch) uint8, as a decoder gives them, brought to the model's form
+    images        (n, h, w, ch) uint8, decoded and converted to the form of the model
 logits        (n, c) float32
 probability   (n,) float32, of the predicted class, at the model's temperature
 label         (n,) int64, the predicted class, 0..c-1
-score         (n,) float32, of the detector in force, higher is more anomalous
+score         (n,) float32, of the deciding detector, higher is more anomalous
 p_value       (n,) float64, share of the held-out images that are at least as anomalous
-detectors     (n, m) float32, the scores of the members of `combined`, or of the detector in force
+detectors     (n, m) float32, the scores of the members of `combined`, or of the deciding detector
 threshold     () float32, the score up to which an image belongs
 belongs       (n,) bool
 
-n is free; what the neighbors want is memory for n x training images, so a few hundred at a time.
+n is free. Neighbor detectors need memory for n x training images, so n should be a few hundred.
 """
 
 import json
@@ -36,38 +36,38 @@ Shape = tuple[str | int, ...]
 
 
 def model(bundle: Bundle, rule: VerdictRule | None = None) -> ModelProto:
-    """Return the graph, in which `rule` decides, or the model's own if None.
+    """Return the graph, with the verdicts of `rule`; None: those of the model's own rule.
 
-    Its metadata says what the manifest does of classes and images.
+    The metadata has the classes and the form of the images from the manifest.
 
     Raises:
-        InputError: a detector that is asked has no ONNX form.
+        InputError: a detector of the model has no ONNX form.
     """
     manifest, graph = bundle.manifest, Graph()
     rule = rule or rule_of(bundle)
     form = manifest.form
     pixels = graph("Transpose", graph.cast("images", np.float32), perm=[0, 3, 1, 2])
-    seen = networks.views(graph, pixels, bundle)
-    asked = manifest.members or [manifest.detector]
-    scores = {name: _score(graph, seen, name, bundle) for name in asked}
+    views = networks.views(graph, pixels, bundle)
+    names = manifest.members or [manifest.detector]
+    scores = {name: _score(graph, views, name, bundle) for name in names}
     score = _combined(graph, scores, bundle) if manifest.members else scores[manifest.detector]
-    scaled = graph("Div", seen.logits, np.float32(manifest.temperature))
+    scaled = graph("Div", views.logits, np.float32(manifest.temperature))
     likely = graph("Softmax", scaled, axis=1)
-    label = graph("ArgMax", seen.logits, axis=1, keepdims=0)
+    label = graph("ArgMax", views.logits, axis=1, keepdims=0)
     precise = graph.cast(score, np.float64)
     threshold, p_value = _decided(graph, rule, precise, label, classes=len(manifest.class_names))
     return onnx_model(
         graph,
         inputs={"images": (np.uint8, ("n", form.height, form.width, form.channels))},
         outputs={
-            "logits": (seen.logits, np.float32, ("n", len(manifest.class_names))),
+            "logits": (views.logits, np.float32, ("n", len(manifest.class_names))),
             "probability": (graph.reduced("Max", likely, 1), np.float32, ("n",)),
             "label": (label, np.int64, ("n",)),
             "score": (score, np.float32, ("n",)),
             "p_value": (p_value, np.float64, ("n",)),
-            "detectors": (_columns(graph, scores.values()), np.float32, ("n", len(asked))),
+            "detectors": (_columns(graph, scores.values()), np.float32, ("n", len(names))),
             "threshold": (np.float32(rule.pooled.threshold), np.float32, ()),
-            # As `belong.calibration.verdict.decide`, which `verify` holds it to.
+            # The same as `belong.calibration.verdict.decide`; `verify` compares the two.
             "belongs": (graph("LessOrEqual", precise, threshold), np.bool_, ("n",)),
         },
         about={
@@ -75,7 +75,7 @@ def model(bundle: Bundle, rule: VerdictRule | None = None) -> ModelProto:
             "form": form.model_dump_json(),
             "decoding": json.dumps(decoding(form)),
             "detector": manifest.detector,
-            "detectors": json.dumps(asked),
+            "detectors": json.dumps(names),
             "threshold": repr(rule.pooled.threshold),
             "alpha": repr(rule.alpha),
             "guarantee": rule.guarantee,
@@ -85,7 +85,7 @@ def model(bundle: Bundle, rule: VerdictRule | None = None) -> ModelProto:
 
 
 def decoding(form: ImageForm) -> dict[str, object]:
-    """Return how a file becomes the pixels that the graph takes, step by step, for JSON."""
+    """Describe the decoding of a file to the input pixels of the graph, for JSON."""
     width, height = jpeg_draft_size(max(form.height, form.width))
     return {
         "jpeg": (
@@ -103,7 +103,7 @@ def decoding(form: ImageForm) -> dict[str, object]:
 
 
 def _score(graph: Graph, views: ViewNames, name: str, bundle: Bundle) -> str:
-    """Return what a detector says: (n,) float32."""
+    """Add the scores of a detector: (n,) float32."""
     score = OF_MODELS[name].from_arrays(bundle.of_detector(name)).onnx(graph, views)
     if score is None:
         raise InputError(f"the detector {name} has no ONNX form; every other command works with it")
@@ -111,7 +111,7 @@ def _score(graph: Graph, views: ViewNames, name: str, bundle: Bundle) -> str:
 
 
 def _columns(graph: Graph, scores: Iterable[str]) -> str:
-    """Put scores (n,) of m detectors beside each other: (n, m)."""
+    """Concatenate the scores (n,) of m detectors: (n, m)."""
     each = [graph("Unsqueeze", one, np.array([1])) for one in scores]
     return graph("Concat", *each, axis=1)
 
@@ -119,7 +119,7 @@ def _columns(graph: Graph, scores: Iterable[str]) -> str:
 def _decided(
     graph: Graph, rule: VerdictRule, scores: str, labels: str, *, classes: int
 ) -> tuple[Value, str]:
-    """Return the thresholds of scores (n,) float64 and their p-values (n,): see `VerdictRule`."""
+    """Add the thresholds (n,) float64 and the p-values (n,) of scores, see `VerdictRule`."""
     limit, p_values = np.float64(rule.pooled.limit), _p_values(graph, rule.pooled, scores)
     if not rule.of_class:
         return limit, p_values
@@ -137,7 +137,7 @@ def _p_values(graph: Graph, calibration: Calibration, scores: str) -> str:
 
 
 def _combined(graph: Graph, scores: dict[str, str], bundle: Bundle) -> str:
-    """Return the sum over the members, see belong.detectors.combined: (n,) float32."""
+    """Add the combined score, see `belong.detectors.combined`: (n,) float32."""
     held_out, rule = bundle.arrays["calibration"], bundle.manifest.combination
     fitted = Combination.fit(
         {name: held_out[f"member/{name}"] for name in scores}, tail=bundle.manifest.tail, rule=rule
@@ -156,7 +156,7 @@ def _combined(graph: Graph, scores: dict[str, str], bundle: Bundle) -> str:
 
 
 def _surprise(graph: Graph, of: Surprise, score: str) -> str:
-    """Return minus log p of scores (n,) float32: (n,) float64."""
+    """Add minus log p of scores (n,) float32: (n,) float64."""
     precise = graph.cast(score, np.float64)
     share = graph("Div", _at_least(graph, of.held_out, precise), np.float64(len(of.held_out)))
     below = graph("Neg", graph("Log", graph("Max", share, np.float64(of.share))))
@@ -167,7 +167,7 @@ def _surprise(graph: Graph, of: Surprise, score: str) -> str:
 
 
 def _deviation(graph: Graph, of: Surprise, score: str) -> str:
-    """Return the deviations of scores (n,) float32: (n,) float64."""
+    """Add the deviations of scores (n,) float32: (n,) float64."""
     precise = graph.cast(score, np.float64)
     at_least = graph.cast(_at_least(graph, of.held_out, precise), np.int64)
     below = graph("Gather", of.deviations, at_least)
@@ -180,7 +180,7 @@ def _deviation(graph: Graph, of: Surprise, score: str) -> str:
 
 
 def _at_least(graph: Graph, held_out: np.ndarray, scores: str) -> str:
-    """Return how many held-out scores are at least as large as each of (n,): (n,) float64."""
+    """Add the number of held-out scores that are at least as large as each score: (n,) float64."""
     column = graph("Unsqueeze", scores, np.array([1]))
     is_larger = graph("GreaterOrEqual", held_out[None], column)
     return graph.reduced("Sum", graph.cast(is_larger, np.float64), 1)
@@ -195,12 +195,12 @@ def onnx_model(
     outputs: Mapping[str, tuple[Value, type[np.generic], Shape]],
     about: Mapping[str, str],
 ) -> ModelProto:
-    """Return the whole graph, checked.
+    """Return the complete ONNX model, after a check.
 
     Args:
-        graph: the nodes; those that name the outputs are added.
-        inputs: name -> kind and shape; a letter is an axis of any length.
-        outputs: name -> which value it is, kind and shape.
+        graph: the nodes; nodes that name the outputs are added.
+        inputs: name -> type and shape; a letter is an axis of any length.
+        outputs: name -> value in the graph, type and shape.
         about: the metadata.
     """
     for name, (value, _, _) in outputs.items():
@@ -233,7 +233,7 @@ def _node(node: Node) -> NodeProto:
 
 
 def _element(kind: type[np.generic]) -> int:
-    """Return ONNX's number for a kind of numbers."""
+    """Return ONNX's number of an element type."""
     return int(helper.np_dtype_to_tensor_dtype(np.dtype(kind)))
 
 

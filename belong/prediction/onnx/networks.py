@@ -1,4 +1,4 @@
-"""The networks as nodes of a graph: what `layers` of each does, and the autoencoder."""
+"""Add the networks and the autoencoder to a graph, as nodes."""
 
 import math
 import warnings
@@ -57,7 +57,7 @@ def views(graph: Graph, images: str, bundle: Bundle) -> ViewNames:
 def _lenet(
     graph: Graph, images: str, arrays: Arrays, height: int, width: int
 ) -> tuple[str, str, str]:
-    """See belong.models.lenet."""
+    """Add a LeNet, see `belong.models.lenet`."""
     pixels = graph("Div", images, np.float32(255))
     x = graph("Sub", pixels, arrays["mean"][:, None, None])
     x = graph("Div", x, arrays["std"][:, None, None])
@@ -73,7 +73,7 @@ def _lenet(
 
 
 def _small_cnn(graph: Graph, images: str, arrays: Arrays) -> tuple[str, str, str]:
-    """See belong.models.small_cnn; each normalization goes into the convolution before it."""
+    """Add a `belong.models.small_cnn`, with each normalization merged into its convolution."""
     pixels = graph("Div", images, np.float32(255))
     x = graph("Sub", pixels, arrays["mean"][:, None, None])
     x = graph("Div", x, arrays["std"][:, None, None])
@@ -101,28 +101,28 @@ def _stages(graph: Graph, images: str, backbone: Backbone, height: int, width: i
     x = graph("Div", images, np.float32(255))
     x = graph("Sub", x, np.array(card.mean, np.float32)[:, None, None])
     x = graph("Div", x, np.array(card.std, np.float32)[:, None, None])
-    joined, blank = _Joined(backbone, backbone.stages), torch.zeros(2, 3, height, width)
-    nodes, constants = _traced(joined, blank, f"backbone {card.name}")
+    concatenated, blank = _Joined(backbone, backbone.stages), torch.zeros(2, 3, height, width)
+    nodes, constants = _traced(concatenated, blank, f"backbone {card.name}")
     vectors = graph.splice(nodes, constants, {"images": x}, "vectors")
     return graph.several(3, "Split", vectors, np.array(card.sizes), axis=1)
 
 
 def _any(graph: Graph, images: str, network: Network, blank: Tensor, name: str) -> list[str]:
-    """Add a network that has no form of its own here, for images like `blank`."""
+    """Add a network without a function here by tracing it, for images like `blank`."""
     with torch.no_grad():
         sizes = [part.shape[1] for part in network.eval().layers(blank)]
-    joined = _Joined(network, lambda x: network.layers(x.to(torch.uint8)))
-    nodes, constants = _traced(joined, blank.float(), f"network {name}")
+    concatenated = _Joined(network, lambda x: network.layers(x.to(torch.uint8)))
+    nodes, constants = _traced(concatenated, blank.float(), f"network {name}")
     layers = graph.splice(nodes, constants, {"images": images}, "vectors")
     return graph.several(3, "Split", layers, np.array(sizes), axis=1)
 
 
 class _Joined(nn.Module):
-    """Images -> the parts (n, m) that a function makes of them, beside each other."""
+    """A module that concatenates the outputs (n, m) of a function of images."""
 
     def __init__(self, owner: nn.Module, parts: Callable[[Tensor], Iterable[Tensor]]) -> None:
         super().__init__()
-        self.owner = owner  # of the weights that the function uses
+        self.owner = owner  # the module with the weights that the function uses
         self.parts = parts
 
     def forward(self, images: Tensor) -> Tensor:
@@ -130,7 +130,7 @@ class _Joined(nn.Module):
 
 
 def _traced(network: nn.Module, blank: Tensor, name: str) -> tuple[list[Node], Arrays]:
-    """Return the nodes and constants of a network, as torch's exporter writes them.
+    """Return the nodes and constants of a network from torch's exporter.
 
     Raises:
         InputError: the exporter has no ONNX form of the network.
@@ -143,7 +143,7 @@ def _traced(network: nn.Module, blank: Tensor, name: str) -> tuple[list[Node], A
                 network.eval(), (blank,), dynamo=True, verbose=False,
                 input_names=["images"], output_names=["vectors"], dynamic_shapes=({0: n},),
             )  # fmt: skip
-    except Exception as error:  # whatever the exporter of a stranger's network raises
+    except Exception as error:  # the exporter may raise any error for an unknown network
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"the {name} has no ONNX form: {type(error).__name__}: {reason}") from None
     proto = program.model_proto.graph
@@ -160,7 +160,7 @@ def _traced(network: nn.Module, blank: Tensor, name: str) -> tuple[list[Node], A
 
 
 def _coder(graph: Graph, images: str, arrays: Arrays, bundle: Bundle) -> tuple[str, str]:
-    """See belong.models.autoencoder."""
+    """Add the autoencoder, see `belong.models.autoencoder`."""
     form = bundle.manifest.form
     most, k = arrays["encoder.weight"].shape[1], 1
     while form.channels * math.ceil(form.height / k) * math.ceil(form.width / k) > most:
@@ -170,28 +170,28 @@ def _coder(graph: Graph, images: str, arrays: Arrays, bundle: Bundle) -> tuple[s
         images = graph("Round", _averaged(graph, images, rows, columns))
     pixels = graph("Div", graph("Flatten", images), np.float32(255))
     codes = graph("Sigmoid", graph.linear(pixels, arrays, "encoder"))
-    drawn = graph("Sigmoid", graph.linear(codes, arrays, "decoder"))
-    off = graph("Sub", drawn, pixels)
+    reconstruction = graph("Sigmoid", graph.linear(codes, arrays, "decoder"))
+    off = graph("Sub", reconstruction, pixels)
     return codes, graph.reduced("Mean", graph("Mul", off, off), 1)
 
 
 def _averaged(graph: Graph, x: Value, rows: np.ndarray, columns: np.ndarray) -> str:
     """Average x (n, ch, h, w) over rectangles.
 
-    The sum is divided once, as torch does it: of whole numbers it is exact. `rows` (r, h) of 0 and
-    1 says which rows each rectangle has, and `columns` (s, w) which columns.
+    The sum is divided once, as in torch, and is exact for whole numbers. `rows` (r, h) is 1 for the
+    rows of each rectangle and 0 otherwise, and `columns` (s, w) likewise for the columns.
     """
     sums = graph("MatMul", graph("MatMul", rows, x), columns.T)
     return graph("Div", sums, np.outer(rows.sum(axis=1), columns.sum(axis=1)))
 
 
 def _windows(side: int, parts: int) -> np.ndarray:
-    """Return which of `side` places are in each of the parts of torch's adaptive pooling."""
+    """Return which of `side` positions are in each part of torch's adaptive pooling."""
     part, place = np.arange(parts)[:, None], np.arange(side)
     is_inside = (part * side // parts <= place) & (place * parts < (part + 1) * side)
     return is_inside.astype(np.float32)
 
 
 def _squares(side: int, k: int) -> np.ndarray:
-    """Return which of `side` places are in each stretch of k; the last may be cut."""
+    """Return which of `side` positions are in each block of k; the last may be shorter."""
     return np.asarray(np.arange(-(-side // k))[:, None] == np.arange(side) // k, np.float32)

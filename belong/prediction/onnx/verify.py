@@ -1,4 +1,4 @@
-"""Whether a graph says of images what the library says of them."""
+"""Compare the outputs of an ONNX graph with those of the library."""
 
 import math
 from collections.abc import Iterable
@@ -19,29 +19,30 @@ from belong.prediction.verdict_rules import rule_of
 from belong.runtime.text import counted
 
 PATTERN = "active_nodes"
-MOST = 1e-4  # that scores may differ by
-MOST_STEPS = 0.001  # share of the images, rounded up
+MOST = 1e-4  # maximum difference of scores
+MOST_STEPS = 0.001  # maximum share of images with a step of `active_nodes`, rounded up
 THREADS = 1
 
 
 @dataclass
 class Compared:
-    """What was found on n images.
+    """The differences between graph and library on n images.
 
     Attributes:
-        n: the images.
-        labels, verdicts: so many differ.
-        ties: so many verdicts more differ where a difference of scores that is allowed explains it,
-            as where an image has the score of a held-out one: it is one of them.
-        steps: so many scores of `active_nodes` differ by more than is allowed. A node whose value
-            is 0 in one and 1e-8 in the other is active in one of them only, and the score jumps.
-        detectors: the largest difference of another detector's score, as a share of the score,
-            or of the standard deviation of the held-out scores where that is larger. A score below
-            all held-out ones counts as the least of them, as its verdict does not depend on it.
-        combined: the largest difference between the graph's score and what `detectors.combined`
-            makes of the graph's own scores of the members.
-        score: the largest difference of the score in force. Of `combined` it goes by steps: a
-            member's score that differs in its last bit may pass that of one held-out image.
+        n: number of images.
+        labels: number of different labels.
+        verdicts: number of different verdicts.
+        ties: number of further different verdicts that a permitted difference of scores explains,
+            such as for an image that is itself a held-out image.
+        steps: number of scores of `active_nodes` that differ by more than permitted. A node with
+            the value 0 in one and 1e-8 in the other is active in one of them only.
+        detectors: maximum difference of another detector's score, divided by the score, or by the
+            standard deviation of the held-out scores if that is larger. A score below all held-out
+            scores counts as their minimum, as the verdict does not depend on its value.
+        combined: maximum difference between the graph's combined score and that of
+            `detectors.combined` from the graph's scores of the members.
+        score: maximum difference of the deciding score. The combined score is not continuous: a
+            difference in the last bit of a member may change the rank among the held-out scores.
     """
 
     n: int = 0
@@ -55,13 +56,13 @@ class Compared:
 
     @property
     def is_same(self) -> bool:
-        """No flip, and no score that differs by more than a ten-thousandth, steps apart."""
+        """Whether no verdict or label differs, and no score by more than MOST, except steps."""
         flips, steps = self.labels + self.verdicts, math.ceil(MOST_STEPS * self.n)
         return not flips and self.steps <= steps and max(self.detectors, self.combined) <= MOST
 
     @property
     def text(self) -> str:
-        """One line."""
+        """The differences in one line."""
         return (
             f"{counted(self.n, 'image')} compared: label flips {self.labels}, verdict flips "
             f"{self.verdicts}, largest difference of a detector's score {self.detectors:.2g} (of "
@@ -74,7 +75,10 @@ class Compared:
 def compare(
     bundle: Bundle, model: Path, batches: Iterable[np.ndarray], *, rule: VerdictRule | None = None
 ) -> Compared:
-    """Run both on batches of images (n, ch, h, w) uint8, on the CPU; `rule` decides in both."""
+    """Run graph and library on batches of images (n, ch, h, w) uint8, on the CPU.
+
+    `rule` decides in both; None: the model's own rule.
+    """
     rule = rule or rule_of(bundle)
     use_threads(THREADS)
     options = onnxruntime.SessionOptions()
@@ -86,41 +90,45 @@ def compare(
     fitted = {name: held_out[f"member/{name}"] for name in manifest.members}
     combination = Combination.fit(fitted, tail=manifest.tail, rule=manifest.combination)
     spread = fitted or {manifest.detector: held_out[manifest.detector]}
-    seen = Compared()
+    comparison = Compared()
     for images in batches:
         pixels = np.ascontiguousarray(images.transpose(0, 2, 3, 1))
-        got = dict(zip(outputs, session.run(None, {"images": pixels}), strict=True))
+        graph_outputs = dict(zip(outputs, session.run(None, {"images": pixels}), strict=True))
         expected, scores = predictor.score(images).by(rule), predictor.detector_scores(images)
-        by_detector = dict(zip(spread, got["detectors"].T, strict=True))
-        seen.n += len(images)
-        seen.labels += int((got["label"] != expected.label).sum())
+        by_detector = dict(zip(spread, graph_outputs["detectors"].T, strict=True))
+        comparison.n += len(images)
+        comparison.labels += int((graph_outputs["label"] != expected.label).sum())
         units = {name: _units(scores[name], spread[name]) for name in by_detector}
         ends = (
             {name: scores[name] + sign * MOST * unit for name, unit in units.items()}
             for sign in (-1, 1)
         )
         least, most = (combination.score(end) if fitted else end[manifest.detector] for end in ends)
-        differs = got["belongs"] != expected.belongs
+        differs = graph_outputs["belongs"] != expected.belongs
         is_tie = differs & rule.belongs(least, expected.label) & ~rule.belongs(most, expected.label)
-        seen.ties += int(is_tie.sum())
-        seen.verdicts += int((differs & ~is_tie).sum())
+        comparison.ties += int(is_tie.sum())
+        comparison.verdicts += int((differs & ~is_tie).sum())
         for name, values in by_detector.items():
             off = relative_differences(values, scores[name], spread[name])
             if name == PATTERN:
-                seen.steps += int((off > MOST).sum())
+                comparison.steps += int((off > MOST).sum())
             else:
-                seen.detectors = max(seen.detectors, float(off.max()))
+                comparison.detectors = max(comparison.detectors, float(off.max()))
         if fitted:
-            off = _apart(got["score"], combination.score(by_detector))
-            seen.combined = max(seen.combined, float(off.max()))
-        seen.score = max(seen.score, float(_apart(got["score"], expected.score).max()))
-    return seen
+            off = _apart(graph_outputs["score"], combination.score(by_detector))
+            comparison.combined = max(comparison.combined, float(off.max()))
+        comparison.score = max(
+            comparison.score, float(_apart(graph_outputs["score"], expected.score).max())
+        )
+    return comparison
 
 
-def relative_differences(got: np.ndarray, scores: np.ndarray, held_out: np.ndarray) -> np.ndarray:
-    """Return how far a detector's scores (n,) lie apart, in the units of `Compared.detectors`."""
+def relative_differences(
+    graph_scores: np.ndarray, scores: np.ndarray, held_out: np.ndarray
+) -> np.ndarray:
+    """Return the differences of a detector's scores (n,), in the units of `Compared.detectors`."""
     unit, least = _units(scores, held_out), held_out.min()
-    apart = _apart(np.maximum(got, least), np.maximum(scores, least))
+    apart = _apart(np.maximum(graph_scores, least), np.maximum(scores, least))
     return apart / np.where(unit > 0, unit, 1)
 
 
@@ -129,16 +137,16 @@ def _units(scores: np.ndarray, held_out: np.ndarray) -> np.ndarray:
 
 
 def check(compared: Compared, model: str) -> None:
-    """Refuse a graph that says something else.
+    """Refuse a graph that differs from the model.
 
     Raises:
-        IntegrityError: what differs.
+        IntegrityError: the message has the differences.
     """
     if not compared.is_same:
         raise IntegrityError(f"{model}: differs from the model; {compared.text}")
 
 
-def _apart(got: np.ndarray, expected: np.ndarray) -> np.ndarray:
-    """Return how far numbers lie apart; what is not a number is further off than all others."""
-    off = np.abs(got.astype(np.float64) - expected.astype(np.float64))
+def _apart(values: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """Return absolute differences; infinite for a value that is not a number."""
+    off = np.abs(values.astype(np.float64) - expected.astype(np.float64))
     return np.nan_to_num(off, nan=np.inf)

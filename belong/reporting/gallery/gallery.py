@@ -32,7 +32,7 @@ from belong.runtime.text import exact, printable
 
 GALLERY = "gallery.html"
 NEIGHBORS = 5
-NEAREST_PX = 128  # of training images that are photos
+NEAREST_PX = 128  # maximum side of training photos
 WORDS = ("path", "class", "nearest_class", "detector", "reason")
 
 
@@ -44,19 +44,19 @@ def save_gallery(
     options: ScoringOptions,
     *,
     source: str,
-    kept: KeptImages,
+    kept_images: KeptImages,
 ) -> None:
-    """Write `gallery.html` into `output`, where the tables of these files are.
+    """Write `gallery.html` beside the tables of the same run.
 
     Args:
         incoming: all files.
-        files: those that could be read, in the order of predictions.csv: of names that are printed
-            alike the table does not say which is which.
-        model: has scored them.
-        output: has the tables.
-        options: as they were scored with.
+        files: the readable files, in the order of predictions.csv, where the printed names of two
+            files may be equal.
+        model: the model that scored the files.
+        output: the folder with the tables.
+        options: the scoring options of the run.
         source: the user's name for the files.
-        kept: what need not be decoded again.
+        kept_images: images that need not be decoded again.
     """
     rows = pd.read_csv(
         output / PREDICTIONS, dtype=dict.fromkeys(WORDS, str), keep_default_na=False, na_values=[]
@@ -64,14 +64,14 @@ def save_gallery(
     manifest, training = model.info, model.bundle.arrays["training"]
     guarantee = json.loads((output / SUMMARY).read_text(encoding="utf-8"))["guarantee"]
     threshold = guarantee["threshold"]
-    if threshold is None:  # all belong
+    if threshold is None:  # all images belong
         threshold = float(rows["score"].max())
     places = telling(
         rows["score"].to_numpy(),
         threshold=threshold,
         generator=np.random.default_rng(0),  # the same images for the same scores
     ).tolist()
-    images = {place: one for place in places if (one := kept.take(files[place]))}
+    images = {place: one for place in places if (one := kept_images.take(files[place]))}
     missing = [place for place in places if place not in images]
     batches = (
         _as_scored(missing, files, incoming, options.batch_size)
@@ -90,7 +90,7 @@ def save_gallery(
             pictures = {
                 place: answer
                 for place, answer in zip(batch, answers_of_batch, strict=True)
-                if not isinstance(answer, str)  # a file may have gone since it was scored
+                if not isinstance(answer, str)  # a file may have been deleted after scoring
             }
             if pictures:
                 features = model.predictor.features(
@@ -132,7 +132,7 @@ def save_gallery(
 
 
 def _movable_alpha(manifest: Manifest, options: ScoringOptions) -> float | None:
-    """Return the alpha of the verdicts; None if another one would not be one score for all."""
+    """Return the alpha of the verdicts; None unless each alpha means one calibrated threshold."""
     is_calibrated = options.alpha is not None or manifest.threshold_from == "calibrated"
     is_marginal = (options.guarantee or manifest.guarantee) == MARGINAL
     if options.fdr is not None or not (is_calibrated and is_marginal):
@@ -141,7 +141,7 @@ def _movable_alpha(manifest: Manifest, options: ScoringOptions) -> float | None:
 
 
 def _command(source: str, model: Model, output: Path) -> str:
-    """Return what scores the same images again, in a shell."""
+    """Return the shell command that scores the same images again."""
     images = "-" if source == "standard input" else source
     words = [images, "--model", printable(model.folder), "-o", printable(output), "--overwrite"]
     return shlex.join(["belong", "score", *words])
@@ -150,11 +150,11 @@ def _command(source: str, model: Model, output: Path) -> str:
 def _training_pictures(
     training: Arrays, nearest: Mapping[int, list[tuple[int, float]]]
 ) -> dict[int, Shown]:
-    """Return the pictures of the training images that are near one, no larger than is seen."""
-    used = {place for near in nearest.values() for place, _ in near}
+    """Return the pictures of the training images in `nearest`, reduced to their displayed size."""
+    rows = {place for near in nearest.values() for place, _ in near}
     pictures = unpacked(training)
-    side_px = min(NEAREST_PX, side_for(len(used), budget=PHOTO_BYTES))
-    return {place: _smaller(pictures[place], side_px) for place in sorted(used)}
+    side_px = min(NEAREST_PX, side_for(len(rows), budget=PHOTO_BYTES))
+    return {place: _smaller(pictures[place], side_px) for place in sorted(rows)}
 
 
 def _smaller(picture: Shown, side_px: int) -> Shown:
@@ -167,9 +167,9 @@ def _smaller(picture: Shown, side_px: int) -> Shown:
 def _as_scored(
     places: list[int], files: list[str], incoming: Incoming, size: int
 ) -> list[list[int]]:
-    """Return places in the batches that they were scored in, with features equal to the last bit.
+    """Group indices by the batches in which they were scored, for bit-identical features.
 
-    So the page of a run that was interrupted is that of one that was not.
+    The page of an interrupted run then equals that of an uninterrupted run.
     """
     batch_of = {file: number // size for number, file in enumerate(incoming.files)}
     groups = itertools.groupby(places, lambda place: batch_of[files[place]])

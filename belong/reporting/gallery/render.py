@@ -1,8 +1,8 @@
 """Render the images of a folder with their verdicts as one page.
 
-Paths and names of classes are whatever somebody called a file. The template escapes every value,
-what the script reads is JSON without a `<`, the script writes text and never HTML, and the page's
-own policy allows the browser that one script, and no request.
+Names of files and classes are not trusted. The template escapes every value, the data of the script
+are JSON without a `<`, the script writes text and never HTML, and the content security policy of
+the page allows only this script, and no request.
 """
 
 import itertools
@@ -39,21 +39,21 @@ NUMBERS = ("probability", "p_value", "score", "distance")
 COLUMNS = (*TEXTS, *NUMBERS, "belongs")
 BINS = 60
 
-LEAST_HALF = 20_000  # calibration images, of whose scores the page holds the larger half
+LEAST_HALF = 20_000  # with more calibration images, the page has the larger half of their scores
 
 
 @dataclass(frozen=True)
 class Review:
-    """What a page needs for another alpha, and for a person's answers.
+    """The data of a page for another alpha, and for a person's answers.
 
     Attributes:
-        model: the SHA-256 of the manifest.
-        source: the folder of the images, as it was named to `belong score`.
-        class_names: c.
-        files: (n,) the exact path of each row's image: what is shown of it may be shared by others.
-        alpha: of the verdicts; None: the threshold is not calibrated, and alpha cannot be moved.
+        model: SHA-256 of the manifest.
+        source: the folder of the images, as named by the user of `belong score`.
+        class_names: c class names.
+        files: (n,) exact paths of the images; the printed paths of two files may be equal.
+        alpha: the alpha of the verdicts; None if alpha cannot be changed on the page.
         calibration: (m,) scores of the calibration images.
-        command: scores the same images again, but for `--alpha`.
+        command: the command that scores the same images again, without `--alpha`.
     """
 
     model: str
@@ -65,7 +65,7 @@ class Review:
     command: str
 
 
-# Of an image: (place of a training image, distance to it), the nearest first.
+# The neighbors of an image: (index of a training image, distance), the nearest first.
 Nearest = Sequence[tuple[int, float]]
 
 
@@ -81,51 +81,52 @@ def gallery_page(
     facts: Mapping[str, str],
     review: Review | None = None,
 ) -> str:
-    """Return the page: HTML that needs no other file and no network.
+    """Render the page as self-contained HTML.
 
-    Its images come with the highest score first, so that what is looked at first shares few sheets
-    of pictures.
+    Images are sorted by descending score, so that the first visible images share few sheets of
+    pictures.
 
     Args:
-        rows: one for each of the n images, with the columns of predictions.csv: `path`, `class`,
+        rows: a row for each of the n images, with the columns of predictions.csv: `path`, `class`,
             `probability`, `belongs`, `p_value`, `score`, `nearest_class`, `distance`, `detector`,
-            `reason`. All but `path`, `belongs` and `score` may be missing in a row.
-        pictures: place in `rows` -> a JPEG, or (ch, h, w) uint8, all of one shape: the images that
-            the page holds. `selection.telling` chooses them, `sprite_sheets.shown` makes them.
-        nearest: place in `rows` -> its nearest training images; it may lack some or all.
-        training_pictures: place -> the same; only those that are near an image go into the page.
-        training_classes: their classes, by the same places.
-        title: the heading: what was scored.
+            `reason`. All values except `path`, `belongs` and `score` may be missing.
+        pictures: index in `rows` -> a JPEG, or (ch, h, w) uint8, all of one shape: the images on
+            the page, selected by `selection.telling` and converted by `sprite_sheets.shown`.
+        nearest: index in `rows` -> nearest training images; entries may be missing.
+        training_pictures: index of a training image -> its picture, in the form of `pictures`;
+            only images in `nearest` are used.
+        training_classes: the classes of the training images.
+        title: heading: the scored folder.
         threshold: the score up to which an image belongs.
-        facts: label -> value, what else is to be said of the run; a count of the images and of
-            those rejected is always there.
-        review: for another alpha, and a person's answers; None: the page has neither.
+        facts: label -> value, further information on the run; the numbers of images and of
+            rejected images are always shown.
+        review: data for another alpha and a person's answers; None: the page has neither.
 
     Raises:
         ValueError: a column is missing, a score is not a finite number, or shapes differ.
     """
     _check(rows)
     rows = rows.reset_index(drop=True)
-    held = rows.loc[sorted(pictures)].sort_values("score", ascending=False, kind="stable")
-    close = [nearest.get(row, ()) for row in held.index]
-    used = sorted({place for one in close for place, _ in one})
-    at = {place: number for number, place in enumerate(used)}
+    shown_rows = rows.loc[sorted(pictures)].sort_values("score", ascending=False, kind="stable")
+    close = [nearest.get(row, ()) for row in shown_rows.index]
+    training_rows = sorted({place for one in close for place, _ in one})
+    at = {place: number for number, place in enumerate(training_rows)}
     texts = {
-        name: [None if pd.isna(value) else printable(str(value)) for value in held[name]]
+        name: [None if pd.isna(value) else printable(str(value)) for value in shown_rows[name]]
         for name in TEXTS
     }
     data: dict[str, Any] = {
         "images": {
-            "row": held.index.tolist(),
-            "belongs": held["belongs"].astype(bool).tolist(),
+            "row": shown_rows.index.tolist(),
+            "belongs": shown_rows["belongs"].astype(bool).tolist(),
             "nearest": [[[at[place], _rounded(d)] for place, d in one] for one in close],
             **texts,
-            **{name: [_rounded(value) for value in held[name]] for name in NUMBERS},
+            **{name: [_rounded(value) for value in shown_rows[name]] for name in NUMBERS},
         },
-        "pictures": _pictures([pictures[row] for row in held.index]),
+        "pictures": _pictures([pictures[row] for row in shown_rows.index]),
         "training": {
-            "class": [printable(training_classes[place]) for place in used],
-            "pictures": _pictures([training_pictures[place] for place in used]),
+            "class": [printable(training_classes[place]) for place in training_rows],
+            "pictures": _pictures([training_pictures[place] for place in training_rows]),
         },
         "threshold": threshold,
         "histogram": histogram(rows["score"].to_numpy(), threshold),
@@ -133,9 +134,9 @@ def gallery_page(
     }
     if review is not None:
         places = {name: place for place, name in enumerate(review.class_names)}
-        files = [exact(review.files[row]) for row in held.index]
+        files = [exact(review.files[row]) for row in shown_rows.index]
         data["images"] |= {
-            "label": [places.get(name) for name in held["class"]],
+            "label": [places.get(name) for name in shown_rows["class"]],
             "file": [
                 None if file == path else file
                 for file, path in zip(files, texts["path"], strict=True)
@@ -157,17 +158,17 @@ def gallery_page(
 
 
 def _review(review: Review, rows: pd.DataFrame) -> dict[str, Any]:
-    """Return what the script needs, and the number of images with each p-value up to one half."""
+    """Return the data of the script, with the number of images by p-value, up to one half."""
     fields, n = vars(review), len(review.calibration)
-    kept = {key: fields[key] for key in ("model", "source")} | {
+    data = {key: fields[key] for key in ("model", "source")} | {
         "class_names": [*review.class_names]
     }
     if review.alpha is None:
-        return kept | {"calibrated": None}
+        return data | {"calibrated": None}
     ranks = np.rint(rows["p_value"].to_numpy() * (n + 1)).astype(int)
     distinct, counts = np.unique(ranks[ranks <= (n + 1) // 2], return_counts=True)
     largest = np.sort(review.calibration)[::-1][: (n + 1) // 2 if n <= LEAST_HALF else 0]
-    return kept | {
+    return data | {
         "calibrated": {
             "alpha": review.alpha,
             "images": n,
@@ -181,11 +182,11 @@ def _review(review: Review, rows: pd.DataFrame) -> dict[str, Any]:
 
 
 def _pictures(pictures: Sequence[Shown]) -> dict[str, Any]:
-    """Return the sheets of the small pictures, and for each picture its photo or place on them."""
+    """Return the sheets of small pictures, and each picture's photo or index on the sheets."""
     small = [one for one in pictures if not isinstance(one, bytes)]
     values = vars(sheets(small)) | {"photos": [], "at": []}
     if len(small) == len(pictures):
-        return values  # the places are those of the pictures
+        return values  # the index on the sheets is that of the picture
     places = itertools.count()
     for one in pictures:
         values["photos"].append(photo_uri(one) if isinstance(one, bytes) else None)
@@ -194,15 +195,17 @@ def _pictures(pictures: Sequence[Shown]) -> dict[str, Any]:
 
 
 def histogram(scores: np.ndarray, threshold: float) -> dict[str, Any]:
-    """Return the bins of the scores (n,) and how many lie in each, those beyond the ends included.
+    """Return the bins of the scores (n,) and their counts; outliers count in the end bins.
 
-    The threshold always lies on the axis: it counts as one score in 500.
+    The threshold is always within the bins: it counts as one score in 500.
     """
     weight = len(scores) // 500 + 1
     edges, logarithmic = score_edges([scores, np.full(weight, threshold)], bins=BINS)
-    edges, shown = (np.array(list(map(_rounded, values)), float) for values in (edges, scores))
-    # As the script counts those it shows: a score on an edge belongs to the bin above it.
-    bins = np.searchsorted(edges[1:-1], shown, side="right")
+    edges, rounded_scores = (
+        np.array(list(map(_rounded, values)), float) for values in (edges, scores)
+    )
+    # As in the script, a score on an edge belongs to the bin above.
+    bins = np.searchsorted(edges[1:-1], rounded_scores, side="right")
     counts = np.bincount(bins, minlength=BINS)
     return {"edges": edges.tolist(), "logarithmic": logarithmic, "counts": counts.tolist()}
 
@@ -217,5 +220,5 @@ def _check(rows: pd.DataFrame) -> None:
 
 
 def _rounded(number: float) -> float | None:
-    """Return it with six digits, or None where there is no finite number: JSON has no others."""
+    """Round a number to six digits; return None for a non-finite number, which JSON lacks."""
     return float(f"{number:.6g}") if np.isfinite(number) else None

@@ -10,35 +10,35 @@ import numpy as np
 from belong.data.thumbnail import side_for
 
 MOST = 5_000
-# Of photos: 1,000 of them have 256 pixels then, 5,000 have 96. As text in a page, a third more.
+# Bytes of all photos: 1,000 photos of 256 pixels, or 5,000 of 96. Data URIs take a third more.
 PHOTO_BYTES = 14_000_000
 
 
 def telling(
     scores: np.ndarray, *, threshold: float, most: int = MOST, generator: np.random.Generator
 ) -> np.ndarray:
-    """Return the places of the images that say most, rising; of few images all.
+    """Return the sorted indices of the most informative images, or all if there are few.
 
-    Two fifths are the most anomalous ones, two fifths those of the others that lie nearest to the
-    threshold, where a verdict is least certain, and `generator` draws the rest, to show what is
-    usual. Scores (n,), higher is more anomalous -> (min(n, most),) int64.
+    Two fifths are the most anomalous images. Two fifths are the images nearest to the threshold
+    among the others, where verdicts are least certain. The remaining images are a random sample of
+    the others, as usual examples. Scores (n,), higher is more anomalous -> (min(n, most),) int64.
     """
     if len(scores) <= most:
         return np.arange(len(scores))
     top, near, _ = shares(most)
     by_score = np.argsort(-scores, kind="stable")
-    others = by_score[top:]
-    by_distance = others[np.argsort(np.abs(scores[others] - threshold), kind="stable")]
-    drawn = generator.choice(by_distance[near:], most - top - near, replace=False)
-    return np.sort(np.concatenate([by_score[:top], by_distance[:near], drawn]))
+    remaining = by_score[top:]
+    by_distance = remaining[np.argsort(np.abs(scores[remaining] - threshold), kind="stable")]
+    sample = generator.choice(by_distance[near:], most - top - near, replace=False)
+    return np.sort(np.concatenate([by_score[:top], by_distance[:near], sample]))
 
 
 def shares(most: int) -> tuple[int, int, int]:
-    """Return how many of `most` are the most anomalous, nearest to the threshold, and drawn."""
+    """Divide `most` images into the most anomalous, the nearest to the threshold, and a sample."""
     part = most * 2 // 5
     return part, part, most - 2 * part
 
 
 def photo_px(count: int) -> int:
-    """Return the longer side of the photos on a page of so many images."""
+    """Return the longer side of the photos on a page with `count` images."""
     return side_for(min(count, MOST), budget=PHOTO_BYTES)

@@ -1,8 +1,8 @@
 """Encode small pictures, a hundred per sheet, and photos, as data URIs.
 
-What an image adds to the page, in characters: handwritten digits, grey, 28 px, 196 (265 in files of
-their own; 218 as PNG); clothes, grey, 28 px, 529; crops of photos, in color, 64 px, 1,043
-(1,000 images each, 5,000 crops; Pillow 12). Its numbers, path and reason take 270 more.
+Size of an image on the page, in characters: handwritten digits, grey, 28 px, 196 (265 as separate
+files; 218 as PNG); clothes, grey, 28 px, 529; crops of photos, in color, 64 px, 1,043 (1,000 images
+each, 5,000 crops; Pillow 12). The numbers, path and reason of an image take 270 more.
 """
 
 import base64
@@ -16,12 +16,12 @@ from belong.data.decode_pool import Picture
 from belong.prediction.predictions import Scores
 from belong.reporting.report.thumbnails import data_uri, picture_of
 
-ACROSS = 10  # pictures in a row of a sheet, and rows
-SIDE_PX = 64  # of pixels; photos are shown larger, see `belong.data.thumbnail`
-# One channel and no larger: each pixel is kept, for each is seen when the picture is enlarged.
+ACROSS = 10  # rows of a sheet, and pictures per row
+SIDE_PX = 64  # maximum side of a small picture; for photos see `belong.data.thumbnail`
+# Grey pictures up to this side are stored without loss, as enlarged pixels are visible.
 KEPT_SIDE_PX = 32
-KEPT_BYTES = 2**28  # of pixels and features
-QUALITY = 80  # of the others, as WebP counts it
+KEPT_BYTES = 2**28  # maximum size of kept pixels and features
+QUALITY = 80  # WebP quality of the other pictures
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,10 @@ class Sheets:
     """Pictures of one size, row by row on square sheets.
 
     Attributes:
-        uris: one for each sheet.
-        width: of a picture, in pixels.
-        height: of a picture, in pixels.
-        across: how many are in a row of a sheet; a full sheet has as many rows.
+        uris: data URI of each sheet.
+        width: width of a picture in pixels.
+        height: height of a picture in pixels.
+        across: pictures per row; a full sheet has as many rows.
     """
 
     uris: list[str]
@@ -49,40 +49,39 @@ def reduced(image: np.ndarray, *, side_px: int = SIDE_PX) -> np.ndarray:
     return small[None] if small.ndim == 2 else small.transpose(2, 0, 1)
 
 
-# Of a small image its pixels (ch, h, w) uint8, of a photo a JPEG.
+# The pixels (ch, h, w) uint8 of a small image, or the JPEG of a photo.
 Shown = np.ndarray | bytes
 
 
 def shown(picture: Picture) -> Shown:
-    """Return what the page shows of an image: the photo itself, or the pixels of a small one."""
+    """Return the picture for the page: the JPEG of a photo, or the pixels of a small image."""
     return picture.thumbnail or reduced(picture.pixels)
 
 
 class KeptImages:
-    """Small pictures and features of images, kept while they are scored.
+    """Small pictures and features of images, kept during scoring.
 
-    Which images the page holds is known only when all are scored. So that no file is decoded
-    twice, the first images are kept, up to KEPT_BYTES; those beyond are decoded again if the page
-    holds them.
+    The images of the page are selected after scoring. To avoid decoding files twice, images are
+    kept up to KEPT_BYTES; later images are decoded again if they are selected.
     """
 
     def __init__(self) -> None:
         self._bytes = 0
-        self._kept: dict[str, tuple[Shown, np.ndarray]] = {}
+        self._entries: dict[str, tuple[Shown, np.ndarray]] = {}
 
     def observe(self, pictures: Mapping[str, Picture], scores: Scores) -> None:
-        """Keep a batch: the pictures of m files, and their scores."""
+        """Keep a batch: the pictures and scores of m files."""
         for (file, picture), features in zip(pictures.items(), scores.features, strict=True):
             if self._bytes >= KEPT_BYTES:
                 return
             image = shown(picture)
-            self._kept[file] = image, features
+            self._entries[file] = image, features
             self._bytes += len(image) if isinstance(image, bytes) else image.nbytes
             self._bytes += features.nbytes
 
     def take(self, file: str) -> tuple[Shown, np.ndarray] | None:
-        """Return the picture and the features (d,) of a file, if kept."""
-        return self._kept.get(file)
+        """Return the picture and the features (d,) of a file; None if not kept."""
+        return self._entries.get(file)
 
 
 def photo_uri(content: bytes) -> str:
@@ -91,7 +90,7 @@ def photo_uri(content: bytes) -> str:
 
 
 def sheets(pictures: Sequence[np.ndarray]) -> Sheets:
-    """Return the pictures, each (ch, h, w) uint8 with 1 or 3 channels, on sheets.
+    """Arrange pictures, each (ch, h, w) uint8 with 1 or 3 channels, on sheets.
 
     Raises:
         ValueError: a picture has another shape than the first.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-DARKEST = 0.9995  # the AUROC from which on the shade is full
+DARKEST = 0.9995  # minimum AUROC with the full shade
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Collect the contents of the report's page, and fill its template.
 
-Names of classes, folders and detectors come from the user: the template escapes every value, and
-what the script reads is JSON without a `<`.
+Names of classes, folders and detectors are not trusted: the template escapes every value, and the
+data of the script are JSON without a `<`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,7 +41,7 @@ SETS_THRESHOLDS = "; set the thresholds, each by fits without it"
 TESTS_ITSELF = "the training images again: measure the accuracy, each by a network without it"
 STYLES = ("reporting/report/family.css", "reporting/report/page.css")
 SCRIPTS = ("reporting/report/sort.js", "reporting/report/charts.js", "reporting/report/page.js")
-DASHES = {"-": "", "--": "7 4", ":": "2 3"}  # matplotlib's styles of a line, in SVG
+DASHES = {"-": "", "--": "7 4", ":": "2 3"}  # matplotlib's line style -> SVG
 
 
 @dataclass(frozen=True)
@@ -78,12 +78,12 @@ def report_page(
         about: `class_names`; `alpha`; `thresholds`, detector -> kind -> score.
         manifest: columns `part`, `class_name`, `source`, all text, a row for each image.
         images: "normal", and "anomaly" if there are any -> test images (n, ch, h, w) uint8.
-        numbers: and
-        tables: the results of `belong.evaluation.evaluate`.
-        options: such as the number of images and histogram bins.
+        numbers: metrics, the first result of `belong.evaluation.evaluate`.
+        tables: the second result of `belong.evaluation.evaluate`.
+        options: options such as the number of images and of histogram bins.
         parameters: the content of params.yaml, shown in full.
-        assessment: of the model, in words.
-        times: of the stages, for a run of the pipeline.
+        assessment: the assessment of the model, in words.
+        times: the times of the stages, for a run of the pipeline.
         tests_itself: the test images also set the threshold, so false rejects are not measured.
     """
     thresholds = about["thresholds"]
@@ -109,7 +109,7 @@ def report_page(
     )
     cards = [*best_rebuilt, *(card for one in showcases.values() for card in one.cards())]
     board = scoreboard(numbers["detectors"], numbers["floor"], tests_itself=tests_itself)
-    # Those that were measured; the scoreboard also says which are missing, and why.
+    # The measured detectors; the scoreboard also lists missing ones with the reasons.
     ranked = [row.name for row in board if row.name in thresholds]
     turns = {
         name: {"color": color, "dash": DASHES[style]}
@@ -162,7 +162,7 @@ def _roles(numbers: Mapping[str, Any], *, tests_itself: bool) -> dict[str, str]:
 
 
 def _part(name: str, scores: Arrays, classes: pd.Series, about: Mapping[str, Any]) -> Part:
-    """Return the images of a part as the detectors saw them."""
+    """Return the images of a part with their predictions and scores."""
     return Part(
         name,
         classes.to_numpy(),
@@ -179,9 +179,9 @@ def _charts(
     *,
     bins: int,
 ) -> dict[str, Any]:
-    """Return the curves of a detector; without anomalies there are no ROC and no precision."""
-    kinds = {part.split("/")[0]: seen.scores[name] for part, seen in parts.items()}
-    drawn: dict[str, Any] = {
+    """Return the curves of a detector; without anomalies, no ROC and precision-recall curves."""
+    kinds = {part.split("/")[0]: images.scores[name] for part, images in parts.items()}
+    charts: dict[str, Any] = {
         "roc": None,
         "pr": {},
         "histogram": curves.histogram(kinds, thresholds, bins=bins),
@@ -189,9 +189,9 @@ def _charts(
     }
     if ANOMALY in parts:
         roc, precision_recall = tables[f"roc/{name}"], tables[f"pr/{name}"]
-        drawn["roc"] = curves.points(roc, "false_positive_rate", "true_positive_rate")
-        drawn["pr"] = curves.precision_recall(precision_recall)
-    return drawn
+        charts["roc"] = curves.points(roc, "false_positive_rate", "true_positive_rate")
+        charts["pr"] = curves.precision_recall(precision_recall)
+    return charts
 
 
 def _pictures(names: set[str], images: Arrays, manifest: pd.DataFrame) -> dict[str, str]:

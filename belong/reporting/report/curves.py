@@ -8,17 +8,17 @@ import pandas as pd
 
 from belong.reporting.histogram_bins import score_edges, shares
 
-DIGITS = 5  # of a rate: the logarithmic corner begins at 0.0001
+DIGITS = 5  # decimals of a rate, as the logarithmic corner starts at 0.0001
 
 
 def points(table: pd.DataFrame, x: str, y: str) -> list[list[float]]:
-    """Return two columns of a curve as [xs, ys]; rows where one is missing are left out."""
+    """Return two columns of a curve as [xs, ys], without rows with a missing value."""
     whole = table[[x, y]].dropna()
     return [whole[column].round(DIGITS).tolist() for column in (x, y)]
 
 
 def precision_recall(table: pd.DataFrame) -> dict[str, list[list[float]]]:
-    """Return the curve of each `kind` of image as the positive, in the order of its recall."""
+    """Return the curve with each `kind` of image as the positive, sorted by recall."""
     sorted_ = table.sort_values("recall", kind="stable")
     return {
         str(kind): points(rows, "recall", "precision") for kind, rows in sorted_.groupby("kind")
@@ -39,9 +39,9 @@ def histogram(
 
 
 def calibration(table: pd.DataFrame, detector: str) -> dict[str, list[float]]:
-    """Return the columns of the calibration curve of one detector, in the order of alpha.
+    """Return the columns of the calibration curve of one detector, sorted by alpha.
 
-    Where something was not measured, the row is left out.
+    Rows with a missing value are left out.
     """
     rows = table[table["detector"] == detector].sort_values("alpha", kind="stable")
     whole = rows[["alpha", "false_reject", "expected_low", "expected_high"]].dropna()

@@ -40,11 +40,11 @@ class Card:
 
 @dataclass(frozen=True)
 class Showcase:
-    """The images that one detector singles out.
+    """The images that one detector shows.
 
     Attributes:
-        most_anomalous: of the normal images, highest score first.
-        rejected: those of them beyond the threshold.
+        most_anomalous: normal images, highest score first.
+        rejected: the images of `most_anomalous` above the threshold.
         accepted: anomalies up to the threshold, lowest score first.
     """
 
@@ -66,10 +66,10 @@ def showcase(
     threshold: float,
     count: int,
 ) -> Showcase:
-    """Return the images that `detector` singles out, at most `count` of each kind.
+    """Return the images that `detector` shows, at most `count` of each kind.
 
-    `calibration` (n,) are its scores of the held-out images, which give the p-values; `threshold`
-    is the score up to which an image belongs.
+    `calibration` (n,) are the scores of the held-out images for the p-values; `threshold` is the
+    score up to which an image belongs.
     """
     top = cards(normal, detector, most_anomalous(normal.scores[detector], count), calibration)
     lowest = [] if anomaly is None else least_anomalous(anomaly, detector, calibration, count=count)

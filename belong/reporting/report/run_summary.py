@@ -48,7 +48,7 @@ def facts(
 
 
 def _of_classes(classes: Mapping[str, Any]) -> dict[str, str]:
-    """Return how well images are classified; of one class, that nothing is measured."""
+    """Describe the classification; with one class, state that it is not measured."""
     if classes["accuracy"] is None:
         return {"accuracy": f"not measured: {classes['reason']}"}
     return {
@@ -65,13 +65,13 @@ def title(normal: Mapping[str, Any], anomaly: Mapping[str, Any]) -> str:
 
     If both come from one data set, the title names their classes.
     """
-    names = [PurePath(chosen["path"]).name for chosen in (normal, anomaly)]
+    names = [PurePath(data_set["path"]).name for data_set in (normal, anomaly)]
     if anomaly["classes"] == "none":
         return names[0]
     if normal["path"] == anomaly["path"]:
         names = [
-            f"{name} {_in_words(chosen['classes'])}"
-            for name, chosen in zip(names, (normal, anomaly), strict=True)
+            f"{name} {_in_words(data_set['classes'])}"
+            for name, data_set in zip(names, (normal, anomaly), strict=True)
         ]
     return " against ".join(names)
 
@@ -87,10 +87,10 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     return lines
 
 
-def _data_set(chosen: Mapping[str, Any]) -> str:
-    if chosen["classes"] == "none":
+def _data_set(data_set: Mapping[str, Any]) -> str:
+    if data_set["classes"] == "none":
         return "none"
-    return f"{_in_words(chosen['path'])}, classes {_in_words(chosen['classes'])}"
+    return f"{_in_words(data_set['path'])}, classes {_in_words(data_set['classes'])}"
 
 
 def _in_words(value: object) -> str:
@@ -101,9 +101,9 @@ def _in_words(value: object) -> str:
 
 
 def _relative(path: Path) -> str:
-    """Return a path below the current folder, or the last part alone of any other path.
+    """Return a path below the current folder unchanged, and only the last part of other paths.
 
-    The page may be shown to others: it names no folder of this machine.
+    The page may be shared, so it has no other folder names of this machine.
     """
     below = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else Path(path.name)
     return below.as_posix() if below.parts else path.name

@@ -16,11 +16,11 @@ class Column:
     """A column of the scoreboard.
 
     Attributes:
-        key: of the metric in metrics_all.json, by which the column is sorted.
-        label: its heading.
+        key: key of the metric in metrics_all.json, by which the column is sorted.
+        label: heading of the column.
         explains: definition of the metric.
         best: the better direction, `max` or `min`.
-        to: the key of the upper end, where the column shows an interval.
+        to: key of the upper end, if the column shows an interval.
         ranks: whether the best number is marked.
     """
 
@@ -125,13 +125,13 @@ def _row(name: str, numbers: Mapping[str, Any], otherwise: str, tests_itself: bo
     cells = []
     for column in COLUMNS:
         ends = [numbers.get(key) for key in (column.key, column.to) if key]
-        known = [end for end in ends if end is not None]
+        available = [end for end in ends if end is not None]
         if tests_itself and column.key in OF_REJECTS:
             cells.append(Cell(DASH, None, TESTS_ITSELF))
-        elif len(known) < len(ends):
+        elif len(available) < len(ends):
             cells.append(Cell(DASH, None, reason))
         else:
-            cells.append(Cell(DASH.join(f"{end:.4f}" for end in known), known[0]))
+            cells.append(Cell(DASH.join(f"{end:.4f}" for end in available), available[0]))
     return Row(name, tuple(cells), floor=False)
 
 

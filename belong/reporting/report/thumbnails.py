@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-# The longest side, in pixels; the next smaller one where all pictures together grow too large.
+# Longest side in pixels; the next smaller one if all pictures together are too large.
 SIDES_PX = (64, 48, 32)
 MOST_CHARACTERS = 3_000_000
 
 
 def thumbnails(images: Mapping[str, np.ndarray], ink: Collection[str]) -> dict[str, str]:
-    """Return a PNG data URI for each image (ch, h, w) uint8, reduced where it is larger.
+    """Return a PNG data URI for each image (ch, h, w) uint8, reduced if it is larger.
 
     Colors are reduced to 256 per image, which halves the page and is hardly visible at this size.
     Images of the parts in `ink` are inverted if they have one channel.
@@ -43,6 +43,6 @@ def picture_of(image: np.ndarray) -> Image.Image:
 
 def data_uri(picture: Image.Image, form: str, **options: Any) -> str:
     """Encode a picture as a data URI in the format "png" or "webp"."""
-    written = io.BytesIO()
-    picture.save(written, form, **options)
-    return f"data:image/{form};base64," + base64.b64encode(written.getvalue()).decode("ascii")
+    buffer = io.BytesIO()
+    picture.save(buffer, form, **options)
+    return f"data:image/{form};base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
