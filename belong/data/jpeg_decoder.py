@@ -76,10 +76,10 @@ def has_lost_block(content: bytes) -> bool:
         elif marker != SCAN:
             is_sequential |= marker in SEQUENTIAL
         elif is_sequential:
-            used = content[start + 2 : start + 1 + 2 * sum(content[start : start + 1]) : 2]
+            tables = content[start + 2 : start + 1 + 2 * sum(content[start : start + 1]) : 2]
             end = NEXT_MARKER.search(content, stop)
             has_zeros = content.find(ZEROS, stop, end.start() if end else len(content)) >= 0
-            if has_zeros and any(firsts.get(one & 15, 0) != END_OF_BLOCK for one in used):
+            if has_zeros and any(firsts.get(one & 15, 0) != END_OF_BLOCK for one in tables):
                 return True
     return False
 
@@ -87,8 +87,8 @@ def has_lost_block(content: bytes) -> bool:
 def _segments(content: bytes) -> Iterator[tuple[int, int, int]]:
     """Yield the marker of each segment of a JPEG, and where its content starts and stops."""
     place = 0
-    while found := MARKER.search(content, place):
-        marker, place = found[1][0], found.end()
+    while match := MARKER.search(content, place):
+        marker, place = match[1][0], match.end()
         if marker == END:
             return
         if marker in ALONE:

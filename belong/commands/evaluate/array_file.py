@@ -84,12 +84,12 @@ class OpenFile:
         """
         with self._lock:
             self._file.seek(start)
-            done = 0
-            while done < len(content):
-                count = self._file.readinto(content[done:].data)
+            offset = 0
+            while offset < len(content):
+                count = self._file.readinto(content[offset:].data)
                 if not count:
                     raise InputError(f"{printable(self.path)}: was cut short while it was read")
-                done += count
+                offset += count
 
 
 class ArrayFile:

@@ -89,10 +89,10 @@ def _verdict(
     return "Within its band."
 
 
-def _law(seen: StreamAnalysis) -> str:
-    if seen.law_limit is None:
+def _law(analysis: StreamAnalysis) -> str:
+    if analysis.law_limit is None:
         return "not tested, as the training images calibrate this model"
-    return f"evidence {_power(seen.law_evidence.max())}, alarm at {_power(seen.law_limit)}"
+    return f"evidence {_power(analysis.law_evidence.max())}, alarm at {_power(analysis.law_limit)}"
 
 
 def _power(exponent: float) -> str:
