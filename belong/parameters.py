@@ -53,7 +53,7 @@ MEMBERS = (
     "code_knn",
 )
 # How their p-values are added up, see `belong.detectors.combined`.
-CombinationRule = Literal["fisher", "stouffer"]
+CombinationRule = Literal["fisher", "harmonic", "stouffer"]
 # Above a frozen backbone: two on its last layer, which was trained on far more than these images.
 MEMBERS_ABOVE_A_FROZEN_BACKBONE = (
     "mahalanobis_maps",
@@ -444,7 +444,7 @@ class Parameters(Section):
     @property
     def combination_rule(self) -> CombinationRule:
         """How `combined` adds up the p-values of its members."""
-        return "stouffer" if self.is_frozen else "fisher"
+        return "stouffer" if self.is_frozen else "harmonic"
 
     @property
     def candidates(self) -> list[str]:

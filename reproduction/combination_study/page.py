@@ -12,7 +12,7 @@ from reproduction.combination_study.synthetic import KINDS
 
 # What belong.parameters has, in the terms of the study.
 IN_USE = {
-    "whole": Way("earlier + gram_maps", "fisher", TAIL),
+    "whole": Way("earlier + gram_maps", "harmonic", TAIL),
     "frozen": Way("earlier", "stouffer", TAIL),
 }
 EARLIER = {"whole": Way("earlier", "fisher", TAIL), "frozen": Way("earlier", "stouffer", TAIL)}

@@ -60,7 +60,7 @@ def test_score_and_label_of_the_graph_are_those_of_the_model(channels: int) -> N
     np.testing.assert_array_equal(label, expected.label)
 
 
-@pytest.mark.parametrize("rule", ["fisher", "stouffer"])
+@pytest.mark.parametrize("rule", ["fisher", "harmonic", "stouffer"])
 def test_the_graph_adds_up_the_members_as_the_model_does(rule: CombinationRule) -> None:
     rng = np.random.default_rng(0)
     held_out, tested = rng.integers(0, 256, (2, 30, 3, *SIDES.values()), np.uint8)

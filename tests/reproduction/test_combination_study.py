@@ -27,7 +27,7 @@ TESTED = [RNG.normal(size=50) + 1, 2 * RNG.exponential(size=50)]
 # --- the rules ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("rule", ["fisher", "stouffer"])
+@pytest.mark.parametrize("rule", ["fisher", "harmonic", "stouffer"])
 def test_a_rule_that_a_model_has_is_the_models(rule: CombinationRule) -> None:
     (found,) = combine(rule, HELD, [TESTED], tail=0.1)
     model = Combination.fit(dict(zip("ab", HELD, strict=True)), tail=0.1, rule=rule)

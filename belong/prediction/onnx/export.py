@@ -148,7 +148,12 @@ def _combined(graph: Graph, scores: dict[str, str], bundle: Bundle) -> str:
         for name, score in scores.items()
         if name != REVIEW_HEAD
     ]
-    total = graph.cast(graph("Sum", *parts), np.float32)
+    if rule == "harmonic":
+        columns = [graph("Unsqueeze", part, np.array([1])) for part in parts]
+        every = graph("Concat", *columns, axis=1)
+        total = graph.cast(graph.reduced("LogSumExp", every, 1), np.float32)
+    else:
+        total = graph.cast(graph("Sum", *parts), np.float32)
     if fitted.others is None:
         return total
     of_head = _deviation(graph, fitted.surprises[REVIEW_HEAD], scores[REVIEW_HEAD])
