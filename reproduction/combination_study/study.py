@@ -100,7 +100,7 @@ def table_of(scores: Scores, *, frozen: bool) -> pd.DataFrame:
 
     Of synthetic anomalies only the mean of all kinds and the worst kind, "synthetic" and "worst
     kind"; of test images only the ways of `MEASURED`. Columns: `anomalies`, `way` (a detector's
-    name, "combined" or a `Way`) and `auroc`.
+    name or a `Way`) and `auroc`.
     """
     held_out = {
         name: scores[f"{HELD_OUT}/{name}"] for name in DETECTORS if f"{HELD_OUT}/{name}" in scores
@@ -120,8 +120,6 @@ def table_of(scores: Scores, *, frozen: bool) -> pd.DataFrame:
 
     for name in held_out:
         measure(name, {part: of(name, part) for part in parts})
-    # As the model has it: of the calibration images, these are the half that sets its threshold.
-    measure("combined", {part: scores[f"{part}/combined"] for part in parts})
     sets = FROZEN if frozen else WHOLE
     for way in ways(sets):
         members = sets[way.members]

@@ -99,14 +99,13 @@ def scores(parts: dict[str, tuple[int, float]]) -> dict[str, np.ndarray]:
     return {
         f"{part}/{name}": (rng.normal(size=n) + off).astype(np.float32)
         for part, (n, off) in parts.items()
-        for name in (*MEMBERS, "reconstruction", "combined")
+        for name in (*MEMBERS, "reconstruction")
     }
 
 
 def test_synthetic_anomalies_stand_beside_held_out_images_that_fit_no_p_value() -> None:
     parts = {HELD_OUT: (200, 0.0), "normal/test": (80, 3.0), "anomaly/test": (30, 5.0)}
     given = scores(parts | {"synthetic/a": (40, 1.0), "synthetic/b": (40, 0.5)})
-    given[f"{HELD_OUT}/combined"] = given[f"{HELD_OUT}/combined"][1::2]
     table = table_of(given, frozen=False).set_index(["anomalies", "way"])["auroc"]
     held_out = given[f"{HELD_OUT}/energy"][1::2]
     by_kind = [roc_auc(held_out, given[f"synthetic/{kind}/energy"]) for kind in "ab"]
@@ -114,7 +113,7 @@ def test_synthetic_anomalies_stand_beside_held_out_images_that_fit_no_p_value() 
     assert table["worst kind", "energy"] == pytest.approx(min(by_kind), abs=1e-6)
     tested = roc_auc(given["normal/test/energy"], given["anomaly/test/energy"])
     assert table["anomaly/test", "energy"] == pytest.approx(tested, abs=1e-6)
-    every = {*MEMBERS, "reconstruction", "combined"}
+    every = {*MEMBERS, "reconstruction"}
     assert set(table["synthetic"].index) == every | set(map(str, ways(WHOLE)))
     assert set(table["anomaly/test"].index) == every | set(map(str, MEASURED))
 
