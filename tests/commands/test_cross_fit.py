@@ -111,6 +111,7 @@ def test_the_report_of_such_a_model_shows_no_rate_of_false_rejects(model: belong
     (shown,) = re.findall(r"<dt>false rejects of combined[^<]*</dt><dd>([^<]*)</dd>", page)
     assert shown.startswith("not measured")
     assert 'data-chart="calibration"' not in page
+    assert "They were not selected on these images." in page
     assert "measure the accuracy and the false rejects" not in page
 
 
