@@ -299,7 +299,7 @@ def _key(source: str, how: Placement) -> str:
 
 
 def _save(out: Path, rows: list[Placed], key: str, first: int) -> None:
-    """Write the marker file, then the list; its first `first` rows are of earlier sortings."""
+    """Write the marker file, then the list; its first `first` rows are of earlier runs."""
     make_folder(out)
     text = _text_of(out, rows)
     mark = {"key": key, "list": sha256(text.encode()).hexdigest(), "first": first}

@@ -51,8 +51,13 @@ def summary(manifest: Manifest) -> dict[str, Any]:
     """Return the content of summary.json in a model of `belong fit`.
 
     `model`, `class_names`, `alpha`, `guarantee`, and, as in manifest.json, `measured`,
-    `assessment`, `cross_conformal` and `learning_curve`.
+    `assessment`, `cross_conformal` and `learning_curve`. False rejects are null if each image has
+    set the threshold, as they are not measured then.
     """
+    quality = manifest.model_dump(mode="json", include={"measured", "assessment"})
+    if manifest.tests_itself:
+        quality["measured"]["false_reject"] = None
+        quality["assessment"]["false_rejects"] = None
     return {
         "model": {
             "detector": manifest.detector,
@@ -67,7 +72,7 @@ def summary(manifest: Manifest) -> dict[str, Any]:
             "calibration_images": manifest.n_calibration,
             "least_alpha": least_alpha(manifest.n_calibration, manifest.guarantee),
         },
-        **manifest.model_dump(mode="json", include={"measured", "assessment"}),
+        **quality,
         **manifest.model_dump(
             mode="json", include={"cross_conformal", "learning_curve"}, exclude_none=True
         ),

@@ -97,6 +97,9 @@ def test_the_model_says_how_it_was_calibrated_and_what_was_not_measured(
     assert "17 images, each classified by a network that was fitted without it" in text
     summary = json.loads((model.folder / "summary.json").read_text())
     assert summary["cross_conformal"] == {"folds": FOLDS, "tests_itself": True}
+    assert summary["measured"]["false_reject"] is None
+    assert summary["assessment"]["false_rejects"] is None
+    assert summary["assessment"]["accuracy"]["of"] == 17
     low, high = model.info.measured.expected
     assert low == 0 < high
     assert "each scored out of fold" in (model.folder / "report.html").read_text()
@@ -108,6 +111,7 @@ def test_the_report_of_such_a_model_shows_no_rate_of_false_rejects(model: belong
     (shown,) = re.findall(r"<dt>false rejects of combined[^<]*</dt><dd>([^<]*)</dd>", page)
     assert shown.startswith("not measured")
     assert 'data-chart="calibration"' not in page
+    assert "They were not selected on these images." in page
     assert "measure the accuracy and the false rejects" not in page
 
 
