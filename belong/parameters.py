@@ -17,6 +17,8 @@ from belong.runtime.arguments import is_rgb
 from belong.runtime.errors import InputError
 from belong.runtime.typed_yaml import Section
 
+MOST_PIXELS = 178_956_970  # of an image file; Pillow refuses larger ones
+
 # The detectors that may be combined: those that have seen no anomaly. The registry of detectors
 # comes with torch and stands above this file; a test holds the two together.
 COMBINABLE = (
@@ -179,7 +181,7 @@ class ImagesSection(Section):
     background: Annotated[str | list[int], PlainValidator(_color)]
     max_bad_fraction: Annotated[float, Field(ge=0, le=1)]
     # Pillow itself refuses what is larger.
-    max_pixels: Annotated[int, Field(ge=1, le=178_956_970)]
+    max_pixels: Annotated[int, Field(ge=1, le=MOST_PIXELS)]
 
     @property
     def background_rgb(self) -> tuple[int, int, int]:

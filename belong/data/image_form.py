@@ -4,7 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from belong.parameters import MOST_PIXELS
+
 MOST_SIDE = 4096  # maximum side in pixels: an untrusted model must not exhaust the memory
+Channel = Annotated[int, Field(ge=0, le=255)]
 
 
 class _Facts(BaseModel):
@@ -27,5 +30,5 @@ class ImageForm(_Facts):
     width: Annotated[int, Field(ge=1, le=MOST_SIDE)]
     color: Literal["grey", "rgb"]
     resize: Literal["cover"]
-    background: tuple[int, int, int]
-    max_pixels: Annotated[int, Field(ge=1)]
+    background: tuple[Channel, Channel, Channel]
+    max_pixels: Annotated[int, Field(ge=1, le=MOST_PIXELS)]

@@ -39,6 +39,7 @@ MOST_SIZE = 2**16  # size of a layer of a network
 Count = Annotated[int, Field(ge=0, le=2**53)]
 Size = Annotated[int, Field(ge=1, le=MOST_SIZE)]
 Rate = Annotated[float, Field(ge=0, le=1)]
+Name = Annotated[str, Field(max_length=100)]  # of a network or a detector
 # Fields that older models lack -> their default, which is not written.
 LATER = {"combination": "fisher", "guarantee": MARGINAL, "temperature": 1.0}
 
@@ -143,11 +144,11 @@ class Manifest(_Facts):
     created_by: dict[str, str]
     class_names: Annotated[list[str], Field(min_length=1)]
     form: ImageForm
-    network: str
+    network: Name
     shape: Annotated[dict[str, Size], Field(max_length=MOST_NAMES)]
     backbone: BackboneCard | None
-    detector: str
-    members: Annotated[list[str], Field(max_length=MOST_NAMES)]
+    detector: Name
+    members: Annotated[list[Name], Field(max_length=MOST_NAMES)]
     left_out: dict[str, str]
     tail: Annotated[float, Field(gt=0, lt=1)]
     combination: CombinationRule = "fisher"
@@ -157,7 +158,7 @@ class Manifest(_Facts):
     n_calibration: Annotated[int, Field(ge=1, le=MOST_IMAGES)]
     cross_conformal: CrossConformal | None = None
     threshold: float
-    distance_limit: Annotated[float, Field(gt=0)]
+    distance_limit: Annotated[float, Field(ge=1e-30, le=1e30)]  # distances are float32
     threshold_from: ThresholdKind
     measured: Measured
     trained_on: TrainedOn

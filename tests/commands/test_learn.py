@@ -101,6 +101,15 @@ def learned(photos: Photos, to: Path, kind: str, answers: dict[str, str]) -> Lea
     return belong.learn(photos.model(kind), to / "model", review=path)
 
 
+def test_a_path_in_changes_csv_is_no_formula(photos: Photos, tmp_path: Path) -> None:
+    shutil.copytree(photos.folder / "new", tmp_path / "new")
+    (tmp_path / "new" / photos.twos[0]).rename(tmp_path / "new" / "=1+1.png")
+    path = review(photos, tmp_path, "frozen", {"=1+1.png": ""}, folder=str(tmp_path / "new"))
+    result = belong.learn(photos.model("frozen"), tmp_path / "model", review=path)
+    assert result.changes["path"][0] == "./=1+1.png"
+    assert "=" not in {name[0] for name in result.changes["path"]}
+
+
 def accepted(model: Model, photos: Photos, names: list[str]) -> float:
     files = [photos.folder / "new" / name for name in names]
     return float(model.predict(files, jobs=1).belongs.mean())

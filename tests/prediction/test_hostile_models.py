@@ -4,8 +4,10 @@ import hashlib
 import json
 import shutil
 import struct
+import time
 import tracemalloc
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +104,10 @@ FACTS = {
     "a seed without end": fact("trained_on", "seed", value=10**30),
     "images without end": fact("measured", "normal_images", value=10**18),
     "a limit of 0": fact("distance_limit", value=0.0),
+    "a limit that is 0 as a float32": fact("distance_limit", value=1e-50),
+    "a network of 100,000 letters": fact("network", value="a" * 10**5),
+    "files of any size": fact("form", "max_pixels", value=2**40),
+    "a background beyond white": fact("form", "background", value=[2**40, 0, 0]),
 }
 
 
@@ -190,6 +196,62 @@ def test_it_is_refused_in_one_line_and_takes_no_memory(
     assert "\n" not in str(refused.value)
     assert len(str(refused.value)) < 500
     assert peak < MOST_BYTES
+
+
+Place = tuple[str | int, ...]
+GONE = object()
+VALUES = {
+    "gone": GONE, "null": None, "true": True, "-1": -1, "2^63": 2**63, "1e308": 1e308,
+    "1e-320": 1e-320, "a long text": "a" * 10**5, "an escape": "\x1b[2J\n", "[]": [],
+    "[null]": [None], "{}": {}, "70 names": ["x"] * 70,
+}  # fmt: skip
+
+
+def places(value: object, place: Place = ()) -> Iterator[Place]:
+    """Yield where each value of a manifest is; of a list, the first two."""
+    if place:
+        yield place
+    inside = dict(enumerate(value[:2])) if isinstance(value, list) else value
+    if isinstance(inside, dict):
+        for key, one in inside.items():
+            yield from places(one, (*place, key))
+
+
+def put_at(values: Any, place: Place, value: object) -> None:
+    for key in place[:-1]:
+        values = values[key]
+    if value is GONE:
+        del values[place[-1]]
+    else:
+        values[place[-1]] = value
+
+
+@pytest.mark.parametrize("kind", VALUES)
+def test_every_value_of_a_manifest_may_be_wrong(kind: str, model: Path, tmp_path: Path) -> None:
+    """Refused in one line within 10 s; or of no harm, as a name that is only printed is."""
+    manifest = json.loads((model / "manifest.json").read_text())
+    del manifest["sha256"]
+    copy, refused, count = tmp_path / "model", 0, 0
+    for place in places(manifest):
+        shutil.rmtree(copy, ignore_errors=True)
+        start = time.process_time()
+        resigned(model, copy, partial(put_at, place=place, value=VALUES[kind]))
+        count += 1
+        try:
+            predictions = belong.load_model(copy, device="cpu").predict(
+                np.zeros((28, 28), np.uint8)
+            )
+        except InputError as error:
+            said = str(error)
+            assert "\n" not in said, place
+            assert "\x1b" not in said, place
+            assert len(said) < 500, place
+            refused += 1
+        else:
+            assert len(predictions) == 1, place
+        assert time.process_time() - start < 10, place
+    assert count > 90
+    assert refused > count / 3
 
 
 @pytest.mark.parametrize("name", OF_MODELS)

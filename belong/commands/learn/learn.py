@@ -24,7 +24,7 @@ from belong.runtime.errors import InputError
 from belong.runtime.process_lock import one_writer
 from belong.runtime.progress import bar
 from belong.runtime.storage import save_csv, save_json, whole_folder
-from belong.runtime.text import counted, exact, on_stderr, printable
+from belong.runtime.text import counted, exact, in_table, on_stderr, printable
 
 if TYPE_CHECKING:
     from belong.prediction.predictor import Predictor
@@ -230,7 +230,8 @@ def _changes(
 ) -> pd.DataFrame:
     answers = [review.answers.get(file) for file in images.files]
     words = ["" if one is None else f"mine: {one}" if one else "not mine" for one in answers]
-    table = pd.DataFrame({"path": [exact(file) for file in images.files], "answer": words})
+    paths = [in_table(exact(file)) for file in images.files]
+    table = pd.DataFrame({"path": paths, "answer": words})
     for name in ("class", "belongs", "p_value"):
         table[f"{name}_before"], table[f"{name}_after"] = before[name], after[name]
     return table[list(COLUMNS)]
