@@ -1,10 +1,10 @@
-"""params.yaml as typed, frozen models: every key with its type and its range.
+"""Define params.yaml as typed, frozen models: every key with its type and its range.
 
     parameters = Parameters.load(Path("params.yaml"))
     parameters.train.epochs
 
-`belong.runtime.typed_yaml` says what is wrong with a file. params.yaml explains the
-keys. A new detector with something to choose has its section here, in `DetectorsSection`.
+`belong.runtime.typed_yaml` reports errors in a file. params.yaml explains the keys. A new detector
+with parameters has its section here, in `DetectorsSection`.
 """
 
 import difflib
@@ -19,8 +19,8 @@ from belong.runtime.typed_yaml import Section
 
 MOST_PIXELS = 178_956_970  # of an image file; Pillow refuses larger ones
 
-# The detectors that may be combined: those that have seen no anomaly. The registry of detectors
-# comes with torch and stands above this file; a test holds the two together.
+# The detectors that may be combined, which are not trained on anomalies. The registry of detectors
+# imports torch and this file, so it cannot be imported here; a test compares the two.
 COMBINABLE = (
     "mahalanobis",
     "mahalanobis_min",
@@ -43,8 +43,8 @@ COMBINABLE = (
     "mahalanobis_normalized",
     "hidden_knn",
 )
-# What `combined` may be made of, by default: one detector for each place that an anomaly may show,
-# and two on the first maps, whose values may be too large or too small.
+# The default candidates of `combined`: one detector for each stage of the network, and two for the
+# first maps, whose values may be too large or too small.
 MEMBERS = (
     "mahalanobis_maps",
     "gram_maps",
@@ -54,9 +54,9 @@ MEMBERS = (
     "energy",
     "code_knn",
 )
-# How their p-values are added up, see `belong.detectors.combined`.
+# The rule for combining their p-values, see `belong.detectors.combined`.
 CombinationRule = Literal["fisher", "harmonic", "stouffer"]
-# Above a frozen backbone: two on its last layer, which was trained on far more than these images.
+# Candidates above a frozen backbone: two on its last layer, which is trained on many more images.
 MEMBERS_ABOVE_A_FROZEN_BACKBONE = (
     "mahalanobis_maps",
     "mahalanobis_normalized",
@@ -66,15 +66,16 @@ MEMBERS_ABOVE_A_FROZEN_BACKBONE = (
     "energy",
     "code_knn",
 )
-# Where few images train and calibrate, none is left out by what they show. 20 photos of 5 breeds of
-# dogs, 6 draws: the AUROC of near anomalies is 0.926 with these, and 0.918 with all above.
+# Members with few images in a cross-conformal model, where none is excluded by its results. 20
+# photos of 5 breeds of dogs, 6 draws: the AUROC of near anomalies is 0.926 with these, and 0.918
+# with all of the above.
 MEMBERS_OF_FEW_IMAGES = MEMBERS_ABOVE_A_FROZEN_BACKBONE[1:-1]
-# Networks that are trained from scratch: each is the file of this name in belong/models.
+# Networks that are trained from scratch; each is a file of this name in belong/models.
 FROM_SCRATCH = ("lenet", "small_cnn")
-# What a network on a backbone goes by.
+# Names of the networks on a backbone.
 FROZEN, FINE_TUNED = "frozen", "fine_tuned"
-# Backbones with weights of their own; timm has more. The catalog comes with torch and stands above
-# this file; a test holds them together.
+# Backbones that belong names; timm has more. The catalog imports torch and this file, so it cannot
+# be imported here; a test compares the two.
 NAMED_BACKBONES = (
     "efficientnet_lite0",
     "efficientnet_lite1",
@@ -93,7 +94,7 @@ Path = Annotated[str, Field(min_length=1)]
 
 
 def _classes(value: object) -> object:
-    """Check the form only; which classes there are, the data set knows."""
+    """Check the form only, as the classes depend on the data set."""
     for name in value if isinstance(value, list) else [value]:
         if isinstance(name, bool) or not isinstance(name, str | int) or name == "":
             raise ValueError("all, none, a class, a list of classes or a range such as 0-9")
@@ -121,10 +122,10 @@ def _members(value: object) -> list[str] | str:
 
 
 def check_network(name: str) -> str:
-    """Return the name of a network if there is one.
+    """Return the name of a network, if it exists.
 
     Raises:
-        InputError: names the nearest ones.
+        InputError: the name is unknown; the message has the nearest names.
     """
     try:
         return _network(name)
@@ -134,9 +135,9 @@ def check_network(name: str) -> str:
 
 def _network(value: object) -> str:
     named = *FROM_SCRATCH, *NAMED_BACKBONES
-    if value in named or value == "module":  # a person's own, see belong.models.backbones
+    if value in named or value == "module":  # the user's module, see belong.models.backbones
         return str(value)
-    import timm  # not at the top: it takes seconds, and only its other 1,300 names need it
+    import timm  # imported here: it takes seconds, and only its 1,300 other names need it
 
     if not (isinstance(value, str) and timm.is_model(value)):
         near = difflib.get_close_matches(str(value), named, n=1, cutoff=0.9)
@@ -145,7 +146,7 @@ def _network(value: object) -> str:
         raise ValueError(f"the name of a network; the nearest are {nearest}")
     try:
         timm.get_pretrained_cfg(value, allow_unregistered=False)
-    except RuntimeError:  # a name, a dot, and a training that the name has not
+    except RuntimeError:  # a known name with an unknown suffix after a dot
         name = value.split(".")[0]
         near = difflib.get_close_matches(value, timm.list_pretrained(f"{name}.*"), n=3, cutoff=0.0)
         raise ValueError(
@@ -167,20 +168,20 @@ def _nearest(name: str, known: Sequence[str]) -> str:
 
 
 class DataSetSection(Section):
-    """A data set: where it lies and which of its classes are meant."""
+    """The path and the classes of a data set."""
 
     path: Path
     classes: Annotated[str | int | list[str | int], PlainValidator(_classes)]
 
 
 class ImagesSection(Section):
-    """How image files become pixels."""
+    """The conversion of image files to pixels."""
 
     side_px: Count
     color: Literal["auto", "grey", "rgb"]
     background: Annotated[str | list[int], PlainValidator(_color)]
     max_bad_fraction: Annotated[float, Field(ge=0, le=1)]
-    # Pillow itself refuses what is larger.
+    # Pillow refuses larger images.
     max_pixels: Annotated[int, Field(ge=1, le=MOST_PIXELS)]
 
     @property
@@ -193,7 +194,7 @@ class ImagesSection(Section):
 
 
 class SplitSection(Section):
-    """How the images are divided."""
+    """The division of the images into parts."""
 
     test_fraction: Share
     max_gigabytes: Rate
@@ -202,17 +203,17 @@ class SplitSection(Section):
 
 
 class DeriveSection(Section):
-    """How many derived anomalies there are of each kind."""
+    """The number of derived anomalies of each kind."""
 
     images: Count
 
 
 class BackboneSection(Section):
-    """What weights a backbone starts from, and whether all of it is trained."""
+    """The initial weights of a backbone, and whether it is frozen."""
 
     weights: Path
     frozen: bool
-    dtype: Literal["float32", "bfloat16"] = "float32"  # that a frozen backbone computes in
+    dtype: Literal["float32", "bfloat16"] = "float32"  # type in which a frozen backbone computes
 
     @model_validator(mode="after")
     def _frozen_weights_are_given(self) -> Self:
@@ -243,7 +244,7 @@ class TrainSection(Section):
 
 
 class MahalanobisSection(Section):
-    """How the Gaussians and their thresholds are fitted."""
+    """The fit of the Gaussians and their thresholds."""
 
     quantile: Quantile
     ridge: Ridge
@@ -251,7 +252,7 @@ class MahalanobisSection(Section):
 
 
 class HeadSection(Section):
-    """How the supervised head 256-256-1 is trained."""
+    """The training of the supervised head 256-256-1."""
 
     epochs: Count
     batch_size: Count
@@ -259,7 +260,7 @@ class HeadSection(Section):
 
 
 class AutoencoderSection(Section):
-    """Paper B's hidden layer of 50 units, and its training."""
+    """The autoencoder of paper B, with 50 hidden units, and its training."""
 
     units: Count
     epochs: Count
@@ -278,7 +279,7 @@ class CodeIforestSection(Section):
     """Parameters of `code_iforest`."""
 
     trees: Count
-    # Each vector is compared with every cut of a tree: of larger samples there are too many.
+    # Each vector is compared with every cut of a tree; larger samples have too many cuts.
     sample: Annotated[int, Field(ge=2, le=4096)]
 
 
@@ -332,7 +333,7 @@ class GramSection(Section):
 
 
 class DetectorsSection(Section):
-    """A section for each detector that has anything to choose, by its name in the registry."""
+    """A section for each detector with parameters, by its name in the registry."""
 
     code_knn: CodeKnnSection
     code_iforest: CodeIforestSection
@@ -341,7 +342,7 @@ class DetectorsSection(Section):
     relative_mahalanobis: RelativeMahalanobisSection
     feature_knn: FeatureKnnSection
     vim: VimSection
-    # A Gaussian for each class, as on the features.
+    # One Gaussian per class, as on the features.
     mahalanobis_maps: MahalanobisSection
     gram_maps: GramSection
     mahalanobis_hidden: MahalanobisSection
@@ -351,14 +352,14 @@ class DetectorsSection(Section):
 
 
 class CombinedSection(Section):
-    """What `combined` is made of."""
+    """The members of `combined`, and their tail."""
 
     members: Annotated[list[str] | Literal["auto"], PlainValidator(_members)]
     tail: Share
 
 
 class CalibrationSection(Section):
-    """How a score becomes a verdict."""
+    """The threshold, and the promised false-rejection rate."""
 
     threshold: Literal["calibrated", "training"]
     alpha: Share
@@ -366,14 +367,14 @@ class CalibrationSection(Section):
 
 
 class StudySection(Section):
-    """How few images the Gaussians of `study_covariance` are fitted to."""
+    """The numbers of images to which the stage `study_covariance` fits its Gaussians."""
 
     ratios: Annotated[list[Rate], Field(min_length=1)]
     draws: Count
 
 
 class PromiseSection(Section):
-    """How often `study_promise` splits the normal images again."""
+    """The number of splits of the normal images in the stage `study_promise`."""
 
     splits: Count
 
@@ -391,14 +392,14 @@ class EvaluateSection(Section):
 
 
 class BundleSection(Section):
-    """What is put into the model."""
+    """The content of the saved model."""
 
     detector: Annotated[str, PlainValidator(_detector)]
     training_images: Annotated[int, Field(ge=1, le=1_000_000)]
 
 
 class Parameters(Section):
-    """What params.yaml holds, in its order."""
+    """The content of params.yaml, in the same order."""
 
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     lambda_: Annotated[float, Field(ge=0, alias="lambda")]
@@ -428,29 +429,29 @@ class Parameters(Section):
 
     @property
     def has_backbone(self) -> bool:
-        """Whether the network is a backbone and a classifier above it."""
+        """Whether the network has a backbone."""
         return self.network not in FROM_SCRATCH
 
     @property
     def is_frozen(self) -> bool:
-        """Whether only what is above the backbone is trained."""
+        """Whether only the layers above the backbone are trained."""
         return self.has_backbone and self.backbone.frozen
 
     @property
     def network_kind(self) -> str:
-        """The network's name in the registry: its own, `FINE_TUNED` or `FROZEN`."""
+        """The name of the network in the registry, `FINE_TUNED` or `FROZEN` with a backbone."""
         if not self.has_backbone:
             return self.network
         return FROZEN if self.backbone.frozen else FINE_TUNED
 
     @property
     def combination_rule(self) -> CombinationRule:
-        """How `combined` adds up the p-values of its members."""
+        """The rule by which `combined` combines the p-values of its members."""
         return "stouffer" if self.is_frozen else "harmonic"
 
     @property
     def candidates(self) -> list[str]:
-        """The detectors that `combined` may be made of: those that are not blind enter."""
+        """The candidates of `combined`, from which its members are selected."""
         if self.combined.members == "auto":
             return list(MEMBERS_ABOVE_A_FROZEN_BACKBONE if self.is_frozen else MEMBERS)
         return self.combined.members

@@ -293,7 +293,7 @@ def _inflated(content: bytes) -> bytes:
 
 
 def _check_sums(file: BinaryIO) -> None:
-    """Refuse a PNG if a check sum of its pixel data is wrong: Pillow does not look at these."""
+    """Refuse a PNG if a checksum of its pixel data is wrong, which Pillow does not check."""
     file.seek(len(PNG_START))
     while len(start := file.read(8)) == 8:
         length, name = struct.unpack(">I4s", start)

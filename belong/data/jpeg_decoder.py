@@ -85,7 +85,7 @@ def has_lost_block(content: bytes) -> bool:
 
 
 def _segments(content: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yield the marker of each segment of a JPEG, and where its content starts and stops."""
+    """Yield the marker of each segment of a JPEG, and the start and end of its content."""
     place = 0
     while match := MARKER.search(content, place):
         marker, place = match[1][0], match.end()
@@ -101,7 +101,7 @@ def _segments(content: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def _first_symbols(tables: bytes) -> dict[int, int]:
-    """Return of each table for AC coefficients its number, and the symbol of its shortest code."""
+    """Return number -> symbol of the shortest code, for each table of AC coefficients."""
     symbols, place = {}, 0
     while len(tables) > place + 17:
         kind, number = divmod(tables[place], 16)

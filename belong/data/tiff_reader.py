@@ -122,7 +122,7 @@ def first_page(file: BinaryIO, check_size: Callable[[tuple[int, int]], None]) ->
 
 
 def _check_fax(file: BinaryIO, image: Image.Image) -> None:
-    """Refuse fax data of which libtiff makes another picture: it is damaged, which neither says."""
+    """Refuse fax data that libtiff decodes differently: they are damaged, without an error."""
     file.seek(0)
     try:
         with Image.open(file, formats=("TIFF",)) as other:

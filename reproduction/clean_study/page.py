@@ -105,12 +105,12 @@ def summary(rows: pd.DataFrame) -> str:
             group[is_ours] for is_ours in (group["method"] == OURS, group["method"] != OURS)
         )
         for name, one in (("`belong clean`", ours), ("cleanlab", peer)):
-            found = (
+            results = (
                 _spread(one["swapped_found"], 1),
                 _spread(one["foreign_found"], 1),
                 _spread(one["precision"], 2),
             )
-            lines.append([f"{photos} with {kind}", name, *found])
+            lines.append([f"{photos} with {kind}", name, *results])
     first = rows.iloc[0]
     return (
         f"Found of {first['swapped']} swapped labels and {first['foreign']} foreign photos among "

@@ -85,13 +85,14 @@ def page(rows: pd.DataFrame) -> str:
 
 def _result(rows: pd.DataFrame) -> str:
     """Return the rates of the detector that decides, and how often they are above their range."""
-    cases = [own for _, own in rows.groupby(CASE, sort=False)]
-    is_kept = all(own["rate"].mean() <= own["alpha"].iloc[0] for own in cases)
+    cases = [case for _, case in rows.groupby(CASE, sort=False)]
+    is_kept = all(case["rate"].mean() <= case["alpha"].iloc[0] for case in cases)
     rates = ", ".join(
-        f"{own['rate'].mean():.1%} with {_photos(own)} photos ({own['alpha'].iloc[0]:.1%} promised)"
-        for own in cases
+        f"{case['rate'].mean():.1%} with {_photos(case)} photos "
+        f"({case['alpha'].iloc[0]:.1%} promised)"
+        for case in cases
     )
-    above = ", ".join(f"{(own['rate'] > own['high']).sum()} of {len(own)}" for own in cases)
+    above = ", ".join(f"{(case['rate'] > case['high']).sum()} of {len(case)}" for case in cases)
     return (
         f"**Result.** On average, the promised rate is {'' if is_kept else 'not always '}kept. Of "
         f"fresh photos, `{DECIDES}` rejects {rates}; 20 x 5 means 20 photos of each of 5 classes. "

@@ -1,7 +1,7 @@
-"""Arrays in .npy and .safetensors files that are read in parts, with checks of every read.
+"""Read arrays in .npy and .safetensors files in parts, and check every read.
 
-Files are not mapped into memory: a mapped file that another program cuts short ends the process
-with SIGBUS, without a message.
+Files are not mapped into memory, as truncating a mapped file ends the process with SIGBUS, without
+a message.
 """
 
 import io
@@ -40,7 +40,7 @@ DataType: TypeAlias = np.dtype | torch.dtype
 
 
 def open_regular(path: Path) -> int:
-    """Return the number of a regular file that is open for reading.
+    """Open a regular file for reading; return its file descriptor.
 
     Raises:
         OSError: the file cannot be opened, or is a pipe or a device, whose reading may never end.

@@ -59,7 +59,7 @@ class WatchResult:
 
     @property
     def is_within(self) -> bool:
-        """Whether neither the rejection rate, the scores nor a class drifts."""
+        """Whether none of rejection rate, scores and classes drifts."""
         analysis = self.analysis
         return analysis.drift is None and analysis.law_drift is None and not analysis.class_drifts
 
