@@ -134,8 +134,8 @@ def rejects_range(
     for n, m, rank in groups:
         chances_of_count = chances_of(n, m, rank) if rank else np.ones(1)
         total = np.convolve(chances, chances_of_count)
-        kept = np.flatnonzero(total > NEGLIGIBLE * total.max())
-        first, chances = first + int(kept[0]), total[kept[0] : kept[-1] + 1]
+        likely = np.flatnonzero(total > NEGLIGIBLE * total.max())
+        first, chances = first + int(likely[0]), total[likely[0] : likely[-1] + 1]
     low, high = np.searchsorted(chances.cumsum(), ((1 - level) / 2, (1 + level) / 2))
     return 0 if is_cross else first + int(low), first + int(high)
 

@@ -86,9 +86,9 @@ def rates(
     """
     achieved = np.empty(splits)
     for split in range(splits):
-        drawn = rng.permutation(scores)
-        limit = conformal.threshold(drawn[:calibration], alpha=alpha, guarantee=guarantee)
-        achieved[split] = (~decide(drawn[calibration:], limit)).mean()
+        shuffled = rng.permutation(scores)
+        limit = conformal.threshold(shuffled[:calibration], alpha=alpha, guarantee=guarantee)
+        achieved[split] = (~decide(shuffled[calibration:], limit)).mean()
     return achieved
 
 
@@ -252,10 +252,10 @@ def false_discoveries(
         rng = np.random.default_rng([seed, *name.encode()])
         shares_of: dict[float, list[tuple[float, float]]] = {share: [] for share in shares}
         for _ in range(splits):
-            drawn = rng.permutation(every)
+            shuffled = rng.permutation(every)
             others = rng.choice(anomalies[name], foreign, replace=False)
-            batch = np.concatenate([drawn[n : n + normal], others])
-            ranks = np.rint(conformal.p_values(drawn[:n], batch) * (n + 1)).astype(np.int64)
+            batch = np.concatenate([shuffled[n : n + normal], others])
+            ranks = np.rint(conformal.p_values(shuffled[:n], batch) * (n + 1)).astype(np.int64)
             for share, values in shares_of.items():
                 reported = ranks <= reported_rank(ranks, n=n, fdr=share)
                 false = (reported & is_false).sum() / max(1, reported.sum())

@@ -13,7 +13,7 @@ Thresholds = Mapping[str, Mapping[str, float]]
 
 def thresholds(
     held_out: Mapping[str, np.ndarray],
-    own: Mapping[str, float],
+    of_training: Mapping[str, float],
     *,
     alpha: float,
     in_force: ThresholdKind,
@@ -21,9 +21,9 @@ def thresholds(
 ) -> dict[str, dict[str, float]]:
     """Return for each detector the scores up to which an image belongs.
 
-    `held_out` is detector -> scores of the calibration images (n,), `own` detector -> the threshold
-    that its paper takes from the training images; a detector without one stays calibrated. Of
-    "per-class" these are the thresholds of all classes together.
+    `held_out` is detector -> scores of the calibration images (n,), `of_training` detector -> the
+    threshold that its paper takes from the training images; a detector without one stays
+    calibrated. For "per-class" these are the thresholds of all classes together.
 
     Returns:
         detector -> "calibrated", perhaps "training", and "in_force", the one that decides.
@@ -31,6 +31,6 @@ def thresholds(
     chosen = {}
     for name, scores in held_out.items():
         kinds = {"calibrated": conformal.threshold(scores, alpha=alpha, guarantee=guarantee)}
-        kinds |= {"training": own[name]} if name in own else {}
+        kinds |= {"training": of_training[name]} if name in of_training else {}
         chosen[name] = kinds | {"in_force": kinds[kind_in_force(kinds, in_force)]}
     return chosen
