@@ -48,7 +48,7 @@ from belong.runtime.progress import bar
 from belong.runtime.storage import load_arrays, load_csv, save_arrays, save_csv, save_text
 from belong.runtime.text import say
 from reproduction.combination_study.cells import CPU, Images, scores_of
-from reproduction.combination_study.page import page
+from reproduction.combination_study.page import MODEL, page
 from reproduction.combination_study.rules import FROZEN, MEASURED, WHOLE, combine, ways
 from reproduction.combination_study.synthetic import synthetic
 from reproduction.photo_study.images import Photos, load
@@ -100,7 +100,7 @@ def table_of(scores: Scores, *, frozen: bool) -> pd.DataFrame:
 
     Of synthetic anomalies only the mean of all kinds and the worst kind, "synthetic" and "worst
     kind"; of test images only the ways of `MEASURED`. Columns: `anomalies`, `way` (a detector's
-    name or a `Way`) and `auroc`.
+    name, `MODEL` or a `Way`) and `auroc`.
     """
     held_out = {
         name: scores[f"{HELD_OUT}/{name}"] for name in DETECTORS if f"{HELD_OUT}/{name}" in scores
@@ -120,6 +120,8 @@ def table_of(scores: Scores, *, frozen: bool) -> pd.DataFrame:
 
     for name in held_out:
         measure(name, {part: of(name, part) for part in parts})
+    if frozen:  # half of the calibration images set the threshold, and only these are scored
+        measure(MODEL, {part: scores[f"{part}/combined"] for part in parts})
     sets = FROZEN if frozen else WHOLE
     for way in ways(sets):
         members = sets[way.members]
