@@ -24,6 +24,9 @@ from belong.calibration.sample_size import (
 )
 from belong.calibration.verdict import decide
 
+# Added to a guarantee that is exact only if scores hardly change without a tenth of the images.
+APPROXIMATELY = "approximately, as the training images calibrate this model"
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -161,7 +164,10 @@ class VerdictRule:
 
     def sentence(self, class_names: Sequence[str]) -> str:
         """Return what is guaranteed, in words."""
-        return f"{promise(self.alpha, self.guarantee)}{self._pooled_classes(class_names)}"
+        has_thresholds = self.guarantee != PER_CLASS or self.of_class
+        guarantee = self.guarantee if has_thresholds else MARGINAL
+        text = f"{promise(self.alpha, guarantee)}{self._pooled_classes(class_names)}"
+        return f"{text}; {APPROXIMATELY}" if self.is_cross else text
 
     def _pooled_classes(self, class_names: Sequence[str]) -> str:
         if not self.few:

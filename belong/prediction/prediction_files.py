@@ -11,7 +11,7 @@ import numpy as np
 
 from belong.calibration.false_discovery import least_reported
 from belong.calibration.sample_size import PER_CLASS, least_alpha
-from belong.calibration.verdict_rule import VerdictRule
+from belong.calibration.verdict_rule import APPROXIMATELY, VerdictRule
 from belong.prediction.manifest import Manifest
 from belong.prediction.predictions import COLUMNS, Predictions
 from belong.runtime.errors import InputError
@@ -149,6 +149,8 @@ def guarantee_of(
         if not rejected:
             least = least_reported(n, sum(per_class), fdr=fdr)
             sentence += f"; with {n:,} calibration images it reports {least:,} at once, or none"
+        if rule.is_cross:
+            sentence += f"; {APPROXIMATELY}"
     facts: dict[str, Any] = {
         "kind": kind,
         "share": rule.alpha,

@@ -70,7 +70,8 @@ def rule_for(bundle: Bundle, options: ScoringOptions) -> VerdictRule:
         return rule_of(bundle, alpha=options.alpha, guarantee=options.guarantee)
     scores = _calibration_scores(bundle)
     check_fdr(len(scores), options.fdr)
-    return VerdictRule(MARGINAL, options.fdr, Calibration(scores, 0, np.inf), {}, {})
+    is_cross = bundle.manifest.cross_conformal is not None
+    return VerdictRule(MARGINAL, options.fdr, Calibration(scores, 0, np.inf), {}, {}, is_cross)
 
 
 def reporting_rule(rule: VerdictRule, p_values: np.ndarray, fdr: float) -> VerdictRule:

@@ -124,6 +124,39 @@ def test_such_a_model_scores_images_and_rejects_what_is_far(model: belong.Model,
     assert not model.predict(255 - noise // 8).belongs.any()
 
 
+def test_the_guarantees_of_such_a_model_are_called_approximate(model: belong.Model) -> None:
+    names = model.class_names
+    sentence = rule_of(model.bundle).sentence(names)
+    assert sentence.endswith(
+        "on average; approximately, as the training images calibrate this model"
+    )
+    per_class = rule_of(model.bundle, guarantee="per-class")  # 17 images: too few of each class
+    assert not per_class.of_class
+    assert per_class.sentence(names).startswith("at most 5.56% of the images that belong are rej")
+
+
+@pytest.mark.parametrize(
+    ("guarantee", "is_told"), [("marginal", True), ("training-conditional", False)]
+)
+def test_the_plan_tells_the_range_of_the_guarantee_on_average_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], guarantee: str, is_told: bool
+) -> None:
+    folder = folder_of(tmp_path / "own", (12, 12))
+    words = ["fit", str(folder), "-o", str(tmp_path / "m"), "--plan", "--guarantee", guarantee]
+    assert main([*words, "--backbone", "efficientnet_lite0"]) == 0
+    assert ("by 95 of 100 models" in capsys.readouterr().err) == is_told
+
+
+def test_the_plan_names_classes_without_a_threshold_of_their_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = folder_of(tmp_path / "own", (12, 30))
+    words = ["fit", str(folder), "-o", str(tmp_path / "m"), "--plan", "--guarantee", "per-class"]
+    assert main([*words, "--backbone", "efficientnet_lite0", "--alpha", "0.05"]) == 0
+    plan = capsys.readouterr().err
+    assert "the threshold of all classes decides for c0: one of its own needs 19 cal" in plan
+
+
 def test_of_such_a_model_the_rate_alone_is_watched(model: belong.Model, few: Path) -> None:
     seen = belong.watch(few, model=model)
     assert (seen.analysis.law_limit, seen.analysis.law_drift) == (None, None)

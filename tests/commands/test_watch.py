@@ -43,7 +43,8 @@ def test_a_rate_that_rises_is_noticed_and_its_beginning_named(
     rejected = np.concatenate([every(20, 1000), every(4, 400)])
     assert watched(tmp_path, predictions(rejected, ["ant", "bee", "cow"])) == 1
     begun = re.search(
-        r"left its band: .* since about image ([\d,]+) \((\d+)\.png\)", capsys.readouterr().out
+        r"left its band: .* of the images are rejected since about image ([\d,]+) \((\d+)\.png\)",
+        capsys.readouterr().out,
     )
     assert begun
     # Rejects come every 20 and then every 4 images: image 1001 is the first of the latter.

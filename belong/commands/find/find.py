@@ -42,7 +42,7 @@ from belong.runtime.fingerprint import fingerprint
 from belong.runtime.process_lock import one_writer
 from belong.runtime.storage import load_csv
 from belong.runtime.text import counted, on_stderr, printable
-from belong.runtime.unfinished import unfinished
+from belong.runtime.unfinished import unfinished, unmark
 
 LEAST = 3  # minimum number of different images: two images are equally far from each other
 FEW = 50  # with fewer different images the ranking is unreliable
@@ -159,7 +159,11 @@ def find(
         check_free(output, folder, overwrite=options.overwrite)  # another run may have ended
         with unfinished(output, run_of(folder), BATCH_NAMES) as batch_folder:
             images = _read(job, batch_folder)
-            unit, exact = _units(images, printable(folder))
+            try:
+                unit, exact = _units(images, printable(folder))
+            except InputError:  # the same images would be refused again: nothing to resume
+                unmark(output, BATCH_NAMES)
+                raise
             table = table_of(images, unit, _measure(job, images, unit))
             summary = _summary(job, images, table, exact)
             summary["seconds"] = round(time.perf_counter() - start, 3)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from belong.calibration.conformal import promised_range
 from belong.calibration.cross_conformal import FOLDS
-from belong.calibration.sample_size import Guarantee
+from belong.calibration.sample_size import MARGINAL, PER_CLASS, Guarantee, least_to_calibrate
 from belong.calibration.verdict_rule import promise
 from belong.commands.fit.backbone_choice import backbone_settings, choose_backbone
 from belong.commands.fit.backbone_request import BackboneRequest
@@ -268,11 +268,12 @@ def tell(job: Job) -> None:
             f"cross-conformal, {FOLDS} folds: every image trains and calibrates, scored by "
             f"networks and detectors fitted without its fold"
         )
-        _, high = promised_range(n, NEW_IMAGES, alpha=alpha, is_cross=True)
-        few = (
-            f"{few and f', the least that {n} images can promise'}; "
-            f"at most {high:.1%} by 95 of 100 models of so many images"
-        )
+        few = few and f", the least that {n} images can promise"
+        if calibration.guarantee == MARGINAL:
+            _, high = promised_range(n, NEW_IMAGES, alpha=alpha, is_cross=True)
+            few += f"; at most {high:.1%} by 95 of 100 models of so many images"
+    if calibration.guarantee == PER_CLASS:
+        few += _small_classes(plan, alpha)
     say(
         f"{job.folder}: {total:,} images of {description}\n"
         f"network: {plan.network} at {plan.side_px} px; {plan.why}\n"
@@ -280,6 +281,20 @@ def tell(job: Job) -> None:
         f"{calibrates}\n"
         f"promise: {promise(alpha, calibration.guarantee)}{few}\n"
         f"estimated time: {in_words(seconds)}, at the current load of the machine"
+    )
+
+
+def _small_classes(plan: "Plan", alpha: float) -> str:
+    """Return which classes have too few calibration images for a threshold of their own."""
+    share = 1.0 if plan.calibration == "cross" else plan.calibration_fraction
+    needed = least_to_calibrate(alpha)
+    small = [name for name, train, _ in plan.classes if round(train * share) < needed]
+    if not small:
+        return ""
+    names = ", ".join(map(printable, small))
+    return (
+        f"; the threshold of all classes decides for {names}: one of its own needs {needed} "
+        f"calibration images"
     )
 
 

@@ -256,7 +256,9 @@ def _summary(
     rates = {
         when: {
             "accuracy": bundle.manifest.measured.accuracy,
-            "false_reject": bundle.manifest.measured.false_reject,
+            "false_reject": None
+            if bundle.manifest.tests_itself
+            else bundle.manifest.measured.false_reject,
             "auroc": bundle.manifest.measured.auroc,
         }
         for when, bundle in (("before", old), ("after", new))
@@ -316,10 +318,13 @@ def _sentences(summary: Mapping[str, Any]) -> list[str]:
     )
     new = summary["new_classes"]
     test_images = f"On {summary['test_images']:,} test images"
-    rejected = f"{before['false_reject']:.2%} rejected before, {after['false_reject']:.2%} after"
     if summary["tests_itself"]:
         test_images = f"On {summary['test_images']:,} training images, each by fits without it"
         rejected = "false rejects are not measured"
+    else:
+        rejected = (
+            f"{before['false_reject']:.2%} rejected before, {after['false_reject']:.2%} after"
+        )
     return [
         f"{counted(sum(answers.values()), 'answer')}: {answers['mine']:,} mine, "
         f"{answers['not_mine']:,} not mine"
@@ -327,8 +332,9 @@ def _sentences(summary: Mapping[str, Any]) -> list[str]:
         *([head] if summary["foreign_images"] else []),
         f"{test_images}: accuracy {_share(before['accuracy'])} before, {_share(after['accuracy'])} "
         f"after; {rejected}.",
-        f"Of {counted(summary['looked_at'], 'image')} that were looked at {flips['now_belong']:,} "
-        f"belong now and {flips['now_rejected']:,} are rejected now; {CHANGES} lists them.",
+        f"Verdicts that changed, of {counted(summary['looked_at'], 'reviewed image')}: "
+        f"{flips['now_belong']:,} belong now, {flips['now_rejected']:,} are rejected now; "
+        f"{CHANGES} lists them.",
         *(
             [
                 f"Of the {unmarked['images']:,} that were not marked "

@@ -73,7 +73,8 @@ def _verdict(
 ) -> str:
     if analysis.drift is not None:
         since = rejected[analysis.drift.begun : analysis.drift.noticed + 1].mean()
-        return f"The rate has left its band: {since:.2%} {_when(analysis.drift, paths)}."
+        when = _when(analysis.drift, paths)
+        return f"The rate has left its band: {since:.2%} of the images are rejected {when}."
     if analysis.law_drift is not None:
         share = f"about {analysis.foreign_share:.0%} of these images"
         return (
