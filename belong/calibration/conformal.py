@@ -30,8 +30,10 @@ from belong.calibration.sample_size import (
 from belong.runtime.errors import InputError
 
 # Share of a score, or of the scores' standard deviation where that is larger. Batches, processors
-# and ONNX change a score by up to 4e-6 of it (`tests/prediction/test_one_verdict.py`).
-SAME = 1e-5
+# and ONNX change the score of a detector by up to 4e-6 of it, and that of `combined` by up to 6e-5:
+# the excess over the start of a tail is a small difference of large scores
+# (`tests/prediction/test_one_verdict.py`).
+SAME = 1e-4
 NEGLIGIBLE = 1e-12  # of all cases
 
 

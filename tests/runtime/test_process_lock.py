@@ -64,7 +64,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
 def test_the_newer_of_two_stages_waits_and_writes_last(tmp_path: Path) -> None:
     older = begun(start(tmp_path, 1, told=True))
     newer = start(tmp_path, 2)
-    waits = f"stage: out: waiting for process {older.pid}, which is writing it\n"
+    waits = f"belong: out: waiting for process {older.pid}, which is writing it\n"
     assert cast("IO[str]", newer.stderr).readline() == waits
     assert older.communicate(timeout=120) == ("", "")
     assert newer.communicate(timeout=120) == ("begins\n", "")
@@ -135,7 +135,7 @@ def test_a_stage_ends_when_the_program_that_started_it_is_killed(
     (stage,) = [one for one in found if "stage.py" in one.cmdline()]
     starter.kill()
     wait_for(lambda: not stage.is_running())
-    assert starter.communicate()[1] == "stage: interrupted; no output was written\n"
+    assert starter.communicate()[1] == "belong: interrupted; no output was written\n"
     assert names_in(tmp_path) == []
 
 

@@ -80,7 +80,7 @@ BAD = {
     ),
     "header of 1.5e8 pixels": ("bad.png", _png_that_claims(15_000, 10_000), "150.0 megapixels"),
     "header of 4e8 pixels": ("bad.png", _png_that_claims(20_000, 20_000), "too large; "),
-    "image of width 0": ("bad.png", _png_that_claims(0, 10), "not an image"),
+    "image of width 0": ("bad.png", _png_that_claims(0, 10), "damaged: a PNG whose header"),
     "HEIC cut off": ("bad.heic", b"\0\0\0\x18ftypheic", "damaged: "),
     "SVG": ("bad.svg", b"<svg/>", ".svg is not read; save it as JPEG or PNG"),
 }  # fmt: skip

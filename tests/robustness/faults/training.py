@@ -89,7 +89,7 @@ def _measured_without_anomalies(folder: Path, model: Path) -> list[str]:
 
 FAULTS = [
     Fault(
-        "loss that is no number in epoch 3", _trained(), "train: the loss is nan after epoch 3", 2,
+        "loss that is no number in epoch 3", _trained(), "the loss is nan after epoch 3", 2,
         around=_weights_spoiled_after_two_epochs,
     ),
     Fault(
