@@ -287,13 +287,13 @@ def tell(job: Job) -> None:
 def _small_classes(plan: "Plan", alpha: float) -> str:
     """Return which classes have too few calibration images for a threshold of their own."""
     share = 1.0 if plan.calibration == "cross" else plan.calibration_fraction
-    needed = least_to_calibrate(alpha)
-    small = [name for name, train, _ in plan.classes if round(train * share) < needed]
+    least = least_to_calibrate(alpha)
+    small = [name for name, train, _ in plan.classes if round(train * share) < least]
     if not small:
         return ""
     names = ", ".join(map(printable, small))
     return (
-        f"; the threshold of all classes decides for {names}: one of its own needs {needed} "
+        f"; the threshold of all classes decides for {names}: one of its own needs {least} "
         f"calibration images"
     )
 
