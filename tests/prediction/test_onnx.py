@@ -16,6 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
+from belong.calibration.conformal import SAME
 from belong.commands.main import main
 from belong.detectors.base import Detector
 from belong.detectors.energy import Energy
@@ -309,12 +310,12 @@ def test_a_graph_of_another_threshold_is_told_by_its_verdicts(
 def test_a_verdict_that_an_allowed_difference_explains_is_a_tie_and_no_flip(
     bundle: Bundle, tested: np.ndarray, tmp_path: Path
 ) -> None:
-    """The thresholds differ by twice what counts as equal, and less than a score may."""
+    """The thresholds differ by more than what counts as equal, by half of what a score may."""
     scores = Predictor(bundle, device=torch.device("cpu")).score(tested[:50]).score
     at = np.float32(np.sort(scores)[25])
     unit = max(abs(float(at)), float(bundle.arrays["calibration"]["combined"].std()))
     accepts = with_facts(bundle, {}, threshold=float(at))
-    rejects = with_facts(bundle, {}, threshold=float(at) - 2e-5 * unit)
+    rejects = with_facts(bundle, {}, threshold=float(at) - (SAME + 5e-5) * unit)
     got = compare(accepts, written(rejects, tmp_path / "model.onnx"), [tested[:50]])
     assert (got.verdicts, got.ties, got.is_same) == (0, (scores == at).sum(), True)
     assert got.text.endswith("1 tie with held-out images")
