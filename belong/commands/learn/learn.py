@@ -332,7 +332,7 @@ def _sentences(summary: Mapping[str, Any]) -> list[str]:
         *([head] if summary["foreign_images"] else []),
         f"{test_images}: accuracy {_share(before['accuracy'])} before, {_share(after['accuracy'])} "
         f"after; {rejected}.",
-        f"Verdicts that changed, of {counted(summary['looked_at'], 'reviewed image')}: "
+        f"Verdicts that changed, of {counted(summary['looked_at'], 'compared image')}: "
         f"{flips['now_belong']:,} belong now, {flips['now_rejected']:,} are rejected now; "
         f"{CHANGES} lists them.",
         *(
