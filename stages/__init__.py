@@ -6,6 +6,7 @@ from pathlib import Path
 from belong.runtime import portable_math
 from belong.runtime.errors import InputError
 from belong.runtime.exit_codes import USER_MISTAKE
+from belong.runtime.memory import keep_freed_memory
 from belong.runtime.text import on_stderr
 from belong.runtime.typed_yaml import read
 
@@ -41,3 +42,4 @@ def _say(text: str) -> None:
 
 if sys.argv[0] == "-m":  # Python is about to run a stage
     _request_math(sys.argv[1:])
+    keep_freed_memory()

@@ -13,8 +13,10 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from belong.runtime.exit_codes import exit_code_of, skip_final_collection
+from belong.runtime.memory import keep_freed_memory
 from belong.runtime.text import on_stderr, open_streams
 
 # Name of a command -> its module and its description.
@@ -66,6 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")  # names that a terminal cannot show
     options = parser(words[0] if words else "").parse_args(words)
     gc.set_threshold(COLLECTOR_THRESHOLD)
+    keep_freed_memory()
     skip_final_collection()
     return exit_code_of(lambda: _run(options), functools.partial(_report, options.command))
 
@@ -84,7 +87,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def parser(called: str) -> argparse.ArgumentParser:
     """Return the parser of the command line, with the arguments of the command `called` only."""
-    top = argparse.ArgumentParser(
+    top = _Parser(
         prog="belong",
         description="Out-of-distribution detection for folders of images.",
         epilog="`belong COMMAND --help` lists the options of a command.",
@@ -100,6 +103,13 @@ def parser(called: str) -> argparse.ArgumentParser:
         if name == called:
             importlib.import_module(module).add_arguments(command)
     return top
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that reports an error in one line, without the usage above it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see `{self.prog} --help`\n")
 
 
 def _report(command: str, text: str) -> None:
