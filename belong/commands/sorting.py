@@ -184,7 +184,8 @@ def finish_sorting(out: Path, source: Path | str, how: Placement) -> dict[str, i
 def unsort(output: str | os.PathLike[str]) -> int:
     """Undo a sorting: move the moved files back, and remove the links and copies.
 
-    No file is overwritten: a file stays in the tree if its old path exists, as does a changed copy.
+    No file is overwritten: a file stays in the tree if its old path has other content, as does a
+    changed copy. If the old path has the same bytes, only that file remains.
 
     Args:
         output: the folder with sorted.csv.

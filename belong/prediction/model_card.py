@@ -10,6 +10,7 @@ from typing import Any
 from belong.calibration.sample_size import CONDITIONAL, least_alpha
 from belong.calibration.verdict_rule import promise
 from belong.prediction.manifest import Manifest
+from belong.runtime.text import counted
 
 WIDTH, INDENT = 100, 18
 
@@ -100,6 +101,11 @@ def limits(manifest: Manifest) -> list[str]:
     if manifest.threshold_from == "training":
         sentences[0] = (
             "The threshold is the paper's, from training images: more fresh images are rejected."
+        )
+    if reviewed := manifest.trained_on.images.get("reviewed_ours", 0):
+        sentences.append(
+            f"This rate does not cover {counted(reviewed, 'image')} of a review: they were chosen "
+            f"by their verdicts, so they train but do not calibrate."
         )
     if manifest.measured.anomalies:
         sentences.append(

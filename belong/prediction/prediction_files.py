@@ -167,6 +167,7 @@ def guarantee_of(
         facts["classes"] = {
             names[label]: {
                 "calibration_images": rule.few.get(label, len(one.scores)),
+                "least_alpha": least_alpha(len(one.scores), rule.guarantee),
                 "is_pooled": label in rule.few,
                 "threshold": one.threshold,
                 "p_value": round(one.rank / (len(one.scores) + 1), 6),

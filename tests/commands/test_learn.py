@@ -201,6 +201,10 @@ def test_few_images_learn_a_new_class_and_a_second_review_adds_to_it(
     assert accepted(model, photos, photos.clothes[40:]) > 0.7
     assert model.info.n_calibration == 2 * FEW  # no reviewed image calibrates
     assert model.info.trained_on.images["normal_train"] == 2 * FEW + 40
+    assert "does not cover 40 images of a review" in " ".join(model.card.split())
+    curve = model.info.learning_curve
+    assert curve is not None
+    assert curve.images == round((2 * FEW + 40) / 3, 1)
 
 
 def test_without_corrections_of_ours_the_calibration_scores_of_few_images_stay(
@@ -316,11 +320,17 @@ def test_tables_that_are_no_reviews_are_refused(photos: Photos, tmp_path: Path) 
          "folder is here; expected --images FOLDER"),
     ):  # fmt: skip
         assert refused(photos, tmp_path, change) == said
-    (tmp_path / "empty.csv").touch()
-    with pytest.raises(InputError, match=r"empty.csv: cannot be read as a table"):
-        belong.learn(photos.model("frozen"), tmp_path / "model", review=tmp_path / "empty.csv")
-    with pytest.raises(InputError, match=r"none.csv: no such file; the gallery"):
-        belong.learn(photos.model("frozen"), tmp_path / "model", review=tmp_path / "none.csv")
+    (tmp_path / "empty.csv").write_text("\n")
+    (tmp_path / "binary.csv").write_bytes(bytes(range(256)))
+    (tmp_path / "ragged.csv").write_text("path,belongs,class,model\na,True\nb,True,c,d,e,f\n")
+    for name, said in (
+        ("empty.csv", "is empty; expected an answer for at least one image"),
+        ("binary.csv", "expected a CSV file in UTF-8, got other bytes"),
+        ("ragged.csv", "cannot be read as a table: .* in line 3"),
+        ("none.csv", "no such file; the gallery"),
+    ):
+        with pytest.raises(InputError, match=rf"{name}: {said}"):
+            belong.learn(photos.model("frozen"), tmp_path / "model", review=tmp_path / name)
 
 
 def test_a_network_that_was_trained_whole_takes_no_new_class(

@@ -7,6 +7,7 @@ training resumes after its last epoch.
 
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
@@ -14,7 +15,13 @@ from typing import TYPE_CHECKING
 
 from belong.calibration.conformal import promised_range
 from belong.calibration.cross_conformal import FOLDS
-from belong.calibration.sample_size import MARGINAL, PER_CLASS, Guarantee, least_to_calibrate
+from belong.calibration.sample_size import (
+    CALIBRATIONS,
+    MARGINAL,
+    PER_CLASS,
+    Guarantee,
+    least_to_calibrate,
+)
 from belong.calibration.verdict_rule import promise
 from belong.commands.fit.backbone_choice import backbone_settings, choose_backbone
 from belong.commands.fit.backbone_request import BackboneRequest
@@ -27,7 +34,7 @@ from belong.data.image_folder import ImageFiles
 from belong.data.loader import look, unread_heif
 from belong.models.backbones.card import OWN_MODULE
 from belong.parameters import Parameters
-from belong.runtime.arguments import as_path, check_place, check_settings
+from belong.runtime.arguments import as_path, check_choice, check_place, check_settings
 from belong.runtime.errors import InputError
 from belong.runtime.process_lock import one_writer
 from belong.runtime.storage import put_folder, save_json, save_text
@@ -161,7 +168,8 @@ def fit(
         with one_writer(output, say):
             check_new(output)  # another run may have ended with it
             model = make(job, output)
-    if required and (sentences := unmet(model.info.measured, required)):
+    info = model.info
+    if sentences := unmet(info.measured, required, tests_itself=info.tests_itself):
         raise RequirementError(f"{printable(output)}: is saved, but {'; '.join(sentences)}", model)
     return model
 
@@ -201,31 +209,42 @@ def prepare(
     default_alpha, own_alpha = values.calibration.alpha, "calibration.alpha" in keys
     backbone = choose_backbone(request or BackboneRequest(), contents, keys, values)
     of_backbone = backbone_settings(backbone, keys)
-    kind, keys["calibration.alpha"] = choose_calibration(
-        contents,
-        requested=calibration,
-        alpha=default_alpha,
-        own_alpha=own_alpha,
-        guarantee=values.calibration.guarantee,
-        is_frozen=bool(of_backbone.get("backbone.frozen")),
-        split=values.split,
-    )
-    values = parameters(keys)
-    job_plan = plan(
-        contents,
-        alpha=values.calibration.alpha,
-        guarantee=values.calibration.guarantee,
-        backbone=None if backbone is None else backbone.card,
-        split=values.split,
-        train=values.train,
-        lambda_=values.lambda_,
-        settings=keys,
-        calibration=kind,
-    )
+    check_choice("calibration", calibration, CALIBRATIONS)
+    with _naming(folder):
+        kind, keys["calibration.alpha"] = choose_calibration(
+            contents,
+            requested=calibration,
+            alpha=default_alpha,
+            own_alpha=own_alpha,
+            guarantee=values.calibration.guarantee,
+            is_frozen=bool(of_backbone.get("backbone.frozen")),
+            split=values.split,
+        )
+        values = parameters(keys)
+        job_plan = plan(
+            contents,
+            alpha=values.calibration.alpha,
+            guarantee=values.calibration.guarantee,
+            backbone=None if backbone is None else backbone.card,
+            split=values.split,
+            train=values.train,
+            lambda_=values.lambda_,
+            settings=keys,
+            calibration=kind,
+        )
     all_values = parameters(overrides(job_plan) | keys | of_backbone)
     return Job(
         folder, anomalies, contents, job_plan, all_values, backbone, default_alpha, own_alpha
     )
+
+
+@contextmanager
+def _naming(folder: Path) -> Iterator[None]:
+    """Begin the message of an error with the folder."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{printable(folder)}: {error}") from None
 
 
 def check_new(output: Path) -> None:

@@ -14,8 +14,8 @@ from typing import Literal, Self
 import numpy as np
 
 from belong.calibration.cross_conformal import LEAST_OF_CLASS
+from belong.calibration.sample_size import LEAST_IMAGES as LEAST_TO_COMBINE
 from belong.calibration.sample_size import (
-    CALIBRATIONS,
     MARGINAL,
     PER_CLASS,
     Guarantee,
@@ -23,14 +23,12 @@ from belong.calibration.sample_size import (
     least_held_out,
     least_to_calibrate,
 )
-from belong.calibration.sample_size import LEAST_IMAGES as LEAST_TO_COMBINE
 from belong.data.dataset import DataSet, draw_count
 from belong.data.image_folder import ImageFiles
 from belong.data.image_reader import has_color, shorter_side
 from belong.data.isolation import each_item
 from belong.models.backbones.card import BackboneCard
 from belong.parameters import MEMBERS_OF_FEW_IMAGES, SplitSection, TrainSection
-from belong.runtime.arguments import check_choice
 from belong.runtime.errors import InputError
 from belong.runtime.text import counted
 
@@ -246,7 +244,7 @@ def choose_calibration(
 
     Args:
         images: the normal images.
-        requested: one of CALIBRATIONS.
+        requested: one of `CALIBRATIONS`.
         alpha: promised false-rejection rate.
         own_alpha: whether the user has set alpha, so that it stays.
         is_frozen: whether the network is a layer above a frozen backbone.
@@ -256,7 +254,6 @@ def choose_calibration(
     Raises:
         InputError: there are too few images for alpha, or the requested calibration is impossible.
     """
-    check_choice("calibration", requested, CALIBRATIONS)
     train_counts, test_counts = counts(images)
     remaining_counts = (
         train_counts if sum(test_counts) else without_test(train_counts, split.test_fraction)
@@ -279,7 +276,10 @@ def choose_calibration(
             return "split", alpha
     n = sum(train_counts)
     if n <= LEAST_TO_COMBINE:
-        raise InputError(f"expected at least {LEAST_TO_COMBINE + 1} training images, got {n}")
+        raise InputError(
+            f"expected at least {LEAST_TO_COMBINE + 1} training images, got {n}; `belong find` "
+            f"ranks the images of a smaller folder"
+        )
     least = least_alpha(n, guarantee)
     if own_alpha and alpha < least:
         raise InputError(

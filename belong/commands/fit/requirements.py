@@ -81,12 +81,23 @@ def check_requirements(require: object, *, has_anomalies: bool) -> dict[str, flo
     return {key: float(number) for key, number in require.items()}
 
 
-def unmet(measured: "Measured", required: Mapping[str, float]) -> list[str]:
-    """Return a sentence for each requirement that a model misses."""
+def unmet(
+    measured: "Measured", required: Mapping[str, float], *, tests_itself: bool = False
+) -> list[str]:
+    """Return a sentence for each requirement that a model misses.
+
+    Args:
+        measured: the metrics of the model.
+        required: key -> limit.
+        tests_itself: whether each test image has set the threshold, so that the share of rejected
+            ones is that of the calibration and measures nothing.
+    """
     sentences = []
     for key, number in required.items():
         value = getattr(measured, key)
-        if value is None:
+        if key == "false_reject" and tests_itself:
+            sentences.append(f"{key} was not measured: every image has set the threshold")
+        elif value is None:
             no_anomaly = "there is no test anomaly"
             why = "the images have one class" if key == "accuracy" else no_anomaly
             sentences.append(f"{key} was not measured: {why}")

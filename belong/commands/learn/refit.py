@@ -17,6 +17,7 @@ from torch import Tensor
 from belong.calibration.sample_size import LEAST_IMAGES
 from belong.calibration.thresholds import thresholds
 from belong.calibration.verdict import decide
+from belong.commands.fit.fitting import Fitting
 from belong.commands.learn.fitting import (
     COMBINED,
     DERIVED,
@@ -32,7 +33,9 @@ from belong.detectors.base import Detector
 from belong.detectors.combined import Combination, combined, cross_combined
 from belong.detectors.score_parts import SPREAD
 from belong.detectors.temperature_scaling import best_temperature
+from belong.evaluation.learning_curve import LearningCurve
 from belong.evaluation.metrics import auroc_interval, roc_auc
+from belong.evaluation.subset_training import learning_curve
 from belong.models.backbones.backbone import Backbone
 from belong.parameters import CombinationRule
 from belong.prediction.build_bundle import Fitted, Settings, build_bundle
@@ -161,6 +164,7 @@ def refit(
         temperature=round(temperature, 4),
         metrics=_metrics(parts, whole, limits, fitted.detector, corrections),
         cross=manifest.cross_conformal,
+        learning_curve=_learning_curve(whole, fitted, names, backbone),
     )
     settings = Settings(
         seed=values.seed,
@@ -340,6 +344,21 @@ def _metrics(
         },
         "detectors": {detector: numbers},
     }
+
+
+def _learning_curve(
+    data: LearningData, fitted: Refit, names: list[str], backbone: Backbone | None
+) -> LearningCurve | None:
+    """Return the curve of all training images; None unless a layer above a backbone is trained."""
+    if backbone is None or len(names) == 1:
+        return None
+    return learning_curve(
+        fitted.training[f"{TRAIN}/hidden"][fitted.once],
+        data.arrays[f"{TRAIN}/labels"],
+        classes=len(names),
+        training=Fitting(data.parameters, names, torch.device("cpu"), backbone).training,
+        seed=data.parameters.seed,
+    )
 
 
 def _counts(data: LearningData, corrections: Corrections, *, tested: int) -> dict[str, int]:

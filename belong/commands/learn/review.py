@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from belong.runtime.errors import InputError
-from belong.runtime.storage import load_csv
+from belong.runtime.storage import load_csv, read_bytes
 from belong.runtime.text import counted, from_exact, printable
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 COLUMNS = ("path", "belongs", "class", "model")
 LEAST_NEW = 10  # minimum number of images of a new class, to estimate its mean and covariance
 NOT_MINE = ""
+MOST_BYTES = 2**28
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,12 @@ def read_review(
     name = printable(path)
     if not path.is_file():
         raise InputError(f"{name}: no such file; the gallery of `belong score` saves review.csv")
+    try:
+        text = read_bytes(path, most=MOST_BYTES).decode("utf-8")
+    except UnicodeDecodeError:
+        raise InputError(f"{name}: expected a CSV file in UTF-8, got other bytes") from None
+    if not text.strip("\ufeff\r\n\t "):
+        raise InputError(f"{name}: is empty; expected an answer for at least one image")
     try:
         table = load_csv(path, as_text=True)
     except InputError as error:
