@@ -2,13 +2,15 @@
 
     python -m reproduction.grid reports/paper/params.yaml reports/paper --jobs 2
 
-It is no stage of dvc.yaml: it runs the pipeline. A cell that has an experiment with today's code
-and parameters is not run again, so that after an interruption it goes on where it was.
+It is no stage of dvc.yaml: it runs the pipeline. A cell is not run again if the present code,
+parameters and images gave its experiment, or its rows in the tables, so that after an interruption
+it goes on where it was, in another clone too.
 
 Reads   grid    yaml: pairs, lambdas, seeds
 Writes  folder  grid.csv: a row for each finished cell, with every number of its metrics_all.json;
                 roc.csv, features.csv, anomaly_sets.csv: of some of the cells, curves, features, and
-                the detectors on each set of anomalies
+                the detectors on each set of anomalies; cells.csv: the SHA-256 of the code,
+                parameters and images of each cell
 """
 
 import argparse
@@ -24,7 +26,7 @@ from belong.runtime.exit_codes import exit_code_of
 from reproduction.grid.cell_run import Workshop, cache_of
 from reproduction.grid.cells import Cell, changed, in_running_order
 from reproduction.grid.clone_folder import workplace
-from reproduction.grid.collect import gather
+from reproduction.grid.collect import gather, gathered
 from reproduction.grid.disk_space import free, needed
 from reproduction.grid.engines.registry import ENGINES, engine_of
 from reproduction.grid.freshness import PARAMS, Currency
@@ -52,11 +54,13 @@ def _run(options: argparse.Namespace) -> int:
     requested = grid.chosen(options.sweep, options.grid)
     repository = Repository(Path.cwd())
     currency = Currency(repository, repository.head(), grid.pairs)
+    fingerprints = {cell: currency.fingerprint(cell) for cell in grid.cells()}
     failed: dict[Cell, str] = {}
     if not options.gather:
         _check(options.grid, currency, grid, requested)
-        finished_before = currency.finished(requested)
-        todo = in_running_order(requested - set(finished_before))
+        present = gathered(options.folder, {one: fingerprints[one] for one in requested})
+        finished_before = present | set(currency.finished(requested))
+        todo = in_running_order(requested - finished_before)
         _say(f"{len(requested)} cells, {len(finished_before)} of them finished")
         if todo:
             cache = cache_of(repository.root)
@@ -65,10 +69,15 @@ def _run(options: argparse.Namespace) -> int:
             _say("`dvc gc -w` frees what the cells left in DVC's cache; the tables stay")
     finished = currency.finished(grid.cells())
     for line in gather(
-        repository, finished, grid.with_curves(), grid.curves.detectors, options.folder
+        repository,
+        finished,
+        grid.with_curves(),
+        grid.curves.detectors,
+        options.folder,
+        fingerprints,
     ):
         _say(line)
-    for cell in sorted(requested - set(finished)):
+    for cell in sorted(requested - gathered(options.folder, fingerprints)):
         reason = failed.get(cell, "not run, or run with other code or parameters")
         _say(f"{cell.name}: missing: {reason}")
     return FAILED if failed else 0

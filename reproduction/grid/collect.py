@@ -1,15 +1,15 @@
-"""Collect the results of many experiments in four tables."""
+"""Collect the results of many experiments in tables."""
 
 import io
 import json
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import astuple
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from belong.runtime.errors import InputError
-from belong.runtime.storage import save_csv
+from belong.runtime.storage import load_csv, save_csv
 from reproduction.grid.cells import Cell
 from reproduction.grid.repository import Experiment, Repository
 
@@ -20,6 +20,22 @@ SETS = "reports/plots/anomaly_sets.csv"
 RATES = ["false_positive_rate", "true_positive_rate"]
 POINT = ["kind", "class_name", "x", "y"]
 OF_SETS = ["detector", "anomalies", "auroc", "fpr95"]
+KEY = ["pair", "lambda", "seed"]
+GRID, CURVES, POINTS, ANOMALY_SETS = "grid.csv", "roc.csv", "features.csv", "anomaly_sets.csv"
+CELLS = "cells.csv"  # a cell and the fingerprint of what made it
+Rows = dict[str, dict[Cell, pd.DataFrame]]  # table -> cell -> its rows
+
+
+def gathered(folder: Path, fingerprints: Mapping[Cell, str]) -> set[Cell]:
+    """Return the cells whose rows in the tables have the present fingerprint.
+
+    The experiments of DVC stay in the repository where they ran; the tables are committed.
+    """
+    if not (folder / CELLS).is_file():
+        return set()
+    table = load_csv(folder / CELLS, *KEY, "sha256")
+    found = {Cell(*key): sha256 for *key, sha256 in table.itertuples(index=False)}
+    return {cell for cell, sha256 in fingerprints.items() if found.get(cell) == sha256}
 
 
 def gather(
@@ -28,16 +44,18 @@ def gather(
     curves: Collection[Cell],
     detectors: Collection[str],
     folder: Path,
+    fingerprints: Mapping[Cell, str],
 ) -> list[str]:
-    """Write grid.csv, roc.csv, features.csv and anomaly_sets.csv; return what they lack.
+    """Write grid.csv, roc.csv, features.csv, anomaly_sets.csv and cells.csv; return what they lack.
 
     Args:
         repository: holds the experiments.
-        finished: the cells to gather, with their experiments.
+        finished: the cells with experiments; the rows of other `gathered` cells stay.
         curves: the cells whose curves and features are wanted; what the detectors find of each
             set of anomalies is gathered of every seed at their lambdas.
         detectors: the detectors whose curves are wanted.
         folder: where the tables go. The same experiments give the same bytes.
+        fingerprints: every cell of the grid -> `Currency.fingerprint`.
 
     Returns:
         A line for each file that a wanted cell has not.
@@ -45,40 +63,67 @@ def gather(
     Raises:
         InputError: no cell is finished; the tables stay as they are.
     """
-    if not finished:
+    cells = gathered(folder, fingerprints) - set(finished)
+    if not finished and not cells:
         raise InputError(f"{folder}: no cell of the grid is finished, nothing to write")
-    rows, lacks = [], []
-    tables: dict[str, list[pd.DataFrame]] = {
-        "roc.csv": [],
-        "features.csv": [],
-        "anomaly_sets.csv": [],
-    }
+    rows = _present(folder, cells, curves)
+    lacks = [
+        f"{cell.name}: its experiment is gone; {name} is without it"
+        for cell in sorted(cells.intersection(curves))
+        for name in (CURVES, POINTS)
+        if cell not in rows[name]
+    ]
     lambdas = {cell.weight for cell in curves}
-    for cell in sorted(finished):
-        files = repository.files(finished[cell].commit)
+    for cell, experiment in sorted(finished.items()):
+        files = repository.files(experiment.commit)
         metrics = json.loads(repository.text(files[METRICS]))
-        rows.append(_key(cell) | {"seed": cell.seed} | dict(numbers(metrics)))
-        table_rows: list[tuple[str, str, list[str], dict[str, Any]]] = []
+        rows[GRID][cell] = pd.DataFrame([dict(numbers(metrics))])
+        parts: list[tuple[str, str, list[str], dict[str, str]]] = []
         if cell in curves:
-            table_rows += [
-                ("roc.csv", ROC.format(name), RATES, {"detector": name}) for name in detectors
-            ]
-            table_rows.append(("features.csv", FEATURES, POINT, {}))
+            parts += [(CURVES, ROC.format(name), RATES, {"detector": name}) for name in detectors]
+            parts.append((POINTS, FEATURES, POINT, {}))
         if cell.weight in lambdas:
-            table_rows.append(("anomaly_sets.csv", SETS, OF_SETS, {"seed": cell.seed}))
-        for name, path, columns, key in table_rows:
+            parts.append((ANOMALY_SETS, SETS, OF_SETS, {}))
+        for name, path, columns, key in parts:
             if path in files:
                 table = pd.read_csv(io.StringIO(repository.text(files[path])))[columns]
-                tables[name].append(pd.DataFrame(_key(cell) | key, table.index).join(table))
+                before = [rows[name][cell]] if cell in rows[name] else []
+                new = pd.DataFrame(key, table.index).join(table)
+                rows[name][cell] = pd.concat([*before, new], ignore_index=True)
             else:
                 lacks.append(f"{cell.name}: has no {path}; {name} is without it")
-    save_csv(folder / "grid.csv", pd.DataFrame(rows))
-    for name, parts in tables.items():
-        if parts:
-            save_csv(folder / name, pd.concat(parts))
+    for name, chunks in rows.items():
+        if chunks:
+            key = KEY[:2] if name in (CURVES, POINTS) else KEY
+            save_csv(folder / name, pd.concat(_with_key(chunks, key)))
         else:
             (folder / name).unlink(missing_ok=True)  # what it held is of earlier code
+    made_from = [[*astuple(cell), fingerprints[cell]] for cell in sorted(rows[GRID])]
+    save_csv(folder / CELLS, pd.DataFrame(made_from, columns=[*KEY, "sha256"]))
     return lacks
+
+
+def _present(folder: Path, cells: Collection[Cell], curves: Collection[Cell]) -> Rows:
+    """Return the rows that the tables have of some cells."""
+    rows: Rows = {GRID: {}, CURVES: {}, POINTS: {}, ANOMALY_SETS: {}}
+    seeds = {(cell.pair, cell.weight): cell.seed for cell in curves}
+    for name, chunks in rows.items():
+        if cells and (folder / name).is_file():
+            table = pd.read_csv(folder / name, float_precision="round_trip")
+            for key, chunk in table.groupby(KEY if "seed" in table else KEY[:2]):
+                cell = Cell(*key) if len(key) == len(KEY) else Cell(*key, seeds.get(key, -1))
+                if cell in cells:
+                    values = chunk.drop(columns=KEY, errors="ignore").dropna(axis=1, how="all")
+                    chunks[cell] = values.reset_index(drop=True)
+    return rows
+
+
+def _with_key(chunks: Mapping[Cell, pd.DataFrame], key: list[str]) -> list[pd.DataFrame]:
+    cells = {cell: dict(zip(KEY, astuple(cell), strict=True)) for cell in sorted(chunks)}
+    return [
+        pd.DataFrame({name: about[name] for name in key}, chunks[cell].index).join(chunks[cell])
+        for cell, about in cells.items()
+    ]
 
 
 def numbers(value: object, path: str = "") -> Iterator[tuple[str, float]]:
@@ -88,7 +133,3 @@ def numbers(value: object, path: str = "") -> Iterator[tuple[str, float]]:
             yield from numbers(inner, f"{path}.{key}" if path else key)
     elif isinstance(value, int | float):
         yield path, value
-
-
-def _key(cell: Cell) -> dict[str, Any]:
-    return {"pair": cell.pair, "lambda": cell.weight}

@@ -1,6 +1,9 @@
 """Find finished cells: experiments with the same code, images and parameters."""
 
+import ast
 import functools
+import hashlib
+import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
@@ -20,6 +23,7 @@ TARGET = "evaluate"
 CHECKS = {"check_params"}
 # The folders of code that stages depend on; their other folders hold data.
 WINGS = "belong/"
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 class Currency:
@@ -61,6 +65,18 @@ class Currency:
             if cell and cell not in experiments and self._is_current(experiment, cell):
                 experiments[cell] = experiment
         return experiments
+
+    def fingerprint(self, cell: Cell) -> str:
+        """Return the SHA-256 of all that makes the results of a cell, in the present commit."""
+        params = changed(self.params, cell.settings(self._pairs[cell.pair]))
+        made_from = [self._code_and_images(cell.pair), picked(params, self._keys)]
+        return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
+
+    @functools.cache  # noqa: B019  (one object for each run of the program)
+    def _code_and_images(self, pair: str) -> list[Any]:
+        folders = data_sets(self.stages, changed(self.params, self._pairs[pair]))
+        images = fetched(self.repository, self._files, folders)
+        return [self.code, kept(self._files, folders), images]
 
     def _is_current(self, experiment: Experiment, cell: Cell) -> bool:
         files = self.repository.files(experiment.commit)
@@ -137,13 +153,19 @@ def fetched(
 def code(repository: Repository, files: Mapping[str, str]) -> dict[str, Any]:
     """Return what makes the results, but for parameters and images.
 
-    That is the command of each stage up to TARGET, and the content of each file of code that it
-    depends on: the files that it lists, and those below the folders. A new comment in dvc.yaml
+    That is the command of each stage up to TARGET, and the statements of each file of code that it
+    depends on: the files that it lists, and those below the folders. A new comment or docstring
     changes nothing, nor does a new figure.
     """
     stages = _stages(repository, files)
     return {
-        name: (stages[name]["cmd"], code_of(stages[name], files))
+        name: [
+            stages[name]["cmd"],
+            {
+                path: content and _statements(repository, path, content)
+                for path, content in code_of(stages[name], files).items()
+            },
+        ]
         for name in upstream(stages, TARGET)
         if name not in CHECKS
     }
@@ -159,6 +181,20 @@ def code_of(stage: Mapping[str, Any], files: Mapping[str, str]) -> dict[str, str
         for path, content in files.items()
         if any(folder in PurePosixPath(path).parents for folder in folders)
     }
+
+
+def _statements(repository: Repository, path: str, content: str) -> str:
+    """Return a hash of a module without comments and docstrings, or `content` of another file."""
+    return _hash_of(repository.text(content)) if path.endswith(".py") else content
+
+
+@functools.lru_cache(maxsize=10_000)
+def _hash_of(module: str) -> str:
+    tree = ast.parse(module)
+    for node in ast.walk(tree):
+        if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+            node.body[0] = ast.Pass()
+    return hashlib.sha256(ast.unparse(tree).encode()).hexdigest()
 
 
 def upstream(stages: Mapping[str, Any], target: str) -> set[str]:

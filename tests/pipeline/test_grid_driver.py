@@ -273,6 +273,28 @@ def test_one_more_lambda_runs_one_cell(copy: Path) -> None:
     assert pd.read_csv(copy / "out" / "grid.csv")["lambda"].tolist() == [0, 1e-05, 1]
 
 
+def test_a_clone_without_experiments_runs_none_of_the_cells_in_its_tables(copy: Path) -> None:
+    before = tables(copy)
+    for name in git(copy, "for-each-ref", "--format=%(refname)", "refs/exps").splitlines():
+        git(copy, "update-ref", "-d", name)
+    done = grid(copy)
+    assert (done.returncode, ran(done), done.stderr) == (
+        0,
+        [],
+        "grid: 2 cells, 2 of them finished\n",
+    )
+    assert tables(copy) == before
+    edit(copy / "grid.yaml", "lambdas: [0, 1]", "lambdas: [0, 0.00001, 1]")
+    assert ran(grid(copy)) == ["own-lambda-1e-05-seed-0"]
+    rows = pd.read_csv(copy / "out" / "grid.csv").drop(index=1)
+    assert rows.to_csv(index=False, float_format="%.6g").encode() == before["grid.csv"]
+    for name in ("roc.csv", "features.csv", "anomaly_sets.csv"):
+        assert tables(copy)[name] == before[name]
+    edit(copy / "toy.py", "weight / 100", "weight / 50")
+    git(copy, "commit", "--quiet", "--all", "--message", "change")
+    assert "nothing to write" in grid(copy, "--gather").stderr
+
+
 def test_a_cell_that_left_the_file_leaves_the_table_and_stays_an_experiment(copy: Path) -> None:
     edit(copy / "grid.yaml", "lambdas: [0, 1]", "lambdas: [1]")
     assert grid(copy, "--gather").returncode == 0
@@ -284,6 +306,12 @@ def test_a_cell_that_left_the_file_leaves_the_table_and_stays_an_experiment(copy
     ("file", "old", "new", "is_stale"),
     [
         ("toy.py", "weight / 100", "weight / 50", True),
+        (
+            "toy.py",
+            "import json, pathlib, sys, time",
+            "import json, pathlib, sys, time  # all",
+            False,
+        ),
         ("dvc.yaml", "cmd: python toy.py", "cmd: python ./toy.py", True),
         ("params.yaml", "momentum: 0.9", "momentum: 0.8", True),
         ("params.yaml", "momentum: 0.9", "momentum: 0.9\n  new: 1", True),
@@ -301,6 +329,7 @@ def test_a_cell_that_left_the_file_leaves_the_table_and_stays_an_experiment(copy
     ],
     ids=[
         "code",
+        "comment in code",
         "command",
         "parameter",
         "new parameter in a section that is read",
