@@ -106,7 +106,7 @@ class Race:
         peers: name -> who else does it.
         also: other work of ours, by what it is; set beside the same peers, in the same rounds.
         limit: what would be possible; of `ours`.
-        kept: what of a result is kept for the check; taken when the clock stands.
+        sample: result -> the part that is kept for the check; taken after the clock stops.
         parts: name -> what of our work can be done by itself; `benchmarks.profile` times it.
     """
 
@@ -115,7 +115,7 @@ class Race:
     peers: Mapping[str, Peer] = field(default_factory=dict)
     also: Mapping[str, Work] = field(default_factory=dict)
     limit: Limit | None = None
-    kept: Callable[[Any], Any] = lambda result: result
+    sample: Callable[[Any], Any] = lambda result: result
     parts: Mapping[str, Callable[[], object]] = field(default_factory=dict)
 
 

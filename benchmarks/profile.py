@@ -111,9 +111,9 @@ def by_operator(race: Race) -> pd.DataFrame:
     spent = spent.sort_values("share", ascending=False, kind="stable", ignore_index=True)
     longest, rest = spent.iloc[:SHOWN], spent.iloc[SHOWN:]
     others = {"operator": [OTHERS], "calls": [rest["calls"].sum()], "share": [rest["share"].sum()]}
-    shown = pd.concat([longest, pd.DataFrame(others)], ignore_index=True)
-    shown.insert(0, "what", race.what)
-    return shown
+    table = pd.concat([longest, pd.DataFrame(others)], ignore_index=True)
+    table.insert(0, "what", race.what)
+    return table
 
 
 def _longest(profiles: pd.DataFrame) -> str:

@@ -41,13 +41,13 @@ SHORT: dict[str, Prepare] = {
     "knn-84": row("neighbors", "knn", d=84, k=50),
     "isolation-forest": row("isolation", "fit_and_score", n=60_000, d=50, trees=2000),
     "score-folder": row("scoring", "folder"),
-    "score-photos": row("scoring", "photos", n=6_000, width=500, drawn=600),
+    "score-photos": row("scoring", "photos", n=6_000, width=500, distinct=600),
     "start-help": row("starting", "help_text"),
     "growth-score": row("scoring", "growth"),
     "growth-fit": row("mahalanobis", "growth"),
 }
 LONG: dict[str, Prepare] = {
-    "score-camera": row("scoring", "photos", n=300, width=4000, drawn=20),
+    "score-camera": row("scoring", "photos", n=300, width=4000, distinct=20),
     "dvc-repro": row("pipeline", "whole"),
     "dvc-nothing": row("pipeline", "nothing_to_do"),
     **starting.all_stages(),

@@ -110,7 +110,7 @@ def run_race(
             part = here[name].part if name in here else 1.0
             spent, result = timed(works[name], number, clock)
             seconds[name].append(spent / part)
-            results[name].append(race.kept(result))
+            results[name].append(race.sample(result))
             del result
 
     def memory(name: str) -> float:

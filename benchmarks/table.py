@@ -80,8 +80,8 @@ def _merged(
     run = pd.DataFrame(new, columns=list(columns)).astype(object)
     if path.exists():
         before = load_csv(path, *columns).astype(object)
-        kept = before[~before["row"].isin(run["row"]) & before["row"].isin(order)]
-        run = pd.concat([kept, run], ignore_index=True)
+        earlier = before[~before["row"].isin(run["row"]) & before["row"].isin(order)]
+        run = pd.concat([earlier, run], ignore_index=True)
     place = {name: number for number, name in enumerate(order)}
     return run.sort_values("row", key=lambda names: names.map(place), kind="stable")
 
@@ -137,22 +137,22 @@ def page(races: pd.DataFrame, growths: pd.DataFrame) -> str:
 
 
 def _race_cells(row: "pd.Series[Any]") -> list[str]:
-    spread = f"{_shown(row['ratio_low'])} to {_shown(row['ratio_high'])}"
+    spread = f"{_number(row['ratio_low'])} to {_number(row['ratio_high'])}"
     return [
-        str(row["what"]), _words(row["peer"]), _shown(row["our_seconds"]),
-        _shown(row["peer_seconds"]), _shown(row["ratio"]),
+        str(row["what"]), _words(row["peer"]), _number(row["our_seconds"]),
+        _number(row["peer_seconds"]), _number(row["ratio"]),
         spread if pd.notna(row["ratio"]) else "", _bar("≤", row["ratio_bar"]),
-        _shown(row["share"], "{:.0%}"), _bar("≥", row["share_bar"], "{:.0%}"),
-        _shown(row["our_peak_mib"], "{:,.0f}"), _shown(row["peer_peak_mib"], "{:,.0f}"),
-        _shown(row["difference"], "{:.1e}"), _shown(row["tolerance"], "{:.1e}"),
+        _number(row["share"], "{:.0%}"), _bar("≥", row["share_bar"], "{:.0%}"),
+        _number(row["our_peak_mib"], "{:,.0f}"), _number(row["peer_peak_mib"], "{:,.0f}"),
+        _number(row["difference"], "{:.1e}"), _number(row["tolerance"], "{:.1e}"),
     ]  # fmt: skip
 
 
 def _growth_cells(row: "pd.Series[Any]") -> list[str]:
     return [
-        str(row["what"]), str(row["axis"]), _shown(row["size"], "{:,}"), _shown(row["seconds"]),
-        _shown(row["peak_mib"], "{:,.0f}"), _shown(row["time_exponent"], "{:.2f}"),
-        _bar("≤", row["exponent_bar"]), _shown(row["memory_exponent"], "{:.2f}"),
+        str(row["what"]), str(row["axis"]), _number(row["size"], "{:,}"), _number(row["seconds"]),
+        _number(row["peak_mib"], "{:,.0f}"), _number(row["time_exponent"], "{:.2f}"),
+        _bar("≤", row["exponent_bar"]), _number(row["memory_exponent"], "{:.2f}"),
     ]  # fmt: skip
 
 
@@ -164,9 +164,9 @@ def _words(value: Any) -> str:
     return "" if pd.isna(value) else str(value)
 
 
-def _shown(value: Any, form: str = "{:.3g}") -> str:
+def _number(value: Any, form: str = "{:.3g}") -> str:
     return "" if pd.isna(value) else form.format(value)
 
 
 def _bar(sign: str, value: Any, form: str = "{:g}") -> str:
-    return f"{sign} {_shown(value, form)}" if _shown(value) else ""
+    return f"{sign} {_number(value, form)}" if _number(value) else ""

@@ -42,7 +42,7 @@ def opened(browser: Browser, uri: str) -> Iterator[Page]:
     page.on("request", lambda request: wrong.append(request.url.partition("#")[0]))
     page.goto(uri)
     yield page
-    own = uri.partition("#")[0]
-    elsewhere = [one for one in wrong if one != own and not one.startswith(("data:", "blob:"))]
+    page_uri = uri.partition("#")[0]
+    elsewhere = [one for one in wrong if one != page_uri and not one.startswith(("data:", "blob:"))]
     page.close()
     assert not elsewhere, elsewhere

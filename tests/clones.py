@@ -26,12 +26,12 @@ PIPELINE = tuple(YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"
 def call(
     folder: Path, *command: str, fails: bool = False, environment: Mapping[str, str] | None = None
 ) -> str:
-    done = subprocess.run(
+    process = subprocess.run(
         command, cwd=folder, env=ENVIRONMENT | dict(environment or {}),
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert (done.returncode != 0) == fails, done.stdout + done.stderr
-    return done.stdout + done.stderr
+    assert (process.returncode != 0) == fails, process.stdout + process.stderr
+    return process.stdout + process.stderr
 
 
 def clone_to(folder: Path) -> Path:

@@ -15,14 +15,14 @@ def imported_by(program: Path) -> set[str]:
     A package's `__init__.py` is left out: `test_an_init_file_holds_only_its_docstring` keeps
     it from mattering.
     """
-    found: set[Path] = set()
+    imported: set[Path] = set()
     todo = [program]
     while todo:
         file = todo.pop()
-        if file not in found:
-            found.add(file)
+        if file not in imported:
+            imported.add(file)
             todo += _direct(file)
-    return {str(file.relative_to(ROOT)) for file in found}
+    return {str(file.relative_to(ROOT)) for file in imported}
 
 
 def _direct(file: Path) -> list[Path]:

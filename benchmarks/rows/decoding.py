@@ -59,5 +59,5 @@ def photos(setting: Setting) -> Race:
             f"decoding alone, Pillow on {setting.threads} threads",
             lambda: seconds_of(lambda: decode_all(files, setting.threads)),
         ),
-        kept=lambda images: images[:: max(1, n // 50)].copy(),
+        sample=lambda images: images[:: max(1, n // 50)].copy(),
     )

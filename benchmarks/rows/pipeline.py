@@ -125,13 +125,13 @@ def ready_clone(setting: Setting) -> Path:
     """Return a clone in which all is made; it is kept, and made anew for another commit."""
     commit = run(["git", "rev-parse", "HEAD"], Path.cwd()).strip()
     clone = setting.folder / f"ready-{'small-' if setting.quick else ''}{commit[:12]}"
-    done = clone / ".git" / "all-is-made"
-    if not done.exists():
+    marker = clone / ".git" / "all-is-made"
+    if not marker.exists():
         shutil.rmtree(clone, ignore_errors=True)
         dvc(fresh_clone(setting, clone), "repro")
         run(["git", "add", "--all"], clone)
         run(["git", "commit", "--quiet", "--message", "all is made"], clone)
-        done.touch()
+        marker.touch()
     return clone
 
 
@@ -164,9 +164,11 @@ def run(command: Sequence[str], folder: Path) -> str:
            for what in ("NAME", "EMAIL")}  # fmt: skip
     environment = os.environ | who
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(  # noqa: S603  (git, DVC and our own modules)
+    process = subprocess.run(  # noqa: S603  (git, DVC and our own modules)
         command, cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
-    if done.returncode:
-        raise InputError(f"{' '.join(command)}: {(done.stdout + done.stderr).strip()[-2000:]}")
-    return done.stdout
+    if process.returncode:
+        raise InputError(
+            f"{' '.join(command)}: {(process.stdout + process.stderr).strip()[-2000:]}"
+        )
+    return process.stdout

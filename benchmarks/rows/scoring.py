@@ -87,17 +87,17 @@ def folder(setting: Setting) -> Race:
     )
 
 
-def photos(setting: Setting, *, n: int, width: int, drawn: int) -> Race:
+def photos(setting: Setting, *, n: int, width: int, distinct: int) -> Race:
     """Score n JPEG photos, all but the first few of them links, with a model of 64 px.
 
     Args:
         setting: of the run.
         n: photos; few, if the run is quick.
         width: of each, px.
-        drawn: photos that are no links.
+        distinct: photos that are no links.
     """
-    n, drawn = setting.size(n, 24), setting.size(drawn, 12)
-    folder = photo_folder(setting.folder / f"photos-{drawn}-{width}", drawn, width=width)
+    n, distinct = setting.size(n, 24), setting.size(distinct, 12)
+    folder = photo_folder(setting.folder / f"photos-{distinct}-{width}", distinct, width=width)
     files = linked(folder, setting.folder / f"links-{n}-{width}", n)
     model = photo_model(setting)
     bundle = Bundle.load(model)
@@ -175,11 +175,11 @@ def score(files: Path, model: Path, threads: int) -> list[int]:
 
 def call(module: str, *words: str) -> None:
     """Run a program of the project in a process of its own."""
-    done = subprocess.run(  # noqa: S603  (our own modules)
+    process = subprocess.run(  # noqa: S603  (our own modules)
         [sys.executable, "-m", module, *words], capture_output=True, text=True, check=False
     )
-    if done.returncode:
-        raise InputError(f"{module}: {done.stderr.strip()}")
+    if process.returncode:
+        raise InputError(f"{module}: {process.stderr.strip()}")
 
 
 def classes_in(table: Path) -> list[int]:

@@ -180,14 +180,14 @@ def main() -> None:
         stock_features.extract(network, autoencoder, options.digits, train=part)
         for part in (True, False)
     )
-    seen, anomalies = (
+    normals, anomalies = (
         stock_features.extract(network, autoencoder, options.fashion, train=part)
         for part in (True, False)
     )
     labels = stock_train.dataset(options.digits, train=True).targets.numpy()
     aurocs = {
         name: auroc(np.asarray(score(normal)), np.asarray(score(anomalies)))
-        for name, score in scorers(network, train, labels, seen[0], trees=trees).items()
+        for name, score in scorers(network, train, labels, normals[0], trees=trees).items()
     }
     options.out.write_text(json.dumps({"accuracy": accuracy} | aurocs, indent=2), encoding="utf-8")
 

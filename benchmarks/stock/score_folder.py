@@ -52,8 +52,10 @@ def main(folder: Path, weights: Path, training: Path, out: Path) -> None:
     network = LeNet()
     network.load_state_dict(arrays)
     network.eval()
-    kept = load_file(training)
-    detector = Mahalanobis(None).fit_features(kept["features"], kept["labels"])
+    training_arrays = load_file(training)
+    detector = Mahalanobis(None).fit_features(
+        training_arrays["features"], training_arrays["labels"]
+    )
     files = sorted(folder.rglob("*.png"))
     rows: list[tuple[float, ...]] = []
     for images in DataLoader(Folder(files, mean, std), batch_size=256, num_workers=WORKERS):

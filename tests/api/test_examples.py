@@ -44,10 +44,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     words = ["--model", str(to / "model"), "-o", str(to / "predictions")]
     assert main(["score", str(to / "photos"), *words]) == 0
     for label in (0, 1):
-        own = to / "digits" / str(label)
-        own.mkdir(parents=True)
+        class_folder = to / "digits" / str(label)
+        class_folder.mkdir(parents=True)
         for place, image in enumerate(data.images[data.labels == label][:OF_EACH]):
-            Image.fromarray(image[0]).save(own / f"{place:02}.png")
+            Image.fromarray(image[0]).save(class_folder / f"{place:02}.png")
     return to
 
 
@@ -57,11 +57,11 @@ def test_an_example_gives_what_it_shows(
 ) -> None:
     shutil.copytree(folder, tmp_path / "here")
     monkeypatch.chdir(tmp_path / "here")
-    said: list[str] = []
+    messages: list[str] = []
     options = doctest.NORMALIZE_WHITESPACE
     runner = doctest.DocTestRunner(optionflags=options, verbose=False)
-    failed, _ = runner.run(example, out=said.append)
-    assert not failed, "".join(said)
+    failed, _ = runner.run(example, out=messages.append)
+    assert not failed, "".join(messages)
 
 
 def test_the_page_of_the_api_is_made_of_the_docstrings() -> None:

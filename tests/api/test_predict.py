@@ -108,9 +108,9 @@ def test_the_table_is_that_of_predictions_csv(
 def test_a_file_that_cannot_be_read_keeps_its_row_and_its_reason(
     model: belong.Model, folder: Path, of_folder: belong.Predictions
 ) -> None:
-    first, gone = files(folder)[0], folder / "gone.png"
-    predictions = model.predict([gone, first])
-    assert predictions.path.tolist() == [str(gone), str(first)]
+    first, missing = files(folder)[0], folder / "gone.png"
+    predictions = model.predict([missing, first])
+    assert predictions.path.tolist() == [str(missing), str(first)]
     assert predictions.is_readable.tolist() == [False, True]
     assert predictions.reason[0] == "no such file"
     assert predictions.score[1] == pytest.approx(of_folder.score[0], rel=1e-5)
@@ -196,10 +196,10 @@ def test_the_package_imports_nothing_until_a_name_is_used() -> None:
         "print(json.dumps([sorted(before & {'numpy', 'pandas', 'torch', 'pydantic', 'PIL'}), "
         "set(belong.__all__) <= set(names), hasattr(belong, 'nothing')]))"
     )
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert json.loads(done.stdout) == [[], True, False]
+    assert json.loads(process.stdout) == [[], True, False]
 
 
 def test_every_public_name_is_there() -> None:

@@ -79,11 +79,11 @@ def test_a_script_without_a_main_guard_runs_once(folder: Path, tmp_path: Path) -
         f"model = belong.load_model({str(folder / 'model')!r})\n"
         f"print(len(model.predict({str(folder / 'photos')!r}, jobs=2)))\n"
     )
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, script], cwd=ROOT, capture_output=True, text=True, check=False,
         env={"PYTHONPATH": str(ROOT)},
     )  # fmt: skip
-    assert (done.returncode, done.stdout, done.stderr) == (0, f"begins\n{MANY}\n", "")
+    assert (process.returncode, process.stdout, process.stderr) == (0, f"begins\n{MANY}\n", "")
 
 
 @pytest.mark.parametrize(

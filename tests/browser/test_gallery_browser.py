@@ -47,17 +47,17 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def small() -> Small:
-    made = small_gallery(CLASSES)
+    gallery = small_gallery(CLASSES)
     for place, path in BAD_PATHS.items():
-        made.rows.loc[place, "path"] = path
-    return made
+        gallery.rows.loc[place, "path"] = path
+    return gallery
 
 
 @pytest.fixture(scope="module")
 def file(small: Small, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("gallery") / "gallery.html"
-    made.write_text(small.page(), encoding="utf-8")
-    return made
+    path = tmp_path_factory.mktemp("gallery") / "gallery.html"
+    path.write_text(small.page(), encoding="utf-8")
+    return path
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def page(browser: Browser, file: Path) -> Iterator[Page]:
         yield opened
 
 
-def shown(page: Page) -> list[str]:
+def shown_paths(page: Page) -> list[str]:
     """Return the paths of all images that are shown, in their order, as the page saves them."""
     with page.expect_download() as saved:
         page.get_by_role("button", name="Save paths").click()
@@ -100,8 +100,8 @@ def pixels(canvas: Locator) -> np.ndarray:
     canvas.page.wait_for_function(
         f"canvas => ({read})(canvas).some(Boolean)", arg=canvas.element_handle()
     )
-    drawn = canvas.evaluate(read)
-    return np.array(drawn).reshape(28, 28, 4)[:, :, 0]
+    values = canvas.evaluate(read)
+    return np.array(values).reshape(28, 28, 4)[:, :, 0]
 
 
 # --- order and filters --------------------------------------------------------------------------
@@ -111,14 +111,14 @@ def test_the_most_anomalous_come_first_and_the_order_can_be_another(
     page: Page, small: Small
 ) -> None:
     rows = by_score(small.rows)
-    assert shown(page) == paths(rows)
-    for order, wanted in {
+    assert shown_paths(page) == paths(rows)
+    for order, expected in {
         "least": rows.sort_values("score", kind="stable"),
         "near": rows.iloc[np.argsort(np.abs(rows["score"] - small.threshold), kind="stable")],
         "path": small.rows,
     }.items():
         page.get_by_label("Order").select_option(order)
-        assert shown(page) == paths(wanted)
+        assert shown_paths(page) == paths(expected)
 
 
 def test_a_verdict_and_a_class_filter_together_and_the_numbers_say_so(
@@ -126,11 +126,11 @@ def test_a_verdict_and_a_class_filter_together_and_the_numbers_say_so(
 ) -> None:
     rows = by_score(small.rows)
     page.get_by_role("radio", name="does not belong").check()
-    assert shown(page) == paths(rows[~rows["belongs"]])
+    assert shown_paths(page) == paths(rows[~rows["belongs"]])
     page.get_by_label("Predicted class").select_option(CLASSES[0])
     both = rows[~rows["belongs"] & (rows["class"] == CLASSES[0])]
     assert 0 < len(both) < len(rows)
-    assert shown(page) == paths(both)
+    assert shown_paths(page) == paths(both)
     expect(page.locator("#count")).to_have_text(f"{len(both)} of 300 images shown")
     of_class = rows[rows["class"] == CLASSES[0]]
     counts = len(of_class), len(both), len(of_class) - len(both)
@@ -153,11 +153,11 @@ def test_every_class_is_offered_with_its_number_of_images(page: Page, small: Sma
 
 def test_a_part_of_the_path_is_found_whether_large_or_small(page: Page, small: Small) -> None:
     page.get_by_label("Part of the path").fill("iMaGe 01")
-    found = small.rows[small.rows["path"].str.contains("Image 01")]
-    assert len(found) == 10
-    assert shown(page) == paths(by_score(found))
+    matches = small.rows[small.rows["path"].str.contains("Image 01")]
+    assert len(matches) == 10
+    assert shown_paths(page) == paths(by_score(matches))
     page.get_by_label("Part of the path").fill("nowhere")
-    assert shown(page) == []
+    assert shown_paths(page) == []
     expect(page.get_by_text("No image matches these filters.")).to_be_visible()
 
 
@@ -165,7 +165,7 @@ def test_all_can_be_shown_again(page: Page, small: Small) -> None:
     page.get_by_label("Part of the path").fill("nowhere")
     page.get_by_label("Order").select_option("path")
     page.get_by_role("button", name="Show all again").click()
-    assert shown(page) == paths(by_score(small.rows))
+    assert shown_paths(page) == paths(by_score(small.rows))
     assert "#" not in page.url
 
 
@@ -213,28 +213,28 @@ def test_dragging_across_bars_shows_the_scores_from_the_first_to_the_end_of_the_
         drag(page, first, last)
         within = rows[(rows["score"] >= edges[20]) & (rows["score"] < edges[31])]
         assert 0 < len(within) < 300
-        assert shown(page) == paths(within)
+        assert shown_paths(page) == paths(within)
         assert float(page.get_by_label("Score from").input_value()) == edges[20]
         assert float(page.get_by_label("below").input_value()) == edges[31]
 
 
 def test_the_outermost_bar_holds_all_scores_beyond_it(page: Page, small: Small) -> None:
-    made = histogram(small.rows["score"].to_numpy(), small.threshold)
+    bars = histogram(small.rows["score"].to_numpy(), small.threshold)
     drag(page, 57, 59)
-    assert len(shown(page)) == sum(made["counts"][57:])
+    assert len(shown_paths(page)) == sum(bars["counts"][57:])
     assert page.get_by_label("below").input_value() == ""
 
 
 def test_a_second_click_on_a_bar_lets_all_scores_back_in(page: Page) -> None:
     drag(page, 25, 25)
-    assert len(shown(page)) < 300
+    assert len(shown_paths(page)) < 300
     drag(page, 25, 25)
-    assert len(shown(page)) == 300
+    assert len(shown_paths(page)) == 300
 
 
 def test_a_range_may_be_typed(page: Page, small: Small) -> None:
     page.get_by_label("Score from").fill(str(small.threshold))
-    assert set(shown(page)) == set(paths(small.rows[small.rows["score"] >= small.threshold]))
+    assert set(shown_paths(page)) == set(paths(small.rows[small.rows["score"] >= small.threshold]))
 
 
 def test_bars_of_what_is_shown_are_as_high_as_all_and_lie_on_their_verdict_s_side(
@@ -338,21 +338,21 @@ def test_the_address_brings_the_same_view_back(page: Page, browser: Browser) -> 
     page.get_by_label("Order").select_option("least")
     page.get_by_label("Part of the path").fill("image")
     page.get_by_label("Score from").fill("6.5")
-    wanted = shown(page)
-    assert 0 < len(wanted) < 300
+    expected = shown_paths(page)
+    assert 0 < len(expected) < 300
     page.locator(".tile").first.click()
     path = page.locator(".path").inner_text()
     with chromium.opened(browser, page.url) as other:
         expect(other.locator(".path")).to_have_text(path)
         other.keyboard.press("Escape")
-        assert shown(other) == wanted
+        assert shown_paths(other) == expected
         assert "image=" not in other.url.split("path=image")[1]
 
 
 def test_an_address_that_says_nonsense_shows_all(browser: Browser, file: Path) -> None:
-    said = "verdict=perhaps&class=none&order=random&from=low&image=nowhere&__proto__=x"
-    with chromium.opened(browser, f"{file.as_uri()}#{said}") as page:
-        assert len(shown(page)) == 300
+    address = "verdict=perhaps&class=none&order=random&from=low&image=nowhere&__proto__=x"
+    with chromium.opened(browser, f"{file.as_uri()}#{address}") as page:
+        assert len(shown_paths(page)) == 300
         expect(page.get_by_role("dialog")).to_be_hidden()
 
 
@@ -360,7 +360,7 @@ def test_going_to_another_address_changes_the_view(page: Page, small: Small) -> 
     page.evaluate(f"location.hash = 'class={quote(CLASSES[8])}&verdict=belongs'")
     expect(page.get_by_label("Predicted class")).to_have_value(CLASSES[8])
     rows = by_score(small.rows)
-    assert shown(page) == paths(rows[(rows["class"] == CLASSES[8]) & rows["belongs"]])
+    assert shown_paths(page) == paths(rows[(rows["class"] == CLASSES[8]) & rows["belongs"]])
 
 
 def test_the_paths_of_what_is_shown_are_copied(page: Page, small: Small) -> None:
@@ -368,9 +368,9 @@ def test_the_paths_of_what_is_shown_are_copied(page: Page, small: Small) -> None
     page.get_by_label("Part of the path").fill("image 01")
     page.get_by_role("button", name="Copy paths").click()
     expect(page.locator("#done")).to_have_text("10 paths copied")
-    found = by_score(small.rows[small.rows["path"].str.contains("Image 01")])
+    matches = by_score(small.rows[small.rows["path"].str.contains("Image 01")])
     copied = page.evaluate("navigator.clipboard.readText()")
-    assert copied.splitlines() == paths(found)
+    assert copied.splitlines() == paths(matches)
 
 
 # --- bad names, many images, few pixels ---------------------------------------------------------
@@ -416,7 +416,7 @@ def test_of_five_thousand_images_only_those_near_the_window_are_in_the_page(
     many = tmp_path / "many.html"
     many.write_text(small.page(rows=rows, pictures=pictures, nearest={}), encoding="utf-8")
     with chromium.opened(browser, many.as_uri()) as page:
-        assert len(shown(page)) == 5000
+        assert len(shown_paths(page)) == 5000
         tile(page, 0).focus()
         page.keyboard.press("End")
         assert page.locator(".tile").count() < 300
@@ -435,7 +435,7 @@ def test_an_empty_folder_has_a_page_that_says_so(
     empty.write_text(small.page(rows=small.rows.iloc[:0], held=[]), encoding="utf-8")
     with chromium.opened(browser, empty.as_uri()) as page:
         expect(page.get_by_text("There are no images.")).to_be_visible()
-        assert shown(page) == []
+        assert shown_paths(page) == []
 
 
 @pytest.mark.parametrize("width", [390, 700, 1000, 1400])
@@ -502,9 +502,9 @@ def test_photos_are_shown_whole_in_tiles_and_larger_in_the_panel(
         tops = page.locator(".tile").evaluate_all("all => all.map((one) => one.style.top)")
         assert tops.count("0px") == columns
         assert page.evaluate("document.documentElement.scrollWidth") <= width
-        shown = tile(page, 0).locator("img.photo")
-        expect(shown).to_have_js_property("naturalWidth", 320)
-        assert shown.evaluate("one => getComputedStyle(one).objectFit") == "contain"
+        picture = tile(page, 0).locator("img.photo")
+        expect(picture).to_have_js_property("naturalWidth", 320)
+        assert picture.evaluate("one => getComputedStyle(one).objectFit") == "contain"
         tile(page, 0).click()
         large = page.get_by_role("dialog").locator(".picture img.photo")
         assert large.evaluate("one => one.getBoundingClientRect().width") >= 300

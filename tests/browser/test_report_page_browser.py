@@ -106,10 +106,10 @@ def test_another_detector_changes_the_histogram_the_mistakes_and_the_headings(pa
     page.get_by_label("Detector in view").select_option("mahalanobis")
     assert bars(page) != before
     assert page.locator("#scores h2").inner_text() == "Scores of mahalanobis"
-    shown = page.locator("[data-shows]:visible").evaluate_all(
+    blocks = page.locator("[data-shows]:visible").evaluate_all(
         "blocks => blocks.map((block) => block.dataset.shows)"
     )
-    assert set(shown) == {"mahalanobis"}
+    assert set(blocks) == {"mahalanobis"}
 
 
 def test_the_legend_and_a_curve_pick_a_detector(page: Page) -> None:
@@ -139,9 +139,9 @@ def test_the_page_begins_with_the_grade_of_both_uses(page: Page) -> None:
 
 
 def test_a_bad_name_in_the_verdict_is_text(page: Page) -> None:
-    said = page.locator("header .sentences").inner_text()
-    assert "22% of '{{ 7 * 7 }}' (10 of 45) are classified as" in said
-    assert "always predicting '<img src=x onerror=" in said
+    sentences = page.locator("header .sentences").inner_text()
+    assert "22% of '{{ 7 * 7 }}' (10 of 45) are classified as" in sentences
+    assert "always predicting '<img src=x onerror=" in sentences
 
 
 def test_every_picture_is_shown(page: Page) -> None:
@@ -153,9 +153,9 @@ def test_every_picture_is_shown(page: Page) -> None:
 
 
 def test_bad_names_are_shown_as_they_are_and_do_nothing(page: Page) -> None:
-    shown = set(page.locator(".cards b").all_text_contents())
-    assert BAD_NAMES.keys().isdisjoint(shown)
-    assert len(shown & set(BAD_NAMES.values())) >= 3
+    names = set(page.locator(".cards b").all_text_contents())
+    assert BAD_NAMES.keys().isdisjoint(names)
+    assert len(names & set(BAD_NAMES.values())) >= 3
     assert page.title() == "mnist-small against fashion-mnist-small · belong"
 
 

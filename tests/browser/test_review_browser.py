@@ -95,9 +95,9 @@ def test_the_threshold_in_the_histogram_is_that_of_the_alpha(page: Page, small: 
 
 def test_the_address_keeps_alpha(page: Page, browser: Browser) -> None:
     slide(page, "ArrowRight", 5)
-    said = page.locator("#cost").inner_text()
+    cost = page.locator("#cost").inner_text()
     with chromium.opened(browser, page.url) as other:
-        expect(other.locator("#cost")).to_have_text(said)
+        expect(other.locator("#cost")).to_have_text(cost)
 
 
 def table(page: Page) -> list[dict[str, str]]:

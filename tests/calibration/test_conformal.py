@@ -98,7 +98,7 @@ def test_promised_range_is_that_of_the_beta_binomial_law_in_whole_numbers(
     at_most = list(itertools.accumulate(ways))
     assert at_most[-1] == math.comb(n + m, n)
     low, high = (
-        next(k for k, some in enumerate(at_most) if some * 40 >= share * at_most[-1])
+        next(k for k, count in enumerate(at_most) if count * 40 >= share * at_most[-1])
         for share in (1, 39)
     )
     assert promised_range(n, m, alpha=alpha) == (low / m, high / m)
@@ -129,8 +129,8 @@ SMALLEST = [(0.025, 39), (0.05, 19), (0.1, 9), (0.3, 3), (0.001, 999)]
 def test_one_calibration_image_too_few_is_refused_with_the_number_that_is_wanted(
     alpha: float, smallest: int
 ) -> None:
-    wanted = f"alpha {alpha} needs at least {smallest} calibration images, got {smallest - 1}"
-    with pytest.raises(InputError, match=wanted):
+    message = f"alpha {alpha} needs at least {smallest} calibration images, got {smallest - 1}"
+    with pytest.raises(InputError, match=message):
         threshold(np.arange(smallest - 1.0), alpha=alpha)
 
 
@@ -145,7 +145,7 @@ def test_with_the_smallest_number_of_calibration_images_only_a_larger_score_is_r
 def test_the_number_of_images_in_the_message_is_enough_and_one_less_is_not(alpha: float) -> None:
     with pytest.raises(InputError) as refused:
         threshold(np.empty(0), alpha=alpha)
-    wanted = int(str(refused.value).split("at least ")[1].split()[0])
-    assert threshold(np.arange(float(wanted)), alpha=alpha) == wanted - 1
+    needed_images = int(str(refused.value).split("at least ")[1].split()[0])
+    assert threshold(np.arange(float(needed_images)), alpha=alpha) == needed_images - 1
     with pytest.raises(InputError):
-        threshold(np.arange(wanted - 1.0), alpha=alpha)
+        threshold(np.arange(needed_images - 1.0), alpha=alpha)

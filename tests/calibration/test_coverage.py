@@ -25,9 +25,9 @@ def test_of_ten_scores_nine_calibrate_and_the_tenth_is_rejected_if_it_is_the_lar
 
 def test_as_many_splits_are_within_the_band_as_it_says() -> None:
     """Of 2,000, 95 % and a little more, for rates are whole images; 0.015 is 3 deviations."""
-    drawn = np.random.default_rng(1).normal(size=700)
+    scores = np.random.default_rng(1).normal(size=700)
     low, high = conformal.promised_range(400, 300, alpha=0.1)
-    achieved = rates(drawn, calibration=400, splits=2000, alpha=0.1, rng=np.random.default_rng(2))
+    achieved = rates(scores, calibration=400, splits=2000, alpha=0.1, rng=np.random.default_rng(2))
     share = ((low <= achieved) & (achieved <= high)).mean()
     assert share >= 0.95 - 0.015
     assert achieved.mean() == pytest.approx(40 / 401, abs=0.003)  # rank / (n + 1)

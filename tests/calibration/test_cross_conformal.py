@@ -46,15 +46,15 @@ def scores_of(rng: np.random.Generator, n: int) -> dict[str, np.ndarray]:
 
 def test_an_image_that_calibrates_is_combined_by_the_others_and_a_new_one_by_all() -> None:
     rng = np.random.default_rng(1)
-    own, new = scores_of(rng, 30), scores_of(rng, 5)
+    calibrating, new = scores_of(rng, 30), scores_of(rng, 5)
     sums = cross_combined(
-        {"held": own, "new": new}, "held", ["one", "other"], tail=0.1, rule="fisher"
+        {"held": calibrating, "new": new}, "held", ["one", "other"], tail=0.1, rule="fisher"
     )
-    others = {name: np.delete(x, 7) for name, x in own.items()}
-    seventh = {name: x[7:8] for name, x in own.items()}
+    others = {name: np.delete(x, 7) for name, x in calibrating.items()}
+    seventh = {name: x[7:8] for name, x in calibrating.items()}
     by_others = Combination.fit(others, tail=0.1).score(seventh)
     assert (sums["held"].shape, sums["held"][7]) == ((30,), by_others[0])
-    np.testing.assert_array_equal(sums["new"], Combination.fit(own, tail=0.1).score(new))
+    np.testing.assert_array_equal(sums["new"], Combination.fit(calibrating, tail=0.1).score(new))
 
 
 def test_combined_without_a_half_of_its_own_rejects_no_more_than_alpha() -> None:

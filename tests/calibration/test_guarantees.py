@@ -71,7 +71,10 @@ def test_each_class_has_its_own_threshold_and_one_with_too_few_images_the_pooled
     predicted = np.repeat([0, 1, 2], [9, 9, 3])
     rule = VerdictRule.of(scores, predicted, classes=3, alpha=0.1, guarantee=PER_CLASS)
     pooled = threshold(scores, alpha=0.1)
-    assert {label: own.threshold for label, own in rule.of_class.items()} == {0: 8.0, 1: 108.0}
+    assert {label: class_rule.threshold for label, class_rule in rule.of_class.items()} == {
+        0: 8.0,
+        1: 108.0,
+    }
     new = np.array([8.0, 9.0, 108.0, 109.0, pooled, pooled + 1])
     labels = np.array([0, 0, 1, 1, 2, 2])
     assert rule.belongs(new, labels).tolist() == [True, False] * 3

@@ -38,9 +38,9 @@ QUICK = {
 def chosen(
     folder: Path, request: BackboneRequest | None = None, **settings: object
 ) -> Backbone | None:
-    own = {key.replace("__", "."): value for key, value in settings.items()}
-    found = list_images(folder)
-    return choose_backbone(request or BackboneRequest(), found, own, parameters(own))
+    values = {key.replace("__", "."): value for key, value in settings.items()}
+    listing = list_images(folder)
+    return choose_backbone(request or BackboneRequest(), listing, values, parameters(values))
 
 
 def name_of(backbone: Backbone | None) -> str | None:
@@ -155,19 +155,19 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def planned(photos: Path, *words: str, to: Path, capsys: pytest.CaptureFixture[str]) -> str:
     """Return what `--plan` says, or the line that refuses."""
     code = main(["fit", str(photos), "-o", str(to / "model"), "--alpha", "0.2", "--plan", *words])
-    said = capsys.readouterr().err
-    assert code == (2 if said.startswith("belong fit: ") else 0)
+    output = capsys.readouterr().err
+    assert code == (2 if output.startswith("belong fit: ") else 0)
     assert not (to / "model").exists()
-    return said
+    return output
 
 
 @pytest.mark.pipeline
 def test_the_plan_names_the_default_with_its_side_and_its_license(
     photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said = planned(photos, to=tmp_path, capsys=capsys)
-    assert "\nnetwork: efficientnet_lite0 at 224 px; " in said
-    assert "(license apache-2.0)" in said
+    output = planned(photos, to=tmp_path, capsys=capsys)
+    assert "\nnetwork: efficientnet_lite0 at 224 px; " in output
+    assert "(license apache-2.0)" in output
 
 
 @pytest.mark.pipeline
@@ -179,14 +179,14 @@ def test_a_license_that_forbids_commercial_use_is_said_in_the_plan(
 ) -> None:
     """The weights lie in the Hub's cache, drawn at random."""
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    kept = tmp_path / "hub" / "models--timm--convnextv2_atto.fcmae_ft_in1k"
-    file = kept / "snapshots" / ("0" * 40) / "model.safetensors"
+    cache = tmp_path / "hub" / "models--timm--convnextv2_atto.fcmae_ft_in1k"
+    file = cache / "snapshots" / ("0" * 40) / "model.safetensors"
     file.parent.mkdir(parents=True)
-    (kept / "refs").mkdir()
-    (kept / "refs" / "main").write_text("0" * 40)
+    (cache / "refs").mkdir()
+    (cache / "refs" / "main").write_text("0" * 40)
     save_file(timm.create_model("convnextv2_atto").state_dict(), file)
-    said = planned(photos, "--backbone", "convnextv2_atto", to=tmp_path, capsys=capsys)
-    assert "(license cc-by-nc-4.0, which forbids commercial use)" in said
+    output = planned(photos, "--backbone", "convnextv2_atto", to=tmp_path, capsys=capsys)
+    assert "(license cc-by-nc-4.0, which forbids commercial use)" in output
 
 
 @pytest.fixture(scope="module")
@@ -202,9 +202,9 @@ def test_a_model_of_a_fixed_side_is_given_images_of_that_side(
     photos: Path, of_a_transformer: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["--backbone", "test_vit", "--weights", str(of_a_transformer)]
-    said = planned(photos, *words, to=tmp_path, capsys=capsys)
-    assert "\nnetwork: test_vit at 160 px; " in said
-    assert "(license not stated)" in said  # whoever made the file has stated none
+    output = planned(photos, *words, to=tmp_path, capsys=capsys)
+    assert "\nnetwork: test_vit at 160 px; " in output
+    assert "(license not stated)" in output  # whoever made the file has stated none
     line = planned(photos, *words, "--set", "images.side_px=96", to=tmp_path, capsys=capsys)
     assert line.splitlines()[-1] == (
         "belong fit: test_vit: expected images of 160x160 px, got 96x96; images.side_px sets the "
@@ -222,8 +222,8 @@ def test_weights_of_another_network_are_refused_in_the_plan_with_what_fits(
     (line,) = planned(photos, *words, to=tmp_path, capsys=capsys).splitlines()
     assert line.startswith(f"belong fit: {path}: not the weights of efficientnet_lite0: ")
     assert line.endswith("; it looks like resnet18: --backbone resnet18 fits")
-    said = planned(photos, "--weights", str(path), to=tmp_path, capsys=capsys)
-    assert "\nnetwork: resnet18 at 224 px; " in said
+    output = planned(photos, "--weights", str(path), to=tmp_path, capsys=capsys)
+    assert "\nnetwork: resnet18 at 224 px; " in output
 
 
 # --- models on backbones -------------------------------------------------------------------------
@@ -263,9 +263,9 @@ def fitted(
     *,
     backbone: str | nn.Module,
     weights: Path | None = None,
-    **own: object,
+    **settings: object,
 ) -> belong.Model:
-    return belong.fit(photos, to, backbone=backbone, weights=weights, settings=QUICK | own)
+    return belong.fit(photos, to, backbone=backbone, weights=weights, settings=QUICK | settings)
 
 
 @pytest.fixture(scope="module")
@@ -355,8 +355,8 @@ def test_the_vectors_of_ones_own_module_are_its_features_of_standardized_pixels(
     images = torch.randint(0, 256, (3, 3, 40, 40), dtype=torch.uint8)
     with torch.no_grad():
         vectors = own_backbone(Colors()).vectors(images)
-        wanted = Colors()((images.double() / 255 - 0.5).div(0.25).float())
-    torch.testing.assert_close(vectors, wanted.repeat(1, 3), rtol=1e-4, atol=1e-5)
+        expected = Colors()((images.double() / 255 - 0.5).div(0.25).float())
+    torch.testing.assert_close(vectors, expected.repeat(1, 3), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.pipeline
@@ -375,9 +375,9 @@ def test_a_model_on_a_file_of_weights_needs_the_file_no_more(
     again = belong.load_model(tmp_path / "model").predict(photos)
     np.testing.assert_array_equal(model.predict(photos).score, again.score)
     assert main(["info", str(tmp_path / "model")]) == 0
-    said = " ".join(capsys.readouterr().out.split())
-    assert f"backbone test_resnet; weights: weights.pth, SHA-256 {digest}" in said
-    assert "license not stated by its source, for the weights of the backbone" in said
+    output = " ".join(capsys.readouterr().out.split())
+    assert f"backbone test_resnet; weights: weights.pth, SHA-256 {digest}" in output
+    assert "license not stated by its source, for the weights of the backbone" in output
 
 
 @pytest.mark.pipeline

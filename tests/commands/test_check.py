@@ -62,8 +62,8 @@ def checked(folder: Path, anomalies: Path | None = None, alpha: float = 0.2) -> 
 
 
 def images_of(report: Report, name: str) -> dict[str, str]:
-    (found,) = [dict(one.images) for one in report.findings if one.name == name]
-    return found
+    (images,) = [dict(one.images) for one in report.findings if one.name == name]
+    return images
 
 
 def levels(report: Report) -> dict[str, str]:
@@ -195,11 +195,11 @@ def test_the_sharpness_is_that_of_the_laplacian_before_and_after_an_average(
 ) -> None:
     image = scene(0)
     image.save(tmp_path / "a.png")
-    seen = glance.at_file(tmp_path / "a.png", max_pixels=10**6, background=(0, 0, 0))
+    image_glance = glance.at_file(tmp_path / "a.png", max_pixels=10**6, background=(0, 0, 0))
     pixels = np.asarray(image, float)
     averaged = ndimage.uniform_filter(pixels, 3, mode="nearest").round()
-    own, lowered = (ndimage.laplace(one)[1:-1, 1:-1].var() for one in (pixels, averaged))
-    assert seen.sharpness == pytest.approx(own / lowered, rel=0.02)
+    variance, lowered = (ndimage.laplace(one)[1:-1, 1:-1].var() for one in (pixels, averaged))
+    assert image_glance.sharpness == pytest.approx(variance / lowered, rel=0.02)
 
 
 def test_where_all_photos_are_blurred_alike_none_is_named(tmp_path: Path) -> None:
@@ -223,9 +223,11 @@ def test_a_panorama_is_named_even_among_panoramas_and_what_is_left_of_it_said(
         folder = tmp_path / "ab"[place % 2]
         folder.mkdir(exist_ok=True)
         picture(place, 40).resize((800, 40)).save(folder / f"{place}.png")
-    (found,) = [one for one in checked(tmp_path).findings if one.name == "odd_shape"]
-    assert len(found.images) == 4
-    assert found.sentence.endswith("training sees only the central square, down to 5% of the image")
+    (finding,) = [one for one in checked(tmp_path).findings if one.name == "odd_shape"]
+    assert len(finding.images) == 4
+    assert finding.sentence.endswith(
+        "training sees only the central square, down to 5% of the image"
+    )
 
 
 def test_a_broken_color_profile_is_named(photos: Path) -> None:
@@ -254,8 +256,8 @@ def test_heic_photos_without_the_extra_are_told_in_one_line_before_any_work(
     for place in range(3):
         (photos / f"ant/{place}.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
     report = checked(photos)
-    said = "3 HEIC photos cannot be read; run pip install pillow-heif"
-    assert capsys.readouterr().err.splitlines().count(said) == 1
+    message = "3 HEIC photos cannot be read; run pip install pillow-heif"
+    assert capsys.readouterr().err.splitlines().count(message) == 1
     reasons = set(images_of(report, "unreadable").values())
     assert reasons == {"a HEIC photo, which is read with an extra: pip install pillow-heif"}
 
@@ -269,8 +271,8 @@ def test_the_page_shows_the_photos_of_each_finding_and_no_markup_of_their_names(
     assert "a/&lt;b&gt;blurred.png" in page
     assert "<b>" not in page
     (content,) = re.findall(r'src="data:image/jpeg;base64,([^"]+)"', page)
-    with Image.open(io.BytesIO(base64.b64decode(content))) as shown:
-        assert shown.size == (320, 213)
+    with Image.open(io.BytesIO(base64.b64decode(content))) as picture:
+        assert picture.size == (320, 213)
 
 
 def test_the_page_shows_digits_with_each_of_their_pixels(tmp_path: Path) -> None:
@@ -281,11 +283,11 @@ def test_the_page_shows_digits_with_each_of_their_pixels(tmp_path: Path) -> None
     page = findings_page(report, CheckOptions())
     source = report.sources[first]
     assert isinstance(source, np.ndarray)
-    shown = [
+    pictures = [
         np.asarray(Image.open(io.BytesIO(base64.b64decode(one))))
         for one in re.findall(r'src="data:image/png;base64,([^"]+)"', page)
     ]
-    assert any(np.array_equal(one, source[0]) for one in shown)
+    assert any(np.array_equal(one, source[0]) for one in pictures)
 
 
 def test_classes_that_differ_in_color_and_size_are_told_by_the_file(tmp_path: Path) -> None:
@@ -323,22 +325,22 @@ def test_a_class_of_one_image_is_named_once_and_not_counted_further(
 ) -> None:
     write_images(photos, "cow/1.png", side_px=64)
     assert main(["check", str(photos), "--alpha=0.2", *[fraction] * bool(fraction)]) == 1
-    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  - ")]
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  - ")]
     first = "fewer than 2 training images; training stops"
     if not fraction:
         first = "fewer than 5 training images; `belong fit` stops"
-    assert f"  - 1 class (cow): {first}" in said
+    assert f"  - 1 class (cow): {first}" in lines
     named = [
-        line for line in said if "cow" in line and "calibration images, the minimum" not in line
+        line for line in lines if "cow" in line and "calibration images, the minimum" not in line
     ]
     assert len(named) == 1
-    assert not any(" 0 in the smallest" in line or "  - 0 " in line for line in said)
+    assert not any(" 0 in the smallest" in line or "  - 0 " in line for line in lines)
 
 
 def test_a_class_ten_times_as_large_as_another_is_named() -> None:
     parts = pd.DataFrame({"train": [500, 50]}, index=["a", "b"])
-    (found,) = sample_sizes.imbalance(parts)
-    assert found.sentence.startswith("class a has 500 training images and class b 50")
+    (finding,) = sample_sizes.imbalance(parts)
+    assert finding.sentence.startswith("class a has 500 training images and class b 50")
     assert not list(sample_sizes.imbalance(parts.assign(train=[499, 50])))
 
 
@@ -458,8 +460,8 @@ def test_blurring_brightening_and_saving_anew_leave_a_picture_nearly_the_same(
     thumbnails = []
     for name, version in versions.items():
         version.save(tmp_path / name, quality=20)  # which a PNG has none of
-        seen = glance.at_file(tmp_path / name, max_pixels=10**6, background=(255, 255, 255))
-        thumbnails.append(seen.thumbnail)
+        image_glance = glance.at_file(tmp_path / name, max_pixels=10**6, background=(255, 255, 255))
+        thumbnails.append(image_glance.thumbnail)
     assert duplicates.nearly_same(np.array(thumbnails)).tolist() == [0, 0, 0, 0, 0, -1]
 
 
@@ -469,8 +471,8 @@ def test_the_command_writes_what_it_says_and_ends_with_1_where_the_result_is_spo
     shutil.copy(photos / "ant/3.png", photos / "ant/x.png")
     # All 81 images calibrate, and alpha 0.01 needs 99.
     assert main(["check", str(photos), "-o", str(tmp_path / "out"), "--alpha", "0.01"]) == 1
-    said = capsys.readouterr().out
-    assert said.endswith("Do not train on this folder yet: 1 problem would spoil the result.\n")
+    output = capsys.readouterr().out
+    assert output.endswith("Do not train on this folder yet: 1 problem would spoil the result.\n")
     about = json.loads((tmp_path / "out/check.json").read_text())
     assert about["findings"][0]["finding"] == "too_few_to_calibrate"
     assert about["classes"]["ant"] == {"train": 41, "test": 0, "unreadable": 0}
@@ -498,9 +500,9 @@ def test_a_folder_that_is_no_data_set_is_refused_in_one_line(
 ) -> None:
     write_images(tmp_path, *names)
     assert main(["check", str(tmp_path)]) == 2
-    said = capsys.readouterr().err
-    assert said.startswith(f"belong check: {tmp_path}: {message}")
-    assert said.count("\n") == 1
+    output = capsys.readouterr().err
+    assert output.startswith(f"belong check: {tmp_path}: {message}")
+    assert output.count("\n") == 1
 
 
 def test_a_folder_of_which_nothing_can_be_read_is_refused(
@@ -510,8 +512,8 @@ def test_a_folder_of_which_nothing_can_be_read_is_refused(
         (tmp_path / name).mkdir()
         (tmp_path / name / "1.png").write_text("not a picture")
     assert main(["check", str(tmp_path)]) == 2
-    wanted = "none of 2 images can be read; the first: ant/1.png (not an image, or of no kind that"
-    assert wanted in capsys.readouterr().err
+    message = "none of 2 images can be read; the first: ant/1.png (not an image, or of no kind that"
+    assert message in capsys.readouterr().err
 
 
 def test_a_class_that_is_a_formula_to_a_spreadsheet_is_none_in_the_table(

@@ -120,11 +120,11 @@ def test_most_images_are_kept(manifest: pd.DataFrame) -> None:
 def test_the_tree_has_links_to_the_kept_images_alone(
     out: Path, manifest: pd.DataFrame, digits: Path
 ) -> None:
-    made = [path for path in sorted((out / "cleaned").rglob("*")) if not path.is_dir()]
-    assert len(made) == (manifest["verdict"] == "keep").sum()
-    assert all(path.is_symlink() for path in made)
+    links = [path for path in sorted((out / "cleaned").rglob("*")) if not path.is_dir()]
+    assert len(links) == (manifest["verdict"] == "keep").sum()
+    assert all(path.is_symlink() for path in links)
     here, there = out / "cleaned", digits.resolve()
-    assert all(path.resolve() == there / path.relative_to(here) for path in made)
+    assert all(path.resolve() == there / path.relative_to(here) for path in links)
 
 
 def test_the_summary_counts_what_the_manifest_says(out: Path, manifest: pd.DataFrame) -> None:
@@ -189,9 +189,9 @@ def refused(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int
 def test_results_are_not_written_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder, out = write_two(tmp_path / "photos"), tmp_path / "out"
     assert main(["clean", str(folder), "-o", str(out), *QUICK]) == BLIND
-    code, said = refused(capsys, folder, "-o", out)
+    code, message = refused(capsys, folder, "-o", out)
     assert code == 2
-    assert said.endswith("has the manifest.csv of another run; expected another folder, or "
+    assert message.endswith("has the manifest.csv of another run; expected another folder, or "
                          "--overwrite")  # fmt: skip
 
 
@@ -199,8 +199,8 @@ def test_an_output_among_the_images_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = write_two(tmp_path / "photos")
-    code, said = refused(capsys, folder, "-o", folder / "out")
-    assert (code, "which is never changed" in said) == (2, True)
+    code, message = refused(capsys, folder, "-o", folder / "out")
+    assert (code, "which is never changed" in message) == (2, True)
     assert not (folder / "out").exists()
 
 
@@ -208,8 +208,8 @@ def test_a_folder_of_one_class_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = write_images(tmp_path / "photos", "ant/0.png", "ant/1.png")
-    code, said = refused(capsys, folder, "-o", tmp_path / "out")
-    assert (code, "expected at least 2 class folders, got one, ant" in said) == (2, True)
+    code, message = refused(capsys, folder, "-o", tmp_path / "out")
+    assert (code, "expected at least 2 class folders, got one, ant" in message) == (2, True)
 
 
 def test_a_wrong_folder_is_refused_before_torch_is_imported(tmp_path: Path) -> None:
@@ -221,34 +221,34 @@ def test_a_wrong_folder_is_refused_before_torch_is_imported(tmp_path: Path) -> N
         "    assert main(['clean', name, '-o', 'out']) == 2\n"
         "assert 'torch' not in sys.modules"
     )
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert len(done.stderr.splitlines()) == 2
+    assert process.returncode == 0, process.stderr
+    assert len(process.stderr.splitlines()) == 2
 
 
 def test_a_single_image_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write_images(tmp_path / "photos", "ant/0.png")
-    code, said = refused(capsys, folder, "-o", tmp_path / "out")
-    assert (code, "expected at least 2 class folders, got one, ant" in said) == (2, True)
+    code, message = refused(capsys, folder, "-o", tmp_path / "out")
+    assert (code, "expected at least 2 class folders, got one, ant" in message) == (2, True)
 
 
 def test_classes_with_too_few_images_are_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = write_images(tmp_path / "photos", "ant/0.png", "ant/1.png", "bee/0.png", side_px=28)
-    code, said = refused(capsys, folder, "-o", tmp_path / "out")
+    code, message = refused(capsys, folder, "-o", tmp_path / "out")
     assert code == 2
-    assert "expected at least 2 classes of 4 images, duplicates counted once" in said
-    assert said.endswith("got at most 2 images (class ant)")
+    assert "expected at least 2 classes of 4 images, duplicates counted once" in message
+    assert message.endswith("got at most 2 images (class ant)")
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "photos").mkdir()
-    code, said = refused(capsys, tmp_path / "photos", "-o", tmp_path / "out")
-    assert (code, "expected one folder of images per class" in said) == (2, True)
+    code, message = refused(capsys, tmp_path / "photos", "-o", tmp_path / "out")
+    assert (code, "expected one folder of images per class" in message) == (2, True)
 
 
 def test_one_fold_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -258,8 +258,8 @@ def test_one_fold_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 
 
 def test_idx_files_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code, said = refused(capsys, DIGITS, "-o", tmp_path / "out")
-    assert (code, "got IDX files" in said) == (2, True)
+    code, message = refused(capsys, DIGITS, "-o", tmp_path / "out")
+    assert (code, "got IDX files" in message) == (2, True)
 
 
 def test_where_no_image_can_be_read_the_manifest_says_why(
@@ -268,9 +268,9 @@ def test_where_no_image_can_be_read_the_manifest_says_why(
     for name in ("ant", "bee"):
         (tmp_path / "photos" / name).mkdir(parents=True)
         (tmp_path / "photos" / name / "0.png").write_bytes(b"")
-    code, said = refused(capsys, tmp_path / "photos", "-o", tmp_path / "out")
+    code, message = refused(capsys, tmp_path / "photos", "-o", tmp_path / "out")
     assert code == 3
-    assert "none of 2 images can be read; the first: ant/0.png (empty: 0 bytes)" in said
+    assert "none of 2 images can be read; the first: ant/0.png (empty: 0 bytes)" in message
     rows = pd.read_csv(tmp_path / "out" / "manifest.csv")
     assert rows["problem"].to_list() == ["unreadable"] * 2
 

@@ -23,20 +23,20 @@ from tests.photo_folders import write_images
 ALONE = -1
 
 
-def drawn(labels: np.ndarray, groups: np.ndarray, count: int = 5) -> np.ndarray:
+def fold_of(labels: np.ndarray, groups: np.ndarray, count: int = 5) -> np.ndarray:
     return folds(labels, groups, count=count, rng=np.random.default_rng(0))
 
 
 def test_each_fold_has_a_fifth_of_each_class() -> None:
     labels = np.repeat([0, 1, 2], [50, 25, 10])
-    counts = pd.crosstab(labels, drawn(labels, np.full(85, ALONE)))
+    counts = pd.crosstab(labels, fold_of(labels, np.full(85, ALONE)))
     assert counts.to_numpy().tolist() == [[10] * 5, [5] * 5, [2] * 5]
 
 
 def test_images_of_one_group_are_in_one_fold() -> None:
     groups = np.full(40, ALONE)
     groups[[3, 20, 39]], groups[[0, 1]] = 0, 1
-    fold = drawn(np.repeat([0, 1], 20), groups)
+    fold = fold_of(np.repeat([0, 1], 20), groups)
     assert len(set(fold[[3, 20, 39]])) == len(set(fold[[0, 1]])) == 1
 
 
@@ -77,38 +77,38 @@ def test_of_a_copy_in_the_test_the_one_in_training_goes() -> None:
 
 
 def test_of_one_image_in_two_classes_neither_stays() -> None:
-    said = same_images(TABLE, np.array([0, 2, 4]), np.array(["x", "x", "x"]))
-    assert [(one.row, one.verdict, one.other) for one in said] == [
+    remarks = same_images(TABLE, np.array([0, 2, 4]), np.array(["x", "x", "x"]))
+    assert [(one.row, one.verdict, one.other) for one in remarks] == [
         (0, "review", 2),
         (2, "review", 0),
         (4, "review", 2),
     ]
-    assert said[0].sentence == "the same image is in class b"
+    assert remarks[0].sentence == "the same image is in class b"
 
 
 def test_a_brighter_copy_is_found_and_named() -> None:
     rng = np.random.default_rng(0)
     pictures = rng.integers(0, 100, (4, 16, 16), np.uint8)
     pictures[3] = pictures[1] + 50
-    groups, said = near_images(TABLE, np.array([0, 1, 2, 4]), pictures)
+    groups, remarks = near_images(TABLE, np.array([0, 1, 2, 4]), pictures)
     assert (groups[1] == groups[3], groups[0], groups[2]) == (True, ALONE, ALONE)
-    assert [(one.row, one.verdict, one.sentence) for one in said] == [
+    assert [(one.row, one.verdict, one.sentence) for one in remarks] == [
         (4, "review", "nearly the same image as 1.png")
     ]
 
 
 def test_no_image_has_no_copies() -> None:
     none = np.empty(0, np.int64)
-    groups, said = near_images(TABLE, none, np.empty((0, 16, 16), np.uint8))
-    assert (groups.tolist(), said) == ([], [])
+    groups, remarks = near_images(TABLE, none, np.empty((0, 16, 16), np.uint8))
+    assert (groups.tolist(), remarks) == ([], [])
 
 
 def looks(folder: Path, *pictures: Image.Image) -> list[Glance | str]:
-    seen: list[Glance | str] = []
+    glances: list[Glance | str] = []
     for place, picture in enumerate(pictures):
         picture.save(folder / f"{place}.png")
-        seen.append(at_file(folder / f"{place}.png", max_pixels=10**6, background=(0, 0, 0)))
-    return seen
+        glances.append(at_file(folder / f"{place}.png", max_pixels=10**6, background=(0, 0, 0)))
+    return glances
 
 
 def test_blank_tiny_and_unreadable_files_are_named(tmp_path: Path) -> None:
@@ -116,18 +116,19 @@ def test_blank_tiny_and_unreadable_files_are_named(tmp_path: Path) -> None:
     faint = (100 + noise // 40).astype(np.uint8)
     small = Image.fromarray(noise).resize((9, 9))
     blank = Image.new("L", (40, 40), 7)
-    seen = looks(tmp_path, Image.fromarray(noise), blank, small, Image.fromarray(faint))
-    said = list(files(table_of([*seen, "empty: 0 bytes"]), least_side_px=None))
-    assert [(one.row, one.verdict, one.problem) for one in said] == [
+    glances = looks(tmp_path, Image.fromarray(noise), blank, small, Image.fromarray(faint))
+    remarks = list(files(table_of([*glances, "empty: 0 bytes"]), least_side_px=None))
+    assert [(one.row, one.verdict, one.problem) for one in remarks] == [
         (1, "quarantine", "blank"),
         (2, "review", "tiny"),
         (3, "review", "nearly_blank"),
         (4, "quarantine", "unreadable"),
     ]
     assert (
-        said[1].sentence == "the shorter side has 9 pixels, less than a quarter of the median, 40"
+        remarks[1].sentence
+        == "the shorter side has 9 pixels, less than a quarter of the median, 40"
     )
-    assert said[3].sentence == "cannot be read: empty: 0 bytes"
+    assert remarks[3].sentence == "cannot be read: empty: 0 bytes"
 
 
 def test_the_stated_side_decides_what_is_tiny(tmp_path: Path) -> None:
@@ -137,15 +138,15 @@ def test_the_stated_side_decides_what_is_tiny(tmp_path: Path) -> None:
 
 
 def test_the_gravest_remark_decides_and_all_are_told() -> None:
-    said = [
+    remarks = [
         Remark(1, "review", "tiny", "too small"),
         Remark(1, "quarantine", "foreign", "like nothing"),
         Remark(2, "review", "near_copy", "as 0.png", 0),
     ]
-    made = manifest(TABLE, said, np.empty(0, np.int64), None)
-    assert made["verdict"].to_list() == ["keep", "quarantine", "review", "keep", "keep", "keep"]
-    assert (made["problem"][1], made["reason"][1]) == ("foreign", "like nothing; too small")
-    assert (made["copy_of"][2], made["copy_of"][1]) == ("0.png", "")
+    table = manifest(TABLE, remarks, np.empty(0, np.int64), None)
+    assert table["verdict"].to_list() == ["keep", "quarantine", "review", "keep", "keep", "keep"]
+    assert (table["problem"][1], table["reason"][1]) == ("foreign", "like nothing; too small")
+    assert (table["copy_of"][2], table["copy_of"][1]) == ("0.png", "")
 
 
 @pytest.mark.parametrize("inside", [".", "out", "a/out"])
@@ -173,19 +174,19 @@ def test_results_of_another_run_are_only_replaced_if_asked(tmp_path: Path) -> No
 @pytest.mark.parametrize("tree", ["link", "copy"])
 def test_a_tree_has_the_same_images_at_the_same_places(tmp_path: Path, tree: str) -> None:
     folder = write_images(tmp_path / "photos", "a/0.png", "a/deep/1.png", "b/2.png")
-    kept = [Path("a/deep/1.png"), Path("b/2.png")]
-    build(tmp_path / "cleaned", folder, kept, tree="link" if tree == "link" else "copy")
-    made = list_images(tmp_path / "cleaned")
-    assert (made.files, made.class_names) == (kept, ("a", "b"))
-    for file in kept:
+    files = [Path("a/deep/1.png"), Path("b/2.png")]
+    build(tmp_path / "cleaned", folder, files, tree="link" if tree == "link" else "copy")
+    listing = list_images(tmp_path / "cleaned")
+    assert (listing.files, listing.class_names) == (files, ("a", "b"))
+    for file in files:
         assert (tmp_path / "cleaned" / file).is_symlink() == (tree == "link")
         assert (tmp_path / "cleaned" / file).read_bytes() == (folder / file).read_bytes()
 
 
 def test_names_on_the_page_are_text() -> None:
     table = TABLE.assign(path=["<script>x</script>.png", *TABLE["path"][1:]])
-    said = [Remark(0, "review", "tiny", "too <b>small</b>")]
-    made = manifest(table, said, np.empty(0, np.int64), None)
-    page = suspects_page(made, {}, title="<i>mine</i>", facts={"review": 1})
+    remarks = [Remark(0, "review", "tiny", "too <b>small</b>")]
+    verdicts = manifest(table, remarks, np.empty(0, np.int64), None)
+    page = suspects_page(verdicts, {}, title="<i>mine</i>", facts={"review": 1})
     assert "&lt;script&gt;x&lt;/script&gt;.png" in page
     assert not any(tag in page for tag in ("<script", "<b>", "<i>"))

@@ -58,10 +58,10 @@ def picture(rng: np.random.Generator, label: int) -> np.ndarray:
 def folder_of(top: Path, counts: tuple[int, ...], *, seed: int = 0, part: str = "") -> Path:
     rng = np.random.default_rng(seed)
     for label, count in enumerate(counts):
-        own = top / part / f"c{label}"
-        own.mkdir(parents=True)
+        class_folder = top / part / f"c{label}"
+        class_folder.mkdir(parents=True)
         for place in range(count):
-            Image.fromarray(picture(rng, label)).save(own / f"{place}.png")
+            Image.fromarray(picture(rng, label)).save(class_folder / f"{place}.png")
     return top
 
 
@@ -108,8 +108,8 @@ def test_the_model_says_how_it_was_calibrated_and_what_was_not_measured(
 def test_the_report_of_such_a_model_shows_no_rate_of_false_rejects(model: belong.Model) -> None:
     page = (model.folder / "report.html").read_text()
     assert "False rejects are not measured" in page
-    (shown,) = re.findall(r"<dt>false rejects of combined[^<]*</dt><dd>([^<]*)</dd>", page)
-    assert shown.startswith("not measured")
+    (rate,) = re.findall(r"<dt>false rejects of combined[^<]*</dt><dd>([^<]*)</dd>", page)
+    assert rate.startswith("not measured")
     assert 'data-chart="calibration"' not in page
     assert "They were not selected on these images." in page
     assert "measure the accuracy and the false rejects" not in page
@@ -158,10 +158,10 @@ def test_the_plan_names_classes_without_a_threshold_of_their_own(
 
 
 def test_of_such_a_model_the_rate_alone_is_watched(model: belong.Model, few: Path) -> None:
-    seen = belong.watch(few, model=model)
-    assert (seen.analysis.law_limit, seen.analysis.law_drift) == (None, None)
-    assert seen.analysis.expected[0] == 0
-    assert "scores: not tested, as the training images calibrate this model;" in seen.text
+    outcome = belong.watch(few, model=model)
+    assert (outcome.analysis.law_limit, outcome.analysis.law_drift) == (None, None)
+    assert outcome.analysis.expected[0] == 0
+    assert "scores: not tested, as the training images calibrate this model;" in outcome.text
 
 
 def test_with_a_test_folder_its_images_measure_and_the_others_calibrate(
@@ -195,9 +195,9 @@ def test_the_scores_of_an_image_come_from_the_images_of_other_folds_alone() -> N
     values = frozen(values)
     fitting = Fitting(values, ["c0", "c1"], torch.device("cpu"), backbone, is_quiet=True)
 
-    def scored(some: np.ndarray) -> dict[str, np.ndarray]:
-        vectors = backbone.vectors(torch.from_numpy(some)).numpy()
-        part = Part(vectors, some, np.arange(24))
+    def scored(images: np.ndarray) -> dict[str, np.ndarray]:
+        vectors = backbone.vectors(torch.from_numpy(images)).numpy()
+        part = Part(vectors, images, np.arange(24))
         return out_of_fold_scores(fitting, part, labels, derived={}, anomalies=None, seed=0)
 
     folds = deal(labels, count=FOLDS, rng=np.random.default_rng([0, 4]))
@@ -219,7 +219,7 @@ def frozen(values: Parameters) -> Parameters:
 
 
 @pytest.mark.parametrize(
-    ("found", "frozen", "requested", "alpha", "expected"),
+    ("data", "frozen", "requested", "alpha", "expected"),
     [
         (images(200, 200), True, "auto", None, ("split", 0.025)),
         (images(20, 20, 20, 20, 20), True, "auto", None, ("cross", 0.025)),
@@ -232,17 +232,17 @@ def frozen(values: Parameters) -> Parameters:
     ],
 )
 def test_where_images_are_few_all_of_them_calibrate(
-    found: DataSet, frozen: bool, requested: str, alpha: float | None, expected: tuple[str, float]
+    data: DataSet, frozen: bool, requested: str, alpha: float | None, expected: tuple[str, float]
 ) -> None:
     chosen = choose_calibration(
-        found, requested=requested, alpha=alpha or 0.025, own_alpha=alpha is not None,
+        data, requested=requested, alpha=alpha or 0.025, own_alpha=alpha is not None,
         is_frozen=frozen, split=parameters({}).split,
     )  # fmt: skip
     assert chosen == expected
 
 
 @pytest.mark.parametrize(
-    ("found", "frozen", "requested", "alpha", "message"),
+    ("data", "frozen", "requested", "alpha", "message"),
     [
         (images(12, 12), True, "auto", 0.01, "alpha 0.01 needs at least 99 images to calibrate, "
          "got 24; the least alpha that they reach is 0.04"),
@@ -254,11 +254,11 @@ def test_where_images_are_few_all_of_them_calibrate(
     ],
 )  # fmt: skip
 def test_what_cannot_be_calibrated_is_one_line(
-    found: DataSet, frozen: bool, requested: str, alpha: float | None, message: str
+    data: DataSet, frozen: bool, requested: str, alpha: float | None, message: str
 ) -> None:
     with pytest.raises(InputError) as error:
         choose_calibration(
-            found, requested=requested, alpha=alpha or 0.025, own_alpha=alpha is not None,
+            data, requested=requested, alpha=alpha or 0.025, own_alpha=alpha is not None,
             is_frozen=frozen, split=parameters({}).split,
         )  # fmt: skip
     assert str(error.value) == message
@@ -284,9 +284,9 @@ def test_the_plan_says_which_calibration_and_which_guarantee(
     folder = folder_of(tmp_path / "own", (12, 12))
     words = ["fit", str(folder), "-o", str(tmp_path / "m"), "--plan"]
     assert main([*words, "--backbone", "efficientnet_lite0"]) == 0
-    said = capsys.readouterr().err
-    assert "calibration: cross-conformal" in said
-    assert "on average, the least that 24 images can promise; at most 14.3% by" in said
+    output = capsys.readouterr().err
+    assert "calibration: cross-conformal" in output
+    assert "on average, the least that 24 images can promise; at most 14.3% by" in output
 
 
 def test_few_images_of_one_class_calibrate_too(tmp_path: Path) -> None:

@@ -47,12 +47,12 @@ class Network:
         return np.asarray(features @ self.weight.T + self.bias)
 
     def evaluate(self, **options: Any) -> "belong.Evaluation":
-        given = {
+        arguments = {
             "labels": self.labels, "weight": self.weight, "bias": self.bias, "detectors": FEW
         } | options  # fmt: skip
-        test = given.pop("test", {"features": self.test, "labels": self.test_labels})
-        odd = given.pop("odd", self.odd)
-        return belong.evaluate(given.pop("train", self.train), test, odd, **given)
+        test = arguments.pop("test", {"features": self.test, "labels": self.test_labels})
+        odd = arguments.pop("odd", self.odd)
+        return belong.evaluate(arguments.pop("train", self.train), test, odd, **arguments)
 
 
 @pytest.fixture(scope="module")
@@ -158,8 +158,8 @@ def test_a_panel_that_would_hold_the_results_is_refused_before_any_work(
 ) -> None:
     words = ["evaluate", "missing.npy", "missing.npy", "missing.npy", "-o", str(folder / "a/new")]
     assert main([*words, "--save-panel", str(folder / "a" / panel)]) == 2
-    said = capsys.readouterr().err
-    assert "--save-panel: expected a folder that is not, and does not hold, the --output" in said
+    output = capsys.readouterr().err
+    assert "--save-panel: expected a folder that is not, and does not hold, the --output" in output
     assert not (folder / "a").exists()
 
 
@@ -169,9 +169,9 @@ def test_a_name_of_a_set_does_nothing_to_a_terminal(
     odd = (folder / "odd.npy").rename(folder / "a\x1b[2J\nb.npy")
     words = ["evaluate", str(folder / "train.npy"), str(folder / "test"), str(odd)]
     assert main([*words, "--detectors", "feature_knn", "-o", str(folder / "new\x1b[31m")]) == 0
-    said = capsys.readouterr()
-    assert r"| a\x1b[2J\nb |" in said.out
-    assert "\x1b" not in said.out + said.err
+    output = capsys.readouterr()
+    assert r"| a\x1b[2J\nb |" in output.out
+    assert "\x1b" not in output.out + output.err
 
 
 def test_the_results_of_another_unfinished_run_are_kept(
@@ -224,8 +224,8 @@ def test_of_many_rows_some_are_fitted_to_and_small_classes_keep_theirs(network: 
     assert isinstance(fitted, Fitted)
     arrays = fitted.detector.arrays()
     first = network.train[:10] / np.linalg.norm(network.train[:10], axis=1, keepdims=True)
-    kept = (np.abs(arrays["directions"][:, None] - first).max(axis=2) < 1e-6).any(axis=0)
-    assert kept.all()
+    is_kept = (np.abs(arrays["directions"][:, None] - first).max(axis=2) < 1e-6).any(axis=0)
+    assert is_kept.all()
 
 
 def test_many_verdicts_are_written_only_where_somebody_says_so(
@@ -475,10 +475,10 @@ def test_a_file_that_is_cut_short_while_it_is_read_is_answered_in_one_line(
         except InputError as error:
             print(error)
     """
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(lines)], capture_output=True, text=True, check=True
     )
-    assert done.stdout == f"{folder / file}: was cut short while it was read\n"
+    assert process.stdout == f"{folder / file}: was cut short while it was read\n"
 
 
 @pytest.mark.parametrize("order", ["C", "F"])

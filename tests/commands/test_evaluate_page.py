@@ -38,7 +38,7 @@ def test_the_python_lines_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         "train": loader(1, 4), "test": loader(1, 3), "svhn": loader(3, 1), "features": features,
         "labels": labels, "new": rng.normal(9, 1, (20, D)), "features_of_test": of_test,
     }  # fmt: skip
-    classifier, three_lines, own, saved = blocks("python")
+    classifier, three_lines, own_detector, saved = blocks("python")
     assert len([line for line in classifier.splitlines() if line]) < 20
     exec(classifier, names)  # noqa: S102  (the project's own page)
     result = names["result"]
@@ -47,7 +47,7 @@ def test_the_python_lines_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         assert (tmp_path / "out" / name).is_file(), name
     exec(three_lines, names)  # noqa: S102
     assert names["scores"].shape == (20,)
-    exec(own, names)  # noqa: S102
+    exec(own_detector, names)  # noqa: S102
     assert set(names["result"].scoreboard["detector"]) == {"norm", "energy"}
     exec(saved, names)  # noqa: S102
     assert set(names["scores"]) == {"mahalanobis", "feature_knn"}

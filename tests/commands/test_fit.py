@@ -91,12 +91,12 @@ def test_a_plan_is_told_and_nothing_is_written(
     digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["fit", str(digits), "-o", str(tmp_path / "model"), "--plan"]) == 0
-    said = capsys.readouterr().err
-    assert "2,001 images of 10 classes, at least 200 per class (0)" in said
-    assert "network: lenet at 28 px" in said
+    output = capsys.readouterr().err
+    assert "2,001 images of 10 classes, at least 200 per class (0)" in output
+    assert "network: lenet at 28 px" in output
     assert re.search(
         r"^estimated time: about [\d.]+ \w+ \([\d.]+ \w+ to [\d.]+ \w+\), at the",
-        said,
+        output,
         re.MULTILINE,
     )
     assert not list(tmp_path.iterdir())
@@ -129,7 +129,7 @@ def test_a_mistake_is_one_line(
 
 
 @pytest.mark.parametrize(
-    ("option", "wanted"),
+    ("option", "message"),
     [
         ("--alpha=2", "argument --alpha: expected a number between 0 and 1, got '2'"),
         ("--threads=0", "argument --threads: expected a whole number of at least 1, got '0'"),
@@ -137,19 +137,19 @@ def test_a_mistake_is_one_line(
     ],
 )
 def test_a_number_that_cannot_be_is_refused_under_the_name_that_it_was_given_by(
-    option: str, wanted: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    option: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as stopped:
         main(["fit", str(DIGITS), "-o", str(tmp_path / "model"), option])
     assert stopped.value.code == 2
-    assert wanted in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_the_plan_that_is_told_has_what_the_user_has_set_himself(
     digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = ["--set", "train.epochs=7", "--set", "train.batch_size=50"]
-    assert main(["fit", str(digits), "-o", str(tmp_path / "model"), "--plan", *given]) == 0
+    options = ["--set", "train.epochs=7", "--set", "train.batch_size=50"]
+    assert main(["fit", str(digits), "-o", str(tmp_path / "model"), "--plan", *options]) == 0
     assert re.search(
         r"training: [\d,]+ images, 7 epochs in batches of 50; ", capsys.readouterr().err
     )
@@ -178,17 +178,17 @@ def test_what_a_run_killed_behind_its_last_stage_left_is_taken_away(
 def test_while_a_model_is_made_no_other_process_makes_it(
     digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = []
+    lock_paths = []
 
     def make(_job: object, model: Path) -> None:
         with model.with_name(f".{model.name}.lock").open() as lock:
             with pytest.raises(BlockingIOError):
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            asked.append(model)
+            lock_paths.append(model)
 
     monkeypatch.setattr(fit, "make", make)
     assert main(["fit", str(digits), "-o", str(tmp_path / "model")]) == 0
-    assert asked == [tmp_path / "model"]
+    assert lock_paths == [tmp_path / "model"]
 
 
 def test_a_model_among_its_images_is_refused(
@@ -221,13 +221,13 @@ def test_a_model_says_how_well_it_classifies_what_it_was_not_fitted_to(model: Pa
     bundle = Bundle.load(model)
     measured = bundle.manifest.measured
     assert measured.normal_images == 400  # a fifth of each class
-    said = summary(bundle.manifest, model).splitlines()
-    assert said[0].startswith(f"The accuracy is {measured.accuracy:.3f} on 400 test images (95% ")
+    lines = summary(bundle.manifest, model).splitlines()
+    assert lines[0].startswith(f"The accuracy is {measured.accuracy:.3f} on 400 test images (95% ")
     assert (
-        f"of 400 test images ({measured.false_reject:.1%}) are rejected; promised: 5.0%" in said[2]
+        f"of 400 test images ({measured.false_reject:.1%}) are rejected; promised: 5.0%" in lines[2]
     )
-    assert said[3].startswith("There is no anomaly to test with; of 300 synthetic anomalies, ")
-    assert said[-2] == f"See also `belong info {model}`."
+    assert lines[3].startswith("There is no anomaly to test with; of 300 synthetic anomalies, ")
+    assert lines[-2] == f"See also `belong info {model}`."
     assert measured.accuracy is not None
     assert measured.accuracy > 0.8
     assert measured.auroc is None  # no anomalies were given
@@ -243,26 +243,26 @@ def test_the_summary_of_a_model_says_what_its_manifest_says(model: Path) -> None
 
 def test_the_numbers_of_the_assessment_are_the_measured_ones(model: Path) -> None:
     manifest = Bundle.load(model).manifest
-    own, measured = manifest.assessment, manifest.measured
-    assert own.accuracy is not None
-    assert round(own.accuracy.value, 4) == measured.accuracy
-    assert round(own.false_rejects.value, 4) == measured.false_reject
-    assert own.accuracy.of == own.false_rejects.of == measured.normal_images
-    assert {one.kind: one.images for one in own.synthetic} == dict.fromkeys(DERIVED, 50)
+    assessment, measured = manifest.assessment, manifest.measured
+    assert assessment.accuracy is not None
+    assert round(assessment.accuracy.value, 4) == measured.accuracy
+    assert round(assessment.false_rejects.value, 4) == measured.false_reject
+    assert assessment.accuracy.of == assessment.false_rejects.of == measured.normal_images
+    assert {one.kind: one.images for one in assessment.synthetic} == dict.fromkeys(DERIVED, 50)
 
 
 def test_the_report_and_the_card_say_what_fit_says(
     model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    own = Bundle.load(model).manifest.assessment
+    assessment = Bundle.load(model).manifest.assessment
     assert main(["info", str(model)]) == 0
     card = " ".join(capsys.readouterr().out.split())
     page = html.unescape((model / "report.html").read_text(encoding="utf-8"))
-    for sentence in own.sentences.values():
+    for sentence in assessment.sentences.values():
         assert sentence in card
     for subject in ("accuracy", "confusion", "false rejects", "anomalies"):
-        assert own.sentences[subject] in page
-    assert own.verdict in card
+        assert assessment.sentences[subject] in page
+    assert assessment.verdict in card
 
 
 @pytest.fixture(scope="module")
@@ -307,8 +307,8 @@ def test_in_python_the_error_has_the_model(pair: Path, tmp_path: Path) -> None:
     with pytest.raises(belong.RequirementError) as raised:
         fit_to(tmp_path / "missed", {"accuracy": 1, "false_reject": 0})
     assert raised.value.model.predict(pair / "0").belongs.shape == (70,)
-    met = fit_to(tmp_path / "met", {"accuracy": 0, "false_reject": 1})
-    assert met.folder == tmp_path / "met"
+    fitted = fit_to(tmp_path / "met", {"accuracy": 0, "false_reject": 1})
+    assert fitted.folder == tmp_path / "met"
 
 
 @pytest.mark.parametrize(
@@ -373,10 +373,10 @@ def test_more_unreadable_images_than_allowed_stop_before_the_training_and_leave_
     for number in range(30):
         (tmp_path / "photos" / "3" / f"empty {number}.png").touch()
     assert main(["fit", str(tmp_path / "photos"), "-o", str(tmp_path / "model")]) == 3
-    said = capsys.readouterr().err
-    assert "unreadable images (images.max_bad_fraction), got 31 of 2031 (1.5%)" in said
-    assert "; `belong check -o OUT` lists them, the first: 3/broken.jpg" in said
-    assert "train:" not in said
+    output = capsys.readouterr().err
+    assert "unreadable images (images.max_bad_fraction), got 31 of 2031 (1.5%)" in output
+    assert "; `belong check -o OUT` lists them, the first: 3/broken.jpg" in output
+    assert "train:" not in output
     assert [path.name for path in tmp_path.iterdir()] == ["photos"]
 
 
@@ -421,13 +421,15 @@ sys.exit(main(sys.argv[4:]))
 """
 
 
-def broken_off(given: list[str], stage: str, seconds: float, by: signal.Signals) -> tuple[int, str]:
+def broken_off(
+    arguments: list[str], stage: str, seconds: float, by: signal.Signals
+) -> tuple[int, str]:
     """Run the command, and interrupt it so long after a stage began; return what came of it."""
-    done = subprocess.run(
-        [sys.executable, "-c", BREAKS_OFF, stage, str(seconds), str(int(by)), *given],
+    process = subprocess.run(
+        [sys.executable, "-c", BREAKS_OFF, stage, str(seconds), str(int(by)), *arguments],
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    return done.returncode, done.stderr
+    return process.returncode, process.stderr
 
 
 def test_a_fit_that_is_killed_and_interrupted_gives_the_bytes_of_one_that_is_not(
@@ -439,10 +441,10 @@ def test_a_fit_that_is_killed_and_interrupted_gives_the_bytes_of_one_that_is_not
     second = draw.choice(("extract", "fit_detectors", "score", "evaluate"))
     code, _ = broken_off(words(few, model), first, draw.random() / 10, signal.SIGKILL)
     assert code == -signal.SIGKILL
-    code, said = broken_off(words(few, model), second, 0, signal.SIGINT)
+    code, output = broken_off(words(few, model), second, 0, signal.SIGINT)
     assert code == 130
-    assert f"{model}: resumes at the stage " in said
-    assert said.endswith(
+    assert f"{model}: resumes at the stage " in output
+    assert output.endswith(
         f"belong fit: interrupted; {tmp_path}/.model.work keeps the progress; run the same command "
         f"to resume\n"
     )
@@ -450,7 +452,7 @@ def test_a_fit_that_is_killed_and_interrupted_gives_the_bytes_of_one_that_is_not
     assert main(words(few, model)) == 0
     again = capsys.readouterr().err
     # Of the backbone and of the head, which take no part, nothing is told.
-    assert not re.search("^(embed|train_head): ", said + again, re.MULTILINE)
+    assert not re.search("^(embed|train_head): ", output + again, re.MULTILINE)
     assert f"{model}: resumes at the stage extract" in again
     # What was finished is not done again.
     assert not re.search("^(pack|split|train|train_autoencoder): ", again, re.MULTILINE)
@@ -482,9 +484,9 @@ def test_of_other_images_or_settings_nothing_is_taken_over(
     if change == "image":
         os.utime(min((images / "0").iterdir()), (1, 1))
     assert main(words(images, model, *["--seed=1"] * (change == "setting"))) == 130
-    said = capsys.readouterr().err
-    assert f"starting again; {tmp_path}/.model.work is of other images, settings or " in said
-    assert "resumes at" not in said
+    output = capsys.readouterr().err
+    assert f"starting again; {tmp_path}/.model.work is of other images, settings or " in output
+    assert "resumes at" not in output
 
 
 def test_the_defaults_are_the_parameters_of_the_project() -> None:
@@ -494,7 +496,7 @@ def test_the_defaults_are_the_parameters_of_the_project() -> None:
 # --- what is kept --------------------------------------------------------------------------------
 
 
-def kept(folder: Path, value: int, key: str = "key") -> int:
+def value_kept(folder: Path, value: int, key: str = "key") -> int:
     """Return the value that is kept under a name, or keep this one."""
     arrays, about = Workspace(folder, key).keep(
         "one", lambda: ({"value": np.array([value])}, {"value": value})
@@ -504,29 +506,29 @@ def kept(folder: Path, value: int, key: str = "key") -> int:
 
 
 def test_what_is_kept_is_not_computed_again(tmp_path: Path) -> None:
-    assert kept(tmp_path / "work", 1) == 1
-    assert kept(tmp_path / "work", 2) == 1
+    assert value_kept(tmp_path / "work", 1) == 1
+    assert value_kept(tmp_path / "work", 2) == 1
     assert not Workspace(tmp_path / "work", "key").is_other
 
 
 def test_a_result_that_was_cut_off_is_computed_again(tmp_path: Path) -> None:
-    kept(tmp_path / "work", 1)
+    value_kept(tmp_path / "work", 1)
     file = tmp_path / "work" / "one.safetensors"
     file.write_bytes(file.read_bytes()[:-1])
     assert not Workspace(tmp_path / "work", "key").has("one")
-    assert kept(tmp_path / "work", 2) == 2
+    assert value_kept(tmp_path / "work", 2) == 2
 
 
 def test_a_result_without_its_sum_is_computed_again(tmp_path: Path) -> None:
     """The process was killed between the two."""
-    kept(tmp_path / "work", 1)
+    value_kept(tmp_path / "work", 1)
     (tmp_path / "work" / "one.sha256").unlink()
-    assert kept(tmp_path / "work", 2) == 2
+    assert value_kept(tmp_path / "work", 2) == 2
 
 
 def test_of_another_key_or_of_half_a_key_nothing_is_kept(tmp_path: Path) -> None:
-    kept(tmp_path / "work", 1)
-    assert kept(tmp_path / "work", 2, "another") == 2
+    value_kept(tmp_path / "work", 1)
+    assert value_kept(tmp_path / "work", 2, "another") == 2
     (tmp_path / "work" / "key").write_text("anoth")
     assert Workspace(tmp_path / "work", "another").is_other
     assert [path.name for path in (tmp_path / "work").iterdir()] == ["key"]

@@ -24,8 +24,8 @@ def two_classes() -> tuple[np.ndarray, Distances, np.ndarray]:
     bulk = norm.ppf((np.arange(200) + 0.5) / 200)
     odds = np.tile(-3 + 0.5 * bulk, 2)
     odds[0] = 4.0
-    own = 1 / (1 + np.exp(odds))
-    probabilities = np.where(labels[:, None] == [0, 1], own[:, None], 1 - own[:, None])
+    p_own = 1 / (1 + np.exp(odds))
+    probabilities = np.where(labels[:, None] == [0, 1], p_own[:, None], 1 - p_own[:, None])
     near = np.exp(0.2 * np.tile(bulk, 2))
     to_class = np.where(labels[:, None] == [0, 1], near[:, None], 5.0)
     to_class[0], to_class[1] = [5.0, 1.0], [20.0, 25.0]
@@ -34,8 +34,8 @@ def two_classes() -> tuple[np.ndarray, Distances, np.ndarray]:
 
 def named(sight: Sight = CLEAR, *, false_alarms: float = 0.1) -> list[tuple[int, str, str]]:
     known = suspects(*two_classes(), ["a", "b"], sight, knows_classes=False)
-    said = remarks(known, np.arange(400), false_alarms=false_alarms)
-    return [(one.row, one.verdict, one.problem) for one in said]
+    issues = remarks(known, np.arange(400), false_alarms=false_alarms)
+    return [(one.row, one.verdict, one.problem) for one in issues]
 
 
 def test_wrong_labels_and_foreign_images_are_told_apart() -> None:
@@ -84,8 +84,8 @@ def test_labels_are_reviewed_up_to_1_5_times_the_rate_and_both_kinds_of_evidence
             "share_both": [0.05, 1.0, 0.1, 1.0],
         }
     )
-    said = remarks(known, np.array([7, 8, 9, 4]), false_alarms=0.1)
-    assert [(one.row, one.verdict, one.problem) for one in said] == [
+    issues = remarks(known, np.array([7, 8, 9, 4]), false_alarms=0.1)
+    assert [(one.row, one.verdict, one.problem) for one in issues] == [
         (7, "quarantine", "wrong_class"),
         (8, "review", "wrong_class"),
         (9, "quarantine", "foreign"),
@@ -125,13 +125,13 @@ def photos(n: int = 120, d: int = 8) -> Images:
 def test_the_distances_to_all_are_those_of_scikit_learn() -> None:
     images = photos()
     probabilities = np.eye(3, dtype=np.float32)[images.labels.numpy()]
-    got = distances(by_regression(images, 8), images.labels, probabilities).to_all
+    to_all = distances(by_regression(images, 8), images.labels, probabilities).to_all
     vectors = images.inputs[:, 2:].numpy()
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     row = 5
     others = vectors[(images.fold != images.fold[row]).numpy() & (images.labels == 1).numpy()]
     search = NearestNeighbors(n_neighbors=foreign_images.FIRST_NEIGHBORS).fit(others)
-    assert got[row, 1] == pytest.approx(search.kneighbors(vectors[[row]])[0][0, -1], rel=1e-4)
+    assert to_all[row, 1] == pytest.approx(search.kneighbors(vectors[[row]])[0][0, -1], rel=1e-4)
 
 
 def test_foreign_images_of_doubted_labels_are_no_neighbors_of_each_other() -> None:
@@ -174,11 +174,11 @@ def test_planted_images_far_from_all_have_an_auroc_of_one() -> None:
 def test_the_auroc_of_classes_left_out_is_the_mean_worked_out_by_hand() -> None:
     labels = np.array([0, 0, 1, 1])
     to_class = np.array([[1, 5], [1, 2], [6, 1], [1, 1]], np.float32)
-    seen = measure(
+    quality = measure(
         np.eye(2)[labels], Distances(to_class, to_class, np.ones(3)), labels, knows_classes=False
     )
     # Class 0 left out: 5, 2 against 1, 1: AUROC 1. Class 1: 6, 1 against 1, 1: 0.75.
-    assert seen.left_out_auroc == pytest.approx(0.875)
+    assert quality.left_out_auroc == pytest.approx(0.875)
 
 
 def test_a_classifier_at_chance_is_refused_and_the_line_has_its_numbers() -> None:
@@ -186,20 +186,24 @@ def test_a_classifier_at_chance_is_refused_and_the_line_has_its_numbers() -> Non
     same = np.tile([[1.0, 2.0]], (200, 1))
     far = Distances(same, same, np.array([9.0]))
     probabilities = np.tile([[0.6, 0.4]], (200, 1))
-    seen = measure(probabilities, far, labels, knows_classes=True)
-    assert seen.labels_refused.startswith(
+    quality = measure(probabilities, far, labels, knows_classes=True)
+    assert quality.labels_refused.startswith(
         "labels are not judged: expected an accuracy of at least 62.5% on unseen images, got 50.0% "
         "(always predicting the largest class: 50.0%); "
     )
-    assert (seen.foreign_refused, seen.left_out_auroc) == ("", None)
+    assert (quality.foreign_refused, quality.left_out_auroc) == ("", None)
 
 
 def test_planted_images_that_cannot_be_told_are_refused() -> None:
     labels = np.tile([0, 1], 100)
     same = np.ones((200, 2))
-    seen = measure(np.eye(2)[labels], Distances(same, same, np.ones(5)), labels, knows_classes=True)
-    assert "an AUROC of at least 0.6 on planted foreign images, got 0.500" in seen.foreign_refused
-    assert refusals(seen.as_json()) == [seen.foreign_refused]
+    quality = measure(
+        np.eye(2)[labels], Distances(same, same, np.ones(5)), labels, knows_classes=True
+    )
+    assert (
+        "an AUROC of at least 0.6 on planted foreign images, got 0.500" in quality.foreign_refused
+    )
+    assert refusals(quality.as_json()) == [quality.foreign_refused]
 
 
 def test_a_training_that_fails_ends_in_one_refusal_and_no_verdict() -> None:

@@ -60,8 +60,8 @@ class Photos:
     clothes: list[str]
 
     def model(self, kind: str) -> Model:
-        own = None if kind == "whole" else Averages()
-        return load_model(self.folder / kind, device="cpu", backbone=own)
+        backbone = None if kind == "whole" else Averages()
+        return load_model(self.folder / kind, device="cpu", backbone=backbone)
 
 
 @pytest.fixture(scope="module")
@@ -229,15 +229,15 @@ def test_the_changes_are_the_verdicts_of_both_models(photos: Photos, tmp_path: P
         assert (table[f"belongs_{when}"] == predictions.belongs).all()
         assert (table[f"class_{when}"] == predictions.label).all()
         np.testing.assert_allclose(table[f"p_value_{when}"], predictions.p_value, rtol=1e-5)
-    said = table.set_index("path")["answer"]
-    assert said[photos.clothes[0]] == "not mine"
-    assert said[photos.twos[0]] == "mine: two"
-    assert (said[photos.twos[12:]] == "").all()
+    answer_column = table.set_index("path")["answer"]
+    assert answer_column[photos.clothes[0]] == "not mine"
+    assert answer_column[photos.twos[0]] == "mine: two"
+    assert (answer_column[photos.twos[12:]] == "").all()
     flips = result.summary["flips"]
     assert flips["now_belong"] == (~table["belongs_before"] & table["belongs_after"]).sum()
     assert flips["now_rejected"] == (table["belongs_before"] & ~table["belongs_after"]).sum()
-    kept = json.loads((tmp_path / "model" / "summary.json").read_text(encoding="utf-8"))
-    assert kept["learned"] == result.summary
+    summary = json.loads((tmp_path / "model" / "summary.json").read_text(encoding="utf-8"))
+    assert summary["learned"] == result.summary
 
 
 def test_reviews_add_up_few_foreign_images_wait_for_more(photos: Photos, tmp_path: Path) -> None:
@@ -299,18 +299,18 @@ REFUSED = {
 def test_an_answer_that_makes_no_sense_is_refused_in_one_line(
     photos: Photos, tmp_path: Path, name: str
 ) -> None:
-    change, said = REFUSED[name]
+    change, message = REFUSED[name]
 
     def changed(table: pd.DataFrame) -> pd.DataFrame:
         for column, value in change.items():
             table.loc[0, column] = value
         return table
 
-    assert refused(photos, tmp_path, changed).startswith(said)
+    assert refused(photos, tmp_path, changed).startswith(message)
 
 
 def test_tables_that_are_no_reviews_are_refused(photos: Photos, tmp_path: Path) -> None:
-    for change, said in (
+    for change, message in (
         (lambda table: table.iloc[:0], "has no row; expected an answer for at least one image"),
         (lambda table: table[["path", "class"]], "expected the columns path, belongs, class, "
          "model, got no belongs and no model"),
@@ -319,17 +319,17 @@ def test_tables_that_are_no_reviews_are_refused(photos: Photos, tmp_path: Path) 
         (lambda table: table.assign(folder="/nowhere"), "its images lie in /nowhere, and no such "
          "folder is here; expected --images FOLDER"),
     ):  # fmt: skip
-        assert refused(photos, tmp_path, change) == said
+        assert refused(photos, tmp_path, change) == message
     (tmp_path / "empty.csv").write_text("\n")
     (tmp_path / "binary.csv").write_bytes(bytes(range(256)))
     (tmp_path / "ragged.csv").write_text("path,belongs,class,model\na,True\nb,True,c,d,e,f\n")
-    for name, said in (
+    for name, message in (
         ("empty.csv", "is empty; expected an answer for at least one image"),
         ("binary.csv", "expected a CSV file in UTF-8, got other bytes"),
         ("ragged.csv", "cannot be read as a table: .* in line 3"),
         ("none.csv", "no such file; the gallery"),
     ):
-        with pytest.raises(InputError, match=rf"{name}: {said}"):
+        with pytest.raises(InputError, match=rf"{name}: {message}"):
             belong.learn(photos.model("frozen"), tmp_path / "model", review=tmp_path / name)
 
 
@@ -348,10 +348,10 @@ def test_the_command_says_what_changed_and_refuses_a_model_without_its_data(
     path = review(photos, tmp_path, "whole", dict.fromkeys(photos.clothes[:30], ""))
     words = ["learn", str(photos.folder / "whole"), "--review", str(path), "-o"]
     assert main([*words, str(tmp_path / "model")]) == 0
-    said = capsys.readouterr().out
-    assert "30 answers: 0 mine, 30 not mine" in said
-    assert "A head was trained on 30 images" in said
-    assert "On 48 test images: accuracy" in said
+    output = capsys.readouterr().out
+    assert "30 answers: 0 mine, 30 not mine" in output
+    assert "A head was trained on 30 images" in output
+    assert "On 48 test images: accuracy" in output
     assert main([*words, str(tmp_path / "model")]) == 2
     assert "exists already; expected the name of a new folder" in capsys.readouterr().err
     shutil.copytree(photos.folder / "whole", tmp_path / "bare")

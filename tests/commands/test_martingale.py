@@ -76,9 +76,9 @@ def capitals_of(n: int, rate: float, *, after: int, images: int, streams: int) -
     for row in capitals:
         scores = rng.exponential(size=n + images)
         hits = scores[n:] > conformal.threshold(scores[:n], alpha=0.025)
-        own = math.exp(-conformal.threshold(scores[:n], alpha=0.025))
-        more = odds * own / (1 + (odds - 1) * own)
-        hits[after:] |= rng.random(images - after) < (more - own) / (1 - own)
+        false_rate = math.exp(-conformal.threshold(scores[:n], alpha=0.025))
+        more = odds * false_rate / (1 + (odds - 1) * false_rate)
+        hits[after:] |= rng.random(images - after) < (more - false_rate) / (1 - false_rate)
         row[:] = log_capital(hits, pooled_chances(hits, rank=int(0.025 * (n + 1)), n=n))
     return capitals
 

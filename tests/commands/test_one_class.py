@@ -62,9 +62,14 @@ def test_a_flat_folder_of_good_images_gives_a_model_of_one_class(model: belong.M
 
 
 def test_what_classes_would_tell_is_left_out_with_the_reason(model: belong.Model) -> None:
-    own = model.info.assessment
-    assert (model.info.measured.accuracy, own.accuracy, own.chance, own.classifier) == (None,) * 4
-    sentences = [*own.sentences.values(), own.verdict]
+    assessment = model.info.assessment
+    assert (
+        model.info.measured.accuracy,
+        assessment.accuracy,
+        assessment.chance,
+        assessment.classifier,
+    ) == (None,) * 4
+    sentences = [*assessment.sentences.values(), assessment.verdict]
     assert sentences[0] == (
         "The images have one class, so that no classifier is trained and no accuracy is measured."
     )
@@ -108,9 +113,9 @@ def test_copies_are_said_once_and_a_required_accuracy_is_not_met(
     settings = [f"--set={key}={value}" for key, value in QUICK.items()]
     words = ["fit", str(digits), "-o", str(tmp_path / "one"), "--alpha=0.1", *settings]
     assert main([*words, "--require", "accuracy=0.9"]) == 5
-    said = capsys.readouterr().err.splitlines()
-    assert sum("151 images; 1 excluded as duplicates" in line for line in said) == 1
-    assert said[-1].endswith("accuracy was not measured: the images have one class")
+    lines = capsys.readouterr().err.splitlines()
+    assert sum("151 images; 1 excluded as duplicates" in line for line in lines) == 1
+    assert lines[-1].endswith("accuracy was not measured: the images have one class")
 
 
 def test_a_flat_folder_of_three_images_says_how_many_are_expected(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def images(*counts: int, side: int = 28, channels: int = 1, tests: int = 0) -> D
 
 
 def planned(
-    found: DataSet,
+    data: DataSet,
     *,
     alpha: float = 0.025,
     backbone: BackboneCard | None = None,
@@ -50,7 +50,7 @@ def planned(
     """Plan with the defaults: 12 passes of 128 images at 0.05; a fifth tests."""
     values = parameters(settings or {})
     return plan(
-        found,
+        data,
         alpha=alpha,
         backbone=backbone,
         split=values.split,
@@ -61,15 +61,15 @@ def planned(
 
 
 def test_many_images_keep_the_passes_and_the_share_that_are_asked_for() -> None:
-    made = planned(images(30_000, 30_000, tests=5000))
-    assert (made.epochs, made.batch_size, made.calibration_fraction) == (12, 128, 0.1)
-    assert made.train_images == 54_000
-    assert made.classes == [("c0", 30_000, 5000), ("c1", 30_000, 5000)]
+    job_plan = planned(images(30_000, 30_000, tests=5000))
+    assert (job_plan.epochs, job_plan.batch_size, job_plan.calibration_fraction) == (12, 128, 0.1)
+    assert job_plan.train_images == 54_000
+    assert job_plan.classes == [("c0", 30_000, 5000), ("c1", 30_000, 5000)]
 
 
 def test_a_fifth_of_each_class_is_the_test_where_there_is_none() -> None:
-    made = planned(images(1000, 500))
-    assert made.train_images == 1200 - 120
+    job_plan = planned(images(1000, 500))
+    assert job_plan.train_images == 1200 - 120
 
 
 @pytest.mark.parametrize("alpha", [0.025, 0.05, 0.2])
@@ -79,45 +79,45 @@ def test_a_fifth_of_each_class_is_the_test_where_there_is_none() -> None:
 def test_what_is_planned_is_what_the_images_are_divided_into(
     sizes: tuple[int, ...], alpha: float
 ) -> None:
-    found = images(*sizes)
+    data = images(*sizes)
     rng = np.random.default_rng(0)
-    pixels = rng.integers(0, 256, found.images.shape, np.uint8)
-    found = replace(found, images=pixels, sources=np.arange(len(pixels)).astype(str))
+    pixels = rng.integers(0, 256, data.images.shape, np.uint8)
+    data = replace(data, images=pixels, sources=np.arange(len(pixels)).astype(str))
     try:
-        made = planned(found, alpha=alpha)
+        job_plan = planned(data, alpha=alpha)
     except InputError:
         assert sum(sizes) * 0.8 < 2.5 * least_held_out(alpha)
         return
-    none = replace(found, images=pixels[:0], labels=found.labels[:0], is_test=found.is_test[:0],
-                   sources=found.sources[:0])  # fmt: skip
+    none = replace(data, images=pixels[:0], labels=data.labels[:0], is_test=data.is_test[:0],
+                   sources=data.sources[:0])  # fmt: skip
     parts = assign(
-        with_test_part(found, fraction=made.test_fraction, rng=rng), none, {},
-        form=Form.of(pixels), calibration_fraction=made.calibration_fraction, further_images=0,
+        with_test_part(data, fraction=job_plan.test_fraction, rng=rng), none, {},
+        form=Form.of(pixels), calibration_fraction=job_plan.calibration_fraction, further_images=0,
         rng=rng,
     )["part"]  # fmt: skip
-    assert (parts == "normal/train").sum() == made.train_images
+    assert (parts == "normal/train").sum() == job_plan.train_images
     assert (parts == "normal/calibration").sum() >= least_held_out(alpha)
 
 
 def test_of_33_classes_of_31_images_three_each_calibrate() -> None:
     """6 are for the test; of 25, a tenth is 2.5, which rounds to 2: 66, and 78 are wanted."""
-    made = planned(images(*(31,) * 33))
-    assert made.train_images == 33 * 22
-    assert made.calibration_fraction == pytest.approx(0.1001)
+    job_plan = planned(images(*(31,) * 33))
+    assert job_plan.train_images == 33 * 22
+    assert job_plan.calibration_fraction == pytest.approx(0.1001)
 
 
 def test_few_images_are_passed_often_enough_for_two_thousand_steps() -> None:
-    made = planned(images(300, 300))
-    assert made.batch_size < 128
-    steps = made.epochs * made.train_images / made.batch_size
-    assert 2000 <= steps <= 2000 + made.train_images / made.batch_size
+    job_plan = planned(images(300, 300))
+    assert job_plan.batch_size < 128
+    steps = job_plan.epochs * job_plan.train_images / job_plan.batch_size
+    assert 2000 <= steps <= 2000 + job_plan.train_images / job_plan.batch_size
 
 
 def test_the_rate_is_as_much_smaller_as_the_batches_are() -> None:
     """Of 250 + 250 images 400 are no test, and 82 of them calibrate: 318 give batches of 31."""
-    made = planned(images(250, 250))
-    assert made.batch_size == made.train_images // 10 == 31
-    assert made.learning_rate == pytest.approx(0.05 * 31 / 128)
+    job_plan = planned(images(250, 250))
+    assert job_plan.batch_size == job_plan.train_images // 10 == 31
+    assert job_plan.learning_rate == pytest.approx(0.05 * 31 / 128)
     assert planned(images(30_000, 30_000)).learning_rate == 0.05
 
 
@@ -131,23 +131,28 @@ def test_photos_from_scratch_are_moved_and_mirrored_and_small_images_are_not() -
 
 
 def test_what_a_person_sets_stays_as_it_is() -> None:
-    own = {
+    settings = {
         "train.learning_rate": 0.3, "train.flip": False, "train.shift_px": 1, "train.epochs": 2,
         "lambda": 0.5,
     }  # fmt: skip
-    made = planned(images(200, 200, side=300), settings=own)
-    assert (made.learning_rate, made.flip, made.shift_px, made.epochs) == (0.3, False, 1, 2)
-    assert made.lambda_ == 0.5
-    made = planned(images(200, 200), settings={"train.batch_size": 64})
-    assert (made.batch_size, made.learning_rate) == (64, 0.025)
-    made = planned(images(200, 200, side=300), settings={"network": "lenet"})
-    assert (made.network, made.flip) == ("lenet", False)
+    job_plan = planned(images(200, 200, side=300), settings=settings)
+    assert (job_plan.learning_rate, job_plan.flip, job_plan.shift_px, job_plan.epochs) == (
+        0.3,
+        False,
+        1,
+        2,
+    )
+    assert job_plan.lambda_ == 0.5
+    job_plan = planned(images(200, 200), settings={"train.batch_size": 64})
+    assert (job_plan.batch_size, job_plan.learning_rate) == (64, 0.025)
+    job_plan = planned(images(200, 200, side=300), settings={"network": "lenet"})
+    assert (job_plan.network, job_plan.flip) == ("lenet", False)
 
 
 @pytest.mark.parametrize("alpha", [0.025, 0.05, 0.2])
 def test_enough_images_calibrate_half_of_combined_at_alpha(alpha: float) -> None:
-    made = planned(images(200, 200), alpha=alpha)
-    held_out = round(made.calibration_fraction * 320)
+    job_plan = planned(images(200, 200), alpha=alpha)
+    held_out = round(job_plan.calibration_fraction * 320)
     assert held_out // 2 >= 1 / alpha - 1
 
 
@@ -159,8 +164,8 @@ def test_alpha_is_the_least_that_half_of_the_images_beside_the_test_calibrate(
     of_each: int, alpha: float
 ) -> None:
     """82 calibrate 2.5 %, 42 calibrate 5 %, 24 calibrate 10 %; of no alpha fewer are enough."""
-    found = images(of_each, of_each)
-    assert affordable_alpha(found, 0.025, parameters({}).split) == alpha
+    data = images(of_each, of_each)
+    assert affordable_alpha(data, 0.025, parameters({}).split) == alpha
 
 
 def test_one_class_is_planned_like_several_and_nothing_is_trained() -> None:
@@ -172,7 +177,7 @@ def test_one_class_is_planned_like_several_and_nothing_is_trained() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "alpha", "message"),
+    ("data", "alpha", "message"),
     [
         (images(500, 4), 0.025, "class c1 has 4 training images; expected at least 5"),
         (images(50, 50), 0.025, "alpha 0.025 needs 82 images to calibrate, and as many to train; "
@@ -182,9 +187,9 @@ def test_one_class_is_planned_like_several_and_nothing_is_trained() -> None:
                               "there are 40 beside the test; more images would do"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_is_one_line(found: DataSet, alpha: float, message: str) -> None:
+def test_what_cannot_be_is_one_line(data: DataSet, alpha: float, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        planned(found, alpha=alpha)
+        planned(data, alpha=alpha)
 
 
 @pytest.mark.parametrize(
@@ -204,12 +209,12 @@ def test_what_cannot_be_is_one_line(found: DataSet, alpha: float, message: str) 
 def test_the_network_goes_by_the_size_the_colors_and_the_backbone(
     side: int, channels: int, backbone: BackboneCard | None, network: str, side_px: int
 ) -> None:
-    made = planned(images(200, 200, side=side, channels=channels), backbone=backbone)
-    assert (made.network, made.side_px) == (network, side_px)
+    job_plan = planned(images(200, 200, side=side, channels=channels), backbone=backbone)
+    assert (job_plan.network, job_plan.side_px) == (network, side_px)
 
 
 @pytest.mark.parametrize(
-    ("terms", "said"),
+    ("terms", "sentence"),
     [
         ("apache-2.0", "(license apache-2.0)"),
         ("", "(license not stated)"),
@@ -220,10 +225,10 @@ def test_the_network_goes_by_the_size_the_colors_and_the_backbone(
     ],
 )
 def test_the_license_of_the_weights_is_said_and_whether_it_forbids_commercial_use(
-    terms: str, said: str
+    terms: str, sentence: str
 ) -> None:
     backbone = card_of("test_efficientnet", "a file", terms)
-    assert said in planned(images(200, 200), backbone=backbone).why
+    assert sentence in planned(images(200, 200), backbone=backbone).why
 
 
 def test_the_typical_side_is_the_median_of_the_shorter_sides(tmp_path: Path) -> None:

@@ -27,10 +27,10 @@ NOBODY = 2**22 + 1  # above every number that Linux gives to a process
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    made = make_pipeline(tmp_path / "pipeline")
-    call(made, "git", "init", "-q")
-    commit(made)
-    return made
+    pipeline = make_pipeline(tmp_path / "pipeline")
+    call(pipeline, "git", "init", "-q")
+    commit(pipeline)
+    return pipeline
 
 
 def with_evaluate(root: Path) -> str:
@@ -131,8 +131,8 @@ def test_without_a_committed_lock_the_answer_is_one_line_and_code_4(
 def test_nothing_is_touched_while_dvc_has_the_folder(root: Path) -> None:
     (root / "dvc.lock").write_text("")
     (root / ".dvc" / "tmp").mkdir()
-    with (root / ".dvc" / "tmp" / "lock").open("a") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
+    with (root / ".dvc" / "tmp" / "lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         assert main(root) == 0
     assert (root / "dvc.lock").read_text() == ""
 
@@ -160,9 +160,9 @@ def test_what_dvc_refuses_for_want_of_a_value_is_no_lock_for_verify_either(root:
 
 
 def test_make_mends_before_it_runs_dvc(tmp_path: Path) -> None:
-    told = subprocess.run(
+    commands = subprocess.run(
         ["make", "--dry-run", "--no-print-directory", "all", f"VENV={tmp_path}"],
         cwd=ROOT, capture_output=True, text=True, check=True,
     ).stdout.splitlines()  # fmt: skip
-    at = told.index("dvc repro")
-    assert told[at - 1] == "python -m belong.commands.verify.mend ."
+    at = commands.index("dvc repro")
+    assert commands[at - 1] == "python -m belong.commands.verify.mend ."

@@ -64,9 +64,9 @@ def test_of_streams_like_the_calibration_images_no_more_raise_an_alarm_than_stat
     for _ in range(streams):
         scores = rng.normal(size=N + 200)
         scores = np.round(scores, 1) if are_tied else scores
-        seen = stream(scores[N:], scores[:N])
-        alarms_of_law += seen.law_drift is not None
-        alarms += any((seen.drift, seen.law_drift, seen.class_drifts))
+        analysis = stream(scores[N:], scores[:N])
+        alarms_of_law += analysis.law_drift is not None
+        alarms += any((analysis.drift, analysis.law_drift, analysis.class_drifts))
     assert alarms_of_law <= binom.ppf(0.999, streams, DELTA / 4)
     assert alarms <= binom.ppf(0.999, streams, DELTA)
 
@@ -76,10 +76,10 @@ def test_a_thousand_foreign_photos_are_noticed_where_their_rate_may_be_luck() ->
     rng, streams = np.random.default_rng(5), 40
     noticed, by_rate = [], 0
     for _ in range(streams):
-        seen = stream(rng.normal(size=1000) + 1, rng.normal(size=N))
-        by_rate += seen.drift is not None
-        if seen.law_drift is not None:
-            noticed.append(seen.law_drift.noticed)
+        analysis = stream(rng.normal(size=1000) + 1, rng.normal(size=N))
+        by_rate += analysis.drift is not None
+        if analysis.law_drift is not None:
+            noticed.append(analysis.law_drift.noticed)
     assert by_rate < streams / 2
     assert len(noticed) >= 0.9 * streams
     assert np.median(noticed) < 100
@@ -90,9 +90,9 @@ def test_scores_that_rise_later_are_noticed_and_their_beginning_named() -> None:
     begun = []
     for _ in range(20):
         scores = np.concatenate([rng.normal(size=300), rng.normal(size=300) + 2.5])
-        seen = stream(scores, rng.normal(size=N))
-        if seen.law_drift is not None:
-            begun.append(seen.law_drift.begun)
+        analysis = stream(scores, rng.normal(size=N))
+        if analysis.law_drift is not None:
+            begun.append(analysis.law_drift.begun)
     assert len(begun) >= 15
     assert 250 < np.median(begun) < 330
 
@@ -131,7 +131,7 @@ def test_the_command_says_that_the_scores_are_no_luck(
     table.to_csv(tmp_path / "predictions.csv", index=False, float_format="%.6g")
     words = ["--alpha", str(ALPHA), "--calibration-images", str(N)]
     assert main(["watch", str(tmp_path / "predictions.csv"), *words]) == 1
-    said = capsys.readouterr().out
-    assert "The rate may be chance, but the scores are higher than those of the" in said
-    assert "% of these images are unlike them." in said
-    assert "scores: evidence 10^" in said
+    output = capsys.readouterr().out
+    assert "The rate may be chance, but the scores are higher than those of the" in output
+    assert "% of these images are unlike them." in output
+    assert "scores: evidence 10^" in output

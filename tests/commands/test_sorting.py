@@ -130,8 +130,8 @@ def test_a_kill_at_any_change_of_the_disk_loses_no_image(tmp_path: Path, how: Pl
         with suppress(KilledError), killed_at(change):
             sort_files(photos, groups, place / "out", how=how)
             is_over = True
-        kept = {*contents(place / "in").values(), *contents(place / "out").values()}
-        assert {name.encode() for name in groups} <= kept
+        surviving = {*contents(place / "in").values(), *contents(place / "out").values()}
+        assert {name.encode() for name in groups} <= surviving
         if finish_sorting(place / "out", place / "in", how) is None and not is_over:
             sort_files(photos, groups, place / "out", how=how)
         unsort(place / "out")

@@ -25,27 +25,27 @@ def test_each_kind_of_work_is_counted_as_often_as_it_is_done() -> None:
     embedded = Pace(decoding=0.0, embedding=1.0, training=0.0, small=0.0)
     trained = Pace(decoding=0.0, embedding=0.0, training=1.0, small=0.0)
     rest = Pace(decoding=0.0, embedding=0.0, training=0.0, small=1.0)
-    taken = [one.of(PLAN, files=20, images=50) for one in (decoded, embedded, trained, rest)]
-    assert taken == [20, 50, 36, 150_250]
+    counts = [one.of(PLAN, files=20, images=50) for one in (decoded, embedded, trained, rest)]
+    assert counts == [20, 50, 36, 150_250]
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"),
+    ("seconds", "words"),
     [
         (40.0, "about 40 s (20 s to 80 s)"),
         (600.0, "about 10 min (5 min to 20 min)"),
         (7200.0, "about 2.0 h (60 min to 4.0 h)"),
     ],
 )
-def test_the_time_is_said_in_units_that_people_use(seconds: float, said: str) -> None:
-    assert in_words(seconds) == said
+def test_the_time_is_said_in_units_that_people_use(seconds: float, words: str) -> None:
+    assert in_words(seconds) == words
 
 
 @pytest.mark.parametrize("is_frozen", [False, True])
 def test_more_passes_of_the_same_plan_take_longer(tmp_path: Path, is_frozen: bool) -> None:
     """A thousand million passes: no noise of the machine hides them."""
     write_images(tmp_path, *(f"{name}/{i}.png" for name in ("ant", "bee") for i in range(10)))
-    found = list_images(tmp_path)
+    listing = list_images(tmp_path)
     settings: dict[str, object] = {"train.embedding": 4, "derive.images": 10}
     plan = PLAN
     if is_frozen:
@@ -53,5 +53,5 @@ def test_more_passes_of_the_same_plan_take_longer(tmp_path: Path, is_frozen: boo
         settings |= {"backbone.weights": "a file", "backbone.frozen": True}
     values = parameters(settings | {"network": plan.network})
     backbone = backbone_named(plan.network, "none") if is_frozen else None
-    taken = [estimate(found, replace(plan, epochs=n), values, backbone) for n in (1, 10**9)]
-    assert 0 < LOW * taken[0] < taken[0] < HIGH * taken[0] < LOW * taken[1]
+    seconds = [estimate(listing, replace(plan, epochs=n), values, backbone) for n in (1, 10**9)]
+    assert 0 < LOW * seconds[0] < seconds[0] < HIGH * seconds[0] < LOW * seconds[1]

@@ -41,12 +41,12 @@ def test_what_nobody_has_touched_matches(root: Path, capsys: pytest.CaptureFixtu
 
 def test_the_list_of_a_folder_is_the_one_that_dvc_makes(root: Path) -> None:
     system, folder = LocalFileSystem(), root / "data" / "plots"
-    _, _, built = build(HashFileDB(system, ""), str(folder), system, "md5", dry_run=True)
+    _, _, tree = build(HashFileDB(system, ""), str(folder), system, "md5", dry_run=True)
     sums = {
         path.relative_to(folder).as_posix(): hashlib.md5(path.read_bytes()).hexdigest()  # noqa: S324
         for path in folder.rglob("*.csv")
     }
-    assert hashlib.md5(listing_bytes(sums)).hexdigest() + ".dir" == built.hash_info.value  # noqa: S324
+    assert hashlib.md5(listing_bytes(sums)).hexdigest() + ".dir" == tree.hash_info.value  # noqa: S324
 
 
 def altered(path: Path) -> None:
@@ -117,10 +117,12 @@ SPOILED: dict[str, tuple[Callable[[Path], object], str]] = {
 def test_what_does_not_match_is_named_with_its_stage_and_what_mends_it(
     case: str, root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    spoil, wanted = SPOILED[case]
+    spoil, message = SPOILED[case]
     spoil(root)
     code, (line, last) = verified(root, capsys)
-    assert line == wanted.replace("cd R", f"cd {root}").replace("-f C", f"-f {cached(root, MODEL)}")
+    assert line == message.replace("cd R", f"cd {root}").replace(
+        "-f C", f"-f {cached(root, MODEL)}"
+    )
     assert code == 4
     assert last.endswith("read; 1 does not match")
 

@@ -29,12 +29,12 @@ def test_a_rate_as_promised_is_within_its_band(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert watched(tmp_path, predictions(every(20, 2000), ["ant", "bee", "cow"])) == 0
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     low, high = promised_range(999, 2000, alpha=0.05)
-    assert said.startswith(
+    assert output.startswith(
         f"2,000 images, 100 rejected (5.00%); expected range: {low:.2%} to {high:.2%}"
     )
-    assert "\nWithin its band.\n" in said
+    assert "\nWithin its band.\n" in output
 
 
 def test_a_rate_that_rises_is_noticed_and_its_beginning_named(
@@ -65,8 +65,8 @@ def test_one_class_that_drifts_is_named_where_all_together_do_not(
     after = (places % 8 == 3) & (places // 8 % 2 == 0)
     rejected = np.where(places < 1600, before, after)
     assert watched(tmp_path, predictions(rejected, list("abcdefgh"))) == 1
-    said = capsys.readouterr().out
-    assert "The rate is within its band, but classes drift: d." in said
+    output = capsys.readouterr().out
+    assert "The rate is within its band, but classes drift: d." in output
 
 
 def test_a_class_that_is_always_rejected_more_often_than_others_does_not_drift(
@@ -141,9 +141,9 @@ def test_what_is_no_stream_of_predictions_is_refused_in_one_line(
     content, message = REFUSED[case]
     (tmp_path / "predictions.csv").write_text(content)
     assert main(["watch", str(tmp_path / "predictions.csv"), *PROMISE]) == 2
-    said = capsys.readouterr().err.replace(f"{tmp_path}/", "")
-    assert said.startswith(f"belong watch: {message}")
-    assert said.count("\n") == 1
+    output = capsys.readouterr().err.replace(f"{tmp_path}/", "")
+    assert output.startswith(f"belong watch: {message}")
+    assert output.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -171,9 +171,9 @@ def test_of_one_image_there_is_no_evidence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert watched(tmp_path, predictions(np.zeros(1, bool), ["ant"])) == 0
-    said = capsys.readouterr().out
-    assert said.startswith("1 image, 0 rejected")
-    assert "10^-0.0" not in said
+    output = capsys.readouterr().out
+    assert output.startswith("1 image, 0 rejected")
+    assert "10^-0.0" not in output
 
 
 def test_a_folder_of_neither_images_nor_predictions_is_called_so(

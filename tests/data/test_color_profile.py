@@ -51,11 +51,11 @@ WIDE = {
 def test_colors_of_a_wider_space_are_what_its_formula_gives(
     tmp_path: Path, space: str, name: str
 ) -> None:
-    profile, wanted = WIDE[space]
+    profile, expected = WIDE[space]
     Image.fromarray(COLORS).save(tmp_path / name, icc_profile=profile, lossless=True)
-    seen = np.asarray(read(tmp_path / name).image).astype(float)
-    assert np.abs(seen - wanted).max() <= TOLERANCE
-    assert np.abs(seen - COLORS).max() > 20  # which a reader without profiles is off by
+    pixels = np.asarray(read(tmp_path / name).image).astype(float)
+    assert np.abs(pixels - expected).max() <= TOLERANCE
+    assert np.abs(pixels - COLORS).max() > 20  # which a reader without profiles is off by
 
 
 def test_the_red_of_display_p3_by_hand(tmp_path: Path) -> None:
@@ -75,9 +75,9 @@ def test_a_jpeg_that_is_decoded_smaller_has_the_colors_of_its_profile(tmp_path: 
         tmp_path / "a.jpg", icc_profile=profile, quality=95
     )
     content = read(tmp_path / "a.jpg", needed_px=64)
-    wanted = by_formula(linear_of(color), icc.DISPLAY_P3)
+    expected = by_formula(linear_of(color), icc.DISPLAY_P3)
     assert content.image.size == (200, 150)
-    assert np.abs(np.asarray(content.image)[75, 100] - wanted).max() <= TOLERANCE + 1
+    assert np.abs(np.asarray(content.image)[75, 100] - expected).max() <= TOLERANCE + 1
 
 
 @pytest.mark.parametrize("mode", ["L", "LA"])
@@ -87,17 +87,17 @@ def test_grey_with_a_grey_profile_stays_grey_and_has_the_curve_of_srgb(
     ramp = np.arange(256, dtype=np.uint8)[None]
     image = Image.fromarray(ramp).convert(mode)
     image.save(tmp_path / "a.png", icc_profile=icc.grey(1.8))
-    seen = read(tmp_path / "a.png").image
-    wanted = encoded((ramp / 255) ** 1.8)
-    assert seen.mode == ("L" if mode == "L" else "RGB")
-    assert np.abs(np.asarray(seen.convert("L")) - wanted).max() <= TOLERANCE
+    picture = read(tmp_path / "a.png").image
+    expected = encoded((ramp / 255) ** 1.8)
+    assert picture.mode == ("L" if mode == "L" else "RGB")
+    assert np.abs(np.asarray(picture.convert("L")) - expected).max() <= TOLERANCE
 
 
 def test_sixteen_bits_with_a_profile_have_its_curve(tmp_path: Path) -> None:
     values = np.array([[0, 20000, 40000, 65535]], np.uint16)
     Image.fromarray(values).save(tmp_path / "a.png", icc_profile=icc.grey(1.8))
-    seen = np.asarray(read(tmp_path / "a.png").image)
-    assert np.abs(seen - encoded((values / 65535) ** 1.8)).max() <= 1
+    pixels = np.asarray(read(tmp_path / "a.png").image)
+    assert np.abs(pixels - encoded((values / 65535) ** 1.8)).max() <= 1
 
 
 def test_a_grey_image_with_a_profile_of_rgb_has_the_curve_of_that(tmp_path: Path) -> None:
@@ -109,22 +109,22 @@ def test_a_grey_image_with_a_profile_of_rgb_has_the_curve_of_that(tmp_path: Path
 
 
 def test_alpha_is_laid_over_the_background_after_the_colors_are_converted(tmp_path: Path) -> None:
-    profile, wanted = WIDE["display_p3"]
+    profile, expected = WIDE["display_p3"]
     image = Image.fromarray(COLORS)
     image.putalpha(Image.new("L", image.size, 51))
     image.save(tmp_path / "a.png", icc_profile=profile)
-    seen = np.asarray(read(tmp_path / "a.png").image)
-    assert np.abs(seen - (0.2 * wanted + 0.8 * 255)).max() <= TOLERANCE
+    pixels = np.asarray(read(tmp_path / "a.png").image)
+    assert np.abs(pixels - (0.2 * expected + 0.8 * 255)).max() <= TOLERANCE
 
 
 def test_the_colors_of_a_palette_are_converted(tmp_path: Path) -> None:
-    profile, wanted = WIDE["display_p3"]
+    profile, expected = WIDE["display_p3"]
     image = Image.fromarray(COLORS[:4, :4]).convert("P", palette=Image.Palette.ADAPTIVE, colors=16)
     colors = np.asarray(image.convert("RGB"))
     image.save(tmp_path / "a.png", icc_profile=profile)
-    seen = np.asarray(read(tmp_path / "a.png").image)
-    assert np.abs(seen - by_formula(linear_of(colors), icc.DISPLAY_P3)).max() <= TOLERANCE
-    assert wanted.shape == COLORS.shape
+    pixels = np.asarray(read(tmp_path / "a.png").image)
+    assert np.abs(pixels - by_formula(linear_of(colors), icc.DISPLAY_P3)).max() <= TOLERANCE
+    assert expected.shape == COLORS.shape
 
 
 INKS = [(0, 0, 0, 0), (255, 0, 0, 0), (0, 255, 0, 0), (255, 255, 255, 255)]
@@ -141,8 +141,8 @@ def test_inks_have_the_colors_that_their_profile_prints(tmp_path: Path, name: st
     for place, ink in enumerate(INKS):
         image.paste(ink, (16 * place, 0, 16 * place + 16, 16))
     image.save(tmp_path / name, icc_profile=icc.cmyk(lab), quality=100)
-    seen = np.asarray(read(tmp_path / name).image)[8, 8::16].astype(int)
-    assert np.abs(seen - PRINTED).max() <= 4  # a and b are whole numbers in the table
+    pixels = np.asarray(read(tmp_path / name).image)[8, 8::16].astype(int)
+    assert np.abs(pixels - PRINTED).max() <= 4  # a and b are whole numbers in the table
 
 
 def lab_of(color: np.ndarray) -> np.ndarray:

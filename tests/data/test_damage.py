@@ -113,7 +113,7 @@ def overwritten(content: bytes, rng: np.random.Generator) -> bytes:
     return content[:start] + rng.bytes(stop - start) + content[stop:]
 
 
-def lost(content: bytes, rng: np.random.Generator) -> bytes:
+def with_a_part_lost(content: bytes, rng: np.random.Generator) -> bytes:
     start, stop = a_part(content, rng)
     return content[:start] + content[stop:]
 
@@ -152,7 +152,7 @@ def interval_lost(content: bytes, rng: np.random.Generator) -> bytes:
 
 
 DAMAGE: list[Damage] = [
-    cut, cut_and_ended, zeroed, overwritten, lost, doubled, bit_flipped,
+    cut, cut_and_ended, zeroed, overwritten, with_a_part_lost, doubled, bit_flipped,
 ]  # fmt: skip
 OF_RESTARTS: list[Damage] = [restart_swapped, interval_lost]
 
@@ -199,7 +199,7 @@ def test_a_damaged_picture_is_listed_or_another_decoder_sees_no_damage(
 
 
 @pytest.mark.parametrize("name", JPEGS)
-@pytest.mark.parametrize("damage", [lost, doubled, overwritten, zeroed])
+@pytest.mark.parametrize("damage", [with_a_part_lost, doubled, overwritten, zeroed])
 def test_of_the_damaged_jpegs_few_go_unnoticed(name: str, damage: Damage, tmp_path: Path) -> None:
     """A decoder finds its way again behind the damage, and may find as many blocks as there are."""
     spoiled = [damage(JPEGS[name], np.random.default_rng(seed)) for seed in range(40)]

@@ -25,7 +25,7 @@ def ten_classes() -> DataSet:
 
 
 @pytest.mark.parametrize(
-    ("classes", "kept"),
+    ("classes", "names"),
     [
         ("all", "0123456789"),
         ([3, 5], "35"),
@@ -39,13 +39,13 @@ def ten_classes() -> DataSet:
     ],
 )
 def test_the_chosen_classes_are_kept_and_numbered_anew(
-    classes: str | int | list[str | int], kept: str
+    classes: str | int | list[str | int], names: str
 ) -> None:
     data = select_classes(ten_classes(), classes, HERE)
-    digits = [int(digit) for digit in kept]
+    digits = [int(digit) for digit in names]
     # Digit k has the images 2k (training) and 2k + 1 (test), whose pixel is their number.
     rows = [row for digit in digits for row in (2 * digit, 2 * digit + 1)]
-    assert data.class_names == tuple(kept)
+    assert data.class_names == tuple(names)
     assert data.images.flatten().tolist() == rows
     assert data.labels.tolist() == np.repeat(np.arange(len(digits)), 2).tolist()
     assert data.is_test.tolist() == [False, True] * len(digits)
@@ -62,14 +62,14 @@ def test_choosing_classes_leaves_the_order_of_the_images() -> None:
         data.is_test[order],
         data.sources[order],
     )
-    kept = select_classes(shuffled, "3-6", HERE)
+    selection = select_classes(shuffled, "3-6", HERE)
     expected = [image for image in order.tolist() if 6 <= image < 14]
-    assert kept.images.flatten().tolist() == expected
-    assert kept.labels.tolist() == [image // 2 - 3 for image in expected]
+    assert selection.images.flatten().tolist() == expected
+    assert selection.labels.tolist() == [image // 2 - 3 for image in expected]
 
 
 @pytest.mark.parametrize(
-    ("classes", "kept"),
+    ("classes", "expected"),
     [
         ("cat", ["cat"]),
         (["dog", "ant"], ["ant", "dog"]),
@@ -80,7 +80,7 @@ def test_choosing_classes_leaves_the_order_of_the_images() -> None:
     ],
 )
 def test_a_class_is_given_by_its_name_or_else_by_its_position(
-    classes: str | int | list[str | int], kept: list[str]
+    classes: str | int | list[str | int], expected: list[str]
 ) -> None:
     names = ("ant", "bee", "cat", "7", "dog")
     data = DataSet(
@@ -90,7 +90,7 @@ def test_a_class_is_given_by_its_name_or_else_by_its_position(
         is_test=np.zeros(5, bool),
         sources=np.array(list("abcde")),
     )
-    assert select_classes(data, classes, HERE).class_names == tuple(kept)
+    assert select_classes(data, classes, HERE).class_names == tuple(expected)
 
 
 ALL_NAMES = "0, 1, 2, 3, 4, 5, 6, 7, 8, 9"
@@ -153,15 +153,15 @@ def without_test(*counts: int) -> DataSet:
 
 
 @pytest.mark.parametrize(
-    ("fraction", "drawn"),
+    ("fraction", "test_counts"),
     # Of 40, 10 and 3 images; rounded, and at least one.
     [(0.2, [8, 2, 1]), (0.5, [20, 5, 2]), (0.01, [1, 1, 1])],
 )
 def test_the_same_fraction_of_every_class_becomes_the_test(
-    fraction: float, drawn: list[int]
+    fraction: float, test_counts: list[int]
 ) -> None:
     data = with_test_part(without_test(40, 10, 3), fraction=fraction, rng=np.random.default_rng(0))
-    assert np.bincount(data.labels[data.is_test]).tolist() == drawn
+    assert np.bincount(data.labels[data.is_test]).tolist() == test_counts
 
 
 def test_the_test_images_are_drawn_anew_by_another_seed_only() -> None:

@@ -96,7 +96,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self, *answers: Answer) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.answers = list(answers)
-        self.asked: list[str] = []
+        self.requests: list[str] = []
         self.closing = threading.Event()
 
     @property
@@ -119,7 +119,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         name = self.path.removeprefix("/")
-        self.server.asked.append(name)
+        self.server.requests.append(name)
         answers = self.server.answers
         answer = answers.pop(0) if len(answers) > 1 else answers[0]
         answer(self, ZIPPED[name])
@@ -188,7 +188,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def put(folder: Path, files: dict[str, bytes]) -> None:
+def write_files(folder: Path, files: dict[str, bytes]) -> None:
     folder.mkdir(parents=True)
     for name, content in files.items():
         (folder / name).write_bytes(content)
@@ -206,13 +206,13 @@ def refusal(sources: Sequence[Source], by_hand: Path, out: Path) -> str:
 
 
 def test_raw_files_put_there_by_hand_are_taken(by_hand: Path, out: Path) -> None:
-    put(by_hand, CONTENT)
+    write_files(by_hand, CONTENT)
     fetch(FILES, [], by_hand, out)
     assert contents(out) == CONTENT
 
 
 def test_zipped_files_put_there_by_hand_are_unzipped(by_hand: Path, out: Path) -> None:
-    put(by_hand, {IMAGES: CONTENT[IMAGES], f"{LABELS}.gz": ZIPPED[f"{LABELS}.gz"]})
+    write_files(by_hand, {IMAGES: CONTENT[IMAGES], f"{LABELS}.gz": ZIPPED[f"{LABELS}.gz"]})
     fetch(FILES, [], by_hand, out)
     assert contents(out) == CONTENT
 
@@ -220,10 +220,10 @@ def test_zipped_files_put_there_by_hand_are_unzipped(by_hand: Path, out: Path) -
 def test_files_put_there_by_hand_are_asked_before_any_mirror(
     by_hand: Path, out: Path, serve: Callable[..., Server]
 ) -> None:
-    put(by_hand, ZIPPED)
+    write_files(by_hand, ZIPPED)
     server = serve(whole)
     fetch(FILES, [Torchvision(mirrored(server))], by_hand, out)
-    assert server.asked == []
+    assert server.requests == []
 
 
 @pytest.mark.parametrize(
@@ -243,20 +243,20 @@ def test_files_put_there_by_hand_are_asked_before_any_mirror(
 def test_a_damaged_or_missing_file_by_hand_is_named_in_the_message(
     damaged: dict[str, bytes], reason: str, by_hand: Path, out: Path
 ) -> None:
-    put(by_hand, {IMAGES: CONTENT[IMAGES]} | damaged)
+    write_files(by_hand, {IMAGES: CONTENT[IMAGES]} | damaged)
     assert f"\n  {by_hand}: {reason}" in refusal([], by_hand, out)
 
 
 def test_a_damaged_file_by_hand_gives_way_to_a_mirror(
     by_hand: Path, out: Path, serve: Callable[..., Server]
 ) -> None:
-    put(by_hand, CONTENT | {LABELS: b"damaged"})
+    write_files(by_hand, CONTENT | {LABELS: b"damaged"})
     fetch(FILES, [Torchvision(mirrored(serve(whole)))], by_hand, out)
     assert contents(out) == CONTENT
 
 
 def test_a_gzip_bomb_is_refused_at_the_known_size(by_hand: Path, out: Path) -> None:
-    put(by_hand, {f"{IMAGES}.gz": gzip.compress(bytes(10**8)), LABELS: CONTENT[LABELS]})
+    write_files(by_hand, {f"{IMAGES}.gz": gzip.compress(bytes(10**8)), LABELS: CONTENT[LABELS]})
     assert f"\n  {by_hand}: {IMAGES}.gz: longer than 300 bytes\n" in refusal([], by_hand, out)
 
 
@@ -395,7 +395,7 @@ def test_a_member_longer_than_the_known_size_is_refused(
 def test_a_link_in_place_of_a_member_is_not_followed(
     tmp_path: Path, by_hand: Path, out: Path, client: Callable[[str, str], None]
 ) -> None:
-    put(tmp_path / "private", CONTENT)
+    write_files(tmp_path / "private", CONTENT)
     with tarfile.open(tmp_path / "tiny-1.0.0.tgz", "w:gz") as archive:
         link = tarfile.TarInfo(f"package/data/{IMAGES}")
         link.type, link.linkname = tarfile.SYMTYPE, str(tmp_path / "private" / IMAGES)
@@ -407,7 +407,7 @@ def test_a_link_in_place_of_a_member_is_not_followed(
 def test_files_of_a_debian_package_are_unzipped(
     tmp_path: Path, by_hand: Path, out: Path, client: Callable[[str, str], None]
 ) -> None:
-    put(tmp_path / "inside", ZIPPED)
+    write_files(tmp_path / "inside", ZIPPED)
     client("apt-get", FAKE_APT)
     client("dpkg-deb", FAKE_DPKG.format(contents=str(tmp_path / "inside")))
     fetch(FILES, [DEBIAN], by_hand, out)
@@ -418,7 +418,7 @@ def test_files_of_a_debian_package_are_unzipped(
 def test_root_updates_the_package_lists_when_the_package_is_not_known(
     tmp_path: Path, by_hand: Path, out: Path, client: Callable[[str, str], None]
 ) -> None:
-    put(tmp_path / "inside", ZIPPED)
+    write_files(tmp_path / "inside", ZIPPED)
     lists = tmp_path / "lists"
     unknown = f"""
 lists = pathlib.Path({str(lists)!r})
@@ -443,7 +443,7 @@ def test_a_client_that_is_not_installed_is_one_line_of_the_message(
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("complaint", "line"),
     [
         ("npm error code E404\nnpm error A complete log is in: x", "npm error code E404"),
         ("npm ERR! code E404\nnpm ERR! A complete log is in: x", "npm ERR! code E404"),
@@ -453,10 +453,10 @@ def test_a_client_that_is_not_installed_is_one_line_of_the_message(
     ],
 )
 def test_what_a_client_complains_about_is_one_line_of_the_message(
-    said: str, told: str, by_hand: Path, out: Path, client: Callable[[str, str], None]
+    complaint: str, line: str, by_hand: Path, out: Path, client: Callable[[str, str], None]
 ) -> None:
-    client("npm", f"sys.stderr.write({said!r}); sys.exit(7)")
-    assert f"\n  {NPM}: {told}\n" in refusal([NPM], by_hand, out)
+    client("npm", f"sys.stderr.write({complaint!r}); sys.exit(7)")
+    assert f"\n  {NPM}: {line}\n" in refusal([NPM], by_hand, out)
 
 
 def test_a_client_that_does_nothing_is_ended_after_the_time_limit(
@@ -494,7 +494,7 @@ class Broken:
 
 
 def test_an_interruption_leaves_the_old_folder_and_nothing_else(by_hand: Path, out: Path) -> None:
-    put(out, {IMAGES: b"the last good one"})
+    write_files(out, {IMAGES: b"the last good one"})
     source = Broken(KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
         fetch(FILES, [source], by_hand, out)
@@ -518,8 +518,8 @@ def test_the_message_has_one_line_for_each_source_in_order_and_ends_with_the_way
 
 
 def test_a_new_folder_replaces_the_old_one_as_a_whole(by_hand: Path, out: Path) -> None:
-    put(out, {IMAGES: b"old", "stray": b"old"})
-    put(by_hand, CONTENT)
+    write_files(out, {IMAGES: b"old", "stray": b"old"})
+    write_files(by_hand, CONTENT)
     fetch(FILES, [], by_hand, out)
     assert contents(out) == CONTENT
     assert list(out.parent.iterdir()) == [out]
@@ -561,16 +561,16 @@ def test_without_a_network_the_program_names_all_it_tried_and_keeps_the_old_fold
     name: str, theirs: type[MNIST], package: str, tmp_path: Path
 ) -> None:
     by_hand, out = tmp_path / "by-hand" / name, tmp_path / "raw" / name
-    put(by_hand, {"train-images-idx3-ubyte.gz": gzip.compress(b"other images")})
-    came, wanted = hashlib.sha256(b"other images").hexdigest(), known_files(name)[0].sha256
+    write_files(by_hand, {"train-images-idx3-ubyte.gz": gzip.compress(b"other images")})
+    came, expected = hashlib.sha256(b"other images").hexdigest(), known_files(name)[0].sha256
     refused = f"[Errno {errno.ECONNREFUSED}] {os.strerror(errno.ECONNREFUSED)}"
-    put(out, {"train-images-idx3-ubyte": b"the last good one"})
-    done = run_stage(by_hand, out, tmp_path / "no-programs")
-    first, *tried, last = done.stderr.splitlines()
-    assert done.returncode == 2
+    write_files(out, {"train-images-idx3-ubyte": b"the last good one"})
+    process = run_stage(by_hand, out, tmp_path / "no-programs")
+    first, *attempts, last = process.stderr.splitlines()
+    assert process.returncode == 2
     assert first == f"fetch: {out}: no source has the files; tried:"
-    assert tried == [
-        f"  {by_hand}: train-images-idx3-ubyte.gz: expected SHA-256 {wanted[:8]}..., "
+    assert attempts == [
+        f"  {by_hand}: train-images-idx3-ubyte.gz: expected SHA-256 {expected[:8]}..., "
         f"got {came[:8]}...",
         f"  torchvision's {theirs.__name__}: Error downloading train-images-idx3-ubyte.gz: "
         + " ".join(f"Tried {url}, got: <urlopen error {refused}>" for url in theirs.mirrors),
@@ -586,9 +586,9 @@ def test_without_a_network_the_program_names_all_it_tried_and_keeps_the_old_fold
 
 @pytest.mark.pipeline
 def test_an_unknown_name_is_one_line_with_the_known_names(tmp_path: Path) -> None:
-    done = run_stage(tmp_path / "by-hand", tmp_path / "raw" / "mnits", tmp_path)
-    assert done.returncode == 2
-    assert done.stderr == ("fetch: data set: expected fashion-mnist or mnist, got mnits\n")
+    process = run_stage(tmp_path / "by-hand", tmp_path / "raw" / "mnits", tmp_path)
+    assert process.returncode == 2
+    assert process.stderr == ("fetch: data set: expected fashion-mnist or mnist, got mnits\n")
     assert not (tmp_path / "raw").exists()
 
 

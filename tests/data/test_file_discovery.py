@@ -42,9 +42,9 @@ def test_files_come_in_the_order_of_their_sorted_paths(tmp_path: Path) -> None:
 def test_what_is_hidden_or_no_image_by_its_name_is_ignored(tmp_path: Path) -> None:
     write_images(tmp_path, "a.png", ".b.png", ".thumbs/c.png", "__MACOSX/d.png")
     (tmp_path / "notes.txt").write_text("")
-    found = below(tmp_path)
-    assert found.files == ["a.png"]
-    assert sorted(found.ignored) == [
+    incoming = below(tmp_path)
+    assert incoming.files == ["a.png"]
+    assert sorted(incoming.ignored) == [
         (".b.png", "a hidden file"),
         (".thumbs", "a hidden folder"),
         ("__MACOSX", "a hidden folder"),
@@ -67,8 +67,8 @@ def test_links_that_run_in_a_circle_are_followed_once(tmp_path: Path) -> None:
     (tmp_path / "in" / "up").symlink_to(tmp_path)
     (tmp_path / "z").symlink_to(tmp_path / "in")
     (tmp_path / "self.png").symlink_to(tmp_path / "self.png")
-    found = below(tmp_path)
-    assert found.files == ["in/a.png", "self.png"]
+    incoming = below(tmp_path)
+    assert incoming.files == ["in/a.png", "self.png"]
     assert DECODER.decode(tmp_path / "self.png") == "a link to nothing"
 
 
@@ -80,9 +80,9 @@ def test_a_folder_that_is_shut_is_listed_with_the_reason(tmp_path: Path) -> None
         "found = below(pathlib.Path(sys.argv[1])); print(found.files, found.shut)"
     )
     words = [*as_any_user(), sys.executable, "-c", program, str(tmp_path)]
-    shown = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    output = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     (tmp_path / "shut").chmod(0o700)
-    assert shown == "['a.png'] [('shut', 'Permission denied')]\n"
+    assert output == "['a.png'] [('shut', 'Permission denied')]\n"
 
 
 def test_a_folder_that_is_gone_meanwhile_is_listed_with_the_reason(tmp_path: Path) -> None:
@@ -96,8 +96,8 @@ def test_a_folder_without_an_image_says_what_else_is_in_it(tmp_path: Path) -> No
 
 
 def test_listed_paths_are_sorted_and_each_is_taken_once() -> None:
-    found = listed([b"b/x.png\n", b"a.dat\r\n", b"\n", b"b/x.png\n", b"caf\xe9.png"])
-    assert found.files == ["a.dat", "b/x.png", "caf\udce9.png"]
+    incoming = listed([b"b/x.png\n", b"a.dat\r\n", b"\n", b"b/x.png\n", b"caf\xe9.png"])
+    assert incoming.files == ["a.dat", "b/x.png", "caf\udce9.png"]
 
 
 def test_an_empty_list_is_a_mistake() -> None:
@@ -105,17 +105,17 @@ def test_an_empty_list_is_a_mistake() -> None:
         listed([b"\n"])
 
 
-def same(said: Picture | str, wanted: Picture | str) -> bool:
-    if isinstance(said, str) or isinstance(wanted, str):
-        return said == wanted
-    return said.frames == wanted.frames and np.array_equal(said.pixels, wanted.pixels)
+def same(answer: Picture | str, expected: Picture | str) -> bool:
+    if isinstance(answer, str) or isinstance(expected, str):
+        return answer == expected
+    return answer.frames == expected.frames and np.array_equal(answer.pixels, expected.pixels)
 
 
 def test_a_file_is_brought_to_the_form_of_the_model(tmp_path: Path) -> None:
     Image.new("RGB", (12, 8), (255, 0, 0)).save(tmp_path / "red.png")
-    said = DECODER.decode(tmp_path / "red.png")
+    answer = DECODER.decode(tmp_path / "red.png")
     # The luma of red: 0.299 x 255 = 76.2.
-    assert same(said, Picture(np.full((1, 4, 4), 76, np.uint8), frames=1))
+    assert same(answer, Picture(np.full((1, 4, 4), 76, np.uint8), frames=1))
 
 
 @pytest.mark.parametrize(
@@ -138,25 +138,25 @@ def test_batches_come_in_order_from_threads_and_from_processes(tmp_path: Path, n
     (tmp_path / "5.png").write_bytes(b"hello")
     batches = [[tmp_path / name for name in names[at : at + 4]] for at in range(0, n, 4)]
     came = list(decoded(batches, FORM, jobs=2))
-    assert [len(some) for some in came] == [len(batch) for batch in batches]
-    for path, said in zip(chain(*batches), chain(*came), strict=True):
-        assert same(said, DECODER.decode(path))
+    assert [len(answers) for answers in came] == [len(batch) for batch in batches]
+    for path, answer in zip(chain(*batches), chain(*came), strict=True):
+        assert same(answer, DECODER.decode(path))
 
 
 def test_only_so_many_are_asked_for_ahead(tmp_path: Path) -> None:
     """Memory holds the batches that are decoded; there may be any number of them."""
     large = FORM.model_copy(update={"height": 1024, "width": 1024})
     write_images(tmp_path, "a.png", grey=True)
-    asked = []
+    requests = []
 
     def batches() -> Iterator[list[Path]]:
         for i in range(80):
-            asked.append(i)
+            requests.append(i)
             yield [tmp_path / "a.png"]
 
     for row, _ in enumerate(decoded(batches(), large, jobs=2)):
-        assert len(asked) <= max(FEW + 1, row + 1 + AHEAD_BYTES // 1024**2)
-    assert asked == list(range(80))
+        assert len(requests) <= max(FEW + 1, row + 1 + AHEAD_BYTES // 1024**2)
+    assert requests == list(range(80))
 
 
 # --- decoders that end ---------------------------------------------------------------------------
@@ -190,9 +190,9 @@ def test_a_file_over_which_its_decoder_is_killed_is_named_and_all_others_are_rea
     names = ["KILLER.png" if i in (0, 37, 38, 99) else f"{i}.png" for i in range(100)]
     write_images(killers, *names, grey=True)
     paths = [killers / name for name in names]
-    for path, said in zip(paths, chain(*decoded([paths], FORM, jobs=2)), strict=True):
-        wanted = ENDED if path.name == "KILLER.png" else DECODER.decode(path)
-        assert same(said, wanted)
+    for path, answer in zip(paths, chain(*decoded([paths], FORM, jobs=2)), strict=True):
+        expected = ENDED if path.name == "KILLER.png" else DECODER.decode(path)
+        assert same(answer, expected)
 
 
 @pytest.mark.robustness
@@ -207,7 +207,7 @@ def test_decoders_that_somebody_kills_cost_no_file(tmp_path: Path, seconds: floa
         with suppress(psutil.NoSuchProcess):  # the pool ends the others itself
             process.kill()
     came += chain(*images)
-    assert [type(said) for said in came] == [Picture] * 240
+    assert [type(answer) for answer in came] == [Picture] * 240
 
 
 @pytest.fixture
@@ -227,7 +227,7 @@ def test_where_no_decoder_can_start_files_are_decoded_all_the_same(
     spawn.set_executable(program)
     (came,) = decoded([[tmp_path / "a.png"] * 40], FORM, jobs=2)
     assert len(came) == 40
-    assert all(same(said, DECODER.decode(tmp_path / "a.png")) for said in came)
+    assert all(same(answer, DECODER.decode(tmp_path / "a.png")) for answer in came)
 
 
 def test_a_script_that_decodes_is_not_run_again_by_the_decoders(tmp_path: Path) -> None:
@@ -240,11 +240,11 @@ def test_a_script_that_decodes_is_not_run_again_by_the_decoders(tmp_path: Path) 
         "from tests.data.test_file_discovery import FORM\n"
         "print('runs', *map(len, decoded([[Path('a.png')] * 40], FORM, jobs=2)))\n"
     )
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "script.py"], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert (done.returncode, done.stdout, done.stderr) == (0, "runs 40\n", "")
+    assert (process.returncode, process.stdout, process.stderr) == (0, "runs 40\n", "")
 
 
 @pytest.mark.parametrize("files", [0, 40])

@@ -23,9 +23,9 @@ OPTIONS = ImagesSection(
 
 
 def sets(
-    folder: Path, form: Form = GREY, *, count: int = 0, **own: object
+    folder: Path, form: Form = GREY, *, count: int = 0, **changes: object
 ) -> dict[str, np.ndarray]:
-    options = {"known": set[str](), "most": 100, "seed": 0} | own
+    options = {"known": set[str](), "most": 100, "seed": 0} | changes
     return dict(further_sets(folder, form, letter_count=count, options=OPTIONS, **options))  # type: ignore[arg-type]
 
 
@@ -45,10 +45,10 @@ def noise(n: int, seed: int = 0) -> np.ndarray:
 
 
 def test_the_same_seed_draws_the_same_bytes_on_every_machine() -> None:
-    drawn = letters(200, 28, np.random.default_rng(0))
-    digest = hashlib.sha256(drawn.tobytes()).hexdigest()
+    images = letters(200, 28, np.random.default_rng(0))
+    digest = hashlib.sha256(images.tobytes()).hexdigest()
     assert digest == "ee955f09bf846330bf6ee4c784709b970e0d977beb9c85e4a974aee677db2d8a"
-    assert len(np.unique(hashes(drawn))) == len(drawn)
+    assert len(np.unique(hashes(images))) == len(images)
 
 
 def test_no_letter_is_one_that_looks_like_a_digit() -> None:
@@ -58,24 +58,24 @@ def test_no_letter_is_one_that_looks_like_a_digit() -> None:
 
 @pytest.mark.parametrize("side", [28, 64])
 def test_a_letter_is_white_on_black_in_the_middle_of_its_image(side: int) -> None:
-    drawn = letters(100, side, np.random.default_rng(1)).astype(float)
-    ink = drawn > 127
+    images = letters(100, side, np.random.default_rng(1)).astype(float)
+    ink = images > 127
     assert (ink.any(axis=(1, 2))).all()
     assert 0.03 < ink.mean() < 0.3
     places = np.arange(side) + 0.5
-    mass = drawn.sum(axis=(1, 2))
+    mass = images.sum(axis=(1, 2))
     for axis in (1, 2):
-        center = (drawn.sum(axis=3 - axis) * places).sum(axis=1) / mass
+        center = (images.sum(axis=3 - axis) * places).sum(axis=1) / mass
         assert np.abs(center - side / 2).max() <= 0.75
     high, wide = (ink.any(axis=axis).sum(axis=1) for axis in (2, 1))
     assert np.maximum(high, wide).max() <= round(20 / 28 * side)
 
 
 def test_letters_have_the_form_of_the_normal_images(tmp_path: Path) -> None:
-    found = sets(tmp_path, Form(40, 32, "rgb"), count=3)["further/letters"]
-    assert found.shape == (3, 3, 40, 32)
-    assert (found[:, 0] == found[:, 2]).all()
-    assert not found[:, :, :4].any()
+    images = sets(tmp_path, Form(40, 32, "rgb"), count=3)["further/letters"]
+    assert images.shape == (3, 3, 40, 32)
+    assert (images[:, 0] == images[:, 2]).all()
+    assert not images[:, :, :4].any()
 
 
 # --- sets of a person's own -----------------------------------------------------------------------
@@ -86,10 +86,12 @@ def test_of_idx_files_the_test_part_is_taken_and_emnist_is_turned_back(tmp_path:
     tests = write_idx(tmp_path / "kmnist" / "t10k-images-idx3-ubyte.gz", noise(2, seed=1))
     name = "emnist-letters-test-images-idx3-ubyte.gz"
     turned = write_idx(tmp_path / "letters-by-hand" / name, noise(2, seed=2))
-    found = sets(tmp_path)
-    assert list(found) == ["further/kmnist", "further/letters-by-hand"]
-    np.testing.assert_array_equal(found["further/kmnist"][:, 0], tests)
-    np.testing.assert_array_equal(found["further/letters-by-hand"][:, 0], turned.transpose(0, 2, 1))
+    further = sets(tmp_path)
+    assert list(further) == ["further/kmnist", "further/letters-by-hand"]
+    np.testing.assert_array_equal(further["further/kmnist"][:, 0], tests)
+    np.testing.assert_array_equal(
+        further["further/letters-by-hand"][:, 0], turned.transpose(0, 2, 1)
+    )
 
 
 def test_photos_become_grey_and_as_large_as_the_digits(tmp_path: Path) -> None:
@@ -97,16 +99,16 @@ def test_photos_become_grey_and_as_large_as_the_digits(tmp_path: Path) -> None:
         (tmp_path / "photos" / "beach").mkdir(parents=True, exist_ok=True)
         image = Image.new("RGB", size, (200, 100 + row, 0))
         image.save(tmp_path / "photos" / "beach" / f"{row}.png")
-    found = sets(tmp_path)["further/photos"]
-    assert found.shape == (2, 1, 28, 28)
-    assert found[:, 0, 0, 0].tolist() == [118, 119]  # 0.299 x 200 + 0.587 x 100, and 101
+    images = sets(tmp_path)["further/photos"]
+    assert images.shape == (2, 1, 28, 28)
+    assert images[:, 0, 0, 0].tolist() == [118, 119]  # 0.299 x 200 + 0.587 x 100, and 101
 
 
 def test_images_that_have_a_part_and_repeats_are_left_out(tmp_path: Path) -> None:
     images = noise(4)
     write_idx(tmp_path / "a" / "t10k-images-idx3-ubyte", images[[0, 1, 1, 2, 3]])
-    found = sets(tmp_path, known=set(hashes(images[[0]])))["further/a"]
-    np.testing.assert_array_equal(found[:, 0], images[1:])
+    kept_images = sets(tmp_path, known=set(hashes(images[[0]])))["further/a"]
+    np.testing.assert_array_equal(kept_images[:, 0], images[1:])
 
 
 def test_another_set_changes_none(tmp_path: Path) -> None:
@@ -119,10 +121,10 @@ def test_another_set_changes_none(tmp_path: Path) -> None:
         np.testing.assert_array_equal(after[name], images)
 
 
-@pytest.mark.parametrize("taken", ["letters", "blurred", "anomaly", "unseen"])
-def test_the_name_of_another_set_is_refused(tmp_path: Path, taken: str) -> None:
-    (tmp_path / taken).mkdir()
-    with pytest.raises(InputError, match=f"{taken}: expected another name: there is a set"):
+@pytest.mark.parametrize("name", ["letters", "blurred", "anomaly", "unseen"])
+def test_the_name_of_another_set_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    with pytest.raises(InputError, match=f"{name}: expected another name: there is a set"):
         sets(tmp_path)
 
 

@@ -52,10 +52,10 @@ def test_a_turned_photo_is_turned_once_though_its_box_and_its_exif_both_say_so(
     content = save(tmp_path / "a.heic", large, exif=exif.tobytes()).read_bytes()
     assert (b"irot" in content or b"imir" in content) == (orientation > 1)
     assert b"Exif" in content
-    seen = read(tmp_path / "a.heic")
-    assert seen.size == ((128, 64) if orientation < 5 else (64, 128))
+    picture = read(tmp_path / "a.heic")
+    assert picture.size == ((128, 64) if orientation < 5 else (64, 128))
     high, wide = (32, 64) if orientation < 5 else (64, 32)
-    corners = np.asarray(seen.convert("L"))[high // 2 :: high, wide // 2 :: wide].astype(int)
+    corners = np.asarray(picture.convert("L"))[high // 2 :: high, wide // 2 :: wide].astype(int)
     assert np.abs(corners - np.array(UPRIGHT[orientation])).max() <= 6
 
 

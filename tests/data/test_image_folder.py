@@ -12,10 +12,10 @@ from belong.runtime.errors import InputError
 from tests.photo_folders import write_images
 
 
-def listed(found: ImageFiles) -> list[tuple[str, str, bool]]:
+def listed(listing: ImageFiles) -> list[tuple[str, str, bool]]:
     """Return file, class, is_test of each."""
-    rows = zip(found.files, found.labels.tolist(), found.is_test.tolist(), strict=True)
-    return [(str(file), found.class_names[label], is_test) for file, label, is_test in rows]
+    rows = zip(listing.files, listing.labels.tolist(), listing.is_test.tolist(), strict=True)
+    return [(str(file), listing.class_names[label], is_test) for file, label, is_test in rows]
 
 
 def touched(folder: Path, *names: str) -> Path:
@@ -71,8 +71,8 @@ def test_a_class_may_be_called_train_beside_other_classes(tmp_path: Path) -> Non
 
 def test_images_without_class_folders_are_one_class_named_after_the_folder(tmp_path: Path) -> None:
     touched(tmp_path / "odd ones", "b.jpg", "a.jpg")
-    found = list_images(tmp_path / "odd ones")
-    assert listed(found) == [("a.jpg", "odd ones", False), ("b.jpg", "odd ones", False)]
+    listing = list_images(tmp_path / "odd ones")
+    assert listed(listing) == [("a.jpg", "odd ones", False), ("b.jpg", "odd ones", False)]
 
 
 def test_the_folder_here_gives_its_name_too(
@@ -96,9 +96,9 @@ def test_hidden_and_foreign_files_are_listed_and_never_classes(tmp_path: Path) -
         tmp_path, ".git/HEAD", "__MACOSX/cat/._1.jpg", ".DS_Store", "README.txt", "labels.csv",
         "cat/1.jpg", "cat/Thumbs.db", "cat/._1.jpg", "cat/@eaDir/1.jpg", "dog/2.jpg",
     )  # fmt: skip
-    found = list_images(tmp_path)
-    assert [str(file) for file in found.files] == ["cat/1.jpg", "dog/2.jpg"]
-    assert {(str(path), reason) for path, reason in found.ignored} == {
+    listing = list_images(tmp_path)
+    assert [str(file) for file in listing.files] == ["cat/1.jpg", "dog/2.jpg"]
+    assert {(str(path), reason) for path, reason in listing.ignored} == {
         (".git", "a hidden folder"),
         ("__MACOSX", "a hidden folder"),
         (".DS_Store", "a hidden file"),
@@ -114,10 +114,10 @@ def test_hidden_and_foreign_files_are_listed_and_never_classes(tmp_path: Path) -
 def test_links_that_run_in_circles_end(tmp_path: Path, target: str) -> None:
     touched(tmp_path, "cat/1.jpg", "cat/sub/2.jpg", "dog/3.jpg")
     (tmp_path / "cat" / "sub" / "again").symlink_to(tmp_path / target)
-    found = list_images(tmp_path)
-    assert [str(file) for file in found.files] == ["cat/1.jpg", "cat/sub/2.jpg", "dog/3.jpg"]
+    listing = list_images(tmp_path)
+    assert [str(file) for file in listing.files] == ["cat/1.jpg", "cat/sub/2.jpg", "dog/3.jpg"]
     reason = "a link to a folder that is read already"
-    assert found.ignored == [(Path("cat/sub/again"), reason)]
+    assert listing.ignored == [(Path("cat/sub/again"), reason)]
 
 
 def test_a_class_folder_may_be_a_link_to_elsewhere_but_not_to_the_data_set(tmp_path: Path) -> None:
@@ -125,18 +125,18 @@ def test_a_class_folder_may_be_a_link_to_elsewhere_but_not_to_the_data_set(tmp_p
     touched(tmp_path / "ours", "dog/2.jpg")
     (tmp_path / "ours" / "cat").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "ours" / "self").symlink_to(tmp_path / "ours")
-    found = list_images(tmp_path / "ours")
-    assert listed(found) == [("cat/1.jpg", "cat", False), ("dog/2.jpg", "dog", False)]
-    assert found.ignored == [(Path("self"), "a link to a folder above it")]
+    listing = list_images(tmp_path / "ours")
+    assert listed(listing) == [("cat/1.jpg", "cat", False), ("dog/2.jpg", "dog", False)]
+    assert listing.ignored == [(Path("self"), "a link to a folder above it")]
 
 
 @pytest.mark.parametrize("target", ["..", "/"])
 def test_a_link_to_a_folder_above_is_no_class(target: str, tmp_path: Path) -> None:
     touched(tmp_path / "ours", "dog/1.jpg", "cat/2.jpg")
     (tmp_path / "ours" / "all").symlink_to(target)
-    found = list_images(tmp_path / "ours")
-    assert found.class_names == ("cat", "dog")
-    assert found.ignored == [(Path("all"), "a link to a folder above it")]
+    listing = list_images(tmp_path / "ours")
+    assert listing.class_names == ("cat", "dog")
+    assert listing.ignored == [(Path("all"), "a link to a folder above it")]
 
 
 def test_a_link_from_a_class_to_a_folder_outside_is_not_followed_but_one_to_an_image_is(
@@ -149,10 +149,10 @@ def test_a_link_from_a_class_to_a_folder_outside_is_not_followed_but_one_to_an_i
     (tmp_path / "ours" / "cat" / "all").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "ours" / "cat" / "4.jpg").symlink_to(tmp_path / "elsewhere" / "deep" / "1.jpg")
     (tmp_path / "ours" / "cat" / "dogs").symlink_to(tmp_path / "ours" / "dog")
-    found = list_images(tmp_path / "ours")
+    listing = list_images(tmp_path / "ours")
     files = ["cat/3.jpg", "cat/4.jpg", "cat/dogs/2.jpg", "dog/2.jpg"]
-    assert [str(file) for file in found.files] == files
-    assert [str(path) for path, reason in found.ignored if "outside" in reason] == [
+    assert [str(file) for file in listing.files] == files
+    assert [str(path) for path, reason in listing.ignored if "outside" in reason] == [
         "cat/all", "cat/more"
     ]  # fmt: skip
 
@@ -164,9 +164,9 @@ def test_a_name_that_is_not_utf8_is_found_and_its_class_is_printable(tmp_path: P
     except OSError:
         pytest.skip("this file system takes UTF-8 names only")
     touched(tmp_path, "bar/2.jpg")
-    found = list_images(tmp_path)
-    assert found.class_names == ("bar", r"caf\xe9")
-    assert (tmp_path / found.files[1]).exists()
+    listing = list_images(tmp_path)
+    assert listing.class_names == ("bar", r"caf\xe9")
+    assert (tmp_path / listing.files[1]).exists()
 
 
 REFUSED: dict[str, tuple[list[str], str]] = {
@@ -204,8 +204,8 @@ def test_a_folder_that_is_no_data_set_is_refused_in_one_line(tmp_path: Path, cas
             touched(tmp_path, name)
     if len([*tmp_path.iterdir()]) < len({name.split("/")[0] for name in names}):
         pytest.skip("this file system takes the two names for one")
-    wanted = re.escape(message.replace("F", str(tmp_path), 1))
-    with pytest.raises(InputError, match=f"^{wanted}[^\n]*$"):
+    pattern = re.escape(message.replace("F", str(tmp_path), 1))
+    with pytest.raises(InputError, match=f"^{pattern}[^\n]*$"):
         list_images(tmp_path)
 
 

@@ -193,10 +193,10 @@ def test_a_training_reads_images_by_content_and_passes_drawings_over(tmp_path: P
         (tmp_path / name).write_bytes(content(kind))
     (tmp_path / "ant/plan.svg").write_bytes(OTHERS["svg"])
     (tmp_path / "ant/notes").write_bytes(b"three ants")
-    found = list_images(tmp_path)
-    assert [str(file) for file in found.files] == ["ant/1", "ant/2.bin", "bee/3.jpg"]
+    listing = list_images(tmp_path)
+    assert [str(file) for file in listing.files] == ["ant/1", "ant/2.bin", "bee/3.jpg"]
     reason = "not an image, by its name and content"
-    assert found.ignored == [(Path("ant/notes"), reason), (Path("ant/plan.svg"), reason)]
+    assert listing.ignored == [(Path("ant/notes"), reason), (Path("ant/plan.svg"), reason)]
 
 
 def test_a_pipe_without_the_name_of_an_image_is_not_opened(tmp_path: Path) -> None:

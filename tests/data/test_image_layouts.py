@@ -28,7 +28,7 @@ ALPHA = RNG.integers(0, 256, (HEIGHT, WIDTH, 1), dtype=np.uint8)
 SMOOTH = np.moveaxis(np.mgrid[:HEIGHT, :WIDTH], 0, -1)[..., [0, 1, 1]].astype(np.uint8) * 5
 
 
-def seen(path: Path) -> np.ndarray:
+def pixels_of(path: Path) -> np.ndarray:
     """Return the pixels that are read, (h, w) or (h, w, 3), as numbers that may be subtracted."""
     image = read_image(path, needed_px=999, max_pixels=99_999, background=BACKGROUND)
     return np.asarray(image).astype(int)
@@ -39,12 +39,12 @@ def over_background(color: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     return np.asarray(color * share + np.array(BACKGROUND) * (1 - share))
 
 
-def assert_same(path: Path, wanted: np.ndarray, layout: object, *, off: float = 1) -> None:
-    got = seen(path)
-    if got.ndim != wanted.ndim:  # grey, or color with three equal channels
-        got, wanted = np.atleast_3d(got), np.atleast_3d(wanted)
-    assert got.shape[:2] == wanted.shape[:2], layout
-    assert np.abs(got - wanted).max() <= off, layout
+def assert_same(path: Path, expected: np.ndarray, layout: object, *, off: float = 1) -> None:
+    actual = pixels_of(path)
+    if actual.ndim != expected.ndim:  # grey, or color with three equal channels
+        actual, expected = np.atleast_3d(actual), np.atleast_3d(expected)
+    assert actual.shape[:2] == expected.shape[:2], layout
+    assert np.abs(actual - expected).max() <= off, layout
 
 
 # --- TIFF ----------------------------------------------------------------------------------------
@@ -104,9 +104,9 @@ def test_a_tiff_that_is_compressed_as_another_format_is_the_picture(
 
 @pytest.mark.parametrize("photometric", ["minisblack", "rgb", "ycbcr"])
 def test_a_tiff_of_jpegs_is_nearly_the_picture(tmp_path: Path, photometric: str) -> None:
-    picture = wanted = SMOOTH[..., 0] if photometric == "minisblack" else SMOOTH
+    picture = expected = SMOOTH[..., 0] if photometric == "minisblack" else SMOOTH
     if photometric == "ycbcr":  # the writer takes samples that are so already
-        wanted = np.asarray(Image.fromarray(picture, "YCbCr").convert("RGB"))
+        expected = np.asarray(Image.fromarray(picture, "YCbCr").convert("RGB"))
     samplings = [(1, 1), (2, 1), (2, 2)] if photometric == "ycbcr" else [None]
     places: list[dict[str, Any]] = [{}, {"rowsperstrip": 16}, {"tile": (16, 16)}]
     for place, sampling in product(places, samplings):
@@ -115,7 +115,7 @@ def test_a_tiff_of_jpegs_is_nearly_the_picture(tmp_path: Path, photometric: str)
             tmp_path / "a.tif", picture, photometric=photometric, compression="jpeg",
             compressionargs={"level": 100}, **place, **more,
         )  # fmt: skip
-        assert np.abs(seen(tmp_path / "a.tif") - wanted).mean() < 8, (place, sampling)
+        assert np.abs(pixels_of(tmp_path / "a.tif") - expected).mean() < 8, (place, sampling)
 
 
 def test_a_jpeg_in_a_tiff_that_lost_a_part_is_refused(tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_a_jpeg_in_a_tiff_that_lost_a_part_is_refused(tmp_path: Path) -> None:
     content[at + length // 2 : at + length - 2] = bytes(length - 2 - length // 2)
     path.write_bytes(content)
     with pytest.raises(UnreadableError, match=r"^damaged: (Corrupt|Premature)"):
-        seen(path)
+        pixels_of(path)
 
 
 def packed(values: np.ndarray, bits: int) -> bytes:
@@ -140,9 +140,9 @@ def packed(values: np.ndarray, bits: int) -> bytes:
 
 def plain_tiff(width: int, height: int, data: bytes, **tags: Any) -> bytes:
     """Write a TIFF of one strip, not compressed, with tags by their numbers (as `t258=8`)."""
-    wanted = {256: width, 257: height, 259: 1, 273: 0, 277: 1, 278: height, 279: len(data)}
-    wanted |= {int(name[1:]): value for name, value in tags.items()}
-    values = {tag: [one] if isinstance(one, int) else list(one) for tag, one in wanted.items()}
+    entries = {256: width, 257: height, 259: 1, 273: 0, 277: 1, 278: height, 279: len(data)}
+    entries |= {int(name[1:]): value for name, value in tags.items()}
+    values = {tag: [one] if isinstance(one, int) else list(one) for tag, one in entries.items()}
     end = 8 + 2 + 12 * len(values) + 4
     rest, body = b"", b""
     for tag, several in sorted(values.items()):
@@ -168,7 +168,7 @@ def test_grey_of_every_depth_is_the_picture_or_refused(tmp_path: Path, bits: int
         (tmp_path / "a.tif").write_bytes(content)
         if bits in (24, 32):
             with pytest.raises(UnreadableError, match=r"grey (from|of 32 bits)|of 24 bits"):
-                seen(tmp_path / "a.tif")
+                pixels_of(tmp_path / "a.tif")
         else:
             assert_same(tmp_path / "a.tif", picture * 255 / top, (bits, photometric))
 
@@ -185,7 +185,7 @@ def test_a_predictor_that_only_some_programs_apply_is_refused(
     )
     (tmp_path / "a.tif").write_bytes(content)
     with pytest.raises(UnreadableError, match=rf"^a TIFF of {bits} bits .* with a predictor"):
-        seen(tmp_path / "a.tif")
+        pixels_of(tmp_path / "a.tif")
 
 
 @pytest.mark.parametrize("bits", [2, 4, 8, 10, 12, 14, 16])
@@ -229,12 +229,12 @@ def test_every_kind_of_tiff_is_turned_upright(
         (inks, on_paper, {"photometric": "separated"}),
         (GREY > 99, 255 * (GREY > 99), {"photometric": "minisblack"}),
     ]
-    for stored, wanted, options in cases:
+    for stored, expected, options in cases:
         tifffile.imwrite(
             tmp_path / "a.tif", stored, compression=compression, rowsperstrip=7,
             extratags=[(274, "H", 1, orientation, True)], **options,
         )  # fmt: skip
-        assert_same(tmp_path / "a.tif", turn[orientation](wanted), (options, stored.dtype), off=0)
+        assert_same(tmp_path / "a.tif", turn[orientation](expected), (options, stored.dtype), off=0)
 
 
 def test_the_extra_samples_of_a_tiff_are_transparency_only_where_they_say_so(
@@ -244,14 +244,14 @@ def test_the_extra_samples_of_a_tiff_are_transparency_only_where_they_say_so(
     whole = np.concatenate([COLOR, ALPHA], axis=-1)
     premultiplied = np.concatenate([(COLOR * (ALPHA / 255)).round().astype(np.uint8), ALPHA], -1)
     for place, factor in product(PLACES, (1, 257)):
-        for stored, extra, wanted, off in (
+        for stored, extra, expected, off in (
             (whole, "unassalpha", mixed, 2),
             (premultiplied, "assocalpha", mixed, 3),
             (whole, "unspecified", COLOR, 0),
         ):
             data = stored.astype(np.uint8 if factor == 1 else np.uint16) * factor
             tifffile.imwrite(path, data, photometric="rgb", extrasamples=[extra], **place)
-            assert_same(path, wanted, (place, factor, extra), off=off)
+            assert_same(path, expected, (place, factor, extra), off=off)
         grey = np.concatenate([GREY[..., None], ALPHA], axis=-1).astype(np.uint8)
         tifffile.imwrite(path, grey, photometric="minisblack", extrasamples=["unassalpha"], **place)
         assert_same(path, over_background(GREY[..., None], ALPHA), place, off=2)
@@ -267,7 +267,7 @@ def test_numbers_whose_white_is_not_known_are_refused(
     stored = (COLOR if photometric == "rgb" else GREY).astype(kind)
     tifffile.imwrite(tmp_path / "a.tif", stored, photometric=photometric)
     with pytest.raises(UnreadableError, match=r"not known|bits for each sample"):
-        seen(tmp_path / "a.tif")
+        pixels_of(tmp_path / "a.tif")
 
 
 @pytest.mark.parametrize(
@@ -287,7 +287,7 @@ def test_a_tiff_of_a_meaning_that_is_not_known_is_refused(
     is_single = options["photometric"] == "cfa"
     tifffile.imwrite(tmp_path / "a.tif", GREY if is_single else COLOR, **options)
     with pytest.raises(UnreadableError, match=reason):
-        seen(tmp_path / "a.tif")
+        pixels_of(tmp_path / "a.tif")
 
 
 def test_the_small_picture_that_a_raw_photo_shows_first_is_not_taken_for_it(
@@ -297,7 +297,7 @@ def test_the_small_picture_that_a_raw_photo_shows_first_is_not_taken_for_it(
         tiff.write(COLOR[:8, :8], photometric="rgb", subifds=1, subfiletype=1)
         tiff.write(RNG.integers(0, 9999, (64, 64), dtype=np.uint16), photometric="cfa")
     with pytest.raises(UnreadableError, match="a raw photo of a camera"):
-        seen(tmp_path / "a.tif")
+        pixels_of(tmp_path / "a.tif")
 
 
 def test_smaller_copies_of_a_picture_do_not_make_it_a_raw_photo(tmp_path: Path) -> None:
@@ -327,7 +327,7 @@ def test_a_tiff_of_which_a_strip_is_missing_is_refused(tmp_path: Path, compressi
             continue  # how long it is, is known
         (tmp_path / "b.tif").write_bytes(spoiled)
         with pytest.raises(UnreadableError):
-            seen(tmp_path / "b.tif")
+            pixels_of(tmp_path / "b.tif")
 
 
 MODES = ["1", "L", "LA", "P", "PA", "I;16", "RGB", "RGBA", "CMYK", "YCbCr", "LAB"]
@@ -347,16 +347,19 @@ def test_what_pillow_writes_as_tiff_is_the_picture_that_it_was(
     else:
         image = image.convert(mode)
     image.save(tmp_path / "a.tif", compression=compression)
-    wanted = image if mode != "I;16" else image.point(lambda value: value / 257).convert("L")
+    expected = image if mode != "I;16" else image.point(lambda value: value / 257).convert("L")
     if image.has_transparency_data:
         below = Image.new("RGBA", image.size, BACKGROUND)
         below.alpha_composite(image.convert("RGBA"))
-        wanted = below.convert("RGB")
+        expected = below.convert("RGB")
     elif mode not in ("1", "L", "I;16"):
-        wanted = image.convert("RGB")
+        expected = image.convert("RGB")
     off = 2 if mode == "YCbCr" else 0  # libtiff converts it by a formula of its own
-    got = seen(tmp_path / "a.tif")
-    assert np.abs(got - np.asarray(wanted.convert("L" if got.ndim == 2 else "RGB"))).max() <= off
+    actual = pixels_of(tmp_path / "a.tif")
+    assert (
+        np.abs(actual - np.asarray(expected.convert("L" if actual.ndim == 2 else "RGB"))).max()
+        <= off
+    )
 
 
 # --- PNG -----------------------------------------------------------------------------------------
@@ -478,12 +481,12 @@ def test_a_jpeg_has_the_pixels_that_pillow_decodes(
         image = Image.fromarray(noise[..., 0] if bands == 1 else noise, mode)
         path = tmp_path / "a.jpg"
         image.save(path, quality=90, subsampling=subsampling, progressive=progressive)
-        got = read_image(path, needed_px=needed_px, max_pixels=10**6, background=BACKGROUND)
+        actual = read_image(path, needed_px=needed_px, max_pixels=10**6, background=BACKGROUND)
         with Image.open(path) as plain:
             plain.draft(None, (2 * needed_px, 2 * needed_px))
-            wanted = plain.convert("L" if mode == "L" else "RGB")
-        assert got.size == wanted.size
-        np.testing.assert_array_equal(np.asarray(got), np.asarray(wanted))
+            expected = plain.convert("L" if mode == "L" else "RGB")
+        assert actual.size == expected.size
+        np.testing.assert_array_equal(np.asarray(actual), np.asarray(expected))
 
 
 def test_the_writer_of_png_in_this_file_writes_what_libpng_reads() -> None:

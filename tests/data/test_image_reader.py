@@ -143,8 +143,8 @@ def test_cmyk_is_ink_on_white_paper(tmp_path: Path, form: str) -> None:
     for place, ink in enumerate(inks):
         image.paste(ink, (8 * place, 0, 8 * place + 8, 8))
     image.save(path, quality=100)
-    seen = np.asarray(read(path))[4, 4::8].astype(int)
-    assert np.abs(seen - [[255, 255, 255], [0, 255, 255], [0, 0, 0]]).max() <= 2
+    pixels = np.asarray(read(path))[4, 4::8].astype(int)
+    assert np.abs(pixels - [[255, 255, 255], [0, 255, 255], [0, 0, 0]]).max() <= 2
 
 
 def test_ycck_as_photoshop_writes_it_gives_the_color_that_was_meant(tmp_path: Path) -> None:
@@ -214,8 +214,8 @@ def test_an_image_is_turned_as_its_camera_was_held(
     exif[0x0112] = orientation
     large = Image.fromarray(CORNERS.repeat(16, axis=0).repeat(16, axis=1))
     large.save(tmp_path / name, exif=exif, quality=100)
-    seen = np.asarray(read(tmp_path / name).convert("L"))[8::16, 8::16].astype(int)
-    assert np.abs(seen - np.array(UPRIGHT[orientation])).max() <= 3
+    pixels = np.asarray(read(tmp_path / name).convert("L"))[8::16, 8::16].astype(int)
+    assert np.abs(pixels - np.array(UPRIGHT[orientation])).max() <= 3
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
@@ -450,8 +450,8 @@ def test_a_grey_tiff_that_is_not_compressed_is_turned_and_not_sheared(
     rows = [row.tobytes() for row in stored]
     (tmp_path / "a.tif").write_bytes(tiff(16, rows, bits=8, turned=orientation))
     high, wide = (5, 8) if orientation < 5 else (8, 5)
-    wanted = np.array(UPRIGHT[orientation], np.uint8).repeat(high, axis=0).repeat(wide, axis=1)
-    np.testing.assert_array_equal(np.asarray(read(tmp_path / "a.tif")), wanted)
+    expected = np.array(UPRIGHT[orientation], np.uint8).repeat(high, axis=0).repeat(wide, axis=1)
+    np.testing.assert_array_equal(np.asarray(read(tmp_path / "a.tif")), expected)
 
 
 # --- JPEGs that lost a part inside ---------------------------------------------------------------

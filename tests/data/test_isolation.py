@@ -124,8 +124,8 @@ def test_ctrl_c_leaves_the_first_process_of_a_program_alive_and_silent() -> None
         "os.killpg(0, signal.SIGINT)\n"
         "print(list(each_item(own_pid, [0], jobs=1, count=1)) == before)\n"
     )
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False,
         start_new_session=True,
     )  # fmt: skip
-    assert (done.stdout, done.stderr, done.returncode) == ("True\n", "", 0)
+    assert (process.stdout, process.stderr, process.returncode) == ("True\n", "", 0)

@@ -46,8 +46,8 @@ def test_a_smaller_image_is_the_mean_of_its_pixels_and_not_a_choice_of_them() ->
 def test_color_becomes_grey_by_its_luma() -> None:
     image = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255]]], np.uint8)
     # 0.299, 0.587 and 0.114 of 255.
-    made = formed(Image.fromarray(image), Form(1, 3, "grey"))
-    assert made.tolist() == [[[76, 150, 29]]]
+    pixels = formed(Image.fromarray(image), Form(1, 3, "grey"))
+    assert pixels.tolist() == [[[76, 150, 29]]]
 
 
 def test_grey_becomes_three_equal_channels() -> None:
@@ -81,9 +81,9 @@ def test_grey_saved_as_color_counts_as_grey(tmp_path: Path) -> None:
 
 
 def test_idx_images_stay_as_they_are(tmp_path: Path) -> None:
-    found = look(write_folder(tmp_path, train_labels=[0, 1], test_labels=[1]))
-    made = pack(found, RGB, background=(0, 0, 0), max_pixels=1)
-    assert made.data is found
+    contents = look(write_folder(tmp_path, train_labels=[0, 1], test_labels=[1]))
+    pack_result = pack(contents, RGB, background=(0, 0, 0), max_pixels=1)
+    assert pack_result.data is contents
 
 
 def test_images_of_another_form_are_brought_to_it() -> None:
@@ -131,16 +131,16 @@ def test_what_cannot_be_read_is_left_out_and_listed_with_the_reason(tmp_path: Pa
     (tmp_path / "a" / "0.jpg").write_text("no image")
     (tmp_path / "b" / "2.png").write_bytes((tmp_path / "b" / "3.png").read_bytes()[:-60])
     (tmp_path / "b" / "notes.txt").touch()
-    made = packed(tmp_path)
-    assert made.unreadable == [
+    pack_result = packed(tmp_path)
+    assert pack_result.unreadable == [
         ("a/0.jpg", "not an image, or of no kind that is read"),
         ("b/2.png", "cut off: image file is truncated"),
     ]
-    assert made.ignored == [("b/notes.txt", "not an image, by its name and content")]
-    assert made.data.sources.tolist() == ["a/1.png", "a/2.png", "b/1.png", "b/3.png"]
-    assert made.data.labels.tolist() == [0, 0, 1, 1]
+    assert pack_result.ignored == [("b/notes.txt", "not an image, by its name and content")]
+    assert pack_result.data.sources.tolist() == ["a/1.png", "a/2.png", "b/1.png", "b/3.png"]
+    assert pack_result.data.labels.tolist() == [0, 0, 1, 1]
     expected = np.asarray(Image.open(tmp_path / "b" / "3.png")).transpose(2, 0, 1)
-    np.testing.assert_array_equal(made.data.images[3], expected)
+    np.testing.assert_array_equal(pack_result.data.images[3], expected)
 
 
 def test_too_many_bad_files_are_refused_with_their_count_share_and_the_first(
@@ -148,14 +148,14 @@ def test_too_many_bad_files_are_refused_with_their_count_share_and_the_first(
 ) -> None:
     write_images(tmp_path, *(f"a/{i}.png" for i in range(9)))
     (tmp_path / "a" / "9.png").touch()
-    made = packed(tmp_path)
-    check_enough(made, tmp_path, max_bad_fraction=0.1, list_name=LIST)
+    pack_result = packed(tmp_path)
+    check_enough(pack_result, tmp_path, max_bad_fraction=0.1, list_name=LIST)
     message = (
         r": expected at most 9.0% unreadable images .* got 1 of 10 \(10.0%\); "
         r"data/bad.csv lists them, the first: a/9.png \(empty: 0 bytes\)$"
     )
     with pytest.raises(TooManyBadFilesError, match=message):
-        check_enough(made, tmp_path, max_bad_fraction=0.09, list_name=LIST)
+        check_enough(pack_result, tmp_path, max_bad_fraction=0.09, list_name=LIST)
 
 
 def test_a_share_that_is_exactly_the_one_allowed_is_enough(tmp_path: Path) -> None:
@@ -203,11 +203,11 @@ def test_heic_photos_of_all_folders_are_counted_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
-    found = []
+    listings = []
     for folder in ("ours", "others"):
         write_images(tmp_path / folder, "a/0.png")
         (tmp_path / folder / "a/1.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
-        found.append(look(tmp_path / folder))
-    assert unread_heif(*found).startswith("2 HEIC photos cannot be read; ")
+        listings.append(look(tmp_path / folder))
+    assert unread_heif(*listings).startswith("2 HEIC photos cannot be read; ")
     monkeypatch.undo()
-    assert unread_heif(*found) == ""
+    assert unread_heif(*listings) == ""

@@ -15,7 +15,7 @@ def test_an_image_of_the_right_size_is_what_resizing_and_converting_make_of_it(
     mode: str, color: Color
 ) -> None:
     image = Image.fromarray(NOISE).convert(mode)
-    wanted = ImageOps.fit(image, (9, 6), Image.Resampling.BICUBIC)
-    pixels = np.asarray(wanted.convert("L" if color == "grey" else "RGB"))
+    resized = ImageOps.fit(image, (9, 6), Image.Resampling.BICUBIC)
+    pixels = np.asarray(resized.convert("L" if color == "grey" else "RGB"))
     expected = pixels[None] if color == "grey" else pixels.transpose(2, 0, 1)
     assert np.array_equal(formed(image, Form(6, 9, color)), expected)

@@ -27,10 +27,10 @@ def data_set(
     """
     train, test = list(train), list(test)
     numbers = np.array(train + test, dtype=np.uint32)
-    given = np.arange(len(numbers)) % 3 if labels is None else np.array(labels)
+    label_array = np.arange(len(numbers)) % 3 if labels is None else np.array(labels)
     return DataSet(
         images=numbers.view(np.uint8).reshape(-1, 1, 2, 2),
-        labels=given,
+        labels=label_array,
         class_names=NAMES,
         is_test=np.repeat([False, True], [len(train), len(test)]),
         sources=np.array([f"file/{i}" for i in range(len(numbers))]),
@@ -59,8 +59,8 @@ def parts_of(
 
 
 def part_and_reason(manifest: pd.DataFrame, row: int, *, is_anomaly: bool) -> tuple[str, str]:
-    found = manifest[(manifest["row"] == row) & (manifest["is_anomaly"] == is_anomaly)]
-    return str(found["part"].item()), str(found["reason"].item())
+    rows = manifest[(manifest["row"] == row) & (manifest["is_anomaly"] == is_anomaly)]
+    return str(rows["part"].item()), str(rows["reason"].item())
 
 
 # 90 training and 30 test images of three classes; 40 and 20 anomalies; no image twice.
@@ -82,9 +82,9 @@ def test_images_without_repeats_go_where_their_official_split_and_the_fraction_s
         ("anomaly/head", True, range(40)),
         ("anomaly/test", True, range(40, 60)),
     ):
-        found = manifest[manifest["part"] == part]
-        assert found["row"].tolist() == list(rows)
-        assert set(found["is_anomaly"]) == {is_anomaly}
+        table = manifest[manifest["part"] == part]
+        assert table["row"].tolist() == list(rows)
+        assert set(table["is_anomaly"]) == {is_anomaly}
 
 
 @pytest.mark.parametrize(
@@ -186,12 +186,12 @@ def test_no_image_is_in_two_parts_and_every_image_is_in_the_manifest_once(
     anomaly = data_set(head, [*range(200, 203), *anomalies])
     manifest = parts_of(normal, anomaly, fraction=0.3, seed=seed)
 
-    kept = manifest[manifest["part"] != "dropped"]
-    assert kept.groupby("sha256")["part"].nunique().max() == 1
+    parts = manifest[manifest["part"] != "dropped"]
+    assert parts.groupby("sha256")["part"].nunique().max() == 1
     # Of each image one copy stays, but of those that stand in two classes of the training.
     mixed = manifest["reason"].str.contains(" and ")
     every = set(manifest["sha256"][~mixed])
-    assert set(kept["sha256"]) == every
+    assert set(parts["sha256"]) == every
     places = sorted(zip(manifest["is_anomaly"], manifest["row"], strict=True))
     assert places == [(False, row) for row in range(len(normal.images))] + [
         (True, row) for row in range(len(anomaly.images))
@@ -246,8 +246,8 @@ def test_a_class_with_too_few_images_is_refused_by_name(
 def test_three_training_images_and_one_test_image_of_a_class_are_enough() -> None:
     manifest = parts_of(data_set(range(9), range(90, 93)), ANOMALY)
     for name in NAMES:
-        own = manifest[(manifest["class_name"] == name) & ~manifest["is_anomaly"]]
-        assert own["part"].value_counts().to_dict() == {
+        of_class = manifest[(manifest["class_name"] == name) & ~manifest["is_anomaly"]]
+        assert of_class["part"].value_counts().to_dict() == {
             "normal/train": 2,
             "normal/calibration": 1,
             "normal/test": 1,
@@ -266,9 +266,9 @@ def test_further_anomalies_are_only_for_the_test_and_of_an_official_test_part_on
     }
     manifest = parts_of(NORMAL, ANOMALY, further)
     for name, rows in (("left_out", range(20, 25)), ("unseen", range(3))):
-        found = manifest[manifest["part"] == f"{name}/test"]
-        assert found["row"].tolist() == list(rows)
-        assert found["is_anomaly"].all()
+        table = manifest[manifest["part"] == f"{name}/test"]
+        assert table["row"].tolist() == list(rows)
+        assert table["is_anomaly"].all()
     assert len(manifest) == 120 + 60 + 5 + 3
 
 

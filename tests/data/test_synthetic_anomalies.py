@@ -16,10 +16,10 @@ def test_they_have_the_form_of_the_images_and_differ_from_each_of_them(
     kind: str, images: np.ndarray
 ) -> None:
     before = images.copy()
-    made = DERIVED[kind](images, np.random.default_rng(0))
-    assert made.shape == images.shape
-    assert made.dtype == images.dtype
-    assert (made != images).any(axis=(1, 2, 3)).all()
+    anomalies = DERIVED[kind](images, np.random.default_rng(0))
+    assert anomalies.shape == images.shape
+    assert anomalies.dtype == images.dtype
+    assert (anomalies != images).any(axis=(1, 2, 3)).all()
     np.testing.assert_array_equal(images, before)
 
 
@@ -30,15 +30,15 @@ def test_the_same_generator_makes_the_same_images(kind: str, images: np.ndarray)
 
 
 def test_shuffled_images_have_the_same_patches_in_another_order(images: np.ndarray) -> None:
-    made = DERIVED["shuffled"](images, np.random.default_rng(0))
+    anomalies = DERIVED["shuffled"](images, np.random.default_rng(0))
     h, w = 13 // PATCHES, 10 // PATCHES
 
     def patches(image: np.ndarray) -> list[bytes]:
         corners = [(h * row, w * column) for row in range(PATCHES) for column in range(PATCHES)]
         return sorted(image[:, y : y + h, x : x + w].tobytes() for y, x in corners)
 
-    assert [patches(image) for image in made] == [patches(image) for image in images]
-    np.testing.assert_array_equal(made[..., 12:, :], images[..., 12:, :])
+    assert [patches(image) for image in anomalies] == [patches(image) for image in images]
+    np.testing.assert_array_equal(anomalies[..., 12:, :], images[..., 12:, :])
 
 
 def test_turning_and_inverting_twice_gives_the_images_back(images: np.ndarray) -> None:
@@ -49,6 +49,6 @@ def test_turning_and_inverting_twice_gives_the_images_back(images: np.ndarray) -
 
 def test_gaussian_noise_has_the_mean_and_spread_of_the_pixels(images: np.ndarray) -> None:
     many = np.concatenate([images] * 20)
-    made = DERIVED["gaussian_noise"](many, np.random.default_rng(0))
-    assert made.mean() == pytest.approx(many.mean(), rel=0.02)
-    assert made.std() == pytest.approx(many.std(), rel=0.05)
+    anomalies = DERIVED["gaussian_noise"](many, np.random.default_rng(0))
+    assert anomalies.mean() == pytest.approx(many.mean(), rel=0.02)
+    assert anomalies.std() == pytest.approx(many.std(), rel=0.05)

@@ -28,15 +28,16 @@ def waves(width: int, height: int) -> Image.Image:
 
 
 @pytest.mark.parametrize(
-    ("size", "shown"), [((900, 600), (192, 128)), ((300, 600), (96, 192)), ((100, 80), (100, 80))]
+    ("size", "expected"),
+    [((900, 600), (192, 128)), ((300, 600), (96, 192)), ((100, 80), (100, 80))],
 )
 def test_a_thumbnail_has_the_shape_of_the_photo_and_is_never_larger(
-    size: tuple[int, int], shown: tuple[int, int]
+    size: tuple[int, int], expected: tuple[int, int]
 ) -> None:
     image = waves(*size)
     small = opened(thumbnail(image, side_px=192))
-    assert small.size == shown
-    whole = image.resize(shown, Image.Resampling.BOX)
+    assert small.size == expected
+    whole = image.resize(expected, Image.Resampling.BOX)
     assert np.abs(np.asarray(small).astype(float) - np.asarray(whole)).mean() < 3
     assert image.size == size
 
@@ -56,12 +57,12 @@ def test_the_more_photos_the_smaller_each() -> None:
 def test_the_pixels_that_are_scored_do_not_depend_on_the_thumbnail(tmp_path: Path) -> None:
     waves(1600, 1200).save(tmp_path / "a.jpg", quality=90)
     plain = Decoder(Form(28, 28, "rgb"), WHITE, 10**7).decode(tmp_path / "a.jpg")
-    shown = Decoder(Form(28, 28, "rgb"), WHITE, 10**7, 320).decode(tmp_path / "a.jpg")
+    with_thumbnail = Decoder(Form(28, 28, "rgb"), WHITE, 10**7, 320).decode(tmp_path / "a.jpg")
     assert not isinstance(plain, str)
-    assert not isinstance(shown, str)
-    np.testing.assert_array_equal(plain.pixels, shown.pixels)
+    assert not isinstance(with_thumbnail, str)
+    np.testing.assert_array_equal(plain.pixels, with_thumbnail.pixels)
     assert plain.thumbnail == b""
-    assert opened(shown.thumbnail).size == (320, 240)  # 28 pixels need but 200 x 150 of it
+    assert opened(with_thumbnail.thumbnail).size == (320, 240)  # 28 pixels need but 200 x 150 of it
 
 
 def test_a_small_image_has_no_thumbnail(tmp_path: Path) -> None:
@@ -81,7 +82,7 @@ def test_processes_give_the_thumbnails_that_this_one_makes(tmp_path: Path) -> No
         max_pixels=10**6,
     )  # fmt: skip
     (answers,) = decoded([files], form, jobs=2, thumbnail_px=96)
-    own = [Decoder.of(form, thumbnail_px=96).decode(file) for file in files]
-    made = [(one.frames, one.thumbnail) for one in answers if not isinstance(one, str)]
-    assert made == [(one.frames, one.thumbnail) for one in own if not isinstance(one, str)]
-    assert len(made) == 40
+    local = [Decoder.of(form, thumbnail_px=96).decode(file) for file in files]
+    thumbnails = [(one.frames, one.thumbnail) for one in answers if not isinstance(one, str)]
+    assert thumbnails == [(one.frames, one.thumbnail) for one in local if not isinstance(one, str)]
+    assert len(thumbnails) == 40

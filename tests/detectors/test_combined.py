@@ -158,14 +158,14 @@ def test_the_mean_false_reject_rate_of_combined_is_at_most_alpha(
     repetitions, m = 1000, 50
     rates = []
     for seed in range(repetitions):
-        drawn = of_all_kinds(seed, n + m)
+        detector_scores = of_all_kinds(seed, n + m)
         if digits is not None:
-            drawn = {name: x.round(digits) for name, x in drawn.items()}
+            detector_scores = {name: x.round(digits) for name, x in detector_scores.items()}
         scores = {
-            "calibration": {name: x[:n] for name, x in drawn.items()},
-            "test": {name: x[n : n + m] for name, x in drawn.items()},
+            "calibration": {name: x[:n] for name, x in detector_scores.items()},
+            "test": {name: x[n : n + m] for name, x in detector_scores.items()},
         }
-        score = combined(scores, "calibration", list(drawn), tail=0.1, rule=rule)
+        score = combined(scores, "calibration", list(detector_scores), tail=0.1, rule=rule)
         threshold = conformal.threshold(score["calibration"], alpha=alpha)
         rates.append((score["test"] > threshold).mean())
     error = np.std(rates) / math.sqrt(repetitions)

@@ -60,9 +60,9 @@ def test_pca_distances_are_those_on_a_tenth_as_many_components_as_a_class_has_im
     for x, root in zip(
         classes, whitenings(classes, NAMES, covariance="pca", ridge=0.0), strict=True
     ):
-        seen = x.numpy() @ pca.components_.T
-        inverse = np.linalg.inv(seen.T @ seen / (len(seen) - 1))
-        squared = np.einsum("ni,ij,nj->n", seen, inverse, seen)
+        projections = x.numpy() @ pca.components_.T
+        inverse = np.linalg.inv(projections.T @ projections / (len(projections) - 1))
+        squared = np.einsum("ni,ij,nj->n", projections, inverse, projections)
         np.testing.assert_allclose(lengths(x, root) ** 2, squared, rtol=1e-8)
         assert root.shape == (12, 4)
 

@@ -79,13 +79,13 @@ def training_views() -> tuple[Views, Tensor]:
     features = (centers[labels] + torch.randn(n, D, generator=generator)).relu()
     features[:, 5] = 0
     features[labels == 1, 4] = 0
-    own = F.one_hot(labels).float()
-    nodes = own.repeat_interleave(NODES_OF_A_CLASS, dim=1)  # each class has its third of them
+    one_hot = F.one_hot(labels).float()
+    nodes = one_hot.repeat_interleave(NODES_OF_A_CLASS, dim=1)  # each class has its third of them
     map_centers = 4 * torch.rand(len(CLASSES), MAPS, generator=generator)
     code_centers = -1 - 2 * torch.rand(len(CLASSES), CODES, generator=generator)
     return Views(
         features=features,
-        logits=10 * own + torch.randn(n, len(CLASSES), generator=generator),
+        logits=10 * one_hot + torch.randn(n, len(CLASSES), generator=generator),
         hidden=nodes * (3 + torch.randn(nodes.shape, generator=generator)).relu(),
         maps=(map_centers[labels] + torch.randn(n, MAPS, generator=generator)).relu(),
         codes=(code_centers[labels] + 0.3 * torch.randn(n, CODES, generator=generator)).sigmoid(),
@@ -129,7 +129,7 @@ def training(**changed: Tensor) -> Training:
     )
 
 
-def fit(name: str, given: Training | None = None) -> Detector:
+def fit(name: str, data: Training | None = None) -> Detector:
     if name == "mlp_head":
         head, _ = mlp_head.fit(
             training_views()[0].features,
@@ -140,7 +140,7 @@ def fit(name: str, given: Training | None = None) -> Detector:
             generator=torch.Generator().manual_seed(0),
         )
         return mlp_head.MlpHead(head)
-    fitted: Detector = DETECTORS[name].fit(given or training(), **PARAMETERS.get(name, {}))
+    fitted: Detector = DETECTORS[name].fit(data or training(), **PARAMETERS.get(name, {}))
     return fitted
 
 
@@ -265,20 +265,20 @@ def test_vectors_of_another_width_than_those_that_it_was_fitted_to_are_refused(
 
 @pytest.mark.parametrize("name", FITTED)
 def test_fitting_does_not_change_what_it_is_fitted_to(name: str) -> None:
-    given = training()
-    fit(name, given)
+    data = training()
+    fit(name, data)
     for view, values in vars(training_views()[0]).items():
-        assert torch.equal(getattr(given.views, view), values)
+        assert torch.equal(getattr(data.views, view), values)
 
 
 # A tree draws its sample by place.
 @pytest.mark.parametrize("name", [name for name in FITTED if name != "code_iforest"])
 def test_the_order_of_the_training_images_does_not_matter(name: str) -> None:
-    given = training()
-    order = torch.randperm(len(given.labels), generator=torch.Generator().manual_seed(4))
-    shuffled = replace(given, views=given.views.rows(order), labels=given.labels[order])
+    data = training()
+    order = torch.randperm(len(data.labels), generator=torch.Generator().manual_seed(4))
+    shuffled = replace(data, views=data.views.rows(order), labels=data.labels[order])
     scores = fit(name, shuffled).score(all_views())
-    assert_close(scores, fit(name, given).score(all_views()), rtol=1e-3, atol=1e-3)
+    assert_close(scores, fit(name, data).score(all_views()), rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize(("name", "view"), VIEWS)
@@ -309,7 +309,9 @@ def test_a_principal_space_of_all_dimensions_is_refused(principal: int) -> None:
         DETECTORS["vim"].fit(training(), principal=principal)
 
 
-@pytest.mark.parametrize("name", [name for name, own in PARAMETERS.items() if "ridge" in own])
+@pytest.mark.parametrize(
+    "name", [name for name, parameters in PARAMETERS.items() if "ridge" in parameters]
+)
 def test_with_a_ridge_an_image_off_a_constant_value_is_more_anomalous_than_one_on_it(
     name: str,
 ) -> None:
@@ -317,9 +319,9 @@ def test_with_a_ridge_an_image_off_a_constant_value_is_more_anomalous_than_one_o
     constant = {view: getattr(views, view) for view in ("features", "hidden", "maps")}
     for values in constant.values():
         values[:, 1] = 2
-    given = training(**constant)
-    fitted = fit(name, given)
-    on = fitted.score(given.views)
+    data = training(**constant)
+    fitted = fit(name, data)
+    on = fitted.score(data.views)
     for values in constant.values():
         values[:, 1] = 3
     off = fitted.score(training(**constant).views)

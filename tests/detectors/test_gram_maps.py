@@ -21,34 +21,36 @@ def row_sums(maps: np.ndarray, power: int) -> np.ndarray:
 
 
 def test_the_score_is_the_papers_deviation_with_a_least_end() -> None:
-    given = training()
-    signed = given.views.maps - 1  # as a backbone has them, some below 0
-    given, views = training(maps=signed), all_views()
+    data = training()
+    signed = data.views.maps - 1  # as a backbone has them, some below 0
+    data, views = training(maps=signed), all_views()
     views.maps.sub_(1)
     expected = np.zeros(len(views))
     predicted = views.logits.argmax(dim=1).numpy()
     for power in range(1, POWERS + 1):
-        seen, new = (row_sums(x.numpy().astype(np.float64), power) for x in (signed, views.maps))
+        training_sums, new = (
+            row_sums(x.numpy().astype(np.float64), power) for x in (signed, views.maps)
+        )
         for label in range(3):
-            own, rows = seen[given.labels.numpy() == label], predicted == label
-            low, high = own.min(axis=0), own.max(axis=0)
+            of_class, rows = training_sums[data.labels.numpy() == label], predicted == label
+            low, high = of_class.min(axis=0), of_class.max(axis=0)
             least = LEAST_END * np.abs(high).mean()
             below = np.maximum(low - new[rows], 0) / np.maximum(np.abs(low), least)
             above = np.maximum(new[rows] - high, 0) / np.maximum(np.abs(high), least)
             expected[rows] += (below + above).sum(axis=1)
-    scores = MapsGram.fit(given, powers=POWERS).score(views)
+    scores = MapsGram.fit(data, powers=POWERS).score(views)
     np.testing.assert_allclose(scores, np.log1p(expected), rtol=1e-3, atol=1e-4)
 
 
 def test_no_training_image_is_out_of_the_ranges_of_its_own_class() -> None:
-    given = training()
-    assert (MapsGram.fit(given, powers=POWERS).score(given.views) == 0).all()
+    data = training()
+    assert (MapsGram.fit(data, powers=POWERS).score(data.views) == 0).all()
 
 
 def test_maps_that_are_all_weaker_are_noticed() -> None:
-    given = training()
-    weaker = training(maps=0.02 * given.views.maps)
-    assert (MapsGram.fit(given, powers=POWERS).score(weaker.views) > 0.5).all()
+    data = training()
+    weaker = training(maps=0.02 * data.views.maps)
+    assert (MapsGram.fit(data, powers=POWERS).score(weaker.views) > 0.5).all()
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1e4])

@@ -44,11 +44,11 @@ def distances_by_scipy(features: Tensor, labels: Tensor, x: Tensor, ridge: float
     """Return the distances of x (n, d) to the classes of the features in float64: (n, c)."""
     columns = []
     for label in range(int(labels.max()) + 1):
-        own = features[labels == label].double().numpy()
-        covariance = np.cov(own, rowvar=False)
+        rows = features[labels == label].double().numpy()
+        covariance = np.cov(rows, rowvar=False)
         d = len(covariance)
         inverse = np.linalg.inv(covariance + ridge * np.trace(covariance) / d * np.eye(d))
-        columns.append([mahalanobis(row, own.mean(0), inverse) for row in x.double().numpy()])
+        columns.append([mahalanobis(row, rows.mean(0), inverse) for row in x.double().numpy()])
     return np.array(columns).T
 
 
@@ -136,8 +136,8 @@ def test_score_is_at_most_1_exactly_where_a_class_is_within_its_threshold(
     features, labels = clusters(generator)
     x = (features + torch.randn(20, *features.shape, generator=generator)).flatten(0, 1)
     distances = distances_by_scipy(features, labels, x, 0.001)
-    own = distances_by_scipy(features, labels, features, 0.001)
-    thresholds = [np.quantile(own[labels == c, c], 0.975) for c in range(3)]
+    to_centers = distances_by_scipy(features, labels, features, 0.001)
+    thresholds = [np.quantile(to_centers[labels == c, c], 0.975) for c in range(3)]
     # Equation (4) of the paper: the image belongs if D_c <= theta_c for any class c.
     belongs = [any(d <= t for d, t in zip(row, thresholds, strict=True)) for row in distances]
     score = fit_all(features, labels, ridge=0.001).score(x)
@@ -258,9 +258,9 @@ def test_a_class_with_fewer_than_two_images_is_refused_by_name(
     generator: torch.Generator, n: int
 ) -> None:
     features, labels = clusters(generator)
-    kept = (labels != 1) | (torch.arange(len(labels)) < 60 + n)
+    mask = (labels != 1) | (torch.arange(len(labels)) < 60 + n)
     with pytest.raises(InputError, match=rf"class bee has {n} training image\(s\)"):
-        fit_all(features[kept], labels[kept], ridge=0.001)
+        fit_all(features[mask], labels[mask], ridge=0.001)
 
 
 def test_a_class_of_equal_images_is_refused_by_name(generator: torch.Generator) -> None:

@@ -64,7 +64,7 @@ def training(n_of_class: int = 30, classes: int = 4) -> Training:
 
 
 FITS: dict[str, Fit] = {
-    "hidden_knn": lambda given: HiddenNeighbors.fit(given, k=3),
+    "hidden_knn": lambda data: HiddenNeighbors.fit(data, k=3),
     "energy": Energy.fit,
     "blind": Blind.fit,
 }
@@ -74,8 +74,8 @@ def selected(
     fits: dict[str, Fit] = FITS, retraining: Retraining | None = None, classes: int = 4
 ) -> dict[str, Member]:
     views, labels = images(20, classes, seed=1)
-    given = training(classes=classes)
-    return select(given, views, labels, fits, seed=0, retraining=retraining)
+    data = training(classes=classes)
+    return select(data, views, labels, fits, seed=0, retraining=retraining)
 
 
 def test_auroc_is_sklearns_with_ties_counted_half() -> None:
@@ -114,27 +114,27 @@ def test_choosing_twice_gives_the_same_numbers(retraining: Retraining | None) ->
 
 
 def test_a_detector_is_fitted_without_the_class_left_out() -> None:
-    seen = []
+    trainings = []
 
-    def fit(given: Training) -> Detector:
-        seen.append((given.class_names, given.labels.unique().tolist(), given.weight.shape[0]))
-        assert given.views.logits.shape[1] == 3
+    def fit(data: Training) -> Detector:
+        trainings.append((data.class_names, data.labels.unique().tolist(), data.weight.shape[0]))
+        assert data.views.logits.shape[1] == 3
         return Blind()
 
     selected({"one": fit})
     names = ["class 0", "class 1", "class 2", "class 3"]
-    assert [one[0] for one in seen] == [names[:k] + names[k + 1 :] for k in range(4)]
-    assert all(one[1:] == ([0, 1, 2], 3) for one in seen)
+    assert [one[0] for one in trainings] == [names[:k] + names[k + 1 :] for k in range(4)]
+    assert all(one[1:] == ([0, 1, 2], 3) for one in trainings)
 
 
 def test_the_layer_above_a_frozen_backbone_is_trained_again_without_the_class() -> None:
     widths, features = set(), []
 
-    def fit(given: Training) -> Detector:
-        widths.add((given.views.logits.shape[1], given.weight.shape))
-        features.append(given.views.features)
+    def fit(data: Training) -> Detector:
+        widths.add((data.views.logits.shape[1], data.weight.shape))
+        features.append(data.views.features)
         assert torch.allclose(
-            given.views.features @ given.weight.T + given.bias, given.views.logits, atol=1e-5
+            data.views.features @ data.weight.T + data.bias, data.views.logits, atol=1e-5
         )
         return Blind()
 
@@ -146,8 +146,8 @@ def test_the_layer_above_a_frozen_backbone_is_trained_again_without_the_class() 
 def test_of_many_classes_several_are_left_out_at_once() -> None:
     left = []
 
-    def fit(given: Training) -> Detector:
-        left.append(25 - len(given.class_names))
+    def fit(data: Training) -> Detector:
+        left.append(25 - len(data.class_names))
         return Blind()
 
     selected({"one": fit}, classes=25)
@@ -161,8 +161,8 @@ def test_of_two_classes_a_detector_is_fitted_to_the_other_one() -> None:
 
 
 def test_a_detector_that_cannot_be_fitted_to_fewer_classes_enters_unmeasured() -> None:
-    def fit(given: Training) -> Detector:
-        raise InputError(f"{len(given.class_names)} classes are too few")
+    def fit(data: Training) -> Detector:
+        raise InputError(f"{len(data.class_names)} classes are too few")
 
     members = selected({"hidden_knn": FITS["hidden_knn"], "proud": fit})
     assert members["proud"] == Member(None, None)

@@ -107,8 +107,8 @@ def gram(data: Data) -> Tensor:
     pairs = torch.utils.data.TensorDataset(data.features, data.labels)
     one.to("cpu")
     torch.manual_seed(0)
-    own = torch.Generator()  # else the loader draws from the one that splits the rows
-    one.fit(torch.utils.data.DataLoader(pairs, batch_size=N, generator=own))
+    loader_generator = torch.Generator()  # else the loader draws from the one that splits the rows
+    one.fit(torch.utils.data.DataLoader(pairs, batch_size=N, generator=loader_generator))
     scores: Tensor = one.predict(data.tested)
     return scores
 
@@ -196,7 +196,7 @@ def test_weiper_msp_averages_the_largest_probability_over_layers_at_one_distance
 
 def test_the_panel_has_every_detector_of_features_and_logits_of_pytorch_ood() -> None:
     bases = (pytorch_ood.api.FeaturesDetector, pytorch_ood.api.LogitsDetector)
-    own = {name for name in theirs.__all__ if isinstance(one := getattr(theirs, name), type)
+    exported = {name for name in theirs.__all__ if isinstance(one := getattr(theirs, name), type)
            and issubclass(one, bases)}  # fmt: skip
     # A detector of text and images; one whose weights a training of its own learns; one that needs
     # the activations of units.
@@ -207,7 +207,7 @@ def test_the_panel_has_every_detector_of_features_and_logits_of_pytorch_ood() ->
         "RMD": "relative_mahalanobis", "TemperatureScaling": "temperature_scaling",
         "KLMatching": "kl_matching",
     }  # fmt: skip
-    names = {ours.get(name, name.lower()) for name in own - foreign}
+    names = {ours.get(name, name.lower()) for name in exported - foreign}
     assert names - set(THEIRS) == set()
 
 

@@ -15,8 +15,8 @@ def test_it_finds_the_temperature_that_labels_were_drawn_at(temperature: float) 
     true = 2 * torch.randn(20_000, 5, generator=generator)
     labels = torch.multinomial(true.softmax(dim=1), 1, generator=generator)[:, 0]
     for spread in (math.inf, SPREAD):
-        found = best_temperature(temperature * true, labels, spread=spread)
-        assert found == pytest.approx(temperature, rel=0.03)
+        best = best_temperature(temperature * true, labels, spread=spread)
+        assert best == pytest.approx(temperature, rel=0.03)
 
 
 @pytest.mark.parametrize("n", [2, 20, 200])
@@ -24,9 +24,9 @@ def test_images_that_are_all_classified_right_do_not_make_every_probability_1(n:
     logits = 3 * torch.eye(4).repeat(n, 1)
     labels = logits.argmax(dim=1)
     assert math.log(best_temperature(logits, labels)) < -0.5 * REACH
-    found = best_temperature(logits, labels, spread=SPREAD)
-    assert 0.2 < found < 1
-    assert (logits / found).softmax(dim=1).max() < 0.9999
+    best = best_temperature(logits, labels, spread=SPREAD)
+    assert 0.2 < best < 1
+    assert (logits / best).softmax(dim=1).max() < 0.9999
 
 
 def test_images_that_are_all_classified_wrong_do_not_make_every_probability_equal() -> None:

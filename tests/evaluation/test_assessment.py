@@ -109,14 +109,14 @@ def test_skill_is_the_share_of_a_constant_answers_errors_that_is_avoided(
 
 
 def test_chance_is_the_share_of_the_largest_class() -> None:
-    found = assessed(answers([[50, 0, 0], [0, 20, 0], [0, 0, 30]]))
-    assert (found.chance, found.largest_class) == (0.5, "kitchen")
-    assert "always predicting 'kitchen' would reach 0.500." in found.sentences["accuracy"]
+    assessment = assessed(answers([[50, 0, 0], [0, 20, 0], [0, 0, 30]]))
+    assert (assessment.chance, assessment.largest_class) == (0.5, "kitchen")
+    assert "always predicting 'kitchen' would reach 0.500." in assessment.sentences["accuracy"]
 
 
 def test_the_pairs_with_the_most_errors_come_first_and_of_equal_ones_the_larger_share() -> None:
-    found = assessed(answers([[100, 5, 0], [9, 100, 0], [5, 0, 20]]))
-    assert [(one.actual, one.predicted, one.count, one.of) for one in found.confused] == [
+    assessment = assessed(answers([[100, 5, 0], [9, 100, 0], [5, 0, 20]]))
+    assert [(one.actual, one.predicted, one.count, one.of) for one in assessment.confused] == [
         ("bedroom", "kitchen", 9, 109),
         ("frontal", "kitchen", 5, 25),
         ("kitchen", "bedroom", 5, 105),
@@ -142,35 +142,41 @@ def test_a_classifier_of_two_equal_classes_is_graded_by_the_errors_that_it_avoid
     right: int, level: str
 ) -> None:
     """An accuracy of 0.925 is 85 % of the way from chance to 1, 0.75 is half of it."""
-    found = assessed(answers([[right * 10, 1000 - right * 10], [1000 - right * 10, right * 10]]))
-    assert classifier_of(found).level == level
+    assessment = assessed(
+        answers([[right * 10, 1000 - right * 10], [1000 - right * 10, right * 10]])
+    )
+    assert classifier_of(assessment).level == level
 
 
 def test_a_classifier_that_only_knows_the_largest_class_is_unfit_whatever_its_accuracy() -> None:
-    found = assessed(answers([[0, 5], [0, 95]]))
-    assert found.accuracy is not None
-    assert found.accuracy.value == 0.95
-    assert classifier_of(found).level == UNFIT
-    assert classifier_of(found).reasons == ["its accuracy is not significantly better than chance"]
-    assert found.sentences["accuracy"].endswith("so it is not significantly better than chance.")
+    assessment = assessed(answers([[0, 5], [0, 95]]))
+    assert assessment.accuracy is not None
+    assert assessment.accuracy.value == 0.95
+    assert classifier_of(assessment).level == UNFIT
+    assert classifier_of(assessment).reasons == [
+        "its accuracy is not significantly better than chance"
+    ]
+    assert assessment.sentences["accuracy"].endswith(
+        "so it is not significantly better than chance."
+    )
 
 
 def test_few_test_images_keep_a_grade_down_and_are_said() -> None:
     """The interval of 11 in 12 begins at 0.6152: a skill of 0.42 at a chance of 1/3."""
-    found = assessed(answers([[4, 0, 0], [0, 4, 0], [1, 0, 3]]))
-    assert classifier_of(found).level == WITH_CARE
-    assert classifier_of(found).reasons[0].endswith("but 12 test images cannot rule out 42%")
-    assert found.sentences["accuracy"] == (
+    assessment = assessed(answers([[4, 0, 0], [0, 4, 0], [1, 0, 3]]))
+    assert classifier_of(assessment).level == WITH_CARE
+    assert classifier_of(assessment).reasons[0].endswith("but 12 test images cannot rule out 42%")
+    assert assessment.sentences["accuracy"] == (
         "The accuracy is 0.92 on only 12 test images: between 0.62 and 1.00 (95% interval); always "
         "predicting one class would reach 0.33."
     )
-    assert "more images, for a larger test part" in found.helps
+    assert "more images, for a larger test part" in assessment.helps
 
 
 def test_a_class_that_is_surely_mistaken_more_often_than_not_keeps_a_grade_down() -> None:
-    found = assessed(answers([[500, 0, 0], [0, 500, 0], [0, 9, 1]]))
-    assert classifier_of(found).level == WITH_CARE
-    assert classifier_of(found).reasons == ["most images of 'frontal' are misclassified"]
+    assessment = assessed(answers([[500, 0, 0], [0, 500, 0], [0, 9, 1]]))
+    assert classifier_of(assessment).level == WITH_CARE
+    assert classifier_of(assessment).reasons == ["most images of 'frontal' are misclassified"]
     assert classifier_of(assessed(answers([[500, 0, 0], [0, 500, 0], [0, 3, 1]]))).level == GOOD
 
 
@@ -185,9 +191,9 @@ def test_a_judge_is_graded_by_the_anomalies_that_it_accepts(
     accepted: int, of: int, level: str
 ) -> None:
     """None of 5: up to 52 % may be; none of 12: up to 26 %."""
-    found = assessed(with_anomalies(RIGHT, accepted, of))
-    assert (classifier_of(found).level, found.judge.level) == (GOOD, level)
-    assert found.is_fit == (level != UNFIT)
+    assessment = assessed(with_anomalies(RIGHT, accepted, of))
+    assert (classifier_of(assessment).level, assessment.judge.level) == (GOOD, level)
+    assert assessment.is_fit == (level != UNFIT)
 
 
 @pytest.mark.parametrize(
@@ -205,16 +211,16 @@ def test_synthetic_anomalies_never_make_a_judge_good_but_noise_may_make_it_unfit
     most = {"uniform_noise": first(50, 50), "gaussian_noise": first(2, 50)}
     for synthetic in ({"uniform_noise": first(0, 50)}, half, half | {"inverted": first(50, 50)}):
         assert assessed(replace(RIGHT, synthetic=synthetic)).judge.level == WITH_CARE
-    found = assessed(replace(RIGHT, synthetic=most)).judge
-    assert (found.level, found.reasons) == (UNFIT, ["it accepts 52% of images of noise"])
+    judge = assessed(replace(RIGHT, synthetic=most)).judge
+    assert (judge.level, judge.reasons) == (UNFIT, ["it accepts 52% of images of noise"])
 
 
 # --- words ---------------------------------------------------------------------------------------
 
 
 def test_confused_classes_are_said_in_words() -> None:
-    found = assessed(answers([[75, 10, 0], [2, 85, 0], [0, 0, 86]])).sentences["confusion"]
-    assert found == (
+    sentence = assessed(answers([[75, 10, 0], [2, 85, 0], [0, 0, 86]])).sentences["confusion"]
+    assert sentence == (
         "Of the test images, 12% of 'kitchen' (10 of 85) are classified as 'bedroom' and 2% of "
         "'bedroom' (2 of 87) are classified as 'kitchen'."
     )
@@ -229,26 +235,26 @@ def test_confused_classes_are_said_in_words() -> None:
     ],
 )
 def test_the_errors_beside_the_named_pairs_are_counted(last: list[int], words: str) -> None:
-    found = assessed(answers([[90, 5, 4], [3, 90, 0], last])).sentences["confusion"]
-    assert found.endswith(f" {words}")
+    sentence = assessed(answers([[90, 5, 4], [3, 90, 0], last])).sentences["confusion"]
+    assert sentence.endswith(f" {words}")
 
 
 def test_no_error_is_said_too() -> None:
-    found = assessed(RIGHT)
-    assert found.sentences["confusion"] == "No test image is misclassified."
+    assessment = assessed(RIGHT)
+    assert assessment.sentences["confusion"] == "No test image is misclassified."
 
 
 def test_of_given_anomalies_it_is_said_how_many_get_in_with_the_interval() -> None:
-    found = assessed(with_anomalies(RIGHT, 3, 535)).sentences["anomalies"]
-    assert found == (
+    sentence = assessed(with_anomalies(RIGHT, 3, 535)).sentences["anomalies"]
+    assert sentence == (
         "3 of 535 given anomalies (0.6%) are accepted as belonging (95% interval 0.1% to 1.6%); "
         "AUROC 0.9876 (0.9800 to 0.9900)."
     )
 
 
 def test_of_few_given_anomalies_it_is_said_how_much_they_leave_open() -> None:
-    found = assessed(with_anomalies(RIGHT, 0, 5)).sentences["anomalies"]
-    assert found.startswith(
+    sentence = assessed(with_anomalies(RIGHT, 0, 5)).sentences["anomalies"]
+    assert sentence.startswith(
         "None of only 5 given anomalies is accepted as belonging: between 0.0% and 52.2% (95% inte"
     )
 
@@ -266,15 +272,15 @@ def test_synthetic_anomalies_are_called_so() -> None:
 )
 def test_false_rejects_are_set_beside_the_promise(rejected: int, words: str) -> None:
     one = replace(RIGHT, accepted=~first(rejected, 300))
-    found = assessed(one).sentences["false rejects"]
-    assert found.endswith(
+    sentence = assessed(one).sentences["false rejects"]
+    assert sentence.endswith(
         f"promised: 2.5%, which is {words} the range of 0.4% to 6.0% expected by chance."
     )
 
 
 def test_the_threshold_of_the_paper_promises_nothing() -> None:
-    found = assessed(RIGHT, replace(PROMISE, is_calibrated=False)).sentences["false rejects"]
-    assert found == (
+    sentence = assessed(RIGHT, replace(PROMISE, is_calibrated=False)).sentences["false rejects"]
+    assert sentence == (
         "6 of 300 test images (2.0%) are rejected; the threshold in force, that of the paper, "
         "promises no rate."
     )
@@ -282,8 +288,8 @@ def test_the_threshold_of_the_paper_promises_nothing() -> None:
 
 def test_a_verdict_that_a_model_is_not_fit_for_use_says_what_helps() -> None:
     weak = answers([[50, 50, 0], [45, 55, 0], [0, 0, 100]])
-    found = assessed(with_anomalies(weak, 90, 100), lacks_weights=True)
-    assert found.verdict == (
+    assessment = assessed(with_anomalies(weak, 90, 100), lacks_weights=True)
+    assert assessment.verdict == (
         "Not fit for use as an anomaly detector. What helps: a pretrained backbone (`belong "
         "fit --backbone efficientnet_lite0`); more images of 'kitchen' (trained on 200 images); "
         "correct labels (`belong clean` finds mislabeled images)."
@@ -326,7 +332,7 @@ def test_a_good_model_needs_no_help() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "shown"),
+    ("name", "expected"),
     [
         ("it's", "'it's'"),
         ("two\nlines", r"'two\nlines'"),
@@ -336,32 +342,39 @@ def test_a_good_model_needs_no_help() -> None:
         ("Küche 厨房", "'Küche 厨房'"),
     ],
 )
-def test_a_class_name_stands_in_one_line_whatever_is_in_it(name: str, shown: str) -> None:
-    assert quoted(name) == shown
+def test_a_class_name_stands_in_one_line_whatever_is_in_it(name: str, expected: str) -> None:
+    assert quoted(name) == expected
 
 
 def test_a_hundred_classes_are_said_in_as_few_words_as_two() -> None:
     counts = np.eye(100, dtype=int) * 3 + np.roll(np.eye(100, dtype=int), 1, axis=1)
-    found = assessed(answers(counts.tolist(), names=tuple(f"class {at}" for at in range(100))))
-    assert found.sentences["confusion"].startswith("Of the test images, 25% of 'class 0' (1 of 4) ")
-    assert found.sentences["confusion"].endswith(
+    assessment = assessed(answers(counts.tolist(), names=tuple(f"class {at}" for at in range(100))))
+    assert assessment.sentences["confusion"].startswith(
+        "Of the test images, 25% of 'class 0' (1 of 4) "
+    )
+    assert assessment.sentences["confusion"].endswith(
         "97 more are misclassified, in 97 other pairs of classes."
     )
-    assert classifier_of(found).level == WITH_CARE  # (0.75 - 0.01) / 0.99 is 0.747
+    assert classifier_of(assessment).level == WITH_CARE  # (0.75 - 0.01) / 0.99 is 0.747
 
 
 def test_a_model_of_photos_from_scratch_says_plainly_what_it_does_not_reach() -> None:
     anomalies = with_anomalies(RIGHT, 0, 100)
-    said = assessed(anomalies, lacks_weights=True).sentences["from scratch"]
-    assert "worse than hand-made features with a support vector machine do" in said
+    sentence = assessed(anomalies, lacks_weights=True).sentences["from scratch"]
+    assert "worse than hand-made features with a support vector machine do" in sentence
     assert "from scratch" not in assessed(anomalies).sentences
 
 
 def test_of_one_class_only_the_judge_is_graded() -> None:
-    found = assessed(answers([[30]]))
-    assert (found.accuracy, found.chance, found.largest_class, found.classifier) == (None,) * 4
-    assert list(found.sentences) == [
+    assessment = assessed(answers([[30]]))
+    assert (
+        assessment.accuracy,
+        assessment.chance,
+        assessment.largest_class,
+        assessment.classifier,
+    ) == (None,) * 4
+    assert list(assessment.sentences) == [
         "accuracy", "false rejects", "anomalies", "as a judge of what belongs",
     ]  # fmt: skip
-    assert found.verdict == "Usable with care as an anomaly detector."
-    assert found.is_fit
+    assert assessment.verdict == "Usable with care as an anomaly detector."
+    assert assessment.is_fit

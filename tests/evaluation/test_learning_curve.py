@@ -42,8 +42,8 @@ def test_the_sentence_says_what_is_gained_and_what_is_not() -> None:
 def vectors(of_each: int, *, apart: float) -> tuple[np.ndarray, np.ndarray]:
     """Return vectors (n, 12) float32 of three classes, and labels."""
     rng, labels = np.random.default_rng(0), np.repeat(np.arange(3), of_each)
-    drawn = rng.normal(size=(len(labels), 12)) + apart * np.eye(12)[labels]
-    return drawn.astype(np.float32), labels
+    features = rng.normal(size=(len(labels), 12)) + apart * np.eye(12)[labels]
+    return features.astype(np.float32), labels
 
 
 def test_each_point_has_more_images_and_classes_far_apart_are_told() -> None:

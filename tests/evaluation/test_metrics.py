@@ -63,7 +63,7 @@ def test_verdicts_by_hand() -> None:
     # Accepted up to 3: of the normal images 3 of 4, of the anomalies none.
     # F1 normal: 2 x 3 / (2 x 3 + 1 + 0). F1 anomaly: 2 x 2 / (2 x 2 + 0 + 1).
     # At 1:1, as shares: 2 x 3/4 / (2 x 3/4 + 1/4) and 2 x 1 / (2 x 1 + 1/4).
-    found = measured(NORMAL, ANOMALY, 3.0)
+    values = measured(NORMAL, ANOMALY, 3.0)
     expected = {
         "false_reject": 1 / 4,
         "false_accept": 0,
@@ -72,7 +72,7 @@ def test_verdicts_by_hand() -> None:
         "f1_normal_balanced": 6 / 7,
         "f1_anomaly_balanced": 8 / 9,
     }
-    assert {name: found[name] for name in expected} == pytest.approx(expected)
+    assert {name: values[name] for name in expected} == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(("normal", "anomaly"), EXAMPLES)
@@ -88,18 +88,18 @@ def test_auroc_and_both_auprs_are_those_of_scikit_learn(
     normal: np.ndarray, anomaly: np.ndarray
 ) -> None:
     is_anomaly, scores = truth_and_scores(normal, anomaly)
-    found = metrics.ranking(normal, anomaly)
-    assert found["auroc"] == pytest.approx(roc_auc_score(is_anomaly, scores))
-    assert found["aupr_anomaly"] == pytest.approx(average_precision_score(is_anomaly, scores))
-    assert found["aupr_normal"] == pytest.approx(average_precision_score(1 - is_anomaly, -scores))
+    values = metrics.ranking(normal, anomaly)
+    assert values["auroc"] == pytest.approx(roc_auc_score(is_anomaly, scores))
+    assert values["aupr_anomaly"] == pytest.approx(average_precision_score(is_anomaly, scores))
+    assert values["aupr_normal"] == pytest.approx(average_precision_score(1 - is_anomaly, -scores))
 
 
 def test_exchanging_the_kinds_and_the_sign_of_the_scores_exchanges_the_auprs() -> None:
     normal, anomaly = EXAMPLES[0]
-    found, exchanged = metrics.ranking(normal, anomaly), metrics.ranking(-anomaly, -normal)
-    assert exchanged["auroc"] == pytest.approx(found["auroc"])
-    assert exchanged["aupr_normal"] == pytest.approx(found["aupr_anomaly"])
-    assert exchanged["aupr_anomaly"] == pytest.approx(found["aupr_normal"])
+    values, exchanged = metrics.ranking(normal, anomaly), metrics.ranking(-anomaly, -normal)
+    assert exchanged["auroc"] == pytest.approx(values["auroc"])
+    assert exchanged["aupr_normal"] == pytest.approx(values["aupr_anomaly"])
+    assert exchanged["aupr_anomaly"] == pytest.approx(values["aupr_normal"])
 
 
 tied_scores = st.lists(st.integers(-5, 5).map(float), min_size=1, max_size=60).map(np.array)
@@ -136,14 +136,14 @@ def test_every_f1_is_that_of_scikit_learn_on_the_verdicts(
     is_anomaly, scores = truth_and_scores(normal, anomaly)
     verdicts = (scores > threshold).astype(int)
     balance = np.where(is_anomaly, 1 / len(anomaly), 1 / len(normal))
-    found = measured(normal, anomaly, threshold)
+    values = measured(normal, anomaly, threshold)
     for name, positive in (("normal", 0), ("anomaly", 1)):
         natural, balanced = (
             f1_score(is_anomaly, verdicts, pos_label=positive, sample_weight=weights)
             for weights in (None, balance)
         )
-        assert found[f"f1_{name}"] == pytest.approx(natural)
-        assert found[f"f1_{name}_balanced"] == pytest.approx(balanced)
+        assert values[f"f1_{name}"] == pytest.approx(natural)
+        assert values[f"f1_{name}_balanced"] == pytest.approx(balanced)
 
 
 def test_balanced_f1_does_not_change_when_every_anomaly_is_there_ten_times() -> None:
@@ -175,8 +175,8 @@ def test_floors_are_what_a_detector_with_a_threshold_beyond_all_scores_reaches()
     normal, anomaly = EXAMPLES[1]
     floors = metrics.floors(len(normal), len(anomaly))
     for kind, threshold in (("accept_all", math.inf), ("reject_all", -math.inf)):
-        found = measured(normal, anomaly, threshold)
-        assert {name: found[name] for name in floors[kind]} == pytest.approx(floors[kind])
+        values = measured(normal, anomaly, threshold)
+        assert {name: values[name] for name in floors[kind]} == pytest.approx(floors[kind])
 
 
 def test_the_bootstrap_interval_of_the_auroc_is_that_of_delongs_variance() -> None:
@@ -186,15 +186,15 @@ def test_the_bootstrap_interval_of_the_auroc_is_that_of_delongs_variance() -> No
     beats = (anomaly[:, None] > normal).astype(float)
     auroc = beats.mean()
     variance = beats.mean(axis=1).var(ddof=1) / 300 + beats.mean(axis=0).var(ddof=1) / 400
-    found = metrics.auroc_interval(normal, anomaly, resamples=4000, rng=rng)
+    interval = metrics.auroc_interval(normal, anomaly, resamples=4000, rng=rng)
     expected = [auroc - 1.96 * variance**0.5, auroc + 1.96 * variance**0.5]
-    assert list(found.values()) == pytest.approx(expected, abs=0.002)
+    assert list(interval.values()) == pytest.approx(expected, abs=0.002)
 
 
 def test_scores_that_all_tie_have_an_auroc_interval_at_one_half() -> None:
     equal = np.ones(10)
-    found = metrics.auroc_interval(equal, equal, resamples=20, rng=np.random.default_rng(0))
-    assert found == {"auroc_low": 0.5, "auroc_high": 0.5}
+    interval = metrics.auroc_interval(equal, equal, resamples=20, rng=np.random.default_rng(0))
+    assert interval == {"auroc_low": 0.5, "auroc_high": 0.5}
 
 
 def test_open_set_accuracy_counts_images_that_are_accepted_and_classified_right() -> None:
@@ -229,21 +229,21 @@ def test_classification_is_that_of_scikit_learn() -> None:
     rng = np.random.default_rng(0)
     truth = rng.integers(0, 10, 300)
     predicted = np.where(rng.random(300) < 0.7, truth, rng.integers(0, 10, 300))
-    found = metrics.classification(truth, predicted)
-    assert found["accuracy"] == pytest.approx(accuracy_score(truth, predicted))
-    assert found["f1_macro"] == pytest.approx(f1_score(truth, predicted, average="macro"))
+    values = metrics.classification(truth, predicted)
+    assert values["accuracy"] == pytest.approx(accuracy_score(truth, predicted))
+    assert values["f1_macro"] == pytest.approx(f1_score(truth, predicted, average="macro"))
 
 
 def test_calibration_by_hand() -> None:
     # Held out 1..9 at 0.2: the threshold is 8, which rejects 9 and 12; the training
     # threshold 10 rejects 12 alone.
-    found = metrics.calibration(
+    values = metrics.calibration(
         np.arange(1.0, 10.0), np.array([0.5, 8.0, 9.0, 12.0]), 10.0, alpha=0.2
     )
-    assert found["alpha"] == 0.2
-    assert found["n_calibration"] == 9
-    assert found["false_reject_calibrated"] == 2 / 4
-    assert found["false_reject_training"] == 1 / 4
+    assert values["alpha"] == 0.2
+    assert values["n_calibration"] == 9
+    assert values["false_reject_calibrated"] == 2 / 4
+    assert values["false_reject_training"] == 1 / 4
 
 
 @pytest.mark.parametrize(("normal", "anomaly"), EXAMPLES)
@@ -319,10 +319,10 @@ def test_numbers_are_rounded_to_four_decimals_at_every_depth_and_counts_are_kept
 
 
 def test_without_an_anomaly_what_wants_one_is_null_with_a_reason_and_the_rest_is_measured() -> None:
-    found = measured(NORMAL, np.empty(0), 3.0)
-    assert {name for name, value in found.items() if value is None} == {*metrics.WANTS_ANOMALIES}
-    said = {name: value for name, value in found.items() if value is not None}
-    assert said == {
+    values = measured(NORMAL, np.empty(0), 3.0)
+    assert {name for name, value in values.items() if value is None} == {*metrics.WANTS_ANOMALIES}
+    numbers = {name: value for name, value in values.items() if value is not None}
+    assert numbers == {
         "aurc": 0,
         "augrc": 0,
         "false_reject": 1 / 4,

@@ -12,19 +12,19 @@ CENTROIDS = np.stack((NORMAL[:15].mean(axis=0), NORMAL[15:].mean(axis=0)))
 
 
 def test_the_axes_are_the_first_two_principal_components_of_all_test_images() -> None:
-    found = plane({"normal": NORMAL, "anomaly": ANOMALY}, CENTROIDS, ["a", "b"])
+    projection = plane({"normal": NORMAL, "anomaly": ANOMALY}, CENTROIDS, ["a", "b"])
     pca = PCA(2, svd_solver="full").fit(np.concatenate((NORMAL, ANOMALY)))
     for kind, vectors in (("normal", NORMAL), ("anomaly", ANOMALY), ("centroid", CENTROIDS)):
-        rows = found.points[found.points["kind"] == kind]
+        rows = projection.points[projection.points["kind"] == kind]
         expected = pca.transform(vectors)
         # A component has no sign.
         np.testing.assert_allclose(np.abs(rows[["x", "y"]]), np.abs(expected), atol=1e-8)
-    assert found.shares == pytest.approx(tuple(pca.explained_variance_ratio_))
+    assert projection.shares == pytest.approx(tuple(pca.explained_variance_ratio_))
 
 
 def test_normal_images_and_anomalies_come_in_turn() -> None:
-    found = plane({"normal": NORMAL, "anomaly": ANOMALY}, CENTROIDS, ["a", "b"]).points
-    assert (found["kind"][:25] == "anomaly").sum() == pytest.approx(10, abs=1)
+    points = plane({"normal": NORMAL, "anomaly": ANOMALY}, CENTROIDS, ["a", "b"]).points
+    assert (points["kind"][:25] == "anomaly").sum() == pytest.approx(10, abs=1)
 
 
 def test_a_centroid_carries_the_name_of_its_class() -> None:
@@ -35,7 +35,7 @@ def test_a_centroid_carries_the_name_of_its_class() -> None:
 @pytest.mark.parametrize("most", [1, 10, 25, 50, 1000])
 def test_thinning_keeps_every_centroid_and_the_share_of_both_kinds(most: int) -> None:
     points = plane({"normal": NORMAL, "anomaly": ANOMALY}, CENTROIDS, ["a", "b"]).points
-    kept = thinned(points, most=most)["kind"].value_counts()
-    assert kept["centroid"] == 2
-    assert kept["normal"] / kept["anomaly"] == pytest.approx(30 / 20, rel=0.5)
-    assert kept["normal"] + kept["anomaly"] == pytest.approx(min(most, 50), abs=1)
+    counts = thinned(points, most=most)["kind"].value_counts()
+    assert counts["centroid"] == 2
+    assert counts["normal"] / counts["anomaly"] == pytest.approx(30 / 20, rel=0.5)
+    assert counts["normal"] + counts["anomaly"] == pytest.approx(min(most, 50), abs=1)

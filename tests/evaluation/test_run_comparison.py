@@ -13,13 +13,13 @@ def test_the_leaves_of_nested_mappings_stand_behind_all_their_keys() -> None:
 
 
 def test_only_numbers_that_both_runs_have_are_compared() -> None:
-    found = compare(OURS, THEIRS, spread={}).differences
-    assert found == pytest.approx({"accuracy": 0.01, "vim.auroc": 0.05})
+    differences = compare(OURS, THEIRS, spread={}).differences
+    assert differences == pytest.approx({"accuracy": 0.01, "vim.auroc": 0.05})
 
 
 def test_a_difference_that_is_exactly_the_spread_is_within_it() -> None:
-    found = compare(OURS, THEIRS, spread={"accuracy": 0.01, "vim.auroc": 0.04, "other": 1.0})
-    assert str(found) == (
+    comparison = compare(OURS, THEIRS, spread={"accuracy": 0.01, "vim.auroc": 0.04, "other": 1.0})
+    assert str(comparison) == (
         "1 of 2 metrics within the spread of seeds, largest difference 0.0500 (vim.auroc)"
     )
 

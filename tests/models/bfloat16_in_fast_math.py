@@ -29,8 +29,8 @@ def difference(values: Tensor, expected: Tensor) -> float:
 @pytest.fixture(scope="module")
 def network() -> nn.Module:
     torch.manual_seed(1)
-    drawn: nn.Module = timm.create_model("tf_efficientnet_lite0", num_classes=0)
-    return drawn.eval().to(memory_format=torch.channels_last)
+    model: nn.Module = timm.create_model("tf_efficientnet_lite0", num_classes=0)
+    return model.eval().to(memory_format=torch.channels_last)
 
 
 @pytest.fixture

@@ -97,10 +97,10 @@ def test_codes_and_errors_are_those_that_numpy_gets_from_the_weights(
     arrays = {name: x.astype(np.float64) for name, x in fitted[0].arrays().items()}
     pixels = digits.numpy().reshape(2000, 784) / 255
     codes = expit(pixels @ arrays["encoder.weight"].T + arrays["encoder.bias"])
-    drawn = expit(codes @ arrays["decoder.weight"].T + arrays["decoder.bias"])
+    decoded = expit(codes @ arrays["decoder.weight"].T + arrays["decoder.bias"])
     ours = forward(fitted[0], digits)
     np.testing.assert_allclose(ours[0], codes, rtol=1e-4, atol=1e-6)
-    np.testing.assert_allclose(ours[1], ((drawn - pixels) ** 2).mean(axis=1), rtol=1e-4)
+    np.testing.assert_allclose(ours[1], ((decoded - pixels) ** 2).mean(axis=1), rtol=1e-4)
 
 
 def test_an_autoencoder_that_was_saved_and_loaded_gives_the_same_codes_and_errors(
@@ -115,8 +115,8 @@ def test_an_autoencoder_that_was_saved_and_loaded_gives_the_same_codes_and_error
 def test_images_of_several_channels_are_drawn_pixel_by_pixel_and_channel_by_channel() -> None:
     generator = torch.Generator().manual_seed(5)
     images = torch.randint(0, 256, (40, 3, 5, 4), dtype=torch.uint8, generator=generator)
-    made, _ = fitted_to(images, epochs=1)
-    assert made.arrays()["decoder.weight"].shape == (60, 50)
+    autoencoder, _ = fitted_to(images, epochs=1)
+    assert autoencoder.arrays()["decoder.weight"].shape == (60, 50)
 
 
 def test_a_learning_rate_under_which_the_error_is_no_number_is_refused(digits: Tensor) -> None:
@@ -144,9 +144,11 @@ def test_the_longer_side_is_brought_to_at_most_so_many_pixels_before_training(
 ) -> None:
     generator = torch.Generator().manual_seed(5)
     images = torch.randint(0, 256, (30, 3, 40, 40), dtype=torch.uint8, generator=generator)
-    made, _ = fitted_to(images, epochs=1, most_side_px=most_side_px)
-    assert made.encoder.in_features == 3 * side * side
+    autoencoder, _ = fitted_to(images, epochs=1, most_side_px=most_side_px)
+    assert autoencoder.encoder.in_features == 3 * side * side
     small = averaged_down(images, most_values=3 * side * side)
     assert small.shape == (30, 3, side, side)
-    for large, already in zip(forward(made, images), forward(made, small), strict=True):
+    for large, already in zip(
+        forward(autoencoder, images), forward(autoencoder, small), strict=True
+    ):
         assert torch.equal(large, already)

@@ -46,12 +46,12 @@ def photos(
 ) -> Tensor:
     """Return n images of noise, each with a grain, a contrast and a colour of its own."""
     generator = torch.Generator().manual_seed(seed)
-    made = []
+    batches = []
     for grain in torch.randint(1, 20, (n,), generator=generator).tolist():
         coarse = torch.rand(1, channels, grain, grain, generator=generator)
         contrast, colour = torch.rand(2, channels, 1, 1, generator=generator)
-        made.append(F.interpolate(coarse, (height, width)) * contrast + colour * (1 - contrast))
-    return (torch.cat(made) * 255).to(torch.uint8)
+        batches.append(F.interpolate(coarse, (height, width)) * contrast + colour * (1 - contrast))
+    return (torch.cat(batches) * 255).to(torch.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -160,14 +160,14 @@ def test_the_logits_are_those_of_torchvisions_own_network_with_the_same_weights(
 def test_the_layers_are_the_averaged_channels_of_torchvisions_stages(
     theirs: EfficientNet, trunk: Backbone
 ) -> None:
-    images, seen = photos(3), []
+    images, averages = photos(3), []
     x = preprocessed(images)
     for stage, blocks in enumerate(theirs.features):
         x = blocks(x)
         if stage in (2, 5, 8):
-            seen.append(x.flatten(2).mean(dim=2))
-    assert [values.shape for values in seen] == [(3, 24), (3, 112), (3, 1280)]
-    assert_close(vectors_of(trunk, images), torch.cat(seen, dim=1), rtol=1e-3, atol=1e-4)
+            averages.append(x.flatten(2).mean(dim=2))
+    assert [values.shape for values in averages] == [(3, 24), (3, 112), (3, 1280)]
+    assert_close(vectors_of(trunk, images), torch.cat(averages, dim=1), rtol=1e-3, atol=1e-4)
 
 
 def test_a_grey_image_is_seen_as_the_same_image_in_three_equal_colours(trunk: Backbone) -> None:
@@ -222,14 +222,14 @@ def test_building_and_training_leave_torchs_own_generator_where_it_was() -> None
 @pytest.fixture(scope="module")
 def trained_twice() -> list[tuple[FineTunedBackbone, list[Row]]]:
     """Train twice from the same seed, torch's own generator being elsewhere each time."""
-    images, made = photos(10), []
+    images, networks = photos(10), []
     for elsewhere in (5, 6):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(elsewhere)
             network = untrained(images)
             labels = torch.arange(10) % 2
-            made.append((network, trained(network, images, labels, shift_px=4, flip=True)))
-    return made
+            networks.append((network, trained(network, images, labels, shift_px=4, flip=True)))
+    return networks
 
 
 def test_equal_seeds_give_equal_bytes_with_dropout_and_moved_images(
@@ -242,12 +242,12 @@ def test_equal_seeds_give_equal_bytes_with_dropout_and_moved_images(
 
 def test_dropout_follows_the_seed() -> None:
     images, labels = photos(8), torch.arange(8) % 2
-    made = []
+    losses = []
     for seed in (0, 1):
         network = untrained(images)  # the same weights
         # One batch of all images: the order matters for the dropout alone.
-        made.append(trained(network, images, labels, seed=seed, batch_size=8)[0]["cross_entropy"])
-    assert made[0] != pytest.approx(made[1], rel=1e-4)
+        losses.append(trained(network, images, labels, seed=seed, batch_size=8)[0]["cross_entropy"])
+    assert losses[0] != pytest.approx(losses[1], rel=1e-4)
 
 
 def test_training_on_two_kinds_of_images_lowers_the_loss() -> None:
@@ -542,8 +542,8 @@ def test_from_photos_to_views(
     weights: Path,
     tmp_path: Path,
 ) -> None:
-    asked = str(weights) if source == "file" else source
-    params = with_network(tmp_path, name, weights=asked, frozen=frozen)
+    weights_source = str(weights) if source == "file" else source
+    params = with_network(tmp_path, name, weights=weights_source, frozen=frozen)
     arrays = {f"{part}/images": photos(6, seed=seed).numpy() for seed, part in enumerate(PARTS)}
     arrays |= {f"{part}/labels": np.arange(6) % 2 for part in PARTS}
     files = {
@@ -554,24 +554,26 @@ def test_from_photos_to_views(
         )
     }  # fmt: skip
     save_arrays(files["images"], arrays, {"class_names": ["dark", "light"]})
-    given = files["images"], files["derived"], files["further"], files["embedded"]
+    inputs = files["images"], files["derived"], files["further"], files["embedded"]
     derive.main(params, files["images"], files["derived"])
     further.main(params, files["images"], files["further"])
     backbone.main(params, files["backbone"])
-    embed_stage.main(params, files["backbone"], *given)
-    train.main(params, files["backbone"], given[0], given[3], files["history"], files["network"])
+    embed_stage.main(params, files["backbone"], *inputs)
+    train.main(params, files["backbone"], inputs[0], inputs[3], files["history"], files["network"])
     train_autoencoder.main(params, files["images"], tmp_path / "ah", files["autoencoder"])
     networks = files["backbone"], files["network"], files["autoencoder"]
-    extract.main(params, *networks, *given, tmp_path / "features")
+    extract.main(params, *networks, *inputs, tmp_path / "features")
 
     features, network = load_arrays(tmp_path / "features"), load_arrays(files["network"])
     logits = features["anomaly/test/features"] @ network["classifier.weight"].T
     logits += network["classifier.bias"]
     np.testing.assert_allclose(features["anomaly/test/logits"], logits, atol=1e-4)
     early, middle, last = lengths
-    shown = (middle, last, 7) if frozen else (early, middle, last)
+    widths = (middle, last, 7) if frozen else (early, middle, last)
     views = [features[f"derived/blurred/{view}"] for view in ("maps", "hidden", "features")]
-    assert tuple(view.shape[1] for view in views) == shown
-    kept = {name for name in network if name.startswith("backbone.trunk.")}
-    assert (not kept, len(load_arrays(files["embedded"]))) == ((True, 12) if frozen else (False, 0))
+    assert tuple(view.shape[1] for view in views) == widths
+    trunk_arrays = {name for name in network if name.startswith("backbone.trunk.")}
+    assert (not trunk_arrays, len(load_arrays(files["embedded"]))) == (
+        (True, 12) if frozen else (False, 0)
+    )
     assert load_backbone(files["backbone"]).card.sizes == lengths

@@ -27,10 +27,10 @@ def has_bfloat16() -> bool:
 
 
 def in_fast_math(*words: str) -> subprocess.CompletedProcess[str]:
-    kept = {name: x for name, x in os.environ.items() if name not in portable_math.VARIABLES}
+    environment = {name: x for name, x in os.environ.items() if name not in portable_math.VARIABLES}
     return subprocess.run(
         [sys.executable, *words],
-        env=kept | {portable_math.VARIABLE: portable_math.FAST},
+        env=environment | {portable_math.VARIABLE: portable_math.FAST},
         capture_output=True,
         text=True,
         check=False,

@@ -43,8 +43,8 @@ def test_the_bound_of_two_classes_is_that_of_the_hypergeometric_law() -> None:
 
 def test_few_networks_that_guess_count_as_better_than_guessing(generator: torch.Generator) -> None:
     labels = of_counts(*(8,) * 10)
-    drawn = torch.randint(0, 10, (300, 80), generator=generator)
-    better = sum(not is_at_chance(predictions, labels) for predictions in drawn)
+    guesses = torch.randint(0, 10, (300, 80), generator=generator)
+    better = sum(not is_at_chance(predictions, labels) for predictions in guesses)
     assert better <= 9  # 3 are expected; more than 9 has a probability of 0.001
 
 

@@ -122,9 +122,9 @@ def test_a_damaged_file_is_begun_again_and_that_is_said_in_one_line(
     computed(photos(40), cache)
     damage(cache.path)
     assert computed(photos(40), cache) == 40
-    said = capsys.readouterr().err.splitlines()
-    assert len(said) == 1
-    assert said[0].startswith(f"{cache.path}: the cache is damaged (")
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith(f"{cache.path}: the cache is damaged (")
     assert computed(photos(40), cache) == 0
     assert capsys.readouterr().err == ""
 
@@ -181,12 +181,12 @@ def test_what_was_not_used_for_the_longest_time_goes_first(
     hours = iter(range(0, 10**9, 7200))
     monkeypatch.setattr(time, "time", lambda: float(next(hours)))
     cache = FeatureCache(tmp_path / FILE, max_bytes=200_000)
-    used, unused = photos(4, seed=1), photos(4, seed=2)
-    computed(used, cache)
+    recent, unused = photos(4, seed=1), photos(4, seed=2)
+    computed(recent, cache)
     computed(unused, cache)
     for seed in range(3, 40):
         computed(photos(50, seed=seed), cache)
-        assert computed(used, cache) == 0
+        assert computed(recent, cache) == 0
     assert computed(unused, cache) == 4
     assert computed(photos(50, seed=39), cache) == 0
     assert cache.path.stat().st_size < 1.5 * cache.max_bytes

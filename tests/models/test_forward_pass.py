@@ -111,9 +111,9 @@ def test_fitting_starts_from_the_weights_of_a_backbone_and_leaves_the_backbone_a
 ) -> None:
     inputs, labels = images(4, side_px=33), torch.arange(4) % 2
     trained = backbone.card.model_copy(update={"weights": "of an earlier training"})
-    given = Backbone(trained).loaded(backbone.arrays())
+    loaded = Backbone(trained).loaded(backbone.arrays())
     first, moved = "conv_stem.weight", {}
-    for name, start in (("given", given), ("drawn", backbone)):
+    for name, start in (("given", loaded), ("drawn", backbone)):
         network, _ = fit_classifier(
             inputs, labels, (inputs, labels), network="fine_tuned", classes=2,
             options=OPTIONS, generator=torch.Generator().manual_seed(3), device=CPU,
@@ -122,5 +122,5 @@ def test_fitting_starts_from_the_weights_of_a_backbone_and_leaves_the_backbone_a
         after = network.arrays()[f"backbone.trunk.{first}"]
         moved[name] = float(np.abs(after - backbone.arrays()[first]).max())
     assert 0 < moved["given"] < 0.1 < moved["drawn"]
-    for name, array in given.arrays().items():
+    for name, array in loaded.arrays().items():
         np.testing.assert_array_equal(array, backbone.arrays()[name])

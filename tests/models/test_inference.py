@@ -31,7 +31,7 @@ NETWORKS = {
 }
 
 
-def drawn(name: str) -> Any:
+def untrained(name: str) -> Any:
     """Return timm's network; its normalizations have means, deviations, scales and shifts."""
     generator = torch.Generator().manual_seed(1)
     with torch.random.fork_rng(devices=[]):
@@ -61,14 +61,14 @@ def merged_in(network: nn.Module) -> int:
 
 @pytest.fixture(scope="module")
 def lite() -> Any:
-    return drawn("tf_efficientnet_lite0")
+    return untrained("tf_efficientnet_lite0")
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 @torch.no_grad()
 def test_its_features_are_those_of_timms_network(name: str) -> None:
     side_px, merged = NETWORKS[name]
-    network = drawn(name)
+    network = untrained(name)
     copied, images = for_inference(network), photos(3, side_px)
     assert merged_in(copied) == merged
     expected = network(images)
@@ -142,7 +142,7 @@ def test_a_vector_of_lite0_is_the_same_bytes_in_a_batch_of_any_size(lite: Any) -
 @pytest.mark.parametrize("name", NETWORKS)
 def test_in_batches_of_one_size_a_vector_is_the_same_bytes_wherever_its_image_is(name: str) -> None:
     side_px, _ = NETWORKS[name]
-    copied, images = for_inference(drawn(name)), photos(7, side_px)
+    copied, images = for_inference(untrained(name)), photos(7, side_px)
     call = partial(in_full_batch, copied, batch_size=4)
     vectors = torch.cat([call(images[:4]), call(images[4:])])
     for order in ([3, 2, 1, 0], [6], [2, 5], [1, 1, 4], [6, 0, 5, 4]):

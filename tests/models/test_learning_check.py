@@ -42,14 +42,14 @@ def fitted(
     rate: float,
     *,
     held_out: tuple[Tensor, Tensor] | None = None,
-    kept: Checkpoint | None = None,
+    checkpoint: Checkpoint | None = None,
     epochs: int = EPOCHS,
     refuses_chance: bool = True,
 ) -> tuple[dict[str, bytes], list[Row]]:
     network, rows = fit_classifier(
         *bars(), held_out or bars(10, seed=1),
         network="lenet", classes=3, options=options(rate, epochs=epochs),
-        generator=torch.Generator().manual_seed(0), device=CPU, checkpoint=kept,
+        generator=torch.Generator().manual_seed(0), device=CPU, checkpoint=checkpoint,
         refuses_chance=refuses_chance,
     )  # fmt: skip
     return {name: values.tobytes() for name, values in network.arrays().items()}, rows
@@ -143,9 +143,9 @@ def test_a_training_that_fails_gives_what_a_lower_rate_gives_from_the_start(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     again = fitted(20.0)
-    said = capsys.readouterr().err.splitlines()
+    lines = capsys.readouterr().err.splitlines()
     lower = [
-        re.findall(r"restarting at learning_rate (.*) \(attempt (.) of 4\)", line) for line in said
+        re.findall(r"restarting at learning_rate (.*) \(attempt (.) of 4\)", line) for line in lines
     ]
     assert lower == [[("5", "2")], [("1.25", "3")], [("0.3125", "4")]]
     assert again == fitted(0.3125)
@@ -198,9 +198,9 @@ def test_a_training_killed_in_any_attempt_gives_the_bytes_of_one_that_was_not(
     # Attempt 0 fails after its first epoch, 1 and 2 after their second.
     for attempt, epoch in ((1, 1), (2, 1), (3, 2), (3, EPOCHS)):
         with pytest.raises(KilledError):
-            fitted(20.0, kept=KilledIn(path, attempt, epoch))
+            fitted(20.0, checkpoint=KilledIn(path, attempt, epoch))
         last = Checkpoint(path, "key")
         assert (last.attempt, last.epochs) == (attempt, epoch)
     capsys.readouterr()
-    assert fitted(20.0, kept=Checkpoint(path, "key")) == fitted(0.3125)
+    assert fitted(20.0, checkpoint=Checkpoint(path, "key")) == fitted(0.3125)
     assert not capsys.readouterr().err  # no attempt is made twice

@@ -61,19 +61,19 @@ def backbone() -> Backbone:
 
 @pytest.fixture(params=sorted(NETWORKS))
 def case(request: pytest.FixtureRequest, backbone: Backbone) -> Case:
-    return drawn(request.param, backbone)
+    return untrained(request.param, backbone)
 
 
-def drawn(name: str, backbone: Backbone, *, seed: int = 0) -> Case:
+def untrained(name: str, backbone: Backbone, *, seed: int = 0) -> Case:
     shape = (12, 3, SIDE_PX, SIDE_PX)
     pixels = torch.Generator().manual_seed(1)
     images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=pixels)
-    own = None if name in FROM_SCRATCH else backbone
+    case_backbone = None if name in FROM_SCRATCH else backbone
     with torch.no_grad():
         inputs = backbone.vectors(images) if name == FROZEN else images
-    network = build(name, inputs, classes=CLASSES, embedding=5, backbone=own)
+    network = build(name, inputs, classes=CLASSES, embedding=5, backbone=case_backbone)
     network.initialize(inputs, torch.Generator().manual_seed(seed))
-    return Case(name, network, inputs, images, own)
+    return Case(name, network, inputs, images, case_backbone)
 
 
 def outputs(network: Network, inputs: Tensor) -> list[Tensor]:
@@ -139,8 +139,8 @@ def test_arrays_of_another_shape_are_refused(case: Case) -> None:
 
 def test_the_weights_follow_the_generator_alone(case: Case, backbone: Backbone) -> None:
     torch.manual_seed(7)  # torch's own generator does not matter
-    same = drawn(case.name, backbone).network.arrays()
-    other = drawn(case.name, backbone, seed=1).network.arrays()
+    same = untrained(case.name, backbone).network.arrays()
+    other = untrained(case.name, backbone, seed=1).network.arrays()
     first = case.network.arrays()
     assert all(np.array_equal(first[name], same[name]) for name in first)
     assert not np.array_equal(first["classifier.weight"], other["classifier.weight"])
@@ -157,7 +157,7 @@ class KilledOnce(Checkpoint):
             raise KilledError
 
 
-def trained(case: Case, kept: Checkpoint | None) -> bytes:
+def trained(case: Case, checkpoint: Checkpoint | None) -> bytes:
     """Train it for three epochs; return the bytes of all its arrays."""
     generator = torch.Generator().manual_seed(3)
     case.network.initialize(case.inputs, generator)
@@ -168,7 +168,7 @@ def trained(case: Case, kept: Checkpoint | None) -> bytes:
     )  # fmt: skip
     train_classifier(
         case.network, case.inputs, labels, (case.inputs, labels), options=options,
-        generator=generator, checkpoint=kept,
+        generator=generator, checkpoint=checkpoint,
     )  # fmt: skip
     return b"".join(array.tobytes() for array in case.network.arrays().values())
 
@@ -185,12 +185,12 @@ def test_a_training_that_was_killed_goes_on_to_the_same_bytes(
     case: Case, backbone: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checkpoints, "SHARE", float("inf"))
-    whole = trained(drawn(case.name, backbone), None)
+    whole = trained(untrained(case.name, backbone), None)
     with pytest.raises(KilledError):
         trained(case, KilledOnce(tmp_path / "kept", "key"))
-    kept = Checkpoint(tmp_path / "kept", "key")
-    assert kept.epochs == 1
-    assert trained(drawn(case.name, backbone), kept) == whole
+    checkpoint = Checkpoint(tmp_path / "kept", "key")
+    assert checkpoint.epochs == 1
+    assert trained(untrained(case.name, backbone), checkpoint) == whole
 
 
 def bundle_of(case: Case) -> Bundle:
@@ -252,7 +252,7 @@ def test_images_that_are_too_small_are_refused_in_one_line(name: str) -> None:
 
 
 def test_a_model_of_a_network_that_is_not_here_is_told_in_one_line(backbone: Backbone) -> None:
-    bundle = bundle_of(drawn("lenet", backbone))
+    bundle = bundle_of(untrained("lenet", backbone))
     elsewhere = bundle.manifest.model_copy(update={"network": "pooled"})
     with pytest.raises(IntegrityError, match="the model's network is 'pooled'; expected lenet, "):
         Predictor(replace(bundle, manifest=elsewhere), device=CPU)

@@ -17,27 +17,27 @@ KINDS: dict[str, tuple[type[Optimizer], dict[str, Any]]] = {
 }
 
 
-def steps(kind: type[Optimizer], given: dict[str, Any]) -> list[torch.Tensor]:
+def steps(kind: type[Optimizer], options: dict[str, Any]) -> list[torch.Tensor]:
     """Return the weights after each of five steps towards 0, two of them by a second optimizer."""
     weights = torch.linspace(-1, 1, 7).requires_grad_()
-    optimizer = kind([weights], **given)
-    seen = []
+    optimizer = kind([weights], **options)
+    history = []
     for step in range(5):
         if step == 3:  # as a training that was interrupted goes on
             state = optimizer.state_dict()
-            optimizer = kind([weights], **given)
+            optimizer = kind([weights], **options)
             optimizer.load_state_dict(state)
         optimizer.zero_grad()
         weights.square().sum().backward()
         optimizer.step()
-        seen.append(weights.detach().clone())
-    return seen
+        history.append(weights.detach().clone())
+    return history
 
 
 @pytest.mark.parametrize("name", KINDS)
 def test_the_weights_are_those_of_torchs_own_after_every_step(name: str) -> None:
-    kind, given = KINDS[name]
-    ours, theirs = steps(eager(kind), given), steps(kind, given)
+    kind, options = KINDS[name]
+    ours, theirs = steps(eager(kind), options), steps(kind, options)
     assert all(torch.equal(one, other) for one, other in zip(ours, theirs, strict=True))
 
 

@@ -50,11 +50,13 @@ def each_epoch_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def images(n: int, side_px: int = 12) -> Tensor:
     shape = (n, 1, side_px, side_px)
-    drawn = torch.Generator().manual_seed(5)
-    return torch.randint(0, 256, shape, dtype=torch.uint8, generator=drawn)
+    generator = torch.Generator().manual_seed(5)
+    return torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
 
 
-def classifier(network: LeNet | FineTunedBackbone, pixels: Tensor, kept: Checkpoint | None) -> Any:
+def classifier(
+    network: LeNet | FineTunedBackbone, pixels: Tensor, checkpoint: Checkpoint | None
+) -> Any:
     generator = torch.Generator().manual_seed(3)
     network.initialize(pixels, generator)
     labels = torch.arange(len(pixels)) % 3
@@ -64,42 +66,44 @@ def classifier(network: LeNet | FineTunedBackbone, pixels: Tensor, kept: Checkpo
     )  # fmt: skip
     rows = train_classifier(
         network, pixels, labels, (pixels, labels),
-        options=options, generator=generator, checkpoint=kept,
+        options=options, generator=generator, checkpoint=checkpoint,
     )  # fmt: skip
     return network, rows
 
 
-def lenet(kept: Checkpoint | None) -> Any:
-    return classifier(LeNet(classes=3, channels=1, height=12, width=12), images(13), kept)
+def lenet(checkpoint: Checkpoint | None) -> Any:
+    return classifier(LeNet(classes=3, channels=1, height=12, width=12), images(13), checkpoint)
 
 
-def fine_tuned(kept: Checkpoint | None) -> Any:
+def fine_tuned(checkpoint: Checkpoint | None) -> Any:
     """Its dropout draws from torch's own generator."""
     backbone = backbone_named("test_efficientnet", "none")
-    return classifier(FineTunedBackbone(classes=3, backbone=backbone), images(5, side_px=33), kept)
+    return classifier(
+        FineTunedBackbone(classes=3, backbone=backbone), images(5, side_px=33), checkpoint
+    )
 
 
-def paper_b(kept: Checkpoint | None) -> Any:
+def paper_b(checkpoint: Checkpoint | None) -> Any:
     return autoencoder.fit(
         images(13), units=5, epochs=EPOCHS, batch_size=4, learning_rate=0.01, most_side_px=32,
-        generator=torch.Generator().manual_seed(3), checkpoint=kept,
+        generator=torch.Generator().manual_seed(3), checkpoint=checkpoint,
     )  # fmt: skip
 
 
-def head(kept: Checkpoint | None) -> Any:
+def head(checkpoint: Checkpoint | None) -> Any:
     features = images(26).flatten(1).float()
     return mlp_head.fit(
         features[:13], features[13:], epochs=EPOCHS, batch_size=4, learning_rate=0.01,
-        generator=torch.Generator().manual_seed(3), checkpoint=kept,
+        generator=torch.Generator().manual_seed(3), checkpoint=checkpoint,
     )  # fmt: skip
 
 
 Training = Callable[[Checkpoint | None], Any]
 
 
-def outcome(made: Any) -> tuple[dict[str, bytes], str]:
+def outcome(training: Any) -> tuple[dict[str, bytes], str]:
     """Return the bytes of the weights, and the rows as they are written."""
-    network, rows = made
+    network, rows = training
     return {name: x.tobytes() for name, x in network.arrays().items()}, json.dumps(rows)
 
 
@@ -183,7 +187,7 @@ def test_checkpoints_take_a_fiftieth_of_the_time_after_the_first(
         written.append(len(about["history"]))
 
     monkeypatch.setattr(checkpoint, "save_arrays", slow)
-    kept = Checkpoint(tmp_path / "checkpoint", KEY)
+    file = Checkpoint(tmp_path / "checkpoint", KEY)
     weights = [torch.nn.Parameter(torch.zeros(1))]
     optimizer = torch.optim.SGD(weights, lr=0.1)
     schedule = torch.optim.lr_scheduler.ConstantLR(optimizer)
@@ -192,7 +196,7 @@ def test_checkpoints_take_a_fiftieth_of_the_time_after_the_first(
     for epoch in range(1, 13):
         seconds[0] += 10
         rows.append({"epoch": epoch})
-        kept.keep(state)
+        file.keep(state)
     assert written == [1, 6, 11]
 
 
@@ -207,11 +211,11 @@ def test_a_checkpoint_is_left_where_the_same_run_may_come_further(
 ) -> None:
     with (
         suppress(InputError, KeyboardInterrupt, OSError),
-        checkpoint_beside(tmp_path / "network", KEY, print) as kept,
+        checkpoint_beside(tmp_path / "network", KEY, print) as checkpoint,
     ):
         with suppress(KilledError):
             lenet(KilledAfter(tmp_path / ".network.checkpoint", 1))
-        assert kept.epochs == 0
+        assert checkpoint.epochs == 0
         if end:
             raise end
     assert [path.name for path in tmp_path.iterdir()] == [".network.checkpoint"] * is_left
@@ -220,10 +224,10 @@ def test_a_checkpoint_is_left_where_the_same_run_may_come_further(
 def test_the_user_is_told_where_the_training_goes_on(tmp_path: Path) -> None:
     with pytest.raises(KilledError):
         lenet(KilledAfter(tmp_path / ".network.checkpoint", 3))
-    said: list[str] = []
-    with checkpoint_beside(tmp_path / "network", KEY, said.append):
+    messages: list[str] = []
+    with checkpoint_beside(tmp_path / "network", KEY, messages.append):
         pass
-    assert said == ["resumes after epoch 3"]
+    assert messages == ["resumes after epoch 3"]
 
 
 def test_another_setting_input_or_thread_count_is_another_run(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ def images(n: int, *, channels: int = 3, height: int = 40, width: int = 33) -> T
     return torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
 
 
-def drawn(pixels: Tensor, *, classes: int = 3) -> SmallCnn:
+def untrained(pixels: Tensor, *, classes: int = 3) -> SmallCnn:
     network = SmallCnn.for_images(pixels, classes=classes)
     network.initialize(pixels, torch.Generator().manual_seed(0))
     return network
@@ -26,7 +26,7 @@ def drawn(pixels: Tensor, *, classes: int = 3) -> SmallCnn:
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_layers_are_those_of_torchs_own_modules_in_a_row(channels: int) -> None:
     pixels = images(5, channels=channels)
-    network = drawn(pixels)
+    network = untrained(pixels)
     stages: list[nn.Module] = []
     for stage, (convolution, norm) in enumerate(
         zip(network.convolutions, network.norms, strict=True)
@@ -48,7 +48,7 @@ def test_the_layers_are_those_of_torchs_own_modules_in_a_row(channels: int) -> N
 
 
 def test_the_maps_of_64_px_are_halved_four_times() -> None:
-    network = drawn(images(2, height=64, width=64))
+    network = untrained(images(2, height=64, width=64))
     x, sides = images(2, height=64, width=64).float(), []
     for stage, convolution in enumerate(network.convolutions):
         x = convolution(x)
@@ -64,7 +64,7 @@ def test_images_below_32_px_are_refused(height: int, width: int) -> None:
 
 
 def test_a_batch_of_one_image_of_the_least_side_has_a_spread() -> None:
-    network = drawn(images(1, height=32, width=32)).train()
+    network = untrained(images(1, height=32, width=32)).train()
     assert torch.isfinite(network(images(1, height=32, width=32))[1]).all()
 
 

@@ -34,7 +34,7 @@ def digits() -> tuple[Labelled, Labelled]:
 @torch.no_grad()
 def forward(network: LeNet, images: Tensor, batch_size: int = 256) -> tuple[Tensor, Tensor]:
     """Return features (n, d) and logits (n, c), batch by batch."""
-    features, logits = zip(*(network(some) for some in images.split(batch_size)), strict=True)
+    features, logits = zip(*(network(batch) for batch in images.split(batch_size)), strict=True)
     return torch.cat(features), torch.cat(logits)
 
 
@@ -54,7 +54,7 @@ def untrained(images: Tensor, *, classes: int = 10, seed: int = 0) -> LeNet:
 
 
 def trained(
-    given: Labelled,
+    data: Labelled,
     held_out: Labelled | None = None,
     *,
     seed: int = 0,
@@ -67,11 +67,11 @@ def trained(
     shift_px: int = 0,
     flip: bool = False,
 ) -> tuple[LeNet, list[Row]]:
-    network = untrained(given[0], seed=seed)
+    network = untrained(data[0], seed=seed)
     history = train_classifier(
         network,
-        *given,
-        held_out or given,
+        *data,
+        held_out or data,
         options=TrainingOptions(
             lambda_=lambda_,
             epochs=epochs,
@@ -93,8 +93,8 @@ def weights(network: LeNet) -> dict[str, bytes]:
     return {name: values.tobytes() for name, values in network.arrays().items()}
 
 
-def first(given: Labelled, n: int) -> Labelled:
-    return given[0][:n], given[1][:n]
+def first(data: Labelled, n: int) -> Labelled:
+    return data[0][:n], data[1][:n]
 
 
 def test_two_trainings_with_the_same_seed_give_the_same_bytes_and_the_same_history(
@@ -116,8 +116,8 @@ def test_another_seed_gives_other_weights_in_every_layer(
 def test_the_held_out_images_do_not_change_the_weights(
     digits: tuple[Labelled, Labelled],
 ) -> None:
-    given = first(digits[0], 300)
-    one, two = (trained(given, held_out)[0] for held_out in (digits[1], first(digits[1], 10)))
+    data = first(digits[0], 300)
+    one, two = (trained(data, held_out)[0] for held_out in (digits[1], first(digits[1], 10)))
     assert weights(one) == weights(two)
 
 
@@ -125,9 +125,9 @@ def test_six_epochs_on_a_thousand_digits_find_more_than_five_of_six_others(
     digits: tuple[Labelled, Labelled],
 ) -> None:
     network, history = trained(*digits, lambda_=0.0, epochs=6)
-    found = accuracy(network, *digits[1])
-    assert found > 5 / 6
-    assert history[-1]["calibration_accuracy"] == found
+    test_accuracy = accuracy(network, *digits[1])
+    assert test_accuracy > 5 / 6
+    assert history[-1]["calibration_accuracy"] == test_accuracy
 
 
 def scatter_ratio(features: Tensor, labels: Tensor) -> float:
@@ -151,8 +151,8 @@ def test_the_center_loss_draws_classes_together_relative_to_the_space_between_th
 def test_without_center_loss_its_centers_do_not_matter(
     digits: tuple[Labelled, Labelled],
 ) -> None:
-    given = first(digits[0], 100)
-    one, two = (trained(given, lambda_=0.0, center_rate=rate)[0] for rate in (0.0, 0.5))
+    data = first(digits[0], 100)
+    one, two = (trained(data, lambda_=0.0, center_rate=rate)[0] for rate in (0.0, 0.5))
     assert weights(one) == weights(two)
 
 
@@ -161,38 +161,38 @@ def test_without_center_loss_its_centers_do_not_matter(
 def test_each_image_counts_once_in_the_losses_of_an_epoch_whatever_the_batches(
     batch_size: int,
 ) -> None:
-    given = noise(9)
-    network = untrained(given[0])
-    features, logits = forward(network, given[0])
+    data = noise(9)
+    network = untrained(data[0])
+    features, logits = forward(network, data[0])
     # Steps too small to be seen; the centers stay at zero.
     _, (row,) = trained(
-        given, lambda_=0.3, epochs=1, batch_size=batch_size, learning_rate=1e-9, center_rate=0
+        data, lambda_=0.3, epochs=1, batch_size=batch_size, learning_rate=1e-9, center_rate=0
     )
-    cross_entropy = float(F.cross_entropy(logits, given[1]))
+    cross_entropy = float(F.cross_entropy(logits, data[1]))
     center_loss = float(features.square().sum(dim=1).mean() / 2)
     assert row["cross_entropy"] == pytest.approx(cross_entropy, rel=1e-5)
     assert row["center_loss"] == pytest.approx(center_loss, rel=1e-5)
     assert row["loss"] == pytest.approx(cross_entropy + 0.3 * center_loss, rel=1e-5)
-    assert row["accuracy"] == pytest.approx(float((logits.argmax(1) == given[1]).float().mean()))
+    assert row["accuracy"] == pytest.approx(float((logits.argmax(1) == data[1]).float().mean()))
 
 
 def test_a_batch_larger_than_the_data_trains_as_one_of_its_size() -> None:
-    given = noise(9)
-    one, two = (trained(given, batch_size=size) for size in (9, 1000))
+    data = noise(9)
+    one, two = (trained(data, batch_size=size) for size in (9, 1000))
     assert weights(one[0]) == weights(two[0])
     assert one[1] == two[1]
 
 
 def test_a_step_without_momentum_goes_down_the_gradient_of_the_weighted_loss() -> None:
-    given = noise(9)
-    network = untrained(given[0])
-    features, logits = network(given[0])
+    data = noise(9)
+    network = untrained(data[0])
+    features, logits = network(data[0])
     # The centers start at zero; weight decay adds its share of the weights.
     center_loss = features.square().sum(dim=1).mean() / 2
-    loss = F.cross_entropy(logits, given[1]) + 0.7 * center_loss
+    loss = F.cross_entropy(logits, data[1]) + 0.7 * center_loss
     gradients = torch.autograd.grad(loss, list(network.parameters()))
     # Two epochs of one step each; the second is at the end of the cycle, too small to be seen.
-    moved, _ = trained(given, lambda_=0.7, batch_size=9, momentum=0.0, learning_rate=0.1)
+    moved, _ = trained(data, lambda_=0.7, batch_size=9, momentum=0.0, learning_rate=0.1)
     downhill, steps = [], []
     for before, gradient, after in zip(
         network.parameters(), gradients, moved.parameters(), strict=True
@@ -323,10 +323,10 @@ def test_images_below_12_px_are_refused(height: int, width: int) -> None:
     [(12, 12, 16), (12, 20, 16 * 3), (33, 13, 16 * 6), (28, 28, 400)],
 )
 def test_images_that_are_not_square_are_trained_on(height: int, width: int, inputs: int) -> None:
-    given = noise(12, height=height, width=width)
-    network, _ = trained(given)
+    data = noise(12, height=height, width=width)
+    network, _ = trained(data)
     assert network.hidden1.in_features == inputs
-    features, logits = forward(network, given[0])
+    features, logits = forward(network, data[0])
     assert (features.shape, logits.shape) == ((12, 84), (12, 10))
 
 

@@ -153,9 +153,9 @@ def test_the_file_of_the_pip_package_is_recognized_by_its_arrays_too() -> None:
     assert spec is not None
     assert spec.submodule_search_locations is not None
     path = Path(spec.submodule_search_locations[0]) / "models" / LITE[LITE0][1]
-    backbone, own = backbone_of_file(path), backbone_named(LITE0)
+    backbone, by_name = backbone_of_file(path), backbone_named(LITE0)
     assert backbone.card.name == LITE0
-    for name, array in own.arrays().items():
+    for name, array in by_name.arrays().items():
         if not name.endswith("num_batches_tracked"):
             np.testing.assert_array_equal(backbone.arrays()[name], array)
 
@@ -251,7 +251,7 @@ def test_one_array_less_of_torchvisions_is_named_as_torchvision_names_it(
 
 
 @pytest.mark.parametrize(
-    ("asked", "given"),
+    ("network", "file_network"),
     [
         (LITE0, B0),
         ("resnet18", "resnet34"),  # whose layers are those of resnet18, and more
@@ -260,12 +260,12 @@ def test_one_array_less_of_torchvisions_is_named_as_torchvision_names_it(
     ],
 )
 def test_the_weights_of_another_network_are_refused_with_its_name(
-    asked: str, given: str, tmp_path: Path
+    network: str, file_network: str, tmp_path: Path
 ) -> None:
-    path = written(timm.create_model(given).state_dict(), tmp_path / "weights.pth")
-    line = refusal(asked, path)
-    assert line.startswith(f"not the weights of {asked}: ")
-    assert line.endswith(f"; it looks like {given}: --backbone {given} fits")
+    path = written(timm.create_model(file_network).state_dict(), tmp_path / "weights.pth")
+    line = refusal(network, path)
+    assert line.startswith(f"not the weights of {network}: ")
+    assert line.endswith(f"; it looks like {file_network}: --backbone {file_network} fits")
 
 
 def test_arrays_in_an_order_that_nobody_knows_are_refused(state: State, tmp_path: Path) -> None:
@@ -321,24 +321,24 @@ def test_a_whole_module_is_not_unpickled(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ending", [".pth", ".safetensors"])
-@pytest.mark.parametrize("kept", [0, 3, 5000, -1000])
+@pytest.mark.parametrize("length", [0, 3, 5000, -1000])
 def test_a_file_that_is_cut_off_is_one_line(
-    kept: int, ending: str, state: State, tmp_path: Path
+    length: int, ending: str, state: State, tmp_path: Path
 ) -> None:
     path = written(state, tmp_path / f"weights{ending}")
-    path.write_bytes(path.read_bytes()[:kept])
+    path.write_bytes(path.read_bytes()[:length])
     kind = "safetensors" if ending == ".safetensors" else "a file of torch"
     assert refusal(SMALL, path).startswith(f"cannot be read as {kind}: ")
 
 
-@pytest.mark.parametrize("kept", [200, 5000, -1000])
+@pytest.mark.parametrize("length", [200, 5000, -1000])
 def test_an_old_file_of_torchs_that_is_cut_off_is_one_line(
-    kept: int, state: State, tmp_path: Path
+    length: int, state: State, tmp_path: Path
 ) -> None:
     path = tmp_path / "weights.pth"
     torch.save(state, path, _use_new_zipfile_serialization=False)
     assert_holds(backbone_named(SMALL, str(path)), state)
-    path.write_bytes(path.read_bytes()[:kept])
+    path.write_bytes(path.read_bytes()[:length])
     assert re.match("cannot be read as a file of torch|expected only tensors", refusal(SMALL, path))
 
 
@@ -448,10 +448,10 @@ def test_what_torchvision_downloaded_before_is_taken_with_its_preprocessing_and_
 ) -> None:
     torch.save(of_torchvision, downloaded)
     digest = sha256(downloaded.read_bytes()).hexdigest()
-    own = downloaded.rename(downloaded.with_name(f"{B0}-{digest[:8]}.pth"))
+    weight_file = downloaded.rename(downloaded.with_name(f"{B0}-{digest[:8]}.pth"))
 
     class Known:
-        IMAGENET1K_V1 = type("Weights", (), {"url": f"https://example.org/{own.name}"})
+        IMAGENET1K_V1 = type("Weights", (), {"url": f"https://example.org/{weight_file.name}"})
 
     monkeypatch.setattr(catalog, "EfficientNet_B0_Weights", Known)
     backbone = backbone_named(B0)
@@ -483,7 +483,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], Pa
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(catalog, "urlopen", None)  # nothing is asked for what is there
 
-    def put(content: bytes) -> Path:
+    def write(content: bytes) -> Path:
         repository = tmp_path / "models--timm--test_efficientnet.r160_in1k"
         blob = repository / "blobs" / sha256(content).hexdigest()
         link = repository / "snapshots" / ("0" * 40) / "model.safetensors"
@@ -494,7 +494,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], Pa
         (repository / "refs" / "main").write_text("0" * 40)
         return blob
 
-    return put
+    return write
 
 
 def test_what_the_hub_gave_before_is_taken_without_a_request(
@@ -554,9 +554,9 @@ def photos(tmp_path: Path) -> Path:
 def test_a_server_that_cannot_be_reached_is_one_line(name: str, photos: Path) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))  # and does not listen: who connects is refused
-        done = asked_of(name, photos, closed.getsockname()[1])
-    assert done.returncode == 2
-    (line,) = done.stderr.splitlines()
+        process = asked_of(name, photos, closed.getsockname()[1])
+    assert process.returncode == 2
+    (line,) = process.stderr.splitlines()
     assert line.startswith(f"belong fit: {name}: its weights cannot be had from {SOURCES[name]}: ")
     assert "Connection refused" in line
     assert line.endswith("or use efficientnet_lite0, whose weights come with pip")
@@ -570,11 +570,11 @@ def test_a_server_that_hangs_up_is_asked_once(name: str, photos: Path) -> None:
         server.bind(("127.0.0.1", 0))
         server.listen()
         calls = pool.submit(hang_up, server)
-        done = asked_of(name, photos, server.getsockname()[1])
+        process = asked_of(name, photos, server.getsockname()[1])
         server.shutdown(socket.SHUT_RDWR)  # ends the thread
         assert calls.result() == 1
-    assert done.returncode == 2
-    (line,) = done.stderr.splitlines()
+    assert process.returncode == 2
+    (line,) = process.stderr.splitlines()
     assert "its weights cannot be had from" in line
 
 

@@ -44,10 +44,10 @@ def test_we_agree_with_every_peer_that_is_installed_and_would_not_if_we_were_wro
 ) -> None:
     race = (SHORT | LONG)[name](setting)
     assert isinstance(race, Race)
-    ours = race.kept(race.ours(0))
+    ours = race.sample(race.ours(0))
     for who, peer in race.peers.items():
         if peer.is_here:
-            theirs = race.kept(peer.work(0))
+            theirs = race.sample(peer.work(0))
             assert peer.check([ours], [theirs]).agrees, who
             assert not peer.check([spoiled(ours)], [theirs]).agrees, who
 
