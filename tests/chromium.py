@@ -16,7 +16,7 @@ NONE = "no Chromium here to open the page in; Debian has one: apt-get install ch
 # In CI a check that cannot run fails.
 REQUIRED = any(os.environ.get(name) for name in ("CI", "BELONG_REQUIRE_BROWSER"))
 
-needed = pytest.mark.skipif(BROWSER is None and not REQUIRED, reason=NONE)
+needs_browser = pytest.mark.skipif(BROWSER is None and not REQUIRED, reason=NONE)
 
 
 @contextmanager

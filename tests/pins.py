@@ -16,37 +16,37 @@ def declared(pyproject: Path) -> list[Requirement]:
     """Return what a pyproject.toml asks for, with all its extras; they may name each other."""
     project = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]
     extras: Iterable[list[str]] = project.get("optional-dependencies", {}).values()
-    asked = [*project["dependencies"], *(one for extra in extras for one in extra)]
-    requirements = map(Requirement, asked)
+    dependencies = [*project["dependencies"], *(one for extra in extras for one in extra)]
+    requirements = map(Requirement, dependencies)
     return [one for one in requirements if one.name != project["name"]]
 
 
-def needed(requirements: Iterable[Requirement]) -> dict[str, str]:
+def needed_packages(requirements: Iterable[Requirement]) -> dict[str, str]:
     """Return the name of each package that they need here -> the version that is installed.
 
     What is not installed is an extra that nobody asked for: it is named, with no version, and
     what it needs is not known.
     """
-    found: dict[str, str] = {}
+    versions: dict[str, str] = {}
     todo = [(one, extra) for one in requirements for extra in ("", *one.extras)]
-    seen = set[tuple[str, str]]()
+    visited = set[tuple[str, str]]()
     while todo:
         requirement, extra = todo.pop()
         name = canonicalize_name(requirement.name)
-        if (name, extra) in seen:
+        if (name, extra) in visited:
             continue
-        seen.add((name, extra))
+        visited.add((name, extra))
         try:
             package = importlib.metadata.distribution(name)
         except importlib.metadata.PackageNotFoundError:
-            found[name] = ""
+            versions[name] = ""
             continue
-        found[name] = package.version
+        versions[name] = package.version
         for line in package.requires or []:
             further = Requirement(line)
             if further.marker is None or further.marker.evaluate({"extra": extra}):
                 todo += [(further, one) for one in ("", *further.extras)]
-    return found
+    return versions
 
 
 def pinned(constraints: Path) -> dict[str, str]:

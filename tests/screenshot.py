@@ -47,9 +47,9 @@ def take(page_file: Path, picture: Path, *, height: int = 860, below: str = "") 
         if below:
             page.locator(below).first.evaluate("element => element.scrollIntoView()")
             page.wait_for_timeout(500)
-        seen = Image.open(io.BytesIO(page.screenshot()))
+        screenshot = Image.open(io.BytesIO(page.screenshot()))
     with whole_file(picture) as part:
-        seen.convert("RGB").quantize(COLORS).save(part, format="PNG", optimize=True)
+        screenshot.convert("RGB").quantize(COLORS).save(part, format="PNG", optimize=True)
 
 
 def run(*words: str | Path, codes: tuple[int, ...] = (0,)) -> None:

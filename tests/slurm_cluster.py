@@ -66,10 +66,10 @@ def running() -> Iterator[dict[str, str]]:
             folder=folder,
         )
         (folder / "slurm.conf").write_text(configuration)
-        own = {name: f"{folder}/{name}" for name in ("munge.sock", "key", "pid", "seed")}
+        paths = {name: f"{folder}/{name}" for name in ("munge.sock", "key", "pid", "seed")}
         munge = (
-            *("munged", "--foreground", "--force", "--socket", own["munge.sock"]),
-            *("--key-file", own["key"], "--pid-file", own["pid"], "--seed-file", own["seed"]),
+            *("munged", "--foreground", "--force", "--socket", paths["munge.sock"]),
+            *("--key-file", paths["key"], "--pid-file", paths["pid"], "--seed-file", paths["seed"]),
         )
         stack.enter_context(_daemon(folder, *munge))
         _await(lambda: (folder / "munge.sock").exists())
@@ -101,10 +101,10 @@ def _daemon(folder: Path, *command: str) -> Iterator[None]:
 def _state(variables: dict[str, str]) -> str:
     """Return the node's state, or nothing while no controller answers."""
     words = ["sinfo", "--noheader", "--format=%T"]
-    done = subprocess.run(
+    process = subprocess.run(
         words, env=os.environ | variables, capture_output=True, text=True, check=False
     )
-    return done.stdout.strip()
+    return process.stdout.strip()
 
 
 def _await(is_so: Callable[[], bool]) -> None:

@@ -63,8 +63,8 @@ def make_bundle(to: Path, text: str = QUICK) -> Path:
     further.main(params, images, to / "further")
     pixels = images, to / "derived", to / "further"
     embed.main(params, to / "backbone", *pixels, to / "embedded")
-    given = to / "backbone", images, to / "embedded"
-    train.main(params, *given, to / "history", to / "network")
+    inputs = to / "backbone", images, to / "embedded"
+    train.main(params, *inputs, to / "history", to / "network")
     train_autoencoder.main(params, images, to / "autoencoder_history", to / "autoencoder")
     networks = to / "network", to / "autoencoder"
     seen_by = to / "backbone", *networks

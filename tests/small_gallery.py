@@ -39,11 +39,11 @@ class Small:
             command="belong score uploads --model small -o out --overwrite",
         )
 
-    def page(self, *, held: Sequence[int] | None = None, **changed: Any) -> str:
+    def page(self, *, with_pictures: Sequence[int] | None = None, **changed: Any) -> str:
         """Return the page of it, which holds the given rows, or else all."""
-        places = range(len(self.rows)) if held is None else held
-        own = {name: value for name, value in vars(self).items() if name != "calibration"}
-        values: dict[str, Any] = own | {
+        places = range(len(self.rows)) if with_pictures is None else with_pictures
+        attributes = {name: value for name, value in vars(self).items() if name != "calibration"}
+        values: dict[str, Any] = attributes | {
             "pictures": {place: self.pictures[place] for place in places},
             "nearest": dict(enumerate(self.nearest)),
             "title": "uploads",
@@ -58,10 +58,10 @@ def small_gallery(class_names: Sequence[str] = tuple("0123456789")) -> Small:
         read(ROOT / "tests/data" / name) for name in ("mnist-small", "fashion-mnist-small")
     )
     train, labels = digits.images[~digits.is_test], digits.labels[~digits.is_test]
-    seen = np.concatenate(
+    test_images = np.concatenate(
         [digits.images[digits.is_test][:DIGITS], clothes.images[clothes.is_test][:CLOTHES]]
     )
-    known, vectors = (images.reshape(len(images), -1) / 255 for images in (train, seen))
+    known, vectors = (images.reshape(len(images), -1) / 255 for images in (train, test_images))
     means = np.stack([known[labels == label].mean(axis=0) for label in range(10)])
     distances = np.linalg.norm(vectors[:, None] - means, axis=2)
     score, predicted = distances.min(axis=1), distances.argmin(axis=1)
@@ -69,7 +69,7 @@ def small_gallery(class_names: Sequence[str] = tuple("0123456789")) -> Small:
     classes = np.array(class_names, dtype=object)[predicted]
     rows = pd.DataFrame(
         {
-            "path": [f"folder/Image {place:03}.png" for place in range(len(seen))],
+            "path": [f"folder/Image {place:03}.png" for place in range(len(test_images))],
             "class": classes,
             "probability": 1 / (1 + score),
             "belongs": score <= threshold,
@@ -88,4 +88,4 @@ def small_gallery(class_names: Sequence[str] = tuple("0123456789")) -> Small:
         for row, places in enumerate(near)
     ]
     names = [class_names[label] for label in labels]
-    return Small(rows, seen, nearest, train, names, threshold, score[:DIGITS])
+    return Small(rows, test_images, nearest, train, names, threshold, score[:DIGITS])

@@ -47,8 +47,8 @@ def make_inputs(to: Path) -> None:
     save_csv(to / "history", pd.DataFrame({"epoch": [1], "loss": [0.5]}))
     save_features(images, to / "features", to / "gaussians")
     vectors = to / "features", to / "gaussians"
-    made = to / "compared", to / "metrics", to / "plots"
-    evaluate.main(params, to / "manifest", to / "history", *vectors, to / "scores", *made)
+    outputs = to / "compared", to / "metrics", to / "plots"
+    evaluate.main(params, to / "manifest", to / "history", *vectors, to / "scores", *outputs)
 
 
 def make_page(to: Path) -> Path:
@@ -77,13 +77,13 @@ def assessment_of(to: Path) -> Assessment:
     """Return how good the run is, by the verdicts of its detector `combined`."""
     scores, about = load_arrays(to / "scores"), load_about(to / "scores")
     limit = about["thresholds"]["combined"]["in_force"]
-    own = json.loads((to / "metrics").read_text(encoding="utf-8"))["detectors"]["combined"]
+    numbers = json.loads((to / "metrics").read_text(encoding="utf-8"))["detectors"]["combined"]
     verdicts = {
         name.removesuffix("/combined"): one <= limit
         for name, one in scores.items()
         if name.endswith("/combined")
     }
-    is_ranked = own["auroc"] is not None
+    is_ranked = numbers["auroc"] is not None
     answers = Answers(
         class_names=about["class_names"],
         labels=scores["normal/test/labels"],
@@ -95,7 +95,7 @@ def assessment_of(to: Path) -> Assessment:
             for part, one in verdicts.items()
             if part.startswith("derived/")
         },
-        ranking=Ranking(*(own[f"auroc{end}"] for end in ("", "_low", "_high")))
+        ranking=Ranking(*(numbers[f"auroc{end}"] for end in ("", "_low", "_high")))
         if is_ranked
         else None,
     )
@@ -108,23 +108,27 @@ def save_scores(images: Path, derived: Path, scores: Path) -> None:
     arrays, names = load_arrays(images), load_about(images)["class_names"]
     train, labels = arrays["normal/train/images"] / 255, arrays["normal/train/labels"]
     means = np.stack([train[labels == label].mean(axis=0).ravel() for label in range(len(names))])
-    seen = {part: arrays[f"{part}/images"] for part in LABELLED}
-    seen |= {f"derived/{kind}": load_arrays(derived)[f"derived/{kind}/images"] for kind in DERIVED}
-    made: dict[str, np.ndarray] = {}
-    for part, pictures in seen.items():
+    images_of = {part: arrays[f"{part}/images"] for part in LABELLED}
+    images_of |= {
+        f"derived/{kind}": load_arrays(derived)[f"derived/{kind}/images"] for kind in DERIVED
+    }
+    score_arrays: dict[str, np.ndarray] = {}
+    for part, pictures in images_of.items():
         vectors = pictures.reshape(len(pictures), -1) / 255
         distances = ((vectors[:, None] - means) ** 2).mean(axis=2)
-        made[f"{part}/mahalanobis"] = distances.min(axis=1)
-        made[f"{part}/reconstruction"] = vectors.mean(axis=1)
-        made[f"{part}/combined"] = distances.min(axis=1) + vectors.mean(axis=1)
+        score_arrays[f"{part}/mahalanobis"] = distances.min(axis=1)
+        score_arrays[f"{part}/reconstruction"] = vectors.mean(axis=1)
+        score_arrays[f"{part}/combined"] = distances.min(axis=1) + vectors.mean(axis=1)
         if part in LABELLED:
-            made[f"{part}/predicted"] = distances.argmin(axis=1)
-            made[f"{part}/labels"] = arrays[f"{part}/labels"]
+            score_arrays[f"{part}/predicted"] = distances.argmin(axis=1)
+            score_arrays[f"{part}/labels"] = arrays[f"{part}/labels"]
     for kind, divisor in (("confidence", 0.5), ("raw_confidence", 1.0)):
-        made[f"normal/test/{kind}"] = np.exp(-made["normal/test/mahalanobis"] / divisor)
+        score_arrays[f"normal/test/{kind}"] = np.exp(
+            -score_arrays["normal/test/mahalanobis"] / divisor
+        )
     thresholds = {}
     for name in ("mahalanobis", "reconstruction", "combined"):
-        limit = conformal.threshold(made[f"normal/calibration/{name}"], alpha=ALPHA)
+        limit = conformal.threshold(score_arrays[f"normal/calibration/{name}"], alpha=ALPHA)
         thresholds[name] = {"calibrated": limit, "in_force": limit}
     thresholds["mahalanobis"]["training"] = 0.05
     about = {"class_names": names, "alpha": ALPHA, "thresholds": thresholds}
@@ -133,7 +137,7 @@ def save_scores(images: Path, derived: Path, scores: Path) -> None:
         "reconstruction": {"auroc": 0.5, "low": 0.4, "left_out": "it is <blind>"},
     }
     missing = {"mlp_head": "there is no anomaly to train it with"}
-    save_arrays(scores, made, about | {"missing": missing, "temperature": 0.5})
+    save_arrays(scores, score_arrays, about | {"missing": missing, "temperature": 0.5})
 
 
 def save_features(images: Path, features: Path, gaussians: Path) -> None:

@@ -104,9 +104,9 @@ def slow(
 ) -> "Iterator[subprocess.Popen[bytes]]":
     """Start a command, and go on in the middle of its training, which waits for signals/go."""
     signals.mkdir(exist_ok=True)
-    own = {"MACHINE": machine, "SLOW": "train", "SIGNALS": str(signals)}
+    variables = {"MACHINE": machine, "SLOW": "train", "SIGNALS": str(signals)}
     with subprocess.Popen(
-        command, cwd=folder, env=ENVIRONMENT | own, start_new_session=True,
+        command, cwd=folder, env=ENVIRONMENT | variables, start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     ) as process:  # fmt: skip
         try:

@@ -191,7 +191,7 @@ def _study(options: argparse.Namespace) -> int:
             for row in pool.map(_cell, missing):
                 rows.append(row)
                 ordered = pd.DataFrame(rows).sort_values(["pair", "lambda", "seed"], kind="stable")
-                save_csv(options.table, ordered)  # of those that are finished
+                save_csv(options.table, ordered)  # the cells finished so far
                 progress.update()
     return 0
 

@@ -8,7 +8,7 @@ import belong
 from tests import chromium
 
 
-@chromium.needed
+@chromium.needs_browser
 def test_a_heading_sorts_and_names_are_text(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     train, test, odd = rng.normal([[[0]], [[0]], [[4]]], size=(3, 200, 5))

@@ -19,7 +19,7 @@ from belong.runtime.text import printable
 from tests import chromium
 from tests.small_gallery import Small, small_gallery
 
-pytestmark = chromium.needed
+pytestmark = chromium.needs_browser
 
 CLASSES = (
     "</script><script>document.title = 'taken'</script>",
@@ -432,7 +432,7 @@ def test_an_empty_folder_has_a_page_that_says_so(
     browser: Browser, small: Small, tmp_path: Path
 ) -> None:
     empty = tmp_path / "empty.html"
-    empty.write_text(small.page(rows=small.rows.iloc[:0], held=[]), encoding="utf-8")
+    empty.write_text(small.page(rows=small.rows.iloc[:0], with_pictures=[]), encoding="utf-8")
     with chromium.opened(browser, empty.as_uri()) as page:
         expect(page.get_by_text("There are no images.")).to_be_visible()
         assert shown_paths(page) == []

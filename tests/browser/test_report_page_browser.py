@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page
 from tests import chromium
 from tests.small_report import make_inputs, make_page, rename_classes
 
-pytestmark = chromium.needed
+pytestmark = chromium.needs_browser
 
 BAD_NAMES = {
     "0": "</script><script>document.title = 'taken'</script>",

@@ -15,7 +15,7 @@ from belong.runtime.text import exact, printable
 from tests import chromium
 from tests.small_gallery import Small, small_gallery
 
-pytestmark = chromium.needed
+pytestmark = chromium.needs_browser
 ODD = ["two\nlines.png", "caf\udce9.png", '=a,"b".png', "50%.png"]
 NAMES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "=nine, too"]
 

@@ -13,7 +13,7 @@ from belong.data.idx import read
 from tests import chromium
 from tests.imports import ROOT
 
-pytestmark = chromium.needed
+pytestmark = chromium.needs_browser
 
 
 def write(folder: Path, name: str, images: slice, source: str, label: int) -> None:

@@ -9,7 +9,7 @@ import pytest
 from belong.commands.clean.page import HEADINGS, suspects_page
 from tests import chromium
 
-pytestmark = chromium.needed
+pytestmark = chromium.needs_browser
 
 
 @pytest.fixture(scope="module")

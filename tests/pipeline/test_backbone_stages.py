@@ -26,7 +26,7 @@ CHANGES: Mapping[str, Mapping[str, object]] = {
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Run the stages on 60 dark photos, 60 light ones, and 6 that are half of each."""
     folder, rng = tmp_path_factory.mktemp("photos"), np.random.default_rng(0)
     for name, low, count in (("ours/dark", 0, 60), ("ours/light", 150, 60), ("odd/half", 0, 6)):
@@ -51,11 +51,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_backbone_in_the_pipeline_and_in_the_model_is_the_one_of_the_package(
-    made: Path,
+    pipeline: Path,
 ) -> None:
     published = backbone_named("efficientnet_lite0")
-    model = belong.load_model(made / "model")
-    for arrays in (load_arrays(made / "backbone"), model.bundle.arrays["backbone"]):
+    model = belong.load_model(pipeline / "model")
+    for arrays in (load_arrays(pipeline / "backbone"), model.bundle.arrays["backbone"]):
         assert arrays.keys() == published.arrays().keys()
         for name, array in published.arrays().items():
             np.testing.assert_array_equal(arrays[name], array)
@@ -63,10 +63,10 @@ def test_the_backbone_in_the_pipeline_and_in_the_model_is_the_one_of_the_package
     assert f"efficientnet_lite0; weights: {published.card.weights[:30]}" in model.card
 
 
-def test_the_model_scores_images_as_the_pipeline_did(made: Path) -> None:
-    model = belong.load_model(made / "model", device="cpu")
-    verdicts = pd.read_csv(made / "verdicts")
-    images = load_arrays(made / "images", "normal/test/images")["normal/test/images"]
+def test_the_model_scores_images_as_the_pipeline_did(pipeline: Path) -> None:
+    model = belong.load_model(pipeline / "model", device="cpu")
+    verdicts = pd.read_csv(pipeline / "verdicts")
+    images = load_arrays(pipeline / "images", "normal/test/images")["normal/test/images"]
     predictions = model.predict(images.transpose(0, 2, 3, 1))
     tested = verdicts[verdicts["part"] == "normal/test"]
     assert len(tested) == len(images) == 24

@@ -32,10 +32,10 @@ def test_each_seed_trains_on_other_images_of_each_folder(
     assert (rows["attempts"] == 1).all()
     assert (rows["accuracy"] > 0.8).all()
     assert not rows["at_chance"].any()
-    said = (tmp_path / "collapse.md").read_text("utf-8")
-    assert said == page(rows)
+    text = (tmp_path / "collapse.md").read_text("utf-8")
+    assert text == page(rows)
     assert study.main(words) == 0  # all rows are there
-    assert (tmp_path / "collapse.md").read_text("utf-8") == said
+    assert (tmp_path / "collapse.md").read_text("utf-8") == text
 
 
 def test_a_source_that_no_folder_is_drawn_from_is_refused(
@@ -56,12 +56,12 @@ def test_a_page_counts_what_was_trained_again_refused_and_at_chance() -> None:
             "at_chance": [False, True, None],
         }
     )  # fmt: skip
-    said = page(rows)
-    assert "2 folders x 2 seeds" in said
-    assert "parts and weights (still missing: 1 training)." in said
-    assert "Of 3 trainings, 2 yielded a network, and 1 were refused" in said
-    assert "| one | lenet | 50 | 200 | 0.700 ± 0.141 | 0.600 | 0.500 | 2 | 0 | 1 |" in said
-    assert "| two | lenet | 50 | - | - | - | - | 3 | 1 | 0 |" in said
+    text = page(rows)
+    assert "2 folders x 2 seeds" in text
+    assert "parts and weights (still missing: 1 training)." in text
+    assert "Of 3 trainings, 2 yielded a network, and 1 were refused" in text
+    assert "| one | lenet | 50 | 200 | 0.700 ± 0.141 | 0.600 | 0.500 | 2 | 0 | 1 |" in text
+    assert "| two | lenet | 50 | - | - | - | - | 3 | 1 | 0 |" in text
 
 
 def test_the_committed_page_is_made_of_the_committed_table_and_no_network_is_at_chance() -> None:

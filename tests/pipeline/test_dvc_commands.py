@@ -25,15 +25,15 @@ def author(tmp_path: Path) -> Path:
 def weights(folder: Path) -> dict[str, float]:
     """Return the AUROC of each experiment that is done by its lambda."""
     (baseline,) = json.loads(call(folder, "dvc", "exp", "show", "--json", "--hide-workspace"))
-    found = {}
+    aurocs = {}
     for experiment in baseline["experiments"] or []:
         data = experiment["revs"][0]["data"]
         is_done = (experiment["executor"] or {"state": "success"})["state"] == "success"
         if is_done:
             weight = data["params"]["params.yaml"]["data"]["lambda"]
             metrics = data["metrics"]["reports/metrics.json"]["data"]
-            found[str(weight)] = metrics["detectors"]["vim"]["auroc"]
-    return found
+            aurocs[str(weight)] = metrics["detectors"]["vim"]["auroc"]
+    return aurocs
 
 
 def test_a_sweep_in_dvcs_queue_goes_on_after_its_worker_was_killed(

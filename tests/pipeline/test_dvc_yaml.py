@@ -52,16 +52,16 @@ def test_every_program_is_a_stage_and_every_stage_a_program() -> None:
 
 
 def test_a_stage_depends_on_exactly_the_wings_that_it_imports() -> None:
-    listed, wanted = {}, {}
+    listed, expected = {}, {}
     for name, stage in ALL_STAGES.items():
-        own = f"stages/{program_of(stage)}.py"
-        wings = {wing for file in imported_by(ROOT / own) if (wing := wing_of(file))}
+        program = f"stages/{program_of(stage)}.py"
+        wings = {wing for file in imported_by(ROOT / program) if (wing := wing_of(file))}
         subject = CHECKED if name == "check_params" else set()
         if "math" in stage.get("params", []):
             subject = {"belong/runtime/portable_math.py"}
         listed[name] = [dep for dep in stage["deps"] if dep.startswith(CODE)]
-        wanted[name] = sorted({*wings, *subject, "belong/runtime/storage.py", own})
-    assert listed == wanted
+        expected[name] = sorted({*wings, *subject, "belong/runtime/storage.py", program})
+    assert listed == expected
 
 
 def wing_of(file: str) -> str | None:
@@ -111,15 +111,17 @@ def keys_read(program: Path) -> set[str]:
 
 def chains(tree: ast.AST, names: set[str]) -> set[tuple[str, ...]]:
     """Return the attributes of attributes that are taken from variables of these names."""
-    found = set()
+    all_chains = set()
     for node in ast.walk(tree):
         parts: list[str] = []
         while isinstance(node, ast.Attribute):
             parts.insert(0, node.attr)
             node = node.value
         if parts and isinstance(node, ast.Name) and node.id in names:
-            found.add(tuple(parts))
-    return {chain for chain in found if not any(is_start(chain, other) for other in found)}
+            all_chains.add(tuple(parts))
+    return {
+        chain for chain in all_chains if not any(is_start(chain, other) for other in all_chains)
+    }
 
 
 def is_start(chain: tuple[str, ...], other: tuple[str, ...]) -> bool:
@@ -131,7 +133,7 @@ def keys_of(chain: tuple[str, ...]) -> set[str]:
     first, *rest = chain
     if isinstance(member := getattr(Parameters, first, None), property) and member.fget:
         source = ast.parse(textwrap.dedent(inspect.getsource(member.fget)))
-        return {key for own in chains(source, {"self"}) for key in keys_of(own)}
+        return {key for chain in chains(source, {"self"}) for key in keys_of(chain)}
     if first not in Parameters.model_fields:  # a method of every section
         return set()
     section = Parameters.model_fields[first]
@@ -199,22 +201,22 @@ def test_the_committed_results_are_those_of_the_committed_code(tmp_path: Path) -
         files.extractall(tmp_path, filter="data")
     lock = YAML(typ="safe").load((tmp_path / "dvc.lock").read_text())["stages"]
     assert set(lock) == set(stages_of(tmp_path / "dvc.yaml"))
-    found = differing(lock, tmp_path)
-    assert found == [], "run `dvc repro` and commit dvc.lock and reports/"
+    changes = differing(lock, tmp_path)
+    assert changes == [], "run `dvc repro` and commit dvc.lock and reports/"
 
 
 def differing(lock: dict[str, dict[str, Any]], root: Path) -> list[str]:
     """Return "STAGE: PATH" and "STAGE: KEY" for what is not as the stage saw or left it."""
-    params, found = read(root / "params.yaml"), []
+    params, changes = read(root / "params.yaml"), []
     for name, stage in lock.items():
         for file in [*stage.get("deps", []), *stage.get("outs", [])]:
             in_git = not Path(file["path"]).is_relative_to("data")
             if in_git and digest(root / file["path"]) != file["md5"]:
-                found.append(f"{name}: {file['path']}")
+                changes.append(f"{name}: {file['path']}")
         for key, value in stage.get("params", {}).get("params.yaml", {}).items():
             if value_of(params, key) != value:
-                found.append(f"{name}: {key}")
-    return found
+                changes.append(f"{name}: {key}")
+    return changes
 
 
 @functools.cache
@@ -223,8 +225,8 @@ def digest(path: Path) -> str | None:
     if not path.exists():
         return None
     system = LocalFileSystem()
-    _, _, built = build(HashFileDB(system, ""), str(path), system, "md5", dry_run=True)
-    return str(built.hash_info.value)
+    _, _, tree = build(HashFileDB(system, ""), str(path), system, "md5", dry_run=True)
+    return str(tree.hash_info.value)
 
 
 def value_of(params: Any, key: str) -> Any:
@@ -235,7 +237,7 @@ def value_of(params: Any, key: str) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("edited", "new", "found"),
+    ("edited", "new", "expected"),
     [
         ("code.py", "other", "draw: code.py"),
         ("reports/plots/roc/energy.csv", "other", "draw: reports/plots"),
@@ -245,7 +247,7 @@ def value_of(params: Any, key: str) -> Any:
     ],
 )
 def test_what_was_changed_behind_dvcs_back_is_named(
-    edited: str, new: str | None, found: str, tmp_path: Path
+    edited: str, new: str | None, expected: str, tmp_path: Path
 ) -> None:
     texts = {
         "code.py": "code",
@@ -259,8 +261,8 @@ def test_what_was_changed_behind_dvcs_back_is_named(
         (tmp_path / name).write_text(text)
     paths = {"deps": ["code.py"], "outs": ["reports/metrics.json", "reports/plots"]}
     stage: dict[str, Any] = {
-        kind: [{"path": path, "md5": digest(tmp_path / path)} for path in some]
-        for kind, some in paths.items()
+        kind: [{"path": path, "md5": digest(tmp_path / path)} for path in files]
+        for kind, files in paths.items()
     }
     lock = {"draw": stage | {"params": {"params.yaml": {"normal.path": "here"}}}}
     digest.cache_clear()
@@ -270,7 +272,7 @@ def test_what_was_changed_behind_dvcs_back_is_named(
         (tmp_path / edited).unlink()
     else:
         (tmp_path / edited).write_text(new)
-    assert differing(lock, tmp_path) == [found]
+    assert differing(lock, tmp_path) == [expected]
 
 
 def test_no_stage_imports_a_stage() -> None:

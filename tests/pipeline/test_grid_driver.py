@@ -177,9 +177,9 @@ def names_of(folder: Path) -> list[str]:
     return sorted(line.rpartition("/")[2] for line in listed.splitlines())
 
 
-def ran(done: "subprocess.CompletedProcess[str]") -> list[str]:
+def ran(process: "subprocess.CompletedProcess[str]") -> list[str]:
     """Return the names of the cells that were run."""
-    return sorted(re.findall(r"^([\w.-]+): [\d.]+ s$", done.stderr, re.MULTILINE))
+    return sorted(re.findall(r"^([\w.-]+): [\d.]+ s$", process.stderr, re.MULTILINE))
 
 
 def edit(path: Path, old: str, new: str) -> None:
@@ -196,9 +196,9 @@ def tables(folder: Path) -> dict[str, bytes]:
 def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository in which the first sweep has run."""
     folder = repository(tmp_path_factory.mktemp("grid") / "first")
-    done = grid(folder)
-    assert done.returncode == 0, done.stderr
-    assert ran(done) == ["own-lambda-0.0-seed-0", "own-lambda-1.0-seed-0"]
+    process = grid(folder)
+    assert process.returncode == 0, process.stderr
+    assert ran(process) == ["own-lambda-0.0-seed-0", "own-lambda-1.0-seed-0"]
     return folder
 
 
@@ -242,20 +242,20 @@ def test_the_working_tree_is_as_it_was(first: Path) -> None:
 
 
 def test_dvc_knows_the_experiments(first: Path) -> None:
-    shown = subprocess.run(
+    output = subprocess.run(
         [sys.executable, "-m", "dvc", "exp", "show", "--json"],
         cwd=first, capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
     experiments = [
-        one["name"] for commit in json.loads(shown) for one in commit["experiments"] or []
+        one["name"] for commit in json.loads(output) for one in commit["experiments"] or []
     ]
     assert sorted(experiments) == names_of(first)
 
 
 def test_a_second_start_runs_nothing_and_writes_the_same_bytes(copy: Path) -> None:
     before = tables(copy)
-    done = grid(copy)
-    assert (done.returncode, ran(done)) == (0, [])
+    process = grid(copy)
+    assert (process.returncode, ran(process)) == (0, [])
     assert tables(copy) == before
 
 
@@ -268,8 +268,8 @@ def test_gathering_alone_writes_the_same_bytes(copy: Path) -> None:
 
 def test_one_more_lambda_runs_one_cell(copy: Path) -> None:
     edit(copy / "grid.yaml", "lambdas: [0, 1]", "lambdas: [0, 0.00001, 1]")
-    done = grid(copy)
-    assert (done.returncode, ran(done)) == (0, ["own-lambda-1e-05-seed-0"])
+    process = grid(copy)
+    assert (process.returncode, ran(process)) == (0, ["own-lambda-1e-05-seed-0"])
     assert pd.read_csv(copy / "out" / "grid.csv")["lambda"].tolist() == [0, 1e-05, 1]
 
 
@@ -347,9 +347,9 @@ def test_a_committed_change_makes_old_results_stale_unless_no_stage_sees_it(
     edit(copy / file, old, new)
     git(copy, "commit", "--quiet", "--all", "--message", "change")
     before = tables(copy)
-    done = grid(copy, "--gather")
+    process = grid(copy, "--gather")
     nothing = "grid: out: no cell of the grid is finished, nothing to write\n"
-    assert done.stderr == (nothing if is_stale else "")
+    assert process.stderr == (nothing if is_stale else "")
     assert tables(copy) == before
 
 
@@ -363,9 +363,9 @@ def test_stale_results_are_replaced(copy: Path) -> None:
 
 def test_an_edited_file_of_the_pipeline_is_refused_in_one_line(copy: Path) -> None:
     edit(copy / "toy.py", "weight / 100", "weight / 50")
-    done = grid(copy)
-    assert done.returncode == 2
-    assert done.stderr == (
+    process = grid(copy)
+    assert process.returncode == 2
+    assert process.stderr == (
         "grid: toy.py: edited since the last commit, but the grid runs the committed version; "
         "run `git commit` or `git stash` first\n"
     )
@@ -374,11 +374,11 @@ def test_an_edited_file_of_the_pipeline_is_refused_in_one_line(copy: Path) -> No
 def test_more_threads_than_cores_are_named_where_a_pair_sets_them(copy: Path) -> None:
     edit(copy / "grid.yaml", "own:\n", "own:\n    threads: 1024\n")
     edit(copy / "grid.yaml", "lambdas: [0, 1]", "lambdas: [2]")
-    done = grid(copy)
-    assert done.returncode == 0
+    process = grid(copy)
+    assert process.returncode == 0
     assert (
         f"--jobs 1 with 1024 threads each on {os.cpu_count()} cores: the threads compete"
-        in done.stderr
+        in process.stderr
     )
 
 
@@ -390,10 +390,10 @@ def test_cells_that_the_disk_cannot_hold_are_refused_before_any_runs(copy: Path)
     git(copy, "commit", "--quiet", "--message", "lock")
     before = names_of(copy)
     edit(copy / "grid.yaml", "lambdas: [0, 1]", "lambdas: [2, 3]")
-    done = grid(copy)
-    assert (done.returncode, names_of(copy)) == (2, before)
-    said = done.stderr.splitlines()[-1]
-    assert re.sub(r"only [\d,.]+ GB", "only X GB", said) == (
+    process = grid(copy)
+    assert (process.returncode, names_of(copy)) == (2, before)
+    line = process.stderr.splitlines()[-1]
+    assert re.sub(r"only [\d,.]+ GB", "only X GB", line) == (
         f"grid: {copy}/.dvc/cache: 2 cells need about 16,000,000.0 GB in DVC's cache, but only X "
         "GB are free; run `dvc gc -w` to remove unused files, or run fewer cells with `--sweep`"
     )
@@ -402,8 +402,10 @@ def test_cells_that_the_disk_cannot_hold_are_refused_before_any_runs(copy: Path)
 def test_collecting_the_garbage_leaves_the_tables_and_runs_nothing_again(copy: Path) -> None:
     """As the last line of a run says."""
     edit(copy / "grid.yaml", "lambdas: [0, 1]", "lambdas: [0, 1, 2]")
-    said = grid(copy).stderr.splitlines()
-    assert said[-1] == "grid: `dvc gc -w` frees what the cells left in DVC's cache; the tables stay"
+    lines = grid(copy).stderr.splitlines()
+    assert (
+        lines[-1] == "grid: `dvc gc -w` frees what the cells left in DVC's cache; the tables stay"
+    )
     before = tables(copy)
     subprocess.run([sys.executable, "-m", "dvc", "gc", "-w", "-f", "-q"], cwd=copy, check=True)
     again = grid(copy)
@@ -411,10 +413,10 @@ def test_collecting_the_garbage_leaves_the_tables_and_runs_nothing_again(copy: P
 
 
 def test_a_cell_that_fails_is_named_with_its_log_and_left_out(copy: Path) -> None:
-    done = grid(copy, "--sweep", "refused")
+    process = grid(copy, "--sweep", "refused")
     name = "refused-lambda-1.0-seed-0"
-    assert done.returncode == 1
-    assert done.stderr.splitlines()[-1] == (
+    assert process.returncode == 1
+    assert process.stderr.splitlines()[-1] == (
         f"grid: {name}: missing: ended with code 255; see build/grid/logs/{name}.log"
     )
     assert (
@@ -426,9 +428,9 @@ def test_a_cell_that_fails_is_named_with_its_log_and_left_out(copy: Path) -> Non
 
 def test_an_experiment_without_features_or_a_curve_is_named(copy: Path) -> None:
     edit(copy / "grid.yaml", "[mahalanobis, mlp_head]", "[mahalanobis, mlp_heed]")
-    done = grid(copy, "--sweep", "plain")
-    assert done.returncode == 0
-    assert done.stderr.splitlines()[-4:] == [
+    process = grid(copy, "--sweep", "plain")
+    assert process.returncode == 0
+    assert process.stderr.splitlines()[-4:] == [
         f"grid: {pair}-lambda-1.0-seed-0: has no reports/plots/{file}; {table} is without it"
         for pair, file, table in (
             ("own", "roc/mlp_heed.csv", "roc.csv"),
@@ -460,22 +462,22 @@ def test_after_a_signal_the_next_start_finds_nothing_in_its_way(
     with started(copy, "--sweep", "slow") as driver:
         wait_for(lambda: "toy.py" in programs_in(clones))
         driver.send_signal(name)
-        _, said = driver.communicate(timeout=30)
+        _, output = driver.communicate(timeout=30)
     assert bool(programs_in(clones)) == left_running
-    assert ("run the same command to resume" in said) != left_running
+    assert ("run the same command to resume" in output) != left_running
     edit(copy / "grid.yaml", "images: 600", "images: 1")
-    done = grid(copy, "--sweep", "slow")
-    assert (done.returncode, ran(done)) == (0, ["slow-lambda-0.0-seed-0"])
+    process = grid(copy, "--sweep", "slow")
+    assert (process.returncode, ran(process)) == (0, ["slow-lambda-0.0-seed-0"])
     assert programs_in(clones) == []
 
 
 def test_a_second_driver_is_refused_while_one_is_at_work(copy: Path) -> None:
     lock = copy / "build" / "grid" / "lock"
-    with lock.open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        done = grid(copy, "--sweep", "second")
-    assert done.returncode == 2
-    assert done.stderr.splitlines()[-1] == (
+    with lock.open("w") as lock_file:
+        fcntl.flock(lock_file, fcntl.LOCK_EX)
+        process = grid(copy, "--sweep", "second")
+    assert process.returncode == 2
+    assert process.stderr.splitlines()[-1] == (
         f"grid: {lock.parent}: another grid is running here; wait for its end"
     )
 
@@ -491,20 +493,20 @@ def test_a_cell_whose_worker_is_killed_is_a_failure_of_that_cell_alone(copy: Pat
         for process in processes_in(clones):
             with suppress(psutil.NoSuchProcess):  # the driver ends what its worker left, too
                 process.kill()
-        _, said = driver.communicate(timeout=60)
+        _, output = driver.communicate(timeout=60)
     assert driver.returncode == 1
-    assert "grid: slow-lambda-2.0-seed-0: missing: ended with code -9; see " in said
+    assert "grid: slow-lambda-2.0-seed-0: missing: ended with code -9; see " in output
     assert pd.read_csv(copy / "out" / "grid.csv")["lambda"].tolist() == [0, 1, 2]
 
 
 def processes_in(folder: Path) -> list[psutil.Process]:
     """Return the processes that work in a folder."""
-    found = []
+    processes = []
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
             if Path(process.cwd()).is_relative_to(folder):
-                found.append(process)
-    return found
+                processes.append(process)
+    return processes
 
 
 def programs_in(folder: Path) -> list[str]:

@@ -44,14 +44,16 @@ def test_the_readme_is_not_begun_without_the_tables_of_the_grid(tmp_path: Path) 
         (tmp_path / name).touch()
     program(venv / "bin" / "dvc", f"touch {tmp_path}/ran")
     (venv / ".pipeline").touch()
-    done = subprocess.run(
+    process = subprocess.run(
         ["make", "readme", f"VENV={venv}"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.stderr.splitlines()[0] == ("reports/paper/grid.csv: no such file; run `make grid`")
+    assert process.stderr.splitlines()[0] == (
+        "reports/paper/grid.csv: no such file; run `make grid`"
+    )
     assert not (tmp_path / "ran").exists()
 
 
@@ -60,13 +62,13 @@ def test_without_a_browser_ci_fails_and_elsewhere_its_tests_are_skipped(
     required: str, tmp_path: Path
 ) -> None:
     environment = {"PATH": str(tmp_path), required or "NOTHING": "true"}
-    made = subprocess.run(
+    process = subprocess.run(
         ["/bin/sh", ROOT / "tests" / "browser.sh"],
         env=environment,
         check=False,
         capture_output=True,
     )
-    assert made.returncode == (2 if required else 0)
+    assert process.returncode == (2 if required else 0)
     tested = subprocess.run(
         [sys.executable, "-m", "pytest", "-n", "0", "tests/browser", "-k", "sorts_too"],
         cwd=ROOT, env=environment, check=False, capture_output=True, text=True,

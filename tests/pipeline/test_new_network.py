@@ -66,8 +66,8 @@ def test_the_network_of_the_page_keeps_the_contract_and_becomes_a_model(tmp_path
     folder = copy_with(tmp_path, code_of_the_page())
     tested = battery(folder)
     assert re.search(r"^\d\d passed, \d+ deselected", tested.stdout, re.MULTILINE), tested.stdout
-    made = run(folder, "-c", BUNDLE)
-    assert made.stdout.splitlines()[-1:] == ["pooled 3"], made.stderr
+    process = run(folder, "-c", BUNDLE)
+    assert process.stdout.splitlines()[-1:] == ["pooled 3"], process.stderr
 
 
 def test_a_network_that_mixes_the_images_of_a_batch_breaks_the_contract(tmp_path: Path) -> None:

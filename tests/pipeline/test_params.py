@@ -68,10 +68,10 @@ def test_a_mistake_is_named_with_its_place(
     params = tmp_path / "params.yaml"
     assert GOOD.count(line) == 1
     params.write_text(GOOD.replace(line, instead), encoding="utf-8")
-    done = check(params)
-    first = done.stderr.splitlines()[0]
-    assert done.returncode == 2
-    assert first.startswith(f"check_params: {params}: {message}"), done.stderr
+    process = check(params)
+    first = process.stderr.splitlines()[0]
+    assert process.returncode == 2
+    assert first.startswith(f"check_params: {params}: {message}"), process.stderr
     assert not (tmp_path / "valid").exists()
 
 
@@ -88,14 +88,14 @@ def test_a_file_that_is_no_mapping_is_refused_in_one_line(
 ) -> None:
     params = tmp_path / "params.yaml"
     params.write_bytes(content)
-    done = check(params)
-    assert (done.returncode, done.stderr) == (2, f"check_params: {params}: {message}\n")
+    process = check(params)
+    assert (process.returncode, process.stderr) == (2, f"check_params: {params}: {message}\n")
 
 
 def test_a_missing_file_is_refused_in_one_line(tmp_path: Path) -> None:
-    done = check(tmp_path / "params.yaml")
-    wanted = f"check_params: {tmp_path / 'params.yaml'}: no such file\n"
-    assert (done.returncode, done.stderr) == (2, wanted)
+    process = check(tmp_path / "params.yaml")
+    expected = f"check_params: {tmp_path / 'params.yaml'}: no such file\n"
+    assert (process.returncode, process.stderr) == (2, expected)
 
 
 def test_two_mistakes_are_two_lines(tmp_path: Path) -> None:
@@ -126,12 +126,12 @@ def test_other_valid_parameters_give_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_a_wrong_number_of_paths_prints_the_usage() -> None:
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "stages.check_params"],
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    wanted = "usage: python -m stages.check_params PARAMS VALID\n"
-    assert (done.returncode, done.stderr) == (2, wanted)
+    expected = "usage: python -m stages.check_params PARAMS VALID\n"
+    assert (process.returncode, process.stderr) == (2, expected)
 
 
 IDX = ROOT / "tests" / "data" / "mnist-small"
@@ -205,9 +205,12 @@ def test_the_limits_of_a_network_are_those_that_it_has(name: str) -> None:
 def test_an_impossible_parameter_ends_the_stage_with_one_line_and_no_output(tmp_path: Path) -> None:
     params = tmp_path / "params.yaml"
     params.write_text(GOOD.replace("  principal: 42", "  principal: 90"), encoding="utf-8")
-    done = check(params)
+    process = check(params)
     line = f"check_params: {params}: detectors.vim.principal: expected less than 84, "
-    assert (done.returncode, done.stderr) == (2, f"{line}the features of network lenet, got 90\n")
+    assert (process.returncode, process.stderr) == (
+        2,
+        f"{line}the features of network lenet, got 90\n",
+    )
     assert not (tmp_path / "valid").exists()
 
 

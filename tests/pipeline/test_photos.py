@@ -48,8 +48,8 @@ def divided(folder: Path) -> "subprocess.CompletedProcess[str]":
     return run("split", folder, "rows.csv", "pack", "manifest.csv", "images")
 
 
-def succeeded(done: "subprocess.CompletedProcess[str]") -> bool:
-    assert (done.returncode, done.stderr) == (0, "")
+def succeeded(process: "subprocess.CompletedProcess[str]") -> bool:
+    assert (process.returncode, process.stderr) == (0, "")
     return True
 
 
@@ -90,19 +90,19 @@ def test_the_same_photo_is_kept_in_one_part_only_whatever_its_name_and_class(pho
     shutil.copy(photos / "ours" / "bee" / "3.png", photos / "odd" / "b.png")
     shutil.copy(photos / "ours" / "bee" / "4.png", photos / "ours" / "ant" / "x.png")
     assert succeeded(packed(photos, photos / "ours", photos / "odd"))
-    done = divided(photos)
+    process = divided(photos)
     listed = photos / "manifest.csv"
-    said = (
+    expected = (
         "split: 508 images; 2 excluded, as they occur in two classes; 2 excluded as duplicates; "
         f"{listed} lists them\n"
     )
-    assert (done.returncode, done.stderr) == (0, said)
+    assert (process.returncode, process.stderr) == (0, expected)
     manifest = pd.read_csv(listed).set_index("source")
     assert manifest.loc[["a.bmp", "b.png"], "part"].tolist() == ["dropped", "dropped"]
     both = manifest.loc[["ant/x.png", "bee/4.png"], "reason"]
     assert set(both) == {"the same image is in ant and bee"}
-    kept = manifest[manifest["part"] != "dropped"]
-    assert kept.groupby("sha256")["part"].nunique().max() == 1
+    parts = manifest[manifest["part"] != "dropped"]
+    assert parts.groupby("sha256")["part"].nunique().max() == 1
 
 
 def test_an_idx_image_that_is_a_normal_photo_trains_no_head_even_if_it_is_enlarged(
@@ -128,31 +128,31 @@ def test_an_idx_image_that_is_a_normal_photo_trains_no_head_even_if_it_is_enlarg
 def test_too_few_photos_to_calibrate_are_refused_before_anything_is_trained(photos: Path) -> None:
     text = PARAMS.replace("calibration_fraction: 0.2", "calibration_fraction: 0.1")
     assert succeeded(packed(photos, photos / "ours", photos / "odd", text))
-    done = divided(photos)
-    wanted = (
+    process = divided(photos)
+    expected = (
         "split: calibration images: expected at least 78 for combined at alpha 0.025, got 40; "
         "increase split.calibration_fraction or calibration.alpha, or add images\n"
     )
-    assert (done.returncode, done.stderr) == (2, wanted)
+    assert (process.returncode, process.stderr) == (2, expected)
     for number in range(10):
         shutil.copy(
             photos / "ours" / "bee" / f"{number}.png", photos / "ours" / "ant" / f"x{number}.png"
         )
     assert succeeded(packed(photos, photos / "ours", photos / "odd", text))
-    done = divided(photos)
-    assert done.stderr.endswith("or add images; 20 excluded, as they occur in two classes\n")
+    process = divided(photos)
+    assert process.stderr.endswith("or add images; 20 excluded, as they occur in two classes\n")
 
 
 def test_more_pixels_than_memory_is_meant_to_hold_are_refused(photos: Path) -> None:
     text = PARAMS.replace("max_gigabytes: 8.0", "max_gigabytes: 0.001")
     assert succeeded(packed(photos, photos / "ours", photos / "odd", text))
-    done = divided(photos)
-    wanted = (
+    process = divided(photos)
+    expected = (
         "split: expected at most 0.001 GB of pixels (split.max_gigabytes), got 0.0 GB: 500 normal, "
         "5 anomaly images of 32 x 32 px (rgb); choose fewer classes, anomaly.classes none or a "
         "smaller images.side_px\n"
     )
-    assert (done.returncode, done.stderr) == (2, wanted)
+    assert (process.returncode, process.stderr) == (2, expected)
 
 
 def test_photos_follow_the_form_of_idx_images_and_idx_images_that_of_photos(photos: Path) -> None:
@@ -188,14 +188,14 @@ def test_too_many_bad_files_end_with_code_3_and_leave_their_list(photos: Path) -
     (photos / "ours" / "ant" / "3.png").write_text("no image")
     (photos / "pack").write_text("the last good one")
     strict = PARAMS.replace("max_bad_fraction: 0.01", "max_bad_fraction: 0.001")
-    done = packed(photos, photos / "ours", photos / "odd", strict)
-    wanted = (
+    process = packed(photos, photos / "ours", photos / "odd", strict)
+    expected = (
         f"pack: {photos}/ours: expected at most 0.1% unreadable images (images.max_bad_fraction), "
         f"got 1 of 500 (0.2%); {photos}/unreadable.csv lists them, the first: "
         "ant/3.png (not an image, or "
         "of no kind that is read)\n"
     )
-    assert (done.returncode, done.stderr) == (3, wanted)
+    assert (process.returncode, process.stderr) == (3, expected)
     assert (photos / "pack").read_text() == "the last good one"
     (row,) = pd.read_csv(photos / "unreadable.csv").to_dict("records")
     assert row == {
@@ -208,12 +208,12 @@ def test_too_many_bad_files_end_with_code_3_and_leave_their_list(photos: Path) -
 def test_few_enough_bad_files_are_left_out_and_listed(photos: Path) -> None:
     (photos / "ours" / "ant" / "3.png").write_text("no image")
     (photos / "ours" / "ant" / "notes.txt").touch()
-    done = packed(photos, photos / "ours", photos / "odd")
-    wanted = (
+    process = packed(photos, photos / "ours", photos / "odd")
+    expected = (
         f"pack: {photos}/ours: 1 of 500 images cannot be read and are skipped; "
         f"{photos}/unreadable.csv lists them\n"
     )
-    assert (done.returncode, done.stderr) == (0, wanted)
+    assert (process.returncode, process.stderr) == (0, expected)
     assert pd.read_csv(photos / "unreadable.csv")["file"].tolist() == ["ant/3.png"]
     assert pd.read_csv(photos / "ignored.csv")["file"].tolist() == ["ant/notes.txt"]
     assert len(pd.read_csv(photos / "rows.csv")) == 504
@@ -222,9 +222,9 @@ def test_few_enough_bad_files_are_left_out_and_listed(photos: Path) -> None:
 def test_a_class_with_one_photo_is_refused_by_name(photos: Path) -> None:
     write_images(photos, "ours/cat/1.png")
     assert succeeded(packed(photos, photos / "ours", photos / "odd"))
-    done = divided(photos)
-    wanted = "split: class cat of the normal images: expected at least 2 in normal/train, got 0\n"
-    assert (done.returncode, done.stderr) == (2, wanted)
+    process = divided(photos)
+    expected = "split: class cat of the normal images: expected at least 2 in normal/train, got 0\n"
+    assert (process.returncode, process.stderr) == (2, expected)
 
 
 def test_a_folder_whose_name_is_not_utf8_is_packed_under_a_printable_name(photos: Path) -> None:

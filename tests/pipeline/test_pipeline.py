@@ -117,8 +117,8 @@ def test_going_back_to_an_earlier_lambda_trains_nothing(experiments: dict[str, s
 
 @pytest.mark.usefixtures("experiments")
 def test_metrics_diff_shows_both_values_of_two_experiments(clone: Path) -> None:
-    shown = json.loads(call(clone, "dvc", "metrics", "diff", "--json", "one", "tenth"))
-    auroc = shown["reports/metrics.json"]["mahalanobis.auroc"]
+    changes = json.loads(call(clone, "dvc", "metrics", "diff", "--json", "one", "tenth"))
+    auroc = changes["reports/metrics.json"]["mahalanobis.auroc"]
     assert auroc["old"] == metrics_of(clone)["detectors"]["mahalanobis"]["auroc"]
     assert auroc["new"] != auroc["old"]
 
@@ -129,9 +129,9 @@ def test_the_table_of_the_experiments_fits_a_screen_of_200_columns(
 ) -> None:
     monkeypatch.setitem(ENVIRONMENT, "COLUMNS", "200")
     options = ("--only-changed", "--drop", "Created|.*/", "--no-pager")  # those of docs/pipeline.md
-    shown = call(clone, "dvc", "exp", "show", *options)
-    assert "…" not in shown
-    assert {"[tenth]", "lambda", "accuracy", "combined.auroc"} <= set(shown.split())
+    output = call(clone, "dvc", "exp", "show", *options)
+    assert "…" not in output
+    assert {"[tenth]", "lambda", "accuracy", "combined.auroc"} <= set(output.split())
 
 
 @pytest.mark.usefixtures("clone")
@@ -141,8 +141,8 @@ def test_plots_show_draws_all_detectors_in_one_chart_and_needs_no_network(clone:
     assert "window.vegaEmbed" in page
     assert re.findall(r"<(?:script|link)[^>]*(?:src|href)=", page) == []
     (roc,) = [chart for chart in charts_of(page) if chart["title"]["text"].startswith("ROC")]
-    drawn = {row["filename"] for row in roc["data"]["values"]}
-    assert drawn == {f"{name}.csv" for name in (*DETECTORS, "combined")}
+    files = {row["filename"] for row in roc["data"]["values"]}
+    assert files == {f"{name}.csv" for name in (*DETECTORS, "combined")}
 
 
 @pytest.mark.usefixtures("experiments")
@@ -158,15 +158,15 @@ def test_a_mistake_in_params_stops_the_run_before_any_work(clone: Path) -> None:
     good, before = params.read_text(), (clone / "reports" / "metrics.json").read_bytes()
     params.write_text(good.replace("lambda: 1.0", "lambda: -1.0"))
     try:
-        said = call(clone, "dvc", "repro", fails=True)
+        output = call(clone, "dvc", "repro", fails=True)
     finally:
         params.write_text(good)
     assert (
-        "check_params: params.yaml: lambda: expected greater than or equal to 0, got -1.0" in said
+        "check_params: params.yaml: lambda: expected greater than or equal to 0, got -1.0" in output
     )
-    assert re.findall(r"Running stage '([\w-]+)'", said) == ["check_params"]
+    assert re.findall(r"Running stage '([\w-]+)'", output) == ["check_params"]
     assert (clone / "reports" / "metrics.json").read_bytes() == before
-    assert "Traceback" not in said
+    assert "Traceback" not in output
 
 
 @pytest.mark.usefixtures("experiments")
@@ -218,9 +218,9 @@ def test_a_scoring_that_was_killed_goes_on_and_gives_the_same_bytes(
 ) -> None:
     target = scoring(tmp_path, clone / "data" / "bundle")
     start(target, target.command).communicate()
-    wanted = digests(target)
+    expected = digests(target)
     forget(target)
-    row = kill(target, 0.8 * target.seconds, wanted)
+    row = kill(target, 0.8 * target.seconds, expected)
     assert row.is_harmless
 
 
@@ -234,11 +234,11 @@ def test_from_a_remote_a_second_clone_has_every_output_and_nothing_to_run(
     call(tmp_path, "git", "clone", "--quiet", str(clone), str(tmp_path / "second"))
     second = tmp_path / "second"
     call(second, "dvc", *store)
-    brought = call(second, "python", "-m", "belong.commands.verify.pull", ".")
-    assert brought.endswith("all outputs of dvc.lock are present\n")
-    done = call(second, "dvc", "repro")
-    assert "Running stage" not in done
-    assert "Data and pipelines are up to date." in done
+    pull_output = call(second, "python", "-m", "belong.commands.verify.pull", ".")
+    assert pull_output.endswith("all outputs of dvc.lock are present\n")
+    repro_output = call(second, "dvc", "repro")
+    assert "Running stage" not in repro_output
+    assert "Data and pipelines are up to date." in repro_output
     assert call(second, "git", "status", "--porcelain") == ""
     assert digests_of(second / "data" / "bundle") == digests_of(clone / "data" / "bundle")
 

@@ -50,7 +50,7 @@ PARAMS = (
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Run all stages, one after the other; return the folder with what they made."""
     return run_all(tmp_path_factory.mktemp("made"), PARAMS)
 
@@ -68,8 +68,8 @@ def run_all(to: Path, text: str) -> Path:
     further.main(params, images, to / "further")
     pixels = images, to / "derived", to / "further"
     embed.main(params, to / "backbone", *pixels, to / "embedded")
-    given = to / "backbone", images, to / "embedded"
-    train.main(params, *given, to / "history", to / "network")
+    inputs = to / "backbone", images, to / "embedded"
+    train.main(params, *inputs, to / "history", to / "network")
     train_autoencoder.main(params, images, to / "autoencoder_history", to / "autoencoder")
     networks = to / "backbone", to / "network", to / "autoencoder"
     extract.main(params, *networks, *pixels, to / "embedded", to / "features")
@@ -89,78 +89,84 @@ def run_all(to: Path, text: str) -> Path:
     return to
 
 
-def test_split_packs_the_images_that_the_manifest_lists(made: Path) -> None:
-    manifest, arrays = pd.read_csv(made / "manifest"), load_arrays(made / "images")
+def test_split_packs_the_images_that_the_manifest_lists(pipeline: Path) -> None:
+    manifest, arrays = pd.read_csv(pipeline / "manifest"), load_arrays(pipeline / "images")
     for part in {*PARTS} - {"left_out/test", "unseen/test"}:
         listed = manifest[manifest["part"] == part]
         assert len(arrays[f"{part}/images"]) == len(listed)
         np.testing.assert_array_equal(arrays[f"{part}/labels"], listed["label"])
 
 
-def test_train_writes_one_row_for_each_epoch_whose_loss_is_the_sum_of_its_terms(made: Path) -> None:
-    (row,) = pd.read_csv(made / "history").to_dict("records")
+def test_train_writes_one_row_for_each_epoch_whose_loss_is_the_sum_of_its_terms(
+    pipeline: Path,
+) -> None:
+    (row,) = pd.read_csv(pipeline / "history").to_dict("records")
     assert row["loss"] == pytest.approx(row["cross_entropy"] + row["center_loss"], rel=1e-4)
 
 
-def test_extract_gives_the_logits_that_the_classifier_gives_for_its_features(made: Path) -> None:
-    network, arrays = load_arrays(made / "network"), load_arrays(made / "features")
+def test_extract_gives_the_logits_that_the_classifier_gives_for_its_features(
+    pipeline: Path,
+) -> None:
+    network, arrays = load_arrays(pipeline / "network"), load_arrays(pipeline / "features")
     logits = (
         arrays["normal/test/features"] @ network["classifier.weight"].T + network["classifier.bias"]
     )
     np.testing.assert_allclose(arrays["normal/test/logits"], logits, atol=1e-4)
 
 
-def test_fit_mahalanobis_takes_the_mean_of_each_class(made: Path) -> None:
-    arrays = load_arrays(made / "features", "normal/train/features", "normal/train/labels")
+def test_fit_mahalanobis_takes_the_mean_of_each_class(pipeline: Path) -> None:
+    arrays = load_arrays(pipeline / "features", "normal/train/features", "normal/train/labels")
     zeros = arrays["normal/train/features"][arrays["normal/train/labels"] == 0]
-    means = load_arrays(made / "gaussians", "means")["means"]
+    means = load_arrays(pipeline / "gaussians", "means")["means"]
     np.testing.assert_allclose(means[0], zeros.mean(axis=0), atol=1e-5)
 
 
-def test_score_writes_what_the_fitted_gaussians_say(made: Path) -> None:
-    gaussians = ClassGaussians.from_arrays(load_arrays(made / "gaussians"))
-    features = load_arrays(made / "features", "anomaly/test/features")["anomaly/test/features"]
-    scores = load_arrays(made / "scores", "anomaly/test/mahalanobis")["anomaly/test/mahalanobis"]
+def test_score_writes_what_the_fitted_gaussians_say(pipeline: Path) -> None:
+    gaussians = ClassGaussians.from_arrays(load_arrays(pipeline / "gaussians"))
+    features = load_arrays(pipeline / "features", "anomaly/test/features")["anomaly/test/features"]
+    scores = load_arrays(pipeline / "scores", "anomaly/test/mahalanobis")[
+        "anomaly/test/mahalanobis"
+    ]
     expected = gaussians.score(torch.from_numpy(features))
     np.testing.assert_allclose(scores, expected, rtol=1e-6)  # in batches of another size
 
 
-def test_a_verdict_is_belongs_exactly_where_the_p_value_is_above_alpha(made: Path) -> None:
-    verdicts = pd.read_csv(made / "verdicts")
+def test_a_verdict_is_belongs_exactly_where_the_p_value_is_above_alpha(pipeline: Path) -> None:
+    verdicts = pd.read_csv(pipeline / "verdicts")
     assert len(verdicts) == 800
-    for name in load_about(made / "scores")["thresholds"]:
+    for name in load_about(pipeline / "scores")["thresholds"]:
         above = verdicts[f"{name}_p_value"] > 0.025
         pd.testing.assert_series_equal(verdicts[f"{name}_belongs"], above, check_names=False)
 
 
 def test_the_papers_threshold_rejects_its_share_of_training_images_of_each_class(
-    made: Path,
+    pipeline: Path,
 ) -> None:
     """A class's own threshold rejects 2.5 % of its images; another class may still take them."""
-    gaussians = ClassGaussians.from_arrays(load_arrays(made / "gaussians"))
-    features = load_arrays(made / "features", "normal/train/features")["normal/train/features"]
+    gaussians = ClassGaussians.from_arrays(load_arrays(pipeline / "gaussians"))
+    features = load_arrays(pipeline / "features", "normal/train/features")["normal/train/features"]
     scores = gaussians.score(torch.from_numpy(features))
-    assert load_about(made / "scores")["thresholds"]["mahalanobis"]["training"] == 1
+    assert load_about(pipeline / "scores")["thresholds"]["mahalanobis"]["training"] == 1
     assert (scores > 1).float().mean() <= 0.03
 
 
 def test_a_threshold_from_the_training_images_can_be_put_in_force(
-    made: Path, tmp_path: Path
+    pipeline: Path, tmp_path: Path
 ) -> None:
     params = tmp_path / "params.yaml"
     params.write_text(PARAMS.replace("threshold: calibrated", "threshold: training"))
-    fitted = made / "gaussians", made / "head", made / "detectors"
+    fitted = pipeline / "gaussians", pipeline / "head", pipeline / "detectors"
     made_now = tmp_path / "verdicts", tmp_path / "scores"
-    score.main(params, made / "manifest", made / "features", *fitted, *made_now)
+    score.main(params, pipeline / "manifest", pipeline / "features", *fitted, *made_now)
     verdicts = pd.read_csv(tmp_path / "verdicts")
     at_most_one = verdicts["mahalanobis_score"] <= 1
     pd.testing.assert_series_equal(verdicts["mahalanobis_belongs"], at_most_one, check_names=False)
 
 
-def test_evaluate_reports_the_rates_of_the_verdicts(made: Path) -> None:
-    verdicts = pd.read_csv(made / "verdicts")
+def test_evaluate_reports_the_rates_of_the_verdicts(pipeline: Path) -> None:
+    verdicts = pd.read_csv(pipeline / "verdicts")
     normal = verdicts[verdicts["part"] == "normal/test"]
-    numbers = pd.read_json(made / "metrics", typ="series")
+    numbers = pd.read_json(pipeline / "metrics", typ="series")
     detectors, calibration = numbers["detectors"], numbers["calibration"]
     false_reject = float(1 - normal["mahalanobis_belongs"].mean())
     assert detectors["mahalanobis"]["false_reject"] == pytest.approx(false_reject, abs=1e-4)
@@ -169,23 +175,26 @@ def test_evaluate_reports_the_rates_of_the_verdicts(made: Path) -> None:
     assert numbers["classification"]["accuracy"] == pytest.approx(float(right), abs=1e-4)
 
 
-def test_the_expected_range_is_that_of_the_number_of_images(made: Path) -> None:
-    calibration = pd.read_json(made / "metrics", typ="series")["calibration"]
+def test_the_expected_range_is_that_of_the_number_of_images(pipeline: Path) -> None:
+    calibration = pd.read_json(pipeline / "metrics", typ="series")["calibration"]
     low, high = conformal.promised_range(400, 500, alpha=0.025)
-    shown = calibration["false_reject_expected_low"], calibration["false_reject_expected_high"]
-    assert shown == (round(low, 4), round(high, 4))
+    expected_range = (
+        calibration["false_reject_expected_low"],
+        calibration["false_reject_expected_high"],
+    )
+    assert expected_range == (round(low, 4), round(high, 4))
 
 
 def test_the_promise_is_studied_with_the_images_that_set_the_threshold_of_each_detector(
-    made: Path,
+    pipeline: Path,
 ) -> None:
-    table = load_csv(made / "promise")
+    table = load_csv(pipeline / "promise")
     marginal = table[table["guarantee"] == "marginal"]
     rows = marginal.set_index("detector").to_dict("index")
-    assert set(rows) == set(load_about(made / "scores")["thresholds"])
-    own = load_arrays(made / "scores", "normal/calibration/combined", "normal/test/combined")
+    assert set(rows) == set(load_about(pipeline / "scores")["thresholds"])
+    arrays = load_arrays(pipeline / "scores", "normal/calibration/combined", "normal/test/combined")
     sizes = [rows["combined"][part] for part in ("calibration_images", "fresh_images")]
-    assert sizes == [len(scores) for scores in own.values()]
+    assert sizes == [len(scores) for scores in arrays.values()]
 
 
 def test_a_further_set_is_measured_beside_the_anomalies_and_trains_nothing(tmp_path: Path) -> None:
@@ -220,9 +229,9 @@ def test_without_anomalies_and_with_few_images_all_that_needs_neither_is_measure
     assert all(0 <= one["false_reject"] < 0.2 for one in rest_of.values())
     sets = pd.read_csv(to / "plots" / "anomaly_sets.csv")["anomalies"]
     assert set(sets) == {*DERIVED, "letters", "unseen"}
-    drawn = {figure.stem for figure in (to / "figures").iterdir()}
-    assert "scores" in drawn
-    assert not {"roc", "acceptance"} & drawn
+    figures = {figure.stem for figure in (to / "figures").iterdir()}
+    assert "scores" in figures
+    assert not {"roc", "acceptance"} & figures
     assert {one for kind in numbers["floor"].values() for one in kind.values()} == {None}
 
 
@@ -352,9 +361,9 @@ def assert_refused(
     for output in outputs:
         output.write_text("the last good one")
     before = sorted(path.name for path in folder.iterdir())
-    done = run(f"stages.{stage}", folder / "params.yaml", *inputs, *outputs)
-    assert done.returncode == 2
-    (line,) = done.stderr.splitlines()
+    process = run(f"stages.{stage}", folder / "params.yaml", *inputs, *outputs)
+    assert process.returncode == 2
+    (line,) = process.stderr.splitlines()
     assert line.startswith(f"{stage}: ")
     assert message in line
     assert {output.read_text() for output in outputs} == {"the last good one"}
@@ -374,38 +383,38 @@ def assert_refused(
     ],
 )  # fmt: skip
 def test_a_training_that_cannot_be_is_a_line_for_each_attempt_and_leaves_the_last_network(
-    made: Path, tmp_path: Path, line: str, instead: str, messages: list[str]
+    pipeline: Path, tmp_path: Path, line: str, instead: str, messages: list[str]
 ) -> None:
     assert PARAMS.count(line) == 1
     (tmp_path / "params.yaml").write_text(PARAMS.replace(line, instead), encoding="utf-8")
     network = tmp_path / "network"
     network.write_text("the last good one")
-    given = (made / name for name in ("backbone", "images", "embedded"))
-    done = run("stages.train", tmp_path / "params.yaml", *given, tmp_path / "history", network)
-    assert done.returncode == 2
-    for said, message in zip(done.stderr.splitlines(), messages, strict=True):
-        assert said.startswith(message)
+    inputs = (pipeline / name for name in ("backbone", "images", "embedded"))
+    process = run("stages.train", tmp_path / "params.yaml", *inputs, tmp_path / "history", network)
+    assert process.returncode == 2
+    for stderr_line, message in zip(process.stderr.splitlines(), messages, strict=True):
+        assert stderr_line.startswith(message)
     assert network.read_text() == "the last good one"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["network", "params.yaml"]
 
 
 @pytest.mark.parametrize("content", [b"", b"no tensors", b"\xff" * 100], ids=repr)
-def test_a_damaged_artefact_is_one_line(made: Path, tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_artefact_is_one_line(pipeline: Path, tmp_path: Path, content: bytes) -> None:
     damaged = tmp_path / "features"
     damaged.write_bytes(content)
-    done = run("stages.fit_mahalanobis", made / "params.yaml", damaged, tmp_path / "out")
-    assert done.returncode == 2
-    (line,) = done.stderr.splitlines()
+    process = run("stages.fit_mahalanobis", pipeline / "params.yaml", damaged, tmp_path / "out")
+    assert process.returncode == 2
+    (line,) = process.stderr.splitlines()
     assert line.startswith(f"fit_mahalanobis: {damaged}: cannot be read as safetensors: ")
 
 
-def test_features_that_are_not_finite_name_the_image(made: Path, tmp_path: Path) -> None:
-    arrays = load_arrays(made / "features")
+def test_features_that_are_not_finite_name_the_image(pipeline: Path, tmp_path: Path) -> None:
+    arrays = load_arrays(pipeline / "features")
     spoiled = arrays["normal/train/features"].copy()
     spoiled[7, 3] = np.nan
-    about = load_about(made / "features")
+    about = load_about(pipeline / "features")
     save_arrays(tmp_path / "features", arrays | {"normal/train/features": spoiled}, about)
-    files = made / "params.yaml", tmp_path / "features", tmp_path / "out"
-    done = run("stages.fit_mahalanobis", *files)
-    wanted = "fit_mahalanobis: the features of training image 7 are not finite\n"
-    assert (done.returncode, done.stderr) == (2, wanted)
+    files = pipeline / "params.yaml", tmp_path / "features", tmp_path / "out"
+    process = run("stages.fit_mahalanobis", *files)
+    expected = "fit_mahalanobis: the features of training image 7 are not finite\n"
+    assert (process.returncode, process.stderr) == (2, expected)

@@ -75,7 +75,7 @@ def run_stage(
     (folder / "dvc.yaml").write_text(
         "stages:\n  draw:\n    deps: [stages/draw.py, versions.txt]\n    outs: [out]\n"
     )
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "stages.draw", "out"],
         cwd=folder,
         env=os.environ | {"DVC_STAGE": stage},
@@ -83,8 +83,8 @@ def run_stage(
         text=True,
         check=False,
     )
-    assert done.returncode == (2 if done.stderr else 0), done.stderr
-    return done.stderr
+    assert process.returncode == (2 if process.stderr else 0), process.stderr
+    return process.stderr
 
 
 def test_a_stage_whose_dependencies_cover_its_imports_runs(tmp_path: Path) -> None:
@@ -93,9 +93,9 @@ def test_a_stage_whose_dependencies_cover_its_imports_runs(tmp_path: Path) -> No
 
 
 def test_a_stage_that_imports_what_dvc_does_not_watch_does_no_work(tmp_path: Path) -> None:
-    said = run_stage(tmp_path, top="import own")
-    assert said.startswith("draw: imports own.py: expected `deps` in dvc.yaml to list")
-    assert said.count("\n") == 1
+    message = run_stage(tmp_path, top="import own")
+    assert message.startswith("draw: imports own.py: expected `deps` in dvc.yaml to list")
+    assert message.count("\n") == 1
     assert not (tmp_path / "out").exists()
 
 
@@ -106,15 +106,15 @@ def test_an_import_that_comes_late_is_found_at_the_end(tmp_path: Path) -> None:
 def test_a_stage_runs_with_the_versions_alone_that_its_results_are_said_to_be_of(
     tmp_path: Path,
 ) -> None:
-    said = run_stage(tmp_path, pin="numpy==1.0\n")
+    message = run_stage(tmp_path, pin="numpy==1.0\n")
     installed = version("numpy")
-    assert said.startswith(f"draw: versions.txt: expected numpy 1.0, got {installed}: ")
+    assert message.startswith(f"draw: versions.txt: expected numpy 1.0, got {installed}: ")
     assert not (tmp_path / "out").exists()
 
 
 def test_a_stage_that_no_file_of_the_pipeline_describes_does_no_work(tmp_path: Path) -> None:
-    said = run_stage(tmp_path, stage="own/dvc.yaml:drew")
-    assert said == "draw: own/dvc.yaml:drew: expected a stage of dvc.yaml\n"
+    message = run_stage(tmp_path, stage="own/dvc.yaml:drew")
+    assert message == "draw: own/dvc.yaml:drew: expected a stage of dvc.yaml\n"
     assert not (tmp_path / "out").exists()
 
 

@@ -51,7 +51,7 @@ PARTS = ("normal/test", "anomaly/test")
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Run the pipeline; return the folder with what it made."""
     folder = tmp_path_factory.mktemp("made")
     make_bundle(folder)
@@ -59,15 +59,15 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def model(made: Path) -> Path:
-    return made / "model"
+def model(pipeline: Path) -> Path:
+    return pipeline / "model"
 
 
 @pytest.fixture(scope="module")
-def tested(made: Path) -> np.ndarray:
+def tested(pipeline: Path) -> np.ndarray:
     """Return the test images (n, 1, 28, 28), in the order of verdicts.csv."""
     names = [f"{part}/images" for part in PARTS]
-    return np.concatenate(list(load_arrays(made / "images", *names).values()))
+    return np.concatenate(list(load_arrays(pipeline / "images", *names).values()))
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +97,7 @@ def rows_in(out: Path, name: str = "predictions.csv") -> list[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def done(photos: Path, model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def results(photos: Path, model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Score the folder in batches of four; return the folder of results."""
     out = tmp_path_factory.mktemp("done") / "out"
     assert run(photos, model, out, "--batch-size", "4") == 0
@@ -109,31 +109,33 @@ def done(photos: Path, model: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.mark.parametrize("size", [1000, 64, 1])
 def test_the_verdicts_are_those_of_the_pipeline(
-    made: Path, model: Path, tested: np.ndarray, size: int
+    pipeline: Path, model: Path, tested: np.ndarray, size: int
 ) -> None:
     predictor = Predictor(Bundle.load(model), device=CPU)
     rows = range(0, len(tested), 1 if size > 1 else 16)
     images = tested[rows.start : rows.stop : rows.step]
-    said = [predictor.score(images[at : at + size]) for at in range(0, len(images), size)]
-    verdicts = pd.read_csv(made / "verdicts").iloc[rows.start : rows.stop : rows.step]
-    scores = load_arrays(made / "scores", *(f"{part}/combined" for part in PARTS))
-    wanted = np.concatenate(list(scores.values()))[:: rows.step]
-    np.testing.assert_array_equal(joined(said, "belongs"), verdicts["combined_belongs"])
-    np.testing.assert_array_equal(joined(said, "label"), verdicts["predicted_class"])
-    assert_close(joined(said, "score"), wanted)
-    about = load_about(made / "scores", "thresholds")["thresholds"]
+    answers = [predictor.score(images[at : at + size]) for at in range(0, len(images), size)]
+    verdicts = pd.read_csv(pipeline / "verdicts").iloc[rows.start : rows.stop : rows.step]
+    scores = load_arrays(pipeline / "scores", *(f"{part}/combined" for part in PARTS))
+    expected = np.concatenate(list(scores.values()))[:: rows.step]
+    np.testing.assert_array_equal(joined(answers, "belongs"), verdicts["combined_belongs"])
+    np.testing.assert_array_equal(joined(answers, "label"), verdicts["predicted_class"])
+    assert_close(joined(answers, "score"), expected)
+    about = load_about(pipeline / "scores", "thresholds")["thresholds"]
     limit = about["mahalanobis"]["calibrated"]
-    assert_close(joined(said, "distance"), verdicts["mahalanobis_score"] / limit)
-    np.testing.assert_allclose(joined(said, "p_value"), verdicts["combined_p_value"], rtol=1e-5)
+    assert_close(joined(answers, "distance"), verdicts["mahalanobis_score"] / limit)
+    np.testing.assert_allclose(joined(answers, "p_value"), verdicts["combined_p_value"], rtol=1e-5)
 
 
 def test_the_probability_is_that_of_the_logits_at_the_models_temperature(
-    made: Path, model: Path, tested: np.ndarray
+    pipeline: Path, model: Path, tested: np.ndarray
 ) -> None:
     bundle = Bundle.load(model)
-    assert bundle.manifest.temperature == load_about(made / "scores", "temperature")["temperature"]
+    assert (
+        bundle.manifest.temperature == load_about(pipeline / "scores", "temperature")["temperature"]
+    )
     scaled, raw = load_arrays(
-        made / "scores", "normal/test/confidence", "normal/test/raw_confidence"
+        pipeline / "scores", "normal/test/confidence", "normal/test/raw_confidence"
     ).values()
     probability = Predictor(bundle, device=CPU).score(tested[: len(raw)]).probability
     assert_close(probability, scaled)
@@ -141,9 +143,11 @@ def test_the_probability_is_that_of_the_logits_at_the_models_temperature(
 
 
 def test_of_the_calibration_images_the_share_alpha_is_farther_than_1(
-    made: Path, model: Path
+    pipeline: Path, model: Path
 ) -> None:
-    images = load_arrays(made / "images", "normal/calibration/images")["normal/calibration/images"]
+    images = load_arrays(pipeline / "images", "normal/calibration/images")[
+        "normal/calibration/images"
+    ]
     bundle = Bundle.load(model)
     distance = Predictor(bundle, device=CPU).score(images).distance
     rank = int(bundle.manifest.alpha * (len(images) + 1))  # 10 of 400: the tenth is the limit
@@ -151,23 +155,23 @@ def test_of_the_calibration_images_the_share_alpha_is_farther_than_1(
     assert np.sort(distance)[-rank] == pytest.approx(1, rel=1e-4)
 
 
-def assert_close(got: object, wanted: object) -> None:
+def assert_close(actual: object, expected: object) -> None:
     """Assert that numbers differ in their last bits at most: a batch adds in its own order."""
-    np.testing.assert_allclose(np.asarray(got), np.asarray(wanted), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(np.asarray(actual), np.asarray(expected), rtol=1e-4, atol=1e-5)
 
 
-def joined(said: list[Scores], name: str) -> np.ndarray:
-    return np.concatenate([getattr(one, name) for one in said])
+def joined(answers: list[Scores], name: str) -> np.ndarray:
+    return np.concatenate([getattr(one, name) for one in answers])
 
 
 def test_the_detector_that_decided_is_the_member_with_the_largest_surprise(
-    made: Path, model: Path, tested: np.ndarray
+    pipeline: Path, model: Path, tested: np.ndarray
 ) -> None:
     """Beyond the tail a surprise grows by one for each mean excess; see `combination`."""
-    said = Predictor(Bundle.load(model), device=CPU).score(tested[500:501])
+    answer = Predictor(Bundle.load(model), device=CPU).score(tested[500:501])
     members = Bundle.load(model).manifest.members
     names = [f"{part}/{name}" for part in ("normal/calibration", PARTS[1]) for name in members]
-    scores = load_arrays(made / "scores", *names)
+    scores = load_arrays(pipeline / "scores", *names)
     surprise = {}
     for name in members:
         held_out = np.sort(scores[f"normal/calibration/{name}"][::2].astype(np.float64))
@@ -179,9 +183,9 @@ def test_the_detector_that_decided_is_the_member_with_the_largest_surprise(
             if score > start
             else -np.log((held_out >= score).mean())
         )
-    assert said.detector[0] == max(surprise, key=lambda name: surprise[name])
+    assert answer.detector[0] == max(surprise, key=lambda name: surprise[name])
     expected = np.logaddexp.reduce(list(surprise.values()))
-    assert float(said.score[0]) == pytest.approx(expected, rel=1e-4)
+    assert float(answer.score[0]) == pytest.approx(expected, rel=1e-4)
 
 
 def test_a_network_on_a_frozen_backbone_is_given_what_the_backbone_makes_of_images() -> None:
@@ -204,21 +208,23 @@ def test_a_network_on_a_frozen_backbone_is_given_what_the_backbone_makes_of_imag
     form = manifest.form.model_copy(update={"height": 40, "width": 40})
     facts = {"network": "frozen", "shape": network.shape, "form": form, "backbone": backbone.card}
     images = np.random.default_rng(0).integers(0, 256, (3, 1, 40, 40), np.uint8)
-    said = Predictor(Bundle(manifest.model_copy(update=facts), arrays), device=CPU).score(images)
+    answer = Predictor(Bundle(manifest.model_copy(update=facts), arrays), device=CPU).score(images)
     vectors = embed(backbone, torch.from_numpy(images), device=CPU)
     with torch.no_grad():
         features, logits = network(vectors)
-    assert_close(said.features, features)
-    assert_close(said.score, -logits.logsumexp(dim=1))
-    assert_close(said.distance, features.norm(dim=1) / manifest.distance_limit)
+    assert_close(answer.features, features)
+    assert_close(answer.score, -logits.logsumexp(dim=1))
+    assert_close(answer.distance, features.norm(dim=1) / manifest.distance_limit)
 
 
 def test_a_kept_training_image_is_its_own_nearest_one(model: Path) -> None:
     bundle = Bundle.load(model)
-    kept = bundle.arrays["training"]
+    training = bundle.arrays["training"]
     predictor = Predictor(bundle, device=CPU)
-    seen = predictor.score(kept["thumbnails"][:5])  # digits are smaller than thumbnails may be
-    rows, distances = nearest_training_images(seen.features, kept["features"], most=3)
+    answer = predictor.score(
+        training["thumbnails"][:5]
+    )  # digits are smaller than thumbnails may be
+    rows, distances = nearest_training_images(answer.features, training["features"], most=3)
     np.testing.assert_array_equal(rows[:, 0], np.arange(5))
     np.testing.assert_allclose(distances[:, 0], 0, atol=1e-4)
     assert (np.diff(distances) >= 0).all()
@@ -252,8 +258,8 @@ def test_the_reason_names_the_class_or_what_is_odd() -> None:
 # --- files ---------------------------------------------------------------------------------------
 
 
-def test_there_is_a_row_for_each_image_in_the_order_of_sorted_paths(done: Path) -> None:
-    rows = rows_in(done)
+def test_there_is_a_row_for_each_image_in_the_order_of_sorted_paths(results: Path) -> None:
+    rows = rows_in(results)
     assert tuple(rows[0]) == COLUMNS
     assert [row["path"] for row in rows] == [
         "<b>caf\\xe9,\n.png",
@@ -262,25 +268,25 @@ def test_there_is_a_row_for_each_image_in_the_order_of_sorted_paths(done: Path) 
     ]
 
 
-def test_the_rows_of_a_file_are_the_verdicts_of_its_pixels(done: Path, made: Path) -> None:
-    verdicts = pd.read_csv(made / "verdicts")
-    for row in rows_in(done)[1:]:
-        wanted = verdicts.iloc[int(Path(row["path"]).stem)]
-        assert row["belongs"] == str(wanted["combined_belongs"])
-        assert row["class"] == str(wanted["predicted_class"])
-        assert float(row["p_value"]) == pytest.approx(wanted["combined_p_value"], rel=1e-5)
-        assert float(row["score"]) == pytest.approx(wanted["combined_score"], rel=1e-4)
+def test_the_rows_of_a_file_are_the_verdicts_of_its_pixels(results: Path, pipeline: Path) -> None:
+    verdicts = pd.read_csv(pipeline / "verdicts")
+    for row in rows_in(results)[1:]:
+        expected = verdicts.iloc[int(Path(row["path"]).stem)]
+        assert row["belongs"] == str(expected["combined_belongs"])
+        assert row["class"] == str(expected["predicted_class"])
+        assert float(row["p_value"]) == pytest.approx(expected["combined_p_value"], rel=1e-5)
+        assert float(row["score"]) == pytest.approx(expected["combined_score"], rel=1e-4)
 
 
-def test_what_cannot_be_read_is_listed_with_the_reason(done: Path) -> None:
-    rows = rows_in(done, "unreadable.csv")
+def test_what_cannot_be_read_is_listed_with_the_reason(results: Path) -> None:
+    rows = rows_in(results, "unreadable.csv")
     assert [row["path"] for row in rows] == ["digits/005a.png", "empty.jpg"]
     assert rows[0]["reason"].startswith("cut off: ")
     assert rows[1]["reason"] == "empty: 0 bytes"
 
 
-def test_the_summary_counts_the_rows_and_says_what_was_promised(done: Path, model: Path) -> None:
-    summary, rows = json.loads((done / "summary.json").read_text()), rows_in(done)
+def test_the_summary_counts_the_rows_and_says_what_was_promised(results: Path, model: Path) -> None:
+    summary, rows = json.loads((results / "summary.json").read_text()), rows_in(results)
     rejected = sum(row["belongs"] == "False" for row in rows)
     low, high = conformal.promised_range(200, 21, alpha=0.025)
     counts = [summary[name] for name in ("images", "rejected", "unreadable", "ignored")]
@@ -292,68 +298,68 @@ def test_the_summary_counts_the_rows_and_says_what_was_promised(done: Path, mode
     assert summary["model"]["manifest_sha256"] == Bundle.load(model).manifest.digest
 
 
-def test_nothing_but_the_results_is_left(done: Path) -> None:
-    assert sorted(path.name for path in done.iterdir()) == [
+def test_nothing_but_the_results_is_left(results: Path) -> None:
+    assert sorted(path.name for path in results.iterdir()) == [
         "gallery.html", "ignored.csv", "predictions.csv", "summary.json", "unreadable.csv",
     ]  # fmt: skip
 
 
 def test_one_file_is_scored_by_itself(
-    photos: Path, model: Path, done: Path, tmp_path: Path
+    photos: Path, model: Path, results: Path, tmp_path: Path
 ) -> None:
     file = photos / "digits" / "003.png"
     assert run(file, model, tmp_path / "out") == 0
     (row,) = rows_in(tmp_path / "out")
-    (before,) = [one for one in rows_in(done) if one["path"] == "digits/003.png"]
+    (before,) = [one for one in rows_in(results) if one["path"] == "digits/003.png"]
     assert row["path"] == str(file)
     assert (row["class"], row["belongs"]) == (before["class"], before["belongs"])
 
 
 def test_a_folder_is_scored_and_then_watched_with_the_same_model(
-    done: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    results: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    table = str(done / "predictions.csv")
+    table = str(results / "predictions.csv")
     code = main(["watch", table, "--model", str(model), "-o", str(tmp_path)])
-    rows = rows_in(done)
+    rows = rows_in(results)
     rejected = sum(row["belongs"] == "False" for row in rows)
     low, high = conformal.promised_range(200, 21, alpha=0.025)
-    said = capsys.readouterr().out
-    assert said.startswith(
+    output = capsys.readouterr().out
+    assert output.startswith(
         f"21 images, {rejected} rejected ({rejected / 21:.2%}); "
         f"expected range: {low:.2%} to {high:.2%} "
     )
     blocks = pd.read_csv(tmp_path / "watch.csv", keep_default_na=False)
     assert blocks.loc[blocks["class"] == "", "rejected"].sum() == rejected
-    assert code == int("\nWithin its band.\n" not in said and "Outside at this one" not in said)
+    assert code == int("\nWithin its band.\n" not in output and "Outside at this one" not in output)
 
 
 # --- a folder of new images, scored and watched in one command ----------------------------------
 
 
-def watch(given: Path, model: Path, *more: str) -> int:
-    return main(["watch", str(given), "--model", str(model), "--device", "cpu", *more])
+def watch(source: Path, model: Path, *more: str) -> int:
+    return main(["watch", str(source), "--model", str(model), "--device", "cpu", *more])
 
 
 def uploads(
-    found: Incoming, model: Path, out: Path | None
+    incoming: Incoming, model: Path, out: Path | None
 ) -> tuple[pd.DataFrame, list[tuple[str, str]]]:
-    return scored(found, load_model(model, device="cpu"), out, ScoringOptions(1, 4))
+    return scored(incoming, load_model(model, device="cpu"), out, ScoringOptions(1, 4))
 
 
 def test_watching_a_folder_of_images_is_scoring_it_and_watching_what_came_out(
-    photos: Path, model: Path, done: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    photos: Path, model: Path, results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for place, file in enumerate(below(photos).files):  # the times go with the paths
         os.utime(photos / file, (place, place), follow_symlinks=False)
     code = watch(photos, model, "--batch-size", "4", "-o", str(tmp_path / "out"))
-    said = capsys.readouterr().out
-    assert code == watch(done, model, "-o", str(tmp_path / "then"))
-    assert said == capsys.readouterr().out + (
+    output = capsys.readouterr().out
+    assert code == watch(results, model, "-o", str(tmp_path / "then"))
+    assert output == capsys.readouterr().out + (
         f"skipped: 2 unreadable files, the first: digits/005a.png (cut off: image file "
         f"is truncated); {tmp_path}/out/unreadable.csv lists them\n"
     )
     for name in ("predictions.csv", "unreadable.csv"):
-        assert (tmp_path / "out" / name).read_bytes() == (done / name).read_bytes()
+        assert (tmp_path / "out" / name).read_bytes() == (results / name).read_bytes()
     watched = (tmp_path / "out/watch.csv").read_bytes()
     assert watched == (tmp_path / "then/watch.csv").read_bytes()
 
@@ -361,11 +367,11 @@ def test_watching_a_folder_of_images_is_scoring_it_and_watching_what_came_out(
 def test_a_folder_of_images_is_taken_in_the_order_of_the_times_of_its_files(
     photos: Path, model: Path
 ) -> None:
-    found = below(photos)
-    for place, file in enumerate(found.files):
+    incoming = below(photos)
+    for place, file in enumerate(incoming.files):
         os.utime(photos / file, (1000 - place, 1000 - place))
-    names = [in_table(file) for file in found.files]
-    rows, _ = uploads(found, model, None)
+    names = [in_table(file) for file in incoming.files]
+    rows, _ = uploads(incoming, model, None)
     bad = {"digits/005a.png", "empty.jpg"}
     assert rows["path"].to_list() == [name for name in reversed(names) if name not in bad]
 
@@ -376,34 +382,34 @@ def test_without_a_folder_for_the_results_nothing_is_kept(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     assert watch(photos, model) in {0, 1}
     assert not list(tmp_path.iterdir())
-    said = "interrupted; nothing is kept without -o FOLDER"
-    with interruption(), pytest.raises(KeyboardInterrupt, match=said):
+    message = "interrupted; nothing is kept without -o FOLDER"
+    with interruption(), pytest.raises(KeyboardInterrupt, match=message):
         uploads(below(photos), model, None)
     assert not list(tmp_path.iterdir())
 
 
 def test_an_interrupted_watch_keeps_what_is_scored_and_goes_on_from_there(
-    photos: Path, model: Path, done: Path, tmp_path: Path
+    photos: Path, model: Path, results: Path, tmp_path: Path
 ) -> None:
-    said = "16 of 23 images are done; run the same command"
-    with interruption(), pytest.raises(KeyboardInterrupt, match=said):
+    message = "16 of 23 images are done; run the same command"
+    with interruption(), pytest.raises(KeyboardInterrupt, match=message):
         uploads(below(photos), model, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [UNFINISHED]
     uploads(below(photos), model, tmp_path)
-    assert (tmp_path / "predictions.csv").read_bytes() == (done / "predictions.csv").read_bytes()
+    assert (tmp_path / "predictions.csv").read_bytes() == (results / "predictions.csv").read_bytes()
 
 
 def test_predictions_of_before_and_a_folder_of_images_are_one_stream(
-    photos: Path, model: Path, done: Path, capsys: pytest.CaptureFixture[str]
+    photos: Path, model: Path, results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["watch", str(done), str(photos), "--model", str(model)]) in {0, 1}
+    assert main(["watch", str(results), str(photos), "--model", str(model)]) in {0, 1}
     assert capsys.readouterr().out.startswith("42 images, ")
 
 
 def test_the_folder_with_what_was_scored_stands_for_its_predictions(
-    done: Path, tmp_path: Path
+    results: Path, tmp_path: Path
 ) -> None:
-    shutil.copytree(done, tmp_path / "out")
+    shutil.copytree(results, tmp_path / "out")
     Image.new("L", (5, 5)).save(tmp_path / "out/watch.png")  # of a look before
     assert look(tmp_path / "out") == tmp_path / "out/predictions.csv"
 
@@ -435,7 +441,7 @@ def test_where_no_new_image_can_be_read_the_first_is_named(
     ],
 )  # fmt: skip
 def test_what_cannot_be_watched_is_refused_before_anything_is_scored(
-    done: Path,
+    results: Path,
     model: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -446,7 +452,7 @@ def test_what_cannot_be_watched_is_refused_before_anything_is_scored(
     for folder in ("photos", "both"):
         (tmp_path / folder).mkdir()
         Image.new("L", (28, 28)).save(tmp_path / folder / "a.png")
-    shutil.copy(done / "predictions.csv", tmp_path / "both")
+    shutil.copy(results / "predictions.csv", tmp_path / "both")
     (tmp_path / "M").symlink_to(model)
     monkeypatch.chdir(tmp_path)
     assert main(["watch", *words]) == 2
@@ -490,27 +496,27 @@ def test_a_file_is_decoded_once_and_the_networks_are_built_once(
     photos: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     again: list[Path] = []
-    built: list[Predictor] = []
+    predictors: list[Predictor] = []
     build = Predictor._build
 
     def recorded(
         batches: Iterable[Sequence[Path]], form: ImageForm, *, jobs: int, thumbnail_px: int
     ) -> Generator[Answers]:
         paths = list(batches)
-        again.extend(path for some in paths for path in some)
+        again.extend(path for batch in paths for path in batch)
         return decoded(paths, form, jobs=jobs, thumbnail_px=thumbnail_px)
 
-    def counted(self: Predictor, bundle: Bundle, own: Backbone | None) -> None:
-        built.append(self)
-        build(self, bundle, own)
+    def counted(self: Predictor, bundle: Bundle, backbone: Backbone | None) -> None:
+        predictors.append(self)
+        build(self, bundle, backbone)
 
     monkeypatch.setattr(gallery, "decoded", recorded)
     monkeypatch.setattr(Predictor, "_build", counted)
     assert run(photos, model, tmp_path / "out") == 0
-    assert (len(built), again) == (1, [])
+    assert (len(predictors), again) == (1, [])
     monkeypatch.setattr(sprite_sheets, "KEPT_BYTES", 0)
     assert run(photos, model, tmp_path / "none_kept") == 0
-    assert (len(built), len(again)) == (2, 21)
+    assert (len(predictors), len(again)) == (2, 21)
     one, other = (tmp_path / name / "gallery.html" for name in ("out", "none_kept"))
     assert abs(len(one.read_bytes()) - len(other.read_bytes())) < 200  # last digits of distances
 
@@ -546,18 +552,18 @@ def interrupted(photos: Path, model: Path, out: Path) -> str:
 def test_an_interrupted_run_leaves_no_table_and_says_how_far_it_came(
     photos: Path, model: Path, tmp_path: Path
 ) -> None:
-    said = interrupted(photos, model, tmp_path)
-    assert said == ("interrupted; 16 of 23 images are done; run the same command to resume")
+    message = interrupted(photos, model, tmp_path)
+    assert message == ("interrupted; 16 of 23 images are done; run the same command to resume")
     assert [path.name for path in tmp_path.iterdir()] == [UNFINISHED]
 
 
 def test_after_an_interruption_the_tables_are_those_of_a_run_without_one(
-    photos: Path, model: Path, done: Path, tmp_path: Path
+    photos: Path, model: Path, results: Path, tmp_path: Path
 ) -> None:
     interrupted(photos, model, tmp_path)
     assert run(photos, model, tmp_path, "--batch-size", "4") == 0
     for name in ("predictions.csv", "unreadable.csv"):
-        assert (tmp_path / name).read_bytes() == (done / name).read_bytes()
+        assert (tmp_path / name).read_bytes() == (results / name).read_bytes()
 
 
 def test_what_is_done_is_not_done_again_unless_a_file_has_changed(
@@ -566,8 +572,8 @@ def test_what_is_done_is_not_done_again_unless_a_file_has_changed(
     folder, out = tmp_path / "photos", tmp_path / "out"
     shutil.copytree(photos, folder, symlinks=True)
     interrupted(folder, model, out)
-    for kept in (out / UNFINISHED).iterdir():
-        kept.write_text(kept.read_text().replace('"like ', '"kept: like '))
+    for batch_file in (out / UNFINISHED).iterdir():
+        batch_file.write_text(batch_file.read_text().replace('"like ', '"kept: like '))
     (folder / "clothes" / "500.png").touch()  # in the first batch of four
     assert run(folder, model, out, "--batch-size", "4") == 0
     like = [row["reason"] for row in rows_in(out) if row["belongs"] == "True"]
@@ -580,13 +586,13 @@ def test_what_is_done_is_not_done_again_unless_a_file_has_changed(
 
 
 def test_half_a_batch_that_a_crash_left_is_scored_again(
-    photos: Path, model: Path, done: Path, tmp_path: Path
+    photos: Path, model: Path, results: Path, tmp_path: Path
 ) -> None:
     interrupted(photos, model, tmp_path)
-    for kept in (tmp_path / UNFINISHED).iterdir():
-        kept.write_text(kept.read_text()[:20])
+    for batch_file in (tmp_path / UNFINISHED).iterdir():
+        batch_file.write_text(batch_file.read_text()[:20])
     assert run(photos, model, tmp_path, "--batch-size", "4") == 0
-    assert (tmp_path / "predictions.csv").read_bytes() == (done / "predictions.csv").read_bytes()
+    assert (tmp_path / "predictions.csv").read_bytes() == (results / "predictions.csv").read_bytes()
 
 
 @pytest.mark.robustness
@@ -605,11 +611,11 @@ def test_a_signal_ends_batches_that_are_at_work_and_the_same_command_goes_on(
         while not any((out / UNFINISHED).glob("*.json")):
             assert begun.poll() is None
         begun.send_signal(signal.SIGTERM)  # SIGINT is ignored by what a script starts with &
-        _, said = begun.communicate(timeout=120)
-    kept = len(list((out / UNFINISHED).glob("*.json")))
-    assert (begun.returncode, said) == (
+        _, output = begun.communicate(timeout=120)
+    n_done = len(list((out / UNFINISHED).glob("*.json")))
+    assert (begun.returncode, output) == (
         130,
-        f"belong score: interrupted; {kept} of 400 images are done; run the same command to "
+        f"belong score: interrupted; {n_done} of 400 images are done; run the same command to "
         f"resume\n",
     )
     assert [path.name for path in out.iterdir()] == [UNFINISHED]
@@ -630,9 +636,9 @@ def test_a_predictor_that_is_stopped_scores_no_more(model: Path, tested: np.ndar
 
 
 def test_the_same_run_may_replace_its_own_results(
-    photos: Path, model: Path, done: Path, tmp_path: Path
+    photos: Path, model: Path, results: Path, tmp_path: Path
 ) -> None:
-    shutil.copytree(done, tmp_path / "out")
+    shutil.copytree(results, tmp_path / "out")
     assert run(photos, model, tmp_path / "out", "--batch-size", "4") == 0
 
 
@@ -660,8 +666,8 @@ def test_a_folder_of_which_nothing_can_be_read_has_its_own_exit_code(
     (tmp_path / "in" / "a.png").write_text("x")
     out = tmp_path / "out"
     assert run(tmp_path / "in", model, out) == 3
-    said = f"{tmp_path}/in: no image can be read; {out}/unreadable.csv has the reasons"
-    assert capsys.readouterr().err == f"belong score: {said}\n"
+    message = f"{tmp_path}/in: no image can be read; {out}/unreadable.csv has the reasons"
+    assert capsys.readouterr().err == f"belong score: {message}\n"
     (row,) = rows_in(out, "unreadable.csv")
     assert row == {"path": "a.png", "reason": "not an image, or of no kind that is read"}
 
@@ -695,8 +701,8 @@ def test_a_mistake_of_the_user_is_one_line(
     message: str,
 ) -> None:
     (tmp_path / "empty").mkdir()
-    given = photos if images == "photos" else tmp_path / images
-    assert run(given, model, tmp_path / "out", *more) == 2
+    source = photos if images == "photos" else tmp_path / images
+    assert run(source, model, tmp_path / "out", *more) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("belong score: ")
     assert message in line
@@ -734,22 +740,22 @@ def test_a_number_that_is_none_is_refused_by_name(
 
 
 def test_paths_come_from_standard_input(photos: Path, model: Path, tmp_path: Path) -> None:
-    given = f"{photos}/digits/001.png\n{photos}/clothes/500.png\n"
+    path_list = f"{photos}/digits/001.png\n{photos}/clothes/500.png\n"
     words = ("score", "-", "--model", str(model), "-o", str(tmp_path / "out"))
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "belong", *words],
-        cwd=ROOT, input=given, capture_output=True, text=True, check=False,
+        cwd=ROOT, input=path_list, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("2 images; ")
-    assert [row["path"] for row in rows_in(tmp_path / "out")] == sorted(given.split())
+    assert (process.returncode, process.stderr) == (0, "")
+    assert process.stdout.startswith("2 images; ")
+    assert [row["path"] for row in rows_in(tmp_path / "out")] == sorted(path_list.split())
 
 
 def test_the_help_needs_neither_torch_nor_pandas() -> None:
     code = "import sys; from belong.commands.main import parser, COMMANDS; "
     code += "[parser(name).format_help() for name in ['', *COMMANDS]]; "
     code += "print(sorted({'torch', 'pandas', 'numpy', 'matplotlib'} & set(sys.modules)))"
-    said = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert said.stdout == "[]\n"
+    assert process.stdout == "[]\n"

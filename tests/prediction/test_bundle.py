@@ -162,11 +162,11 @@ def test_the_card_says_the_verdict_below_the_classes(
     model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["info", str(model)]) == 0
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     # The path above them takes as many lines as it is long.
-    of_classes = next(line for line in said.splitlines() if line.startswith("classes "))
-    assert f"{of_classes}\n\nverdict           Not fit for use as a classifier. What" in said
-    assert "100% of 'dog' (1 of 1) is classified as 'cat'." in " ".join(said.split())
+    of_classes = next(line for line in output.splitlines() if line.startswith("classes "))
+    assert f"{of_classes}\n\nverdict           Not fit for use as a classifier. What" in output
+    assert "100% of 'dog' (1 of 1) is classified as 'cat'." in " ".join(output.split())
 
 
 def test_the_summary_of_a_scoring_has_the_grades_of_its_model() -> None:
@@ -182,12 +182,12 @@ def test_the_card_says_what_was_promised_and_what_was_measured(
     model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["info", str(model)]) == 0
-    said = capsys.readouterr().out
-    assert "accuracy          0.5000 on 2 test images" in said
-    assert "50.00% of 2 test images; promised: 2.50%" in said
-    assert "(expected with 3 calibration images: 0.00% to 50.00%)" in said
-    assert "was not measured: there were no test anomalies." in said
-    assert "AUROC" not in said
+    output = capsys.readouterr().out
+    assert "accuracy          0.5000 on 2 test images" in output
+    assert "50.00% of 2 test images; promised: 2.50%" in output
+    assert "(expected with 3 calibration images: 0.00% to 50.00%)" in output
+    assert "was not measured: there were no test anomalies." in output
+    assert "AUROC" not in output
 
 
 def test_the_digest_of_a_model_is_that_of_its_manifest_file(model: Path) -> None:

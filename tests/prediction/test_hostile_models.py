@@ -56,8 +56,8 @@ def resigned(
             change(arrays)
         content = change if isinstance(change, bytes) else save(arrays)
         path.write_bytes(content)
-        own = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
-        values["files"][path.name] = own
+        entry = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+        values["files"][path.name] = entry
     facts(values)
     text = json.dumps(values, indent=2) + "\n"
     signed = values | {"sha256": hashlib.sha256(text.encode()).hexdigest()}
@@ -71,7 +71,7 @@ def header(dtype: str, shape: list[int], size: int = 0) -> bytes:
     return struct.pack("<Q", len(text)) + text + bytes(size)
 
 
-def put(name: str, value: Any) -> Callable[[Arrays], object]:
+def set_array(name: str, value: Any) -> Callable[[Arrays], object]:
     return lambda arrays: arrays.update({name: value(arrays[name]) if callable(value) else value})
 
 
@@ -149,32 +149,38 @@ FILES: dict[str, dict[str, Any]] = {
     "2^40 rows of nothing": {"training": header("U8", [2**40, 0])},
     "100 axes": {"network": header("U8", [0] * 100)},
     "20 axes": {"network": header("U8", [1] * 20, 1)},
-    "a NaN weight": {"network": put("classifier.weight", lambda x: x * np.nan)},
-    "an infinite weight": {"network": put("classifier.bias", lambda x: x + np.inf)},
-    "a huge weight": {"network": put("hidden2.weight", lambda x: np.sign(x) * np.float32(3e38))},
-    "a weight missing": {"network": lambda arrays: arrays.pop("classifier.bias")},
-    "no standard deviation": {"network": put("std", lambda x: x * 0)},
-    "NaN means": {"detectors": put("mahalanobis/means", lambda x: x * np.nan)},
-    "thresholds of 0": {"detectors": put("mahalanobis/thresholds", lambda x: x * 0)},
-    "a threshold too many": {"detectors": put("mahalanobis/thresholds", np.ones(3, np.float32))},
-    "other Gaussians": {"detectors": put("mahalanobis/means", np.ones((2, 7), np.float32))},
-    "5 million Gaussians": {
-        "detectors": put("mahalanobis/whitening", np.ones((5_000_000, 1, 1), np.float32))
+    "a NaN weight": {"network": set_array("classifier.weight", lambda x: x * np.nan)},
+    "an infinite weight": {"network": set_array("classifier.bias", lambda x: x + np.inf)},
+    "a huge weight": {
+        "network": set_array("hidden2.weight", lambda x: np.sign(x) * np.float32(3e38))
     },
-    "means of three axes": {"detectors": put("mahalanobis/means", lambda x: x[None])},
+    "a weight missing": {"network": lambda arrays: arrays.pop("classifier.bias")},
+    "no standard deviation": {"network": set_array("std", lambda x: x * 0)},
+    "NaN means": {"detectors": set_array("mahalanobis/means", lambda x: x * np.nan)},
+    "thresholds of 0": {"detectors": set_array("mahalanobis/thresholds", lambda x: x * 0)},
+    "a threshold too many": {
+        "detectors": set_array("mahalanobis/thresholds", np.ones(3, np.float32))
+    },
+    "other Gaussians": {"detectors": set_array("mahalanobis/means", np.ones((2, 7), np.float32))},
+    "5 million Gaussians": {
+        "detectors": set_array("mahalanobis/whitening", np.ones((5_000_000, 1, 1), np.float32))
+    },
+    "means of three axes": {"detectors": set_array("mahalanobis/means", lambda x: x[None])},
     "no means": {"detectors": lambda arrays: arrays.pop("mahalanobis/means")},
-    "NaN calibration": {"calibration": put("energy", lambda x: x * np.nan)},
-    "calibration of two axes": {"calibration": put("energy", lambda x: x[:, None])},
-    "no calibration": {"calibration": put("energy", np.zeros(0, np.float32))},
-    "pictures of one axis": {"training": put("thumbnails", np.zeros(40, np.uint8))},
-    "pictures of another size": {"training": put("thumbnails", np.zeros((40, 1, 9, 9), np.uint8))},
-    "pictures of floats": {"training": put("thumbnails", lambda x: x.astype(np.float32))},
-    "too few pictures": {"training": put("thumbnails", lambda x: x[:3])},
-    "labels of floats": {"training": put("labels", lambda x: x.astype(np.float32))},
-    "labels beyond the classes": {"training": put("labels", lambda x: x + 2)},
-    "labels of two axes": {"training": put("labels", lambda x: x[:, None])},
-    "features of one axis": {"training": put("features", lambda x: x[:, 0])},
-    "NaN features": {"training": put("features", lambda x: x * np.nan)},
+    "NaN calibration": {"calibration": set_array("energy", lambda x: x * np.nan)},
+    "calibration of two axes": {"calibration": set_array("energy", lambda x: x[:, None])},
+    "no calibration": {"calibration": set_array("energy", np.zeros(0, np.float32))},
+    "pictures of one axis": {"training": set_array("thumbnails", np.zeros(40, np.uint8))},
+    "pictures of another size": {
+        "training": set_array("thumbnails", np.zeros((40, 1, 9, 9), np.uint8))
+    },
+    "pictures of floats": {"training": set_array("thumbnails", lambda x: x.astype(np.float32))},
+    "too few pictures": {"training": set_array("thumbnails", lambda x: x[:3])},
+    "labels of floats": {"training": set_array("labels", lambda x: x.astype(np.float32))},
+    "labels beyond the classes": {"training": set_array("labels", lambda x: x + 2)},
+    "labels of two axes": {"training": set_array("labels", lambda x: x[:, None])},
+    "features of one axis": {"training": set_array("features", lambda x: x[:, 0])},
+    "NaN features": {"training": set_array("features", lambda x: x * np.nan)},
     "no features": {"training": lambda arrays: arrays.pop("features")},
 }
 
@@ -242,10 +248,10 @@ def test_every_value_of_a_manifest_may_be_wrong(kind: str, model: Path, tmp_path
                 np.zeros((28, 28), np.uint8)
             )
         except InputError as error:
-            said = str(error)
-            assert "\n" not in said, place
-            assert "\x1b" not in said, place
-            assert len(said) < 500, place
+            message = str(error)
+            assert "\n" not in message, place
+            assert "\x1b" not in message, place
+            assert len(message) < 500, place
             refused += 1
         else:
             assert len(predictions) == 1, place
@@ -400,10 +406,10 @@ def test_a_score_that_is_no_number_is_told_as_the_largest_one_and_rejected(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A detector that gives finite scores on its trial may yet fail on an image."""
-    own = belong.load_model(model, device="cpu")
-    (detector,) = (one for name, one in own.predictor._detectors.items() if name == "energy")
+    loaded = belong.load_model(model, device="cpu")
+    (detector,) = (one for name, one in loaded.predictor._detectors.items() if name == "energy")
     monkeypatch.setattr(type(detector), "score", lambda _self, _views: torch.tensor([torch.nan]))
-    predictions = own.predict(np.zeros((28, 28), np.uint8))
+    predictions = loaded.predict(np.zeros((28, 28), np.uint8))
     assert predictions.belongs.tolist() == [False]
     assert predictions.score[0] == np.finfo(np.float32).max
     assert predictions.p_value[0] == 1 / 41

@@ -39,7 +39,7 @@ assert_one_verdict(sys.argv[1], np.load(sys.argv[2]))
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("made")
     make_bundle(folder)
     return folder
@@ -99,12 +99,12 @@ def assert_one_verdict(model: str, images: np.ndarray) -> None:
         batches = [order[at : at + size] for at in range(0, len(order), size)]
         parts = [predictor.score(images[batch]) for batch in batches]
         for name in (field.name for field in fields(Scores)):
-            got = np.concatenate([getattr(part, name) for part in parts])
-            np.testing.assert_array_equal(got, getattr(whole, name)[order], err_msg=name)
+            actual = np.concatenate([getattr(part, name) for part in parts])
+            np.testing.assert_array_equal(actual, getattr(whole, name)[order], err_msg=name)
 
 
 @pytest.mark.parametrize("math", [PORTABLE, FAST])
-@pytest.mark.parametrize("kind", ["made", "frozen"])
+@pytest.mark.parametrize("kind", ["pipeline", "frozen"])
 def test_alone_and_in_batches_all_numbers_are_equal_to_the_last_bit(
     kind: str, math: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
@@ -112,41 +112,41 @@ def test_alone_and_in_batches_all_numbers_are_equal_to_the_last_bit(
     np.save(tmp_path / "images.npy", held_out(folder)[:150])
     environment = {key: value for key, value in os.environ.items() if key not in VARIABLES}
     words = [str(folder / "model"), str(tmp_path / "images.npy")]
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", COMPARE, *words],
         env=environment | {VARIABLE: math}, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2000:]
+    assert process.returncode == 0, process.stderr[-2000:]
 
 
-def test_the_calibration_images_score_as_they_did_in_the_pipeline(made: Path) -> None:
+def test_the_calibration_images_score_as_they_did_in_the_pipeline(pipeline: Path) -> None:
     name = f"{HELD_OUT}/combined"
-    scores = load_arrays(made / "scores", name)[name]
-    got = Predictor(Bundle.load(made / "model"), device=CPU).score(held_out(made)[1::2])
-    np.testing.assert_array_equal(got.score, scores)
-    bundle = Bundle.load(made / "model")
-    assert int((~got.belongs).sum()) == int((scores > bundle.manifest.threshold).sum())
+    scores = load_arrays(pipeline / "scores", name)[name]
+    actual = Predictor(Bundle.load(pipeline / "model"), device=CPU).score(held_out(pipeline)[1::2])
+    np.testing.assert_array_equal(actual.score, scores)
+    bundle = Bundle.load(pipeline / "model")
+    assert int((~actual.belongs).sum()) == int((scores > bundle.manifest.threshold).sum())
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_the_graph_has_the_verdicts_and_p_values_of_the_calibration_images(
-    made: Path, size: int
+    pipeline: Path, size: int
 ) -> None:
     """Each of them ties with itself: its last bit decides nothing."""
-    bundle, images = Bundle.load(made / "model"), held_out(made)[1::2]
+    bundle, images = Bundle.load(pipeline / "model"), held_out(pipeline)[1::2]
     for alpha in (None, 0.1, 0.3):
         for guarantee in (None, "per-class"):
             rule = rule_of(bundle, alpha=alpha, guarantee=guarantee)
             session = onnxruntime.InferenceSession(graph_of(bundle, rule).SerializeToString())
             expected = Predictor(bundle, device=CPU).score(images).by(rule)
-            got = [
+            actual = [
                 session.run(
                     ["belongs", "p_value"],
                     {"images": np.ascontiguousarray(images[at : at + size].transpose(0, 2, 3, 1))},
                 )
                 for at in range(0, len(images), size)
             ]
-            belongs, p_values = (np.concatenate(parts) for parts in zip(*got, strict=True))
+            belongs, p_values = (np.concatenate(parts) for parts in zip(*actual, strict=True))
             np.testing.assert_array_equal(belongs, expected.belongs)
             assert np.mean(p_values != expected.p_value) < 0.02
 
@@ -154,9 +154,9 @@ def test_the_graph_has_the_verdicts_and_p_values_of_the_calibration_images(
 # --- moved thresholds ----------------------------------------------------------------------------
 
 
-def test_moved_thresholds_are_those_of_the_p_values(made: Path) -> None:
-    model = load_model(made / "model", device="cpu")
-    images = list(held_out(made)[1::2, 0])
+def test_moved_thresholds_are_those_of_the_p_values(pipeline: Path) -> None:
+    model = load_model(pipeline / "model", device="cpu")
+    images = list(held_out(pipeline)[1::2, 0])
     for alpha in (0.01, 0.1, 0.5):
         predictions = model.predict(images, alpha=alpha)
         np.testing.assert_array_equal(predictions.belongs, predictions.p_value > alpha)
@@ -166,18 +166,18 @@ def test_moved_thresholds_are_those_of_the_p_values(made: Path) -> None:
     assert conditional.belongs.sum() > marginal.belongs.sum()
     of_class = model.predict(images, alpha=0.3, guarantee="per-class")
     bundle = model.bundle
-    own = rule_of(bundle, alpha=0.3, guarantee="per-class").of_class
-    assert own
-    for label in own:
+    class_rules = rule_of(bundle, alpha=0.3, guarantee="per-class").of_class
+    assert class_rules
+    for label in class_rules:
         is_own = of_class.label == model.class_names[label]
         np.testing.assert_array_equal(of_class.belongs[is_own], of_class.p_value[is_own] > 0.3)
     with pytest.raises(InputError, match=r"alpha within reach is 0\.004976"):
         model.predict(images[:1], alpha=0.001)
 
 
-def test_of_a_batch_the_false_discovery_rate_decides_and_the_reasons_follow(made: Path) -> None:
-    model = load_model(made / "model", device="cpu")
-    arrays = load_arrays(made / "images", "normal/test/images", "anomaly/test/images")
+def test_of_a_batch_the_false_discovery_rate_decides_and_the_reasons_follow(pipeline: Path) -> None:
+    model = load_model(pipeline / "model", device="cpu")
+    arrays = load_arrays(pipeline / "images", "normal/test/images", "anomaly/test/images")
     normal, anomaly = (arrays[f"{part}/test/images"][:60, 0] for part in ("normal", "anomaly"))
     predictions = model.predict([*normal, *anomaly], fdr=0.2)
     belongs = predictions.belongs

@@ -43,7 +43,7 @@ EXAMPLE = ROOT / "examples" / "onnx_verdict.py"
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Run the pipeline; return the folder with what it made."""
     folder = tmp_path_factory.mktemp("made")
     make_bundle(folder)
@@ -51,15 +51,15 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def bundle(made: Path) -> Bundle:
-    return Bundle.load(made / "model")
+def bundle(pipeline: Path) -> Bundle:
+    return Bundle.load(pipeline / "model")
 
 
 @pytest.fixture(scope="module")
-def tested(made: Path) -> np.ndarray:
+def tested(pipeline: Path) -> np.ndarray:
     """Return the test images (n, 1, 28, 28)."""
     names = [f"{part}/images" for part in PARTS]
-    return np.concatenate(list(load_arrays(made / "images", *names).values()))
+    return np.concatenate(list(load_arrays(pipeline / "images", *names).values()))
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def written(bundle: Bundle, to: Path) -> Path:
     return to
 
 
-def said(bundle: Bundle, images: np.ndarray) -> dict[str, np.ndarray]:
+def graph_outputs(bundle: Bundle, images: np.ndarray) -> dict[str, np.ndarray]:
     """Run the graph on images (n, ch, h, w)."""
     session = onnxruntime.InferenceSession(graph_of(bundle).SerializeToString())
     names = [output.name for output in session.get_outputs()]
@@ -98,41 +98,41 @@ def test_the_graph_says_what_the_model_says(
     bundle: Bundle, tested: np.ndarray, tmp_path: Path
 ) -> None:
     file = written(bundle, tmp_path / "model.onnx")
-    got = compare(bundle, file, [tested[:300], tested[300:301], tested[301:]])
-    assert (got.n, got.labels, got.verdicts) == (len(tested), 0, 0)
-    assert got.detectors <= MOST
-    assert got.combined <= MOST
-    check(got, "model.onnx")
+    comparison = compare(bundle, file, [tested[:300], tested[300:301], tested[301:]])
+    assert (comparison.n, comparison.labels, comparison.verdicts) == (len(tested), 0, 0)
+    assert comparison.detectors <= MOST
+    assert comparison.combined <= MOST
+    check(comparison, "model.onnx")
 
 
 def test_probability_and_p_value_are_those_of_the_model(bundle: Bundle, tested: np.ndarray) -> None:
-    got = said(bundle, tested[:50])
-    wanted = Predictor(bundle, device=torch.device("cpu")).score(tested[:50])
-    np.testing.assert_allclose(got["probability"], wanted.probability, rtol=1e-5)
-    steps = np.abs(got["p_value"] - wanted.p_value) * (bundle.manifest.n_calibration + 1)
+    actual = graph_outputs(bundle, tested[:50])
+    expected = Predictor(bundle, device=torch.device("cpu")).score(tested[:50])
+    np.testing.assert_allclose(actual["probability"], expected.probability, rtol=1e-5)
+    steps = np.abs(actual["p_value"] - expected.p_value) * (bundle.manifest.n_calibration + 1)
     assert steps.max() <= 1 + 1e-9  # one held-out image, where scores tie but for the last bit
-    np.testing.assert_array_equal(got["logits"].argmax(axis=1), got["label"])
-    assert got["threshold"] == np.float32(bundle.manifest.threshold)
+    np.testing.assert_array_equal(actual["logits"].argmax(axis=1), actual["label"])
+    assert actual["threshold"] == np.float32(bundle.manifest.threshold)
 
 
 @pytest.mark.parametrize("name", DETECTORS)
 def test_each_detector_scores_as_in_the_library(
-    made: Path, bundle: Bundle, tested: np.ndarray, name: str
+    pipeline: Path, bundle: Bundle, tested: np.ndarray, name: str
 ) -> None:
     uses = {name, "mahalanobis"}
     gaussians, head, others = (
-        load_arrays(made / file) for file in ("gaussians", "head", "detectors")
+        load_arrays(pipeline / file) for file in ("gaussians", "head", "detectors")
     )
     arrays = {
         "detectors": of_detectors(gaussians, head, others, uses),
-        "autoencoder": load_arrays(made / "autoencoder"),
+        "autoencoder": load_arrays(pipeline / "autoencoder"),
         "calibration": {name: np.arange(3, dtype=np.float32)},
     }
     alone = with_facts(bundle, arrays, detector=name, members=[])
     images = np.concatenate((tested[:20], tested[-20:]))
-    wanted = Predictor(alone, device=torch.device("cpu")).score(images).score
-    got = said(alone, images)["score"]
-    np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-4 * wanted.std())
+    expected = Predictor(alone, device=torch.device("cpu")).score(images).score
+    actual = graph_outputs(alone, images)["score"]
+    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-4 * expected.std())
 
 
 # --- the networks --------------------------------------------------------------------------------
@@ -173,9 +173,12 @@ def pixels(*shape: int) -> np.ndarray:
 
 
 def assert_same(bundle: Bundle, images: np.ndarray) -> None:
-    got, wanted = said(bundle, images), Predictor(bundle, device=torch.device("cpu")).score(images)
-    np.testing.assert_allclose(got["score"], wanted.score, rtol=1e-4)
-    np.testing.assert_array_equal(got["label"], wanted.label)
+    actual, expected = (
+        graph_outputs(bundle, images),
+        Predictor(bundle, device=torch.device("cpu")).score(images),
+    )
+    np.testing.assert_allclose(actual["score"], expected.score, rtol=1e-4)
+    np.testing.assert_array_equal(actual["label"], expected.label)
 
 
 @pytest.mark.parametrize(
@@ -243,10 +246,10 @@ def test_the_metadata_says_what_the_manifest_does(bundle: Bundle) -> None:
 
 
 def test_the_command_writes_a_graph_and_says_that_nothing_differs(
-    made: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    pipeline: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "model.onnx"
-    words = [str(made / "model"), "--onnx", str(file), "--verify", str(photos)]
+    words = [str(pipeline / "model"), "--onnx", str(file), "--verify", str(photos)]
     assert main(["export", *words]) == 0
     compared, size = capsys.readouterr().out.splitlines()
     assert compared.startswith("13 images compared: label flips 0, verdict flips 0, ")
@@ -274,25 +277,25 @@ def jpegs(tested: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("images", ["photos", "jpegs"])
 def test_the_example_gives_the_verdicts_of_score_where_there_is_no_torch(
-    made: Path, bundle: Bundle, images: str, tmp_path: Path, request: pytest.FixtureRequest
+    pipeline: Path, bundle: Bundle, images: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     photos: Path = request.getfixturevalue(images)
-    model = str(made / "model")
+    model = str(pipeline / "model")
     assert main(["score", str(photos), "--model", model, "-o", str(tmp_path), "--no-gallery"]) == 0
     file = written(bundle, tmp_path / "model.onnx")
     paths = sorted(map(str, photos.iterdir()))
     code = "import runpy, sys; sys.modules.update(dict.fromkeys(['torch', 'belong'])); "
     code += "sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0])"
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code, EXAMPLE, file, *paths],
         cwd=tmp_path, capture_output=True, text=True, check=True,
     )  # fmt: skip
     with (tmp_path / "predictions.csv").open(encoding="utf-8", newline="") as opened:
         rows = list(csv.DictReader(opened))
-    got = [line.split() for line in done.stdout.splitlines()]
-    wanted = [[str(photos / row["path"]), row["class"], row["belongs"]] for row in rows]
-    assert [[path, name, belongs] for path, name, _, belongs, _ in got] == wanted
-    probabilities = [float(probability) for _, _, probability, _, _ in got]
+    actual = [line.split() for line in process.stdout.splitlines()]
+    expected = [[str(photos / row["path"]), row["class"], row["belongs"]] for row in rows]
+    assert [[path, name, belongs] for path, name, _, belongs, _ in actual] == expected
+    probabilities = [float(probability) for _, _, probability, _, _ in actual]
     assert probabilities == pytest.approx([float(row["probability"]) for row in rows], rel=1e-3)
 
 
@@ -300,11 +303,11 @@ def test_a_graph_of_another_threshold_is_told_by_its_verdicts(
     bundle: Bundle, tested: np.ndarray, tmp_path: Path
 ) -> None:
     other = written(with_facts(bundle, {}, threshold=0.0), tmp_path / "other.onnx")
-    got = compare(bundle, other, [tested[:50]])
+    comparison = compare(bundle, other, [tested[:50]])
     belongs = Predictor(bundle, device=torch.device("cpu")).score(tested[:50]).belongs
-    assert (got.labels, got.verdicts) == (0, belongs.sum())
+    assert (comparison.labels, comparison.verdicts) == (0, belongs.sum())
     with pytest.raises(IntegrityError, match=r"^other: differs from the model; 50 images compared"):
-        check(got, "other")
+        check(comparison, "other")
 
 
 def test_a_verdict_that_an_allowed_difference_explains_is_a_tie_and_no_flip(
@@ -316,28 +319,32 @@ def test_a_verdict_that_an_allowed_difference_explains_is_a_tie_and_no_flip(
     unit = max(abs(float(at)), float(bundle.arrays["calibration"]["combined"].std()))
     accepts = with_facts(bundle, {}, threshold=float(at))
     rejects = with_facts(bundle, {}, threshold=float(at) - (SAME + 5e-5) * unit)
-    got = compare(accepts, written(rejects, tmp_path / "model.onnx"), [tested[:50]])
-    assert (got.verdicts, got.ties, got.is_same) == (0, (scores == at).sum(), True)
-    assert got.text.endswith("1 tie with held-out images")
+    comparison = compare(accepts, written(rejects, tmp_path / "model.onnx"), [tested[:50]])
+    assert (comparison.verdicts, comparison.ties, comparison.is_same) == (
+        0,
+        (scores == at).sum(),
+        True,
+    )
+    assert comparison.text.endswith("1 tie with held-out images")
 
 
 @pytest.mark.parametrize(
-    "found",
+    "differences",
     [{"labels": 1}, {"verdicts": 1}, {"steps": 2}, {"detectors": 2e-4}, {"combined": 2e-4}],
     ids=str,
 )
-def test_a_difference_is_an_error_of_integrity(found: dict[str, Any]) -> None:
+def test_a_difference_is_an_error_of_integrity(differences: dict[str, Any]) -> None:
     with pytest.raises(IntegrityError) as raised:
-        check(Compared(n=1000, **found), "model.onnx")
+        check(Compared(n=1000, **differences), "model.onnx")
     assert raised.value.exit_code == 4
 
 
 def test_no_difference_below_all_held_out_scores_counts() -> None:
     """The images of a training lie there: they are the ends of the ranges of `gram_maps`."""
     held_out, scores = np.array([2.0, 6.0]), np.array([0.0, 1.9, 3.0, 8.0, 2.0, 0.0])
-    got = np.array([0.1, 0.0, 2.0, 8.8, np.nan, 3.0])
+    actual = np.array([0.1, 0.0, 2.0, 8.8, np.nan, 3.0])
     expected = [0, 0, 1 / 3, 0.1, np.inf, 1 / 2]
-    assert relative_differences(got, scores, held_out) == pytest.approx(expected)
+    assert relative_differences(actual, scores, held_out) == pytest.approx(expected)
 
 
 def refused(words: list[object], capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
@@ -358,9 +365,9 @@ def test_a_folder_that_is_no_model_is_one_line(
 
 
 def test_an_altered_model_is_one_line(
-    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    pipeline: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shutil.copytree(made / "model", tmp_path / "model")
+    shutil.copytree(pipeline / "model", tmp_path / "model")
     file = tmp_path / "model" / "detectors.safetensors"
     content = bytearray(file.read_bytes())
     content[-1] ^= 1
@@ -383,7 +390,10 @@ def test_a_model_whose_arrays_do_not_fit_together_is_one_line(
 
 
 def test_a_detector_without_an_onnx_form_is_one_line(
-    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    pipeline: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     class Formless(Energy):
         """As `energy`, but for its ONNX form."""
@@ -391,7 +401,7 @@ def test_a_detector_without_an_onnx_form_is_one_line(
         onnx = Detector.onnx  # type: ignore[assignment]
 
     monkeypatch.setitem(OF_MODELS, "energy", Formless)
-    code, line = refused([made / "model", "--onnx", tmp_path / "a.onnx"], capsys)
+    code, line = refused([pipeline / "model", "--onnx", tmp_path / "a.onnx"], capsys)
     assert code == 2
     assert line == (
         "belong export: the detector energy has no ONNX form; every other command works with it"
@@ -400,29 +410,29 @@ def test_a_detector_without_an_onnx_form_is_one_line(
 
 
 def test_a_file_that_is_there_is_not_replaced(
-    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    pipeline: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "a.onnx").write_text("mine")
-    code, line = refused([made / "model", "--onnx", tmp_path / "a.onnx"], capsys)
+    code, line = refused([pipeline / "model", "--onnx", tmp_path / "a.onnx"], capsys)
     assert code == 2
     assert line == f"belong export: {tmp_path / 'a.onnx'}: exists; expected the name of a new file"
     assert (tmp_path / "a.onnx").read_text() == "mine"
 
 
 def test_a_missing_folder_for_the_graph_is_named(
-    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    pipeline: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, line = refused([made / "model", "--onnx", tmp_path / "no" / "a.onnx"], capsys)
+    code, line = refused([pipeline / "model", "--onnx", tmp_path / "no" / "a.onnx"], capsys)
     assert code == 2
     assert line == f"belong export: {tmp_path / 'no'}: no such folder; expected one for a.onnx"
 
 
 def test_a_folder_without_images_leaves_no_graph(
-    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    pipeline: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "none").mkdir()
     file = tmp_path / "a.onnx"
-    words = [made / "model", "--onnx", file, "--verify", tmp_path / "none"]
+    words = [pipeline / "model", "--onnx", file, "--verify", tmp_path / "none"]
     code, line = refused(words, capsys)
     assert code == 2
     assert "none: expected images, got none" in line
@@ -431,15 +441,15 @@ def test_a_folder_without_images_leaves_no_graph(
 
 @pytest.mark.parametrize("package", ["onnx", "onnxruntime"])
 def test_without_its_packages_the_command_says_what_brings_them(
-    made: Path, tmp_path: Path, package: str
+    pipeline: Path, tmp_path: Path, package: str
 ) -> None:
     code = f"import sys; sys.modules['{package}'] = None; "
     code += "from belong.commands.main import main; sys.exit(main())"
-    done = subprocess.run(
-        [sys.executable, "-c", code, "export", made / "model", "--onnx", tmp_path / "a.onnx"],
+    process = subprocess.run(
+        [sys.executable, "-c", code, "export", pipeline / "model", "--onnx", tmp_path / "a.onnx"],
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert done.returncode == 2
-    assert done.stderr == (
+    assert process.returncode == 2
+    assert process.stderr == (
         f"belong export: {package} is not installed; run pip install onnx onnxscript onnxruntime\n"
     )

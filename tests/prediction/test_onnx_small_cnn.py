@@ -69,17 +69,19 @@ def test_the_graph_adds_up_the_members_as_the_model_does(rule: CombinationRule) 
     network.initialize(torch.from_numpy(held_out), torch.Generator().manual_seed(0))
     network(torch.from_numpy(held_out))
     single, cpu = bundle_of(network), torch.device("cpu")
-    asked = Predictor(single, device=cpu).detector_scores(held_out)
-    calibration = {f"member/{name}": scores for name, scores in asked.items()}
-    facts = {"detector": "combined", "members": list(asked), "combination": rule}
+    member_scores = Predictor(single, device=cpu).detector_scores(held_out)
+    calibration = {f"member/{name}": scores for name, scores in member_scores.items()}
+    facts = {"detector": "combined", "members": list(member_scores), "combination": rule}
     manifest = single.manifest.model_copy(update=facts)
-    own = {"calibration": {**calibration, "combined": np.arange(9, dtype=np.float32)}}
-    bundle = Bundle(manifest, {**single.arrays, **own})
+    calibration_arrays = {
+        "calibration": {**calibration, "combined": np.arange(9, dtype=np.float32)}
+    }
+    bundle = Bundle(manifest, {**single.arrays, **calibration_arrays})
     predictor = Predictor(bundle, device=cpu)
     session = onnxruntime.InferenceSession(graph_of(bundle).SerializeToString())
     (score,) = session.run(["score"], {"images": tested.transpose(0, 2, 3, 1)})
     np.testing.assert_allclose(score, predictor.score(tested).score, rtol=1e-3, atol=1e-3)
-    combination = Combination.fit(asked, tail=manifest.tail, rule=rule)
+    combination = Combination.fit(member_scores, tail=manifest.tail, rule=rule)
     scores = predictor.detector_scores(tested)
     np.testing.assert_allclose(combination.score(scores), score, rtol=1e-3, atol=1e-3)
     assert any((scores[name] > one.start).any() for name, one in combination.surprises.items())

@@ -37,8 +37,8 @@ def score(photos: Path) -> dict[str, tuple[int, int] | None]:
     page = (out / "gallery.html").read_text(encoding="utf-8")
     (text,) = re.findall(r'id="gallery-data">(.*?)</script>', page, re.DOTALL)
     data = json.loads(text)
-    shown = data["pictures"]["photos"]
-    return dict(zip(data["images"]["path"], map(size_of, shown), strict=True))
+    pictures = data["pictures"]["photos"]
+    return dict(zip(data["images"]["path"], map(size_of, pictures), strict=True))
 
 
 def size_of(uri: str | None) -> tuple[int, int] | None:
@@ -66,8 +66,8 @@ def test_heic_photos_that_cannot_be_read_are_told_once_and_listed_with_the_remed
     monkeypatch.syspath_prepend(tmp_path / "without")
     (photos / "d.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
     score(photos)
-    said = "1 HEIC photo cannot be read; run pip install pillow-heif"
-    assert capsys.readouterr().err.splitlines().count(said) == 1
+    message = "1 HEIC photo cannot be read; run pip install pillow-heif"
+    assert capsys.readouterr().err.splitlines().count(message) == 1
     listed = (photos.parent / "out/unreadable.csv").read_text(encoding="utf-8")
     assert "pip install pillow-heif" in listed
     assert listed.count("d.heic") == 1

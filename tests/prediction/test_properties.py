@@ -19,10 +19,10 @@ NAMES = ["ant", "bee", "cat", "dog"]
 # A class of too few images for its features has no covariance of its own.
 sizes = st.tuples(st.integers(2, 4), st.integers(12, 40), st.integers(1, 6))  # c, n of each, d
 seeds = st.integers(0, 2**31)
-some = settings(max_examples=40)
+few_examples = settings(max_examples=40)
 
 
-def drawn(size: tuple[int, int, int], seed: int) -> tuple[Tensor, Tensor, Tensor]:
+def random_features(size: tuple[int, int, int], seed: int) -> tuple[Tensor, Tensor, Tensor]:
     """Return training features (c * n, d) with their labels, and other features (25, d)."""
     c, n, d = size
     rng = torch.Generator().manual_seed(seed)
@@ -36,24 +36,24 @@ def fitted(features: Tensor, labels: Tensor, ridge: float = 0.001) -> ClassGauss
     return fit(features, labels, names, quantile=0.975, ridge=ridge, covariance="per_class")
 
 
-@some
+@few_examples
 @given(sizes, seeds, st.floats(-6, 6))
 def test_scores_do_not_change_with_the_unit_of_the_features(
     size: tuple[int, int, int], seed: int, power: float
 ) -> None:
-    features, labels, others = drawn(size, seed)
+    features, labels, others = random_features(size, seed)
     scale = 10.0**power
     before = fitted(features, labels).score(others)
     after = fitted(scale * features, labels).score(scale * others)
     assert_close(after, before, rtol=1e-3, atol=1e-4)
 
 
-@some
+@few_examples
 @given(sizes, seeds)
 def test_without_a_ridge_scores_do_not_change_under_an_affine_map(
     size: tuple[int, int, int], seed: int
 ) -> None:
-    features, labels, others = drawn(size, seed)
+    features, labels, others = random_features(size, seed)
     d = size[2]
     rng = torch.Generator().manual_seed(seed + 1)
     turned, _ = torch.linalg.qr(torch.randn(d, d, generator=rng))
@@ -64,12 +64,12 @@ def test_without_a_ridge_scores_do_not_change_under_an_affine_map(
     assert_close(after, before, rtol=1e-3, atol=1e-3)
 
 
-@some
+@few_examples
 @given(sizes, seeds)
 def test_neither_the_order_of_images_nor_the_numbers_of_classes_matter(
     size: tuple[int, int, int], seed: int
 ) -> None:
-    features, labels, others = drawn(size, seed)
+    features, labels, others = random_features(size, seed)
     rng = torch.Generator().manual_seed(seed + 1)
     rows = torch.randperm(len(features), generator=rng)
     numbers = torch.randperm(size[0], generator=rng)
@@ -78,12 +78,12 @@ def test_neither_the_order_of_images_nor_the_numbers_of_classes_matter(
     assert_close(after[:, numbers], before, rtol=1e-4, atol=1e-4)
 
 
-@some
+@few_examples
 @given(sizes, seeds, st.integers(1, 30))
 def test_chunks_of_any_size_and_a_file_in_between_give_the_same_distances(
     size: tuple[int, int, int], seed: int, chunk: int
 ) -> None:
-    features, labels, others = drawn(size, seed)
+    features, labels, others = random_features(size, seed)
     gaussians = fitted(features, labels)
     with tempfile.TemporaryDirectory() as folder:
         save_arrays(Path(folder) / "gaussians", gaussians.arrays())

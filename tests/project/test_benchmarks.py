@@ -44,12 +44,12 @@ class Clock:
     def work(self, name: str, seconds: list[float], diary: list[str]) -> Callable[[int], str]:
         """Return a work that takes so long, round by round, and notes that it was done."""
 
-        def done(number: int) -> str:
+        def run(number: int) -> str:
             self.now += seconds[number]
             diary.append(name)
             return name
 
-        return done
+        return run
 
 
 def agreeing(_ours: object, _theirs: object) -> Check:
@@ -225,9 +225,9 @@ def test_the_memory_of_a_process_counts_what_it_and_its_children_hold() -> None:
     ) as process:
         assert process.stdout
         assert process.stdout.readline() == "held\n"
-        held = memory_of(process.pid) / 2**20
+        mib = memory_of(process.pid) / 2**20
         process.communicate("\n")
-    assert 200 <= held <= 250
+    assert 200 <= mib <= 250
     assert memory_of(process.pid) == 0  # it has ended
 
 
@@ -253,24 +253,24 @@ def test_rows_that_are_not_run_again_stay_and_all_come_in_the_order_of_the_regis
     save(tmp_path, [line("b", 0.25)], [], ["a", "b"])
     save(tmp_path, [line("a", 0.5)], [], ["a", "b"])
     save(tmp_path, [line("b", 0.125)], [], ["a", "b"])
-    kept = pd.read_csv(tmp_path / "benchmarks.csv")
-    assert list(zip(kept["row"], kept["ratio"], strict=True)) == [("a", 0.5), ("b", 0.125)]
+    table = pd.read_csv(tmp_path / "benchmarks.csv")
+    assert list(zip(table["row"], table["ratio"], strict=True)) == [("a", 0.5), ("b", 0.125)]
 
 
 def test_the_page_shows_median_range_bar_and_difference_of_a_ratio() -> None:
-    shown = page(pd.DataFrame([line("a", 0.25)]), pd.DataFrame(columns=list(GROWTH_COLUMNS)))
+    text = page(pd.DataFrame([line("a", 0.25)]), pd.DataFrame(columns=list(GROWTH_COLUMNS)))
     assert (
         "| work of a | peer | 0.25 | 1 | 0.25 | 0.125 to 0.5 | ≤ 0.5 |  |  | 10 | 20 | 1.0e-06 | "
         "1.0e-04 |"
-    ) in shown.splitlines()
-    assert "Measured on: a machine." in shown.splitlines()
+    ) in text.splitlines()
+    assert "Measured on: a machine." in text.splitlines()
 
 
 def test_the_page_begins_with_the_comparisons_that_are_won_and_names_the_others() -> None:
     floor = line("c", 4.0) | {"peer": "import torch"}  # is no other program
     races = pd.DataFrame([line("a", 0.25), line("b", 2.0), floor])
-    shown = page(races, pd.DataFrame(columns=list(GROWTH_COLUMNS))).splitlines()[2]
-    assert shown == (
+    line_of_result = page(races, pd.DataFrame(columns=list(GROWTH_COLUMNS))).splitlines()[2]
+    assert line_of_result == (
         "**Result.** In 1 of 2 comparisons with other programs `belong` takes less time; not in: "
         "work of b, peer."
     )
@@ -285,11 +285,11 @@ def run_benchmarks(*words: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.pipeline
 def test_the_command_writes_the_rows_that_it_was_asked_for(tmp_path: Path) -> None:
-    asked = ("--quick", "--rounds", "2", "--threads", "1", "--rows", "start-help")
-    done = run_benchmarks(*asked, "--out", str(tmp_path))
-    assert done.returncode == 0, done.stderr
-    found = pd.read_csv(tmp_path / "benchmarks.csv")
-    assert found[["row", "peer", "rounds", "threads"]].to_numpy().tolist() == [
+    options = ("--quick", "--rounds", "2", "--threads", "1", "--rows", "start-help")
+    process = run_benchmarks(*options, "--out", str(tmp_path))
+    assert process.returncode == 0, process.stderr
+    table = pd.read_csv(tmp_path / "benchmarks.csv")
+    assert table[["row", "peer", "rounds", "threads"]].to_numpy().tolist() == [
         ["start-help", "python -c pass", 2, 1]
     ]
     assert (
@@ -316,7 +316,8 @@ def test_idx_files_are_found_by_torchvision_whether_zipped_or_not(tmp_path: Path
     for file in small.glob("*-ubyte.gz"):
         (plain / file.stem).write_bytes(gzip.decompress(file.read_bytes()))
     one, other = (
-        MNIST(str(unzipped(given, tmp_path / given.name)), train=False) for given in (small, plain)
+        MNIST(str(unzipped(folder, tmp_path / folder.name)), train=False)
+        for folder in (small, plain)
     )
     assert len(one) == len(read_idx(small / "t10k-labels-idx1-ubyte.gz", 1))
     assert torch.equal(one.data, other.data)
@@ -333,31 +334,31 @@ def test_a_row_that_cannot_be_measured_is_named_and_the_others_are_written(
     monkeypatch.setitem(ROWS, "features", missing)
     words = ["--quick", "--rounds", "1", "--threads", "1", "--out", str(tmp_path)]
     assert main([*words, "--rows", "features", "start-help"]) == 2
-    said = capfd.readouterr().err
-    assert "benchmarks: features: digits: no such folder\n" in said
-    assert said.endswith("benchmarks: not measured, see above: features\n")
+    output = capfd.readouterr().err
+    assert "benchmarks: features: digits: no such folder\n" in output
+    assert output.endswith("benchmarks: not measured, see above: features\n")
     assert set(pd.read_csv(tmp_path / "benchmarks.csv")["row"]) == {"start-help"}
 
 
 def test_the_parts_of_a_work_are_each_done_once_after_all_of_it() -> None:
-    done: list[str] = []
+    calls: list[str] = []
     race = Race(
         what="both",
-        ours=lambda _: done.append("whole"),
-        parts={"first": lambda: done.append("first"), "second": lambda: done.append("second")},
+        ours=lambda _: calls.append("whole"),
+        parts={"first": lambda: calls.append("first"), "second": lambda: calls.append("second")},
     )
-    found = profile.by_part(race)
-    assert done == ["whole", "first", "second"]
-    assert list(found["part"]) == [profile.WHOLE, "first", "second"]
-    assert (found["seconds"] >= 0).all()
+    table = profile.by_part(race)
+    assert calls == ["whole", "first", "second"]
+    assert list(table["part"]) == [profile.WHOLE, "first", "second"]
+    assert (table["seconds"] >= 0).all()
 
 
 def test_the_stages_of_the_last_run_are_listed_the_longest_first(tmp_path: Path) -> None:
     for name, seconds in (("pack", 0.7), ("train", 57.0), ("fetch@mnist", 1.5)):
         (tmp_path / f"{name}.json").write_text(f'{{"seconds": {seconds}, "peak_mib": 1.0}}')
-    found = profile.of_stages(tmp_path)
-    assert list(found["part"]) == ["train", "fetch@mnist", "pack"]
-    assert list(found["seconds"]) == [57.0, 1.5, 0.7]
+    table = profile.of_stages(tmp_path)
+    assert list(table["part"]) == ["train", "fetch@mnist", "pack"]
+    assert list(table["seconds"]) == [57.0, 1.5, 0.7]
 
 
 def test_a_profile_names_the_search_and_its_shares_add_up(
@@ -366,6 +367,6 @@ def test_a_profile_names_the_search_and_its_shares_add_up(
     monkeypatch.chdir(ROOT)
     words = ["--quick", "--threads", "1", "--rows", "knn-50", "--out", str(tmp_path)]
     assert profile.main(words) == 0
-    found = pd.read_csv(tmp_path / "benchmarks_profile.csv")
-    assert "aten::topk" in set(found["operator"])  # the product is NumPy's
-    assert found["share"].sum() == pytest.approx(1, abs=1e-5)  # of 13 rounded numbers
+    table = pd.read_csv(tmp_path / "benchmarks_profile.csv")
+    assert "aten::topk" in set(table["operator"])  # the product is NumPy's
+    assert table["share"].sum() == pytest.approx(1, abs=1e-5)  # of 13 rounded numbers

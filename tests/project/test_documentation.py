@@ -108,11 +108,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     to = tmp_path_factory.mktemp("site")
     (line,) = re.findall(r"python (-m sphinx .*)", (ROOT / "Makefile").read_text())
     words = line.replace("--jobs auto", "").replace("build/docs", str(to / "docs")).split()
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, *words, "-d", str(to / "trees")],
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    assert process.returncode == 0, process.stderr
     return to / "docs"
 
 
@@ -128,10 +128,10 @@ def test_the_site_has_a_page_for_each_page_of_the_documentation(site: Path) -> N
 @pytest.mark.pipeline
 def test_every_page_of_the_site_is_in_its_menu(site: Path) -> None:
     menu = Links((site / "docs" / "index.html").read_text(encoding="utf-8")).linked
-    found = {(site / "docs" / unquote(link.partition("#")[0])).resolve() for link in menu}
-    wanted = {site / page.relative_to(ROOT).with_suffix(".html") for page in pages()}
+    linked = {(site / "docs" / unquote(link.partition("#")[0])).resolve() for link in menu}
+    expected = {site / page.relative_to(ROOT).with_suffix(".html") for page in pages()}
     assert {
-        str(page.relative_to(site)) for page in wanted - found - {site / "docs/index.html"}
+        str(page.relative_to(site)) for page in expected - linked - {site / "docs/index.html"}
     } == set()
 
 
@@ -179,8 +179,8 @@ def test_the_citation_has_what_its_format_requires() -> None:
 
 def test_the_changelog_lists_the_newest_version_first() -> None:
     text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
-    found = re.findall(r"^## \[(\d+)\.(\d+)\.(\d+)\]", text, re.MULTILINE)
-    versions = [tuple(map(int, one)) for one in found]
+    headings = re.findall(r"^## \[(\d+)\.(\d+)\.(\d+)\]", text, re.MULTILINE)
+    versions = [tuple(map(int, one)) for one in headings]
     assert versions == sorted(versions, reverse=True)
 
 

@@ -28,13 +28,13 @@ MOST_BYTES = 60_000
 
 
 def run(folder: Path, script: str, *words: str | Path) -> str:
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, EXAMPLES / script, *words],
         cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
         check=False,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    assert process.returncode == 0, process.stderr
+    return process.stdout
 
 
 def output_types(cell: nbformat.NotebookNode) -> list[str]:
@@ -77,10 +77,10 @@ def test_photos_are_sorted_by_class_and_verdict(tmp_path: Path) -> None:
         Image.fromarray(image[0]).save(photos / f"{place}.png")
     (photos / "broken.png").touch()
     run(tmp_path, "sort_photos.py", "model", "photos", "sorted")
-    found = {path.name: path.parent.name for path in (tmp_path / "sorted").rglob("*.png")}
-    assert found.keys() == {path.name for path in photos.iterdir()}
-    assert found["broken.png"] == "_unreadable"
-    assert set(found.values()) <= {"cat", "dog", "_other", "_unreadable"}
+    class_of = {path.name: path.parent.name for path in (tmp_path / "sorted").rglob("*.png")}
+    assert class_of.keys() == {path.name for path in photos.iterdir()}
+    assert class_of["broken.png"] == "_unreadable"
+    assert set(class_of.values()) <= {"cat", "dog", "_other", "_unreadable"}
     assert len(list(photos.iterdir())) == 7
 
 

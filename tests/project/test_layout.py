@@ -34,15 +34,19 @@ def wing(path: Path) -> str:
 
 def upward(path: Path) -> list[str]:
     """Return what a file imports from above its wing; above the front door is all outside."""
-    own = wing(path)
-    below = ORDER[: ORDER.index(own) + 1] if own in ORDER else ORDER
+    own_wing = wing(path)
+    below = ORDER[: ORDER.index(own_wing) + 1] if own_wing in ORDER else ORDER
     names = [name for name in imports(path) if name.split(".")[0] in ("belong", *OUTSIDE)]
     return [name for name in names if not any(name.startswith(f"belong.{one}") for one in below)]
 
 
 def test_imports_run_down_the_list_of_wings() -> None:
     files = (ROOT / "belong").rglob("*.py")
-    assert {str(path.relative_to(ROOT)): found for path in files if (found := upward(path))} == {}
+    assert {
+        str(path.relative_to(ROOT)): imports_upward
+        for path in files
+        if (imports_upward := upward(path))
+    } == {}
 
 
 def test_an_import_that_runs_up_is_found_named_as_a_string_too(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.imports import ROOT
 
-FOLDERS = "belong", "reproduction", "stages"
+FOLDERS = "belong", "benchmarks", "reproduction", "stages", "tests"
 WORDS = {
     "asked", "brought", "built", "done", "drawn", "found", "given", "gone", "got", "held", "kept",
     "lost", "made", "met", "needed", "own", "paid", "put", "said", "seen", "shown", "some", "taken",

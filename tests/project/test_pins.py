@@ -12,16 +12,16 @@ from packaging.utils import canonicalize_name
 
 from belong.runtime.environment import PACKAGES
 from tests.imports import ROOT
-from tests.pins import declared, needed, pinned
+from tests.pins import declared, needed_packages, pinned
 
 PINS = pinned(ROOT / "constraints.txt")
 
 
 def test_every_package_that_is_needed_is_pinned() -> None:
     """Here: another system or Python may need another one."""
-    found = needed(declared(ROOT / "pyproject.toml"))
-    assert {"dvc", "pygit2", "torch", "sympy"} <= found.keys()  # asked for, and needed by these
-    assert found.keys() - PINS.keys() == set()
+    packages = needed_packages(declared(ROOT / "pyproject.toml"))
+    assert {"dvc", "pygit2", "torch", "sympy"} <= packages.keys()  # asked for, and needed by these
+    assert packages.keys() - PINS.keys() == set()
 
 
 def test_every_pin_is_one_version() -> None:
@@ -29,21 +29,21 @@ def test_every_pin_is_one_version() -> None:
 
 
 def test_a_build_takes_the_versions_of_the_pins() -> None:
-    asked = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
-    named = {one.partition("==")[0] for one in asked}
-    assert asked == [f"{name}=={PINS[name]}" for name in sorted(named)]
+    requirements = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
+    named = {one.partition("==")[0] for one in requirements}
+    assert requirements == [f"{name}=={PINS[name]}" for name in sorted(named)]
 
 
 def test_every_pin_is_what_the_project_asks_for() -> None:
-    asked = declared(ROOT / "pyproject.toml")
-    named = [(one, PINS[canonicalize_name(one.name)]) for one in asked]
+    requirements = declared(ROOT / "pyproject.toml")
+    named = [(one, PINS[canonicalize_name(one.name)]) for one in requirements]
     outside = [str(one) for one, version in named if not one.specifier.contains(version)]
     assert outside == []
 
 
 def test_what_is_needed_by_what_is_needed_is_found() -> None:
-    assert {"jinja2", "markupsafe"} <= needed([Requirement("jinja2")]).keys()
-    assert needed([Requirement("no-such-package")]) == {"no-such-package": ""}
+    assert {"jinja2", "markupsafe"} <= needed_packages([Requirement("jinja2")]).keys()
+    assert needed_packages([Requirement("no-such-package")]) == {"no-such-package": ""}
 
 
 def test_every_version_that_a_model_tells_is_one_that_its_results_depend_on() -> None:

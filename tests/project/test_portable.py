@@ -47,18 +47,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (("export", "model", "--onnx", "model.onnx", "--verify", "photos"), {0}),
         (("verify", "model"), {0}),
     ],
-    ids=lambda given: given[0] if isinstance(given, tuple) else None,
+    ids=lambda words: words[0] if isinstance(words, tuple) else None,
 )
 def test_a_command_runs_without_them(words: tuple[str, ...], codes: set[int], folder: Path) -> None:
-    done = run(folder, COMMAND, *words)
-    assert done.returncode in codes, done.stderr
-    assert "Traceback" not in done.stderr
+    process = run(folder, COMMAND, *words)
+    assert process.returncode in codes, process.stderr
+    assert "Traceback" not in process.stderr
 
 
 def test_the_api_predicts_without_them(folder: Path) -> None:
     code = "import belong; print(len(belong.load_model('model').predict('photos').belongs))"
-    done = run(folder, BLOCK + code)
-    assert (done.returncode, done.stdout) == (0, "8\n"), done.stderr
+    process = run(folder, BLOCK + code)
+    assert (process.returncode, process.stdout) == (0, "8\n"), process.stderr
 
 
 def test_a_program_that_needs_one_of_them_is_found_out() -> None:

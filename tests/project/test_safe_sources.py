@@ -51,16 +51,16 @@ def _reads_tensors_alone(call: ast.Call) -> bool:
 
 
 def test_no_source_runs_what_a_file_says() -> None:
-    found = {
+    unsafe_lines = {
         f"{path.relative_to(ROOT)}: {unsafe}"
         for path in SOURCES
         for unsafe in unsafe_in(path.read_text(encoding="utf-8"))
     }
-    assert found == ALLOWED
+    assert unsafe_lines == ALLOWED
 
 
 @pytest.mark.parametrize(
-    ("source", "found"),
+    ("source", "expected"),
     [
         ("import pickle", "imports pickle"),
         ("torch.load(path)", "calls torch.load"),
@@ -72,8 +72,8 @@ def test_no_source_runs_what_a_file_says() -> None:
         ("archive.extractall(folder)", "calls archive.extractall"),
     ],
 )
-def test_what_is_unsafe_is_found(source: str, found: str) -> None:
-    assert list(unsafe_in(source)) == [found]
+def test_what_is_unsafe_is_found(source: str, expected: str) -> None:
+    assert list(unsafe_in(source)) == [expected]
 
 
 def test_torch_may_read_tensors_alone() -> None:

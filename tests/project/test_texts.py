@@ -53,22 +53,22 @@ def pages() -> list[Path]:
 
 
 def test_no_string_of_the_code_has_a_forbidden_word() -> None:
-    found = [
+    matches = [
         f"{path.relative_to(ROOT)}:{line}: {match[0]}"
         for path in modules()
         for line, text in literals(path)
         for match in FORBIDDEN.finditer(" ".join(text.split()))
     ]
-    assert found == []
+    assert matches == []
 
 
 def test_no_page_has_a_forbidden_word() -> None:
-    found = [
+    matches = [
         f"{path.relative_to(ROOT)}: {match[0]}"
         for path in pages()
         for match in FORBIDDEN.finditer(" ".join(path.read_text(encoding="utf-8").split()))
     ]
-    assert found == []
+    assert matches == []
 
 
 def test_all_kinds_of_pages_are_read() -> None:
@@ -89,8 +89,8 @@ def test_a_string_with_a_forbidden_word_is_found(tmp_path: Path) -> None:
 @pytest.fixture(params=COMMANDS)
 def command(request: pytest.FixtureRequest) -> argparse.ArgumentParser:
     actions = parser(request.param)._subparsers._group_actions  # type: ignore[union-attr]
-    found: argparse.ArgumentParser = actions[0].choices[request.param]  # type: ignore[index]
-    return found
+    subparser: argparse.ArgumentParser = actions[0].choices[request.param]  # type: ignore[index]
+    return subparser
 
 
 def phrases(command: argparse.ArgumentParser) -> Iterator[str]:

@@ -17,12 +17,12 @@ from tests.imports import ROOT
 def test_whoever_asks_for_help_gets_it_and_no_file_of_that_name(
     program: str, tmp_path: Path
 ) -> None:
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", program, "--help"],
         cwd=tmp_path, env=os.environ | {"PYTHONPATH": f"{ROOT}"}, capture_output=True, text=True,
         check=False,
     )  # fmt: skip
-    assert done.stdout.startswith(f"usage: python -m {program} "), done.stderr
+    assert process.stdout.startswith(f"usage: python -m {program} "), process.stderr
     assert list(tmp_path.iterdir()) == []
 
 

@@ -31,15 +31,15 @@ QUICK = {"train.epochs": 5, "autoencoder.epochs": 1, "derive.images": 20,
 @pytest.fixture(scope="module")
 def archives(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the sdist, and the wheel from it, of the files that git would clone."""
-    source, built = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("dist")
-    wanted = ("belong", "LICENSE", "README.md", "pyproject.toml")
-    listed = call(ROOT, "git", "ls-files", "--cached", "--others", "--exclude-standard", *wanted)
+    source, dist = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("dist")
+    paths = ("belong", "LICENSE", "README.md", "pyproject.toml")
+    listed = call(ROOT, "git", "ls-files", "--cached", "--others", "--exclude-standard", *paths)
     for name in listed.splitlines():
         if (ROOT / name).is_file():
             (source / name).parent.mkdir(parents=True, exist_ok=True)
             (source / name).write_bytes((ROOT / name).read_bytes())
-    call(source, sys.executable, "-m", "build", "--no-isolation", "--outdir", str(built))
-    return built
+    call(source, sys.executable, "-m", "build", "--no-isolation", "--outdir", str(dist))
+    return dist
 
 
 @pytest.fixture(scope="module")
@@ -71,9 +71,9 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder, digits = tmp_path_factory.mktemp("empty"), read(ROOT / "tests" / "data" / "mnist-small")
     for label in range(3):
         rows = np.flatnonzero(digits.labels == label)
-        for to, some in ((f"photos/{label}", rows[:150]), ("new", rows[150:154])):
+        for to, part in ((f"photos/{label}", rows[:150]), ("new", rows[150:154])):
             (folder / to).mkdir(parents=True, exist_ok=True)
-            for row in some:
+            for row in part:
                 Image.fromarray(digits.images[row, 0]).save(folder / to / f"{row}.png")
     return folder
 
@@ -82,12 +82,12 @@ def use(environment: Path, folder: Path, *command: str) -> str:
     """Run a program of the environment; return what it prints."""
     variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     program = environment / "bin" / command[0]
-    done = subprocess.run(
+    process = subprocess.run(
         [program, *command[1:]],
         cwd=folder, env=variables, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    assert process.returncode == 0, process.stdout + process.stderr
+    return process.stdout
 
 
 @pytest.fixture(scope="module")

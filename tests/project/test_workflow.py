@@ -25,11 +25,11 @@ def test_it_runs_the_tests_on_each_push_and_pull_request() -> None:
 )
 def test_make_knows_each_target(command: str, tmp_path: Path) -> None:
     words = command.split()
-    done = subprocess.run(
+    process = subprocess.run(
         [words[0], "--dry-run", f"VENV={tmp_path}", *words[1:]],
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    assert process.returncode == 0, process.stderr
 
 
 def test_only_the_comment_may_write_and_no_strangers_text_gets_into_a_shell() -> None:

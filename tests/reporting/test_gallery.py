@@ -27,8 +27,8 @@ def small() -> Small:
 def data_of(page: str) -> dict[str, Any]:
     """Return the JSON that the page carries."""
     (text,) = re.findall(r'id="gallery-data">(.*?)</script>', page, re.DOTALL)
-    found: dict[str, Any] = json.loads(text)
-    return found
+    data: dict[str, Any] = json.loads(text)
+    return data
 
 
 # --- which images -------------------------------------------------------------------------------
@@ -38,24 +38,24 @@ def test_two_fifths_are_the_most_anomalous_two_fifths_near_the_threshold_and_the
     None
 ):
     scores = np.array([0, 9, 2, 8, 4, 5, 6, 7, 1, 3.0])
-    seen = set()
+    all_rows = set()
     for seed in range(30):
-        made = telling(scores, threshold=4.6, most=5, generator=np.random.default_rng(seed))
-        assert (np.diff(made) > 0).all()
-        chosen = {int(scores[place]) for place in made}
+        rows = telling(scores, threshold=4.6, most=5, generator=np.random.default_rng(seed))
+        assert (np.diff(rows) > 0).all()
+        chosen = {int(scores[place]) for place in rows}
         assert chosen > {9, 8, 5, 4}
-        seen |= chosen
-    assert seen == set(range(10))
+        all_rows |= chosen
+    assert all_rows == set(range(10))
 
 
 def test_of_no_more_images_than_the_page_can_carry_all_are_held() -> None:
     scores = np.array([3.0, 1.0, 2.0])
-    made = telling(scores, threshold=1, most=3, generator=np.random.default_rng(0))
-    assert made.tolist() == [0, 1, 2]
+    rows = telling(scores, threshold=1, most=3, generator=np.random.default_rng(0))
+    assert rows.tolist() == [0, 1, 2]
 
 
 def test_a_page_that_does_not_hold_all_says_which_and_counts_all(small: Small) -> None:
-    page = small.page(held=range(10))
+    page = small.page(with_pictures=range(10))
     assert (
         "shows 10 of 300 images: the 4 most anomalous, the 4 nearest to the threshold, and a "
         "random sample of 2 others"
@@ -75,9 +75,9 @@ def sheet(uri: str) -> np.ndarray:
 
 
 def test_a_small_gray_picture_keeps_each_pixel_and_its_place_on_the_sheet(small: Small) -> None:
-    made = sheets(list(small.pictures[:123]))
-    assert (len(made.uris), made.width, made.height, made.across) == (2, 28, 28, 10)
-    first, second = map(sheet, made.uris)
+    sprite = sheets(list(small.pictures[:123]))
+    assert (len(sprite.uris), sprite.width, sprite.height, sprite.across) == (2, 28, 28, 10)
+    first, second = map(sheet, sprite.uris)
     assert (first.shape, second.shape) == ((280, 280, 3), (84, 280, 3))
     np.testing.assert_array_equal(first[28:56, 56:84, 0], small.pictures[12, 0])
     np.testing.assert_array_equal(second[56:84, 56:84, 0], small.pictures[122, 0])
@@ -86,9 +86,9 @@ def test_a_small_gray_picture_keeps_each_pixel_and_its_place_on_the_sheet(small:
 def test_a_color_picture_keeps_its_colors_up_to_a_pixel_from_its_neighbor() -> None:
     red, blue = np.zeros((2, 3, 64, 64), np.uint8)
     red[0], blue[2] = 200, 200
-    shown = sheet(sheets([red, blue]).uris[0])[:, :128].astype(int)
-    assert np.abs(shown[:, :63] - [200, 0, 0]).max() < 12
-    assert np.abs(shown[:, 65:127] - [0, 0, 200]).max() < 12
+    pixels = sheet(sheets([red, blue]).uris[0])[:, :128].astype(int)
+    assert np.abs(pixels[:, :63] - [200, 0, 0]).max() < 12
+    assert np.abs(pixels[:, 65:127] - [0, 0, 200]).max() < 12
 
 
 def test_pictures_of_two_shapes_are_refused() -> None:
@@ -104,9 +104,9 @@ def test_a_large_image_is_reduced_to_64_pixels_and_keeps_its_shape(
     shape: tuple[int, ...], small_shape: tuple[int, ...]
 ) -> None:
     image = np.full(shape, 77, np.uint8)
-    made = reduced(image)
-    assert made.shape == small_shape
-    assert (made == 77).all()
+    small_image = reduced(image)
+    assert small_image.shape == small_shape
+    assert (small_image == 77).all()
 
 
 def jpeg(width: int, height: int, grey: int) -> bytes:
@@ -122,21 +122,21 @@ def test_photos_stand_in_the_page_as_they_are_and_small_images_on_sheets(small: 
         9: jpeg(96, 96, 2),
     }
     data = data_of(small.page(pictures=pictures, nearest={}))
-    found, order = data["pictures"], data["images"]["row"]
-    for row, photo, at in zip(order, found["photos"], found["at"], strict=True):
+    sheet_data, order = data["pictures"], data["images"]["row"]
+    for row, photo, at in zip(order, sheet_data["photos"], sheet_data["at"], strict=True):
         if row in (7, 9):
             assert at is None
             assert base64.b64decode(photo.removeprefix("data:image/jpeg;base64,")) == pictures[row]
         else:
             assert photo is None
             left = 28 * at
-            shown = sheet(found["uris"][0])[:28, left : left + 28, 0]
-            np.testing.assert_array_equal(shown, small.pictures[row, 0])
+            pixels = sheet(sheet_data["uris"][0])[:28, left : left + 28, 0]
+            np.testing.assert_array_equal(pixels, small.pictures[row, 0])
 
 
 def test_without_photos_the_places_on_the_sheets_are_those_of_the_images(small: Small) -> None:
-    found = data_of(small.page(held=[1, 2, 3]))["pictures"]
-    assert (found["photos"], found["at"]) == ([], [])
+    pictures = data_of(small.page(with_pictures=[1, 2, 3]))["pictures"]
+    assert (pictures["photos"], pictures["at"]) == ([], [])
 
 
 def test_a_page_of_many_photos_is_no_heavier_than_one_of_some() -> None:
@@ -150,8 +150,8 @@ def test_a_page_of_many_photos_is_no_heavier_than_one_of_some() -> None:
 
 def test_the_bars_count_each_score_once_and_one_on_an_edge_in_the_bar_above() -> None:
     scores = np.linspace(-1, 1, 61)  # the ends of 60 bars
-    made = histogram(scores, 0.0)
-    counts, edges = np.array(made["counts"]), np.array(made["edges"])
+    bars = histogram(scores, 0.0)
+    counts, edges = np.array(bars["counts"]), np.array(bars["edges"])
     assert counts.sum() == 61
     inner = slice(1, -1)
     by_hand = [((scores >= low) & (scores < high)).sum() for low, high in itertools.pairwise(edges)]
@@ -166,20 +166,20 @@ def test_a_threshold_beyond_all_scores_lies_on_the_axis(threshold: float) -> Non
 
 
 def test_without_an_image_there_are_bars_of_height_zero() -> None:
-    made = histogram(np.array([]), 2.0)
-    assert (len(made["edges"]), sum(made["counts"])) == (61, 0)
+    bars = histogram(np.array([]), 2.0)
+    assert (len(bars["edges"]), sum(bars["counts"])) == (61, 0)
 
 
 def test_the_images_come_with_the_highest_score_first_and_only_training_images_near_one(
     small: Small,
 ) -> None:
-    data = data_of(small.page(held=[5, 250, 17]))
+    data = data_of(small.page(with_pictures=[5, 250, 17]))
     rows = small.rows.loc[data["images"]["row"]]
     assert rows["score"].is_monotonic_decreasing
-    used = sorted({place for row in (5, 17, 250) for place, _ in small.nearest[row]})
-    assert data["training"]["class"] == [small.training_classes[place] for place in used]
+    near = sorted({place for row in (5, 17, 250) for place, _ in small.nearest[row]})
+    assert data["training"]["class"] == [small.training_classes[place] for place in near]
     first = data["images"]["nearest"][0]
-    assert [used[place] for place, _ in first] == [
+    assert [near[place] for place, _ in first] == [
         place for place, _ in small.nearest[rows.index[0]]
     ]
 
@@ -188,7 +188,7 @@ def test_what_is_missing_in_a_row_is_null(small: Small) -> None:
     rows = small.rows.astype({"class": object})
     rows.loc[3, ["probability", "distance"]] = np.inf, np.nan
     rows.loc[3, ["class", "reason"]] = None
-    images = data_of(small.page(rows=rows, held=[3]))["images"]
+    images = data_of(small.page(rows=rows, with_pictures=[3]))["images"]
     keys = ("probability", "distance", "class", "reason", "nearest_class")
     assert [images[key] for key in keys] == [[None]] * 4 + [[small.rows["nearest_class"][3]]]
 
@@ -240,7 +240,7 @@ def test_markup_and_bytes_that_are_no_text_pass_through_every_text_of_the_page(
 ) -> None:
     bad = "</script><script>'\"&\udcff"
     rows = small.rows.assign(path=bad, reason=bad, detector=bad, nearest_class=bad)
-    page = small.page(rows=rows, held=[0], title=bad, facts={bad[:-1]: bad[:-1]})
+    page = small.page(rows=rows, with_pictures=[0], title=bad, facts={bad[:-1]: bad[:-1]})
     page.encode("utf-8")
     assert page.count("</script>") == 2
     assert data_of(page)["images"]["path"] == ["</script><script>'\"&\\xff"]

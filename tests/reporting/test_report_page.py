@@ -67,7 +67,7 @@ PROMISE = {
 def test_the_rate_at_the_head_is_that_of_the_detector_that_decides(
     threshold: str, rate: str
 ) -> None:
-    given = {
+    parameters = {
         "calibration": {"alpha": 0.025, "threshold": threshold},
         "normal": {"path": "data/a", "classes": "all"},
         "anomaly": {"path": "data/b", "classes": [1, 2]},
@@ -87,14 +87,16 @@ def test_the_rate_at_the_head_is_that_of_the_detector_that_decides(
         },
         "detectors": {"mahalanobis": {"false_reject": 0.5}, "combined": {"false_reject": 0.0215}},
     }
-    found = facts(given, numbers)
-    assert found["false rejects of combined, the deciding detector"] == rate
-    assert "mahalanobis" not in str(found)
-    assert found["threshold in force"].startswith("the paper's") == (threshold == "training")
-    assert "on 5,999 held-out images" in found["threshold in force"]
-    error = found["calibration error of the probability, ECE"]
+    facts_by_name = facts(parameters, numbers)
+    assert facts_by_name["false rejects of combined, the deciding detector"] == rate
+    assert "mahalanobis" not in str(facts_by_name)
+    assert facts_by_name["threshold in force"].startswith("the paper's") == (
+        threshold == "training"
+    )
+    assert "on 5,999 held-out images" in facts_by_name["threshold in force"]
+    error = facts_by_name["calibration error of the probability, ECE"]
     assert error == "0.0027 at a temperature of 0.8878; 0.0057 without"
-    rejects = facts(given, numbers, tests_itself=True)[
+    rejects = facts(parameters, numbers, tests_itself=True)[
         "false rejects of combined, the deciding detector"
     ]
     assert rejects.startswith("not measured")
@@ -199,11 +201,14 @@ def test_the_matrix_runs_from_the_highest_mean_and_leaves_gaps_where_there_is_no
             "false_accept": [0.1, 0.2, 0.3, None],
         }
     )
-    made = matrix(table)
-    assert made.sets == [("x", 5), ("y", 7)]
-    assert [name for name, _ in made.rows] == ["b", "a"]
-    shown = [[cell and (cell.text, cell.more, cell.worse) for cell in row] for _, row in made.rows]
-    assert shown == [
+    auroc_matrix = matrix(table)
+    assert auroc_matrix.sets == [("x", 5), ("y", 7)]
+    assert [name for name, _ in auroc_matrix.rows] == ["b", "a"]
+    texts = [
+        [cell and (cell.text, cell.more, cell.worse) for cell in row]
+        for _, row in auroc_matrix.rows
+    ]
+    assert texts == [
         [("0.9000", "FPR95 0.2000, false accepts 0.2000", False), None],
         [
             ("0.6000", "FPR95 0.1000, false accepts 0.1000", False),
@@ -228,21 +233,21 @@ def test_ink_is_shown_dark_on_white_a_gray_photo_as_it_is_and_neither_is_enlarge
     ink: list[str], expected: list[list[int]]
 ) -> None:
     image = np.array([[[0, 55], [155, 255]]], np.uint8)
-    shown = opened(thumbnails_of({"a": image}, ink)["a"])
-    np.testing.assert_array_equal(np.asarray(shown), expected)
+    thumbnail = opened(thumbnails_of({"a": image}, ink)["a"])
+    np.testing.assert_array_equal(np.asarray(thumbnail), expected)
 
 
-def test_images_of_idx_files_are_ink_and_those_of_image_files_are_not(made: Path) -> None:
-    assert is_ink(load_csv(made / "manifest")["source"])
+def test_images_of_idx_files_are_ink_and_those_of_image_files_are_not(run_folder: Path) -> None:
+    assert is_ink(load_csv(run_folder / "manifest")["source"])
     assert not is_ink(pd.Series(["cat/1.png", "cat/idx3/2.jpg"]))
 
 
 def test_a_large_image_is_reduced_to_64_pixels_and_keeps_its_shape_and_colours() -> None:
     image = np.zeros((3, 100, 200), np.uint8)
     image[0] = 250
-    shown = opened(thumbnails_of({"a": image}, [])["a"]).convert("RGB")
-    assert shown.size == (64, 32)
-    assert shown.getpixel((30, 15)) == (250, 0, 0)
+    thumbnail = opened(thumbnails_of({"a": image}, [])["a"]).convert("RGB")
+    assert thumbnail.size == (64, 32)
+    assert thumbnail.getpixel((30, 15)) == (250, 0, 0)
 
 
 def test_pictures_that_are_too_large_together_are_made_smaller(
@@ -251,9 +256,9 @@ def test_pictures_that_are_too_large_together_are_made_smaller(
     noise = np.random.default_rng(0).integers(0, 256, (20, 3, 64, 64), dtype=np.uint8)
     images = {str(at): image for at, image in enumerate(noise)}
     monkeypatch.setattr(thumbnails, "MOST_CHARACTERS", 80_000)
-    made = thumbnails_of(images, [])
-    assert {opened(uri).size for uri in made.values()} == {(32, 32)}
-    assert sum(map(len, made.values())) <= 80_000
+    uris = thumbnails_of(images, [])
+    assert {opened(uri).size for uri in uris.values()} == {(32, 32)}
+    assert sum(map(len, uris.values())) <= 80_000
 
 
 # --- which images -------------------------------------------------------------------------------
@@ -271,10 +276,12 @@ def test_rejected_are_the_normal_images_beyond_the_threshold_and_accepted_anomal
     None
 ):
     normal, anomaly = part("normal/test", [1, 4, 3, 9]), part("anomaly/test", [5, 3, 2, 8])
-    made = showcase("a", normal, anomaly, CALIBRATION, threshold=3, count=3)
-    assert [card.image for card in made.most_anomalous] == [f"normal/test/{at}" for at in (3, 1, 2)]
-    assert [card.score for card in made.rejected] == [9, 4]
-    assert [card.image for card in made.accepted] == ["anomaly/test/2", "anomaly/test/1"]
+    cards = showcase("a", normal, anomaly, CALIBRATION, threshold=3, count=3)
+    assert [card.image for card in cards.most_anomalous] == [
+        f"normal/test/{at}" for at in (3, 1, 2)
+    ]
+    assert [card.score for card in cards.rejected] == [9, 4]
+    assert [card.image for card in cards.accepted] == ["anomaly/test/2", "anomaly/test/1"]
 
 
 def test_a_card_names_the_class_the_predicted_class_and_the_p_value() -> None:
@@ -284,8 +291,8 @@ def test_a_card_names_the_class_the_predicted_class_and_the_p_value() -> None:
 
 
 def test_without_anomalies_none_is_accepted() -> None:
-    made = showcase("a", part("normal/test", [1.0]), None, CALIBRATION, threshold=3, count=2)
-    assert (len(made.most_anomalous), made.rejected, made.accepted) == (1, [], [])
+    cards = showcase("a", part("normal/test", [1.0]), None, CALIBRATION, threshold=3, count=2)
+    assert (len(cards.most_anomalous), cards.rejected, cards.accepted) == (1, [], [])
 
 
 @pytest.mark.parametrize(
@@ -377,8 +384,8 @@ def test_nested_parameters_are_shown_by_their_dotted_keys() -> None:
 
 
 def test_the_packages_whose_versions_are_shown_are_dependencies_of_the_project() -> None:
-    asked = {one.name for one in declared(ROOT / "pyproject.toml")}
-    assert set(machine.PACKAGES) <= asked
+    dependencies = {one.name for one in declared(ROOT / "pyproject.toml")}
+    assert set(machine.PACKAGES) <= dependencies
 
 
 # --- the stage ----------------------------------------------------------------------------------
@@ -406,56 +413,56 @@ class Parts(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     to = tmp_path_factory.mktemp("report")
     make_inputs(to)
     return to
 
 
-def copied(made: Path, to: Path) -> Path:
-    return Path(shutil.copytree(made, to / "copy"))
+def copied(run_folder: Path, to: Path) -> Path:
+    return Path(shutil.copytree(run_folder, to / "copy"))
 
 
-def test_the_page_loads_no_other_file(made: Path) -> None:
-    parts = Parts(make_page(made).read_text(encoding="utf-8"))
+def test_the_page_loads_no_other_file(run_folder: Path) -> None:
+    parts = Parts(make_page(run_folder).read_text(encoding="utf-8"))
     assert all(link.startswith(("#", "data:")) for link in parts.loads)
 
 
-def test_each_image_of_the_cards_stands_in_the_page_once(made: Path) -> None:
-    text = make_page(made).read_text(encoding="utf-8")
+def test_each_image_of_the_cards_stands_in_the_page_once(run_folder: Path) -> None:
+    text = make_page(run_folder).read_text(encoding="utf-8")
     pictures = Parts(text).json["pictures-data"]
     assert isinstance(pictures, dict)
     assert set(re.findall(r'data-image="([^"]+)"', text)) == set(pictures)
 
 
-def test_a_card_shows_the_image_at_its_place_in_the_part(made: Path) -> None:
-    pictures = Parts(make_page(made).read_text(encoding="utf-8")).json["pictures-data"]
+def test_a_card_shows_the_image_at_its_place_in_the_part(run_folder: Path) -> None:
+    pictures = Parts(make_page(run_folder).read_text(encoding="utf-8")).json["pictures-data"]
     assert isinstance(pictures, dict)
-    images = load_arrays(made / "images", "normal/test/images", "anomaly/test/images")
+    images = load_arrays(run_folder / "images", "normal/test/images", "anomaly/test/images")
     for name, picture in pictures.items():
         part_name, _, place = name.rpartition("/")
         image = images[f"{part_name}/images"][int(place), 0]
         np.testing.assert_array_equal(np.asarray(opened(picture)), 255 - image)
 
 
-def test_the_page_shows_the_assessment_of_the_model_and_what_helps(made: Path) -> None:
-    text = html.unescape(make_page(made).read_text(encoding="utf-8"))
-    own = Manifest.read(made / "bundle" / "manifest.json").assessment
-    assert own.classifier is not None
-    assert f"<span>{own.classifier.reasons[0]}.</span>" in text
-    assert f"<li>{own.sentences['anomalies']}</li>" in text
+def test_the_page_shows_the_assessment_of_the_model_and_what_helps(run_folder: Path) -> None:
+    text = html.unescape(make_page(run_folder).read_text(encoding="utf-8"))
+    assessment = Manifest.read(run_folder / "bundle" / "manifest.json").assessment
+    assert assessment.classifier is not None
+    assert f"<span>{assessment.classifier.reasons[0]}.</span>" in text
+    assert f"<li>{assessment.sentences['anomalies']}</li>" in text
     helps = text.partition("<b>What helps:</b> ")[2].partition("</p>")[0]
-    assert re.sub("</?code>", "`", helps) == f"{'; '.join(own.helps)}."
+    assert re.sub("</?code>", "`", helps) == f"{'; '.join(assessment.helps)}."
 
 
-def test_the_page_says_which_detectors_combined_leaves_out_and_why(made: Path) -> None:
-    page = make_page(made).read_text(encoding="utf-8")
+def test_the_page_says_which_detectors_combined_leaves_out_and_why(run_folder: Path) -> None:
+    page = make_page(run_folder).read_text(encoding="utf-8")
     assert "<code>mahalanobis</code>: selected, 0.750" in page
     assert "<code>reconstruction</code>: not selected, it is &lt;blind&gt;" in page
 
 
-def test_a_run_without_anomalies_has_no_roc_and_says_why(made: Path, tmp_path: Path) -> None:
-    to = copied(made, tmp_path)
+def test_a_run_without_anomalies_has_no_roc_and_says_why(run_folder: Path, tmp_path: Path) -> None:
+    to = copied(run_folder, tmp_path)
     arrays = {
         name: array
         for name, array in load_arrays(to / "scores").items()
@@ -481,9 +488,9 @@ def test_a_run_without_anomalies_has_no_roc_and_says_why(made: Path, tmp_path: P
 
 
 def test_the_times_are_those_that_were_noted_and_a_dash_stands_for_the_others(
-    made: Path, tmp_path: Path
+    run_folder: Path, tmp_path: Path
 ) -> None:
-    to = copied(made, tmp_path)
+    to = copied(run_folder, tmp_path)
     save_json(to / "times" / "train.json", {"seconds": 1234.56, "peak_mib": 812.4})
     save_json(to / "times" / "fetch@mnist.json", {"seconds": 2.0, "peak_mib": 90})
     text = make_page(to).read_text(encoding="utf-8")
@@ -499,19 +506,21 @@ def test_the_times_are_those_that_were_noted_and_a_dash_stands_for_the_others(
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"seconds": 1}', '{"seconds": "x", "peak_mib": 1}'])
-def test_a_damaged_note_of_a_time_is_one_line(made: Path, tmp_path: Path, content: str) -> None:
-    to = copied(made, tmp_path)
+def test_a_damaged_note_of_a_time_is_one_line(
+    run_folder: Path, tmp_path: Path, content: str
+) -> None:
+    to = copied(run_folder, tmp_path)
     (to / "times").mkdir()
     (to / "times" / "train.json").write_text(content)
     save_bundle(to)
     names = ("manifest", "images", "scores", "metrics", "plots", "bundle", "times", "report.html")
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "stages.report_page", to / "params.yaml", "dvc.yaml",
          *(to / name for name in names)],
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    (line,) = done.stderr.splitlines()
-    assert done.returncode == 2
+    (line,) = process.stderr.splitlines()
+    assert process.returncode == 2
     start = (
         f"report_page: {to}/times/train.json: expected JSON with the numbers seconds and peak_mib"
     )

@@ -25,8 +25,8 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def spoiled(photos: Path, *, each: int = 15, planted: int = 4) -> Spoiled:
-    own = [photos / "ant", photos / "bee"]
-    return Spoiled("insects", "others", own, each, [photos / "far"], planted)
+    class_folders = [photos / "ant", photos / "bee"]
+    return Spoiled("insects", "others", class_folders, each, [photos / "far"], planted)
 
 
 def test_swapped_photos_lie_in_another_class_foreign_ones_in_any_and_all_others_in_their_own(
@@ -36,9 +36,13 @@ def test_swapped_photos_lie_in_another_class_foreign_ones_in_any_and_all_others_
     class_of = {path.read_bytes(): path.parent.name for path in photos.rglob("*.png")}
     kinds = {}
     for path in list_images(tmp_path).files:
-        own = class_of[(tmp_path / path).read_bytes()]
+        class_name = class_of[(tmp_path / path).read_bytes()]
         kinds[str(path)] = (
-            "foreign" if own == "far" else "" if own == path.parent.name else "swapped"
+            "foreign"
+            if class_name == "far"
+            else ""
+            if class_name == path.parent.name
+            else "swapped"
         )
     assert {path: kind for path, kind in kinds.items() if kind} == wrong
     assert sorted(wrong.values()) == ["foreign"] * 4 + ["swapped"] * 4
@@ -46,12 +50,12 @@ def test_swapped_photos_lie_in_another_class_foreign_ones_in_any_and_all_others_
 
 
 def test_another_seed_draws_other_photos(photos: Path, tmp_path: Path) -> None:
-    drawn = [
+    contents_of_seeds = [
         {path.read_bytes() for path in list_images(tmp_path / str(seed)).paths}
         for seed in (0, 1)
         if plant(spoiled(photos), tmp_path / str(seed), np.random.default_rng(seed))
     ]
-    assert drawn[0] != drawn[1]
+    assert contents_of_seeds[0] != contents_of_seeds[1]
 
 
 @pytest.mark.parametrize(
@@ -105,11 +109,11 @@ def draws(precisions: tuple[float, ...] = (0.9, 0.7)) -> pd.DataFrame:
 
 
 def test_the_page_has_the_mean_and_the_spread_of_each_method() -> None:
-    said = page(draws())
-    assert "In folders of 1,350 photos, 40 labels were swapped, and 40 foreign photos" in said
+    text = page(draws())
+    assert "In folders of 1,350 photos, 40 labels were swapped, and 40 foreign photos" in text
     row = "| rooms | tools | belong | 37.0 ± 1.4 (2) | 30.0 ± 0.0 (2) | 75.0 ± 0.0 (2) | 0.800 ±"
-    assert row in said
-    assert "swapped labels `belong clean` finds 37 to 37 (cleanlab: 37 to 37) on average" in said
+    assert row in text
+    assert "swapped labels `belong clean` finds 37 to 37 (cleanlab: 37 to 37) on average" in text
 
 
 def test_the_share_of_false_alarms_that_came_out_is_said_with_the_worst_draw() -> None:
@@ -117,9 +121,10 @@ def test_the_share_of_false_alarms_that_came_out_is_said_with_the_worst_draw() -
 
 
 def test_the_table_of_the_documentation_has_both_methods() -> None:
-    found = "37.0 ± 1.4 (2) | 30.0 ± 0.0 (2) | 0.80 ± 0.14 (2) |"
+    numbers = "37.0 ± 1.4 (2) | 30.0 ± 0.0 (2) | 0.80 ± 0.14 (2) |"
     assert summary(draws()).endswith(
-        f"| rooms with tools | `belong clean` | {found}\n| rooms with tools | cleanlab | {found}"
+        f"| rooms with tools | `belong clean` | {numbers}\n"
+        f"| rooms with tools | cleanlab | {numbers}"
     )
 
 

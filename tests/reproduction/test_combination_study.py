@@ -29,17 +29,19 @@ TESTED = [RNG.normal(size=50) + 1, 2 * RNG.exponential(size=50)]
 
 @pytest.mark.parametrize("rule", ["fisher", "harmonic", "stouffer"])
 def test_a_rule_that_a_model_has_is_the_models(rule: CombinationRule) -> None:
-    (found,) = combine(rule, HELD, [TESTED], tail=0.1)
+    (combined,) = combine(rule, HELD, [TESTED], tail=0.1)
     model = Combination.fit(dict(zip("ab", HELD, strict=True)), tail=0.1, rule=rule)
-    np.testing.assert_allclose(found, model.score(dict(zip("ab", TESTED, strict=True))), rtol=1e-6)
+    np.testing.assert_allclose(
+        combined, model.score(dict(zip("ab", TESTED, strict=True))), rtol=1e-6
+    )
 
 
 def test_the_least_p_value_is_the_largest_surprise() -> None:
     surprises = [
         combine("fisher", [a], [[b]], tail=0.1)[0] for a, b in zip(HELD, TESTED, strict=True)
     ]
-    (found,) = combine("minimum", HELD, [TESTED], tail=0.1)
-    np.testing.assert_array_equal(found, np.maximum(*surprises))
+    (combined,) = combine("minimum", HELD, [TESTED], tail=0.1)
+    np.testing.assert_array_equal(combined, np.maximum(*surprises))
 
 
 def test_two_members_that_say_much_the_same_count_less_than_one_that_says_something_else() -> None:
@@ -59,9 +61,9 @@ def test_two_members_that_say_much_the_same_count_less_than_one_that_says_someth
 @pytest.mark.parametrize("shape", [(6, 1, 28, 28), (6, 3, 32, 32), (6, 3, 30, 30)])
 def test_every_kind_changes_every_image_and_keeps_its_form(shape: tuple[int, ...]) -> None:
     images = np.random.default_rng(1).integers(0, 256, shape, np.uint8)
-    made = synthetic(images, np.arange(6) % 2, seed=0)
-    assert set(made) == {f"synthetic/{name}" for name in KINDS}
-    for changed in made.values():
+    arrays = synthetic(images, np.arange(6) % 2, seed=0)
+    assert set(arrays) == {f"synthetic/{name}" for name in KINDS}
+    for changed in arrays.values():
         assert changed.shape == shape
         assert changed.dtype == np.uint8
         assert (changed != images).any(axis=(1, 2, 3)).all()
@@ -75,13 +77,13 @@ def test_the_other_image_of_a_pair_is_of_another_class() -> None:
     images = np.repeat(np.array([10, 200], np.uint8), 5)[:, None, None, None] * np.ones(
         (1, 1, 8, 8), np.uint8
     )
-    made = synthetic(images, np.repeat([0, 1], 5), seed=0)
-    assert (made["synthetic/mixed"] == 200).all()
+    arrays = synthetic(images, np.repeat([0, 1], 5), seed=0)
+    assert (arrays["synthetic/mixed"] == 200).all()
 
 
 def test_without_some_classes_their_held_out_images_are_the_anomalies() -> None:
     labels = {TRAIN: np.arange(12) % 3, HELD_OUT: np.arange(6) % 3, "normal/test": np.arange(3)}
-    pixels = {part: np.arange(len(own))[:, None] for part, own in labels.items()}
+    pixels = {part: np.arange(len(array))[:, None] for part, array in labels.items()}
     fewer = Images(pixels, pixels, labels, ["a", "b", "c"]).without([1], 2)
     assert fewer.class_names == ["a", "c"]
     assert fewer.pixels[TRAIN][:, 0].tolist() == [0, 2, 3, 5]  # two of each class
@@ -105,13 +107,13 @@ def scores(parts: dict[str, tuple[int, float]]) -> dict[str, np.ndarray]:
 
 def test_synthetic_anomalies_stand_beside_held_out_images_that_fit_no_p_value() -> None:
     parts = {HELD_OUT: (200, 0.0), "normal/test": (80, 3.0), "anomaly/test": (30, 5.0)}
-    given = scores(parts | {"synthetic/a": (40, 1.0), "synthetic/b": (40, 0.5)})
-    table = table_of(given, frozen=False).set_index(["anomalies", "way"])["auroc"]
-    held_out = given[f"{HELD_OUT}/energy"][1::2]
-    by_kind = [roc_auc(held_out, given[f"synthetic/{kind}/energy"]) for kind in "ab"]
+    arrays = scores(parts | {"synthetic/a": (40, 1.0), "synthetic/b": (40, 0.5)})
+    table = table_of(arrays, frozen=False).set_index(["anomalies", "way"])["auroc"]
+    held_out = arrays[f"{HELD_OUT}/energy"][1::2]
+    by_kind = [roc_auc(held_out, arrays[f"synthetic/{kind}/energy"]) for kind in "ab"]
     assert table["synthetic", "energy"] == pytest.approx(np.mean(by_kind), abs=1e-6)
     assert table["worst kind", "energy"] == pytest.approx(min(by_kind), abs=1e-6)
-    tested = roc_auc(given["normal/test/energy"], given["anomaly/test/energy"])
+    tested = roc_auc(arrays["normal/test/energy"], arrays["anomaly/test/energy"])
     assert table["anomaly/test", "energy"] == pytest.approx(tested, abs=1e-6)
     every = {*MEMBERS, "reconstruction"}
     assert set(table["synthetic"].index) == every | set(map(str, ways(WHOLE)))
@@ -127,13 +129,13 @@ def rows(lead: float) -> pd.DataFrame:
         for seed, part in product(
             range(3), ("synthetic", "worst kind", "anomaly/test", "left_out")
         ):
-            own = "left_out" if part == "left_out" else kind
+            own_kind = "left_out" if part == "left_out" else kind
             of_way = dict.fromkeys(named, 0.9) | {
                 "energy": 0.8,
                 str(IN_USE[kind]): 0.8 + lead,
                 "mlp_head": 1,
             }
-            lines += [(own, pair, 1.0, seed, part, way, x) for way, x in of_way.items()]
+            lines += [(own_kind, pair, 1.0, seed, part, way, x) for way, x in of_way.items()]
     return pd.DataFrame(
         lines, columns=["kind", "pair", "lambda", "seed", "anomalies", "way", "auroc"]
     )
@@ -159,10 +161,10 @@ def test_what_the_page_says_is_in_use_is_what_parameters_have() -> None:
             "backbone": values.backbone.model_copy(update={"frozen": True}),
         }
     )
-    for kind, sets, own in (("whole", WHOLE, values), ("frozen", FROZEN, frozen)):
+    for kind, sets, parameters in (("whole", WHOLE, values), ("frozen", FROZEN, frozen)):
         way = IN_USE[kind]
-        assert list(sets[way.members]) == own.candidates
-        assert (way.rule, way.tail) == (own.combination_rule, own.combined.tail)
+        assert list(sets[way.members]) == parameters.candidates
+        assert (way.rule, way.tail) == (parameters.combination_rule, parameters.combined.tail)
 
 
 def test_the_committed_page_is_made_of_the_committed_table() -> None:

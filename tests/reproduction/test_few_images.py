@@ -25,9 +25,9 @@ def rows(rates: list[float]) -> pd.DataFrame:
     guarantees = {MARGINAL: {}, CONDITIONAL: {}, PER_CLASS: {"class": "cat"}, FDR: {}}
     return pd.DataFrame(
         [
-            facts | {"seed": seed, "rate": rate, "guarantee": guarantee} | own
+            facts | {"seed": seed, "rate": rate, "guarantee": guarantee} | values
             for seed, rate in enumerate(rates)
-            for guarantee, own in guarantees.items()
+            for guarantee, values in guarantees.items()
         ],
         columns=COLUMNS,
     )
@@ -82,24 +82,24 @@ def test_the_rate_of_each_detector_lies_in_its_range_in_95_of_100_draws(
     study: pd.DataFrame,
 ) -> None:
     on_average = study[study["guarantee"] == MARGINAL]
-    for case, own in on_average.groupby([*CASE, "detector"]):
-        assert within(own) >= 0.95 * len(own), case
-        assert own["rate"].mean() <= own["alpha"].to_numpy(float)[0], case
+    for case, draws in on_average.groupby([*CASE, "detector"]):
+        assert within(draws) >= 0.95 * len(draws), case
+        assert draws["rate"].mean() <= draws["alpha"].to_numpy(float)[0], case
 
 
 def test_the_rate_of_each_class_lies_in_its_range_in_95_of_100_draws(study: pd.DataFrame) -> None:
-    for case, own in decisive(study, PER_CLASS).groupby([*CASE, "class"]):
-        assert within(own) >= 0.95 * len(own), case
-        assert own["rate"].mean() <= own["alpha"].to_numpy(float)[0], case
+    for case, draws in decisive(study, PER_CLASS).groupby([*CASE, "class"]):
+        assert within(draws) >= 0.95 * len(draws), case
+        assert draws["rate"].mean() <= draws["alpha"].to_numpy(float)[0], case
 
 
 def test_the_rate_exceeds_a_certain_alpha_in_5_of_100_draws_at_most(study: pd.DataFrame) -> None:
-    for case, own in decisive(study, CONDITIONAL).groupby(CASE):
-        assert (own["rate"] > own["alpha"]).sum() <= OF_FIVE_PERCENT, case
+    for case, draws in decisive(study, CONDITIONAL).groupby(CASE):
+        assert (draws["rate"] > draws["alpha"]).sum() <= OF_FIVE_PERCENT, case
 
 
 def test_the_share_of_false_ones_in_a_batch_is_below_its_bound(study: pd.DataFrame) -> None:
-    for case, own in study[study["guarantee"] == FDR].groupby([*CASE, "alpha"]):
-        rates, fdr = own["rate"].to_numpy(float), own["alpha"].to_numpy(float)[0]
+    for case, draws in study[study["guarantee"] == FDR].groupby([*CASE, "alpha"]):
+        rates, fdr = draws["rate"].to_numpy(float), draws["alpha"].to_numpy(float)[0]
         error = rates.std(ddof=1) / len(rates) ** 0.5
         assert rates.mean() <= BELONG * fdr + 2 * error, case

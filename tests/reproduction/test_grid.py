@@ -145,8 +145,8 @@ def test_a_cell_is_of_every_file_below_the_wings_that_its_stages_list() -> None:
     }
     of_the_stage = ("belong/models/lenet.py", "belong/models/deep/er.py", *stage["deps"][1:3])
     assert code_of(stage, files) == {path: files[path] for path in of_the_stage}
-    gone = {path: content for path, content in files.items() if path != "stages/a.py"}
-    assert code_of(stage, gone)["stages/a.py"] is None
+    without_a = {path: content for path, content in files.items() if path != "stages/a.py"}
+    assert code_of(stage, without_a)["stages/a.py"] is None
 
 
 def test_the_keys_that_decide_are_those_that_the_stages_up_to_the_results_read() -> None:
@@ -168,8 +168,8 @@ def test_every_key_of_the_project_but_those_of_a_later_stage_decides() -> None:
 
 def test_of_a_section_only_the_named_key_is_picked_and_a_missing_one_left_out() -> None:
     params = {"calibration": {"alpha": 0.1, "threshold": "training"}, "seed": 0, "study": {}}
-    wanted = ["calibration.alpha", "calibration.beta", "seed", "seed.first", "epochs"]
-    assert picked(params, wanted) == {"calibration.alpha": 0.1, "seed": 0}
+    keys = ["calibration.alpha", "calibration.beta", "seed", "seed.first", "epochs"]
+    assert picked(params, keys) == {"calibration.alpha": 0.1, "seed": 0}
 
 
 def test_a_new_pointer_of_dvc_and_a_changed_image_are_seen_and_their_neighbors_are_not() -> None:
@@ -191,16 +191,16 @@ def test_photos_are_trained_in_the_grid_as_the_documentation_says(pair: str) -> 
     page = (ROOT / "docs" / "papers.md").read_text(encoding="utf-8")
     (command,) = re.findall(r"dvc exp run -S network=efficientnet_b0.*\\\n.*", page)
     settings = GridFile.load(GRID).pairs[pair]
-    given = read(ROOT / "params.yaml")
-    wanted = changed(given, settings)
+    defaults = read(ROOT / "params.yaml")
+    params = changed(defaults, settings)
     for key, value in re.findall(r"-S ([\w.]+)=(\S+)", command):
         if key != "lambda":  # the grid tries several
-            found: Any = wanted
+            entry: Any = params
             for part in key.split("."):
-                found = found[part]
-            assert str(found).lower() == value, key
-    Parameters.parse(wanted, GRID)
-    assert wanted["detectors"]["vim"]["principal"] == 1280 // 2
+                entry = entry[part]
+            assert str(entry).lower() == value, key
+    Parameters.parse(params, GRID)
+    assert params["detectors"]["vim"]["principal"] == 1280 // 2
 
 
 @pytest.mark.parametrize(
@@ -281,10 +281,10 @@ def test_the_packages_of_other_engines_are_imported_only_when_asked_for(
         f"assert '{package}' not in sys.modules; sys.modules['{package}'] = None;"
         f"engine_of('{engine}', clones=pathlib.Path(), logs=pathlib.Path(), threads=1)"
     )
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
     )
-    assert done.stderr.splitlines()[-1] == (
+    assert process.stderr.splitlines()[-1] == (
         f"belong.runtime.errors.InputError: --engine {engine} needs the package {package}: "
         f"pip install -c constraints.txt -e '.[{engine}]'"
     )

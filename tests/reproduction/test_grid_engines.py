@@ -129,8 +129,8 @@ def fresh(local: Path, tmp_path: Path) -> Path:
 
 @pytest.mark.usefixtures("slurm")
 def test_two_cells_on_slurm_give_the_bytes_of_this_machine(fresh: Path, local: Path) -> None:
-    done = grid(fresh, "--engine", "slurm", "--jobs", "2")
-    assert (done.returncode, ran(done)) == (0, CELLS), done.stderr
+    process = grid(fresh, "--engine", "slurm", "--jobs", "2")
+    assert (process.returncode, ran(process)) == (0, CELLS), process.stderr
     assert tables(fresh) == tables(local)
 
 

@@ -50,7 +50,7 @@ def of_features(features: Tensor) -> Views:
 def test_on_normalized_features_each_detector_is_the_one_of_its_own_file() -> None:
     train, labels = two_classes(400)
     normal, odd = two_classes(200, seed=1)[0], two_classes(200, 2.0, seed=2)[0]
-    found = {
+    auroc_of = {
         one.detector: one.value
         for one in aurocs(train, labels, ["a", "b"], normal, {"odd": odd})
         if one.features == NORMALIZED
@@ -64,21 +64,21 @@ def test_on_normalized_features_each_detector_is_the_one_of_its_own_file() -> No
     for name, peer in peers.items():
         scores = torch.cat([peer.score(of_features(x)) for x in (normal, odd)])
         truth = torch.cat([torch.zeros(200), torch.ones(200)])
-        assert found[name] == pytest.approx(roc_auc_score(truth, scores), abs=1e-4)
+        assert auroc_of[name] == pytest.approx(roc_auc_score(truth, scores), abs=1e-4)
 
 
 def test_raw_features_keep_their_lengths() -> None:
     train, labels = two_classes(400)
     normal = two_classes(200, seed=1)[0]
     longer = {"longer": 3 * normal}
-    found = {
+    auroc_of = {
         (one.detector, one.features): one.value
         for one in aurocs(train, labels, ["a", "b"], normal, longer)
     }
     for detector in DETECTORS:
-        assert found[detector, NORMALIZED] == pytest.approx(0.5, abs=1e-3)
-    assert found["mahalanobis", RAW] > 0.9
-    assert found["feature_knn", RAW] > 0.9
+        assert auroc_of[detector, NORMALIZED] == pytest.approx(0.5, abs=1e-3)
+    assert auroc_of["mahalanobis", RAW] > 0.9
+    assert auroc_of["feature_knn", RAW] > 0.9
 
 
 def cells(changes: dict[str, dict[float, float]]) -> pd.DataFrame:
@@ -134,14 +134,14 @@ def test_the_page_says_who_is_right_and_whether_the_published_number_is_reached(
     table = cells({RAW: {1.0: 0.05}, NORMALIZED: {1.0: -0.05}})
     is_photo = table["pair"].str.startswith("cifar10")
     choice = Choice(DEFAULT.name, 1.0, "mahalanobis.raw")
-    said = page(table[~is_photo], table[is_photo], trials(choice), pd.read_csv(PUBLISHED))
-    assert "(center loss raises the AUROC, on raw features) holds on digits and photos" in said
-    assert "(center loss lowers it, on normalized features) on digits and photos" in said
-    assert "Normalization turns the sign on digits and photos." in said
-    assert "| MNIST 1 to 9 against 0 | raw | raises | raises | raises | raises |" in said
-    assert "| MNIST 1 to 9 against 0 | normalized | lowers |" in said
-    assert "published 0.9969: **not reached**" in said
-    assert "| `mahalanobis` | 0.9003" in said
+    text = page(table[~is_photo], table[is_photo], trials(choice), pd.read_csv(PUBLISHED))
+    assert "(center loss raises the AUROC, on raw features) holds on digits and photos" in text
+    assert "(center loss lowers it, on normalized features) on digits and photos" in text
+    assert "Normalization turns the sign on digits and photos." in text
+    assert "| MNIST 1 to 9 against 0 | raw | raises | raises | raises | raises |" in text
+    assert "| MNIST 1 to 9 against 0 | normalized | lowers |" in text
+    assert "published 0.9969: **not reached**" in text
+    assert "| `mahalanobis` | 0.9003" in text
 
 
 def test_a_table_that_has_all_cells_is_left_as_it_is(tmp_path: Path) -> None:

@@ -74,15 +74,15 @@ def fine() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def paper_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("paper")
     paper.main(*tables(folder, fine()))
     return folder
 
 
 @pytest.fixture(scope="module")
-def page(made: Path) -> str:
-    return (made / "README.md").read_text(encoding="utf-8")
+def page(paper_folder: Path) -> str:
+    return (paper_folder / "README.md").read_text(encoding="utf-8")
 
 
 def rows_of(page: str, *starts: str) -> list[list[str]]:
@@ -93,8 +93,8 @@ def rows_of(page: str, *starts: str) -> list[list[str]]:
 
 def test_every_published_row_stands_beside_ours(page: str) -> None:
     published = pd.read_csv(PUBLISHED)
-    shown = [row for row in rows_of(page) if len(row) == 9 and row[1].startswith("`m")]
-    assert [(row[3], row[5]) for row in shown] == [
+    published_rows = [row for row in rows_of(page) if len(row) == 9 and row[1].startswith("`m")]
+    assert [(row[3], row[5]) for row in published_rows] == [
         (f"{one['auroc']:.4f}", f"{one['f1']:.4f}") for one in published.to_dict("records")
     ]
 
@@ -147,20 +147,22 @@ def test_a_row_of_no_known_balance_has_no_comparable_f1(tmp_path: Path) -> None:
     assert row[6:] == ["not comparable", "unknown: 78% positives", "-"]
 
 
-def test_the_figures_of_the_paper_and_the_finer_scale_are_drawn(made: Path, page: str) -> None:
-    drawn = sorted(path.stem for path in (made / "figures").iterdir())
-    assert drawn == ["classification", "features", "roc", "semi_supervised", "supervised",
+def test_the_figures_of_the_paper_and_the_finer_scale_are_drawn(
+    paper_folder: Path, page: str
+) -> None:
+    names = sorted(path.stem for path in (paper_folder / "figures").iterdir())
+    assert names == ["classification", "features", "roc", "semi_supervised", "supervised",
                      "sweep_mnist-fashion-mnist"]  # fmt: skip
-    for name in drawn:
-        height, width, _ = imread(made / "figures" / f"{name}.png").shape
+    for name in names:
+        height, width, _ = imread(paper_folder / "figures" / f"{name}.png").shape
         assert min(height, width) >= 500
         assert f"(figures/{name}.png)" in page
 
 
-def test_the_same_tables_give_the_same_bytes(made: Path, page: str, tmp_path: Path) -> None:
+def test_the_same_tables_give_the_same_bytes(paper_folder: Path, page: str, tmp_path: Path) -> None:
     paper.main(*tables(tmp_path, fine()))
     assert (tmp_path / "README.md").read_text(encoding="utf-8") == page
-    for figure in (made / "figures").iterdir():
+    for figure in (paper_folder / "figures").iterdir():
         assert (tmp_path / "figures" / figure.name).read_bytes() == figure.read_bytes()
 
 
@@ -178,8 +180,8 @@ def test_the_text_follows_the_numbers(page: str, tmp_path: Path) -> None:
 
 def test_a_grid_with_gaps_names_them_and_counts_the_seeds_that_are_left(tmp_path: Path) -> None:
     grid = grid_of(plausible)
-    gone = (grid["pair"] == "digit-0") & (grid["lambda"] == 0.1) & (grid["seed"] == 3)
-    paper.main(*tables(tmp_path, grid[~gone]))
+    missing = (grid["pair"] == "digit-0") & (grid["lambda"] == 0.1) & (grid["seed"] == 3)
+    paper.main(*tables(tmp_path, grid[~missing]))
     text = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert "Missing cells: MNIST 1 to 9 against 0, lambda 0.1, seed 3." in text
     (row,) = rows_of(text, "MNIST 1 to 9 against 0", "`mlp_head`", "0.1")
@@ -199,8 +201,8 @@ def test_a_table_without_rows_leaves_out_its_figure(tmp_path: Path) -> None:
     for empty in arguments[1:3]:
         empty.write_text(empty.read_text().splitlines()[0] + "\n")
     paper.main(*arguments)
-    drawn = sorted(path.stem for path in (tmp_path / "figures").iterdir())
-    assert drawn == ["classification", "semi_supervised", "supervised"]
+    names = sorted(path.stem for path in (tmp_path / "figures").iterdir())
+    assert names == ["classification", "semi_supervised", "supervised"]
 
 
 def test_a_pair_that_the_paper_lacks_is_shown_by_its_own_name(tmp_path: Path) -> None:
@@ -210,31 +212,33 @@ def test_a_pair_that_the_paper_lacks_is_shown_by_its_own_name(tmp_path: Path) ->
     assert (tmp_path / "figures" / "sweep_zoo.png").exists()
 
 
-def test_a_centroid_bears_the_name_of_its_class(made: Path) -> None:
-    points = pd.read_csv(made / "features.csv")
+def test_a_centroid_bears_the_name_of_its_class(paper_folder: Path) -> None:
+    points = pd.read_csv(paper_folder / "features.csv")
     (first, *_) = draw.features(points, PAIRS).axes
     assert [text.get_text() for text in first.texts] == ["1", "2"]
 
 
-def test_the_line_of_f1_breaks_where_the_balance_of_the_published_rows_changes(made: Path) -> None:
-    grid, published = pd.read_csv(made / "grid.csv"), checked(pd.read_csv(PUBLISHED))
+def test_the_line_of_f1_breaks_where_the_balance_of_the_published_rows_changes(
+    paper_folder: Path,
+) -> None:
+    grid, published = pd.read_csv(paper_folder / "grid.csv"), checked(pd.read_csv(PUBLISHED))
     balances = balances_of(published, grid)
     figure = draw.detection(grid, published, balances, "mahalanobis", PAIRS[:1])
     solid = [line.get_xdata() for line in figure.axes[0].lines if line.get_linestyle() == "-"]
     assert [np.asarray(x).tolist() for x in solid] == [[-4.0, -3.0], [-2.0, -1.0, 0.0]]
-    shown = [text.get_text() for text in figure.axes[0].texts]
-    assert shown[-2:] == ["normal positive, 1 : 1", "normal positive, 10 : 1"]
+    labels = [text.get_text() for text in figure.axes[0].texts]
+    assert labels[-2:] == ["normal positive, 1 : 1", "normal positive, 10 : 1"]
 
 
 def test_the_finer_scale_has_a_panel_for_each_detector_and_two_for_the_classifier(
-    made: Path,
+    paper_folder: Path,
 ) -> None:
-    grid = pd.read_csv(made / "grid.csv")
+    grid = pd.read_csv(paper_folder / "grid.csv")
     figure = sweep(grid, PAIRS[0])
-    drawn = [axes.get_title(loc="left") for axes in figure.axes]
-    assert sorted(drawn[:3]) == ["energy", "mahalanobis", "mlp_head"]
-    assert drawn[3:] == ["classification: accuracy", "classification: macro F1"]
-    panel = figure.axes[drawn.index("mahalanobis")]
+    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    assert sorted(titles[:3]) == ["energy", "mahalanobis", "mlp_head"]
+    assert titles[3:] == ["classification: accuracy", "classification: macro F1"]
+    panel = figure.axes[titles.index("mahalanobis")]
     means = grid[grid["pair"] == PAIRS[0]].groupby("lambda")["detectors.mahalanobis.auroc"].mean()
     assert panel.get_title(loc="right") == f"{means.max():.4f} at {means.idxmax():g}"
 
@@ -287,9 +291,9 @@ def test_a_wrong_table_is_one_line_and_leaves_the_last_page(
     else:
         (tmp_path / name).write_text(content)
     (tmp_path / "README.md").write_text("the last good one")
-    done = run("stages.paper", *arguments)
-    assert done.returncode == 2
-    (line,) = done.stderr.splitlines()
+    process = run("stages.paper", *arguments)
+    assert process.returncode == 2
+    (line,) = process.stderr.splitlines()
     assert line.startswith("paper: ")
     assert message in line
     assert (tmp_path / "README.md").read_text() == "the last good one"

@@ -26,24 +26,24 @@ def sets(aurocs: dict[tuple[str, str], tuple[float, float]]) -> pd.DataFrame:
 
 
 def test_the_best_single_detector_is_chosen_for_each_set_by_its_mean() -> None:
-    found = against_best_single(sets(AUROCS)).set_index("anomalies")
-    assert found["best"].to_dict() == {"anomaly": "mlp_head", "blurred": "energy"}
-    assert found["apart"]["anomaly"].mean == pytest.approx(0.005)
-    assert found["apart"]["blurred"].mean == pytest.approx(-0.03)
+    comparison = against_best_single(sets(AUROCS)).set_index("anomalies")
+    assert comparison["best"].to_dict() == {"anomaly": "mlp_head", "blurred": "energy"}
+    assert comparison["apart"]["anomaly"].mean == pytest.approx(0.005)
+    assert comparison["apart"]["blurred"].mean == pytest.approx(-0.03)
 
 
 def test_a_set_on_which_the_combined_detector_is_worse_is_counted_and_stands_out() -> None:
-    said = text(sets(AUROCS))
+    page = text(sets(AUROCS))
     assert (
         "more than 0.01 lower in 1 of 2 rows; in 0 of these rows the best detector is `mlp_head`"
-        in said
+        in page
     )
-    (own,) = [line for line in said.splitlines() if line.startswith("| the pair's own |")]
-    assert own.split(" | ")[1:5] == [
+    (row,) = [line for line in page.splitlines() if line.startswith("| the pair's own |")]
+    assert row.split(" | ")[1:5] == [
         "`mlp_head`", "0.9800 ± 0.0141 (2)", "0.9850 ± 0.0071 (2)", "+0.0050",
     ]  # fmt: skip
-    assert "| blurred | `energy` |" in said
-    assert "**-0.0300**" in said
+    assert "| blurred | `energy` |" in page
+    assert "**-0.0300**" in page
 
 
 def test_without_the_combined_detector_nothing_is_set_beside_it() -> None:

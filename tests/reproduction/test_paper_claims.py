@@ -12,8 +12,8 @@ from tests.paper_grid import LAMBDAS, PAIRS, grid_of, plausible, sets_of
 
 def claim_of(words: str, grid: pd.DataFrame, sets: pd.DataFrame | None = None) -> Claim:
     others = sets_of(grid) if sets is None else sets
-    (found,) = [claim for claim in claims(grid, LAMBDAS, others) if words in claim.text]
-    return found
+    (match,) = [claim for claim in claims(grid, LAMBDAS, others) if words in claim.text]
+    return match
 
 
 def changed(column: str, values: Any, **options: Any) -> pd.DataFrame:
@@ -96,31 +96,34 @@ def test_without_lambda_zero_on_one_pair_a_best_lambda_on_the_other_does_not_con
 
 def test_cells_that_are_missing_leave_the_seeds_that_both_sides_have() -> None:
     grid = changed(SEMI, lambda _, lambda_, __: 0.9 + 0.02 * lambda_)
-    gone = (grid["lambda"] == 1) & (grid["seed"] == 3) | (grid["lambda"] == 0) & (grid["seed"] == 1)
-    claim = claim_of(HIGH, grid[~gone])
+    missing = (grid["lambda"] == 1) & (grid["seed"] == 3) | (grid["lambda"] == 0) & (
+        grid["seed"] == 1
+    )
+    claim = claim_of(HIGH, grid[~missing])
     assert claim.verdict == CONFIRMED
     assert [comparison.n for comparison in claim.comparisons] == [3, 3]
 
 
 def test_with_one_seed_nothing_is_confirmed_or_refuted() -> None:
     grid = grid_of(plausible, seeds=[0])
-    found = claims(grid, LAMBDAS, sets_of(grid))
-    assert {claim.verdict for claim in found} == {NOT_TESTABLE}
+    all_claims = claims(grid, LAMBDAS, sets_of(grid))
+    assert {claim.verdict for claim in all_claims} == {NOT_TESTABLE}
 
 
 def test_of_a_grid_of_unknown_pairs_nothing_is_said() -> None:
     grid = grid_of(plausible, pairs=["our-photos"])
-    found = claims(grid, LAMBDAS, sets_of(grid))
-    assert {claim.verdict for claim in found} == {NOT_TESTABLE}
+    all_claims = claims(grid, LAMBDAS, sets_of(grid))
+    assert {claim.verdict for claim in all_claims} == {NOT_TESTABLE}
 
 
 def test_larger_is_better_wants_every_step_of_auroc_and_of_accuracy_to_rise() -> None:
     rising = {one: 0.9 + 0.01 * step for step, one in enumerate(LAMBDAS)}
 
-    def grid(aurocs: dict[float, float], found: dict[float, float]) -> pd.DataFrame:
+    def grid(aurocs: dict[float, float], specificities: dict[float, float]) -> pd.DataFrame:
         return grid_of(
             lambda pair, lambda_, seed: (
-                plausible(pair, lambda_, seed) | {SEMI: aurocs[lambda_], FPR: 1 - found[lambda_]}
+                plausible(pair, lambda_, seed)
+                | {SEMI: aurocs[lambda_], FPR: 1 - specificities[lambda_]}
             )
         )
 
@@ -271,5 +274,5 @@ def test_pairs_of_data_sets_are_compared_without_pairing_their_seeds() -> None:
     )
     photos, digits = [0.03, 0.04, 0.05, 0.06, 0.07], [0.05, 0.04, 0.03, 0.02, 0.01]
     expected = ttest_ind(photos, digits, equal_var=False).confidence_interval()
-    (found,) = claim_of("greater for photos", grid).comparisons
-    assert found.interval == pytest.approx((expected.low - 1e-4, expected.high + 1e-4))
+    (comparison,) = claim_of("greater for photos", grid).comparisons
+    assert comparison.interval == pytest.approx((expected.low - 1e-4, expected.high + 1e-4))

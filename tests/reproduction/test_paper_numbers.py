@@ -38,8 +38,10 @@ def row(pair: str, detector: str, lambda_: float) -> "pd.Series":
 
 def test_the_share_of_positives_follows_from_accuracy_precision_and_recall() -> None:
     truth = np.repeat([1, 0], [300, 100])
-    said = np.concatenate((np.repeat([1, 0], [270, 30]), np.repeat([1, 0], [15, 85])))
-    three = (measure(truth, said) for measure in (accuracy_score, precision_score, recall_score))
+    predicted = np.concatenate((np.repeat([1, 0], [270, 30]), np.repeat([1, 0], [15, 85])))
+    three = (
+        measure(truth, predicted) for measure in (accuracy_score, precision_score, recall_score)
+    )
     share = share_of_positives(*(pd.Series([number]) for number in three))
     assert share.iloc[0] == pytest.approx(0.75)
 
@@ -65,8 +67,8 @@ def test_an_unknown_pair_is_named() -> None:
 
 
 def test_pairs_stand_in_the_order_of_the_paper_and_others_after() -> None:
-    found = in_order(["zoo", "digit-0", "animals", "mnist-fashion-mnist"])
-    assert found == ["mnist-fashion-mnist", "digit-0", "animals", "zoo"]
+    pairs = in_order(["zoo", "digit-0", "animals", "mnist-fashion-mnist"])
+    assert pairs == ["mnist-fashion-mnist", "digit-0", "animals", "zoo"]
 
 
 # --- balances ------------------------------------------------------------------------------------
@@ -116,8 +118,8 @@ def test_the_fashion_rows_change_their_balance(
 
 
 def test_our_own_balance_is_preferred_where_it_is_nearest() -> None:
-    found = balance_of(0.9, known_balances((9020, 980)))
-    assert found == Balance("normal", 9020, 980)
+    balance = balance_of(0.9, known_balances((9020, 980)))
+    assert balance == Balance("normal", 9020, 980)
 
 
 def test_a_share_far_from_every_balance_has_none() -> None:
@@ -138,8 +140,8 @@ def test_other_aurocs_are_not_found_to_be_the_same() -> None:
 
 
 def test_accuracies_that_return_with_another_f1_are_found() -> None:
-    found = {accuracy: len(names) for accuracy, names in same_accuracy(PUBLISHED)}
-    assert found == {0.8545: 3, 0.9617: 4}
+    counts = {accuracy: len(names) for accuracy, names in same_accuracy(PUBLISHED)}
+    assert counts == {0.8545: 3, 0.9617: 4}
 
 
 def test_rows_with_each_others_precision_and_recall_are_found() -> None:
@@ -179,21 +181,21 @@ def test_the_interval_excludes_zero_exactly_where_students_test_is_significant()
 def test_the_interval_of_four_looks_is_that_of_a_fourth_of_five_percent_and_the_rounding() -> None:
     differences = np.array([0.1, 0.3, 0.2, 0.5, 0.4])
     low, high = ttest_1samp(differences, 0).confidence_interval(1 - 0.05 / 4)
-    found = Comparison.of("", differences, looks=4).interval
-    assert found == pytest.approx((low - 1e-4, high + 1e-4))
+    interval = Comparison.of("", differences, looks=4).interval
+    assert interval == pytest.approx((low - 1e-4, high + 1e-4))
 
 
 def test_unpaired_numbers_of_unequal_spread_and_count_have_welchs_interval() -> None:
     first, second = pd.Series([0.9, 0.2, 0.5, 0.7, 0.1]), pd.Series([0.31, 0.30, 0.33])
     expected = ttest_ind(first, second, equal_var=False).confidence_interval()
-    found = Comparison.unpaired("", first, second)
-    assert found.interval == pytest.approx((expected.low - 1e-4, expected.high + 1e-4))
-    assert found.n == 3
+    comparison = Comparison.unpaired("", first, second)
+    assert comparison.interval == pytest.approx((expected.low - 1e-4, expected.high + 1e-4))
+    assert comparison.n == 3
 
 
 def test_unpaired_numbers_without_any_spread_differ_by_their_difference() -> None:
-    found = Comparison.unpaired("", pd.Series([0.5, 0.5]), pd.Series([0.2, 0.2]))
-    assert found.interval == pytest.approx((0.2999, 0.3001))
+    comparison = Comparison.unpaired("", pd.Series([0.5, 0.5]), pd.Series([0.2, 0.2]))
+    assert comparison.interval == pytest.approx((0.2999, 0.3001))
 
 
 def test_a_side_with_one_seed_leaves_unpaired_numbers_undecided() -> None:
@@ -203,8 +205,8 @@ def test_a_side_with_one_seed_leaves_unpaired_numbers_undecided() -> None:
 def test_a_comparison_takes_the_seeds_that_both_sides_have() -> None:
     first = pd.Series({0: 3.0, 1: 4.0, 3: 9.0})
     second = pd.Series({1: 1.0, 0: 1.0, 2: 7.0})
-    found = Comparison.between("", first, second)
-    assert (found.n, found.mean, found.error) == (2, 2.5, 0.5)
+    comparison = Comparison.between("", first, second)
+    assert (comparison.n, comparison.mean, comparison.error) == (2, 2.5, 0.5)
 
 
 def test_one_seed_decides_nothing() -> None:
@@ -225,9 +227,9 @@ def test_the_best_of_equal_lambdas_is_the_smallest() -> None:
 
 def test_missing_cells_are_named() -> None:
     grid = grid_of(plausible)
-    gone = (grid["pair"] == "digit-0") & (grid["lambda"] == 0.1) & (grid["seed"] == 3)
+    missing = (grid["pair"] == "digit-0") & (grid["lambda"] == 0.1) & (grid["seed"] == 3)
     assert missing_cells(grid) == []
-    assert missing_cells(grid[~gone]) == [("digit-0", 0.1, 3)]
+    assert missing_cells(grid[~missing]) == [("digit-0", 0.1, 3)]
 
 
 @pytest.mark.parametrize(
@@ -318,7 +320,7 @@ def in_words_of(auroc: dict[str, dict[float, float]], accuracy: dict[float, floa
 
 
 def test_the_words_name_who_gains_who_loses_and_who_stays() -> None:
-    said = in_words_of(
+    text = in_words_of(
         {
             "vim": {0.0: 0.90, 1.0: 0.93, 10.0: 0.95},
             "energy": {0.0: 0.95, 1.0: 0.97, 10.0: 0.94},
@@ -327,7 +329,7 @@ def test_the_words_name_who_gains_who_loses_and_who_stays() -> None:
         },
         {0.0: 0.990, 1.0: 0.992, 10.0: 0.97},
     )
-    assert said.splitlines() == [
+    assert text.splitlines() == [
         "- Center loss raises the AUROC of 2 of 4 detectors, the largest gain first: `vim` from "
         "0.9000 to 0.9500 at 10, `energy` from 0.9500 to 0.9700 at 1.",
         "- No lambda clearly raises the AUROC of the others; best: `msp` at 0.",
@@ -343,14 +345,14 @@ def test_the_words_name_who_gains_who_loses_and_who_stays() -> None:
 
 
 def test_without_lambda_0_the_words_say_that_nothing_can_be_said() -> None:
-    said = in_words_of({"vim": {1.0: 0.93, 10.0: 0.95}}, {1.0: 0.99, 10.0: 0.97})
-    assert said.startswith("The effect of center loss cannot be tested")
+    text = in_words_of({"vim": {1.0: 0.93, 10.0: 0.95}}, {1.0: 0.99, 10.0: 0.97})
+    assert text.startswith("The effect of center loss cannot be tested")
 
 
 def test_where_nothing_falls_the_words_say_so() -> None:
-    said = in_words_of({"vim": {0.0: 0.90, 1.0: 0.93}}, {0.0: 0.990, 1.0: 0.992})
-    assert "(0.9920), and falls by more than its spread at none of the lambdas." in said
-    assert "AUROC is below" not in said
+    text = in_words_of({"vim": {0.0: 0.90, 1.0: 0.93}}, {0.0: 0.990, 1.0: 0.992})
+    assert "(0.9920), and falls by more than its spread at none of the lambdas." in text
+    assert "AUROC is below" not in text
 
 
 def test_a_loss_that_four_decimals_cannot_tell_is_none() -> None:
@@ -364,8 +366,8 @@ def test_a_loss_that_four_decimals_cannot_tell_is_none() -> None:
 
 def test_a_lambda_with_fewer_seeds_than_others_is_named() -> None:
     grid = grid_of(plausible, pairs=["digit-0"])
-    said = in_words(grid.drop(grid[(grid["lambda"] == 1) & (grid["seed"] > 2)].index), "digit-0")
-    assert said.endswith("At 1 only 3 of 5 seeds have a result.")
+    text = in_words(grid.drop(grid[(grid["lambda"] == 1) & (grid["seed"] > 2)].index), "digit-0")
+    assert text.endswith("At 1 only 3 of 5 seeds have a result.")
 
 
 def test_the_best_lambda_is_not_one_whose_harder_seeds_are_missing() -> None:

@@ -44,9 +44,9 @@ def cells(
         row["classification.logistic"] = 0.75
         for name in DETECTORS:
             auroc = 0.9 - (loss * weight if name == "mlp_head" else 0) + 0.001 * seed
-            own = {"auroc": auroc, "third_auroc": 0.8, "far_auroc": 0.99, "fpr95": 1 - auroc}
-            own |= {"false_reject": 0.02, "false_accept": 0.3}
-            row |= {f"detectors.{name}.{number}": value for number, value in own.items()}
+            numbers = {"auroc": auroc, "third_auroc": 0.8, "far_auroc": 0.99, "fpr95": 1 - auroc}
+            numbers |= {"false_reject": 0.02, "false_accept": 0.3}
+            row |= {f"detectors.{name}.{number}": value for number, value in numbers.items()}
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -64,8 +64,8 @@ def full_size() -> pd.DataFrame:
         row |= {"data.anomaly_test": 250, "data.far_test": 500}
         row |= {"classification.accuracy": 0.9 + 0.001 * seed, "classification.logistic": 0.75}
         for name, auroc in (("msp", 0.7), ("combined", 0.8)):
-            own = {"auroc": auroc, "far_auroc": 0.99, "false_reject": 0.02, "false_accept": 0.3}
-            row |= {f"detectors.{name}.{number}": value for number, value in own.items()}
+            numbers = {"auroc": auroc, "far_auroc": 0.99, "false_reject": 0.02, "false_accept": 0.3}
+            row |= {f"detectors.{name}.{number}": value for number, value in numbers.items()}
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -76,38 +76,38 @@ def test_the_anomalies_and_the_third_part_are_the_other_two() -> None:
 
 
 def test_the_page_begins_with_its_result_and_links_the_other_studies() -> None:
-    said = page(cells(seeds=5), full_size(), cells(), PUBLISHED, digits()).splitlines()
-    assert said[2].startswith("**Result.** Above a frozen backbone, over all parts and lambdas, ")
+    lines = page(cells(seeds=5), full_size(), cells(), PUBLISHED, digits()).splitlines()
+    assert lines[2].startswith("**Result.** Above a frozen backbone, over all parts and lambdas, ")
     for name in ("few_images.md", "cleaning.md", "collapse.md"):
-        assert f"({name})" in said[4]
+        assert f"({name})" in lines[4]
 
 
 def test_a_gain_that_every_seed_has_is_confirmed_and_none_is_not() -> None:
-    said = page(cells(seeds=5), full_size(), cells(gain=0.05), PUBLISHED, digits())
-    assert "3 of 3 differences (best lambda above 0 less lambda 0) are above zero" in said
-    said = page(cells(seeds=5), full_size(), cells(), PUBLISHED, digits())
-    assert "0 of 3 differences (best lambda above 0 less lambda 0) are above zero" in said
+    text = page(cells(seeds=5), full_size(), cells(gain=0.05), PUBLISHED, digits())
+    assert "3 of 3 differences (best lambda above 0 less lambda 0) are above zero" in text
+    text = page(cells(seeds=5), full_size(), cells(), PUBLISHED, digits())
+    assert "0 of 3 differences (best lambda above 0 less lambda 0) are above zero" in text
 
 
 def test_the_worst_loss_of_the_supervised_head_is_that_of_the_largest_lambda() -> None:
-    said = page(cells(seeds=5), full_size(), cells(loss=0.2), PUBLISHED, digits())
-    assert "the worst case here is cifar10-a at lambda 1: +0.2000" in said
-    assert "3 of 3 differences (loss of AUROC from lambda 0 to 1 on photos less" in said
+    text = page(cells(seeds=5), full_size(), cells(loss=0.2), PUBLISHED, digits())
+    assert "the worst case here is cifar10-a at lambda 1: +0.2000" in text
+    assert "3 of 3 differences (loss of AUROC from lambda 0 to 1 on photos less" in text
 
 
 def test_cells_that_have_not_been_run_are_counted_and_leave_the_claims_open() -> None:
-    said = page(
+    text = page(
         cells(seeds=5), full_size(), cells(lambdas=(0.0, 0.1), seeds=1), PUBLISHED, digits()
     )
-    assert "**Only 6 of 45 fine-tuned cells have been run.**" in said
-    assert "frozen cells have been run" not in said
-    assert "Not tested: the fine-tuned cells have fewer than two seeds." in said
+    assert "**Only 6 of 45 fine-tuned cells have been run.**" in text
+    assert "frozen cells have been run" not in text
+    assert "Not tested: the fine-tuned cells have fewer than two seeds." in text
 
 
 def test_a_cell_that_is_missing_is_named() -> None:
     frozen = cells(seeds=5)
-    said = page(frozen.drop(index=frozen.index[-1]), full_size(), cells(), PUBLISHED, digits())
-    assert "Missing cells: frozen: cifar10-c, lambda 1, seed 4." in said
+    text = page(frozen.drop(index=frozen.index[-1]), full_size(), cells(), PUBLISHED, digits())
+    assert "Missing cells: frozen: cifar10-c, lambda 1, seed 4." in text
 
 
 def test_no_photo_is_in_two_parts_of_a_cell() -> None:
@@ -121,12 +121,14 @@ def test_no_photo_is_in_two_parts_of_a_cell() -> None:
 
 
 def test_the_page_has_the_full_size_photos_with_the_best_detector_first() -> None:
-    said = page(cells(seeds=5), full_size(), cells(), PUBLISHED, digits())
-    own = said[
-        said.index("## Frozen backbone, full-size photos") : said.index("## Fine-tuned network")
+    text = page(cells(seeds=5), full_size(), cells(), PUBLISHED, digits())
+    section = text[
+        text.index("## Frozen backbone, full-size photos") : text.index("## Fine-tuned network")
     ]
-    assert "Accuracy 0.9020 ± 0.0016 (5); logistic regression on the same vectors 0.7500" in own
-    assert own.index("`combined` | 0.8000 ± 0.0000 (5) | 0.9900") < own.index("`msp` | 0.7000")
+    assert "Accuracy 0.9020 ± 0.0016 (5); logistic regression on the same vectors 0.7500" in section
+    assert section.index("`combined` | 0.8000 ± 0.0000 (5) | 0.9900") < section.index(
+        "`msp` | 0.7000"
+    )
 
 
 def test_no_full_size_photo_is_in_two_parts_of_a_draw_and_another_seed_draws_others() -> None:
@@ -161,8 +163,8 @@ def test_the_full_size_photos_are_those_of_one_commit_each_taken_once(
     shutil.copy(tmp_path / "clothes/images/Pants0.jpg", tmp_path / "clothes/images/Dress0.jpg")
     write_images(tmp_path / "shop", *(f"dataset/train/Fruit/Pear/{row}.jpg" for row in range(4)))
     for name in ("clothes", "shop"):
-        made = repository(tmp_path / name)
-        monkeypatch.setattr(fetch, {"clothes": "CLOTHING", "shop": "GROCERIES"}[name], made)
+        folder = repository(tmp_path / name)
+        monkeypatch.setattr(fetch, {"clothes": "CLOTHING", "shop": "GROCERIES"}[name], folder)
     to = tmp_path / "made"
     words = ["--clothing", str(tmp_path / "clothes"), "--groceries", str(tmp_path / "shop")]
     assert fetch.main([str(to), *words]) == 0

@@ -90,8 +90,8 @@ def test_results_of_other_parameters_do_not_have_to_stand_in_the_readme(tmp_path
         commits.append(
             (commit_of_the_results(tmp_path), git(tmp_path, "rev-parse", "HEAD").strip())
         )
-    found, heads = zip(*commits, strict=True)
-    assert found == ("HEAD", "HEAD", heads[0], "HEAD")
+    commit_names, heads = zip(*commits, strict=True)
+    assert commit_names == ("HEAD", "HEAD", heads[0], "HEAD")
 
 
 def test_the_tables_of_results_are_made_from_the_committed_metrics() -> None:
@@ -107,16 +107,16 @@ def test_the_readme_has_five_detectors_with_the_numbers_of_the_long_table() -> N
     for name, _, *values in rows:
         measured = NUMBERS["detectors"][name.strip("`")]
         keys = ("auroc", "auroc_low", "auroc_high", "fpr95", "false_reject")
-        shown = [float(number) for value in values for number in re.findall(r"[\d.]+", value)]
-        assert shown == [round(measured[key], 4) for key in keys]
+        numbers = [float(number) for value in values for number in re.findall(r"[\d.]+", value)]
+        assert numbers == [round(measured[key], 4) for key in keys]
 
 
 def test_the_results_on_photos_are_made_from_the_committed_cells() -> None:
     cells = [committed_table(f"reports/photos/{name}.csv") for name in ("frozen", "full_size")]
     assert part("README.md", "photo-results") == photo_results(cells), "make readme"
     clothes = cells[1]["detectors.combined.auroc"]
-    shown = f"| {clothes.mean():.4f} ± {clothes.std():.4f} ({len(clothes)}) |"
-    assert shown in photo_results(cells).splitlines()[2]
+    cell = f"| {clothes.mean():.4f} ± {clothes.std():.4f} ({len(clothes)}) |"
+    assert cell in photo_results(cells).splitlines()[2]
 
 
 def test_the_numbers_of_the_detectors_are_made_from_the_committed_metrics() -> None:
@@ -164,8 +164,8 @@ def test_the_tables_over_seeds_hold_each_pair_at_the_lambda_with_the_best_detect
 
 def test_a_detector_that_joined_when_a_pair_had_been_run_is_a_dash_below_the_others_there() -> None:
     grid = grid_of(plausible, lambdas=(1.0,))
-    own = grid.filter(like="detectors.energy.").where(grid["pair"] != "digit-0")
-    joined = own.rename(columns=lambda column: column.replace("energy", "aardvark"))
+    energy = grid.filter(like="detectors.energy.").where(grid["pair"] != "digit-0")
+    joined = energy.rename(columns=lambda column: column.replace("energy", "aardvark"))
     parts = seeds(pd.concat([grid, joined], axis=1), 1.0).split("\n\n")
     last = parts[3].splitlines()[-1]
     assert parts[2].startswith("MNIST 1 to 9 against 0, ")
@@ -201,10 +201,10 @@ def test_the_default_cell_of_the_grid_is_the_committed_run_but_for_another_proce
     assert len(seeds_of) == 5
     missing = numbers.keys() - grid.columns
     far = {
-        key: (value, own.mean(), own.std())
+        key: (value, of_seeds.mean(), of_seeds.std())
         for key, value in numbers.items()
         if key not in missing
-        and abs(value - (own := seeds_of[key]).mean()) > 8 * own.std() + ROUNDING
+        and abs(value - (of_seeds := seeds_of[key]).mean()) > 8 * of_seeds.std() + ROUNDING
     }
     assert (missing, far) == (set(), {})
 
@@ -221,7 +221,7 @@ def numbers_of(value: object, path: str = "") -> Iterator[tuple[str, float]]:
 def test_the_pipeline_is_drawn_as_dvc_draws_it(tmp_path: Path) -> None:
     subprocess.run(["git", "clone", "--quiet", ROOT, tmp_path / "clone"], check=True)
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    drawn = subprocess.run(
+    process = subprocess.run(
         ["dvc", "dag", "--dot"],
         cwd=tmp_path / "clone",
         env=os.environ | {"PATH": path},
@@ -229,7 +229,7 @@ def test_the_pipeline_is_drawn_as_dvc_draws_it(tmp_path: Path) -> None:
         text=True,
         check=True,
     )
-    assert committed("docs/pipeline.svg") == drawing(drawn.stdout), "make readme"
+    assert committed("docs/pipeline.svg") == drawing(process.stdout), "make readme"
 
 
 def test_the_figure_has_the_arrows_that_no_other_path_implies() -> None:
@@ -248,12 +248,12 @@ def test_the_example_of_metrics_diff_starts_from_the_committed_metrics() -> None
         r"reports/metrics\.json +([\w.]+) +([\d.]+) ", part("docs/pipeline.md", "diff")
     )
     assert len(rows) >= 3
-    for key, shown in rows:
+    for key, number in rows:
         value: object = compared(NUMBERS)
         for word in key.split("."):
             assert isinstance(value, dict)
             value = value[word]
-        assert float(shown) == value, key
+        assert float(number) == value, key
 
 
 def run_with(rates: dict[str, float]) -> dict[str, Any]:
@@ -287,13 +287,13 @@ def test_a_detector_is_held_to_the_range_of_as_many_images_as_calibrated_it() ->
 
 
 def test_the_results_say_how_many_detectors_keep_the_promise_and_names_the_others() -> None:
-    said = promised(run_with({"energy": 0.041, "combined": 0.041, "vim": 0.025}), "calibrated")
-    assert "Within their range are 2 of 3 detectors, outside `energy` (4.10%)." in said
-    kept = promised(run_with({"vim": 0.025}), "calibrated")
-    assert "Within their range are 1 of 1 detectors. " in kept
+    text = promised(run_with({"energy": 0.041, "combined": 0.041, "vim": 0.025}), "calibrated")
+    assert "Within their range are 2 of 3 detectors, outside `energy` (4.10%)." in text
+    all_within = promised(run_with({"vim": 0.025}), "calibrated")
+    assert "Within their range are 1 of 1 detectors. " in all_within
 
 
 def test_with_the_papers_threshold_in_force_the_results_promise_nothing() -> None:
-    said = promised(run_with({"vim": 0.025}), "training")
-    assert "promises nothing of fresh ones: `mahalanobis` rejects 5.10%." in said
-    assert "Within their range" not in said
+    text = promised(run_with({"vim": 0.025}), "training")
+    assert "promises nothing of fresh ones: `mahalanobis` rejects 5.10%." in text
+    assert "Within their range" not in text

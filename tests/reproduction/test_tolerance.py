@@ -44,15 +44,15 @@ def row_of(table: pd.DataFrame, metric: str) -> dict[str, float]:
 
 def test_the_tolerance_of_three_runs_by_hand() -> None:
     """Standard deviation 0.01; Student's t has 95 % within 4.3027 at two degrees of freedom."""
-    found = tolerance(pd.Series([0.98, 0.99, 1.0]))
-    assert found == pytest.approx(4.302653 * 2**0.5 * 0.01 + 0.0001, rel=1e-6)
+    limit = tolerance(pd.Series([0.98, 0.99, 1.0]))
+    assert limit == pytest.approx(4.302653 * 2**0.5 * 0.01 + 0.0001, rel=1e-6)
 
 
 def test_two_more_runs_lie_within_the_tolerance_of_five_in_95_of_100_trials() -> None:
     """Of 4,000; 0.011 is three standard errors."""
-    drawn = np.random.default_rng(0).normal(0.9, 0.03, size=(4000, 7))
-    limits = np.array([tolerance(pd.Series(five)) for five in drawn[:, :5]]) - ROUNDING
-    within = np.abs(drawn[:, 5] - drawn[:, 6]) <= limits
+    aurocs = np.random.default_rng(0).normal(0.9, 0.03, size=(4000, 7))
+    limits = np.array([tolerance(pd.Series(five)) for five in aurocs[:, :5]]) - ROUNDING
+    within = np.abs(aurocs[:, 5] - aurocs[:, 6]) <= limits
     assert within.mean() == pytest.approx(0.95, abs=0.011)
 
 
@@ -106,8 +106,8 @@ def test_the_page_counts_what_is_within_and_names_what_is_farthest_beyond() -> N
     table = compared(moved, THREADS)
     auroc, fpr95 = (row_of(table, f"detectors.energy.{name}") for name in ("auroc", "fpr95"))
     assert auroc["largest"] / auroc["tolerance"] > fpr95["largest"] / fpr95["tolerance"] > 1
-    said = summary(table)
-    assert said == (
+    text = summary(table)
+    assert text == (
         "2 threads instead of 1, 3 seeds: the accuracy differs by at most 0.0013, AUROC "
         f"by {auroc['largest']:.4f} (`energy`), FPR95 by {fpr95['largest']:.4f} (`energy`), false "
         "rejects by 0.0000 (`energy`). Of 30 comparisons (10 metrics with each seed), 28 are "
@@ -119,7 +119,7 @@ def test_the_page_counts_what_is_within_and_names_what_is_farthest_beyond() -> N
     assert lines[2].startswith(
         "**Result.** The effect of another thread count is larger than that of another seed: 93.3%"
     )
-    assert said in lines
+    assert text in lines
     assert "| accuracy | 0.9800 | 0.0100 | 0.0609 | 0.0013 | 3 of 3 |" in lines
     assert [line for line in lines if line.endswith("| 2 of 3 |")] == [
         line for line in lines if line.startswith(("| `energy` AUROC", "| `energy` FPR95"))
@@ -180,17 +180,17 @@ def test_pairs_that_do_not_differ_in_threads_alone_are_one_line(
 ) -> None:
     save_csv(tmp_path / "grid.csv", small())
     path = plan(tmp_path, *pairs)
-    done = run(
+    process = run(
         "stages.study_threads", path, *(tmp_path / name for name in ("grid.csv", "a.csv", "b.md"))
     )
-    assert (done.returncode, done.stderr) == (2, f"study_threads: {path}: {message}\n")
+    assert (process.returncode, process.stderr) == (2, f"study_threads: {path}: {message}\n")
 
 
 def test_without_its_cells_the_stage_says_what_makes_them(tmp_path: Path) -> None:
     path = plan(tmp_path, "one: {threads: 1}", "two: {threads: 2}")
     files = [path, tmp_path / "grid.csv", tmp_path / "differences.csv", tmp_path / "README.md"]
-    done = run("stages.study_threads", *files)
-    assert (done.returncode, done.stderr) == (
+    process = run("stages.study_threads", *files)
+    assert (process.returncode, process.stderr) == (
         2,
         f"study_threads: {files[1]}: no such file; run `python -m reproduction.grid {path}`\n",
     )

@@ -75,19 +75,21 @@ def killed_at(change: int) -> Iterator[None]:
 @contextmanager
 def synced() -> Iterator[Callable[[Path], list[str]]]:
     """Yield what lists all below a folder, and it itself, that a power failure would spoil."""
-    held: dict[tuple[int, int], object] = {}
+    synced_state: dict[tuple[int, int], object] = {}
 
     def fsync(file: int) -> None:
         state = os.fstat(file)
         if stat.S_ISDIR(state.st_mode):
             path = f"/proc/self/fd/{file}"
-            held[state.st_dev, state.st_ino] = {one.name: one.inode() for one in os.scandir(path)}
+            synced_state[state.st_dev, state.st_ino] = {
+                one.name: one.inode() for one in os.scandir(path)
+            }
         else:
-            held[state.st_dev, state.st_ino] = (state.st_size, state.st_mtime_ns)
+            synced_state[state.st_dev, state.st_ino] = (state.st_size, state.st_mtime_ns)
 
     def is_held(path: Path) -> bool:
         state = path.stat()
-        there = held.get((state.st_dev, state.st_ino))
+        there = synced_state.get((state.st_dev, state.st_ino))
         if not path.is_dir():
             return there == (state.st_size, state.st_mtime_ns)
         names = {one.name: one.inode() for one in os.scandir(path)}
@@ -96,10 +98,10 @@ def synced() -> Iterator[Callable[[Path], list[str]]]:
     def spoiled(folder: Path) -> list[str]:
         every = [folder, *folder.rglob("*")]
         parent = folder.parent.stat()
-        names = held.get((parent.st_dev, parent.st_ino), {})
+        names = synced_state.get((parent.st_dev, parent.st_ino), {})
         is_named = isinstance(names, dict) and names.get(folder.name) == folder.stat().st_ino
-        lost = [str(path.relative_to(folder)) for path in every if not is_held(path)]
-        return sorted([*lost, *([] if is_named else [f"the name {folder.name}"])])
+        unsynced = [str(path.relative_to(folder)) for path in every if not is_held(path)]
+        return sorted([*unsynced, *([] if is_named else [f"the name {folder.name}"])])
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", fsync)

@@ -134,7 +134,7 @@ def awaited(process: "subprocess.Popen[str]", word: str) -> psutil.Process | Non
     return None
 
 
-def kill(target: Target, seconds: float, wanted: dict[str, str], *, behind: str = "") -> Row:
+def kill(target: Target, seconds: float, expected: dict[str, str], *, behind: str = "") -> Row:
     """Kill so long after it was there, or the process `behind`, and run the command again."""
     process = start(target, target.command)
     victim = awaited(process, target.killed)
@@ -144,7 +144,7 @@ def kill(target: Target, seconds: float, wanted: dict[str, str], *, behind: str 
     if victim is not None:
         with suppress(psutil.NoSuchProcess):
             victim.kill()
-    said, _ = process.communicate(timeout=PATIENCE_SECONDS)
+    output, _ = process.communicate(timeout=PATIENCE_SECONDS)
     restored_lock = restored(target)
     second = start(target, target.again)
     then_said, _ = second.communicate(timeout=PATIENCE_SECONDS)
@@ -153,7 +153,7 @@ def kill(target: Target, seconds: float, wanted: dict[str, str], *, behind: str 
         start(target, target.command).communicate(timeout=PATIENCE_SECONDS)
     if second.returncode:
         print(then_said, file=sys.stderr)  # noqa: T201
-    altered = differing(digests(target), wanted)
+    altered = differing(digests(target), expected)
     if altered:
         print(f"{target.name}: other bytes in {', '.join(altered)}", file=sys.stderr)  # noqa: T201
     return Row(
@@ -166,7 +166,7 @@ def kill(target: Target, seconds: float, wanted: dict[str, str], *, behind: str 
         same_bytes=not altered,
         left_files=len(list(leftovers(target.folder))),
         left_processes=sum(works_in(one, target.folder) for one in psutil.process_iter()),
-        stack_traces=(said + then_said).count("Traceback (most recent call last)"),
+        stack_traces=(output + then_said).count("Traceback (most recent call last)"),
     )
 
 
@@ -186,9 +186,9 @@ def digests(target: Target) -> dict[str, str]:
     }
 
 
-def differing(found: dict[str, str], wanted: dict[str, str]) -> list[str]:
+def differing(actual: dict[str, str], expected: dict[str, str]) -> list[str]:
     """Return the files that are altered, missing or new."""
-    return sorted({name for name, _ in found.items() ^ wanted.items()})
+    return sorted({name for name, _ in actual.items() ^ expected.items()})
 
 
 def leftovers(folder: Path) -> Iterator[Path]:
@@ -241,8 +241,8 @@ def scoring(folder: Path, model: Path) -> Target:
     options = ("--model", str(model), "-o", "out", "--jobs", "1", "--batch-size", "10")
     command = (sys.executable, "-m", "belong", "score", "photos", *options)
     tables = ("out/predictions.csv", "out/unreadable.csv")
-    own = ENVIRONMENT | {"PYTHONPATH": str(ROOT)}
-    return Target("command", "belong score", folder, command, command, tables, own, 8)
+    environment = ENVIRONMENT | {"PYTHONPATH": str(ROOT)}
+    return Target("command", "belong score", folder, command, command, tables, environment, 8)
 
 
 def fitting(folder: Path) -> Target:
@@ -257,18 +257,18 @@ def fitting(folder: Path) -> Target:
     command = (sys.executable, "-m", "belong", "fit", "photos", "-o", "out", *settings)
     # Not the report's page, which holds the time of day.
     files = ("out/manifest.json", *(f"out/{name}.safetensors" for name in FILES))
-    own = ENVIRONMENT | {"PYTHONPATH": str(ROOT)}
-    return Target("command", "belong fit", folder, command, command, files, own, 8)
+    environment = ENVIRONMENT | {"PYTHONPATH": str(ROOT)}
+    return Target("command", "belong fit", folder, command, command, files, environment, 8)
 
 
 def a_grid(folder: Path) -> list[Target]:
     """Return the targets of a grid of quick cells: its worker, its stage, and itself."""
     folder.mkdir()
-    made = repository(folder / "grid")
-    edit(made / "grid.yaml", "images: 1", "images: 20")
+    clone = repository(folder / "grid")
+    edit(clone / "grid.yaml", "images: 1", "images: 20")
     command = (sys.executable, "-m", "reproduction.grid", "grid.yaml", "out")
     return [
-        Target(killed, "grid", made, command, command, ("out",), GRID_ENVIRONMENT, seconds)
+        Target(killed, "grid", clone, command, command, ("out",), GRID_ENVIRONMENT, seconds)
         for killed, seconds in (("-m dvc exp run", 4), ("python toy.py", 2), ("command", 8))
     ]
 
@@ -302,9 +302,9 @@ def rows_of(targets: Iterator[Target], kills: int, rng: random.Random) -> Iterat
         if str(target.folder) not in known:
             if not target.name.startswith("dvc"):
                 whole = start(target, target.command)
-                said, _ = whole.communicate(timeout=PATIENCE_SECONDS)
+                output, _ = whole.communicate(timeout=PATIENCE_SECONDS)
                 if whole.returncode:
-                    raise RuntimeError(f"{target.name}: fails without a kill: {said}")
+                    raise RuntimeError(f"{target.name}: fails without a kill: {output}")
             known[str(target.folder)] = digests(target)
             forget(target)
         row = kill(target, rng.random() * target.seconds, known[str(target.folder)])
@@ -345,5 +345,5 @@ if __name__ == "__main__":
     parser.add_argument("table", type=Path, help="CSV file to write")
     parser.add_argument("kills", type=int, help="how many")
     parser.add_argument("folder", type=Path, help="that is made, for the repositories")
-    given = parser.parse_args()
-    sys.exit(main(given.table, given.kills, given.folder))
+    arguments = parser.parse_args()
+    sys.exit(main(arguments.table, arguments.kills, arguments.folder))

@@ -42,7 +42,7 @@ class Sample:
     """How far a run is: seconds of the processor that it took, files done, bytes resident."""
 
     seconds: float
-    done: int
+    n_done: int
     resident: int
 
 
@@ -78,12 +78,12 @@ def watched(model: Path, images: Path, out: Path, batch_size: int) -> list[Sampl
     with subprocess.Popen(command) as run:
         process = psutil.Process(run.pid)
         while run.poll() is None:
-            done = sum(1 for _ in (out / UNFINISHED).glob("*.json")) * batch_size
+            n_done = sum(1 for _ in (out / UNFINISHED).glob("*.json")) * batch_size
             try:
                 took, resident = process.cpu_times(), process.memory_info().rss
             except psutil.NoSuchProcess:
                 break
-            samples.append(Sample(took.user + took.system, done, resident))
+            samples.append(Sample(took.user + took.system, n_done, resident))
             time.sleep(EVERY_SECONDS)
     if run.returncode != 0:
         raise RuntimeError(f"belong score ended with {run.returncode}")
@@ -93,12 +93,13 @@ def watched(model: Path, images: Path, out: Path, batch_size: int) -> list[Sampl
 def tenths(samples: Sequence[Sample], images: int) -> pd.DataFrame:
     """Return a row for each tenth that lasted: `files_per_second` and `peak_mib`.
 
-    In the end the finished batches, by which `done` is known, are taken away: what was done, stays.
+    The number of files done is counted by the finished batches, which are removed in the end:
+    the highest number so far is used.
     """
-    seen = np.minimum([one.done for one in samples], images)
-    done = np.maximum.accumulate(seen)
+    n_done = np.minimum([one.n_done for one in samples], images)
+    highest = np.maximum.accumulate(n_done)
     resident = np.array([one.resident for one in samples])
-    reached, first = np.unique(done, return_index=True)
+    reached, first = np.unique(highest, return_index=True)
     reached, first = reached[reached > 0], first[reached > 0]  # before, it imports torch
     seconds = np.array([one.seconds for one in samples])[first]
     rows = []
@@ -106,7 +107,7 @@ def tenths(samples: Sequence[Sample], images: int) -> pd.DataFrame:
         ends = (images * tenth // TENTHS, images * (tenth + 1) // TENTHS)
         low, high = np.clip(ends, reached[0], reached[-1])
         took = np.interp(high, reached, seconds) - np.interp(low, reached, seconds)
-        within = resident[(low <= done) & (done <= high)]
+        within = resident[(low <= highest) & (highest <= high)]
         if took == 0 or not len(within):
             continue  # too short to look at
         rate, peak = (high - low) / took, within.max() / 2**20
@@ -134,7 +135,7 @@ def accounted(out: Path, images: int) -> bool:
     for name in ("predictions.csv", "unreadable.csv"):
         with (out / name).open(encoding="utf-8", newline="") as file:
             paths[name] = [row["path"] for row in csv.DictReader(file)]
-    every = [path for some in paths.values() for path in some]
+    every = [path for group in paths.values() for path in group]
     summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
     counted = summary["images"], summary["unreadable"]
     bad = -(-images // BAD_OF)
@@ -157,16 +158,16 @@ def main() -> int:
     parser.add_argument("table", type=Path)
     parser.add_argument("--images", type=int, default=200_000)
     parser.add_argument("--batch-size", type=int, default=256)
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as top:
         images, out = Path(top) / "images", Path(top) / "out"
-        generate(images, given.images)
-        samples = watched(given.model, images, out, given.batch_size)
-        table = counts(out, given.images).merge(tenths(samples, given.images), how="left")
-        whole = accounted(out, given.images)
-    save_csv(given.table, table)
+        generate(images, arguments.images)
+        samples = watched(arguments.model, images, out, arguments.batch_size)
+        table = counts(out, arguments.images).merge(tenths(samples, arguments.images), how="left")
+        whole = accounted(out, arguments.images)
+    save_csv(arguments.table, table)
     print(table.to_string(index=False))  # noqa: T201
-    print(f"all {given.images} files accounted for: {whole}; flat: {is_flat(table)}")  # noqa: T201
+    print(f"all {arguments.images} files accounted for: {whole}; flat: {is_flat(table)}")  # noqa: T201
     return int(not (whole and is_flat(table)))
 
 

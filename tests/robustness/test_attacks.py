@@ -66,7 +66,7 @@ def alike(tmp_path: Path) -> Path:
     return tmp_path / "in"
 
 
-def shown(page: str) -> dict[str, int]:
+def counts_on_page(page: str) -> dict[str, int]:
     """Return the number that each picture of a gallery states, by the path beside it."""
     data = json.loads(re.findall(r'id="gallery-data">(.*?)</script>', page, re.DOTALL)[0])
     (uri,), across = data["pictures"]["uris"], data["pictures"]["across"]
@@ -84,7 +84,7 @@ def test_beside_each_verdict_of_the_gallery_stands_its_own_picture(
     alike: Path, model: Path
 ) -> None:
     assert scored(alike, model, "--batch-size", "4") == 0
-    numbers = shown((alike.parent / "out" / "gallery.html").read_text())
+    numbers = counts_on_page((alike.parent / "out" / "gallery.html").read_text())
     assert numbers == {r"a\xe9.png": 99} | {f"b{number}.png": number for number in range(8)}
 
 
@@ -111,8 +111,8 @@ def test_a_link_out_of_an_upload_is_told_and_not_followed(target: str, tmp_path:
     image(tmp_path / "in" / "own.png")
     image(tmp_path / "private" / "0.png")
     (tmp_path / "in" / "more.png").symlink_to(tmp_path / target)
-    found = below(tmp_path / "in")
-    assert (found.files, found.shut) == (["own.png"], [("more.png", LEADS_OUT)])
+    incoming = below(tmp_path / "in")
+    assert (incoming.files, incoming.shut) == (["own.png"], [("more.png", LEADS_OUT)])
 
 
 def test_links_are_followed_where_the_user_says_so(tmp_path: Path, model: Path) -> None:
@@ -133,9 +133,9 @@ def test_links_that_are_not_followed_are_counted_on_standard_error(
         image(tmp_path / "other" / f"{number}.png")
         (tmp_path / "in" / "cats").mkdir(parents=True, exist_ok=True)
         (tmp_path / "in" / "cats" / f"{number}.png").symlink_to(tmp_path / f"other/{number}.png")
-    said = f"{tmp_path}/in: 3 links lead out of the folder: not read without --follow-links\n"
+    message = f"{tmp_path}/in: 3 links lead out of the folder: not read without --follow-links\n"
     assert scored(tmp_path / "in", model, "--no-gallery") == 3
-    assert capsys.readouterr().err.startswith(said)
+    assert capsys.readouterr().err.startswith(message)
     assert scored(tmp_path / "in", model, "--no-gallery", "--follow-links") == 0
     assert "--follow-links" not in capsys.readouterr().err
 
@@ -155,9 +155,9 @@ def test_a_setting_that_is_nested_too_deeply_is_one_line(
 ) -> None:
     words = ["fit", str(tmp_path), "-o", str(tmp_path / "out"), "--set", f"seed={value}"]
     assert main(words) == 2
-    said = capsys.readouterr().err
-    assert said.endswith("not valid YAML after the =\n")
-    assert len(said) < 300
+    output = capsys.readouterr().err
+    assert output.endswith("not valid YAML after the =\n")
+    assert len(output) < 300
     (tmp_path / "params.yaml").write_text(f"seed: {value}")
     with pytest.raises(InputError, match="not valid YAML: nested too deeply"):
         read(tmp_path / "params.yaml")
@@ -198,15 +198,17 @@ def hard_linked(file: Path, thesis: Path) -> None:
     file.hardlink_to(thesis)
 
 
-def own(file: Path, thesis: Path) -> None:
+def plain_copy(file: Path, thesis: Path) -> None:
     file.write_text(thesis.read_text())
 
 
-@pytest.mark.parametrize("put", [linked, hard_linked, own])
-def test_a_lock_writes_over_no_file(put: Callable[[Path, Path], None], tmp_path: Path) -> None:
+@pytest.mark.parametrize("place_file", [linked, hard_linked, plain_copy])
+def test_a_lock_writes_over_no_file(
+    place_file: Callable[[Path, Path], None], tmp_path: Path
+) -> None:
     thesis = tmp_path / "thesis.tex"
     thesis.write_text(THESIS)
-    put(tmp_path / ".out.lock", thesis)
+    place_file(tmp_path / ".out.lock", thesis)
     with pytest.raises(InputError, match=r"\.out\.lock: is (a link|no lock of belong); remove it"):
         one_writer(tmp_path / "out", print).__enter__()
     assert thesis.read_text() == (tmp_path / ".out.lock").read_text() == THESIS
@@ -256,8 +258,11 @@ def test_whoever_may_write_the_results_may_finish_the_run_of_another_user(tmp_pa
 
 def test_hidden_folders_of_a_persons_own_stay(tmp_path: Path, model: Path) -> None:
     image(tmp_path / "in" / "0.png")
-    kept = [tmp_path / "out" / ".unfinished" / "thesis.tex", tmp_path / ".ours.work" / "thesis.tex"]
-    for file in kept:
+    files = [
+        tmp_path / "out" / ".unfinished" / "thesis.tex",
+        tmp_path / ".ours.work" / "thesis.tex",
+    ]
+    for file in files:
         file.parent.mkdir(parents=True)
         file.write_text(THESIS)
     assert scored(tmp_path / "in", model, "--no-gallery") == 0
@@ -266,7 +271,7 @@ def test_hidden_folders_of_a_persons_own_stay(tmp_path: Path, model: Path) -> No
     (tmp_path / "ours").mkdir()
     with pytest.raises(InputError, match="exists already"):
         belong.fit(tmp_path / "in", tmp_path / "ours")
-    assert [file.read_text() for file in kept] == [THESIS] * 2
+    assert [file.read_text() for file in files] == [THESIS] * 2
 
 
 def test_the_folder_of_an_unfinished_run_is_no_link(tmp_path: Path) -> None:
@@ -366,9 +371,9 @@ def test_a_command_prints_no_control_sequence_of_a_name(
         "check": [],
     }
     main([command, str(folder), *words[command]])
-    said = "".join(capsys.readouterr())
-    assert said
-    assert not set(said) & set("\x1b\r\x07\x85\x9b\u202e\u2028")
+    output = "".join(capsys.readouterr())
+    assert output
+    assert not set(output) & set("\x1b\r\x07\x85\x9b\u202e\u2028")
 
 
 @pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
@@ -377,11 +382,11 @@ def test_a_command_works_where_standard_streams_are_closed(
 ) -> None:
     image(tmp_path / "in" / "0.png")
     line = f'exec "{sys.executable}" -m belong score in --model "{model}" -o out {closed}'
-    done = subprocess.run(
+    process = subprocess.run(
         ["sh", "-c", line], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (process.returncode, process.stderr) == (0, "")
     names = [
         "gallery.html",
         "ignored.csv",
@@ -403,11 +408,11 @@ def test_a_message_for_a_closed_standard_error_is_not_printed_elsewhere(
 
 def test_an_error_of_a_command_without_standard_error_is_not_in_its_output(tmp_path: Path) -> None:
     line = f'exec "{sys.executable}" -m belong score missing --model missing -o out 2>&-'
-    done = subprocess.run(
+    process = subprocess.run(
         ["sh", "-c", line], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert (done.returncode, done.stdout) == (2, "")
+    assert (process.returncode, process.stdout) == (2, "")
 
 
 @pytest.mark.parametrize(

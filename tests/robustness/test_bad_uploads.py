@@ -56,9 +56,9 @@ def upload(folder: Path) -> None:
     picture.convert("CMYK").save(folder / "printed.tif")
     picture.save(folder / "really a png.jpg", format="PNG")
     Image.fromarray(np.asarray(picture).astype(np.uint16) * 257).save(folder / "sixteen bits.png")
-    held = Image.Exif()
-    held[0x0112] = 6  # the camera was turned to its right
-    picture.rotate(90).save(folder / "turned.png", exif=held)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned to its right
+    picture.rotate(90).save(folder / "turned.png", exif=exif)
 
     whole = (folder / PLAIN).read_bytes()
     middle = len(whole) // 2
@@ -118,8 +118,8 @@ def ran(words: list[str]) -> "subprocess.CompletedProcess[str]":
 @pytest.fixture(scope="module")
 def scored(uploads: Path, model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("scored") / "out"
-    done = ran([*as_any_user(), *scoring(uploads, model, out)])
-    assert (done.returncode, done.stderr) == (0, "")
+    process = ran([*as_any_user(), *scoring(uploads, model, out)])
+    assert (process.returncode, process.stderr) == (0, "")
     return out
 
 
@@ -164,9 +164,9 @@ def test_a_folder_that_may_not_be_written_to_is_one_line_at_once(
 ) -> None:
     out = tmp_path / "out"
     out.mkdir(mode=0o500)
-    done = ran([*as_any_user(), *scoring(uploads / "a", model, out)])
-    said = f"belong score: {out}/.predictions.csv.lock: Permission denied\n"
-    assert (done.returncode, done.stderr) == (2, said)
+    process = ran([*as_any_user(), *scoring(uploads / "a", model, out)])
+    message = f"belong score: {out}/.predictions.csv.lock: Permission denied\n"
+    assert (process.returncode, process.stderr) == (2, message)
 
 
 FULL = """
@@ -187,12 +187,12 @@ def test_a_full_disk_is_one_line_and_with_room_the_same_command_ends_as_if_it_ha
     disk = tmp_path / "disk"
     disk.mkdir()
     words = [*as_any_user(), *scoring(uploads, model, disk / "out")]
-    done = ran([*with_own_disks(), "sh", "-c", FULL, str(disk), *words])
-    (line,) = done.stderr.splitlines()
+    process = ran([*with_own_disks(), "sh", "-c", FULL, str(disk), *words])
+    (line,) = process.stderr.splitlines()
     assert line.startswith(f"belong score: {disk}/out/.unfinished/")
     assert line.endswith(".json: No space left on device")
     whole = (scored / "predictions.csv").read_text(encoding="utf-8")
-    assert done.stdout == f"2\n.unfinished\n0\n{whole}"
+    assert process.stdout == f"2\n.unfinished\n0\n{whole}"
 
 
 @pytest.mark.parametrize("command", ["check", "fit"])
@@ -201,9 +201,9 @@ def test_a_class_that_may_not_be_read_stops_a_training_in_one_line(
 ) -> None:
     more = ["-o", str(tmp_path / "model")] if command == "fit" else []
     words = [sys.executable, "-m", "belong", command, str(uploads), *more]
-    done = ran([*as_any_user(), *words])
-    said = f"belong {command}: {uploads}/shut: Permission denied\n"
-    assert (done.returncode, done.stderr) == (2, said)
+    process = ran([*as_any_user(), *words])
+    message = f"belong {command}: {uploads}/shut: Permission denied\n"
+    assert (process.returncode, process.stderr) == (2, message)
 
 
 def test_a_check_names_each_bad_file_as_scoring_does(uploads: Path, tmp_path: Path) -> None:
@@ -216,9 +216,9 @@ def test_a_check_names_each_bad_file_as_scoring_does(uploads: Path, tmp_path: Pa
             (photos / "ant" / path.name).symlink_to(path)
     words = [sys.executable, "-m", "belong", "check", str(photos), "-o", str(tmp_path / "out")]
     assert ran([*as_any_user(), *words]).returncode == 1
-    found = rows_in(tmp_path / "out" / "findings.csv")
+    findings = rows_in(tmp_path / "out" / "findings.csv")
     for name in set(UNREADABLE) - {"bomb.png", "hundred megapixels.png", "shut"}:
-        row = found[f"ant/{name}"]
+        row = findings[f"ant/{name}"]
         if name.endswith((".svg", ".pdf")):
             assert (row["finding"], row["detail"]) == (
                 "ignored",

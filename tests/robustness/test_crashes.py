@@ -268,12 +268,12 @@ def content(folder: Path) -> dict[str, bytes]:
         if path.is_dir():
             files[f"{path.relative_to(folder)}/"] = b""
         elif path.name == "summary.json":
-            kept = json.loads(path.read_text(), object_pairs_hook=timeless)
-            files[str(path.relative_to(folder))] = json.dumps(kept, sort_keys=True).encode()
+            document = json.loads(path.read_text(), object_pairs_hook=timeless)
+            files[str(path.relative_to(folder))] = json.dumps(document, sort_keys=True).encode()
         else:
             # The gallery has the command that wrote it.
-            held = path.read_bytes().replace(str(folder).encode(), b"OUT")
-            files[str(path.relative_to(folder))] = held
+            data = path.read_bytes().replace(str(folder).encode(), b"OUT")
+            files[str(path.relative_to(folder))] = data
     return files
 
 
@@ -287,7 +287,7 @@ def test_after_a_kill_at_any_change_of_the_disk_the_same_command_gives_the_same_
     whole = tmp_path / "whole"
     prepare(command, whole)
     code = command.run(whole)
-    wanted, kills = content(whole), 0
+    expected, kills = content(whole), 0
     while True:
         out = tmp_path / f"out{kills}"
         prepare(command, out)
@@ -301,8 +301,8 @@ def test_after_a_kill_at_any_change_of_the_disk_the_same_command_gives_the_same_
         assert again in {code, command.finished}
         there = content(out)
         if again == command.finished != 0:  # all was done, but for taking away what is empty
-            there = {name: held for name, held in there.items() if not LEFT.fullmatch(name)}
-        assert there == wanted, f"killed at change {kills}"
+            there = {name: data for name, data in there.items() if not LEFT.fullmatch(name)}
+        assert there == expected, f"killed at change {kills}"
     assert kills >= 3
 
 

@@ -13,7 +13,7 @@ from tests.imports import ROOT
 from tests.robustness.fuzz.__main__ import SEED
 from tests.robustness.fuzz.mutations import mutated
 from tests.robustness.fuzz.readers import READERS
-from tests.robustness.fuzz.worker import tried
+from tests.robustness.fuzz.worker import outcomes
 
 FEW = {"params": 20}  # a reader of YAML takes its time
 
@@ -23,7 +23,7 @@ def test_spoiled_bytes_are_read_or_refused_in_the_documented_words(
     reader: str, tmp_path: Path
 ) -> None:
     inputs = FEW.get(reader, 300)
-    came = tried(reader, SEED, 0, inputs, tmp_path)
+    came = outcomes(reader, SEED, 0, inputs, tmp_path)
     assert came["faults"] == {}
     assert came["read"] + came["refused"] == inputs
 

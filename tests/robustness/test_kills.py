@@ -65,8 +65,8 @@ def test_a_fit_that_writes_over_no_whole_model_does_no_harm() -> None:
 
 
 def test_every_target_is_drawn_once_before_any_is_drawn_again() -> None:
-    drawn = shuffled(list("abc"), random.Random(0))  # noqa: S311
-    rounds = ["".join(next(drawn) for _ in range(3)) for _ in range(2)]
+    order = shuffled(list("abc"), random.Random(0))  # noqa: S311
+    rounds = ["".join(next(order) for _ in range(3)) for _ in range(2)]
     assert sorted(rounds[0]) == list("abc")
     assert rounds[0] == rounds[1]
 
@@ -90,5 +90,5 @@ def test_a_lock_of_this_project_is_restored_behind_whichever_block_dvc_was_kille
 
 
 def test_files_that_are_altered_missing_or_new_differ() -> None:
-    found, expected = {"same": "1", "altered": "2", "new": "3"}, {"same": "1", "altered": "4"}
-    assert differing(found, expected | {"missing": "5"}) == ["altered", "missing", "new"]
+    actual, expected = {"same": "1", "altered": "2", "new": "3"}, {"same": "1", "altered": "4"}
+    assert differing(actual, expected | {"missing": "5"}) == ["altered", "missing", "new"]

@@ -36,7 +36,7 @@ def test_a_tenth_by_hand() -> None:
 
 def test_what_is_tidied_up_in_the_end_is_still_done() -> None:
     seconds_and_done = ((0, 0), (1, 100), (3, 200), (40, 120), (50, 0))
-    samples = [Sample(seconds, done, 2**20) for seconds, done in seconds_and_done]
+    samples = [Sample(seconds, files, 2**20) for seconds, files in seconds_and_done]
     (row,) = tenths(samples, 1000).to_dict("records")
     assert (row["tenth"], row["files_per_second"]) == (2, 50)
 

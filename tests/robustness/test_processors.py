@@ -27,11 +27,11 @@ from tests.robustness.processors.page import broken, page
 
 PAGE = ROOT / "reports" / "processors.md"
 OWN = replace(HASWELL, name="own", is_emulated=False)
-SEEN = {"torch": "AVX2", "NumPy": "X86_V3", "OpenBLAS": "Haswell", "C library": "glibc"}
+CHOSEN_CODE = {"torch": "AVX2", "NumPy": "X86_V3", "OpenBLAS": "Haswell", "C library": "glibc"}
 
 
 def a_run(processor: Processor, digests: dict[str, str]) -> Run:
-    return Run(processor, SEEN, {"train": 1.0}, digests)
+    return Run(processor, CHOSEN_CODE, {"train": 1.0}, digests)
 
 
 def rows() -> list[list[str]]:
@@ -92,8 +92,8 @@ def test_what_is_not_promised_may_differ(processor: Processor, name: str) -> Non
 
 @pytest.mark.parametrize(("maker", "other"), [("AMD", HASWELL), ("Intel", ROME)])
 def test_the_short_form_takes_a_processor_of_another_maker(maker: str, other: Processor) -> None:
-    own = replace(OWN, maker=maker)
-    assert compared(own, is_short=True) == [own, other]
+    native_processor = replace(OWN, maker=maker)
+    assert compared(native_processor, is_short=True) == [native_processor, other]
 
 
 def test_this_machines_processor_has_a_maker() -> None:
@@ -110,8 +110,8 @@ def test_a_machine_without_the_emulator_is_told_what_to_install(
 
 def test_an_emulator_that_sorts_wrongly_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     def answer(words: Sequence[str], **_: object) -> "subprocess.CompletedProcess[str]":
-        shown = "qemu-x86_64 version 7.2.22" if "--version" in words else ""
-        return subprocess.CompletedProcess(words, "-cpu" in words, shown)
+        output = "qemu-x86_64 version 7.2.22" if "--version" in words else ""
+        return subprocess.CompletedProcess(words, "-cpu" in words, output)
 
     monkeypatch.setattr(shutil, "which", lambda name: name)
     monkeypatch.setattr(subprocess, "run", answer)
@@ -122,8 +122,8 @@ def test_an_emulator_that_sorts_wrongly_is_refused(monkeypatch: pytest.MonkeyPat
 def test_belong_uses_no_operation_that_the_page_calls_not_portable() -> None:
     """Those that a name shows: MKL's functions, distances by products, Adam without `fused`."""
     sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "belong").rglob("*.py"))
-    used = re.findall(r"torch\.(?:sqrt|acos|asin|atan)\(|\.(?:sqrt|acos|asin|atan)_?\(\)", sources)
-    assert used == []
+    calls = re.findall(r"torch\.(?:sqrt|acos|asin|atan)\(|\.(?:sqrt|acos|asin|atan)_?\(\)", sources)
+    assert calls == []
     exact = 'compute_mode="donot_use_mm_for_euclid_dist"'
     assert sources.count("torch.cdist(") == sources.count(exact) > 0
     optimizers = [

@@ -36,9 +36,9 @@ def test_memory_that_is_used_up_is_known_whoever_says_so(error: Exception) -> No
     def work() -> int:
         raise error
 
-    said: list[str] = []
-    assert exit_code_of(work, said.append) == 2
-    assert said == [OUT_OF_MEMORY]
+    messages: list[str] = []
+    assert exit_code_of(work, messages.append) == 2
+    assert messages == [OUT_OF_MEMORY]
 
 
 def interrupted() -> int:
@@ -49,15 +49,15 @@ def test_an_interruption_by_a_library_that_can_start_no_thread_is_none_of_the_us
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """OpenBLAS raises SIGINT where `ulimit -u 1` leaves it no thread."""
-    said: list[str] = []
-    assert exit_code_of(interrupted, said.append) == 130
+    messages: list[str] = []
+    assert exit_code_of(interrupted, messages.append) == 130
 
     def refuse(_self: Thread) -> None:
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(Thread, "start", refuse)
-    assert exit_code_of(interrupted, said.append) == 2
-    assert said == ["interrupted", NO_THREADS]
+    assert exit_code_of(interrupted, messages.append) == 2
+    assert messages == ["interrupted", NO_THREADS]
 
 
 def test_another_error_of_torch_is_a_fault_and_keeps_its_trace() -> None:
@@ -73,25 +73,25 @@ def test_a_command_that_finds_no_memory_says_so_in_one_line(
     assert capsys.readouterr().err == f"belong hungry: {OUT_OF_MEMORY}\n"
 
 
-@pytest.mark.parametrize(("own", "hint"), [(True, "; run `dvc repro`"), (False, "")])
+@pytest.mark.parametrize(("is_own", "hint"), [(True, "; run `dvc repro`"), (False, "")])
 def test_only_of_a_stages_own_input_is_it_said_that_dvc_makes_it(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
-    own: bool,
+    is_own: bool,
     hint: str,
 ) -> None:
     weights = tmp_path / "weights.safetensors"  # that the parameters name
 
     def reads(plots: Path, _output: Path) -> None:
-        load_csv(plots / "roc.csv" if own else weights)
+        load_csv(plots / "roc.csv" if is_own else weights)
 
     monkeypatch.setattr(text, "program", lambda: "reads")
     monkeypatch.setattr(sys, "argv", ["reads.py", str(tmp_path / "plots"), str(tmp_path / "out")])
     with pytest.raises(SystemExit) as ended:
         run_stage(reads)
     assert ended.value.code == 2
-    file = tmp_path / "plots/roc.csv" if own else weights
+    file = tmp_path / "plots/roc.csv" if is_own else weights
     assert capsys.readouterr().err == f"reads: {file}: no such file{hint}\n"
 
 
@@ -114,7 +114,7 @@ def test_a_program_that_ends_at_once_says_nothing_of_leaks(library: str) -> None
     program = (
         f"from belong.runtime import exit_codes as e; e.skip_final_collection(); import {library}"
     )
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (process.returncode, process.stderr) == (0, "")

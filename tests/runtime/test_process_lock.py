@@ -31,14 +31,14 @@ run(main)
 """
 
 
-def start(folder: Path, number: int, *, told: bool = False) -> "subprocess.Popen[str]":
-    """Start a stage that ends at once, or, where it is to be told, with `communicate`."""
+def start(folder: Path, number: int, *, reads_stdin: bool = False) -> "subprocess.Popen[str]":
+    """Start a stage; with `reads_stdin` it waits for `communicate`, else it ends at once."""
     (folder / "stage.py").write_text(STAGE)
     return subprocess.Popen(
         [sys.executable, "stage.py", str(number), "out"],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
-        stdin=subprocess.PIPE if told else subprocess.DEVNULL,
+        stdin=subprocess.PIPE if reads_stdin else subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -62,7 +62,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
 
 
 def test_the_newer_of_two_stages_waits_and_writes_last(tmp_path: Path) -> None:
-    older = begun(start(tmp_path, 1, told=True))
+    older = begun(start(tmp_path, 1, reads_stdin=True))
     newer = start(tmp_path, 2)
     waits = f"belong: out: waiting for process {older.pid}, which is writing it\n"
     assert cast("IO[str]", newer.stderr).readline() == waits
@@ -74,7 +74,7 @@ def test_the_newer_of_two_stages_waits_and_writes_last(tmp_path: Path) -> None:
 
 
 def test_three_stages_at_once_write_one_after_the_other(tmp_path: Path) -> None:
-    first = begun(start(tmp_path, 0, told=True))
+    first = begun(start(tmp_path, 0, reads_stdin=True))
     others = [start(tmp_path, number) for number in (1, 2)]
     for stage in others:
         assert "waiting for" in cast("IO[str]", stage.stderr).readline()
@@ -102,7 +102,7 @@ def test_who_waited_for_one_that_wrote_nothing_finds_the_folder_again(tmp_path: 
 
 
 def test_the_lock_of_a_killed_stage_is_taken_over(tmp_path: Path) -> None:
-    killed = begun(start(tmp_path, 1, told=True))
+    killed = begun(start(tmp_path, 1, reads_stdin=True))
     killed.kill()
     killed.communicate()
     assert names_in(tmp_path) == [".out.lock"]
@@ -131,8 +131,8 @@ def test_a_stage_ends_when_the_program_that_started_it_is_killed(
         cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT), "DVC_STAGE": "stage"},
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    found = psutil.Process(begun(starter).pid).children(recursive=True)
-    (stage,) = [one for one in found if "stage.py" in one.cmdline()]
+    children = psutil.Process(begun(starter).pid).children(recursive=True)
+    (stage,) = [one for one in children if "stage.py" in one.cmdline()]
     starter.kill()
     wait_for(lambda: not stage.is_running())
     assert starter.communicate()[1] == "belong: interrupted; no output was written\n"

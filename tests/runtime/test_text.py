@@ -28,18 +28,18 @@ def test_only_a_module_of_the_project_names_itself(module: str, name: str, tmp_p
         (folder / "__init__.py").touch()
     path.write_text(SAYS, encoding="utf-8")
     command = [sys.executable, "-m", module.removesuffix(".__main__")]
-    assert said(command, tmp_path) == f"{name}: done\n"
+    assert stderr_of(command, tmp_path) == f"{name}: done\n"
 
 
 def test_a_script_that_calls_the_library_lends_it_no_name(tmp_path: Path) -> None:
     script = tmp_path / "sort_photos.py"
     script.write_text(SAYS, encoding="utf-8")
-    assert said([sys.executable, str(script)], tmp_path) == "belong: done\n"
+    assert stderr_of([sys.executable, str(script)], tmp_path) == "belong: done\n"
 
 
-def said(command: list[str], folder: Path) -> str:
-    done = subprocess.run(
+def stderr_of(command: list[str], folder: Path) -> str:
+    process = subprocess.run(
         command, cwd=folder, capture_output=True, text=True, check=True,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
     )  # fmt: skip
-    return done.stderr
+    return process.stderr

@@ -28,7 +28,7 @@ def main(table: Path) -> int:
             folder.mkdir()
             answer = answer_to(fault, folder, model)
             answers.append((fault, answer))
-            if not answer.keeps(fault) or answer.lost or answer.left:
+            if not answer.keeps(fault) or answer.lost_files or answer.left_files:
                 broken += 1
                 print(f"{fault.name}: {fault.promise}; came: {answer}", file=sys.stderr)  # noqa: T201
     save_text(table, markdown(answers))

@@ -61,30 +61,30 @@ class Fault:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of a command.
+    """The result of a command.
 
     Attributes:
         code: its exit code; None if it ended with a stack trace.
-        said: all that it wrote to standard output and error.
-        found: what the promised place holds.
-        lost: files of the person's that are gone or altered.
-        left: files that it left where it failed, or half written.
+        output: all that it wrote to standard output and error.
+        message: the text in the promised place.
+        lost_files: files of the user that are gone or altered.
+        left_files: files that it left after a failure, or half written.
     """
 
     code: int | None
-    said: str
-    found: str
-    lost: list[str]
-    left: list[str]
+    output: str
+    message: str
+    lost_files: list[str]
+    left_files: list[str]
 
     def keeps(self, fault: Fault) -> bool:
         """Return whether this is what was promised."""
-        return self.code == fault.code and fault.says in self.found and not self.shows_a_trace
+        return self.code == fault.code and fault.says in self.message and not self.shows_a_trace
 
     @property
     def shows_a_trace(self) -> bool:
         """Return whether a person sees a stack trace."""
-        return "Traceback" in self.said
+        return "Traceback" in self.output
 
 
 def answer_to(fault: Fault, folder: Path, model: Path) -> Answer:
@@ -96,19 +96,21 @@ def answer_to(fault: Fault, folder: Path, model: Path) -> Answer:
     start = [*limit, *fault.before()]
     with fault.around(folder):
         if start or fault.environment or words[0] == "dvc":
-            code, said = _in_a_process([*start, sys.executable, "-m", *words], fault.environment)
+            code, output = _in_a_process([*start, sys.executable, "-m", *words], fault.environment)
         else:
-            code, said = _here(words)
+            code, output = _here(words)
     after = _sums(folder)
     place = folder / fault.where
-    found = place.read_text(encoding="utf-8") if fault.where and place.is_file() else said
+    message = place.read_text(encoding="utf-8") if fault.where and place.is_file() else output
     new = after.keys() - before.keys()
     return Answer(
         code=code,
-        said=said,
-        found=" ".join(found.split()),
-        lost=sorted(name for name, digest in before.items() if after.get(name) != digest),
-        left=sorted(name for name in new if (code != 0 and _is_left(name)) or ".part" in name),
+        output=output,
+        message=" ".join(message.split()),
+        lost_files=sorted(name for name, digest in before.items() if after.get(name) != digest),
+        left_files=sorted(
+            name for name in new if (code != 0 and _is_left(name)) or ".part" in name
+        ),
     )
 
 
@@ -117,8 +119,8 @@ def _is_left(name: str) -> bool:
 
     The list of what cannot be read is there on purpose, as are finished batches and the cache.
     """
-    kept = ("unreadable.csv", "predictions.csv", "summary.json", "ignored.csv", ".unfinished")
-    return not any(part in name for part in (*kept, ".dvc", "findings.csv", "check.json"))
+    allowed = ("unreadable.csv", "predictions.csv", "summary.json", "ignored.csv", ".unfinished")
+    return not any(part in name for part in (*allowed, ".dvc", "findings.csv", "check.json"))
 
 
 def _here(words: list[str]) -> tuple[int | None, str]:
@@ -146,12 +148,12 @@ def _here(words: list[str]) -> tuple[int | None, str]:
 
 
 def _in_a_process(words: list[str], environment: Mapping[str, str]) -> tuple[int | None, str]:
-    done = subprocess.run(
+    process = subprocess.run(
         words, cwd=ROOT, env=os.environ | environment,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
     )  # fmt: skip
-    said = done.stdout.decode("utf-8", "backslashreplace")
-    return None if "Traceback" in said else done.returncode, said
+    output = process.stdout.decode("utf-8", "backslashreplace")
+    return None if "Traceback" in output else process.returncode, output
 
 
 def _sums(folder: Path) -> dict[str, str]:

@@ -43,7 +43,7 @@ def _times(folder: Path, model: Path) -> list[str]:
     return score_words(folder, model, "--no-gallery")
 
 
-def _drawn(folder: Path, _model: Path) -> list[str]:
+def _gallery_drawing(folder: Path, _model: Path) -> list[str]:
     """Watch a stream and draw it: Matplotlib wants to keep things at home."""
     stream = predictions(np.arange(200) % 20 == 0, ["ant", "bee"])
     path = write_predictions(folder / INPUT / "predictions.csv", stream)
@@ -128,7 +128,7 @@ FAULTS = [
     ),
     Fault(
         "home that cannot be written",
-        _drawn,
+        _gallery_drawing,
         "Within its band.",
         environment={"HOME": "/proc/none"},
     ),

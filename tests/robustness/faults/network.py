@@ -53,10 +53,10 @@ def _no_network(folder: Path) -> Iterator[None]:
 
 
 def _fetched(folder: Path, _model: Path) -> list[str]:
-    kept = folder / INPUT / "fashion-mnist"
-    kept.mkdir()
-    (kept / "train-images-idx3-ubyte").write_text("the last good one")
-    return ["stages.fetch", f"{folder / 'by-hand'}", f"{kept}"]
+    data_set = folder / INPUT / "fashion-mnist"
+    data_set.mkdir()
+    (data_set / "train-images-idx3-ubyte").write_text("the last good one")
+    return ["stages.fetch", f"{folder / 'by-hand'}", f"{data_set}"]
 
 
 def _weights(folder: Path, _model: Path) -> list[str]:

@@ -22,8 +22,8 @@ def test_a_fault_is_answered_as_promised(name: str, model: Path, tmp_path: Path)
     fault = FAULTS[name]
     answer = answer_to(fault, tmp_path, model)
     assert answer.keeps(fault), answer
-    assert answer.lost == []
-    assert answer.left == []
+    assert answer.lost_files == []
+    assert answer.left_files == []
 
 
 @pytest.mark.parametrize("name", HELD_BY)
@@ -39,19 +39,20 @@ def test_no_fault_stands_twice() -> None:
 
 def test_the_committed_table_is_that_of_these_faults_all_kept() -> None:
     answers = [
-        (fault, Answer(fault.code, "", fault.says, lost=[], left=[])) for fault in FAULTS.values()
+        (fault, Answer(fault.code, "", fault.says, lost_files=[], left_files=[]))
+        for fault in FAULTS.values()
     ]
     committed = (ROOT / "reports" / "faults.md").read_text(encoding="utf-8")
     assert markdown(answers) == committed, "python -m tests.robustness.faults reports/faults.md"
 
 
 @pytest.mark.parametrize(
-    ("code", "said", "found"),
+    ("code", "output", "message"),
     [(0, "", "right"), (2, "", "wrong"), (2, "Traceback (most recent call last)", "right")],
 )
 def test_another_code_other_words_or_a_trace_break_a_promise(
-    code: int, said: str, found: str
+    code: int, output: str, message: str
 ) -> None:
     fault = Fault("any", lambda _folder, _model: [], "right", 2)
-    assert not Answer(code, said, found, lost=[], left=[]).keeps(fault)
-    assert Answer(2, "", "right", lost=[], left=[]).keeps(fault)
+    assert not Answer(code, output, message, lost_files=[], left_files=[]).keeps(fault)
+    assert Answer(2, "", "right", lost_files=[], left_files=[]).keeps(fault)

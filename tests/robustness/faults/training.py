@@ -32,9 +32,9 @@ def _trained(**changes: str) -> Callable[[Path, Path], list[str]]:
         (folder / OUTPUT).mkdir()
         if not changes:
             (folder / OUTPUT / LAST_GOOD).write_text("the last good one")
-        given = (f"{model.parent / name}" for name in ("backbone", "images", "embedded"))
+        inputs = (f"{model.parent / name}" for name in ("backbone", "images", "embedded"))
         written = (f"{folder / OUTPUT / name}" for name in ("history.csv", LAST_GOOD))
-        return ["stages.train", f"{params}", *given, *written]
+        return ["stages.train", f"{params}", *inputs, *written]
 
     return spoil
 
@@ -77,14 +77,14 @@ def _weights_spoiled_after_two_epochs(_folder: Path) -> Iterator[None]:
 
 def _measured_without_anomalies(folder: Path, model: Path) -> list[str]:
     """Measure a run whose test images are all normal."""
-    made, scores = model.parent, folder / INPUT / "scores"
-    arrays = load_arrays(made / "scores")
+    pipeline, scores = model.parent, folder / INPUT / "scores"
+    arrays = load_arrays(pipeline / "scores")
     normal = {name: values for name, values in arrays.items() if name.startswith("normal/")}
-    save_arrays(scores, normal, load_about(made / "scores"))
-    given = (f"{made / name}" for name in ("manifest", "history", "features", "gaussians"))
+    save_arrays(scores, normal, load_about(pipeline / "scores"))
+    inputs = (f"{pipeline / name}" for name in ("manifest", "history", "features", "gaussians"))
     names = ("metrics.json", "metrics_all.json", "plots")
     written = (f"{folder / OUTPUT / name}" for name in names)
-    return ["stages.evaluate", f"{_params(folder)}", *given, f"{scores}", *written]
+    return ["stages.evaluate", f"{_params(folder)}", *inputs, f"{scores}", *written]
 
 
 FAULTS = [

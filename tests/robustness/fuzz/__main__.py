@@ -36,18 +36,18 @@ def run(reader: str, inputs: int) -> dict[str, Any]:
         last = min(first + PIECE, inputs)
         with tempfile.TemporaryDirectory() as folder:
             words = [reader, SEED, first, last, folder]
-            done = subprocess.run(
+            process = subprocess.run(
                 [sys.executable, "-m", "tests.robustness.fuzz.worker", *map(str, words)],
                 capture_output=True, text=True, check=False,
             )  # fmt: skip
-            if done.returncode == 0:
-                counts = json.loads(done.stdout)
+            if process.returncode == 0:
+                counts = json.loads(process.stdout)
                 first = last
             else:  # this one ended the process; what was counted of the others is counted anew
                 at = int((Path(folder) / "number").read_text())
-                say = (done.stderr.splitlines() or [""])[-1]
+                say = (process.stderr.splitlines() or [""])[-1]
                 counts = _counted(reader, first, at)
-                counts["faults"][at] = f"the process ended with {done.returncode}: {say}"
+                counts["faults"][at] = f"the process ended with {process.returncode}: {say}"
                 first = at + 1
         for number, fault in counts["faults"].items():
             _keep(reader, int(number), fault)
@@ -61,11 +61,11 @@ def run(reader: str, inputs: int) -> dict[str, Any]:
 def _counted(reader: str, first: int, last: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         words = [reader, SEED, first, last, folder]
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-m", "tests.robustness.fuzz.worker", *map(str, words)],
             capture_output=True, text=True, check=True,
         )  # fmt: skip
-    counts: dict[str, Any] = json.loads(done.stdout)
+    counts: dict[str, Any] = json.loads(process.stdout)
     return counts
 
 
@@ -88,5 +88,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m tests.robustness.fuzz")
     parser.add_argument("table", type=Path, help="CSV file to write")
     parser.add_argument("share", type=float, nargs="?", default=1.0, help="of all inputs")
-    given = parser.parse_args()
-    sys.exit(main(given.table, given.share))
+    arguments = parser.parse_args()
+    sys.exit(main(arguments.table, arguments.share))

@@ -83,7 +83,7 @@ def _image_seeds() -> list[bytes]:
     turned = Image.Exif()
     turned[0x0112] = 6
     frames = [color, color.rotate(90)]
-    made: list[tuple[Image.Image, str, dict[str, object]]] = [
+    variants: list[tuple[Image.Image, str, dict[str, object]]] = [
         (color, "PNG", {}),
         (color.quantize(8), "PNG", {"transparency": 3}),
         (deep, "PNG", {}),
@@ -101,7 +101,7 @@ def _image_seeds() -> list[bytes]:
         (color, "AVIF", {}),
     ]
     seeds = []
-    for image, kind, options in made:
+    for image, kind, options in variants:
         buffer = io.BytesIO()
         image.save(buffer, kind, **options)
         seeds.append(buffer.getvalue())
@@ -111,12 +111,12 @@ def _image_seeds() -> list[bytes]:
 def _reads_image(path: Path) -> bool:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # as `belong.data.decode_pool` does
-        said = Decoder.of(FORM).decode(path)
-    if isinstance(said, str):
-        if "\n" in said or not said:
-            raise ValueError(f"the reason is no line: {said!r}")
+        answer = Decoder.of(FORM).decode(path)
+    if isinstance(answer, str):
+        if "\n" in answer or not answer:
+            raise ValueError(f"the reason is no line: {answer!r}")
         return False
-    pixels = said.pixels
+    pixels = answer.pixels
     if pixels.shape != (3, 8, 8) or pixels.dtype != np.uint8:
         raise ValueError(f"decoded to {pixels.dtype} {pixels.shape}")
     return True

@@ -20,7 +20,7 @@ MOST_SECONDS = 10  # of the processor, for one input; SIGPROF then ends the proc
 MOST_BYTES = 2**30  # of memory more than at the start
 
 
-def tried(reader: str, seed: int, first: int, last: int, folder: Path) -> dict[str, Any]:
+def outcomes(reader: str, seed: int, first: int, last: int, folder: Path) -> dict[str, Any]:
     """Try the inputs first..last-1; return what came of them.
 
     Returns:
@@ -57,7 +57,7 @@ def main() -> None:
     most = pages * resource.getpagesize() + MOST_BYTES
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    counts = tried(reader, int(seed), int(first), int(last), Path(folder))
+    counts = outcomes(reader, int(seed), int(first), int(last), Path(folder))
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     print(json.dumps(counts | {"grown_mib": round(grown / 2**10, 1)}))  # noqa: T201
 

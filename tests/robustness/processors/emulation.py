@@ -47,13 +47,13 @@ class Run:
 
     Attributes:
         processor: where.
-        seen: which code each library chose.
+        chosen_code: library -> the code that it chose for the processor.
         seconds: that each step took.
         digests: SHA-256 of each array and file.
     """
 
     processor: Processor
-    seen: Mapping[str, str]
+    chosen_code: Mapping[str, str]
     seconds: Mapping[str, float]
     digests: Mapping[str, str]
 
@@ -86,16 +86,16 @@ def native(*, math: str = PORTABLE, threads: int = 1) -> Processor:
     return Processor(facts.get("model name", "unknown"), maker, False, math, threads)
 
 
-def compared(own: Processor, *, is_short: bool) -> list[Processor]:
+def compared(native_processor: Processor, *, is_short: bool) -> list[Processor]:
     """Return this machine's processor and those to compare it with.
 
     The short form has one of another maker. The long one has as well what portable math is
     for, and more threads.
     """
     if is_short:
-        return [own, HASWELL if own.maker != HASWELL.maker else ROME]
+        return [native_processor, HASWELL if native_processor.maker != HASWELL.maker else ROME]
     return [
-        own,
+        native_processor,
         *EMULATED,
         native(threads=2),
         native(math=FAST),
@@ -111,8 +111,8 @@ def check_emulator() -> str:
     """
     if shutil.which(QEMU) is None:
         raise InputError(f"{QEMU} is not installed; `apt-get install qemu-user` brings it")
-    shown = subprocess.run([QEMU, "--version"], capture_output=True, text=True, check=True).stdout
-    version = shown.split()[2]
+    output = subprocess.run([QEMU, "--version"], capture_output=True, text=True, check=True).stdout
+    version = output.split()[2]
     words = [QEMU, "-cpu", HASWELL.name, sys.executable, "-c", SORTS]
     if subprocess.run(words, capture_output=True, check=False).returncode:
         raise InputError(
@@ -132,15 +132,15 @@ def run(processor: Processor, inputs: Path, outputs: Path, *, is_short: bool) ->
     outputs.mkdir()
     length = "short" if is_short else "long"
     arguments = [length, processor.math, str(processor.threads), str(inputs), str(outputs)]
-    done = subprocess.run(
+    process = subprocess.run(
         [*emulator, sys.executable, str(PROGRAM), *arguments],
         env=os.environ | {"PYTHONPATH": str(ROOT), "BELONG_CACHE": "off"},
         capture_output=True,
         text=True,
         check=False,
     )
-    if done.returncode:
-        raise RuntimeError(f"{processor.name}: {done.stdout}{done.stderr}")
+    if process.returncode:
+        raise RuntimeError(f"{processor.name}: {process.stdout}{process.stderr}")
     results = json.loads((outputs / RESULTS).read_text(encoding="utf-8"))
     return Run(processor=processor, **results)
 

@@ -31,7 +31,7 @@ def make_inputs(folder: Path) -> None:
         data = read(DATA / source)
         chosen = data.labels < CLASSES
         parts = [np.flatnonzero(chosen & (data.is_test == is_test)) for is_test in (False, True)]
-        rows = [some[:n] for some, n in zip(parts, (TRAIN, TEST), strict=True)]
+        rows = [array[:n] for array, n in zip(parts, (TRAIN, TEST), strict=True)]
         write_folder(
             folder / name,
             train_images=data.images[rows[0], 0],

@@ -72,7 +72,7 @@ def page(runs: Sequence[Run], qemu: str) -> str:
     for run in runs:
         one = run.processor
         count = sum(map(is_promised, differing(run, first)))
-        chosen = ", ".join(run.seen[name] for name in ("torch", "NumPy", "OpenBLAS"))
+        chosen = ", ".join(run.chosen_code[name] for name in ("torch", "NumPy", "OpenBLAS"))
         kind = "emulated" if one.is_emulated else "this machine"
         lines.append(
             f"| {one.name} | {one.maker} | {kind} | {one.math} | {one.threads} | {chosen} | "
@@ -113,7 +113,7 @@ def page(runs: Sequence[Run], qemu: str) -> str:
     for name in sorted(first.digests):
         if not is_promised(name) and ": " in name:
             count = sum(run.digests.get(name) != first.digests[name] for run in equals)
-            lines.append(f"| {_shown(name)} | {count} of {len(equals)} |")
+            lines.append(f"| {_title(name)} | {count} of {len(equals)} |")
     lines += [
         "",
         "ONNX Runtime always chooses its code by the processor. Exported graphs are compared with "
@@ -121,7 +121,7 @@ def page(runs: Sequence[Run], qemu: str) -> str:
         "",
         "## With",
         "",
-        f"QEMU {qemu}, {first.seen['C library']}, "
+        f"QEMU {qemu}, {first.chosen_code['C library']}, "
         + ", ".join(f"{name} {version}" for name, version in versions().items())
         + ".",
     ]
@@ -135,6 +135,6 @@ def _group(name: str) -> str:
     return "/".join(parts[:2])
 
 
-def _shown(name: str) -> str:
+def _title(name: str) -> str:
     file, _, operation = name.partition(": ")
     return f"ONNX Runtime: {operation}" if file == ONNX else operation.replace("/", ", ")

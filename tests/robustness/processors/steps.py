@@ -53,7 +53,7 @@ def main(inputs: Path, *, math: str, threads: int, is_short: bool) -> None:
         print(name, seconds[name], flush=True)  # noqa: T201
     save_json(
         Path(RESULTS),
-        {"seen": seen(), "seconds": seconds, "digests": dict(digests(Path()))},
+        {"chosen_code": chosen_code(), "seconds": seconds, "digests": dict(digests(Path()))},
     )
 
 
@@ -102,8 +102,8 @@ def predict() -> None:
     images = load_arrays(
         Path("data/images.safetensors"), "normal/test/images", "anomaly/test/images"
     )
-    some = np.concatenate([array[:20] for array in images.values()]).transpose(0, 2, 3, 1)
-    predictions = load_model("data/bundle").predict(some, jobs=1)
+    pixels = np.concatenate([array[:20] for array in images.values()]).transpose(0, 2, 3, 1)
+    predictions = load_model("data/bundle").predict(pixels, jobs=1)
     predictions.to_pandas().to_csv("predictions.csv")
 
 
@@ -143,8 +143,8 @@ def functions() -> None:
     for dtype in DTYPES:
         x = numbers(dtype)
         y = torch.from_numpy(x)
-        own = ("exp", "log", "log1p", "tanh", "sin", "sqrt", "cbrt", "sum", "std")
-        out |= {f"numpy.{name}/{dtype}": np.asarray(getattr(np, name)(x)) for name in own}
+        names = ("exp", "log", "log1p", "tanh", "sin", "sqrt", "cbrt", "sum", "std")
+        out |= {f"numpy.{name}/{dtype}": np.asarray(getattr(np, name)(x)) for name in names}
         others = ("exp", "log", "log1p", "tanh", "sigmoid", "erf", "rsqrt", "sum", "var", "std")
         computed = {name: getattr(y, name)() for name in others}
         rows = y[:10_000].reshape(100, 100)
@@ -238,7 +238,7 @@ def digests(folder: Path) -> Iterator[tuple[str, str]]:
         yield str(path), hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def seen() -> Mapping[str, str]:
+def chosen_code() -> Mapping[str, str]:
     """Return which code the libraries chose for the processor that they see."""
     features = np._core._multiarray_umath.__cpu_features__  # type: ignore[attr-defined]
     chosen = [name for name in ("X86_V2", "X86_V3", "X86_V4") if features.get(name)]
