@@ -35,15 +35,15 @@ class Alone:
     mib: float
 
 
-def measure_alone(row: str, who: str, setting: Setting, *, turn: Lock) -> Alone:
+def measure_alone(row: str, name: str, setting: Setting, *, turn: Lock) -> Alone:
     """Return the time and the peak memory of one work, of all its processes together.
 
     The memory is what the work takes on top of what is there when it begins: its inputs, and the
     libraries. Pages that processes share count once.
 
     Args:
-        row: whose work.
-        who: does it.
+        row: name of the row.
+        name: OURS, a peer, other work of ours, or a size of a growth.
         setting: of the run.
         turn: held while the work is done. Processes may be prepared side by side, but threads of
             two that compute would wait for each other.
@@ -51,7 +51,7 @@ def measure_alone(row: str, who: str, setting: Setting, *, turn: Lock) -> Alone:
     Raises:
         FailedError: says what the process said.
     """
-    words = [sys.executable, "-m", "benchmarks.alone", row, who]
+    words = [sys.executable, "-m", "benchmarks.alone", row, name]
     words += ["--threads", str(setting.threads), "--folder", str(setting.folder)]
     words += ["--quick"] if setting.quick else []
     with subprocess.Popen(  # noqa: S603  (our own module)
@@ -83,7 +83,7 @@ def measure_alone(row: str, who: str, setting: Setting, *, turn: Lock) -> Alone:
         reader.join()
         answer = process.stdout.read().strip()
     if not started or process.returncode:
-        raise FailedError(f"{row}, {who}: {' '.join(lines).strip()[-2000:]}")
+        raise FailedError(f"{row}, {name}: {' '.join(lines).strip()[-2000:]}")
     return Alone(float(answer), (peak - before) / 2**20)
 
 
@@ -109,16 +109,16 @@ def _own_memory(process: psutil.Process) -> int:
     return sum(int(kib) << 10 for name, kib, *_ in lines if name in ("Pss_Anon:", "Pss_Shmem:"))
 
 
-def work_of(row: str, who: str, setting: Setting) -> Work:
-    """Prepare a row, and return the work of one of those who do it."""
+def work_of(row: str, name: str, setting: Setting) -> Work:
+    """Prepare a row, and return the work of one contender."""
     from benchmarks.contract import OURS
     from benchmarks.registry import ROWS  # the rows import what starts this program
 
     prepared = ROWS[row](setting)
     if isinstance(prepared, Race):
         works = {OURS: prepared.ours, **prepared.also}
-        return works[who] if who in works else prepared.peers[who].work
-    once = prepared.work(int(who))
+        return works[name] if name in works else prepared.peers[name].work
+    once = prepared.work(int(name))
     return lambda _: once()
 
 
@@ -128,14 +128,14 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("row")
-    parser.add_argument("who")
+    parser.add_argument("name")
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
     compute_with(options.threads)
     work = work_of(
-        options.row, options.who, Setting(options.quick, options.threads, options.folder)
+        options.row, options.name, Setting(options.quick, options.threads, options.folder)
     )
     print(READY, flush=True)  # noqa: T201
     sys.stdin.readline()

@@ -118,8 +118,8 @@ def by_operator(race: Race) -> pd.DataFrame:
 
 def _longest(profiles: pd.DataFrame) -> str:
     """Return the operator with the largest share of each work, in words."""
-    known = profiles[profiles["operator"] != OTHERS]
-    longest = known.loc[known.groupby("what", sort=False)["share"].idxmax()]
+    named_operators = profiles[profiles["operator"] != OTHERS]
+    longest = named_operators.loc[named_operators.groupby("what", sort=False)["share"].idxmax()]
     return "; ".join(
         f"`{row['operator']}` ({row['share']:.0%}) in {row['what']}"
         for _, row in longest.iterrows()

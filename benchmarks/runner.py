@@ -21,7 +21,7 @@ class Outcome:
 
     Attributes:
         row, what: the work.
-        peer: who else did it; empty if nobody.
+        peer: name of the other program; empty if there is none.
         ours: our seconds.
         theirs: the peer's seconds.
         ratio: ours over theirs, of each round; none if the results do not agree.
@@ -91,13 +91,13 @@ def run_race(
         row: its name.
         race: the work.
         rounds: how often everybody does it; 5 and more say how far the ratios wander.
-        alone: who -> what the work takes in a process of its own.
+        alone: contender -> what the work takes in a process of its own.
         tell: is told each step before it begins.
         clock: seconds.
     """
-    here = {name: peer for name, peer in race.peers.items() if peer.is_here}
+    peers = {name: peer for name, peer in race.peers.items() if peer.is_here}
     work_of: dict[str, Work] = {OURS: race.ours, **race.also}
-    works = work_of | {name: peer.work for name, peer in here.items()}
+    works = work_of | {name: peer.work for name, peer in peers.items()}
     seconds: dict[str, list[float]] = {name: [] for name in works}
     results: dict[str, list[Any]] = {name: [] for name in works}
     possible: list[float] = []
@@ -107,7 +107,7 @@ def run_race(
         # Every other round runs backwards: a machine that grows slower favours nobody.
         for name in list(works)[:: -1 if number % 2 else 1]:
             tell(f"{row}: round {number + 1} of {rounds}, {name}")
-            part = here[name].part if name in here else 1.0
+            part = peers[name].part if name in peers else 1.0
             spent, result = timed(works[name], number, clock)
             seconds[name].append(spent / part)
             results[name].append(race.sample(result))
@@ -120,19 +120,25 @@ def run_race(
     with ThreadPoolExecutor(AT_ONCE) as threads:
         mib = dict(zip(works, threads.map(memory, works), strict=True))
     shares = [best / spent for best, spent in zip(possible, seconds[OURS], strict=False)]
-    for who in work_of:
-        what = race.what if who == OURS else who
-        ours = Outcome(row, what, ours=Spread.of(seconds[who]), rounds=rounds, our_mib=mib[who])
-        if race.limit and who == OURS:
+    for contender in work_of:
+        description = race.what if contender == OURS else contender
+        ours = Outcome(
+            row,
+            description,
+            ours=Spread.of(seconds[contender]),
+            rounds=rounds,
+            our_mib=mib[contender],
+        )
+        if race.limit and contender == OURS:
             ours = replace(
                 ours, limit=race.limit.what, share=Spread.of(shares), share_bar=race.limit.bar
             )
         if not race.peers:
             yield ours
         for name, peer in race.peers.items():
-            if name in here:
-                check = peer.check(results[who], results[name])
-                times = seconds[who], seconds[name]
+            if name in peers:
+                check = peer.check(results[contender], results[name])
+                times = seconds[contender], seconds[name]
                 yield against(ours, name, peer, check, times, mib[name])
             else:
                 package = f"{name} is not installed; pip install -e '.[bench]' brings it"

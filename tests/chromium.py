@@ -36,13 +36,15 @@ def opened(browser: Browser, uri: str) -> Iterator[Page]:
     """Open a page; afterwards nothing may have gone wrong, and nothing been asked for."""
     page = browser.new_page(viewport={"width": 1400, "height": 900})
     page.set_default_timeout(30_000)
-    wrong: list[str] = []
-    page.on("console", lambda message: wrong.append(message.text))
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("request", lambda request: wrong.append(request.url.partition("#")[0]))
+    faults: list[str] = []
+    page.on("console", lambda message: faults.append(message.text))
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("request", lambda request: faults.append(request.url.partition("#")[0]))
     page.goto(uri)
     yield page
     page_uri = uri.partition("#")[0]
-    elsewhere = [one for one in wrong if one != page_uri and not one.startswith(("data:", "blob:"))]
+    elsewhere = [
+        one for one in faults if one != page_uri and not one.startswith(("data:", "blob:"))
+    ]
     page.close()
     assert not elsewhere, elsewhere

@@ -36,8 +36,8 @@ def call(
 
 def clone_to(folder: Path) -> Path:
     """Make a repository of the files that git would clone if all were committed, small."""
-    listed = call(ROOT, "git", "ls-files", "--cached", "--others", "--exclude-standard")
-    for name in listed.splitlines():
+    file_list = call(ROOT, "git", "ls-files", "--cached", "--others", "--exclude-standard")
+    for name in file_list.splitlines():
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)

@@ -39,7 +39,7 @@ class Small:
             command="belong score uploads --model small -o out --overwrite",
         )
 
-    def page(self, *, with_pictures: Sequence[int] | None = None, **changed: Any) -> str:
+    def page(self, *, with_pictures: Sequence[int] | None = None, **changes: Any) -> str:
         """Return the page of it, which holds the given rows, or else all."""
         places = range(len(self.rows)) if with_pictures is None else with_pictures
         attributes = {name: value for name, value in vars(self).items() if name != "calibration"}
@@ -49,7 +49,7 @@ class Small:
             "title": "uploads",
             "facts": {"model": "small"},
         }
-        return gallery_page(**values | changed)
+        return gallery_page(**values | changes)
 
 
 def small_gallery(class_names: Sequence[str] = tuple("0123456789")) -> Small:
@@ -61,8 +61,10 @@ def small_gallery(class_names: Sequence[str] = tuple("0123456789")) -> Small:
     test_images = np.concatenate(
         [digits.images[digits.is_test][:DIGITS], clothes.images[clothes.is_test][:CLOTHES]]
     )
-    known, vectors = (images.reshape(len(images), -1) / 255 for images in (train, test_images))
-    means = np.stack([known[labels == label].mean(axis=0) for label in range(10)])
+    training_vectors, vectors = (
+        images.reshape(len(images), -1) / 255 for images in (train, test_images)
+    )
+    means = np.stack([training_vectors[labels == label].mean(axis=0) for label in range(10)])
     distances = np.linalg.norm(vectors[:, None] - means, axis=2)
     score, predicted = distances.min(axis=1), distances.argmin(axis=1)
     threshold = float(np.quantile(score[:DIGITS], 0.975))
@@ -81,7 +83,11 @@ def small_gallery(class_names: Sequence[str] = tuple("0123456789")) -> Small:
             "reason": [f"It lies {one:.2f} from the mean image." for one in score],
         }
     )
-    to_known = (vectors**2).sum(axis=1)[:, None] + (known**2).sum(axis=1) - 2 * vectors @ known.T
+    to_known = (
+        (vectors**2).sum(axis=1)[:, None]
+        + (training_vectors**2).sum(axis=1)
+        - 2 * vectors @ training_vectors.T
+    )
     near = np.argsort(to_known, axis=1, kind="stable")[:, :5]
     nearest = [
         [(int(place), float(np.sqrt(to_known[row, place]))) for place in places]

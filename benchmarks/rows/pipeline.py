@@ -89,8 +89,8 @@ def checker(setting: Setting) -> Checker:
         ]
         farthest = int(np.argmax(apart))  # the first NaN, if there is one
         tolerance = TINY_TOLERANCE if setting.quick else TOLERANCE
-        what = names[farthest] if names[farthest] == "accuracy" else f"AUROC of {names[farthest]}"
-        return Check(f"largest difference, {what}", float(apart[farthest]), tolerance)
+        metric = names[farthest] if names[farthest] == "accuracy" else f"AUROC of {names[farthest]}"
+        return Check(f"largest difference, {metric}", float(apart[farthest]), tolerance)
 
     return check
 
@@ -160,9 +160,9 @@ def run(command: Sequence[str], folder: Path) -> str:
     Raises:
         InputError: it failed.
     """
-    who = {f"GIT_{role}_{what}": "benchmarks@localhost" for role in ("AUTHOR", "COMMITTER")
-           for what in ("NAME", "EMAIL")}  # fmt: skip
-    environment = os.environ | who
+    identity = {f"GIT_{role}_{field}": "benchmarks@localhost" for role in ("AUTHOR", "COMMITTER")
+           for field in ("NAME", "EMAIL")}  # fmt: skip
+    environment = os.environ | identity
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     process = subprocess.run(  # noqa: S603  (git, DVC and our own modules)
         command, cwd=folder, env=environment, capture_output=True, text=True, check=False

@@ -15,7 +15,7 @@ PATH_LESS = "expected a path, got"
 
 
 @pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write `model`, `photos`, a file and a link to nothing."""
     to = tmp_path_factory.mktemp("arguments")
     save_untrained(to / "model")
@@ -28,8 +28,8 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def model(here: Path) -> belong.Model:
-    return belong.load_model(here / "model", device="cpu")
+def model(inputs: Path) -> belong.Model:
+    return belong.load_model(inputs / "model", device="cpu")
 
 
 CASES = [
@@ -118,15 +118,15 @@ CASES = [
 
 @pytest.mark.parametrize(("call", "message"), CASES, ids=[call for call, _ in CASES])
 def test_a_wrong_argument_is_refused_in_one_line(
-    here: Path, model: belong.Model, monkeypatch: pytest.MonkeyPatch, call: str, message: str
+    inputs: Path, model: belong.Model, monkeypatch: pytest.MonkeyPatch, call: str, message: str
 ) -> None:
-    monkeypatch.chdir(here)
-    before = sorted(here.rglob("*"))
+    monkeypatch.chdir(inputs)
+    before = sorted(inputs.rglob("*"))
     with pytest.raises(belong.InputError) as raised:
         eval(call, {"belong": belong, "model": model, "np": np, "LONG": LONG})  # noqa: S307
     assert str(raised.value).startswith(message)
     assert "\n" not in str(raised.value)
-    assert sorted(here.rglob("*")) == before
+    assert sorted(inputs.rglob("*")) == before
 
 
 def test_numbers_of_numpy_are_numbers() -> None:

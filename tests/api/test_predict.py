@@ -96,13 +96,13 @@ def test_the_table_is_that_of_predictions_csv(
 ) -> None:
     words = ["--model", str(folder / "model"), "-o", str(tmp_path), "--device", "cpu"]
     assert main(["score", str(folder / "photos"), *words]) == 0
-    table, written = of_folder.to_pandas(), pd.read_csv(tmp_path / "predictions.csv")
-    assert tuple(table.columns) == tuple(written.columns) == COLUMNS
+    table, csv = of_folder.to_pandas(), pd.read_csv(tmp_path / "predictions.csv")
+    assert tuple(table.columns) == tuple(csv.columns) == COLUMNS
     for name in COLUMNS:
         if name in ("probability", "p_value", "score", "distance"):
-            np.testing.assert_allclose(table[name], written[name], rtol=1e-5)
+            np.testing.assert_allclose(table[name], csv[name], rtol=1e-5)
         else:
-            assert table[name].tolist() == written[name].tolist()
+            assert table[name].tolist() == csv[name].tolist()
 
 
 def test_a_file_that_cannot_be_read_keeps_its_row_and_its_reason(

@@ -62,8 +62,8 @@ def file(small: Small, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def page(browser: Browser, file: Path) -> Iterator[Page]:
-    with chromium.opened(browser, file.as_uri()) as opened:
-        yield opened
+    with chromium.opened(browser, file.as_uri()) as gallery_page:
+        yield gallery_page
 
 
 def shown_paths(page: Page) -> list[str]:
@@ -75,8 +75,8 @@ def shown_paths(page: Page) -> list[str]:
 
 def paths(rows: pd.DataFrame) -> list[str]:
     """Return their paths in the order of the rows, as the page writes them in a list."""
-    listed = zip(rows.index.tolist(), rows["path"].tolist(), strict=True)
-    return [SHOWN_PATHS.get(place, path) for place, path in listed]
+    places_and_paths = zip(rows.index.tolist(), rows["path"].tolist(), strict=True)
+    return [SHOWN_PATHS.get(place, path) for place, path in places_and_paths]
 
 
 def by_score(rows: pd.DataFrame) -> pd.DataFrame:
@@ -369,8 +369,8 @@ def test_the_paths_of_what_is_shown_are_copied(page: Page, small: Small) -> None
     page.get_by_role("button", name="Copy paths").click()
     expect(page.locator("#done")).to_have_text("10 paths copied")
     matches = by_score(small.rows[small.rows["path"].str.contains("Image 01")])
-    copied = page.evaluate("navigator.clipboard.readText()")
-    assert copied.splitlines() == paths(matches)
+    clipboard = page.evaluate("navigator.clipboard.readText()")
+    assert clipboard.splitlines() == paths(matches)
 
 
 # --- bad names, many images, few pixels ---------------------------------------------------------

@@ -39,8 +39,8 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def page(browser: Browser, file: Path) -> Iterator[Page]:
-    with chromium.opened(browser, file.as_uri()) as opened:
-        yield opened
+    with chromium.opened(browser, file.as_uri()) as report_page:
+        yield report_page
 
 
 def column(page: Page, place: int) -> list[str]:

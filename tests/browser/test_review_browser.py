@@ -43,8 +43,8 @@ def file(small: Small, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def page(browser: Browser, file: Path) -> Iterator[Page]:
-    with chromium.opened(browser, file.as_uri()) as opened:
-        yield opened
+    with chromium.opened(browser, file.as_uri()) as review_page:
+        yield review_page
 
 
 def rejected_at(small: Small, alpha: float) -> int:

@@ -68,8 +68,8 @@ def test_what_a_person_marks_in_the_browser_is_learned(tmp_path: Path) -> None:
     after = score(tuesday, better, "after")
     assert accepted(after, "./=trousers") <= accepted(before, "./=trousers") / 2
     assert accepted(after, "digit") >= 0.6 * 40
-    again = score(monday, better, "again")
+    second_scores = score(monday, better, "again")
     with chromium.launched() as browser:
-        page_of = again / "gallery.html"
+        page_of = second_scores / "gallery.html"
         with chromium.opened(browser, page_of.as_uri()) as page:
             expect(page.locator("#reviewed")).to_have_text("No image is marked.")

@@ -83,7 +83,7 @@ OF_THE_OTHERS = [7, 1, 12, 7, 13, 13, 16, 7, 15, 7, 5, 7, 16, 1, 17, 5, 1, 4, 15
 def test_the_p_values_of_a_vector_scored_out_of_fold_are_those_of_nonconform(
     folds: list[int], first_two: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    known = np.random.default_rng(17).normal(size=(19, 3)).round(2)
+    training = np.random.default_rng(17).normal(size=(19, 3)).round(2)
     new = np.random.default_rng(18).normal(scale=1.4, size=(24, 3)).round(2)
 
     def distances(reference: np.ndarray, queries: np.ndarray) -> np.ndarray:
@@ -91,18 +91,18 @@ def test_the_p_values_of_a_vector_scored_out_of_fold_are_those_of_nonconform(
         return second.numpy()
 
     def scores(
-        _fitting: object, train: Part, _labels: object, known: np.ndarray, _parts: object,
+        _fitting: object, train: Part, _labels: object, training_rows: np.ndarray, _parts: object,
         rows: dict[str, np.ndarray], _anomalies: object,
     ) -> dict[str, np.ndarray]:  # fmt: skip
-        of_fold = distances(train.inputs[known], train.inputs[rows[HELD_OUT]])
+        of_fold = distances(train.inputs[training_rows], train.inputs[rows[HELD_OUT]])
         return {f"{HELD_OUT}/knn": of_fold}
 
     monkeypatch.setattr(cross_fit, "_scores_of", scores)
     monkeypatch.setattr(cross_fit, "deal", lambda *_, **__: np.array(folds))
     out_of_fold = out_of_fold_scores(
         None,  # type: ignore[arg-type]  # how a fold is fitted is replaced above
-        Part(known, known, np.arange(19)), np.zeros(19, np.int64),
+        Part(training, training, np.arange(19)), np.zeros(19, np.int64),
         derived={}, anomalies=None, seed=0,
     )  # fmt: skip
-    p = conformal.p_values(out_of_fold[f"{HELD_OUT}/knn"], distances(known, new))
+    p = conformal.p_values(out_of_fold[f"{HELD_OUT}/knn"], distances(training, new))
     assert (20 * p).round().astype(int).tolist() == first_two + OF_THE_OTHERS

@@ -12,8 +12,8 @@ def test_scores_and_written_p_values_give_the_same_verdicts(n: int, alpha: float
     rng = np.random.default_rng(n)
     held_out, scores = rng.normal(size=n), rng.normal(size=2000)
     by_score = decide(scores, threshold(held_out, alpha=alpha))
-    written = np.array([float(f"{p:.6g}") for p in p_values(held_out, scores)])
-    by_p_value = decide(-written, p_value_threshold(n, alpha=alpha))
+    p_values_in_csv = np.array([float(f"{p:.6g}") for p in p_values(held_out, scores)])
+    by_p_value = decide(-p_values_in_csv, p_value_threshold(n, alpha=alpha))
     np.testing.assert_array_equal(by_score, by_p_value)
     assert 0 < by_score.sum() < len(scores)
 

@@ -299,8 +299,8 @@ def test_the_model_that_fit_returns_predicts_as_the_one_that_is_loaded(
     photos: Path, tmp_path: Path
 ) -> None:
     model = fitted(photos, tmp_path / "model", backbone=Colors())
-    again = belong.load_model(tmp_path / "model", backbone=Colors())
-    one, other = model.predict(photos / "dark"), again.predict(photos / "dark")
+    loaded = belong.load_model(tmp_path / "model", backbone=Colors())
+    one, other = model.predict(photos / "dark"), loaded.predict(photos / "dark")
     np.testing.assert_array_equal(one.score, other.score)
 
 
@@ -372,8 +372,8 @@ def test_a_model_on_a_file_of_weights_needs_the_file_no_more(
         **{"images.side_px": 40},
     )  # fmt: skip
     weights.unlink()
-    again = belong.load_model(tmp_path / "model").predict(photos)
-    np.testing.assert_array_equal(model.predict(photos).score, again.score)
+    loaded = belong.load_model(tmp_path / "model").predict(photos)
+    np.testing.assert_array_equal(model.predict(photos).score, loaded.score)
     assert main(["info", str(tmp_path / "model")]) == 0
     output = " ".join(capsys.readouterr().out.split())
     assert f"backbone test_resnet; weights: weights.pth, SHA-256 {digest}" in output

@@ -330,10 +330,10 @@ def test_a_class_of_one_image_is_named_once_and_not_counted_further(
     if not fraction:
         first = "fewer than 5 training images; `belong fit` stops"
     assert f"  - 1 class (cow): {first}" in lines
-    named = [
+    cow_lines = [
         line for line in lines if "cow" in line and "calibration images, the minimum" not in line
     ]
-    assert len(named) == 1
+    assert len(cow_lines) == 1
     assert not any(" 0 in the smallest" in line or "  - 0 " in line for line in lines)
 
 
@@ -438,8 +438,8 @@ def test_a_film_of_alike_frames_is_one_group_and_all_its_frames_are_in_it() -> N
 def test_near_pairs_are_those_of_comparing_all_with_all() -> None:
     rng = np.random.default_rng(0)
     flat = np.stack([np.asarray(picture(seed, 16).convert("L")) for seed in range(150)])
-    spoiled = flat[:50] + rng.normal(0, 6, (50, 16, 16)) * (np.arange(50) % 5)[:, None, None]
-    every = np.concatenate([flat, spoiled.clip(0, 255).astype(np.uint8)])
+    noisy = flat[:50] + rng.normal(0, 6, (50, 16, 16)) * (np.arange(50) % 5)[:, None, None]
+    every = np.concatenate([flat, noisy.clip(0, 255).astype(np.uint8)])
     lengths = np.corrcoef(every.reshape(200, -1).astype(np.float64)) - np.eye(200)
     # Unit vectors at a distance of 0.1 have a correlation of 1 - 0.1 ** 2 / 2.
     assert ((lengths >= 0.995).any(axis=1) == (duplicates.nearly_same(every) >= 0)).all()

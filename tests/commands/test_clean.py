@@ -123,8 +123,8 @@ def test_the_tree_has_links_to_the_kept_images_alone(
     links = [path for path in sorted((out / "cleaned").rglob("*")) if not path.is_dir()]
     assert len(links) == (manifest["verdict"] == "keep").sum()
     assert all(path.is_symlink() for path in links)
-    here, there = out / "cleaned", digits.resolve()
-    assert all(path.resolve() == there / path.relative_to(here) for path in links)
+    tree, source = out / "cleaned", digits.resolve()
+    assert all(path.resolve() == source / path.relative_to(tree) for path in links)
 
 
 def test_the_summary_counts_what_the_manifest_says(out: Path, manifest: pd.DataFrame) -> None:

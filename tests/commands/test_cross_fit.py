@@ -116,8 +116,8 @@ def test_the_report_of_such_a_model_shows_no_rate_of_false_rejects(model: belong
 
 
 def test_such_a_model_scores_images_and_rejects_what_is_far(model: belong.Model, few: Path) -> None:
-    known = model.predict(few)
-    assert known.belongs.mean() > 0.8
+    predictions = model.predict(few)
+    assert predictions.belongs.mean() > 0.8
     rule = rule_of(model.bundle, alpha=0.1)  # a moved threshold is one-sided, too
     assert rule.rejects_range([500, 500])[0] == 0
     noise = np.random.default_rng(9).integers(0, 256, (3, SIDE_PX, SIDE_PX, 3), np.uint8)
@@ -201,9 +201,9 @@ def test_the_scores_of_an_image_come_from_the_images_of_other_folds_alone() -> N
         return out_of_fold_scores(fitting, part, labels, derived={}, anomalies=None, seed=0)
 
     folds = deal(labels, count=FOLDS, rng=np.random.default_rng([0, 4]))
-    changed = pixels.copy()
-    changed[5] = 255 - changed[5]
-    before, after = scored(pixels), scored(changed)
+    other_pixels = pixels.copy()
+    other_pixels[5] = 255 - other_pixels[5]
+    before, after = scored(pixels), scored(other_pixels)
     is_mate = (folds == folds[5]) & (np.arange(24) != 5)
     for name in ("energy", "hidden_knn", "mahalanobis", "code_knn"):
         old, new = (x[f"normal/calibration/{name}"] for x in (before, after))
@@ -234,11 +234,11 @@ def frozen(values: Parameters) -> Parameters:
 def test_where_images_are_few_all_of_them_calibrate(
     data: DataSet, frozen: bool, requested: str, alpha: float | None, expected: tuple[str, float]
 ) -> None:
-    chosen = choose_calibration(
+    choice = choose_calibration(
         data, requested=requested, alpha=alpha or 0.025, own_alpha=alpha is not None,
         is_frozen=frozen, split=parameters({}).split,
     )  # fmt: skip
-    assert chosen == expected
+    assert choice == expected
 
 
 @pytest.mark.parametrize(

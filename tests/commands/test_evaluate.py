@@ -141,11 +141,11 @@ def test_the_command_gives_what_the_function_gives(
     pd.testing.assert_frame_equal(verdicts, expected.verdicts(), rtol=1e-5, check_dtype=False)
     page = (folder / "out" / "report.html").read_text(encoding="utf-8")
     assert all(f">{name}</span>" in page for name in FEW)
-    again = [
+    second_words = [
         "evaluate", str(folder / "panel"), str(folder / "test"), str(folder / "odd.npy"),
         f"half={folder / 'half.safetensors'}", "-o", str(folder / "again"), "--no-verdicts",
     ]  # fmt: skip
-    assert main(again) == 0
+    assert main(second_words) == 0
     for name in ("scoreboard.csv", "summary.json"):
         first, second = (folder / run / name for run in ("out", "again"))
         assert first.read_bytes() == second.read_bytes()
@@ -235,8 +235,8 @@ def test_many_verdicts_are_written_only_where_somebody_says_so(
     network.evaluate(output=tmp_path / "many")
     network.evaluate(output=tmp_path / "asked", verdicts=True)
     network.evaluate(output=tmp_path / "few", odd=network.odd[:39])
-    written = {path.parent.name for path in tmp_path.glob("*/verdicts.csv")}
-    assert written == {"asked", "few"}
+    folders = {path.parent.name for path in tmp_path.glob("*/verdicts.csv")}
+    assert folders == {"asked", "few"}
 
 
 class Nearest:
@@ -342,7 +342,7 @@ def test_test_rows_that_occur_in_train_are_named_and_refused_where_most_do(
     assert not [note for note in result.notes if "occur" in note]
 
 
-def changed(values: np.ndarray, row: int, value: float) -> np.ndarray:
+def with_value(values: np.ndarray, row: int, value: float) -> np.ndarray:
     values = values.copy()
     values[row, 1] = value
     return values
@@ -387,7 +387,7 @@ def test_a_wrong_input_is_refused_in_one_line(
 
 
 def test_a_row_that_is_not_finite_is_named_by_its_number(network: Network) -> None:
-    train = changed(network.train, 123, np.inf)
+    train = with_value(network.train, 123, np.inf)
     with pytest.raises(belong.InputError, match=r"normal_train: features: .* in row 123"):
         network.evaluate(train=train)
 
@@ -439,17 +439,17 @@ def test_a_damaged_file_is_answered_in_one_line(folder: Path, suffix: str) -> No
     else:
         save_file({"features": array}, path)
     sound = path.read_bytes()
-    wrong = {sound[:size] for size in range(0, len(sound), max(1, len(sound) // 40))}
+    bad_contents = {sound[:size] for size in range(0, len(sound), max(1, len(sound) // 40))}
     for place in range(0, len(sound), max(1, len(sound) // 40)):
-        wrong.add(sound[:place] + bytes([sound[place] ^ 0xFF]) + sound[place + 1 :])
+        bad_contents.add(sound[:place] + bytes([sound[place] ^ 0xFF]) + sound[place + 1 :])
     answers = []
-    for content in wrong:
+    for content in bad_contents:
         path.write_bytes(content)
         try:
             rows_of("x", path)
         except belong.InputError as error:
             answers.append(str(error))
-    assert len(answers) >= len(wrong) / 2  # a changed number is a number
+    assert len(answers) >= len(bad_contents) / 2  # a changed number is a number
     assert not any("\n" in answer for answer in answers)
 
 
@@ -488,9 +488,9 @@ def test_rows_of_a_npy_file_are_those_of_numpy(
 ) -> None:
     array = np.random.default_rng(0).integers(0, 2, (50, 3)).astype(dtype, order=order)
     np.save(folder / "x.npy", array)
-    opened = open_npy(folder / "x.npy")
+    rows_of_file = open_npy(folder / "x.npy")
     for rows in (slice(0, 7), slice(7, 50), slice(49, 90), slice(None), slice(5, 5)):
-        np.testing.assert_array_equal(opened[rows], array[rows])
+        np.testing.assert_array_equal(rows_of_file[rows], array[rows])
     for whole in (array[:, 0], array.reshape(5, 10, 3), array[0, 0]):
         np.save(folder / "x.npy", np.asarray(whole, order=order))
         np.testing.assert_array_equal(open_npy(folder / "x.npy")[:], whole)
@@ -501,11 +501,11 @@ def test_arrays_of_a_safetensors_file_are_those_of_torch(folder: Path) -> None:
     types = [torch.bfloat16, torch.float16, torch.float64, torch.int32, torch.bool, torch.uint8]
     arrays = {str(dtype): values.to(dtype) for dtype in types}
     save_tensors(arrays | {"none": torch.empty(0, 3)}, folder / "x.safetensors", {"by": "us"})
-    opened = open_safetensors(folder / "x.safetensors")
-    assert opened.keys() == arrays.keys() | {"none"}
+    lazy_arrays = open_safetensors(folder / "x.safetensors")
+    assert lazy_arrays.keys() == arrays.keys() | {"none"}
     for name, array in arrays.items():
-        assert torch.equal(torch.as_tensor(opened[name][2:5]), array[2:5])
-    assert opened["none"][:].shape == (0, 3)
+        assert torch.equal(torch.as_tensor(lazy_arrays[name][2:5]), array[2:5])
+    assert lazy_arrays["none"][:].shape == (0, 3)
 
 
 @pytest.mark.parametrize("suffix", ["npy", "safetensors"])

@@ -135,11 +135,11 @@ def test_an_interrupted_run_goes_on_and_gives_the_same_table(
         return content(job, pixels)
 
     monkeypatch.setattr(finding.Job, "content", counted)
-    again = belong.find(photos, tmp_path / "found", OPTIONS)
+    second_result = belong.find(photos, tmp_path / "found", OPTIONS)
     assert sizes == [30, 30, 7]
     for name in ("strange.csv", "unreadable.csv"):
-        assert read_bytes(again.output / name) == read_bytes(result.output / name)
-    assert sorted(path.name for path in again.output.iterdir()) == [
+        assert read_bytes(second_result.output / name) == read_bytes(result.output / name)
+    assert sorted(path.name for path in second_result.output.iterdir()) == [
         "gallery.html", "ignored.csv", "strange.csv", "summary.json", "unreadable.csv",
     ]  # fmt: skip
 

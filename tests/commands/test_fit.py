@@ -70,8 +70,8 @@ def test_the_model_knows_a_digit_and_rejects_noise(model: Path, tmp_path: Path) 
     data = read(DIGITS)
     images = tmp_path / "new"
     images.mkdir()
-    tested = np.flatnonzero(data.is_test)[:40]
-    for row in tested:
+    test_rows = np.flatnonzero(data.is_test)[:40]
+    for row in test_rows:
         Image.fromarray(data.images[row, 0]).save(images / f"digit-{row}.png")
     noise = np.random.default_rng(0).integers(0, 256, (20, 28, 28), np.uint8)
     for row, image in enumerate(noise):
@@ -450,12 +450,12 @@ def test_a_fit_that_is_killed_and_interrupted_gives_the_bytes_of_one_that_is_not
     )
     assert [path.name for path in tmp_path.iterdir()] == [".model.work"]
     assert main(words(few, model)) == 0
-    again = capsys.readouterr().err
+    second_output = capsys.readouterr().err
     # Of the backbone and of the head, which take no part, nothing is told.
-    assert not re.search("^(embed|train_head): ", output + again, re.MULTILINE)
-    assert f"{model}: resumes at the stage extract" in again
+    assert not re.search("^(embed|train_head): ", output + second_output, re.MULTILINE)
+    assert f"{model}: resumes at the stage extract" in second_output
     # What was finished is not done again.
-    assert not re.search("^(pack|split|train|train_autoencoder): ", again, re.MULTILINE)
+    assert not re.search("^(pack|split|train|train_autoencoder): ", second_output, re.MULTILINE)
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
     assert main(words(few, tmp_path / "undisturbed")) == 0
     files = {path.name: path.read_bytes() for path in model.iterdir()}

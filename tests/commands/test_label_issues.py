@@ -33,8 +33,8 @@ def two_classes() -> tuple[np.ndarray, Distances, np.ndarray]:
 
 
 def named(sight: Sight = CLEAR, *, false_alarms: float = 0.1) -> list[tuple[int, str, str]]:
-    known = suspects(*two_classes(), ["a", "b"], sight, knows_classes=False)
-    issues = remarks(known, np.arange(400), false_alarms=false_alarms)
+    suspect_table = suspects(*two_classes(), ["a", "b"], sight, knows_classes=False)
+    issues = remarks(suspect_table, np.arange(400), false_alarms=false_alarms)
     return [(one.row, one.verdict, one.problem) for one in issues]
 
 
@@ -43,14 +43,14 @@ def test_wrong_labels_and_foreign_images_are_told_apart() -> None:
 
 
 def test_a_wrong_label_is_given_the_class_that_the_image_looks_like() -> None:
-    known = suspects(*two_classes(), ["a", "b"], CLEAR, knows_classes=False)
-    (remark, _) = remarks(known, np.arange(400), false_alarms=0.1)
+    suspect_table = suspects(*two_classes(), ["a", "b"], CLEAR, knows_classes=False)
+    (remark, _) = remarks(suspect_table, np.arange(400), false_alarms=0.1)
     assert remark.sentence.startswith("looks like class b (probability 0.98); false discovery")
 
 
 def test_the_ratio_of_distances_names_the_same_image_where_a_network_was_trained() -> None:
-    known = suspects(*two_classes(), ["a", "b"], CLEAR, knows_classes=True)
-    assert known["p_wrong_class"].idxmin() == 0
+    suspect_table = suspects(*two_classes(), ["a", "b"], CLEAR, knows_classes=True)
+    assert suspect_table["p_wrong_class"].idxmin() == 0
 
 
 def test_nothing_is_said_about_labels_where_it_is_refused() -> None:
@@ -64,18 +64,22 @@ def test_nothing_is_said_about_foreign_images_where_it_is_refused() -> None:
 def test_a_label_that_the_classifier_does_not_doubt_is_never_named() -> None:
     probabilities, far, labels = two_classes()
     probabilities[0] = [0.51, 0.49]
-    known = suspects(probabilities, far, labels, ["a", "b"], CLEAR, knows_classes=False)
-    assert known["share_wrong_class"][0] == 1
+    suspect_table = suspects(probabilities, far, labels, ["a", "b"], CLEAR, knows_classes=False)
+    assert suspect_table["share_wrong_class"][0] == 1
 
 
 def test_the_share_of_false_alarms_is_that_of_benjamini_and_hochberg() -> None:
-    known = suspects(*two_classes(), ["a", "b"], CLEAR, knows_classes=False)
-    assert known["share_wrong_class"].min() == pytest.approx(known["p_wrong_class"].min() * 400)
-    assert known["share_foreign"].min() == pytest.approx(4 * known["p_foreign"].min() * 400)
+    suspect_table = suspects(*two_classes(), ["a", "b"], CLEAR, knows_classes=False)
+    assert suspect_table["share_wrong_class"].min() == pytest.approx(
+        suspect_table["p_wrong_class"].min() * 400
+    )
+    assert suspect_table["share_foreign"].min() == pytest.approx(
+        4 * suspect_table["p_foreign"].min() * 400
+    )
 
 
 def test_labels_are_reviewed_up_to_1_5_times_the_rate_and_both_kinds_of_evidence_add_up() -> None:
-    known = pd.DataFrame(
+    suspect_table = pd.DataFrame(
         {
             "predicted_class": ["a"] * 4,
             "probability": [0.9] * 4,
@@ -84,7 +88,7 @@ def test_labels_are_reviewed_up_to_1_5_times_the_rate_and_both_kinds_of_evidence
             "share_both": [0.05, 1.0, 0.1, 1.0],
         }
     )
-    issues = remarks(known, np.array([7, 8, 9, 4]), false_alarms=0.1)
+    issues = remarks(suspect_table, np.array([7, 8, 9, 4]), false_alarms=0.1)
     assert [(one.row, one.verdict, one.problem) for one in issues] == [
         (7, "quarantine", "wrong_class"),
         (8, "review", "wrong_class"),

@@ -84,12 +84,12 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Photos:
     return Photos(to, twos, foreign)
 
 
-def review(photos: Photos, to: Path, kind: str, answers: dict[str, str], **changed: str) -> Path:
+def review(photos: Photos, to: Path, kind: str, answers: dict[str, str], **columns: str) -> Path:
     """Write a review file: name of an image -> its class, or "" if it does not belong."""
     rows = [
         {"path": exact(name), "belongs": str(bool(label)), "class": label}
         | {"model": photos.model(kind).info.digest, "folder": str(photos.folder / "new")}
-        | changed
+        | columns
         for name, label in answers.items()
     ]
     pd.DataFrame(rows).to_csv(to / "review.csv", index=False)
@@ -301,12 +301,12 @@ def test_an_answer_that_makes_no_sense_is_refused_in_one_line(
 ) -> None:
     change, message = REFUSED[name]
 
-    def changed(table: pd.DataFrame) -> pd.DataFrame:
+    def wrong_answer(table: pd.DataFrame) -> pd.DataFrame:
         for column, value in change.items():
             table.loc[0, column] = value
         return table
 
-    assert refused(photos, tmp_path, changed).startswith(message)
+    assert refused(photos, tmp_path, wrong_answer).startswith(message)
 
 
 def test_tables_that_are_no_reviews_are_refused(photos: Photos, tmp_path: Path) -> None:

@@ -38,8 +38,8 @@ def test_the_first_gain_by_hand() -> None:
 
 def test_a_p_value_of_six_digits_has_its_gap() -> None:
     every = np.arange(1, 6001) / 6001
-    written = np.array([float(f"{value:.6g}") for value in every])
-    assert (ranks_of(written, n=6000) == np.arange(6000)).all()
+    rounded = np.array([float(f"{value:.6g}") for value in every])
+    assert (ranks_of(rounded, n=6000) == np.arange(6000)).all()
 
 
 def stream(scores: np.ndarray, calibration: np.ndarray) -> StreamAnalysis:
@@ -87,14 +87,14 @@ def test_a_thousand_foreign_photos_are_noticed_where_their_rate_may_be_luck() ->
 
 def test_scores_that_rise_later_are_noticed_and_their_beginning_named() -> None:
     rng = np.random.default_rng(1)
-    begun = []
+    beginnings = []
     for _ in range(20):
         scores = np.concatenate([rng.normal(size=300), rng.normal(size=300) + 2.5])
         analysis = stream(scores, rng.normal(size=N))
         if analysis.law_drift is not None:
-            begun.append(analysis.law_drift.begun)
-    assert len(begun) >= 15
-    assert 250 < np.median(begun) < 330
+            beginnings.append(analysis.law_drift.begun)
+    assert len(beginnings) >= 15
+    assert 250 < np.median(beginnings) < 330
 
 
 @pytest.mark.parametrize(("foreign", "low", "high"), [(0.0, 0, 0.1), (0.5, 0.35, 0.52)])

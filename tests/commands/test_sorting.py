@@ -92,13 +92,13 @@ def killed(work: Callable[[], object]) -> int:
 def test_after_a_kill_the_same_call_goes_on_and_all_can_be_taken_back(
     tmp_path: Path, photos: Incoming, monkeypatch: pytest.MonkeyPatch, how: Placement, step: int
 ) -> None:
-    left, before, out = [step], contents(tmp_path / "in"), tmp_path / "out"
+    steps_left, before, out = [step], contents(tmp_path / "in"), tmp_path / "out"
     real = place_whole
 
     def deadly(*arguments: object) -> None:
-        if left[0] == 0:
+        if steps_left[0] == 0:
             os.kill(os.getpid(), signal.SIGKILL)
-        left[0] -= 1
+        steps_left[0] -= 1
         real(*arguments)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:

@@ -237,8 +237,8 @@ def model(tmp_path: Path) -> Path:
     folder = tmp_path / "model"
     folder.mkdir()
     (folder / "network.safetensors").write_bytes(MODEL)
-    stored = StoredFile(sha256=hashlib.sha256(MODEL).hexdigest(), bytes=len(MODEL))
-    files = {"network.safetensors": stored}
+    stored_file = StoredFile(sha256=hashlib.sha256(MODEL).hexdigest(), bytes=len(MODEL))
+    files = {"network.safetensors": stored_file}
     (folder / "manifest.json").write_text(a_manifest().model_copy(update={"files": files}).text)
     return folder
 
@@ -253,7 +253,7 @@ def a_pipe(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "what"),
+    ("spoil", "problem"),
     [
         (altered, "is altered"),
         (lambda path: path.write_bytes(MODEL[:3]), "expected 7 bytes, got 3"),
@@ -263,13 +263,13 @@ def a_pipe(path: Path) -> None:
     ids=["altered", "cut off", "missing", "a pipe"],
 )
 def test_a_file_of_a_model_that_does_not_match_is_named(
-    spoil: Callable[[Path], object], what: str, model: Path, capsys: pytest.CaptureFixture[str]
+    spoil: Callable[[Path], object], problem: str, model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = model / "network.safetensors"
     spoil(path)
     code, (line, _) = verified(model, capsys)
     assert code == 4
-    assert line.startswith(f"{path}: {what}; to repair it: copy the model again")
+    assert line.startswith(f"{path}: {problem}; to repair it: copy the model again")
 
 
 def test_an_altered_manifest_ends_with_code_4(

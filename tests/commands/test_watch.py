@@ -42,13 +42,13 @@ def test_a_rate_that_rises_is_noticed_and_its_beginning_named(
 ) -> None:
     rejected = np.concatenate([every(20, 1000), every(4, 400)])
     assert watched(tmp_path, predictions(rejected, ["ant", "bee", "cow"])) == 1
-    begun = re.search(
+    match = re.search(
         r"left its band: .* of the images are rejected since about image ([\d,]+) \((\d+)\.png\)",
         capsys.readouterr().out,
     )
-    assert begun
+    assert match
     # Rejects come every 20 and then every 4 images: image 1001 is the first of the latter.
-    assert (begun[1], begun[2]) == ("1,001", "1000")
+    assert (match[1], match[2]) == ("1,001", "1000")
 
 
 def test_a_rate_that_falls_to_nothing_is_noticed_too(tmp_path: Path) -> None:

@@ -19,10 +19,10 @@ def test_an_image_is_moved_by_at_most_so_much_and_filled_by_its_mirror_image(
     generator: torch.Generator,
 ) -> None:
     images = numbered(1).expand(200, -1, -1, -1)
-    moved = augmented(images, shift_px=2, flip=False, generator=generator)
+    shifted = augmented(images, shift_px=2, flip=False, generator=generator)
     padded = functional.pad(images[0], [2, 2], padding_mode="reflect")
     crops = [padded[:, y : y + 5, x : x + 6].flatten() for y in range(5) for x in range(5)]
-    places = (moved.flatten(1)[:, None] == torch.stack(crops)).all(dim=2)
+    places = (shifted.flatten(1)[:, None] == torch.stack(crops)).all(dim=2)
     assert places.any(dim=1).all()  # each one is a crop of torchvision's padded image
     assert places.any(dim=0).all()  # and each of the 25 crops is drawn
 

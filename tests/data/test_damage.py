@@ -140,9 +140,9 @@ def restart_swapped(content: bytes, rng: np.random.Generator) -> bytes:
     places = restarts(content)
     first = int(rng.integers(len(places) - 1))
     one, other = places[first : first + 2]
-    spoiled = bytearray(content)
-    spoiled[one + 1], spoiled[other + 1] = spoiled[other + 1], spoiled[one + 1]
-    return bytes(spoiled)
+    damaged = bytearray(content)
+    damaged[one + 1], damaged[other + 1] = damaged[other + 1], damaged[one + 1]
+    return bytes(damaged)
 
 
 def interval_lost(content: bytes, rng: np.random.Generator) -> bytes:
@@ -187,14 +187,14 @@ def test_a_damaged_picture_is_listed_or_another_decoder_sees_no_damage(
     name: str, damage: Damage, tmp_path: Path
 ) -> None:
     for seed in SEEDS:
-        spoiled = damage(FILES[name], np.random.default_rng(seed))
-        pixels = decoded(spoiled, tmp_path)
+        damaged = damage(FILES[name], np.random.default_rng(seed))
+        pixels = decoded(damaged, tmp_path)
         if isinstance(pixels, str):
             assert re.match("(damaged|cut off|empty): .*[a-z]", pixels), pixels
             continue
         assert damage not in (cut, cut_and_ended), seed
         assert name not in CHECKED, seed
-        other = otherwise_decoded(spoiled, name)
+        other = otherwise_decoded(damaged, name)
         np.testing.assert_allclose(pixels.astype(int), other, atol=2, err_msg=f"seed {seed}")
 
 
@@ -202,8 +202,8 @@ def test_a_damaged_picture_is_listed_or_another_decoder_sees_no_damage(
 @pytest.mark.parametrize("damage", [with_a_part_lost, doubled, overwritten, zeroed])
 def test_of_the_damaged_jpegs_few_go_unnoticed(name: str, damage: Damage, tmp_path: Path) -> None:
     """A decoder finds its way again behind the damage, and may find as many blocks as there are."""
-    spoiled = [damage(JPEGS[name], np.random.default_rng(seed)) for seed in range(40)]
-    unnoticed = sum(not isinstance(decoded(one, tmp_path), str) for one in spoiled)
+    damaged = [damage(JPEGS[name], np.random.default_rng(seed)) for seed in range(40)]
+    unnoticed = sum(not isinstance(decoded(one, tmp_path), str) for one in damaged)
     assert unnoticed <= (0 if damage is zeroed and "progressive" not in name else 6)
 
 
@@ -213,20 +213,20 @@ def test_a_jpeg_without_one_of_its_restart_intervals_is_damaged(
     name: str, damage: Damage, tmp_path: Path
 ) -> None:
     for seed in SEEDS:
-        spoiled = damage(JPEGS[name], np.random.default_rng(seed))
-        assert str(decoded(spoiled, tmp_path)).startswith("damaged: "), seed
+        damaged = damage(JPEGS[name], np.random.default_rng(seed))
+        assert str(decoded(damaged, tmp_path)).startswith("damaged: "), seed
 
 
 def test_a_png_with_a_wrong_check_sum_is_damaged_as_libpng_finds(tmp_path: Path) -> None:
     """Pillow takes what zeros inflate to for the rest of the picture, and looks no further."""
     content, accepted = FILES["png"], 0
     for seed in range(40):
-        spoiled = zeroed(content, np.random.default_rng(seed))
+        damaged = zeroed(content, np.random.default_rng(seed))
         with pytest.raises(imagecodecs.PngError):
-            imagecodecs.png_decode(spoiled)
-        assert decoded(spoiled, tmp_path) == "damaged: the check sum of its pixels is wrong"
+            imagecodecs.png_decode(damaged)
+        assert decoded(damaged, tmp_path) == "damaged: the check sum of its pixels is wrong"
         try:
-            otherwise_decoded(spoiled, "png")
+            otherwise_decoded(damaged, "png")
             accepted += 1
         except (OSError, SyntaxError):
             continue
@@ -243,8 +243,8 @@ def test_fax_data_that_two_decoders_read_differently_is_damaged(
     expected = np.asarray(BLACK.convert("L"))
     np.testing.assert_array_equal(pixels, expected if orientation == 1 else np.rot90(expected, -1))
     for seed in SEEDS:
-        spoiled = zeroed(whole, np.random.default_rng(seed))
-        assert "two decoders make different pictures" in str(decoded(spoiled, tmp_path))
+        damaged = zeroed(whole, np.random.default_rng(seed))
+        assert "two decoders make different pictures" in str(decoded(damaged, tmp_path))
 
 
 EVEN = {

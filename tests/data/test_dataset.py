@@ -165,13 +165,13 @@ def test_the_same_fraction_of_every_class_becomes_the_test(
 
 
 def test_the_test_images_are_drawn_anew_by_another_seed_only() -> None:
-    first, again, other = (
+    first, second, other = (
         with_test_part(without_test(40, 40), fraction=0.2, rng=np.random.default_rng(seed))
         .is_test.nonzero()[0]
         .tolist()
         for seed in (0, 0, 1)
     )
-    assert first == again
+    assert first == second
     assert first != other
 
 

@@ -196,10 +196,10 @@ def write_files(folder: Path, files: dict[str, bytes]) -> None:
 
 def refusal(sources: Sequence[Source], by_hand: Path, out: Path) -> str:
     """Return the message of a fetch that must fail, and leave nothing."""
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(InputError) as error:
         fetch(FILES, sources, by_hand, out)
     assert list(out.parent.iterdir()) == []
-    return str(caught.value)
+    return str(error.value)
 
 
 # By hand
@@ -562,7 +562,7 @@ def test_without_a_network_the_program_names_all_it_tried_and_keeps_the_old_fold
 ) -> None:
     by_hand, out = tmp_path / "by-hand" / name, tmp_path / "raw" / name
     write_files(by_hand, {"train-images-idx3-ubyte.gz": gzip.compress(b"other images")})
-    came, expected = hashlib.sha256(b"other images").hexdigest(), known_files(name)[0].sha256
+    actual, expected = hashlib.sha256(b"other images").hexdigest(), known_files(name)[0].sha256
     refused = f"[Errno {errno.ECONNREFUSED}] {os.strerror(errno.ECONNREFUSED)}"
     write_files(out, {"train-images-idx3-ubyte": b"the last good one"})
     process = run_stage(by_hand, out, tmp_path / "no-programs")
@@ -571,7 +571,7 @@ def test_without_a_network_the_program_names_all_it_tried_and_keeps_the_old_fold
     assert first == f"fetch: {out}: no source has the files; tried:"
     assert attempts == [
         f"  {by_hand}: train-images-idx3-ubyte.gz: expected SHA-256 {expected[:8]}..., "
-        f"got {came[:8]}...",
+        f"got {actual[:8]}...",
         f"  torchvision's {theirs.__name__}: Error downloading train-images-idx3-ubyte.gz: "
         + " ".join(f"Tried {url}, got: <urlopen error {refused}>" for url in theirs.mirrors),
         f"  {package} is not installed",

@@ -137,9 +137,9 @@ def test_batches_come_in_order_from_threads_and_from_processes(tmp_path: Path, n
     write_images(tmp_path, *names, grey=True)
     (tmp_path / "5.png").write_bytes(b"hello")
     batches = [[tmp_path / name for name in names[at : at + 4]] for at in range(0, n, 4)]
-    came = list(decoded(batches, FORM, jobs=2))
-    assert [len(answers) for answers in came] == [len(batch) for batch in batches]
-    for path, answer in zip(chain(*batches), chain(*came), strict=True):
+    batches_read = list(decoded(batches, FORM, jobs=2))
+    assert [len(answers) for answers in batches_read] == [len(batch) for batch in batches]
+    for path, answer in zip(chain(*batches), chain(*batches_read), strict=True):
         assert same(answer, DECODER.decode(path))
 
 
@@ -201,13 +201,13 @@ def test_decoders_that_somebody_kills_cost_no_file(tmp_path: Path, seconds: floa
     write_images(tmp_path, "a.png", grey=True)
     large = FORM.model_copy(update={"height": 512, "width": 512})
     images = decoded([[tmp_path / "a.png"] * 40] * 6, large, jobs=2)
-    came = next(images)
+    answers = next(images)
     time.sleep(seconds)  # what is decoded ahead is then decoded
     for process in decoders():
         with suppress(psutil.NoSuchProcess):  # the pool ends the others itself
             process.kill()
-    came += chain(*images)
-    assert [type(answer) for answer in came] == [Picture] * 240
+    answers += chain(*images)
+    assert [type(answer) for answer in answers] == [Picture] * 240
 
 
 @pytest.fixture
@@ -225,9 +225,9 @@ def test_where_no_decoder_can_start_files_are_decoded_all_the_same(
 ) -> None:
     write_images(tmp_path, "a.png", grey=True)
     spawn.set_executable(program)
-    (came,) = decoded([[tmp_path / "a.png"] * 40], FORM, jobs=2)
-    assert len(came) == 40
-    assert all(same(answer, DECODER.decode(tmp_path / "a.png")) for answer in came)
+    (answers,) = decoded([[tmp_path / "a.png"] * 40], FORM, jobs=2)
+    assert len(answers) == 40
+    assert all(same(answer, DECODER.decode(tmp_path / "a.png")) for answer in answers)
 
 
 def test_a_script_that_decodes_is_not_run_again_by_the_decoders(tmp_path: Path) -> None:

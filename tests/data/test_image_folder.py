@@ -12,7 +12,7 @@ from belong.runtime.errors import InputError
 from tests.photo_folders import write_images
 
 
-def listed(listing: ImageFiles) -> list[tuple[str, str, bool]]:
+def rows_of(listing: ImageFiles) -> list[tuple[str, str, bool]]:
     """Return file, class, is_test of each."""
     rows = zip(listing.files, listing.labels.tolist(), listing.is_test.tolist(), strict=True)
     return [(str(file), listing.class_names[label], is_test) for file, label, is_test in rows]
@@ -28,7 +28,7 @@ def touched(folder: Path, *names: str) -> Path:
 
 def test_each_folder_is_a_class_and_both_are_sorted_by_name(tmp_path: Path) -> None:
     touched(tmp_path, "dog/2.jpg", "dog/10.jpg", "cat/x.png", "Ant/a.jpg")
-    assert listed(list_images(tmp_path)) == [
+    assert rows_of(list_images(tmp_path)) == [
         ("Ant/a.jpg", "Ant", False),
         ("cat/x.png", "cat", False),
         ("dog/10.jpg", "dog", False),
@@ -48,7 +48,7 @@ def test_classes_labels_and_their_order_are_those_of_torchvision(tmp_path: Path)
 
 def test_folders_train_and_test_are_the_official_parts(tmp_path: Path) -> None:
     touched(tmp_path, "test/b/1.jpg", "train/b/2.jpg", "train/a/3.jpg", "test/a/4.jpg")
-    assert listed(list_images(tmp_path)) == [
+    assert rows_of(list_images(tmp_path)) == [
         ("train/a/3.jpg", "a", False),
         ("train/b/2.jpg", "b", False),
         ("test/a/4.jpg", "a", True),
@@ -58,7 +58,7 @@ def test_folders_train_and_test_are_the_official_parts(tmp_path: Path) -> None:
 
 def test_train_and_test_may_be_written_with_capitals(tmp_path: Path) -> None:
     touched(tmp_path, "Test/b/1.jpg", "Train/b/2.jpg")
-    assert listed(list_images(tmp_path)) == [
+    assert rows_of(list_images(tmp_path)) == [
         ("Train/b/2.jpg", "b", False),
         ("Test/b/1.jpg", "b", True),
     ]
@@ -72,7 +72,7 @@ def test_a_class_may_be_called_train_beside_other_classes(tmp_path: Path) -> Non
 def test_images_without_class_folders_are_one_class_named_after_the_folder(tmp_path: Path) -> None:
     touched(tmp_path / "odd ones", "b.jpg", "a.jpg")
     listing = list_images(tmp_path / "odd ones")
-    assert listed(listing) == [("a.jpg", "odd ones", False), ("b.jpg", "odd ones", False)]
+    assert rows_of(listing) == [("a.jpg", "odd ones", False), ("b.jpg", "odd ones", False)]
 
 
 def test_the_folder_here_gives_its_name_too(
@@ -84,7 +84,7 @@ def test_the_folder_here_gives_its_name_too(
 
 def test_images_in_sub_folders_belong_to_the_class_above(tmp_path: Path) -> None:
     touched(tmp_path, "cat/2020/may/1.jpg", "cat/2.jpg", "dog/3.jpg")
-    assert [(file, name) for file, name, _ in listed(list_images(tmp_path))] == [
+    assert [(file, name) for file, name, _ in rows_of(list_images(tmp_path))] == [
         ("cat/2.jpg", "cat"),
         ("cat/2020/may/1.jpg", "cat"),
         ("dog/3.jpg", "dog"),
@@ -126,7 +126,7 @@ def test_a_class_folder_may_be_a_link_to_elsewhere_but_not_to_the_data_set(tmp_p
     (tmp_path / "ours" / "cat").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "ours" / "self").symlink_to(tmp_path / "ours")
     listing = list_images(tmp_path / "ours")
-    assert listed(listing) == [("cat/1.jpg", "cat", False), ("dog/2.jpg", "dog", False)]
+    assert rows_of(listing) == [("cat/1.jpg", "cat", False), ("dog/2.jpg", "dog", False)]
     assert listing.ignored == [(Path("self"), "a link to a folder above it")]
 
 

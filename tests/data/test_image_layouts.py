@@ -72,18 +72,18 @@ def test_a_tiff_of_grey_or_color_is_the_picture_in_every_layout(
             continue
         for layout in layouts(planes=False):
             for white in ("minisblack", "miniswhite"):
-                stored = GREY if white == "minisblack" else 255 - GREY
+                samples = GREY if white == "minisblack" else 255 - GREY
                 tifffile.imwrite(
-                    tmp_path / "a.tif", stored.astype(kind) * factor, photometric=white,
+                    tmp_path / "a.tif", samples.astype(kind) * factor, photometric=white,
                     compression=compression, predictor=predictor, **layout,
                 )  # fmt: skip
                 assert_same(tmp_path / "a.tif", GREY, (layout, white), off=0)
         for layout in layouts(planes=True):
-            stored = COLOR.astype(kind) * factor
+            samples = COLOR.astype(kind) * factor
             if layout["planarconfig"] == "separate":
-                stored = np.moveaxis(stored, -1, 0)
+                samples = np.moveaxis(samples, -1, 0)
             tifffile.imwrite(
-                tmp_path / "a.tif", stored, photometric="rgb", compression=compression,
+                tmp_path / "a.tif", samples, photometric="rgb", compression=compression,
                 predictor=predictor, **layout,
             )  # fmt: skip
             assert_same(tmp_path / "a.tif", COLOR, layout, off=0)
@@ -163,8 +163,8 @@ def test_grey_of_every_depth_is_the_picture_or_refused(tmp_path: Path, bits: int
     top = 2**bits - 1
     picture = GREY.astype(np.int64) * top // 255
     for photometric in (0, 1):
-        stored = picture if photometric else top - picture
-        content = plain_tiff(WIDTH, HEIGHT, packed(stored, bits), t258=bits, t262=photometric)
+        samples = picture if photometric else top - picture
+        content = plain_tiff(WIDTH, HEIGHT, packed(samples, bits), t258=bits, t262=photometric)
         (tmp_path / "a.tif").write_bytes(content)
         if bits in (24, 32):
             with pytest.raises(UnreadableError, match=r"grey (from|of 32 bits)|of 24 bits"):
@@ -229,12 +229,14 @@ def test_every_kind_of_tiff_is_turned_upright(
         (inks, on_paper, {"photometric": "separated"}),
         (GREY > 99, 255 * (GREY > 99), {"photometric": "minisblack"}),
     ]
-    for stored, expected, options in cases:
+    for samples, expected, options in cases:
         tifffile.imwrite(
-            tmp_path / "a.tif", stored, compression=compression, rowsperstrip=7,
+            tmp_path / "a.tif", samples, compression=compression, rowsperstrip=7,
             extratags=[(274, "H", 1, orientation, True)], **options,
         )  # fmt: skip
-        assert_same(tmp_path / "a.tif", turn[orientation](expected), (options, stored.dtype), off=0)
+        assert_same(
+            tmp_path / "a.tif", turn[orientation](expected), (options, samples.dtype), off=0
+        )
 
 
 def test_the_extra_samples_of_a_tiff_are_transparency_only_where_they_say_so(
@@ -244,12 +246,12 @@ def test_the_extra_samples_of_a_tiff_are_transparency_only_where_they_say_so(
     whole = np.concatenate([COLOR, ALPHA], axis=-1)
     premultiplied = np.concatenate([(COLOR * (ALPHA / 255)).round().astype(np.uint8), ALPHA], -1)
     for place, factor in product(PLACES, (1, 257)):
-        for stored, extra, expected, off in (
+        for samples, extra, expected, off in (
             (whole, "unassalpha", mixed, 2),
             (premultiplied, "assocalpha", mixed, 3),
             (whole, "unspecified", COLOR, 0),
         ):
-            data = stored.astype(np.uint8 if factor == 1 else np.uint16) * factor
+            data = samples.astype(np.uint8 if factor == 1 else np.uint16) * factor
             tifffile.imwrite(path, data, photometric="rgb", extrasamples=[extra], **place)
             assert_same(path, expected, (place, factor, extra), off=off)
         grey = np.concatenate([GREY[..., None], ALPHA], axis=-1).astype(np.uint8)
@@ -264,8 +266,8 @@ def test_the_extra_samples_of_a_tiff_are_transparency_only_where_they_say_so(
 def test_numbers_whose_white_is_not_known_are_refused(
     tmp_path: Path, kind: type[Any], photometric: str
 ) -> None:
-    stored = (COLOR if photometric == "rgb" else GREY).astype(kind)
-    tifffile.imwrite(tmp_path / "a.tif", stored, photometric=photometric)
+    samples = (COLOR if photometric == "rgb" else GREY).astype(kind)
+    tifffile.imwrite(tmp_path / "a.tif", samples, photometric=photometric)
     with pytest.raises(UnreadableError, match=r"not known|bits for each sample"):
         pixels_of(tmp_path / "a.tif")
 
@@ -318,14 +320,14 @@ def test_a_tiff_of_which_a_strip_is_missing_is_refused(tmp_path: Path, compressi
             assert isinstance(page, tifffile.TiffPage)
             places = {"offset": page.tags[273].valueoffset, "length": page.tags[279].valueoffset}
             end = max(page.dataoffsets)
-        spoiled = bytearray(content)
+        damaged = bytearray(content)
         if spoil == "cut":
-            spoiled = spoiled[: end + 3]
+            damaged = damaged[: end + 3]
         else:
-            spoiled[places[spoil] : places[spoil] + 4] = bytes(4)
+            damaged[places[spoil] : places[spoil] + 4] = bytes(4)
         if spoil == "length" and compression == "none":
             continue  # how long it is, is known
-        (tmp_path / "b.tif").write_bytes(spoiled)
+        (tmp_path / "b.tif").write_bytes(damaged)
         with pytest.raises(UnreadableError):
             pixels_of(tmp_path / "b.tif")
 

@@ -152,9 +152,9 @@ def test_ycck_as_photoshop_writes_it_gives_the_color_that_was_meant(tmp_path: Pa
     # Stored Y, Cb, Cr = 76, 85, 255 are R, G, B = 255, 0, 0, and so C, M, Y = 0, 255, 255 (each
     # 255 less). Adobe stores inks inverted, K = 255 too: all cyan and nothing else is printed.
     # Pillow inverts when it saves, hence the 255 less here.
-    stored = Image.new("CMYK", (8, 8), tuple(255 - value for value in (76, 85, 255, 255)))
+    inverted = Image.new("CMYK", (8, 8), tuple(255 - value for value in (76, 85, 255, 255)))
     content = io.BytesIO()
-    stored.save(content, "JPEG", quality=100)
+    inverted.save(content, "JPEG", quality=100)
     (tmp_path / "a.jpg").write_bytes(with_adobe_transform(content.getvalue(), 2))
     red, green, blue = np.asarray(read(tmp_path / "a.jpg"))[4, 4].astype(int).tolist()
     assert (red, green, blue) == pytest.approx((0, 255, 255), abs=6)
@@ -446,8 +446,8 @@ def test_a_grey_tiff_has_the_same_grey_whatever_its_depth_and_where_its_white_is
 def test_a_grey_tiff_that_is_not_compressed_is_turned_and_not_sheared(
     tmp_path: Path, orientation: int
 ) -> None:
-    stored = CORNERS.repeat(5, axis=0).repeat(8, axis=1)
-    rows = [row.tobytes() for row in stored]
+    samples = CORNERS.repeat(5, axis=0).repeat(8, axis=1)
+    rows = [row.tobytes() for row in samples]
     (tmp_path / "a.tif").write_bytes(tiff(16, rows, bits=8, turned=orientation))
     high, wide = (5, 8) if orientation < 5 else (8, 5)
     expected = np.array(UPRIGHT[orientation], np.uint8).repeat(high, axis=0).repeat(wide, axis=1)
@@ -457,7 +457,7 @@ def test_a_grey_tiff_that_is_not_compressed_is_turned_and_not_sheared(
 # --- JPEGs that lost a part inside ---------------------------------------------------------------
 
 
-def without_a_third(whole: bytes, how: str) -> bytes:
+def without_a_third(whole: bytes, damage: str) -> bytes:
     """Spoil a JPEG inside; it ends as it did."""
     third = len(whole) // 3
     return {
@@ -465,10 +465,10 @@ def without_a_third(whole: bytes, how: str) -> bytes:
         "zeros": whole[:third] + bytes(third) + whole[2 * third :],
         "gone": whole[:third] + whole[2 * third :],
         "zeros at the end": whole[: 2 * third] + bytes(len(whole) - 2 * third - 2) + whole[-2:],
-    }[how]
+    }[damage]
 
 
-@pytest.mark.parametrize("how", ["closed", "zeros", "gone", "zeros at the end"])
+@pytest.mark.parametrize("damage", ["closed", "zeros", "gone", "zeros at the end"])
 @pytest.mark.parametrize(
     "options",
     [{}, {"progressive": True}, {"restart_marker_blocks": 8}, {"mode": "L"}, {"mode": "CMYK"}],
@@ -476,14 +476,14 @@ def without_a_third(whole: bytes, how: str) -> bytes:
 )
 @pytest.mark.parametrize("needed_px", [1000, 20], ids=["whole", "smaller"])
 def test_a_jpeg_that_lost_a_part_inside_is_refused_with_what_libjpeg_warns_of(
-    tmp_path: Path, how: str, options: dict[str, Any], needed_px: int
+    tmp_path: Path, damage: str, options: dict[str, Any], needed_px: int
 ) -> None:
     path = tmp_path / "a.jpg"
     photo().convert(options.get("mode", "RGB")).save(
         path, quality=85, **{key: value for key, value in options.items() if key != "mode"}
     )
     assert read(path, needed_px=needed_px)
-    path.write_bytes(without_a_third(path.read_bytes(), how))
+    path.write_bytes(without_a_third(path.read_bytes(), damage))
     with pytest.raises(UnreadableError, match=r"^damaged: (Corrupt JPEG data|Inconsistent prog)"):
         read(path, needed_px=needed_px)
 

@@ -120,10 +120,10 @@ def test_the_number_of_workers_changes_nothing(
     (tmp_path / "b" / "7.png").write_bytes(b"")
     expected = packed(tmp_path)
     monkeypatch.setattr("os.cpu_count", lambda: processors)
-    again = packed(tmp_path)
-    np.testing.assert_array_equal(again.data.images, expected.data.images)
-    assert again.data.sources.tolist() == expected.data.sources.tolist()
-    assert again.unreadable == expected.unreadable == [("b/7.png", "empty: 0 bytes")]
+    pack_result = packed(tmp_path)
+    np.testing.assert_array_equal(pack_result.data.images, expected.data.images)
+    assert pack_result.data.sources.tolist() == expected.data.sources.tolist()
+    assert pack_result.unreadable == expected.unreadable == [("b/7.png", "empty: 0 bytes")]
 
 
 def test_what_cannot_be_read_is_left_out_and_listed_with_the_reason(tmp_path: Path) -> None:

@@ -35,12 +35,12 @@ def test_a_data_set_is_read_as_it_was_written(tmp_path: Path) -> None:
     table = through_a_file(
         tmp_path / "rows.csv", pd.concat([rows("other", data), rows("ours", data)])
     )
-    again = data_set("ours", table, {"ours": data.images, "other": data.images})
-    assert again.class_names == data.class_names
+    loaded = data_set("ours", table, {"ours": data.images, "other": data.images})
+    assert loaded.class_names == data.class_names
     for name in ("images", "labels", "is_test", "sources"):
-        np.testing.assert_array_equal(getattr(again, name), getattr(data, name))
-    assert again.labels.dtype == np.int64
-    assert again.is_test.dtype == bool
+        np.testing.assert_array_equal(getattr(loaded, name), getattr(data, name))
+    assert loaded.labels.dtype == np.int64
+    assert loaded.is_test.dtype == bool
 
 
 @pytest.mark.parametrize("name", ["theirs", "short"])

@@ -94,9 +94,9 @@ def test_below_the_tail_the_surprise_is_minus_the_logarithm_of_the_share_counted
 
 
 def test_the_order_of_the_members_does_not_matter() -> None:
-    held_out, tested = of_all_kinds(0, 80), of_all_kinds(1, 50)
-    scores = Combination.fit(held_out, tail=0.1).score(tested)
-    turned = Combination.fit(dict(reversed(held_out.items())), tail=0.1).score(tested)
+    held_out, test_scores = of_all_kinds(0, 80), of_all_kinds(1, 50)
+    scores = Combination.fit(held_out, tail=0.1).score(test_scores)
+    turned = Combination.fit(dict(reversed(held_out.items())), tail=0.1).score(test_scores)
     np.testing.assert_allclose(turned, scores, rtol=1e-6)
 
 
@@ -109,13 +109,13 @@ def test_the_order_of_the_members_does_not_matter() -> None:
 def test_an_increasing_linear_map_of_a_members_scores_changes_nothing(
     held_out: np.ndarray, tail: float, scale: float, shift: float
 ) -> None:
-    tested = np.arange(-105.0, 105.0, 3.5)
-    other = np.random.default_rng(0).normal(size=(2, len(tested)))
+    test_scores = np.arange(-105.0, 105.0, 3.5)
+    other = np.random.default_rng(0).normal(size=(2, len(test_scores)))
 
     def scores(scale: float, shift: float) -> np.ndarray:
         fits = {"a": scale * (held_out.astype(np.float64) + shift), "b": other[0]}
         combination = Combination.fit(fits, tail=tail)
-        return combination.score({"a": scale * (tested + shift), "b": other[1]})
+        return combination.score({"a": scale * (test_scores + shift), "b": other[1]})
 
     np.testing.assert_allclose(scores(scale, shift), scores(1.0, 0.0), rtol=1e-4, atol=1e-5)
 
@@ -128,15 +128,15 @@ def test_too_few_held_out_images_are_refused(n: int) -> None:
 
 def test_images_on_which_a_member_is_constant_are_no_surprise_to_it() -> None:
     held_out = np.full(50, 3.0, dtype=np.float32)
-    tested = np.array([3.0, 2.0], dtype=np.float32)
-    assert Surprise.fit(held_out, tail=0.1)(tested).tolist() == [0, 0]
+    test_scores = np.array([3.0, 2.0], dtype=np.float32)
+    assert Surprise.fit(held_out, tail=0.1)(test_scores).tolist() == [0, 0]
 
 
 def test_a_score_above_a_constant_members_is_a_finite_surprise() -> None:
     held_out, other = np.full(50, 3.0, dtype=np.float32), np.arange(50.0)
     combination = Combination.fit({"a": held_out, "b": other}, tail=0.1)
-    tested = {"a": np.array([3.0, 4.0], dtype=np.float32), "b": np.array([7.0, 7.0])}
-    scores = combination.score(tested)
+    test_scores = {"a": np.array([3.0, 4.0], dtype=np.float32), "b": np.array([7.0, 7.0])}
+    scores = combination.score(test_scores)
     assert np.isfinite(scores).all()
     assert scores[1] > scores[0]
 

@@ -72,8 +72,8 @@ def test_pca_distances_are_those_on_a_tenth_as_many_components_as_a_class_has_im
     [(420, 84, "per_class"), (419, 84, "shrunk"), (84, 84, "shrunk"), (83, 84, "tied")],
 )
 def test_auto_goes_by_the_images_for_each_feature(n: int, d: int, kind: str) -> None:
-    chosen, why = choose("auto", n, d)
-    assert chosen == kind
+    choice, why = choose("auto", n, d)
+    assert choice == kind
     assert f"{n} images of the smallest class for {d} features" in why
 
 
@@ -139,8 +139,8 @@ def test_one_covariance_for_all_classes_is_kept_once_and_read_back(tmp_path: Pat
     fitted = fit(features, labels, NAMES, quantile=0.975, ridge=0.0, covariance="tied")
     assert fitted.whitening.shape == (1, 12, 12)
     save_arrays(tmp_path / "gaussians", fitted.arrays())
-    again = ClassGaussians.from_arrays(load_arrays(tmp_path / "gaussians"))
-    assert torch.equal(again.score(features), fitted.score(features))
+    loaded = ClassGaussians.from_arrays(load_arrays(tmp_path / "gaussians"))
+    assert torch.equal(loaded.score(features), fitted.score(features))
 
 
 def test_where_every_ratio_wants_more_images_than_there_are_the_study_is_empty() -> None:

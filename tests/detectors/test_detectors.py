@@ -116,12 +116,12 @@ def all_views() -> Views:
     return Views(**{view: torch.cat((near[view], far[view])) for view in near})
 
 
-def training(**changed: Tensor) -> Training:
+def training(**new_views: Tensor) -> Training:
     """Return what a kind is fitted to, with some views in place of the usual ones."""
     generator = torch.Generator().manual_seed(3)
     views, labels = training_views()
     return Training(
-        views=Views(**(vars(views) | changed)),
+        views=Views(**(vars(views) | new_views)),
         labels=labels,
         class_names=list(CLASSES),
         weight=torch.randn(len(CLASSES), D, generator=generator),

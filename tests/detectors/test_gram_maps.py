@@ -74,6 +74,6 @@ def test_the_score_goes_by_no_other_image_to_the_last_bit() -> None:
     views = Views(empty, logits, empty, 1.2 * maps, empty, torch.empty(7000))
     order = torch.randperm(7000, generator=rng)
     whole = scores_of({"gram_maps": fitted}, views)["gram_maps"]
-    moved = scores_of({"gram_maps": fitted}, views.rows(order))["gram_maps"]
+    reordered = scores_of({"gram_maps": fitted}, views.rows(order))["gram_maps"]
     assert (whole > 0).mean() > 0.5
-    np.testing.assert_array_equal(moved, whole[order])
+    np.testing.assert_array_equal(reordered, whole[order])

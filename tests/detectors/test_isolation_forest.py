@@ -153,8 +153,8 @@ def test_the_same_seed_grows_the_same_forest_and_another_seed_another(
     generator: torch.Generator,
 ) -> None:
     x = vectors(generator, 100)
-    first, again, other = (fit(x, trees=20, sample=32, seed=seed) for seed in (3, 3, 4))
-    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+    first, second, other = (fit(x, trees=20, sample=32, seed=seed) for seed in (3, 3, 4))
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
     assert not torch.equal(mean_depth(first, x), mean_depth(other, x))
 
 

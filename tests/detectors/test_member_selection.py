@@ -144,15 +144,15 @@ def test_the_layer_above_a_frozen_backbone_is_trained_again_without_the_class() 
 
 
 def test_of_many_classes_several_are_left_out_at_once() -> None:
-    left = []
+    class_counts = []
 
     def fit(data: Training) -> Detector:
-        left.append(25 - len(data.class_names))
+        class_counts.append(25 - len(data.class_names))
         return Blind()
 
     selected({"one": fit}, classes=25)
-    assert len(left) == FOLDS
-    assert sum(left) == 25
+    assert len(class_counts) == FOLDS
+    assert sum(class_counts) == 25
 
 
 def test_of_two_classes_a_detector_is_fitted_to_the_other_one() -> None:

@@ -246,9 +246,9 @@ def test_three_lines_fit_and_score_arrays_and_tensors_of_any_type(data: Data) ->
 
 
 def test_labels_need_not_start_at_0_where_there_are_no_logits(data: Data) -> None:
-    moved = Mahalanobis.fit(data.features, 3 * data.labels + 7)
+    relabeled = Mahalanobis.fit(data.features, 3 * data.labels + 7)
     expected = Mahalanobis.fit(data.features, data.labels)
-    np.testing.assert_array_equal(moved.score(data.tested), expected.score(data.tested))
+    np.testing.assert_array_equal(relabeled.score(data.tested), expected.score(data.tested))
 
 
 X, Y = torch.rand(12, 3), torch.arange(12) % 2

@@ -40,7 +40,7 @@ def training(generator: torch.Generator) -> Training:
 
 
 @pytest.fixture
-def tested(training: Training, generator: torch.Generator) -> Views:
+def new_views(training: Training, generator: torch.Generator) -> Views:
     """Images near to and far from the classes."""
     features = 5 * torch.randn(100, D, generator=generator)
     return views_of(features, features @ training.weight.T + training.bias)
@@ -71,16 +71,18 @@ def both_distances_by_numpy(
 
 
 def test_msp_is_minus_the_logarithm_of_minus_pytorch_oods(
-    training: Training, tested: Views
+    training: Training, new_views: Views
 ) -> None:
-    theirs = MaxSoftmax(None).predict_logits(tested.logits.double())
-    ours = MaximumSoftmaxProbability.fit(training).score(tested)
+    theirs = MaxSoftmax(None).predict_logits(new_views.logits.double())
+    ours = MaximumSoftmaxProbability.fit(training).score(new_views)
     np.testing.assert_allclose(ours, -(-theirs).log(), rtol=1e-4, atol=1e-7)
 
 
-def test_msp_is_minus_the_largest_of_scipys_log_softmax(training: Training, tested: Views) -> None:
-    expected = -log_softmax(tested.logits.double().numpy(), axis=1).max(axis=1)
-    ours = MaximumSoftmaxProbability.fit(training).score(tested)
+def test_msp_is_minus_the_largest_of_scipys_log_softmax(
+    training: Training, new_views: Views
+) -> None:
+    expected = -log_softmax(new_views.logits.double().numpy(), axis=1).max(axis=1)
+    ours = MaximumSoftmaxProbability.fit(training).score(new_views)
     # Where the largest is nearly 1, scipy's own logarithm loses digits.
     np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-14)
 
@@ -93,21 +95,23 @@ def test_msp_tells_images_apart_whose_probability_rounds_to_1(training: Training
     assert (scores.diff() < 0).all()  # the larger the logit, the less anomalous
 
 
-def test_max_logit_is_pytorch_oods(training: Training, tested: Views) -> None:
-    theirs = MaxLogit(None).predict_logits(tested.logits)
-    np.testing.assert_array_equal(MaximumLogit.fit(training).score(tested), theirs)
+def test_max_logit_is_pytorch_oods(training: Training, new_views: Views) -> None:
+    theirs = MaxLogit(None).predict_logits(new_views.logits)
+    np.testing.assert_array_equal(MaximumLogit.fit(training).score(new_views), theirs)
 
 
-def test_energy_is_pytorch_oods(training: Training, tested: Views) -> None:
-    theirs = EnergyBased(None).predict_logits(tested.logits)
-    np.testing.assert_allclose(Energy.fit(training).score(tested), theirs, rtol=1e-6)
+def test_energy_is_pytorch_oods(training: Training, new_views: Views) -> None:
+    theirs = EnergyBased(None).predict_logits(new_views.logits)
+    np.testing.assert_allclose(Energy.fit(training).score(new_views), theirs, rtol=1e-6)
 
 
 @pytest.mark.parametrize("scale", [1.0, 1000.0])
-def test_energy_is_minus_scipys_logsumexp(training: Training, tested: Views, scale: float) -> None:
-    logits = tested.logits * scale
+def test_energy_is_minus_scipys_logsumexp(
+    training: Training, new_views: Views, scale: float
+) -> None:
+    logits = new_views.logits * scale
     expected = -logsumexp(logits.double().numpy(), axis=1)
-    ours = Energy.fit(training).score(views_of(tested.features, logits))
+    ours = Energy.fit(training).score(views_of(new_views.features, logits))
     np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-5)
 
 
@@ -121,12 +125,12 @@ def test_energy_of_equal_logits_is_minus_their_value_less_the_logarithm_of_their
 
 @pytest.mark.parametrize(("gamma", "top"), [(0.1, 100), (0.1, 2), (0.5, 1)])
 def test_gen_is_pytorch_oods_times_the_number_of_terms(
-    training: Training, tested: Views, gamma: float, top: int
+    training: Training, new_views: Views, gamma: float, top: int
 ) -> None:
-    logits = tested.logits / 20  # theirs takes no probability below 1e-7
+    logits = new_views.logits / 20  # theirs takes no probability below 1e-7
     theirs = GEN(None, gamma=gamma, M=min(top, C)).predict_logits(logits.double())
     fitted = GeneralizedEntropy.fit(training, gamma=gamma, top=top)
-    ours = fitted.score(views_of(tested.features, logits))
+    ours = fitted.score(views_of(new_views.features, logits))
     np.testing.assert_allclose(ours, theirs * min(top, C), rtol=1e-5)
 
 
@@ -150,30 +154,32 @@ def test_gen_of_one_probability_keeps_what_is_missing_to_1(training: Training) -
 
 
 @pytest.mark.parametrize("principal", [1, 3, 5])
-def test_vim_is_pytorch_oods(training: Training, tested: Views, principal: int) -> None:
+def test_vim_is_pytorch_oods(training: Training, new_views: Views, principal: int) -> None:
     theirs = ViM(None, principal, training.weight, training.bias)
     theirs.fit_features(training.views.features, training.labels)
-    ours = VirtualLogit.fit(training, principal=principal).score(tested)
-    expected = theirs.predict_features(tested.features)
+    ours = VirtualLogit.fit(training, principal=principal).score(new_views)
+    expected = theirs.predict_features(new_views.features)
     # Theirs is in float32 throughout.
     np.testing.assert_allclose(ours, expected, rtol=1e-3, atol=1e-3)
 
 
-def test_tied_mahalanobis_is_twice_pytorch_oods_times_n(training: Training, tested: Views) -> None:
+def test_tied_mahalanobis_is_twice_pytorch_oods_times_n(
+    training: Training, new_views: Views
+) -> None:
     # Theirs is half the square, and its covariance the sum of the outer products, not divided
     # by n. Its ridge of 1e-6 is too small to be seen. Its means are in float32.
     theirs = Mahalanobis(None).fit_features(training.views.features, training.labels)
-    ours = TiedMahalanobis.fit(training, ridge=0.0).score(tested)
-    expected = 2 * N * theirs.predict_features(tested.features)
+    ours = TiedMahalanobis.fit(training, ridge=0.0).score(new_views)
+    expected = 2 * N * theirs.predict_features(new_views.features)
     np.testing.assert_allclose(ours, expected, rtol=1e-3)
 
 
 @pytest.mark.parametrize("ridge", [0.0, 0.001, 0.5])
 def test_tied_mahalanobis_is_the_smallest_squared_distance_of_numpy(
-    training: Training, tested: Views, ridge: float
+    training: Training, new_views: Views, ridge: float
 ) -> None:
-    classes, _ = both_distances_by_numpy(training, tested.features, ridge)
-    ours = TiedMahalanobis.fit(training, ridge=ridge).score(tested)
+    classes, _ = both_distances_by_numpy(training, new_views.features, ridge)
+    ours = TiedMahalanobis.fit(training, ridge=ridge).score(new_views)
     np.testing.assert_allclose(ours, classes.min(axis=1), rtol=1e-4)
 
 
@@ -184,44 +190,46 @@ def test_tied_mahalanobis_keeps_its_digits_however_far_the_classes_lie_apart(
     # The score of an image next to a center is a small difference of what may be large.
     features = training.views.features.clone()
     features += apart * torch.eye(C, D)[training.labels]
-    moved = Training(
+    far_training = Training(
         views_of(features, training.views.logits),
         training.labels,
         training.class_names,
         training.weight,
         training.bias,
     )
-    classes, _ = both_distances_by_numpy(moved, features, 0.001)
-    ours = TiedMahalanobis.fit(moved, ridge=0.001).score(moved.views)
+    classes, _ = both_distances_by_numpy(far_training, features, 0.001)
+    ours = TiedMahalanobis.fit(far_training, ridge=0.001).score(far_training.views)
     np.testing.assert_allclose(ours, classes.min(axis=1), rtol=1e-2)
 
 
-def test_relative_mahalanobis_is_pytorch_oods_times_n(training: Training, tested: Views) -> None:
+def test_relative_mahalanobis_is_pytorch_oods_times_n(training: Training, new_views: Views) -> None:
     # Neither covariance is divided by n in theirs.
     theirs = RMD(None).fit_features(training.views.features, training.labels)
-    ours = RelativeMahalanobis.fit(training, ridge=0.0).score(tested)
-    expected = N * theirs.predict_features(tested.features)
+    ours = RelativeMahalanobis.fit(training, ridge=0.0).score(new_views)
+    expected = N * theirs.predict_features(new_views.features)
     np.testing.assert_allclose(ours, expected, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("ridge", [0.0, 0.001, 0.5])
 def test_relative_mahalanobis_is_the_difference_of_numpys_squared_distances(
-    training: Training, tested: Views, ridge: float
+    training: Training, new_views: Views, ridge: float
 ) -> None:
-    classes, whole = both_distances_by_numpy(training, tested.features, ridge)
-    ours = RelativeMahalanobis.fit(training, ridge=ridge).score(tested)
+    classes, whole = both_distances_by_numpy(training, new_views.features, ridge)
+    ours = RelativeMahalanobis.fit(training, ridge=ridge).score(new_views)
     np.testing.assert_allclose(ours, (classes - whole).min(axis=1), rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("k", [1, 5, N])
-def test_feature_knn_is_pytorch_oods(training: Training, tested: Views, k: int) -> None:
+def test_feature_knn_is_pytorch_oods(training: Training, new_views: Views, k: int) -> None:
     theirs = KNN(None, k=k).fit_features(training.views.features.double(), training.labels)
-    ours = FeatureNeighbors.fit(training, k=k).score(tested)
-    expected = theirs.predict_features(tested.features.double())
+    ours = FeatureNeighbors.fit(training, k=k).score(new_views)
+    expected = theirs.predict_features(new_views.features.double())
     np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-6)
 
 
-def test_feature_knn_does_not_see_how_long_a_vector_is(training: Training, tested: Views) -> None:
+def test_feature_knn_does_not_see_how_long_a_vector_is(
+    training: Training, new_views: Views
+) -> None:
     fitted = FeatureNeighbors.fit(training, k=5)
-    longer = views_of(1024 * tested.features, tested.logits)
-    np.testing.assert_allclose(fitted.score(longer), fitted.score(tested), rtol=1e-5)
+    longer = views_of(1024 * new_views.features, new_views.logits)
+    np.testing.assert_allclose(fitted.score(longer), fitted.score(new_views), rtol=1e-5)

@@ -56,9 +56,9 @@ def test_the_network_itself_stays_as_it_was(network: nn.Module) -> None:
 def test_after_a_change_of_type_no_packed_weight_is_left(
     network: nn.Module, images: Tensor
 ) -> None:
-    copied = for_inference(network)
-    expected = copied(images)
-    assert 1e-4 < difference(copied.to(torch.bfloat16)(images.bfloat16()), expected) < 0.1
+    inference_copy = for_inference(network)
+    expected = inference_copy(images)
+    assert 1e-4 < difference(inference_copy.to(torch.bfloat16)(images.bfloat16()), expected) < 0.1
 
 
 def test_vectors_are_near_and_not_mistaken_for_those_in_float32(

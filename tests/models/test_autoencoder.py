@@ -63,9 +63,9 @@ def bytes_of(fitted: Fitted) -> dict[str, bytes]:
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(digits: Tensor) -> None:
-    first, again, other = (fitted_to(digits[:200], epochs=2, seed=seed) for seed in (1, 1, 2))
-    assert bytes_of(first) == bytes_of(again)
-    assert first[1] == again[1]
+    first, second, other = (fitted_to(digits[:200], epochs=2, seed=seed) for seed in (1, 1, 2))
+    assert bytes_of(first) == bytes_of(second)
+    assert first[1] == second[1]
     assert bytes_of(first)["encoder.weight"] != bytes_of(other)["encoder.weight"]
 
 
@@ -107,8 +107,8 @@ def test_an_autoencoder_that_was_saved_and_loaded_gives_the_same_codes_and_error
     digits: Tensor, fitted: Fitted, tmp_path: Path
 ) -> None:
     save_arrays(tmp_path / "autoencoder.safetensors", fitted[0].arrays())
-    again = Autoencoder.from_arrays(load_arrays(tmp_path / "autoencoder.safetensors"))
-    for ours, theirs in zip(forward(again, digits), forward(fitted[0], digits), strict=True):
+    loaded = Autoencoder.from_arrays(load_arrays(tmp_path / "autoencoder.safetensors"))
+    for ours, theirs in zip(forward(loaded, digits), forward(fitted[0], digits), strict=True):
         assert torch.equal(ours, theirs)
 
 

@@ -69,9 +69,11 @@ def theirs() -> EfficientNet:
 
 def preprocessed(images: Tensor) -> Tensor:
     """Prepare images as torchvision says for its weights, but for the change of size."""
-    known = EfficientNet_B0_Weights.IMAGENET1K_V1.transforms()
+    torchvision_transforms = EfficientNet_B0_Weights.IMAGENET1K_V1.transforms()
     as_floats = v2.ToDtype(torch.float32, scale=True)(images)
-    standardized: Tensor = v2.Normalize(known.mean, known.std)(as_floats)
+    standardized: Tensor = v2.Normalize(torchvision_transforms.mean, torchvision_transforms.std)(
+        as_floats
+    )
     return standardized
 
 
@@ -467,10 +469,10 @@ def test_the_features_are_the_embedding_of_standardized_vectors_after_a_relu(
 
 
 def test_a_value_that_hardly_changes_is_centered_and_not_stretched(vectors: Tensor) -> None:
-    spoiled = vectors.clone()
-    spoiled[:, -1] = 5
-    spoiled[0, -1] = 5.0001
-    scale = above_frozen(spoiled).scale
+    nearly_constant = vectors.clone()
+    nearly_constant[:, -1] = 5
+    nearly_constant[0, -1] = 5.0001
+    scale = above_frozen(nearly_constant).scale
     assert scale[-1].item() == pytest.approx(20**0.5)
     assert_close(scale[:-1], above_frozen(vectors).scale[:-1])
 

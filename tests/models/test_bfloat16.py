@@ -41,12 +41,12 @@ def test_what_is_computed_in_fast_math() -> None:
     words = ["-q", "-n", "0", "-p", "no:cacheprovider", "-k", "bfloat16", *map(str, PROGRAMS)]
     if not has_bfloat16():
         why = "this processor has no bfloat16"
-        ended = in_fast_math("-c", CHECK)
-        assert ended.stderr.endswith(f"dtype: bfloat16: {why}; expected float32\n")
+        process = in_fast_math("-c", CHECK)
+        assert process.stderr.endswith(f"dtype: bfloat16: {why}; expected float32\n")
         pytest.skip(why)
-    ended = in_fast_math("-m", "pytest", *words)
-    assert ended.returncode == 0, ended.stdout
-    assert "5 passed" in ended.stdout
+    process = in_fast_math("-m", "pytest", *words)
+    assert process.returncode == 0, process.stdout
+    assert "5 passed" in process.stdout
 
 
 def test_portable_math_has_none_of_it() -> None:

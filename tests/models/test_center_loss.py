@@ -77,10 +77,10 @@ def test_center_loss_of_a_batch_is_the_mean_of_its_halves(generator: torch.Gener
 
 
 def test_centers_move_as_equation_4_of_wen_et_al_says() -> None:
-    moved = moved_centers(CENTERS, FEATURES, LABELS, rate=0.5)
+    new_centers = moved_centers(CENTERS, FEATURES, LABELS, rate=0.5)
     # Class 0: sum of (c - x) = (-6, -6), over 1 + 2 images: (-2, -2), half of it taken off.
     # Class 1: (-2, 2) over 1 + 1 image: (-1, 1), half of it taken off.
-    assert_close(moved, torch.tensor([[1.0, 1.0], [10.5, 9.5], [-5.0, 3.0]]))
+    assert_close(new_centers, torch.tensor([[1.0, 1.0], [10.5, 9.5], [-5.0, 3.0]]))
 
 
 def test_centers_move_as_a_loop_over_classes_and_images_moves_them(
@@ -96,13 +96,13 @@ def test_centers_move_as_a_loop_over_classes_and_images_moves_them(
 
 
 def test_a_class_that_is_not_in_the_batch_keeps_its_center() -> None:
-    moved = moved_centers(CENTERS, FEATURES, LABELS, rate=1.0)
-    assert moved[2].tolist() == CENTERS[2].tolist()
+    new_centers = moved_centers(CENTERS, FEATURES, LABELS, rate=1.0)
+    assert new_centers[2].tolist() == CENTERS[2].tolist()
 
 
 def test_centers_stay_where_they_are_at_rate_zero() -> None:
-    moved = moved_centers(CENTERS, FEATURES, LABELS, rate=0.0)
-    assert moved.tolist() == CENTERS.tolist()
+    new_centers = moved_centers(CENTERS, FEATURES, LABELS, rate=0.0)
+    assert new_centers.tolist() == CENTERS.tolist()
 
 
 def test_the_centers_that_came_in_are_not_changed() -> None:
@@ -113,5 +113,7 @@ def test_the_centers_that_came_in_are_not_changed() -> None:
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 1.0])
 def test_a_single_image_draws_its_center_half_the_rate_of_the_way(rate: float) -> None:
-    moved = moved_centers(torch.zeros(1, 1), torch.tensor([[8.0]]), torch.tensor([0]), rate=rate)
-    assert_close(moved, torch.tensor([[rate * 8 / 2]]))
+    new_centers = moved_centers(
+        torch.zeros(1, 1), torch.tensor([[8.0]]), torch.tensor([0]), rate=rate
+    )
+    assert_close(new_centers, torch.tensor([[rate * 8 / 2]]))

@@ -165,8 +165,8 @@ def test_a_file_that_may_only_be_read_stays_as_it_is(
         database.execute("PRAGMA query_only = ON")
         return database
 
-    with monkeypatch.context() as changed:
-        changed.setattr(sqlite3, "connect", read_only)
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite3, "connect", read_only)
         assert computed(photos(3), cache) == 1
     assert "attempt to write a readonly database" in capsys.readouterr().err
     assert computed(photos(3), cache) == 1

@@ -97,13 +97,13 @@ def test_fitting_is_building_drawing_the_weights_and_training_in_turn() -> None:
         inputs, labels, (inputs, labels), network="lenet", classes=3, options=options,
         generator=generator, device=CPU,
     )  # fmt: skip
-    again, generator = build("lenet", inputs, classes=3, embedding=3), generator.manual_seed(3)
-    again.initialize(inputs, generator)
+    second, generator = build("lenet", inputs, classes=3, embedding=3), generator.manual_seed(3)
+    second.initialize(inputs, generator)
     assert rows == train_classifier(
-        again, inputs, labels, (inputs, labels), options=options, generator=generator
+        second, inputs, labels, (inputs, labels), options=options, generator=generator
     )
     for name, values in network.arrays().items():
-        np.testing.assert_array_equal(values, again.arrays()[name])
+        np.testing.assert_array_equal(values, second.arrays()[name])
 
 
 def test_fitting_starts_from_the_weights_of_a_backbone_and_leaves_the_backbone_as_it_is(
@@ -112,7 +112,7 @@ def test_fitting_starts_from_the_weights_of_a_backbone_and_leaves_the_backbone_a
     inputs, labels = images(4, side_px=33), torch.arange(4) % 2
     trained = backbone.card.model_copy(update={"weights": "of an earlier training"})
     loaded = Backbone(trained).loaded(backbone.arrays())
-    first, moved = "conv_stem.weight", {}
+    first, distance_of = "conv_stem.weight", {}
     for name, start in (("given", loaded), ("drawn", backbone)):
         network, _ = fit_classifier(
             inputs, labels, (inputs, labels), network="fine_tuned", classes=2,
@@ -120,7 +120,7 @@ def test_fitting_starts_from_the_weights_of_a_backbone_and_leaves_the_backbone_a
             backbone=start,
         )  # fmt: skip
         after = network.arrays()[f"backbone.trunk.{first}"]
-        moved[name] = float(np.abs(after - backbone.arrays()[first]).max())
-    assert 0 < moved["given"] < 0.1 < moved["drawn"]
+        distance_of[name] = float(np.abs(after - backbone.arrays()[first]).max())
+    assert 0 < distance_of["given"] < 0.1 < distance_of["drawn"]
     for name, array in loaded.arrays().items():
         np.testing.assert_array_equal(array, backbone.arrays()[name])

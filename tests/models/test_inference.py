@@ -69,11 +69,11 @@ def lite() -> Any:
 def test_its_features_are_those_of_timms_network(name: str) -> None:
     side_px, merged = NETWORKS[name]
     network = untrained(name)
-    copied, images = for_inference(network), photos(3, side_px)
-    assert merged_in(copied) == merged
+    inference_copy, images = for_inference(network), photos(3, side_px)
+    assert merged_in(inference_copy) == merged
     expected = network(images)
     assert expected.std(dim=0).mean() > 1e-3  # the images differ
-    assert_close(copied(images), expected, rtol=0, atol=1e-4 * expected.abs().max().item())
+    assert_close(inference_copy(images), expected, rtol=0, atol=1e-4 * expected.abs().max().item())
 
 
 @torch.no_grad()
@@ -96,10 +96,10 @@ def test_numbers_that_were_worked_out_by_hand() -> None:
 @torch.no_grad()
 def test_torchvisions_blocks_are_merged_too() -> None:
     network: Any = mobilenet_v2(weights=None, num_classes=5).eval()
-    copied, images = for_inference(network), photos(2, 64)
+    inference_copy, images = for_inference(network), photos(2, 64)
     # The last convolution of each of the 17 blocks stands in the block itself, which is not known.
-    assert merged_in(copied) == 52 - 17
-    assert_close(copied(images), network(images), rtol=0, atol=1e-5)
+    assert merged_in(inference_copy) == 52 - 17
+    assert_close(inference_copy(images), network(images), rtol=0, atol=1e-5)
 
 
 @torch.no_grad()
@@ -114,10 +114,10 @@ def test_every_parity_of_height_and_width_is_padded_as_tensorflow_pads(
 
 @torch.no_grad()
 def test_sizes_may_alternate(lite: Any) -> None:
-    copied = for_inference(lite)
+    inference_copy = for_inference(lite)
     for side_px in (64, 65, 64, 96):
         images = photos(2, side_px)
-        assert_close(copied(images), lite(images), rtol=0, atol=1e-4)
+        assert_close(inference_copy(images), lite(images), rtol=0, atol=1e-4)
 
 
 @torch.no_grad()
@@ -131,10 +131,10 @@ def test_its_stages_are_those_of_timms_network(lite: Any) -> None:
 
 @torch.no_grad()
 def test_a_vector_of_lite0_is_the_same_bytes_in_a_batch_of_any_size(lite: Any) -> None:
-    copied, images = for_inference(lite), photos(9, 96)
-    alone = torch.cat([copied(image[None]) for image in images])
+    inference_copy, images = for_inference(lite), photos(9, 96)
+    alone = torch.cat([inference_copy(image[None]) for image in images])
     for size in range(2, 10):
-        batches = [copied(batch) for batch in images.split(size)]
+        batches = [inference_copy(batch) for batch in images.split(size)]
         assert torch.equal(torch.cat(batches), alone), size
 
 
@@ -142,8 +142,8 @@ def test_a_vector_of_lite0_is_the_same_bytes_in_a_batch_of_any_size(lite: Any) -
 @pytest.mark.parametrize("name", NETWORKS)
 def test_in_batches_of_one_size_a_vector_is_the_same_bytes_wherever_its_image_is(name: str) -> None:
     side_px, _ = NETWORKS[name]
-    copied, images = for_inference(untrained(name)), photos(7, side_px)
-    call = partial(in_full_batch, copied, batch_size=4)
+    inference_copy, images = for_inference(untrained(name)), photos(7, side_px)
+    call = partial(in_full_batch, inference_copy, batch_size=4)
     vectors = torch.cat([call(images[:4]), call(images[4:])])
     for order in ([3, 2, 1, 0], [6], [2, 5], [1, 1, 4], [6, 0, 5, 4]):
         assert torch.equal(call(images[order]), vectors[order])
@@ -164,10 +164,10 @@ def test_a_batch_is_filled_up_and_its_own_rows_come_back(n: int, called: int) ->
 
 @torch.no_grad()
 def test_without_onednn_the_values_are_the_same(lite: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    copied, images = for_inference(lite), photos(2, 96)
-    expected = copied(images)
+    inference_copy, images = for_inference(lite), photos(2, 96)
+    expected = inference_copy(images)
     monkeypatch.setattr(torch.backends.mkldnn, "enabled", False)
-    values = copied(images)
+    values = inference_copy(images)
     assert_close(values, expected, rtol=0, atol=1e-4)
     assert not torch.equal(values, expected)  # it was computed in another way
 
@@ -190,9 +190,9 @@ def test_without_an_image_there_is_no_vector(lite: Any) -> None:
 
 @torch.no_grad()
 def test_a_copy_of_the_copy_computes_the_same_after_use(lite: Any) -> None:
-    copied, images = for_inference(lite), photos(2, 64)
-    values = copied(images)
-    assert torch.equal(copy.deepcopy(copied)(images), values)
+    inference_copy, images = for_inference(lite), photos(2, 64)
+    values = inference_copy(images)
+    assert torch.equal(copy.deepcopy(inference_copy)(images), values)
 
 
 def test_a_layer_with_a_hook_stays_as_it_is(lite: Any) -> None:

@@ -142,13 +142,13 @@ def test_features_of_one_class_that_are_all_the_same_have_no_spread() -> None:
 def test_a_training_that_fails_gives_what_a_lower_rate_gives_from_the_start(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    again = fitted(20.0)
+    second = fitted(20.0)
     lines = capsys.readouterr().err.splitlines()
     lower = [
         re.findall(r"restarting at learning_rate (.*) \(attempt (.) of 4\)", line) for line in lines
     ]
     assert lower == [[("5", "2")], [("1.25", "3")], [("0.3125", "4")]]
-    assert again == fitted(0.3125)
+    assert second == fitted(0.3125)
     assert not capsys.readouterr().err
 
 

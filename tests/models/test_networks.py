@@ -50,8 +50,8 @@ class Case:
         """Return the network built anew from what a file holds of it."""
         card = self.backbone.card if self.backbone else None
         shape = json.loads(json.dumps(self.network.shape))
-        stored = self.network.arrays() if arrays is None else arrays
-        return NETWORKS[self.name].from_arrays(stored, shape, card)
+        weights = self.network.arrays() if arrays is None else arrays
+        return NETWORKS[self.name].from_arrays(weights, shape, card)
 
 
 @pytest.fixture(scope="module")

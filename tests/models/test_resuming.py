@@ -179,12 +179,12 @@ def test_checkpoints_take_a_fiftieth_of_the_time_after_the_first(
 ) -> None:
     """An epoch takes 10 s, a checkpoint 1 s: one is written every five epochs."""
     monkeypatch.setattr(checkpoint, "SHARE", 0.02)
-    seconds, written = [0.0], []
+    seconds, epochs = [0.0], []
     monkeypatch.setattr(time, "monotonic", lambda: seconds[0])
 
     def slow(_path: Path, _arrays: object, about: dict[str, Any]) -> None:
         seconds[0] += 1
-        written.append(len(about["history"]))
+        epochs.append(len(about["history"]))
 
     monkeypatch.setattr(checkpoint, "save_arrays", slow)
     file = Checkpoint(tmp_path / "checkpoint", KEY)
@@ -197,7 +197,7 @@ def test_checkpoints_take_a_fiftieth_of_the_time_after_the_first(
         seconds[0] += 10
         rows.append({"epoch": epoch})
         file.keep(state)
-    assert written == [1, 6, 11]
+    assert epochs == [1, 6, 11]
 
 
 @pytest.mark.parametrize(

@@ -192,10 +192,10 @@ def test_a_step_without_momentum_goes_down_the_gradient_of_the_weighted_loss() -
     loss = F.cross_entropy(logits, data[1]) + 0.7 * center_loss
     gradients = torch.autograd.grad(loss, list(network.parameters()))
     # Two epochs of one step each; the second is at the end of the cycle, too small to be seen.
-    moved, _ = trained(data, lambda_=0.7, batch_size=9, momentum=0.0, learning_rate=0.1)
+    network_after, _ = trained(data, lambda_=0.7, batch_size=9, momentum=0.0, learning_rate=0.1)
     downhill, steps = [], []
     for before, gradient, after in zip(
-        network.parameters(), gradients, moved.parameters(), strict=True
+        network.parameters(), gradients, network_after.parameters(), strict=True
     ):
         downhill.append(-(gradient + 0.0005 * before.detach()).flatten())
         steps.append((after - before).detach().flatten())
@@ -293,12 +293,12 @@ def test_a_channel_of_one_colour_is_left_as_wide_as_it_is() -> None:
 def test_brighter_training_images_of_more_contrast_give_the_same_features() -> None:
     images, _ = noise(20)
     images //= 4
-    for plain, changed in zip(
+    for plain, brighter in zip(
         forward(untrained(images), images),
         forward(untrained(3 * images + 20), 3 * images + 20),
         strict=True,
     ):
-        assert_close(changed, plain, rtol=1e-3, atol=1e-5)
+        assert_close(brighter, plain, rtol=1e-3, atol=1e-5)
 
 
 def test_drawn_weights_reach_as_far_as_torchs_own() -> None:

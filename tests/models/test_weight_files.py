@@ -196,7 +196,7 @@ def altered(name: str, change: Callable[[Tensor], Tensor]) -> Callable[[State], 
     return lambda state: {**state, name: change(state[name])}
 
 
-def spoiled(x: Tensor) -> Tensor:
+def with_nan(x: Tensor) -> Tensor:
     x = x.clone()
     x.view(-1)[3] = torch.nan
     return x
@@ -220,7 +220,7 @@ SPOILED: dict[str, tuple[Callable[[State], State], str]] = {
         f"{NOT_THESE}3 arrays too many, such as neck.0.weight",
     ),
     "not a number": (
-        altered("blocks.1.0.bn1.weight", spoiled),
+        altered("blocks.1.0.bn1.weight", with_nan),
         "blocks.1.0.bn1.weight has values that are not finite",
     ),
     "infinite": (
@@ -297,14 +297,14 @@ def test_the_code_in_a_pickle_does_not_run(
     protocol: int | None, ending: str, state: State, tmp_path: Path
 ) -> None:
     """None: a file as torch.save writes it."""
-    path, ran = tmp_path / f"weights{ending}", tmp_path / "ran"
-    harmful = state | {"bn1.bias": Code(ran)}
+    path, marker = tmp_path / f"weights{ending}", tmp_path / "ran"
+    harmful = state | {"bn1.bias": Code(marker)}
     if protocol is None:
         torch.save(harmful, path)
     else:
-        path.write_bytes(pickle.dumps({"bn1.bias": Code(ran)}, protocol))
+        path.write_bytes(pickle.dumps({"bn1.bias": Code(marker)}, protocol))
     line = refusal(SMALL, path)
-    assert not ran.exists()
+    assert not marker.exists()
     if ending != ".safetensors" and protocol != 0:
         assert line == (
             "expected only tensors, as other objects could run code; save the state_dict, best as "
@@ -369,8 +369,8 @@ def test_a_file_is_held_to_the_hash_in_its_name(ending: str, state: State, tmp_p
     digest = sha256(path.read_bytes()).hexdigest()[:8]
     right = path.rename(tmp_path / f"small-{digest}{ending}")
     assert_holds(backbone_named(SMALL, str(right)), state)
-    wrong = right.rename(tmp_path / f"small-0000abcd{ending}")
-    assert refusal(SMALL, wrong) == "is altered: its SHA-256 does not start with 0000abcd"
+    misnamed = right.rename(tmp_path / f"small-0000abcd{ending}")
+    assert refusal(SMALL, misnamed) == "is altered: its SHA-256 does not start with 0000abcd"
 
 
 def test_a_date_in_a_name_is_no_hash(state: State, tmp_path: Path) -> None:
@@ -457,11 +457,11 @@ def test_what_torchvision_downloaded_before_is_taken_with_its_preprocessing_and_
     backbone = backbone_named(B0)
     timms = timm.create_model(B0).state_dict()
     assert_holds(backbone, dict(zip(timms, of_torchvision.values(), strict=True)))
-    known = EfficientNet_B0_Weights.IMAGENET1K_V1.transforms()
+    transforms = EfficientNet_B0_Weights.IMAGENET1K_V1.transforms()
     card = backbone.card
     assert (list(card.mean), list(card.std), card.license) == (
-        known.mean,
-        known.std,
+        transforms.mean,
+        transforms.std,
         "bsd-3-clause",
     )
 

@@ -68,8 +68,8 @@ def test_the_model_scores_images_as_the_pipeline_did(pipeline: Path) -> None:
     verdicts = pd.read_csv(pipeline / "verdicts")
     images = load_arrays(pipeline / "images", "normal/test/images")["normal/test/images"]
     predictions = model.predict(images.transpose(0, 2, 3, 1))
-    tested = verdicts[verdicts["part"] == "normal/test"]
-    assert len(tested) == len(images) == 24
-    np.testing.assert_allclose(predictions.score, tested["combined_score"], rtol=1e-4)
-    assert list(predictions.label) == list(tested["predicted_class"])
-    assert (tested["predicted_class"] == tested["class_name"]).mean() > 0.9
+    test_rows = verdicts[verdicts["part"] == "normal/test"]
+    assert len(test_rows) == len(images) == 24
+    np.testing.assert_allclose(predictions.score, test_rows["combined_score"], rtol=1e-4)
+    assert list(predictions.label) == list(test_rows["predicted_class"])
+    assert (test_rows["predicted_class"] == test_rows["class_name"]).mean() > 0.9

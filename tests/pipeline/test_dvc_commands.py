@@ -87,9 +87,9 @@ def test_an_edit_of_a_comment_is_accepted_without_a_run(author: Path) -> None:
     assert "changed deps" in call(author, "dvc", "status")
     call(author, "dvc", "commit", "--force")
     assert "Running stage" not in on(author, "another", "dvc", "repro")
-    changed = call(author, "git", "status", "--porcelain").split()
-    assert {"toy.py", "dvc.lock"} <= set(changed)
-    assert not any(name.startswith("reports/") for name in changed)
+    changes = call(author, "git", "status", "--porcelain").split()
+    assert {"toy.py", "dvc.lock"} <= set(changes)
+    assert not any(name.startswith("reports/") for name in changes)
 
 
 def test_from_a_remote_a_second_clone_has_everything_and_nothing_to_run(

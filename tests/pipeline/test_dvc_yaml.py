@@ -52,16 +52,16 @@ def test_every_program_is_a_stage_and_every_stage_a_program() -> None:
 
 
 def test_a_stage_depends_on_exactly_the_wings_that_it_imports() -> None:
-    listed, expected = {}, {}
+    actual, expected = {}, {}
     for name, stage in ALL_STAGES.items():
         program = f"stages/{program_of(stage)}.py"
         wings = {wing for file in imported_by(ROOT / program) if (wing := wing_of(file))}
         subject = CHECKED if name == "check_params" else set()
         if "math" in stage.get("params", []):
             subject = {"belong/runtime/portable_math.py"}
-        listed[name] = [dep for dep in stage["deps"] if dep.startswith(CODE)]
+        actual[name] = [dep for dep in stage["deps"] if dep.startswith(CODE)]
         expected[name] = sorted({*wings, *subject, "belong/runtime/storage.py", program})
-    assert listed == expected
+    assert actual == expected
 
 
 def wing_of(file: str) -> str | None:
@@ -81,19 +81,17 @@ def test_a_stage_lists_exactly_the_parameters_that_it_reads() -> None:
         if name in OF_ALL_PARAMETERS:
             assert stage["params"] == [{"params.yaml": None}]
             continue
-        listed = set(stage.get("params", []))
+        keys = set(stage.get("params", []))
         read = keys_read(ROOT / "stages" / f"{program_of(stage)}.py")
-        unseen += [f"{name}: {key}" for key in read if not covers(listed, key)]
-        unread += [
-            f"{name}: {key}" for key in listed if not any(covers({key}, one) for one in read)
-        ]
+        unseen += [f"{name}: {key}" for key in read if not covers(keys, key)]
+        unread += [f"{name}: {key}" for key in keys if not any(covers({key}, one) for one in read)]
     assert (unseen, unread) == ([], [])
 
 
-def covers(listed: set[str], key: str) -> bool:
+def covers(keys: set[str], key: str) -> bool:
     """Return whether a key, or the section that it is in, is listed."""
     parts = key.split(".")
-    return any(".".join(parts[:n]) in listed for n in range(1, len(parts) + 1))
+    return any(".".join(parts[:n]) in keys for n in range(1, len(parts) + 1))
 
 
 def keys_read(program: Path) -> set[str]:
@@ -151,8 +149,8 @@ def test_a_command_names_its_inputs_and_outputs_in_the_order_of_the_file() -> No
     in_command, watched = {}, {}
     for name, stage in STAGES.items():
         data = [dep for dep in stage["deps"] if not dep.startswith(CODE)]
-        listed = [out for kind in ("metrics", "outs") for out in stage.get(kind, [])]
-        outputs = [out if isinstance(out, str) else next(iter(out)) for out in listed]
+        entries = [out for kind in ("metrics", "outs") for out in stage.get(kind, [])]
+        outputs = [out if isinstance(out, str) else next(iter(out)) for out in entries]
         in_command[name] = [
             word for word in stage["cmd"].split() if word.startswith(("data/", "reports/"))
         ]

@@ -173,11 +173,11 @@ def started(folder: Path, *options: str) -> "Iterator[subprocess.Popen[str]]":
 
 def names_of(folder: Path) -> list[str]:
     """Return the names of the experiments, sorted."""
-    listed = git(folder, "for-each-ref", "--format=%(refname)", "refs/exps/??/*/*")
-    return sorted(line.rpartition("/")[2] for line in listed.splitlines())
+    refs = git(folder, "for-each-ref", "--format=%(refname)", "refs/exps/??/*/*")
+    return sorted(line.rpartition("/")[2] for line in refs.splitlines())
 
 
-def ran(process: "subprocess.CompletedProcess[str]") -> list[str]:
+def cells_run(process: "subprocess.CompletedProcess[str]") -> list[str]:
     """Return the names of the cells that were run."""
     return sorted(re.findall(r"^([\w.-]+): [\d.]+ s$", process.stderr, re.MULTILINE))
 
@@ -198,7 +198,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = repository(tmp_path_factory.mktemp("grid") / "first")
     process = grid(folder)
     assert process.returncode == 0, process.stderr
-    assert ran(process) == ["own-lambda-0.0-seed-0", "own-lambda-1.0-seed-0"]
+    assert cells_run(process) == ["own-lambda-0.0-seed-0", "own-lambda-1.0-seed-0"]
     return folder
 
 
@@ -255,7 +255,7 @@ def test_dvc_knows_the_experiments(first: Path) -> None:
 def test_a_second_start_runs_nothing_and_writes_the_same_bytes(copy: Path) -> None:
     before = tables(copy)
     process = grid(copy)
-    assert (process.returncode, ran(process)) == (0, [])
+    assert (process.returncode, cells_run(process)) == (0, [])
     assert tables(copy) == before
 
 
@@ -269,7 +269,7 @@ def test_gathering_alone_writes_the_same_bytes(copy: Path) -> None:
 def test_one_more_lambda_runs_one_cell(copy: Path) -> None:
     edit(copy / "grid.yaml", "lambdas: [0, 1]", "lambdas: [0, 0.00001, 1]")
     process = grid(copy)
-    assert (process.returncode, ran(process)) == (0, ["own-lambda-1e-05-seed-0"])
+    assert (process.returncode, cells_run(process)) == (0, ["own-lambda-1e-05-seed-0"])
     assert pd.read_csv(copy / "out" / "grid.csv")["lambda"].tolist() == [0, 1e-05, 1]
 
 
@@ -357,7 +357,7 @@ def test_stale_results_are_replaced(copy: Path) -> None:
     edit(copy / "toy.py", "weight / 100", "weight / 50")
     git(copy, "commit", "--quiet", "--all", "--amend", "--message", "change")
     edit(copy / "grid.yaml", "lambdas: [0, 1]", "lambdas: [1]")
-    assert len(ran(grid(copy))) == 1
+    assert len(cells_run(grid(copy))) == 1
     assert pd.read_csv(copy / "out" / "grid.csv")["detectors.mahalanobis.auroc"].tolist() == [0.02]
 
 
@@ -408,8 +408,8 @@ def test_collecting_the_garbage_leaves_the_tables_and_runs_nothing_again(copy: P
     )
     before = tables(copy)
     subprocess.run([sys.executable, "-m", "dvc", "gc", "-w", "-f", "-q"], cwd=copy, check=True)
-    again = grid(copy)
-    assert (again.returncode, ran(again), tables(copy)) == (0, [], before)
+    second = grid(copy)
+    assert (second.returncode, cells_run(second), tables(copy)) == (0, [], before)
 
 
 def test_a_cell_that_fails_is_named_with_its_log_and_left_out(copy: Path) -> None:
@@ -467,7 +467,7 @@ def test_after_a_signal_the_next_start_finds_nothing_in_its_way(
     assert ("run the same command to resume" in output) != left_running
     edit(copy / "grid.yaml", "images: 600", "images: 1")
     process = grid(copy, "--sweep", "slow")
-    assert (process.returncode, ran(process)) == (0, ["slow-lambda-0.0-seed-0"])
+    assert (process.returncode, cells_run(process)) == (0, ["slow-lambda-0.0-seed-0"])
     assert programs_in(clones) == []
 
 

@@ -69,9 +69,9 @@ def test_without_a_browser_ci_fails_and_elsewhere_its_tests_are_skipped(
         capture_output=True,
     )
     assert process.returncode == (2 if required else 0)
-    tested = subprocess.run(
+    test_process = subprocess.run(
         [sys.executable, "-m", "pytest", "-n", "0", "tests/browser", "-k", "sorts_too"],
         cwd=ROOT, env=environment, check=False, capture_output=True, text=True,
     )  # fmt: skip
-    assert "no Chromium here" in tested.stdout
-    assert tested.returncode == (1 if required else 0)
+    assert "no Chromium here" in test_process.stdout
+    assert test_process.returncode == (1 if required else 0)

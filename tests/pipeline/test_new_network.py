@@ -64,8 +64,10 @@ def code_of_the_page() -> str:
 
 def test_the_network_of_the_page_keeps_the_contract_and_becomes_a_model(tmp_path: Path) -> None:
     folder = copy_with(tmp_path, code_of_the_page())
-    tested = battery(folder)
-    assert re.search(r"^\d\d passed, \d+ deselected", tested.stdout, re.MULTILINE), tested.stdout
+    battery_process = battery(folder)
+    assert re.search(r"^\d\d passed, \d+ deselected", battery_process.stdout, re.MULTILINE), (
+        battery_process.stdout
+    )
     process = run(folder, "-c", BUNDLE)
     assert process.stdout.splitlines()[-1:] == ["pooled 3"], process.stderr
 
@@ -73,6 +75,6 @@ def test_the_network_of_the_page_keeps_the_contract_and_becomes_a_model(tmp_path
 def test_a_network_that_mixes_the_images_of_a_batch_breaks_the_contract(tmp_path: Path) -> None:
     code = code_of_the_page().replace("late.flatten(1)", "(late - late.mean()).flatten(1)")
     assert code != code_of_the_page()
-    tested = battery(copy_with(tmp_path, code))
-    named = "test_what_an_image_gives_does_not_depend_on_the_others[pooled]"
-    assert named in tested.stdout, tested.stdout
+    battery_process = battery(copy_with(tmp_path, code))
+    test_id = "test_what_an_image_gives_does_not_depend_on_the_others[pooled]"
+    assert test_id in battery_process.stdout, battery_process.stdout

@@ -117,12 +117,12 @@ def test_a_small_number_as_dvc_writes_it_is_a_number(tmp_path: Path) -> None:
 def test_other_valid_parameters_give_the_same_bytes(tmp_path: Path) -> None:
     """Else everything behind check_params would run again for every parameter."""
     params = tmp_path / "params.yaml"
-    written = []
+    contents = []
     for text in (GOOD, GOOD.replace("lambda: 1.0", "lambda: 0.5")):
         params.write_text(text, encoding="utf-8")
         assert check(params).returncode == 0
-        written.append((tmp_path / "valid").read_bytes())
-    assert written[0] == written[1]
+        contents.append((tmp_path / "valid").read_bytes())
+    assert contents[0] == contents[1]
 
 
 def test_a_wrong_number_of_paths_prints_the_usage() -> None:

@@ -91,13 +91,13 @@ def test_the_same_photo_is_kept_in_one_part_only_whatever_its_name_and_class(pho
     shutil.copy(photos / "ours" / "bee" / "4.png", photos / "ours" / "ant" / "x.png")
     assert succeeded(packed(photos, photos / "ours", photos / "odd"))
     process = divided(photos)
-    listed = photos / "manifest.csv"
+    manifest_file = photos / "manifest.csv"
     expected = (
         "split: 508 images; 2 excluded, as they occur in two classes; 2 excluded as duplicates; "
-        f"{listed} lists them\n"
+        f"{manifest_file} lists them\n"
     )
     assert (process.returncode, process.stderr) == (0, expected)
-    manifest = pd.read_csv(listed).set_index("source")
+    manifest = pd.read_csv(manifest_file).set_index("source")
     assert manifest.loc[["a.bmp", "b.png"], "part"].tolist() == ["dropped", "dropped"]
     both = manifest.loc[["ant/x.png", "bee/4.png"], "reason"]
     assert set(both) == {"the same image is in ant and bee"}

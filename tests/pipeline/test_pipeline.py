@@ -103,16 +103,16 @@ def test_with_two_threads_each_metric_lies_within_the_95_percent_interval_of_one
 def test_another_lambda_trains_anew_but_neither_splits_nor_fetches(
     experiments: dict[str, str],
 ) -> None:
-    ran = re.findall(r"Running stage '([\w-]+)'", experiments["0.1"])
-    assert ran[:3] == ["check_params", "train", "extract"]
-    assert not {"pack", "split"} & set(ran)
+    stages_run = re.findall(r"Running stage '([\w-]+)'", experiments["0.1"])
+    assert stages_run[:3] == ["check_params", "train", "extract"]
+    assert not {"pack", "split"} & set(stages_run)
 
 
 def test_going_back_to_an_earlier_lambda_trains_nothing(experiments: dict[str, str]) -> None:
-    ran = re.findall(r"Running stage '([\w-]+)'", experiments["1.0"])
+    stages_run = re.findall(r"Running stage '([\w-]+)'", experiments["1.0"])
     # What is in git is made anew; it is no restored output.
     made_anew = {"evaluate", "study_covariance", "study_promise", "report", "report_page"}
-    assert set(ran) <= made_anew
+    assert set(stages_run) <= made_anew
 
 
 @pytest.mark.usefixtures("experiments")

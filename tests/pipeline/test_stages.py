@@ -92,9 +92,9 @@ def run_all(to: Path, text: str) -> Path:
 def test_split_packs_the_images_that_the_manifest_lists(pipeline: Path) -> None:
     manifest, arrays = pd.read_csv(pipeline / "manifest"), load_arrays(pipeline / "images")
     for part in {*PARTS} - {"left_out/test", "unseen/test"}:
-        listed = manifest[manifest["part"] == part]
-        assert len(arrays[f"{part}/images"]) == len(listed)
-        np.testing.assert_array_equal(arrays[f"{part}/labels"], listed["label"])
+        rows = manifest[manifest["part"] == part]
+        assert len(arrays[f"{part}/images"]) == len(rows)
+        np.testing.assert_array_equal(arrays[f"{part}/labels"], rows["label"])
 
 
 def test_train_writes_one_row_for_each_epoch_whose_loss_is_the_sum_of_its_terms(
@@ -336,15 +336,15 @@ def test_a_choice_of_classes_that_cannot_be_is_one_line(
 ) -> None:
     start, rest = PARAMS.split("normal:\n")
     rest = rest.split("unseen:\n", 1)[1]
-    chosen = f"normal: {normal}\nanomaly: {anomaly}\nunseen:\n"
-    chosen = chosen.replace("path: M", f"path: {DATA}/mnist-small")
-    chosen = chosen.replace("path: F", f"path: {DATA}/fashion-mnist-small")
+    text = f"normal: {normal}\nanomaly: {anomaly}\nunseen:\n"
+    text = text.replace("path: M", f"path: {DATA}/mnist-small")
+    text = text.replace("path: F", f"path: {DATA}/fashion-mnist-small")
     params = tmp_path / "params.yaml"
-    params.write_text(start + chosen + rest, encoding="utf-8")
+    params.write_text(start + text + rest, encoding="utf-8")
     files = tmp_path / "rows", tmp_path / "pack"
     pack.main(params, files[0], tmp_path / "unreadable", tmp_path / "ignored", files[1])
     outputs = ("manifest.csv", "images.safetensors")
-    assert_refused("split", start + chosen + rest, files, outputs, message, tmp_path)
+    assert_refused("split", start + text + rest, files, outputs, message, tmp_path)
 
 
 def assert_refused(
@@ -410,10 +410,10 @@ def test_a_damaged_artefact_is_one_line(pipeline: Path, tmp_path: Path, content:
 
 def test_features_that_are_not_finite_name_the_image(pipeline: Path, tmp_path: Path) -> None:
     arrays = load_arrays(pipeline / "features")
-    spoiled = arrays["normal/train/features"].copy()
-    spoiled[7, 3] = np.nan
+    features = arrays["normal/train/features"].copy()
+    features[7, 3] = np.nan
     about = load_about(pipeline / "features")
-    save_arrays(tmp_path / "features", arrays | {"normal/train/features": spoiled}, about)
+    save_arrays(tmp_path / "features", arrays | {"normal/train/features": features}, about)
     files = pipeline / "params.yaml", tmp_path / "features", tmp_path / "out"
     process = run("stages.fit_mahalanobis", *files)
     expected = "fit_mahalanobis: the features of training image 7 are not finite\n"

@@ -30,7 +30,7 @@ run(main)
 
 
 @pytest.mark.parametrize(
-    ("module", "file", "named"),
+    ("module", "file", "expected"),
     [
         ("belong.models.new", "belong/models/new.py", ""),
         ("belong.models.backbones.new", "belong/models/backbones/new.py", ""),
@@ -50,10 +50,10 @@ run(main)
     ],
 )
 def test_an_imported_file_of_the_project_has_to_be_covered(
-    module: str, file: str, named: str
+    module: str, file: str, expected: str
 ) -> None:
     missing = uncovered({module: Path("/project", file)}, DEPS, Path("/project"))
-    assert missing == ([named] if named else [])
+    assert missing == ([expected] if expected else [])
 
 
 def test_a_package_installed_below_the_project_is_none_of_its_files() -> None:

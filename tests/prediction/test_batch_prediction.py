@@ -64,20 +64,20 @@ def model(pipeline: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def tested(pipeline: Path) -> np.ndarray:
+def pipeline_images(pipeline: Path) -> np.ndarray:
     """Return the test images (n, 1, 28, 28), in the order of verdicts.csv."""
     names = [f"{part}/images" for part in PARTS]
     return np.concatenate(list(load_arrays(pipeline / "images", *names).values()))
 
 
 @pytest.fixture(scope="module")
-def photos(tested: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def photos(pipeline_images: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write 13 digits and 7 clothes as PNG, and what else lies in a folder of uploads."""
     folder = tmp_path_factory.mktemp("photos")
     for row in (*range(13), *range(500, 507)):
         place = folder / ("digits" if row < 500 else "clothes")
         place.mkdir(exist_ok=True)
-        Image.fromarray(tested[row, 0]).save(place / f"{row:03}.png")
+        Image.fromarray(pipeline_images[row, 0]).save(place / f"{row:03}.png")
     good = (folder / "digits" / "000.png").read_bytes()
     (folder / "digits" / "005a.png").write_bytes(good[:-30])
     (folder / "empty.jpg").write_bytes(b"")
@@ -109,11 +109,11 @@ def results(photos: Path, model: Path, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.mark.parametrize("size", [1000, 64, 1])
 def test_the_verdicts_are_those_of_the_pipeline(
-    pipeline: Path, model: Path, tested: np.ndarray, size: int
+    pipeline: Path, model: Path, pipeline_images: np.ndarray, size: int
 ) -> None:
     predictor = Predictor(Bundle.load(model), device=CPU)
-    rows = range(0, len(tested), 1 if size > 1 else 16)
-    images = tested[rows.start : rows.stop : rows.step]
+    rows = range(0, len(pipeline_images), 1 if size > 1 else 16)
+    images = pipeline_images[rows.start : rows.stop : rows.step]
     answers = [predictor.score(images[at : at + size]) for at in range(0, len(images), size)]
     verdicts = pd.read_csv(pipeline / "verdicts").iloc[rows.start : rows.stop : rows.step]
     scores = load_arrays(pipeline / "scores", *(f"{part}/combined" for part in PARTS))
@@ -128,7 +128,7 @@ def test_the_verdicts_are_those_of_the_pipeline(
 
 
 def test_the_probability_is_that_of_the_logits_at_the_models_temperature(
-    pipeline: Path, model: Path, tested: np.ndarray
+    pipeline: Path, model: Path, pipeline_images: np.ndarray
 ) -> None:
     bundle = Bundle.load(model)
     assert (
@@ -137,7 +137,7 @@ def test_the_probability_is_that_of_the_logits_at_the_models_temperature(
     scaled, raw = load_arrays(
         pipeline / "scores", "normal/test/confidence", "normal/test/raw_confidence"
     ).values()
-    probability = Predictor(bundle, device=CPU).score(tested[: len(raw)]).probability
+    probability = Predictor(bundle, device=CPU).score(pipeline_images[: len(raw)]).probability
     assert_close(probability, scaled)
     assert np.abs(probability - raw).max() > 1e-3
 
@@ -165,10 +165,10 @@ def joined(answers: list[Scores], name: str) -> np.ndarray:
 
 
 def test_the_detector_that_decided_is_the_member_with_the_largest_surprise(
-    pipeline: Path, model: Path, tested: np.ndarray
+    pipeline: Path, model: Path, pipeline_images: np.ndarray
 ) -> None:
     """Beyond the tail a surprise grows by one for each mean excess; see `combination`."""
-    answer = Predictor(Bundle.load(model), device=CPU).score(tested[500:501])
+    answer = Predictor(Bundle.load(model), device=CPU).score(pipeline_images[500:501])
     members = Bundle.load(model).manifest.members
     names = [f"{part}/{name}" for part in ("normal/calibration", PARTS[1]) for name in members]
     scores = load_arrays(pipeline / "scores", *names)
@@ -471,10 +471,10 @@ def test_no_path_in_a_table_is_a_formula_and_each_still_names_its_file(
         shutil.copy(photos / "digits" / f"{place:03}.png", folder / name)
     (folder / "-empty.png").touch()
     assert watch(folder, model, "-o", str(out)) in {0, 1}
-    written = {row["path"] for row in rows_in(out)}
-    assert written == {"0.png", *(f"./{name}" for name in names if name != "0.png")}
-    assert {str(Path(path)) for path in written} == set(names)
-    assert all((folder / path).is_file() for path in written)
+    paths = {row["path"] for row in rows_in(out)}
+    assert paths == {"0.png", *(f"./{name}" for name in names if name != "0.png")}
+    assert {str(Path(path)) for path in paths} == set(names)
+    assert all((folder / path).is_file() for path in paths)
     assert rows_in(out, "unreadable.csv") == [{"path": "./-empty.png", "reason": "empty: 0 bytes"}]
     assert run(folder, model, out) == 0
     assert "./=1+1.png" in (out / "gallery.html").read_text(encoding="utf-8")
@@ -495,7 +495,7 @@ def test_a_name_with_a_carriage_return_is_scored_shown_and_watched(
 def test_a_file_is_decoded_once_and_the_networks_are_built_once(
     photos: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    again: list[Path] = []
+    second_reads: list[Path] = []
     predictors: list[Predictor] = []
     build = Predictor._build
 
@@ -503,7 +503,7 @@ def test_a_file_is_decoded_once_and_the_networks_are_built_once(
         batches: Iterable[Sequence[Path]], form: ImageForm, *, jobs: int, thumbnail_px: int
     ) -> Generator[Answers]:
         paths = list(batches)
-        again.extend(path for batch in paths for path in batch)
+        second_reads.extend(path for batch in paths for path in batch)
         return decoded(paths, form, jobs=jobs, thumbnail_px=thumbnail_px)
 
     def counted(self: Predictor, bundle: Bundle, backbone: Backbone | None) -> None:
@@ -513,10 +513,10 @@ def test_a_file_is_decoded_once_and_the_networks_are_built_once(
     monkeypatch.setattr(gallery, "decoded", recorded)
     monkeypatch.setattr(Predictor, "_build", counted)
     assert run(photos, model, tmp_path / "out") == 0
-    assert (len(predictors), again) == (1, [])
+    assert (len(predictors), second_reads) == (1, [])
     monkeypatch.setattr(sprite_sheets, "KEPT_BYTES", 0)
     assert run(photos, model, tmp_path / "none_kept") == 0
-    assert (len(predictors), len(again)) == (2, 21)
+    assert (len(predictors), len(second_reads)) == (2, 21)
     one, other = (tmp_path / name / "gallery.html" for name in ("out", "none_kept"))
     assert abs(len(one.read_bytes()) - len(other.read_bytes())) < 200  # last digits of distances
 
@@ -597,23 +597,23 @@ def test_half_a_batch_that_a_crash_left_is_scored_again(
 
 @pytest.mark.robustness
 def test_a_signal_ends_batches_that_are_at_work_and_the_same_command_goes_on(
-    tested: np.ndarray, model: Path, tmp_path: Path
+    pipeline_images: np.ndarray, model: Path, tmp_path: Path
 ) -> None:
     """With decoders in processes and a thread for each processor; a batch for each image."""
     photos, out = tmp_path / "photos", tmp_path / "out"
     photos.mkdir()
-    Image.fromarray(tested[0, 0]).save(photos / "0000.png")
+    Image.fromarray(pipeline_images[0, 0]).save(photos / "0000.png")
     for number in range(1, 400):
         os.link(photos / "0000.png", photos / f"{number:04}.png")
     words = [str(photos), "--model", str(model), "--device", "cpu", "--batch-size", "1"]
     command = [sys.executable, "-m", "belong", "score", *words, "-o", str(out)]
-    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as begun:
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
         while not any((out / UNFINISHED).glob("*.json")):
-            assert begun.poll() is None
-        begun.send_signal(signal.SIGTERM)  # SIGINT is ignored by what a script starts with &
-        _, output = begun.communicate(timeout=120)
+            assert process.poll() is None
+        process.send_signal(signal.SIGTERM)  # SIGINT is ignored by what a script starts with &
+        _, output = process.communicate(timeout=120)
     n_done = len(list((out / UNFINISHED).glob("*.json")))
-    assert (begun.returncode, output) == (
+    assert (process.returncode, output) == (
         130,
         f"belong score: interrupted; {n_done} of 400 images are done; run the same command to "
         f"resume\n",
@@ -625,11 +625,13 @@ def test_a_signal_ends_batches_that_are_at_work_and_the_same_command_goes_on(
     assert all(row == rows[0] for row in rows)
 
 
-def test_a_predictor_that_is_stopped_scores_no_more(model: Path, tested: np.ndarray) -> None:
+def test_a_predictor_that_is_stopped_scores_no_more(
+    model: Path, pipeline_images: np.ndarray
+) -> None:
     stopped = Event()
     stopped.set()
     with pytest.raises(CancelledError):
-        Predictor(Bundle.load(model), device=CPU).score(tested[:3], stopped=stopped)
+        Predictor(Bundle.load(model), device=CPU).score(pipeline_images[:3], stopped=stopped)
 
 
 # --- the command, and bad input ------------------------------------------------------------------

@@ -56,19 +56,21 @@ def bundle(pipeline: Path) -> Bundle:
 
 
 @pytest.fixture(scope="module")
-def tested(pipeline: Path) -> np.ndarray:
+def pipeline_images(pipeline: Path) -> np.ndarray:
     """Return the test images (n, 1, 28, 28)."""
     names = [f"{part}/images" for part in PARTS]
     return np.concatenate(list(load_arrays(pipeline / "images", *names).values()))
 
 
 @pytest.fixture(scope="module")
-def photos(tested: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def photos(pipeline_images: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write 6 digits and 6 clothes as PNG, one of them in colour and of another size."""
     folder = tmp_path_factory.mktemp("photos")
     for row in (*range(6), *range(500, 506)):
-        Image.fromarray(tested[row, 0]).save(folder / f"{row:03}.png")
-    Image.fromarray(tested[0, 0]).convert("RGB").resize((50, 40)).save(folder / "color.png")
+        Image.fromarray(pipeline_images[row, 0]).save(folder / f"{row:03}.png")
+    Image.fromarray(pipeline_images[0, 0]).convert("RGB").resize((50, 40)).save(
+        folder / "color.png"
+    )
     return folder
 
 
@@ -95,19 +97,23 @@ def with_facts(bundle: Bundle, arrays: Mapping[str, Arrays], **facts: object) ->
 
 
 def test_the_graph_says_what_the_model_says(
-    bundle: Bundle, tested: np.ndarray, tmp_path: Path
+    bundle: Bundle, pipeline_images: np.ndarray, tmp_path: Path
 ) -> None:
     file = written(bundle, tmp_path / "model.onnx")
-    comparison = compare(bundle, file, [tested[:300], tested[300:301], tested[301:]])
-    assert (comparison.n, comparison.labels, comparison.verdicts) == (len(tested), 0, 0)
+    comparison = compare(
+        bundle, file, [pipeline_images[:300], pipeline_images[300:301], pipeline_images[301:]]
+    )
+    assert (comparison.n, comparison.labels, comparison.verdicts) == (len(pipeline_images), 0, 0)
     assert comparison.detectors <= MOST
     assert comparison.combined <= MOST
     check(comparison, "model.onnx")
 
 
-def test_probability_and_p_value_are_those_of_the_model(bundle: Bundle, tested: np.ndarray) -> None:
-    actual = graph_outputs(bundle, tested[:50])
-    expected = Predictor(bundle, device=torch.device("cpu")).score(tested[:50])
+def test_probability_and_p_value_are_those_of_the_model(
+    bundle: Bundle, pipeline_images: np.ndarray
+) -> None:
+    actual = graph_outputs(bundle, pipeline_images[:50])
+    expected = Predictor(bundle, device=torch.device("cpu")).score(pipeline_images[:50])
     np.testing.assert_allclose(actual["probability"], expected.probability, rtol=1e-5)
     steps = np.abs(actual["p_value"] - expected.p_value) * (bundle.manifest.n_calibration + 1)
     assert steps.max() <= 1 + 1e-9  # one held-out image, where scores tie but for the last bit
@@ -117,7 +123,7 @@ def test_probability_and_p_value_are_those_of_the_model(bundle: Bundle, tested: 
 
 @pytest.mark.parametrize("name", DETECTORS)
 def test_each_detector_scores_as_in_the_library(
-    pipeline: Path, bundle: Bundle, tested: np.ndarray, name: str
+    pipeline: Path, bundle: Bundle, pipeline_images: np.ndarray, name: str
 ) -> None:
     uses = {name, "mahalanobis"}
     gaussians, head, others = (
@@ -129,7 +135,7 @@ def test_each_detector_scores_as_in_the_library(
         "calibration": {name: np.arange(3, dtype=np.float32)},
     }
     alone = with_facts(bundle, arrays, detector=name, members=[])
-    images = np.concatenate((tested[:20], tested[-20:]))
+    images = np.concatenate((pipeline_images[:20], pipeline_images[-20:]))
     expected = Predictor(alone, device=torch.device("cpu")).score(images).score
     actual = graph_outputs(alone, images)["score"]
     np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-4 * expected.std())
@@ -157,15 +163,15 @@ def of_network(
     form = a_bundle().manifest.form.model_copy(
         update={"channels": channels, "height": height, "width": width}
     )
-    stored: dict[str, Arrays] = {name: one.arrays() for name, one in arrays.items()}
-    stored |= {"detectors": gaussians, "calibration": {"energy": np.zeros(3, np.float32)}}
-    stored["training"] = {
+    arrays_by_file: dict[str, Arrays] = {name: one.arrays() for name, one in arrays.items()}
+    arrays_by_file |= {"detectors": gaussians, "calibration": {"energy": np.zeros(3, np.float32)}}
+    arrays_by_file["training"] = {
         "features": np.zeros((1, d), np.float32),
         "labels": np.zeros(1, np.int64),
         "thumbnails": np.zeros((1, channels, height, width), np.uint8),
     }
     facts = {"network": kind, "shape": network.shape, "form": form, "backbone": card}
-    return Bundle(a_bundle().manifest.model_copy(update=facts), stored)
+    return Bundle(a_bundle().manifest.model_copy(update=facts), arrays_by_file)
 
 
 def pixels(*shape: int) -> np.ndarray:
@@ -227,8 +233,8 @@ def test_maps_and_codes_of_images_of_odd_sizes_are_those_of_the_library() -> Non
 
 
 def test_the_same_model_gives_the_same_bytes(bundle: Bundle, tmp_path: Path) -> None:
-    first, again = (written(bundle, tmp_path / name).read_bytes() for name in ("a", "b"))
-    assert first == again
+    first, second = (written(bundle, tmp_path / name).read_bytes() for name in ("a", "b"))
+    assert first == second
 
 
 def test_the_metadata_says_what_the_manifest_does(bundle: Bundle) -> None:
@@ -258,7 +264,7 @@ def test_the_command_writes_a_graph_and_says_that_nothing_differs(
 
 
 @pytest.fixture(scope="module")
-def jpegs(tested: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def jpegs(pipeline_images: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write large JPEGs, which `score` decodes at a part of their size, one turned, one in P3."""
     folder, rng = tmp_path_factory.mktemp("jpegs"), np.random.default_rng(0)
     exif = Image.Exif()
@@ -268,7 +274,7 @@ def jpegs(tested: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
         1: {"icc_profile": icc.rgb(icc.DISPLAY_P3)},
     }
     for row in range(12):
-        large = tested[row, 0].repeat(17, axis=0).repeat(17, axis=1)
+        large = pipeline_images[row, 0].repeat(17, axis=0).repeat(17, axis=1)
         noisy = large[..., None] + rng.normal(0, 60, (*large.shape, 3))
         image = Image.fromarray(noisy.clip(0, 255).astype(np.uint8))
         image.save(folder / f"{row:03}.jpg", **options.get(row, {}))
@@ -290,8 +296,8 @@ def test_the_example_gives_the_verdicts_of_score_where_there_is_no_torch(
         [sys.executable, "-c", code, EXAMPLE, file, *paths],
         cwd=tmp_path, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    with (tmp_path / "predictions.csv").open(encoding="utf-8", newline="") as opened:
-        rows = list(csv.DictReader(opened))
+    with (tmp_path / "predictions.csv").open(encoding="utf-8", newline="") as file_handle:
+        rows = list(csv.DictReader(file_handle))
     actual = [line.split() for line in process.stdout.splitlines()]
     expected = [[str(photos / row["path"]), row["class"], row["belongs"]] for row in rows]
     assert [[path, name, belongs] for path, name, _, belongs, _ in actual] == expected
@@ -300,29 +306,29 @@ def test_the_example_gives_the_verdicts_of_score_where_there_is_no_torch(
 
 
 def test_a_graph_of_another_threshold_is_told_by_its_verdicts(
-    bundle: Bundle, tested: np.ndarray, tmp_path: Path
+    bundle: Bundle, pipeline_images: np.ndarray, tmp_path: Path
 ) -> None:
     other = written(with_facts(bundle, {}, threshold=0.0), tmp_path / "other.onnx")
-    comparison = compare(bundle, other, [tested[:50]])
-    belongs = Predictor(bundle, device=torch.device("cpu")).score(tested[:50]).belongs
+    comparison = compare(bundle, other, [pipeline_images[:50]])
+    belongs = Predictor(bundle, device=torch.device("cpu")).score(pipeline_images[:50]).belongs
     assert (comparison.labels, comparison.verdicts) == (0, belongs.sum())
     with pytest.raises(IntegrityError, match=r"^other: differs from the model; 50 images compared"):
         check(comparison, "other")
 
 
 def test_a_verdict_that_an_allowed_difference_explains_is_a_tie_and_no_flip(
-    bundle: Bundle, tested: np.ndarray, tmp_path: Path
+    bundle: Bundle, pipeline_images: np.ndarray, tmp_path: Path
 ) -> None:
     """The thresholds differ by more than what counts as equal, by half of what a score may."""
-    scores = Predictor(bundle, device=torch.device("cpu")).score(tested[:50]).score
-    at = np.float32(np.sort(scores)[25])
-    unit = max(abs(float(at)), float(bundle.arrays["calibration"]["combined"].std()))
-    accepts = with_facts(bundle, {}, threshold=float(at))
-    rejects = with_facts(bundle, {}, threshold=float(at) - (SAME + 5e-5) * unit)
-    comparison = compare(accepts, written(rejects, tmp_path / "model.onnx"), [tested[:50]])
+    scores = Predictor(bundle, device=torch.device("cpu")).score(pipeline_images[:50]).score
+    threshold = np.float32(np.sort(scores)[25])
+    unit = max(abs(float(threshold)), float(bundle.arrays["calibration"]["combined"].std()))
+    accepts = with_facts(bundle, {}, threshold=float(threshold))
+    rejects = with_facts(bundle, {}, threshold=float(threshold) - (SAME + 5e-5) * unit)
+    comparison = compare(accepts, written(rejects, tmp_path / "model.onnx"), [pipeline_images[:50]])
     assert (comparison.verdicts, comparison.ties, comparison.is_same) == (
         0,
-        (scores == at).sum(),
+        (scores == threshold).sum(),
         True,
     )
     assert comparison.text.endswith("1 tie with held-out images")

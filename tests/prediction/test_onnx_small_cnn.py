@@ -63,8 +63,8 @@ def test_score_and_label_of_the_graph_are_those_of_the_model(channels: int) -> N
 @pytest.mark.parametrize("rule", ["fisher", "harmonic", "stouffer"])
 def test_the_graph_adds_up_the_members_as_the_model_does(rule: CombinationRule) -> None:
     rng = np.random.default_rng(0)
-    held_out, tested = rng.integers(0, 256, (2, 30, 3, *SIDES.values()), np.uint8)
-    tested[15:] //= 4  # darker than those that calibrate: some lie beyond the tail
+    held_out, images = rng.integers(0, 256, (2, 30, 3, *SIDES.values()), np.uint8)
+    images[15:] //= 4  # darker than those that calibrate: some lie beyond the tail
     network = SmallCnn.for_images(torch.from_numpy(held_out), classes=2)
     network.initialize(torch.from_numpy(held_out), torch.Generator().manual_seed(0))
     network(torch.from_numpy(held_out))
@@ -79,9 +79,9 @@ def test_the_graph_adds_up_the_members_as_the_model_does(rule: CombinationRule) 
     bundle = Bundle(manifest, {**single.arrays, **calibration_arrays})
     predictor = Predictor(bundle, device=cpu)
     session = onnxruntime.InferenceSession(graph_of(bundle).SerializeToString())
-    (score,) = session.run(["score"], {"images": tested.transpose(0, 2, 3, 1)})
-    np.testing.assert_allclose(score, predictor.score(tested).score, rtol=1e-3, atol=1e-3)
+    (score,) = session.run(["score"], {"images": images.transpose(0, 2, 3, 1)})
+    np.testing.assert_allclose(score, predictor.score(images).score, rtol=1e-3, atol=1e-3)
     combination = Combination.fit(member_scores, tail=manifest.tail, rule=rule)
-    scores = predictor.detector_scores(tested)
+    scores = predictor.detector_scores(images)
     np.testing.assert_allclose(combination.score(scores), score, rtol=1e-3, atol=1e-3)
     assert any((scores[name] > one.start).any() for name, one in combination.surprises.items())

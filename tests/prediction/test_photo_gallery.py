@@ -68,6 +68,6 @@ def test_heic_photos_that_cannot_be_read_are_told_once_and_listed_with_the_remed
     score(photos)
     message = "1 HEIC photo cannot be read; run pip install pillow-heif"
     assert capsys.readouterr().err.splitlines().count(message) == 1
-    listed = (photos.parent / "out/unreadable.csv").read_text(encoding="utf-8")
-    assert "pip install pillow-heif" in listed
-    assert listed.count("d.heic") == 1
+    text = (photos.parent / "out/unreadable.csv").read_text(encoding="utf-8")
+    assert "pip install pillow-heif" in text
+    assert text.count("d.heic") == 1

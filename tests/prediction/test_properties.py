@@ -87,8 +87,8 @@ def test_chunks_of_any_size_and_a_file_in_between_give_the_same_distances(
     gaussians = fitted(features, labels)
     with tempfile.TemporaryDirectory() as folder:
         save_arrays(Path(folder) / "gaussians", gaussians.arrays())
-        again = ClassGaussians.from_arrays(load_arrays(Path(folder) / "gaussians"))
-    assert torch.equal(again.distances(others), gaussians.distances(others))
+        loaded = ClassGaussians.from_arrays(load_arrays(Path(folder) / "gaussians"))
+    assert torch.equal(loaded.distances(others), gaussians.distances(others))
     assert_close(gaussians.distances(others, chunk=chunk), gaussians.distances(others))
 
 

@@ -30,7 +30,7 @@ def in_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
 
 
-def spoiled(result: Any) -> Any:
+def with_an_error(result: Any) -> Any:
     """Return a result of the same shape in which nothing is as it was."""
     values = np.asarray(result, np.float64)
     return values + 1 if values.ndim == 0 else values[::-1] + 1
@@ -45,11 +45,11 @@ def test_we_agree_with_every_peer_that_is_installed_and_would_not_if_we_were_wro
     race = (SHORT | LONG)[name](setting)
     assert isinstance(race, Race)
     ours = race.sample(race.ours(0))
-    for who, peer in race.peers.items():
+    for peer_name, peer in race.peers.items():
         if peer.is_here:
             theirs = race.sample(peer.work(0))
-            assert peer.check([ours], [theirs]).agrees, who
-            assert not peer.check([spoiled(ours)], [theirs]).agrees, who
+            assert peer.check([ours], [theirs]).agrees, peer_name
+            assert not peer.check([with_an_error(ours)], [theirs]).agrees, peer_name
 
 
 @pytest.mark.parametrize("name", GROWTHS)

@@ -131,9 +131,9 @@ def test_the_time_of_a_peer_that_does_a_tenth_of_the_work_counts_ten_times() -> 
 
 def test_a_peer_whose_results_differ_gets_no_time_but_a_reason() -> None:
     clock, diary = Clock(), list[str]()
-    wrong = Peer(clock.work("wrong", [1.0] * 3, diary), differing)
+    disagreeing = Peer(clock.work("wrong", [1.0] * 3, diary), differing)
     (outcome,) = outcomes_of(
-        Race("work", clock.work("ours", [1.0] * 3, diary), {"w": wrong}), clock
+        Race("work", clock.work("ours", [1.0] * 3, diary), {"w": disagreeing}), clock
     )
     assert (outcome.ours, outcome.theirs, outcome.ratio) == (None, None, None)
     assert outcome.note == "the results do not agree: all of it 3, expected at most 1"
@@ -145,17 +145,17 @@ def test_a_peer_that_is_not_installed_is_named_and_the_others_run() -> None:
         "absent": Peer(clock.work("absent", [1.0] * 3, diary), agreeing, package="no_such_package"),
         "here": Peer(clock.work("here", [2.0] * 3, diary), agreeing),
     }
-    absent, here = outcomes_of(Race("work", clock.work("ours", [1.0] * 3, diary), peers), clock)
+    absent, present = outcomes_of(Race("work", clock.work("ours", [1.0] * 3, diary), peers), clock)
     assert absent.note == "absent is not installed; pip install -e '.[bench]' brings it"
-    assert here.ratio == Spread(0.5, 0.5, 0.5)
+    assert present.ratio == Spread(0.5, 0.5, 0.5)
     assert "absent" not in diary
 
 
 @pytest.mark.parametrize("check", [relative(1.0), pixels(255.0), order(2.0)])
 def test_a_result_that_is_no_number_in_a_later_round_is_no_agreement(check: Checker) -> None:
-    whole, spoiled = [1.0, 2.0, 4.0], [1.0, float("nan"), 4.0]
+    whole, with_nan = [1.0, 2.0, 4.0], [1.0, float("nan"), 4.0]
     assert check([whole, whole], [whole, whole]).agrees
-    assert not check([whole, whole], [whole, spoiled]).agrees
+    assert not check([whole, whole], [whole, with_nan]).agrees
 
 
 def test_a_difference_that_is_not_a_number_is_no_agreement() -> None:

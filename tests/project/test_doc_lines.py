@@ -57,15 +57,15 @@ PAGES = [
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return written("mnist-small", tmp_path_factory.mktemp("digits"))
+    return image_folder_of("mnist-small", tmp_path_factory.mktemp("digits"))
 
 
 @pytest.fixture(scope="module")
 def clothes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return written("fashion-mnist-small", tmp_path_factory.mktemp("clothes"))
+    return image_folder_of("fashion-mnist-small", tmp_path_factory.mktemp("clothes"))
 
 
-def written(name: str, folder: Path) -> Path:
+def image_folder_of(name: str, folder: Path) -> Path:
     """Write a folder of images for each class."""
     data = read(ROOT / "tests" / "data" / name)
     for place, (image, label) in enumerate(

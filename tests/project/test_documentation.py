@@ -52,13 +52,13 @@ def test_the_glossary_has_the_terms_of_the_field() -> None:
 @pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
 def test_a_link_leads_to_a_file_of_the_repository(page: Path) -> None:
     targets = LINK.findall(page.read_text(encoding="utf-8"))
-    listed = subprocess.run(
+    names = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT, capture_output=True, text=True, check=True,
     ).stdout.splitlines()  # fmt: skip
-    known = {ROOT / name for name in listed}
-    known |= {parent for path in known for parent in path.parents}
-    dead = [one for one in targets if Path(page.parent, one).resolve() not in known]
+    paths = {ROOT / name for name in names}
+    paths |= {parent for path in paths for parent in path.parents}
+    dead = [one for one in targets if Path(page.parent, one).resolve() not in paths]
     assert dead == []
 
 
@@ -139,19 +139,19 @@ def test_every_page_of_the_site_is_in_its_menu(site: Path) -> None:
 def test_the_site_needs_no_network_and_has_no_dead_link(site: Path) -> None:
     texts = {path: Links(path.read_text(encoding="utf-8")) for path in site.rglob("*.html")
              if "_downloads" not in path.parts}  # fmt: skip
-    wrong = []
+    faults = []
     for path, links in texts.items():
         for address in [*links.loaded, *links.linked]:
             if re.match(r"[a-z]+:|//", address):
                 if address in links.loaded and not address.startswith("data:"):
-                    wrong.append((path.name, address))
+                    faults.append((path.name, address))
                 continue
             file, _, anchor = address.partition("#")
             to = (path.parent / unquote(file.partition("?")[0])).resolve() if file else path
-            known = texts[to].anchors if to in texts else set()
-            if not to.is_file() or (anchor and to in texts and unquote(anchor) not in known):
-                wrong.append((path.name, address))
-    assert wrong == []
+            anchors = texts[to].anchors if to in texts else set()
+            if not to.is_file() or (anchor and to in texts and unquote(anchor) not in anchors):
+                faults.append((path.name, address))
+    assert faults == []
 
 
 def test_the_version_stands_in_the_citation_and_the_changelog() -> None:

@@ -69,8 +69,8 @@ def test_an_init_file_says_its_folders_subject_and_holds_nothing_else() -> None:
     tops = [ROOT / name for name in ("belong", "benchmarks", "reproduction", "stages")]
     folders = {path.parent for top in tops for path in top.rglob("*.py")}
     folders -= {ROOT / "belong", ROOT / "reproduction", ROOT / "stages"}
-    wrong = [folder for folder in folders if not is_docstring(folder / "__init__.py")]
-    assert sorted(str(folder.relative_to(ROOT)) for folder in wrong) == []
+    undocumented = [folder for folder in folders if not is_docstring(folder / "__init__.py")]
+    assert sorted(str(folder.relative_to(ROOT)) for folder in undocumented) == []
 
 
 def is_docstring(path: Path) -> bool:

@@ -21,5 +21,5 @@ def test_a_clone_with_the_line_ends_of_windows_has_the_same_bytes(tmp_path: Path
 
 
 def test_no_text_of_the_project_has_line_ends_of_windows() -> None:
-    listed = call(ROOT, "git", "ls-files", "--eol")
-    assert [line for line in listed.splitlines() if line.startswith(("i/crlf", "i/mixed"))] == []
+    file_list = call(ROOT, "git", "ls-files", "--eol")
+    assert [line for line in file_list.splitlines() if line.startswith(("i/crlf", "i/mixed"))] == []

@@ -30,14 +30,14 @@ def test_every_pin_is_one_version() -> None:
 
 def test_a_build_takes_the_versions_of_the_pins() -> None:
     requirements = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
-    named = {one.partition("==")[0] for one in requirements}
-    assert requirements == [f"{name}=={PINS[name]}" for name in sorted(named)]
+    names = {one.partition("==")[0] for one in requirements}
+    assert requirements == [f"{name}=={PINS[name]}" for name in sorted(names)]
 
 
 def test_every_pin_is_what_the_project_asks_for() -> None:
     requirements = declared(ROOT / "pyproject.toml")
-    named = [(one, PINS[canonicalize_name(one.name)]) for one in requirements]
-    outside = [str(one) for one, version in named if not one.specifier.contains(version)]
+    pinned_versions = [(one, PINS[canonicalize_name(one.name)]) for one in requirements]
+    outside = [str(one) for one, version in pinned_versions if not one.specifier.contains(version)]
     assert outside == []
 
 

@@ -28,7 +28,7 @@ def test_whoever_asks_for_help_gets_it_and_no_file_of_that_name(
 
 def test_no_file_of_the_project_has_the_name_of_an_option() -> None:
     """`python -m tests.faults --help` once made a file of that name, and it was kept."""
-    listed = subprocess.run(
+    process = subprocess.run(
         ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert [name for name in listed.stdout.splitlines() if name.startswith("-")] == []
+    assert [name for name in process.stdout.splitlines() if name.startswith("-")] == []

@@ -33,8 +33,8 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the sdist, and the wheel from it, of the files that git would clone."""
     source, dist = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("dist")
     paths = ("belong", "LICENSE", "README.md", "pyproject.toml")
-    listed = call(ROOT, "git", "ls-files", "--cached", "--others", "--exclude-standard", *paths)
-    for name in listed.splitlines():
+    file_list = call(ROOT, "git", "ls-files", "--cached", "--others", "--exclude-standard", *paths)
+    for name in file_list.splitlines():
         if (ROOT / name).is_file():
             (source / name).parent.mkdir(parents=True, exist_ok=True)
             (source / name).write_bytes((ROOT / name).read_bytes())

@@ -42,9 +42,9 @@ def test_two_fifths_are_the_most_anomalous_two_fifths_near_the_threshold_and_the
     for seed in range(30):
         rows = telling(scores, threshold=4.6, most=5, generator=np.random.default_rng(seed))
         assert (np.diff(rows) > 0).all()
-        chosen = {int(scores[place]) for place in rows}
-        assert chosen > {9, 8, 5, 4}
-        all_rows |= chosen
+        selection = {int(scores[place]) for place in rows}
+        assert selection > {9, 8, 5, 4}
+        all_rows |= selection
     assert all_rows == set(range(10))
 
 

@@ -114,8 +114,8 @@ def test_the_rate_at_the_head_is_that_of_the_detector_that_decides(
 def test_two_choices_of_one_data_set_are_told_apart_by_their_classes(
     normal: tuple[str, Any], anomaly: tuple[str, Any], expected: str
 ) -> None:
-    chosen = ({"path": path, "classes": classes} for path, classes in (normal, anomaly))
-    assert title(*chosen) == expected
+    choices = ({"path": path, "classes": classes} for path, classes in (normal, anomaly))
+    assert title(*choices) == expected
 
 
 # --- the scoreboard -----------------------------------------------------------------------------
@@ -220,7 +220,7 @@ def test_the_matrix_runs_from_the_highest_mean_and_leaves_gaps_where_there_is_no
 # --- pictures -----------------------------------------------------------------------------------
 
 
-def opened(uri: str) -> Image.Image:
+def image_of(uri: str) -> Image.Image:
     kind, _, content = uri.partition(",")
     assert kind == "data:image/png;base64"
     return Image.open(io.BytesIO(base64.b64decode(content)))
@@ -233,7 +233,7 @@ def test_ink_is_shown_dark_on_white_a_gray_photo_as_it_is_and_neither_is_enlarge
     ink: list[str], expected: list[list[int]]
 ) -> None:
     image = np.array([[[0, 55], [155, 255]]], np.uint8)
-    thumbnail = opened(thumbnails_of({"a": image}, ink)["a"])
+    thumbnail = image_of(thumbnails_of({"a": image}, ink)["a"])
     np.testing.assert_array_equal(np.asarray(thumbnail), expected)
 
 
@@ -245,7 +245,7 @@ def test_images_of_idx_files_are_ink_and_those_of_image_files_are_not(run_folder
 def test_a_large_image_is_reduced_to_64_pixels_and_keeps_its_shape_and_colours() -> None:
     image = np.zeros((3, 100, 200), np.uint8)
     image[0] = 250
-    thumbnail = opened(thumbnails_of({"a": image}, [])["a"]).convert("RGB")
+    thumbnail = image_of(thumbnails_of({"a": image}, [])["a"]).convert("RGB")
     assert thumbnail.size == (64, 32)
     assert thumbnail.getpixel((30, 15)) == (250, 0, 0)
 
@@ -257,7 +257,7 @@ def test_pictures_that_are_too_large_together_are_made_smaller(
     images = {str(at): image for at, image in enumerate(noise)}
     monkeypatch.setattr(thumbnails, "MOST_CHARACTERS", 80_000)
     uris = thumbnails_of(images, [])
-    assert {opened(uri).size for uri in uris.values()} == {(32, 32)}
+    assert {image_of(uri).size for uri in uris.values()} == {(32, 32)}
     assert sum(map(len, uris.values())) <= 80_000
 
 
@@ -402,9 +402,9 @@ class Parts(HTMLParser):
         self.feed(text)
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:  # noqa: ARG002
-        named = dict(attributes)
-        self.loads += [named[key] or "" for key in ("src", "href") if key in named]
-        self.reads = named["id"] if named.get("type") == "application/json" else None
+        values = dict(attributes)
+        self.loads += [values[key] or "" for key in ("src", "href") if key in values]
+        self.reads = values["id"] if values.get("type") == "application/json" else None
 
     def handle_data(self, text: str) -> None:
         if self.reads:
@@ -419,7 +419,7 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return to
 
 
-def copied(run_folder: Path, to: Path) -> Path:
+def copy_of(run_folder: Path, to: Path) -> Path:
     return Path(shutil.copytree(run_folder, to / "copy"))
 
 
@@ -442,7 +442,7 @@ def test_a_card_shows_the_image_at_its_place_in_the_part(run_folder: Path) -> No
     for name, picture in pictures.items():
         part_name, _, place = name.rpartition("/")
         image = images[f"{part_name}/images"][int(place), 0]
-        np.testing.assert_array_equal(np.asarray(opened(picture)), 255 - image)
+        np.testing.assert_array_equal(np.asarray(image_of(picture)), 255 - image)
 
 
 def test_the_page_shows_the_assessment_of_the_model_and_what_helps(run_folder: Path) -> None:
@@ -462,7 +462,7 @@ def test_the_page_says_which_detectors_combined_leaves_out_and_why(run_folder: P
 
 
 def test_a_run_without_anomalies_has_no_roc_and_says_why(run_folder: Path, tmp_path: Path) -> None:
-    to = copied(run_folder, tmp_path)
+    to = copy_of(run_folder, tmp_path)
     arrays = {
         name: array
         for name, array in load_arrays(to / "scores").items()
@@ -490,7 +490,7 @@ def test_a_run_without_anomalies_has_no_roc_and_says_why(run_folder: Path, tmp_p
 def test_the_times_are_those_that_were_noted_and_a_dash_stands_for_the_others(
     run_folder: Path, tmp_path: Path
 ) -> None:
-    to = copied(run_folder, tmp_path)
+    to = copy_of(run_folder, tmp_path)
     save_json(to / "times" / "train.json", {"seconds": 1234.56, "peak_mib": 812.4})
     save_json(to / "times" / "fetch@mnist.json", {"seconds": 2.0, "peak_mib": 90})
     text = make_page(to).read_text(encoding="utf-8")
@@ -509,7 +509,7 @@ def test_the_times_are_those_that_were_noted_and_a_dash_stands_for_the_others(
 def test_a_damaged_note_of_a_time_is_one_line(
     run_folder: Path, tmp_path: Path, content: str
 ) -> None:
-    to = copied(run_folder, tmp_path)
+    to = copy_of(run_folder, tmp_path)
     (to / "times").mkdir()
     (to / "times" / "train.json").write_text(content)
     save_bundle(to)

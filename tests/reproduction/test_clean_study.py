@@ -32,7 +32,7 @@ def spoiled(photos: Path, *, each: int = 15, planted: int = 4) -> Spoiled:
 def test_swapped_photos_lie_in_another_class_foreign_ones_in_any_and_all_others_in_their_own(
     photos: Path, tmp_path: Path
 ) -> None:
-    wrong = plant(spoiled(photos), tmp_path, np.random.default_rng(0))
+    planted_errors = plant(spoiled(photos), tmp_path, np.random.default_rng(0))
     class_of = {path.read_bytes(): path.parent.name for path in photos.rglob("*.png")}
     kinds = {}
     for path in list_images(tmp_path).files:
@@ -44,8 +44,8 @@ def test_swapped_photos_lie_in_another_class_foreign_ones_in_any_and_all_others_
             if class_name == path.parent.name
             else "swapped"
         )
-    assert {path: kind for path, kind in kinds.items() if kind} == wrong
-    assert sorted(wrong.values()) == ["foreign"] * 4 + ["swapped"] * 4
+    assert {path: kind for path, kind in kinds.items() if kind} == planted_errors
+    assert sorted(planted_errors.values()) == ["foreign"] * 4 + ["swapped"] * 4
     assert len(kinds) == 2 * 15 + 4
 
 
@@ -70,11 +70,11 @@ def test_too_few_photos_are_refused(
 
 
 def test_what_is_named_is_counted_by_what_it_is() -> None:
-    wrong = {"a": "swapped", "b": "swapped", "c": "foreign"}
-    assert counted_of({"a", "c", "d", "e"}, wrong) == {
+    planted_errors = {"a": "swapped", "b": "swapped", "c": "foreign"}
+    assert counted_of({"a", "c", "d", "e"}, planted_errors) == {
         "swapped_found": 1, "foreign_found": 1, "named": 4, "precision": 0.5,
     }  # fmt: skip
-    assert counted_of(set(), wrong)["precision"] is None
+    assert counted_of(set(), planted_errors)["precision"] is None
 
 
 def test_an_outlier_lies_beyond_the_third_quartile_by_one_point_seven_quartile_distances() -> None:

@@ -63,10 +63,10 @@ def test_every_kind_changes_every_image_and_keeps_its_form(shape: tuple[int, ...
     images = np.random.default_rng(1).integers(0, 256, shape, np.uint8)
     arrays = synthetic(images, np.arange(6) % 2, seed=0)
     assert set(arrays) == {f"synthetic/{name}" for name in KINDS}
-    for changed in arrays.values():
-        assert changed.shape == shape
-        assert changed.dtype == np.uint8
-        assert (changed != images).any(axis=(1, 2, 3)).all()
+    for pixels in arrays.values():
+        assert pixels.shape == shape
+        assert pixels.dtype == np.uint8
+        assert (pixels != images).any(axis=(1, 2, 3)).all()
 
 
 def test_no_kind_chooses_that_measures() -> None:
@@ -113,8 +113,8 @@ def test_synthetic_anomalies_stand_beside_held_out_images_that_fit_no_p_value() 
     by_kind = [roc_auc(held_out, arrays[f"synthetic/{kind}/energy"]) for kind in "ab"]
     assert table["synthetic", "energy"] == pytest.approx(np.mean(by_kind), abs=1e-6)
     assert table["worst kind", "energy"] == pytest.approx(min(by_kind), abs=1e-6)
-    tested = roc_auc(arrays["normal/test/energy"], arrays["anomaly/test/energy"])
-    assert table["anomaly/test", "energy"] == pytest.approx(tested, abs=1e-6)
+    expected = roc_auc(arrays["normal/test/energy"], arrays["anomaly/test/energy"])
+    assert table["anomaly/test", "energy"] == pytest.approx(expected, abs=1e-6)
     every = {*MEMBERS, "reconstruction"}
     assert set(table["synthetic"].index) == every | set(map(str, ways(WHOLE)))
     assert set(table["anomaly/test"].index) == every | set(map(str, MEASURED))
@@ -125,12 +125,12 @@ def rows(lead: float) -> pd.DataFrame:
     lines = []
     for kind, sets in (("whole", WHOLE), ("frozen", FROZEN)):
         pair = "digit-0" if kind == "whole" else "cifar10-a"
-        named = [str(way) for way in ways(sets)]
+        names = [str(way) for way in ways(sets)]
         for seed, part in product(
             range(3), ("synthetic", "worst kind", "anomaly/test", "left_out")
         ):
             own_kind = "left_out" if part == "left_out" else kind
-            of_way = dict.fromkeys(named, 0.9) | {
+            of_way = dict.fromkeys(names, 0.9) | {
                 "energy": 0.8,
                 str(IN_USE[kind]): 0.8 + lead,
                 "mlp_head": 1,

@@ -261,9 +261,9 @@ def test_a_mistake_in_the_grid_file_is_named_with_its_place(
     path, text = tmp_path / "grid.yaml", GRID.read_text()
     assert text.count(old) == 1
     path.write_text(text.replace(old, new))
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(InputError) as error:
         GridFile.load(path)
-    assert str(caught.value) == f"{path}: {message}"
+    assert str(error.value) == f"{path}: {message}"
 
 
 def test_an_unknown_sweep_is_named_with_the_known_ones() -> None:

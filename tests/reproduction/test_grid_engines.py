@@ -24,9 +24,9 @@ from reproduction.grid.orphans import end_processes_in
 from tests import slurm_cluster
 from tests.pipeline.test_grid_driver import (
     ENVIRONMENT,
+    cells_run,
     edit,
     grid,
-    ran,
     repository,
     started,
     tables,
@@ -130,7 +130,7 @@ def fresh(local: Path, tmp_path: Path) -> Path:
 @pytest.mark.usefixtures("slurm")
 def test_two_cells_on_slurm_give_the_bytes_of_this_machine(fresh: Path, local: Path) -> None:
     process = grid(fresh, "--engine", "slurm", "--jobs", "2")
-    assert (process.returncode, ran(process)) == (0, CELLS), process.stderr
+    assert (process.returncode, cells_run(process)) == (0, CELLS), process.stderr
     assert tables(fresh) == tables(local)
 
 

@@ -35,8 +35,8 @@ def test_each_part_is_normal_once_against_the_anomalies_of_the_published_table()
     pairs, classes = GridFile.load(GRID).pairs, parts()
     for (normal, anomaly), name in PAIRS.items():
         if name in pairs and name.startswith("imagenet30"):
-            known = {normal[-1], anomaly[-1]}
-            (third,) = set(classes) - known
+            letters = {normal[-1], anomaly[-1]}
+            (third,) = set(classes) - letters
             class_lists = [pairs[name][kind]["classes"] for kind in ("normal", "anomaly", "unseen")]
             assert class_lists == [classes[normal[-1]], classes[anomaly[-1]], classes[third]]
 

@@ -157,10 +157,10 @@ def test_a_recipe_changes_the_network_and_the_training_that_it_names() -> None:
     draw = torch.Generator().manual_seed(0)
     plain = DEFAULT.network(images, 10, draw)
     other = Recipe("other", 0.1, {"epochs": 3}, "adam", relu=False, width=16)
-    changed = other.network(images, 10, draw)
+    other_network = other.network(images, 10, draw)
     assert plain(images)[0].min() == 0
-    assert changed(images)[0].min() < 0
-    assert changed(images)[0].shape == (40, 16)
+    assert other_network(images)[0].min() < 0
+    assert other_network(images)[0].shape == (40, 16)
     assert (other.options.optimizer, other.options.lambda_, other.options.epochs) == (
         "adam",
         0.1,

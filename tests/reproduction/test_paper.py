@@ -113,8 +113,10 @@ def test_our_f1_is_worked_out_at_ten_to_one_where_the_published_row_is(page: str
     f1 = []
     for seed in range(5):
         cell = plausible("mnist-fashion-mnist", 0.01, seed)
-        missed, wrong = (cell[f"detectors.mahalanobis.false_{x}"] for x in ("reject", "accept"))
-        f1.append(20 * (1 - missed) / (20 * (1 - missed) + 10 * missed + wrong))
+        missed, false_accept = (
+            cell[f"detectors.mahalanobis.false_{x}"] for x in ("reject", "accept")
+        )
+        f1.append(20 * (1 - missed) / (20 * (1 - missed) + 10 * missed + false_accept))
     assert row[6:] == [
         f"{np.mean(f1):.4f} ± {np.std(f1, ddof=1):.4f} (5)",
         "normal, 10 : 1",

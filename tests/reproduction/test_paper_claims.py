@@ -16,7 +16,7 @@ def claim_of(words: str, grid: pd.DataFrame, sets: pd.DataFrame | None = None) -
     return match
 
 
-def changed(column: str, values: Any, **options: Any) -> pd.DataFrame:
+def grid_with(column: str, values: Any, **options: Any) -> pd.DataFrame:
     """Return the plausible grid with one number as `values` (pair, lambda, seed) says."""
     return grid_of(
         lambda pair, lambda_, seed: (
@@ -32,8 +32,8 @@ HIGH = "raises the AUROC of the semi-supervised"
 
 
 def test_a_rise_that_every_seed_shows_is_confirmed_and_its_fall_is_not() -> None:
-    rise = changed(SEMI, lambda _, lambda_, seed: 0.9 + 0.02 * lambda_ + 0.001 * lambda_ * seed)
-    fall = changed(SEMI, lambda _, lambda_, seed: 0.9 - 0.02 * lambda_ - 0.001 * lambda_ * seed)
+    rise = grid_with(SEMI, lambda _, lambda_, seed: 0.9 + 0.02 * lambda_ + 0.001 * lambda_ * seed)
+    fall = grid_with(SEMI, lambda _, lambda_, seed: 0.9 - 0.02 * lambda_ - 0.001 * lambda_ * seed)
     assert claim_of(HIGH, rise).verdict == CONFIRMED
     assert claim_of(HIGH, fall).verdict == NOT_CONFIRMED
     assert claim_of(HIGH, rise).evidence.startswith("2 of 2 differences above zero; lowest: ")
@@ -42,7 +42,7 @@ def test_a_rise_that_every_seed_shows_is_confirmed_and_its_fall_is_not() -> None
 
 def test_the_evidence_names_the_lowest_difference_with_its_mean_interval_and_n() -> None:
     """Differences 0.01 to 0.05, mean 0.03, sd 0.0158: 0.03 - 2.776 * 0.0158 / 5 ** 0.5 - 0.0001."""
-    grid = changed(
+    grid = grid_with(
         SEMI,
         lambda pair, lambda_, seed: 0.9 + lambda_ * (0.01 * (seed + 1) + 0.1 * (pair != PAIRS[1])),
     )
@@ -53,18 +53,18 @@ def test_the_evidence_names_the_lowest_difference_with_its_mean_interval_and_n()
 
 
 def test_a_rise_on_one_pair_only_is_not_confirmed() -> None:
-    grid = changed(SEMI, lambda pair, lambda_, _: 0.9 + 0.02 * lambda_ * (pair == PAIRS[0]))
+    grid = grid_with(SEMI, lambda pair, lambda_, _: 0.9 + 0.02 * lambda_ * (pair == PAIRS[0]))
     assert claim_of(HIGH, grid).verdict == NOT_CONFIRMED
 
 
 def test_seeds_that_differ_widely_do_not_hide_a_difference_that_all_of_them_show() -> None:
     """The comparison is paired: between seeds 0.2, between lambdas 0.01 on each seed."""
-    grid = changed(SEMI, lambda _, lambda_, seed: 0.1 + 0.2 * seed + 0.01 * lambda_)
+    grid = grid_with(SEMI, lambda _, lambda_, seed: 0.1 + 0.2 * seed + 0.01 * lambda_)
     assert claim_of(HIGH, grid).verdict == CONFIRMED
 
 
 def test_a_difference_lost_between_seeds_is_not_confirmed() -> None:
-    grid = changed(SEMI, lambda _, lambda_, seed: 0.9 + lambda_ * (0.05 if seed == 2 else -0.01))
+    grid = grid_with(SEMI, lambda _, lambda_, seed: 0.9 + lambda_ * (0.05 if seed == 2 else -0.01))
     assert claim_of(HIGH, grid).verdict == NOT_CONFIRMED
 
 
@@ -78,24 +78,24 @@ def test_without_the_cells_of_a_claim_it_is_not_testable() -> None:
 
 
 def test_without_the_cells_of_one_pair_the_other_alone_does_not_confirm() -> None:
-    grid = changed(SEMI, lambda _, lambda_, __: 0.9 + 0.02 * lambda_)
-    left = grid[(grid["pair"] == PAIRS[0]) | (grid["lambda"] < 1)]
-    claim = claim_of(HIGH, left)
+    grid = grid_with(SEMI, lambda _, lambda_, __: 0.9 + 0.02 * lambda_)
+    remaining = grid[(grid["pair"] == PAIRS[0]) | (grid["lambda"] < 1)]
+    claim = claim_of(HIGH, remaining)
     assert claim.verdict == NOT_TESTABLE
     expected = "1 of 1 differences above zero, 1 with fewer than two seeds; "
     assert claim.evidence.startswith(expected)
 
 
 def test_without_lambda_zero_on_one_pair_a_best_lambda_on_the_other_does_not_confirm() -> None:
-    grid = changed("classification.accuracy", lambda _, lambda_, __: 0.98 + 0.01 * lambda_)
+    grid = grid_with("classification.accuracy", lambda _, lambda_, __: 0.98 + 0.01 * lambda_)
     words = "improves the accuracy of LeNet"
-    left = grid[(grid["pair"] == PAIRS[0]) | (grid["lambda"] > 0)]
+    remaining = grid[(grid["pair"] == PAIRS[0]) | (grid["lambda"] > 0)]
     assert claim_of(words, grid).verdict == CONFIRMED
-    assert claim_of(words, left).verdict == NOT_TESTABLE
+    assert claim_of(words, remaining).verdict == NOT_TESTABLE
 
 
 def test_cells_that_are_missing_leave_the_seeds_that_both_sides_have() -> None:
-    grid = changed(SEMI, lambda _, lambda_, __: 0.9 + 0.02 * lambda_)
+    grid = grid_with(SEMI, lambda _, lambda_, __: 0.9 + 0.02 * lambda_)
     missing = (grid["lambda"] == 1) & (grid["seed"] == 3) | (grid["lambda"] == 0) & (
         grid["seed"] == 1
     )
@@ -152,13 +152,13 @@ def test_the_cost_of_center_loss_is_held_to_what_the_paper_states(
     ("f1", "verdict"), [(0.9880, CONFIRMED), (0.9930, NOT_CONFIRMED), (0.9800, NOT_CONFIRMED)]
 )
 def test_the_f1_of_classification_is_held_to_the_papers_range(f1: float, verdict: str) -> None:
-    grid = changed("classification.f1_macro", lambda _, __, seed: f1 + 0.0001 * (seed - 2))
+    grid = grid_with("classification.f1_macro", lambda _, __, seed: f1 + 0.0001 * (seed - 2))
     assert claim_of("The F1 of classification", grid).verdict == verdict
 
 
 def test_the_best_of_four_lambdas_needs_more_than_chance_gives_the_best_of_four() -> None:
     """With differences of 1 to 5 (t = 4.2, p = 0.013) one look is enough, four are not."""
-    grid = changed(
+    grid = grid_with(
         "classification.accuracy",
         lambda _, lambda_, seed: 0.98 + (0.001 * (seed + 1) if lambda_ == 0.1 else 0),
     )
@@ -169,7 +169,7 @@ def test_the_best_of_four_lambdas_needs_more_than_chance_gives_the_best_of_four(
 
 @pytest.mark.parametrize("best", LAMBDAS)
 def test_the_recommended_lambdas_are_confirmed_only_where_one_of_them_is_best(best: float) -> None:
-    grid = changed(
+    grid = grid_with(
         "detectors.mahalanobis.fpr95", lambda _, lambda_, __: 0.1 - 0.05 * (lambda_ == best)
     )
     verdict = claim_of("The best lambda for the semi-supervised", grid).verdict
@@ -177,8 +177,8 @@ def test_the_recommended_lambdas_are_confirmed_only_where_one_of_them_is_best(be
 
 
 def test_the_supervised_detector_is_better_only_if_it_is_at_every_lambda() -> None:
-    better = changed(SUPERVISED, lambda _, __, ___: 1.0)
-    once_worse = changed(SUPERVISED, lambda _, lambda_, __: 0.5 if lambda_ == 0.01 else 1.0)
+    better = grid_with(SUPERVISED, lambda _, __, ___: 1.0)
+    once_worse = grid_with(SUPERVISED, lambda _, lambda_, __: 0.5 if lambda_ == 0.01 else 1.0)
     words = "better than the semi-supervised"
     assert claim_of(words, better).verdict == CONFIRMED
     assert claim_of(words, once_worse).verdict == NOT_CONFIRMED
@@ -212,7 +212,7 @@ def test_a_claim_of_f1_at_a_threshold_that_no_cell_has_is_not_testable(words: st
 
 
 def test_a_step_of_the_last_decimal_is_no_proof() -> None:
-    step = changed(SEMI, lambda _, lambda_, __: 0.9998 + 0.0001 * (lambda_ == 1))
+    step = grid_with(SEMI, lambda _, lambda_, __: 0.9998 + 0.0001 * (lambda_ == 1))
     assert claim_of(HIGH, step).verdict == NOT_CONFIRMED
 
 
@@ -239,7 +239,7 @@ def test_the_choice_of_anomalies_matters_if_some_other_set_is_found_worse(
 def test_one_of_three_photo_pairs_is_enough_for_the_claim_about_photos(
     better: list[str], verdict: str
 ) -> None:
-    grid = changed(
+    grid = grid_with(
         "classification.accuracy",
         lambda pair, lambda_, _: 0.9 + 0.05 * (lambda_ == 0.1 and pair[-1] in better),
         pairs=[f"imagenet30-{letter}" for letter in "abc"],
@@ -255,7 +255,7 @@ def test_the_harm_on_photos_is_compared_once_photos_have_been_run(
 ) -> None:
     words = "greater for photos"
     assert claim_of(words, grid_of(plausible)).verdict == NOT_TESTABLE
-    grid = changed(
+    grid = grid_with(
         SUPERVISED,
         lambda pair, lambda_, _: 0.99 - lambda_ * (loss if "imagenet" in pair else 0.01),
         pairs=[*PAIRS, "imagenet30-a"],
@@ -265,7 +265,7 @@ def test_the_harm_on_photos_is_compared_once_photos_have_been_run(
 
 def test_pairs_of_data_sets_are_compared_without_pairing_their_seeds() -> None:
     """Losses that rise with the seed on photos and fall with it on digits."""
-    grid = changed(
+    grid = grid_with(
         SUPERVISED,
         lambda pair, lambda_, seed: (
             0.99 - lambda_ * (0.03 + 0.01 * seed if "imagenet" in pair else 0.05 - 0.01 * seed)

@@ -50,9 +50,9 @@ def test_exactly_the_six_rows_whose_f1_fits_no_precision_and_recall_are_taken_fo
     None
 ):
     exchanged = PUBLISHED[PUBLISHED["exchanged"]]
-    named = list(zip(exchanged["pair"], exchanged["detector"], exchanged["lambda"], strict=True))
+    cells = list(zip(exchanged["pair"], exchanged["detector"], exchanged["lambda"], strict=True))
     fashion = [("mnist-fashion-mnist", "mlp_head", one) for one in (0, 0.001, 0.01, 0.1, 1)]
-    assert named == [*fashion, ("digit-0", "mlp_head", 1)]
+    assert cells == [*fashion, ("digit-0", "mlp_head", 1)]
 
 
 def test_a_row_that_is_only_off_by_rounding_is_not_taken_for_exchanged() -> None:
@@ -61,9 +61,9 @@ def test_a_row_that_is_only_off_by_rounding_is_not_taken_for_exchanged() -> None
 
 
 def test_an_unknown_pair_is_named() -> None:
-    wrong = PUBLISHED.assign(anomaly="kmnist")
+    other_anomaly = PUBLISHED.assign(anomaly="kmnist")
     with pytest.raises(InputError, match="has the pair mnist / kmnist; known are mnist / fashion"):
-        checked(wrong)
+        checked(other_anomaly)
 
 
 def test_pairs_stand_in_the_order_of_the_paper_and_others_after() -> None:
@@ -134,9 +134,9 @@ def test_the_supervised_aurocs_of_both_lenet_pairs_are_found_to_be_the_same() ->
 
 
 def test_other_aurocs_are_not_found_to_be_the_same() -> None:
-    changed = PUBLISHED.copy()
-    changed.loc[changed.index[5], "auroc"] = 0.9996
-    assert same_auroc(changed) == []
+    altered_table = PUBLISHED.copy()
+    altered_table.loc[altered_table.index[5], "auroc"] = 0.9996
+    assert same_auroc(altered_table) == []
 
 
 def test_accuracies_that_return_with_another_f1_are_found() -> None:
@@ -153,11 +153,11 @@ def test_rows_with_each_others_precision_and_recall_are_found() -> None:
 
 
 def test_statements_of_the_text_are_held_to_the_table() -> None:
-    wrong = {one.text: one.computed for one in statements(PUBLISHED) if not one.agrees}
-    assert wrong["F1, semi-supervised, LeNet: 0.8695 to 0.9913."] == "0.8695 to 0.9920"
+    disagreements = {one.text: one.computed for one in statements(PUBLISHED) if not one.agrees}
+    assert disagreements["F1, semi-supervised, LeNet: 0.8695 to 0.9913."] == "0.8695 to 0.9920"
     worst = "Center loss lowered the supervised F1 by 0.19 in the worst case."
-    assert wrong[worst] == "by 0.1644, ImageNet-30 a against b"
-    assert len(wrong) == 5
+    assert disagreements[worst] == "by 0.1644, ImageNet-30 a against b"
+    assert len(disagreements) == 5
 
 
 def test_a_statement_agrees_once_the_table_does() -> None:
@@ -246,9 +246,9 @@ def test_missing_cells_are_named() -> None:
 def test_a_grid_that_cannot_be_is_one_line(
     spoil: Callable[[pd.DataFrame], pd.DataFrame], message: str
 ) -> None:
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(InputError) as error:
         check(spoil(grid_of(plausible)))
-    assert str(caught.value) == message
+    assert str(error.value) == message
 
 
 def test_a_measured_number_that_is_missing_leaves_its_seed_out() -> None:

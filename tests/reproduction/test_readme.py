@@ -53,8 +53,8 @@ def commit_of_the_results(folder: Path) -> str:
     """Return the commit whose results the pages show."""
     last = git(folder, "log", "-1", "--format=%H", "--", *PAGES).strip()
     params = [git(folder, "show", f"{commit}:params.yaml") for commit in ("HEAD", last)]
-    now, then = (YAML(typ="safe", pure=True).load(text) for text in params)
-    return "HEAD" if now == then else last
+    now, params_then = (YAML(typ="safe", pure=True).load(text) for text in params)
+    return "HEAD" if now == params_then else last
 
 
 COMMIT = commit_of_the_results(ROOT)
@@ -127,8 +127,8 @@ def test_the_numbers_of_the_detectors_are_made_from_the_committed_metrics() -> N
 def test_every_detector_of_the_pipeline_has_its_row_with_a_formula() -> None:
     page = committed("docs/detectors.md").partition("## The detectors of the pipeline")[2]
     rows = [line for line in page.partition("\n## ")[0].splitlines() if line.startswith("| `")]
-    named = {name for row in rows for name in re.findall("`([a-z_]+)`", row.split(" | ")[0])}
-    assert named == {*DETECTORS, "combined"}
+    names = {name for row in rows for name in re.findall("`([a-z_]+)`", row.split(" | ")[0])}
+    assert names == {*DETECTORS, "combined"}
 
 
 def committed_grid() -> pd.DataFrame:
@@ -174,8 +174,8 @@ def test_a_detector_that_joined_when_a_pair_had_been_run_is_a_dash_below_the_oth
 
 def test_a_pair_that_was_not_run_at_the_lambda_has_no_table() -> None:
     grid = grid_of(plausible, lambdas=(0.0, 1.0), seeds=range(2))
-    left = grid[(grid["pair"] != "digit-0") | (grid["lambda"] == 0)]
-    assert "MNIST 1 to 9" not in seeds(left, 1.0)
+    remaining = grid[(grid["pair"] != "digit-0") | (grid["lambda"] == 0)]
+    assert "MNIST 1 to 9" not in seeds(remaining, 1.0)
 
 
 def test_the_default_cell_of_the_grid_is_the_committed_run_but_for_another_processor() -> None:

@@ -32,9 +32,9 @@ def small(seeds: int = 3) -> pd.DataFrame:
 
 
 def with_value(grid: pd.DataFrame, pair: str, seed: int, metric: str, value: float) -> pd.DataFrame:
-    changed = grid.copy()
-    changed.loc[(grid["pair"] == pair) & (grid["seed"] == seed), metric] = value
-    return changed
+    new_grid = grid.copy()
+    new_grid.loc[(grid["pair"] == pair) & (grid["seed"] == seed), metric] = value
+    return new_grid
 
 
 def row_of(table: pd.DataFrame, metric: str) -> dict[str, float]:
@@ -59,8 +59,8 @@ def test_two_more_runs_lie_within_the_tolerance_of_five_in_95_of_100_trials() ->
 def test_runs_that_are_all_alike_may_differ_by_the_rounding_of_four_decimals() -> None:
     grid = small()
     grid["detectors.energy.fpr95"] = 0.3
-    moved = with_value(grid, "two", 0, "detectors.energy.fpr95", 0.3001)
-    row = row_of(compared(moved, THREADS), "detectors.energy.fpr95")
+    other_grid = with_value(grid, "two", 0, "detectors.energy.fpr95", 0.3001)
+    row = row_of(compared(other_grid, THREADS), "detectors.energy.fpr95")
     assert (row["sd"], row["tolerance"], row["largest"], row["within"]) == (0, 1e-4, 1e-4, 3)
     farther = with_value(grid, "two", 0, "detectors.energy.fpr95", 0.3002)
     assert outside(compared(farther, THREADS))["metric"].tolist() == ["detectors.energy.fpr95"]
@@ -85,8 +85,8 @@ def test_the_difference_is_that_of_equal_seeds() -> None:
 
 def test_a_seed_that_only_one_of_them_has_is_compared_with_nothing() -> None:
     grid = small()
-    left = grid[(grid["pair"] == "one") | (grid["seed"] != 2)]
-    row = row_of(compared(left, THREADS), "classification.accuracy")
+    remaining = grid[(grid["pair"] == "one") | (grid["seed"] != 2)]
+    row = row_of(compared(remaining, THREADS), "classification.accuracy")
     assert row["seeds"] == 2
     assert row["mean"] == pytest.approx(0.98)
 
@@ -100,10 +100,10 @@ def test_every_metric_is_there_once_for_each_other_count_of_threads() -> None:
 
 def test_the_page_counts_what_is_within_and_names_what_is_farthest_beyond() -> None:
     """Two of 30: one seed of energy's AUROC, farther than one of its FPR95."""
-    moved = with_value(small(), "two", 1, "detectors.energy.auroc", 0.5)
-    moved = with_value(moved, "two", 0, "detectors.energy.fpr95", 0.1)
-    moved = with_value(moved, "two", 2, "classification.accuracy", 0.9887)
-    table = compared(moved, THREADS)
+    other_grid = with_value(small(), "two", 1, "detectors.energy.auroc", 0.5)
+    other_grid = with_value(other_grid, "two", 0, "detectors.energy.fpr95", 0.1)
+    other_grid = with_value(other_grid, "two", 2, "classification.accuracy", 0.9887)
+    table = compared(other_grid, THREADS)
     auroc, fpr95 = (row_of(table, f"detectors.energy.{name}") for name in ("auroc", "fpr95"))
     assert auroc["largest"] / auroc["tolerance"] > fpr95["largest"] / fpr95["tolerance"] > 1
     text = summary(table)
@@ -220,13 +220,15 @@ def test_two_threads_are_as_often_within_the_tolerance_as_another_seed() -> None
 def test_one_thread_gave_every_number_of_the_papers_grid_again() -> None:
     """Computed on the same machine, hours and many edits of other code later."""
     ours = pd.read_csv(MEASURED / "grid.csv").query("pair == 'threads-1'")
-    then = pd.read_csv(ROOT / "reports" / "paper" / "grid.csv")
-    then = then[(then["pair"] == "mnist-fashion-mnist") & (then["lambda"] == 1)]
-    numbers = [column for column in then if column not in CELL and column in ours]
+    papers_grid = pd.read_csv(ROOT / "reports" / "paper" / "grid.csv")
+    papers_grid = papers_grid[
+        (papers_grid["pair"] == "mnist-fashion-mnist") & (papers_grid["lambda"] == 1)
+    ]
+    numbers = [column for column in papers_grid if column not in CELL and column in ours]
     assert len(ours) == 5
     assert {"classification.accuracy", "detectors.combined.auroc"} <= set(numbers)
     pd.testing.assert_frame_equal(
         ours.set_index("seed")[numbers],
-        then.set_index("seed").loc[ours["seed"], numbers],
+        papers_grid.set_index("seed").loc[ours["seed"], numbers],
         check_exact=True,
     )

@@ -32,29 +32,29 @@ def killed_at(change: int) -> Iterator[None]:
     A file that is opened to be written counts as one, with nothing in it yet; what a killed process
     has locked is free again.
     """
-    left, locks = change, list[BaseFileLock]()
+    changes_left, locks = change, list[BaseFileLock]()
 
     def counted(act: Callable[..., Any]) -> Callable[..., Any]:
-        def counting(*words: Any, **named: Any) -> Any:
-            nonlocal left
-            if not left:
+        def counting(*words: Any, **options: Any) -> Any:
+            nonlocal changes_left
+            if not changes_left:
                 raise KilledError
-            left -= 1
-            return act(*words, **named)
+            changes_left -= 1
+            return act(*words, **options)
 
         return counting
 
-    def opened(file: Any, mode: str = "r", *words: Any, **named: Any) -> Any:
+    def opened(file: Any, mode: str = "r", *words: Any, **options: Any) -> Any:
         is_read = not set(mode) & set("wax+")
-        return (io_open if is_read else counted(io_open))(file, mode, *words, **named)
+        return (io_open if is_read else counted(io_open))(file, mode, *words, **options)
 
-    def os_opened(path: Any, flags: int, *words: Any, **named: Any) -> int:
+    def os_opened(path: Any, flags: int, *words: Any, **options: Any) -> int:
         is_read = flags & os.O_ACCMODE == os.O_RDONLY
-        number: int = (os_open if is_read else counted(os_open))(path, flags, *words, **named)
+        number: int = (os_open if is_read else counted(os_open))(path, flags, *words, **options)
         return number
 
-    def lock(*words: Any, **named: Any) -> BaseFileLock:
-        locks.append(file_lock(*words, **named))
+    def lock(*words: Any, **options: Any) -> BaseFileLock:
+        locks.append(file_lock(*words, **options))
         return locks[-1]
 
     io_open, os_open, file_lock = io.open, os.open, FileLock
@@ -89,11 +89,11 @@ def synced() -> Iterator[Callable[[Path], list[str]]]:
 
     def is_held(path: Path) -> bool:
         state = path.stat()
-        there = synced_state.get((state.st_dev, state.st_ino))
+        synced_entry = synced_state.get((state.st_dev, state.st_ino))
         if not path.is_dir():
-            return there == (state.st_size, state.st_mtime_ns)
+            return synced_entry == (state.st_size, state.st_mtime_ns)
         names = {one.name: one.inode() for one in os.scandir(path)}
-        return isinstance(there, dict) and names.items() <= there.items()
+        return isinstance(synced_entry, dict) and names.items() <= synced_entry.items()
 
     def spoiled(folder: Path) -> list[str]:
         every = [folder, *folder.rglob("*")]

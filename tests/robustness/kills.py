@@ -276,8 +276,8 @@ def a_grid(folder: Path) -> list[Target]:
 def forget(target: Target) -> None:
     """Take away what a scoring or a grid has made, so that there is something to do."""
     if "out" in target.outputs:
-        listed = call(target.folder, "git", "for-each-ref", "--format=%(refname)", "refs/exps")
-        for ref in listed.split():
+        refs = call(target.folder, "git", "for-each-ref", "--format=%(refname)", "refs/exps")
+        for ref in refs.split():
             call(target.folder, "git", "update-ref", "-d", ref)
         shutil.rmtree(target.folder / ".dvc" / "cache", ignore_errors=True)
     shutil.rmtree(target.folder / "out", ignore_errors=True)
@@ -294,20 +294,20 @@ def rows_of(targets: Iterator[Target], kills: int, rng: random.Random) -> Iterat
 
     One that was over before it was killed does not count.
     """
-    known: dict[str, dict[str, str]] = {}
+    digests_of: dict[str, dict[str, str]] = {}
     while kills:
         target = next(targets)
         forget(target)
         # The pipeline has run; what the others give is to be seen first.
-        if str(target.folder) not in known:
+        if str(target.folder) not in digests_of:
             if not target.name.startswith("dvc"):
                 whole = start(target, target.command)
                 output, _ = whole.communicate(timeout=PATIENCE_SECONDS)
                 if whole.returncode:
                     raise RuntimeError(f"{target.name}: fails without a kill: {output}")
-            known[str(target.folder)] = digests(target)
+            digests_of[str(target.folder)] = digests(target)
             forget(target)
-        row = kill(target, rng.random() * target.seconds, known[str(target.folder)])
+        row = kill(target, rng.random() * target.seconds, digests_of[str(target.folder)])
         kills -= row.was_running
         yield row
 

@@ -80,10 +80,10 @@ def watched(model: Path, images: Path, out: Path, batch_size: int) -> list[Sampl
         while run.poll() is None:
             n_done = sum(1 for _ in (out / UNFINISHED).glob("*.json")) * batch_size
             try:
-                took, resident = process.cpu_times(), process.memory_info().rss
+                cpu_times, resident = process.cpu_times(), process.memory_info().rss
             except psutil.NoSuchProcess:
                 break
-            samples.append(Sample(took.user + took.system, n_done, resident))
+            samples.append(Sample(cpu_times.user + cpu_times.system, n_done, resident))
             time.sleep(EVERY_SECONDS)
     if run.returncode != 0:
         raise RuntimeError(f"belong score ended with {run.returncode}")
@@ -106,11 +106,11 @@ def tenths(samples: Sequence[Sample], images: int) -> pd.DataFrame:
     for tenth in range(TENTHS):
         ends = (images * tenth // TENTHS, images * (tenth + 1) // TENTHS)
         low, high = np.clip(ends, reached[0], reached[-1])
-        took = np.interp(high, reached, seconds) - np.interp(low, reached, seconds)
+        duration = np.interp(high, reached, seconds) - np.interp(low, reached, seconds)
         within = resident[(low <= highest) & (highest <= high)]
-        if took == 0 or not len(within):
+        if duration == 0 or not len(within):
             continue  # too short to look at
-        rate, peak = (high - low) / took, within.max() / 2**20
+        rate, peak = (high - low) / duration, within.max() / 2**20
         rows.append({"tenth": tenth + 1, "files_per_second": round(rate), "peak_mib": round(peak)})
     return pd.DataFrame(rows, columns=["tenth", "files_per_second", "peak_mib"])
 

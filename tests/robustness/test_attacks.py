@@ -429,8 +429,8 @@ def test_absurd_numbers_are_refused(
     table.write_text("path,class,belongs,p_value\na,b,True,0.5\n")
     try:
         code = main(["watch", str(table), *words])
-    except SystemExit as ended:
-        code = int(str(ended.code))
+    except SystemExit as exit_error:
+        code = int(str(exit_error.code))
     assert code == 2
     assert says in capsys.readouterr().err
 

@@ -111,14 +111,14 @@ def scoring(images: Path, model: Path, out: Path) -> list[str]:
     return [sys.executable, "-m", "belong", "score", str(images), *words]
 
 
-def ran(words: list[str]) -> "subprocess.CompletedProcess[str]":
+def run_command(words: list[str]) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")
 def scored(uploads: Path, model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("scored") / "out"
-    process = ran([*as_any_user(), *scoring(uploads, model, out)])
+    process = run_command([*as_any_user(), *scoring(uploads, model, out)])
     assert (process.returncode, process.stderr) == (0, "")
     return out
 
@@ -164,7 +164,7 @@ def test_a_folder_that_may_not_be_written_to_is_one_line_at_once(
 ) -> None:
     out = tmp_path / "out"
     out.mkdir(mode=0o500)
-    process = ran([*as_any_user(), *scoring(uploads / "a", model, out)])
+    process = run_command([*as_any_user(), *scoring(uploads / "a", model, out)])
     message = f"belong score: {out}/.predictions.csv.lock: Permission denied\n"
     assert (process.returncode, process.stderr) == (2, message)
 
@@ -187,7 +187,7 @@ def test_a_full_disk_is_one_line_and_with_room_the_same_command_ends_as_if_it_ha
     disk = tmp_path / "disk"
     disk.mkdir()
     words = [*as_any_user(), *scoring(uploads, model, disk / "out")]
-    process = ran([*with_own_disks(), "sh", "-c", FULL, str(disk), *words])
+    process = run_command([*with_own_disks(), "sh", "-c", FULL, str(disk), *words])
     (line,) = process.stderr.splitlines()
     assert line.startswith(f"belong score: {disk}/out/.unfinished/")
     assert line.endswith(".json: No space left on device")
@@ -201,7 +201,7 @@ def test_a_class_that_may_not_be_read_stops_a_training_in_one_line(
 ) -> None:
     more = ["-o", str(tmp_path / "model")] if command == "fit" else []
     words = [sys.executable, "-m", "belong", command, str(uploads), *more]
-    process = ran([*as_any_user(), *words])
+    process = run_command([*as_any_user(), *words])
     message = f"belong {command}: {uploads}/shut: Permission denied\n"
     assert (process.returncode, process.stderr) == (2, message)
 
@@ -215,7 +215,7 @@ def test_a_check_names_each_bad_file_as_scoring_does(uploads: Path, tmp_path: Pa
         if path.name not in ("shut", "around"):  # which stop it
             (photos / "ant" / path.name).symlink_to(path)
     words = [sys.executable, "-m", "belong", "check", str(photos), "-o", str(tmp_path / "out")]
-    assert ran([*as_any_user(), *words]).returncode == 1
+    assert run_command([*as_any_user(), *words]).returncode == 1
     findings = rows_in(tmp_path / "out" / "findings.csv")
     for name in set(UNREADABLE) - {"bomb.png", "hundred megapixels.png", "shut"}:
         row = findings[f"ant/{name}"]

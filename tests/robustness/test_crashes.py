@@ -297,12 +297,12 @@ def test_after_a_kill_at_any_change_of_the_disk_the_same_command_gives_the_same_
             break
         except KilledError:
             kills += 1
-        again = command.run(out)
-        assert again in {code, command.finished}
-        there = content(out)
-        if again == command.finished != 0:  # all was done, but for taking away what is empty
-            there = {name: data for name, data in there.items() if not LEFT.fullmatch(name)}
-        assert there == expected, f"killed at change {kills}"
+        second_code = command.run(out)
+        assert second_code in {code, command.finished}
+        actual = content(out)
+        if second_code == command.finished != 0:  # all was done, but for taking away what is empty
+            actual = {name: data for name, data in actual.items() if not LEFT.fullmatch(name)}
+        assert actual == expected, f"killed at change {kills}"
     assert kills >= 3
 
 

@@ -23,15 +23,15 @@ def test_spoiled_bytes_are_read_or_refused_in_the_documented_words(
     reader: str, tmp_path: Path
 ) -> None:
     inputs = FEW.get(reader, 300)
-    came = outcomes(reader, SEED, 0, inputs, tmp_path)
-    assert came["faults"] == {}
-    assert came["read"] + came["refused"] == inputs
+    counts = outcomes(reader, SEED, 0, inputs, tmp_path)
+    assert counts["faults"] == {}
+    assert counts["read"] + counts["refused"] == inputs
 
 
 def test_an_input_is_decided_by_its_number() -> None:
     seeds = READERS["idx"].seeds()
-    one, again, other = (mutated(seeds, number, seed=0) for number in (4, 4, 8))
-    assert one == again != other
+    one, second, other = (mutated(seeds, number, seed=0) for number in (4, 4, 8))
+    assert one == second != other
 
 
 def test_the_documented_run_tried_more_than_a_hundred_thousand_and_found_nothing() -> None:

@@ -71,9 +71,9 @@ def test_every_target_is_drawn_once_before_any_is_drawn_again() -> None:
     assert rounds[0] == rounds[1]
 
 
-@pytest.mark.parametrize("written", [8192 * blocks for blocks in range(5)])
+@pytest.mark.parametrize("size", [8192 * blocks for blocks in range(5)])
 def test_a_lock_of_this_project_is_restored_behind_whichever_block_dvc_was_killed(
-    written: int, tmp_path: Path
+    size: int, tmp_path: Path
 ) -> None:
     """DVC reads most of these files, and would take the stages behind the cut for new ones."""
     for name in ("dvc.yaml", "dvc.lock"):
@@ -82,7 +82,7 @@ def test_a_lock_of_this_project_is_restored_behind_whichever_block_dvc_was_kille
     commit(tmp_path)
     lock = tmp_path / "dvc.lock"
     whole = lock.read_bytes()
-    lock.write_bytes(whole[:written])
+    lock.write_bytes(whole[:size])
     target = Target("command", "dvc repro", tmp_path, (), (), (), {}, 0)
     assert restored(target)
     assert lock.read_bytes() == whole

@@ -73,8 +73,8 @@ def test_outputs_that_differ_or_are_missing_are_named() -> None:
     other = a_run(ROME, {"scores: a": "3"})
     lines = broken([first, other])
     assert lines == ["EPYC-Rome-v2: scores: a", "EPYC-Rome-v2: scores: b"]
-    written = page([first, other], "10.0")
-    assert "| scores | 2 | **no**, scores: a, scores: b |" in written
+    text = page([first, other], "10.0")
+    assert "| scores | 2 | **no**, scores: a, scores: b |" in text
 
 
 @pytest.mark.parametrize(

@@ -88,9 +88,9 @@ def test_only_of_a_stages_own_input_is_it_said_that_dvc_makes_it(
 
     monkeypatch.setattr(text, "program", lambda: "reads")
     monkeypatch.setattr(sys, "argv", ["reads.py", str(tmp_path / "plots"), str(tmp_path / "out")])
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as exit_error:
         run_stage(reads)
-    assert ended.value.code == 2
+    assert exit_error.value.code == 2
     file = tmp_path / "plots/roc.csv" if is_own else weights
     assert capsys.readouterr().err == f"reads: {file}: no such file{hint}\n"
 
@@ -103,9 +103,9 @@ def test_a_stage_that_finds_no_memory_says_so_in_one_line(
 
     monkeypatch.setattr(text, "program", lambda: "hungry")
     monkeypatch.setattr(sys, "argv", ["hungry.py", str(tmp_path / "out")])
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as exit_error:
         run_stage(hungry)
-    assert ended.value.code == 2
+    assert exit_error.value.code == 2
     assert capsys.readouterr().err == f"hungry: {OUT_OF_MEMORY}\n"
 
 

@@ -34,17 +34,17 @@ def choice(
     math: str, *, threads: int = 1, environment: dict[str, str] | None = None
 ) -> tuple[int, list[str]]:
     """Return the exit code, and the lines of a process that asks for `math`."""
-    known = {*portable_math.VARIABLES, *portable_math.THREAD_VARIABLES}
-    clean = {name: value for name, value in os.environ.items() if name not in known}
-    ended = subprocess.run(
+    names = {*portable_math.VARIABLES, *portable_math.THREAD_VARIABLES}
+    clean = {name: value for name, value in os.environ.items() if name not in names}
+    process = subprocess.run(
         [sys.executable, "-c", CHOICE, math, str(threads)],
         env=clean | (environment or {}),
         capture_output=True,
         text=True,
         check=False,
     )
-    assert not ended.stderr
-    return ended.returncode, ended.stdout.splitlines()
+    assert not process.stderr
+    return process.returncode, process.stdout.splitlines()
 
 
 def test_the_tests_themselves_compute_so() -> None:
@@ -117,11 +117,11 @@ def test_python_programs_ask_for_it_by_a_variable() -> None:
         name: value for name, value in os.environ.items() if name not in portable_math.VARIABLES
     }
     for value, current in (("portable", "portable"), ("", "fast")):
-        ended = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-c", program],
             env=clean | {portable_math.VARIABLE: value},
             capture_output=True,
             text=True,
             check=True,
         )
-        assert ended.stdout == f"{current}\n"
+        assert process.stdout == f"{current}\n"

@@ -45,7 +45,7 @@ def start(folder: Path, number: int, *, reads_stdin: bool = False) -> "subproces
     )
 
 
-def begun(process: "subprocess.Popen[str]") -> "subprocess.Popen[str]":
+def wait_for_start(process: "subprocess.Popen[str]") -> "subprocess.Popen[str]":
     assert cast("IO[str]", process.stdout).readline() == "begins\n"
     return process
 
@@ -62,7 +62,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
 
 
 def test_the_newer_of_two_stages_waits_and_writes_last(tmp_path: Path) -> None:
-    older = begun(start(tmp_path, 1, reads_stdin=True))
+    older = wait_for_start(start(tmp_path, 1, reads_stdin=True))
     newer = start(tmp_path, 2)
     waits = f"belong: out: waiting for process {older.pid}, which is writing it\n"
     assert cast("IO[str]", newer.stderr).readline() == waits
@@ -74,7 +74,7 @@ def test_the_newer_of_two_stages_waits_and_writes_last(tmp_path: Path) -> None:
 
 
 def test_three_stages_at_once_write_one_after_the_other(tmp_path: Path) -> None:
-    first = begun(start(tmp_path, 0, reads_stdin=True))
+    first = wait_for_start(start(tmp_path, 0, reads_stdin=True))
     others = [start(tmp_path, number) for number in (1, 2)]
     for stage in others:
         assert "waiting for" in cast("IO[str]", stage.stderr).readline()
@@ -102,7 +102,7 @@ def test_who_waited_for_one_that_wrote_nothing_finds_the_folder_again(tmp_path: 
 
 
 def test_the_lock_of_a_killed_stage_is_taken_over(tmp_path: Path) -> None:
-    killed = begun(start(tmp_path, 1, reads_stdin=True))
+    killed = wait_for_start(start(tmp_path, 1, reads_stdin=True))
     killed.kill()
     killed.communicate()
     assert names_in(tmp_path) == [".out.lock"]
@@ -131,7 +131,7 @@ def test_a_stage_ends_when_the_program_that_started_it_is_killed(
         cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT), "DVC_STAGE": "stage"},
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    children = psutil.Process(begun(starter).pid).children(recursive=True)
+    children = psutil.Process(wait_for_start(starter).pid).children(recursive=True)
     (stage,) = [one for one in children if "stage.py" in one.cmdline()]
     starter.kill()
     wait_for(lambda: not stage.is_running())
@@ -148,6 +148,6 @@ def test_a_stage_that_somebody_starts_by_hand_goes_on_when_the_starter_ends(tmp_
         cwd=tmp_path, env=environment | {"PYTHONPATH": str(ROOT)},
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
-    begun(starter).kill()
+    wait_for_start(starter).kill()
     starter.communicate()
     wait_for((tmp_path / "out").exists)

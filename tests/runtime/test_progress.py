@@ -7,12 +7,12 @@ import pytest
 from belong.runtime.progress import bar
 
 
-@pytest.mark.parametrize("what", ["images", "", None])
+@pytest.mark.parametrize("label", ["images", "", None])
 def test_without_standard_error_there_is_no_bar(
-    monkeypatch: pytest.MonkeyPatch, what: str | None
+    monkeypatch: pytest.MonkeyPatch, label: str | None
 ) -> None:
     monkeypatch.setattr(sys, "stderr", None)
-    with bar(2, what, "image") as progress:
+    with bar(2, label, "image") as progress:
         progress.update()
     assert progress.disable
 

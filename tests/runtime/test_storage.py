@@ -182,7 +182,7 @@ def test_the_bytes_do_not_depend_on_the_order_in_which_arrays_and_keys_came(
     tmp_path: Path,
 ) -> None:
     about = {"classes": ["b", "a"], "alpha": 0.025, "shape": {"width": 28, "height": 27}}
-    written = set()
+    contents = set()
     for names in permutations(ARRAYS):
         for keys in (list(about), list(about)[::-1]):
             save_arrays(
@@ -190,8 +190,8 @@ def test_the_bytes_do_not_depend_on_the_order_in_which_arrays_and_keys_came(
                 {name: ARRAYS[name] for name in names},
                 {key: about[key] for key in keys},
             )
-            written.add((tmp_path / "file").read_bytes())
-    assert len(written) == 1
+            contents.add((tmp_path / "file").read_bytes())
+    assert len(contents) == 1
 
 
 def test_what_was_said_about_the_arrays_is_read_back(tmp_path: Path) -> None:
@@ -218,11 +218,11 @@ def test_arrays_that_the_disk_does_not_hold_name_the_file_and_the_old_one_stays(
     before, limits = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
     try:
-        with pytest.raises(OSError, match="File too large") as caught:
+        with pytest.raises(OSError, match="File too large") as error:
             save_arrays(path, {"x": np.zeros(100_000)})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert (caught.value.filename, caught.value.strerror) == (str(path), "File too large")
+    assert (error.value.filename, error.value.strerror) == (str(path), "File too large")
     assert [*tmp_path.iterdir()] == [path]
     assert path.read_bytes() == before
 

@@ -20,8 +20,8 @@ def _fitted(change: Callable[[np.ndarray], object]) -> Callable[[Path, Path], li
 
     def spoil(folder: Path, _model: Path) -> list[str]:
         features = np.random.default_rng(0).normal(size=(N, D)).astype(np.float32)
-        changed = change(features)
-        values = changed if isinstance(changed, np.ndarray) else features
+        new_features = change(features)
+        values = new_features if isinstance(new_features, np.ndarray) else features
         arrays = {"normal/train/features": values, "normal/train/labels": np.arange(N) % 2}
         save_arrays(folder / INPUT / "features", arrays, {"class_names": ["ant", "bee"]})
         params = ROOT / "tests" / "data" / "params.yaml"

@@ -31,9 +31,9 @@ def _other_letters(folder: Path, _model: Path) -> list[str]:
 
 
 def _a_card(folder: Path, model: Path) -> list[str]:
-    named = folder / INPUT / "caf\u00e9"
-    shutil.copytree(model, named)
-    return ["belong", "info", f"{named}"]
+    model_folder = folder / INPUT / "caf\u00e9"
+    shutil.copytree(model, model_folder)
+    return ["belong", "info", f"{model_folder}"]
 
 
 def _times(folder: Path, model: Path) -> list[str]:
@@ -82,12 +82,12 @@ def _another_run(folder: Path) -> Iterator[None]:
 
     def write() -> None:
         with one_writer(folder / OUTPUT / "predictions.csv", print):
-            begun.set()
+            is_started.set()
             time.sleep(1)
 
-    begun, other = threading.Event(), threading.Thread(target=write)
+    is_started, other = threading.Event(), threading.Thread(target=write)
     other.start()
-    begun.wait()
+    is_started.wait()
     yield
     other.join()
 

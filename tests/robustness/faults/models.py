@@ -57,9 +57,9 @@ def _vouched(content: Callable[[bytes], bytes]) -> Callable[[Path], None]:
     def change(model: Path) -> None:
         new = content((model / NETWORK).read_bytes())
         (model / NETWORK).write_bytes(new)
-        stored = StoredFile(sha256=hashlib.sha256(new).hexdigest(), bytes=len(new))
+        stored_file = StoredFile(sha256=hashlib.sha256(new).hexdigest(), bytes=len(new))
         manifest = _manifest(model)
-        files = manifest.files | {NETWORK: stored}
+        files = manifest.files | {NETWORK: stored_file}
         save_text(model / NAME, manifest.model_copy(update={"files": files}).text)
 
     return change

@@ -33,8 +33,8 @@ def _trained(**changes: str) -> Callable[[Path, Path], list[str]]:
         if not changes:
             (folder / OUTPUT / LAST_GOOD).write_text("the last good one")
         inputs = (f"{model.parent / name}" for name in ("backbone", "images", "embedded"))
-        written = (f"{folder / OUTPUT / name}" for name in ("history.csv", LAST_GOOD))
-        return ["stages.train", f"{params}", *inputs, *written]
+        outputs = (f"{folder / OUTPUT / name}" for name in ("history.csv", LAST_GOOD))
+        return ["stages.train", f"{params}", *inputs, *outputs]
 
     return spoil
 
@@ -83,8 +83,8 @@ def _measured_without_anomalies(folder: Path, model: Path) -> list[str]:
     save_arrays(scores, normal, load_about(pipeline / "scores"))
     inputs = (f"{pipeline / name}" for name in ("manifest", "history", "features", "gaussians"))
     names = ("metrics.json", "metrics_all.json", "plots")
-    written = (f"{folder / OUTPUT / name}" for name in names)
-    return ["stages.evaluate", f"{_params(folder)}", *inputs, f"{scores}", *written]
+    outputs = (f"{folder / OUTPUT / name}" for name in names)
+    return ["stages.evaluate", f"{_params(folder)}", *inputs, f"{scores}", *outputs]
 
 
 FAULTS = [

@@ -44,11 +44,11 @@ def run(reader: str, inputs: int) -> dict[str, Any]:
                 counts = json.loads(process.stdout)
                 first = last
             else:  # this one ended the process; what was counted of the others is counted anew
-                at = int((Path(folder) / "number").read_text())
+                failing = int((Path(folder) / "number").read_text())
                 say = (process.stderr.splitlines() or [""])[-1]
-                counts = _counted(reader, first, at)
-                counts["faults"][at] = f"the process ended with {process.returncode}: {say}"
-                first = at + 1
+                counts = _counted(reader, first, failing)
+                counts["faults"][failing] = f"the process ended with {process.returncode}: {say}"
+                first = failing + 1
         for number, fault in counts["faults"].items():
             _keep(reader, int(number), fault)
         row["faults"] += len(counts["faults"])

@@ -33,12 +33,12 @@ def outcomes(reader: str, seed: int, first: int, last: int, folder: Path) -> dic
         if not one.reads(path):
             raise ValueError(f"{reader}: an input that nobody has spoiled is refused")
     counts: dict[str, Any] = {"read": 0, "refused": 0, "slowest": 0.0, "faults": {}}
-    with number.open("w") as at:
+    with number.open("w") as number_file:
         for i in range(first, last):
             path.write_bytes(mutated(seeds, i, seed=seed))
-            at.seek(0)
-            at.write(f"{i:9d}")
-            at.flush()
+            number_file.seek(0)
+            number_file.write(f"{i:9d}")
+            number_file.flush()
             signal.setitimer(signal.ITIMER_PROF, MOST_SECONDS)
             start = time.process_time()
             try:

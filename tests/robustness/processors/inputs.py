@@ -29,8 +29,8 @@ def make_inputs(folder: Path) -> None:
     """Write params.yaml, the data sets `digits` and `clothes`, and a few photos into `folder`."""
     for name, source in (("digits", "mnist-small"), ("clothes", "fashion-mnist-small")):
         data = read(DATA / source)
-        chosen = data.labels < CLASSES
-        parts = [np.flatnonzero(chosen & (data.is_test == is_test)) for is_test in (False, True)]
+        is_chosen = data.labels < CLASSES
+        parts = [np.flatnonzero(is_chosen & (data.is_test == is_test)) for is_test in (False, True)]
         rows = [array[:n] for array, n in zip(parts, (TRAIN, TEST), strict=True)]
         write_folder(
             folder / name,

@@ -72,10 +72,10 @@ def page(runs: Sequence[Run], qemu: str) -> str:
     for run in runs:
         one = run.processor
         count = sum(map(is_promised, differing(run, first)))
-        chosen = ", ".join(run.chosen_code[name] for name in ("torch", "NumPy", "OpenBLAS"))
+        code = ", ".join(run.chosen_code[name] for name in ("torch", "NumPy", "OpenBLAS"))
         kind = "emulated" if one.is_emulated else "this machine"
         lines.append(
-            f"| {one.name} | {one.maker} | {kind} | {one.math} | {one.threads} | {chosen} | "
+            f"| {one.name} | {one.maker} | {kind} | {one.math} | {one.threads} | {code} | "
             f"{len(promised)} | {count or 'none'} | {sum(run.seconds.values()):.0f} |"
         )
     lines += [

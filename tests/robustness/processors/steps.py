@@ -241,11 +241,11 @@ def digests(folder: Path) -> Iterator[tuple[str, str]]:
 def chosen_code() -> Mapping[str, str]:
     """Return which code the libraries chose for the processor that they see."""
     features = np._core._multiarray_umath.__cpu_features__  # type: ignore[attr-defined]
-    chosen = [name for name in ("X86_V2", "X86_V3", "X86_V4") if features.get(name)]
+    levels = [name for name in ("X86_V2", "X86_V3", "X86_V4") if features.get(name)]
     blas = {one["architecture"] for one in threadpool_info() if one["internal_api"] == "openblas"}
     return {
         "torch": torch.backends.cpu.get_cpu_capability(),
-        "NumPy": chosen[-1] if chosen else "none",
+        "NumPy": levels[-1] if levels else "none",
         "OpenBLAS": ", ".join(sorted(blas)),
         "C library": " ".join(platform.libc_ver()),
     }
