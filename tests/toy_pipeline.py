@@ -88,18 +88,18 @@ def make_toy(folder: Path) -> Path:
         (folder / name).write_text(text)
     call(folder, "git", "init", "--quiet", "--initial-branch", "master")
     call(folder, "dvc", "init", "--quiet")
-    on(folder, "author", "dvc", "repro")
+    run_on(folder, "author", "dvc", "repro")
     commit(folder)
     return folder
 
 
-def on(folder: Path, machine: str, *command: str, fails: bool = False) -> str:
+def run_on(folder: Path, machine: str, *command: str, fails: bool = False) -> str:
     """Run a command as on another machine; return what it prints."""
     return call(folder, *command, fails=fails, environment={"MACHINE": machine})
 
 
 @contextmanager
-def slow(
+def slow_training(
     folder: Path, machine: str, signals: Path, *command: str
 ) -> "Iterator[subprocess.Popen[bytes]]":
     """Start a command, and go on in the middle of its training, which waits for signals/go."""

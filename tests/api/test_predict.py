@@ -37,15 +37,15 @@ def model(folder: Path) -> belong.Model:
 
 
 @pytest.fixture(scope="module")
-def of_folder(model: belong.Model, folder: Path) -> belong.Predictions:
+def folder_predictions(model: belong.Model, folder: Path) -> belong.Predictions:
     return model.predict(folder / "photos")
 
 
 def pixels(folder: Path) -> np.ndarray:
-    return np.stack([np.asarray(opened(path)) for path in files(folder)])
+    return np.stack([np.asarray(open_image(path)) for path in files(folder)])
 
 
-def opened(path: Path) -> Image.Image:
+def open_image(path: Path) -> Image.Image:
     with Image.open(path) as image:
         image.load()
     return image
@@ -57,12 +57,12 @@ def files(folder: Path) -> list[Path]:
 
 @pytest.mark.parametrize("kind", ["paths", "images", "grey", "channel", "rgb", "rgba", "list"])
 def test_pixels_in_memory_have_the_verdicts_of_png_files(
-    model: belong.Model, folder: Path, of_folder: belong.Predictions, kind: str
+    model: belong.Model, folder: Path, folder_predictions: belong.Predictions, kind: str
 ) -> None:
     grey = pixels(folder)
     images: dict[str, Images] = {
         "paths": [str(path) for path in files(folder)],
-        "images": [opened(path) for path in files(folder)],
+        "images": [open_image(path) for path in files(folder)],
         "grey": grey,
         "channel": grey[..., None],
         "rgb": np.repeat(grey[..., None], 3, axis=-1),
@@ -72,7 +72,7 @@ def test_pixels_in_memory_have_the_verdicts_of_png_files(
     predictions = model.predict(images[kind])
     assert len(predictions) == N
     for name in ("label", "belongs", "p_value", "score", "nearest_class", "distance", "reason"):
-        np.testing.assert_array_equal(getattr(predictions, name), getattr(of_folder, name))
+        np.testing.assert_array_equal(getattr(predictions, name), getattr(folder_predictions, name))
 
 
 @pytest.mark.parametrize("mode", ["LA", "P", "I;16", "RGB"])
@@ -92,11 +92,11 @@ def test_an_image_of_any_mode_and_size_has_the_verdict_of_its_png_file(
 
 
 def test_the_table_is_that_of_predictions_csv(
-    folder: Path, of_folder: belong.Predictions, tmp_path: Path
+    folder: Path, folder_predictions: belong.Predictions, tmp_path: Path
 ) -> None:
     words = ["--model", str(folder / "model"), "-o", str(tmp_path), "--device", "cpu"]
     assert main(["score", str(folder / "photos"), *words]) == 0
-    table, csv = of_folder.to_pandas(), pd.read_csv(tmp_path / "predictions.csv")
+    table, csv = folder_predictions.to_pandas(), pd.read_csv(tmp_path / "predictions.csv")
     assert tuple(table.columns) == tuple(csv.columns) == COLUMNS
     for name in COLUMNS:
         if name in ("probability", "p_value", "score", "distance"):
@@ -106,14 +106,14 @@ def test_the_table_is_that_of_predictions_csv(
 
 
 def test_a_file_that_cannot_be_read_keeps_its_row_and_its_reason(
-    model: belong.Model, folder: Path, of_folder: belong.Predictions
+    model: belong.Model, folder: Path, folder_predictions: belong.Predictions
 ) -> None:
     first, missing = files(folder)[0], folder / "gone.png"
     predictions = model.predict([missing, first])
     assert predictions.path.tolist() == [str(missing), str(first)]
     assert predictions.is_readable.tolist() == [False, True]
     assert predictions.reason[0] == "no such file"
-    assert predictions.score[1] == pytest.approx(of_folder.score[0], rel=1e-5)
+    assert predictions.score[1] == pytest.approx(folder_predictions.score[0], rel=1e-5)
     table = predictions.to_pandas()
     assert table["belongs"].isna().tolist() == [True, False]
     assert len(table[table["belongs"]]) + len(table[~table["belongs"]]) == 1

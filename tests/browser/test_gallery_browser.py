@@ -46,7 +46,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def small() -> Small:
+def gallery_data() -> Small:
     gallery = small_gallery(CLASSES)
     for place, path in BAD_PATHS.items():
         gallery.rows.loc[place, "path"] = path
@@ -54,9 +54,9 @@ def small() -> Small:
 
 
 @pytest.fixture(scope="module")
-def file(small: Small, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def file(gallery_data: Small, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("gallery") / "gallery.html"
-    path.write_text(small.page(), encoding="utf-8")
+    path.write_text(gallery_data.page(), encoding="utf-8")
     return path
 
 
@@ -108,23 +108,25 @@ def pixels(canvas: Locator) -> np.ndarray:
 
 
 def test_the_most_anomalous_come_first_and_the_order_can_be_another(
-    page: Page, small: Small
+    page: Page, gallery_data: Small
 ) -> None:
-    rows = by_score(small.rows)
+    rows = by_score(gallery_data.rows)
     assert shown_paths(page) == paths(rows)
     for order, expected in {
         "least": rows.sort_values("score", kind="stable"),
-        "near": rows.iloc[np.argsort(np.abs(rows["score"] - small.threshold), kind="stable")],
-        "path": small.rows,
+        "near": rows.iloc[
+            np.argsort(np.abs(rows["score"] - gallery_data.threshold), kind="stable")
+        ],
+        "path": gallery_data.rows,
     }.items():
         page.get_by_label("Order").select_option(order)
         assert shown_paths(page) == paths(expected)
 
 
 def test_a_verdict_and_a_class_filter_together_and_the_numbers_say_so(
-    page: Page, small: Small
+    page: Page, gallery_data: Small
 ) -> None:
-    rows = by_score(small.rows)
+    rows = by_score(gallery_data.rows)
     page.get_by_role("radio", name="does not belong").check()
     assert shown_paths(page) == paths(rows[~rows["belongs"]])
     page.get_by_label("Predicted class").select_option(CLASSES[0])
@@ -137,7 +139,7 @@ def test_a_verdict_and_a_class_filter_together_and_the_numbers_say_so(
     assert page.locator("[data-count]").all_inner_texts() == [str(count) for count in counts]
 
 
-def test_every_class_is_offered_with_its_number_of_images(page: Page, small: Small) -> None:
+def test_every_class_is_offered_with_its_number_of_images(page: Page, gallery_data: Small) -> None:
     options = (
         page.get_by_label("Predicted class")
         .locator("option")
@@ -145,15 +147,17 @@ def test_every_class_is_offered_with_its_number_of_images(page: Page, small: Sma
             "all => Object.fromEntries(all.map((one) => [one.value, one.text.split('(').at(-1)]))"
         )
     )
-    counts = small.rows["class"].value_counts()
+    counts = gallery_data.rows["class"].value_counts()
     assert options == {"": "all classes"} | {
         printable(str(name)): f"{n})" for name, n in counts.items()
     }
 
 
-def test_a_part_of_the_path_is_found_whether_large_or_small(page: Page, small: Small) -> None:
+def test_a_part_of_the_path_is_found_whether_large_or_small(
+    page: Page, gallery_data: Small
+) -> None:
     page.get_by_label("Part of the path").fill("iMaGe 01")
-    matches = small.rows[small.rows["path"].str.contains("Image 01")]
+    matches = gallery_data.rows[gallery_data.rows["path"].str.contains("Image 01")]
     assert len(matches) == 10
     assert shown_paths(page) == paths(by_score(matches))
     page.get_by_label("Part of the path").fill("nowhere")
@@ -161,11 +165,11 @@ def test_a_part_of_the_path_is_found_whether_large_or_small(page: Page, small: S
     expect(page.get_by_text("No image matches these filters.")).to_be_visible()
 
 
-def test_all_can_be_shown_again(page: Page, small: Small) -> None:
+def test_all_can_be_shown_again(page: Page, gallery_data: Small) -> None:
     page.get_by_label("Part of the path").fill("nowhere")
     page.get_by_label("Order").select_option("path")
     page.get_by_role("button", name="Show all again").click()
-    assert shown_paths(page) == paths(by_score(small.rows))
+    assert shown_paths(page) == paths(by_score(gallery_data.rows))
     assert "#" not in page.url
 
 
@@ -183,11 +187,11 @@ def drag(page: Page, first: int, last: int) -> None:
 
 
 def test_the_arrow_keys_move_a_range_from_the_threshold_on_and_escape_shows_all_again(
-    page: Page, small: Small
+    page: Page, gallery_data: Small
 ) -> None:
-    edges = histogram(small.rows["score"].to_numpy(), small.threshold)["edges"]
-    bar = int(np.searchsorted(edges, small.threshold, side="right")) - 1
-    rows, chart = by_score(small.rows), page.locator("#histogram")
+    edges = histogram(gallery_data.rows["score"].to_numpy(), gallery_data.threshold)["edges"]
+    bar = int(np.searchsorted(edges, gallery_data.threshold, side="right")) - 1
+    rows, chart = by_score(gallery_data.rows), page.locator("#histogram")
     chart.focus()
     for keys, first, last in (
         (["ArrowRight"], bar, bar),
@@ -205,10 +209,10 @@ def test_the_arrow_keys_move_a_range_from_the_threshold_on_and_escape_shows_all_
 
 
 def test_dragging_across_bars_shows_the_scores_from_the_first_to_the_end_of_the_last(
-    page: Page, small: Small
+    page: Page, gallery_data: Small
 ) -> None:
-    edges = histogram(small.rows["score"].to_numpy(), small.threshold)["edges"]
-    rows = by_score(small.rows)
+    edges = histogram(gallery_data.rows["score"].to_numpy(), gallery_data.threshold)["edges"]
+    rows = by_score(gallery_data.rows)
     for first, last in ((20, 30), (30, 20)):
         drag(page, first, last)
         within = rows[(rows["score"] >= edges[20]) & (rows["score"] < edges[31])]
@@ -218,8 +222,8 @@ def test_dragging_across_bars_shows_the_scores_from_the_first_to_the_end_of_the_
         assert float(page.get_by_label("below").input_value()) == edges[31]
 
 
-def test_the_outermost_bar_holds_all_scores_beyond_it(page: Page, small: Small) -> None:
-    bars = histogram(small.rows["score"].to_numpy(), small.threshold)
+def test_the_outermost_bar_holds_all_scores_beyond_it(page: Page, gallery_data: Small) -> None:
+    bars = histogram(gallery_data.rows["score"].to_numpy(), gallery_data.threshold)
     drag(page, 57, 59)
     assert len(shown_paths(page)) == sum(bars["counts"][57:])
     assert page.get_by_label("below").input_value() == ""
@@ -232,13 +236,15 @@ def test_a_second_click_on_a_bar_lets_all_scores_back_in(page: Page) -> None:
     assert len(shown_paths(page)) == 300
 
 
-def test_a_range_may_be_typed(page: Page, small: Small) -> None:
-    page.get_by_label("Score from").fill(str(small.threshold))
-    assert set(shown_paths(page)) == set(paths(small.rows[small.rows["score"] >= small.threshold]))
+def test_a_range_may_be_typed(page: Page, gallery_data: Small) -> None:
+    page.get_by_label("Score from").fill(str(gallery_data.threshold))
+    assert set(shown_paths(page)) == set(
+        paths(gallery_data.rows[gallery_data.rows["score"] >= gallery_data.threshold])
+    )
 
 
 def test_bars_of_what_is_shown_are_as_high_as_all_and_lie_on_their_verdict_s_side(
-    page: Page, small: Small
+    page: Page, gallery_data: Small
 ) -> None:
     heights = {
         kind: np.array(
@@ -249,7 +255,7 @@ def test_bars_of_what_is_shown_are_as_high_as_all_and_lie_on_their_verdict_s_sid
         for kind in ("rest", "belongs", "rejected")
     }
     np.testing.assert_allclose(heights["belongs"] + heights["rejected"], heights["rest"], atol=0.01)
-    share = (~small.rows["belongs"]).mean()
+    share = (~gallery_data.rows["belongs"]).mean()
     assert heights["rejected"].sum() / heights["rest"].sum() == pytest.approx(share, abs=1e-4)
     limit = float(page.locator("#histogram .limit").get_attribute("x1") or "nan")
     lefts = page.locator("#histogram rect.rejected").evaluate_all(
@@ -262,10 +268,10 @@ def test_bars_of_what_is_shown_are_as_high_as_all_and_lie_on_their_verdict_s_sid
 
 
 def test_a_click_shows_the_image_its_numbers_and_its_nearest_training_images(
-    page: Page, small: Small
+    page: Page, gallery_data: Small
 ) -> None:
     tile(page, 3).click()
-    rows = by_score(small.rows)
+    rows = by_score(gallery_data.rows)
     row, place = rows.iloc[3], rows.index.tolist()[3]
     panel = page.get_by_role("dialog")
     expect(panel).to_be_visible()
@@ -279,7 +285,7 @@ def test_a_click_shows_the_image_its_numbers_and_its_nearest_training_images(
             strict=True,
         )
     )
-    assert numbers["score"] == f"{row['score']:.4g}, threshold {small.threshold:.4g}"
+    assert numbers["score"] == f"{row['score']:.4g}, threshold {gallery_data.threshold:.4g}"
     assert float(numbers["probability"]) == pytest.approx(row["probability"], rel=1e-3)
     assert float(numbers["p-value"]) == pytest.approx(row["p_value"], rel=1e-3)
     assert float(numbers["distance (calibrated limit: 1)"]) == pytest.approx(
@@ -287,13 +293,13 @@ def test_a_click_shows_the_image_its_numbers_and_its_nearest_training_images(
     )
     assert numbers["deciding detector"] == "mean image"
     np.testing.assert_array_equal(
-        pixels(panel.locator(".picture canvas")), small.pictures[place, 0]
+        pixels(panel.locator(".picture canvas")), gallery_data.pictures[place, 0]
     )
     near = panel.locator(".nearest li")
     assert near.count() == 5
-    for item, (training, distance) in zip(near.all(), small.nearest[place], strict=True):
+    for item, (training, distance) in zip(near.all(), gallery_data.nearest[place], strict=True):
         np.testing.assert_array_equal(
-            pixels(item.locator("canvas")), small.training_pictures[training, 0]
+            pixels(item.locator("canvas")), gallery_data.training_pictures[training, 0]
         )
         assert float(item.locator("span").inner_text()) == pytest.approx(distance, rel=0.01)
     panel.get_by_role("button", name="Close").click()
@@ -301,7 +307,7 @@ def test_a_click_shows_the_image_its_numbers_and_its_nearest_training_images(
 
 
 def test_the_keyboard_goes_to_an_image_opens_it_leafs_on_and_comes_back(
-    page: Page, small: Small
+    page: Page, gallery_data: Small
 ) -> None:
     page.get_by_role("button", name="Save paths").focus()
     page.keyboard.press("Tab")
@@ -311,9 +317,9 @@ def test_the_keyboard_goes_to_an_image_opens_it_leafs_on_and_comes_back(
     expect(tile(page, 1)).to_be_focused()
     page.keyboard.press("Enter")
     path = page.get_by_role("dialog").locator(".path")
-    expect(path).to_have_text(by_score(small.rows)["path"].iloc[1])
+    expect(path).to_have_text(by_score(gallery_data.rows)["path"].iloc[1])
     page.keyboard.press("ArrowRight")
-    expect(path).to_have_text(by_score(small.rows)["path"].iloc[2])
+    expect(path).to_have_text(by_score(gallery_data.rows)["path"].iloc[2])
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_be_hidden()
     expect(tile(page, 2)).to_be_focused()
@@ -356,19 +362,19 @@ def test_an_address_that_says_nonsense_shows_all(browser: Browser, file: Path) -
         expect(page.get_by_role("dialog")).to_be_hidden()
 
 
-def test_going_to_another_address_changes_the_view(page: Page, small: Small) -> None:
+def test_going_to_another_address_changes_the_view(page: Page, gallery_data: Small) -> None:
     page.evaluate(f"location.hash = 'class={quote(CLASSES[8])}&verdict=belongs'")
     expect(page.get_by_label("Predicted class")).to_have_value(CLASSES[8])
-    rows = by_score(small.rows)
+    rows = by_score(gallery_data.rows)
     assert shown_paths(page) == paths(rows[(rows["class"] == CLASSES[8]) & rows["belongs"]])
 
 
-def test_the_paths_of_what_is_shown_are_copied(page: Page, small: Small) -> None:
+def test_the_paths_of_what_is_shown_are_copied(page: Page, gallery_data: Small) -> None:
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.get_by_label("Part of the path").fill("image 01")
     page.get_by_role("button", name="Copy paths").click()
     expect(page.locator("#done")).to_have_text("10 paths copied")
-    matches = by_score(small.rows[small.rows["path"].str.contains("Image 01")])
+    matches = by_score(gallery_data.rows[gallery_data.rows["path"].str.contains("Image 01")])
     clipboard = page.evaluate("navigator.clipboard.readText()")
     assert clipboard.splitlines() == paths(matches)
 
@@ -407,21 +413,21 @@ def test_a_script_that_came_into_the_page_all_the_same_is_not_run(
 
 
 def test_of_five_thousand_images_only_those_near_the_window_are_in_the_page(
-    browser: Browser, small: Small, tmp_path: Path
+    browser: Browser, gallery_data: Small, tmp_path: Path
 ) -> None:
-    rows = pd.concat([small.rows] * 17, ignore_index=True).iloc[:5000]
+    rows = pd.concat([gallery_data.rows] * 17, ignore_index=True).iloc[:5000]
     rows["path"] = [f"{place:04}.png" for place in rows.index]
     rows["score"] = np.linspace(100, 1, 5000)
-    pictures = {place: small.pictures[place % 300] for place in rows.index}
+    pictures = {place: gallery_data.pictures[place % 300] for place in rows.index}
     many = tmp_path / "many.html"
-    many.write_text(small.page(rows=rows, pictures=pictures, nearest={}), encoding="utf-8")
+    many.write_text(gallery_data.page(rows=rows, pictures=pictures, nearest={}), encoding="utf-8")
     with chromium.opened(browser, many.as_uri()) as page:
         assert len(shown_paths(page)) == 5000
         tile(page, 0).focus()
         page.keyboard.press("End")
         assert page.locator(".tile").count() < 300
         np.testing.assert_array_equal(
-            pixels(tile(page, 4999).locator("canvas")), small.pictures[4999 % 300, 0]
+            pixels(tile(page, 4999).locator("canvas")), gallery_data.pictures[4999 % 300, 0]
         )
         tile(page, 4999).click()
         expect(page.get_by_role("dialog").locator(".path")).to_have_text("4999.png")
@@ -429,10 +435,12 @@ def test_of_five_thousand_images_only_those_near_the_window_are_in_the_page(
 
 
 def test_an_empty_folder_has_a_page_that_says_so(
-    browser: Browser, small: Small, tmp_path: Path
+    browser: Browser, gallery_data: Small, tmp_path: Path
 ) -> None:
     empty = tmp_path / "empty.html"
-    empty.write_text(small.page(rows=small.rows.iloc[:0], with_pictures=[]), encoding="utf-8")
+    empty.write_text(
+        gallery_data.page(rows=gallery_data.rows.iloc[:0], with_pictures=[]), encoding="utf-8"
+    )
     with chromium.opened(browser, empty.as_uri()) as page:
         expect(page.get_by_text("There are no images.")).to_be_visible()
         assert shown_paths(page) == []
@@ -484,12 +492,12 @@ def test_on_a_narrow_window_the_filters_are_folded_and_an_image_is_on_the_first_
 
 @pytest.mark.parametrize(("width", "columns"), [(1280, 5), (420, 2)])
 def test_photos_are_shown_whole_in_tiles_and_larger_in_the_panel(
-    browser: Browser, small: Small, tmp_path: Path, width: int, columns: int
+    browser: Browser, gallery_data: Small, tmp_path: Path, width: int, columns: int
 ) -> None:
     photo = thumbnail(Image.linear_gradient("L").resize((320, 200)), side_px=320)
     nearest = {place: [(0, 1.5), (1, 2.5)] for place in range(12)}
     (tmp_path / "photos.html").write_text(
-        small.page(
+        gallery_data.page(
             pictures=dict.fromkeys(range(12), photo),
             nearest=nearest,
             training_pictures={0: photo, 1: photo},

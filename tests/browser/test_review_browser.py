@@ -21,7 +21,7 @@ NAMES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight",
 
 
 @pytest.fixture(scope="module")
-def small() -> Small:
+def gallery_data() -> Small:
     return small_gallery(NAMES)
 
 
@@ -32,12 +32,12 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def file(small: Small, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    files = [*ODD, *small.rows["path"][len(ODD) :]]
-    rows = small.rows.assign(path=[printable(name) for name in files])
-    review = Review(**vars(small.review) | {"files": files})
+def file(gallery_data: Small, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    files = [*ODD, *gallery_data.rows["path"][len(ODD) :]]
+    rows = gallery_data.rows.assign(path=[printable(name) for name in files])
+    review = Review(**vars(gallery_data.review) | {"files": files})
     path = tmp_path_factory.mktemp("review") / "gallery.html"
-    path.write_text(small.page(rows=rows, review=review), encoding="utf-8")
+    path.write_text(gallery_data.page(rows=rows, review=review), encoding="utf-8")
     return path
 
 
@@ -47,8 +47,8 @@ def page(browser: Browser, file: Path) -> Iterator[Page]:
         yield review_page
 
 
-def rejected_at(small: Small, alpha: float) -> int:
-    return int((small.rows["p_value"] <= alpha + 1e-12).sum())
+def rejected_at(gallery_data: Small, alpha: float) -> int:
+    return int((gallery_data.rows["p_value"] <= alpha + 1e-12).sum())
 
 
 def open_box(page: Page, heading: str) -> None:
@@ -64,32 +64,38 @@ def slide(page: Page, key: str, times: int) -> None:
         page.keyboard.press(key)
 
 
-def test_alpha_is_moved_with_keys_and_every_verdict_follows(page: Page, small: Small) -> None:
-    rejected = int((~small.rows["belongs"]).sum())
+def test_alpha_is_moved_with_keys_and_every_verdict_follows(
+    page: Page, gallery_data: Small
+) -> None:
+    rejected = int((~gallery_data.rows["belongs"]).sum())
     cost, count = page.locator("#cost"), page.locator('[data-count="rejected"]')
     expect(cost).to_contain_text(f"At 2.5 %: {rejected} of 300 images are rejected")
     slide(page, "ArrowLeft", 3)
     alpha = float(page.locator("#command").inner_text().split("--alpha ")[1])
     assert alpha < 0.025
-    expect(cost).to_contain_text(f"{rejected_at(small, alpha)} of 300")
-    expect(count).to_have_text(str(rejected_at(small, alpha)))
+    expect(cost).to_contain_text(f"{rejected_at(gallery_data, alpha)} of 300")
+    expect(count).to_have_text(str(rejected_at(gallery_data, alpha)))
     slide(page, "End", 1)
     expect(cost).to_contain_text(
-        f"At 50 %: {rejected_at(small, 0.5)} of 300 images are rejected. Of 100 "
+        f"At 50 %: {rejected_at(gallery_data, 0.5)} of 300 images are rejected. Of 100 "
         "normal images about 50 are rejected."
     )
     expect(page.locator(".tile.out").first).to_be_visible()
     page.get_by_role("radio", name="does not belong").check()
-    expect(page.locator("#count")).to_have_text(f"{rejected_at(small, 0.5)} of 300 images shown")
+    expect(page.locator("#count")).to_have_text(
+        f"{rejected_at(gallery_data, 0.5)} of 300 images shown"
+    )
     slide(page, "Home", 1)
     expect(cost).to_contain_text("At 0.5 %")
     page.get_by_role("button", name="Show all again").click()
     expect(cost).to_contain_text(f"At 2.5 %: {rejected} of 300")
 
 
-def test_the_threshold_in_the_histogram_is_that_of_the_alpha(page: Page, small: Small) -> None:
+def test_the_threshold_in_the_histogram_is_that_of_the_alpha(
+    page: Page, gallery_data: Small
+) -> None:
     slide(page, "End", 1)
-    middle = np.sort(small.calibration)[::-1][int(0.5 * 201) - 1]
+    middle = np.sort(gallery_data.calibration)[::-1][int(0.5 * 201) - 1]
     expect(page.locator("#histogram .mark")).to_have_text(f"threshold {middle:.4g}")
 
 

@@ -35,7 +35,7 @@ QUICK = {
 }  # fmt: skip
 
 
-def chosen(
+def backbone_for(
     folder: Path, request: BackboneRequest | None = None, **settings: object
 ) -> Backbone | None:
     values = {key.replace("__", "."): value for key, value in settings.items()}
@@ -63,14 +63,14 @@ def name_of(backbone: Backbone | None) -> str | None:
 def test_photos_and_images_in_color_get_lite0_and_small_grey_ones_none(
     side_px: int, grey: bool, name: str | None, tmp_path: Path
 ) -> None:
-    assert name_of(chosen(write_images(tmp_path, *FILES, side_px=side_px, grey=grey))) == name
+    assert name_of(backbone_for(write_images(tmp_path, *FILES, side_px=side_px, grey=grey))) == name
 
 
 def test_from_scratch_goes_on_without(tmp_path: Path) -> None:
     photos = write_images(tmp_path, *FILES, side_px=70)
-    assert chosen(photos, BackboneRequest(from_scratch=True)) is None
-    assert chosen(photos, network="lenet") is None
-    assert chosen(photos, backbone__weights="none") is None
+    assert backbone_for(photos, BackboneRequest(from_scratch=True)) is None
+    assert backbone_for(photos, network="lenet") is None
+    assert backbone_for(photos, backbone__weights="none") is None
 
 
 @pytest.mark.parametrize("request_", [
@@ -81,13 +81,13 @@ def test_a_name_is_taken_for_small_grey_images_too(
     request_: BackboneRequest, tmp_path: Path
 ) -> None:
     digits = write_images(tmp_path, *FILES, grey=True)
-    assert name_of(chosen(digits, request_)) == "efficientnet_lite0"
-    assert name_of(chosen(digits, network="efficientnet_lite0")) == "efficientnet_lite0"
+    assert name_of(backbone_for(digits, request_)) == "efficientnet_lite0"
+    assert name_of(backbone_for(digits, network="efficientnet_lite0")) == "efficientnet_lite0"
 
 
 def test_a_backbone_by_name_without_weights_is_drawn_at_random(tmp_path: Path) -> None:
     photos = write_images(tmp_path, *FILES, side_px=70)
-    backbone = chosen(photos, network="test_resnet", backbone__weights="none")
+    backbone = backbone_for(photos, network="test_resnet", backbone__weights="none")
     assert backbone is not None
     assert backbone.card.is_drawn
 
@@ -96,7 +96,7 @@ def test_weights_beside_a_name_are_a_file(tmp_path: Path) -> None:
     """Another name there would be passed over in silence."""
     photos = write_images(tmp_path / "photos", *FILES)
     with pytest.raises(InputError, match=r"/resnet34: no such file; expected a file of weights"):
-        chosen(photos, BackboneRequest("resnet18", "resnet34"))
+        backbone_for(photos, BackboneRequest("resnet18", "resnet34"))
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def planned(photos: Path, *words: str, to: Path, capsys: pytest.CaptureFixture[str]) -> str:
+def plan_output(photos: Path, *words: str, to: Path, capsys: pytest.CaptureFixture[str]) -> str:
     """Return what `--plan` says, or the line that refuses."""
     code = main(["fit", str(photos), "-o", str(to / "model"), "--alpha", "0.2", "--plan", *words])
     output = capsys.readouterr().err
@@ -165,7 +165,7 @@ def planned(photos: Path, *words: str, to: Path, capsys: pytest.CaptureFixture[s
 def test_the_plan_names_the_default_with_its_side_and_its_license(
     photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    output = planned(photos, to=tmp_path, capsys=capsys)
+    output = plan_output(photos, to=tmp_path, capsys=capsys)
     assert "\nnetwork: efficientnet_lite0 at 224 px; " in output
     assert "(license apache-2.0)" in output
 
@@ -185,12 +185,12 @@ def test_a_license_that_forbids_commercial_use_is_said_in_the_plan(
     (cache / "refs").mkdir()
     (cache / "refs" / "main").write_text("0" * 40)
     save_file(timm.create_model("convnextv2_atto").state_dict(), file)
-    output = planned(photos, "--backbone", "convnextv2_atto", to=tmp_path, capsys=capsys)
+    output = plan_output(photos, "--backbone", "convnextv2_atto", to=tmp_path, capsys=capsys)
     assert "(license cc-by-nc-4.0, which forbids commercial use)" in output
 
 
 @pytest.fixture(scope="module")
-def of_a_transformer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def transformer_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write the weights of a network that takes images of 160 px alone."""
     path = tmp_path_factory.mktemp("weights") / "vit.safetensors"
     save_file(timm.create_model("test_vit").state_dict(), path)
@@ -199,13 +199,13 @@ def of_a_transformer(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.pipeline
 def test_a_model_of_a_fixed_side_is_given_images_of_that_side(
-    photos: Path, of_a_transformer: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    photos: Path, transformer_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["--backbone", "test_vit", "--weights", str(of_a_transformer)]
-    output = planned(photos, *words, to=tmp_path, capsys=capsys)
+    words = ["--backbone", "test_vit", "--weights", str(transformer_weights)]
+    output = plan_output(photos, *words, to=tmp_path, capsys=capsys)
     assert "\nnetwork: test_vit at 160 px; " in output
     assert "(license not stated)" in output  # whoever made the file has stated none
-    line = planned(photos, *words, "--set", "images.side_px=96", to=tmp_path, capsys=capsys)
+    line = plan_output(photos, *words, "--set", "images.side_px=96", to=tmp_path, capsys=capsys)
     assert line.splitlines()[-1] == (
         "belong fit: test_vit: expected images of 160x160 px, got 96x96; images.side_px sets the "
         "side"
@@ -219,10 +219,10 @@ def test_weights_of_another_network_are_refused_in_the_plan_with_what_fits(
     path = tmp_path / "resnet18.pth"
     torch.save(timm.create_model("resnet18").state_dict(), path)
     words = ["--backbone", "efficientnet_lite0", "--weights", str(path)]
-    (line,) = planned(photos, *words, to=tmp_path, capsys=capsys).splitlines()
+    (line,) = plan_output(photos, *words, to=tmp_path, capsys=capsys).splitlines()
     assert line.startswith(f"belong fit: {path}: not the weights of efficientnet_lite0: ")
     assert line.endswith("; it looks like resnet18: --backbone resnet18 fits")
-    output = planned(photos, "--weights", str(path), to=tmp_path, capsys=capsys)
+    output = plan_output(photos, "--weights", str(path), to=tmp_path, capsys=capsys)
     assert "\nnetwork: resnet18 at 224 px; " in output
 
 
@@ -269,7 +269,7 @@ def fitted(
 
 
 @pytest.fixture(scope="module")
-def on_own_module(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def model_on_own_module(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     to = tmp_path_factory.mktemp("own") / "model"
     fitted(photos, to, backbone=Colors())
     return to
@@ -277,9 +277,9 @@ def on_own_module(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 @pytest.mark.pipeline
 def test_a_model_on_ones_own_module_tells_the_classes_apart(
-    photos: Path, on_own_module: Path
+    photos: Path, model_on_own_module: Path
 ) -> None:
-    model = belong.load_model(on_own_module, backbone=Colors())
+    model = belong.load_model(model_on_own_module, backbone=Colors())
     predictions = model.predict(photos)
     right = [
         path.startswith(label)
@@ -305,9 +305,11 @@ def test_the_model_that_fit_returns_predicts_as_the_one_that_is_loaded(
 
 
 @pytest.mark.pipeline
-def test_a_model_on_ones_own_module_asks_for_the_module(photos: Path, on_own_module: Path) -> None:
+def test_a_model_on_ones_own_module_asks_for_the_module(
+    photos: Path, model_on_own_module: Path
+) -> None:
     with pytest.raises(InputError) as refused:
-        belong.load_model(on_own_module).predict(photos)
+        belong.load_model(model_on_own_module).predict(photos)
     assert str(refused.value) == (
         "the backbone Colors is a torch module of your own: expected load_model(folder, "
         "backbone=module)"
@@ -317,10 +319,10 @@ def test_a_model_on_ones_own_module_asks_for_the_module(photos: Path, on_own_mod
 @pytest.mark.pipeline
 @pytest.mark.parametrize("other", [Colors(seed=1), Means()])
 def test_a_module_with_other_weights_is_refused(
-    other: nn.Module, photos: Path, on_own_module: Path
+    other: nn.Module, photos: Path, model_on_own_module: Path
 ) -> None:
     with pytest.raises(InputError) as refused:
-        belong.load_model(on_own_module, backbone=other).predict(photos)
+        belong.load_model(model_on_own_module, backbone=other).predict(photos)
     assert str(refused.value) == (
         f"backbone {type(other).__name__}: its weights are not those of the backbone Colors that "
         f"the model was fitted on"

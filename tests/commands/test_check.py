@@ -53,7 +53,7 @@ def photos(tmp_path: Path) -> Path:
     return folder
 
 
-def checked(folder: Path, anomalies: Path | None = None, alpha: float = 0.2) -> Report:
+def check_folder(folder: Path, anomalies: Path | None = None, alpha: float = 0.2) -> Report:
     return check.check(
         folder,
         anomalies,
@@ -71,7 +71,7 @@ def levels(report: Report) -> dict[str, str]:
 
 
 def test_of_a_folder_with_nothing_wrong_only_the_small_numbers_are_said(photos: Path) -> None:
-    report = checked(photos)
+    report = check_folder(photos)
     # Of each 40: 8 for the test, 3 of the other 32 to calibrate, 29 to train.
     assert levels(report) == {
         "few_to_train": "matters",
@@ -87,7 +87,7 @@ def test_of_a_folder_with_nothing_wrong_only_the_small_numbers_are_said(photos: 
 def test_the_same_picture_is_found_whatever_its_name_class_and_part(photos: Path) -> None:
     shutil.copy(photos / "ant/3.png", photos / "ant/x.png")
     Image.open(photos / "ant/5.png").save(photos / "bee/5 again.bmp")
-    report = checked(photos)
+    report = check_folder(photos)
     assert images_of(report, "same_within_class") == {
         "ant/3.png": "as ant/x.png",
         "ant/x.png": "as ant/3.png",
@@ -106,7 +106,7 @@ def test_a_picture_saved_anew_is_found_across_training_and_test(tmp_path: Path) 
             for place in range(10):
                 picture(first + offset + place).save(tmp_path / part / name / f"{place}.png")
     picture(3).resize((40, 40)).save(tmp_path / "test/ant/small.jpg", quality=40)
-    report = checked(tmp_path)
+    report = check_folder(tmp_path)
     assert images_of(report, "near_across_parts") == {
         "train/ant/3.png": "as test/ant/small.jpg",
         "test/ant/small.jpg": "as train/ant/3.png",
@@ -118,7 +118,7 @@ def test_a_picture_saved_anew_is_found_across_training_and_test(tmp_path: Path) 
 def test_a_normal_picture_among_the_anomalies_is_found(photos: Path, tmp_path: Path) -> None:
     odd = write_images(tmp_path / "odd", *(f"{i}.png" for i in range(5)))
     shutil.copy(photos / "ant/7.png", odd / "7 again.png")
-    report = checked(photos, odd)
+    report = check_folder(photos, odd)
     other = f"{odd}/7 again.png"
     assert images_of(report, "same_across_anomalies") == {
         "ant/7.png": f"as {other}",
@@ -140,7 +140,7 @@ def test_odd_files_are_named_each_with_its_reason(photos: Path) -> None:
     picture(903).save(photos / "bee/really.png", format="BMP")
     frames = [picture(904), picture(905)]
     frames[0].save(photos / "bee/moves.gif", save_all=True, append_images=frames[1:])
-    report = checked(photos)
+    report = check_folder(photos)
     unreadable = images_of(report, "unreadable")
     assert unreadable["ant/empty.png"] == "empty: 0 bytes"
     assert unreadable["ant/phone.heic"] == "not an image, or of no kind that is read"
@@ -179,12 +179,12 @@ def scenes(tmp_path: Path) -> Path:
 
 
 def test_a_blurred_a_dark_and_an_overexposed_photo_are_named(scenes: Path) -> None:
-    assert not {"blurred", "dark", "overexposed"} & set(levels(checked(scenes)))
+    assert not {"blurred", "dark", "overexposed"} & set(levels(check_folder(scenes)))
     scene(50, blur=2).save(scenes / "a/blurred.png")
     scene(51, blur=2).resize((1152, 768)).save(scenes / "b/large and blurred.jpg")
     scene(52, brightness=0.12).save(scenes / "a/dark.png")
     scene(53, brightness=2.5).save(scenes / "b/bright.png")
-    report = checked(scenes)
+    report = check_folder(scenes)
     assert set(images_of(report, "blurred")) == {"a/blurred.png", "b/large and blurred.jpg"}
     assert set(images_of(report, "dark")) == {"a/dark.png"}
     assert set(images_of(report, "overexposed")) == {"b/bright.png"}
@@ -207,13 +207,13 @@ def test_where_all_photos_are_blurred_alike_none_is_named(tmp_path: Path) -> Non
         folder = tmp_path / "ab"[place % 2]
         folder.mkdir(exist_ok=True)
         scene(place, blur=2).save(folder / f"{place}.png")
-    assert "blurred" not in levels(checked(tmp_path))
+    assert "blurred" not in levels(check_folder(tmp_path))
 
 
 def test_where_a_tenth_of_the_photos_is_white_that_is_their_manner(scenes: Path) -> None:
     for place in range(5):
         scene(60 + place, brightness=2.5).save(scenes / f"a/bright {place}.png")
-    assert "overexposed" not in levels(checked(scenes))
+    assert "overexposed" not in levels(check_folder(scenes))
 
 
 def test_a_panorama_is_named_even_among_panoramas_and_what_is_left_of_it_said(
@@ -223,7 +223,7 @@ def test_a_panorama_is_named_even_among_panoramas_and_what_is_left_of_it_said(
         folder = tmp_path / "ab"[place % 2]
         folder.mkdir(exist_ok=True)
         picture(place, 40).resize((800, 40)).save(folder / f"{place}.png")
-    (finding,) = [one for one in checked(tmp_path).findings if one.name == "odd_shape"]
+    (finding,) = [one for one in check_folder(tmp_path).findings if one.name == "odd_shape"]
     assert len(finding.images) == 4
     assert finding.sentence.endswith(
         "training sees only the central square, down to 5% of the image"
@@ -232,7 +232,7 @@ def test_a_panorama_is_named_even_among_panoramas_and_what_is_left_of_it_said(
 
 def test_a_broken_color_profile_is_named(photos: Path) -> None:
     picture(3).save(photos / "ant/3.png", icc_profile=b"broken")
-    assert images_of(checked(photos), "broken_profile") == {"ant/3.png": "it is damaged"}
+    assert images_of(check_folder(photos), "broken_profile") == {"ant/3.png": "it is damaged"}
 
 
 def test_a_line_that_is_lost_at_an_eighth_of_the_size_is_seen(tmp_path: Path) -> None:
@@ -255,7 +255,7 @@ def test_heic_photos_without_the_extra_are_told_in_one_line_before_any_work(
     monkeypatch.setattr(sys, "frozen", True, raising=False)  # a process would have the extra
     for place in range(3):
         (photos / f"ant/{place}.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
-    report = checked(photos)
+    report = check_folder(photos)
     message = "3 HEIC photos cannot be read; run pip install pillow-heif"
     assert capsys.readouterr().err.splitlines().count(message) == 1
     reasons = set(images_of(report, "unreadable").values())
@@ -298,11 +298,11 @@ def test_classes_that_differ_in_color_and_size_are_told_by_the_file(tmp_path: Pa
         ):
             (tmp_path / name).mkdir(exist_ok=True)
             image.save(tmp_path / name / f"{place}.png")
-    assert {"class_by_color", "class_by_size"} <= set(levels(checked(tmp_path)))
+    assert {"class_by_color", "class_by_size"} <= set(levels(check_folder(tmp_path)))
 
 
 def test_two_folders_of_idx_files_are_checked_like_photos() -> None:
-    report = checked(ROOT / "tests/data/mnist-small", ROOT / "tests/data/fashion-mnist-small")
+    report = check_folder(ROOT / "tests/data/mnist-small", ROOT / "tests/data/fashion-mnist-small")
     assert len(report.counts) == len(report.anomalies) == 10
     none = {"unreadable", "blank", "tiny", "same_across_parts", "blurred", "dark", "overexposed"}
     assert not none & set(levels(report))

@@ -103,7 +103,7 @@ def test_no_image_has_no_copies() -> None:
     assert (groups.tolist(), remarks) == ([], [])
 
 
-def looks(folder: Path, *pictures: Image.Image) -> list[Glance | str]:
+def glances_at(folder: Path, *pictures: Image.Image) -> list[Glance | str]:
     glances: list[Glance | str] = []
     for place, picture in enumerate(pictures):
         picture.save(folder / f"{place}.png")
@@ -116,7 +116,7 @@ def test_blank_tiny_and_unreadable_files_are_named(tmp_path: Path) -> None:
     faint = (100 + noise // 40).astype(np.uint8)
     small = Image.fromarray(noise).resize((9, 9))
     blank = Image.new("L", (40, 40), 7)
-    glances = looks(tmp_path, Image.fromarray(noise), blank, small, Image.fromarray(faint))
+    glances = glances_at(tmp_path, Image.fromarray(noise), blank, small, Image.fromarray(faint))
     remarks = list(files(table_of([*glances, "empty: 0 bytes"]), least_side_px=None))
     assert [(one.row, one.verdict, one.problem) for one in remarks] == [
         (1, "quarantine", "blank"),
@@ -133,7 +133,7 @@ def test_blank_tiny_and_unreadable_files_are_named(tmp_path: Path) -> None:
 
 def test_the_stated_side_decides_what_is_tiny(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (40, 60), np.uint8)
-    (remark,) = files(table_of(looks(tmp_path, Image.fromarray(noise))), least_side_px=41)
+    (remark,) = files(table_of(glances_at(tmp_path, Image.fromarray(noise))), least_side_px=41)
     assert remark.sentence == "the shorter side has 40 pixels, expected at least 41"
 
 

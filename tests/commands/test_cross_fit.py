@@ -66,14 +66,14 @@ def folder_of(top: Path, counts: tuple[int, ...], *, seed: int = 0, part: str = 
 
 
 @pytest.fixture(scope="module")
-def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def few_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder_of(tmp_path_factory.mktemp("few"), (9, 8))
 
 
 @pytest.fixture(scope="module")
-def model(few: Path, tmp_path_factory: pytest.TempPathFactory) -> belong.Model:
+def model(few_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> belong.Model:
     to = tmp_path_factory.mktemp("models") / "model"
-    return belong.fit(few, to, backbone=Colors(), settings=QUICK)
+    return belong.fit(few_photos, to, backbone=Colors(), settings=QUICK)
 
 
 def test_few_images_give_a_model_whose_alpha_is_the_least_that_they_reach(
@@ -115,8 +115,10 @@ def test_the_report_of_such_a_model_shows_no_rate_of_false_rejects(model: belong
     assert "measure the accuracy and the false rejects" not in page
 
 
-def test_such_a_model_scores_images_and_rejects_what_is_far(model: belong.Model, few: Path) -> None:
-    predictions = model.predict(few)
+def test_such_a_model_scores_images_and_rejects_what_is_far(
+    model: belong.Model, few_photos: Path
+) -> None:
+    predictions = model.predict(few_photos)
     assert predictions.belongs.mean() > 0.8
     rule = rule_of(model.bundle, alpha=0.1)  # a moved threshold is one-sided, too
     assert rule.rejects_range([500, 500])[0] == 0
@@ -157,8 +159,8 @@ def test_the_plan_names_classes_without_a_threshold_of_their_own(
     assert "the threshold of all classes decides for c0: one of its own needs 19 cal" in plan
 
 
-def test_of_such_a_model_the_rate_alone_is_watched(model: belong.Model, few: Path) -> None:
-    outcome = belong.watch(few, model=model)
+def test_of_such_a_model_the_rate_alone_is_watched(model: belong.Model, few_photos: Path) -> None:
+    outcome = belong.watch(few_photos, model=model)
     assert (outcome.analysis.law_limit, outcome.analysis.law_drift) == (None, None)
     assert outcome.analysis.expected[0] == 0
     assert "scores: not tested, as the training images calibrate this model;" in outcome.text

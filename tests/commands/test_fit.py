@@ -266,7 +266,7 @@ def test_the_report_and_the_card_say_what_fit_says(
 
 
 @pytest.fixture(scope="module")
-def pair(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def two_classes(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """70 digits of each of two classes."""
     folder = tmp_path_factory.mktemp("pair")
     for name in "01":
@@ -280,11 +280,11 @@ HURRIED = [word for one in ("train.epochs=10", *QUICK[1:]) for word in ("--set",
 
 
 def test_a_model_that_misses_a_requirement_is_saved_and_ends_with_its_own_exit_code(
-    pair: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    two_classes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = tmp_path / "model"
     required = ["--require", "false_reject=0", "--require", "accuracy=1"]
-    words = ["fit", str(pair), "-o", str(model), "--alpha", "0.2", *HURRIED, *required]
+    words = ["fit", str(two_classes), "-o", str(model), "--alpha", "0.2", *HURRIED, *required]
     assert main(words) == 5
     measured = Bundle.load(model).manifest.measured
     assert measured.accuracy is not None
@@ -298,15 +298,15 @@ def test_a_model_that_misses_a_requirement_is_saved_and_ends_with_its_own_exit_c
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
-def test_in_python_the_error_has_the_model(pair: Path, tmp_path: Path) -> None:
+def test_in_python_the_error_has_the_model(two_classes: Path, tmp_path: Path) -> None:
     settings = dict(setting(one) for one in ("train.epochs=10", *QUICK[1:]))
 
     def fit_to(folder: Path, require: dict[str, float]) -> belong.Model:
-        return belong.fit(pair, folder, alpha=0.2, settings=settings, require=require)
+        return belong.fit(two_classes, folder, alpha=0.2, settings=settings, require=require)
 
     with pytest.raises(belong.RequirementError) as raised:
         fit_to(tmp_path / "missed", {"accuracy": 1, "false_reject": 0})
-    assert raised.value.model.predict(pair / "0").belongs.shape == (70,)
+    assert raised.value.model.predict(two_classes / "0").belongs.shape == (70,)
     fitted = fit_to(tmp_path / "met", {"accuracy": 0, "false_reject": 1})
     assert fitted.folder == tmp_path / "met"
 
@@ -386,7 +386,7 @@ SETTINGS = [word for one in ("train.epochs=5", *QUICK[1:]) for word in ("--set",
 
 
 @pytest.fixture(scope="module")
-def few(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def three_classes(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """60 digits of each of three classes."""
     folder = tmp_path_factory.mktemp("few")
     for name in "012":
@@ -396,8 +396,8 @@ def few(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def words(few: Path, model: Path, *more: str) -> list[str]:
-    return ["fit", str(few), "-o", str(model), "--alpha", "0.05", *SETTINGS, *more]
+def words(three_classes: Path, model: Path, *more: str) -> list[str]:
+    return ["fit", str(three_classes), "-o", str(model), "--alpha", "0.05", *SETTINGS, *more]
 
 
 BREAKS_OFF = """
@@ -421,7 +421,7 @@ sys.exit(main(sys.argv[4:]))
 """
 
 
-def broken_off(
+def run_and_interrupt(
     arguments: list[str], stage: str, seconds: float, by: signal.Signals
 ) -> tuple[int, str]:
     """Run the command, and interrupt it so long after a stage began; return what came of it."""
@@ -433,15 +433,17 @@ def broken_off(
 
 
 def test_a_fit_that_is_killed_and_interrupted_gives_the_bytes_of_one_that_is_not(
-    few: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    three_classes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     draw = random.Random(0)  # noqa: S311  the moments
     model = tmp_path / "model"
     first = draw.choice(("train", "train_autoencoder"))
     second = draw.choice(("extract", "fit_detectors", "score", "evaluate"))
-    code, _ = broken_off(words(few, model), first, draw.random() / 10, signal.SIGKILL)
+    code, _ = run_and_interrupt(
+        words(three_classes, model), first, draw.random() / 10, signal.SIGKILL
+    )
     assert code == -signal.SIGKILL
-    code, output = broken_off(words(few, model), second, 0, signal.SIGINT)
+    code, output = run_and_interrupt(words(three_classes, model), second, 0, signal.SIGINT)
     assert code == 130
     assert f"{model}: resumes at the stage " in output
     assert output.endswith(
@@ -449,7 +451,7 @@ def test_a_fit_that_is_killed_and_interrupted_gives_the_bytes_of_one_that_is_not
         f"to resume\n"
     )
     assert [path.name for path in tmp_path.iterdir()] == [".model.work"]
-    assert main(words(few, model)) == 0
+    assert main(words(three_classes, model)) == 0
     second_output = capsys.readouterr().err
     # Of the backbone and of the head, which take no part, nothing is told.
     assert not re.search("^(embed|train_head): ", output + second_output, re.MULTILINE)
@@ -457,30 +459,30 @@ def test_a_fit_that_is_killed_and_interrupted_gives_the_bytes_of_one_that_is_not
     # What was finished is not done again.
     assert not re.search("^(pack|split|train|train_autoencoder): ", second_output, re.MULTILINE)
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
-    assert main(words(few, tmp_path / "undisturbed")) == 0
+    assert main(words(three_classes, tmp_path / "undisturbed")) == 0
     files = {path.name: path.read_bytes() for path in model.iterdir()}
     assert files == {path.name: path.read_bytes() for path in (tmp_path / "undisturbed").iterdir()}
 
 
-def stop(*_arguments: object, **_options: object) -> None:
+def interrupt(*_arguments: object, **_options: object) -> None:
     raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("change", ["image", "setting"])
 def test_of_other_images_or_settings_nothing_is_taken_over(
-    few: Path,
+    three_classes: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     change: str,
 ) -> None:
     images, model = tmp_path / "images", tmp_path / "model"
-    shutil.copytree(few, images)
-    monkeypatch.setattr(fitting, "fit_classifier", stop)
+    shutil.copytree(three_classes, images)
+    monkeypatch.setattr(fitting, "fit_classifier", interrupt)
     for _ in range(2):
         assert main(words(images, model)) == 130
     assert "resumes at the stage train" in capsys.readouterr().err
-    monkeypatch.setattr(recipe, "pack_all", stop)
+    monkeypatch.setattr(recipe, "pack_all", interrupt)
     if change == "image":
         os.utime(min((images / "0").iterdir()), (1, 1))
     assert main(words(images, model, *["--seed=1"] * (change == "setting"))) == 130

@@ -32,14 +32,14 @@ def two_classes() -> tuple[np.ndarray, Distances, np.ndarray]:
     return probabilities, Distances(to_class, to_class, np.full(9, 9.0)), labels
 
 
-def named(sight: Sight = CLEAR, *, false_alarms: float = 0.1) -> list[tuple[int, str, str]]:
+def remarks_for(sight: Sight = CLEAR, *, false_alarms: float = 0.1) -> list[tuple[int, str, str]]:
     suspect_table = suspects(*two_classes(), ["a", "b"], sight, knows_classes=False)
     issues = remarks(suspect_table, np.arange(400), false_alarms=false_alarms)
     return [(one.row, one.verdict, one.problem) for one in issues]
 
 
 def test_wrong_labels_and_foreign_images_are_told_apart() -> None:
-    assert named() == [(0, "quarantine", "wrong_class"), (1, "quarantine", "foreign")]
+    assert remarks_for() == [(0, "quarantine", "wrong_class"), (1, "quarantine", "foreign")]
 
 
 def test_a_wrong_label_is_given_the_class_that_the_image_looks_like() -> None:
@@ -54,11 +54,11 @@ def test_the_ratio_of_distances_names_the_same_image_where_a_network_was_trained
 
 
 def test_nothing_is_said_about_labels_where_it_is_refused() -> None:
-    assert named(Sight(0.5, 0.5, 1.0, 1.0, "blind", "")) == [(1, "quarantine", "foreign")]
+    assert remarks_for(Sight(0.5, 0.5, 1.0, 1.0, "blind", "")) == [(1, "quarantine", "foreign")]
 
 
 def test_nothing_is_said_about_foreign_images_where_it_is_refused() -> None:
-    assert named(Sight(1.0, 0.5, 0.5, 0.5, "", "blind")) == [(0, "quarantine", "wrong_class")]
+    assert remarks_for(Sight(1.0, 0.5, 0.5, 0.5, "", "blind")) == [(0, "quarantine", "wrong_class")]
 
 
 def test_a_label_that_the_classifier_does_not_doubt_is_never_named() -> None:

@@ -40,7 +40,7 @@ def images(*counts: int, side: int = 28, channels: int = 1, tests: int = 0) -> D
     )
 
 
-def planned(
+def plan_for(
     data: DataSet,
     *,
     alpha: float = 0.025,
@@ -61,14 +61,14 @@ def planned(
 
 
 def test_many_images_keep_the_passes_and_the_share_that_are_asked_for() -> None:
-    job_plan = planned(images(30_000, 30_000, tests=5000))
+    job_plan = plan_for(images(30_000, 30_000, tests=5000))
     assert (job_plan.epochs, job_plan.batch_size, job_plan.calibration_fraction) == (12, 128, 0.1)
     assert job_plan.train_images == 54_000
     assert job_plan.classes == [("c0", 30_000, 5000), ("c1", 30_000, 5000)]
 
 
 def test_a_fifth_of_each_class_is_the_test_where_there_is_none() -> None:
-    job_plan = planned(images(1000, 500))
+    job_plan = plan_for(images(1000, 500))
     assert job_plan.train_images == 1200 - 120
 
 
@@ -84,7 +84,7 @@ def test_what_is_planned_is_what_the_images_are_divided_into(
     pixels = rng.integers(0, 256, data.images.shape, np.uint8)
     data = replace(data, images=pixels, sources=np.arange(len(pixels)).astype(str))
     try:
-        job_plan = planned(data, alpha=alpha)
+        job_plan = plan_for(data, alpha=alpha)
     except InputError:
         assert sum(sizes) * 0.8 < 2.5 * least_held_out(alpha)
         return
@@ -101,13 +101,13 @@ def test_what_is_planned_is_what_the_images_are_divided_into(
 
 def test_of_33_classes_of_31_images_three_each_calibrate() -> None:
     """6 are for the test; of 25, a tenth is 2.5, which rounds to 2: 66, and 78 are wanted."""
-    job_plan = planned(images(*(31,) * 33))
+    job_plan = plan_for(images(*(31,) * 33))
     assert job_plan.train_images == 33 * 22
     assert job_plan.calibration_fraction == pytest.approx(0.1001)
 
 
 def test_few_images_are_passed_often_enough_for_two_thousand_steps() -> None:
-    job_plan = planned(images(300, 300))
+    job_plan = plan_for(images(300, 300))
     assert job_plan.batch_size < 128
     steps = job_plan.epochs * job_plan.train_images / job_plan.batch_size
     assert 2000 <= steps <= 2000 + job_plan.train_images / job_plan.batch_size
@@ -115,18 +115,18 @@ def test_few_images_are_passed_often_enough_for_two_thousand_steps() -> None:
 
 def test_the_rate_is_as_much_smaller_as_the_batches_are() -> None:
     """Of 250 + 250 images 400 are no test, and 82 of them calibrate: 318 give batches of 31."""
-    job_plan = planned(images(250, 250))
+    job_plan = plan_for(images(250, 250))
     assert job_plan.batch_size == job_plan.train_images // 10 == 31
     assert job_plan.learning_rate == pytest.approx(0.05 * 31 / 128)
-    assert planned(images(30_000, 30_000)).learning_rate == 0.05
+    assert plan_for(images(30_000, 30_000)).learning_rate == 0.05
 
 
 def test_photos_from_scratch_are_moved_and_mirrored_and_small_images_are_not() -> None:
-    photos, digits = (planned(images(200, 200, side=side)) for side in (300, 28))
+    photos, digits = (plan_for(images(200, 200, side=side)) for side in (300, 28))
     assert (photos.shift_px, photos.flip, photos.lambda_) == (4, True, 0.1)
     as_it_comes = parameters({}).lambda_
     assert (digits.shift_px, digits.flip, digits.lambda_) == (0, False, as_it_comes)
-    with_weights = planned(images(200, 200, side=300), backbone=LITE0)
+    with_weights = plan_for(images(200, 200, side=300), backbone=LITE0)
     assert (with_weights.shift_px, with_weights.flip) == (0, False)
 
 
@@ -135,7 +135,7 @@ def test_what_a_person_sets_stays_as_it_is() -> None:
         "train.learning_rate": 0.3, "train.flip": False, "train.shift_px": 1, "train.epochs": 2,
         "lambda": 0.5,
     }  # fmt: skip
-    job_plan = planned(images(200, 200, side=300), settings=settings)
+    job_plan = plan_for(images(200, 200, side=300), settings=settings)
     assert (job_plan.learning_rate, job_plan.flip, job_plan.shift_px, job_plan.epochs) == (
         0.3,
         False,
@@ -143,15 +143,15 @@ def test_what_a_person_sets_stays_as_it_is() -> None:
         2,
     )
     assert job_plan.lambda_ == 0.5
-    job_plan = planned(images(200, 200), settings={"train.batch_size": 64})
+    job_plan = plan_for(images(200, 200), settings={"train.batch_size": 64})
     assert (job_plan.batch_size, job_plan.learning_rate) == (64, 0.025)
-    job_plan = planned(images(200, 200, side=300), settings={"network": "lenet"})
+    job_plan = plan_for(images(200, 200, side=300), settings={"network": "lenet"})
     assert (job_plan.network, job_plan.flip) == ("lenet", False)
 
 
 @pytest.mark.parametrize("alpha", [0.025, 0.05, 0.2])
 def test_enough_images_calibrate_half_of_combined_at_alpha(alpha: float) -> None:
-    job_plan = planned(images(200, 200), alpha=alpha)
+    job_plan = plan_for(images(200, 200), alpha=alpha)
     held_out = round(job_plan.calibration_fraction * 320)
     assert held_out // 2 >= 1 / alpha - 1
 
@@ -169,7 +169,7 @@ def test_alpha_is_the_least_that_half_of_the_images_beside_the_test_calibrate(
 
 
 def test_one_class_is_planned_like_several_and_nothing_is_trained() -> None:
-    one = planned(images(500))
+    one = plan_for(images(500))
     assert one.classes == [("c0", 500, 0)]
     assert one.calibration_fraction == 0.4  # 160 of the 400 beside the test
     assert "is trained from scratch" in one.why
@@ -189,7 +189,7 @@ def test_one_class_is_planned_like_several_and_nothing_is_trained() -> None:
 )  # fmt: skip
 def test_what_cannot_be_is_one_line(data: DataSet, alpha: float, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        planned(data, alpha=alpha)
+        plan_for(data, alpha=alpha)
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_what_cannot_be_is_one_line(data: DataSet, alpha: float, message: str) -
 def test_the_network_goes_by_the_size_the_colors_and_the_backbone(
     side: int, channels: int, backbone: BackboneCard | None, network: str, side_px: int
 ) -> None:
-    job_plan = planned(images(200, 200, side=side, channels=channels), backbone=backbone)
+    job_plan = plan_for(images(200, 200, side=side, channels=channels), backbone=backbone)
     assert (job_plan.network, job_plan.side_px) == (network, side_px)
 
 
@@ -228,7 +228,7 @@ def test_the_license_of_the_weights_is_said_and_whether_it_forbids_commercial_us
     terms: str, sentence: str
 ) -> None:
     backbone = card_of("test_efficientnet", "a file", terms)
-    assert sentence in planned(images(200, 200), backbone=backbone).why
+    assert sentence in plan_for(images(200, 200), backbone=backbone).why
 
 
 def test_the_typical_side_is_the_median_of_the_shorter_sides(tmp_path: Path) -> None:

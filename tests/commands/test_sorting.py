@@ -76,7 +76,7 @@ def test_images_lie_in_folders_of_their_verdicts_and_come_back(
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def killed(work: Callable[[], object]) -> int:
+def status_in_fork(work: Callable[[], object]) -> int:
     """Do some work in another process; return its exit status."""
     child = os.fork()
     if child == 0:
@@ -103,7 +103,7 @@ def test_after_a_kill_the_same_call_goes_on_and_all_can_be_taken_back(
 
     with monkeypatch.context() as patch:
         patch.setattr("belong.commands.sorting.place_whole", deadly)
-        status = killed(lambda: sort_files(photos, GROUPS, out, how=how))
+        status = status_in_fork(lambda: sort_files(photos, GROUPS, out, how=how))
     assert os.WIFSIGNALED(status) == (step < len(TREE))
     placed = contents(out / "sorted")
     assert len(placed) == min(step, len(TREE))

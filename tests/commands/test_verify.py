@@ -27,7 +27,9 @@ def root(tmp_path: Path) -> Path:
     return make_pipeline(tmp_path / "pipeline")
 
 
-def verified(folder: Path, capsys: pytest.CaptureFixture[str], *more: str) -> tuple[int, list[str]]:
+def verify_output(
+    folder: Path, capsys: pytest.CaptureFixture[str], *more: str
+) -> tuple[int, list[str]]:
     code = main(["verify", str(folder), *more])
     captured = capsys.readouterr()
     assert not captured.err
@@ -36,7 +38,7 @@ def verified(folder: Path, capsys: pytest.CaptureFixture[str], *more: str) -> tu
 
 def test_what_nobody_has_touched_matches(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     # Four outputs, and in the cache the same four and the lists of the two folders.
-    assert verified(root, capsys) == (0, ["10 files read; all match"])
+    assert verify_output(root, capsys) == (0, ["10 files read; all match"])
 
 
 def test_the_list_of_a_folder_is_the_one_that_dvc_makes(root: Path) -> None:
@@ -119,7 +121,7 @@ def test_what_does_not_match_is_named_with_its_stage_and_what_mends_it(
 ) -> None:
     spoil, message = SPOILED[case]
     spoil(root)
-    code, (line, last) = verified(root, capsys)
+    code, (line, last) = verify_output(root, capsys)
     assert line == message.replace("cd R", f"cd {root}").replace(
         "-f C", f"-f {cached(root, MODEL)}"
     )
@@ -132,7 +134,7 @@ def test_a_list_of_a_folder_that_is_altered_in_the_cache_is_found(
 ) -> None:
     for path in (root / ".dvc" / "cache" / "files" / "md5").glob("*/*.dir"):
         altered(path)
-    code, lines = verified(root, capsys)
+    code, lines = verify_output(root, capsys)
     assert code == 4
     assert [line.split(": its copy")[0] for line in lines[:-1]] == [
         "train: data/plots", "data/dvc.yaml:fetch@mnist: data/raw/mnist",
@@ -145,8 +147,8 @@ def test_what_the_cache_keeps_of_another_run_is_read_if_that_is_asked_for(
     other = cached(root, b"other")
     other.parent.mkdir(parents=True, exist_ok=True)
     other.write_bytes(b"spoilt")
-    assert verified(root, capsys)[0] == 0
-    code, (line, _) = verified(root, capsys, "--whole-cache")
+    assert verify_output(root, capsys)[0] == 0
+    code, (line, _) = verify_output(root, capsys, "--whole-cache")
     assert code == 4
     assert line == (
         f"DVC's cache: {other}: is altered (a file of another run); to repair it: rm -f {other}"
@@ -159,7 +161,7 @@ def test_an_output_that_is_a_link_to_the_cache_is_read_once(
     (root / "data" / "model.bin").unlink()
     (root / "data" / "model.bin").hardlink_to(cached(root, MODEL))
     altered(cached(root, MODEL))
-    code, (line, _) = verified(root, capsys)
+    code, (line, _) = verify_output(root, capsys)
     assert code == 4
     assert "is altered, and its copy in DVC's cache is altered" in line
 
@@ -184,7 +186,7 @@ def test_a_dvc_lock_that_is_cut_off_between_two_lines_names_the_stage(
     whole = lock.read_text()
     before = whole.index(last)
     lock.write_text(whole[:before].rstrip(" "))
-    code, lines = verified(root, capsys)
+    code, lines = verify_output(root, capsys)
     assert code == 4
     assert lines[-2] == (
         f"train: {lock}: is cut off, or the stage has not been run; to repair it: cd {root} && "
@@ -209,7 +211,7 @@ def test_what_no_stage_reads_need_not_have_been_fetched(
     lock = root / "dvc.lock"
     lock.write_text(lock.read_text().replace("data/raw/mnist", "photos/ours"))
     shutil.rmtree(root / "data" / "raw" / "mnist")
-    assert verified(root, capsys)[0] == 0
+    assert verify_output(root, capsys)[0] == 0
 
 
 def test_a_folder_that_is_neither_pipeline_nor_model_is_refused(
@@ -244,7 +246,7 @@ def model(tmp_path: Path) -> Path:
 
 
 def test_a_whole_model_matches(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert verified(model, capsys) == (0, ["2 files read; all match"])
+    assert verify_output(model, capsys) == (0, ["2 files read; all match"])
 
 
 def a_pipe(path: Path) -> None:
@@ -267,7 +269,7 @@ def test_a_file_of_a_model_that_does_not_match_is_named(
 ) -> None:
     path = model / "network.safetensors"
     spoil(path)
-    code, (line, _) = verified(model, capsys)
+    code, (line, _) = verify_output(model, capsys)
     assert code == 4
     assert line.startswith(f"{path}: {problem}; to repair it: copy the model again")
 

@@ -16,11 +16,11 @@ from tests.predictions import predictions, write_predictions
 PROMISE = ("--alpha", "0.05", "--calibration-images", "999")
 
 
-def every(step: int, images: int) -> np.ndarray:
+def one_in(step: int, images: int) -> np.ndarray:
     return np.asarray(np.arange(images) % step == 0)
 
 
-def watched(folder: Path, table: pd.DataFrame, *more: str) -> int:
+def watch_code(folder: Path, table: pd.DataFrame, *more: str) -> int:
     path = write_predictions(folder / "predictions.csv", table)
     return main(["watch", str(path), *PROMISE, *more])
 
@@ -28,7 +28,7 @@ def watched(folder: Path, table: pd.DataFrame, *more: str) -> int:
 def test_a_rate_as_promised_is_within_its_band(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert watched(tmp_path, predictions(every(20, 2000), ["ant", "bee", "cow"])) == 0
+    assert watch_code(tmp_path, predictions(one_in(20, 2000), ["ant", "bee", "cow"])) == 0
     output = capsys.readouterr().out
     low, high = promised_range(999, 2000, alpha=0.05)
     assert output.startswith(
@@ -40,8 +40,8 @@ def test_a_rate_as_promised_is_within_its_band(
 def test_a_rate_that_rises_is_noticed_and_its_beginning_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rejected = np.concatenate([every(20, 1000), every(4, 400)])
-    assert watched(tmp_path, predictions(rejected, ["ant", "bee", "cow"])) == 1
+    rejected = np.concatenate([one_in(20, 1000), one_in(4, 400)])
+    assert watch_code(tmp_path, predictions(rejected, ["ant", "bee", "cow"])) == 1
     match = re.search(
         r"left its band: .* of the images are rejected since about image ([\d,]+) \((\d+)\.png\)",
         capsys.readouterr().out,
@@ -52,8 +52,8 @@ def test_a_rate_that_rises_is_noticed_and_its_beginning_named(
 
 
 def test_a_rate_that_falls_to_nothing_is_noticed_too(tmp_path: Path) -> None:
-    rejected = np.concatenate([every(20, 1000), np.zeros(1000, bool)])
-    assert watched(tmp_path, predictions(rejected, ["ant"])) == 1
+    rejected = np.concatenate([one_in(20, 1000), np.zeros(1000, bool)])
+    assert watch_code(tmp_path, predictions(rejected, ["ant"])) == 1
 
 
 def test_one_class_that_drifts_is_named_where_all_together_do_not(
@@ -64,7 +64,7 @@ def test_one_class_that_drifts_is_named_where_all_together_do_not(
     before = (places % 160) % 23 == 0
     after = (places % 8 == 3) & (places // 8 % 2 == 0)
     rejected = np.where(places < 1600, before, after)
-    assert watched(tmp_path, predictions(rejected, list("abcdefgh"))) == 1
+    assert watch_code(tmp_path, predictions(rejected, list("abcdefgh"))) == 1
     output = capsys.readouterr().out
     assert "The rate is within its band, but classes drift: d." in output
 
@@ -73,14 +73,14 @@ def test_a_class_that_is_always_rejected_more_often_than_others_does_not_drift(
     tmp_path: Path,
 ) -> None:
     """One of four has all the rejects, 20 % of its own, from the start."""
-    rejected = np.random.default_rng(3).permutation(every(5, 500))
+    rejected = np.random.default_rng(3).permutation(one_in(5, 500))
     table = predictions(np.kron(rejected, [1, 0, 0, 0]).astype(bool), list("abcd"))
-    assert watched(tmp_path, table) == 0
+    assert watch_code(tmp_path, table) == 0
 
 
 def test_the_blocks_add_up_to_the_stream_and_to_its_classes(tmp_path: Path) -> None:
-    table = predictions(every(17, 1234), ["ant", "bee", "cow"])
-    watched(tmp_path, table, "-o", str(tmp_path / "out"))
+    table = predictions(one_in(17, 1234), ["ant", "bee", "cow"])
+    watch_code(tmp_path, table, "-o", str(tmp_path / "out"))
     blocks = pd.read_csv(tmp_path / "out" / "watch.csv", keep_default_na=False)
     sums = blocks.groupby("class")[["images", "rejected"]].sum()
     rejected = table[~table["belongs"]]["class"].value_counts()
@@ -93,7 +93,7 @@ def test_the_blocks_add_up_to_the_stream_and_to_its_classes(tmp_path: Path) -> N
 
 
 def test_files_are_one_stream_in_the_order_that_they_are_given_in(tmp_path: Path) -> None:
-    table = predictions(np.concatenate([every(20, 1000), every(4, 400)]), ["ant"])
+    table = predictions(np.concatenate([one_in(20, 1000), one_in(4, 400)]), ["ant"])
     halves = [
         str(write_predictions(tmp_path / f"{name}.csv", half))
         for name, half in (("b", table[:700]), ("a", table[700:]))
@@ -105,13 +105,13 @@ def test_files_are_one_stream_in_the_order_that_they_are_given_in(tmp_path: Path
 
 
 def test_with_the_images_at_hand_the_order_is_that_of_their_files_times(tmp_path: Path) -> None:
-    table = predictions(np.concatenate([every(4, 100), every(20, 300)]), ["ant"])
+    table = predictions(np.concatenate([one_in(4, 100), one_in(20, 300)]), ["ant"])
     images = tmp_path / "images"
     images.mkdir()
     for place, path in enumerate(table["path"]):
         (images / path).touch()
         os.utime(images / path, (0, 1000 - place))
-    watched(tmp_path, table, "--images", str(images), "-o", str(tmp_path / "out"))
+    watch_code(tmp_path, table, "--images", str(images), "-o", str(tmp_path / "out"))
     blocks = pd.read_csv(tmp_path / "out" / "watch.csv", keep_default_na=False)
     # In 40 blocks of 10; the last hundred images are now those with a reject in four.
     whole = blocks[blocks["class"] == ""]["rejected"]
@@ -170,7 +170,7 @@ def test_a_promise_that_is_not_known_is_refused_in_one_line(
 def test_of_one_image_there_is_no_evidence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert watched(tmp_path, predictions(np.zeros(1, bool), ["ant"])) == 0
+    assert watch_code(tmp_path, predictions(np.zeros(1, bool), ["ant"])) == 0
     output = capsys.readouterr().out
     assert output.startswith("1 image, 0 rejected")
     assert "10^-0.0" not in output

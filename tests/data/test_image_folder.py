@@ -18,7 +18,7 @@ def rows_of(listing: ImageFiles) -> list[tuple[str, str, bool]]:
     return [(str(file), listing.class_names[label], is_test) for file, label, is_test in rows]
 
 
-def touched(folder: Path, *names: str) -> Path:
+def touch_files(folder: Path, *names: str) -> Path:
     """Make empty files: no image is opened for a list of them."""
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -27,7 +27,7 @@ def touched(folder: Path, *names: str) -> Path:
 
 
 def test_each_folder_is_a_class_and_both_are_sorted_by_name(tmp_path: Path) -> None:
-    touched(tmp_path, "dog/2.jpg", "dog/10.jpg", "cat/x.png", "Ant/a.jpg")
+    touch_files(tmp_path, "dog/2.jpg", "dog/10.jpg", "cat/x.png", "Ant/a.jpg")
     assert rows_of(list_images(tmp_path)) == [
         ("Ant/a.jpg", "Ant", False),
         ("cat/x.png", "cat", False),
@@ -47,7 +47,7 @@ def test_classes_labels_and_their_order_are_those_of_torchvision(tmp_path: Path)
 
 
 def test_folders_train_and_test_are_the_official_parts(tmp_path: Path) -> None:
-    touched(tmp_path, "test/b/1.jpg", "train/b/2.jpg", "train/a/3.jpg", "test/a/4.jpg")
+    touch_files(tmp_path, "test/b/1.jpg", "train/b/2.jpg", "train/a/3.jpg", "test/a/4.jpg")
     assert rows_of(list_images(tmp_path)) == [
         ("train/a/3.jpg", "a", False),
         ("train/b/2.jpg", "b", False),
@@ -57,7 +57,7 @@ def test_folders_train_and_test_are_the_official_parts(tmp_path: Path) -> None:
 
 
 def test_train_and_test_may_be_written_with_capitals(tmp_path: Path) -> None:
-    touched(tmp_path, "Test/b/1.jpg", "Train/b/2.jpg")
+    touch_files(tmp_path, "Test/b/1.jpg", "Train/b/2.jpg")
     assert rows_of(list_images(tmp_path)) == [
         ("Train/b/2.jpg", "b", False),
         ("Test/b/1.jpg", "b", True),
@@ -65,12 +65,12 @@ def test_train_and_test_may_be_written_with_capitals(tmp_path: Path) -> None:
 
 
 def test_a_class_may_be_called_train_beside_other_classes(tmp_path: Path) -> None:
-    touched(tmp_path, "bus/1.jpg", "train/2.jpg")
+    touch_files(tmp_path, "bus/1.jpg", "train/2.jpg")
     assert list_images(tmp_path).class_names == ("bus", "train")
 
 
 def test_images_without_class_folders_are_one_class_named_after_the_folder(tmp_path: Path) -> None:
-    touched(tmp_path / "odd ones", "b.jpg", "a.jpg")
+    touch_files(tmp_path / "odd ones", "b.jpg", "a.jpg")
     listing = list_images(tmp_path / "odd ones")
     assert rows_of(listing) == [("a.jpg", "odd ones", False), ("b.jpg", "odd ones", False)]
 
@@ -78,12 +78,12 @@ def test_images_without_class_folders_are_one_class_named_after_the_folder(tmp_p
 def test_the_folder_here_gives_its_name_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(touched(tmp_path / "others", "1.jpg"))
+    monkeypatch.chdir(touch_files(tmp_path / "others", "1.jpg"))
     assert list_images(Path()).class_names == ("others",)
 
 
 def test_images_in_sub_folders_belong_to_the_class_above(tmp_path: Path) -> None:
-    touched(tmp_path, "cat/2020/may/1.jpg", "cat/2.jpg", "dog/3.jpg")
+    touch_files(tmp_path, "cat/2020/may/1.jpg", "cat/2.jpg", "dog/3.jpg")
     assert [(file, name) for file, name, _ in rows_of(list_images(tmp_path))] == [
         ("cat/2.jpg", "cat"),
         ("cat/2020/may/1.jpg", "cat"),
@@ -92,7 +92,7 @@ def test_images_in_sub_folders_belong_to_the_class_above(tmp_path: Path) -> None
 
 
 def test_hidden_and_foreign_files_are_listed_and_never_classes(tmp_path: Path) -> None:
-    touched(
+    touch_files(
         tmp_path, ".git/HEAD", "__MACOSX/cat/._1.jpg", ".DS_Store", "README.txt", "labels.csv",
         "cat/1.jpg", "cat/Thumbs.db", "cat/._1.jpg", "cat/@eaDir/1.jpg", "dog/2.jpg",
     )  # fmt: skip
@@ -112,7 +112,7 @@ def test_hidden_and_foreign_files_are_listed_and_never_classes(tmp_path: Path) -
 
 @pytest.mark.parametrize("target", ["cat", ".", "cat/sub"])
 def test_links_that_run_in_circles_end(tmp_path: Path, target: str) -> None:
-    touched(tmp_path, "cat/1.jpg", "cat/sub/2.jpg", "dog/3.jpg")
+    touch_files(tmp_path, "cat/1.jpg", "cat/sub/2.jpg", "dog/3.jpg")
     (tmp_path / "cat" / "sub" / "again").symlink_to(tmp_path / target)
     listing = list_images(tmp_path)
     assert [str(file) for file in listing.files] == ["cat/1.jpg", "cat/sub/2.jpg", "dog/3.jpg"]
@@ -121,8 +121,8 @@ def test_links_that_run_in_circles_end(tmp_path: Path, target: str) -> None:
 
 
 def test_a_class_folder_may_be_a_link_to_elsewhere_but_not_to_the_data_set(tmp_path: Path) -> None:
-    touched(tmp_path / "elsewhere", "1.jpg")
-    touched(tmp_path / "ours", "dog/2.jpg")
+    touch_files(tmp_path / "elsewhere", "1.jpg")
+    touch_files(tmp_path / "ours", "dog/2.jpg")
     (tmp_path / "ours" / "cat").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "ours" / "self").symlink_to(tmp_path / "ours")
     listing = list_images(tmp_path / "ours")
@@ -132,7 +132,7 @@ def test_a_class_folder_may_be_a_link_to_elsewhere_but_not_to_the_data_set(tmp_p
 
 @pytest.mark.parametrize("target", ["..", "/"])
 def test_a_link_to_a_folder_above_is_no_class(target: str, tmp_path: Path) -> None:
-    touched(tmp_path / "ours", "dog/1.jpg", "cat/2.jpg")
+    touch_files(tmp_path / "ours", "dog/1.jpg", "cat/2.jpg")
     (tmp_path / "ours" / "all").symlink_to(target)
     listing = list_images(tmp_path / "ours")
     assert listing.class_names == ("cat", "dog")
@@ -143,8 +143,8 @@ def test_a_link_from_a_class_to_a_folder_outside_is_not_followed_but_one_to_an_i
     tmp_path: Path,
 ) -> None:
     """Else a link in an upload brings all pictures of the disk; `clean --link` makes the others."""
-    touched(tmp_path / "elsewhere", "deep/1.jpg")
-    touched(tmp_path / "ours", "dog/2.jpg", "cat/3.jpg")
+    touch_files(tmp_path / "elsewhere", "deep/1.jpg")
+    touch_files(tmp_path / "ours", "dog/2.jpg", "cat/3.jpg")
     (tmp_path / "ours" / "cat" / "more").symlink_to("/")
     (tmp_path / "ours" / "cat" / "all").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "ours" / "cat" / "4.jpg").symlink_to(tmp_path / "elsewhere" / "deep" / "1.jpg")
@@ -160,10 +160,10 @@ def test_a_link_from_a_class_to_a_folder_outside_is_not_followed_but_one_to_an_i
 def test_a_name_that_is_not_utf8_is_found_and_its_class_is_printable(tmp_path: Path) -> None:
     folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
     try:
-        touched(folder, "1.jpg")
+        touch_files(folder, "1.jpg")
     except OSError:
         pytest.skip("this file system takes UTF-8 names only")
-    touched(tmp_path, "bar/2.jpg")
+    touch_files(tmp_path, "bar/2.jpg")
     listing = list_images(tmp_path)
     assert listing.class_names == ("bar", r"caf\xe9")
     assert (tmp_path / listing.files[1]).exists()
@@ -201,7 +201,7 @@ def test_a_folder_that_is_no_data_set_is_refused_in_one_line(tmp_path: Path, cas
         if name.endswith("/"):
             (tmp_path / name).mkdir(parents=True)
         else:
-            touched(tmp_path, name)
+            touch_files(tmp_path, name)
     if len([*tmp_path.iterdir()]) < len({name.split("/")[0] for name in names}):
         pytest.skip("this file system takes the two names for one")
     pattern = re.escape(message.replace("F", str(tmp_path), 1))
@@ -210,7 +210,7 @@ def test_a_folder_that_is_no_data_set_is_refused_in_one_line(tmp_path: Path, cas
 
 
 def test_all_that_is_wrong_is_said_at_once_a_line_for_each(tmp_path: Path) -> None:
-    touched(tmp_path, "train/a/1.jpg", "train/b/x.txt", "train/2.jpg", "test/c/3.jpg", "4.jpg")
+    touch_files(tmp_path, "train/a/1.jpg", "train/b/x.txt", "train/2.jpg", "test/c/3.jpg", "4.jpg")
     with pytest.raises(InputError) as refused:
         list_images(tmp_path)
     assert str(refused.value).splitlines() == [

@@ -31,7 +31,7 @@ def pixels(path: Path, *, background: tuple[int, int, int] = WHITE) -> list[obje
     return list(image.reshape(-1, *image.shape[2:]).tolist())
 
 
-def saved(path: Path, mode: str, values: list[Any], **options: Any) -> Path:
+def save_row(path: Path, mode: str, values: list[Any], **options: Any) -> Path:
     """Save an image of one row."""
     image = Image.new(mode, (len(values), 1))
     image.putdata(values)
@@ -52,16 +52,16 @@ def photo(width: int = 320, height: int = 200) -> Image.Image:
 
 
 def test_grey_stays_grey(tmp_path: Path) -> None:
-    assert pixels(saved(tmp_path / "a.png", "L", [0, 7, 255])) == [0, 7, 255]
+    assert pixels(save_row(tmp_path / "a.png", "L", [0, 7, 255])) == [0, 7, 255]
 
 
 def test_color_stays_color(tmp_path: Path) -> None:
-    path = saved(tmp_path / "a.png", "RGB", [(1, 2, 3), (250, 0, 9)])
+    path = save_row(tmp_path / "a.png", "RGB", [(1, 2, 3), (250, 0, 9)])
     assert pixels(path) == [[1, 2, 3], [250, 0, 9]]
 
 
 def test_the_one_bit_of_a_scan_is_black_or_white(tmp_path: Path) -> None:
-    assert pixels(saved(tmp_path / "a.png", "1", [0, 255, 0])) == [0, 255, 0]
+    assert pixels(save_row(tmp_path / "a.png", "1", [0, 255, 0])) == [0, 255, 0]
 
 
 def test_a_palette_is_looked_up(tmp_path: Path) -> None:
@@ -109,12 +109,12 @@ def test_grey_whose_white_is_not_known_is_refused(
 
 def test_alpha_mixes_the_color_with_the_background(tmp_path: Path) -> None:
     # 0.2 of 200 and 0.8 of the background: 51 / 255 = 0.2.
-    path = saved(tmp_path / "a.png", "RGBA", [(200, 0, 100, 51), (9, 9, 9, 0), (9, 8, 7, 255)])
+    path = save_row(tmp_path / "a.png", "RGBA", [(200, 0, 100, 51), (9, 9, 9, 0), (9, 8, 7, 255)])
     assert pixels(path, background=(0, 100, 200)) == [[40, 80, 180], [0, 100, 200], [9, 8, 7]]
 
 
 def test_alpha_of_a_grey_image_on_a_grey_background_leaves_equal_channels(tmp_path: Path) -> None:
-    path = saved(tmp_path / "a.png", "LA", [(100, 51), (100, 255)])
+    path = save_row(tmp_path / "a.png", "LA", [(100, 51), (100, 255)])
     assert pixels(path) == [[224, 224, 224], [100, 100, 100]]  # 0.2 x 100 + 0.8 x 255
 
 
@@ -130,7 +130,7 @@ def test_the_transparent_color_of_a_palette_shows_the_background(tmp_path: Path)
 def test_a_transparent_value_without_alpha_shows_the_background(
     tmp_path: Path, mode: str, clear: Any, other: Any
 ) -> None:
-    path = saved(tmp_path / "a.png", mode, [clear, other], transparency=clear)
+    path = save_row(tmp_path / "a.png", mode, [clear, other], transparency=clear)
     assert pixels(path) == [[255, 255, 255], [9, 9, 9] if other == 9 else [4, 5, 6]]
 
 
@@ -233,7 +233,7 @@ def test_of_an_animation_the_first_frame_is_read(tmp_path: Path, name: str) -> N
 
 
 def test_the_content_says_what_a_file_is_not_its_name(tmp_path: Path) -> None:
-    saved(tmp_path / "a.png", "L", [5]).rename(tmp_path / "a.jpg")
+    save_row(tmp_path / "a.png", "L", [5]).rename(tmp_path / "a.jpg")
     assert pixels(tmp_path / "a.jpg") == [5]
 
 
@@ -421,7 +421,7 @@ def tiff(
     return b"II*\0" + struct.pack("<IH", 8, len(tags)) + body + bytes(4) + data
 
 
-def twelve(one: int, two: int) -> bytes:
+def pack_12_bits(one: int, two: int) -> bytes:
     """Pack two values into three bytes."""
     return bytes([one >> 4, (one & 15) << 4 | two >> 8, two & 255])
 
@@ -430,7 +430,7 @@ def twelve(one: int, two: int) -> bytes:
     ("bits", "black_is_0", "row"),
     [
         (8, False, bytes([255, 155, 0])),
-        (12, True, twelve(0, 1606) + twelve(4095, 0)),  # 1606 / 4095 = 100 / 255
+        (12, True, pack_12_bits(0, 1606) + pack_12_bits(4095, 0)),  # 1606 / 4095 = 100 / 255
         (16, True, struct.pack("<3H", 0, 25700, 65535)),
         (16, False, struct.pack("<3H", 65535, 65535 - 25700, 0)),
     ],

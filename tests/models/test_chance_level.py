@@ -8,7 +8,7 @@ from torch import Tensor
 from belong.models.chance_level import evenly_spaced, guessing_bound, is_at_chance
 
 
-def of_counts(*counts: int) -> Tensor:
+def labels_of_counts(*counts: int) -> Tensor:
     """Return as many labels 0, 1, … as `counts` says."""
     return torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
 
@@ -17,7 +17,7 @@ def of_counts(*counts: int) -> Tensor:
 def test_naming_the_largest_class_always_is_chance_and_naming_each_right_is_not(
     counts: tuple[int, ...],
 ) -> None:
-    labels = of_counts(*counts)
+    labels = labels_of_counts(*counts)
     always = torch.full_like(labels, int(labels.mode().values))
     assert is_at_chance(always, labels)
     assert guessing_bound(always, labels) == max(counts) / sum(counts)
@@ -26,7 +26,7 @@ def test_naming_the_largest_class_always_is_chance_and_naming_each_right_is_not(
 
 def test_two_of_four_rare_images_found_among_eighty_are_more_than_chance() -> None:
     """A binomial bound at the share of the large class, 76 of 80, would call 78 of 80 chance."""
-    labels = of_counts(76, 4)
+    labels = labels_of_counts(76, 4)
     predictions = labels.clone()
     predictions[-2:] = 0
     assert fisher_exact([[76, 0], [2, 2]]).pvalue < 0.01
@@ -35,14 +35,14 @@ def test_two_of_four_rare_images_found_among_eighty_are_more_than_chance() -> No
 
 def test_the_bound_of_two_classes_is_that_of_the_hypergeometric_law() -> None:
     """Of 100 images 50 are each class and 50 are each prediction: hits are twice those of one."""
-    labels = of_counts(50, 50)
+    labels = labels_of_counts(50, 50)
     predictions = labels.roll(20)
     exact = 2 * hypergeom(100, 50, 50).ppf(0.99) / 100
     assert guessing_bound(predictions, labels) == pytest.approx(exact, abs=0.02)
 
 
 def test_few_networks_that_guess_count_as_better_than_guessing(generator: torch.Generator) -> None:
-    labels = of_counts(*(8,) * 10)
+    labels = labels_of_counts(*(8,) * 10)
     guesses = torch.randint(0, 10, (300, 80), generator=generator)
     better = sum(not is_at_chance(predictions, labels) for predictions in guesses)
     assert better <= 9  # 3 are expected; more than 9 has a probability of 0.001
@@ -53,7 +53,7 @@ def test_where_even_flawless_predictions_would_tell_nothing_nothing_is_at_chance
     counts: tuple[int, ...],
 ) -> None:
     """Of (0, 0, 1, 1) there are 6 orders: one in six is flawless by chance."""
-    labels = of_counts(*counts)
+    labels = labels_of_counts(*counts)
     assert not is_at_chance(torch.zeros_like(labels), labels)
 
 

@@ -93,14 +93,14 @@ def weights(network: LeNet) -> dict[str, bytes]:
     return {name: values.tobytes() for name, values in network.arrays().items()}
 
 
-def first(data: Labelled, n: int) -> Labelled:
+def first_images(data: Labelled, n: int) -> Labelled:
     return data[0][:n], data[1][:n]
 
 
 def test_two_trainings_with_the_same_seed_give_the_same_bytes_and_the_same_history(
     digits: tuple[Labelled, Labelled],
 ) -> None:
-    one, two = (trained(first(digits[0], 300), digits[1]) for _ in range(2))
+    one, two = (trained(first_images(digits[0], 300), digits[1]) for _ in range(2))
     assert weights(one[0]) == weights(two[0])
     assert one[1] == two[1]
 
@@ -108,7 +108,7 @@ def test_two_trainings_with_the_same_seed_give_the_same_bytes_and_the_same_histo
 def test_another_seed_gives_other_weights_in_every_layer(
     digits: tuple[Labelled, Labelled],
 ) -> None:
-    one, two = (trained(first(digits[0], 300), seed=seed)[0] for seed in (0, 1))
+    one, two = (trained(first_images(digits[0], 300), seed=seed)[0] for seed in (0, 1))
     same = {name for name, values in weights(one).items() if values == weights(two)[name]}
     assert same == {"mean", "std"}  # measured on the images, not drawn
 
@@ -116,8 +116,8 @@ def test_another_seed_gives_other_weights_in_every_layer(
 def test_the_held_out_images_do_not_change_the_weights(
     digits: tuple[Labelled, Labelled],
 ) -> None:
-    data = first(digits[0], 300)
-    one, two = (trained(data, held_out)[0] for held_out in (digits[1], first(digits[1], 10)))
+    data = first_images(digits[0], 300)
+    one, two = (trained(data, held_out)[0] for held_out in (digits[1], first_images(digits[1], 10)))
     assert weights(one) == weights(two)
 
 
@@ -151,7 +151,7 @@ def test_the_center_loss_draws_classes_together_relative_to_the_space_between_th
 def test_without_center_loss_its_centers_do_not_matter(
     digits: tuple[Labelled, Labelled],
 ) -> None:
-    data = first(digits[0], 100)
+    data = first_images(digits[0], 100)
     one, two = (trained(data, lambda_=0.0, center_rate=rate)[0] for rate in (0.0, 0.5))
     assert weights(one) == weights(two)
 
@@ -228,7 +228,7 @@ def test_features_and_logits_do_not_depend_on_the_batches(
     digits: tuple[Labelled, Labelled], batch_size: int
 ) -> None:
     images = digits[1][0][:60]
-    network, _ = trained(first(digits[0], 100))
+    network, _ = trained(first_images(digits[0], 100))
     for split, whole in zip(
         forward(network, images, batch_size=batch_size), network(images), strict=True
     ):
@@ -239,7 +239,7 @@ def test_logits_are_the_classifier_on_84_features_that_are_not_negative(
     digits: tuple[Labelled, Labelled],
 ) -> None:
     images = digits[1][0]
-    network, _ = trained(first(digits[0], 100))
+    network, _ = trained(first_images(digits[0], 100))
     features, logits = forward(network, images)
     assert features.shape == (200, FEATURES) == (200, 84)
     assert features.min() == 0  # the ReLU is part of the features
@@ -263,7 +263,7 @@ def test_accuracy_by_hand_is_the_share_of_largest_logits_that_are_the_label(
     digits: tuple[Labelled, Labelled],
 ) -> None:
     images = digits[1][0][:8]
-    network, _ = trained(first(digits[0], 100))
+    network, _ = trained(first_images(digits[0], 100))
     predicted = forward(network, images)[1].argmax(dim=1)
     labels = predicted.clone()
     labels[:3] = (labels[:3] + 1) % 10
@@ -333,7 +333,7 @@ def test_images_that_are_not_square_are_trained_on(height: int, width: int, inpu
 def test_a_network_that_was_saved_and_loaded_gives_the_same_features(
     digits: tuple[Labelled, Labelled], tmp_path: Path
 ) -> None:
-    network, _ = trained(first(digits[0], 100))
+    network, _ = trained(first_images(digits[0], 100))
     path = tmp_path / "network.safetensors"
     save_arrays(path, network.arrays(), {"shape": network.shape})
     loaded = LeNet.from_arrays(load_arrays(path), load_about(path)["shape"])

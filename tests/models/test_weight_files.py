@@ -44,7 +44,7 @@ def state() -> State:
 
 
 @pytest.fixture(scope="module")
-def of_torchvision() -> State:
+def torchvision_state() -> State:
     return drawn_state(efficientnet_b0())
 
 
@@ -140,12 +140,12 @@ def test_counters_that_a_file_lacks_are_zero(state: State, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("ending", [".safetensors", ".pth"])
 def test_torchvisions_names_become_timms_whatever_their_order_in_the_file(
-    ending: str, of_torchvision: State, tmp_path: Path
+    ending: str, torchvision_state: State, tmp_path: Path
 ) -> None:
     """A .safetensors file is sorted by type and name; both libraries have one order of layers."""
-    backbone = backbone_named(B0, str(written(of_torchvision, tmp_path / f"weights{ending}")))
+    backbone = backbone_named(B0, str(written(torchvision_state, tmp_path / f"weights{ending}")))
     timms = timm.create_model(B0).state_dict()
-    assert_holds(backbone, dict(zip(timms, of_torchvision.values(), strict=True)))
+    assert_holds(backbone, dict(zip(timms, torchvision_state.values(), strict=True)))
 
 
 def test_the_file_of_the_pip_package_is_recognized_by_its_arrays_too() -> None:
@@ -241,9 +241,9 @@ def test_a_file_with_other_arrays_is_one_line_that_says_what_differs(
 
 @pytest.mark.parametrize("ending", [".safetensors", ".pth"])
 def test_one_array_less_of_torchvisions_is_named_as_torchvision_names_it(
-    ending: str, of_torchvision: State, tmp_path: Path
+    ending: str, torchvision_state: State, tmp_path: Path
 ) -> None:
-    values = without("features.0.1.bias")(of_torchvision)
+    values = without("features.0.1.bias")(torchvision_state)
     line = refusal(B0, written(values, tmp_path / f"weights{ending}"))
     assert line == (
         f"not the weights of {B0}: 1 of 309 arrays are missing, first features.0.1.bias"
@@ -444,9 +444,9 @@ def downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_what_torchvision_downloaded_before_is_taken_with_its_preprocessing_and_license(
-    of_torchvision: State, downloaded: Path, monkeypatch: pytest.MonkeyPatch
+    torchvision_state: State, downloaded: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    torch.save(of_torchvision, downloaded)
+    torch.save(torchvision_state, downloaded)
     digest = sha256(downloaded.read_bytes()).hexdigest()
     weight_file = downloaded.rename(downloaded.with_name(f"{B0}-{digest[:8]}.pth"))
 
@@ -456,7 +456,7 @@ def test_what_torchvision_downloaded_before_is_taken_with_its_preprocessing_and_
     monkeypatch.setattr(catalog, "EfficientNet_B0_Weights", Known)
     backbone = backbone_named(B0)
     timms = timm.create_model(B0).state_dict()
-    assert_holds(backbone, dict(zip(timms, of_torchvision.values(), strict=True)))
+    assert_holds(backbone, dict(zip(timms, torchvision_state.values(), strict=True)))
     transforms = EfficientNet_B0_Weights.IMAGENET1K_V1.transforms()
     card = backbone.card
     assert (list(card.mean), list(card.std), card.license) == (

@@ -10,7 +10,7 @@ import pytest
 
 from belong.commands.verify.pull import main as pull
 from tests.clones import call, commit
-from tests.toy_pipeline import clone_of, make_toy, on, slow
+from tests.toy_pipeline import clone_of, make_toy, run_on, slow_training
 
 # What DVC itself warns of, in the process that calls it.
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")
@@ -40,8 +40,8 @@ def test_a_sweep_in_dvcs_queue_goes_on_after_its_worker_was_killed(
     author: Path, tmp_path: Path
 ) -> None:
     signals = tmp_path / "signals"
-    on(author, "author", *RUN, "--queue", "-S", "lambda=0,0.01,0.1")
-    with slow(author, "author", signals, "dvc", "queue", "start"):
+    run_on(author, "author", *RUN, "--queue", "-S", "lambda=0,0.01,0.1")
+    with slow_training(author, "author", signals, "dvc", "queue", "start"):
         workers = [one for one in psutil.process_iter() if is_in(one, author)]
         for one in workers:
             one.kill()
@@ -50,9 +50,9 @@ def test_a_sweep_in_dvcs_queue_goes_on_after_its_worker_was_killed(
     call(author, "dvc", "queue", "stop", "--kill")
     assert re.findall("Failed|Running", call(author, "dvc", "queue", "status")) == ["Failed"]
     call(author, "dvc", "queue", "remove", "--failed")
-    on(author, "author", *RUN, "--queue", "-S", f"lambda={killed}")
+    run_on(author, "author", *RUN, "--queue", "-S", f"lambda={killed}")
     for _ in range(3):  # a worker may end before all is done
-        on(author, "author", "dvc", "queue", "start")
+        run_on(author, "author", "dvc", "queue", "start")
         while "0 active, 0 idle" not in (status := call(author, "dvc", "queue", "status")):
             time.sleep(1)
         if "Queued" not in status:
@@ -73,8 +73,8 @@ def test_an_experiment_elsewhere_runs_beside_another_that_began_before(
 ) -> None:
     """Two that begin in the same second may take up each other's parameters."""
     signals = tmp_path / "signals"
-    with slow(author, "author", signals, *RUN, "--temp", "-S", "lambda=0.5") as first:
-        on(author, "author", *RUN, "--temp", "-S", "lambda=0.1")
+    with slow_training(author, "author", signals, *RUN, "--temp", "-S", "lambda=0.5") as first:
+        run_on(author, "author", *RUN, "--temp", "-S", "lambda=0.1")
         assert weights(author) == {"0.1": 1.001}
     assert first.wait() == 0
     assert weights(author) == {"0.1": 1.001, "0.5": 1.005}
@@ -86,7 +86,7 @@ def test_an_edit_of_a_comment_is_accepted_without_a_run(author: Path) -> None:
         code.write("# a comment\n")
     assert "changed deps" in call(author, "dvc", "status")
     call(author, "dvc", "commit", "--force")
-    assert "Running stage" not in on(author, "another", "dvc", "repro")
+    assert "Running stage" not in run_on(author, "another", "dvc", "repro")
     changes = call(author, "git", "status", "--porcelain").split()
     assert {"toy.py", "dvc.lock"} <= set(changes)
     assert not any(name.startswith("reports/") for name in changes)
@@ -102,7 +102,7 @@ def test_from_a_remote_a_second_clone_has_everything_and_nothing_to_run(
     second = clone_of(author, tmp_path / "second")
     assert pull(second) == 0
     assert capsys.readouterr().err.endswith("all outputs of dvc.lock are present\n")
-    assert "up to date" in on(second, "another", "dvc", "repro")
+    assert "up to date" in run_on(second, "another", "dvc", "repro")
     assert call(second, "git", "status", "--porcelain") == ""
     assert (second / "data" / "package" / "model").read_text() == "author 1.0"
 

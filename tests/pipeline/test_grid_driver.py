@@ -193,7 +193,7 @@ def tables(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def swept_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository in which the first sweep has run."""
     folder = repository(tmp_path_factory.mktemp("grid") / "first")
     process = grid(folder)
@@ -203,14 +203,14 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def copy(first: Path, tmp_path: Path) -> Path:
+def repository_copy(swept_repository: Path, tmp_path: Path) -> Path:
     """The same, to be changed."""
-    return Path(shutil.copytree(first, tmp_path / "copy"))
+    return Path(shutil.copytree(swept_repository, tmp_path / "copy"))
 
 
-def test_each_cell_is_an_experiment_and_a_row(first: Path) -> None:
-    assert names_of(first) == ["own-lambda-0.0-seed-0", "own-lambda-1.0-seed-0"]
-    rows = pd.read_csv(first / "out" / "grid.csv").to_dict("records")
+def test_each_cell_is_an_experiment_and_a_row(swept_repository: Path) -> None:
+    assert names_of(swept_repository) == ["own-lambda-0.0-seed-0", "own-lambda-1.0-seed-0"]
+    rows = pd.read_csv(swept_repository / "out" / "grid.csv").to_dict("records")
     auroc = "detectors.mahalanobis.auroc"
     assert rows == [
         {"pair": "own", "lambda": 0.0, "seed": 0, auroc: 0.0},
@@ -218,8 +218,10 @@ def test_each_cell_is_an_experiment_and_a_row(first: Path) -> None:
     ]
 
 
-def test_curves_and_features_are_those_of_the_cells_that_the_file_names(first: Path) -> None:
-    roc = pd.read_csv(first / "out" / "roc.csv")
+def test_curves_and_features_are_those_of_the_cells_that_the_file_names(
+    swept_repository: Path,
+) -> None:
+    roc = pd.read_csv(swept_repository / "out" / "roc.csv")
     assert list(roc.columns) == [
         "pair", "lambda", "detector", "false_positive_rate", "true_positive_rate",
     ]  # fmt: skip
@@ -227,79 +229,81 @@ def test_curves_and_features_are_those_of_the_cells_that_the_file_names(first: P
         [1, "mahalanobis"],
         [1, "mlp_head"],
     ]
-    features = pd.read_csv(first / "out" / "features.csv").to_dict("records")
+    features = pd.read_csv(swept_repository / "out" / "features.csv").to_dict("records")
     point = {"kind": "normal", "class_name": "zero", "x": 1, "y": 0}
     assert features == [{"pair": "own", "lambda": 1, **point}]
-    sets = pd.read_csv(first / "out" / "anomaly_sets.csv").to_dict("records")
+    sets = pd.read_csv(swept_repository / "out" / "anomaly_sets.csv").to_dict("records")
     row = {"detector": "energy", "anomalies": "anomaly", "auroc": 1, "fpr95": 0}
     assert sets == [{"pair": "own", "lambda": 1, "seed": 0, **row}]
 
 
-def test_the_working_tree_is_as_it_was(first: Path) -> None:
-    assert git(first, "status", "--porcelain") == ""
-    assert not (first / "reports").exists()
-    assert list((first / "build" / "grid" / "clones").iterdir()) == []
+def test_the_working_tree_is_as_it_was(swept_repository: Path) -> None:
+    assert git(swept_repository, "status", "--porcelain") == ""
+    assert not (swept_repository / "reports").exists()
+    assert list((swept_repository / "build" / "grid" / "clones").iterdir()) == []
 
 
-def test_dvc_knows_the_experiments(first: Path) -> None:
+def test_dvc_knows_the_experiments(swept_repository: Path) -> None:
     output = subprocess.run(
         [sys.executable, "-m", "dvc", "exp", "show", "--json"],
-        cwd=first, capture_output=True, text=True, check=True,
+        cwd=swept_repository, capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
     experiments = [
         one["name"] for commit in json.loads(output) for one in commit["experiments"] or []
     ]
-    assert sorted(experiments) == names_of(first)
+    assert sorted(experiments) == names_of(swept_repository)
 
 
-def test_a_second_start_runs_nothing_and_writes_the_same_bytes(copy: Path) -> None:
-    before = tables(copy)
-    process = grid(copy)
+def test_a_second_start_runs_nothing_and_writes_the_same_bytes(repository_copy: Path) -> None:
+    before = tables(repository_copy)
+    process = grid(repository_copy)
     assert (process.returncode, cells_run(process)) == (0, [])
-    assert tables(copy) == before
+    assert tables(repository_copy) == before
 
 
-def test_gathering_alone_writes_the_same_bytes(copy: Path) -> None:
-    before = tables(copy)
-    shutil.rmtree(copy / "out")
-    assert grid(copy, "--gather").returncode == 0
-    assert tables(copy) == before
+def test_gathering_alone_writes_the_same_bytes(repository_copy: Path) -> None:
+    before = tables(repository_copy)
+    shutil.rmtree(repository_copy / "out")
+    assert grid(repository_copy, "--gather").returncode == 0
+    assert tables(repository_copy) == before
 
 
-def test_one_more_lambda_runs_one_cell(copy: Path) -> None:
-    edit(copy / "grid.yaml", "lambdas: [0, 1]", "lambdas: [0, 0.00001, 1]")
-    process = grid(copy)
+def test_one_more_lambda_runs_one_cell(repository_copy: Path) -> None:
+    edit(repository_copy / "grid.yaml", "lambdas: [0, 1]", "lambdas: [0, 0.00001, 1]")
+    process = grid(repository_copy)
     assert (process.returncode, cells_run(process)) == (0, ["own-lambda-1e-05-seed-0"])
-    assert pd.read_csv(copy / "out" / "grid.csv")["lambda"].tolist() == [0, 1e-05, 1]
+    assert pd.read_csv(repository_copy / "out" / "grid.csv")["lambda"].tolist() == [0, 1e-05, 1]
 
 
-def test_a_clone_without_experiments_runs_none_of_the_cells_in_its_tables(copy: Path) -> None:
-    before = tables(copy)
-    for name in git(copy, "for-each-ref", "--format=%(refname)", "refs/exps").splitlines():
-        git(copy, "update-ref", "-d", name)
-    done = grid(copy)
-    assert (done.returncode, ran(done), done.stderr) == (
+def test_a_clone_without_experiments_runs_none_of_the_cells_in_its_tables(repository_copy: Path) -> None:
+    before = tables(repository_copy)
+    for name in git(repository_copy, "for-each-ref", "--format=%(refname)", "refs/exps").splitlines():
+        git(repository_copy, "update-ref", "-d", name)
+    process = grid(repository_copy)
+    assert (process.returncode, cells_run(process), process.stderr) == (
         0,
         [],
         "grid: 2 cells, 2 of them finished\n",
     )
-    assert tables(copy) == before
-    edit(copy / "grid.yaml", "lambdas: [0, 1]", "lambdas: [0, 0.00001, 1]")
-    assert ran(grid(copy)) == ["own-lambda-1e-05-seed-0"]
-    rows = pd.read_csv(copy / "out" / "grid.csv").drop(index=1)
+    assert tables(repository_copy) == before
+    edit(repository_copy / "grid.yaml", "lambdas: [0, 1]", "lambdas: [0, 0.00001, 1]")
+    assert cells_run(grid(repository_copy)) == ["own-lambda-1e-05-seed-0"]
+    rows = pd.read_csv(repository_copy / "out" / "grid.csv").drop(index=1)
     assert rows.to_csv(index=False, float_format="%.6g").encode() == before["grid.csv"]
     for name in ("roc.csv", "features.csv", "anomaly_sets.csv"):
-        assert tables(copy)[name] == before[name]
-    edit(copy / "toy.py", "weight / 100", "weight / 50")
-    git(copy, "commit", "--quiet", "--all", "--message", "change")
-    assert "nothing to write" in grid(copy, "--gather").stderr
+        assert tables(repository_copy)[name] == before[name]
+    edit(repository_copy / "toy.py", "weight / 100", "weight / 50")
+    git(repository_copy, "commit", "--quiet", "--all", "--message", "change")
+    assert "nothing to write" in grid(repository_copy, "--gather").stderr
 
 
-def test_a_cell_that_left_the_file_leaves_the_table_and_stays_an_experiment(copy: Path) -> None:
-    edit(copy / "grid.yaml", "lambdas: [0, 1]", "lambdas: [1]")
-    assert grid(copy, "--gather").returncode == 0
-    assert pd.read_csv(copy / "out" / "grid.csv")["lambda"].tolist() == [1]
-    assert "own-lambda-0.0-seed-0" in names_of(copy)
+def test_a_cell_that_left_the_file_leaves_the_table_and_stays_an_experiment(
+    repository_copy: Path,
+) -> None:
+    edit(repository_copy / "grid.yaml", "lambdas: [0, 1]", "lambdas: [1]")
+    assert grid(repository_copy, "--gather").returncode == 0
+    assert pd.read_csv(repository_copy / "out" / "grid.csv")["lambda"].tolist() == [1]
+    assert "own-lambda-0.0-seed-0" in names_of(repository_copy)
 
 
 @pytest.mark.parametrize(
@@ -342,28 +346,30 @@ def test_a_cell_that_left_the_file_leaves_the_table_and_stays_an_experiment(copy
     ],
 )
 def test_a_committed_change_makes_old_results_stale_unless_no_stage_sees_it(
-    copy: Path, file: str, old: str, new: str, is_stale: bool
+    repository_copy: Path, file: str, old: str, new: str, is_stale: bool
 ) -> None:
-    edit(copy / file, old, new)
-    git(copy, "commit", "--quiet", "--all", "--message", "change")
-    before = tables(copy)
-    process = grid(copy, "--gather")
+    edit(repository_copy / file, old, new)
+    git(repository_copy, "commit", "--quiet", "--all", "--message", "change")
+    before = tables(repository_copy)
+    process = grid(repository_copy, "--gather")
     nothing = "grid: out: no cell of the grid is finished, nothing to write\n"
     assert process.stderr == (nothing if is_stale else "")
-    assert tables(copy) == before
+    assert tables(repository_copy) == before
 
 
-def test_stale_results_are_replaced(copy: Path) -> None:
-    edit(copy / "toy.py", "weight / 100", "weight / 50")
-    git(copy, "commit", "--quiet", "--all", "--amend", "--message", "change")
-    edit(copy / "grid.yaml", "lambdas: [0, 1]", "lambdas: [1]")
-    assert len(cells_run(grid(copy))) == 1
-    assert pd.read_csv(copy / "out" / "grid.csv")["detectors.mahalanobis.auroc"].tolist() == [0.02]
+def test_stale_results_are_replaced(repository_copy: Path) -> None:
+    edit(repository_copy / "toy.py", "weight / 100", "weight / 50")
+    git(repository_copy, "commit", "--quiet", "--all", "--amend", "--message", "change")
+    edit(repository_copy / "grid.yaml", "lambdas: [0, 1]", "lambdas: [1]")
+    assert len(cells_run(grid(repository_copy))) == 1
+    assert pd.read_csv(repository_copy / "out" / "grid.csv")[
+        "detectors.mahalanobis.auroc"
+    ].tolist() == [0.02]
 
 
-def test_an_edited_file_of_the_pipeline_is_refused_in_one_line(copy: Path) -> None:
-    edit(copy / "toy.py", "weight / 100", "weight / 50")
-    process = grid(copy)
+def test_an_edited_file_of_the_pipeline_is_refused_in_one_line(repository_copy: Path) -> None:
+    edit(repository_copy / "toy.py", "weight / 100", "weight / 50")
+    process = grid(repository_copy)
     assert process.returncode == 2
     assert process.stderr == (
         "grid: toy.py: edited since the last commit, but the grid runs the committed version; "
@@ -371,10 +377,10 @@ def test_an_edited_file_of_the_pipeline_is_refused_in_one_line(copy: Path) -> No
     )
 
 
-def test_more_threads_than_cores_are_named_where_a_pair_sets_them(copy: Path) -> None:
-    edit(copy / "grid.yaml", "own:\n", "own:\n    threads: 1024\n")
-    edit(copy / "grid.yaml", "lambdas: [0, 1]", "lambdas: [2]")
-    process = grid(copy)
+def test_more_threads_than_cores_are_named_where_a_pair_sets_them(repository_copy: Path) -> None:
+    edit(repository_copy / "grid.yaml", "own:\n", "own:\n    threads: 1024\n")
+    edit(repository_copy / "grid.yaml", "lambdas: [0, 1]", "lambdas: [2]")
+    process = grid(repository_copy)
     assert process.returncode == 0
     assert (
         f"--jobs 1 with 1024 threads each on {os.cpu_count()} cores: the threads compete"
@@ -382,38 +388,45 @@ def test_more_threads_than_cores_are_named_where_a_pair_sets_them(copy: Path) ->
     )
 
 
-def test_cells_that_the_disk_cannot_hold_are_refused_before_any_runs(copy: Path) -> None:
+def test_cells_that_the_disk_cannot_hold_are_refused_before_any_runs(repository_copy: Path) -> None:
     """By what the last run left: its one stage depends on lambda, so that each cell makes it."""
     outs = "    - {path: reports/plots, hash: md5, md5: 0.dir, size: 8000000000000000}\n"
-    (copy / "dvc.lock").write_text(f"schema: '2.0'\nstages:\n  evaluate:\n    outs:\n{outs}")
-    git(copy, "add", "dvc.lock")
-    git(copy, "commit", "--quiet", "--message", "lock")
-    before = names_of(copy)
-    edit(copy / "grid.yaml", "lambdas: [0, 1]", "lambdas: [2, 3]")
-    process = grid(copy)
-    assert (process.returncode, names_of(copy)) == (2, before)
+    (repository_copy / "dvc.lock").write_text(
+        f"schema: '2.0'\nstages:\n  evaluate:\n    outs:\n{outs}"
+    )
+    git(repository_copy, "add", "dvc.lock")
+    git(repository_copy, "commit", "--quiet", "--message", "lock")
+    before = names_of(repository_copy)
+    edit(repository_copy / "grid.yaml", "lambdas: [0, 1]", "lambdas: [2, 3]")
+    process = grid(repository_copy)
+    assert (process.returncode, names_of(repository_copy)) == (2, before)
     line = process.stderr.splitlines()[-1]
     assert re.sub(r"only [\d,.]+ GB", "only X GB", line) == (
-        f"grid: {copy}/.dvc/cache: 2 cells need about 16,000,000.0 GB in DVC's cache, but only X "
-        "GB are free; run `dvc gc -w` to remove unused files, or run fewer cells with `--sweep`"
+        f"grid: {repository_copy}/.dvc/cache: 2 cells need about 16,000,000.0 GB in DVC's cache, "
+        "but only X GB are free; run `dvc gc -w` to remove unused files, or run fewer cells with "
+        "`--sweep`"
     )
 
 
-def test_collecting_the_garbage_leaves_the_tables_and_runs_nothing_again(copy: Path) -> None:
+def test_collecting_the_garbage_leaves_the_tables_and_runs_nothing_again(
+    repository_copy: Path,
+) -> None:
     """As the last line of a run says."""
-    edit(copy / "grid.yaml", "lambdas: [0, 1]", "lambdas: [0, 1, 2]")
-    lines = grid(copy).stderr.splitlines()
+    edit(repository_copy / "grid.yaml", "lambdas: [0, 1]", "lambdas: [0, 1, 2]")
+    lines = grid(repository_copy).stderr.splitlines()
     assert (
         lines[-1] == "grid: `dvc gc -w` frees what the cells left in DVC's cache; the tables stay"
     )
-    before = tables(copy)
-    subprocess.run([sys.executable, "-m", "dvc", "gc", "-w", "-f", "-q"], cwd=copy, check=True)
-    second = grid(copy)
-    assert (second.returncode, cells_run(second), tables(copy)) == (0, [], before)
+    before = tables(repository_copy)
+    subprocess.run(
+        [sys.executable, "-m", "dvc", "gc", "-w", "-f", "-q"], cwd=repository_copy, check=True
+    )
+    second = grid(repository_copy)
+    assert (second.returncode, cells_run(second), tables(repository_copy)) == (0, [], before)
 
 
-def test_a_cell_that_fails_is_named_with_its_log_and_left_out(copy: Path) -> None:
-    process = grid(copy, "--sweep", "refused")
+def test_a_cell_that_fails_is_named_with_its_log_and_left_out(repository_copy: Path) -> None:
+    process = grid(repository_copy, "--sweep", "refused")
     name = "refused-lambda-1.0-seed-0"
     assert process.returncode == 1
     assert process.stderr.splitlines()[-1] == (
@@ -421,14 +434,14 @@ def test_a_cell_that_fails_is_named_with_its_log_and_left_out(copy: Path) -> Non
     )
     assert (
         "toy: 13 images in a batch are refused"
-        in (copy / "build" / "grid" / "logs" / f"{name}.log").read_text()
+        in (repository_copy / "build" / "grid" / "logs" / f"{name}.log").read_text()
     )
-    assert set(pd.read_csv(copy / "out" / "grid.csv")["pair"]) == {"own"}
+    assert set(pd.read_csv(repository_copy / "out" / "grid.csv")["pair"]) == {"own"}
 
 
-def test_an_experiment_without_features_or_a_curve_is_named(copy: Path) -> None:
-    edit(copy / "grid.yaml", "[mahalanobis, mlp_head]", "[mahalanobis, mlp_heed]")
-    process = grid(copy, "--sweep", "plain")
+def test_an_experiment_without_features_or_a_curve_is_named(repository_copy: Path) -> None:
+    edit(repository_copy / "grid.yaml", "[mahalanobis, mlp_head]", "[mahalanobis, mlp_heed]")
+    process = grid(repository_copy, "--sweep", "plain")
     assert process.returncode == 0
     assert process.stderr.splitlines()[-4:] == [
         f"grid: {pair}-lambda-1.0-seed-0: has no reports/plots/{file}; {table} is without it"
@@ -439,56 +452,61 @@ def test_an_experiment_without_features_or_a_curve_is_named(copy: Path) -> None:
             ("plain", "anomaly_sets.csv", "anomaly_sets.csv"),
         )
     ]
-    assert set(pd.read_csv(copy / "out" / "features.csv")["pair"]) == {"own"}
-    assert set(pd.read_csv(copy / "out" / "roc.csv")["detector"]) == {"mahalanobis"}
+    assert set(pd.read_csv(repository_copy / "out" / "features.csv")["pair"]) == {"own"}
+    assert set(pd.read_csv(repository_copy / "out" / "roc.csv")["detector"]) == {"mahalanobis"}
 
 
 def test_the_numbers_do_not_depend_on_how_many_cells_run_at_a_time(
-    first: Path, tmp_path: Path
+    swept_repository: Path, tmp_path: Path
 ) -> None:
     second = repository(tmp_path / "second")
     assert grid(second, "--jobs", "2").returncode == 0
-    assert tables(second) == tables(first)
+    assert tables(second) == tables(swept_repository)
 
 
 @pytest.mark.parametrize(
     ("name", "left_running"), [(signal.SIGKILL, True), (signal.SIGTERM, False)], ids=str
 )
 def test_after_a_signal_the_next_start_finds_nothing_in_its_way(
-    copy: Path, name: signal.Signals, left_running: bool
+    repository_copy: Path, name: signal.Signals, left_running: bool
 ) -> None:
     """A driver that is killed leaves DVC and its stage behind; the next one ends them."""
-    clones = copy / "build" / "grid" / "clones"
-    with started(copy, "--sweep", "slow") as driver:
+    clones = repository_copy / "build" / "grid" / "clones"
+    with started(repository_copy, "--sweep", "slow") as driver:
         wait_for(lambda: "toy.py" in programs_in(clones))
         driver.send_signal(name)
         _, output = driver.communicate(timeout=30)
     assert bool(programs_in(clones)) == left_running
     assert ("run the same command to resume" in output) != left_running
-    edit(copy / "grid.yaml", "images: 600", "images: 1")
-    process = grid(copy, "--sweep", "slow")
+    edit(repository_copy / "grid.yaml", "images: 600", "images: 1")
+    process = grid(repository_copy, "--sweep", "slow")
     assert (process.returncode, cells_run(process)) == (0, ["slow-lambda-0.0-seed-0"])
     assert programs_in(clones) == []
 
 
-def test_a_second_driver_is_refused_while_one_is_at_work(copy: Path) -> None:
-    lock = copy / "build" / "grid" / "lock"
+def test_a_second_driver_is_refused_while_one_is_at_work(repository_copy: Path) -> None:
+    lock = repository_copy / "build" / "grid" / "lock"
     with lock.open("w") as lock_file:
         fcntl.flock(lock_file, fcntl.LOCK_EX)
-        process = grid(copy, "--sweep", "second")
+        process = grid(repository_copy, "--sweep", "second")
     assert process.returncode == 2
     assert process.stderr.splitlines()[-1] == (
         f"grid: {lock.parent}: another grid is running here; wait for its end"
     )
 
 
-def test_a_cell_whose_worker_is_killed_is_a_failure_of_that_cell_alone(copy: Path) -> None:
-    edit(copy / "grid.yaml", "pairs: [slow]", "pairs: [slow, own]")
-    edit(copy / "grid.yaml", "lambdas: [0]", "lambdas: [2]")
-    clones = copy / "build" / "grid" / "clones"
-    with started(copy, "--sweep", "slow", "--jobs", "2") as driver:
+def test_a_cell_whose_worker_is_killed_is_a_failure_of_that_cell_alone(
+    repository_copy: Path,
+) -> None:
+    edit(repository_copy / "grid.yaml", "pairs: [slow]", "pairs: [slow, own]")
+    edit(repository_copy / "grid.yaml", "lambdas: [0]", "lambdas: [2]")
+    clones = repository_copy / "build" / "grid" / "clones"
+    with started(repository_copy, "--sweep", "slow", "--jobs", "2") as driver:
         wait_for(
-            lambda: "own-lambda-2.0-seed-0" in names_of(copy) and "toy.py" in programs_in(clones)
+            lambda: (
+                "own-lambda-2.0-seed-0" in names_of(repository_copy)
+                and "toy.py" in programs_in(clones)
+            )
         )
         for process in processes_in(clones):
             with suppress(psutil.NoSuchProcess):  # the driver ends what its worker left, too
@@ -496,7 +514,7 @@ def test_a_cell_whose_worker_is_killed_is_a_failure_of_that_cell_alone(copy: Pat
         _, output = driver.communicate(timeout=60)
     assert driver.returncode == 1
     assert "grid: slow-lambda-2.0-seed-0: missing: ended with code -9; see " in output
-    assert pd.read_csv(copy / "out" / "grid.csv")["lambda"].tolist() == [0, 1, 2]
+    assert pd.read_csv(repository_copy / "out" / "grid.csv")["lambda"].tolist() == [0, 1, 2]
 
 
 def processes_in(folder: Path) -> list[psutil.Process]:

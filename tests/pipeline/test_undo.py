@@ -11,7 +11,7 @@ from belong.commands.verify.compare import describe
 from belong.commands.verify.mend import alone
 from belong.commands.verify.undo import main
 from tests.clones import call, commit
-from tests.toy_pipeline import clone_of, make_toy, on, slow
+from tests.toy_pipeline import clone_of, make_toy, run_on, slow_training
 
 # What DVC itself warns of, in the process that calls it.
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")
@@ -24,11 +24,11 @@ def author(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def experienced(author: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def used_clone(author: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a clone on another machine, whose first run and first experiment are done."""
     folder = clone_of(author, tmp_path_factory.mktemp("other") / "toy")
-    on(folder, "other", "dvc", "repro")
-    on(folder, "other", "dvc", "exp", "run", "--name", "tenth", "-S", "lambda=0.1")
+    run_on(folder, "other", "dvc", "repro")
+    run_on(folder, "other", "dvc", "exp", "run", "--name", "tenth", "-S", "lambda=0.1")
     return folder
 
 
@@ -41,31 +41,31 @@ def is_as_committed(folder: Path) -> bool:
 
 
 def test_undo_brings_back_what_this_machine_made_though_the_lock_is_another_machines(
-    experienced: Path, capsys: pytest.CaptureFixture[str]
+    used_clone: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The committed dvc.lock names bytes that were never here."""
-    assert model(experienced) == "other 0.1"
-    assert main(experienced) == 0
-    assert is_as_committed(experienced)
-    assert model(experienced) == "other 1.0"
+    assert model(used_clone) == "other 0.1"
+    assert main(used_clone) == 0
+    assert is_as_committed(used_clone)
+    assert model(used_clone) == "other 1.0"
     (line,) = capsys.readouterr().err.splitlines()
     assert "restored to the committed version; the previous version is in the stash: " in line
-    assert "+lambda: 0.1" in call(experienced, "git", "stash", "show", "--patch", "stash@{0}")
+    assert "+lambda: 0.1" in call(used_clone, "git", "stash", "show", "--patch", "stash@{0}")
 
 
 @pytest.mark.parametrize("autostage", ["true", "false"])
 def test_undo_works_after_an_experiment_was_applied_with_and_without_autostage(
-    experienced: Path, autostage: str
+    used_clone: Path, autostage: str
 ) -> None:
-    call(experienced, "dvc", "config", "--local", "core.autostage", autostage)
-    (experienced / "notes.txt").write_text("mine")  # no part of the pipeline
-    call(experienced, "dvc", "exp", "apply", "tenth")
-    assert model(experienced) == "other 0.1"
-    call(experienced, "dvc", "commit", "--force")  # with autostage, git's index has it all
-    assert main(experienced) == 0
-    assert call(experienced, "git", "status", "--porcelain") == "?? notes.txt\n"
-    assert model(experienced) == "other 1.0"
-    (experienced / "notes.txt").unlink()
+    call(used_clone, "dvc", "config", "--local", "core.autostage", autostage)
+    (used_clone / "notes.txt").write_text("mine")  # no part of the pipeline
+    call(used_clone, "dvc", "exp", "apply", "tenth")
+    assert model(used_clone) == "other 0.1"
+    call(used_clone, "dvc", "commit", "--force")  # with autostage, git's index has it all
+    assert main(used_clone) == 0
+    assert call(used_clone, "git", "status", "--porcelain") == "?? notes.txt\n"
+    assert model(used_clone) == "other 1.0"
+    (used_clone / "notes.txt").unlink()
 
 
 def test_after_undo_repro_trains_nothing_where_the_lock_is_this_machines(
@@ -73,10 +73,10 @@ def test_after_undo_repro_trains_nothing_where_the_lock_is_this_machines(
 ) -> None:
     folder = clone_of(author, tmp_path / "toy")
     call(folder, "dvc", "config", "--local", "cache.dir", str(author / ".dvc" / "cache"))
-    on(folder, "author", "dvc", "exp", "run", "-S", "lambda=0.1")
+    run_on(folder, "author", "dvc", "exp", "run", "-S", "lambda=0.1")
     assert main(folder) == 0
     assert model(folder) == "author 1.0"
-    assert "up to date" in on(folder, "author", "dvc", "repro")
+    assert "up to date" in run_on(folder, "author", "dvc", "repro")
     assert is_as_committed(folder)
 
 
@@ -84,7 +84,7 @@ def test_after_a_first_experiment_undo_says_which_outputs_were_never_made(
     author: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = clone_of(author, tmp_path / "toy")
-    on(folder, "other", "dvc", "exp", "run", "-S", "lambda=0.1")
+    run_on(folder, "other", "dvc", "exp", "run", "-S", "lambda=0.1")
     assert main(folder) == 0
     assert is_as_committed(folder)
     assert not (folder / "data" / "bundle").exists()
@@ -93,49 +93,49 @@ def test_after_a_first_experiment_undo_says_which_outputs_were_never_made(
     assert "data/bundle and 1 more: not computed on this machine with these parameters" in last
 
 
-def test_undo_works_after_a_stage_failed_and_the_lock_was_cut_off(experienced: Path) -> None:
-    on(experienced, "other", "dvc", "exp", "run", "-S", "lambda=13", fails=True)
-    lock = experienced / "dvc.lock"
+def test_undo_works_after_a_stage_failed_and_the_lock_was_cut_off(used_clone: Path) -> None:
+    run_on(used_clone, "other", "dvc", "exp", "run", "-S", "lambda=13", fails=True)
+    lock = used_clone / "dvc.lock"
     lock.write_text(lock.read_text()[:100])
-    assert main(experienced) == 0
-    assert is_as_committed(experienced)
-    assert model(experienced) == "other 1.0"
+    assert main(used_clone) == 0
+    assert is_as_committed(used_clone)
+    assert model(used_clone) == "other 1.0"
 
 
 def test_undo_works_after_dvc_was_killed_in_the_middle_of_an_experiment(
-    experienced: Path, tmp_path: Path
+    used_clone: Path, tmp_path: Path
 ) -> None:
     command = "dvc", "exp", "run", "-S", "lambda=0.2"
-    with slow(experienced, "other", tmp_path, *command) as process:
+    with slow_training(used_clone, "other", tmp_path, *command) as process:
         os.killpg(process.pid, signal.SIGKILL)
-    assert call(experienced, "git", "rev-parse", "--abbrev-ref", "HEAD") == "HEAD\n"  # detached
-    assert main(experienced) == 0
-    assert is_as_committed(experienced)
-    assert call(experienced, "git", "rev-parse", "--abbrev-ref", "HEAD") == "master\n"
-    assert (experienced / "params.yaml").read_text() == "# the weight\nlambda: 1.0\n"
-    assert model(experienced) == "other 1.0"
+    assert call(used_clone, "git", "rev-parse", "--abbrev-ref", "HEAD") == "HEAD\n"  # detached
+    assert main(used_clone) == 0
+    assert is_as_committed(used_clone)
+    assert call(used_clone, "git", "rev-parse", "--abbrev-ref", "HEAD") == "master\n"
+    assert (used_clone / "params.yaml").read_text() == "# the weight\nlambda: 1.0\n"
+    assert model(used_clone) == "other 1.0"
 
 
-def test_undo_leaves_edits_of_other_files_alone(experienced: Path) -> None:
-    table = experienced / "reports" / "grid.csv"  # hours of work of another program
+def test_undo_leaves_edits_of_other_files_alone(used_clone: Path) -> None:
+    table = used_clone / "reports" / "grid.csv"  # hours of work of another program
     table.write_text("pair,lambda\n")
-    code = experienced / "toy.py"
+    code = used_clone / "toy.py"
     edited = code.read_text() + "# a comment\n"
     whole = code.read_text()
     code.write_text(edited)
-    (experienced / "params.yaml").write_text("lambda: 3\n")
-    assert main(experienced) == 0
+    (used_clone / "params.yaml").write_text("lambda: 3\n")
+    assert main(used_clone) == 0
     assert (code.read_text(), table.read_text()) == (edited, "pair,lambda\n")
-    assert (experienced / "params.yaml").read_text() == "# the weight\nlambda: 1.0\n"
+    assert (used_clone / "params.yaml").read_text() == "# the weight\nlambda: 1.0\n"
     code.write_text(whole)
     table.unlink()
 
 
 def test_undo_waits_for_nobody_while_dvc_runs(
-    experienced: Path, capsys: pytest.CaptureFixture[str]
+    used_clone: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with alone(experienced):
-        assert main(experienced) == 2
+    with alone(used_clone):
+        assert main(used_clone) == 2
     assert "DVC is running here; wait for its end, or stop it" in capsys.readouterr().err
 
 
@@ -153,7 +153,7 @@ def test_a_run_on_another_machine_is_set_beside_the_committed_one(
     folder, spread = clone_of(author, tmp_path / "toy"), tmp_path / "spread.csv"
     spread.write_text(SPREAD)
     assert describe(folder, spread) == "your run equals the committed one, byte for byte"
-    on(folder, "other", "dvc", "repro")
+    run_on(folder, "other", "dvc", "repro")
     assert describe(folder, spread) == (
         "your run differs from the committed one: 0 of 1 metrics within the spread of seeds, "
         "largest difference 1.0000 (detectors.vim.auroc); 3 files changed; "

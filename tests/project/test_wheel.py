@@ -66,7 +66,7 @@ def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def work_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder that holds 150 digits of three classes, and twelve others, as PNG files."""
     folder, digits = tmp_path_factory.mktemp("empty"), read(ROOT / "tests" / "data" / "mnist-small")
     for label in range(3):
@@ -91,10 +91,21 @@ def use(environment: Path, folder: Path, *command: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def model(environment: Path, empty: Path) -> Path:
+def model(environment: Path, work_folder: Path) -> Path:
     settings = [word for key, value in QUICK.items() for word in ("--set", f"{key}={value}")]
-    use(environment, empty, "belong", "fit", "photos", "-o", "model", "--alpha", "0.05", *settings)
-    return empty / "model"
+    use(
+        environment,
+        work_folder,
+        "belong",
+        "fit",
+        "photos",
+        "-o",
+        "model",
+        "--alpha",
+        "0.05",
+        *settings,
+    )
+    return work_folder / "model"
 
 
 def test_an_index_takes_both_archives(archives: Path) -> None:
@@ -109,44 +120,48 @@ def test_the_wheel_has_one_top_level_name(wheel: Path) -> None:
     assert {top for top in tops if not top.endswith(".dist-info")} == {"belong"}
 
 
-def test_nothing_of_the_checkout_is_in_the_environment(environment: Path, empty: Path) -> None:
+def test_nothing_of_the_checkout_is_in_the_environment(
+    environment: Path, work_folder: Path
+) -> None:
     code = (
         "import belong, importlib.util; print(belong.__file__); "
         "print([name for name in ('benchmarks', 'dvc', 'examples', 'reproduction', 'stages', "
         "'tests') if importlib.util.find_spec(name)])"
     )
-    file, others = use(environment, empty, "python", "-c", code).splitlines()
+    file, others = use(environment, work_folder, "python", "-c", code).splitlines()
     assert Path(file).is_relative_to(environment)
     assert others == "[]"
 
 
-def test_the_help_names_the_commands(environment: Path, empty: Path) -> None:
-    assert "fit" in use(environment, empty, "belong", "--help")
+def test_the_help_names_the_commands(environment: Path, work_folder: Path) -> None:
+    assert "fit" in use(environment, work_folder, "belong", "--help")
 
 
-def test_the_command_fits_scores_and_describes(environment: Path, empty: Path, model: Path) -> None:
-    use(environment, empty, "belong", "score", "new", "--model", "model", "-o", "scored")
-    lines = (empty / "scored" / "predictions.csv").read_text().splitlines()
+def test_the_command_fits_scores_and_describes(
+    environment: Path, work_folder: Path, model: Path
+) -> None:
+    use(environment, work_folder, "belong", "score", "new", "--model", "model", "-o", "scored")
+    lines = (work_folder / "scored" / "predictions.csv").read_text().splitlines()
     assert len(lines) == 1 + 12
-    assert "<html" in (empty / "scored" / "gallery.html").read_text()
+    assert "<html" in (work_folder / "scored" / "gallery.html").read_text()
     assert "<html" in (model / "report.html").read_text()
-    assert "lenet" in use(environment, empty, "belong", "info", "model")
+    assert "lenet" in use(environment, work_folder, "belong", "info", "model")
 
 
 def test_the_python_api_says_what_the_command_says(
-    environment: Path, empty: Path, model: Path
+    environment: Path, work_folder: Path, model: Path
 ) -> None:
-    use(environment, empty, "belong", "score", "new", "--model", "model", "-o", "by-command")
+    use(environment, work_folder, "belong", "score", "new", "--model", "model", "-o", "by-command")
     code = (
         "import belong\n"
         "predictions = belong.load_model('model').predict('new')\n"
         "predictions.to_pandas().to_csv('by-api.csv', index=False)\n"
         f"belong.fit('photos', 'model-of-api', alpha=0.05, settings={QUICK})\n"
     )
-    use(environment, empty, "python", "-c", code)
+    use(environment, work_folder, "python", "-c", code)
     by_api, by_command = (
-        pd.read_csv(empty / name) for name in ("by-api.csv", "by-command/predictions.csv")
+        pd.read_csv(work_folder / name) for name in ("by-api.csv", "by-command/predictions.csv")
     )
     pd.testing.assert_frame_equal(by_api, by_command, rtol=1e-5)  # of six digits in the table
     for name in ("manifest.json", "network.safetensors"):
-        assert (empty / "model-of-api" / name).read_bytes() == (model / name).read_bytes()
+        assert (work_folder / "model-of-api" / name).read_bytes() == (model / name).read_bytes()

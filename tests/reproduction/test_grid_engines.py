@@ -112,7 +112,7 @@ def test_a_command_that_was_ended_has_not_succeeded(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def local(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def local_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository in which two cells have run on this machine, of a second each."""
     folder = repository(tmp_path_factory.mktemp("grid") / "local")
     edit(folder / "grid.yaml", "own:\n    derive: {images: 1}", "own:\n    derive: {images: 10}")
@@ -122,27 +122,29 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def fresh(local: Path, tmp_path: Path) -> Path:
+def new_repository(local_repository: Path, tmp_path: Path) -> Path:
     """The same repository, before they ran."""
-    return Path(shutil.copytree(local.parent / "fresh", tmp_path / "fresh"))
+    return Path(shutil.copytree(local_repository.parent / "fresh", tmp_path / "fresh"))
 
 
 @pytest.mark.usefixtures("slurm")
-def test_two_cells_on_slurm_give_the_bytes_of_this_machine(fresh: Path, local: Path) -> None:
-    process = grid(fresh, "--engine", "slurm", "--jobs", "2")
+def test_two_cells_on_slurm_give_the_bytes_of_this_machine(
+    new_repository: Path, local_repository: Path
+) -> None:
+    process = grid(new_repository, "--engine", "slurm", "--jobs", "2")
     assert (process.returncode, cells_run(process)) == (0, CELLS), process.stderr
-    assert tables(fresh) == tables(local)
+    assert tables(new_repository) == tables(local_repository)
 
 
 def test_two_cells_on_ray_give_the_bytes_of_this_machine_though_a_worker_is_killed(
-    fresh: Path, local: Path
+    new_repository: Path, local_repository: Path
 ) -> None:
-    with started(fresh, "--engine", "ray", "--jobs", "2") as driver:
-        worker = awaited_worker(fresh)
+    with started(new_repository, "--engine", "ray", "--jobs", "2") as driver:
+        worker = awaited_worker(new_repository)
         worker.send_signal(signal.SIGKILL)
         _, printed = driver.communicate(timeout=120)
     assert driver.returncode == 0, printed
-    assert tables(fresh) == tables(local)
+    assert tables(new_repository) == tables(local_repository)
 
 
 def awaited_worker(folder: Path) -> psutil.Process:

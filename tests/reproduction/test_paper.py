@@ -67,7 +67,7 @@ def tables(folder: Path, grid: pd.DataFrame) -> list[Path]:
     return [*inputs, folder / "README.md", folder / "figures"]
 
 
-def fine() -> pd.DataFrame:
+def grid_with_finer_scale() -> pd.DataFrame:
     """Return both pairs at the paper's lambdas, and the first one on a finer scale."""
     finer = grid_of(plausible, pairs=PAIRS[:1], lambdas=(0.003, 0.03, 10.0))
     return pd.concat([grid_of(plausible), finer]).sort_values(["pair", "lambda", "seed"])
@@ -76,7 +76,7 @@ def fine() -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def paper_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("paper")
-    paper.main(*tables(folder, fine()))
+    paper.main(*tables(folder, grid_with_finer_scale()))
     return folder
 
 
@@ -162,7 +162,7 @@ def test_the_figures_of_the_paper_and_the_finer_scale_are_drawn(
 
 
 def test_the_same_tables_give_the_same_bytes(paper_folder: Path, page: str, tmp_path: Path) -> None:
-    paper.main(*tables(tmp_path, fine()))
+    paper.main(*tables(tmp_path, grid_with_finer_scale()))
     assert (tmp_path / "README.md").read_text(encoding="utf-8") == page
     for figure in (paper_folder / "figures").iterdir():
         assert (tmp_path / "figures" / figure.name).read_bytes() == figure.read_bytes()
@@ -170,7 +170,7 @@ def test_the_same_tables_give_the_same_bytes(paper_folder: Path, page: str, tmp_
 
 def test_the_text_follows_the_numbers(page: str, tmp_path: Path) -> None:
     """Where center loss harms what it helped, the verdict is the other one."""
-    grid = fine()
+    grid = grid_with_finer_scale()
     column = "detectors.mahalanobis.auroc"
     grid[column] = 1 - grid[column]
     paper.main(*tables(tmp_path, grid))

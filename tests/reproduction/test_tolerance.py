@@ -21,7 +21,7 @@ MEASURED = ROOT / "reports" / "threads"
 THREADS = {"one": 1, "two": 2}
 
 
-def small(seeds: int = 3) -> pd.DataFrame:
+def cells_of_two_thread_counts(seeds: int = 3) -> pd.DataFrame:
     """Return cells with one thread and with two, alike, of accuracy 0.97, 0.98 and 0.99."""
 
     def measure(_: str, lambda_: float, seed: int) -> dict[str, float]:
@@ -57,7 +57,7 @@ def test_two_more_runs_lie_within_the_tolerance_of_five_in_95_of_100_trials() ->
 
 
 def test_runs_that_are_all_alike_may_differ_by_the_rounding_of_four_decimals() -> None:
-    grid = small()
+    grid = cells_of_two_thread_counts()
     grid["detectors.energy.fpr95"] = 0.3
     other_grid = with_value(grid, "two", 0, "detectors.energy.fpr95", 0.3001)
     row = row_of(compared(other_grid, THREADS), "detectors.energy.fpr95")
@@ -68,7 +68,9 @@ def test_runs_that_are_all_alike_may_differ_by_the_rounding_of_four_decimals() -
 
 def test_the_difference_is_that_of_equal_seeds() -> None:
     """0.98 became 0.95: the means are 0.01 apart, and the nearest other seed 0.02."""
-    table = compared(with_value(small(), "two", 1, "classification.accuracy", 0.95), THREADS)
+    table = compared(
+        with_value(cells_of_two_thread_counts(), "two", 1, "classification.accuracy", 0.95), THREADS
+    )
     row = row_of(table, "classification.accuracy")
     assert list(table.columns) == COLUMNS
     assert row == {
@@ -84,7 +86,7 @@ def test_the_difference_is_that_of_equal_seeds() -> None:
 
 
 def test_a_seed_that_only_one_of_them_has_is_compared_with_nothing() -> None:
-    grid = small()
+    grid = cells_of_two_thread_counts()
     remaining = grid[(grid["pair"] == "one") | (grid["seed"] != 2)]
     row = row_of(compared(remaining, THREADS), "classification.accuracy")
     assert row["seeds"] == 2
@@ -92,7 +94,12 @@ def test_a_seed_that_only_one_of_them_has_is_compared_with_nothing() -> None:
 
 
 def test_every_metric_is_there_once_for_each_other_count_of_threads() -> None:
-    grid = pd.concat([small(), small()[lambda cells: cells["pair"] == "two"].assign(pair="four")])
+    grid = pd.concat(
+        [
+            cells_of_two_thread_counts(),
+            cells_of_two_thread_counts()[lambda cells: cells["pair"] == "two"].assign(pair="four"),
+        ]
+    )
     table = compared(grid, THREADS | {"four": 4})
     assert not table.duplicated(["other_threads", "metric"]).any()
     assert table["other_threads"].value_counts().to_dict() == {2: 1 + 3 * 3, 4: 1 + 3 * 3}
@@ -100,7 +107,7 @@ def test_every_metric_is_there_once_for_each_other_count_of_threads() -> None:
 
 def test_the_page_counts_what_is_within_and_names_what_is_farthest_beyond() -> None:
     """Two of 30: one seed of energy's AUROC, farther than one of its FPR95."""
-    other_grid = with_value(small(), "two", 1, "detectors.energy.auroc", 0.5)
+    other_grid = with_value(cells_of_two_thread_counts(), "two", 1, "detectors.energy.auroc", 0.5)
     other_grid = with_value(other_grid, "two", 0, "detectors.energy.fpr95", 0.1)
     other_grid = with_value(other_grid, "two", 2, "classification.accuracy", 0.9887)
     table = compared(other_grid, THREADS)
@@ -127,7 +134,7 @@ def test_the_page_counts_what_is_within_and_names_what_is_farthest_beyond() -> N
 
 
 def test_where_all_is_within_nothing_is_named() -> None:
-    assert summary(compared(small(), THREADS)).endswith(
+    assert summary(compared(cells_of_two_thread_counts(), THREADS)).endswith(
         "30 are within the tolerance (100.0%; expected for a different seed: 95%)."
     )
 
@@ -136,15 +143,20 @@ def test_where_all_is_within_nothing_is_named() -> None:
     ("grid", "why"),
     [
         (
-            small(seeds=1),
+            cells_of_two_thread_counts(seeds=1),
             "classification.accuracy: one has 1 seeds, and two 1 of them; expected at ",
         ),
         (
-            small()[lambda cells: cells["pair"] == "one"],
+            cells_of_two_thread_counts()[lambda cells: cells["pair"] == "one"],
             "one has 3 seeds, and two 0 of them; expected",
         ),
         (
-            pd.concat([small(), small().assign(**{"lambda": 0.0})]),
+            pd.concat(
+                [
+                    cells_of_two_thread_counts(),
+                    cells_of_two_thread_counts().assign(**{"lambda": 0.0}),
+                ]
+            ),
             "expected cells of one lambda, got 0, 1",
         ),
     ],
@@ -178,7 +190,7 @@ def plan(folder: Path, *pairs: str) -> Path:
 def test_pairs_that_do_not_differ_in_threads_alone_are_one_line(
     tmp_path: Path, pairs: tuple[str, ...], message: str
 ) -> None:
-    save_csv(tmp_path / "grid.csv", small())
+    save_csv(tmp_path / "grid.csv", cells_of_two_thread_counts())
     path = plan(tmp_path, *pairs)
     process = run(
         "stages.study_threads", path, *(tmp_path / name for name in ("grid.csv", "a.csv", "b.md"))
@@ -194,10 +206,12 @@ def test_without_its_cells_the_stage_says_what_makes_them(tmp_path: Path) -> Non
         2,
         f"study_threads: {files[1]}: no such file; run `python -m reproduction.grid {path}`\n",
     )
-    save_csv(files[1], small())
+    save_csv(files[1], cells_of_two_thread_counts())
     study_threads.main(*files)
     assert pd.read_csv(files[2])["largest"].tolist() == [0] * 10
-    assert files[3].read_text(encoding="utf-8") == page(compared(small(), THREADS))
+    assert files[3].read_text(encoding="utf-8") == page(
+        compared(cells_of_two_thread_counts(), THREADS)
+    )
 
 
 def test_the_plan_is_the_default_cell_over_five_seeds_with_either_count_of_threads() -> None:

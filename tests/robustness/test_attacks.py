@@ -48,7 +48,7 @@ def image(path: Path, number: int = 0) -> None:
     Image.fromarray(pixels).save(path)
 
 
-def scored(images: Path, model: Path, *more: str) -> int:
+def score_code(images: Path, model: Path, *more: str) -> int:
     out = images.parent / "out"
     return main(["score", str(images), "--model", str(model), "-o", str(out), *more])
 
@@ -57,7 +57,7 @@ def scored(images: Path, model: Path, *more: str) -> int:
 
 
 @pytest.fixture
-def alike(tmp_path: Path) -> Path:
+def similar_names(tmp_path: Path) -> Path:
     r"""Nine images; a\xe9.png by its bytes is no image, and by its letters is one."""
     for number in range(8):
         image(tmp_path / "in" / f"b{number}.png", number)
@@ -81,25 +81,27 @@ def counts_on_page(page: str) -> dict[str, int]:
 
 
 def test_beside_each_verdict_of_the_gallery_stands_its_own_picture(
-    alike: Path, model: Path
+    similar_names: Path, model: Path
 ) -> None:
-    assert scored(alike, model, "--batch-size", "4") == 0
-    numbers = counts_on_page((alike.parent / "out" / "gallery.html").read_text())
+    assert score_code(similar_names, model, "--batch-size", "4") == 0
+    numbers = counts_on_page((similar_names.parent / "out" / "gallery.html").read_text())
     assert numbers == {r"a\xe9.png": 99} | {f"b{number}.png": number for number in range(8)}
 
 
-def test_the_times_of_a_stream_are_those_of_its_own_images(alike: Path, model: Path) -> None:
+def test_the_times_of_a_stream_are_those_of_its_own_images(
+    similar_names: Path, model: Path
+) -> None:
     for number in range(8):
-        os.utime(alike / f"b{number}.png", (100 - number, 100 - number))
-    os.utime(alike / r"a\xe9.png", (1, 1))
-    rows = belong.watch(alike, model=model).images
+        os.utime(similar_names / f"b{number}.png", (100 - number, 100 - number))
+    os.utime(similar_names / r"a\xe9.png", (1, 1))
+    rows = belong.watch(similar_names, model=model).images
     assert rows["path"].tolist() == [r"a\xe9.png", *(f"b{n}.png" for n in reversed(range(8)))]
 
 
-def test_a_file_that_is_named_twice_has_two_rows(alike: Path, model: Path) -> None:
-    file = alike / "b1.png"
-    predictions = belong.load_model(model).predict([file, file, alike / "b2.png"])
-    assert predictions.path.tolist() == [str(file), str(file), str(alike / "b2.png")]
+def test_a_file_that_is_named_twice_has_two_rows(similar_names: Path, model: Path) -> None:
+    file = similar_names / "b1.png"
+    predictions = belong.load_model(model).predict([file, file, similar_names / "b2.png"])
+    assert predictions.path.tolist() == [str(file), str(file), str(similar_names / "b2.png")]
     assert predictions.score[0] == predictions.score[1] != predictions.score[2]
 
 
@@ -121,7 +123,7 @@ def test_links_are_followed_where_the_user_says_so(tmp_path: Path, model: Path) 
     (tmp_path / "in" / "more").symlink_to(tmp_path / "other")
     assert below(tmp_path / "in", follow_links=True).files == ["more/0.png", "own.png"]
     assert len(belong.load_model(model).predict(tmp_path / "in", follow_links=True)) == 2
-    assert scored(tmp_path / "in", model, "--follow-links", "--no-gallery") == 0
+    assert score_code(tmp_path / "in", model, "--follow-links", "--no-gallery") == 0
     assert "more/0.png" in (tmp_path / "out" / "predictions.csv").read_text()
 
 
@@ -134,9 +136,9 @@ def test_links_that_are_not_followed_are_counted_on_standard_error(
         (tmp_path / "in" / "cats").mkdir(parents=True, exist_ok=True)
         (tmp_path / "in" / "cats" / f"{number}.png").symlink_to(tmp_path / f"other/{number}.png")
     message = f"{tmp_path}/in: 3 links lead out of the folder: not read without --follow-links\n"
-    assert scored(tmp_path / "in", model, "--no-gallery") == 3
+    assert score_code(tmp_path / "in", model, "--no-gallery") == 3
     assert capsys.readouterr().err.startswith(message)
-    assert scored(tmp_path / "in", model, "--no-gallery", "--follow-links") == 0
+    assert score_code(tmp_path / "in", model, "--no-gallery", "--follow-links") == 0
     assert "--follow-links" not in capsys.readouterr().err
 
 
@@ -144,7 +146,7 @@ def test_a_single_image_is_told_the_share_that_is_rejected_on_average(
     tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     image(tmp_path / "in" / "own.png")
-    assert scored(tmp_path / "in", model, "--no-gallery") == 0
+    assert score_code(tmp_path / "in", model, "--no-gallery") == 0
     alpha = belong.load_model(model).alpha
     assert f"expected if all belong: {alpha:.2%} on average" in capsys.readouterr().out
 
@@ -265,7 +267,7 @@ def test_hidden_folders_of_a_persons_own_stay(tmp_path: Path, model: Path) -> No
     for file in files:
         file.parent.mkdir(parents=True)
         file.write_text(THESIS)
-    assert scored(tmp_path / "in", model, "--no-gallery") == 0
+    assert score_code(tmp_path / "in", model, "--no-gallery") == 0
     with pytest.raises(InputError, match=r"\.ours\.work: not a work folder of belong fit"):
         belong.fit(tmp_path / "in", tmp_path / "ours")
     (tmp_path / "ours").mkdir()
@@ -340,7 +342,7 @@ def test_a_summary_that_is_a_pipe_is_no_summary(
     image(tmp_path / "in" / "0.png")
     (tmp_path / "out").mkdir()
     os.mkfifo(tmp_path / "out" / "summary.json")
-    assert scored(tmp_path / "in", model) == 2
+    assert score_code(tmp_path / "in", model) == 2
     assert "has the summary.json of other images" in capsys.readouterr().err
 
 

@@ -116,7 +116,7 @@ def run_command(words: list[str]) -> "subprocess.CompletedProcess[str]":
 
 
 @pytest.fixture(scope="module")
-def scored(uploads: Path, model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def results(uploads: Path, model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("scored") / "out"
     process = run_command([*as_any_user(), *scoring(uploads, model, out)])
     assert (process.returncode, process.stderr) == (0, "")
@@ -128,33 +128,33 @@ def rows_in(path: Path) -> dict[str, dict[str, str]]:
         return {row["path"]: row for row in csv.DictReader(file)}
 
 
-def test_every_file_is_either_scored_or_listed_with_its_reason(scored: Path) -> None:
-    assert set(rows_in(scored / "predictions.csv")) == {PLAIN, *ALIKE}
-    assert set(rows_in(scored / "unreadable.csv")) == set(UNREADABLE)
+def test_every_file_is_either_scored_or_listed_with_its_reason(results: Path) -> None:
+    assert set(rows_in(results / "predictions.csv")) == {PLAIN, *ALIKE}
+    assert set(rows_in(results / "unreadable.csv")) == set(UNREADABLE)
 
 
 @pytest.mark.parametrize("name", UNREADABLE)
-def test_the_reason_is_the_one_that_holds(scored: Path, name: str) -> None:
-    assert rows_in(scored / "unreadable.csv")[name]["reason"].startswith(UNREADABLE[name])
+def test_the_reason_is_the_one_that_holds(results: Path, name: str) -> None:
+    assert rows_in(results / "unreadable.csv")[name]["reason"].startswith(UNREADABLE[name])
 
 
 @pytest.mark.parametrize("name", ALIKE)
-def test_a_picture_has_the_same_score_however_it_was_saved(scored: Path, name: str) -> None:
-    rows = rows_in(scored / "predictions.csv")
+def test_a_picture_has_the_same_score_however_it_was_saved(results: Path, name: str) -> None:
+    rows = rows_in(results / "predictions.csv")
     assert float(rows[name]["score"]) == pytest.approx(float(rows[PLAIN]["score"]), rel=1e-4)
     assert rows[name]["class"] == rows[PLAIN]["class"]
 
 
 def test_that_only_the_first_frame_was_seen_is_said_of_an_animation_and_of_no_other(
-    scored: Path,
+    results: Path,
 ) -> None:
-    rows = rows_in(scored / "predictions.csv")
+    rows = rows_in(results / "predictions.csv")
     assert [path for path, row in rows.items() if "frames" in row["reason"]] == ["moves.gif"]
     assert rows["moves.gif"]["reason"].endswith("; the first of 3 frames")
 
 
-def test_a_name_with_markup_is_no_markup_in_the_gallery(scored: Path) -> None:
-    page = (scored / "gallery.html").read_text(encoding="utf-8")
+def test_a_name_with_markup_is_no_markup_in_the_gallery(results: Path) -> None:
+    page = (results / "gallery.html").read_text(encoding="utf-8")
     assert "onclick=alert(1)" in page
     assert "<b onclick" not in page
 
@@ -182,7 +182,7 @@ cat "$0/out/predictions.csv"
 
 
 def test_a_full_disk_is_one_line_and_with_room_the_same_command_ends_as_if_it_had_not_been(
-    scored: Path, uploads: Path, model: Path, tmp_path: Path
+    results: Path, uploads: Path, model: Path, tmp_path: Path
 ) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -191,7 +191,7 @@ def test_a_full_disk_is_one_line_and_with_room_the_same_command_ends_as_if_it_ha
     (line,) = process.stderr.splitlines()
     assert line.startswith(f"belong score: {disk}/out/.unfinished/")
     assert line.endswith(".json: No space left on device")
-    whole = (scored / "predictions.csv").read_text(encoding="utf-8")
+    whole = (results / "predictions.csv").read_text(encoding="utf-8")
     assert process.stdout == f"2\n.unfinished\n0\n{whole}"
 
 

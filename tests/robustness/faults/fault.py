@@ -96,9 +96,11 @@ def answer_to(fault: Fault, folder: Path, model: Path) -> Answer:
     start = [*limit, *fault.before()]
     with fault.around(folder):
         if start or fault.environment or words[0] == "dvc":
-            code, output = _in_a_process([*start, sys.executable, "-m", *words], fault.environment)
+            code, output = _in_another_process(
+                [*start, sys.executable, "-m", *words], fault.environment
+            )
         else:
-            code, output = _here(words)
+            code, output = _in_this_process(words)
     after = _sums(folder)
     place = folder / fault.where
     message = place.read_text(encoding="utf-8") if fault.where and place.is_file() else output
@@ -123,7 +125,7 @@ def _is_left(name: str) -> bool:
     return not any(part in name for part in (*allowed, ".dvc", "findings.csv", "check.json"))
 
 
-def _here(words: list[str]) -> tuple[int | None, str]:
+def _in_this_process(words: list[str]) -> tuple[int | None, str]:
     """Run a command, or `stages.NAME ...` as `python -m` does, in this process."""
     out = io.StringIO()
     argv, handler = sys.argv, signal.getsignal(signal.SIGTERM)
@@ -147,7 +149,7 @@ def _here(words: list[str]) -> tuple[int | None, str]:
     return code, out.getvalue()
 
 
-def _in_a_process(words: list[str], environment: Mapping[str, str]) -> tuple[int | None, str]:
+def _in_another_process(words: list[str], environment: Mapping[str, str]) -> tuple[int | None, str]:
     process = subprocess.run(
         words, cwd=ROOT, env=os.environ | environment,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,

@@ -56,8 +56,8 @@ def _gap(content: bytearray, at: int, rng: np.random.Generator) -> None:
     del content[at : at + int(rng.integers(1, 64))]
 
 
-def _again(content: bytearray, at: int, rng: np.random.Generator) -> None:
+def _repeat(content: bytearray, at: int, rng: np.random.Generator) -> None:
     content[at:at] = content[at : at + int(rng.integers(1, 256))]
 
 
-KINDS = (_flip, _flip, _flip, _number, _number, _word, _noise, _cut, _gap, _again)
+KINDS = (_flip, _flip, _flip, _number, _number, _word, _noise, _cut, _gap, _repeat)
