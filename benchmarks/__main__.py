@@ -5,7 +5,7 @@
     python -m benchmarks --rows knn-50 features
     python -m benchmarks --quick              tiny sizes, to see that all works
 
-It wants to be alone on the machine: ratios stand a busy one, but not well.
+Run it on an idle machine: load on the machine makes the ratios noisy.
 """
 
 import argparse
@@ -82,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
     for name in options.rows or (ROWS if options.long else SHORT):
         try:
             races, growths = run_row(name, setting, options.rounds, about)
-        except (InputError, FailedError) as error:  # the other rows say something all the same
+        except (InputError, FailedError) as error:  # the other rows are still measured
             tell(f"{name}: {error}")
             failed.append(name)
         else:
@@ -116,14 +116,14 @@ def run_row(
 
 
 def in_words(peer: str, ratio: float | None, note: str) -> str:
-    """Return one result, as it comes."""
+    """Return one result in words, for the progress lines."""
     if ratio is None:
         return f"  {peer or 'ours alone'}: {note or 'done'}"
     return f"  {ratio:.3g} of the time of {peer}"
 
 
 def tell(text: str) -> None:
-    """Say how far it is, on standard error."""
+    """Print the progress on standard error."""
     print(f"benchmarks: {text}", file=sys.stderr, flush=True)  # noqa: T201
 
 

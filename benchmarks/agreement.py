@@ -14,7 +14,7 @@ Checker = Callable[[Sequence[Any], Sequence[Any]], Check]
 def relative(tolerance: float) -> Checker:
     """Compare arrays: the largest difference, as a share of the largest number.
 
-    Where a peer did the first part of the rows only, these are compared.
+    If a peer did only the first part of the rows, only these rows are compared.
     """
 
     def check(ours: Sequence[Any], theirs: Sequence[Any]) -> Check:
@@ -41,7 +41,7 @@ def pixels(tolerance: float) -> Checker:
 
 
 def order(tolerance: float) -> Checker:
-    """Compare scores: 1 less Spearman's correlation of their ranks, where chance has a hand."""
+    """Compare scores that depend on chance: 1 minus Spearman's correlation of their ranks."""
 
     def check(ours: Sequence[Any], theirs: Sequence[Any]) -> Check:
         worst = _largest(
@@ -54,7 +54,7 @@ def order(tolerance: float) -> Checker:
 
 
 def labels(tolerance: float) -> Checker:
-    """Compare classes: the share of images that get another one."""
+    """Compare classes: the share of images with different classes."""
 
     def check(ours: Sequence[Any], theirs: Sequence[Any]) -> Check:
         worst = max(
@@ -67,7 +67,7 @@ def labels(tolerance: float) -> Checker:
 
 
 def _largest(differences: Iterable[float]) -> float:
-    """Return the largest; no number, if one of them is none: Python's `max` would pass it over."""
+    """Return the largest number, or NaN if one is NaN; Python's `max` would skip a NaN."""
     return float(np.max(list(differences)))
 
 

@@ -20,7 +20,7 @@ from benchmarks.contract import Race, Setting, Work
 
 READY = "ready"
 LOOK_SECONDS = 0.02
-BETWEEN_LOOKS = 30  # seconds, for each that a look took
+BETWEEN_LOOKS = 30  # seconds of pause for each second that a measurement took
 
 
 class FailedError(RuntimeError):
@@ -78,7 +78,7 @@ def measure_alone(row: str, name: str, setting: Setting, *, turn: Lock) -> Alone
                 start = time.perf_counter()
                 peak = max(peak, memory_of(process.pid))
                 looked = time.perf_counter() - start
-                # A look takes longer the more memory there is, and holds the process up meanwhile.
+                # Reading takes longer the more memory there is, and slows the process down.
                 time.sleep(max(LOOK_SECONDS, BETWEEN_LOOKS * looked))
         reader.join()
         answer = process.stdout.read().strip()
@@ -88,7 +88,7 @@ def measure_alone(row: str, name: str, setting: Setting, *, turn: Lock) -> Alone
 
 
 def memory_of(process: int) -> int:
-    """Return the bytes that a process and those that it started hold now."""
+    """Return the bytes of memory that a process and its children hold now."""
     try:
         top = psutil.Process(process)
         family = [top, *top.children(recursive=True)]
@@ -98,7 +98,7 @@ def memory_of(process: int) -> int:
 
 
 def _own_memory(process: psutil.Process) -> int:
-    """Return the bytes that hold data, and no program; those that processes share, shared out."""
+    """Return the bytes that hold data, not code; shared bytes are divided among their processes."""
     rollup = Path(f"/proc/{process.pid}/smaps_rollup")  # Linux only
     try:
         if not rollup.exists():

@@ -13,16 +13,16 @@ from typing import Any
 OURS = "belong"
 
 
-# The work of one round; it is told which one, 0 and up, and returns what is compared.
+# The work of one round: takes the number of the round, returns the result to compare.
 Work = Callable[[int], Any]
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What every row is told.
+    """The settings of a run, given to every row.
 
     Attributes:
-        quick: tiny sizes, to see that all works; the times then say nothing.
+        quick: tiny sizes, to check that everything works; the times then mean nothing.
         threads: that we and every peer compute with.
         folder: where a row may keep files.
     """
@@ -38,12 +38,12 @@ class Setting:
 
 @dataclass(frozen=True)
 class Check:
-    """How far two results differ, and how far they may.
+    """The difference between two results, and its tolerance.
 
     Attributes:
         what: the difference, in words.
         difference: at least 0.
-        tolerance: the largest difference that is none.
+        tolerance: the largest difference that counts as equal.
     """
 
     what: str
@@ -58,7 +58,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Peer:
-    """Somebody else who does the work.
+    """Another program that does the same work.
 
     Attributes:
         work: does it.
@@ -83,7 +83,7 @@ class Peer:
 
 @dataclass(frozen=True)
 class Limit:
-    """What the machine could do at best.
+    """The limit that the machine sets.
 
     Attributes:
         what: in words.
@@ -102,10 +102,10 @@ class Race:
 
     Attributes:
         what: the work, in words, with its size.
-        ours: does it our way.
-        peers: name -> who else does it.
+        ours: does the work with `belong`.
+        peers: name -> another program that does it.
         also: other work of ours, by what it is; set beside the same peers, in the same rounds.
-        limit: what would be possible; of `ours`.
+        limit: the fastest time that the machine allows for `ours`.
         sample: result -> the part that is kept for the check; taken after the clock stops.
         parts: name -> what of our work can be done by itself; `benchmarks.profile` times it.
     """

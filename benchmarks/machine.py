@@ -32,7 +32,7 @@ def processor() -> str:
 
 
 def versions_of(packages: tuple[str, ...]) -> dict[str, str]:
-    """Return the versions of those that are installed."""
+    """Return the versions of the installed packages."""
     versions = {}
     for name in packages:
         try:

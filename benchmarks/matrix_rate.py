@@ -11,7 +11,7 @@ SIDE, TIMES = 1024, 8
 
 
 def flop_per_second() -> float:
-    """Return the rate of float32 products of square matrices, the best of some."""
+    """Return the highest measured rate of float32 products of square matrices."""
     a, b = torch.ones(SIDE, SIDE), torch.ones(SIDE, SIDE)
     out = torch.empty(SIDE, SIDE)
     best = float("inf")

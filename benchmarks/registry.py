@@ -11,7 +11,7 @@ from benchmarks.rows import starting
 
 
 def row(module: str, function: str, **arguments: Any) -> Prepare:
-    """Return what prepares a row, and imports only then what all who do its work need.
+    """Return a function that prepares a row; the row's imports happen in that call.
 
     Each is measured alone once, in a process of its own: with all that all rows import, 5 seconds
     would pass before each.

@@ -17,7 +17,7 @@ AT_ONCE = 2  # processes that are prepared to be measured alone, while one of th
 
 @dataclass(frozen=True)
 class Outcome:
-    """One line of the table: we and one peer, or we alone.
+    """One line of the table: `belong` and one peer, or `belong` alone.
 
     Attributes:
         row, what: the work.
@@ -90,9 +90,9 @@ def run_race(
     Args:
         row: its name.
         race: the work.
-        rounds: how often everybody does it; 5 and more say how far the ratios wander.
+        rounds: how often each program does it; with 5 or more the spread of the ratios is known.
         alone: contender -> what the work takes in a process of its own.
-        tell: is told each step before it begins.
+        tell: called with a line before each step.
         clock: seconds.
     """
     peers = {name: peer for name, peer in race.peers.items() if peer.is_here}
@@ -104,7 +104,7 @@ def run_race(
     for number in range(rounds):
         if race.limit is not None:
             possible.append(race.limit.seconds())
-        # Every other round runs backwards: a machine that grows slower favours nobody.
+        # Every other round runs backwards, so that a machine that slows down favors no program.
         for name in list(works)[:: -1 if number % 2 else 1]:
             tell(f"{row}: round {number + 1} of {rounds}, {name}")
             part = peers[name].part if name in peers else 1.0

@@ -16,7 +16,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Spread":
-        """Return it of at least one number."""
+        """Return the spread of at least one number."""
         return cls(float(np.median(values)), min(values), max(values))
 
 

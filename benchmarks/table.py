@@ -26,7 +26,7 @@ HEADINGS = (
     "work", "peer", "ours, s", "peer's, s", "ours / peer's", "range", "required",
     "of the limit", "required", "ours, MiB", "peer's, MiB", "difference", "allowed",
 )  # fmt: skip
-# Peers that are no other program: our own work needs them, or a part of it is left out.
+# Peers that are not another program: a part of our own work, or a library that it needs.
 PARTS_OF_OURS = ("our model alone, in memory", "python -c pass", "dvc --version", "import torch")
 GROWTH_HEADINGS = (
     "work", "", "size", "s", "MiB", "exponent of the time", "required", "exponent of the memory",

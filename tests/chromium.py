@@ -1,4 +1,4 @@
-"""The browser that the pages are opened in, and what none of them may do there."""
+"""The browser in which the tests open pages, and the checks that hold for every page."""
 
 import os
 import shutil
@@ -33,7 +33,7 @@ def launched() -> Iterator[Browser]:
 
 @contextmanager
 def opened(browser: Browser, uri: str) -> Iterator[Page]:
-    """Open a page; afterwards nothing may have gone wrong, and nothing been asked for."""
+    """Open a page; fail if it logs an error or requests another address."""
     page = browser.new_page(viewport={"width": 1400, "height": 900})
     page.set_default_timeout(30_000)
     faults: list[str] = []

@@ -1,4 +1,4 @@
-"""Clones of this project with the parameters of the tests, and how commands run in them."""
+"""Clones of this project with the parameters of the tests, and commands in them."""
 
 import os
 import shutil
@@ -35,7 +35,7 @@ def call(
 
 
 def clone_to(folder: Path) -> Path:
-    """Make a repository of the files that git would clone if all were committed, small."""
+    """Make a small repository of the files that git would clone if everything were committed."""
     file_list = call(ROOT, "git", "ls-files", "--cached", "--others", "--exclude-standard")
     for name in file_list.splitlines():
         if (ROOT / name).is_file():

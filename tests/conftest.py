@@ -1,4 +1,4 @@
-"""What every test starts from: one thread, one seed, the same examples in every run."""
+"""Settings of every test: one thread, one seed, the same hypothesis examples in every run."""
 
 import gc
 import os
@@ -10,13 +10,13 @@ import torch
 from hypothesis import settings
 
 # No deadline: a busy machine is no bug. The same examples in every run, so that a red test
-# stays red until something is mended.
+# stays red until it is fixed.
 settings.register_profile("belong", deadline=None, derandomize=True)
 settings.load_profile("belong")
 
-# The programs that tests start have it, too: DVC would leave one behind that wants to phone home.
+# For programs that tests start, too: DVC would leave a process behind that sends statistics.
 os.environ["DVC_NO_ANALYTICS"] = "1"
-# Nothing that was computed before this run, and nothing is left in the user's cache.
+# No results of earlier runs are used, and nothing is left in the user's cache.
 os.environ["BELONG_CACHE"] = "off"
 
 
@@ -33,7 +33,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def imports_are_no_garbage() -> Iterator[None]:
-    """Let `gc.collect`, which the benchmarks call in each turn, pass over what is imported."""
+    """Exclude imported modules from `gc.collect`, which the benchmarks call in each turn."""
     gc.freeze()
     yield
     gc.unfreeze()  # else what triton and ONNX keep in circles is reported as leaked
@@ -41,7 +41,7 @@ def imports_are_no_garbage() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> None:
-    """Other thread counts add in another order, and share the cores with the other workers."""
+    """Other thread counts change the order of summation and compete with the other workers."""
     torch.set_num_threads(1)
 
 

@@ -28,12 +28,12 @@ class Block:
 
 
 def pages() -> list[Path]:
-    """Return README.md, what stands beside it, and all of docs/."""
+    """Return README.md, the pages beside it, and all pages of docs/."""
     return [*(ROOT / name for name in OTHERS), *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def blocks(page: Path) -> Iterator[Block]:
-    """Yield the fenced blocks of a page; a comment right above says why one is not run."""
+    """Yield the fenced blocks of a page; a comment above a block may say why it is not run."""
     before = ""
     for token in MarkdownIt().parse(page.read_text(encoding="utf-8")):
         if token.type == "fence":

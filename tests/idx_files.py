@@ -14,7 +14,7 @@ def idx_bytes(values: np.ndarray) -> bytes:
 
 
 def some_images(n: int, height: int = 3, width: int = 2) -> np.ndarray:
-    """(n, h, w) uint8, counting upwards, so that each image is another one."""
+    """Return (n, h, w) uint8, counting upwards, so that all images differ."""
     return np.arange(n * height * width).astype(np.uint8).reshape(n, height, width)
 
 
@@ -27,7 +27,7 @@ def write_folder(
     test_images: np.ndarray | None = None,
     zipped: bool = False,
 ) -> Path:
-    """Write the four files of a data set; images that are not given count upwards."""
+    """Write the four files of a data set; by default the images count upwards."""
     folder.mkdir(exist_ok=True)
     for stem, images, labels in (
         ("train", train_images, train_labels),

@@ -1,4 +1,4 @@
-"""Folders of image files, each file another one."""
+"""Folders of different image files."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ def write_images(folder: Path, *names: str, side_px: int = 12, grey: bool = Fals
 
 
 def write_colored(folder: Path, names: Sequence[str], rgb: Sequence[int], *, side_px: int) -> None:
-    """Write noise around one color under each name, so that a network can learn to know it."""
+    """Write noise around one color under each name, so that a network can learn the classes."""
     for name in names:
         rng = np.random.default_rng(list(name.encode()))
         pixels = np.asarray(rgb) + rng.integers(0, 70, (side_px, side_px, 3))

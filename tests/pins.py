@@ -1,6 +1,6 @@
-"""What a project's packages need, all the way down, and which of it a file pins.
+"""The requirements of a project, with all indirect ones, and the versions that a file pins.
 
-It looks at what is installed, and asks nobody: no index, no advisory service.
+It reads the installed packages only; it uses no index and no advisory service.
 """
 
 import importlib.metadata

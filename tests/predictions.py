@@ -7,7 +7,7 @@ import pandas as pd
 
 
 def predictions(rejected: np.ndarray, classes: list[str], *, n: int = 999) -> pd.DataFrame:
-    """Return what `belong score` writes of images whose p-values are even but for the rejects.
+    """Return the table of `belong score` for images with uniform p-values, except the rejects.
 
     Args:
         rejected: (m,) bool; at alpha 0.05.

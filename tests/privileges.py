@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 import pytest
 
-# What root has, and other users have not.
+# Drops root's permission to read every file.
 WITHOUT_ROOTS_RIGHTS = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
 OWN_DISKS = ("unshare", "--user", "--map-root-user", "--mount")
 
 
 def as_any_user() -> list[str]:
-    """Return the words to put before a command that is to be refused what others are refused."""
+    """Return the prefix of a command that runs it without root's file permissions."""
     if os.geteuid() != 0:
         return []
     if not _works(WITHOUT_ROOTS_RIGHTS):
@@ -22,7 +22,7 @@ def as_any_user() -> list[str]:
 
 
 def with_own_disks() -> list[str]:
-    """Return the words to put before a command that mounts disks which nobody else sees."""
+    """Return the prefix of a command that may mount disks visible only to itself."""
     if not _works(OWN_DISKS):
         pytest.skip("a small disk to fill cannot be mounted here: unshare is refused")
     return [*OWN_DISKS]

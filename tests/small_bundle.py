@@ -1,4 +1,4 @@
-"""Models to test with: one that only fits together, and one that the stages made of real digits."""
+"""Models for tests: one with consistent dummy arrays, and one fitted to real digits."""
 
 import json
 from pathlib import Path
@@ -42,7 +42,7 @@ FILES = ("network", "detectors", "calibration", "training")
 
 
 def a_bundle() -> Bundle:
-    """Return a model of two classes that fits together, with arrays of three numbers."""
+    """Return a consistent model of two classes, with arrays of three numbers."""
     return Bundle(a_manifest(), {name: {"x": np.arange(3.0)} for name in FILES})
 
 
@@ -50,7 +50,7 @@ QUICK = PARAMS.replace("  epochs: 3", "  epochs: 1").replace("  trees: 50", "  t
 
 
 def make_bundle(to: Path, text: str = QUICK) -> Path:
-    """Run the stages in the folder `to`, but for what measures and draws; return the model.
+    """Run the stages in the folder `to`, except evaluation and figures; return the model.
 
     `text` is that of params.yaml.
     """

@@ -1,4 +1,4 @@
-"""A small folder with verdicts to make a gallery of: real images, scored by their pixels."""
+"""A small folder with verdicts for galleries: real images, scored by their pixels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ DIGITS, CLOTHES = 200, 100  # how many images of each
 
 @dataclass(frozen=True)
 class Small:
-    """What the page is made of; see `gallery_page`."""
+    """The inputs of `gallery_page`."""
 
     rows: pd.DataFrame
     pictures: np.ndarray
@@ -28,7 +28,7 @@ class Small:
 
     @property
     def review(self) -> Review:
-        """Let alpha be moved: 2.5 % of the digits are rejected."""
+        """Return the data by which the page moves alpha; 2.5 % of the digits are rejected."""
         return Review(
             model="5" * 64,
             source="uploads",
@@ -40,7 +40,7 @@ class Small:
         )
 
     def page(self, *, with_pictures: Sequence[int] | None = None, **changes: Any) -> str:
-        """Return the page of it, which holds the given rows, or else all."""
+        """Return the page; it has the pictures of the given rows, or of all."""
         places = range(len(self.rows)) if with_pictures is None else with_pictures
         attributes = {name: value for name, value in vars(self).items() if name != "calibration"}
         values: dict[str, Any] = attributes | {

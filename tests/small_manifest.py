@@ -1,4 +1,4 @@
-"""What a model of two classes says of itself."""
+"""The manifest of a model of two classes."""
 
 import numpy as np
 
@@ -42,7 +42,7 @@ def a_manifest() -> Manifest:
 
 
 def an_assessment() -> Assessment:
-    """Return that one of two images is given the right class, and the other one is rejected."""
+    """Return an assessment: of two images one is classified correctly, the other is rejected."""
     answers = Answers(
         class_names=("cat", "dog"),
         labels=np.array([0, 1]),

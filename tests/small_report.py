@@ -1,4 +1,4 @@
-"""A small run to make the report's page of: real images, scored by simple rules on their pixels.
+"""A small run for the report's page: real images, scored by simple rules on their pixels.
 
 Nothing is trained, so that it is made in seconds; the stages before and after are the real ones.
 """
@@ -36,7 +36,7 @@ LABELLED = ("normal/calibration", *TESTED)
 
 
 def make_inputs(to: Path) -> None:
-    """Make all that the stage report_page reads."""
+    """Make all inputs of the stage report_page."""
     params, images = to / "params.yaml", to / "images"
     params.write_text(PARAMS, encoding="utf-8")
     lists = to / "unreadable", to / "ignored"
@@ -68,7 +68,7 @@ def make_page(to: Path) -> Path:
 
 
 def save_bundle(to: Path) -> None:
-    """Write of a model what the page reads: its manifest, with the assessment of the run."""
+    """Write the part of a model that the page reads: its manifest with the assessment."""
     model = a_manifest().model_copy(update={"assessment": assessment_of(to)})
     save_text(to / "bundle" / "manifest.json", model.text)
 
@@ -141,7 +141,7 @@ def save_scores(images: Path, derived: Path, scores: Path) -> None:
 
 
 def save_features(images: Path, features: Path, gaussians: Path) -> None:
-    """Take the pixels for the features."""
+    """Save the pixels as the features."""
     arrays = load_arrays(images)
     pixels = {
         part: arrays[f"{part}/images"].reshape(len(arrays[f"{part}/images"]), -1) / 255

@@ -94,7 +94,7 @@ def make_toy(folder: Path) -> Path:
 
 
 def run_on(folder: Path, machine: str, *command: str, fails: bool = False) -> str:
-    """Run a command as on another machine; return what it prints."""
+    """Run a command as on the given machine; return its output."""
     return call(folder, *command, fails=fails, environment={"MACHINE": machine})
 
 
@@ -102,7 +102,7 @@ def run_on(folder: Path, machine: str, *command: str, fails: bool = False) -> st
 def slow_training(
     folder: Path, machine: str, signals: Path, *command: str
 ) -> "Iterator[subprocess.Popen[bytes]]":
-    """Start a command, and go on in the middle of its training, which waits for signals/go."""
+    """Start a command; yield in the middle of its training, which waits for signals/go."""
     signals.mkdir(exist_ok=True)
     variables = {"MACHINE": machine, "SLOW": "train", "SIGNALS": str(signals)}
     with subprocess.Popen(

@@ -1,4 +1,4 @@
-"""A model that works, made in a moment: LeNet as its weights were drawn, and nothing was trained.
+"""A working model without training: LeNet with random weights.
 
 Its verdicts mean nothing; equal images have equal ones.
 """

@@ -12,7 +12,7 @@ from benchmarks.contract import Peer, Race, Setting
 from benchmarks.rows.mahalanobis import features_of_classes
 
 SAMPLE = 256
-# Trees are random: two forests of 2000 rank images alike, but for this much.
+# Trees are random: this is the difference between the ranks of two forests of 2000 trees.
 TOLERANCE, TINY_TOLERANCE = 0.02, 0.3
 
 

@@ -13,7 +13,7 @@ from benchmarks.rows.mahalanobis import features_of_classes
 def knn(setting: Setting, *, d: int, k: int) -> Race:
     """Queries against reference vectors, both of the same classes.
 
-    Everybody gets the bare arrays, and sets up what it needs within its time.
+    Each program gets the bare arrays; the time includes its own preparation.
     """
     m, n = setting.size(10_000, 200), setting.size(60_000, 800)
     both, _ = features_of_classes(m + n, d)

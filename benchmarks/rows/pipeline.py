@@ -53,7 +53,7 @@ def whole(setting: Setting) -> Race:
 
 
 def nothing_to_do(setting: Setting) -> Race:
-    """`dvc repro` when all is up to date: what DVC itself costs."""
+    """`dvc repro` when everything is up to date: the overhead of DVC itself."""
     clone = ready_clone(setting)
     return Race(
         what="dvc repro, nothing to do",
@@ -122,7 +122,7 @@ def fresh_clone(setting: Setting, clone: Path, *, seed: int = 0) -> Path:
 
 
 def ready_clone(setting: Setting) -> Path:
-    """Return a clone in which all is made; it is kept, and made anew for another commit."""
+    """Return a clone in which the pipeline has run; each commit has one, which is reused."""
     commit = run(["git", "rev-parse", "HEAD"], Path.cwd()).strip()
     clone = setting.folder / f"ready-{'small-' if setting.quick else ''}{commit[:12]}"
     marker = clone / ".git" / "all-is-made"
@@ -150,12 +150,12 @@ def fashion_for_torchvision(setting: Setting) -> Path:
 
 
 def dvc(clone: Path, *words: str) -> str:
-    """Run DVC in the clone; return what it said."""
+    """Run DVC in the clone; return its output."""
     return run([sys.executable, "-m", "dvc", *words], clone)
 
 
 def run(command: Sequence[str], folder: Path) -> str:
-    """Run a command in a folder; return what it said.
+    """Run a command in a folder; return its output.
 
     Raises:
         InputError: it failed.

@@ -138,7 +138,7 @@ def photos(setting: Setting, *, n: int, width: int, distinct: int) -> Race:
 
 
 def growth(setting: Setting) -> Growth:
-    """Score ever more files."""
+    """Score folders of increasing size."""
     model = model_folder(setting)
 
     def work(n: int) -> Callable[[], Any]:
@@ -166,7 +166,7 @@ def classes_of(batches: Sequence[np.ndarray], predictor: Predictor) -> list[int]
 
 
 def score(files: Path, model: Path, threads: int) -> list[int]:
-    """Call `belong score`; return the class of each image."""
+    """Run `belong score`; return the class of each image."""
     with tempfile.TemporaryDirectory() as out:
         arguments = [str(files), "--model", str(model), "--out", out, "--jobs", str(threads)]
         call("belong", "score", *arguments, "--device", "cpu", "--no-gallery")

@@ -49,7 +49,7 @@ def epoch(setting: Setting) -> Race:
         return stock.accuracy(stock.train(root, epochs=1, seed=number), root)
 
     n = len(train[0])
-    check = mean_of_seeds(0.3 if setting.quick else 0.005)  # of few images anything comes out
+    check = mean_of_seeds(0.3 if setting.quick else 0.005)  # few images: noise
     return Race(
         what=f"one epoch of LeNet, {n:,} images of 28 px, and its accuracy",
         ours=ours,
@@ -68,6 +68,6 @@ def forward_flop_per_image() -> int:
 def epoch_flop_per_image() -> int:
     """Return those of a step: forward, and backward to the weights and to the inputs.
 
-    Nobody wants the gradient of the pixels.
+    The gradient with respect to the pixels is not computed.
     """
     return 3 * forward_flop_per_image() - 2 * 28 * 28 * 6 * 5 * 5

@@ -62,7 +62,7 @@ def train(root: Path, *, epochs: int, seed: int) -> LeNet:
 
 @torch.no_grad()
 def accuracy(network: nn.Module, root: Path) -> float:
-    """Return the share of test images that are classified right."""
+    """Return the share of test images that are classified correctly."""
     network.eval()
     right = total = 0
     for images, labels in loader(root, train=False, batch_size=256, shuffle=False):

@@ -1,4 +1,4 @@
-"""The examples of the public names are run, each in a folder with a small model and some images."""
+"""The examples of the public API run, each in a folder with a small model and a few images."""
 
 import doctest
 import shutil

@@ -1,4 +1,4 @@
-"""What a call of the API leaves behind in the program that makes it: nothing."""
+"""A call of the API changes nothing in the program that calls it."""
 
 import subprocess
 import sys
@@ -16,7 +16,7 @@ from belong.runtime.errors import InputError
 from tests.imports import ROOT
 from tests.untrained_bundle import save_untrained
 
-MANY = 160  # files: so many are decoded in processes, and enough to calibrate
+MANY = 160  # files: enough to be decoded in processes, and to calibrate
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     to = tmp_path_factory.mktemp("surroundings")
     save_untrained(to / "model")
     noise = np.random.default_rng(0).integers(0, 256, (MANY, 28, 28), np.uint8)
-    noise[1::2] //= 4  # one class is dark: noise alone is refused
+    noise[1::2] //= 4  # one class is dark: a model of noise alone is refused
     for number, pixels in enumerate(noise):
         file = to / "photos" / "ab"[number % 2] / f"{number:03}.png"
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
-"""The gallery as a reader meets it: in a browser, with clicks, drags and keys.
+"""The gallery in a browser, used with clicks, drags and keys.
 
-Its classes and paths have names as bad as a file's name can be.
+Its classes and paths contain markup and other special characters.
 """
 
 from collections.abc import Iterator
@@ -67,7 +67,7 @@ def page(browser: Browser, file: Path) -> Iterator[Page]:
 
 
 def shown_paths(page: Page) -> list[str]:
-    """Return the paths of all images that are shown, in their order, as the page saves them."""
+    """Return the paths of all shown images, in their order, as the page saves them."""
     with page.expect_download() as saved:
         page.get_by_role("button", name="Save paths").click()
     return saved.value.path().read_text(encoding="utf-8").splitlines()
@@ -89,9 +89,9 @@ def tile(page: Page, place: int) -> Locator:
 
 
 def pixels(canvas: Locator) -> np.ndarray:
-    """Return what is drawn, (h, w), once it is."""
+    """Wait until the canvas is drawn; return its pixels (h, w)."""
     expect(canvas).to_have_js_property("width", 28)
-    # On a copy: of a canvas that is read again and again the browser complains in the console.
+    # On a copy: the browser warns in the console if a canvas is read repeatedly.
     read = """canvas => {
       const copy = new OffscreenCanvas(28, 28).getContext("2d", { willReadFrequently: true });
       copy.drawImage(canvas, 0, 0);
@@ -449,7 +449,7 @@ def test_an_empty_folder_has_a_page_that_says_so(
 @pytest.mark.parametrize("width", [390, 700, 1000, 1400])
 def test_the_page_does_not_scroll_sideways(page: Page, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 844})
-    page.wait_for_timeout(100)  # it is drawn anew for the next frame
+    page.wait_for_timeout(100)  # it is redrawn in the next frame
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     tile(page, 0).click()
     assert (

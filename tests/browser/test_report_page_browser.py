@@ -1,6 +1,6 @@
-"""The report's page as a reader meets it: in a browser, with clicks and keys.
+"""The report's page in a browser, used with clicks and keys.
 
-The classes of the run have names as bad as a folder's name can be.
+The classes of the run contain markup and other special characters.
 """
 
 import re
@@ -81,7 +81,7 @@ def test_a_click_sorts_by_numbers_and_a_second_one_turns_the_order_round(page: P
 
 
 def test_what_has_no_number_is_sorted_behind_all_that_have_whichever_way(page: Page) -> None:
-    """Before, accept all, which has an F1, stands between two rows that have none."""
+    """In the first order the row "accept all", which has an F1, is between two rows without one."""
     button = page.get_by_role("button", name="F1 normal", exact=True)
     for turned_round in (True, False):
         button.click()
@@ -162,7 +162,7 @@ def test_bad_names_are_shown_as_they_are_and_do_nothing(page: Page) -> None:
 @pytest.mark.parametrize("width", [390, 700, 1000, 1400])
 def test_the_page_does_not_scroll_sideways(page: Page, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 844})
-    page.wait_for_timeout(100)  # the charts are drawn anew for the next frame
+    page.wait_for_timeout(100)  # the charts are redrawn in the next frame
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 

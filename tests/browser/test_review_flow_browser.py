@@ -1,4 +1,4 @@
-"""The whole way: fit, score, review in a browser, learn from what it saved, score again."""
+"""The whole workflow: fit, score, review in a browser, learn from the review, score again."""
 
 import csv
 import json

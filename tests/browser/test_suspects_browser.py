@@ -1,4 +1,4 @@
-"""The page of `belong clean` on a telephone: nothing of it is cut off."""
+"""The page of `belong clean` on a phone: nothing is cut off."""
 
 from pathlib import Path
 

@@ -19,7 +19,7 @@ tied_scores = hnp.arrays(np.float32, st.integers(1, 40), elements=st.integers(-3
 def test_p_values_by_hand_with_ties() -> None:
     calibration = np.array([2.0, 3.0, 1.0, 2.0])
     scores = np.array([0.0, 1.0, 2.0, 2.5, 3.0, 4.0])
-    # At least as large: 4, 4, 3, 1, 1, 0 of the four; one more of each, over five.
+    # 4, 4, 3, 1, 1, 0 of the four are at least as large; add 1 to each, divide by 5.
     assert p_values(calibration, scores).tolist() == [1, 1, 4 / 5, 2 / 5, 2 / 5, 1 / 5]
 
 
@@ -54,7 +54,7 @@ def test_p_values_are_those_of_counting_one_by_one(
 def false_rejects(
     n: int, alpha: float, *, m: int, repetitions: int, levels: int | None = None
 ) -> np.ndarray:
-    """Return the rate on m new scores, each time calibrated anew on n of the same law.
+    """Return the rate on m new scores; each trial calibrates on n scores of the same distribution.
 
     With `levels` the scores are rounded to that many values, so that many tie.
     """

@@ -1,4 +1,4 @@
-"""The promise over many splits of the same images."""
+"""The false-rejection rate over many splits of the same images."""
 
 from pathlib import Path
 
@@ -58,7 +58,7 @@ def test_another_detector_leaves_the_rows_of_the_others_as_they_are() -> None:
 def test_the_model_of_this_pipeline_keeps_its_promise_in_nineteen_of_twenty_splits(
     tmp_path: Path,
 ) -> None:
-    """Of 100 splits, 89 to 99 are to be expected in 99 of 100 trials."""
+    """In 99 of 100 trials, 89 to 99 of 100 splits are expected."""
     study_promise.main(ROOT / "params.yaml", SCORES, tmp_path / "promise.csv", tmp_path / "fdr.csv")
     table, about = load_csv(tmp_path / "promise.csv"), load_about(SCORES)
     for guarantee in ("marginal", "training-conditional"):

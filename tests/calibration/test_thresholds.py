@@ -1,4 +1,4 @@
-"""One function decides, by a score or by the p-value that was written for it."""
+"""One function decides, by a score or by its written p-value."""
 
 import numpy as np
 import pytest

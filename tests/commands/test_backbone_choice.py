@@ -1,4 +1,4 @@
-"""Which backbone `belong fit` stands on, and models on each kind: named, of a file, one's own."""
+"""Which backbone `belong fit` chooses; models on a named backbone, a file, and a module."""
 
 from collections.abc import Mapping
 from hashlib import sha256
@@ -93,7 +93,7 @@ def test_a_backbone_by_name_without_weights_is_drawn_at_random(tmp_path: Path) -
 
 
 def test_weights_beside_a_name_are_a_file(tmp_path: Path) -> None:
-    """Another name there would be passed over in silence."""
+    """Another name there would be ignored silently."""
     photos = write_images(tmp_path / "photos", *FILES)
     with pytest.raises(InputError, match=r"/resnet34: no such file; expected a file of weights"):
         backbone_for(photos, BackboneRequest("resnet18", "resnet34"))
@@ -153,7 +153,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def plan_output(photos: Path, *words: str, to: Path, capsys: pytest.CaptureFixture[str]) -> str:
-    """Return what `--plan` says, or the line that refuses."""
+    """Return the output of `--plan`, or the error line."""
     code = main(["fit", str(photos), "-o", str(to / "model"), "--alpha", "0.2", "--plan", *words])
     output = capsys.readouterr().err
     assert code == (2 if output.startswith("belong fit: ") else 0)
@@ -204,7 +204,7 @@ def test_a_model_of_a_fixed_side_is_given_images_of_that_side(
     words = ["--backbone", "test_vit", "--weights", str(transformer_weights)]
     output = plan_output(photos, *words, to=tmp_path, capsys=capsys)
     assert "\nnetwork: test_vit at 160 px; " in output
-    assert "(license not stated)" in output  # whoever made the file has stated none
+    assert "(license not stated)" in output  # the file states no license
     line = plan_output(photos, *words, "--set", "images.side_px=96", to=tmp_path, capsys=capsys)
     assert line.splitlines()[-1] == (
         "belong fit: test_vit: expected images of 160x160 px, got 96x96; images.side_px sets the "
@@ -230,7 +230,7 @@ def test_weights_of_another_network_are_refused_in_the_plan_with_what_fits(
 
 
 class Colors(nn.Module):
-    """A person's own network: means of the colors, and of what a convolution makes of them."""
+    """A user's own network: means of the colors, and means of a convolution of them."""
 
     mean = (0.5, 0.5, 0.5)
     std = (0.25, 0.25, 0.25)
@@ -386,7 +386,7 @@ def test_a_model_on_a_file_of_weights_needs_the_file_no_more(
 def test_photos_get_a_model_on_lite0_without_a_word_about_backbones(
     photos: Path, tmp_path: Path
 ) -> None:
-    """At 40 px, which is quicker; the default is 224."""
+    """Images of 40 px, which is faster than the default of 224."""
     settings: Mapping[str, object] = QUICK | {"images.side_px": 40}
     belong.fit(photos, tmp_path / "model", settings=settings)
     bundle = Bundle.load(tmp_path / "model")

@@ -1,4 +1,4 @@
-"""`belong check`: what is wrong with a folder, found by image, by class and by number."""
+"""`belong check`: problems of a folder, found by image, by class and by count."""
 
 import base64
 import io
@@ -36,7 +36,7 @@ from tests.photo_folders import write_images
 
 
 def picture(seed: int, side_px: int = 64) -> Image.Image:
-    """A smooth picture, unlike that of every other seed."""
+    """Return a smooth picture, a different one for each seed."""
     rng = np.random.default_rng(seed)
     spots = Image.fromarray(rng.integers(0, 256, (6, 6, 3), np.uint8))
     return spots.resize((side_px, side_px), Image.Resampling.BICUBIC)
@@ -44,7 +44,7 @@ def picture(seed: int, side_px: int = 64) -> Image.Image:
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """Two classes of 40, each picture another one."""
+    """Two classes of 40 different pictures."""
     folder = tmp_path / "photos"
     for name, first in (("ant", 0), ("bee", 100)):
         (folder / name).mkdir(parents=True)
@@ -252,7 +252,7 @@ def test_heic_photos_without_the_extra_are_told_in_one_line_before_any_work(
 ) -> None:
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     monkeypatch.setattr(isolation, "_idle", [])
-    monkeypatch.setattr(sys, "frozen", True, raising=False)  # a process would have the extra
+    monkeypatch.setattr(sys, "frozen", True, raising=False)  # another process would have the extra
     for place in range(3):
         (photos / f"ant/{place}.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
     report = check_folder(photos)
@@ -415,7 +415,7 @@ def test_check_refuses_what_fit_refuses_and_divides_the_rest_as_fit_does(
 
 def test_what_is_said_of_networks_and_covariances_is_what_they_are() -> None:
     assert sample_sizes.PER_CLASS == covariance.PER_CLASS
-    # 128: train.embedding of params.yaml as it comes.
+    # 128: the default of train.embedding in params.yaml.
     assert {"lenet": lenet.FEATURES, "the layer on a backbone": 128} == sample_sizes.FEATURES
 
 
@@ -478,7 +478,7 @@ def test_the_command_writes_what_it_says_and_ends_with_1_where_the_result_is_spo
     assert about["classes"]["ant"] == {"train": 41, "test": 0, "unreadable": 0}
     table = pd.read_csv(tmp_path / "out/findings.csv")
     assert table["path"].tolist() == ["ant/3.png", "ant/x.png"]
-    # Without an alpha of one's own, `belong fit` takes these few photos.
+    # With the default alpha, `belong fit` accepts these few photos.
     assert main(["check", str(photos)]) == 0
     assert "every image trains and calibrates (10 folds, 81 images)" in capsys.readouterr().out
     assert main(["check", str(photos), "--alpha", "0.2", "--calibration-fraction", "0.1"]) == 0

@@ -1,4 +1,4 @@
-"""`belong clean` on a folder: what it says, what it leaves behind, and what it refuses."""
+"""`belong clean` on a folder: its output, its files, and its errors."""
 
 import csv
 import hashlib
@@ -38,7 +38,7 @@ def digests(folder: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """80 of each of three digits, and what may be wrong with a folder."""
+    """80 images of each of three digits, with typical faults of a folder."""
     data, folder = read(DIGITS), tmp_path_factory.mktemp("photos")
     files = {}
     for label in (0, 1, 7):
@@ -142,7 +142,7 @@ def test_the_page_shows_each_suspect_with_its_picture(out: Path, manifest: pd.Da
     assert page.count("data:image/png") == can_be_read.sum()
 
 
-BLIND = 5  # of noise nothing can be said
+BLIND = 5  # noise cannot be judged
 
 
 def write_two(folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""How long a cleaning will take: its work is counted, at the pace that was measured."""
+"""The time estimate of `belong clean`: the work is counted and multiplied by measured speeds."""
 
 from dataclasses import replace
 
@@ -72,7 +72,7 @@ def test_a_regression_is_fitted_to_each_fold_where_there_is_a_backbone(
 
 
 def test_the_paces_are_measured_on_the_files_and_on_this_machine(files: ImageFiles) -> None:
-    """A hundred thousand passes: no noise of the machine hides them."""
+    """100,000 passes take longer than any variation of the machine's speed."""
     few, many = (seconds(files, has_backbone=False, epochs=epochs) for epochs in (1, 10**5))
     assert 0 < few < many
     assert seconds(files, has_backbone=True) > 0

@@ -1,4 +1,4 @@
-"""`belong fit` with few images: each is scored by what was fitted without it."""
+"""`belong fit` with few images: each image is scored by a model fitted without it."""
 
 import json
 import re
@@ -34,7 +34,7 @@ SIDE_PX = 36
 
 
 class Colors(nn.Module):
-    """A backbone of one's own: the colors of nine places, and their squares."""
+    """A user's own backbone: the colors at nine places, and their squares."""
 
     side_px, mean, std = SIDE_PX, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 

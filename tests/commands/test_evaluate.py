@@ -240,7 +240,7 @@ def test_many_verdicts_are_written_only_where_somebody_says_so(
 
 
 class Nearest:
-    """A detector of one's own."""
+    """A user's own detector."""
 
     def fit(self, features: np.ndarray, labels: np.ndarray | None) -> "Nearest":
         assert labels is not None
@@ -334,7 +334,7 @@ def test_test_rows_that_occur_in_train_are_named_and_refused_where_most_do(
     )
     with pytest.raises(belong.InputError, match="normal_test: 300 of 300 rows occur"):
         network.evaluate(test=network.train)
-    # Numbers with few digits: their hashes must not meet.
+    # Numbers with few digits: their hashes must not collide.
     rng = np.random.default_rng(0)
     grid = np.unique(rng.integers(0, 50, (2 * N, D)), axis=0).astype(np.float32)
     rng.shuffle(grid)
@@ -430,7 +430,7 @@ def test_a_file_of_another_kind_is_refused_by_the_command_in_one_line(
 
 @pytest.mark.parametrize("suffix", [".npy", ".npz", ".safetensors"])
 def test_a_damaged_file_is_answered_in_one_line(folder: Path, suffix: str) -> None:
-    """Cut short and with changed bytes, all over the file."""
+    """The file is cut, or one byte is changed, at many places."""
     array, path = np.arange(60, dtype=np.float32).reshape(20, 3), folder / f"x{suffix}"
     if suffix == ".npy":
         np.save(path, array)
@@ -449,7 +449,7 @@ def test_a_damaged_file_is_answered_in_one_line(folder: Path, suffix: str) -> No
             rows_of("x", path)
         except belong.InputError as error:
             answers.append(str(error))
-    assert len(answers) >= len(bad_contents) / 2  # a changed number is a number
+    assert len(answers) >= len(bad_contents) / 2  # a changed number is still a valid number
     assert not any("\n" in answer for answer in answers)
 
 
@@ -457,7 +457,7 @@ def test_a_damaged_file_is_answered_in_one_line(folder: Path, suffix: str) -> No
 def test_a_file_that_is_cut_short_while_it_is_read_is_answered_in_one_line(
     folder: Path, file: str
 ) -> None:
-    """In a process of its own, as the system would end it if the file were mapped into memory."""
+    """In a separate process: the system would kill it if the file were memory-mapped."""
     array = np.arange(400_000, dtype=np.float32).reshape(100_000, 4)
     if file.endswith(".npy"):
         np.save(folder / file, array if file == "x.npy" else np.asfortranarray(array))

@@ -31,7 +31,7 @@ from tests.photo_folders import write_images
 
 
 class Colors(nn.Module):
-    """The mean colors of 16 squares: a backbone that takes no time."""
+    """A fast backbone: the mean colors of 16 squares."""
 
     mean, std, side_px = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), 36
 
@@ -45,7 +45,7 @@ OPTIONS = belong.FindOptions(
 
 
 def clouds(seed: int) -> np.ndarray:
-    """Return blue clouds, other ones for each seed: (64, 64, 3) uint8."""
+    """Return blue clouds (64, 64, 3) uint8, different for each seed."""
     small = np.random.default_rng(seed).integers(0, 90, (6, 6)).astype(np.uint8)
     grey = np.asarray(Image.fromarray(small).resize((64, 64), Image.Resampling.BICUBIC))
     return np.stack([grey, grey + 20, grey + 120], axis=-1)

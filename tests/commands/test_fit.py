@@ -1,4 +1,4 @@
-"""`belong fit` on a folder of images for each class: what the pipeline does, without DVC."""
+"""`belong fit` on a folder of images per class: the steps of the pipeline, without DVC."""
 
 import fcntl
 import html
@@ -81,7 +81,7 @@ def test_the_model_knows_a_digit_and_rejects_noise(model: Path, tmp_path: Path) 
     belongs = {line.split(",")[0]: line.split(",")[3] == "True" for line in lines[1:]}
     digits_in = [verdict for path, verdict in belongs.items() if path.startswith("digit")]
     noise_in = [verdict for path, verdict in belongs.items() if path.startswith("noise")]
-    assert sum(digits_in) >= 34  # 2 in 40 are to be expected outside
+    assert sum(digits_in) >= 34  # 2 of 40 are expected to be rejected
     assert sum(noise_in) == 0
     page = (tmp_path / "out" / "gallery.html").read_text(encoding="utf-8")
     assert all(f"noise-{row}.png" in page for row in range(20))
@@ -424,7 +424,7 @@ sys.exit(main(sys.argv[4:]))
 def run_and_interrupt(
     arguments: list[str], stage: str, seconds: float, by: signal.Signals
 ) -> tuple[int, str]:
-    """Run the command, and interrupt it so long after a stage began; return what came of it."""
+    """Run the command and interrupt it `seconds` after a stage begins; return code and stderr."""
     process = subprocess.run(
         [sys.executable, "-c", BREAKS_OFF, stage, str(seconds), str(int(by)), *arguments],
         cwd=ROOT, capture_output=True, text=True, check=False,
@@ -453,10 +453,10 @@ def test_a_fit_that_is_killed_and_interrupted_gives_the_bytes_of_one_that_is_not
     assert [path.name for path in tmp_path.iterdir()] == [".model.work"]
     assert main(words(three_classes, model)) == 0
     second_output = capsys.readouterr().err
-    # Of the backbone and of the head, which take no part, nothing is told.
+    # The backbone and the head are not part of this model and are not mentioned.
     assert not re.search("^(embed|train_head): ", output + second_output, re.MULTILINE)
     assert f"{model}: resumes at the stage extract" in second_output
-    # What was finished is not done again.
+    # Finished stages do not run again.
     assert not re.search("^(pack|split|train|train_autoencoder): ", second_output, re.MULTILINE)
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
     assert main(words(three_classes, tmp_path / "undisturbed")) == 0
@@ -499,7 +499,7 @@ def test_the_defaults_are_the_parameters_of_the_project() -> None:
 
 
 def value_kept(folder: Path, value: int, key: str = "key") -> int:
-    """Return the value that is kept under a name, or keep this one."""
+    """Return the value stored under a key, or store this one."""
     arrays, about = Workspace(folder, key).keep(
         "one", lambda: ({"value": np.array([value])}, {"value": value})
     )
@@ -522,7 +522,7 @@ def test_a_result_that_was_cut_off_is_computed_again(tmp_path: Path) -> None:
 
 
 def test_a_result_without_its_sum_is_computed_again(tmp_path: Path) -> None:
-    """The process was killed between the two."""
+    """The process was killed between the two writes."""
     value_kept(tmp_path / "work", 1)
     (tmp_path / "work" / "one.sha256").unlink()
     assert value_kept(tmp_path / "work", 2) == 2

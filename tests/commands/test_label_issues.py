@@ -1,4 +1,4 @@
-"""Which images `belong clean` names, and how well it could see."""
+"""Which images `belong clean` lists, and how its accuracy is measured."""
 
 import numpy as np
 import pandas as pd
@@ -109,7 +109,7 @@ def test_log_ratio_is_of_the_own_class_to_the_nearest_other() -> None:
 
 
 def photos(n: int = 120, d: int = 8) -> Images:
-    """Vectors (n, 2 + d) of three classes on the sphere; the first two values mean nothing."""
+    """Vectors (n, 2 + d) of three classes on the sphere; the first two values are noise."""
     rng = np.random.default_rng(0)
     labels = np.arange(n) % 3
     vectors = 3 * np.eye(d)[labels] + rng.normal(size=(n, d))

@@ -1,4 +1,4 @@
-"""Corrections are learned: fewer errors of their kind, the same promise, plain refusals."""
+"""`belong learn`: fewer errors of the corrected kind, the same guarantee, plain errors."""
 
 import json
 import shutil
@@ -28,7 +28,7 @@ FEW = 15  # images of a class that train and calibrate
 
 
 class Averages(nn.Module):
-    """A backbone of one's own: the image, averaged over squares."""
+    """A user's own backbone: the image averaged over squares."""
 
     mean, std, side_px = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), SIDE
 
@@ -47,7 +47,7 @@ def write(folder: Path, images: np.ndarray, name: str = "") -> list[str]:
 
 @dataclass(frozen=True)
 class Photos:
-    """Where models and images lie.
+    """The folders of the models and images.
 
     Attributes:
         folder: `frozen`, `few` (which few images train and calibrate), `one` (of one class) and
@@ -127,7 +127,7 @@ def test_images_that_are_said_not_to_belong_teach_a_head_to_reject_their_like(
     summary = result.summary
     assert (summary["has_head"], summary["foreign_images"]) == (True, 40)
     assert "review_head" in result.model.info.members
-    # The network stays, so the classes do; the promise is kept by the same calibration images.
+    # The network and the classes stay the same; the same images calibrate the model.
     assert summary["after"]["accuracy"] == summary["before"]["accuracy"]
     assert summary["alpha"] == ALPHA
     low, high = result.model.info.measured.expected
@@ -199,7 +199,7 @@ def test_few_images_learn_a_new_class_and_a_second_review_adds_to_it(
     assert (model.predict(fresh, jobs=1).label == "new").mean() > 0.9
     assert accepted(photos.model("few"), photos, photos.clothes[40:]) < 0.5
     assert accepted(model, photos, photos.clothes[40:]) > 0.7
-    assert model.info.n_calibration == 2 * FEW  # no reviewed image calibrates
+    assert model.info.n_calibration == 2 * FEW  # no reviewed image is used for calibration
     assert model.info.trained_on.images["normal_train"] == 2 * FEW + 40
     assert "does not cover 40 images of a review" in " ".join(model.card.split())
     curve = model.info.learning_curve
@@ -210,7 +210,7 @@ def test_few_images_learn_a_new_class_and_a_second_review_adds_to_it(
 def test_without_corrections_of_ours_the_calibration_scores_of_few_images_stay(
     photos: Photos, tmp_path: Path
 ) -> None:
-    """Few foreign images wait, so that each fold is fitted to what `belong fit` fitted it to."""
+    """Few foreign images are held back, so that each fold has the images of `belong fit`."""
     result = learned(photos, tmp_path, "few", dict.fromkeys(photos.clothes[:3], ""))
     new, old = (one.bundle.arrays["calibration"] for one in (result.model, photos.model("few")))
     assert new.keys() == old.keys()

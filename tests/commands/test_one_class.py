@@ -30,7 +30,7 @@ OF_DIGITS = 150
 
 
 class Colors(nn.Module):
-    """The mean colors of 16 squares: a backbone that takes no time."""
+    """A fast backbone: the mean colors of 16 squares."""
 
     mean, std, side_px = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), 36
 
@@ -40,7 +40,7 @@ class Colors(nn.Module):
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write digits into one flat folder, the first of them twice."""
+    """Write digits into one flat folder, the first one twice."""
     folder = tmp_path_factory.mktemp("in") / "good"
     folder.mkdir()
     images = read(ROOT / "tests" / "data" / "mnist-small").images[:OF_DIGITS]

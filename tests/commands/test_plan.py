@@ -1,4 +1,4 @@
-"""What is chosen for a person's own folder, and what is refused."""
+"""The settings that `belong fit` chooses for a folder, and its errors."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -27,7 +27,7 @@ LITE0 = BackboneCard(
 
 
 def images(*counts: int, side: int = 28, channels: int = 1, tests: int = 0) -> DataSet:
-    """Return as many training images of each class as `counts` says, and `tests` of each."""
+    """Return `counts` training images of the classes, and `tests` test images of each class."""
     each = [count + tests for count in counts]
     return DataSet(
         images=np.zeros((sum(each), channels, side, side), np.uint8),
@@ -100,7 +100,7 @@ def test_what_is_planned_is_what_the_images_are_divided_into(
 
 
 def test_of_33_classes_of_31_images_three_each_calibrate() -> None:
-    """6 are for the test; of 25, a tenth is 2.5, which rounds to 2: 66, and 78 are wanted."""
+    """6 are for the test; a tenth of 25 is 2.5, rounded to 2: 66 images, but 78 are needed."""
     job_plan = plan_for(images(*(31,) * 33))
     assert job_plan.train_images == 33 * 22
     assert job_plan.calibration_fraction == pytest.approx(0.1001)

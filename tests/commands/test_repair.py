@@ -1,4 +1,4 @@
-"""What `make` mends before `dvc repro`: a dvc.lock that a kill cut off, files half written."""
+"""`make` repairs a dvc.lock cut off by a kill and incomplete files before `dvc repro`."""
 
 import fcntl
 import subprocess
@@ -61,7 +61,7 @@ def test_a_lock_that_dvc_refuses_is_brought_back_as_it_was_committed(
 def test_a_cut_lock_that_dvc_reads_is_brought_back_as_it_was_committed(
     last: str, root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """DVC would take the stages behind the cut for stages that were never run."""
+    """DVC would treat the stages after the cut as never run."""
     whole = with_evaluate(root)
     lock = root / "dvc.lock"
     lock.write_text(whole[: whole.index(last)].rstrip(" "))
@@ -101,7 +101,7 @@ def test_a_cut_lock_that_git_cannot_bring_back_names_the_lost_stage(
 ) -> None:
     whole = with_evaluate(root)
     (root / "dvc.lock").write_text(whole[: whole.index("evaluate:")].rstrip(" "))
-    (root / ".git" / "index.lock").touch()  # a git that was killed left it
+    (root / ".git" / "index.lock").touch()  # left by a git process that was killed
     assert main(root) == 4
     (line,) = capsys.readouterr().err.splitlines()
     assert "dvc.lock: cut off: evaluate missing; restore it with `git restore " in line
@@ -149,7 +149,7 @@ def test_what_a_dead_process_left_goes_and_what_a_living_one_writes_stays(root: 
 
 
 def test_what_dvc_refuses_for_want_of_a_value_is_no_lock_for_verify_either(root: Path) -> None:
-    """Cut off behind `deps:` it is YAML with stages, and no `dvc repro` would mend it."""
+    """A file cut off after `deps:` is valid YAML with stages; `dvc repro` does not repair it."""
     lock = root / "dvc.lock"
     whole = lock.read_text()
     lock.write_text(whole[: whole.index("deps:") + len("deps:\n")])

@@ -1,4 +1,4 @@
-"""The law of the scores, and the mix of classes: exact by enumeration, and by simulation."""
+"""The distribution of the scores and the mix of classes: by enumeration and by simulation."""
 
 import itertools
 import math

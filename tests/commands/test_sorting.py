@@ -1,4 +1,4 @@
-"""Images are sorted by their verdicts, whatever interrupts it, and all of it can be taken back."""
+"""Images are sorted by their verdicts, also after an interruption, and can be moved back."""
 
 import errno
 import os
@@ -77,7 +77,7 @@ def test_images_lie_in_folders_of_their_verdicts_and_come_back(
 
 
 def status_in_fork(work: Callable[[], object]) -> int:
-    """Do some work in another process; return its exit status."""
+    """Run a function in a forked process; return its exit status."""
     child = os.fork()
     if child == 0:
         try:
@@ -163,7 +163,7 @@ def test_a_kill_is_taken_back_without_going_on(
 
 @pytest.fixture
 def two_disks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have what is not a file's own folder be on another file system."""
+    """Make a move between folders fail as it does between file systems."""
     real = Path.rename
 
     def rename(source: Path, target: Path) -> Path:

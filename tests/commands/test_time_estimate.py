@@ -1,4 +1,4 @@
-"""How long a fit will take: the work is counted, and said with its range."""
+"""The time estimate of `belong fit`: the work is counted, and the range is printed."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -43,7 +43,7 @@ def test_the_time_is_said_in_units_that_people_use(seconds: float, words: str) -
 
 @pytest.mark.parametrize("is_frozen", [False, True])
 def test_more_passes_of_the_same_plan_take_longer(tmp_path: Path, is_frozen: bool) -> None:
-    """A thousand million passes: no noise of the machine hides them."""
+    """10^9 passes take longer than any variation of the machine's speed."""
     write_images(tmp_path, *(f"{name}/{i}.png" for name in ("ant", "bee") for i in range(10)))
     listing = list_images(tmp_path)
     settings: dict[str, object] = {"train.embedding": 4, "derive.images": 10}

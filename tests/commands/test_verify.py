@@ -1,4 +1,4 @@
-"""`belong verify` finds every byte that changed, and names what mends it."""
+"""`belong verify` finds every changed byte and prints the command that repairs it."""
 
 import hashlib
 import os
@@ -52,7 +52,7 @@ def test_the_list_of_a_folder_is_the_one_that_dvc_makes(root: Path) -> None:
 
 
 def altered(path: Path) -> None:
-    """Change the bytes of a file, and neither its size nor its time."""
+    """Change the bytes of a file, but not its size or its time."""
     before = path.stat()
     path.write_bytes(bytes(byte ^ 1 for byte in path.read_bytes()))
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))

@@ -1,4 +1,4 @@
-"""`belong watch`: streams of predictions through the command, and its answers."""
+"""`belong watch` on streams of predictions: its output and exit codes."""
 
 import os
 import re
@@ -59,7 +59,7 @@ def test_a_rate_that_falls_to_nothing_is_noticed_too(tmp_path: Path) -> None:
 def test_one_class_that_drifts_is_named_where_all_together_do_not(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """From image 1600 on, all rejects are of one class of eight, which has had its share before."""
+    """From image 1600 on, all rejects are of one of eight classes; before, of all classes."""
     places = np.arange(3200)
     before = (places % 160) % 23 == 0
     after = (places % 8 == 3) & (places // 8 % 2 == 0)

@@ -1,4 +1,4 @@
-"""A damaged picture is listed with a reason, or nothing in its bytes says that it is damaged.
+"""A damaged picture is listed with a reason, unless its bytes do not show the damage.
 
 Formats without check sums cannot tell all damage. What is scored of a damaged file is then what an
 independent decoder makes of these bytes, without an error.
@@ -61,7 +61,7 @@ JPEGS = {
     ),
     "CMYK": file(PICTURE.convert("CMYK"), "JPEG", quality=85),
 }
-# With a check sum over all pixels: no damage goes unnoticed.
+# With a checksum over all pixels: all damage is detected.
 CHECKED = {
     "png": file(PICTURE, "PNG"),
     "png, grey": file(GREY, "PNG"),
@@ -97,7 +97,7 @@ def cut_and_ended(content: bytes, rng: np.random.Generator) -> bytes:
 
 
 def a_part(content: bytes, rng: np.random.Generator) -> tuple[int, int]:
-    """Draw a part of 64 bytes to a quarter of a file, behind its headers."""
+    """Choose a random part of a file after its headers: 64 bytes to a quarter of the file."""
     n = int(rng.integers(64, len(content) // 4))
     start = int(rng.integers(len(content) // 4, len(content) - n))
     return start, start + n
@@ -218,7 +218,7 @@ def test_a_jpeg_without_one_of_its_restart_intervals_is_damaged(
 
 
 def test_a_png_with_a_wrong_check_sum_is_damaged_as_libpng_finds(tmp_path: Path) -> None:
-    """Pillow takes what zeros inflate to for the rest of the picture, and looks no further."""
+    """Pillow takes inflated zeros for the rest of the picture, and reads no further."""
     content, accepted = FILES["png"], 0
     for seed in range(40):
         damaged = zeroed(content, np.random.default_rng(seed))

@@ -1,4 +1,4 @@
-"""Fetching: the first source with the right files wins; a wrong file never gets its name.
+"""Fetching: the first source with the right files is used; a wrong file is never stored.
 
 The mirrors are web servers of this test on 127.0.0.1, the registries' clients are small programs
 in a folder of their own, the files are a few bytes with their own SHA-256.
@@ -135,7 +135,7 @@ def silence(handler: BaseHTTPRequestHandler, body: bytes) -> None:  # noqa: ARG0
 
 @pytest.fixture(autouse=True)
 def left_sockets_are_collected_here() -> Iterator[None]:
-    """Else another test would be blamed for them, sooner or later."""
+    """Without this, a later test would report them."""
     yield
     gc.collect()
 
@@ -195,7 +195,7 @@ def write_files(folder: Path, files: dict[str, bytes]) -> None:
 
 
 def refusal(sources: Sequence[Source], by_hand: Path, out: Path) -> str:
-    """Return the message of a fetch that must fail, and leave nothing."""
+    """Return the message of a fetch that must fail and leave no files."""
     with pytest.raises(InputError) as error:
         fetch(FILES, sources, by_hand, out)
     assert list(out.parent.iterdir()) == []
@@ -478,7 +478,7 @@ def test_a_client_that_leaves_no_package_is_one_line_of_the_message(
 
 
 class Broken:
-    """A source that fails with the error it is given, after it has written one good file."""
+    """A source that writes one good file and then fails with the given error."""
 
     def __init__(self, error: BaseException) -> None:
         self.error = error
@@ -529,9 +529,9 @@ def test_a_new_folder_replaces_the_old_one_as_a_whole(by_hand: Path, out: Path) 
 
 
 def run_stage(by_hand: Path, out: Path, programs: Path) -> "subprocess.CompletedProcess[str]":
-    """Run the program where no network can be reached and only `programs` are installed."""
+    """Run the stage without a network, with only `programs` on the PATH."""
     with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))  # and does not listen: who connects is refused
+        closed.bind(("127.0.0.1", 0))  # bound but not listening: connections are refused
         proxy = f"http://127.0.0.1:{closed.getsockname()[1]}"
         proxies = {"http_proxy": proxy, "https_proxy": proxy, "no_proxy": ""}
         return subprocess.run(

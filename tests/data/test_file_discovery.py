@@ -1,4 +1,4 @@
-"""All that ought to be an image is found, in order, whatever else lies in a folder of uploads."""
+"""All images in a folder of uploads are found, in order, whatever other files it contains."""
 
 import os
 import subprocess
@@ -175,7 +175,7 @@ Image.open = open
 
 @pytest.fixture
 def killers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Let every decoder be killed, as for want of memory, on a file whose name says so."""
+    """Kill every decoder that opens a file named KILLER, as the system does without memory."""
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(KILLER)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
@@ -212,7 +212,7 @@ def test_decoders_that_somebody_kills_cost_no_file(tmp_path: Path, seconds: floa
 
 @pytest.fixture
 def executable() -> Iterator[None]:
-    """Have processes started by the interpreter again after a test that sets another program."""
+    """Restore the interpreter that starts processes after a test that sets another program."""
     before = spawn.get_executable()
     yield
     spawn.set_executable(before)
@@ -231,7 +231,7 @@ def test_where_no_decoder_can_start_files_are_decoded_all_the_same(
 
 
 def test_a_script_that_decodes_is_not_run_again_by_the_decoders(tmp_path: Path) -> None:
-    """No `if __name__ == "__main__"` is asked of who calls."""
+    """The calling script needs no `if __name__ == "__main__"`."""
     write_images(tmp_path, "a.png", grey=True)
     (tmp_path / "random.py").write_text("raise SystemExit('ours')")
     (tmp_path / "script.py").write_text(
@@ -283,7 +283,7 @@ def test_a_decoder_whose_parent_is_killed_ends_too(tmp_path: Path) -> None:
 
 
 def decoders(parent: int | None = None) -> list[psutil.Process]:
-    """Return the decoders that a process, or else this one, has started."""
+    """Return the decoder processes that a process has started; by default this one."""
     children = psutil.Process(parent).children()
     alive = [one for one in children if one.status() != psutil.STATUS_ZOMBIE]
     return [one for one in alive if "multiprocessing.spawn" in " ".join(one.cmdline())]

@@ -1,4 +1,4 @@
-"""How many frames a file has is said by its content."""
+"""The number of frames is read from the content of a file."""
 
 from pathlib import Path
 

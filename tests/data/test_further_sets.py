@@ -1,4 +1,4 @@
-"""Letters and further sets: what is drawn, what is read, and what is refused."""
+"""Letters and further sets: generated images, files that are read, and errors."""
 
 import gzip
 import hashlib
@@ -78,7 +78,7 @@ def test_letters_have_the_form_of_the_normal_images(tmp_path: Path) -> None:
     assert not images[:, :, :4].any()
 
 
-# --- sets of a person's own -----------------------------------------------------------------------
+# --- sets of the user ---------------------------------------------------------------------------
 
 
 def test_of_idx_files_the_test_part_is_taken_and_emnist_is_turned_back(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""HEIC photos, as phones take them: with the extra they are read, without it, that is said."""
+"""HEIC photos, as phones take them: the extra reads them; without it, a message says so."""
 
 import sys
 from pathlib import Path

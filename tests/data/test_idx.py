@@ -1,4 +1,4 @@
-"""Reading IDX files: what is right is read as torchvision reads it, what is wrong is named."""
+"""IDX files: valid files are read as torchvision reads them, faults are named."""
 
 import gzip
 import struct
@@ -152,7 +152,7 @@ def test_a_folder_in_the_place_of_the_file_is_refused(tmp_path: Path) -> None:
 
 
 def allocated_by_a_header(folder: Path, *sizes: int) -> int:
-    """Return the most bytes held at once while a file of these sizes and no values is refused."""
+    """Return the peak memory while a header with these sizes, but no values, is refused."""
     tracemalloc.start()
     try:
         with pytest.raises(InputError, match=r"claims|states"):

@@ -19,7 +19,7 @@ def rows_of(listing: ImageFiles) -> list[tuple[str, str, bool]]:
 
 
 def touch_files(folder: Path, *names: str) -> Path:
-    """Make empty files: no image is opened for a list of them."""
+    """Make empty files: listing images does not open them."""
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).touch()
@@ -142,7 +142,7 @@ def test_a_link_to_a_folder_above_is_no_class(target: str, tmp_path: Path) -> No
 def test_a_link_from_a_class_to_a_folder_outside_is_not_followed_but_one_to_an_image_is(
     tmp_path: Path,
 ) -> None:
-    """Else a link in an upload brings all pictures of the disk; `clean --link` makes the others."""
+    """A followed link could bring in all pictures of the disk; `clean --link` makes the others."""
     touch_files(tmp_path / "elsewhere", "deep/1.jpg")
     touch_files(tmp_path / "ours", "dog/2.jpg", "cat/3.jpg")
     (tmp_path / "ours" / "cat" / "more").symlink_to("/")

@@ -1,4 +1,4 @@
-"""What is left out is listed with a reason, and its content says what a file is."""
+"""Skipped files are listed with a reason; the kind of a file is read from its content."""
 
 import io
 import os
@@ -69,7 +69,7 @@ def test_an_image_of_a_kind_that_is_not_read_is_listed_with_the_reason(
     name = f"photo.{end}" if is_named else "photo.dat"
     (tmp_path / name).write_bytes(OTHERS[end])
     if end == "tga" and not is_named:
-        return  # nothing in it says that it is one
+        return  # nothing in it identifies it
     assert below(tmp_path).files == [name]
     assert "not read; save it as JPEG or PNG" in str(DECODER.decode(tmp_path / name))
 

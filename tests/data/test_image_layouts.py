@@ -1,4 +1,4 @@
-"""Every layout that a writer of images has gives the picture that was written, or is refused.
+"""Every layout of an image file is read as the picture that was written, or refused.
 
 Each test writes one picture in many layouts. A layout that is refused is refused by name.
 """
@@ -105,7 +105,7 @@ def test_a_tiff_that_is_compressed_as_another_format_is_the_picture(
 @pytest.mark.parametrize("photometric", ["minisblack", "rgb", "ycbcr"])
 def test_a_tiff_of_jpegs_is_nearly_the_picture(tmp_path: Path, photometric: str) -> None:
     picture = expected = SMOOTH[..., 0] if photometric == "minisblack" else SMOOTH
-    if photometric == "ycbcr":  # the writer takes samples that are so already
+    if photometric == "ycbcr":  # the writer expects samples that are already converted
         expected = np.asarray(Image.fromarray(picture, "YCbCr").convert("RGB"))
     samplings = [(1, 1), (2, 1), (2, 2)] if photometric == "ycbcr" else [None]
     places: list[dict[str, Any]] = [{}, {"rowsperstrip": 16}, {"tile": (16, 16)}]
@@ -326,7 +326,7 @@ def test_a_tiff_of_which_a_strip_is_missing_is_refused(tmp_path: Path, compressi
         else:
             damaged[places[spoil] : places[spoil] + 4] = bytes(4)
         if spoil == "length" and compression == "none":
-            continue  # how long it is, is known
+            continue  # its length is known
         (tmp_path / "b.tif").write_bytes(damaged)
         with pytest.raises(UnreadableError):
             pixels_of(tmp_path / "b.tif")

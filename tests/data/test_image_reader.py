@@ -1,4 +1,4 @@
-"""Every color form of an image file, against values worked out by hand; and no half of a file."""
+"""Every color mode of image files, against values worked out by hand; incomplete files."""
 
 import io
 import os
@@ -40,7 +40,7 @@ def save_row(path: Path, mode: str, values: list[Any], **options: Any) -> Path:
 
 
 def photo(width: int = 320, height: int = 200) -> Image.Image:
-    """Return smooth waves of color, with grain, as a camera would take them."""
+    """Return smooth waves of color with grain, like a photo."""
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:height, :width]
     waves = [np.sin(x / 31 + k) * np.cos(y / (17 + k)) for k in range(3)]
@@ -321,7 +321,7 @@ def test_why_a_file_gives_no_image_is_said_in_plain_words(
 
 
 def test_an_image_that_is_too_large_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
-    """Only the header is there; decoding it would say that the rest is missing."""
+    """The file has only a header; decoding it would report missing data."""
     photo(1001, 1000).save(tmp_path / "a.png")
     content = (tmp_path / "a.png").read_bytes()
     (tmp_path / "a.png").write_bytes(content[:100])
@@ -393,7 +393,7 @@ def chunk(kind: bytes, content: bytes) -> bytes:
 def test_a_png_with_a_long_text_or_profile_is_whole(
     tmp_path: Path, kind: bytes, place: str
 ) -> None:
-    """Programs that draw write their whole recipe into it; Pillow alone refuses over 1 MiB."""
+    """Image generators write their whole recipe into it; Pillow alone refuses over 1 MiB."""
     start = {b"zTXt": b"recipe\0\0", b"iTXt": b"recipe\0\1\0\0\0", b"iCCP": b"icc\0\0"}[kind]
     note = chunk(kind, start + zlib.compress(bytes(1_200_000)))
     photo(32, 32).save(tmp_path / "a.png")
@@ -458,7 +458,7 @@ def test_a_grey_tiff_that_is_not_compressed_is_turned_and_not_sheared(
 
 
 def without_a_third(whole: bytes, damage: str) -> bytes:
-    """Spoil a JPEG inside; it ends as it did."""
+    """Damage the middle of a JPEG; its end stays intact."""
     third = len(whole) // 3
     return {
         "closed": whole[:third] + b"\xff\xd9",

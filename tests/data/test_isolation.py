@@ -1,4 +1,4 @@
-"""No file takes more than its share of time and memory, and none costs another one its answer."""
+"""No file takes more than its limit of time and memory, or affects the result of another."""
 
 import os
 import signal
@@ -38,7 +38,7 @@ def ends_itself(item: int) -> int:
 
 
 def ends_once(path: Path) -> str:
-    """End the process on the first look at a file, as somebody who kills it would."""
+    """End the process at the first read of a file, as a kill would."""
     if not path.exists():
         path.touch()
         os.kill(os.getpid(), signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Packing: all images in one form, whatever lay in the folder, and a list of what could not be."""
+"""Packing: all images of a folder in one form, and a list of the unreadable files."""
 
 import gzip
 import sys

@@ -1,4 +1,4 @@
-"""What `pack` writes, `split` reads: the same data set, whatever its names are."""
+"""`split` reads the same data set that `pack` wrote, whatever its names are."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from belong.data.dataset import COLUMNS, DataSet, data_set, rows
 from belong.runtime.errors import InputError
 from belong.runtime.storage import load_csv, save_csv
 
-# Names that a table might take for numbers, for nothing, or for two columns.
+# Names that a table could read as numbers, missing values, or two columns.
 NAMES = ("007", "7", "1e3", "NA", "True", 'a, "b"\nc', "null", "é")
 
 

@@ -1,4 +1,4 @@
-"""The form of images: what is in it already is not resized, and is what resizing gives."""
+"""An image that already has the right form is not resized; resizing would give the same."""
 
 import numpy as np
 import pytest

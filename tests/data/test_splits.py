@@ -1,4 +1,4 @@
-"""Every image gets one part, and no image vouches for itself."""
+"""Every image is in one part, and no image is tested by a model that has seen it."""
 
 import hashlib
 from collections.abc import Iterable
@@ -348,7 +348,7 @@ def test_an_image_that_stands_in_two_classes_is_left_out_of_both() -> None:
 
 
 def test_copies_do_not_change_how_likely_an_image_is_to_be_held_out() -> None:
-    """Half of the images ten times over: each image is one draw, whatever its copies."""
+    """Half of the images occur ten times: an image counts once, whatever its copies."""
     numbers = [*range(300), *(i for i in range(0, 300, 2) for _ in range(9))]
     labels = [i % 3 for i in [*numbers, *range(300, 330)]]
     data = data_set(numbers, range(300, 330), labels=labels)

@@ -1,4 +1,4 @@
-"""Derived anomalies are what their names say."""
+"""Each kind of synthetic anomaly has the properties of its name."""
 
 import numpy as np
 import pytest

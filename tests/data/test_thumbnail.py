@@ -1,4 +1,4 @@
-"""Thumbnails show the whole photo, and take no more bytes than a page has for them."""
+"""Thumbnails show the whole photo and stay within the size limit of a page."""
 
 import io
 from pathlib import Path

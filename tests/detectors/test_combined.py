@@ -1,4 +1,4 @@
-"""The combined score: by hand, its invariances, and the promise that its threshold keeps."""
+"""The combined score: by hand, its invariances, and the guarantee of its threshold."""
 
 import math
 from statistics import NormalDist

@@ -1,4 +1,4 @@
-"""Covariances where images are few, against scikit-learn, and what they accept."""
+"""Covariances with few images, against scikit-learn, and their valid inputs."""
 
 from pathlib import Path
 

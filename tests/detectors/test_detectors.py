@@ -1,6 +1,6 @@
-"""The contract that every detector of the registry keeps: a new one is in these tests by its line.
+"""The contract of every detector in the registry; a new entry is tested automatically.
 
-It may need its keywords in PARAMETERS, and its view in VIEWS if it is fitted to any.
+A new detector may need its keywords in PARAMETERS, and its view in VIEWS.
 """
 
 import inspect
@@ -46,7 +46,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "mahalanobis_normalized": {"ridge": 0.001},
     "hidden_knn": {"k": 5},
 }
-# The views that a detector is fitted to; those that are not here are fitted to none.
+# The view that each detector is fitted to; detectors not listed here are not fitted.
 VIEWS = [
     ("mahalanobis", "features"),
     ("mahalanobis_min", "features"),
@@ -117,7 +117,7 @@ def all_views() -> Views:
 
 
 def training(**new_views: Tensor) -> Training:
-    """Return what a kind is fitted to, with some views in place of the usual ones."""
+    """Return training data with some of the default views replaced."""
     generator = torch.Generator().manual_seed(3)
     views, labels = training_views()
     return Training(

@@ -1,4 +1,4 @@
-"""Gram matrices of the first maps: beside the formula written out, and what they are for."""
+"""Gram matrices of the first maps: against the formula, and on weaker maps."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ POWERS = 4
 
 
 def row_sums(maps: np.ndarray, power: int) -> np.ndarray:
-    """Write eq. (2) of the paper out for values (n, m) of one place: (n, m)."""
+    """Return eq. (2) of the paper for values (n, m) of one layer: (n, m)."""
     raised = maps**power
     gram = raised[:, :, None] * raised[:, None, :]
     sums = gram.sum(axis=2)

@@ -1,4 +1,4 @@
-"""Which detectors enter `combined`: the rule by hand, and what it does with blind detectors."""
+"""Which detectors are members of `combined`: the rule by hand, and blind detectors."""
 
 from dataclasses import dataclass
 
@@ -34,7 +34,7 @@ OPTIONS = TrainingOptions(
 
 @dataclass(frozen=True)
 class Blind(Detector):
-    """Scores that have nothing to do with the classes."""
+    """A detector whose scores are independent of the classes."""
 
     odd = "its number is large"
 
@@ -48,7 +48,7 @@ class Blind(Detector):
 
 
 def images(n_of_class: int, classes: int, seed: int) -> tuple[Views, Tensor]:
-    """Return images whose classes lie along axes of their own, and their labels."""
+    """Return images of classes along separate axes, and their labels."""
     generator = torch.Generator().manual_seed(seed)
     labels = torch.arange(classes).repeat_interleave(n_of_class)
     hidden = 6 * torch.eye(E)[labels % E] + torch.randn(len(labels), E, generator=generator)

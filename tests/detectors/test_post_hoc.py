@@ -49,7 +49,7 @@ def new_views(training: Training, generator: torch.Generator) -> Views:
 def squared_distances_by_numpy(
     x: np.ndarray, centers: np.ndarray, centered: np.ndarray, ridge: float
 ) -> np.ndarray:
-    """Return those of x (m, d) to c centers under the covariance of `centered` (n, d): (m, c)."""
+    """Return the squared distances of x (m, d) to c centers, covariance of `centered`: (m, c)."""
     covariance = centered.T @ centered / len(centered)
     d = len(covariance)
     inverse = np.linalg.inv(covariance + ridge * np.trace(covariance) / d * np.eye(d))

@@ -1,4 +1,4 @@
-"""The temperature of the logits: what it finds, and what it makes of few images."""
+"""Temperature scaling of the logits: the fitted temperature, also with few images."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What is said of a model: intervals in closed form, levels at their edges, sentences in full."""
+"""The assessment of a model: intervals in closed form, limits of the grades, sentences."""
 
 from dataclasses import replace
 
@@ -39,7 +39,7 @@ def answers(
     rejected: int = 0,
     names: tuple[str, ...] = NAMES,
 ) -> Answers:
-    """Return the answers that this confusion matrix (c, c) counts; no anomaly is given."""
+    """Return answers with this confusion matrix (c, c), without anomalies."""
     counts = np.array(confusion)
     labels, predicted = (
         np.repeat(axis.ravel(), counts.ravel()) for axis in np.indices(counts.shape)
@@ -206,7 +206,7 @@ def test_a_judge_is_held_to_its_promise(rejected: int, level: str) -> None:
 
 
 def test_synthetic_anomalies_never_make_a_judge_good_but_noise_may_make_it_unfit() -> None:
-    """Of noise, 50 of 100 may be accepted; an inverted image may still show its class."""
+    """50 of 100 noise images may be accepted; an inverted image may still show its class."""
     half = {"uniform_noise": first_true(50, 50), "gaussian_noise": first_true(0, 50)}
     most = {"uniform_noise": first_true(50, 50), "gaussian_noise": first_true(2, 50)}
     for synthetic in (

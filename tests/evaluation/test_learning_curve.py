@@ -1,4 +1,4 @@
-"""The learning curve: by hand where errors follow a law, and on vectors that are drawn."""
+"""The learning curve: by hand for errors of a known law, and on random vectors."""
 
 import numpy as np
 import pytest

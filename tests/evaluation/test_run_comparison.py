@@ -1,4 +1,4 @@
-"""Two runs of one pipeline, set beside each other."""
+"""The comparison of two runs of one pipeline."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Tests of bfloat16, which portable math has none of: `test_bfloat16.py` runs them in fast math."""
+"""Tests of bfloat16, which portable math does not use; `test_bfloat16.py` runs them."""
 
 import copy
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The autoencoder: repeatable, and its codes and errors are those of its weights."""
+"""The autoencoder: repeatable; its codes and errors follow from its weights."""
 
 from itertools import pairwise
 from pathlib import Path

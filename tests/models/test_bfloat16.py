@@ -1,4 +1,4 @@
-"""Numbers of 16 bits: what they compute, and where they are refused."""
+"""bfloat16: what it computes, and where it is refused."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""What guessing reaches, and which predictions are better than it."""
+"""The accuracy of guessing, and which predictions are better."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from belong.models.chance_level import evenly_spaced, guessing_bound, is_at_chan
 
 
 def labels_of_counts(*counts: int) -> Tensor:
-    """Return as many labels 0, 1, … as `counts` says."""
+    """Return `counts` labels of the classes 0, 1, …"""
     return torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
 
 

@@ -1,4 +1,4 @@
-"""Vectors that are kept from run to run: the same bytes, and never in the way."""
+"""Cached vectors: the same bytes as without a cache, and no failure because of the cache."""
 
 import multiprocessing
 import sqlite3
@@ -45,7 +45,7 @@ def cache(tmp_path: Path) -> FeatureCache:
 
 
 def computed(images: Tensor, cache: FeatureCache | None, *, context: bytes = b"a") -> int:
-    """Return how many images were computed; the vectors are held to those without a cache."""
+    """Return the number of computed images; compare the vectors with those without a cache."""
     counted = Counted()
     vectors = cached(counted, images, cache, context=context)
     assert vectors.dtype == torch.float32

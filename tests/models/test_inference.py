@@ -1,4 +1,4 @@
-"""The copy for use without learning: the values of the network that it was made of."""
+"""The copy for inference computes the values of the original network."""
 
 import copy
 from functools import partial
@@ -202,7 +202,7 @@ def test_a_layer_with_a_hook_stays_as_it_is(lite: Any) -> None:
 
 
 class Doubled(InvertedResidual):
-    """A block that uses its first convolution in another way."""
+    """A block that uses its first convolution differently."""
 
     def forward(self, x: Tensor) -> Tensor:
         doubled: Tensor = self.bn1(2 * self.conv_pw(x))

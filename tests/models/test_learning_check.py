@@ -1,4 +1,4 @@
-"""A network that does not learn is noticed, trained again at a lower rate, or refused."""
+"""A network that does not learn is detected, trained again at a lower rate, or refused."""
 
 import re
 from collections.abc import Callable
@@ -174,7 +174,7 @@ def test_a_network_at_chance_on_the_images_held_out_is_refused() -> None:
 
 
 class KilledError(Exception):
-    """Stands for the end of a process: nothing is tidied up."""
+    """Simulates a killed process: nothing is cleaned up."""
 
 
 class KilledIn(Checkpoint):

@@ -1,4 +1,4 @@
-"""What every network does: a new one that does not fails here, not after its training."""
+"""The contract of every network: a new one that violates it fails here, before training."""
 
 import json
 from collections.abc import Mapping
@@ -47,7 +47,7 @@ class Case:
     backbone: Backbone | None
 
     def again(self, arrays: Mapping[str, np.ndarray] | None = None) -> Network:
-        """Return the network built anew from what a file holds of it."""
+        """Return the network rebuilt from its saved arrays."""
         card = self.backbone.card if self.backbone else None
         shape = json.loads(json.dumps(self.network.shape))
         weights = self.network.arrays() if arrays is None else arrays
@@ -77,7 +77,7 @@ def untrained(name: str, backbone: Backbone, *, seed: int = 0) -> Case:
 
 
 def outputs(network: Network, inputs: Tensor) -> list[Tensor]:
-    """Return the three layers, the features and the logits, in use."""
+    """Return the three layers, the features and the logits in evaluation mode."""
     with torch.no_grad():
         return [*network.eval().layers(inputs), *network.eval()(inputs)]
 
@@ -147,7 +147,7 @@ def test_the_weights_follow_the_generator_alone(case: Case, backbone: Backbone) 
 
 
 class KilledError(Exception):
-    """Stands for the end of a process."""
+    """Simulates a killed process."""
 
 
 class KilledOnce(Checkpoint):

@@ -1,4 +1,4 @@
-"""Optimizers that leave torch's compiler alone, beside torch's own."""
+"""Optimizers that do not use torch's compiler, against torch's own."""
 
 import subprocess
 import sys

@@ -27,7 +27,7 @@ KEY = "the same run"
 
 
 class KilledError(Exception):
-    """Stands for the end of a process: nothing is tidied up."""
+    """Simulates a killed process: nothing is cleaned up."""
 
 
 class KilledAfter(Checkpoint):

@@ -1,4 +1,4 @@
-"""Training: repeatable, and the center loss does what it is for."""
+"""Training: repeatable, and the center loss draws the classes together."""
 
 import math
 from pathlib import Path

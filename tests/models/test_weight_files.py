@@ -1,4 +1,4 @@
-"""Files of weights: every form that people have, and one line for whatever is wrong with one."""
+"""Files of weights: every common format is read, and every fault is one line."""
 
 import os
 import pickle
@@ -82,7 +82,7 @@ def refusal(name: str, path: Path) -> str:
     return line.removeprefix(f"{path}: ")
 
 
-# --- what people have ----------------------------------------------------------------------------
+# --- formats -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("ending", [".safetensors", ".pth", ".pt", ".bin"])
@@ -170,7 +170,7 @@ def test_a_file_without_a_name_is_recognized_by_its_arrays(
     card = backbone_of_file(path).card
     assert card.name == name
     assert card.weights == f"mine{ending}, SHA-256 {sha256(path.read_bytes()).hexdigest()}"
-    assert card.license == ""  # whoever made the file has stated none
+    assert card.license == ""  # the file states no license
 
 
 def test_a_network_that_is_not_known_needs_its_name(state: State, tmp_path: Path) -> None:
@@ -282,7 +282,7 @@ def test_arrays_in_an_order_that_nobody_knows_are_refused(state: State, tmp_path
 
 
 class Code:
-    """What a pickle would run: it makes a folder."""
+    """Code in a pickle: it makes a folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -481,7 +481,7 @@ def test_a_damaged_download_of_torchvision_is_told_by_its_hash(
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], Path]:
     """Return what puts a file into the Hub's cache, as the Hub's client lays it out."""
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setattr(catalog, "urlopen", None)  # nothing is asked for what is there
+    monkeypatch.setattr(catalog, "urlopen", None)  # no request is made for a cached file
 
     def write(content: bytes) -> Path:
         repository = tmp_path / "models--timm--test_efficientnet.r160_in1k"
@@ -553,7 +553,7 @@ def photos(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("name", SOURCES)
 def test_a_server_that_cannot_be_reached_is_one_line(name: str, photos: Path) -> None:
     with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))  # and does not listen: who connects is refused
+        closed.bind(("127.0.0.1", 0))  # bound but not listening: connections are refused
         process = asked_of(name, photos, closed.getsockname()[1])
     assert process.returncode == 2
     (line,) = process.stderr.splitlines()
@@ -565,7 +565,7 @@ def test_a_server_that_cannot_be_reached_is_one_line(name: str, photos: Path) ->
 @pytest.mark.pipeline
 @pytest.mark.parametrize("name", SOURCES)
 def test_a_server_that_hangs_up_is_asked_once(name: str, photos: Path) -> None:
-    """The Hub's own client would ask six times more, and wait between."""
+    """The Hub's own client would retry six times with pauses."""
     with socket.socket() as server, ThreadPoolExecutor(1) as pool:
         server.bind(("127.0.0.1", 0))
         server.listen()
@@ -579,7 +579,7 @@ def test_a_server_that_hangs_up_is_asked_once(name: str, photos: Path) -> None:
 
 
 def hang_up(server: socket.socket) -> int:
-    """Hang up on each who calls; return how many did, once the server is shut down."""
+    """Close each connection; return the number of connections when the server shuts down."""
     calls = 0
     while True:
         try:

@@ -23,7 +23,7 @@ def author(tmp_path: Path) -> Path:
 
 
 def weights(folder: Path) -> dict[str, float]:
-    """Return the AUROC of each experiment that is done by its lambda."""
+    """Return lambda -> the AUROC of each finished experiment."""
     (baseline,) = json.loads(call(folder, "dvc", "exp", "show", "--json", "--hide-workspace"))
     aurocs = {}
     for experiment in baseline["experiments"] or []:
@@ -51,7 +51,7 @@ def test_a_sweep_in_dvcs_queue_goes_on_after_its_worker_was_killed(
     assert re.findall("Failed|Running", call(author, "dvc", "queue", "status")) == ["Failed"]
     call(author, "dvc", "queue", "remove", "--failed")
     run_on(author, "author", *RUN, "--queue", "-S", f"lambda={killed}")
-    for _ in range(3):  # a worker may end before all is done
+    for _ in range(3):  # a worker may end before all experiments are finished
         run_on(author, "author", "dvc", "queue", "start")
         while "0 active, 0 idle" not in (status := call(author, "dvc", "queue", "status")):
             time.sleep(1)
@@ -71,7 +71,7 @@ def is_in(process: psutil.Process, folder: Path) -> bool:
 def test_an_experiment_elsewhere_runs_beside_another_that_began_before(
     author: Path, tmp_path: Path
 ) -> None:
-    """Two that begin in the same second may take up each other's parameters."""
+    """Two experiments that begin in the same second may use each other's parameters."""
     signals = tmp_path / "signals"
     with slow_training(author, "author", signals, *RUN, "--temp", "-S", "lambda=0.5") as first:
         run_on(author, "author", *RUN, "--temp", "-S", "lambda=0.1")

@@ -1,4 +1,4 @@
-"""dvc.yaml and the code say the same; else DVC serves a stale result or retrains for nothing."""
+"""dvc.yaml and the code agree; otherwise DVC keeps stale results or retrains needlessly."""
 
 import ast
 import functools
@@ -76,7 +76,7 @@ def test_a_stage_that_computes_depends_on_the_versions_of_the_packages() -> None
 
 
 def test_a_stage_lists_exactly_the_parameters_that_it_reads() -> None:
-    unseen, unread = [], []  # a change that DVC would not see; one that it would see for nothing
+    unseen, unread = [], []  # changes that DVC would miss; needless reruns
     for name, stage in STAGES.items():
         if name in OF_ALL_PARAMETERS:
             assert stage["params"] == [{"params.yaml": None}]
@@ -167,7 +167,7 @@ def test_a_command_names_its_inputs_and_outputs_in_the_order_of_the_file() -> No
 
 
 def test_the_page_has_no_output_in_dvc_lock_but_stands_in_git() -> None:
-    """Its bytes differ from run to run; a clone shows it nevertheless."""
+    """Its bytes differ from run to run, but a clone contains it."""
     assert "outs" not in STAGES["report_page"]
     assert (ROOT / "reports" / "report.html").is_file()
 
@@ -219,7 +219,7 @@ def differing(lock: dict[str, dict[str, Any]], root: Path) -> list[str]:
 
 @functools.cache
 def digest(path: Path) -> str | None:
-    """Return the sum that DVC keeps of a file, or of a folder; None of what is not there."""
+    """Return DVC's checksum of a file or folder; None if it does not exist."""
     if not path.exists():
         return None
     system = LocalFileSystem()

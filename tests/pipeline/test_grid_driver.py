@@ -106,7 +106,7 @@ curves:
 
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | {
     "PYTHONPATH": str(ROOT),
-    "GIT_CONFIG_GLOBAL": os.devnull,  # a user of whom git knows nothing
+    "GIT_CONFIG_GLOBAL": os.devnull,  # a user without a git configuration
 }
 MAKER = ("-c", "user.name=test", "-c", "user.email=test@example.org")
 
@@ -155,7 +155,7 @@ def grid(folder: Path, *options: str) -> "subprocess.CompletedProcess[str]":
 
 @contextmanager
 def started(folder: Path, *options: str) -> "Iterator[subprocess.Popen[str]]":
-    """A driver at work; whatever becomes of the test, it and its cells are over afterwards."""
+    """A running driver; it and its cells are stopped when the test ends."""
     with subprocess.Popen(
         [sys.executable, "-m", "reproduction.grid", "grid.yaml", "out", *options],
         cwd=folder,
@@ -204,7 +204,7 @@ def swept_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def repository_copy(swept_repository: Path, tmp_path: Path) -> Path:
-    """The same, to be changed."""
+    """A copy of it that a test may change."""
     return Path(shutil.copytree(swept_repository, tmp_path / "copy"))
 
 
@@ -470,7 +470,7 @@ def test_the_numbers_do_not_depend_on_how_many_cells_run_at_a_time(
 def test_after_a_signal_the_next_start_finds_nothing_in_its_way(
     repository_copy: Path, name: signal.Signals, left_running: bool
 ) -> None:
-    """A driver that is killed leaves DVC and its stage behind; the next one ends them."""
+    """A killed driver leaves DVC and its stage running; the next driver stops them."""
     clones = repository_copy / "build" / "grid" / "clones"
     with started(repository_copy, "--sweep", "slow") as driver:
         wait_for(lambda: "toy.py" in programs_in(clones))
@@ -528,7 +528,7 @@ def processes_in(folder: Path) -> list[psutil.Process]:
 
 
 def programs_in(folder: Path) -> list[str]:
-    """Return the last word of each command that runs in a folder."""
+    """Return the last word of each command line that runs in a folder."""
     words = []
     for process in processes_in(folder):
         with suppress(psutil.Error):

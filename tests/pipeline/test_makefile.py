@@ -1,4 +1,4 @@
-"""What `make` does on a machine that is not as it should be."""
+"""`make` on a machine with missing programs."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""A mistake in params.yaml is one line that says where, what came and what was expected."""
+"""A mistake in params.yaml is one line with the place, the value and the expected value."""
 
 import subprocess
 import sys
@@ -115,7 +115,7 @@ def test_a_small_number_as_dvc_writes_it_is_a_number(tmp_path: Path) -> None:
 
 
 def test_other_valid_parameters_give_the_same_bytes(tmp_path: Path) -> None:
-    """Else everything behind check_params would run again for every parameter."""
+    """Otherwise all stages after check_params would rerun for every parameter."""
     params = tmp_path / "params.yaml"
     contents = []
     for text in (GOOD, GOOD.replace("lambda: 1.0", "lambda: 0.5")):
@@ -138,7 +138,7 @@ IDX = ROOT / "tests" / "data" / "mnist-small"
 
 
 def problems(**changes: object) -> list[str]:
-    """Return what is impossible in the parameters with some sections, or parts of them, changed."""
+    """Return the problems of the parameters with some sections, or parts of them, changed."""
     values = read(ROOT / "tests" / "data" / "params.yaml")
     values["normal"]["path"] = str(IDX)
     values["images"]["side_px"] = 224
@@ -215,7 +215,7 @@ def test_an_impossible_parameter_ends_the_stage_with_one_line_and_no_output(tmp_
 
 
 def test_the_usual_parameters_are_checked_without_torch(tmp_path: Path) -> None:
-    """It takes seconds, and `make` checks before every run."""
+    """Importing torch takes seconds, and `make` checks before every run."""
     code = (
         "import sys; from pathlib import Path; from stages.check_params import main; "
         "main(*map(Path, sys.argv[1:])); sys.exit('torch' in sys.modules)"

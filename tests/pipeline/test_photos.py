@@ -22,7 +22,7 @@ NORMAL, ANOMALY = "tests/data/mnist-small", "tests/data/fashion-mnist-small"
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """Two classes of 250, and five odd ones without classes."""
+    """Two classes of 250 photos, and five odd photos without classes."""
     names = [f"ours/{name}/{i}.png" for name in ("ant", "bee") for i in range(250)]
     return write_images(tmp_path, *names, *(f"odd/{i}.png" for i in range(5)), side_px=40)
 

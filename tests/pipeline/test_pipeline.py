@@ -1,4 +1,4 @@
-"""The four uses of the pipeline, in a clone, on a few real images: no part of it is replaced."""
+"""The four uses of the pipeline, in a clone, on a few real images; nothing is mocked."""
 
 import json
 import re
@@ -110,7 +110,7 @@ def test_another_lambda_trains_anew_but_neither_splits_nor_fetches(
 
 def test_going_back_to_an_earlier_lambda_trains_nothing(experiments: dict[str, str]) -> None:
     stages_run = re.findall(r"Running stage '([\w-]+)'", experiments["1.0"])
-    # What is in git is made anew; it is no restored output.
+    # Outputs that git holds are made again; DVC restores only the others.
     made_anew = {"evaluate", "study_covariance", "study_promise", "report", "report_page"}
     assert set(stages_run) <= made_anew
 

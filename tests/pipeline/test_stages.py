@@ -1,4 +1,4 @@
-"""Each stage's program on files in a temporary folder, and what it answers to bad ones."""
+"""Each stage's program on files in a temporary folder, and its errors for bad files."""
 
 import gzip
 import json
@@ -51,7 +51,7 @@ PARAMS = (
 
 @pytest.fixture(scope="module")
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Run all stages, one after the other; return the folder with what they made."""
+    """Run all stages, one after the other; return the folder of their outputs."""
     return run_all(tmp_path_factory.mktemp("made"), PARAMS)
 
 
@@ -218,7 +218,7 @@ def test_a_further_set_is_measured_beside_the_anomalies_and_trains_nothing(tmp_p
 def test_without_anomalies_and_with_few_images_all_that_needs_neither_is_measured(
     tmp_path: Path,
 ) -> None:
-    """The study of few images wants 500 of a class for each feature: more than there are."""
+    """The study of few images needs 500 images of a class per feature: more than there are."""
     start, rest = PARAMS.replace("  - 0.5\n  - 1.0\n", "  - 500.0\n").split("anomaly:\n")
     to = run_all(tmp_path, start + "anomaly:\n" + rest.replace("classes: all", "classes: none", 1))
     numbers = json.loads((to / "metrics").read_text())

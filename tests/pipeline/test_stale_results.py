@@ -1,4 +1,4 @@
-"""A stage refuses to run where DVC would not see what its result depends on."""
+"""A stage refuses to run if DVC does not track everything that its result depends on."""
 
 import os
 import shutil
@@ -64,7 +64,7 @@ def test_a_package_installed_below_the_project_is_none_of_its_files() -> None:
 def run_stage(
     folder: Path, *, stage: str = "draw", top: str = "", inside: str = "pass", pin: str = ""
 ) -> str:
-    """Run a stage of a small project as DVC does; return what it says, or "" if it is done."""
+    """Run a stage of a small project as DVC does; return its error line, or ""."""
     (folder / "stages").mkdir()
     (folder / "stages" / "draw.py").write_text(STAGE.format(top, inside))
     (folder / "own.py").touch()

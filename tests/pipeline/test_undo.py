@@ -1,4 +1,4 @@
-"""`make undo` goes back from an experiment, and `make` says how a run differs."""
+"""`make undo` reverts an experiment, and `make` reports how a run differs."""
 
 import json
 import os
@@ -43,7 +43,7 @@ def is_as_committed(folder: Path) -> bool:
 def test_undo_brings_back_what_this_machine_made_though_the_lock_is_another_machines(
     used_clone: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The committed dvc.lock names bytes that were never here."""
+    """The committed dvc.lock names outputs that were never on this machine."""
     assert model(used_clone) == "other 0.1"
     assert main(used_clone) == 0
     assert is_as_committed(used_clone)

@@ -1,4 +1,4 @@
-"""A model says of an image what the pipeline said of it; files, interruptions and bad input."""
+"""A model gives the verdicts of the pipeline; files, interruptions and bad input."""
 
 import csv
 import itertools
@@ -52,7 +52,7 @@ PARTS = ("normal/test", "anomaly/test")
 
 @pytest.fixture(scope="module")
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Run the pipeline; return the folder with what it made."""
+    """Run the pipeline; return the folder of its outputs."""
     folder = tmp_path_factory.mktemp("made")
     make_bundle(folder)
     return folder
@@ -72,7 +72,7 @@ def pipeline_images(pipeline: Path) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def photos(pipeline_images: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write 13 digits and 7 clothes as PNG, and what else lies in a folder of uploads."""
+    """Write 13 digits and 7 clothes as PNG, and other files of a typical upload."""
     folder = tmp_path_factory.mktemp("photos")
     for row in (*range(13), *range(500, 507)):
         place = folder / ("digits" if row < 500 else "clothes")
@@ -410,7 +410,7 @@ def test_the_folder_with_what_was_scored_stands_for_its_predictions(
     results: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(results, tmp_path / "out")
-    Image.new("L", (5, 5)).save(tmp_path / "out/watch.png")  # of a look before
+    Image.new("L", (5, 5)).save(tmp_path / "out/watch.png")  # of an earlier scan
     assert look(tmp_path / "out") == tmp_path / "out/predictions.csv"
 
 
@@ -526,7 +526,7 @@ def test_a_file_is_decoded_once_and_the_networks_are_built_once(
 
 @contextmanager
 def interruption() -> Iterator[None]:
-    """Have Ctrl-C come while the fifth batch is scored, one after the other, and none go on."""
+    """Simulate Ctrl-C while the fifth batch is scored; batches run one after the other."""
     score, calls = Predictor.score, itertools.count()
 
     def broken_off(self: Predictor, images: np.ndarray, *, stopped: Event | None = None) -> Scores:

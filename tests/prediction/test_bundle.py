@@ -1,4 +1,4 @@
-"""A model is what was saved, to the bit, or it is not loaded."""
+"""A loaded model has exactly the saved bytes; an altered one is refused."""
 
 import hashlib
 import json
@@ -76,7 +76,7 @@ def test_a_file_that_is_cut_off_is_found(
 
 
 def rewritten(**changes: object) -> Callable[[Path], None]:
-    """Return what writes a manifest anew, with its own sum as it should be."""
+    """Return a function that rewrites a manifest with a valid checksum."""
 
     def write(model: Path) -> None:
         manifest = Bundle.load(model).manifest

@@ -1,4 +1,4 @@
-"""A model of a stranger's, whose sums are right: refused in one line, before it takes memory."""
+"""A malicious model with valid checksums: refused in one line, before it takes memory."""
 
 import hashlib
 import json
@@ -234,7 +234,7 @@ def put_at(values: Any, place: Place, value: object) -> None:
 
 @pytest.mark.parametrize("kind", VALUES)
 def test_every_value_of_a_manifest_may_be_wrong(kind: str, model: Path, tmp_path: Path) -> None:
-    """Refused in one line within 10 s; or of no harm, as a name that is only printed is."""
+    """Each change is refused in one line within 10 s, or harmless, such as a printed name."""
     manifest = json.loads((model / "manifest.json").read_text())
     del manifest["sha256"]
     copy, refused, count = tmp_path / "model", 0, 0
@@ -295,7 +295,7 @@ def test_a_file_that_claims_more_than_any_model_has_is_not_read(
     copy = resigned(model, tmp_path / "model", fact("files", "training.safetensors", "bytes",
                                                     value=2**40))  # fmt: skip
     with (copy / "training.safetensors").open("r+b") as file:
-        file.truncate(2**40)  # a hole, which takes no place on the disk
+        file.truncate(2**40)  # a sparse file, which takes no space on the disk
     with pytest.raises(IntegrityError, match="for this network, got"):
         belong.load_model(copy)
 

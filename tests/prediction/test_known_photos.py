@@ -1,4 +1,4 @@
-"""Photos that were embedded before are scored without a pass of the backbone."""
+"""Photos with cached vectors are scored without a pass of the backbone."""
 
 from pathlib import Path
 

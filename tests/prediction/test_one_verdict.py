@@ -1,4 +1,4 @@
-"""The verdict of an image is the same alone and in any batch: on the folder of the calibration."""
+"""The verdict of an image is the same alone and in any batch, on the calibration images."""
 
 import os
 import subprocess
@@ -132,7 +132,7 @@ def test_the_calibration_images_score_as_they_did_in_the_pipeline(pipeline: Path
 def test_the_graph_has_the_verdicts_and_p_values_of_the_calibration_images(
     pipeline: Path, size: int
 ) -> None:
-    """Each of them ties with itself: its last bit decides nothing."""
+    """Each calibration image ties with itself: its last bit decides nothing."""
     bundle, images = Bundle.load(pipeline / "model"), held_out(pipeline)[1::2]
     for alpha in (None, 0.1, 0.3):
         for guarantee in (None, "per-class"):

@@ -1,4 +1,4 @@
-"""A graph says of images what the model says of them, without torch."""
+"""An ONNX graph gives the verdicts of the model, without torch."""
 
 import csv
 import json
@@ -44,7 +44,7 @@ EXAMPLE = ROOT / "examples" / "onnx_verdict.py"
 
 @pytest.fixture(scope="module")
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Run the pipeline; return the folder with what it made."""
+    """Run the pipeline; return the folder of its outputs."""
     folder = tmp_path_factory.mktemp("made")
     make_bundle(folder)
     return folder
@@ -402,7 +402,7 @@ def test_a_detector_without_an_onnx_form_is_one_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     class Formless(Energy):
-        """As `energy`, but for its ONNX form."""
+        """`energy` without an ONNX form."""
 
         onnx = Detector.onnx  # type: ignore[assignment]
 

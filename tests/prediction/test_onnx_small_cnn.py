@@ -1,4 +1,4 @@
-"""The small network for photos as a graph says what the model says."""
+"""The ONNX graph of the small network for photos gives the verdicts of the model."""
 
 from collections.abc import Mapping
 

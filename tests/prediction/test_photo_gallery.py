@@ -1,4 +1,4 @@
-"""`belong score` on photos: the page shows them as they are, and says what cannot be read."""
+"""`belong score` on photos: the page shows them unchanged and lists the unreadable files."""
 
 import base64
 import io
@@ -59,7 +59,7 @@ def test_heic_photos_that_cannot_be_read_are_told_once_and_listed_with_the_remed
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
-    # Nor have the processes that decode: one that was kept from another test may.
+    # The decoding processes must lack it, too; one kept from another test may have it.
     monkeypatch.setattr(isolation, "_idle", [])
     (tmp_path / "without").mkdir()
     (tmp_path / "without" / "pillow_heif.py").write_text("raise ImportError")

@@ -1,4 +1,4 @@
-"""What holds of the numeric core for any data: hypothesis looks for data for which it does not."""
+"""Properties of the numeric core for any data; hypothesis searches for counterexamples."""
 
 import math
 import tempfile

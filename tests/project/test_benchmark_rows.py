@@ -1,4 +1,4 @@
-"""Every row of the benchmarks at tiny sizes: the results agree, and a changed one is noticed."""
+"""Every row of the benchmarks at tiny sizes: the results agree, and a changed one is detected."""
 
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ def in_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def with_an_error(result: Any) -> Any:
-    """Return a result of the same shape in which nothing is as it was."""
+    """Return a result of the same shape with other values."""
     values = np.asarray(result, np.float64)
     return values + 1 if values.ndim == 0 else values[::-1] + 1
 

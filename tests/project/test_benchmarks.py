@@ -1,4 +1,4 @@
-"""The arithmetic of the benchmarks and the turns that they take; no time is looked at."""
+"""The arithmetic of the benchmarks and the order of their turns; no time is checked."""
 
 import gzip
 import subprocess
@@ -33,7 +33,7 @@ ALONE = Alone(seconds=1.0, mib=64.0)
 
 
 class Clock:
-    """A clock that only the works move."""
+    """A clock that advances only when a work runs."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -42,7 +42,7 @@ class Clock:
         return self.now
 
     def work(self, name: str, seconds: list[float], diary: list[str]) -> Callable[[int], str]:
-        """Return a work that takes so long, round by round, and notes that it was done."""
+        """Return a work that takes these seconds, round by round, and records its calls."""
 
         def run(number: int) -> str:
             self.now += seconds[number]

@@ -32,7 +32,7 @@ IMAGES = 400  # enough for the default false-rejection rate
 QUICK = {"autoencoder.epochs": 1, "derive.images": 20,
          "detectors.code_iforest.trees": 5, "evaluate.resamples": 20}  # fmt: skip
 SHORTER = {"fit": QUICK, "clean": {"train.epochs": 1}}
-# Codes that are an answer about the images and no mistake.
+# Exit codes that report a result about the images, not an error.
 ANSWERS = {"check": {0, 1}, "watch": {0, 1}, "clean": {0, 5}}
 # A test of their own runs the blocks of these pages.
 ELSEWHERE = {
@@ -40,7 +40,7 @@ ELSEWHERE = {
     "docs/new-network.md": "tests/pipeline/test_new_network.py",
     "docs/python-api.md": "tests/api/test_examples.py",
 }
-# How many blocks of a page are not run; one of any other page.
+# page -> the number of its blocks that may be skipped; 1 for other pages.
 LEFT_OUT = {
     "README.md": 2, "CONTRIBUTING.md": 3, "SECURITY.md": 0, "docs/backbones.md": 2,
     "docs/papers.md": 4, "docs/pipeline.md": 14, "docs/quick-start.md": 2,
@@ -111,7 +111,7 @@ def test_a_page_that_is_run_elsewhere_is() -> None:
 
 
 def provide(text: str, digits: Path, clothes: Path, fitted: Callable[..., Path]) -> None:
-    """Make the folders that lines name and that nothing before them has made."""
+    """Make the folders that the lines use and that no earlier line has made."""
     for name in re.findall(
         r"(?<!-o )(?<!--output )(?<![\w./-])(photos(?:/\w+)?|models/\w+)\b", text
     ):
@@ -124,7 +124,7 @@ def provide(text: str, digits: Path, clothes: Path, fitted: Callable[..., Path])
 
 
 def run_shell(line: str, fitted: Callable[..., Path]) -> None:
-    """Run a line of `belong` here, and one with a pipe in a shell."""
+    """Run a line of `belong` in this process, or a line with a pipe in a shell."""
     if re.search(r"[|<>$]", line):
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         subprocess.run(["bash", "-c", line], env=os.environ | {"PATH": path}, check=True)

@@ -1,4 +1,4 @@
-"""README.md, docs/ and the files that say what the project is."""
+"""README.md, docs/ and the files that describe the project."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The floor plan: wings whose imports run one way, and one top-level name in the wheel."""
+"""The layout: wings whose imports run one way, and one top-level name in the wheel."""
 
 import ast
 import re
@@ -33,7 +33,7 @@ def wing(path: Path) -> str:
 
 
 def upward(path: Path) -> list[str]:
-    """Return what a file imports from above its wing; above the front door is all outside."""
+    """Return the imports of a file from wings above its own, or from outside the package."""
     own_wing = wing(path)
     below = ORDER[: ORDER.index(own_wing) + 1] if own_wing in ORDER else ORDER
     names = [name for name in imports(path) if name.split(".")[0] in ("belong", *OUTSIDE)]
@@ -65,7 +65,7 @@ def test_the_library_is_its_wings_three_modules_and_the_mark_of_its_types() -> N
 
 
 def test_an_init_file_says_its_folders_subject_and_holds_nothing_else() -> None:
-    """But for the front door, `belong/__init__.py`, and where math is made portable."""
+    """Except `belong/__init__.py`, and `reproduction` and `stages`, which make math portable."""
     tops = [ROOT / name for name in ("belong", "benchmarks", "reproduction", "stages")]
     folders = {path.parent for top in tops for path in top.rglob("*.py")}
     folders -= {ROOT / "belong", ROOT / "reproduction", ROOT / "stages"}

@@ -1,4 +1,4 @@
-"""Names are nouns: a variable is the thing itself, not a participle that leaves the thing out."""
+"""Names are nouns: a variable is named after the thing, not by a bare participle."""
 
 import ast
 from collections.abc import Iterator

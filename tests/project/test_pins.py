@@ -1,6 +1,6 @@
 """Every package that this one needs, directly or through another, has one version in the pins.
 
-So `pip-audit`, which SECURITY.md describes, is asked about all that runs. It wants the internet.
+So `pip-audit`, which SECURITY.md describes, checks all packages in use. It needs the internet.
 """
 
 import tomllib

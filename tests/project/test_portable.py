@@ -1,4 +1,4 @@
-"""Where the modules that Windows lacks cannot be imported, these commands and the API work."""
+"""These commands and the API work without the modules that Windows lacks."""
 
 import subprocess
 import sys
@@ -16,7 +16,7 @@ POSIX = (
     "crypt", "curses", "fcntl", "grp", "nis", "ossaudiodev", "pty", "pwd", "readline", "resource",
     "spwd", "syslog", "termios", "tty",
 )  # fmt: skip
-# psutil is another program on each system: Linux's needs `resource`, that of Windows does not.
+# psutil differs between systems: on Linux it needs `resource`, on Windows it does not.
 BLOCK = f"import psutil, sys; sys.modules.update(dict.fromkeys({POSIX})); "
 COMMAND = f"{BLOCK}from belong.commands.main import main; sys.exit(main())"
 

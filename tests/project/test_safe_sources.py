@@ -23,7 +23,7 @@ ALLOWED = {"belong/models/backbones/weight_files.py: imports UnpicklingError of 
 
 
 def unsafe_in(source: str) -> Iterator[str]:
-    """Yield what a source does that it must not."""
+    """Yield the unsafe calls and imports of a source."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (

@@ -1,4 +1,4 @@
-"""Every text that a user meets is plain English: no forbidden word, short help, one example."""
+"""Every text for users is plain English: no forbidden word, short help, one example."""
 
 import argparse
 import ast

@@ -1,4 +1,4 @@
-"""The programs that make the tables of reports/: what they write, and where."""
+"""The programs that write the tables of reports/."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""What the gallery is made of: which images, their pictures, and what the page may do."""
+"""The gallery: its choice of images, its pictures, and the restrictions of the page."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""What the report's page is made of: numbers worked out by hand, and a run without anomalies."""
+"""The report's page: numbers worked out by hand, and a run without anomalies."""
 
 import base64
 import html
@@ -392,7 +392,7 @@ def test_the_packages_whose_versions_are_shown_are_dependencies_of_the_project()
 
 
 class Parts(HTMLParser):
-    """Collects what the page would load, and the JSON that it carries."""
+    """Collects the addresses that the page would load, and its JSON."""
 
     def __init__(self, text: str) -> None:
         super().__init__()

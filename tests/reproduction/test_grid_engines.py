@@ -52,7 +52,7 @@ def slurm() -> Iterator[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def ray_cluster() -> Iterator[None]:
-    """Leave Ray running from one test to the next; the first engine starts it."""
+    """Keep Ray running between tests; the first engine starts it."""
     yield
     ray.shutdown()
 
@@ -100,7 +100,7 @@ def test_stopping_ends_what_is_running_and_runs_nothing_more(
             assert time.monotonic() < end, "it has not started"
             time.sleep(0.05)
         engine.stop()
-        assert running.result(timeout=300) != 0  # submitit asks seldom; unstopped it would be 0
+        assert running.result(timeout=300) != 0  # submitit polls rarely; 0 without a stop
     assert engine.run(program(tmp_path, "late", "")) == STOPPED
     assert not (tmp_path / "late.log").exists()
 
@@ -123,7 +123,7 @@ def local_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def new_repository(local_repository: Path, tmp_path: Path) -> Path:
-    """The same repository, before they ran."""
+    """The same repository, before any cell has run."""
     return Path(shutil.copytree(local_repository.parent / "fresh", tmp_path / "fresh"))
 
 

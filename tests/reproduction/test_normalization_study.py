@@ -1,4 +1,4 @@
-"""Center loss x L2 normalization: what is measured, what chooses, and the page."""
+"""Center loss x L2 normalization: the measurements, the choice of a recipe, and the page."""
 
 from itertools import product
 from pathlib import Path

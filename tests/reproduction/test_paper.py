@@ -1,4 +1,4 @@
-"""The stage that sets the paper's results beside ours, from tables to page and figures."""
+"""The stage that compares the paper's results with ours: tables, page and figures."""
 
 import re
 import shutil
@@ -169,7 +169,7 @@ def test_the_same_tables_give_the_same_bytes(paper_folder: Path, page: str, tmp_
 
 
 def test_the_text_follows_the_numbers(page: str, tmp_path: Path) -> None:
-    """Where center loss harms what it helped, the verdict is the other one."""
+    """If center loss lowers the AUROC instead of raising it, the verdict changes."""
     grid = grid_with_finer_scale()
     column = "detectors.mahalanobis.auroc"
     grid[column] = 1 - grid[column]

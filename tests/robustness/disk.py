@@ -1,4 +1,4 @@
-"""A disk that is watched: a kill at any change of it, and what a power failure would leave."""
+"""A monitored disk: kills at any change of it, and the effect of a power failure."""
 
 import io
 import os
@@ -22,7 +22,7 @@ CHANGES = [
 
 
 class KilledError(BaseException):
-    """The process is gone: nothing that it does from here on reaches the disk."""
+    """Simulates a killed process: nothing after this reaches the disk."""
 
 
 @contextmanager
@@ -74,7 +74,7 @@ def killed_at(change: int) -> Iterator[None]:
 
 @contextmanager
 def synced() -> Iterator[Callable[[Path], list[str]]]:
-    """Yield what lists all below a folder, and it itself, that a power failure would spoil."""
+    """Yield a function that lists all paths of a folder that a power failure would damage."""
     synced_state: dict[tuple[int, int], object] = {}
 
     def fsync(file: int) -> None:

@@ -1,4 +1,4 @@
-"""Kill what runs at random moments, run the same command again, and compare every byte.
+"""Kill commands at random moments, run them again, and compare every byte.
 
     python -m tests.robustness.kills reports/kills.csv 32 build/kills
 
@@ -77,7 +77,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Row:
-    """What came of a kill.
+    """The result of a kill.
 
     Attributes:
         killed: what of the command.
@@ -192,7 +192,7 @@ def differing(actual: dict[str, str], expected: dict[str, str]) -> list[str]:
 
 
 def leftovers(folder: Path) -> Iterator[Path]:
-    """Find what only a running process may have beside an output."""
+    """Find files that only a running process may have beside an output."""
     for ending in ("part", "work", "checkpoint"):
         yield from (file for file in folder.rglob(f".*.{ending}") if ".dvc" not in file.parts)
 
@@ -313,7 +313,7 @@ def rows_of(targets: Iterator[Target], kills: int, rng: random.Random) -> Iterat
 
 
 def main(table: Path, kills: int, folder: Path) -> int:
-    """Kill, and write down what came of it."""
+    """Kill, and write the results into a table."""
     folder.mkdir(parents=True)
     folder = folder.resolve()
     rng = random.Random(0)  # noqa: S311

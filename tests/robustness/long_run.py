@@ -71,7 +71,7 @@ def number_of(path: str) -> int:
 
 
 def watched(model: Path, images: Path, out: Path, batch_size: int) -> list[Sample]:
-    """Run `belong score`, and look at it now and then."""
+    """Run `belong score`, and sample its progress and memory."""
     words = ["score", images, "--model", model, "-o", out, "--batch-size", batch_size]
     command = [sys.executable, "-m", "belong", *map(str, words), "--no-gallery"]
     samples = []

@@ -1,4 +1,4 @@
-"""What a folder, a name or a stream of a stranger's could do: links, pipes, locks, escapes."""
+"""Attacks by folders, names and streams: links, pipes, locks, escape sequences."""
 
 import base64
 import io
@@ -223,7 +223,7 @@ def test_a_pipe_is_no_lock(tmp_path: Path) -> None:
 
 
 def denied(lock: FileLock, file: Path) -> None:
-    """Have a lock behave as one that another user has written."""
+    """Make a lock behave like one of another user."""
 
     def acquire(**_options: object) -> None:
         if file.exists():

@@ -1,4 +1,4 @@
-"""A folder as people upload it: what is bad is named with its reason, the rest is scored."""
+"""A typical upload: bad files are listed with their reason, the others are scored."""
 
 import csv
 import os
@@ -24,7 +24,7 @@ ALIKE = (
     "<b onclick=alert(1)>.png", "a/b/c/d/deep.png", "alpha.png", "caf\\xe9.png", "moves.gif",
     "printed.tif", "really a png.jpg", "sixteen bits.png", "turned.png",
 )  # fmt: skip
-# What else lies there, and how the reason begins.
+# Other files of the folder, and the beginning of their reason.
 UNREADABLE = {
     "bomb.png": "too large; 0.001 megapixels are allowed",
     "circle.png": "a link to nothing",

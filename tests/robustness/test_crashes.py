@@ -1,6 +1,6 @@
 """A kill at every change of the disk, and a power failure behind every command.
 
-The same command again gives the bytes of a run that nothing has disturbed.
+The same command again gives the bytes of an undisturbed run.
 """
 
 import json
@@ -164,7 +164,7 @@ def fit_images(folder: Path) -> Path:
 
 
 def quickly(bundle: Bundle) -> Callable[..., tuple[Bundle, str, LearningData]]:
-    """Return what stands for the recipe of a model: three results, one of them of a training."""
+    """Return a small stand-in for the fitting of a model: three results, one of a training."""
 
     def train(checkpoint: Checkpoint) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         state: Any = State()
@@ -243,7 +243,7 @@ def vectors(folder: Path) -> list[Path]:
 
 
 def cleaned(digits: Path, out: Path) -> int:
-    """Write what a cleaning leaves: its end, without the networks that judge."""
+    """Write the results of a cleaning, without training its networks."""
     files = list_images(digits)
     try:
         write_results.check_place(out, digits, overwrite=False)
@@ -262,7 +262,7 @@ def timeless(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    """Return every file, hidden ones too, but for the times that are in it."""
+    """Return every file, hidden ones too, without the times that it contains."""
     files = {}
     for path in folder.rglob("*"):
         if path.is_dir():
@@ -300,7 +300,7 @@ def test_after_a_kill_at_any_change_of_the_disk_the_same_command_gives_the_same_
         second_code = command.run(out)
         assert second_code in {code, command.finished}
         actual = content(out)
-        if second_code == command.finished != 0:  # all was done, but for taking away what is empty
+        if second_code == command.finished != 0:  # only empty folders were left
             actual = {name: data for name, data in actual.items() if not LEFT.fullmatch(name)}
         assert actual == expected, f"killed at change {kills}"
     assert kills >= 3

@@ -15,7 +15,7 @@ from tests.robustness.fuzz.mutations import mutated
 from tests.robustness.fuzz.readers import READERS
 from tests.robustness.fuzz.worker import outcomes
 
-FEW = {"params": 20}  # a reader of YAML takes its time
+FEW = {"params": 20}  # the YAML reader is slow
 
 
 @pytest.mark.parametrize("reader", READERS)
@@ -43,7 +43,7 @@ def test_the_documented_run_tried_more_than_a_hundred_thousand_and_found_nothing
 
 
 def test_a_row_with_more_values_than_columns_is_refused(tmp_path: Path) -> None:
-    """pandas takes what is too much for the names of rows: a KeyError came of it."""
+    """pandas takes surplus columns for row names, which caused a KeyError."""
     path = tmp_path / "predictions.csv"
     path.write_text("path,class,belongs,p_value\n1,a.png,cat,True,0.5\n1,b.png,dog,True,2\n")
     with pytest.raises(InputError, match="expected 4 values in each row, got more"):

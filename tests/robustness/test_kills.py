@@ -1,4 +1,4 @@
-"""The kills of `python -m tests.robustness.kills`, and what is harm."""
+"""The kills of `python -m tests.robustness.kills`, and which results count as harm."""
 
 import random
 import shutil

@@ -1,4 +1,4 @@
-"""The long run in small: every file is accounted for; and what it measures, by hand."""
+"""A small long run: every file is accounted for; its measurements by hand."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""How programs end: memory that is used up is no stack trace, and a good end says nothing."""
+"""How programs end: no stack trace when memory is exhausted, no output on success."""
 
 import argparse
 import subprocess
@@ -22,7 +22,7 @@ OF_TORCH = RuntimeError(
 
 
 def add_arguments(_parser: argparse.ArgumentParser) -> None:
-    """Take nothing: this module is the command `hungry` of these tests."""
+    """Add no arguments: this module is the command `hungry` of these tests."""
 
 
 def run(_arguments: argparse.Namespace) -> int:

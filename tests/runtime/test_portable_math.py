@@ -1,4 +1,4 @@
-"""Portable math: it is in force where it has to be, and refuses what contradicts."""
+"""Portable math: where it is in force, and which settings contradict it."""
 
 import os
 import subprocess

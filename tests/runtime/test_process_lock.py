@@ -85,7 +85,7 @@ def test_three_stages_at_once_write_one_after_the_other(tmp_path: Path) -> None:
 
 
 def test_who_waited_for_one_that_wrote_nothing_finds_the_folder_again(tmp_path: Path) -> None:
-    """The first made the folder, and takes it away, for it is empty."""
+    """The first process made the folder and removes it, as it is empty."""
     out = tmp_path / "new" / "out"
     waits = threading.Event()
 
@@ -122,7 +122,7 @@ def test_a_writer_that_fails_leaves_no_lock(tmp_path: Path, mistake: type[BaseEx
 def test_a_stage_ends_when_the_program_that_started_it_is_killed(
     shell: str, tmp_path: Path
 ) -> None:
-    """The starter stands for DVC; a shell in between does not hide its end."""
+    """The starter simulates DVC; the stage notices its end through a shell, too."""
     (tmp_path / "stage.py").write_text(STAGE)
     end = "'" if shell else ""
     command = f'{shell}"{sys.executable}" stage.py 1 out{end}'

@@ -1,1 +1,1 @@
-"""What may go wrong, each driven through a person's command, and what must be answered."""
+"""Faults, each provoked through a command of the user, and the expected answers."""

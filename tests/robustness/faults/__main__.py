@@ -1,4 +1,4 @@
-"""Drive every fault, and write down what was answered.
+"""Provoke every fault and write the answers into a table.
 
     python -m tests.robustness.faults reports/faults.md
 
@@ -18,7 +18,7 @@ from tests.small_bundle import make_bundle
 
 
 def main(table: Path) -> int:
-    """Drive, save, and say what was not kept."""
+    """Provoke the faults, save the table, and print the broken promises."""
     answers, broken = [], 0
     with tempfile.TemporaryDirectory() as top:
         (Path(top) / "made").mkdir()

@@ -1,4 +1,4 @@
-"""One thing that may go wrong: how it comes about, the command, and what is promised then."""
+"""A fault: how it is provoked, the command, and the promised answer."""
 
 import contextlib
 import hashlib
@@ -88,7 +88,7 @@ class Answer:
 
 
 def answer_to(fault: Fault, folder: Path, model: Path) -> Answer:
-    """Let it go wrong in an empty folder; return what came of it."""
+    """Provoke the fault in an empty folder; return the answer."""
     (folder / INPUT).mkdir()
     words = fault.spoil(folder, model)
     before = _sums(folder)

@@ -1,4 +1,4 @@
-"""Features that a training gone wrong may leave."""
+"""Features that a failed training may leave."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +16,7 @@ OF_EACH, OF_ALL = "a covariance for each class", "covariance for all classes"
 
 
 def _fitted(change: Callable[[np.ndarray], object]) -> Callable[[Path, Path], list[str]]:
-    """Return what fits Gaussians to features (n, d) that are changed in place."""
+    """Return a function that fits Gaussians to features (n, d) changed in place."""
 
     def spoil(folder: Path, _model: Path) -> list[str]:
         features = np.random.default_rng(0).normal(size=(N, D)).astype(np.float32)

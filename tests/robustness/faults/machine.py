@@ -44,7 +44,7 @@ def _times(folder: Path, model: Path) -> list[str]:
 
 
 def _gallery_drawing(folder: Path, _model: Path) -> list[str]:
-    """Watch a stream and draw it: Matplotlib wants to keep things at home."""
+    """Watch a stream and draw it: Matplotlib stores files in the home folder."""
     stream = predictions(np.arange(200) % 20 == 0, ["ant", "bee"])
     path = write_predictions(folder / INPUT / "predictions.csv", stream)
     promise = ["--alpha", "0.05", "--calibration-images", "999"]

@@ -21,7 +21,7 @@ NETWORK = "network.safetensors"
 
 
 def _scored_by(change: Callable[[Path], object]) -> Callable[[Path, Path], list[str]]:
-    """Return what lets a changed copy of the model score an image."""
+    """Return a function that scores an image with a changed copy of the model."""
 
     def spoil(folder: Path, model: Path) -> list[str]:
         shutil.copytree(model, folder / "model")
@@ -52,7 +52,7 @@ def _one_bit(model: Path) -> None:
 
 
 def _vouched(content: Callable[[bytes], bytes]) -> Callable[[Path], None]:
-    """Return what replaces the network, and names its sum in a manifest that is whole again."""
+    """Return a function that replaces the network and updates the checksums of the manifest."""
 
     def change(model: Path) -> None:
         new = content((model / NETWORK).read_bytes())
@@ -66,7 +66,7 @@ def _vouched(content: Callable[[bytes], bytes]) -> Callable[[Path], None]:
 
 
 def _saying(**changes: object) -> Callable[[Path], None]:
-    """Return what changes what a model says of itself, with a sum that is right."""
+    """Return a function that changes facts of a manifest and keeps its checksum valid."""
 
     def change(model: Path) -> None:
         save_text(model / NAME, _manifest(model).model_copy(update=changes).text)
@@ -91,7 +91,7 @@ def _huge_header(content: bytes) -> bytes:
 
 
 def _weights(content: bytes) -> Callable[[Path, Path], list[str]]:
-    """Return what starts a training from a file of weights."""
+    """Return a function that starts a training from a file of weights."""
 
     def spoil(folder: Path, _model: Path) -> list[str]:
         (folder / INPUT / "weights.safetensors").write_bytes(content)

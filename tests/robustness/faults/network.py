@@ -46,7 +46,7 @@ def _mirrors_with_an_error_page(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _no_network(folder: Path) -> Iterator[None]:
-    """Send all requests where nobody listens; nothing is kept from earlier downloads."""
+    """Send all requests to a closed port; no earlier download is available."""
     closed = _proxies(9)  # the port "discard" of 1983
     with patch.dict("os.environ", closed | {"PATH": f"{folder}", "TORCH_HOME": f"{folder}"}):
         yield

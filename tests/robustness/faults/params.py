@@ -1,4 +1,4 @@
-"""params.yaml: slips of the finger, and files that are none."""
+"""params.yaml: typing errors, and files that are not YAML."""
 
 from collections.abc import Callable
 from pathlib import Path

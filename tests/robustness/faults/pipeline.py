@@ -24,7 +24,7 @@ def _verified(change: Callable[[Path], object]) -> Callable[[Path, Path], list[s
 
 
 def _repository(folder: Path) -> Path:
-    """Make a repository of one stage that DVC has run nothing of; nothing is committed."""
+    """Make a repository with one stage that has not run; nothing is committed."""
     root = folder / INPUT
     subprocess.run(["git", "init", "--quiet", f"{root}"], check=True)
     (root / ".dvc" / "tmp").mkdir(parents=True)
@@ -65,7 +65,7 @@ def _another_dvc(folder: Path) -> Iterator[None]:
         yield
 
 
-NOBODY = {  # of whom git knows nothing
+NOBODY = {  # without a git configuration
     "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull, "EMAIL": ""
 }  # fmt: skip
 FAULTS = [

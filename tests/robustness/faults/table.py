@@ -1,4 +1,4 @@
-"""All faults, and the table of what was answered."""
+"""All faults, and the table of the answers."""
 
 from collections.abc import Sequence
 

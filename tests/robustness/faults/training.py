@@ -1,4 +1,4 @@
-"""A training and a measurement that meet with what nobody planned for.
+"""A training and an evaluation under unexpected conditions.
 
 There need be no GPU: that its memory is used up is said by torch's own error, raised where it
 arises, in the network.

@@ -1,1 +1,1 @@
-"""Mutated inputs for everything that reads bytes of a stranger's."""
+"""Mutated inputs for everything that reads untrusted bytes."""

@@ -1,4 +1,4 @@
-"""Spoil bytes: each input is decided by its number, so that one can be made again by itself."""
+"""Mutate bytes: each input follows from its number, so that it can be reproduced."""
 
 import struct
 
@@ -21,7 +21,7 @@ def mutated(seeds: list[bytes], number: int, *, seed: int) -> bytes:
     content = bytearray(seeds[number % len(seeds)])
     for _ in range(int(rng.integers(1, MOST_AT_ONCE + 1))):
         kind = KINDS[int(rng.integers(len(KINDS)))]
-        # Half of all damage is done near the start, where the sizes stand.
+        # Half of all mutations are near the start, where the sizes are.
         reach = min(len(content), 64) if rng.random() < 0.5 else len(content)
         kind(content, int(rng.integers(reach + 1)), rng)
     return bytes(content)

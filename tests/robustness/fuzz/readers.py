@@ -1,4 +1,4 @@
-"""What reads a stranger's bytes: for each, inputs to begin with, and a call that reads one."""
+"""The readers of untrusted bytes: for each, valid inputs and a call that reads one."""
 
 import contextlib
 import gzip
@@ -130,7 +130,7 @@ def _manifest_seeds() -> list[bytes]:
 
 
 def _reads_manifest(path: Path) -> bool:
-    """Read it as it is and, as an attacker would, with a sum that is right."""
+    """Read the bytes as they are and, as an attacker would, with a valid checksum."""
     content = path.read_bytes()
     as_it_is = _refuses(lambda: Manifest.parse(content, "manifest.json"))
     try:

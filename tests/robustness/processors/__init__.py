@@ -1,1 +1,1 @@
-"""Whether every processor computes the same bytes, on emulated ones."""
+"""A comparison of the bytes that different (emulated) processors compute."""

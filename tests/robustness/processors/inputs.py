@@ -1,4 +1,4 @@
-"""What all processors are given, made once: small data sets, photos, their parameters."""
+"""The inputs of all processors: small data sets, photos, and their parameters."""
 
 from pathlib import Path
 from typing import Any

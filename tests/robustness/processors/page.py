@@ -1,4 +1,4 @@
-"""What was compared, and what came of it, as a page."""
+"""The page with the results of the comparison."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ def is_promised(name: str) -> bool:
 
 
 def differing(run: Run, first: Run) -> list[str]:
-    """Return the outputs that differ from the first run's, or that only one of them has."""
+    """Return the outputs that differ from the first run, or that only one run has."""
     return sorted({name for name, _ in run.digests.items() ^ first.digests.items()})
 
 

@@ -1,4 +1,4 @@
-"""The process that computes as one processor does; it knows nothing of which.
+"""The process that runs on one processor, native or emulated.
 
     python tests/robustness/processors/process.py LENGTH MATH THREADS INPUTS OUTPUTS
 
