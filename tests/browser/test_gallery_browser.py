@@ -412,7 +412,7 @@ def test_a_script_that_came_into_the_page_all_the_same_is_not_run(
         assert page.title() == "uploads · belong"
 
 
-def test_of_five_thousand_images_only_those_near_the_window_are_in_the_page(
+def test_only_tiles_near_the_window_of_five_thousand_are_in_the_page(
     browser: Browser, gallery_data: Small, tmp_path: Path
 ) -> None:
     rows = pd.concat([gallery_data.rows] * 17, ignore_index=True).iloc[:5000]

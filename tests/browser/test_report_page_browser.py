@@ -80,7 +80,7 @@ def test_a_click_sorts_by_numbers_and_a_second_one_turns_the_order_round(page: P
     assert falling == [*reversed(numbers), *missing]  # without a number: always last
 
 
-def test_what_has_no_number_is_sorted_behind_all_that_have_whichever_way(page: Page) -> None:
+def test_rows_without_a_number_are_sorted_last_in_both_orders(page: Page) -> None:
     """In the first order the row "accept all", which has an F1, is between two rows without one."""
     button = page.get_by_role("button", name="F1 normal", exact=True)
     for turned_round in (True, False):

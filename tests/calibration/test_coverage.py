@@ -14,7 +14,7 @@ from tests.imports import ROOT
 SCORES = ROOT / "data" / "scores.safetensors"
 
 
-def test_of_ten_scores_nine_calibrate_and_the_tenth_is_rejected_if_it_is_the_largest() -> None:
+def test_the_tenth_score_is_rejected_if_it_is_larger_than_nine_calibration_scores() -> None:
     """At alpha 0.1 the threshold of nine images is the largest of them."""
     achieved = rates(
         np.arange(10.0), calibration=9, splits=500, alpha=0.1, rng=np.random.default_rng(0)

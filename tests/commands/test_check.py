@@ -70,7 +70,7 @@ def levels(report: Report) -> dict[str, str]:
     return {one.name: one.level for one in report.findings}
 
 
-def test_of_a_folder_with_nothing_wrong_only_the_small_numbers_are_said(photos: Path) -> None:
+def test_a_folder_without_faults_has_only_notes_on_small_numbers(photos: Path) -> None:
     report = check_folder(photos)
     # Of each 40: 8 for the test, 3 of the other 32 to calibrate, 29 to train.
     assert levels(report) == {
@@ -99,7 +99,7 @@ def test_the_same_picture_is_found_whatever_its_name_class_and_part(photos: Path
     assert not any(name.startswith("near") for name in levels(report))
 
 
-def test_a_picture_saved_anew_is_found_across_training_and_test(tmp_path: Path) -> None:
+def test_a_resaved_picture_is_found_across_training_and_test(tmp_path: Path) -> None:
     for part, first in (("train", 0), ("test", 200)):
         for name, offset in (("ant", 0), ("bee", 50)):
             (tmp_path / part / name).mkdir(parents=True)
@@ -413,7 +413,7 @@ def test_check_refuses_what_fit_refuses_and_divides_the_rest_as_fit_does(
             assert training.calibration_fraction == fitted.calibration_fraction
 
 
-def test_what_is_said_of_networks_and_covariances_is_what_they_are() -> None:
+def test_the_stated_properties_of_networks_and_covariances_are_true() -> None:
     assert sample_sizes.PER_CLASS == covariance.PER_CLASS
     # 128: the default of train.embedding in params.yaml.
     assert {"lenet": lenet.FEATURES, "the layer on a backbone": 128} == sample_sizes.FEATURES
@@ -445,7 +445,7 @@ def test_near_pairs_are_those_of_comparing_all_with_all() -> None:
     assert ((lengths >= 0.995).any(axis=1) == (duplicates.nearly_same(every) >= 0)).all()
 
 
-def test_blurring_brightening_and_saving_anew_leave_a_picture_nearly_the_same(
+def test_blurring_brightening_and_resaving_leave_a_picture_nearly_the_same(
     tmp_path: Path,
 ) -> None:
     image = picture(1, 200)

@@ -101,7 +101,7 @@ def test_every_file_has_one_row_whatever_its_name(out: Path, digits: Path) -> No
     ],
     ids=["copy", "not-utf-8", "two-classes", "unreadable", "blank", "few", "swapped"],
 )
-def test_what_is_wrong_with_an_image_is_named(
+def test_the_fault_of_an_image_is_named(
     manifest: pd.DataFrame, path: str, verdict: str, problem: str
 ) -> None:
     assert tuple(manifest.loc[path, ["verdict", "problem"]]) == (verdict, problem)

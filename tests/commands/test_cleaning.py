@@ -65,18 +65,18 @@ TABLE = pd.DataFrame(
 )
 
 
-def test_of_copies_the_first_stays() -> None:
+def test_the_first_of_several_copies_stays() -> None:
     (remark,) = same_images(TABLE, np.array([0, 1, 5]), np.array(["x", "x", "y"]))
     assert (remark.row, remark.verdict, remark.other) == (1, "quarantine", 0)
     assert remark.sentence == "the same image as 0.png"
 
 
-def test_of_a_copy_in_the_test_the_one_in_training_goes() -> None:
+def test_a_training_image_with_a_copy_in_the_test_is_removed() -> None:
     (remark,) = same_images(TABLE, np.array([2, 3]), np.array(["x", "x"]))
     assert (remark.row, remark.sentence) == (2, "the same image as 3.png, in test")
 
 
-def test_of_one_image_in_two_classes_neither_stays() -> None:
+def test_an_image_in_two_classes_is_removed_from_both() -> None:
     remarks = same_images(TABLE, np.array([0, 2, 4]), np.array(["x", "x", "x"]))
     assert [(one.row, one.verdict, one.other) for one in remarks] == [
         (0, "review", 2),

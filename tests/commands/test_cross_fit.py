@@ -159,7 +159,7 @@ def test_the_plan_names_classes_without_a_threshold_of_their_own(
     assert "the threshold of all classes decides for c0: one of its own needs 19 cal" in plan
 
 
-def test_of_such_a_model_the_rate_alone_is_watched(model: belong.Model, few_photos: Path) -> None:
+def test_watch_checks_only_the_rate_of_such_a_model(model: belong.Model, few_photos: Path) -> None:
     outcome = belong.watch(few_photos, model=model)
     assert (outcome.analysis.law_limit, outcome.analysis.law_drift) == (None, None)
     assert outcome.analysis.expected[0] == 0

@@ -216,7 +216,7 @@ def test_rows_are_scored_part_by_part(
     pd.testing.assert_frame_equal(table, expected.verdicts(), rtol=1e-4, check_dtype=False)
 
 
-def test_of_many_rows_some_are_fitted_to_and_small_classes_keep_theirs(network: Network) -> None:
+def test_many_rows_are_subsampled_and_small_classes_keep_all_rows(network: Network) -> None:
     labels = np.where(np.arange(N) < 10, 2, network.labels % 2)
     panel = belong.fit_panel(network.train, labels=labels, most_rows=60, detectors=["feature_knn"])
     assert panel.notes[0].endswith(" of 300 rows, drawn at random")

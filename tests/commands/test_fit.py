@@ -87,7 +87,7 @@ def test_the_model_knows_a_digit_and_rejects_noise(model: Path, tmp_path: Path) 
     assert all(f"noise-{row}.png" in page for row in range(20))
 
 
-def test_a_plan_is_told_and_nothing_is_written(
+def test_a_plan_is_printed_and_nothing_is_written(
     digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["fit", str(digits), "-o", str(tmp_path / "model"), "--plan"]) == 0
@@ -145,7 +145,7 @@ def test_a_number_that_cannot_be_is_refused_under_the_name_that_it_was_given_by(
     assert message in capsys.readouterr().err
 
 
-def test_the_plan_that_is_told_has_what_the_user_has_set_himself(
+def test_the_printed_plan_has_the_settings_of_the_user(
     digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = ["--set", "train.epochs=7", "--set", "train.batch_size=50"]
@@ -164,7 +164,7 @@ def test_a_model_that_is_there_is_not_written_over(
     assert {path: path.read_bytes() for path in model.iterdir()} == before
 
 
-def test_what_a_run_killed_behind_its_last_stage_left_is_taken_away(
+def test_the_work_folder_of_a_run_killed_after_its_last_stage_is_removed(
     digits: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "model").mkdir()
@@ -337,7 +337,7 @@ def test_a_requirement_that_cannot_be_is_refused_before_any_work(
     assert not list(tmp_path.iterdir())
 
 
-def test_what_is_required_has_to_be_keys_with_numbers(tmp_path: Path) -> None:
+def test_requirements_have_to_be_known_keys_with_numbers(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="require: expected a mapping of keys to numbers"):
         belong.fit("nowhere", tmp_path / "model", require=0.9)  # type: ignore[arg-type]
 
@@ -359,7 +359,7 @@ def test_accuracy_and_auroc_have_a_least_number_and_errors_have_a_largest(
     assert unmet(measured, required) == missed
 
 
-def test_what_was_not_measured_is_not_met() -> None:
+def test_a_requirement_that_was_not_measured_is_not_met() -> None:
     (missed,) = unmet(a_manifest().measured, {"false_reject": 1.0}, tests_itself=True)
     assert missed == "false_reject was not measured: every image has set the threshold"
     missed = unmet(a_manifest().measured, {"auroc": 0.0})
@@ -469,7 +469,7 @@ def interrupt(*_arguments: object, **_options: object) -> None:
 
 
 @pytest.mark.parametrize("change", ["image", "setting"])
-def test_of_other_images_or_settings_nothing_is_taken_over(
+def test_results_of_other_images_or_settings_are_not_reused(
     three_classes: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -507,7 +507,7 @@ def value_kept(folder: Path, value: int, key: str = "key") -> int:
     return int(arrays["value"][0])
 
 
-def test_what_is_kept_is_not_computed_again(tmp_path: Path) -> None:
+def test_stored_values_are_not_computed_again(tmp_path: Path) -> None:
     assert value_kept(tmp_path / "work", 1) == 1
     assert value_kept(tmp_path / "work", 2) == 1
     assert not Workspace(tmp_path / "work", "key").is_other
@@ -528,7 +528,7 @@ def test_a_result_without_its_sum_is_computed_again(tmp_path: Path) -> None:
     assert value_kept(tmp_path / "work", 2) == 2
 
 
-def test_of_another_key_or_of_half_a_key_nothing_is_kept(tmp_path: Path) -> None:
+def test_values_of_another_or_an_incomplete_key_are_discarded(tmp_path: Path) -> None:
     value_kept(tmp_path / "work", 1)
     assert value_kept(tmp_path / "work", 2, "another") == 2
     (tmp_path / "work" / "key").write_text("anoth")

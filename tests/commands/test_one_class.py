@@ -61,7 +61,7 @@ def test_a_flat_folder_of_good_images_gives_a_model_of_one_class(model: belong.M
     assert model.info.left_out == {}
 
 
-def test_what_classes_would_tell_is_left_out_with_the_reason(model: belong.Model) -> None:
+def test_metrics_that_need_classes_are_left_out_with_the_reason(model: belong.Model) -> None:
     assessment = model.info.assessment
     assert (
         model.info.measured.accuracy,

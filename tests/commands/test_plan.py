@@ -76,9 +76,7 @@ def test_a_fifth_of_each_class_is_the_test_where_there_is_none() -> None:
 @pytest.mark.parametrize(
     "sizes", [(31,) * 33, (7,) * 60, (5, 400), (25, 105), (200, 7, 7, 7, 7)], ids=str
 )
-def test_what_is_planned_is_what_the_images_are_divided_into(
-    sizes: tuple[int, ...], alpha: float
-) -> None:
+def test_the_images_are_divided_as_planned(sizes: tuple[int, ...], alpha: float) -> None:
     data = images(*sizes)
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, data.images.shape, np.uint8)
@@ -99,7 +97,7 @@ def test_what_is_planned_is_what_the_images_are_divided_into(
     assert (parts == "normal/calibration").sum() >= least_held_out(alpha)
 
 
-def test_of_33_classes_of_31_images_three_each_calibrate() -> None:
+def test_three_images_of_each_of_33_classes_calibrate() -> None:
     """6 are for the test; a tenth of 25 is 2.5, rounded to 2: 66 images, but 78 are needed."""
     job_plan = plan_for(images(*(31,) * 33))
     assert job_plan.train_images == 33 * 22
@@ -130,7 +128,7 @@ def test_photos_from_scratch_are_moved_and_mirrored_and_small_images_are_not() -
     assert (with_weights.shift_px, with_weights.flip) == (0, False)
 
 
-def test_what_a_person_sets_stays_as_it_is() -> None:
+def test_settings_of_the_user_are_not_changed() -> None:
     settings = {
         "train.learning_rate": 0.3, "train.flip": False, "train.shift_px": 1, "train.epochs": 2,
         "lambda": 0.5,

@@ -137,7 +137,7 @@ def test_nothing_is_touched_while_dvc_has_the_folder(root: Path) -> None:
     assert (root / "dvc.lock").read_text() == ""
 
 
-def test_what_a_dead_process_left_goes_and_what_a_living_one_writes_stays(root: Path) -> None:
+def test_files_of_dead_processes_are_removed_and_those_of_living_ones_stay(root: Path) -> None:
     figures = root / "reports" / f".figures.{NOBODY}.part"
     figures.mkdir(parents=True)
     (figures / "roc.png").touch()
@@ -148,7 +148,7 @@ def test_what_a_dead_process_left_goes_and_what_a_living_one_writes_stays(root: 
     assert sorted(root.rglob(".*.part")) == [ours]
 
 
-def test_what_dvc_refuses_for_want_of_a_value_is_no_lock_for_verify_either(root: Path) -> None:
+def test_a_lock_that_dvc_cannot_read_is_refused_by_verify(root: Path) -> None:
     """A file cut off after `deps:` is valid YAML with stages; `dvc repro` does not repair it."""
     lock = root / "dvc.lock"
     whole = lock.read_text()

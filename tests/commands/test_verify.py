@@ -36,7 +36,7 @@ def verify_output(
     return code, captured.out.splitlines()
 
 
-def test_what_nobody_has_touched_matches(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_untouched_outputs_match(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     # Four outputs, and in the cache the same four and the lists of the two folders.
     assert verify_output(root, capsys) == (0, ["10 files read; all match"])
 
@@ -205,7 +205,7 @@ def test_a_sum_in_dvc_lock_that_is_none_is_one_line(
     assert line.startswith(f"belong verify: {lock}: outputs of train")
 
 
-def test_what_no_stage_reads_need_not_have_been_fetched(
+def test_data_that_no_stage_reads_need_not_be_fetched(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lock = root / "dvc.lock"

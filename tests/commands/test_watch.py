@@ -135,7 +135,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_is_no_stream_of_predictions_is_refused_in_one_line(
+def test_a_file_that_is_no_stream_of_predictions_is_refused_in_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], case: str
 ) -> None:
     content, message = REFUSED[case]
@@ -167,9 +167,7 @@ def test_a_promise_that_is_not_known_is_refused_in_one_line(
     assert capsys.readouterr().err.startswith(f"belong watch: {message}")
 
 
-def test_of_one_image_there_is_no_evidence(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_one_image_gives_no_evidence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert watch_code(tmp_path, predictions(np.zeros(1, bool), ["ant"])) == 0
     output = capsys.readouterr().out
     assert output.startswith("1 image, 0 rejected")

@@ -172,7 +172,7 @@ def test_a_profile_of_srgb_leaves_the_very_same_image(profile: bytes, mode: str)
     assert to_srgb(image, profile) is image
 
 
-def test_what_counts_as_srgb_cannot_be_seen() -> None:
+def test_profiles_treated_as_srgb_differ_invisibly() -> None:
     """Gamma 2.2 is off by more than SAME in the shadows, and is converted."""
     image = Image.fromarray(COLORS)
     assert SAME <= 2

@@ -200,7 +200,7 @@ def test_a_damaged_picture_is_listed_or_another_decoder_sees_no_damage(
 
 @pytest.mark.parametrize("name", JPEGS)
 @pytest.mark.parametrize("damage", [with_a_part_lost, doubled, overwritten, zeroed])
-def test_of_the_damaged_jpegs_few_go_unnoticed(name: str, damage: Damage, tmp_path: Path) -> None:
+def test_few_damaged_jpegs_go_unnoticed(name: str, damage: Damage, tmp_path: Path) -> None:
     """A decoder finds its way again behind the damage, and may find as many blocks as there are."""
     damaged = [damage(JPEGS[name], np.random.default_rng(seed)) for seed in range(40)]
     unnoticed = sum(not isinstance(decoded(one, tmp_path), str) for one in damaged)

@@ -38,7 +38,7 @@ def ten_classes() -> DataSet:
         ([0], "0"),
     ],
 )
-def test_the_chosen_classes_are_kept_and_numbered_anew(
+def test_the_chosen_classes_are_kept_and_renumbered(
     classes: str | int | list[str | int], names: str
 ) -> None:
     data = select_classes(ten_classes(), classes, HERE)
@@ -164,7 +164,7 @@ def test_the_same_fraction_of_every_class_becomes_the_test(
     assert np.bincount(data.labels[data.is_test]).tolist() == test_counts
 
 
-def test_the_test_images_are_drawn_anew_by_another_seed_only() -> None:
+def test_only_another_seed_draws_other_test_images() -> None:
     first, second, other = (
         with_test_part(without_test(40, 40), fraction=0.2, rng=np.random.default_rng(seed))
         .is_test.nonzero()[0]
@@ -203,7 +203,7 @@ def test_a_name_that_yaml_takes_for_a_number_is_never_another_class() -> None:
         select_classes(data, 1, HERE)
 
 
-def test_without_some_classes_the_others_are_kept_and_numbered_anew() -> None:
+def test_without_some_classes_the_others_are_kept_and_renumbered() -> None:
     data = without(ten_classes(), {"0", "1", "2", "4", "9", "no such class"})
     assert data.class_names == ("3", "5", "6", "7", "8")
     assert data.labels.tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]

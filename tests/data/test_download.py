@@ -452,7 +452,7 @@ def test_a_client_that_is_not_installed_is_one_line_of_the_message(
         ("", "npm ended with code 7"),
     ],
 )
-def test_what_a_client_complains_about_is_one_line_of_the_message(
+def test_the_error_of_a_client_is_one_line_of_the_message(
     complaint: str, line: str, by_hand: Path, out: Path, client: Callable[[str, str], None]
 ) -> None:
     client("npm", f"sys.stderr.write({complaint!r}); sys.exit(7)")

@@ -39,7 +39,7 @@ def test_files_come_in_the_order_of_their_sorted_paths(tmp_path: Path) -> None:
     assert below(tmp_path).files == by_path
 
 
-def test_what_is_hidden_or_no_image_by_its_name_is_ignored(tmp_path: Path) -> None:
+def test_hidden_files_and_files_that_are_no_images_are_ignored(tmp_path: Path) -> None:
     write_images(tmp_path, "a.png", ".b.png", ".thumbs/c.png", "__MACOSX/d.png")
     (tmp_path / "notes.txt").write_text("")
     incoming = below(tmp_path)
@@ -143,7 +143,7 @@ def test_batches_come_in_order_from_threads_and_from_processes(tmp_path: Path, n
         assert same(answer, DECODER.decode(path))
 
 
-def test_only_so_many_are_asked_for_ahead(tmp_path: Path) -> None:
+def test_only_a_limited_number_of_files_is_read_ahead(tmp_path: Path) -> None:
     """Memory holds the batches that are decoded; there may be any number of them."""
     large = FORM.model_copy(update={"height": 1024, "width": 1024})
     write_images(tmp_path, "a.png", grey=True)

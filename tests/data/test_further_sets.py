@@ -81,7 +81,7 @@ def test_letters_have_the_form_of_the_normal_images(tmp_path: Path) -> None:
 # --- sets of the user ---------------------------------------------------------------------------
 
 
-def test_of_idx_files_the_test_part_is_taken_and_emnist_is_turned_back(tmp_path: Path) -> None:
+def test_the_test_part_of_idx_files_is_used_and_emnist_is_transposed(tmp_path: Path) -> None:
     write_idx(tmp_path / "kmnist" / "train-images-idx3-ubyte", noise(3))
     tests = write_idx(tmp_path / "kmnist" / "t10k-images-idx3-ubyte.gz", noise(2, seed=1))
     name = "emnist-letters-test-images-idx3-ubyte.gz"
@@ -128,7 +128,7 @@ def test_the_name_of_another_set_is_refused(tmp_path: Path, name: str) -> None:
         sets(tmp_path)
 
 
-def test_what_is_no_set_is_refused_in_one_line(tmp_path: Path) -> None:
+def test_an_invalid_set_is_refused_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"further\.path: .*: expected a folder"):
         sets(tmp_path / "nowhere")
     write_idx(tmp_path / "a" / "one-images-idx3-ubyte", noise(1))

@@ -183,7 +183,7 @@ def test_every_name_of_an_image_that_is_not_read_is_listed(tmp_path: Path, end: 
      b"\x93NUMPY\1\0", b"<?xml version='1.0'?><annotation/>", b"{}", b"RIFF\0\0\0\0WAVE",
      b"\0\0\0\x18ftypmp42"],
 )  # fmt: skip
-def test_what_is_no_image_is_not_taken_for_one(start: bytes) -> None:
+def test_a_file_that_is_no_image_is_not_read_as_one(start: bytes) -> None:
     assert kind_of(start) == ""
 
 

@@ -489,7 +489,7 @@ def test_a_jpeg_that_lost_a_part_inside_is_refused_with_what_libjpeg_warns_of(
 
 
 @pytest.mark.parametrize("behind", [bytes(1000), b"\xff\xd8\xff\xe0", b"SEFT", b"\xff" * 9, b"\n"])
-def test_what_follows_the_end_of_a_jpeg_is_no_damage(tmp_path: Path, behind: bytes) -> None:
+def test_bytes_after_the_end_of_a_jpeg_are_no_damage(tmp_path: Path, behind: bytes) -> None:
     photo().save(tmp_path / "a.jpg")
     whole = (tmp_path / "a.jpg").read_bytes()
     (tmp_path / "b.jpg").write_bytes(whole + behind)

@@ -157,7 +157,7 @@ def test_an_anomaly_that_is_also_a_normal_training_image_is_dropped() -> None:
         assert dropped == ("dropped", f"the same image is in {kept_in}")
 
 
-def test_of_equal_training_images_one_is_drawn_from() -> None:
+def test_equal_training_images_are_drawn_from_once() -> None:
     # 0..59 twice, both copies in the same class.
     normal = data_set([*range(60)] * 2, range(90, 120))
     manifest = parts_of(normal, ANOMALY, fraction=0.5)

@@ -78,7 +78,7 @@ def test_auto_goes_by_the_images_for_each_feature(n: int, d: int, kind: str) -> 
 
 
 @pytest.mark.parametrize("kind", ["per_class", "shrunk", "tied", "pca"])
-def test_what_is_asked_for_is_taken(kind: str) -> None:
+def test_the_requested_kind_is_used(kind: str) -> None:
     assert choose(kind, 3, 1000)[0] == kind
 
 
@@ -143,7 +143,7 @@ def test_one_covariance_for_all_classes_is_kept_once_and_read_back(tmp_path: Pat
     assert torch.equal(loaded.score(features), fitted.score(features))
 
 
-def test_where_every_ratio_wants_more_images_than_there_are_the_study_is_empty() -> None:
+def test_the_study_is_empty_if_every_ratio_needs_more_images() -> None:
     training, test = two_classes(30, 12), two_classes(30, 12, seed=1)[0]
     table = acceptance(
         training,

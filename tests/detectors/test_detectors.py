@@ -339,7 +339,7 @@ def test_all_detectors_but_the_one_that_learns_from_anomalies_can_be_combined() 
     assert sorted(COMBINABLE) == sorted(set(DETECTORS) - {"mlp_head"})
 
 
-def test_what_the_bundle_is_built_by_is_what_the_detectors_say_of_themselves() -> None:
+def test_the_lists_of_build_bundle_agree_with_the_detectors() -> None:
     assert list(build_bundle.GAUSSIANS) == stored_in("gaussians")
     assert stored_in("head") == [build_bundle.HEAD]
     needing = {name for name, kind in DETECTORS.items() if kind.needs_autoencoder}

@@ -75,7 +75,7 @@ def test_a_vector_on_a_cut_goes_the_way_that_scikit_learns_goes() -> None:
 
 
 @pytest.mark.parametrize(("n", "sample"), [(1000, 256), (40, 64)])
-def test_depths_are_those_of_scikit_learns_forests_but_for_chance(
+def test_depths_are_those_of_scikit_learns_forests_up_to_chance(
     generator: torch.Generator, n: int, sample: int
 ) -> None:
     # A few values only, and an axis with none: cuts are drawn again where vectors are equal.

@@ -182,7 +182,7 @@ def test_where_the_network_has_seen_the_class_the_best_one_is_no_measure() -> No
     assert entered(decide(measured, is_fair=False)) == ["best", "far"]
 
 
-def test_what_may_be_chance_does_not_enter() -> None:
+def test_a_detector_that_may_be_at_chance_is_no_member() -> None:
     measured = {"best": Member(0.8, 0.7), "lucky": Member(0.75, 0.5)}
     members = decide(measured, is_fair=True)
     assert entered(members) == ["best"]

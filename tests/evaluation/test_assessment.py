@@ -248,7 +248,7 @@ def test_no_error_is_said_too() -> None:
     assert assessment.sentences["confusion"] == "No test image is misclassified."
 
 
-def test_of_given_anomalies_it_is_said_how_many_get_in_with_the_interval() -> None:
+def test_the_share_of_accepted_given_anomalies_has_its_interval() -> None:
     sentence = assessed(with_anomalies(RIGHT, 3, 535)).sentences["anomalies"]
     assert sentence == (
         "3 of 535 given anomalies (0.6%) are accepted as belonging (95% interval 0.1% to 1.6%); "
@@ -256,7 +256,7 @@ def test_of_given_anomalies_it_is_said_how_many_get_in_with_the_interval() -> No
     )
 
 
-def test_of_few_given_anomalies_it_is_said_how_much_they_leave_open() -> None:
+def test_few_given_anomalies_leave_a_wide_interval() -> None:
     sentence = assessed(with_anomalies(RIGHT, 0, 5)).sentences["anomalies"]
     assert sentence.startswith(
         "None of only 5 given anomalies is accepted as belonging: between 0.0% and 52.2% (95% inte"
@@ -369,7 +369,7 @@ def test_a_model_of_photos_from_scratch_says_plainly_what_it_does_not_reach() ->
     assert "from scratch" not in assessed(anomalies).sentences
 
 
-def test_of_one_class_only_the_judge_is_graded() -> None:
+def test_with_one_class_only_the_judge_is_graded() -> None:
     assessment = assessed(answers([[30]]))
     assert (
         assessment.accuracy,

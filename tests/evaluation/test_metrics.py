@@ -318,7 +318,7 @@ def test_numbers_are_rounded_to_four_decimals_at_every_depth_and_counts_are_kept
     }
 
 
-def test_without_an_anomaly_what_wants_one_is_null_with_a_reason_and_the_rest_is_measured() -> None:
+def test_without_anomalies_the_metrics_that_need_them_are_null_with_a_reason() -> None:
     values = measured(NORMAL, np.empty(0), 3.0)
     assert {name for name, value in values.items() if value is None} == {*metrics.WANTS_ANOMALIES}
     numbers = {name: value for name, value in values.items() if value is not None}
@@ -391,7 +391,7 @@ def test_without_an_anomaly_the_floors_are_null() -> None:
     assert {one for kind in metrics.floors(5, 0).values() for one in kind.values()} == {None}
 
 
-def test_of_all_numbers_ten_are_compared_between_runs() -> None:
+def test_ten_numbers_are_compared_between_runs() -> None:
     measured = {"auroc": 0.9, "fpr95": 0.2, "false_reject": 0.03, "aupr_normal": 0.8}
     detectors = {"mahalanobis": measured, "combined": measured, "energy": measured}
     missing = {"mlp_head": {"auroc": None, "reason": "there are no anomalies"}}

@@ -177,7 +177,7 @@ def test_a_grey_image_is_seen_as_the_same_image_in_three_equal_colours(trunk: Ba
     assert_close(vectors_of(trunk, grey), vectors_of(trunk, grey.expand(-1, 3, -1, -1)))
 
 
-def test_what_is_used_without_learning_gives_the_same_values_and_leaves_the_backbone_alone(
+def test_the_inference_copy_gives_the_same_values_and_leaves_the_backbone_unchanged(
     trunk: Backbone,
 ) -> None:
     images = photos(6)

@@ -60,7 +60,7 @@ def test_a_known_image_is_not_computed_again(cache: FeatureCache) -> None:
     assert computed(both, cache) == 3
 
 
-def test_of_equal_images_one_is_computed(cache: FeatureCache) -> None:
+def test_equal_images_are_computed_once(cache: FeatureCache) -> None:
     assert computed(photos(3)[[2, 0, 2, 1, 0, 2]], cache) == 3
 
 
@@ -81,7 +81,7 @@ def test_more_images_than_are_looked_up_at_once(
     assert computed(photos(11), cache) == 0
 
 
-def test_what_computes_is_a_part_of_the_key(cache: FeatureCache) -> None:
+def test_the_computing_context_is_part_of_the_key(cache: FeatureCache) -> None:
     assert computed(photos(2), cache) == 2
     assert computed(photos(2), cache, context=b"b") == 2
 
@@ -175,7 +175,7 @@ def test_a_file_that_may_only_be_read_stays_as_it_is(
 # --- how much is kept ----------------------------------------------------------------------------
 
 
-def test_what_was_not_used_for_the_longest_time_goes_first(
+def test_the_least_recently_used_vectors_are_removed_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hours = iter(range(0, 10**9, 7200))

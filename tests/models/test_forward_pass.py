@@ -53,7 +53,7 @@ def test_no_rows_give_an_empty_result_of_the_same_form() -> None:
     assert product.shape == (0, 7)
 
 
-def test_what_the_function_raises_ends_the_pass() -> None:
+def test_an_exception_of_the_function_ends_the_pass() -> None:
     batches = []
 
     def stopped(batch: Tensor) -> list[Tensor]:

@@ -244,7 +244,7 @@ def value_of(params: Any, key: str) -> Any:
         ("params.yaml", "normal: {path: other}", "draw: normal.path"),
     ],
 )
-def test_what_was_changed_behind_dvcs_back_is_named(
+def test_changes_that_dvc_has_not_recorded_are_named(
     edited: str, new: str | None, expected: str, tmp_path: Path
 ) -> None:
     texts = {

@@ -16,9 +16,9 @@ def program(path: Path, text: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("pip_code", "made_anew"), [(1, True), (0, False)])
-def test_an_environment_without_pip_is_made_anew_and_a_whole_one_is_kept(
-    pip_code: int, made_anew: bool, tmp_path: Path
+@pytest.mark.parametrize(("pip_code", "is_recreated"), [(1, True), (0, False)])
+def test_an_environment_without_pip_is_recreated_and_a_complete_one_is_kept(
+    pip_code: int, is_recreated: bool, tmp_path: Path
 ) -> None:
     """Debian's Python without python3-venv leaves a folder with a python that has no pip."""
     log = tmp_path / "log"
@@ -34,7 +34,7 @@ def test_an_environment_without_pip_is_made_anew_and_a_whole_one_is_kept(
         capture_output=True,
         check=False,
     )
-    assert (f"-m venv --clear {venv}" in log.read_text()) == made_anew
+    assert (f"-m venv --clear {venv}" in log.read_text()) == is_recreated
 
 
 def test_the_readme_is_not_begun_without_the_tables_of_the_grid(tmp_path: Path) -> None:

@@ -165,7 +165,7 @@ def test_the_parameters_of_the_tests_are_possible() -> None:
     ],
     ids=str,
 )  # fmt: skip
-def test_what_no_run_can_do_is_refused_before_any_training(
+def test_impossible_parameters_are_refused_before_any_training(
     changes: dict[str, object], line: str
 ) -> None:
     assert problems(**changes) == [line]

@@ -100,7 +100,7 @@ def test_with_two_threads_each_metric_lies_within_the_95_percent_interval_of_one
         assert ours["auroc_low"] <= auroc <= ours["auroc_high"], name
 
 
-def test_another_lambda_trains_anew_but_neither_splits_nor_fetches(
+def test_another_lambda_retrains_but_neither_splits_nor_fetches(
     experiments: dict[str, str],
 ) -> None:
     stages_run = re.findall(r"Running stage '([\w-]+)'", experiments["0.1"])
@@ -111,8 +111,8 @@ def test_another_lambda_trains_anew_but_neither_splits_nor_fetches(
 def test_going_back_to_an_earlier_lambda_trains_nothing(experiments: dict[str, str]) -> None:
     stages_run = re.findall(r"Running stage '([\w-]+)'", experiments["1.0"])
     # Outputs that git holds are made again; DVC restores only the others.
-    made_anew = {"evaluate", "study_covariance", "study_promise", "report", "report_page"}
-    assert set(stages_run) <= made_anew
+    reruns = {"evaluate", "study_covariance", "study_promise", "report", "report_page"}
+    assert set(stages_run) <= reruns
 
 
 @pytest.mark.usefixtures("experiments")

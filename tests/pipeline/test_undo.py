@@ -131,7 +131,7 @@ def test_undo_leaves_edits_of_other_files_alone(used_clone: Path) -> None:
     table.unlink()
 
 
-def test_undo_waits_for_nobody_while_dvc_runs(
+def test_undo_is_refused_at_once_while_dvc_runs(
     used_clone: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with alone(used_clone):

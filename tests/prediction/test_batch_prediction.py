@@ -142,7 +142,7 @@ def test_the_probability_is_that_of_the_logits_at_the_models_temperature(
     assert np.abs(probability - raw).max() > 1e-3
 
 
-def test_of_the_calibration_images_the_share_alpha_is_farther_than_1(
+def test_the_share_alpha_of_the_calibration_images_is_farther_than_1(
     pipeline: Path, model: Path
 ) -> None:
     images = load_arrays(pipeline / "images", "normal/calibration/images")[
@@ -440,7 +440,7 @@ def test_where_no_new_image_can_be_read_the_first_is_named(
         (["photos", "--model", "M", "-o", "both"], "both: has the predictions.csv of other images"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_watched_is_refused_before_anything_is_scored(
+def test_unusable_input_of_watch_is_refused_before_scoring(
     results: Path,
     model: Path,
     tmp_path: Path,
@@ -566,7 +566,7 @@ def test_after_an_interruption_the_tables_are_those_of_a_run_without_one(
         assert (tmp_path / name).read_bytes() == (results / name).read_bytes()
 
 
-def test_what_is_done_is_not_done_again_unless_a_file_has_changed(
+def test_finished_batches_are_not_scored_again_unless_a_file_has_changed(
     photos: Path, model: Path, tmp_path: Path
 ) -> None:
     folder, out = tmp_path / "photos", tmp_path / "out"

@@ -130,7 +130,7 @@ SPOILED: dict[str, tuple[Callable[[Path], object], int, str]] = {
 @pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")  # the values are wrong
 @pytest.mark.parametrize("command", ["info", "score"])
 @pytest.mark.parametrize("case", SPOILED)
-def test_what_is_no_whole_model_is_one_line_with_its_exit_code(
+def test_an_incomplete_model_is_one_line_with_its_exit_code(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], case: str, command: str
 ) -> None:
     spoil, code, message = SPOILED[case]

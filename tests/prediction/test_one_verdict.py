@@ -175,7 +175,7 @@ def test_moved_thresholds_are_those_of_the_p_values(pipeline: Path) -> None:
         model.predict(images[:1], alpha=0.001)
 
 
-def test_of_a_batch_the_false_discovery_rate_decides_and_the_reasons_follow(pipeline: Path) -> None:
+def test_the_false_discovery_rate_decides_a_batch_and_its_reasons(pipeline: Path) -> None:
     model = load_model(pipeline / "model", device="cpu")
     arrays = load_arrays(pipeline / "images", "normal/test/images", "anomaly/test/images")
     normal, anomaly = (arrays[f"{part}/test/images"][:60, 0] for part in ("normal", "anomaly"))

@@ -96,7 +96,7 @@ distinct = st.lists(st.integers(-(10**6), 10**6), min_size=2, max_size=60, uniqu
 
 
 @given(distinct, st.integers(1, 999))
-def test_of_exchangeable_scores_exactly_the_promised_share_is_rejected(
+def test_the_promised_share_of_exchangeable_scores_is_rejected(
     values: list[int], thousandths: int
 ) -> None:
     """Each of n scores in turn is new, and the others calibrate: floor(alpha n) are rejected."""

@@ -41,7 +41,7 @@ def test_every_pin_is_what_the_project_asks_for() -> None:
     assert outside == []
 
 
-def test_what_is_needed_by_what_is_needed_is_found() -> None:
+def test_indirect_requirements_are_found() -> None:
     assert {"jinja2", "markupsafe"} <= needed_packages([Requirement("jinja2")]).keys()
     assert needed_packages([Requirement("no-such-package")]) == {"no-such-package": ""}
 

@@ -48,7 +48,7 @@ def test_two_fifths_are_the_most_anomalous_two_fifths_near_the_threshold_and_the
     assert all_rows == set(range(10))
 
 
-def test_of_no_more_images_than_the_page_can_carry_all_are_held() -> None:
+def test_all_images_are_in_the_page_if_they_fit() -> None:
     scores = np.array([3.0, 1.0, 2.0])
     rows = telling(scores, threshold=1, most=3, generator=np.random.default_rng(0))
     assert rows.tolist() == [0, 1, 2]

@@ -69,7 +69,7 @@ def test_too_few_photos_are_refused(
         plant(spoiled(photos, each=each, planted=planted), tmp_path, np.random.default_rng(0))
 
 
-def test_what_is_named_is_counted_by_what_it_is() -> None:
+def test_named_images_are_counted_by_their_planted_error() -> None:
     planted_errors = {"a": "swapped", "b": "swapped", "c": "foreign"}
     assert counted_of({"a", "c", "d", "e"}, planted_errors) == {
         "swapped_found": 1, "foreign_found": 1, "named": 4, "precision": 0.5,

@@ -166,7 +166,7 @@ def test_every_key_of_the_project_but_those_of_a_later_stage_decides() -> None:
     assert set(read(ROOT / "params.yaml")) - sections == {"bundle", "promise", "study"}
 
 
-def test_of_a_section_only_the_named_key_is_picked_and_a_missing_one_left_out() -> None:
+def test_only_the_named_key_of_a_section_is_picked_and_missing_ones_are_left_out() -> None:
     params = {"calibration": {"alpha": 0.1, "threshold": "training"}, "seed": 0, "study": {}}
     keys = ["calibration.alpha", "calibration.beta", "seed", "seed.first", "epochs"]
     assert picked(params, keys) == {"calibration.alpha": 0.1, "seed": 0}

@@ -110,13 +110,13 @@ def test_with_one_seed_nothing_is_confirmed_or_refuted() -> None:
     assert {claim.verdict for claim in all_claims} == {NOT_TESTABLE}
 
 
-def test_of_a_grid_of_unknown_pairs_nothing_is_said() -> None:
+def test_a_grid_of_unknown_pairs_is_not_testable() -> None:
     grid = grid_of(plausible, pairs=["our-photos"])
     all_claims = claims(grid, LAMBDAS, sets_of(grid))
     assert {claim.verdict for claim in all_claims} == {NOT_TESTABLE}
 
 
-def test_larger_is_better_wants_every_step_of_auroc_and_of_accuracy_to_rise() -> None:
+def test_larger_is_better_needs_every_step_of_auroc_and_of_accuracy_to_rise() -> None:
     rising = {one: 0.9 + 0.01 * step for step, one in enumerate(LAMBDAS)}
 
     def grid(aurocs: dict[float, float], specificities: dict[float, float]) -> pd.DataFrame:

@@ -34,7 +34,7 @@ def test_a_tenth_by_hand() -> None:
     assert row == {"tenth": 1, "files_per_second": 20, "peak_mib": 3}
 
 
-def test_what_is_tidied_up_in_the_end_is_still_done() -> None:
+def test_batches_removed_at_the_end_still_count_as_done() -> None:
     seconds_and_done = ((0, 0), (1, 100), (3, 200), (40, 120), (50, 0))
     samples = [Sample(seconds, files, 2**20) for seconds, files in seconds_and_done]
     (row,) = tenths(samples, 1000).to_dict("records")

@@ -86,7 +86,7 @@ def test_outputs_that_differ_or_are_missing_are_named() -> None:
         (ROME, "onnx.safetensors: score"),
     ],
 )
-def test_what_is_not_promised_may_differ(processor: Processor, name: str) -> None:
+def test_outputs_that_are_not_promised_may_differ(processor: Processor, name: str) -> None:
     assert broken([a_run(OWN, {name: "1"}), a_run(processor, {name: "2"})]) == []
 
 

@@ -32,7 +32,7 @@ def run(_arguments: argparse.Namespace) -> int:
 @pytest.mark.parametrize(
     "error", [OF_A_GPU, OF_TORCH, MemoryError()], ids=["gpu", "torch", "plain"]
 )
-def test_memory_that_is_used_up_is_known_whoever_says_so(error: Exception) -> None:
+def test_exhausted_memory_is_recognized_in_every_librarys_error(error: Exception) -> None:
     def work() -> int:
         raise error
 

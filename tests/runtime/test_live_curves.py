@@ -30,7 +30,7 @@ def test_each_epoch_is_in_the_curves_before_the_next_begins(
 
 
 @pytest.mark.parametrize(("resumes", "steps"), [(True, [1, 2, 3]), (False, [2, 3])])
-def test_curves_go_on_after_an_interruption_and_are_else_made_anew(
+def test_curves_continue_after_an_interruption_and_otherwise_start_again(
     resumes: bool, steps: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

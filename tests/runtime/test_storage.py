@@ -194,13 +194,13 @@ def test_the_bytes_do_not_depend_on_the_order_in_which_arrays_and_keys_came(
     assert len(contents) == 1
 
 
-def test_what_was_said_about_the_arrays_is_read_back(tmp_path: Path) -> None:
+def test_the_description_of_arrays_is_read_back(tmp_path: Path) -> None:
     about = {"class_names": ["ant", "bee"], "alpha": 0.025, "thresholds": {"a": {"b": None}}}
     save_arrays(tmp_path / "file", ARRAYS, about)
     assert load_about(tmp_path / "file") == about
 
 
-def test_of_arrays_that_nothing_was_said_about_nothing_is_read_back(tmp_path: Path) -> None:
+def test_arrays_without_a_description_have_an_empty_one(tmp_path: Path) -> None:
     save_arrays(tmp_path / "file", ARRAYS)
     assert load_about(tmp_path / "file") == {}
 
@@ -239,7 +239,7 @@ save_arrays(Path(sys.argv[1]), {"values": np.zeros(2**20)})
 """
 
 
-def test_what_a_killed_process_left_of_its_arrays_goes_with_the_next_write(tmp_path: Path) -> None:
+def test_the_next_write_removes_the_temporary_arrays_of_a_killed_process(tmp_path: Path) -> None:
     path = tmp_path / "arrays.safetensors"
     child = [sys.executable, "-c", KILLED_WHILE_WRITING, str(path)]
     assert subprocess.run(child, check=False).returncode == -signal.SIGXFSZ
