@@ -47,9 +47,9 @@ def race_row(outcome: Outcome, *, threads: int, machine: str) -> dict[str, objec
     return dict(zip(COLUMNS, values, strict=True))
 
 
-def growth_row(grown: Grown, *, threads: int, machine: str) -> dict[str, object]:
+def growth_row(growth: Grown, *, threads: int, machine: str) -> dict[str, object]:
     """Return one line of benchmarks_growth.csv: GROWTH_COLUMNS."""
-    values = (*vars(grown).values(), threads, machine)
+    values = (*vars(growth).values(), threads, machine)
     return dict(zip(GROWTH_COLUMNS, values, strict=True))
 
 
@@ -122,11 +122,12 @@ def page(races: pd.DataFrame, growths: pd.DataFrame) -> str:
         limits = races.dropna(subset="limit").drop_duplicates("row")
         lines += [f"- {row['what']}: {row['limit']}" for _, row in limits.iterrows()]
         lines.append("")
-        noted = races.dropna(subset="note")
-        if len(noted):
+        with_note = races.dropna(subset="note")
+        if len(with_note):
             lines += ["Notes:", ""]
             lines += [
-                f"- {r['what']}, {r['peer'] or 'ours'}: {r['note']}" for _, r in noted.iterrows()
+                f"- {r['what']}, {r['peer'] or 'ours'}: {r['note']}"
+                for _, r in with_note.iterrows()
             ]
             lines.append("")
     if len(growths):

@@ -24,11 +24,11 @@ def launched() -> Iterator[Browser]:
     """Start the browser."""
     assert BROWSER, NONE
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(
+        browser = playwright.chromium.launch(
             executable_path=BROWSER, args=["--no-sandbox", "--disable-gpu"]
         )
-        yield started
-        started.close()
+        yield browser
+        browser.close()
 
 
 @contextmanager

@@ -122,10 +122,10 @@ def test_a_wrong_argument_is_refused_in_one_line(
 ) -> None:
     monkeypatch.chdir(inputs)
     before = sorted(inputs.rglob("*"))
-    with pytest.raises(belong.InputError) as raised:
+    with pytest.raises(belong.InputError) as error:
         eval(call, {"belong": belong, "model": model, "np": np, "LONG": LONG})  # noqa: S307
-    assert str(raised.value).startswith(message)
-    assert "\n" not in str(raised.value)
+    assert str(error.value).startswith(message)
+    assert "\n" not in str(error.value)
     assert sorted(inputs.rglob("*")) == before
 
 

@@ -65,8 +65,8 @@ def test_an_example_gives_what_it_shows(
 
 
 def test_the_page_of_the_api_is_made_of_the_docstrings() -> None:
-    committed = (ROOT / "docs" / "python-api.md").read_text(encoding="utf-8")
-    assert committed == page(), "python -m reproduction.api_page docs/python-api.md"
+    committed_page = (ROOT / "docs" / "python-api.md").read_text(encoding="utf-8")
+    assert committed_page == page(), "python -m reproduction.api_page docs/python-api.md"
 
 
 @pytest.mark.parametrize("name", WITH_EXAMPLES)

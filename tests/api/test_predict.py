@@ -166,10 +166,10 @@ def test_a_damaged_model_is_a_typed_exception_with_the_line_of_the_command(
 ) -> None:
     save_untrained(tmp_path)
     (tmp_path / "network.safetensors").write_bytes(b"")
-    with pytest.raises(belong.IntegrityError) as raised:
+    with pytest.raises(belong.IntegrityError) as error:
         belong.load_model(tmp_path)
-    assert main(["info", str(tmp_path)]) == raised.value.exit_code == 4
-    assert capsys.readouterr().err == f"belong info: {raised.value}\n"
+    assert main(["info", str(tmp_path)]) == error.value.exit_code == 4
+    assert capsys.readouterr().err == f"belong info: {error.value}\n"
 
 
 @pytest.mark.parametrize(

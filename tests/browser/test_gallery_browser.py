@@ -68,9 +68,9 @@ def page(browser: Browser, file: Path) -> Iterator[Page]:
 
 def shown_paths(page: Page) -> list[str]:
     """Return the paths of all shown images, in their order, as the page saves them."""
-    with page.expect_download() as saved:
+    with page.expect_download() as download:
         page.get_by_role("button", name="Save paths").click()
-    return saved.value.path().read_text(encoding="utf-8").splitlines()
+    return download.value.path().read_text(encoding="utf-8").splitlines()
 
 
 def paths(rows: pd.DataFrame) -> list[str]:

@@ -27,8 +27,8 @@ def gallery_data() -> Small:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with chromium.launched() as started:
-        yield started
+    with chromium.launched() as chromium_browser:
+        yield chromium_browser
 
 
 @pytest.fixture(scope="module")

@@ -143,9 +143,9 @@ def test_with_the_smallest_number_of_calibration_images_only_a_larger_score_is_r
 
 @given(st.floats(0.001, 0.5))
 def test_the_number_of_images_in_the_message_is_enough_and_one_less_is_not(alpha: float) -> None:
-    with pytest.raises(InputError) as refused:
+    with pytest.raises(InputError) as error:
         threshold(np.empty(0), alpha=alpha)
-    needed_images = int(str(refused.value).split("at least ")[1].split()[0])
+    needed_images = int(str(error.value).split("at least ")[1].split()[0])
     assert threshold(np.arange(float(needed_images)), alpha=alpha) == needed_images - 1
     with pytest.raises(InputError):
         threshold(np.arange(needed_images - 1.0), alpha=alpha)

@@ -308,9 +308,9 @@ def test_the_model_that_fit_returns_predicts_as_the_one_that_is_loaded(
 def test_a_model_on_ones_own_module_asks_for_the_module(
     photos: Path, model_on_own_module: Path
 ) -> None:
-    with pytest.raises(InputError) as refused:
+    with pytest.raises(InputError) as error:
         belong.load_model(model_on_own_module).predict(photos)
-    assert str(refused.value) == (
+    assert str(error.value) == (
         "the backbone Colors is a torch module of your own: expected load_model(folder, "
         "backbone=module)"
     )
@@ -321,9 +321,9 @@ def test_a_model_on_ones_own_module_asks_for_the_module(
 def test_a_module_with_other_weights_is_refused(
     other: nn.Module, photos: Path, model_on_own_module: Path
 ) -> None:
-    with pytest.raises(InputError) as refused:
+    with pytest.raises(InputError) as error:
         belong.load_model(model_on_own_module, backbone=other).predict(photos)
-    assert str(refused.value) == (
+    assert str(error.value) == (
         f"backbone {type(other).__name__}: its weights are not those of the backbone Colors that "
         f"the model was fitted on"
     )
@@ -348,9 +348,9 @@ def test_a_module_without_weights_is_a_backbone_too(photos: Path, tmp_path: Path
     ],
 )  # fmt: skip
 def test_a_module_that_gives_no_features_is_one_line(module: nn.Module, message: str) -> None:
-    with pytest.raises(InputError, match=message) as refused:
+    with pytest.raises(InputError, match=message) as error:
         own_backbone(module)
-    assert "\n" not in str(refused.value)
+    assert "\n" not in str(error.value)
 
 
 def test_the_vectors_of_ones_own_module_are_its_features_of_standardized_pixels() -> None:

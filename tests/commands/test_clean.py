@@ -113,8 +113,8 @@ def test_a_swapped_image_is_predicted_as_what_it_shows(manifest: pd.DataFrame) -
 
 
 def test_most_images_are_kept(manifest: pd.DataFrame) -> None:
-    judged = manifest[manifest["p_foreign"] != ""]
-    assert (judged["verdict"] == "keep").mean() > 0.97
+    judged_rows = manifest[manifest["p_foreign"] != ""]
+    assert (judged_rows["verdict"] == "keep").mean() > 0.97
 
 
 def test_the_tree_has_links_to_the_kept_images_alone(

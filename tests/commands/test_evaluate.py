@@ -166,8 +166,8 @@ def test_a_panel_that_would_hold_the_results_is_refused_before_any_work(
 def test_a_name_of_a_set_does_nothing_to_a_terminal(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    odd = (folder / "odd.npy").rename(folder / "a\x1b[2J\nb.npy")
-    words = ["evaluate", str(folder / "train.npy"), str(folder / "test"), str(odd)]
+    odd_name = (folder / "odd.npy").rename(folder / "a\x1b[2J\nb.npy")
+    words = ["evaluate", str(folder / "train.npy"), str(folder / "test"), str(odd_name)]
     assert main([*words, "--detectors", "feature_knn", "-o", str(folder / "new\x1b[31m")]) == 0
     output = capsys.readouterr()
     assert r"| a\x1b[2J\nb |" in output.out
@@ -187,18 +187,18 @@ def test_the_results_of_another_unfinished_run_are_kept(
 def test_every_kind_of_file_has_the_same_scores(network: Network, folder: Path, file: str) -> None:
     expected = network.evaluate().scoreboard
     pd.testing.assert_frame_equal(network.evaluate(test=folder / file).scoreboard, expected)
-    mixed = {"features": folder / "test" / "features.npy", "labels": network.test_labels}
-    pd.testing.assert_frame_equal(network.evaluate(test=mixed).scoreboard, expected)
+    file_and_array = {"features": folder / "test" / "features.npy", "labels": network.test_labels}
+    pd.testing.assert_frame_equal(network.evaluate(test=file_and_array).scoreboard, expected)
 
 
 def test_tensors_of_any_type_are_taken(network: Network) -> None:
     expected = network.evaluate().scoreboard
-    doubled = network.evaluate(
+    result = network.evaluate(
         train=torch.from_numpy(network.train).double().requires_grad_(),
         labels=torch.from_numpy(network.labels).to(torch.uint8),
         weight=torch.nn.Parameter(torch.from_numpy(network.weight)),
     )
-    pd.testing.assert_frame_equal(doubled.scoreboard, expected)
+    pd.testing.assert_frame_equal(result.scoreboard, expected)
     rounded = network.evaluate(odd=torch.from_numpy(network.odd).bfloat16()).scoreboard
     np.testing.assert_allclose(rounded["auroc"], expected["auroc"], atol=0.01)
 

@@ -139,9 +139,9 @@ def test_a_mistake_is_one_line(
 def test_a_number_that_cannot_be_is_refused_under_the_name_that_it_was_given_by(
     option: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit) as stopped:
+    with pytest.raises(SystemExit) as error:
         main(["fit", str(DIGITS), "-o", str(tmp_path / "model"), option])
-    assert stopped.value.code == 2
+    assert error.value.code == 2
     assert message in capsys.readouterr().err
 
 
@@ -304,9 +304,9 @@ def test_in_python_the_error_has_the_model(two_classes: Path, tmp_path: Path) ->
     def fit_to(folder: Path, require: dict[str, float]) -> belong.Model:
         return belong.fit(two_classes, folder, alpha=0.2, settings=settings, require=require)
 
-    with pytest.raises(belong.RequirementError) as raised:
+    with pytest.raises(belong.RequirementError) as error:
         fit_to(tmp_path / "missed", {"accuracy": 1, "false_reject": 0})
-    assert raised.value.model.predict(two_classes / "0").belongs.shape == (70,)
+    assert error.value.model.predict(two_classes / "0").belongs.shape == (70,)
     fitted = fit_to(tmp_path / "met", {"accuracy": 0, "false_reject": 1})
     assert fitted.folder == tmp_path / "met"
 

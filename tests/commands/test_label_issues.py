@@ -148,14 +148,14 @@ def test_foreign_images_of_doubted_labels_are_no_neighbors_of_each_other() -> No
     probabilities = np.full((120, 3), 0.02, np.float32)
     probabilities[np.arange(120), labels] = 0.96 - 1e-4 * np.arange(120)
     probabilities[rows] = 1 / 3
-    judged = by_regression(
+    regression = by_regression(
         Images(
             torch.from_numpy(vectors), images.labels, images.fold, "abc",
             images.planted, images.planted_fold,
         ),
         8,
     )  # fmt: skip
-    far = distances(judged, images.labels, probabilities)
+    far = distances(regression, images.labels, probabilities)
     assert far.to_nearest[rows].min() > np.delete(far.to_nearest, rows).max()
 
 
@@ -170,9 +170,9 @@ def test_the_probabilities_of_an_image_do_not_depend_on_its_own_label() -> None:
 
 
 def test_planted_images_far_from_all_have_an_auroc_of_one() -> None:
-    judged = judge(photos(), lambda images: by_regression(images, 8), knows_classes=False)
-    assert judged.sight["scrambled_auroc"] == 1
-    assert judged.sight["labels_refused"] == judged.sight["foreign_refused"] == ""
+    judgment = judge(photos(), lambda images: by_regression(images, 8), knows_classes=False)
+    assert judgment.sight["scrambled_auroc"] == 1
+    assert judgment.sight["labels_refused"] == judgment.sight["foreign_refused"] == ""
 
 
 def test_the_auroc_of_classes_left_out_is_the_mean_worked_out_by_hand() -> None:
@@ -214,12 +214,12 @@ def test_a_training_that_fails_ends_in_one_refusal_and_no_verdict() -> None:
     def fails(_: Images) -> list[Fold]:
         raise TrainingFailedError("the network is dead")
 
-    judged = judge(photos(), fails, knows_classes=True)
-    assert judged.evidence is None
-    assert refusals(judged.sight) == [
+    judgment = judge(photos(), fails, knows_classes=True)
+    assert judgment.evidence is None
+    assert refusals(judgment.sight) == [
         "labels and foreign images are not judged: the network is dead"
     ]
-    assert sight.in_words(judged.sight) == []
+    assert sight.in_words(judgment.sight) == []
 
 
 def test_scrambled_images_are_judged_in_the_fold_of_the_image_that_they_are_made_of() -> None:

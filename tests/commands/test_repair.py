@@ -35,8 +35,8 @@ def root(tmp_path: Path) -> Path:
 
 def with_evaluate(root: Path) -> str:
     """Add a second stage that has run; return the text of dvc.lock."""
-    with (root / "dvc.yaml").open("a") as described, (root / "dvc.lock").open("a") as lock:
-        described.write(EVALUATE)
+    with (root / "dvc.yaml").open("a") as dvc_yaml, (root / "dvc.lock").open("a") as lock:
+        dvc_yaml.write(EVALUATE)
         lock.write(EVALUATE_LOCK)
     commit(root)
     return (root / "dvc.lock").read_text()
@@ -76,11 +76,11 @@ def test_a_lock_without_what_the_user_took_out_of_dvc_yaml_is_whole(
     removed: str, root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     whole = with_evaluate(root)
-    lock, described = root / "dvc.lock", root / "dvc.yaml"
+    lock, dvc_yaml = root / "dvc.lock", root / "dvc.yaml"
     ours, first = (
         (EVALUATE, "evaluate:") if removed == "the stage" else (OUT, "outs:\n    - path: m")
     )
-    described.write_text(described.read_text().replace(ours, ""))
+    dvc_yaml.write_text(dvc_yaml.read_text().replace(ours, ""))
     shorter = whole[: whole.index(first)].rstrip(" ")
     lock.write_text(shorter)
     assert main(root) == 0
@@ -89,8 +89,8 @@ def test_a_lock_without_what_the_user_took_out_of_dvc_yaml_is_whole(
 
 
 def test_a_stage_that_was_never_run_is_no_cut(root: Path) -> None:
-    described = root / "dvc.yaml"
-    described.write_text(described.read_text() + EVALUATE)
+    dvc_yaml = root / "dvc.yaml"
+    dvc_yaml.write_text(dvc_yaml.read_text() + EVALUATE)
     before = (root / "dvc.lock").read_text()
     assert main(root) == 0
     assert (root / "dvc.lock").read_text() == before

@@ -105,9 +105,9 @@ def test_after_a_kill_the_same_call_goes_on_and_all_can_be_taken_back(
         patch.setattr("belong.commands.sorting.place_whole", deadly)
         status = status_in_fork(lambda: sort_files(photos, GROUPS, out, how=how))
     assert os.WIFSIGNALED(status) == (step < len(TREE))
-    placed = contents(out / "sorted")
-    assert len(placed) == min(step, len(TREE))
-    assert placed.items() <= TREE.items()
+    sorted_files = contents(out / "sorted")
+    assert len(sorted_files) == min(step, len(TREE))
+    assert sorted_files.items() <= TREE.items()
     shutil.copytree(tmp_path, tmp_path.with_name("twin"), symlinks=True)
     if step < len(TREE):
         counts = finish_sorting(out, tmp_path / "in", how)
@@ -286,9 +286,9 @@ def test_an_inbox_is_emptied_again_and_again(tmp_path: Path) -> None:
 def test_odd_names_are_placed_and_come_back(tmp_path: Path, how: Placement) -> None:
     photos = write(tmp_path / "in", {name: os.fsencode(name) for name in ODD_NAMES})
     sort_files(photos, dict.fromkeys(photos.files, "rejected"), tmp_path / "out", how=how)
-    placed = contents(tmp_path / "out" / "sorted")
-    assert sorted(placed.values()) == sorted(map(os.fsencode, ODD_NAMES))
-    assert {f"rejected/{name}" for name in ODD_NAMES if len(name) < 99} <= placed.keys()
+    sorted_files = contents(tmp_path / "out" / "sorted")
+    assert sorted(sorted_files.values()) == sorted(map(os.fsencode, ODD_NAMES))
+    assert {f"rejected/{name}" for name in ODD_NAMES if len(name) < 99} <= sorted_files.keys()
     unsort(tmp_path / "out")
     assert contents(tmp_path / "in") == {name: os.fsencode(name) for name in ODD_NAMES}
 
@@ -378,9 +378,9 @@ def test_score_sorts_and_lists_and_unsort_takes_it_back(
     before = contents(tmp_path / "in")
     sort = ["--sort", "move", "--write-list"]
     assert main(["score", str(tmp_path / "in"), *words, *sort]) == 0
-    placed = contents(tmp_path / "out" / "sorted")
-    assert "unreadable/broken.png" in placed
-    assert {Path(name).name for name in placed} == {"1 (a).png", "1 (b).png", "broken.png"}
+    sorted_files = contents(tmp_path / "out" / "sorted")
+    assert "unreadable/broken.png" in sorted_files
+    assert {Path(name).name for name in sorted_files} == {"1 (a).png", "1 (b).png", "broken.png"}
     assert (tmp_path / "out" / "unreadable.txt").read_text() == "broken.png\n"
     assert f"`belong unsort {tmp_path / 'out'}` undoes it" in capsys.readouterr().out
     assert main(["unsort", str(tmp_path / "out")]) == 0

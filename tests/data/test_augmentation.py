@@ -31,9 +31,9 @@ def test_about_half_of_the_images_are_mirrored_and_the_others_left(
     generator: torch.Generator,
 ) -> None:
     images = numbered(400)
-    turned = augmented(images, shift_px=0, flip=True, generator=generator)
-    mirrored = (turned == functional.horizontal_flip(images)).flatten(1).all(dim=1)
-    same = (turned == images).flatten(1).all(dim=1)
+    augmented_images = augmented(images, shift_px=0, flip=True, generator=generator)
+    mirrored = (augmented_images == functional.horizontal_flip(images)).flatten(1).all(dim=1)
+    same = (augmented_images == images).flatten(1).all(dim=1)
     assert (mirrored ^ same).all()
     assert 160 < mirrored.sum() < 240  # four standard deviations
 

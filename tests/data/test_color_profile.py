@@ -22,8 +22,10 @@ def read(path: Path, *, needed_px: int = 1000) -> ImageContent:
 
 def encoded(linear: np.ndarray) -> np.ndarray:
     """Return sRGB, 0..255, of linear values (IEC 61966-2-1); what is outside is cut off."""
-    cut = linear.clip(0, 1)
-    return 255 * np.where(cut <= 0.0031308, 12.92 * cut, 1.055 * cut ** (1 / 2.4) - 0.055)
+    clipped = linear.clip(0, 1)
+    return 255 * np.where(
+        clipped <= 0.0031308, 12.92 * clipped, 1.055 * clipped ** (1 / 2.4) - 0.055
+    )
 
 
 def linear_of(values: np.ndarray) -> np.ndarray:

@@ -530,9 +530,9 @@ def test_a_new_folder_replaces_the_old_one_as_a_whole(by_hand: Path, out: Path) 
 
 def run_stage(by_hand: Path, out: Path, programs: Path) -> "subprocess.CompletedProcess[str]":
     """Run the stage without a network, with only `programs` on the PATH."""
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))  # bound but not listening: connections are refused
-        proxy = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    with socket.socket() as closed_socket:
+        closed_socket.bind(("127.0.0.1", 0))  # bound but not listening: connections are refused
+        proxy = f"http://127.0.0.1:{closed_socket.getsockname()[1]}"
         proxies = {"http_proxy": proxy, "https_proxy": proxy, "no_proxy": ""}
         return subprocess.run(
             [sys.executable, "-m", "stages.fetch", str(by_hand), str(out)],

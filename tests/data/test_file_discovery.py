@@ -274,12 +274,12 @@ def test_a_decoder_whose_parent_is_killed_ends_too(tmp_path: Path) -> None:
         assert parent.stdout
         assert parent.stderr
         assert parent.stdout.readline() == b"decoding\n"
-        started = decoders(parent.pid)
-        assert len(started) == 2
+        processes = decoders(parent.pid)
+        assert len(processes) == 2
         parent.kill()
         assert parent.stderr.read() == b""  # until the last decoder has closed it
-    psutil.wait_procs(started, timeout=20)
-    assert not any(process.is_running() and process.status() != "zombie" for process in started)
+    psutil.wait_procs(processes, timeout=20)
+    assert not any(process.is_running() and process.status() != "zombie" for process in processes)
 
 
 def decoders(parent: int | None = None) -> list[psutil.Process]:

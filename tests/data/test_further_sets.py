@@ -85,12 +85,12 @@ def test_the_test_part_of_idx_files_is_used_and_emnist_is_transposed(tmp_path: P
     write_idx(tmp_path / "kmnist" / "train-images-idx3-ubyte", noise(3))
     tests = write_idx(tmp_path / "kmnist" / "t10k-images-idx3-ubyte.gz", noise(2, seed=1))
     name = "emnist-letters-test-images-idx3-ubyte.gz"
-    turned = write_idx(tmp_path / "letters-by-hand" / name, noise(2, seed=2))
+    emnist = write_idx(tmp_path / "letters-by-hand" / name, noise(2, seed=2))
     further = sets(tmp_path)
     assert list(further) == ["further/kmnist", "further/letters-by-hand"]
     np.testing.assert_array_equal(further["further/kmnist"][:, 0], tests)
     np.testing.assert_array_equal(
-        further["further/letters-by-hand"][:, 0], turned.transpose(0, 2, 1)
+        further["further/letters-by-hand"][:, 0], emnist.transpose(0, 2, 1)
     )
 
 

@@ -69,9 +69,9 @@ def test_the_colors_of_a_phone_are_converted_to_srgb(tmp_path: Path) -> None:
 
 def test_a_damaged_heic_photo_is_unreadable_and_the_others_are_read(tmp_path: Path) -> None:
     good = save(tmp_path / "a.heic", photo(96, 64))
-    cut = tmp_path / "b.heic"
-    cut.write_bytes(good.read_bytes()[:-400])
-    (answers,) = decoded([[good, cut]], FORM, jobs=1)
+    incomplete = tmp_path / "b.heic"
+    incomplete.write_bytes(good.read_bytes()[:-400])
+    (answers,) = decoded([[good, incomplete]], FORM, jobs=1)
     assert not isinstance(answers[0], str)
     assert isinstance(answers[1], str)
 

@@ -211,9 +211,9 @@ def test_a_folder_that_is_no_data_set_is_refused_in_one_line(tmp_path: Path, cas
 
 def test_all_that_is_wrong_is_said_at_once_a_line_for_each(tmp_path: Path) -> None:
     touch_files(tmp_path, "train/a/1.jpg", "train/b/x.txt", "train/2.jpg", "test/c/3.jpg", "4.jpg")
-    with pytest.raises(InputError) as refused:
+    with pytest.raises(InputError) as error:
         list_images(tmp_path)
-    assert str(refused.value).splitlines() == [
+    assert str(error.value).splitlines() == [
         f"{tmp_path}: expected all images in train and test, got images beside them: 4.jpg",
         f"{tmp_path}/train: expected all images in class folders, got images beside them: 2.jpg",
         f"{tmp_path}: class c: expected training images, got 1 in test only",

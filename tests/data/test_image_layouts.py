@@ -144,17 +144,17 @@ def plain_tiff(width: int, height: int, data: bytes, **tags: Any) -> bytes:
     entries |= {int(name[1:]): value for name, value in tags.items()}
     values = {tag: [one] if isinstance(one, int) else list(one) for tag, one in entries.items()}
     end = 8 + 2 + 12 * len(values) + 4
-    rest, body = b"", b""
+    values_elsewhere, body = b"", b""
     for tag, several in sorted(values.items()):
         content = struct.pack(f"<{len(several)}I", *several)
         if tag == 273:
             body += struct.pack("<HHI", tag, 4, 1) + b"DATA"
         elif len(several) > 1:
-            body += struct.pack("<HHII", tag, 4, len(several), end + len(rest))
-            rest += content
+            body += struct.pack("<HHII", tag, 4, len(several), end + len(values_elsewhere))
+            values_elsewhere += content
         else:
             body += struct.pack("<HHI", tag, 4, 1) + content
-    head = b"II*\0" + struct.pack("<IH", 8, len(values)) + body + bytes(4) + rest
+    head = b"II*\0" + struct.pack("<IH", 8, len(values)) + body + bytes(4) + values_elsewhere
     return head.replace(b"DATA", struct.pack("<I", len(head))) + data
 
 
@@ -242,13 +242,13 @@ def test_every_kind_of_tiff_is_turned_upright(
 def test_the_extra_samples_of_a_tiff_are_transparency_only_where_they_say_so(
     tmp_path: Path,
 ) -> None:
-    path, mixed = tmp_path / "a.tif", over_background(COLOR, ALPHA)
+    path, blended = tmp_path / "a.tif", over_background(COLOR, ALPHA)
     whole = np.concatenate([COLOR, ALPHA], axis=-1)
     premultiplied = np.concatenate([(COLOR * (ALPHA / 255)).round().astype(np.uint8), ALPHA], -1)
     for place, factor in product(PLACES, (1, 257)):
         for samples, extra, expected, off in (
-            (whole, "unassalpha", mixed, 2),
-            (premultiplied, "assocalpha", mixed, 3),
+            (whole, "unassalpha", blended, 2),
+            (premultiplied, "assocalpha", blended, 3),
             (whole, "unspecified", COLOR, 0),
         ):
             data = samples.astype(np.uint8 if factor == 1 else np.uint16) * factor

@@ -407,12 +407,12 @@ def test_a_png_with_a_long_text_or_profile_is_whole(
 
 
 def tiff(
-    width: int, rows: list[bytes], *, bits: int, black_is_0: bool = True, turned: int = 1
+    width: int, rows: list[bytes], *, bits: int, black_is_0: bool = True, orientation: int = 1
 ) -> bytes:
     """Write a grey TIFF, not compressed."""
     data = b"".join(rows)
     tags = [(256, 4, width), (257, 4, len(rows)), (258, 3, bits), (259, 3, 1),
-            (262, 3, int(black_is_0)), (273, 4, 0), (274, 3, turned), (277, 3, 1),
+            (262, 3, int(black_is_0)), (273, 4, 0), (274, 3, orientation), (277, 3, 1),
             (278, 4, len(rows)), (279, 4, len(data))]  # fmt: skip
     at = 8 + 2 + 12 * len(tags) + 4
     body = b"".join(
@@ -448,7 +448,7 @@ def test_a_grey_tiff_that_is_not_compressed_is_turned_and_not_sheared(
 ) -> None:
     samples = CORNERS.repeat(5, axis=0).repeat(8, axis=1)
     rows = [row.tobytes() for row in samples]
-    (tmp_path / "a.tif").write_bytes(tiff(16, rows, bits=8, turned=orientation))
+    (tmp_path / "a.tif").write_bytes(tiff(16, rows, bits=8, orientation=orientation))
     high, wide = (5, 8) if orientation < 5 else (8, 5)
     expected = np.array(UPRIGHT[orientation], np.uint8).repeat(high, axis=0).repeat(wide, axis=1)
     np.testing.assert_array_equal(np.asarray(read(tmp_path / "a.tif")), expected)

@@ -96,8 +96,10 @@ def test_below_the_tail_the_surprise_is_minus_the_logarithm_of_the_share_counted
 def test_the_order_of_the_members_does_not_matter() -> None:
     held_out, test_scores = of_all_kinds(0, 80), of_all_kinds(1, 50)
     scores = Combination.fit(held_out, tail=0.1).score(test_scores)
-    turned = Combination.fit(dict(reversed(held_out.items())), tail=0.1).score(test_scores)
-    np.testing.assert_allclose(turned, scores, rtol=1e-6)
+    in_reverse_order = Combination.fit(dict(reversed(held_out.items())), tail=0.1).score(
+        test_scores
+    )
+    np.testing.assert_allclose(in_reverse_order, scores, rtol=1e-6)
 
 
 @given(

@@ -14,8 +14,8 @@ POWERS = 4
 
 def row_sums(maps: np.ndarray, power: int) -> np.ndarray:
     """Return eq. (2) of the paper for values (n, m) of one layer: (n, m)."""
-    raised = maps**power
-    gram = raised[:, :, None] * raised[:, None, :]
+    powers = maps**power
+    gram = powers[:, :, None] * powers[:, None, :]
     sums = gram.sum(axis=2)
     return np.asarray(np.sign(sums) * np.abs(sums) ** (1 / power))
 

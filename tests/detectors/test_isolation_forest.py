@@ -21,8 +21,8 @@ def vectors(generator: torch.Generator, n: int) -> Tensor:
     return torch.randn(n, 4, generator=generator)
 
 
-def of_scikit_learn(grown: IsolationForest) -> Forest:
-    trees = [estimator.tree_ for estimator in grown.estimators_]
+def of_scikit_learn(forest: IsolationForest) -> Forest:
+    trees = [estimator.tree_ for estimator in forest.estimators_]
     columns = [
         [tree.feature for tree in trees],
         [tree.threshold for tree in trees],

@@ -312,11 +312,11 @@ def test_a_transformer_gives_vectors_of_the_sizes_that_its_card_states() -> None
     ],
 )
 def test_a_misspelt_name_is_answered_with_the_nearest_ones(typed: str, nearest: str) -> None:
-    with pytest.raises(InputError) as refused:
+    with pytest.raises(InputError) as error:
         backbone_named(typed)
     start = f"network {typed}: expected the name of a network; the nearest are {nearest}"
-    assert str(refused.value).startswith(start)
-    names = str(refused.value).partition(" are ")[2].split(", ")
+    assert str(error.value).startswith(start)
+    names = str(error.value).partition(" are ")[2].split(", ")
     assert len(set(names)) == len(names) == 3
 
 
@@ -331,10 +331,10 @@ def test_a_misspelt_name_is_answered_with_the_nearest_ones(typed: str, nearest: 
 def test_a_misspelt_training_of_a_network_is_answered_with_the_nearest_ones(
     typed: str, nearest: str
 ) -> None:
-    with pytest.raises(InputError) as refused:
+    with pytest.raises(InputError) as error:
         backbone_named(typed)
     start = f"network {typed}: expected the name of a network with weights; the nearest are "
-    assert str(refused.value).startswith(start + nearest)
+    assert str(error.value).startswith(start + nearest)
 
 
 # --- the weights that come with pip -------------------------------------------------------------

@@ -52,6 +52,6 @@ def test_bfloat16_in_fast_math() -> None:
 def test_portable_math_has_none_of_it() -> None:
     why = "math: portable is limited to AVX2, which has no bfloat16"
     expected = f"dtype: bfloat16: {why}; expected float32"
-    with pytest.raises(InputError) as refused:
+    with pytest.raises(InputError) as error:
         check_dtype(torch.bfloat16)
-    assert str(refused.value) == expected
+    assert str(error.value) == expected

@@ -46,11 +46,11 @@ def cache(tmp_path: Path) -> FeatureCache:
 
 def computed(images: Tensor, cache: FeatureCache | None, *, context: bytes = b"a") -> int:
     """Return the number of computed images; compare the vectors with those without a cache."""
-    counted = Counted()
-    vectors = cached(counted, images, cache, context=context)
+    counting_backbone = Counted()
+    vectors = cached(counting_backbone, images, cache, context=context)
     assert vectors.dtype == torch.float32
     assert torch.equal(vectors, Counted()(images))
-    return counted.images
+    return counting_backbone.images
 
 
 def test_a_known_image_is_not_computed_again(cache: FeatureCache) -> None:

@@ -220,9 +220,9 @@ def test_a_block_that_is_derived_from_a_known_one_stays_as_it_is() -> None:
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
 def test_another_type_of_numbers_is_refused(dtype: torch.dtype, lite: Any) -> None:
     name = str(dtype).removeprefix("torch.")
-    with pytest.raises(InputError) as refused:
+    with pytest.raises(InputError) as error:
         for_inference(lite, dtype=dtype)
-    assert str(refused.value) == f"dtype: expected float32 or bfloat16, got {name}"
+    assert str(error.value) == f"dtype: expected float32 or bfloat16, got {name}"
 
 
 def test_bfloat16_is_refused_where_the_processor_does_not_compute_in_it(

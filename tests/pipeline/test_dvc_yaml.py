@@ -146,7 +146,7 @@ def test_another_lambda_or_another_training_leaves_the_frozen_backbones_work_alo
 
 
 def test_a_command_names_its_inputs_and_outputs_in_the_order_of_the_file() -> None:
-    in_command, watched = {}, {}
+    in_command, in_file = {}, {}
     for name, stage in STAGES.items():
         data = [dep for dep in stage["deps"] if not dep.startswith(CODE)]
         entries = [out for kind in ("metrics", "outs") for out in stage.get(kind, [])]
@@ -162,8 +162,8 @@ def test_a_command_names_its_inputs_and_outputs_in_the_order_of_the_file() -> No
         if name == "check_params":
             not_in_command = set()
         inputs = [dep for dep in data if dep not in not_in_command]
-        watched[name] = inputs + outputs + UNWATCHED.get(name, [])
-    assert in_command == watched
+        in_file[name] = inputs + outputs + UNWATCHED.get(name, [])
+    assert in_command == in_file
 
 
 def test_the_page_has_no_output_in_dvc_lock_but_stands_in_git() -> None:

@@ -11,10 +11,10 @@ from tests.imports import ROOT
 
 TEMPLATE = ROOT / ".dvc" / "plots" / "roc.json"
 ROC = next(
-    described
+    spec
     for chart in YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["plots"]
-    for described in chart.values()
-    if described["template"] == "roc"
+    for spec in chart.values()
+    if spec["template"] == "roc"
 )
 NAMES = [Path(path).stem for path in ROC["y"]]
 

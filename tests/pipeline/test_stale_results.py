@@ -120,10 +120,10 @@ def test_a_stage_that_no_file_of_the_pipeline_describes_does_no_work(tmp_path: P
 
 def test_all_versions_that_differ_are_named_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "pins").write_text("# a==1\nnumpy==0.1\npandas == 0.2\nno-such-package==1\n")
-    with pytest.raises(InputError) as raised:
+    with pytest.raises(InputError) as error:
         check_versions(tmp_path / "pins")
     expected = f"expected numpy 0.1, got {version('numpy')}; pandas 0.2, got {version('pandas')}"
-    assert expected in str(raised.value)
+    assert expected in str(error.value)
 
 
 def test_a_build_of_the_pinned_version_is_the_pinned_version(

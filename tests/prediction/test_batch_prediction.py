@@ -134,11 +134,11 @@ def test_the_probability_is_that_of_the_logits_at_the_models_temperature(
     assert (
         bundle.manifest.temperature == load_about(pipeline / "scores", "temperature")["temperature"]
     )
-    scaled, raw = load_arrays(
+    confidence, raw = load_arrays(
         pipeline / "scores", "normal/test/confidence", "normal/test/raw_confidence"
     ).values()
     probability = Predictor(bundle, device=CPU).score(pipeline_images[: len(raw)]).probability
-    assert_close(probability, scaled)
+    assert_close(probability, confidence)
     assert np.abs(probability - raw).max() > 1e-3
 
 
@@ -242,10 +242,10 @@ def test_the_reason_names_the_class_or_what_is_odd() -> None:
         belongs=True, p_value=0.4375, detector="energy", name="7", nearest="7", distance=0.5
     )
     assert like == "like 7; 43.8 % of the images that belong are at least as unusual"
-    odd = reason(
+    reason_text = reason(
         belongs=False, p_value=0.0004, detector="code_knn", name="7", nearest="3", distance=2.14
     )
-    assert odd == (
+    assert reason_text == (
         "no training image looks similar; less than 0.1 % of the images that belong are at "
         "least as unusual; 2.1 times the calibrated limit from the nearest class, 3"
     )
@@ -360,8 +360,8 @@ def test_watching_a_folder_of_images_is_scoring_it_and_watching_what_came_out(
     )
     for name in ("predictions.csv", "unreadable.csv"):
         assert (tmp_path / "out" / name).read_bytes() == (results / name).read_bytes()
-    watched = (tmp_path / "out/watch.csv").read_bytes()
-    assert watched == (tmp_path / "then/watch.csv").read_bytes()
+    table_bytes = (tmp_path / "out/watch.csv").read_bytes()
+    assert table_bytes == (tmp_path / "then/watch.csv").read_bytes()
 
 
 def test_a_folder_of_images_is_taken_in_the_order_of_the_times_of_its_files(
@@ -541,12 +541,12 @@ def interruption() -> Iterator[None]:
 
 
 def interrupted(photos: Path, model: Path, out: Path) -> str:
-    with interruption(), pytest.raises(KeyboardInterrupt) as stopped:
+    with interruption(), pytest.raises(KeyboardInterrupt) as error:
         score_files(
             below(photos), load_model(model, device="cpu"), out, ScoringOptions(1, 4),
             source=str(photos), say=print,
         )  # fmt: skip
-    return str(stopped.value)
+    return str(error.value)
 
 
 def test_an_interrupted_run_leaves_no_table_and_says_how_far_it_came(
@@ -733,9 +733,9 @@ def test_results_among_the_images_are_refused_and_nothing_is_written(
 def test_a_number_that_is_none_is_refused_by_name(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], number: str
 ) -> None:
-    with pytest.raises(SystemExit) as stopped:
+    with pytest.raises(SystemExit) as error:
         run(tmp_path, tmp_path, tmp_path, f"--jobs={number}")
-    assert stopped.value.code == 2
+    assert error.value.code == 2
     assert "argument --jobs: expected a whole number from 1 to 65536, got " in (
         capsys.readouterr().err
     )

@@ -60,8 +60,8 @@ def resigned(
         values["files"][path.name] = entry
     facts(values)
     text = json.dumps(values, indent=2) + "\n"
-    signed = values | {"sha256": hashlib.sha256(text.encode()).hexdigest()}
-    (to / "manifest.json").write_text(json.dumps(signed, indent=2) + "\n")
+    manifest_values = values | {"sha256": hashlib.sha256(text.encode()).hexdigest()}
+    (to / "manifest.json").write_text(json.dumps(manifest_values, indent=2) + "\n")
     return to
 
 
@@ -193,14 +193,14 @@ def test_it_is_refused_in_one_line_and_takes_no_memory(
     hostile = resigned(model, tmp_path / "model", **facts)
     tracemalloc.start()
     try:
-        with pytest.raises(InputError) as refused:
+        with pytest.raises(InputError) as error:
             belong.load_model(hostile, device="cpu").predict(np.zeros((28, 28), np.uint8))
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert isinstance(refused.value, IntegrityError)
-    assert "\n" not in str(refused.value)
-    assert len(str(refused.value)) < 500
+    assert isinstance(error.value, IntegrityError)
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 500
     assert peak < MOST_BYTES
 
 

@@ -340,9 +340,9 @@ def test_a_verdict_that_an_allowed_difference_explains_is_a_tie_and_no_flip(
     ids=str,
 )
 def test_a_difference_is_an_error_of_integrity(differences: dict[str, Any]) -> None:
-    with pytest.raises(IntegrityError) as raised:
+    with pytest.raises(IntegrityError) as error:
         check(Compared(n=1000, **differences), "model.onnx")
-    assert raised.value.exit_code == 4
+    assert error.value.exit_code == 4
 
 
 def test_no_difference_below_all_held_out_scores_counts() -> None:

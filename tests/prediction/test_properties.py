@@ -56,8 +56,8 @@ def test_without_a_ridge_scores_do_not_change_under_an_affine_map(
     features, labels, others = random_features(size, seed)
     d = size[2]
     rng = torch.Generator().manual_seed(seed + 1)
-    turned, _ = torch.linalg.qr(torch.randn(d, d, generator=rng))
-    linear = turned * (0.5 + torch.rand(d, generator=rng))  # of a condition of at most 3
+    rotation, _ = torch.linalg.qr(torch.randn(d, d, generator=rng))
+    linear = rotation * (0.5 + torch.rand(d, generator=rng))  # of a condition of at most 3
     move = torch.randn(d, generator=rng)
     before = fitted(features, labels, 0.0).score(others)
     after = fitted(features @ linear + move, labels, 0.0).score(others @ linear + move)

@@ -55,11 +55,13 @@ def test_the_notebook_runs_as_committed_and_rejects_the_pieces_of_photos(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    committed = nbformat.read(NOTEBOOK, as_version=4)
+    committed_notebook = nbformat.read(NOTEBOOK, as_version=4)
     begin = time.monotonic()
     notebook = executed(nbformat.read(NOTEBOOK, as_version=4), tmp_path)
     assert time.monotonic() - begin < MOST_SECONDS
-    assert list(map(output_types, committed.cells)) == list(map(output_types, notebook.cells))
+    assert list(map(output_types, committed_notebook.cells)) == list(
+        map(output_types, notebook.cells)
+    )
     scored = pd.read_csv(tmp_path / "digits" / "scored" / "predictions.csv")
     kind = scored["path"].str.partition("-")[0]
     rejected = (~scored["belongs"]).groupby(kind).mean()

@@ -12,12 +12,12 @@ def test_a_clone_with_the_line_ends_of_windows_has_the_same_bytes(tmp_path: Path
          str(origin), "copy")  # fmt: skip
     files = call(origin, "git", "ls-files", "-z").split("\0")[:-1]
     assert len(files) > 100
-    altered = [
+    altered_files = [
         name for name in files
         if not (origin / name).is_symlink()
         and (origin / name).read_bytes() != (tmp_path / "copy" / name).read_bytes()
     ]  # fmt: skip
-    assert altered == []
+    assert altered_files == []
 
 
 def test_no_text_of_the_project_has_line_ends_of_windows() -> None:

@@ -542,10 +542,10 @@ def test_a_stage_that_dvc_runs_notes_its_time_and_memory_under_its_name(tmp_path
     (tmp_path / "data").mkdir()
     check_params(tmp_path, DVC_STAGE="data/dvc.yaml:fetch@mnist")
     (note,) = (tmp_path / "data" / "times").iterdir()
-    noted = json.loads(note.read_text())
+    times = json.loads(note.read_text())
     assert note.name == "fetch@mnist.json"
-    assert 0 < noted["seconds"] < 60
-    assert 10 < noted["peak_mib"] < 2000
+    assert 0 < times["seconds"] < 60
+    assert 10 < times["peak_mib"] < 2000
 
 
 def test_a_stage_called_by_hand_or_outside_of_the_project_notes_nothing(tmp_path: Path) -> None:
