@@ -275,9 +275,13 @@ def test_one_more_lambda_runs_one_cell(repository_copy: Path) -> None:
     assert pd.read_csv(repository_copy / "out" / "grid.csv")["lambda"].tolist() == [0, 1e-05, 1]
 
 
-def test_a_clone_without_experiments_runs_none_of_the_cells_in_its_tables(repository_copy: Path) -> None:
+def test_a_clone_without_experiments_runs_none_of_the_cells_in_its_tables(
+    repository_copy: Path,
+) -> None:
     before = tables(repository_copy)
-    for name in git(repository_copy, "for-each-ref", "--format=%(refname)", "refs/exps").splitlines():
+    for name in git(
+        repository_copy, "for-each-ref", "--format=%(refname)", "refs/exps"
+    ).splitlines():
         git(repository_copy, "update-ref", "-d", name)
     process = grid(repository_copy)
     assert (process.returncode, cells_run(process), process.stderr) == (

@@ -25,10 +25,10 @@ print(-batch() + [batch() for _ in range({BATCHES})][-1])
 
 
 def faults(first: str) -> int:
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", PROGRAM.format(first)], stdout=subprocess.PIPE, check=True
     )
-    return int(done.stdout)
+    return int(process.stdout)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt is a function of glibc")
@@ -44,7 +44,7 @@ def test_an_own_choice_about_huge_pages_stays() -> None:
     for value, expected in (("0", "0"), (None, "1")):
         settings = {key: text for key, text in os.environ.items() if key != HUGE_PAGES}
         settings |= {HUGE_PAGES: value} if value else {}
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-c", program], env=settings, stdout=subprocess.PIPE, check=True
         )
-        assert done.stdout.decode().strip() == expected
+        assert process.stdout.decode().strip() == expected
