@@ -2,9 +2,10 @@
 
 import io
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import astuple
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -34,8 +35,8 @@ def gathered(folder: Path, fingerprints: Mapping[Cell, str]) -> set[Cell]:
     if not (folder / CELLS).is_file():
         return set()
     table = load_csv(folder / CELLS, *KEY, "sha256")
-    found = {Cell(*key): sha256 for *key, sha256 in table.itertuples(index=False)}
-    return {cell for cell, sha256 in fingerprints.items() if found.get(cell) == sha256}
+    written = {Cell(*key): sha256 for *key, sha256 in table.itertuples(index=False)}
+    return {cell for cell, sha256 in fingerprints.items() if written.get(cell) == sha256}
 
 
 def gather(
@@ -94,8 +95,8 @@ def gather(
                 lacks.append(f"{cell.name}: has no {path}; {name} is without it")
     for name, chunks in rows.items():
         if chunks:
-            key = KEY[:2] if name in (CURVES, POINTS) else KEY
-            save_csv(folder / name, pd.concat(_with_key(chunks, key)))
+            key_columns = KEY[:2] if name in (CURVES, POINTS) else KEY
+            save_csv(folder / name, pd.concat(_with_key(chunks, key_columns)))
         else:
             (folder / name).unlink(missing_ok=True)  # what it held is of earlier code
     made_from = [[*astuple(cell), fingerprints[cell]] for cell in sorted(rows[GRID])]
@@ -110,7 +111,10 @@ def _present(folder: Path, cells: Collection[Cell], curves: Collection[Cell]) ->
     for name, chunks in rows.items():
         if cells and (folder / name).is_file():
             table = pd.read_csv(folder / name, float_precision="round_trip")
-            for key, chunk in table.groupby(KEY if "seed" in table else KEY[:2]):
+            groups: Iterable[tuple[Any, pd.DataFrame]] = table.groupby(
+                KEY if "seed" in table else KEY[:2]
+            )
+            for key, chunk in groups:
                 cell = Cell(*key) if len(key) == len(KEY) else Cell(*key, seeds.get(key, -1))
                 if cell in cells:
                     values = chunk.drop(columns=KEY, errors="ignore").dropna(axis=1, how="all")
