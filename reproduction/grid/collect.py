@@ -115,7 +115,9 @@ def _present(folder: Path, cells: Collection[Cell], curves: Collection[Cell]) ->
                 KEY if "seed" in table else KEY[:2]
             )
             for key, chunk in groups:
-                cell = Cell(*key) if len(key) == len(KEY) else Cell(*key, seeds.get(key, -1))
+                pair, weight = key[:2]
+                seed = key[2] if len(key) == len(KEY) else seeds.get(key, -1)
+                cell = Cell(pair, weight, seed)
                 if cell in cells:
                     values = chunk.drop(columns=KEY, errors="ignore").dropna(axis=1, how="all")
                     chunks[cell] = values.reset_index(drop=True)
