@@ -236,7 +236,7 @@ def _tests_of(data: DataSet, most: int, rng: np.random.Generator) -> np.ndarray:
 def _anomalies(
     data: DataSet, parts: np.ndarray, form: Form, places: np.ndarray | None = None
 ) -> pd.DataFrame:
-    """Return the rows of anomalies, or of those at the indices `places`, ignoring their classes."""
+    """Return the rows of all anomalies, or of those at the indices `places`, without classes."""
     selected = np.arange(len(data.labels)) if places is None else places
     sha256 = np.full(len(data.labels), "", object)
     sha256[selected] = hashes(data.images[selected], form)
