@@ -168,9 +168,12 @@ def fit(
         with one_writer(output, say):
             check_new(output)  # another run may have ended with it
             model = make(job, output)
-    info = model.info
-    if sentences := unmet(info.measured, required, tests_itself=info.tests_itself):
-        raise RequirementError(f"{printable(output)}: is saved, but {'; '.join(sentences)}", model)
+    if required:
+        info = model.info
+        sentences = unmet(info.measured, required, tests_itself=info.tests_itself)
+        if sentences:
+            what = f"{printable(output)}: is saved, but {'; '.join(sentences)}"
+            raise RequirementError(what, model)
     return model
 
 
