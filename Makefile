@@ -24,7 +24,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 all: $(VENV)/.pipeline
 	@python -m stages.runner
 	@python -m stages.check_params params.yaml data/params.valid
-	@python -m belong.commands.verify.mend .
+	@python -m belong.commands.verify.repair .
 	dvc repro
 	@python -m belong.commands.verify.compare . reports/threads/differences.csv
 

@@ -33,12 +33,12 @@ COMMANDS = {
     "find": ("belong.commands.find.command", "rank the most unusual images of an unlabeled folder"),
     "score": ("belong.commands.score", "decide for each image whether it belongs"),
     "learn": ("belong.commands.learn.command", "update a model with corrections from the gallery"),
-    "unsort": ("belong.commands.unsort", "move sorted images back to their folder"),
+    "unsort": ("belong.commands.unsort", "move sorted images back to where they were"),
     "export": ("belong.commands.export", "export a model to one ONNX file"),
     "info": ("belong.commands.info", "show a model's training data and its measured errors"),
     "watch": (
         "belong.commands.watch.command",
-        "test whether the rejection rate still keeps its limit",
+        "test whether new images still match the calibration",
     ),
     "evaluate": (
         "belong.commands.evaluate.command",
@@ -46,7 +46,7 @@ COMMANDS = {
     ),
     "verify": (
         "belong.commands.verify.command",
-        "compare all files of a model or pipeline with checksums",
+        "check all files of a model or pipeline against checksums",
     ),
 }
 READER_GONE = 141  # 128 + SIGPIPE, the exit code of a program whose reader has closed the pipe

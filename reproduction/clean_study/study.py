@@ -115,7 +115,7 @@ def measured(spoiled: Spoiled, seed: int) -> list[Row]:
         "images": len(result.table),
         "swapped": sum(kind == "swapped" for kind in wrong.values()),
         "foreign": sum(kind == "foreign" for kind in wrong.values()),
-        "accuracy": result.judgment.sight["accuracy"],
+        "accuracy": result.judgment.reliability["accuracy"],
     }
     last = job.backbone.card.sizes[-1]
     named = {OURS: _ours(result, wrong), PEER: _peer(result, wrong, last)}

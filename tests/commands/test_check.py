@@ -16,7 +16,7 @@ import pytest
 from PIL import Image, ImageFilter
 from scipy import ndimage
 
-from belong.commands.check import check, duplicates, glance, sample_sizes
+from belong.commands.check import check, duplicates, image_properties, sample_sizes
 from belong.commands.check.options import CheckOptions
 from belong.commands.check.page import findings_page
 from belong.commands.check.report import Report
@@ -195,11 +195,13 @@ def test_the_sharpness_is_that_of_the_laplacian_before_and_after_an_average(
 ) -> None:
     image = scene(0)
     image.save(tmp_path / "a.png")
-    image_glance = glance.at_file(tmp_path / "a.png", max_pixels=10**6, background=(0, 0, 0))
+    properties = image_properties.at_file(
+        tmp_path / "a.png", max_pixels=10**6, background=(0, 0, 0)
+    )
     pixels = np.asarray(image, float)
     averaged = ndimage.uniform_filter(pixels, 3, mode="nearest").round()
     variance, lowered = (ndimage.laplace(one)[1:-1, 1:-1].var() for one in (pixels, averaged))
-    assert image_glance.sharpness == pytest.approx(variance / lowered, rel=0.02)
+    assert properties.sharpness == pytest.approx(variance / lowered, rel=0.02)
 
 
 def test_where_all_photos_are_blurred_alike_none_is_named(tmp_path: Path) -> None:
@@ -460,8 +462,10 @@ def test_blurring_brightening_and_resaving_leave_a_picture_nearly_the_same(
     thumbnails = []
     for name, version in versions.items():
         version.save(tmp_path / name, quality=20)  # which a PNG has none of
-        image_glance = glance.at_file(tmp_path / name, max_pixels=10**6, background=(255, 255, 255))
-        thumbnails.append(image_glance.thumbnail)
+        properties = image_properties.at_file(
+            tmp_path / name, max_pixels=10**6, background=(255, 255, 255)
+        )
+        thumbnails.append(properties.thumbnail)
     assert duplicates.nearly_same(np.array(thumbnails)).tolist() == [0, 0, 0, 0, 0, -1]
 
 

@@ -166,8 +166,10 @@ def test_of_images_that_cannot_be_told_apart_no_label_is_doubted_and_the_line_sa
     folder = write_two(tmp_path / "photos")
     assert main(["clean", str(folder), "-o", str(tmp_path / "out"), *QUICK]) == BLIND
     assert "labels are not judged: expected an accuracy of at least" in capsys.readouterr().err
-    sight = json.loads((tmp_path / "out" / "summary.json").read_text("utf-8"))["sight"]
-    assert sight["labels_refused"][1:] in (tmp_path / "out" / "suspects.html").read_text("utf-8")
+    reliability = json.loads((tmp_path / "out" / "summary.json").read_text("utf-8"))["reliability"]
+    assert reliability["labels_refused"][1:] in (tmp_path / "out" / "suspects.html").read_text(
+        "utf-8"
+    )
     assert pd.read_csv(tmp_path / "out" / "manifest.csv")["p_wrong_class"].isna().all()
 
 

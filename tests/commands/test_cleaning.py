@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from scipy.stats import norm
 
-from belong.commands.check.glance import Glance, at_file
+from belong.commands.check.image_properties import ImageProperties, at_file
 from belong.commands.check.image_stats import table_of
 from belong.commands.clean.image_issues import files, near_images, same_images
 from belong.commands.clean.label_issues import p_values
@@ -103,12 +103,12 @@ def test_no_image_has_no_copies() -> None:
     assert (groups.tolist(), remarks) == ([], [])
 
 
-def glances_at(folder: Path, *pictures: Image.Image) -> list[Glance | str]:
-    glances: list[Glance | str] = []
+def properties_of(folder: Path, *pictures: Image.Image) -> list[ImageProperties | str]:
+    properties: list[ImageProperties | str] = []
     for place, picture in enumerate(pictures):
         picture.save(folder / f"{place}.png")
-        glances.append(at_file(folder / f"{place}.png", max_pixels=10**6, background=(0, 0, 0)))
-    return glances
+        properties.append(at_file(folder / f"{place}.png", max_pixels=10**6, background=(0, 0, 0)))
+    return properties
 
 
 def test_blank_tiny_and_unreadable_files_are_named(tmp_path: Path) -> None:
@@ -116,8 +116,10 @@ def test_blank_tiny_and_unreadable_files_are_named(tmp_path: Path) -> None:
     faint = (100 + noise // 40).astype(np.uint8)
     small = Image.fromarray(noise).resize((9, 9))
     blank = Image.new("L", (40, 40), 7)
-    glances = glances_at(tmp_path, Image.fromarray(noise), blank, small, Image.fromarray(faint))
-    remarks = list(files(table_of([*glances, "empty: 0 bytes"]), least_side_px=None))
+    properties = properties_of(
+        tmp_path, Image.fromarray(noise), blank, small, Image.fromarray(faint)
+    )
+    remarks = list(files(table_of([*properties, "empty: 0 bytes"]), least_side_px=None))
     assert [(one.row, one.verdict, one.problem) for one in remarks] == [
         (1, "quarantine", "blank"),
         (2, "review", "tiny"),
@@ -133,7 +135,7 @@ def test_blank_tiny_and_unreadable_files_are_named(tmp_path: Path) -> None:
 
 def test_the_stated_side_decides_what_is_tiny(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (40, 60), np.uint8)
-    (remark,) = files(table_of(glances_at(tmp_path, Image.fromarray(noise))), least_side_px=41)
+    (remark,) = files(table_of(properties_of(tmp_path, Image.fromarray(noise))), least_side_px=41)
     assert remark.sentence == "the shorter side has 40 pixels, expected at least 41"
 
 

@@ -7,15 +7,15 @@ import torch
 from scipy.stats import norm
 from sklearn.neighbors import NearestNeighbors
 
-from belong.commands.clean import foreign_images, sight
+from belong.commands.clean import foreign_images, reliability
 from belong.commands.clean.foreign_images import Distances, distances
 from belong.commands.clean.judgment import judge, with_planted
 from belong.commands.clean.label_issues import log_odds, log_ratio, remarks, suspects
 from belong.commands.clean.out_of_fold import Fold, Images, by_regression, folds
-from belong.commands.clean.sight import Sight, measure, refusals
+from belong.commands.clean.reliability import Reliability, measure, refusals
 from belong.models.training_loop import TrainingFailedError
 
-CLEAR = Sight(1.0, 0.5, 1.0, 1.0, "", "")
+CLEAR = Reliability(1.0, 0.5, 1.0, 1.0, "", "")
 
 
 def two_classes() -> tuple[np.ndarray, Distances, np.ndarray]:
@@ -32,8 +32,10 @@ def two_classes() -> tuple[np.ndarray, Distances, np.ndarray]:
     return probabilities, Distances(to_class, to_class, np.full(9, 9.0)), labels
 
 
-def remarks_for(sight: Sight = CLEAR, *, false_alarms: float = 0.1) -> list[tuple[int, str, str]]:
-    suspect_table = suspects(*two_classes(), ["a", "b"], sight, knows_classes=False)
+def remarks_for(
+    reliability: Reliability = CLEAR, *, false_alarms: float = 0.1
+) -> list[tuple[int, str, str]]:
+    suspect_table = suspects(*two_classes(), ["a", "b"], reliability, knows_classes=False)
     issues = remarks(suspect_table, np.arange(400), false_alarms=false_alarms)
     return [(one.row, one.verdict, one.problem) for one in issues]
 
@@ -54,11 +56,15 @@ def test_the_ratio_of_distances_names_the_same_image_where_a_network_was_trained
 
 
 def test_nothing_is_said_about_labels_where_it_is_refused() -> None:
-    assert remarks_for(Sight(0.5, 0.5, 1.0, 1.0, "blind", "")) == [(1, "quarantine", "foreign")]
+    assert remarks_for(Reliability(0.5, 0.5, 1.0, 1.0, "blind", "")) == [
+        (1, "quarantine", "foreign")
+    ]
 
 
 def test_nothing_is_said_about_foreign_images_where_it_is_refused() -> None:
-    assert remarks_for(Sight(1.0, 0.5, 0.5, 0.5, "", "blind")) == [(0, "quarantine", "wrong_class")]
+    assert remarks_for(Reliability(1.0, 0.5, 0.5, 0.5, "", "blind")) == [
+        (0, "quarantine", "wrong_class")
+    ]
 
 
 def test_a_label_that_the_classifier_does_not_doubt_is_never_named() -> None:
@@ -171,8 +177,8 @@ def test_the_probabilities_of_an_image_do_not_depend_on_its_own_label() -> None:
 
 def test_planted_images_far_from_all_have_an_auroc_of_one() -> None:
     judgment = judge(photos(), lambda images: by_regression(images, 8), knows_classes=False)
-    assert judgment.sight["scrambled_auroc"] == 1
-    assert judgment.sight["labels_refused"] == judgment.sight["foreign_refused"] == ""
+    assert judgment.reliability["scrambled_auroc"] == 1
+    assert judgment.reliability["labels_refused"] == judgment.reliability["foreign_refused"] == ""
 
 
 def test_the_auroc_of_classes_left_out_is_the_mean_worked_out_by_hand() -> None:
@@ -216,10 +222,10 @@ def test_a_training_that_fails_ends_in_one_refusal_and_no_verdict() -> None:
 
     judgment = judge(photos(), fails, knows_classes=True)
     assert judgment.evidence is None
-    assert refusals(judgment.sight) == [
+    assert refusals(judgment.reliability) == [
         "labels and foreign images are not judged: the network is dead"
     ]
-    assert sight.in_words(judgment.sight) == []
+    assert reliability.in_words(judgment.reliability) == []
 
 
 def test_scrambled_images_are_judged_in_the_fold_of_the_image_that_they_are_made_of() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from belong.commands.verify.dvc_lock import outputs, refused
-from belong.commands.verify.mend import main
+from belong.commands.verify.repair import main
 from tests.clones import call, commit
 from tests.imports import ROOT
 from tests.small_pipeline import make_pipeline
@@ -165,4 +165,4 @@ def test_make_mends_before_it_runs_dvc(tmp_path: Path) -> None:
         cwd=ROOT, capture_output=True, text=True, check=True,
     ).stdout.splitlines()  # fmt: skip
     at = commands.index("dvc repro")
-    assert commands[at - 1] == "python -m belong.commands.verify.mend ."
+    assert commands[at - 1] == "python -m belong.commands.verify.repair ."

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from belong.commands.verify.compare import describe
-from belong.commands.verify.mend import alone
+from belong.commands.verify.repair import alone
 from belong.commands.verify.undo import main
 from tests.clones import call, commit
 from tests.toy_pipeline import clone_of, make_toy, run_on, slow_training

@@ -370,7 +370,7 @@ LONG = {
     ids=["its own child", "beyond the tree", "a cut without children", "too few", "negative",
          "an empty tree", "a column too short", "40 levels"],
 )  # fmt: skip
-def test_what_is_no_tree_is_refused(changes: dict[str, list[int]]) -> None:
+def test_arrays_that_form_no_tree_are_refused(changes: dict[str, list[int]]) -> None:
     with pytest.raises(ValueError, match="isolation forest"):
         isolation_forest.check(trees(**changes))
 
@@ -385,7 +385,7 @@ def test_no_score_that_is_not_finite_belongs() -> None:
     assert decide(np.array([4.0, 5.0, 6.0]), 5.0).tolist() == [True, True, False]
 
 
-def test_to_a_member_such_a_score_is_more_surprising_than_any() -> None:
+def test_to_combined_a_score_that_is_not_finite_is_more_surprising_than_any() -> None:
     held_out = np.arange(3000.0)
     surprise = Surprise.fit(held_out, tail=0.1)
     assert surprise(ODD).tolist() == [np.inf] * 3

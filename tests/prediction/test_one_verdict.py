@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from belong.models.backbones.networks import FrozenBackbone
 from belong.prediction.bundle import Bundle
 from belong.prediction.model import load_model
 from belong.prediction.onnx.export import model as graph_of
+from belong.prediction.prediction_files import guarantee_of
 from belong.prediction.predictions import Scores
 from belong.prediction.predictor import Predictor
 from belong.prediction.verdict_rules import rule_of
@@ -173,6 +174,25 @@ def test_moved_thresholds_are_those_of_the_p_values(pipeline: Path) -> None:
         np.testing.assert_array_equal(of_class.belongs[is_own], of_class.p_value[is_own] > 0.3)
     with pytest.raises(InputError, match=r"alpha within reach is 0\.004976"):
         model.predict(images[:1], alpha=0.001)
+
+
+def test_each_class_has_the_least_alpha_of_the_images_that_set_its_threshold(
+    pipeline: Path,
+) -> None:
+    bundle = load_model(pipeline / "model", device="cpu").bundle
+    classes = bundle.manifest.class_names
+    rule = rule_of(bundle, alpha=0.3, guarantee="per-class")
+    few = next(iter(rule.of_class))
+    of_class = {label: one for label, one in rule.of_class.items() if label != few}
+    rule = replace(rule, of_class=of_class, few={**rule.few, few: 2})
+    facts = guarantee_of(rule, bundle.manifest, 0, [0] * len(classes), fdr=None)["classes"]
+    for label, name in enumerate(classes):
+        setting = rule.of_class.get(label, rule.pooled)
+        least = 1 / (len(setting.scores) + 1)
+        assert least <= facts[name]["least_alpha"] <= least * 1.001
+        assert facts[name]["is_pooled"] == (label in rule.few)
+    assert facts[classes[few]]["calibration_images"] == 2
+    assert of_class
 
 
 def test_the_false_discovery_rate_decides_a_batch_and_its_reasons(pipeline: Path) -> None:

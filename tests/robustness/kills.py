@@ -27,7 +27,7 @@ import numpy as np
 import psutil
 from PIL import Image
 
-from belong.commands.verify.mend import restore_locks
+from belong.commands.verify.repair import restore_locks
 from belong.data.idx import read
 from belong.prediction.bundle import FILES
 from tests.clones import ENVIRONMENT, PIPELINE, call, clone_to, commit

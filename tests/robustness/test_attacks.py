@@ -216,7 +216,7 @@ def test_a_lock_writes_over_no_file(
     assert thesis.read_text() == (tmp_path / ".out.lock").read_text() == THESIS
 
 
-def test_a_pipe_is_no_lock(tmp_path: Path) -> None:
+def test_a_pipe_is_refused_as_a_lock(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / ".out.lock")
     with pytest.raises(InputError, match="is no file"):
         one_writer(tmp_path / "out", print).__enter__()

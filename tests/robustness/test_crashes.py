@@ -22,7 +22,7 @@ from belong.commands.check import check
 from belong.commands.clean import write_results
 from belong.commands.clean.manifest import manifest
 from belong.commands.clean.options import CleanOptions
-from belong.commands.clean.sight import blind
+from belong.commands.clean.reliability import blind
 from belong.commands.find import find
 from belong.commands.find.methods import METHODS, Strangeness
 from belong.commands.fit import fit, recipe
@@ -253,7 +253,7 @@ def cleaned(digits: Path, out: Path) -> int:
     table = pd.DataFrame({"path": paths, "part": "train", "class": "a"})
     rows = manifest(table, [], np.empty(0, np.int64), None)
     options = CleanOptions(tree="copy")
-    write_results.save(out, rows, files, [0], options=options, sight=blind(""))
+    write_results.save(out, rows, files, [0], options=options, reliability=blind(""))
     return 0
 
 

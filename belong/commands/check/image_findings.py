@@ -6,7 +6,7 @@ from pathlib import PurePath
 import pandas as pd
 from PIL import Image
 
-from belong.commands.check.glance import SCALE_PX
+from belong.commands.check.image_properties import SCALE_PX
 from belong.commands.check.report import Finding, Level, graver, images_finding
 from belong.data.image_reader import FORMATS
 from belong.runtime.text import counted
@@ -79,7 +79,7 @@ def odd_shape(readable: pd.DataFrame) -> list[Finding]:
 
 
 def blurred(readable: pd.DataFrame) -> list[Finding]:
-    """Find photos that are more blurred than the others; see `glance._sharpness`."""
+    """Find photos that are more blurred than the others; see `image_properties._sharpness`."""
     sharpness = readable["sharpness"]
     rows = readable[sharpness < min(BLURRED, sharpness.median() / 2)]
     sentence = (

@@ -6,7 +6,7 @@ from functools import partial
 
 import pandas as pd
 
-from belong.commands.check.glance import Glance, at_array, glance_or_reason
+from belong.commands.check.image_properties import ImageProperties, at_array, properties_or_reason
 from belong.data.dataset import DataSet
 from belong.data.decode_pool import each_file
 from belong.data.image_folder import ImageFiles
@@ -14,12 +14,12 @@ from belong.data.image_reader import Rgb
 from belong.runtime.parallel import parallel_map
 
 
-def table_of(looks: Sequence[Glance | str]) -> pd.DataFrame:
-    """Return a row for each image: the attributes of `Glance`, or the `reason` of a failure."""
+def table_of(looks: Sequence[ImageProperties | str]) -> pd.DataFrame:
+    """Return a row for each image: its `ImageProperties`, or the `reason` of a failure."""
     rows = [
         {"reason": one} if isinstance(one, str) else vars(one) | {"reason": ""} for one in looks
     ]
-    return pd.DataFrame(rows, columns=[*(one.name for one in fields(Glance)), "reason"])
+    return pd.DataFrame(rows, columns=[*(one.name for one in fields(ImageProperties)), "reason"])
 
 
 def look_at_all(
@@ -31,5 +31,5 @@ def look_at_all(
     """
     if isinstance(images, DataSet):
         return table_of(list(parallel_map(at_array, images.images, jobs=jobs)))
-    look = partial(glance_or_reason, max_pixels=max_pixels, background=background)
+    look = partial(properties_or_reason, max_pixels=max_pixels, background=background)
     return table_of(list(each_file(look, images.paths, f"reading {name}", jobs=jobs)))

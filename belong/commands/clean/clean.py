@@ -17,7 +17,7 @@ from belong.commands.clean import write_results
 from belong.commands.clean.folder_judgment import Job, Look, judge_folder, look_at_files, prepare
 from belong.commands.clean.manifest import manifest
 from belong.commands.clean.options import CleanOptions
-from belong.commands.clean.sight import refusals
+from belong.commands.clean.reliability import refusals
 from belong.commands.clean.time_estimate import estimate
 from belong.commands.fit.time_estimate import in_words
 from belong.models import device as devices
@@ -42,7 +42,7 @@ class CleanResult:
     @property
     def refusals(self) -> list[str]:
         """The reasons why labels or foreign images are not judged; empty if both are judged."""
-        return refusals(self.summary["sight"])
+        return refusals(self.summary["reliability"])
 
     def to_pandas(self) -> pd.DataFrame:
         """Return a row for each image, as text: the table manifest.csv.
@@ -101,7 +101,7 @@ def clean(
         job.files,
         result.read.tolist(),
         options=options,
-        sight=result.judgment.sight,
+        reliability=result.judgment.reliability,
     )
     return CleanResult(output, summary)
 

@@ -90,7 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def summary_text(summary: Mapping[str, Any], output: str) -> str:
     """Return the counts of the verdicts and the quality of the judgment, a fact per line."""
-    from belong.commands.clean.sight import in_words
+    from belong.commands.clean.reliability import in_words
 
     verdicts = summary["verdicts"]
     lines = [f"{counted(summary['images'], 'image')}: {verdicts['keep']:,} to keep"]
@@ -98,7 +98,7 @@ def summary_text(summary: Mapping[str, Any], output: str) -> str:
         problems = summary["problems"].get(verdict, {})
         counts = ", ".join(f"{name} {n:,}" for name, n in problems.items())
         lines.append(f"  {verdict} {verdicts[verdict]:,}" + (f": {counts}" if counts else ""))
-    lines += in_words(summary["sight"])
+    lines += in_words(summary["reliability"])
     if "tree" in summary:
         images = counted(summary["tree"]["images"], "image")
         lines.append(f"{output}/cleaned holds {images}")

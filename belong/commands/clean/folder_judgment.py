@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from belong.commands.check.duplicates import units
-from belong.commands.check.glance import THUMBNAIL_PX
+from belong.commands.check.image_properties import THUMBNAIL_PX
 from belong.commands.check.image_stats import look_at_all
 from belong.commands.clean import image_issues, label_issues
 from belong.commands.clean.class_folders import class_folders

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from belong.commands.clean import sight
+from belong.commands.clean import reliability
 from belong.commands.clean.foreign_images import distances
 from belong.commands.clean.label_issues import suspects
 from belong.commands.clean.out_of_fold import Fold, Images, in_order
@@ -27,12 +27,12 @@ class Judgment:
         evidence: the table of `belong.commands.clean.label_issues.suspects`; None if no classifier
             could be trained.
         probabilities: (n, c), out of fold; None if no classifier could be trained.
-        sight: quality of the judgment, the attributes of `belong.commands.clean.sight.Sight`.
+        reliability: quality of the judgment, see `belong.commands.clean.reliability`.
     """
 
     evidence: pd.DataFrame | None
     probabilities: np.ndarray | None
-    sight: Mapping[str, Any]
+    reliability: Mapping[str, Any]
 
 
 def judge(images: Images, fit: Callable[[Images], list[Fold]], *, knows_classes: bool) -> Judgment:
@@ -47,11 +47,11 @@ def judge(images: Images, fit: Callable[[Images], list[Fold]], *, knows_classes:
         folds = fit(images)
     except TrainingFailedError as error:
         reason = f"labels and foreign images are not judged: {error}"
-        return Judgment(None, None, sight.blind(reason))
+        return Judgment(None, None, reliability.blind(reason))
     probabilities = in_order(folds)
     far = distances(folds, images.labels, probabilities)
     labels = images.labels.numpy()
-    quality = sight.measure(probabilities, far, labels, knows_classes=knows_classes)
+    quality = reliability.measure(probabilities, far, labels, knows_classes=knows_classes)
     evidence = suspects(
         probabilities, far, labels, images.class_names, quality, knows_classes=knows_classes
     )

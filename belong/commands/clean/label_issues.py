@@ -30,7 +30,7 @@ from scipy.stats import false_discovery_control, norm
 
 from belong.commands.clean.foreign_images import Distances
 from belong.commands.clean.manifest import Remark, Verdict
-from belong.commands.clean.sight import Sight
+from belong.commands.clean.reliability import Reliability
 
 UPPER = 0.9  # the distribution is fitted to the scores up to this quantile
 # Factor of the false discovery rate up to which a label is marked for review.
@@ -56,7 +56,7 @@ def suspects(
     distances: Distances,
     labels: np.ndarray,
     class_names: Sequence[str],
-    sight: Sight,
+    reliability: Reliability,
     *,
     knows_classes: bool,
 ) -> pd.DataFrame:
@@ -67,7 +67,7 @@ def suspects(
         distances: the distances of the n images.
         labels: (n,) int64, 0..c-1, the labels of the folder; no class is empty.
         class_names: the names of the c classes.
-        sight: the quality of the judgment.
+        reliability: the quality of the judgment.
         knows_classes: whether the network behind the features was trained on the classes.
 
     Returns:
@@ -80,7 +80,7 @@ def suspects(
     predicted = probabilities.argmax(axis=1)
     wrong, foreign = np.full(n, np.nan), np.full(n, np.nan)
     shares = np.ones((3, n))
-    if not sight.labels_refused:
+    if not reliability.labels_refused:
         doubts = (
             log_ratio(distances.to_all, labels)
             if knows_classes
@@ -93,10 +93,10 @@ def suspects(
         wrong = np.maximum(of_folder, of_class) if knows_classes else np.sqrt(of_folder * of_class)
         doubted = false_discovery_control(wrong, method="bh")
         shares[0] = np.where(predicted == labels, 1, doubted)
-    if not sight.foreign_refused:
+    if not reliability.foreign_refused:
         foreign = p_values(np.log(_above_zero(distances.to_nearest)))
         shares[1] = _share(foreign, FOREIGN_TO_TRAINED if knows_classes else FOREIGN)
-    if not (knows_classes or sight.labels_refused or sight.foreign_refused):
+    if not (knows_classes or reliability.labels_refused or reliability.foreign_refused):
         shares[2] = _share(p_values(_deviations(wrong) + _deviations(foreign)), DOUBTED_AND_FAR)
     return pd.DataFrame(
         {

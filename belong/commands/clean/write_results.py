@@ -12,7 +12,7 @@ import pandas as pd
 from belong.commands.clean.manifest import VERDICTS
 from belong.commands.clean.options import CleanOptions, Tree
 from belong.commands.clean.page import suspects_page
-from belong.commands.clean.sight import in_words, refusals
+from belong.commands.clean.reliability import in_words, refusals
 from belong.data.image_folder import ImageFiles
 from belong.runtime.errors import InputError
 from belong.runtime.file_placement import place
@@ -59,7 +59,7 @@ def save(
     images: Collection[int],
     *,
     options: CleanOptions,
-    sight: Mapping[str, Any],
+    reliability: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Write all results, summary.json last; return the content of summary.json.
 
@@ -71,18 +71,18 @@ def save(
         image_files: the files of the rows of the manifest.
         images: the rows of the readable images.
         options: the options of the cleaning.
-        sight: the quality of the judgment, see `belong.commands.clean.sight`.
+        reliability: the quality of the judgment, see `belong.commands.clean.reliability`.
     """
     source = printable(image_files.folder)
     stated = {"false_alarms": options.false_alarms, "folds": options.folds}
-    summary = {"source": source} | _summary(manifest) | stated | {"sight": dict(sight)}
+    summary = {"source": source} | _summary(manifest) | stated | {"reliability": dict(reliability)}
     photos = {row: image_files.folder / image_files.files[row] for row in images}
     page = suspects_page(
         manifest,
         photos,
         title=source,
         facts={"images": len(manifest), **summary["verdicts"]},
-        notes=[*in_words(sight), *refusals(sight)],
+        notes=[*in_words(reliability), *refusals(reliability)],
     )
     with one_writer(out / MANIFEST, on_stderr):
         check_place(

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from belong.commands.check.glance import THUMBNAIL_PX, at_array
+from belong.commands.check.image_properties import THUMBNAIL_PX, at_array
 from belong.data.decode_pool import Decoder, each_file
 from belong.data.file_discovery import Incoming
 from belong.prediction.scoring_run import batch_states

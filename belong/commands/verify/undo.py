@@ -25,7 +25,7 @@ from ruamel.yaml import YAML
 
 from belong.commands.verify.dvc_lock import uncached
 from belong.commands.verify.git import changed, git, written
-from belong.commands.verify.mend import alone
+from belong.commands.verify.repair import alone
 from belong.runtime.errors import InputError
 from belong.runtime.exit_codes import exit_code_of
 from belong.runtime.text import counted, printable, say

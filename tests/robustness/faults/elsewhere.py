@@ -57,7 +57,7 @@ HELD_BY = {
     "lock that is a link, a hard link, or a file of the person's":
         "robustness/test_attacks.py::test_a_lock_writes_over_no_file",
     "lock that is a pipe":
-        "robustness/test_attacks.py::test_a_pipe_is_no_lock",
+        "robustness/test_attacks.py::test_a_pipe_is_refused_as_a_lock",
     "lock that a killed process of another user left":
         "robustness/test_attacks.py::test_the_lock_that_a_killed_process_of_another_user_left_is_taken_over",
     "hidden folders of the person's own":
@@ -89,11 +89,11 @@ HELD_BY = {
     "model from another person: a file that is a hole of 1 TiB":
         "prediction/test_hostile_models.py::test_a_file_that_claims_more_than_any_model_has_is_not_read",
     "isolation forest that is no forest":
-        "prediction/test_hostile_models.py::test_what_is_no_tree_is_refused",
+        "prediction/test_hostile_models.py::test_arrays_that_form_no_tree_are_refused",
     "score that is NaN or infinite":
         "prediction/test_hostile_models.py::test_no_score_that_is_not_finite_belongs",
     "score that is NaN, of a member of `combined`":
-        "prediction/test_hostile_models.py::test_to_a_member_such_a_score_is_more_surprising_than_any",
+        "prediction/test_hostile_models.py::test_to_combined_a_score_that_is_not_finite_is_more_surprising_than_any",
     "score that is NaN, of a calibration image":
         "prediction/test_hostile_models.py::test_calibration_scores_that_are_no_numbers_are_refused",
     "detector that fails behind its trial":

@@ -29,7 +29,7 @@ BLANK_RANGE = 4
 
 
 @dataclass(frozen=True)
-class Glance:
+class ImageProperties:
     """Measurements of one image.
 
     Attributes:
@@ -64,7 +64,7 @@ class Glance:
     thumbnail: np.ndarray
 
 
-def at_file(path: Path, *, max_pixels: int, background: Rgb) -> Glance:
+def at_file(path: Path, *, max_pixels: int, background: Rgb) -> ImageProperties:
     """Measure an image file; options and errors are those of `read_file`."""
     decode = partial(read_file, path, max_pixels=max_pixels, background=background)
     content = decode(needed_px=NEEDED_PX)
@@ -75,7 +75,7 @@ def at_file(path: Path, *, max_pixels: int, background: Rgb) -> Glance:
             content = decode(needed_px=max(content.size))
         except UnreadableError:  # too many pixels at full size: it does not count as blank
             is_seen_whole = False
-    return _glance(
+    return _properties(
         content.image,
         content.size,
         is_seen_whole=is_seen_whole,
@@ -85,7 +85,7 @@ def at_file(path: Path, *, max_pixels: int, background: Rgb) -> Glance:
     )
 
 
-def glance_or_reason(path: Path, *, max_pixels: int, background: Rgb) -> Glance | str:
+def properties_or_reason(path: Path, *, max_pixels: int, background: Rgb) -> ImageProperties | str:
     """Measure an image file, or return the reason why it cannot be read."""
     try:
         return at_file(path, max_pixels=max_pixels, background=background)
@@ -93,13 +93,13 @@ def glance_or_reason(path: Path, *, max_pixels: int, background: Rgb) -> Glance 
         return str(error)
 
 
-def at_array(pixels: np.ndarray) -> Glance:
+def at_array(pixels: np.ndarray) -> ImageProperties:
     """Measure an image (ch, h, w) uint8 of 1 or 3 channels."""
     image = Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
-    return _glance(image, image.size, kind="", is_animated=False)
+    return _properties(image, image.size, kind="", is_animated=False)
 
 
-def _glance(
+def _properties(
     image: Image.Image,
     size: tuple[int, int],
     *,
@@ -107,7 +107,7 @@ def _glance(
     is_animated: bool,
     is_seen_whole: bool = True,
     profile_error: str = "",
-) -> Glance:
+) -> ImageProperties:
     content = hashlib.sha256(f"{size} {image.mode} ".encode() + image.tobytes())
     # `reducing_gap`: first averages whole blocks of pixels, then applies the better filter.
     side = (THUMBNAIL_PX, THUMBNAIL_PX)
@@ -121,7 +121,7 @@ def _glance(
         dark_5, dark_95 = np.percentile(pixels, (5, 95))
         white_share = float((pixels >= WHITE).mean())
         sharpness = np.nan if is_blank else _sharpness(grey)
-    return Glance(
+    return ImageProperties(
         shorter_px=min(size),
         longer_px=max(size),
         kind=kind,

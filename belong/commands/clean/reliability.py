@@ -25,7 +25,7 @@ HELP = "add images to each class, or try another backbone (--backbone, --weights
 
 
 @dataclass(frozen=True)
-class Sight:
+class Reliability:
     """The quality of the judgment; numbers from 0 to 1.
 
     Attributes:
@@ -52,7 +52,7 @@ class Sight:
 
 def measure(
     probabilities: np.ndarray, distances: Distances, labels: np.ndarray, *, knows_classes: bool
-) -> Sight:
+) -> Reliability:
     """Measure how well n images of c classes can be judged.
 
     Args:
@@ -68,7 +68,7 @@ def measure(
     scrambled = roc_auc(distances.to_nearest, distances.of_planted)
     left_out = None if knows_classes else _left_out(distances.to_class, labels)
     aurocs = [auroc for auroc in (scrambled, left_out) if auroc is not None]
-    return Sight(
+    return Reliability(
         accuracy=round(accuracy, 4),
         chance=round(chance, 4),
         scrambled_auroc=round(scrambled, 4),
@@ -79,28 +79,30 @@ def measure(
 
 
 def blind(reason: str) -> Mapping[str, Any]:
-    """Return the values of a `Sight` if no classifier could be trained."""
+    """Return the values of a `Reliability` if no classifier could be trained."""
     none = dict.fromkeys(("accuracy", "chance", "scrambled_auroc", "left_out_auroc"))
     return {**none, "labels_refused": reason, "foreign_refused": reason}
 
 
-def in_words(sight: Mapping[str, Any]) -> list[str]:
+def in_words(reliability: Mapping[str, Any]) -> list[str]:
     """Return the quality of the judgment in sentences."""
-    if sight["accuracy"] is None:
+    if reliability["accuracy"] is None:
         return []
     accuracy = (
-        f"accuracy on unseen images {sight['accuracy']:.1%} (always predicting the largest class: "
-        f"{sight['chance']:.1%})"
+        f"accuracy on unseen images {reliability['accuracy']:.1%} (always predicting the largest "
+        f"class: {reliability['chance']:.1%})"
     )
-    detection = f"foreign-image detection: AUROC {sight['scrambled_auroc']:.3f} on scrambled images"
-    if sight["left_out_auroc"] is not None:
-        detection += f", {sight['left_out_auroc']:.3f} on classes left out in turn"
+    detection = (
+        f"foreign-image detection: AUROC {reliability['scrambled_auroc']:.3f} on scrambled images"
+    )
+    if reliability["left_out_auroc"] is not None:
+        detection += f", {reliability['left_out_auroc']:.3f} on classes left out in turn"
     return [accuracy, detection]
 
 
-def refusals(sight: Mapping[str, Any]) -> list[str]:
+def refusals(reliability: Mapping[str, Any]) -> list[str]:
     """Return the reasons why labels or foreign images are not judged, without duplicates."""
-    reasons = (sight["labels_refused"], sight["foreign_refused"])
+    reasons = (reliability["labels_refused"], reliability["foreign_refused"])
     return list(dict.fromkeys(reason for reason in reasons if reason))
 
 

@@ -1,6 +1,6 @@
 """Repair the files of a killed DVC run; `make` does so before `dvc repro`.
 
-    python -m belong.commands.verify.mend .
+    python -m belong.commands.verify.repair .
 
 DVC writes dvc.lock in place. If the file is cut off, DVC refuses to run, or runs the missing stages
 again. A stage cannot repair this file, so the repair is a program of its own. A stage that runs
