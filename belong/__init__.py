@@ -13,9 +13,8 @@ import importlib
 import os
 from typing import TYPE_CHECKING
 
-from belong.runtime import memory, portable_math
+from belong.runtime import portable_math
 
-memory.use_huge_pages()
 if os.environ.get(portable_math.VARIABLE) == portable_math.PORTABLE:
     portable_math.request(portable_math.PORTABLE)
 

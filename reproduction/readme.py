@@ -59,7 +59,7 @@ PHOTO_NAMES = {
 # In the README: the default, the paper's and two baselines; and the paper's supervised detector.
 FEW = {
     "combined": "several detectors together, the default",
-    "mahalanobis": "Mahalanobis distance per class (paper)",
+    "mahalanobis": "Mahalanobis distance per class (paper A)",
     "feature_knn": "k nearest neighbors",
     "msp": "softmax probability (baseline)",
 }

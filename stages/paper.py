@@ -4,6 +4,7 @@ Reads   grid       csv: a row for each cell (pair, lambda, seed) with the number
         roc        csv: ROC curves at two lambdas
         features   csv: features in a plane, at two lambdas
         sets       csv: detectors on each set of anomalies, at two lambdas
+        cells      csv: the cells, and why the training of some has failed
         published  csv: the published rows
 Writes  readme     markdown: published rows and ours, a verdict on each claim, caveats
         figures    folder of png: classification (paper A, figure 2), semi_supervised (3),
@@ -20,7 +21,7 @@ from reproduction.paper import figures as draw
 from reproduction.paper import published as paper
 from reproduction.paper.page import page
 from reproduction.paper.published_rows import balances_of
-from reproduction.paper.seed_statistics import check
+from reproduction.paper.seed_statistics import CELL, check
 from stages.runner import run
 
 
@@ -29,26 +30,29 @@ def main(
     roc: Path,
     features: Path,
     sets: Path,
+    cells: Path,
     published: Path,
     readme: Path,
     figures: Path,
 ) -> None:
     """Draw the figures and write the page."""
-    for table in (grid, roc, features, sets):
+    for table in (grid, roc, features, sets, cells):
         if not table.exists():  # the grid writes it, not a stage of `dvc repro`
             raise InputError(f"{table}: no such file; run `make grid`")
-    cells = load_csv(grid)
-    check(cells)
+    rows_of_cells = load_csv(grid)
+    check(rows_of_cells)
+    failures = load_csv(cells, *CELL, "failure").dropna()
     rows = paper.checked(load_csv(published, *paper.COLUMNS))
     curves = load_csv(roc, *draw.ROC_COLUMNS)
     points = load_csv(features, *draw.FEATURE_COLUMNS)
     set_rows = load_csv(sets, *anomaly_sets.COLUMNS)
-    plots = draw.all_figures(cells, rows, balances_of(rows, cells), curves, points)
+    balances = balances_of(rows, rows_of_cells)
+    plots = draw.all_figures(rows_of_cells, rows, balances, curves, points)
     with whole_folder(figures) as folder:
         for name, (figure, _) in plots.items():
             figure.savefig(folder / f"{name}.png")
     captions = {name: caption for name, (_, caption) in plots.items()}
-    save_text(readme, page(cells, rows, set_rows, captions))
+    save_text(readme, page(rows_of_cells, rows, set_rows, failures, captions))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from belong.runtime.exit_codes import exit_code_of, skip_final_collection
-from belong.runtime.memory import keep_freed_memory
 from belong.runtime.text import on_stderr, open_streams
 
 # Name of a command -> its module and its description.
@@ -68,7 +67,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")  # names that a terminal cannot show
     options = parser(words[0] if words else "").parse_args(words)
     gc.set_threshold(COLLECTOR_THRESHOLD)
-    keep_freed_memory()
     skip_final_collection()
     return exit_code_of(lambda: _run(options), functools.partial(_report, options.command))
 

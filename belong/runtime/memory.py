@@ -1,17 +1,14 @@
-"""Reuse freed memory, so that no batch waits for the kernel to clear pages.
+"""Reuse freed memory, so that no batch of a training waits for the kernel to clear pages.
 
 Each batch allocates and frees the same tensors. By default the C library returns a large block to
 the kernel at once, and the kernel clears its pages when the next batch requests them. On a virtual
-machine this took 40 % of the time of a pretrained network, and 15 % of the training of LeNet. No
+machine this takes 1 % to 15 % of the time of a training, depending on the state of the machine. No
 result depends on it.
 """
 
 import ctypes
-import os
 from contextlib import suppress
 
-# torch requests tensors of at least 2 MiB in huge pages, of which one counts as 512 pages.
-HUGE_PAGES = "THP_MEM_ALLOC_ENABLE"
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # of malloc.h
 MIB = 2**20
 KEPT = {
@@ -21,14 +18,8 @@ KEPT = {
 }
 
 
-def use_huge_pages() -> None:
-    """Let torch request huge pages; call this before torch allocates its first tensor."""
-    os.environ.setdefault(HUGE_PAGES, "1")
-
-
 def keep_freed_memory() -> None:
     """Let this process keep up to 1 GiB of freed memory; has an effect with glibc only."""
-    use_huge_pages()
     with suppress(AttributeError, OSError, TypeError):  # no glibc
         mallopt = ctypes.CDLL(None).mallopt
         for option, value in KEPT.items():

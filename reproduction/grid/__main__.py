@@ -36,6 +36,7 @@ from reproduction.grid.repository import Repository
 from reproduction.grid.tracked_data import not_kept
 
 FAILED = 1
+TRAINING_FAILED = "train: the training failed"  # a result: it would fail again, on every machine
 BUILD = Path("build", "grid")
 
 
@@ -59,7 +60,7 @@ def _run(options: argparse.Namespace) -> int:
     if not options.gather:
         _check(options.grid, currency, grid, requested)
         present = gathered(options.folder, {one: fingerprints[one] for one in requested})
-        finished_before = present | set(currency.finished(requested))
+        finished_before = present.keys() | currency.finished(requested).keys()
         todo = in_running_order(requested - finished_before)
         _say(f"{len(requested)} cells, {len(finished_before)} of them finished")
         if todo:
@@ -75,11 +76,14 @@ def _run(options: argparse.Namespace) -> int:
         grid.curves.detectors,
         options.folder,
         fingerprints,
+        {cell: reason for cell, reason in failed.items() if reason.startswith(TRAINING_FAILED)},
     ):
         _say(line)
-    for cell in sorted(requested - gathered(options.folder, fingerprints)):
-        reason = failed.get(cell, "not run, or run with other code or parameters")
-        _say(f"{cell.name}: missing: {reason}")
+    present = gathered(options.folder, fingerprints)
+    for cell in sorted(requested):
+        if reason := present.get(cell, "not run, or run with other code or parameters"):
+            log = f"; see {BUILD / 'logs' / cell.name}.log" if cell in failed else ""
+            _say(f"{cell.name}: missing: {failed.get(cell, reason)}{log}")
     return FAILED if failed else 0
 
 
@@ -148,13 +152,12 @@ def _make(
             logs=logs.resolve(),
             engine=engine,
         )
-        failed = run_all(
+        return run_all(
             cells,
             lambda cell: workshop.run(cell, grid.pairs[cell.pair]),
             engine.stop,
             jobs=jobs,
         )
-    return {cell: f"{why}; see {logs / cell.name}.log" for cell, why in failed.items()}
 
 
 def _parser() -> argparse.ArgumentParser:

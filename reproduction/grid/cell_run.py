@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from configobj import ConfigObj
@@ -91,7 +92,7 @@ class Workshop:
         )
         code = self.engine.run(command)
         if code != 0:
-            raise CellError(f"ended with code {code}")
+            raise CellError(_failure(self.log_of(cell), code))
         self.repository.take(folder, cell.name, self.commit)
 
     @contextmanager
@@ -116,3 +117,12 @@ class Workshop:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _failure(log: Path, code: int) -> str:
+    """Return the last line of the stage that failed, or the exit code if it printed none."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
+    for line, following in pairwise(lines):
+        if following.startswith("ERROR: failed to reproduce") and not line.startswith(">"):
+            return line
+    return f"ended with code {code}"

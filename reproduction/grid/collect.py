@@ -23,20 +23,26 @@ POINT = ["kind", "class_name", "x", "y"]
 OF_SETS = ["detector", "anomalies", "auroc", "fpr95"]
 KEY = ["pair", "lambda", "seed"]
 GRID, CURVES, POINTS, ANOMALY_SETS = "grid.csv", "roc.csv", "features.csv", "anomaly_sets.csv"
-CELLS = "cells.csv"  # a cell and the fingerprint of what made it
+CELLS = "cells.csv"  # a cell, the fingerprint of what made it, and why its training failed
 Rows = dict[str, dict[Cell, pd.DataFrame]]  # table -> cell -> its rows
 
 
-def gathered(folder: Path, fingerprints: Mapping[Cell, str]) -> set[Cell]:
-    """Return the cells whose rows in the tables have the present fingerprint.
+def gathered(folder: Path, fingerprints: Mapping[Cell, str]) -> dict[Cell, str]:
+    """Return the cells in the tables that have the present fingerprint.
 
     The experiments of DVC stay in the repository where they ran; the tables are committed.
+
+    Returns:
+        Cell -> the reason why its training failed, which it would do again; "" for a result.
     """
     if not (folder / CELLS).is_file():
-        return set()
-    table = load_csv(folder / CELLS, *KEY, "sha256")
-    written = {Cell(*key): sha256 for *key, sha256 in table.itertuples(index=False)}
-    return {cell for cell, sha256 in fingerprints.items() if written.get(cell) == sha256}
+        return {}
+    table = load_csv(folder / CELLS, *KEY, "sha256", "failure").fillna({"failure": ""})
+    return {
+        cell: failure
+        for pair, weight, seed, sha256, failure in table.itertuples(index=False)
+        if fingerprints.get(cell := Cell(pair, weight, seed)) == sha256
+    }
 
 
 def gather(
@@ -46,6 +52,7 @@ def gather(
     detectors: Collection[str],
     folder: Path,
     fingerprints: Mapping[Cell, str],
+    failed: Mapping[Cell, str],
 ) -> list[str]:
     """Write grid.csv, roc.csv, features.csv, anomaly_sets.csv and cells.csv; return what they lack.
 
@@ -57,6 +64,7 @@ def gather(
         detectors: the detectors whose curves are wanted.
         folder: where the tables go. The same experiments give the same bytes.
         fingerprints: every cell of the grid -> `Currency.fingerprint`.
+        failed: the cells whose training has just failed, with the reason.
 
     Returns:
         A line for each file that a wanted cell has not.
@@ -64,7 +72,9 @@ def gather(
     Raises:
         InputError: no cell is finished; the tables stay as they are.
     """
-    cells = gathered(folder, fingerprints) - set(finished)
+    before = gathered(folder, fingerprints)
+    failures = {cell: reason for cell, reason in before.items() if reason} | dict(failed)
+    cells = before.keys() - failures.keys() - finished.keys()
     if not finished and not cells:
         raise InputError(f"{folder}: no cell of the grid is finished, nothing to write")
     rows = _present(folder, cells, curves)
@@ -88,9 +98,9 @@ def gather(
         for name, path, columns, key in parts:
             if path in files:
                 table = pd.read_csv(io.StringIO(repository.text(files[path])))[columns]
-                before = [rows[name][cell]] if cell in rows[name] else []
+                earlier = [rows[name][cell]] if cell in rows[name] else []
                 new = pd.DataFrame(key, table.index).join(table)
-                rows[name][cell] = pd.concat([*before, new], ignore_index=True)
+                rows[name][cell] = pd.concat([*earlier, new], ignore_index=True)
             else:
                 lacks.append(f"{cell.name}: has no {path}; {name} is without it")
     for name, chunks in rows.items():
@@ -99,8 +109,11 @@ def gather(
             save_csv(folder / name, pd.concat(_with_key(chunks, key_columns)))
         else:
             (folder / name).unlink(missing_ok=True)  # what it held is of earlier code
-    made_from = [[*astuple(cell), fingerprints[cell]] for cell in sorted(rows[GRID])]
-    save_csv(folder / CELLS, pd.DataFrame(made_from, columns=[*KEY, "sha256"]))
+    made_from = [
+        [*astuple(cell), fingerprints[cell], failures.get(cell, "")]
+        for cell in sorted({*rows[GRID], *failures})
+    ]
+    save_csv(folder / CELLS, pd.DataFrame(made_from, columns=[*KEY, "sha256", "failure"]))
     return lacks
 
 

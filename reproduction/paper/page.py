@@ -33,7 +33,11 @@ from reproduction.paper.sweep_text import in_words
 
 
 def page(
-    grid: pd.DataFrame, published: pd.DataFrame, sets: pd.DataFrame, figures: Mapping[str, str]
+    grid: pd.DataFrame,
+    published: pd.DataFrame,
+    sets: pd.DataFrame,
+    failures: pd.DataFrame,
+    figures: Mapping[str, str],
 ) -> str:
     """Return the page.
 
@@ -41,6 +45,7 @@ def page(
         grid: a row for each cell.
         published: the checked rows.
         sets: a row for each detector and set of anomalies of some cells.
+        failures: a row for each cell without a result, and the reason.
         figures: file name -> caption, of the figures that were drawn.
     """
     lambdas = sorted(published["lambda"].unique())
@@ -55,7 +60,7 @@ def page(
         "[grid.csv](grid.csv), [anomaly_sets.csv](anomaly_sets.csv) and "
         "[published.csv](published.csv).",
         "",
-        _cells(grid, published),
+        _cells(grid, published, failures),
         "",
         "## Claims of the paper",
         "",
@@ -109,8 +114,8 @@ def _counts(claim_list: Sequence[Claim]) -> dict[str, int]:
     }
 
 
-def _cells(grid: pd.DataFrame, published: pd.DataFrame) -> str:
-    """Say which cells there are, and which are missing."""
+def _cells(grid: pd.DataFrame, published: pd.DataFrame, failures: pd.DataFrame) -> str:
+    """Say which cells there are, which are missing, and which have failed."""
     rows = []
     for pair in in_order(grid["pair"].unique()):
         cells = grid[grid["pair"] == pair]
@@ -126,16 +131,25 @@ def _cells(grid: pd.DataFrame, published: pd.DataFrame) -> str:
             "These pairs are replaced by [three parts of the classes of CIFAR-10]"
             "(../photos/README.md), with other photos and another network."
         )
-    missing = [
-        f"{title(pair)}, lambda {one:g}, seed {seed}" for pair, one, seed in missing_cells(grid)
-    ]
-    if missing:
+    reasons = {tuple(cell): reason for *cell, reason in failures.itertuples(index=False)}
+    if missing := [_name(*cell) for cell in missing_cells(grid) if cell not in reasons]:
         lines.append(f"Missing cells: {'; '.join(missing)}.")
+    for cell, reason in reasons.items():
+        lines.append(f"No result: {_name(*cell)}; {_without_remedies(reason)}.")
     lines.append(
         "Our results are means ± standard deviations over seeds, with the number of seeds in "
         "parentheses."
     )
     return "\n".join(lines)
+
+
+def _name(pair: str, weight: float, seed: int) -> str:
+    return f"{title(pair)}, lambda {weight:g}, seed {seed}"
+
+
+def _without_remedies(failure: str) -> str:
+    """Return the message of a failed training without the stage's name and the remedies."""
+    return failure.removeprefix("train: ").partition("; remedies")[0]
 
 
 def _claims(claim_list: Sequence[Claim]) -> str:

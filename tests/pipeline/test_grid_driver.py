@@ -33,6 +33,8 @@ weight, seed, batch = params["lambda"], params["seed"], params["train"]["batch_s
 time.sleep(params["derive"]["images"] / 10)
 if batch == 13:
     sys.exit("toy: 13 images in a batch are refused")
+if weight == 4:
+    sys.exit("train: the training failed 4 times; remedies: more")
 plots = pathlib.Path("reports/plots/roc")
 plots.mkdir(parents=True, exist_ok=True)
 for detector in ("mahalanobis", "mlp_head"):
@@ -434,13 +436,30 @@ def test_a_cell_that_fails_is_named_with_its_log_and_left_out(repository_copy: P
     name = "refused-lambda-1.0-seed-0"
     assert process.returncode == 1
     assert process.stderr.splitlines()[-1] == (
-        f"grid: {name}: missing: ended with code 255; see build/grid/logs/{name}.log"
+        f"grid: {name}: missing: toy: 13 images in a batch are refused; see "
+        f"build/grid/logs/{name}.log"
     )
     assert (
         "toy: 13 images in a batch are refused"
         in (repository_copy / "build" / "grid" / "logs" / f"{name}.log").read_text()
     )
     assert set(pd.read_csv(repository_copy / "out" / "grid.csv")["pair"]) == {"own"}
+
+
+def test_a_training_that_failed_is_a_result_and_does_not_run_again(repository_copy: Path) -> None:
+    edit(repository_copy / "grid.yaml", "lambdas: [0, 1]", "lambdas: [0, 1, 4]")
+    first = grid(repository_copy)
+    name, failure = "own-lambda-4.0-seed-0", "train: the training failed 4 times; remedies: more"
+    line = f"grid: {name}: missing: {failure}"
+    assert first.returncode == 1
+    assert first.stderr.splitlines()[-1] == f"{line}; see build/grid/logs/{name}.log"
+    cells = pd.read_csv(repository_copy / "out" / "cells.csv")
+    assert list(cells["failure"].fillna("")) == ["", "", failure]
+    assert set(pd.read_csv(repository_copy / "out" / "grid.csv")["lambda"]) == {0, 1}
+    before = tables(repository_copy)
+    second = grid(repository_copy)
+    assert (second.returncode, cells_run(second), tables(repository_copy)) == (0, [], before)
+    assert second.stderr.splitlines()[-1] == line
 
 
 def test_an_experiment_without_features_or_a_curve_is_named(repository_copy: Path) -> None:

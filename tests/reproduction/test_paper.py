@@ -61,8 +61,9 @@ def tables(folder: Path, grid: pd.DataFrame) -> list[Path]:
     save_csv(folder / "roc.csv", pd.concat(curves))
     save_csv(folder / "features.csv", pd.concat(points))
     save_csv(folder / "anomaly_sets.csv", sets_of(grid))
+    save_csv(folder / "cells.csv", grid[["pair", "lambda", "seed"]].assign(failure=""))
     shutil.copy(PUBLISHED, folder / "published.csv")
-    names = ("grid", "roc", "features", "anomaly_sets", "published")
+    names = ("grid", "roc", "features", "anomaly_sets", "cells", "published")
     inputs = [folder / f"{name}.csv" for name in names]
     return [*inputs, folder / "README.md", folder / "figures"]
 
@@ -190,6 +191,23 @@ def test_a_grid_with_gaps_names_them_and_counts_the_seeds_that_are_left(tmp_path
     assert row[4].endswith(" (4)")
 
 
+def test_a_cell_whose_training_failed_is_named_with_the_reason(tmp_path: Path) -> None:
+    grid = grid_of(plausible)
+    failed = (grid["pair"] == "digit-0") & (grid["lambda"] == 1.0) & (grid["seed"] == 3)
+    arguments = tables(tmp_path, grid[~failed])
+    message = "train: the training failed 4 times; last failure: dead, at 0.1; remedies: more"
+    cells = pd.read_csv(tmp_path / "cells.csv")
+    cells.loc[len(cells)] = ["digit-0", 1.0, 3, message]
+    save_csv(tmp_path / "cells.csv", cells)
+    paper.main(*arguments)
+    text = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert "Missing cells" not in text
+    assert (
+        "No result: MNIST 1 to 9 against 0, lambda 1, seed 3; the training failed 4 times; last "
+        "failure: dead, at 0.1.\n"
+    ) in text
+
+
 def test_a_single_cell_makes_a_page_that_decides_nothing(tmp_path: Path) -> None:
     paper.main(*tables(tmp_path, grid_of(plausible, pairs=PAIRS[:1], lambdas=[1.0], seeds=[0])))
     text = (tmp_path / "README.md").read_text(encoding="utf-8")
@@ -279,6 +297,7 @@ def test_lambdas_that_lie_close_are_not_all_labelled() -> None:
         ("grid.csv", "pair,lambda,seed\n", "the grid has no column 'data.normal_test'"),
         ("grid.csv", None, "grid.csv: no such file; run `make grid`"),
         ("anomaly_sets.csv", None, "anomaly_sets.csv: no such file; run `make grid`"),
+        ("cells.csv", "pair,lambda,seed\n", "cells.csv: expected a column 'failure', got pair"),
         ("anomaly_sets.csv", "pair\n", "anomaly_sets.csv: expected a column 'lambda', got pair"),
         ("roc.csv", "pair,lambda\n", "roc.csv: expected a column 'detector', got pair, lambda"),
         ("published.csv", "network\nlenet\n", "published.csv: expected a column 'normal', got net"),

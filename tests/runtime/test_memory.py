@@ -7,8 +7,6 @@ import sys
 
 import pytest
 
-from belong.runtime.memory import HUGE_PAGES
-
 BATCHES, BLOCKS, MIB = 20, 6, 8
 # Count the page faults of batches of blocks, each freed before the next one; without huge pages.
 PROGRAM = f"""
@@ -37,14 +35,3 @@ def test_a_block_that_was_freed_is_used_again_without_page_faults() -> None:
     assert faults("") > 0.9 * pages
     keep = "from belong.runtime.memory import keep_freed_memory; keep_freed_memory()"
     assert faults(keep) < 0.1 * pages
-
-
-def test_an_own_choice_about_huge_pages_stays() -> None:
-    program = f"import os, belong; print(os.environ[{HUGE_PAGES!r}])"
-    for value, expected in (("0", "0"), (None, "1")):
-        settings = {key: text for key, text in os.environ.items() if key != HUGE_PAGES}
-        settings |= {HUGE_PAGES: value} if value else {}
-        process = subprocess.run(
-            [sys.executable, "-c", program], env=settings, stdout=subprocess.PIPE, check=True
-        )
-        assert process.stdout.decode().strip() == expected
