@@ -13,8 +13,9 @@ import importlib
 import os
 from typing import TYPE_CHECKING
 
-from belong.runtime import portable_math
+from belong.runtime import idle_threads, portable_math
 
+idle_threads.sleep_early()
 if os.environ.get(portable_math.VARIABLE) == portable_math.PORTABLE:
     portable_math.request(portable_math.PORTABLE)
 
