@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from string import ascii_uppercase
 from typing import Any
 
 import pandas as pd
@@ -24,12 +25,13 @@ GROWTH_COLUMNS = (
 )  # fmt: skip
 HEADINGS = (
     "work", "peer", "ours, s", "peer's, s", "ours / peer's", "range", "required",
-    "of the limit", "required", "ours, MiB", "peer's, MiB", "difference", "allowed",
+    "of the limit", "required", "ours, MiB", "peer's, MiB", "difference", "allowed", "machine",
 )  # fmt: skip
 # Peers that are not another program: a part of our own work, or a library that it needs.
 PARTS_OF_OURS = ("our model alone, in memory", "python -c pass", "dvc --version", "import torch")
 GROWTH_HEADINGS = (
     "work", "", "size", "s", "MiB", "exponent of the time", "required", "exponent of the memory",
+    "machine",
 )  # fmt: skip
 
 
@@ -114,10 +116,12 @@ def page(races: pd.DataFrame, growths: pd.DataFrame) -> str:
         "once takes in addition to its inputs.",
         "",
     ]
-    for name in dict.fromkeys([*races["machine"], *growths["machine"]]):
-        lines += [f"Measured on: {name}.", ""]
+    machines = list(dict.fromkeys([*races["machine"], *growths["machine"]]))
+    letters = dict(zip(machines, ascii_uppercase, strict=False))
+    lines += ["Measured on:", "", *(f"- {letters[name]}: {name}." for name in machines), ""]
     if len(races):
-        lines += [table(HEADINGS, [_race_cells(row) for _, row in races.iterrows()], left=2), ""]
+        rows = [[*_race_cells(row), letters[row["machine"]]] for _, row in races.iterrows()]
+        lines += [table(HEADINGS, rows, left=2), ""]
         lines += ["The limits:", ""]
         limits = races.dropna(subset="limit").drop_duplicates("row")
         lines += [f"- {row['what']}: {row['limit']}" for _, row in limits.iterrows()]
@@ -132,8 +136,8 @@ def page(races: pd.DataFrame, growths: pd.DataFrame) -> str:
             lines.append("")
     if len(growths):
         lines += ["## Growth", ""]
-        cells = [_growth_cells(row) for _, row in growths.iterrows()]
-        lines += [table(GROWTH_HEADINGS, cells, left=2), ""]
+        rows = [[*_growth_cells(row), letters[row["machine"]]] for _, row in growths.iterrows()]
+        lines += [table(GROWTH_HEADINGS, rows, left=2), ""]
     return "\n".join(lines)
 
 
