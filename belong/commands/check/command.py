@@ -25,7 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--anomalies", type=Path, metavar="FOLDER",
                         help="images that do not belong")  # fmt: skip
     parser.add_argument("--alpha", type=share, metavar="SHARE",
-                        help="planned false-rejection rate (default: as in `belong fit`)")  # fmt: skip
+                        help="planned false-rejection rate "
+                        "(default: as in `belong fit`)")  # fmt: skip
     parser.add_argument("--test-fraction", type=share, default=DEFAULTS.test_fraction,
                         metavar="SHARE", help="test share without a test folder "
                         "(default: %(default)s)")  # fmt: skip
