@@ -283,6 +283,7 @@ def test_the_page_shows_digits_with_each_of_their_pixels(tmp_path: Path) -> None
     report = check.check(digits, tmp_path / "copies", CheckOptions(alpha=0.2, jobs=1))
     first = next(path for one in report.findings for path, _ in one.images)
     page = findings_page(report, CheckOptions())
+    assert f'<p class="result">{report.verdict}</p>' in page
     source = report.sources[first]
     assert isinstance(source, np.ndarray)
     pictures = [
