@@ -43,10 +43,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--alpha", type=share, metavar="SHARE",
-        help="promised false-reject rate (default: the model's)",
+        help="promised false-rejection rate (default: the model's)",
     )  # fmt: skip
     parser.add_argument(
-        "--guarantee", choices=GUARANTEES, help="what alpha holds for (default: the model's)"
+        "--guarantee", choices=GUARANTEES, help="scope of the rate (default: the model's)"
     )
 
 

@@ -14,7 +14,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         exit_codes={0: "done", 2: "bad input", 4: "the model is damaged"},
     )
     parser.add_argument("model", type=Path, metavar="MODEL", help="folder of the model")
-    parser.add_argument("--json", action="store_true", help="print manifest.json instead")
+    parser.add_argument(
+        "--json", action="store_true", help="print manifest.json instead of the model card"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -39,14 +39,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--alpha", type=share, metavar="SHARE",
-        help="promised false-reject rate (default: the model's)",
+        help="promised false-rejection rate (default: the model's)",
     )  # fmt: skip
     parser.add_argument(
-        "--guarantee", choices=GUARANTEES, help="what alpha holds for (default: the model's)"
+        "--guarantee", choices=GUARANTEES, help="scope of the rate (default: the model's)"
     )
     parser.add_argument(
         "--fdr", type=share, metavar="SHARE",
-        help="instead: most of the rejected images that belong",
+        help="false discovery rate of rejected images, instead of alpha",
     )  # fmt: skip
     add_scoring_options(parser)
     parser.add_argument(

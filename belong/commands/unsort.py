@@ -10,7 +10,9 @@ from belong.runtime.text import counted, on_stdout, printable
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `belong unsort`."""
     parser.epilog = epilog("belong unsort build/new", exit_codes={0: "done", 2: "bad input"})
-    parser.add_argument("output", type=Path, metavar="FOLDER", help="folder with sorted.csv")
+    parser.add_argument(
+        "output", type=Path, metavar="FOLDER", help="output folder of `belong score --sort`"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

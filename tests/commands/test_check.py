@@ -89,12 +89,12 @@ def test_the_same_picture_is_found_whatever_its_name_class_and_part(photos: Path
     Image.open(photos / "ant/5.png").save(photos / "bee/5 again.bmp")
     report = check_folder(photos)
     assert images_of(report, "same_within_class") == {
-        "ant/3.png": "as ant/x.png",
-        "ant/x.png": "as ant/3.png",
+        "ant/3.png": "same as ant/x.png",
+        "ant/x.png": "same as ant/3.png",
     }
     assert images_of(report, "same_across_classes") == {
-        "ant/5.png": "as bee/5 again.bmp",
-        "bee/5 again.bmp": "as ant/5.png",
+        "ant/5.png": "same as bee/5 again.bmp",
+        "bee/5 again.bmp": "same as ant/5.png",
     }
     assert not any(name.startswith("near") for name in levels(report))
 
@@ -108,8 +108,8 @@ def test_a_resaved_picture_is_found_across_training_and_test(tmp_path: Path) -> 
     picture(3).resize((40, 40)).save(tmp_path / "test/ant/small.jpg", quality=40)
     report = check_folder(tmp_path)
     assert images_of(report, "near_across_parts") == {
-        "train/ant/3.png": "as test/ant/small.jpg",
-        "test/ant/small.jpg": "as train/ant/3.png",
+        "train/ant/3.png": "nearly the same as test/ant/small.jpg",
+        "test/ant/small.jpg": "nearly the same as train/ant/3.png",
     }
     # 1 of 21 test images, more than 2 %.
     assert levels(report)["near_across_parts"] == "spoils"
@@ -121,8 +121,8 @@ def test_a_normal_picture_among_the_anomalies_is_found(photos: Path, tmp_path: P
     report = check_folder(photos, odd)
     other = f"{odd}/7 again.png"
     assert images_of(report, "same_across_anomalies") == {
-        "ant/7.png": f"as {other}",
-        other: "as ant/7.png",
+        "ant/7.png": f"same as {other}",
+        other: "same as ant/7.png",
     }
     assert report.anomalies["train"].to_dict() == {"odd": 6}
 
@@ -283,6 +283,7 @@ def test_the_page_shows_digits_with_each_of_their_pixels(tmp_path: Path) -> None
     report = check.check(digits, tmp_path / "copies", CheckOptions(alpha=0.2, jobs=1))
     first = next(path for one in report.findings for path, _ in one.images)
     page = findings_page(report, CheckOptions())
+    assert f'<p class="result">{report.verdict}</p>' in page
     source = report.sources[first]
     assert isinstance(source, np.ndarray)
     pictures = [

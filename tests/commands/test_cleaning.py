@@ -192,3 +192,10 @@ def test_names_on_the_page_are_text() -> None:
     page = suspects_page(verdicts, {}, title="<i>mine</i>", facts={"review": 1})
     assert "&lt;script&gt;x&lt;/script&gt;.png" in page
     assert not any(tag in page for tag in ("<script", "<b>", "<i>"))
+
+
+def test_the_page_says_the_result_in_a_sentence() -> None:
+    verdicts = manifest(TABLE, [Remark(0, "review", "tiny", "small")], np.empty(0, np.int64), None)
+    facts = {"images": 1200, "keep": 1170, "review": 1, "quarantine": 29}
+    page = suspects_page(verdicts, {}, title="photos", facts=facts)
+    assert "30 of 1,200 images are suspect: 29 to quarantine, 1 to review." in page

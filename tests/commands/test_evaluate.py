@@ -141,6 +141,9 @@ def test_the_command_gives_what_the_function_gives(
     pd.testing.assert_frame_equal(verdicts, expected.verdicts(), rtol=1e-5, check_dtype=False)
     page = (folder / "out" / "report.html").read_text(encoding="utf-8")
     assert all(f">{name}</span>" in page for name in FEW)
+    of_odd = expected.scoreboard.query("anomalies == 'odd'")
+    best = of_odd.loc[of_odd["auroc"].idxmax()]
+    assert f"{best['detector']} separates odd best: AUROC {best['auroc']:.4f}." in page
     second_words = [
         "evaluate", str(folder / "panel"), str(folder / "test"), str(folder / "odd.npy"),
         f"half={folder / 'half.safetensors'}", "-o", str(folder / "again"), "--no-verdicts",

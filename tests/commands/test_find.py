@@ -101,7 +101,7 @@ def test_each_image_has_a_score_and_a_rank_by_each_method(result: belong.FindRes
 def test_the_summary_promises_nothing_and_says_why(result: belong.FindResult) -> None:
     assert (result.summary["images"], result.summary["distinct"]) == (67, 61)
     assert result.summary["promise"] is None
-    assert "order, not a verdict" in result.summary["reason"]
+    assert "ranking, not a verdict" in result.summary["reason"]
 
 
 def test_the_page_shows_the_top_of_each_method_and_says_how_many_copies_there_are(
@@ -110,7 +110,7 @@ def test_the_page_shows_the_top_of_each_method_and_says_how_many_copies_there_ar
     page = (result.output / "gallery.html").read_text(encoding="utf-8")
     assert page.count("<img") == 3 * (len(METHODS) + 2)
     assert "and 6 copies of it" in page
-    assert "This is an order, not a verdict" in page
+    assert "This is a ranking, not a verdict" in page
 
 
 def test_an_interrupted_run_goes_on_and_gives_the_same_table(
@@ -171,7 +171,7 @@ def test_three_images_are_ranked_with_a_word_of_warning(
 ) -> None:
     write_images(tmp_path / "in", "a.png", "b.png", "c.png", side_px=12, grey=True)
     assert main(["find", str(tmp_path / "in"), "-o", str(tmp_path / "out")]) == 0
-    assert capsys.readouterr().out.startswith("3 images, 3 different\nthe strangest:\n  1. ")
+    assert capsys.readouterr().out.startswith("3 images, 3 distinct\nthe most unusual:\n  1. ")
     page = (tmp_path / "out" / "gallery.html").read_text(encoding="utf-8")
     assert "3 different images say little about what is usual in the folder" in page
 

@@ -61,6 +61,8 @@ def test_a_page_that_does_not_hold_all_says_which_and_counts_all(small: Small) -
         "random sample of 2 others"
     ) in page
     assert "<dt>images</dt><dd>300</dd>" in page
+    rejected = int((~small.rows["belongs"]).sum())
+    assert f'<p class="result">{rejected} of 300 images do not belong.</p>' in page
     assert sum(data_of(page)["histogram"]["counts"]) == 300
     assert "holds" not in small.page().split("gallery-data")[0].split("<main>")[1]
 

@@ -25,12 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--anomalies", type=Path, metavar="FOLDER",
                         help="images that do not belong")  # fmt: skip
     parser.add_argument("--alpha", type=share, metavar="SHARE",
-                        help="planned false-rejection rate (default: that of fit)")  # fmt: skip
+                        help="planned false-rejection rate "
+                        "(default: as in `belong fit`)")  # fmt: skip
     parser.add_argument("--test-fraction", type=share, default=DEFAULTS.test_fraction,
                         metavar="SHARE", help="test share without a test folder "
                         "(default: %(default)s)")  # fmt: skip
     parser.add_argument("--calibration-fraction", type=share, metavar="SHARE",
-                        help="calibration share (default: the choice of `belong fit`)")  # fmt: skip
+                        help="calibration share (default: as in `belong fit`)")  # fmt: skip
     parser.add_argument("--jobs", type=count, metavar="N", help="threads (default: all processors)")
     parser.add_argument("-o", "--output", type=Path, metavar="FOLDER",
                         help="folder for check.json, findings.csv and findings.html")  # fmt: skip

@@ -10,6 +10,7 @@ from belong.commands.check.report import Finding, Level, graver, is_many
 from belong.runtime.text import counted
 
 KINDS = {"same": "the same image", "near": "nearly the same image"}
+ALIKE = {"same": "same as", "near": "nearly the same as"}
 
 
 def copies(readable: pd.DataFrame) -> Iterator[Finding]:
@@ -63,7 +64,7 @@ def _across(
             f"{counted(in_test, 'test image')} of {total:,} also in training: {KINDS[kind]}; "
             f"the test then measures memorization"
         )
-    yield Finding(f"{kind}_across_{name}", level, sentence, _pairs(rows, column))
+    yield Finding(f"{kind}_across_{name}", level, sentence, _pairs(rows, kind, column))
 
 
 def _within(table: pd.DataFrame, kind: str, total: int) -> Iterator[Finding]:
@@ -78,10 +79,10 @@ def _within(table: pd.DataFrame, kind: str, total: int) -> Iterator[Finding]:
         sentence += "; a random split will put copies into both training and test"
     # In large sets some images are similar by chance, such as two digits 1.
     level: Level = "matters" if kind == "same" or is_many(len(table), total) else "note"
-    yield Finding(f"{kind}_within_class", level, sentence, _pairs(table, ""))
+    yield Finding(f"{kind}_within_class", level, sentence, _pairs(table, kind, ""))
 
 
-def _pairs(rows: pd.DataFrame, column: str) -> list[tuple[str, str]]:
+def _pairs(rows: pd.DataFrame, kind: str, column: str) -> list[tuple[str, str]]:
     """Return pairs of a path and another path of its group, with another value of `column`."""
     pairs = []
     for _, group in rows.groupby("group"):
@@ -89,5 +90,5 @@ def _pairs(rows: pd.DataFrame, column: str) -> list[tuple[str, str]]:
         sides = group[column].to_list() if column else range(len(paths))
         for path, own_side in zip(paths, sides, strict=True):
             other = next(one for one, side in zip(paths, sides, strict=True) if side != own_side)
-            pairs.append((path, f"as {other}"))
+            pairs.append((path, f"{ALIKE[kind]} {other}"))
     return pairs

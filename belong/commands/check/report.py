@@ -15,7 +15,7 @@ from belong.runtime.text import counted, in_table
 Level = Literal["spoils", "matters", "note"]
 LEVELS: dict[Level, str] = {
     "spoils": "spoils the result",
-    "matters": "matters",
+    "matters": "should be fixed",
     "note": "good to know",
 }
 # Share of the images from which a problem that matters in one image spoils the result.
@@ -121,7 +121,7 @@ class Report:
             problems = counted(number["spoils"], "problem")
             return f"Do not train on this folder yet: {problems} would spoil the result."
         if number["matters"]:
-            return f"Ready for training, but fix {counted(number['matters'], 'problem')} first."
+            return f"Usable for training, but fix {counted(number['matters'], 'problem')} first."
         return "Ready for training."
 
     def text(self) -> str:

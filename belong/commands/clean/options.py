@@ -34,7 +34,9 @@ class CleanOptions:
         least_side_px: minimum side of an image; None: a quarter of the median.
         tree: "link" or "copy" builds `out/cleaned` from the images to keep.
         with_review: whether the tree includes the images to review.
-        backbone, weights, from_scratch: as in `belong.fit`.
+        backbone: as in `belong.fit`.
+        weights: as in `belong.fit`.
+        from_scratch: as in `belong.fit`.
         overwrite: whether to replace the results of another run in `out`.
         jobs: reading threads; None: one per processor.
         settings: dotted keys of params.yaml -> values.

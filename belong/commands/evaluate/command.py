@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "train", metavar="TRAIN", help="normal training rows, or a saved panel's folder"
     )
-    parser.add_argument("test", metavar="TEST", help="normal rows used in no training")
+    parser.add_argument("test", metavar="TEST", help="normal rows that were not used in training")
     parser.add_argument(
         "anomalies", nargs="+", metavar="ANOMALIES", help="sets of anomalies, as FILE or NAME=FILE"
     )

@@ -20,7 +20,9 @@ class FindOptions:
 
     Attributes:
         top: images per method in the gallery.
-        backbone, weights, from_scratch: see `belong.fit`.
+        backbone: as in `belong.fit`.
+        weights: as in `belong.fit`.
+        from_scratch: as in `belong.fit`.
         overwrite: whether to replace the results of another run.
         follow_links: whether to follow links that point outside the folder.
         jobs: number of decoding processes and of threads; all processors if None.

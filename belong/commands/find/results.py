@@ -20,8 +20,8 @@ from belong.runtime.unfinished import is_unfinished
 
 TABLE, PAGE = "strange.csv", "gallery.html"
 NO_PROMISE = (
-    "This is an order, not a verdict: every folder has a strangest image, and nothing is promised "
-    "about how many of the first ones are foreign."
+    "This is a ranking, not a verdict: every folder has a most unusual image, and nothing is "
+    "promised about how many of the first images are foreign."
 )
 
 
@@ -64,8 +64,8 @@ def save(
     save_csv(output / TABLE, table.drop(columns=["unit", "row"]))
     facts = {
         "images": f"{summary['images']:,}",
-        "different images": f"{summary['distinct']:,}",
-        "cannot be read": f"{summary['unreadable']:,}",
+        "distinct images": f"{summary['distinct']:,}",
+        "unreadable files": f"{summary['unreadable']:,}",
         "compared by": summary["features"],
     }
     notes = [NO_PROMISE, *summary["notes"]]
@@ -101,8 +101,8 @@ def in_words(summary: Mapping[str, Any], output: Path) -> str:
     left_out = f"; {counted(unread, 'file')} cannot be read" if unread else ""
     first = "\n".join(f"  {one['rank']}. {one['path']}" for one in summary["strangest"][:5])
     return (
-        f"{counted(summary['images'], 'image')}, {summary['distinct']:,} different{left_out}\n"
-        f"the strangest:\n{first}\n"
+        f"{counted(summary['images'], 'image')}, {summary['distinct']:,} distinct{left_out}\n"
+        f"the most unusual:\n{first}\n"
         f"{NO_PROMISE}\n"
-        f"{printable(output / PAGE)} shows them, {TABLE} ranks every image"
+        f"{printable(output / PAGE)} shows them; {TABLE} ranks every image"
     )

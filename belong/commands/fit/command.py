@@ -42,7 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_backbone_arguments(parser)
     add_setting_arguments(parser)
     parser.add_argument("--require", action="append", default=[], metavar="KEY=NUMBER",
-                        help="limit of accuracy, auroc, false_reject or false_accept")  # fmt: skip
+                        help="minimum accuracy or auroc; "
+                        "maximum false_reject or false_accept")  # fmt: skip
     parser.add_argument("--plan", action="store_true", help="print the plan and stop")
 
 

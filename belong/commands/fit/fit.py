@@ -117,7 +117,7 @@ def fit(
         require: minimum `accuracy` and `auroc` and maximum `false_reject` and `false_accept` on
             test images, from 0 to 1, such as {"accuracy": 0.9}.
         calibration: "split" holds images out to calibrate and to test; "cross" trains, calibrates
-            and tests with every image, each scored by what was fitted without it, and needs a
+            and tests with every image, each scored by models fitted without it, and needs a
             frozen backbone; "auto" is "cross" if there are too few images to hold out.
 
     Returns:

@@ -56,9 +56,9 @@ STEPS = {
     "extract": "Pass every image through the networks once",
     "train_head": "Train the supervised head on normal images and known anomalies",
     "fit_detectors": "Fit all other detectors to the normal training images",
-    "cross_fit": "Score each training image by what is fitted without it",
+    "cross_fit": "Score each training image with detectors fitted without it",
     "score": "Score every image with every detector, and set the thresholds",
-    "learning_curve": "Measure what fewer of the images teach",
+    "learning_curve": "Measure the model with fewer training images",
     "evaluate": "Measure the classifier and every detector on the test images",
 }
 

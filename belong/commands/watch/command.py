@@ -22,8 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "belong watch photos/today --model models/ours -o build/watch",
         notes="Images are tested in the order of their file times.",
         exit_codes={
-            0: "the rate is within its band",
-            1: "the rate, the scores or a class drifts",
+            0: "no alarm",
+            1: "alarm: the rate, the scores or a class drifted",
             2: "bad input",
             3: "no image can be read",
             4: "the model is damaged",
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--images", type=Path, metavar="FOLDER",
-        help="order predictions by the file times here",
+        help="image folder whose file times order the predictions",
     )  # fmt: skip
     parser.add_argument(
         "--delta", type=share, default=DELTA, metavar="SHARE",

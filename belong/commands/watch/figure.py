@@ -24,16 +24,21 @@ def over_time(analysis: StreamAnalysis, *, alpha: float) -> Figure:
             whole["expected_high"],
             color="#dddddd",
             linewidth=0,
-            label="expected of 19 in 20 blocks",
+            label="expected range (19 of 20 blocks)",
         )
         rates.axhline(alpha, color="#777777", linewidth=0.8)
         rates.plot(middles, whole["rate"], color=NORMAL, linewidth=1)
-        for mask, color, label in ((~outside, NORMAL, "within"), (outside, ANOMALY, "outside")):
+        for mask, color, label in (
+            (~outside, NORMAL, "within the range"),
+            (outside, ANOMALY, "outside"),
+        ):
             rates.scatter(middles[mask], whole["rate"][mask], s=14, color=color, label=label)
         rates.set(ylabel="share rejected", ylim=(0, None))
         rates.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
 
-        evidence.plot(whole["last"], whole["evidence"], color="black", linewidth=2, label="all")
+        evidence.plot(
+            whole["last"], whole["evidence"], color="black", linewidth=2, label="all images"
+        )
         for name, color in zip(analysis.classes.index, WEAK, strict=False):
             class_rows = table[table["class"] == name]
             evidence.plot(
@@ -44,16 +49,20 @@ def over_time(analysis: StreamAnalysis, *, alpha: float) -> Figure:
                 label=str(name),
             )
         evidence.axhline(
-            analysis.limit, color="black", linestyle="--", linewidth=0.8, label="alarm, all"
+            analysis.limit,
+            color="black",
+            linestyle="--",
+            linewidth=0.8,
+            label="alarm limit, all images",
         )
         evidence.axhline(
             analysis.class_limit,
             color="#777777",
             linestyle="--",
             linewidth=0.8,
-            label="alarm, a class",
+            label="alarm limit, a class",
         )
-        evidence.set(xlabel="image, in the order of time", ylabel="evidence (log10)")
+        evidence.set(xlabel="image, in the order of time", ylabel="evidence of a drift (log10)")
         if analysis.drift is not None:
             for axes in (rates, evidence):
                 axes.axvline(
@@ -61,7 +70,7 @@ def over_time(analysis: StreamAnalysis, *, alpha: float) -> Figure:
                     color=ANOMALY,
                     linewidth=0.8,
                     linestyle=":",
-                    label="begun" if axes is evidence else None,
+                    label="start of the drift" if axes is evidence else None,
                 )
         for axes in (rates, evidence):
             axes.legend(loc="upper left", bbox_to_anchor=(1, 1))

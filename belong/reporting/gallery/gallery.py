@@ -115,7 +115,7 @@ def save_gallery(
         threshold=threshold,
         facts={
             "detector": manifest.detector,
-            "promised": f"{guarantee['share']:.1%}",
+            "promised rate": f"{guarantee['share']:.1%}",
             "guarantee": f"{guarantee['in_words']}: {guarantee['sentence']}",
         },
         review=Review(

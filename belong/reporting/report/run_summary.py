@@ -90,7 +90,9 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 def _data_set(data_set: Mapping[str, Any]) -> str:
     if data_set["classes"] == "none":
         return "none"
-    return f"{_in_words(data_set['path'])}, classes {_in_words(data_set['classes'])}"
+    chosen = data_set["classes"]
+    classes = "all classes" if chosen == "all" else f"classes {_in_words(chosen)}"
+    return f"{_in_words(data_set['path'])}, {classes}"
 
 
 def _in_words(value: object) -> str:
