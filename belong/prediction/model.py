@@ -1,7 +1,7 @@
 """Load a fitted model, and predict images with it."""
 
 import os
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from functools import cached_property, partial
 from os import PathLike
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -28,7 +28,7 @@ from belong.prediction.model_card import card
 from belong.prediction.predictions import Predictions, Scores, predictions_of
 from belong.prediction.scoring_options import ScoringOptions
 from belong.prediction.verdict_rules import is_reported, reporting_rule, rule_for, rule_of
-from belong.runtime.arguments import as_path, check_choice
+from belong.runtime.arguments import as_path, check_choice, refuse
 from belong.runtime.errors import InputError
 from belong.runtime.parallel import in_order
 from belong.runtime.text import in_table, printable
@@ -298,9 +298,13 @@ def load_model(
     """
     check_choice("device", device, DEVICES)
     path = as_path("folder", folder)
-    backbone_bytes = (
-        0 if backbone is None else sum(x.nbytes for x in backbone.state_dict().values())
-    )
+    backbone_bytes = 0
+    if backbone is not None:
+        from torch import nn  # imported here, as above
+
+        if not isinstance(backbone, nn.Module):
+            refuse("backbone", "the torch module that the model was fitted on", backbone)
+        backbone_bytes = sum(x.nbytes for x in backbone.state_dict().values())
     return Model(Bundle.load(path, own_bytes=backbone_bytes), path, device, backbone)
 
 
@@ -372,12 +376,18 @@ def _decoded(images: Images, form: ImageForm, options: ScoringOptions) -> Decode
         if not (path.exists() or path.is_symlink()):
             raise InputError(f"{printable(path)}: no such file or folder")
         images = [path]
+    if isinstance(images, np.ndarray) and images.dtype.kind in "OU":  # paths, or images
+        images = images.ravel().tolist()
     if isinstance(images, np.ndarray | Image.Image):
         images = _single_images(images)
-    if not isinstance(images, Sequence):
-        raise InputError(f"images: expected paths, PIL images or an array, got {_type(images)}")
+    if isinstance(images, bytes | Mapping | Set) or not isinstance(images, Iterable):
+        raise InputError(
+            f"images: expected a folder, a list of paths, PIL images or arrays, or an array, got "
+            f"{_type(images)}"
+        )
+    images = list(images)
     if images and all(isinstance(one, str | PathLike) for one in images):
-        files = [Path(one) for one in cast(Sequence[ImagePath], images)]
+        files = [as_path(f"images[{place}]", one) for place, one in enumerate(images)]
         return [str(file) for file in files], _of_files(files, form, options), []
     pictures = [_picture(one) for one in images]
     names = [str(place) for place in range(len(pictures))]
@@ -413,6 +423,15 @@ def _single_images(images: Pixels) -> Sequence[Pixels]:
     if isinstance(images, Image.Image) or images.ndim <= 2:
         return [images]
     is_one = images.ndim == 3 and images.shape[-1] in CHANNELS
+    if (
+        images.dtype != np.uint8
+        or images.ndim > 4
+        or (images.ndim == 4 and images.shape[-1] not in CHANNELS)
+    ):
+        raise InputError(
+            f"images: expected uint8 of shape (h, w), (h, w, ch), (n, h, w) or (n, h, w, ch) with "
+            f"ch 1, 3 or 4, got {images.dtype} of shape {images.shape}"
+        )
     return [images] if is_one else list(images)
 
 
@@ -421,7 +440,9 @@ def _picture(image: object) -> Image.Image:
     if isinstance(image, Image.Image):
         return image
     if not isinstance(image, np.ndarray):
-        raise InputError(f"images: expected only paths, PIL images or arrays, got {_type(image)}")
+        raise InputError(
+            f"images: expected only paths, or only PIL images and arrays, got {_type(image)}"
+        )
     is_image = image.ndim == 2 or (image.ndim == 3 and image.shape[-1] in CHANNELS)
     if image.dtype != np.uint8 or not is_image or not image.size:
         raise InputError(

@@ -24,6 +24,7 @@ from belong.runtime.text import printable
 RUNNERS = ("dvc", "python")  # in a container, process 1 may be the parent itself
 SHELLS = {"bash", "dash", "fish", "ksh", "sh", "zsh"}
 STEP_SECONDS = 0.2
+ATTEMPTS = 5  # to create a lock that is not there: its owner may just have removed it
 UNKNOWN = "of unknown number"
 LOCK = re.compile(rf"\d+|{UNKNOWN}")
 NO_LINK: int = getattr(os, "O_NOFOLLOW", 0)  # absent on Windows
@@ -51,6 +52,8 @@ def one_writer(path: Path, say: Callable[[str], None]) -> Iterator[None]:
         try:
             _acquire(lock, timeout=0)
         except Timeout:
+            if not os.path.lexists(file):  # gone in this moment, or it cannot be created
+                os.close(os.open(file, os.O_CREAT | os.O_RDWR | NO_LINK))
             say(f"{path}: waiting for process {_owner(file)}, which is writing it")
             _acquire(lock, timeout=-1)
         with os.fdopen(os.open(file, os.O_RDWR | NO_LINK), "r+b") as content:
@@ -68,7 +71,7 @@ def one_writer(path: Path, say: Callable[[str], None]) -> Iterator[None]:
 
 
 def _acquire(lock: BaseFileLock, *, timeout: float) -> None:
-    file = Path(lock.lock_file)
+    file, attempts = Path(lock.lock_file), ATTEMPTS
     while not lock.is_locked:
         try:
             make_folder(file.parent)
@@ -79,9 +82,9 @@ def _acquire(lock: BaseFileLock, *, timeout: float) -> None:
                 raise
             # Otherwise the previous owner of the lock has just removed its empty folder.
         except PermissionError:
-            if not os.access(file.parent, os.W_OK):
+            attempts -= not _remove_left(file, timeout)
+            if not attempts or not os.access(file.parent, os.W_OK):
                 raise
-            _remove_left(file, timeout)
 
 
 def _check(file: Path) -> None:
@@ -99,8 +102,11 @@ def _check(file: Path) -> None:
     raise InputError(f"{printable(file)}: is {kind}; remove it, or choose another output")
 
 
-def _remove_left(file: Path, timeout: float) -> None:
+def _remove_left(file: Path, timeout: float) -> bool:
     """Remove a stale lock of another user, which is readable but not writable.
+
+    Returns:
+        Whether there was a lock. If there is none, again and again, this user may not create one.
 
     Raises:
         Timeout: the other process still runs.
@@ -109,7 +115,7 @@ def _remove_left(file: Path, timeout: float) -> None:
     try:
         descriptor = os.open(file, os.O_RDONLY | NO_LINK)
     except FileNotFoundError:
-        return
+        return False
     try:
         import fcntl  # not on Windows, where `os.open` has failed
 
@@ -121,6 +127,7 @@ def _remove_left(file: Path, timeout: float) -> None:
         time.sleep(STEP_SECONDS)
     finally:
         os.close(descriptor)
+    return True
 
 
 def _owner(file: Path) -> str:

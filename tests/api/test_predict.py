@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -128,10 +129,14 @@ def test_no_images_have_no_predictions(model: belong.Model) -> None:
     ("images", "message"),
     [
         (np.zeros((28, 28), np.float32), "uint8 of shape .* got float32 of shape \\(28, 28\\)"),
-        (np.zeros((2, 28, 28, 2), np.uint8), "got uint8 of shape \\(28, 28, 2\\)"),
+        (np.zeros((2, 28, 28, 2), np.uint8), "\\(n, h, w, ch\\) .* shape \\(2, 28, 28, 2\\)"),
+        (np.zeros((1, 2, 28, 28, 3), np.uint8), "got uint8 of shape \\(1, 2, 28, 28, 3\\)"),
+        (["a.png", ""], "images\\[1\\]: expected a path, got ''"),
+        (["a\ud800b"], "images\\[0\\]: expected a path, got 'a.ud800b'"),
+        (b"new", "or an array, got bytes"),
         (np.array(3, np.uint8), "got uint8 of shape \\(\\)"),
-        (["a.png", np.zeros((28, 28), np.uint8)], "PIL images or arrays, got str"),
-        (7, "expected paths, PIL images or an array, got int"),
+        (["a.png", np.zeros((28, 28), np.uint8)], "or only PIL images and arrays, got str"),
+        (7, "expected a folder, a list of paths, PIL images or arrays, or an array, got int"),
         ("nowhere", "nowhere: no such file or folder"),
     ],
 )
@@ -140,6 +145,22 @@ def test_what_is_no_image_is_refused_by_name(
 ) -> None:
     with pytest.raises(belong.InputError, match=message):
         model.predict(images)
+
+
+@pytest.mark.parametrize("kind", [iter, np.array, pd.Series])
+def test_paths_may_come_from_any_iterable(
+    model: belong.Model, folder: Path, folder_predictions: belong.Predictions, kind: type
+) -> None:
+    predictions = model.predict(kind(list(map(str, files(folder)))))
+    np.testing.assert_array_equal(predictions.score, folder_predictions.score)
+
+
+@pytest.mark.parametrize("backbone", ["efficientnet_lite0", 3])
+def test_a_backbone_that_is_no_module_is_refused(folder: Path, backbone: Any) -> None:
+    with pytest.raises(
+        belong.InputError, match=f"backbone: expected the torch module .* {backbone!r}"
+    ):
+        belong.load_model(folder / "model", backbone=backbone)
 
 
 def test_after_an_interruption_the_same_model_predicts_again(

@@ -196,9 +196,8 @@ def test_a_cell_whose_training_failed_is_named_with_the_reason(tmp_path: Path) -
     failed = (grid["pair"] == "digit-0") & (grid["lambda"] == 1.0) & (grid["seed"] == 3)
     arguments = tables(tmp_path, grid[~failed])
     message = "train: the training failed 4 times; last failure: dead, at 0.1; remedies: more"
-    cells = pd.read_csv(tmp_path / "cells.csv", dtype={"failure": str})
-    cells.loc[len(cells)] = ["digit-0", 1.0, 3, message]
-    save_csv(tmp_path / "cells.csv", cells)
+    cell = {"pair": "digit-0", "lambda": 1.0, "seed": 3, "failure": message}
+    save_csv(tmp_path / "cells.csv", pd.DataFrame([cell]))
     paper.main(*arguments)
     text = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert "Missing cells" not in text

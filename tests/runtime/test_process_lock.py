@@ -11,6 +11,7 @@ from typing import IO, cast
 
 import psutil
 import pytest
+from filelock import FileLock
 
 from belong.runtime.process_lock import one_writer
 from tests.imports import ROOT
@@ -151,3 +152,16 @@ def test_a_stage_that_somebody_starts_by_hand_goes_on_when_the_starter_ends(tmp_
     wait_for_start(starter).kill()
     starter.communicate()
     wait_for((tmp_path / "out").exists)
+
+
+def test_a_lock_that_cannot_be_created_is_an_error_and_no_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in /sys, where even root, who may write there, can create no file."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(FileLock, "acquire", refuse)
+    with pytest.raises(PermissionError, match="not permitted"), one_writer(tmp_path / "x", print):
+        raise AssertionError("the block must not run")
