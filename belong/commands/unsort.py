@@ -20,5 +20,5 @@ def run(arguments: argparse.Namespace) -> int:
     from belong.commands.sorting import unsort  # imported here: `--help` does not need it
 
     count = unsort(arguments.output)
-    on_stdout(f"{printable(arguments.output)}: {counted(count, 'file')} restored")
+    on_stdout(f"{printable(arguments.output)}: the sorting of {counted(count, 'file')} is undone")
     return 0

@@ -147,9 +147,7 @@ def _measured(manifest: Manifest, guarantee: str) -> Iterable[tuple[str, str]]:
     measured = manifest.measured
     low, high = measured.expected
     cross = manifest.cross_conformal
-    tested = (
-        "images, each by what was fitted without it" if manifest.tests_itself else "test images"
-    )
+    tested = "images, each by models fitted without it" if manifest.tests_itself else "test images"
     normal, other = f"{measured.normal_images:,} {tested}", f"{measured.anomalies:,} anomalies"
     if measured.accuracy is not None:
         yield "accuracy", f"{measured.accuracy:.4f} on {normal}"
@@ -166,7 +164,7 @@ def _measured(manifest: Manifest, guarantee: str) -> Iterable[tuple[str, str]]:
         yield (
             "calibration",
             f"cross-conformal, {cross.folds} folds: all {manifest.n_calibration:,} training images "
-            f"set the threshold, each scored by what was fitted without it",
+            f"set the threshold, each scored by models fitted without it",
         )
     if manifest.threshold_from == "calibrated":
         least = least_alpha(manifest.n_calibration, manifest.guarantee)

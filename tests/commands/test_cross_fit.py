@@ -92,7 +92,7 @@ def test_the_model_says_how_it_was_calibrated_and_what_was_not_measured(
     model: belong.Model,
 ) -> None:
     text = " ".join(model.card.split())
-    assert "all 17 training images set the threshold, each scored by what was fitted" in text
+    assert "all 17 training images set the threshold, each scored by models fitted" in text
     assert "false rejects not measured; promised: 5.56%" in text
     assert "17 images, each classified by a network that was fitted without it" in text
     summary = json.loads((model.folder / "summary.json").read_text())

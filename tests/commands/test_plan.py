@@ -178,11 +178,11 @@ def test_one_class_is_planned_like_several_and_nothing_is_trained() -> None:
     ("data", "alpha", "message"),
     [
         (images(500, 4), 0.025, "class c1 has 4 training images; expected at least 5"),
-        (images(50, 50), 0.025, "alpha 0.025 needs 82 images to calibrate, and as many to train; "
-                                "there are 80 beside the test; a larger alpha, or more images, "
-                                "would do"),
-        (images(25, 25), 0.2, "alpha 0.2 needs 24 images to calibrate, and as many to train; "
-                              "there are 40 beside the test; more images would do"),
+        (images(50, 50), 0.025, "alpha 0.025: expected at least 82 images to calibrate and as many "
+                                "to train, got 80 besides the test images; use a larger alpha or "
+                                "more images"),
+        (images(25, 25), 0.2, "alpha 0.2: expected at least 24 images to calibrate and as many to "
+                              "train, got 40 besides the test images; use more images"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_one_line(data: DataSet, alpha: float, message: str) -> None:

@@ -34,7 +34,7 @@ def test_a_rate_as_promised_is_within_its_band(
     assert output.startswith(
         f"2,000 images, 100 rejected (5.00%); expected range: {low:.2%} to {high:.2%}"
     )
-    assert "\nWithin its band.\n" in output
+    assert "\nNo alarm: the rate is within its expected range.\n" in output
 
 
 def test_a_rate_that_rises_is_noticed_and_its_beginning_named(

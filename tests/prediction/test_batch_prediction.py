@@ -330,7 +330,10 @@ def test_a_folder_is_scored_and_then_watched_with_the_same_model(
     )
     blocks = pd.read_csv(tmp_path / "watch.csv", keep_default_na=False)
     assert blocks.loc[blocks["class"] == "", "rejected"].sum() == rejected
-    assert code == int("\nWithin its band.\n" not in output and "Outside at this one" not in output)
+    assert code == int(
+        "\nNo alarm: the rate is within its expected range.\n" not in output
+        and "Outside at this one" not in output
+    )
 
 
 # --- a folder of new images, scored and watched in one command ----------------------------------

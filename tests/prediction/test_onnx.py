@@ -258,7 +258,7 @@ def test_the_command_writes_a_graph_and_says_that_nothing_differs(
     words = [str(pipeline / "model"), "--onnx", str(file), "--verify", str(photos)]
     assert main(["export", *words]) == 0
     compared, size = capsys.readouterr().out.splitlines()
-    assert compared.startswith("13 images compared: label flips 0, verdict flips 0, ")
+    assert compared.startswith("13 images compared: 0 classes and 0 verdicts differ; ")
     assert re.fullmatch(rf"{re.escape(str(file))}: \d+\.\d MB", size)
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
 

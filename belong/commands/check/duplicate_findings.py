@@ -76,7 +76,7 @@ def _within(table: pd.DataFrame, kind: str, total: int) -> Iterator[Finding]:
         f"class"
     )
     if not (table["part"] == "test").any():
-        sentence += "; a random split will put copies into both training and test"
+        sentence += "; a random split may put copies into both training and test"
     # In large sets some images are similar by chance, such as two digits 1.
     level: Level = "matters" if kind == "same" or is_many(len(table), total) else "note"
     yield Finding(f"{kind}_within_class", level, sentence, _pairs(table, kind, ""))

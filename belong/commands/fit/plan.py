@@ -335,10 +335,10 @@ def held_out(
     while share <= 0.5 and sum(draw_count(count, share) for count in train_counts) < least_count:
         share = _next_share(share, train_counts)
     if share > 0.5:
-        helps = "a larger alpha, or more images," if least_count > LEAST_NEEDED else "more images"
+        helps = "a larger alpha or more images" if least_count > LEAST_NEEDED else "more images"
         raise InputError(
-            f"alpha {alpha:g} needs {least_count} images to calibrate, and as many to train; there "
-            f"are {images} beside the test; {helps} would do"
+            f"alpha {alpha:g}: expected at least {least_count} images to calibrate and as many to "
+            f"train, got {images} besides the test images; use {helps}"
         )
     if guarantee != PER_CLASS:
         return share

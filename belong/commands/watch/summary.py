@@ -27,15 +27,15 @@ def text(
     share = rejected.mean()
     lines = [
         f"{counted(len(paths), 'image')}, {rejected.sum():,} rejected ({share:.2%}); expected "
-        f"range: {low:.2%} to {high:.2%} (of 19 in 20 streams, at a single look)",
+        f"range: {low:.2%} to {high:.2%} (contains 19 of 20 good streams, at a single look)",
         _verdict(analysis, paths, rejected, is_outside=not low <= share <= high),
-        f"highest evidence {_power(analysis.evidence.max())}; alarm at {_power(analysis.limit)}, "
-        f"for a class at {_power(analysis.class_limit)}",
+        f"evidence of a drift: at most {_power(analysis.evidence.max())}; alarm at "
+        f"{_power(analysis.limit)}, for a class at {_power(analysis.class_limit)}",
         f"scores: {_law(analysis)}; "
         f"median p-value {np.median(p_values):.2g} (usual: 0.5), below 0.1 "
         f"{(p_values <= TENTH).mean():.0%} (usual: 10 %)",
         "",
-        "class: images, rejected, highest evidence against its own past",
+        "class: images, rejected, evidence of a drift",
     ]
     for name, row in analysis.classes.head(SHOWN).iterrows():
         drift = analysis.class_drifts.get(str(name))
@@ -87,7 +87,7 @@ def _verdict(
         )
     if is_outside:
         return "Outside at this one look, as 1 in 20 good streams; no alarm, it may be chance."
-    return "Within its band."
+    return "No alarm: the rate is within its expected range."
 
 
 def _law(analysis: StreamAnalysis) -> str:

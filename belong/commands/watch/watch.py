@@ -129,7 +129,7 @@ def watch(
         >>> result.is_within, len(result.images)
         (True, 2)
         >>> print(result.text.splitlines()[1])
-        Within its band.
+        No alarm: the rate is within its expected range.
         >>> belong.watch("predictions")
         Traceback (most recent call last):
         ...

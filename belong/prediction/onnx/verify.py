@@ -64,10 +64,10 @@ class Compared:
     def text(self) -> str:
         """The differences in one line."""
         return (
-            f"{counted(self.n, 'image')} compared: label flips {self.labels}, verdict flips "
-            f"{self.verdicts}, largest difference of a detector's score {self.detectors:.2g} (of "
-            f"the score, or of the spread of held-out ones) and of their combination "
-            f"{self.combined:.2g}, where {MOST:g} is allowed; {self.steps} steps of {PATTERN}"
+            f"{counted(self.n, 'image')} compared: {self.labels} classes and {self.verdicts} "
+            f"verdicts differ; the scores of a detector differ by at most {self.detectors:.2g} (of "
+            f"the score, or of the spread of held-out scores), combined scores by at most "
+            f"{self.combined:.2g}, {MOST:g} is allowed; {PATTERN}: {self.steps} steps differ"
             + (f"; {counted(self.ties, 'tie')} with held-out images" if self.ties else "")
         )
 

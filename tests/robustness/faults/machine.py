@@ -129,7 +129,7 @@ FAULTS = [
     Fault(
         "home that cannot be written",
         _gallery_drawing,
-        "Within its band.",
+        "No alarm: the rate is within its expected range.",
         environment={"HOME": "/proc/none"},
     ),
 ]  # fmt: skip
