@@ -11,10 +11,10 @@ from belong.runtime.idle_threads import SETTINGS
 PROGRAM = "import belong, os; print(*(os.environ[name] for name in {}))"
 
 
-@pytest.mark.parametrize("own", [None, "7"])
-def test_import_belong_sets_the_variables_that_are_not_set(own: str | None) -> None:
+@pytest.mark.parametrize("preset", [None, "7"])
+def test_import_belong_sets_the_variables_that_are_not_set(preset: str | None) -> None:
     environment = {name: value for name, value in os.environ.items() if name not in SETTINGS}
-    environment |= dict.fromkeys(SETTINGS, own) if own else {}
+    environment |= dict.fromkeys(SETTINGS, preset) if preset else {}
     process = subprocess.run(
         [sys.executable, "-c", PROGRAM.format(list(SETTINGS))],
         env=environment,
@@ -22,7 +22,9 @@ def test_import_belong_sets_the_variables_that_are_not_set(own: str | None) -> N
         text=True,
         check=True,
     )
-    assert process.stdout.split() == ([own] * len(SETTINGS) if own else list(SETTINGS.values()))
+    assert process.stdout.split() == (
+        [preset] * len(SETTINGS) if preset else list(SETTINGS.values())
+    )
 
 
 def test_the_libraries_are_not_loaded_before_the_variables_are_set() -> None:
