@@ -121,7 +121,7 @@ def test_a_batch_with_too_few_anomalies_for_its_calibration_reports_none() -> No
 def test_the_table_in_the_documentation_is_computed() -> None:
     text = (ROOT / "docs" / "calibration.md").read_text(encoding="utf-8")
     rows = re.findall(
-        r"^\| ([\d.]+) % \| ([\d,]+) \| ([\d,]+) \| ([\d,]+) of each class \|$", text, re.MULTILINE
+        r"^\| ([\d.]+)% \| ([\d,]+) \| ([\d,]+) \| ([\d,]+) of each class \|$", text, re.MULTILINE
     )
     assert [float(row[0]) for row in rows] == [0.1, 1, 2.5, 5, 10, 20]
     for percent, *counts in rows:

@@ -77,5 +77,4 @@ def test_the_table_of_the_detectors_is_that_of_the_panel() -> None:
 
 def test_the_readme_says_how_many_detectors_there_are() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert f"{len(DETECTORS) + 1} detectors in the pipeline" in readme
-    assert f"and {len(PANEL)} for\n  [features of any network]" in readme
+    assert f": {len(DETECTORS) + 1} in the pipeline, {len(PANEL)} on\n  [features of your" in readme
