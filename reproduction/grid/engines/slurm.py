@@ -49,11 +49,12 @@ class OnSlurm:
                 raise InputError(f"--engine slurm: {str(error).strip().splitlines()[-1]}") from None
             self._jobs.append(job)
         try:
-            return int(job.result())
+            code = int(job.result())
         except submitit.core.utils.UncompletedJobError as error:
             if self._stopped:
                 return STOPPED
             raise WorkerLostError(str(error).splitlines()[0]) from None
+        return STOPPED if self._stopped else code  # a cancelled job may report 0
 
     def stop(self) -> None:
         """Cancel the jobs."""
