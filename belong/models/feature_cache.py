@@ -18,15 +18,13 @@ from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import cache as once
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-import timm
 import torch
 from torch import Tensor
 
-from belong.models import inference
-from belong.models.backbones import backbone as backbones
 from belong.runtime import portable_math
 from belong.runtime.fingerprint import sha256
 from belong.runtime.text import on_stderr, printable
@@ -192,7 +190,7 @@ def context_of(digest: str, device: torch.device) -> bytes:
     parts = (
         digest,
         torch.__version__,
-        timm.__version__,
+        version("timm"),
         platform.machine(),
         torch.backends.cpu.get_cpu_capability(),
         portable_math.current(),
@@ -206,7 +204,8 @@ def context_of(digest: str, device: torch.device) -> bytes:
 @once
 def _code() -> str:
     """Return the hashes of the modules that compute vectors."""
-    return " ".join(sha256(Path(str(module.__file__))) for module in (inference, backbones))
+    folder = Path(__file__).parent / "backbones"
+    return " ".join(sha256(folder / name) for name in ("backbone.py", "merged_layers.py"))
 
 
 def _key(context: bytes, image: np.ndarray) -> bytes:

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import timm
 import torch
 
 
@@ -12,6 +11,8 @@ def outline(architecture: str) -> Any:
     Raises:
         ValueError: the name is unknown; timm would otherwise treat it as an address.
     """
+    import timm  # imported here: it takes two seconds, and most models have no network of timm
+
     if not timm.is_model(architecture):
         raise ValueError(f"timm {timm.__version__} has no network {architecture[:80]!r}")
     with torch.device("meta"):

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from belong.models.backbones.backbone import Backbone
 from belong.models.backbones.card import DRAWN
 from belong.models.backbones.catalog import card_of
+from belong.models.backbones.merged_layers import MergedConv2d, for_inference
 from belong.models.feature_cache import FILE, FeatureCache
 from belong.models.feature_extraction import embed
-from belong.models.inference import MergedConv2d, for_inference
 
 IMAGES, BATCH = 4, (3, 96, 96)
 

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 from torchvision.models import mobilenet_v2
 
-from belong.models.inference import MergedConv2d, for_inference, in_full_batch
+from belong.models.backbones.merged_layers import MergedConv2d, for_inference
+from belong.models.inference import in_full_batch
 from belong.runtime.errors import InputError
 
 # name -> side in px, and how many convolutions take over what follows: all that a normalization or

@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import timm
 import torch
 from torch import Tensor, nn
 
 from belong.models.backbones.card import OWN_MODULE, BackboneCard, card_in
 from belong.models.base import Stored
-from belong.models.inference import check_dtype, for_inference
+from belong.models.inference import check_dtype
 from belong.runtime.errors import InputError
 from belong.runtime.storage import load_arrays
 
@@ -130,14 +129,16 @@ class Backbone(Stored):
     def folded(self) -> Self:
         """Return a copy for inference, which computes in the type of the card.
 
-        It is twice as fast, with the same values: see `belong.models.inference`. The user's module
-        is returned unchanged.
+        It is twice as fast, with the same values: see `merged_layers`. The user's module is
+        returned unchanged.
 
         Raises:
             InputError: the processor does not support the type.
         """
         if self.card.architecture == OWN_MODULE:
             return copy.deepcopy(self).eval()
+        from belong.models.backbones.merged_layers import for_inference  # see `draw_trunk`
+
         dtype = getattr(torch, self.card.dtype)
         folded = type(self)(self.card, for_inference(self.trunk, dtype=dtype)).eval()
         folded.dtype = dtype
@@ -178,6 +179,8 @@ def load_backbone(path: Path) -> Backbone:
 
 def draw_trunk(architecture: str, seed: int = 0) -> Any:
     """Return timm's network without a classifier, with random weights drawn by `seed`."""
+    import timm  # imported here: it takes two seconds, and LeNet has no backbone
+
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return timm.create_model(architecture, pretrained=False, num_classes=0)
