@@ -157,11 +157,14 @@ class Model:
             InputError: there is no GPU.
             IntegrityError: the arrays do not fit together.
         """
-        from belong.models.backbones.catalog import own_backbone
         from belong.models.feature_cache import users_cache  # imported here, as above
         from belong.prediction.predictor import Predictor
 
-        network = None if self.backbone is None else own_backbone(self.backbone)
+        network = None
+        if self.backbone is not None:
+            from belong.models.backbones.catalog import own_backbone  # timm takes two seconds
+
+            network = own_backbone(self.backbone)
         return Predictor(
             self.bundle, device=self.torch_device, backbone=network, cache=users_cache()
         )
