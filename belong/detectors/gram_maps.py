@@ -26,7 +26,7 @@ from belong.models.activations import Views
 
 LEAST_END = 0.01  # minimum divisor, as a share of the mean end
 TINY = 1e-30
-CHUNK = 128  # images per chunk; its row sums stay in the processor's cache
+CHUNK = 64  # images per chunk; its row sums stay in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -59,22 +59,25 @@ class MapsGram(Detector):
 
     def score(self, views: Views) -> Tensor:
         """Return the scores: (n,)."""
-        scores = torch.zeros(len(views))
         predicted = views.logits.argmax(dim=1)
-        for label in range(len(self.low)):
-            for rows in torch.nonzero(predicted == label)[:, 0].split(CHUNK):
-                scores[rows] = self._deviation(views.maps[rows], label)
-        return scores.log1p()
+        chunks = zip(views.maps.split(CHUNK), predicted.split(CHUNK), strict=True)
+        return torch.cat([self._deviation(*chunk) for chunk in chunks]).log1p()
 
-    def _deviation(self, maps: Tensor, label: int) -> Tensor:
-        """Return the deviation of images (n, m) of one predicted class from its ranges: (n,)."""
-        low, high = self.low[label, :, None], self.high[label, :, None]
-        sums = _row_sums(maps, self.low.shape[1])
-        below = (low - sums).relu_().mul_(self._per_low[label, :, None])
-        above = (sums - high).relu_().mul_(self._per_high[label, :, None])
+    def _deviation(self, maps: Tensor, labels: Tensor) -> Tensor:
+        """Return the deviation of images (n, m) from the ranges of classes `labels` (n,): (n,)."""
+        low, high, per_low, per_high = (ends[:, labels] for ends in self._by_power)
+        sums = _row_sums(maps, len(low))
+        below = low.sub_(sums).relu_().mul_(per_low)
+        above = sums.sub_(high).relu_().mul_(per_high)
         # A loop over the powers, as the last bits of `sum` depend on the number of images.
         deviation: Tensor = reduce(torch.add, below.add_(above).sum(dim=2))
         return deviation
+
+    @cached_property
+    def _by_power(self) -> tuple[Tensor, ...]:
+        """The lower and the upper ends, and the reciprocals of both: (p, c, m) each."""
+        ends = self.low, self.high, self._per_low, self._per_high
+        return tuple(x.transpose(0, 1).contiguous() for x in ends)
 
     @cached_property
     def _per_low(self) -> Tensor:

@@ -3,6 +3,8 @@
 import numpy as np
 import torch
 
+SPARE = 5  # candidates beside the nearest, as the product may change the order of close ones
+
 
 def nearest_training_images(
     features: np.ndarray, training: np.ndarray, *, most: int
@@ -17,10 +19,15 @@ def nearest_training_images(
     Returns:
         Rows (n, k) int64 and Euclidean distances (n, k) float32, with k = min(m, most).
     """
-    distances = torch.cdist(
-        torch.from_numpy(features),
-        torch.from_numpy(training),
-        compute_mode="donot_use_mm_for_euclid_dist",
+    images, stored = torch.from_numpy(features), torch.from_numpy(training)
+    # A matrix product finds a few candidates; the distances are computed from differences, as the
+    # product loses the digits of small ones.
+    candidates = torch.cdist(images, stored, compute_mode="use_mm_for_euclid_dist").topk(
+        min(most + SPARE, len(stored)), dim=1, largest=False
     )
-    near = distances.topk(min(most, len(training)), dim=1, largest=False)
-    return near.indices.numpy(), near.values.numpy()
+    differences = images[:, None] - stored[candidates.indices]
+    near = torch.linalg.vector_norm(differences, dim=2).topk(
+        min(most, len(stored)), dim=1, largest=False
+    )
+    rows = candidates.indices.gather(1, near.indices)
+    return rows.numpy(), near.values.numpy()

@@ -21,7 +21,9 @@ SIDE_PX = 64  # maximum side of a small picture; for photos see `belong.data.thu
 # Grey pictures up to this side are stored without loss, as enlarged pixels are visible.
 KEPT_SIDE_PX = 32
 KEPT_BYTES = 2**28  # maximum size of kept pixels and features
-QUALITY = 80  # WebP quality of the other pictures
+LOSSY = {"quality": 80}
+# A quarter of the time of Pillow's default effort, and 0.5% more bytes.
+LOSSLESS = {"lossless": True, "method": 1, "quality": 20}
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class Sheets:
 
 def reduced(image: np.ndarray, *, side_px: int = SIDE_PX) -> np.ndarray:
     """Return the image (ch, h, w) uint8 with its longer side cut down to `side_px`."""
+    if max(image.shape[1:]) <= side_px:
+        return image
     picture = picture_of(image)
     picture.thumbnail((side_px, side_px), Image.Resampling.LANCZOS)
     small = np.asarray(picture)
@@ -116,4 +120,4 @@ def _data_uri(pictures: Sequence[np.ndarray]) -> str:
         top, left = place // ACROSS * height, place % ACROSS * width
         sheet[:, top : top + height, left : left + width] = picture
     exact = channels == 1 and max(height, width) <= KEPT_SIDE_PX
-    return data_uri(picture_of(sheet), "webp", lossless=exact, quality=QUALITY)
+    return data_uri(picture_of(sheet), "webp", **(LOSSLESS if exact else LOSSY))
