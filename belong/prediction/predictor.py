@@ -191,10 +191,11 @@ class Predictor:
     def _scored(self, views: Views) -> Scores:
         """Return the scores and verdicts of images from their views."""
         with torch.no_grad(), _fitting_together():
-            scores = scores_of(self._detectors, views)
             least, nearest, probability, label = forward_pass(
                 self._classified, views.features, views.logits, batch_size=ROWS, device=CPU
             )
+            others = {name: x for name, x in self._detectors.items() if name != "mahalanobis"}
+            scores = scores_of(others, views) | {"mahalanobis": least.numpy()}
         score, detector = self._in_force(scores)
         score = np.where(np.isfinite(score), score, LARGEST)  # a non-finite score is rejected
         distance = least.numpy() / np.float32(self.manifest.distance_limit)
