@@ -4,7 +4,7 @@ Reads   grid       csv: a row for each cell (pair, lambda, seed) with the number
         roc        csv: ROC curves at two lambdas
         features   csv: features in a plane, at two lambdas
         sets       csv: detectors on each set of anomalies, at two lambdas
-        cells      csv: the cells, and why the training of some has failed
+        cells      csv: the cells, why the training of some has failed, and what confirmed others
         published  csv: the published rows
 Writes  readme     markdown: published rows and ours, a verdict on each claim, caveats
         figures    folder of png: classification (paper A, figure 2), semi_supervised (3),
@@ -41,7 +41,7 @@ def main(
             raise InputError(f"{table}: no such file; run `make grid`")
     rows_of_cells = load_csv(grid)
     check(rows_of_cells)
-    failures = load_csv(cells, *CELL, "failure").dropna()
+    states = load_csv(cells, *CELL, "failure", "confirmed")
     rows = paper.checked(load_csv(published, *paper.COLUMNS))
     curves = load_csv(roc, *draw.ROC_COLUMNS)
     points = load_csv(features, *draw.FEATURE_COLUMNS)
@@ -52,7 +52,7 @@ def main(
         for name, (figure, _) in plots.items():
             figure.savefig(folder / f"{name}.png")
     captions = {name: caption for name, (_, caption) in plots.items()}
-    save_text(readme, page(rows_of_cells, rows, set_rows, failures, captions))
+    save_text(readme, page(rows_of_cells, rows, set_rows, states, captions))
 
 
 if __name__ == "__main__":

@@ -17,8 +17,9 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from belong.parameters import Parameters
 from belong.runtime.errors import InputError
@@ -27,6 +28,7 @@ from reproduction.grid.cell_run import Workshop, cache_of
 from reproduction.grid.cells import Cell, changed, in_running_order
 from reproduction.grid.clone_folder import workplace
 from reproduction.grid.collect import gather, gathered
+from reproduction.grid.confirmation import confirm, differences, drawn
 from reproduction.grid.disk_space import free, needed
 from reproduction.grid.engines.registry import ENGINES, engine_of
 from reproduction.grid.freshness import PARAMS, Currency
@@ -57,6 +59,9 @@ def _run(options: argparse.Namespace) -> int:
     currency = Currency(repository, repository.head(), grid.pairs)
     fingerprints = {cell: currency.fingerprint(cell) for cell in grid.cells()}
     failed: dict[Cell, str] = {}
+    if options.confirm:
+        _check(options.grid, currency, grid, requested)
+        return _confirm(options, grid, currency, fingerprints)
     if not options.gather:
         _check(options.grid, currency, grid, requested)
         present = gathered(options.folder, {one: fingerprints[one] for one in requested})
@@ -76,7 +81,7 @@ def _run(options: argparse.Namespace) -> int:
         grid.curves.detectors,
         options.folder,
         fingerprints,
-        {cell: reason for cell, reason in failed.items() if reason.startswith(TRAINING_FAILED)},
+        _results_in(failed),
     ):
         _say(line)
     present = gathered(options.folder, fingerprints)
@@ -85,6 +90,51 @@ def _run(options: argparse.Namespace) -> int:
             log = f"; see {BUILD / 'logs' / cell.name}.log" if cell in failed else ""
             _say(f"{cell.name}: missing: {failed.get(cell, reason)}{log}")
     return FAILED if failed else 0
+
+
+def _results_in(failed: Mapping[Cell, str]) -> dict[Cell, str]:
+    """Return the failures that are results."""
+    return {cell: reason for cell, reason in failed.items() if reason.startswith(TRAINING_FAILED)}
+
+
+def _confirm(
+    options: argparse.Namespace,
+    grid: GridFile,
+    currency: Currency,
+    fingerprints: Mapping[Cell, str],
+) -> int:
+    """Run some stale cells again; keep the others if these have the same rows as before."""
+    commit = currency.commit
+    cells = drawn(options.folder, fingerprints, options.confirm, commit=commit)
+    _say(f"{len(cells)} cells, drawn at random: {', '.join(cell.name for cell in cells)}")
+    todo = sorted(set(cells) - currency.finished(cells).keys())
+    failed = dict[Cell, str]()
+    if todo:
+        failed = _make(options, grid, currency, todo, cache_of(currency.repository.root))
+    failures = _results_in(failed)
+    if broken := [f"{cell.name}: {failed[cell]}" for cell in failed if cell not in failures]:
+        raise InputError(f"nothing is confirmed: {broken[0]}")
+    finished = currency.finished(cells)
+    with TemporaryDirectory() as folder:
+        of_cells = {cell: fingerprints[cell] for cell in cells}
+        gather(
+            currency.repository,
+            finished,
+            grid.with_curves(),
+            grid.curves.detectors,
+            Path(folder),
+            of_cells,
+            failures,
+        )
+        different = differences(options.folder, Path(folder), cells)
+    for line in different:
+        _say(line)
+    if different:
+        _say("nothing is confirmed: run the grid again, without --confirm")
+        return FAILED
+    others = confirm(options.folder, fingerprints, cells, commit=commit)
+    _say(f"{len(cells)} cells have the same rows as before; this confirms {others} others")
+    return 0
 
 
 def _check(path: Path, currency: Currency, grid: GridFile, cells: Iterable[Cell]) -> None:
@@ -185,6 +235,12 @@ def _parser() -> argparse.ArgumentParser:
         help="run this sweep of the file (may be repeated; default: those that are by_default)",
     )
     parser.add_argument("--gather", action="store_true", help="run nothing, only write the tables")
+    parser.add_argument(
+        "--confirm",
+        type=_count,
+        metavar="N",
+        help="after a refactoring: run N stale cells again, and keep the others if nothing differs",
+    )
     return parser
 
 

@@ -24,6 +24,7 @@ OF_SETS = ["detector", "anomalies", "auroc", "fpr95"]
 KEY = ["pair", "lambda", "seed"]
 GRID, CURVES, POINTS, ANOMALY_SETS = "grid.csv", "roc.csv", "features.csv", "anomaly_sets.csv"
 CELLS = "cells.csv"  # a cell, the fingerprint of what made it, and why its training failed
+CONFIRMED = "confirmed"  # column of cells.csv: see `confirmation`; "" if the present code ran it
 Rows = dict[str, dict[Cell, pd.DataFrame]]  # table -> cell -> its rows
 
 
@@ -35,12 +36,18 @@ def gathered(folder: Path, fingerprints: Mapping[Cell, str]) -> dict[Cell, str]:
     Returns:
         Cell -> the reason why its training failed, which it would do again; "" for a result.
     """
+    return {cell: failure for cell, (failure, _) in _gathered(folder, fingerprints).items()}
+
+
+def _gathered(folder: Path, fingerprints: Mapping[Cell, str]) -> dict[Cell, tuple[str, str]]:
+    """Return the reason of the failure, and how the cell was confirmed; see `gathered`."""
     if not (folder / CELLS).is_file():
         return {}
-    table = load_csv(folder / CELLS, *KEY, "sha256", "failure").fillna({"failure": ""})
+    columns = "sha256", "failure", CONFIRMED
+    table = load_csv(folder / CELLS, *KEY, *columns).fillna({"failure": "", CONFIRMED: ""})
     return {
-        cell: failure
-        for pair, weight, seed, sha256, failure in table.itertuples(index=False)
+        cell: (failure, confirmed)
+        for pair, weight, seed, sha256, failure, confirmed in table.itertuples(index=False)
         if fingerprints.get(cell := Cell(pair, weight, seed)) == sha256
     }
 
@@ -72,10 +79,11 @@ def gather(
     Raises:
         InputError: no cell is finished; the tables stay as they are.
     """
-    before = gathered(folder, fingerprints)
-    failures = {cell: reason for cell, reason in before.items() if reason} | dict(failed)
+    before = _gathered(folder, fingerprints)
+    failures = {cell: reason for cell, (reason, _) in before.items() if reason} | dict(failed)
+    confirmed = {cell: note for cell, (_, note) in before.items() if cell not in finished}
     cells = before.keys() - failures.keys() - finished.keys()
-    if not finished and not cells:
+    if not finished and not cells and not failures:
         raise InputError(f"{folder}: no cell of the grid is finished, nothing to write")
     rows = _present(folder, cells, curves)
     lacks = [
@@ -110,10 +118,12 @@ def gather(
         else:
             (folder / name).unlink(missing_ok=True)  # what it held is of earlier code
     made_from = [
-        [*astuple(cell), fingerprints[cell], failures.get(cell, "")]
+        [*astuple(cell), fingerprints[cell], failures.get(cell, ""), confirmed.get(cell, "")]
         for cell in sorted({*rows[GRID], *failures})
     ]
-    save_csv(folder / CELLS, pd.DataFrame(made_from, columns=[*KEY, "sha256", "failure"]))
+    save_csv(
+        folder / CELLS, pd.DataFrame(made_from, columns=[*KEY, "sha256", "failure", CONFIRMED])
+    )
     return lacks
 
 

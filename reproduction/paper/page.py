@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from belong.runtime.text import table
+from belong.runtime.text import counted, table
 from reproduction.paper import anomaly_sets
 from reproduction.paper.caveats import caveats
 from reproduction.paper.claims import (
@@ -23,6 +23,7 @@ from reproduction.paper.lambda_sweep import ACCURACY, against_zero, best_lambdas
 from reproduction.paper.published import in_order, title
 from reproduction.paper.published_rows import balances_of, beside_ours
 from reproduction.paper.seed_statistics import (
+    CELL,
     ROUNDING,
     Comparison,
     mean_and_sd,
@@ -36,7 +37,7 @@ def page(
     grid: pd.DataFrame,
     published: pd.DataFrame,
     sets: pd.DataFrame,
-    failures: pd.DataFrame,
+    states: pd.DataFrame,
     figures: Mapping[str, str],
 ) -> str:
     """Return the page.
@@ -45,7 +46,7 @@ def page(
         grid: a row for each cell.
         published: the checked rows.
         sets: a row for each detector and set of anomalies of some cells.
-        failures: a row for each cell without a result, and the reason.
+        states: a row for each cell: why it has no result, and what confirmed it.
         figures: file name -> caption, of the figures that were drawn.
     """
     lambdas = sorted(published["lambda"].unique())
@@ -60,7 +61,7 @@ def page(
         "[grid.csv](grid.csv), [anomaly_sets.csv](anomaly_sets.csv) and "
         "[published.csv](published.csv).",
         "",
-        _cells(grid, published, failures),
+        _cells(grid, published, states),
         "",
         "## Claims of the paper",
         "",
@@ -114,7 +115,7 @@ def _counts(claim_list: Sequence[Claim]) -> dict[str, int]:
     }
 
 
-def _cells(grid: pd.DataFrame, published: pd.DataFrame, failures: pd.DataFrame) -> str:
+def _cells(grid: pd.DataFrame, published: pd.DataFrame, states: pd.DataFrame) -> str:
     """Say which cells there are, which are missing, and which have failed."""
     rows = []
     for pair in in_order(grid["pair"].unique()):
@@ -131,11 +132,17 @@ def _cells(grid: pd.DataFrame, published: pd.DataFrame, failures: pd.DataFrame) 
             "These pairs are replaced by [three parts of the classes of CIFAR-10]"
             "(../photos/README.md), with other photos and another network."
         )
+    failures = states.dropna(subset="failure")[[*CELL, "failure"]]
     reasons = {tuple(cell): reason for *cell, reason in failures.itertuples(index=False)}
     if missing := [_name(*cell) for cell in missing_cells(grid) if cell not in reasons]:
         lines.append(f"Missing cells: {'; '.join(missing)}.")
     for cell, reason in reasons.items():
         lines.append(f"No result: {_name(*cell)}; {_without_remedies(reason)}.")
+    for note, cells in states.dropna(subset="confirmed").groupby("confirmed"):
+        lines.append(
+            f"{counted(len(cells), 'cell')} had been run by an earlier version of the code. A "
+            f"random sample of the cells was run again, and all its numbers were the same: {note}."
+        )
     lines.append(
         "Our results are means ± standard deviations over seeds, with the number of seeds in "
         "parentheses."

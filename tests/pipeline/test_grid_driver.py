@@ -462,6 +462,57 @@ def test_a_training_that_failed_is_a_result_and_does_not_run_again(repository_co
     assert second.stderr.splitlines()[-1] == line
 
 
+def edited(folder: Path, old: str, new: str) -> None:
+    """Edit the code of the stage, and commit it."""
+    edit(folder / "toy.py", old, new)
+    git(folder, "commit", "--quiet", "--all", "--message", "edited")
+
+
+def test_a_sample_of_cells_confirms_that_a_refactoring_changes_nothing(
+    repository_copy: Path,
+) -> None:
+    before = tables(repository_copy)
+    edited(repository_copy, "batch == 13:\n", "batch in (13,):\n")
+    process = grid(repository_copy, "--confirm", "1")
+    assert process.returncode == 0, process.stderr
+    assert process.stderr.splitlines()[-1] == (
+        "grid: 1 cells have the same rows as before; this confirms 1 others"
+    )
+    (run,) = cells_run(process)
+    after = tables(repository_copy)
+    cells = pd.read_csv(repository_copy / "out" / "cells.csv", dtype=str, na_filter=False)
+    names_of_cells = "own-lambda-" + cells["lambda"] + ".0-seed-" + cells["seed"]
+    notes = dict(zip(names_of_cells, cells["confirmed"], strict=True))
+    commit = git(repository_copy, "rev-parse", "HEAD")[:12]
+    assert notes.pop(run) == ""
+    assert list(notes.values()) == [f"1 cells run again at {commit}"]
+    assert {**before, "cells.csv": b""} == {**after, "cells.csv": b""}
+    again = grid(repository_copy)
+    assert (again.returncode, cells_run(again), tables(repository_copy)) == (0, [], after)
+
+
+def test_a_sample_with_other_numbers_confirms_nothing(repository_copy: Path) -> None:
+    before = tables(repository_copy)
+    edited(repository_copy, "weight / 100 + seed", "weight / 100 + seed + 0.5")
+    process = grid(repository_copy, "--confirm", "2")
+    assert process.returncode == 1
+    assert process.stderr.splitlines()[-3:] == [
+        "grid: own-lambda-0.0-seed-0: grid.csv: detectors.mahalanobis.auroc: 0 before, 0.5 now",
+        "grid: own-lambda-1.0-seed-0: grid.csv: detectors.mahalanobis.auroc: 0.01 before, 0.51 now",
+        "grid: nothing is confirmed: run the grid again, without --confirm",
+    ]
+    assert tables(repository_copy) == before
+
+
+def test_a_sample_of_more_cells_than_are_stale_is_refused(repository_copy: Path) -> None:
+    process = grid(repository_copy, "--confirm", "1")
+    assert process.returncode == 2
+    assert process.stderr.splitlines()[-1] == (
+        "grid: --confirm: expected at most 0, the cells of out/cells.csv that were run with other "
+        "code or parameters, got 1"
+    )
+
+
 def test_an_experiment_without_features_or_a_curve_is_named(repository_copy: Path) -> None:
     edit(repository_copy / "grid.yaml", "[mahalanobis, mlp_head]", "[mahalanobis, mlp_heed]")
     process = grid(repository_copy, "--sweep", "plain")

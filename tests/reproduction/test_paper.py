@@ -61,7 +61,9 @@ def tables(folder: Path, grid: pd.DataFrame) -> list[Path]:
     save_csv(folder / "roc.csv", pd.concat(curves))
     save_csv(folder / "features.csv", pd.concat(points))
     save_csv(folder / "anomaly_sets.csv", sets_of(grid))
-    save_csv(folder / "cells.csv", grid[["pair", "lambda", "seed"]].assign(failure=""))
+    save_csv(
+        folder / "cells.csv", grid[["pair", "lambda", "seed"]].assign(failure="", confirmed="")
+    )
     shutil.copy(PUBLISHED, folder / "published.csv")
     names = ("grid", "roc", "features", "anomaly_sets", "cells", "published")
     inputs = [folder / f"{name}.csv" for name in names]
@@ -196,7 +198,7 @@ def test_a_cell_whose_training_failed_is_named_with_the_reason(tmp_path: Path) -
     failed = (grid["pair"] == "digit-0") & (grid["lambda"] == 1.0) & (grid["seed"] == 3)
     arguments = tables(tmp_path, grid[~failed])
     message = "train: the training failed 4 times; last failure: dead, at 0.1; remedies: more"
-    cell = {"pair": "digit-0", "lambda": 1.0, "seed": 3, "failure": message}
+    cell = {"pair": "digit-0", "lambda": 1.0, "seed": 3, "failure": message, "confirmed": ""}
     save_csv(tmp_path / "cells.csv", pd.DataFrame([cell]))
     paper.main(*arguments)
     text = (tmp_path / "README.md").read_text(encoding="utf-8")
@@ -204,6 +206,21 @@ def test_a_cell_whose_training_failed_is_named_with_the_reason(tmp_path: Path) -
     assert (
         "No result: MNIST 1 to 9 against 0, lambda 1, seed 3; the training failed 4 times; last "
         "failure: dead, at 0.1.\n"
+    ) in text
+
+
+def test_the_page_says_which_cells_a_sample_confirmed(tmp_path: Path) -> None:
+    grid = grid_of(plausible)
+    arguments = tables(tmp_path, grid)
+    cells = grid[["pair", "lambda", "seed"]].assign(failure="", confirmed="")
+    cells.loc[cells.index[2:], "confirmed"] = "2 cells run again at 0123456789ab"
+    save_csv(tmp_path / "cells.csv", cells)
+    paper.main(*arguments)
+    text = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert (
+        f"{len(cells) - 2} cells had been run by an earlier version of the code. A random sample "
+        "of the cells was run again, and all its numbers were the same: 2 cells run again at "
+        "0123456789ab.\n"
     ) in text
 
 
