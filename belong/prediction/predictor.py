@@ -142,10 +142,12 @@ class Predictor:
         shape = form.channels, form.height, form.width
         noise = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
         images = np.stack([np.zeros(shape, np.uint8), noise])
-        for name, scores in self.detector_scores(images).items():
+        with torch.no_grad():
+            views = self._views(torch.from_numpy(images))
+        for name, scores in scores_of(self._detectors, views).items():
             if scores.shape != (2,) or not np.isfinite(scores).all():
                 raise ValueError(f"{name} gives no finite score to a blank image or to noise")
-        scored = self.score(images)
+        scored = self._scored(views)
         for name in ("score", "distance", "probability", "features"):
             if not np.isfinite(getattr(scored, name)).all():
                 raise ValueError(f"the {name} of a blank image or of noise is not finite")
@@ -258,15 +260,16 @@ class Predictor:
     def _views(self, images: Tensor, stopped: Event | None = None) -> Views:
         """Return the inputs of the detectors, as in `belong.models.feature_extraction`."""
 
-        def views_of(pixels: Tensor) -> tuple[Tensor, ...]:
+        def views_of(pixels: Tensor, inputs: Tensor) -> tuple[Tensor, ...]:
             _end_if(stopped)
-            inputs = pixels if self._backbone is None else self._vectors(pixels, stopped)
             n = len(pixels)  # without an autoencoder, no detector uses the codes
             coded = self._coder(pixels) if self._coder else (torch.empty(n, 0), torch.empty(n))
             return *layers_of(self._network, inputs), *coded
 
+        # The backbone has batches of its own, smaller than those of the network, which are padded.
+        inputs = images if self._backbone is None else self._vectors(images, stopped)
         size, device = self._network.batch, self._device
-        return Views(*forward_pass(views_of, images, batch_size=size, device=device))
+        return Views(*forward_pass(views_of, images, inputs, batch_size=size, device=device))
 
     def _vectors(self, images: Tensor, stopped: Event | None) -> Tensor:
         """Return the embeddings of images, from the cache or the frozen backbone: (n, v)."""
@@ -279,8 +282,7 @@ class Predictor:
                 vectors.append(in_full_batch(vectors_of, batch, batch_size=size).cpu())
             return torch.cat(vectors)
 
-        vectors = cached(computed, images.cpu(), self._cache, context=self._context)
-        return vectors.to(self._device)
+        return cached(computed, images.cpu(), self._cache, context=self._context)
 
 
 def check_same(backbone: Backbone, weights: Mapping[str, np.ndarray], card: BackboneCard) -> None:

@@ -13,6 +13,7 @@ from belong.models.backbones.catalog import card_of
 from belong.models.backbones.networks import FrozenBackbone
 from belong.models.feature_cache import FILE, FeatureCache
 from belong.models.feature_extraction import embed
+from belong.models.inference import batch_for
 from belong.prediction.bundle import Bundle
 from belong.prediction.predictor import Predictor
 from tests.small_bundle import a_bundle
@@ -84,3 +85,17 @@ def test_photos_that_training_embedded_are_scored_without_a_pass(
     scored = predictor.score(images)
     np.testing.assert_array_equal(scored.score, without.score)
     np.testing.assert_array_equal(scored.features, without.features)
+
+
+def test_the_backbone_is_given_one_batch_of_its_own_size_for_a_single_photo(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictor, computed, vectors = Predictor(bundle, device=CPU), [], Backbone.vectors
+
+    def counted(backbone: Backbone, images: Tensor) -> Tensor:
+        computed.append(len(images))
+        return vectors(backbone, images)
+
+    monkeypatch.setattr(Backbone, "vectors", counted)
+    predictor.score(photos(1))
+    assert computed == [batch_for(CPU)]
