@@ -142,12 +142,10 @@ class Predictor:
         shape = form.channels, form.height, form.width
         noise = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
         images = np.stack([np.zeros(shape, np.uint8), noise])
-        with torch.no_grad():
-            views = self._views(torch.from_numpy(images))
-        for name, scores in scores_of(self._detectors, views).items():
+        for name, scores in self.detector_scores(images).items():
             if scores.shape != (2,) or not np.isfinite(scores).all():
                 raise ValueError(f"{name} gives no finite score to a blank image or to noise")
-        scored = self._scored(views)
+        scored = self.score(images)
         for name in ("score", "distance", "probability", "features"):
             if not np.isfinite(getattr(scored, name)).all():
                 raise ValueError(f"the {name} of a blank image or of noise is not finite")
