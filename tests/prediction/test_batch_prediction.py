@@ -764,3 +764,15 @@ def test_the_help_needs_neither_torch_nor_pandas() -> None:
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert process.stdout == "[]\n"
+
+
+def test_digits_are_scored_without_timm_and_torchvision(
+    model: Path, photos: Path, tmp_path: Path
+) -> None:
+    code = "import sys; from belong.commands.main import main; code = main(sys.argv[1:]); "
+    code += "print(code, sorted({'timm', 'torchvision', 'sklearn'} & set(sys.modules)))"
+    words = ("score", str(photos / "digits"), "--model", str(model), "-o", str(tmp_path / "out"))
+    process = subprocess.run(
+        [sys.executable, "-c", code, *words], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert process.stdout.splitlines()[-1] == "0 []"
