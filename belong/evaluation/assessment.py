@@ -52,7 +52,7 @@ class _Facts(BaseModel):
 
 
 class Share(_Facts):
-    """A share of images, with the ends of its 95 % interval.
+    """A share of images, with the ends of its 95% interval.
 
     Attributes:
         count: images with the property.
@@ -112,7 +112,7 @@ class Assessment(_Facts):
         confused: the pairs of classes with the most errors, in descending order.
         false_rejects: share of rejected test images.
         false_accepts: share of accepted anomalies; None without anomalies.
-        auroc_interval: 95 % bootstrap interval of the AUROC; None without anomalies.
+        auroc_interval: 95% bootstrap interval of the AUROC; None without anomalies.
         synthetic: results on anomalies made from test images.
         sentences: subject -> the result as a sentence.
         helps: advice for a better model or a more precise test; empty if both grades are "good".
@@ -161,7 +161,7 @@ class Promise:
 
 @dataclass(frozen=True)
 class Ranking:
-    """AUROC of the default detector on the given anomalies, with its 95 % bootstrap interval."""
+    """AUROC of the default detector on the given anomalies, with its 95% bootstrap interval."""
 
     auroc: float
     low: float
@@ -290,7 +290,7 @@ def assess(
 
 
 def interval(count: int, of: int) -> tuple[float, float]:
-    """Return the 95 % interval of Clopper and Pearson of a share, `count` of `of` images."""
+    """Return the 95% interval of Clopper and Pearson of a share, `count` of `of` images."""
     from scipy.stats import binomtest  # imported here: `belong score` does not need it
 
     ends = binomtest(count, of).proportion_ci(CONFIDENCE, method="exact")

@@ -44,5 +44,5 @@ def frames_note(sentence: str) -> str:
 
 
 def _percent(share: float) -> str:
-    """Format a share in percent, or as "less than 0.1 %"."""
-    return "less than 0.1 %" if share < 0.001 else f"{share * 100:.3g} %"
+    """Format a share in percent, or as "less than 0.1%"."""
+    return "less than 0.1%" if share < 0.001 else f"{share * 100:.3g}%"

@@ -196,7 +196,7 @@ class Model:
             follow_links: whether to follow links that lead out of a folder.
             alpha: false-rejection rate; the model's own if None.
             guarantee: scope of alpha: "marginal" (on average over calibration sets),
-                "training-conditional" (with 95 % certainty for this calibration set) or "per-class"
+                "training-conditional" (with 95% certainty for this calibration set) or "per-class"
                 (for each predicted class); the model's own if None. See `docs/calibration.md`.
             fdr: instead of both, between 0 and 1: the largest expected share of images that belong
                 among the rejected images of this call. The verdict of an image then depends on the

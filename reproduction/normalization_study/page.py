@@ -111,7 +111,7 @@ def _answer(differences: Sequence[Effect], cells: pd.DataFrame) -> str:
         [
             _decision(differences),
             "",
-            "Effect of center loss on the AUROC of each detector, with 95 % confidence for at "
+            "Effect of center loss on the AUROC of each detector, with 95% confidence for at "
             "least one lambda:",
             "",
             table(headings, rows, left=len(headings)),
@@ -214,7 +214,7 @@ def _together(cells: pd.DataFrame) -> str:
     return (
         f"Do the two add up? Of {counted(len(every), 'pair')} of task and detector, lambda "
         f"{HIGHEST:g} changes the AUROC on normalized features less favorably than on raw ones in "
-        f"{less}, more favorably in {more} (95 % confidence)."
+        f"{less}, more favorably in {more} (95% confidence)."
     )
 
 
@@ -228,7 +228,7 @@ def _normalizing(cells: pd.DataFrame) -> str:
             rows.append([task.title, f"{one:g}", ", ".join(better) or "-", ", ".join(worse) or "-"])
     return "\n".join(
         [
-            "What normalization does to the AUROC, with 95 % confidence:",
+            "What normalization does to the AUROC, with 95% confidence:",
             "",
             table(["task", "lambda", "normalization raises", "normalization lowers"], rows, left=4),
         ]
@@ -282,7 +282,7 @@ def _changes(differences: Sequence[Effect]) -> str:
     ]  # fmt: skip
     return "\n".join(
         [
-            "AUROC less AUROC at lambda 0, paired by seed, with the 95 % interval of Student's t, "
+            "AUROC less AUROC at lambda 0, paired by seed, with the 95% interval of Student's t, "
             "widened for the number of lambdas above 0 of the task (Bonferroni). Bold: the "
             "interval does not contain 0, which one in twenty would do by chance.",
             "",

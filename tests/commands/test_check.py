@@ -111,7 +111,7 @@ def test_a_resaved_picture_is_found_across_training_and_test(tmp_path: Path) -> 
         "train/ant/3.png": "nearly the same as test/ant/small.jpg",
         "test/ant/small.jpg": "nearly the same as train/ant/3.png",
     }
-    # 1 of 21 test images, more than 2 %.
+    # 1 of 21 test images, more than 2%.
     assert levels(report)["near_across_parts"] == "spoils"
 
 

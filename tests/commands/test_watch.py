@@ -72,7 +72,7 @@ def test_one_class_that_drifts_is_named_where_all_together_do_not(
 def test_a_class_that_is_always_rejected_more_often_than_others_does_not_drift(
     tmp_path: Path,
 ) -> None:
-    """One of four has all the rejects, 20 % of its own, from the start."""
+    """One of four has all the rejects, 20% of its own, from the start."""
     rejected = np.random.default_rng(3).permutation(one_in(5, 500))
     table = predictions(np.kron(rejected, [1, 0, 0, 0]).astype(bool), list("abcd"))
     assert watch_code(tmp_path, table) == 0

@@ -141,7 +141,7 @@ def test_the_pairs_with_the_most_errors_come_first_and_of_equal_ones_the_larger_
 def test_a_classifier_of_two_equal_classes_is_graded_by_the_errors_that_it_avoids(
     right: int, level: str
 ) -> None:
-    """An accuracy of 0.925 is 85 % of the way from chance to 1, 0.75 is half of it."""
+    """An accuracy of 0.925 is 85% of the way from chance to 1, 0.75 is half of it."""
     assessment = assessed(
         answers([[right * 10, 1000 - right * 10], [1000 - right * 10, right * 10]])
     )
@@ -190,7 +190,7 @@ def test_a_class_that_is_surely_mistaken_more_often_than_not_keeps_a_grade_down(
 def test_a_judge_is_graded_by_the_anomalies_that_it_accepts(
     accepted: int, of: int, level: str
 ) -> None:
-    """None of 5: up to 52 % may be; none of 12: up to 26 %."""
+    """None of 5: up to 52% may be; none of 12: up to 26%."""
     assessment = assessed(with_anomalies(RIGHT, accepted, of))
     assert (classifier_of(assessment).level, assessment.judge.level) == (GOOD, level)
     assert assessment.is_fit == (level != UNFIT)
@@ -200,7 +200,7 @@ def test_a_judge_is_graded_by_the_anomalies_that_it_accepts(
     ("rejected", "level"), [(0, GOOD), (18, GOOD), (19, WITH_CARE), (30, WITH_CARE), (31, UNFIT)]
 )
 def test_a_judge_is_held_to_its_promise(rejected: int, level: str) -> None:
-    """On 300 images 6 % are within the expected range, and above 10 % are four times alpha."""
+    """On 300 images 6% are within the expected range, and above 10% are four times alpha."""
     one = replace(RIGHT, accepted=~first_true(rejected, 300))
     assert assessed(with_anomalies(one, 0, 100)).judge.level == level
 
@@ -327,7 +327,7 @@ def test_a_verdict_names_the_grade_of_both_uses(accepted: int, verdict: str) -> 
 def test_more_anomalies_help_only_where_they_may_change_the_grade(
     accepted: int, helps: list[str]
 ) -> None:
-    """The interval of 20 in 30 begins at 47 %, above the 40 % that use allows."""
+    """The interval of 20 in 30 begins at 47%, above the 40% that use allows."""
     assert assessed(with_anomalies(RIGHT, accepted, 30)).helps == helps
 
 

@@ -241,12 +241,12 @@ def test_the_reason_names_the_class_or_what_is_odd() -> None:
     like = reason(
         belongs=True, p_value=0.4375, detector="energy", name="7", nearest="7", distance=0.5
     )
-    assert like == "like 7; 43.8 % of the images that belong are at least as unusual"
+    assert like == "like 7; 43.8% of the images that belong are at least as unusual"
     reason_text = reason(
         belongs=False, p_value=0.0004, detector="code_knn", name="7", nearest="3", distance=2.14
     )
     assert reason_text == (
-        "no training image looks similar; less than 0.1 % of the images that belong are at "
+        "no training image looks similar; less than 0.1% of the images that belong are at "
         "least as unusual; 2.1 times the calibrated limit from the nearest class, 3"
     )
     first = reason(

@@ -18,13 +18,13 @@ ODD_SHAPE = 2
 NARROW = 4
 # A photo is blurred if its sharpness is below this, and below half the median. Of 3,014 photos of
 # rooms, houses and a thousand other things none is (minimum 2.8). At a shorter side of 256 pixels,
-# a Gaussian blur of 1.5 pixels is always detected, one of 1 pixel in 7 % of the photos.
+# a Gaussian blur of 1.5 pixels is always detected, one of 1 pixel in 7% of the photos.
 BLURRED = 2.0
-# A photo is dark if 95 % of its pixels are below this, of 255. Of the 3,014 photos none is dark;
+# A photo is dark if 95% of its pixels are below this, of 255. Of the 3,014 photos none is dark;
 # darkened to an eighth, all are.
 DARK = 40
-# A photo is overexposed if half of its pixels are white, and 95 % are brighter than the second
-# number. Of the 3,014 photos 2 are, objects in front of a white wall; 4 times as bright, 76 % are.
+# A photo is overexposed if half of its pixels are white, and 95% are brighter than the second
+# number. Of the 3,014 photos 2 are, objects in front of a white wall; 4 times as bright, 76% are.
 OVEREXPOSED_SHARE, OVEREXPOSED = 0.5, 100
 # Above this share of dark or bright images, the exposure is a property of the data set.
 MANNER = 0.1
@@ -97,13 +97,13 @@ def badly_exposed(readable: pd.DataFrame) -> Iterator[Finding]:
         (
             "dark",
             images["dark_95"] < DARK,
-            f"dark: 95 % of the pixels are below {DARK} of 255",
-            images["dark_95"].map("95 % of the pixels below {:.0f}".format),
+            f"dark: 95% of the pixels are below {DARK} of 255",
+            images["dark_95"].map("95% of the pixels below {:.0f}".format),
         ),
         (
             "overexposed",
             (images["white_share"] >= OVEREXPOSED_SHARE) & (images["dark_5"] >= OVEREXPOSED),
-            f"overexposed: at least {OVEREXPOSED_SHARE:.0%} of the pixels are white, and 95 % are "
+            f"overexposed: at least {OVEREXPOSED_SHARE:.0%} of the pixels are white, and 95% are "
             f"brighter than {OVEREXPOSED} of 255",
             images["white_share"].map("{:.0%} of the pixels white".format),
         ),

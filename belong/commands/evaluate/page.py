@@ -17,7 +17,7 @@ SCRIPTS = ("reporting/report/sort.js",)
 # Column of the scoreboard -> heading, the better end ("": not ranked), explanation.
 COLUMNS = {
     "auroc": ("AUROC", "max", "probability that an anomaly scores higher than a normal row"),
-    "fpr95": ("FPR95", "min", "share of anomalies accepted when 95 % of normal rows are accepted"),
+    "fpr95": ("FPR95", "min", "share of anomalies accepted when 95% of normal rows are accepted"),
     "aupr_normal": ("AUPR normal", "max", "average precision with normal rows as positives"),
     "aupr_anomaly": ("AUPR anomaly", "max", "average precision with anomalies as positives"),
     "oscr": ("OSCR", "max", "area under correct classification against accepted anomalies"),

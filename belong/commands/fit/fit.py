@@ -104,7 +104,7 @@ def fit(
         alpha: promised false-rejection rate, between 0 and 1; None: 0.025, or more if
             there are too few images to calibrate a smaller rate.
         guarantee: scope of alpha: "marginal" (on average over calibration sets; the default),
-            "training-conditional" (with 95 % certainty for the set that is drawn) or "per-class"
+            "training-conditional" (with 95% certainty for the set that is drawn) or "per-class"
             (for each predicted class).
         backbone: a pretrained network: "efficientnet_lite0" (the default for photos and color
             images), "efficientnet_b0" (the paper's), any network of timm, or a torch module

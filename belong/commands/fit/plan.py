@@ -45,7 +45,7 @@ LEAST_IMAGES_CROSS = LEAST_OF_CLASS + 1  # per class, if all images calibrate; 1
 LEAST_NEEDED = least_held_out(0.5) + SPARE  # minimum number of calibration images at any alpha
 # Calibration share of a folder of one class, which trains no classifier. With the minimum number of
 # calibration images a single outlier determines the threshold: on 500 images of textiles such a
-# model accepted 86 % of the global faults.
+# model accepted 86% of the global faults.
 ONE_CLASS_CALIBRATES = 0.4
 LARGER_ALPHAS = (0.05, 0.1, 0.2)  # choices for a folder that is too small for the default
 STEPS = 2000  # minimum number of training steps, so that few images get more epochs
@@ -64,7 +64,7 @@ PHOTO_LAMBDA = 0.1
 # `belong fit --from-scratch` on 3 x 445 photos of rooms, seed 0: accuracy 0.92 on 258 test photos,
 # AUROC 0.71 against 533 photos of another room and 0.86 against 888 photos of other things.
 FROM_SCRATCH_ON_PHOTOS = (
-    "in a trial it accepted 40 % of unrelated photos and 82 % of similar ones; learned weights, "
+    "in a trial it accepted 40% of unrelated photos and 82% of similar ones; learned weights, "
     "the default for photos, do far better"
 )
 LARGE_BATCH = 128  # batch size for which the learning rate of params.yaml is chosen

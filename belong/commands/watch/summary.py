@@ -33,7 +33,7 @@ def text(
         f"{_power(analysis.limit)}, for a class at {_power(analysis.class_limit)}",
         f"scores: {_law(analysis)}; "
         f"median p-value {np.median(p_values):.2g} (usual: 0.5), below 0.1 "
-        f"{(p_values <= TENTH).mean():.0%} (usual: 10 %)",
+        f"{(p_values <= TENTH).mean():.0%} (usual: 10%)",
         "",
         "class: images, rejected, evidence of a drift",
     ]
