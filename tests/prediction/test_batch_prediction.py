@@ -674,7 +674,7 @@ def test_a_folder_of_which_nothing_can_be_read_has_its_own_exit_code(
     message = f"{tmp_path}/in: no image can be read; {out}/unreadable.csv has the reasons"
     assert capsys.readouterr().err == f"belong score: {message}\n"
     (row,) = rows_in(out, "unreadable.csv")
-    assert row == {"path": "a.png", "reason": "not an image, or of no kind that is read"}
+    assert row == {"path": "a.png", "reason": "not an image, or not in a supported format"}
 
 
 def test_a_result_that_cannot_be_written_is_one_line(
