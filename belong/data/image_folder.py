@@ -228,7 +228,8 @@ def _without_images(folder: Path, classes: list[tuple[str, list[Path]]]) -> Iter
     if not any(files for _, files in classes):
         yield (
             f"{folder}: expected one folder of images per class, the images of a single class, or "
-            "the four IDX files of MNIST's format, got no image (for unlabeled images: `belong find`)"
+            "the four IDX files of MNIST's format, got no image (for unlabeled images: "
+            "`belong find`)"
         )
         return
     for name, files in classes:
