@@ -485,7 +485,7 @@ def test_the_command_writes_what_it_says_and_ends_with_1_where_the_result_is_spo
     assert table["path"].tolist() == ["ant/3.png", "ant/x.png"]
     # With the default alpha, `belong fit` accepts these few photos.
     assert main(["check", str(photos)]) == 0
-    assert "every image trains and calibrates (10 folds, 81 images)" in capsys.readouterr().out
+    assert "cross-conformal calibration (10 folds, 81 images)" in capsys.readouterr().out
     assert main(["check", str(photos), "--alpha", "0.2", "--calibration-fraction", "0.1"]) == 0
 
 

@@ -92,7 +92,7 @@ def test_the_model_says_how_it_was_calibrated_and_what_was_not_measured(
     model: belong.Model,
 ) -> None:
     text = " ".join(model.card.split())
-    assert "all 17 training images set the threshold, each scored by models fitted" in text
+    assert "all 17 training images calibrate the threshold, each scored by models fitted" in text
     assert "false rejects not measured; promised: 5.56%" in text
     assert "17 images, each classified by a network that was fitted without it" in text
     summary = json.loads((model.folder / "summary.json").read_text())
@@ -146,7 +146,7 @@ def test_the_plan_tells_the_range_of_the_guarantee_on_average_alone(
     folder = folder_of(tmp_path / "own", (12, 12))
     words = ["fit", str(folder), "-o", str(tmp_path / "m"), "--plan", "--guarantee", guarantee]
     assert main([*words, "--backbone", "efficientnet_lite0"]) == 0
-    assert ("by 95 of 100 models" in capsys.readouterr().err) == is_told
+    assert ("for 95 of 100 models" in capsys.readouterr().err) == is_told
 
 
 def test_the_plan_names_classes_without_a_threshold_of_their_own(
@@ -288,7 +288,7 @@ def test_the_plan_says_which_calibration_and_which_guarantee(
     assert main([*words, "--backbone", "efficientnet_lite0"]) == 0
     output = capsys.readouterr().err
     assert "calibration: cross-conformal" in output
-    assert "on average, the least that 24 images can promise; at most 14.3% by" in output
+    assert "the lowest rate that 24 images can promise (for 95 of 100 models fitted to" in output
 
 
 def test_few_images_of_one_class_calibrate_too(tmp_path: Path) -> None:

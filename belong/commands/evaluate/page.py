@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from belong.commands.evaluate.scoreboard import interval, number
 from belong.reporting.templates import render_page
+from belong.runtime.text import percent_of
 
 if TYPE_CHECKING:
     from belong.commands.evaluate.evaluate import Evaluation
@@ -50,7 +51,7 @@ def report_page(evaluation: "Evaluation", *, title: str) -> str:
     facts = {
         "normal test rows": f"{summary['rows']['normal_test']:,}",
         "calibration rows": f"{summary['calibration_rows']:,}",
-        "promised false-rejection rate": f"{summary['alpha']:.2%}",
+        "promised false-rejection rate": percent_of(summary["alpha"]),
         "detectors": str(len(summary["detectors"])),
     }
     for key, value in (summary["classifier"] or {}).items():

@@ -7,7 +7,7 @@ from typing import Any
 NOT_MEASURED = "not measured"
 # Where the test images set the threshold, the share of them beyond it is given.
 OF_REJECTS = ("false_reject", "open_set_accuracy")
-TESTS_ITSELF = "each test image has set the threshold: false rejects are not measured"
+TESTS_ITSELF = "the test images also calibrate the threshold: false rejects are not measured"
 DASH = "\N{EN DASH}"
 
 
