@@ -68,8 +68,9 @@ def signature(function: object, name: str) -> str:
     for parameter in text.parameters.values():
         if parameter.kind is parameter.KEYWORD_ONLY and not star:
             parts.append("*")
-            star = True
+        star = star or parameter.kind in (parameter.KEYWORD_ONLY, parameter.VAR_POSITIONAL)
         parts.append(described_parameter(parameter))
+    parts = [part.replace("'", '"') for part in parts]
     short = f"{name}({', '.join(parts)}){returns}"
     if len(short) <= WIDTH:
         return short
