@@ -190,7 +190,7 @@ class Model:
                 a list of PIL images; or uint8 pixels: one image (h, w) or (h, w, ch), n images
                 (n, h, w) or (n, h, w, ch), or a list of single images. ch is 1, 3 (RGB) or 4
                 (RGBA). An array of three axes is one image if its last axis has length 1, 3 or 4,
-                and n grey images otherwise. Each image is resized and cropped for the model.
+                and n grayscale images otherwise. Each image is resized and cropped for the model.
             batch_size: images per batch.
             jobs: decoding processes and scoring threads; None: one per processor.
             follow_links: whether to follow links that lead out of a folder.

@@ -111,8 +111,8 @@ def fit(
             (n, 3, h, w) -> (n, d) with its preprocessing in the attributes `mean`, `std` and
             `side_px`.
         weights: a .safetensors or .pth file for the backbone; None: the published weights.
-        from_scratch: train a small network without pretrained weights; the default for small grey
-            images.
+        from_scratch: train a small network without pretrained weights; the default for small
+            grayscale images.
         settings: dotted keys of params.yaml -> values, such as {"train.epochs": 30}.
         require: minimum `accuracy` and `auroc` and maximum `false_reject` and `false_accept` on
             test images, from 0 to 1, such as {"accuracy": 0.9}.
