@@ -175,8 +175,8 @@ class VerdictRule:
             return ""
         counts = ", ".join(f"{class_names[label]} ({n})" for label, n in self.few.items())
         return (
-            f"; too few calibration images, so that the threshold of all classes decides: {counts};"
-            f" {least_to_calibrate(self.alpha)} of each are needed"
+            f"; for classes with fewer than {least_to_calibrate(self.alpha)} calibration images, "
+            f"the threshold of all classes decides: {counts}"
         )
 
 

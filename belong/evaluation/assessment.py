@@ -374,7 +374,8 @@ def grade_classifier(accuracy: Share, chance: float, mistaken: Sequence[str]) ->
         reason = f"it avoids {percent(skill)} of {constant}; at least {USABLE_SKILL:.0%} is needed"
     elif skill < GOOD_SKILL:
         level = WITH_CARE
-        reason = f"it avoids {percent(skill)} of {constant}; a good model avoids {GOOD_SKILL:.0%}"
+        good = f"a good model avoids at least {GOOD_SKILL:.0%}"
+        reason = f"it avoids {percent(skill)} of {constant}; {good}"
     elif least < USABLE_SKILL:
         level = WITH_CARE
         reason = (

@@ -231,7 +231,7 @@ class Model:
             Traceback (most recent call last):
             ...
             belong.runtime.errors.InputError: alpha 0.01 needs at least 99 calibration images,
-            got 40; the least alpha within reach is 0.0244
+            got 40; the smallest possible alpha is 0.0244
         """
         options = ScoringOptions(
             os.cpu_count() or 1 if jobs is None else jobs,

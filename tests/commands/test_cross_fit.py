@@ -247,7 +247,7 @@ def test_where_images_are_few_all_of_them_calibrate(
     ("data", "frozen", "requested", "alpha", "message"),
     [
         (images(12, 12), True, "auto", 0.01, "alpha 0.01 needs at least 99 images to calibrate, "
-         "got 24; the least alpha that they reach is 0.04"),
+         "got 24; the smallest possible alpha is 0.04"),
         (images(5, 5), True, "auto", None, "expected at least 11 training images, got 10; `belong "
          "find` ranks the images of a smaller folder"),
         (images(50, 50), False, "cross", None, "calibration: cross trains once for each fold: "
@@ -272,12 +272,15 @@ def test_copies_lower_the_promise_where_nobody_asked_for_it_and_are_refused_wher
     folder = folder_of(tmp_path / "own", (7, 7))
     content = (folder / "c0" / "0.png").read_bytes()
     (folder / "c0" / "1.png").write_bytes(content)
-    with pytest.raises(InputError, match=r"got 13; the least alpha that they reach is 0\.07143"):
+    with pytest.raises(InputError, match=r"got 13; the smallest possible alpha is 0\.07143"):
         belong.fit(folder, tmp_path / "m", backbone=Colors(), settings=QUICK, alpha=0.067)
     capsys.readouterr()
     model = belong.fit(folder, tmp_path / "m", backbone=Colors(), settings=QUICK)
     assert (model.alpha, model.n_calibration) == (0.07143, 13)
-    assert "13 images calibrate alpha 0.07143 at least, which is taken" in capsys.readouterr().err
+    assert (
+        "13 images cannot calibrate an alpha below 0.07143, which is used instead"
+        in capsys.readouterr().err
+    )
 
 
 def test_the_plan_says_which_calibration_and_which_guarantee(

@@ -360,4 +360,4 @@ def test_the_command_says_what_changed_and_refuses_a_model_without_its_data(
     (tmp_path / "bare" / NAME).unlink()
     words[1] = str(tmp_path / "bare")
     assert main([*words, str(tmp_path / "other")]) == 2
-    assert f"has no {NAME}, in which `belong fit` keeps what it learned" in capsys.readouterr().err
+    assert f"has no {NAME}, the training data that `belong fit` saves" in capsys.readouterr().err

@@ -248,7 +248,7 @@ def test_the_reason_names_the_class_or_what_is_odd() -> None:
     )
     assert reason_text == (
         "no training image looks similar; less than 0.1% of the images that belong are at "
-        "least as unusual; 2.1 times the calibrated limit from the nearest class, 3"
+        "least as unusual; distance to the nearest class, 3: 2.1 times the calibrated limit"
     )
     first = reason(
         belongs=True, p_value=0.5, detector="energy", name="7", nearest="7", distance=1, frames=4
@@ -333,7 +333,7 @@ def test_a_folder_is_scored_and_then_watched_with_the_same_model(
     assert blocks.loc[blocks["class"] == "", "rejected"].sum() == rejected
     assert code == int(
         "\nNo alarm: the rate is within its expected range.\n" not in output
-        and "Outside at this one" not in output
+        and "outside its expected range" not in output
     )
 
 

@@ -284,7 +284,7 @@ def choose_calibration(
     if own_alpha and alpha < least:
         raise InputError(
             f"alpha {alpha:g} needs at least {least_to_calibrate(alpha, guarantee)} images to "
-            f"calibrate, got {n}; the least alpha that they reach is {least:g}"
+            f"calibrate, got {n}; the smallest possible alpha is {least:g}"
         )
     return "cross", max(alpha, least)
 

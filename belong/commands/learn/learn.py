@@ -91,9 +91,8 @@ def learn(
         >>> belong.learn("model", "new", review="review.csv")
         Traceback (most recent call last):
         ...
-        belong.runtime.errors.InputError: model: has no learning.safetensors, in which `belong fit`
-        keeps what it learned from; expected such a model: fit it again, with the new images in its
-        folder
+        belong.runtime.errors.InputError: model: has no learning.safetensors, the training data that
+        `belong fit` saves; fit the model again, with the new images in its folder
     """
     start = time.perf_counter()
     out = as_path("output", output)

@@ -75,7 +75,7 @@ def _verdict(
     if analysis.drift is not None:
         since = rejected[analysis.drift.begun : analysis.drift.noticed + 1].mean()
         when = _when(analysis.drift, paths)
-        return f"The rate has left its band: {since:.2%} of the images are rejected {when}."
+        return f"The rate has drifted: {percent(since, 2)} of the images are rejected {when}."
     if analysis.law_drift is not None:
         share = f"about {percent(analysis.foreign_share)} of these images"
         return (
@@ -83,11 +83,12 @@ def _verdict(
             f"images {_when(analysis.law_drift, paths)}; at least {share} are unlike them."
         )
     if analysis.class_drifts:
-        return (
-            f"The rate is within its band, but classes drift: {', '.join(analysis.class_drifts)}."
-        )
+        return f"The rate has not drifted, but classes have: {', '.join(analysis.class_drifts)}."
     if is_outside:
-        return "Outside at this one look, as 1 in 20 good streams; no alarm, it may be chance."
+        return (
+            "No alarm: at this one look the rate is outside its expected range, as in 1 of 20 good "
+            "streams, which may be chance."
+        )
     return "No alarm: the rate is within its expected range."
 
 
