@@ -278,7 +278,7 @@ def test_copies_lower_the_promise_where_nobody_asked_for_it_and_are_refused_wher
     model = belong.fit(folder, tmp_path / "m", backbone=Colors(), settings=QUICK)
     assert (model.alpha, model.n_calibration) == (0.07143, 13)
     assert (
-        "13 images cannot calibrate an alpha below 0.07143, which is used instead"
+        "alpha 0.07143 is used, the smallest that 13 images can calibrate"
         in capsys.readouterr().err
     )
 

@@ -43,7 +43,7 @@ def test_a_rate_that_rises_is_noticed_and_its_beginning_named(
     rejected = np.concatenate([one_in(20, 1000), one_in(4, 400)])
     assert watch_code(tmp_path, predictions(rejected, ["ant", "bee", "cow"])) == 1
     match = re.search(
-        r"The rate has drifted: .* of the images are rejected since about image ([\d,]+) \((\d+)\.png\)",
+        r"has drifted: .* of the images are rejected since about image ([\d,]+) \((\d+)\.png\)",
         capsys.readouterr().out,
     )
     assert match
