@@ -62,17 +62,35 @@ def described(thing: object, name: str, *, is_property: bool = False) -> str:
 def signature(function: object, name: str) -> str:
     """Return a signature on one line, or with a line for each parameter."""
     text = inspect.signature(function)  # type: ignore[arg-type]
-    short = MODULE.sub("", f"{name}{text}").replace("'", "")
-    if len(short) <= WIDTH:
-        return short
-    parts, returns = [], f" -> {short.rpartition(' -> ')[2]}" if " -> " in short else ""
-    star = False
+    result = annotation(text.return_annotation)
+    returns = "" if text.return_annotation is text.empty else f" -> {result}"
+    parts, star = [], False
     for parameter in text.parameters.values():
         if parameter.kind is parameter.KEYWORD_ONLY and not star:
-            parts.append("    *,")
-            star = True
-        parts.append(f"    {MODULE.sub('', str(parameter)).replace(chr(39), '')},")
-    return "\n".join([f"{name}(", *parts, f"){returns}"])
+            parts.append("*")
+        star = star or parameter.kind in (parameter.KEYWORD_ONLY, parameter.VAR_POSITIONAL)
+        parts.append(described_parameter(parameter))
+    parts = [part.replace("'", '"') for part in parts]
+    short = f"{name}({', '.join(parts)}){returns}"
+    if len(short) <= WIDTH:
+        return short
+    return "\n".join([f"{name}(", *(f"    {part}," for part in parts), f"){returns}"])
+
+
+def described_parameter(parameter: inspect.Parameter) -> str:
+    """Return a parameter as it is written in Python: a default of text keeps its quotes."""
+    bare = parameter.replace(annotation=parameter.empty, default=parameter.empty)
+    has_default = parameter.default is not parameter.empty
+    if parameter.annotation is parameter.empty:
+        return f"{bare}={parameter.default!r}" if has_default else str(bare)
+    typed = f"{bare}: {annotation(parameter.annotation)}"
+    return f"{typed} = {parameter.default!r}" if has_default else typed
+
+
+def annotation(kind: object) -> str:
+    """Return an annotation without modules and without the quotes of a forward reference."""
+    text = kind if isinstance(kind, str) else inspect.formatannotation(kind)
+    return MODULE.sub("", text.strip("'\""))
 
 
 def section(title: str, content: str) -> str:

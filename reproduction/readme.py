@@ -41,7 +41,7 @@ from reproduction.threads.page import summary
 from reproduction.threads.tolerance import COLUMNS as OF_THREADS
 from stages.runner import run
 
-HEADINGS = ("detector", "AUROC", "95 % of resamples", "FPR95", "false rejects", "false accepts")
+HEADINGS = ("detector", "AUROC", "95% of resamples", "FPR95", "false rejects", "false accepts")
 COLUMNS = ("fpr95", "false_reject", "false_accept")
 SHORT_HEADINGS = ("detector", "method", "AUROC", "FPR95", "false rejects")
 PHOTO_HEADINGS = (

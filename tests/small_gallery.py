@@ -28,7 +28,7 @@ class Small:
 
     @property
     def review(self) -> Review:
-        """Return the data by which the page moves alpha; 2.5 % of the digits are rejected."""
+        """Return the data by which the page moves alpha; 2.5% of the digits are rejected."""
         return Review(
             model="5" * 64,
             source="uploads",

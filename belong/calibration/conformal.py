@@ -95,8 +95,8 @@ def check_within_reach(n: int, alpha: float, guarantee: Guarantee = MARGINAL) ->
     if n < (least := least_to_calibrate(alpha, guarantee)):
         how = "" if guarantee == MARGINAL else f" with guarantee {guarantee}"
         raise InputError(
-            f"alpha {alpha:g}{how} needs at least {least} calibration images, got {n}; the least "
-            f"alpha within reach is {least_alpha(n, guarantee):g}"
+            f"alpha {alpha:g}{how} needs at least {least} calibration images, got {n}; the "
+            f"smallest possible alpha is {least_alpha(n, guarantee):g}"
         )
 
 

@@ -32,7 +32,7 @@ COMBINED, CROSS = "combined", "cross"
 
 
 def expected(name: str, calibration: Mapping[str, Any], n_test: int) -> tuple[float, float]:
-    """Return between which rates of false rejects 95 % of runs lie, on `n_test` normal images.
+    """Return between which rates of false rejects 95% of runs lie, on `n_test` normal images.
 
     `name` is the detector's, `calibration` is that of metrics_all.json.
     """

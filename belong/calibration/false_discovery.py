@@ -42,5 +42,5 @@ def check_fdr(n: int, fdr: float) -> None:
     if fdr * (n + 1) < 1 - ROUNDING:
         raise InputError(
             f"fdr {fdr:g} needs at least {math.ceil(1 / fdr - ROUNDING) - 1} calibration images, "
-            f"got {n}; the least fdr within reach is {least_alpha(n):g}"
+            f"got {n}; the smallest possible fdr is {least_alpha(n):g}"
         )

@@ -23,6 +23,7 @@ from belong.calibration.sample_size import (
     rejectable,
 )
 from belong.calibration.verdict import decide
+from belong.runtime.text import percent_of
 
 # Added to a guarantee that is exact only if scores hardly change without a tenth of the images.
 APPROXIMATELY = "approximately, as the training images calibrate this model"
@@ -174,17 +175,18 @@ class VerdictRule:
             return ""
         counts = ", ".join(f"{class_names[label]} ({n})" for label, n in self.few.items())
         return (
-            f"; too few calibration images, so that the threshold of all classes decides: {counts};"
-            f" {least_to_calibrate(self.alpha)} of each are needed"
+            f"; for classes with fewer than {least_to_calibrate(self.alpha)} calibration images, "
+            f"the threshold of all classes decides: {counts}"
         )
 
 
 def promise(alpha: float, guarantee: Guarantee) -> str:
     """Return what a threshold guarantees, in words."""
+    limit = f"at most {percent_of(alpha)} of the images that belong are rejected"
     if guarantee == PER_CLASS:
-        return f"of each predicted class at most {alpha:.2%} of the images that belong are rejected"
-    if guarantee == MARGINAL:
-        return f"at most {alpha:.2%} of the images that belong are rejected, on average"
+        return f"of each predicted class {limit}"
     return (
-        f"with {CERTAINTY:.0%} certainty at most {alpha:.2%} of the images that belong are rejected"
+        f"{limit}, on average"
+        if guarantee == MARGINAL
+        else f"with {CERTAINTY:.0%} certainty {limit}"
     )

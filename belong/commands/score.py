@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from belong.calibration.sample_size import GUARANTEES
 from belong.commands.arguments import add_scoring_options, epilog, scoring_options, share
-from belong.runtime.text import counted, on_stdout
+from belong.runtime.text import counted, on_stdout, percent, percent_of
 
 if TYPE_CHECKING:
     from belong.data.file_discovery import Incoming
@@ -172,13 +172,15 @@ def say(summary: dict[str, Any], out: str) -> None:
     if summary["promised"]:
         promised, low, high = (summary["promised"][key] for key in ("alpha", "low", "high"))
         # With one image, or few, there is no range.
-        expected = f"{low:.2%} to {high:.2%}" if low < high else f"{promised:.2%} on average"
+        expected = (
+            f"{low:.2%} to {high:.2%}" if low < high else f"{percent_of(promised)} on average"
+        )
         usual = f"; expected if all belong: {expected}"
     left_out = f", {summary['unreadable']:,} cannot be read" if summary["unreadable"] else ""
     images, rejected = counted(summary["images"], "image"), summary["rejected"]
     on_stdout(
         f"{images}{left_out}; {rejected:,} {'does' if rejected == 1 else 'do'} not belong "
-        f"({summary['rejected_share']:.2%}{usual})\n"
+        f"({percent(summary['rejected_share'], 2)}{usual})\n"
         f"{guarantee['in_words']}: {guarantee['sentence']}\n"
-        f"{out} has the verdict of each image"
+        f"{out}/predictions.csv has the verdict for each image"
     )

@@ -17,7 +17,7 @@ IS_IN = "the same image is in "  # start of a reason; two classes, or a part of 
 
 @dataclass(frozen=True)
 class DataSet:
-    """Labelled images.
+    """Labeled images.
 
     Attributes:
         images: (n, ch, h, w) uint8.

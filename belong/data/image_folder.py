@@ -227,8 +227,9 @@ def _not_trained(folder: Path, train: Classes, test: Classes) -> Iterator[str]:
 def _without_images(folder: Path, classes: list[tuple[str, list[Path]]]) -> Iterator[str]:
     if not any(files for _, files in classes):
         yield (
-            f"{folder}: expected one folder of images per class, or the four IDX files of MNIST's "
-            f"format, got no image"
+            f"{folder}: expected one folder of images per class, the images of a single class, or "
+            "the four IDX files of MNIST's format, got no image (for unlabeled images: "
+            "`belong find`)"
         )
         return
     for name, files in classes:

@@ -38,8 +38,8 @@ from belong.runtime.text import counted
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 READ_KINDS = {*FORMATS, "HEIF"}
 NOT_RAW = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "WEBP")
-NO_KIND = "not an image, or of no kind that is read"
-NO_HEIF = "a HEIC photo, which is read with an extra: pip install pillow-heif"
+NO_KIND = "not an image, or not in a supported format"
+NO_HEIF = "a HEIC photo; to read HEIC photos, run pip install pillow-heif"
 
 JPEG = ("JPEG", "MPO")  # an MPO is a JPEG followed by a second picture
 # Factor of the pixel limit for a JPEG, which is decoded row by row, and at 1/8 of its size if that
@@ -137,7 +137,7 @@ def read_file(path: Path, *, needed_px: int, max_pixels: int, background: Rgb) -
                         return decode(bare, profile=profile)
                 if isinstance(error, UnidentifiedImageError) and (kind := kind_of(start)):
                     raise UnreadableError(
-                        f"damaged: a {kind} whose header cannot be read"
+                        f"damaged: the header of the {kind} file cannot be read"
                     ) from None
                 raise
 
@@ -245,9 +245,13 @@ def _open(file: BinaryIO, suffix: str) -> Image.Image:
         if is_heif(head):
             return _open_heif(file)
         if suffix in NOT_READ | DRAWINGS:
-            raise UnreadableError(f"{suffix} is not read; save it as JPEG or PNG") from None
+            raise UnreadableError(
+                f"{suffix} files are not supported; save the image as JPEG or PNG"
+            ) from None
         if kind and kind not in READ_KINDS:
-            raise UnreadableError(f"{kind} is not read; save it as JPEG or PNG") from None
+            raise UnreadableError(
+                f"{kind} files are not supported; save the image as JPEG or PNG"
+            ) from None
         raise
     except Image.DecompressionBombError:
         if not head.startswith(b"\xff\xd8\xff"):
@@ -305,7 +309,7 @@ def _check_sums(file: BinaryIO) -> None:
             check_sum, length = zlib.crc32(part, check_sum), length - len(part)
         end = file.read(4)
         if len(end) == 4 and end != check_sum.to_bytes(4, "big"):
-            raise UnreadableError("damaged: the check sum of its pixels is wrong")
+            raise UnreadableError("damaged: the checksum of its pixels is wrong")
 
 
 def _with_clear_color(image: Image.Image, file: BinaryIO) -> Image.Image:
@@ -368,7 +372,7 @@ def _check_pixels(size: tuple[int, int], allowed: int) -> None:
     if width * height > allowed:
         raise UnreadableError(
             f"{width} x {height} is {width * height / 1e6:.1f} megapixels; "
-            f"{allowed / 1e6:g} are allowed"
+            f"at most {allowed / 1e6:g} are allowed"
         )
 
 
@@ -411,7 +415,9 @@ def _plain_reasons(max_pixels: int) -> Iterator[None]:
     except UnidentifiedImageError:
         raise UnreadableError(NO_KIND) from None
     except Image.DecompressionBombError:
-        raise UnreadableError(f"too large; {max_pixels / 1e6:g} megapixels are allowed") from None
+        raise UnreadableError(
+            f"too large: at most {max_pixels / 1e6:g} megapixels are allowed"
+        ) from None
     except Exception as error:  # a decoder may raise any error for a damaged file
         raise UnreadableError(_plainly(error)) from None
 
@@ -441,14 +447,14 @@ def frames_of(image: Image.Image) -> int:
 def _no_file(path: Path) -> str:
     if path.exists():
         return "not a regular file"
-    return "a link to nothing" if path.is_symlink() else "no such file"
+    return "a broken link" if path.is_symlink() else "no such file"
 
 
 def _plainly(error: Exception) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
     if "memory" in text.lower():
         return TOO_LARGE
-    if "truncated" in text:
+    if "truncated" in text.lower():
         return f"cut off: {text}"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
@@ -468,12 +474,14 @@ def _upright(image: Image.Image) -> Image.Image:
 def _eight_bits(image: Image.Image) -> Image.Image:
     """Scale 16-bit grey, 0..65535, to 0..255; Pillow's own conversion clips at 255."""
     if image.mode == "F":
-        raise UnreadableError("grey with fractions, whose white is not known; save it as PNG")
+        raise UnreadableError(
+            "grayscale with fractional values, whose white level is unknown; save it as PNG"
+        )
     if not image.mode.startswith("I"):
         return image
     low, high = (int(value) for value in np.array(image.getextrema()))
     if low < 0 or high > 65535:
-        raise UnreadableError(f"grey from {low} to {high}; expected 0 to 65535")
+        raise UnreadableError(f"grayscale values from {low} to {high}; expected 0 to 65535")
     clear = image.info.get("transparency")
     scaled = Image.new("L" if clear is None else "LA", image.size)
     for box in _strips(image):

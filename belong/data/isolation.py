@@ -32,9 +32,9 @@ BYTES = 2**30  # memory per file
 PER_PROCESSOR = 4  # maximum number of processes per processor, as some wait for a slow disk
 AT_ONCE = 8  # files per task of a process
 
-TOO_SLOW = f"takes more than {SECONDS} s of the processor to decode"
+TOO_SLOW = f"decoding takes more than {SECONDS} s of processor time"
 STALLED = f"not read within {STALLED_SECONDS} s"
-ENDED = "the decoder ended while it read this file: damaged, or too large for the memory"
+ENDED = "the decoder crashed on this file, which may be damaged or need too much memory"
 
 # NumPy multiplies no matrices in a decoder, so its threads would be idle. The current folder may
 # have modules of any name. Pillow warns of unusual metadata in readable files.

@@ -19,7 +19,7 @@ from belong.data.image_reader import Rgb, heif_without_reader
 from belong.data.resize import Color, Form
 from belong.parameters import ImagesSection
 from belong.runtime.errors import InputError, TooManyBadFilesError
-from belong.runtime.text import printable
+from belong.runtime.text import percent, percent_of, printable
 
 
 @dataclass(frozen=True)
@@ -153,9 +153,9 @@ def check_enough(
     details = f"{list_name} lists them, the first: {first}"
     if len(bad) / count > max_bad_fraction:
         raise TooManyBadFilesError(
-            f"{path}: expected at most {max_bad_fraction:.1%} unreadable images "
-            f"(images.max_bad_fraction), got {len(bad)} of {count} ({len(bad) / count:.1%}); "
-            f"{details}"
+            f"{path}: expected at most {percent_of(max_bad_fraction)} unreadable images "
+            f"(images.max_bad_fraction), got {len(bad)} of {count} "
+            f"({percent(len(bad) / count, 1)}); {details}"
         )
     counts = np.bincount(data.labels, minlength=len(data.class_names))
     for name, number in zip(data.class_names, counts, strict=True):

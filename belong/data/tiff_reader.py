@@ -47,7 +47,7 @@ REDUCED = 1  # bit of the subfile type
 CMYK_INKS = 1
 UNSIGNED, SIGNED, FLOAT, COMPLEX = 1, 2, 3, (5, 6)  # sample formats
 WHITE = 65535
-RAW_PHOTO = "a raw photo of a camera, which is not read; save it as JPEG or PNG"
+RAW_PHOTO = "a raw photo of a camera, which is not supported; save it as JPEG or PNG"
 MISSING_PART = "damaged: a part of the picture is missing"
 MOST_PAGES = 16  # maximum number of pages to examine, and of directories below a page
 
@@ -131,7 +131,7 @@ def _check_fax(file: BinaryIO, image: Image.Image) -> None:
     except Exception:  # a layout that Pillow does not know
         return
     if not np.array_equal(pixels, np.asarray(ImageOps.exif_transpose(image))):
-        raise UnreadableError("damaged: two decoders make different pictures of its fax data")
+        raise UnreadableError("damaged: two decoders read different pictures from its fax data")
 
 
 def _first(tiff: TiffFile) -> TiffPage:
@@ -202,29 +202,36 @@ def _refuse_unknown(page: TiffPage) -> None:
     elif isinstance(page.bitspersample, tuple) or page.dtype is None:
         reason = f"a TIFF of {page.bitspersample} bits for each sample"
     if reason:
-        raise UnreadableError(f"{reason}, which is not read; save it as JPEG or PNG")
+        raise UnreadableError(f"{reason}, which is not supported; save it as JPEG or PNG")
 
 
 def _scaling(page: TiffPage) -> Scaling:
     """Return a function that scales decoded values to 0..255; palette indices stay unchanged."""
     bits, form = page.bitspersample, page.sampleformat
     is_grey = page.photometric in GREY
-    subject, top = "grey" if is_grey else "color", 2**bits - 1
+    subject, top = "grayscale" if is_grey else "color", 2**bits - 1
     if form in (FLOAT, *COMPLEX):
-        raise UnreadableError(f"{subject} with fractions, whose white is not known; save it as PNG")
+        raise UnreadableError(
+            f"{subject} with fractional values, whose white level is unknown; save it as PNG"
+        )
     if bits == 32 and is_grey:  # treated as 16 bits, if the values fit
         if page.photometric == PHOTOMETRIC.MINISWHITE:
-            raise UnreadableError("grey of 32 bits with white at 0, whose black is not known")
+            raise UnreadableError(
+                "grayscale of 32 bits with white at 0, whose black level is unknown"
+            )
         return _grey_of_16
     if form != UNSIGNED or bits > 31:
         sign = "signed " if form == SIGNED else ""
         raise UnreadableError(
-            f"{subject} of {sign}{bits} bits, whose black and white are not known; save it as PNG"
+            f"{subject} of {sign}{bits} bits, whose black and white levels are unknown; save it as "
+            "PNG"
         )
     if page.photometric == PHOTOMETRIC.PALETTE or bits == 8:
         return lambda values: values
     if page.photometric == PHOTOMETRIC.CIELAB:
-        raise UnreadableError(f"CIELAB of {bits} bits, which is not read; save it as JPEG or PNG")
+        raise UnreadableError(
+            f"CIELAB of {bits} bits, which is not supported; save it as JPEG or PNG"
+        )
     if bits < 8:
         return lambda values: ((values.astype(np.uint16) * 255 + top // 2) // top).astype(np.uint8)
     if bits == 16:
@@ -235,7 +242,7 @@ def _scaling(page: TiffPage) -> Scaling:
 def _grey_of_16(values: np.ndarray) -> np.ndarray:
     low, high = int(values.min()), int(values.max())
     if low < 0 or high > WHITE:
-        raise UnreadableError(f"grey from {low} to {high}; expected 0 to 65535")
+        raise UnreadableError(f"grayscale values from {low} to {high}; expected 0 to 65535")
     return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
@@ -303,7 +310,7 @@ def _image(samples: np.ndarray, page: TiffPage) -> Image.Image:
         extra = [ALPHA[1]]
     alpha = next((place for place, one in enumerate(extra) if one in ALPHA), None)
     if kind in GREY and alpha is None and count > 2:
-        raise UnreadableError(f"{count} bands, and which of them is the picture is not known")
+        raise UnreadableError(f"{count} bands, and it is unknown which of them form the picture")
     if kind == PHOTOMETRIC.PALETTE:
         colors, mode = _palette(page)[samples[..., 0].astype(np.intp)], "RGB"
     elif kind in GREY:
@@ -321,7 +328,7 @@ def _image(samples: np.ndarray, page: TiffPage) -> Image.Image:
         image = _of_mode(colors, mode)
         return image.convert("1") if page.bitspersample == 1 and mode == "L" else image
     if mode not in ("L", "RGB"):
-        raise UnreadableError(f"{mode} with transparency, which is not read; save it as PNG")
+        raise UnreadableError(f"{mode} with transparency, which is not supported; save it as PNG")
     clear = samples[..., color_samples + alpha : color_samples + alpha + 1]
     if kind == PHOTOMETRIC.PALETTE:
         clear = clear.astype(np.uint8)
@@ -343,7 +350,7 @@ def _palette(page: TiffPage) -> np.ndarray:
     """Return the colors (k, 3) uint8 of a palette."""
     colors = page.colormap
     if colors is None or colors.shape != (3, 2**page.bitspersample):
-        raise UnreadableError("damaged: no palette of as many colors as its pixels may have")
+        raise UnreadableError("damaged: the palette does not match the range of the pixels")
     # Some programs write 8 bits instead of 16, which libtiff accepts, too.
     shift = 8 if colors.max() > 255 else 0
     return np.asarray(colors.T >> shift, np.uint8)

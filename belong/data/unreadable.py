@@ -1,6 +1,6 @@
 """Define the error of an unreadable image file."""
 
-TOO_LARGE = "needs more than the 1 GiB of memory that a file may take"
+TOO_LARGE = "decoding needs more than 1 GiB of memory"
 
 
 class UnreadableError(Exception):

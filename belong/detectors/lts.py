@@ -1,7 +1,7 @@
 """Logit scaling: the energy of logits, multiplied by a measure of the flatness of the features.
 
 Djurisic et al., Logit Scaling for Out-of-Distribution Detection, 2024,
-https://arxiv.org/abs/2409.01175: the factor is (sum of all features / sum of the largest 5 %)^2.
+https://arxiv.org/abs/2409.01175: the factor is (sum of all features / sum of the largest 5%)^2.
 """
 
 from dataclasses import dataclass

@@ -18,7 +18,7 @@ A candidate becomes a member if its AUROC, the mean over the classes left out, i
   if it separates less than sqrt(2 (1 + r)) - 1 times as well as the better one. This factor is 0.73
   for detectors that share a network and have r = 0.5, and 0.41 for independent ones;
 - at least 0.6; and
-- significantly above 0.5: the lower end of a one-sided 95 % interval (Hanley and McNeil, The
+- significantly above 0.5: the lower end of a one-sided 95% interval (Hanley and McNeil, The
   Meaning and Use of the Area under a ROC Curve, Radiology 1982, eq. (1) and (2)).
 
 If no candidate qualifies, all become members.
@@ -62,7 +62,7 @@ FOLDS = 10  # maximum number of folds; with more classes, a fold leaves out seve
 IMAGES = 500  # maximum number of training images per class in a fold
 STEPS = 200  # maximum number of training steps of the layer above a frozen backbone
 LEAST_AUROC, SHARE_OF_BEST = 0.6, 0.7
-NORMAL_95 = 1.645  # 95 % quantile of the normal distribution
+NORMAL_95 = 1.645  # 95% quantile of the normal distribution
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ from belong.runtime.errors import InputError
 
 LAYERS = ("features", "logits", "hidden", "maps")
 HEAD = "weight and bias"
-CLASSES = "labels of two classes"
+CLASSES = "labels of at least two classes"
 CHUNK = 8192  # rows scored at a time
 # Maximum relative difference of the logits of a float16 network from those of its last layer.
 AGREEMENT = 0.02

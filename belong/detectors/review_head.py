@@ -3,7 +3,7 @@
 The head uses the layer before the features, which above a frozen backbone is the embedding. The
 features are trained to distinguish the user's classes, and have lost much information about other
 images. Example: three rooms, with 50 of 533 photos of bathrooms marked as not belonging (six draws,
-alpha 2.5 %). Of the other bathrooms, 54 % were accepted before, 4 % with this head, and 62 % with a
+alpha 2.5%). Of the other bathrooms, 54% were accepted before, 4% with this head, and 62% with a
 head on the features.
 
 In `combined` the head is not added to the sum of the other members, where it would have little

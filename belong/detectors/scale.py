@@ -3,7 +3,7 @@
 Xu, Chen, Franchi and Yao, Scaling for Training Time and Post-hoc Out-of-distribution Detection
 Enhancement, ICLR 2024, https://arxiv.org/abs/2310.00227: the factor is exp(sum of all features /
 sum of the largest). No feature is pruned. The share of features that do not count among the
-largest, 85 %, is that of the paper.
+largest, 85%, is that of the paper.
 """
 
 from dataclasses import dataclass

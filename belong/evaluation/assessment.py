@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from belong.runtime.text import counted, printable
+from belong.runtime.text import counted, percent, percent_of, printable
 
 Level = Literal["good", "usable with care", "not fit for use"]
 GOOD: Level = "good"
@@ -52,7 +52,7 @@ class _Facts(BaseModel):
 
 
 class Share(_Facts):
-    """A share of images, with the ends of its 95 % interval.
+    """A share of images, with the ends of its 95% interval.
 
     Attributes:
         count: images with the property.
@@ -112,7 +112,7 @@ class Assessment(_Facts):
         confused: the pairs of classes with the most errors, in descending order.
         false_rejects: share of rejected test images.
         false_accepts: share of accepted anomalies; None without anomalies.
-        auroc_interval: 95 % bootstrap interval of the AUROC; None without anomalies.
+        auroc_interval: 95% bootstrap interval of the AUROC; None without anomalies.
         synthetic: results on anomalies made from test images.
         sentences: subject -> the result as a sentence.
         helps: advice for a better model or a more precise test; empty if both grades are "good".
@@ -161,7 +161,7 @@ class Promise:
 
 @dataclass(frozen=True)
 class Ranking:
-    """AUROC of the default detector on the given anomalies, with its 95 % bootstrap interval."""
+    """AUROC of the default detector on the given anomalies, with its 95% bootstrap interval."""
 
     auroc: float
     low: float
@@ -290,7 +290,7 @@ def assess(
 
 
 def interval(count: int, of: int) -> tuple[float, float]:
-    """Return the 95 % interval of Clopper and Pearson of a share, `count` of `of` images."""
+    """Return the 95% interval of Clopper and Pearson of a share, `count` of `of` images."""
     from scipy.stats import binomtest  # imported here: `belong score` does not need it
 
     ends = binomtest(count, of).proportion_ci(CONFIDENCE, method="exact")
@@ -371,18 +371,19 @@ def grade_classifier(accuracy: Share, chance: float, mistaken: Sequence[str]) ->
         level, reason = UNFIT, "its accuracy is not significantly better than chance"
     elif skill < USABLE_SKILL:
         level = UNFIT
-        reason = f"it avoids {skill:.0%} of {constant}; at least {USABLE_SKILL:.0%} is needed"
+        reason = f"it avoids {percent(skill)} of {constant}; at least {USABLE_SKILL:.0%} is needed"
     elif skill < GOOD_SKILL:
         level = WITH_CARE
-        reason = f"it avoids {skill:.0%} of {constant}; a good model avoids {GOOD_SKILL:.0%}"
+        good = f"a good model avoids at least {GOOD_SKILL:.0%}"
+        reason = f"it avoids {percent(skill)} of {constant}; {good}"
     elif least < USABLE_SKILL:
         level = WITH_CARE
         reason = (
-            f"it avoids {skill:.0%} of {constant}, but {counted(accuracy.of, 'test image')} cannot "
-            f"rule out {max(least, 0):.0%}"
+            f"it avoids {percent(skill)} of {constant}, but with only "
+            f"{counted(accuracy.of, 'test image')} this share may be as low as {max(least, 0):.0%}"
         )
     else:
-        level, reason = GOOD, f"it avoids {skill:.0%} of {constant}"
+        level, reason = GOOD, f"it avoids {percent(skill)} of {constant}"
     findings = [(level, reason)]
     if mistaken:
         more = f" and of {len(mistaken) - 1:,} more" if len(mistaken) > 1 else ""
@@ -396,8 +397,9 @@ def rejects_finding(rejects: Share, promise: Promise) -> tuple[Level, str]:
     """Grade the false rejects."""
     promised = "promised" if promise.is_calibrated else "intended"
     if not promise.is_measured and promise.is_calibrated:
-        return GOOD, f"its false-rejection rate is the promised one ({promise.alpha:.1%})"
-    reason = f"it rejects {percent(rejects)} of normal images ({promise.alpha:.1%} {promised})"
+        return GOOD, f"its false-rejection rate is the promised one ({percent_of(promise.alpha)})"
+    alpha = percent_of(promise.alpha)
+    reason = f"it rejects {share_of(rejects)} of normal images ({alpha} {promised})"
     if round(rejects.value, 4) <= promise.expected[1]:
         return GOOD, reason
     return (UNFIT if rejects.value > BROKEN_PROMISE * promise.alpha else WITH_CARE), reason
@@ -405,14 +407,14 @@ def rejects_finding(rejects: Share, promise: Promise) -> tuple[Level, str]:
 
 def accepts_finding(accepts: Share) -> tuple[Level, str]:
     """Grade the false accepts."""
-    reason = f"it accepts {percent(accepts)} of the anomalies"
+    reason = f"it accepts {share_of(accepts)} of the anomalies"
     if accepts.value > USABLE_ACCEPTS:
         return UNFIT, f"{reason}; at most {USABLE_ACCEPTS:.0%} is usable"
     if accepts.value > GOOD_ACCEPTS:
         return WITH_CARE, f"{reason}; a good model accepts at most {GOOD_ACCEPTS:.0%}"
     if accepts.high > USABLE_ACCEPTS:
         few = counted(accepts.of, "anomaly", "anomalies")
-        return WITH_CARE, f"{reason}, but {few} cannot rule out {accepts.high:.0%}"
+        return WITH_CARE, f"{reason}, but with only {few} it may be up to {accepts.high:.0%}"
     return GOOD, reason
 
 
@@ -420,7 +422,7 @@ def synthetic_finding(synthetic: Sequence[SyntheticSet]) -> tuple[Level, str]:
     """Grade the acceptance of synthetic anomalies, if there are no real ones."""
     images, accepted = totals([one for one in synthetic if one.kind in NOISE])
     if images and accepted / images > USABLE_NOISE:
-        return UNFIT, f"it accepts {accepted / images:.0%} of images of noise"
+        return UNFIT, f"it accepts {percent(accepted / images)} of images of noise"
     return WITH_CARE, "it was not tested on real anomalies"
 
 
@@ -470,7 +472,7 @@ def confusion_sentence(confused: Sequence[Confusion], errors: np.ndarray) -> str
         return "No test image is misclassified."
     pairs = enumeration(
         [
-            f"{one.count / one.of:.0%} of {quoted(one.actual)} ({one.count:,} of {one.of:,}) "
+            f"{percent(one.count / one.of)} of {quoted(one.actual)} ({one.count:,} of {one.of:,}) "
             f"{'is' if one.of == 1 else 'are'} classified as {quoted(one.predicted)}"
             for one in confused
         ]
@@ -490,19 +492,20 @@ def rejects_sentence(rejects: Share, promise: Promise) -> str:
     if not promise.is_measured and promise.is_calibrated:
         low, high = promise.expected
         return (
-            f"False rejects are not measured, for every image has set the threshold; "
-            f"{promise.alpha:.1%} are promised, and of {counted(rejects.of, 'new image')} that "
-            f"belong {low:.1%} to {high:.1%} are to be expected."
+            "False rejects are not measured, because the test images also calibrate the "
+            "threshold. "
+            f"Promised: {percent_of(promise.alpha)}; of {counted(rejects.of, 'new image')} that "
+            f"belong, {low:.1%} to {high:.1%} are expected to be rejected."
         )
     measured = f"{numbered(rejects, 'test image')} rejected"
     if not promise.is_calibrated:
-        return f"{measured}; the threshold in force, that of the paper, promises no rate."
+        return f"{measured}; the threshold of the paper, which is in force, promises no rate."
     low, high = promise.expected
     rate = round(rejects.value, 4)
-    relation = "more than" if rate > high else "fewer than" if rate < low else "within"
+    relation = "above" if rate > high else "below" if rate < low else "within"
     return (
-        f"{measured}; promised: {promise.alpha:.1%}, which is {relation} the range of {low:.1%} to "
-        f"{high:.1%} expected by chance."
+        f"{measured}, {relation} the range of {low:.1%} to {high:.1%} expected for a promised rate "
+        f"of {percent_of(promise.alpha)}."
     )
 
 
@@ -530,11 +533,11 @@ def synthetic_sentence(synthetic: Sequence[SyntheticSet], why: str) -> str:
         return f"{subject}none is accepted. Real anomalies may be harder to detect."
     kinds = sorted(synthetic, key=lambda one: -one.accepted / one.images)[:PAIRS]
     shares = enumeration(
-        [f"{one.accepted / one.images:.0%} of {one.kind}" for one in kinds if one.accepted]
+        [f"{percent(one.accepted / one.images)} of {one.kind}" for one in kinds if one.accepted]
     ).replace("_", " ")
     return (
-        f"{subject}{accepted / images:.1%} are accepted ({shares}). Real anomalies may be harder "
-        f"to detect."
+        f"{subject}{percent(accepted / images, 1)} are accepted ({shares}). Real anomalies may be "
+        f"harder to detect."
     )
 
 
@@ -606,14 +609,14 @@ def numbered(part: Share, one: str, more: str = "") -> str:
     """Return "3 of 535 anomalies (0.6%) are", "None of only 12 anomalies is"."""
     subject = f"{part.count:,}" if part.count or part.of == 1 else "None"
     only = "only " if part.is_wide and part.of > 1 else ""
-    rate = f" ({percent(part)})" if part.count else ""
+    rate = f" ({share_of(part)})" if part.count else ""
     is_are = "are" if part.count > 1 else "is"
     return f"{subject} of {only}{counted(part.of, one, more)}{rate} {is_are}"
 
 
-def percent(part: Share) -> str:
+def share_of(part: Share) -> str:
     """Format a share with one decimal, or without decimals below 100 images."""
-    return f"{part.value:.1%}" if part.of >= 100 else f"{part.value:.0%}"
+    return percent(part.value, 1 if part.of >= 100 else 0)
 
 
 def enumeration(words: Sequence[str]) -> str:

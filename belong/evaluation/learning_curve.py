@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 Rate = Annotated[float, Field(ge=0, le=1)]
-LEAST_POINTS = 0.05  # percentage points; a smaller gain is reported as "hardly any"
+LEAST_POINTS = 0.05  # percentage points; a smaller gain is reported as "less than"
 
 
 class _Facts(BaseModel):
@@ -60,9 +60,9 @@ class LearningCurve(_Facts):
         ]
         accuracy, auroc = _points(gains[0], "accuracy"), _points(gains[1], "AUROC")
         sentence = (
-            f"Twice as many training images would bring {accuracy} and {auroc}, by the learning "
-            f"curve from {sizes[0]:.0f} to {sizes[-1]:.0f} images of a class (anomalies: classes "
-            f"left out)."
+            f"Twice as many training images would raise {accuracy} and {auroc}, according to the "
+            f"learning curve from {sizes[0]:.0f} to {sizes[-1]:.0f} images per class, where "
+            "left-out classes are the anomalies."
         )
         return cls(
             images=round(images, 1),
@@ -92,6 +92,7 @@ def gain_of_doubling(
 
 
 def _points(gain: float, of: str) -> str:
-    """Return "about +1.2 points of accuracy", "hardly any AUROC"."""
+    """Return "the accuracy by about 1.2 points", "the AUROC by less than 0.1 points"."""
     points = 100 * gain
-    return f"hardly any {of}" if points < LEAST_POINTS else f"about +{points:.1f} points of {of}"
+    amount = "less than 0.1" if points < LEAST_POINTS else f"about {points:.1f}"
+    return f"the {of} by {amount} points"

@@ -72,7 +72,7 @@ def _joined(normal: np.ndarray, anomaly: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def fpr95(normal: np.ndarray, anomaly: np.ndarray) -> float:
-    """Return the share of accepted anomalies at 95 % or more accepted normal images."""
+    """Return the share of accepted anomalies at 95% or more accepted normal images."""
     enough = int(np.ceil(0.95 * len(normal) - 1e-9))
     threshold = np.sort(normal)[enough - 1]
     return float(np.mean(anomaly <= threshold))
@@ -81,7 +81,7 @@ def fpr95(normal: np.ndarray, anomaly: np.ndarray) -> float:
 def auroc_interval(
     normal: np.ndarray, anomaly: np.ndarray, *, resamples: int, rng: np.random.Generator
 ) -> dict[str, float]:
-    """Return the 95 % bootstrap interval of the AUROC; each kind is resampled separately.
+    """Return the 95% bootstrap interval of the AUROC; each kind is resampled separately.
 
     The scores are ranked once. Each resample counts the normal images per rank in one pass.
     """
@@ -289,7 +289,7 @@ def calibration_curve(
 
     Both are detector -> scores, of calibration images (k,) and of normal test images (n,). There
     are `points` promised rates, from the minimum for k images up to one half. Columns: `detector`,
-    `alpha`, `false_reject`, and `expected_low` and `expected_high`, the range of 95 % of the rates.
+    `alpha`, `false_reject`, and `expected_low` and `expected_high`, the range of 95% of the rates.
     With `is_cross` the training images calibrate.
     """
     parts = []

@@ -14,7 +14,7 @@ BINS = 15  # of the ECE, as in its paper
 def auroc_and_interval(
     normal: np.ndarray, anomaly: np.ndarray
 ) -> tuple[float, float | None, float | None]:
-    """Return the AUROC and the ends of its 95 % interval; None with fewer than 2 of a kind.
+    """Return the AUROC and the ends of its 95% interval; None with fewer than 2 of a kind.
 
     The interval is computed on the logit of the AUROC, with DeLong's variance. It takes two sorts
     of the scores (n,) and (m,). For an AUROC of 1 or 0, it is the exact interval of a share of 1 or

@@ -33,7 +33,7 @@ def reason(
     # Imported here: the registry imports torch, which is loaded after scoring anyway.
     from belong.detectors.registry import OF_MODELS
 
-    place = f"{distance:.2g} times the calibrated limit from the nearest class, {nearest}"
+    place = f"distance to the nearest class, {nearest}: {distance:.2g} times the calibrated limit"
     return f"{OF_MODELS[detector].odd}; {share}; {place}{note}"
 
 
@@ -44,5 +44,5 @@ def frames_note(sentence: str) -> str:
 
 
 def _percent(share: float) -> str:
-    """Format a share in percent, or as "less than 0.1 %"."""
-    return "less than 0.1 %" if share < 0.001 else f"{share * 100:.3g} %"
+    """Format a share in percent, or as "less than 0.1%"."""
+    return "less than 0.1%" if share < 0.001 else f"{share * 100:.3g}%"

@@ -107,12 +107,12 @@ class LearningData:
         path, name = folder / NAME, printable(folder / NAME)
         if not path.is_file():
             raise InputError(
-                f"{printable(folder)}: has no {NAME}, in which `belong fit` keeps what it learned "
-                f"from; expected such a model: fit it again, with the new images in its folder"
+                f"{printable(folder)}: has no {NAME}, the training data that `belong fit` saves; "
+                f"fit the model again, with the new images in its folder"
             )
         about = load_about(path, "parameters", "manifest")
         if about["manifest"] != digest:
-            raise InputError(f"{name}: is of another model than the {printable(folder)} it is in")
+            raise InputError(f"{name}: belongs to another model than {printable(folder)}")
         try:
             parameters = Parameters.model_validate(about["parameters"])
         except ValueError:

@@ -198,7 +198,7 @@ class Manifest(_Facts):
             IntegrityError: see `parse`; or the file is too large.
         """
         if (size := path.stat().st_size) > MOST_BYTES:
-            raise IntegrityError(f"{path}: has {size} bytes; no manifest has above {MOST_BYTES}")
+            raise IntegrityError(f"{path}: expected at most {MOST_BYTES:,} bytes, got {size:,}")
         return cls.parse(read_bytes(path, most=MOST_BYTES), str(path))
 
     @classmethod

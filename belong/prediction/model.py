@@ -193,13 +193,13 @@ class Model:
                 a list of PIL images; or uint8 pixels: one image (h, w) or (h, w, ch), n images
                 (n, h, w) or (n, h, w, ch), or a list of single images. ch is 1, 3 (RGB) or 4
                 (RGBA). An array of three axes is one image if its last axis has length 1, 3 or 4,
-                and n grey images otherwise. Each image is resized and cropped for the model.
+                and n grayscale images otherwise. Each image is resized and cropped for the model.
             batch_size: images per batch.
             jobs: decoding processes and scoring threads; None: one per processor.
             follow_links: whether to follow links that lead out of a folder.
             alpha: false-rejection rate; the model's own if None.
             guarantee: scope of alpha: "marginal" (on average over calibration sets),
-                "training-conditional" (with 95 % certainty for this calibration set) or "per-class"
+                "training-conditional" (with 95% certainty for this calibration set) or "per-class"
                 (for each predicted class); the model's own if None. See `docs/calibration.md`.
             fdr: instead of both, between 0 and 1: the largest expected share of images that belong
                 among the rejected images of this call. The verdict of an image then depends on the
@@ -234,7 +234,7 @@ class Model:
             Traceback (most recent call last):
             ...
             belong.runtime.errors.InputError: alpha 0.01 needs at least 99 calibration images,
-            got 40; the least alpha within reach is 0.0244
+            got 40; the smallest possible alpha is 0.0244
         """
         options = ScoringOptions(
             os.cpu_count() or 1 if jobs is None else jobs,

@@ -10,7 +10,7 @@ from typing import Any
 from belong.calibration.sample_size import CONDITIONAL, least_alpha
 from belong.calibration.verdict_rule import promise
 from belong.prediction.manifest import Manifest
-from belong.runtime.text import counted
+from belong.runtime.text import counted, percent, percent_of
 
 WIDTH, INDENT = 100, 18
 
@@ -43,7 +43,7 @@ def card(manifest: Manifest, name: str, guarantee: str | None = None) -> str:
         ("", ""),
         ("made with", _numbers(manifest.created_by)),
         ("files", _numbers({file: f"{one.bytes:,} bytes" for file, one in manifest.files.items()})),
-        ("SHA-256", f"{manifest.digest} (of manifest.json, which has those of the files)"),
+        ("SHA-256", f"{manifest.digest} (of manifest.json, which lists the SHA-256 of each file)"),
     ]  # fmt: skip
     return "\n".join(_wrapped(label, text) for label, text in lines) + "\n"
 
@@ -52,8 +52,8 @@ def summary(manifest: Manifest) -> dict[str, Any]:
     """Return the content of summary.json in a model of `belong fit`.
 
     `model`, `class_names`, `alpha`, `guarantee`, and, as in manifest.json, `measured`,
-    `assessment`, `cross_conformal` and `learning_curve`. False rejects are null if each image has
-    set the threshold, as they are not measured then.
+    `assessment`, `cross_conformal` and `learning_curve`. False rejects are null if the test
+    images also calibrate the threshold, as they are not measured then.
     """
     quality = manifest.model_dump(mode="json", include={"measured", "assessment"})
     if manifest.tests_itself:
@@ -85,7 +85,7 @@ def limits(manifest: Manifest) -> list[str]:
     n, alpha = manifest.n_calibration, manifest.alpha
     verb = "holds" if manifest.guarantee == CONDITIONAL else "holds on average,"
     sentences = [
-        f"A rejected image may be normal: {alpha:.1%} of normal images are rejected, too.",
+        f"A rejected image may be normal: {percent_of(alpha)} of normal images are rejected, too.",
         f"This rate {verb} for images like the {n:,} calibration images: another camera "
         "or another time may change it.",
         "Every accepted image is assigned to one of the classes; the model knows no others.",
@@ -94,8 +94,9 @@ def limits(manifest: Manifest) -> list[str]:
         sentences.pop()
     if manifest.cross_conformal:
         sentences[1] = (
-            f"This rate holds on average over sets of {n:,} images like these, as far as scores "
-            "hardly change when a tenth of the images is left out (cross-conformal calibration). "
+            f"This rate holds on average over sets of {n:,} images like these, provided that "
+            "scores hardly change when a tenth of the images is left out (cross-conformal "
+            "calibration). "
             "Another camera or another time may change it."
         )
     if manifest.threshold_from == "training":
@@ -104,8 +105,8 @@ def limits(manifest: Manifest) -> list[str]:
         )
     if reviewed := manifest.trained_on.images.get("reviewed_ours", 0):
         sentences.append(
-            f"This rate does not cover {counted(reviewed, 'image')} of a review: they were chosen "
-            f"by their verdicts, so they train but do not calibrate."
+            f"This rate does not cover {counted(reviewed, 'reviewed image')}, chosen by their "
+            f"verdicts, which train the model but do not calibrate it."
         )
     if manifest.measured.anomalies:
         sentences.append(
@@ -147,24 +148,28 @@ def _measured(manifest: Manifest, guarantee: str) -> Iterable[tuple[str, str]]:
     measured = manifest.measured
     low, high = measured.expected
     cross = manifest.cross_conformal
-    tested = "images, each by models fitted without it" if manifest.tests_itself else "test images"
+    tested = "test images"
+    if manifest.tests_itself:
+        tested = "images, each scored by models fitted without it"
     normal, other = f"{measured.normal_images:,} {tested}", f"{measured.anomalies:,} anomalies"
     if measured.accuracy is not None:
         yield "accuracy", f"{measured.accuracy:.4f} on {normal}"
     if measured.auroc is not None and measured.false_accept is not None:
         yield "AUROC", f"{measured.auroc:.4f} on the same images and {other}"
-        yield "false accepts", f"{measured.false_accept:.2%} of {other}"
+        yield "false accepts", f"{percent(measured.false_accept, 2)} of {other}"
     rejected = (
-        "not measured" if manifest.tests_itself else f"{measured.false_reject:.2%} of {normal}"
+        "not measured"
+        if manifest.tests_itself
+        else f"{percent(measured.false_reject, 2)} of {normal}"
     )
-    yield "false rejects", f"{rejected}; promised: {manifest.alpha:.2%}"
+    yield "false rejects", f"{rejected}; promised: {percent_of(manifest.alpha)}"
     held_out = f"{manifest.n_calibration:,} calibration images"
     yield "", f"(expected with {held_out}: {low:.2%} to {high:.2%})"
     if cross:
         yield (
             "calibration",
             f"cross-conformal, {cross.folds} folds: all {manifest.n_calibration:,} training images "
-            f"set the threshold, each scored by models fitted without it",
+            f"calibrate the threshold, each scored by models fitted without it",
         )
     if manifest.threshold_from == "calibrated":
         least = least_alpha(manifest.n_calibration, manifest.guarantee)
@@ -179,7 +184,7 @@ def _learning_curve(manifest: Manifest) -> Iterable[tuple[str, str]]:
         yield (
             label,
             (
-                f"{point.images:g} training images of a class: accuracy {point.accuracy:.4f}, "
+                f"{point.images:g} training images per class: accuracy {point.accuracy:.4f}, "
                 f"AUROC {point.auroc:.4f} (classes left out)"
             ),
         )

@@ -16,7 +16,7 @@ from belong.prediction.manifest import Manifest
 from belong.prediction.predictions import COLUMNS, Predictions
 from belong.runtime.errors import InputError
 from belong.runtime.storage import read_bytes, save_rows, whole_file
-from belong.runtime.text import in_table, printable
+from belong.runtime.text import in_table, percent_of, printable
 from belong.runtime.unfinished import is_unfinished
 
 PREDICTIONS, UNREADABLE, SUMMARY = "predictions.csv", "unreadable.csv", "summary.json"
@@ -145,10 +145,14 @@ def guarantee_of(
     by_chance, sentence = rule.by_chance(per_class), rule.sentence(names)
     if fdr is not None:
         kind, by_chance = "fdr", fdr * rejected
-        sentence = f"the rule of Benjamini and Hochberg keeps the false ones below {fdr:.2%}"
+        sentence = (
+            f"the Benjamini-Hochberg procedure limits the false discovery rate to {percent_of(fdr)}"
+        )
         if not rejected:
             least = least_reported(n, sum(per_class), fdr=fdr)
-            sentence += f"; with {n:,} calibration images it reports {least:,} at once, or none"
+            sentence += (
+                f"; with {n:,} calibration images it rejects at least {least:,} images or none"
+            )
         if rule.is_cross:
             sentence += f"; {APPROXIMATELY}"
     facts: dict[str, Any] = {
@@ -179,12 +183,18 @@ def guarantee_of(
 
 def by_chance_in_words(rejected: int, by_chance: float, *, is_fdr: bool) -> str:
     """Describe the number of images that are rejected by chance."""
-    about = f"{by_chance:,.0f}" if by_chance >= 10 else f"{by_chance:.2g}"
+    count = round(by_chance)
+    about = "fewer than 1" if by_chance < 1 else f"about {count:,}"
+    all_rejected = f"{rejected:,} {'image is' if rejected == 1 else 'images are'} rejected"
+    of_rejected = f"of the {rejected:,} rejected images"
+    if is_fdr and rejected <= 1:
+        return all_rejected
     if is_fdr:
-        return f"of {rejected:,} rejected, at most about {about} belong, on average"
-    if by_chance < rejected:
-        return f"of {rejected:,} rejected, about {about} are expected by chance"
-    return f"{rejected:,} rejected; if all belonged, about {about} would be by chance"
+        most = about if by_chance < 1 else f"at most {about}"
+        return f"on average, {most} {of_rejected} {'belongs' if count <= 1 else 'belong'}"
+    if by_chance >= rejected or rejected == 1:
+        return f"{all_rejected}; if all belonged, {about} would be rejected by chance"
+    return f"{about} {of_rejected} {'is' if count <= 1 else 'are'} expected by chance"
 
 
 def check_outside(out: Path, images: str) -> None:

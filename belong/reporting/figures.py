@@ -222,7 +222,7 @@ def calibration(curve: pd.DataFrame) -> Figure:
             rows["expected_high"],
             color="#dddddd" if len(names) == max(map(len, bands.values())) else "#f0e6c8",
             linewidth=0,
-            label=f"expected of 95 % of runs{whose}",
+            label=f"expected of 95% of runs{whose}",
         )
     first = next(iter(by_name.values()))
     axes.plot(first["alpha"], first["alpha"], color="#777777", linewidth=0.8)

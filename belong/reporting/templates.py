@@ -10,6 +10,8 @@ from typing import cast
 
 from jinja2 import BaseLoader, Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from belong.runtime.text import percent
+
 
 def render_page(
     template: str,
@@ -36,7 +38,7 @@ def render_page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.filters["short"] = short
+    templates.filters |= {"short": short, "percent": percent}
     style = _joined(templates, styles)
     script = '"use strict";\n\n' + _joined(templates, scripts) if scripts else ""
     return templates.get_template(template).render(

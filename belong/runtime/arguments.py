@@ -31,7 +31,9 @@ def check_share(name: str, value: object, *, ends: bool = False) -> None:
     """Refuse a value that is no number between 0 and 1; `ends` allows 0 and 1 themselves."""
     number: Any = value if isinstance(value, Real) and not isinstance(value, bool) else -1
     if not (0 <= number <= 1 if ends else 0 < number < 1):
-        refuse(name, "a number from 0 to 1" if ends else "a number between 0 and 1", value)
+        refuse(
+            name, "a number from 0 to 1" if ends else "a number between 0 and 1 (exclusive)", value
+        )
 
 
 def check_choice(name: str, value: object, choices: Collection[str]) -> None:

@@ -2,7 +2,7 @@
 
 Each batch allocates and frees the same tensors. By default the C library returns a large block to
 the kernel at once, and the kernel clears its pages when the next batch requests them. On a virtual
-machine this takes 1 % to 15 % of the time of a training, depending on the state of the machine. No
+machine this takes 1% to 15% of the time of a training, depending on the state of the machine. No
 result depends on it.
 """
 

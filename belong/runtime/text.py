@@ -118,3 +118,18 @@ def open_streams() -> None:
 def counted(count: int, one: str, more: str = "") -> str:
     """Return "1 image", "2 images", "1,000 classes"."""
     return f"{count:,} {one if count == 1 else more or one + 's'}"
+
+
+def percent(share: float, decimals: int = 0) -> str:
+    """Format a measured share: "0.4%", "<1%", ">99%"; only none is "0%", and only all "100%"."""
+    text, step = f"{share:.{decimals}%}", 10.0 ** -(decimals + 2)
+    if share > 0 and text == f"{0:.{decimals}%}":
+        return f"<{step:.{decimals}%}"
+    if share < 1 and text == f"{1:.{decimals}%}":
+        return f">{1 - step:.{decimals}%}"
+    return text
+
+
+def percent_of(rate: float) -> str:
+    """Format a chosen rate, such as alpha, with three significant digits: "2.5%", "5%"."""
+    return f"{float(f'{100 * rate:.3g}'):.15g}%"

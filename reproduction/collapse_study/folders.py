@@ -35,14 +35,14 @@ class SmallFolder:
 
 
 FOLDERS = (
-    SmallFolder("2 digits x 60, grey", "mnist", ("4", "9"), 60),
-    SmallFolder("3 digits x 60, grey", "mnist", 3, 60),
-    SmallFolder("10 digits x 20, grey", "mnist", 10, 20),
-    SmallFolder("3 clothes x 60, grey", "fashion-mnist", ("0", "2", "4"), 60),
-    SmallFolder("10 clothes x 60, grey", "fashion-mnist", 10, 60),
-    SmallFolder("2 small photos x 100, colour", "cifar10", ("cat", "dog"), 100),
-    SmallFolder("3 small photos x 60, colour", "cifar10", ("airplane", "frog", "truck"), 60),
-    SmallFolder("10 small photos x 40, colour", "cifar10", 10, 40),
+    SmallFolder("2 digits x 60, gray", "mnist", ("4", "9"), 60),
+    SmallFolder("3 digits x 60, gray", "mnist", 3, 60),
+    SmallFolder("10 digits x 20, gray", "mnist", 10, 20),
+    SmallFolder("3 clothes x 60, gray", "fashion-mnist", ("0", "2", "4"), 60),
+    SmallFolder("10 clothes x 60, gray", "fashion-mnist", 10, 60),
+    SmallFolder("2 small photos x 100, color", "cifar10", ("cat", "dog"), 100),
+    SmallFolder("3 small photos x 60, color", "cifar10", ("airplane", "frog", "truck"), 60),
+    SmallFolder("10 small photos x 40, color", "cifar10", 10, 40),
     SmallFolder("3 rooms x 60, photos", "rooms", 3, 60),
     SmallFolder("3 rooms x 40, photos", "rooms", 3, 40),
     SmallFolder("40 objects x 8, photos", "objects", 40, 8),

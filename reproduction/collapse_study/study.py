@@ -44,7 +44,7 @@ from belong.runtime.text import say
 from reproduction.collapse_study.folders import FOLDERS, SmallFolder, Source, write
 from reproduction.collapse_study.page import page
 
-SEEDS, ALPHA = 10, 0.1  # alpha: 3 x 60 images are too few for the 2.5 % of the default
+SEEDS, ALPHA = 10, 0.1  # alpha: 3 x 60 images are too few for the 2.5% of the default
 
 TABLE = "collapse.csv"
 

@@ -62,7 +62,7 @@ def page(rows: pd.DataFrame) -> str:
             "",
             "## With certainty",
             "",
-            "`--guarantee training-conditional`: with 95 % certainty the rate is at most alpha. "
+            "`--guarantee training-conditional`: with 95% certainty the rate is at most alpha. "
             "The rate is measured on a limited number of fresh photos; `expected at most` counts "
             "that, too.",
             "",

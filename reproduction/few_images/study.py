@@ -61,7 +61,7 @@ from reproduction.few_images.page import DECIDES, FDR, page
 FRESH, FOREIGN = "normal/test", "foreign/test"
 DRAWS = 100
 TABLE, PAGE = "few_images.csv", "few_images.md"
-CLASS_ALPHA = 0.1  # of "per-class": 9 images of a class calibrate it, 2.5 % would need 39
+CLASS_ALPHA = 0.1  # of "per-class": 9 images of a class calibrate it, 2.5% would need 39
 SHARES = (0.05, 0.1, 0.2)  # of false ones among the reported images
 BATCH, BATCH_FOREIGN = 100, 20  # photos of a mixed batch, and how many of them are foreign
 COLUMNS = [

@@ -1,6 +1,6 @@
 """Write what the study found: the text of `reports/normalized/README.md`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
@@ -48,17 +48,19 @@ def page(
         [
             "# Center loss x L2 normalization",
             "",
-            "Does center loss help or hurt the detectors that measure distances between features? "
-            "[Paper A](../paper/README.md) and our grid say that it raises the AUROC of the "
-            "Mahalanobis distance. A preprint (Ray, 2026, https://arxiv.org/abs/2605.21493) says "
-            "that it lowers the AUROC of the Mahalanobis distance on L2-normalized features, from "
-            "0.9483 to 0.9366 on CIFAR-10. Here both are measured on the same networks.",
+            f"**Result.** {_result(differences)}",
+            "",
+            "The two claims: [Paper A](../paper/README.md) and our grid report that center loss "
+            "raises the AUROC of the Mahalanobis distance. A preprint (Ray, 2026, "
+            "https://arxiv.org/abs/2605.21493) reports that center loss lowers the AUROC of the "
+            "Mahalanobis distance on L2-normalized features, from 0.9483 to 0.9366 on CIFAR-10. "
+            "This study measures both on the same networks.",
             "",
             "Made by `python -m reproduction.normalization_study page` from "
             "[digits.csv](digits.csv), [photos.csv](photos.csv) and [trials.csv](trials.csv); the "
             "module's first lines have the commands that make these.",
             "",
-            "## The answer",
+            "## The effect on each detector",
             "",
             _answer(differences, cells),
             "",
@@ -109,9 +111,9 @@ def _answer(differences: Sequence[Effect], cells: pd.DataFrame) -> str:
     headings = ["task", "features", *(f"`{name}`" for name in DETECTORS)]
     return "\n".join(
         [
-            _decision(differences),
+            _on_distances(differences),
             "",
-            "Effect of center loss on the AUROC of each detector, with 95 % confidence for at "
+            "Effect of center loss on the AUROC of each detector, with 95% confidence for at "
             "least one lambda:",
             "",
             table(headings, rows, left=len(headings)),
@@ -125,27 +127,12 @@ def _answer(differences: Sequence[Effect], cells: pd.DataFrame) -> str:
     )
 
 
-def _decision(differences: Sequence[Effect]) -> str:
-    """Say of the Mahalanobis distances who is right, and where."""
-    of_gaussians = [one for one in differences if "mahalanobis" in one.detector]
-    lines, signs = [], {}
-    for data in dict.fromkeys(one.task.data for one in of_gaussians):
-        sentences = []
-        for features in (RAW, NORMALIZED):
-            matching = [
-                one for one in of_gaussians if (one.task.data, one.features) == (data, features)
-            ]
-            gains = [one.changes[lambda_].mean for one in matching for lambda_ in one.raised]
-            losses = [one.changes[lambda_].mean for one in matching for lambda_ in one.lowered]
-            raised = sum(bool(one.raised) for one in matching)
-            lowered = sum(bool(one.lowered) for one in matching)
-            signs[data, features] = RAISES if raised > lowered else LOWERS if lowered else OPEN
-            sentences.append(
-                f"on {features} features it raises the AUROC in {raised} of {len(matching)} pairs "
-                f"of task and distance{_at_most(gains)}, "
-                f"and lowers it in {lowered}{_at_most(losses)}"
-            )
-        lines.append(f"- **On {data}** ({NETWORKS[data]}) {'; '.join(sentences)}.")
+def _result(differences: Sequence[Effect]) -> str:
+    """Say which of the two claims on the Mahalanobis distances holds, and where."""
+    signs = {}
+    for data, features, matching in _of_gaussians(differences):
+        raised, lowered = _counts(matching)
+        signs[data, features] = RAISES if raised > lowered else LOWERS if lowered else OPEN
     first = [data for (data, features), sign in signs.items() if (features, sign) == (RAW, RAISES)]
     second = [
         data for (data, features), sign in signs.items() if (features, sign) == (NORMALIZED, LOWERS)
@@ -156,23 +143,58 @@ def _decision(differences: Sequence[Effect]) -> str:
         if signs[data, RAW] != signs[data, NORMALIZED]
     ]
     turn = (
-        f"Normalization turns the sign on {_listed(other)}."
+        f"Normalization changes the sign on {_listed(other)}."
         if other
         else "The sign is the same on raw and on normalized features: it depends not on the "
         "normalization but on the data or the network, which this study does not separate."
     )
+    return (
+        f"Paper A's claim, that center loss raises the AUROC of the Mahalanobis distance on raw "
+        f"features, holds on {_listed(first)}. The claim of a preprint, that center loss lowers it "
+        f"on normalized features, holds on {_listed(second)}. {turn}"
+    )
+
+
+def _on_distances(differences: Sequence[Effect]) -> str:
+    """Count the effects on the Mahalanobis distances, for each kind of data."""
+    sentences: dict[str, list[str]] = {}
+    for data, features, matching in _of_gaussians(differences):
+        gains = [one.changes[lambda_].mean for one in matching for lambda_ in one.raised]
+        losses = [one.changes[lambda_].mean for one in matching for lambda_ in one.lowered]
+        raised, lowered = _counts(matching)
+        sentences.setdefault(data, []).append(
+            f"on {features} features it raises the AUROC in {raised} of {len(matching)} pairs "
+            f"of task and distance{_at_most(gains)}, "
+            f"and lowers it in {lowered}{_at_most(losses)}"
+        )
     return "\n".join(
         [
-            f"Paper A's claim (center loss raises the AUROC, on raw features) holds on "
-            f"{_listed(first)}, and the preprint's (center loss lowers it, on normalized features) "
-            f"on {_listed(second)}. {turn}",
-            "",
             "The effect of center loss on the three Mahalanobis distances (one covariance for each "
             "class, tied, relative):",
             "",
-            *lines,
+            *(
+                f"- **On {data}** ({NETWORKS[data]}) {'; '.join(of)}."
+                for data, of in sentences.items()
+            ),
         ]
     )
+
+
+def _of_gaussians(differences: Sequence[Effect]) -> Iterator[tuple[str, str, list[Effect]]]:
+    """Yield the effects on the Mahalanobis distances, for each kind of data and of features."""
+    of_gaussians = [one for one in differences if "mahalanobis" in one.detector]
+    for data in dict.fromkeys(one.task.data for one in of_gaussians):
+        for features in (RAW, NORMALIZED):
+            yield (
+                data,
+                features,
+                [one for one in of_gaussians if (one.task.data, one.features) == (data, features)],
+            )
+
+
+def _counts(effects_: Sequence[Effect]) -> tuple[int, int]:
+    """Return how many effects raise the AUROC at some lambda, and how many lower it."""
+    return sum(bool(one.raised) for one in effects_), sum(bool(one.lowered) for one in effects_)
 
 
 def _at_most(changes: Sequence[float]) -> str:
@@ -197,7 +219,7 @@ def _best(cells: pd.DataFrame) -> str:
         rows.append([task.title, f"`{name}`", features, f"{one:g}", value])
     return "\n".join(
         [
-            "The highest mean of each task, picked with the test images in sight:",
+            "The highest mean of each task, selected on the test images and thus optimistic:",
             "",
             table(["task", "detector", "features", "lambda", "AUROC"], rows, left=4),
         ]
@@ -212,9 +234,9 @@ def _together(cells: pd.DataFrame) -> str:
     less = sum(map(is_below_zero, every))
     more = sum(one.holds is True for one in every)
     return (
-        f"Do the two add up? Of {counted(len(every), 'pair')} of task and detector, lambda "
-        f"{HIGHEST:g} changes the AUROC on normalized features less favorably than on raw ones in "
-        f"{less}, more favorably in {more} (95 % confidence)."
+        f"Center loss and normalization combined: of {counted(len(every), 'pair')} of task and "
+        f"detector, lambda {HIGHEST:g} changes the AUROC on normalized features less favorably "
+        f"than on raw ones in {less}, and more favorably in {more} (95% confidence)."
     )
 
 
@@ -228,7 +250,7 @@ def _normalizing(cells: pd.DataFrame) -> str:
             rows.append([task.title, f"{one:g}", ", ".join(better) or "-", ", ".join(worse) or "-"])
     return "\n".join(
         [
-            "What normalization does to the AUROC, with 95 % confidence:",
+            "Effect of normalization on the AUROC, with 95% confidence:",
             "",
             table(["task", "lambda", "normalization raises", "normalization lowers"], rows, left=4),
         ]
@@ -282,7 +304,7 @@ def _changes(differences: Sequence[Effect]) -> str:
     ]  # fmt: skip
     return "\n".join(
         [
-            "AUROC less AUROC at lambda 0, paired by seed, with the 95 % interval of Student's t, "
+            "AUROC less AUROC at lambda 0, paired by seed, with the 95% interval of Student's t, "
             "widened for the number of lambdas above 0 of the task (Bonferroni). Bold: the "
             "interval does not contain 0, which one in twenty would do by chance.",
             "",

@@ -225,4 +225,4 @@ def _interval(values: pd.Series, target: float) -> str:
     if len(values) < 2:
         return ""
     low, high = Comparison.of("less published", values - target).interval
-    return f"; less the published one {low:+.4f} to {high:+.4f} (95 %)"
+    return f"; less the published one {low:+.4f} to {high:+.4f} (95%)"

@@ -82,7 +82,7 @@ def text(sets: pd.DataFrame) -> str:
         f"{wins} of these rows the best detector is `mlp_head`, the only one trained on anomalies.",
     ]
     headings = ["anomalies", "best single detector", "its AUROC", "AUROC of combined",
-                "combined minus best", "95 % interval", "n"]  # fmt: skip
+                "combined minus best", "95% interval", "n"]  # fmt: skip
     for pair in in_order(differences["pair"].unique()):
         for lambda_, rows in differences[differences["pair"] == pair].groupby("lambda"):
             body = [_row(row) for row in rows.sort_values("anomalies").to_dict("records")]

@@ -6,7 +6,7 @@ fixed share of normal images, F1 says more of how nearly that share was met than
 At a fixed recall, F1 and accuracy rise exactly as the false accepts fall.
 
 A claim is a list of differences that must all be above zero. It is confirmed if every one of
-their 95 % intervals is above zero; as all of them have to be, testing many makes a wrong
+their 95% intervals is above zero; as all of them have to be, testing many makes a wrong
 "confirmed" no likelier (an intersection-union test: Berger, Technometrics 24, 1982). It is not
 confirmed if a difference that could be tested is not above zero, and not testable if none could,
 or too few.

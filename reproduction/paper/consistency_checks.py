@@ -32,7 +32,7 @@ def same_auroc(published: pd.DataFrame) -> list[tuple[str, str, str]]:
 
 
 def same_accuracy(published: pd.DataFrame) -> list[tuple[float, list[str]]]:
-    """Return the accuracies that rows of different F1 and of errors above 1 % share."""
+    """Return the accuracies that rows of different F1 and of errors above 1% share."""
     return [
         (float(str(accuracy)), [row_name(row) for _, row in rows.iterrows()])
         for accuracy, rows in published[published["accuracy"] < 0.99].groupby("accuracy")

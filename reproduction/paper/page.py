@@ -175,7 +175,7 @@ def _claims(claim_list: Sequence[Claim]) -> str:
         "How claims are tested: a claim is expressed as differences that must all be above zero. "
         "Differences are paired by seed, as the same seed gives both sides the same parts and "
         "initial weights; only comparisons between two pairs of data sets are unpaired. Each "
-        "difference has a 95 % interval of Student's t, widened by "
+        "difference has a 95% interval of Student's t, widened by "
         f"{ROUNDING:.4f} on each side for the rounding to four decimals. A claim is confirmed if "
         "every interval is above zero, not confirmed if a computed interval is not, and not "
         "testable here if too few seeds have both sides. As all differences must pass, testing "
@@ -185,7 +185,7 @@ def _claims(claim_list: Sequence[Claim]) -> str:
         "test images.",
         "",
         "Claims on the F1 of detection are tested with FPR95, the share of anomalies accepted when "
-        "95 % of normal images are accepted: at a fixed share of accepted normal images, F1 and "
+        "95% of normal images are accepted: at a fixed share of accepted normal images, F1 and "
         "accuracy rise exactly as the share of accepted anomalies falls. F1 at our threshold, "
         "which rejects a fixed share, would measure the accuracy of this share more than the "
         "detector.",
@@ -193,7 +193,7 @@ def _claims(claim_list: Sequence[Claim]) -> str:
         "<details><summary>All differences</summary>",
         "",
         table(
-            ["claim", "difference", "mean", "95 % interval", "n", "above zero"],
+            ["claim", "difference", "mean", "95% interval", "n", "above zero"],
             [
                 [str(number), *_difference(comparison)]
                 for number, claim in enumerate(claim_list, start=1)
@@ -245,7 +245,7 @@ def _lambdas(grid: pd.DataFrame) -> str:
                 [f"`{name}`", f"{best:g}", mean_and_sd(at_best), mean_and_sd(at_zero), *cells]
             )
         headings = ["detector", "best lambda", "AUROC there", "AUROC at 0", "gain",
-                    "95 % interval", "above zero"]  # fmt: skip
+                    "95% interval", "above zero"]  # fmt: skip
         lines += ["", f"### {title(pair)}", "", in_words(grid, pair), "", table(headings, rows)]
         lines += ["", _falls(grid, pair)]
     return "\n".join(lines)
@@ -271,7 +271,7 @@ def _falls(grid: pd.DataFrame, pair: str) -> str:
         "lambda",
         "accuracy",
         "difference to lambda 0",
-        "95 % interval",
+        "95% interval",
         "lower by more than the spread",
     ]
     return "\n".join(

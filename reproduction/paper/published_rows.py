@@ -108,7 +108,7 @@ def _thresholds(grid: pd.DataFrame) -> str:
     paper = grid["calibration.false_reject_training"].dropna()
     if len(paper):
         lines.append(
-            "This differs from the paper: the 97.5th percentile of a class accepts at least 97.5 % "
+            "This differs from the paper: the 97.5th percentile of a class accepts at least 97.5% "
             "of its training images, but guarantees nothing for fresh images. In our cells it "
             f"rejects {paper.min():.1%} to {paper.max():.1%} of fresh images "
             "(`calibration.false_reject_training`)."

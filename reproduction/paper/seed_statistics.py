@@ -90,7 +90,7 @@ ROUNDING = 1e-4
 
 
 def widening(freedom: float, looks: int = 1) -> float:
-    """Return how many standard errors a 95 % interval reaches to either side."""
+    """Return how many standard errors a 95% interval reaches to either side."""
     # Student's quantile; scipy.stats has it too, and takes half a second to be imported.
     return float(stdtrit(freedom, 1 - 0.025 / looks))
 
@@ -153,7 +153,7 @@ class Comparison:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Return Student's 95 % interval of the mean, and the rounding; it wants two seeds."""
+        """Return Student's 95% interval of the mean, and the rounding; it wants two seeds."""
         half = widening(self.freedom, self.looks) * self.error + ROUNDING
         return self.mean - half, self.mean + half
 

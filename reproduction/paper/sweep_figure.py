@@ -71,7 +71,7 @@ def sweep(grid: pd.DataFrame, pair: str) -> Figure:
 
 
 def _panels(figure: SubFigure, rows: int, n: int) -> list[Axes]:
-    """Return n panels with the same axes; only those at the left and at the foot are labelled."""
+    """Return n panels with the same axes; only those at the left and at the foot are labeled."""
     plan = figure.add_gridspec(rows, COLUMNS)
     panels: list[Axes] = []
     for place in range(n):

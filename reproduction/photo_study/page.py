@@ -332,7 +332,7 @@ def _claims(tuned: pd.DataFrame, lenet: pd.DataFrame) -> str:
         (
             "3. Center loss improves the accuracy in one of the three experiments.",
             f"{_held(accuracy)} of {len(accuracy)} differences (best lambda above 0 less lambda 0) "
-            f"are above zero with 95 % confidence: {_listed(accuracy)}.",
+            f"are above zero with 95% confidence: {_listed(accuracy)}.",
         ),
         (
             "7. The semi-supervised F1 rises by more than 0.03 in three of the five.",
@@ -346,7 +346,7 @@ def _claims(tuned: pd.DataFrame, lenet: pd.DataFrame) -> str:
         (
             "11. That harm is greater for photos and the deeper network.",
             f"{_held(against_digits)} of {len(against_digits)} differences (loss of AUROC from "
-            f"lambda 0 to {last:g} on photos less that on digits) are above zero with 95 % "
+            f"lambda 0 to {last:g} on photos less that on digits) are above zero with 95% "
             f"confidence: {_listed(against_digits)}.",
         ),
     ]

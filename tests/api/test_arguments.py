@@ -40,12 +40,18 @@ CASES = [
     ("model.predict('photos', jobs=1.5)", "jobs: expected a whole number, got 1.5"),
     ("model.predict('photos', jobs='2')", "jobs: expected a whole number, got '2'"),
     ("model.predict('photos', jobs=True)", "jobs: expected a whole number, got True"),
-    ("belong.CheckOptions(alpha='x')", "alpha: expected a number between 0 and 1, got 'x'"),
+    (
+        "belong.CheckOptions(alpha='x')",
+        "alpha: expected a number between 0 and 1 (exclusive), got 'x'",
+    ),
     ("belong.CheckOptions(test_fraction=None)", "test_fraction: expected a number between 0 and 1"),
     ("belong.CheckOptions(max_bad_fraction='x')", "max_bad_fraction: expected a number from 0 to"),
     ("belong.CheckOptions(max_bad_fraction=-1)", "max_bad_fraction: expected a number from 0 to 1"),
     ("belong.CheckOptions(max_pixels='x')", "max_pixels: expected a whole number, got 'x'"),
-    ("belong.CheckOptions(alpha=10**400)", "alpha: expected a number between 0 and 1, got 100"),
+    (
+        "belong.CheckOptions(alpha=10**400)",
+        "alpha: expected a number between 0 and 1 (ex",
+    ),
     ("belong.CheckOptions(jobs=-1)", "jobs: expected at least 1, got -1"),
     ("belong.CleanOptions(jobs=-1)", "jobs: expected at least 1, got -1"),
     ("belong.CleanOptions(jobs='x')", "jobs: expected a whole number, got 'x'"),
@@ -54,7 +60,10 @@ CASES = [
     ("belong.CleanOptions(folds=1)", "--folds: expected at least 2, got 1"),
     ("belong.CleanOptions(least_side_px='x')", "least_side_px: expected a whole number, got 'x'"),
     ("belong.CleanOptions(false_alarms=2)", "false_alarms: expected a number between 0 and 1"),
-    ("belong.watch('photos', delta='x')", "delta: expected a number between 0 and 1, got 'x'"),
+    (
+        "belong.watch('photos', delta='x')",
+        "delta: expected a number between 0 and 1 (exclu",
+    ),
     ("belong.watch('photos', delta=float('nan'))", "delta: expected a number between 0 and 1"),
     (
         "belong.watch('file', alpha=0.1, n_calibration='x')",

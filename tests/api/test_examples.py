@@ -1,6 +1,8 @@
 """The examples of the public API run, each in a folder with a small model and a few images."""
 
+import ast
 import doctest
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,6 +69,20 @@ def test_an_example_gives_what_it_shows(
 def test_the_page_of_the_api_is_made_of_the_docstrings() -> None:
     committed_page = (ROOT / "docs" / "python-api.md").read_text(encoding="utf-8")
     assert committed_page == page(), "python -m reproduction.api_page docs/python-api.md"
+
+
+def test_a_signature_on_the_page_is_python_and_a_default_of_text_has_its_quotes() -> None:
+    """A default that lacks its quotes would be a name."""
+    signatures = [
+        block.removeprefix("belong.")
+        for block in re.findall(r"^```python\n(.*?)\n```$", page(), re.MULTILINE | re.DOTALL)
+    ]
+    assert len(signatures) > len(FUNCTIONS)
+    functions = [ast.parse(f"def {text}: ...").body[0] for text in signatures]
+    for function in functions:
+        assert isinstance(function, ast.FunctionDef)
+        defaults = [*function.args.defaults, *filter(None, function.args.kw_defaults)]
+        assert [ast.unparse(one) for one in defaults if isinstance(one, ast.Name)] == []
 
 
 @pytest.mark.parametrize("name", WITH_EXAMPLES)

@@ -202,7 +202,10 @@ def test_a_damaged_model_is_a_typed_exception_with_the_line_of_the_command(
         ),
         ("belong.watch('p', alpha=2, n_calibration=9)", "alpha: expected a number between 0 and 1"),
         ("belong.watch()", "expected a folder of images or the output of `belong score`, got none"),
-        ("belong.CheckOptions(alpha=1)", "alpha: expected a number between 0 and 1, got 1"),
+        (
+            "belong.CheckOptions(alpha=1)",
+            "alpha: expected a number between 0 and 1 (exclusive), ",
+        ),
         ("belong.ScoringOptions(jobs=0)", "jobs: expected at least 1, got 0"),
     ],
 )

@@ -69,7 +69,7 @@ def test_alpha_is_moved_with_keys_and_every_verdict_follows(
 ) -> None:
     rejected = int((~gallery_data.rows["belongs"]).sum())
     cost, count = page.locator("#cost"), page.locator('[data-count="rejected"]')
-    expect(cost).to_contain_text(f"At 2.5 %: {rejected} of 300 images are rejected")
+    expect(cost).to_contain_text(f"At 2.5%: {rejected} of 300 images are rejected")
     slide(page, "ArrowLeft", 3)
     alpha = float(page.locator("#command").inner_text().split("--alpha ")[1])
     assert alpha < 0.025
@@ -77,7 +77,7 @@ def test_alpha_is_moved_with_keys_and_every_verdict_follows(
     expect(count).to_have_text(str(rejected_at(gallery_data, alpha)))
     slide(page, "End", 1)
     expect(cost).to_contain_text(
-        f"At 50 %: {rejected_at(gallery_data, 0.5)} of 300 images are rejected. Of 100 "
+        f"At 50%: {rejected_at(gallery_data, 0.5)} of 300 images are rejected. Of 100 "
         "normal images about 50 are rejected."
     )
     expect(page.locator(".tile.out").first).to_be_visible()
@@ -86,9 +86,9 @@ def test_alpha_is_moved_with_keys_and_every_verdict_follows(
         f"{rejected_at(gallery_data, 0.5)} of 300 images shown"
     )
     slide(page, "Home", 1)
-    expect(cost).to_contain_text("At 0.5 %")
+    expect(cost).to_contain_text("At 0.5%")
     page.get_by_role("button", name="Show all again").click()
-    expect(cost).to_contain_text(f"At 2.5 %: {rejected} of 300")
+    expect(cost).to_contain_text(f"At 2.5%: {rejected} of 300")
 
 
 def test_the_threshold_in_the_histogram_is_that_of_the_alpha(

@@ -105,8 +105,8 @@ def test_promised_range_is_that_of_the_beta_binomial_law_in_whole_numbers(
 
 
 def test_promised_range_of_one_calibration_image_at_one_half_is_that_of_a_uniform_law() -> None:
-    # Rank 1 of n = 1: the false rejects among 99 are uniform on 0..99, so that the 2.5 % and
-    # 97.5 % quantiles are 2 and 97.
+    # Rank 1 of n = 1: the false rejects among 99 are uniform on 0..99, so that the 2.5% and
+    # 97.5% quantiles are 2 and 97.
     assert promised_range(1, 99, alpha=0.5) == (2 / 99, 97 / 99)
 
 
@@ -115,7 +115,7 @@ def test_promised_range_holds_19_of_20_simulated_rates(n: int, m: int, alpha: fl
     rates = false_rejects(n, alpha, m=m, repetitions=4000)
     low, high = promised_range(n, m, alpha=alpha)
     error = 4 * math.sqrt(0.025 * 0.975 / 4000)
-    # The law is discrete: each tail has at most 2.5 %, and with one more count at least that.
+    # The law is discrete: each tail has at most 2.5%, and with one more count at least that.
     assert np.mean(rates < low - 1e-9) <= 0.025 + error
     assert np.mean(rates > high + 1e-9) <= 0.025 + error
     assert np.mean(rates <= low + 1e-9) >= 0.025 - error

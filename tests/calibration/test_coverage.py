@@ -24,7 +24,7 @@ def test_the_tenth_score_is_rejected_if_it_is_larger_than_nine_calibration_score
 
 
 def test_as_many_splits_are_within_the_band_as_it_says() -> None:
-    """Of 2,000, 95 % and a little more, for rates are whole images; 0.015 is 3 deviations."""
+    """Of 2,000, 95% and a little more, for rates are whole images; 0.015 is 3 deviations."""
     scores = np.random.default_rng(1).normal(size=700)
     low, high = conformal.promised_range(400, 300, alpha=0.1)
     achieved = rates(scores, calibration=400, splits=2000, alpha=0.1, rng=np.random.default_rng(2))

@@ -50,7 +50,7 @@ def test_the_least_alpha_in_a_message_is_within_reach_and_a_smaller_one_is_not(
     least = least_alpha(n, guarantee)
     assert rejectable(n, least, guarantee) == 1
     assert rejectable(n, least * 0.999, guarantee) == 0
-    with pytest.raises(InputError, match=rf"got {n}; the least alpha within reach is {least:g}$"):
+    with pytest.raises(InputError, match=rf"got {n}; the smallest possible alpha is {least:g}$"):
         threshold(np.arange(float(n)), alpha=least * 0.99, guarantee=guarantee)
 
 
@@ -81,7 +81,10 @@ def test_each_class_has_its_own_threshold_and_one_with_too_few_images_the_pooled
     np.testing.assert_allclose(rule.p_values(new, labels)[:4], [0.2, 0.1, 0.2, 0.1])
     assert rule.groups([10, 20, 30]) == [(9, 10, 1), (9, 20, 1), (21, 30, 2)]
     assert rule.by_chance([10, 20, 30]) == pytest.approx(1 + 2 + 30 * 2 / 22)
-    assert rule.sentence(["cat", "dog", "owl"]).endswith("decides: owl (3); 9 of each are needed")
+    assert rule.sentence(["cat", "dog", "owl"]).endswith(
+        "; for classes with fewer than 9 calibration images, the threshold of all classes decides: "
+        "owl (3)"
+    )
 
 
 def test_a_score_that_differs_by_rounding_is_the_one_of_the_calibration_image() -> None:

@@ -111,7 +111,7 @@ def test_a_resaved_picture_is_found_across_training_and_test(tmp_path: Path) -> 
         "train/ant/3.png": "nearly the same as test/ant/small.jpg",
         "test/ant/small.jpg": "nearly the same as train/ant/3.png",
     }
-    # 1 of 21 test images, more than 2 %.
+    # 1 of 21 test images, more than 2%.
     assert levels(report)["near_across_parts"] == "spoils"
 
 
@@ -143,7 +143,7 @@ def test_odd_files_are_named_each_with_its_reason(photos: Path) -> None:
     report = check_folder(photos)
     unreadable = images_of(report, "unreadable")
     assert unreadable["ant/empty.png"] == "empty: 0 bytes"
-    assert unreadable["ant/phone.heic"] == "not an image, or of no kind that is read"
+    assert unreadable["ant/phone.heic"] == "not an image, or not in a supported format"
     assert set(unreadable) == {"ant/empty.png", "ant/phone.heic", "bee/cut.png"}
     assert levels(report)["unreadable"] == "spoils"  # 3 of 89
     assert images_of(report, "ignored") == {
@@ -261,7 +261,7 @@ def test_heic_photos_without_the_extra_are_told_in_one_line_before_any_work(
     message = "3 HEIC photos cannot be read; run pip install pillow-heif"
     assert capsys.readouterr().err.splitlines().count(message) == 1
     reasons = set(images_of(report, "unreadable").values())
-    assert reasons == {"a HEIC photo, which is read with an extra: pip install pillow-heif"}
+    assert reasons == {"a HEIC photo; to read HEIC photos, run pip install pillow-heif"}
 
 
 def test_the_page_shows_the_photos_of_each_finding_and_no_markup_of_their_names(
@@ -485,14 +485,14 @@ def test_the_command_writes_what_it_says_and_ends_with_1_where_the_result_is_spo
     assert table["path"].tolist() == ["ant/3.png", "ant/x.png"]
     # With the default alpha, `belong fit` accepts these few photos.
     assert main(["check", str(photos)]) == 0
-    assert "every image trains and calibrates (10 folds, 81 images)" in capsys.readouterr().out
+    assert "cross-conformal calibration (10 folds, 81 images)" in capsys.readouterr().out
     assert main(["check", str(photos), "--alpha", "0.2", "--calibration-fraction", "0.1"]) == 0
 
 
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        ([], "expected one folder of images per class, or the four IDX files"),
+        ([], "expected one folder of images per class, the images of a single"),
         (["Cat/1.png", "cat/2.png"], "expected class names that differ in more than case and"),
         (
             ["cat/1.png", "2.png"],
@@ -517,7 +517,7 @@ def test_a_folder_of_which_nothing_can_be_read_is_refused(
         (tmp_path / name).mkdir()
         (tmp_path / name / "1.png").write_text("not a picture")
     assert main(["check", str(tmp_path)]) == 2
-    message = "none of 2 images can be read; the first: ant/1.png (not an image, or of no kind that"
+    message = "none of 2 images can be read; the first: ant/1.png (not an image, or not in a sup"
     assert message in capsys.readouterr().err
 
 

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from belong.commands.clean.command import summary_text
 from belong.commands.main import main
 from belong.data.idx import read
 from belong.data.image_folder import list_images
@@ -125,6 +127,12 @@ def test_the_tree_has_links_to_the_kept_images_alone(
     assert all(path.is_symlink() for path in links)
     tree, source = out / "cleaned", digits.resolve()
     assert all(path.resolve() == source / path.relative_to(tree) for path in links)
+
+
+def test_the_terminal_calls_a_wrong_class_mislabeled(out: Path) -> None:
+    text = summary_text(json.loads((out / "summary.json").read_text("utf-8")), "out")
+    assert re.search(r"^  quarantine \d+: .*\bmislabeled 1\b", text, re.MULTILINE)
+    assert "wrong_class" not in text
 
 
 def test_the_summary_counts_what_the_manifest_says(out: Path, manifest: pd.DataFrame) -> None:

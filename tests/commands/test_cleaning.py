@@ -48,7 +48,7 @@ def test_p_values_of_a_normal_law_are_its_own() -> None:
 def test_a_few_wrong_images_hardly_move_the_law() -> None:
     scores = np.append(norm.ppf((np.arange(980) + 0.5) / 980), np.full(20, 8.0))
     p = p_values(scores)
-    assert p[-20:].max() < 1e-9  # by rank alone, they would be the farthest 2 % of any folder
+    assert p[-20:].max() < 1e-9  # by rank alone, they would be the farthest 2% of any folder
     assert p[:980] == pytest.approx(norm.sf(scores[:980]), abs=0.03)
 
 

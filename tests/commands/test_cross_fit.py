@@ -92,7 +92,7 @@ def test_the_model_says_how_it_was_calibrated_and_what_was_not_measured(
     model: belong.Model,
 ) -> None:
     text = " ".join(model.card.split())
-    assert "all 17 training images set the threshold, each scored by models fitted" in text
+    assert "all 17 training images calibrate the threshold, each scored by models fitted" in text
     assert "false rejects not measured; promised: 5.56%" in text
     assert "17 images, each classified by a network that was fitted without it" in text
     summary = json.loads((model.folder / "summary.json").read_text())
@@ -146,7 +146,7 @@ def test_the_plan_tells_the_range_of_the_guarantee_on_average_alone(
     folder = folder_of(tmp_path / "own", (12, 12))
     words = ["fit", str(folder), "-o", str(tmp_path / "m"), "--plan", "--guarantee", guarantee]
     assert main([*words, "--backbone", "efficientnet_lite0"]) == 0
-    assert ("by 95 of 100 models" in capsys.readouterr().err) == is_told
+    assert ("for 95 of 100 models" in capsys.readouterr().err) == is_told
 
 
 def test_the_plan_names_classes_without_a_threshold_of_their_own(
@@ -247,7 +247,7 @@ def test_where_images_are_few_all_of_them_calibrate(
     ("data", "frozen", "requested", "alpha", "message"),
     [
         (images(12, 12), True, "auto", 0.01, "alpha 0.01 needs at least 99 images to calibrate, "
-         "got 24; the least alpha that they reach is 0.04"),
+         "got 24; the smallest possible alpha is 0.04"),
         (images(5, 5), True, "auto", None, "expected at least 11 training images, got 10; `belong "
          "find` ranks the images of a smaller folder"),
         (images(50, 50), False, "cross", None, "calibration: cross trains once for each fold: "
@@ -272,12 +272,15 @@ def test_copies_lower_the_promise_where_nobody_asked_for_it_and_are_refused_wher
     folder = folder_of(tmp_path / "own", (7, 7))
     content = (folder / "c0" / "0.png").read_bytes()
     (folder / "c0" / "1.png").write_bytes(content)
-    with pytest.raises(InputError, match=r"got 13; the least alpha that they reach is 0\.07143"):
+    with pytest.raises(InputError, match=r"got 13; the smallest possible alpha is 0\.07143"):
         belong.fit(folder, tmp_path / "m", backbone=Colors(), settings=QUICK, alpha=0.067)
     capsys.readouterr()
     model = belong.fit(folder, tmp_path / "m", backbone=Colors(), settings=QUICK)
     assert (model.alpha, model.n_calibration) == (0.07143, 13)
-    assert "13 images calibrate alpha 0.07143 at least, which is taken" in capsys.readouterr().err
+    assert (
+        "alpha 0.07143 is used, the smallest that 13 images can calibrate"
+        in capsys.readouterr().err
+    )
 
 
 def test_the_plan_says_which_calibration_and_which_guarantee(
@@ -288,7 +291,7 @@ def test_the_plan_says_which_calibration_and_which_guarantee(
     assert main([*words, "--backbone", "efficientnet_lite0"]) == 0
     output = capsys.readouterr().err
     assert "calibration: cross-conformal" in output
-    assert "on average, the least that 24 images can promise; at most 14.3% by" in output
+    assert "the lowest rate that 24 images can promise (for 95 of 100 models fitted to" in output
 
 
 def test_few_images_of_one_class_calibrate_too(tmp_path: Path) -> None:

@@ -300,7 +300,7 @@ def test_what_needs_labels_or_logits_is_left_out_and_named(network: Network) -> 
     assert set(result.left_out) == set(PANEL) - {"feature_knn"}
     assert "left out: mahalanobis, mahalanobis_min" in result.text
     one_class = network.evaluate(labels=np.zeros(N, int), detectors=None)
-    assert one_class.left_out["relative_mahalanobis"] == "needs labels of two classes"
+    assert one_class.left_out["relative_mahalanobis"] == "needs labels of at least two classes"
     assert "mahalanobis" in set(one_class.scoreboard["detector"])
 
 

@@ -201,7 +201,9 @@ def test_few_images_learn_a_new_class_and_a_second_review_adds_to_it(
     assert accepted(model, photos, photos.clothes[40:]) > 0.7
     assert model.info.n_calibration == 2 * FEW  # no reviewed image is used for calibration
     assert model.info.trained_on.images["normal_train"] == 2 * FEW + 40
-    assert "does not cover 40 images of a review" in " ".join(model.card.split())
+    assert "does not cover 40 reviewed images, chosen by their verdicts" in " ".join(
+        model.card.split()
+    )
     curve = model.info.learning_curve
     assert curve is not None
     assert curve.images == round((2 * FEW + 40) / 3, 1)
@@ -358,4 +360,4 @@ def test_the_command_says_what_changed_and_refuses_a_model_without_its_data(
     (tmp_path / "bare" / NAME).unlink()
     words[1] = str(tmp_path / "bare")
     assert main([*words, str(tmp_path / "other")]) == 2
-    assert f"has no {NAME}, in which `belong fit` keeps what it learned" in capsys.readouterr().err
+    assert f"has no {NAME}, the training data that `belong fit` saves" in capsys.readouterr().err

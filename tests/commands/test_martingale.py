@@ -67,8 +67,8 @@ def test_the_bets_are_fair_over_all_outcomes_the_capital_is_one_on_average() -> 
 def capitals_of(n: int, rate: float, *, after: int, images: int, streams: int) -> np.ndarray:
     """Return the log of the capital of streams with a change, (streams, images).
 
-    Each has n calibration images of its own, and a threshold at 2.5 %. Before the change images
-    are like these; after it so many more are rejected that 2.5 % would become `rate`.
+    Each has n calibration images of its own, and a threshold at 2.5%. Before the change images
+    are like these; after it so many more are rejected that 2.5% would become `rate`.
     """
     rng = np.random.default_rng(1)
     capitals = np.empty((streams, images))
@@ -93,7 +93,7 @@ def test_looking_after_every_image_raises_a_false_alarm_in_at_most_delta_of_stre
     assert alarms <= delta + 3 * math.sqrt(delta * (1 - delta) / 400)
 
 
-# Measured at an alarm of 200 (delta 1 %, half of it): 779 and 118 images from the start, 1216 and
+# Measured at an alarm of 200 (delta 1%, half of it): 779 and 118 images from the start, 1216 and
 # 205 where a change follows 2000 quiet ones.
 @pytest.mark.parametrize(
     ("rate", "after", "most"), [(0.05, 0, 800), (0.1, 0, 150), (0.05, 2000, 1500), (0.1, 2000, 300)]
@@ -108,7 +108,7 @@ def test_half_of_the_changes_are_noticed_within_so_many_images(
 
 
 def test_a_band_around_few_calibration_images_hides_what_one_around_many_shows() -> None:
-    """Five yeses of a hundred: with 39 held-out images the rate may well be 5 %."""
+    """Five yeses of a hundred: with 39 held-out images the rate may well be 5%."""
     hits = np.arange(2000) % 20 == 0
     few, many = (
         log_capital(hits, pooled_chances(hits, rank=(n + 1) // 40, n=n))[-1] for n in (39, 39999)

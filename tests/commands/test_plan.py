@@ -161,7 +161,7 @@ def test_enough_images_calibrate_half_of_combined_at_alpha(alpha: float) -> None
 def test_alpha_is_the_least_that_half_of_the_images_beside_the_test_calibrate(
     of_each: int, alpha: float
 ) -> None:
-    """82 calibrate 2.5 %, 42 calibrate 5 %, 24 calibrate 10 %; of no alpha fewer are enough."""
+    """82 calibrate 2.5%, 42 calibrate 5%, 24 calibrate 10%; of no alpha fewer are enough."""
     data = images(of_each, of_each)
     assert affordable_alpha(data, 0.025, parameters({}).split) == alpha
 

@@ -72,7 +72,7 @@ def test_of_streams_like_the_calibration_images_no_more_raise_an_alarm_than_stat
 
 
 def test_a_thousand_foreign_photos_are_noticed_where_their_rate_may_be_luck() -> None:
-    """Their scores lie one deviation higher: an AUROC of 0.76, and about 9 % are rejected."""
+    """Their scores lie one deviation higher: an AUROC of 0.76, and about 9% are rejected."""
     rng, streams = np.random.default_rng(5), 40
     noticed, by_rate = [], 0
     for _ in range(streams):

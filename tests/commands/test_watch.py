@@ -43,7 +43,7 @@ def test_a_rate_that_rises_is_noticed_and_its_beginning_named(
     rejected = np.concatenate([one_in(20, 1000), one_in(4, 400)])
     assert watch_code(tmp_path, predictions(rejected, ["ant", "bee", "cow"])) == 1
     match = re.search(
-        r"left its band: .* of the images are rejected since about image ([\d,]+) \((\d+)\.png\)",
+        r"has drifted: .* of the images are rejected since about image ([\d,]+) \((\d+)\.png\)",
         capsys.readouterr().out,
     )
     assert match
@@ -66,13 +66,13 @@ def test_one_class_that_drifts_is_named_where_all_together_do_not(
     rejected = np.where(places < 1600, before, after)
     assert watch_code(tmp_path, predictions(rejected, list("abcdefgh"))) == 1
     output = capsys.readouterr().out
-    assert "The rate is within its band, but classes drift: d." in output
+    assert "The rate has not drifted, but classes have: d." in output
 
 
 def test_a_class_that_is_always_rejected_more_often_than_others_does_not_drift(
     tmp_path: Path,
 ) -> None:
-    """One of four has all the rejects, 20 % of its own, from the start."""
+    """One of four has all the rejects, 20% of its own, from the start."""
     rejected = np.random.default_rng(3).permutation(one_in(5, 500))
     table = predictions(np.kron(rejected, [1, 0, 0, 0]).astype(bool), list("abcd"))
     assert watch_code(tmp_path, table) == 0

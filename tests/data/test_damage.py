@@ -224,7 +224,7 @@ def test_a_png_with_a_wrong_check_sum_is_damaged_as_libpng_finds(tmp_path: Path)
         damaged = zeroed(content, np.random.default_rng(seed))
         with pytest.raises(imagecodecs.PngError):
             imagecodecs.png_decode(damaged)
-        assert decoded(damaged, tmp_path) == "damaged: the check sum of its pixels is wrong"
+        assert decoded(damaged, tmp_path) == "damaged: the checksum of its pixels is wrong"
         try:
             otherwise_decoded(damaged, "png")
             accepted += 1
@@ -244,7 +244,7 @@ def test_fax_data_that_two_decoders_read_differently_is_damaged(
     np.testing.assert_array_equal(pixels, expected if orientation == 1 else np.rot90(expected, -1))
     for seed in SEEDS:
         damaged = zeroed(whole, np.random.default_rng(seed))
-        assert "two decoders make different pictures" in str(decoded(damaged, tmp_path))
+        assert "two decoders read different pictures" in str(decoded(damaged, tmp_path))
 
 
 EVEN = {

@@ -59,7 +59,9 @@ def test_pictures_of_kinds_that_are_not_read_are_named_and_not_passed_over(
     (tmp_path / name).write_text("x")
     assert below(tmp_path).files == [name]
     why = DECODER.decode(tmp_path / name)
-    assert why == f"{Path(name).suffix.lower()} is not read; save it as JPEG or PNG"
+    assert (
+        why == f"{Path(name).suffix.lower()} files are not supported; save the image as JPEG or PNG"
+    )
 
 
 def test_links_that_run_in_a_circle_are_followed_once(tmp_path: Path) -> None:
@@ -69,7 +71,7 @@ def test_links_that_run_in_a_circle_are_followed_once(tmp_path: Path) -> None:
     (tmp_path / "self.png").symlink_to(tmp_path / "self.png")
     incoming = below(tmp_path)
     assert incoming.files == ["in/a.png", "self.png"]
-    assert DECODER.decode(tmp_path / "self.png") == "a link to nothing"
+    assert DECODER.decode(tmp_path / "self.png") == "a broken link"
 
 
 def test_a_folder_that_is_shut_is_listed_with_the_reason(tmp_path: Path) -> None:
@@ -120,7 +122,7 @@ def test_a_file_is_brought_to_the_form_of_the_model(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "why"),
-    [(b"", "empty: 0 bytes"), (b"hello", "not an image, or of no kind that is read")],
+    [(b"", "empty: 0 bytes"), (b"hello", "not an image, or not in a supported format")],
 )
 def test_a_file_without_pixels_says_why(tmp_path: Path, content: bytes, why: str) -> None:
     (tmp_path / "a.png").write_bytes(content)

@@ -170,9 +170,9 @@ def test_a_name_that_is_not_utf8_is_found_and_its_class_is_printable(tmp_path: P
 
 
 REFUSED: dict[str, tuple[list[str], str]] = {
-    "empty": ([], "F: expected one folder of images per class, or the four"),
-    "only foreign files": (["a.txt", ".x/1.jpg"], "F: expected one folder of images per class, or"),
-    "empty classes": (["cat/a.txt", "dog/"], "F: expected one folder of images per class, or"),
+    "empty": ([], "F: expected one folder of images per class, the images of a single class, or"),
+    "only foreign files": (["a.txt", ".x/1.jpg"], "F: expected one folder of images per class, t"),
+    "empty classes": (["cat/a.txt", "dog/"], "F: expected one folder of images per class, the"),
     "an empty class": (["cat/1.jpg", "dog/"], "F: class dog: expected images in its folder"),
     "beside": (["cat/1.jpg", "2.jpg", "3.jpg"],
                "F: expected all images in class folders, got images beside them: 2.jpg"),

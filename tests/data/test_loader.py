@@ -133,7 +133,7 @@ def test_what_cannot_be_read_is_left_out_and_listed_with_the_reason(tmp_path: Pa
     (tmp_path / "b" / "notes.txt").touch()
     pack_result = packed(tmp_path)
     assert pack_result.unreadable == [
-        ("a/0.jpg", "not an image, or of no kind that is read"),
+        ("a/0.jpg", "not an image, or not in a supported format"),
         ("b/2.png", "cut off: image file is truncated"),
     ]
     assert pack_result.ignored == [("b/notes.txt", "not an image, by its name and content")]

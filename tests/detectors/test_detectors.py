@@ -186,7 +186,7 @@ def test_at_the_papers_threshold_far_away_images_do_not_belong_and_most_training
     threshold = DETECTORS[name].threshold
     assert isinstance(threshold, float)
     assert (detector.score(far_away_views()) > threshold).all()
-    # The paper's 97.5 % per class; an image may lie within another class's threshold as well.
+    # The paper's 97.5% per class; an image may lie within another class's threshold as well.
     assert (detector.score(training_views()[0]) <= threshold).float().mean() >= 0.96
 
 

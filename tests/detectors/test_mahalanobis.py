@@ -111,7 +111,7 @@ def test_score_in_units_is_the_distance_to_the_nearest_class(generator: torch.Ge
 
 
 def test_threshold_by_hand_lies_between_the_two_largest_distances() -> None:
-    # The mean is 0.2; from it 0.2, 0.8, 1.2, 2.2, 2.8. The 90 % quantile is at position
+    # The mean is 0.2; from it 0.2, 0.8, 1.2, 2.2, 2.8. The 90% quantile is at position
     # 0.9 x 4 = 3.6, counted from 0: 2.2 + 0.6 x (2.8 - 2.2) = 2.56.
     x = torch.tensor([0.0, 1.0, -1.0, -2.0, 3.0])
     variance = (0.04 + 0.64 + 1.44 + 4.84 + 7.84) / 4

@@ -272,7 +272,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("mahalanobis", {"features": X, "labels": -Y}, "labels: expected whole numbers .* got -1"),
     ("mahalanobis", {"features": X, "labels": Y[:3]}, r"labels: expected shape \(12,\)"),
     ("she", {"features": X, "labels": 3 * Y, "logits": X}, "labels: expected 0 to 2"),
-    ("relative_mahalanobis", {"features": X, "labels": 0 * Y}, "needs labels of two classes"),
+    ("relative_mahalanobis", {"features": X, "labels": 0 * Y}, "needs labels of at least two"),
     ("fdbd", {"features": X, "logits": X[:, :2], "weight": W, "bias": B}, "logits that differ"),
     ("fdbd", {"features": X, "logits": X, "weight": W, "bias": B}, "logits: expected 2 columns"),
 ]  # fmt: skip

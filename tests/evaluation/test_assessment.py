@@ -141,7 +141,7 @@ def test_the_pairs_with_the_most_errors_come_first_and_of_equal_ones_the_larger_
 def test_a_classifier_of_two_equal_classes_is_graded_by_the_errors_that_it_avoids(
     right: int, level: str
 ) -> None:
-    """An accuracy of 0.925 is 85 % of the way from chance to 1, 0.75 is half of it."""
+    """An accuracy of 0.925 is 85% of the way from chance to 1, 0.75 is half of it."""
     assessment = assessed(
         answers([[right * 10, 1000 - right * 10], [1000 - right * 10, right * 10]])
     )
@@ -165,7 +165,11 @@ def test_few_test_images_keep_a_grade_down_and_are_said() -> None:
     """The interval of 11 in 12 begins at 0.6152: a skill of 0.42 at a chance of 1/3."""
     assessment = assessed(answers([[4, 0, 0], [0, 4, 0], [1, 0, 3]]))
     assert classifier_of(assessment).level == WITH_CARE
-    assert classifier_of(assessment).reasons[0].endswith("but 12 test images cannot rule out 42%")
+    assert (
+        classifier_of(assessment)
+        .reasons[0]
+        .endswith("but with only 12 test images this share may be as low as 42%")
+    )
     assert assessment.sentences["accuracy"] == (
         "The accuracy is 0.92 on only 12 test images: between 0.62 and 1.00 (95% interval); always "
         "predicting one class would reach 0.33."
@@ -190,7 +194,7 @@ def test_a_class_that_is_surely_mistaken_more_often_than_not_keeps_a_grade_down(
 def test_a_judge_is_graded_by_the_anomalies_that_it_accepts(
     accepted: int, of: int, level: str
 ) -> None:
-    """None of 5: up to 52 % may be; none of 12: up to 26 %."""
+    """None of 5: up to 52% may be; none of 12: up to 26%."""
     assessment = assessed(with_anomalies(RIGHT, accepted, of))
     assert (classifier_of(assessment).level, assessment.judge.level) == (GOOD, level)
     assert assessment.is_fit == (level != UNFIT)
@@ -200,7 +204,7 @@ def test_a_judge_is_graded_by_the_anomalies_that_it_accepts(
     ("rejected", "level"), [(0, GOOD), (18, GOOD), (19, WITH_CARE), (30, WITH_CARE), (31, UNFIT)]
 )
 def test_a_judge_is_held_to_its_promise(rejected: int, level: str) -> None:
-    """On 300 images 6 % are within the expected range, and above 10 % are four times alpha."""
+    """On 300 images 6% are within the expected range, and above 10% are four times alpha."""
     one = replace(RIGHT, accepted=~first_true(rejected, 300))
     assert assessed(with_anomalies(one, 0, 100)).judge.level == level
 
@@ -243,6 +247,21 @@ def test_the_errors_beside_the_named_pairs_are_counted(last: list[int], words: s
     assert sentence.endswith(f" {words}")
 
 
+def test_a_rare_confusion_has_no_share_of_zero() -> None:
+    """4 of 1,009 are 0.4%, which has no whole percent; 999 of 1,000 are not all."""
+    sentence = assessed(answers([[1005, 4, 0], [999, 1, 0], [0, 0, 86]])).sentences["confusion"]
+    assert ">99% of 'bedroom' (999 of 1,000) are classified as 'kitchen'" in sentence
+    assert "<1% of 'kitchen' (4 of 1,009) are classified as 'bedroom'" in sentence
+
+
+def test_false_rejects_of_images_that_calibrate_are_not_measured() -> None:
+    sentence = assessed(RIGHT, replace(PROMISE, is_measured=False)).sentences["false rejects"]
+    assert sentence == (
+        "False rejects are not measured, because the test images also calibrate the threshold. "
+        "Promised: 2.5%; of 300 new images that belong, 0.4% to 6.0% are expected to be rejected."
+    )
+
+
 def test_no_error_is_said_too() -> None:
     assessment = assessed(RIGHT)
     assert assessment.sentences["confusion"] == "No test image is misclassified."
@@ -271,21 +290,19 @@ def test_synthetic_anomalies_are_called_so() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("rejected", "words"), [(0, "fewer than"), (6, "within"), (30, "more than")]
-)
+@pytest.mark.parametrize(("rejected", "words"), [(0, "below"), (6, "within"), (30, "above")])
 def test_false_rejects_are_set_beside_the_promise(rejected: int, words: str) -> None:
     one = replace(RIGHT, accepted=~first_true(rejected, 300))
     sentence = assessed(one).sentences["false rejects"]
     assert sentence.endswith(
-        f"promised: 2.5%, which is {words} the range of 0.4% to 6.0% expected by chance."
+        f"rejected, {words} the range of 0.4% to 6.0% expected for a promised rate of 2.5%."
     )
 
 
 def test_the_threshold_of_the_paper_promises_nothing() -> None:
     sentence = assessed(RIGHT, replace(PROMISE, is_calibrated=False)).sentences["false rejects"]
     assert sentence == (
-        "6 of 300 test images (2.0%) are rejected; the threshold in force, that of the paper, "
+        "6 of 300 test images (2.0%) are rejected; the threshold of the paper, which is in force, "
         "promises no rate."
     )
 
@@ -327,7 +344,7 @@ def test_a_verdict_names_the_grade_of_both_uses(accepted: int, verdict: str) -> 
 def test_more_anomalies_help_only_where_they_may_change_the_grade(
     accepted: int, helps: list[str]
 ) -> None:
-    """The interval of 20 in 30 begins at 47 %, above the 40 % that use allows."""
+    """The interval of 20 in 30 begins at 47%, above the 40% that use allows."""
     assert assessed(with_anomalies(RIGHT, accepted, 30)).helps == helps
 
 

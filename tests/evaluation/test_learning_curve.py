@@ -34,8 +34,9 @@ def test_the_sentence_says_what_is_gained_and_what_is_not() -> None:
     ]
     curve = LearningCurve.through(points, images=16, held_out=MANY)
     assert curve.sentence == (
-        "Twice as many training images would bring about +5.0 points of accuracy and hardly any "
-        "AUROC, by the learning curve from 4 to 16 images of a class (anomalies: classes left out)."
+        "Twice as many training images would raise the accuracy by about 5.0 points and the AUROC "
+        "by less than 0.1 points, according to the learning curve from 4 to 16 images per class, "
+        "where left-out classes are the anomalies."
     )
 
 

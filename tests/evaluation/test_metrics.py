@@ -121,8 +121,8 @@ def test_fpr95_is_the_least_share_of_anomalies_accepted_along_with_95_percent_of
 def test_fpr95_is_that_of_pytorch_ood_with_normal_as_the_positive_class(
     normal: np.ndarray, anomaly: np.ndarray
 ) -> None:
-    # Theirs asks that 95 % of the anomalies be found; the kinds and the sign are exchanged, so
-    # that it asks that 95 % of the normal images be accepted.
+    # Theirs asks that 95% of the anomalies be found; the kinds and the sign are exchanged, so
+    # that it asks that 95% of the normal images be accepted.
     is_anomaly, scores = truth_and_scores(normal, anomaly)
     theirs = FPRAtTPR(0.95).update(-torch.from_numpy(scores), torch.from_numpy(is_anomaly) - 1)
     assert metrics.fpr95(normal, anomaly) == pytest.approx(float(theirs.compute()["FPR95TPR"]))

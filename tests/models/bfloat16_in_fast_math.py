@@ -21,7 +21,7 @@ IMAGES, BATCH = 4, (3, 96, 96)
 def difference(values: Tensor, expected: Tensor) -> float:
     """Return the largest difference, as a share of the largest value.
 
-    A number of 8 bits is off by up to 0.4 %, in each of 49 layers.
+    A number of 8 bits is off by up to 0.4%, in each of 49 layers.
     """
     return float((values.float() - expected).abs().max() / expected.abs().max())
 

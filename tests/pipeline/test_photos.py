@@ -193,7 +193,7 @@ def test_too_many_bad_files_end_with_code_3_and_leave_their_list(photos: Path) -
         f"pack: {photos}/ours: expected at most 0.1% unreadable images (images.max_bad_fraction), "
         f"got 1 of 500 (0.2%); {photos}/unreadable.csv lists them, the first: "
         "ant/3.png (not an image, or "
-        "of no kind that is read)\n"
+        "not in a supported format)\n"
     )
     assert (process.returncode, process.stderr) == (3, expected)
     assert (photos / "pack").read_text() == "the last good one"
@@ -201,7 +201,7 @@ def test_too_many_bad_files_end_with_code_3_and_leave_their_list(photos: Path) -
     assert row == {
         "data_set": str(photos / "ours"),
         "file": "ant/3.png",
-        "reason": "not an image, or of no kind that is read",
+        "reason": "not an image, or not in a supported format",
     }
 
 

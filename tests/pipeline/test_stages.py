@@ -142,7 +142,7 @@ def test_a_verdict_is_belongs_exactly_where_the_p_value_is_above_alpha(pipeline:
 def test_the_papers_threshold_rejects_its_share_of_training_images_of_each_class(
     pipeline: Path,
 ) -> None:
-    """A class's own threshold rejects 2.5 % of its images; another class may still take them."""
+    """A class's own threshold rejects 2.5% of its images; another class may still take them."""
     gaussians = ClassGaussians.from_arrays(load_arrays(pipeline / "gaussians"))
     features = load_arrays(pipeline / "features", "normal/train/features")["normal/train/features"]
     scores = gaussians.score(torch.from_numpy(features))

@@ -35,6 +35,7 @@ from belong.prediction.bundle import Bundle
 from belong.prediction.explanations import reason
 from belong.prediction.model import load_model
 from belong.prediction.nearest_training_images import nearest_training_images
+from belong.prediction.prediction_files import by_chance_in_words
 from belong.prediction.predictions import COLUMNS, Scores
 from belong.prediction.predictor import Predictor
 from belong.prediction.scoring_options import ScoringOptions
@@ -241,13 +242,13 @@ def test_the_reason_names_the_class_or_what_is_odd() -> None:
     like = reason(
         belongs=True, p_value=0.4375, detector="energy", name="7", nearest="7", distance=0.5
     )
-    assert like == "like 7; 43.8 % of the images that belong are at least as unusual"
+    assert like == "like 7; 43.8% of the images that belong are at least as unusual"
     reason_text = reason(
         belongs=False, p_value=0.0004, detector="code_knn", name="7", nearest="3", distance=2.14
     )
     assert reason_text == (
-        "no training image looks similar; less than 0.1 % of the images that belong are at "
-        "least as unusual; 2.1 times the calibrated limit from the nearest class, 3"
+        "no training image looks similar; less than 0.1% of the images that belong are at "
+        "least as unusual; distance to the nearest class, 3: 2.1 times the calibrated limit"
     )
     first = reason(
         belongs=True, p_value=0.5, detector="energy", name="7", nearest="7", distance=1, frames=4
@@ -332,7 +333,7 @@ def test_a_folder_is_scored_and_then_watched_with_the_same_model(
     assert blocks.loc[blocks["class"] == "", "rejected"].sum() == rejected
     assert code == int(
         "\nNo alarm: the rate is within its expected range.\n" not in output
-        and "Outside at this one" not in output
+        and "outside its expected range" not in output
     )
 
 
@@ -674,7 +675,7 @@ def test_a_folder_of_which_nothing_can_be_read_has_its_own_exit_code(
     message = f"{tmp_path}/in: no image can be read; {out}/unreadable.csv has the reasons"
     assert capsys.readouterr().err == f"belong score: {message}\n"
     (row,) = rows_in(out, "unreadable.csv")
-    assert row == {"path": "a.png", "reason": "not an image, or of no kind that is read"}
+    assert row == {"path": "a.png", "reason": "not an image, or not in a supported format"}
 
 
 def test_a_result_that_cannot_be_written_is_one_line(
@@ -754,6 +755,27 @@ def test_paths_come_from_standard_input(photos: Path, model: Path, tmp_path: Pat
     assert (process.returncode, process.stderr) == (0, "")
     assert process.stdout.startswith("2 images; ")
     assert [row["path"] for row in rows_in(tmp_path / "out")] == sorted(path_list.split())
+
+
+@pytest.mark.parametrize(
+    ("rejected", "by_chance", "is_fdr", "sentence"),
+    [
+        (54, 3.1, False, "about 3 of the 54 rejected images are expected by chance"),
+        (54, 1.4, False, "about 1 of the 54 rejected images is expected by chance"),
+        (54, 0.9, False, "fewer than 1 of the 54 rejected images is expected by chance"),
+        (2, 3.1, False,
+         "2 images are rejected; if all belonged, about 3 would be rejected by chance"),
+        (1, 0.3, False,
+         "1 image is rejected; if all belonged, fewer than 1 would be rejected by chance"),
+        (6, 1.2, True, "on average, at most about 1 of the 6 rejected images belongs"),
+        (5, 0.5, True, "on average, fewer than 1 of the 5 rejected images belongs"),
+        (0, 0.0, True, "0 images are rejected"),
+    ],
+)  # fmt: skip
+def test_the_number_of_images_rejected_by_chance_is_a_sentence(
+    rejected: int, by_chance: float, is_fdr: bool, sentence: str
+) -> None:
+    assert by_chance_in_words(rejected, by_chance, is_fdr=is_fdr) == sentence
 
 
 def test_the_help_needs_neither_torch_nor_pandas() -> None:

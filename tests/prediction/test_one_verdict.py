@@ -172,7 +172,7 @@ def test_moved_thresholds_are_those_of_the_p_values(pipeline: Path) -> None:
     for label in class_rules:
         is_own = of_class.label == model.class_names[label]
         np.testing.assert_array_equal(of_class.belongs[is_own], of_class.p_value[is_own] > 0.3)
-    with pytest.raises(InputError, match=r"alpha within reach is 0\.004976"):
+    with pytest.raises(InputError, match=r"smallest possible alpha is 0\.004976"):
         model.predict(images[:1], alpha=0.001)
 
 

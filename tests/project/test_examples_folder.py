@@ -66,7 +66,7 @@ def test_the_notebook_runs_as_committed_and_rejects_the_pieces_of_photos(
     kind = scored["path"].str.partition("-")[0]
     rejected = (~scored["belongs"]).groupby(kind).mean()
     assert rejected["far"] > 0.8
-    assert rejected["digit"] < 0.25  # of 50, where 5 % are asked for
+    assert rejected["digit"] < 0.25  # of 50, where 5% are asked for
     assert (tmp_path / "digits" / "model.onnx").is_file()
     assert (tmp_path / "digits" / "scored" / "gallery.html").is_file()
 

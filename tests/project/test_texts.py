@@ -19,6 +19,7 @@ WORDS = (
     "whoever",
 )  # fmt: skip
 FORBIDDEN = re.compile(rf"\b({'|'.join(WORDS)})\b", re.IGNORECASE)
+SPACED_PERCENT = re.compile(r"(^|[0-9}]) %(?!}| \d|\()")
 MOST_WORDS = 10
 CODE = ("belong", "benchmarks", "examples", "reproduction", "stages")
 PAGES = (
@@ -67,6 +68,19 @@ def test_no_page_has_a_forbidden_word() -> None:
         f"{path.relative_to(ROOT)}: {match[0]}"
         for path in pages()
         for match in FORBIDDEN.finditer(" ".join(path.read_text(encoding="utf-8").split()))
+    ]
+    assert matches == []
+
+
+def test_no_text_has_a_space_before_a_percent_sign() -> None:
+    """The form is 95%; reports follow when their stages run."""
+    strings = [(path, text) for path in modules() for _, text in literals(path)]
+    texts = [(path, path.read_text(encoding="utf-8")) for path in pages()]
+    matches = [
+        f"{path.relative_to(ROOT)}: {text[max(match.start() - 30, 0) : match.end()]}"
+        for path, text in strings + texts
+        for match in SPACED_PERCENT.finditer(text)
+        if ROOT / "reports" not in path.parents
     ]
     assert matches == []
 

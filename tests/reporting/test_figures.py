@@ -20,10 +20,10 @@ def curve(high: dict[str, float]) -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("high", "bands"),
     [
-        ({"vim": 2, "msp": 2}, {"expected of 95 % of runs"}),
+        ({"vim": 2, "msp": 2}, {"expected of 95% of runs"}),
         (
             {"vim": 2, "msp": 2, "energy": 2, "combined": 3},
-            {"expected of 95 % of runs, most", "expected of 95 % of runs, combined"},
+            {"expected of 95% of runs, most", "expected of 95% of runs, combined"},
         ),
     ],
 )

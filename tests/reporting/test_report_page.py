@@ -62,7 +62,7 @@ PROMISE = {
 
 @pytest.mark.parametrize(
     ("threshold", "rate"),
-    [("calibrated", "0.0215 (0.0190 to 0.0317 expected)"), ("training", "0.0215")],
+    [("calibrated", "2.15% (1.90% to 3.17% expected)"), ("training", "2.15%")],
 )
 def test_the_rate_at_the_head_is_that_of_the_detector_that_decides(
     threshold: str, rate: str
@@ -89,6 +89,7 @@ def test_the_rate_at_the_head_is_that_of_the_detector_that_decides(
     }
     facts_by_name = facts(parameters, numbers)
     assert facts_by_name["false rejects of combined, the deciding detector"] == rate
+    assert facts_by_name["promised false-rejection rate, alpha"] == "2.5%"
     assert "mahalanobis" not in str(facts_by_name)
     assert facts_by_name["threshold in force"].startswith("the paper's") == (
         threshold == "training"
@@ -100,7 +101,7 @@ def test_the_rate_at_the_head_is_that_of_the_detector_that_decides(
         "false rejects of combined, the deciding detector"
     ]
     assert rejects.startswith("not measured")
-    assert "0.0215" not in rejects
+    assert "2.15%" not in rejects
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from reproduction.few_images.study import BATCH, BATCH_FOREIGN, COLUMNS, PAGE, T
 
 REPORT = Path(__file__).parents[2] / "reports" / "photos"
 DRAWS = 100
-# So many of 100 draws an event of 5 % exceeds with a probability of 2.5 % only.
+# So many of 100 draws an event of 5% exceeds with a probability of 2.5% only.
 OF_FIVE_PERCENT = 9
 
 

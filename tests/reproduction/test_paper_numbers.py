@@ -77,7 +77,7 @@ def test_pairs_stand_in_the_order_of_the_paper_and_others_after() -> None:
 @pytest.mark.parametrize("positive", ["normal", "anomaly"])
 def test_f1_at_a_balance_is_scikit_learns_on_images_of_that_balance(positive: str) -> None:
     is_normal = np.repeat([True, False], [1000, 100])
-    accepted = np.concatenate((np.arange(1000) >= 40, np.arange(100) < 7))  # 4 % and 7 % wrong
+    accepted = np.concatenate((np.arange(1000) >= 40, np.arange(100) < 7))  # 4% and 7% wrong
     if positive == "anomaly":
         is_normal, accepted = ~is_normal, ~accepted
     expected = f1_score(is_normal, accepted)

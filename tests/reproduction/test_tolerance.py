@@ -43,7 +43,7 @@ def row_of(table: pd.DataFrame, metric: str) -> dict[str, float]:
 
 
 def test_the_tolerance_of_three_runs_by_hand() -> None:
-    """Standard deviation 0.01; Student's t has 95 % within 4.3027 at two degrees of freedom."""
+    """Standard deviation 0.01; Student's t has 95% within 4.3027 at two degrees of freedom."""
     limit = tolerance(pd.Series([0.98, 0.99, 1.0]))
     assert limit == pytest.approx(4.302653 * 2**0.5 * 0.01 + 0.0001, rel=1e-6)
 

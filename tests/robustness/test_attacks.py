@@ -26,7 +26,7 @@ from belong.runtime import process_lock
 from belong.runtime.errors import InputError
 from belong.runtime.process_lock import one_writer
 from belong.runtime.storage import read_bytes, save_text, whole_file, whole_folder
-from belong.runtime.text import harmless, in_table, on_stderr, printable, say
+from belong.runtime.text import harmless, in_table, on_stderr, percent_of, printable, say
 from belong.runtime.typed_yaml import read
 from belong.runtime.unfinished import unfinished
 from tests.imports import ROOT
@@ -148,7 +148,7 @@ def test_a_single_image_is_told_the_share_that_is_rejected_on_average(
     image(tmp_path / "in" / "own.png")
     assert score_code(tmp_path / "in", model, "--no-gallery") == 0
     alpha = belong.load_model(model).alpha
-    assert f"expected if all belong: {alpha:.2%} on average" in capsys.readouterr().out
+    assert f"expected if all belong: {percent_of(alpha)} on average" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("value", ["[" * 5000, "{a: " * 5000])

@@ -26,19 +26,19 @@ ALIKE = (
 )  # fmt: skip
 # Other files of the folder, and the beginning of their reason.
 UNREADABLE = {
-    "bomb.png": "too large; 0.001 megapixels are allowed",
-    "circle.png": "a link to nothing",
+    "bomb.png": "too large: at most 0.001 megapixels are allowed",
+    "circle.png": "a broken link",
     "cut.png": "cut off: ",
-    "drawing.svg": ".svg is not read; save it as JPEG or PNG",
+    "drawing.svg": ".svg files are not supported; save the image as JPEG or PNG",
     "empty.png": "empty: 0 bytes",
-    "hundred megapixels.png": "10000 x 10000 is 100.0 megapixels; 0.001 are allowed",
-    "nothing.png": "a link to nothing",
-    "paper.pdf": ".pdf is not read; save it as JPEG or PNG",
-    "phone.heic": "not an image, or of no kind that is read",
+    "hundred megapixels.png": "10000 x 10000 is 100.0 megapixels; at most 0.001 are allowed",
+    "nothing.png": "a broken link",
+    "paper.pdf": ".pdf files are not supported; save the image as JPEG or PNG",
+    "phone.heic": "not an image, or not in a supported format",
     "pipe.png": "not a regular file",
     "shut.png": "Permission denied",
     "spoiled.png": "damaged: ",
-    "words.png": "not an image, or of no kind that is read",
+    "words.png": "not an image, or not in a supported format",
     "shut": "Permission denied",
 }
 

@@ -1,4 +1,4 @@
-"""A line on standard error begins with the name of the program that prints it."""
+"""Lines on standard error begin with the program's name; shares are formatted in percent."""
 
 import os
 import subprocess
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from belong.runtime.text import percent, percent_of
 from tests.imports import ROOT
 
 SAYS = "from belong.runtime.text import say\nsay('done')\n"
@@ -35,6 +36,35 @@ def test_a_script_that_calls_the_library_lends_it_no_name(tmp_path: Path) -> Non
     script = tmp_path / "sort_photos.py"
     script.write_text(SAYS, encoding="utf-8")
     assert stderr_of([sys.executable, str(script)], tmp_path) == "belong: done\n"
+
+
+@pytest.mark.parametrize(
+    ("share", "decimals", "text"),
+    [
+        (0.0, 0, "0%"), (4 / 1009, 0, "<1%"), (4 / 1009, 1, "0.4%"), (1e-9, 2, "<0.01%"),
+        (0.006, 0, "1%"), (0.5, 1, "50.0%"), (0.994, 0, "99%"), (0.996, 0, ">99%"),
+        (1 - 1e-9, 1, ">99.9%"), (1.0, 1, "100.0%"), (-0.2, 0, "-20%"),
+    ],
+)  # fmt: skip
+def test_only_no_image_is_zero_percent_and_only_all_are_a_hundred(
+    share: float, decimals: int, text: str
+) -> None:
+    assert percent(share, decimals) == text
+
+
+@pytest.mark.parametrize(
+    ("rate", "text"),
+    [
+        (0.025, "2.5%"),
+        (0.05, "5%"),
+        (1 / 18, "5.56%"),
+        (1e-5, "0.001%"),
+        (0.5, "50%"),
+        (1.0, "100%"),
+    ],
+)
+def test_a_chosen_rate_has_three_significant_digits(rate: float, text: str) -> None:
+    assert percent_of(rate) == text
 
 
 def stderr_of(command: list[str], folder: Path) -> str:

@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         },
     )
     parser.add_argument("folder", type=Path, metavar="FOLDER",
-                        help="one subfolder of images per class")  # fmt: skip
+                        help="one subfolder per class, or images of one class")  # fmt: skip
     parser.add_argument("--anomalies", type=Path, metavar="FOLDER",
                         help="images that do not belong")  # fmt: skip
     parser.add_argument("--alpha", type=share, metavar="SHARE",

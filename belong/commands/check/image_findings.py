@@ -9,7 +9,7 @@ from PIL import Image
 from belong.commands.check.image_properties import SCALE_PX
 from belong.commands.check.report import Finding, Level, graver, images_finding
 from belong.data.image_reader import FORMATS
-from belong.runtime.text import counted
+from belong.runtime.text import counted, percent, percent_of
 
 # Factor from the median at which an image counts as tiny, or as oddly shaped.
 TINY = 4
@@ -18,13 +18,13 @@ ODD_SHAPE = 2
 NARROW = 4
 # A photo is blurred if its sharpness is below this, and below half the median. Of 3,014 photos of
 # rooms, houses and a thousand other things none is (minimum 2.8). At a shorter side of 256 pixels,
-# a Gaussian blur of 1.5 pixels is always detected, one of 1 pixel in 7 % of the photos.
+# a Gaussian blur of 1.5 pixels is always detected, one of 1 pixel in 7% of the photos.
 BLURRED = 2.0
-# A photo is dark if 95 % of its pixels are below this, of 255. Of the 3,014 photos none is dark;
+# A photo is dark if 95% of its pixels are below this, of 255. Of the 3,014 photos none is dark;
 # darkened to an eighth, all are.
 DARK = 40
-# A photo is overexposed if half of its pixels are white, and 95 % are brighter than the second
-# number. Of the 3,014 photos 2 are, objects in front of a white wall; 4 times as bright, 76 % are.
+# A photo is overexposed if half of its pixels are white, and 95% are brighter than the second
+# number. Of the 3,014 photos 2 are, objects in front of a white wall; 4 times as bright, 76% are.
 OVEREXPOSED_SHARE, OVEREXPOSED = 0.5, 100
 # Above this share of dark or bright images, the exposure is a property of the data set.
 MANNER = 0.1
@@ -40,8 +40,8 @@ def unreadable(table: pd.DataFrame, *, max_bad_fraction: float) -> Iterator[Find
         bad = rows[rows["reason"] != ""]
         share = len(bad) / len(rows)
         sentence = (
-            f"{folder}: {counted(len(bad), 'file')} of {len(rows):,} ({share:.1%}) cannot be read; "
-            f"training stops above {max_bad_fraction:.1%}"
+            f"{folder}: {counted(len(bad), 'file')} of {len(rows):,} ({percent(share, 1)}) cannot "
+            f"be read; training stops above {percent_of(max_bad_fraction)}"
         )
         level: Level = "spoils" if share > max_bad_fraction else "matters"
         yield from images_finding("unreadable", level, bad, sentence, bad["reason"])
@@ -97,15 +97,15 @@ def badly_exposed(readable: pd.DataFrame) -> Iterator[Finding]:
         (
             "dark",
             images["dark_95"] < DARK,
-            f"dark: 95 % of the pixels are below {DARK} of 255",
-            images["dark_95"].map("95 % of the pixels below {:.0f}".format),
+            f"dark: 95% of the pixels are below {DARK} of 255",
+            images["dark_95"].map("95% of the pixels are below {:.0f}".format),
         ),
         (
             "overexposed",
             (images["white_share"] >= OVEREXPOSED_SHARE) & (images["dark_5"] >= OVEREXPOSED),
-            f"overexposed: at least {OVEREXPOSED_SHARE:.0%} of the pixels are white, and 95 % are "
+            f"overexposed: at least {OVEREXPOSED_SHARE:.0%} of the pixels are white, and 95% are "
             f"brighter than {OVEREXPOSED} of 255",
-            images["white_share"].map("{:.0%} of the pixels white".format),
+            images["white_share"].map(lambda white: f"{percent(white)} of the pixels are white"),
         ),
     ):
         rows = images[is_so]
@@ -126,8 +126,8 @@ def other_color(readable: pd.DataFrame) -> Iterator[Finding]:
     readable = readable[~readable["is_blank"]]
     grey = readable["is_grey"]
     for rows, color in (
-        (readable[grey], "grey among color"),
-        (readable[~grey], "color among grey"),
+        (readable[grey], "grayscale among color"),
+        (readable[~grey], "color among grayscale"),
     ):
         if len(rows) < FEW * len(readable):
             sentence = f"{counted(len(rows), 'image')}: {color} images"
@@ -140,8 +140,9 @@ def class_shortcuts(readable: pd.DataFrame) -> Iterator[Finding]:
     grey = classes["is_grey"].mean()
     if grey.min() <= FEW and grey.max() >= 1 - FEW:
         sentence = (
-            f"class {grey.idxmax()} is grey ({grey.max():.0%}) and class {grey.idxmin()} in color "
-            f"({1 - grey.min():.0%}): a network may learn the color instead of the content"
+            f"class {grey.idxmax()} is grayscale ({percent(grey.max())}) and class {grey.idxmin()} "
+            f"in color ({percent(1 - grey.min())}): a network may learn the color instead of the "
+            "content"
         )
         yield Finding("class_by_color", "matters", sentence)
     size = classes["shorter_px"].median()

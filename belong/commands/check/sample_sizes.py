@@ -15,7 +15,7 @@ from belong.commands.fit import plan
 from belong.commands.fit.settings import parameters
 from belong.data.dataset import DataSet, draw_count
 from belong.runtime.errors import InputError
-from belong.runtime.text import counted
+from belong.runtime.text import counted, percent_of
 
 DEFAULT_ALPHA = 0.025  # of params.yaml
 # Minimum images of a class per feature for a covariance per class, and features of each network:
@@ -86,7 +86,8 @@ def _one_class(parts: pd.DataFrame, options: CheckOptions) -> Iterator[Finding]:
         return
     if options.calibration_fraction is None:
         sentence = (
-            f"one class ({parts.index[0]}): the model says what belongs, and names no classes"
+            f"one class ({parts.index[0]}): the model decides which images belong, without "
+            "predicting classes"
         )
         yield Finding("one_class", "note", sentence)
     else:
@@ -199,17 +200,20 @@ def _to_calibrate(
     at = f"at alpha {alpha:g}"
     images = counted(n, "calibration image")
     if is_cross:
-        images = f"every image trains and calibrates ({FOLDS} folds, {counted(n, 'image')})"
+        images = f"cross-conformal calibration ({FOLDS} folds, {counted(n, 'image')})"
     if n < least:
         sentence = f"{images}; {at} a threshold needs at least {least} to reject any image"
         yield Finding("too_few_to_calibrate", "spoils", sentence)
         return
     low, high = promised_range(n, 10_000, alpha=alpha, is_cross=is_cross)
     sentence = (
-        f"{images}: {low:.1%} to {high:.1%} of fresh normal images will be rejected (in 19 of 20 "
-        f"calibrations), on average at most {alpha:.1%}"
+        f"{images}: on average, at most {percent_of(alpha)} of new normal images will be rejected; "
+        f"in 19 of 20 calibrations, {low:.1%} to {high:.1%}"
     )
-    yield Finding("promise", "matters" if high > 2 * alpha else "note", sentence)
+    is_broad = high > 2 * alpha
+    if is_broad:
+        sentence += "; more images narrow this range"
+    yield Finding("promise", "matters" if is_broad else "note", sentence)
     least_count = least_held_out(alpha)
     if n < least_count and not is_cross:
         sentence = (
@@ -233,8 +237,9 @@ def covariance(parts: pd.DataFrame) -> Iterator[Finding]:
     few = [f"{count:,} with {name}" for name, count in sizes.items() if least < count]
     if least and few:
         sentence = (
-            f"{counted(least, 'training image')} in the smallest class; a covariance per class "
-            f"needs {', '.join(few)}: with fewer, it is shrunk or shared"
+            f"{counted(least, 'training image')} in the smallest class: a covariance matrix for "
+            f"each class needs more ({' or '.join(few)}), so it will be shrunk or shared by all "
+            "classes"
         )
         yield Finding("covariance", "note", sentence)
 

@@ -118,12 +118,14 @@ def _tell(job: Job) -> None:
         values=job.parameters,
         backbone=job.backbone,
     )
-    passes = f", {training.epochs} passes of {training.batch_size}" if job.backbone is None else ""
+    passes = ""
+    if job.backbone is None:
+        passes = f", in {training.epochs} epochs with batches of {training.batch_size}"
     classes = counted(len(files.class_names), "class", "classes")
     on_stderr(
         f"{printable(job.folder)}: {counted(len(files.files), 'image')} of {classes}; {job.why}\n"
-        f"{folds} folds: each is judged by a model of at most {job.fitted:,} images of the "
-        f"others{passes}\n"
+        f"{folds} folds: each fold is judged by a model trained on the other folds, on at most "
+        f"{job.fitted:,} images{passes}\n"
         f"estimated time: {in_words(seconds)}, at the current load of the machine"
     )
 

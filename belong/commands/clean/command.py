@@ -17,6 +17,12 @@ from belong.commands.clean.options import FALSE_ALARMS, FOLDS, MOST_FOLDS, Clean
 from belong.runtime.exit_codes import NOT_GOOD_ENOUGH
 from belong.runtime.text import counted, on_stdout, printable, say
 
+# Problems of manifest.csv in the words of the summary, where they differ.
+TERMS = {
+    "wrong_class": "mislabeled", "two_classes": "in two classes", "near_copy": "near duplicates",
+    "nearly_blank": "nearly blank", "too_few": "too few images in the class", "copy": "duplicates",
+}  # fmt: skip
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `belong clean`."""
@@ -24,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "belong clean photos/train -o build/clean --link",
         notes=(
             "No file in FOLDER is changed or deleted.\n"
-            "verdicts: keep, review (please look), quarantine (would harm training)"
+            "verdicts: keep, review (look at it), quarantine (would harm training)"
         ),
         exit_codes={
             0: "done",
@@ -96,7 +102,7 @@ def summary_text(summary: Mapping[str, Any], output: str) -> str:
     lines = [f"{counted(summary['images'], 'image')}: {verdicts['keep']:,} to keep"]
     for verdict in ("review", "quarantine"):
         problems = summary["problems"].get(verdict, {})
-        counts = ", ".join(f"{name} {n:,}" for name, n in problems.items())
+        counts = ", ".join(f"{TERMS.get(name, name)} {n:,}" for name, n in problems.items())
         lines.append(f"  {verdict} {verdicts[verdict]:,}" + (f": {counts}" if counts else ""))
     lines += in_words(summary["reliability"])
     if "tree" in summary:

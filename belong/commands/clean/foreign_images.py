@@ -19,7 +19,7 @@ from belong.commands.clean.out_of_fold import Fold
 from belong.detectors.knn_search import Neighbors
 
 # Chosen on parts of CIFAR-10 and on photos of rooms with planted bathrooms. 1 to 20 neighbors, and
-# 10 % to 30 % of excluded images, give nearly the same results.
+# 10% to 30% of excluded images, give nearly the same results.
 FIRST_NEIGHBORS, NEIGHBORS = 10, 5
 DOUBTED, FARTHEST = 0.2, 0.1  # excluded shares of each class
 

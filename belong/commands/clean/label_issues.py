@@ -161,7 +161,7 @@ def log_ratio(distances: np.ndarray, labels: np.ndarray) -> np.ndarray:
 def p_values(scores: np.ndarray) -> np.ndarray:
     """Return the p-values of scores under the null hypothesis that an image belongs: (n,) -> (n,).
 
-    Ranks are no p-values: in every folder, the farthest 2 % of the images are the farthest 2 %. A
+    Ranks are no p-values: in every folder, the farthest 2% of the images are the farthest 2%. A
     normal distribution is therefore fitted to the bulk of the scores, which a few wrong images
     hardly change: its mean is the median of the scores, and its standard deviation follows from the
     90th percentile (Efron, Large-Scale Simultaneous Hypothesis Testing: The Choice of a Null
@@ -188,5 +188,5 @@ def _above_zero(values: np.ndarray) -> np.ndarray:
 
 
 def _among(share: float) -> str:
-    percent = "below 0.01 %" if share < 1e-4 else f"at most {share * 100:.2g} %"
+    percent = "below 0.01%" if share < 1e-4 else f"at most {share * 100:.2g}%"
     return f"false discovery rate {percent}"

@@ -17,6 +17,7 @@ import torch
 from belong.commands.clean.foreign_images import Distances
 from belong.evaluation.metrics import roc_auc
 from belong.models.chance_level import is_at_chance
+from belong.runtime.text import percent
 
 # Minimum share of the errors of the majority-class classifier that the classifier avoids.
 LEAST_SKILL = 0.25
@@ -89,8 +90,8 @@ def in_words(reliability: Mapping[str, Any]) -> list[str]:
     if reliability["accuracy"] is None:
         return []
     accuracy = (
-        f"accuracy on unseen images {reliability['accuracy']:.1%} (always predicting the largest "
-        f"class: {reliability['chance']:.1%})"
+        f"accuracy on unseen images {percent(reliability['accuracy'], 1)} (always predicting the "
+        f"largest class: {reliability['chance']:.1%})"
     )
     detection = (
         f"foreign-image detection: AUROC {reliability['scrambled_auroc']:.3f} on scrambled images"
@@ -122,7 +123,7 @@ def _why_no_labels(accuracy: float, chance: float, *, at_chance: bool) -> str:
     least = chance + LEAST_SKILL * (1 - chance)
     return (
         f"labels are not judged: expected an accuracy of at least {least:.1%} on unseen images, "
-        f"got {accuracy:.1%} (always predicting the largest class: {chance:.1%}); {HELP}"
+        f"got {percent(accuracy, 1)} (always predicting the largest class: {chance:.1%}); {HELP}"
     )
 
 

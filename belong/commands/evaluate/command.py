@@ -88,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
     for remark in result.remarks:
         on_stderr(f"belong evaluate: {remark}")
     on_stdout(result.table)
-    on_stdout(f"{printable(output)} holds the report")
+    on_stdout(f"{printable(output)}/report.html has the report")
     return 0
 
 

@@ -66,7 +66,7 @@ class Evaluation:
 
     Attributes:
         scoreboard: a row for each detector and set of anomalies, the best detector first; columns
-            `detector`, `anomalies`, `n_anomalies`, `auroc` with the ends of its 95 % interval
+            `detector`, `anomalies`, `n_anomalies`, `auroc` with the ends of its 95% interval
             `auroc_low` and `auroc_high`, `fpr95`, `aupr_normal`, `aupr_anomaly`, `oscr`,
             `false_accept` and `false_reject` at the calibrated threshold, `threshold`, `aurc`,
             `augrc`. Metrics that cannot be measured are NaN.
@@ -98,7 +98,7 @@ class Evaluation:
             >>> train, test, odd = rng.normal([[[0]], [[0]], [[4]]], size=(3, 200, 5))
             >>> result = belong.evaluate(train, test, odd, labels=np.arange(200) % 2)
             >>> print(result.text.splitlines()[0])
-            | detector | anomalies | AUROC | 95 % interval | FPR95 | AUPR | OSCR | false rejects |
+            | detector | anomalies | AUROC | 95% interval | FPR95 | AUPR | OSCR | false rejects |
             >>> print(result.text.splitlines()[-1])
             left out: mahalanobis_layers: needs maps and hidden
         """

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from belong.commands.evaluate.scoreboard import interval, number
 from belong.reporting.templates import render_page
+from belong.runtime.text import percent_of
 
 if TYPE_CHECKING:
     from belong.commands.evaluate.evaluate import Evaluation
@@ -17,7 +18,7 @@ SCRIPTS = ("reporting/report/sort.js",)
 # Column of the scoreboard -> heading, the better end ("": not ranked), explanation.
 COLUMNS = {
     "auroc": ("AUROC", "max", "probability that an anomaly scores higher than a normal row"),
-    "fpr95": ("FPR95", "min", "share of anomalies accepted when 95 % of normal rows are accepted"),
+    "fpr95": ("FPR95", "min", "share of anomalies accepted when 95% of normal rows are accepted"),
     "aupr_normal": ("AUPR normal", "max", "average precision with normal rows as positives"),
     "aupr_anomaly": ("AUPR anomaly", "max", "average precision with anomalies as positives"),
     "oscr": ("OSCR", "max", "area under correct classification against accepted anomalies"),
@@ -50,7 +51,7 @@ def report_page(evaluation: "Evaluation", *, title: str) -> str:
     facts = {
         "normal test rows": f"{summary['rows']['normal_test']:,}",
         "calibration rows": f"{summary['calibration_rows']:,}",
-        "promised false-rejection rate": f"{summary['alpha']:.2%}",
+        "promised false-rejection rate": percent_of(summary["alpha"]),
         "detectors": str(len(summary["detectors"])),
     }
     for key, value in (summary["classifier"] or {}).items():

@@ -89,7 +89,7 @@ def _ranking(
 def scoreboard_text(board: pd.DataFrame) -> str:
     """Return the scoreboard as a Markdown table."""
     headings = ["detector", "anomalies", *SHOWN.values()]
-    headings.insert(3, "95 % interval")
+    headings.insert(3, "95% interval")
     rows = []
     for row in board.to_dict("records"):
         cells = [

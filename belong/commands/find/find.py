@@ -99,7 +99,7 @@ class Job:
         """The features for the comparison, in words."""
         if self.backbone is None:
             return f"pixels, {self.form.height} x {self.form.width}"
-        return f"vectors of {self.backbone.card.name}"
+        return f"feature vectors of {self.backbone.card.name}"
 
     def content(self, pixels: np.ndarray) -> np.ndarray:
         """Return the features of images (n, ch, h, w) uint8: the pixels, or embeddings (n, v)."""

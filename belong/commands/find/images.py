@@ -124,7 +124,7 @@ def of_files(
         n = len(incoming.files)
         count = n - sum(len(files) for files, path in missing if path not in results)
         raise KeyboardInterrupt(
-            f"interrupted; {count} of {n} images are read, and the same command goes on from there"
+            f"interrupted; {count} of {n} images are read; run the same command to resume"
         ) from None
     finally:
         answers.close()

@@ -72,7 +72,7 @@ METHODS = {
     "iforest": Method(
         "Isolation forest",
         "isolation",
-        "Random cuts isolate these images with the fewest steps.",
+        "These images are isolated by the fewest random splits.",
     ),
     "active_nodes": Method(
         "Pattern of active nodes",

@@ -20,8 +20,8 @@ from belong.runtime.unfinished import is_unfinished
 
 TABLE, PAGE = "strange.csv", "gallery.html"
 NO_PROMISE = (
-    "This is a ranking, not a verdict: every folder has a most unusual image, and nothing is "
-    "promised about how many of the first images are foreign."
+    "This is a ranking, not a verdict: every folder has a most unusual image, and the ranking does "
+    "not tell how many images are foreign."
 )
 
 

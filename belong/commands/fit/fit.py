@@ -39,7 +39,7 @@ from belong.runtime.errors import InputError
 from belong.runtime.process_lock import one_writer
 from belong.runtime.storage import put_folder, save_json, save_text
 from belong.runtime.text import on_stderr as say
-from belong.runtime.text import printable
+from belong.runtime.text import percent_of, printable
 
 if TYPE_CHECKING:
     from torch import nn
@@ -97,22 +97,22 @@ def fit(
 
     Args:
         folder: a folder with one subfolder of images per class, or IDX files. With one class, or
-            images alone, the model says what belongs, and no classifier is trained.
+            images alone, the model decides which images belong, and no classifier is trained.
         output: a new folder for the model, outside of the images; it gets `report.html` and
             `summary.json`, too.
         anomalies: a folder of images that do not belong, for the supervised head and the report.
         alpha: promised false-rejection rate, between 0 and 1; None: 0.025, or more if
             there are too few images to calibrate a smaller rate.
         guarantee: scope of alpha: "marginal" (on average over calibration sets; the default),
-            "training-conditional" (with 95 % certainty for the set that is drawn) or "per-class"
+            "training-conditional" (with 95% certainty for the set that is drawn) or "per-class"
             (for each predicted class).
         backbone: a pretrained network: "efficientnet_lite0" (the default for photos and color
             images), "efficientnet_b0" (the paper's), any network of timm, or a torch module
             (n, 3, h, w) -> (n, d) with its preprocessing in the attributes `mean`, `std` and
             `side_px`.
         weights: a .safetensors or .pth file for the backbone; None: the published weights.
-        from_scratch: train a small network without pretrained weights; the default for small grey
-            images.
+        from_scratch: train a small network without pretrained weights; the default for small
+            grayscale images.
         settings: dotted keys of params.yaml -> values, such as {"train.epochs": 30}.
         require: minimum `accuracy` and `auroc` and maximum `false_reject` and `false_accept` on
             test images, from 0 to 1, such as {"accuracy": 0.9}.
@@ -276,24 +276,26 @@ def tell(job: Job) -> None:
     calibration, few = job.values.calibration, ""
     alpha = calibration.alpha
     if alpha > job.default_alpha:
-        few = f"; too few images to calibrate {job.default_alpha:.1%}"
+        few = f"; too few images to calibrate {percent_of(job.default_alpha)}"
     total = sum(train + test for _, train, test in plan.classes)
     description = f"{len(plan.classes)} classes, at least {least:,} per class ({name})"
     training = f"{plan.epochs} epochs in batches of {plan.batch_size}"
     if is_one_class:
-        description = f"one class ({name}): the model says what belongs, and names no classes"
+        description = (
+            f"one class ({name}): the model decides which images belong, without predicting classes"
+        )
         training = "no classifier"
     calibrates = f"{plan.calibration_fraction:.0%} of each class"
     if plan.calibration == "cross":
         n = plan.train_images
         calibrates = (
-            f"cross-conformal, {FOLDS} folds: every image trains and calibrates, scored by "
-            f"networks and detectors fitted without its fold"
+            f"cross-conformal, {FOLDS} folds: every image trains and calibrates, and is "
+            f"scored by networks and detectors fitted without its fold"
         )
-        few = few and f", the least that {n} images can promise"
+        few = few and f", the lowest rate that {n} images can promise"
         if calibration.guarantee == MARGINAL:
             _, high = promised_range(n, NEW_IMAGES, alpha=alpha, is_cross=True)
-            few += f"; at most {high:.1%} by 95 of 100 models of so many images"
+            few += f" (for 95 of 100 models fitted to so many images: at most {high:.1%})"
     if calibration.guarantee == PER_CLASS:
         few += _small_classes(plan, alpha)
     say(

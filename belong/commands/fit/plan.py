@@ -45,7 +45,7 @@ LEAST_IMAGES_CROSS = LEAST_OF_CLASS + 1  # per class, if all images calibrate; 1
 LEAST_NEEDED = least_held_out(0.5) + SPARE  # minimum number of calibration images at any alpha
 # Calibration share of a folder of one class, which trains no classifier. With the minimum number of
 # calibration images a single outlier determines the threshold: on 500 images of textiles such a
-# model accepted 86 % of the global faults.
+# model accepted 86% of the global faults.
 ONE_CLASS_CALIBRATES = 0.4
 LARGER_ALPHAS = (0.05, 0.1, 0.2)  # choices for a folder that is too small for the default
 STEPS = 2000  # minimum number of training steps, so that few images get more epochs
@@ -64,7 +64,7 @@ PHOTO_LAMBDA = 0.1
 # `belong fit --from-scratch` on 3 x 445 photos of rooms, seed 0: accuracy 0.92 on 258 test photos,
 # AUROC 0.71 against 533 photos of another room and 0.86 against 888 photos of other things.
 FROM_SCRATCH_ON_PHOTOS = (
-    "in a trial it accepted 40 % of unrelated photos and 82 % of similar ones; learned weights, "
+    "in a trial it accepted 40% of unrelated photos and 82% of similar ones; pretrained weights, "
     "the default for photos, do far better"
 )
 LARGE_BATCH = 128  # batch size for which the learning rate of params.yaml is chosen
@@ -284,7 +284,7 @@ def choose_calibration(
     if own_alpha and alpha < least:
         raise InputError(
             f"alpha {alpha:g} needs at least {least_to_calibrate(alpha, guarantee)} images to "
-            f"calibrate, got {n}; the least alpha that they reach is {least:g}"
+            f"calibrate, got {n}; the smallest possible alpha is {least:g}"
         )
     return "cross", max(alpha, least)
 
@@ -432,8 +432,12 @@ def network_for(
         terms = f"license {backbone.license}" if backbone.license else "license not stated"
         if backbone.forbids_commercial_use:
             terms += ", which forbids commercial use"
-        layer = "nothing is trained above them" if is_one_class else "the layer above is trained"
-        why = f"learned weights of {backbone.name} ({terms}): {layer}"
+        layer = (
+            "no layer above them is trained"
+            if is_one_class
+            else "only the layer above them is trained"
+        )
+        why = f"pretrained weights of {backbone.name} ({terms}): {layer}"
         return backbone.name, backbone.side_px, why
     side = typical_side(images)
     trained_part = "an autoencoder" if is_one_class else "a small network"

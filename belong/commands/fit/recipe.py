@@ -339,9 +339,9 @@ def _reachable(
         least_count = least_to_calibrate(calibration.alpha, calibration.guarantee)
         raise InputError(
             f"alpha {calibration.alpha:g} needs at least {least_count} images to calibrate, "
-            f"got {n}; the least alpha that they reach is {least:g}"
+            f"got {n}; the smallest possible alpha is {least:g}"
         )
-    say(f"{n} images calibrate alpha {least:g} at least, which is taken")
+    say(f"alpha {least:g} is used, the smallest that {n} images can calibrate")
     return calibration.model_copy(update={"alpha": least})
 
 

@@ -96,7 +96,9 @@ def unmet(
     for key, number in required.items():
         value = getattr(measured, key)
         if key == "false_reject" and tests_itself:
-            sentences.append(f"{key} was not measured: every image has set the threshold")
+            sentences.append(
+                f"{key} was not measured: the test images also calibrate the threshold"
+            )
         elif value is None:
             no_anomaly = "there is no test anomaly"
             why = "the images have one class" if key == "accuracy" else no_anomaly

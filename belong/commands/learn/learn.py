@@ -24,7 +24,7 @@ from belong.runtime.errors import InputError
 from belong.runtime.process_lock import one_writer
 from belong.runtime.progress import bar
 from belong.runtime.storage import save_csv, save_json, whole_folder
-from belong.runtime.text import counted, exact, in_table, on_stderr, printable
+from belong.runtime.text import counted, exact, in_table, on_stderr, percent, percent_of, printable
 
 if TYPE_CHECKING:
     from belong.prediction.predictor import Predictor
@@ -91,9 +91,8 @@ def learn(
         >>> belong.learn("model", "new", review="review.csv")
         Traceback (most recent call last):
         ...
-        belong.runtime.errors.InputError: model: has no learning.safetensors, in which `belong fit`
-        keeps what it learned from; expected such a model: fit it again, with the new images in its
-        folder
+        belong.runtime.errors.InputError: model: has no learning.safetensors, the training data that
+        `belong fit` saves; fit the model again, with the new images in its folder
     """
     start = time.perf_counter()
     out = as_path("output", output)
@@ -289,14 +288,14 @@ def _guarantee(new: Bundle, review: Review, ours: int) -> str:
     """Describe which images the guarantee of the new model covers."""
     alpha, n = new.manifest.alpha, new.manifest.n_calibration
     promise = (
-        f"On average {alpha:.1%} of images like the calibration images are rejected: {n} images, "
-        f"used in no training, set the threshold."
+        f"On average {percent_of(alpha)} of images like the calibration images are rejected: {n} "
+        "images that were not used in training set the threshold."
     )
     if new.manifest.cross_conformal:
         promise = (
-            f"On average {alpha:.1%} of images like the first {n} training images are rejected, as "
-            f"far as scores hardly change when a tenth of these is left out: each sets the "
-            f"threshold by fits without it."
+            f"On average {percent_of(alpha)} of images like the first {n} training images are "
+            "rejected, as long as scores hardly change when a tenth of these images is left out: "
+            "each calibrates the threshold, scored by models fitted without it."
         )
     if not ours:
         return f"{promise} Reviewed images do not calibrate, as they were chosen by their verdicts."
@@ -319,12 +318,14 @@ def _sentences(summary: Mapping[str, Any]) -> list[str]:
     new = summary["new_classes"]
     test_images = f"On {summary['test_images']:,} test images"
     if summary["tests_itself"]:
-        test_images = f"On {summary['test_images']:,} training images, each by fits without it"
+        test_images = (
+            f"On {summary['test_images']:,} training images, each scored by models fitted without "
+            "it"
+        )
         rejected = "false rejects are not measured"
     else:
-        rejected = (
-            f"{before['false_reject']:.2%} rejected before, {after['false_reject']:.2%} after"
-        )
+        shares = [_share(one["false_reject"]) for one in (before, after)]
+        rejected = "{} rejected before, {} after".format(*shares)
     return [
         f"{counted(sum(answers.values()), 'answer')}: {answers['mine']:,} mine, "
         f"{answers['not_mine']:,} not mine"
@@ -350,4 +351,4 @@ def _sentences(summary: Mapping[str, Any]) -> list[str]:
 
 def _share(value: float | None) -> str:
     """Format a share in percent; a model of one class has no accuracy."""
-    return "none" if value is None else f"{value:.2%}"
+    return "none" if value is None else percent(value, 2)

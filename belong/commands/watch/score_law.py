@@ -1,7 +1,7 @@
 r"""Test whether the scores of new images follow the distribution of the calibration scores.
 
 The rejection rate depends on the tail of the distribution only. With 54 calibration images a single
-score determines the threshold, and a rate of 7 % may be chance. The whole distribution is more
+score determines the threshold, and a rate of 7% may be chance. The whole distribution is more
 informative: if half of the images score above nine tenths of the calibration scores, many of them
 are out-of-distribution, whatever the rejection rate.
 

@@ -20,10 +20,10 @@ All tests assume exchangeable images: a stream that is sorted by class instead o
 false alarm of the first test. If scores tie, fewer images are rejected than promised; the bets on a
 higher rate then lose, and those on a lower rate may win.
 
-In simulations with 5,999 calibration images, alpha 2.5 % and delta 1 %, half of the streams with a
-rate of 5 % from the start raise an alarm within 780 images, and with 10 % within 120. If the rate
+In simulations with 5,999 calibration images, alpha 2.5% and delta 1%, half of the streams with a
+rate of 5% from the start raise an alarm within 780 images, and with 10% within 120. If the rate
 changes after 2,000 images, this takes 1,220 and 210 images. Of unchanged streams of 1,500 images,
-1 in 400 raises a false alarm at delta 1 %.
+1 in 400 raises a false alarm at delta 1%.
 """
 
 import math

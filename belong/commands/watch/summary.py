@@ -9,7 +9,7 @@ from belong.commands.watch.class_mix import ClassMix
 from belong.commands.watch.martingale import Drift
 from belong.commands.watch.stream_analysis import StreamAnalysis
 from belong.prediction.prediction_files import UNREADABLE
-from belong.runtime.text import counted, printable
+from belong.runtime.text import counted, percent, printable
 
 SHOWN = 10  # maximum number of classes in the text
 TENTH = 0.1
@@ -26,21 +26,22 @@ def text(
     low, high = analysis.expected
     share = rejected.mean()
     lines = [
-        f"{counted(len(paths), 'image')}, {rejected.sum():,} rejected ({share:.2%}); expected "
-        f"range: {low:.2%} to {high:.2%} (contains 19 of 20 good streams, at a single look)",
+        f"{counted(len(paths), 'image')}, {rejected.sum():,} rejected ({percent(share, 2)}); "
+        f"expected range: {low:.2%} to {high:.2%} (contains 19 of 20 good streams, at a single "
+        "look)",
         _verdict(analysis, paths, rejected, is_outside=not low <= share <= high),
         f"evidence of a drift: at most {_power(analysis.evidence.max())}; alarm at "
         f"{_power(analysis.limit)}, for a class at {_power(analysis.class_limit)}",
         f"scores: {_law(analysis)}; "
         f"median p-value {np.median(p_values):.2g} (usual: 0.5), below 0.1 "
-        f"{(p_values <= TENTH).mean():.0%} (usual: 10 %)",
+        f"{percent((p_values <= TENTH).mean())} (usual: 10%)",
         "",
         "class: images, rejected, evidence of a drift",
     ]
     for name, row in analysis.classes.head(SHOWN).iterrows():
         drift = analysis.class_drifts.get(str(name))
         lines.append(
-            f"  {name}: {row['images']:,.0f}, {row['rejected'] / row['images']:.2%}, "
+            f"  {name}: {row['images']:,.0f}, {percent(row['rejected'] / row['images'], 2)}, "
             f"{_power(row['evidence'])}{'; drifts ' + _when(drift, paths) if drift else ''}"
         )
     more = len(analysis.classes) - SHOWN
@@ -49,7 +50,7 @@ def text(
 
 def of_mix(mix: ClassMix) -> str:
     """Describe the mix of the predicted classes in one line."""
-    shares = f"{mix.share:.0%} are {printable(mix.name)}, usual: {mix.usual:.0%}"
+    shares = f"{percent(mix.share)} are {printable(mix.name)}, usual: {percent(mix.usual)}"
     if mix.p_value > UNUSUAL:
         return f"classes: the usual mix ({shares})"
     return (
@@ -74,19 +75,20 @@ def _verdict(
     if analysis.drift is not None:
         since = rejected[analysis.drift.begun : analysis.drift.noticed + 1].mean()
         when = _when(analysis.drift, paths)
-        return f"The rate has left its band: {since:.2%} of the images are rejected {when}."
+        return f"The rate has drifted: {percent(since, 2)} of the images are rejected {when}."
     if analysis.law_drift is not None:
-        share = f"about {analysis.foreign_share:.0%} of these images"
+        share = f"about {percent(analysis.foreign_share)} of these images"
         return (
             f"The rate may be chance, but the scores are higher than those of the calibration "
             f"images {_when(analysis.law_drift, paths)}; at least {share} are unlike them."
         )
     if analysis.class_drifts:
-        return (
-            f"The rate is within its band, but classes drift: {', '.join(analysis.class_drifts)}."
-        )
+        return f"The rate has not drifted, but classes have: {', '.join(analysis.class_drifts)}."
     if is_outside:
-        return "Outside at this one look, as 1 in 20 good streams; no alarm, it may be chance."
+        return (
+            "No alarm: at this one look the rate is outside its expected range, as in 1 of 20 good "
+            "streams, which may be chance."
+        )
     return "No alarm: the rate is within its expected range."
 
 

@@ -116,8 +116,7 @@ def watch(
         options: options for the scoring of new images.
 
     Returns:
-        The result; `is_within` is False if the rejection rate has left its band, the scores have
-        another distribution, or a class drifts.
+        The result; `is_within` is False if the rejection rate, the scores or a class has drifted.
 
     Raises:
         InputError: an input is invalid, or does not fit the model.

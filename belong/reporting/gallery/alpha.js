@@ -7,7 +7,7 @@ const alphas = CALIBRATED ? alphasOf(CALIBRATED) : [];
 const slider = document.getElementById("alpha");
 
 const rejectable = (alpha) => Math.floor(alpha * (CALIBRATED.images + 1) + 1e-9);
-const percent = (share) => `${plain(Number((100 * share).toPrecision(3)))} %`;
+const percent = (share) => `${plain(Number((100 * share).toPrecision(3)))}%`;
 
 // From the least alpha that can reject an image to one half, evenly on a logarithmic axis.
 function alphasOf({ alpha, images }) {

@@ -28,7 +28,7 @@ from belong.reporting.gallery.selection import PHOTO_BYTES, photo_px, telling
 from belong.reporting.gallery.sprite_sheets import KeptImages, Shown, reduced, shown
 from belong.runtime.progress import bar
 from belong.runtime.storage import save_text
-from belong.runtime.text import exact, printable
+from belong.runtime.text import exact, percent_of, printable
 
 GALLERY = "gallery.html"
 NEIGHBORS = 5
@@ -115,7 +115,7 @@ def save_gallery(
         threshold=threshold,
         facts={
             "detector": manifest.detector,
-            "promised rate": f"{guarantee['share']:.1%}",
+            "promised rate": percent_of(guarantee["share"]),
             "guarantee": f"{guarantee['in_words']}: {guarantee['sentence']}",
         },
         review=Review(

@@ -1,4 +1,4 @@
-// The scores, with those of the images that are shown in colour; a range of bars can be dragged, or
+// The scores, with those of the images that are shown in color; a range of bars can be dragged, or
 // moved with the arrow keys.
 
 const { edges: EDGES, counts: COUNTS, logarithmic: LOGARITHMIC } = DATA.histogram;

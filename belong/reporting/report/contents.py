@@ -37,8 +37,10 @@ ROLES = {
     "dropped": "excluded, as the same image is in another part (see manifest.csv)",
 }
 # Roles of a model that is calibrated cross-conformally, and of one without a test part of its own.
-SETS_THRESHOLDS = "; set the thresholds, each by fits without it"
-TESTS_ITSELF = "the training images again: measure the accuracy, each by a network without it"
+SETS_THRESHOLDS = "; set the thresholds, each scored by detectors fitted without it"
+TESTS_ITSELF = (
+    "the training images again: measure the accuracy, each by a network trained without it"
+)
 STYLES = ("reporting/report/family.css", "reporting/report/page.css")
 SCRIPTS = ("reporting/report/sort.js", "reporting/report/charts.js", "reporting/report/page.js")
 DASHES = {"-": "", "--": "7 4", ":": "2 3"}  # matplotlib's line style -> SVG

@@ -10,7 +10,7 @@ const ANOMALY = "#d55e00";
 const picker = document.getElementById("picker");
 
 const plain = (value) => String(Number(value.toPrecision(6)));
-const percent = (value) => `${plain(100 * value)} %`;
+const percent = (value) => `${plain(100 * value)}%`;
 const share = { from: 0, to: 1, format: plain };
 
 // Draw the curves of all detectors in one chart, the selected one on top.

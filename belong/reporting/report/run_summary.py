@@ -5,13 +5,14 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from belong.calibration.coverage import expected
+from belong.runtime.text import percent, percent_of
 
 IN_FORCE = {
     "calibrated": "calibrated, on {n_calibration:,} held-out images",
     "training": "the paper's, from training images; detectors without such a threshold are "
     "calibrated on {n_calibration:,} held-out images",
 }
-NOT_MEASURED = "not measured, as each image has set the threshold"
+NOT_MEASURED = "not measured: the test images also calibrate the threshold"
 CROSS = "calibrated, on all {n_calibration:,} training images, each scored out of fold"
 
 
@@ -29,19 +30,19 @@ def facts(
     promise, classes = numbers["calibration"], numbers["classification"]
     decides = parameters["bundle"]["detector"]
     is_cross = promise.get("method") == "cross" and threshold == "calibrated"
-    rejects = f"{numbers['detectors'][decides]['false_reject']:.4f}"
+    rejects = percent(numbers["detectors"][decides]["false_reject"], 2)
     if tests_itself:
         rejects = NOT_MEASURED
     if threshold == "calibrated":  # only a calibrated threshold promises a rate
         low, high = expected(decides, promise, numbers["data"]["normal_test"])
-        rejects += f" ({low:.4f} to {high:.4f} expected)"
+        rejects += f" ({low:.2%} to {high:.2%} expected)"
     return {
         "normal images": _data_set(parameters["normal"]),
         "anomalies": _data_set(parameters["anomaly"]),
         "center-loss weight, lambda": f"{parameters['lambda']:g}",
         "seed": str(parameters["seed"]),
         "threshold in force": (CROSS if is_cross else IN_FORCE[threshold]).format_map(promise),
-        "promised false-rejection rate, alpha": f"{alpha:g}",
+        "promised false-rejection rate, alpha": percent_of(alpha),
         f"false rejects of {decides}, the deciding detector": rejects,
         **_of_classes(classes),
     }

@@ -7,7 +7,7 @@ from typing import Any
 NOT_MEASURED = "not measured"
 # Where the test images set the threshold, the share of them beyond it is given.
 OF_REJECTS = ("false_reject", "open_set_accuracy")
-TESTS_ITSELF = "each test image has set the threshold: false rejects are not measured"
+TESTS_ITSELF = "the test images also calibrate the threshold: false rejects are not measured"
 DASH = "\N{EN DASH}"
 
 
@@ -35,9 +35,9 @@ class Column:
 COLUMNS = (
     Column("auroc", "AUROC", "probability that an anomaly scores above a normal image", "max"),
     Column(
-        "auroc_low", "95 % interval", "of the AUROC, from bootstrap resamples", "max", "auroc_high"
+        "auroc_low", "95% interval", "of the AUROC, from bootstrap resamples", "max", "auroc_high"
     ),
-    Column("fpr95", "FPR95", "anomalies accepted when 95 % of normal images are", "min"),
+    Column("fpr95", "FPR95", "anomalies accepted when 95% of normal images are", "min"),
     Column("aupr_normal", "AUPR normal", "average precision, normal images as positives", "max"),
     Column("aupr_anomaly", "AUPR anomaly", "average precision, anomalies as positives", "max"),
     Column("f1_normal", "F1 normal", "normal images as positives, actual proportions", "max"),

@@ -111,7 +111,7 @@ FAULTS = [
     Fault(
         "labels of one class only",
         _with(labels=CLASSES * 0, test_labels=CLASSES[:500] * 0),
-        "one class (0): the model says what belongs, and names no classes",
+        "one class (0): the model decides which images belong, without predicting classes",
         0,
     ),
     Fault(
@@ -122,7 +122,7 @@ FAULTS = [
     ),
     Fault(
         "data set of one image", _of_one_image,
-        "one class (ant): the model says what belongs, and names no classes", 1,
+        "one class (ant): the model decides which images belong, without predicting classes", 1,
     ),
     Fault(
         "swapped label", _with_a_swapped_label,

@@ -72,7 +72,7 @@ DEEP = Image.fromarray(np.arange(1200, dtype=np.uint16).reshape(40, 30) * 50)
 
 BAD = {
     "image of 0 bytes": ("bad.png", b"", "empty: 0 bytes"),
-    "text named .jpg": ("bad.jpg", b"hello", "not an image, or of no kind that is read"),
+    "text named .jpg": ("bad.jpg", b"hello", "not an image, or not in a supported format"),
     "PNG cut off": ("bad.png", PNG[:MIDDLE], "cut off: "),
     "JPEG cut off": ("bad.jpg", JPEG[: len(JPEG) // 2], "cut off: "),
     "PNG corrupt in the middle": (
@@ -82,7 +82,7 @@ BAD = {
     "header of 4e8 pixels": ("bad.png", _png_that_claims(20_000, 20_000), "too large; "),
     "image of width 0": ("bad.png", _png_that_claims(0, 10), "damaged: a PNG whose header"),
     "HEIC cut off": ("bad.heic", b"\0\0\0\x18ftypheic", "damaged: "),
-    "SVG": ("bad.svg", b"<svg/>", ".svg is not read; save it as JPEG or PNG"),
+    "SVG": ("bad.svg", b"<svg/>", ".svg files are not supported; save the image as JPEG or PNG"),
 }  # fmt: skip
 ODD = {
     "16-bit image": ("odd.png", encoded(DEEP, "PNG")),
@@ -178,7 +178,7 @@ FAULTS = [
     Fault("folder that is missing", _missing, "input: no such file or folder", 2),
     Fault("folder that is empty", score, "expected images, got none (0", 2),
     Fault("folder with hidden files only", _hidden, "expected images, got none (1", 2),
-    Fault("links in a circle", _circle, "round.png,a link to nothing", where=UNREAD),
+    Fault("links in a circle", _circle, "round.png,a broken link", where=UNREAD),
     Fault("foreign files", _foreign, '"ignored": 2', where=f"{OUTPUT}/summary.json"),
     Fault(
         "folder of 100,000 files", partial(_many, files=100_000), "1 image, 99,999 cannot be read"
