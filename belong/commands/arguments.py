@@ -22,6 +22,11 @@ def epilog(*examples: str, exit_codes: Mapping[int, str], notes: str = "") -> st
     return "\n\n".join(block for block in blocks if block)
 
 
+def keep_former_name(parser: argparse.ArgumentParser, action: argparse.Action, name: str) -> None:
+    """Accept the name that an option had in an earlier version; no help or page shows it."""
+    parser._option_string_actions[name] = action
+
+
 def share(text: str) -> float:
     """Return a number between 0 and 1, both excluded."""
     try:
