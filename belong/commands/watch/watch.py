@@ -186,7 +186,9 @@ def watch(
 
 
 def _usual_classes(model: ImagePath | Model) -> np.ndarray | None:
-    folder = model.folder if isinstance(model, Model) else as_path("model", model)
+    if isinstance(model, Model):
+        return usual_classes(model.absolute_folder, model.info)
+    folder = as_path("model", model)
     return usual_classes(folder, Manifest.read(folder / NAME))
 
 
@@ -233,9 +235,12 @@ def _promise(
 
 def _promise_of_model(model: ImagePath | Model) -> tuple[float, int, bool]:
     path = (model.folder if isinstance(model, Model) else as_path("model", model)) / NAME
-    if not path.is_file():
+    if isinstance(model, Model):
+        manifest = model.info
+    elif path.is_file():
+        manifest = Manifest.read(path)
+    else:
         raise InputError(f"{path}: no such file; expected the folder of a model")
-    manifest = Manifest.read(path)
     if manifest.threshold_from != "calibrated":
         raise InputError(f"{path}: expected a calibrated threshold, got that of the paper")
     # The rejected share of p-values; for "per-class" this is the threshold of all classes.
