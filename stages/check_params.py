@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from belong.data import idx
+from belong.models.network_choice import has_backbone, is_frozen
 from belong.parameters import Parameters
 from belong.runtime.errors import InputError
 from belong.runtime.storage import save_text
@@ -77,14 +78,16 @@ def _beyond(limits: Limits, values: Parameters) -> Iterator[str]:
 
 
 def _limits(values: Parameters) -> Limits | None:
-    if not values.has_backbone:
+    if not has_backbone(values.network):
         return FROM_SCRATCH.get(values.network) or _built(values.network)
     from belong.models.backbones.backbone import LEAST_SIDE_PX  # imported here: see above
     from belong.models.backbones.catalog import card_of
 
     card = card_of(values.network, values.backbone.weights)
     return Limits(
-        features=values.train.embedding if values.is_frozen else card.sizes[-1],
+        features=values.train.embedding
+        if is_frozen(values.network, values.backbone)
+        else card.sizes[-1],
         least_px=LEAST_SIDE_PX,
         fixed_px=card.side_px if card.has_fixed_side else None,
     )

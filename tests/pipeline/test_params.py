@@ -8,6 +8,8 @@ import pytest
 import torch
 from dvc.utils.hydra import apply_overrides
 
+from belong import parameters
+from belong.data import image_form
 from belong.models.registry import FROM_SCRATCH
 from belong.parameters import Parameters
 from belong.runtime.errors import InputError
@@ -90,6 +92,20 @@ def test_a_file_that_is_no_mapping_is_refused_in_one_line(
     params.write_bytes(content)
     process = check(params)
     assert (process.returncode, process.stderr) == (2, f"check_params: {params}: {message}\n")
+
+
+@pytest.mark.parametrize(
+    ("background", "rgb"),
+    [("white", (255, 255, 255)), ("black", (0, 0, 0)), ([1, 2, 3], (1, 2, 3))],
+)
+def test_a_background_is_a_color_that_has_three_numbers(
+    background: str | list[int], rgb: tuple[int, int, int]
+) -> None:
+    values = read(ROOT / "tests" / "data" / "params.yaml")
+    values["images"]["background"] = background
+    images = Parameters.parse(values, Path("params.yaml")).images
+    assert image_form.rgb_of(images.background) == rgb
+    assert tuple(image_form.COLORS) == parameters.COLORS
 
 
 def test_a_missing_file_is_refused_in_one_line(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from belong.data.dataset import DataSet
 from belong.data.decode_pool import Decoder
 from belong.data.file_discovery import Incoming, below
 from belong.data.image_folder import ImageFiles
+from belong.data.image_form import rgb_of
 from belong.data.image_reader import heif_without_reader
 from belong.data.resize import Form, all_formed
 from belong.models import device as devices
@@ -237,7 +238,7 @@ def _read(job: Job, batch_folder: Path) -> Images:
     }
     images = of_files(
         job.source,
-        Decoder(job.form, options.background_rgb, options.max_pixels),
+        Decoder(job.form, rgb_of(options.background), options.max_pixels),
         content=job.content,
         batch_folder=batch_folder,
         run=fingerprint(facts, job.device),

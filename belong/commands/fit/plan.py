@@ -27,8 +27,9 @@ from belong.data.dataset import DataSet, draw_count
 from belong.data.image_folder import ImageFiles
 from belong.data.image_reader import has_color, shorter_side
 from belong.data.isolation import each_item
+from belong.detectors.combination import MEMBERS_OF_FEW_IMAGES
 from belong.models.backbones.card import BackboneCard
-from belong.parameters import MEMBERS_OF_FEW_IMAGES, SplitSection, TrainSection
+from belong.parameters import SplitSection, TrainSection
 from belong.runtime.errors import InputError
 from belong.runtime.text import counted
 
