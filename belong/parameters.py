@@ -9,8 +9,7 @@ decided in the wing that uses them.
 """
 
 import difflib
-from collections.abc import Sequence
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, PlainValidator, model_validator
 
@@ -20,30 +19,6 @@ from belong.runtime.typed_yaml import Section
 
 MOST_PIXELS = 178_956_970  # of an image file; Pillow refuses larger ones
 
-# The detectors that may be combined, which are not trained on anomalies. The registry of detectors
-# imports torch and this file, so it cannot be imported here; a test compares the two.
-COMBINABLE = (
-    "mahalanobis",
-    "mahalanobis_min",
-    "reconstruction",
-    "code_knn",
-    "code_iforest",
-    "active_nodes",
-    "msp",
-    "max_logit",
-    "energy",
-    "gen",
-    "mahalanobis_tied",
-    "relative_mahalanobis",
-    "feature_knn",
-    "vim",
-    "mahalanobis_maps",
-    "gram_maps",
-    "mahalanobis_hidden",
-    "mahalanobis_layers",
-    "mahalanobis_normalized",
-    "hidden_knn",
-)
 # Networks that are trained from scratch; each is a file of this name in belong/models.
 FROM_SCRATCH = ("lenet", "small_cnn")
 # Names of the networks on a backbone.
@@ -56,7 +31,6 @@ NAMED_BACKBONES = (
     "efficientnet_lite2",
     "efficientnet_b0",
 )
-CHOICES = ("combined", "mlp_head", *COMBINABLE)
 COLORS = ("white", "black")  # names of backgrounds, see `belong.data.image_form`
 
 Count = Annotated[int, Field(ge=1)]
@@ -82,16 +56,13 @@ def _color(value: object) -> object:
     return value
 
 
-def _members(value: object) -> list[str] | str:
+def _members(value: Any) -> Any:
+    """Check the form only: `belong.detectors.registry.unknown_names` checks the names."""
     if value == "auto":
         return "auto"
-    if not isinstance(value, list) or len(value) < 2 or len(set(map(str, value))) < len(value):
+    is_list = isinstance(value, list) and all(isinstance(name, str) for name in value)
+    if not is_list or len(value) < 2 or len(set(value)) < len(value):
         raise ValueError("auto, or a list of at least 2 detectors, each once")
-    for name in map(str, value):
-        if name not in COMBINABLE:
-            raise ValueError(
-                f"detectors that learn without anomalies; nearest is {_nearest(name, COMBINABLE)}"
-            )
     return value
 
 
@@ -129,16 +100,6 @@ def _network(value: object) -> str:
     if value.split(".")[0].removeprefix("tf_") in NAMED_BACKBONES[:3]:
         raise ValueError(f"{value.split('.')[0].removeprefix('tf_')}, whose weights come with pip")
     return value
-
-
-def _detector(value: object) -> str:
-    if value not in CHOICES:
-        raise ValueError(f"combined or a detector; nearest is {_nearest(str(value), CHOICES)}")
-    return str(value)
-
-
-def _nearest(name: str, known: Sequence[str]) -> str:
-    return difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
 
 
 class DataSetSection(Section):
@@ -360,7 +321,7 @@ class EvaluateSection(Section):
 class BundleSection(Section):
     """The content of the saved model."""
 
-    detector: Annotated[str, PlainValidator(_detector)]
+    detector: Annotated[str, Field(min_length=1)]  # see `belong.detectors.registry.unknown_names`
     training_images: Annotated[int, Field(ge=1, le=1_000_000)]
 
 

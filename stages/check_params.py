@@ -56,6 +56,7 @@ def impossible(values: Parameters) -> Iterator[str]:
             yield str(error)
     if values.bundle.detector == "mlp_head" and values.anomaly.classes == "none":
         yield "bundle.detector: mlp_head needs training anomalies, but anomaly.classes is none"
+    yield from _unknown_names(values)
     if limits := _limits(values):
         yield from _beyond(limits, values)
 
@@ -75,6 +76,14 @@ def _beyond(limits: Limits, values: Parameters) -> Iterator[str]:
         yield (
             f"{where}: expected at least {limits.least_px}, the minimum of {network}, got {size}"
         )
+
+
+def _unknown_names(values: Parameters) -> Iterator[str]:
+    members, detector = values.combined.members, values.bundle.detector
+    if members != "auto" or detector != "combined":
+        from belong.detectors.registry import unknown_names  # imported here: see above
+
+        yield from unknown_names(members, detector)
 
 
 def _limits(values: Parameters) -> Limits | None:

@@ -22,7 +22,7 @@ from belong.commands.clean.options import CleanOptions
 from belong.commands.clean.out_of_fold import Fold, Images, by_networks, by_regression, folds
 from belong.commands.fit.backbone_choice import choose_backbone
 from belong.commands.fit.plan import center_loss_weight, network_for, training_of
-from belong.commands.fit.settings import parameters, sources
+from belong.commands.fit.settings import checked_parameters, sources
 from belong.data.dataset import DataSet
 from belong.data.image_folder import ImageFiles
 from belong.data.image_form import rgb_of
@@ -120,7 +120,7 @@ def prepare(folder: Path, options: CleanOptions) -> Job:
         InputError: the folder or an option is wrong.
     """
     settings = dict(options.settings)
-    values = parameters(sources(folder, None, settings))
+    values = checked_parameters(sources(folder, None, settings))
     devices.compute_repeatably(values.threads, values.math)
     files = class_folders(folder)
     if missing := unread_heif(files):

@@ -22,7 +22,7 @@ from belong.commands.find.options import FindOptions
 from belong.commands.find.results import NO_PROMISE, TABLE, check_free, run_of, save, table_of
 from belong.commands.fit.backbone_choice import choose_backbone
 from belong.commands.fit.plan import is_small_and_grey, network_for
-from belong.commands.fit.settings import parameters
+from belong.commands.fit.settings import checked_parameters
 from belong.data import idx
 from belong.data.dataset import DataSet
 from belong.data.decode_pool import Decoder
@@ -179,7 +179,7 @@ def prepare(folder: Path, options: FindOptions) -> Job:
         InputError: the folder or an option is invalid.
     """
     settings = dict(options.settings)
-    values = parameters(settings)
+    values = checked_parameters(settings)
     devices.compute_repeatably(values.threads, values.math)
     source = _look(folder, follow_links=options.follow_links)
     data = _as_one_class(folder, source)

@@ -27,7 +27,7 @@ from belong.commands.fit.backbone_choice import backbone_settings, choose_backbo
 from belong.commands.fit.backbone_request import BackboneRequest
 from belong.commands.fit.plan import Plan, choose_calibration, overrides, plan
 from belong.commands.fit.requirements import RequirementError, check_requirements, unmet
-from belong.commands.fit.settings import parameters, sources
+from belong.commands.fit.settings import checked_parameters, parameters, sources
 from belong.commands.fit.work_folder import check_work, remove_work, work_beside
 from belong.data.dataset import DataSet
 from belong.data.image_folder import ImageFiles
@@ -198,7 +198,7 @@ def prepare(
         key: value for key, value in promise_settings.items() if value is not None
     }
     keys = sources(folder, anomalies, keys)
-    values = parameters(keys)
+    values = checked_parameters(keys)
     contents = look(folder)
     anomaly_contents = []
     if anomalies is not None:

@@ -69,6 +69,23 @@ def parameters(settings: Mapping[str, object]) -> Parameters:
     return Parameters.parse(values, Path("--set"))
 
 
+def checked_parameters(settings: Mapping[str, object]) -> Parameters:
+    """Return `parameters(settings)`, after a check of the names of detectors.
+
+    The check loads torch if a setting names a detector; call `request_math` before.
+
+    Raises:
+        InputError: as `parameters`; or a name is unknown.
+    """
+    values = parameters(settings)
+    members, detector = values.combined.members, values.bundle.detector
+    if members != "auto" or detector != "combined":
+        from belong.detectors.registry import check_names  # imported here: torch takes seconds
+
+        check_names(members, detector)
+    return values
+
+
 def sources(
     folder: Path, anomalies: Path | None, settings: Mapping[str, object]
 ) -> dict[str, object]:
