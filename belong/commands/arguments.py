@@ -110,5 +110,5 @@ def add_setting_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=count, metavar="N", help="compute threads (default: 1)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"),
                         help="compute device (default: auto)")  # fmt: skip
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
+    parser.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE",
                         help="any other key of params.yaml, such as train.epochs=30")  # fmt: skip

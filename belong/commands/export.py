@@ -33,7 +33,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("model", type=Path, metavar="MODEL", help="folder of the model")
     output = parser.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="FILE", help="new ONNX file"
+        "-o",
+        "--output",
+        dest="path",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="new ONNX file",
     )
     keep_former_name(parser, output, "--onnx")
     parser.add_argument(
@@ -55,14 +61,14 @@ def run(arguments: argparse.Namespace) -> int:
 
     exported = export(
         arguments.model,
-        arguments.output,
+        arguments.path,
         verify=arguments.verify,
         alpha=arguments.alpha,
         guarantee=arguments.guarantee,
     )
     if exported.comparison:
         on_stdout(exported.comparison.text)
-    on_stdout(f"{printable(arguments.output)}: {exported.bytes / 1e6:.1f} MB")
+    on_stdout(f"{printable(arguments.path)}: {exported.bytes / 1e6:.1f} MB")
     return 0
 
 

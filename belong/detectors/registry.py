@@ -86,14 +86,14 @@ def unknown_names(members: list[str] | Literal["auto"], detector: str) -> Iterat
         )
 
 
-def check_names(members: list[str] | Literal["auto"], detector: str) -> None:
-    """Refuse parameters that name no detector, see `unknown_names`.
+def check_names(members: list[str] | Literal["auto"], detector: str, *, where: str) -> None:
+    """Refuse parameters that name no detector, see `unknown_names`; `where` begins the message.
 
     Raises:
         InputError: with one of the lines.
     """
     for line in unknown_names(members, detector):
-        raise InputError(line)
+        raise InputError(f"{where}: {line}")
 
 
 def _nearest(name: str, known: list[str]) -> str:

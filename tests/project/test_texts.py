@@ -146,6 +146,6 @@ def test_the_output_of_each_command_is_named_output(command: argparse.ArgumentPa
 
 def test_the_former_name_of_an_output_is_accepted_but_not_shown() -> None:
     words = ["export", "MODEL", "--onnx", "new.onnx"]
-    assert parser("export").parse_args(words).output == Path("new.onnx")
+    assert parser("export").parse_args(words).path == Path("new.onnx")
     assert "--onnx" not in command_parser("export").format_help()
     assert "--onnx" not in (ROOT / "docs" / "commands" / "export.md").read_text(encoding="utf-8")

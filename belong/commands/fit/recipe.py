@@ -43,6 +43,7 @@ from belong.prediction.bundle import Bundle
 from belong.prediction.learning_data import LearningData
 from belong.prediction.manifest import CrossConformal
 from belong.reporting.report.contents import report_page
+from belong.runtime.argument_names import heading
 from belong.runtime.errors import InputError
 from belong.runtime.text import say
 
@@ -301,7 +302,7 @@ def make_model(
         calibration=calibration,
         bundle=values.bundle,
     )
-    bundle = build_bundle(fitted, settings, where=Path("--set"))
+    bundle = build_bundle(fitted, settings, where=Path(heading("settings")))
     parameters = values.model_copy(update={"calibration": calibration})
     page = report_page(
         scores,
