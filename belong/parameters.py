@@ -3,13 +3,13 @@
     parameters = Parameters.load(Path("params.yaml"))
     parameters.train.epochs
 
-`belong.runtime.typed_yaml` reports errors in a file. params.yaml explains the keys. A new detector
-with parameters has its section here, in `DetectorsSection`.
+`belong.runtime.typed_yaml` reports errors in a file. params.yaml explains the keys. This file holds
+the types, the ranges and the known names only, as no stage depends on it: what the values mean is
+decided in the wing that uses them.
 """
 
 import difflib
-from collections.abc import Sequence
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, PlainValidator, model_validator
 
@@ -19,57 +19,6 @@ from belong.runtime.typed_yaml import Section
 
 MOST_PIXELS = 178_956_970  # of an image file; Pillow refuses larger ones
 
-# The detectors that may be combined, which are not trained on anomalies. The registry of detectors
-# imports torch and this file, so it cannot be imported here; a test compares the two.
-COMBINABLE = (
-    "mahalanobis",
-    "mahalanobis_min",
-    "reconstruction",
-    "code_knn",
-    "code_iforest",
-    "active_nodes",
-    "msp",
-    "max_logit",
-    "energy",
-    "gen",
-    "mahalanobis_tied",
-    "relative_mahalanobis",
-    "feature_knn",
-    "vim",
-    "mahalanobis_maps",
-    "gram_maps",
-    "mahalanobis_hidden",
-    "mahalanobis_layers",
-    "mahalanobis_normalized",
-    "hidden_knn",
-)
-# The default candidates of `combined`: one detector for each stage of the network, and two for the
-# first maps, whose values may be too large or too small.
-MEMBERS = (
-    "mahalanobis_maps",
-    "gram_maps",
-    "mahalanobis_hidden",
-    "mahalanobis",
-    "active_nodes",
-    "energy",
-    "code_knn",
-)
-# The rule for combining their p-values, see `belong.detectors.combined`.
-CombinationRule = Literal["fisher", "harmonic", "stouffer"]
-# Candidates above a frozen backbone: two on its last layer, which is trained on many more images.
-MEMBERS_ABOVE_A_FROZEN_BACKBONE = (
-    "mahalanobis_maps",
-    "mahalanobis_normalized",
-    "hidden_knn",
-    "feature_knn",
-    "active_nodes",
-    "energy",
-    "code_knn",
-)
-# Members with few images in a cross-conformal model, where none is excluded by its results. 20
-# photos of 5 breeds of dogs, 6 draws: the AUROC of near anomalies is 0.926 with these, and 0.918
-# with all of the above.
-MEMBERS_OF_FEW_IMAGES = MEMBERS_ABOVE_A_FROZEN_BACKBONE[1:-1]
 # Networks that are trained from scratch; each is a file of this name in belong/models.
 FROM_SCRATCH = ("lenet", "small_cnn")
 # Names of the networks on a backbone.
@@ -82,8 +31,7 @@ NAMED_BACKBONES = (
     "efficientnet_lite2",
     "efficientnet_b0",
 )
-CHOICES = ("combined", "mlp_head", *COMBINABLE)
-COLORS = {"white": (255, 255, 255), "black": (0, 0, 0)}
+COLORS = ("white", "black")  # names of backgrounds, see `belong.data.image_form`
 
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -108,16 +56,13 @@ def _color(value: object) -> object:
     return value
 
 
-def _members(value: object) -> list[str] | str:
+def _members(value: Any) -> Any:
+    """Check the form only: `belong.detectors.registry.unknown_names` checks the names."""
     if value == "auto":
         return "auto"
-    if not isinstance(value, list) or len(value) < 2 or len(set(map(str, value))) < len(value):
+    is_list = isinstance(value, list) and all(isinstance(name, str) for name in value)
+    if not is_list or len(value) < 2 or len(set(value)) < len(value):
         raise ValueError("auto, or a list of at least 2 detectors, each once")
-    for name in map(str, value):
-        if name not in COMBINABLE:
-            raise ValueError(
-                f"detectors that learn without anomalies; nearest is {_nearest(name, COMBINABLE)}"
-            )
     return value
 
 
@@ -157,16 +102,6 @@ def _network(value: object) -> str:
     return value
 
 
-def _detector(value: object) -> str:
-    if value not in CHOICES:
-        raise ValueError(f"combined or a detector; nearest is {_nearest(str(value), CHOICES)}")
-    return str(value)
-
-
-def _nearest(name: str, known: Sequence[str]) -> str:
-    return difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
-
-
 class DataSetSection(Section):
     """The path and the classes of a data set."""
 
@@ -183,14 +118,6 @@ class ImagesSection(Section):
     max_bad_fraction: Annotated[float, Field(ge=0, le=1)]
     # Pillow refuses larger images.
     max_pixels: Annotated[int, Field(ge=1, le=MOST_PIXELS)]
-
-    @property
-    def background_rgb(self) -> tuple[int, int, int]:
-        """The background as three numbers."""
-        if isinstance(self.background, str):
-            return COLORS[self.background]
-        red, green, blue = self.background
-        return red, green, blue
 
 
 class SplitSection(Section):
@@ -394,7 +321,7 @@ class EvaluateSection(Section):
 class BundleSection(Section):
     """The content of the saved model."""
 
-    detector: Annotated[str, PlainValidator(_detector)]
+    detector: Annotated[str, Field(min_length=1)]  # see `belong.detectors.registry.unknown_names`
     training_images: Annotated[int, Field(ge=1, le=1_000_000)]
 
 
@@ -426,32 +353,3 @@ class Parameters(Section):
     promise: PromiseSection
     evaluate: EvaluateSection
     bundle: BundleSection
-
-    @property
-    def has_backbone(self) -> bool:
-        """Whether the network has a backbone."""
-        return self.network not in FROM_SCRATCH
-
-    @property
-    def is_frozen(self) -> bool:
-        """Whether only the layers above the backbone are trained."""
-        return self.has_backbone and self.backbone.frozen
-
-    @property
-    def network_kind(self) -> str:
-        """The name of the network in the registry, `FINE_TUNED` or `FROZEN` with a backbone."""
-        if not self.has_backbone:
-            return self.network
-        return FROZEN if self.backbone.frozen else FINE_TUNED
-
-    @property
-    def combination_rule(self) -> CombinationRule:
-        """The rule by which `combined` combines the p-values of its members."""
-        return "stouffer" if self.is_frozen else "harmonic"
-
-    @property
-    def candidates(self) -> list[str]:
-        """The candidates of `combined`, from which its members are selected."""
-        if self.combined.members == "auto":
-            return list(MEMBERS_ABOVE_A_FROZEN_BACKBONE if self.is_frozen else MEMBERS)
-        return self.combined.members

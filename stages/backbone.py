@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from belong.models.network_choice import has_backbone
 from belong.parameters import Parameters
 from belong.runtime.storage import save_arrays
 from stages.runner import run
@@ -18,7 +19,7 @@ def main(params: Path, backbone: Path) -> None:
     values = Parameters.load(params)
     arrays: dict[str, np.ndarray] = {}
     card = None
-    if values.has_backbone:
+    if has_backbone(values.network):
         # Imported here: torch and timm take 3 s, and an empty file needs neither.
         from belong.models.backbones.catalog import backbone_named
 

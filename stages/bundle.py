@@ -18,7 +18,9 @@ Writes  bundle       folder: a model, see `belong.prediction.bundle`
 import json
 from pathlib import Path
 
+from belong.detectors.combination import candidates_of, rule_of
 from belong.models.backbones.card import card_in
+from belong.models.network_choice import is_frozen, kind_of
 from belong.parameters import Parameters
 from belong.prediction.build_bundle import Fitted, Settings, build_bundle
 from belong.runtime.storage import load_about, load_arrays
@@ -48,6 +50,8 @@ def main(
     scored = load_arrays(scores)
     train = load_arrays(images, f"{TRAIN}/images", f"{TRAIN}/labels")
     train |= load_arrays(features, f"{TRAIN}/features")
+    frozen = is_frozen(values.network, values.backbone)
+    candidates = candidates_of(values.combined.members, is_frozen=frozen)
     fitted = Fitted(
         images=train[f"{TRAIN}/images"],
         labels=train[f"{TRAIN}/labels"],
@@ -64,7 +68,7 @@ def main(
         held_out={name: scored[f"{HELD_OUT}/{name}"] for name in of_scores["thresholds"]},
         scores=scored,
         thresholds=of_scores["thresholds"],
-        members={name: of_scores["members"][name] for name in values.candidates},
+        members={name: of_scores["members"][name] for name in candidates},
         missing=of_scores["missing"],
         temperature=of_scores["temperature"],
         metrics=json.loads(metrics.read_text(encoding="utf-8")),
@@ -72,12 +76,12 @@ def main(
     settings = Settings(
         seed=values.seed,
         lambda_=values.lambda_,
-        network=values.network_kind,
+        network=kind_of(values.network, values.backbone),
         normal=values.normal.path,
         anomaly=values.anomaly.path,
         images=values.images,
         combined=values.combined,
-        combination=values.combination_rule,
+        combination=rule_of(is_frozen=frozen),
         calibration=values.calibration,
         bundle=values.bundle,
     )

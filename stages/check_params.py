@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from belong.data import idx
+from belong.models.network_choice import has_backbone, is_frozen
 from belong.parameters import Parameters
 from belong.runtime.errors import InputError
 from belong.runtime.storage import save_text
@@ -55,6 +56,7 @@ def impossible(values: Parameters) -> Iterator[str]:
             yield str(error)
     if values.bundle.detector == "mlp_head" and values.anomaly.classes == "none":
         yield "bundle.detector: mlp_head needs training anomalies, but anomaly.classes is none"
+    yield from _unknown_names(values)
     if limits := _limits(values):
         yield from _beyond(limits, values)
 
@@ -76,15 +78,25 @@ def _beyond(limits: Limits, values: Parameters) -> Iterator[str]:
         )
 
 
+def _unknown_names(values: Parameters) -> Iterator[str]:
+    members, detector = values.combined.members, values.bundle.detector
+    if members != "auto" or detector != "combined":
+        from belong.detectors.registry import unknown_names  # imported here: see above
+
+        yield from unknown_names(members, detector)
+
+
 def _limits(values: Parameters) -> Limits | None:
-    if not values.has_backbone:
+    if not has_backbone(values.network):
         return FROM_SCRATCH.get(values.network) or _built(values.network)
     from belong.models.backbones.backbone import LEAST_SIDE_PX  # imported here: see above
     from belong.models.backbones.catalog import card_of
 
     card = card_of(values.network, values.backbone.weights)
     return Limits(
-        features=values.train.embedding if values.is_frozen else card.sizes[-1],
+        features=values.train.embedding
+        if is_frozen(values.network, values.backbone)
+        else card.sizes[-1],
         least_px=LEAST_SIDE_PX,
         fixed_px=card.side_px if card.has_fixed_side else None,
     )

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from belong.models.network_choice import is_frozen
 from belong.parameters import Parameters
 from belong.runtime.storage import load_arrays, names_in, save_arrays
 from stages.runner import run
@@ -24,7 +25,7 @@ def main(
     """Embed each part, if the backbone is frozen."""
     values = Parameters.load(params)
     vectors: dict[str, np.ndarray] = {}
-    if values.is_frozen:
+    if is_frozen(values.network, values.backbone):
         # Imported here: torch takes 2 s, and an empty file does not need it.
         from belong.models import device as devices
         from belong.models.backbones.backbone import load_backbone

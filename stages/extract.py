@@ -22,6 +22,7 @@ from belong.models import device as devices
 from belong.models.autoencoder import Autoencoder
 from belong.models.backbones.card import card_in
 from belong.models.feature_extraction import extract_parts
+from belong.models.network_choice import is_frozen, kind_of
 from belong.models.registry import NETWORKS
 from belong.parameters import Parameters
 from belong.runtime.storage import load_about, load_arrays, names_in, save_arrays
@@ -50,11 +51,11 @@ def main(
         if name.endswith("/images")
     }
     arrays = extract_parts(
-        NETWORKS[values.network_kind].from_arrays(
+        NETWORKS[kind_of(values.network, values.backbone)].from_arrays(
             load_arrays(network), about["shape"], card_in(backbone)
         ),
         Autoencoder.from_arrays(load_arrays(autoencoder)),
-        parts_in(files, embedded if values.is_frozen else None),
+        parts_in(files, embedded if is_frozen(values.network, values.backbone) else None),
         device=devices.choose(values.device),
     )
     labels = [name for name in names_in(images) if name.endswith("/labels")]

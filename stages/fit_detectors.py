@@ -9,11 +9,13 @@ Writes  detectors  safetensors: `DETECTOR/ARRAY` of every detector; about: `memb
 from dataclasses import asdict
 from pathlib import Path
 
+from belong.detectors.combination import candidates_of
 from belong.detectors.fit import PART, fit_detectors
 from belong.detectors.member_selection import Retraining, select_members
 from belong.detectors.score_parts import HELD_OUT
 from belong.models import device
 from belong.models.activations import Views
+from belong.models.network_choice import is_frozen
 from belong.models.train_classifier import TrainingOptions
 from belong.parameters import Parameters
 from belong.runtime.storage import load_about, load_arrays, save_arrays
@@ -37,16 +39,17 @@ def main(params: Path, network: Path, features: Path, detectors: Path) -> None:
         seed=values.seed,
     )
     training = TrainingOptions(lambda_=values.lambda_, **values.train.model_dump())
+    frozen = is_frozen(values.network, values.backbone)
     members = select_members(
         views,
         names,
         weight=layer["classifier.weight"],
         bias=layer["classifier.bias"],
-        candidates=values.candidates,
+        candidates=candidates_of(values.combined.members, is_frozen=frozen),
         options=values.detectors,
         gaussians=values.mahalanobis,
         seed=values.seed,
-        retraining=Retraining(training, values.seed) if values.is_frozen else None,
+        retraining=Retraining(training, values.seed) if frozen else None,
     )
     about = {"members": {name: asdict(member) for name, member in members.items()}}
     save_arrays(detectors, arrays, about)

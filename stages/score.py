@@ -15,9 +15,11 @@ Writes  verdicts    csv: for each test image and detector: score, p-value, belon
 
 from pathlib import Path
 
+from belong.detectors.combination import candidates_of, rule_of
 from belong.detectors.combined import Member
 from belong.detectors.score_parts import FITTED, score_parts, verdict_table
 from belong.models import device
+from belong.models.network_choice import is_frozen
 from belong.parameters import Parameters
 from belong.runtime.storage import (
     load_about,
@@ -45,6 +47,8 @@ def main(
     device.compute_repeatably(values.threads, values.math)
     keys = [name for name in names_in(features) if not name.startswith(f"{FITTED}/")]
     members = load_about(detectors, "members")["members"]
+    frozen = is_frozen(values.network, values.backbone)
+    candidates = candidates_of(values.combined.members, is_frozen=frozen)
     arrays, about = score_parts(
         load_arrays(features, *keys),
         load_about(features, "class_names")["class_names"],
@@ -52,9 +56,9 @@ def main(
         head=load_arrays(head),
         detectors=load_arrays(detectors),
         why_no_head=load_about(head).get("missing"),
-        members={name: Member(**members[name]) for name in values.candidates},
+        members={name: Member(**members[name]) for name in candidates},
         tail=values.combined.tail,
-        rule=values.combination_rule,
+        rule=rule_of(is_frozen=frozen),
         calibration=values.calibration,
     )
     rows = load_csv(manifest, "part", "class_name", "source", as_text=True)

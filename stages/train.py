@@ -15,6 +15,7 @@ import torch
 from belong.models import device as devices
 from belong.models.backbones.backbone import load_backbone
 from belong.models.checkpoint import checkpoint_beside
+from belong.models.network_choice import has_backbone, is_frozen, kind_of
 from belong.models.train_classifier import TrainingOptions, fit_classifier
 from belong.parameters import Parameters
 from belong.runtime.fingerprint import fingerprint
@@ -37,7 +38,8 @@ def main(
     devices.compute_repeatably(values.threads, values.math)
     device = devices.choose(values.device)
     names = load_about(images, "class_names")["class_names"]
-    file, kind = (embedded, "vectors") if values.is_frozen else (images, "images")
+    is_embedded = is_frozen(values.network, values.backbone)
+    file, kind = (embedded, "vectors") if is_embedded else (images, "images")
     arrays = load_arrays(file, f"{TRAIN}/{kind}", f"{HELD_OUT}/{kind}")
     arrays |= load_arrays(images, f"{TRAIN}/labels", f"{HELD_OUT}/labels")
     inputs, held_out_inputs, labels, held_out_labels = map(torch.from_numpy, arrays.values())
@@ -50,12 +52,12 @@ def main(
             inputs,
             labels,
             (held_out_inputs, held_out_labels),
-            network=values.network_kind,
+            network=kind_of(values.network, values.backbone),
             classes=len(names),
             options=TrainingOptions(lambda_=values.lambda_, **values.train.model_dump()),
             generator=torch.Generator().manual_seed(values.seed),
             device=device,
-            backbone=load_backbone(backbone) if values.has_backbone else None,
+            backbone=load_backbone(backbone) if has_backbone(values.network) else None,
             checkpoint=checkpoint,
         )
         save_csv(history, pd.DataFrame(rows))

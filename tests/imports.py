@@ -12,8 +12,9 @@ PACKAGES = ("belong", "reproduction", "stages", "tests", "benchmarks")
 def imported_by(program: Path) -> set[str]:
     """Return the paths, from the root, of `program` and all that it imports.
 
-    A package's `__init__.py` is left out: `test_an_init_file_holds_only_its_docstring` keeps
-    it from mattering.
+    A folder's `__init__.py` is left out: it holds a docstring only, except in `belong`,
+    `reproduction` and `stages`, where it sets up math and changes no other result
+    (`test_an_init_file_says_its_folders_subject_and_holds_nothing_else`).
     """
     imported: set[Path] = set()
     todo = [program]

@@ -22,6 +22,11 @@ def epilog(*examples: str, exit_codes: Mapping[int, str], notes: str = "") -> st
     return "\n\n".join(block for block in blocks if block)
 
 
+def keep_former_name(parser: argparse.ArgumentParser, action: argparse.Action, name: str) -> None:
+    """Accept the name that an option had in an earlier version; no help or page shows it."""
+    parser._option_string_actions[name] = action
+
+
 def share(text: str) -> float:
     """Return a number between 0 and 1, both excluded."""
     try:
@@ -107,5 +112,5 @@ def add_setting_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=count, metavar="N", help="compute threads (default: 1)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"),
                         help="compute device (default: auto)")  # fmt: skip
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
+    parser.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE",
                         help="any other key of params.yaml, such as train.epochs=30")  # fmt: skip

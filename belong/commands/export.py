@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from belong.calibration.sample_size import GUARANTEES, Guarantee
-from belong.commands.arguments import epilog, share
+from belong.commands.arguments import epilog, keep_former_name, share
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,11 +32,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         },
     )
     parser.add_argument("model", type=Path, metavar="MODEL", help="folder of the model")
-    # --onnx: the option's name up to version 0.1.
-    parser.add_argument(
-        "-o", "--output", "--onnx", type=Path, required=True, metavar="FILE",
+    output = parser.add_argument(
+        "-o",
+        "--output",
+        dest="path",
+        type=Path,
+        required=True,
+        metavar="FILE",
         help="new ONNX file",
-    )  # fmt: skip
+    )
+    keep_former_name(parser, output, "--onnx")
     parser.add_argument(
         "--verify", type=Path, metavar="FOLDER",
         help="compare graph and model on these images before writing",
@@ -56,14 +61,14 @@ def run(arguments: argparse.Namespace) -> int:
 
     exported = export(
         arguments.model,
-        arguments.output,
+        arguments.path,
         verify=arguments.verify,
         alpha=arguments.alpha,
         guarantee=arguments.guarantee,
     )
     if exported.comparison:
         on_stdout(exported.comparison.text)
-    on_stdout(f"{printable(arguments.output)}: {exported.bytes / 1e6:.1f} MB")
+    on_stdout(f"{printable(arguments.path)}: {exported.bytes / 1e6:.1f} MB")
     return 0
 
 

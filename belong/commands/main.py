@@ -15,6 +15,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from belong.runtime.argument_names import of_command, options_of
 from belong.runtime.exit_codes import exit_code_of, skip_final_collection
 from belong.runtime.text import on_stderr, open_streams
 
@@ -66,9 +67,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names that a terminal cannot show
     options = parser(words[0] if words else "").parse_args(words)
+    names = vars(options).pop("option_names")
     gc.set_threshold(COLLECTOR_THRESHOLD)
     skip_final_collection()
-    return exit_code_of(lambda: _run(options), functools.partial(_report, options.command))
+    with of_command(names):
+        return exit_code_of(lambda: _run(options), functools.partial(_report, options.command))
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -100,6 +103,7 @@ def parser(called: str) -> argparse.ArgumentParser:
         )
         if name == called:
             importlib.import_module(module).add_arguments(command)
+            command.set_defaults(option_names=options_of(command))
     return top
 
 

@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     add_scoring_options(parser)
     parser.add_argument(
-        "--sort", choices=("link", "copy", "move"),
+        "--sort", dest="how", choices=("link", "copy", "move"),
         help="sort images into OUTPUT/sorted; undo with `belong unsort`",
     )  # fmt: skip
     parser.add_argument(
@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     from belong.runtime.text import on_stderr, printable
 
     model = load_model(arguments.model, device=arguments.device)
-    if arguments.sort and resumes_sorting(arguments):
+    if arguments.how and resumes_sorting(arguments):
         return 0
     incoming, source = find(arguments.images, follow_links=arguments.follow_links)
     output, options = arguments.output, scoring_options(arguments)
@@ -114,7 +114,7 @@ def resumes_sorting(arguments: argparse.Namespace) -> bool:
 
     source = "" if arguments.images == "-" else arguments.images
     source = source if os.path.isdir(source) else ""  # noqa: PTH112
-    counts = finish_sorting(arguments.output, source, arguments.sort)
+    counts = finish_sorting(arguments.output, source, arguments.how)
     if counts is not None:
         say_sorted(counts, arguments.output)
     return counts is not None
@@ -122,7 +122,7 @@ def resumes_sorting(arguments: argparse.Namespace) -> bool:
 
 def sort_and_list(arguments: argparse.Namespace, incoming: "Incoming", readable: list[str]) -> None:
     """Sort the images by their verdicts, and write the lists, as requested."""
-    if not (arguments.sort or arguments.write_list):
+    if not (arguments.how or arguments.write_list):
         return
     from belong.commands import sorting
     from belong.prediction.prediction_files import PREDICTIONS
@@ -136,8 +136,8 @@ def sort_and_list(arguments: argparse.Namespace, incoming: "Incoming", readable:
     if arguments.write_list:
         ends_in_null = arguments.write_list == "null"
         sorting.write_lists(incoming, groups, out, ends_in_null=ends_in_null)
-    if arguments.sort:
-        say_sorted(sorting.sort_files(incoming, groups, out, how=arguments.sort), out)
+    if arguments.how:
+        say_sorted(sorting.sort_files(incoming, groups, out, how=arguments.how), out)
 
 
 def say_sorted(counts: dict[str, int], out: Path) -> None:

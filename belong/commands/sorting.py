@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from belong.data.file_discovery import Incoming, below
+from belong.runtime.argument_names import named
 from belong.runtime.arguments import as_path, check_choice, check_place
 from belong.runtime.errors import InputError
 from belong.runtime.file_placement import Placement, is_copy, place_whole
@@ -288,7 +289,7 @@ def _check_movable(rows: Iterable[Placed]) -> None:
         if not os.access(folder, os.W_OK | os.X_OK):
             raise InputError(
                 f"{printable(folder)}: may not be written: its images cannot be moved; expected "
-                f"--sort copy or link"
+                f"{named('how', 'copy')} or {named('how', 'link')}"
             )
 
 
@@ -478,7 +479,7 @@ def write_lists(
         if broken and not ends_in_null:
             raise InputError(
                 f"{printable(os.fsdecode(broken[0]))}: has a line break in its name; expected "
-                f"--write-list null"
+                f"{named('write_list', 'null')}"
             )
         with whole_file(out / f"{group}.txt") as part:
             part.write_bytes(b"".join(path + end for path in paths))

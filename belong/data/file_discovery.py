@@ -14,7 +14,7 @@ from belong.data.image_kinds import is_picture
 from belong.runtime.errors import InputError
 from belong.runtime.text import counted, printable
 
-LEADS_OUT = "a link that leads out of the folder; --follow-links reads it"
+LEADS_OUT = "a link that leads out of the folder, which is not followed"
 
 
 @dataclass(frozen=True)

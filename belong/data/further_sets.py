@@ -13,6 +13,7 @@ import pandas as pd
 from belong.data import idx
 from belong.data.dataset import hashes
 from belong.data.image_folder import ImageFiles
+from belong.data.image_form import rgb_of
 from belong.data.letters import letters
 from belong.data.loader import check_enough, look, pack
 from belong.data.resize import Form, all_formed
@@ -55,7 +56,7 @@ def read_set(folder: Path, form: Form, *, options: ImagesSection) -> np.ndarray:
     contents = look(folder)
     if not isinstance(contents, ImageFiles):
         raise InputError(f"{folder}: expected image files or one IDX file of images")
-    background, most = options.background_rgb, options.max_pixels
+    background, most = rgb_of(options.background), options.max_pixels
     packed = pack(contents, form, background=background, max_pixels=most)
     limit = options.max_bad_fraction
     check_enough(packed, folder, max_bad_fraction=limit, list_name="`belong check -o OUT`")

@@ -6,8 +6,17 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from belong.parameters import MOST_PIXELS
 
+COLORS: dict[str, tuple[int, int, int]] = {"white": (255, 255, 255), "black": (0, 0, 0)}
 MOST_SIDE = 4096  # maximum side in pixels: an untrusted model must not exhaust the memory
 Channel = Annotated[int, Field(ge=0, le=255)]
+
+
+def rgb_of(background: str | list[int]) -> tuple[int, int, int]:
+    """Return the parameter `images.background` as red, green and blue."""
+    if isinstance(background, str):
+        return COLORS[background]
+    red, green, blue = background
+    return red, green, blue
 
 
 class _Facts(BaseModel):

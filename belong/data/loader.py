@@ -15,6 +15,7 @@ from belong.data import idx
 from belong.data.dataset import DataSet
 from belong.data.decode_pool import Decoder, each_file
 from belong.data.image_folder import ImageFiles, list_images
+from belong.data.image_form import rgb_of
 from belong.data.image_reader import Rgb, heif_without_reader
 from belong.data.resize import Color, Form
 from belong.parameters import ImagesSection
@@ -126,7 +127,10 @@ def pack_all(folders: Iterable[str], *, options: ImagesSection) -> dict[str, Pac
     for folder, images_or_files in contents.items():
         form = form or own_form(images_or_files, side_px=options.side_px, color=options.color)
         packs[folder] = pack(
-            images_or_files, form, background=options.background_rgb, max_pixels=options.max_pixels
+            images_or_files,
+            form,
+            background=rgb_of(options.background),
+            max_pixels=options.max_pixels,
         )
         if len(packs) == 1:
             form = packs[folder].form  # now its color is known

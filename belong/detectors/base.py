@@ -71,16 +71,18 @@ class Detector(FittedTensors, ABC):
     Attributes:
         odd: the reason why this detector finds an image anomalous, in words.
         threshold: the threshold of the paper, or None.
+        is_combinable: whether it can be a member of `combined`: it is trained without anomalies.
         needs_autoencoder: whether it needs the codes or reconstructions.
         is_row_by_row: whether the last bits of a score never depend on the other images.
         file: the stage whose output has its arrays: fit_mahalanobis, train_head, or fit_detectors
             for all detectors that learn from normal images.
-        fit: class method (training, keyword parameters) -> the fitted detector; its keywords are
-            the detector's section of params.yaml.
+        fit: class method (training, keyword parameters) -> the fitted detector; its keywords
+            without a default are the detector's section of params.yaml.
     """
 
     odd: ClassVar[str]
     threshold: ClassVar[float | None] = None
+    is_combinable: ClassVar[bool] = True
     needs_autoencoder: ClassVar[bool] = False
     is_row_by_row: ClassVar[bool] = False
     file: ClassVar[Literal["gaussians", "head", "detectors"]] = "detectors"

@@ -36,7 +36,7 @@ from scipy.special import ndtri
 
 from belong.calibration.conformal import ties
 from belong.calibration.sample_size import FITTING, LEAST_IMAGES
-from belong.parameters import CombinationRule
+from belong.detectors.combination import CombinationRule
 from belong.runtime.errors import InputError
 
 REVIEW_HEAD = "review_head"  # the detector trained by `belong learn`

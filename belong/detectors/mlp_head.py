@@ -58,6 +58,7 @@ class MlpHead(Detector):
 
     odd = "it resembles the anomalies of the training"
     threshold: ClassVar[float | None] = 0.0  # the paper's sigmoid is one half there
+    is_combinable = False
     file = "head"
     axes = "layers.0.weight hd, mean d, std d"
     head: SupervisedHead

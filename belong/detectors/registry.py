@@ -1,9 +1,14 @@
 """Register all detectors by name.
 
-A new detector is a file, a line here and, if it has parameters, a section of params.yaml. The
-detector `combined` is not registered, as it combines the scores of others
-(`belong.detectors.combined`).
+A new detector is a file in this folder, its import and its line in `DETECTORS`. It is then fitted,
+calibrated and evaluated, and params.yaml may name it. Parameters that params.yaml sets need more
+lines, see `docs/detectors.md`. The detector `combined` is not registered, as it combines the scores
+of others (`belong.detectors.combined`).
 """
+
+import difflib
+from collections.abc import Iterator
+from typing import Literal
 
 from belong.detectors.active_nodes import ActiveNodes
 from belong.detectors.base import Detector
@@ -26,6 +31,7 @@ from belong.detectors.reconstruction import ReconstructionError
 from belong.detectors.relative_mahalanobis import RelativeMahalanobis
 from belong.detectors.review_head import ReviewHead
 from belong.detectors.vim import VirtualLogit
+from belong.runtime.errors import InputError
 
 DETECTORS: dict[str, type[Detector]] = {
     "mahalanobis": Mahalanobis,
@@ -57,3 +63,38 @@ OF_MODELS: dict[str, type[Detector]] = DETECTORS | {REVIEW_HEAD: ReviewHead}
 def stored_in(file: str) -> list[str]:
     """Return the detectors whose arrays are in one of the pipeline's files, see `Detector.file`."""
     return [name for name, kind in DETECTORS.items() if kind.file == file]
+
+
+def unknown_names(members: list[str] | Literal["auto"], detector: str) -> Iterator[str]:
+    """Yield a line for each parameter that names no detector.
+
+    Args:
+        members: the parameter `combined.members`.
+        detector: the parameter `bundle.detector`.
+    """
+    combinable = [name for name, kind in DETECTORS.items() if kind.is_combinable]
+    for name in [] if members == "auto" else members:
+        if name not in combinable:
+            yield (
+                f"combined.members: expected detectors that learn without anomalies; nearest is "
+                f"{_nearest(name, combinable)}, got {members}"
+            )
+    if detector not in (known := ["combined", *DETECTORS]):
+        yield (
+            f"bundle.detector: expected combined or a detector; nearest is "
+            f"{_nearest(detector, known)}, got {detector!r}"
+        )
+
+
+def check_names(members: list[str] | Literal["auto"], detector: str, *, where: str) -> None:
+    """Refuse parameters that name no detector, see `unknown_names`; `where` begins the message.
+
+    Raises:
+        InputError: with one of the lines.
+    """
+    for line in unknown_names(members, detector):
+        raise InputError(f"{where}: {line}")
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    return difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]

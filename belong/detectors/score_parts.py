@@ -13,11 +13,12 @@ from belong.calibration import conformal
 from belong.calibration.thresholds import thresholds
 from belong.calibration.verdict import decide
 from belong.detectors.base import scores_of
+from belong.detectors.combination import CombinationRule
 from belong.detectors.combined import Member, combined, cross_combined, entered
 from belong.detectors.registry import DETECTORS, stored_in
 from belong.detectors.temperature_scaling import best_temperature
 from belong.models.activations import Views
-from belong.parameters import CalibrationSection, CombinationRule
+from belong.parameters import CalibrationSection
 from belong.runtime.progress import bar
 
 NORMAL_TEST = "normal/test"

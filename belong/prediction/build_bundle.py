@@ -12,7 +12,8 @@ import numpy as np
 from belong.calibration.sample_size import FITTING, rejectable
 from belong.calibration.verdict import kind_in_force
 from belong.calibration.verdict_rule import Calibration, VerdictRule
-from belong.data.image_form import ImageForm
+from belong.data.image_form import ImageForm, rgb_of
+from belong.detectors.combination import CombinationRule
 from belong.evaluation.assessment import (
     Answers,
     Assessment,
@@ -27,7 +28,6 @@ from belong.parameters import (
     FROZEN,
     BundleSection,
     CalibrationSection,
-    CombinationRule,
     CombinedSection,
     ImagesSection,
 )
@@ -166,7 +166,7 @@ def build_bundle(fitted: Fitted, settings: Settings, *, where: Path) -> Bundle:
             width=width,
             color="grey" if channels == 1 else "rgb",
             resize="cover",
-            background=settings.images.background_rgb,
+            background=rgb_of(settings.images.background),
             max_pixels=settings.images.max_pixels,
         ),
         network=settings.network,

@@ -15,10 +15,10 @@ from pydantic import Field, ValidationError
 from belong.calibration.sample_size import MARGINAL, Guarantee
 from belong.calibration.verdict import ThresholdKind
 from belong.data.image_form import ImageForm, _Facts
+from belong.detectors.combination import CombinationRule
 from belong.evaluation.assessment import Assessment
 from belong.evaluation.learning_curve import LearningCurve
 from belong.models.backbones.card import BackboneCard
-from belong.parameters import CombinationRule
 from belong.runtime.errors import InputError
 from belong.runtime.storage import read_bytes
 

@@ -61,9 +61,10 @@ class Model:
 
     Attributes:
         bundle: the arrays and the manifest.
-        folder: the folder of the model.
+        folder: the folder of the model, as you named it.
         device: "cpu", "cuda", or "auto" for a GPU if there is one.
         backbone: your torch module, if the model was fitted on one.
+        absolute_folder: the folder, whatever the current folder is later.
 
     Example:
         >>> model = belong.load_model("model")
@@ -79,6 +80,10 @@ class Model:
     folder: Path
     device: str = "auto"
     backbone: "nn.Module | None" = field(default=None, repr=False)
+    absolute_folder: Path = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "absolute_folder", self.folder.absolute())
 
     @property
     def info(self) -> Manifest:

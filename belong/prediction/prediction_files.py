@@ -14,6 +14,7 @@ from belong.calibration.sample_size import PER_CLASS, least_alpha
 from belong.calibration.verdict_rule import APPROXIMATELY, VerdictRule
 from belong.prediction.manifest import Manifest
 from belong.prediction.predictions import COLUMNS, Predictions
+from belong.runtime.argument_names import named
 from belong.runtime.errors import InputError
 from belong.runtime.storage import read_bytes, save_rows, whole_file
 from belong.runtime.text import in_table, percent_of, printable
@@ -244,5 +245,5 @@ def check_free(out: Path, source: str, model: str) -> None:
     if existing and not is_own:
         raise InputError(
             f"{printable(out)}: has the {existing[0]} of other images or of another model; "
-            f"expected another folder, or --overwrite"
+            f"expected another folder, or {named('overwrite', value=True)}"
         )

@@ -43,6 +43,7 @@ from belong.prediction.predictions import COLUMNS, restated
 from belong.prediction.scoring_options import ScoringOptions
 from belong.prediction.verdict_rules import is_reported, reporting_rule, rule_for
 from belong.runtime import portable_math, unfinished
+from belong.runtime.argument_names import named
 from belong.runtime.errors import InputError, TooManyBadFilesError
 from belong.runtime.process_lock import one_writer
 from belong.runtime.progress import bar
@@ -153,7 +154,8 @@ def links_left_out(incoming: Incoming) -> str:
     if not count:
         return ""
     links = counted(count, "link leads", "links lead")
-    return f"{printable(incoming.top)}: {links} out of the folder: not read without --follow-links"
+    way = named("follow_links", value=True)
+    return f"{printable(incoming.top)}: {links} out of the folder: not read without {way}"
 
 
 # --- the batches of a run -----------------------------------------------------------------------

@@ -6,6 +6,7 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
+from belong.runtime.argument_names import heading
 from belong.runtime.errors import InputError
 from belong.runtime.text import printable
 
@@ -16,7 +17,7 @@ SHOWN = 80  # characters of a wrong value in a message
 def refuse(name: str, expected: str, value: object) -> NoReturn:
     """Raise an InputError `name: expected EXPECTED, got VALUE`."""
     text = " ".join(repr(value).split())
-    raise InputError(f"{name}: expected {expected}, got {_short(text)}")
+    raise InputError(f"{heading(name)}: expected {expected}, got {_short(text)}")
 
 
 def check_whole(name: str, value: object, *, least: int = 1) -> None:

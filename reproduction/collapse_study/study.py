@@ -28,12 +28,14 @@ import torch
 from belong.commands.arguments import count
 from belong.commands.fit.backbone_request import BackboneRequest
 from belong.commands.fit.fit import prepare
+from belong.data.image_form import rgb_of
 from belong.data.loader import look, pack, pack_all
 from belong.data.splits import split
 from belong.models import device as devices
 from belong.models.chance_level import is_at_chance
 from belong.models.checkpoint import Checkpoint
 from belong.models.learning_check import predict
+from belong.models.network_choice import kind_of
 from belong.models.train_classifier import TrainingOptions, fit_classifier
 from belong.parameters import Parameters
 from belong.runtime.errors import InputError
@@ -136,7 +138,7 @@ def _outcome(values: Parameters, fresh: Path, checkpoint: Path) -> Row:
             inputs,
             labels,
             (parts["normal/calibration/images"], parts["normal/calibration/labels"]),
-            network=values.network_kind,
+            network=kind_of(values.network, values.backbone),
             classes=len(divided.class_names),
             options=TrainingOptions(lambda_=values.lambda_, **values.train.model_dump()),
             generator=torch.Generator().manual_seed(values.seed),
@@ -148,7 +150,7 @@ def _outcome(values: Parameters, fresh: Path, checkpoint: Path) -> Row:
     measured = pack(
         look(fresh),
         packs[values.normal.path].form,
-        background=values.images.background_rgb,
+        background=rgb_of(values.images.background),
         max_pixels=values.images.max_pixels,
     ).data
     _, predictions = predict(network, torch.from_numpy(measured.images))

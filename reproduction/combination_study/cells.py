@@ -8,12 +8,14 @@ import torch
 from torch import Tensor
 
 from belong.detectors import mlp_head
+from belong.detectors.combination import candidates_of, rule_of
 from belong.detectors.fit import fit_detectors, fit_gaussians
 from belong.detectors.member_selection import Retraining, select_members
 from belong.detectors.score_parts import HELD_OUT, TESTED, score_parts
 from belong.models import autoencoder
 from belong.models.backbones.backbone import Backbone
 from belong.models.feature_extraction import HEAD, extract_parts
+from belong.models.network_choice import is_frozen, kind_of
 from belong.models.train_classifier import TrainingOptions, fit_classifier
 from belong.parameters import Parameters
 
@@ -82,11 +84,12 @@ def scores_of(
 
     names = list(images.class_names)
     training = TrainingOptions(lambda_=values.lambda_, **values.train.model_dump())
+    frozen = is_frozen(values.network, values.backbone)
     network, _ = fit_classifier(
         tensors(images.inputs, TRAIN),
         tensors(images.labels, TRAIN),
         (tensors(images.inputs, HELD_OUT), tensors(images.labels, HELD_OUT)),
-        network=values.network_kind,
+        network=kind_of(values.network, values.backbone),
         classes=len(names),
         options=training,
         generator=generator(),
@@ -116,11 +119,11 @@ def scores_of(
         features,
         names,
         **layer,
-        candidates=values.candidates,
+        candidates=candidates_of(values.combined.members, is_frozen=frozen),
         options=values.detectors,
         gaussians=values.mahalanobis,
         seed=seed,
-        retraining=Retraining(training, seed) if values.is_frozen else None,
+        retraining=Retraining(training, seed) if frozen else None,
     )
     scores, _ = score_parts(
         features,
@@ -138,7 +141,7 @@ def scores_of(
         why_no_head=None if head else mlp_head.NO_ANOMALIES,
         members=members,
         tail=values.combined.tail,
-        rule=values.combination_rule,
+        rule=rule_of(is_frozen=frozen),
         calibration=values.calibration,
     )
     return scores

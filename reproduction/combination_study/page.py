@@ -10,7 +10,7 @@ from belong.runtime.text import counted, table
 from reproduction.combination_study.rules import FROZEN, MEASURED, RULES, TAIL, TAILS, WHOLE, Way
 from reproduction.combination_study.synthetic import KINDS
 
-# What belong.parameters has, in the terms of the study.
+# What belong.detectors.combination has, in the terms of the study.
 IN_USE = {
     "whole": Way("earlier + gram_maps", "harmonic", TAIL),
     "frozen": Way("earlier", "stouffer", TAIL),

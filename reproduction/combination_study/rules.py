@@ -18,8 +18,8 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from belong.detectors.combination import MEMBERS, MEMBERS_ABOVE_A_FROZEN_BACKBONE
 from belong.detectors.combined import Surprise
-from belong.parameters import MEMBERS, MEMBERS_ABOVE_A_FROZEN_BACKBONE
 
 Rule = Literal["fisher", "stouffer", "minimum", "harmonic", "weighted"]
 RULES: tuple[Rule, ...] = get_args(Rule)

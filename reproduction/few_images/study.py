@@ -46,12 +46,14 @@ from belong.commands.fit.plan import choose_calibration, overrides, plan
 from belong.commands.fit.settings import parameters
 from belong.data.dataset import DataSet
 from belong.data.loader import pack_all
+from belong.detectors.combination import candidates_of, rule_of
 from belong.detectors.score_parts import HELD_OUT, cross_scores
 from belong.models import device as devices
 from belong.models.autoencoder import averaged_down
 from belong.models.backbones.backbone import Backbone
 from belong.models.backbones.catalog import backbone_named
 from belong.models.feature_extraction import embed, extract_parts
+from belong.models.network_choice import is_frozen
 from belong.parameters import Parameters
 from belong.runtime.exit_codes import exit_code_of
 from belong.runtime.storage import load_csv, save_csv, save_text
@@ -151,7 +153,11 @@ def drawn(
     )
     fresh = np.setdiff1d(np.arange(len(labels)), chosen_rows)
     values = planned(photos, chosen_rows, backbone, seed)
-    members = list(one_class.members(values)) if len(classes) == 1 else values.candidates
+    frozen = is_frozen(values.network, values.backbone)
+    if len(classes) == 1:
+        members = list(one_class.members(values))
+    else:
+        members = candidates_of(values.combined.members, is_frozen=frozen)
     names, device = list(photos.class_names), torch.device("cpu")
     fitting = Fitting(values, names, device, backbone, is_quiet=True, only=members)
     vectors, images = photos.vectors[chosen_rows], photos.images[chosen_rows]
@@ -188,7 +194,7 @@ def drawn(
         why_no_head="no anomalies",
         members=members,
         tail=values.combined.tail,
-        rule=values.combination_rule,
+        rule=rule_of(is_frozen=frozen),
         calibration=values.calibration,
         only=members,
     )

@@ -41,11 +41,12 @@ from belong.commands.arguments import count
 from belong.commands.fit.plan import PHOTO_LAMBDA
 from belong.commands.fit.settings import parameters
 from belong.detectors import mlp_head
+from belong.detectors.combination import candidates_of, rule_of
 from belong.detectors.fit import fit_detectors, fit_gaussians
 from belong.detectors.member_selection import Retraining, select_members
 from belong.detectors.score_parts import score_parts
 from belong.evaluation import metrics as measure
-from belong.models import autoencoder
+from belong.models import autoencoder, network_choice
 from belong.models import device as devices
 from belong.models.backbones.backbone import Backbone
 from belong.models.backbones.catalog import backbone_named
@@ -255,12 +256,13 @@ def measured(cell: Cell, shared: Material) -> dict[str, Any]:
     def generator() -> torch.Generator:
         return torch.Generator().manual_seed(cell.seed)
 
+    frozen = network_choice.is_frozen(chosen.network, chosen.backbone)
     training = TrainingOptions(lambda_=cell.weight, **chosen.train.model_dump())
     network, history = fit_classifier(
         torch.from_numpy(photos.images[train]),
         torch.from_numpy(labels[train]),
         (torch.from_numpy(photos.images[held_out]), torch.from_numpy(labels[held_out])),
-        network="frozen" if chosen.is_frozen else "fine_tuned",
+        network=network_choice.kind_of(chosen.network, chosen.backbone),
         classes=len(names),
         options=training,
         generator=generator(),
@@ -297,11 +299,11 @@ def measured(cell: Cell, shared: Material) -> dict[str, Any]:
         list(names),
         weight=last["classifier.weight"],
         bias=last["classifier.bias"],
-        candidates=chosen.candidates,
+        candidates=candidates_of(chosen.combined.members, is_frozen=frozen),
         options=chosen.detectors,
         gaussians=chosen.mahalanobis,
         seed=cell.seed,
-        retraining=Retraining(training, cell.seed) if chosen.is_frozen else None,
+        retraining=Retraining(training, cell.seed) if frozen else None,
     )
     scores, about = score_parts(
         features,
@@ -319,7 +321,7 @@ def measured(cell: Cell, shared: Material) -> dict[str, Any]:
         why_no_head=None,
         members=members,
         tail=chosen.combined.tail,
-        rule=chosen.combination_rule,
+        rule=rule_of(is_frozen=frozen),
         calibration=chosen.calibration,
     )
     known = measure.classification(scores["normal/test/labels"], scores["normal/test/predicted"])
@@ -331,7 +333,7 @@ def measured(cell: Cell, shared: Material) -> dict[str, Any]:
     row["classification.logistic"] = logistic(
         features["normal/train/hidden"], labels[train],
         features["normal/test/hidden"], labels[rows["normal/test"]],
-    ) if chosen.is_frozen else None  # fmt: skip
+    ) if frozen else None  # fmt: skip
     row["passes"] = len(history)
     for name, kinds in about["thresholds"].items():
         normal = scores[f"normal/test/{name}"]

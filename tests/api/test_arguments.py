@@ -57,7 +57,7 @@ CASES = [
     ("belong.CleanOptions(jobs='x')", "jobs: expected a whole number, got 'x'"),
     ("belong.CleanOptions(folds='x')", "folds: expected a whole number, got 'x'"),
     ("belong.CleanOptions(folds=2.5)", "folds: expected a whole number, got 2.5"),
-    ("belong.CleanOptions(folds=1)", "--folds: expected at least 2, got 1"),
+    ("belong.CleanOptions(folds=1)", "folds: expected at least 2, got 1"),
     ("belong.CleanOptions(least_side_px='x')", "least_side_px: expected a whole number, got 'x'"),
     ("belong.CleanOptions(false_alarms=2)", "false_alarms: expected a number between 0 and 1"),
     (
@@ -87,7 +87,7 @@ CASES = [
     ("belong.CleanOptions(settings=5)", "settings: expected a mapping of dotted keys to values"),
     ("belong.fit('photos', 'new', settings=5)", "settings: expected a mapping"),
     ("belong.fit('photos', 'new', settings='x')", "settings: expected a mapping"),
-    ("belong.fit('photos', 'new', settings={'seed': {}})", "--set: seed: expected a valid integer"),
+    ("belong.fit('photos', 'new', settings={'seed': {}})", "settings: seed: expected a valid integer"),
     ("belong.fit('photos', 'new', settings={1: 2})", "settings: expected a mapping"),
     ("belong.fit('photos', 'new', settings={'normal.path': 'x'})", "normal.path: expected no such"),
     ("belong.fit('photos', 'new', settings={'unseen': {}})", "unseen: expected no such setting"),

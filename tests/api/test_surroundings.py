@@ -1,5 +1,7 @@
 """A call of the API changes nothing in the program that calls it."""
 
+import re
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +14,9 @@ from PIL import Image
 
 import belong
 from belong.commands.main import main
+from belong.prediction.learning_data import NAME, PREDICTED
 from belong.runtime.errors import InputError
+from belong.runtime.storage import save_arrays
 from tests.imports import ROOT
 from tests.untrained_bundle import save_untrained
 
@@ -44,6 +48,25 @@ def test_a_prediction_leaves_torchs_settings_and_generators_alone(folder: Path) 
     before = settings()
     belong.load_model(folder / "model").predict(folder / "photos" / "a" / "000.png")
     assert settings() == before
+
+
+def test_a_model_is_watched_and_updated_after_a_change_of_the_current_folder(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(folder / "model", tmp_path / "here" / "model")
+    save_arrays(tmp_path / "here" / "model" / NAME, {PREDICTED: np.zeros(40, np.int64)})
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    model = belong.load_model("model")
+    here = belong.watch(folder / "photos", model=model)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    elsewhere = belong.watch(folder / "photos", model=model)
+    assert here.mix is not None
+    assert (elsewhere.mix, elsewhere.text) == (here.mix, here.text)
+    assert str(model.folder) == "model"
+    learning = re.escape(str(tmp_path / "here" / "model"))
+    with pytest.raises(InputError, match=f"^{learning}"):  # the file has no training images
+        belong.learn(model, "new", review="review.csv")
 
 
 @pytest.mark.pipeline

@@ -102,8 +102,8 @@ def test_weights_beside_a_name_are_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("backbone", "weights", "message"),
     [
-        ("resnet18", None, "--from-scratch: not allowed with --backbone, which loads weights"),
-        (None, "a.pth", "--from-scratch: not allowed with --weights, which loads weights"),
+        ("resnet18", None, "from_scratch: not allowed with backbone=, which loads weights"),
+        (None, "a.pth", "from_scratch: not allowed with weights=, which loads weights"),
     ],
 )
 def test_from_scratch_and_learned_weights_contradict_each_other(

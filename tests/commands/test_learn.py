@@ -293,7 +293,7 @@ REFUSED = {
     "few": ({"belongs": "True", "class": "cat"}, "class 'cat' is new and has 1 image; expected at "
             "least 10, or a class of the model, such as "),
     "model": ({"model": "f" * 64}, "its answers are about the verdicts of another model (ffffffff"),
-    "folder": ({"folder": "/nowhere"}, "names 2 for the folder; expected one, or --images FOLDER"),
+    "folder": ({"folder": "/nowhere"}, "names 2 for the folder; expected one, or images="),
 }  # fmt: skip
 
 
@@ -319,7 +319,7 @@ def test_tables_that_are_no_reviews_are_refused(photos: Photos, tmp_path: Path) 
         (lambda table: pd.concat([table, table.assign(belongs="True", **{"class": "1"})]),
          "row 5: trousers000.png: has two answers, not mine and '1'; expected one"),
         (lambda table: table.assign(folder="/nowhere"), "its images lie in /nowhere, and no such "
-         "folder is here; expected --images FOLDER"),
+         "folder is here; expected images="),
     ):  # fmt: skip
         assert refused(photos, tmp_path, change) == message
     (tmp_path / "empty.csv").write_text("\n")

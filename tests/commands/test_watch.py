@@ -154,7 +154,7 @@ def test_a_file_that_is_no_stream_of_predictions_is_refused_in_one_line(
         ([*PROMISE, "--model", "m"], "--alpha, --calibration-images: not allowed with --model"),
         (["--model", "m"], "m/manifest.json: no such file; expected the folder of a model"),
         (["--alpha", "0.05", "--calibration-images", "18"],
-         "calibration images: expected at least 19 at alpha 0.05, got 18"),
+         "--calibration-images: expected at least 19 at alpha 0.05, got 18"),
         ([*PROMISE, "--images", "nowhere"],
          "nowhere: expected every image of the predictions, got no a.png"),
     ],

@@ -12,8 +12,8 @@ from scipy.special import ndtri_exp
 
 from belong.calibration import conformal
 from belong.calibration.sample_size import LEAST_IMAGES
+from belong.detectors.combination import CombinationRule
 from belong.detectors.combined import Combination, Surprise, combined
-from belong.parameters import CombinationRule
 from belong.runtime.errors import InputError
 
 tails = st.sampled_from([0.02, 0.1, 0.25, 0.5, 0.9])

@@ -3,9 +3,10 @@
 A new detector may need its keywords in PARAMETERS, and its view in VIEWS.
 """
 
+import difflib
 import inspect
 import re
-from dataclasses import fields, replace
+from dataclasses import MISSING, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ import torch.nn.functional as F  # noqa: N812  (the name that all of torch's use
 from torch import Tensor
 from torch.testing import assert_close
 
-from belong.detectors import mlp_head
+from belong.detectors import mlp_head, registry
 from belong.detectors.base import Detector, Training, Unfitted
+from belong.detectors.combination import MEMBERS_OF_FEW_IMAGES, candidates_of
+from belong.detectors.max_logit import MaximumLogit
 from belong.detectors.registry import DETECTORS, stored_in
 from belong.models.activations import Views
-from belong.parameters import COMBINABLE, DetectorsSection
+from belong.parameters import DetectorsSection
 from belong.prediction import build_bundle
 from belong.runtime.errors import InputError
 from belong.runtime.storage import load_arrays, save_arrays
@@ -336,7 +339,40 @@ def test_with_a_ridge_an_image_off_a_constant_value_is_more_anomalous_than_one_o
 
 
 def test_all_detectors_but_the_one_that_learns_from_anomalies_can_be_combined() -> None:
-    assert sorted(COMBINABLE) == sorted(set(DETECTORS) - {"mlp_head"})
+    assert set(DETECTORS) - set(combinable()) == {"mlp_head"}
+
+
+def combinable() -> list[str]:
+    return [name for name, kind in DETECTORS.items() if kind.is_combinable]
+
+
+class Toy(MaximumLogit):
+    """A detector that joins."""
+
+
+def test_a_detector_of_one_class_and_one_line_can_be_a_member_and_decide(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert list(registry.unknown_names(["toy", "energy"], "toy")) == [
+        "combined.members: expected detectors that learn without anomalies; nearest is "
+        f"{nearest('toy', combinable())}, got ['toy', 'energy']",
+        "bundle.detector: expected combined or a detector; nearest is "
+        f"{nearest('toy', ['combined', *DETECTORS])}, got 'toy'",
+    ]
+    monkeypatch.setitem(DETECTORS, "toy", Toy)
+    assert list(registry.unknown_names(["toy", "energy"], "toy")) == []
+    monkeypatch.setattr(Toy, "is_combinable", False)
+    assert len(list(registry.unknown_names(["toy", "energy"], "toy"))) == 1
+
+
+def nearest(name: str, known: list[str]) -> str:
+    return difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
+
+
+def test_a_candidate_by_default_can_be_a_member() -> None:
+    for frozen in (False, True):
+        assert set(candidates_of("auto", is_frozen=frozen)) <= set(combinable())
+    assert set(MEMBERS_OF_FEW_IMAGES) <= set(combinable())
 
 
 def test_the_lists_of_build_bundle_agree_with_the_detectors() -> None:
@@ -348,12 +384,13 @@ def test_the_lists_of_build_bundle_agree_with_the_detectors() -> None:
 
 def keywords_of(kind: type[Detector]) -> set[str]:
     if issubclass(kind, Unfitted):
-        return {field.name for field in fields(kind)}
+        return {field.name for field in fields(kind) if field.default is MISSING}
     parameters = inspect.signature(kind.fit).parameters.values()
-    return {one.name for one in parameters if one.kind is inspect.Parameter.KEYWORD_ONLY}
+    required = [one for one in parameters if one.default is inspect.Parameter.empty]
+    return {one.name for one in required if one.kind is inspect.Parameter.KEYWORD_ONLY}
 
 
-def test_the_keys_of_each_detectors_section_are_the_keywords_of_its_fit() -> None:
+def test_the_keys_of_each_detectors_section_are_the_required_keywords_of_its_fit() -> None:
     keywords = {name: keywords_of(DETECTORS[name]) for name in stored_in("detectors")}
     keywords["code_iforest"].remove("seed")  # a parameter of the whole pipeline
     sections = {

@@ -8,6 +8,8 @@ import pytest
 import torch
 from dvc.utils.hydra import apply_overrides
 
+from belong import parameters
+from belong.data import image_form
 from belong.models.registry import FROM_SCRATCH
 from belong.parameters import Parameters
 from belong.runtime.errors import InputError
@@ -56,6 +58,8 @@ def check(params: Path) -> "subprocess.CompletedProcess[str]":
         ("  color: auto", "  color: gray", "images.color: expected 'auto', 'grey' or 'rgb', got 'gray'"),
         ("  max_bad_fraction: 0.01", "  max_bad_fraction: 1.5", "images.max_bad_fraction: expected less than or equal to 1, got 1.5"),
         ("  max_pixels: 128000000", "  max_pixels: 1280000000", "images.max_pixels: expected less than or equal to 178956970, got 1280000000"),
+        ("  members: auto", "  members: [1, energy]", "combined.members: expected auto, or a list of at least 2 detectors, each once, got [1, 'energy']"),
+        ("  members: auto", "  members: [energy]", "combined.members: expected auto, or a list of at least 2 detectors, each once, got ['energy']"),
         ("  test_fraction: 0.2", "  test_fraction: 0", "split.test_fraction: expected greater than 0, got 0"),
         ("seed: 0", "seed: 0\nseed: 1", "not valid YAML in line 3: found duplicate key \"seed\""),
         ("seed: 0", "seed: [0", "not valid YAML in line 3: "),
@@ -90,6 +94,20 @@ def test_a_file_that_is_no_mapping_is_refused_in_one_line(
     params.write_bytes(content)
     process = check(params)
     assert (process.returncode, process.stderr) == (2, f"check_params: {params}: {message}\n")
+
+
+@pytest.mark.parametrize(
+    ("background", "rgb"),
+    [("white", (255, 255, 255)), ("black", (0, 0, 0)), ([1, 2, 3], (1, 2, 3))],
+)
+def test_a_background_is_a_color_that_has_three_numbers(
+    background: str | list[int], rgb: tuple[int, int, int]
+) -> None:
+    values = read(ROOT / "tests" / "data" / "params.yaml")
+    values["images"]["background"] = background
+    images = Parameters.parse(values, Path("params.yaml")).images
+    assert image_form.rgb_of(images.background) == rgb
+    assert tuple(image_form.COLORS) == parameters.COLORS
 
 
 def test_a_missing_file_is_refused_in_one_line(tmp_path: Path) -> None:
@@ -161,6 +179,9 @@ def test_the_parameters_of_the_tests_are_possible() -> None:
         ({"detectors": {"vim": {"principal": 84}}}, "detectors.vim.principal: expected less than 84, the features of network lenet, got 84"),
         ({"network": "efficientnet_lite0", "normal": {"path": "tests"}, "detectors": {"vim": {"principal": 1280}}}, "detectors.vim.principal: expected less than 1280, the features of network efficientnet_lite0, got 1280"),
         ({"network": "efficientnet_lite0", "normal": {"path": "tests"}, "backbone": {"weights": "pretrained", "frozen": True}, "detectors": {"vim": {"principal": 128}}}, "detectors.vim.principal: expected less than 128, the features of network efficientnet_lite0, got 128"),
+        ({"bundle": {"detector": "energi"}}, "bundle.detector: expected combined or a detector; nearest is energy, got 'energi'"),
+        ({"combined": {"members": ["energi", "msp"]}}, "combined.members: expected detectors that learn without anomalies; nearest is energy, got ['energi', 'msp']"),
+        ({"combined": {"members": ["mlp_head", "msp"]}}, "combined.members: expected detectors that learn without anomalies; nearest is mahalanobis_hidden, got ['mlp_head', 'msp']"),
         ({"bundle": {"detector": "mlp_head"}, "anomaly": {"classes": "none"}}, "bundle.detector: mlp_head needs training anomalies, but anomaly.classes is none"),
     ],
     ids=str,

@@ -255,7 +255,7 @@ def test_the_command_writes_a_graph_and_says_that_nothing_differs(
     pipeline: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "model.onnx"
-    words = [str(pipeline / "model"), "--onnx", str(file), "--verify", str(photos)]
+    words = [str(pipeline / "model"), "-o", str(file), "--verify", str(photos)]
     assert main(["export", *words]) == 0
     compared, size = capsys.readouterr().out.splitlines()
     assert compared.startswith("13 images compared: 0 classes and 0 verdicts differ; ")
@@ -363,7 +363,7 @@ def refused(words: list[object], capsys: pytest.CaptureFixture[str]) -> tuple[in
 def test_a_folder_that_is_no_model_is_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, line = refused([tmp_path, "--onnx", tmp_path / "a.onnx"], capsys)
+    code, line = refused([tmp_path, "-o", tmp_path / "a.onnx"], capsys)
     assert code == 2
     assert line == (
         f"belong export: {tmp_path}: expected the folder of a model, got no manifest.json"
@@ -378,7 +378,7 @@ def test_an_altered_model_is_one_line(
     content = bytearray(file.read_bytes())
     content[-1] ^= 1
     file.write_bytes(content)
-    code, line = refused([tmp_path / "model", "--onnx", tmp_path / "a.onnx"], capsys)
+    code, line = refused([tmp_path / "model", "-o", tmp_path / "a.onnx"], capsys)
     assert code == 4
     assert line.endswith("is altered; its SHA-256 differs from the one in manifest.json")
     assert not (tmp_path / "a.onnx").exists()
@@ -390,7 +390,7 @@ def test_a_model_whose_arrays_do_not_fit_together_is_one_line(
     arrays = dict(bundle.arrays["network"])
     del arrays["classifier.bias"]
     with_facts(bundle, {"network": arrays}).save(tmp_path / "model")
-    code, line = refused([tmp_path / "model", "--onnx", tmp_path / "model.onnx"], capsys)
+    code, line = refused([tmp_path / "model", "-o", tmp_path / "model.onnx"], capsys)
     assert code == 4
     assert "the model does not fit together" in line
 
@@ -407,7 +407,7 @@ def test_a_detector_without_an_onnx_form_is_one_line(
         onnx = Detector.onnx  # type: ignore[assignment]
 
     monkeypatch.setitem(OF_MODELS, "energy", Formless)
-    code, line = refused([pipeline / "model", "--onnx", tmp_path / "a.onnx"], capsys)
+    code, line = refused([pipeline / "model", "-o", tmp_path / "a.onnx"], capsys)
     assert code == 2
     assert line == (
         "belong export: the detector energy has no ONNX form; every other command works with it"
@@ -419,7 +419,7 @@ def test_a_file_that_is_there_is_not_replaced(
     pipeline: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "a.onnx").write_text("mine")
-    code, line = refused([pipeline / "model", "--onnx", tmp_path / "a.onnx"], capsys)
+    code, line = refused([pipeline / "model", "-o", tmp_path / "a.onnx"], capsys)
     assert code == 2
     assert line == f"belong export: {tmp_path / 'a.onnx'}: exists; expected the name of a new file"
     assert (tmp_path / "a.onnx").read_text() == "mine"
@@ -428,7 +428,7 @@ def test_a_file_that_is_there_is_not_replaced(
 def test_a_missing_folder_for_the_graph_is_named(
     pipeline: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, line = refused([pipeline / "model", "--onnx", tmp_path / "no" / "a.onnx"], capsys)
+    code, line = refused([pipeline / "model", "-o", tmp_path / "no" / "a.onnx"], capsys)
     assert code == 2
     assert line == f"belong export: {tmp_path / 'no'}: no such folder; expected one for a.onnx"
 
@@ -438,7 +438,7 @@ def test_a_folder_without_images_leaves_no_graph(
 ) -> None:
     (tmp_path / "none").mkdir()
     file = tmp_path / "a.onnx"
-    words = [pipeline / "model", "--onnx", file, "--verify", tmp_path / "none"]
+    words = [pipeline / "model", "-o", file, "--verify", tmp_path / "none"]
     code, line = refused(words, capsys)
     assert code == 2
     assert "none: expected images, got none" in line
@@ -452,7 +452,7 @@ def test_without_its_packages_the_command_says_what_brings_them(
     code = f"import sys; sys.modules['{package}'] = None; "
     code += "from belong.commands.main import main; sys.exit(main())"
     process = subprocess.run(
-        [sys.executable, "-c", code, "export", pipeline / "model", "--onnx", tmp_path / "a.onnx"],
+        [sys.executable, "-c", code, "export", pipeline / "model", "-o", tmp_path / "a.onnx"],
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert process.returncode == 2

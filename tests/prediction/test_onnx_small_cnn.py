@@ -7,9 +7,9 @@ import onnxruntime
 import pytest
 import torch
 
+from belong.detectors.combination import CombinationRule
 from belong.detectors.combined import Combination
 from belong.models.small_cnn import SmallCnn
-from belong.parameters import CombinationRule
 from belong.prediction.bundle import Bundle
 from belong.prediction.onnx.export import model as graph_of
 from belong.prediction.predictor import Predictor

@@ -4,7 +4,10 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import FunctionType
 
+from belong import parameters
+from belong.runtime.typed_yaml import Section
 from tests.imports import ROOT
 
 # A wing imports only what stands before it. `parameters` is a single module.
@@ -55,6 +58,23 @@ def test_an_import_that_runs_up_is_found_named_as_a_string_too(tmp_path: Path) -
         'import belong.data.idx\nNAME = "belong.commands.fit"\nfrom belong import data\n'
     )
     assert list(imports(path)) == ["belong.data.idx", "belong.data", "belong.commands.fit"]
+
+
+def test_the_parameters_are_types_and_checks_only() -> None:
+    """No stage depends on belong/parameters.py: what decides a result stands in a wing."""
+    kinds = [x for x in vars(parameters).values() if isinstance(x, type) and issubclass(x, Section)]
+    own = [
+        f"{kind.__name__}.{name}"
+        for kind in kinds
+        if kind.__module__ == parameters.__name__
+        for name, value in vars(kind).items()
+        if isinstance(value, property | FunctionType | classmethod | staticmethod)
+        and not name.startswith("_")
+    ]
+    assert own == []
+    tree = ast.parse((ROOT / "belong" / "parameters.py").read_text(encoding="utf-8"))
+    functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    assert {name for name in functions if not name.startswith("_")} == {"check_network"}
 
 
 def test_the_library_is_its_wings_three_modules_and_the_mark_of_its_types() -> None:

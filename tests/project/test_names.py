@@ -1,6 +1,7 @@
-"""Names are nouns: a variable is named after the thing, not by a bare participle."""
+"""Names are nouns, no bare participles; a test that a text names exists."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,8 @@ WORDS = {
     "lost", "made", "met", "needed", "own", "paid", "put", "said", "seen", "shown", "some", "taken",
     "told", "tried", "used", "wanted", "won",
 }  # fmt: skip
+
+SENTENCE = re.compile(r"\btest(?:_[a-z0-9]+){4,}\b")  # the name of a test, which is a sentence
 
 
 def names(tree: ast.AST) -> Iterator[tuple[str, int]]:
@@ -74,3 +77,21 @@ def test_every_kind_of_assignment_is_seen(code: str) -> None:
 @pytest.mark.parametrize("code", ["values.found", "work(found=1)", "found()", "x = {'found': 1}"])
 def test_the_use_of_a_name_is_no_assignment(code: str) -> None:
     assert "found" not in [name for name, _ in names(ast.parse(code))]
+
+
+def test_a_test_that_a_file_names_exists() -> None:
+    texts = {
+        path.relative_to(ROOT): path.read_text(encoding="utf-8")
+        for pattern in ("*.md", "*.yaml", *(f"{folder}/**/*.py" for folder in FOLDERS))
+        for path in ROOT.glob(pattern)
+    }
+    defined = {
+        node.name
+        for path, text in texts.items()
+        if path.parts[0] == "tests"
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef)
+    }
+    named = {(str(path), name) for path, text in texts.items() for name in SENTENCE.findall(text)}
+    assert {name for _, name in named} & defined
+    assert sorted(f"{path}: {name}" for path, name in named if name not in defined) == []

@@ -44,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (("score", "photos", "--model", "model", "-o", "scored"), {0}),
         (("check", "photos"), {0, 1}),  # 1: so few images are a finding
         (("info", "model"), {0}),
-        (("export", "model", "--onnx", "model.onnx", "--verify", "photos"), {0}),
+        (("export", "model", "-o", "model.onnx", "--verify", "photos"), {0}),
         (("verify", "model"), {0}),
     ],
     ids=lambda words: words[0] if isinstance(words, tuple) else None,

@@ -10,6 +10,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from belong.commands.main import COMMANDS, parser
+from reproduction.command_pages import command_parser
 from tests.imports import ROOT
 
 WORDS = (
@@ -102,9 +103,7 @@ def test_a_string_with_a_forbidden_word_is_found(tmp_path: Path) -> None:
 
 @pytest.fixture(params=COMMANDS)
 def command(request: pytest.FixtureRequest) -> argparse.ArgumentParser:
-    actions = parser(request.param)._subparsers._group_actions  # type: ignore[union-attr]
-    subparser: argparse.ArgumentParser = actions[0].choices[request.param]  # type: ignore[index]
-    return subparser
+    return command_parser(request.param)
 
 
 def phrases(command: argparse.ArgumentParser) -> Iterator[str]:
@@ -155,5 +154,12 @@ def test_each_command_shows_an_example(command: argparse.ArgumentParser) -> None
 def test_the_output_of_each_command_is_named_output(command: argparse.ArgumentParser) -> None:
     for action in command._actions:
         if "-o" in action.option_strings:
-            assert "--output" in action.option_strings
+            assert action.option_strings == ["-o", "--output"]
     assert not any("--out" in action.option_strings for action in command._actions)
+
+
+def test_the_former_name_of_an_output_is_accepted_but_not_shown() -> None:
+    words = ["export", "MODEL", "--onnx", "new.onnx"]
+    assert parser("export").parse_args(words).path == Path("new.onnx")
+    assert "--onnx" not in command_parser("export").format_help()
+    assert "--onnx" not in (ROOT / "docs" / "commands" / "export.md").read_text(encoding="utf-8")

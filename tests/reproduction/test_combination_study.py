@@ -8,10 +8,11 @@ import pandas as pd
 import pytest
 
 from belong.data.synthetic_anomalies import DERIVED
+from belong.detectors.combination import MEMBERS, CombinationRule, candidates_of, rule_of
 from belong.detectors.combined import Combination
 from belong.detectors.score_parts import HELD_OUT
 from belong.evaluation.metrics import roc_auc
-from belong.parameters import MEMBERS, CombinationRule, Parameters
+from belong.parameters import Parameters
 from reproduction.combination_study.cells import TRAIN, Images
 from reproduction.combination_study.page import IN_USE, page
 from reproduction.combination_study.rules import FROZEN, MEASURED, WHOLE, combine, ways
@@ -153,18 +154,12 @@ def test_the_page_names_the_sets_on_which_a_single_detector_is_better() -> None:
     assert "3 trainings" in text
 
 
-def test_what_the_page_says_is_in_use_is_what_parameters_have() -> None:
-    values = Parameters.load(ROOT / "params.yaml")
-    frozen = values.model_copy(
-        update={
-            "network": "efficientnet_lite0",
-            "backbone": values.backbone.model_copy(update={"frozen": True}),
-        }
-    )
-    for kind, sets, parameters in (("whole", WHOLE, values), ("frozen", FROZEN, frozen)):
-        way = IN_USE[kind]
-        assert list(sets[way.members]) == parameters.candidates
-        assert (way.rule, way.tail) == (parameters.combination_rule, parameters.combined.tail)
+def test_what_the_page_says_is_in_use_is_what_models_use() -> None:
+    tail = Parameters.load(ROOT / "params.yaml").combined.tail
+    for kind, sets in (("whole", WHOLE), ("frozen", FROZEN)):
+        way, frozen = IN_USE[kind], kind == "frozen"
+        assert list(sets[way.members]) == candidates_of("auto", is_frozen=frozen)
+        assert (way.rule, way.tail) == (rule_of(is_frozen=frozen), tail)
 
 
 def test_the_committed_page_is_made_of_the_committed_table() -> None:

@@ -114,9 +114,7 @@ def command(
         return output("watch", str(tmp_path / "scored"), "--model", str(model))
     if name == "export":
         monkeypatch.setattr(onnx_export, "model", lambda *_arguments: Graph())
-        return Command(
-            lambda out: main(["export", str(model), "--onnx", str(out / "model.onnx")]), 2
-        )
+        return Command(lambda out: main(["export", str(model), "-o", str(out / "model.onnx")]), 2)
     if name == "check":
         report = check.check(digits)
         monkeypatch.setattr(check, "check", lambda *_arguments: report)  # it takes a second

@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="also link or copy the images to review")  # fmt: skip
     parser.add_argument("--false-alarms", type=share, default=FALSE_ALARMS, metavar="SHARE",
                         help="false discovery rate of suspects (default: %(default)s)")  # fmt: skip
-    parser.add_argument("--least-side", type=count, metavar="PX",
+    parser.add_argument("--least-side", dest="least_side_px", type=count, metavar="PX",
                         help="minimum image side (default: a quarter of the median)")  # fmt: skip
     parser.add_argument("--folds", type=partial(count, most=MOST_FOLDS), default=FOLDS, metavar="N",
                         help="cross-validation folds (default: %(default)s)")  # fmt: skip
@@ -77,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
     options = CleanOptions(
         folds=arguments.folds,
         false_alarms=arguments.false_alarms,
-        least_side_px=arguments.least_side,
+        least_side_px=arguments.least_side_px,
         tree=arguments.tree,
         with_review=arguments.with_review,
         backbone=arguments.backbone,

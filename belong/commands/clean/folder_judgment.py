@@ -22,9 +22,10 @@ from belong.commands.clean.options import CleanOptions
 from belong.commands.clean.out_of_fold import Fold, Images, by_networks, by_regression, folds
 from belong.commands.fit.backbone_choice import choose_backbone
 from belong.commands.fit.plan import center_loss_weight, network_for, training_of
-from belong.commands.fit.settings import parameters, sources
+from belong.commands.fit.settings import checked_parameters, sources
 from belong.data.dataset import DataSet
 from belong.data.image_folder import ImageFiles
+from belong.data.image_form import rgb_of
 from belong.data.loader import pack, unread_heif
 from belong.data.resize import Form
 from belong.models import device as devices
@@ -119,7 +120,7 @@ def prepare(folder: Path, options: CleanOptions) -> Job:
         InputError: the folder or an option is wrong.
     """
     settings = dict(options.settings)
-    values = parameters(sources(folder, None, settings))
+    values = checked_parameters(sources(folder, None, settings))
     devices.compute_repeatably(values.threads, values.math)
     files = class_folders(folder)
     if missing := unread_heif(files):
@@ -152,7 +153,7 @@ def look_at_files(job: Job) -> Look:
         job.folder.name,
         jobs=job.options.jobs,
         max_pixels=images.max_pixels,
-        background=images.background_rgb,
+        background=rgb_of(images.background),
     )
     return Look(
         table, looks, list(image_issues.files(looks, least_side_px=job.options.least_side_px))
@@ -242,7 +243,7 @@ def _pack(
         labels=files.labels[rows],
         is_test=files.is_test[rows],
     )
-    form, background = Form(side_px, side_px, "auto"), options.background_rgb
+    form, background = Form(side_px, side_px, "auto"), rgb_of(options.background)
     packed_images = pack(readable, form, background=background, max_pixels=options.max_pixels)
     bad = ~packed_images.is_read
     remarks = [

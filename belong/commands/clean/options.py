@@ -6,6 +6,7 @@ from os import PathLike
 from typing import TYPE_CHECKING, Literal, get_args
 
 from belong.commands.fit.backbone_request import BackboneRequest
+from belong.runtime.argument_names import heading
 from belong.runtime.arguments import (
     check_choice,
     check_flag,
@@ -66,8 +67,8 @@ class CleanOptions:
         check_whole("folds", self.folds)
         if self.folds < 2:
             raise InputError(
-                f"--folds: expected at least 2, got {self.folds}: each fold is judged by a model "
-                "of the others"
+                f"{heading('folds')}: expected at least 2, got {self.folds}: each fold is judged "
+                "by a model of the others"
             )
         check_share("false_alarms", self.false_alarms)
         for name in ("least_side_px", "jobs"):

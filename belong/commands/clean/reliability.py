@@ -22,7 +22,7 @@ from belong.runtime.text import percent
 # Minimum share of the errors of the majority-class classifier that the classifier avoids.
 LEAST_SKILL = 0.25
 LEAST_AUROC = 0.6  # minimum for the better of the two types of foreign images
-HELP = "add images to each class, or try another backbone (--backbone, --weights)"
+HELP = "add images to each class, or try another backbone"
 
 
 @dataclass(frozen=True)

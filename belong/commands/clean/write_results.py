@@ -14,6 +14,7 @@ from belong.commands.clean.options import CleanOptions, Tree
 from belong.commands.clean.page import suspects_page
 from belong.commands.clean.reliability import in_words, refusals
 from belong.data.image_folder import ImageFiles
+from belong.runtime.argument_names import named
 from belong.runtime.errors import InputError
 from belong.runtime.file_placement import place
 from belong.runtime.process_lock import one_writer
@@ -43,7 +44,7 @@ def check_place(out: Path, folder: Path, *, overwrite: bool) -> None:
     if existing and not overwrite and not is_unfinished(out, run_of(folder)):
         raise InputError(
             f"{printable(out)}: has the {existing[0]} of another run; expected another folder, or "
-            f"--overwrite"
+            f"{named('overwrite', value=True)}"
         )
 
 

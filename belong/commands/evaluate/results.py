@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from belong.commands.evaluate.evaluate import Evaluation, new_folder, write
+from belong.runtime.argument_names import heading, named
 from belong.runtime.errors import InputError
 from belong.runtime.storage import whole_folder
 from belong.runtime.text import printable
@@ -26,7 +27,8 @@ def check_free(output: Path, panel: Path | None, run: str) -> None:
         results, fitted = (Path(os.path.realpath(one)) for one in (output, panel))
         if fitted in (results, *results.parents):
             raise InputError(
-                f"--save-panel: expected a folder that is not, and does not hold, the --output "
+                f"{heading('save_panel')}: expected a folder that is not, and does not hold, the "
+                f"{named('output')} "
                 f"{printable(output)}, got {printable(panel)}"
             )
         if is_unfinished(output, run):

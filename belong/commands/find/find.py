@@ -22,12 +22,13 @@ from belong.commands.find.options import FindOptions
 from belong.commands.find.results import NO_PROMISE, TABLE, check_free, run_of, save, table_of
 from belong.commands.fit.backbone_choice import choose_backbone
 from belong.commands.fit.plan import is_small_and_grey, network_for
-from belong.commands.fit.settings import parameters
+from belong.commands.fit.settings import checked_parameters
 from belong.data import idx
 from belong.data.dataset import DataSet
 from belong.data.decode_pool import Decoder
 from belong.data.file_discovery import Incoming, below
 from belong.data.image_folder import ImageFiles
+from belong.data.image_form import rgb_of
 from belong.data.image_reader import heif_without_reader
 from belong.data.resize import Form, all_formed
 from belong.models import device as devices
@@ -178,7 +179,7 @@ def prepare(folder: Path, options: FindOptions) -> Job:
         InputError: the folder or an option is invalid.
     """
     settings = dict(options.settings)
-    values = parameters(settings)
+    values = checked_parameters(settings)
     devices.compute_repeatably(values.threads, values.math)
     source = _look(folder, follow_links=options.follow_links)
     data = _as_one_class(folder, source)
@@ -237,7 +238,7 @@ def _read(job: Job, batch_folder: Path) -> Images:
     }
     images = of_files(
         job.source,
-        Decoder(job.form, options.background_rgb, options.max_pixels),
+        Decoder(job.form, rgb_of(options.background), options.max_pixels),
         content=job.content,
         batch_folder=batch_folder,
         run=fingerprint(facts, job.device),

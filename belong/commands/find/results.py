@@ -13,6 +13,7 @@ from belong.commands.find.images import Images
 from belong.commands.find.methods import METHODS, Strangeness
 from belong.commands.find.page import find_page
 from belong.prediction.prediction_files import IGNORED, SUMMARY, UNREADABLE, check_outside
+from belong.runtime.argument_names import named
 from belong.runtime.errors import InputError
 from belong.runtime.storage import save_csv, save_json, save_text
 from belong.runtime.text import counted, printable
@@ -86,7 +87,7 @@ def check_free(output: Path, folder: Path, *, overwrite: bool) -> None:
     if existing and not overwrite and not is_unfinished(output, run_of(folder)):
         raise InputError(
             f"{printable(output)}: has the {existing[0]} of another run; expected another folder, "
-            f"or --overwrite"
+            f"or {named('overwrite', value=True)}"
         )
 
 

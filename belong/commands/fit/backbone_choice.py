@@ -10,6 +10,7 @@ from belong.data.dataset import DataSet
 from belong.data.image_folder import ImageFiles
 from belong.models.backbones.card import DRAWN, OWN_MODULE
 from belong.parameters import FROM_SCRATCH, Parameters
+from belong.runtime.argument_names import named
 from belong.runtime.errors import InputError
 
 if TYPE_CHECKING:
@@ -70,7 +71,9 @@ def _choose(
     except InputError as error:
         if name is not None:
             raise
-        raise InputError(f"{error}; or train without pretrained weights, --from-scratch") from None
+        raise InputError(
+            f"{error}; or train without pretrained weights, {named('from_scratch', value=True)}"
+        ) from None
 
 
 def _requested(

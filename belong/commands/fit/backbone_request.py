@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import TYPE_CHECKING
 
+from belong.runtime.argument_names import heading, named
 from belong.runtime.arguments import as_path
 from belong.runtime.errors import InputError
 
@@ -32,7 +33,11 @@ class BackboneRequest:
         if self.weights is not None:
             as_path("weights", self.weights)
         if self.from_scratch and (self.backbone is not None or self.weights is not None):
-            named = "--backbone" if self.backbone is not None else "--weights"
-            raise InputError(f"--from-scratch: not allowed with {named}, which loads weights")
+            other = "backbone" if self.backbone is not None else "weights"
+            raise InputError(
+                f"{heading('from_scratch')}: not allowed with {named(other)}, which loads weights"
+            )
         if self.weights is not None and not isinstance(self.backbone, str | None):
-            raise InputError("weights: not allowed with a torch module, which has its own")
+            raise InputError(
+                f"{heading('weights')}: not allowed with a torch module, which has its own"
+            )

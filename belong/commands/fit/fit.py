@@ -27,12 +27,13 @@ from belong.commands.fit.backbone_choice import backbone_settings, choose_backbo
 from belong.commands.fit.backbone_request import BackboneRequest
 from belong.commands.fit.plan import Plan, choose_calibration, overrides, plan
 from belong.commands.fit.requirements import RequirementError, check_requirements, unmet
-from belong.commands.fit.settings import parameters, sources
+from belong.commands.fit.settings import checked_parameters, parameters, sources
 from belong.commands.fit.work_folder import check_work, remove_work, work_beside
 from belong.data.dataset import DataSet
 from belong.data.image_folder import ImageFiles
 from belong.data.loader import look, unread_heif
 from belong.models.backbones.card import OWN_MODULE
+from belong.models.network_choice import is_frozen
 from belong.parameters import Parameters
 from belong.runtime.arguments import as_path, check_choice, check_place, check_settings
 from belong.runtime.errors import InputError
@@ -197,7 +198,7 @@ def prepare(
         key: value for key, value in promise_settings.items() if value is not None
     }
     keys = sources(folder, anomalies, keys)
-    values = parameters(keys)
+    values = checked_parameters(keys)
     contents = look(folder)
     anomaly_contents = []
     if anomalies is not None:
@@ -339,7 +340,10 @@ def make(job: Job, output: Path) -> "Model":
     if workspace.is_other:
         say(f"{output}: starting again; {work} is of other images, settings or versions")
     if workspace.has("pack"):
-        slow = ["embed"] * job.values.is_frozen + ["train", "train_autoencoder"]
+        slow = ["embed"] * is_frozen(job.values.network, job.values.backbone) + [
+            "train",
+            "train_autoencoder",
+        ]
         step = next((one for one in slow if not workspace.has(one)), "extract")
         say(f"{output}: resumes at the stage {step}; the estimated time is that of the whole run")
     hint = f"{work} keeps the progress; run the same command to resume"

@@ -19,6 +19,7 @@ from belong.models.autoencoder import Autoencoder
 from belong.models.backbones.backbone import Backbone
 from belong.models.base import Network
 from belong.models.checkpoint import Checkpoint
+from belong.models.network_choice import kind_of
 from belong.models.train_classifier import TrainingOptions, fit_classifier
 from belong.parameters import Parameters
 from belong.runtime.text import say
@@ -73,7 +74,7 @@ class Fitting:
         """
         if len(self.class_names) == 1:
             return one_class.untrained(
-                self.values.network_kind,
+                kind_of(self.values.network, self.values.backbone),
                 torch.from_numpy(inputs),
                 embedding=self.values.train.embedding,
                 backbone=self.backbone,
@@ -84,7 +85,7 @@ class Fitting:
             torch.from_numpy(inputs),
             torch.from_numpy(labels),
             (torch.from_numpy(validation[0]), torch.from_numpy(validation[1])),
-            network=self.values.network_kind,
+            network=kind_of(self.values.network, self.values.backbone),
             classes=len(self.class_names),
             options=self.training,
             generator=self._generator(),

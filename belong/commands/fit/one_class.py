@@ -17,10 +17,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from belong.detectors.combination import candidates_of
 from belong.detectors.combined import Member
 from belong.models.backbones.backbone import Backbone
 from belong.models.backbones.networks import FrozenBackbone
 from belong.models.base import Network
+from belong.models.network_choice import is_frozen
 from belong.models.registry import build
 from belong.parameters import FINE_TUNED, Parameters
 from belong.runtime.errors import InputError
@@ -77,7 +79,8 @@ def members(values: Parameters) -> dict[str, Member]:
 
     They cannot be selected by leaving a class out, see `belong.detectors.member_selection`.
     """
-    entering: Collection[str] = ABOVE_A_BACKBONE if values.is_frozen else FROM_SCRATCH
+    frozen = is_frozen(values.network, values.backbone)
+    entering: Collection[str] = ABOVE_A_BACKBONE if frozen else FROM_SCRATCH
     if values.combined.members != "auto":
-        entering = values.candidates
+        entering = candidates_of(values.combined.members, is_frozen=frozen)
     return {name: Member(auroc=None, low=None) for name in entering}

@@ -27,8 +27,10 @@ from belong.data.dataset import DataSet, draw_count
 from belong.data.image_folder import ImageFiles
 from belong.data.image_reader import has_color, shorter_side
 from belong.data.isolation import each_item
+from belong.detectors.combination import MEMBERS_OF_FEW_IMAGES
 from belong.models.backbones.card import BackboneCard
-from belong.parameters import MEMBERS_OF_FEW_IMAGES, SplitSection, TrainSection
+from belong.parameters import SplitSection, TrainSection
+from belong.runtime.argument_names import heading, named
 from belong.runtime.errors import InputError
 from belong.runtime.text import counted
 
@@ -260,8 +262,9 @@ def choose_calibration(
     )
     if requested == "cross" and not is_frozen:
         raise InputError(
-            "calibration: cross trains once for each fold: expected a frozen backbone, such as "
-            "--backbone efficientnet_lite0, got a network all of which is trained"
+            f"{heading('calibration')}: cross trains once for each fold: expected a frozen "
+            "backbone, such as "
+            f"{named('backbone', 'efficientnet_lite0')}, got a network all of which is trained"
         )
     if requested != "cross":
         try:

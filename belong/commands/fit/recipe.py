@@ -23,6 +23,7 @@ from belong.data.loader import check_enough, pack_all
 from belong.data.splits import left_out, split
 from belong.data.synthetic_anomalies import derive, drawn_rows
 from belong.detectors import mlp_head
+from belong.detectors.combination import candidates_of, rule_of
 from belong.detectors.member_selection import Retraining, select_members
 from belong.detectors.registry import stored_in
 from belong.detectors.score_parts import HELD_OUT, cross_scores, score_parts
@@ -34,6 +35,7 @@ from belong.models.backbones.backbone import Backbone
 from belong.models.checkpoint import Checkpoint
 from belong.models.feature_cache import users_cache
 from belong.models.feature_extraction import HEAD, embed_parts, extract_parts
+from belong.models.network_choice import is_frozen, kind_of
 from belong.models.registry import NETWORKS
 from belong.parameters import CalibrationSection, Parameters
 from belong.prediction.build_bundle import CODED, Fitted, Settings, build_bundle
@@ -41,6 +43,7 @@ from belong.prediction.bundle import Bundle
 from belong.prediction.learning_data import LearningData
 from belong.prediction.manifest import CrossConformal
 from belong.reporting.report.contents import report_page
+from belong.runtime.argument_names import heading
 from belong.runtime.errors import InputError
 from belong.runtime.text import say
 
@@ -103,6 +106,8 @@ def make_model(
     }
     train_labels = labels[f"{TRAIN}/labels"]
     is_one_class = len(names) == 1
+    frozen = is_frozen(values.network, values.backbone)
+    candidates = candidates_of(values.combined.members, is_frozen=frozen)
     calibration = values.calibration
     if cross:
         calibration = _reachable(calibration, len(train_labels), lowers_promise=lowers_promise)
@@ -127,7 +132,7 @@ def make_model(
         return embed_parts(backbone, image_parts(), device=device, cache=users_cache()), {}
 
     embeddings: Arrays = {}
-    if backbone is not None and values.is_frozen:
+    if backbone is not None and frozen:
         embeddings, _ = workspace.keep("embed", partial(embed, backbone))
 
     def inputs_of(part: str, images: np.ndarray | None = None) -> np.ndarray:
@@ -155,7 +160,7 @@ def make_model(
 
     announce("extract")
     features = extract_parts(
-        NETWORKS[values.network_kind].from_arrays(network, shape, card),
+        NETWORKS[kind_of(values.network, values.backbone)].from_arrays(network, shape, card),
         autoencoders.Autoencoder.from_arrays(autoencoder),
         ((part, inputs_of(part, pixels), pixels) for part, pixels in image_parts()),
         device=device,
@@ -205,9 +210,9 @@ def make_model(
             head=head,
             detectors=detectors,
             why_no_head=why_no_head,
-            members=list(one_class.members(values)) if is_one_class else values.candidates,
+            members=list(one_class.members(values)) if is_one_class else candidates,
             tail=values.combined.tail,
-            rule=values.combination_rule,
+            rule=rule_of(is_frozen=frozen),
             calibration=calibration,
         )
     else:
@@ -218,11 +223,11 @@ def make_model(
                 features,
                 names,
                 **last_layer(network),
-                candidates=values.candidates,
+                candidates=candidates,
                 options=values.detectors,
                 gaussians=values.mahalanobis,
                 seed=seed,
-                retraining=Retraining(fitting.training, seed) if values.is_frozen else None,
+                retraining=Retraining(fitting.training, seed) if frozen else None,
             )
         )
         announce("score")
@@ -235,11 +240,11 @@ def make_model(
             why_no_head=why_no_head,
             members=members,
             tail=values.combined.tail,
-            rule=values.combination_rule,
+            rule=rule_of(is_frozen=frozen),
             calibration=calibration,
         )
     curve = None
-    if values.is_frozen and not is_one_class:
+    if frozen and not is_one_class:
         announce("learning_curve")
         curve = learning_curve(
             features[f"{TRAIN}/hidden"],
@@ -288,16 +293,16 @@ def make_model(
     settings = Settings(
         seed=seed,
         lambda_=values.lambda_,
-        network=values.network_kind,
+        network=kind_of(values.network, values.backbone),
         normal=values.normal.path,
         anomaly=values.anomaly.path,
         images=values.images,
         combined=values.combined,
-        combination=values.combination_rule,
+        combination=rule_of(is_frozen=frozen),
         calibration=calibration,
         bundle=values.bundle,
     )
-    bundle = build_bundle(fitted, settings, where=Path("--set"))
+    bundle = build_bundle(fitted, settings, where=Path(heading("settings")))
     parameters = values.model_copy(update={"calibration": calibration})
     page = report_page(
         scores,

@@ -10,6 +10,7 @@ from ruamel.yaml.error import YAMLError
 
 from belong.parameters import Parameters
 from belong.runtime import portable_math
+from belong.runtime.argument_names import heading
 from belong.runtime.errors import InputError
 from belong.runtime.text import say
 from belong.runtime.typed_yaml import read
@@ -35,7 +36,7 @@ def command_line_settings(arguments: argparse.Namespace) -> dict[str, object]:
     """Return the settings on the command line: --seed, --threads, --device, and each --set."""
     options = {key: getattr(arguments, key) for key in ("seed", "threads", "device")}
     settings = {key: value for key, value in options.items() if value is not None}
-    return settings | dict(setting(text) for text in arguments.set)
+    return settings | dict(setting(text) for text in arguments.settings)
 
 
 def request_math(settings: Mapping[str, object]) -> None:
@@ -66,7 +67,24 @@ def parameters(settings: Mapping[str, object]) -> Parameters:
             if not isinstance(inside, dict):
                 raise InputError(f"{key}: {section} has no keys of its own")
         inside[last] = value  # `parse` refuses an unknown key
-    return Parameters.parse(values, Path("--set"))
+    return Parameters.parse(values, Path(heading("settings")))
+
+
+def checked_parameters(settings: Mapping[str, object]) -> Parameters:
+    """Return `parameters(settings)`, after a check of the names of detectors.
+
+    The check loads torch if a setting names a detector; call `request_math` before.
+
+    Raises:
+        InputError: as `parameters`; or a name is unknown.
+    """
+    values = parameters(settings)
+    members, detector = values.combined.members, values.bundle.detector
+    if members != "auto" or detector != "combined":
+        from belong.detectors.registry import check_names  # imported here: torch takes seconds
+
+        check_names(members, detector, where=heading("settings"))
+    return values
 
 
 def sources(

@@ -20,6 +20,7 @@ from belong.commands.fit.plan import LEAST_PX, Plan
 from belong.data.dataset import DataSet
 from belong.data.decode_pool import Decoder, timed
 from belong.data.image_folder import ImageFiles
+from belong.data.image_form import rgb_of
 from belong.data.isolation import each_item
 from belong.data.resize import Form
 from belong.data.synthetic_anomalies import DERIVED
@@ -27,6 +28,7 @@ from belong.models import device as devices
 from belong.models.backbones.backbone import Backbone
 from belong.models.base import Network
 from belong.models.inference import batch_for
+from belong.models.network_choice import is_frozen, kind_of
 from belong.models.registry import build
 from belong.parameters import ImagesSection, Parameters
 
@@ -88,12 +90,12 @@ def estimate(
     """
     pace = pace_of(
         images,
-        network=values.network_kind,
+        network=kind_of(values.network, values.backbone),
         side_px=plan.side_px,
         batch_size=plan.batch_size,
         values=values,
         backbone=backbone,
-        is_frozen=values.is_frozen,
+        is_frozen=is_frozen(values.network, values.backbone),
     )
     n = len(images.labels)
     tested = n - round(plan.train_images / (1 - plan.calibration_fraction))
@@ -158,7 +160,7 @@ def _decoding(
         return 0.0, images.images.shape[1]
     step = max(1, len(images.files) // DECODED)
     form = Form(side_px, side_px, "auto")
-    decoder = Decoder(form, options.background_rgb, options.max_pixels)
+    decoder = Decoder(form, rgb_of(options.background), options.max_pixels)
     paths = images.paths[::step][:DECODED]
     answers = [
         answer

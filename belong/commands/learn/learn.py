@@ -101,7 +101,9 @@ def learn(
     check_place(out)
     old = model if isinstance(model, Model) else load_model(as_path("model", model))
     digest, manifest = old.info.digest, old.info
-    data = LearningData.load(old.folder, digest)
+    data = LearningData.load(
+        model.absolute_folder if isinstance(model, Model) else old.folder, digest
+    )
     folder = None if images is None else as_path("images", images)
     answers = read_review(
         as_path("review", review), digest=digest, class_names=manifest.class_names, folder=folder

@@ -30,6 +30,7 @@ from belong.commands.learn.fitting import (
 )
 from belong.detectors import review_head
 from belong.detectors.base import Detector
+from belong.detectors.combination import CombinationRule
 from belong.detectors.combined import Combination, combined, cross_combined
 from belong.detectors.score_parts import SPREAD
 from belong.detectors.temperature_scaling import best_temperature
@@ -37,7 +38,6 @@ from belong.evaluation.learning_curve import LearningCurve
 from belong.evaluation.metrics import auroc_interval, roc_auc
 from belong.evaluation.subset_training import learning_curve
 from belong.models.backbones.backbone import Backbone
-from belong.parameters import CombinationRule
 from belong.prediction.build_bundle import Fitted, Settings, build_bundle
 from belong.prediction.bundle import Bundle
 from belong.prediction.learning_data import (

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from belong.runtime.argument_names import named
 from belong.runtime.errors import InputError
 from belong.runtime.storage import load_csv, read_bytes
 from belong.runtime.text import counted, from_exact, printable
@@ -115,13 +116,13 @@ def _folder(name: str, column: "pd.Series[str] | None", folder: Path | None) -> 
     if len(folders) != 1:
         folder_count = "none" if not folders else f"{len(folders)}"
         raise InputError(
-            f"{name}: names {folder_count} for the folder; expected one, or --images FOLDER"
+            f"{name}: names {folder_count} for the folder; expected one, or {named('images')}"
         )
     top = from_exact(folders[0])
     if top and not Path(top).is_dir():
         raise InputError(
             f"{name}: its images lie in {printable(top)}, and no such folder is here; expected "
-            f"--images FOLDER"
+            f"{named('images')}"
         )
     return top
 

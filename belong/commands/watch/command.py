@@ -39,11 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="promised false-rejection rate, without --model",
     )  # fmt: skip
     parser.add_argument(
-        "--calibration-images", type=count, metavar="N",
+        "--calibration-images", dest="n_calibration", type=count, metavar="N",
         help="number of calibration images, without --model",
     )  # fmt: skip
     parser.add_argument(
-        "--images", type=Path, metavar="FOLDER",
+        "--images", dest="images_folder", type=Path, metavar="FOLDER",
         help="image folder whose file times order the predictions",
     )  # fmt: skip
     parser.add_argument(
@@ -65,8 +65,8 @@ def run(arguments: argparse.Namespace) -> int:
         *arguments.inputs,
         model=arguments.model,
         alpha=arguments.alpha,
-        n_calibration=arguments.calibration_images,
-        images_folder=arguments.images,
+        n_calibration=arguments.n_calibration,
+        images_folder=arguments.images_folder,
         delta=arguments.delta,
         output=arguments.output,
         device=arguments.device,

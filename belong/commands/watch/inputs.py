@@ -19,6 +19,7 @@ from belong.prediction.model import Model
 from belong.prediction.prediction_files import PREDICTIONS, UNREADABLE
 from belong.prediction.scoring_options import ScoringOptions
 from belong.prediction.scoring_run import score_files
+from belong.runtime.argument_names import named
 from belong.runtime.errors import InputError, TooManyBadFilesError
 from belong.runtime.storage import load_csv
 from belong.runtime.text import on_stderr, printable
@@ -116,4 +117,6 @@ def _output_folder(out: Path | None, source: str) -> Iterator[Path]:
                 f"{source}: no image can be read; the first: {path} ({reason})"
             ) from None
         except KeyboardInterrupt:
-            raise KeyboardInterrupt("interrupted; nothing is kept without -o FOLDER") from None
+            raise KeyboardInterrupt(
+                f"interrupted; nothing is kept without {named('output')}"
+            ) from None

@@ -18,6 +18,7 @@ from belong.data.file_discovery import Incoming
 from belong.prediction.manifest import NAME, Manifest
 from belong.prediction.model import DEVICES, ImagePath, Model, load_model
 from belong.prediction.scoring_options import ScoringOptions
+from belong.runtime.argument_names import heading, named
 from belong.runtime.arguments import (
     as_path,
     check_choice,
@@ -132,7 +133,7 @@ def watch(
         >>> belong.watch("predictions")
         Traceback (most recent call last):
         ...
-        belong.runtime.errors.InputError: expected --model, or both --alpha and --calibration-images
+        belong.runtime.errors.InputError: expected model=, or both alpha= and n_calibration=
     """
     check_share("delta", delta)
     check_choice("device", device, DEVICES)
@@ -185,7 +186,9 @@ def watch(
 
 
 def _usual_classes(model: ImagePath | Model) -> np.ndarray | None:
-    folder = model.folder if isinstance(model, Model) else as_path("model", model)
+    if isinstance(model, Model):
+        return usual_classes(model.absolute_folder, model.info)
+    folder = as_path("model", model)
     return usual_classes(folder, Manifest.read(folder / NAME))
 
 
@@ -200,9 +203,11 @@ def _check_new(new: list[Incoming], model: ImagePath | Model | None, folder: Pat
         )
     name = printable(new[0].top)
     if model is None:
-        raise InputError(f"{name}: a folder of images needs --model")
+        raise InputError(f"{name}: a folder of images needs {named('model')}")
     if folder is not None:
-        raise InputError(f"{name}: --images is for predictions, not for a folder of images")
+        raise InputError(
+            f"{name}: {named('images_folder')} is for predictions, not for a folder of images"
+        )
 
 
 def _promise(
@@ -213,11 +218,14 @@ def _promise(
     if model is not None:
         if alpha is not None or n_calibration is not None:
             raise InputError(
-                "--alpha, --calibration-images: not allowed with --model, which has its own"
+                f"{heading('alpha')}, {heading('n_calibration')}: not allowed with "
+                f"{named('model')}, which has its own"
             )
         alpha, n_calibration, is_cross = _promise_of_model(model)
     if alpha is None or n_calibration is None:
-        raise InputError("expected --model, or both --alpha and --calibration-images")
+        raise InputError(
+            f"expected {named('model')}, or both {named('alpha')} and {named('n_calibration')}"
+        )
     check_share("alpha", alpha)
     check_whole("n_calibration", n_calibration)
     if n_calibration > MOST_IMAGES:
@@ -225,16 +233,20 @@ def _promise(
     least = least_to_calibrate(alpha)
     if n_calibration < least:
         raise InputError(
-            f"calibration images: expected at least {least} at alpha {alpha:g}, got {n_calibration}"
+            f"{heading('n_calibration')}: expected at least {least} at alpha {alpha:g}, got "
+            f"{n_calibration}"
         )
     return alpha, n_calibration, is_cross
 
 
 def _promise_of_model(model: ImagePath | Model) -> tuple[float, int, bool]:
     path = (model.folder if isinstance(model, Model) else as_path("model", model)) / NAME
-    if not path.is_file():
+    if isinstance(model, Model):
+        manifest = model.info
+    elif path.is_file():
+        manifest = Manifest.read(path)
+    else:
         raise InputError(f"{path}: no such file; expected the folder of a model")
-    manifest = Manifest.read(path)
     if manifest.threshold_from != "calibrated":
         raise InputError(f"{path}: expected a calibrated threshold, got that of the paper")
     # The rejected share of p-values; for "per-class" this is the threshold of all classes.
