@@ -26,6 +26,7 @@ class PrunedEnergy(ShapedEnergy):
         percentile: () float64, share of the features of an image that is set to 0.
     """
 
+    axes = f"{ShapedEnergy.axes}, percentile"
     percentile: Tensor
 
     @classmethod

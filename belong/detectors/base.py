@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Protocol, Self
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from belong.runtime.errors import InputError
 
 Arrays = Mapping[str, np.ndarray]
 ROWS = 64  # images per batch of `scores_of`, which is padded to this size
-MOST_POWERS = 100
+MOST = {"n": 2**22, "p": 100, "q": 1000}  # axis -> its maximum size
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,12 @@ class FittedTensors:
 
     Attributes:
         axes: array -> its axes, one letter per axis. Equal letters mean equal sizes: c is the
-            number of classes, 1 is that number or 1, and p is at most MOST_POWERS.
+            number of classes, 1 is that number or 1, and those of MOST are only bounded.
+        may_be_infinite: names of arrays that may have infinite values.
     """
 
     axes: ClassVar[str] = ""
+    may_be_infinite: ClassVar[tuple[str, ...]] = ()
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the fitted tensors by name."""
@@ -101,24 +103,45 @@ class Detector(FittedTensors, ABC):
         return None
 
 
-def check_axes(kind: type[FittedTensors], arrays: Arrays, *, classes: int) -> None:
+class Shaped(Protocol):
+    """An array in memory or in a file."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The lengths of its axes."""
+        ...
+
+
+def check_axes(
+    kind: type[FittedTensors],
+    arrays: Mapping[str, Shaped],
+    *,
+    classes: int | None = None,
+    sizes: Mapping[str, int] | None = None,
+) -> None:
     """Check the shapes of a detector's arrays, as other shapes may take unlimited time and memory.
+
+    Args:
+        kind: the class of the detector.
+        arrays: the arrays by name.
+        classes: the number of classes; None if unknown.
+        sizes: axis -> its known size.
 
     Raises:
         ValueError: an array is missing, or has another shape.
     """
-    sizes = {"c": classes}
+    found = dict(sizes or {}) | ({} if classes is None else {"c": classes})
 
     def fits(axis: str, size: int) -> bool:
-        if axis == "p":
-            return size <= MOST_POWERS
-        return size in (1, classes) if axis == "1" else sizes.setdefault(axis, size) == size
+        if axis in MOST:
+            return size <= MOST[axis]
+        return size in (1, found.get("c")) if axis == "1" else found.setdefault(axis, size) == size
 
     for entry in filter(None, kind.axes.split(", ")):
         name, _, axes = entry.partition(" ")
         shape = arrays[name].shape if name in arrays else None
         if shape is None or len(shape) != len(axes) or not all(map(fits, axes, shape)):
-            expected = ", ".join(str(sizes.get(axis, axis)) for axis in axes)
+            expected = ", ".join(str(found.get(axis, axis)) for axis in axes)
             raise ValueError(f"{name}: expected an array ({expected}), got {shape}")
 
 

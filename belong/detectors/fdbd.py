@@ -29,6 +29,8 @@ class BoundaryDistance(Detector):
 
     odd = "it is close to the boundary between two classes"
 
+    axes = "mean d, apart cc"
+    may_be_infinite = ("apart",)
     mean: Tensor
     apart: Tensor
 

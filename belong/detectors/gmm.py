@@ -30,6 +30,7 @@ class GaussianMixture(Detector):
 
     odd = "its features are far from those of every class"
 
+    axes = "means cd, whitening cdd, log_weight c"
     means: Tensor
     whitening: Tensor
     log_weight: Tensor

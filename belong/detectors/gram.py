@@ -34,6 +34,7 @@ class GramMatrices(Detector):
 
     odd = "its layers are correlated as in no image of its class"
 
+    axes = "low cpg, high cpg, share l"
     low: Tensor
     high: Tensor
     share: Tensor

@@ -14,4 +14,5 @@ class HiddenNeighbors(FeatureNeighbors):
     """Distance to the k-th neighbor."""
 
     odd = "no training image has similar parts"
+    axes = "directions nh, k"
     layer = "hidden"

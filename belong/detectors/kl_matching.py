@@ -26,6 +26,8 @@ class KlMatching(Detector):
 
     odd = "the probabilities of its classes are unlike those of every class"
 
+    axes = "log_typical kc"
+    may_be_infinite = ("log_typical",)
     log_typical: Tensor
 
     @classmethod

@@ -25,6 +25,7 @@ class LogitScaling(Detector):
 
     odd = "the classifier recognizes no class in it"
 
+    axes = "share"
     share: Tensor
 
     @classmethod

@@ -24,6 +24,7 @@ class MapsMahalanobis(OneLayer):
     """On the maps of the first convolution."""
 
     odd = "its edges and textures are unlike those of every class"
+    axes = "means cm, whitening 1mk, thresholds c"
     layer = "maps"
 
 
@@ -31,6 +32,7 @@ class HiddenMahalanobis(OneLayer):
     """On the layer before the last hidden one."""
 
     odd = "its parts are unlike those of every class"
+    axes = "means ch, whitening 1hk, thresholds c"
     layer = "hidden"
 
 

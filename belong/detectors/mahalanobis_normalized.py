@@ -27,6 +27,8 @@ class NormalizedMahalanobis(TiedMahalanobis):
 
     odd = "its parts are unlike those of every class"
 
+    axes = "means ch, whitening hh"
+
     @classmethod
     def fit(cls, training: Training, *, ridge: float) -> Self:
         """Fit in float64; `ridge` is a share of the mean variance."""

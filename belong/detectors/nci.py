@@ -28,6 +28,7 @@ class NeuralCollapse(Detector):
 
     odd = "its features do not point to a class"
 
+    axes = "mean d, weight cd, alpha"
     mean: Tensor
     weight: Tensor
     alpha: Tensor

@@ -34,6 +34,7 @@ class NeighborGuidance(Detector):
 
     odd = "no training image has similar features"
 
+    axes = "bank nd, k"
     bank: Tensor
     k: Tensor
 

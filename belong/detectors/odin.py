@@ -25,6 +25,7 @@ class Odin(Detector):
 
     odd = "the classifier is undecided between classes"
 
+    axes = "temperature"
     temperature: Tensor
 
     @classmethod

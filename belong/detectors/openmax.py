@@ -33,6 +33,7 @@ class OpenMax(Detector):
 
     odd = "its logits are unlike those of every class"
 
+    axes = "means cc, start c, shape c, scale c, revised"
     means: Tensor
     start: Tensor
     shape: Tensor

@@ -30,6 +30,7 @@ class LearningRegret(Detector):
 
     odd = "its features point in an unusual direction"
 
+    axes = "inverse dd, weight cd, bias c"
     inverse: Tensor
     weight: Tensor
     bias: Tensor

@@ -23,6 +23,7 @@ class RectifiedEnergy(ShapedEnergy):
         limit: () float32.
     """
 
+    axes = f"{ShapedEnergy.axes}, limit"
     limit: Tensor
 
     @classmethod

@@ -28,6 +28,7 @@ class ShapedEnergy(Detector):
 
     odd = "the classifier recognizes no class in it"
 
+    axes = "weight cd, bias c"
     weight: Tensor
     bias: Tensor
 

@@ -25,6 +25,7 @@ class HopfieldEnergy(Detector):
 
     odd = "its features are unlike those of its class"
 
+    axes = "patterns cd"
     patterns: Tensor
 
     @classmethod

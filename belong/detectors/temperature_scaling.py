@@ -26,6 +26,7 @@ class TemperatureScaling(Detector):
 
     odd = "the classifier is undecided between classes"
 
+    axes = "temperature"
     temperature: Tensor
 
     @classmethod

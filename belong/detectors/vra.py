@@ -22,6 +22,7 @@ from belong.detectors.shaped_energy import ShapedEnergy
 class RectifiedActivation(ShapedEnergy):
     """The energy of x, set to 0 below `low` and clipped at `high`; both () float32."""
 
+    axes = f"{ShapedEnergy.axes}, low, high"
     low: Tensor
     high: Tensor
 
@@ -41,6 +42,7 @@ class RectifiedActivation(ShapedEnergy):
 class ClippedActivation(ShapedEnergy):
     """The energy of x, clipped to `low`..`high`; both (d,) float32."""
 
+    axes = f"{ShapedEnergy.axes}, low d, high d"
     low: Tensor
     high: Tensor
 

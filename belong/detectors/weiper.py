@@ -31,6 +31,7 @@ class PerturbedProbability(Detector):
 
     odd = "the classifier is undecided between classes"
 
+    axes = "weights qcd, bias c"
     weights: Tensor
     bias: Tensor
 

@@ -382,7 +382,8 @@ def _opened(path: Path) -> Iterator[Any]:
     if path.exists() and not (path.is_file() or path.is_dir()):  # reading a pipe may never end
         raise InputError(f"{path}: cannot be read as safetensors: is no file")
     try:
-        with safe_open(path, framework="numpy") as file:
+        # Not mapped: truncating a mapped file ends the process with SIGBUS, without a message.
+        with safe_open(path, framework="numpy", backend="pread") as file:
             yield file
     except FileNotFoundError:
         raise MissingFileError(path) from None

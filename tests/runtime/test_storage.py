@@ -295,6 +295,37 @@ def test_a_file_cut_anywhere_is_refused_by_name(tmp_path: Path) -> None:
             load_arrays(path)
 
 
+CUT_WHILE_READ = """
+import os, sys
+from pathlib import Path
+from belong.runtime import storage
+
+original = storage._tensor
+
+
+def cut_first(file, name, path):
+    os.truncate(path, 1000)
+    return original(file, name, path)
+
+
+storage._tensor = cut_first
+try:
+    storage.load_arrays(Path(sys.argv[1]))
+except storage.InputError as error:
+    print(error)
+"""
+
+
+def test_a_file_that_is_cut_while_it_is_read_is_refused_by_name(tmp_path: Path) -> None:
+    """A mapped file would end the process with SIGBUS."""
+    path = tmp_path / "arrays.safetensors"
+    save_arrays(path, {"values": np.zeros(2**20)})
+    child = [sys.executable, "-c", CUT_WHILE_READ, str(path)]
+    result = subprocess.run(child, check=False, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith(f"{path}: cannot be read as safetensors: ")
+
+
 def test_a_folder_in_the_place_of_the_file_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=f"^{tmp_path}: cannot be read as safetensors: "):
         load_arrays(tmp_path)

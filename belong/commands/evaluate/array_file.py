@@ -23,7 +23,7 @@ from belong.runtime.storage import NO_WAIT
 from belong.runtime.text import printable
 
 NPY_HEADER = 2**17  # bytes; more than the header of an array of numbers
-SAFETENSORS_HEADER = 100_000_000  # bytes; the limit of the safetensors library
+SAFETENSORS_HEADER = 2**24  # bytes; that of a network of 10,000 arrays has 2 MB
 MOST_AXES, LONGEST = 8, 2**48
 NPY_VERSIONS = {
     (1, 0): np.lib.format.read_array_header_1_0,
@@ -182,7 +182,10 @@ def open_safetensors(path: Path) -> dict[str, ArrayFile]:
         raise ValueError(f"expected at least 8 bytes, got {file.size}")
     length = int.from_bytes(file.read(0, 8).tobytes(), "little")
     if length > min(SAFETENSORS_HEADER, file.size - 8):
-        raise ValueError(f"expected a header of {length} bytes, got {file.size - 8} in the file")
+        raise ValueError(
+            f"expected a header of at most {min(SAFETENSORS_HEADER, file.size - 8)} bytes, got "
+            f"{length}"
+        )
     try:
         header = json.loads(file.read(8, length).tobytes())
     except RecursionError:
@@ -190,7 +193,7 @@ def open_safetensors(path: Path) -> dict[str, ArrayFile]:
     if not isinstance(header, dict):
         raise ValueError("its header is no object")
     header.pop("__metadata__", None)
-    arrays = {}
+    arrays, ranges = {}, []
     for name, about in header.items():
         dtype, shape, (start, stop) = about["dtype"], about["shape"], about["data_offsets"]
         if dtype not in TORCH_TYPES:
@@ -200,4 +203,10 @@ def open_safetensors(path: Path) -> dict[str, ArrayFile]:
         if stop - start != math.prod(shape) * TORCH_TYPES[dtype].itemsize:
             raise ValueError(f"array {name!r}: its shape and its number of bytes differ")
         arrays[name] = ArrayFile(file, 8 + length + start, tuple(shape), TORCH_TYPES[dtype])
+        ranges.append((start, stop, name))
+    end = 0
+    for start, stop, name in sorted(ranges):  # shared bytes would take memory for each array
+        if start < end:
+            raise ValueError(f"array {name!r} shares bytes with another array")
+        end = stop
     return arrays

@@ -94,7 +94,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def saved_panel(arguments: argparse.Namespace) -> "Panel | None":
     """Return the saved panel that TRAIN names, or None if TRAIN names training rows."""
-    from belong.commands.evaluate.panel import MANIFEST, load_panel
+    from belong.commands.evaluate.panel import load_panel
+    from belong.commands.evaluate.panel_file import MANIFEST
     from belong.runtime.errors import InputError
 
     if not (Path(arguments.train) / MANIFEST).is_file():

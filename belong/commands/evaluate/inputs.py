@@ -32,6 +32,7 @@ from belong.runtime.text import printable
 
 NAMES = (*LAYERS, "labels", "weight", "bias")
 PART = 8192  # rows read at a time
+SHOWN, REASON = 80, 200  # maximum characters of a name, and of a reason, in a message
 KINDS = ".npy, .npz, .safetensors, or a folder of .npy files"
 
 PathOf: TypeAlias = str | PathLike[str]
@@ -227,7 +228,12 @@ def _array(name: str, value: object) -> Any:
 
 
 def _names(names: Any) -> str:
-    return ", ".join(map(repr, list(names)[:8])) or "none"
+    return ", ".join(repr(name)[:SHOWN] for name in list(names)[:8]) or "none"
+
+
+def reason(error: Exception) -> str:
+    """Return the message of an error as one line of at most 200 characters."""
+    return printable(" ".join(str(error).split()))[:REASON] or type(error).__name__
 
 
 def _open(path: Path) -> dict[str, Any]:
@@ -255,7 +261,7 @@ def _open(path: Path) -> dict[str, Any]:
         if suffix == ".safetensors":
             return dict(open_safetensors(path))
     except UNREADABLE as error:
-        why = " ".join(str(error).split())
+        why = reason(error)
         if "allow_pickle" in why:  # NumPy advises to load it all the same
             why = "expected numbers, got Python objects or no array file at all"
         raise InputError(f"{name}: cannot be read as {suffix}: {why}") from None

@@ -1,24 +1,19 @@
 """Fit, save and load a panel of detectors: `belong.fit_panel`."""
 
 import difflib
-import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
 from belong.commands.arguments import MOST_ROWS
-from belong.commands.evaluate.array_file import open_safetensors
 from belong.commands.evaluate.inputs import (
-    UNREADABLE,
     PathOf,
     Rows,
     Vectors,
@@ -26,6 +21,7 @@ from belong.commands.evaluate.inputs import (
     single,
     whole,
 )
+from belong.commands.evaluate.panel_file import read_detectors, read_manifest, save_panel
 from belong.detectors.panel import (
     LAYERS,
     PANEL,
@@ -39,17 +35,13 @@ from belong.detectors.panel import (
     views_of,
 )
 from belong.models.device import callers_settings, use_threads
-from belong.prediction.manifest import IntegrityError
 from belong.runtime.arguments import as_path, check_whole, refuse
-from belong.runtime.errors import InputError, MissingFileError
+from belong.runtime.errors import InputError
 from belong.runtime.parallel import in_order
 from belong.runtime.progress import bar
-from belong.runtime.storage import save_arrays, save_json, whole_folder
 from belong.runtime.text import printable
 
 LEAST_OF_CLASS = 50  # minimum sample of a class, if the class has as many rows
-MANIFEST, ARRAYS = "manifest.json", "panel.safetensors"
-FORMAT: Literal[1] = 1
 JOBS = min(os.cpu_count() or 1, 16)  # parts scored, or detectors fitted, in parallel
 
 # Names of the panel; or a mapping, which may hold detectors of the user.
@@ -175,8 +167,8 @@ class Panel:
         """Write panel.safetensors and manifest.json to a new folder.
 
         Raises:
-            InputError: the folder exists, or the panel has a detector of the user, which could be
-                saved only with pickle.
+            InputError: the folder exists; or the panel has more than 4 GiB or a detector of the
+                user, which could be saved only with pickle.
         """
         path = as_path("folder", folder)
         if path.exists():
@@ -186,42 +178,15 @@ class Panel:
         custom = [name for name, one in self.detectors.items() if isinstance(one, OwnDetector)]
         if custom:
             raise InputError(f"{custom[0]}: a panel with a detector of yours cannot be saved")
-        arrays = {
-            f"{name}/{key}": array
-            for name, one in self.detectors.items()
-            if isinstance(one, Fitted)
-            for key, array in one.detector.arrays().items()
-        }
-        if self.head is not None:
-            arrays |= {"head/weight": self.head.weight.numpy(), "head/bias": self.head.bias.numpy()}
-        with whole_folder(path) as part:
-            save_arrays(part / ARRAYS, arrays)
-            manifest = PanelManifest(
-                format=FORMAT,
-                sha256=_digest(part / ARRAYS),
-                detectors={
-                    name: one.method.name
-                    for name, one in self.detectors.items()
-                    if isinstance(one, Fitted)
-                },
-                left_out=dict(self.left_out),
-                widths=dict(self.widths),
-                notes=self.notes,
-            )
-            save_json(part / MANIFEST, manifest.model_dump())
-
-
-class PanelManifest(BaseModel):
-    """The manifest of a saved panel; `detectors` maps names to names in `PANEL`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    format: Literal[1]
-    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-    detectors: dict[str, str]
-    left_out: dict[str, str]
-    widths: dict[str, Annotated[int, Field(ge=1)]]
-    notes: tuple[str, ...]
+        fitted = {name: one for name, one in self.detectors.items() if isinstance(one, Fitted)}
+        save_panel(
+            path,
+            fitted,
+            self.head,
+            left_out=self.left_out,
+            widths=self.widths,
+            notes=self.notes,
+        )
 
 
 def load_panel(folder: PathOf) -> Panel:
@@ -231,11 +196,12 @@ def load_panel(folder: PathOf) -> Panel:
         folder: the folder of the panel.
 
     Returns:
-        The panel, after a check of its SHA-256.
+        The panel, after a check of its SHA-256, its shapes and a trial of each detector.
 
     Raises:
         InputError: the folder is missing, or holds no panel.
-        IntegrityError: the panel is damaged, or has a detector unknown to this version.
+        IntegrityError: the panel is damaged, its arrays are not those of its detectors, or it has
+            a detector unknown to this version.
 
     Example:
         >>> import numpy as np
@@ -245,32 +211,8 @@ def load_panel(folder: PathOf) -> Panel:
         ['feature_knn']
     """
     path = as_path("folder", folder)
-    file = path / MANIFEST
-    if not file.is_file():
-        raise InputError(f"{printable(path)}: expected a saved panel, got no {MANIFEST}")
-    try:
-        manifest = PanelManifest.model_validate_json(file.read_bytes())
-    except ValidationError as error:
-        why = error.errors()[0]
-        where = ".".join(map(str, why["loc"]))
-        raise InputError(
-            f"{printable(file)}: not the manifest of a panel: {where}: {why['msg']}"
-        ) from None
-    if not (path / ARRAYS).is_file():
-        raise MissingFileError(path / ARRAYS)
-    if _digest(path / ARRAYS) != manifest.sha256:
-        raise IntegrityError(f"{printable(path / ARRAYS)}: is altered: its SHA-256 does not match")
-    arrays = _arrays(path / ARRAYS)
-    head = LastLayer.checked(arrays.get("head/weight"), arrays.get("head/bias"))
-    detectors = {}
-    for name, kind in manifest.detectors.items():
-        if kind not in PANEL:
-            raise IntegrityError(f"{printable(file)}: detector {kind!r} is unknown to this version")
-        start = f"{name}/"
-        detector = PANEL[kind].kind.from_arrays(
-            {key.removeprefix(start): x for key, x in arrays.items() if key.startswith(start)}
-        )
-        detectors[name] = Fitted(PANEL[kind], detector, manifest.widths, head)
+    manifest = read_manifest(path)
+    detectors, head = read_detectors(path, manifest)
     return Panel(detectors, manifest.left_out, manifest.widths, head, manifest.notes)
 
 
@@ -430,15 +372,3 @@ def _one_thread_each() -> Iterator[ThreadPoolExecutor]:
         ThreadPoolExecutor(JOBS, initializer=use_threads, initargs=(1,)) as pool,
     ):
         yield pool
-
-
-def _arrays(path: Path) -> dict[str, np.ndarray]:
-    try:
-        return {name: np.asarray(array[:]) for name, array in open_safetensors(path).items()}
-    except UNREADABLE as error:
-        raise InputError(f"{printable(path)}: cannot be read as .safetensors: {error}") from None
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
