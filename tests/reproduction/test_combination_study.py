@@ -1,5 +1,7 @@
 """The study of `combined`: its rules, its anomalies, and what its page says."""
 
+import re
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -152,6 +154,17 @@ def test_the_page_names_the_sets_on_which_a_single_detector_is_better() -> None:
     assert "| digit-0 | 1 | anomaly | 0.7978 ± 0.0000 (3) |" in text
     assert "`energy`" in text
     assert "3 trainings" in text
+
+
+def test_the_page_names_what_the_rule_costs_beside_fishers() -> None:
+    table = rows(0.01)
+    fisher = str(replace(IN_USE["whole"], rule="fisher"))
+    others = table[(table["kind"] == "whole") & (table["way"] == str(IN_USE["whole"]))]
+    others = others.assign(way=fisher, auroc=0.8125)
+    assert "Fisher's rule and the same members" not in page(table).split("\n\n")[1]
+    result = page(pd.concat([table, others])).split("\n\n")[1]
+    (change,) = set(re.findall(r"[+-]0\.\d{4} \(", result))
+    assert change == "-0.0025 ("
 
 
 def test_what_the_page_says_is_in_use_is_what_models_use() -> None:
