@@ -1,6 +1,7 @@
 """Equal pixels have equal verdicts, however they are given; bad input is a typed exception."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -210,7 +211,7 @@ def test_a_damaged_model_is_a_typed_exception_with_the_line_of_the_command(
     ],
 )
 def test_an_option_out_of_its_range_is_refused_by_name(call: str, message: str) -> None:
-    with pytest.raises(belong.InputError, match=message.replace("(", "\\(")):
+    with pytest.raises(belong.InputError, match=re.escape(message)):
         eval(call)  # noqa: S307
 
 

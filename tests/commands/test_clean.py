@@ -131,7 +131,7 @@ def test_the_tree_has_links_to_the_kept_images_alone(
 
 def test_the_terminal_calls_a_wrong_class_mislabeled(out: Path) -> None:
     text = summary_text(json.loads((out / "summary.json").read_text("utf-8")), "out")
-    assert re.search(r"^  quarantine \d+: .*\bmislabeled 1\b", text, re.MULTILINE)
+    assert re.search(r"^  quarantine \d+: \d+ mislabeled, ", text, re.MULTILINE)
     assert "wrong_class" not in text
 
 

@@ -180,9 +180,9 @@ def test_few_images_that_train_and_calibrate_learn_foreign_ones(
     assert (manifest.n_calibration, manifest.alpha) == (2 * FEW, ALPHA)
     assert (manifest.cross_conformal, manifest.tests_itself) == (before.info.cross_conformal, True)
     assert (
-        "like the first 30 training images are rejected, as far as" in result.summary["guarantee"]
+        "like the first 30 training images are rejected, as long as" in result.summary["guarantee"]
     )
-    assert "On 30 training images, each by fits without it: accuracy" in result.text
+    assert "On 30 training images, each scored by models fitted without it: accuracy" in result.text
     assert "false rejects are not measured" in result.text
 
 

@@ -102,7 +102,7 @@ def summary_text(summary: Mapping[str, Any], output: str) -> str:
     lines = [f"{counted(summary['images'], 'image')}: {verdicts['keep']:,} to keep"]
     for verdict in ("review", "quarantine"):
         problems = summary["problems"].get(verdict, {})
-        counts = ", ".join(f"{TERMS.get(name, name)} {n:,}" for name, n in problems.items())
+        counts = ", ".join(f"{n:,} {TERMS.get(name, name)}" for name, n in problems.items())
         lines.append(f"  {verdict} {verdicts[verdict]:,}" + (f": {counts}" if counts else ""))
     lines += in_words(summary["reliability"])
     if "tree" in summary:
