@@ -212,12 +212,12 @@ class Model:
 
         Returns:
             A row for each of the n images, in the order of the input; for a folder, in the order of
-            the sorted paths, with links and folders that are not read at the end. Each column is an array (n,): `belongs` and `is_readable` bool;
-            `p_value` float64; `probability`, `score` and `distance` float32; `path`, `label`,
-            `nearest_class`, `detector` and `reason` str (dtype object). Of an unreadable file,
-            `is_readable` and `belongs` are False, `reason` has the reason, numbers are NaN and
-            other names empty. No error is raised if all files are unreadable. An empty list gives
-            no rows.
+            the sorted paths, with links and folders that are not read at the end. Each column is an
+            array (n,): `belongs` and `is_readable` bool; `p_value` float64; `probability`, `score`
+            and `distance` float32; `path`, `label`, `nearest_class`, `detector` and `reason` str
+            (dtype object). Of an unreadable file, `is_readable` and `belongs` are False, `reason`
+            has the reason, numbers are NaN and other names empty. No error is raised if all files
+            are unreadable. An empty list gives no rows.
 
         Raises:
             InputError: a file or folder is missing, or a folder has no image; an array has another
