@@ -673,8 +673,8 @@ def test_a_folder_of_which_nothing_can_be_read_has_its_own_exit_code(
     out = tmp_path / "out"
     assert run(tmp_path / "in", model, out) == 3
     message = (
-        f"{tmp_path}/in: 0 of 1 images can be read; the first: a.png (not an image, or of no kind "
-        f"that is read); {out}/unreadable.csv lists all"
+        f"{tmp_path}/in: 0 of 1 images can be read; the first: a.png (not an image, or not in a "
+        f"supported format); {out}/unreadable.csv lists all"
     )
     assert capsys.readouterr().err == f"belong score: {message}\n"
     (row,) = rows_in(out, "unreadable.csv")
