@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         exit_codes={
             0: "the graph is written",
             2: "bad input",
+            3: "no image of --verify can be read",
             4: "the model is damaged, or the graph differs",
         },
     )
@@ -108,6 +109,7 @@ def export(
     Raises:
         InputError: `path` exists, a folder is missing, the calibration images are too few for
             `alpha`, or onnx is not installed.
+        TooManyBadFilesError: no image of `verify` can be read.
         IntegrityError: the model is damaged, or the graph differs from the model.
 
     Example:
@@ -165,25 +167,29 @@ def batches(folder: Path, form: "ImageForm") -> "Iterator[np.ndarray]":
     """Yield batches of the readable images of a folder, (n, ch, h, w) uint8.
 
     Raises:
-        InputError: no image can be read.
+        TooManyBadFilesError: no image can be read.
     """
     import numpy as np
 
     from belong.data.decode_pool import decoded
     from belong.data.file_discovery import below
+    from belong.data.unreadable import none_readable
     from belong.runtime.errors import InputError
     from belong.runtime.text import printable
 
     if not folder.is_dir():
         raise InputError(f"{printable(folder)}: no such folder")
-    incoming, n = below(folder, follow_links=True), 0
+    incoming = below(folder, follow_links=True)
+    n, reasons = 0, []
     files = [incoming.path(file) for file in incoming.files]
     parts = (files[at : at + BATCH] for at in range(0, len(files), BATCH))
     with closing(decoded(parts, form, jobs=os.cpu_count() or 1)) as batches:
         for batch in batches:
             pixels = [image.pixels for image in batch if not isinstance(image, str)]
             n += len(pixels)
+            reasons += [reason for reason in batch if isinstance(reason, str)]
             if pixels:
                 yield np.stack(pixels)
     if not n:
-        raise InputError(f"{printable(folder)}: no image in it can be read")
+        names = [printable(file) for file in incoming.files]
+        raise none_readable(folder, [*zip(names, reasons, strict=True), *incoming.shut])

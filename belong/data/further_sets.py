@@ -15,7 +15,7 @@ from belong.data.dataset import hashes
 from belong.data.image_folder import ImageFiles
 from belong.data.image_form import rgb_of
 from belong.data.letters import letters
-from belong.data.loader import check_enough, look, pack
+from belong.data.loader import LISTED_BY_CHECK, check_enough, look, pack
 from belong.data.resize import Form, all_formed
 from belong.data.synthetic_anomalies import DERIVED
 from belong.parameters import ImagesSection
@@ -59,7 +59,7 @@ def read_set(folder: Path, form: Form, *, options: ImagesSection) -> np.ndarray:
     background, most = rgb_of(options.background), options.max_pixels
     packed = pack(contents, form, background=background, max_pixels=most)
     limit = options.max_bad_fraction
-    check_enough(packed, folder, max_bad_fraction=limit, list_name="`belong check -o OUT`")
+    check_enough(packed, folder, max_bad_fraction=limit, list_name=LISTED_BY_CHECK)
     is_test = packed.data.is_test
     return packed.data.images[is_test] if is_test.any() else packed.data.images
 

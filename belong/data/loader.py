@@ -18,9 +18,12 @@ from belong.data.image_folder import ImageFiles, list_images
 from belong.data.image_form import rgb_of
 from belong.data.image_reader import Rgb, heif_without_reader
 from belong.data.resize import Color, Form
+from belong.data.unreadable import none_readable
 from belong.parameters import ImagesSection
 from belong.runtime.errors import InputError, TooManyBadFilesError
 from belong.runtime.text import percent, percent_of, printable
+
+LISTED_BY_CHECK = "`belong check -o OUT`"  # the command that lists unreadable files
 
 
 @dataclass(frozen=True)
@@ -152,6 +155,8 @@ def check_enough(
         TooManyBadFilesError: the message has the number, the first file and its reason.
     """
     data, bad = packed.data, packed.unreadable
+    if bad and not len(data.labels):
+        raise none_readable(path, bad, listed=list_name)
     count = len(bad) + len(data.labels)
     first = "; ".join(f"{file} ({reason})" for file, reason in bad[:3])
     details = f"{list_name} lists them, the first: {first}"
@@ -165,6 +170,30 @@ def check_enough(
     for name, number in zip(data.class_names, counts, strict=True):
         if number == 0:
             raise TooManyBadFilesError(f"{path}: no image of class {name} can be read; {details}")
+
+
+def check_one_readable(images: DataSet | ImageFiles, path: Path, *, options: ImagesSection) -> None:
+    """Refuse image files none of which can be read; the files after a readable one are not opened.
+
+    Args:
+        images: the result of `look`.
+        path: the folder, for the message.
+        options: the limits.
+
+    Raises:
+        TooManyBadFilesError: the message has the first file and its reason.
+    """
+    if isinstance(images, DataSet):
+        return
+    form = Form(options.side_px, options.side_px, options.color)
+    decoder = Decoder(form, rgb_of(options.background), options.max_pixels)
+    bad: list[tuple[str, str]] = []
+    for file, source in zip(images.files, images.paths, strict=True):
+        answer = decoder.decode(source)
+        if not isinstance(answer, str):
+            return
+        bad.append((printable(file), answer))
+    raise none_readable(path, bad, listed=LISTED_BY_CHECK)
 
 
 def _select_in_place(images: np.ndarray, rows: np.ndarray) -> np.ndarray:

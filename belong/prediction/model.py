@@ -211,30 +211,47 @@ class Model:
                 others.
 
         Returns:
-            A row for each image, in the order of the input; for a folder, in the order of the
-            sorted paths.
+            A row for each of the n images, in the order of the input; for a folder, in the order of
+            the sorted paths, with links and folders that are not read at the end. Each column is an
+            array (n,): `belongs` and `is_readable` bool; `p_value` float64; `probability`, `score`
+            and `distance` float32; `path`, `label`, `nearest_class`, `detector` and `reason` str
+            (dtype object). Of an unreadable file, `is_readable` and `belongs` are False, `reason`
+            has the reason, numbers are NaN and other names empty. No error is raised if all files
+            are unreadable. An empty list gives no rows.
 
         Raises:
             InputError: a file or folder is missing, or a folder has no image; an array has another
-                shape or type; there is no GPU; the calibration images are too few for `alpha` or
-                `fdr`.
+                shape or type; an option is out of range; there is no GPU; the calibration images
+                are too few for `alpha` or `fdr`. It is a `ValueError`.
             IntegrityError: the arrays of the model do not fit together.
 
         Example:
             >>> import numpy as np
             >>> from PIL import Image
             >>> model = belong.load_model("model")
-            >>> len(model.predict("photos")), len(model.predict(["photos/b.png", "photos/a.png"]))
-            (3, 2)
+            >>> predictions = model.predict("photos", alpha=0.3)
+            >>> for image in predictions:
+            ...     print(image.path, image.belongs, f"{image.p_value:.2f}")
+            a.png False 0.27
+            b.png True 0.54
+            broken.png False nan
+            >>> predictions.reason[2]
+            'empty: 0 bytes'
+            >>> is_rejected = predictions.is_readable & ~predictions.belongs
+            >>> predictions.path[is_rejected].tolist()
+            ['a.png']
+            >>> # A list of files, a PIL image and an array have the same scores.
+            >>> files = ["photos/b.png", "photos/a.png"]
+            >>> of_files = model.predict(files).score
             >>> with Image.open("photos/a.png") as image:
             ...     of_image, of_array = model.predict(image), model.predict(np.asarray(image))
-            >>> of_file = model.predict("photos/a.png")
-            >>> bool(of_file.score[0] == of_image.score[0] == of_array.score[0])
+            >>> bool(of_files[1] == of_image.score[0] == of_array.score[0])
             True
+            >>> of_files.shape, of_files.dtype
+            ((2,), dtype('float32'))
             >>> model.predict(np.zeros((5, 28, 28, 3), np.uint8)).label.shape
             (5,)
-            >>> int(model.predict("photos", alpha=0.1).belongs.sum())
-            2
+            >>> # The calibration images cannot promise every rate.
             >>> model.predict("photos", alpha=0.01)
             Traceback (most recent call last):
             ...

@@ -25,6 +25,7 @@ from belong.data.decode_pool import Answers, decoded
 from belong.data.file_discovery import LEADS_OUT, Incoming
 from belong.data.image_form import ImageForm
 from belong.data.image_reader import heif_without_reader
+from belong.data.unreadable import none_readable
 from belong.prediction.model import THREADS, Model, Observer, in_threads, predict_batch, threads_for
 from belong.prediction.prediction_files import (
     PREDICTIONS,
@@ -44,10 +45,10 @@ from belong.prediction.scoring_options import ScoringOptions
 from belong.prediction.verdict_rules import is_reported, reporting_rule, rule_for
 from belong.runtime import portable_math, unfinished
 from belong.runtime.argument_names import named
-from belong.runtime.errors import InputError, TooManyBadFilesError
+from belong.runtime.errors import InputError
 from belong.runtime.process_lock import one_writer
 from belong.runtime.progress import bar
-from belong.runtime.storage import read_bytes, save_json, save_text
+from belong.runtime.storage import load_csv, read_bytes, save_json, save_text
 from belong.runtime.text import counted, in_table, printable
 
 if TYPE_CHECKING:
@@ -142,9 +143,9 @@ def score_files(
                 if finish and readable:
                     finish(readable)
     if summary["images"] == 0:
-        raise TooManyBadFilesError(
-            f"{source}: no image can be read; {printable(output / UNREADABLE)} has the reasons"
-        )
+        table = load_csv(output / UNREADABLE, "path", "reason", as_text=True)
+        bad = list(table.itertuples(index=False, name=None))
+        raise none_readable(source, bad, listed=output / UNREADABLE)
     return summary
 
 

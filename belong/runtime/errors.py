@@ -1,5 +1,6 @@
 """Define the errors that a user can cause; each has a message of one line."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -26,6 +27,14 @@ class MissingFileError(InputError):
 
 
 class TooManyBadFilesError(InputError):
-    """A folder has more unreadable images than the user allows."""
+    """A folder has more unreadable images than the user allows, or no readable one.
+
+    Attributes:
+        unreadable: (path, reason) of each unreadable file, if no image can be read.
+    """
 
     exit_code = 3
+
+    def __init__(self, message: str, unreadable: Sequence[tuple[str, str]] = ()) -> None:
+        super().__init__(message)
+        self.unreadable = tuple(unreadable)

@@ -88,6 +88,14 @@ CASES = [
     ("belong.fit('photos', 'new', settings=5)", "settings: expected a mapping"),
     ("belong.fit('photos', 'new', settings='x')", "settings: expected a mapping"),
     ("belong.fit('photos', 'new', settings={'seed': {}})", "settings: seed: expected a valid"),
+    (
+        "belong.fit('photos', 'new', settings={'bundle.detector': 'energi'})",
+        "settings: bundle.detector: expected combined or a detector; nearest is energy",
+    ),
+    (
+        "belong.fit('photos', 'new', settings={'combined.members': ['a', 'msp']})",
+        "settings: combined.members: expected detectors that learn without anomalies",
+    ),
     ("belong.fit('photos', 'new', settings={1: 2})", "settings: expected a mapping"),
     ("belong.fit('photos', 'new', settings={'normal.path': 'x'})", "normal.path: expected no such"),
     ("belong.fit('photos', 'new', settings={'unseen': {}})", "unseen: expected no such setting"),

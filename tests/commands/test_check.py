@@ -516,8 +516,8 @@ def test_a_folder_of_which_nothing_can_be_read_is_refused(
     for name in ("ant", "bee"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "1.png").write_text("not a picture")
-    assert main(["check", str(tmp_path)]) == 2
-    message = "none of 2 images can be read; the first: ant/1.png (not an image, or not in a sup"
+    assert main(["check", str(tmp_path)]) == 3
+    message = "0 of 2 images can be read; the first: ant/1.png (not an image, or not in a sup"
     assert message in capsys.readouterr().err
 
 

@@ -280,7 +280,7 @@ def test_where_no_image_can_be_read_the_manifest_says_why(
         (tmp_path / "photos" / name / "0.png").write_bytes(b"")
     code, message = refused(capsys, tmp_path / "photos", "-o", tmp_path / "out")
     assert code == 3
-    assert "none of 2 images can be read; the first: ant/0.png (empty: 0 bytes)" in message
+    assert "0 of 2 images can be read; the first: ant/0.png (empty: 0 bytes)" in message
     rows = pd.read_csv(tmp_path / "out" / "manifest.csv")
     assert rows["problem"].to_list() == ["unreadable"] * 2
 

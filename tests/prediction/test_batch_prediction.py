@@ -424,7 +424,7 @@ def test_where_no_new_image_can_be_read_the_first_is_named(
     (tmp_path / "a.png").touch()
     assert watch(tmp_path, model) == 3
     assert capsys.readouterr().err == (
-        f"belong watch: {tmp_path}: no image can be read; the first: a.png (empty: 0 bytes)\n"
+        f"belong watch: {tmp_path}: 0 of 1 images can be read; the first: a.png (empty: 0 bytes)\n"
     )
 
 
@@ -672,7 +672,10 @@ def test_a_folder_of_which_nothing_can_be_read_has_its_own_exit_code(
     (tmp_path / "in" / "a.png").write_text("x")
     out = tmp_path / "out"
     assert run(tmp_path / "in", model, out) == 3
-    message = f"{tmp_path}/in: no image can be read; {out}/unreadable.csv has the reasons"
+    message = (
+        f"{tmp_path}/in: 0 of 1 images can be read; the first: a.png (not an image, or not in a "
+        f"supported format); {out}/unreadable.csv lists all"
+    )
     assert capsys.readouterr().err == f"belong score: {message}\n"
     (row,) = rows_in(out, "unreadable.csv")
     assert row == {"path": "a.png", "reason": "not an image, or not in a supported format"}

@@ -19,6 +19,7 @@ from belong.commands.fit.plan import is_small_and_grey
 from belong.data.dataset import DataSet
 from belong.data.image_folder import ImageFiles
 from belong.data.loader import look, unread_heif
+from belong.data.unreadable import none_readable
 from belong.runtime.arguments import as_path, options_or_default
 from belong.runtime.errors import InputError
 from belong.runtime.text import counted, on_stderr, printable
@@ -41,7 +42,8 @@ def check(
         result.
 
     Raises:
-        InputError: a folder is missing, is no data set, or has no readable image.
+        InputError: a folder is missing, or is no data set.
+        TooManyBadFilesError: no image of a folder can be read.
 
     Example:
         >>> report = belong.check("digits", options=belong.CheckOptions(alpha=0.2))
@@ -124,8 +126,7 @@ def _table(
         is_anomaly=not normal,
     )
     if (table["reason"] != "").all():
-        first = f"{table['path'].iloc[0]} ({table['reason'].iloc[0]})"
-        raise InputError(f"{path}: none of {len(table)} images can be read; the first: {first}")
+        raise none_readable(path, list(zip(table["path"], table["reason"], strict=True)))
     return table
 
 

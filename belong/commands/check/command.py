@@ -18,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             0: "the folder can be trained on",
             1: "a finding would spoil the result",
             2: "the folder cannot be read",
+            3: "no image can be read",
         },
     )
     parser.add_argument("folder", type=Path, metavar="FOLDER",
@@ -40,9 +41,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Check the folder, print the findings, and write them to --output."""
     # Imported here: `--help` does not need them.
+    import pandas as pd
+
     from belong.commands.check.check import check
+    from belong.prediction.prediction_files import UNREADABLE
+    from belong.runtime.errors import TooManyBadFilesError
     from belong.runtime.storage import save_csv, save_json, save_text
-    from belong.runtime.text import on_stdout
+    from belong.runtime.text import on_stdout, printable
 
     options = CheckOptions(
         alpha=arguments.alpha,
@@ -50,7 +55,14 @@ def run(arguments: argparse.Namespace) -> int:
         calibration_fraction=arguments.calibration_fraction,
         jobs=arguments.jobs,
     )
-    report = check(arguments.folder, arguments.anomalies, options)
+    try:
+        report = check(arguments.folder, arguments.anomalies, options)
+    except TooManyBadFilesError as error:
+        if not arguments.output:
+            raise
+        table = arguments.output / UNREADABLE
+        save_csv(table, pd.DataFrame(error.unreadable, columns=["path", "reason"]))
+        raise TooManyBadFilesError(f"{error}; {printable(table)} lists all") from None
     on_stdout(report.text())
     if arguments.output:
         save_json(arguments.output / "check.json", report.about())

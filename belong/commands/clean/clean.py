@@ -20,6 +20,7 @@ from belong.commands.clean.options import CleanOptions
 from belong.commands.clean.reliability import refusals
 from belong.commands.clean.time_estimate import estimate
 from belong.commands.fit.time_estimate import in_words
+from belong.data.unreadable import none_readable
 from belong.models import device as devices
 from belong.runtime.arguments import as_path, check_place, options_or_default
 from belong.runtime.errors import TooManyBadFilesError
@@ -134,8 +135,5 @@ def _none_read(job: Job, look: Look, output: Path) -> TooManyBadFilesError:
     """Save the manifest, and return the error that no image can be read."""
     table, none = look.table, np.empty(0, np.int64)
     save_csv(output / write_results.MANIFEST, manifest(table, look.remarks, none, None))
-    return TooManyBadFilesError(
-        f"{printable(job.folder)}: none of {len(table)} images can be read; the first: "
-        f"{table['path'].iloc[0]} ({look.files['reason'].iloc[0]}); "
-        f"{printable(output / write_results.MANIFEST)} lists all"
-    )
+    bad = list(zip(table["path"], look.files["reason"], strict=True))
+    return none_readable(job.folder, bad, listed=output / write_results.MANIFEST)

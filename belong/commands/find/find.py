@@ -19,7 +19,15 @@ from belong.commands.check.duplicates import nearly_same, same, units
 from belong.commands.find.images import BATCH_NAMES, Images, of_arrays, of_files
 from belong.commands.find.methods import METHODS, Strangeness, measure
 from belong.commands.find.options import FindOptions
-from belong.commands.find.results import NO_PROMISE, TABLE, check_free, run_of, save, table_of
+from belong.commands.find.results import (
+    NO_PROMISE,
+    TABLE,
+    check_free,
+    run_of,
+    save,
+    save_unreadable,
+    table_of,
+)
 from belong.commands.fit.backbone_choice import choose_backbone
 from belong.commands.fit.plan import is_small_and_grey, network_for
 from belong.commands.fit.settings import checked_parameters
@@ -31,14 +39,16 @@ from belong.data.image_folder import ImageFiles
 from belong.data.image_form import rgb_of
 from belong.data.image_reader import heif_without_reader
 from belong.data.resize import Form, all_formed
+from belong.data.unreadable import none_readable
 from belong.models import device as devices
 from belong.models.backbones.backbone import Backbone
 from belong.models.feature_cache import users_cache
 from belong.models.feature_extraction import embed
 from belong.parameters import Parameters
+from belong.prediction.prediction_files import UNREADABLE
 from belong.prediction.scoring_run import links_left_out
 from belong.runtime.arguments import as_path, check_place, options_or_default
-from belong.runtime.errors import InputError, TooManyBadFilesError
+from belong.runtime.errors import InputError
 from belong.runtime.fingerprint import fingerprint
 from belong.runtime.process_lock import one_writer
 from belong.runtime.storage import load_csv
@@ -159,7 +169,7 @@ def find(
     with one_writer(output / TABLE, on_stderr):
         check_free(output, folder, overwrite=options.overwrite)  # another run may have ended
         with unfinished(output, run_of(folder), BATCH_NAMES) as batch_folder:
-            images = _read(job, batch_folder)
+            images = _read(job, batch_folder, output)
             try:
                 unit, exact = _units(images, printable(folder))
             except InputError:  # the same images would be refused again: nothing to resume
@@ -222,8 +232,8 @@ def _as_one_class(
     return DataSet(source[0], labels, ("",), is_test, np.array(source[1]))
 
 
-def _read(job: Job, batch_folder: Path) -> Images:
-    """Read all images.
+def _read(job: Job, batch_folder: Path, output: Path) -> Images:
+    """Read all images; if no image can be read, unreadable.csv has the reasons.
 
     Raises:
         TooManyBadFilesError: no image can be read.
@@ -245,11 +255,8 @@ def _read(job: Job, batch_folder: Path) -> Images:
         jobs=job.options.jobs,
     )
     if not images.names:
-        path, reason = images.unreadable[0]
-        raise TooManyBadFilesError(
-            f"{printable(job.folder)}: none of {len(images.unreadable)} images can be read; the "
-            f"first: {path} ({reason})"
-        )
+        save_unreadable(output, images)
+        raise none_readable(job.folder, images.unreadable, listed=output / UNREADABLE)
     return images
 
 

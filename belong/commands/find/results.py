@@ -60,8 +60,7 @@ def save(
     output: Path, table: pd.DataFrame, images: Images, *, summary: Mapping[str, Any], top: int
 ) -> None:
     """Write all files to `output`, summary.json last."""
-    for name, pairs in ((UNREADABLE, images.unreadable), (IGNORED, images.ignored)):
-        save_csv(output / name, pd.DataFrame(pairs, columns=["path", "reason"]))
+    save_unreadable(output, images)
     save_csv(output / TABLE, table.drop(columns=["unit", "row"]))
     facts = {
         "images": f"{summary['images']:,}",
@@ -73,6 +72,12 @@ def save(
     page = find_page(table, images, top=top, title=summary["source"], facts=facts, notes=notes)
     save_text(output / PAGE, page)
     save_json(output / SUMMARY, dict(summary))
+
+
+def save_unreadable(output: Path, images: Images) -> None:
+    """Write unreadable.csv and ignored.csv."""
+    for name, pairs in ((UNREADABLE, images.unreadable), (IGNORED, images.ignored)):
+        save_csv(output / name, pd.DataFrame(pairs, columns=["path", "reason"]))
 
 
 def check_free(output: Path, folder: Path, *, overwrite: bool) -> None:

@@ -31,7 +31,7 @@ from belong.commands.fit.settings import checked_parameters, parameters, sources
 from belong.commands.fit.work_folder import check_work, remove_work, work_beside
 from belong.data.dataset import DataSet
 from belong.data.image_folder import ImageFiles
-from belong.data.loader import look, unread_heif
+from belong.data.loader import check_one_readable, look, unread_heif
 from belong.models.backbones.card import OWN_MODULE
 from belong.models.network_choice import is_frozen
 from belong.parameters import Parameters
@@ -200,7 +200,7 @@ def prepare(
     keys = sources(folder, anomalies, keys)
     values = checked_parameters(keys)
     contents = look(folder)
-    anomaly_contents = []
+    anomaly_contents, folders = [], [folder]
     if anomalies is not None:
         if anomalies.resolve() == folder.resolve():
             raise InputError(
@@ -208,8 +208,11 @@ def prepare(
                 "images"
             )
         anomaly_contents.append(look(anomalies))
+        folders.append(anomalies)
     if unread := unread_heif(contents, *anomaly_contents):
         say(unread)
+    for path, images in zip(folders, (contents, *anomaly_contents), strict=True):
+        check_one_readable(images, path, options=values.images)
     default_alpha, own_alpha = values.calibration.alpha, "calibration.alpha" in keys
     backbone = choose_backbone(request or BackboneRequest(), contents, keys, values)
     of_backbone = backbone_settings(backbone, keys)

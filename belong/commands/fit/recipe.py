@@ -19,7 +19,7 @@ from belong.commands.fit import one_class
 from belong.commands.fit.cross_fit import Part, out_of_fold_scores
 from belong.commands.fit.fitting import TRAIN, Arrays, Fitting, last_layer
 from belong.commands.fit.workspace import Result, Workspace
-from belong.data.loader import check_enough, pack_all
+from belong.data.loader import LISTED_BY_CHECK, check_enough, pack_all
 from belong.data.splits import left_out, split
 from belong.data.synthetic_anomalies import derive, drawn_rows
 from belong.detectors import mlp_head
@@ -48,7 +48,6 @@ from belong.runtime.errors import InputError
 from belong.runtime.text import say
 
 TEST, DERIVED = "normal/test", "derived/"
-ELSEWHERE = "`belong check -o OUT`"  # the command that lists unreadable files
 COLUMNS = ["part", "is_anomaly", "class_name", "source"]  # used columns of the manifest
 STEPS = {
     "pack": "Bring image files to one form, and pack the images of all data sets",
@@ -357,10 +356,10 @@ def _images(values: Parameters, announce: Callable[[str], None], *, cross: bool)
     packs = pack_all(folders, options=values.images)
     for folder, packed in packs.items():
         limit = values.images.max_bad_fraction
-        check_enough(packed, Path(folder), max_bad_fraction=limit, list_name=ELSEWHERE)
+        check_enough(packed, Path(folder), max_bad_fraction=limit, list_name=LISTED_BY_CHECK)
         if bad := len(packed.unreadable):
             count = bad + len(packed.data.labels)
-            say(f"{folder}: {bad} of {count} images cannot be read; {ELSEWHERE} lists them")
+            say(f"{folder}: {bad} of {count} images cannot be read; {LISTED_BY_CHECK} lists them")
     announce("split")
     parts = split(
         {folder: packed.data for folder, packed in packs.items()},
@@ -373,7 +372,7 @@ def _images(values: Parameters, announce: Callable[[str], None], *, cross: bool)
         cross=cross,
     )
     if repeats := left_out(parts.manifest):
-        say(f"{len(parts.manifest):,} images{repeats}; {ELSEWHERE} lists them")
+        say(f"{len(parts.manifest):,} images{repeats}; {LISTED_BY_CHECK} lists them")
     table = parts.manifest[COLUMNS].to_csv(index=False).encode()
     arrays = parts.arrays | {"manifest": np.frombuffer(table, np.uint8)}
     return arrays, {"class_names": list(parts.class_names)}

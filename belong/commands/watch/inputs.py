@@ -15,6 +15,7 @@ from belong.calibration.sample_size import MARGINAL, PER_CLASS
 from belong.commands.watch import predictions
 from belong.data.file_discovery import Incoming, below
 from belong.data.image_kinds import is_image_name
+from belong.data.unreadable import none_readable
 from belong.prediction.model import Model
 from belong.prediction.prediction_files import PREDICTIONS, UNREADABLE
 from belong.prediction.scoring_options import ScoringOptions
@@ -111,11 +112,8 @@ def _output_folder(out: Path | None, source: str) -> Iterator[Path]:
     with TemporaryDirectory(prefix="belong-") as name:
         try:
             yield Path(name)
-        except TooManyBadFilesError:
-            path, reason = _unreadable(Path(name))[0]
-            raise TooManyBadFilesError(
-                f"{source}: no image can be read; the first: {path} ({reason})"
-            ) from None
+        except TooManyBadFilesError as error:
+            raise none_readable(source, error.unreadable) from None
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
                 f"interrupted; nothing is kept without {named('output')}"
