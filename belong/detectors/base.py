@@ -130,18 +130,22 @@ def check_axes(
     Raises:
         ValueError: an array is missing, or has another shape.
     """
-    found = dict(sizes or {}) | ({} if classes is None else {"c": classes})
+    known_sizes = dict(sizes or {}) | ({} if classes is None else {"c": classes})
 
     def fits(axis: str, size: int) -> bool:
         if axis in MOST:
             return size <= MOST[axis]
-        return size in (1, found.get("c")) if axis == "1" else found.setdefault(axis, size) == size
+        return (
+            size in (1, known_sizes.get("c"))
+            if axis == "1"
+            else known_sizes.setdefault(axis, size) == size
+        )
 
     for entry in filter(None, kind.axes.split(", ")):
         name, _, axes = entry.partition(" ")
         shape = arrays[name].shape if name in arrays else None
         if shape is None or len(shape) != len(axes) or not all(map(fits, axes, shape)):
-            expected = ", ".join(str(found.get(axis, axis)) for axis in axes)
+            expected = ", ".join(str(known_sizes.get(axis, axis)) for axis in axes)
             raise ValueError(f"{name}: expected an array ({expected}), got {shape}")
 
 

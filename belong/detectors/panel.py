@@ -334,6 +334,7 @@ class Fitted:
         if missing:
             raise InputError(f"{self.method.name} needs {' and '.join(missing)}")
         n = len(next(iter(layers.values())))
+        layers = {name: x for name, x in layers.items() if name in self.widths}
         chunks = (
             self.scores_of(views_of({name: x[at : at + CHUNK] for name, x in layers.items()}))
             for at in range(0, n, CHUNK)

@@ -279,6 +279,18 @@ def test_a_detector_of_the_panel_may_have_other_parameters(
             np.testing.assert_array_equal(scores[name], expected)
 
 
+def test_layers_that_the_training_rows_lack_are_ignored(network: Network) -> None:
+    rows = {"features": network.train, "logits": network.logits(network.train)}
+    panel = belong.fit_panel(rows, labels=network.labels, detectors=["gram"])
+    expected = panel.score(rows)["gram"]
+    more = {**rows, "hidden": network.train[:, :2], "maps": network.train}
+    np.testing.assert_array_equal(panel.score(more)["gram"], expected)
+    fitted = panel.detectors["gram"]
+    assert isinstance(fitted, Fitted)
+    scores = fitted.score(**{name: array[:9] for name, array in more.items()})
+    np.testing.assert_allclose(scores, expected[:9], rtol=1e-5)
+
+
 @pytest.mark.parametrize("broken", ["panel.safetensors", "manifest.json", "gone"])
 def test_a_damaged_panel_is_not_loaded(network: Network, tmp_path: Path, broken: str) -> None:
     belong.fit_panel(network.train, detectors=["feature_knn"]).save(tmp_path / "panel")

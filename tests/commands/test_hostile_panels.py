@@ -383,7 +383,7 @@ def test_the_same_panel_with_its_own_facts_is_taken(panel: Path, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    "given",
+    "inputs",
     [("features",), ("features", "labels"), ("features", "labels", "head"), ("features", "head"),
      ("logits",), ("logits", "labels"), ("hidden", "labels"), ("maps", "labels"),
      ("features", "hidden", "labels"), ("features", "hidden", "maps", "labels")],
@@ -391,7 +391,7 @@ def test_the_same_panel_with_its_own_facts_is_taken(panel: Path, tmp_path: Path)
 )  # fmt: skip
 @pytest.mark.parametrize("scale", [1e-20, 1.0, 1e15])
 def test_a_panel_of_any_layers_is_loaded(
-    given: tuple[str, ...], scale: float, tmp_path: Path
+    inputs: tuple[str, ...], scale: float, tmp_path: Path
 ) -> None:
     """Classes 1 and 4 of 6 have no rows; a third of the features are 0, as after a ReLU."""
     rng = np.random.default_rng(1)
@@ -399,10 +399,10 @@ def test_a_panel_of_any_layers_is_loaded(
     rows = {
         name: scale * (rng.normal(size=(N, width)) + labels[:, None]).clip(min=0)
         for name, width in (("features", D), ("hidden", H), ("maps", M), ("logits", 6))
-        if name in given
+        if name in inputs
     }
-    options: dict[str, Any] = {"labels": labels if "labels" in given else None}
-    if "head" in given:
+    options: dict[str, Any] = {"labels": labels if "labels" in inputs else None}
+    if "head" in inputs:
         options |= {"weight": rng.normal(size=(6, D)), "bias": rng.normal(size=6)}
     one = belong.fit_panel(rows, **options)
     one.save(tmp_path / "panel")

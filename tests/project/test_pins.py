@@ -3,6 +3,7 @@
 So `pip-audit`, which SECURITY.md describes, checks all packages in use. It needs the internet.
 """
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -26,6 +27,20 @@ def test_every_package_that_is_needed_is_pinned() -> None:
 
 def test_every_pin_is_one_version() -> None:
     assert [name for name, version in PINS.items() if not version] == []
+
+
+def test_every_pin_has_its_hashes() -> None:
+    """Of the same version; and nothing else is in the file, such as the address of an index."""
+    lines = (ROOT / "hashes.txt").read_text(encoding="utf-8").splitlines()
+    packages = "\n".join(line for line in lines if not line.startswith("#"))
+    versions = {}
+    for block in re.split(r"\n(?! )", packages):
+        package, *hashes = block.split(" \\\n    ")
+        assert hashes, package
+        assert all(re.fullmatch("--hash=sha256:[0-9a-f]{64}", one) for one in hashes), package
+        name, _, version = package.partition("==")
+        versions[canonicalize_name(name)] = version
+    assert versions == PINS
 
 
 def test_a_build_takes_the_versions_of_the_pins() -> None:

@@ -149,7 +149,7 @@ class Panel:
                     f"{rows.name}: expected {' and '.join(missing)}, as in the training rows, got "
                     "none"
                 )
-            views = views_of(layers)
+            views = views_of({name: x for name, x in layers.items() if name in self.widths})
             with torch.no_grad():
                 return layers, {name: one.scores_of(views) for name, one in fitted.items()}
 
