@@ -493,6 +493,25 @@ def test_a_jpeg_that_lost_a_part_inside_is_refused_with_what_libjpeg_warns_of(
         read(path, needed_px=needed_px)
 
 
+@pytest.mark.parametrize("kind", ["pgm", "bmp", "tif"])
+def test_a_file_is_not_mapped_into_memory(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mapped file that is cut while it is read would end the process with SIGBUS."""
+
+    def refuse(*_arguments: object, **_options: object) -> None:
+        raise AssertionError("mapped")
+
+    path = tmp_path / f"image.{kind}"
+    Image.new("L", (64, 64), 9).save(path)
+    monkeypatch.setattr("mmap.mmap", refuse)
+    if kind == "pgm":
+        with Image.open(path) as image, pytest.raises(AssertionError, match="mapped"):
+            image.load()  # what the reader has to avoid
+    picture = read_image(path, needed_px=64, max_pixels=9999, background=(255, 255, 255))
+    assert picture.getpixel((5, 5)) == 9
+
+
 @pytest.mark.parametrize("behind", [bytes(1000), b"\xff\xd8\xff\xe0", b"SEFT", b"\xff" * 9, b"\n"])
 def test_bytes_after_the_end_of_a_jpeg_are_no_damage(tmp_path: Path, behind: bytes) -> None:
     photo().save(tmp_path / "a.jpg")
