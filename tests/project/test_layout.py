@@ -63,7 +63,7 @@ def test_an_import_that_runs_up_is_found_named_as_a_string_too(tmp_path: Path) -
 def test_the_parameters_are_types_and_checks_only() -> None:
     """No stage depends on belong/parameters.py: what decides a result stands in a wing."""
     kinds = [x for x in vars(parameters).values() if isinstance(x, type) and issubclass(x, Section)]
-    own = [
+    methods = [
         f"{kind.__name__}.{name}"
         for kind in kinds
         if kind.__module__ == parameters.__name__
@@ -71,7 +71,7 @@ def test_the_parameters_are_types_and_checks_only() -> None:
         if isinstance(value, property | FunctionType | classmethod | staticmethod)
         and not name.startswith("_")
     ]
-    assert own == []
+    assert methods == []
     tree = ast.parse((ROOT / "belong" / "parameters.py").read_text(encoding="utf-8"))
     functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
     assert {name for name in functions if not name.startswith("_")} == {"check_network"}
