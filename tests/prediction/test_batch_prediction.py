@@ -386,7 +386,7 @@ def test_without_a_folder_for_the_results_nothing_is_kept(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     assert watch(photos, model) in {0, 1}
     assert not list(tmp_path.iterdir())
-    message = "interrupted; nothing is kept without --output"
+    message = "interrupted; nothing is kept without output="
     with interruption(), pytest.raises(KeyboardInterrupt, match=message):
         uploads(below(photos), model, None)
     assert not list(tmp_path.iterdir())
