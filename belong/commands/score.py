@@ -82,8 +82,9 @@ def run(arguments: argparse.Namespace) -> int:
         from belong.reporting.gallery.sprite_sheets import KeptImages
 
         kept_images, count = KeptImages(), len(incoming.files)
+        gallery["observe"] = kept_images.observe
         if count <= MOST:  # otherwise the gallery shows a selection, made after scoring
-            gallery = {"observe": kept_images.observe, "thumbnail_px": photo_px(count)}
+            gallery["thumbnail_px"] = photo_px(count)
 
         def save(readable: list[str]) -> None:
             names.extend(readable)

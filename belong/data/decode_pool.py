@@ -43,11 +43,13 @@ class Picture(NamedTuple):
         pixels: (ch, h, w) uint8, of the first frame.
         frames: number of frames in the file.
         thumbnail: a JPEG of the uncropped photo; empty for small images, or if not requested.
+        is_photo: whether the file is larger than SMALL_PX, so that a page shows a thumbnail.
     """
 
     pixels: np.ndarray
     frames: int
     thumbnail: bytes = b""
+    is_photo: bool = False
 
 
 Answers = list[Picture | str]  # for an unreadable file, the reason
@@ -84,8 +86,8 @@ class Decoder:
             return str(error)
             # Many cameras write a second picture after a JPEG, which does not count as a frame.
         frames = 1 if content.kind == "MPO" else content.frames
-        small = b""
-        if self.thumbnail_px and max(content.size) > SMALL_PX:
+        small, is_photo = b"", max(content.size) > SMALL_PX
+        if self.thumbnail_px and is_photo:
             # A JPEG that was decoded smaller than its thumbnail is decoded again, so that the
             # scored pixels do not depend on the gallery.
             full_image = content.image
@@ -93,7 +95,7 @@ class Decoder:
                 with suppress(UnreadableError):
                     full_image = read(needed_px=self.thumbnail_px).image
             small = thumbnail(full_image, side_px=self.thumbnail_px)
-        return Picture(formed(content.image, self.form), frames, small)
+        return Picture(formed(content.image, self.form), frames, small, is_photo)
 
 
 def timed(decoder: Decoder, path: Path) -> tuple[float, Picture | str]:

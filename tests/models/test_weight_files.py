@@ -265,7 +265,7 @@ def test_the_weights_of_another_network_are_refused_with_its_name(
     path = written(timm.create_model(file_network).state_dict(), tmp_path / "weights.pth")
     line = refusal(network, path)
     assert line.startswith(f"not the weights of {network}: ")
-    assert line.endswith(f"; it looks like {file_network}: --backbone {file_network} fits")
+    assert line.endswith(f"; it looks like {file_network}: backbone={file_network!r} fits")
 
 
 def test_arrays_in_an_order_that_nobody_knows_are_refused(state: State, tmp_path: Path) -> None:
@@ -523,7 +523,7 @@ def test_a_file_in_the_hubs_cache_is_held_to_its_hash(
 
 
 def test_a_network_without_published_weights_is_one_line() -> None:
-    with pytest.raises(InputError, match=r"timm has no weights for it; pass --weights FILE$"):
+    with pytest.raises(InputError, match=r"timm has no weights for it; pass weights='FILE'$"):
         backbone_named("test_mambaout")
 
 

@@ -795,7 +795,7 @@ def test_digits_are_scored_without_timm_and_torchvision(
     model: Path, photos: Path, tmp_path: Path
 ) -> None:
     code = "import sys; from belong.commands.main import main; code = main(sys.argv[1:]); "
-    code += "print(code, sorted({'timm', 'torchvision', 'sklearn'} & set(sys.modules)))"
+    code += "print(code, sorted({'timm', 'torchvision', 'scipy', 'sklearn'} & set(sys.modules)))"
     words = ("score", str(photos / "digits"), "--model", str(model), "-o", str(tmp_path / "out"))
     process = subprocess.run(
         [sys.executable, "-c", code, *words], cwd=ROOT, capture_output=True, text=True, check=True

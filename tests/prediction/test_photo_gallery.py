@@ -4,15 +4,20 @@ import base64
 import io
 import json
 import re
+import shutil
 import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
 from belong.commands.main import main
-from belong.data import isolation
+from belong.data import decode_pool, isolation
+from belong.prediction.predictor import Predictor
+from belong.reporting.gallery import gallery, selection
 from tests.untrained_bundle import save_untrained
 
 
@@ -50,6 +55,30 @@ def size_of(uri: str | None) -> tuple[int, int] | None:
 
 def test_the_page_shows_the_whole_photo_and_of_a_small_image_its_pixels(photos: Path) -> None:
     assert score(photos) == {"a.jpg": (320, 200), "b.jpg": (160, 320), "c.png": None}
+
+
+def test_of_more_files_than_a_page_holds_only_photos_are_decoded_again(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual, decoded_again = score(photos), list[str]()
+    usual_page = (photos.parent / "out/gallery.html").read_text("utf-8")
+    shutil.rmtree(photos.parent / "out")
+
+    def decoded(batches: Iterable[Sequence[Path]], *words: Any, **options: Any) -> Any:
+        batches = list(batches)
+        decoded_again.extend(path.name for batch in batches for path in batch)
+        return decode_pool.decoded(batches, *words, **options)
+
+    def embedded(*_: object) -> None:
+        raise AssertionError("the features are computed again")
+
+    monkeypatch.setattr(selection, "MOST", 2)
+    monkeypatch.setattr(selection.telling, "__kwdefaults__", {"most": 3})
+    monkeypatch.setattr(gallery, "decoded", decoded)
+    monkeypatch.setattr(Predictor, "features", embedded)
+    assert score(photos) == usual
+    assert decoded_again == ["a.jpg", "b.jpg"]
+    assert (photos.parent / "out/gallery.html").read_text("utf-8") == usual_page
 
 
 def test_heic_photos_that_cannot_be_read_are_told_once_and_listed_with_the_remedy(

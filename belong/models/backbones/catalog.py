@@ -28,6 +28,7 @@ from belong.models.backbones.backbone import Backbone, shown_stages
 from belong.models.backbones.card import DRAWN, OWN_MODULE, BackboneCard, Channels
 from belong.models.backbones.weight_files import adapted, check_finite, paired, read_weights
 from belong.parameters import NAMED_BACKBONES, check_network
+from belong.runtime.argument_names import named
 from belong.runtime.arguments import refuse
 from belong.runtime.errors import InputError
 from belong.runtime.fingerprint import sha256
@@ -104,7 +105,7 @@ def backbone_of_file(path: Path) -> Backbone:
         hint = f"; the nearest is {nearest}: {_misfit(nearest, values)}" if nearest else ""
         raise InputError(
             f"{path}: {len(values)} arrays of no network that is recognized by its arrays{hint}; "
-            f"expected the network's name as well: --backbone NAME, any name of timm's"
+            f"expected the network's name as well: {named('backbone', 'NAME')}, any name of timm's"
         )
     return backbone_named(name, str(path))
 
@@ -241,7 +242,7 @@ def _from_file(name: str, path: Path) -> Backbone:
     arrays = adapted(values, backbone.trunk.state_dict(), _torchvision_names(name))
     if isinstance(arrays, str):
         other = looks_like(values)
-        fits = f"; it looks like {other}: --backbone {other} fits" if other else ""
+        fits = f"; it looks like {other}: {named('backbone', other)} fits" if other else ""
         raise InputError(f"{path}: not the weights of {name}: {arrays}{fits}")
     return backbone.loaded(check_finite(arrays, str(path)))
 
@@ -278,8 +279,8 @@ def _b0() -> Backbone:
             reason = " ".join(str(error).split()).strip("<>")
             raise InputError(
                 f"{B0}: its weights cannot be had from {known.url}: {reason}; put that file into "
-                f"{file.parent}, give --weights FILE, or use efficientnet_lite0, whose weights "
-                f"come with pip"
+                f"{file.parent}, give {named('weights', 'FILE')}, or use efficientnet_lite0, whose "
+                f"weights come with pip"
             ) from None
     card = card_of(B0, f"torchvision IMAGENET1K_V1, {file.name}", "bsd-3-clause")
     card = card.model_copy(update={"mean": IMAGENET_MEAN, "std": IMAGENET_STD})
@@ -294,7 +295,9 @@ def _of_hub(name: str) -> Backbone:
     facts = _outline(name).pretrained_cfg
     repository, file = facts.get("hf_hub_id"), facts.get("hf_hub_filename") or "model.safetensors"
     if not repository:
-        raise InputError(f"network {name}: timm has no weights for it; pass --weights FILE")
+        raise InputError(
+            f"network {name}: timm has no weights for it; pass {named('weights', 'FILE')}"
+        )
     try:
         cached_path = try_to_load_from_cache(repository, file)
         if not isinstance(cached_path, str):
@@ -304,7 +307,8 @@ def _of_hub(name: str) -> Backbone:
         reason = " ".join(str(error).split()).strip("<>")[:200]
         raise InputError(
             f"{name}: its weights cannot be had from the Hugging Face Hub ({repository}): "
-            f"{reason}; give --weights FILE, or use efficientnet_lite0, whose weights come with pip"
+            f"{reason}; give {named('weights', 'FILE')}, or use efficientnet_lite0, whose weights "
+            f"come with pip"
         ) from None
     path = Path(cached_path)
     blob = path.resolve().name  # the Hub's cache uses the SHA-256 as the name of a large file

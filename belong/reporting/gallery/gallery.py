@@ -71,7 +71,14 @@ def save_gallery(
         threshold=threshold,
         generator=np.random.default_rng(0),  # the same images for the same scores
     ).tolist()
-    images = {place: one for place in places if (one := kept_images.take(files[place]))}
+    images: dict[int, Shown] = {}
+    features: dict[int, np.ndarray] = {}
+    for place in places:
+        picture, vector = kept_images.take(files[place])
+        if picture is not None:
+            images[place] = picture
+        if vector is not None:
+            features[place] = vector
     missing = [place for place in places if place not in images]
     batches = (
         _as_scored(missing, files, incoming, options.batch_size)
@@ -92,22 +99,20 @@ def save_gallery(
                 for place, answer in zip(batch, answers_of_batch, strict=True)
                 if not isinstance(answer, str)  # a file may have been deleted after scoring
             }
-            if pictures:
-                features = model.predictor.features(
-                    np.stack([picture.pixels for picture in pictures.values()])
-                )
-                small = [shown(picture) for picture in pictures.values()]
-                images |= dict(zip(pictures, zip(small, features, strict=True), strict=True))
+            images |= {place: shown(picture) for place, picture in pictures.items()}
+            if unknown := [place for place in pictures if place not in features]:
+                pixels = np.stack([pictures[place].pixels for place in unknown])
+                features |= zip(unknown, model.predictor.features(pixels), strict=True)
             progress.update(len(batch))
     nearest: dict[int, list[tuple[int, float]]] = {}
     for batch in _batches(sorted(images), options.batch_size):
-        features = np.stack([images[place][1] for place in batch])
-        near, distances = nearest_training_images(features, training["features"], most=NEIGHBORS)
+        of_batch = np.stack([features[place] for place in batch])
+        near, distances = nearest_training_images(of_batch, training["features"], most=NEIGHBORS)
         for place, neighbors, far in zip(batch, near.tolist(), distances.tolist(), strict=True):
             nearest[place] = list(zip(neighbors, far, strict=True))
     page = gallery_page(
         rows,
-        {place: picture for place, (picture, _) in images.items()},
+        images,
         nearest,
         _training_pictures(training, nearest),
         [manifest.class_names[label] for label in training["labels"]],

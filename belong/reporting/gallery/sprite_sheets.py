@@ -20,7 +20,7 @@ ACROSS = 10  # rows of a sheet, and pictures per row
 SIDE_PX = 64  # maximum side of a small picture; for photos see `belong.data.thumbnail`
 # Grey pictures up to this side are stored without loss, as enlarged pixels are visible.
 KEPT_SIDE_PX = 32
-KEPT_BYTES = 2**28  # maximum size of kept pixels and features
+KEPT_BYTES = 2**26  # maximum size of kept pixels and features
 LOSSY = {"quality": 80}
 # A quarter of the time of Pillow's default effort, and 0.5% more bytes.
 LOSSLESS = {"lossless": True, "method": 1, "quality": 20}
@@ -65,27 +65,28 @@ def shown(picture: Picture) -> Shown:
 class KeptImages:
     """Small pictures and features of images, kept during scoring.
 
-    The images of the page are selected after scoring. To avoid decoding files twice, images are
-    kept up to KEPT_BYTES; later images are decoded again if they are selected.
+    The images of the page are selected after scoring. To avoid decoding and embedding files twice,
+    images are kept up to KEPT_BYTES; later images are decoded again if they are selected.
     """
 
     def __init__(self) -> None:
         self._bytes = 0
-        self._entries: dict[str, tuple[Shown, np.ndarray]] = {}
+        self._entries: dict[str, tuple[Shown | None, np.ndarray]] = {}
 
     def observe(self, pictures: Mapping[str, Picture], scores: Scores) -> None:
         """Keep a batch: the pictures and scores of m files."""
         for (file, picture), features in zip(pictures.items(), scores.features, strict=True):
             if self._bytes >= KEPT_BYTES:
                 return
-            image = shown(picture)
+            # A photo without a thumbnail is decoded again if it is selected.
+            image = shown(picture) if picture.thumbnail or not picture.is_photo else None
             self._entries[file] = image, features
-            self._bytes += len(image) if isinstance(image, bytes) else image.nbytes
+            self._bytes += len(image or b"") if not isinstance(image, np.ndarray) else image.nbytes
             self._bytes += features.nbytes
 
-    def take(self, file: str) -> tuple[Shown, np.ndarray] | None:
-        """Return the picture and the features (d,) of a file; None if not kept."""
-        return self._entries.get(file)
+    def take(self, file: str) -> tuple[Shown | None, np.ndarray | None]:
+        """Return the picture and the features (d,) of a file; None for what is not kept."""
+        return self._entries.get(file, (None, None))
 
 
 def photo_uri(content: bytes) -> str:
