@@ -79,8 +79,8 @@ BAD = {
         "bad.png", PNG[:MIDDLE] + b"\0" * 9 + PNG[MIDDLE + 9 :], "damaged: "
     ),
     "header of 1.5e8 pixels": ("bad.png", _png_that_claims(15_000, 10_000), "150.0 megapixels"),
-    "header of 4e8 pixels": ("bad.png", _png_that_claims(20_000, 20_000), "too large; "),
-    "image of width 0": ("bad.png", _png_that_claims(0, 10), "damaged: a PNG whose header"),
+    "header of 4e8 pixels": ("bad.png", _png_that_claims(20_000, 20_000), "too large: "),
+    "image of width 0": ("bad.png", _png_that_claims(0, 10), "damaged: the header of the PNG"),
     "HEIC cut off": ("bad.heic", b"\0\0\0\x18ftypheic", "damaged: "),
     "SVG": ("bad.svg", b"<svg/>", ".svg files are not supported; save the image as JPEG or PNG"),
 }  # fmt: skip
