@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from belong.data.file_discovery import Incoming, below
 from belong.runtime.argument_names import named
-from belong.runtime.arguments import as_path, check_choice, check_place
+from belong.runtime.arguments import as_path, check_choice, check_place, refuse
 from belong.runtime.errors import InputError
 from belong.runtime.file_placement import Placement, is_copy, place_whole
 from belong.runtime.process_lock import one_writer
@@ -91,6 +91,8 @@ def sort_images(
         3
     """
     check_choice("how", how, get_args(Placement))
+    if not hasattr(predictions, "is_readable"):
+        refuse("predictions", "the result of Model.predict", predictions)
     folder, out = as_path("images", images), as_path("output", output)
     check_place(out)
     if (counts := finish_sorting(out, folder, how)) is not None:

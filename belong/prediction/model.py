@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from io import IOBase
 from os import PathLike
 from pathlib import Path
 from threading import Event
@@ -405,7 +406,8 @@ def _decoded(images: Images, form: ImageForm, options: ScoringOptions) -> Decode
         images = images.ravel().tolist()
     if isinstance(images, np.ndarray | Image.Image):
         images = _single_images(images)
-    if isinstance(images, bytes | Mapping | Set) or not isinstance(images, Iterable):
+    is_other = isinstance(images, bytes | Mapping | Set | IOBase) or hasattr(images, "columns")
+    if is_other or not isinstance(images, Iterable):
         raise InputError(
             f"images: expected a folder, a list of paths, PIL images or arrays, or an array, got "
             f"{_type(images)}"

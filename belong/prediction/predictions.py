@@ -8,6 +8,7 @@ import numpy as np
 
 from belong.calibration.verdict_rule import VerdictRule
 from belong.prediction.explanations import frames_note, reason
+from belong.runtime.arguments import refuse
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -158,11 +159,30 @@ class Predictions:
         return pd.DataFrame({name: values[name] for name in COLUMNS})
 
     def take(self, rows: np.ndarray) -> Self:
-        """Return the predictions at indices (k,), or where (n,) bool is True."""
+        """Return the predictions at indices (k,), or where (n,) bool is True.
+
+        Raises:
+            InputError: the rows are neither.
+        """
+        rows, n = np.asarray(rows), len(self)
+        is_mask = rows.dtype == bool and rows.shape == (n,)
+        is_indices = rows.ndim == 1 and (not rows.size or rows.dtype.kind in "iu")
+        if not is_mask and not (
+            is_indices and (rows.size == 0 or -n <= rows.min() <= rows.max() < n)
+        ):
+            refuse("rows", f"indices (k,) below {n}, or ({n},) bool", rows)
+        rows = rows if is_mask else rows.astype(np.int64)
         return type(self)(*(getattr(self, field.name)[rows] for field in fields(self)))
 
     def with_verdicts(self, belongs: np.ndarray) -> Self:
-        """Replace the verdicts by (n,) bool, except those of unreadable files."""
+        """Replace the verdicts by (n,) bool, except those of unreadable files.
+
+        Raises:
+            InputError: the verdicts have another shape or type.
+        """
+        belongs = np.asarray(belongs)
+        if belongs.dtype != bool or belongs.shape != (len(self),):
+            refuse("belongs", f"({len(self)},) bool", belongs)
         belongs = belongs & self.is_readable
         reasons = [
             restated(one._asdict() | {"class": one.label}, belongs=bool(verdict))

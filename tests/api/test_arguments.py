@@ -1,9 +1,11 @@
 """A wrong argument of a public function is an `InputError` of one line, before any work."""
 
+import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -96,6 +98,19 @@ CASES = [
         "belong.fit('photos', 'new', settings={'combined.members': ['a', 'msp']})",
         "settings: combined.members: expected detectors that learn without anomalies",
     ),
+    ("belong.fit('photos', 'new', alpha='x')", "alpha: expected a number between 0 and 1"),
+    ("belong.fit('photos', 'new', alpha=2)", "alpha: expected a number between 0 and 1"),
+    ("belong.fit('photos', 'new', guarantee='x')", "guarantee: expected one of marginal"),
+    ("belong.fit('photos', 'new', from_scratch='no')", "from_scratch: expected True or False, got"),
+    ("belong.sort_images('photos', None, 'out')", "predictions: expected the result of Model.pred"),
+    (
+        "model.predict(io.BytesIO(b'x'))",
+        "images: expected a folder, a list of paths, PIL images or",
+    ),
+    (
+        "model.predict(pd.DataFrame({'path': ['x']}))",
+        "images: expected a folder, a list of paths, ",
+    ),
     ("belong.fit('photos', 'new', settings={1: 2})", "settings: expected a mapping"),
     ("belong.fit('photos', 'new', settings={'normal.path': 'x'})", "normal.path: expected no such"),
     ("belong.fit('photos', 'new', settings={'unseen': {}})", "unseen: expected no such setting"),
@@ -140,7 +155,7 @@ def test_a_wrong_argument_is_refused_in_one_line(
     monkeypatch.chdir(inputs)
     before = sorted(inputs.rglob("*"))
     with pytest.raises(belong.InputError) as error:
-        eval(call, {"belong": belong, "model": model, "np": np, "LONG": LONG})  # noqa: S307
+        eval(call, {"belong": belong, "model": model, "np": np, "pd": pd, "io": io, "LONG": LONG})  # noqa: S307
     assert str(error.value).startswith(message)
     assert "\n" not in str(error.value)
     assert sorted(inputs.rglob("*")) == before

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -229,3 +230,23 @@ def test_the_package_imports_nothing_until_a_name_is_used() -> None:
 
 def test_every_public_name_is_there() -> None:
     assert [name for name in belong.__all__ if getattr(belong, name).__doc__ is None] == []
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda x: x.take(np.zeros((2, 2), int)), "rows: expected indices (k,) below 2, or (2,)"),
+        (lambda x: x.take(np.array([2])), "rows: expected indices (k,) below 2, or (2,) bool"),
+        (lambda x: x.take(np.ones(3, bool)), "rows: expected indices (k,) below 2, or (2,) bool"),
+        (lambda x: x.with_verdicts(np.ones(3, bool)), "belongs: expected (2,) bool, got"),
+        (lambda x: x.with_verdicts(np.array(["a", "b"])), "belongs: expected (2,) bool, got"),
+    ],
+)
+def test_rows_and_verdicts_of_another_shape_are_refused(
+    model: belong.Model, call: Callable[[belong.Predictions], object], message: str
+) -> None:
+    predictions = model.predict(np.zeros((2, 28, 28), np.uint8))
+    with pytest.raises(belong.InputError, match=re.escape(message)):
+        call(predictions)
+    assert len(predictions.take(np.array([], float))) == 0
+    assert predictions.take(np.array([-1, 0])).path.tolist() == ["1", "0"]

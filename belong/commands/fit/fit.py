@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from belong.calibration.conformal import promised_range
 from belong.calibration.cross_conformal import FOLDS
@@ -35,7 +35,14 @@ from belong.data.loader import check_one_readable, look, unread_heif
 from belong.models.backbones.card import OWN_MODULE
 from belong.models.network_choice import is_frozen
 from belong.parameters import Parameters
-from belong.runtime.arguments import as_path, check_choice, check_place, check_settings
+from belong.runtime.arguments import (
+    as_path,
+    check_choice,
+    check_flag,
+    check_place,
+    check_settings,
+    check_share,
+)
 from belong.runtime.errors import InputError
 from belong.runtime.process_lock import one_writer
 from belong.runtime.storage import put_folder, save_json, save_text
@@ -141,6 +148,7 @@ def fit(
         belong.runtime.errors.InputError: new: exists already; expected the name of a new folder
     """
     required = check_requirements(require, has_anomalies=anomalies is not None)
+    check_flag("from_scratch", from_scratch)
     output = as_path("output", output)
     check_new(output)
     check_work(work_beside(output))
@@ -193,6 +201,10 @@ def prepare(
     anomalies = None if anomalies is None else as_path("anomalies", anomalies)
     settings = {} if settings is None else settings
     check_settings(settings)
+    if alpha is not None:
+        check_share("alpha", alpha)
+    if guarantee is not None:
+        check_choice("guarantee", guarantee, get_args(Guarantee))
     promise_settings = {"calibration.alpha": alpha, "calibration.guarantee": guarantee}
     keys = dict(settings) | {
         key: value for key, value in promise_settings.items() if value is not None
