@@ -3,6 +3,8 @@
 import numpy as np
 import torch
 
+from belong.models.matrix_product import matrix_product
+
 SPARE = 5  # candidates beside the nearest, as the product may change the order of close ones
 
 
@@ -20,11 +22,10 @@ def nearest_training_images(
         Rows (n, k) int64 and Euclidean distances (n, k) float32, with k = min(m, most).
     """
     images, stored = torch.from_numpy(features), torch.from_numpy(training)
-    # A matrix product finds a few candidates; the distances are computed from differences, as the
-    # product loses the digits of small ones.
-    candidates = torch.cdist(images, stored, compute_mode="use_mm_for_euclid_dist").topk(
-        min(most + SPARE, len(stored)), dim=1, largest=False
-    )
+    # Half the squared distance, without a term that is equal for all training images, finds a few
+    # candidates. Their distances are computed from differences, as the product loses digits.
+    halves = stored.square().sum(dim=1) / 2 - matrix_product(images, stored.T)
+    candidates = halves.topk(min(most + SPARE, len(stored)), dim=1, largest=False)
     differences = images[:, None] - stored[candidates.indices]
     near = torch.linalg.vector_norm(differences, dim=2).topk(
         min(most, len(stored)), dim=1, largest=False

@@ -17,6 +17,8 @@ from reproduction.api_page import page
 from tests.imports import ROOT
 from tests.untrained_bundle import save_untrained
 
+pytestmark = pytest.mark.pipeline
+
 OF_EACH = 70  # digits
 FUNCTIONS = [name for name in belong.__all__ if name.islower()]
 WITH_EXAMPLES = [

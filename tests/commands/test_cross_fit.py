@@ -251,7 +251,7 @@ def test_where_images_are_few_all_of_them_calibrate(
         (images(5, 5), True, "auto", None, "expected at least 11 training images, got 10; `belong "
          "find` ranks the images of a smaller folder"),
         (images(50, 50), False, "cross", None, "calibration: cross trains once for each fold: "
-         "expected a frozen backbone, such as --backbone efficientnet_lite0, got a network all of "
+         "expected a frozen backbone, such as backbone='efficientnet_lite0', got a network all of "
          "which is trained"),
     ],
 )  # fmt: skip

@@ -23,6 +23,8 @@ from belong.prediction.manifest import IntegrityError
 
 Arrays = dict[str, np.ndarray]
 N, C, D, H, M = 120, 3, 6, 5, 4
+pytestmark = pytest.mark.robustness
+
 MOST_BYTES = 2**28  # that Python may take for the answer
 RNG = np.random.default_rng(0)
 LABELS = np.arange(N) % C

@@ -23,6 +23,8 @@ from belong.runtime.text import exact
 from tests.imports import ROOT
 
 OURS, NEW, SIDE = (0, 1), 2, 40
+pytestmark = pytest.mark.pipeline
+
 ALPHA = 0.2
 FEW = 15  # images of a class that train and calibrate
 

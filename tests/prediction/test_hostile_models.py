@@ -29,6 +29,8 @@ from belong.runtime.errors import InputError
 from tests.untrained_bundle import save_untrained
 
 Arrays = dict[str, np.ndarray]
+pytestmark = pytest.mark.robustness
+
 MOST_BYTES = 2**28  # that Python may take for the answer
 
 

@@ -32,6 +32,8 @@ from tests.pipeline.test_grid_driver import (
     tables,
 )
 
+pytestmark = pytest.mark.pipeline
+
 CELLS = ["own-lambda-0.0-seed-0", "own-lambda-1.0-seed-0"]
 
 
