@@ -20,9 +20,11 @@ from belong.commands.main import main
 from belong.detectors.base import check_axes
 from belong.detectors.panel import PANEL, FeatureKnn
 from belong.prediction.manifest import IntegrityError
+from tests.hostile_facts import fact
 
 Arrays = dict[str, np.ndarray]
 N, C, D, H, M = 120, 3, 6, 5, 4
+
 pytestmark = pytest.mark.robustness
 
 MOST_BYTES = 2**28  # that Python may take for the answer
@@ -115,15 +117,6 @@ def header(**arrays: tuple[str, list[int], list[int]]) -> bytes:
 
 def text_header(text: str) -> bytes:
     return struct.pack("<Q", len(text)) + text.encode()
-
-
-def fact(*keys: str, value: Any) -> Callable[[dict[str, Any]], object]:
-    def change(values: dict[str, Any]) -> None:
-        for key in keys[:-1]:
-            values = values[key]
-        values[keys[-1]] = value
-
-    return change
 
 
 def named(count: int) -> dict[str, str]:

@@ -26,6 +26,7 @@ from belong.detectors.registry import OF_MODELS
 from belong.prediction.bundle import MOST_TOTAL
 from belong.prediction.manifest import IntegrityError
 from belong.runtime.errors import InputError
+from tests.hostile_facts import fact
 from tests.untrained_bundle import save_untrained
 
 Arrays = dict[str, np.ndarray]
@@ -75,15 +76,6 @@ def header(dtype: str, shape: list[int], size: int = 0) -> bytes:
 
 def set_array(name: str, value: Any) -> Callable[[Arrays], object]:
     return lambda arrays: arrays.update({name: value(arrays[name]) if callable(value) else value})
-
-
-def fact(*keys: str, value: Any) -> Callable[[dict[str, Any]], object]:
-    def change(values: dict[str, Any]) -> None:
-        for key in keys[:-1]:
-            values = values[key]
-        values[keys[-1]] = value
-
-    return change
 
 
 FACTS = {
