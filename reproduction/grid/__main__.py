@@ -24,6 +24,7 @@ from tempfile import TemporaryDirectory
 from belong.parameters import Parameters
 from belong.runtime.errors import InputError
 from belong.runtime.exit_codes import exit_code_of
+from belong.runtime.text import counted
 from reproduction.grid.cell_run import Workshop, cache_of
 from reproduction.grid.cells import Cell, changed, in_running_order
 from reproduction.grid.clone_folder import workplace
@@ -106,7 +107,9 @@ def _confirm(
     """Run some stale cells again; keep the others if these have the same rows as before."""
     commit = currency.commit
     cells = drawn(options.folder, fingerprints, options.confirm, commit=commit)
-    _say(f"{len(cells)} cells, drawn at random: {', '.join(cell.name for cell in cells)}")
+    _say(
+        f"{counted(len(cells), 'cell')}, drawn at random: {', '.join(cell.name for cell in cells)}"
+    )
     todo = sorted(set(cells) - currency.finished(cells).keys())
     failed = dict[Cell, str]()
     if todo:
@@ -133,7 +136,10 @@ def _confirm(
         _say("nothing is confirmed: run the grid again, without --confirm")
         return FAILED
     others = confirm(options.folder, fingerprints, cells, commit=commit)
-    _say(f"{len(cells)} cells have the same rows as before; this confirms {others} others")
+    _say(
+        f"same rows as before: {counted(len(cells), 'cell')}; this confirms "
+        f"{counted(others, 'other cell')}"
+    )
     return 0
 
 

@@ -14,6 +14,7 @@ import pandas as pd
 
 from belong.runtime.errors import InputError
 from belong.runtime.storage import load_csv, save_csv
+from belong.runtime.text import counted
 from reproduction.grid.cells import Cell
 from reproduction.grid.collect import (
     ANOMALY_SETS,
@@ -114,7 +115,7 @@ def confirm(
         if fingerprints.get(cell, table["sha256"][row]) == table["sha256"][row]:
             continue
         earlier = f"{table[CONFIRMED][row]}; " if table[CONFIRMED][row] else ""
-        note = f"{earlier}{len(cells)} cells run again at {commit[:SHORT]}"
+        note = f"{earlier}{counted(len(cells), 'cell')} run again at {commit[:SHORT]}"
         table.loc[row, CONFIRMED] = "" if cell in cells else note
         table.loc[row, "sha256"] = fingerprints[cell]
         others += cell not in cells

@@ -476,7 +476,7 @@ def test_a_sample_of_cells_confirms_that_a_refactoring_changes_nothing(
     process = grid(repository_copy, "--confirm", "1")
     assert process.returncode == 0, process.stderr
     assert process.stderr.splitlines()[-1] == (
-        "grid: 1 cells have the same rows as before; this confirms 1 others"
+        "grid: same rows as before: 1 cell; this confirms 1 other cell"
     )
     (run,) = cells_run(process)
     after = tables(repository_copy)
@@ -485,7 +485,7 @@ def test_a_sample_of_cells_confirms_that_a_refactoring_changes_nothing(
     notes = dict(zip(names_of_cells, cells["confirmed"], strict=True))
     commit = git(repository_copy, "rev-parse", "HEAD")[:12]
     assert notes.pop(run) == ""
-    assert list(notes.values()) == [f"1 cells run again at {commit}"]
+    assert list(notes.values()) == [f"1 cell run again at {commit}"]
     assert {**before, "cells.csv": b""} == {**after, "cells.csv": b""}
     again = grid(repository_copy)
     assert (again.returncode, cells_run(again), tables(repository_copy)) == (0, [], after)
