@@ -107,12 +107,12 @@ class FeatureCache:
     def _use(self, work: Callable[[sqlite3.Connection], None]) -> None:
         """Open the file and call `work`; skip it if the file or the disk is not usable.
 
-        Each use has its own connection, as threads and forked processes must not share one.
+        Each use has its own connection, as threads and forked processes must not share one. The
+        journal is SQLite's default, for the switch to a write-ahead log does not wait for others.
         """
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with closing(sqlite3.connect(self.path, timeout=WAIT_SECONDS)) as database:
-                database.execute("PRAGMA journal_mode = WAL")
                 database.execute("PRAGMA synchronous = OFF")  # each vector has its own checksum
                 database.execute(TABLE)
                 database.execute(INDEX)
@@ -124,7 +124,7 @@ class FeatureCache:
         except sqlite3.DatabaseError as error:
             on_stderr(f"{printable(self.path)}: the cache is damaged ({error}); starting a new one")
             with suppress(OSError):
-                for end in ("", "-wal", "-shm"):
+                for end in ("", "-journal"):
                     self.path.with_name(self.path.name + end).unlink(missing_ok=True)
 
 

@@ -205,15 +205,17 @@ def keep_some(path: Path, seed: int) -> None:
 def test_threads_and_processes_may_write_at_once(
     kind: Callable[..., Thread], cache: FeatureCache, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    workers = [kind(target=keep_some, args=(cache.path, seed)) for seed in range(4)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
+    for turn in range(20):  # each with a new file, whose first use is where they may collide
+        path = cache.path.with_name(f"{turn}.sqlite")
+        workers = [kind(target=keep_some, args=(path, seed)) for seed in range(4)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
     assert capfd.readouterr().err == ""
     for seed in range(4):
         for at in range(10):
-            assert computed(photos(3, seed=100 * seed + at), cache) == 0
+            assert computed(photos(3, seed=100 * seed + at), FeatureCache(path)) == 0
 
 
 # --- where it lies -------------------------------------------------------------------------------
