@@ -96,9 +96,9 @@ class Design:
     settings: Mapping[str, object]
 
 
+PRETRAINED: Mapping[str, object] = {"network": BACKBONE, "backbone.weights": "pretrained"}
 ABOVE_FROZEN: Mapping[str, object] = {
-    "network": BACKBONE,
-    "backbone.weights": "pretrained",
+    **PRETRAINED,
     "backbone.frozen": True,
     "train.epochs": 40,
     "detectors.vim.principal": 64,
@@ -112,6 +112,8 @@ DESIGNS = {
         SEEDS["fine-tuned"],
         LAMBDAS,
         {
+            **PRETRAINED,
+            "backbone.frozen": False,
             "train.epochs": 6,
             "train.batch_size": 32,
             "train.learning_rate": 0.01,
@@ -232,7 +234,7 @@ def save_inputs(kind: str, sources: Sequence[Path], folder: Path) -> None:
 
 def is_frozen(kind: str) -> bool:
     """Whether only what is above the backbone is trained."""
-    return "backbone.frozen" in DESIGNS[kind].settings
+    return bool(DESIGNS[kind].settings["backbone.frozen"])
 
 
 def material(kind: str, folder: Path) -> Material:

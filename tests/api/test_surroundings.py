@@ -50,6 +50,7 @@ def test_a_prediction_leaves_torchs_settings_and_generators_alone(folder: Path) 
     assert settings() == before
 
 
+@pytest.mark.pipeline
 def test_a_model_is_watched_and_updated_after_a_change_of_the_current_folder(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -86,6 +87,7 @@ def test_fit_and_clean_leave_torchs_settings_and_generators_alone(
         torch.set_num_threads(1)
 
 
+@pytest.mark.robustness
 def test_threads_may_predict_at_the_same_time(folder: Path) -> None:
     model = belong.load_model(folder / "model")
     alone = model.predict(folder / "photos")
@@ -95,6 +97,7 @@ def test_threads_may_predict_at_the_same_time(folder: Path) -> None:
         np.testing.assert_array_equal(predictions.score, alone.score)
 
 
+@pytest.mark.robustness
 def test_a_script_without_a_main_guard_runs_once(folder: Path, tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(

@@ -54,6 +54,7 @@ def test_another_detector_leaves_the_rows_of_the_others_as_they_are() -> None:
     assert both["energy"] != both["msp"]
 
 
+@pytest.mark.pipeline
 @pytest.mark.skipif(not SCORES.is_file(), reason="wants data/scores.safetensors: dvc repro")
 def test_the_model_of_this_pipeline_keeps_its_promise_in_nineteen_of_twenty_splits(
     tmp_path: Path,

@@ -57,6 +57,7 @@ def test_an_image_that_calibrates_is_combined_by_the_others_and_a_new_one_by_all
     np.testing.assert_array_equal(sums["new"], Combination.fit(calibrating, tail=0.1).score(new))
 
 
+@pytest.mark.pipeline
 def test_combined_without_a_half_of_its_own_rejects_no_more_than_alpha() -> None:
     """Members that nothing is fitted for: 400 draws of 39 images and 50 new ones, alpha 10%."""
     rng, rates = np.random.default_rng(2), []

@@ -178,6 +178,7 @@ def scenes(tmp_path: Path) -> Path:
     return tmp_path / "scenes"
 
 
+@pytest.mark.pipeline
 def test_a_blurred_a_dark_and_an_overexposed_photo_are_named(scenes: Path) -> None:
     assert not {"blurred", "dark", "overexposed"} & set(levels(check_folder(scenes)))
     scene(50, blur=2).save(scenes / "a/blurred.png")
@@ -204,6 +205,7 @@ def test_the_sharpness_is_that_of_the_laplacian_before_and_after_an_average(
     assert properties.sharpness == pytest.approx(variance / lowered, rel=0.02)
 
 
+@pytest.mark.pipeline
 def test_where_all_photos_are_blurred_alike_none_is_named(tmp_path: Path) -> None:
     for place in range(20):
         folder = tmp_path / "ab"[place % 2]
@@ -212,6 +214,7 @@ def test_where_all_photos_are_blurred_alike_none_is_named(tmp_path: Path) -> Non
     assert "blurred" not in levels(check_folder(tmp_path))
 
 
+@pytest.mark.pipeline
 def test_where_a_tenth_of_the_photos_is_white_that_is_their_manner(scenes: Path) -> None:
     for place in range(5):
         scene(60 + place, brightness=2.5).save(scenes / f"a/bright {place}.png")
@@ -264,6 +267,7 @@ def test_heic_photos_without_the_extra_are_told_in_one_line_before_any_work(
     assert reasons == {"a HEIC photo; to read HEIC photos, run pip install pillow-heif"}
 
 
+@pytest.mark.pipeline
 def test_the_page_shows_the_photos_of_each_finding_and_no_markup_of_their_names(
     scenes: Path, tmp_path: Path
 ) -> None:
@@ -277,6 +281,7 @@ def test_the_page_shows_the_photos_of_each_finding_and_no_markup_of_their_names(
         assert picture.size == (320, 213)
 
 
+@pytest.mark.pipeline
 def test_the_page_shows_digits_with_each_of_their_pixels(tmp_path: Path) -> None:
     digits = ROOT / "tests/data/mnist-small"
     shutil.copytree(digits, tmp_path / "copies")
@@ -470,6 +475,7 @@ def test_blurring_brightening_and_resaving_leave_a_picture_nearly_the_same(
     assert duplicates.nearly_same(np.array(thumbnails)).tolist() == [0, 0, 0, 0, 0, -1]
 
 
+@pytest.mark.pipeline
 def test_the_command_writes_what_it_says_and_ends_with_1_where_the_result_is_spoiled(
     photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -71,6 +71,7 @@ def test_a_regression_is_fitted_to_each_fold_where_there_is_a_backbone(
     assert seconds(files, has_backbone=True, folds=2) == 2 * 10 * (1000 * d + 2)
 
 
+@pytest.mark.pipeline
 def test_the_paces_are_measured_on_the_files_and_on_this_machine(files: ImageFiles) -> None:
     """100,000 passes take longer than any variation of the machine's speed."""
     few, many = (seconds(files, has_backbone=False, epochs=epochs) for epochs in (1, 10**5))

@@ -468,6 +468,7 @@ def test_a_damaged_file_is_answered_in_one_line(folder: Path, suffix: str) -> No
     assert not any("\n" in answer for answer in answers)
 
 
+@pytest.mark.robustness
 @pytest.mark.parametrize("file", ["x.npy", "by columns.npy", "x.safetensors"])
 def test_a_file_that_is_cut_short_while_it_is_read_is_answered_in_one_line(
     folder: Path, file: str

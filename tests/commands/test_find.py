@@ -78,6 +78,7 @@ def result(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> belong.Fin
     return belong.find(photos, tmp_path_factory.mktemp("results") / "found", OPTIONS)
 
 
+@pytest.mark.pipeline
 def test_seven_copies_of_a_foreign_image_do_not_hide_behind_each_other(
     result: belong.FindResult,
 ) -> None:
@@ -113,6 +114,7 @@ def test_the_page_shows_the_top_of_each_method_and_says_how_many_copies_there_ar
     assert "This is a ranking, not a verdict" in page
 
 
+@pytest.mark.robustness
 def test_an_interrupted_run_goes_on_and_gives_the_same_table(
     photos: Path, result: belong.FindResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -166,6 +168,7 @@ def test_what_cannot_be_read_and_what_is_no_image_is_listed(tmp_path: Path) -> N
     assert "5 different images say little" in result.summary["notes"][0]
 
 
+@pytest.mark.pipeline
 def test_three_images_are_ranked_with_a_word_of_warning(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -224,6 +227,7 @@ def test_results_of_another_run_and_the_images_themselves_are_safe(
         belong.find(photos, photos / "found", OPTIONS)
 
 
+@pytest.mark.pipeline
 def test_idx_images_need_no_labels(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     images = rng.integers(0, 40, (30, 8, 8)).astype(np.uint8)

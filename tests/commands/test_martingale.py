@@ -83,6 +83,7 @@ def capitals_of(n: int, rate: float, *, after: int, images: int, streams: int) -
     return capitals
 
 
+@pytest.mark.pipeline
 @pytest.mark.parametrize("n", [39, 199, 5999])
 @pytest.mark.parametrize("delta", [0.2, 0.05])
 def test_looking_after_every_image_raises_a_false_alarm_in_at_most_delta_of_streams(

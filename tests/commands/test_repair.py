@@ -42,6 +42,7 @@ def with_evaluate(root: Path) -> str:
     return (root / "dvc.lock").read_text()
 
 
+@pytest.mark.robustness
 @pytest.mark.parametrize("name", ["dvc.lock", "data/dvc.lock"])
 @pytest.mark.parametrize("end", [0, 20, "deps:\n", "cmd", "outs:\n"])
 def test_a_lock_that_dvc_refuses_is_brought_back_as_it_was_committed(

@@ -55,6 +55,7 @@ def stream(scores: np.ndarray, calibration: np.ndarray) -> StreamAnalysis:
     )
 
 
+@pytest.mark.pipeline
 @pytest.mark.parametrize("are_tied", [False, True])
 def test_of_streams_like_the_calibration_images_no_more_raise_an_alarm_than_stated(
     *, are_tied: bool

@@ -87,6 +87,7 @@ def status_in_fork(work: Callable[[], object]) -> int:
     return os.waitpid(child, 0)[1]
 
 
+@pytest.mark.robustness
 @pytest.mark.parametrize("how", ["link", "copy", "move"])
 @pytest.mark.parametrize("step", range(8))
 def test_after_a_kill_the_same_call_goes_on_and_all_can_be_taken_back(
@@ -120,6 +121,7 @@ def test_after_a_kill_the_same_call_goes_on_and_all_can_be_taken_back(
     shutil.rmtree(tmp_path.with_name("twin"))
 
 
+@pytest.mark.robustness
 @pytest.mark.parametrize("how", ["link", "copy", "move"])
 def test_a_kill_at_any_change_of_the_disk_loses_no_image(tmp_path: Path, how: Placement) -> None:
     change, is_over = 0, False

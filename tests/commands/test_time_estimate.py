@@ -41,6 +41,7 @@ def test_the_time_is_said_in_units_that_people_use(seconds: float, words: str) -
     assert in_words(seconds) == words
 
 
+@pytest.mark.pipeline
 @pytest.mark.parametrize("is_frozen", [False, True])
 def test_more_passes_of_the_same_plan_take_longer(tmp_path: Path, is_frozen: bool) -> None:
     """10^9 passes take longer than any variation of the machine's speed."""

@@ -92,6 +92,7 @@ def test_the_blocks_add_up_to_the_stream_and_to_its_classes(tmp_path: Path) -> N
         assert image.format == "PNG"
 
 
+@pytest.mark.pipeline
 def test_files_are_one_stream_in_the_order_that_they_are_given_in(tmp_path: Path) -> None:
     table = predictions(np.concatenate([one_in(20, 1000), one_in(4, 400)]), ["ant"])
     halves = [

@@ -182,6 +182,7 @@ PAIRS = [
 ]
 
 
+@pytest.mark.robustness
 @pytest.mark.parametrize(("name", "damage"), PAIRS)
 def test_a_damaged_picture_is_listed_or_another_decoder_sees_no_damage(
     name: str, damage: Damage, tmp_path: Path
@@ -198,6 +199,7 @@ def test_a_damaged_picture_is_listed_or_another_decoder_sees_no_damage(
         np.testing.assert_allclose(pixels.astype(int), other, atol=2, err_msg=f"seed {seed}")
 
 
+@pytest.mark.robustness
 @pytest.mark.parametrize("name", JPEGS)
 @pytest.mark.parametrize("damage", [with_a_part_lost, doubled, overwritten, zeroed])
 def test_few_damaged_jpegs_go_unnoticed(name: str, damage: Damage, tmp_path: Path) -> None:

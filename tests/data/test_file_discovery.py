@@ -232,6 +232,7 @@ def test_where_no_decoder_can_start_files_are_decoded_all_the_same(
     assert all(same(answer, DECODER.decode(tmp_path / "a.png")) for answer in answers)
 
 
+@pytest.mark.robustness
 def test_a_script_that_decodes_is_not_run_again_by_the_decoders(tmp_path: Path) -> None:
     """The calling script needs no `if __name__ == "__main__"`."""
     write_images(tmp_path, "a.png", grey=True)

@@ -76,6 +76,7 @@ def test_a_damaged_heic_photo_is_unreadable_and_the_others_are_read(tmp_path: Pa
     assert isinstance(answers[1], str)
 
 
+@pytest.mark.pipeline
 def test_a_heic_photo_is_read_by_the_processes_that_decode(tmp_path: Path) -> None:
     files = [save(tmp_path / f"{place}.heic", photo(96, 64)) for place in range(40)]
     batches = list(decoded([files], FORM, jobs=1))

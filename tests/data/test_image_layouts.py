@@ -61,6 +61,7 @@ def layouts(*, planes: bool) -> Iterator[dict[str, Any]]:
         yield {**place, **more, "byteorder": order, "bigtiff": is_big}
 
 
+@pytest.mark.robustness
 @pytest.mark.parametrize("compression", LOSSLESS)
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
 def test_a_tiff_of_grey_or_color_is_the_picture_in_every_layout(

@@ -276,6 +276,7 @@ FORMS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.robustness
 @pytest.mark.parametrize("name", FORMS)
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.5, 0.9, 0.99])
 @pytest.mark.parametrize("needed_px", [1000, 20], ids=["whole", "smaller"])

@@ -111,6 +111,7 @@ def test_the_rows_are_the_sorted_files(tmp_path: Path) -> None:
         np.testing.assert_array_equal(image, read)
 
 
+@pytest.mark.pipeline
 @pytest.mark.parametrize("processors", [1, 3, 16])
 def test_the_number_of_workers_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processors: int

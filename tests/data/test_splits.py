@@ -177,6 +177,7 @@ def test_equal_images_of_an_official_test_all_stay() -> None:
 numbers = st.lists(st.integers(0, 80), min_size=0, max_size=30)
 
 
+@pytest.mark.pipeline
 @given(numbers, numbers, numbers, numbers, st.integers(0, 9))
 def test_no_image_is_in_two_parts_and_every_image_is_in_the_manifest_once(
     train: list[int], test: list[int], head: list[int], anomalies: list[int], seed: int

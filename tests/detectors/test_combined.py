@@ -152,6 +152,7 @@ def test_a_tail_of_almost_none_or_all_of_the_images_gives_finite_scores(tail: fl
 
 
 # As floats, and rounded so that most images tie with others.
+@pytest.mark.pipeline
 @pytest.mark.parametrize("digits", [None, 0])
 @pytest.mark.parametrize(("n", "alpha", "rule"), [(100, 0.1, "fisher"), (61, 0.2, "stouffer")])
 def test_the_mean_false_reject_rate_of_combined_is_at_most_alpha(

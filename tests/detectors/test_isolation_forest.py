@@ -51,6 +51,7 @@ def search_depth(sample: int) -> float:
 
 
 # 5000: paths of 13 bits, which no byte holds.
+@pytest.mark.pipeline
 @pytest.mark.parametrize(("n", "sample"), [(300, 64), (300, 300), (5000, 5000)])
 @pytest.mark.parametrize("seed", [0, 7])
 def test_two_to_the_depth_of_scikit_learns_trees_in_units_of_c_is_its_score(
@@ -74,6 +75,7 @@ def test_a_vector_on_a_cut_goes_the_way_that_scikit_learns_goes() -> None:
     np.testing.assert_allclose(ours, theirs.score_samples(on_cuts.numpy()), rtol=0, atol=1e-6)
 
 
+@pytest.mark.pipeline
 @pytest.mark.parametrize(("n", "sample"), [(1000, 256), (40, 64)])
 def test_depths_are_those_of_scikit_learns_forests_up_to_chance(
     generator: torch.Generator, n: int, sample: int

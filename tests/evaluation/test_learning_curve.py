@@ -47,6 +47,7 @@ def vectors(of_each: int, *, apart: float) -> tuple[np.ndarray, np.ndarray]:
     return features.astype(np.float32), labels
 
 
+@pytest.mark.pipeline
 def test_each_point_has_more_images_and_classes_far_apart_are_told() -> None:
     x, labels = vectors(32, apart=6)
     curve = learning_curve(x, labels, classes=3, training=options(), seed=0)

@@ -37,6 +37,7 @@ def in_fast_math(*words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.pipeline
 def test_bfloat16_in_fast_math() -> None:
     words = ["-q", "-n", "0", "-p", "no:cacheprovider", "-k", "bfloat16", *map(str, PROGRAMS)]
     if not has_bfloat16():

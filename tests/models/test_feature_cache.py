@@ -201,6 +201,7 @@ def keep_some(path: Path, seed: int) -> None:
         computed(photos(3, seed=100 * seed + at), cache)
 
 
+@pytest.mark.robustness
 @pytest.mark.parametrize("kind", [Thread, multiprocessing.get_context("fork").Process])
 def test_threads_and_processes_may_write_at_once(
     kind: Callable[..., Thread], cache: FeatureCache, capfd: pytest.CaptureFixture[str]
@@ -246,6 +247,7 @@ def test_the_variables_say_where_it_lies(
 # --- a backbone's vectors ------------------------------------------------------------------------
 
 
+@pytest.mark.pipeline
 @pytest.mark.parametrize("name", ["efficientnet_lite0", "efficientnet_b0"])
 def test_an_embedding_of_known_photos_costs_no_pass_and_has_the_same_bytes(
     name: str, cache: FeatureCache, monkeypatch: pytest.MonkeyPatch
@@ -264,6 +266,7 @@ def test_an_embedding_of_known_photos_costs_no_pass_and_has_the_same_bytes(
     assert torch.equal(embed(backbone, images, device=CPU, cache=cache), expected)
 
 
+@pytest.mark.pipeline
 def test_vectors_of_other_weights_are_not_mistaken_for_these(cache: FeatureCache) -> None:
     images = photos(2, side_px=40)
     one, two = (Backbone(card_of("resnet18", DRAWN)) for _ in range(2))

@@ -87,6 +87,7 @@ def test_the_backbones_that_params_yaml_names_are_those_of_the_catalog() -> None
     assert set(parameters.NAMED_BACKBONES) == {*catalog.LITE, catalog.B0}
 
 
+@pytest.mark.pipeline
 def test_fitting_is_building_drawing_the_weights_and_training_in_turn() -> None:
     inputs, labels = images(18, side_px=12), torch.arange(18) % 3
     inputs[labels == 1] //= 4  # dark ones, and

@@ -139,6 +139,7 @@ def test_features_of_one_class_that_are_all_the_same_have_no_spread() -> None:
     assert not LearningCheck(network, images, labels, EPOCHS, 6).has_spread()
 
 
+@pytest.mark.pipeline
 def test_a_training_that_fails_gives_what_a_lower_rate_gives_from_the_start(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -162,6 +163,7 @@ def test_a_training_that_fails_four_times_is_refused_with_what_helps() -> None:
         fitted(1e6)
 
 
+@pytest.mark.pipeline
 def test_a_network_at_chance_on_the_images_held_out_is_refused() -> None:
     images, _ = bars(10, seed=1)
     unrelated = torch.arange(30) // 3 % 3  # one of three is right
@@ -190,6 +192,7 @@ class KilledIn(Checkpoint):
             raise KilledError
 
 
+@pytest.mark.robustness
 def test_a_training_killed_in_any_attempt_gives_the_bytes_of_one_that_was_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -181,6 +181,7 @@ def test_a_training_moves_every_weight(case: Case) -> None:
     assert still == []
 
 
+@pytest.mark.robustness
 def test_a_training_that_was_killed_goes_on_to_the_same_bytes(
     case: Case, backbone: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -236,6 +237,7 @@ def test_a_saved_model_gives_the_logits_of_the_network(case: Case, tmp_path: Pat
     np.testing.assert_array_equal(scored.label, logits.argmax(dim=1))
 
 
+@pytest.mark.pipeline
 def test_the_onnx_graph_of_a_model_scores_as_the_model(case: Case) -> None:
     bundle, images = bundle_of(case), case.images.numpy()
     session = onnxruntime.InferenceSession(graph_of(bundle).SerializeToString())

@@ -41,6 +41,7 @@ def test_the_weights_are_those_of_torchs_own_after_every_step(name: str) -> None
     assert all(torch.equal(one, other) for one, other in zip(ours, theirs, strict=True))
 
 
+@pytest.mark.pipeline
 def test_a_training_imports_no_compiler() -> None:
     program = (
         "import sys, torch; from belong.models import autoencoder, device;"
@@ -56,6 +57,7 @@ def test_a_training_imports_no_compiler() -> None:
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
+@pytest.mark.pipeline
 def test_kernels_that_cannot_repeat_themselves_are_refused_as_torch_would() -> None:
     program = (
         "import sys, torch; from belong.models import device; device.compute_repeatably(1, 'fast');"

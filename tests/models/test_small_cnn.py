@@ -68,6 +68,7 @@ def test_a_batch_of_one_image_of_the_least_side_has_a_spread() -> None:
     assert torch.isfinite(network(images(1, height=32, width=32))[1]).all()
 
 
+@pytest.mark.pipeline
 def test_colors_are_learned_within_ten_passes() -> None:
     pixels, labels = images(60, height=32, width=32), torch.arange(60) % 3
     for label in range(3):

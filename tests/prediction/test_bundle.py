@@ -52,6 +52,7 @@ def test_mahalanobis_is_asked_too_for_it_names_the_nearest_class() -> None:
     assert a_bundle().manifest.uses == ["energy", "mahalanobis"]
 
 
+@pytest.mark.robustness
 @pytest.mark.parametrize("name", ["manifest.json", *(f"{name}.safetensors" for name in FILES)])
 def test_one_bit_anywhere_is_found(
     model: Path, capsys: pytest.CaptureFixture[str], name: str

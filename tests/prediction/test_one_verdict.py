@@ -104,6 +104,7 @@ def assert_one_verdict(model: str, images: np.ndarray) -> None:
             np.testing.assert_array_equal(actual, getattr(whole, name)[order], err_msg=name)
 
 
+@pytest.mark.pipeline
 @pytest.mark.parametrize("math", [PORTABLE, FAST])
 @pytest.mark.parametrize("kind", ["pipeline", "frozen"])
 def test_alone_and_in_batches_all_numbers_are_equal_to_the_last_bit(
@@ -120,6 +121,7 @@ def test_alone_and_in_batches_all_numbers_are_equal_to_the_last_bit(
     assert process.returncode == 0, process.stderr[-2000:]
 
 
+@pytest.mark.pipeline
 def test_the_calibration_images_score_as_they_did_in_the_pipeline(pipeline: Path) -> None:
     name = f"{HELD_OUT}/combined"
     scores = load_arrays(pipeline / "scores", name)[name]
@@ -129,6 +131,7 @@ def test_the_calibration_images_score_as_they_did_in_the_pipeline(pipeline: Path
     assert int((~actual.belongs).sum()) == int((scores > bundle.manifest.threshold).sum())
 
 
+@pytest.mark.pipeline
 @pytest.mark.parametrize("size", SIZES)
 def test_the_graph_has_the_verdicts_and_p_values_of_the_calibration_images(
     pipeline: Path, size: int

@@ -96,6 +96,7 @@ def with_facts(bundle: Bundle, arrays: Mapping[str, Arrays], **facts: object) ->
 # --- the verdicts --------------------------------------------------------------------------------
 
 
+@pytest.mark.pipeline
 def test_the_graph_says_what_the_model_says(
     bundle: Bundle, pipeline_images: np.ndarray, tmp_path: Path
 ) -> None:
@@ -109,6 +110,7 @@ def test_the_graph_says_what_the_model_says(
     check(comparison, "model.onnx")
 
 
+@pytest.mark.pipeline
 def test_probability_and_p_value_are_those_of_the_model(
     bundle: Bundle, pipeline_images: np.ndarray
 ) -> None:
@@ -187,6 +189,7 @@ def assert_same(bundle: Bundle, images: np.ndarray) -> None:
     np.testing.assert_array_equal(actual["label"], expected.label)
 
 
+@pytest.mark.pipeline
 @pytest.mark.parametrize(
     ("name", "shape"),
     [
@@ -202,6 +205,7 @@ def test_a_frozen_backbone_is_in_the_graph(name: str, shape: tuple[int, int, int
     assert_same(of_network("frozen", shape, arrays, backbone.card), pixels(3, *shape))
 
 
+@pytest.mark.pipeline
 def test_a_backbone_that_was_trained_is_in_the_graph() -> None:
     backbone = backbone_named("test_efficientnet", "none")
     network = FineTunedBackbone(classes=2, backbone=backbone)
@@ -281,6 +285,7 @@ def jpegs(pipeline_images: np.ndarray, tmp_path_factory: pytest.TempPathFactory)
     return folder
 
 
+@pytest.mark.pipeline
 @pytest.mark.parametrize("images", ["photos", "jpegs"])
 def test_the_example_gives_the_verdicts_of_score_where_there_is_no_torch(
     pipeline: Path, bundle: Bundle, images: str, tmp_path: Path, request: pytest.FixtureRequest
@@ -445,6 +450,7 @@ def test_a_folder_without_images_leaves_no_graph(
     assert not file.exists()
 
 
+@pytest.mark.pipeline
 @pytest.mark.parametrize("package", ["onnx", "onnxruntime"])
 def test_without_its_packages_the_command_says_what_brings_them(
     pipeline: Path, tmp_path: Path, package: str

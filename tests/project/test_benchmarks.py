@@ -77,6 +77,7 @@ def test_the_exponent_of_a_power_law_is_its_power() -> None:
     assert exponent(sizes, [2e-6 * n**1.25 for n in sizes]) == pytest.approx(1.25)
 
 
+@pytest.mark.pipeline
 def test_everybody_works_once_in_each_round_and_every_other_round_runs_backwards() -> None:
     clock, diary = Clock(), list[str]()
     second = [1.0] * 3
@@ -85,6 +86,7 @@ def test_everybody_works_once_in_each_round_and_every_other_round_runs_backwards
     assert diary == ["ours", "a", "b", "b", "a", "ours", "ours", "a", "b"]
 
 
+@pytest.mark.pipeline
 def test_an_outcome_has_the_times_of_its_own_peer() -> None:
     clock, diary = Clock(), list[str]()
     race = Race(
@@ -103,6 +105,7 @@ def test_an_outcome_has_the_times_of_its_own_peer() -> None:
     assert fast.ratio == Spread(4.0, 2.0, 6.0)
 
 
+@pytest.mark.pipeline
 def test_other_work_of_ours_stands_beside_the_same_runs_of_a_peer() -> None:
     clock, diary = Clock(), list[str]()
     race = Race(
@@ -119,6 +122,7 @@ def test_other_work_of_ours_stands_beside_the_same_runs_of_a_peer() -> None:
     assert [one.share for one in both] == [Spread(0.5, 0.5, 0.5), None]
 
 
+@pytest.mark.pipeline
 def test_the_time_of_a_peer_that_does_a_tenth_of_the_work_counts_ten_times() -> None:
     clock, diary = Clock(), list[str]()
     tenth = Peer(clock.work("tenth", [1.0] * 3, diary), agreeing, part=0.1)
@@ -129,6 +133,7 @@ def test_the_time_of_a_peer_that_does_a_tenth_of_the_work_counts_ten_times() -> 
     assert outcome.note == "did 0.1 of the work, its time is scaled"
 
 
+@pytest.mark.pipeline
 def test_a_peer_whose_results_differ_gets_no_time_but_a_reason() -> None:
     clock, diary = Clock(), list[str]()
     disagreeing = Peer(clock.work("wrong", [1.0] * 3, diary), differing)
@@ -139,6 +144,7 @@ def test_a_peer_whose_results_differ_gets_no_time_but_a_reason() -> None:
     assert outcome.note == "the results do not agree: all of it 3, expected at most 1"
 
 
+@pytest.mark.pipeline
 def test_a_peer_that_is_not_installed_is_named_and_the_others_run() -> None:
     clock, diary = Clock(), list[str]()
     peers = {

@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.clones import call, clone_to
 from tests.imports import ROOT
 
 
+@pytest.mark.pipeline
 def test_a_clone_with_the_line_ends_of_windows_has_the_same_bytes(tmp_path: Path) -> None:
     origin = clone_to(tmp_path / "origin")
     call(tmp_path, "git", "-c", "core.autocrlf=true", "-c", "core.safecrlf=false", "clone", "-q",

@@ -42,6 +42,7 @@ def participles(path: Path) -> list[str]:
     ]
 
 
+@pytest.mark.pipeline
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_no_variable_is_a_bare_participle(folder: str) -> None:
     paths = sorted((ROOT / folder).rglob("*.py"))

@@ -54,6 +54,7 @@ def pages() -> list[Path]:
     return sorted(path for pattern in PAGES for path in ROOT.glob(pattern))
 
 
+@pytest.mark.pipeline
 def test_no_string_of_the_code_has_a_forbidden_word() -> None:
     matches = [
         f"{path.relative_to(ROOT)}:{line}: {match[0]}"
@@ -73,6 +74,7 @@ def test_no_page_has_a_forbidden_word() -> None:
     assert matches == []
 
 
+@pytest.mark.pipeline
 def test_no_text_has_a_space_before_a_percent_sign() -> None:
     """The form is 95%; reports follow when their stages run."""
     strings = [(path, text) for path in modules() for _, text in literals(path)]

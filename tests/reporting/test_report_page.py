@@ -506,6 +506,7 @@ def test_the_times_are_those_that_were_noted_and_a_dash_stands_for_the_others(
     assert [name for name, _, _ in rows[1:]] == list(pipeline)
 
 
+@pytest.mark.pipeline
 @pytest.mark.parametrize("content", ["", "[]", '{"seconds": 1}', '{"seconds": "x", "peak_mib": 1}'])
 def test_a_damaged_note_of_a_time_is_one_line(
     run_folder: Path, tmp_path: Path, content: str
@@ -549,6 +550,7 @@ def test_a_stage_that_dvc_runs_notes_its_time_and_memory_under_its_name(tmp_path
     assert 10 < times["peak_mib"] < 2000
 
 
+@pytest.mark.pipeline
 def test_a_stage_called_by_hand_or_outside_of_the_project_notes_nothing(tmp_path: Path) -> None:
     check_params(tmp_path, DVC_STAGE="check_params")
     assert [path.name for path in tmp_path.iterdir()] == ["valid"]

@@ -271,6 +271,7 @@ def test_an_unknown_sweep_is_named_with_the_known_ones() -> None:
         GridFile.load(GRID).chosen(["fien"], GRID)
 
 
+@pytest.mark.pipeline
 @pytest.mark.parametrize(("engine", "package"), [("ray", "ray"), ("slurm", "submitit")])
 def test_the_packages_of_other_engines_are_imported_only_when_asked_for(
     engine: str, package: str

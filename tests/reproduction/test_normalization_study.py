@@ -102,6 +102,7 @@ def verdicts(table: pd.DataFrame, features: str) -> set[str]:
     return {one.verdict for one in effects(table) if one.features == features}
 
 
+@pytest.mark.pipeline
 def test_a_change_that_every_seed_has_is_a_verdict_and_noise_is_none() -> None:
     table = cells({RAW: {0.1: 0.01, 1.0: 0.02}, NORMALIZED: {1.0: -0.02}})
     assert verdicts(table, RAW) == {RAISES}
@@ -130,6 +131,7 @@ def test_the_left_out_digits_choose_and_the_test_images_do_not(recipe: str) -> N
     assert chosen(trials(best)) == best
 
 
+@pytest.mark.pipeline
 def test_the_page_says_who_is_right_and_whether_the_published_number_is_reached() -> None:
     table = cells({RAW: {1.0: 0.05}, NORMALIZED: {1.0: -0.05}})
     is_photo = table["pair"].str.startswith("cifar10")
@@ -178,6 +180,7 @@ def test_a_trial_sees_no_digit_0_and_no_fashion_among_what_chooses() -> None:
     assert pair.held_out == "normal/calibration"
 
 
+@pytest.mark.pipeline
 def test_the_committed_page_is_made_of_the_committed_tables(tmp_path: Path) -> None:
     study.write_page(REPORT, PUBLISHED, tmp_path / "README.md")
     assert (REPORT / "README.md").read_text("utf-8") == (tmp_path / "README.md").read_text("utf-8")

@@ -8,7 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
+from belong.commands.fit.settings import parameters
+from belong.models.backbones.catalog import backbone_named
+from belong.models.feature_extraction import embed
 from belong.runtime.errors import InputError
 from reproduction.photo_study import fetch
 from reproduction.photo_study.fetch import Repository
@@ -24,7 +28,17 @@ from reproduction.photo_study.parts import (
     PARTS,
     THIRD,
 )
-from reproduction.photo_study.study import CALIBRATION, Cell, rows_of
+from reproduction.photo_study.study import (
+    BACKBONE,
+    CALIBRATION,
+    CPU,
+    DESIGNS,
+    Cell,
+    Material,
+    is_frozen,
+    measured,
+    rows_of,
+)
 from tests.imports import ROOT
 from tests.photo_folders import write_images
 
@@ -140,6 +154,34 @@ def test_no_full_size_photo_is_in_two_parts_of_a_draw_and_another_seed_draws_oth
     assert len(every) == len(set(every)) == len(names)
     assert set(names[rows["anomaly/test"]]) == {NEAR}
     assert set(rows["normal/train"]) != set(others["normal/train"])
+
+
+@pytest.mark.pipeline
+@pytest.mark.parametrize("kind", ["frozen", "fine_tuned"])
+def test_a_cell_of_either_half_trains_what_its_design_names(kind: str) -> None:
+    rng = np.random.default_rng(0)
+    names = np.repeat([name for part in PARTS.values() for name in part], 80)
+    is_test = np.tile(np.arange(80) >= 70, len(names) // 80)
+    names, is_test = np.append(names, ["far"] * 9), np.append(is_test, [True] * 9)
+    hues = np.unique(names, return_inverse=True)[1] * 20  # by class, so that a network can learn
+    images = rng.integers(0, 50, (len(names), 3, 40, 40)) + hues[:, None, None, None]
+    images = images.astype(np.uint8)
+    backbone = backbone_named(BACKBONE)
+    inputs = (
+        embed(backbone, torch.from_numpy(images), device=CPU).numpy() if is_frozen(kind) else images
+    )
+    settings = dict(DESIGNS[kind].settings) | {
+        "train.epochs": 4, "train.batch_size": 16,
+        "detectors.vim.principal": 32, "autoencoder.epochs": 1,
+    }  # fmt: skip
+    shared = Material(
+        kind, Photos(inputs, images[..., :32, :32], names, is_test), backbone, parameters(settings)
+    )
+    row = measured(Cell("a", 0.1, 0), shared)
+    assert row["pair"] == "cifar10-a"
+    assert row["data.normal_train"] == 4 * 20
+    assert (row["classification.logistic"] is not None) == is_frozen(kind)
+    assert 0 <= row["detectors.combined.far_auroc"] <= 1
 
 
 def repository(folder: Path) -> Repository:

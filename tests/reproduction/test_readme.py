@@ -196,6 +196,7 @@ def test_the_default_cell_of_the_grid_is_the_committed_run() -> None:
     assert cell.iloc[0][list(numbers)].to_dict() == numbers
 
 
+@pytest.mark.pipeline
 def test_the_cells_of_the_grid_are_of_the_present_code() -> None:
     """Otherwise run `make grid`; after a refactoring, a sample may confirm them: --confirm."""
     grid = GridFile.load(ROOT / "reports/paper/params.yaml")
@@ -218,6 +219,7 @@ def numbers_of(value: object, path: str = "") -> Iterator[tuple[str, float]]:
         yield path, value
 
 
+@pytest.mark.pipeline
 def test_the_pipeline_is_drawn_as_dvc_draws_it(tmp_path: Path) -> None:
     subprocess.run(["git", "clone", "--quiet", ROOT, tmp_path / "clone"], check=True)
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])

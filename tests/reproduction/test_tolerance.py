@@ -175,6 +175,7 @@ def plan(folder: Path, *pairs: str) -> Path:
     return path
 
 
+@pytest.mark.pipeline
 @pytest.mark.parametrize(
     ("pairs", "message"),
     [

@@ -109,6 +109,7 @@ def test_a_stage_that_finds_no_memory_says_so_in_one_line(
     assert capsys.readouterr().err == f"hungry: {OUT_OF_MEMORY}\n"
 
 
+@pytest.mark.pipeline
 @pytest.mark.parametrize("library", ["torch", "torchvision"])
 def test_a_program_that_ends_at_once_says_nothing_of_leaks(library: str) -> None:
     program = (

@@ -29,6 +29,7 @@ def faults(first: str) -> int:
     return int(process.stdout)
 
 
+@pytest.mark.pipeline
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt is a function of glibc")
 def test_a_block_that_was_freed_is_used_again_without_page_faults() -> None:
     pages = BATCHES * BLOCKS * MIB * 2**20 // os.sysconf("SC_PAGE_SIZE")

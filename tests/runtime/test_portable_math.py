@@ -53,10 +53,12 @@ def test_the_tests_themselves_compute_so() -> None:
     assert not np._core._multiarray_umath.__cpu_features__["X86_V4"]  # type: ignore[attr-defined]
 
 
+@pytest.mark.pipeline
 def test_the_libraries_take_the_code_that_all_have() -> None:
     assert choice("portable", threads=2) == (0, ["AVX2 False 2 Haswell portable"])
 
 
+@pytest.mark.pipeline
 def test_fast_leaves_the_choice_to_the_libraries_whatever_the_parent_had() -> None:
     code, (line,) = choice("fast", environment=portable_math.VARIABLES)
     assert code == 0
@@ -75,6 +77,7 @@ def test_a_variable_that_contradicts_is_named(name: str, monkeypatch: pytest.Mon
     assert before | {"OPENBLAS_NUM_THREADS": "1"} == dict(os.environ)
 
 
+@pytest.mark.pipeline
 def test_a_count_of_threads_in_the_environment_has_no_effect_and_this_is_said() -> None:
     environment = {"MKL_NUM_THREADS": "7", "OPENBLAS_NUM_THREADS": "5"}
     code, (mkl, openblas, line) = choice("portable", threads=2, environment=environment)

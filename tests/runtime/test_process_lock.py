@@ -74,6 +74,7 @@ def test_the_newer_of_two_stages_waits_and_writes_last(tmp_path: Path) -> None:
     assert names_in(tmp_path) == ["out"]
 
 
+@pytest.mark.pipeline
 def test_three_stages_at_once_write_one_after_the_other(tmp_path: Path) -> None:
     first = wait_for_start(start(tmp_path, 0, reads_stdin=True))
     others = [start(tmp_path, number) for number in (1, 2)]
@@ -119,6 +120,7 @@ def test_a_writer_that_fails_leaves_no_lock(tmp_path: Path, mistake: type[BaseEx
     assert names_in(tmp_path) == []
 
 
+@pytest.mark.robustness
 @pytest.mark.parametrize("shell", ["", "sh -c 'true; "], ids=["directly", "through a shell"])
 def test_a_stage_ends_when_the_program_that_started_it_is_killed(
     shell: str, tmp_path: Path

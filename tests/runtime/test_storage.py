@@ -178,6 +178,7 @@ def test_an_array_that_does_not_lie_in_one_piece_keeps_its_values(
     assert load_arrays(tmp_path / "file")["view"].tolist() == view.tolist()
 
 
+@pytest.mark.pipeline
 def test_the_bytes_do_not_depend_on_the_order_in_which_arrays_and_keys_came(
     tmp_path: Path,
 ) -> None:
@@ -331,6 +332,7 @@ def test_a_folder_in_the_place_of_the_file_is_refused_by_name(tmp_path: Path) ->
         load_arrays(tmp_path)
 
 
+@pytest.mark.robustness
 def test_a_folder_deeper_than_python_calls_functions_is_replaced(tmp_path: Path) -> None:
     for _ in range(2):
         with whole_folder(tmp_path / "out") as part:
