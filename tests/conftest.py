@@ -24,11 +24,16 @@ MARKED = ("pipeline", "browser", "robustness")  # folders whose tests have a mar
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of these folders; slow tests elsewhere are marked where they stand."""
+    """Mark the tests of these folders, and those that use the fixture `pipeline`.
+
+    Slow tests elsewhere are marked where they stand.
+    """
     for item in items:
         folder = Path(item.path).relative_to(Path(__file__).parent).parts[0]
         if folder in MARKED:
             item.add_marker(folder)
+        if "pipeline" in getattr(item, "fixturenames", ()):
+            item.add_marker("pipeline")
 
 
 @pytest.fixture(scope="session", autouse=True)

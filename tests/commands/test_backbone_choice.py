@@ -73,6 +73,7 @@ def test_from_scratch_goes_on_without(tmp_path: Path) -> None:
     assert backbone_for(photos, backbone__weights="none") is None
 
 
+@pytest.mark.pipeline
 @pytest.mark.parametrize("request_", [
     BackboneRequest("efficientnet_lite0"),
     BackboneRequest(weights="efficientnet_lite0"),

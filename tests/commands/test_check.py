@@ -327,6 +327,7 @@ def test_one_calibration_image_too_few_spoils_and_one_more_does_not(
     assert all(one.level != "spoils" for one in sample_sizes.too_few(enough, training))
 
 
+@pytest.mark.pipeline
 @pytest.mark.parametrize("fraction", ["", "--calibration-fraction=0.1"])
 def test_a_class_of_one_image_is_named_once_and_not_counted_further(
     photos: Path, capsys: pytest.CaptureFixture[str], fraction: str

@@ -20,6 +20,8 @@ from belong.prediction.model_card import card
 from belong.runtime.errors import InputError
 from tests.imports import ROOT
 
+pytestmark = pytest.mark.pipeline
+
 QUICK: dict[str, object] = {
     "autoencoder.epochs": 5,
     "derive.images": 20,
@@ -55,14 +57,12 @@ def model(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> belong.Mode
     return belong.fit(digits, tmp_path_factory.mktemp("models") / "one", alpha=0.1, settings=QUICK)
 
 
-@pytest.mark.pipeline
 def test_a_flat_folder_of_good_images_gives_a_model_of_one_class(model: belong.Model) -> None:
     assert model.class_names == ("good",)
     assert tuple(model.info.members) == FROM_SCRATCH
     assert model.info.left_out == {}
 
 
-@pytest.mark.pipeline
 def test_metrics_that_need_classes_are_left_out_with_the_reason(model: belong.Model) -> None:
     assessment = model.info.assessment
     assert (
@@ -109,7 +109,6 @@ def test_score_names_no_grade_of_a_classifier(
     assert summary["classes"]["good"]["belongs"] == summary["belongs"]
 
 
-@pytest.mark.pipeline
 def test_copies_are_said_once_and_a_required_accuracy_is_not_met(
     digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -129,7 +128,6 @@ def test_a_flat_folder_of_three_images_says_how_many_are_expected(tmp_path: Path
         belong.fit(tmp_path / "few", tmp_path / "model")
 
 
-@pytest.mark.pipeline
 def test_above_a_backbone_one_class_needs_no_training(tmp_path: Path) -> None:
     (tmp_path / "ok").mkdir()
     for seed in range(120):

@@ -37,6 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return to
 
 
+@pytest.mark.robustness
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_answers_alike(
     folder: Path,

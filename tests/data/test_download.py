@@ -255,6 +255,7 @@ def test_a_damaged_file_by_hand_gives_way_to_a_mirror(
     assert contents(out) == CONTENT
 
 
+@pytest.mark.robustness
 def test_a_gzip_bomb_is_refused_at_the_known_size(by_hand: Path, out: Path) -> None:
     write_files(by_hand, {f"{IMAGES}.gz": gzip.compress(bytes(10**8)), LABELS: CONTENT[LABELS]})
     assert f"\n  {by_hand}: {IMAGES}.gz: longer than 300 bytes\n" in refusal([], by_hand, out)

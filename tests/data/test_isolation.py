@@ -53,6 +53,7 @@ def fails(item: int) -> int:
     raise ZeroDivisionError(item)
 
 
+@pytest.mark.robustness
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="Windows has no such clock")
 def test_a_file_that_takes_too_long_is_named_and_the_others_are_done() -> None:
     answers = list(each_item(busy_on_a_short_clock, [0.0, 60.0, 0.0], jobs=1, count=3))
@@ -60,6 +61,7 @@ def test_a_file_that_takes_too_long_is_named_and_the_others_are_done() -> None:
     assert SECONDS == 10
 
 
+@pytest.mark.robustness
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="Linux alone bounds memory so")
 def test_a_file_that_takes_too_much_memory_is_named_and_the_others_are_done() -> None:
     answers = list(each_item(large, [1, 1500, 900], jobs=1, count=3))

@@ -164,6 +164,7 @@ THEIRS: dict[str, tuple[Reference, dict[str, Any]]] = {
 }
 
 
+@pytest.mark.pipeline
 @pytest.mark.parametrize("name", THEIRS)
 def test_a_detector_agrees_with_pytorch_ood(data: Data, name: str) -> None:
     reference, parameters = THEIRS[name]

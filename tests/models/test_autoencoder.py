@@ -15,6 +15,8 @@ from belong.runtime.errors import InputError
 from belong.runtime.storage import load_arrays, save_arrays
 from tests.imports import ROOT
 
+pytestmark = pytest.mark.pipeline
+
 SMALL = ROOT / "tests" / "data" / "mnist-small"
 
 Fitted = tuple[Autoencoder, list[dict[str, float]]]
@@ -69,14 +71,12 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(digits: Tens
     assert bytes_of(first)["encoder.weight"] != bytes_of(other)["encoder.weight"]
 
 
-@pytest.mark.pipeline
 def test_the_error_falls_from_each_epoch_to_the_next(fitted: Fitted) -> None:
     errors = [row["reconstruction_error"] for row in fitted[1]]
     assert [row["epoch"] for row in fitted[1]] == list(range(1, 13))
     assert all(after < before for before, after in pairwise(errors))
 
 
-@pytest.mark.pipeline
 def test_drawn_digits_are_at_most_half_as_far_off_as_the_mean_digit(
     digits: Tensor, fitted: Fitted
 ) -> None:

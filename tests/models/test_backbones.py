@@ -35,6 +35,8 @@ from stages import backbone, derive, extract, further, train, train_autoencoder
 from stages import embed as embed_stage
 from tests.imports import ROOT
 
+pytestmark = pytest.mark.pipeline
+
 CPU = torch.device("cpu")
 PARAMS = (ROOT / "tests" / "data" / "params.yaml").read_text(encoding="utf-8")
 SMALL = "test_efficientnet"  # timm's, of 0.1 million weights: B0's layers, few of each
@@ -145,7 +147,6 @@ def bytes_of(network: FineTunedBackbone | FrozenBackbone) -> dict[str, bytes]:
     return {name: values.tobytes() for name, values in network.arrays().items()}
 
 
-@pytest.mark.pipeline
 @torch.no_grad()
 def test_the_logits_are_those_of_torchvisions_own_network_with_the_same_weights(
     theirs: EfficientNet, trunk: Backbone
@@ -191,7 +192,6 @@ def test_the_inference_copy_gives_the_same_values_and_leaves_the_backbone_unchan
     assert torch.equal(vectors_of(trunk, images), before)
 
 
-@pytest.mark.pipeline
 def test_the_vectors_of_an_image_do_not_depend_on_the_batch_it_is_in(trunk: Backbone) -> None:
     images = photos(21)  # a whole batch and a rest
     one_by_one = torch.cat([embed(trunk, image[None], device=CPU) for image in images])
@@ -254,7 +254,6 @@ def test_dropout_follows_the_seed() -> None:
     assert losses[0] != pytest.approx(losses[1], rel=1e-4)
 
 
-@pytest.mark.pipeline
 def test_training_on_two_kinds_of_images_lowers_the_loss() -> None:
     images, labels = photos(64, height=40, width=40), torch.arange(64) % 2
     images[labels == 1] //= 4  # dark ones
@@ -531,7 +530,6 @@ def test_a_frozen_backbone_without_weights_is_refused(tmp_path: Path) -> None:
         backbone.main(params, tmp_path / "backbone")
 
 
-@pytest.mark.pipeline
 @pytest.mark.parametrize(
     ("name", "source", "frozen", "lengths"),
     [

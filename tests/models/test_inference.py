@@ -17,6 +17,8 @@ from belong.models.backbones.merged_layers import MergedConv2d, for_inference
 from belong.models.inference import in_full_batch
 from belong.runtime.errors import InputError
 
+pytestmark = pytest.mark.pipeline
+
 # name -> side in px, and how many convolutions take over what follows: all that a normalization or
 # a gate follows in the network; of ResNet-50-D all but the last of the stem, a Sequential.
 NETWORKS = {
@@ -65,7 +67,6 @@ def lite() -> Any:
     return untrained("tf_efficientnet_lite0")
 
 
-@pytest.mark.pipeline
 @pytest.mark.parametrize("name", NETWORKS)
 @torch.no_grad()
 def test_its_features_are_those_of_timms_network(name: str) -> None:
@@ -140,7 +141,6 @@ def test_a_vector_of_lite0_is_the_same_bytes_in_a_batch_of_any_size(lite: Any) -
         assert torch.equal(torch.cat(batches), alone), size
 
 
-@pytest.mark.pipeline
 @torch.no_grad()
 @pytest.mark.parametrize("name", NETWORKS)
 def test_in_batches_of_one_size_a_vector_is_the_same_bytes_wherever_its_image_is(name: str) -> None:

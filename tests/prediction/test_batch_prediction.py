@@ -45,18 +45,10 @@ from belong.runtime.storage import load_about, load_arrays
 from belong.runtime.text import in_table
 from belong.runtime.unfinished import NAME as UNFINISHED
 from tests.imports import ROOT
-from tests.small_bundle import a_bundle, make_bundle
+from tests.small_bundle import a_bundle
 
 CPU = torch.device("cpu")
 PARTS = ("normal/test", "anomaly/test")
-
-
-@pytest.fixture(scope="module")
-def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Run the pipeline; return the folder of its outputs."""
-    folder = tmp_path_factory.mktemp("made")
-    make_bundle(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +100,6 @@ def results(photos: Path, model: Path, tmp_path_factory: pytest.TempPathFactory)
 # --- the verdicts --------------------------------------------------------------------------------
 
 
-@pytest.mark.pipeline
 @pytest.mark.parametrize("size", [1000, 64, 1])
 def test_the_verdicts_are_those_of_the_pipeline(
     pipeline: Path, model: Path, pipeline_images: np.ndarray, size: int
@@ -129,7 +120,6 @@ def test_the_verdicts_are_those_of_the_pipeline(
     np.testing.assert_allclose(joined(answers, "p_value"), verdicts["combined_p_value"], rtol=1e-5)
 
 
-@pytest.mark.pipeline
 def test_the_probability_is_that_of_the_logits_at_the_models_temperature(
     pipeline: Path, model: Path, pipeline_images: np.ndarray
 ) -> None:
@@ -352,7 +342,6 @@ def uploads(
     return scored(incoming, load_model(model, device="cpu"), out, ScoringOptions(1, 4))
 
 
-@pytest.mark.pipeline
 def test_watching_a_folder_of_images_is_scoring_it_and_watching_what_came_out(
     photos: Path, model: Path, results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -499,7 +488,6 @@ def test_a_name_with_a_carriage_return_is_scored_shown_and_watched(
     assert watch(out, model, "--images", str(folder)) in {0, 1}
 
 
-@pytest.mark.pipeline
 def test_a_file_is_decoded_once_and_the_networks_are_built_once(
     photos: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -753,7 +741,6 @@ def test_a_number_that_is_none_is_refused_by_name(
     )
 
 
-@pytest.mark.pipeline
 def test_paths_come_from_standard_input(photos: Path, model: Path, tmp_path: Path) -> None:
     path_list = f"{photos}/digits/001.png\n{photos}/clothes/500.png\n"
     words = ("score", "-", "--model", str(model), "-o", str(tmp_path / "out"))
@@ -797,7 +784,6 @@ def test_the_help_needs_neither_torch_nor_pandas() -> None:
     assert process.stdout == "[]\n"
 
 
-@pytest.mark.pipeline
 def test_digits_are_scored_without_timm_and_torchvision(
     model: Path, photos: Path, tmp_path: Path
 ) -> None:

@@ -23,7 +23,6 @@ from belong.prediction.verdict_rules import rule_of
 from belong.runtime.errors import InputError
 from belong.runtime.portable_math import FAST, PORTABLE, VARIABLE, VARIABLES
 from belong.runtime.storage import load_arrays, save_arrays
-from tests.small_bundle import make_bundle
 from tests.small_manifest import a_manifest
 
 CPU = torch.device("cpu")
@@ -37,13 +36,6 @@ import numpy as np
 from tests.prediction.test_one_verdict import assert_one_verdict
 assert_one_verdict(sys.argv[1], np.load(sys.argv[2]))
 """
-
-
-@pytest.fixture(scope="module")
-def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("made")
-    make_bundle(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +113,6 @@ def test_alone_and_in_batches_all_numbers_are_equal_to_the_last_bit(
     assert process.returncode == 0, process.stderr[-2000:]
 
 
-@pytest.mark.pipeline
 def test_the_calibration_images_score_as_they_did_in_the_pipeline(pipeline: Path) -> None:
     name = f"{HELD_OUT}/combined"
     scores = load_arrays(pipeline / "scores", name)[name]
@@ -131,7 +122,6 @@ def test_the_calibration_images_score_as_they_did_in_the_pipeline(pipeline: Path
     assert int((~actual.belongs).sum()) == int((scores > bundle.manifest.threshold).sum())
 
 
-@pytest.mark.pipeline
 @pytest.mark.parametrize("size", SIZES)
 def test_the_graph_has_the_verdicts_and_p_values_of_the_calibration_images(
     pipeline: Path, size: int

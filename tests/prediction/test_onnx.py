@@ -36,18 +36,10 @@ from belong.prediction.predictor import Predictor
 from belong.runtime.storage import load_arrays
 from tests import icc_profiles as icc
 from tests.imports import ROOT
-from tests.small_bundle import a_bundle, make_bundle
+from tests.small_bundle import a_bundle
 
 PARTS = ("normal/test", "anomaly/test")
 EXAMPLE = ROOT / "examples" / "onnx_verdict.py"
-
-
-@pytest.fixture(scope="module")
-def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Run the pipeline; return the folder of its outputs."""
-    folder = tmp_path_factory.mktemp("made")
-    make_bundle(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +88,6 @@ def with_facts(bundle: Bundle, arrays: Mapping[str, Arrays], **facts: object) ->
 # --- the verdicts --------------------------------------------------------------------------------
 
 
-@pytest.mark.pipeline
 def test_the_graph_says_what_the_model_says(
     bundle: Bundle, pipeline_images: np.ndarray, tmp_path: Path
 ) -> None:
@@ -110,7 +101,6 @@ def test_the_graph_says_what_the_model_says(
     check(comparison, "model.onnx")
 
 
-@pytest.mark.pipeline
 def test_probability_and_p_value_are_those_of_the_model(
     bundle: Bundle, pipeline_images: np.ndarray
 ) -> None:
@@ -285,7 +275,6 @@ def jpegs(pipeline_images: np.ndarray, tmp_path_factory: pytest.TempPathFactory)
     return folder
 
 
-@pytest.mark.pipeline
 @pytest.mark.parametrize("images", ["photos", "jpegs"])
 def test_the_example_gives_the_verdicts_of_score_where_there_is_no_torch(
     pipeline: Path, bundle: Bundle, images: str, tmp_path: Path, request: pytest.FixtureRequest
@@ -450,7 +439,6 @@ def test_a_folder_without_images_leaves_no_graph(
     assert not file.exists()
 
 
-@pytest.mark.pipeline
 @pytest.mark.parametrize("package", ["onnx", "onnxruntime"])
 def test_without_its_packages_the_command_says_what_brings_them(
     pipeline: Path, tmp_path: Path, package: str

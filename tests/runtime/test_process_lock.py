@@ -62,6 +62,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.robustness
 def test_the_newer_of_two_stages_waits_and_writes_last(tmp_path: Path) -> None:
     older = wait_for_start(start(tmp_path, 1, reads_stdin=True))
     newer = start(tmp_path, 2)
@@ -103,6 +104,7 @@ def test_who_waited_for_one_that_wrote_nothing_finds_the_folder_again(tmp_path: 
     assert out.read_text() == "2"
 
 
+@pytest.mark.robustness
 def test_the_lock_of_a_killed_stage_is_taken_over(tmp_path: Path) -> None:
     killed = wait_for_start(start(tmp_path, 1, reads_stdin=True))
     killed.kill()
