@@ -56,6 +56,13 @@ class FittedTensors:
     axes: ClassVar[str] = ""
     may_be_infinite: ClassVar[tuple[str, ...]] = ()
 
+    def __post_init__(self) -> None:
+        """Lay each tensor out as a file has it: the last bits of products depend on the strides."""
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, Tensor):  # else a network
+                object.__setattr__(self, field.name, value.contiguous())
+
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the fitted tensors by name."""
         return {field.name: getattr(self, field.name).numpy() for field in fields(self)}
