@@ -17,7 +17,7 @@ from pathlib import Path
 
 from belong.parameters import Parameters
 from belong.prediction.manifest import NAME, Manifest
-from belong.reporting.report.contents import StageTime, report_page
+from belong.reporting.report.report_page import StageTime, report_page
 from belong.runtime.errors import InputError
 from belong.runtime.storage import (
     load_about,

@@ -123,8 +123,8 @@ def export(
     """
     # Imported here: `--help` does not need them. Slow imports follow the checks of the arguments.
     from belong.prediction.model import Model, load_model
+    from belong.prediction.rule_of_model import rule_for
     from belong.prediction.scoring_options import ScoringOptions
-    from belong.prediction.verdict_rules import rule_for
     from belong.runtime.arguments import as_path
     from belong.runtime.errors import InputError
     from belong.runtime.storage import whole_file

@@ -33,8 +33,8 @@ from belong.parameters import (
 )
 from belong.prediction.bundle import Arrays, Bundle
 from belong.prediction.manifest import FORMAT, CrossConformal, Manifest, Measured, TrainedOn
+from belong.prediction.rule_of_model import PREDICTED
 from belong.prediction.training_thumbnails import packed
-from belong.prediction.verdict_rules import PREDICTED
 from belong.runtime import portable_math
 from belong.runtime.environment import versions
 from belong.runtime.errors import InputError

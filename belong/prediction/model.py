@@ -27,8 +27,8 @@ from belong.prediction.bundle import Bundle
 from belong.prediction.manifest import Manifest
 from belong.prediction.model_card import card
 from belong.prediction.predictions import Predictions, Scores, predictions_of
+from belong.prediction.rule_of_model import is_reported, reporting_rule, rule_for, rule_of
 from belong.prediction.scoring_options import ScoringOptions
-from belong.prediction.verdict_rules import is_reported, reporting_rule, rule_for, rule_of
 from belong.runtime.arguments import as_path, check_choice, refuse
 from belong.runtime.errors import InputError
 from belong.runtime.parallel import in_order

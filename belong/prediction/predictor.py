@@ -36,8 +36,8 @@ from belong.prediction.manifest import IntegrityError
 from belong.prediction.nearest_training_images import nearest_training_images
 from belong.prediction.network_outline import outline
 from belong.prediction.predictions import Scores
+from belong.prediction.rule_of_model import rule_of
 from belong.prediction.training_thumbnails import check_training, unpacked
-from belong.prediction.verdict_rules import rule_of
 from belong.runtime.errors import InputError
 from belong.runtime.exit_codes import no_memory_left
 

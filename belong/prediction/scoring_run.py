@@ -41,8 +41,8 @@ from belong.prediction.prediction_files import (
     summary_of,
 )
 from belong.prediction.predictions import COLUMNS, restated
+from belong.prediction.rule_of_model import is_reported, reporting_rule, rule_for
 from belong.prediction.scoring_options import ScoringOptions
-from belong.prediction.verdict_rules import is_reported, reporting_rule, rule_for
 from belong.runtime import portable_math, unfinished
 from belong.runtime.argument_names import named
 from belong.runtime.errors import InputError

@@ -20,7 +20,7 @@ from belong.commands.main import main
 from belong.data.dataset import DataSet
 from belong.models.backbones.catalog import own_backbone
 from belong.parameters import Parameters
-from belong.prediction.verdict_rules import rule_of
+from belong.prediction.rule_of_model import rule_of
 from belong.runtime.errors import InputError
 from tests.commands.test_plan import images
 

@@ -17,7 +17,7 @@ from belong.commands.main import main
 from belong.prediction.bundle import Bundle
 from belong.prediction.manifest import Manifest
 from belong.prediction.prediction_files import summary_of
-from belong.prediction.verdict_rules import rule_of
+from belong.prediction.rule_of_model import rule_of
 from tests.small_bundle import FILES, a_bundle
 
 

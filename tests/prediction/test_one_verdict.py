@@ -19,7 +19,7 @@ from belong.prediction.onnx.export import model as graph_of
 from belong.prediction.prediction_files import guarantee_of
 from belong.prediction.predictions import Scores
 from belong.prediction.predictor import Predictor
-from belong.prediction.verdict_rules import rule_of
+from belong.prediction.rule_of_model import rule_of
 from belong.runtime.errors import InputError
 from belong.runtime.portable_math import FAST, PORTABLE, VARIABLE, VARIABLES
 from belong.runtime.storage import load_arrays, save_arrays

@@ -42,7 +42,7 @@ from belong.prediction.build_bundle import CODED, Fitted, Settings, build_bundle
 from belong.prediction.bundle import Bundle
 from belong.prediction.learning_data import LearningData
 from belong.prediction.manifest import CrossConformal
-from belong.reporting.report.contents import report_page
+from belong.reporting.report.report_page import report_page
 from belong.runtime.argument_names import heading
 from belong.runtime.errors import InputError
 from belong.runtime.text import say

@@ -28,7 +28,7 @@ from belong.detectors.onnx_graph import Graph, Node, Value, ViewNames
 from belong.detectors.registry import OF_MODELS
 from belong.prediction.bundle import Bundle
 from belong.prediction.onnx import networks
-from belong.prediction.verdict_rules import rule_of
+from belong.prediction.rule_of_model import rule_of
 from belong.runtime.errors import InputError
 
 OPSET, IR_VERSION = 20, 10  # of 2024; onnxruntime 1.18 and later read them

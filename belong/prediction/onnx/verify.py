@@ -15,7 +15,7 @@ from belong.models.device import use_threads
 from belong.prediction.bundle import Bundle
 from belong.prediction.manifest import IntegrityError
 from belong.prediction.predictor import Predictor
-from belong.prediction.verdict_rules import rule_of
+from belong.prediction.rule_of_model import rule_of
 from belong.runtime.text import counted
 
 PATTERN = "active_nodes"
