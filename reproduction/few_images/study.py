@@ -37,7 +37,7 @@ from belong.calibration.sample_size import (
     least_alpha,
 )
 from belong.calibration.verdict_rule import VerdictRule
-from belong.commands.arguments import count
+from belong.commands.arguments import count, whole
 from belong.commands.fit import one_class
 from belong.commands.fit.backbone_choice import FOR_PHOTOS, backbone_settings
 from belong.commands.fit.cross_fit import Part, out_of_fold_scores
@@ -104,6 +104,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("two", type=Path, help="photos, of which 12 of 2 classes are drawn")
     parser.add_argument("far", type=Path, help="photos of no class of either")
     parser.add_argument("--draws", type=count, default=DRAWS, help="of each")
+    parser.add_argument("--first-seed", type=whole, default=0, help="of the draws")
     options = parser.parse_args(arguments)
 
     return exit_code_of(lambda: _study(options), say)
@@ -118,7 +119,7 @@ def _study(options: argparse.Namespace) -> int:
         photos_in(source, backbone, values) for source in (options.five, options.two, options.far)
     )
     sources = ((five.first(5), 20), (two.first(2), 12), (two.first(1), 100))
-    for seed in range(options.draws):
+    for seed in range(options.first_seed, options.first_seed + options.draws):
         for photos, of_each in sources:
             is_case = (table["classes"] == len(photos.class_names)) & (table["of_each"] == of_each)
             if not (is_case & (table["seed"] == seed)).any():
