@@ -18,6 +18,8 @@ CERTAINTY = 0.95  # of "training-conditional"
 
 CALIBRATIONS = ("auto", "split", "cross")  # that a person may ask `belong fit` for
 LEAST_IMAGES = 10  # of fewer, the tenth that is the tail is less than one image
+LEAST_NEW = 10  # images of a new class in a review, to estimate its mean and covariance
+LEAST_FOREIGN = 20  # images marked as not belonging, to train a head on them
 # Of the held-out images of `combined`: those that fit the p-values and choose the members. The
 # others alone set the threshold.
 FITTING = slice(0, None, 2)

@@ -11,7 +11,6 @@ Images in subfolders of a class belong to that class. Classes are sorted by name
 character (10 before 9), as in torchvision's ImageFolder, so labels are the same.
 """
 
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ import numpy as np
 
 from belong.data.image_kinds import is_image
 from belong.runtime.errors import InputError
-from belong.runtime.text import printable
+from belong.runtime.text import folded, printable
 
 # Folders that operating systems and programs add to folders of photos, beside hidden ones.
 NOT_OURS = {"__MACOSX", "@eaDir"}
@@ -208,7 +207,7 @@ def _alike(folder: Path, names: list[str]) -> Iterator[str]:
     """Find names that are equal on a system that ignores case or normalizes accents."""
     first_names: dict[str, str] = {}
     for name in names:
-        other = first_names.setdefault(unicodedata.normalize("NFC", name).casefold(), name)
+        other = first_names.setdefault(folded(name), name)
         if other != name:
             yield (
                 f"{folder}: expected class names that differ in more than case and the encoding of "

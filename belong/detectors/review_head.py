@@ -22,8 +22,6 @@ from belong.detectors.onnx_graph import Graph, ViewNames
 from belong.models.activations import Views
 from belong.parameters import HeadSection
 
-LEAST_FOREIGN = 20  # minimum number of images marked as not belonging
-
 
 @dataclass(frozen=True)
 class ReviewHead(MlpHead):

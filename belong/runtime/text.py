@@ -4,6 +4,7 @@ import functools
 import os
 import re
 import sys
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote, unquote_to_bytes
@@ -53,6 +54,11 @@ def exact(path: Path | str) -> str:
 def from_exact(text: str) -> str:
     """Return the path from the result of `exact`."""
     return os.fsdecode(unquote_to_bytes(text))
+
+
+def folded(name: str) -> str:
+    """Return a name without its case and the encoding of its accents, to find similar names."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def harmless(text: str) -> str:

@@ -150,6 +150,16 @@ def test_answers_are_saved_with_exact_paths_and_kept_by_the_browser(page: Page, 
     expect(page.get_by_role("button", name="Save review.csv")).to_be_disabled()
 
 
+def test_a_class_of_the_model_that_is_typed_as_a_new_one_stays_one_class(page: Page) -> None:
+    open_box(page, "Your answers")
+    expect(page.locator("#review")).to_contain_text("a new class needs at least 10 images")
+    for typed, name in ((" Seven", "seven"), ("Eleven", "Eleven"), ("eleven", "Eleven")):
+        page.locator("#shown-answer").select_option("new")
+        page.get_by_label("Name of the new class").first.fill(typed)
+        page.get_by_role("button", name="Mark all shown").click()
+        assert {row["class"] for row in table(page)} == {name}
+
+
 def test_all_that_are_shown_are_marked_at_once(page: Page) -> None:
     page.get_by_role("radio", name="does not belong").check()
     count = page.locator(".tile").count()

@@ -13,7 +13,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 import belong
+from belong.calibration.sample_size import LEAST_NEW
 from belong.commands.learn.learn import LearnResult
+from belong.commands.learn.review import read_review
 from belong.commands.main import main
 from belong.data.idx import read
 from belong.prediction.learning_data import NAME
@@ -311,6 +313,20 @@ def test_an_answer_that_makes_no_sense_is_refused_in_one_line(
         return table
 
     assert refused(photos, tmp_path, wrong_answer).startswith(message)
+
+
+@pytest.mark.parametrize("typed", ["café", " Café", "Cafe\u0301"])
+def test_a_new_class_needs_another_name_than_a_class_of_the_model(
+    tmp_path: Path, typed: str
+) -> None:
+    path = tmp_path / "review.csv"
+    files = [f"{place}.png" for place in range(LEAST_NEW)]
+    for file in files:
+        (tmp_path / file).touch()
+    columns = {"belongs": "True", "class": typed, "model": "f" * 64}
+    pd.DataFrame({"path": files, **columns}).to_csv(path, index=False)
+    with pytest.raises(InputError, match=rf"'{typed}' is new; .* differs from 'Café' in more"):
+        read_review(path, digest="f" * 64, class_names=["bar", "Café"], folder=tmp_path)
 
 
 def test_tables_that_are_no_reviews_are_refused(photos: Photos, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from belong.calibration.sample_size import LEAST_FOREIGN
 from belong.commands.learn.review import NOT_MINE, Review, read_review
 from belong.data.decode_pool import decoded
 from belong.data.file_discovery import below
@@ -315,7 +316,10 @@ def _sentences(summary: Mapping[str, Any]) -> list[str]:
     head = (
         f"A head was trained on {foreign} marked as not yours."
         if summary["has_head"]
-        else f"No head was trained: expected at least 20 images marked as not yours, got {foreign}."
+        else (
+            f"No head was trained: expected at least {LEAST_FOREIGN} images marked as not yours, "
+            f"got {foreign}."
+        )
     )
     new = summary["new_classes"]
     test_images = f"On {summary['test_images']:,} test images"

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from belong.calibration.sample_size import LEAST_IMAGES
+from belong.calibration.sample_size import LEAST_FOREIGN, LEAST_IMAGES
 from belong.calibration.thresholds import thresholds
 from belong.calibration.verdict import decide
 from belong.commands.fit.fitting import Fitting
@@ -28,7 +28,6 @@ from belong.commands.learn.fitting import (
     out_of_fold,
     views_of,
 )
-from belong.detectors import review_head
 from belong.detectors.base import Detector
 from belong.detectors.combination import CombinationRule
 from belong.detectors.combined import Combination, combined, cross_combined
@@ -99,7 +98,7 @@ def has_head(old: Bundle, data: LearningData) -> bool:
     """Return whether the review head can be trained, and combined with the other detectors."""
     manifest = old.manifest
     is_fitted = bool(manifest.members or manifest.cross_conformal) or _has_enough_tests(data)
-    return is_fitted and foreign_count(data) >= review_head.LEAST_FOREIGN
+    return is_fitted and foreign_count(data) >= LEAST_FOREIGN
 
 
 def _has_enough_tests(data: LearningData) -> bool:

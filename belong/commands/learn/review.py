@@ -17,16 +17,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from belong.calibration.sample_size import LEAST_NEW
 from belong.runtime.argument_names import named
 from belong.runtime.errors import InputError
 from belong.runtime.storage import load_csv, read_bytes
-from belong.runtime.text import counted, from_exact, printable
+from belong.runtime.text import counted, folded, from_exact, printable
 
 if TYPE_CHECKING:
     import pandas as pd
 
 COLUMNS = ("path", "belongs", "class", "model")
-LEAST_NEW = 10  # minimum number of images of a new class, to estimate its mean and covariance
 NOT_MINE = ""
 MOST_BYTES = 2**28
 
@@ -64,7 +64,7 @@ def read_review(
     Raises:
         InputError: the file is missing, empty or no table; its answers are about another model; an
             answer is invalid, or an image has two answers; an image is missing; a new class has too
-            few images.
+            few images, or nearly the name of another class.
     """
     name = printable(path)
     if not path.is_file():
@@ -150,7 +150,14 @@ def _file(where: str, text: str, top: str) -> str:
 def _new_classes(name: str, answers: dict[str, str], class_names: Sequence[str]) -> list[str]:
     counts = Counter(answers.values())
     new = sorted(counts.keys() - {NOT_MINE, *class_names})
+    known = {folded(label): label for label in class_names}
     for label in new:
+        similar = known.setdefault(folded(label.strip()), label)
+        if similar != label:
+            raise InputError(
+                f"{name}: class {label!r} is new; expected a name that differs from {similar!r} in "
+                "more than case, spaces around it and the encoding of accents"
+            )
         if counts[label] < LEAST_NEW:
             similar = ", ".join(difflib.get_close_matches(label, class_names, cutoff=0.0))
             raise InputError(

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from belong.calibration.sample_size import LEAST_FOREIGN, LEAST_NEW
 from belong.reporting.gallery.selection import shares
 from belong.reporting.gallery.sprite_sheets import Shown, photo_uri, sheets
 from belong.reporting.histogram_bins import score_edges
@@ -154,6 +155,8 @@ def gallery_page(
         held=len(pictures),
         shares=shares(len(pictures)),
         data=data,
+        least_new=LEAST_NEW,
+        least_foreign=LEAST_FOREIGN,
     )
 
 

@@ -72,10 +72,15 @@ function reviewTable() {
   return ["path,belongs,class,model,folder", ...lines, ""].join("\n");
 }
 
+// `belong learn` refuses a new class that differs from another only in this.
+const folded = (name) => name.normalize("NFC").toLowerCase();
+
 // What a choice says: the name of a class, or null for "not mine".
 function chosenAnswer(select, field) {
   if (select.value === "not") return null;
-  return select.value === "new" ? field.value.trim() : names[Number(select.value)];
+  if (select.value !== "new") return names[Number(select.value)];
+  const typed = field.value.trim();
+  return names.find((name) => folded(name) === folded(typed)) ?? typed;
 }
 
 const CHOICES = ["shown-answer", "panel-answer"].map((id) => document.getElementById(id));
