@@ -271,6 +271,22 @@ def test_a_surprise_is_minus_the_logarithm_of_a_share() -> None:
     )
 
 
+def test_similar_foreign_images_hide_from_few_neighbors_and_not_from_more() -> None:
+    rng = np.random.default_rng(0)
+    vectors = np.abs(rng.normal(size=(210, 64))).astype(np.float32)
+    vectors[:, :32] *= 4
+    vectors[200:] = np.abs(rng.normal(size=64)) * np.repeat((1, 4), 32) + rng.normal(
+        scale=0.1, size=(10, 64)
+    )
+    first_found = {}
+    for k in (5, 20):
+        values = parameters({"detectors.code_iforest.trees": 50, "detectors.code_knn.k": k})
+        methods = measure(vectors, values, last=64, device=torch.device("cpu"), jobs=1).methods
+        first = np.argsort(-methods["knn"])[:10]
+        first_found[k] = int((first >= 200).sum())
+    assert first_found == {5: 0, 20: 10}
+
+
 def test_one_method_that_is_blind_does_not_spoil_the_order() -> None:
     rng = np.random.default_rng(0)
     vectors = np.abs(rng.normal(size=(200, 64))).astype(np.float32)
