@@ -39,6 +39,7 @@ FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 READ_KINDS = {*FORMATS, "HEIF"}
 NOT_RAW = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "WEBP")
 NO_KIND = "not an image, or not in a supported format"
+CLOSED = "closed; expected an open image, or one that was loaded before it was closed"
 NO_HEIF = "a HEIC photo; to read HEIC photos, run pip install pillow-heif"
 
 JPEG = ("JPEG", "MPO")  # an MPO is a JPEG followed by a second picture
@@ -454,6 +455,8 @@ def _plainly(error: Exception) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
     if "memory" in text.lower():
         return TOO_LARGE
+    if text == "Operation on closed image":
+        return CLOSED
     if "truncated" in text.lower():
         return f"cut off: {text}"
     if isinstance(error, OSError) and error.strerror:
@@ -473,13 +476,17 @@ def _upright(image: Image.Image) -> Image.Image:
 
 def _eight_bits(image: Image.Image) -> Image.Image:
     """Scale 16-bit grey, 0..65535, to 0..255; Pillow's own conversion clips at 255."""
+    if image.mode == "La":  # premultiplied, which Pillow converts to no mode but LA
+        return image.convert("LA")
     if image.mode == "F":
         raise UnreadableError(
             "grayscale with fractional values, whose white level is unknown; save it as PNG"
         )
     if not image.mode.startswith("I"):
         return image
-    low, high = (int(value) for value in np.array(image.getextrema()))
+    strips = (np.asarray(image.crop(box)) for box in _strips(image))
+    ends = [(int(strip.min()), int(strip.max())) for strip in strips]
+    low, high = min(low for low, _ in ends), max(high for _, high in ends)
     if low < 0 or high > 65535:
         raise UnreadableError(f"grayscale values from {low} to {high}; expected 0 to 65535")
     clear = image.info.get("transparency")
