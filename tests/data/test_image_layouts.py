@@ -381,16 +381,19 @@ def chunk(kind: bytes, content: bytes) -> bytes:
 
 
 def png(
-    values: np.ndarray, bits: int, color_type: int, *, interlaced: bool, **more: bytes
+    values: np.ndarray,
+    bits: int,
+    color_type: int,
+    *,
+    interlaced: bool,
+    lost: int = 0,
+    **more: bytes,
 ) -> bytes:
-    """Write values (h, w, s) as the standard has it (ISO/IEC 15948)."""
-
-    def rows(part: np.ndarray) -> bytes:
-        lines = part.reshape(len(part), -1)
-        return b"".join(b"\0" + packed(line[None], bits) for line in lines)
-
+    """Write values (h, w, s) as the standard has it (ISO/IEC 15948), without the last lost rows."""
     passes = [values[y::dy, x::dx] for y, x, dy, dx in ADAM7] if interlaced else [values]
-    data = zlib.compress(b"".join(rows(part) for part in passes if part.size))
+    lines = [line.reshape(1, -1) for part in passes if part.size for line in part]
+    kept = lines[: len(lines) - lost]
+    data = zlib.compress(b"".join(b"\0" + packed(line, bits) for line in kept))
     height, width, _ = values.shape
     header = struct.pack(">IIBBBBB", width, height, bits, color_type, 0, 0, int(interlaced))
     others = b"".join(chunk(name.encode(), content) for name, content in more.items())
@@ -435,6 +438,25 @@ def test_a_png_of_every_color_type_and_depth_is_the_picture(
     content = png(values, bits, color_type, interlaced=interlaced, **more)
     (tmp_path / "a.png").write_bytes(content)
     assert_same(tmp_path / "a.png", over_background(color, alpha), (color_type, bits), off=2.5)
+
+
+@pytest.mark.parametrize(
+    ("color_type", "bits"), [(kind, bits) for kind, several in DEPTHS.items() for bits in several]
+)
+@pytest.mark.parametrize("interlaced", [False, True])
+def test_a_png_that_lacks_its_last_rows_is_refused(
+    tmp_path: Path, color_type: int, bits: int, interlaced: bool
+) -> None:
+    black = np.zeros((HEIGHT, WIDTH, SAMPLES[color_type]), int)
+    white = np.full_like(black, 2**bits - 1)
+    more = {"PLTE": bytes(3 * 2**bits)} if color_type == 3 else {}
+    for lost in (1, HEIGHT // 2):
+        content = png(white, bits, color_type, interlaced=interlaced, lost=lost, **more)
+        (tmp_path / "a.png").write_bytes(content)
+        with pytest.raises(UnreadableError, match="cut off"):
+            pixels_of(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes(png(black, bits, color_type, interlaced=interlaced, **more))
+    assert pixels_of(tmp_path / "b.png").shape[:2] == (HEIGHT, WIDTH)
 
 
 def test_the_note_of_a_png_that_is_damaged_does_not_cost_the_picture(tmp_path: Path) -> None:
