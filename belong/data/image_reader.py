@@ -498,13 +498,15 @@ def _no_file(path: Path) -> str:
 
 
 def _plainly(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = " ".join(str(error).split()) or "the decoder gives no reason"
     if "memory" in text.lower():
         return TOO_LARGE
     if text == "Operation on closed image":
         return CLOSED
     if "truncated" in text.lower():
         return f"cut off: {text}"
+    if text.lower().startswith("unsupported"):
+        return f"not supported: {text}; save the image as JPEG or PNG"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return f"damaged: {text}"
