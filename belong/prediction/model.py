@@ -32,7 +32,7 @@ from belong.prediction.scoring_options import ScoringOptions
 from belong.runtime.arguments import as_path, check_choice, refuse
 from belong.runtime.errors import InputError
 from belong.runtime.parallel import in_order
-from belong.runtime.text import in_table, printable
+from belong.runtime.text import harmless, in_table, printable
 
 if TYPE_CHECKING:
     import torch
@@ -106,7 +106,7 @@ class Model:
         """
         calibration = self.bundle.arrays["calibration"].get(self.detector)
         guarantee = None if calibration is None else rule_of(self.bundle).sentence(self.class_names)
-        return card(self.info, printable(self.folder), guarantee)
+        return harmless(card(self.info, printable(self.folder), guarantee))
 
     @property
     def class_names(self) -> tuple[str, ...]:
