@@ -307,10 +307,10 @@ def _segments(file: BinaryIO, page: TiffPage, planes: int) -> Iterator[tuple[int
         if page.compression == COMPRESSION.NONE:
             first = index % (count // planes) * rows
             row_count = rows if page.is_tiled else min(rows, height - first)
-            needed = ceil(bits / 8) * row_count
-            if length < needed and count > planes:
+            least = ceil(bits / 8) * row_count
+            if length < least and count > planes:
                 raise UnreadableError(MISSING_PART)
-            length = max(length, needed)  # some programs write a wrong length of a single strip
+            length = max(length, least)  # some programs write a wrong length of a single strip
         if not offset or not length:
             raise UnreadableError(MISSING_PART)
         file.seek(offset)

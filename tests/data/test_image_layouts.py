@@ -447,14 +447,15 @@ def png(
     color_type: int,
     *,
     interlaced: bool,
-    lost: int = 0,
+    lost_rows: int = 0,
     more: Mapping[str, bytes] = MappingProxyType({}),
 ) -> bytes:
-    """Write values (h, w, s) as the standard has it (ISO/IEC 15948), without the last lost rows."""
+    """Write values (h, w, s) as the standard has it (ISO/IEC 15948), without its last `lost_rows` rows."""
     passes = [values[y::dy, x::dx] for y, x, dy, dx in ADAM7] if interlaced else [values]
     lines = [line.reshape(1, -1) for part in passes if part.size for line in part]
-    kept = lines[: len(lines) - lost]
-    data = zlib.compress(b"".join(b"\0" + packed(line, bits) for line in kept))
+    data = zlib.compress(
+        b"".join(b"\0" + packed(line, bits) for line in lines[: len(lines) - lost_rows])
+    )
     height, width, _ = values.shape
     header = struct.pack(">IIBBBBB", width, height, bits, color_type, 0, 0, int(interlaced))
     others = b"".join(chunk(name.encode(), content) for name, content in more.items())
@@ -511,8 +512,10 @@ def test_a_png_that_lacks_its_last_rows_is_refused(
     black = np.zeros((HEIGHT, WIDTH, SAMPLES[color_type]), int)
     white = np.full_like(black, 2**bits - 1)
     more = {"PLTE": bytes(3 * 2**bits)} if color_type == 3 else {}
-    for lost in (1, HEIGHT // 2):
-        content = png(white, bits, color_type, interlaced=interlaced, lost=lost, more=more)
+    for lost_rows in (1, HEIGHT // 2):
+        content = png(
+            white, bits, color_type, interlaced=interlaced, lost_rows=lost_rows, more=more
+        )
         (tmp_path / "a.png").write_bytes(content)
         with pytest.raises(UnreadableError, match="cut off"):
             pixels_of(tmp_path / "a.png")
