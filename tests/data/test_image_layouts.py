@@ -450,7 +450,7 @@ def png(
     lost_rows: int = 0,
     more: Mapping[str, bytes] = MappingProxyType({}),
 ) -> bytes:
-    """Write values (h, w, s) as the standard has it (ISO/IEC 15948), without its last `lost_rows` rows."""
+    """Write values (h, w, s) as a PNG (ISO/IEC 15948) without its last `lost_rows` rows."""
     passes = [values[y::dy, x::dx] for y, x, dy, dx in ADAM7] if interlaced else [values]
     lines = [line.reshape(1, -1) for part in passes if part.size for line in part]
     data = zlib.compress(
