@@ -45,7 +45,10 @@ def _classes(value: object) -> object:
     """Check the form only, as the classes depend on the data set."""
     for name in value if isinstance(value, list) else [value]:
         if isinstance(name, bool) or not isinstance(name, str | int) or name == "":
-            raise ValueError("all, none, a class, a list of classes or a range such as 0-9")
+            raise ValueError(
+                "all, none, a class, a list of classes or a range such as 0-9 (in quotes: a name "
+                "that YAML reads as a date, null, true, false or a number with a dot or exponent)"
+            )
     return value
 
 

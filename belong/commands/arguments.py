@@ -4,8 +4,10 @@ import argparse
 import os
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 
 from belong.prediction.scoring_options import ScoringOptions
+from belong.runtime.arguments import is_url
 
 DIGITS = 15
 DELTA = 0.01  # default of `belong watch --delta`
@@ -25,6 +27,13 @@ def epilog(*examples: str, exit_codes: Mapping[int, str], notes: str = "") -> st
 def keep_former_name(parser: argparse.ArgumentParser, action: argparse.Action, name: str) -> None:
     """Accept the name that an option had in an earlier version; no help or page shows it."""
     parser._option_string_actions[name] = action
+
+
+def local_path(text: str) -> Path:
+    """Return the path of a folder or file."""
+    if is_url(text):
+        raise argparse.ArgumentTypeError(f"expected a folder or file, not a URL, got {text!r}")
+    return Path(text)
 
 
 def share(text: str) -> float:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from belong.calibration.sample_size import GUARANTEES, Guarantee
-from belong.commands.arguments import epilog, keep_former_name, share
+from belong.commands.arguments import epilog, keep_former_name, local_path, share
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,19 +32,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             4: "the model is damaged, or the graph differs",
         },
     )
-    parser.add_argument("model", type=Path, metavar="MODEL", help="folder of the model")
+    parser.add_argument("model", type=local_path, metavar="MODEL", help="folder of the model")
     output = parser.add_argument(
         "-o",
         "--output",
         dest="path",
-        type=Path,
+        type=local_path,
         required=True,
         metavar="FILE",
         help="new ONNX file",
     )
     keep_former_name(parser, output, "--onnx")
     parser.add_argument(
-        "--verify", type=Path, metavar="FOLDER",
+        "--verify", type=local_path, metavar="FOLDER",
         help="compare graph and model on these images before writing",
     )  # fmt: skip
     parser.add_argument(

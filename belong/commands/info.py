@@ -1,9 +1,8 @@
 """Parse `belong info FOLDER`: check a model, and print its model card."""
 
 import argparse
-from pathlib import Path
 
-from belong.commands.arguments import epilog
+from belong.commands.arguments import epilog, local_path
 from belong.runtime.text import on_stdout
 
 
@@ -13,7 +12,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "belong info models/ours",
         exit_codes={0: "done", 2: "bad input", 4: "the model is damaged"},
     )
-    parser.add_argument("model", type=Path, metavar="MODEL", help="folder of the model")
+    parser.add_argument("model", type=local_path, metavar="MODEL", help="folder of the model")
     parser.add_argument(
         "--json", action="store_true", help="print manifest.json instead of the model card"
     )

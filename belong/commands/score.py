@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from belong.calibration.sample_size import GUARANTEES
-from belong.commands.arguments import add_scoring_options, epilog, scoring_options, share
+from belong.commands.arguments import (
+    add_scoring_options,
+    epilog,
+    local_path,
+    scoring_options,
+    share,
+)
 from belong.runtime.text import counted, on_stdout, percent, percent_of
 
 if TYPE_CHECKING:
@@ -31,10 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder, file, or - for paths on standard input",
     )  # fmt: skip
     parser.add_argument(
-        "--model", type=Path, required=True, metavar="FOLDER", help="folder of the model"
+        "--model", type=local_path, required=True, metavar="FOLDER", help="folder of the model"
     )
     parser.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="FOLDER",
+        "-o", "--output", type=local_path, required=True, metavar="FOLDER",
         help="folder for predictions.csv, summary.json and gallery.html",
     )  # fmt: skip
     parser.add_argument(

@@ -1,9 +1,8 @@
 """Parse `belong unsort FOLDER`: undo `belong score --sort`."""
 
 import argparse
-from pathlib import Path
 
-from belong.commands.arguments import epilog
+from belong.commands.arguments import epilog, local_path
 from belong.runtime.text import counted, on_stdout, printable
 
 
@@ -11,7 +10,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `belong unsort`."""
     parser.epilog = epilog("belong unsort build/new", exit_codes={0: "done", 2: "bad input"})
     parser.add_argument(
-        "output", type=Path, metavar="FOLDER", help="output folder of `belong score --sort`"
+        "output", type=local_path, metavar="FOLDER", help="output folder of `belong score --sort`"
     )
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -168,7 +169,7 @@ def _position(one: str | int, names: list[str], path: Path) -> int:
     if str(one) in names:
         return names.index(str(one))
     if str(one).isdecimal():
-        alike = [name for name in names if name.isdecimal() and int(name) == int(one)]
+        alike = [name for name in names if _number(name) == int(one)]
         if alike:
             raise InputError(
                 f"{path}: class {one} is ambiguous: the name {alike[0]}, which YAML reads as a "
@@ -179,6 +180,14 @@ def _position(one: str | int, names: list[str], path: Path) -> int:
     raise InputError(
         f"{path}: expected one of the {len(names)} classes {_shortened(names)}, got {one}"
     )
+
+
+def _number(name: str) -> int | None:
+    """Return the number that YAML reads in an unquoted name, such as 01, 1_000 or 0x1F, or None."""
+    for base in (10, 0):  # base 0 is that of the prefix
+        with suppress(ValueError):
+            return int(name, base)
+    return None
 
 
 def _shortened(names: list[str]) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from io import BytesIO
+from math import ceil
 from pathlib import Path
 from typing import BinaryIO
 
@@ -39,6 +40,7 @@ FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 READ_KINDS = {*FORMATS, "HEIF"}
 NOT_RAW = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "WEBP")
 NO_KIND = "not an image, or not in a supported format"
+CLOSED = "closed; expected an open image, or one that was loaded before it was closed"
 NO_HEIF = "a HEIC photo; to read HEIC photos, run pip install pillow-heif"
 
 JPEG = ("JPEG", "MPO")  # an MPO is a JPEG followed by a second picture
@@ -52,6 +54,12 @@ PIXELS, PROFILE = b"IDAT", b"iCCP"
 PIECE = 2**20  # bytes that are read at a time
 MOST_PROFILE = 2**24  # bytes
 GREY, TRUECOLOR = 0, 2  # color types of PNG
+PNG_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # color type -> samples per pixel
+# First row and column of each pass of an interlaced PNG, and the steps to the next ones.
+ADAM7 = (
+    (0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2),
+    (1, 0, 2, 1),
+)  # fmt: skip
 STRIP_PIXELS = 2**22  # number of pixels that are converted at a time
 
 Rgb = tuple[int, int, int]
@@ -205,8 +213,10 @@ def _content(
         if kind in JPEG:
             decoded = whole_jpeg(image, file)
         elif kind == "PNG":
-            _check_sums(file)
+            for _ in _pixel_data(file):
+                pass
             decoded = _with_clear_color(image, file)
+            _check_rows(image, file)
         plain, profile_error = _plain(decoded, background, is_closable=True)
         return ImageContent(plain, size, kind, frames, profile_error)
 
@@ -296,8 +306,12 @@ def _inflated(content: bytes) -> bytes:
     return profile if inflater.eof else b""
 
 
-def _check_sums(file: BinaryIO) -> None:
-    """Refuse a PNG if a checksum of its pixel data is wrong, which Pillow does not check."""
+def _pixel_data(file: BinaryIO) -> Iterator[bytes]:
+    """Yield the compressed pixel data of a PNG, in pieces.
+
+    Raises:
+        UnreadableError: a checksum of the pixel data is wrong, which Pillow does not check.
+    """
     file.seek(len(PNG_START))
     while len(start := file.read(8)) == 8:
         length, name = struct.unpack(">I4s", start)
@@ -307,9 +321,42 @@ def _check_sums(file: BinaryIO) -> None:
         check_sum = zlib.crc32(name)
         while length and (part := file.read(min(length, PIECE))):
             check_sum, length = zlib.crc32(part, check_sum), length - len(part)
+            yield part
         end = file.read(4)
         if len(end) == 4 and end != check_sum.to_bytes(4, "big"):
             raise UnreadableError("damaged: the checksum of its pixels is wrong")
+
+
+def _check_rows(image: Image.Image, file: BinaryIO) -> None:
+    """Refuse a PNG whose pixel data end before its last row; Pillow fills its rows with zeros.
+
+    The data are only counted if one of the last two rows is zero. The last pass of an interlaced
+    image has every other row.
+    """
+    image.load()
+    width, height = image.size
+    last_rows = (image.crop((0, y, width, y + 1)) for y in range(max(0, height - 2), height))
+    if all(any(row.tobytes()) for row in last_rows):
+        return
+    file.seek(24)
+    bits, color_type, is_interlaced = struct.unpack(">BBxxB", file.read(5))
+    row_bits = width * bits * PNG_SAMPLES[color_type]
+    missing = height * (1 + ceil(row_bits / 8))
+    if is_interlaced:
+        sizes = (
+            (ceil((height - top) / down), ceil((width - left) / across))
+            for top, left, down, across in ADAM7
+        )
+        missing = sum(
+            rows * (1 + ceil(columns * row_bits / width / 8)) for rows, columns in sizes if columns
+        )
+    inflater = zlib.decompressobj()
+    for part in _pixel_data(file):
+        while part and missing > 0:
+            missing -= len(inflater.decompress(part, PIECE))
+            part = inflater.unconsumed_tail
+    if missing > len(inflater.flush()):
+        raise UnreadableError("cut off: the last rows of the picture are missing")
 
 
 def _with_clear_color(image: Image.Image, file: BinaryIO) -> Image.Image:
@@ -451,11 +498,15 @@ def _no_file(path: Path) -> str:
 
 
 def _plainly(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = " ".join(str(error).split()) or "the decoder gives no reason"
     if "memory" in text.lower():
         return TOO_LARGE
+    if text == "Operation on closed image":
+        return CLOSED
     if "truncated" in text.lower():
         return f"cut off: {text}"
+    if text.lower().startswith("unsupported"):
+        return f"not supported: {text}; save the image as JPEG or PNG"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return f"damaged: {text}"
@@ -473,13 +524,17 @@ def _upright(image: Image.Image) -> Image.Image:
 
 def _eight_bits(image: Image.Image) -> Image.Image:
     """Scale 16-bit grey, 0..65535, to 0..255; Pillow's own conversion clips at 255."""
+    if image.mode == "La":  # premultiplied, which Pillow converts to no mode but LA
+        return image.convert("LA")
     if image.mode == "F":
         raise UnreadableError(
             "grayscale with fractional values, whose white level is unknown; save it as PNG"
         )
     if not image.mode.startswith("I"):
         return image
-    low, high = (int(value) for value in np.array(image.getextrema()))
+    strips = (np.asarray(image.crop(box)) for box in _strips(image))
+    ends = [(int(strip.min()), int(strip.max())) for strip in strips]
+    low, high = min(low for low, _ in ends), max(high for _, high in ends)
     if low < 0 or high > 65535:
         raise UnreadableError(f"grayscale values from {low} to {high}; expected 0 to 65535")
     clear = image.info.get("transparency")

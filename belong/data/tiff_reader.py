@@ -39,13 +39,21 @@ SAMPLES: dict[int, int] = {
     PHOTOMETRIC.MINISWHITE: 1, PHOTOMETRIC.MINISBLACK: 1, PHOTOMETRIC.RGB: 3,
     PHOTOMETRIC.PALETTE: 1, PHOTOMETRIC.SEPARATED: 4, PHOTOMETRIC.YCBCR: 3, PHOTOMETRIC.CIELAB: 3,
 }  # fmt: skip
+# Mode of Pillow.
+MODES: dict[int, str] = {
+    PHOTOMETRIC.SEPARATED: "CMYK", PHOTOMETRIC.YCBCR: "YCbCr", PHOTOMETRIC.CIELAB: "LAB",
+}  # fmt: skip
 GREY: set[int] = {PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.MINISBLACK}
 SENSOR: set[int] = {PHOTOMETRIC.CFA, PHOTOMETRIC.LINEAR_RAW}  # raw data of a camera's sensor
 PREMULTIPLIED, ALPHA = 1, (1, 2, 999)  # types of extra samples; CorelDRAW 10 writes 999
 SUBFILE_TYPE, ORIENTATION, INK_SET, PROFILE, DNG_VERSION = 254, 274, 332, 34675, 50706
+YCBCR_WEIGHTS, YCBCR_SUBSAMPLING, YCBCR_RANGE = 529, 530, 532
+BT601 = [0.299, 0.587, 0.114]
+FULL_RANGE = [0, 255, 128, 255, 128, 255]  # black and white of Y, Cb and Cr
 REDUCED = 1  # bit of the subfile type
 CMYK_INKS = 1
-UNSIGNED, SIGNED, FLOAT, COMPLEX = 1, 2, 3, (5, 6)  # sample formats
+# Sample formats. TIFF 6.0 advises to read an undefined one as unsigned numbers.
+UNSIGNED, SIGNED, FLOAT, COMPLEX = (1, 4), 2, 3, (5, 6)
 WHITE = 65535
 RAW_PHOTO = "a raw photo of a camera, which is not supported; save it as JPEG or PNG"
 MISSING_PART = "damaged: a part of the picture is missing"
@@ -88,15 +96,15 @@ def page_size(file: BinaryIO) -> tuple[int, int]:
 
 
 def first_page(file: BinaryIO, check_size: Callable[[tuple[int, int]], None]) -> Image.Image | None:
-    """Decode the first page in mode 1, L, LA, RGB, RGBA, CMYK or LAB, without rotating it.
+    """Decode the first page in mode 1, L, LA, RGB, RGBA, CMYK, YCbCr or LAB, without rotating it.
 
     Args:
         file: the TIFF.
         check_size: called with width and height before decoding; may raise to refuse.
 
     Returns:
-        The image, with its orientation and its color profile; None if the page is YCbCr without
-        JPEG, or JPEG in the form before TIFF 6.0, which libtiff reads.
+        The image, with its orientation and its color profile; None if the page is JPEG in the form
+        before TIFF 6.0, which libtiff reads.
 
     Raises:
         UnreadableError: a layout with unknown black, white or colors.
@@ -106,9 +114,7 @@ def first_page(file: BinaryIO, check_size: Callable[[tuple[int, int]], None]) ->
         page = _first(tiff)
         check_size((page.imagewidth, page.imagelength))
         _refuse_raw(page, tiff)
-        if page.compression == COMPRESSION.OJPEG or (
-            page.photometric == PHOTOMETRIC.YCBCR and page.compression != COMPRESSION.JPEG
-        ):
+        if page.compression == COMPRESSION.OJPEG:
             return None
         _refuse_unknown(page)
         image = _image(_samples(file, page, _scaling(page)), page)
@@ -199,10 +205,30 @@ def _refuse_unknown(page: TiffPage) -> None:
         page.samplesperpixel not in (1, 3) or page.planarconfig != 1
     ):
         reason = "a TIFF of YCbCr in planes, or with extra samples"
+    elif (
+        kind == PHOTOMETRIC.YCBCR
+        and page.compression != COMPRESSION.JPEG
+        and not _is_full_color(page)
+    ):
+        reason = "a TIFF of YCbCr with reduced resolution or range of its colors, without JPEG"
     elif isinstance(page.bitspersample, tuple) or page.dtype is None:
         reason = f"a TIFF of {page.bitspersample} bits for each sample"
     if reason:
         raise UnreadableError(f"{reason}, which is not supported; save it as JPEG or PNG")
+
+
+def _is_full_color(page: TiffPage) -> bool:
+    """Return whether YCbCr is that of JPEG: BT.601, 0 to 255, and colors for every pixel."""
+    numbers = {
+        name: [a / b for a, b in zip(pairs[::2], pairs[1::2], strict=True)]
+        for name in (YCBCR_WEIGHTS, YCBCR_RANGE)
+        if (pairs := page.tags.valueof(name)) is not None
+    }
+    return (
+        page.tags.valueof(YCBCR_SUBSAMPLING, (2, 2)) == (1, 1)
+        and np.allclose(numbers.get(YCBCR_WEIGHTS, BT601), BT601, atol=1e-3)
+        and numbers.get(YCBCR_RANGE, FULL_RANGE) == FULL_RANGE
+    )
 
 
 def _scaling(page: TiffPage) -> Scaling:
@@ -220,7 +246,7 @@ def _scaling(page: TiffPage) -> Scaling:
                 "grayscale of 32 bits with white at 0, whose black level is unknown"
             )
         return _grey_of_16
-    if form != UNSIGNED or bits > 31:
+    if form not in UNSIGNED or bits > 31:
         sign = "signed " if form == SIGNED else ""
         raise UnreadableError(
             f"{subject} of {sign}{bits} bits, whose black and white levels are unknown; save it as "
@@ -278,10 +304,13 @@ def _segments(file: BinaryIO, page: TiffPage, planes: int) -> Iterator[tuple[int
         raise UnreadableError(MISSING_PART)
     for index in range(count):
         offset, length = page.dataoffsets[index], page.databytecounts[index]
-        if page.compression == COMPRESSION.NONE:  # some programs write a wrong length
+        if page.compression == COMPRESSION.NONE:
             first = index % (count // planes) * rows
             row_count = rows if page.is_tiled else min(rows, height - first)
-            length = max(length, ceil(bits / 8) * row_count)
+            least = ceil(bits / 8) * row_count
+            if length < least and count > planes:
+                raise UnreadableError(MISSING_PART)
+            length = max(length, least)  # some programs write a wrong length of a single strip
         if not offset or not length:
             raise UnreadableError(MISSING_PART)
         file.seek(offset)
@@ -298,7 +327,7 @@ def _segments(file: BinaryIO, page: TiffPage, planes: int) -> Iterator[tuple[int
 def _image(samples: np.ndarray, page: TiffPage) -> Image.Image:
     """Return the image of samples (h, w, s)."""
     kind, color_samples = page.photometric, SAMPLES[page.photometric]
-    if kind == PHOTOMETRIC.YCBCR:  # already converted by libjpeg
+    if kind == PHOTOMETRIC.YCBCR and page.compression == COMPRESSION.JPEG:  # converted by libjpeg
         kind, color_samples = (
             (PHOTOMETRIC.RGB, 3) if samples.shape[-1] == 3 else (PHOTOMETRIC.MINISBLACK, 1)
         )
@@ -318,12 +347,7 @@ def _image(samples: np.ndarray, page: TiffPage) -> Image.Image:
         if kind == PHOTOMETRIC.MINISWHITE:
             colors = 255 - colors
     else:
-        colors, mode = (
-            samples[..., :color_samples],
-            "CMYK" if kind == PHOTOMETRIC.SEPARATED else "RGB",
-        )
-    if kind == PHOTOMETRIC.CIELAB:
-        mode = "LAB"
+        colors, mode = samples[..., :color_samples], MODES.get(kind, "RGB")
     if alpha is None:
         image = _of_mode(colors, mode)
         return image.convert("1") if page.bitspersample == 1 and mode == "L" else image

@@ -21,6 +21,7 @@ from belong.evaluation.learning_curve import LearningCurve
 from belong.models.backbones.card import BackboneCard
 from belong.runtime.errors import InputError
 from belong.runtime.storage import read_bytes
+from belong.runtime.text import printable
 
 NAME = "manifest.json"
 FORMAT: Literal[2] = 2  # format of the folder; increased if an older `belong` would misread it
@@ -232,6 +233,11 @@ class Manifest(_Facts):
             raise IntegrityError(f"{where}: {key[:80]}: {first['msg'].lower()}") from None
         if len(set(manifest.members)) < len(manifest.members):
             raise IntegrityError(f"{where}: members: a detector is named twice")
+        names = manifest.class_names
+        if len(set(names)) < len(names):
+            raise IntegrityError(f"{where}: class_names: a class is named twice")
+        if any(not name or name != printable(name) for name in names):
+            raise IntegrityError(f"{where}: class_names: expected text without control characters")
         return manifest
 
 

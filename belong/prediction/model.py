@@ -32,7 +32,7 @@ from belong.prediction.scoring_options import ScoringOptions
 from belong.runtime.arguments import as_path, check_choice, refuse
 from belong.runtime.errors import InputError
 from belong.runtime.parallel import in_order
-from belong.runtime.text import in_table, printable
+from belong.runtime.text import harmless, in_table, printable
 
 if TYPE_CHECKING:
     import torch
@@ -106,7 +106,7 @@ class Model:
         """
         calibration = self.bundle.arrays["calibration"].get(self.detector)
         guarantee = None if calibration is None else rule_of(self.bundle).sentence(self.class_names)
-        return card(self.info, printable(self.folder), guarantee)
+        return harmless(card(self.info, printable(self.folder), guarantee))
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -191,8 +191,9 @@ class Model:
         The verdicts are those of `belong score`: an image in memory has the verdict of a PNG file
         with the same pixels. A JPEG file is decoded at 1/2, 1/4 or 1/8 of its size if that is
         enough, so its score may differ from that of the same image opened with PIL. If a file has
-        several frames, the first is scored; for a PIL image, the current one. An unreadable file or
-        image has a row with the reason.
+        several frames, the first is scored; for a PIL image, the current one. A PIL image of mode I
+        or I;16 has the values of 16 bits, 0 to 65535; of mode F, white is unknown, so it counts as
+        unreadable. An unreadable file or image has a row with the reason.
 
         Args:
             images: a folder, searched with its subfolders; a file; a list of files; a PIL image or
@@ -413,10 +414,20 @@ def _decoded(images: Images, form: ImageForm, options: ScoringOptions) -> Decode
             f"{_type(images)}"
         )
     images = list(images)
-    if images and all(isinstance(one, str | PathLike) for one in images):
+    is_path = [isinstance(one, str | PathLike) for one in images]
+    if images and all(is_path):
         files = [as_path(f"images[{place}]", one) for place, one in enumerate(images)]
         return [str(file) for file in files], _of_files(files, form, options), []
-    pictures = [_picture(one) for one in images]
+    if any(is_path):
+        raise InputError(
+            f"images: expected only paths, or only PIL images and arrays, got a path at position "
+            f"{is_path.index(True)} and {_type(images[is_path.index(False)])} at position "
+            f"{is_path.index(False)}"
+        )
+    pictures = [
+        _picture(f"images[{place}]" if images[1:] else "images", one)
+        for place, one in enumerate(images)
+    ]
     names = [str(place) for place in range(len(pictures))]
     return names, _of_pictures(pictures, form, options.batch_size), []
 
@@ -462,18 +473,16 @@ def _single_images(images: Pixels) -> Sequence[Pixels]:
     return [images] if is_one else list(images)
 
 
-def _picture(image: object) -> Image.Image:
-    """Convert one image in memory to Pillow."""
+def _picture(name: str, image: object) -> Image.Image:
+    """Convert one image in memory to Pillow; `name` is for messages."""
     if isinstance(image, Image.Image):
         return image
     if not isinstance(image, np.ndarray):
-        raise InputError(
-            f"images: expected only paths, or only PIL images and arrays, got {_type(image)}"
-        )
+        raise InputError(f"{name}: expected a path, a PIL image or an array, got {_type(image)}")
     is_image = image.ndim == 2 or (image.ndim == 3 and image.shape[-1] in CHANNELS)
     if image.dtype != np.uint8 or not is_image or not image.size:
         raise InputError(
-            f"images: expected uint8 of shape (h, w) or (h, w, ch) with ch 1, 3 or 4, got "
+            f"{name}: expected uint8 of shape (h, w) or (h, w, ch) with ch 1, 3 or 4, got "
             f"{image.dtype} of shape {image.shape}"
         )
     grey = image.ndim == 3 and image.shape[-1] == 1

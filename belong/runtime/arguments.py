@@ -1,6 +1,7 @@
 """Check the arguments of the public functions, and refuse a wrong one in one line."""
 
 import os
+import re
 from collections.abc import Collection, Mapping, Sequence
 from numbers import Integral, Real
 from pathlib import Path
@@ -12,6 +13,7 @@ from belong.runtime.text import printable
 
 T = TypeVar("T")
 SHOWN = 80  # characters of a wrong value in a message
+URL = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # `Path` turns // into /
 
 
 def refuse(name: str, expected: str, value: object) -> NoReturn:
@@ -72,6 +74,8 @@ def as_path(name: str, value: object) -> Path:
     text = os.fspath(value) if isinstance(value, str | os.PathLike) else None
     if not isinstance(text, str) or not text:
         refuse(name, "a path", value)
+    if is_url(text):
+        refuse(name, "a folder or file, not a URL", text)
     path = Path(text)
     try:
         path.lstat()
@@ -82,6 +86,11 @@ def as_path(name: str, value: object) -> Path:
     except OSError as error:
         raise InputError(f"{_short(printable(path))}: {error.strerror}") from None
     return path
+
+
+def is_url(text: str) -> bool:
+    """Return whether a text is a URL, and no file or folder."""
+    return bool(URL.match(text)) and not os.path.lexists(text)
 
 
 def check_place(folder: Path) -> None:

@@ -10,10 +10,14 @@ import pytest
 from PIL import Image
 
 import belong
+from belong.commands.main import main
 from tests.untrained_bundle import save_untrained
 
 LONG = "x" * 5000
 PATH_LESS = "expected a path, got"
+NO_URL = "expected a folder or file, not a URL, got"
+
+NAMES = {"belong": belong, "np": np, "pd": pd, "io": io, "LONG": LONG, "Path": Path}
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +121,24 @@ CASES = [
     ("belong.fit('photos', 'new', backbone=3)", "backbone: expected a name or a torch module, got"),
     ("belong.fit('photos', 'new', weights=3)", f"weights: {PATH_LESS} 3"),
     ("belong.clean('photos', 'new', belong.CleanOptions(weights=3))", f"weights: {PATH_LESS} 3"),
+    ("belong.CleanOptions(settings={'train.epocs': 1})", "settings: train.epocs: unknown key; "),
+    ("belong.CleanOptions(settings={'train.epochs': 0})", "settings: train.epochs: expected great"),
+    ("belong.CleanOptions(settings={'normal.path': 'x'})", "normal.path: expected no such setting"),
+    ("belong.CleanOptions(weights=3)", f"weights: {PATH_LESS} 3"),
+    ("belong.CleanOptions(from_scratch='no')", "from_scratch: expected True or False, got 'no'"),
+    ("belong.CleanOptions(from_scratch=True, weights='a')", "from_scratch: not allowed with weig"),
+    ("belong.CleanOptions(folds=101)", "folds: expected at most 100, got 101"),
+    ("belong.FindOptions(settings={'train.epocs': 1})", "settings: train.epocs: unknown key; the"),
+    ("belong.FindOptions(settings={'normal.path': 'x'})", "normal.path: expected no such setting"),
+    ("belong.FindOptions(weights=3)", f"weights: {PATH_LESS} 3"),
+    ("belong.FindOptions(from_scratch=1)", "from_scratch: expected True or False, got 1"),
+    ("belong.fit('nowhere', 'new', calibration='x')", "calibration: expected one of auto, split, "),
     # paths
+    ("belong.check('https://a.org/b')", f"folder: {NO_URL} 'https://a.org/b'"),
+    ("belong.fit('photos', 's3://models/new')", f"output: {NO_URL} 's3://models/new'"),
+    ("belong.fit('photos', Path('s3://new'))", f"output: {NO_URL} 's3:/new'"),
+    ("belong.load_model('file:///model')", f"folder: {NO_URL} 'file:///model'"),
+    ("belong.clean('photos', 'new', belong.CleanOptions(weights='http://x'))", "weights: expected"),
     ("belong.load_model(None)", f"folder: {PATH_LESS} None"),
     ("belong.check(None)", f"folder: {PATH_LESS} None"),
     ("belong.check('photos', 5)", f"anomalies: {PATH_LESS} 5"),
@@ -155,10 +176,24 @@ def test_a_wrong_argument_is_refused_in_one_line(
     monkeypatch.chdir(inputs)
     before = sorted(inputs.rglob("*"))
     with pytest.raises(belong.InputError) as error:
-        eval(call, {"belong": belong, "model": model, "np": np, "pd": pd, "io": io, "LONG": LONG})  # noqa: S307
+        eval(call, {**NAMES, "model": model})  # noqa: S307
     assert str(error.value).startswith(message)
     assert "\n" not in str(error.value)
     assert sorted(inputs.rglob("*")) == before
+
+
+@pytest.mark.parametrize("words", ["check", "score --model m -o o", "fit photos -o", "info"])
+def test_a_url_is_no_path_of_a_command(
+    words: str, inputs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(inputs)
+    arguments = [*words.replace("-model m", "-model model").split(), "https://a.org/b"]
+    try:
+        code = main(arguments)
+    except SystemExit as end:
+        code = end.code  # type: ignore[assignment]
+    assert code == 2
+    assert f"{NO_URL} 'https://a.org/b'" in capsys.readouterr().err
 
 
 def test_numbers_of_numpy_are_numbers() -> None:

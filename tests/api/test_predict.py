@@ -94,6 +94,63 @@ def test_an_image_of_any_mode_and_size_has_the_verdict_of_its_png_file(
     np.testing.assert_array_equal(of_file.score, of_image.score)
 
 
+@pytest.mark.parametrize("mode", ["I", "I;16", "I;16L", "I;16B", "I;16N"])
+def test_grey_of_16_bits_is_the_same_picture_in_every_mode(
+    model: belong.Model, folder: Path, mode: str
+) -> None:
+    grey = pixels(folder)[0]
+    if mode == "I":
+        image = Image.fromarray(grey.astype(np.int32) * 257)
+    else:
+        order = {"L": "<", "B": ">"}.get(mode[-1], "=")
+        stored = (grey.astype(np.uint16) * 257).astype(f"{order}u2")
+        image = Image.frombytes(mode, (28, 28), stored.tobytes())
+    assert model.predict(image).score == model.predict(grey).score
+
+
+@pytest.mark.parametrize("mode", ["La", "RGBa", "PA", "RGBX"])
+def test_an_image_of_a_rare_mode_is_the_picture(
+    model: belong.Model, folder: Path, mode: str
+) -> None:
+    grey = Image.fromarray(pixels(folder)[0])
+    steps = {"La": ["LA"], "RGBa": ["RGBA"], "PA": ["P"], "RGBX": ["RGB"]}[mode]
+    image = grey
+    for step in (*steps, mode):
+        image = image.convert(step)
+    assert model.predict(image).score == model.predict(grey).score
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        (
+            np.full((28, 28), 70_000, np.int32),
+            "grayscale values from 70000 to 70000; expected 0 to",
+        ),
+        (np.full((28, 28), -1, np.int32), "grayscale values from -1 to -1; expected 0 to 65535"),
+        (np.ones((28, 28), np.float32), "grayscale with fractional values, whose white level is"),
+    ],
+)
+def test_grey_whose_white_is_unknown_counts_as_unreadable(
+    model: belong.Model, values: np.ndarray, reason: str
+) -> None:
+    (prediction,) = model.predict(Image.fromarray(values))
+    assert not prediction.is_readable
+    assert prediction.reason.startswith(reason)
+
+
+@pytest.mark.parametrize("is_loaded", [False, True])
+def test_a_closed_image_counts_as_unreadable_and_the_reason_says_so(
+    model: belong.Model, folder: Path, is_loaded: bool
+) -> None:
+    image: Image.Image = Image.open(files(folder)[0])
+    if is_loaded:
+        image = image.copy()
+    image.close()
+    (prediction,) = model.predict(image)
+    assert prediction.reason.startswith("closed; expected an open image")
+
+
 def test_the_table_is_that_of_predictions_csv(
     folder: Path, folder_predictions: belong.Predictions, tmp_path: Path
 ) -> None:
@@ -137,7 +194,13 @@ def test_no_images_have_no_predictions(model: belong.Model) -> None:
         (["a\ud800b"], "images\\[0\\]: expected a path, got 'a.ud800b'"),
         (b"new", "or an array, got bytes"),
         (np.array(3, np.uint8), "got uint8 of shape \\(\\)"),
-        (["a.png", np.zeros((28, 28), np.uint8)], "or only PIL images and arrays, got str"),
+        (
+            [np.zeros((28, 28), np.uint8), Path("a.png")],
+            "or only PIL images and arrays, got a path at position 1 and ndarray at position 0",
+        ),
+        ([Image.new("L", (2, 2)), None], r"images\[1\]: expected a path, a PIL .*, got NoneType"),
+        ("https://example.org/a.jpg", "images: expected a folder or file, not a URL, got 'https:"),
+        (["https://a.org/b.jpg"], r"images\[0\]: expected a .* URL, got 'https://a.org/b.jpg'"),
         (7, "expected a folder, a list of paths, PIL images or arrays, or an array, got int"),
         ("nowhere", "nowhere: no such file or folder"),
     ],

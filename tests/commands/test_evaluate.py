@@ -368,6 +368,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"odd": {"far": np.zeros((9, 2))}}, "far: features: expected 6 columns, .* got 2"),
     ({"odd": np.full((9, D), np.nan)}, "anomalies: features: expected finite .* in row 0"),
     ({"odd": np.full((9, D), 1e300)}, "anomalies: features: expected finite .* in row 0"),
+    ({"odd": np.ma.masked_less(np.eye(D), 1)}, "anomalies: expected no masked values"),
     ({"odd": np.empty((0, D))}, r"features: expected shape \(n, d\) .*, got \(0, 6\)"),
     ({"odd": {}}, "anomalies: expected at least one set, got none"),
     ({"odd": "nowhere.npy"}, "nowhere.npy: no such file"),

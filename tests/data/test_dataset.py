@@ -1,10 +1,12 @@
 """Data sets: the choice of their classes, and of test images where there are none."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from ruamel.yaml import YAML
 
 from belong.data.dataset import DataSet, select_classes, with_test_part, without
 from belong.runtime.errors import InputError
@@ -201,6 +203,17 @@ def test_a_name_that_yaml_takes_for_a_number_is_never_another_class() -> None:
     assert select_classes(data, ["01", "02"], HERE).class_names == ("01", "02")
     with pytest.raises(InputError, match="class 1 is ambiguous: the name 01, which YAML reads"):
         select_classes(data, 1, HERE)
+
+
+@pytest.mark.parametrize("name", ["0_1", "0x1", "0b1", "0o1", "+1", "01", "1_0", "0x0A"])
+def test_a_number_that_is_also_the_reading_of_a_name_is_ambiguous(name: str) -> None:
+    data = replace(ten_classes(), class_names=("a", "b", name, *"cdefghi"))
+    number = YAML(typ="safe", pure=True).load(f"classes: {name}")["classes"]
+    with pytest.raises(
+        InputError, match=f"class {number} is ambiguous: the name {re.escape(name)}"
+    ):
+        select_classes(data, number, HERE)
+    assert select_classes(data, name, HERE).class_names == (name,)
 
 
 def test_without_some_classes_the_others_are_kept_and_renumbered() -> None:

@@ -5,9 +5,10 @@ Each test writes one picture in many layouts. A layout that is refused is refuse
 
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import product
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import imagecodecs
@@ -328,11 +329,71 @@ def test_a_tiff_of_which_a_strip_is_missing_is_refused(tmp_path: Path, compressi
             damaged = damaged[: end + 3]
         else:
             damaged[places[spoil] : places[spoil] + 4] = bytes(4)
-        if spoil == "length" and compression == "none":
-            continue  # its length is known
         (tmp_path / "b.tif").write_bytes(damaged)
         with pytest.raises(UnreadableError):
             pixels_of(tmp_path / "b.tif")
+
+
+def test_the_wrong_length_of_a_single_strip_does_not_matter(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, COLOR, photometric="rgb", metadata=None)
+    with tifffile.TiffFile(path) as tiff:
+        page = tiff.pages.first
+        assert isinstance(page, tifffile.TiffPage)
+        place, (length,) = page.tags[279].valueoffset, page.databytecounts
+    content = path.read_bytes()
+    assert struct.unpack_from("<I", content, place) == (length,) == (COLOR.size,)
+    path.write_bytes(content[:place] + struct.pack("<I", 1) + content[place + 4 :])
+    assert_same(path, COLOR, "length 1", off=0)
+
+
+def tiff_of_ycbcr(to: Path, compression: str, **tags: tuple[int, ...]) -> None:
+    codes = {"weights": (529, 5), "subsampling": (530, 3), "range": (532, 5)}
+    more = [
+        (
+            codes[name][0],
+            codes[name][1],
+            len(value) // (2 if codes[name][1] == 5 else 1),
+            value,
+            True,
+        )
+        for name, value in tags.items()
+    ]
+    samples = np.asarray(Image.fromarray(SMOOTH).convert("YCbCr"))
+    tifffile.imwrite(
+        to, samples, photometric="rgb", compression=compression, rowsperstrip=5, extratags=more,
+    )  # fmt: skip
+    content = bytearray(to.read_bytes())
+    with tifffile.TiffFile(to) as tiff:
+        page = tiff.pages.first
+        assert isinstance(page, tifffile.TiffPage)
+        content[page.tags[262].valueoffset] = 6  # the photometric interpretation
+    to.write_bytes(content)
+
+
+@pytest.mark.parametrize("compression", LOSSLESS)
+def test_a_tiff_of_ycbcr_without_jpeg_is_the_picture(tmp_path: Path, compression: str) -> None:
+    tiff_of_ycbcr(tmp_path / "a.tif", compression, subsampling=(1, 1))
+    assert_same(tmp_path / "a.tif", SMOOTH, compression, off=4)
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {},
+        {"subsampling": (2, 2)},
+        {"subsampling": (1, 1), "range": (16, 1, 235, 1, 128, 1, 240, 1, 128, 1, 240, 1)},
+        {"subsampling": (1, 1), "weights": (2126, 10000, 7152, 10000, 722, 10000)},
+    ],
+    ids=["default", "subsampled", "range", "weights"],
+)
+@pytest.mark.parametrize("compression", ["none", "lzw"])
+def test_a_tiff_of_other_ycbcr_without_jpeg_is_refused(
+    tmp_path: Path, compression: str, tags: dict[str, tuple[int, ...]]
+) -> None:
+    tiff_of_ycbcr(tmp_path / "a.tif", compression, **tags)
+    with pytest.raises(UnreadableError, match="YCbCr with reduced resolution or range"):
+        pixels_of(tmp_path / "a.tif")
 
 
 MODES = ["1", "L", "LA", "P", "PA", "I;16", "RGB", "RGBA", "CMYK", "YCbCr", "LAB"]
@@ -381,16 +442,20 @@ def chunk(kind: bytes, content: bytes) -> bytes:
 
 
 def png(
-    values: np.ndarray, bits: int, color_type: int, *, interlaced: bool, **more: bytes
+    values: np.ndarray,
+    bits: int,
+    color_type: int,
+    *,
+    interlaced: bool,
+    lost_rows: int = 0,
+    more: Mapping[str, bytes] = MappingProxyType({}),
 ) -> bytes:
-    """Write values (h, w, s) as the standard has it (ISO/IEC 15948)."""
-
-    def rows(part: np.ndarray) -> bytes:
-        lines = part.reshape(len(part), -1)
-        return b"".join(b"\0" + packed(line[None], bits) for line in lines)
-
+    """Write values (h, w, s) as a PNG (ISO/IEC 15948) without its last `lost_rows` rows."""
     passes = [values[y::dy, x::dx] for y, x, dy, dx in ADAM7] if interlaced else [values]
-    data = zlib.compress(b"".join(rows(part) for part in passes if part.size))
+    lines = [line.reshape(1, -1) for part in passes if part.size for line in part]
+    data = zlib.compress(
+        b"".join(b"\0" + packed(line, bits) for line in lines[: len(lines) - lost_rows])
+    )
     height, width, _ = values.shape
     header = struct.pack(">IIBBBBB", width, height, bits, color_type, 0, 0, int(interlaced))
     others = b"".join(chunk(name.encode(), content) for name, content in more.items())
@@ -432,9 +497,30 @@ def test_a_png_of_every_color_type_and_depth_is_the_picture(
         color = values * 255 / top
         more["tRNS"] = struct.pack(f">{count}H", *key)
         alpha = np.where((values == key).all(axis=-1, keepdims=True), 0, 255)
-    content = png(values, bits, color_type, interlaced=interlaced, **more)
+    content = png(values, bits, color_type, interlaced=interlaced, more=more)
     (tmp_path / "a.png").write_bytes(content)
     assert_same(tmp_path / "a.png", over_background(color, alpha), (color_type, bits), off=2.5)
+
+
+@pytest.mark.parametrize(
+    ("color_type", "bits"), [(kind, bits) for kind, several in DEPTHS.items() for bits in several]
+)
+@pytest.mark.parametrize("interlaced", [False, True])
+def test_a_png_that_lacks_its_last_rows_is_refused(
+    tmp_path: Path, color_type: int, bits: int, interlaced: bool
+) -> None:
+    black = np.zeros((HEIGHT, WIDTH, SAMPLES[color_type]), int)
+    white = np.full_like(black, 2**bits - 1)
+    more = {"PLTE": bytes(3 * 2**bits)} if color_type == 3 else {}
+    for lost_rows in (1, HEIGHT // 2):
+        content = png(
+            white, bits, color_type, interlaced=interlaced, lost_rows=lost_rows, more=more
+        )
+        (tmp_path / "a.png").write_bytes(content)
+        with pytest.raises(UnreadableError, match="cut off"):
+            pixels_of(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes(png(black, bits, color_type, interlaced=interlaced, more=more))
+    assert pixels_of(tmp_path / "b.png").shape[:2] == (HEIGHT, WIDTH)
 
 
 def test_the_note_of_a_png_that_is_damaged_does_not_cost_the_picture(tmp_path: Path) -> None:

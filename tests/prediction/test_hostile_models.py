@@ -95,6 +95,10 @@ FACTS = {
     "another keyword": fact("shape", "depth", value=3),
     "a large form": fact("form", "height", value=4096),
     "a class too many": fact("class_names", value=["cat", "dog", "emu"]),
+    "two classes of one name": fact("class_names", value=["cat", "cat"]),
+    "a class without a name": fact("class_names", value=["cat", ""]),
+    "a class that clears the screen": fact("class_names", value=["cat", "\x1b[2J"]),
+    "a class of two lines": fact("class_names", value=["cat", "d\nog"]),
     "a seed without end": fact("trained_on", "seed", value=10**30),
     "images without end": fact("measured", "normal_images", value=10**18),
     "a limit of 0": fact("distance_limit", value=0.0),
@@ -196,6 +200,13 @@ def test_it_is_refused_in_one_line_and_takes_no_memory(
     assert "\n" not in str(error.value)
     assert len(str(error.value)) < 500
     assert peak < MOST_BYTES
+
+
+def test_the_card_of_a_model_has_no_control_characters(model: Path, tmp_path: Path) -> None:
+    hostile = resigned(
+        model, tmp_path / "model", facts=fact("created_by", "belong", value="\x1b[2J9")
+    )
+    assert r"belong \x1b[2J9" in belong.load_model(hostile, device="cpu").card
 
 
 Place = tuple[str | int, ...]

@@ -1,9 +1,8 @@
 """Parse `belong check FOLDER`: find problems in a folder of images before training."""
 
 import argparse
-from pathlib import Path
 
-from belong.commands.arguments import count, epilog, share
+from belong.commands.arguments import count, epilog, local_path, share
 from belong.commands.check.options import CheckOptions
 
 SPOILED = 1
@@ -21,9 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             3: "no image can be read",
         },
     )
-    parser.add_argument("folder", type=Path, metavar="FOLDER",
+    parser.add_argument("folder", type=local_path, metavar="FOLDER",
                         help="one subfolder per class, or images of one class")  # fmt: skip
-    parser.add_argument("--anomalies", type=Path, metavar="FOLDER",
+    parser.add_argument("--anomalies", type=local_path, metavar="FOLDER",
                         help="images that do not belong")  # fmt: skip
     parser.add_argument("--alpha", type=share, metavar="SHARE",
                         help="planned false-rejection rate "
@@ -34,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--calibration-fraction", type=share, metavar="SHARE",
                         help="calibration share (default: as in `belong fit`)")  # fmt: skip
     parser.add_argument("--jobs", type=count, metavar="N", help="threads (default: all processors)")
-    parser.add_argument("-o", "--output", type=Path, metavar="FOLDER",
+    parser.add_argument("-o", "--output", type=local_path, metavar="FOLDER",
                         help="folder for check.json, findings.csv and findings.html")  # fmt: skip
 
 

@@ -3,7 +3,6 @@
 import argparse
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from belong.commands.arguments import (
@@ -11,6 +10,7 @@ from belong.commands.arguments import (
     add_setting_arguments,
     count,
     epilog,
+    local_path,
     share,
 )
 from belong.commands.clean.options import FALSE_ALARMS, FOLDS, MOST_FOLDS, CleanOptions
@@ -39,9 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             5: "labels or foreign images cannot be judged",
         },
     )
-    parser.add_argument("folder", type=Path, metavar="FOLDER",
+    parser.add_argument("folder", type=local_path, metavar="FOLDER",
                         help="one subfolder of images per class")  # fmt: skip
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FOLDER",
+    parser.add_argument("-o", "--output", type=local_path, required=True, metavar="FOLDER",
                         help="folder for manifest.csv, suspects.html and summary.json")  # fmt: skip
     tree = parser.add_mutually_exclusive_group()
     tree.add_argument("--link", dest="tree", action="store_const", const="link",

@@ -13,6 +13,7 @@ from belong.runtime.arguments import (
     check_settings,
     check_share,
     check_whole,
+    refuse,
 )
 from belong.runtime.errors import InputError
 
@@ -29,7 +30,7 @@ class CleanOptions:
     """The options of `belong.clean`.
 
     Attributes:
-        folds: number of folds, at least 2; each is judged by a model fitted to the others.
+        folds: number of folds, 2 to 100; each is judged by a model fitted to the others.
         false_alarms: maximum average share of false alarms among the images that are quarantined as
             mislabeled or foreign.
         least_side_px: minimum side of an image; None: a quarter of the median.
@@ -70,6 +71,8 @@ class CleanOptions:
                 f"{heading('folds')}: expected at least 2, got {self.folds}: each fold is judged "
                 "by a model of the others"
             )
+        if self.folds > MOST_FOLDS:
+            refuse("folds", f"at most {MOST_FOLDS}", self.folds)
         check_share("false_alarms", self.false_alarms)
         for name in ("least_side_px", "jobs"):
             if getattr(self, name) is not None:
@@ -78,4 +81,11 @@ class CleanOptions:
             check_choice("tree", self.tree, get_args(Tree))
         check_flag("with_review", self.with_review)
         check_flag("overwrite", self.overwrite)
+        check_flag("from_scratch", self.from_scratch)
+        _ = self.request  # it checks itself
         check_settings(self.settings)
+        if self.settings:
+            # Imported here: pydantic is slow, and the help text of the command needs no settings.
+            from belong.commands.fit.settings import check_keys
+
+            check_keys(self.settings)

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from belong.commands.arguments import MOST_ROWS, count, epilog, share, whole
+from belong.commands.arguments import MOST_ROWS, count, epilog, local_path, share, whole
 
 if TYPE_CHECKING:
     from belong.commands.evaluate.panel import Panel
@@ -53,10 +53,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="write verdicts.csv (default: up to 20 million verdicts)",
     )  # fmt: skip
     parser.add_argument(
-        "--save-panel", type=Path, metavar="FOLDER", help="new folder for the fitted panel"
+        "--save-panel", type=local_path, metavar="FOLDER", help="new folder for the fitted panel"
     )
     parser.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="FOLDER",
+        "-o", "--output", type=local_path, required=True, metavar="FOLDER",
         help="new folder for scoreboard.csv, summary.json, report.html, verdicts.csv",
     )  # fmt: skip
 

@@ -219,6 +219,8 @@ def _check_keys(name: str, arrays: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _array(name: str, value: object) -> Any:
+    if np.ma.is_masked(value):
+        refuse(name, "no masked values", value)
     if isinstance(value, Tensor | np.ndarray | ArrayFile):
         return value
     try:

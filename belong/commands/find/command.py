@@ -2,7 +2,6 @@
 
 import argparse
 from functools import partial
-from pathlib import Path
 
 from belong.commands.arguments import (
     MOST,
@@ -10,6 +9,7 @@ from belong.commands.arguments import (
     add_setting_arguments,
     count,
     epilog,
+    local_path,
 )
 from belong.commands.find.options import TOP, FindOptions
 from belong.runtime.text import on_stdout
@@ -25,9 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ),
         exit_codes={0: "done", 2: "bad input", 3: "no image can be read"},
     )
-    parser.add_argument("folder", type=Path, metavar="FOLDER",
+    parser.add_argument("folder", type=local_path, metavar="FOLDER",
                         help="images, also in subfolders; or IDX files")  # fmt: skip
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FOLDER",
+    parser.add_argument("-o", "--output", type=local_path, required=True, metavar="FOLDER",
                         help="folder for gallery.html, strange.csv and summary.json")  # fmt: skip
     parser.add_argument("--top", type=partial(count, most=1000), default=TOP, metavar="N",
                         help="images per method in the gallery (default: %(default)s)")  # fmt: skip

@@ -52,4 +52,11 @@ class FindOptions:
             check_whole("jobs", self.jobs)
         check_flag("overwrite", self.overwrite)
         check_flag("follow_links", self.follow_links)
+        check_flag("from_scratch", self.from_scratch)
+        _ = self.request  # it checks itself
         check_settings(self.settings)
+        if self.settings:
+            # Imported here: pydantic is slow, and the help text of the command needs no settings.
+            from belong.commands.fit.settings import check_keys
+
+            check_keys(self.settings)

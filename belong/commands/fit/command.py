@@ -1,13 +1,13 @@
 """Parse `belong fit FOLDER -o MODEL`: train a model on one folder of images per class."""
 
 import argparse
-from pathlib import Path
 
 from belong.calibration.sample_size import CALIBRATIONS, GUARANTEES
 from belong.commands.arguments import (
     add_backbone_arguments,
     add_setting_arguments,
     epilog,
+    local_path,
     share,
 )
 
@@ -27,11 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             5: "the model is saved, but misses a requirement",
         },
     )
-    parser.add_argument("folder", type=Path, metavar="FOLDER",
+    parser.add_argument("folder", type=local_path, metavar="FOLDER",
                         help="one subfolder per class, or images of one class")  # fmt: skip
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="MODEL",
+    parser.add_argument("-o", "--output", type=local_path, required=True, metavar="MODEL",
                         help="new folder for the model")  # fmt: skip
-    parser.add_argument("--anomalies", type=Path, metavar="FOLDER",
+    parser.add_argument("--anomalies", type=local_path, metavar="FOLDER",
                         help="images that do not belong")  # fmt: skip
     parser.add_argument("--alpha", type=share, metavar="SHARE",
                         help="promised false-rejection rate (default: 0.025)")  # fmt: skip

@@ -205,6 +205,7 @@ def prepare(
         check_share("alpha", alpha)
     if guarantee is not None:
         check_choice("guarantee", guarantee, get_args(Guarantee))
+    check_choice("calibration", calibration, CALIBRATIONS)
     promise_settings = {"calibration.alpha": alpha, "calibration.guarantee": guarantee}
     keys = dict(settings) | {
         key: value for key, value in promise_settings.items() if value is not None
@@ -228,7 +229,6 @@ def prepare(
     default_alpha, own_alpha = values.calibration.alpha, "calibration.alpha" in keys
     backbone = choose_backbone(request or BackboneRequest(), contents, keys, values)
     of_backbone = backbone_settings(backbone, keys)
-    check_choice("calibration", calibration, CALIBRATIONS)
     with _naming(folder):
         kind, keys["calibration.alpha"] = choose_calibration(
             contents,

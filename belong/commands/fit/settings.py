@@ -87,6 +87,15 @@ def checked_parameters(settings: Mapping[str, object]) -> Parameters:
     return values
 
 
+def check_keys(settings: Mapping[str, object]) -> None:
+    """Refuse settings as `belong.fit` does.
+
+    Raises:
+        InputError: as `checked_parameters` and `sources`.
+    """
+    checked_parameters(sources(Path(), None, settings))
+
+
 def sources(
     folder: Path, anomalies: Path | None, settings: Mapping[str, object]
 ) -> dict[str, object]:

@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from belong.commands.arguments import epilog
+from belong.commands.arguments import epilog, local_path
 from belong.runtime import portable_math
 from belong.runtime.text import on_stdout
 
@@ -17,12 +17,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "belong learn models/ours --review review.csv -o models/next",
         exit_codes={0: "done", 2: "bad input", 4: "the model is damaged"},
     )
-    parser.add_argument("model", type=Path, metavar="MODEL", help="folder of the model")
-    parser.add_argument("--review", type=Path, required=True, metavar="FILE",
+    parser.add_argument("model", type=local_path, metavar="MODEL", help="folder of the model")
+    parser.add_argument("--review", type=local_path, required=True, metavar="FILE",
                         help="review.csv saved by the gallery")  # fmt: skip
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FOLDER",
+    parser.add_argument("-o", "--output", type=local_path, required=True, metavar="FOLDER",
                         help="new folder for the updated model")  # fmt: skip
-    parser.add_argument("--images", type=Path, metavar="FOLDER",
+    parser.add_argument("--images", type=local_path, metavar="FOLDER",
                         help="reviewed images (default: the review's folder)")  # fmt: skip
 
 

@@ -4,7 +4,7 @@ import argparse
 from importlib.util import find_spec
 from pathlib import Path
 
-from belong.commands.arguments import epilog
+from belong.commands.arguments import epilog, local_path
 
 DIFFERS = 4
 
@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         exit_codes={0: "all files match", 2: "bad input", 4: "a file does not match"},
     )
     parser.add_argument(
-        "folder", type=Path, nargs="?", default=Path(), metavar="FOLDER",
+        "folder", type=local_path, nargs="?", default=Path(), metavar="FOLDER",
         help="model, or pipeline with dvc.lock (default: current folder)",
     )  # fmt: skip
     parser.add_argument(

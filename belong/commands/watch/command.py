@@ -1,13 +1,13 @@
 """Parse `belong watch FOLDER ...`: test whether images are rejected as often as promised."""
 
 import argparse
-from pathlib import Path
 
 from belong.commands.arguments import (
     DELTA,
     add_scoring_options,
     count,
     epilog,
+    local_path,
     scoring_options,
     share,
 )
@@ -30,10 +30,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         },
     )
     parser.add_argument(
-        "inputs", type=Path, nargs="+", metavar="FOLDER",
+        "inputs", type=local_path, nargs="+", metavar="FOLDER",
         help="folder of images, or outputs of `belong score`",
     )  # fmt: skip
-    parser.add_argument("--model", type=Path, metavar="FOLDER", help="folder of the model")
+    parser.add_argument("--model", type=local_path, metavar="FOLDER", help="folder of the model")
     parser.add_argument(
         "--alpha", type=share, metavar="SHARE",
         help="promised false-rejection rate, without --model",
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="number of calibration images, without --model",
     )  # fmt: skip
     parser.add_argument(
-        "--images", dest="images_folder", type=Path, metavar="FOLDER",
+        "--images", dest="images_folder", type=local_path, metavar="FOLDER",
         help="image folder whose file times order the predictions",
     )  # fmt: skip
     parser.add_argument(
@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="maximum probability of a false alarm (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
-        "-o", "--output", type=Path, metavar="FOLDER",
+        "-o", "--output", type=local_path, metavar="FOLDER",
         help="folder for watch.csv, watch.png and new predictions",
     )  # fmt: skip
     add_scoring_options(parser.add_argument_group("scoring of new images"))
