@@ -156,15 +156,15 @@ def _measured(manifest: Manifest, guarantee: str) -> Iterable[tuple[str, str]]:
         yield "accuracy", f"{measured.accuracy:.4f} on {normal}"
     if measured.auroc is not None and measured.false_accept is not None:
         yield "AUROC", f"{measured.auroc:.4f} on the same images and {other}"
-        yield "false accepts", f"{percent(measured.false_accept, 2)} of {other}"
+        yield "false accepts", f"{percent(measured.false_accept, 3)} of {other}"
     rejected = (
         "not measured"
         if manifest.tests_itself
-        else f"{percent(measured.false_reject, 2)} of {normal}"
+        else f"{percent(measured.false_reject, 3)} of {normal}"
     )
     yield "false rejects", f"{rejected}; promised: {percent_of(manifest.alpha)}"
     held_out = f"{manifest.n_calibration:,} calibration images"
-    yield "", f"(expected with {held_out}: {low:.2%} to {high:.2%})"
+    yield "", f"(expected with {held_out}: {percent(low, 3)} to {percent(high, 3)})"
     if cross:
         yield (
             "calibration",

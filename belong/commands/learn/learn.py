@@ -353,4 +353,4 @@ def _sentences(summary: Mapping[str, Any]) -> list[str]:
 
 def _share(value: float | None) -> str:
     """Format a share in percent; a model of one class has no accuracy."""
-    return "none" if value is None else percent(value, 2)
+    return "none" if value is None else percent(value, 3)
