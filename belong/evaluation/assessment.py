@@ -190,7 +190,7 @@ class Answers:
     anomalies: np.ndarray
     synthetic: Mapping[str, np.ndarray]
     ranking: Ranking | None
-    why_no_anomalies: str = "there is no anomaly to test with"
+    why_no_anomalies: str = "there are no test anomalies"
 
 
 @dataclass(frozen=True)

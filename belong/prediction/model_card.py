@@ -13,12 +13,27 @@ from belong.prediction.manifest import Manifest
 from belong.runtime.text import counted, percent, percent_of
 
 WIDTH, INDENT = 100, 18
+# Part of the images -> its name for people.
+PARTS = {
+    "normal_train": "training",
+    "normal_calibration": "calibration",
+    "normal_test": "test",
+    "anomaly_head": "anomalies of the supervised head",
+    "anomaly_test": "test anomalies",
+    "left_out_test": "test images of left-out classes",
+    "unseen_test": "test images of another data set",
+    "dropped": "excluded copies",
+    "reviewed_ours": "reviewed",
+}
 
 
 def card(manifest: Manifest, name: str, guarantee: str | None = None) -> str:
     """Return the card of the model in the folder `name`; `guarantee`: in words."""
     form, training = manifest.form, manifest.trained_on
-    parts = [f"{count:,} {part.replace('_', ' ')}" for part, count in training.images.items()]
+    parts = [
+        f"{PARTS.get(part, part.replace('_', ' '))} {count:,}"
+        for part, count in training.images.items()
+    ]
     detector = manifest.detector
     if manifest.members:
         detector += f" of {', '.join(manifest.members)}"

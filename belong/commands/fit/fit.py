@@ -353,7 +353,7 @@ def make(job: Job, output: Path) -> "Model":
     work, start = work_beside(output), time.perf_counter()
     workspace = Workspace(work, key_of(job))
     if workspace.is_other:
-        say(f"{output}: starting again; {work} is of other images, settings or versions")
+        say(f"{output}: starting over; {work} is of other images, settings or versions")
     if workspace.has("pack"):
         slow = ["embed"] * is_frozen(job.values.network, job.values.backbone) + [
             "train",

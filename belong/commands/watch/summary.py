@@ -27,8 +27,8 @@ def text(
     share = rejected.mean()
     lines = [
         f"{counted(len(paths), 'image')}, {rejected.sum():,} rejected ({percent(share, 3)}); "
-        f"expected range: {percent(low, 3)} to {percent(high, 3)} (contains 19 of 20 good "
-        "streams, at a single look)",
+        f"expected range: {percent(low, 3)} to {percent(high, 3)} (for 19 of 20 streams "
+        "without drift, if checked once)",
         _verdict(analysis, paths, rejected, is_outside=not low <= share <= high),
         f"evidence of a drift: at most {_power(analysis.evidence.max())}; alarm at "
         f"{_power(analysis.limit)}, for a class at {_power(analysis.class_limit)}",

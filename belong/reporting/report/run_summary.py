@@ -56,7 +56,7 @@ def _of_classes(classes: Mapping[str, Any]) -> dict[str, str]:
         "accuracy": f"{classes['accuracy']:.4f} on {classes['n']:,} test images",
         "calibration error of the probability, ECE": (
             f"{classes['ece']:.4f} at a temperature of {classes['temperature']:.4g}; "
-            f"{classes['ece_raw']:.4f} without"
+            f"{classes['ece_raw']:.4f} without temperature scaling"
         ),
     }
 
